@@ -1,0 +1,42 @@
+# `make demo` shows a real sweep, `make test` runs the tests; both set up what they need in .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+DEMO := runs/digits-mlp
+
+.PHONY: demo test test-all check format clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed  ## a sweep of 32 trials on scikit-learn's digits, ranked
+	@if [ -e $(DEMO)/study.db ]; then $(BIN)/tunecli resume $(DEMO); else $(BIN)/tunecli search configs/digits.yaml; fi
+
+test: $(VENV)/.installed-dev  ## the ordinary tests
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.installed-dev  ## the slow ones too
+	$(BIN)/python -m pytest -m 'slow or not slow'
+
+check: $(VENV)/.installed-dev  ## what a contributor runs: format, lint, types, layers, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,187 @@
+"""The vocabulary every room shares: frozen values, no behaviour.
+
+A trial's life is a row of records. The coordinator writes a `Trial` (a suggestion) before anybody runs it;
+an engine turns it into a `Job`; whoever trains answers with events: `Started`, `EpochEnded`, `Ended`. All of
+them are plain data that survives JSON, so nothing here is ever pickled (law 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Scalar = None | bool | int | float | str
+Parameters = Mapping[str, Scalar]
+"""A trial's point in the space: the path of each active parameter under ``trial``, and its value."""
+
+
+class State(StrEnum):
+    """Where a trial stands. Only the last three are ends."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+class FailureKind(StrEnum):
+    """Why a trial failed (law 6)."""
+
+    OOM = "oom"
+    DIVERGED = "diverged"
+    TIMEOUT = "timeout"
+    CRASH = "crash"
+    ERROR = "error"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failure as data: its kind, its cause in one line, and the traceback where there is one."""
+
+    kind: FailureKind
+    cause: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is optimised: a metric's name and whether more of it is better."""
+
+    metric: str
+    maximize: bool
+
+    @property
+    def sign(self) -> float:
+        """``sign * score`` is a loss: lower is better whatever the direction."""
+        return -1.0 if self.maximize else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+        state: complete, pruned or failed.
+        score: the objective at ``kept_epoch``; None where the trial failed.
+        metrics: every metric at ``kept_epoch``, by name.
+        epochs: how many epochs were trained.
+        kept_epoch: 1-based: the last one, or the best one under early stopping; 0 where none ended.
+        seconds: time spent training this trial, monotonic clock.
+        device: where it ran, for example ``cpu`` or ``cuda:0``.
+        failure: set exactly where the state is failed.
+        weights_sha256: of the weights file, where this trial's weights were kept; else empty.
+    """
+
+    state: State
+    score: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    epochs: int = 0
+    kept_epoch: int = 0
+    seconds: float = 0.0
+    device: str = ""
+    failure: Failure | None = None
+    weights_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One point of the space and what became of it; ``number`` is its identity."""
+
+    number: int
+    parameters: Parameters
+    seed: int
+    state: State = State.WAITING
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A trial as a sampler may see it.
+
+    ``loss`` is the score with its sign turned so that lower is better; None while the trial counts as
+    pending (law 5) and where it failed.
+    """
+
+    number: int
+    parameters: Parameters
+    state: State
+    loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything a worker needs to train one trial; plain JSON data.
+
+    Attributes:
+        number: the trial's number.
+        attempt: 1 for the first run of this trial, one more each time it is run again.
+        config: the concrete trial, as ``TrialConfig`` reads it.
+        objective: metric and direction.
+        study_seed: names the split of the data, the same for every trial of a study.
+        seed: names initialisation, shuffling and dropout of this trial.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
+        threads: intra-op threads while it trains.
+        base_path: the folder that relative file names start from.
+        weights_path: where to keep the weights; empty: nowhere.
+        keep_below: keep the weights only where the trial's loss (``sign * score``) is below this; None: always.
+    """
+
+    number: int
+    attempt: int
+    config: Mapping[str, Any]
+    objective: Objective
+    study_seed: int
+    seed: int
+    device: str = "auto"
+    threads: int = 1
+    base_path: str = "."
+    weights_path: str = ""
+    keep_below: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A worker began to train a trial."""
+
+    number: int
+    attempt: int
+    device: str
+    process_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnded:
+    """One epoch is over; ``epoch`` counts from 1, ``total_epochs`` is the planned number."""
+
+    number: int
+    attempt: int
+    epoch: int
+    total_epochs: int
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The trial is over, one way or another."""
+
+    number: int
+    attempt: int
+    outcome: Outcome
+
+
+Event = Started | EpochEnded | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What stays the same while a sweep runs: what a display shows above its trials."""
+
+    study: str
+    objective: Objective
+    n_trials: int
+    n_workers: int
