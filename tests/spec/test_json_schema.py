@@ -1,0 +1,63 @@
+"""The schema for editors: it accepts what the program accepts, and refuses what a person would mistype."""
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tunecli.spec.json_schema import json_schema
+from tunecli.spec.reader import MapNode, Node, ScalarNode, read
+from tunecli.spec.starter import STARTER
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+
+def plain(node: Node):
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, MapNode):
+        return {key: plain(item) for key, item in node.items.items()}
+    return [plain(item) for item in node.items]
+
+
+@pytest.fixture(scope="module")
+def validator():
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("text", [STARTER, *(path.read_text() for path in CONFIGS)])
+def test_what_is_shipped_is_accepted(validator, text):
+    assert [error.message for error in validator.iter_errors(plain(read(text.encode(), "f")))] == []
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        {"data": {"source": "digits"}, "optimizer": {"name": "sgd", "lrr": 1}},
+        {"data": {"source": "digits"}, "training": {"epochs": {"unifrom": [1, 2]}}},
+        {"data": {"source": "digits"}, "training": {"epochs": "many"}},
+        {"data": {"source": "digits"}, "learning_rate": [{"cosin": {}}]},
+        {"data": {"source": "digits"}, "modell": "mlp"},
+        {"model": "mlp"},
+        {"data": {"source": "digits"}, "optimizer": {"choice": ["sgdd"]}},
+    ],
+)
+def test_what_is_mistyped_is_refused(validator, trial):
+    assert list(validator.iter_errors({"objective": {"metric": "val_loss"}, "trial": trial}))
+
+
+def test_every_shipped_file_bears_the_modeline():
+    for path in CONFIGS:
+        assert path.read_text().startswith("# yaml-language-server: $schema=")
+
+
+def test_no_other_reader_of_yaml_is_used_by_the_package():
+    package = Path(__file__).parents[2] / "tunecli"
+    for path in package.rglob("*.py"):
+        text = path.read_text()
+        assert "yaml.load" not in text and "safe_load" not in text, path
+        assert "import pickle" not in text and "torch.load(" not in text.replace("weights_only=True", ""), (
+            path
+        )

@@ -1,0 +1,158 @@
+"""What pydantic says of a concrete value, in the words of a person and at the place in the file.
+
+One validation error becomes one `Problem`: the union members that pydantic tried vanish from its path, an
+unknown key is held against the keys known there, several refusals of one value are told as one.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from tunecli.errors import Problem
+from tunecli.spec.expressions import Broken, Group, Numeric
+from tunecli.spec.space import Space, locate
+from tunecli.spec.wording import nearest
+from tunecli.trial import Parameters
+
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "model_type": "a map",
+    "model_attributes_type": "a map",
+    "dict_type": "a map",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+def problems_of(
+    error: ValidationError, model: type[BaseModel], space: Space, point: Parameters, prefix: str
+) -> Iterator[Problem]:
+    """The problems in ``error``, each at its place.
+
+    Args:
+        error: what validating the concrete tree at ``point`` raised.
+        model: the model it was validated against.
+        space, point: where the concrete tree came from.
+        prefix: what parameter paths begin with, ``trial`` or nothing.
+    """
+    by_place: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
+    for detail in error.errors(include_url=False):
+        taken, _ = locate(space, point, detail["loc"])
+        missing = detail["loc"][-1:] if detail["type"] == "missing" else ()
+        by_place.setdefault((*taken, *missing), []).append(dict(detail))
+    for place, details in by_place.items():
+        taken, found = locate(space, point, place)
+        if isinstance(found, Broken):
+            continue
+        mark = found.mark
+        message, hint = _worded(details, model)
+        if details[0]["type"] == "extra_forbidden":
+            _, parent = locate(space, point, place[:-1])
+            if isinstance(parent, Group):
+                mark = parent.marks.get(str(place[-1]), mark)
+        if isinstance(found, Numeric):
+            hint = hint or "every value of the range must be valid"
+        parameter = ".".join(str(step) for step in ((prefix,) if prefix else ()) + place)
+        yield Problem(message, mark.file, mark.line, mark.column, parameter, hint)
+
+
+def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str, str]:
+    wanted = [want for detail in details if (want := _wanted(detail))]
+    given = details[0]["input"]
+    if wanted:
+        options = [word for detail in details for word in _words(detail)]
+        near = nearest(given, options) if isinstance(given, str) else ""
+        return f"must be {', or '.join(dict.fromkeys(wanted))}; this is {_shown(given)}", near
+    detail = details[0]
+    kind, path = detail["type"], detail["loc"]
+    match kind:
+        case "extra_forbidden":
+            known = [name for found in _models_at(model, path[:-1]) for name in found.model_fields]
+            hint = nearest(str(path[-1]), known) or f"known here: {', '.join(dict.fromkeys(known))}"
+            return f"`{path[-1]}` is not known here", hint
+        case "missing":
+            return f"`{path[-1]}` is missing", ""
+        case "union_tag_invalid":
+            tag = str(detail["ctx"]["tag"])
+            options = _words(detail)
+            return f"`{tag}` is not known here", nearest(tag, options) or f"one of {', '.join(options)}"
+        case "union_tag_not_found":
+            options = [name for found in _models_at(model, path) for name in _names(found)]
+            return f"{_shown(given)} does not say which it is", f"say `name`: one of {', '.join(options)}"
+        case "value_error" | "assertion_error":
+            return str(detail["ctx"]["error"]), ""
+        case "too_short":
+            return f"must hold at least {detail['ctx']['min_length']}; this is {_shown(given)}", ""
+        case "string_pattern_mismatch":
+            return f"{_shown(given)} does not match {detail['ctx']['pattern']}", ""
+        case _:
+            return f"{detail['msg']}; this is {_shown(given)}", ""
+
+
+def _wanted(detail: dict[str, Any]) -> str:
+    kind = detail["type"]
+    if kind in _KINDS:
+        return _KINDS[kind]
+    if kind in _BOUNDS:
+        word, key = _BOUNDS[kind]
+        return f"{word} {detail['ctx'][key]:g}"
+    if kind == "literal_error":
+        return "one of " + ", ".join(f"`{word}`" for word in _words(detail))
+    return ""
+
+
+def _words(detail: dict[str, Any]) -> list[str]:
+    context = detail.get("ctx", {})
+    text = str(context.get("expected") or context.get("expected_tags") or "").replace(" or ", ", ")
+    return [word.strip("'\" ") for word in text.split(",") if word.strip()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return f"the text {value!r}" if len(value) < 60 else "a long text"
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list | tuple):
+        return "a map" if isinstance(value, dict) else "a list"
+    return repr(value)
+
+
+def _names(model: type[BaseModel]) -> tuple[str, ...]:
+    field = model.model_fields.get("name")
+    return tuple(typing.get_args(field.annotation)) if field else ()
+
+
+def _models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[BaseModel]]:
+    """The models that may stand at a validator's ``path`` below ``model``."""
+    found = [model]
+    for step in path:
+        fields = [
+            each.model_fields[step] for each in found if isinstance(step, str) and step in each.model_fields
+        ]
+        if fields:
+            found = [inner for field in fields for inner in _models_in(field.annotation)]
+        else:
+            found = [each for each in found if step in _names(each)] or found
+    return found
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in _models_in(part)]

@@ -1,0 +1,332 @@
+"""Nodes → expressions: what in a tree is a value, what is a range, and where each stands in the file.
+
+An expression is the tree the user wrote with its ranges understood. A map with one reserved key is a range:
+
+    {choice: [...]}                     one of several values or sub-trees
+    {uniform: [a, b]}  {loguniform: …}  a real number
+    {int: [a, b]}      {logint: …}      a whole number
+    {normal: [mean, deviation]}         a normally distributed number
+    {list: {of: …, length: …}}          a list of its own length
+    {ref: optimizer.lr}                 another key's value, repeated
+
+Beside the key may stand `default`, `step` and `grid`. Every problem is gathered, none raised. Knows nothing
+of what the keys mean: that is the knobs' part.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tunecli.errors import Problem
+from tunecli.spec.domains import Categorical, Domain, Integer, Normal, Real, contains
+from tunecli.spec.expressions import (
+    Broken,
+    Choice,
+    Expression,
+    Fixed,
+    Group,
+    Listing,
+    Numeric,
+    Reference,
+    Sequence,
+    domain_of,
+)
+from tunecli.spec.reader import MapNode, Mark, Node, ScalarNode, SequenceNode
+from tunecli.spec.wording import nearest
+from tunecli.trial import Scalar
+
+RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
+MODIFIERS = ("default", "step", "grid")
+MAX_LIST_LENGTH = 64
+
+
+Report = Callable[[Problem], None]
+
+
+def parse(node: Node, report: Report, path: str = "") -> Expression:
+    """Understand ``node``; what is wrong goes to ``report`` and is replaced by `Broken`."""
+    match node:
+        case ScalarNode(value=value, mark=mark):
+            return Fixed(value, mark)
+        case SequenceNode(items=items, mark=mark):
+            return Sequence(tuple(parse(item, report, _join(path, i)) for i, item in enumerate(items)), mark)
+        case MapNode(items=named, mark=mark):
+            reserved = [key for key in named if key in RANGE_KEYS]
+            if not reserved:
+                parts = {key: parse(item, report, _join(path, key)) for key, item in named.items()}
+                return Group(parts, dict(node.marks), mark)
+            return _Range(node, reserved[0], path, report).parse()
+
+
+def _join(path: str, key: str | int) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+class _Range:
+    """One range while it is being read: its node, its path and where problems go."""
+
+    def __init__(self, node: MapNode, key: str, path: str, report: Report) -> None:
+        self.node, self.key, self.path, self._report = node, key, path, report
+        self.mark = node.marks[key]
+
+    def parse(self) -> Expression:
+        extra = [k for k in self.node.items if k != self.key and not self._is_allowed(k)]
+        for other in extra:
+            near = nearest(other, MODIFIERS)
+            self.problem(
+                f"`{other}` cannot stand beside the range `{self.key}`",
+                near or f"beside it may stand {', '.join(f'`{name}`' for name in MODIFIERS)}",
+                self.node.marks[other],
+            )
+        if extra:
+            return Broken(self.mark)
+        body = self.node.items[self.key]
+        match self.key:
+            case "choice":
+                return self._choice(body)
+            case "list":
+                return self._list(body)
+            case "ref":
+                return self._reference(body)
+            case _:
+                return self._numeric(body)
+
+    def _is_allowed(self, key: str) -> bool:
+        match self.key:
+            case "choice" | "list":
+                return key == "default"
+            case "ref":
+                return False
+            case "normal":
+                return key in ("default", "grid")
+            case _:
+                return key in MODIFIERS
+
+    def problem(self, message: str, hint: str = "", mark: Mark | None = None) -> Broken:
+        at = mark or self.mark
+        self._report(Problem(message, at.file, at.line, at.column, f"trial.{self.path}", hint))
+        return Broken(at)
+
+    def _choice(self, body: Node) -> Expression:
+        if not isinstance(body, SequenceNode) or not body.items:
+            return self.problem("`choice` takes a list of at least one option", mark=body.mark)
+        labels = _labels(body.items)
+        for label, node in zip(labels, body.items, strict=True):
+            if isinstance(node, ScalarNode) and sum(_same(label, other) for other in labels) > 1:
+                return self.problem(f"the option {label!r} stands twice in this choice", mark=node.mark)
+        options = tuple(parse(option, self._report, self.path) for option in body.items)
+        for option, at in zip(options, body.items, strict=True):
+            if isinstance(option, Choice):
+                return self.problem(
+                    "a choice stands directly in a choice", "write all options in one", at.mark
+                )
+        default = self._default(Categorical(labels))
+        return Choice(labels, options, default, "default" in self.node.items, self.mark)
+
+    def _list(self, body: Node) -> Expression:
+        shape = "`list` takes `{of: …, length: …}`"
+        if not isinstance(body, MapNode):
+            return self.problem(shape, mark=body.mark)
+        for key in body.items:
+            if key not in ("of", "length"):
+                self.problem(f"`{key}` is not known in a list", shape, body.marks[key])
+        if not {"of", "length"} <= body.items.keys():
+            return self.problem(f"{shape}; `{'length' if 'of' in body.items else 'of'}` is missing")
+        lengths = self._lengths(body.items["length"])
+        if lengths is None:
+            return Broken(self.mark)
+        longest = max(_lengths_of(lengths))
+        items = tuple(
+            parse(body.items["of"], self._report if i == 0 else _silent, _join(self.path, i))
+            for i in range(longest)
+        )
+        default = self._list_default(items, lengths)
+        length_node = body.items["length"]
+        if default is None and isinstance(length_node, MapNode) and "default" in length_node.items:
+            given = length_node.items["default"]
+            length = given.value if isinstance(given, ScalarNode) else None
+            return Listing(items, lengths, length, None, self.mark)
+        length = None if default is None else len(default)
+        return Listing(items, lengths, length, default, self.mark)
+
+    def _list_default(self, items: tuple[Expression, ...], lengths: Domain) -> tuple[Scalar, ...] | None:
+        node = self.node.items.get("default")
+        if node is None:
+            return None
+        if not isinstance(node, SequenceNode) or not contains(lengths, len(node.items)):
+            self.problem("a list's default is a list of a length it can have", mark=node.mark)
+            return None
+        values = tuple(item.value if isinstance(item, ScalarNode) else _flow(item) for item in node.items)
+        for value, item, at in zip(values, items, node.items, strict=False):
+            domain = domain_of(item)
+            if domain is None or not contains(domain, value):
+                self.problem(f"the default {_plain(value)} does not lie in its range", mark=at.mark)
+                return None
+        return values
+
+    def _lengths(self, node: Node) -> Domain | None:
+        found = parse(node, self._report, _join(self.path, "length"))
+        domain: Domain | None = None
+        match found:
+            case Fixed(value=int(length)) if not isinstance(length, bool):
+                domain = Categorical((length,))
+            case Numeric(domain=Integer() as domain):
+                pass
+            case Choice(labels=labels) if all(type(label) is int for label in labels):
+                domain = Categorical(labels)
+            case _:
+                self.problem(
+                    "a list's `length` is a whole number or a range of whole numbers", mark=node.mark
+                )
+                return None
+        lengths = (domain.low, domain.high) if isinstance(domain, Integer) else _lengths_of(domain)
+        if min(lengths) < 0 or max(lengths) > MAX_LIST_LENGTH:
+            self.problem(f"a list's length lies between 0 and {MAX_LIST_LENGTH}", mark=node.mark)
+            return None
+        return domain
+
+    def _reference(self, body: Node) -> Expression:
+        if not isinstance(body, ScalarNode) or not isinstance(body.value, str) or not body.value:
+            return self.problem("`ref` takes the path of another key, such as `optimizer.lr`", mark=body.mark)
+        return Reference(body.value.removeprefix("trial."), self.mark)
+
+    def _numeric(self, body: Node) -> Expression:
+        is_normal, is_whole = self.key == "normal", self.key in ("int", "logint")
+        names = "[mean, deviation]" if is_normal else "[low, high]"
+        numbers = self._two_numbers(body, names, is_whole=is_whole)
+        if numbers is None:
+            return Broken(self.mark)
+        low, high = numbers
+        if is_normal and high <= 0:
+            return self.problem("the deviation of `normal` is above 0", mark=body.mark)
+        if not is_normal and low > high:
+            return self.problem(
+                f"this range is reversed: {low} is above {high}", f"[{high}, {low}]", body.mark
+            )
+        if self.key.startswith("log") and low <= 0:
+            return self.problem(f"a logarithmic range lies above 0; this one begins at {low}", mark=body.mark)
+        grid = self._modifier("grid", whole=True, least=1)
+        step = self._modifier("step", whole=is_whole, least=None)
+        domain: Domain
+        if is_normal:
+            domain = Normal(float(low), float(high), None if grid is None else int(grid))
+        elif is_whole:
+            domain = Integer(
+                int(low), int(high), self.key == "logint", int(step or 1), None if grid is None else int(grid)
+            )
+        else:
+            domain = Real(
+                float(low), float(high), self.key == "loguniform", step, None if grid is None else int(grid)
+            )
+        return Numeric(domain, self._default(domain), self.mark)
+
+    def _two_numbers(self, body: Node, names: str, *, is_whole: bool) -> tuple[float, float] | None:
+        kind = "whole numbers" if is_whole else "numbers"
+        items = body.items if isinstance(body, SequenceNode) else ()
+        values: list[Any] = [item.value for item in items if isinstance(item, ScalarNode)]
+        is_right = len(values) == len(items) == 2 and all(
+            isinstance(value, int if is_whole else int | float) and not isinstance(value, bool)
+            for value in values
+        )
+        if not is_right or not all(math.isfinite(value) for value in values):
+            self.problem(f"`{self.key}` takes two finite {kind}, {names}", mark=body.mark)
+            return None
+        return values[0], values[1]
+
+    def _modifier(self, key: str, *, whole: bool, least: int | None) -> float | None:
+        node = self.node.items.get(key)
+        if node is None:
+            return None
+        value = node.value if isinstance(node, ScalarNode) else None
+        right_kind = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not right_kind or not (value >= least if least is not None else value > 0):  # type: ignore[operator]
+            kind = "a whole number" if whole else "a number"
+            self.problem(f"`{key}` is {kind} above 0", mark=node.mark)
+            return None
+        return value  # type: ignore[return-value]  # right_kind holds
+
+    def _default(self, domain: Domain) -> Scalar:
+        node = self.node.items.get("default")
+        if node is None:
+            return None
+        value: Scalar = node.value if isinstance(node, ScalarNode) else _flow(node)
+        if isinstance(domain, Real | Normal) and type(value) is int:
+            value = float(value)
+        if contains(domain, value):
+            return value
+        hint = f"one of {', '.join(map(str, domain.options))}" if isinstance(domain, Categorical) else ""
+        self.problem(f"the default {_plain(value)} does not lie in its range", hint, node.mark)
+        return None
+
+
+def _silent(problem: Problem) -> None:
+    """The first item of a list has told already what is wrong with all of them."""
+
+
+def _lengths_of(domain: Domain) -> tuple[int, ...]:
+    match domain:
+        case Integer(low=low, high=high, step=step):
+            return tuple(range(low, high + 1, step))
+        case Categorical(options=options):
+            return tuple(int(option) for option in options)  # type: ignore[arg-type]  # checked where it was read
+        case _:
+            raise AssertionError(domain)
+
+
+def _same(a: Scalar, b: Scalar) -> bool:
+    return type(a) is type(b) and a == b
+
+
+def _labels(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
+    """What the record calls each option: a scalar itself; a sub-tree its name; else its text or its number."""
+    wanted = [_label(option, number) for number, option in enumerate(options, start=1)]
+    labels: list[Scalar] = []
+    for option, label in zip(options, wanted, strict=True):
+        taken = sum(_same(label, other) for other in labels)
+        labels.append(label if not taken or isinstance(option, ScalarNode) else f"{label}#{taken + 1}")
+    return tuple(labels)
+
+
+def _label(option: Node, number: int) -> Scalar:
+    match option:
+        case ScalarNode(value=value):
+            return value
+        case MapNode(items=items):
+            name = items.get("name")
+            if isinstance(name, ScalarNode) and isinstance(name.value, str):
+                return name.value
+            if reserved := set(items) & set(RANGE_KEYS):
+                return next(iter(reserved))
+            if len(items) == 1:
+                return next(iter(items))
+        case SequenceNode(items=items) if any(isinstance(item, MapNode) for item in items):
+            return f"[{', '.join(str(_label(item, place)) for place, item in enumerate(items, start=1))}]"
+    return _flow(option) or f"#{number}"
+
+
+def _flow(node: Node) -> str:
+    """A short plain sub-tree as one line; empty where it is long or holds a range."""
+
+    def plain(part: Node) -> Any:
+        match part:
+            case ScalarNode(value=value):
+                return value
+            case SequenceNode(items=items):
+                return [plain(item) for item in items]
+            case MapNode(items=named):
+                if set(named) & set(RANGE_KEYS):
+                    raise ValueError
+                return {key: plain(item) for key, item in named.items()}
+
+    try:
+        text = json.dumps(plain(node), ensure_ascii=False)
+    except ValueError:
+        return ""
+    return text if len(text) <= 40 else ""
+
+
+def _plain(value: Scalar) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

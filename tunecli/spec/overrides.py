@@ -1,0 +1,74 @@
+"""``--set path=value``: a change to the tree before it is understood, so that it goes through the same door.
+
+The value is read as YAML and may be a range. A path that begins with no top-level key is taken under
+``trial``. Where the path crosses a choice, every branch takes the value; where it crosses a name alone
+(``optimizer: adam``), the name becomes a map that can hold it. Knows nothing of the knobs.
+"""
+
+from __future__ import annotations
+
+from tunecli.errors import ConfigError, Problem, UsageError
+from tunecli.spec.grammar import RANGE_KEYS
+from tunecli.spec.reader import MapNode, Mark, Node, ScalarNode, SequenceNode, read
+
+TOP_LEVEL = ("study", "seed", "objective", "trial", "search", "run")
+
+
+def override(root: Node, assignment: str) -> Node:
+    """``root`` with one ``path=value`` applied.
+
+    Raises:
+        UsageError: ``assignment`` has no ``=`` or no path.
+        ConfigError: the value is not YAML, or the path leads into something that has no keys.
+    """
+    path, equals, text = assignment.partition("=")
+    path = path.strip()
+    steps = path.split(".")
+    if not equals or not all(steps):
+        raise UsageError(f"--set {assignment}: this is no `path=value`", hint="--set optimizer.lr=1e-3")
+    if steps[0] not in TOP_LEVEL:
+        steps = ["trial", *steps]
+    file = f"--set {path}"
+    value = read(text.encode(), file) if text.strip() else ScalarNode(None, Mark(file, 1, 1))
+    return _with(root, steps, value, Mark(file, 1, 1), ())
+
+
+def _with(node: Node, steps: list[str], value: Node, mark: Mark, done: tuple[str, ...]) -> Node:
+    if not steps:
+        return value
+    step, rest = steps[0], steps[1:]
+    match node:
+        case MapNode(items=items) if "choice" in items and isinstance(items["choice"], SequenceNode):
+            options = items["choice"]
+            changed = tuple(_with(option, steps, value, mark, done) for option in options.items)
+            return _replaced(node, "choice", SequenceNode(changed, options.mark), node.marks["choice"])
+        case MapNode(items=items) if set(items) & set(RANGE_KEYS):
+            _refuse(mark, done, "is a range: set it whole")
+        case MapNode(items=items):
+            inner = items.get(step, MapNode({}, {}, mark))
+            return _replaced(
+                node, step, _with(inner, rest, value, mark, (*done, step)), node.marks.get(step, mark)
+            )
+        case SequenceNode(items=parts):
+            if not step.isdigit() or int(step) >= len(parts):
+                _refuse(mark, done, f"is a list of {len(parts)}; `{step}` is none of its places")
+            place = int(step)
+            inner = _with(parts[place], rest, value, mark, (*done, step))
+            return SequenceNode((*parts[:place], inner, *parts[place + 1 :]), node.mark)
+        case ScalarNode(value=str()):
+            named = MapNode({"name": node}, {"name": node.mark}, node.mark)
+            return _with(named, steps, value, mark, done)
+        case ScalarNode(value=None):
+            return _with(MapNode({}, {}, node.mark), steps, value, mark, done)
+        case _:
+            _refuse(mark, done, "is a plain value and has no keys")
+    raise AssertionError
+
+
+def _replaced(node: MapNode, key: str, value: Node, mark: Mark) -> MapNode:
+    return MapNode({**node.items, key: value}, {**node.marks, key: mark}, node.mark)
+
+
+def _refuse(mark: Mark, done: tuple[str, ...], message: str) -> None:
+    where = ".".join(done)
+    raise ConfigError([Problem(f"`{where}` {message}", mark.file, mark.line, mark.column)])
