@@ -1,0 +1,200 @@
+"""A trial from its Job to its events: reproducible, isolated, and never a raised failure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tunecli.train import weights
+from tunecli.train.loop import run
+from tunecli.trial import Ended, EpochEnded, FailureKind, Job, Objective, Outcome, Started, State
+
+ACCURACY = Objective("val_accuracy", True)
+SMALL: dict[str, Any] = {
+    "data": {"source": "iris"},
+    "model": {"name": "mlp", "hidden": [16], "dropout": 0.2},
+    "optimizer": {"name": "adam", "lr": 0.01},
+    "training": {"epochs": 4, "batch_size": 32},
+}
+
+
+def job_of(config: Mapping[str, Any], objective: Objective = ACCURACY, **knobs: Any) -> Job:
+    return Job(3, 1, {**SMALL, **config}, objective, study_seed=7, seed=11, **{"device": "cpu", **knobs})
+
+
+def epochs_of(job: Job) -> list[Mapping[str, float]]:
+    return [event.metrics for event in run(job) if isinstance(event, EpochEnded)]
+
+
+def outcome_of(job: Job) -> Outcome:
+    *_, last = run(job)
+    assert isinstance(last, Ended)
+    return last.outcome
+
+
+def test_a_trial_starts_tells_every_epoch_and_ends_once() -> None:
+    started, *epochs, ended = run(job_of({}))
+    assert isinstance(started, Started)
+    assert isinstance(ended, Ended)
+    assert [event.epoch for event in epochs if isinstance(event, EpochEnded)] == [1, 2, 3, 4]
+    outcome = ended.outcome
+    assert (outcome.state, outcome.epochs, outcome.kept_epoch) == (State.COMPLETE, 4, 4)
+    last = epochs[-1]
+    assert isinstance(last, EpochEnded)
+    assert outcome.metrics == last.metrics
+    assert outcome.score == last.metrics["val_accuracy"]
+    assert {"train_loss", "val_loss", "val_f1", "val_auroc"} <= set(last.metrics)
+    json.dumps([asdict(event) for event in (started, *epochs, ended)], allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"data": {"source": "iris", "validation": {"folds": 3}, "augment": ["noise"], "balance": "sample"}},
+        {"data": {"source": "digits"}, "model": {"name": "cnn", "channels": [4], "dropout": 0.1}},
+    ],
+)
+def test_the_same_job_gives_the_same_bits_whatever_ran_before_it(config: dict[str, Any]) -> None:
+    first = epochs_of(job_of(config))
+    torch.rand(3)
+    epochs_of(job_of({"data": {"source": "wine"}, "optimizer": "sgd"}))
+    assert epochs_of(job_of(config)) == first
+
+
+def test_seeds_matter_and_a_seed_in_the_file_wins() -> None:
+    first = epochs_of(job_of({}))
+    assert epochs_of(replace(job_of({}), seed=12)) != first
+    assert epochs_of(replace(job_of({"seed": 11}), seed=12)) == first
+
+
+def test_torchs_global_generator_is_untouched_even_between_epochs() -> None:
+    before = torch.get_rng_state()
+    for _ in run(job_of({})):
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_digits_are_learned() -> None:
+    config = {"data": {"source": "digits"}, "model": "mlp", "optimizer": "adamw", "training": {"epochs": 20}}
+    assert (outcome_of(job_of(config)).score or 0.0) >= 0.95
+
+
+def test_a_regression_is_learned_and_told_in_the_targets_units() -> None:
+    source = {"name": "regression", "samples": 400, "noise": 0.1}
+    config = {"data": {"source": source}, "model": "linear", "training": {"epochs": 30, "batch_size": 16}}
+    outcome = outcome_of(job_of(config, Objective("val_r2", True)))
+    assert (outcome.score or 0.0) > 0.99
+    assert outcome.metrics["val_rmse"] > 10 * math.sqrt(outcome.metrics["val_loss"])
+
+
+@pytest.mark.parametrize("objective", [ACCURACY, Objective("train_loss", False)])
+def test_a_rate_beyond_measure_ends_as_diverged(objective: Objective) -> None:
+    outcome = outcome_of(job_of({"optimizer": {"name": "sgd", "lr": 1e30}}, objective))
+    assert outcome.state is State.FAILED
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.DIVERGED
+    assert outcome.score is None
+    assert outcome.epochs >= 1
+
+
+def test_an_objective_that_is_undefined_ends_as_diverged(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n1,0\n2,1\n3,0\n4,1\n")
+    (tmp_path / "v.csv").write_text("a,y\n1,0\n2,0\n")
+    data = {"source": "t.csv", "target": "y", "validation": {"file": "v.csv"}}
+    outcome = outcome_of(job_of({"data": data}, Objective("val_auroc", True), base_path=str(tmp_path)))
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.DIVERGED
+    assert "val_auroc" in outcome.failure.cause
+
+
+@pytest.mark.parametrize(
+    ("job", "cause"),
+    [
+        (job_of({"data": {"source": "nowhere.csv"}}), "there is no file nowhere.csv"),
+        (job_of({"model": "cnn"}), "cnn needs images"),
+        (job_of({"optimizer": "nothing"}), "ValidationError"),
+        (job_of({}, device="cuda:99"), "there is no device"),
+    ],
+)
+def test_a_failure_is_data(job: Job, cause: str) -> None:
+    started, ended = run(job)
+    assert isinstance(started, Started)
+    assert isinstance(ended, Ended)
+    failure = ended.outcome.failure
+    assert failure is not None
+    assert failure.kind is FailureKind.ERROR
+    assert cause in failure.cause
+    assert "\n" not in failure.cause
+    assert "Traceback" in failure.traceback
+
+
+def test_memory_that_is_not_there_ends_as_oom() -> None:
+    config = {"model": {"name": "mlp", "hidden": [2**44]}}
+    failure = outcome_of(job_of(config)).failure
+    assert failure is not None
+    assert failure.kind is FailureKind.OOM
+
+
+def test_a_trial_can_be_dropped_half_way() -> None:
+    events = run(job_of({}))
+    next(events), next(events)
+    events.close()  # type: ignore[attr-defined]
+
+
+def test_early_stopping_keeps_the_best_epoch_and_its_weights(tmp_path: Path) -> None:
+    config = {
+        "optimizer": {"name": "sgd", "lr": 2.0},
+        "training": {"epochs": 40, "early_stop": {"patience": 3}},
+    }
+    path = tmp_path / "w.safetensors"
+    objective = Objective("val_loss", False)
+    job = job_of(config, objective, weights_path=str(path))
+    losses = [metrics["val_loss"] for metrics in epochs_of(job)]
+    outcome = outcome_of(job)
+    best = losses.index(min(losses)) + 1
+    assert outcome.kept_epoch == best
+    assert outcome.epochs == len(losses) == best + 3
+    assert outcome.score == min(losses)
+    shorter = {**config, "training": {"epochs": best}}
+    last = tmp_path / "last.safetensors"
+    outcome_of(job_of(shorter, objective, weights_path=str(last)))
+    kept, expected = weights.load(path)[0], weights.load(last)[0]
+    assert all(torch.equal(kept[name], tensor) for name, tensor in expected.items())
+
+
+def test_folds_report_their_mean_and_deviation_and_keep_all_weights(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    config = {"data": {"source": "iris", "validation": {"folds": 3}}}
+    outcome = outcome_of(job_of(config, weights_path=str(path)))
+    assert outcome.score == outcome.metrics["val_accuracy"]
+    assert outcome.metrics["val_accuracy_std"] >= 0
+    tensors, kept_config = weights.load(path)
+    assert {name.split(".")[0] for name in tensors} == {"fold0", "fold1", "fold2"}
+    assert kept_config["data"] == config["data"]
+
+
+@pytest.mark.parametrize(("keep_below", "is_kept"), [(None, True), (0.0, True), (-1.0, False)])
+def test_weights_are_kept_only_below_the_bound(
+    tmp_path: Path, keep_below: float | None, is_kept: bool
+) -> None:
+    path = tmp_path / "w.safetensors"
+    outcome = outcome_of(job_of({}, weights_path=str(path), keep_below=keep_below))
+    assert outcome.state is State.COMPLETE
+    assert path.exists() is is_kept
+    assert bool(outcome.weights_sha256) is is_kept
+
+
+def test_the_threads_are_those_of_the_job() -> None:
+    before = torch.get_num_threads()
+    try:
+        outcome_of(job_of({}, threads=1))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,56 @@
+"""The weights file: what is read is what was written, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+import safetensors
+import torch
+
+from tunecli.errors import DiskFull
+from tunecli.train import weights
+
+TENSORS = {"a": torch.arange(6.0).view(2, 3).T, "n": torch.tensor(7)}
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "w.safetensors"
+    sha256 = weights.save(path, TENSORS, {"optimizer": {"lr": 1e-3}})
+    found, config = weights.load(path)
+    assert all(torch.equal(found[name], tensor) for name, tensor in TENSORS.items())
+    assert config == {"optimizer": {"lr": 1e-3}}
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert [each.name for each in path.parent.iterdir()] == ["w.safetensors"]
+
+
+def test_the_same_weights_give_the_same_file(tmp_path: Path) -> None:
+    hashes = {weights.save(tmp_path / name, TENSORS, {"b": 1, "a": 2}) for name in ("one", "two")}
+    assert len(hashes) == 1
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.safetensors"
+    weights.save(path, TENSORS, {})
+    before = path.read_bytes()
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFull):
+        weights.save(path, {"b": torch.zeros(1)}, {})
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_text("not weights")
+    with pytest.raises(safetensors.SafetensorError):
+        weights.load(path)

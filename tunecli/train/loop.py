@@ -1,0 +1,177 @@
+"""One trial, from a Job to its events: the plain loop that every faster one is held to (law 4).
+
+Owns the course of a trial: epochs, folds in lockstep, early stopping, which epoch is kept, and how a failure
+becomes data (law 6). Knows neither studies nor stores; what a trial gives is a function of its Job.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+import traceback
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tunecli.errors import DiskFull, TunecliError, UsageError
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.knobs.training import EarlyStop
+from tunecli.train import devices, loading, weights
+from tunecli.train.learner import Learner
+from tunecli.train.metrics import finite
+from tunecli.trial import Ended, EpochEnded, Event, Failure, FailureKind, Job, Outcome, Started, State
+
+
+def run(job: Job) -> Iterator[Event]:
+    """Train one trial.
+
+    Args:
+        job: everything about it.
+
+    Yields:
+        `Started`, an `EpochEnded` for every epoch whose loss and objective are numbers, then exactly one
+        `Ended`. A trial that fails ends as failed: diverged, out of memory, or an error with its traceback.
+
+    Raises:
+        DiskFull: no room is left for the weights, which is no fault of the trial.
+    """
+    began_s = time.monotonic()
+    device, failure = torch.device("cpu"), None
+    try:
+        device = devices.resolve(job.device)
+    except UsageError as error:
+        failure = _failure_of(error)
+    device_name = job.device if failure else str(device)
+    yield Started(job.number, job.attempt, device_name, os.getpid())
+
+    course = _Course()
+    sha256 = ""
+    if failure is None:
+        try:
+            failure = yield from _train(job, device, course)
+            if course.weights and failure is None:
+                sha256 = weights.save(Path(job.weights_path), course.weights, job.config)
+        except DiskFull:
+            raise
+        except Exception as error:
+            failure = _failure_of(error)
+    if failure is not None and failure.kind is FailureKind.OOM:
+        loading.forget()
+        devices.release_memory(device)
+    outcome = Outcome(
+        state=State.FAILED if failure else State.COMPLETE,
+        score=None if failure else course.metrics[job.objective.metric],
+        metrics={} if failure else course.metrics,
+        epochs=course.epochs,
+        kept_epoch=0 if failure else course.kept_epoch,
+        seconds=time.monotonic() - began_s,
+        device=device_name,
+        failure=failure,
+        weights_sha256=sha256,
+    )
+    yield Ended(job.number, job.attempt, outcome)
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far a trial has come.
+
+    Attributes:
+        epochs: how many were trained.
+        kept_epoch, metrics, weights: the epoch that is the trial's so far; weights only where they are wanted.
+        best_loss: the least ``sign * objective`` so far.
+        mark_loss: what has to be beaten by more than ``min_delta``.
+        stale_epochs: how long it has not been.
+    """
+
+    epochs: int = 0
+    kept_epoch: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    best_loss: float = math.inf
+    mark_loss: float = math.inf
+    stale_epochs: int = 0
+
+    def is_over(self, loss: float, early_stop: EarlyStop) -> bool:
+        """Note an epoch's ``sign * objective``; whether patience has run out."""
+        if loss < self.mark_loss - early_stop.min_delta:
+            self.mark_loss, self.stale_epochs = loss, 0
+        else:
+            self.stale_epochs += 1
+        return self.stale_epochs >= early_stop.patience
+
+
+def _train(job: Job, device: torch.device, course: _Course) -> Generator[Event, None, Failure | None]:
+    """Train, keeping ``course`` up to date; return what went numerically wrong, if anything."""
+    torch.set_num_threads(job.threads)
+    config = TrialConfig.model_validate(dict(job.config))
+    seed = job.seed if config.seed is None else config.seed
+    folds = loading.load(config.data, Path(job.base_path), job.study_seed, device)
+    names: list[tuple[int, ...]] = [()] if len(folds) == 1 else [(number,) for number in range(len(folds))]
+    learners = [Learner(config, fold, seed, name) for fold, name in zip(folds, names, strict=True)]
+    metric, early_stop, total = job.objective.metric, config.training.early_stop, config.training.epochs
+    for epoch in range(1, total + 1):
+        began_s = time.monotonic()
+        metrics = _epoch(learners, epoch, metric)
+        course.epochs = epoch
+        missing = next((name for name in ("train_loss", metric) if name not in metrics), None)
+        if missing is not None:
+            return Failure(FailureKind.DIVERGED, f"{missing} is not a finite number after epoch {epoch}")
+        loss = job.objective.sign * metrics[metric]
+        is_last = epoch == total
+        if early_stop is None or loss < course.best_loss:
+            course.best_loss, course.kept_epoch, course.metrics = loss, epoch, metrics
+            if (early_stop is not None or is_last) and _is_worth_keeping(job, loss):
+                course.weights = _weights_of(learners)
+        yield EpochEnded(job.number, job.attempt, epoch, total, metrics, time.monotonic() - began_s)
+        if early_stop is not None and course.is_over(loss, early_stop):
+            break
+    return None
+
+
+def _epoch(learners: Sequence[Learner], epoch: int, metric: str) -> dict[str, float]:
+    """One epoch of every fold, and the folds' mean metrics; those that are not finite are absent."""
+    found: list[Mapping[str, float]] = []
+    for learner in learners:
+        train_loss = learner.train_epoch(epoch)
+        if not math.isfinite(train_loss):
+            return {}
+        found.append({"train_loss": train_loss, **learner.validate()})
+    names = [name for name in found[0] if all(name in each for each in found)]
+    metrics = {name: statistics.fmean(each[name] for each in found) for name in names}
+    if len(found) > 1 and metric in metrics:
+        metrics[f"{metric}_std"] = statistics.pstdev(each[metric] for each in found)
+    return finite(metrics)
+
+
+def _is_worth_keeping(job: Job, loss: float) -> bool:
+    return bool(job.weights_path) and (job.keep_below is None or loss < job.keep_below)
+
+
+def _weights_of(learners: Sequence[Learner]) -> dict[str, Tensor]:
+    if len(learners) == 1:
+        return learners[0].weights()
+    return {
+        f"fold{number}.{name}": tensor
+        for number, learner in enumerate(learners)
+        for name, tensor in learner.weights().items()
+    }
+
+
+def _failure_of(error: Exception) -> Failure:
+    """A failure as data. torch reports a full CPU as a RuntimeError, told apart by its words alone."""
+    is_full = isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, TunecliError):
+        cause = f"{first_line} ({error.hint})" if error.hint else first_line
+    else:
+        cause = f"{type(error).__name__}: {first_line}".rstrip(": ")
+    kind = FailureKind.OOM if is_full else FailureKind.ERROR
+    return Failure(kind, cause, "".join(traceback.format_exception(error)))

@@ -1,0 +1,105 @@
+"""The metrics of a validation part, from a model's outputs; undefined ones are left out.
+
+Owns the formulas behind the names in tunecli/spec/metrics.py; a test holds them to scikit-learn's. Computed
+where the outputs lie and read from the device once.
+
+Axes: N examples, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from tunecli.spec.knobs.losses import Task
+
+
+def evaluate(task: Task, outputs: Tensor, y_N: Tensor, target_scale: float = 1.0) -> dict[str, float]:
+    """Every metric of a validation part but the loss, named as an objective names it.
+
+    Args:
+        task: classification or regression.
+        outputs: (N, K) logits, or (N, 1) standardised predictions.
+        y_N: classes, or standardised targets.
+        target_scale: the standard deviation that targets were divided by; gives errors their units back.
+
+    Returns:
+        ``val_accuracy``, ``val_balanced_accuracy``, ``val_f1``, ``val_auroc``; or ``val_mae``, ``val_rmse``
+        (in the target's units) and ``val_r2``. One that is undefined here (R² of a constant target, AUROC of
+        one class) or not finite is absent.
+    """
+    if outputs.device.type == "mps":  # it has no float64
+        outputs, y_N = outputs.cpu(), y_N.cpu()
+    values = _classification(outputs, y_N) if task == "classification" else _regression(outputs, y_N)
+    numbers = torch.stack(list(values.values())).tolist()
+    metrics = {f"val_{name}": number for name, number in zip(values, numbers, strict=True)}
+    for name in ("val_mae", "val_rmse"):
+        if name in metrics:
+            metrics[name] *= target_scale
+    return finite(metrics)
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics that are numbers."""
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _classification(logits_NK: Tensor, y_N: Tensor) -> dict[str, Tensor]:
+    n_classes = logits_NK.shape[1]
+    guess_N = logits_NK.argmax(1)
+    confusion_KK = torch.bincount(y_N * n_classes + guess_N, minlength=n_classes**2).double()
+    confusion_KK = confusion_KK.view(n_classes, n_classes)
+    hits_K = confusion_KK.diagonal()
+    true_K, guessed_K = confusion_KK.sum(1), confusion_KK.sum(0)
+    return {
+        "accuracy": hits_K.sum() / len(y_N),
+        "balanced_accuracy": _mean_where(hits_K / true_K, true_K > 0),
+        # 2 TP / (2 TP + FP + FN), over the classes that occur among targets or guesses.
+        "f1": _mean_where(2.0 * hits_K / (true_K + guessed_K), true_K + guessed_K > 0),
+        "auroc": auroc(logits_NK, y_N),
+    }
+
+
+def auroc(logits_NK: Tensor, y_N: Tensor) -> Tensor:
+    """Area under the ROC curve: of the second of two classes, else each against the rest, then their mean.
+
+    The Mann-Whitney statistic on mean ranks, so a tie counts a half (Hanley & McNeil 1982). A class that has
+    all the examples or none is left out of the mean.
+
+    Returns:
+        A float64 scalar; NaN where no class is left.
+    """
+    n, n_classes = logits_NK.shape
+    # Logs, because probabilities near 1 round to ties.
+    scores_KN = torch.log_softmax(logits_NK.double(), 1).T.contiguous()
+    is_class_KN = y_N == torch.arange(n_classes, device=y_N.device)[:, None]
+    if n_classes == 2:
+        scores_KN = (logits_NK[:, 1].double() - logits_NK[:, 0].double())[None]
+        is_class_KN = is_class_KN[1:]
+    sorted_KN = scores_KN.sort(1).values
+    below_KN = torch.searchsorted(sorted_KN, scores_KN)
+    not_above_KN = torch.searchsorted(sorted_KN, scores_KN, right=True)
+    rank_KN = (below_KN + not_above_KN + 1).double() / 2.0
+    n_positive_K = is_class_KN.sum(1).double()
+    n_negative_K = n - n_positive_K
+    wins_K = (rank_KN * is_class_KN).sum(1) - n_positive_K * (n_positive_K + 1.0) / 2.0
+    pairs_K = n_positive_K * n_negative_K
+    return _mean_where(wins_K / pairs_K, pairs_K > 0)
+
+
+def _regression(output_N1: Tensor, y_N: Tensor) -> dict[str, Tensor]:
+    target_N = y_N.double()
+    error_N = output_N1.squeeze(1).double() - target_N
+    squares = error_N.square().sum()
+    return {
+        "mae": error_N.abs().mean(),
+        "rmse": (squares / len(y_N)).sqrt(),
+        "r2": 1.0 - squares / (target_N - target_N.mean()).square().sum(),
+    }
+
+
+def _mean_where(values_K: Tensor, is_counted_K: Tensor) -> Tensor:
+    return torch.where(is_counted_K, values_K, 0.0).sum() / is_counted_K.sum()
