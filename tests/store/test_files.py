@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunecli.errors import DiskFull, UsageError
+from tunecli.store.files import remove_leftovers, write_atomically
+
+STEPS = ["open", "fdopen", "fsync", "replace"]
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(os, step, fail)
+
+
+def test_bytes_arrive_as_they_are(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a", b"\x00\xff\r\n")
+    assert (tmp_path / "a").read_bytes() == b"\x00\xff\r\n"
+
+
+def test_text_is_utf8_and_its_line_ends_stay(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a", "ü\n")
+    assert (tmp_path / "a").read_bytes() == b"\xc3\xbc\n"
+
+
+def test_old_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+    for content in ("old", "new"):
+        write_atomically(tmp_path / "a", content)
+    assert [item.name for item in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "a", "")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), DiskFull),
+        (OSError(errno.EDQUOT, "Quota exceeded"), DiskFull),
+        (OSError(errno.EROFS, "Read-only file system"), UsageError),
+        (OSError(errno.EIO, "Input/output error"), OSError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+    ids=lambda value: getattr(value, "strerror", None) or type(value).__name__,
+)
+def test_a_failure_at_any_step_leaves_the_old_content_and_no_temporary(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    error: BaseException,
+    expected: type[BaseException],
+) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    with monkeypatch.context() as patch, pytest.raises(expected) as caught:
+        fail_at(patch, step, error)
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["a"]
+    if isinstance(error, OSError):
+        assert str(path) in str(caught.value)
+
+
+def test_a_failed_sync_of_the_folder_is_told_and_leaves_one_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real, calls = tmp_path / "a", os.fsync, []
+
+    def second_fails(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", second_fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_atomically(path, "new")
+    assert len(calls) == 2, "a failed fsync is not tried again"
+    assert path.read_text() == "new"
+    assert [item.name for item in tmp_path.iterdir()] == ["a"]
+
+
+def test_file_then_rename_then_folder_is_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noting_fsync(descriptor: int) -> None:
+        steps.append("sync folder" if Path(f"/dev/fd/{descriptor}").is_dir() else "sync file")
+        fsync(descriptor)
+
+    def noting_replace(*names: Any) -> None:
+        steps.append("rename")
+        replace(*names)
+
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(os, "replace", noting_replace)
+    write_atomically(tmp_path / "a", "x")
+    assert steps == ["sync file", "rename", "sync folder"]
+
+
+def test_a_link_is_replaced_and_its_target_left_alone(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("precious")
+    (tmp_path / "a").symlink_to(target)
+    write_atomically(tmp_path / "a", "new")
+    assert target.read_text() == "precious"
+    assert not (tmp_path / "a").is_symlink()
+
+
+def test_a_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nowhere"):
+        write_atomically(tmp_path / "nowhere" / "a", "x")
+
+
+def test_a_read_only_folder_is_a_usage_error_with_the_path(
+    open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    with read_only(open_path), pytest.raises(UsageError, match=str(open_path / "a")):
+        write_atomically(open_path / "a", "x")
+
+
+def test_the_leftovers_of_the_killed_go_and_everything_else_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        fail_at(patch, "replace", KeyboardInterrupt())
+        fail_at(patch, "unlink", OSError(errno.EIO, "as if killed: nothing is cleaned up"))
+        with pytest.raises(KeyboardInterrupt):
+            write_atomically(tmp_path / "a", "x")
+    (tmp_path / ".mine.tmp").touch()
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_leftovers(tmp_path)
+    assert [item.name for item in tmp_path.iterdir()] == [".mine.tmp"]

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunecli.errors import UsageError
+from tunecli.store.database import Log
+from tunecli.store.folder import RunFolder
+from tunecli.store.lock import hold
+
+HOSTILE = [
+    "",
+    ".",
+    "..",
+    "../x",
+    "a/b",
+    "/etc",
+    "-rf",
+    ".hidden",
+    "a" * 65,
+    "a\n",
+    "a\x00b",
+    "a b",
+    "ü",
+    "~",
+    "$HOME",
+]
+
+
+def study(path: Path) -> Path:
+    folder = RunFolder.create(path)
+    Log.create(folder.database_path, {}).close()
+    return path
+
+
+def test_the_files_are_those_of_the_contract() -> None:
+    folder = RunFolder(Path("r"))
+    paths = (
+        folder.database_path,
+        folder.config_path,
+        folder.results_path,
+        folder.best_path,
+        folder.checkpoints_path,
+        folder.log_path,
+        folder.weights_path(17),
+        folder.weights_path(123456),
+    )
+    assert [str(path) for path in paths] == [
+        "r/study.db",
+        "r/config.yaml",
+        "r/results.csv",
+        "r/best.yaml",
+        "r/checkpoints",
+        "r/log.jsonl",
+        "r/checkpoints/trial-00017.safetensors",
+        "r/checkpoints/trial-123456.safetensors",
+    ]
+
+
+class TestCreate:
+    def test_makes_the_folder_and_its_parents(self, tmp_path: Path) -> None:
+        folder = RunFolder.create(tmp_path / "runs" / "a")
+        assert folder.checkpoints_path.is_dir()
+
+    def test_takes_over_what_a_killed_search_left_before_its_database_stood(self, tmp_path: Path) -> None:
+        folder = RunFolder.create(tmp_path / "a")
+        with hold(folder.path):
+            folder.append_log({"event": "begin"})
+            assert RunFolder.create(tmp_path / "a") == folder
+
+    def test_refuses_a_folder_that_holds_a_study(self, tmp_path: Path) -> None:
+        study(tmp_path / "a")
+        with pytest.raises(UsageError, match="holds a study already") as caught:
+            RunFolder.create(tmp_path / "a")
+        assert "resume" in caught.value.hint
+
+    @pytest.mark.parametrize("name", ["config.yaml", "best.yaml", "thesis.tex", "checkpoints/mine.pt"])
+    def test_refuses_a_folder_with_somebodys_files_in_it(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("precious")
+        with pytest.raises(UsageError, match="holds other files"):
+            RunFolder.create(tmp_path)
+
+    def test_refuses_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "a").touch()
+        with pytest.raises(UsageError):
+            RunFolder.create(tmp_path / "a")
+        with pytest.raises(UsageError):
+            RunFolder.create(tmp_path / "a" / "b")
+
+    def test_refuses_a_read_only_place(
+        self, open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
+    ) -> None:
+        with read_only(open_path), pytest.raises(UsageError, match="Permission denied"):
+            RunFolder.create(open_path / "a")
+
+
+class TestOpenExisting:
+    def test_finds_a_study(self, tmp_path: Path) -> None:
+        path = study(tmp_path / "a")
+        assert RunFolder.open_existing(path) == RunFolder(path)
+
+    def test_says_what_is_near_a_name_that_is_wrong(self, tmp_path: Path) -> None:
+        study(tmp_path / "digits-mlp")
+        with pytest.raises(UsageError, match="no study in") as caught:
+            RunFolder.open_existing(tmp_path / "digit-mlp")
+        assert "`digits-mlp`" in caught.value.hint
+
+    def test_lists_the_studies_where_nothing_is_near(self, tmp_path: Path) -> None:
+        study(tmp_path / "a")
+        (tmp_path / "zebra").mkdir()
+        with pytest.raises(UsageError, match="no study in") as caught:
+            RunFolder.open_existing(tmp_path / "zebra")
+        assert caught.value.hint.endswith(": a")
+
+    def test_says_so_where_there_is_none_at_all(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError) as caught:
+            RunFolder.open_existing(tmp_path / "nowhere" / "a")
+        assert "there is no study under" in caught.value.hint
+
+
+class TestFind:
+    def test_by_name_and_by_path(self, tmp_path: Path) -> None:
+        path = study(tmp_path / "runs" / "a")
+        assert RunFolder.find("a", tmp_path / "runs").path == path
+        assert RunFolder.find(str(path), tmp_path / "elsewhere").path == path
+
+    def test_a_folder_of_the_same_name_without_a_study_does_not_hide_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        study(Path("runs/digits"))
+        Path("digits").mkdir()
+        assert RunFolder.find("digits").path == Path("runs/digits")
+
+    @pytest.mark.parametrize("text", HOSTILE)
+    def test_what_is_no_name_finds_nothing_under_runs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        study(tmp_path / "x")
+        with pytest.raises(UsageError):
+            RunFolder.find(text, tmp_path / "runs")
+        with pytest.raises(UsageError, match="no name of a study"):
+            RunFolder.named(text)
+
+    @given(st.text(st.characters()))
+    def test_a_name_never_leaves_the_folder_of_runs(self, text: str) -> None:
+        try:
+            path = RunFolder.named(text, Path("/runs")).path
+        except UsageError:
+            return
+        assert os.path.normpath(path) == f"/runs/{text}"
+
+
+class TestJournal:
+    def test_holds_one_strict_json_object_a_line(self, tmp_path: Path) -> None:
+        folder = RunFolder.create(tmp_path / "a")
+        folder.append_log({"event": "end", "text": "two\nlines\u2028"})
+        folder.append_log({"loss": math.nan})
+        lines = folder.log_path.read_text().splitlines()
+        assert json.loads(lines[0])["text"] == "two\nlines\u2028"
+        assert json.loads(lines[1], parse_constant=pytest.fail) == {"loss": {"$float": "nan"}}
+        assert len(lines) == 2
+
+    def test_stops_nothing_where_it_cannot_be_written(self, tmp_path: Path) -> None:
+        RunFolder(tmp_path / "nowhere").append_log({"event": "begin"})
+
+    def test_does_not_follow_a_link(self, tmp_path: Path) -> None:
+        folder = RunFolder.create(tmp_path / "a")
+        folder.log_path.symlink_to(tmp_path / "target")
+        folder.append_log({"event": "begin"})
+        assert not (tmp_path / "target").exists()

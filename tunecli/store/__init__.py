@@ -1,0 +1,1 @@
+"""What happened? The event log, the run folder, the lock; the only room that knows SQL."""
