@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunecli.results.ranking import rank
+from tunecli.results.table import (
+    Cell,
+    Table,
+    display_cells,
+    results_table,
+    to_csv,
+    to_json,
+    to_markdown,
+    top,
+    without_clock,
+)
+from tunecli.trial import Failure, FailureKind, Objective, Outcome, State, Trial
+
+ACCURACY = Objective("val_accuracy", maximize=True)
+NAMES = ("optimizer.lr", "model.activation", "optimizer.momentum")
+TRIALS = [
+    Trial(
+        0,
+        {"optimizer.lr": 1e-5, "model.activation": "relu"},
+        11,
+        State.COMPLETE,
+        Outcome(State.COMPLETE, 0.1 + 0.2, {}, 20, 18, 12.3456, "cpu"),
+    ),
+    Trial(
+        1,
+        {"optimizer.lr": 0.5, "model.activation": None, "optimizer.momentum": -0.25},
+        12,
+        State.FAILED,
+        Outcome(
+            State.FAILED, failure=Failure(FailureKind.OOM, "no memory\nleft"), seconds=1.0, device="cuda:0"
+        ),
+    ),
+    Trial(2, {"optimizer.lr": 0.25, "model.activation": "=cmd|' /C calc'!A0"}, 13, State.RUNNING),
+]
+
+
+@pytest.fixture
+def table() -> Table:
+    return results_table(rank(TRIALS, ACCURACY, include_unfinished=True), ACCURACY, NAMES)
+
+
+def read_csv(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def one_cell(cell: Cell) -> Table:
+    return Table(("a",), ((cell,),))
+
+
+def test_the_columns_are_those_of_the_contract(table: Table) -> None:
+    assert table.columns == (
+        "rank",
+        "trial",
+        "status",
+        "val_accuracy",
+        *NAMES,
+        "epochs",
+        "seconds",
+        "seed",
+        "device",
+        "failure",
+    )
+
+
+def test_the_rows_hold_what_happened(table: Table) -> None:
+    assert table.rows == (
+        (1, 0, "complete", 0.1 + 0.2, 1e-5, "relu", None, 20, 12.3456, 11, "cpu", None),
+        (None, 1, "failed", None, 0.5, "null", -0.25, 0, 1.0, 12, "cuda:0", "oom: no memory\nleft"),
+        (None, 2, "running", None, 0.25, "=cmd|' /C calc'!A0", None, None, None, 13, None, None),
+    )
+
+
+def test_a_parameter_named_like_a_column_goes_by_its_path_from_the_top() -> None:
+    table = results_table(
+        rank([Trial(0, {"seed": 5}, 9)], ACCURACY, include_unfinished=True), ACCURACY, ["seed"]
+    )
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert len(set(table.columns)) == len(table.columns)
+    assert (row["trial.seed"], row["seed"]) == (5, 9)
+
+
+def test_csv_is_exact_and_defused(table: Table) -> None:
+    assert read_csv(to_csv(table)) == [
+        list(table.columns),
+        ["1", "0", "complete", "0.30000000000000004", "1e-05", "relu", "", "20", "12.3456", "11", "cpu", ""],
+        ["", "1", "failed", "", "0.5", "null", "-0.25", "0", "1.0", "12", "cuda:0", "oom: no memory left"],
+        ["", "2", "running", "", "0.25", "'=cmd|' /C calc'!A0", "", "", "", "13", "", ""],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("-1", "'-1"),
+        ("@x", "'@x"),
+        ("\t=1", "'=1"),
+        (" \r+1", "'+1"),
+        ("＝1", "'＝1"),
+        ("a=1", "a=1"),
+        (-1, "-1"),
+        (-0.5, "-0.5"),
+        (True, "true"),
+        (None, ""),
+        (math.nan, "nan"),
+        (-math.inf, "-inf"),
+    ],
+)
+def test_only_text_is_defused_in_csv(cell: Cell, written: str) -> None:
+    assert read_csv(to_csv(Table(("a", "b"), ((cell, "x"),))))[1] == [written, "x"]
+
+
+@given(st.floats(allow_nan=False) | st.integers())
+def test_a_number_in_csv_reads_back_to_the_bit(cell: float) -> None:
+    (_, (text,)) = read_csv(to_csv(one_cell(cell)))
+    assert repr(type(cell)(text)) == repr(cell)
+
+
+@given(st.lists(st.tuples(st.text(st.characters()), st.text(st.characters()))))
+def test_every_row_of_csv_is_one_line_with_all_its_cells_and_no_formula(rows: list[tuple[str, str]]) -> None:
+    text = to_csv(Table(("a", "b"), tuple(rows)))
+    assert text.count("\n") == len(rows) + 1
+    assert all(
+        len(row) == 2 and not cell.startswith(tuple("=+-@\t\r")) for row in read_csv(text) for cell in row
+    )
+    text.encode()
+
+
+def test_json_is_strict_and_one_object_a_row(table: Table) -> None:
+    rows = json.loads(to_json(table), parse_constant=pytest.fail)
+    assert [tuple(row) for row in rows] == [table.columns] * 3
+    assert [tuple(row.values()) for row in rows] == list(table.rows)
+    assert json.loads(to_json(one_cell(math.nan)), parse_constant=pytest.fail) == [{"a": None}]
+
+
+def test_markdown_is_aligned_and_cannot_be_broken_out_of() -> None:
+    table = Table(("name", "lr"), (("a|b", 0.0123412), ("<b>`\\\n", None)))
+    assert to_markdown(table).splitlines() == [
+        r"| name     |      lr |",
+        r"| -------- | ------: |",
+        r"| a\|b     | 0.01234 |",
+        r"| \<b>\`\\ |       — |",
+    ]
+
+
+def test_an_empty_table_still_has_its_header() -> None:
+    table = results_table([], ACCURACY, [])
+    assert to_csv(table).startswith("rank,trial,status,val_accuracy,epochs")
+    assert json.loads(to_json(table)) == []
+    assert to_markdown(table).count("\n") == 2
+    assert display_cells(table) == ()
+
+
+def test_people_read_four_digits_plain_integers_and_a_dash(table: Table) -> None:
+    assert display_cells(table)[0] == (
+        "1", "0", "complete", "0.3", "1e-05", "relu", "—", "20", "12.35", "11", "cpu", "—",
+    )  # fmt: skip
+    assert display_cells(one_cell(123_456_789)) == (("123456789",),)
+    assert display_cells(one_cell("\x1b[2Ja\nb")) == (("[2Ja b",),)
+
+
+def test_top_takes_the_first_rows(table: Table) -> None:
+    assert top(table, 1).rows == table.rows[:1]
+    assert top(table, 0).rows == ()
+    assert top(table, 99) == table
+    with pytest.raises(ValueError, match="-1"):
+        top(table, -1)
+
+
+def test_two_runs_that_differ_in_time_alone_are_the_same_without_the_clock() -> None:
+    def run(seconds: float) -> Table:
+        outcome: dict[str, Any] = {"epochs": 2, "kept_epoch": 2, "device": "cpu"}
+        trial = Trial(
+            0, {"a": 1}, 5, State.COMPLETE, Outcome(State.COMPLETE, 0.5, seconds=seconds, **outcome)
+        )
+        return results_table(rank([trial], ACCURACY), ACCURACY, ["a"])
+
+    assert run(1.0) != run(2.0)
+    assert without_clock(run(1.0)) == without_clock(run(2.0))
+    assert without_clock(run(1.0)).columns == tuple(name for name in run(1.0).columns if name != "seconds")

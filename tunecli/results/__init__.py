@@ -1,0 +1,1 @@
+"""What does it mean? Ranking, the table, the answer a verb gives, the exported file."""

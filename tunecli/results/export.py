@@ -1,0 +1,107 @@
+"""A trial as a complete configuration: the file that `tunecli train` runs to the same score.
+
+Owns how a concrete configuration is spelled: every value reads back to the same bits and the same type by the core
+schema of YAML 1.2, and by YAML 1.1 too, since the file will meet other readers. Knows not what the keys mean.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from tunecli.results.wording import one_line
+from tunecli.spec.reader import scalar
+from tunecli.trial import Objective
+
+# Strings by every YAML reader we promise anything about, and booleans to some that go by YAML 1.1 to the letter.
+_ONE_LETTER_BOOLEANS = {"y", "Y", "n", "N"}
+
+
+def concrete_document(
+    study_name: str,
+    study_seed: int,
+    objective: Objective,
+    trial_config: Mapping[str, Any],
+    trial_seed: int,
+    run: Mapping[str, Any],
+    *,
+    number: int | None = None,
+    score: float | None = None,
+) -> str:
+    """One trial as a file of its own: ``study``, ``seed``, ``objective``, ``trial`` and ``run``, keys in their order.
+
+    Args:
+        study_name: the study's name.
+        study_seed: the study's seed, which names the split of the data.
+        objective: metric and direction.
+        trial_config: what stands under ``trial`` with no range left in it: dicts, lists and scalars.
+        trial_seed: the trial's own seed, written as ``trial.seed``.
+        run: what stands under ``run``.
+        number: the trial's number, for the first line, a comment.
+        score: its score, for that line too.
+
+    Raises:
+        yaml.representer.RepresenterError: a value that is no plain data.
+    """
+    document = {
+        "study": study_name,
+        "seed": study_seed,
+        "objective": {
+            "metric": objective.metric,
+            "direction": "maximize" if objective.maximize else "minimize",
+        },
+        "trial": {**trial_config, "seed": trial_seed},
+        "run": dict(run),
+    }
+    body = yaml.dump(
+        document,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
+        width=sys.maxsize,
+    )
+    return f"# {_origin(study_name, objective, number, score)}\n{body}"
+
+
+def _origin(study_name: str, objective: Objective, number: int | None, score: float | None) -> str:
+    parts = [f"study {study_name}"]
+    if number is not None:
+        parts.append(f"trial {number}")
+    if score is not None:
+        parts.append(f"{objective.metric} {score!r}")
+    return one_line(", ".join(parts))
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper, which quotes what YAML 1.1 would misread, and then what YAML 1.2 would; it knows no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_style_of(text))
+
+
+def _style_of(text: str) -> str | None:
+    if any(not character.isprintable() for character in text):
+        return '"'
+    try:
+        is_text = scalar(text) == text
+    except ValueError:
+        is_text = False
+    return None if is_text and text not in _ONE_LETTER_BOOLEANS else "'"
+
+
+def _list(dumper: _Dumper, items: list[Any] | tuple[Any, ...]) -> yaml.Node:
+    is_leaf = not any(isinstance(item, list | tuple | dict) for item in items)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=is_leaf)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)
+_Dumper.add_representer(tuple, _list)

@@ -1,0 +1,181 @@
+"""The ranked table: its columns, its rows, and the texts it is written as.
+
+Owns the names and the order of the columns, which results.csv, ``results`` and the report share. Floats are written
+in full wherever a program may read them and short where only people do. Knows no file and no terminal.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tunecli.results.ranking import Ranked
+from tunecli.results.wording import one_line
+from tunecli.trial import Objective, Outcome, Parameters
+
+Cell = None | bool | int | float | str
+ABSENT = "—"
+_CLOCK = "seconds"
+_LEADING = ("rank", "trial", "status")
+_TRAILING = ("epochs", _CLOCK, "seed", "device", "failure")
+
+# What a spreadsheet takes for a formula (OWASP, "CSV Injection"), in full width too; tab and CR never get here.
+_FORMULA = tuple("=+-@＝＋－＠")
+# What would end a cell, or begin code or HTML.
+_MARKDOWN = re.compile(r"[\\|`<]")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells under named columns; every row is as long as ``columns``, and no two columns share a name."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def results_table(ranked: Sequence[Ranked], objective: Objective, parameter_names: Sequence[str]) -> Table:
+    """The table of a study.
+
+    The columns are rank, trial, status, the metric's name, one for each parameter, epochs, seconds, seed, device and
+    failure. A parameter named like one of the others (``seed``) is called by its path from the top, ``trial.seed``.
+    A parameter that a trial does not have is None; one whose value is null is the text ``null``.
+
+    Args:
+        ranked: the rows, in their order.
+        objective: names the score's column.
+        parameter_names: paths under ``trial`` in the order of the columns.
+    """
+    taken = {*_LEADING, objective.metric, *_TRAILING}
+    named = tuple(f"trial.{name}" if name in taken else name for name in parameter_names)
+    columns = (*_LEADING, objective.metric, *named, *_TRAILING)
+    return Table(columns, tuple(_row(row, parameter_names) for row in ranked))
+
+
+def top(table: Table, n: int) -> Table:
+    """The first ``n`` rows, ``n`` at least 0; all of them where there are fewer.
+
+    Raises:
+        ValueError: ``n`` is negative.
+    """
+    if n < 0:
+        raise ValueError(f"{n} rows")
+    return Table(table.columns, table.rows[:n])
+
+
+def without_clock(table: Table) -> Table:
+    """The table without the column of seconds: what two runs of one study must have in common."""
+    kept = [place for place, column in enumerate(table.columns) if column != _CLOCK]
+    return Table(
+        tuple(table.columns[place] for place in kept),
+        tuple(tuple(row[place] for place in kept) for row in table.rows),
+    )
+
+
+def to_csv(table: Table) -> str:
+    """CSV with a header line: floats to the last bit, absent cells empty, booleans as ``true`` and ``false``.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers never do.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_csv_cell(column) for column in table.columns])
+    writer.writerows([_csv_cell(cell) for cell in row] for row in table.rows)
+    return text.getvalue()
+
+
+def to_json(table: Table) -> str:
+    """A list with one object for each row, strict JSON: a float that is not finite is null, as JSON has no other."""
+    rows = [dict(zip(table.columns, map(_json_cell, row), strict=True)) for row in table.rows]
+    return json.dumps(rows, indent=2, allow_nan=False) + "\n"
+
+
+def to_markdown(table: Table) -> str:
+    """A table in GitHub's dialect, its pipes aligned and its numbers to the right, cells as people read them."""
+    cells = zip(*display_cells(table), strict=True) if table.rows else ((),) * len(table.columns)
+    columns = [
+        _markdown_column(name, texts, is_number=_is_numeric(row[place] for row in table.rows))
+        for place, (name, texts) in enumerate(zip(table.columns, cells, strict=True))
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in zip(*columns, strict=True))
+
+
+def display_cells(table: Table) -> tuple[tuple[str, ...], ...]:
+    """The rows as people read them: floats to four digits, text on one line, ``—`` for what is absent."""
+    return tuple(tuple(_display_cell(cell) for cell in row) for row in table.rows)
+
+
+def _row(ranked: Ranked, parameter_names: Sequence[str]) -> tuple[Cell, ...]:
+    trial = ranked.trial
+    outcome = trial.outcome or Outcome(trial.state)
+    failure = f"{outcome.failure.kind}: {outcome.failure.cause}" if outcome.failure else None
+    has_ended = trial.outcome is not None
+    return (
+        ranked.rank,
+        trial.number,
+        str(trial.state),
+        outcome.score,
+        *(_parameter_cell(trial.parameters, name) for name in parameter_names),
+        outcome.epochs if has_ended else None,
+        outcome.seconds if has_ended else None,
+        trial.seed,
+        outcome.device or None,
+        failure,
+    )
+
+
+def _parameter_cell(parameters: Parameters, name: str) -> Cell:
+    if name not in parameters:
+        return None
+    value = parameters[name]
+    return "null" if value is None else value
+
+
+def _csv_cell(cell: Cell) -> str:
+    match cell:
+        case None:
+            return ""
+        case str():
+            text = one_line(cell)
+            return f"'{text}" if text.startswith(_FORMULA) else text
+        case bool():
+            return str(cell).lower()
+        case _:
+            return repr(cell)
+
+
+def _json_cell(cell: Cell) -> Cell:
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
+
+
+def _display_cell(cell: Cell) -> str:
+    match cell:
+        case None:
+            return ABSENT
+        case str():
+            return one_line(cell)
+        case bool():
+            return str(cell).lower()
+        case float():
+            return f"{cell:.4g}"
+        case _:
+            return str(cell)
+
+
+def _markdown_column(name: str, texts: Sequence[str], *, is_number: bool) -> list[str]:
+    """One column's lines, each as wide as the widest: the name, the rule, the cells."""
+    name, *cells = (_MARKDOWN.sub(r"\\\g<0>", text) for text in (one_line(name), *texts))
+    width = max(3, *map(len, (name, *cells)))
+    rule = "-" * (width - 1) + (":" if is_number else "-")
+    return [text.rjust(width) if is_number else text.ljust(width) for text in (name, rule, *cells)]
+
+
+def _is_numeric(cells: Iterable[Cell]) -> bool:
+    present = [cell for cell in cells if cell is not None]
+    return bool(present) and all(
+        isinstance(cell, int | float) and not isinstance(cell, bool) for cell in present
+    )
