@@ -1,0 +1,138 @@
+"""What every engine promises: of each job one end, whatever became of whoever ran it."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tunecli.engine import Engine, engine_named
+from tunecli.trial import Ended, EpochEnded, FailureKind, Job, Objective, Started, State
+
+
+def job(number: int, **changes) -> Job:
+    config = {
+        "data": {"source": "iris"},
+        "model": {"name": "mlp", "hidden": [8]},
+        "training": {"epochs": 3, "batch_size": 32},
+        **changes,
+    }
+    return Job(number, 1, config, Objective("val_accuracy", True), 1, 100 + number, "cpu")
+
+
+def drain(engine: Engine, n_ends: int) -> list:
+    found: list = []
+    while sum(isinstance(event, Ended) for event in found) < n_ends:
+        found.extend(engine.events(5.0))
+    return found
+
+
+@pytest.fixture(params=["inline", "local"])
+def engine(request):
+    made = engine_named(request.param, n_workers=1, threads=1)
+    yield made
+    made.close()
+
+
+class TestEngines:
+    def test_a_job_starts_ends_its_epochs_in_order_and_ends_once(self, engine):
+        engine.submit(job(4))
+        found = drain(engine, 1)
+        assert [type(event) for event in found] == [Started, EpochEnded, EpochEnded, EpochEnded, Ended]
+        assert [event.epoch for event in found[1:4]] == [1, 2, 3]
+        assert {event.number for event in found} == {4}
+        assert found[-1].outcome.state is State.COMPLETE
+
+    def test_a_trial_that_fails_is_an_end_and_the_next_job_runs(self, engine):
+        engine.submit(job(0, optimizer={"name": "sgd", "lr": 1e30}))
+        outcome = drain(engine, 1)[-1].outcome
+        assert outcome.state is State.FAILED
+        assert outcome.failure.kind is FailureKind.DIVERGED
+        engine.submit(job(1))
+        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+
+    def test_nothing_happens_where_there_is_no_job(self, engine):
+        assert list(engine.events(0.0)) == []
+
+    def test_no_event_is_left_after_the_end(self, engine):
+        engine.submit(job(0))
+        drain(engine, 1)
+        assert list(engine.events(0.0)) == []
+
+
+def test_both_engines_give_the_same_bits():
+    scores = []
+    for name in ("inline", "local"):
+        engine = engine_named(name, n_workers=1, threads=1)
+        engine.submit(job(0))
+        scores.append(drain(engine, 1)[-1].outcome.metrics)
+        engine.close()
+    assert scores[0] == scores[1]
+
+
+class TestLocalProcesses:
+    def test_a_killed_worker_costs_its_trial_and_no_other(self):
+        engine = engine_named("local", n_workers=2, threads=1)
+        engine.submit(job(0, training={"epochs": 1_000_000}))
+        engine.submit(job(1))
+        ends: dict = {}
+        while len(ends) < 2:
+            for event in engine.events(5.0):
+                if isinstance(event, Started) and event.number == 0:
+                    os.kill(event.process_id, signal.SIGKILL)
+                if isinstance(event, Ended):
+                    ends[event.number] = event.outcome
+        assert ends[0].failure.kind is FailureKind.CRASH
+        assert "SIGKILL" in ends[0].failure.cause
+        assert ends[1].state is State.COMPLETE
+        engine.submit(job(2))
+        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+        engine.close()
+
+    def test_a_worker_that_dies_between_two_jobs_is_replaced(self):
+        engine = engine_named("local", n_workers=1, threads=1)
+        engine.submit(job(0))
+        process_id = next(event.process_id for event in drain(engine, 1) if isinstance(event, Started))
+        worker = psutil.Process(process_id)
+        worker.kill()
+        psutil.wait_procs([worker], timeout=10)
+        engine.submit(job(1))
+        end = drain(engine, 1)[-1].outcome
+        assert end.state is State.COMPLETE or end.failure.kind is FailureKind.CRASH
+        engine.close()
+
+    def test_a_full_engine_takes_no_further_job(self):
+        engine = engine_named("local", n_workers=1, threads=1)
+        engine.submit(job(0, training={"epochs": 1_000_000}))
+        with pytest.raises(RuntimeError, match="all 1 workers have a job"):
+            engine.submit(job(1))
+        engine.close()
+
+    def test_workers_end_with_a_parent_that_is_killed(self, tmp_path):
+        script = tmp_path / "parent.py"
+        script.write_text(
+            textwrap.dedent(f"""
+            import sys
+            sys.path.insert(0, {str(Path(__file__).parent)!r})
+            from test_engines import job
+            from tunecli.engine import engine_named
+            from tunecli.trial import Started
+            if __name__ == "__main__":
+                engine = engine_named("local", n_workers=1, threads=1)
+                engine.submit(job(0, training={{"epochs": 1_000_000}}))
+                while True:
+                    for event in engine.events(5.0):
+                        if isinstance(event, Started):
+                            print(event.process_id, flush=True)
+            """)
+        )
+        with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+            assert parent.stdout is not None
+            worker = psutil.Process(int(parent.stdout.readline()))
+            parent.kill()
+            _, alive = psutil.wait_procs([worker], timeout=10)
+            assert alive == []

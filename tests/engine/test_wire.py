@@ -1,0 +1,51 @@
+"""What crosses a process boundary arrives as it was sent."""
+
+import dataclasses
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunecli.engine.wire import pack_event, pack_job, unpack_event, unpack_job
+from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Objective, Outcome, Started, State
+
+numbers = st.integers(0, 10**6)
+scores = st.floats(allow_nan=False)
+metrics = st.dictionaries(st.text(max_size=8), scores, max_size=3)
+failures = st.none() | st.builds(Failure, st.sampled_from(FailureKind), st.text(), st.text())
+outcomes = st.builds(
+    Outcome,
+    state=st.sampled_from(State),
+    score=st.none() | scores,
+    metrics=metrics,
+    epochs=numbers,
+    kept_epoch=numbers,
+    seconds=scores,
+    device=st.text(max_size=8),
+    failure=failures,
+)
+events = (
+    st.builds(Started, numbers, numbers, st.text(max_size=8), numbers)
+    | st.builds(EpochEnded, numbers, numbers, numbers, numbers, metrics, scores)
+    | st.builds(Ended, numbers, numbers, outcomes)
+)
+
+
+@given(events)
+def test_an_event_survives_the_wire(event):
+    assert unpack_event(pack_event(event)) == event
+
+
+@given(numbers, st.none() | scores, st.text())
+def test_a_job_survives_the_wire(number, keep_below, device):
+    job = Job(
+        number,
+        1,
+        {"model": {"hidden": [1]}},
+        Objective("val_loss", False),
+        7,
+        8,
+        device,
+        keep_below=keep_below,
+    )
+    assert unpack_job(pack_job(job)) == job
+    assert dataclasses.asdict(job)["config"] == {"model": {"hidden": [1]}}

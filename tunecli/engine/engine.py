@@ -1,0 +1,29 @@
+"""What an engine promises: jobs in, events out.
+
+Of every job that is submitted come, in this order: at most one `Started`, any number of `EpochEnded`, and exactly
+one `Ended`, whatever became of whoever ran it (law 6). An engine never touches the record (law 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from tunecli.trial import Event, Job
+
+
+class Engine(Protocol):
+    """Runs jobs somewhere."""
+
+    @property
+    def n_workers(self) -> int:
+        """How many jobs run at a time."""
+
+    def submit(self, job: Job) -> None:
+        """Take a job. Callers keep at most ``n_workers`` jobs under way."""
+
+    def events(self, wait_s: float) -> Iterator[Event]:
+        """What has happened; waits up to ``wait_s`` seconds for something to."""
+
+    def close(self) -> None:
+        """End every worker at once. Jobs under way are lost; their trials stay as the record has them."""

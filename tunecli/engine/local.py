@@ -1,0 +1,127 @@
+"""The engine of local processes: workers that live for the whole sweep, forked from a server that has torch loaded.
+
+A worker that dies costs the one trial it was training, which ends as `crash` with the signal's name, and is
+replaced. Workers end with the coordinator, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+from tunecli.engine.wire import pack_job, unpack_event
+from tunecli.engine.worker import serve
+from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Started, State
+
+# Everything that training loads late: once in the server instead of once in every worker.
+_PRELOAD = ["tunecli.engine.worker", "tunecli.train.loop", "torch._dynamo", "sklearn.datasets"]
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_END_S = 2.0
+
+
+@dataclass
+class _Worker:
+    process: ForkServerProcess
+    pipe: connection.Connection
+    job: Job | None = None
+    device: str = ""
+    began_at: float = field(default_factory=time.monotonic)
+
+
+class LocalEngine:
+    """``n_workers`` processes, each with one job at a time and ``threads`` threads."""
+
+    def __init__(self, n_workers: int, threads: int) -> None:
+        self.n_workers = n_workers
+        for variable in _THREAD_VARIABLES:  # read once, when the server loads its libraries
+            os.environ.setdefault(variable, str(threads))
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(_PRELOAD)
+        self._workers: list[_Worker] = []
+
+    def submit(self, job: Job) -> None:
+        """Give the job to a worker that has none; a new one where there is room.
+
+        Raises:
+            RuntimeError: every worker has a job already.
+        """
+        idle = next(
+            (worker for worker in self._workers if worker.job is None and worker.process.is_alive()), None
+        )
+        if idle is None:
+            self._workers = [worker for worker in self._workers if worker.job is not None]
+            if len(self._workers) >= self.n_workers:
+                raise RuntimeError(f"all {self.n_workers} workers have a job")
+            idle = self._hire()
+        idle.job, idle.began_at = job, time.monotonic()
+        # one that died between two jobs: its sentinel will say so, and the trial is told as a crash
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            idle.pipe.send_bytes(pack_job(job))
+
+    def events(self, wait_s: float) -> Iterator[Event]:
+        """What the workers sent, and the end of those that died."""
+        busy = [worker for worker in self._workers if worker.job is not None]
+        if not busy:
+            return
+        waited_for: dict[Any, _Worker] = {}  # by what `wait` takes: pipes and sentinels
+        for worker in busy:
+            waited_for[worker.pipe] = waited_for[worker.process.sentinel] = worker
+        ready = connection.wait(list(waited_for), timeout=wait_s)
+        for worker in {id(waited_for[source]): waited_for[source] for source in ready}.values():
+            yield from self._drain(worker)
+
+    def close(self) -> None:
+        """Ask the workers to end, then make them."""
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(_END_S)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.pipe.close()
+        self._workers = []
+
+    def _hire(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=serve, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        worker = _Worker(process, ours)
+        self._workers.append(worker)
+        return worker
+
+    def _drain(self, worker: _Worker) -> Iterator[Event]:
+        try:
+            while worker.job is not None and worker.pipe.poll():
+                event = unpack_event(worker.pipe.recv_bytes())
+                if isinstance(event, Started):
+                    worker.device = event.device
+                if isinstance(event, Ended):
+                    worker.job = None
+                yield event
+        except (EOFError, ConnectionResetError):
+            worker.process.join(_END_S)
+        if worker.job is not None and not worker.process.is_alive():
+            job, worker.job = worker.job, None
+            yield Ended(job.number, job.attempt, _crash(worker))
+
+
+def _crash(worker: _Worker) -> Outcome:
+    code = worker.process.exitcode
+    if code is not None and code < 0:
+        cause = f"the worker was killed by {signal.Signals(-code).name}"
+    else:
+        cause = f"the worker ended with exit code {code}"
+    failure = Failure(FailureKind.CRASH, cause)
+    return Outcome(
+        State.FAILED, seconds=time.monotonic() - worker.began_at, device=worker.device, failure=failure
+    )

@@ -1,0 +1,59 @@
+"""Jobs and events as JSON bytes: the only form in which they cross a process boundary.
+
+Nothing is pickled (law 1), so a worker can be of another process, another machine or another version.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from tunecli.trial import (
+    Ended,
+    EpochEnded,
+    Event,
+    Failure,
+    FailureKind,
+    Job,
+    Objective,
+    Outcome,
+    Started,
+    State,
+)
+
+_KINDS: dict[str, type[Started | EpochEnded | Ended]] = {
+    "started": Started,
+    "epoch": EpochEnded,
+    "ended": Ended,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def pack_job(job: Job) -> bytes:
+    """The job as JSON."""
+    return json.dumps(asdict(job)).encode()
+
+
+def unpack_job(data: bytes) -> Job:
+    """The inverse of :func:`pack_job`."""
+    body: dict[str, Any] = json.loads(data)
+    return Job(**{**body, "objective": Objective(**body["objective"])})
+
+
+def pack_event(event: Event) -> bytes:
+    """The event as JSON."""
+    return json.dumps({"kind": _NAMES[type(event)], **asdict(event)}).encode()
+
+
+def unpack_event(data: bytes) -> Event:
+    """The inverse of :func:`pack_event`."""
+    body: dict[str, Any] = json.loads(data)
+    kind = _KINDS[body.pop("kind")]
+    if kind is Ended:
+        outcome = body["outcome"]
+        failure = outcome["failure"]
+        if failure is not None:
+            failure = Failure(**{**failure, "kind": FailureKind(failure["kind"])})
+        body["outcome"] = Outcome(**{**outcome, "state": State(outcome["state"]), "failure": failure})
+    return kind(**body)
