@@ -1,0 +1,298 @@
+"""The sweep: one table whatever the workers, the stops and the kills (laws 1, 3, 5, 6, 7)."""
+
+import csv
+import itertools
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tunecli.errors import Interrupted, UsageError
+from tunecli.results.table import Table, without_clock
+from tunecli.store.folder import RunFolder
+from tunecli.study.check import check, load_checked
+from tunecli.study.inquiry import export, results, status
+from tunecli.study.record import begin, look, reopen
+from tunecli.study.single import train
+from tunecli.study.sweep import observations, sweep
+from tunecli.trial import Ended, EpochEnded, Outcome, Started, State, Trial
+
+
+class Silent:
+    """A display that shows nothing, and may stop the sweep as a person would."""
+
+    def __init__(self, stop_after: int | None = None, signal_number: int = signal.SIGINT):
+        self.ends, self.stop_after, self.signal_number = 0, stop_after, signal_number
+        self.started: list[int] = []
+
+    def began(self, heading, trials):
+        self.heading = heading
+
+    def suggested(self, trial):
+        pass
+
+    def happened(self, event):
+        if isinstance(event, Started):
+            self.started.append(event.number)
+        if isinstance(event, Ended):
+            self.ends += 1
+            if self.ends == self.stop_after:
+                signal.raise_signal(self.signal_number)
+
+    def ended(self):
+        pass
+
+
+def run_whole(path: Path, folder: Path, *overrides: str) -> Table:
+    with begin(load_checked(path, overrides), folder) as study:
+        return sweep(study, Silent()).table
+
+
+def comparable(table: Table) -> Table:
+    return without_clock(table)
+
+
+@pytest.mark.parametrize("sampler", ["random", "quasirandom", "bayes", "grid"])
+def test_a_sweep_that_is_stopped_and_resumed_has_the_uninterrupted_table(study_file, tmp_path, sampler):
+    path = study_file(
+        **{
+            "sampler: random": f"sampler: {sampler}",
+            "[1e-3, 1.0]": "[1e-3, 1.0], grid: 3",
+            "[1e-4, 1e-1]": "[1e-4, 1e-1], grid: 2",
+        }
+    )
+    whole = run_whole(path, tmp_path / "whole")
+    with pytest.raises(Interrupted) as caught, begin(load_checked(path, ()), tmp_path / "cut") as study:
+        sweep(study, Silent(stop_after=2))
+    assert caught.value.signal_number == signal.SIGINT
+    assert f"tunecli resume {tmp_path / 'cut'}" in caught.value.hint
+    display = Silent()
+    with reopen(RunFolder.open_existing(tmp_path / "cut"), {}) as study:
+        resumed = sweep(study, display)
+    assert comparable(resumed.table) == comparable(whole)
+    assert display.ends == 4, "nothing finished is run again"
+    assert len(whole.rows) == 6
+
+
+def test_the_table_does_not_depend_on_the_number_of_workers(study_file, tmp_path):
+    path = study_file(**{"sampler: random": "sampler: bayes"})
+    one = run_whole(path, tmp_path / "one")
+    two = run_whole(path, tmp_path / "two", "run.engine=local", "run.workers=2")
+    assert comparable(one) == comparable(two)
+
+
+def test_a_sweep_that_is_killed_anywhere_resumes_to_the_identical_table(study_file, tmp_path, tunecli):
+    path = study_file()
+    whole = run_whole(path, tmp_path / "whole")
+    for n_lines in (1, 2, 4):
+        folder = tmp_path / f"killed-{n_lines}"
+        command = [
+            sys.executable,
+            "-m",
+            "tunecli",
+            "search",
+            str(path),
+            "--out",
+            str(folder),
+            "--workers",
+            "2",
+        ]
+        command += ["--set", "run.engine=local"]
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        ) as process:
+            assert process.stderr is not None
+            for _ in itertools.islice(process.stderr, n_lines):
+                pass
+            process.kill()
+        done = tunecli("resume", folder)
+        assert done.returncode == 0, done.stderr
+        assert comparable(results(RunFolder.open_existing(folder))) == comparable(whole)
+
+
+def test_a_search_on_a_folder_that_holds_a_study_offers_to_resume(study_file, tmp_path):
+    path = study_file()
+    run_whole(path, tmp_path / "run", "search.trials=1")
+    with pytest.raises(UsageError) as caught, begin(load_checked(path, ()), tmp_path / "run"):
+        pass
+    assert "holds a study already" in caught.value.message
+    assert "tunecli resume" in caught.value.hint
+
+
+def test_resume_of_a_finished_study_runs_nothing_and_may_raise_the_total(study_file, tmp_path):
+    path = study_file()
+    run_whole(path, tmp_path / "run", "search.trials=2")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    display = Silent()
+    with reopen(folder, {}) as study:
+        sweep(study, display)
+    assert display.ends == 0
+    with reopen(folder, {"n_trials": 6}) as study:
+        raised = sweep(study, Silent()).table
+    assert comparable(raised) == comparable(run_whole(path, tmp_path / "whole"))
+    with pytest.raises(UsageError, match="6 trials were suggested already"), reopen(folder, {"n_trials": 3}):
+        pass
+
+
+def test_the_first_trial_is_what_a_person_would_try_first(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run", "search.trials=1")
+    with look(RunFolder.open_existing(tmp_path / "run")) as study:
+        (trial,) = study.log.trials()
+    assert trial.parameters["optimizer"] == "adamw"
+    assert trial.parameters["optimizer.lr"] == 1e-2
+
+
+def test_a_space_that_is_exhausted_ends_the_sweep(study_file, tmp_path):
+    path = study_file()
+    overrides = ("optimizer={choice: [adam, sgd]}", "search.trials=50")
+    with begin(load_checked(path, overrides), tmp_path / "run") as study:
+        ending = sweep(study, Silent())
+    assert ending.reason == "exhausted"
+    assert len(ending.table.rows) == 4
+    assert len({row[4:6] for row in ending.table.rows}) == 4
+
+
+def test_a_time_that_has_passed_ends_the_sweep(study_file, tmp_path):
+    with begin(load_checked(study_file(), ("run.limit.time=1e-9",)), tmp_path / "run") as study:
+        ending = sweep(study, Silent())
+    assert ending.reason == "time"
+    assert ending.table.rows == ()
+
+
+def test_a_failure_is_data_and_stops_no_neighbour(study_file, tmp_path):
+    path = study_file()
+    overrides = ("optimizer={choice: [{name: sgd, lr: 1e30}, {name: adam}]}", "search.trials=4")
+    table = run_whole(path, tmp_path / "run", *overrides)
+    states = [row[table.columns.index("status")] for row in table.rows]
+    assert states == ["complete", "complete", "failed", "failed"]
+    assert table.rows[-1][0] is None
+    assert "diverged" in str(table.rows[-1][table.columns.index("failure")])
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert sum(record.get("kind") == "diverged" for record in log) == 2
+
+
+def test_the_folder_holds_everything_that_a_person_needs(study_file, tmp_path):
+    path = study_file()
+    table = run_whole(path, tmp_path / "run")
+    folder = tmp_path / "run"
+    assert (folder / "config.yaml").read_text() == path.read_text()
+    with (folder / "results.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert tuple(rows[0]) == table.columns
+    assert len(rows) == 7
+    assert rows[1][0] == "1"
+    best_number = int(rows[1][1])
+    kept = sorted(item.name for item in (folder / "checkpoints").iterdir())
+    assert kept == [f"trial-{best_number:05d}.safetensors"]
+    assert (folder / "best.yaml").is_file()
+
+
+def test_the_exported_best_trains_to_the_same_score_to_the_last_bit(study_file, tmp_path):
+    path = study_file(**{"source: iris": "source: wine"})
+    table = run_whole(path, tmp_path / "run")
+    exported = tmp_path / "elsewhere" / "best.yaml"
+    exported.parent.mkdir()
+    exported.write_text(export(RunFolder.open_existing(tmp_path / "run"), None, None))
+    trained = train(load_checked(exported, ()), None)
+    assert trained.outcome.score == table.rows[0][3]
+
+
+def test_weights_that_were_not_kept_are_trained_again_to_the_same_bits(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    for number in range(6):
+        export(folder, number, tmp_path / f"{number}.safetensors")
+        assert (tmp_path / f"{number}.safetensors").stat().st_size > 100
+    best = status(folder).best
+    assert best is not None
+    assert (tmp_path / f"{best.number}.safetensors").read_bytes() == folder.weights_path(
+        best.number
+    ).read_bytes()
+
+
+def test_an_export_names_its_files_so_that_it_runs_from_anywhere(study_file, tmp_path):
+    rows = "\n".join(f"{i % 7},{i % 5},{(i % 7) > 3}" for i in range(60))
+    (tmp_path / "mine.csv").write_text(f"a,b,c\n{rows}\n")
+    path = study_file(**{"source: iris": "source: mine.csv, target: c"})
+    table = run_whole(path, tmp_path / "run", "search.trials=1")
+    elsewhere = tmp_path / "else" / "where.yaml"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(export(RunFolder.open_existing(tmp_path / "run"), 0, None))
+    assert train(load_checked(elsewhere, ()), None).outcome.score == table.rows[0][3]
+
+
+def test_status_counts_what_ended_and_knows_the_best(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run")
+    found = status(RunFolder.open_existing(tmp_path / "run"))
+    assert (found.word, found.n_trials, found.counts[State.COMPLETE]) == ("finished", 6, 6)
+    assert found.best is not None
+    assert found.holder is None
+
+
+def test_every_epoch_is_on_record(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run", "search.trials=2")
+    with look(RunFolder.open_existing(tmp_path / "run")) as study:
+        epochs = study.log.epochs(1)
+    assert [event.epoch for event in epochs] == [1, 2, 3, 4]
+    assert all(isinstance(event, EpochEnded) and 0 <= event.metrics["val_accuracy"] <= 1 for event in epochs)
+
+
+def test_a_trial_seed_may_be_fixed_or_searched(study_file, tmp_path):
+    table = run_whole(
+        study_file(), tmp_path / "run", "trial.seed={choice: [5, 6]}", "optimizer=adam", "search.trials=9"
+    )
+    seeds = {row[table.columns.index("trial.seed")] for row in table.rows}
+    assert seeds == {5, 6}
+
+
+def test_a_sampler_sees_only_what_the_lookahead_lets_it_see():
+    trials = {
+        n: Trial(n, {"x": n}, n, State.COMPLETE, Outcome(State.COMPLETE, score=float(n))) for n in range(4)
+    }
+    trials[2] = replace(trials[2], state=State.FAILED, outcome=Outcome(State.FAILED, score=None))
+    seen = observations(trials, 2, -1.0)
+    assert [(one.state, one.loss) for one in seen] == [
+        (State.COMPLETE, 0.0),
+        (State.COMPLETE, -1.0),
+        (State.FAILED, None),
+        (State.WAITING, None),
+    ]
+
+
+def test_check_tells_what_will_never_matter(study_file):
+    path = study_file()
+    overrides = (
+        "model.dropout={uniform: [0.1, 0.1]}",
+        "search.lookahead=1",
+        "run.engine=local",
+        "run.workers=4",
+    )
+    notes = " ".join(check(load_checked(path, overrides)).notes)
+    assert "model.dropout has one value" in notes
+    assert "keeps 3 of the workers waiting" in notes
+
+
+def test_check_warns_of_losses_that_cannot_be_compared(study_file):
+    overrides = ("objective.metric=val_loss", "loss={choice: [cross_entropy, focal]}")
+    assert any("not comparable" in note for note in check(load_checked(study_file(), overrides)).notes)
+
+
+def test_an_endless_grid_says_which_range_needs_a_number_of_points(study_file):
+    with pytest.raises(UsageError) as caught:
+        check(load_checked(study_file(**{"sampler: random": "sampler: grid"}), ()))
+    assert "optimizer.lr" in caught.value.message
+    assert "grid: n" in caught.value.hint
+
+
+def test_a_large_grid_is_not_run_whole_unless_that_is_said(study_file):
+    path = study_file(**{", trials: 6": ""})
+    overrides = ("search.sampler=grid", "optimizer=adam", "training.epochs={int: [1, 2000]}")
+    with pytest.raises(UsageError, match="the grid has 4,000 points"):
+        check(load_checked(path, overrides))
+    found = check(load_checked(path, (*overrides, "search.trials=10")))
+    assert found.grid == 4000
+    assert any("10 of them are run" in note for note in found.notes)

@@ -1,0 +1,308 @@
+"""The verbs as a person meets them: exit codes, one block of error, stdout for data, and nothing heavy loaded."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tunecli.cli import main
+from tunecli.spec.json_schema import json_schema
+from tunecli.spec.load import understand
+from tunecli.spec.starter import STARTER
+
+SMALL = """\
+study: small
+objective: {metric: val_accuracy}
+trial:
+  data: {source: iris}
+  model: {name: mlp, hidden: [8]}
+  optimizer: {name: adam, lr: {loguniform: [1e-3, 1e-1]}}
+  training: {epochs: 3}
+search: {sampler: random, trials: 2}
+run: {device: cpu, engine: inline}
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL)
+    return tmp_path
+
+
+@pytest.fixture
+def run(here, capsys, monkeypatch):
+    def call(*arguments: object) -> tuple[int, str, str]:
+        texts = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["tunecli", *texts])
+        with pytest.raises(SystemExit) as caught:
+            main(texts)
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def finished(run):
+    code, _, err = run("search", "small.yaml")
+    assert code == 0, err
+    return Path("runs/small")
+
+
+def document(text: str) -> dict:
+    body = json.loads(text)
+    assert body["schema_version"] == 1
+    return body
+
+
+def test_search_shows_the_ranked_table_on_stdout_and_progress_on_stderr(run):
+    code, out, err = run("search", "small.yaml")
+    assert code == 0
+    assert out.splitlines()[0].split()[:4] == ["rank", "trial", "status", "val_accuracy"]
+    assert out.splitlines()[1].split()[0] == "1"
+    assert "[2/2] trial 1" in err
+    assert "tunecli export runs/small" in out
+    assert Path("runs/small/results.csv").is_file()
+
+
+def test_search_answers_programs_in_json(run):
+    code, out, _ = run("search", "small.yaml", "--json", "--trials", 3, "--out", "elsewhere")
+    body = document(out)
+    assert code == 0
+    assert body["kind"] == "search"
+    assert [trial["rank"] for trial in body["trials"]] == [1, 2, 3]
+    assert body["path"] == "elsewhere"
+
+
+def test_a_dry_run_trains_nothing_and_writes_nothing(run):
+    code, out, _ = run("search", "small.yaml", "--dry-run")
+    assert code == 0
+    assert "the first trials" in out
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "markdown"])
+def test_results_come_in_every_form(run, finished, form):
+    code, out, _ = run("results", finished, "--format", form, "--top", 1)
+    assert code == 0
+    assert "optimizer.lr" in out
+    if form == "csv":
+        assert len(out.splitlines()) == 2
+    if form == "json":
+        assert len(document(out)["trials"]) == 1
+
+
+def test_a_study_is_found_by_its_name(run, finished):
+    code, out, _ = run("status", "small", "--json")
+    assert code == 0
+    body = document(out)
+    assert (body["state"], body["n_ended"], body["n_trials"]) == ("finished", 2, 2)
+
+
+def test_status_and_results_are_said_in_words(run, finished):
+    code, out, _ = run("status", finished)
+    assert code == 0
+    assert "finished" in out and "2 of 2 ended" in out
+
+
+def test_export_and_train_go_round(run, finished):
+    code, _, err = run("export", finished, "-o", "best.yaml", "--weights", "best.safetensors")
+    assert code == 0
+    assert "wrote best.yaml" in err
+    assert Path("best.safetensors").stat().st_size > 100
+    code, out, _ = run("train", "best.yaml", "--json")
+    assert code == 0
+    code, table, _ = run("results", finished, "--json")
+    assert document(out)["score"] == document(table)["trials"][0]["val_accuracy"]
+
+
+def test_export_writes_to_stdout_where_no_file_is_named(run, finished):
+    code, out, _ = run("export", finished, "--trial", 1)
+    assert code == 0
+    assert understand(out.encode(), "f.yaml", (), Path()).space.parameters == ()
+
+
+def test_resume_goes_on(run, finished):
+    code, out, _ = run("resume", finished, "--trials", 4, "--json")
+    assert code == 0
+    assert len(document(out)["trials"]) == 4
+
+
+def test_init_writes_a_file_that_check_accepts(run):
+    code, _, err = run("init")
+    assert code == 0
+    assert "tunecli check study.yaml" in err
+    code, out, _ = run("check", "study.yaml", "--json")
+    assert code == 0
+    assert document(out)["trials"] == 20
+    assert Path("study.yaml").read_text() == STARTER
+    assert run("init")[0] == 2
+
+
+def test_schema_prints_the_schema(run):
+    code, out, _ = run("schema")
+    assert code == 0
+    assert json.loads(out) == json.loads(json.dumps(json_schema()))
+
+
+def test_doctor_says_what_is_here(run):
+    code, out, _ = run("doctor", "--json")
+    assert code == 0
+    body = document(out)
+    assert "cpu" in body["devices"]
+    assert body["versions"]["torch"]
+
+
+def test_version_and_help_need_no_verb(run):
+    assert re.fullmatch(r"tunecli \d+\.\d+\.\d+\n", run("--version")[1])
+    code, out, _ = run("--help")
+    assert code == 0
+    for verb in (
+        "search",
+        "resume",
+        "status",
+        "results",
+        "export",
+        "train",
+        "check",
+        "init",
+        "schema",
+        "doctor",
+    ):
+        assert verb in out
+
+
+BAD_CSV = "a,b,c\n1,2,x\n3,4,y\n"
+
+BAD = [
+    (["search", "none.yaml"], 2, "none.yaml: there is no such file"),
+    (["search", "empty.yaml"], 2, "empty.yaml:1:1: the file is empty"),
+    (["search", "small.yaml", "--set", "trial.modle=mlp"], 2, "did you mean `model`?"),
+    (
+        ["search", "small.yaml", "--set", "training.epochs=ten"],
+        2,
+        "must be a whole number; this is the text 'ten'",
+    ),
+    (["search", "small.yaml", "--set", "optimizer.lr={uniform: [2, 1]}"], 2, "this range is reversed"),
+    (["search", "small.yaml", "--set", "objective.metric=val_acc"], 2, "did you mean `val_accuracy`?"),
+    (
+        ["search", "small.yaml", "--set", "objective.metric=val_rmse"],
+        2,
+        "a classification task has no val_rmse",
+    ),
+    (["search", "small.yaml", "--set", "loss=mse"], 2, "trial.loss"),
+    (["search", "small.yaml", "--set", "data.source=none.csv", "--set", "data.target=c"], 2, "none.csv"),
+    (["search", "small.yaml", "--set", "data.source=bad.csv"], 2, "target"),
+    (
+        ["search", "small.yaml", "--set", "data.source=bad.csv", "--set", "data.target=d"],
+        2,
+        "trial.data.target",
+    ),
+    (["search", "small.yaml", "--set", "model=cnn"], 2, "trial.model"),
+    (["search", "small.yaml", "--set", "x"], 2, "this is no `path=value`"),
+    (["search", "small.yaml", "--trials", "0"], 2, "--set search.trials"),
+    (["search", "small.yaml", "--device", "tpu"], 2, "--set run.device"),
+    (["search"], 2, "Missing argument"),
+    (["search", "small.yaml", "--bogus"], 2, "No such option"),
+    (["bogus"], 2, "No such command"),
+    (["results", "nowhere"], 2, "nowhere"),
+    (["status", "."], 2, "."),
+    (["resume", "small.yaml"], 2, "small.yaml"),
+    (["export", "nowhere"], 2, "nowhere"),
+    (["results", "nowhere", "--format", "xml"], 2, "table, csv, json or markdown"),
+    (["train", "small.yaml"], 2, "this file holds ranges (optimizer.lr)"),
+    (["check", "empty.yaml"], 2, "the file is empty"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), BAD, ids=[" ".join(row[0]) for row in BAD])
+def test_bad_input_is_one_block_with_the_contract_s_code(run, here, arguments, code, words):
+    (here / "empty.yaml").write_text("")
+    (here / "bad.csv").write_text(BAD_CSV)
+    found, out, err = run(*arguments)
+    assert found == code
+    assert words in err
+    assert out == ""
+    assert "Traceback" not in err
+    assert not Path("runs").exists()
+
+
+def test_errors_are_data_for_programs(run):
+    code, _, err = run("check", "small.yaml", "--json", "--set", "training.epochs=0")
+    assert code == 2
+    body = document(err)
+    assert body["problems"][0]["parameter"] == "trial.training.epochs"
+    assert body["exit_code"] == 2
+
+
+def test_a_study_in_which_nothing_succeeds_exits_3(run):
+    code, out, err = run("search", "small.yaml", "--set", "optimizer={name: sgd, lr: 1e30}")
+    assert code == 3
+    assert "diverged" in out
+    assert "no trial succeeded" in err
+
+
+def test_an_export_without_a_score_exits_3(run):
+    run("search", "small.yaml", "--set", "optimizer={name: sgd, lr: 1e30}")
+    assert run("export", "small")[0] == 3
+
+
+def test_a_trial_that_does_not_exist_is_named(run, finished):
+    code, _, err = run("export", finished, "--trial", 7)
+    assert code == 2
+    assert "there is no trial 7; they are numbered 0 to 1" in err
+
+
+def test_hostile_text_does_not_drive_the_terminal(run, here):
+    (here / "small.yaml").write_text(SMALL.replace("iris", '"[red]\\e[31m\\a"'))
+    code, _, err = run("check", "small.yaml")
+    assert code == 2
+    assert "\x1b" not in err and "\x07" not in err
+    assert "[red]" in err
+
+
+LIGHT = [
+    ["--help"],
+    ["--version"],
+    ["check", "small.yaml"],
+    ["status", "small"],
+    ["results", "small"],
+    ["export", "small"],
+]
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=lambda arguments: arguments[0])
+def test_verbs_that_do_not_train_load_neither_torch_nor_skopt(run, finished, arguments):
+    program = (
+        "import sys\nfrom tunecli.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'skopt', 'sklearn'} & set(sys.modules)\n"
+        "print(sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "[]", done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(finished):
+    command = f"{sys.executable} -m tunecli results {finished} --format csv | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_in_order_and_names_the_command_that_resumes(here, number, code):
+    command = [sys.executable, "-m", "tunecli", "search", "small.yaml"]
+    command += ["--set", "training.epochs=1000000", "--set", "run.engine=local"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "tunecli resume runs/small" in err
+    assert "Traceback" not in err

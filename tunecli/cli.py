@@ -1,0 +1,305 @@
+"""The verbs: flags → study → console → exit code. No logic of their own.
+
+Each verb imports what it needs when it is called, so that `--help` costs little and only verbs that train load
+torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunecli.errors import Interrupted, NoTrialSucceeded, TunecliError, UsageError
+
+if TYPE_CHECKING:
+    from tunecli.console import Console
+    from tunecli.study.sweep import Display, Ending
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Tune deep-learning models from one YAML file.",
+)
+
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="The study's YAML file.", show_default=False)
+]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run folder, or a study's name.", show_default=False)
+]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override one key; may be a range.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on stdout.")]
+Trials = Annotated[int | None, typer.Option("--trials", metavar="N", help="How many trials in all.")]
+Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="How many trials at a time.")]
+Device = Annotated[
+    str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps, xpu.")
+]
+Top = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Only the first N.")]
+
+
+@app.command()
+def search(
+    config: ConfigFile,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The run folder [runs/<study>].")
+    ] = None,
+    sets: Sets = None,
+    trials: Trials = None,
+    workers: Workers = None,
+    device: Device = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be tried; train nothing.")
+    ] = False,
+    is_json: Json = False,
+) -> None:
+    """Run the sweep that CONFIG describes and rank its trials."""
+    from tunecli.console import Console
+    from tunecli.study.answers import of_check
+    from tunecli.study.check import check, first_suggestions, load_checked
+    from tunecli.study.record import begin
+    from tunecli.study.sweep import sweep
+
+    console = Console(is_json=is_json)
+    flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
+    overrides = [*(sets or []), *(f"{path}={value}" for path, value in flags.items() if value is not None)]
+    spec = load_checked(config, tuple(overrides))
+    found = check(spec)
+    if dry_run:
+        console.show(of_check(found, first_suggestions(spec, min(10, found.plan.n_trials))))
+        return
+    for note in found.notes:
+        console.say(f"note: {note}")
+    folder = out or Path("runs") / spec.settings.study
+    with begin(spec, folder) as study:
+        ending = sweep(study, _display(console))
+    _show_ending(console, ending)
+
+
+@app.command()
+def resume(
+    run: Run, trials: Trials = None, workers: Workers = None, device: Device = None, is_json: Json = False
+) -> None:
+    """Go on with a study to its total: nothing finished is run again, nothing is lost."""
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+    from tunecli.study.record import reopen
+    from tunecli.study.sweep import sweep
+
+    console = Console(is_json=is_json)
+    asked = {"n_trials": trials, "n_workers": workers, "device": device}
+    folder = RunFolder.find(run)
+    with reopen(folder, {key: value for key, value in asked.items() if value is not None}) as study:
+        ending = sweep(study, _display(console))
+    _show_ending(console, ending)
+
+
+@app.command()
+def status(run: Run, is_json: Json = False) -> None:
+    """Say where a study stands: running, interrupted or finished, and the best so far."""
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+    from tunecli.study.answers import of_status
+    from tunecli.study.inquiry import status as ask
+
+    Console(is_json=is_json).show(of_status(ask(RunFolder.find(run))))
+
+
+@app.command()
+def results(
+    run: Run,
+    top: Top = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORM", help="table, csv, json or markdown.")
+    ] = "table",
+    is_json: Json = False,
+) -> None:
+    """Show the ranked table."""
+    from tunecli.console import Console
+    from tunecli.results.table import to_csv, to_markdown
+    from tunecli.results.table import top as first
+    from tunecli.store.folder import RunFolder
+    from tunecli.study.answers import of_table
+    from tunecli.study.inquiry import results as ask
+
+    if form not in ("table", "csv", "json", "markdown"):
+        raise UsageError(f"--format {form}: there is no such form", hint="table, csv, json or markdown")
+    table = ask(RunFolder.find(run))
+    console = Console(is_json=is_json or form == "json")
+    table = table if top is None else first(table, top)
+    if form in ("csv", "markdown") and not is_json:
+        console.raw(to_csv(table) if form == "csv" else to_markdown(table))
+    else:
+        console.show(of_table(table))
+
+
+@app.command()
+def export(
+    run: Run,
+    trial: Annotated[
+        int | None, typer.Option("--trial", metavar="N", min=0, help="This trial [the best].")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write it here [stdout].")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", metavar="FILE", help="Write the weights here, as safetensors.")
+    ] = None,
+    is_json: Json = False,
+) -> None:
+    """Write the best trial as a complete runnable file."""
+    from tunecli.console import Console
+    from tunecli.store.files import write_atomically
+    from tunecli.store.folder import RunFolder
+    from tunecli.study.inquiry import export as ask
+
+    console = Console(is_json=is_json)
+    text = ask(RunFolder.find(run), trial, weights)
+    if out is not None:
+        write_atomically(out, text)
+        console.say(f"wrote {out}: `tunecli train {out}` runs it")
+    if weights is not None:
+        console.say(f"wrote {weights}")
+    if is_json:
+        console.document(
+            "export", {"config": text, "out": out and str(out), "weights": weights and str(weights)}
+        )
+    elif out is None:
+        console.raw(text)
+
+
+@app.command()
+def train(
+    config: ConfigFile,
+    sets: Sets = None,
+    device: Device = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", metavar="FILE", help="Write the weights here, as safetensors.")
+    ] = None,
+    is_json: Json = False,
+) -> None:
+    """Run one concrete file once and show its metrics."""
+    from tunecli.console import Console
+    from tunecli.study.answers import of_training
+    from tunecli.study.check import load_checked
+    from tunecli.study.single import train as run_once
+
+    overrides = [*(sets or []), *([f"run.device={device}"] if device else [])]
+    trained = run_once(load_checked(config, tuple(overrides)), weights)
+    Console(is_json=is_json).show(of_training(trained))
+    if trained.outcome.failure is not None:
+        raise NoTrialSucceeded(
+            f"the trial failed: {trained.outcome.failure.kind}: {trained.outcome.failure.cause}"
+        )
+
+
+@app.command()
+def check(config: ConfigFile, sets: Sets = None, is_json: Json = False) -> None:
+    """Say everything that can be known of CONFIG before spending: errors, size, cost."""
+    from tunecli.console import Console
+    from tunecli.study.answers import of_check
+    from tunecli.study.check import check as ask
+    from tunecli.study.check import load_checked
+
+    Console(is_json=is_json).show(of_check(ask(load_checked(config, tuple(sets or [])))))
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("study.yaml"),
+) -> None:
+    """Write a file to start from."""
+    from tunecli.console import Console
+    from tunecli.spec.starter import STARTER
+    from tunecli.store.files import write_atomically
+
+    if path.exists():
+        raise UsageError(f"{path} exists already", hint="name another file")
+    write_atomically(path, STARTER)
+    Console().say(f"wrote {path}: `tunecli check {path}`, then `tunecli search {path}`")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a study's file, for editors."""
+    import json
+
+    from tunecli.console import Console
+    from tunecli.spec.json_schema import json_schema
+
+    Console().raw(json.dumps(json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def doctor(is_json: Json = False) -> None:
+    """Say what devices and versions are here."""
+    from tunecli.console import Console
+    from tunecli.study.answers import of_examination
+    from tunecli.study.doctor import examine
+
+    Console(is_json=is_json).show(of_examination(examine()))
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        import tunecli
+
+        typer.echo(f"tunecli {tunecli.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Tune deep-learning models from one YAML file."""
+
+
+def _display(console: Console) -> Display:
+    from tunecli.console.live import LiveDisplay, PlainDisplay
+
+    if console.is_json or not console.err.is_terminal:
+        return PlainDisplay(console.err)
+    return LiveDisplay(console.err)
+
+
+def _show_ending(console: Console, ending: Ending) -> None:
+    from tunecli.study.answers import of_ending
+
+    console.show(of_ending(ending))
+    if not ending.n_scored:
+        raise NoTrialSucceeded(
+            "no trial succeeded", hint=f"tunecli results {ending.path} shows why each failed"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a verb and exit with the contract's code."""
+    try:
+        app(args=None if arguments is None else list(arguments), standalone_mode=True)
+    except Interrupted as error:
+        _console().error(error)
+        sys.exit(128 + error.signal_number)
+    except TunecliError as error:
+        _console().error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Who read stdout has gone, as `head` does: nothing is left to say, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _console() -> Console:
+    from tunecli.console import Console
+
+    return Console(is_json="--json" in sys.argv)

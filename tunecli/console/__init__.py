@@ -1,0 +1,115 @@
+"""The only room that prints: frozen values in, text or JSON out. stdout is data, stderr everything else.
+
+Whatever a name or an error holds, it is printed as text: markup is never interpreted and control characters
+are dropped, so a hostile file cannot drive the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from tunecli.errors import ConfigError, TunecliError
+from tunecli.results.answer import Answer, Section
+
+SCHEMA_VERSION = 1
+_WIDE = 10_000
+
+
+def plain(text: str) -> Text:
+    """Text that no terminal acts on."""
+    return Text("".join(character for character in text if character.isprintable() or character == "\n"))
+
+
+class Console:
+    """Where a verb's answer goes.
+
+    Args:
+        is_json: answers are one JSON document instead of text.
+    """
+
+    def __init__(self, *, is_json: bool = False) -> None:
+        self.is_json = is_json
+        self.out = RichConsole(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
+        self.err = RichConsole(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
+
+    def document(self, kind: str, body: Mapping[str, Any]) -> None:
+        """One JSON document, with the version of its schema."""
+        payload = {"schema_version": SCHEMA_VERSION, "kind": kind, **body}
+        sys.stdout.write(
+            json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+        )
+
+    def raw(self, text: str) -> None:
+        """Data as it is."""
+        sys.stdout.write(text)
+
+    def say(self, text: str) -> None:
+        """A line to the person."""
+        self.err.print(plain(text))
+
+    def show(self, answer: Answer) -> None:
+        """A verb's answer: JSON where that was asked for, else its tables and lines."""
+        if self.is_json:
+            self.document(answer.kind, answer.data)
+            return
+        for note in answer.notes:
+            self.say(f"note: {note}")
+        width = max((len(label) for label, _ in answer.lines), default=0)
+        for section in answer.sections:
+            self._section(section)
+        for label, text in answer.lines:
+            self.out.print(plain(f"{label:<{width}}  {text}"))
+
+    def _section(self, section: Section) -> None:
+        title = plain(section.title) if section.title else None
+        table = RichTable(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+        for place, column in enumerate(section.columns):
+            is_numeric = all(row[place][:1] in "-0123456789—" for row in section.rows)
+            table.add_column(plain(column), justify="right" if is_numeric else "left", no_wrap=True)
+        for row in section.rows:
+            table.add_row(*(plain(cell) for cell in row))
+        # As wide as it needs to be: a terminal wraps a long line, and whoever reads a pipe wants all of it.
+        wide = RichConsole(
+            file=sys.stdout, highlight=False, markup=False, width=_WIDE, force_terminal=self.out.is_terminal
+        )
+        with wide.capture() as capture:
+            wide.print(table)
+        self.raw("\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n\n")
+
+    def error(self, error: TunecliError) -> None:
+        """One block on stderr: what happened, where, what to do."""
+        if self.is_json:
+            sys.stderr.write(
+                json.dumps({"schema_version": SCHEMA_VERSION, "kind": "error", **_as_data(error)}) + "\n"
+            )
+            return
+        lines = [f"error: {error.message}"]
+        if isinstance(error, ConfigError):
+            lines += [f"  {problem}" for problem in error.problems]
+        if error.hint:
+            lines.append(f"  try: {error.hint}")
+        self.err.print(plain("\n".join(lines)), style="red" if self.err.is_terminal else "")
+
+
+def _as_data(error: TunecliError) -> dict[str, Any]:
+    body: dict[str, Any] = {"exit_code": error.exit_code, "message": error.message, "hint": error.hint}
+    if isinstance(error, ConfigError):
+        body["problems"] = [
+            {
+                "message": problem.message,
+                "file": problem.file,
+                "line": problem.line,
+                "column": problem.column,
+                "parameter": problem.parameter,
+                "hint": problem.hint,
+            }
+            for problem in error.problems
+        ]
+    return body

@@ -1,0 +1,221 @@
+"""What a person sees while a sweep runs: a live table on a terminal, plain lines elsewhere. All on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console as RichConsole
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tunecli.console import plain
+from tunecli.results.ranking import best
+from tunecli.trial import Ended, EpochEnded, Event, Heading, Started, State, Trial
+
+_SHOWN_BEST = 5
+_REFRESH_HZ = 4
+
+
+@dataclass
+class Board:
+    """The sweep as the display knows it: trials by number, and how far the running ones are."""
+
+    heading: Heading
+    trials: dict[int, Trial]
+    epochs: dict[int, EpochEnded] = field(default_factory=dict)
+    running: dict[int, Trial] = field(default_factory=dict)
+    leader: Trial | None = None
+    began_at: float = field(default_factory=time.monotonic)
+    done_before: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.leader = best(self.trials.values(), self.heading.objective)
+        self.done_before = self.done
+
+    @property
+    def n_ended(self) -> int:
+        return sum(trial.outcome is not None for trial in self.trials.values())
+
+    @property
+    def done(self) -> float:
+        """How many trials are done, the running ones by their share of epochs."""
+        under_way = sum(epoch.epoch / epoch.total_epochs for epoch in self.epochs.values())
+        return self.n_ended + under_way
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far; None while there is none."""
+        gained = self.done - self.done_before
+        if gained <= 0:
+            return None
+        return (time.monotonic() - self.began_at) / gained * (self.heading.n_trials - self.done)
+
+    def suggested(self, trial: Trial) -> None:
+        self.trials[trial.number] = self.running[trial.number] = trial
+
+    def happened(self, event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            self.epochs[event.number] = event
+        elif isinstance(event, Ended):
+            self.epochs.pop(event.number, None)
+            trial = self.running.pop(event.number)
+            ended = Trial(trial.number, trial.parameters, trial.seed, event.outcome.state, event.outcome)
+            self.trials[event.number] = ended
+            self.leader = best(
+                [ended] if self.leader is None else [self.leader, ended], self.heading.objective
+            )
+
+
+class PlainDisplay:
+    """One line a trial that ended: for pipes, logs and `--json`."""
+
+    def __init__(self, console: RichConsole) -> None:
+        self._console = console
+        self._board: Board | None = None
+
+    def began(self, heading: Heading, trials: Sequence[Trial]) -> None:
+        board = self._board = Board(heading, {trial.number: trial for trial in trials})
+        before = f", {board.n_ended} of them on record" if board.n_ended else ""
+        self._say(f"{heading.study}: {heading.n_trials} trials{before}, {heading.n_workers} at a time")
+
+    def suggested(self, trial: Trial) -> None:
+        if self._board:
+            self._board.suggested(trial)
+
+    def happened(self, event: Event) -> None:
+        if self._board is None:
+            return
+        self._board.happened(event)
+        if isinstance(event, Ended):
+            self._say(_line(self._board, event))
+
+    def ended(self) -> None:
+        """Lines need no end."""
+
+    def _say(self, line: str) -> None:
+        self._console.print(plain(line))
+
+
+class LiveDisplay:
+    """A table that is redrawn in place: progress, the best so far, what runs now."""
+
+    def __init__(self, console: RichConsole) -> None:
+        self._console = console
+        self._board: Board | None = None
+        self._live: Live | None = None
+
+    def began(self, heading: Heading, trials: Sequence[Trial]) -> None:
+        self._board = Board(heading, {trial.number: trial for trial in trials})
+        self._live = Live(
+            get_renderable=self._drawn, console=self._console, refresh_per_second=_REFRESH_HZ, transient=True
+        )
+        self._live.start()
+
+    def suggested(self, trial: Trial) -> None:
+        if self._board:
+            self._board.suggested(trial)
+
+    def happened(self, event: Event) -> None:
+        if self._board and not isinstance(event, Started):
+            self._board.happened(event)
+
+    def ended(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _drawn(self) -> Group | Text:
+        return Text() if self._board is None else drawing(self._board, self._console.width)
+
+
+def drawing(board: Board, width: int) -> Group:
+    """The board as it is drawn on a terminal ``width`` columns wide."""
+    heading = board.heading
+    left = board.seconds_left
+    failed = sum(trial.state is State.FAILED for trial in list(board.trials.values()))
+    parts = [
+        f"{heading.study}  {board.n_ended}/{heading.n_trials} trials",
+        f"{duration(time.monotonic() - board.began_at)} gone",
+        "" if left is None else f"about {duration(left)} left",
+        f"{failed} failed" if failed else "",
+    ]
+    title = plain("  ·  ".join(part for part in parts if part))
+    bar = ProgressBar(total=heading.n_trials, completed=board.done, width=min(width, 80))
+    return Group(title, bar, _best_table(board), _running_table(board))
+
+
+def _best_table(board: Board) -> Table:
+    sign = board.heading.objective.sign
+    ended = [
+        trial for trial in list(board.trials.values()) if trial.state is State.COMPLETE and trial.outcome
+    ]
+    ended.sort(key=lambda trial: (sign * _score(trial), trial.number))
+    table = _table("rank", "trial", board.heading.objective.metric, "parameters")
+    for rank, trial in enumerate(ended[:_SHOWN_BEST], start=1):
+        table.add_row(str(rank), str(trial.number), f"{_score(trial):.4f}", plain(_parameters(trial)))
+    return table
+
+
+def _running_table(board: Board) -> Table:
+    table = _table("now", "trial", "epoch", "parameters")
+    for trial in list(board.running.values()):
+        epoch = board.epochs.get(trial.number)
+        at = "starting" if epoch is None else f"{epoch.epoch}/{epoch.total_epochs}"
+        table.add_row("▸", str(trial.number), at, plain(_parameters(trial)))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for column in columns:
+        is_wide = column == "parameters"
+        table.add_column(
+            column, justify="left" if is_wide else "right", ratio=1 if is_wide else None, no_wrap=True
+        )
+    return table
+
+
+def _line(board: Board, event: Ended) -> str:
+    outcome, heading = event.outcome, board.heading
+    parts = [f"[{board.n_ended}/{heading.n_trials}] trial {event.number}"]
+    if outcome.failure is not None:
+        parts.append(f"failed ({outcome.failure.kind}: {outcome.failure.cause})")
+    else:
+        parts.append(
+            f"{heading.objective.metric} {outcome.score:.4f}"
+            if outcome.score is not None
+            else outcome.state.value
+        )
+    if board.leader is not None:
+        parts.append(f"best {_score(board.leader):.4f} (trial {board.leader.number})")
+    left = board.seconds_left
+    if left is not None and board.n_ended < heading.n_trials:
+        parts.append(f"about {duration(left)} left")
+    return "  ".join(parts)
+
+
+def _score(trial: Trial) -> float:
+    return trial.outcome.score if trial.outcome and trial.outcome.score is not None else float("nan")
+
+
+def _parameters(trial: Trial) -> str:
+    return "  ".join(f"{name} {_short(value)}" for name, value in trial.parameters.items())
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """``75`` → ``1m15s``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

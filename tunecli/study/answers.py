@@ -1,0 +1,222 @@
+"""How each verb's finding becomes an `Answer`: what a person reads, and the same as JSON data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from tunecli.results.answer import Answer, Section
+from tunecli.results.table import Table, display_cells, to_json, top
+from tunecli.study.check import Check
+from tunecli.study.doctor import Examination
+from tunecli.study.inquiry import Status
+from tunecli.study.single import Trained
+from tunecli.study.sweep import Ending
+from tunecli.train.cost import Cost
+from tunecli.trial import Outcome, State, Trial
+
+_SHOWN_AT_END = 10
+_REASONS = {
+    "complete": "all trials have ended",
+    "exhausted": "every point of the space has been tried",
+    "time": "run.limit.time has passed",
+}
+
+
+def of_table(table: Table) -> Answer:
+    """The ranked table."""
+    columns, rows = _shown(table)
+    return Answer(
+        "results",
+        {"columns": list(table.columns), "trials": _records(table)},
+        sections=(Section("", columns, rows),),
+    )
+
+
+def of_ending(ending: Ending) -> Answer:
+    """How a sweep ended, and its ranked table."""
+    table = ending.table
+    n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
+    columns, rows = _shown(top(table, _SHOWN_AT_END))
+    lines = [("ended", _REASONS[ending.reason]), ("run folder", ending.path)]
+    if n_hidden:
+        lines.append(("more", f"{n_hidden} more trials: tunecli results {ending.path}"))
+    if ending.n_scored:
+        lines.append(("next", f"tunecli export {ending.path} -o best.yaml"))
+    data = {
+        "reason": ending.reason,
+        "path": ending.path,
+        "n_scored": ending.n_scored,
+        "columns": list(table.columns),
+        "trials": _records(table),
+    }
+    return Answer("search", data, tuple(lines), (Section("", columns, rows),))
+
+
+def of_status(status: Status) -> Answer:
+    """Where a study stands."""
+    ended = sum(status.counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
+    lines = [
+        ("study", status.study),
+        ("state", status.word + (f" by {status.holder}" if status.holder else "")),
+        ("trials", f"{ended} of {status.n_trials} ended"),
+        *((state.value, str(n)) for state, n in status.counts.items() if n),
+    ]
+    score = None
+    if status.best is not None and status.best.outcome is not None:
+        score = status.best.outcome.score
+        lines.append(("best", f"{status.metric} {score:.6g} (trial {status.best.number})"))
+    if status.word == "interrupted":
+        lines.append(("next", f"tunecli resume {status.path}"))
+    data = {
+        "study": status.study,
+        "path": status.path,
+        "state": status.word,
+        "n_trials": status.n_trials,
+        "n_ended": ended,
+        "counts": {state.value: n for state, n in status.counts.items()},
+        "best": None
+        if status.best is None
+        else {"trial": status.best.number, "metric": status.metric, "score": score},
+        "elapsed_s": status.elapsed_s,
+        "holder": str(status.holder) if status.holder else None,
+    }
+    return Answer("status", data, tuple(lines))
+
+
+def of_training(trained: Trained) -> Answer:
+    """One training run and its metrics."""
+    outcome = trained.outcome
+    metrics = sorted(outcome.metrics.items(), key=lambda item: (item[0] != trained.metric, item[0]))
+    lines = [(name, f"{value:.6g}") for name, value in metrics]
+    lines += [("epochs", _epochs(outcome)), ("seconds", f"{outcome.seconds:.2f}"), ("device", outcome.device)]
+    data = {
+        "study": trained.study,
+        "state": outcome.state.value,
+        "objective": trained.metric,
+        "score": outcome.score,
+        "metrics": {name: value if value - value == 0 else None for name, value in metrics},
+        "epochs": outcome.epochs,
+        "kept_epoch": outcome.kept_epoch,
+        "seconds": outcome.seconds,
+        "seed": trained.seed,
+        "device": outcome.device,
+    }
+    return Answer("train", data, tuple(lines))
+
+
+def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
+    """What is known before spending; with ``suggestions``, the first points that would be tried."""
+    names = tuple(dict.fromkeys(row.name for row in found.parameters))
+    rows = tuple((row.name, row.range, row.default, row.only_where) for row in found.parameters)
+    sections = [Section("parameters", ("name", "range", "default", "only where"), rows)] if rows else []
+    if suggestions:
+        points = tuple(
+            (
+                str(trial.number),
+                *(_value(trial.parameters[name]) if name in trial.parameters else "—" for name in names),
+            )
+            for trial in suggestions
+        )
+        sections.append(Section("the first trials", ("trial", *names), points))
+    plan, direction = found.plan, "maximize" if found.objective.maximize else "minimize"
+    lines = (
+        ("study", found.study),
+        ("objective", f"{direction} {found.objective.metric}"),
+        ("space", "no end of points" if found.size is None else f"{found.size:,} points"),
+        (
+            "grid",
+            "not a grid: a range names no `grid: n`" if found.grid is None else f"{found.grid:,} points",
+        ),
+        (
+            "search",
+            f"{found.sampler}, {plan.n_trials:,} trials, {plan.n_workers} at a time, lookahead {plan.lookahead}",
+        ),
+        ("a trial", _cost_range(found.smallest, found.largest)),
+        (
+            "the sweep",
+            f"very roughly {_duration(found.seconds[0])} to {_duration(found.seconds[1])} on this machine's cores",
+        ),
+    )
+    data: dict[str, Any] = {
+        "study": found.study,
+        "objective": {"metric": found.objective.metric, "direction": direction},
+        "sampler": found.sampler,
+        "trials": plan.n_trials,
+        "workers": plan.n_workers,
+        "lookahead": plan.lookahead,
+        "parameters": [
+            {"name": row.name, "range": row.range, "default": row.default, "only_where": row.only_where}
+            for row in found.parameters
+        ],
+        "space_size": found.size,
+        "grid_size": found.grid,
+        "smallest_trial": _cost_data(found.smallest),
+        "largest_trial": _cost_data(found.largest),
+        "estimated_seconds": list(found.seconds),
+        "notes": list(found.notes),
+        "suggestions": [dict(trial.parameters) for trial in suggestions],
+    }
+    return Answer("check", data, lines, tuple(sections), found.notes)
+
+
+def of_examination(found: Examination) -> Answer:
+    """What is here to compute with."""
+    versions = tuple(sorted(found.versions.items()))
+    lines = (("cores", str(found.n_cores)), ("auto", found.auto))
+    sections = (
+        Section("devices", ("name", "what"), tuple(found.devices.items())),
+        Section("versions", ("package", "version"), versions),
+    )
+    data = {
+        "cores": found.n_cores,
+        "auto": found.auto,
+        "devices": dict(found.devices),
+        "versions": dict(versions),
+    }
+    return Answer("doctor", data, lines, sections)
+
+
+def _shown(table: Table) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """The table as texts, without columns in which nothing stands."""
+    cells = display_cells(table)
+    used = [i for i in range(len(table.columns)) if any(row[i] not in ("", "—") for row in cells)]
+    return tuple(table.columns[i] for i in used), tuple(tuple(row[i] for i in used) for row in cells)
+
+
+def _records(table: Table) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = json.loads(to_json(table))
+    return records
+
+
+def _epochs(outcome: Outcome) -> str:
+    if outcome.kept_epoch in (0, outcome.epochs):
+        return str(outcome.epochs)
+    return f"{outcome.epochs}, the {outcome.kept_epoch}th is kept"
+
+
+def _value(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _cost_range(smallest: Cost, largest: Cost) -> str:
+    def between(low: int, high: int) -> str:
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+    weights = between(smallest.n_parameters, largest.n_parameters)
+    return f"{weights} weights, {between(smallest.n_steps, largest.n_steps)} steps"
+
+
+def _cost_data(cost: Cost) -> dict[str, int]:
+    return {
+        "n_parameters": cost.n_parameters,
+        "n_steps": cost.n_steps,
+        "n_multiply_adds": cost.n_multiply_adds,
+    }
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,160 @@
+"""Everything that can be known before spending: errors, the space and its size, what will never matter, the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunecli.errors import UsageError
+from tunecli.search.sampler import suggest
+from tunecli.spec.domains import described, n_values
+from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
+from tunecli.spec.load import load, points_to_check, settled
+from tunecli.spec.space import Space, default_point
+from tunecli.spec.study import StudySpec
+from tunecli.study.record import Plan, plan_for
+from tunecli.study.sweep import observations
+from tunecli.train.cost import Cost, cost
+from tunecli.train.inspection import complaints
+from tunecli.train.sources import facts_of
+from tunecli.trial import Objective, Trial
+
+# Measured for the plain loop on one core: what a step costs whatever its size, and arithmetic on small matrices.
+_SECONDS_A_STEP = 2.5e-4
+_MULTIPLY_ADDS_A_SECOND = 2.0e10
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRow:
+    """One parameter as `check` shows it."""
+
+    name: str
+    range: str
+    default: str
+    only_where: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `check` found; a file with errors never gets this far.
+
+    ``size`` and ``grid`` are numbers of points, None where infinite. ``seconds`` is a rough estimate of the
+    whole sweep's wall time on this machine's cores, from the smallest to the largest trial.
+    """
+
+    study: str
+    objective: Objective
+    sampler: str
+    plan: Plan
+    parameters: tuple[ParameterRow, ...]
+    size: int | None
+    grid: int | None
+    notes: tuple[str, ...]
+    smallest: Cost
+    largest: Cost
+    seconds: tuple[float, float]
+
+
+def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
+    """Load a file with everything checked that its data can tell.
+
+    Raises:
+        ConfigError: with every problem found.
+        UsageError: an override is no ``path=value``.
+    """
+    return load(path, overrides, complaints)
+
+
+def check(spec: StudySpec) -> Check:
+    """What is known of a loaded study before it runs.
+
+    Raises:
+        UsageError: a grid that is too large to be run whole, or endless, without saying so.
+    """
+    plan = plan_for(spec)
+    space, sampler = spec.space, spec.settings.search.sampler
+    if sampler == "grid" and grid_size(space) is None:
+        endless = [
+            p.name
+            for p in space.parameters
+            if n_values(p.domain) is None and not getattr(p.domain, "grid", None)
+        ]
+        raise UsageError(
+            f"a grid takes no points from {', '.join(dict.fromkeys(endless))}",
+            hint="say how many with `grid: n` beside the range",
+        )
+    costs = [cost(settled(space, point), spec.base_path) for point in points_to_check(space)]
+    smallest, largest = min(costs, key=_seconds), max(costs, key=_seconds)
+    n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
+    workers = min(plan.n_workers, plan.lookahead, n_trials)
+    seconds = (_seconds(smallest) * n_trials / workers, _seconds(largest) * n_trials / workers)
+    return Check(
+        spec.settings.study,
+        spec.objective,
+        sampler,
+        plan,
+        tuple(_rows(space)),
+        space_size(space),
+        grid_size(space),
+        tuple(_notes(spec, plan)),
+        smallest,
+        largest,
+        seconds,
+    )
+
+
+def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
+    """The first ``n`` points the sampler would try, as far as no result is needed for them."""
+    trials: dict[int, Trial] = {}
+    for number in range(n):
+        history = observations(trials, -1, spec.objective.sign)
+        point = suggest(spec.settings.search.sampler, spec.space, history, number, spec.settings.seed)
+        if point is None:
+            break
+        trials[number] = Trial(number, point, 0)
+    return list(trials.values())
+
+
+def _seconds(found: Cost) -> float:
+    return found.n_steps * _SECONDS_A_STEP + found.n_multiply_adds / _MULTIPLY_ADDS_A_SECOND
+
+
+def _rows(space: Space) -> Iterator[ParameterRow]:
+    names = {parameter.key: parameter.name for parameter in space.parameters}
+    for parameter in space.parameters:
+        conditions = [
+            f"{names[condition.key]} is {' or '.join(map(str, condition.values))}"
+            for condition in parameter.conditions
+        ]
+        default = "" if parameter.default is None else str(parameter.default)
+        yield ParameterRow(parameter.name, described(parameter.domain), default, " and ".join(conditions))
+
+
+def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+    space, search = spec.space, spec.settings.search
+    size, grid = space_size(space), grid_size(space)
+    if not space.parameters:
+        yield "no key holds a range: this is one trial, which `tunecli train` runs"
+    if search.sampler == "grid" and grid is not None and plan.n_trials < grid:
+        yield f"the grid has {grid:,} points; {plan.n_trials:,} of them are run"
+    if size is not None and plan.n_trials > size:
+        yield f"the space has {size:,} points, so the sweep ends before {plan.n_trials:,} trials"
+    for parameter in space.parameters:
+        if n_values(parameter.domain) == 1 and not parameter.name.endswith(".length"):
+            yield f"{parameter.name} has one value: its range never matters"
+        if any(not condition.values for condition in parameter.conditions):
+            yield f"{parameter.name} is never active"
+    default = default_point(space)
+    if search.sampler == "grid" and default is not None and grid_position_of_point(space, default) is None:
+        yield "the defaults do not lie on the grid, so no trial begins with them"
+    if plan.lookahead < plan.n_workers:
+        yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
+    direction = spec.settings.objective.direction
+    if direction is not None and spec.objective != spec.settings.objective.natural:
+        yield f"{spec.objective.metric} is to be {direction}d, against its nature"
+    if spec.objective.metric.endswith("_loss") and any(
+        name == "loss" or name.startswith("loss.") for name in space.names
+    ):
+        yield f"{spec.objective.metric} is not comparable between trials whose loss differs"
+    yield from facts_of(settled(space, next(points_to_check(space))).data, spec.base_path).notes

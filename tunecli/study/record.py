@@ -1,0 +1,215 @@
+"""A study in its folder: what was asked (spec), what was settled when it began (plan), what happened (log).
+
+Law 1: everything a study knows is read back from here; nothing else survives a crash, and nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tunecli
+from tunecli.engine import n_cores
+from tunecli.errors import ConfigError, UsageError
+from tunecli.results.export import concrete_document
+from tunecli.results.ranking import best, rank
+from tunecli.results.table import Table, results_table, to_csv
+from tunecli.spec.knobs.data import with_absolute_paths
+from tunecli.spec.lattice import grid_size, space_size
+from tunecli.spec.load import understand
+from tunecli.spec.space import concrete
+from tunecli.spec.study import DEFAULT_TRIALS, StudySpec
+from tunecli.store.database import Log
+from tunecli.store.files import write_atomically
+from tunecli.store.folder import RunFolder
+from tunecli.store.lock import hold
+from tunecli.trial import Trial
+
+MAX_WHOLE_GRID = 1000
+_PACKAGES = ("torch", "numpy", "scikit-learn", "scikit-optimize", "scipy")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a study settled when it began.
+
+    Attributes:
+        n_trials: the total; `resume --trials` raises it.
+        lookahead: suggestion n is made from the results of trials up to n - lookahead (law 5).
+        n_workers: how many jobs run at a time; results do not depend on it.
+        threads: intra-op threads of each worker; fixed, since bits may depend on it.
+        device: as asked.
+        engine: as asked.
+    """
+
+    n_trials: int
+    lookahead: int
+    n_workers: int
+    threads: int
+    device: str
+    engine: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that is open: its spec, its plan and its log."""
+
+    spec: StudySpec
+    plan: Plan
+    folder: RunFolder
+    log: Log
+
+
+def plan_for(spec: StudySpec) -> Plan:
+    """Settle what the file leaves to the machine or to the size of the space.
+
+    Raises:
+        UsageError: a grid of more points than one would run without saying so, and no ``search.trials``.
+    """
+    search, run = spec.settings.search, spec.settings.run
+    workers = run.workers
+    n_workers = max(1, n_cores() // run.threads) if workers == "auto" else workers
+    n_workers = 1 if run.engine == "inline" else n_workers
+    lookahead = n_workers if search.lookahead == "auto" else search.lookahead
+    return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine)
+
+
+def _n_trials(spec: StudySpec) -> int:
+    asked, sampler = spec.settings.search.trials, spec.settings.search.sampler
+    n_points = grid_size(spec.space) if sampler == "grid" else space_size(spec.space)
+    if asked is not None:
+        return asked
+    if sampler == "grid" and n_points is not None:
+        if n_points > MAX_WHOLE_GRID:
+            raise UsageError(
+                f"the grid has {n_points:,} points and `search.trials` is not said",
+                hint=f"--set search.trials={n_points} runs all of it, or say fewer",
+            )
+        return n_points
+    return DEFAULT_TRIALS if n_points is None else min(DEFAULT_TRIALS, n_points)
+
+
+@contextmanager
+def begin(spec: StudySpec, path: Path) -> Iterator[Study]:
+    """Make the run folder and hold the study.
+
+    Raises:
+        UsageError: the folder holds a study already, or cannot be written.
+        StudyLocked: another process holds it.
+    """
+    plan = plan_for(spec)
+    if (path / "study.db").exists():
+        raise UsageError(
+            f"{path} holds a study already", hint=f"tunecli resume {path}, or --out another folder"
+        )
+    folder = RunFolder.create(path)
+    with hold(folder.path):
+        facts = {
+            "config": spec.text,
+            "overrides": list(spec.overrides),
+            "base_path": str(spec.base_path.resolve()),
+            "plan": asdict(plan),
+            "versions": versions(),
+            "elapsed_s": 0.0,
+        }
+        with Log.create(folder.database_path, facts) as log:
+            write_atomically(folder.config_path, spec.text)  # a copy for people; the log has the truth
+            yield Study(spec, plan, folder, log)
+
+
+@contextmanager
+def reopen(folder: RunFolder, changes: Mapping[str, Any]) -> Iterator[Study]:
+    """Hold a recorded study to go on with it.
+
+    Args:
+        folder: the run folder.
+        changes: fields of the plan that are asked to differ from now on: ``n_trials`` (never fewer than were
+            suggested), ``n_workers``, ``device``.
+
+    Raises:
+        StudyLocked: another process holds it.
+        StoreDamaged, StoreTooNew: the database cannot be used.
+        UsageError: ``n_trials`` is below what was suggested already.
+    """
+    with hold(folder.path), Log.open(folder.database_path) as log:
+        study = _recorded(folder, log)
+        n_suggested = len(log.trials())
+        plan = Plan(**{**asdict(study.plan), **changes})
+        if plan.n_trials < n_suggested:
+            raise UsageError(
+                f"{n_suggested} trials were suggested already; the total cannot be {plan.n_trials}"
+            )
+        log.set_fact("plan", asdict(plan))
+        yield Study(study.spec, plan, folder, log)
+
+
+@contextmanager
+def look(folder: RunFolder) -> Iterator[Study]:
+    """A study to read from, whoever holds it.
+
+    Raises:
+        StoreDamaged, StoreTooNew: the database cannot be used.
+    """
+    with Log.open_to_read(folder.database_path) as log:
+        yield _recorded(folder, log)
+
+
+def _recorded(folder: RunFolder, log: Log) -> Study:
+    facts = log.facts()
+    text: str = facts["config"]
+    try:
+        spec = understand(
+            text.encode(), str(folder.config_path), tuple(facts["overrides"]), Path(facts["base_path"])
+        )
+    except ConfigError as error:
+        hint = f"recorded by tunecli {facts['versions'].get('tunecli', '?')}"
+        raise UsageError(
+            f"{error.problems[0]}: this tunecli reads the recorded file differently", hint=hint
+        ) from None
+    return Study(spec, Plan(**facts["plan"]), folder, log)
+
+
+def versions() -> dict[str, str]:
+    """What a result may depend on: this program, Python and the packages that compute."""
+    found = {"tunecli": tunecli.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def document(study: Study, trial: Trial) -> str:
+    """A trial as a complete runnable file: its ranges replaced by its values, its seed fixed."""
+    config = with_absolute_paths(concrete(study.spec.space, trial.parameters), study.spec.base_path)
+    score = trial.outcome.score if trial.outcome else None
+    device = trial.outcome.device if trial.outcome and trial.outcome.device else study.plan.device
+    return concrete_document(
+        study_name=study.spec.settings.study,
+        study_seed=study.spec.settings.seed,
+        objective=study.spec.objective,
+        trial_config=config,
+        trial_seed=trial.seed,
+        run={"device": device, "threads": study.plan.threads},
+        number=trial.number,
+        score=score,
+    )
+
+
+def table_of(study: Study, trials: Sequence[Trial]) -> Table:
+    """The ranked table of ``trials``."""
+    return results_table(rank(trials, study.spec.objective), study.spec.objective, study.spec.space.names)
+
+
+def publish(study: Study, trials: Sequence[Trial]) -> None:
+    """Write what people read: results.csv, ranked, and best.yaml."""
+    write_atomically(study.folder.results_path, to_csv(table_of(study, trials)))
+    winner = best(trials, study.spec.objective)
+    if winner is not None:
+        write_atomically(study.folder.best_path, document(study, winner))

@@ -1,0 +1,292 @@
+"""The sweep, one readable loop: suggest → record → dispatch → record → rank.
+
+Law 7: a suggestion is committed before a worker gets it, a result before it is used. Law 5: suggestion n sees
+the results of trials up to n - lookahead, whatever order they ended in, so the table does not depend on the
+number of workers. Law 2: only this loop writes to the log.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Protocol
+
+from tunecli.engine import Engine, engine_named
+from tunecli.errors import Interrupted
+from tunecli.results.ranking import best
+from tunecli.results.table import Table
+from tunecli.search.sampler import suggest
+from tunecli.seeding import seed_for
+from tunecli.spec.space import concrete
+from tunecli.study.record import Study, publish, table_of
+from tunecli.trial import Ended, EpochEnded, Event, Heading, Job, Observation, Started, State, Trial
+
+_WAIT_S = 0.2
+_EPOCHS_WAIT_S = 1.0
+_PUBLISH_WAIT_S = 2.0
+_PUBLISH_SHARE = 0.02  # of the sweep's time, at most, goes into rewriting the table
+
+
+class Display(Protocol):
+    """Who is told while a sweep runs; what it does never stops training."""
+
+    def began(self, heading: Heading, trials: list[Trial]) -> None:
+        """The sweep begins, or goes on, with these trials on record."""
+
+    def suggested(self, trial: Trial) -> None:
+        """A trial was recorded and goes to a worker."""
+
+    def happened(self, event: Event) -> None:
+        """A worker said this, and it was recorded."""
+
+    def ended(self) -> None:
+        """Nothing more will come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted`` or ``time``."""
+
+    reason: str
+    path: str
+    table: Table
+    n_scored: int
+
+
+def sweep(study: Study, display: Display) -> Ending:
+    """Run the study to its total.
+
+    Raises:
+        Interrupted: SIGINT, SIGTERM or SIGHUP came; what was recorded stays, the rest can be resumed.
+    """
+    plan = study.plan
+    engine = engine_named(plan.engine, n_workers=plan.n_workers, threads=plan.threads)
+    progress = _Progress(study, {trial.number: trial for trial in study.log.trials()})
+    heading = Heading(study.spec.settings.study, study.spec.objective, plan.n_trials, plan.n_workers)
+    with _signals() as received:
+        try:
+            display.began(heading, list(progress.trials.values()))
+            reason = _run(study, engine, progress, display, received)
+        finally:
+            engine.close()
+            progress.flush()
+            publish(study, list(progress.trials.values()))
+            display.ended()
+    trials = list(progress.trials.values())
+    n_scored = sum(trial.state is State.COMPLETE for trial in trials)
+    return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored)
+
+
+def _run(study: Study, engine: Engine, progress: _Progress, display: Display, received: list[int]) -> str:
+    reason = ""
+    while True:
+        while not reason and len(progress.running) < engine.n_workers:
+            trial, reason = progress.next_trial()
+            if trial is None:
+                break
+            display.suggested(trial)
+            engine.submit(progress.job_for(trial))
+        if not progress.running:
+            return reason or "complete"
+        for event in engine.events(_WAIT_S):
+            progress.record(event)
+            display.happened(event)
+        if received:
+            name = signal.Signals(received[0]).name
+            raise Interrupted(
+                f"{name}: stopped with {progress.n_ended} of {study.plan.n_trials} trials ended",
+                signal_number=received[0],
+                hint=f"tunecli resume {study.folder.path}",
+            )
+        progress.publish_if_due()
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The first signal is noted, for the loop to end in order; the second ends the process at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {
+        number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class _Progress:
+    """What is under way: a mirror of the log, plus what only this process knows."""
+
+    study: Study
+    trials: dict[int, Trial]
+    running: dict[int, Trial] = field(default_factory=dict)
+    queued: deque[Trial] = field(init=False)
+    unended: set[int] = field(init=False)
+    leader: Trial | None = field(init=False)
+    epochs: list[EpochEnded] = field(default_factory=list)
+    began_at: float = field(default_factory=time.monotonic)
+    flushed_at: float = field(default_factory=time.monotonic)
+    published_at: float = field(default_factory=time.monotonic)
+    publishing_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.queued = deque(trial for trial in self.trials.values() if trial.outcome is None)
+        self.unended = {trial.number for trial in self.queued}
+        self.leader = best(self.trials.values(), self.study.spec.objective)
+        self.elapsed_before_s = float(self.study.log.facts()["elapsed_s"])
+
+    @property
+    def n_ended(self) -> int:
+        return len(self.trials) - len(self.unended)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Over all the times that the study was run."""
+        return self.elapsed_before_s + time.monotonic() - self.began_at
+
+    def next_trial(self) -> tuple[Trial | None, str]:
+        """The next trial to dispatch, or None and the reason why there will be none; no reason: wait."""
+        limit_s = self.study.spec.settings.run.limit.time
+        if limit_s is not None and self.elapsed_s >= limit_s:
+            return None, "time"
+        if self.queued:
+            trial = self.queued.popleft()
+            self.running[trial.number] = trial
+            return trial, ""
+        number, plan = len(self.trials), self.study.plan
+        if number >= plan.n_trials:
+            return None, "complete"
+        if self.unended and min(self.unended) <= number - plan.lookahead:
+            return None, ""
+        suggested = self._suggested(number)
+        if suggested is None:
+            return None, "exhausted"
+        self.trials[number] = self.running[number] = suggested
+        self.unended.add(number)
+        return suggested, ""
+
+    def _suggested(self, number: int) -> Trial | None:
+        spec, plan = self.study.spec, self.study.plan
+        history = observations(self.trials, number - plan.lookahead, spec.objective.sign)
+        point = suggest(spec.settings.search.sampler, spec.space, history, number, spec.settings.seed)
+        if point is None:
+            return None
+        fixed_seed = concrete(spec.space, point).get("seed")
+        seed = seed_for(spec.settings.seed, number, "trial") if fixed_seed is None else fixed_seed
+        trial = Trial(number, point, seed)
+        with self.study.log.atomic():
+            self.study.log.append_suggestion(trial)
+        return trial
+
+    def job_for(self, trial: Trial) -> Job:
+        """What a worker needs to run the trial now."""
+        spec, plan, folder = self.study.spec, self.study.plan, self.study.folder
+        keep_below = None
+        if (
+            self.leader is not None
+            and self.leader.outcome is not None
+            and self.leader.outcome.score is not None
+        ):
+            # A tie is kept too: of two equal trials the one with the lower number may end last.
+            keep_below = math.nextafter(spec.objective.sign * self.leader.outcome.score, math.inf)
+        return Job(
+            number=trial.number,
+            attempt=self.study.log.attempts(trial.number) + 1,
+            config=concrete(spec.space, trial.parameters),
+            objective=spec.objective,
+            study_seed=spec.settings.seed,
+            seed=trial.seed,
+            device=plan.device,
+            threads=plan.threads,
+            base_path=str(spec.base_path),
+            weights_path=str(folder.weights_path(trial.number)),
+            keep_below=keep_below,
+        )
+
+    def record(self, event: Event) -> None:
+        """Write what a worker said; epochs in batches, an end at once."""
+        log = self.study.log
+        match event:
+            case Started():
+                with log.atomic():
+                    log.append_start(event)
+            case EpochEnded():
+                self.epochs.append(event)
+                if time.monotonic() - self.flushed_at > _EPOCHS_WAIT_S:
+                    self.flush()
+            case Ended(number=number, outcome=outcome):
+                with log.atomic():
+                    log.append_epochs(self.epochs)
+                    log.append_result(event)
+                    log.set_fact("elapsed_s", self.elapsed_s)
+                self.epochs, self.flushed_at = [], time.monotonic()
+                trial = self.running.pop(number)
+                self.unended.discard(number)
+                self.trials[number] = Trial(number, trial.parameters, trial.seed, outcome.state, outcome)
+                self._crown(self.trials[number])
+                self._log_end(event)
+
+    def flush(self) -> None:
+        """Write the epochs that wait."""
+        if self.epochs:
+            with self.study.log.atomic():
+                self.study.log.append_epochs(self.epochs)
+            self.epochs = []
+        self.flushed_at = time.monotonic()
+
+    def publish_if_due(self) -> None:
+        """Rewrite the table now and then, less often the longer it takes."""
+        now = time.monotonic()
+        if now - self.published_at > max(_PUBLISH_WAIT_S, self.publishing_s / _PUBLISH_SHARE):
+            publish(self.study, list(self.trials.values()))
+            self.published_at = time.monotonic()
+            self.publishing_s = self.published_at - now
+
+    def _crown(self, trial: Trial) -> None:
+        """Note the best trial so far; only its weights are kept, and they are safe before others go."""
+        contenders = [trial] if self.leader is None else [self.leader, trial]
+        self.leader = best(contenders, self.study.spec.objective)
+        for surpassed in contenders:
+            if self.leader is None or surpassed.number != self.leader.number:
+                self.study.folder.weights_path(surpassed.number).unlink(missing_ok=True)
+
+    def _log_end(self, event: Ended) -> None:
+        outcome = event.outcome
+        record = {
+            "trial": event.number,
+            "state": outcome.state.value,
+            "score": outcome.score,
+            "seconds": outcome.seconds,
+        }
+        if outcome.failure is not None:
+            failure = outcome.failure
+            record |= {"kind": failure.kind.value, "cause": failure.cause, "traceback": failure.traceback}
+        self.study.folder.append_log(record)
+
+
+def observations(trials: Mapping[int, Trial], last_seen: int, sign: float) -> list[Observation]:
+    """The record as a sampler may see it: results of trials numbered above ``last_seen`` are pending to it."""
+    seen = []
+    for number in sorted(trials):
+        trial = trials[number]
+        if number > last_seen or trial.outcome is None:
+            seen.append(Observation(number, trial.parameters, State.WAITING))
+            continue
+        score = trial.outcome.score if trial.state is not State.FAILED else None
+        seen.append(
+            Observation(number, trial.parameters, trial.state, None if score is None else sign * score)
+        )
+    return seen
