@@ -20,6 +20,8 @@ from tunecli.results.answer import Answer, Section
 
 SCHEMA_VERSION = 1
 _WIDE = 10_000
+_FOLDED = "parameters"
+_LEFT_OUT = {"seed", "device"}  # where there is no room
 
 
 def plain(text: str) -> Text:
@@ -68,20 +70,12 @@ class Console:
             self.out.print(plain(f"{label:<{width}}  {text}"))
 
     def _section(self, section: Section) -> None:
-        title = plain(section.title) if section.title else None
-        table = RichTable(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-        for place, column in enumerate(section.columns):
-            is_numeric = all(row[place][:1] in "-0123456789—" for row in section.rows)
-            table.add_column(plain(column), justify="right" if is_numeric else "left", no_wrap=True)
-        for row in section.rows:
-            table.add_row(*(plain(cell) for cell in row))
-        # As wide as it needs to be: a terminal wraps a long line, and whoever reads a pipe wants all of it.
-        wide = RichConsole(
-            file=sys.stdout, highlight=False, markup=False, width=_WIDE, force_terminal=self.out.is_terminal
-        )
-        with wide.capture() as capture:
-            wide.print(table)
-        self.raw("\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n\n")
+        # A pipe gets all of a table, however wide; a terminal what fits it.
+        width = self.out.width if self.out.is_terminal else _WIDE
+        texts = _rendered(section, width=_WIDE, is_terminal=self.out.is_terminal)
+        if section.foldable and max(len(Text.from_ansi(line)) for line in texts) > width:
+            texts = _rendered(_folded(section), width=width, is_terminal=self.out.is_terminal)
+        self.raw("\n".join(line.rstrip() for line in texts) + "\n\n")
 
     def error(self, error: TunecliError) -> None:
         """One block on stderr: what happened, where, what to do."""
@@ -96,6 +90,33 @@ class Console:
         if error.hint:
             lines.append(f"  try: {error.hint}")
         self.err.print(plain("\n".join(lines)), style="red" if self.err.is_terminal else "")
+
+
+def _rendered(section: Section, *, width: int, is_terminal: bool) -> list[str]:
+    title = plain(section.title) if section.title else None
+    table = RichTable(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for place, column in enumerate(section.columns):
+        is_numeric = all(row[place][:1] in "-0123456789—" for row in section.rows)
+        table.add_column(plain(column), justify="right" if is_numeric else "left", no_wrap=column != _FOLDED)
+    for row in section.rows:
+        table.add_row(*(plain(cell) for cell in row))
+    paper = RichConsole(
+        file=sys.stdout, highlight=False, markup=False, width=width, force_terminal=is_terminal
+    )
+    with paper.capture() as capture:
+        paper.print(table)
+    return capture.get().splitlines()
+
+
+def _folded(section: Section) -> Section:
+    away = section.foldable | _LEFT_OUT
+    kept = [place for place, column in enumerate(section.columns) if column not in away]
+    folded = [place for place, column in enumerate(section.columns) if column in section.foldable]
+    rows = []
+    for row in section.rows:
+        pairs = (f"{section.columns[place]} {row[place]}" for place in folded if row[place] not in ("", "—"))
+        rows.append((*(row[place] for place in kept), "  ".join(pairs)))
+    return Section(section.title, (*(section.columns[place] for place in kept), _FOLDED), tuple(rows))
 
 
 def _as_data(error: TunecliError) -> dict[str, Any]:

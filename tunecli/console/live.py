@@ -145,7 +145,8 @@ def drawing(board: Board, width: int) -> Group:
         f"{failed} failed" if failed else "",
     ]
     title = plain("  ·  ".join(part for part in parts if part))
-    bar = ProgressBar(total=heading.n_trials, completed=board.done, width=min(width, 80))
+    bar = Table.grid()
+    bar.add_row(ProgressBar(total=heading.n_trials, completed=board.done, width=min(width, 80)))
     return Group(title, bar, _best_table(board), _running_table(board))
 
 

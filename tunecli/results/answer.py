@@ -9,11 +9,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table of texts under a title; the title may be empty."""
+    """A table of texts under a title, which may be empty.
+
+    ``foldable`` names columns that may be told as one (``name value  name value …``) where there is no room.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    foldable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

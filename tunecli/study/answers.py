@@ -26,11 +26,10 @@ _REASONS = {
 
 def of_table(table: Table) -> Answer:
     """The ranked table."""
-    columns, rows = _shown(table)
     return Answer(
         "results",
         {"columns": list(table.columns), "trials": _records(table)},
-        sections=(Section("", columns, rows),),
+        sections=(_section(table),),
     )
 
 
@@ -38,7 +37,6 @@ def of_ending(ending: Ending) -> Answer:
     """How a sweep ended, and its ranked table."""
     table = ending.table
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
-    columns, rows = _shown(top(table, _SHOWN_AT_END))
     lines = [("ended", _REASONS[ending.reason]), ("run folder", ending.path)]
     if n_hidden:
         lines.append(("more", f"{n_hidden} more trials: tunecli results {ending.path}"))
@@ -51,7 +49,7 @@ def of_ending(ending: Ending) -> Answer:
         "columns": list(table.columns),
         "trials": _records(table),
     }
-    return Answer("search", data, tuple(lines), (Section("", columns, rows),))
+    return Answer("search", data, tuple(lines), (_section(top(table, _SHOWN_AT_END)),))
 
 
 def of_status(status: Status) -> Answer:
@@ -178,11 +176,17 @@ def of_examination(found: Examination) -> Answer:
     return Answer("doctor", data, lines, sections)
 
 
-def _shown(table: Table) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def _section(table: Table) -> Section:
     """The table as texts, without columns in which nothing stands."""
     cells = display_cells(table)
     used = [i for i in range(len(table.columns)) if any(row[i] not in ("", "—") for row in cells)]
-    return tuple(table.columns[i] for i in used), tuple(tuple(row[i] for i in used) for row in cells)
+    first, last = 4, table.columns.index("epochs")  # the parameters stand between the metric and the epochs
+    return Section(
+        "",
+        tuple(table.columns[i] for i in used),
+        tuple(tuple(row[i] for i in used) for row in cells),
+        frozenset(table.columns[first:last]),
+    )
 
 
 def _records(table: Table) -> list[dict[str, Any]]:
