@@ -89,8 +89,9 @@ def value_at(domain: Domain, position: int) -> Scalar:
             return options[position]
         case Integer(low=low, step=step):
             return low + position * step
-        case Real(low=low, step=step):
-            return low if step is None else _tidy(low + position * step)
+        case Real(low=low, high=high, step=step):
+            # the bounds themselves are untouched by rounding
+            return low if step is None or position == 0 else min(_tidy(low + position * step), high)
         case Normal():
             raise ValueError("a continuous domain has no numbered values")
 
@@ -105,7 +106,7 @@ def grid_point_at(domain: Domain, position: int) -> Scalar:
         case Real():
             n_points = n_grid_points(domain) or 1
             share = 0.5 if n_points == 1 else position / (n_points - 1)
-            if domain.step is not None:
+            if n_values(domain) is not None:
                 last = (n_values(domain) or 1) - 1
                 return value_at(domain, round(share * last))
             if share in (0.0, 1.0):  # the bounds themselves, untouched by rounding

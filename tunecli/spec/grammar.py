@@ -285,8 +285,11 @@ def _labels(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
     wanted = [_label(option, number) for number, option in enumerate(options, start=1)]
     labels: list[Scalar] = []
     for option, label in zip(options, wanted, strict=True):
-        taken = sum(_same(label, other) for other in labels)
-        labels.append(label if not taken or isinstance(option, ScalarNode) else f"{label}#{taken + 1}")
+        free, number = label, 1
+        while not isinstance(option, ScalarNode) and any(_same(free, other) for other in labels):
+            number += 1
+            free = f"{label}#{number}"
+        labels.append(free)
     return tuple(labels)
 
 

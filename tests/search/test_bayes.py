@@ -1,0 +1,223 @@
+"""Bayesian search: that it finds better points than chance, and what it makes of each kind of trial."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+from tunecli.search.bayes import bayes, n_initial
+from tunecli.search.quasirandom import quasirandom
+from tunecli.search.sampler import suggest
+from tunecli.spec.grammar import parse
+from tunecli.spec.reader import read
+from tunecli.spec.space import Space
+from tunecli.trial import Observation, Parameters, State
+
+Loss = Callable[[Parameters], float]
+
+BRANIN = "{x: {uniform: [-5, 10]}, y: {uniform: [0, 15]}}"
+MIXED = """
+optimizer:
+  choice:
+    - {name: sgd, lr: {loguniform: [1e-4, 10]}, momentum: {uniform: [0, 0.99]}}
+    - {name: adam, lr: {loguniform: [1e-6, 1]}}
+activation: {choice: [sigmoid, tanh, gelu, relu]}
+depth: {int: [1, 8]}
+width: {logint: [8, 1024]}
+dropout: {uniform: [0, 0.8]}
+"""
+LINE = "{x: {uniform: [0, 1]}}"
+
+
+def space_of(text: str) -> Space:
+    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
+
+
+def branin(point: Parameters) -> float:
+    """Dixon, Szegő (1978); its minimum is 0.397887."""
+    x, y = _number(point, "x"), _number(point, "y")
+    valley = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
+    return valley**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
+
+
+def mixed(point: Parameters) -> float:
+    """Smooth in each parameter's own scale; its minimum is 0, at adam, relu, depth 3 and width 128."""
+    log_lr = math.log10(_number(point, "optimizer.lr"))
+    if point["optimizer"] == "sgd":
+        loss = 0.1 + 0.5 * (log_lr + 1) ** 2 + 2 * (_number(point, "optimizer.momentum") - 0.9) ** 2
+    else:
+        loss = 0.5 * (log_lr + 3) ** 2
+    loss += {"relu": 0.0, "gelu": 0.05, "tanh": 0.4, "sigmoid": 0.9}[str(point["activation"])]
+    loss += 0.1 * (_number(point, "depth") - 3) ** 2 + 0.1 * (math.log2(_number(point, "width")) - 7) ** 2
+    return loss + 2 * (_number(point, "dropout") - 0.2) ** 2
+
+
+def _number(point: Parameters, name: str) -> float:
+    return float(point[name])  # type: ignore[arg-type]
+
+
+def best_of(sampler: str, text: str, loss: Loss, seed: int, n_trials: int = 30) -> float:
+    space, history = space_of(text), list[Observation]()
+    for number in range(n_trials):
+        point = suggest(sampler, space, history, number, seed)
+        assert point is not None
+        history.append(Observation(number, point, State.COMPLETE, loss(point)))
+    return min(observation.loss for observation in history if observation.loss is not None)
+
+
+@cache
+def line_history(n_trials: int = 12, minimum: float = 0.3) -> tuple[Observation, ...]:
+    points = [quasirandom(space_of(LINE), [], number, 0) or {} for number in range(n_trials)]
+    losses = [(_number(point, "x") - minimum) ** 2 for point in points]
+    return tuple(
+        Observation(number, point, State.COMPLETE, loss)
+        for number, (point, loss) in enumerate(zip(points, losses, strict=True))
+    )
+
+
+@pytest.mark.parametrize(("text", "loss"), [(BRANIN, branin), (MIXED, mixed)], ids=["branin", "mixed"])
+def test_the_best_of_thirty_is_far_better_than_chance_finds(text: str, loss: Loss) -> None:
+    seeds = range(4)
+    found = np.mean([best_of("bayes", text, loss, seed) for seed in seeds])
+    by_chance = np.mean([best_of("random", text, loss, seed) for seed in seeds])
+    minimum = 0.397887 if loss is branin else 0.0
+    assert found - minimum < 0.5 * (by_chance - minimum)
+
+
+def test_the_minimum_of_a_parabola_is_found_at_once() -> None:
+    point = bayes(space_of(LINE), line_history(), 12, 0)
+    assert point is not None
+    assert _number(point, "x") == pytest.approx(0.3, abs=0.03)
+
+
+def test_the_first_trials_are_quasi_random_and_so_are_all_until_two_losses_are_known() -> None:
+    space = space_of(MIXED)
+    assert n_initial(space) == 12
+    points = [quasirandom(space, [], number, 5) or {} for number in range(40)]
+    for number in range(n_initial(space)):
+        history = [Observation(i, points[i], State.COMPLETE, float(i)) for i in range(number)]
+        assert bayes(space, history, number, 5) == points[number]
+    failed = [Observation(i, points[i], State.FAILED) for i in range(30)]
+    pending = [Observation(i, points[i], State.RUNNING) for i in range(30, 38)]
+    alike = [Observation(i, points[i], State.COMPLETE, 1.0) for i in range(38, 40)]
+    assert bayes(space, [*failed, *pending, *alike], 40, 5) == quasirandom(space, [], 40, 5)
+
+
+def test_pending_trials_keep_the_next_away_from_where_they_are() -> None:
+    space, history = space_of(LINE), list(line_history())
+    found: list[float] = []
+    for number in range(12, 18):
+        point = bayes(space, history, number, 0)
+        assert point is not None
+        found.append(_number(point, "x"))
+        history.append(Observation(number, point, State.RUNNING))
+    gaps = np.abs(np.subtract.outer(found, found))[np.triu_indices(len(found), 1)]
+    assert gaps.min() >= 1e-3
+
+
+def test_a_region_of_failures_is_left() -> None:
+    """The loss falls towards x = 1, but everything above 0.6 fails."""
+    space, history = space_of(LINE), list[Observation]()
+    for number in range(24):
+        point = bayes(space, history, number, 1)
+        assert point is not None
+        x = _number(point, "x")
+        history.append(
+            Observation(number, point, State.FAILED)
+            if x > 0.6
+            else Observation(number, point, State.COMPLETE, 1 - x)
+        )
+    n_failed_late = sum(observation.state is State.FAILED for observation in history[12:])
+    assert n_failed_late <= 2  # five by chance
+    assert min(observation.loss for observation in history if observation.loss is not None) < 0.42
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf, 1e308])
+def test_one_loss_that_is_no_number_or_beyond_all_measure_spoils_nothing(loss: float) -> None:
+    bad = Observation(12, {"x": 0.95}, State.COMPLETE, loss)
+    point = bayes(space_of(LINE), [*line_history(), bad], 13, 0)
+    assert point is not None
+    assert _number(point, "x") == pytest.approx(0.3, abs=0.1)
+
+
+def test_scores_near_a_billion_or_a_billionth_make_no_difference() -> None:
+    def scaled(factor: float) -> Parameters | None:
+        history = [
+            Observation(o.number, o.parameters, o.state, factor * (o.loss or 0.0)) for o in line_history()
+        ]
+        return bayes(space_of(LINE), history, 12, 0)
+
+    assert scaled(2.0**30) == scaled(2.0**-30) == scaled(1.0)
+
+
+def test_a_long_record_is_searched_by_its_best_and_its_latest() -> None:
+    space = space_of(LINE)
+    history = line_history(260)
+    point = bayes(space, history, 260, 0)
+    assert point is not None
+    assert _number(point, "x") == pytest.approx(0.3, abs=0.03)
+    middling = sorted(history[:100], key=lambda observation: observation.loss or 0.0)[60:]
+    without = [observation for observation in history if observation not in middling[-10:]]
+    assert bayes(space, without, 260, 0) == point
+
+
+def test_a_long_record_of_one_loss_but_for_a_forgotten_one_is_explored() -> None:
+    space = space_of(LINE)
+    points = [quasirandom(space, [], number, 0) or {} for number in range(250)]
+    losses = [0.0] * 20 + [1.0] + [0.0] * 229
+    history = [
+        Observation(number, point, State.COMPLETE, loss)
+        for number, (point, loss) in enumerate(zip(points, losses, strict=True))
+    ]
+    assert bayes(space, history, 250, 0) is not None
+
+
+PROGRAM = """
+import json, sys
+from tunecli.search.sampler import suggest
+from tunecli.spec.grammar import parse
+from tunecli.spec.reader import read
+from tunecli.spec.space import Space
+from tunecli.trial import Observation, State
+text, records = json.load(sys.stdin)
+history = [Observation(n, point, State(state), loss) for n, point, state, loss in records]
+space = Space(parse(read(text.encode(), "f"), print))
+print(json.dumps([suggest("bayes", space, history, n, 3) for n in (len(history), len(history) + 1)]))
+"""
+
+
+def test_the_same_record_gives_the_same_point_to_the_last_bit_in_another_process() -> None:
+    space, history = space_of(MIXED), list[Observation]()
+    for number in range(20):
+        point = suggest("random", space, history, number, 3)
+        assert point is not None
+        state = (State.COMPLETE, State.COMPLETE, State.PRUNED, State.FAILED, State.RUNNING)[number % 5]
+        is_scored = state in (State.COMPLETE, State.PRUNED)
+        history.append(Observation(number, point, state, mixed(point) if is_scored else None))
+    here = [suggest("bayes", space, history, number, 3) for number in (20, 21)]
+    assert here[0] != here[1]
+    records = [(o.number, o.parameters, o.state, o.loss) for o in history]
+    for threads in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", PROGRAM],
+            input=json.dumps([MIXED, records]),
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": threads,
+                "OPENBLAS_NUM_THREADS": threads,
+                "PYTHONHASHSEED": threads,
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == json.dumps(here) + "\n"
+        assert done.stderr == ""

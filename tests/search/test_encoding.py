@@ -1,0 +1,74 @@
+"""Points as rows: what is one column, what is several, and where what is not active stands."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tunecli.search.encoding import encoding_of, features, settled, units_of_points
+from tunecli.spec.grammar import parse
+from tunecli.spec.reader import read
+from tunecli.spec.space import Space, point_of_units
+from tunecli.trial import Parameters
+
+CONDITIONAL = """
+layers: {list: {of: {logint: [16, 256]}, length: {int: [1, 3]}}}
+optimizer:
+  choice:
+    - {name: sgd, lr: {loguniform: [1e-3, 1.0]}, nesterov: {choice: [true, false]}}
+    - {name: adam, lr: {loguniform: [1e-5, 0.1]}, beta: {choice: [0, {uniform: [0.5, 0.9], step: 0.1}]}}
+only: {choice: [one]}
+batch: {choice: [32, 64, full]}
+noise: {normal: [0, 1]}
+"""
+
+
+def space_of(text: str) -> Space:
+    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
+
+
+def test_a_number_is_its_unit_and_an_option_a_column_of_its_own() -> None:
+    space = space_of(
+        "{lr: {loguniform: [1e-4, 1]}, act: {choice: [a, b, c]}, n: {int: [1, 4]}, one: {choice: [z]}}"
+    )
+    points: list[Parameters] = [
+        {"lr": 1e-2, "act": "c", "n": 1, "one": "z"},
+        {"lr": 1e-4, "act": "a", "n": 4, "one": "z"},
+    ]
+    rows = features(encoding_of(space), units_of_points(space, points))
+    np.testing.assert_allclose(rows, [[0.5, 0, 0, 1, 0.125], [0, 1, 0, 0, 0.875]], atol=1e-12)
+
+
+def test_what_is_not_active_stands_at_one_value_whatever_its_unit_was() -> None:
+    space = space_of("{x: {choice: [{name: p, a: {uniform: [0, 1]}}, {name: q, b: {choice: [0, 1]}}]}}")
+    encoding = encoding_of(space)
+    in_q = settled(encoding, np.array([[0.9, 0.1, 0.3], [0.9, 0.7, 0.3]]))
+    rows = features(encoding, in_q)
+    np.testing.assert_array_equal(rows[0], rows[1])
+    np.testing.assert_array_equal(rows[0], [0, 1, 0.5, 1, 0])
+    in_p = features(encoding, settled(encoding, np.array([[0.1, 0.25, 0.3]])))
+    np.testing.assert_array_equal(in_p, [[1, 0, 0.25, 0, 0]])
+
+
+def test_settled_candidates_are_the_units_of_the_points_they_become() -> None:
+    space = space_of(CONDITIONAL)
+    encoding = encoding_of(space)
+    settled_ND = settled(encoding, np.random.default_rng(0).random((300, len(space.parameters))))
+    points = [point_of_units(space, row.tolist()) for row in settled_ND]
+    np.testing.assert_allclose(settled_ND, units_of_points(space, points), atol=1e-12)
+    rows = features(encoding, settled_ND)
+    np.testing.assert_allclose(rows, features(encoding, units_of_points(space, points)), atol=1e-12)
+    assert rows.min() >= 0
+    assert rows.max() <= 1
+
+
+def test_settling_twice_is_settling_once() -> None:
+    encoding = encoding_of(space_of(CONDITIONAL))
+    once = settled(encoding, np.random.default_rng(1).random((50, len(encoding.dimensions))))
+    np.testing.assert_array_equal(settled(encoding, once), once)
+
+
+def test_a_space_of_no_parameters_has_rows_of_no_columns() -> None:
+    space = space_of("{a: 1}")
+    assert features(encoding_of(space), units_of_points(space, [{}, {}])).shape == (2, 0)
+    assert units_of_points(space, []).shape == (0, 0)

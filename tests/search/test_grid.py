@@ -1,0 +1,59 @@
+"""The grid: in the order of the file, the default first where it lies on it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from tunecli.errors import UsageError
+from tunecli.search.grid import grid
+from tunecli.spec.grammar import parse
+from tunecli.spec.reader import read
+from tunecli.spec.space import Space
+from tunecli.trial import Parameters
+
+
+def space_of(text: str) -> Space:
+    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
+
+
+def points_of(space: Space) -> list[Parameters]:
+    points: list[Parameters] = []
+    while (point := grid(space, [], len(points), 0)) is not None:
+        points.append(point)
+    return points
+
+
+def test_the_grid_is_every_combination_in_the_order_of_the_file() -> None:
+    space = space_of("{lr: {loguniform: [1e-3, 1e-1], grid: 3}, n: {int: [1, 2]}, act: {choice: [a, b]}}")
+    expected = product([1e-3, 1e-2, 1e-1], [1, 2], "ab")
+    assert points_of(space) == [dict(zip(("lr", "n", "act"), values, strict=True)) for values in expected]
+
+
+@pytest.mark.parametrize("default", [1, 3, 5])
+def test_a_default_on_the_grid_goes_first_and_the_others_follow_in_order(default: int) -> None:
+    points = points_of(space_of(f"{{n: {{int: [1, 5], default: {default}}}}}"))
+    assert [point["n"] for point in points] == [default, *(n for n in range(1, 6) if n != default)]
+
+
+def test_a_default_beside_the_grid_leaves_the_grid_as_it_is() -> None:
+    points = points_of(space_of("{x: {uniform: [0, 1], grid: 3, default: 0.3}}"))
+    assert [point["x"] for point in points] == [0.0, 0.5, 1.0]
+
+
+def test_a_grid_of_10_to_the_18_points_answers_for_any_number() -> None:
+    space = space_of("{" + ", ".join(f"k{i}: {{int: [0, 9]}}" for i in range(18)) + "}")
+    point = grid(space, [], 10**17, 0)
+    assert point is not None
+    assert "".join(str(digit) for digit in point.values()) == "1" + "0" * 17
+    assert grid(space, [], 10**18, 0) is None
+
+
+def test_a_continuous_range_without_a_grid_is_named_in_the_error() -> None:
+    space = space_of(
+        "{lr: {uniform: [0, 1]}, n: {int: [1, 2]}, x: {choice: [{name: a, p: {normal: [0, 1]}}, b]}}"
+    )
+    with pytest.raises(UsageError, match=r"continuous ranges: lr, x\.p") as caught:
+        grid(space, [], 0, 0)
+    assert "grid: n" in caught.value.hint

@@ -1,0 +1,1 @@
+"""What to try next? Pure functions from the record to a point, and nothing loaded before it is needed."""

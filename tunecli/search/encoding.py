@@ -1,0 +1,118 @@
+"""A point of a mixed, conditional space as a row of numbers that a Gaussian process can measure distances in.
+
+A numeric parameter is one column, its unit; a categorical one a column for each option, 0 or 1. What is not
+active at a point stands at one fixed value, so it contributes no distance between points that agree on it.
+Candidates are first *settled* on real points of the space, so the acquisition is judged where the trial
+would be run (Garrido-Merchán, Hernández-Lobato (2020), "Dealing with categorical and integer-valued variables
+in Bayesian optimization with Gaussian processes"). Pure; knows no model.
+
+Axes: N points, D parameters of the space, F columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunecli.spec.domains import Categorical, n_values, unit_of_value, value_at
+from tunecli.spec.space import Parameter, Space, is_among, units_of_point
+from tunecli.trial import Parameters
+
+Floats = NDArray[np.float64]
+
+_MAX_CENTRES = 256  # a range of more values than this is as good as continuous
+_INACTIVE_UNIT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Dimension:
+    """One parameter: the units of its values where they are few, and when it is active.
+
+    ``conditions`` pairs a parent's place among the parameters with the parent's positions that are allowed.
+    """
+
+    centres: Floats | None
+    is_categorical: bool
+    conditions: tuple[tuple[int, NDArray[np.bool_]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the points of one space become rows."""
+
+    dimensions: tuple[_Dimension, ...]
+
+
+def encoding_of(space: Space) -> Encoding:
+    """The encoding of ``space``."""
+    places = {parameter.key: place for place, parameter in enumerate(space.parameters)}
+    return Encoding(tuple(_dimension(space, parameter, places) for parameter in space.parameters))
+
+
+def units_of_points(space: Space, points: Iterable[Parameters]) -> Floats:
+    """The units of ``points``, shape (N, D); NaN where a parameter is not active."""
+    rows = [units_of_point(space, point) for point in points]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(space.parameters))
+
+
+def settled(encoding: Encoding, units_ND: Floats) -> Floats:
+    """The real points of the space next to ``units_ND``: units of values, NaN where not active.
+
+    ``point_of_units`` turns a settled row into the point whose units it holds.
+    """
+    settled_ND = units_ND.copy()
+    is_active_ND = np.ones(units_ND.shape, dtype=bool)
+    positions: dict[int, NDArray[np.intp]] = {}
+    for place, dimension in enumerate(encoding.dimensions):
+        if dimension.centres is not None:
+            positions[place] = _positions(dimension.centres, units_ND[:, place])
+            settled_ND[:, place] = dimension.centres[positions[place]]
+        for parent, is_allowed in dimension.conditions:
+            is_active_ND[:, place] &= is_active_ND[:, parent] & is_allowed[positions[parent]]
+    settled_ND[~is_active_ND] = np.nan
+    return settled_ND
+
+
+def features(encoding: Encoding, units_ND: Floats) -> Floats:
+    """The rows of the points at ``units_ND`` (NaN where not active), shape (N, F), in [0, 1].
+
+    A parameter of a single value has no column.
+    """
+    columns: list[Floats] = [np.zeros((len(units_ND), 0))]
+    for place, dimension in enumerate(encoding.dimensions):
+        units_N = units_ND[:, place]
+        is_active_N = ~np.isnan(units_N)
+        if dimension.centres is not None and len(dimension.centres) == 1:
+            continue
+        if dimension.is_categorical and dimension.centres is not None:
+            options = np.arange(len(dimension.centres))
+            is_option_NK = _positions(dimension.centres, units_N)[:, None] == options
+            columns.append((is_option_NK & is_active_N[:, None]).astype(np.float64))
+        else:
+            columns.append(np.where(is_active_N, units_N, _INACTIVE_UNIT)[:, None])
+    return np.hstack(columns)
+
+
+def _dimension(space: Space, parameter: Parameter, places: dict[str, int]) -> _Dimension:
+    domain = parameter.domain
+    is_categorical = isinstance(domain, Categorical)
+    count = n_values(domain)
+    centres = None
+    if count is not None and (is_categorical or count <= _MAX_CENTRES):
+        centres = np.array([unit_of_value(domain, value_at(domain, i)) for i in range(count)])
+    conditions = []
+    for condition in parameter.conditions:
+        parent = places[condition.key]
+        parent_domain = space.parameters[parent].domain
+        options = (value_at(parent_domain, i) for i in range(n_values(parent_domain) or 0))
+        is_allowed = np.array([is_among(option, condition.values) for option in options])
+        conditions.append((parent, is_allowed))
+    return _Dimension(centres, is_categorical, tuple(conditions))
+
+
+def _positions(centres: Floats, units_N: Floats) -> NDArray[np.intp]:
+    """The place of the nearest centre; any place where the unit is NaN."""
+    return np.searchsorted((centres[1:] + centres[:-1]) / 2, units_N, side="right")
