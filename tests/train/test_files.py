@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -130,9 +131,7 @@ def test_an_npz_target_that_is_not_there_is_told_with_the_nearest_name(tmp_path:
         ({"x": np.array([[{}]], dtype=object), "y": np.arange(1)}, "not a readable NPZ file of numbers"),
     ],
 )
-def test_an_npz_file_that_is_wrong_says_what(
-    tmp_path: Path, arrays: dict[str, np.ndarray], message: str
-) -> None:
+def test_an_npz_file_that_is_wrong_says_what(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     path = tmp_path / "data.npz"
     np.savez(path, **arrays)
     with pytest.raises(DataError, match=message):

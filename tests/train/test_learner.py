@@ -40,10 +40,10 @@ def test_epochs_are_the_plain_torch_loop() -> None:
         found = learner.train_epoch(epoch)
         order = torch.randperm(120, generator=cpu_generator(seed_for(5, "shuffle", epoch)))
         total = 0.0
-        for rows in order.split(50):
+        for rows in torch.split(order, 50):
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(fold.x_train[rows]), fold.y_train[rows])
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(model.parameters(), 0.5)
             nn.utils.clip_grad_value_(model.parameters(), 0.1)
             optimizer.step()

@@ -46,6 +46,8 @@ def test_a_mlp_is_the_composition_it_says() -> None:
     model = build(Mlp(hidden=[4], activation="tanh"), (3,), 2)
     x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     first, last = model[0], model[-1]
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
     expected = torch.tanh(x @ first.weight.T + first.bias) @ last.weight.T + last.bias
     torch.testing.assert_close(model(x), expected)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tunecli.errors import DataError
 from tunecli.train.files import Columns, no_such_column, read_csv, read_npz, read_parquet
-from tunecli.train.table import MAX_CATEGORIES, Table, TaskKnob, TextColumn, encode_target
+from tunecli.train.table import MAX_CATEGORIES, Table, TaskKnob, TextColumn, category_name, encode_target
 
 READERS: dict[str, Callable[[Path, str], Columns]] = {".csv": read_csv, ".parquet": read_parquet}
 """(path, key to blame) → columns, by the file's ending. NPZ holds arrays and has its own way."""
@@ -105,7 +105,7 @@ def _like(features: dict[str, Any], known: Table, columns: Columns, parameter: s
             )
         values = features[name]
         if name in text_names and values.dtype != object:
-            texts = [None if value != value else f"{value:g}" for value in values.astype(np.float64).tolist()]
+            texts = [None if value != value else category_name(value) for value in values.tolist()]
             values = np.array(texts, dtype=object)
         elif name not in text_names and values.dtype == object:
             message = f"column `{name}` of {columns.name} is text, in the training data it holds numbers"

@@ -28,13 +28,11 @@ from tunecli.spec.knobs.data import (
     Moons,
 )
 from tunecli.spec.knobs.losses import Task
-from tunecli.train.files import Columns, no_such_column, read_csv, read_npz, read_parquet
-from tunecli.train.table import MAX_CATEGORIES, Table, TaskKnob, TextColumn, encode_target
+from tunecli.train.reading import read_table
+from tunecli.train.table import Table, TaskKnob
 
 Stamp = tuple[str, int, int]
 """A file's full path, modification time in nanoseconds, and size in bytes: what a cache may hold on to."""
-
-_READERS: dict[str, Callable[[Path, str], Columns]] = {".csv": read_csv, ".parquet": read_parquet}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +79,7 @@ def read_source(data: Data, base_path: Path) -> Table:
     Raises:
         DataError: the file or its target is missing, unreadable or not what the knobs say.
     """
-    stamp = (
-        stamp_of(data.source.path, base_path, "data.source") if isinstance(data.source, FileSource) else None
-    )
-    return _read(data.source, data.target, data.task, stamp)
+    return _table_or_raise(_read(*_identity(data, base_path)))
 
 
 def read_validation(data: Data, base_path: Path) -> Table | None:
@@ -98,13 +93,9 @@ def read_validation(data: Data, base_path: Path) -> Table | None:
     if not isinstance(data.source, FileSource):
         message = f"a validation file goes with a training file, and the source is {data.source.name}"
         raise DataError(message, hint="use `fraction` or `folds`", parameter="data.validation")
-    return _read_validation(
-        data.source,
-        data.target,
-        data.task,
-        stamp_of(data.source.path, base_path, "data.source"),
-        stamp_of(data.validation.file, base_path, "data.validation"),
-    )
+    stamp = stamp_of(data.source.path, base_path, "data.source")
+    validation_stamp = stamp_of(data.validation.file, base_path, "data.validation")
+    return _table_or_raise(_read_validation(data.source, data.target, data.task, stamp, validation_stamp))
 
 
 def stamp_of(file: str, base_path: Path, parameter: str) -> Stamp:
@@ -134,31 +125,58 @@ def facts_of(data: Data, base_path: Path) -> DataFacts:
         facts = BUNDLED_FACTS[data.source.name]
         _refuse_other_target(data.source, data.target, data.task, facts.task)
         return facts
-    table = read_source(data, base_path)
-    n_encoded = sum(len(_categories(column)) for column in table.text)
-    input_shape = table.x.shape[1:] if table.is_image else (table.x.shape[1] + n_encoded,)
-    return DataFacts(
-        len(table.x), input_shape, table.task, len(table.class_names), table.class_counts, table.notes
-    )
+    return _facts(*_identity(data, base_path))
+
+
+def _identity(data: Data, base_path: Path) -> tuple[AnySource, str | None, TaskKnob, Stamp | None]:
+    """What a table is a function of."""
+    source = data.source
+    stamp = stamp_of(source.path, base_path, "data.source") if isinstance(source, FileSource) else None
+    return source, data.target, data.task, stamp
 
 
 @lru_cache(maxsize=8)
-def _read(source: AnySource, target: str | None, task: TaskKnob, stamp: Stamp | None) -> Table:
-    if stamp is not None:
-        return _read_file(Path(stamp[0]), target, task, "data.source", None)
-    table = SOURCES[type(source)](source)
-    _refuse_other_target(source, target, task, table.task)
+def _read(source: AnySource, target: str | None, task: TaskKnob, stamp: Stamp | None) -> Table | DataError:
+    """A table; or what is wrong, as a value, so that a bad file too is read once and not for every trial."""
+    try:
+        if stamp is not None:
+            return read_table(Path(stamp[0]), target, task)
+        table = SOURCES[type(source)](source)
+        _refuse_other_target(source, target, task, table.task)
+    except DataError as error:
+        return error
     if table.task == "classification" and min(table.class_counts) == 0:
-        raise DataError(f"{source.name}: too few samples to have every class", hint="raise `samples`")
+        return DataError(f"{source.name}: too few samples to have every class", hint="raise `samples`")
     return table
 
 
 @lru_cache(maxsize=8)
 def _read_validation(
     source: AnySource, target: str | None, task: TaskKnob, stamp: Stamp, validation_stamp: Stamp
-) -> Table:
+) -> Table | DataError:
     known = _read(source, target, task, stamp)
-    return _read_file(Path(validation_stamp[0]), target, task, "data.validation", known)
+    if isinstance(known, DataError):
+        return known
+    try:
+        return read_table(Path(validation_stamp[0]), target, task, "data.validation", known)
+    except DataError as error:
+        return error
+
+
+@lru_cache(maxsize=64)
+def _facts(source: AnySource, target: str | None, task: TaskKnob, stamp: Stamp | None) -> DataFacts:
+    table = _table_or_raise(_read(source, target, task, stamp))
+    n_encoded = sum(len(column.categories) for column in table.text)
+    input_shape = table.x.shape[1:] if table.is_image else (table.x.shape[1] + n_encoded,)
+    return DataFacts(
+        len(table.x), input_shape, table.task, len(table.class_names), table.class_counts, table.notes
+    )
+
+
+def _table_or_raise(found: Table | DataError) -> Table:
+    if isinstance(found, DataError):
+        raise DataError(found.message, hint=found.hint, parameter=found.parameter)
+    return found
 
 
 def _refuse_other_target(source: AnySource, target: str | None, task: TaskKnob, own_task: Task) -> None:
@@ -166,89 +184,6 @@ def _refuse_other_target(source: AnySource, target: str | None, task: TaskKnob, 
         raise DataError(f"{source.name} brings its own target", hint="drop `target`", parameter="data.target")
     if task not in ("auto", own_task):
         raise DataError(f"{source.name} is a {own_task} task", hint="drop `task`", parameter="data.task")
-
-
-def _read_file(path: Path, target: str | None, task: TaskKnob, parameter: str, known: Table | None) -> Table:
-    if path.suffix.lower() == ".npz":
-        x, raw_N = read_npz(path, target, parameter)
-        blamed = parameter if known else "data.target"
-        y_N, found, classes = encode_target(
-            raw_N, task, lambda row: f"example {row} of {path.name}", known, blamed
-        )
-        if known and known.x.shape[1:] != x.shape[1:]:
-            message = (
-                f"{path.name} has examples of shape {x.shape[1:]}, the training data {known.x.shape[1:]}"
-            )
-            raise DataError(message, parameter=parameter)
-        names = tuple(f"x{number}" for number in range(x.shape[1])) if x.ndim == 2 else ()
-        return Table(x, y_N, found, classes, names)
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        hint = "csv, npz and parquet are read"
-        raise DataError(f"{path.name} ends in no known format", hint=hint, parameter=parameter)
-    columns = reader(path, parameter)
-    return _table_from(columns, target, task, parameter, known)
-
-
-def _table_from(
-    columns: Columns, target: str | None, task: TaskKnob, parameter: str, known: Table | None
-) -> Table:
-    if target is None:
-        names = ", ".join(list(columns.values)[:20])
-        hint = f"name one of its columns: {names}"
-        raise DataError(f"which column of {columns.name} is the target?", hint=hint, parameter="data.target")
-    if target not in columns.values:
-        raise no_such_column(target, list(columns.values), columns.name)
-    blamed = parameter if known else "data.target"
-    y_N, found, classes = encode_target(columns.values[target], task, columns.place, known, blamed)
-    features = {name: values for name, values in columns.values.items() if name != target}
-    if known:
-        features = _like(features, known, columns, parameter)
-    numeric = {name: values for name, values in features.items() if values.dtype != object}
-    text = tuple(TextColumn(name, values) for name, values in features.items() if values.dtype == object)
-    if not features:
-        raise DataError(f"{columns.name} has no column beside the target", parameter=parameter)
-    for column in text:
-        n_values = len(_categories(column))
-        if n_values > MAX_CATEGORIES and known is None:
-            message = f"column `{column.name}` of {columns.name} is text with {n_values} distinct values"
-            raise DataError(message, hint="drop it or encode it", parameter=parameter)
-    x_NF = (
-        np.stack([v.astype(np.float64) for v in numeric.values()], axis=1)
-        if numeric
-        else np.zeros((len(y_N), 0))
-    )
-    notes = [f"column '{column.name}' is text: encoded one-hot" for column in text]
-    gaps = ", ".join(
-        f"'{name}'" for name, values in numeric.items() if np.isnan(values.astype(np.float64)).any()
-    )
-    if gaps:
-        notes.append(f"missing numbers in {gaps}: the training part's median stands in")
-    return Table(x_NF, y_N, found, classes, tuple(numeric), text, tuple(notes))
-
-
-def _like(features: dict[str, Any], known: Table, columns: Columns, parameter: str) -> dict[str, Any]:
-    """The validation file's columns, as the training data has them; further columns are left out."""
-    text_names = {column.name for column in known.text}
-    ordered: dict[str, Any] = {}
-    for name in (*known.feature_names, *(column.name for column in known.text)):
-        if name not in features:
-            raise DataError(
-                f"{columns.name} has no column `{name}`, the training data has", parameter=parameter
-            )
-        values = features[name]
-        if name in text_names and values.dtype != object:
-            texts = [None if value != value else f"{value:g}" for value in values.astype(np.float64).tolist()]
-            values = np.array(texts, dtype=object)
-        elif name not in text_names and values.dtype == object:
-            message = f"column `{name}` of {columns.name} is text, in the training data it holds numbers"
-            raise DataError(message, parameter=parameter)
-        ordered[name] = values
-    return ordered
-
-
-def _categories(column: TextColumn) -> set[str]:
-    return {value for value in column.values.tolist() if value is not None}
 
 
 def _bundled(source: Bundled) -> Table:

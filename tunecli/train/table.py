@@ -33,6 +33,11 @@ class TextColumn:
     name: str
     values: NDArray[np.object_]
 
+    @property
+    def categories(self) -> set[str]:
+        """The distinct values."""
+        return {value for value in self.values.tolist() if value is not None}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
@@ -113,7 +118,7 @@ def encode_target(
     if task_found == "regression":
         return _as_numbers(raw_N, place, parameter, is_alone=known is None), task_found, ()
 
-    names_N = [_class_name(value) for value in raw_N.tolist()]
+    names_N = [category_name(value) for value in raw_N.tolist()]
     if known:
         class_names = known.class_names
         unknown = next((row for row, name in enumerate(names_N) if name not in class_names), None)
@@ -121,7 +126,7 @@ def encode_target(
             message = f"class `{names_N[unknown]}` in {place(unknown)} is not in the training data"
             raise DataError(message, parameter=parameter)
     else:
-        class_names = tuple(_class_name(value) for value in sorted(set(raw_N.tolist())))
+        class_names = tuple(category_name(value) for value in sorted(set(raw_N.tolist())))
         if len(class_names) < 2:
             raise DataError("the target has one class only", hint="name another column", parameter=parameter)
     index = {name: number for number, name in enumerate(class_names)}
@@ -145,6 +150,6 @@ def _as_numbers(raw_N: NDArray[Any], place: Place, parameter: str, *, is_alone: 
     return y_N
 
 
-def _class_name(value: str | bool | float) -> str:
-    """``3.0`` from a file is the class a person calls 3."""
+def category_name(value: str | bool | float) -> str:
+    """A value as a class or category is called: ``3.0`` from a file is what a person calls 3."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

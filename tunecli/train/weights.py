@@ -38,7 +38,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -
         OSError: the folder cannot be written to.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = safetensors.torch.save(plain, {"format": "pt", "config": json.dumps(config, sort_keys=True)})
+    # One entry only: safetensors writes several in an order that changes, and equal weights should give equal files.
+    content = safetensors.torch.save(plain, {"config": json.dumps(config, sort_keys=True)})
     try:
         _write_whole(path, content)
     except OSError as error:
