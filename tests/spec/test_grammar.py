@@ -99,6 +99,7 @@ def test_what_is_no_range_stays_a_tree():
         ("{choice: [1, 2], default: 3}", "the default 3 does not lie in its range (one of 1, 2)"),
         ("{uniform: [0, 1], default: 2}", "the default 2 does not lie in its range"),
         ("{uniform: [0, 1], step: 0}", "`step` is a number above 0"),
+        ("{int: [0, 1000000000], grid: 100000000}", "`grid` is at most 10,000 points"),
         ("{uniform: [0, 1], grid: 0}", "`grid` is a whole number above 0"),
         (
             "{uniform: [0, 1], defualt: 1}",

@@ -74,7 +74,7 @@ def test_a_sound_trial_has_no_complaints(config: dict[str, Any]) -> None:
                 "training": {"epochs": 5},
                 "learning_rate": ["cosine", {"cut": {"at": [2, 5], "factor": 0.5}}],
             },
-            ["learning_rate.1.at"],
+            ["learning_rate.1.cut.at"],
         ),
     ],
 )

@@ -17,10 +17,10 @@ def serve(pipe: Connection) -> None:
     The terminal's Ctrl-C reaches the whole process group; what to do about it is the coordinator's to decide,
     so a worker does not hear it.
     """
-    from tunecli.train.loop import run  # here, so that the coordinator can name this function without torch
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    from tunecli.train.loop import run  # here, so that the coordinator can name this function without torch
+
     while True:
         try:
             job = unpack_job(pipe.recv_bytes())

@@ -41,6 +41,7 @@ from tunecli.trial import Scalar
 RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
 MODIFIERS = ("default", "step", "grid")
 MAX_LIST_LENGTH = 64
+MAX_GRID = 10_000
 
 
 Report = Callable[[Problem], None]
@@ -209,6 +210,10 @@ class _Range:
         if self.key.startswith("log") and low <= 0:
             return self.problem(f"a logarithmic range lies above 0; this one begins at {low}", mark=body.mark)
         grid = self._modifier("grid", whole=True, least=1)
+        if grid is not None and grid > MAX_GRID:
+            return self.problem(
+                f"`grid` is at most {MAX_GRID:,} points of one range", mark=self.node.items["grid"].mark
+            )
         step = self._modifier("step", whole=is_whole, least=None)
         domain: Domain
         if is_normal:

@@ -120,7 +120,7 @@ def _milestones(config: TrialConfig, facts: DataFacts) -> Iterator[Complaint]:
         late = [epoch for epoch in link.at or [] if epoch >= epochs] if isinstance(link, Cut) else []
         if late:
             message = f"a cut after epoch {late[0]} never acts: there are {epochs} epochs"
-            yield Complaint(f"learning_rate.{number}.at", message, f"at most {epochs - 1}")
+            yield Complaint(f"learning_rate.{number}.cut.at", message, f"at most {epochs - 1}")
 
 
 Rule = Callable[[TrialConfig, DataFacts], Iterator[Complaint]]

@@ -1,0 +1,74 @@
+"""The example files: each is sound, and each real sweep finds what it should."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tunecli.spec.knobs.data import Data
+from tunecli.study.check import check, load_checked
+from tunecli.train.sources import read_source
+from tunecli.train.splits import split
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+
+
+def searched(name: str, folder: Path) -> list[dict]:
+    path = next(path for path in CONFIGS if path.stem == name)
+    command = [sys.executable, "-m", "tunecli", "search", str(path), "--out", str(folder), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["trials"]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_an_example_is_sound_and_can_be_checked(path):
+    assert check(load_checked(path, ())).plan.n_trials >= 1
+
+
+@pytest.mark.slow
+def test_digits_reaches_97_percent(tmp_path):
+    assert searched("digits", tmp_path / "run")[0]["val_accuracy"] >= 0.97
+
+
+@pytest.mark.slow
+def test_the_convolutional_net_reaches_95_percent(tmp_path):
+    assert searched("digits_cnn", tmp_path / "run")[0]["val_accuracy"] >= 0.95
+
+
+@pytest.mark.slow
+def test_diabetes_beats_ridge_regression_on_the_same_split(tmp_path):
+    from sklearn.linear_model import RidgeCV
+
+    data = Data.model_validate({"source": "diabetes", "validation": {"fraction": 0.25}})
+    table = read_source(data, Path())
+    (part,) = split(table, data, study_seed=7)
+    x, y = table.x / table.x[part.train_indices].std(axis=0), table.y
+    ridge = RidgeCV(alphas=np.logspace(-3, 3, 61)).fit(x[part.train_indices], y[part.train_indices])
+    residuals = ridge.predict(x[part.valid_indices]) - y[part.valid_indices]
+    assert searched("diabetes", tmp_path / "run")[0]["val_rmse"] < np.sqrt(np.mean(residuals**2))
+
+
+@pytest.mark.slow
+def test_every_point_of_the_grid_is_scored_over_five_folds(tmp_path):
+    trials = searched("breast_cancer_grid", tmp_path / "run")
+    assert len(trials) == 18
+    assert trials[0]["val_auroc"] > 0.99
+
+
+@pytest.mark.slow
+def test_the_table_of_rents_is_predicted_within_a_tenth(tmp_path):
+    assert searched("csv", tmp_path / "run")[0]["val_mae"] < 75  # the mean rent is 1,047
+
+
+@pytest.mark.slow
+def test_the_overhead_benchmark_runs():
+    script = Path(__file__).parent / "benchmarks" / "overhead.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--trials", "3", "--runs", "1"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "median wall / training" in done.stdout
