@@ -209,23 +209,20 @@ class _Range:
             )
         if self.key.startswith("log") and low <= 0:
             return self.problem(f"a logarithmic range lies above 0; this one begins at {low}", mark=body.mark)
-        grid = self._modifier("grid", whole=True, least=1)
+        asked = self._modifier("grid", whole=True)
+        grid = None if asked is None else int(asked)
         if grid is not None and grid > MAX_GRID:
             return self.problem(
                 f"`grid` is at most {MAX_GRID:,} points of one range", mark=self.node.items["grid"].mark
             )
-        step = self._modifier("step", whole=is_whole, least=None)
+        step = self._modifier("step", whole=is_whole)
         domain: Domain
         if is_normal:
-            domain = Normal(float(low), float(high), None if grid is None else int(grid))
+            domain = Normal(float(low), float(high), grid)
         elif is_whole:
-            domain = Integer(
-                int(low), int(high), self.key == "logint", int(step or 1), None if grid is None else int(grid)
-            )
+            domain = Integer(int(low), int(high), self.key == "logint", int(step or 1), grid)
         else:
-            domain = Real(
-                float(low), float(high), self.key == "loguniform", step, None if grid is None else int(grid)
-            )
+            domain = Real(float(low), float(high), self.key == "loguniform", step, grid)
         return Numeric(domain, self._default(domain), self.mark)
 
     def _two_numbers(self, body: Node, names: str, *, is_whole: bool) -> tuple[float, float] | None:
@@ -241,17 +238,16 @@ class _Range:
             return None
         return values[0], values[1]
 
-    def _modifier(self, key: str, *, whole: bool, least: int | None) -> float | None:
+    def _modifier(self, key: str, *, whole: bool) -> float | None:
         node = self.node.items.get(key)
         if node is None:
             return None
-        value = node.value if isinstance(node, ScalarNode) else None
-        right_kind = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not right_kind or not (value >= least if least is not None else value > 0):  # type: ignore[operator]
-            kind = "a whole number" if whole else "a number"
-            self.problem(f"`{key}` is {kind} above 0", mark=node.mark)
-            return None
-        return value  # type: ignore[return-value]  # right_kind holds
+        value: Any = node.value if isinstance(node, ScalarNode) else None
+        is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if is_number and 0 < value < math.inf:
+            return float(value)
+        self.problem(f"`{key}` is {'a whole number' if whole else 'a number'} above 0", mark=node.mark)
+        return None
 
     def _default(self, domain: Domain) -> Scalar:
         node = self.node.items.get("default")
