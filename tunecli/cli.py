@@ -6,7 +6,6 @@ torch.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunecli.errors import Interrupted, NoTrialSucceeded, TunecliError, UsageError
+from tunecli.errors import NoTrialSucceeded, TunecliError, UsageError
 
 if TYPE_CHECKING:
     from tunecli.console import Console
@@ -38,8 +37,10 @@ Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override one key; may be a range.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on stdout.")]
-Trials = Annotated[int | None, typer.Option("--trials", metavar="N", help="How many trials in all.")]
-Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="How many trials at a time.")]
+Trials = Annotated[int | None, typer.Option("--trials", metavar="N", min=1, help="How many trials in all.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=1, help="How many trials at a time.")
+]
 Device = Annotated[
     str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps, xpu.")
 ]
@@ -156,15 +157,17 @@ def export(
     is_json: Json = False,
 ) -> None:
     """Write the best trial as a complete runnable file."""
+    if out is not None and out == weights:
+        raise UsageError("-o and --weights name the same file")
     from tunecli.console import Console
-    from tunecli.store.files import write_atomically
+    from tunecli.store.files import write_where_asked
     from tunecli.store.folder import RunFolder
     from tunecli.study.inquiry import export as ask
 
     console = Console(is_json=is_json)
     text = ask(RunFolder.find(run), trial, weights)
     if out is not None:
-        write_atomically(out, text)
+        write_where_asked(out, text)
         console.say(f"wrote {out}: `tunecli train {out}` runs it")
     if weights is not None:
         console.say(f"wrote {weights}")
@@ -287,16 +290,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit with the contract's code."""
     try:
         app(args=None if arguments is None else list(arguments), standalone_mode=True)
-    except Interrupted as error:
-        _console().error(error)
-        sys.exit(128 + error.signal_number)
     except TunecliError as error:
         _console().error(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Who read stdout has gone, as `head` does: nothing is left to say, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 def _console() -> Console:

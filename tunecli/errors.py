@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Problem:
 class TunecliError(Exception):
     """What happened, and what to do about it (``hint``)."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -128,3 +127,4 @@ class Interrupted(TunecliError):
     def __init__(self, message: str, *, signal_number: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.signal_number = signal_number
+        self.exit_code = 128 + signal_number

@@ -123,6 +123,7 @@ class Job:
         objective: metric and direction.
         study_seed: names the split of the data, the same for every trial of a study.
         seed: names initialisation, shuffling and dropout of this trial.
+        repeats: how many times it is trained, over as many seeds made from its own; its metrics are the means.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         threads: intra-op threads while it trains.
         base_path: the folder that relative file names start from.
@@ -136,6 +137,7 @@ class Job:
     objective: Objective
     study_seed: int
     seed: int
+    repeats: int = 1
     device: str = "auto"
     threads: int = 1
     base_path: str = "."

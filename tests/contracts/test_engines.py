@@ -21,7 +21,7 @@ def job(number: int, **changes) -> Job:
         "training": {"epochs": 3, "batch_size": 32},
         **changes,
     }
-    return Job(number, 1, config, Objective("val_accuracy", True), 1, 100 + number, "cpu")
+    return Job(number, 1, config, Objective("val_accuracy", True), 1, 100 + number, device="cpu")
 
 
 def drain(engine: Engine, n_ends: int) -> list:

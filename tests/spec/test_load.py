@@ -232,3 +232,15 @@ def test_a_file_that_is_no_map_is_refused(text):
 )
 def test_a_duration_is_written_as_people_write_it(text, seconds):
     assert spec_of(SMALL, f"run.limit.time={text}").settings.run.limit.time == seconds
+
+
+def test_a_reference_that_fails_only_where_two_choices_meet_is_found():
+    text = SMALL.replace("hidden: [8]", "hidden: [8], dropout: {choice: [0.1, {ref: optimizer.momentum}]}")
+    text = text.replace("- {name: sgd,", "- {name: sgd, momentum: 0.5,")
+    assert any("there is no `momentum` there" in problem for problem in problems(text))
+
+
+def test_a_bad_reference_hides_no_other_problem():
+    text = SMALL.replace("{int: [1, 3]}", "{ref: nothing}").replace("[8]", "[0]")
+    assert any("names nothing" in problem for problem in problems(text))
+    assert len(problems(text, "seed.x=1")) >= 2

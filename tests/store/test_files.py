@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tunecli.errors import DiskFull, UsageError
-from tunecli.store.files import remove_leftovers, write_atomically
+from tunecli.store.files import remove_leftovers, write_atomically, write_where_asked
 
 STEPS = ["open", "fdopen", "fsync", "replace"]
 
@@ -148,3 +148,14 @@ def test_the_leftovers_of_the_killed_go_and_everything_else_stays(
     assert len(list(tmp_path.iterdir())) == 2
     remove_leftovers(tmp_path)
     assert [item.name for item in tmp_path.iterdir()] == [".mine.tmp"]
+
+
+def test_what_a_person_names_is_written_through_links_and_into_pipes(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_where_asked(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    write_where_asked(Path(os.devnull), "gone")
+    assert not Path(os.devnull).is_file()

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.errors import Interrupted, UsageError
+from tunecli.errors import ConfigError, Interrupted, UsageError
 from tunecli.results.table import Table, without_clock
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import check, load_checked
@@ -296,3 +297,78 @@ def test_a_large_grid_is_not_run_whole_unless_that_is_said(study_file):
     found = check(load_checked(path, (*overrides, "search.trials=10")))
     assert found.grid == 4000
     assert any("10 of them are run" in note for note in found.notes)
+
+
+def test_repeats_train_over_several_seeds_and_score_by_their_mean(study_file, tmp_path):
+    path = study_file()
+    table = run_whole(path, tmp_path / "run", "search.repeats=3", "search.trials=2")
+    with look(RunFolder.open_existing(tmp_path / "run")) as study:
+        (first, *_) = study.log.trials()
+    assert first.outcome is not None
+    assert first.outcome.metrics["val_accuracy_std"] >= 0
+    exported = tmp_path / "best.yaml"
+    exported.write_text(export(RunFolder.open_existing(tmp_path / "run"), None, None))
+    assert train(load_checked(exported, ()), None).outcome.score == table.rows[0][3]
+
+
+def test_an_exhausted_study_is_finished(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run", "optimizer=adam", "search.trials=9")
+    assert status(RunFolder.open_existing(tmp_path / "run")).word == "finished"
+
+
+def test_a_display_that_fails_never_stops_training(study_file, tmp_path):
+    class Closed(Silent):
+        def happened(self, event):
+            raise BrokenPipeError
+
+    with begin(load_checked(study_file(), ()), tmp_path / "run") as study:
+        assert sweep(study, Closed()).n_scored == 6
+
+
+def test_resume_refuses_a_device_that_is_not_here_and_records_nothing(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run", "search.trials=1")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    with pytest.raises(UsageError, match="cuda:77"), reopen(folder, {"device": "cuda:77"}):
+        pass
+    with reopen(folder, {}) as study:
+        assert study.plan.device == "cpu"
+
+
+def test_resume_refuses_to_go_on_without_its_data(study_file, tmp_path):
+    data = tmp_path / "mine.csv"
+    data.write_text("a,c\n" + "\n".join(f"{i % 7},{(i % 7) > 3}" for i in range(60)) + "\n")
+    run_whole(
+        study_file(**{"source: iris": "source: mine.csv, target: c"}), tmp_path / "run", "search.trials=1"
+    )
+    data.unlink()
+    with (
+        pytest.raises(ConfigError, match=r"mine\.csv"),
+        reopen(RunFolder.open_existing(tmp_path / "run"), {"n_trials": 2}),
+    ):
+        pass
+
+
+def test_a_signal_to_the_whole_process_group_costs_no_trial(study_file, tmp_path, tunecli):
+    path = study_file()
+    slow = [
+        "--set",
+        "training.epochs=3000",
+        "--set",
+        "run.engine=local",
+        "--set",
+        "run.workers=2",
+        "--trials",
+        "2",
+    ]
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "tunecli", "search", str(path), "--out", str(folder), *slow]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while (
+            not (folder / "study.db").is_file() or status(RunFolder(folder)).counts.get(State.RUNNING, 0) < 2
+        ):
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 143
+    with look(RunFolder.open_existing(folder)) as study:
+        assert [trial.outcome for trial in study.log.trials()] == [None, None]

@@ -176,7 +176,7 @@ def test_folds_report_their_mean_and_deviation_and_keep_all_weights(tmp_path: Pa
     assert outcome.score == outcome.metrics["val_accuracy"]
     assert outcome.metrics["val_accuracy_std"] >= 0
     tensors, kept_config = weights.load(path)
-    assert {name.split(".")[0] for name in tensors} == {"fold0", "fold1", "fold2"}
+    assert {name.split(".")[0] for name in tensors} == {"model0", "model1", "model2"}
     assert kept_config["data"] == config["data"]
 
 

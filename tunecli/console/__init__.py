@@ -6,7 +6,9 @@ are dropped, so a hostile file cannot drive the terminal.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +17,7 @@ from rich.console import Console as RichConsole
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from tunecli.errors import ConfigError, TunecliError
+from tunecli.errors import ConfigError, DiskFull, TunecliError
 from tunecli.results.answer import Answer, Section
 
 SCHEMA_VERSION = 1
@@ -49,8 +51,23 @@ class Console:
         )
 
     def raw(self, text: str) -> None:
-        """Data as it is."""
-        sys.stdout.write(text)
+        """Data as it is. A reader that has gone, as `head` goes, is no error: nothing more is said to it.
+
+        Raises:
+            DiskFull: stdout is a file and there is no room for it.
+        """
+        if sys.stdout is None:  # closed by whoever called
+            return
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if error.errno != errno.ENOSPC:
+                raise
+            raise DiskFull("there is no room for the answer on stdout") from None
 
     def say(self, text: str) -> None:
         """A line to the person."""
@@ -67,7 +84,7 @@ class Console:
         for section in answer.sections:
             self._section(section)
         for label, text in answer.lines:
-            self.out.print(plain(f"{label:<{width}}  {text}"))
+            self.raw(f"{plain(f'{label:<{width}}  {text}')}\n")
 
     def _section(self, section: Section) -> None:
         # A pipe gets all of a table, however wide; a terminal what fits it.

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tunecli.console import plain
 from tunecli.results.ranking import best
-from tunecli.trial import Ended, EpochEnded, Event, Heading, Started, State, Trial
+from tunecli.trial import Ended, EpochEnded, Event, Heading, State, Trial
 
 _SHOWN_BEST = 5
 _REFRESH_HZ = 4
@@ -39,12 +39,12 @@ class Board:
 
     @property
     def n_ended(self) -> int:
-        return sum(trial.outcome is not None for trial in self.trials.values())
+        return sum(trial.outcome is not None for trial in list(self.trials.values()))
 
     @property
     def done(self) -> float:
         """How many trials are done, the running ones by their share of epochs."""
-        under_way = sum(epoch.epoch / epoch.total_epochs for epoch in self.epochs.values())
+        under_way = sum(epoch.epoch / epoch.total_epochs for epoch in list(self.epochs.values()))
         return self.n_ended + under_way
 
     @property
@@ -121,7 +121,7 @@ class LiveDisplay:
             self._board.suggested(trial)
 
     def happened(self, event: Event) -> None:
-        if self._board and not isinstance(event, Started):
+        if self._board:
             self._board.happened(event)
 
     def ended(self) -> None:

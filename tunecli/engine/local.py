@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from multiprocessing import connection
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
@@ -45,6 +45,7 @@ class LocalEngine:
             os.environ.setdefault(variable, str(threads))
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOAD)
+        _start_server()
         self._workers: list[_Worker] = []
 
     def submit(self, job: Job) -> None:
@@ -79,14 +80,11 @@ class LocalEngine:
             yield from self._drain(worker)
 
     def close(self) -> None:
-        """Ask the workers to end, then make them."""
+        """End the workers. They hold nothing that is not on record, so they are not asked."""
         for worker in self._workers:
-            worker.process.terminate()
+            worker.process.kill()
         for worker in self._workers:
-            worker.process.join(_END_S)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+            worker.process.join()
             worker.pipe.close()
         self._workers = []
 
@@ -100,6 +98,9 @@ class LocalEngine:
         return worker
 
     def _drain(self, worker: _Worker) -> Iterator[Event]:
+        is_dead = (
+            not worker.process.is_alive()
+        )  # asked first, so that all it sent is read before it is told dead
         try:
             while worker.job is not None and worker.pipe.poll():
                 event = unpack_event(worker.pipe.recv_bytes())
@@ -108,11 +109,27 @@ class LocalEngine:
                 if isinstance(event, Ended):
                     worker.job = None
                 yield event
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # the end of the pipe, or of a message that was cut short
             worker.process.join(_END_S)
-        if worker.job is not None and not worker.process.is_alive():
+            is_dead = not worker.process.is_alive()
+        if worker.job is not None and is_dead:
             job, worker.job = worker.job, None
             yield Ended(job.number, job.attempt, _crash(worker))
+
+
+def _start_server() -> None:
+    """Start the fork server deaf to the signals that the coordinator answers; its workers inherit that.
+
+    A terminal's Ctrl-C or hang-up, and a batch system's TERM, reach the whole process group; what to do about
+    them is the coordinator's to decide. Blocked and not ignored, so that none is lost to the coordinator.
+    """
+    resource_tracker.ensure_running()  # first, since starting it within would unblock the signals
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _crash(worker: _Worker) -> Outcome:

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from tunecli.errors import DiskFull
 from tunecli.trial import (
     Ended,
     EpochEnded,
@@ -46,10 +47,22 @@ def pack_event(event: Event) -> bytes:
     return json.dumps({"kind": _NAMES[type(event)], **asdict(event)}).encode()
 
 
+def pack_disk_full(error: DiskFull) -> bytes:
+    """What stops the whole sweep, and not one trial, in the place of an event."""
+    return json.dumps({"kind": "disk_full", "message": error.message, "hint": error.hint}).encode()
+
+
 def unpack_event(data: bytes) -> Event:
-    """The inverse of :func:`pack_event`."""
+    """The inverse of :func:`pack_event`.
+
+    Raises:
+        DiskFull: the worker sent :func:`pack_disk_full`.
+    """
     body: dict[str, Any] = json.loads(data)
-    kind = _KINDS[body.pop("kind")]
+    name = body.pop("kind")
+    if name == "disk_full":
+        raise DiskFull(body["message"], hint=body["hint"])
+    kind = _KINDS[name]
     if kind is Ended:
         outcome = body["outcome"]
         failure = outcome["failure"]

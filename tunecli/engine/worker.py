@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from multiprocessing.connection import Connection, wait
 
-from tunecli.engine.wire import pack_event, unpack_job
+from tunecli.engine.wire import pack_disk_full, pack_event, unpack_job
+from tunecli.errors import DiskFull
 
 
 def serve(pipe: Connection) -> None:
     """Run jobs from ``pipe`` until it closes.
 
-    The terminal's Ctrl-C reaches the whole process group; what to do about it is the coordinator's to decide,
-    so a worker does not hear it.
+    A full disk is no fault of the trial: it is sent as what it is, for the coordinator to stop in order.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from tunecli.train.loop import run  # here, so that the coordinator can name this function without torch
 
@@ -29,6 +27,8 @@ def serve(pipe: Connection) -> None:
         try:
             for event in run(job):
                 pipe.send_bytes(pack_event(event))
+        except DiskFull as error:
+            pipe.send_bytes(pack_disk_full(error))
         except BrokenPipeError:
             return
 

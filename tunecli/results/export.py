@@ -30,6 +30,7 @@ def concrete_document(
     *,
     number: int | None = None,
     score: float | None = None,
+    repeats: int = 1,
 ) -> str:
     """One trial as a file of its own: ``study``, ``seed``, ``objective``, ``trial`` and ``run``, keys in their order.
 
@@ -42,6 +43,7 @@ def concrete_document(
         run: what stands under ``run``.
         number: the trial's number, for the first line, a comment.
         score: its score, for that line too.
+        repeats: over how many seeds it was trained; written where it is more than one.
 
     Raises:
         yaml.representer.RepresenterError: a value that is no plain data.
@@ -54,6 +56,7 @@ def concrete_document(
             "direction": "maximize" if objective.maximize else "minimize",
         },
         "trial": {**trial_config, "seed": trial_seed},
+        **({"search": {"repeats": repeats}} if repeats > 1 else {}),
         "run": dict(run),
     }
     body = yaml.dump(

@@ -15,16 +15,24 @@ from pydantic import ValidationError
 
 from tunecli.errors import ConfigError, Problem
 from tunecli.spec.complaints import problems_of
-from tunecli.spec.domains import bounds
-from tunecli.spec.expressions import Broken, Fixed, Group, Reference, Sequence, literal, walk
+from tunecli.spec.domains import Categorical, bounds
+from tunecli.spec.expressions import Broken, Fixed, Group, Sequence, literal, walk
 from tunecli.spec.grammar import parse
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.overrides import TOP_LEVEL, override
-from tunecli.spec.reader import MapNode, Mark, Node, read
-from tunecli.spec.space import Space, concrete, locate, point_with
+from tunecli.spec.reader import MapNode, Node, read
+from tunecli.spec.space import (
+    DanglingReferenceError,
+    Parameter,
+    Space,
+    branches_with_references,
+    concrete,
+    locate,
+    point_with,
+)
 from tunecli.spec.study import STUDY_NAME, StudySettings, StudySpec
 from tunecli.spec.wording import nearest
-from tunecli.trial import Objective, Parameters
+from tunecli.trial import Objective, Parameters, Scalar
 
 Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]]]
 """(config, objective, base path) → what only the data can tell: (path under ``trial``, message, hint)."""
@@ -57,11 +65,14 @@ def understand(
         UsageError: an override is no ``path=value``.
     """
     root = read(data, file)
+    problems: list[Problem] = []
     for assignment in overrides:
-        root = override(root, assignment)
+        try:
+            root = override(root, assignment)
+        except ConfigError as error:
+            problems.extend(error.problems)
     if not isinstance(root, MapNode):
         raise ConfigError([Problem("a study is a map of keys", file, root.mark.line, root.mark.column)])
-    problems: list[Problem] = []
     problems.extend(_unknown_keys(root))
     settings, settings_tree = _settings(root, file, problems)
     space = _space(root, file, problems)
@@ -136,9 +147,10 @@ def _trial_problems(
     for point in points_to_check(space):
         try:
             plain = concrete(space, point)
-        except LookupError as error:
-            yield from _reference_problems(space, str(error.args[0]))
-            return
+        except DanglingReferenceError as error:
+            mark = error.reference.mark
+            yield Problem(error.message, mark.file, mark.line, mark.column)
+            continue
         try:
             config = TrialConfig.model_validate(plain)
         except ValidationError as error:
@@ -154,19 +166,22 @@ def _trial_problems(
 
 
 def points_to_check(space: Space) -> Iterator[Parameters]:
-    """Points at which every branch is taken and every range stands at each of its bounds, one at a time."""
+    """Points at which every branch is taken and every range stands at each of its bounds, one at a time.
+
+    Where a `ref` stands in a branch, that branch is taken together with every option of every other choice,
+    since what the `ref` names may be there in some of them only.
+    """
     yield point_with(space, {})
     for parameter in space.parameters:
-        parents = {
-            condition.key: condition.values[-1] for condition in parameter.conditions if condition.values
-        }
         for value in bounds(parameter.domain):
-            yield point_with(space, {**parents, parameter.key: value})
+            yield point_with(space, {**_parents(parameter), parameter.key: value})
+    branches = [branch for branch in branches_with_references(space) if branch]
+    for parameter in space.parameters:
+        if isinstance(parameter.domain, Categorical):
+            for branch in branches:
+                for value in parameter.domain.options:
+                    yield point_with(space, {**_parents(parameter), parameter.key: value, **branch})
 
 
-def _reference_problems(space: Space, message: str) -> Iterator[Problem]:
-    for part in walk(space.tree):
-        if isinstance(part, Reference) and f"ref: {part.path}`" in message:
-            mark: Mark = part.mark
-            yield Problem(message, mark.file, mark.line, mark.column)
-            return
+def _parents(parameter: Parameter) -> dict[str, Scalar]:
+    return {condition.key: condition.values[-1] for condition in parameter.conditions if condition.values}

@@ -147,7 +147,7 @@ def concrete(space: Space, point: Parameters) -> Any:
 
     Raises:
         KeyError: an active parameter has no value in ``point``.
-        LookupError: a `ref` names nothing that exists at this point, or itself.
+        DanglingReferenceError: a `ref` names nothing that exists at this point, or itself.
     """
     plain = _plain(space.tree, "", point)
     return _resolved(plain, plain, ())
@@ -181,9 +181,35 @@ def locate(
     return taken, found
 
 
-@dataclass(frozen=True, slots=True)
-class _Ref:
-    path: str
+class DanglingReferenceError(LookupError):
+    """A `ref` that names nothing that exists at a point, or itself."""
+
+    def __init__(self, reference: Reference, message: str) -> None:
+        super().__init__(message)
+        self.reference, self.message = reference, message
+
+
+def branches_with_references(space: Space) -> list[dict[str, Scalar]]:
+    """For each `ref` of the tree: the branches that lead to it, as choices' labels and list lengths by key."""
+    found: list[dict[str, Scalar]] = []
+
+    def visit(expression: Expression, key: str, taken: dict[str, Scalar]) -> None:
+        match expression:
+            case Reference():
+                found.append(taken)
+            case Group() | expressions.Sequence():
+                for step, item in children(expression):
+                    visit(item, join(key, step), taken)
+            case Choice(labels=labels, options=options):
+                for label, option in zip(labels, options, strict=True):
+                    visit(option, f"{key}{{{label}}}", {**taken, key: label})
+            case Listing(items=items, lengths=lengths):
+                longest = value_at(lengths, (n_values(lengths) or 1) - 1)
+                for place, item in enumerate(items):
+                    visit(item, join(key, place), {**taken, join(key, "length"): longest})
+
+    visit(space.tree, "", {})
+    return found
 
 
 def _parameters(
@@ -273,8 +299,8 @@ def _plain(expression: Expression, name: str, point: Parameters) -> Any:
             return None
         case Numeric():
             return point[name]
-        case Reference(path=path):
-            return _Ref(path)
+        case Reference() as reference:
+            return reference
         case Listing(items=items):
             length = point[join(name, "length")]
             return [_plain(item, join(name, i), point) for i, item in enumerate(items[: int(length or 0)])]
@@ -288,10 +314,11 @@ def _plain(expression: Expression, name: str, point: Parameters) -> Any:
 
 def _resolved(part: Any, root: Any, trail: tuple[str, ...]) -> Any:
     match part:
-        case _Ref(path=path):
+        case Reference(path=path):
             if path in trail:
-                raise LookupError(f"`ref: {path}` names itself, through {' → '.join((*trail, path))}")
-            return _resolved(_look_up(root, path), root, (*trail, path))
+                names = " → ".join((*trail, path))
+                raise DanglingReferenceError(part, f"`ref: {path}` names itself, through {names}")
+            return _resolved(_look_up(root, part), root, (*trail, path))
         case dict():
             return {key: _resolved(item, root, trail) for key, item in part.items()}
         case list():
@@ -300,16 +327,17 @@ def _resolved(part: Any, root: Any, trail: tuple[str, ...]) -> Any:
             return part
 
 
-def _look_up(root: Any, path: str) -> Any:
+def _look_up(root: Any, reference: Reference) -> Any:
     found = root
-    for step in path.split("."):
+    for step in reference.path.split("."):
         match found:
             case dict() if step in found:
                 found = found[step]
             case list() if step.isdigit() and int(step) < len(found):
                 found = found[int(step)]
             case _:
-                raise LookupError(f"`ref: {path}` names nothing: there is no `{step}` there")
+                message = f"`ref: {reference.path}` names nothing: there is no `{step}` there"
+                raise DanglingReferenceError(reference, message)
     return found
 
 

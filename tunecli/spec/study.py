@@ -52,12 +52,15 @@ class Search(Knob):
     """How the space is searched.
 
     ``trials`` None means all of a grid and 50 otherwise. ``lookahead`` q: suggestion n is made from the
-    results of trials up to n - q; ``auto`` is the number of workers when the study starts.
+    results of trials up to n - q; ``auto`` is the number of workers when the study starts. ``repeats`` r: each
+    trial is trained over r seeds and scored by its mean.
     """
 
     sampler: Literal["grid", "random", "quasirandom", "bayes"] = "bayes"
     trials: Count | None = None
     lookahead: Count | Literal["auto"] = "auto"
+    repeats: Count = 1
+    pruner: Literal["none"] = "none"
 
 
 def _seconds(value: Any) -> Any:

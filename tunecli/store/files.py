@@ -53,6 +53,22 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         raise explained(error, path) from error
 
 
+def write_where_asked(path: Path, data: bytes | str) -> None:
+    """Put ``data`` where a person said: atomically into a file, through a link, straight into a device or pipe.
+
+    Raises:
+        DiskFull, UsageError, OSError: as :func:`write_atomically`.
+    """
+    if path.exists() and not path.is_file():
+        try:
+            with path.open("wb") as stream:
+                stream.write(data.encode() if isinstance(data, str) else data)
+        except OSError as error:
+            raise explained(error, path) from error
+    else:
+        write_atomically(path.resolve(), data)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in ``folder`` durable.
 

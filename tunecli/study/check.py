@@ -23,6 +23,7 @@ from tunecli.trial import Objective, Trial
 # Measured for the plain loop on one core: what a step costs whatever its size, and arithmetic on small matrices.
 _SECONDS_A_STEP = 2.5e-4
 _MULTIPLY_ADDS_A_SECOND = 2.0e10
+_SCORED_ON = ("data.source", "data.target", "data.task", "data.validation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +158,7 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         name == "loss" or name.startswith("loss.") for name in space.names
     ):
         yield f"{spec.objective.metric} is not comparable between trials whose loss differs"
+    for name in space.names:
+        if name.startswith(_SCORED_ON):
+            yield f"{name} differs between trials, so their scores are not of the same data"
     yield from facts_of(settled(space, next(points_to_check(space))).data, spec.base_path).notes

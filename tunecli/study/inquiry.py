@@ -4,18 +4,17 @@ except where weights are asked for that were not kept."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunecli.engine import InlineEngine
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import best
 from tunecli.results.table import Table
-from tunecli.spec.space import concrete
-from tunecli.store.files import write_atomically
+from tunecli.store.files import write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
-from tunecli.study.record import Study, document, look, table_of
+from tunecli.study.record import Study, document, job_for, look, table_of
 from tunecli.trial import Ended, Job, State, Trial
 
 
@@ -48,9 +47,12 @@ def status(folder: RunFolder) -> Status:
     with look(folder) as study:
         counts = study.log.counts()
         trials = study.log.trials()
-        elapsed_s = float(study.log.facts()["elapsed_s"])
+        facts = study.log.facts()
+        elapsed_s, ending = float(facts["elapsed_s"]), facts.get("ending")
     n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
-    is_finished = n_ended >= study.plan.n_trials
+    if held_by is None:  # begun, and left by whoever held the study
+        counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)
+    is_finished = n_ended >= study.plan.n_trials or ending == "exhausted"
     word = "running" if held_by else "finished" if is_finished else "interrupted"
     return Status(
         study.spec.settings.study,
@@ -103,28 +105,20 @@ def _numbered(trials: list[Trial], number: int) -> Trial:
 def _export_weights(study: Study, trial: Trial, weights_path: Path) -> None:
     if trial.outcome is None or trial.state is State.FAILED:
         raise UsageError(f"trial {trial.number} is {trial.state.value}: it has no weights")
+    if weights_path.exists() and not weights_path.is_file():
+        raise UsageError(f"{weights_path} is no regular file, which weights need")
     kept = study.folder.weights_path(trial.number)
     if kept.is_file():
-        write_atomically(weights_path, kept.read_bytes())
+        write_where_asked(weights_path, kept.read_bytes())
     else:
         _train_again(study, trial, weights_path)
 
 
 def _train_again(study: Study, trial: Trial, weights_path: Path) -> None:
     """Only the best trial's weights are kept; any other's are a function of its record."""
-    spec, outcome = study.spec, trial.outcome
-    job = Job(
-        number=trial.number,
-        attempt=1,
-        config=concrete(spec.space, trial.parameters),
-        objective=spec.objective,
-        study_seed=spec.settings.seed,
-        seed=trial.seed,
-        device=outcome.device if outcome else study.plan.device,
-        threads=study.plan.threads,
-        base_path=str(spec.base_path),
-        weights_path=str(weights_path.absolute()),
-    )
+    outcome = trial.outcome
+    plan = replace(study.plan, device=outcome.device if outcome else study.plan.device)
+    job = job_for(study.spec, plan, trial, weights_path=weights_path)
     again = run_here(job)
     if outcome is None or again.outcome.score != outcome.score:
         score = None if outcome is None else outcome.score

@@ -15,20 +15,22 @@ from typing import Any
 
 import tunecli
 from tunecli.engine import n_cores
-from tunecli.errors import ConfigError, UsageError
+from tunecli.errors import UsageError
 from tunecli.results.export import concrete_document
 from tunecli.results.ranking import best, rank
 from tunecli.results.table import Table, results_table, to_csv
+from tunecli.seeding import seed_for
 from tunecli.spec.knobs.data import with_absolute_paths
 from tunecli.spec.lattice import grid_size, space_size
-from tunecli.spec.load import understand
+from tunecli.spec.load import Inspect, understand
 from tunecli.spec.space import concrete
 from tunecli.spec.study import DEFAULT_TRIALS, StudySpec
 from tunecli.store.database import Log
 from tunecli.store.files import write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
-from tunecli.trial import Trial
+from tunecli.train.inspection import complaints
+from tunecli.trial import Job, Parameters, Trial
 
 MAX_WHOLE_GRID = 1000
 _PACKAGES = ("torch", "numpy", "scikit-learn", "scikit-optimize", "scipy")
@@ -88,7 +90,7 @@ def _n_trials(spec: StudySpec) -> int:
         if n_points > MAX_WHOLE_GRID:
             raise UsageError(
                 f"the grid has {n_points:,} points and `search.trials` is not said",
-                hint=f"--set search.trials={n_points} runs all of it, or say fewer",
+                hint="say how many of them: --set search.trials=1000",
             )
         return n_points
     return DEFAULT_TRIALS if n_points is None else min(DEFAULT_TRIALS, n_points)
@@ -104,9 +106,11 @@ def begin(spec: StudySpec, path: Path) -> Iterator[Study]:
     """
     plan = plan_for(spec)
     if (path / "study.db").exists():
-        raise UsageError(
-            f"{path} holds a study already", hint=f"tunecli resume {path}, or --out another folder"
-        )
+        with hold(path):  # in another's hands, that is what there is to say
+            raise UsageError(
+                f"{path} holds a study already", hint=f"tunecli resume {path}, or --out another folder"
+            )
+    require_device(plan.device)
     folder = RunFolder.create(path)
     with hold(folder.path):
         facts = {
@@ -122,6 +126,18 @@ def begin(spec: StudySpec, path: Path) -> Iterator[Study]:
             yield Study(spec, plan, folder, log)
 
 
+def require_device(name: str) -> None:
+    """Make sure that a device is here before trials are spent on it; loads torch where it is an accelerator.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    if name not in ("auto", "cpu"):
+        from tunecli.train import devices
+
+        devices.resolve(name)
+
+
 @contextmanager
 def reopen(folder: RunFolder, changes: Mapping[str, Any]) -> Iterator[Study]:
     """Hold a recorded study to go on with it.
@@ -132,14 +148,16 @@ def reopen(folder: RunFolder, changes: Mapping[str, Any]) -> Iterator[Study]:
             suggested), ``n_workers``, ``device``.
 
     Raises:
+        ConfigError: what was recorded is no longer sound, for example because its data have gone.
         StudyLocked: another process holds it.
         StoreDamaged, StoreTooNew: the database cannot be used.
-        UsageError: ``n_trials`` is below what was suggested already.
+        UsageError: ``n_trials`` is below what was suggested already, or there is no such device.
     """
     with hold(folder.path), Log.open(folder.database_path) as log:
-        study = _recorded(folder, log)
+        study = _recorded(folder, log, complaints)
         n_suggested = len(log.trials())
         plan = Plan(**{**asdict(study.plan), **changes})
+        require_device(plan.device)
         if plan.n_trials < n_suggested:
             raise UsageError(
                 f"{n_suggested} trials were suggested already; the total cannot be {plan.n_trials}"
@@ -159,19 +177,44 @@ def look(folder: RunFolder) -> Iterator[Study]:
         yield _recorded(folder, log)
 
 
-def _recorded(folder: RunFolder, log: Log) -> Study:
+def _recorded(folder: RunFolder, log: Log, inspect: Inspect | None = None) -> Study:
     facts = log.facts()
     text: str = facts["config"]
-    try:
-        spec = understand(
-            text.encode(), str(folder.config_path), tuple(facts["overrides"]), Path(facts["base_path"])
-        )
-    except ConfigError as error:
-        hint = f"recorded by tunecli {facts['versions'].get('tunecli', '?')}"
-        raise UsageError(
-            f"{error.problems[0]}: this tunecli reads the recorded file differently", hint=hint
-        ) from None
+    file, overrides = str(folder.config_path), tuple(facts["overrides"])
+    spec = understand(text.encode(), file, overrides, Path(facts["base_path"]), inspect)
     return Study(spec, Plan(**facts["plan"]), folder, log)
+
+
+def trial_seed(spec: StudySpec, number: int, point: Parameters) -> int:
+    """The seed of trial ``number``: what the file says under ``trial.seed``, or else its own."""
+    fixed = concrete(spec.space, point).get("seed")
+    return seed_for(spec.settings.seed, number, "trial") if fixed is None else int(fixed)
+
+
+def job_for(
+    spec: StudySpec,
+    plan: Plan,
+    trial: Trial,
+    *,
+    attempt: int = 1,
+    weights_path: Path | None = None,
+    keep_below: float | None = None,
+) -> Job:
+    """Everything a worker needs to run ``trial``; see `Job`."""
+    return Job(
+        number=trial.number,
+        attempt=attempt,
+        config=concrete(spec.space, trial.parameters),
+        objective=spec.objective,
+        study_seed=spec.settings.seed,
+        seed=trial.seed,
+        repeats=spec.settings.search.repeats,
+        device=plan.device,
+        threads=plan.threads,
+        base_path=str(spec.base_path),
+        weights_path="" if weights_path is None else str(weights_path.absolute()),
+        keep_below=keep_below,
+    )
 
 
 def versions() -> dict[str, str]:
@@ -197,6 +240,7 @@ def document(study: Study, trial: Trial) -> str:
         trial_config=config,
         trial_seed=trial.seed,
         run={"device": device, "threads": study.plan.threads},
+        repeats=study.spec.settings.search.repeats,
         number=trial.number,
         score=score,
     )

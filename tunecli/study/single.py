@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunecli.errors import UsageError
-from tunecli.seeding import seed_for
-from tunecli.spec.space import concrete
 from tunecli.spec.study import StudySpec
 from tunecli.study.inquiry import run_here
-from tunecli.trial import Job, Outcome
+from tunecli.study.record import job_for, plan_for, trial_seed
+from tunecli.trial import Outcome, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +38,6 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
             f"this file holds ranges ({names}), and `train` runs one concrete trial",
             hint="`tunecli search` tries them; `tunecli export` writes the best as a concrete file",
         )
-    config = concrete(spec.space, {})
-    fixed_seed = config.get("seed")
-    seed = seed_for(spec.settings.seed, 0, "trial") if fixed_seed is None else fixed_seed
-    job = Job(
-        number=0,
-        attempt=1,
-        config=config,
-        objective=spec.objective,
-        study_seed=spec.settings.seed,
-        seed=seed,
-        device=spec.settings.run.device,
-        threads=spec.settings.run.threads,
-        base_path=str(spec.base_path),
-        weights_path=str(weights_path.absolute()) if weights_path else "",
-    )
-    return Trained(spec.settings.study, spec.objective.metric, seed, run_here(job).outcome)
+    trial = Trial(0, {}, trial_seed(spec, 0, {}))
+    job = job_for(spec, plan_for(spec), trial, weights_path=weights_path)
+    return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_here(job).outcome)

@@ -11,8 +11,8 @@ import math
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol
@@ -22,11 +22,10 @@ from tunecli.errors import Interrupted
 from tunecli.results.ranking import best
 from tunecli.results.table import Table
 from tunecli.search.sampler import suggest
-from tunecli.seeding import seed_for
-from tunecli.spec.space import concrete
-from tunecli.study.record import Study, publish, table_of
+from tunecli.study.record import Study, job_for, publish, table_of, trial_seed
 from tunecli.trial import Ended, EpochEnded, Event, Heading, Job, Observation, Started, State, Trial
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WAIT_S = 0.2
 _EPOCHS_WAIT_S = 1.0
 _PUBLISH_WAIT_S = 2.0
@@ -69,15 +68,16 @@ def sweep(study: Study, display: Display) -> Ending:
     engine = engine_named(plan.engine, n_workers=plan.n_workers, threads=plan.threads)
     progress = _Progress(study, {trial.number: trial for trial in study.log.trials()})
     heading = Heading(study.spec.settings.study, study.spec.objective, plan.n_trials, plan.n_workers)
-    with _signals() as received:
-        try:
-            display.began(heading, list(progress.trials.values()))
-            reason = _run(study, engine, progress, display, received)
-        finally:
-            engine.close()
-            progress.flush()
-            publish(study, list(progress.trials.values()))
-            display.ended()
+    shown = _Unfailing(display)
+    with _signals() as received, ExitStack() as ending:
+        ending.callback(lambda: publish(study, list(progress.trials.values())))
+        ending.callback(progress.flush)
+        ending.callback(shown.ended)
+        ending.callback(engine.close)
+        shown.began(heading, list(progress.trials.values()))
+        reason = _run(study, engine, progress, shown, received)
+        with study.log.atomic():
+            study.log.set_fact("ending", reason)
     trials = list(progress.trials.values())
     n_scored = sum(trial.state is State.COMPLETE for trial in trials)
     return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored)
@@ -107,6 +107,32 @@ def _run(study: Study, engine: Engine, progress: _Progress, display: Display, re
         progress.publish_if_due()
 
 
+class _Unfailing:
+    """A display whose first failure silences it: a terminal or a pipe that closed never stops training."""
+
+    def __init__(self, display: Display) -> None:
+        self._display: Display | None = display
+
+    def began(self, heading: Heading, trials: list[Trial]) -> None:
+        self._tell(lambda display: display.began(heading, trials))
+
+    def suggested(self, trial: Trial) -> None:
+        self._tell(lambda display: display.suggested(trial))
+
+    def happened(self, event: Event) -> None:
+        self._tell(lambda display: display.happened(event))
+
+    def ended(self) -> None:
+        self._tell(lambda display: display.ended())
+
+    def _tell(self, call: Callable[[Display], None]) -> None:
+        if self._display is not None:
+            try:
+                call(self._display)
+            except (OSError, SystemExit):  # rich leaves by SystemExit where its pipe is broken
+                self._display = None
+
+
 @contextmanager
 def _signals() -> Iterator[list[int]]:
     """The first signal is noted, for the loop to end in order; the second ends the process at once."""
@@ -116,9 +142,9 @@ def _signals() -> Iterator[list[int]]:
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
 
-    before = {
-        number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    # What is ignored when the sweep begins stays ignored: `nohup` means it.
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in heard}
     try:
         yield received
     finally:
@@ -184,16 +210,13 @@ class _Progress:
         point = suggest(spec.settings.search.sampler, spec.space, history, number, spec.settings.seed)
         if point is None:
             return None
-        fixed_seed = concrete(spec.space, point).get("seed")
-        seed = seed_for(spec.settings.seed, number, "trial") if fixed_seed is None else fixed_seed
-        trial = Trial(number, point, seed)
+        trial = Trial(number, point, trial_seed(spec, number, point))
         with self.study.log.atomic():
             self.study.log.append_suggestion(trial)
         return trial
 
     def job_for(self, trial: Trial) -> Job:
         """What a worker needs to run the trial now."""
-        spec, plan, folder = self.study.spec, self.study.plan, self.study.folder
         keep_below = None
         if (
             self.leader is not None
@@ -201,18 +224,13 @@ class _Progress:
             and self.leader.outcome.score is not None
         ):
             # A tie is kept too: of two equal trials the one with the lower number may end last.
-            keep_below = math.nextafter(spec.objective.sign * self.leader.outcome.score, math.inf)
-        return Job(
-            number=trial.number,
+            keep_below = math.nextafter(self.study.spec.objective.sign * self.leader.outcome.score, math.inf)
+        return job_for(
+            self.study.spec,
+            self.study.plan,
+            trial,
             attempt=self.study.log.attempts(trial.number) + 1,
-            config=concrete(spec.space, trial.parameters),
-            objective=spec.objective,
-            study_seed=spec.settings.seed,
-            seed=trial.seed,
-            device=plan.device,
-            threads=plan.threads,
-            base_path=str(spec.base_path),
-            weights_path=str(folder.weights_path(trial.number)),
+            weights_path=self.study.folder.weights_path(trial.number),
             keep_below=keep_below,
         )
 
@@ -240,11 +258,11 @@ class _Progress:
                 self._log_end(event)
 
     def flush(self) -> None:
-        """Write the epochs that wait."""
-        if self.epochs:
-            with self.study.log.atomic():
-                self.study.log.append_epochs(self.epochs)
-            self.epochs = []
+        """Write the epochs that wait, and the time that has gone."""
+        with self.study.log.atomic():
+            self.study.log.append_epochs(self.epochs)
+            self.study.log.set_fact("elapsed_s", self.elapsed_s)
+        self.epochs = []
         self.flushed_at = time.monotonic()
 
     def publish_if_due(self) -> None:

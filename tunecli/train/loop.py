@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tunecli.errors import DiskFull, TunecliError, UsageError
+from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.knobs.training import EarlyStop
 from tunecli.train import devices, loading, weights
@@ -113,7 +114,12 @@ def _train(job: Job, device: torch.device, course: _Course) -> Generator[Event, 
     seed = job.seed if config.seed is None else config.seed
     folds = loading.load(config.data, Path(job.base_path), job.study_seed, device)
     names: list[tuple[int, ...]] = [()] if len(folds) == 1 else [(number,) for number in range(len(folds))]
-    learners = [Learner(config, fold, seed, name) for fold, name in zip(folds, names, strict=True)]
+    seeds = [seed, *(seed_for(seed, "repeat", number) for number in range(1, job.repeats))]
+    learners = [
+        Learner(config, fold, own_seed, name)
+        for own_seed in seeds
+        for fold, name in zip(folds, names, strict=True)
+    ]
     metric, early_stop, total = job.objective.metric, config.training.early_stop, config.training.epochs
     for epoch in range(1, total + 1):
         began_s = time.monotonic()
@@ -135,7 +141,7 @@ def _train(job: Job, device: torch.device, course: _Course) -> Generator[Event, 
 
 
 def _epoch(learners: Sequence[Learner], epoch: int, metric: str) -> dict[str, float]:
-    """One epoch of every fold, and the folds' mean metrics; those that are not finite are absent."""
+    """One epoch of every fold and repeat, and their mean metrics; those that are not finite are absent."""
     found: list[Mapping[str, float]] = []
     for learner in learners:
         train_loss = learner.train_epoch(epoch)
@@ -157,7 +163,7 @@ def _weights_of(learners: Sequence[Learner]) -> dict[str, Tensor]:
     if len(learners) == 1:
         return learners[0].weights()
     return {
-        f"fold{number}.{name}": tensor
+        f"model{number}.{name}": tensor
         for number, learner in enumerate(learners)
         for name, tensor in learner.weights().items()
     }
