@@ -307,3 +307,29 @@ def test_a_signal_ends_in_order_and_names_the_command_that_resumes(here, number,
     assert process.returncode == code
     assert "tunecli resume runs/small" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments", ["results small", "results small --json", "check small.yaml", "status small"]
+)
+def test_a_stdout_that_is_closed_or_gone_is_quiet(finished, arguments):
+    for redirect in (">&-", "| true"):
+        command = f"{sys.executable} -m tunecli {arguments} {redirect}"
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+        assert "Traceback" not in done.stderr
+        assert done.returncode == 0, done.stderr
+
+
+def test_an_answer_that_has_no_room_exits_6(finished):
+    command = f"{sys.executable} -m tunecli results small > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 6
+    assert "no room" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_search_whose_progress_nobody_reads_goes_on(here):
+    command = f"{sys.executable} -m tunecli search small.yaml 2> >(true) > out.txt; echo $?"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stdout.strip() == "0"
+    assert "val_accuracy" in Path("out.txt").read_text()

@@ -44,7 +44,7 @@ def test_a_job_survives_the_wire(number, keep_below, device):
         Objective("val_loss", False),
         7,
         8,
-        device,
+        device=device,
         keep_below=keep_below,
     )
     assert unpack_job(pack_job(job)) == job

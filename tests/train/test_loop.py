@@ -198,3 +198,30 @@ def test_the_threads_are_those_of_the_job() -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_steps_take_the_place_of_epochs_and_end_the_last_one_early() -> None:
+    n_batches = -(-120 // 32)  # 120 of 150 train
+    whole = epochs_of(job_of({"training": {"epochs": 2, "batch_size": 32}}))
+    same = epochs_of(job_of({"training": {"steps": 2 * n_batches, "batch_size": 32}}))
+    short = epochs_of(job_of({"training": {"steps": n_batches + 1, "batch_size": 32}}))
+    assert same == whole
+    assert short[0] == whole[0]
+    assert len(short) == 2
+    assert short[1] != whole[1]
+
+
+def test_folds_of_different_size_take_the_same_number_of_steps() -> None:
+    config = {
+        "data": {"source": "iris", "validation": {"folds": 4}},
+        "training": {"steps": 29, "batch_size": 4},
+    }
+    assert outcome_of(job_of(config)).state is State.COMPLETE
+
+
+def test_repeats_are_other_seeds_and_their_metrics_the_mean() -> None:
+    one = outcome_of(job_of({}))
+    three = outcome_of(job_of({}, repeats=3))
+    assert three.metrics["val_accuracy_std"] >= 0
+    assert three.metrics["train_loss"] != one.metrics["train_loss"]
+    assert outcome_of(job_of({}, repeats=1)).metrics == one.metrics

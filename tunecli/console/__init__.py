@@ -7,6 +7,7 @@ are dropped, so a hostile file cannot drive the terminal.
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ from tunecli.results.answer import Answer, Section
 
 SCHEMA_VERSION = 1
 _WIDE = 10_000
+_NARROW = 80  # below this no column of parameters fits, and a table that wraps says more
 _FOLDED = "parameters"
 _LEFT_OUT = {"seed", "device"}  # where there is no room
 
@@ -29,6 +31,13 @@ _LEFT_OUT = {"seed", "device"}  # where there is no room
 def plain(text: str) -> Text:
     """Text that no terminal acts on."""
     return Text("".join(character for character in text if character.isprintable() or character == "\n"))
+
+
+class _Terminal(RichConsole):
+    """rich answers a broken pipe by closing stdout, whichever stream broke; here it stays an error of its own."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 class Console:
@@ -40,15 +49,13 @@ class Console:
 
     def __init__(self, *, is_json: bool = False) -> None:
         self.is_json = is_json
-        self.out = RichConsole(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
-        self.err = RichConsole(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
+        self.out = _Terminal(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
+        self.err = _Terminal(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
     def document(self, kind: str, body: Mapping[str, Any]) -> None:
         """One JSON document, with the version of its schema."""
         payload = {"schema_version": SCHEMA_VERSION, "kind": kind, **body}
-        sys.stdout.write(
-            json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
-        )
+        self.raw(json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
     def raw(self, text: str) -> None:
         """Data as it is. A reader that has gone, as `head` goes, is no error: nothing more is said to it.
@@ -90,7 +97,7 @@ class Console:
         # A pipe gets all of a table, however wide; a terminal what fits it.
         width = self.out.width if self.out.is_terminal else _WIDE
         texts = _rendered(section, width=_WIDE, is_terminal=self.out.is_terminal)
-        if section.foldable and max(len(Text.from_ansi(line)) for line in texts) > width:
+        if section.foldable and width >= _NARROW and max(len(Text.from_ansi(line)) for line in texts) > width:
             texts = _rendered(_folded(section), width=width, is_terminal=self.out.is_terminal)
         self.raw("\n".join(line.rstrip() for line in texts) + "\n\n")
 
@@ -117,12 +124,11 @@ def _rendered(section: Section, *, width: int, is_terminal: bool) -> list[str]:
         table.add_column(plain(column), justify="right" if is_numeric else "left", no_wrap=column != _FOLDED)
     for row in section.rows:
         table.add_row(*(plain(cell) for cell in row))
-    paper = RichConsole(
-        file=sys.stdout, highlight=False, markup=False, width=width, force_terminal=is_terminal
+    paper = io.StringIO()
+    RichConsole(file=paper, highlight=False, markup=False, width=width, force_terminal=is_terminal).print(
+        table
     )
-    with paper.capture() as capture:
-        paper.print(table)
-    return capture.get().splitlines()
+    return paper.getvalue().splitlines()
 
 
 def _folded(section: Section) -> Section:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunecli.errors import UsageError
+from tunecli.search.bayes import n_initial
 from tunecli.search.sampler import suggest
 from tunecli.spec.domains import described, n_values
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
@@ -108,7 +109,8 @@ def check(spec: StudySpec) -> Check:
 def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
     """The first ``n`` points the sampler would try, as far as no result is needed for them."""
     trials: dict[int, Trial] = {}
-    for number in range(n):
+    is_model_based = spec.settings.search.sampler == "bayes"
+    for number in range(min(n, n_initial(spec.space)) if is_model_based else n):
         history = observations(trials, -1, spec.objective.sign)
         point = suggest(spec.settings.search.sampler, spec.space, history, number, spec.settings.seed)
         if point is None:

@@ -55,12 +55,13 @@ def cost(config: TrialConfig, base_path: Path) -> Cost:
     n_outputs = facts.n_classes or 1
     n_parameters, n_forward = SIZES[type(config.model)](config.model, facts.input_shape, n_outputs)
     parts = sizes_of_parts(config.data, facts, base_path)
-    n_steps = sum(
+    steps_per_epoch = [
         1 if isinstance(config.optimizer, Gd) else _n_batches(config, n_train) for n_train, _ in parts
-    )
+    ]
+    n_steps = sum(config.training.n_steps(steps) for steps in steps_per_epoch)
+    epochs = max(config.training.n_epochs(steps) for steps in steps_per_epoch)
     n_passes = sum((1 + _BACKWARD) * n_train + n_valid for n_train, n_valid in parts)
-    epochs = config.training.epochs
-    return Cost(n_parameters * len(parts), n_steps * epochs, n_forward * n_passes * epochs)
+    return Cost(n_parameters * len(parts), n_steps, n_forward * n_passes * epochs)
 
 
 def sizes_of_parts(data: Data, facts: DataFacts, base_path: Path) -> tuple[tuple[int, int], ...]:

@@ -115,6 +115,8 @@ def _balance(config: TrialConfig, facts: DataFacts) -> Iterator[Complaint]:
 
 
 def _milestones(config: TrialConfig, facts: DataFacts) -> Iterator[Complaint]:
+    if config.training.steps is not None:  # how many epochs that is depends on the split
+        return
     epochs = config.training.epochs
     for number, link in enumerate(config.learning_rate):
         late = [epoch for epoch in link.at or [] if epoch >= epochs] if isinstance(link, Cut) else []

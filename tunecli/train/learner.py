@@ -60,38 +60,48 @@ class Learner:
         self._sizes = batch_sizes(
             len(fold.y_train), config.training.batch_size, fold_single=has_batch_norm(config.model)
         )
-        self._shares = torch.tensor(self._sizes, device=self._device) / len(fold.y_train)
+        self._steps_per_epoch = 1 if isinstance(config.optimizer, Gd) else len(self._sizes)
+        self._n_steps = config.training.n_steps(self._steps_per_epoch)
+        self.n_epochs = config.training.n_epochs(self._steps_per_epoch)
+        self._train_loss = float("nan")
 
     def train_epoch(self, epoch: int) -> float:
         """Train one epoch, counted from 1.
 
         Returns:
-            The mean training loss over the epoch's examples, as it was while they were trained on.
+            The mean training loss over the epoch's examples, as it was while they were trained on. Where the
+            steps are spent already, as one fold's may be before another's, the last epoch's.
         """
+        done = (epoch - 1) * self._steps_per_epoch
+        is_whole_batch = isinstance(self._config.optimizer, Gd)
+        sizes = self._sizes if is_whole_batch else self._sizes[: self._n_steps - done]
+        if done >= self._n_steps:
+            return self._train_loss
+        n_examples = sum(sizes)
         x, y_N = self._examples(epoch)
-        batches = zip(torch.split(x, self._sizes), torch.split(y_N, self._sizes), strict=True)
+        batches = zip(torch.split(x[:n_examples], sizes), torch.split(y_N[:n_examples], sizes), strict=True)
+        shares = torch.tensor(sizes, device=self._device) / n_examples
         self.model.train()
         with (
             scoped_seed(self._seed_for("dropout", epoch), self._device),
             reproducible_kernels(),
             torch.autograd.set_multithreading_enabled(False),  # 4 % of a small model's time on one core
         ):
-            if isinstance(self._config.optimizer, Gd):
+            if is_whole_batch:
                 losses = [
-                    self._accumulate(*batch, share)
-                    for batch, share in zip(batches, self._shares, strict=True)
+                    self._accumulate(*batch, share) for batch, share in zip(batches, shares, strict=True)
                 ]
-                self._step(epoch - 1, 1)
+                self._step(done)
             else:
-                done = (epoch - 1) * len(self._sizes)
                 losses = []
                 for step, (x_batch, y_batch) in enumerate(batches, start=done):
                     loss = self._training_loss(self.model(x_batch), y_batch)
                     loss.backward()  # type: ignore[no-untyped-call]
-                    self._step(step, len(self._sizes))
+                    self._step(step)
                     losses.append(loss.detach())
         # The losses stay on the device until here: reading one waits for all work queued there.
-        return float(torch.stack(losses) @ self._shares)
+        self._train_loss = float(torch.stack(losses) @ shares)
+        return self._train_loss
 
     def validate(self) -> dict[str, float]:
         """The validation part's metrics, ``val_loss`` among them; those that are undefined are absent."""
@@ -144,7 +154,7 @@ class Learner:
         (loss * share).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _step(self, step: int, steps_per_epoch: int) -> None:
+    def _step(self, step: int) -> None:
         """Bound the gradient, set the rate, update the weights, and forget the gradient."""
         training = self._config.training
         if training.grad_clip is not None:
@@ -154,7 +164,8 @@ class Learner:
                 nn.utils.clip_grad_value_(self._parameters, training.grad_clip.value)
         if self._config.learning_rate:
             base = self._config.optimizer.lr
-            now = rate(self._config.learning_rate, base, step, steps_per_epoch, training.epochs)
+            horizon_epochs = self._n_steps / self._steps_per_epoch
+            now = rate(self._config.learning_rate, base, step, self._steps_per_epoch, horizon_epochs)
             for group in self._optimizer.param_groups:
                 group["lr"] = now
         self._optimizer.step()

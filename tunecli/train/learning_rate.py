@@ -37,7 +37,7 @@ class Moment(NamedTuple):
 
     step: int
     steps_per_epoch: int
-    total_epochs: int
+    total_epochs: float
 
     @property
     def epoch(self) -> float:
@@ -55,7 +55,9 @@ class Moment(NamedTuple):
         return min(1.0, self.step / (self.steps_per_epoch * self.total_epochs))
 
 
-def rate(links: Sequence[AnyLink], base: float, step: int, steps_per_epoch: int, total_epochs: int) -> float:
+def rate(
+    links: Sequence[AnyLink], base: float, step: int, steps_per_epoch: int, total_epochs: float
+) -> float:
     """The learning rate of one step.
 
     Args:

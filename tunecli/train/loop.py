@@ -120,7 +120,8 @@ def _train(job: Job, device: torch.device, course: _Course) -> Generator[Event, 
         for own_seed in seeds
         for fold, name in zip(folds, names, strict=True)
     ]
-    metric, early_stop, total = job.objective.metric, config.training.early_stop, config.training.epochs
+    metric, early_stop = job.objective.metric, config.training.early_stop
+    total = max(learner.n_epochs for learner in learners)
     for epoch in range(1, total + 1):
         began_s = time.monotonic()
         metrics = _epoch(learners, epoch, metric)
