@@ -14,6 +14,8 @@ import pytest
 
 from tunecli.errors import ConfigError, Interrupted, UsageError
 from tunecli.results.table import Table, without_clock
+from tunecli.spec.expressions import Group, Reference
+from tunecli.spec.space import Space
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import check, load_checked
 from tunecli.study.inquiry import export, results, status
@@ -372,3 +374,15 @@ def test_a_signal_to_the_whole_process_group_costs_no_trial(study_file, tmp_path
     assert process.returncode == 143
     with look(RunFolder.open_existing(folder)) as study:
         assert [trial.outcome for trial in study.log.trials()] == [None, None]
+
+
+def test_a_reference_that_check_could_not_find_broken_is_a_failed_trial(study_file, tmp_path):
+    spec = load_checked(study_file(), ("search.trials=2",))
+    tree = spec.space.tree
+    assert isinstance(tree, Group)
+    broken = Reference("optimizer.nothing", tree.mark)
+    hidden = replace(tree, items={**tree.items, "seed": broken})
+    with begin(replace(spec, space=Space(hidden)), tmp_path / "run") as study:
+        table = sweep(study, Silent()).table
+    assert [row[table.columns.index("status")] for row in table.rows] == ["failed", "failed"]
+    assert "there is no `nothing` there" in str(table.rows[0][-1])

@@ -23,7 +23,7 @@ from tunecli.seeding import seed_for
 from tunecli.spec.knobs.data import with_absolute_paths
 from tunecli.spec.lattice import grid_size, space_size
 from tunecli.spec.load import Inspect, understand
-from tunecli.spec.space import concrete
+from tunecli.spec.space import DanglingReferenceError, concrete
 from tunecli.spec.study import DEFAULT_TRIALS, StudySpec
 from tunecli.store.database import Log
 from tunecli.store.files import write_atomically
@@ -187,7 +187,10 @@ def _recorded(folder: RunFolder, log: Log, inspect: Inspect | None = None) -> St
 
 def trial_seed(spec: StudySpec, number: int, point: Parameters) -> int:
     """The seed of trial ``number``: what the file says under ``trial.seed``, or else its own."""
-    fixed = concrete(spec.space, point).get("seed")
+    try:
+        fixed = concrete(spec.space, point).get("seed")
+    except DanglingReferenceError:  # such a trial ends before it needs a seed
+        fixed = None
     return seed_for(spec.settings.seed, number, "trial") if fixed is None else int(fixed)
 
 

@@ -22,8 +22,22 @@ from tunecli.errors import Interrupted
 from tunecli.results.ranking import best
 from tunecli.results.table import Table
 from tunecli.search.sampler import suggest
+from tunecli.spec.space import DanglingReferenceError
 from tunecli.study.record import Study, job_for, publish, table_of, trial_seed
-from tunecli.trial import Ended, EpochEnded, Event, Heading, Job, Observation, Started, State, Trial
+from tunecli.trial import (
+    Ended,
+    EpochEnded,
+    Event,
+    Failure,
+    FailureKind,
+    Heading,
+    Job,
+    Observation,
+    Outcome,
+    Started,
+    State,
+    Trial,
+)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WAIT_S = 0.2
@@ -91,7 +105,14 @@ def _run(study: Study, engine: Engine, progress: _Progress, display: Display, re
             if trial is None:
                 break
             display.suggested(trial)
-            engine.submit(progress.job_for(trial))
+            try:
+                engine.submit(progress.job_for(trial))
+            except DanglingReferenceError as error:
+                # Rare: `check` tries two choices together, and this one takes three. A failure is data (law 6).
+                failure = Failure(FailureKind.ERROR, error.message)
+                unmade = Ended(trial.number, 1, Outcome(State.FAILED, failure=failure))
+                progress.record(unmade)
+                display.happened(unmade)
         if not progress.running:
             return reason or "complete"
         for event in engine.events(_WAIT_S):
