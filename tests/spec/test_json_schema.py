@@ -1,5 +1,6 @@
 """The schema for editors: it accepts what the program accepts, and refuses what a person would mistype."""
 
+import json
 from pathlib import Path
 
 import jsonschema
@@ -61,3 +62,10 @@ def test_no_other_reader_of_yaml_is_used_by_the_package():
         assert "import pickle" not in text and "torch.load(" not in text.replace("weights_only=True", ""), (
             path
         )
+
+
+def test_the_schema_beside_the_examples_is_the_program_s_own():
+    shipped = (Path(__file__).parents[2] / "configs" / "tunecli.schema.json").read_text()
+    assert json.loads(shipped) == json.loads(json.dumps(json_schema())), (
+        "tunecli schema > configs/tunecli.schema.json"
+    )
