@@ -98,7 +98,7 @@ def test_the_order_is_a_function_of_the_trials_and_best_is_its_first(
     objective = Objective("m", maximize)
     ranked = rank(trials, objective, include_unfinished=True)
     shuffled = list(trials)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     assert rank(shuffled, objective, include_unfinished=True) == ranked
     assert best(shuffled, objective) == next((row.trial for row in ranked if row.rank == 1), None)
     ranks = [row.rank for row in ranked if row.rank is not None]

@@ -61,7 +61,7 @@ def mixed(point: Parameters) -> float:
 
 
 def _number(point: Parameters, name: str) -> float:
-    return float(point[name])  # type: ignore[arg-type]
+    return float(point[name])
 
 
 def best_of(sampler: str, text: str, loss: Loss, seed: int, n_trials: int = 30) -> float:

@@ -31,7 +31,7 @@ def test_the_first_64_trials_are_balanced_in_every_dimension() -> None:
     space = space_of("{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}, act: {choice: [a, b, c, d]}}")
     points = [quasirandom(space, [], number, 3) or {} for number in range(64)]
     for name in ("x", "y"):
-        values = sorted(float(point[name]) for point in points)  # type: ignore[arg-type]
+        values = sorted(float(point[name]) for point in points)
         assert [int(64 * value) for value in values] == list(range(64))
     assert [sum(point["act"] == label for point in points) for label in "abcd"] == [16] * 4
     units = np.array([[point["x"], point["y"]] for point in points], dtype=float)
@@ -48,7 +48,7 @@ def test_a_default_uses_up_no_point_of_the_sequence() -> None:
 
 def test_another_seed_is_another_sequence() -> None:
     space = space_of("{x: {uniform: [0, 1]}}")
-    firsts = sorted(float((quasirandom(space, [], 0, seed) or {})["x"]) for seed in range(20))  # type: ignore[arg-type]
+    firsts = sorted(float((quasirandom(space, [], 0, seed) or {})["x"]) for seed in range(20))
     assert all(a < b for a, b in pairwise(firsts))
 
 

@@ -19,7 +19,7 @@ def space_of(text: str) -> Space:
 def test_trials_are_a_uniform_sample_in_the_scale_of_each_parameter() -> None:
     space = space_of("{lr: {loguniform: [1e-6, 1]}, x: {uniform: [2, 4]}, act: {choice: [a, b, c, d]}}")
     points = [random(space, [], number, 11) or {} for number in range(1500)]
-    log_lr = np.log([float(point["lr"]) for point in points])  # type: ignore[arg-type]
+    log_lr = np.log([float(point["lr"]) for point in points])
     low = np.log(1e-6)
     assert stats.kstest(log_lr, stats.uniform(low, -low).cdf).pvalue > 0.01
     x = np.array([point["x"] for point in points], dtype=float)

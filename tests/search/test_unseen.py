@@ -62,10 +62,7 @@ def test_every_point_left_is_as_likely_where_no_draw_is_new() -> None:
     space = space_of("{x: {int: [0, 9]}}")
     history = history_of(*({"x": x} for x in (0, 3, 4, 9)))
     n_draws = 1200
-    found = Counter(
-        propose(space, history, 4, seed, [{"x": 3}])["x"]  # type: ignore[index]
-        for seed in range(n_draws)
-    )
+    found = Counter(propose(space, history, 4, seed, [{"x": 3}])["x"] for seed in range(n_draws))
     assert set(found) == {1, 2, 5, 6, 7, 8}
     expected = n_draws / 6
     chi_squared = sum((count - expected) ** 2 / expected for count in found.values())

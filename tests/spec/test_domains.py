@@ -114,7 +114,7 @@ def test_grid_points_and_grid_positions_are_inverse_bijections(domain: Domain) -
 @given(reals | integers | normals)
 def test_values_rise_with_their_units(domain: Domain) -> None:
     values = [value_of_unit(domain, unit) for unit in np.linspace(0, 1, 97, endpoint=False)]
-    assert values == sorted(values, key=float)  # type: ignore[arg-type]
+    assert values == sorted(values, key=float)
 
 
 @settings(deadline=None)

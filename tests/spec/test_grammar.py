@@ -78,7 +78,7 @@ def test_a_reference_may_begin_at_trial():
 def test_what_is_no_range_stays_a_tree():
     expression, _ = understood("{a: {b: 1}, c: [x]}")
     assert isinstance(expression, Group)
-    assert isinstance(expression.items["c"].items[0], Fixed)  # type: ignore[union-attr]
+    assert isinstance(expression.items["c"].items[0], Fixed)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_a_grid_of_10_to_the_18_points_is_counted_and_numbered_at_once() -> None
     assert grid_size(space) == 10**18
     position = 123_456_789_012_345_678
     point = grid_point(space, position)
-    assert [round(9 * float(value)) for value in point.values()] == [int(digit) for digit in str(position)]  # type: ignore[arg-type]
+    assert [round(9 * float(value)) for value in point.values()] == [int(digit) for digit in str(position)]
     assert grid_position_of_point(space, point) == position
 
 

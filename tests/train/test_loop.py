@@ -145,7 +145,7 @@ def test_memory_that_is_not_there_ends_as_oom() -> None:
 def test_a_trial_can_be_dropped_half_way() -> None:
     events = run(job_of({}))
     next(events), next(events)
-    events.close()  # type: ignore[attr-defined]
+    events.close()
 
 
 def test_early_stopping_keeps_the_best_epoch_and_its_weights(tmp_path: Path) -> None:

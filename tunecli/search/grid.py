@@ -23,13 +23,7 @@ def grid(space: Space, history: Sequence[Observation], number: int, seed: int) -
     Raises:
         UsageError: a continuous parameter does not say how many points the grid takes from it.
     """
-    size = grid_size(space)
-    if size is None:
-        endless = [p.name for p in space.parameters if n_grid_points(p.domain) is None]
-        raise UsageError(
-            f"a grid cannot be made of continuous ranges: {', '.join(dict.fromkeys(endless))}",
-            hint="write `grid: n` or `step:` beside each, or take another sampler",
-        )
+    size = require_grid(space)
     if number >= size:
         return None
     default = default_point(space)
@@ -37,3 +31,19 @@ def grid(space: Space, history: Sequence[Observation], number: int, seed: int) -
     if first is None or number > first:
         return grid_point(space, number)
     return grid_point(space, number - 1 if number else first)
+
+
+def require_grid(space: Space) -> int:
+    """How many points the grid has.
+
+    Raises:
+        UsageError: a continuous parameter does not say how many points the grid takes from it.
+    """
+    size = grid_size(space)
+    if size is None:
+        endless = [p.name for p in space.parameters if n_grid_points(p.domain) is None]
+        raise UsageError(
+            f"a grid cannot be made of continuous ranges: {', '.join(dict.fromkeys(endless))}",
+            hint="write `grid: n` or `step:` beside each, or take another sampler",
+        )
+    return size

@@ -7,7 +7,6 @@ nothing yet, whatever else was written before a crash. Knows no file's content. 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from tunecli.errors import UsageError
+from tunecli.spec.study import STUDY_NAME
 from tunecli.spec.wording import nearest
 from tunecli.store.codec import encode
 from tunecli.store.files import explained, is_leftover
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME
 
 RUNS = Path("runs")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class RunFolder:
         Raises:
             UsageError: this is no name of a study.
         """
-        if not _NAME.fullmatch(name):
+        if not STUDY_NAME.fullmatch(name):
             raise UsageError(
                 f"{name!r} is no name of a study",
                 hint="letters, digits, `_`, `.` and `-`, a letter or digit first, 64 at most",
@@ -92,7 +91,7 @@ class RunFolder:
             UsageError: there is no such study; the hint names those near it.
         """
         path = Path(text)
-        if _NAME.fullmatch(text) and not _holds_study(path):
+        if STUDY_NAME.fullmatch(text) and not _holds_study(path):
             path = cls.named(text, runs).path
         return cls.open_existing(path)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunecli.errors import UsageError
 from tunecli.search.bayes import n_initial
+from tunecli.search.grid import require_grid
 from tunecli.search.sampler import suggest
 from tunecli.spec.domains import described, n_values
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
@@ -76,16 +76,8 @@ def check(spec: StudySpec) -> Check:
     """
     plan = plan_for(spec)
     space, sampler = spec.space, spec.settings.search.sampler
-    if sampler == "grid" and grid_size(space) is None:
-        endless = [
-            p.name
-            for p in space.parameters
-            if n_values(p.domain) is None and not getattr(p.domain, "grid", None)
-        ]
-        raise UsageError(
-            f"a grid takes no points from {', '.join(dict.fromkeys(endless))}",
-            hint="say how many with `grid: n` beside the range",
-        )
+    if sampler == "grid":
+        require_grid(space)
     costs = [cost(settled(space, point), spec.base_path) for point in points_to_check(space)]
     smallest, largest = min(costs, key=_seconds), max(costs, key=_seconds)
     n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
