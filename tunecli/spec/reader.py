@@ -8,10 +8,11 @@ lexing; nothing of PyYAML's constructors runs. Knows nothing of ranges or knobs.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import yaml
 
@@ -19,7 +20,7 @@ from tunecli.errors import ConfigError, Problem
 from tunecli.trial import Scalar
 
 MAX_BYTES = 1_000_000
-MAX_NODES = 20_000
+MAX_NODES = 10_000
 MAX_DEPTH = 40
 MAX_NUMBER_LENGTH = 64
 
@@ -32,8 +33,7 @@ _INF = re.compile(r"([-+]?)\.(inf|Inf|INF)")
 _NAN = {".nan", ".NaN", ".NAN"}
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A place: file, 1-based line, 1-based column."""
 
     file: str
@@ -83,7 +83,7 @@ def read(data: bytes, file: str, *, line: int = 1, column: int = 1) -> Node:
         ConfigError: with the position of what is wrong, as far as reading could go.
     """
     if len(data) > MAX_BYTES:
-        _refuse(Mark(file, 1, 1), f"the file holds {len(data):,} bytes; the limit is {MAX_BYTES:,}")
+        _refuse(Mark(file, 1, 1), f"the file is too long; the limit is {MAX_BYTES:,} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -236,6 +236,8 @@ class _Reader:
         return node
 
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> ScalarNode:
+        if "\0" in event.value:
+            self._problem(mark, "a NUL character, which neither a name nor a path can hold")
         if event.style is not None and event.style != "":
             return ScalarNode(event.value, mark)
         try:
@@ -257,7 +259,7 @@ class _Reader:
             key = self._node(event, depth + 1)
             value = self._node(next(self._events), depth + 1)
             if not isinstance(key, ScalarNode) or not isinstance(key.value, str):
-                shown = f" `{key.value}`" if isinstance(key, ScalarNode) else ""
+                shown = f" `{json.dumps(key.value)}`" if isinstance(key, ScalarNode) else ""
                 self._problem(key.mark, f"the key{shown} is not a string", "quote it")
             elif key.value == "<<":
                 self._problem(key.mark, "merge keys (`<<`) are refused", "write the keys out")
