@@ -168,6 +168,7 @@ def test_version_and_help_need_no_verb(run):
         "status",
         "results",
         "export",
+        "verify",
         "train",
         "check",
         "init",

@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunecli.errors import NoTrialSucceeded, TunecliError, UsageError
+from tunecli.errors import NotReproduced, NoTrialSucceeded, TunecliError, UsageError
 
 if TYPE_CHECKING:
     from tunecli.console import Console
@@ -87,7 +88,12 @@ def search(
 
 @app.command()
 def resume(
-    run: Run, trials: Trials = None, workers: Workers = None, device: Device = None, is_json: Json = False
+    run: Run,
+    trials: Trials = None,
+    workers: Workers = None,
+    device: Device = None,
+    sets: Sets = None,
+    is_json: Json = False,
 ) -> None:
     """Go on with a study to its total: nothing finished is run again, nothing is lost."""
     from tunecli.console import Console
@@ -98,7 +104,8 @@ def resume(
     console = Console(is_json=is_json)
     asked = {"n_trials": trials, "n_workers": workers, "device": device}
     folder = RunFolder.find(run)
-    with reopen(folder, {key: value for key, value in asked.items() if value is not None}) as study:
+    changes = {key: value for key, value in asked.items() if value is not None}
+    with reopen(folder, changes, tuple(sets or [])) as study:
         ending = sweep(study, _display(console))
     _show_ending(console, ending)
 
@@ -154,6 +161,9 @@ def export(
     weights: Annotated[
         Path | None, typer.Option("--weights", metavar="FILE", help="Write the weights here, as safetensors.")
     ] = None,
+    is_tested: Annotated[
+        bool, typer.Option("--test", help="Train it again and measure it on what `data.test` sets apart.")
+    ] = False,
     is_json: Json = False,
 ) -> None:
     """Write the best trial as a complete runnable file."""
@@ -165,18 +175,62 @@ def export(
     from tunecli.study.inquiry import export as ask
 
     console = Console(is_json=is_json)
-    text = ask(RunFolder.find(run), trial, weights)
+    exported = ask(RunFolder.find(run), trial, weights, open_test=is_tested)
+    for name, value in exported.tested.items():
+        console.say(f"{name} {value:.6g}")
     if out is not None:
-        write_where_asked(out, text)
-        console.say(f"wrote {out}: `tunecli train {out}` runs it")
+        write_where_asked(out, exported.text)
+        console.say(f"wrote {out}: `tunecli train {quote(str(out))}` runs it")
     if weights is not None:
         console.say(f"wrote {weights}")
     if is_json:
-        console.document(
-            "export", {"config": text, "out": out and str(out), "weights": weights and str(weights)}
-        )
+        written = {"out": out and str(out), "weights": weights and str(weights)}
+        console.document("export", {"config": exported.text, **written, "test": dict(exported.tested)})
     elif out is None:
-        console.raw(text)
+        console.raw(exported.text)
+
+
+@app.command()
+def verify(
+    run: Run,
+    trial: Annotated[
+        int | None, typer.Option("--trial", metavar="N", min=0, help="This trial [the best].")
+    ] = None,
+    is_all: Annotated[bool, typer.Option("--all", help="Every complete trial.")] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", metavar="N", min=1, help="N complete trials, drawn by the study's seed."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="Run on this device [where each ran].")
+    ] = None,
+    is_exact: Annotated[
+        bool, typer.Option("--exact", help="Only the same bits will do, not 1e-6 relative.")
+    ] = False,
+    is_json: Json = False,
+) -> None:
+    """Run a recorded trial again and say whether its score is reproduced; exits 3 where it is not."""
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+    from tunecli.study.answers import of_verification
+    from tunecli.study.verify import verify as ask
+
+    console = Console(is_json=is_json)
+    found = ask(
+        RunFolder.find(run),
+        number=trial,
+        is_all=is_all,
+        n_sampled=sample,
+        device=device,
+        is_exact=is_exact,
+        told=lambda one: console.say(f"trial {one.number}: {one.comparison.verdict.value}"),
+    )
+    console.show(of_verification(found))
+    if found.unreproduced:
+        numbers = ", ".join(map(str, found.unreproduced))
+        raise NotReproduced(
+            f"{len(found.unreproduced)} of {len(found.trials)} not reproduced: trial {numbers}"
+        )
 
 
 @app.command()
@@ -231,11 +285,24 @@ def init(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of a study's file, for editors."""
+def schema(
+    form: Annotated[
+        str,
+        typer.Option("--format", metavar="FORM", help="json, for editors; markdown, every key in a table."),
+    ] = "json",
+) -> None:
+    """Print the JSON Schema of a study's file, or a table of its keys."""
     import json
 
     from tunecli.console import Console
+
+    if form not in ("json", "markdown"):
+        raise UsageError(f"--format {form}: there is no such form", hint="json or markdown")
+    if form == "markdown":
+        from tunecli.spec.reference import markdown
+
+        Console().raw(markdown())
+        return
     from tunecli.spec.json_schema import json_schema
 
     Console().raw(json.dumps(json_schema(), indent=2) + "\n")
@@ -282,7 +349,7 @@ def _show_ending(console: Console, ending: Ending) -> None:
     console.show(of_ending(ending))
     if not ending.n_scored:
         raise NoTrialSucceeded(
-            "no trial succeeded", hint=f"tunecli results {ending.path} shows why each failed"
+            "no trial succeeded", hint=f"tunecli results {quote(str(ending.path))} shows why each failed"
         )
 
 

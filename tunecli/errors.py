@@ -5,6 +5,7 @@
     ├── UsageError         2    the command line asks for something that cannot be
     ├── DataError          2    a data set cannot be read, or is not what the file says it is
     ├── NoTrialSucceeded   3    the sweep ended and nothing can be ranked
+    ├── NotReproduced      3    a trial that was run again did not come out as recorded
     ├── StudyLocked        4    another process holds the study
     ├── StoreDamaged       5    the database is damaged
     ├── StoreTooNew        5    the database was written by a later tunecli
@@ -19,6 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_LONGEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,14 @@ class Problem:
 
     def __str__(self) -> str:
         where = self.file + (f":{self.line}:{self.column}" if self.line else "")
-        text = ": ".join(part for part in (where, self.parameter, self.message) if part)
-        return f"{text} ({self.hint})" if self.hint else text
+        said = (_clipped(self.parameter), _clipped(self.message))
+        text = ": ".join(part for part in (where, *said) if part)
+        return f"{text} ({_clipped(self.hint)})" if self.hint else text
+
+
+def _clipped(text: str) -> str:
+    """What the file says is quoted, and it may say a megabyte."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 200]} … {text[-200:]}"
 
 
 class TunecliError(Exception):
@@ -93,6 +102,12 @@ class DataError(TunecliError):
 
 class NoTrialSucceeded(TunecliError):
     """The sweep ended and no trial has a score."""
+
+    exit_code = 3
+
+
+class NotReproduced(TunecliError):
+    """A trial that was run again did not come out as it is recorded: as little to rely on as no result."""
 
     exit_code = 3
 

@@ -31,6 +31,18 @@ def seed_for(root: int, *names: str | int) -> int:
     return int(state[0]) >> (64 - _SEED_BITS)
 
 
+def seed_of_32_bits(seed: int) -> int:
+    """A seed for code that takes no more, as NumPy's and scikit-learn's does: itself where it fits, or one named by it.
+
+    Args:
+        seed: at least 0.
+
+    Returns:
+        An integer in [0, 2**32).
+    """
+    return seed if seed < 2**32 else seed_for(seed, "32 bits") % 2**32
+
+
 def generator_for(root: int, *names: str | int) -> np.random.Generator:
     """A NumPy generator seeded by :func:`seed_for`."""
     return np.random.default_rng(seed_for(root, *names))

@@ -49,10 +49,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What is optimised: a metric's name and whether more of it is better."""
+    """What is optimised: a metric's name and whether more of it is better.
+
+    Where the metric is the user's own function, ``python`` is its ``module:name``, called with ``args`` by name.
+    """
 
     metric: str
     maximize: bool
+    python: str = ""
+    args: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sign(self) -> float:
@@ -119,7 +124,7 @@ class Job:
     Attributes:
         number: the trial's number.
         attempt: 1 for the first run of this trial, one more each time it is run again.
-        config: the concrete trial, as ``TrialConfig`` reads it.
+        config: the concrete trial, as ``trial_of`` reads it.
         objective: metric and direction.
         study_seed: names the split of the data, the same for every trial of a study.
         seed: names initialisation, shuffling and dropout of this trial.
@@ -129,6 +134,10 @@ class Job:
         base_path: the folder that relative file names start from.
         weights_path: where to keep the weights; empty: nowhere.
         keep_below: keep the weights only where the trial's loss (``sign * score``) is below this; None: always.
+        checkpoint_dir: the folder for what the user's own training keeps; empty: one that goes when it ends.
+        code: the SHA-256 of each of the user's own files as the study knows them, by its path from ``base_path``.
+        time_limit_s, idle_limit_s: how long it may take, and go without an epoch's end; None: for ever.
+        open_test: whether the test part is read, and the kept weights' metrics on it told; never in a search.
     """
 
     number: int
@@ -143,6 +152,11 @@ class Job:
     base_path: str = "."
     weights_path: str = ""
     keep_below: float | None = None
+    checkpoint_dir: str = ""
+    code: Mapping[str, str] = field(default_factory=dict)
+    time_limit_s: float | None = None
+    idle_limit_s: float | None = None
+    open_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +171,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """One epoch is over; ``epoch`` counts from 1, ``total_epochs`` is the planned number."""
+    """One epoch is over; ``epoch`` counts from 1, ``total_epochs`` is the planned number, 0 where it is not known."""
 
     number: int
     attempt: int

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -136,3 +137,45 @@ class TestLocalProcesses:
             parent.kill()
             _, alive = psutil.wait_procs([worker], timeout=10)
             assert alive == []
+
+
+class TestTimeLimits:
+    def test_a_trial_whose_time_is_up_ends_as_timeout_and_the_next_job_runs(self, engine):
+        endless = job(0, training={"epochs": 1_000_000})
+        engine.submit(replace(endless, time_limit_s=0.2))
+        *_, ended = drain(engine, 1)
+        assert ended.outcome.failure.kind is FailureKind.TIMEOUT
+        assert "run.trial_limit.time" in ended.outcome.failure.cause
+        assert ended.outcome.device == "cpu"
+        engine.submit(job(1))
+        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+
+    def test_a_trial_in_good_time_is_not_ended(self, engine):
+        engine.submit(replace(job(0), time_limit_s=300.0, idle_limit_s=300.0))
+        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+
+
+def test_a_worker_that_hangs_is_ended_and_the_next_one_goes_on(tmp_path):
+    (tmp_path / "hanging.py").write_text(
+        "import threading\n\ndef train(params, trial):\n    threading.Event().wait()\n"
+    )
+    hanging = Job(
+        0,
+        1,
+        {"python": "hanging:train"},
+        Objective("val_loss", False),
+        1,
+        2,
+        base_path=str(tmp_path),
+        idle_limit_s=0.3,
+    )
+    engine = engine_named("local", n_workers=1, threads=1)
+    try:
+        engine.submit(hanging)
+        *_, ended = drain(engine, 1)
+        assert ended.outcome.failure.kind is FailureKind.TIMEOUT
+        assert "run.trial_limit.idle" in ended.outcome.failure.cause
+        engine.submit(job(1))
+        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+    finally:
+        engine.close()

@@ -46,6 +46,7 @@ def test_a_job_survives_the_wire(number, keep_below, device):
         8,
         device=device,
         keep_below=keep_below,
+        code={"mine.py": "ab"},
     )
     assert unpack_job(pack_job(job)) == job
     assert dataclasses.asdict(job)["config"] == {"model": {"hidden": [1]}}

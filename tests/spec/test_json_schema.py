@@ -43,6 +43,10 @@ def test_what_is_shipped_is_accepted(validator, text):
         {"data": {"source": "digits"}, "modell": "mlp"},
         {"model": "mlp"},
         {"data": {"source": "digits"}, "optimizer": {"choice": ["sgdd"]}},
+        {"python": "mine", "params": {}},
+        {"python": "mine:train", "prams": {}},
+        {"command": "ls"},
+        {"command": ["ls", {"unifrom": [0, 1]}]},
     ],
 )
 def test_what_is_mistyped_is_refused(validator, trial):

@@ -64,7 +64,7 @@ def test_a_reference_repeats_another_value():
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("study: small", "study: ../x", "f.yaml:1:8: study: the text '../x' does not match"),
+        ("study: small", "study: ../x", "f.yaml:1:8: study: a study's name has letters, digits"),
         (
             "study: small",
             "studdy: small",
@@ -244,3 +244,19 @@ def test_a_bad_reference_hides_no_other_problem():
     text = SMALL.replace("{int: [1, 3]}", "{ref: nothing}").replace("[8]", "[0]")
     assert any("names nothing" in problem for problem in problems(text))
     assert len(problems(text, "seed.x=1")) >= 2
+
+
+BARE = "objective: {metric: val_loss}\ntrial: {data: {source: iris}}\n"
+
+
+def test_a_set_reaches_into_what_the_file_leaves_to_its_default():
+    spec = spec_of(BARE, "optimizer.lr=0.2", "model.hidden=[8]", "training.epochs=2")
+    config = settled(spec.space, {})
+    assert (config.optimizer.name, config.optimizer.lr) == ("adamw", 0.2)
+    assert (config.model.name, config.model.hidden) == ("mlp", [8])
+    assert config.training.epochs == 2
+
+
+def test_a_set_into_a_chain_that_is_not_there_says_to_set_it_whole():
+    (told,) = problems(BARE, "weights.0.clip.norm=3")
+    assert "`trial.weights` is not in the file: set it whole, --set 'weights=[…]'" in told

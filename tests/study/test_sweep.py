@@ -199,7 +199,7 @@ def test_the_exported_best_trains_to_the_same_score_to_the_last_bit(study_file, 
     table = run_whole(path, tmp_path / "run")
     exported = tmp_path / "elsewhere" / "best.yaml"
     exported.parent.mkdir()
-    exported.write_text(export(RunFolder.open_existing(tmp_path / "run"), None, None))
+    exported.write_text(export(RunFolder.open_existing(tmp_path / "run"), None, None).text)
     trained = train(load_checked(exported, ()), None)
     assert trained.outcome.score == table.rows[0][3]
 
@@ -224,7 +224,7 @@ def test_an_export_names_its_files_so_that_it_runs_from_anywhere(study_file, tmp
     table = run_whole(path, tmp_path / "run", "search.trials=1")
     elsewhere = tmp_path / "else" / "where.yaml"
     elsewhere.parent.mkdir()
-    elsewhere.write_text(export(RunFolder.open_existing(tmp_path / "run"), 0, None))
+    elsewhere.write_text(export(RunFolder.open_existing(tmp_path / "run"), 0, None).text)
     assert train(load_checked(elsewhere, ()), None).outcome.score == table.rows[0][3]
 
 
@@ -309,7 +309,7 @@ def test_repeats_train_over_several_seeds_and_score_by_their_mean(study_file, tm
     assert first.outcome is not None
     assert first.outcome.metrics["val_accuracy_std"] >= 0
     exported = tmp_path / "best.yaml"
-    exported.write_text(export(RunFolder.open_existing(tmp_path / "run"), None, None))
+    exported.write_text(export(RunFolder.open_existing(tmp_path / "run"), None, None).text)
     assert train(load_checked(exported, ()), None).outcome.score == table.rows[0][3]
 
 
@@ -386,3 +386,69 @@ def test_a_reference_that_check_could_not_find_broken_is_a_failed_trial(study_fi
         table = sweep(study, Silent()).table
     assert [row[table.columns.index("status")] for row in table.rows] == ["failed", "failed"]
     assert "there is no `nothing` there" in str(table.rows[0][-1])
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason", "n_trials"),
+    [("trials: 3", "trials", 3), ("epochs: 10", "epochs", 4), ("failures: 1", "complete", 6)],
+)
+def test_a_total_that_is_spent_ends_the_sweep_whatever_the_workers(
+    study_file, tmp_path, limit, reason, n_trials
+):
+    path = study_file(**{"engine: inline}": f"limit: {{{limit}}}}}"})
+    tables = []
+    for workers in (1, 2):
+        spec = load_checked(path, (f"run.workers={workers}",))
+        with begin(spec, tmp_path / f"{workers}") as study:
+            ending = sweep(study, Silent())
+        assert (ending.reason, len(ending.table.rows)) == (reason, n_trials)
+        tables.append(comparable(ending.table))
+    assert tables[0] == tables[1]
+
+
+def test_failures_are_counted_and_a_limit_lasts_through_resume(study_file, tmp_path):
+    path = study_file(
+        **{
+            "loguniform: [1e-3, 1.0]": "loguniform: [1e29, 1e30]",
+            "loguniform: [1e-4, 1e-1], default: 1e-2": "loguniform: [1e29, 1e30]",
+            "engine: inline}": "engine: inline, limit: {failures: 1}}",
+        }
+    )
+    with begin(load_checked(path, ()), tmp_path / "run") as study:
+        first = sweep(study, Silent())
+    assert first.reason == "failures"
+    n_begun = len(first.table.rows)
+    assert n_begun < 6
+    with reopen(RunFolder.open_existing(tmp_path / "run"), {}) as study:
+        again = sweep(study, Silent())
+    assert (again.reason, len(again.table.rows)) == ("failures", n_begun)
+
+
+def test_resume_raises_a_limit_from_now_on_and_changes_nothing_else(study_file, tmp_path):
+    path = study_file(**{"engine: inline}": "engine: inline, limit: {trials: 2}}"})
+    with begin(load_checked(path, ()), tmp_path / "run") as study:
+        assert sweep(study, Silent()).reason == "trials"
+    folder = RunFolder.open_existing(tmp_path / "run")
+    with pytest.raises(UsageError, match="would change what the study is"), reopen(folder, {}, ("seed=4",)):
+        pass
+    with reopen(folder, {}, ("run.limit.trials=4",)) as study:
+        assert sweep(study, Silent()).reason == "trials"
+    with reopen(folder, {}) as study:
+        ending = sweep(study, Silent())
+    assert (ending.reason, len(ending.table.rows)) == ("trials", 4)
+    with begin(load_checked(study_file(), ("search.trials=4",)), tmp_path / "whole") as study:
+        assert comparable(sweep(study, Silent()).table) == comparable(ending.table)
+
+
+def test_check_notes_a_score_of_few_examples_and_a_model_larger_than_the_machine(study_file):
+    few = check(load_checked(study_file(), ("data.validation={fraction: 0.02}",)))
+    assert "the score is of 3 examples: chance moves it by a lot" in few.notes
+    huge = check(load_checked(study_file(), ("model.hidden=[1000000000000]",)))
+    assert any("the largest model takes" in note for note in huge.notes)
+    assert not any("largest model" in note for note in few.notes)
+
+
+def test_train_refuses_a_device_that_is_not_here_before_it_begins(study_file):
+    concrete = ("optimizer={name: sgd}", "training.batch_size=16", "run.device=cuda:99")
+    with pytest.raises(UsageError, match="no device `cuda:99`"):
+        train(load_checked(study_file(), concrete), None)

@@ -6,34 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from tunecli.spec.knobs import TrialConfig
-from tunecli.train.cost import SIZES, cost
-from tunecli.train.models import build
-
-MODELS: list[tuple[Any, tuple[int, ...]]] = [
-    ("linear", (7,)),
-    ("linear", (2, 5, 6)),
-    ({"name": "mlp", "hidden": []}, (7,)),
-    ({"name": "mlp", "hidden": [5, 6], "norm": "batch", "dropout": 0.5}, (7,)),
-    ({"name": "mlp", "hidden": [5], "norm": "layer"}, (1, 8, 8)),
-    ("cnn", (1, 8, 8)),
-    ({"name": "cnn", "channels": [3, 4, 5, 6], "kernel": 4, "norm": "batch"}, (2, 7, 5)),
-    ({"name": "cnn", "channels": [3, 4], "pool": "none", "kernel": 5}, (1, 6, 6)),
-]
+from tunecli.train.cost import Cost, cost
 
 
-@pytest.mark.parametrize(("model", "input_shape"), MODELS)
-def test_parameters_and_multiply_adds_are_the_built_models(model: Any, input_shape: tuple[int, ...]) -> None:
-    knob = TrialConfig.model_validate({"data": {"source": "iris"}, "model": model}).model
-    module: nn.Module = build(knob, input_shape, 3).eval()
-    with FlopCounterMode(display=False) as counter:
-        module(torch.zeros(1, *input_shape))
-    n_parameters = sum(parameter.numel() for parameter in module.parameters())
-    assert SIZES[type(knob)](knob, input_shape, 3) == (n_parameters, counter.get_total_flops() // 2)
+def cost_of(config: TrialConfig) -> Cost:
+    found = cost(config, Path())
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -48,11 +29,29 @@ def test_parameters_and_multiply_adds_are_the_built_models(model: Any, input_sha
 )
 def test_steps_are_those_of_the_loop(knobs: dict[str, Any], steps: int) -> None:
     config = TrialConfig.model_validate({"data": {"source": "iris"}, **knobs})
-    assert cost(config, Path()).n_steps == steps
+    assert cost_of(config).n_steps == steps
 
 
 def test_folds_cost_a_model_each() -> None:
     one = TrialConfig.model_validate({"data": {"source": "iris"}})
     five = TrialConfig.model_validate({"data": {"source": "iris", "validation": {"folds": 5}}})
-    assert cost(five, Path()).n_parameters == 5 * cost(one, Path()).n_parameters
-    assert cost(five, Path()).n_multiply_adds == 5 * cost(one, Path()).n_multiply_adds
+    assert cost_of(five).n_parameters == 5 * cost_of(one).n_parameters
+    assert cost_of(five).n_multiply_adds == 5 * cost_of(one).n_multiply_adds
+
+
+def test_the_users_own_model_costs_its_steps_alone() -> None:
+    found = cost_of(TrialConfig.model_validate({"data": {"source": "iris"}, "model": {"python": "mine:Net"}}))
+    assert (found.n_parameters, found.n_multiply_adds) == (0, 0)
+    assert found.n_steps == 40
+
+
+def test_what_is_set_apart_to_test_costs_nothing() -> None:
+    config = TrialConfig.model_validate(
+        {"data": {"source": "iris", "test": {"fraction": 0.5}}, "training": {"batch_size": 10, "epochs": 1}}
+    )
+    assert cost_of(config).n_steps == 6
+
+
+def test_the_cost_of_the_users_own_data_is_not_known() -> None:
+    config = TrialConfig.model_validate({"data": {"source": {"python": "mine:make"}}})
+    assert cost(config, Path()) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -69,10 +70,10 @@ def test_the_same_job_gives_the_same_bits_whatever_ran_before_it(config: dict[st
     assert epochs_of(job_of(config)) == first
 
 
-def test_seeds_matter_and_a_seed_in_the_file_wins() -> None:
+def test_the_seed_is_the_jobs() -> None:
     first = epochs_of(job_of({}))
     assert epochs_of(replace(job_of({}), seed=12)) != first
-    assert epochs_of(replace(job_of({"seed": 11}), seed=12)) == first
+    assert epochs_of(job_of({"seed": 11})) == first, "whoever makes the job settles which seed it is"
 
 
 def test_torchs_global_generator_is_untouched_even_between_epochs() -> None:
@@ -104,13 +105,13 @@ def test_a_rate_beyond_measure_ends_as_diverged(objective: Objective) -> None:
     assert outcome.epochs >= 1
 
 
-def test_an_objective_that_is_undefined_ends_as_diverged(tmp_path: Path) -> None:
+def test_an_objective_that_is_undefined_ends_as_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n1,0\n2,1\n3,0\n4,1\n")
     (tmp_path / "v.csv").write_text("a,y\n1,0\n2,0\n")
     data = {"source": "t.csv", "target": "y", "validation": {"file": "v.csv"}}
     outcome = outcome_of(job_of({"data": data}, Objective("val_auroc", True), base_path=str(tmp_path)))
     assert outcome.failure is not None
-    assert outcome.failure.kind is FailureKind.DIVERGED
+    assert outcome.failure.kind is FailureKind.ERROR
     assert "val_auroc" in outcome.failure.cause
 
 
@@ -118,7 +119,7 @@ def test_an_objective_that_is_undefined_ends_as_diverged(tmp_path: Path) -> None
     ("job", "cause"),
     [
         (job_of({"data": {"source": "nowhere.csv"}}), "there is no file nowhere.csv"),
-        (job_of({"model": "cnn"}), "cnn needs images"),
+        (job_of({"model": "cnn"}), "cnn needs image"),
         (job_of({"optimizer": "nothing"}), "ValidationError"),
         (job_of({}, device="cuda:99"), "there is no device"),
     ],
@@ -225,3 +226,18 @@ def test_repeats_are_other_seeds_and_their_metrics_the_mean() -> None:
     assert three.metrics["val_accuracy_std"] >= 0
     assert three.metrics["train_loss"] != one.metrics["train_loss"]
     assert outcome_of(job_of({}, repeats=1)).metrics == one.metrics
+
+
+def test_the_users_own_model_is_found_beside_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "looped_model.py").write_text(
+        "from torch import nn\n"
+        "def net(input_shape, n_outputs, width):\n"
+        "    return nn.Sequential(nn.Linear(*input_shape, width), nn.Tanh(), nn.Linear(width, n_outputs))\n"
+    )
+    model = {"python": "looped_model:net", "args": {"width": 8}}
+    first, again = (outcome_of(job_of({"model": model}, base_path=str(tmp_path))) for _ in range(2))
+    assert first.state is State.COMPLETE
+    assert first.metrics == again.metrics

@@ -44,7 +44,8 @@ class Board:
     @property
     def done(self) -> float:
         """How many trials are done, the running ones by their share of epochs."""
-        under_way = sum(epoch.epoch / epoch.total_epochs for epoch in list(self.epochs.values()))
+        epochs = [epoch for epoch in list(self.epochs.values()) if epoch.total_epochs]
+        under_way = sum(epoch.epoch / epoch.total_epochs for epoch in epochs)
         return self.n_ended + under_way
 
     @property
@@ -166,7 +167,7 @@ def _running_table(board: Board) -> Table:
     table = _table("now", "trial", "epoch", "parameters")
     for trial in list(board.running.values()):
         epoch = board.epochs.get(trial.number)
-        at = "starting" if epoch is None else f"{epoch.epoch}/{epoch.total_epochs}"
+        at = "starting" if epoch is None else f"{epoch.epoch}/{epoch.total_epochs or '?'}"
         table.add_row("▸", str(trial.number), at, plain(_parameters(trial)))
     return table
 

@@ -16,8 +16,8 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def engine_named(name: str, *, n_workers: int, threads: int) -> Engine:
-    """The engine that the file calls ``name``: ``inline`` or ``local``."""
+def engine_named(name: str, *, n_workers: int, threads: int, needs_torch: bool = True) -> Engine:
+    """The engine that the file calls ``name``: ``inline`` or ``local``; ``needs_torch``: whether its trials do."""
     if name == "inline":
         return InlineEngine()
-    return LocalEngine(n_workers, threads)
+    return LocalEngine(n_workers, threads, needs_torch)

@@ -2,31 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ctypes
+import os
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
 
-from tunecli.trial import Event, Job
+from tunecli.engine.deadline import Deadline
+from tunecli.trial import EpochEnded, Event, Job, Started
 
 
 class InlineEngine:
-    """Runs each job while its events are asked for."""
+    """Runs each job while its events are asked for. Nobody else is there to end one that hangs: a job whose time is
+    up ends with its next epoch."""
 
     n_workers = 1
 
     def __init__(self) -> None:
         self._under_way: Iterator[Event] = iter(())
+        self._deadline: Deadline | None = None
+        self._device = ""
 
     def submit(self, job: Job) -> None:
         """Take a job; it begins to run when events are asked for."""
-        from tunecli.train.loop import run  # loads torch, which callers that only record must not pay for
+        from tunecli.train.trials import run
 
-        self._under_way = run(job)
+        self._under_way, self._deadline = run(job), Deadline(job)
 
     def events(self, wait_s: float) -> Iterator[Event]:
         """The next event of the job under way; ``wait_s`` plays no part, training is the wait."""
-        event = next(self._under_way, None)
-        if event is not None:
-            yield event
+        with _stdout_to_stderr():
+            event = next(self._under_way, None)
+        if event is None:
+            return
+        yield event
+        if isinstance(event, Started):
+            self._device = event.device
+        ending = None if self._deadline is None else self._deadline.ending(self._device)
+        if isinstance(event, EpochEnded) and ending is not None:
+            self.close()
+            yield ending
+        elif self._deadline is not None:
+            self._deadline.heard()
 
     def close(self) -> None:
         """Forget the job under way."""
+        if isinstance(self._under_way, Generator):
+            self._under_way.close()
         self._under_way = iter(())
+
+
+@contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """A block in which whatever prints, a library in C or a program that it starts too, does so on stderr.
+
+    stdout is data, and the user's own code may print. Where one of the two is closed, Python's own output alone moves.
+    """
+    with ExitStack() as ending:
+        try:
+            kept = os.dup(1)
+            ending.callback(os.close, kept)
+            sys.stdout.flush()
+            os.dup2(2, 1)
+            ending.callback(os.dup2, kept, 1)
+            ending.callback(ctypes.CDLL(None).fflush, None)  # C keeps what it prints into a pipe back
+        except OSError:
+            pass
+        ending.enter_context(redirect_stdout(sys.stderr))
+        yield

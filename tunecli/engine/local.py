@@ -17,12 +17,14 @@ from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
+from tunecli.engine.deadline import Deadline
 from tunecli.engine.wire import pack_job, unpack_event
 from tunecli.engine.worker import serve
 from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Started, State
 
 # Everything that training loads late: once in the server instead of once in every worker.
-_PRELOAD = ["tunecli.engine.worker", "tunecli.train.loop", "torch._dynamo", "sklearn.datasets"]
+_PRELOAD = ["tunecli.engine.worker"]
+_PRELOAD_TORCH = ["tunecli.train.loop", "torch._dynamo", "sklearn.datasets"]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _END_S = 2.0
 
@@ -34,17 +36,18 @@ class _Worker:
     job: Job | None = None
     device: str = ""
     began_at: float = field(default_factory=time.monotonic)
+    deadline: Deadline | None = None
 
 
 class LocalEngine:
     """``n_workers`` processes, each with one job at a time and ``threads`` threads."""
 
-    def __init__(self, n_workers: int, threads: int) -> None:
+    def __init__(self, n_workers: int, threads: int, needs_torch: bool = True) -> None:
         self.n_workers = n_workers
         for variable in _THREAD_VARIABLES:  # read once, when the server loads its libraries
             os.environ.setdefault(variable, str(threads))
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(_PRELOAD)
+        self._context.set_forkserver_preload(_PRELOAD + (_PRELOAD_TORCH if needs_torch else []))
         _start_server()
         self._workers: list[_Worker] = []
 
@@ -62,7 +65,7 @@ class LocalEngine:
             if len(self._workers) >= self.n_workers:
                 raise RuntimeError(f"all {self.n_workers} workers have a job")
             idle = self._hire()
-        idle.job, idle.began_at = job, time.monotonic()
+        idle.job, idle.began_at, idle.deadline = job, time.monotonic(), None
         # one that died between two jobs: its sentinel will say so, and the trial is told as a crash
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             idle.pipe.send_bytes(pack_job(job))
@@ -78,6 +81,8 @@ class LocalEngine:
         ready = connection.wait(list(waited_for), timeout=wait_s)
         for worker in {id(waited_for[source]): waited_for[source] for source in ready}.values():
             yield from self._drain(worker)
+        for worker in busy:
+            yield from self._end_if_overdue(worker)
 
     def close(self) -> None:
         """End the workers. They hold nothing that is not on record, so they are not asked."""
@@ -104,8 +109,10 @@ class LocalEngine:
         try:
             while worker.job is not None and worker.pipe.poll():
                 event = unpack_event(worker.pipe.recv_bytes())
-                if isinstance(event, Started):
-                    worker.device = event.device
+                if isinstance(event, Started):  # what a worker loads before it counts for no trial
+                    worker.device, worker.deadline = event.device, Deadline(worker.job)
+                if worker.deadline is not None:
+                    worker.deadline.heard()
                 if isinstance(event, Ended):
                     worker.job = None
                 yield event
@@ -115,6 +122,16 @@ class LocalEngine:
         if worker.job is not None and is_dead:
             job, worker.job = worker.job, None
             yield Ended(job.number, job.attempt, _crash(worker))
+
+    def _end_if_overdue(self, worker: _Worker) -> Iterator[Event]:
+        """A trial that takes too long ends with its worker, which may answer to nothing any more."""
+        if worker.job is None or worker.deadline is None:
+            return
+        if ending := worker.deadline.ending(worker.device):
+            worker.process.kill()
+            worker.process.join()
+            worker.job = None
+            yield ending
 
 
 def _start_server() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import threading
@@ -9,6 +10,7 @@ from multiprocessing.connection import Connection, wait
 
 from tunecli.engine.wire import pack_disk_full, pack_event, unpack_job
 from tunecli.errors import DiskFull
+from tunecli.train.trials import run
 
 
 def serve(pipe: Connection) -> None:
@@ -17,8 +19,8 @@ def serve(pipe: Connection) -> None:
     A full disk is no fault of the trial: it is sent as what it is, for the coordinator to stop in order.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from tunecli.train.loop import run  # here, so that the coordinator can name this function without torch
-
+    with contextlib.suppress(OSError):  # where stderr is closed
+        os.dup2(2, 1)  # stdout is data, and the user's own code may print
     while True:
         try:
             job = unpack_job(pipe.recv_bytes())

@@ -31,6 +31,7 @@ def concrete_document(
     number: int | None = None,
     score: float | None = None,
     repeats: int = 1,
+    tested: Mapping[str, float] | None = None,
 ) -> str:
     """One trial as a file of its own: ``study``, ``seed``, ``objective``, ``trial`` and ``run``, keys in their order.
 
@@ -44,6 +45,7 @@ def concrete_document(
         number: the trial's number, for the first line, a comment.
         score: its score, for that line too.
         repeats: over how many seeds it was trained; written where it is more than one.
+        tested: its metrics on the test part, for that line too.
 
     Raises:
         yaml.representer.RepresenterError: a value that is no plain data.
@@ -52,7 +54,9 @@ def concrete_document(
         "study": study_name,
         "seed": study_seed,
         "objective": {
-            "metric": objective.metric,
+            "metric": {"python": objective.python, "args": dict(objective.args)}
+            if objective.python
+            else objective.metric,
             "direction": "maximize" if objective.maximize else "minimize",
         },
         "trial": {**trial_config, "seed": trial_seed},
@@ -67,15 +71,22 @@ def concrete_document(
         default_flow_style=False,
         width=sys.maxsize,
     )
-    return f"# {_origin(study_name, objective, number, score)}\n{body}"
+    return f"# {_origin(study_name, objective, number, score, tested or {})}\n{body}"
 
 
-def _origin(study_name: str, objective: Objective, number: int | None, score: float | None) -> str:
+def _origin(
+    study_name: str,
+    objective: Objective,
+    number: int | None,
+    score: float | None,
+    tested: Mapping[str, float],
+) -> str:
     parts = [f"study {study_name}"]
     if number is not None:
         parts.append(f"trial {number}")
     if score is not None:
         parts.append(f"{objective.metric} {score!r}")
+    parts += [f"{name} {value!r}" for name, value in tested.items()]
     return one_line(", ".join(parts))
 
 

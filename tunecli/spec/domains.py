@@ -133,7 +133,7 @@ def position_of(domain: Domain, value: Scalar) -> int | None:
                 return None
             position = (value - low) // step
         case Real(low=low, step=step):
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 return None
             position = 0 if step is None else round((value - low) / step)
             if not 0 <= position < count or value_at(domain, position) != value:
@@ -231,7 +231,7 @@ def contains(domain: Domain, value: Scalar) -> bool:
     """Whether ``value`` may be drawn from the domain."""
     if n_values(domain) is not None:
         return position_of(domain, value) is not None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return False
     return isinstance(domain, Normal) or (isinstance(domain, Real) and domain.low <= value <= domain.high)
 

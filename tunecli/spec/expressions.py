@@ -111,6 +111,19 @@ def walk(expression: Expression) -> Iterator[Expression]:
         yield from walk(child)
 
 
+def n_expressions(expression: Expression) -> int:
+    """How many expressions the tree holds, each list at its greatest length; counted without going over its items."""
+    match expression:
+        case Group(items=named):
+            return 1 + sum(map(n_expressions, named.values()))
+        case Sequence(items=items) | Choice(options=items):
+            return 1 + sum(map(n_expressions, items))
+        case Listing(items=items):
+            return 1 + len(items) * (n_expressions(items[0]) if items else 0)
+        case _:
+            return 1
+
+
 def domain_of(expression: Expression) -> Domain | None:
     """The domain that a range draws from; None for what is no parameter itself."""
     match expression:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,7 @@ RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "lis
 MODIFIERS = ("default", "step", "grid")
 MAX_LIST_LENGTH = 64
 MAX_GRID = 10_000
+MAX_STEPS = 10**15  # beyond it, neighbours may be the same number
 
 
 Report = Callable[[Problem], None]
@@ -115,8 +117,9 @@ class _Range:
         if not isinstance(body, SequenceNode) or not body.items:
             return self.problem("`choice` takes a list of at least one option", mark=body.mark)
         labels = _labels(body.items)
+        times = Counter((type(label), label) for label in labels)
         for label, node in zip(labels, body.items, strict=True):
-            if isinstance(node, ScalarNode) and sum(_same(label, other) for other in labels) > 1:
+            if isinstance(node, ScalarNode) and times[type(label), label] > 1:
                 return self.problem(f"the option {label!r} stands twice in this choice", mark=node.mark)
         options = tuple(parse(option, self._report, self.path) for option in body.items)
         for option, at in zip(options, body.items, strict=True):
@@ -140,10 +143,7 @@ class _Range:
         if lengths is None:
             return Broken(self.mark)
         longest = max(_lengths_of(lengths))
-        items = tuple(
-            parse(body.items["of"], self._report if i == 0 else _silent, _join(self.path, i))
-            for i in range(longest)
-        )
+        items = (parse(body.items["of"], self._report, _join(self.path, 0)),) * longest
         default = self._list_default(items, lengths)
         length_node = body.items["length"]
         if default is None and isinstance(length_node, MapNode) and "default" in length_node.items:
@@ -209,6 +209,9 @@ class _Range:
             )
         if self.key.startswith("log") and low <= 0:
             return self.problem(f"a logarithmic range lies above 0; this one begins at {low}", mark=body.mark)
+        widest = (low - 4 * high, low + 4 * high) if is_normal else (low, high)
+        if not math.isfinite(float(widest[1]) - float(widest[0])):
+            return self.problem("this range is wider than numbers reach", mark=body.mark)
         asked = self._modifier("grid", whole=True)
         grid = None if asked is None else int(asked)
         if grid is not None and grid > MAX_GRID:
@@ -216,6 +219,11 @@ class _Range:
                 f"`grid` is at most {MAX_GRID:,} points of one range", mark=self.node.items["grid"].mark
             )
         step = self._modifier("step", whole=is_whole)
+        if step and not (float(high) - float(low)) / step <= MAX_STEPS:
+            return self.problem(
+                f"`step` divides this range into more than {MAX_STEPS:,} values",
+                mark=self.node.items["step"].mark,
+            )
         domain: Domain
         if is_normal:
             domain = Normal(float(low), float(high), grid)
@@ -263,10 +271,6 @@ class _Range:
         return None
 
 
-def _silent(problem: Problem) -> None:
-    """The first item of a list has told already what is wrong with all of them."""
-
-
 def _lengths_of(domain: Domain) -> tuple[int, ...]:
     match domain:
         case Integer(low=low, high=high, step=step):
@@ -277,20 +281,19 @@ def _lengths_of(domain: Domain) -> tuple[int, ...]:
             raise AssertionError(domain)
 
 
-def _same(a: Scalar, b: Scalar) -> bool:
-    return type(a) is type(b) and a == b
-
-
 def _labels(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
     """What the record calls each option: a scalar itself; a sub-tree its name; else its text or its number."""
     wanted = [_label(option, number) for number, option in enumerate(options, start=1)]
     labels: list[Scalar] = []
+    taken: set[tuple[type, Scalar]] = set()
+    last: dict[Scalar, int] = {}
     for option, label in zip(options, wanted, strict=True):
-        free, number = label, 1
-        while not isinstance(option, ScalarNode) and any(_same(free, other) for other in labels):
-            number += 1
-            free = f"{label}#{number}"
+        free = label
+        while not isinstance(option, ScalarNode) and (type(free), free) in taken:
+            last[label] = last.get(label, 1) + 1
+            free = f"{label}#{last[label]}"
         labels.append(free)
+        taken.add((type(free), free))
     return tuple(labels)
 
 
@@ -299,7 +302,7 @@ def _label(option: Node, number: int) -> Scalar:
         case ScalarNode(value=value):
             return value
         case MapNode(items=items):
-            name = items.get("name")
+            name = items.get("name", items.get("python"))
             if isinstance(name, ScalarNode) and isinstance(name.value, str):
                 return name.value
             if reserved := set(items) & set(RANGE_KEYS):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.knobs import CommandTrial, FunctionTrial, TrialConfig
 from tunecli.spec.study import STUDY_NAME, StudySettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -66,20 +66,21 @@ def _ranges() -> dict[str, Any]:
 
 def json_schema() -> dict[str, Any]:
     """The schema of a whole file, draft 2020-12."""
-    trial = TrialConfig.model_json_schema(by_alias=True)
     settings = StudySettings.model_json_schema()
-    definitions: dict[str, Any] = {}
-    for name, definition in trial.pop("$defs").items():
-        definitions[name] = _searchable(definition)
-    definitions |= settings.pop("$defs")
-    definitions["TrialConfig"] = _searchable(trial)
+    definitions: dict[str, Any] = settings.pop("$defs")
+    kinds = (TrialConfig, FunctionTrial, CommandTrial)
+    for kind in kinds:
+        trial = kind.model_json_schema(by_alias=True)
+        for name, definition in trial.pop("$defs", {}).items():
+            definitions[name] = _searchable(definition)
+        definitions[kind.__name__] = _searchable(trial)
     properties = dict(settings["properties"])
     properties["study"] = {
         "type": "string",
         "pattern": f"^{STUDY_NAME.pattern}$",
         "description": "The run folder's name.",
     }
-    properties["trial"] = {"$ref": "#/$defs/TrialConfig"}
+    properties["trial"] = {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in kinds]}
     required = [*(key for key in settings.get("required", []) if key != "study"), "trial"]
     return {
         "$schema": DIALECT,
@@ -96,7 +97,7 @@ def _searchable(definition: dict[str, Any]) -> dict[str, Any]:
     """A model's schema in which every property may hold a range instead."""
     found = copy.deepcopy(definition)
     for name, schema in found.get("properties", {}).items():
-        if name != "name":
+        if name != "name" or "enum" in schema:  # one of several that take the same keys may be searched
             found["properties"][name] = _or_range(_open(schema))
     return found
 
@@ -134,6 +135,6 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
                 }
             )
         if schema.pop("x-file", False):
-            forms.append({"type": "string", "pattern": r"\.(csv|npz|parquet)$"})
+            forms.append({"type": "string", "pattern": r"\.(csv|npz|parquet)$|/$"})
         return {"anyOf": forms}
     return schema

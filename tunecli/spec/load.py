@@ -2,26 +2,42 @@
 
 Text → nodes → overrides → expressions → the space → concrete trials at every branch and every bound of every
 range, each validated. What only the data can tell is asked of an `inspect` function that the caller brings,
-so this room needs none of the training's.
+so this room needs none of the training's. The user's own code is read, and never run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from tunecli.errors import ConfigError, Problem
+from tunecli.spec.code import METRIC, CodeComplaint, code_complaints
 from tunecli.spec.complaints import problems_of
 from tunecli.spec.domains import Categorical, bounds
-from tunecli.spec.expressions import Broken, Fixed, Group, Sequence, literal, walk
+from tunecli.spec.expressions import (
+    Broken,
+    Choice,
+    Expression,
+    Fixed,
+    Group,
+    Listing,
+    Sequence,
+    literal,
+    n_expressions,
+    walk,
+)
 from tunecli.spec.grammar import parse
-from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.knobs import AnyTrial, CommandTrial, FunctionTrial, TrialConfig, trial_model, trial_of
 from tunecli.spec.overrides import TOP_LEVEL, override
-from tunecli.spec.reader import MapNode, Node, read
+from tunecli.spec.paths import is_folder, is_index
+from tunecli.spec.reader import MAX_BYTES, MapNode, Node, read
 from tunecli.spec.space import (
+    MAX_VALUES,
     DanglingReferenceError,
     Parameter,
     Space,
@@ -30,12 +46,17 @@ from tunecli.spec.space import (
     locate,
     point_with,
 )
-from tunecli.spec.study import STUDY_NAME, StudySettings, StudySpec
+from tunecli.spec.study import OWN_TRIAL, STUDY_NAME, StudySettings, StudySpec
 from tunecli.spec.wording import nearest
 from tunecli.trial import Objective, Parameters, Scalar
 
 Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]]]
 """(config, objective, base path) → what only the data can tell: (path under ``trial``, message, hint)."""
+
+MAX_VISITED = 2_000_000
+"""How many values all the trials that are checked may hold: it takes some seconds."""
+
+_TRIAL_KEYS = {key for model in (TrialConfig, FunctionTrial, CommandTrial) for key in model.model_fields}
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), inspect: Inspect | None = None) -> StudySpec:
@@ -46,7 +67,8 @@ def load(path: Path, overrides: tuple[str, ...] = (), inspect: Inspect | None = 
         UsageError: an override is no ``path=value``.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)  # not all of it: it may be a device, and endless
     except FileNotFoundError:
         hint = "`tunecli init` writes one to start from"
         raise ConfigError([Problem("there is no such file", str(path), hint=hint)]) from None
@@ -74,8 +96,16 @@ def understand(
     if not isinstance(root, MapNode):
         raise ConfigError([Problem("a study is a map of keys", file, root.mark.line, root.mark.column)])
     problems.extend(_unknown_keys(root))
-    settings, settings_tree = _settings(root, file, problems)
     space = _space(root, file, problems)
+    settings, settings_tree = _settings(root, file, space, problems)
+    if settings is not None and settings.run.folder is not None:
+        base_path = Path(settings.run.folder)
+        if inspect is not None and not is_folder(base_path):
+            _, found = locate(settings_tree, {}, ("run", "folder"))
+            mark = found.mark
+            problems.append(
+                Problem("there is no such folder", mark.file, mark.line, mark.column, "run.folder")
+            )
     if space is not None:
         objective = settings.objective.objective if settings else None
         problems.extend(_trial_problems(space, settings_tree, objective, base_path, inspect))
@@ -84,9 +114,23 @@ def understand(
     return StudySpec(settings, space, data.decode("utf-8-sig"), overrides, base_path)
 
 
-def settled(space: Space, point: Parameters) -> TrialConfig:
+def settled(space: Space, point: Parameters) -> AnyTrial:
     """The concrete trial at ``point`` of a space that was checked."""
-    return TrialConfig.model_validate(concrete(space, point))
+    return trial_of(concrete(space, point))
+
+
+def concrete_trials(space: Space) -> Iterator[Any]:
+    """The plain tree at each of `points_to_check`, where there is one."""
+    for point in points_to_check(space):
+        with suppress(DanglingReferenceError):
+            yield concrete(space, point)
+
+
+def trial_models(tree: Expression) -> set[type[AnyTrial]]:
+    """Which kinds of trial a trial's tree may become."""
+    if isinstance(tree, Choice):
+        return {model for option in tree.options for model in trial_models(option)}
+    return {trial_model(tree.items if isinstance(tree, Group) else None)}
 
 
 def _in_order(problems: list[Problem], file: str) -> list[Problem]:
@@ -101,22 +145,26 @@ def _in_order(problems: list[Problem], file: str) -> list[Problem]:
 def _unknown_keys(root: MapNode) -> Iterator[Problem]:
     for key, mark in root.marks.items():
         if key not in TOP_LEVEL:
-            inside_trial = "it belongs under `trial`" if key in TrialConfig.model_fields else ""
+            inside_trial = "it belongs under `trial`" if key in _TRIAL_KEYS else ""
             hint = inside_trial or nearest(key, TOP_LEVEL) or f"known here: {', '.join(TOP_LEVEL)}"
             yield Problem(f"`{key}` is not known here", mark.file, mark.line, mark.column, key, hint)
 
 
-def _settings(root: MapNode, file: str, problems: list[Problem]) -> tuple[StudySettings | None, Space]:
+def _settings(
+    root: MapNode, file: str, space: Space | None, problems: list[Problem]
+) -> tuple[StudySettings | None, Space]:
     own = MapNode(
         {k: v for k, v in root.items.items() if k in TOP_LEVEL and k != "trial"}, root.marks, root.mark
     )
     found: list[Problem] = []
-    tree = parse(own, found.append)
+    tree = _bounded(own, found)
     for part in walk(tree):
         if not isinstance(part, Fixed | Broken | Group | Sequence):
             mark = part.mark
             found.append(Problem("a range belongs under `trial`", mark.file, mark.line, mark.column))
     problems.extend(found)
+    if isinstance(tree, Broken):
+        return None, Space(tree)
     try:
         plain: dict[str, Any] = literal(tree)
     except ValueError:
@@ -125,7 +173,8 @@ def _settings(root: MapNode, file: str, problems: list[Problem]) -> tuple[StudyS
     if STUDY_NAME.fullmatch(stem):
         plain.setdefault("study", stem)
     try:
-        return StudySettings.model_validate(plain), Space(tree)
+        is_own = space is not None and trial_models(space.tree) != {TrialConfig}
+        return StudySettings.model_validate(plain, context={OWN_TRIAL: is_own}), Space(tree)
     except ValidationError as error:
         problems.extend(problems_of(error, StudySettings, Space(tree), {}, ""))
         return None, Space(tree)
@@ -138,31 +187,76 @@ def _space(root: MapNode, file: str, problems: list[Problem]) -> Space | None:
         missing = "`trial` is missing" if trial is None else "`trial` is a map of keys"
         problems.append(Problem(missing, mark.file, mark.line, mark.column, "trial"))
         return None
-    return Space(parse(trial, problems.append))
+    return Space(_bounded(trial, problems))
+
+
+def _bounded(node: Node, problems: list[Problem]) -> Expression:
+    """The node understood, unless its lists multiply to more than anyone writes."""
+    tree = parse(node, problems.append)
+    if n_expressions(tree) <= MAX_VALUES:
+        return tree
+    some = islice(walk(tree), MAX_VALUES)
+    lists = (part for part in some if isinstance(part, Listing) and n_expressions(part) > MAX_VALUES)
+    mark = next(lists, tree).mark
+    message = f"more than {MAX_VALUES:,} values, lists counted at their greatest lengths"
+    problems.append(Problem(message, mark.file, mark.line, mark.column))
+    return Broken(node.mark)
 
 
 def _trial_problems(
     space: Space, settings_tree: Space, objective: Objective | None, base_path: Path, inspect: Inspect | None
 ) -> Iterator[Problem]:
+    n_visited, n_each = 0, n_expressions(space.tree)
     for point in points_to_check(space):
+        n_visited += n_each
+        if n_visited > MAX_VISITED:
+            mark = space.tree.mark
+            message = f"too many ranges and options to check: the limit is {MAX_VISITED:,} values in all"
+            yield Problem(message, mark.file, mark.line, mark.column, "trial")
+            return
         try:
             plain = concrete(space, point)
+            n_visited += _n_values(plain)
         except DanglingReferenceError as error:
+            n_visited += MAX_VALUES
             mark = error.reference.mark
             yield Problem(error.message, mark.file, mark.line, mark.column)
             continue
         try:
-            config = TrialConfig.model_validate(plain)
+            trial = trial_of(plain)
         except ValidationError as error:
-            yield from problems_of(error, TrialConfig, space, point, "trial")
+            yield from problems_of(error, trial_model(plain), space, point, "trial")
             continue
-        if inspect is not None and objective is not None:
-            for path, message, hint in inspect(config, objective, base_path):
-                steps = [int(step) if step.isdigit() else step for step in path.split(".")]
-                is_own = path.startswith("objective")
-                _, found = locate(settings_tree, {}, steps) if is_own else locate(space, point, steps)
-                name = path if is_own else f"trial.{path}"
-                yield Problem(message, found.mark.file, found.mark.line, found.mark.column, name, hint)
+        if inspect is None or objective is None:
+            continue
+        for place, message, hint, is_key in _complaints(trial, plain, objective, base_path, inspect):
+            is_setting = place[0] == METRIC[0]
+            tree, at = (settings_tree, {}) if is_setting else (space, point)
+            _, found = locate(tree, at, place)
+            _, parent = locate(tree, at, place[:-1])
+            mark = parent.marks[str(place[-1])] if is_key and isinstance(parent, Group) else found.mark
+            name = ".".join(map(str, place if is_setting else ("trial", *place)))
+            yield Problem(message, mark.file, mark.line, mark.column, name, hint)
+
+
+def _n_values(plain: Any) -> int:
+    match plain:
+        case dict():
+            return 1 + sum(map(_n_values, plain.values()))
+        case list():
+            return 1 + sum(map(_n_values, plain))
+        case _:
+            return 1
+
+
+def _complaints(
+    trial: AnyTrial, plain: Any, objective: Objective, base_path: Path, inspect: Inspect
+) -> Iterator[CodeComplaint]:
+    yield from code_complaints(plain, objective, base_path)
+    if isinstance(trial, TrialConfig):
+        for path, message, hint in inspect(trial, objective, base_path):
+            steps = tuple(int(step) if is_index(step, MAX_VALUES) else step for step in path.split("."))
+            yield CodeComplaint(steps, message, hint)
 
 
 def points_to_check(space: Space) -> Iterator[Parameters]:

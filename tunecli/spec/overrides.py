@@ -2,13 +2,16 @@
 
 The value is read as YAML and may be a range. A path that begins with no top-level key is taken under
 ``trial``. Where the path crosses a choice, every branch takes the value; where it crosses a name alone
-(``optimizer: adam``), the name becomes a map that can hold it. Knows nothing of the knobs.
+(``optimizer: adam``), the name becomes a map that can hold it; where the file says nothing, the default's name is
+what it crosses. Of the knobs it knows the defaults alone.
 """
 
 from __future__ import annotations
 
 from tunecli.errors import ConfigError, Problem, UsageError
 from tunecli.spec.grammar import RANGE_KEYS
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.paths import is_index
 from tunecli.spec.reader import MapNode, Mark, Node, ScalarNode, SequenceNode, read
 
 TOP_LEVEL = ("study", "seed", "objective", "trial", "search", "run")
@@ -45,12 +48,15 @@ def _with(node: Node, steps: list[str], value: Node, mark: Mark, done: tuple[str
         case MapNode(items=items) if set(items) & set(RANGE_KEYS):
             _refuse(mark, done, "is a range: set it whole")
         case MapNode(items=items):
-            inner = items.get(step, MapNode({}, {}, mark))
+            if step not in items and rest and rest[0].isascii() and rest[0].isdecimal():
+                whole = ".".join((*done, step)).removeprefix("trial.")
+                _refuse(mark, (*done, step), f"is not in the file: set it whole, --set '{whole}=[…]'")
+            inner = items.get(step, _implied((*done, step), mark))
             return _replaced(
                 node, step, _with(inner, rest, value, mark, (*done, step)), node.marks.get(step, mark)
             )
         case SequenceNode(items=parts):
-            if not step.isdigit() or int(step) >= len(parts):
+            if not is_index(step, len(parts)):
                 _refuse(mark, done, f"is a list of {len(parts)}; `{step}` is none of its places")
             place = int(step)
             inner = _with(parts[place], rest, value, mark, (*done, step))
@@ -63,6 +69,15 @@ def _with(node: Node, steps: list[str], value: Node, mark: Mark, done: tuple[str
         case _:
             _refuse(mark, done, "is a plain value and has no keys")
     raise AssertionError
+
+
+def _implied(path: tuple[str, ...], mark: Mark) -> MapNode:
+    """What stands at a path of which the file says nothing: the default's name, where the default has one."""
+    field = TrialConfig.model_fields.get(path[1]) if path[0] == "trial" and len(path) == 2 else None
+    name = getattr(field.default, "name", None) if field is not None else None
+    if name is None:
+        return MapNode({}, {}, mark)
+    return MapNode({"name": ScalarNode(name, mark)}, {"name": mark}, mark)
 
 
 def _replaced(node: MapNode, key: str, value: Node, mark: Mark) -> MapNode:

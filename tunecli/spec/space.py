@@ -23,7 +23,12 @@ from tunecli.spec.domains import (
     value_of_unit,
 )
 from tunecli.spec.expressions import Broken, Choice, Expression, Fixed, Group, Listing, Numeric, Reference
+from tunecli.spec.paths import is_index
 from tunecli.trial import Parameters, Scalar
+
+MAX_VALUES = 10_000
+"""How many values a trial holds at most, a reference counted as what it names."""
+MAX_LEVELS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +154,7 @@ def concrete(space: Space, point: Parameters) -> Any:
         KeyError: an active parameter has no value in ``point``.
         DanglingReferenceError: a `ref` names nothing that exists at this point, or itself.
     """
-    plain = _plain(space.tree, "", point)
-    return _resolved(plain, plain, ())
+    return _Resolution(_plain(space.tree, "", point)).whole()
 
 
 def locate(
@@ -312,19 +316,35 @@ def _plain(expression: Expression, name: str, point: Parameters) -> Any:
             raise AssertionError(other)
 
 
-def _resolved(part: Any, root: Any, trail: tuple[str, ...]) -> Any:
-    match part:
-        case Reference(path=path):
-            if path in trail:
-                names = " → ".join((*trail, path))
-                raise DanglingReferenceError(part, f"`ref: {path}` names itself, through {names}")
-            return _resolved(_look_up(root, part), root, (*trail, path))
-        case dict():
-            return {key: _resolved(item, root, trail) for key, item in part.items()}
-        case list():
-            return [_resolved(item, root, trail) for item in part]
-        case _:
-            return part
+class _Resolution:
+    """A tree while its references are replaced: what was visited is counted, since references can multiply."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._n_visited = 0
+
+    def whole(self) -> Any:
+        return self._resolved(self._root, (), 0)
+
+    def _resolved(self, part: Any, trail: tuple[Reference, ...], depth: int) -> Any:
+        self._n_visited += 1
+        if trail and self._n_visited > MAX_VALUES:
+            raise DanglingReferenceError(trail[0], f"references multiply to more than {MAX_VALUES:,} values")
+        if trail and depth > MAX_LEVELS:
+            message = f"references lead more than {MAX_LEVELS} levels deep"
+            raise DanglingReferenceError(trail[0], message)
+        match part:
+            case Reference(path=path):
+                if path in (passed.path for passed in trail):
+                    names = " → ".join((*(passed.path for passed in trail), path))
+                    raise DanglingReferenceError(part, f"`ref: {path}` names itself, through {names}")
+                return self._resolved(_look_up(self._root, part), (*trail, part), depth + 1)
+            case dict():
+                return {key: self._resolved(item, trail, depth + 1) for key, item in part.items()}
+            case list():
+                return [self._resolved(item, trail, depth + 1) for item in part]
+            case _:
+                return part
 
 
 def _look_up(root: Any, reference: Reference) -> Any:
@@ -333,7 +353,7 @@ def _look_up(root: Any, reference: Reference) -> Any:
         match found:
             case dict() if step in found:
                 found = found[step]
-            case list() if step.isdigit() and int(step) < len(found):
+            case list() if is_index(step, len(found)):
                 found = found[int(step)]
             case _:
                 message = f"`ref: {reference.path}` names nothing: there is no `{step}` there"

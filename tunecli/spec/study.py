@@ -7,45 +7,93 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
-from tunecli.spec.knobs.base import Count, Knob, Positive
+from tunecli.spec.knobs.base import Count, Knob, OwnCode, Positive
+from tunecli.spec.knobs.own import METRIC_NAME
 from tunecli.spec.metrics import METRICS
 from tunecli.spec.space import Space
 from tunecli.spec.wording import nearest
 from tunecli.trial import Objective
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+OWN_TRIAL = "own_trial"
+"""The key of the validation context that says whether the trial is the user's own and names its metrics itself."""
 DEFAULT_TRIALS = 50
-_DURATION_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^([0-9]+[dhms])+$"}]}
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^([0-9]{1,9}[dhms])+$"}]}
+_DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
 
 
 class Goal(Knob):
-    """What is optimised; the direction follows from the metric where it is not said."""
+    """What is optimised; the direction follows from the metric where it is not said.
 
-    metric: str
+    ``metric`` is one of ours, or the user's own function, or, where the trial is the user's own, what that reports.
+    """
+
+    metric: Annotated[
+        Annotated[str, Tag("name")] | Annotated[OwnCode, Tag("own")],
+        Discriminator(lambda value: "own" if isinstance(value, dict | OwnCode) else "name"),
+    ]
     direction: Literal["maximize", "minimize"] | None = None
 
     @field_validator("metric")
     @classmethod
-    def _known_metric(cls, metric: str) -> str:
-        if metric not in METRICS:
+    def _known_metric(cls, metric: str | OwnCode, info: ValidationInfo) -> str | OwnCode:
+        is_own_trial = bool(info.context and info.context.get(OWN_TRIAL))
+        if isinstance(metric, OwnCode):
+            if is_own_trial:
+                raise ValueError("a trial of your own reports its metrics itself: name one of them")
+            if _column(metric) in METRICS:
+                raise ValueError(f"`{_column(metric)}` is built in already; give your function another name")
+        elif is_own_trial:
+            if not re.fullmatch(METRIC_NAME, metric):
+                raise ValueError(f"{metric!r} is no metric's name: a letter, then letters, digits and `_./-`")
+        elif metric not in METRICS:
             near = nearest(metric, METRICS)
             raise ValueError(f"`{metric}` is no metric; {near or 'one of ' + ', '.join(METRICS)}")
         return metric
 
+    @model_validator(mode="after")
+    def _has_direction(self) -> Goal:
+        if self.direction is None and self.natural is None:
+            raise ValueError(f"say which `direction` of {self.name} is better: maximize or minimize")
+        return self
+
     @property
-    def natural(self) -> Objective:
-        """The metric in the direction that is better by its nature."""
-        return Objective(self.metric, METRICS[self.metric].maximize)
+    def name(self) -> str:
+        """The metric's name, and its column's."""
+        return self.metric if isinstance(self.metric, str) else _column(self.metric)
+
+    @property
+    def natural(self) -> Objective | None:
+        """The metric in the direction that is better by its nature; None where we do not know its nature."""
+        facts = METRICS.get(self.name)
+        return None if facts is None else Objective(self.name, facts.maximize)
 
     @property
     def objective(self) -> Objective:
         """The goal with its direction settled."""
-        if self.direction is None:
+        if self.direction is None and self.natural is not None:
             return self.natural
-        return Objective(self.metric, self.direction == "maximize")
+        own = self.metric if isinstance(self.metric, OwnCode) else None
+        return Objective(
+            self.name, self.direction == "maximize", own.python if own else "", own.args if own else {}
+        )
+
+
+def _column(metric: OwnCode) -> str:
+    """``mine:score`` is in the column ``val_score``."""
+    return "val_" + re.split(r"[:.]", metric.python)[-1]
 
 
 class Search(Knob):
@@ -62,6 +110,15 @@ class Search(Knob):
     repeats: Count = 1
     pruner: Literal["none"] = "none"
 
+    @field_validator("repeats")
+    @classmethod
+    def _ours_to_repeat(cls, repeats: int, info: ValidationInfo) -> int:
+        if repeats > 1 and info.context and info.context.get(OWN_TRIAL):
+            raise ValueError(
+                "a trial of your own is run once; repeat within it, over seeds made from its own"
+            )
+        return repeats
+
 
 def _seconds(value: Any) -> Any:
     """``2h``, ``1h30m`` and ``45s`` are durations; a number is seconds."""
@@ -71,17 +128,36 @@ def _seconds(value: Any) -> Any:
     return value
 
 
-class Limit(Knob):
-    """Totals after which no further trial is begun; those under way end."""
+Duration = Annotated[Positive | None, BeforeValidator(_seconds), WithJsonSchema(_DURATION_SCHEMA)]
 
-    time: Annotated[Positive | None, BeforeValidator(_seconds), WithJsonSchema(_DURATION_SCHEMA)] = None
+
+class Limit(Knob):
+    """Totals over all runs of a study, after which no further trial is begun; those under way end.
+
+    ``epochs`` and ``failures`` are counted over the trials whose results the next suggestion may see, so that
+    they too do not depend on how fast a neighbour was (law 5).
+    """
+
+    time: Duration = None
+    trials: Count | None = None
+    epochs: Count | None = None
+    failures: Count | None = None
+
+
+class TrialLimit(Knob):
+    """How long one trial may take, and how long it may go without an epoch's end; it then fails as `timeout`."""
+
+    time: Duration = None
+    idle: Duration = None
 
 
 class Run(Knob):
     """Where and how trials run.
 
     ``threads`` is fixed, and not the cores divided by the workers, since the bits of a matrix product may
-    depend on it and a trial's result must not depend on its neighbours (law 5).
+    depend on it and a trial's result must not depend on its neighbours (law 5). ``folder`` is where relative file
+    names, modules and programs are looked for instead of in the file's own folder, so that an exported file runs
+    from anywhere.
     """
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$")] = "auto"
@@ -89,6 +165,8 @@ class Run(Knob):
     threads: Count = 1
     engine: Literal["local", "inline"] = "local"
     limit: Limit = Limit()
+    trial_limit: TrialLimit = TrialLimit()
+    folder: Annotated[str, Field(pattern=r"^/")] | None = None
 
     @model_validator(mode="after")
     def _inline_is_one_worker(self) -> Run:
@@ -97,10 +175,25 @@ class Run(Knob):
         return self
 
 
+def _study_name(name: str) -> str:
+    """The name of the run folder, on any file system."""
+    if not STUDY_NAME.fullmatch(name):
+        known = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-_.")[:64]
+        hint = f", for example `{known}`" if STUDY_NAME.fullmatch(known) else ""
+        raise ValueError(
+            f"a study's name has letters, digits and `_.-` only, at most 64, a letter or digit first{hint}"
+        )
+    return name
+
+
 class StudySettings(Knob):
     """Every top-level key but ``trial``."""
 
-    study: Annotated[str, Field(pattern=rf"^{STUDY_NAME.pattern}$")]
+    study: Annotated[
+        str,
+        AfterValidator(_study_name),
+        WithJsonSchema({"type": "string", "pattern": f"^{STUDY_NAME.pattern}$"}),
+    ]
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     objective: Goal
     search: Search = Search()

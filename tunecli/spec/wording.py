@@ -5,10 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 100  # nothing known is near that; comparing takes the product of the lengths
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The hint "did you mean `lr`?", or empty where nothing known is near enough."""
+    if len(word) > _LONGEST:
+        return ""
     names = list(known)
     begun = [name for name in names if len(word) > 2 and name.startswith(word)]
-    matches = begun or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    spelt = [name for name in names if name.lower() == word.lower()]
+    matches = spelt or begun or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"did you mean `{matches[0]}`?" if matches else ""

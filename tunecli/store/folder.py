@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Self
 
 from tunecli.errors import UsageError
@@ -43,7 +44,7 @@ class RunFolder:
         if _holds_study(path):
             raise UsageError(
                 f"{path} holds a study already",
-                hint=f"`tunecli resume {path}` goes on, or name another folder",
+                hint=f"`tunecli resume {quote(str(path))}` goes on, or name another folder",
             )
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -128,6 +129,10 @@ class RunFolder:
     def weights_path(self, number: int) -> Path:
         """Where the weights of trial ``number`` are kept, where they are."""
         return self.checkpoints_path / f"trial-{number:05d}.safetensors"
+
+    def checkpoint_dir(self, number: int) -> Path:
+        """The folder for what trial ``number`` itself keeps, where the user's own code trains it."""
+        return self.checkpoints_path / f"trial-{number:05d}"
 
     def append_log(self, record: Mapping[str, Any]) -> None:
         """Add ``record`` to the journal as one line of strict JSON.

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 from tunecli.results.answer import Answer, Section
+from tunecli.results.comparison import Difference
 from tunecli.results.table import Table, display_cells, to_json, top
 from tunecli.study.check import Check
 from tunecli.study.doctor import Examination
 from tunecli.study.inquiry import Status
 from tunecli.study.single import Trained
 from tunecli.study.sweep import Ending
+from tunecli.study.verify import Verification, Verified
 from tunecli.train.cost import Cost
 from tunecli.trial import Outcome, State, Trial
 
@@ -21,6 +25,9 @@ _REASONS = {
     "complete": "all trials have ended",
     "exhausted": "every point of the space has been tried",
     "time": "run.limit.time has passed",
+    "trials": "run.limit.trials have begun",
+    "epochs": "run.limit.epochs are trained",
+    "failures": "run.limit.failures have failed",
 }
 
 
@@ -39,9 +46,9 @@ def of_ending(ending: Ending) -> Answer:
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
     lines = [("ended", _REASONS[ending.reason]), ("run folder", ending.path)]
     if n_hidden:
-        lines.append(("more", f"{n_hidden} more trials: tunecli results {ending.path}"))
+        lines.append(("more", f"{n_hidden} more trials: tunecli results {quote(str(ending.path))}"))
     if ending.n_scored:
-        lines.append(("next", f"tunecli export {ending.path} -o best.yaml"))
+        lines.append(("next", f"tunecli export {quote(str(ending.path))} -o best.yaml"))
     data = {
         "reason": ending.reason,
         "path": ending.path,
@@ -66,7 +73,7 @@ def of_status(status: Status) -> Answer:
         score = status.best.outcome.score
         lines.append(("best", f"{status.metric} {score:.6g} (trial {status.best.number})"))
     if status.word == "interrupted":
-        lines.append(("next", f"tunecli resume {status.path}"))
+        lines.append(("next", f"tunecli resume {quote(str(status.path))}"))
     data = {
         "study": status.study,
         "path": status.path,
@@ -134,7 +141,9 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
         ("a trial", _cost_range(found.smallest, found.largest)),
         (
             "the sweep",
-            f"very roughly {_duration(found.seconds[0])} to {_duration(found.seconds[1])} on this machine's cores",
+            "unknown"
+            if found.seconds is None
+            else f"very roughly {_duration(found.seconds[0])} to {_duration(found.seconds[1])} on this machine's cores",
         ),
     )
     data: dict[str, Any] = {
@@ -152,7 +161,7 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
         "grid_size": found.grid,
         "smallest_trial": _cost_data(found.smallest),
         "largest_trial": _cost_data(found.largest),
-        "estimated_seconds": list(found.seconds),
+        "estimated_seconds": None if found.seconds is None else list(found.seconds),
         "notes": list(found.notes),
         "suggestions": [dict(trial.parameters) for trial in suggestions],
     }
@@ -174,6 +183,94 @@ def of_examination(found: Examination) -> Answer:
         "versions": dict(versions),
     }
     return Answer("doctor", data, lines, sections)
+
+
+def of_verification(found: Verification) -> Answer:
+    """Trials that were run again, each beside its record, and what may be behind a difference."""
+    columns = ("trial", "verdict", found.metric, "again", "largest difference", "relative")
+    rows = tuple(
+        (
+            str(each.number),
+            each.comparison.verdict.value,
+            _full(each.recorded.score),
+            _full(each.again.score),
+            _where(each.comparison.absolute),
+            "—" if each.comparison.relative is None else f"{each.comparison.relative.relative:.2g}",
+        )
+        for each in found.trials
+    )
+    n_good = len(found.trials) - len(found.unreproduced)
+    lines = [("reproduced", f"{n_good} of {len(found.trials)}" + (" to the last bit" * found.is_exact))]
+    for each in found.trials:
+        if each.comparison.reason:
+            lines.append((f"trial {each.number}", each.comparison.reason))
+    causes = dict.fromkeys(cause for each in found.trials for cause in each.causes)
+    lines += [("possible cause", cause) for cause in causes]
+    if found.unreproduced and not causes:
+        lines.append(("possible cause", "another processor, or a record that was changed"))
+    data = {
+        "study": found.study,
+        "path": found.path,
+        "metric": found.metric,
+        "exact": found.is_exact,
+        "reproduced": not found.unreproduced,
+        "trials": [_verified_data(each) for each in found.trials],
+    }
+    return Answer("verify", data, tuple(lines), (Section("", columns, rows),))
+
+
+def _verified_data(each: Verified) -> dict[str, Any]:
+    compared = each.comparison
+    return {
+        "trial": each.number,
+        "verdict": compared.verdict.value,
+        "reason": compared.reason,
+        "recorded": _run_data(each.recorded),
+        "again": _run_data(each.again),
+        "largest_absolute": _difference_data(compared.absolute),
+        "largest_relative": _difference_data(compared.relative),
+        "possible_causes": list(each.causes),
+    }
+
+
+def _run_data(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "state": outcome.state.value,
+        "score": _finite(outcome.score),
+        "epochs": outcome.epochs,
+        "device": outcome.device,
+        "failure": None
+        if outcome.failure is None
+        else {"kind": outcome.failure.kind.value, "cause": outcome.failure.cause},
+    }
+
+
+def _difference_data(found: Difference | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "metric": found.metric,
+        "epoch": found.epoch or None,
+        "recorded": _finite(found.recorded),
+        "again": _finite(found.again),
+        "absolute": _finite(found.absolute),
+        "relative": _finite(found.relative),
+    }
+
+
+def _where(found: Difference | None) -> str:
+    if found is None:
+        return "—"
+    return f"{found.absolute:.2g} in {found.metric}{f' of epoch {found.epoch}' if found.epoch else ''}"
+
+
+def _full(score: float | None) -> str:
+    return "—" if score is None else repr(score)
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no word for the other numbers."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _section(table: Table) -> Section:
@@ -204,7 +301,10 @@ def _value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _cost_range(smallest: Cost, largest: Cost) -> str:
+def _cost_range(smallest: Cost | None, largest: Cost | None) -> str:
+    if smallest is None or largest is None:
+        return "your own code: its cost is unknown"
+
     def between(low: int, high: int) -> str:
         return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
@@ -212,7 +312,9 @@ def _cost_range(smallest: Cost, largest: Cost) -> str:
     return f"{weights} weights, {between(smallest.n_steps, largest.n_steps)} steps"
 
 
-def _cost_data(cost: Cost) -> dict[str, int]:
+def _cost_data(cost: Cost | None) -> dict[str, int] | None:
+    if cost is None:
+        return None
     return {
         "n_parameters": cost.n_parameters,
         "n_steps": cost.n_steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +11,24 @@ from tunecli.search.bayes import n_initial
 from tunecli.search.grid import require_grid
 from tunecli.search.sampler import suggest
 from tunecli.spec.domains import described, n_values
+from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_to_check, settled
 from tunecli.spec.space import Space, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.record import Plan, plan_for
 from tunecli.study.sweep import observations
-from tunecli.train.cost import Cost, cost
+from tunecli.train.cost import Cost, cost, sizes_of_parts
+from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints
-from tunecli.train.sources import facts_of
 from tunecli.trial import Objective, Trial
 
 # Measured for the plain loop on one core: what a step costs whatever its size, and arithmetic on small matrices.
 _SECONDS_A_STEP = 2.5e-4
 _MULTIPLY_ADDS_A_SECOND = 2.0e10
-_SCORED_ON = ("data.source", "data.target", "data.task", "data.validation")
+_TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
+_FEW_EXAMPLES = 20
+_SCORED_ON = ("data.source", "data.target", "data.task", "data.validation", "data.test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ class Check:
     """What `check` found; a file with errors never gets this far.
 
     ``size`` and ``grid`` are numbers of points, None where infinite. ``seconds`` is a rough estimate of the
-    whole sweep's wall time on this machine's cores, from the smallest to the largest trial.
+    whole sweep's wall time on this machine's cores, from the smallest to the largest trial. What a trial of the
+    user's own costs is not known: None.
     """
 
     study: str
@@ -53,9 +58,9 @@ class Check:
     size: int | None
     grid: int | None
     notes: tuple[str, ...]
-    smallest: Cost
-    largest: Cost
-    seconds: tuple[float, float]
+    smallest: Cost | None
+    largest: Cost | None
+    seconds: tuple[float, float] | None
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -78,11 +83,12 @@ def check(spec: StudySpec) -> Check:
     space, sampler = spec.space, spec.settings.search.sampler
     if sampler == "grid":
         require_grid(space)
-    costs = [cost(settled(space, point), spec.base_path) for point in points_to_check(space)]
-    smallest, largest = min(costs, key=_seconds), max(costs, key=_seconds)
+    smallest, largest = _extremes(spec)
     n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
     workers = min(plan.n_workers, plan.lookahead, n_trials)
-    seconds = (_seconds(smallest) * n_trials / workers, _seconds(largest) * n_trials / workers)
+    seconds = None
+    if smallest is not None and largest is not None:
+        seconds = (_seconds(smallest) * n_trials / workers, _seconds(largest) * n_trials / workers)
     return Check(
         spec.settings.study,
         spec.objective,
@@ -91,7 +97,7 @@ def check(spec: StudySpec) -> Check:
         tuple(_rows(space)),
         space_size(space),
         grid_size(space),
-        tuple(_notes(spec, plan)),
+        (*_notes(spec, plan), *_memory_notes(largest)),
         smallest,
         largest,
         seconds,
@@ -111,8 +117,30 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
     return list(trials.values())
 
 
+def _extremes(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
+    """What the smallest and the largest trial cost, as far as it is known."""
+    costs = []
+    for point in points_to_check(spec.space):
+        trial = settled(spec.space, point)
+        found = cost(trial, spec.base_path) if isinstance(trial, TrialConfig) else None
+        if found is None:
+            return None, None
+        costs.append(found)
+    return min(costs, key=_seconds), max(costs, key=_seconds)
+
+
 def _seconds(found: Cost) -> float:
     return found.n_steps * _SECONDS_A_STEP + found.n_multiply_adds / _MULTIPLY_ADDS_A_SECOND
+
+
+def _memory_notes(largest: Cost | None) -> Iterator[str]:
+    here_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed_bytes = 0 if largest is None else largest.n_parameters * _TRAINING_BYTES_A_WEIGHT
+    if needed_bytes > here_bytes:
+        yield (
+            f"the largest model takes {needed_bytes / 2**30:,.0f} GiB while it trains, "
+            f"and this machine has {here_bytes / 2**30:,.0f}"
+        )
 
 
 def _rows(space: Space) -> Iterator[ParameterRow]:
@@ -146,7 +174,8 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     if plan.lookahead < plan.n_workers:
         yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
     direction = spec.settings.objective.direction
-    if direction is not None and spec.objective != spec.settings.objective.natural:
+    natural = spec.settings.objective.natural
+    if direction is not None and natural is not None and spec.objective != natural:
         yield f"{spec.objective.metric} is to be {direction}d, against its nature"
     if spec.objective.metric.endswith("_loss") and any(
         name == "loss" or name.startswith("loss.") for name in space.names
@@ -155,4 +184,10 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     for name in space.names:
         if name.startswith(_SCORED_ON):
             yield f"{name} differs between trials, so their scores are not of the same data"
-    yield from facts_of(settled(space, next(points_to_check(space))).data, spec.base_path).notes
+    first = settled(space, next(points_to_check(space)))
+    facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
+    if facts is not None and isinstance(first, TrialConfig):
+        yield from facts.notes
+        n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
+        if n_valid < _FEW_EXAMPLES:
+            yield f"the score is of {n_valid} examples: chance moves it by a lot"

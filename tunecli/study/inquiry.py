@@ -6,16 +6,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from tunecli.engine import InlineEngine
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import best
 from tunecli.results.table import Table
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.load import trial_models
+from tunecli.spec.space import concrete
 from tunecli.store.files import write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record import Study, document, job_for, look, table_of
-from tunecli.trial import Ended, Job, State, Trial
+from tunecli.trial import Ended, Job, Outcome, State, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +81,36 @@ def results(folder: RunFolder) -> Table:
         return table_of(study, study.log.trials())
 
 
-def export(folder: RunFolder, number: int | None, weights_path: Path | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A trial as a file of its own, and its metrics on the test part where that was asked for."""
+
+    text: str
+    tested: Mapping[str, float]
+
+
+def export(
+    folder: RunFolder, number: int | None, weights_path: Path | None, *, open_test: bool = False
+) -> Exported:
     """The best trial, or trial ``number``, as a complete runnable file; its weights to ``weights_path``.
+
+    With ``open_test`` it is trained again, to the recorded score, and measured on what ``data.test`` sets apart.
 
     Raises:
         NoTrialSucceeded: the best is asked for and no trial has a score.
-        UsageError: there is no such trial, or its weights cannot be had.
+        UsageError: there is no such trial, its weights cannot be had, or nothing is set apart to test on.
     """
     with look(folder) as study:
         trials = study.log.trials()
         trial = best(trials, study.spec.objective) if number is None else _numbered(trials, number)
         if trial is None:
             raise NoTrialSucceeded(
-                "no trial of this study has a score yet", hint=f"tunecli status {folder.path}"
+                "no trial of this study has a score yet", hint=f"tunecli status {quote(str(folder.path))}"
             )
         if weights_path is not None:
             _export_weights(study, trial, weights_path)
-        return document(study, trial)
+        tested = _tested(study, trial) if open_test else {}
+        return Exported(document(study, trial, tested), tested)
 
 
 def _numbered(trials: list[Trial], number: int) -> Trial:
@@ -105,6 +122,11 @@ def _numbered(trials: list[Trial], number: int) -> Trial:
 def _export_weights(study: Study, trial: Trial, weights_path: Path) -> None:
     if trial.outcome is None or trial.state is State.FAILED:
         raise UsageError(f"trial {trial.number} is {trial.state.value}: it has no weights")
+    if trial_models(study.spec.space.tree) != {TrialConfig}:
+        kept_by_it = study.folder.checkpoint_dir(trial.number)
+        raise UsageError(
+            f"trial {trial.number} is your own training", hint=f"what it kept is in {kept_by_it}"
+        )
     if weights_path.exists() and not weights_path.is_file():
         raise UsageError(f"{weights_path} is no regular file, which weights need")
     kept = study.folder.weights_path(trial.number)
@@ -114,18 +136,35 @@ def _export_weights(study: Study, trial: Trial, weights_path: Path) -> None:
         _train_again(study, trial, weights_path)
 
 
-def _train_again(study: Study, trial: Trial, weights_path: Path) -> None:
+def _tested(study: Study, trial: Trial) -> Mapping[str, float]:
+    if trial.outcome is None or trial.state is State.FAILED:
+        raise UsageError(f"trial {trial.number} is {trial.state.value}: there is nothing to test")
+    if not concrete(study.spec.space, trial.parameters).get("data", {}).get("test"):
+        raise UsageError(
+            "this study sets nothing apart to test on", hint="`data.test` does, before it begins"
+        )
+    metrics = _train_again(study, trial, open_test=True).metrics
+    return {name: value for name, value in metrics.items() if name.startswith("test_")}
+
+
+def _train_again(
+    study: Study, trial: Trial, weights_path: Path | None = None, *, open_test: bool = False
+) -> Outcome:
     """Only the best trial's weights are kept; any other's are a function of its record."""
     outcome = trial.outcome
     plan = replace(study.plan, device=outcome.device if outcome else study.plan.device)
-    job = job_for(study.spec, plan, trial, weights_path=weights_path)
+    job = job_for(study.spec, plan, trial, weights_path=weights_path, open_test=open_test)
     again = run_here(job)
+    if again.outcome.failure is not None:
+        failure = again.outcome.failure
+        raise UsageError(f"trained again, trial {trial.number} failed: {failure.kind}: {failure.cause}")
     if outcome is None or again.outcome.score != outcome.score:
         score = None if outcome is None else outcome.score
         raise UsageError(
             f"trained again, trial {trial.number} scores {again.outcome.score!r} and not {score!r} as recorded",
             hint="another machine, device or version computes other bits",
         )
+    return again.outcome
 
 
 def run_here(job: Job) -> Ended:

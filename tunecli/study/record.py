@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import tunecli
@@ -20,6 +21,8 @@ from tunecli.results.export import concrete_document
 from tunecli.results.ranking import best, rank
 from tunecli.results.table import Table, results_table, to_csv
 from tunecli.seeding import seed_for
+from tunecli.spec.code import uses
+from tunecli.spec.fingerprint import fingerprint, require_unchanged
 from tunecli.spec.knobs.data import with_absolute_paths
 from tunecli.spec.lattice import grid_size, space_size
 from tunecli.spec.load import Inspect, understand
@@ -29,10 +32,14 @@ from tunecli.store.database import Log
 from tunecli.store.files import write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
+from tunecli.study import datafiles
 from tunecli.train.inspection import complaints
 from tunecli.trial import Job, Parameters, Trial
 
 MAX_WHOLE_GRID = 1000
+NOTHING_TESTED: Mapping[str, float] = {}
+NOTHING_RECORDED: Mapping[str, str] = {}
+_CHANGEABLE = ("run.limit.", "run.trial_limit.")
 _PACKAGES = ("torch", "numpy", "scikit-learn", "scikit-optimize", "scipy")
 
 
@@ -108,7 +115,8 @@ def begin(spec: StudySpec, path: Path) -> Iterator[Study]:
     if (path / "study.db").exists():
         with hold(path):  # in another's hands, that is what there is to say
             raise UsageError(
-                f"{path} holds a study already", hint=f"tunecli resume {path}, or --out another folder"
+                f"{path} holds a study already",
+                hint=f"tunecli resume {quote(str(path))}, or --out another folder",
             )
     require_device(plan.device)
     folder = RunFolder.create(path)
@@ -119,6 +127,8 @@ def begin(spec: StudySpec, path: Path) -> Iterator[Study]:
             "base_path": str(spec.base_path.resolve()),
             "plan": asdict(plan),
             "versions": versions(),
+            "code": fingerprint(spec),
+            "data": datafiles.contents(spec),
             "elapsed_s": 0.0,
         }
         with Log.create(folder.database_path, facts) as log:
@@ -139,22 +149,32 @@ def require_device(name: str) -> None:
 
 
 @contextmanager
-def reopen(folder: RunFolder, changes: Mapping[str, Any]) -> Iterator[Study]:
+def reopen(folder: RunFolder, changes: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> Iterator[Study]:
     """Hold a recorded study to go on with it.
 
     Args:
         folder: the run folder.
         changes: fields of the plan that are asked to differ from now on: ``n_trials`` (never fewer than were
             suggested), ``n_workers``, ``device``.
+        overrides: ``path=value`` for the limits from now on; nothing else may change without the record lying.
 
     Raises:
         ConfigError: what was recorded is no longer sound, for example because its data have gone.
         StudyLocked: another process holds it.
         StoreDamaged, StoreTooNew: the database cannot be used.
-        UsageError: ``n_trials`` is below what was suggested already, or there is no such device.
+        UsageError: ``n_trials`` is below what was suggested already, there is no such device, the data or the
+            user's own code has changed since the study began, or an override is of no limit.
     """
+    for override in overrides:
+        if not override.strip().startswith(_CHANGEABLE):
+            raise UsageError(
+                f"`{override}` would change what the study is",
+                hint=f"resume sets {' and '.join(_CHANGEABLE)}… only",
+            )
     with hold(folder.path), Log.open(folder.database_path) as log:
-        study = _recorded(folder, log, complaints)
+        require_unchanged(log.facts().get("code", {}), _recorded(folder, log).spec)
+        study = _recorded(folder, log, complaints, overrides)
+        datafiles.require_unchanged(log.facts().get("data", {}), study.spec)
         n_suggested = len(log.trials())
         plan = Plan(**{**asdict(study.plan), **changes})
         require_device(plan.device)
@@ -162,7 +182,9 @@ def reopen(folder: RunFolder, changes: Mapping[str, Any]) -> Iterator[Study]:
             raise UsageError(
                 f"{n_suggested} trials were suggested already; the total cannot be {plan.n_trials}"
             )
-        log.set_fact("plan", asdict(plan))
+        with log.atomic():
+            log.set_fact("plan", asdict(plan))
+            log.set_fact("overrides", list(study.spec.overrides))
         yield Study(study.spec, plan, folder, log)
 
 
@@ -177,10 +199,12 @@ def look(folder: RunFolder) -> Iterator[Study]:
         yield _recorded(folder, log)
 
 
-def _recorded(folder: RunFolder, log: Log, inspect: Inspect | None = None) -> Study:
+def _recorded(
+    folder: RunFolder, log: Log, inspect: Inspect | None = None, changes: tuple[str, ...] = ()
+) -> Study:
     facts = log.facts()
     text: str = facts["config"]
-    file, overrides = str(folder.config_path), tuple(facts["overrides"])
+    file, overrides = str(folder.config_path), (*facts["overrides"], *changes)
     spec = understand(text.encode(), file, overrides, Path(facts["base_path"]), inspect)
     return Study(spec, Plan(**facts["plan"]), folder, log)
 
@@ -202,6 +226,9 @@ def job_for(
     attempt: int = 1,
     weights_path: Path | None = None,
     keep_below: float | None = None,
+    checkpoint_dir: Path | None = None,
+    code: Mapping[str, str] = NOTHING_RECORDED,
+    open_test: bool = False,
 ) -> Job:
     """Everything a worker needs to run ``trial``; see `Job`."""
     return Job(
@@ -217,6 +244,11 @@ def job_for(
         base_path=str(spec.base_path),
         weights_path="" if weights_path is None else str(weights_path.absolute()),
         keep_below=keep_below,
+        time_limit_s=spec.settings.run.trial_limit.time,
+        idle_limit_s=spec.settings.run.trial_limit.idle,
+        open_test=open_test,
+        code=dict(code),
+        checkpoint_dir="" if checkpoint_dir is None else str(checkpoint_dir.absolute()),
     )
 
 
@@ -231,21 +263,28 @@ def versions() -> dict[str, str]:
     return found
 
 
-def document(study: Study, trial: Trial) -> str:
-    """A trial as a complete runnable file: its ranges replaced by its values, its seed fixed."""
-    config = with_absolute_paths(concrete(study.spec.space, trial.parameters), study.spec.base_path)
+def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_TESTED) -> str:
+    """A trial as a complete runnable file: its ranges replaced by its values, its seed fixed; with its test metrics."""
+    spec = study.spec
+    config = concrete(spec.space, trial.parameters)
+    run: dict[str, Any] = {"threads": study.plan.threads}
+    if any(uses(config, spec.objective)) or "command" in config:
+        run["folder"] = str(spec.base_path.resolve())
+    if "data" in config:
+        config = with_absolute_paths(config, spec.base_path)
     score = trial.outcome.score if trial.outcome else None
     device = trial.outcome.device if trial.outcome and trial.outcome.device else study.plan.device
     return concrete_document(
-        study_name=study.spec.settings.study,
-        study_seed=study.spec.settings.seed,
-        objective=study.spec.objective,
+        study_name=spec.settings.study,
+        study_seed=spec.settings.seed,
+        objective=spec.objective,
         trial_config=config,
         trial_seed=trial.seed,
-        run={"device": device, "threads": study.plan.threads},
-        repeats=study.spec.settings.search.repeats,
+        run={"device": device, **run},
+        repeats=spec.settings.search.repeats,
         number=trial.number,
         score=score,
+        tested=tested,
     )
 
 

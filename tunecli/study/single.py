@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunecli.errors import UsageError
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.load import trial_models
 from tunecli.spec.study import StudySpec
 from tunecli.study.inquiry import run_here
-from tunecli.study.record import job_for, plan_for, trial_seed
+from tunecli.study.record import job_for, plan_for, require_device, trial_seed
 from tunecli.trial import Outcome, Trial
 
 
@@ -23,21 +25,25 @@ class Trained:
 
 
 def train(spec: StudySpec, weights_path: Path | None) -> Trained:
-    """Train the one trial that a file without ranges is.
+    """Train the one trial that a file without ranges is; what ``data.test`` sets apart is opened at its end.
 
     Args:
         spec: a loaded study whose space has no parameter.
         weights_path: where to write the weights; None: nowhere.
 
     Raises:
-        UsageError: the file holds ranges.
+        UsageError: the file holds ranges, there is no such device here, or weights are asked for that the user's
+            own training does not give.
     """
+    if weights_path is not None and trial_models(spec.space.tree) != {TrialConfig}:
+        raise UsageError("your own training keeps its weights itself", hint="write them in `checkpoint_dir`")
     if spec.space.parameters:
         names = ", ".join(spec.space.names[:4]) + (", …" if len(spec.space.names) > 4 else "")
         raise UsageError(
             f"this file holds ranges ({names}), and `train` runs one concrete trial",
             hint="`tunecli search` tries them; `tunecli export` writes the best as a concrete file",
         )
+    require_device(spec.settings.run.device)
     trial = Trial(0, {}, trial_seed(spec, 0, {}))
-    job = job_for(spec, plan_for(spec), trial, weights_path=weights_path)
+    job = job_for(spec, plan_for(spec), trial, weights_path=weights_path, open_test=True)
     return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_here(job).outcome)

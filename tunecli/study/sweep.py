@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from shlex import quote
 from types import FrameType
 from typing import Protocol
 
@@ -22,6 +23,8 @@ from tunecli.errors import Interrupted
 from tunecli.results.ranking import best
 from tunecli.results.table import Table
 from tunecli.search.sampler import suggest
+from tunecli.spec.knobs import CommandTrial
+from tunecli.spec.load import trial_models
 from tunecli.spec.space import DanglingReferenceError
 from tunecli.study.record import Study, job_for, publish, table_of, trial_seed
 from tunecli.trial import (
@@ -64,7 +67,7 @@ class Display(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted`` or ``time``."""
+    """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted``, or which of ``run.limit`` is spent."""
 
     reason: str
     path: str
@@ -79,7 +82,10 @@ def sweep(study: Study, display: Display) -> Ending:
         Interrupted: SIGINT, SIGTERM or SIGHUP came; what was recorded stays, the rest can be resumed.
     """
     plan = study.plan
-    engine = engine_named(plan.engine, n_workers=plan.n_workers, threads=plan.threads)
+    needs_torch = trial_models(study.spec.space.tree) != {CommandTrial}
+    engine = engine_named(
+        plan.engine, n_workers=plan.n_workers, threads=plan.threads, needs_torch=needs_torch
+    )
     progress = _Progress(study, {trial.number: trial for trial in study.log.trials()})
     heading = Heading(study.spec.settings.study, study.spec.objective, plan.n_trials, plan.n_workers)
     shown = _Unfailing(display)
@@ -123,7 +129,7 @@ def _run(study: Study, engine: Engine, progress: _Progress, display: Display, re
             raise Interrupted(
                 f"{name}: stopped with {progress.n_ended} of {study.plan.n_trials} trials ended",
                 signal_number=received[0],
-                hint=f"tunecli resume {study.folder.path}",
+                hint=f"tunecli resume {quote(str(study.folder.path))}",
             )
         progress.publish_if_due()
 
@@ -218,12 +224,30 @@ class _Progress:
             return None, "complete"
         if self.unended and min(self.unended) <= number - plan.lookahead:
             return None, ""
+        if reason := self._spent(number - plan.lookahead):
+            return None, reason
         suggested = self._suggested(number)
         if suggested is None:
             return None, "exhausted"
         self.trials[number] = self.running[number] = suggested
         self.unended.add(number)
         return suggested, ""
+
+    def _spent(self, last_seen: int) -> str:
+        """Which total is spent, as far as the trials up to ``last_seen`` tell; empty where none is."""
+        limit = self.study.spec.settings.run.limit
+        if limit.trials is not None and len(self.trials) >= limit.trials:
+            return "trials"
+        if limit.epochs is None and limit.failures is None:
+            return ""
+        ended = [trial for trial in self.trials.values() if trial.outcome and trial.number <= last_seen]
+        if (
+            limit.epochs is not None
+            and sum(trial.outcome.epochs for trial in ended if trial.outcome) >= limit.epochs
+        ):
+            return "epochs"
+        n_failed = sum(trial.state is State.FAILED for trial in ended)
+        return "failures" if limit.failures is not None and n_failed >= limit.failures else ""
 
     def _suggested(self, number: int) -> Trial | None:
         spec, plan = self.study.spec, self.study.plan
@@ -253,6 +277,8 @@ class _Progress:
             attempt=self.study.log.attempts(trial.number) + 1,
             weights_path=self.study.folder.weights_path(trial.number),
             keep_below=keep_below,
+            checkpoint_dir=self.study.folder.checkpoint_dir(trial.number),
+            code=self.study.log.facts().get("code", {}),
         )
 
     def record(self, event: Event) -> None:

@@ -1,8 +1,12 @@
-"""How an epoch's examples fall into batches. Loads no torch, so that a cost can be counted without it."""
+"""How an epoch's examples fall into batches, and batches into steps. Loads no torch, so that a cost can be counted."""
 
 from __future__ import annotations
 
 from typing import Literal
+
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.knobs.optimizers import Gd
+from tunecli.train.sizes import has_batch_norm
 
 
 def batch_sizes(n_examples: int, batch_size: int | Literal["full"], *, fold_single: bool) -> list[int]:
@@ -24,3 +28,19 @@ def batch_sizes(n_examples: int, batch_size: int | Literal["full"], *, fold_sing
     if fold_single and sizes[-1] == 1:
         sizes[-2:] = [sizes[-2] + 1]
     return sizes
+
+
+def steps_of(config: TrialConfig, n_examples: int, has_own_norm: bool = False) -> list[list[int]]:
+    """An epoch's optimizer steps: each the sizes of the batches whose gradient it takes.
+
+    Args:
+        config: the trial; ``gd`` takes one step an epoch, the others one every ``training.accumulate`` batches.
+        n_examples: that train, at least 1.
+        has_own_norm: whether a model of the user's own, of which the knob tells nothing, has batch norm.
+    """
+    training = config.training
+    sizes = batch_sizes(
+        n_examples, training.batch_size, fold_single=has_own_norm or has_batch_norm(config.model)
+    )
+    n = len(sizes) if isinstance(config.optimizer, Gd) else training.accumulate
+    return [sizes[first : first + n] for first in range(0, len(sizes), n)]

@@ -1,27 +1,20 @@
 """What one trial will cost, by arithmetic: parameters, optimizer steps, multiply-adds.
 
-Owns the sizes of the models; a test holds them to the modules that models.py builds. Loads no torch.
+The sizes of the models are sizes.py's. Loads no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
-from math import prod
 from pathlib import Path
-from typing import Any
 
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.knobs.data import Data
-from tunecli.spec.knobs.models import Cnn, Linear, Mlp
-from tunecli.spec.knobs.optimizers import Gd
-from tunecli.train.batches import batch_sizes
-from tunecli.train.sources import DataFacts, facts_of, read_validation
-from tunecli.train.splits import part_sizes
-
-Size = tuple[int, int]
-"""Parameters, and multiply-adds of one example's forward pass."""
+from tunecli.spec.knobs.optimizers import Lbfgs
+from tunecli.train.batches import steps_of
+from tunecli.train.data.sources import DataFacts, facts_of, read_validation
+from tunecli.train.data.splits import part_sizes
+from tunecli.train.sizes import SIZES
 
 _BACKWARD = 2  # a backward pass costs about two forward ones (Kaplan et al. 2020, section 2.1)
 
@@ -33,7 +26,9 @@ class Cost:
     Attributes:
         n_parameters: of the model; of all models, where there are folds.
         n_steps: optimizer steps, over all epochs and folds.
-        n_multiply_adds: in linear and convolutional layers, training and validation, all epochs and folds.
+        n_multiply_adds: in linear, convolutional, recurrent and attention layers, training and validation, all
+            epochs and folds; a step of lbfgs counts its ``max_iter`` times. Like ``n_parameters`` 0 where the
+            model is the user's own: unknown.
     """
 
     n_parameters: int
@@ -41,8 +36,8 @@ class Cost:
     n_multiply_adds: int
 
 
-def cost(config: TrialConfig, base_path: Path) -> Cost:
-    """Estimate what a trial costs, without training.
+def cost(config: TrialConfig, base_path: Path) -> Cost | None:
+    """Estimate what a trial costs, without training; None where its data is the user's own, and so unknown.
 
     Args:
         config: the trial.
@@ -52,62 +47,31 @@ def cost(config: TrialConfig, base_path: Path) -> Cost:
         DataError: the data cannot be read or split.
     """
     facts = facts_of(config.data, base_path)
+    if facts is None:
+        return None
     n_outputs = facts.n_classes or 1
-    n_parameters, n_forward = SIZES[type(config.model)](config.model, facts.input_shape, n_outputs)
+    n_parameters, n_forward = SIZES[type(config.model)](config.model, facts.inputs, n_outputs)
     parts = sizes_of_parts(config.data, facts, base_path)
-    steps_per_epoch = [
-        1 if isinstance(config.optimizer, Gd) else _n_batches(config, n_train) for n_train, _ in parts
-    ]
-    n_steps = sum(config.training.n_steps(steps) for steps in steps_per_epoch)
-    epochs = max(config.training.n_epochs(steps) for steps in steps_per_epoch)
-    n_passes = sum((1 + _BACKWARD) * n_train + n_valid for n_train, n_valid in parts)
+    n_steps_of_parts = [steps_per_epoch(config, n_train) for n_train, _ in parts]
+    n_steps = sum(config.training.n_steps(steps) for steps in n_steps_of_parts)
+    epochs = max(config.training.n_epochs(steps) for steps in n_steps_of_parts)
+    n_evaluations = config.optimizer.max_iter if isinstance(config.optimizer, Lbfgs) else 1
+    n_passes = sum((1 + _BACKWARD) * n_train * n_evaluations + n_valid for n_train, n_valid in parts)
     return Cost(n_parameters * len(parts), n_steps, n_forward * n_passes * epochs)
 
 
 def sizes_of_parts(data: Data, facts: DataFacts, base_path: Path) -> tuple[tuple[int, int], ...]:
-    """How many examples train and validate in each part.
+    """How many examples train and validate in each part, once the test part is set apart.
 
     Raises:
         DataError: there are too few examples, or the validation file cannot be read.
     """
     validation = read_validation(data, base_path)
     counts = facts.class_counts or (facts.n_examples,)
-    return part_sizes(counts, data.validation, data.train_fraction, len(validation.y) if validation else 0)
+    n_file = len(validation.y) if validation else 0
+    return part_sizes(counts, data.validation, data.train_fraction, n_file, data.test)
 
 
-def _n_batches(config: TrialConfig, n_train: int) -> int:
-    return len(batch_sizes(n_train, config.training.batch_size, fold_single=has_batch_norm(config.model)))
-
-
-def has_batch_norm(model: Linear | Mlp | Cnn) -> bool:
-    """Whether a model takes statistics over its batch, and so needs at least two examples in each."""
-    return not isinstance(model, Linear) and model.norm == "batch"
-
-
-def _linear(knob: Linear, input_shape: tuple[int, ...], n_outputs: int) -> Size:
-    n_in = prod(input_shape)
-    return (n_in + 1) * n_outputs, n_in * n_outputs
-
-
-def _mlp(knob: Mlp, input_shape: tuple[int, ...], n_outputs: int) -> Size:
-    widths = [prod(input_shape), *knob.hidden, n_outputs]
-    n_weights = sum(n_in * n_out for n_in, n_out in pairwise(widths))
-    n_norm = 0 if knob.norm == "none" else 2 * sum(knob.hidden)
-    return n_weights + sum(widths[1:]) + n_norm, n_weights
-
-
-def _cnn(knob: Cnn, input_shape: tuple[int, ...], n_outputs: int) -> Size:
-    n_channels, rows, columns = input_shape
-    n_parameters = n_forward = 0
-    for n_next in knob.channels:
-        n_weights = n_channels * n_next * knob.kernel**2
-        n_parameters += n_weights + n_next + (2 * n_next if knob.norm == "batch" else 0)
-        n_forward += n_weights * rows * columns
-        if knob.pool != "none" and min(rows, columns) >= 2:
-            rows, columns = rows // 2, columns // 2
-        n_channels = n_next
-    return n_parameters + (n_channels + 1) * n_outputs, n_forward + n_channels * n_outputs
-
-
-SIZES: dict[type[Any], Callable[[Any, tuple[int, ...], int], Size]] = {Linear: _linear, Mlp: _mlp, Cnn: _cnn}
-"""(knob, input shape, outputs) → its size."""
+def steps_per_epoch(config: TrialConfig, n_train: int) -> int:
+    """How often the optimizer steps in an epoch of ``n_train`` examples."""
+    return len(steps_of(config, n_train))

@@ -1,15 +1,21 @@
-"""Torch's global generators, seeded for the length of a block and put back after it.
+"""Global state, seeded or left alone for the length of a block and put back after it: generators, torch's settings.
 
 The only place that seeds a global generator (law 3). Dropout and torch's own initialisation draw from them
-and take no generator of ours, which is why this is needed at all.
+and take no generator of ours, which is why this is needed at all; the user's own code may draw from any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
 
+import numpy as np
 import torch
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @contextmanager
@@ -31,17 +37,71 @@ def scoped_seed(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def reproducible_kernels() -> Iterator[None]:
-    """Let cuDNN choose only algorithms that give the same bits every time; nothing changes on a CPU."""
-    with torch.backends.cudnn.flags(
-        enabled=torch.backends.cudnn.enabled,
-        benchmark=False,
-        deterministic=True,
-        allow_tf32=torch.backends.cudnn.allow_tf32,
-    ):
+def scoped_global_seeds(seed: int, device: torch.device) -> Iterator[None]:
+    """As `scoped_seed`, and the generators of ``random`` and of NumPy likewise.
+
+    Args:
+        seed: at least 0; NumPy takes its lowest 32 bits.
+        device: where the block computes.
+    """
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with scoped_seed(seed, device):
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+
+
+@contextmanager
+def scoped_settings(wanted: Mapping[str, Any] = NOTHING) -> Iterator[None]:
+    """Put torch's global settings back after a block that may change them.
+
+    Those are the default dtype and device, deterministic algorithms, the precision of float32 products, the threads
+    and whether gradients are taken.
+
+    Args:
+        wanted: what holds as the block begins, as `settings` gives it; of what is not there nothing is changed.
+    """
+    before = settings()
+    try:
+        _set(wanted)
         yield
+    finally:
+        _set(before)
+
+
+def settings() -> dict[str, Any]:
+    """Torch's global settings as they are, by names of ours."""
+    return {name: get() for name, (get, _) in _SETTINGS.items()}
+
+
+def _set(wanted: Mapping[str, Any]) -> None:
+    for name, value in wanted.items():
+        get, put = _SETTINGS[name]
+        if get() != value:
+            put(value)
 
 
 def cpu_generator(seed: int) -> torch.Generator:
     """A generator of its own on the CPU, so that what it draws is the same on every device."""
     return torch.Generator().manual_seed(seed)
+
+
+def _set_default_device(device: torch.device) -> None:
+    torch.set_default_device(
+        None if device.type == "cpu" else device
+    )  # any, the CPU too, makes every call slower
+
+
+_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "device": (torch.get_default_device, _set_default_device),
+    "deterministic": (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+    "precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "threads": (torch.get_num_threads, torch.set_num_threads),
+    "gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
+}
+"""Torch's global settings: how each is read and set."""

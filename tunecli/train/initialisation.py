@@ -1,80 +1,150 @@
-"""How weights begin: the rules of torch.nn.init, applied to every linear and convolutional layer.
+"""How weights begin: the rules of torch.nn.init, for every linear, convolutional and recurrent layer.
 
-Biases begin at zero, and so torch's own layers do not: ``default`` leaves a layer wholly to torch. Norm
-layers always begin as the identity. Owns no structure; keeps law 3 by a scoped seed.
+Where a rule is given biases begin at zero, and only the forget gates of an LSTM at one. Norms, embeddings,
+positions and learned slopes stay as they were built. Owns no structure; keeps law 3 by a scoped seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from tunecli.spec.knobs.models import Activation, Initialisation
+from tunecli.spec.knobs.activations import AnyActivation, LeakyRelu, PRelu, RRelu
+from tunecli.spec.knobs.base import OwnCode
+from tunecli.spec.knobs.models import AnyModel, Linear, Recurrent
 from tunecli.train.determinism import scoped_seed
 
-NONLINEARITIES: dict[Activation, str] = {
+NONLINEARITIES: dict[str, str] = {
     "relu": "relu",
     "leaky_relu": "leaky_relu",
+    "prelu": "leaky_relu",
+    "rrelu": "leaky_relu",
     "tanh": "tanh",
     "sigmoid": "sigmoid",
     "selu": "selu",
     "identity": "linear",
-    # torch has no gain for the smooth rectifiers; they pass about what relu passes.
+    # torch has no gain for the rest. The other rectifiers pass about what relu passes,
+    "relu6": "relu",
+    "elu": "relu",
+    "celu": "relu",
     "gelu": "relu",
     "silu": "relu",
-    "elu": "relu",
-    "softplus": "relu",
     "mish": "relu",
+    "softplus": "relu",
+    "hardswish": "relu",
+    "threshold": "relu",
+    # the bounded ones bend as tanh and sigmoid do,
+    "hardtanh": "tanh",
+    "softsign": "tanh",
+    "hardsigmoid": "sigmoid",
+    "logsigmoid": "sigmoid",
+    # and these are the identity but for what is near zero.
+    "softshrink": "linear",
+    "hardshrink": "linear",
+    "tanhshrink": "linear",
 }
 """The name under which `torch.nn.init.calculate_gain` knows each activation."""
 
-_LEAK = 0.01  # torch.nn.LeakyReLU's slope
-_DEVIATION = 0.05  # what Keras' RandomNormal, RandomUniform and TruncatedNormal begin with
+
+class Nonlinearity(NamedTuple):
+    """What follows a layer: its name for `torch.nn.init`, and its slope below 0 where it is ``leaky_relu``."""
+
+    name: Any
+    slope: float = 0.0
+
+    @property
+    def gain(self) -> float:
+        """By how much weights are larger, so that what passes keeps its variance."""
+        return float(nn.init.calculate_gain(self.name, self.slope))
 
 
-def initialise(module: nn.Module, name: Initialisation, activation: Activation, generator_seed: int) -> None:
-    """Set the weights of every linear and convolutional layer in place.
+def initialise(module: nn.Module, model: AnyModel, seed: int) -> None:
+    """Set the weights of a built model in place, by its ``init`` and with its activation's gain.
 
-    ``kaiming_*`` (He et al. 2015, fan in), ``xavier_*`` (Glorot & Bengio 2010) and ``orthogonal`` (Saxe et
-    al. 2014) take the activation's gain. ``normal`` has deviation 0.05, ``uniform`` lies within ±0.05,
-    ``trunc_normal`` is cut at two deviations. ``default`` is torch's own, biases too.
+    The matrices of a recurrent layer's gates are layers of their own. ``default`` leaves everything as it was
+    built, and so does a model of the user's own.
 
     Args:
-        module: a model on the CPU.
-        name: the rule.
-        activation: what follows the layers.
-        generator_seed: names the numbers drawn.
+        module: what ``model`` was built as, on the CPU.
+        model: its knobs.
+        seed: names the numbers drawn.
+
+    Raises:
+        ValueError: the rule is for matrices, and the model has convolutions.
     """
-    nonlinearity = NONLINEARITIES[activation]
-    with scoped_seed(generator_seed, torch.device("cpu")), torch.no_grad():
+    if isinstance(model, OwnCode) or model.init.name == "default":
+        return
+    rule, nonlinearity = INITIALISATIONS[model.init.name], nonlinearity_of(model)
+    with scoped_seed(seed, torch.device("cpu")), torch.no_grad():
         for layer in module.modules():
-            if not isinstance(layer, nn.Linear | nn.Conv2d):
+            if model.init.name == "dirac" and not isinstance(layer, nn.Conv2d):
                 continue
-            if name == "default":
-                layer.reset_parameters()
-                continue
-            INITIALISATIONS[name](layer.weight, nonlinearity)
+            for weight in _weights(layer):
+                rule(model.init, weight, nonlinearity)
+            _begin_biases(layer)
+
+
+def nonlinearity_of(model: AnyModel) -> Nonlinearity:
+    """What follows a model's layers; an ``rrelu`` has the mean of its slopes."""
+    if isinstance(model, Recurrent):
+        return Nonlinearity(model.nonlinearity)
+    if isinstance(model, Linear | OwnCode):
+        return Nonlinearity("linear")
+    return Nonlinearity(NONLINEARITIES[model.activation.name], _slope(model.activation))
+
+
+def _slope(activation: AnyActivation) -> float:
+    match activation:
+        case LeakyRelu(negative_slope=slope) | PRelu(init=slope):
+            return slope
+        case RRelu(lower=lower, upper=upper):
+            return (lower + upper) / 2
+        case _:
+            return 0.0
+
+
+def _weights(layer: nn.Module) -> Iterator[Tensor]:
+    """The weights of one layer: one tensor, or one of each gate."""
+    match layer:
+        case nn.Linear() | nn.Conv2d():
+            yield layer.weight
+        case nn.RNNBase():
+            for name, parameter in layer.named_parameters():
+                if name.startswith("weight"):
+                    yield from torch.split(parameter, layer.hidden_size)
+
+
+def _begin_biases(layer: nn.Module) -> None:
+    match layer:
+        case nn.Linear() | nn.Conv2d():
             if layer.bias is not None:
                 layer.bias.zero_()
+        case nn.RNNBase():
+            for name, parameter in layer.named_parameters():
+                if name.startswith("bias"):
+                    parameter.zero_()
+                # The gates stand in the order input, forget, cell, output. torch adds two biases; one is set.
+                if isinstance(layer, nn.LSTM) and name.startswith("bias_ih"):
+                    parameter[layer.hidden_size : 2 * layer.hidden_size] = 1.0  # Jozefowicz et al. 2015
 
 
-def _gain(nonlinearity: str) -> float:
-    return float(nn.init.calculate_gain(nonlinearity, _LEAK))  # type: ignore[arg-type]
-
-
-INITIALISATIONS: dict[str, Callable[[Tensor, str], object]] = {
-    "kaiming_normal": lambda w, kind: nn.init.kaiming_normal_(w, _LEAK, nonlinearity=kind),  # type: ignore[arg-type]
-    "kaiming_uniform": lambda w, kind: nn.init.kaiming_uniform_(w, _LEAK, nonlinearity=kind),  # type: ignore[arg-type]
-    "xavier_normal": lambda w, kind: nn.init.xavier_normal_(w, _gain(kind)),
-    "xavier_uniform": lambda w, kind: nn.init.xavier_uniform_(w, _gain(kind)),
-    "orthogonal": lambda w, kind: nn.init.orthogonal_(w, _gain(kind)),
-    "normal": lambda w, kind: nn.init.normal_(w, 0.0, _DEVIATION),
-    "uniform": lambda w, kind: nn.init.uniform_(w, -_DEVIATION, _DEVIATION),
-    "trunc_normal": lambda w, kind: nn.init.trunc_normal_(
-        w, 0.0, _DEVIATION, -2 * _DEVIATION, 2 * _DEVIATION
-    ),
-    "zeros": lambda w, kind: nn.init.zeros_(w),
+INITIALISATIONS: dict[str, Callable[[Any, Tensor, Nonlinearity], object]] = {
+    "kaiming_normal": lambda knob, w, kind: nn.init.kaiming_normal_(w, kind.slope, knob.mode, kind.name),
+    "kaiming_uniform": lambda knob, w, kind: nn.init.kaiming_uniform_(w, kind.slope, knob.mode, kind.name),
+    "xavier_normal": lambda knob, w, kind: nn.init.xavier_normal_(w, knob.gain or kind.gain),
+    "xavier_uniform": lambda knob, w, kind: nn.init.xavier_uniform_(w, knob.gain or kind.gain),
+    "orthogonal": lambda knob, w, kind: nn.init.orthogonal_(w, knob.gain or kind.gain),
+    "normal": lambda knob, w, _: nn.init.normal_(w, knob.mean, knob.std),
+    "uniform": lambda knob, w, _: nn.init.uniform_(w, knob.low, knob.high),
+    "trunc_normal": lambda knob, w, _: nn.init.trunc_normal_(w, knob.mean, knob.std, *knob.bounds),
+    "constant": lambda knob, w, _: nn.init.constant_(w, knob.value),
+    "ones": lambda knob, w, _: nn.init.ones_(w),
+    "zeros": lambda knob, w, _: nn.init.zeros_(w),
+    "eye": lambda knob, w, _: nn.init.eye_(w),
+    "dirac": lambda knob, w, _: nn.init.dirac_(w),
+    "sparse": lambda knob, w, _: nn.init.sparse_(w, knob.sparsity, knob.std),
 }
-"""(weight, nonlinearity) → the weight, set in place."""
+"""(knob, weight, what follows) → the weight, set in place; every rule but ``default``."""

@@ -2,39 +2,52 @@
 
 The readable reference for every faster way to train (law 4). An epoch is a function of names: its order,
 its dropout and its augmentation come from seeds that carry the epoch's number (law 3), so nothing of a
-generator outlives it. Knows neither objectives nor events; those are loop.py's.
+generator outlives it. Knows neither objectives nor events; those are loop.py's. What a step does with a
+gradient is update.py's.
 
 Axes: N examples, K classes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.models import Linear
-from tunecli.spec.knobs.optimizers import Gd
-from tunecli.train.augmentation import augment
-from tunecli.train.batches import batch_sizes
-from tunecli.train.cost import has_batch_norm
-from tunecli.train.determinism import cpu_generator, reproducible_kernels, scoped_seed
+from tunecli.train.batches import steps_of
+from tunecli.train.chains.moment import Moment
+from tunecli.train.data.loading import Fold
+from tunecli.train.determinism import scoped_seed
+from tunecli.train.epoch import Batch, steps_of_epoch
 from tunecli.train.initialisation import initialise
-from tunecli.train.learning_rate import rate
-from tunecli.train.loading import Fold
-from tunecli.train.losses import build_loss
-from tunecli.train.metrics import evaluate
-from tunecli.train.models import build
-from tunecli.train.optimizers import build_optimizer
+from tunecli.train.losses import TargetScale, build_loss, predictor
+from tunecli.train.metrics import evaluate, finite
+from tunecli.train.models import build, has_own_norm
+from tunecli.train.own import code as own_code
+from tunecli.train.own.metric import OwnMetric
+from tunecli.train.precision import autocast, compile_in_place, kernels
+from tunecli.train.update import Updater
 
 _VALIDATION_ROWS = 8192
 
 
 class Learner:
-    """A model in training: what lives from one epoch to the next is its weights and its optimizer's state."""
+    """A model in training: what lives from one epoch to the next is its weights and its updater's state."""
 
-    def __init__(self, config: TrialConfig, fold: Fold, seed: int, names: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        fold: Fold,
+        seed: int,
+        names: tuple[int, ...] = (),
+        base_path: Path = Path(),
+    ) -> None:
         """Build the model with its initial weights, on the fold's device.
 
         Args:
@@ -42,27 +55,38 @@ class Learner:
             fold: its data.
             seed: the trial's.
             names: what further names this learner's seeds carry: the fold's number, where there are folds.
+            base_path: the folder of the user's own code.
+
+        Raises:
+            UsageError: the user's own code is not what it should be, or the machine cannot do what is asked.
         """
+        training = config.training
         self._config = config
         self._fold = fold
         self._seed = seed
         self._names = names
         self._device = fold.x_train.device
-        self.model = build(config.model, fold.input_shape, fold.n_outputs)
-        activation = "identity" if isinstance(config.model, Linear) else config.model.activation
-        initialise(self.model, config.model.init, activation, self._seed_for("init"))
+        self.model = build(config.model, fold.inputs, fold.n_outputs, base_path, self._seed_for("build"))
+        initialise(self.model, config.model, self._seed_for("init"))
         self.model.to(self._device)
-        self._parameters = [*self.model.parameters()]
-        self._optimizer = build_optimizer(config.optimizer, self._parameters, self._device)
+        self._memory_format = torch.channels_last if training.channels_last else torch.contiguous_format
+        if training.channels_last:
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if training.compile:
+            compile_in_place(self.model)
         class_weights_K = self._class_weights() if config.data.balance == "weight" else None
-        self._training_loss = build_loss(config.loss, fold.task, class_weights_K)
-        self._validation_loss = build_loss(config.loss, fold.task)
-        self._sizes = batch_sizes(
-            len(fold.y_train), config.training.batch_size, fold_single=has_batch_norm(config.model)
-        )
-        self._steps_per_epoch = 1 if isinstance(config.optimizer, Gd) else len(self._sizes)
-        self._n_steps = config.training.n_steps(self._steps_per_epoch)
-        self.n_epochs = config.training.n_epochs(self._steps_per_epoch)
+        target = TargetScale(fold.target_center, fold.target_scale)
+        loss = partial(build_loss, config.loss, fold.task, target=target, base_path=base_path)
+        self._has_own = own_code.is_in(config)
+        with self._drawing("loss"):
+            self._training_loss = loss(class_weights_K=class_weights_K)
+            self._validation_loss = self._training_loss if class_weights_K is None else loss()
+        self._predict = predictor(config.loss, target)
+        self._steps = steps_of(config, len(fold.y_train), has_own_norm(config.model, self.model))
+        self._n_steps = training.n_steps(len(self._steps))
+        self.n_epochs = training.n_epochs(len(self._steps))
+        with self._drawing("optimizer"):
+            self._updater = Updater(config, self.model, self.n_epochs, self._seed_for, base_path)
         self._train_loss = float("nan")
 
     def train_epoch(self, epoch: int) -> float:
@@ -72,102 +96,118 @@ class Learner:
             The mean training loss over the epoch's examples, as it was while they were trained on. Where the
             steps are spent already, as one fold's may be before another's, the last epoch's.
         """
-        done = (epoch - 1) * self._steps_per_epoch
-        is_whole_batch = isinstance(self._config.optimizer, Gd)
-        sizes = self._sizes if is_whole_batch else self._sizes[: self._n_steps - done]
-        if done >= self._n_steps:
+        done = (epoch - 1) * len(self._steps)
+        sizes = self._steps[: max(0, self._n_steps - done)]
+        if not sizes:
             return self._train_loss
-        n_examples = sum(sizes)
-        x, y_N = self._examples(epoch)
-        batches = zip(torch.split(x[:n_examples], sizes), torch.split(y_N[:n_examples], sizes), strict=True)
-        shares = torch.tensor(sizes, device=self._device) / n_examples
+        steps = steps_of_epoch(
+            self._config.data, self._fold, sizes, epoch, self._seed_for, self._memory_format
+        )
+        losses: list[Tensor] = []
         self.model.train()
-        with (
-            scoped_seed(self._seed_for("dropout", epoch), self._device),
-            reproducible_kernels(),
-            torch.autograd.set_multithreading_enabled(False),  # 4 % of a small model's time on one core
-        ):
-            if is_whole_batch:
-                losses = [
-                    self._accumulate(*batch, share) for batch, share in zip(batches, shares, strict=True)
-                ]
-                self._step(done)
-            else:
-                losses = []
-                for step, (x_batch, y_batch) in enumerate(batches, start=done):
-                    loss = self._training_loss(self.model(x_batch), y_batch)
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    self._step(step)
-                    losses.append(loss.detach())
+        with self._computing(epoch):
+            for number, step in enumerate(steps, start=done):
+                now = Moment(number, len(self._steps), self._n_steps)
+                losses.append(self._updater.step(now, partial(self._gradient, step)))
+            self._updater.end_epoch(epoch, (batch.x for step in steps for batch in step))
+        n_examples = sum(map(sum, sizes))
+        shares = torch.tensor([sum(step) / n_examples for step in sizes], device=self._device)
         # The losses stay on the device until here: reading one waits for all work queued there.
-        self._train_loss = float(torch.stack(losses) @ shares)
+        self._train_loss = float(torch.stack(losses).float() @ shares)
         return self._train_loss
 
-    def validate(self) -> dict[str, float]:
-        """The validation part's metrics, ``val_loss`` among them; those that are undefined are absent."""
-        fold = self._fold
-        self.model.eval()
-        with torch.inference_mode():
-            outputs = torch.cat([self.model(x) for x in torch.split(fold.x_valid, _VALIDATION_ROWS)])
-            loss = float(self._validation_loss(outputs, fold.y_valid))
-            return {"val_loss": loss, **evaluate(fold.task, outputs, fold.y_valid, fold.target_scale)}
+    def observe(self, loss: float) -> None:
+        """The trial's epoch ended with this validation loss."""
+        self._updater.observe(loss)
+
+    def validate(self, own_metric: OwnMetric | None = None) -> dict[str, float]:
+        """The validation part's metrics, ``val_loss`` among them; those that are undefined are absent.
+
+        Args:
+            own_metric: the user's own, beside ours.
+        """
+        return self._examine(self._fold.x_valid, self._fold.y_valid, "val", own_metric)
+
+    def test(self, weights: dict[str, Tensor], own_metric: OwnMetric | None = None) -> dict[str, float]:
+        """The test part's metrics under ``weights``, ``test_loss`` among them; none where it was not opened."""
+        if self._fold.x_test is None or self._fold.y_test is None:
+            return {}
+        self.model.load_state_dict(weights)
+        self._updater.average = None
+        return self._examine(self._fold.x_test, self._fold.y_test, "test", own_metric)
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the model's state as it is now."""
-        return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        """A copy of the model's state as it is now: the averaged weights, where an average is kept."""
+        with self._lent():
+            return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+    def _examine(self, x: Tensor, y_N: Tensor, part: str, own_metric: OwnMetric | None) -> dict[str, float]:
+        training = self._config.training
+        has_own = self._has_own or own_metric is not None
+        drawing = own_code.running(self._seed_for("examine"), self._device) if has_own else nullcontext()
+        # what is made in inference mode may be no part of a later gradient, and the user's code may keep it
+        evaluating = torch.no_grad() if has_own else torch.inference_mode()
+        self.model.eval()
+        with drawing, evaluating, self._lent(), kernels(training):
+            with autocast(training.precision, self._device):
+                outputs = torch.cat([self.model(rows) for rows in torch.split(x, _VALIDATION_ROWS)])
+            outputs = outputs.float()
+            loss = float(self._validation_loss(outputs, y_N))
+            outputs = self._predict(outputs)
+            found = evaluate(self._fold.task, outputs, y_N, self._fold.target_scale, part)
+            if own_metric is not None:
+                predicted, y_N = self._in_units(outputs), self._in_units(y_N)
+                found[f"{part}_{own_metric.name}"] = own_metric.score(predicted, y_N)
+            return {f"{part}_loss": loss, **finite(found)}
+
+    def _in_units(self, values: Tensor) -> Tensor:
+        """Predictions or targets in the target's own units; logits and classes as they are."""
+        if self._fold.task == "classification":
+            return values
+        return values.view(-1) * self._fold.target_scale + self._fold.target_center
+
+    def _lent(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._updater.average is None else self._updater.average.lent()
 
     def _seed_for(self, *names: str | int) -> int:
         return seed_for(self._seed, *names, *self._names)
 
-    def _examples(self, epoch: int) -> tuple[Tensor, Tensor]:
-        """The epoch's examples in its order: gathered once, so that every batch is a view."""
-        fold = self._fold
-        generator = cpu_generator(self._seed_for("shuffle", epoch))
-        if self._config.data.balance == "sample":
-            order_N = self._balanced_order(generator)
-        else:
-            order_N = torch.randperm(len(fold.y_train), generator=generator)
-        order_N = order_N.to(self._device)
-        x, y_N = fold.x_train.index_select(0, order_N), fold.y_train.index_select(0, order_N)
-        if self._config.data.augment:
-            x = augment(self._config.data.augment, x, cpu_generator(self._seed_for("augment", epoch)))
-        return x, y_N
+    def _drawing(self, *names: str | int) -> AbstractContextManager[None]:
+        """The global generators seeded by name; all of them where the user's own code may draw."""
+        return (own_code.running if self._has_own else scoped_seed)(self._seed_for(*names), self._device)
 
-    def _balanced_order(self, generator: torch.Generator) -> Tensor:
-        """Draw with replacement, so that every class is as likely as any other."""
-        n = len(self._fold.y_train)
-        weight_N = (1.0 / torch.tensor(self._fold.class_counts, dtype=torch.float64))[
-            self._fold.y_train.cpu()
-        ]
-        edges_N = weight_N.cumsum(0)
-        drawn_N = torch.rand(n, dtype=torch.float64, generator=generator) * edges_N[-1]
-        return torch.searchsorted(edges_N, drawn_N, right=True).clamp_max(n - 1)
+    @contextmanager
+    def _computing(self, epoch: int) -> Iterator[None]:
+        with (
+            self._drawing("dropout", epoch),
+            kernels(self._config.training),
+            torch.autograd.set_multithreading_enabled(False),  # 4 % of a small model's time on one core
+        ):
+            yield
+
+    def _gradient(self, step: Sequence[Batch]) -> Tensor:
+        """Add a step's gradient to the parameters'; its loss, on the device."""
+        losses = []
+        for batch in step:
+            loss = self._loss(batch)
+            if len(step) > 1:
+                loss = loss * batch.share
+            self._updater.backward(loss)
+            losses.append(loss.detach())
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _loss(self, batch: Batch) -> Tensor:
+        with autocast(self._config.training.precision, self._device):
+            outputs = self.model(batch.x)
+        outputs = outputs.float()
+        loss = self._training_loss(outputs, batch.y)
+        if batch.partner_y is None or batch.first_share is None:
+            return loss
+        # Zhang et al. 2018: for losses that are linear in the target this is the loss of the mixed target.
+        other = self._training_loss(outputs, batch.partner_y)
+        return batch.first_share * loss + (1.0 - batch.first_share) * other
 
     def _class_weights(self) -> Tensor:
         """N / (K · count): inverse frequency with mean 1 over the training examples (King & Zeng 2001)."""
         counts_K = torch.tensor(self._fold.class_counts, dtype=torch.float32)
         return (counts_K.sum() / (len(counts_K) * counts_K)).to(self._device)
-
-    def _accumulate(self, x_batch: Tensor, y_batch: Tensor, share: Tensor) -> Tensor:
-        """Add a batch's share to the gradient of the whole training set."""
-        loss = self._training_loss(self.model(x_batch), y_batch)
-        (loss * share).backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
-
-    def _step(self, step: int) -> None:
-        """Bound the gradient, set the rate, update the weights, and forget the gradient."""
-        training = self._config.training
-        if training.grad_clip is not None:
-            if training.grad_clip.norm is not None:
-                nn.utils.clip_grad_norm_(self._parameters, training.grad_clip.norm)
-            if training.grad_clip.value is not None:
-                nn.utils.clip_grad_value_(self._parameters, training.grad_clip.value)
-        if self._config.learning_rate:
-            base = self._config.optimizer.lr
-            horizon_epochs = self._n_steps / self._steps_per_epoch
-            now = rate(self._config.learning_rate, base, step, self._steps_per_epoch, horizon_epochs)
-            for group in self._optimizer.param_groups:
-                group["lr"] = now
-        self._optimizer.step()
-        for parameter in self._parameters:
-            parameter.grad = None

@@ -1,7 +1,8 @@
 """The losses: each the mean over a batch, of outputs and targets.
 
 Class weights enter as mean(weight · loss), and not as torch's weighted mean, which divides by the batch's
-own weights: so the gradient of an epoch is the same sum whatever the batches. Knows no loop.
+own weights: so the gradient of an epoch is the same sum whatever the batches. Outputs are float32, whatever the
+model computes in. Knows no loop.
 
 Axes: B examples, K classes.
 """
@@ -11,51 +12,119 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as fn
-from torch import Tensor
+from torch import Tensor, nn
 
+from tunecli.errors import UsageError
+from tunecli.spec.knobs.base import OwnCode
 from tunecli.spec.knobs.losses import (
     AnyLoss,
+    Bce,
     CrossEntropy,
     Focal,
     Hinge,
     Huber,
+    Kl,
     LogCosh,
     Mae,
     Mse,
+    Poisson,
+    Quantile,
     SmoothL1,
     Task,
 )
+from tunecli.train.own.code import resolve
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) → the mean loss. Outputs are (B, K) logits, or (B, 1) for regression."""
 
 
-def build_loss(knob: AnyLoss | None, task: Task, class_weights_K: Tensor | None = None) -> LossFunction:
+class TargetScale(NamedTuple):
+    """How a regression target was standardised: (its own units - center) / scale."""
+
+    center: float = 0.0
+    scale: float = 1.0
+
+
+OWN_UNITS = TargetScale()
+
+
+def build_loss(
+    knob: AnyLoss | None,
+    task: Task,
+    class_weights_K: Tensor | None = None,
+    *,
+    target: TargetScale = OWN_UNITS,
+    base_path: Path = Path(),
+) -> LossFunction:
     """Build a loss.
 
     Args:
-        knob: which one; None: cross entropy, or mean squared error.
+        knob: which one; None: cross entropy, or mean squared error. It serves ``task``.
         task: chooses where ``knob`` is None, and how outputs are shaped.
-        class_weights_K: on the device of the outputs; classification only.
+        class_weights_K: of the data's balance; classification only.
+        target: gives standardised targets their own units back, for the losses that need them.
+        base_path: the folder where the user's own code is looked for.
 
     Returns:
-        A function of outputs (B, K) and classes (B,), or of outputs (B, 1) and numbers (B,).
+        A function of outputs (B, K) and classes (B,), or of outputs (B, 1) and standardised numbers (B,).
+
+    Raises:
+        UsageError: ``class_weights_K`` meets a loss that has weights of its own or takes none.
+        ImportError, AttributeError: the user's own code cannot be found.
     """
-    if task == "classification":
-        knob = knob if knob is not None else CrossEntropy()
-        return partial(CLASSIFICATION_LOSSES[type(knob)], knob, class_weights_K)
-    knob = knob if knob is not None else Mse()
-    return partial(_on_one_output, partial(REGRESSION_LOSSES[type(knob)], knob))
+    if knob is None:
+        knob = CrossEntropy() if task == "classification" else Mse()
+    if isinstance(knob, OwnCode):
+        if class_weights_K is not None:
+            raise UsageError("a loss of your own takes no class weights", hint="use `balance: sample`")
+        loss = _own(knob, base_path)
+    elif task == "classification":
+        loss = partial(_on_classes, knob, _class_weights(knob, class_weights_K))
+    else:
+        loss = partial(REGRESSION_LOSSES[type(knob)], knob, target)
+    return partial(_in_single, task, loss)
 
 
-def _on_one_output(loss: LossFunction, output_B1: Tensor, target_B: Tensor) -> Tensor:
-    return loss(output_B1.squeeze(-1), target_B)
+def predictor(knob: AnyLoss | None, target: TargetScale = OWN_UNITS) -> Callable[[Tensor], Tensor]:
+    """What makes a model's outputs comparable to standardised targets, for the metrics of regression.
+
+    Args:
+        knob: the loss that gives the outputs their meaning.
+        target: how targets were standardised.
+
+    Returns:
+        A function of outputs (N, 1) to predictions (N, 1): the outputs themselves, but for ``poisson``, where
+        they are logs of rates in the target's own units.
+    """
+    if isinstance(knob, Poisson):
+        return lambda output_N1: (output_N1.exp() - target.center) / target.scale
+    return lambda output_N1: output_N1
+
+
+def _in_single(task: Task, loss: LossFunction, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Regression's outputs lose their axis of one: beside targets (B,) it would spread to (B, B)."""
+    return loss(outputs if task == "classification" else outputs.squeeze(-1), targets)
+
+
+def _class_weights(knob: AnyLoss, balance_K: Tensor | None) -> Tensor | None:
+    own = knob.class_weights if isinstance(knob, CrossEntropy | Focal | Hinge | Bce) else []
+    if own and balance_K is not None:
+        raise UsageError("class weights come from the loss or from `data.balance`, not from both")
+    return torch.tensor(own) if own else balance_K
+
+
+def _on_classes(knob: AnyLoss, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+    weights_K = None if weights_K is None else weights_K.to(logits_BK)
+    return CLASSIFICATION_LOSSES[type(knob)](knob, weights_K, logits_BK, y_B)
 
 
 def _cross_entropy(knob: CrossEntropy, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+    """Smoothed as torch does it: each class's part of the target bears that class's weight."""
     if weights_K is None:
         return fn.cross_entropy(logits_BK, y_B, label_smoothing=knob.label_smoothing)
     losses_B = fn.cross_entropy(
@@ -69,32 +138,104 @@ def _focal(knob: Focal, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor
     log_p_B = fn.log_softmax(logits_BK, 1).gather(1, y_B[:, None]).squeeze(1)
     # 1 - p is kept off 0, where a power below 1 has no finite gradient.
     miss_B = (-log_p_B.expm1()).clamp_min(1e-7)
-    losses_B = -(miss_B**knob.gamma) * log_p_B
-    return losses_B.mean() if weights_K is None else (losses_B * weights_K[y_B]).mean()
+    return _mean(-(miss_B**knob.gamma) * log_p_B, weights_K, y_B)
 
 
 def _hinge(knob: Hinge, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
-    return fn.multi_margin_loss(logits_BK, y_B, margin=knob.margin, weight=weights_K)
+    """Σ over other classes k of max(0, margin − logit_y + logit_k)^p, divided by K (Weston & Watkins 1999)."""
+    losses_B = fn.multi_margin_loss(logits_BK, y_B, p=knob.p, margin=knob.margin, reduction="none")
+    return _mean(losses_B, weights_K, y_B)
 
 
-def _log_cosh(knob: LogCosh, output_B: Tensor, y_B: Tensor) -> Tensor:
+def _bce(knob: Bce, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+    """Smoothed over classes, as timm's BinaryCrossEntropy (Wightman et al. 2021)."""
+    target_BK = _smoothed(y_B, logits_BK, knob.label_smoothing)
+    losses_BK = fn.binary_cross_entropy_with_logits(logits_BK, target_BK, reduction="none")
+    return _mean(losses_BK.mean(1), weights_K, y_B)
+
+
+def _kl(knob: Kl, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+    """Σ over classes of t (log t − log p), for the smoothed target t (Kullback & Leibler 1951)."""
+    target_BK = _smoothed(y_B, logits_BK, knob.label_smoothing)
+    losses_BK = fn.kl_div(fn.log_softmax(logits_BK, 1), target_BK, reduction="none")
+    return _mean(losses_BK.sum(1), weights_K, y_B)
+
+
+def _smoothed(y_B: Tensor, logits_BK: Tensor, smoothing: float) -> Tensor:
+    """(1 − ε) one-hot + ε / K (Szegedy et al. 2016, section 7)."""
+    n_classes = logits_BK.shape[1]
+    is_class_BK = y_B[:, None] == torch.arange(n_classes, device=y_B.device)
+    return is_class_BK.to(logits_BK.dtype) * (1.0 - smoothing) + smoothing / n_classes
+
+
+def _mean(losses_B: Tensor, weights_K: Tensor | None, y_B: Tensor) -> Tensor:
+    return losses_B.mean() if weights_K is None else (losses_B * weights_K[y_B]).mean()
+
+
+def _log_cosh(knob: LogCosh, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
     """log cosh e = |e| + log(1 + exp(−2|e|)) − log 2, which does not overflow."""
     size_B = (output_B - y_B).abs()
     return (size_B + fn.softplus(-2.0 * size_B) - math.log(2.0)).mean()
+
+
+def _quantile(knob: Quantile, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
+    """q e where the error e = target − output is above 0, (q − 1) e elsewhere (Koenker & Bassett 1978)."""
+    error_B = y_B - output_B
+    return torch.maximum(knob.q * error_B, (knob.q - 1.0) * error_B).mean()
+
+
+def _poisson(knob: Poisson, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
+    """exp(output) − count · output, up to a term of the count alone (`torch.nn.PoissonNLLLoss`)."""
+    count_B = _counts(y_B, target)
+    return fn.poisson_nll_loss(output_B, count_B, log_input=True, full=knob.full)
+
+
+def _counts(y_B: Tensor, target: TargetScale) -> Tensor:
+    """Targets in their own units; a whole number where they are within rounding of one.
+
+    Standardising rounds, and Stirling's term jumps at 1: a count of 1 has to come back as no more than that.
+    """
+    scaled_B = y_B * target.scale
+    count_B = scaled_B + target.center
+    whole_B = count_B.round()
+    rounding_B = 2.0 * torch.finfo(y_B.dtype).eps * (scaled_B.abs() + abs(target.center))
+    return torch.where((count_B - whole_B).abs() <= rounding_B, whole_B, count_B)
+
+
+def _own(knob: OwnCode, base_path: Path) -> LossFunction:
+    """The user's function of (outputs, targets, **args); or an object of their class, made with ``args``."""
+    found = resolve(knob.python, base_path)
+    loss = found(**knob.args) if isinstance(found, type) else partial(found, **knob.args)
+
+    def checked(outputs: Tensor, targets: Tensor) -> Tensor:
+        if isinstance(loss, nn.Module):
+            loss.to(outputs.device).train(torch.is_grad_enabled())
+        value = loss(outputs.clone(), targets.clone())  # it may write into them, and they are used again
+        if not isinstance(value, Tensor) or value.ndim != 0:
+            shown = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+            message = f"{knob.python} gives {shown}, and a loss is a tensor of no axes"
+            raise UsageError(message, hint="return the mean over the batch")
+        return value
+
+    return checked
 
 
 CLASSIFICATION_LOSSES: dict[type[Any], Callable[[Any, Tensor | None, Tensor, Tensor], Tensor]] = {
     CrossEntropy: _cross_entropy,
     Focal: _focal,
     Hinge: _hinge,
+    Bce: _bce,
+    Kl: _kl,
 }
 """(knob, class weights, logits, classes) → mean loss."""
 
-REGRESSION_LOSSES: dict[type[Any], Callable[[Any, Tensor, Tensor], Tensor]] = {
-    Mse: lambda knob, output_B, y_B: fn.mse_loss(output_B, y_B),
-    Mae: lambda knob, output_B, y_B: fn.l1_loss(output_B, y_B),
-    Huber: lambda knob, output_B, y_B: fn.huber_loss(output_B, y_B, delta=knob.delta),
-    SmoothL1: lambda knob, output_B, y_B: fn.smooth_l1_loss(output_B, y_B, beta=knob.beta),
+REGRESSION_LOSSES: dict[type[Any], Callable[[Any, TargetScale, Tensor, Tensor], Tensor]] = {
+    Mse: lambda knob, target, output_B, y_B: fn.mse_loss(output_B, y_B),
+    Mae: lambda knob, target, output_B, y_B: fn.l1_loss(output_B, y_B),
+    Huber: lambda knob, target, output_B, y_B: fn.huber_loss(output_B, y_B, delta=knob.delta),
+    SmoothL1: lambda knob, target, output_B, y_B: fn.smooth_l1_loss(output_B, y_B, beta=knob.beta),
     LogCosh: _log_cosh,
+    Quantile: _quantile,
+    Poisson: _poisson,
 }
-"""(knob, outputs, numbers) → mean loss, both of shape (B,)."""
+"""(knob, how targets were standardised, outputs, numbers) → mean loss, both of shape (B,)."""

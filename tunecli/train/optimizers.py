@@ -1,13 +1,21 @@
-"""From an optimizer's knob to torch's own optimizer. Owns the names; the mathematics is torch's."""
+"""From an optimizer's knob to torch's own optimizers.
+
+Owns the names, and which parameters go to which optimizer and group. The mathematics is torch's; what a parameter
+is, parameters.py says.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from tunecli.errors import UsageError
+from tunecli.spec.knobs.base import OwnCode
 from tunecli.spec.knobs.optimizers import (
     Adadelta,
     Adafactor,
@@ -15,15 +23,19 @@ from tunecli.spec.knobs.optimizers import (
     Adam,
     Adamax,
     AdamW,
+    AnyOptimizer,
     Asgd,
     Gd,
+    Lbfgs,
+    Muon,
     NAdam,
-    Optimizer,
     RAdam,
     RmsProp,
     Rprop,
     Sgd,
 )
+from tunecli.train.own.code import resolve
+from tunecli.train.parameters import Part, parts_of
 
 OPTIMIZERS: dict[type[Any], Callable[..., torch.optim.Optimizer]] = {
     Sgd: torch.optim.SGD,
@@ -39,17 +51,20 @@ OPTIMIZERS: dict[type[Any], Callable[..., torch.optim.Optimizer]] = {
     Rprop: torch.optim.Rprop,
     Asgd: torch.optim.ASGD,
     Adafactor: torch.optim.Adafactor,
+    Lbfgs: torch.optim.LBFGS,
+    Muon: torch.optim.Muon,
 }
 """The optimizer that each knob's arguments go to. What makes ``gd`` of SGD is the loop: one step an epoch."""
 
 _FUSED_DEVICES = {"cpu", "cuda"}
 _HAS_FUSED = (Sgd, Gd, Adam, AdamW, Adagrad)
+_NOT_ARGUMENTS = {"name", "decay_exclude"}
 
 
-def build_optimizer(
-    knob: Optimizer, parameters: Sequence[nn.Parameter], device: torch.device
-) -> torch.optim.Optimizer:
-    """Build an optimizer.
+def build_optimizers(
+    knob: AnyOptimizer, model: nn.Module, base_path: Path = Path()
+) -> list[torch.optim.Optimizer]:
+    """Build what updates a model, each parameter by one optimizer; a training step is a step of all of them.
 
     Where torch has a kernel that updates all parameters at once, it is used: AdamW's step of a small model
     on a CPU then takes under a third of the time. The other optimizers take torch's operations on lists of
@@ -57,12 +72,100 @@ def build_optimizer(
 
     Args:
         knob: which one, with its arguments.
-        parameters: what it updates, on ``device``.
-        device: where the parameters live.
+        model: on the device where it will be trained.
+        base_path: the folder where the user's own code is looked for.
+
+    Returns:
+        One; or two for ``muon``, whose own part is the hidden layers' matrices, while AdamW has the rest
+        (Jordan et al. 2024). A part of ``muon`` that has no parameters is left out.
+
+    Raises:
+        UsageError: the model has no parameters, or the user's own code gives no optimizer.
+        ImportError, AttributeError: the user's own code cannot be found.
     """
-    arguments = knob.model_dump(exclude={"name"})
-    if isinstance(knob, _HAS_FUSED) and device.type in _FUSED_DEVICES:
+    parts = parts_of(model)
+    if not parts:
+        raise UsageError("the model has no parameters, and so nothing to train")
+    match knob:
+        case OwnCode():
+            return [_own(knob, parts, base_path)]
+        case Lbfgs():
+            return [_lbfgs(knob, parts)]
+        case Muon():
+            return _muon(knob, parts)
+        case _:
+            return [_built(knob, parts)]
+
+
+def rated_groups(optimizers: Sequence[torch.optim.Optimizer]) -> list[tuple[dict[str, Any], float]]:
+    """Every parameter group, whose ``lr`` a chain may change, with the rate that the chain starts from: its own.
+
+    Raises:
+        UsageError: a group of the user's own optimizer has none.
+    """
+    found = []
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            if "lr" not in group:
+                message = f"{type(optimizer).__name__} has no `lr` for a learning-rate chain to change"
+                raise UsageError(message, hint="drop `learning_rate`, or name the rate `lr` in its groups")
+            found.append((group, float(group["lr"])))
+    return found
+
+
+def needs_closure(knob: AnyOptimizer) -> bool:
+    """Whether a step evaluates the loss itself, more than once, through a closure given to ``step``."""
+    return isinstance(knob, Lbfgs)
+
+
+def _built(knob: AnyOptimizer, parts: Sequence[Part]) -> torch.optim.Optimizer:
+    arguments = knob.model_dump(exclude=_NOT_ARGUMENTS)
+    if isinstance(knob, _HAS_FUSED) and parts[0].parameter.device.type in _FUSED_DEVICES:
         arguments["fused"] = True
     else:
         arguments["foreach"] = True
-    return OPTIMIZERS[type(knob)](parameters, **arguments)
+    return OPTIMIZERS[type(knob)](_groups(knob, parts), **arguments)
+
+
+def _groups(knob: AnyOptimizer, parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """What decays, and then what does not; the one or the other may be missing."""
+    excluded = frozenset() if isinstance(knob, Rprop | Lbfgs | OwnCode) else frozenset(knob.decay_exclude)
+    decaying = [part.parameter for part in parts if not part.kinds & excluded]
+    other = [part.parameter for part in parts if part.kinds & excluded]
+    groups: list[dict[str, Any]] = [{"params": decaying}, {"params": other, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def _lbfgs(knob: Lbfgs, parts: Sequence[Part]) -> torch.optim.Optimizer:
+    arguments = knob.model_dump(exclude={"name", "line_search"})
+    search = None if knob.line_search == "none" else knob.line_search
+    return OPTIMIZERS[Lbfgs]([part.parameter for part in parts], line_search_fn=search, **arguments)
+
+
+def _muon(knob: Muon, parts: Sequence[Part]) -> list[torch.optim.Optimizer]:
+    hidden = [part.parameter for part in parts if part.is_hidden_matrix]
+    rest = [part for part in parts if not part.is_hidden_matrix]
+    of_rest = AdamW(lr=knob.lr, weight_decay=knob.weight_decay, decay_exclude=knob.decay_exclude)
+    found: list[torch.optim.Optimizer] = []
+    if hidden:
+        found.append(OPTIMIZERS[Muon](hidden, **knob.model_dump(exclude=_NOT_ARGUMENTS)))
+    if rest:
+        found.append(_built(of_rest, rest))
+    return found
+
+
+def _own(knob: OwnCode, parts: Sequence[Part], base_path: Path) -> torch.optim.Optimizer:
+    found = resolve(knob.python, base_path)([part.parameter for part in parts], **knob.args)
+    if not isinstance(found, torch.optim.Optimizer):
+        raise UsageError(
+            f"{knob.python} gives a {type(found).__name__}, and an optimizer is a torch.optim.Optimizer",
+            hint="name a subclass of it, or a function of (parameters, **args) that returns one",
+        )
+    try:
+        inspect.signature(found.step).bind()
+    except TypeError:
+        raise UsageError(
+            f"the `step` of {knob.python} asks for a closure, and is called without one",
+            hint="let it take none: def step(self, closure=None)",
+        ) from None
+    return found

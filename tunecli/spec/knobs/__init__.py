@@ -1,18 +1,21 @@
-"""Every knob of one training run, as concrete values: `TrialConfig` is a trial with no range left in it."""
+"""Every knob of one training run, as concrete values: a trial with no range left in it.
+
+`TrialConfig` trains a network in our own loop; `FunctionTrial` and `CommandTrial` run the user's own training.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Any
 
-from pydantic import Field
-
-from tunecli.spec.knobs.base import Knob
+from tunecli.spec.knobs.base import Knob, Seed
 from tunecli.spec.knobs.data import Data
 from tunecli.spec.knobs.learning_rate import Link
 from tunecli.spec.knobs.losses import Loss
 from tunecli.spec.knobs.models import Mlp, Model
 from tunecli.spec.knobs.optimizers import AdamW, Optimizer
+from tunecli.spec.knobs.own import CommandTrial, FunctionTrial
 from tunecli.spec.knobs.training import Training
+from tunecli.spec.knobs.weights import WeightLink
 
 
 class TrialConfig(Knob):
@@ -23,8 +26,27 @@ class TrialConfig(Knob):
     loss: Loss | None = None
     optimizer: Optimizer = AdamW()
     learning_rate: list[Link] = []
+    weights: list[WeightLink] = []
     training: Training = Training()
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    seed: Seed | None = None
 
 
-__all__ = ["TrialConfig"]
+AnyTrial = TrialConfig | FunctionTrial | CommandTrial
+
+
+def trial_model(plain: Any) -> type[AnyTrial]:
+    """Which kind of trial a concrete tree is: told by its key ``python`` or ``command``."""
+    keys = plain if isinstance(plain, dict) else {}
+    return FunctionTrial if "python" in keys else CommandTrial if "command" in keys else TrialConfig
+
+
+def trial_of(plain: Any) -> AnyTrial:
+    """The trial that a concrete tree is.
+
+    Raises:
+        pydantic.ValidationError: it is none.
+    """
+    return trial_model(plain).model_validate(plain)
+
+
+__all__ = ["AnyTrial", "CommandTrial", "FunctionTrial", "TrialConfig", "trial_model", "trial_of"]

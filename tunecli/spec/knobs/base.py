@@ -6,15 +6,19 @@ model: ``cross_entropy``, ``{name: cross_entropy}`` and, in chains, ``{cosine: {
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+_DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+CodeName = Annotated[str, Field(pattern=rf"^{_DOTTED}:{_DOTTED}$")]
 
 
 class Knob(BaseModel):
@@ -23,8 +27,36 @@ class Knob(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+class Timed(Knob):
+    """Base of both chains' links: when one acts. It does so while ``from_epoch`` <= epochs done < ``until_epoch``.
+
+    ``every`` says how often: at each step, or once an epoch (a rate is set as it begins, weights changed as it ends);
+    None is the link's own nature.
+    """
+
+    every: Literal["step", "epoch"] | None = None
+    from_epoch: Annotated[int, Field(ge=0)] = 0
+    until_epoch: Count | None = None
+
+    @model_validator(mode="after")
+    def _window_in_order(self) -> Self:
+        if self.until_epoch is not None and self.until_epoch <= self.from_epoch:
+            raise ValueError(f"until_epoch {self.until_epoch} is not after from_epoch {self.from_epoch}")
+        return self
+
+
+class OwnCode(Knob):
+    """The user's own: ``python: module:name``, the module beside the file; ``args`` go to it by name."""
+
+    name: Literal["python"] = "python"
+    python: CodeName
+    args: dict[str, Any] = {}
+
+
 def name_alone(value: Any) -> Any:
-    """``relu`` is short for ``{name: relu}``."""
+    """``relu`` is short for ``{name: relu}``, and ``{python: mine:Net}`` says by its key what it is."""
+    if isinstance(value, dict) and "python" in value and "name" not in value:
+        return {"name": "python", **value}
     return {"name": value} if isinstance(value, str) else value
 
 

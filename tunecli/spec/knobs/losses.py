@@ -1,4 +1,8 @@
-"""The losses and their arguments, each with the tasks it serves."""
+"""The losses and their arguments, each with the tasks it serves.
+
+``class_weights``, one for each class in the classes' order, multiply the examples' losses. They are part of the
+loss, and so of ``val_loss``; ``data.balance: weight`` weighs training alone.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tunecli.spec.knobs.base import Knob, NonNegative, Positive, name_alone
+from tunecli.spec.knobs.base import Fraction, Knob, NonNegative, OwnCode, Positive, name_alone
 
 Task = Literal["classification", "regression"]
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
 
 class CrossEntropy(Knob):
@@ -16,7 +21,8 @@ class CrossEntropy(Knob):
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     name: Literal["cross_entropy"] = "cross_entropy"
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Smoothing = 0.0
+    class_weights: list[Positive] = []
 
 
 class Focal(Knob):
@@ -25,14 +31,34 @@ class Focal(Knob):
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     name: Literal["focal"] = "focal"
     gamma: NonNegative = 2.0
+    class_weights: list[Positive] = []
 
 
 class Hinge(Knob):
-    """Multi-class hinge with margin (Crammer & Singer 2001), as ``torch.nn.MultiMarginLoss``."""
+    """Multi-class hinge with margin (Weston & Watkins 1999), as ``torch.nn.MultiMarginLoss``; ``p`` 2 squares it."""
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     name: Literal["hinge"] = "hinge"
+    p: Literal[1, 2] = 1
     margin: Positive = 1.0
+    class_weights: list[Positive] = []
+
+
+class Bce(Knob):
+    """Binary cross entropy of each class against the rest, the mean over classes (Wightman et al. 2021)."""
+
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+    name: Literal["bce"] = "bce"
+    label_smoothing: Smoothing = 0.0
+    class_weights: list[Positive] = []
+
+
+class Kl(Knob):
+    """Kullback-Leibler divergence of the prediction from the smoothed target: cross entropy less its least value."""
+
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+    name: Literal["kl"] = "kl"
+    label_smoothing: Smoothing = 0.1
 
 
 class Mse(Knob):
@@ -72,6 +98,23 @@ class LogCosh(Knob):
     name: Literal["log_cosh"] = "log_cosh"
 
 
-AnyLoss = CrossEntropy | Focal | Hinge | Mse | Mae | Huber | SmoothL1 | LogCosh
+class Quantile(Knob):
+    """Pinball loss, least at the target's quantile ``q`` (Koenker & Bassett 1978)."""
 
+    tasks: ClassVar[tuple[Task, ...]] = ("regression",)
+    name: Literal["quantile"] = "quantile"
+    q: Fraction = 0.5
+
+
+class Poisson(Knob):
+    """Negative log-likelihood of counts, the output being the log of their rate; ``full`` adds Stirling's term."""
+
+    tasks: ClassVar[tuple[Task, ...]] = ("regression",)
+    name: Literal["poisson"] = "poisson"
+    full: bool = False
+
+
+AnyClassLoss = CrossEntropy | Focal | Hinge | Bce | Kl
+AnyNumberLoss = Mse | Mae | Huber | SmoothL1 | LogCosh | Quantile | Poisson
+AnyLoss = AnyClassLoss | AnyNumberLoss | OwnCode
 Loss = Annotated[Annotated[AnyLoss, Field(discriminator="name")], BeforeValidator(name_alone)]

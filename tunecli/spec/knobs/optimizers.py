@@ -1,7 +1,11 @@
 """The optimizers and their arguments, as `torch.optim` has them; no torch is loaded.
 
 A test holds every model to the constructor it stands for: same argument names, same defaults (except where
-a default would not train, which the class says). ``lr`` defaults follow torch.
+a default would not train, which the class says). ``lr`` defaults follow torch. Of torch's own only SparseAdam
+is left out, which takes sparse gradients alone.
+
+Where there is weight decay, ``decay_exclude`` names what goes without: ``bias`` (of any layer, a norm's too),
+``norm`` (a norm's scales and shifts), ``embedding`` (the vectors of tokens).
 """
 
 from __future__ import annotations
@@ -10,18 +14,32 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.spec.knobs.base import Knob, Momentum, NonNegative, Pair, Positive, name_alone
+from tunecli.spec.knobs.base import (
+    Count,
+    Knob,
+    Momentum,
+    NonNegative,
+    OwnCode,
+    Pair,
+    Positive,
+    name_alone,
+    pair,
+)
+
+ParameterKind = Literal["bias", "norm", "embedding"]
+DecayExclude = list[ParameterKind]
 
 
 class Sgd(Knob):
-    """Stochastic gradient descent with momentum; batch by batch."""
+    """Stochastic gradient descent, with momentum where asked. Torch's own default rate, 1e-3, would not train."""
 
     name: Literal["sgd"] = "sgd"
-    lr: Positive = 1e-3
+    lr: Positive = 1e-1
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.0
     dampening: NonNegative = 0.0
     weight_decay: NonNegative = 0.0
     nesterov: bool = False
+    decay_exclude: DecayExclude = []
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Sgd:
@@ -36,6 +54,7 @@ class Gd(Knob):
     name: Literal["gd"] = "gd"
     lr: Positive = 1e-1
     weight_decay: NonNegative = 0.0
+    decay_exclude: DecayExclude = []
 
 
 class Adam(Knob):
@@ -47,6 +66,7 @@ class Adam(Knob):
     eps: Positive = 1e-8
     weight_decay: NonNegative = 0.0
     amsgrad: bool = False
+    decay_exclude: DecayExclude = []
 
     @model_validator(mode="after")
     def _betas_below_one(self) -> Adam:
@@ -62,6 +82,7 @@ class AdamW(Knob):
     eps: Positive = 1e-8
     weight_decay: NonNegative = 1e-2
     amsgrad: bool = False
+    decay_exclude: DecayExclude = []
 
     @model_validator(mode="after")
     def _betas_below_one(self) -> AdamW:
@@ -78,6 +99,7 @@ class NAdam(Knob):
     weight_decay: NonNegative = 0.0
     momentum_decay: NonNegative = 4e-3
     decoupled_weight_decay: bool = False
+    decay_exclude: DecayExclude = []
 
     @model_validator(mode="after")
     def _betas_below_one(self) -> NAdam:
@@ -93,6 +115,7 @@ class RAdam(Knob):
     eps: Positive = 1e-8
     weight_decay: NonNegative = 0.0
     decoupled_weight_decay: bool = False
+    decay_exclude: DecayExclude = []
 
     @model_validator(mode="after")
     def _betas_below_one(self) -> RAdam:
@@ -107,6 +130,7 @@ class Adamax(Knob):
     betas: Pair = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: NonNegative = 0.0
+    decay_exclude: DecayExclude = []
 
     @model_validator(mode="after")
     def _betas_below_one(self) -> Adamax:
@@ -122,6 +146,7 @@ class Adagrad(Knob):
     weight_decay: NonNegative = 0.0
     initial_accumulator_value: NonNegative = 0.0
     eps: Positive = 1e-10
+    decay_exclude: DecayExclude = []
 
 
 class Adadelta(Knob):
@@ -132,6 +157,7 @@ class Adadelta(Knob):
     rho: Annotated[float, Field(ge=0, le=1)] = 0.9
     eps: Positive = 1e-6
     weight_decay: NonNegative = 0.0
+    decay_exclude: DecayExclude = []
 
 
 class RmsProp(Knob):
@@ -139,15 +165,19 @@ class RmsProp(Knob):
 
     name: Literal["rmsprop"] = "rmsprop"
     lr: Positive = 1e-2
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.99
+    alpha: Annotated[float, Field(ge=0, lt=1)] = 0.99
     eps: Positive = 1e-8
     weight_decay: NonNegative = 0.0
     momentum: Momentum = 0.0
     centered: bool = False
+    decay_exclude: DecayExclude = []
 
 
 class Rprop(Knob):
-    """Resilient backpropagation (Riedmiller & Braun 1993); meant for full batches."""
+    """Resilient backpropagation (Riedmiller & Braun 1993); meant for full batches.
+
+    ``lr`` is where its steps begin, and nothing after: they grow and shrink by ``etas``.
+    """
 
     name: Literal["rprop"] = "rprop"
     lr: Positive = 1e-2
@@ -158,11 +188,16 @@ class Rprop(Knob):
     def _etas_shrink_and_grow(self) -> Rprop:
         if not 0 < self.etas[0] < 1 < self.etas[1]:
             raise ValueError("etas are a shrinking factor in (0, 1) and a growing one above 1")
+        if not 0 <= self.step_sizes[0] <= self.step_sizes[1]:
+            raise ValueError("step_sizes are the smallest and the largest step, at least 0 and in this order")
         return self
 
 
 class Asgd(Knob):
-    """Averaged stochastic gradient descent (Polyak & Juditsky 1992)."""
+    """Averaged stochastic gradient descent (Polyak & Juditsky 1992).
+
+    torch's takes up a rate that a chain has changed one step late.
+    """
 
     name: Literal["asgd"] = "asgd"
     lr: Positive = 1e-2
@@ -170,6 +205,7 @@ class Asgd(Knob):
     alpha: NonNegative = 0.75
     t0: NonNegative = 1e6
     weight_decay: NonNegative = 0.0
+    decay_exclude: DecayExclude = []
 
 
 class Adafactor(Knob):
@@ -180,6 +216,44 @@ class Adafactor(Knob):
     beta2_decay: Annotated[float, Field(le=0)] = -0.8
     d: Annotated[float, Field(ge=1)] = 1.0
     weight_decay: NonNegative = 0.0
+    decay_exclude: DecayExclude = []
+
+
+class Lbfgs(Knob):
+    """Limited-memory BFGS (Liu & Nocedal 1989); meant for full batches.
+
+    A step evaluates the loss up to ``max_eval`` times (1.25 times ``max_iter`` where none is said).
+    ``line_search`` is torch's ``line_search_fn``; ``none``, torch's default, makes ``lr`` the length of its steps,
+    and more often than not too long.
+    """
+
+    name: Literal["lbfgs"] = "lbfgs"
+    lr: Positive = 1.0
+    max_iter: Count = 20
+    max_eval: Count | None = None
+    tolerance_grad: NonNegative = 1e-7
+    tolerance_change: NonNegative = 1e-9
+    history_size: Count = 100
+    line_search: Literal["none", "strong_wolfe"] = "strong_wolfe"
+
+
+class Muon(Knob):
+    """Muon (Jordan et al. 2024) on the hidden weight matrices; all else goes to AdamW, with this lr and decay.
+
+    ``adjust_lr_fn`` is by default not torch's ``original`` but the one that makes AdamW's learning rates fit
+    both (Liu et al. 2025, section 2.2).
+    """
+
+    name: Literal["muon"] = "muon"
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.1
+    momentum: Momentum = 0.95
+    nesterov: bool = True
+    ns_coefficients: Annotated[tuple[float, float, float], BeforeValidator(pair)] = (3.4445, -4.775, 2.0315)
+    eps: Positive = 1e-7
+    ns_steps: Annotated[int, Field(ge=1, lt=100)] = 5
+    adjust_lr_fn: Literal["original", "match_rms_adamw"] = "match_rms_adamw"
+    decay_exclude: DecayExclude = []
 
 
 AdamLike = TypeVar("AdamLike", Adam, AdamW, NAdam, RAdam, Adamax)
@@ -191,22 +265,22 @@ def _checked_betas(knob: AdamLike) -> AdamLike:
     return knob
 
 
-Optimizer = Annotated[
-    Annotated[
-        Sgd
-        | Gd
-        | Adam
-        | AdamW
-        | NAdam
-        | RAdam
-        | Adamax
-        | Adagrad
-        | Adadelta
-        | RmsProp
-        | Rprop
-        | Asgd
-        | Adafactor,
-        Field(discriminator="name"),
-    ],
-    BeforeValidator(name_alone),
-]
+AnyOptimizer = (
+    Sgd
+    | Gd
+    | Adam
+    | AdamW
+    | NAdam
+    | RAdam
+    | Adamax
+    | Adagrad
+    | Adadelta
+    | RmsProp
+    | Rprop
+    | Asgd
+    | Adafactor
+    | Lbfgs
+    | Muon
+    | OwnCode
+)
+Optimizer = Annotated[Annotated[AnyOptimizer, Field(discriminator="name")], BeforeValidator(name_alone)]

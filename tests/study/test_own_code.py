@@ -1,0 +1,252 @@
+"""A study of the user's own code, from the file to the table: search, export, train, resume, and what stops them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tunecli.cli import main
+
+FUNCTION = """\
+study: own
+seed: 3
+objective: {metric: height, direction: minimize}
+trial:
+  python: mine:train
+  params: {x: {uniform: [-2.0, 2.0]}, epochs: 2}
+search: {sampler: quasirandom, trials: 4, lookahead: 2}
+run: {device: cpu, engine: inline}
+"""
+MINE = """\
+import ctypes, os
+from curve import height
+
+def train(params, trial):
+    for epoch in range(params["epochs"]):
+        trial.report(epoch, height=height(params["x"]))
+    (trial.checkpoint_dir / "x.txt").write_text(repr(params["x"]))
+    print("not on stdout")
+    os.system("echo not on stdout, and not by Python")
+    ctypes.CDLL(None).puts(b"not on stdout, and by C")
+
+def seeded(params, trial):
+    return {"height": trial.seed}
+
+def score(outputs, targets, offset=0.0):
+    return (outputs.argmax(1) == targets).double().mean() + offset
+"""
+ONE_LINER = """\
+study: own
+seed: 3
+objective: {metric: height, direction: minimize}
+trial:
+  command: [bash, -c, 'echo "{{\\"height\\": {x}}}"']
+  params: {x: {uniform: [0.0, 2.0]}}
+search: {sampler: quasirandom, trials: 4, lookahead: 2}
+run: {device: cpu, engine: inline}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "curve.py").write_text("def height(x):\n    return (x - 1.0) ** 2\n")
+    (tmp_path / "own.yaml").write_text(FUNCTION)
+    return tmp_path
+
+
+@pytest.fixture
+def tunecli(folder, capfd, monkeypatch):
+    """Run a verb in this process; its exit code, its stdout and its stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tunecli", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        return int(caught.value.code or 0), *capfd.readouterr()
+
+    return run
+
+
+def answer(done: tuple[int, str, str]) -> dict:
+    code, out, err = done
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_a_function_is_searched_exported_trained_and_resumed(folder, tunecli):
+    trials = answer(tunecli("search", "own.yaml", "--json"))["trials"]
+    assert len(trials) == 4
+    assert all(trial["height"] == (trial["params.x"] - 1.0) ** 2 for trial in trials)
+    kept = folder / "runs" / "own" / "checkpoints" / f"trial-{trials[0]['trial']:05d}" / "x.txt"
+    assert kept.read_text() == repr(trials[0]["params.x"])
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    answer(tunecli("export", "own", "-o", "elsewhere/best.yaml", "--json"))
+    assert answer(tunecli("train", "elsewhere/best.yaml", "--json"))["score"] == trials[0]["height"]
+    assert answer(tunecli("train", "runs/own/best.yaml", "--json"))["score"] == trials[0]["height"]
+    assert len(answer(tunecli("resume", "own", "--trials", "5", "--json"))["trials"]) == 5
+
+
+def test_a_seed_in_the_file_is_the_function_s(folder, tunecli):
+    (folder / "own.yaml").write_text(FUNCTION.replace("python: mine:train", "python: mine:seeded\n  seed: 9"))
+    trials = answer(tunecli("search", "own.yaml", "--json"))["trials"]
+    assert [trial["height"] for trial in trials] == [9.0] * 4
+
+
+def test_both_engines_give_the_same_table(folder, tunecli):
+    def heights(*arguments):
+        found = answer(tunecli("search", "own.yaml", "--json", *arguments))["trials"]
+        return [(trial["trial"], trial["height"], trial["seed"]) for trial in found]
+
+    assert heights() == heights("--set", "run={engine: local, device: cpu, workers: 2}", "--out", "local")
+
+
+def test_a_resume_refuses_code_that_changed_and_looking_does_not(folder, tunecli):
+    assert tunecli("search", "own.yaml")[0] == 0
+    before = (folder / "curve.py").read_text()
+    (folder / "curve.py").write_text("def height(x):\n    return x\n")
+    code, _, err = tunecli("resume", "own", "--trials", "6")
+    assert code == 2
+    assert "curve.py has changed" in err
+    assert "begin a new study" in err
+    (folder / "mine.py").unlink()
+    for verb in ("status", "results", "export"):
+        assert tunecli(verb, "own")[0] == 0
+    (folder / "mine.py").write_text(MINE)
+    (folder / "curve.py").write_text(before)
+    assert tunecli("resume", "own", "--trials", "6")[0] == 0
+
+
+EDITED = """\
+import json, sys
+print(json.dumps({"height": float(sys.argv[1])}))
+with open("mine.py", "a") as own, open("history.txt", "a") as history:
+    own.write("# edited\\n" * int(sys.argv[3]))
+    history.write(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("engine", ["inline", "local"])
+def test_code_that_is_edited_while_a_search_runs_fails_the_trials_after(folder, tunecli, engine):
+    trial = "trial: {command: [python, mine.py, '{x}', history.txt, '1'], params: {x: {uniform: [0, 1]}}}\n"
+    search = f"search: {{trials: 3, lookahead: 1}}\nrun: {{engine: {engine}, workers: 1}}\n"
+    objective = "study: own\nobjective: {metric: height, direction: minimize}\n"
+    (folder / "mine.py").write_text(EDITED)
+    (folder / "own.yaml").write_text(objective + trial + search)
+    trials = answer(tunecli("search", "own.yaml", "--json"))["trials"]
+    assert [trial["status"] for trial in trials] == ["complete", "failed", "failed"]
+    log = (folder / "runs" / "own" / "log.jsonl").read_text()
+    assert "your own code has changed since the study began: mine.py" in log
+
+
+def test_a_study_whose_program_writes_a_file_of_its_command_is_resumed(folder, tunecli):
+    trial = "trial: {command: [python, mine.py, '{x}', history.txt, '0'], params: {x: {uniform: [0, 1]}}}\n"
+    (folder / "mine.py").write_text(EDITED)
+    (folder / "own.yaml").write_text(
+        "study: own\nobjective: {metric: height, direction: minimize}\n" + trial + "search: {trials: 1}\n"
+        "run: {engine: inline}\n"
+    )
+    (folder / "history.txt").write_text("")
+    assert tunecli("search", "own.yaml")[0] == 0
+    assert len(answer(tunecli("resume", "own", "--trials", "2", "--json"))["trials"]) == 2
+
+
+def test_a_one_liner_is_searched_exported_and_trained(folder, tunecli):
+    (folder / "own.yaml").write_text(ONE_LINER)
+    trials = answer(tunecli("search", "own.yaml", "--json"))["trials"]
+    assert [trial["height"] for trial in trials] == [trial["params.x"] for trial in trials]
+    assert answer(tunecli("train", "runs/own/best.yaml", "--json"))["score"] == trials[0]["height"]
+
+
+def test_a_study_of_commands_loads_no_torch(folder):
+    (folder / "own.yaml").write_text(ONE_LINER)
+    program = (
+        "import sys\nfrom tunecli.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'skopt', 'sklearn'} & set(sys.modules)), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", program, "search", "own.yaml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "[]", done.stderr
+
+
+def test_check_knows_no_cost_and_says_so(folder, tunecli):
+    found = answer(tunecli("check", "own.yaml", "--json"))
+    assert found["smallest_trial"] is None and found["estimated_seconds"] is None
+    assert found["space_size"] is None
+    assert "its cost is unknown" in tunecli("check", "own.yaml")[1]
+
+
+def test_check_tells_the_place_of_code_that_cannot_be_called(folder, tunecli):
+    (folder / "own.yaml").write_text(FUNCTION.replace("mine:train", "mine:trian"))
+    code, _, err = tunecli("check", "own.yaml")
+    assert code == 2
+    assert "own.yaml:5:11: trial.python: mine.py defines no `trian` (did you mean `train`?)" in err
+
+
+def test_the_user_s_metric_has_its_column_and_survives_the_export(folder, tunecli):
+    (folder / "own.yaml").write_text(
+        "study: own\n"
+        "objective: {metric: {python: mine:score, args: {offset: 0.5}}, direction: maximize}\n"
+        "trial: {data: {source: iris}, training: {epochs: 1}, optimizer: {name: adam, lr: {uniform: [0.1, 0.2]}}}\n"
+    )
+    found = answer(tunecli("check", "own.yaml", "--json"))
+    assert found["objective"] == {"metric": "val_score", "direction": "maximize"}
+    assert found["smallest_trial"]["n_parameters"] > 0
+
+
+def test_weights_of_one_s_own_training_are_not_ours_to_give(folder, tunecli):
+    assert tunecli("search", "own.yaml")[0] == 0
+    for verb, target in (("train", "runs/own/best.yaml"), ("export", "own")):
+        code, _, err = tunecli(verb, target, "--weights", "w.safetensors")
+        assert code == 2
+        assert "your own training" in err
+
+
+SLEEPER = """\
+study: own
+objective: {metric: height, direction: minimize}
+trial: {command: [sh, -c, 'sleep 600 & echo $PPID $$ $! > ready; wait']}
+run: {workers: 1}
+"""
+
+
+@pytest.fixture
+def under_way(folder):
+    """A search whose program runs: the search, its worker, the program and what that started."""
+    (folder / "own.yaml").write_text(SLEEPER)
+    os.mkfifo(folder / "ready")
+    command = [sys.executable, "-m", "tunecli", "search", "own.yaml"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as search:
+        yield search, *(psutil.Process(int(word)) for word in (folder / "ready").read_text().split())
+
+
+def test_a_program_dies_with_its_worker(under_way):
+    search, worker, *programs = under_way
+    worker.kill()
+    assert psutil.wait_procs(programs, timeout=10)[1] == []
+    _, err = search.communicate(timeout=60)
+    assert search.returncode == 3
+    assert "the worker was killed by SIGKILL" in err
+
+
+def test_a_search_that_is_stopped_leaves_no_program(under_way):
+    search, _, *programs = under_way
+    search.send_signal(signal.SIGTERM)
+    _, err = search.communicate(timeout=60)
+    assert psutil.wait_procs(programs, timeout=10)[1] == []
+    assert search.returncode == 143
+    assert "Traceback" not in err
+
+
+def test_a_search_that_is_killed_leaves_no_program(under_way):
+    search, worker, *programs = under_way
+    search.kill()
+    assert psutil.wait_procs([worker, *programs], timeout=10)[1] == []

@@ -1,0 +1,181 @@
+"""Folders of images become arrays, and a bad file is told by its name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tunecli.errors import DataError
+from tunecli.spec.knobs.sources import Images
+from tunecli.train.data.images import FORMATS, read_images
+from tunecli.train.data.table import Table
+
+RNG = np.random.default_rng(0)
+
+
+def knob(**others: Any) -> Images:
+    return Images.model_validate({"name": "images", "path": "photos/", **others})
+
+
+def save(folder: Path, name: str, pixels: Any, **options: Any) -> Path:
+    path = folder / "photos" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name in ("dog/b.png", "dog/a.png", "cat/x.png"):
+        save(tmp_path, name, RNG.integers(0, 256, (6, 4, 3)))
+    return tmp_path / "photos"
+
+
+def read(folder: Path, **others: Any) -> Table:
+    return read_images(folder, knob(**others))
+
+
+def test_each_sub_folder_is_a_class_and_files_stand_in_order(photos: Path) -> None:
+    table = read(photos, size=[6, 4])
+    assert table.class_names == ("cat", "dog")
+    assert table.y.tolist() == [0, 1, 1]
+    assert table.kind == "image"
+    expected = np.asarray(Image.open(photos / "dog" / "a.png"), dtype=np.float32).transpose(2, 0, 1) / 255
+    np.testing.assert_array_equal(table.x[1], expected)
+
+
+def test_images_are_brought_to_one_size_bilinearly(photos: Path) -> None:
+    table = read(photos, size=[3, 8])
+    assert table.x.shape == (3, 3, 3, 8)
+    resized = Image.open(photos / "cat" / "x.png").resize((8, 3), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(table.x[0], np.asarray(resized, dtype=np.float32).transpose(2, 0, 1) / 255)
+    assert read(photos).x.shape == (3, 3, 32, 32)
+
+
+def test_gray_has_one_channel_of_luma(tmp_path: Path) -> None:
+    save(tmp_path, "a/x.png", np.full((2, 2, 3), [255, 0, 0]))
+    save(tmp_path, "b/x.png", np.full((2, 2), 255))
+    table = read(tmp_path / "photos", size=2, mode="gray")
+    assert table.x.shape == (2, 1, 2, 2)
+    np.testing.assert_allclose(table.x[:, 0, 0, 0], [0.299, 1.0], atol=0.005)  # ITU-R 601
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_every_format_is_read(tmp_path: Path, ending: str) -> None:
+    for name in ("a", "b"):
+        save(tmp_path, f"{name}/x{ending.upper()}", np.full((8, 8, 3), 128))
+    np.testing.assert_allclose(read(tmp_path / "photos", size=4).x, 128 / 255, atol=0.01)
+
+
+def test_other_files_and_hidden_ones_are_left_out_and_counted(photos: Path) -> None:
+    (photos / "dog" / "notes.txt").write_text("x")
+    (photos / "dog" / ".hidden.png").write_text("x")
+    (photos / ".git").mkdir()
+    (photos / "README").write_text("x")
+    table = read(photos)
+    assert len(table.y) == 3
+    assert table.notes == ("1 files of photos are no images, and left out",)
+
+
+def test_a_validation_folder_follows_the_training_folders_classes(photos: Path, tmp_path: Path) -> None:
+    known = read(photos)
+    save(tmp_path / "v", "dog/a.png", np.zeros((2, 2, 3)))
+    assert read_images(tmp_path / "v" / "photos", knob(), "data.validation", known).y.tolist() == [1]
+    save(tmp_path / "v", "fox/a.png", np.zeros((2, 2, 3)))
+    with pytest.raises(DataError, match="class `fox` is not in the training data") as caught:
+        read_images(tmp_path / "v" / "photos", knob(), "data.validation", known)
+    assert caught.value.parameter == "data.validation"
+
+
+def test_a_link_out_of_the_folder_is_refused_and_one_inside_is_followed(photos: Path, tmp_path: Path) -> None:
+    (photos / "cat" / "y.png").symlink_to(photos / "dog" / "a.png")
+    assert read(photos).class_counts == (2, 2)
+    outside = save(tmp_path / "other", "a.png", np.zeros((2, 2, 3)))
+    (photos / "cat" / "z.png").symlink_to(outside)
+    with pytest.raises(DataError, match=r"cat/z\.png leads out of photos"):
+        read(photos)
+
+
+def test_a_class_that_is_a_link_out_of_the_folder_is_refused(photos: Path, tmp_path: Path) -> None:
+    (photos / "fox").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="photos/fox leads out of photos"):
+        read(photos)
+
+
+def test_a_link_to_itself_is_refused(photos: Path) -> None:
+    (photos / "cat" / "loop.png").symlink_to("loop.png")
+    with pytest.raises(DataError, match="cat cannot be read"):
+        read(photos)
+
+
+def test_a_file_that_is_cut_short_is_told_by_its_name_wherever_it_ends(photos: Path) -> None:
+    path = photos / "cat" / "x.png"
+    whole = path.read_bytes()
+    for n_bytes in range(0, len(whole) // 2, 5):
+        path.write_bytes(whole[:n_bytes])
+        with pytest.raises(DataError, match=r"cat/x\.png cannot be read as an image"):
+            read(photos)
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path, ending: str) -> None:
+    save(tmp_path, "a/x.png", np.zeros((4, 4, 3)))
+    path = save(tmp_path, f"b/x{ending}", RNG.integers(0, 256, (9, 9, 3)))
+    whole = bytearray(path.read_bytes())
+    for _ in range(60):
+        damaged = whole.copy()
+        for place in RNG.integers(0, len(whole), 3):
+            damaged[place] = RNG.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            assert read(tmp_path / "photos", size=4).x.shape == (2, 3, 4, 4)
+        except DataError as error:
+            assert f"b/x{ending}" in error.message
+
+
+def test_what_a_file_holds_and_not_its_ending_decides_what_is_decoded(photos: Path) -> None:
+    Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8)).save(photos / "cat" / "x.png", format="TIFF")
+    with pytest.raises(DataError, match=r"cat/x\.png cannot be read as an image"):
+        read(photos)
+
+
+def test_an_image_that_would_fill_the_memory_is_not_decoded(photos: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(DataError, match=r"cat/x\.png is too large"):
+        read(photos)
+
+
+def test_more_than_8_bits_a_channel_are_refused_and_not_cut_off(photos: Path) -> None:
+    Image.fromarray(np.full((4, 4), 40_000, dtype=np.uint16)).save(photos / "cat" / "x.png")
+    with pytest.raises(DataError, match=r"cat/x\.png has more than 8 bits"):
+        read(photos)
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        ([], "0 sub-folders"),
+        (["cat"], "1 sub-folders"),
+        (["cat", "dog"], "photos/cat holds no image"),
+    ],
+)
+def test_a_folder_without_classes_or_images_is_refused(
+    tmp_path: Path, folders: list[str], message: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for name in folders:
+        (tmp_path / "photos" / name).mkdir()
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "photos")
+
+
+def test_without_pillow_the_extra_is_named(photos: Path, monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(DataError, match="need Pillow") as caught:
+        read(photos)
+    assert caught.value.hint == "pip install 'tunecli[images]'"

@@ -1,0 +1,175 @@
+"""The user's own data: called once, and read or refused as arrays from a file are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tunecli.errors import DataError
+from tunecli.spec.knobs.data import Data
+from tunecli.train.data.sources import facts_of, read_source
+
+MODULE = """
+import numpy as np
+import torch
+
+n_calls = 0
+
+def make(n=6, kind="arrays"):
+    global n_calls
+    n_calls += 1
+    x, y = np.arange(2.0 * n).reshape(n, 2), np.arange(n) % 2
+    if kind == "lists":
+        return [x.tolist(), y.tolist()]
+    if kind == "tensors":
+        return {"x": torch.from_numpy(x), "y": torch.from_numpy(y)}
+    return x, y
+
+def give(**parts):
+    return parts
+
+def give_any(value):
+    return value
+
+def images():
+    return np.ones((4, 5, 6)), np.arange(4) % 2
+
+def ragged():
+    return [[1, 2], [3]], [0, 1]
+
+def with_gradients():
+    return torch.ones(4, 2, requires_grad=True), [0, 1, 0, 1]
+
+def broken():
+    raise RuntimeError("the disk is on fire")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine_data.py").write_text(MODULE)
+    return tmp_path
+
+
+def own(name: str, args: dict[str, Any] | None = None, **knobs: object) -> Data:
+    return Data.model_validate({"source": {"python": f"mine_data:{name}", "args": args or {}}, **knobs})
+
+
+def calls(folder: Path) -> int:
+    from tunecli.train.own.code import resolve
+
+    return int(resolve("mine_data:n_calls", folder))
+
+
+@pytest.mark.parametrize("kind", ["arrays", "lists", "tensors"])
+def test_arrays_lists_and_tensors_are_the_same_data(folder: Path, kind: str) -> None:
+    table = read_source(own("make", {"kind": kind}), folder)
+    np.testing.assert_array_equal(table.x, np.arange(12.0).reshape(6, 2))
+    assert table.y.tolist() == [0, 1, 0, 1, 0, 1]
+    assert (table.kind, table.task, table.class_names) == ("features", "classification", ("0", "1"))
+
+
+def test_it_is_called_once_for_the_same_arguments_and_anew_once_its_module_has_changed(folder: Path) -> None:
+    first = read_source(own("make", {"n": 8}), folder)
+    assert read_source(own("make", {"n": 8}, normalize="none"), folder) is first
+    assert calls(folder) == 1
+    assert len(read_source(own("make", {"n": 10}), folder).y) == 10
+    assert calls(folder) == 2
+    os.utime(folder / "mine_data.py", ns=(1, 1))
+    read_source(own("make", {"n": 8}), folder)
+    assert calls(folder) == 3
+
+
+def test_nothing_is_known_of_it_and_nothing_is_run_to_know(folder: Path) -> None:
+    assert facts_of(own("broken"), folder) is None
+
+
+def test_what_the_function_raises_is_what_the_trial_fails_with(folder: Path) -> None:
+    with pytest.raises(RuntimeError, match="the disk is on fire"):
+        read_source(own("broken"), folder)
+
+
+def test_inputs_are_read_as_the_file_says(folder: Path) -> None:
+    assert read_source(own("images"), folder).x.shape == (4, 1, 5, 6)
+    assert read_source(own("images", inputs="sequence"), folder).x.shape == (4, 5, 6)
+
+
+def test_a_number_of_tokens_makes_tokens(folder: Path) -> None:
+    parts = {"x": [[0, 3], [4, 1]], "y": ["a", "b"], "n_tokens": 5}
+    table = read_source(own("give", parts), folder)
+    assert (table.kind, table.n_tokens, table.class_names) == ("tokens", 5, ("a", "b"))
+    assert table.x.tolist() == parts["x"]
+
+
+@pytest.mark.parametrize("y", [[1, 0, 1], ["no", "yes", "no"]])
+def test_class_names_are_in_the_order_given(folder: Path, y: list[Any]) -> None:
+    table = read_source(own("give", {"x": [[1], [2], [3]], "y": y, "class_names": ["yes", "no"]}), folder)
+    assert table.class_names == ("yes", "no")
+    assert table.y.tolist() == [1, 0, 1]
+
+
+def test_numbers_are_a_regression_where_the_file_says_so(folder: Path) -> None:
+    table = read_source(own("make", task="regression"), folder)
+    assert table.task == "regression"
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "knobs", "message", "parameter"),
+    [
+        ("give_any", {"value": 3}, {}, "gives a int, and not", "data.source"),
+        ("give", {"x": [[1]]}, {}, "has no `y`", "data.source"),
+        ("give", {"x": [[1]], "y": [1], "z": 1}, {}, "has a key `z`", "data.source"),
+        ("give", {"x": [[1], [2]], "y": [0, 1, 1]}, {}, "for 2 examples", "data.source"),
+        ("give", {"x": [1, 2], "y": [0, 1]}, {}, "it must hold numbers", "data.source"),
+        ("give", {"x": [[1], [2]], "y": [0, 0]}, {}, "one class only", "data.source"),
+        ("give", {"x": [[1], [2]], "y": [0, 1], "n_tokens": 2}, {}, "the token 2", "data.source"),
+        ("give", {"x": [[1], [2]], "y": [0, 1], "n_tokens": "2"}, {}, "it is a whole number", "data.source"),
+        (
+            "give",
+            {"x": [[1], [2]], "y": [0, 2], "class_names": ["a", "b"]},
+            {},
+            "no class in example 1",
+            "data.source",
+        ),
+        (
+            "give",
+            {"x": [[1], [2]], "y": [0, 1], "class_names": ["a", "b", "c"]},
+            {},
+            "`c` has none",
+            "data.source",
+        ),
+        (
+            "give",
+            {"x": [[1], [2]], "y": [0, 1], "class_names": ["a", "b"]},
+            {"task": "regression"},
+            "names classes",
+            "data.task",
+        ),
+        ("ragged", {}, {}, "`x` of mine_data:ragged is no array", "data.source"),
+        ("with_gradients", {}, {}, "`x` of mine_data:with_gradients is no array", "data.source"),
+        ("make", {}, {"inputs": "image"}, r"\(N, H, W\) or", "data.inputs"),
+        ("make", {}, {"target": "y"}, "brings its own target", "data.target"),
+        ("make", {}, {"text": "x"}, "has no columns", "data.text"),
+    ],
+)
+def test_what_is_no_data_is_refused(
+    folder: Path, name: str, args: dict[str, Any], knobs: dict[str, Any], message: str, parameter: str
+) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        read_source(own(name, args, **knobs), folder)
+    assert caught.value.parameter == parameter
+
+
+def test_code_that_takes_its_folder_off_the_path_harms_nobody_elses(folder: Path, tmp_path: Path) -> None:
+    read_source(own("make"), folder)
+    sys.path.remove(str(folder))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine_data.py").write_text("def make():\n    return [[1.0], [2.0]], [0, 1]\n")
+    assert len(read_source(own("make"), tmp_path / "other").y) == 2
+    sys.path.remove(str(tmp_path / "other"))
+    assert len(read_source(own("make", {"n": 12}), folder).y) == 12

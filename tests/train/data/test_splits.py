@@ -1,0 +1,161 @@
+"""Splits are stratified, nested, disjoint, and a function of the study's seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunecli.errors import DataError
+from tunecli.spec.knobs.data import Data, Validation
+from tunecli.train.data.splits import part_sizes, split
+from tunecli.train.data.table import Table
+
+
+def table_of(*counts: int) -> Table:
+    y = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    return Table(np.zeros((len(y), 1)), y, "classification", tuple(map(str, range(len(counts)))))
+
+
+def numbers(n: int) -> Table:
+    return Table(np.zeros((n, 1)), np.arange(n, dtype=float), "regression")
+
+
+def data(**knobs: object) -> Data:
+    return Data.model_validate({"source": "iris", **knobs})
+
+
+counts_of_classes = st.lists(st.integers(1, 30), min_size=2, max_size=6)
+
+
+@given(counts_of_classes, st.floats(0.01, 0.99), st.integers(0, 2**40))
+def test_a_fraction_parts_the_examples_and_leaves_each_class_one_to_train_on(
+    counts: list[int], fraction: float, seed: int
+) -> None:
+    table = table_of(*counts)
+    knob = data(validation={"fraction": fraction})
+    if sum(counts) == len(counts):
+        with pytest.raises(DataError):
+            split(table, knob, seed)
+        return
+    (part,) = split(table, knob, seed)
+    both = np.concatenate([part.train_indices, part.valid_indices])
+    assert sorted(both) == list(range(sum(counts)))
+    assert set(table.y[part.train_indices]) == set(range(len(counts)))
+    wanted = min(max(1, round(sum(counts) * fraction)), sum(counts) - len(counts))
+    assert len(part.valid_indices) == wanted
+
+
+def test_a_fraction_takes_the_same_share_of_every_class() -> None:
+    table = table_of(100, 50, 10)
+    (part,) = split(table, data(validation={"fraction": 0.2}), 3)
+    assert np.bincount(table.y[part.valid_indices]).tolist() == [20, 10, 2]
+
+
+@given(st.lists(st.integers(4, 20), min_size=2, max_size=5), st.integers(2, 4))
+def test_folds_validate_every_example_once_and_differ_by_one_at_most(counts: list[int], folds: int) -> None:
+    table = table_of(*counts)
+    parts = split(table, data(validation={"folds": folds}), 5)
+    assert sorted(np.concatenate([part.valid_indices for part in parts])) == list(range(sum(counts)))
+    per_class = np.array([np.bincount(table.y[part.valid_indices], minlength=len(counts)) for part in parts])
+    assert np.ptp(per_class, axis=0).max() <= 1
+    assert np.ptp(per_class.sum(axis=1)) <= 1
+    for part in parts:
+        assert not set(part.train_indices) & set(part.valid_indices)
+
+
+@given(counts_of_classes, st.floats(0.01, 1.0), st.floats(0.01, 1.0))
+def test_a_smaller_share_of_the_training_data_is_a_subset_of_a_larger_one(
+    counts: list[int], one: float, other: float
+) -> None:
+    table = table_of(*counts, 30)
+    small, large = sorted((one, other))
+    (few,) = split(table, data(train_fraction=small), 1)
+    (many,) = split(table, data(train_fraction=large), 1)
+    assert set(few.train_indices) <= set(many.train_indices)
+    assert set(table.y[few.train_indices]) == set(table.y)
+    np.testing.assert_array_equal(few.valid_indices, many.valid_indices)
+
+
+def test_the_seed_alone_decides_the_split() -> None:
+    table = numbers(50)
+    first, again, other = (split(table, data(), seed)[0].valid_indices for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert set(first) != set(other)
+
+
+def test_a_validation_file_leaves_the_table_to_training() -> None:
+    knob = data(validation={"file": "v.csv"})
+    (part,) = split(numbers(10), knob, 0, numbers(4))
+    assert part.train_indices.tolist() == list(range(10))
+    assert part.valid_indices.tolist() == [0, 1, 2, 3]
+
+
+def test_more_folds_than_the_smallest_class_has_examples_are_refused() -> None:
+    with pytest.raises(DataError, match="5 folds of 3 examples in the smallest class") as caught:
+        split(table_of(10, 3), data(validation={"folds": 5}), 0)
+    assert caught.value.parameter == "data.validation"
+
+
+def test_one_example_cannot_be_split() -> None:
+    with pytest.raises(DataError, match="none to validate on"):
+        split(numbers(1), data(), 0)
+
+
+@given(counts_of_classes, st.floats(0.05, 0.5), st.floats(0.1, 1.0))
+def test_the_sizes_of_the_parts_are_known_without_the_labels(
+    counts: list[int], fraction: float, train_fraction: float
+) -> None:
+    counts = [*counts, 5]
+    knob = data(validation={"fraction": fraction}, train_fraction=train_fraction)
+    (part,) = split(table_of(*counts), knob, 9)
+    sizes = part_sizes(tuple(counts), Validation(fraction=fraction), train_fraction)
+    assert sizes == ((len(part.train_indices), len(part.valid_indices)),)
+
+
+@given(counts_of_classes, st.floats(0.05, 0.5), st.floats(0.05, 0.5), st.integers(0, 2**40))
+def test_the_test_part_is_set_apart_first_and_does_not_depend_on_how_validation_is_done(
+    counts: list[int], fraction: float, test_fraction: float, seed: int
+) -> None:
+    counts = [count + 4 for count in counts]
+    table = table_of(*counts)
+    test = {"fraction": test_fraction}
+    (whole,) = split(table, data(validation={"fraction": fraction}, test=test), seed)
+    rows = np.concatenate([whole.train_indices, whole.valid_indices, whole.test_indices])
+    assert sorted(rows) == list(range(sum(counts)))
+    n_test = min(max(1, round(sum(counts) * test_fraction)), sum(counts) - len(counts))
+    assert len(whole.test_indices) == n_test
+    assert set(table.y[whole.train_indices]) == set(range(len(counts)))
+    for knob in (data(validation={"folds": 2}, test=test), data(test=test, train_fraction=0.5)):
+        for part in split(table, knob, seed):
+            np.testing.assert_array_equal(part.test_indices, whole.test_indices)
+    sizes = part_sizes(tuple(counts), Validation(fraction=fraction), 1.0, test=data(test=test).test)
+    assert sizes == ((len(whole.train_indices), len(whole.valid_indices)),)
+
+
+def test_without_a_test_part_the_split_is_what_it_would_be_anyway() -> None:
+    (part,) = split(numbers(30), data(), 3)
+    assert len(part.test_indices) == 0
+    (beside,) = split(numbers(30), data(test={"file": "w.csv"}), 3, test=numbers(4))
+    np.testing.assert_array_equal(part.train_indices, beside.train_indices)
+    assert beside.test_indices.tolist() == [0, 1, 2, 3]
+
+
+def test_a_test_part_is_stratified() -> None:
+    (part,) = split(table_of(100, 50, 10), data(test={"fraction": 0.2}), 3)
+    assert np.bincount(table_of(100, 50, 10).y[part.test_indices]).tolist() == [20, 10, 2]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"), [(numbers(1), "one example"), (table_of(1, 1), "of 2 classes")]
+)
+def test_too_few_examples_for_a_test_part_are_refused(table: Table, message: str) -> None:
+    with pytest.raises(DataError, match=f"{message} leave.? none to test on") as caught:
+        split(table, data(test={"fraction": 0.2}), 0)
+    assert caught.value.parameter == "data.test"
+
+
+def test_folds_count_what_the_test_part_leaves() -> None:
+    with pytest.raises(DataError, match="5 folds of 4 examples"):
+        split(table_of(20, 5), data(validation={"folds": 5}, test={"fraction": 0.2}), 0)

@@ -1,0 +1,62 @@
+"""A raw target becomes classes or numbers, as the task asks or as its values suggest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tunecli.errors import DataError
+from tunecli.train.data.table import Table, TextColumn, encode_target
+
+
+def place(row: int) -> str:
+    return f"row {row}"
+
+
+def test_classes_are_named_as_a_person_writes_them_and_stand_in_order() -> None:
+    y, task, names = encode_target(np.array([10.0, 2.0, 10.0]), "auto", place)
+    assert (y.tolist(), task, names) == ([1, 0, 1], "classification", ("2", "10"))
+    y, _, names = encode_target(np.array([True, False]), "auto", place)
+    assert (y.tolist(), names) == ([1, 0], ("False", "True"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "task"),
+    [
+        (np.arange(20.0), "classification"),
+        (np.arange(21.0), "regression"),
+        (np.array([0.0, 0.5]), "regression"),
+        (np.array(["a", "b"], dtype=object), "classification"),
+    ],
+)
+def test_auto_takes_few_whole_numbers_and_text_for_classes(raw: NDArray[Any], task: str) -> None:
+    assert encode_target(raw, "auto", place)[1] == task
+
+
+def test_the_task_that_is_asked_for_wins() -> None:
+    y, task, names = encode_target(np.array([0.0, 1.0]), "regression", place)
+    assert (str(y.dtype), task, names) == ("float64", "regression", ())
+    assert encode_target(np.arange(30.0), "classification", place)[2] == tuple(map(str, range(30)))
+
+
+@pytest.mark.parametrize(
+    "raw", [np.array([1.0, np.nan]), np.array([1.0, np.inf]), np.array(["a", None], dtype=object)]
+)
+def test_a_missing_target_names_its_row(raw: NDArray[Any]) -> None:
+    with pytest.raises(DataError, match="in row 1"):
+        encode_target(raw, "auto", place)
+
+
+def test_a_validation_target_follows_the_training_tables_classes() -> None:
+    known = Table(np.zeros((2, 1)), np.array([0, 1]), "classification", ("1", "2"))
+    assert encode_target(np.array([2.0, 2.0]), "auto", place, known)[0].tolist() == [1, 1]
+    with pytest.raises(DataError, match="class `3` in row 0 is not in the training data"):
+        encode_target(np.array([3.0]), "auto", place, known)
+
+
+def test_a_text_columns_categories_leave_missing_values_out() -> None:
+    column = TextColumn("c", np.array(["b", None, "a", "b"], dtype=object))
+    assert column.categories == {"a", "b"}

@@ -1,0 +1,52 @@
+"""What is known of torchvision's sets without them; reading one needs the network, and is not tested."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from tunecli.errors import DataError
+from tunecli.spec.knobs.data import Data
+from tunecli.spec.knobs.sources import Torchvision
+from tunecli.train.data.sources import facts_of, read_source, require_test
+from tunecli.train.data.torchvision_sets import CLASS_COUNTS, SHAPES
+
+NAMES = get_args(Torchvision.model_fields["name"].annotation)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_examples"),
+    [
+        ("mnist", 60_000),
+        ("fashion_mnist", 60_000),
+        ("kmnist", 60_000),
+        ("cifar10", 50_000),
+        ("cifar100", 50_000),
+        ("svhn", 73_257),
+    ],
+)
+def test_the_counts_add_up_to_the_sizes_that_their_authors_give(name: str, n_examples: int) -> None:
+    assert sum(CLASS_COUNTS[name]) == n_examples
+
+
+def test_every_set_of_the_spec_is_known() -> None:
+    assert set(NAMES) == set(CLASS_COUNTS) == set(SHAPES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_set_is_known_without_it_or_the_extra_is_named(name: str, tmp_path: Path) -> None:
+    knob = Data.model_validate({"source": name, "test": {"own": True}})
+    require_test(knob, tmp_path)
+    if importlib.util.find_spec("torchvision") is not None:
+        facts = facts_of(knob, tmp_path)
+        assert facts is not None
+        assert facts.inputs.kind == "image"
+        return
+    for read in (facts_of, read_source):
+        with pytest.raises(DataError, match="comes with torchvision") as caught:
+            read(knob, tmp_path)
+        assert caught.value.hint == "pip install 'tunecli[torchvision]'"
+    assert list(tmp_path.iterdir()) == []

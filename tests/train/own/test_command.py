@@ -1,0 +1,175 @@
+"""The user's program runs as a trial: arguments in, metrics out, and its end is the trial's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from tunecli.train.trials import run
+from tunecli.trial import Ended, EpochEnded, FailureKind, Job, Objective, Outcome, Started, State
+
+
+def job_of(command: list, folder, metrics: dict | None = None, params: dict | None = None, **changes) -> Job:
+    config = {"command": command, "params": params or {}, "metrics": metrics or {}}
+    made = {"device": "cpu", "base_path": str(folder), **changes}
+    return Job(4, 1, config, Objective("val_loss", False), 1, 100, **made)
+
+
+def shell(text: str) -> list:
+    return ["sh", "-c", text.replace("{", "{{").replace("}", "}}")]
+
+
+def outcome_of(job: Job) -> Outcome:
+    *_, ended = run(job)
+    assert isinstance(ended, Ended)
+    return ended.outcome
+
+
+def epochs_of(job: Job) -> list[tuple[int, dict]]:
+    return [(event.epoch, dict(event.metrics)) for event in run(job) if isinstance(event, EpochEnded)]
+
+
+def test_json_lines_are_epochs_and_other_lines_are_the_program_s_own(tmp_path):
+    lines = """
+    echo starting
+    echo '{"epoch": 0, "val_loss": 0.5, "name": "x", "ok": true, "deep": {}}'
+    echo '{broken'
+    echo '{"epoch": 1, "val_loss": 0.25, "val_accuracy": 1}'
+    echo '{"epoch": 1, "late": 2}'
+    echo '{"total": 7}'
+    """
+    job = job_of(shell(lines), tmp_path)
+    assert epochs_of(job) == [(1, {"val_loss": 0.5}), (2, {"val_loss": 0.25, "val_accuracy": 1.0})]
+    outcome = outcome_of(job)
+    assert (outcome.state, outcome.score, outcome.epochs, outcome.kept_epoch) == (State.COMPLETE, 0.25, 2, 2)
+    assert outcome.metrics == {"val_loss": 0.25, "val_accuracy": 1.0, "late": 2.0, "total": 7.0}
+
+
+def test_a_program_may_report_without_epochs(tmp_path):
+    outcome = outcome_of(job_of(shell("""echo '{"val_loss": 3}'"""), tmp_path))
+    assert (outcome.score, outcome.epochs, outcome.kept_epoch) == (3.0, 0, 0)
+
+
+PATTERNS = {"val_loss": "val=([0-9.e+-]+|nan)", "train_loss": "^train=(.*)$"}
+
+
+def test_patterns_find_metrics_and_the_objective_s_line_ends_an_epoch(tmp_path):
+    text = "printf 'train=2\\nval=1.5 s\\rtrain=1\\nnoise\\nval=5e-1\\ntrain=9'"
+    job = job_of(shell(text), tmp_path, PATTERNS)
+    assert epochs_of(job) == [
+        (1, {"train_loss": 2.0, "val_loss": 1.5}),
+        (2, {"train_loss": 1.0, "val_loss": 0.5}),
+    ]
+    assert outcome_of(job).metrics == {"train_loss": 9.0, "val_loss": 0.5}
+
+
+def test_a_pattern_may_give_the_epoch_s_number(tmp_path):
+    job = job_of(shell("echo '[10] val=2'; echo '[20] val=1'"), tmp_path, {**PATTERNS, "epoch": r"\[(\d+)\]"})
+    assert epochs_of(job) == [(10, {"val_loss": 2.0}), (20, {"val_loss": 1.0})]
+
+
+def test_a_pattern_that_finds_no_number_is_an_error(tmp_path):
+    failure = outcome_of(job_of(shell("echo train=abc; sleep 600"), tmp_path, PATTERNS)).failure
+    assert failure is not None
+    assert failure.cause == "the pattern of train_loss found 'abc', which is no number"
+
+
+def test_the_program_gets_parameters_environment_and_folder(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import json, os, sys\n"
+        "names = ['TRIAL', 'SEED', 'DEVICE', 'CHECKPOINT_DIR']\n"
+        "facts = [os.environ['TUNECLI_' + name] for name in names]\n"
+        "assert os.path.isdir(facts[3]) and sys.stdin.read() == ''\n"
+        "open('seen.json', 'w').write(json.dumps([sys.argv[1:], facts, sys.executable]))\n"
+        "print(json.dumps({'val_loss': float(sys.argv[1])}))\n"
+    )
+    kept = str(tmp_path / "kept")
+    command = ["python", "mine.py", "{a.b}", "{seed}:{number}:{device}", "{checkpoint_dir}", 3]
+    job = job_of(command, tmp_path, params={"a": {"b": 0.1 + 0.2}}, checkpoint_dir=kept)
+    assert outcome_of(job).score == 0.1 + 0.2
+    arguments, facts, interpreter = json.loads((tmp_path / "seen.json").read_text())
+    assert arguments == [repr(0.1 + 0.2), "100:4:cpu", kept, "3"]
+    assert facts == ["4", "100", "cpu", kept]
+    assert interpreter == sys.executable
+
+
+def test_the_program_s_seed_is_of_32_bits(tmp_path):
+    job = replace(job_of(shell("""echo "{\\"val_loss\\": $TUNECLI_SEED}" """), tmp_path), seed=2**52 + 1)
+    score = outcome_of(job).score
+    assert score is not None and 0 <= score < 2**32
+    assert outcome_of(replace(job, config={**job.config, "seed": 9})).score == score
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "cause"),
+    [
+        (
+            "echo '{\"val_loss\": 1}'; echo first >&2; echo last >&2; exit 3",
+            FailureKind.ERROR,
+            "exit code 3: last",
+        ),
+        ("exit 1", FailureKind.ERROR, "exit code 1: it said nothing on stderr"),
+        ("kill -SEGV $$", FailureKind.CRASH, "the program was killed by SIGSEGV"),
+        ("kill -TERM $$", FailureKind.CRASH, "the program was killed by SIGTERM"),
+        ("true", FailureKind.ERROR, "val_loss was never reported, and neither was anything else"),
+        ("echo '{\"loss\": 1}'", FailureKind.ERROR, "val_loss was never reported, only loss"),
+        ('echo \'{"epoch": 1, "val_loss": NaN}\'; sleep 600', FailureKind.DIVERGED, "after epoch 1"),
+        ("echo '{\"val_loss\": null}'; sleep 600", FailureKind.DIVERGED, "val_loss is not a finite number"),
+        (
+            f"echo '{{\"val_loss\": {10**400}}}'; sleep 600",
+            FailureKind.DIVERGED,
+            "val_loss is not a finite number",
+        ),
+    ],
+)
+def test_how_it_ends_is_the_trial_s_outcome(tmp_path, text, kind, cause):
+    outcome = outcome_of(job_of(shell(text), tmp_path))
+    assert outcome.state is State.FAILED
+    assert outcome.failure is not None
+    assert outcome.failure.kind is kind
+    assert cause in outcome.failure.cause
+    assert outcome.score is None and outcome.metrics == {}
+
+
+def test_the_end_of_stderr_is_the_traceback(tmp_path):
+    text = "import sys; sys.stderr.write('x' * 200_000 + '\\nlast words\\n'); sys.exit(1)"
+    failure = outcome_of(job_of(["python", "-c", text], tmp_path)).failure
+    assert failure is not None
+    assert failure.cause == "exit code 1: last words"
+    assert len(failure.traceback) == 65536
+    assert failure.traceback.endswith("x\nlast words\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "cause"),
+    [
+        (["no-such-program"], "there is no program `no-such-program`"),
+        (["sh", "{nothing}"], "`{nothing}` names nothing"),
+        (["sh", "-c", "a\0b"], "null byte"),
+        ([], "validation error"),
+    ],
+)
+def test_what_cannot_be_started_is_an_error(tmp_path, command, cause):
+    started, ended = run(job_of(command, tmp_path))
+    assert isinstance(started, Started)
+    assert isinstance(ended, Ended)
+    failure = ended.outcome.failure
+    assert failure is not None
+    assert failure.kind is FailureKind.ERROR
+    assert cause in failure.cause
+    assert "\n" not in failure.cause
+
+
+def test_a_trial_that_is_dropped_kills_the_program_and_what_it_started(tmp_path):
+    text = """sleep 600 & echo "{\\"epoch\\": 1, \\"val_loss\\": 1, \\"a\\": $$, \\"b\\": $!}"; wait"""
+    events = run(job_of(shell(text), tmp_path))
+    next(events)
+    epoch = next(events)
+    assert isinstance(epoch, EpochEnded)
+    programs = [psutil.Process(int(epoch.metrics[name])) for name in "ab"]
+    events.close()
+    assert psutil.wait_procs(programs, timeout=10)[1] == []

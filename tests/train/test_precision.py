@@ -1,0 +1,47 @@
+"""Mixed precision and the settings of torch that are global: right within a block, as before after it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tunecli.errors import UsageError
+from tunecli.spec.knobs.training import Training
+from tunecli.train.precision import autocast, compile_in_place, gradient_scaler, kernels
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_a_product_is_computed_in_the_precision_asked_for(precision: str, dtype: torch.dtype) -> None:
+    with autocast(precision, CPU):  # type: ignore[arg-type]
+        assert nn.Linear(3, 2)(torch.ones(1, 3)).dtype is dtype
+
+
+def test_only_fp16_needs_its_gradients_scaled() -> None:
+    assert gradient_scaler("float32", CPU) is None
+    assert gradient_scaler("bf16", CPU) is None
+    assert gradient_scaler("fp16", CPU) is not None
+
+
+@pytest.mark.parametrize("training", [Training(), Training(tf32=True, deterministic=True)])
+def test_settings_hold_within_the_block_and_are_put_back_after_an_error(training: Training) -> None:
+    before = (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
+    with pytest.raises(ZeroDivisionError), kernels(training):
+        assert torch.are_deterministic_algorithms_enabled() is training.deterministic
+        assert torch.get_float32_matmul_precision() == ("high" if training.tf32 else "highest")
+        assert torch.backends.cudnn.allow_tf32 is training.tf32
+        assert torch.backends.cudnn.deterministic
+        raise ZeroDivisionError
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_compiling_without_a_compiler_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UsageError, match=r"needs a C\+\+ compiler"):
+        compile_in_place(nn.Linear(1, 1))

@@ -1,0 +1,87 @@
+"""The sizes by arithmetic are those of the built modules, parameter by parameter and product by product."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.knobs.models import AnyModel
+from tunecli.train.inputs import Inputs
+from tunecli.train.models import build
+from tunecli.train.sizes import SIZES, has_batch_norm
+
+FEATURES, SEQUENCE, IMAGE, TOKENS = Inputs((7,)), Inputs((5, 3)), Inputs((2, 7, 5)), Inputs((6,), 11)
+KINDS = (FEATURES, SEQUENCE, Inputs((1, 8, 4)), TOKENS)
+FORMS: list[tuple[Any, Inputs]] = [
+    *(("linear", inputs) for inputs in (FEATURES, SEQUENCE, IMAGE)),
+    *(("mlp", inputs) for inputs in (FEATURES, SEQUENCE, IMAGE)),
+    ({"name": "mlp", "hidden": []}, FEATURES),
+    ({"name": "mlp", "hidden": [5, 6], "activation": "prelu"}, FEATURES),
+    *(
+        ({"name": "mlp", "width": 7, "depth": 3, "residual": True, "norm": norm, "dropout": 0.5}, FEATURES)
+        for norm in ("batch", "layer", "rms")
+    ),
+    ("cnn", Inputs((1, 8, 8))),
+    *(
+        ({"name": "cnn", "channels": [3, 4, 5, 6], "kernel": 4, "norm": norm, "activation": "prelu"}, IMAGE)
+        for norm in ("batch", "group", "layer")
+    ),
+    *(
+        ({"name": "cnn", "channels": [3, 4], "pool": pool, "kernel": kernel, "stride": stride}, IMAGE)
+        for pool in ("none", "mean")
+        for kernel, stride in ((5, 1), (2, 2), (3, 3))
+    ),
+    ("resnet", Inputs((3, 8, 8))),
+    ({"name": "resnet", "channels": [3, 3, 5], "blocks": 2, "norm": "group", "activation": "prelu"}, IMAGE),
+    ({"name": "resnet", "channels": [3, 4, 5, 6]}, Inputs((1, 3, 2))),
+    *((name, inputs) for name in ("rnn", "lstm", "gru") for inputs in KINDS[1:]),
+    *(
+        ({"name": name, "layers": 2, "bidirectional": True, "width": 5, "embedding": 3}, inputs)
+        for name in ("rnn", "lstm", "gru")
+        for inputs in KINDS[1:]
+    ),
+    *(
+        ({"name": "transformer", "width": 6, "heads": 3, "pool": pool, "positions": positions}, inputs)
+        for inputs in KINDS
+        for pool, positions in (("mean", "learned"), ("cls", "sinusoidal"), ("cls", "none"))
+    ),
+    (
+        {"name": "transformer", "width": 4, "layers": 1, "feedforward": 3, "patch": 2, "activation": "prelu"},
+        Inputs((3, 4, 6)),
+    ),
+]
+
+
+def model_of(value: Any) -> AnyModel:
+    return TrialConfig.model_validate({"data": {"source": "iris"}, "model": value}).model
+
+
+@pytest.mark.parametrize(("value", "inputs"), FORMS)
+def test_parameters_and_multiply_adds_are_the_built_models(value: Any, inputs: Inputs) -> None:
+    knob = model_of(value)
+    # torch's counter knows neither the fused attention nor the fused LSTM: doubles have no such LSTM.
+    module: nn.Module = build(knob, inputs, 3).eval().double()
+    x = torch.zeros(1, *inputs.shape, dtype=torch.int64 if inputs.kind == "tokens" else torch.float64)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        module(x)
+    n_parameters = sum(parameter.numel() for parameter in module.parameters())
+    assert SIZES[type(knob)](knob, inputs, 3) == (n_parameters, counter.get_total_flops() // 2)
+
+
+def test_nothing_is_known_of_the_users_own_model() -> None:
+    knob = model_of({"python": "mine:Net"})
+    assert SIZES[type(knob)](knob, FEATURES, 3) == (0, 0)
+    assert not has_batch_norm(knob)
+
+
+@pytest.mark.parametrize(("value", "inputs"), FORMS)
+def test_batch_norm_is_known_where_it_is(value: Any, inputs: Inputs) -> None:
+    modules = build(model_of(value), inputs, 3).modules()
+    found = any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in modules)
+    assert has_batch_norm(model_of(value)) == found

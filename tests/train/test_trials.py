@@ -1,0 +1,33 @@
+"""A trial of whatever kind runs on the code that its study began with, or ends as failed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from tunecli.train.trials import run
+from tunecli.trial import Ended, FailureKind, Job, Objective, State
+
+MINE = "def train(params, trial): return 1.0\n"
+
+
+def test_a_process_that_would_read_changed_code_fails_the_trial(tmp_path):
+    path = tmp_path / "mine_then.py"
+    path.write_text(MINE)
+    code = {"mine_then.py": hashlib.sha256(MINE.encode()).hexdigest()}
+    config = {"python": "mine_then:train"}
+    job = Job(0, 1, config, Objective("loss", False), 1, 2, device="cpu", base_path=str(tmp_path), code=code)
+    path.write_text(MINE.replace("1.0", "2.0"))
+    (ended,) = run(job)
+    assert isinstance(ended, Ended) and ended.outcome.failure is not None
+    assert ended.outcome.failure.kind is FailureKind.ERROR
+    assert ended.outcome.failure.cause == "your own code has changed since the study began: mine_then.py"
+    path.write_text(MINE)
+    *_, ended = run(job)
+    assert isinstance(ended, Ended) and ended.outcome.score == 1.0
+    path.unlink()
+    *_, ended = run(job)
+    assert isinstance(ended, Ended) and ended.outcome.state is State.COMPLETE, "it is loaded already"
+    (found,) = run(replace(job, code={**code, "late.py": "0" * 64}))
+    assert isinstance(found, Ended) and found.outcome.failure is not None
+    assert found.outcome.failure.cause.endswith(": late.py")

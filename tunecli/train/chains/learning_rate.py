@@ -1,0 +1,203 @@
+"""The learning-rate chain: each link maps the rate that reaches it to the rate that leaves it.
+
+A link is a pure function of the moment, after optax's schedules: the rate at any step is known without the steps
+before it. Only ``cut.on_plateau`` depends on what training has shown; that is the chain's state, plain numbers which
+whoever trains carries along: `begin` makes it, `observe` takes in an epoch's loss, `rate` reads it. So a checkpoint
+has no scheduler to save, and a chain resumed is the chain uninterrupted (law 1). Each link equals torch's scheduler of
+that name, stepped as often as the link's ``every`` says. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tunecli.spec.knobs.learning_rate import (
+    AnyLink,
+    Clip,
+    Cosine,
+    CosineRestarts,
+    Cut,
+    Exponential,
+    InverseSqrt,
+    LinearDecay,
+    MultiStep,
+    OneCycle,
+    Polynomial,
+    Step,
+    Warmup,
+    WarmupStableDecay,
+)
+from tunecli.train.chains import plateau
+from tunecli.train.chains.moment import Moment
+from tunecli.train.chains.plateau import Plateaus
+
+LinkState = tuple[()] | Plateaus
+"""What a link remembers: nothing, or the plateaus it has seen."""
+
+ChainState = tuple[LinkState, ...]
+"""What each link of a chain remembers."""
+
+
+def begin(links: Sequence[AnyLink]) -> ChainState:
+    """The state of a chain before its first epoch."""
+    return tuple(Plateaus() if isinstance(link, Cut) and link.on_plateau else () for link in links)
+
+
+def rate(links: Sequence[AnyLink], state: ChainState, base: float, now: Moment) -> float:
+    """The learning rate of one step.
+
+    Args:
+        links: the chain, applied in order.
+        state: the chain's, with all epochs before this one observed.
+        base: the optimizer's own rate, at least 0.
+        now: the step.
+
+    Returns:
+        At least 0.
+    """
+    for link, memory in zip(links, state, strict=True):
+        own = now.epoch_start() if link.every == "epoch" else now
+        if link.from_epoch or link.until_epoch is not None:
+            window = own.within(link.from_epoch, link.until_epoch)
+            if window is None:
+                continue
+            own = window
+        base = _cut_on_plateaus(link, memory, base) if memory else LINKS[type(link)](link, base, own)
+    return base
+
+
+def observe(links: Sequence[AnyLink], state: ChainState, loss: float) -> ChainState:
+    """The state of a chain after one more epoch, which ended with this loss; lower is better."""
+    return tuple(_observe(link, memory, loss) for link, memory in zip(links, state, strict=True))
+
+
+def _observe(link: AnyLink, memory: LinkState, loss: float) -> LinkState:
+    if not isinstance(link, Cut) or link.on_plateau is None:
+        return ()
+    seen = Plateaus(*memory)
+    is_outside = seen.n_epochs < link.from_epoch or seen.n_epochs >= (link.until_epoch or math.inf)
+    return plateau.skip(seen) if is_outside else plateau.observe(link.on_plateau, seen, loss)
+
+
+def _cut_on_plateaus(link: AnyLink, memory: LinkState, rate: float) -> float:
+    assert isinstance(link, Cut) and link.factor is not None
+    return rate * math.pow(link.factor, Plateaus(*memory).n)
+
+
+def _warmup(link: Warmup, rate: float, now: Moment) -> float:
+    return rate * (link.start + (1.0 - link.start) * min(1.0, now.epoch / link.epochs))
+
+
+def _cosine(link: Cosine, rate: float, now: Moment) -> float:
+    return rate * _toward(link.to, _half_cosine(now.progress))
+
+
+def _cosine_restarts(link: CosineRestarts, rate: float, now: Moment) -> float:
+    """SGDR's equation 5, the period found in closed form: n of them last epochs · (factor^n - 1) / (factor - 1)."""
+    n_first = now.epoch / link.epochs  # how long it has been, in first periods
+    # Steps are discrete, so a restart that rounding puts a hair after its step is put back on it.
+    if link.factor == 1.0:
+        return rate * _toward(link.to, _half_cosine(n_first - math.floor(n_first + _HAIR)))
+    growth = link.factor - 1.0
+    n_done = math.floor(math.log1p(n_first * growth) / math.log1p(growth) + _HAIR)
+    length = math.pow(link.factor, n_done)
+    return rate * _toward(link.to, _half_cosine((n_first - (length - 1.0) / growth) / length))
+
+
+def _linear(link: LinearDecay, rate: float, now: Moment) -> float:
+    return rate * (1.0 + (link.to - 1.0) * now.progress)
+
+
+def _polynomial(link: Polynomial, rate: float, now: Moment) -> float:
+    return rate * _toward(link.to, math.pow(1.0 - now.progress, link.power))
+
+
+def _exponential(link: Exponential, rate: float, now: Moment) -> float:
+    return rate * math.pow(link.gamma, now.epoch)
+
+
+def _step(link: Step, rate: float, now: Moment) -> float:
+    return rate * math.pow(link.gamma, now.epochs_done // link.epochs)
+
+
+def _multistep(link: MultiStep, rate: float, now: Moment) -> float:
+    return rate * math.pow(link.gamma, _n_passed(link.at, link.from_epoch, now))
+
+
+def _one_cycle(link: OneCycle, rate: float, now: Moment) -> float:
+    """As in ``torch.optim.lr_scheduler.OneCycleLR``, the last step has the lowest rate, the peak is one step early."""
+    low, lowest = rate / link.div, rate / link.div / link.final_div
+    peak, last = link.warmup_fraction * now.n_steps - 1.0, now.n_steps - 1.0
+    if now.step < peak:
+        share = now.step / peak
+        return low + (rate - low) * (share if link.shape == "linear" else 1.0 - _half_cosine(share))
+    share = min(1.0, (now.step - peak) / max(_HAIR, last - peak))
+    return lowest + (rate - lowest) * (1.0 - share if link.shape == "linear" else _half_cosine(share))
+
+
+def _inverse_sqrt(link: InverseSqrt, rate: float, now: Moment) -> float:
+    return rate * math.sqrt(link.epochs / max(link.epochs, now.epoch))
+
+
+def _warmup_stable_decay(link: WarmupStableDecay, rate: float, now: Moment) -> float:
+    """Hu et al.'s (2024) equation 1. Where its two slopes overlap, both act."""
+    done = now.progress
+    if done < link.warmup_fraction:
+        rate *= done / link.warmup_fraction
+    left = min(1.0, (1.0 - done) / link.decay_fraction)
+    return rate * _toward(link.to, _DECAYS[link.shape](1.0 - left))
+
+
+def _cut(link: Cut, rate: float, now: Moment) -> float:
+    if link.at is None or link.factor is None:
+        return max(rate, link.floor or 0.0)
+    return rate * math.pow(link.factor, _n_passed(link.at, link.from_epoch, now))
+
+
+def _clip(link: Clip, rate: float, now: Moment) -> float:
+    return max(link.min, rate if link.max is None else min(rate, link.max))
+
+
+_HAIR = 1e-9  # far less than a step, far more than a rounding error
+
+
+def _toward(to: float, share: float) -> float:
+    """From 1 to ``to`` as ``share`` goes from 1 to 0."""
+    return to + (1.0 - to) * share
+
+
+def _half_cosine(progress: float) -> float:
+    """From 1 to 0 as ``progress`` goes from 0 to 1."""
+    return (1.0 + math.cos(math.pi * progress)) / 2.0
+
+
+def _n_passed(milestones: Sequence[int], from_epoch: int, now: Moment) -> int:
+    """Milestones count epochs of the run, and ``now`` those since the link's own first."""
+    done = from_epoch + now.epochs_done
+    return sum([milestone <= done for milestone in milestones])  # a list: half a generator's time
+
+
+_DECAYS: dict[str, Callable[[float], float]] = {
+    "linear": lambda progress: 1.0 - progress,
+    "cosine": _half_cosine,
+    "sqrt": lambda progress: 1.0 - math.sqrt(progress),
+}
+
+LINKS: dict[type[Any], Callable[[Any, float, Moment], float]] = {
+    Warmup: _warmup,
+    Cosine: _cosine,
+    CosineRestarts: _cosine_restarts,
+    LinearDecay: _linear,
+    Polynomial: _polynomial,
+    Exponential: _exponential,
+    Step: _step,
+    MultiStep: _multistep,
+    OneCycle: _one_cycle,
+    InverseSqrt: _inverse_sqrt,
+    WarmupStableDecay: _warmup_stable_decay,
+    Cut: _cut,
+    Clip: _clip,
+}
+"""(link, the rate that reaches it, now in the link's own window) → the rate that leaves it."""

@@ -1,0 +1,99 @@
+"""What each link of the weight chain does to weights, in place; cuts are pruning.py's.
+
+A link is bound to its tensors once, with all that can be prepared, and is then a function of the step alone. No
+function here waits for the device. Knows neither order nor timing.
+
+Axes: T tensors, N entries of all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tunecli.spec.knobs.weights import Center, UnitNorm, WeightClip, WeightCut, WeightNoise
+from tunecli.train.chains.moment import Moment
+
+Update = Callable[[Moment], None]
+"""Changes, in place, the weights that it is bound to; called without autograd, once the optimizer took the step."""
+
+_KERAS_EPSILON = 1e-7
+
+
+def _clip(link: WeightClip, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+    if link.norm is None:
+        return partial(_bound_entries, weights, link.value or math.inf)
+    if link.per == "row":
+        return partial(_bound_rows, weights, link.norm)
+    bound = torch.full((), link.norm, dtype=weights[0].dtype, device=weights[0].device)
+    return partial(_bound_tensors if link.per == "tensor" else _bound_model, weights, bound)
+
+
+def _bound_entries(weights: list[Tensor], value: float, now: Moment) -> None:
+    torch._foreach_clamp_max_(weights, value)
+    torch._foreach_clamp_min_(weights, -value)
+
+
+def _bound_model(weights: list[Tensor], bound: Tensor, now: Moment) -> None:
+    """`torch.nn.utils.clip_grad_norm_` for weights; within the bound the factor is 1 to the last bit."""
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(weights)))
+    torch._foreach_mul_(weights, bound / torch.maximum(norm, bound))
+
+
+def _bound_tensors(weights: list[Tensor], bound: Tensor, now: Moment) -> None:
+    norms_T = torch.stack(torch._foreach_norm(weights))
+    torch._foreach_mul_(weights, (bound / torch.maximum(norms_T, bound)).unbind())
+
+
+def _bound_rows(weights: list[Tensor], bound: float, now: Moment) -> None:
+    for weight in weights:
+        weight.renorm_(2, 0, bound)
+
+
+def _noise(link: WeightNoise, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+    flat_N = torch.cat([weight.detach().flatten() for weight in weights])
+    parts = torch.split(flat_N, [weight.numel() for weight in weights])
+    noise = [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
+    generator = torch.Generator(flat_N.device)
+
+    def update(now: Moment) -> None:
+        flat_N.normal_(0.0, link.std, generator=generator.manual_seed(seed_for_step(now.step)))
+        torch._foreach_add_(weights, noise)
+
+    return update
+
+
+def _center(link: Center, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+    def update(now: Moment) -> None:
+        for weight in weights:
+            weight.sub_(weight.mean(dim=[*range(1, weight.dim())], keepdim=True))
+
+    return update
+
+
+def _unit_norm(link: UnitNorm, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+    """Keras' ``UnitNorm`` with its epsilon, so that a row of zeros stays one."""
+
+    def update(now: Moment) -> None:
+        for weight in weights:
+            norm = torch.linalg.vector_norm(weight, dim=[*range(1, weight.dim())], keepdim=True)
+            weight.div_(norm.add_(_KERAS_EPSILON))
+
+    return update
+
+
+LINKS: dict[type[Any], Callable[[Any, list[Tensor], Callable[[int], int]], Update]] = {
+    WeightClip: _clip,
+    WeightNoise: _noise,
+    Center: _center,
+    UnitNorm: _unit_norm,
+}
+"""(link, its weights, a seed by the step's number) → what changes them."""
+
+KEEP_ZEROS = (WeightClip, WeightCut, UnitNorm)
+"""Links that leave a weight of zero at zero; any other one may refill what is cut."""

@@ -1,0 +1,91 @@
+"""Augmentations: pure functions of inputs and a generator, applied to a whole epoch's examples at once.
+
+They act after normalisation, so a zero is the training data's mean. Random numbers are drawn on the CPU, so
+that an epoch is the same on every device (law 3).
+
+Axes: N examples, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tunecli.errors import DataError
+from tunecli.spec.knobs.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Mixup, Noise
+
+
+def augment(augmentations: Sequence[AnyAugmentation], x: Tensor, generator: torch.Generator) -> Tensor:
+    """Apply a chain of augmentations, in order; ``mixup``, which changes targets too, is mixing.py's.
+
+    Args:
+        augmentations: the chain.
+        x: (N, ...) floating point, and (N, C, H, W) where any but ``noise`` and ``mask`` is asked for.
+        generator: on the CPU.
+
+    Returns:
+        A new tensor of the same shape; ``x`` itself where nothing is to be done.
+
+    Raises:
+        DataError: ``x`` is of another kind, as only the user's own data may turn out to be.
+    """
+    for number, augmentation in enumerate(augmentations):
+        if not x.is_floating_point() or (isinstance(augmentation, Flip | Crop | Cutout) and x.dim() != 4):
+            message = f"{augmentation.name} does not fit examples of {x.dtype} and shape {tuple(x.shape[1:])}"
+            raise DataError(message, parameter=f"data.augment.{number}")
+        if not isinstance(augmentation, Mixup):
+            x = AUGMENTATIONS[type(augmentation)](augmentation, x, generator)
+    return x
+
+
+def _noise(knob: Noise, x: Tensor, generator: torch.Generator) -> Tensor:
+    return x + knob.std * torch.randn(x.shape, generator=generator).to(x.device)
+
+
+def _mask(knob: Mask, x: Tensor, generator: torch.Generator) -> Tensor:
+    return x.masked_fill((torch.rand(x.shape, generator=generator) < knob.p).to(x.device), 0.0)
+
+
+def _flip(knob: Flip, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+    is_flipped_N = (torch.rand(len(x_NCHW), generator=generator) < knob.p).to(x_NCHW.device)
+    return torch.where(is_flipped_N[:, None, None, None], x_NCHW.flip(-1), x_NCHW)
+
+
+def _crop(knob: Crop, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image is shifted by whole pixels, uniform in [-pixels, pixels] on both axes."""
+    n, _, rows, columns = x_NCHW.shape
+    pad = knob.pixels
+    shift_2N = torch.randint(0, 2 * pad + 1, (2, n), generator=generator).to(x_NCHW.device)
+    padded_NCHW = torch.nn.functional.pad(x_NCHW, (pad, pad, pad, pad))
+    row_NH = shift_2N[0, :, None] + torch.arange(rows, device=x_NCHW.device)
+    column_NW = shift_2N[1, :, None] + torch.arange(columns, device=x_NCHW.device)
+    example_N = torch.arange(n, device=x_NCHW.device)
+    picked_NHWC = padded_NCHW[example_N[:, None, None], :, row_NH[:, :, None], column_NW[:, None, :]]
+    return picked_NHWC.permute(0, 3, 1, 2).contiguous()
+
+
+def _cutout(knob: Cutout, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """The square's centre lies anywhere in the image, so part of it may fall outside (DeVries & Taylor 2017)."""
+    n, _, rows, columns = x_NCHW.shape
+    device = x_NCHW.device
+    top_N = torch.randint(0, rows, (n,), generator=generator).to(device) - knob.size // 2
+    left_N = torch.randint(0, columns, (n,), generator=generator).to(device) - knob.size // 2
+    row_NH = torch.arange(rows, device=device) - top_N[:, None]
+    column_NW = torch.arange(columns, device=device) - left_N[:, None]
+    in_rows_NH = (row_NH >= 0) & (row_NH < knob.size)
+    in_columns_NW = (column_NW >= 0) & (column_NW < knob.size)
+    is_cut_NHW = in_rows_NH[:, :, None] & in_columns_NW[:, None, :]
+    return x_NCHW.masked_fill(is_cut_NHW[:, None], 0.0)
+
+
+AUGMENTATIONS: dict[type[Any], Callable[[Any, Tensor, torch.Generator], Tensor]] = {
+    Noise: _noise,
+    Mask: _mask,
+    Flip: _flip,
+    Crop: _crop,
+    Cutout: _cutout,
+}
+"""(knob, inputs, generator) → inputs."""

@@ -1,0 +1,130 @@
+"""Folders of images: a sub-folder for each class, every image brought to one size, in [0, 1].
+
+Nothing outside the folder is opened, whatever its links say. Pillow is imported only when images are read. Loads no
+torch.
+
+Axes: N examples, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunecli.errors import DataError
+from tunecli.spec.knobs.sources import Images
+from tunecli.train.data.table import Table
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".webp": "WEBP",
+}
+"""What is read, by a file's ending, and Pillow's name for it: nothing else is decoded, whatever a file holds."""
+
+_DEEP = (
+    "I",
+    "F",
+)  # Pillow's modes of more than 8 bits a channel begin with these; it would cut them off at 255
+
+
+def read_images(
+    folder: Path, knob: Images, parameter: str = "data.source", known: Table | None = None
+) -> Table:
+    """Read a folder of images.
+
+    Args:
+        folder: its sub-folders' names are the classes, in alphabetical order.
+        knob: size and channels; an image of another size is stretched, bilinearly.
+        parameter: the key to blame.
+        known: the training table, whose classes a validation or test folder must follow; it may have fewer.
+
+    Raises:
+        DataError: Pillow is not installed; there are no two classes, or an unknown one; a class is empty; a file
+            cannot be decoded, is too large, or lies outside the folder.
+    """
+    pillow = _pillow(parameter)
+    names = sorted(path.name for path in _inside(folder, folder, parameter) if path.is_dir())
+    if known is None and len(names) < 2:
+        message = f"{folder.name} has {len(names)} sub-folders, and each class is one"
+        raise DataError(message, hint="at least two are needed", parameter=parameter)
+    class_names = known.class_names if known else tuple(names)
+    unknown = next((name for name in names if name not in class_names), None)
+    if unknown is not None:
+        raise DataError(f"class `{unknown}` is not in the training data", parameter=parameter)
+    images, classes, n_others = [], [], 0
+    for name in names:
+        files = [path for path in _inside(folder / name, folder, parameter) if path.is_file()]
+        pictures = [path for path in files if path.suffix.lower() in FORMATS]
+        n_others += len(files) - len(pictures)
+        if not pictures:
+            kinds = ", ".join(ending[1:] for ending in FORMATS)
+            raise DataError(
+                f"{folder.name}/{name} holds no image", hint=f"{kinds} are read", parameter=parameter
+            )
+        images += [_decoded(pillow, path, knob, parameter) for path in pictures]
+        classes += [class_names.index(name)] * len(pictures)
+    if not images:
+        raise DataError(f"{folder.name} holds no images", parameter=parameter)
+    notes = [f"{n_others} files of {folder.name} are no images, and left out"] if n_others else []
+    y_N = np.array(classes, dtype=np.int64)
+    return Table(np.stack(images), y_N, "classification", class_names, notes=tuple(notes))
+
+
+def _pillow(parameter: str) -> ModuleType:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        hint = "pip install 'tunecli[images]'"
+        raise DataError("images need Pillow to be read", hint=hint, parameter=parameter) from error
+    return Image
+
+
+def _inside(folder: Path, root: Path, parameter: str) -> list[Path]:
+    """What a folder holds, in order, without what is hidden; a link that leads out of ``root`` is refused."""
+    try:
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        targets = [path.resolve() for path in found]
+        inner = root.resolve()
+    except (OSError, RuntimeError) as error:  # the latter is how a link to itself is told
+        raise DataError(f"{folder.name} cannot be read: {error}", parameter=parameter) from error
+    for path, target in zip(found, targets, strict=True):
+        if not target.is_relative_to(inner):
+            message = f"{folder.name}/{path.name} leads out of {root.name}"
+            raise DataError(message, hint="copy what it points to", parameter=parameter)
+    return found
+
+
+def _decoded(pillow: ModuleType, path: Path, knob: Images, parameter: str) -> NDArray[np.float32]:
+    """One image, (C, H, W) in [0, 1]; the first frame of several."""
+    _, rows, columns = knob.shape
+    shown = f"{path.parent.name}/{path.name}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", pillow.DecompressionBombWarning)
+            with pillow.open(path, formats=sorted(set(FORMATS.values()))) as image:
+                if image.mode.startswith(_DEEP):
+                    message = f"{shown} has more than 8 bits a channel"
+                    raise DataError(message, hint="save it with 8", parameter=parameter)
+                exact = image.convert("RGB" if knob.mode == "rgb" else "L")
+                sized = exact.resize((columns, rows), pillow.Resampling.BILINEAR)
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
+        raise DataError(f"{shown} is too large to be decoded", parameter=parameter) from error
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+    ) as error:  # what Pillow raises on a broken file
+        raise DataError(f"{shown} cannot be read as an image: {error}", parameter=parameter) from error
+    pixels = np.asarray(sized, dtype=np.float32) / np.float32(255.0)
+    return pixels[None] if knob.mode == "gray" else np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -1,0 +1,125 @@
+"""A trial's data on its device: read, split, prepared, moved, and kept for the next trial that wants the same.
+
+Owns the cache of prepared tensors; what it holds is a function of data knobs, files, the study's seed and
+the device, so a trial's result does not depend on the trials before it.
+
+Axes: N examples, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tunecli.spec.knobs.data import Data
+from tunecli.spec.knobs.losses import Task
+from tunecli.train.data import preparation, splits
+from tunecli.train.data.sources import read_source, read_test, read_validation
+from tunecli.train.data.stamps import Stamp, stamps_of
+from tunecli.train.data.table import Table
+from tunecli.train.inputs import Inputs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """One model's data, on the device.
+
+    Attributes:
+        x_train, x_valid: (N, *inputs.shape) float32, or int64 for tokens.
+        y_train, y_valid: (N,) int64 classes, or float32 standardised targets.
+        class_counts: training examples of each class; empty for regression.
+        target_center, target_scale: what standardised targets were; give them their units back. 0 and 1 for classes.
+        task: classification or regression.
+        inputs: what one example looks like.
+        x_test, y_test: as the others; None where the test part was not opened, or nothing tests.
+    """
+
+    x_train: Tensor
+    y_train: Tensor
+    x_valid: Tensor
+    y_valid: Tensor
+    class_counts: tuple[int, ...]
+    target_center: float
+    target_scale: float
+    task: Task
+    inputs: Inputs
+    x_test: Tensor | None = None
+    y_test: Tensor | None = None
+
+    @property
+    def n_outputs(self) -> int:
+        """Classes, or 1 for regression."""
+        return len(self.class_counts) or 1
+
+
+def load(
+    data: Data, base_path: Path, study_seed: int, device: torch.device, *, open_test: bool = False
+) -> tuple[Fold, ...]:
+    """The data of a trial: one fold, or as many as the knobs say.
+
+    Args:
+        data: the data's knobs.
+        base_path: the folder that relative file names start from.
+        study_seed: names the split.
+        device: where the tensors go.
+        open_test: read the test part too. A search never does.
+
+    Raises:
+        DataError: the data cannot be read or split.
+    """
+    open_test = open_test and data.test is not None
+    stamps = stamps_of(data, base_path, open_test=open_test)
+    # Neither changes what is prepared, and trials that differ in them alone should share it.
+    same = data.model_copy(update={"augment": [], "balance": "none"})
+    return _load(same.model_dump_json(), str(base_path), stamps, study_seed, device, open_test)
+
+
+def forget() -> None:
+    """Let go of everything kept, so that its memory can be used."""
+    _load.cache_clear()
+
+
+@lru_cache(maxsize=4)
+def _load(
+    data_json: str,
+    base_path: str,
+    stamps: tuple[Stamp, ...],
+    study_seed: int,
+    device: torch.device,
+    open_test: bool,
+) -> tuple[Fold, ...]:
+    data = Data.model_validate_json(data_json)
+    table = read_source(data, Path(base_path))
+    validation = read_validation(data, Path(base_path))
+    test = read_test(data, Path(base_path)) if open_test else None
+    folds = []
+    for part in splits.split(table, data, study_seed, validation, test):
+        found = preparation.fit(table, part.train_indices, data)
+        train = _prepared(found, table, part.train_indices, device)
+        valid = _prepared(found, validation or table, part.valid_indices, device)
+        tested = _prepared(found, test or table, part.test_indices, device) if open_test else (None, None)
+        n_tokens = found.alphabet.n_tokens if found.alphabet else table.n_tokens
+        fold = Fold(
+            *train,
+            *valid,
+            class_counts=table.class_counts_of(part.train_indices),
+            target_center=found.target_center,
+            target_scale=found.target_scale,
+            task=table.task,
+            inputs=Inputs(tuple(train[0].shape[1:]), n_tokens),
+            x_test=tested[0],
+            y_test=tested[1],
+        )
+        folds.append(fold)
+    return tuple(folds)
+
+
+def _prepared(
+    found: preparation.Preparation, table: Table, indices: splits.Indices, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    prepared = preparation.apply(found, table, indices)
+    return torch.from_numpy(prepared.x).to(device), torch.from_numpy(prepared.y).to(device)

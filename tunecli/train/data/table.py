@@ -1,0 +1,168 @@
+"""What a data set is once it is read: features, text columns kept apart, and a target with its task.
+
+Owns the rules that turn raw columns into a `Table` (which task a target asks for, which class is which
+index). Knows neither where the columns came from nor how they are split, scaled or trained on; loads no torch.
+
+Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunecli.errors import DataError
+from tunecli.spec.knobs.losses import Task
+from tunecli.train.inputs import InputKind
+
+MAX_CATEGORIES = 100
+MAX_INTEGER_CLASSES = 20
+
+TaskKnob = Literal["auto", "classification", "regression"]
+Place = Callable[[int], str]
+"""Where a row stands in its file, in words: 0 -> ``line 2 of wine.csv``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextColumn:
+    """A column of text, as read: ``values`` (N,) holds strings, and None where one is missing."""
+
+    name: str
+    values: NDArray[np.object_]
+
+    @property
+    def categories(self) -> set[str]:
+        """The distinct values."""
+        return {value for value in self.values.tolist() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A data set, before it is split or scaled.
+
+    Attributes:
+        x: features (N, F), NaN where one is missing; or, with none missing, sequences (N, T, F), images
+            (N, C, H, W), or int64 tokens (N, T). No columns, (N, 0), where ``prose`` holds the inputs.
+        y: (N,) class indices (int64), or the target in its own units (float64).
+        task: what the target asks for.
+        class_names: one per class, in the order of the indices; empty for regression.
+        feature_names: one per column of ``x``; empty where it holds no features.
+        text: the columns that will be one-hot encoded.
+        notes: what a person should know about how the data was understood.
+        prose: the column whose characters become tokens, where there is one.
+        n_tokens: how many different tokens ``x`` may hold; 0 where it holds numbers.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    task: Task
+    class_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
+    text: tuple[TextColumn, ...] = ()
+    notes: tuple[str, ...] = ()
+    prose: TextColumn | None = None
+    n_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        # Tables are cached and shared by every trial of a process, so nobody may write into one.
+        self.x.flags.writeable = False
+        self.y.flags.writeable = False
+
+    @property
+    def kind(self) -> InputKind:
+        """What an example will be to a model."""
+        if self.prose is not None or self.n_tokens:
+            return "tokens"
+        kinds: dict[int, InputKind] = {2: "features", 3: "sequence", 4: "image"}
+        return kinds[self.x.ndim]
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Examples of each class; empty for regression."""
+        return self.class_counts_of(slice(None))
+
+    def class_counts_of(self, rows: NDArray[np.int64] | slice) -> tuple[int, ...]:
+        """Examples of each class among some rows; empty for regression."""
+        if self.task == "regression":
+            return ()
+        return tuple(np.bincount(self.y[rows], minlength=len(self.class_names)).tolist())
+
+
+def encode_target(
+    raw_N: NDArray[Any],
+    task: TaskKnob,
+    place: Place,
+    known: Table | None = None,
+    parameter: str = "data.target",
+) -> tuple[NDArray[Any], Task, tuple[str, ...]]:
+    """Turn a raw target into class indices or numbers.
+
+    Under ``auto``, text and truth values are classes, and so are whole numbers with at most
+    `MAX_INTEGER_CLASSES` distinct values; everything else is a number to predict.
+
+    Args:
+        raw_N: bool, float64 (NaN where missing) or object (str, None where missing).
+        task: what the file asks for.
+        place: where a row stands, for messages.
+        known: the training table, whose task and classes a validation file must follow.
+        parameter: the key to blame.
+
+    Returns:
+        The target, its task and its class names.
+
+    Raises:
+        DataError: a target is missing, infinite, of a class the training data has not, or never varies.
+    """
+    if raw_N.dtype == object:
+        is_missing_N = np.array([value is None for value in raw_N], dtype=bool)
+    else:
+        is_missing_N = np.zeros(len(raw_N), dtype=bool) if raw_N.dtype == bool else ~np.isfinite(raw_N)
+    if is_missing_N.any():
+        where = place(int(is_missing_N.argmax()))
+        raise DataError(
+            f"the target is missing or infinite in {where}", hint="drop such rows", parameter=parameter
+        )
+
+    task_found = known.task if known else (_task_of(raw_N) if task == "auto" else task)
+    if task_found == "regression":
+        return _as_numbers(raw_N, place, parameter, is_alone=known is None), task_found, ()
+
+    names_N = [category_name(value) for value in raw_N.tolist()]
+    if known:
+        class_names = known.class_names
+        unknown = next((row for row, name in enumerate(names_N) if name not in class_names), None)
+        if unknown is not None:
+            message = f"class `{names_N[unknown]}` in {place(unknown)} is not in the training data"
+            raise DataError(message, parameter=parameter)
+    else:
+        class_names = tuple(category_name(value) for value in sorted(set(raw_N.tolist())))
+        if len(class_names) < 2:
+            raise DataError("the target has one class only", hint="name another column", parameter=parameter)
+    index = {name: number for number, name in enumerate(class_names)}
+    return np.array([index[name] for name in names_N], dtype=np.int64), task_found, class_names
+
+
+def _task_of(raw_N: NDArray[Any]) -> Task:
+    if raw_N.dtype == object or raw_N.dtype == bool:
+        return "classification"
+    is_whole = bool(np.all(raw_N == np.round(raw_N)))
+    return "classification" if is_whole and len(np.unique(raw_N)) <= MAX_INTEGER_CLASSES else "regression"
+
+
+def _as_numbers(raw_N: NDArray[Any], place: Place, parameter: str, *, is_alone: bool) -> NDArray[np.float64]:
+    if raw_N.dtype == object:
+        message = f"the target is text (`{raw_N[0]}` in {place(0)}), and regression needs numbers"
+        raise DataError(message, hint="set `data.task: classification`", parameter=parameter)
+    y_N = raw_N.astype(np.float64)
+    if is_alone and y_N.min() == y_N.max():
+        raise DataError("the target never varies", hint="name another column", parameter=parameter)
+    return y_N
+
+
+def category_name(value: str | bool | float) -> str:
+    """A value as a class or category is called: ``3.0`` from a file is what a person calls 3."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,0 +1,35 @@
+"""What one example looks like to a model. Loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+InputKind = Literal["features", "sequence", "image", "tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The inputs of a data set.
+
+    Attributes:
+        shape: of one example: (F,) features, (T, F) a sequence, (C, H, W) an image, or (T,) tokens.
+        n_tokens: how many different tokens there are, 0 (padding) among them; 0 where inputs are numbers.
+    """
+
+    shape: tuple[int, ...]
+    n_tokens: int = 0
+
+    @property
+    def kind(self) -> InputKind:
+        """Which of the four it is."""
+        if self.n_tokens:
+            return "tokens"
+        kinds: dict[int, InputKind] = {1: "features", 2: "sequence", 3: "image"}
+        return kinds[len(self.shape)]
+
+    @property
+    def n_values(self) -> int:
+        """Numbers in one example."""
+        return prod(self.shape)

@@ -1,0 +1,66 @@
+"""Knobs of the loop that do not go together, and a metric that does not fit the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tunecli.spec.knobs.optimizers import Gd, Lbfgs
+from tunecli.spec.metrics import METRICS
+from tunecli.spec.wording import nearest
+from tunecli.train.compilers import missing_compiler
+from tunecli.train.inspection.case import Case, Complaint, Rule
+from tunecli.train.sizes import has_batch_norm
+
+
+def _batches(case: Case) -> Iterator[Complaint]:
+    if not has_batch_norm(case.config.model):
+        return
+    if case.config.training.batch_size == 1:
+        hint = "use a larger batch, or another `norm`"
+        yield Complaint("training.batch_size", "batch norm needs more than one example in a batch", hint)
+    elif case.n_train == 1:
+        yield Complaint("model.norm", "batch norm needs more than one training example", "use another `norm`")
+
+
+def _precision(case: Case) -> Iterator[Complaint]:
+    training = case.config.training
+    if isinstance(case.config.optimizer, Lbfgs) and training.precision != "float32":
+        message = f"lbfgs takes second differences of the loss, which {training.precision} has no digits for"
+        yield Complaint("training.precision", message, "use float32, or another optimizer")
+    if training.compile and (missing := missing_compiler()):
+        message = f"torch.compile needs a C++ compiler, and there is no {missing} here"
+        yield Complaint("training.compile", message, "install one, or drop `compile`")
+    if training.channels_last and case.facts.inputs.kind != "image":
+        message = f"channels_last is a layout of images, and the data are {case.facts.inputs.kind}"
+        yield Complaint("training.channels_last", message, "drop it")
+
+
+def _accumulation(case: Case) -> Iterator[Complaint]:
+    training = case.config.training
+    if training.accumulate == 1:
+        return
+    if isinstance(case.config.optimizer, Gd) or training.batch_size == "full":
+        message = "a step takes the whole training set already: there is nothing to accumulate"
+        yield Complaint("training.accumulate", message, "drop it, or use smaller batches")
+    elif training.accumulate > (n_batches := -(-case.n_train // training.batch_size)):
+        message = f"a step would take {training.accumulate} batches, and an epoch has {n_batches}"
+        yield Complaint("training.accumulate", message, f"at most {n_batches}, or smaller batches")
+
+
+def _metric(case: Case) -> Iterator[Complaint]:
+    if case.objective.python:
+        return
+    known = METRICS.get(case.objective.metric)
+    fitting = [name for name, each in METRICS.items() if case.facts.task in each.tasks]
+    hint = f"one of {', '.join(fitting)}"
+    if known is None:
+        message = f"`{case.objective.metric}` is no metric"
+        yield Complaint("objective.metric", message, nearest(case.objective.metric, fitting) or hint)
+    elif case.facts.task not in known.tasks:
+        yield Complaint("objective.metric", f"a {case.facts.task} task has no {case.objective.metric}", hint)
+    elif case.n_valid == 1 and case.objective.metric in ("val_auroc", "val_r2"):
+        message = f"{case.objective.metric} of one validation example is not defined"
+        yield Complaint("objective.metric", message, "validate on more")
+
+
+RULES: tuple[Rule, ...] = (_batches, _precision, _accumulation, _metric)

@@ -1,0 +1,74 @@
+"""The convolutional nets: a plain one, and the residual one of He et al. 2016 for small images.
+
+Axes: B examples, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from tunecli.spec.knobs.models import Cnn, ResNet
+from tunecli.train.inputs import Inputs
+from tunecli.train.models.activations import build_activation
+from tunecli.train.models.layers import MeanOverImage, Residual, channel_norm, dropout
+
+_POOLS: dict[str, Callable[[], nn.Module]] = {"max": lambda: nn.MaxPool2d(2), "mean": lambda: nn.AvgPool2d(2)}
+
+
+def cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> nn.Module:
+    """Blocks convolution → norm → activation → pool, the mean over the image, a linear layer."""
+    n_channels, rows, columns = inputs.shape
+    layers: list[nn.Module] = []
+    for n_next in knob.channels:
+        layers += _convolution(n_channels, n_next, knob.kernel, knob.stride)
+        layers += [*channel_norm(knob.norm, n_next), build_activation(knob.activation)]
+        rows, columns = -(-rows // knob.stride), -(-columns // knob.stride)
+        if knob.pool != "none" and min(rows, columns) >= 2:
+            layers.append(_POOLS[knob.pool]())
+            rows, columns = rows // 2, columns // 2
+        n_channels = n_next
+    return nn.Sequential(*layers, MeanOverImage(), *dropout(knob.dropout), nn.Linear(n_channels, n_outputs))
+
+
+def resnet(knob: ResNet, inputs: Inputs, n_outputs: int) -> nn.Module:
+    """He et al. 2016, section 4.2, with any number of stages, and projections for shortcuts (option B)."""
+    n_channels, rows, columns = inputs.shape
+    n_first = knob.channels[0]
+    layers: list[nn.Module] = [
+        nn.Conv2d(n_channels, n_first, 3, padding=1, bias=False),
+        *channel_norm(knob.norm, n_first),
+        build_activation(knob.activation),
+    ]
+    n_channels = n_first
+    for stage, n_next in enumerate(knob.channels):
+        for block in range(knob.blocks):
+            stride = 2 if stage > 0 and block == 0 and min(rows, columns) >= 2 else 1
+            rows, columns = -(-rows // stride), -(-columns // stride)
+            layers += [_residual_block(knob, n_channels, n_next, stride), build_activation(knob.activation)]
+            n_channels = n_next
+    return nn.Sequential(*layers, MeanOverImage(), *dropout(knob.dropout), nn.Linear(n_channels, n_outputs))
+
+
+def _convolution(n_in: int, n_out: int, kernel: int, stride: int) -> list[nn.Module]:
+    """A convolution with an output for every ``stride``-th pixel: padding is kernel - 1 in all."""
+    before, after = (kernel - 1) // 2, kernel // 2
+    if before == after:
+        return [nn.Conv2d(n_in, n_out, kernel, stride, before)]
+    return [nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(n_in, n_out, kernel, stride)]
+
+
+def _residual_block(knob: ResNet, n_in: int, n_out: int, stride: int) -> nn.Module:
+    """Two 3 × 3 convolutions beside the shortcut; the norms have biases, so the convolutions need none."""
+    block = nn.Sequential(
+        nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False),
+        *channel_norm(knob.norm, n_out),
+        build_activation(knob.activation),
+        nn.Conv2d(n_out, n_out, 3, padding=1, bias=False),
+        *channel_norm(knob.norm, n_out),
+    )
+    if stride == 1 and n_in == n_out:
+        return Residual(block)
+    projection = nn.Conv2d(n_in, n_out, 1, stride, bias=False)
+    return Residual(block, nn.Sequential(projection, *channel_norm(knob.norm, n_out)))

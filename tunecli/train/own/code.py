@@ -1,0 +1,119 @@
+"""The user's own code, found beside their file and imported by name.
+
+The only place that imports it: nothing of a file runs but what its ``python:`` keys name. A module is imported once a
+process, whichever trial comes first; so that no trial can tell, its import draws from generators of its own.
+Loads no torch before the user's code does run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.knobs.base import OwnCode
+
+if TYPE_CHECKING:
+    import torch
+
+_IMPORT_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """A user's folder that stands first on Python's path.
+
+    Attributes:
+        folder: where that is.
+        loaded_before: the modules that were loaded before it stood there.
+        settings: by module, which of torch's settings its import changed.
+    """
+
+    folder: Path
+    loaded_before: frozenset[str]
+    settings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+_visits: list[_Visit] = []
+
+
+def is_in(config: TrialConfig) -> bool:
+    """Whether the model, the loss or the optimizer of a trial is the user's own."""
+    return any(isinstance(knob, OwnCode) for knob in (config.model, config.loss, config.optimizer))
+
+
+def resolve(code_name: str, base_path: Path) -> Any:
+    """Import what ``python: module:name`` names.
+
+    Args:
+        code_name: ``module:name``, dots allowed in both.
+        base_path: the folder of the user's file, where modules are looked for first.
+
+    Raises:
+        ImportError: there is no such module.
+        AttributeError: the module has no such name.
+    """
+    _look_first_in(base_path.resolve())
+    module_name, _, path = code_name.partition(":")
+    with running(_IMPORT_SEED):
+        found: Any = _imported(module_name)
+    for step in path.split("."):
+        found = getattr(found, step)
+    return found
+
+
+@contextmanager
+def running(seed: int, device: torch.device | None = None, code_name: str = "") -> Iterator[None]:
+    """A block in which the user's code runs, and after which nothing global is other than before (law 3).
+
+    Args:
+        seed: of the generators of torch, ``random`` and NumPy.
+        device: whose generator of torch's, beside the CPU's; None: no other.
+        code_name: as `resolve` had it, where torch's settings are to be those that the module made at its import.
+    """
+    import torch
+
+    from tunecli.train.determinism import NOTHING, scoped_global_seeds, scoped_settings
+
+    wanted = _visits[-1].settings.get(code_name.partition(":")[0], NOTHING) if _visits else NOTHING
+    with scoped_settings(wanted), scoped_global_seeds(seed, device or torch.device("cpu")):
+        yield
+
+
+def _imported(module_name: str) -> ModuleType:
+    from tunecli.train.determinism import settings
+
+    before = settings()
+    module = importlib.import_module(module_name)
+    changed = {name: value for name, value in settings().items() if value != before[name]}
+    _visits[-1].settings.setdefault(module_name, changed)
+    return module
+
+
+def _look_first_in(folder: Path) -> None:
+    """Put a user's folder on Python's path, in the place of another's: both may have a module of the same name."""
+    if any(visit.folder == folder for visit in _visits) and str(folder) in sys.path:
+        return
+    while _visits:
+        visit = _visits.pop()
+        with suppress(ValueError):  # whoever else changes the path may have put it back already
+            sys.path.remove(str(visit.folder))
+        for name in [name for name in sys.modules if _is_of(visit, name)]:
+            del sys.modules[name]
+    _visits.append(_Visit(folder, frozenset(sys.modules)))
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+
+
+def _is_of(visit: _Visit, module_name: str) -> bool:
+    """Whether a module was loaded from right beside the user's file; what merely lies below, an environment, stays."""
+    top = module_name.partition(".")[0]
+    origin = getattr(getattr(sys.modules.get(top), "__spec__", None), "origin", None) or ""
+    beside = (str(visit.folder / f"{top}.py"), str(visit.folder / top / "__init__.py"))
+    return top not in visit.loaded_before and origin in beside

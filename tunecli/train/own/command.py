@@ -1,0 +1,181 @@
+"""The user's own program, in any language, run as a trial.
+
+Its arguments carry the parameters, its stdout the metrics, its exit code or the signal that ended it the outcome. No
+shell stands between. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunecli.seeding import seed_of_32_bits
+from tunecli.spec.command import PlaceholderError, program_path, rendered
+from tunecli.spec.knobs import CommandTrial
+from tunecli.train.own.folder import own_folder
+from tunecli.train.own.program import Program
+from tunecli.train.own.reports import Reports
+from tunecli.trial import EpochEnded, Event, Failure, FailureKind, Job, Started
+
+
+def run(job: Job) -> Iterator[Event]:
+    """Run a `CommandTrial`.
+
+    The program runs in the configuration's folder, with the trial's facts in its environment too: ``TUNECLI_TRIAL``,
+    ``TUNECLI_SEED``, ``TUNECLI_DEVICE``, ``TUNECLI_CHECKPOINT_DIR``.
+
+    Yields:
+        `Started`, an `EpochEnded` for every epoch that it prints, then exactly one `Ended`. Dropped half way, the
+        program is killed with all that it started.
+
+    Raises:
+        DiskFull: no room is left for its folder, which is no fault of the trial.
+    """
+    reports = Reports(job, _device(job.device))
+    yield Started(job.number, job.attempt, reports.device, os.getpid())
+    with ExitStack() as ending:
+        try:
+            trial = CommandTrial.model_validate(dict(job.config))
+            folder = ending.enter_context(own_folder(job))
+            program = ending.enter_context(_started(trial, job, reports.device, folder))
+        except (PlaceholderError, OSError, ValueError) as error:
+            cause = f"the program was not started: {str(error).splitlines()[0]}"
+            yield reports.ended(Failure(FailureKind.ERROR, cause))
+            return
+        patterns = {name: re.compile(pattern) for name, pattern in trial.metrics.items()}
+        reader = _Patterns(patterns, reports) if patterns else _JsonLines(reports)
+        for line in program.lines():
+            event = reader.read(line)
+            if event is not None:
+                yield event
+            if reports.failure is not None:
+                yield reports.ended()
+                return
+        reader.close()
+        yield reports.ended(_failure(program.wait(), program.stderr_tail))
+
+
+def _device(name: str) -> str:
+    """What ``auto`` means, where torch is here to tell; else the program may resolve it as it likes."""
+    if name == "auto" and "torch" in sys.modules:
+        from tunecli.train import devices
+
+        return str(devices.resolve(name))
+    return name
+
+
+def _started(trial: CommandTrial, job: Job, device: str, folder: Path) -> Program:
+    seed = seed_of_32_bits(job.seed)
+    facts = {"number": job.number, "seed": seed, "device": device, "checkpoint_dir": str(folder)}
+    program, *arguments = [rendered(argument, trial.params, facts) for argument in trial.command]
+    base_path = Path(job.base_path)
+    path = program_path(program, base_path)
+    if path is None:
+        raise FileNotFoundError(f"there is no program `{program}` on PATH or in {base_path.resolve()}")
+    environment = {
+        "PYTHONUNBUFFERED": "1",  # into a pipe, Python would keep its lines back
+        **os.environ,
+        "TUNECLI_TRIAL": str(job.number),
+        "TUNECLI_SEED": str(seed),
+        "TUNECLI_DEVICE": device,
+        "TUNECLI_CHECKPOINT_DIR": str(folder),
+    }
+    return Program([path, *arguments], base_path, environment)
+
+
+def _failure(exit_code: int, stderr: str) -> Failure | None:
+    if exit_code == 0:
+        return None
+    if exit_code < 0:
+        return Failure(FailureKind.CRASH, f"the program was killed by {_signal_name(-exit_code)}", stderr)
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    said = lines[-1] if lines else "it said nothing on stderr"
+    return Failure(FailureKind.ERROR, f"exit code {exit_code}: {said}", stderr)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+@dataclass(frozen=True, slots=True)
+class _JsonLines:
+    """Lines that are JSON objects: ``{"epoch": 3, "val_loss": 0.41}`` ends an epoch, and one without ``epoch`` updates
+    the metrics; ``null`` is no finite number, as JavaScript writes one. All other lines are the program's own.
+    """
+
+    reports: Reports
+
+    def read(self, line: str) -> EpochEnded | None:
+        if not line.lstrip().startswith("{"):
+            return None
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        epoch = found.pop("epoch", None)
+        metrics = {name: number for name, value in found.items() if (number := _number(value)) is not None}
+        count = _number(epoch)
+        if epoch is None or count is None or not count.is_integer():
+            self.reports.update(metrics)
+            return None
+        return self.reports.epoch_ended(int(count), metrics)
+
+    def close(self) -> None:
+        pass
+
+
+def _number(value: Any) -> float | None:
+    """A JSON value as a metric's; None where it is none."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+@dataclass(slots=True)
+class _Patterns:
+    """What regular expressions find, each searched in every line.
+
+    An epoch ends with the line in which the objective is found, and takes with it what the others found since the
+    last one; a pattern named ``epoch`` gives its number, which is counted otherwise.
+    """
+
+    patterns: Mapping[str, re.Pattern[str]]
+    reports: Reports
+    _found: dict[str, float] = field(default_factory=dict)
+
+    def read(self, line: str) -> EpochEnded | None:
+        texts = {name: match[1] for name, each in self.patterns.items() if (match := each.search(line))}
+        for name, text in texts.items():
+            try:
+                self._found[name] = float(text)
+            except (TypeError, ValueError):
+                cause = f"the pattern of {name} found {text!r}, which is no number"
+                self.reports.failure = Failure(FailureKind.ERROR, cause)
+                return None
+        if self.reports.job.objective.metric not in texts:
+            return None
+        metrics, self._found = self._found, {}
+        count = metrics.pop("epoch", math.nan)
+        return self.reports.epoch_ended(int(count) if count.is_integer() else self.reports.epoch + 1, metrics)
+
+    def close(self) -> None:
+        """What was found after the last epoch belongs to the trial."""
+        self._found.pop("epoch", None)
+        self.reports.update(self._found)

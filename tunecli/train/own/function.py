@@ -1,0 +1,161 @@
+"""The user's own training function, ``train(params, trial)``, run as a trial.
+
+The function has a thread, so that what it reports can be a generator's events like any other trial's. The two take
+turns: while an event is in others' hands the function waits in `OwnTrial.report`, so it never runs ahead of the record
+and can be told there to stop. Global generators are seeded for its length (law 3), and torch's
+settings put back after it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from tunecli.errors import UsageError
+from tunecli.seeding import seed_for, seed_of_32_bits
+from tunecli.spec.knobs import FunctionTrial
+from tunecli.train import devices
+from tunecli.train.failures import failure_of
+from tunecli.train.own import code as own_code
+from tunecli.train.own.folder import own_folder
+from tunecli.train.own.reports import Reports
+from tunecli.trial import Event, Failure, Job, Started
+
+_Report = tuple[int, dict[str, float]]
+_Said = _Report | Failure | dict[str, float]
+
+
+class TrialStopped(Exception):  # noqa: N818  (what happened, not what is wrong)
+    """The trial is to end here: raised by `OwnTrial.report`, to be let through."""
+
+
+class OwnTrial:
+    """What a training function gets beside its parameters.
+
+    Attributes:
+        number: the trial's number.
+        seed: its seed, of 32 bits; the global generators of torch, ``random`` and NumPy are seeded from it already.
+        device: where to compute, as torch names it: ``cpu``, ``cuda:0``, …
+        threads: how many threads to compute with; torch is set to it already.
+        checkpoint_dir: a folder for what the function wants to keep. It is there, and holds what an earlier run of
+            the same trial left.
+    """
+
+    def __init__(self, job: Job, device: str, checkpoint_dir: Path) -> None:
+        self.number, self.device, self.threads = job.number, device, job.threads
+        self.seed = seed_of_32_bits(job.seed)
+        self.checkpoint_dir = checkpoint_dir
+        self._objective = job.objective.metric
+        self._said: SimpleQueue[_Said] = SimpleQueue()
+        self._may_go_on: SimpleQueue[bool] = SimpleQueue()
+        self._is_stopped = False
+
+    def report(self, epoch: int, **metrics: Any) -> None:
+        """Say that an epoch ended, with its metrics by name; the last value of the objective is the trial's score.
+
+        Args:
+            epoch: its number, counted from 0 or 1.
+            metrics: numbers, or tensors and arrays of one.
+
+        Raises:
+            TrialStopped: the trial is to end here.
+            TypeError: ``epoch`` is no whole number, or a metric no number.
+        """
+        if isinstance(epoch, bool) or not hasattr(epoch, "__index__"):
+            raise TypeError(f"the epoch is a whole number; this is {epoch!r}")
+        report = int(epoch), {name: _number(name, value) for name, value in metrics.items()}
+        if not self._is_stopped:
+            self._said.put(report)
+            self._is_stopped = not self._may_go_on.get()
+        if self._is_stopped:
+            raise TrialStopped(f"trial {self.number} is to end here")
+
+    def _run(self, trial: FunctionTrial, base_path: Path, device: torch.device) -> None:
+        """The thread: call the function, and say last how it ended."""
+        try:
+            torch.set_num_threads(self.threads)  # OpenMP keeps it by thread
+            function = own_code.resolve(trial.python, base_path)
+            with own_code.running(seed_for(self.seed, "function"), device, trial.python):
+                said: _Said = self._returned(function(trial.params, self))
+        except TrialStopped:
+            said = {}
+        except BaseException as error:  # SystemExit too: what the user's code does ends its trial alone
+            said = failure_of(error)
+        self._said.put(said)
+
+    def _returned(self, value: Any) -> dict[str, float]:
+        if value is None:
+            return {}
+        if isinstance(value, Mapping):
+            return {str(name): _number(str(name), each) for name, each in value.items()}
+        return {self._objective: _number("what the function returns", value)}
+
+
+def run(job: Job) -> Iterator[Event]:
+    """Run a `FunctionTrial`.
+
+    Yields:
+        `Started`, an `EpochEnded` for every epoch that is reported, then exactly one `Ended`. Dropped half way, the
+        function is stopped at the report in which it waits.
+
+    Raises:
+        DiskFull: no room is left for its folder, which is no fault of the trial.
+    """
+    reports = Reports(job, job.device)
+    try:
+        device = devices.resolve(job.device)
+        reports.device = str(device)
+        trial = FunctionTrial.model_validate(dict(job.config))
+    except (UsageError, ValidationError) as error:
+        yield Started(job.number, job.attempt, reports.device, os.getpid())
+        yield reports.ended(failure_of(error))
+        return
+    yield Started(job.number, job.attempt, reports.device, os.getpid())
+    with ExitStack() as ending:
+        try:
+            folder = ending.enter_context(own_folder(job))
+        except OSError as error:
+            yield reports.ended(failure_of(error))
+            return
+        own = OwnTrial(job, str(device), folder)
+        yield from _events(own, trial, Path(job.base_path), device, reports)
+
+
+def _events(
+    own: OwnTrial, trial: FunctionTrial, base_path: Path, device: torch.device, reports: Reports
+) -> Iterator[Event]:
+    thread = threading.Thread(target=own._run, args=(trial, base_path, device), daemon=True)
+    thread.start()
+    while isinstance(said := own._said.get(), tuple):
+        event = reports.epoch_ended(*said)
+        try:
+            if event is not None:
+                yield event
+        except GeneratorExit:
+            own._may_go_on.put(False)
+            thread.join()
+            raise
+        own._may_go_on.put(reports.failure is None)
+    thread.join()
+    if isinstance(said, Failure):
+        yield reports.ended(said)
+    else:
+        reports.update(said)
+        yield reports.ended()
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, torch.Tensor):
+        value = value.detach()  # torch warns of a number made from what still wants a gradient
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is to be a number; this is {type(value).__name__} {value!r:.60}") from None

@@ -1,0 +1,47 @@
+"""The user's own metric, ``score(outputs, targets, **args) -> float``, as the loop calls it.
+
+Axes: N examples, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from tunecli.train.own import code as own_code
+from tunecli.trial import Objective
+
+
+class OwnMetric(NamedTuple):
+    """A metric of the user's own.
+
+    Attributes:
+        name: what stands after ``val_`` and ``test_``.
+        score: a function of the whole part, called with gradients off: logits (N, K) and classes (N,), or predictions
+            and targets (N,) in the target's own units.
+    """
+
+    name: str
+    score: Callable[[Tensor, Tensor], float]
+
+
+def own_metric(objective: Objective, base_path: Path) -> OwnMetric | None:
+    """The metric that an objective names by its code; None where it is one of ours.
+
+    Args:
+        objective: what is optimised; its value goes by the name ``objective.metric``.
+        base_path: the folder in which the user's module is looked for first.
+
+    Raises:
+        ImportError: there is no such module.
+        AttributeError: the module has no such name.
+    """
+    if not objective.python:
+        return None
+    score, args = own_code.resolve(objective.python, base_path), dict(objective.args)
+    name = objective.metric.removeprefix("val_")
+    # copies, since it may write into them and the targets belong to later trials too
+    return OwnMetric(name, lambda outputs, targets: float(score(outputs.clone(), targets.clone(), **args)))

@@ -1,0 +1,156 @@
+"""A program and everything it starts, which never outlives whoever started it.
+
+Owns its process group, its two pipes and its end; knows nothing of what it prints. The group is led by a guard, a
+shell that waits at a pipe of ours: however we end, SIGKILL included, the pipe closes and the guard kills its group.
+Unlike Linux's PR_SET_PDEATHSIG, that reaches what the program itself started, and works on macOS. What leaves the group
+on purpose (setsid, a daemon) is the user's to end; of that, only the program itself is killed, where we end in order.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+_GUARD = "trap '' INT TERM HUP; read _; kill -KILL 0"
+_CHUNK_BYTES = 65536
+_LINE_BYTES = 65536
+_STDERR_BYTES = 65536
+_WAIT_S = 0.2
+_END_S = 10.0
+_ROUNDS_AFTER_END = 64
+_LINE_END = re.compile(rb"[\r\n]+")  # a progress bar's lines end in a carriage return
+
+
+class Program:
+    """A program under way, used in a ``with``: when that is left, nothing of it runs any more."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        """Start it, with nothing on its stdin.
+
+        Args:
+            arguments: the program's path, and what it gets.
+            folder: its working directory.
+            environment: whole.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        self._stderr = bytearray()
+        quiet = subprocess.DEVNULL
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD], stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, process_group=0
+        )
+        try:
+            with _signals_unblocked():
+                self._process = subprocess.Popen(
+                    arguments,
+                    cwd=folder,
+                    env=dict(environment),
+                    stdin=quiet,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    process_group=self._guard.pid,
+                )
+        except BaseException:
+            self._end_guard()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end_guard()
+        self._process.kill()  # it may have left the group
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
+        with suppress(subprocess.TimeoutExpired):  # stuck in the kernel, where no signal reaches it
+            self._process.wait(_END_S)
+
+    def lines(self) -> Iterator[str]:
+        """What it prints on stdout, line by line as it comes, until it has ended; its stderr is read meanwhile.
+
+        A line of more than 64 KB is left out.
+        """
+        assert self._process.stdout is not None and self._process.stderr is not None
+        rest, rounds_left = b"", _ROUNDS_AFTER_END
+        with selectors.DefaultSelector() as selector:
+            for pipe in (self._process.stdout, self._process.stderr):
+                os.set_blocking(pipe.fileno(), False)
+                selector.register(pipe, selectors.EVENT_READ)
+            while selector.get_map() and rounds_left:
+                has_ended = self._process.poll() is not None
+                if has_ended:  # what it left behind may hold its pipes open for ever
+                    self._kill_group()
+                    rounds_left -= 1
+                ready = selector.select(0 if has_ended else _WAIT_S)
+                if has_ended and not ready:
+                    break
+                for key, _ in ready:
+                    chunk = os.read(key.fd, _CHUNK_BYTES)
+                    if not chunk:
+                        selector.unregister(key.fileobj)
+                    elif key.fileobj is self._process.stderr:
+                        self._stderr += chunk
+                        del self._stderr[:-_STDERR_BYTES]
+                    else:
+                        *whole, rest = _LINE_END.split(rest + chunk)
+                        yield from (_text(line) for line in whole if line and len(line) < _LINE_BYTES)
+                        rest = rest[:_LINE_BYTES]
+        if rest and len(rest) < _LINE_BYTES:
+            yield _text(rest)
+
+    def wait(self) -> int:
+        """Wait for its end; its exit code, negative where a signal ended it."""
+        return self._process.wait()
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last 64 KB that it printed on stderr."""
+        return _text(bytes(self._stderr))
+
+    def _kill_group(self) -> None:
+        # The guard is not waited for before the end, so its number is no other group's.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._guard.pid, signal.SIGKILL)
+
+    def _end_guard(self) -> None:
+        self._kill_group()
+        with self._guard:
+            pass
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace")
+
+
+def _unheard(number: int, frame: FrameType | None) -> None:
+    pass
+
+
+@contextmanager
+def _signals_unblocked() -> Iterator[None]:
+    """A worker is deaf to what its terminal or batch system sends; what it starts must not inherit that.
+
+    One that has come already is dropped here: what to do about it is the coordinator's to decide.
+    """
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    heard = [number for number in blocked if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, _unheard) for number in heard}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        for number, handler in before.items():
+            signal.signal(number, handler)

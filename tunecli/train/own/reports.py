@@ -1,0 +1,89 @@
+"""What a trial of the user's own has reported so far, and the events and the outcome that follow from it.
+
+Shared by functions and commands, so that both are scored by one rule. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, State
+
+
+@dataclass(slots=True)
+class Reports:
+    """How far a trial of the user's own has come.
+
+    Attributes:
+        job: the trial.
+        device: where it runs, as far as we know.
+        metrics: every metric's last finite value.
+        epoch: the last one, counted from 1; 0 where none was reported.
+        failure: set once the objective was no finite number; nothing counts after that.
+    """
+
+    job: Job
+    device: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    epoch: int = 0
+    failure: Failure | None = None
+    _shift: int | None = None
+    _began_s: float = field(default_factory=time.monotonic)
+    _epoch_began_s: float = field(default_factory=time.monotonic)
+
+    def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> EpochEnded | None:
+        """Take in an epoch's metrics.
+
+        Args:
+            epoch: as the user counts; where the first is 0, all are taken as one more. An epoch that is not above
+                the last one only updates the metrics.
+            metrics: by name; those that are not finite are left out.
+
+        Returns:
+            The event; None where no new epoch ended, or the objective is not finite (then `failure` is set).
+        """
+        if self._shift is None:
+            self._shift = max(0, 1 - epoch)
+        number = epoch + self._shift
+        is_new = number > self.epoch
+        self.epoch = max(self.epoch, number)
+        self.update(metrics)
+        if self.failure is not None or not is_new:
+            return None
+        now_s = time.monotonic()
+        seconds, self._epoch_began_s = now_s - self._epoch_began_s, now_s
+        return EpochEnded(self.job.number, self.job.attempt, number, 0, _finite(metrics), seconds)
+
+    def update(self, metrics: Mapping[str, float]) -> None:
+        """Take in metrics that belong to no new epoch."""
+        name = self.job.objective.metric
+        if not math.isfinite(metrics.get(name, 0.0)):
+            after = f" after epoch {self.epoch}" if self.epoch else ""
+            self.failure = Failure(FailureKind.DIVERGED, f"{name} is not a finite number{after}")
+        self.metrics |= _finite(metrics)
+
+    def ended(self, failure: Failure | None = None) -> Ended:
+        """The end: failed by ``failure``, or by what was reported or never was, else complete."""
+        name = self.job.objective.metric
+        failure = self.failure or failure
+        if failure is None and name not in self.metrics:
+            reported = f"only {', '.join(self.metrics)}" if self.metrics else "and neither was anything else"
+            failure = Failure(FailureKind.ERROR, f"{name} was never reported, {reported}")
+        outcome = Outcome(
+            state=State.FAILED if failure else State.COMPLETE,
+            score=None if failure else self.metrics[name],
+            metrics={} if failure else self.metrics,
+            epochs=self.epoch,
+            kept_epoch=0 if failure else self.epoch,
+            seconds=time.monotonic() - self._began_s,
+            device=self.device,
+            failure=failure,
+        )
+        return Ended(self.job.number, self.job.attempt, outcome)
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}

@@ -1,0 +1,62 @@
+"""What each parameter of a model is to an optimizer: a bias, a norm's, an embedding's, a hidden layer's matrix.
+
+Told by the layer that holds it, so that it is true of the user's own models too. Knows no optimizer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from tunecli.spec.knobs.optimizers import ParameterKind
+from tunecli.train.models.tokens import FeatureTokens, LearnedPositions
+
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)  # _NormBase: batch and instance norms
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, FeatureTokens, LearnedPositions)
+MATRIX_LAYERS = (nn.Linear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+
+
+class Part(NamedTuple):
+    """One parameter of a model.
+
+    Attributes:
+        parameter: itself.
+        kinds: what it is; a norm's bias is two of them, a layer's weight none.
+        is_hidden_matrix: whether it is the 2-D weight of a linear, recurrent or attention layer that is not
+            the model's last.
+    """
+
+    parameter: nn.Parameter
+    kinds: frozenset[ParameterKind]
+    is_hidden_matrix: bool
+
+
+def parts_of(model: nn.Module) -> list[Part]:
+    """A model's parameters in their order, each once; a shared one is what its first layer makes of it.
+
+    The last layer is the last that the model registered of those with a weight of two or more dimensions.
+    """
+    held = [
+        (layer, parameter, _kinds(layer, name))
+        for layer in model.modules()
+        for name, parameter in layer.named_parameters(recurse=False)
+    ]
+    weighty = [layer for layer, parameter, kinds in held if parameter.ndim >= 2 and not kinds]
+    found: dict[nn.Parameter, Part] = {}
+    for layer, parameter, kinds in held:
+        is_matrix = isinstance(layer, MATRIX_LAYERS) and parameter.ndim == 2 and not kinds
+        found.setdefault(parameter, Part(parameter, kinds, is_matrix and layer is not weighty[-1]))
+    return list(found.values())
+
+
+def _kinds(layer: nn.Module, name: str) -> frozenset[ParameterKind]:
+    kinds: set[ParameterKind] = set()
+    if name.startswith("bias") or name.endswith("bias"):  # bias_hh_l0, in_proj_bias
+        kinds.add("bias")
+    if isinstance(layer, NORMS):
+        kinds.add("norm")
+    if isinstance(layer, EMBEDDINGS):
+        kinds.add("embedding")
+    return frozenset(kinds)

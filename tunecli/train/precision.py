@@ -1,0 +1,69 @@
+"""In what numbers a model computes: mixed precision, and which kernels may be used.
+
+Owns the settings of torch that are global and puts each back when its block ends. Knows no loop.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Literal
+
+import torch
+from torch import nn
+
+from tunecli.errors import UsageError
+from tunecli.spec.knobs.training import Training
+from tunecli.train.compilers import missing_compiler
+
+Precision = Literal["float32", "bf16", "fp16"]
+_DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """The block in which a forward pass computes in ``precision`` (Micikevicius et al. 2018)."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=_DTYPES[precision])
+
+
+def gradient_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler | None:
+    """What keeps small gradients above float16's smallest number; the other precisions need none."""
+    return torch.amp.GradScaler(device.type) if precision == "fp16" else None
+
+
+@contextmanager
+def kernels(training: Training) -> Iterator[None]:
+    """Let torch choose only among the kernels that the knobs allow.
+
+    cuDNN is always held to algorithms that give the same bits every time. ``deterministic`` goes on to every
+    operation: one that has no such kernel then raises RuntimeError. On CUDA that needs the environment's
+    CUBLAS_WORKSPACE_CONFIG, which is set where it is missing (read by cuBLAS at its first use).
+    """
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
+    was_precision = torch.get_float32_matmul_precision()
+    with torch.backends.cudnn.flags(
+        enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=training.tf32
+    ):
+        torch.set_float32_matmul_precision("high" if training.tf32 else "highest")
+        if training.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(was_precision)
+            torch.use_deterministic_algorithms(was_deterministic)
+
+
+def compile_in_place(model: nn.Module) -> None:
+    """Hand a model to torch.compile; its weights keep their names.
+
+    Raises:
+        UsageError: there is no C++ compiler here, which torch.compile needs.
+    """
+    if missing := missing_compiler():
+        message = f"training.compile needs a C++ compiler, and there is no {missing} here"
+        raise UsageError(message, hint="install one, or drop `compile`")
+    model.compile()

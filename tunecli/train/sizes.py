@@ -1,0 +1,164 @@
+"""How large each model is: its parameters, and the multiply-adds of one example's forward pass.
+
+Counts what is done in matrix products, convolutions, attention and recurrent kernels; additions, norms and
+activations are left out. A test holds it to the modules that models/ builds. Loads no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tunecli.spec.knobs.activations import AnyActivation, PRelu
+from tunecli.spec.knobs.base import OwnCode
+from tunecli.spec.knobs.models import AnyModel, Cnn, Linear, Mlp, Recurrent, ResNet, Transformer
+from tunecli.train.inputs import Inputs
+
+_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+
+
+class Size(NamedTuple):
+    """Parameters, and multiply-adds of one example's forward pass. Both 0: unknown."""
+
+    n_parameters: int
+    n_multiply_adds: int = 0
+
+    def __add__(self, other: tuple[int, ...]) -> Size:  # type: ignore[override]  # sizes add up, not on
+        return Size(self[0] + other[0], self[1] + other[1])
+
+    def times(self, n: int) -> Size:
+        """Of ``n`` such parts."""
+        return Size(self[0] * n, self[1] * n)
+
+
+NOTHING = Size(0, 0)
+
+
+def has_batch_norm(model: AnyModel) -> bool:
+    """Whether a model takes statistics over its batch, and so needs at least two examples in each.
+
+    Of the user's own it is not known, and taken as no.
+    """
+    return getattr(model, "norm", "none") == "batch"
+
+
+def _linear(knob: Linear, inputs: Inputs, n_outputs: int) -> Size:
+    return _affine(inputs.n_values, n_outputs)
+
+
+def _mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> Size:
+    norms = {"none": 0, "rms": 1, "batch": 2, "layer": 2}
+    size, n_in = NOTHING, inputs.n_values
+    for width in knob.widths:
+        size += _affine(n_in, width) + Size(norms[knob.norm] * width) + _activation(knob.activation)
+        n_in = width
+    return size + _affine(n_in, n_outputs)
+
+
+def _cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> Size:
+    n_channels, rows, columns = inputs.shape
+    size = NOTHING
+    for n_next in knob.channels:
+        rows, columns = -(-rows // knob.stride), -(-columns // knob.stride)
+        size += _convolution(n_channels, n_next, knob.kernel, rows * columns) + Size(n_next)
+        size += Size(0 if knob.norm == "none" else 2 * n_next) + _activation(knob.activation)
+        if knob.pool != "none" and min(rows, columns) >= 2:
+            rows, columns = rows // 2, columns // 2
+        n_channels = n_next
+    return size + _affine(n_channels, n_outputs)
+
+
+def _resnet(knob: ResNet, inputs: Inputs, n_outputs: int) -> Size:
+    n_channels, rows, columns = inputs.shape
+    n_first = knob.channels[0]
+    size = _normed(n_channels, n_first, 3, rows * columns) + _activation(knob.activation)
+    n_channels = n_first
+    for stage, n_next in enumerate(knob.channels):
+        for block in range(knob.blocks):
+            stride = 2 if stage > 0 and block == 0 and min(rows, columns) >= 2 else 1
+            rows, columns = -(-rows // stride), -(-columns // stride)
+            size += _normed(n_channels, n_next, 3, rows * columns) + _normed(
+                n_next, n_next, 3, rows * columns
+            )
+            size += _activation(knob.activation).times(2)
+            if stride == 2 or n_channels != n_next:
+                size += _normed(n_channels, n_next, 1, rows * columns)
+            n_channels = n_next
+    return size + _affine(n_channels, n_outputs)
+
+
+def _recurrent(knob: Recurrent, inputs: Inputs, n_outputs: int) -> Size:
+    n_directions = 2 if knob.bidirectional else 1
+    embedding = Size(inputs.n_tokens * knob.embedding)
+    match inputs.kind:
+        case "tokens":
+            n_steps, n_in = inputs.shape[0], knob.embedding
+        case "image":
+            n_steps, n_in = inputs.shape[1], inputs.shape[0] * inputs.shape[2]
+        case _:
+            n_steps, n_in = inputs.shape
+    size = embedding
+    for _ in range(knob.layers):
+        n_weights = _GATES[knob.name] * knob.width * (n_in + knob.width)
+        n_biases = 2 * _GATES[knob.name] * knob.width
+        size += Size(n_weights + n_biases, n_weights * n_steps).times(n_directions)
+        n_in = knob.width * n_directions
+    return size + _affine(n_in, n_outputs)
+
+
+def _transformer(knob: Transformer, inputs: Inputs, n_outputs: int) -> Size:
+    width, n_inner, norm = knob.width, knob.feedforward * knob.width, Size(2 * knob.width)
+    size, n_tokens = _tokens(knob, inputs)
+    if knob.positions == "learned" and inputs.kind != "features":
+        size += Size(n_tokens * width)
+    if knob.pool == "cls":
+        size, n_tokens = size + Size(width), n_tokens + 1
+    attention = _affine(width, width, n_tokens).times(4) + Size(0, 2 * n_tokens**2 * width)
+    feedforward = _affine(width, n_inner, n_tokens) + _affine(n_inner, width, n_tokens)
+    block = norm.times(2) + attention + feedforward + _activation(knob.activation)
+    return size + block.times(knob.layers) + norm + _affine(width, n_outputs)
+
+
+def _tokens(knob: Transformer, inputs: Inputs) -> tuple[Size, int]:
+    """The size of what makes tokens of an example, and how many it makes."""
+    match inputs.kind:
+        case "tokens":
+            return Size(inputs.n_tokens * knob.width), inputs.shape[0]
+        case "sequence":
+            return _affine(inputs.shape[1], knob.width, inputs.shape[0]), inputs.shape[0]
+        case "features":
+            return Size(2 * inputs.shape[0] * knob.width), inputs.shape[0]
+        case "image":
+            n_channels, rows, columns = inputs.shape
+            n_patches = (rows // knob.patch) * (columns // knob.patch)
+            return _affine(n_channels * knob.patch**2, knob.width, n_patches), n_patches
+
+
+def _affine(n_in: int, n_out: int, n_places: int = 1) -> Size:
+    return Size((n_in + 1) * n_out, n_in * n_out * n_places)
+
+
+def _convolution(n_in: int, n_out: int, kernel: int, n_places: int) -> Size:
+    n_weights = n_in * n_out * kernel**2
+    return Size(n_weights, n_weights * n_places)
+
+
+def _normed(n_in: int, n_out: int, kernel: int, n_places: int) -> Size:
+    """A convolution without biases, and its norm."""
+    return _convolution(n_in, n_out, kernel, n_places) + Size(2 * n_out)
+
+
+def _activation(knob: AnyActivation) -> Size:
+    return Size(1 if isinstance(knob, PRelu) else 0)
+
+
+SIZES: dict[type[Any], Callable[[Any, Inputs, int], Size]] = {
+    Linear: _linear,
+    Mlp: _mlp,
+    Cnn: _cnn,
+    ResNet: _resnet,
+    Recurrent: _recurrent,
+    Transformer: _transformer,
+    OwnCode: lambda knob, inputs, n_outputs: NOTHING,
+}
+"""(knob, inputs, outputs) → its size; of the user's own nothing is known without running it."""
