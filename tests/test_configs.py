@@ -10,8 +10,8 @@ import pytest
 
 from tunecli.spec.knobs.data import Data
 from tunecli.study.check import check, load_checked
-from tunecli.train.sources import read_source
-from tunecli.train.splits import split
+from tunecli.train.data.sources import read_source
+from tunecli.train.data.splits import split
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
@@ -65,10 +65,54 @@ def test_the_table_of_rents_is_predicted_within_a_tenth(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_overhead_benchmark_runs():
-    script = Path(__file__).parent / "benchmarks" / "overhead.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--trials", "3", "--runs", "1"], capture_output=True, text=True
-    )
+def test_both_chains_are_searched_around_a_convolutional_net(tmp_path):
+    trials = searched("digits_chains", tmp_path / "run")
+    assert trials[0]["val_accuracy"] >= 0.97
+    assert {trial["learning_rate.1"] for trial in trials} >= {"cosine", "cut"}
+    assert {trial["weights.length"] for trial in trials} >= {0, 3}
+    assert all(trial["status"] == "complete" for trial in trials)
+
+
+@pytest.mark.slow
+def test_a_transformer_reads_a_table_feature_by_feature(tmp_path):
+    assert searched("wine_transformer", tmp_path / "run")[0]["val_loss"] < 0.15
+
+
+@pytest.mark.slow
+def test_a_recurrent_net_tells_a_words_language_by_its_characters(tmp_path):
+    assert searched("words_lstm", tmp_path / "run")[0]["val_accuracy"] > 0.75  # a third by chance
+
+
+@pytest.mark.slow
+def test_a_table_with_gaps_is_learned_and_its_test_part_opened_at_the_end_only(tmp_path):
+    trials = searched("machines", tmp_path / "run")
+    assert trials[0]["val_auroc"] > 0.87
+    assert not any(name.startswith("test_") for trial in trials for name in trial)
+    command = [sys.executable, "-m", "tunecli", "export", str(tmp_path / "run"), "--test", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "median wall / training" in done.stdout
+    assert json.loads(done.stdout)["test"]["test_auroc"] > 0.7
+
+
+def test_a_program_of_one_s_own_is_tuned(tmp_path):
+    assert searched("own_command", tmp_path / "run")[0]["height"] < 0.1
+
+
+@pytest.mark.slow
+def test_a_function_of_one_s_own_is_tuned(tmp_path):
+    assert searched("own_function", tmp_path / "run")[0]["val_loss"] < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "arguments", "said"),
+    [
+        ("overhead.py", ["--trials", "3", "--runs", "1"], "median wall / training"),
+        ("loop.py", ["--runs", "1"], "chains / loop"),
+    ],
+)
+def test_a_benchmark_runs(script, arguments, said):
+    path = Path(__file__).parent / "benchmarks" / script
+    done = subprocess.run([sys.executable, str(path), *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
