@@ -1,13 +1,13 @@
 """The vocabulary every room shares: frozen values, no behaviour.
 
 A trial's life is a row of records. The coordinator writes a `Trial` (a suggestion) before anybody runs it;
-an engine turns it into a `Job`; whoever trains answers with events: `Started`, `EpochEnded`, `Ended`. All of
-them are plain data that survives JSON, so nothing here is ever pickled (law 1).
+an engine turns it into a `Job`; whoever trains answers with events: `Started`, `EpochEnded`, `Checkpointed`, and
+`Ended` or `Stopped`. All of them are plain data that survives JSON, so nothing here is ever pickled (law 1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -36,6 +36,7 @@ class FailureKind(StrEnum):
     CRASH = "crash"
     ERROR = "error"
     LOST = "lost"
+    INTERRUPTED = "interrupted"  # of an attempt that a signal stopped, never of a trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,30 @@ class Failure:
     kind: FailureKind
     cause: str
     traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """An attempt that ended without ending its trial, which is tried again: ``failure`` says why."""
+
+    number: int
+    attempt: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a trial can go on from: its state at the end of ``epoch``, in the file ``name``.
+
+    Attributes:
+        name: the file's, in the run folder's checkpoints.
+        sha256: of its content, in hexadecimal.
+        epoch: counted from 1.
+    """
+
+    name: str
+    sha256: str
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +163,14 @@ class Job:
         code: the SHA-256 of each of the user's own files as the study knows them, by its path from ``base_path``.
         time_limit_s, idle_limit_s: how long it may take, and go without an epoch's end; None: for ever.
         open_test: whether the test part is read, and the kept weights' metrics on it told; never in a search.
+        checkpoints_path: the folder of checkpoints; empty: none is kept.
+        checkpoint_epochs: write one every so many epochs; None: as often as costs little; 0: only when asked to stop.
+        checkpoints: where to go on from, the newest first; the first that is sound is taken.
+        stop_above: for each epoch from the first on, the loss (``sign * objective``) above which the least loss so
+            far ends the trial as pruned; None: it goes on. Epochs past its end have no such bound.
+        micro_batches: into how many parts each batch is split, its gradient being the mean of theirs.
+        slot: which of the engine's workers runs it, from 0; of several devices of a kind it takes the one in turn.
+        avoid_devices: devices that are not to be used, by name.
     """
 
     number: int
@@ -157,16 +190,28 @@ class Job:
     time_limit_s: float | None = None
     idle_limit_s: float | None = None
     open_test: bool = False
+    checkpoints_path: str = ""
+    checkpoint_epochs: int | None = None
+    checkpoints: Sequence[Checkpoint] = ()
+    stop_above: Sequence[float | None] = ()
+    micro_batches: int = 1
+    slot: int = 0
+    avoid_devices: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A worker began to train a trial."""
+    """A worker began to train a trial, or goes on with it after ``from_epoch``.
+
+    ``note`` says what of its checkpoints could not be used, and why; empty where all is well.
+    """
 
     number: int
     attempt: int
     device: str
     process_id: int
+    from_epoch: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +227,23 @@ class EpochEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpointed:
+    """The trial can go on from here, whatever becomes of whoever trains it: the file is whole and durable."""
+
+    number: int
+    attempt: int
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Whoever trains did as it was asked and stopped; the trial goes on from its last checkpoint another time."""
+
+    number: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The trial is over, one way or another."""
 
@@ -190,7 +252,7 @@ class Ended:
     outcome: Outcome
 
 
-Event = Started | EpochEnded | Ended
+Event = Started | EpochEnded | Checkpointed | Stopped | Ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.engine.wire import pack_event, pack_job, unpack_event, unpack_job
-from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Objective, Outcome, Started, State
+from tunecli.trial import (
+    Checkpoint,
+    Checkpointed,
+    Ended,
+    EpochEnded,
+    Failure,
+    FailureKind,
+    Job,
+    Objective,
+    Outcome,
+    Started,
+    State,
+    Stopped,
+)
 
 numbers = st.integers(0, 10**6)
 scores = st.floats(allow_nan=False)
@@ -24,7 +37,9 @@ outcomes = st.builds(
     failure=failures,
 )
 events = (
-    st.builds(Started, numbers, numbers, st.text(max_size=8), numbers)
+    st.builds(Started, numbers, numbers, st.text(max_size=8), numbers, numbers, st.text())
+    | st.builds(Checkpointed, numbers, numbers, st.builds(Checkpoint, st.text(), st.text(), numbers))
+    | st.builds(Stopped, numbers, numbers)
     | st.builds(EpochEnded, numbers, numbers, numbers, numbers, metrics, scores)
     | st.builds(Ended, numbers, numbers, outcomes)
 )
@@ -47,6 +62,9 @@ def test_a_job_survives_the_wire(number, keep_below, device):
         device=device,
         keep_below=keep_below,
         code={"mine.py": "ab"},
+        checkpoints=(Checkpoint("a.safetensors", "cd", 3),),
+        stop_above=(None, 0.5),
+        avoid_devices=("cuda:1",),
     )
     assert unpack_job(pack_job(job)) == job
     assert dataclasses.asdict(job)["config"] == {"model": {"hidden": [1]}}

@@ -11,6 +11,8 @@ from typing import Any
 
 from tunecli.errors import DiskFull
 from tunecli.trial import (
+    Checkpoint,
+    Checkpointed,
     Ended,
     EpochEnded,
     Event,
@@ -21,11 +23,14 @@ from tunecli.trial import (
     Outcome,
     Started,
     State,
+    Stopped,
 )
 
-_KINDS: dict[str, type[Started | EpochEnded | Ended]] = {
+_KINDS: dict[str, type[Event]] = {
     "started": Started,
     "epoch": EpochEnded,
+    "checkpoint": Checkpointed,
+    "stopped": Stopped,
     "ended": Ended,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -39,7 +44,10 @@ def pack_job(job: Job) -> bytes:
 def unpack_job(data: bytes) -> Job:
     """The inverse of :func:`pack_job`."""
     body: dict[str, Any] = json.loads(data)
-    return Job(**{**body, "objective": Objective(**body["objective"])})
+    body["objective"] = Objective(**body["objective"])
+    body["checkpoints"] = tuple(Checkpoint(**each) for each in body["checkpoints"])
+    body |= {name: tuple(value) for name, value in body.items() if isinstance(value, list)}
+    return Job(**body)
 
 
 def pack_event(event: Event) -> bytes:
@@ -63,6 +71,8 @@ def unpack_event(data: bytes) -> Event:
     if name == "disk_full":
         raise DiskFull(body["message"], hint=body["hint"])
     kind = _KINDS[name]
+    if kind is Checkpointed:
+        body["checkpoint"] = Checkpoint(**body["checkpoint"])
     if kind is Ended:
         outcome = body["outcome"]
         failure = outcome["failure"]

@@ -20,7 +20,7 @@ from tunecli.spec.space import DanglingReferenceError
 from tunecli.store.folder import RunFolder
 from tunecli.study import datafiles
 from tunecli.study.record import Study, job_for, look, require_device, versions
-from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, State, Trial
+from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, Started, State, Trial
 
 _WAIT_S = 0.2
 
@@ -174,7 +174,7 @@ def _course(job: Job, engine_name: str, n_epochs: int | None) -> Course:
                     return Course(epochs, event.outcome)
                 if isinstance(event, EpochEnded):
                     epochs.append(event)
-                else:
+                elif isinstance(event, Started):
                     device = event.device
             if epochs and len(epochs) == n_epochs:
                 return Course(epochs, Outcome(State.PRUNED, epochs=epochs[-1].epoch, device=device))
