@@ -9,6 +9,7 @@
     ├── StudyLocked        4    another process holds the study
     ├── StoreDamaged       5    the database is damaged
     ├── StoreTooNew        5    the database was written by a later tunecli
+    ├── StoreFailed        5    the disk refused to read or write
     ├── DiskFull           6    no room is left where the run folder lies
     └── Interrupted        130, 143    a signal stopped the sweep; it can be resumed
 
@@ -126,6 +127,12 @@ class StoreDamaged(TunecliError):
 
 class StoreTooNew(TunecliError):
     """The database was written by a later tunecli."""
+
+    exit_code = 5
+
+
+class StoreFailed(TunecliError):
+    """The disk refused to read or write, and not for want of room: what it was asked last may not be on it."""
 
     exit_code = 5
 

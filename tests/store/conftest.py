@@ -11,9 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from tunecli.store.database import Log
+
 NOBODY = 65534
 
 ReadOnly = Callable[[Path], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    """The log of a study that has just begun."""
+    with Log.create(tmp_path / "study.db", {"seed": 7}) as log:
+        yield log
 
 
 @pytest.fixture

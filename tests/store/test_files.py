@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tunecli.errors import DiskFull, UsageError
-from tunecli.store.files import remove_leftovers, write_atomically, write_where_asked
+from tunecli.errors import DiskFull, StoreFailed, UsageError
+from tunecli.store.files import remove_files, remove_leftovers, write_atomically, write_where_asked
 
 STEPS = ["open", "fdopen", "fsync", "replace"]
 
@@ -55,7 +56,8 @@ def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
         (OSError(errno.ENOSPC, "No space left on device"), DiskFull),
         (OSError(errno.EDQUOT, "Quota exceeded"), DiskFull),
         (OSError(errno.EROFS, "Read-only file system"), UsageError),
-        (OSError(errno.EIO, "Input/output error"), OSError),
+        (OSError(errno.EIO, "Input/output error"), StoreFailed),
+        (OSError(errno.ENXIO, "No such device or address"), StoreFailed),
         (KeyboardInterrupt(), KeyboardInterrupt),
     ],
     ids=lambda value: getattr(value, "strerror", None) or type(value).__name__,
@@ -90,7 +92,7 @@ def test_a_failed_sync_of_the_folder_is_told_and_leaves_one_whole_file(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", second_fails)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(StoreFailed, match=f"{path}: Input/output error"):
         write_atomically(path, "new")
     assert len(calls) == 2, "a failed fsync is not tried again"
     assert path.read_text() == "new"
@@ -148,6 +150,85 @@ def test_the_leftovers_of_the_killed_go_and_everything_else_stays(
     assert len(list(tmp_path.iterdir())) == 2
     remove_leftovers(tmp_path)
     assert [item.name for item in tmp_path.iterdir()] == [".mine.tmp"]
+
+
+def test_those_of_training_go_from_the_checkpoints_and_what_is_somebodys_stays(tmp_path: Path) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    (checkpoints / "trial-00001").mkdir(parents=True)
+    (checkpoints / ".folder.tmp").mkdir()
+    ours = [
+        f".4711-{'ab' * 8}.tmp",
+        ".trial-00001.safetensors.x8_f3a2b",
+        ".trial-00001-00002.checkpoint.safetensors.4711.tmp",
+        ".trial-00001-2.tmp",
+    ]
+    theirs = [
+        "trial-00001.safetensors",
+        "trial-00001-00002.checkpoint.safetensors",
+        "notes.tmp",
+        ".hidden",
+        "trial-00001/.mine.tmp",
+    ]
+    for name in (*ours, *theirs):
+        (checkpoints / name).write_text("x")
+    remove_leftovers(tmp_path)
+    left = {str(item.relative_to(checkpoints)) for item in checkpoints.rglob("*")}
+    assert left == {*theirs, "trial-00001", ".folder.tmp"}
+    remove_leftovers(checkpoints)
+    remove_leftovers(tmp_path / "nowhere")
+
+
+def test_no_link_is_followed_when_leftovers_go(tmp_path: Path) -> None:
+    elsewhere, run = tmp_path / "elsewhere", tmp_path / "run"
+    elsewhere.mkdir()
+    run.mkdir()
+    target = elsewhere / ".precious.tmp"
+    target.write_text("precious")
+    (run / "checkpoints").symlink_to(elsewhere)
+    remove_leftovers(run)
+    assert target.read_text() == "precious"
+    (run / "checkpoints").unlink()
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / ".link.tmp").symlink_to(target)
+    (run / "checkpoints" / ".dangling.tmp").symlink_to(tmp_path / "nowhere")
+    (run / "checkpoints" / ".folder.tmp").symlink_to(elsewhere)
+    remove_leftovers(run)
+    assert list((run / "checkpoints").iterdir()) == []
+    assert target.read_text() == "precious"
+
+
+def test_a_run_folder_behind_a_link_is_tidied_all_the_same(tmp_path: Path) -> None:
+    run, link = tmp_path / "run", tmp_path / "link"
+    (run / "checkpoints").mkdir(parents=True)
+    link.symlink_to(run)
+    for folder in (run, run / "checkpoints"):
+        (folder / f".1-{'0' * 16}.tmp").touch()
+    remove_leftovers(link)
+    assert [str(item.relative_to(run)) for item in run.rglob("*")] == ["checkpoints"]
+
+
+def test_a_file_that_will_not_go_stays_and_stops_nothing(
+    open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    (open_path / "a").touch()
+    with read_only(open_path):
+        remove_files(open_path, lambda name: True)
+    assert (open_path / "a").exists()
+
+
+def test_a_pipe_that_nobody_reads_is_no_fault_of_the_disks(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def read_a_little() -> None:
+        with path.open("rb", buffering=0) as pipe:
+            pipe.read(10)
+
+    reader = threading.Thread(target=read_a_little)
+    reader.start()
+    with pytest.raises(BrokenPipeError):
+        write_where_asked(path, "x" * 1_000_000)
+    reader.join()
 
 
 def test_what_a_person_names_is_written_through_links_and_into_pipes(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tunecli.errors import UsageError
 from tunecli.store.database import Log
-from tunecli.store.folder import RunFolder
+from tunecli.store.folder import RunFolder, remove_orphans
 from tunecli.store.lock import hold
 
 HOSTILE = [
@@ -50,6 +50,7 @@ def test_the_files_are_those_of_the_contract() -> None:
         folder.best_path,
         folder.checkpoints_path,
         folder.log_path,
+        folder.workers_lock_path,
         folder.weights_path(17),
         folder.weights_path(123456),
     )
@@ -60,6 +61,7 @@ def test_the_files_are_those_of_the_contract() -> None:
         "r/best.yaml",
         "r/checkpoints",
         "r/log.jsonl",
+        "r/workers.lock",
         "r/checkpoints/trial-00017.safetensors",
         "r/checkpoints/trial-123456.safetensors",
     ]
@@ -179,3 +181,31 @@ class TestJournal:
         folder.log_path.symlink_to(tmp_path / "target")
         folder.append_log({"event": "begin"})
         assert not (tmp_path / "target").exists()
+
+
+class TestOrphans:
+    def test_checkpoints_that_nobody_knows_go_and_all_else_stays(self, tmp_path: Path) -> None:
+        folder = RunFolder.create(tmp_path / "a")
+        kept = ["trial-00001-2.checkpoint.safetensors", "trial-00001.safetensors", "mine.pt"]
+        for name in (*kept, "trial-00001-1.checkpoint.safetensors", "trial-00002-9.checkpoint.safetensors"):
+            (folder.checkpoints_path / name).touch()
+        (folder.checkpoints_path / "folder.checkpoint.safetensors").mkdir()
+        remove_orphans(folder, {kept[0], "never-written.checkpoint.safetensors"})
+        left = {item.name for item in folder.checkpoints_path.iterdir()}
+        assert left == {*kept, "folder.checkpoint.safetensors"}
+
+    def test_no_link_is_followed(self, tmp_path: Path) -> None:
+        folder, elsewhere = RunFolder.create(tmp_path / "a"), tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        target = elsewhere / "x.checkpoint.safetensors"
+        target.write_text("precious")
+        (folder.checkpoints_path / "link.checkpoint.safetensors").symlink_to(target)
+        remove_orphans(folder, set())
+        assert list(folder.checkpoints_path.iterdir()) == []
+        folder.checkpoints_path.rmdir()
+        folder.checkpoints_path.symlink_to(elsewhere)
+        remove_orphans(folder, set())
+        assert target.read_text() == "precious"
+
+    def test_a_study_without_checkpoints_has_none(self, tmp_path: Path) -> None:
+        remove_orphans(RunFolder(tmp_path / "nowhere"), set())

@@ -6,12 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tunecli.errors import StudyLocked
-from tunecli.store.lock import HOLDER_NAME, hold, holder
+from tunecli.errors import StudyLocked, UsageError
+from tunecli.store import lock
+from tunecli.store.lock import HOLDER_NAME, WORKERS_LOCK_NAME, hold, holder, share
 
 HOLD_UNTIL_TOLD = """
 import sys
@@ -94,3 +97,135 @@ def test_of_many_that_start_at_once_one_holds(tmp_path: Path) -> None:
 def test_the_record_is_plain_json(tmp_path: Path) -> None:
     with hold(tmp_path) as me:
         assert json.loads((tmp_path / HOLDER_NAME).read_text())["started"] == me.started
+
+
+WORK_UNTIL_TOLD = """
+import subprocess, sys
+from pathlib import Path
+from tunecli.store.lock import share
+share(Path(sys.argv[1]))
+if sys.argv[2:] == ["with a program"]:
+    # Its output is its own, so that it outlives this process unnoticed.
+    program = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, close_fds=False)
+    print(program.pid, flush=True)
+else:
+    print("shared", flush=True)
+sys.stdin.readline()
+"""
+
+
+def start_worker(folder: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WORK_UNTIL_TOLD, str(folder / WORKERS_LOCK_NAME), *more],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+class TestWorkers:
+    def test_a_study_is_not_held_while_a_worker_lives_and_is_once_it_has_ended(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lock, "_PATIENCE_WITH_WORKERS_S", 0.1)
+        with start_worker(tmp_path) as worker:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "shared\n"
+            for _ in range(2):
+                with pytest.raises(
+                    StudyLocked, match=rf"worker \(process {worker.pid}\) of a former run"
+                ) as caught:
+                    hold(tmp_path).__enter__()
+                assert caught.value.exit_code == 4
+                assert holder(tmp_path) is None
+            worker.send_signal(signal.SIGKILL)
+        with hold(tmp_path):
+            assert (tmp_path / WORKERS_LOCK_NAME).read_text() == "", "who has ended is forgotten"
+
+    def test_one_that_is_about_to_end_is_waited_for(self, tmp_path: Path) -> None:
+        with start_worker(tmp_path) as worker:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "shared\n"
+            with start_holder(tmp_path) as process:
+                assert process.stdout is not None
+                while holder(tmp_path) is None:  # until it has the study's lock, and waits for the worker
+                    assert process.poll() is None
+                worker.communicate("\n")
+                assert process.stdout.readline() == "held\n"
+                process.communicate("\n")
+
+    def test_many_share_while_the_study_is_held(self, tmp_path: Path) -> None:
+        with hold(tmp_path):
+            path = tmp_path / WORKERS_LOCK_NAME
+            descriptors = [share(path), share(path)]
+            assert path.read_text() == f"{os.getpid()}\n" * 2
+            assert not any(os.get_inheritable(descriptor) for descriptor in descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        with hold(tmp_path):
+            pass
+
+    def test_a_program_that_a_worker_started_does_not_hold_the_study(self, tmp_path: Path) -> None:
+        with start_worker(tmp_path, "with a program") as worker:
+            assert worker.stdout is not None
+            program = int(worker.stdout.readline())
+            worker.send_signal(signal.SIGKILL)
+        try:
+            os.kill(program, 0)
+            with hold(tmp_path):
+                pass
+        finally:
+            os.kill(program, signal.SIGKILL)
+
+    def test_a_lock_file_that_may_only_be_read_is_good_enough(
+        self, open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
+    ) -> None:
+        path = open_path / WORKERS_LOCK_NAME
+        path.write_text("4711\n")
+        path.chmod(0o444)
+        with read_only(open_path):
+            os.close(share(path))
+            lock._await_end_of_workers(open_path)
+        assert path.read_text() == "4711\n"
+
+    def test_where_none_can_be_made_a_study_is_held_all_the_same(
+        self, open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
+    ) -> None:
+        with read_only(open_path):
+            lock._await_end_of_workers(open_path)
+            with pytest.raises(OSError, match="No such file"):
+                share(open_path / WORKERS_LOCK_NAME)
+
+    def test_a_link_in_its_place_is_neither_followed_nor_written_through(self, tmp_path: Path) -> None:
+        target = tmp_path / "target"
+        target.write_text("precious")
+        (tmp_path / WORKERS_LOCK_NAME).symlink_to(target)
+        with pytest.raises(UsageError, match=WORKERS_LOCK_NAME), hold(tmp_path):
+            pass
+        with pytest.raises(OSError, match="symbolic links"):
+            share(tmp_path / WORKERS_LOCK_NAME)
+        assert target.read_text() == "precious"
+
+    def test_a_lock_file_of_nonsense_names_nobody(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lock, "_PATIENCE_WITH_WORKERS_S", 0.0)
+        path = tmp_path / WORKERS_LOCK_NAME
+        descriptor = share(path)
+        path.write_bytes(b"\xff nonsense -1 0 99999999999999999999\n")
+        with pytest.raises(StudyLocked, match="a worker of a former run"), hold(tmp_path):
+            pass
+        os.close(descriptor)
+
+    def test_the_stale_numbers_of_the_dead_are_not_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lock, "_PATIENCE_WITH_WORKERS_S", 0.0)
+        path = tmp_path / WORKERS_LOCK_NAME
+        with start_worker(tmp_path) as dead:
+            dead.communicate("\n")
+        descriptor = share(path)
+        assert path.read_text() == f"{dead.pid}\n{os.getpid()}\n"
+        with pytest.raises(StudyLocked, match=rf"\(process {os.getpid()}\)"), hold(tmp_path):
+            pass
+        os.close(descriptor)

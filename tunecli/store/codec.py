@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _MARK = "$float"
@@ -35,6 +35,24 @@ def decode(text: str) -> Any:
         ValueError: ``text`` is not JSON.
     """
     return json.loads(text, object_hook=_revived if _MARK in text else None)
+
+
+def decode_all(texts: Sequence[str]) -> list[Any]:
+    """What :func:`encode` was given, text by text; several times as fast as one by one, and equal keys share memory.
+
+    Raises:
+        ValueError: one of them is not JSON.
+    """
+    marked = [i for i, text in enumerate(texts) if _MARK in text]
+    plain = list(texts)
+    for i in marked:
+        plain[i] = "null"
+    values: list[Any] = json.loads(f"[{','.join(plain)}]")
+    if len(values) != len(texts):  # a text that is no JSON by itself, and with its neighbours is
+        return [decode(text) for text in texts]
+    for i in marked:
+        values[i] = decode(texts[i])
+    return values
 
 
 def _dumps(value: Any) -> str:

@@ -1,99 +1,55 @@
-"""How the database is opened, made and kept honest: the schema, the pragmas, and SQLite's errors in our words.
+"""How the database is opened and kept honest: the pragmas, the checks, and SQLite's errors in our words.
 
 A rollback journal with ``synchronous=EXTRA`` rather than WAL: SQLite before 3.44.6, 3.50.7 and 3.51.3 can corrupt a
 WAL database that has two connections (sqlite.org/wal.html, "the WAL-reset bug"), and a sweep commits far too seldom to
-notice the difference. Knows SQL and nothing of what the rows mean.
+notice the difference. Where SQLite can open the file nothing else here does: to close it again would take SQLite's
+locks away (sqlite.org/howtocorrupt.html, 2.2). Knows SQL and nothing of what the rows mean.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from tunecli.errors import DiskFull, StoreDamaged, StoreTooNew, StudyLocked, UsageError
-from tunecli.store.files import explained
+from tunecli import failpoints
+from tunecli.errors import DiskFull, StoreDamaged, StoreFailed, StoreTooNew, StudyLocked, UsageError
+from tunecli.store.files import LOOK_AT_THE_DISK, explained, has_room, write_atomically
+from tunecli.store.schema import (
+    APPLICATION_ID,
+    LONG_TEXTS,
+    SCHEMA_VERSION,
+    migrate,
+    require_strict_tables,
+    version,
+)
 
-APPLICATION_ID = 0x74756E65  # "tune"
-SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_S = 20.0
-_LITTLE_ROOM_BYTES = 1 << 20
-
-_SCHEMA = f"""
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-CREATE TABLE study (
-    key TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE suggestion (
-    number INTEGER PRIMARY KEY CHECK (number >= 0),
-    parameters TEXT NOT NULL,
-    seed INTEGER NOT NULL,
-    at TEXT NOT NULL
-) STRICT;
-CREATE TABLE start (
-    number INTEGER NOT NULL REFERENCES suggestion,
-    attempt INTEGER NOT NULL CHECK (attempt >= 1),
-    device TEXT NOT NULL,
-    process_id INTEGER NOT NULL,
-    at TEXT NOT NULL,
-    PRIMARY KEY (number, attempt)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE epoch (
-    number INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    epoch INTEGER NOT NULL CHECK (epoch >= 1),
-    total_epochs INTEGER NOT NULL,
-    metrics TEXT NOT NULL,
-    seconds REAL NOT NULL,
-    PRIMARY KEY (number, attempt, epoch),
-    FOREIGN KEY (number, attempt) REFERENCES start
-) STRICT, WITHOUT ROWID;
-CREATE TABLE result (
-    number INTEGER PRIMARY KEY REFERENCES suggestion,
-    attempt INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('complete', 'pruned', 'failed')),
-    score TEXT NOT NULL,
-    metrics TEXT NOT NULL,
-    epochs INTEGER NOT NULL,
-    kept_epoch INTEGER NOT NULL,
-    seconds REAL NOT NULL,
-    device TEXT NOT NULL,
-    failure TEXT CHECK ((failure IS NOT NULL) = (state = 'failed')),
-    weights_sha256 TEXT NOT NULL,
-    at TEXT NOT NULL
-) STRICT;
-"""
-
-
-def new_database(facts: Iterable[tuple[str, str]]) -> bytes:
-    """The bytes of a database with ``facts`` (keys and JSON) in it, to be put in place whole.
-
-    So there is no moment, and no crash, with half a schema.
-
-    Raises:
-        UsageError: this Python's SQLite is too old.
-    """
-    _require_strict_tables()
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
-        memory.executescript(_SCHEMA)
-        memory.executemany("INSERT INTO study VALUES (?, ?)", facts)
-        return memory.serialize()
+_MAY_LEAVE_ITS_PAGE_BYTES = (
+    500  # a row leaves its page of 4 KiB from 1,003 bytes on, and is hardly more than its text
+)
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
     """The coordinator's connection. What a killed predecessor left half done is rolled back first.
 
+    A database of an older tunecli is copied beside itself, as ``study.db.v1``, and then brought to today's tables in
+    one transaction: killed anywhere, it is the one or the other.
+
     Raises:
-        StoreDamaged: found by ``quick_check``; nothing was written.
+        StoreDamaged: found by reading all of it; nothing was written.
         StoreTooNew: a later tunecli wrote it.
-        UsageError: it is not there, or not writable.
+        UsageError: it is not there, not writable, or a symbolic link.
+        DiskFull, StoreFailed: the disk refuses the copy or the change.
     """
     with explaining(path):
+        if path.is_symlink():
+            # Whoever holds this folder's lock does not hold the other's.
+            raise UsageError(f"{path} is a symbolic link", hint="put the database itself into the run folder")
         connection = _connect(path)
         try:
             _require_ours(connection, path)
@@ -101,12 +57,15 @@ def open_to_write(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA foreign_keys = ON")
-            # A write that changes nothing: a read-only folder is found now, not when trial 1 is recorded.
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            connection.execute("COMMIT")
-        except BaseException:
+            # Also where nothing is to be changed: a folder that cannot be written to is found now, not at trial 1.
+            with transaction(connection, path):
+                if version(connection) < SCHEMA_VERSION:
+                    _keep_copy(connection, path)
+                migrate(connection)
+        except BaseException as error:
             connection.close()
+            if isinstance(error, sqlite3.OperationalError) and _forbids_what_its_folder_allows(error, path):
+                raise damaged(path, "its header says that it is not to be written") from error
             raise
         return connection
 
@@ -116,10 +75,11 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
     A writer that was killed leaves a hot journal, which whoever comes next must roll back, reader or not; so the
     connection may write to the file, though never through SQL. Where the file or its folder forbids that (or knows no
-    locks), a private copy is recovered and read instead.
+    locks), a private copy is recovered and read instead; and so is a copy where an older tunecli wrote it, brought to
+    today's tables.
 
     Raises:
-        StoreDamaged: it cannot be read as what it should be.
+        StoreDamaged: found by reading all of it.
         StoreTooNew: a later tunecli wrote it.
         UsageError: it is not there, or not readable.
     """
@@ -128,6 +88,10 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA query_only = ON")
             _require_ours(connection, path)
+            if version(connection) < SCHEMA_VERSION:
+                with closing(connection):
+                    return _in_memory(connection, path)
+            _require_sound(connection, path)
         except BaseException as error:
             connection.close()
             if not isinstance(error, sqlite3.OperationalError) or _code(error) not in _CANNOT_RECOVER:
@@ -137,11 +101,36 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """All that the block writes becomes durable at its end, or none of it where anything raises.
+
+    SQLite's roll-back after a failed sync is no second try of it: every page is written anew, from a journal that was
+    synced before.
+
+    Raises:
+        DiskFull, StoreFailed: the disk refused the commit.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        try:
+            failpoints.reach("commit begins")
+            connection.execute("COMMIT")
+            failpoints.reach("commit done")
+        except OSError as error:
+            raise explained(error, path) from error
+    except BaseException:
+        with suppress(sqlite3.Error):  # SQLite itself rolls back on the worst errors
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
 def explaining(path: Path) -> Iterator[None]:
     """Turn SQLite's errors about the database at ``path`` into the tree of `tunecli.errors`.
 
     Raises:
-        DiskFull, StoreDamaged, StudyLocked, UsageError: by SQLite's result code.
+        DiskFull, StoreDamaged, StoreFailed, StudyLocked, UsageError: by SQLite's result code.
         ValueError: a record that contradicts the log (a number twice, an event of an unknown trial): a bug of ours.
     """
     try:
@@ -164,12 +153,9 @@ def damaged(path: Path, why: str) -> StoreDamaged:
 
 def _explained(error: sqlite3.DatabaseError, path: Path) -> Exception:
     code = _code(error)
-    # A write refused for a quota or a limit on file sizes arrives as IOERR_WRITE, without its errno.
-    is_refused = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_WRITE
-    if code == sqlite3.SQLITE_FULL or is_refused or (code in _PERHAPS_NO_ROOM and _has_no_room(path)):
-        return DiskFull(
-            f"no room to write {path}, or the disk refuses it ({error})", hint="free some space, then resume"
-        )
+    # SQLite keeps the errno to itself: a quota, or a limit on the size of files, looks like a disk that fails.
+    if code == sqlite3.SQLITE_FULL or (code in _PERHAPS_NO_ROOM and not has_room(path)):
+        return DiskFull(f"no room to write {path}: {error}", hint="free some space, then resume")
     if code == sqlite3.SQLITE_BUSY:
         return StudyLocked(f"{path} is in use by another process", hint="wait for it; then try again")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
@@ -177,7 +163,7 @@ def _explained(error: sqlite3.DatabaseError, path: Path) -> Exception:
             f"cannot open or write {path}: {error}", hint="make the file and its folder writable"
         )
     if code == sqlite3.SQLITE_IOERR:
-        return damaged(path, f"the disk failed while it was read or written ({error})")
+        return StoreFailed(f"the disk refused to read or write {path}: {error}", hint=LOOK_AT_THE_DISK)
     return damaged(path, str(error))
 
 
@@ -185,25 +171,22 @@ _CANNOT_RECOVER = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQL
 _PERHAPS_NO_ROOM = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 
 
-def _has_no_room(path: Path) -> bool:
-    try:
-        return shutil.disk_usage(path.parent).free < _LITTLE_ROOM_BYTES
-    except OSError:
-        return False
+def _forbids_what_its_folder_allows(error: sqlite3.OperationalError, path: Path) -> bool:
+    is_forbidden = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY
+    return is_forbidden and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def _code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF  # the low byte: a primary result code
 
 
-def _require_strict_tables() -> None:
-    if sqlite3.sqlite_version_info < (3, 37):
-        raise UsageError(f"this Python has SQLite {sqlite3.sqlite_version}; tunecli needs 3.37 or later")
-
-
 def _connect(path: Path) -> sqlite3.Connection:
-    _require_strict_tables()
-    if not path.is_file():
+    require_strict_tables()
+    try:
+        is_there = path.is_file()
+    except OSError as error:
+        raise explained(error, path, "read") from error
+    if not is_there:
         raise UsageError(f"there is no {path}")
     uri = f"{path.absolute().as_uri()}?mode=rw"  # rw: open it or fail, never make one
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
@@ -220,31 +203,66 @@ def _connect_to_copy(path: Path) -> sqlite3.Connection:
             with suppress(FileNotFoundError):
                 shutil.copyfile(f"{path}-journal", f"{copy_path}-journal")
         except OSError as error:
-            raise explained(error, path) from error
+            raise explained(error, path, "read") from error
         with closing(_connect(copy_path)) as copy:
-            memory = sqlite3.connect(":memory:", isolation_level=None)
-            try:
-                copy.backup(memory)
-                _require_ours(memory, path)
-            except BaseException:
-                memory.close()
-                raise
-            return memory
+            return _in_memory(copy, path)
+
+
+def _in_memory(source: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """A private copy with today's tables, which changes nothing on disk."""
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        source.backup(memory)
+        _require_ours(memory, path)
+        _require_sound(memory, path)
+        migrate(memory)
+        memory.execute("PRAGMA query_only = ON")
+    except BaseException:
+        memory.close()
+        raise
+    return memory
+
+
+def _keep_copy(connection: sqlite3.Connection, path: Path) -> None:
+    """Put the database as it is beside itself, unless it lies there already; what else lies there is left alone."""
+    content = connection.serialize()
+    copy_path = first_path = path.with_name(f"{path.name}.v{version(connection)}")
+    n = 1
+    while copy_path.is_symlink() or copy_path.exists():
+        if _is_file_of(copy_path, content):
+            return
+        n += 1
+        copy_path = first_path.with_name(f"{first_path.name}-{n}")
+    write_atomically(copy_path, content)
+
+
+def _is_file_of(path: Path, content: bytes) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application_id != APPLICATION_ID or version < 1:
+    found = version(connection)
+    if application_id != APPLICATION_ID or found < 1:
         raise damaged(path, "it is not a database of tunecli's")
-    if version > SCHEMA_VERSION:
+    if found > SCHEMA_VERSION:
         raise StoreTooNew(
-            f"{path} was written by a later tunecli (schema {version}; this one knows {SCHEMA_VERSION})",
+            f"{path} was written by a later tunecli (schema {found}; this one knows {SCHEMA_VERSION})",
             hint="upgrade tunecli",
         )
 
 
 def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
-    (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    """Check every page, and what SQLite does not look at: the texts that are too long for theirs."""
+    # `quick_check` is hardly quicker here, where no table has an index, and misses a page that took another's place.
+    (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if answer != "ok":
         raise damaged(path, " ".join(str(answer).split()))
+    for table, column in LONG_TEXTS[version(connection) - 1]:
+        is_long = f"length(CAST({column} AS BLOB)) > {_MAY_LEAVE_ITS_PAGE_BYTES}"
+        broken = f"SELECT 1 FROM {table} WHERE {is_long} AND NOT json_valid({column}) LIMIT 1"
+        if connection.execute(broken).fetchone():
+            raise damaged(path, f"a record of {table} cannot be understood")

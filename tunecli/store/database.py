@@ -7,47 +7,39 @@ mean. Keeps law 1 (the record is the state) and, with the lock, law 2 (one write
 
 from __future__ import annotations
 
+import os
+import socket
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tunecli.errors import UsageError
+from tunecli.errors import StoreFailed, UsageError
+from tunecli.store import rows
 from tunecli.store.codec import decode, encode
-from tunecli.store.connection import damaged, explaining, new_database, open_to_read, open_to_write
+from tunecli.store.connection import damaged, explaining, open_to_read, open_to_write, transaction
 from tunecli.store.files import write_atomically
-from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Outcome, Started, State, Trial
-
-_STATE = """
-coalesce(r.state, iif(EXISTS (SELECT 1 FROM start WHERE start.number = s.number), 'running', 'waiting'))
-"""
-_TRIALS = f"""
-SELECT s.number, s.parameters, s.seed, {_STATE},
-       r.score, r.metrics, r.epochs, r.kept_epoch, r.seconds, r.device, r.failure, r.weights_sha256
-FROM suggestion AS s LEFT JOIN result AS r USING (number)
-"""
-_COUNTS = f"SELECT {_STATE}, count(*) FROM suggestion AS s LEFT JOIN result AS r USING (number) GROUP BY 1"
-_EPOCHS = """
-SELECT attempt, epoch, total_epochs, metrics, seconds FROM epoch
-WHERE number = ?1 AND attempt = (SELECT max(attempt) FROM start WHERE number = ?1)
-ORDER BY epoch
-"""
+from tunecli.store.schema import new_database
+from tunecli.trial import Checkpoint, Checkpointed, Ended, EpochEnded, Setback, Started, State, Trial
 
 
 class Log:
     """One study's log, open. Make it with `create`, `open` or `open_to_read`; close it, or use it in a ``with``.
 
     Every method raises `StoreDamaged` where the database cannot be read as what it should be; every method that writes
-    raises also `DiskFull` where there is no room, and ValueError where the record would contradict the log: a number
-    that is there already, an event of a trial nobody suggested or started.
+    raises also `DiskFull` where there is no room, `StoreFailed` where the disk refuses otherwise, and ValueError where
+    the record would contradict the log: a number that is there already, an event of a trial nobody suggested or
+    started. After `StoreFailed` nothing more is written, for a disk that failed once proves nothing by a second try:
+    open the log anew, which checks all of it.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection, self.path = connection, path
+        self._refusal: StoreFailed | None = None
 
     @classmethod
     def create(cls, path: Path, facts: Mapping[str, Any]) -> Self:
@@ -57,24 +49,26 @@ class Log:
 
         Raises:
             UsageError: there is a file already, or its folder is read-only or missing.
-            DiskFull: no room.
+            DiskFull, StoreFailed: no room, or the disk refuses otherwise.
         """
         if path.exists() or path.is_symlink():
             raise UsageError(
                 f"{path} is there already", hint="resume that study, or give this one another name"
             )
-        rows = [(key, encode(value)) for key, value in facts.items()]
-        write_atomically(path, new_database(rows))
+        write_atomically(path, new_database((key, encode(value)) for key, value in facts.items()))
         return cls.open(path)
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open the log for the coordinator, which must hold the study's lock; the database is checked first.
 
+        What an older tunecli wrote is copied beside itself and brought to today's tables.
+
         Raises:
             StoreDamaged, StoreTooNew: nothing was written to it.
-            UsageError: it is not there, or not writable.
+            UsageError: it is not there, not writable, or a link.
             StudyLocked: something else writes to it.
+            DiskFull, StoreFailed: the disk refuses to be written to.
         """
         return cls(open_to_write(path), path)
 
@@ -103,31 +97,64 @@ class Log:
     @contextmanager
     def atomic(self) -> Iterator[None]:
         """All the appends of the block, or none where it raises. A block inside a block is a part of the outer one."""
-        with explaining(self.path):
-            if self._connection.in_transaction:
-                yield
-                return
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # SQLite itself rolls back on the worst errors
-                    self._connection.execute("ROLLBACK")
-                raise
+        if self._refusal is not None:
+            raise StoreFailed(self._refusal.message, hint=self._refusal.hint)
+        try:
+            with explaining(self.path):
+                if self._connection.in_transaction:
+                    yield
+                    return
+                with transaction(self._connection, self.path):
+                    yield
+        except StoreFailed as refusal:
+            self._refusal = refusal
+            raise
+
+    def append_session(self, versions: Mapping[str, str]) -> int:
+        """Record that this process holds the study from now on, with what its results may depend on.
+
+        Returns:
+            The session's id, to be named by the attempts that start in it.
+        """
+        row = (None, _now(), socket.gethostname(), os.getpid(), encode(versions))
+        with self.atomic():
+            cursor = self._connection.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?)", row)
+            assert cursor.lastrowid is not None
+            return cursor.lastrowid
 
     def append_suggestion(self, trial: Trial) -> None:
         """Record a suggestion: number, parameters and seed of ``trial``, before anybody runs it (law 7)."""
         self._append("suggestion", [(trial.number, encode(trial.parameters), trial.seed, _now())])
 
-    def append_start(self, event: Started) -> None:
-        """Record that an attempt at a trial began."""
-        self._append("start", [(event.number, event.attempt, event.device, event.process_id, _now())])
+    def append_start(self, event: Started, session: int | None = None) -> None:
+        """Record that an attempt at a trial began, or goes on from where an earlier one came to."""
+        row = (
+            event.number,
+            event.attempt,
+            event.device,
+            event.process_id,
+            _now(),
+            session,
+            event.from_epoch,
+        )
+        self._append("start", [row])
+
+    def append_checkpoint(self, event: Checkpointed) -> None:
+        """Record where a trial can go on from; together with the epochs up to it, or those would be lost."""
+        at = event.checkpoint
+        self._append("checkpoint", [(event.number, event.attempt, at.epoch, at.name, at.sha256, _now())])
+
+    def append_setback(self, setback: Setback) -> None:
+        """Record that an attempt ended without ending its trial; it need not have started."""
+        failure = encode(asdict(setback.failure))
+        self._append("setback", [(setback.number, setback.attempt, failure, _now())])
 
     def append_epochs(self, events: Sequence[EpochEnded]) -> None:
         """Record epochs, of one trial or of many, in one transaction."""
-        rows = [(e.number, e.attempt, e.epoch, e.total_epochs, encode(e.metrics), e.seconds) for e in events]
-        self._append("epoch", rows)
+        self._append(
+            "epoch",
+            [(e.number, e.attempt, e.epoch, e.total_epochs, encode(e.metrics), e.seconds) for e in events],
+        )
 
     def append_result(self, event: Ended) -> None:
         """Record how a trial ended. Only complete, pruned and failed are ends, and a failure has its kind."""
@@ -166,12 +193,11 @@ class Log:
     def trials(self) -> list[Trial]:
         """Every trial in the order of numbers, with where it stands.
 
-        Waiting where nobody started it, running where it was started and has no result, else what its result says.
+        Running where an attempt was started and nothing is recorded of its end, waiting where none was since the last
+        that ended, else what the trial's result says.
         """
         with self._reading():
-            # All rows first: a slow reader must not hold the file while the coordinator wants to commit.
-            rows = self._connection.execute(_TRIALS + "ORDER BY s.number").fetchall()
-            return [_trial(row) for row in rows]
+            return rows.trials(self._rows(rows.ALL_TRIALS))
 
     def trial(self, number: int) -> Trial:
         """The trial of that number.
@@ -180,40 +206,85 @@ class Log:
             UsageError: there is none.
         """
         with self._reading():
-            row = self._connection.execute(_TRIALS + "WHERE s.number = ?", (number,)).fetchone()
-            if row is not None:
-                return _trial(row)
-            (n_trials,) = self._connection.execute("SELECT count(*) FROM suggestion").fetchone()
+            if found := rows.trials(self._rows(rows.ONE_TRIAL, number)):
+                return found[0]
+            [(n_trials,)] = self._rows("SELECT count(*) FROM suggestion")
         raise UsageError(f"there is no trial {number}", hint=f"the study has {n_trials} trials")
-
-    def epochs(self, number: int) -> list[EpochEnded]:
-        """The epochs recorded of the last attempt at trial ``number``, in order; empty where there are none."""
-        with self._reading():
-            return [
-                EpochEnded(number, attempt, epoch, total_epochs, decode(metrics), seconds)
-                for attempt, epoch, total_epochs, metrics, seconds in self._connection.execute(
-                    _EPOCHS, (number,)
-                )
-            ]
-
-    def attempts(self, number: int) -> int:
-        """How often trial ``number`` was started; its next attempt is one more."""
-        with self._reading():
-            query = "SELECT coalesce(max(attempt), 0) FROM start WHERE number = ?"
-            return int(self._connection.execute(query, (number,)).fetchone()[0])
 
     def counts(self) -> dict[State, int]:
         """How many trials stand where; every state is a key."""
         with self._reading():
-            found = {State(state): int(n) for state, n in self._connection.execute(_COUNTS)}
+            found = {State(state): int(n) for state, n in self._rows(rows.COUNTS)}
         return {state: found.get(state, 0) for state in State}
 
-    def _append(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if not rows:
+    def scores(self) -> list[tuple[int, float]]:
+        """Number and score of every complete trial that has one, by number; much cheaper than its trial."""
+        with self._reading():
+            return rows.scores(self._rows(rows.SCORES))
+
+    def epochs(self, number: int) -> list[EpochEnded]:
+        """The epochs of trial ``number``, in order, whichever attempt trained them; empty where there are none.
+
+        An attempt that went on from an epoch keeps those up to it and replaces those after it.
+        """
+        return self.epochs_of([number])[number]
+
+    def epochs_of(self, numbers: Iterable[int]) -> dict[int, list[EpochEnded]]:
+        """The epochs of each of those trials, as :meth:`epochs` has them."""
+        asked = list(dict.fromkeys(numbers))
+        with self._reading():
+            return rows.epochs(self._rows(rows.EPOCHS, encode(asked)), asked)
+
+    def attempts(self, number: int) -> int:
+        """How often trial ``number`` was begun, as far as is known; its next attempt is one more."""
+        with self._reading():
+            [(attempt,)] = self._rows(rows.ATTEMPTS, number)
+            return int(attempt)
+
+    def setbacks(self, number: int) -> list[Setback]:
+        """The attempts at trial ``number`` that ended without ending it, in order."""
+        with self._reading():
+            return [
+                Setback(number, attempt, rows.failure(failure))
+                for number, attempt, failure in self._rows(rows.SETBACKS, number)
+            ]
+
+    def checkpoints(self, number: int) -> tuple[Checkpoint, ...]:
+        """Where trial ``number`` can go on from, the newest first, two at most.
+
+        What an attempt that started from an earlier epoch has passed over does not count.
+        """
+        with self._reading():
+            return rows.checkpoints(self._rows(rows.CHECKPOINTS, number))
+
+    def all_checkpoint_names(self) -> set[str]:
+        """The names of :meth:`checkpoints` of every trial without a result: the files that may be needed."""
+        with self._reading():
+            return rows.newest_names(self._rows(rows.CHECKPOINTS_OF_UNENDED))
+
+    def sessions(self) -> list[Mapping[str, Any]]:
+        """Each time that a process held the study, in order: ``id``, ``at``, ``host``, ``process_id``, ``versions``."""
+        with self._reading():
+            return [
+                {"id": key, "at": at, "host": host, "process_id": process_id, "versions": decode(versions)}
+                for key, at, host, process_id, versions in self._rows(rows.SESSIONS)
+            ]
+
+    def sessions_of_results(self) -> dict[int, int]:
+        """By trial, the session of the attempt that ended it; without those that are on record of none."""
+        with self._reading():
+            return dict(self._rows(rows.SESSIONS_OF_RESULTS))
+
+    def _rows(self, query: str, *values: Any) -> list[rows.Row]:
+        # All rows at once: a slow reader must not hold the file while the coordinator wants to commit.
+        return self._connection.execute(query, values).fetchall()
+
+    def _append(self, table: str, records: Sequence[rows.Row]) -> None:
+        if not records:
             return
-        places = ", ".join("?" * len(rows[0]))
+        places = ", ".join("?" * len(records[0]))
         with self.atomic():
-            self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
+            self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", records)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -222,30 +293,6 @@ class Log:
                 yield
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise damaged(self.path, f"a record cannot be understood ({error})") from error
-
-
-def _trial(row: tuple[Any, ...]) -> Trial:
-    number, parameters, seed, state, score, metrics, epochs, kept_epoch, seconds, device, failure, weights = (
-        row
-    )
-    outcome = None
-    if score is not None:
-        outcome = Outcome(
-            state=State(state),
-            score=decode(score),
-            metrics=decode(metrics),
-            epochs=epochs,
-            kept_epoch=kept_epoch,
-            seconds=seconds,
-            device=device,
-            failure=None if failure is None else _failure(decode(failure)),
-            weights_sha256=weights,
-        )
-    return Trial(number, decode(parameters), seed, State(state), outcome)
-
-
-def _failure(record: Mapping[str, str]) -> Failure:
-    return Failure(FailureKind(record["kind"]), record["cause"], record["traceback"])
 
 
 def _now() -> str:

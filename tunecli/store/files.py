@@ -2,7 +2,8 @@
 
 Owns the order that makes a file durable: a temporary in the same folder, flush, fsync, rename, fsync of the folder.
 A reader sees the old content or the new one, whatever is pulled out of the wall, and when. Knows nothing of what
-the files hold. Keeps law 7.
+the files hold. Keeps law 7. Also here: what a killed writer left, how much room there is, and the disk's errors in
+our words.
 """
 
 from __future__ import annotations
@@ -11,16 +12,27 @@ import errno
 import os
 import re
 import secrets
+import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tunecli.errors import DiskFull, UsageError
+from tunecli import failpoints
+from tunecli.errors import DiskFull, StoreFailed, UsageError
+
+CHECKPOINTS_NAME = "checkpoints"
+LOOK_AT_THE_DISK = (
+    "see what the system's log says of the disk; the record is checked when the study is resumed"
+)
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
 _FOLDER_CANNOT_SYNC = {errno.EBADF, errno.EINVAL, errno.ENOTSUP}  # as PostgreSQL's fsync_fname tolerates
 _TEMPORARY = re.compile(r"\.[0-9]+-[0-9a-f]{16}\.tmp")
+_TEMPORARY_OF_TRAINING = re.compile(r"\..+\.tmp|\..+\.safetensors\..+", re.DOTALL)
+_LITTLE_ROOM_BYTES = 1 << 20
+_NEAR_A_LIMIT_BYTES = 64 << 20
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
@@ -35,19 +47,21 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     Raises:
         DiskFull: no room, a quota or a limit on file sizes.
         UsageError: the folder is read-only, or is not there.
-        OSError: any other refusal of the disk, with the path in it. A failed fsync is never tried again: after one,
-            a second that succeeds proves nothing.
+        StoreFailed: any other refusal of the disk. A failed fsync is never tried again: after one, a second that
+            succeeds proves nothing.
     """
     content = data.encode() if isinstance(data, str) else data
-    temporary = path.parent / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
+    temporary = _temporary_beside(path)
     try:
         try:
             _write_new(temporary, content)
+            failpoints.reach(f"rename {path.name} begins")
             temporary.replace(path)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
             raise
+        failpoints.reach(f"rename {path.name} done")
         sync_folder(path.parent)
     except OSError as error:
         raise explained(error, path) from error
@@ -57,12 +71,15 @@ def write_where_asked(path: Path, data: bytes | str) -> None:
     """Put ``data`` where a person said: atomically into a file, through a link, straight into a device or pipe.
 
     Raises:
-        DiskFull, UsageError, OSError: as :func:`write_atomically`.
+        DiskFull, UsageError, StoreFailed: as :func:`write_atomically`.
+        BrokenPipeError: it is a pipe, and nobody reads from it any more.
     """
     if path.exists() and not path.is_file():
         try:
             with path.open("wb") as stream:
                 stream.write(data.encode() if isinstance(data, str) else data)
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise explained(error, path) from error
     else:
@@ -91,29 +108,111 @@ def is_leftover(path: Path) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporaries of writers that were killed; only for whoever holds the study in ``folder``."""
-    for path in folder.iterdir():
-        if is_leftover(path):
+    """Remove the temporaries of writers that were killed, in a run folder and its checkpoints.
+
+    Only for whoever holds the study in ``folder``, and while none of its workers lives.
+    """
+    remove_files(folder.resolve(), lambda name: _TEMPORARY.fullmatch(name) is not None)
+    remove_files(folder / CHECKPOINTS_NAME, lambda name: _TEMPORARY_OF_TRAINING.fullmatch(name) is not None)
+
+
+def remove(path: Path) -> None:
+    """Remove a file that is superfluous, if it is there; of a symbolic link, the link.
+
+    Raises:
+        UsageError, StoreFailed: the disk refuses.
+    """
+    try:
+        failpoints.reach(f"remove {path.name}")
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise explained(error, path, "remove") from error
+
+
+def remove_files(folder: Path, is_superfluous: Callable[[str], bool]) -> None:
+    """Remove the files of ``folder`` that ``is_superfluous`` says yes to, by name; a file that will not go stays.
+
+    No link is followed: where ``folder`` is one, nothing is removed, and where a file is one, the link goes and what
+    it points to stays. Folders stay, whatever their names.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # it is not there, no folder, a link, or forbidden
+        return
+    try:
+        for name in [entry.name for entry in os.scandir(descriptor) if is_superfluous(entry.name)]:
             with suppress(OSError):
-                path.unlink()
+                os.unlink(name, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def explained(error: OSError, path: Path) -> Exception:
-    """The error that tells a person why ``path`` cannot be written."""
-    if error.errno in _NO_ROOM:
-        return DiskFull(f"no room to write {path}: {error.strerror}", hint="free some space, then resume")
-    if error.errno in _NOT_ALLOWED:
-        return UsageError(
-            f"cannot write {path}: {error.strerror}", hint="make its folder writable, or name another one"
+def require_room(path: Path, n_bytes: int) -> None:
+    """Make sure that ``n_bytes`` are free where ``path`` is or will be; a file system that does not tell has them.
+
+    Raises:
+        DiskFull: there is less.
+    """
+    folder = next((each for each in (path, *path.absolute().parents) if each.is_dir()), Path("/"))
+    try:
+        free_bytes = shutil.disk_usage(folder).free
+    except OSError:
+        return
+    if free_bytes < n_bytes:
+        raise DiskFull(
+            f"{_in_words(free_bytes)} are free where {path} lies, and {_in_words(n_bytes)} may be needed",
+            hint="free some space, or name a folder elsewhere",
         )
+
+
+def has_room(path: Path) -> bool:
+    """Whether the file ``path`` could grow a little, as far as an attempt beside it tells.
+
+    Quotas and limits on the size of files show in nothing but an attempt, at a length that the file may reach.
+    """
+    probe = _temporary_beside(path)
+    try:
+        if shutil.disk_usage(path.parent).free < _LITTLE_ROOM_BYTES:
+            return False
+        try:
+            with os.fdopen(_open_new(probe), "wb") as file:
+                file.seek(path.stat().st_size + _NEAR_A_LIMIT_BYTES)
+                file.write(bytes(_LITTLE_ROOM_BYTES))
+        finally:
+            with suppress(OSError):
+                probe.unlink()
+    except OSError as error:
+        return error.errno not in _NO_ROOM
+    return True
+
+
+def explained(error: OSError, path: Path, doing: str = "write") -> Exception:
+    """The error that tells a person why ``path`` cannot be written, or whatever else is being done to it."""
+    if error.errno in _NO_ROOM:
+        return DiskFull(f"no room to {doing} {path}: {error.strerror}", hint="free some space, then resume")
+    if error.errno in _NOT_ALLOWED:
+        hint = "make its folder writable, or name another one" if doing == "write" else "ask its owner"
+        return UsageError(f"cannot {doing} {path}: {error.strerror}", hint=hint)
     if error.errno in _WRONG_PLACE:
-        return UsageError(f"cannot write {path}: {error.strerror}")
-    return OSError(error.errno, error.strerror, str(path))
+        return UsageError(f"cannot {doing} {path}: {error.strerror}")
+    return StoreFailed(f"the disk refused to {doing} {path}: {error.strerror}", hint=LOOK_AT_THE_DISK)
+
+
+def _temporary_beside(path: Path) -> Path:
+    return path.parent / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
+
+
+def _open_new(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return os.open(path, flags, 0o666)  # 0o666: the person's umask decides
 
 
 def _write_new(path: Path, content: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:  # 0o666: the person's umask decides
+    with os.fdopen(_open_new(path), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _in_words(n_bytes: int) -> str:
+    return f"{n_bytes / 2**30:,.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:,.1f} MiB"

@@ -7,7 +7,7 @@ nothing yet, whatever else was written before a crash. Knows no file's content. 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,11 @@ from tunecli.errors import UsageError
 from tunecli.spec.study import STUDY_NAME
 from tunecli.spec.wording import nearest
 from tunecli.store.codec import encode
-from tunecli.store.files import explained, is_leftover
-from tunecli.store.lock import HOLDER_NAME, LOCK_NAME
+from tunecli.store.files import CHECKPOINTS_NAME, explained, is_leftover, remove_files
+from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
 
 RUNS = Path("runs")
+_CHECKPOINT_ENDING = ".checkpoint.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,13 @@ class RunFolder:
 
     @property
     def checkpoints_path(self) -> Path:
-        """The folder of weights."""
-        return self.path / "checkpoints"
+        """The folder of weights and checkpoints."""
+        return self.path / CHECKPOINTS_NAME
+
+    @property
+    def workers_lock_path(self) -> Path:
+        """What each worker shares a lock of as long as it lives."""
+        return self.path / WORKERS_LOCK_NAME
 
     @property
     def log_path(self) -> Path:
@@ -152,7 +158,22 @@ class RunFolder:
         """Whether ``item`` can be what a search left that was killed before its database stood."""
         if item == self.checkpoints_path:
             return item.is_dir() and not item.is_symlink() and not any(item.iterdir())
-        return item.name in (LOCK_NAME, HOLDER_NAME, self.log_path.name) or is_leftover(item)
+        ours = (LOCK_NAME, WORKERS_LOCK_NAME, HOLDER_NAME, self.log_path.name)
+        return item.name in ours or is_leftover(item)
+
+
+def remove_orphans(folder: RunFolder, known: Set[str]) -> None:
+    """Remove the checkpoints that the record does not name, or no longer; only for whoever holds the study.
+
+    No link is followed.
+
+    Args:
+        folder: the run folder.
+        known: the names of those that stay.
+    """
+    remove_files(
+        folder.checkpoints_path, lambda name: name.endswith(_CHECKPOINT_ENDING) and name not in known
+    )
 
 
 def _holds_study(path: Path) -> bool:

@@ -1,16 +1,19 @@
-"""One coordinator a study: the lock, and who holds it.
+"""One coordinator a study: the lock, who holds it, and that no worker of a former one still lives.
 
-Owns ``study.lock``, a lock of the kernel's that ends with its holder however that dies, so it cannot go stale; and
-``holder.json``, which says in words who that is and is never trusted for more. Keeps law 2: one writer.
+Owns ``study.lock`` and ``workers.lock``, locks of the kernel's that end with their holders however those die, so they
+cannot go stale; and what is written in ``holder.json`` and ``workers.lock``, which says in words who that is and is
+never trusted for more. Keeps law 2: one writer.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,10 +25,15 @@ from tunecli.errors import StudyLocked
 from tunecli.store.files import explained, remove_leftovers, write_atomically
 
 LOCK_NAME = "study.lock"
+WORKERS_LOCK_NAME = "workers.lock"
 HOLDER_NAME = "holder.json"
 
 # `holder` takes the lock for an instant to ask whether anybody has it; that instant must not turn a coordinator away.
 _PATIENCE_S = 0.3
+# A worker sees that its coordinator has gone, and ends; until then the trial it trains is not to be trained again.
+_PATIENCE_WITH_WORKERS_S = 3.0
+_WAIT_S = 0.02
+_SHOWN_WORKERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +64,10 @@ def hold(folder: Path) -> Iterator[Holder]:
         What is on record about this process.
 
     Raises:
-        StudyLocked: another process holds it; the message says which, where and since when.
+        StudyLocked: another process holds it; the message says which, where and since when. Or nobody does, and a
+            worker of a former holder will not end.
         UsageError: the folder is read-only, or is not there.
-        DiskFull: no room to say who holds it.
+        DiskFull, StoreFailed: the disk refuses to take down who holds it.
     """
     lock = FileLock(folder / LOCK_NAME)
     try:
@@ -71,14 +80,40 @@ def hold(folder: Path) -> Iterator[Holder]:
     except OSError as error:
         raise explained(error, folder / LOCK_NAME) from error
     try:
-        remove_leftovers(folder)
         me = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
         write_atomically(folder / HOLDER_NAME, json.dumps(asdict(me)) + "\n")
+        _await_end_of_workers(folder)
+        remove_leftovers(folder)
         yield me
     finally:
         with contextlib.suppress(OSError):
             (folder / HOLDER_NAME).unlink()
         lock.release()
+
+
+def share(path: Path) -> int:
+    """Let ``hold`` know, as long as this process lives, that a worker of the study lives; ``path`` is its lock file.
+
+    Programs that the process starts do not inherit the lock; processes that it forks do, and share it until they end.
+
+    Args:
+        path: ``workers.lock`` in the run folder.
+
+    Returns:
+        The descriptor that holds the lock; closing it gives the lock back.
+
+    Raises:
+        OSError: the file can neither be opened nor made, or its file system knows no locks.
+    """
+    descriptor = _open_workers_lock(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits no longer than a coordinator takes to look
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with contextlib.suppress(OSError):  # read-only, or no room: it is for people, and the lock is what counts
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
 
 
 def holder(folder: Path) -> Holder | None:
@@ -99,6 +134,75 @@ def holder(folder: Path) -> Holder | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _await_end_of_workers(folder: Path) -> None:
+    """Wait for the workers of a former holder, which end by themselves.
+
+    Raises:
+        StudyLocked: one does not.
+        UsageError: its lock file is none.
+    """
+    path = folder / WORKERS_LOCK_NAME
+    try:
+        descriptor = _open_workers_lock(path)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR):  # somebody's: it is not to be written to
+            raise explained(error, path) from error
+        return
+    try:
+        until = time.monotonic() + _PATIENCE_WITH_WORKERS_S
+        while not _is_taken(descriptor):
+            if time.monotonic() >= until:
+                raise StudyLocked(
+                    f"{_living_workers(descriptor)} of a former run of the study in {folder} still lives",
+                    hint="stop it, then resume. `status` and `results` work meanwhile",
+                )
+            time.sleep(_WAIT_S)
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)  # those named in it have ended
+    finally:
+        os.close(descriptor)
+
+
+def _open_workers_lock(path: Path) -> int:
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.open(path, flags | os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        return os.open(path, flags | os.O_RDONLY)
+
+
+def _is_taken(descriptor: int) -> bool:
+    """Whether nobody shares the lock; where the file system knows no locks, nobody can."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _living_workers(descriptor: int) -> str:
+    try:
+        numbers = {int(line) for line in os.pread(descriptor, 1 << 16, 0).decode("ascii").split()}
+    except (OSError, ValueError):
+        numbers = set()
+    living = [str(number) for number in sorted(numbers) if _lives(number)][:_SHOWN_WORKERS]
+    return f"a worker (process {' or '.join(living)})" if living else "a worker"
+
+
+def _lives(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _on_record(folder: Path) -> Holder:

@@ -1,0 +1,71 @@
+"""What the tests let a process of its own do to a run folder, while something goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.store.records import begin, checkpointed, complete, epoch, setback, trial
+from tunecli.store.database import Log
+from tunecli.store.files import write_atomically
+
+Returned = Callable[[str], object]
+"""Is told each thing that was done, once it was."""
+
+
+def migrate(folder: Path, returned: Returned) -> None:
+    """Open a database for writing, whichever version it is of."""
+    Log.open(folder / "study.db").close()
+    returned("open")
+
+
+def begin_study(folder: Path, returned: Returned) -> None:
+    """Live through the first steps of a sweep."""
+    with Log.create(folder / "study.db", {"seed": 7}) as log:
+        returned("create")
+        for name, append in appends(log)[:2]:
+            append()
+            returned(name)
+
+
+def record(folder: Path, returned: Returned) -> None:
+    """Live through a short sweep."""
+    with Log.create(folder / "study.db", {"seed": 7}) as log:
+        returned("create")
+        for name, append in appends(log):
+            append()
+            returned(name)
+        write_atomically(folder / "results.csv", "rank,trial\n")
+        returned("results")
+
+
+def appends(log: Log) -> list[tuple[str, Callable[[], object]]]:
+    """What `record` appends, one transaction each."""
+
+    def goes_on() -> None:
+        with log.atomic():
+            log.append_epochs([epoch(0, 1), epoch(0, 2)])
+            log.append_checkpoint(checkpointed(0, 2))
+
+    def ends() -> None:
+        with log.atomic():
+            log.append_epochs([epoch(0, 3, attempt=2), epoch(0, 4, attempt=2)])
+            log.append_result(complete(0, attempt=2))
+            log.set_fact("elapsed_s", 1.5)
+
+    return [
+        ("session", lambda: log.append_session({"torch": "2"})),
+        ("suggest", lambda: log.append_suggestion(trial(0, lr=0.1, text="x" * 5000))),
+        ("start", lambda: begin(log, 0, session=1)),
+        ("checkpoint", goes_on),
+        ("set back", lambda: log.append_setback(setback(0))),
+        ("go on", lambda: begin(log, 0, 2, from_epoch=2, session=1)),
+        ("end", ends),
+    ]
+
+
+ACTIONS: dict[str, Callable[[Path, Returned], None]] = {
+    "migrate": migrate,
+    "begin": begin_study,
+    "record": record,
+}

@@ -1,0 +1,159 @@
+"""Every write and sync of a sweep's record, up to any one of them, and then the power goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.store import recorded
+from tests.store.actions import appends
+from tests.store.disk import Disk, Image
+from tests.store.records import ASSETS, without_clocks
+from tunecli.errors import StoreDamaged
+from tunecli.store import schema
+from tunecli.store.database import Log
+from tunecli.store.files import is_leftover
+
+ROOT = Path(__file__).parents[2]
+N_AT_RANDOM = 12
+OLD = (ASSETS / "study-v1.db").read_bytes()
+
+
+def steps_of(action: str, folder: Path, image: Image) -> list[list[object]]:
+    """What ``action`` asks of the operating system, done to a folder with these files."""
+    folder.mkdir()
+    for name, content in image.items():
+        (folder / name).write_bytes(content)
+    record = folder.parent / f"{action}.jsonl"
+    command = [sys.executable, str(Path(recorded.__file__)), action, str(folder), str(record)]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    return [json.loads(line) for line in record.read_text().splitlines()]
+
+
+class Aftermath:
+    """Looks at what a power loss may leave, each different folder once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._told: dict[int, str] = {}
+
+    def told(self, image: Image) -> str:
+        """All that the log tells of the study in the folder; what is there besides is left as it is."""
+        key = hash(frozenset(image.items()))
+        if key not in self._told:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir()
+            for name, content in image.items():
+                (self._folder / name).write_bytes(content)
+            # A reader finds what a coordinator finds, in a fraction of the time; here and there both are asked.
+            openings = (Log.open_to_read, Log.open) if len(self._told) % 10 == 0 else (Log.open_to_read,)
+            for opening in openings:
+                with opening(self._folder / "study.db") as log:
+                    told = without_clocks(log)
+                    assert self._told.setdefault(key, told) == told
+        return self._told[key]
+
+    @property
+    def n_folders(self) -> int:
+        return len(self._told)
+
+
+def require_survival(
+    steps: Sequence[Sequence[object]], start: Image, require: Callable[[Image, list[object]], None]
+) -> None:
+    """Let the power go after each step; ``require`` is given what may be found, and what had returned before."""
+    chance, disk, returned = random.Random(0), Disk(start), []
+    for step in (["mark", "begin"], *steps):
+        if step[0] == "mark":
+            returned.append(step[1])
+        else:
+            disk.take(step)
+        for image in disk.after_power_loss(chance, N_AT_RANDOM):
+            require(image, returned[1:])
+
+
+@pytest.fixture(scope="module")
+def record_step_by_step(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[str]]:
+    """The names of the steps of `actions.record`, and all that the log tells after each."""
+    path = tmp_path_factory.mktemp("whole") / "study.db"
+    with Log.create(path, {"seed": 7}) as log:
+        names, told = ["create"], [without_clocks(log)]
+        for name, append in appends(log):
+            append()
+            names.append(name)
+            told.append(without_clocks(log))
+    return names, told
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
+    """What a short sweep's record asks of the operating system."""
+    return steps_of("record", tmp_path_factory.mktemp("sweep") / "run", {})
+
+
+def test_what_was_said_to_be_recorded_is_and_nothing_is_half(
+    tmp_path: Path, record_step_by_step: tuple[list[str], list[str]], sweep: list[list[object]]
+) -> None:
+    names, told = record_step_by_step
+    assert [step[1] for step in sweep if step[0] == "mark"] == [*names, "results"]
+    aftermath = Aftermath(tmp_path / "run")
+
+    def require(image: Image, returned: list[object]) -> None:
+        if "study.db" not in image:
+            assert not returned
+            return
+        found = told.index(aftermath.told(image)) + 1
+        n_appends = len([name for name in returned if name != "results"])
+        assert found in (n_appends, n_appends + 1), (returned, found)
+        assert image.get("results.csv", b"rank,trial\n") == b"rank,trial\n"
+        assert "results.csv" in image or "results" not in returned
+        others = {name for name in image if not is_leftover(Path(name))}
+        assert others <= {"study.db", "study.db-journal", "results.csv"}
+
+    require_survival(sweep, {}, require)
+    assert aftermath.n_folders > 250
+
+
+def test_a_migration_leaves_the_old_database_or_the_new_one_and_the_copy(tmp_path: Path) -> None:
+    start = {"study.db": OLD}
+    steps = steps_of("migrate", tmp_path / "recorded", start)
+    aftermath = Aftermath(tmp_path / "run")
+    told = aftermath.told(start)
+
+    def require(image: Image, returned: list[object]) -> None:
+        assert aftermath.told(image) == told
+        assert image.get("study.db.v1", OLD) == OLD
+        version = int.from_bytes(image["study.db"][60:64])
+        if version == schema.SCHEMA_VERSION or returned:
+            assert "study.db.v1" in image
+        assert version == schema.SCHEMA_VERSION or not returned
+
+    require_survival(steps, start, require)
+
+
+@pytest.mark.parametrize("forgotten", ["sync", "sync folder"])
+def test_without_its_syncs_the_record_would_not_survive(
+    tmp_path: Path,
+    record_step_by_step: tuple[list[str], list[str]],
+    sweep: list[list[object]],
+    forgotten: str,
+) -> None:
+    names, told = record_step_by_step
+    aftermath = Aftermath(tmp_path / "run")
+
+    def require(image: Image, returned: list[object]) -> None:
+        if "study.db" in image:
+            found = told.index(aftermath.told(image)) + 1
+            assert found >= len([name for name in returned if name in names])
+        assert "study.db" in image or not returned
+
+    with pytest.raises((AssertionError, StoreDamaged, ValueError)):
+        require_survival([step for step in sweep if step[0] != forgotten], {}, require)

@@ -1,0 +1,129 @@
+"""What the log asks its tables, and its rows as the values of `tunecli.trial`.
+
+A trial's course is what became of it: an attempt that went on from epoch f keeps what the attempts before it recorded
+up to f, and replaces what they recorded after. Rows that left the course stay in the tables and are not read. Knows SQL
+and JSON; opens and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Any
+
+from tunecli.store.codec import decode, decode_all
+from tunecli.trial import Checkpoint, EpochEnded, Failure, FailureKind, Outcome, State, Trial
+
+N_CHECKPOINTS = 2
+"""How many generations of a trial's checkpoints can be gone on from."""
+
+Row = tuple[Any, ...]
+
+# An attempt with a setback is over, and so is every one before it.
+_STATE = """
+coalesce(r.state, iif(EXISTS (
+    SELECT 1 FROM start WHERE start.number = s.number
+    AND start.attempt > (SELECT coalesce(max(attempt), 0) FROM setback WHERE setback.number = s.number)
+), 'running', 'waiting'))
+"""
+_TRIALS = f"""
+SELECT s.number, s.parameters, s.seed, {_STATE},
+       r.score, r.metrics, r.epochs, r.kept_epoch, r.seconds, r.device, r.failure, r.weights_sha256
+FROM suggestion AS s LEFT JOIN result AS r USING (number)
+"""
+ALL_TRIALS = _TRIALS + "ORDER BY s.number"
+ONE_TRIAL = _TRIALS + "WHERE s.number = ?1"
+COUNTS = f"SELECT {_STATE}, count(*) FROM suggestion AS s LEFT JOIN result AS r USING (number) GROUP BY 1"
+SCORES = "SELECT number, score FROM result WHERE state = 'complete' AND score != 'null' ORDER BY number"
+ATTEMPTS = """
+SELECT max(coalesce((SELECT max(attempt) FROM start WHERE number = ?1), 0),
+           coalesce((SELECT max(attempt) FROM setback WHERE number = ?1), 0))
+"""
+SETBACKS = "SELECT number, attempt, failure FROM setback WHERE number = ?1 ORDER BY attempt"
+SESSIONS = "SELECT id, at, host, process_id, versions FROM session ORDER BY id"
+SESSIONS_OF_RESULTS = """
+SELECT number, session FROM result JOIN start USING (number, attempt) WHERE session IS NOT NULL ORDER BY number
+"""
+
+_ON_COURSE = """NOT EXISTS (
+    SELECT 1 FROM start AS later
+    WHERE later.number = e.number AND later.attempt > e.attempt AND later.from_epoch < e.epoch
+)"""
+EPOCHS = f"""
+SELECT number, attempt, epoch, total_epochs, metrics, seconds FROM epoch AS e
+WHERE number IN (SELECT value FROM json_each(?1)) AND {_ON_COURSE} ORDER BY number, attempt, epoch
+"""
+CHECKPOINTS = f"""
+SELECT name, sha256, epoch FROM checkpoint AS e
+WHERE number = ?1 AND {_ON_COURSE} ORDER BY attempt DESC, epoch DESC LIMIT {N_CHECKPOINTS}
+"""
+CHECKPOINTS_OF_UNENDED = f"""
+SELECT number, name FROM checkpoint AS e
+WHERE NOT EXISTS (SELECT 1 FROM result WHERE result.number = e.number) AND {_ON_COURSE}
+ORDER BY number DESC, attempt DESC, epoch DESC
+"""
+
+
+def trials(rows: Sequence[Row]) -> list[Trial]:
+    """The trials of the rows of ``ALL_TRIALS`` or ``ONE_TRIAL``.
+
+    Raises:
+        ValueError, KeyError, TypeError: a row cannot be understood.
+    """
+    ended = [row for row in rows if row[4] is not None]
+    all_scores = decode_all([row[4] for row in ended])
+    all_metrics = decode_all([row[5] for row in ended])
+    outcomes = {
+        row[0]: _outcome(row, score, metrics)
+        for row, score, metrics in zip(ended, all_scores, all_metrics, strict=True)
+    }
+    points = decode_all([row[1] for row in rows])
+    return [
+        Trial(row[0], point, row[2], _STATES[row[3]], outcomes.get(row[0]))
+        for row, point in zip(rows, points, strict=True)
+    ]
+
+
+_STATES = {state.value: state for state in State}
+
+
+def _outcome(row: Row, score: float | None, metrics: Mapping[str, float]) -> Outcome:
+    _, _, _, state, _, _, epochs, kept_epoch, seconds, device, failed, weights = row
+    reason = None if failed is None else failure(failed)
+    return Outcome(_STATES[state], score, metrics, epochs, kept_epoch, seconds, device, reason, weights)
+
+
+def failure(text: str) -> Failure:
+    """A failure from its JSON."""
+    record: Mapping[str, str] = decode(text)
+    return Failure(FailureKind(record["kind"]), record["cause"], record["traceback"])
+
+
+def epochs(rows: Sequence[Row], numbers: Iterable[int]) -> dict[int, list[EpochEnded]]:
+    """By trial, the epochs of the rows of ``EPOCHS``; of two attempts that have one, the later tells it."""
+    found: dict[int, list[EpochEnded]] = {number: [] for number in numbers}
+    all_metrics = decode_all([row[4] for row in rows])
+    for (number, attempt, epoch, total, _, seconds), metrics in zip(rows, all_metrics, strict=True):
+        course = found[number]
+        while course and course[-1].epoch >= epoch:
+            course.pop()
+        course.append(EpochEnded(number, attempt, epoch, total, metrics, seconds))
+    return found
+
+
+def checkpoints(rows: Iterable[Row]) -> tuple[Checkpoint, ...]:
+    """The checkpoints of the rows of ``CHECKPOINTS``."""
+    return tuple(Checkpoint(name, sha256, epoch) for name, sha256, epoch in rows)
+
+
+def newest_names(rows: Iterable[Row]) -> set[str]:
+    """Of the rows of ``CHECKPOINTS_OF_UNENDED``, the names of each trial's newest."""
+    by_trial = groupby(rows, key=itemgetter(0))
+    return {name for _, of_one in by_trial for _, name in islice(of_one, N_CHECKPOINTS)}
+
+
+def scores(rows: Sequence[Row]) -> list[tuple[int, float]]:
+    """Numbers and scores of the rows of ``SCORES``."""
+    values = decode_all([score for _, score in rows])
+    return [(number, float(value)) for (number, _), value in zip(rows, values, strict=True)]
