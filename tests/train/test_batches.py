@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.train.batches import batch_sizes
+from tunecli.train.batches import batch_sizes, parts_of
 
 
 @given(st.integers(1, 500), st.integers(1, 600) | st.just("full"), st.booleans())
@@ -28,3 +28,19 @@ def test_a_last_batch_of_one_joins_the_one_before_it_where_it_must() -> None:
 
 def test_full_is_one_batch() -> None:
     assert batch_sizes(9, "full", fold_single=False) == [9]
+
+
+@given(st.integers(1, 500), st.integers(1, 64), st.booleans())
+def test_a_batch_falls_into_as_many_parts_as_it_can_all_nearly_equal(
+    n: int, n_parts: int, fold: bool
+) -> None:
+    sizes = parts_of(n, n_parts, fold_single=fold)
+    assert sum(sizes) == n
+    assert max(sizes) - min(sizes) <= 1
+    assert len(sizes) == max(1, min(n_parts, n // 2 if fold else n))
+
+
+def test_no_part_is_a_single_example_where_that_has_no_variance() -> None:
+    assert parts_of(5, 4, fold_single=True) == [3, 2]
+    assert parts_of(5, 4, fold_single=False) == [2, 1, 1, 1]
+    assert parts_of(1, 4, fold_single=True) == [1]

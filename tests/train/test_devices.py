@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tunecli.errors import UsageError
-from tunecli.train.devices import describe, names, resolve
+from tunecli.train.devices import describe, in_turn, names, resolve
 
 
 def test_the_cpu_is_always_here() -> None:
@@ -23,6 +23,38 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(name: str) -> 
     with pytest.raises(UsageError) as caught:
         resolve(name)
     assert "cpu" in caught.value.hint
+
+
+FOUR = ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]
+
+
+@pytest.mark.parametrize(
+    ("slot", "avoid", "device"),
+    [
+        (0, (), "cuda:0"),
+        (3, (), "cuda:3"),
+        (5, (), "cuda:1"),
+        (0, ("cuda:0",), "cuda:1"),
+        (4, ("cuda:0", "cuda:2"), "cuda:1"),
+        (0, FOUR, None),
+    ],
+)
+def test_workers_take_the_devices_in_turn_but_those_that_are_avoided(
+    slot: int, avoid: tuple[str, ...], device: str | None
+) -> None:
+    assert in_turn(FOUR, slot, avoid) == device
+
+
+@pytest.mark.parametrize("slot", [0, 1, 7])
+def test_of_one_device_every_slot_takes_that_one(slot: int) -> None:
+    assert resolve("cpu", slot) == torch.device("cpu")
+    assert resolve(names()[-1], slot, names()[:-1]) == torch.device(names()[-1])
+
+
+@pytest.mark.parametrize("name", ["auto", *names()])
+def test_where_all_that_a_name_means_is_avoided_that_is_said(name: str) -> None:
+    with pytest.raises(UsageError, match="not to be used"):
+        resolve(name, 0, names())
 
 
 def test_every_device_is_described() -> None:

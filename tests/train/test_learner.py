@@ -21,10 +21,12 @@ from tunecli.train.mixing import mix
 CPU = torch.device("cpu")
 
 
-def learner_of(config: dict[str, Any], seed: int = 5) -> tuple[Learner, Fold, TrialConfig]:
+def learner_of(
+    config: dict[str, Any], seed: int = 5, micro_batches: int = 1
+) -> tuple[Learner, Fold, TrialConfig]:
     concrete = TrialConfig.model_validate({"data": {"source": "iris"}, **config})
     (fold,) = load(concrete.data, Path(), 7, CPU)
-    return Learner(concrete, fold, seed), fold, concrete
+    return Learner(concrete, fold, seed, micro_batches=micro_batches), fold, concrete
 
 
 def test_epochs_are_the_plain_torch_loop() -> None:
@@ -152,6 +154,52 @@ def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
         assert parts.train_epoch(epoch) == pytest.approx(whole.train_epoch(epoch), rel=1e-5)
     for name, tensor in whole.weights().items():
         torch.testing.assert_close(parts.weights()[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("micro_batches", [2, 3, 100])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}, "training": {"batch_size": 50}},
+        {"training": {"batch_size": 16, "accumulate": 3}},
+        {"data": {"source": "iris", "augment": [{"mixup": {"alpha": 0.4}}], "balance": "sample"}},
+        {"data": {"source": "wine", "balance": "weight"}, "optimizer": {"name": "gd", "lr": 0.5}},
+        {"optimizer": {"name": "lbfgs", "max_iter": 3}, "training": {"batch_size": "full"}},
+    ],
+    ids=["sgd", "accumulated", "mixup", "gd", "lbfgs"],
+)
+def test_a_split_batch_makes_the_step_of_the_whole_one(config: dict[str, Any], micro_batches: int) -> None:
+    model = {"name": "mlp", "hidden": [8], "activation": "tanh"}
+    whole, _, _ = learner_of({"model": model, **config})
+    parts, _, _ = learner_of({"model": model, **config}, micro_batches=micro_batches)
+    for epoch in (1, 2):
+        assert parts.train_epoch(epoch) == pytest.approx(whole.train_epoch(epoch), rel=1e-4)
+    for name, tensor in whole.weights().items():
+        torch.testing.assert_close(parts.weights()[name], tensor, rtol=1e-3, atol=1e-5)
+    assert parts.validate() == pytest.approx(whole.validate(), rel=1e-3, abs=1e-5)
+
+
+def rows_seen(learner: Learner) -> list[int]:
+    """The rows of every batch that the model gets from now on."""
+    seen: list[int] = []
+    learner.model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    return seen
+
+
+def test_a_split_batch_of_batch_norm_has_no_part_of_one_example() -> None:
+    config = {"model": {"name": "mlp", "hidden": [4], "norm": "batch"}, "training": {"batch_size": 7}}
+    learner, _, _ = learner_of(config, micro_batches=4)
+    seen = rows_seen(learner)
+    learner.train_epoch(1)
+    assert seen == [3, 2, 2] * 16 + [2, 2, 2, 2]  # 120 examples: 16 batches of 7, the last one of 8
+
+
+def test_validation_takes_fewer_rows_at_a_time_where_batches_are_split() -> None:
+    whole, _, _ = learner_of({})
+    parts, _, _ = learner_of({}, micro_batches=4096)
+    seen = rows_seen(parts)
+    assert parts.validate() == pytest.approx(whole.validate(), rel=1e-5)
+    assert seen == [2] * 15
 
 
 def test_steps_are_counted_after_accumulating() -> None:

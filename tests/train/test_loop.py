@@ -149,6 +149,164 @@ def test_a_trial_can_be_dropped_half_way() -> None:
     events.close()
 
 
+OWN_AND_FULL = """
+import weakref
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, input_shape, n_outputs, at):
+        super().__init__()
+        self.big = nn.Linear(input_shape[0], 100_000)
+        self.head = nn.Linear(100_000, n_outputs)
+        self.at, self.calls, self.cycle = at, 0, [self]
+        alive.append(weakref.ref(self.big.weight))
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == self.at:
+            kept = self.big(x)
+            alive.append(weakref.ref(kept))
+            try:
+                raise ValueError("first")
+            except ValueError:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return self.head(self.big(x))
+
+alive = []
+"""
+
+
+@pytest.mark.parametrize("at", [1, 9])
+def test_memory_is_given_back_before_a_trial_is_told_out_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "mine_full.py").write_text(OWN_AND_FULL)
+    training = {"epochs": 4, "batch_size": 32, "early_stop": {}, "average": "ema"}
+    model = {"python": "mine_full:Net", "args": {"at": at}}
+    weights_path = str(tmp_path / "w.safetensors")
+    job = job_of({"model": model, "training": training}, base_path=str(tmp_path), weights_path=weights_path)
+    for event in run(job):
+        if isinstance(event, Ended):
+            assert event.outcome.failure is not None
+            assert event.outcome.failure.kind is FailureKind.OOM
+            alive = sys.modules["mine_full"].alive
+            assert len(alive) == 2
+            assert [each() for each in alive] == [None, None]
+            break
+    else:
+        pytest.fail("the trial never ended")
+
+
+LOSSES = """
+import torch
+from torch import nn
+
+def constant(outputs, targets, value, after=0):
+    constant.calls = getattr(constant, "calls", 0) + 1
+    good = nn.functional.cross_entropy(outputs, targets)
+    return good if constant.calls <= after else good * 0 + float(value)
+
+def score(outputs, targets, value):
+    return float(value)
+"""
+
+
+@pytest.fixture
+def losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "mine_losses.py").write_text(LOSSES)
+    return tmp_path
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(("after", "n_epochs"), [(0, 0), (5, 1), (7, 1)])
+def test_a_loss_that_is_no_number_ends_the_trial_with_its_epoch(
+    losses: Path, value: str, after: int, n_epochs: int
+) -> None:
+    loss = {"python": "mine_losses:constant", "args": {"value": value, "after": after}}
+    job = job_of(
+        {"loss": loss}, base_path=str(losses), checkpoints_path=str(losses / "c"), checkpoint_epochs=1
+    )
+    started, *between, ended = run(job)  # four batches and a validation make five losses an epoch
+    assert isinstance(started, Started) and isinstance(ended, Ended)
+    assert [event.epoch for event in between if isinstance(event, EpochEnded)] == [*range(1, n_epochs + 1)]
+    outcome = ended.outcome
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.DIVERGED
+    assert f"after epoch {n_epochs + 1}" in outcome.failure.cause
+    assert (outcome.score, outcome.metrics, outcome.weights_sha256) == (None, {}, "")
+
+
+def test_a_loss_beyond_measure_that_is_a_number_is_kept_as_it_is(losses: Path) -> None:
+    loss = {"python": "mine_losses:constant", "args": {"value": 1e30}}
+    events = list(run(job_of({"loss": loss}, Objective("val_loss", False), base_path=str(losses))))
+    json.dumps([asdict(event) for event in events], allow_nan=False)
+    assert isinstance(events[-1], Ended)
+    outcome = events[-1].outcome
+    assert outcome.state is State.COMPLETE
+    assert outcome.score == outcome.metrics["val_loss"] == pytest.approx(1e30)
+    assert outcome.metrics["train_loss"] == pytest.approx(1e30)
+
+
+def test_a_score_beyond_measure_is_kept_too(losses: Path) -> None:
+    objective = Objective("val_score", True, "mine_losses:score", {"value": -1e30})
+    assert outcome_of(job_of({}, objective, base_path=str(losses))).score == -1e30
+
+
+def test_a_trial_that_is_worse_than_it_may_be_is_pruned_and_keeps_no_weights(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    job = job_of({}, Objective("val_loss", False), weights_path=str(path))
+    losses = [metrics["val_loss"] for metrics in epochs_of(job)]
+    least = min(losses[:3])
+    assert outcome_of(replace(job, stop_above=(None, None, least))).state is State.COMPLETE
+    path.unlink()
+    events = list(run(replace(job, stop_above=(None, None, math.nextafter(least, 0.0)))))
+    assert [event.epoch for event in events if isinstance(event, EpochEnded)] == [1, 2, 3]
+    assert isinstance(events[-1], Ended)
+    outcome = events[-1].outcome
+    assert (outcome.state, outcome.failure, outcome.weights_sha256) == (State.PRUNED, None, "")
+    assert (outcome.epochs, outcome.kept_epoch, outcome.score) == (3, 3, losses[2])
+    assert outcome.metrics["val_loss"] == losses[2]
+    assert not path.exists()
+
+
+def test_the_last_epoch_has_its_bound_like_any_other() -> None:
+    outcome = outcome_of(job_of({}, Objective("val_loss", False), stop_above=(None, None, None, 0.0)))
+    assert (outcome.state, outcome.epochs) == (State.PRUNED, 4)
+
+
+def test_what_counts_for_pruning_is_the_least_loss_so_far_whatever_the_direction() -> None:
+    config = {
+        "optimizer": {"name": "sgd", "lr": 2.0},
+        "training": {"epochs": 12, "early_stop": {"patience": 9}},
+    }
+    scores = [metrics["val_accuracy"] for metrics in epochs_of(job_of(config))]
+    falls = next(place for place in range(1, len(scores)) if scores[place] < max(scores[:place]))
+    bounds = [None] * falls + [-max(scores[:falls])]
+    kept = outcome_of(job_of(config, stop_above=bounds))
+    assert kept.state is State.COMPLETE
+    bounds[-1] = -math.nextafter(max(scores[:falls]), 2.0)
+    pruned = outcome_of(job_of(config, stop_above=bounds))
+    assert (pruned.state, pruned.epochs) == (State.PRUNED, falls + 1)
+    assert pruned.score == max(scores[:falls])
+    assert pruned.kept_epoch == scores.index(max(scores[:falls])) + 1
+
+
+def test_split_batches_come_to_the_same_trial() -> None:
+    config = {"model": {"name": "mlp", "hidden": [16]}}
+    whole, parts = (epochs_of(job_of(config, micro_batches=n)) for n in (1, 4))
+    assert [metrics["val_loss"] for metrics in parts] == pytest.approx(
+        [metrics["val_loss"] for metrics in whole], rel=1e-4
+    )
+
+
+def test_a_device_that_is_avoided_is_a_failure_that_says_so() -> None:
+    failure = outcome_of(job_of({}, avoid_devices=("cpu",))).failure
+    assert failure is not None
+    assert "cpu is not to be used" in failure.cause
+
+
 def test_early_stopping_keeps_the_best_epoch_and_its_weights(tmp_path: Path) -> None:
     config = {
         "optimizer": {"name": "sgd", "lr": 2.0},

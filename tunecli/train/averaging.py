@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +88,19 @@ class WeightAverage:
         finally:
             for (tensor, _), own in zip(swapped, before, strict=True):
                 tensor.data = own
+
+    def state(self) -> dict[str, Any]:
+        """What lives on beside the weights: tensors as they are, and plain data."""
+        return {"averages": self._averages, "n_averaged": self._n_averaged, "buffers": self._buffers}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a :meth:`state` of the average of such a model.
+
+        Raises:
+            KeyError: it is none.
+        """
+        self._averages, self._n_averaged = [*state["averages"]], state["n_averaged"]
+        self._buffers = dict(state["buffers"])
 
     def _take(self, share: float) -> None:
         weights = [parameter.detach() for parameter in self._parameters]

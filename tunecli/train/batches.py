@@ -39,8 +39,28 @@ def steps_of(config: TrialConfig, n_examples: int, has_own_norm: bool = False) -
         has_own_norm: whether a model of the user's own, of which the knob tells nothing, has batch norm.
     """
     training = config.training
-    sizes = batch_sizes(
-        n_examples, training.batch_size, fold_single=has_own_norm or has_batch_norm(config.model)
-    )
+    fold_single = takes_batch_statistics(config, has_own_norm)
+    sizes = batch_sizes(n_examples, training.batch_size, fold_single=fold_single)
     n = len(sizes) if isinstance(config.optimizer, Gd) else training.accumulate
     return [sizes[first : first + n] for first in range(0, len(sizes), n)]
+
+
+def takes_batch_statistics(config: TrialConfig, has_own_norm: bool) -> bool:
+    """Whether the model cannot train on one example alone; ``has_own_norm`` as in :func:`steps_of`."""
+    return has_own_norm or has_batch_norm(config.model)
+
+
+def parts_of(size: int, n_parts: int, *, fold_single: bool) -> list[int]:
+    """The sizes of the micro-batches that a batch is split into: as equal as can be, the larger ones first.
+
+    Args:
+        size: of the batch, at least 1.
+        n_parts: how many are asked for, at least 1; there are fewer where they would be empty.
+        fold_single: leave no part of one example, unless the batch is one.
+
+    Returns:
+        At least one size, summing to ``size``.
+    """
+    n = max(1, min(n_parts, size // 2 if fold_single else size))
+    share, rest = divmod(size, n)
+    return [share + 1] * rest + [share] * (n - rest)

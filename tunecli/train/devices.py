@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,26 +30,42 @@ class DeviceFacts:
     memory_bytes: int
 
 
-def resolve(name: str) -> torch.device:
+def resolve(name: str, slot: int = 0, avoid: Collection[str] = ()) -> torch.device:
     """The device a name means.
 
     Args:
         name: ``auto`` (the accelerator that is here, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, …
+        slot: which of several workers asks, from 0. Where the name has no number and there are several such devices,
+            they are taken in turn.
+        avoid: the names of devices that are not to be used.
 
     Raises:
-        UsageError: no such device, or it is not here; the hint names what is.
+        UsageError: no such device, it is not here, or it is to be avoided; the hint names what is here.
     """
     accelerator = _accelerator()
     if name == "auto":
         name = accelerator or "cpu"
-    kind, _, number = name.partition(":")
+    kind, colon, number = name.partition(":")
     here = names()
-    if kind not in KINDS or not (number.isdigit() or number == "" == name[len(kind) :]):
+    if kind not in KINDS or not (number.isdigit() or (not number and not colon)):
         raise UsageError(f"`{name}` is no device", hint=f"one of auto, {', '.join(here)}")
-    wanted = kind if name in ("cpu", "cpu:0") else f"{kind}:{int(number or 0)}"
-    if wanted not in here:
+    if kind == "cpu" or colon:
+        meant = ["cpu" if name == "cpu:0" else f"{kind}:{int(number)}" if colon else kind]
+    else:
+        meant = [each for each in here if each.startswith(f"{kind}:")] or [kind]
+    if not set(meant) <= set(here):
         raise UsageError(f"there is no device `{name}` here", hint=f"here are {', '.join(here)}")
-    return torch.device(wanted)
+    found = in_turn(meant, slot, avoid)
+    if found is None:
+        which = f"{', '.join(meant)} {'is' if len(meant) == 1 else 'are'}"
+        raise UsageError(f"{which} not to be used", hint=f"here are {', '.join(here)}")
+    return torch.device(found)
+
+
+def in_turn(meant: Sequence[str], slot: int, avoid: Collection[str]) -> str | None:
+    """The device that is a slot's turn, of those that are not avoided; None where all are."""
+    usable = [each for each in meant if each not in avoid]
+    return usable[slot % len(usable)] if usable else None
 
 
 def names() -> list[str]:
@@ -72,7 +90,8 @@ def describe() -> list[DeviceFacts]:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give what torch keeps cached on an accelerator back to it."""
+    """Let go of what only cycles of references hold, and give what torch keeps cached on an accelerator back to it."""
+    gc.collect()
     if device.type != "cpu":
         torch.accelerator.empty_cache()
 

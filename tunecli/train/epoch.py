@@ -8,7 +8,7 @@ Axes: N examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -46,6 +46,7 @@ def steps_of_epoch(
     epoch: int,
     seed_for: Callable[..., int],
     memory_format: torch.memory_format = torch.contiguous_format,
+    split: Callable[[int], Sequence[int]] | None = None,
 ) -> list[list[Batch]]:
     """The epoch's batches, by step.
 
@@ -58,6 +59,8 @@ def steps_of_epoch(
         epoch: counted from 1.
         seed_for: (names) → a seed.
         memory_format: how images are stored.
+        split: (a batch's size) → the sizes of its parts; None leaves it whole. The examples, their order and what
+            mixup makes of them are those of the whole batch, the parts' shares those of the whole step.
     """
     flat_sizes = list(chain.from_iterable(sizes))
     x, y_N = _ordered(data, fold, sum(flat_sizes), cpu_generator(seed_for("shuffle", epoch)))
@@ -74,10 +77,24 @@ def steps_of_epoch(
     batches = zip(
         torch.split(x, flat_sizes), torch.split(y_N, flat_sizes), partners, first_shares, strict=True
     )
-    return [
+    steps = [
         [Batch(x, y, size / sum(step), *mixed) for size, (x, y, *mixed) in zip(step, batches, strict=False)]
         for step in sizes
     ]
+    if split is None:
+        return steps
+    return [[part for batch in step for part in _parts(batch, split(len(batch.y)))] for step in steps]
+
+
+def _parts(batch: Batch, sizes: Sequence[int]) -> Iterator[Batch]:
+    """A batch's micro-batches, in order."""
+    n = len(batch.y)
+    partners: Sequence[Tensor | None] = [None] * len(sizes)
+    if batch.partner_y is not None:
+        partners = torch.split(batch.partner_y, [*sizes])
+    parts = zip(torch.split(batch.x, [*sizes]), torch.split(batch.y, [*sizes]), partners, strict=True)
+    for size, (x, y, partner_y) in zip(sizes, parts, strict=True):
+        yield Batch(x, y, batch.share * size / n, partner_y, batch.first_share)
 
 
 def _ordered(data: Data, fold: Fold, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 
 import torch
@@ -9,16 +10,48 @@ import torch
 from tunecli.errors import TunecliError
 from tunecli.trial import Failure, FailureKind
 
+_FULL = re.compile(r"can't allocate memory|out of (device )?memory|\balloc failed", re.IGNORECASE)
+_LOST = re.compile(r"\b(cuda|hip) error\b|device-side assert|\bdevice lost\b", re.IGNORECASE)
+
 
 def failure_of(error: BaseException) -> Failure:
-    """A failure as data. torch reports a full CPU as a RuntimeError, told apart by its words alone."""
-    is_full = isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
+    """A failure as data.
+
+    The frames that the error came through let go of what they held, which may be most of a device's memory.
+    """
     first_line = (str(error).strip().splitlines() or [""])[0]
     if isinstance(error, TunecliError):
         cause = f"{first_line} ({error.hint})" if error.hint else first_line
     else:
         cause = f"{type(error).__name__}: {first_line}".rstrip(": ")
-    kind = FailureKind.OOM if is_full else FailureKind.ERROR
-    return Failure(kind, cause, "".join(traceback.format_exception(error)))
+    failure = Failure(_kind(error), cause, "".join(traceback.format_exception(error)))
+    _clear(error)
+    return failure
+
+
+def _kind(error: BaseException) -> FailureKind:
+    """torch reports a full CPU, and much that a driver says, as a RuntimeError, told apart by its words alone."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return FailureKind.OOM
+    if not isinstance(error, RuntimeError):
+        return FailureKind.ERROR
+    words = str(error).replace("_", " ")  # UR_RESULT_ERROR_DEVICE_LOST, CUBLAS_STATUS_ALLOC_FAILED
+    if _FULL.search(words):
+        return FailureKind.OOM
+    is_lost = isinstance(error, torch.AcceleratorError) or _LOST.search(words)
+    return FailureKind.LOST if is_lost else FailureKind.ERROR
+
+
+def _clear(error: BaseException) -> None:
+    """Clear the locals of all frames that an error, its causes and what it came up beside were raised through."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        traceback.clear_frames(each.__traceback__)
+        waiting += [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            waiting += each.exceptions

@@ -10,28 +10,30 @@ Axes: N examples, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
-from tunecli.train.batches import steps_of
+from tunecli.train.batches import parts_of, steps_of, takes_batch_statistics
 from tunecli.train.chains.moment import Moment
 from tunecli.train.data.loading import Fold
 from tunecli.train.determinism import scoped_seed
 from tunecli.train.epoch import Batch, steps_of_epoch
 from tunecli.train.initialisation import initialise
-from tunecli.train.losses import TargetScale, build_loss, predictor
+from tunecli.train.losses import TargetScale, build_loss, own_object, predictor
 from tunecli.train.metrics import evaluate, finite
 from tunecli.train.models import build, has_own_norm
 from tunecli.train.own import code as own_code
 from tunecli.train.own.metric import OwnMetric
 from tunecli.train.precision import autocast, compile_in_place, kernels
+from tunecli.train.remembered import of_loss, of_module, restore_loss, restore_module
 from tunecli.train.update import Updater
 
 _VALIDATION_ROWS = 8192
@@ -47,6 +49,7 @@ class Learner:
         seed: int,
         names: tuple[int, ...] = (),
         base_path: Path = Path(),
+        micro_batches: int = 1,
     ) -> None:
         """Build the model with its initial weights, on the fold's device.
 
@@ -56,6 +59,8 @@ class Learner:
             seed: the trial's.
             names: what further names this learner's seeds carry: the fold's number, where there are folds.
             base_path: the folder of the user's own code.
+            micro_batches: into how many parts a batch is split for want of memory. A step's gradient is that of
+                its whole batches, but for batch norm, whose statistics are each part's, and for dropout.
 
         Raises:
             UsageError: the user's own code is not what it should be, or the machine cannot do what is asked.
@@ -82,7 +87,13 @@ class Learner:
             self._training_loss = loss(class_weights_K=class_weights_K)
             self._validation_loss = self._training_loss if class_weights_K is None else loss()
         self._predict = predictor(config.loss, target)
-        self._steps = steps_of(config, len(fold.y_train), has_own_norm(config.model, self.model))
+        has_norm = has_own_norm(config.model, self.model)
+        self._steps = steps_of(config, len(fold.y_train), has_norm)
+        self._split: Callable[[int], list[int]] | None = None
+        if micro_batches > 1:
+            is_folded = takes_batch_statistics(config, has_norm)
+            self._split = partial(parts_of, n_parts=micro_batches, fold_single=is_folded)
+        self._validation_rows = max(1, _VALIDATION_ROWS // micro_batches)
         self._n_steps = training.n_steps(len(self._steps))
         self.n_epochs = training.n_epochs(len(self._steps))
         with self._drawing("optimizer"):
@@ -101,7 +112,7 @@ class Learner:
         if not sizes:
             return self._train_loss
         steps = steps_of_epoch(
-            self._config.data, self._fold, sizes, epoch, self._seed_for, self._memory_format
+            self._config.data, self._fold, sizes, epoch, self._seed_for, self._memory_format, self._split
         )
         losses: list[Tensor] = []
         self.model.train()
@@ -141,6 +152,31 @@ class Learner:
         with self._lent():
             return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
+    def state(self) -> dict[str, Any]:
+        """All that lives from one epoch to the next: tensors as they are, and plain data.
+
+        Raises:
+            NotPlain: the user's own code cannot say what it remembers.
+        """
+        return {
+            "model": of_module(self.model),
+            "loss": of_loss(own_object(self._training_loss)),
+            "updater": self._updater.state(),
+            "train_loss": self._train_loss,
+        }
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a :meth:`state` of the same learner, to the last bit.
+
+        Raises:
+            RuntimeError, KeyError, ValueError, IndexError: it is of another.
+        """
+        restore_module(self.model, state["model"])
+        restore_loss(own_object(self._training_loss), state["loss"])
+        self._updater.restore(state["updater"])
+        self._train_loss = state["train_loss"]
+
     def _examine(self, x: Tensor, y_N: Tensor, part: str, own_metric: OwnMetric | None) -> dict[str, float]:
         training = self._config.training
         has_own = self._has_own or own_metric is not None
@@ -150,7 +186,7 @@ class Learner:
         self.model.eval()
         with drawing, evaluating, self._lent(), kernels(training):
             with autocast(training.precision, self._device):
-                outputs = torch.cat([self.model(rows) for rows in torch.split(x, _VALIDATION_ROWS)])
+                outputs = torch.cat([self.model(rows) for rows in torch.split(x, self._validation_rows)])
             outputs = outputs.float()
             loss = float(self._validation_loss(outputs, y_N))
             outputs = self._predict(outputs)

@@ -82,7 +82,7 @@ def build_loss(
     if isinstance(knob, OwnCode):
         if class_weights_K is not None:
             raise UsageError("a loss of your own takes no class weights", hint="use `balance: sample`")
-        loss = _own(knob, base_path)
+        loss: LossFunction = _OwnLoss(knob, base_path)
     elif task == "classification":
         loss = partial(_on_classes, knob, _class_weights(knob, class_weights_K))
     else:
@@ -104,6 +104,12 @@ def predictor(knob: AnyLoss | None, target: TargetScale = OWN_UNITS) -> Callable
     if isinstance(knob, Poisson):
         return lambda output_N1: (output_N1.exp() - target.center) / target.scale
     return lambda output_N1: output_N1
+
+
+def own_object(loss: LossFunction) -> object | None:
+    """What the user's own code made of a loss that :func:`build_loss` built; None where the loss is ours."""
+    inner = loss.args[-1] if isinstance(loss, partial) else loss
+    return inner.made if isinstance(inner, _OwnLoss) else None
 
 
 def _in_single(task: Task, loss: LossFunction, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -202,22 +208,23 @@ def _counts(y_B: Tensor, target: TargetScale) -> Tensor:
     return torch.where((count_B - whole_B).abs() <= rounding_B, whole_B, count_B)
 
 
-def _own(knob: OwnCode, base_path: Path) -> LossFunction:
+class _OwnLoss:
     """The user's function of (outputs, targets, **args); or an object of their class, made with ``args``."""
-    found = resolve(knob.python, base_path)
-    loss = found(**knob.args) if isinstance(found, type) else partial(found, **knob.args)
 
-    def checked(outputs: Tensor, targets: Tensor) -> Tensor:
-        if isinstance(loss, nn.Module):
-            loss.to(outputs.device).train(torch.is_grad_enabled())
-        value = loss(outputs.clone(), targets.clone())  # it may write into them, and they are used again
+    def __init__(self, knob: OwnCode, base_path: Path) -> None:
+        found = resolve(knob.python, base_path)
+        self.made = found(**knob.args) if isinstance(found, type) else partial(found, **knob.args)
+        self._code_name = knob.python
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if isinstance(self.made, nn.Module):
+            self.made.to(outputs.device).train(torch.is_grad_enabled())
+        value = self.made(outputs.clone(), targets.clone())  # it may write into them, and they are used again
         if not isinstance(value, Tensor) or value.ndim != 0:
             shown = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
-            message = f"{knob.python} gives {shown}, and a loss is a tensor of no axes"
+            message = f"{self._code_name} gives {shown}, and a loss is a tensor of no axes"
             raise UsageError(message, hint="return the mean over the batch")
         return value
-
-    return checked
 
 
 CLASSIFICATION_LOSSES: dict[type[Any], Callable[[Any, Tensor | None, Tensor, Tensor], Tensor]] = {

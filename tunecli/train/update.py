@@ -7,8 +7,9 @@ examples nor losses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,11 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.train.averaging import WeightAverage
 from tunecli.train.chains import learning_rate
 from tunecli.train.chains.moment import Moment
+from tunecli.train.chains.plateau import Plateaus
 from tunecli.train.chains.weight_chain import WeightChain
 from tunecli.train.optimizers import build_optimizers, needs_closure, rated_groups
 from tunecli.train.precision import gradient_scaler
+from tunecli.train.remembered import of_optimizer, restore_optimizer
 
 
 class Updater:
@@ -100,6 +103,40 @@ class Updater:
     def observe(self, loss: float) -> None:
         """An epoch ended with this validation loss."""
         self._link_states = learning_rate.observe(self._links, self._link_states, loss)
+
+    def state(self) -> dict[str, Any]:
+        """What lives on beside the weights: tensors as they are, and plain data.
+
+        Raises:
+            NotPlain: the user's own optimizer cannot say what it remembers.
+        """
+        return {
+            "optimizers": [of_optimizer(optimizer) for optimizer in self._optimizers],
+            "learning_rate": [tuple(memory) for memory in self._link_states],
+            "weights": {} if self._weight_chain is None else self._weight_chain.state(),
+            "average": None if self.average is None else self.average.state(),
+            "scaler": None if self._scaler is None else self._scaler.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a :meth:`state` of the same updater.
+
+        Raises:
+            KeyError, ValueError, IndexError: it is of another.
+        """
+        for optimizer, kept in zip(self._optimizers, state["optimizers"], strict=True):
+            restore_optimizer(optimizer, kept)
+        if self._rated_groups:  # its own load_state_dict may have put others in their place
+            groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
+            bases = [base for _, base in self._rated_groups]
+            self._rated_groups = list(zip(groups, bases, strict=True))
+        self._link_states = tuple(Plateaus(*memory) if memory else () for memory in state["learning_rate"])
+        if self._weight_chain is not None:
+            self._weight_chain.restore(state["weights"])
+        if self.average is not None:
+            self.average.restore(state["average"])
+        if self._scaler is not None:
+            self._scaler.load_state_dict(state["scaler"])
 
     def _hold_average(self) -> None:
         """What is cut now is cut in the average too, which remembers the weights from before."""

@@ -6,11 +6,7 @@ file's metadata, so the file alone says what it is.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +15,11 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from tunecli.errors import DiskFull
+from tunecli.train.whole_files import write_whole
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
-    """Write weights: temporary file in the same folder, flush, fsync, rename, fsync the folder.
+    """Write weights, whole and durable or not at all.
 
     Args:
         path: where to; its folder is made where it is missing.
@@ -35,18 +31,12 @@ def save(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -
 
     Raises:
         DiskFull: no room is left.
-        OSError: the folder cannot be written to.
+        StoreFailed: the disk refuses for another reason.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One entry only: safetensors writes several in an order that changes, and equal weights should give equal files.
     content = safetensors.torch.save(plain, {"config": json.dumps(config, sort_keys=True)})
-    try:
-        _write_whole(path, content)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no room is left to write {path}", hint="free some, then resume") from error
-        raise
-    return hashlib.sha256(content).hexdigest()
+    return write_whole(path, content, "weights")
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -60,22 +50,3 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         metadata = file.metadata() or {}
     return tensors, json.loads(metadata.get("config", "{}"))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -9,8 +9,9 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from tunecli.train.devices import names
 from tunecli.train.trials import run
-from tunecli.trial import Ended, EpochEnded, FailureKind, Job, Objective, Outcome, Started, State
+from tunecli.trial import Ended, EpochEnded, FailureKind, Job, Objective, Outcome, Started, State, Stopped
 
 
 def job_of(command: list, folder, metrics: dict | None = None, params: dict | None = None, **changes) -> Job:
@@ -173,3 +174,52 @@ def test_a_trial_that_is_dropped_kills_the_program_and_what_it_started(tmp_path)
     programs = [psutil.Process(int(epoch.metrics[name])) for name in "ab"]
     events.close()
     assert psutil.wait_procs(programs, timeout=10)[1] == []
+
+
+def test_asked_to_stop_the_program_may_put_its_things_in_order(tmp_path):
+    text = """
+    trap 'echo kept > kept; exit 3' TERM
+    echo '{"epoch": 1, "val_loss": 1}'
+    sleep 600 &
+    wait
+    """
+    heard = []
+    for event in run(job_of(shell(text), tmp_path), lambda: bool(heard)):
+        if isinstance(event, EpochEnded):
+            heard.append(event)
+        last = event
+    assert isinstance(last, Stopped)
+    assert (tmp_path / "kept").read_text() == "kept\n"
+
+
+def test_a_program_that_is_silent_is_stopped_too(tmp_path):
+    text = "trap 'echo kept > kept; exit 0' TERM; exec >&- 2>&-; echo ready > ready; while :; do sleep 0.05; done"
+    events = run(job_of(shell(text), tmp_path), (tmp_path / "ready").exists)
+    assert [type(event) for event in events] == [Started, Stopped]
+    assert (tmp_path / "kept").read_text() == "kept\n"
+
+
+def test_a_program_that_has_ended_was_not_stopped(tmp_path):
+    *_, ended = run(job_of(shell("""echo '{"val_loss": 3}'"""), tmp_path), (tmp_path / "never").exists)
+    assert isinstance(ended, Ended) and ended.outcome.score == 3.0
+
+
+def test_a_program_that_is_worse_than_it_may_be_is_killed_and_pruned(tmp_path):
+    text = """
+    echo '{"epoch": 1, "val_loss": 2}'
+    echo '{"epoch": 2, "val_loss": 4}'
+    echo '{"epoch": 3, "val_loss": 0}'
+    sleep 600
+    """
+    *epochs, ended = run(job_of(shell(text), tmp_path, stop_above=(2.0, 1.5)))
+    assert [event.epoch for event in epochs if isinstance(event, EpochEnded)] == [1, 2]
+    outcome = ended.outcome
+    assert (outcome.state, outcome.score, outcome.epochs, outcome.kept_epoch) == (State.PRUNED, 4.0, 2, 2)
+    assert outcome.failure is None
+
+
+def test_a_device_that_is_avoided_is_an_error_that_says_so(tmp_path):
+    started, ended = run(job_of(shell("true"), tmp_path, device="auto", avoid_devices=names()))
+    assert isinstance(started, Started)
+    assert ended.outcome.failure.kind is FailureKind.ERROR
+    assert "not to be used" in ended.outcome.failure.cause

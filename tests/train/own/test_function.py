@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,18 @@ import torch
 import tunecli
 from tunecli.train.own.function import TrialStopped
 from tunecli.train.trials import run
-from tunecli.trial import Ended, EpochEnded, Event, FailureKind, Job, Objective, Outcome, Started, State
+from tunecli.trial import (
+    Ended,
+    EpochEnded,
+    Event,
+    FailureKind,
+    Job,
+    Objective,
+    Outcome,
+    Started,
+    State,
+    Stopped,
+)
 
 MINE = """
 import os, random, sys
@@ -63,6 +75,36 @@ def misreports(params, trial):
 
 def elsewhere(params, trial):
     trial.report(1, train_loss=1.0, other=float("nan"))
+
+def keeps(params, trial):
+    kept = trial.checkpoint_dir / "epoch"
+    first = int(kept.read_text()) + 1 if kept.exists() else 1
+    for epoch in range(first, 6):
+        kept.write_text(str(epoch))
+        try:
+            trial.report(epoch, val_loss=1.0 / epoch)
+        except TrialStopped:
+            (trial.checkpoint_dir / "said").write_text(f"stopped after {epoch}")
+            if params.get("stubborn"):
+                return {"val_loss": -1.0}
+            raise
+
+def worsens(params, trial):
+    for epoch, loss in enumerate(params["losses"], start=1):
+        trial.report(params.get("every", 1) * epoch, **({} if loss is None else {"val_loss": loss}))
+    return params.get("final")
+
+def full_of_itself(params, trial):
+    import weakref
+    class Big:
+        def __init__(self):
+            self.me = self
+    big = Big()
+    alive.append(weakref.ref(big))
+    trial.report(1, val_loss=1.0)
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+alive = []
 
 def diverges(params, trial):
     trial.report(1, val_loss=1.0)
@@ -226,6 +268,50 @@ def test_an_objective_that_is_no_number_ends_it_there(job_of, tmp_path):
     assert mark.read_text() == "stopped"
 
 
+def test_asked_to_stop_it_is_told_at_its_next_report_and_keeps_what_it_kept(job_of, tmp_path):
+    kept = tmp_path / "kept"
+    job = job_of("keeps", checkpoint_dir=str(kept))
+    answers = iter([False, True])
+    events = list(run(job, lambda: next(answers)))
+    assert [type(event) for event in events] == [Started, EpochEnded, EpochEnded, Stopped]
+    assert (kept / "said").read_text() == "stopped after 2"
+    again = list(run(replace(job, attempt=2)))
+    assert [event.epoch for event in again if isinstance(event, EpochEnded)] == [3, 4, 5]
+    assert again[-1].outcome.score == 0.2
+
+
+def test_a_function_that_ends_otherwise_once_stopped_is_stopped_all_the_same(job_of, tmp_path):
+    *_, last = run(job_of("keeps", {"stubborn": True}, checkpoint_dir=str(tmp_path / "kept")), lambda: True)
+    assert isinstance(last, Stopped)
+
+
+@pytest.mark.parametrize(
+    ("params", "stop_above", "epochs", "state"),
+    [
+        ({"losses": [3.0, 2.0, 4.0, 5.0]}, (None, None, 2.0), 4, State.COMPLETE),
+        ({"losses": [3.0, 2.0, 4.0, 5.0]}, (None, None, 1.9), 3, State.PRUNED),
+        ({"losses": [3.0, 2.0, 4.0, 5.0], "final": 0.0}, (2.5,), 1, State.PRUNED),
+        ({"losses": [None, 2.0]}, (1.0,), 2, State.COMPLETE),
+        ({"losses": [3.0, 2.0], "every": 10}, (None, None, None, 2.5), 10, State.PRUNED),
+    ],
+)
+def test_it_is_pruned_where_the_least_loss_so_far_is_above_its_bound(
+    job_of, params, stop_above, epochs, state
+):
+    outcome = outcome_of(job_of("worsens", params, stop_above=stop_above))
+    assert (outcome.state, outcome.epochs) == (state, epochs)
+    if state is State.PRUNED:
+        assert outcome.kept_epoch == epochs
+        assert outcome.score == outcome.metrics["val_loss"] > min(bound for bound in stop_above if bound)
+
+
+def test_memory_that_was_not_enough_is_given_back_before_the_end_is_told(job_of):
+    for event in run(job_of("full_of_itself")):
+        if isinstance(event, Ended):
+            assert event.outcome.failure.kind is FailureKind.OOM
+            assert [each() for each in sys.modules["mine"].alive] == [None]
+
+
 def test_a_trial_that_is_dropped_stops_its_function_at_its_report(job_of):
     events = run(job_of("train", {"epochs": 10**9, "optimizer": {"lr": 1.0}}))
     before = torch.get_rng_state()
@@ -237,7 +323,7 @@ def test_a_trial_that_is_dropped_stops_its_function_at_its_report(job_of):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"device": "cuda:99"}, {"checkpoint_dir": "/dev/null/folder"}],
+    [{"device": "cuda:99"}, {"avoid_devices": ("cpu",)}, {"checkpoint_dir": "/dev/null/folder"}],
     ids=lambda each: next(iter(each)),
 )
 def test_what_cannot_begin_is_data_too(job_of, changes):

@@ -53,6 +53,23 @@ def test_what_it_leaves_behind_neither_delays_nor_outlives_it(tmp_path):
         assert psutil.wait_procs([left], timeout=10)[1] == []
 
 
+def test_it_is_asked_to_end_and_waited_for(tmp_path):
+    text = "trap 'yes x | head -n 100000; echo bye; exit 7' TERM; echo here; sleep 600 & wait"
+    with program(text, tmp_path) as found:
+        assert next(found.lines()) == "here"
+        found.stop(60)
+        assert found.wait() == 7
+
+
+def test_a_program_that_will_not_end_is_killed_where_it_is_left(tmp_path):
+    text = "trap '' TERM; echo here; while :; do sleep 0.05; done"
+    with program(text, tmp_path) as found:
+        assert next(found.lines()) == "here"
+        found.stop(0.2)
+        assert found.wait(lambda: True) is None
+    assert found.wait() == -signal.SIGKILL
+
+
 def test_a_program_that_leaves_its_group_is_ended_all_the_same(tmp_path):
     text = "import os, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(30)"
     with Program([sys.executable, "-c", text], tmp_path, os.environ) as found:

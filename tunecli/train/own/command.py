@@ -12,36 +12,51 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunecli.errors import UsageError
 from tunecli.seeding import seed_of_32_bits
 from tunecli.spec.command import PlaceholderError, program_path, rendered
 from tunecli.spec.knobs import CommandTrial
 from tunecli.train.own.folder import own_folder
 from tunecli.train.own.program import Program
 from tunecli.train.own.reports import Reports
+from tunecli.train.stopping import never
 from tunecli.trial import EpochEnded, Event, Failure, FailureKind, Job, Started
 
+_STOP_S = 5.0  # for a program that is asked to stop to put its things in order
 
-def run(job: Job) -> Iterator[Event]:
+
+def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
     """Run a `CommandTrial`.
 
     The program runs in the configuration's folder, with the trial's facts in its environment too: ``TUNECLI_TRIAL``,
     ``TUNECLI_SEED``, ``TUNECLI_DEVICE``, ``TUNECLI_CHECKPOINT_DIR``.
 
+    Args:
+        job: everything about it.
+        is_stop_wanted: whether to stop; the program then gets SIGTERM at once, and SIGKILL five seconds later.
+
     Yields:
-        `Started`, an `EpochEnded` for every epoch that it prints, then exactly one `Ended`. Dropped half way, the
-        program is killed with all that it started.
+        `Started`, an `EpochEnded` for every epoch that it prints, then exactly one `Ended` or, where a stop was
+        wanted, `Stopped`. Pruned, or dropped half way, the program is killed with all that it started.
 
     Raises:
-        DiskFull: no room is left for its folder, which is no fault of the trial.
+        DiskFull, StoreFailed: the disk takes no folder of its, which is no fault of the trial.
     """
-    reports = Reports(job, _device(job.device))
+    reports, refused = Reports(job, job.device), None
+    try:
+        reports.device = _device(job)
+    except UsageError as error:
+        refused = Failure(FailureKind.ERROR, f"{error} ({error.hint})")
     yield Started(job.number, job.attempt, reports.device, os.getpid())
+    if refused is not None:
+        yield reports.ended(refused)
+        return
     with ExitStack() as ending:
         try:
             trial = CommandTrial.model_validate(dict(job.config))
@@ -53,24 +68,46 @@ def run(job: Job) -> Iterator[Event]:
             return
         patterns = {name: re.compile(pattern) for name, pattern in trial.metrics.items()}
         reader = _Patterns(patterns, reports) if patterns else _JsonLines(reports)
-        for line in program.lines():
+        stopping = _Latch(is_stop_wanted)
+        for line in program.lines(stopping):
             event = reader.read(line)
             if event is not None:
                 yield event
-            if reports.failure is not None:
+            if reports.is_over:
                 yield reports.ended()
                 return
+        exit_code = None if stopping.is_set else program.wait(stopping)
+        if exit_code is None:
+            program.stop(_STOP_S)
+            yield reports.stopped()
+            return
         reader.close()
-        yield reports.ended(_failure(program.wait(), program.stderr_tail))
+        yield reports.ended(_failure(exit_code, program.stderr_tail))
 
 
-def _device(name: str) -> str:
-    """What ``auto`` means, where torch is here to tell; else the program may resolve it as it likes."""
-    if name == "auto" and "torch" in sys.modules:
+@dataclass(slots=True)
+class _Latch:
+    """Whether something was ever so when it was asked."""
+
+    asked: Callable[[], bool]
+    is_set: bool = False
+
+    def __call__(self) -> bool:
+        self.is_set = self.is_set or self.asked()
+        return self.is_set
+
+
+def _device(job: Job) -> str:
+    """What ``auto`` means, where torch is here to tell; else the program may resolve it as it likes.
+
+    Raises:
+        UsageError: every device that it could mean is to be avoided.
+    """
+    if job.device == "auto" and "torch" in sys.modules:
         from tunecli.train import devices
 
-        return str(devices.resolve(name))
-    return name
+        return str(devices.resolve(job.device, job.slot, job.avoid_devices))
+    return job.device
 
 
 def _started(trial: CommandTrial, job: Job, device: str, folder: Path) -> Program:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tunecli.errors import DiskFull
+from tunecli.errors import DiskFull, StoreFailed
 from tunecli.trial import Job
 
 
@@ -21,6 +21,7 @@ def own_folder(job: Job) -> Iterator[Path]:
 
     Raises:
         DiskFull: no room is left for it.
+        StoreFailed: the disk refuses to be written to.
         OSError: it cannot be made.
     """
     try:
@@ -29,6 +30,10 @@ def own_folder(job: Job) -> Iterator[Path]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"no room is left for {error.filename}", hint="free some, then resume") from error
+        if error.errno in (errno.EIO, errno.EROFS):
+            raise StoreFailed(
+                f"cannot make {error.filename}: {error.strerror}", hint="check the disk"
+            ) from error
         raise
     try:
         yield made

@@ -2,15 +2,15 @@
 
 The function has a thread, so that what it reports can be a generator's events like any other trial's. The two take
 turns: while an event is in others' hands the function waits in `OwnTrial.report`, so it never runs ahead of the record
-and can be told there to stop. Global generators are seeded for its length (law 3), and torch's
-settings put back after it.
+and can be told there to stop: where its objective is no number, where it is pruned, and where the sweep stops. Global
+generators are seeded for its length (law 3), and torch's settings put back after it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,7 +27,8 @@ from tunecli.train.failures import failure_of
 from tunecli.train.own import code as own_code
 from tunecli.train.own.folder import own_folder
 from tunecli.train.own.reports import Reports
-from tunecli.trial import Event, Failure, Job, Started
+from tunecli.train.stopping import never
+from tunecli.trial import Event, Failure, FailureKind, Job, Started
 
 _Report = tuple[int, dict[str, float]]
 _Said = _Report | Failure | dict[str, float]
@@ -99,19 +100,23 @@ class OwnTrial:
         return {self._objective: _number("what the function returns", value)}
 
 
-def run(job: Job) -> Iterator[Event]:
+def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
     """Run a `FunctionTrial`.
 
+    Args:
+        job: everything about it.
+        is_stop_wanted: whether to stop at the next report.
+
     Yields:
-        `Started`, an `EpochEnded` for every epoch that is reported, then exactly one `Ended`. Dropped half way, the
-        function is stopped at the report in which it waits.
+        `Started`, an `EpochEnded` for every epoch that is reported, then exactly one `Ended` or, where a stop was
+        wanted, `Stopped`. Dropped half way, the function is stopped at the report in which it waits.
 
     Raises:
-        DiskFull: no room is left for its folder, which is no fault of the trial.
+        DiskFull, StoreFailed: the disk takes no folder of its, which is no fault of the trial.
     """
     reports = Reports(job, job.device)
     try:
-        device = devices.resolve(job.device)
+        device = devices.resolve(job.device, job.slot, job.avoid_devices)
         reports.device = str(device)
         trial = FunctionTrial.model_validate(dict(job.config))
     except (UsageError, ValidationError) as error:
@@ -126,12 +131,17 @@ def run(job: Job) -> Iterator[Event]:
             yield reports.ended(failure_of(error))
             return
         own = OwnTrial(job, str(device), folder)
-        yield from _events(own, trial, Path(job.base_path), device, reports)
+        yield from _events(own, trial, device, reports, is_stop_wanted)
 
 
 def _events(
-    own: OwnTrial, trial: FunctionTrial, base_path: Path, device: torch.device, reports: Reports
+    own: OwnTrial,
+    trial: FunctionTrial,
+    device: torch.device,
+    reports: Reports,
+    is_stop_wanted: Callable[[], bool],
 ) -> Iterator[Event]:
+    base_path, is_stopping = Path(reports.job.base_path), False
     thread = threading.Thread(target=own._run, args=(trial, base_path, device), daemon=True)
     thread.start()
     while isinstance(said := own._said.get(), tuple):
@@ -143,9 +153,14 @@ def _events(
             own._may_go_on.put(False)
             thread.join()
             raise
-        own._may_go_on.put(reports.failure is None)
+        is_stopping = not reports.is_over and is_stop_wanted()
+        own._may_go_on.put(not reports.is_over and not is_stopping)
     thread.join()
-    if isinstance(said, Failure):
+    if isinstance(said, Failure) and said.kind is FailureKind.OOM:
+        devices.release_memory(device)
+    if is_stopping:
+        yield reports.stopped()
+    elif isinstance(said, Failure):
         yield reports.ended(said)
     else:
         reports.update(said)

@@ -13,11 +13,14 @@ import re
 import selectors
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
+
+from tunecli.train.stopping import never
 
 _GUARD = "trap '' INT TERM HUP; read _; kill -KILL 0"
 _CHUNK_BYTES = 65536
@@ -77,10 +80,13 @@ class Program:
         with suppress(subprocess.TimeoutExpired):  # stuck in the kernel, where no signal reaches it
             self._process.wait(_END_S)
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, is_enough: Callable[[], bool] = never) -> Iterator[str]:
         """What it prints on stdout, line by line as it comes, until it has ended; its stderr is read meanwhile.
 
         A line of more than 64 KB is left out.
+
+        Args:
+            is_enough: whether to end before the program does; asked a few times a second.
         """
         assert self._process.stdout is not None and self._process.stderr is not None
         rest, rounds_left = b"", _ROUNDS_AFTER_END
@@ -90,6 +96,8 @@ class Program:
                 selector.register(pipe, selectors.EVENT_READ)
             while selector.get_map() and rounds_left:
                 has_ended = self._process.poll() is not None
+                if not has_ended and is_enough():
+                    return
                 if has_ended:  # what it left behind may hold its pipes open for ever
                     self._kill_group()
                     rounds_left -= 1
@@ -110,9 +118,28 @@ class Program:
         if rest and len(rest) < _LINE_BYTES:
             yield _text(rest)
 
-    def wait(self) -> int:
-        """Wait for its end; its exit code, negative where a signal ended it."""
-        return self._process.wait()
+    def stop(self, within_s: float) -> None:
+        """Ask it, and what it started, to end (SIGTERM), and wait that long at most; it is killed where it is left."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._guard.pid, signal.SIGTERM)
+        until_s = time.monotonic() + within_s
+        for _ in self.lines(lambda: time.monotonic() >= until_s):
+            pass
+        self.wait(lambda: time.monotonic() >= until_s)
+
+    def wait(self, is_enough: Callable[[], bool] = never) -> int | None:
+        """Wait for its end, its output having ended.
+
+        Args:
+            is_enough: as of :meth:`lines`.
+
+        Returns:
+            Its exit code, negative where a signal ended it; None where it has not ended.
+        """
+        while self._process.poll() is None and not is_enough():
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_WAIT_S)
+        return self._process.poll()
 
     @property
     def stderr_tail(self) -> str:

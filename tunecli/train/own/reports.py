@@ -10,7 +10,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, State
+from tunecli.train import stopping
+from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, State, Stopped
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Reports:
         metrics: every metric's last finite value.
         epoch: the last one, counted from 1; 0 where none was reported.
         failure: set once the objective was no finite number; nothing counts after that.
+        is_pruned: set once the least loss so far was above its bound at an epoch's end; nothing counts after that.
     """
 
     job: Job
@@ -30,9 +32,16 @@ class Reports:
     metrics: dict[str, float] = field(default_factory=dict)
     epoch: int = 0
     failure: Failure | None = None
+    is_pruned: bool = False
+    _least_loss: float = math.inf
     _shift: int | None = None
     _began_s: float = field(default_factory=time.monotonic)
     _epoch_began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the trial is to end here."""
+        return self.failure is not None or self.is_pruned
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> EpochEnded | None:
         """Take in an epoch's metrics.
@@ -43,37 +52,47 @@ class Reports:
             metrics: by name; those that are not finite are left out.
 
         Returns:
-            The event; None where no new epoch ended, or the objective is not finite (then `failure` is set).
+            The event; None where no new epoch ended, or the objective is not finite (then `failure` is set). It may
+            be the trial's last (then `is_pruned` is set).
         """
         if self._shift is None:
             self._shift = max(0, 1 - epoch)
-        number = epoch + self._shift
-        is_new = number > self.epoch
-        self.epoch = max(self.epoch, number)
+        number, last = epoch + self._shift, self.epoch
+        self.epoch = max(last, number)
         self.update(metrics)
-        if self.failure is not None or not is_new:
+        if self.is_over or number <= last:
             return None
+        if self.job.objective.metric in self.metrics:
+            self.is_pruned = stopping.is_pruned(self.job.stop_above, last, number, self._least_loss)
         now_s = time.monotonic()
         seconds, self._epoch_began_s = now_s - self._epoch_began_s, now_s
         return EpochEnded(self.job.number, self.job.attempt, number, 0, _finite(metrics), seconds)
 
     def update(self, metrics: Mapping[str, float]) -> None:
         """Take in metrics that belong to no new epoch."""
+        if self.is_pruned:
+            return
         name = self.job.objective.metric
         if not math.isfinite(metrics.get(name, 0.0)):
             after = f" after epoch {self.epoch}" if self.epoch else ""
             self.failure = Failure(FailureKind.DIVERGED, f"{name} is not a finite number{after}")
+        elif name in metrics:
+            self._least_loss = min(self._least_loss, self.job.objective.sign * metrics[name])
         self.metrics |= _finite(metrics)
 
+    def stopped(self) -> Stopped:
+        """The end of an attempt that was asked to stop."""
+        return Stopped(self.job.number, self.job.attempt)
+
     def ended(self, failure: Failure | None = None) -> Ended:
-        """The end: failed by ``failure``, or by what was reported or never was, else complete."""
+        """The end: pruned, failed by ``failure``, or by what was reported or never was, else complete."""
         name = self.job.objective.metric
-        failure = self.failure or failure
+        failure = None if self.is_pruned else self.failure or failure
         if failure is None and name not in self.metrics:
             reported = f"only {', '.join(self.metrics)}" if self.metrics else "and neither was anything else"
             failure = Failure(FailureKind.ERROR, f"{name} was never reported, {reported}")
         outcome = Outcome(
-            state=State.FAILED if failure else State.COMPLETE,
+            state=State.FAILED if failure else State.PRUNED if self.is_pruned else State.COMPLETE,
             score=None if failure else self.metrics[name],
             metrics={} if failure else self.metrics,
             epochs=self.epoch,

@@ -1,0 +1,71 @@
+"""What an exception becomes: its kind told by type and words, and nothing of the trial's left in its frames."""
+
+from __future__ import annotations
+
+import weakref
+
+import pytest
+import torch
+
+from tunecli.errors import UsageError
+from tunecli.train.failures import failure_of
+from tunecli.trial import FailureKind
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), FailureKind.OOM),
+        (MemoryError(), FailureKind.OOM),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), FailureKind.OOM),
+        (RuntimeError("CUDA error: out of memory"), FailureKind.OOM),
+        (torch.AcceleratorError("CUDA error: out of memory"), FailureKind.OOM),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), FailureKind.OOM),
+        (RuntimeError("level_zero backend failed: UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY"), FailureKind.OOM),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), FailureKind.LOST),
+        (torch.AcceleratorError("unspecified launch failure"), FailureKind.LOST),
+        (RuntimeError("CUDA error: device-side assert triggered\nmore"), FailureKind.LOST),
+        (RuntimeError("HIP error: the operation cannot be performed"), FailureKind.LOST),
+        (RuntimeError("level_zero backend failed: UR_RESULT_ERROR_DEVICE_LOST"), FailureKind.LOST),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), FailureKind.ERROR),
+        (RuntimeError("an ownership error: nobody's"), FailureKind.ERROR),
+        (ValueError("CUDA error: quoted by the user's code"), FailureKind.ERROR),
+        (UsageError("no such device", hint="one of cpu"), FailureKind.ERROR),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_the_kind_is_told_by_type_and_words(error: Exception, kind: FailureKind) -> None:
+    failure = failure_of(error)
+    assert failure.kind is kind
+    assert "\n" not in failure.cause
+
+
+class Big:
+    """Something that weighs."""
+
+
+def test_the_frames_of_an_error_and_of_its_causes_let_go_of_what_they_held() -> None:
+    found: list[weakref.ref[Big]] = []
+
+    def first() -> None:
+        big = Big()
+        found.append(weakref.ref(big))
+        raise ValueError("first")
+
+    def second() -> None:
+        big = Big()
+        found.append(weakref.ref(big))
+        try:
+            first()
+        except ValueError as error:
+            raise RuntimeError("second") from error
+
+    kept: BaseException | None = None
+    try:
+        second()
+    except RuntimeError as error:
+        kept = error
+        failure = failure_of(error)
+    assert kept is not None
+    assert "in first" in failure.traceback and "in second" in failure.traceback
+    assert [each() for each in found] == [None, None]

@@ -1,0 +1,206 @@
+"""A trial's checkpoints: its whole state at an epoch's end, in one safetensors file that only tensors and JSON are in.
+
+Owns the file, when one is due, and which of several is taken up again: the newest that is sound and of this very
+trial. A file is checked against its SHA-256 before a byte of it is interpreted. No generator's state is in it, since
+whatever is random is a function of names (law 3); so a trial that goes on is the trial uninterrupted (law 1). Knows
+neither learners nor events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from tunecli.train.plain_state import Node, NotPlain, put_together, take_apart
+from tunecli.train.whole_files import write_whole
+from tunecli.trial import Checkpoint, Job
+
+_ENTRY = "tunecli"
+_LEAST_WAIT_S = 2.0
+_COST_WAIT = 20.0  # by the cost of the last one: so all of them take less than 5 % of the time
+
+State = Mapping[str, Any]
+
+
+class Keeper:
+    """Writes a trial's checkpoints, as often as its job says."""
+
+    def __init__(self, job: Job, device: torch.device, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write none yet.
+
+        Args:
+            job: the trial.
+            device: where it trains.
+            clock: seconds, monotonic.
+        """
+        self._job = job
+        self._device = device
+        self._clock = clock
+        self._is_possible = bool(job.checkpoints_path)
+        self._last_s, self._cost_s = clock(), 0.0
+
+    def is_due(self, epoch: int, *, is_stopping: bool) -> bool:
+        """Whether to write one at an epoch's end, after which there is another epoch.
+
+        Args:
+            epoch: the one that ended, from 1.
+            is_stopping: whether the trial is about to stop.
+        """
+        every = self._job.checkpoint_epochs
+        if not self._is_possible or is_stopping:
+            return self._is_possible
+        if every is not None:
+            return every > 0 and epoch % every == 0
+        return self._clock() - self._last_s >= max(_LEAST_WAIT_S, _COST_WAIT * self._cost_s)
+
+    def write(self, epoch: int, course: State, learners: Iterable[State]) -> Checkpoint | None:
+        """Write one, whole and durable or not at all.
+
+        Args:
+            epoch: the one that ended, from 1.
+            course: the trial's.
+            learners: each learner's; asked for one after the other.
+
+        Returns:
+            What the record needs of it; None where the user's own code has a state that is no plain data. Then this
+            trial has no checkpoints, and trains on.
+
+        Raises:
+            DiskFull: no room is left.
+            StoreFailed: the disk refuses for another reason.
+        """
+        began_s = self._clock()
+        try:
+            content = _packed(self._job, epoch, course, learners, self._device)
+        except NotPlain:
+            self._is_possible = False
+            return None
+        name = f"trial-{self._job.number:05d}.{self._job.attempt}-{epoch:06d}.checkpoint.safetensors"
+        sha256 = write_whole(Path(self._job.checkpoints_path) / name, content, "checkpoint")
+        self._last_s = self._clock()
+        self._cost_s = self._last_s - began_s
+        return Checkpoint(name, sha256, epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A checkpoint that was found sound.
+
+    Attributes:
+        epoch: at whose end it was written; 0 where there is none.
+        note: what is to be said of those that could not be used; empty where there were none.
+    """
+
+    epoch: int = 0
+    note: str = ""
+    _course: Node = None
+    _learners: Sequence[Node] = ()
+    _tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    def course(self) -> State:
+        """The trial's course, on the CPU."""
+        state: State = put_together(self._course, self._tensors, torch.device("cpu"))
+        return state
+
+    def learner(self, number: int, device: torch.device) -> State:
+        """The state of one learner, its tensors on the device where it trains."""
+        state: State = put_together(self._learners[number], self._tensors, device)
+        return state
+
+    def forget(self) -> None:
+        """Let go of the tensors, once all has been taken up."""
+        self._tensors.clear()
+
+
+def find(job: Job) -> Found:
+    """The newest of a job's checkpoints that is sound, with what is to be said of those before it."""
+    complaints: list[str] = []
+    for checkpoint in job.checkpoints:
+        try:
+            found = _read(job, checkpoint)
+        except _Unusable as error:
+            complaints.append(f"checkpoint of epoch {checkpoint.epoch} {error}")
+            continue
+        note = f"{', '.join(complaints)}; went on from epoch {found.epoch}" if complaints else ""
+        return replace(found, note=note)
+    return Found(0, f"{', '.join(complaints)}; began from the start" if complaints else "")
+
+
+class _Unusable(Exception):  # noqa: N818  (what it is)
+    """A checkpoint that is passed over, and why."""
+
+
+def _packed(job: Job, epoch: int, course: State, learners: Iterable[State], device: torch.device) -> bytes:
+    course_node, tensors = take_apart(dict(course), "course", device)
+    nodes = []
+    for number, learner in enumerate(learners):
+        node, own = take_apart(dict(learner), f"learner{number}", device)
+        nodes.append(node)
+        tensors |= own
+    facts = {
+        "trial": _identity(job),
+        "torch": _torch_version(),
+        "epoch": epoch,
+        "course": course_node,
+        "learners": nodes,
+    }
+    text = json.dumps(facts, allow_nan=False, separators=(",", ":"))
+    return safetensors.torch.save(_apart_in_memory(tensors), {_ENTRY: text})
+
+
+def _apart_in_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors on the CPU, each a block of its own, which the format asks for: tied weights share one."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        memory = plain.untyped_storage().data_ptr()
+        found[name] = plain.clone() if memory in seen else plain
+        seen.add(memory)
+    return found
+
+
+def _read(job: Job, checkpoint: Checkpoint) -> Found:
+    path = Path(job.checkpoints_path) / checkpoint.name
+    try:
+        if not job.checkpoints_path or path.name != checkpoint.name or not path.is_file():
+            raise _Unusable("is missing")
+        content = path.read_bytes()
+    except OSError as error:
+        raise _Unusable(f"cannot be read ({error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != checkpoint.sha256:
+        raise _Unusable("is damaged (sha256 differs)")
+    try:
+        tensors = safetensors.torch.load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])  # as the format has it
+        facts = json.loads(header["__metadata__"][_ENTRY])
+        found = Found(facts["epoch"], "", facts["course"], facts["learners"], tensors)
+        identity, version = facts["trial"], facts["torch"]
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _Unusable("is no checkpoint") from error
+    if (identity, found.epoch) != (_identity(job), checkpoint.epoch):
+        raise _Unusable("is of another trial")
+    if version != _torch_version():
+        raise _Unusable(f"was written with torch {version}, and this is {_torch_version()}")
+    return found
+
+
+def _identity(job: Job) -> str:
+    """What a trial's course follows from."""
+    named = [job.config, asdict(job.objective), job.study_seed, job.seed, job.repeats]
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
+
+
+def _torch_version() -> str:
+    """Without the build: numbers are taken from one machine to another."""
+    return str(torch.__version__).partition("+")[0]
