@@ -18,7 +18,8 @@ from tunecli.errors import NotReproduced, NoTrialSucceeded, TunecliError, UsageE
 
 if TYPE_CHECKING:
     from tunecli.console import Console
-    from tunecli.study.sweep import Display, Ending
+    from tunecli.study.display import Display
+    from tunecli.study.sweep import Ending
 
 app = typer.Typer(
     add_completion=False,
@@ -93,11 +94,22 @@ def resume(
     workers: Workers = None,
     device: Device = None,
     sets: Sets = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Go on as this file asks [as RUN/config.yaml does]."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--fork", metavar="NAME", help="Begin the study NAME beside it, with the trials that still fit."
+        ),
+    ] = None,
     is_json: Json = False,
 ) -> None:
     """Go on with a study to its total: nothing finished is run again, nothing is lost."""
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
+    from tunecli.study.fork import fork
     from tunecli.study.record import reopen
     from tunecli.study.sweep import sweep
 
@@ -105,7 +117,12 @@ def resume(
     asked = {"n_trials": trials, "n_workers": workers, "device": device}
     folder = RunFolder.find(run)
     changes = {key: value for key, value in asked.items() if value is not None}
-    with reopen(folder, changes, tuple(sets or [])) as study:
+    opened = (
+        reopen(folder, changes, tuple(sets or []), config_path=config, say=console.say)
+        if name is None
+        else fork(folder, name, changes, tuple(sets or []), config_path=config, say=console.say)
+    )
+    with opened as study:
         ending = sweep(study, _display(console))
     _show_ending(console, ending)
 

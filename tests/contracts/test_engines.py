@@ -12,7 +12,17 @@ import psutil
 import pytest
 
 from tunecli.engine import Engine, engine_named
-from tunecli.trial import Ended, EpochEnded, FailureKind, Job, Objective, Started, State
+from tunecli.trial import (
+    Checkpointed,
+    Ended,
+    EpochEnded,
+    FailureKind,
+    Job,
+    Objective,
+    Started,
+    State,
+    Stopped,
+)
 
 
 def job(number: int, **changes) -> Job:
@@ -177,5 +187,118 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_goes_on(tmp_path):
         assert "run.trial_limit.idle" in ended.outcome.failure.cause
         engine.submit(job(1))
         assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+    finally:
+        engine.close()
+
+
+class TestStopping:
+    def test_a_job_that_is_asked_stops_where_its_epoch_ends_and_can_go_on_from_there(self, engine, tmp_path):
+        whole = replace(job(0, training={"epochs": 60, "batch_size": 32}), checkpoints_path=str(tmp_path))
+        engine.submit(whole)
+        found: list = []
+        while not any(isinstance(event, Stopped) for event in found):
+            found.extend(engine.events(5.0))
+            if sum(isinstance(event, EpochEnded) for event in found) == 2:
+                engine.stop()
+            assert not any(isinstance(event, Ended) for event in found), "it was asked in good time"
+        checkpoints = [event.checkpoint for event in found if isinstance(event, Checkpointed)]
+        n_epochs = sum(isinstance(event, EpochEnded) for event in found)
+        assert checkpoints[-1].epoch == n_epochs
+        engine.submit(replace(whole, attempt=2, checkpoints=(checkpoints[-1],)))
+        rest = drain(engine, 1)
+        assert rest[0].from_epoch == n_epochs
+        engine.submit(job(0, training={"epochs": 60, "batch_size": 32}))
+        undisturbed = drain(engine, 1)
+        assert rest[-1].outcome.metrics == undisturbed[-1].outcome.metrics
+
+    def test_the_next_job_is_not_stopped_by_what_the_last_one_was_asked(self, engine):
+        engine.submit(job(0))
+        drain(engine, 1)
+        engine.stop()
+        engine.submit(job(1))
+        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+
+
+class TestDevicesThatAreLost:
+    def test_a_worker_that_lost_its_device_is_replaced(self, tmp_path):
+        """What a process holds of a lost device is lost: the same trial is well in another process."""
+        (tmp_path / "losing.py").write_text(LOSING)
+        config = {"python": "losing:train", "params": {"flag": str(tmp_path / "lost before")}}
+        losing = Job(0, 1, config, Objective("val_loss", False), 1, 2, device="cpu", base_path=str(tmp_path))
+        engine = engine_named("local", n_workers=1, threads=1)
+        try:
+            engine.submit(losing)
+            first = drain(engine, 1)
+            assert first[-1].outcome.failure.kind is FailureKind.LOST
+            engine.submit(replace(losing, attempt=2))
+            second = drain(engine, 1)
+            assert second[-1].outcome.state is State.COMPLETE
+            assert second[0].process_id != first[0].process_id
+        finally:
+            engine.close()
+
+    def test_a_device_that_is_lost_again_and_again_is_set_aside(self, tmp_path):
+        (tmp_path / "losing.py").write_text(LOSING)
+        always = Job(0, 1, {"python": "losing:always"}, Objective("val_loss", False), 1, 2, device="cpu")
+        always = replace(always, base_path=str(tmp_path))
+        engine = engine_named("local", n_workers=1, threads=1)
+        try:
+            for attempt in (1, 2, 3):
+                engine.submit(replace(always, attempt=attempt))
+                assert drain(engine, 1)[-1].outcome.failure.kind is FailureKind.LOST
+            engine.submit(replace(job(1), device="cpu"))
+            failure = drain(engine, 1)[-1].outcome.failure
+            assert failure is not None
+            assert "cpu" in failure.cause
+        finally:
+            engine.close()
+
+
+LOSING = """
+import pathlib, torch
+
+def train(params, trial):
+    flag = pathlib.Path(params["flag"])
+    if not flag.exists():
+        flag.touch()
+        raise RuntimeError("CUDA error: unspecified launch failure")
+    trial.report(1, val_loss=1.0)
+
+def always(params, trial):
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+"""
+
+
+def test_a_trial_whose_time_is_up_may_stop_in_order_before_its_worker_is_killed(tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import time\n\ndef train(params, trial):\n"
+        "    for epoch in range(10**6):\n        time.sleep(0.01)\n        trial.report(epoch, val_loss=1.0)\n"
+    )
+    config = {"python": "slow:train"}
+    slow = Job(0, 1, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path), time_limit_s=0.2)
+    engine = engine_named("local", n_workers=1, threads=1)
+    try:
+        engine.submit(slow)
+        first = drain(engine, 1)
+        assert first[-1].outcome.failure.kind is FailureKind.TIMEOUT
+        engine.submit(job(1))
+        second = drain(engine, 1)
+        assert second[0].process_id == first[0].process_id, "it heard, so its worker lives on"
+    finally:
+        engine.close()
+
+
+def test_a_worker_that_is_frozen_is_ended(tmp_path):
+    frozen = replace(job(0, training={"epochs": 1_000_000}), idle_limit_s=0.5)
+    engine = engine_named("local", n_workers=1, threads=1)
+    try:
+        engine.submit(frozen)
+        found: list = []
+        while not any(isinstance(event, Ended) for event in found):
+            for event in engine.events(1.0):
+                if isinstance(event, Started):
+                    os.kill(event.process_id, signal.SIGSTOP)
+                found.append(event)
+        assert found[-1].outcome.failure.kind is FailureKind.TIMEOUT
     finally:
         engine.close()

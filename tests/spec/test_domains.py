@@ -110,6 +110,23 @@ def test_grid_points_and_grid_positions_are_inverse_bijections(domain: Domain) -
     assert all(contains(domain, point) for point in points)
 
 
+@pytest.mark.parametrize(
+    "domain",
+    [
+        Real(1.0, 1.0 + 1e-11, grid=7),
+        Real(1.0, 1.0 + 1e-9, is_log=True, grid=50),
+        Real(1e-3, 1.0, is_log=True, step=0.01, grid=9),
+        Normal(1e6, 1e-6, grid=9),
+        Integer(1, 1000, is_log=True, step=3, grid=40),
+    ],
+)
+def test_a_point_of_a_narrow_or_uneven_grid_is_found_and_what_lies_beside_it_is_not(domain: Domain) -> None:
+    points = [grid_point_at(domain, position) for position in range(n_grid_points(domain) or 0)]
+    assert [grid_position_of(domain, point) for point in points] == [points.index(point) for point in points]
+    for beside in (2e9, -1.0, 0.4999, True, "1", None, float("nan"), float("inf")):
+        assert grid_position_of(domain, beside) is None
+
+
 @settings(deadline=None)
 @given(reals | integers | normals)
 def test_values_rise_with_their_units(domain: Domain) -> None:

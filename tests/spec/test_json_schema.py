@@ -53,6 +53,36 @@ def test_what_is_mistyped_is_refused(validator, trial):
     assert list(validator.iter_errors({"objective": {"metric": "val_loss"}, "trial": trial}))
 
 
+SETTINGS = [
+    {"search": {"pruner": "median"}},
+    {"search": {"pruner": "none"}},
+    {"search": {"pruner": {"name": "median", "startup_trials": 3, "warmup_epochs": 0}}},
+    {"run": {"checkpoint": "off"}},
+    {"run": {"checkpoint": {"epochs": 3}}},
+    {"run": {"on_failure": {"oom": "split", "timeout": "retry"}}},
+]
+BAD_SETTINGS = [
+    {"search": {"pruner": "medain"}},
+    {"search": {"pruner": {"name": "median", "startup_trials": 0}}},
+    {"run": {"checkpoint": "of"}},
+    {"run": {"checkpoint": {"epochs": 0}}},
+    {"run": {"checkpoint": 5}},
+    {"run": {"on_failure": {"crash": "split"}}},
+    {"run": {"on_failure": {"diverged": "retry"}}},
+]
+TRIAL = {"data": {"source": "${env:DATA}"}}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_settings_are_accepted_in_each_of_their_forms(validator, settings):
+    assert not list(validator.iter_errors({"objective": {"metric": "val_loss"}, "trial": TRIAL, **settings}))
+
+
+@pytest.mark.parametrize("settings", BAD_SETTINGS)
+def test_mistyped_settings_are_refused(validator, settings):
+    assert list(validator.iter_errors({"objective": {"metric": "val_loss"}, "trial": TRIAL, **settings}))
+
+
 def test_every_shipped_file_bears_the_modeline():
     for path in CONFIGS:
         assert path.read_text().startswith("# yaml-language-server: $schema=")
@@ -63,9 +93,8 @@ def test_no_other_reader_of_yaml_is_used_by_the_package():
     for path in package.rglob("*.py"):
         text = path.read_text()
         assert "yaml.load" not in text and "safe_load" not in text, path
-        assert "import pickle" not in text and "torch.load(" not in text.replace("weights_only=True", ""), (
-            path
-        )
+        loads = text.replace("safetensors.torch.load(", "").replace("weights_only=True", "")
+        assert "import pickle" not in text and "torch.load(" not in loads, path
 
 
 def test_the_schema_beside_the_examples_is_the_program_s_own():

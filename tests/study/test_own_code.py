@@ -214,7 +214,7 @@ SLEEPER = """\
 study: own
 objective: {metric: height, direction: minimize}
 trial: {command: [sh, -c, 'sleep 600 & echo $PPID $$ $! > ready; wait']}
-run: {workers: 1}
+run: {workers: 1, on_failure: {crash: skip}}
 """
 
 

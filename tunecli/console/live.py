@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tunecli.console import plain
 from tunecli.results.ranking import best
-from tunecli.trial import Ended, EpochEnded, Event, Heading, State, Trial
+from tunecli.trial import Ended, EpochEnded, Event, FailureKind, Heading, Setback, Started, State, Trial
 
 _SHOWN_BEST = 5
 _REFRESH_HZ = 4
@@ -59,9 +59,12 @@ class Board:
     def suggested(self, trial: Trial) -> None:
         self.trials[trial.number] = self.running[trial.number] = trial
 
-    def happened(self, event: Event) -> None:
+    def happened(self, event: Event | Setback) -> None:
         if isinstance(event, EpochEnded):
             self.epochs[event.number] = event
+        elif isinstance(event, Setback):
+            self.epochs.pop(event.number, None)
+            self.running.pop(event.number, None)
         elif isinstance(event, Ended):
             self.epochs.pop(event.number, None)
             trial = self.running.pop(event.number)
@@ -88,12 +91,17 @@ class PlainDisplay:
         if self._board:
             self._board.suggested(trial)
 
-    def happened(self, event: Event) -> None:
+    def happened(self, event: Event | Setback) -> None:
         if self._board is None:
             return
         self._board.happened(event)
         if isinstance(event, Ended):
             self._say(_line(self._board, event))
+        elif isinstance(event, Started) and event.note:
+            self._say(f"trial {event.number}: {event.note}")
+        elif isinstance(event, Setback) and event.failure.kind is not FailureKind.INTERRUPTED:
+            failure = event.failure
+            self._say(f"trial {event.number}: {failure.kind}: {failure.cause}; it is tried again")
 
     def ended(self) -> None:
         """Lines need no end."""
@@ -121,7 +129,7 @@ class LiveDisplay:
         if self._board:
             self._board.suggested(trial)
 
-    def happened(self, event: Event) -> None:
+    def happened(self, event: Event | Setback) -> None:
         if self._board:
             self._board.happened(event)
 

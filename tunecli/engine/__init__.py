@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from tunecli.engine.engine import Engine
 from tunecli.engine.inline import InlineEngine
@@ -16,8 +17,23 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def engine_named(name: str, *, n_workers: int, threads: int, needs_torch: bool = True) -> Engine:
-    """The engine that the file calls ``name``: ``inline`` or ``local``; ``needs_torch``: whether its trials do."""
+def engine_named(
+    name: str,
+    *,
+    n_workers: int,
+    threads: int,
+    needs_torch: bool = True,
+    workers_lock: Path | None = None,
+) -> Engine:
+    """The engine that the file calls ``name``: ``inline`` or ``local``.
+
+    Args:
+        name: as in the file.
+        n_workers: how many jobs run at a time, at least 1.
+        threads: of each worker.
+        needs_torch: whether its trials do.
+        workers_lock: the file that every worker process holds a shared lock of as long as it lives; None: none.
+    """
     if name == "inline":
         return InlineEngine()
-    return LocalEngine(n_workers, threads, needs_torch)
+    return LocalEngine(n_workers, threads, needs_torch, workers_lock)

@@ -1,7 +1,8 @@
 """What an engine promises: jobs in, events out.
 
-Of every job that is submitted come, in this order: at most one `Started`, any number of `EpochEnded`, and exactly
-one `Ended`, whatever became of whoever ran it (law 6). An engine never touches the record (law 2).
+Of every job that is submitted come, in this order: at most one `Started`, any number of `EpochEnded` and
+`Checkpointed`, and exactly one `Ended`, whatever became of whoever ran it (law 6); after `stop`, a `Stopped` may stand
+in its place. An engine never touches the record (law 2).
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ class Engine(Protocol):
 
     def events(self, wait_s: float) -> Iterator[Event]:
         """What has happened; waits up to ``wait_s`` seconds for something to."""
+
+    def stop(self) -> None:
+        """Ask the jobs under way to stop where their epoch ends, with a checkpoint where they keep any."""
 
     def close(self) -> None:
         """End every worker at once. Jobs under way are lost; their trials stay as the record has them."""

@@ -22,12 +22,14 @@ class InlineEngine:
         self._under_way: Iterator[Event] = iter(())
         self._deadline: Deadline | None = None
         self._device = ""
+        self._is_stop_wanted = False
 
     def submit(self, job: Job) -> None:
         """Take a job; it begins to run when events are asked for."""
         from tunecli.train.trials import run
 
-        self._under_way, self._deadline = run(job), Deadline(job)
+        self._is_stop_wanted = False
+        self._under_way, self._deadline = run(job, lambda: self._is_stop_wanted), Deadline(job)
 
     def events(self, wait_s: float) -> Iterator[Event]:
         """The next event of the job under way; ``wait_s`` plays no part, training is the wait."""
@@ -44,6 +46,10 @@ class InlineEngine:
             yield ending
         elif self._deadline is not None:
             self._deadline.heard()
+
+    def stop(self) -> None:
+        """Ask the job under way to stop where its epoch ends; it does when events are asked for."""
+        self._is_stop_wanted = True
 
     def close(self) -> None:
         """Forget the job under way."""

@@ -1,7 +1,8 @@
 """The engine of local processes: workers that live for the whole sweep, forked from a server that has torch loaded.
 
 A worker that dies costs the one trial it was training, which ends as `crash` with the signal's name, and is
-replaced. Workers end with the coordinator, however it ends.
+replaced. One whose trial lost its device is replaced too, and a device that is lost again and again is set aside.
+Workers end with the coordinator, however it ends.
 """
 
 from __future__ import annotations
@@ -11,39 +12,52 @@ import multiprocessing
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any
 
 from tunecli.engine.deadline import Deadline
 from tunecli.engine.wire import pack_job, unpack_event
-from tunecli.engine.worker import serve
-from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Started, State
+from tunecli.engine.worker import STOP, serve
+from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Started, State, Stopped
 
 # Everything that training loads late: once in the server instead of once in every worker.
 _PRELOAD = ["tunecli.engine.worker"]
 _PRELOAD_TORCH = ["tunecli.train.loop", "torch._dynamo", "sklearn.datasets"]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _END_S = 2.0
+_GRACE_S = 2.0  # for a trial whose time is up to stop by itself, before its worker is killed
+_MOST_LOSSES = 3  # in a row; a device that is lost so often is set aside
 
 
 @dataclass
 class _Worker:
+    """A process and the job it has; ``ending`` is how that job ends once it has stopped, or ``killed_at`` has come."""
+
     process: ForkServerProcess
     pipe: connection.Connection
+    slot: int
     job: Job | None = None
     device: str = ""
     began_at: float = field(default_factory=time.monotonic)
     deadline: Deadline | None = None
+    ending: Ended | None = None
+    killed_at: float = 0.0
 
 
 class LocalEngine:
     """``n_workers`` processes, each with one job at a time and ``threads`` threads."""
 
-    def __init__(self, n_workers: int, threads: int, needs_torch: bool = True) -> None:
+    def __init__(
+        self, n_workers: int, threads: int, needs_torch: bool = True, workers_lock: Path | None = None
+    ) -> None:
         self.n_workers = n_workers
+        self._workers_lock = workers_lock
+        self._losses: Counter[str] = Counter()
         for variable in _THREAD_VARIABLES:  # read once, when the server loads its libraries
             os.environ.setdefault(variable, str(threads))
         self._context = multiprocessing.get_context("forkserver")
@@ -65,10 +79,10 @@ class LocalEngine:
             if len(self._workers) >= self.n_workers:
                 raise RuntimeError(f"all {self.n_workers} workers have a job")
             idle = self._hire()
-        idle.job, idle.began_at, idle.deadline = job, time.monotonic(), None
-        # one that died between two jobs: its sentinel will say so, and the trial is told as a crash
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            idle.pipe.send_bytes(pack_job(job))
+        set_aside = sorted(device for device, n in self._losses.items() if n >= _MOST_LOSSES)
+        job = replace(job, slot=idle.slot, avoid_devices=(*job.avoid_devices, *set_aside))
+        idle.job, idle.began_at, idle.deadline, idle.ending = job, time.monotonic(), None, None
+        _send(idle, pack_job(job))
 
     def events(self, wait_s: float) -> Iterator[Event]:
         """What the workers sent, and the end of those that died."""
@@ -84,6 +98,12 @@ class LocalEngine:
         for worker in busy:
             yield from self._end_if_overdue(worker)
 
+    def stop(self) -> None:
+        """Ask the jobs under way to stop where their epoch ends."""
+        for worker in self._workers:
+            if worker.job is not None:
+                _send(worker, STOP)
+
     def close(self) -> None:
         """End the workers. They hold nothing that is not on record, so they are not asked."""
         for worker in self._workers:
@@ -95,10 +115,11 @@ class LocalEngine:
 
     def _hire(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=serve, args=(theirs,), daemon=True)
+        process = self._context.Process(target=serve, args=(theirs, self._workers_lock), daemon=True)
         process.start()
         theirs.close()
-        worker = _Worker(process, ours)
+        taken = {worker.slot for worker in self._workers}
+        worker = _Worker(process, ours, next(slot for slot in range(self.n_workers) if slot not in taken))
         self._workers.append(worker)
         return worker
 
@@ -113,25 +134,53 @@ class LocalEngine:
                     worker.device, worker.deadline = event.device, Deadline(worker.job)
                 if worker.deadline is not None:
                     worker.deadline.heard()
-                if isinstance(event, Ended):
+                if isinstance(event, Stopped) and worker.ending is not None:
+                    event = worker.ending
+                if isinstance(event, Ended | Stopped):
                     worker.job = None
+                if isinstance(event, Ended):
+                    self._mind_the_device(worker, event.outcome)
                 yield event
         except (EOFError, OSError):  # the end of the pipe, or of a message that was cut short
             worker.process.join(_END_S)
-            is_dead = not worker.process.is_alive()
+            if worker.process.is_alive():
+                worker.process.kill()
+            worker.process.join()
+            is_dead = True
         if worker.job is not None and is_dead:
             job, worker.job = worker.job, None
             yield Ended(job.number, job.attempt, _crash(worker))
 
     def _end_if_overdue(self, worker: _Worker) -> Iterator[Event]:
-        """A trial that takes too long ends with its worker, which may answer to nothing any more."""
+        """A trial that takes too long is asked to stop; soon after it ends with its worker, which may hear nothing."""
         if worker.job is None or worker.deadline is None:
             return
-        if ending := worker.deadline.ending(worker.device):
+        if worker.ending is None:
+            worker.ending = worker.deadline.ending(worker.device)
+            if worker.ending is not None:
+                worker.killed_at = time.monotonic() + _GRACE_S
+                _send(worker, STOP)
+        elif time.monotonic() >= worker.killed_at:
             worker.process.kill()
             worker.process.join()
             worker.job = None
-            yield ending
+            yield worker.ending
+
+    def _mind_the_device(self, worker: _Worker, outcome: Outcome) -> None:
+        """What a process holds of a device that is lost is lost with it: only a new one may use it again."""
+        is_lost = outcome.failure is not None and outcome.failure.kind is FailureKind.LOST
+        if is_lost:
+            self._losses[outcome.device] += 1
+            worker.process.kill()
+            worker.process.join()
+        elif outcome.device:
+            self._losses[outcome.device] = 0
+
+
+def _send(worker: _Worker, message: bytes) -> None:
+    # one that died between two jobs: its sentinel will say so, and the trial is told as a crash
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        worker.pipe.send_bytes(message)
 
 
 def _start_server() -> None:

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from tunecli.errors import DiskFull
+from tunecli.errors import DiskFull, StoreFailed
 from tunecli.trial import (
     Checkpoint,
     Checkpointed,
@@ -33,6 +33,10 @@ _KINDS: dict[str, type[Event]] = {
     "stopped": Stopped,
     "ended": Ended,
 }
+_FAILURES_OF_OURS: dict[str, type[DiskFull | StoreFailed]] = {
+    "DiskFull": DiskFull,
+    "StoreFailed": StoreFailed,
+}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -55,21 +59,21 @@ def pack_event(event: Event) -> bytes:
     return json.dumps({"kind": _NAMES[type(event)], **asdict(event)}).encode()
 
 
-def pack_disk_full(error: DiskFull) -> bytes:
+def pack_failure_of_ours(error: DiskFull | StoreFailed) -> bytes:
     """What stops the whole sweep, and not one trial, in the place of an event."""
-    return json.dumps({"kind": "disk_full", "message": error.message, "hint": error.hint}).encode()
+    return json.dumps({"kind": type(error).__name__, "message": error.message, "hint": error.hint}).encode()
 
 
 def unpack_event(data: bytes) -> Event:
     """The inverse of :func:`pack_event`.
 
     Raises:
-        DiskFull: the worker sent :func:`pack_disk_full`.
+        DiskFull, StoreFailed: the worker sent :func:`pack_failure_of_ours`.
     """
     body: dict[str, Any] = json.loads(data)
     name = body.pop("kind")
-    if name == "disk_full":
-        raise DiskFull(body["message"], hint=body["hint"])
+    if name in _FAILURES_OF_OURS:
+        raise _FAILURES_OF_OURS[name](body["message"], hint=body["hint"])
     kind = _KINDS[name]
     if kind is Checkpointed:
         body["checkpoint"] = Checkpoint(**body["checkpoint"])

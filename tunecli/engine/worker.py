@@ -1,4 +1,4 @@
-"""What a worker process does: take jobs from a pipe, train them, send events back; end with its parent."""
+"""What a worker process does: take orders from a pipe, train, send events back; end with its parent."""
 
 from __future__ import annotations
 
@@ -7,32 +7,68 @@ import multiprocessing
 import os
 import threading
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from queue import SimpleQueue
 
-from tunecli.engine.wire import pack_disk_full, pack_event, unpack_job
-from tunecli.errors import DiskFull
+from tunecli.engine.wire import pack_event, pack_failure_of_ours, unpack_job
+from tunecli.errors import DiskFull, StoreFailed
+from tunecli.store.lock import share
 from tunecli.train.trials import run
+from tunecli.trial import Job
+
+STOP = b"stop"
+"""The order to stop the job under way where its epoch ends; every other message is a job."""
 
 
-def serve(pipe: Connection) -> None:
+def serve(pipe: Connection, workers_lock: Path | None = None) -> None:
     """Run jobs from ``pipe`` until it closes.
 
-    A full disk is no fault of the trial: it is sent as what it is, for the coordinator to stop in order.
+    What a disk refuses is no fault of the trial: it is sent as what it is, for the coordinator to stop in order.
+
+    Args:
+        pipe: both ways.
+        workers_lock: a file to hold a shared lock of, so that a study is not resumed while this process lives.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if workers_lock is not None:
+        with contextlib.suppress(OSError):  # a file system without locks has none to hold
+            share(workers_lock)
     with contextlib.suppress(OSError):  # where stderr is closed
         os.dup2(2, 1)  # stdout is data, and the user's own code may print
-    while True:
+    orders = _Orders(pipe)
+    while (job := orders.next_job()) is not None:
         try:
-            job = unpack_job(pipe.recv_bytes())
-        except EOFError:
-            return
-        try:
-            for event in run(job):
+            for event in run(job, orders.is_stop_wanted.is_set):
                 pipe.send_bytes(pack_event(event))
-        except DiskFull as error:
-            pipe.send_bytes(pack_disk_full(error))
+        except (DiskFull, StoreFailed) as error:
+            pipe.send_bytes(pack_failure_of_ours(error))
         except BrokenPipeError:
             return
+
+
+class _Orders:
+    """What the coordinator sends, read by a thread, so that a job under way can be told to stop."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.is_stop_wanted = threading.Event()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        threading.Thread(target=self._read, args=(pipe,), daemon=True).start()
+
+    def next_job(self) -> Job | None:
+        """Wait for a job; None where the pipe has closed."""
+        return self._jobs.get()
+
+    def _read(self, pipe: Connection) -> None:
+        try:
+            while True:
+                message = pipe.recv_bytes()
+                if message == STOP:
+                    self.is_stop_wanted.set()
+                    continue
+                self.is_stop_wanted.clear()
+                self._jobs.put(unpack_job(message))
+        except (EOFError, OSError):
+            self._jobs.put(None)
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,7 @@
 """Grid search: every point of the grid once, in the order of the file, the last key turning fastest.
 
-Lazy: a trial's point is computed from its number, so a grid of 10^18 points costs no memory. The history is
-not read (law 1 in its plainest form).
+Lazy: a point is computed from its place, so a grid of 10^18 points costs no memory. The history is read for what was
+tried already, since a study may begin with the trials of another (law 1).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunecli.errors import UsageError
+from tunecli.search.unseen import nth_absent
 from tunecli.spec.domains import n_grid_points
 from tunecli.spec.lattice import grid_point, grid_position_of_point, grid_size
 from tunecli.spec.space import Space, default_point
@@ -16,21 +17,27 @@ from tunecli.trial import Observation, Parameters
 
 
 def grid(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
-    """The grid's point for trial ``number``; None past its end. See :class:`tunecli.search.sampler.Sampler`.
+    """The next point of the grid that was not tried; None past its end. See :class:`tunecli.search.sampler.Sampler`.
 
-    The default goes first where it lies on the grid, and the others follow in their order.
+    The default goes first where it lies on the grid, and the others follow in their order. Trials that are missing from
+    the history are taken to be the next ones of that order.
 
     Raises:
         UsageError: a continuous parameter does not say how many points the grid takes from it.
     """
     size = require_grid(space)
-    if number >= size:
+    positions = (grid_position_of_point(space, observation.parameters) for observation in history)
+    present = {position for position in positions if position is not None}
+    rank = number - len(history)
+    if rank >= size - len(present):
         return None
     default = default_point(space)
     first = None if default is None else grid_position_of_point(space, default)
-    if first is None or number > first:
-        return grid_point(space, number)
-    return grid_point(space, number - 1 if number else first)
+    if first is not None and first not in present:
+        if rank == 0:
+            return grid_point(space, first)
+        rank, present = rank - 1, present | {first}
+    return grid_point(space, nth_absent(rank, present))
 
 
 def require_grid(space: Space) -> int:

@@ -22,6 +22,7 @@ from tunecli.spec.command import (
     script_place,
 )
 from tunecli.spec.paths import is_file, is_folder
+from tunecli.spec.secrets import resolved
 from tunecli.spec.signature import NoSuchNameError, Signature, is_class, parsed, signature_of
 from tunecli.spec.wording import nearest
 from tunecli.trial import Objective
@@ -91,6 +92,9 @@ def code_complaints(plain: Any, objective: Objective, base_path: Path) -> Iterat
         plain: a concrete trial, as its model accepts it.
         objective: what is optimised.
         base_path: the folder in which modules and commands are looked for.
+
+    Raises:
+        UsageError: a command names an environment variable that is not set.
     """
     for use in uses(plain, objective):
         yield from _of_use(use, base_path)
@@ -210,17 +214,17 @@ def _of_command(plain: Mapping[str, Any], objective: Objective, base_path: Path)
             rendered(argument, plain.get("params") or {}, dict.fromkeys(TRIAL_NAMES, "0"))
         except PlaceholderError as error:
             yield CodeComplaint(("command", number), error.message, error.hint)
-    words = command_words(plain)
+    words, real_words = command_words(plain), command_words(resolved(plain))
     if len(words) < len(plain["command"]):
         return
-    program = words[0]
-    if program_path(program, base_path) is None:
+    program, real_program = words[0], real_words[0]
+    if program_path(real_program, base_path) is None:
         hint = f"neither on PATH nor in {base_path.resolve()}"
-        if is_file(base_path / program):
+        if is_file(base_path / real_program):
             hint = f"it may not be executed: chmod +x {program}"
         yield CodeComplaint(("command", 0), f"there is no program `{program}`", hint)
     place = script_place(words)
-    if place is not None and is_script(words[place]) and not is_file(base_path / words[place]):
+    if place is not None and is_script(words[place]) and not is_file(base_path / real_words[place]):
         named = str(plain["command"][place])
         if not any(f"{{{name}}}" in named for name in TRIAL_NAMES):  # else only the trial knows its name
             beside = sorted(file.name for file in base_path.glob(f"*{Path(words[place]).suffix}"))

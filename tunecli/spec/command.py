@@ -25,7 +25,7 @@ _INTERPRETER = re.compile(
 )
 _SCRIPT = re.compile(r"\S*\.(awk|bash|[cm]?js|go|jl|lua|m|php|pl|py|r|rb|sh|tcl|ts|zsh)", re.IGNORECASE)
 _CODE_FOLLOWS = re.compile(r"-[A-Za-z]*[cem]|--eval")
-_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_PIECE = re.compile(r"(\$\{env:[^{}]*\})|\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 class PlaceholderError(LookupError):
@@ -41,7 +41,7 @@ def rendered(argument: str | int | float, params: Mapping[str, Any], facts: Mapp
 
     Args:
         argument: as it stands in the file. ``{path}`` is a value under ``params``, or else one of ``facts``; ``{{``
-            and ``}}`` are braces.
+            and ``}}`` are braces. An ``${env:NAME}`` that was not resolved stays as it is.
         params: the trial's parameters, as deep as they stand in the file.
         facts: the trial's seed, device and so on, by `TRIAL_NAMES`.
 
@@ -52,13 +52,15 @@ def rendered(argument: str | int | float, params: Mapping[str, Any], facts: Mapp
         return json.dumps(argument)
 
     def value_of(found: re.Match[str]) -> str:
+        if found[1]:
+            return found[1]
         if found[0] in ("{{", "}}"):
             return found[0][0]
-        if found[1] is None:
+        if found[2] is None:
             raise PlaceholderError(
                 f"this `{found[0]}` belongs to no placeholder", f"`{found[0] * 2}` is a brace"
             )
-        return _text(_look_up(found[1], params, facts))
+        return _text(_look_up(found[2], params, facts))
 
     return _PIECE.sub(value_of, argument)
 

@@ -7,7 +7,7 @@ unknown key is held against the keys known there, several refusals of one value 
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -81,9 +81,11 @@ def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str,
     kind, path = detail["type"], detail["loc"]
     match kind:
         case "extra_forbidden":
-            known = [name for found in _models_at(model, path[:-1]) for name in found.model_fields]
-            hint = nearest(str(path[-1]), known) or f"known here: {', '.join(dict.fromkeys(known))}"
-            return f"`{path[-1]}` is not known here", hint
+            models, key = _models_at(model, path[:-1]), str(path[-1])
+            known = [name for found in models for name in found.model_fields]
+            absent = {name: why for found in models for name, why in _absent(found).items()}
+            hint = absent.get(key) or nearest(key, known) or f"known here: {', '.join(dict.fromkeys(known))}"
+            return f"`{key}` is not known here", hint
         case "missing":
             return f"`{path[-1]}` is missing", ""
         case "union_tag_invalid":
@@ -136,6 +138,11 @@ def _shown(value: Any) -> str:
 def _names(model: type[BaseModel]) -> tuple[str, ...]:
     field = model.model_fields.get("name")
     return tuple(typing.get_args(field.annotation)) if field else ()
+
+
+def _absent(model: type[BaseModel]) -> Mapping[str, str]:
+    """What a person might look for in a model and is not there on purpose, and why."""
+    return getattr(model, "ABSENT", {})
 
 
 def _models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[BaseModel]]:

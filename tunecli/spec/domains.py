@@ -9,12 +9,15 @@ trees, conditions or files.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 from tunecli.trial import Scalar
 
 _SIGNIFICANT_DIGITS = 12  # 0.1 + 2 * 0.1 is written 0.3, not 0.30000000000000004
+_NARROW = 1e-10  # for its size, so that so many digits tell one point of a grid from the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +150,25 @@ def grid_position_of(domain: Domain, value: Scalar) -> int | None:
     """The number of ``value`` among the grid's points; None where it is not one of them."""
     if isinstance(domain, Categorical) or domain.grid is None:
         return position_of(domain, value)
-    for position in range(n_grid_points(domain) or 0):
-        if grid_point_at(domain, position) == value:
-            return position
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    n_points = n_grid_points(domain) or 0
+    near = _near_grid_position(domain, value, n_points)
+    places = range(n_points) if near is None else range(max(0, near - 1), min(n_points, near + 2))
+    return next((place for place in places if grid_point_at(domain, place) == value), None)
+
+
+def _near_grid_position(domain: Integer | Real | Normal, value: float, n_points: int) -> int | None:
+    """Where ``value`` is among the grid's points, if it is one, or one beside it; None where that cannot be told."""
+    match domain:
+        case Integer(grid=int(grid)):
+            return bisect_left(_integer_grid(domain, grid), value)
+        case Normal(mean=mean, deviation=deviation) if deviation > _NARROW * n_points * abs(mean):
+            return round(NormalDist(mean, deviation).cdf(value) * n_points - 0.5)
+        case Real(low=low, high=high, step=None, is_log=is_log) if low <= value <= high and (
+            high - low > _NARROW * n_points * max(abs(low), abs(high))
+        ):
+            return round(_share(low, high, value, is_log=is_log) * (n_points - 1))
     return None
 
 
@@ -257,6 +276,7 @@ def bounds(domain: Domain) -> tuple[Scalar, ...]:
             return (domain.low,) if domain.low == high else (domain.low, high)
 
 
+@lru_cache(maxsize=64)
 def _integer_grid(domain: Integer, grid: int) -> tuple[int, ...]:
     last = (domain.high - domain.low) // domain.step
     shares = [0.5] if grid == 1 else [i / (grid - 1) for i in range(grid)]

@@ -1,7 +1,7 @@
 """What the user's own code was when a study began: the SHA-256 of each source the file names, or that those import.
 
 Imports are followed as far as they lie beside the file; what is installed is known by its version. Sources are read and
-never run, so what is imported by a computed name is not seen.
+never run, so what is imported by a computed name is not seen; and neither is a script whose name the environment tells.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tunecli.errors import UsageError
 from tunecli.spec.code import command_words, module_files, uses
 from tunecli.spec.command import is_script, program_path, script_place
 from tunecli.spec.load import concrete_trials
@@ -59,20 +58,6 @@ def changes(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:
         for name in sorted({*recorded, *now})
         if recorded.get(name) != now.get(name)
     ]
-
-
-def require_unchanged(recorded: Mapping[str, str], spec: StudySpec) -> None:
-    """Make sure that the user's code is what it was when the study began.
-
-    Raises:
-        UsageError: it is not; the message names the files.
-    """
-    told = changes(recorded, spec)
-    if told:
-        raise UsageError(
-            f"your own code is not what it was when the study began: {', '.join(told)}",
-            hint="put it back, or begin a new study: tunecli search … --out another folder",
-        )
 
 
 def changed_files(recorded: Mapping[str, str], base_path: Path) -> list[str]:

@@ -135,6 +135,6 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
                 }
             )
         if schema.pop("x-file", False):
-            forms.append({"type": "string", "pattern": r"\.(csv|npz|parquet)$|/$"})
+            forms.append({"type": "string", "pattern": r"\.(csv|npz|parquet)$|/$|\$\{env:"})
         return {"anyOf": forms}
     return schema

@@ -2,13 +2,16 @@
 
 Text → nodes → overrides → expressions → the space → concrete trials at every branch and every bound of every
 range, each validated. What only the data can tell is asked of an `inspect` function that the caller brings,
-so this room needs none of the training's. The user's own code is read, and never run.
+so this room needs none of the training's; with it comes what only the environment can tell, which a reader of a record
+may do without. The user's own code is read, and never run.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,7 @@ from tunecli.spec.knobs import AnyTrial, CommandTrial, FunctionTrial, TrialConfi
 from tunecli.spec.overrides import TOP_LEVEL, override
 from tunecli.spec.paths import is_folder, is_index
 from tunecli.spec.reader import MAX_BYTES, MapNode, Node, read
+from tunecli.spec.secrets import Place, names_in, redacted, references, resolved
 from tunecli.spec.space import (
     MAX_VALUES,
     DanglingReferenceError,
@@ -66,15 +70,23 @@ def load(path: Path, overrides: tuple[str, ...] = (), inspect: Inspect | None = 
         ConfigError: with every problem found.
         UsageError: an override is no ``path=value``.
     """
+    return understand(bytes_of(path), str(path), overrides, path.parent, inspect)
+
+
+def bytes_of(path: Path) -> bytes:
+    """What the file at ``path`` holds, as far as it may be a study's.
+
+    Raises:
+        ConfigError: it is not there, or cannot be read.
+    """
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)  # not all of it: it may be a device, and endless
+            return file.read(MAX_BYTES + 1)  # not all of it: it may be a device, and endless
     except FileNotFoundError:
         hint = "`tunecli init` writes one to start from"
         raise ConfigError([Problem("there is no such file", str(path), hint=hint)]) from None
     except OSError as error:
         raise ConfigError([Problem(f"cannot be read: {error.strerror}", str(path))]) from None
-    return understand(data, str(path), overrides, path.parent, inspect)
 
 
 def understand(
@@ -115,8 +127,12 @@ def understand(
 
 
 def settled(space: Space, point: Parameters) -> AnyTrial:
-    """The concrete trial at ``point`` of a space that was checked."""
-    return trial_of(concrete(space, point))
+    """The concrete trial at ``point`` of a space that was checked, with what its environment holds.
+
+    Raises:
+        UsageError: a variable that it names is not set any more.
+    """
+    return trial_of(resolved(concrete(space, point)))
 
 
 def concrete_trials(space: Space) -> Iterator[Any]:
@@ -222,14 +238,19 @@ def _trial_problems(
             mark = error.reference.mark
             yield Problem(error.message, mark.file, mark.line, mark.column)
             continue
+        named = list(references(plain)) if inspect is not None else []
+        unset = [_unset(place, name) for place, name in named if name not in os.environ]
         try:
             trial = trial_of(plain)
+            if named and not unset:
+                trial = trial_of(resolved(plain))
         except ValidationError as error:
-            yield from problems_of(error, trial_model(plain), space, point, "trial")
+            for problem in problems_of(error, trial_model(plain), space, point, "trial"):
+                yield replace(problem, message=redacted(problem.message, [name for _, name in named]))
             continue
         if inspect is None or objective is None:
             continue
-        for place, message, hint, is_key in _complaints(trial, plain, objective, base_path, inspect):
+        for place, message, hint, is_key in unset or _complaints(trial, plain, objective, base_path, inspect):
             is_setting = place[0] == METRIC[0]
             tree, at = (settings_tree, {}) if is_setting else (space, point)
             _, found = locate(tree, at, place)
@@ -237,6 +258,11 @@ def _trial_problems(
             mark = parent.marks[str(place[-1])] if is_key and isinstance(parent, Group) else found.mark
             name = ".".join(map(str, place if is_setting else ("trial", *place)))
             yield Problem(message, mark.file, mark.line, mark.column, name, hint)
+
+
+def _unset(place: Place, name: str) -> CodeComplaint:
+    message = f"the environment variable `{name}` is not set"
+    return CodeComplaint(place, message, f"export {name}=…; `$${{env:{name}}}` is the text itself")
 
 
 def _n_values(plain: Any) -> int:
@@ -254,9 +280,10 @@ def _complaints(
 ) -> Iterator[CodeComplaint]:
     yield from code_complaints(plain, objective, base_path)
     if isinstance(trial, TrialConfig):
+        names = names_in(plain)
         for path, message, hint in inspect(trial, objective, base_path):
             steps = tuple(int(step) if is_index(step, MAX_VALUES) else step for step in path.split("."))
-            yield CodeComplaint(steps, message, hint)
+            yield CodeComplaint(steps, redacted(message, names), redacted(hint, names))
 
 
 def points_to_check(space: Space) -> Iterator[Parameters]:

@@ -3,7 +3,8 @@
 The value is read as YAML and may be a range. A path that begins with no top-level key is taken under
 ``trial``. Where the path crosses a choice, every branch takes the value; where it crosses a name alone
 (``optimizer: adam``), the name becomes a map that can hold it; where the file says nothing, the default's name is
-what it crosses. Of the knobs it knows the defaults alone.
+what it crosses. Under ``run``, which names nothing, a word (``checkpoint: off``) gives way to the map. Of the knobs it
+knows the defaults alone.
 """
 
 from __future__ import annotations
@@ -61,10 +62,10 @@ def _with(node: Node, steps: list[str], value: Node, mark: Mark, done: tuple[str
             place = int(step)
             inner = _with(parts[place], rest, value, mark, (*done, step))
             return SequenceNode((*parts[:place], inner, *parts[place + 1 :]), node.mark)
-        case ScalarNode(value=str()):
+        case ScalarNode(value=str()) if done[:1] != ("run",):
             named = MapNode({"name": node}, {"name": node.mark}, node.mark)
             return _with(named, steps, value, mark, done)
-        case ScalarNode(value=None):
+        case ScalarNode(value=str() | None):
             return _with(MapNode({}, {}, node.mark), steps, value, mark, done)
         case _:
             _refuse(mark, done, "is a plain value and has no keys")

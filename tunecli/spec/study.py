@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Discriminator,
     Field,
     Tag,
@@ -19,9 +18,11 @@ from pydantic import (
     model_validator,
 )
 
-from tunecli.spec.knobs.base import Count, Knob, OwnCode, Positive
+from tunecli.spec.knobs.base import Count, Knob, OwnCode
 from tunecli.spec.knobs.own import METRIC_NAME
 from tunecli.spec.metrics import METRICS
+from tunecli.spec.pruners import Pruner
+from tunecli.spec.run import Run
 from tunecli.spec.space import Space
 from tunecli.spec.wording import nearest
 from tunecli.trial import Objective
@@ -30,8 +31,6 @@ STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 OWN_TRIAL = "own_trial"
 """The key of the validation context that says whether the trial is the user's own and names its metrics itself."""
 DEFAULT_TRIALS = 50
-_DURATION_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^([0-9]{1,9}[dhms])+$"}]}
-_DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
 
 
 class Goal(Knob):
@@ -101,14 +100,14 @@ class Search(Knob):
 
     ``trials`` None means all of a grid and 50 otherwise. ``lookahead`` q: suggestion n is made from the
     results of trials up to n - q; ``auto`` is the number of workers when the study starts. ``repeats`` r: each
-    trial is trained over r seeds and scored by its mean.
+    trial is trained over r seeds and scored by its mean. ``pruner`` ends trials that do worse than others did.
     """
 
     sampler: Literal["grid", "random", "quasirandom", "bayes"] = "bayes"
     trials: Count | None = None
     lookahead: Count | Literal["auto"] = "auto"
     repeats: Count = 1
-    pruner: Literal["none"] = "none"
+    pruner: Pruner = "none"
 
     @field_validator("repeats")
     @classmethod
@@ -118,61 +117,6 @@ class Search(Knob):
                 "a trial of your own is run once; repeat within it, over seeds made from its own"
             )
         return repeats
-
-
-def _seconds(value: Any) -> Any:
-    """``2h``, ``1h30m`` and ``45s`` are durations; a number is seconds."""
-    if isinstance(value, str) and value and (found := _DURATION.fullmatch(value)):
-        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-    return value
-
-
-Duration = Annotated[Positive | None, BeforeValidator(_seconds), WithJsonSchema(_DURATION_SCHEMA)]
-
-
-class Limit(Knob):
-    """Totals over all runs of a study, after which no further trial is begun; those under way end.
-
-    ``epochs`` and ``failures`` are counted over the trials whose results the next suggestion may see, so that
-    they too do not depend on how fast a neighbour was (law 5).
-    """
-
-    time: Duration = None
-    trials: Count | None = None
-    epochs: Count | None = None
-    failures: Count | None = None
-
-
-class TrialLimit(Knob):
-    """How long one trial may take, and how long it may go without an epoch's end; it then fails as `timeout`."""
-
-    time: Duration = None
-    idle: Duration = None
-
-
-class Run(Knob):
-    """Where and how trials run.
-
-    ``threads`` is fixed, and not the cores divided by the workers, since the bits of a matrix product may
-    depend on it and a trial's result must not depend on its neighbours (law 5). ``folder`` is where relative file
-    names, modules and programs are looked for instead of in the file's own folder, so that an exported file runs
-    from anywhere.
-    """
-
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$")] = "auto"
-    workers: Count | Literal["auto"] = "auto"
-    threads: Count = 1
-    engine: Literal["local", "inline"] = "local"
-    limit: Limit = Limit()
-    trial_limit: TrialLimit = TrialLimit()
-    folder: Annotated[str, Field(pattern=r"^/")] | None = None
-
-    @model_validator(mode="after")
-    def _inline_is_one_worker(self) -> Run:
-        if self.engine == "inline" and self.workers not in ("auto", 1):
-            raise ValueError("the engine `inline` has one worker; `local` has more")
-        return self
 
 
 def _study_name(name: str) -> str:

@@ -16,8 +16,8 @@ from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_to_check, settled
 from tunecli.spec.space import Space, default_point
 from tunecli.spec.study import StudySpec
+from tunecli.study.progress import observations
 from tunecli.study.record import Plan, plan_for
-from tunecli.study.sweep import observations
 from tunecli.train.cost import Cost, cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints

@@ -3,6 +3,7 @@ except where weights are asked for that were not kept."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ class Status:
     """Where a study stands.
 
     ``word`` is ``running`` (``holder`` says by whom), ``finished``, or ``interrupted``: nobody holds it and
-    there is more to do.
+    there is more to do. A study that cannot be read is damaged, and that is an error.
     """
 
     study: str
@@ -50,8 +51,10 @@ def status(folder: RunFolder) -> Status:
     held_by = holder(folder.path)
     with look(folder) as study:
         counts = study.log.counts()
-        trials = study.log.trials()
         facts = study.log.facts()
+        sign = study.spec.objective.sign
+        ranked = [(sign * score, number) for number, score in study.log.scores() if math.isfinite(score)]
+        winner = study.log.trial(min(ranked)[1]) if ranked else None
         elapsed_s, ending = float(facts["elapsed_s"]), facts.get("ending")
     n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
     if held_by is None:  # begun, and left by whoever held the study
@@ -66,7 +69,7 @@ def status(folder: RunFolder) -> Status:
         study.plan.n_trials,
         counts,
         study.spec.objective.metric,
-        best(trials, study.spec.objective),
+        winner,
         elapsed_s,
     )
 

@@ -6,12 +6,14 @@ Law 1: everything a study knows is read back from here; nothing else survives a 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shlex import quote
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import tunecli
@@ -22,10 +24,11 @@ from tunecli.results.ranking import best, rank
 from tunecli.results.table import Table, results_table, to_csv
 from tunecli.seeding import seed_for
 from tunecli.spec.code import uses
-from tunecli.spec.fingerprint import fingerprint, require_unchanged
+from tunecli.spec.difference import says
+from tunecli.spec.fingerprint import fingerprint
 from tunecli.spec.knobs.data import with_absolute_paths
 from tunecli.spec.lattice import grid_size, space_size
-from tunecli.spec.load import Inspect, understand
+from tunecli.spec.load import understand
 from tunecli.spec.space import DanglingReferenceError, concrete
 from tunecli.spec.study import DEFAULT_TRIALS, StudySpec
 from tunecli.store.database import Log
@@ -33,13 +36,20 @@ from tunecli.store.files import write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study import datafiles
+from tunecli.study.revision import (
+    PLAN_PATHS,
+    Revision,
+    assignments,
+    require_same_data,
+    require_same_study,
+    revision,
+)
 from tunecli.train.inspection import complaints
-from tunecli.trial import Job, Parameters, Trial
+from tunecli.trial import Checkpoint, Job, Parameters, Trial
 
 MAX_WHOLE_GRID = 1000
 NOTHING_TESTED: Mapping[str, float] = {}
 NOTHING_RECORDED: Mapping[str, str] = {}
-_CHANGEABLE = ("run.limit.", "run.trial_limit.")
 _PACKAGES = ("torch", "numpy", "scikit-learn", "scikit-optimize", "scipy")
 
 
@@ -104,14 +114,28 @@ def _n_trials(spec: StudySpec) -> int:
 
 
 @contextmanager
-def begin(spec: StudySpec, path: Path) -> Iterator[Study]:
+def begin(
+    spec: StudySpec,
+    path: Path,
+    *,
+    plan: Plan | None = None,
+    facts: Mapping[str, Any] = NOTHING_RECORDED,
+    fill: Callable[[Log], None] | None = None,
+) -> Iterator[Study]:
     """Make the run folder and hold the study.
+
+    Args:
+        spec: what is asked.
+        path: the folder.
+        plan: what is settled; None: what `plan_for` settles.
+        facts: what the record is to hold besides.
+        fill: writes what the study begins with into its log, before the log appears: with all of that, or not at all.
 
     Raises:
         UsageError: the folder holds a study already, or cannot be written.
         StudyLocked: another process holds it.
     """
-    plan = plan_for(spec)
+    plan = plan or plan_for(spec)
     if (path / "study.db").exists():
         with hold(path):  # in another's hands, that is what there is to say
             raise UsageError(
@@ -121,19 +145,33 @@ def begin(spec: StudySpec, path: Path) -> Iterator[Study]:
     require_device(plan.device)
     folder = RunFolder.create(path)
     with hold(folder.path):
+        is_named = says(spec.text, spec.overrides, "study")
         facts = {
             "config": spec.text,
-            "overrides": list(spec.overrides),
+            # the file's own name, which the run folder's copy does not have
+            "overrides": [*spec.overrides, *([] if is_named else [f'study="{spec.settings.study}"'])],
             "base_path": str(spec.base_path.resolve()),
             "plan": asdict(plan),
             "versions": versions(),
             "code": fingerprint(spec),
             "data": datafiles.contents(spec),
             "elapsed_s": 0.0,
+            **facts,
         }
-        with Log.create(folder.database_path, facts) as log:
+        with _created(folder.database_path, facts, fill) as log:
             write_atomically(folder.config_path, spec.text)  # a copy for people; the log has the truth
             yield Study(spec, plan, folder, log)
+
+
+def _created(path: Path, facts: Mapping[str, Any], fill: Callable[[Log], None] | None) -> Log:
+    if fill is None:
+        return Log.create(path, facts)
+    with TemporaryDirectory(prefix="tunecli-") as place:
+        draft_path = Path(place) / path.name
+        with Log.create(draft_path, facts) as draft, draft.atomic():
+            fill(draft)
+        write_atomically(path, draft_path.read_bytes())
+    return Log.open(path)
 
 
 def require_device(name: str) -> None:
@@ -149,43 +187,74 @@ def require_device(name: str) -> None:
 
 
 @contextmanager
-def reopen(folder: RunFolder, changes: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> Iterator[Study]:
-    """Hold a recorded study to go on with it.
+def reopen(
+    folder: RunFolder,
+    changes: Mapping[str, Any],
+    overrides: tuple[str, ...] = (),
+    *,
+    config_path: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Study]:
+    """Hold a recorded study to go on with it, as its file now asks.
 
     Args:
-        folder: the run folder.
+        folder: the run folder. Where its ``config.yaml`` was edited, that is asked.
         changes: fields of the plan that are asked to differ from now on: ``n_trials`` (never fewer than were
             suggested), ``n_workers``, ``device``.
-        overrides: ``path=value`` for the limits from now on; nothing else may change without the record lying.
+        overrides: ``path=value``, from now on.
+        config_path: a file that takes the place of the folder's.
+        say: is told, a line each, what differs from now on, and what else a person should know.
 
     Raises:
-        ConfigError: what was recorded is no longer sound, for example because its data have gone.
+        ConfigError: the file is wrong, or what was recorded no longer sound, for example because its data have gone.
         StudyLocked: another process holds it.
         StoreDamaged, StoreTooNew: the database cannot be used.
-        UsageError: ``n_trials`` is below what was suggested already, there is no such device, the data or the
-            user's own code has changed since the study began, or an override is of no limit.
+        UsageError: ``n_trials`` is below what was suggested already, there is no such device, or what is asked, the
+            data or the user's own code are another study's.
     """
-    for override in overrides:
-        if not override.strip().startswith(_CHANGEABLE):
-            raise UsageError(
-                f"`{override}` would change what the study is",
-                hint=f"resume sets {' and '.join(_CHANGEABLE)}… only",
-            )
     with hold(folder.path), Log.open(folder.database_path) as log:
-        require_unchanged(log.facts().get("code", {}), _recorded(folder, log).spec)
-        study = _recorded(folder, log, complaints, overrides)
-        datafiles.require_unchanged(log.facts().get("data", {}), study.spec)
-        n_suggested = len(log.trials())
-        plan = Plan(**{**asdict(study.plan), **changes})
+        facts = log.facts()
+        asked = revision(folder, facts, (*overrides, *assignments(changes)), config_path)
+        require_same_study(asked, facts, folder)
+        spec = asked.inspected(complaints)
+        require_same_data(spec, facts, folder)
+        plan = replace(_replanned(Plan(**facts["plan"]), asked), **changes)
         require_device(plan.device)
+        n_suggested = sum(log.counts().values())
         if plan.n_trials < n_suggested:
             raise UsageError(
                 f"{n_suggested} trials were suggested already; the total cannot be {plan.n_trials}"
             )
+        for line in (*asked.lines, *changed_versions(facts.get("versions", {}))):
+            say(line)
+        if spec.text != facts["config"] or not folder.config_path.exists():
+            # Before its row: cut off between the two, it is asked once more.
+            write_atomically(folder.config_path, spec.text)
         with log.atomic():
             log.set_fact("plan", asdict(plan))
-            log.set_fact("overrides", list(study.spec.overrides))
-        yield Study(study.spec, plan, folder, log)
+            if asked.differences or spec.text != facts["config"]:
+                log.set_fact("overrides", list(spec.overrides))
+                log.set_fact("config", spec.text)
+        yield Study(spec, plan, folder, log)
+
+
+def _replanned(plan: Plan, asked: Revision) -> Plan:
+    """The plan with what is asked to differ settled anew."""
+    changed = {each.path for each in asked.differences}
+    fields = {field for field, path in PLAN_PATHS.items() if path in changed}
+    if "run.engine" in changed:
+        fields |= {"engine", "n_workers"}
+    fresh = asdict(plan_for(asked.asked)) if fields else {}
+    return replace(plan, **{field: fresh[field] for field in fields})
+
+
+def changed_versions(then: Mapping[str, str]) -> list[str]:
+    """A line for each version that is not what it was ``then``."""
+    return [
+        f"note: {name} was {then[name]}, and is {now}"
+        for name, now in versions().items()
+        if then.get(name, now) != now
+    ]
 
 
 @contextmanager
@@ -199,13 +268,10 @@ def look(folder: RunFolder) -> Iterator[Study]:
         yield _recorded(folder, log)
 
 
-def _recorded(
-    folder: RunFolder, log: Log, inspect: Inspect | None = None, changes: tuple[str, ...] = ()
-) -> Study:
+def _recorded(folder: RunFolder, log: Log) -> Study:
     facts = log.facts()
-    text: str = facts["config"]
-    file, overrides = str(folder.config_path), (*facts["overrides"], *changes)
-    spec = understand(text.encode(), file, overrides, Path(facts["base_path"]), inspect)
+    file, base_path = str(folder.config_path), Path(facts["base_path"])
+    spec = understand(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
     return Study(spec, Plan(**facts["plan"]), folder, log)
 
 
@@ -229,8 +295,15 @@ def job_for(
     checkpoint_dir: Path | None = None,
     code: Mapping[str, str] = NOTHING_RECORDED,
     open_test: bool = False,
+    checkpoints_path: Path | None = None,
+    checkpoints: Sequence[Checkpoint] = (),
+    stop_above: Sequence[float | None] = (),
+    micro_batches: int = 1,
+    spent_s: float = 0.0,
 ) -> Job:
-    """Everything a worker needs to run ``trial``; see `Job`."""
+    """Everything a worker needs to run ``trial``; see `Job`. ``spent_s``: what it took of its time limit already."""
+    run = spec.settings.run
+    limit_s = run.trial_limit.time
     return Job(
         number=trial.number,
         attempt=attempt,
@@ -244,15 +317,21 @@ def job_for(
         base_path=str(spec.base_path),
         weights_path="" if weights_path is None else str(weights_path.absolute()),
         keep_below=keep_below,
-        time_limit_s=spec.settings.run.trial_limit.time,
-        idle_limit_s=spec.settings.run.trial_limit.idle,
+        time_limit_s=None if limit_s is None else max(0.0, limit_s - spent_s),
+        idle_limit_s=run.trial_limit.idle,
         open_test=open_test,
         code=dict(code),
         checkpoint_dir="" if checkpoint_dir is None else str(checkpoint_dir.absolute()),
+        checkpoints_path="" if checkpoints_path is None else str(checkpoints_path.absolute()),
+        checkpoint_epochs=None if isinstance(run.checkpoint, str) else run.checkpoint.epochs,
+        checkpoints=tuple(checkpoints),
+        stop_above=tuple(stop_above),
+        micro_batches=micro_batches,
     )
 
 
-def versions() -> dict[str, str]:
+@cache
+def versions() -> Mapping[str, str]:
     """What a result may depend on: this program, Python and the packages that compute."""
     found = {"tunecli": tunecli.__version__, "python": platform.python_version()}
     for package in _PACKAGES:

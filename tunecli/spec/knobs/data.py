@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from tunecli.spec.knobs.augmentations import Augmentation
 from tunecli.spec.knobs.base import Fraction, Knob
-from tunecli.spec.knobs.sources import Source, with_absolute_path
+from tunecli.spec.knobs.sources import Source, absolute, with_absolute_path
 
 FileName = Annotated[str, Field(min_length=1)]
 
@@ -79,5 +79,5 @@ def with_absolute_paths(config: dict[str, Any], base_path: Path) -> dict[str, An
     for key in ("validation", "test"):
         part = data.get(key)
         if isinstance(part, dict) and part.get("file"):
-            data[key] = {"file": str((base_path / str(part["file"])).resolve())}
+            data[key] = {"file": absolute(str(part["file"]), base_path)}
     return {**config, "data": data}

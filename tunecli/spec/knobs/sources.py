@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from tunecli.spec.knobs.base import Count, Fraction, Knob, NonNegative, OwnCode, Positive, name_alone, pair
+from tunecli.spec.secrets import names_in
 
 Side = Annotated[int, Field(ge=1, le=1024)]
 """Pixels along one side of an image."""
@@ -124,10 +125,13 @@ class Friedman1(Knob):
 
 
 def _named(value: Any) -> Any:
-    """A name alone is a registry name, unless it reads as a folder (a slash at its end) or a file (slash or dot)."""
+    """A name alone is a registry name, unless it reads as a folder (a slash at its end) or a file (slash or dot).
+
+    What the environment is to tell is a file, or the folder that a slash after it makes it.
+    """
     if isinstance(value, str) and value.endswith("/"):
         return {"name": "images", "path": value}
-    if isinstance(value, str) and ("/" in value or "." in value):
+    if isinstance(value, str) and ("/" in value or "." in value or names_in(value)):
         return {"name": "file", "path": value}
     return name_alone(value)
 
@@ -158,10 +162,17 @@ def with_absolute_path(source: Any, base_path: Path) -> Any:
         return source
     name = named.get("name")
     if name == "file":
-        return str((base_path / str(named["path"])).resolve())
+        return absolute(str(named["path"]), base_path)
     if name == "images":
-        return {**named, "path": str((base_path / str(named["path"])).resolve())}
+        return {**named, "path": absolute(str(named["path"]), base_path)}
     if name in get_args(Torchvision.model_fields["name"].annotation):
         root = str(named.get("root", Torchvision.model_fields["root"].default))
-        return {**named, "root": str((base_path / root).resolve())}
+        return {**named, "root": absolute(root, base_path)}
     return source
+
+
+def absolute(name: str, base_path: Path) -> str:
+    """A file's or folder's name from the root; one that begins with an ``${env:…}`` is taken to be so already."""
+    if not names_in(name):
+        return str((base_path / name).resolve())
+    return name if name.startswith("${env:") else str(base_path.resolve() / name)

@@ -1,0 +1,177 @@
+"""The median rule, held to one written down as the paper says it, and to what must hold of any pruner."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunecli.search.pruner import PRUNERS, decide, stop_bounds
+from tunecli.spec.pruners import Median
+
+EAGER = Median(startup_trials=1, warmup_epochs=0)
+
+
+def by_hand(curves: list[list[float]]) -> list[float]:
+    """Golovin et al. 2017, section 3.2, one epoch and one curve after the other."""
+    medians = []
+    for epoch in range(1, max(map(len, curves)) + 1):
+        averages = []
+        for curve in curves:
+            so_far = curve[:epoch]
+            average = np.cumsum(so_far)[-1] / len(so_far)
+            averages.append(max(average, min(so_far)))
+        averages.sort()
+        n = len(averages)
+        middle = (averages[(n - 1) // 2], averages[n // 2])
+        medians.append((middle[0] + middle[1]) / 2)
+    return medians
+
+
+losses = st.floats(-1e6, 1e6) | st.sampled_from([0.1, 0.2, -0.9])
+any_losses = losses | st.sampled_from([math.nan, math.inf, -math.inf, 1e308, -1e308])
+some_curves = st.lists(st.lists(losses, min_size=1, max_size=9), min_size=1, max_size=9)
+
+
+def test_none_bounds_nothing() -> None:
+    assert stop_bounds("none", [[1.0]] * 9) == ()
+
+
+def test_a_worked_example() -> None:
+    curves = [[4.0, 2.0], [3.0, 3.0, 3.0], [9.0, 1.0, 2.0]]
+    assert stop_bounds(EAGER, curves) == (4.0, 3.0, 3.0)
+    # averages after the epochs: 4, 3, (3, its last); 3, 3, 3; 9, 5, 4
+    assert stop_bounds(EAGER, [*curves, [1.0]]) == (3.5, 3.0, 3.0)
+
+
+@given(some_curves)
+def test_the_bounds_are_those_of_the_rule_as_the_paper_says_it(curves: list[list[float]]) -> None:
+    assert stop_bounds(EAGER, curves) == tuple(by_hand(curves))
+
+
+def test_so_they_are_where_curves_are_long_and_of_all_lengths() -> None:
+    generator = np.random.default_rng(0)
+    for lengths in ([700, 3, 64, 65, 128, 1, 129, 500], [5] * 40 + [300, 301], range(1, 200)):
+        curves = [generator.normal(size=length).tolist() for length in lengths]
+        assert stop_bounds(EAGER, curves) == tuple(by_hand(curves))
+
+
+@given(some_curves, st.randoms())
+def test_the_order_of_the_trials_does_not_matter(curves: list[list[float]], random: object) -> None:
+    shuffled = list(curves)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert stop_bounds(EAGER, shuffled) == stop_bounds(EAGER, curves)
+
+
+@given(st.lists(st.lists(any_losses, max_size=6), max_size=9), st.data())
+def test_the_best_so_far_is_never_pruned(curves: list[list[float]], data: st.DataObject) -> None:
+    """A trial that at each epoch is no worse than any loss that any other ever told."""
+    told = [loss for curve in curves for loss in curve if abs(loss) < 1e300]
+    best = min(told, default=0.0)
+    own = data.draw(
+        st.lists(st.floats(-1e7, best), min_size=1, max_size=8) if best >= -1e7 else st.just([best])
+    )
+    bounds = stop_bounds(EAGER, curves)
+    assert not any(decide(bounds, own[: epoch + 1]) for epoch in range(len(own)))
+
+
+@given(some_curves)
+def test_a_trial_like_all_the_others_is_never_pruned(curves: list[list[float]]) -> None:
+    curve = curves[0]
+    bounds = stop_bounds(EAGER, [curve] * 7)
+    assert not any(decide(bounds, curve[: epoch + 1]) for epoch in range(len(curve)))
+
+
+@given(some_curves, st.lists(losses, min_size=1, max_size=9), st.floats(0, 100))
+def test_who_is_better_at_each_epoch_ends_no_earlier(
+    curves: list[list[float]], own: list[float], by: float
+) -> None:
+    bounds = stop_bounds(EAGER, curves)
+    for epoch in range(1, len(own) + 1):
+        better = [loss - by for loss in own[:epoch]]
+        assert decide(bounds, own[:epoch]) >= decide(bounds, better)
+
+
+@given(some_curves, st.integers(0, 8), st.floats(0, 100))
+def test_better_curves_bound_no_higher(curves: list[list[float]], which: int, by: float) -> None:
+    better = list(curves)
+    which %= len(curves)
+    better[which] = [loss - by for loss in curves[which]]
+    pairs = zip(stop_bounds(EAGER, better), stop_bounds(EAGER, curves), strict=True)
+    assert all(low is not None and high is not None and low <= high for low, high in pairs)
+
+
+def test_nobody_is_pruned_before_so_many_complete_trials_are_known() -> None:
+    knob = Median(startup_trials=3, warmup_epochs=0)
+    assert stop_bounds(knob, [[1.0], [2.0]]) == ()
+    assert stop_bounds(knob, [[1.0], [2.0], [3.0]]) == (2.0,)
+    assert stop_bounds(knob, [[1.0], [2.0], [], [math.nan]]) == (), "a curve that tells nothing is not known"
+    assert stop_bounds(knob, []) == ()
+
+
+def test_the_first_epochs_are_let_pass() -> None:
+    curves = [[1.0, 2.0, 3.0]] * 5
+    assert stop_bounds(Median(), curves) == (None, 1.5, 2.0)
+    assert stop_bounds(Median(warmup_epochs=2), curves) == (None, None, 2.0)
+    assert stop_bounds(Median(warmup_epochs=9), curves) == (None, None, None)
+
+
+@pytest.mark.parametrize("no_news", [math.nan, math.inf, -math.inf, 1e308, -1e308])
+def test_a_loss_that_is_no_number_is_no_news(no_news: float) -> None:
+    assert stop_bounds(EAGER, [[no_news, 2.0, no_news, 4.0]]) == (None, 2.0, 2.0, 3.0)
+    assert stop_bounds(EAGER, [[5.0, no_news]]) == (5.0, 5.0)
+
+
+def test_most_that_told_nothing_yet_bound_nothing_yet() -> None:
+    assert stop_bounds(EAGER, [[math.nan, 3.0], [math.nan, 5.0], [1.0, 1.0]]) == (None, 3.0)
+
+
+def test_a_trial_ends_where_its_least_loss_so_far_is_above_the_bound() -> None:
+    bounds = (None, 2.0, None, 1.0)
+    assert not decide(bounds, [])
+    assert not decide(bounds, [9.0])
+    assert decide(bounds, [9.0, 3.0])
+    assert not decide(bounds, [9.0, 2.0]), "strictly above"
+    assert not decide(bounds, [1.5, 9.0]), "the best so far counts, not the last"
+    assert not decide(bounds, [9.0, 9.0, 9.0])
+    assert decide(bounds, [1.5, 9.0, 9.0, 9.0])
+    assert not decide(bounds, [9.0] * 5), "past their end there is no bound"
+    assert decide(bounds, [math.nan, math.nan]), "a trial that has told nothing is the worst"
+
+
+def test_what_it_is_given_is_left_as_it_was() -> None:
+    curves = [[3.0, 2.0], [1.0, math.nan]]
+    stop_bounds(EAGER, curves)
+    assert curves[0] == [3.0, 2.0]
+    assert curves[1][0] == 1.0
+
+
+def test_every_pruner_of_the_file_is_known_by_its_name() -> None:
+    assert set(PRUNERS) == {"median"}
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [[100] * 10_000, [1_000_000] + [10] * 10_000, list(range(1, 1_400))],
+    ids=["even", "odd", "all"],
+)
+def test_a_million_epochs_take_a_moment(lengths: list[int]) -> None:
+    curves = [[float(number % 7)] * length for number, length in enumerate(lengths)]
+    began_s = time.process_time()
+    assert len(stop_bounds(EAGER, curves)) == max(lengths)
+    assert time.process_time() - began_s < 5.0
+
+
+def test_importing_it_loads_no_scientific_stack() -> None:
+    program = (
+        "import sys, tunecli.search.pruner;"
+        "print({'skopt', 'scipy', 'sklearn', 'torch'} & {m.split('.')[0] for m in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,97 @@
+"""An engine that trains nothing: what a job gives is a function of its seed, and the order of arrival of a generator's.
+
+It keeps the promises of `tunecli.engine.Engine`, checkpoints and pruning included, so a study cannot tell it from one
+that trains; and it can be told after which event everything is to end.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tunecli.search.pruner import decide
+from tunecli.trial import (
+    Checkpoint,
+    Checkpointed,
+    Ended,
+    EpochEnded,
+    Event,
+    Failure,
+    FailureKind,
+    Job,
+    Outcome,
+    Started,
+    State,
+    Stopped,
+)
+
+EPOCHS = 3
+
+
+def loss_at(job: Job, epoch: int) -> float:
+    """Falls with the epochs, from a height that the seed gives."""
+    return 1.0 + (job.seed % 97) / 97 + 1.0 / (epoch + job.seed % 5)
+
+
+@dataclass
+class FakeEngine:
+    """Runs ``n_workers`` jobs at a time; ``after`` is called with the number of each event before it is told."""
+
+    n_workers: int
+    arrival: random.Random
+    after: Callable[[int], None] = lambda _: None
+    n_events: int = 0
+    _jobs: dict[int, Iterator[Event]] = field(default_factory=dict)
+    _is_stop_wanted: bool = False
+
+    def submit(self, job: Job) -> None:
+        assert len(self._jobs) < self.n_workers, "no more jobs than workers"
+        assert job.number not in self._jobs, "a trial that runs is not begun again"
+        self._jobs[job.number] = self._course(job)
+
+    def events(self, wait_s: float) -> Iterator[Event]:
+        if not self._jobs:
+            return
+        number = self.arrival.choice(sorted(self._jobs))
+        event = next(self._jobs[number])
+        if isinstance(event, Ended | Stopped):
+            del self._jobs[number]
+        self.n_events += 1
+        self.after(self.n_events)
+        yield event
+
+    def stop(self) -> None:
+        self._is_stop_wanted = True
+
+    def close(self) -> None:
+        self._jobs.clear()
+
+    def _course(self, job: Job) -> Iterator[Event]:
+        number, attempt = job.number, job.attempt
+        from_epoch = job.checkpoints[0].epoch if job.checkpoints else 0
+        yield Started(number, attempt, "cpu", 1, from_epoch)
+        if job.seed % 7 == 0 and attempt == 1:
+            failure = Failure(FailureKind.CRASH, "the worker was killed by SIGKILL")
+            yield Ended(number, attempt, Outcome(State.FAILED, failure=failure))
+            return
+        if job.seed % 11 == 0:
+            failure = Failure(FailureKind.DIVERGED, "val_loss is not a finite number after epoch 1")
+            yield Ended(number, attempt, Outcome(State.FAILED, failure=failure))
+            return
+        for epoch in range(from_epoch + 1, EPOCHS + 1):
+            metrics = {"val_loss": loss_at(job, epoch)}
+            yield EpochEnded(number, attempt, epoch, EPOCHS, metrics, 0.0)
+            losses = [loss_at(job, each) for each in range(1, epoch + 1)]
+            is_pruned = decide(job.stop_above, losses)
+            if is_pruned or epoch == EPOCHS:
+                state = State.PRUNED if is_pruned else State.COMPLETE
+                outcome = Outcome(state, metrics["val_loss"], metrics, epoch, epoch, 0.0, "cpu")
+                yield Ended(number, attempt, outcome)
+                return
+            if epoch % 2 == 1 or self._is_stop_wanted:
+                name = f"trial-{number:05d}.{attempt}-{epoch:06d}.checkpoint.safetensors"
+                yield Checkpointed(number, attempt, Checkpoint(name, "", epoch))
+            if self._is_stop_wanted:
+                yield Stopped(number, attempt)
+                return

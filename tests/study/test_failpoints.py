@@ -1,0 +1,114 @@
+"""Every durable step of a study fails once, by SIGKILL and by an error of the disk; each time resume mends it.
+
+One run counts the steps (commits, renames, dispatches, removals). Then, for each n, a study dies at its n-th step and is
+resumed, and its folder is held against that of a study nobody disturbed: the trials and their parameters, every epoch's
+metrics, the ranked table, the exported best and its weights, and that nothing else is left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.study.mended import Folder, folder_of
+
+STUDY = """\
+study: small
+seed: 5
+objective: {metric: val_loss}
+trial:
+  data: {source: iris, validation: {fraction: 0.3}}
+  model: {name: mlp, hidden: [{choice: [4, 8]}]}
+  optimizer: {name: sgd, lr: {loguniform: [1e-3, 1.0]}, momentum: 0.9}
+  learning_rate: [{cut: {on_plateau: {patience: 1}, factor: 0.5}}]
+  weights: [{cut: {by: magnitude, fraction: 0.2, from_epoch: 1}}]
+  training: {epochs: 3, batch_size: full, average: {name: ema, decay: 0.9}}
+search: {sampler: quasirandom, trials: 6, lookahead: 1, pruner: {name: median, startup_trials: 2, warmup_epochs: 1}}
+run: {device: cpu, engine: inline, checkpoint: {epochs: 1}}
+"""
+SEARCH = ["search", "small.yaml", "--out", "run"]
+RESUME = ["resume", "run"]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Where forked runs take place."""
+
+    path: Path
+
+    def run(self, tasks: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+        """How each step of each task ended."""
+        for name in tasks:
+            folder = self.path / name
+            folder.mkdir()
+            (folder / "small.yaml").write_text(STUDY)
+        file = self.path / "tasks.json"
+        described = {name: {"folder": str(self.path / name), "steps": steps} for name, steps in tasks.items()}
+        file.write_text(json.dumps(described))
+        script = Path(__file__).parent / "forked.py"
+        done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
+        return found
+
+    def folder(self, name: str) -> Folder:
+        """What is in the run folder of a task."""
+        return folder_of(self.path / name / "run")
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    # A process dies here and not the machine, so a disk of memory, where there is one, shows the same and sooner.
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Fleet(Path(folder))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(fleet):
+    """The folder of a study nobody disturbed, and its durable steps by name, in order."""
+    ends = fleet.run({"whole": [{"arguments": SEARCH, "failpoint": ["count", 0]}]})
+    assert ends["whole"][0]["ended"] == 0, ends["whole"][0]["stderr"]
+    return fleet.folder("whole"), (fleet.path / "whole" / "failpoints.txt").read_text().splitlines()
+
+
+def test_the_study_reaches_every_kind_of_durable_step(undisturbed):
+    folder, steps = undisturbed
+    kinds = {step.split()[0] for step in steps}
+    assert kinds >= {"commit", "rename", "dispatch", "remove"}
+    assert {trial.state for trial in folder.trials} == {"complete", "pruned"}
+    assert len(steps) > 60
+
+
+@pytest.mark.parametrize("mode", ["kill", "raise"])
+def test_a_study_that_fails_at_any_step_resumes_to_the_undisturbed_one(fleet, undisturbed, mode):
+    whole, steps = undisturbed
+    # a dispatch writes nothing that a disk could refuse
+    numbered = [(at, step) for at, step in enumerate(steps, start=1) if mode == "kill" or step != "dispatch"]
+    tasks = {
+        f"{mode}-{at}": [
+            {"arguments": SEARCH, "failpoint": [mode, at]},
+            {"arguments": RESUME, "where": "run/study.db"},
+            {"arguments": SEARCH, "unless": "run/study.db"},
+        ]
+        for at, _ in numbered
+    }
+    ends = fleet.run(tasks)
+    differing = []
+    for at, step in numbered:
+        first, mended = ends[f"{mode}-{at}"]
+        expected = {-signal.SIGKILL} if mode == "kill" else {5}
+        if first["ended"] not in expected or mended["ended"] != 0:
+            differing.append((at, step, first, mended))
+        elif differences := whole.differences(fleet.folder(f"{mode}-{at}")):
+            differing.append((at, step, differences))
+    assert not differing, f"{len(differing)} of {len(numbered)} steps: {differing[:3]}"
+    print(f"{mode}: {len(numbered)} steps, 0 differing folders")

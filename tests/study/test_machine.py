@@ -1,0 +1,191 @@
+"""A study driven by a machine: killed, stopped, refused by its disk, raised and resumed, in any order.
+
+After each rule these hold:
+
+1. trials are numbered 0, 1, 2, … without a gap, and there are never more than the total;
+2. what was suggested is never changed, and neither is how a trial ended;
+3. a trial that ended, its epochs included, is the one of the same number in a study nobody disturbed;
+4. an ended trial's epochs are 1, 2, 3, … each once;
+5. the best trial is complete, and no trial that is not has a rank;
+6. a crash is on record as a setback at most once a trial, and a signal spends no retry;
+7. what a reader is told (`status`, `results`) is what the record says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.study.fake_engine import FakeEngine
+from tests.study.mended import Recorded, folder_of
+from tunecli.errors import DiskFull, Interrupted
+from tunecli.store.folder import RunFolder
+from tunecli.study.check import load_checked
+from tunecli.study.inquiry import results, status
+from tunecli.study.record import begin, look, reopen
+from tunecli.study.sweep import sweep
+from tunecli.trial import Event, FailureKind, Heading, Setback, Trial
+
+STUDY = """\
+study: machine
+seed: {seed}
+objective: {{metric: val_loss}}
+trial:
+  data: {{source: iris}}
+  model: linear
+  optimizer: {{name: sgd, lr: {{loguniform: [1e-3, 1.0]}}}}
+search: {{sampler: {sampler}, trials: {trials}, lookahead: {lookahead}, pruner: {pruner}}}
+run: {{device: cpu, engine: local, workers: {workers}}}
+"""
+MOST_TRIALS = 14
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Nobody:
+    """A display that shows nothing."""
+
+    def began(self, heading: Heading, trials: list[Trial]) -> None: ...
+
+    def suggested(self, trial: Trial) -> None: ...
+
+    def happened(self, event: Event | Setback) -> None: ...
+
+    def ended(self) -> None: ...
+
+
+class Studies(RuleBasedStateMachine):
+    @initialize(
+        seed=st.integers(0, 50),
+        sampler=st.sampled_from(["random", "quasirandom"]),
+        trials=st.integers(3, 8),
+        lookahead=st.integers(1, 3),
+        pruner=st.sampled_from(["none", "{name: median, startup_trials: 2, warmup_epochs: 0}"]),
+        workers=st.integers(1, 3),
+    )
+    def begin_a_study(self, **drawn: Any) -> None:
+        memory = Path("/dev/shm")  # nothing here needs a disk, and one that others use is slow
+        self.path = Path(tempfile.mkdtemp(prefix="machine-", dir=memory if memory.is_dir() else None))
+        self.file = self.path / "machine.yaml"
+        self.total, self.workers = drawn["trials"], drawn["workers"]
+        self.file.write_text(STUDY.format(**{**drawn, "trials": MOST_TRIALS}))
+        with begin(load_checked(self.file, ()), self.path / "oracle") as study:
+            sweep(study, Nobody(), FakeEngine(1, random.Random(0)))
+        self.oracle = folder_of(self.path / "oracle").trials
+        self.file.write_text(STUDY.format(**drawn))
+        self.seen: dict[int, Recorded] = {}
+        with begin(load_checked(self.file, ()), self.path / "run"):
+            pass  # killed before the first suggestion
+
+    def teardown(self) -> None:
+        if hasattr(self, "path"):
+            shutil.rmtree(self.path)
+
+    def run(self, engine: FakeEngine, **changes: Any) -> None:
+        with reopen(RunFolder(self.path / "run"), changes) as study:
+            sweep(study, Nobody(), engine)
+
+    @rule(at=st.integers(1, 40), arrival=st.integers(0, 99))
+    def kill(self, at: int, arrival: int) -> None:
+        """A kill leaves the folder as it was then, whatever this process still writes to its own."""
+        copy = self.path / "as it was"
+
+        def after(n: int) -> None:
+            if n == at:
+                shutil.copytree(self.path / "run", copy)
+                raise Killed
+
+        try:
+            self.run(FakeEngine(self.workers, random.Random(arrival), after))
+        except Killed:
+            shutil.rmtree(self.path / "run")
+            copy.rename(self.path / "run")
+
+    @rule(
+        at=st.integers(1, 40),
+        arrival=st.integers(0, 99),
+        number=st.sampled_from([signal.SIGINT, signal.SIGTERM]),
+    )
+    def stop(self, at: int, arrival: int, number: signal.Signals) -> None:
+        def after(n: int) -> None:
+            if n == at:
+                signal.raise_signal(number)
+
+        try:
+            self.run(FakeEngine(self.workers, random.Random(arrival), after))
+        except Interrupted as stopped:
+            assert stopped.signal_number == number
+
+    @rule(at=st.integers(1, 40), arrival=st.integers(0, 99))
+    def fill_the_disk(self, at: int, arrival: int) -> None:
+        def after(n: int) -> None:
+            if n == at:
+                raise DiskFull("no room")
+
+        with contextlib.suppress(DiskFull):
+            self.run(FakeEngine(self.workers, random.Random(arrival), after))
+
+    @rule(arrival=st.integers(0, 99))
+    def run_to_the_end(self, arrival: int) -> None:
+        self.run(FakeEngine(self.workers, random.Random(arrival)))
+        found = folder_of(self.path / "run")
+        assert found.trials == self.oracle[: self.total]
+
+    @precondition(lambda self: self.total < MOST_TRIALS)
+    @rule(more=st.integers(1, 3), workers=st.integers(1, 3))
+    def raise_the_total(self, more: int, workers: int) -> None:
+        self.total, self.workers = min(MOST_TRIALS, self.total + more), workers
+        with reopen(RunFolder(self.path / "run"), {"n_trials": self.total, "n_workers": workers}):
+            pass
+
+    @invariant()
+    def the_record_is_true(self) -> None:
+        if not hasattr(self, "seen"):
+            return
+        found = folder_of(self.path / "run").trials
+        assert [trial.number for trial in found] == list(range(len(found)))
+        assert len(found) <= self.total
+        for trial in found:
+            before, oracle = self.seen.get(trial.number), self.oracle[trial.number]
+            assert (trial.parameters, trial.seed) == (oracle.parameters, oracle.seed)
+            if trial.state in ("complete", "pruned", "failed"):
+                assert trial == oracle
+                assert [epoch[0] for epoch in trial.epochs] == list(range(1, len(trial.epochs) + 1))
+            if before is not None and before.state in ("complete", "pruned", "failed"):
+                assert trial == before
+            self.seen[trial.number] = trial
+        assert len(self.seen) == len(found), "nothing that was suggested is lost"
+        self.a_reader_is_told_so()
+
+    def a_reader_is_told_so(self) -> None:
+        folder = RunFolder(self.path / "run")
+        with look(folder) as study:
+            for number in self.seen:
+                kinds = [each.failure.kind for each in study.log.setbacks(number)]
+                assert kinds.count(FailureKind.CRASH) <= 1
+                assert set(kinds) <= {FailureKind.CRASH, FailureKind.INTERRUPTED}
+        ended = [each for each in self.seen.values() if each.state in ("complete", "pruned", "failed")]
+        table, told = results(folder), status(folder)
+        assert len(table.rows) == len(ended)
+        assert sum(row[0] is not None for row in table.rows) == sum(
+            each.state == "complete" for each in ended
+        )
+        assert told.word == ("finished" if len(ended) == self.total else "interrupted")
+        assert told.best is None or told.best.state == "complete"
+
+
+Studies.TestCase.settings = settings(
+    max_examples=8, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestStudies = Studies.TestCase

@@ -1,0 +1,35 @@
+"""What follows from a failure: whether its trial is tried again, and how. Pure functions of the record (law 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunecli.spec.run import OnFailure
+from tunecli.trial import Failure, FailureKind, Setback
+
+_MOST_PARTS = 64  # of a batch; with parts this small, what is too large is the model
+
+
+def is_tried_again(
+    policy: OnFailure, failure: Failure, setbacks: Sequence[Setback], *, can_split: bool
+) -> bool:
+    """Whether the attempt that failed is a setback, and not the trial's end.
+
+    Args:
+        policy: what the file says of each kind.
+        failure: how the attempt ended.
+        setbacks: of the trial's earlier attempts.
+        can_split: whether the trial's batches can be split: our own loop trains it.
+    """
+    said = policy.of(failure.kind)
+    if said == "split":
+        return can_split and micro_batches(policy, setbacks) < _MOST_PARTS
+    return said == "retry" and not any(setback.failure.kind is failure.kind for setback in setbacks)
+
+
+def micro_batches(policy: OnFailure, setbacks: Sequence[Setback]) -> int:
+    """Into how many parts the next attempt splits each batch: twice as many after every lack of memory."""
+    if policy.oom != "split":
+        return 1
+    n_full = sum(setback.failure.kind is FailureKind.OOM for setback in setbacks)
+    return int(2**n_full)

@@ -1,0 +1,325 @@
+"""What is under way: a mirror of the record, and the only writer of it while a sweep runs (law 2).
+
+Owns what follows from each event, in the order that makes a crash harmless (law 7): the row first, then what it makes
+superfluous. Everything here can be had from the log again; what only this process knows is clocks. Knows no engine.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from tunecli.results.ranking import best
+from tunecli.search.pruner import stop_bounds
+from tunecli.search.sampler import suggest
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.load import trial_models
+from tunecli.store.files import remove
+from tunecli.study.policy import is_tried_again, micro_batches
+from tunecli.study.record import Study, job_for, publish, trial_seed, versions
+from tunecli.study.tidy import tidy
+from tunecli.trial import (
+    Checkpoint,
+    Checkpointed,
+    Ended,
+    EpochEnded,
+    Event,
+    Failure,
+    FailureKind,
+    Job,
+    Observation,
+    Setback,
+    Started,
+    State,
+    Stopped,
+    Trial,
+)
+
+_EPOCHS_WAIT_S = 1.0
+_GENERATIONS = 2  # of checkpoints: the newest may turn out to be damaged
+_PUBLISH_WAIT_S = 2.0
+_PUBLISH_SHARE = 0.02  # of the sweep's time, at most, goes into rewriting the table
+
+
+class Progress:
+    """A study under way.
+
+    Attributes:
+        trials: every trial by number, as the log has them.
+        running: those that a worker has.
+    """
+
+    def __init__(self, study: Study) -> None:
+        """Read the record, put in order what a crash left, and note that this process goes on with it.
+
+        Raises:
+            DiskFull, StoreFailed: the disk refuses to be written to.
+        """
+        self._study, self._log = study, study.log
+        self.trials = {trial.number: trial for trial in self._log.trials()}
+        self.running: dict[int, Trial] = {}
+        unended = [trial for trial in self.trials.values() if trial.outcome is None]
+        self._queued = deque(unended)
+        self._unended = {trial.number for trial in unended}
+        self._setbacks = {number: self._log.setbacks(number) for number in self._unended}
+        self._checkpoints = {number: self._log.checkpoints(number) for number in self._unended}
+        self._leader = best(self.trials.values(), study.spec.objective)
+        self._curves = self._recorded_curves()
+        self._epochs: list[EpochEnded] = []
+        facts = self._log.facts()
+        self._code: Mapping[str, str] = facts.get("code", {})
+        self._elapsed_before_s = float(facts["elapsed_s"])
+        self._began_at = self._flushed_at = self._published_at = time.monotonic()
+        self._publishing_s = 0.0
+        tidy(study.folder, self._log.all_checkpoint_names(), self.trials.values(), self._leader)
+        self._session = self._log.append_session(versions())
+
+    @property
+    def n_ended(self) -> int:
+        """How many trials have ended."""
+        return len(self.trials) - len(self._unended)
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether trials on record wait to be run."""
+        return bool(self._queued)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Over all the times that the study was run."""
+        return self._elapsed_before_s + time.monotonic() - self._began_at
+
+    def next_trial(self) -> tuple[Trial | None, str]:
+        """The next trial to dispatch, or None and the reason why there will be none; no reason: wait."""
+        limit_s = self._study.spec.settings.run.limit.time
+        if limit_s is not None and self.elapsed_s >= limit_s:
+            return None, "time"
+        if self._queued:
+            trial = self._queued.popleft()
+            self.running[trial.number] = trial
+            return trial, ""
+        number, plan = len(self.trials), self._study.plan
+        if number >= plan.n_trials:
+            return None, "complete"
+        if self._unended and min(self._unended) <= number - plan.lookahead:
+            return None, ""
+        if reason := self._spent(number - plan.lookahead):
+            return None, reason
+        suggested = self._suggested(number)
+        if suggested is None:
+            return None, "exhausted"
+        self.trials[number] = self.running[number] = suggested
+        self._unended.add(number)
+        return suggested, ""
+
+    def job_for(self, trial: Trial) -> Job:
+        """What a worker needs to run the trial now, from its last checkpoint on where it has one.
+
+        Raises:
+            DanglingReferenceError: there is no such trial to run.
+        """
+        study, number = self._study, trial.number
+        run, checkpoints = study.spec.settings.run, self._checkpoints.get(number, ())
+        keep_below = None
+        if self._leader is not None and self._leader.outcome and self._leader.outcome.score is not None:
+            # A tie is kept too: of two equal trials the one with the lower number may end last.
+            keep_below = math.nextafter(study.spec.objective.sign * self._leader.outcome.score, math.inf)
+        return job_for(
+            study.spec,
+            study.plan,
+            trial,
+            attempt=self._log.attempts(number) + 1,
+            weights_path=study.folder.weights_path(number),
+            keep_below=keep_below,
+            checkpoint_dir=study.folder.checkpoint_dir(number),
+            code=self._code,
+            checkpoints_path=None if run.checkpoint == "off" else study.folder.checkpoints_path,
+            checkpoints=checkpoints,
+            stop_above=self._stop_above(number),
+            micro_batches=micro_batches(run.on_failure, self._setbacks.get(number, [])),
+            spent_s=self._spent_s(number, checkpoints),
+        )
+
+    def record(self, event: Event) -> Event | Setback:
+        """Write what a worker said; epochs in batches, all else at once.
+
+        Returns:
+            The event, or the setback that it is where the trial is tried again.
+        """
+        match event:
+            case Started():
+                with self._log.atomic():
+                    self._log.append_start(event, self._session)
+                if event.note:
+                    self._study.folder.append_log({"trial": event.number, "note": event.note})
+            case EpochEnded():
+                self._epochs.append(event)
+                if time.monotonic() - self._flushed_at > _EPOCHS_WAIT_S:
+                    self.flush()
+            case Checkpointed():
+                self._checkpointed(event)
+            case Stopped(number=number, attempt=attempt):
+                failure = Failure(FailureKind.INTERRUPTED, "a signal stopped the sweep")
+                return self._set_back(Setback(number, attempt, failure))
+            case Ended(number=number, attempt=attempt, outcome=outcome):
+                if outcome.failure is not None and self._is_tried_again(number, outcome.failure):
+                    return self._set_back(Setback(number, attempt, outcome.failure))
+                self._end(event)
+        return event
+
+    def flush(self) -> None:
+        """Write the epochs that wait, and the time that has gone."""
+        with self._log.atomic():
+            self._log.append_epochs(self._epochs)
+            self._log.set_fact("elapsed_s", self.elapsed_s)
+        self._epochs, self._flushed_at = [], time.monotonic()
+
+    def publish_if_due(self) -> None:
+        """Rewrite the table now and then, less often the longer it takes."""
+        now = time.monotonic()
+        if now - self._published_at > max(_PUBLISH_WAIT_S, self._publishing_s / _PUBLISH_SHARE):
+            publish(self._study, list(self.trials.values()))
+            self._published_at = time.monotonic()
+            self._publishing_s = self._published_at - now
+
+    def _spent(self, last_seen: int) -> str:
+        """Which total is spent, as far as the trials up to ``last_seen`` tell; empty where none is."""
+        limit = self._study.spec.settings.run.limit
+        if limit.trials is not None and len(self.trials) >= limit.trials:
+            return "trials"
+        if limit.epochs is None and limit.failures is None:
+            return ""
+        ended = [trial for trial in self.trials.values() if trial.outcome and trial.number <= last_seen]
+        n_epochs = sum(trial.outcome.epochs for trial in ended if trial.outcome)
+        if limit.epochs is not None and n_epochs >= limit.epochs:
+            return "epochs"
+        n_failed = sum(trial.state is State.FAILED for trial in ended)
+        return "failures" if limit.failures is not None and n_failed >= limit.failures else ""
+
+    def _suggested(self, number: int) -> Trial | None:
+        spec, plan = self._study.spec, self._study.plan
+        history = observations(self.trials, number - plan.lookahead, spec.objective.sign)
+        point = suggest(spec.settings.search.sampler, spec.space, history, number, spec.settings.seed)
+        if point is None:
+            return None
+        trial = Trial(number, point, trial_seed(spec, number, point))
+        with self._log.atomic():
+            self._log.append_suggestion(trial)
+        return trial
+
+    def _stop_above(self, number: int) -> Sequence[float | None]:
+        """The pruner's bounds from the trials that this one may see (law 5); all of those have ended."""
+        last_seen = number - self._study.plan.lookahead
+        curves = [curve for other, curve in self._curves.items() if other <= last_seen]
+        return stop_bounds(self._study.spec.settings.search.pruner, curves)
+
+    def _recorded_curves(self) -> dict[int, Sequence[float]]:
+        """By number, the course of every complete trial's loss; none where nothing is pruned."""
+        if self._study.spec.settings.search.pruner == "none":
+            return {}
+        complete = [number for number, trial in self.trials.items() if trial.state is State.COMPLETE]
+        return {number: self._curve(epochs) for number, epochs in self._log.epochs_of(complete).items()}
+
+    def _curve(self, epochs: Sequence[EpochEnded]) -> Sequence[float]:
+        """The loss epoch by epoch; where the user's own trial did not tell it, the one before."""
+        objective, curve, loss = self._study.spec.objective, [], math.inf
+        for epoch in epochs:
+            value = epoch.metrics.get(objective.metric)
+            loss = loss if value is None else objective.sign * value
+            curve.append(loss)
+        return curve
+
+    def _spent_s(self, number: int, checkpoints: Sequence[Checkpoint]) -> float:
+        """How long the trial trained up to where it goes on from."""
+        if not checkpoints:
+            return 0.0
+        return sum(each.seconds for each in self._log.epochs(number) if each.epoch <= checkpoints[0].epoch)
+
+    def _is_tried_again(self, number: int, failure: Failure) -> bool:
+        return is_tried_again(
+            self._study.spec.settings.run.on_failure,
+            failure,
+            self._setbacks.get(number, []),
+            can_split=trial_models(self._study.spec.space.tree) == {TrialConfig},
+        )
+
+    def _checkpointed(self, event: Checkpointed) -> None:
+        """Note where a trial can go on from; what it could before the last two goes only then."""
+        with self._log.atomic():
+            self._log.append_epochs(self._epochs)
+            self._log.append_checkpoint(event)
+            self._log.set_fact("elapsed_s", self.elapsed_s)
+        self._epochs, self._flushed_at = [], time.monotonic()
+        known = (event.checkpoint, *self._checkpoints.get(event.number, ()))
+        self._checkpoints[event.number] = known[:_GENERATIONS]
+        self._remove(known[_GENERATIONS:])
+
+    def _set_back(self, setback: Setback) -> Setback:
+        """Note an attempt's end, and queue its trial again, before all that wait."""
+        with self._log.atomic():
+            self._log.append_epochs(self._epochs)
+            self._log.append_setback(setback)
+        self._epochs = []
+        self._queued.appendleft(self.running.pop(setback.number))
+        self._setbacks.setdefault(setback.number, []).append(setback)
+        self._note({"trial": setback.number, "attempt": setback.attempt}, setback.failure)
+        return setback
+
+    def _end(self, event: Ended) -> None:
+        number, outcome = event.number, event.outcome
+        with self._log.atomic():
+            self._log.append_epochs(self._epochs)
+            self._log.append_result(event)
+            self._log.set_fact("elapsed_s", self.elapsed_s)
+        self._epochs, self._flushed_at = [], time.monotonic()
+        trial = self.running.pop(number)
+        self._unended.discard(number)
+        self.trials[number] = Trial(number, trial.parameters, trial.seed, outcome.state, outcome)
+        self._remove(self._checkpoints.pop(number, ()))
+        self._setbacks.pop(number, None)
+        if outcome.state is State.COMPLETE and self._study.spec.settings.search.pruner != "none":
+            self._curves[number] = self._curve(self._log.epochs(number))
+        self._crown(self.trials[number])
+        record = {
+            "trial": number,
+            "state": outcome.state.value,
+            "score": outcome.score,
+            "seconds": outcome.seconds,
+        }
+        self._note(record, outcome.failure)
+
+    def _crown(self, trial: Trial) -> None:
+        """Note the best trial so far; only its weights are kept, and they are safe before others go."""
+        contenders = [trial] if self._leader is None else [self._leader, trial]
+        self._leader = best(contenders, self._study.spec.objective)
+        for surpassed in contenders:
+            if self._leader is None or surpassed.number != self._leader.number:
+                remove(self._study.folder.weights_path(surpassed.number))
+
+    def _remove(self, checkpoints: Sequence[Checkpoint]) -> None:
+        for checkpoint in checkpoints:
+            remove(self._study.folder.checkpoints_path / checkpoint.name)
+
+    def _note(self, record: Mapping[str, object], failure: Failure | None) -> None:
+        """Add to the journal that people read."""
+        if failure is not None:
+            cause = {"kind": failure.kind.value, "cause": failure.cause, "traceback": failure.traceback}
+            record = {**record, **cause}
+        self._study.folder.append_log(record)
+
+
+def observations(trials: Mapping[int, Trial], last_seen: int, sign: float) -> list[Observation]:
+    """The record as a sampler may see it: results of trials numbered above ``last_seen`` are pending to it."""
+    seen = []
+    for number in sorted(trials):
+        trial = trials[number]
+        if number > last_seen or trial.outcome is None:
+            seen.append(Observation(number, trial.parameters, State.WAITING))
+            continue
+        score = trial.outcome.score if trial.state is not State.FAILED else None
+        seen.append(
+            Observation(number, trial.parameters, trial.state, None if score is None else sign * score)
+        )
+    return seen

@@ -1,0 +1,33 @@
+"""What a crash may leave in a run folder, and its removal by whoever holds the study.
+
+A file is superfluous where the record does not name it: it was written and never recorded, or recorded as surpassed
+and not yet removed. Removing it again is harmless, so this may itself be interrupted anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+from tunecli.store.files import remove
+from tunecli.store.folder import RunFolder, remove_orphans
+from tunecli.trial import Trial
+
+
+def tidy(
+    folder: RunFolder, checkpoint_names: Set[str], trials: Iterable[Trial], leader: Trial | None
+) -> None:
+    """Remove checkpoints that are not on record, and the weights of trials that are not the best.
+
+    Temporaries are gone already: whoever takes the lock removes them.
+
+    Args:
+        folder: the run folder, held by this process.
+        checkpoint_names: of the checkpoints that may still be needed.
+        trials: all on record.
+        leader: the best of them.
+    """
+    remove_orphans(folder, checkpoint_names)
+    kept = None if leader is None else leader.number
+    for trial in trials:
+        if trial.number != kept:
+            remove(folder.weights_path(trial.number))
