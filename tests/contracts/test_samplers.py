@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +46,15 @@ STATES = (
 )
 
 
+PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}
+
+
+def parameter(name: str, value: object) -> Any:
+    """A sampler under its name, skipped where the package it stands on is not installed."""
+    is_missing = name in PACKAGES and find_spec(PACKAGES[name]) is None
+    return pytest.param(value, id=name, marks=pytest.mark.skipif(is_missing, reason="tunecli[optuna]"))
+
+
 def space_of(text: str) -> Space:
     return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
@@ -64,7 +75,7 @@ def swept(sampler: Sampler, space: Space, n_trials: int, seed: int = 3) -> list[
     return history
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+@pytest.mark.parametrize("sampler", [parameter(name, sampler) for name, sampler in SAMPLERS.items()])
 class TestSampler:
     @pytest.mark.parametrize("text", [FINITE, CONTINUOUS])
     def test_every_suggestion_is_a_point_of_the_space_and_concrete(self, sampler: Sampler, text: str) -> None:
@@ -137,7 +148,7 @@ class TestSampler:
         assert sampler(space, history, 40, 3) is not None
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "grid"])
+@pytest.mark.parametrize("name", [parameter(name, name) for name in SAMPLERS if name != "grid"])
 def test_the_seed_matters_to_whoever_draws(name: str) -> None:
     space = space_of(CONTINUOUS)
     seconds = [SAMPLERS[name](space, [], 1, seed) for seed in range(5)]  # bayes begins in the middle

@@ -15,6 +15,7 @@ from typing import Protocol
 from tunecli.errors import UsageError
 from tunecli.search.bayes import bayes
 from tunecli.search.grid import grid
+from tunecli.search.optional import cmaes, tpe
 from tunecli.search.quasirandom import quasirandom
 from tunecli.search.uniform import random
 from tunecli.spec.space import Space
@@ -42,7 +43,14 @@ class Sampler(Protocol):
 
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
-    {"grid": grid, "random": random, "quasirandom": quasirandom, "bayes": bayes}
+    {
+        "grid": grid,
+        "random": random,
+        "quasirandom": quasirandom,
+        "bayes": bayes,
+        "tpe": tpe,
+        "cmaes": cmaes,
+    }
 )
 """Every sampler by what ``search.sampler`` calls it."""
 
