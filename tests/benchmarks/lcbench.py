@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.methods import METHODS, Problem, Sweep
+from tests.benchmarks.methods import METHODS, Problem, Sweep, through_study
+from tunecli.search.sampler import SAMPLERS
 from tunecli.trial import Parameters
 
 SPACE = """
@@ -94,6 +94,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=100, help="trials a sweep")
+    parser.add_argument(
+        "--through-study", action="store_true", help="our samplers by whole `tunecli search` runs"
+    )
     parser.add_argument("--json", type=Path, help="where to keep every trial's regret")
     asked = parser.parse_args()
     wanted = set(asked.tasks.split(",")) - {""}
@@ -101,14 +104,13 @@ def main() -> None:
     seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
     sweeps: dict[str, list[list[Sweep]]] = {}
     for name in asked.methods.split(","):
+        run = through_study(name) if asked.through_study and name in SAMPLERS else METHODS[name]
         try:
-            sweeps[name] = [
-                [METHODS[name](problem_of(task), seed, asked.budget) for seed in seeds] for task in tasks
-            ]
+            sweeps[name] = [[run(problem_of(task), seed, asked.budget) for seed in seeds] for task in tasks]
         except ImportError as error:
             print(f"{name}: left out, {error}", file=sys.stderr)
             continue
-        print(f"{name}: done at {time.perf_counter():.0f} s", file=sys.stderr)
+        print(f"{name}: done", file=sys.stderr)
     regrets = {
         name: np.array(
             [
@@ -122,7 +124,7 @@ def main() -> None:
         name: float(np.mean([sweep.seconds for of_task in of_method for sweep in of_task]))
         for name, of_method in sweeps.items()
     }
-    print_table(regrets, seconds, [n for n in (25, 50, 100) if n <= asked.budget])
+    print_table(regrets, seconds, sorted({n for n in (25, 50, 100) if n < asked.budget} | {asked.budget}))
     if asked.json:
         asked.json.write_text(json.dumps({name: regret.tolist() for name, regret in regrets.items()}))
 

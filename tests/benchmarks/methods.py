@@ -7,15 +7,21 @@ same space through its own interface. What is not installed raises `ImportError`
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
+import tempfile
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tunecli.cli import main
 from tunecli.search.sampler import suggest
 from tunecli.spec.domains import Categorical, Integer, Real
 from tunecli.spec.grammar import parse
@@ -82,6 +88,61 @@ def ours(sampler: str, *, lookahead: int = 1) -> Method:
         return Sweep(tuple(losses), tuple(seconds))
 
     return run
+
+
+def through_study(sampler: str) -> Method:
+    """A whole `tunecli search` with that sampler: file, record, engine. For spaces without branches.
+
+    The seconds are those from one trial's end to the next one's start.
+    """
+
+    def run(problem: Problem, seed: int, n_trials: int) -> Sweep:
+        losses, seconds = list[float](), list[float]()
+        ended_s = time.perf_counter()
+
+        def tried(params: Parameters) -> float | None:
+            nonlocal ended_s
+            seconds.append(time.perf_counter() - ended_s)
+            losses.append(_true_loss(problem, params))
+            loss = problem.loss(params)
+            ended_s = time.perf_counter()
+            return loss
+
+        with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
+            path = Path(name) / "study.yaml"
+            path.write_text(
+                _STUDY.format(seed, textwrap.indent(problem.text.strip(), "    "), sampler, n_trials)
+            )
+            (Path(name) / "tried.py").write_text(_MODULE)
+            _TRIED[:] = [tried]
+            with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+                main(["search", str(path), "--out", str(Path(name) / "run")])
+        if len(losses) != n_trials:
+            raise RuntimeError(f"the study ended after {len(losses)} trials of {n_trials}")
+        return Sweep(tuple(losses), tuple(seconds))
+
+    return run
+
+
+def told(params: Parameters) -> dict[str, float]:
+    """What the study's trial calls; nan where it fails."""
+    loss = _TRIED[0](params)
+    return {"loss": math.nan if loss is None else loss}
+
+
+_TRIED: list[Loss] = []
+_MODULE = "from tests.benchmarks.methods import told\n\ndef train(params, trial):\n    return told(params)\n"
+_STUDY = """\
+study: benchmark
+seed: {}
+objective: {{metric: loss, direction: minimize}}
+trial:
+  python: tried:train
+  params:
+{}
+search: {{sampler: {}, trials: {}, lookahead: 1}}
+run: {{device: cpu, engine: inline}}
+"""
 
 
 def optuna_with(make_sampler: Callable[[Any, int], Any]) -> Method:
