@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -22,7 +23,6 @@ Floats = NDArray[np.float64]
 Acquisition = Callable[[Floats, Floats, Floats], Floats]
 """(means of shape (S, M), deviations (S, M), each model's best so far (S,)) → scores (M,)."""
 
-_CONFIDENCE = 2.0  # deviations below the mean
 _LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -43,17 +43,36 @@ def log_probability_of_improvement(mean_SM: Floats, deviation_SM: Floats, best_S
     return scores_M
 
 
-def optimism(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) -> Floats:
-    """In the order of the mean lower confidence bound (Cox, John 1992), bent to a logarithmic scale."""
-    below_M = (best_S[:, None] - mean_SM + _CONFIDENCE * deviation_SM).mean(axis=0)
+def optimism(mean_SM: Floats, deviation_SM: Floats, best_S: Floats, confidence: float = 2.0) -> Floats:
+    """In the order of the mean lower confidence bound (Cox, John 1992), bent to a logarithmic scale.
+
+    ``confidence`` is how many deviations below the mean the bound lies.
+    """
+    below_M = (best_S[:, None] - mean_SM + confidence * deviation_SM).mean(axis=0)
     scores_M: Floats = np.where(below_M > -30, np.log(np.logaddexp(0.0, np.maximum(below_M, -30.0))), below_M)
     return scores_M
 
 
-ACQUISITIONS: Mapping[str, Acquisition] = MappingProxyType(
-    {"ei": log_expected_improvement, "lcb": optimism, "pi": log_probability_of_improvement}
+ACQUISITIONS: Mapping[str, tuple[Acquisition, ...]] = MappingProxyType(
+    {
+        "mixed": (
+            log_expected_improvement,
+            partial(optimism, confidence=1.0),
+            log_expected_improvement,
+            partial(optimism, confidence=3.0),
+        ),
+        "ei": (log_expected_improvement,),
+        "lcb": (optimism,),
+        "pi": (log_probability_of_improvement,),
+    }
 )
-"""Every acquisition by what ``search.sampler.acquisition`` calls it."""
+"""What ``search.sampler.acquisition`` may be: the trials take them in turn.
+
+Expected improvement alone stays where it once was best: of two basins it polishes the better known one for ever. Every
+other trial is optimistic instead, near and far in turn; a portfolio does better than its members (Hoffman, Brochu, de
+Freitas (2011), "Portfolio Allocation for Bayesian Optimization"), and a fixed turn, unlike a gain that is learnt, is
+a function of the trial's number.
+"""
 
 
 def log_h(z: Floats) -> Floats:

@@ -49,7 +49,7 @@ def bayes(
     seed: int,
     *,
     surrogate: str = "gp",
-    acquisition: str = "ei",
+    acquisition: str = "mixed",
 ) -> Parameters | None:
     """The most promising point; None where a finite space is exhausted.
 
@@ -65,15 +65,15 @@ def bayes(
     Raises:
         UsageError: there is no such surrogate or acquisition.
     """
-    model, worth = SURROGATES.get(surrogate), ACQUISITIONS.get(acquisition)
+    model, worths = SURROGATES.get(surrogate), ACQUISITIONS.get(acquisition)
     if model is None:
         raise UsageError(f"there is no surrogate `{surrogate}`", hint=f"one of {', '.join(SURROGATES)}")
-    if worth is None:
+    if worths is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
     if number < n_initial(space) or not _is_telling(space, history):
         draws = _initial_draws(space, number, seed)
     else:
-        draws = _most_promising(space, history, number, seed, model, worth)
+        draws = _most_promising(space, history, number, seed, model, worths[number % len(worths)])
     return propose(space, history, number, seed, chain(draws, uniform_draws(space, number, seed)))
 
 
