@@ -9,6 +9,7 @@ from itertools import permutations
 import pytest
 
 from tunecli.errors import UsageError
+from tunecli.search.bayes import bayes
 from tunecli.search.sampler import SAMPLERS, suggest
 from tunecli.spec.grammar import parse
 from tunecli.spec.reader import read
@@ -33,6 +34,19 @@ def test_an_unknown_name_is_refused_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="no sampler `hyperopt`") as caught:
         suggest("hyperopt", space_of("{}"), [], 0, 0)
     assert "grid, random, quasirandom, bayes" in caught.value.hint
+
+
+def test_settings_reach_the_sampler_that_has_them_and_no_other() -> None:
+    space = space_of("{x: {uniform: [0, 1]}}")
+    history = [Observation(i, {"x": i / 10}, State.COMPLETE, (i - 4.0) ** 2) for i in range(10)]
+    settings = {"surrogate": "extra_trees", "acquisition": "lcb"}
+    expected = bayes(space, history, 10, 2, surrogate="extra_trees", acquisition="lcb")
+    assert suggest("bayes", space, history, 10, 2, settings) == expected
+    assert suggest("bayes", space, history, 10, 2) != expected
+    with pytest.raises(UsageError, match="`random` has no setting `surrogate`"):
+        suggest("random", space, history, 10, 2, {"surrogate": "gp"})
+    with pytest.raises(UsageError, match="`bayes` has no setting `depth`"):
+        suggest("bayes", space, history, 10, 2, {"depth": "3"})
 
 
 @pytest.mark.parametrize("name", OURS)
