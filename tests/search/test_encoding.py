@@ -11,6 +11,7 @@ from tunecli.spec.reader import read
 from tunecli.spec.space import Space, point_of_units
 from tunecli.trial import Parameters
 
+ONE = np.sqrt(0.5)  # of an option's column
 CONDITIONAL = """
 layers: {list: {of: {logint: [16, 256]}, length: {int: [1, 3]}}}
 optimizer:
@@ -36,7 +37,8 @@ def test_a_number_is_its_unit_and_an_option_a_column_of_its_own() -> None:
         {"lr": 1e-4, "act": "a", "n": 4, "one": "z"},
     ]
     rows = features(encoding_of(space), units_of_points(space, points))
-    np.testing.assert_allclose(rows, [[0.5, 0, 0, 1, 0.125], [0, 1, 0, 0, 0.875]], atol=1e-12)
+    np.testing.assert_allclose(rows, [[0.5, 0, 0, ONE, 0.125], [0, ONE, 0, 0, 0.875]], atol=1e-12)
+    np.testing.assert_array_equal(encoding_of(space).groups, [0, 1, 1, 1, 2])
 
 
 def test_what_is_not_active_stands_at_one_value_whatever_its_unit_was() -> None:
@@ -45,9 +47,26 @@ def test_what_is_not_active_stands_at_one_value_whatever_its_unit_was() -> None:
     in_q = settled(encoding, np.array([[0.9, 0.1, 0.3], [0.9, 0.7, 0.3]]))
     rows = features(encoding, in_q)
     np.testing.assert_array_equal(rows[0], rows[1])
-    np.testing.assert_array_equal(rows[0], [0, 1, 0.5, 1, 0])
+    np.testing.assert_array_equal(rows[0], [0, ONE, 0, 0, ONE, 0])
     in_p = features(encoding, settled(encoding, np.array([[0.1, 0.25, 0.3]])))
-    np.testing.assert_array_equal(in_p, [[1, 0, 0.25, 0, 0]])
+    np.testing.assert_allclose(in_p, [[ONE, 0, np.cos(0.25), np.sin(0.25), 0, 0]])
+
+
+def test_every_value_is_as_far_from_not_being_there_and_values_from_each_other_as_their_units() -> None:
+    space = space_of("{x: {choice: [{name: p, a: {uniform: [0, 1]}}, q]}}")
+    encoding = encoding_of(space)
+    units = np.column_stack([np.full(11, 0.25), np.linspace(0, 0.999, 11)])
+    rows = features(encoding, settled(encoding, np.vstack([units, [[0.75, np.nan]]])))[:, 2:]
+    np.testing.assert_allclose(np.linalg.norm(rows[:-1] - rows[-1], axis=1), 1.0)
+    chords = np.linalg.norm(rows[:-1] - rows[0], axis=1)
+    np.testing.assert_allclose(chords, units[:, 1], rtol=0.05)
+
+
+def test_two_options_are_as_far_from_each_other_as_the_ends_of_a_range() -> None:
+    space = space_of("{act: {choice: [a, b, c]}, x: {uniform: [0, 1]}}")
+    rows = features(encoding_of(space), units_of_points(space, [{"act": o, "x": 0.5} for o in "abc"]))
+    distances = np.linalg.norm(rows[:, None] - rows, axis=2)
+    np.testing.assert_allclose(distances, 1 - np.eye(3), atol=1e-12)
 
 
 def test_settled_candidates_are_the_units_of_the_points_they_become() -> None:

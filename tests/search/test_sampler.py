@@ -9,11 +9,14 @@ from itertools import permutations
 import pytest
 
 from tunecli.errors import UsageError
+from tunecli.search.bayes import bayes
 from tunecli.search.sampler import SAMPLERS, suggest
 from tunecli.spec.grammar import parse
 from tunecli.spec.reader import read
 from tunecli.spec.space import Space
 from tunecli.trial import Observation, State
+
+OURS = ("grid", "random", "quasirandom", "bayes")  # test_optional has the others
 
 
 def space_of(text: str) -> Space:
@@ -22,18 +25,31 @@ def space_of(text: str) -> Space:
 
 def test_each_name_is_its_sampler() -> None:
     space = space_of("{x: {uniform: [0, 1], grid: 4}}")
-    assert set(SAMPLERS) == {"grid", "random", "quasirandom", "bayes"}
-    for name, sampler in SAMPLERS.items():
-        assert suggest(name, space, [], 2, 1) == sampler(space, [], 2, 1)
+    assert set(SAMPLERS) == {"grid", "random", "quasirandom", "bayes", "tpe", "cmaes"}
+    for name in OURS:
+        assert suggest(name, space, [], 2, 1) == SAMPLERS[name](space, [], 2, 1)
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="no sampler `tpe`") as caught:
-        suggest("tpe", space_of("{}"), [], 0, 0)
+    with pytest.raises(UsageError, match="no sampler `hyperopt`") as caught:
+        suggest("hyperopt", space_of("{}"), [], 0, 0)
     assert "grid, random, quasirandom, bayes" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+def test_settings_reach_the_sampler_that_has_them_and_no_other() -> None:
+    space = space_of("{x: {uniform: [0, 1]}}")
+    history = [Observation(i, {"x": i / 10}, State.COMPLETE, (i - 4.0) ** 2) for i in range(10)]
+    settings = {"surrogate": "extra_trees", "acquisition": "lcb"}
+    expected = bayes(space, history, 10, 2, surrogate="extra_trees", acquisition="lcb")
+    assert suggest("bayes", space, history, 10, 2, settings) == expected
+    assert suggest("bayes", space, history, 10, 2) != expected
+    with pytest.raises(UsageError, match="`random` has no setting `surrogate`"):
+        suggest("random", space, history, 10, 2, {"surrogate": "gp"})
+    with pytest.raises(UsageError, match="`bayes` has no setting `depth`"):
+        suggest("bayes", space, history, 10, 2, {"depth": "3"})
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_the_order_in_which_trials_ended_does_not_matter(name: str) -> None:
     space = space_of("{x: {uniform: [0, 1], grid: 40}, y: {int: [1, 3]}}")
     history = [

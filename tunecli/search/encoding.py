@@ -1,7 +1,10 @@
-"""A point of a mixed, conditional space as a row of numbers that a Gaussian process can measure distances in.
+"""A point of a mixed, conditional space as a row of numbers that a model can measure distances in.
 
-A numeric parameter is one column, its unit; a categorical one a column for each option, 0 or 1. What is not
-active at a point stands at one fixed value, so it contributes no distance between points that agree on it.
+A numeric parameter is one column, its unit; a categorical one a column for each option, two of which are 1 apart.
+A numeric parameter that is not always active lies on an arc of radius 1 and at its centre where it is not: so it
+stands 1, its whole range, from every value it would have, and no value looks nearer to "not there" than another
+(Swersky, Duvenaud, Snoek, Hutter, Osborne (2013), "Raiders of the Lost Architecture: Kernels for Bayesian
+Optimization in Conditional Parameter Spaces").
 Candidates are first *settled* on real points of the space, so the acquisition is judged where the trial
 would be run (Garrido-Merchán, Hernández-Lobato (2020), "Dealing with categorical and integer-valued variables
 in Bayesian optimization with Gaussian processes"). Pure; knows no model.
@@ -11,6 +14,7 @@ Axes: N points, D parameters of the space, F columns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,7 +28,7 @@ from tunecli.trial import Parameters
 Floats = NDArray[np.float64]
 
 _MAX_CENTRES = 256  # a range of more values than this is as good as continuous
-_INACTIVE_UNIT = 0.5
+_OPTION = math.sqrt(0.5)  # two options are then 1 apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +45,21 @@ class _Dimension:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How the points of one space become rows."""
+    """How the points of one space become rows.
+
+    ``groups`` says of each column which parameter it is part of; those that vary are counted from 0.
+    """
 
     dimensions: tuple[_Dimension, ...]
+    groups: NDArray[np.intp]
 
 
 def encoding_of(space: Space) -> Encoding:
     """The encoding of ``space``."""
     places = {parameter.key: place for place, parameter in enumerate(space.parameters)}
-    return Encoding(tuple(_dimension(space, parameter, places) for parameter in space.parameters))
+    dimensions = tuple(_dimension(space, parameter, places) for parameter in space.parameters)
+    widths = [width for dimension in dimensions if (width := _n_columns(dimension))]
+    return Encoding(dimensions, np.repeat(np.arange(len(widths)), widths))
 
 
 def units_of_points(space: Space, points: Iterable[Parameters]) -> Floats:
@@ -85,15 +95,26 @@ def features(encoding: Encoding, units_ND: Floats) -> Floats:
     for place, dimension in enumerate(encoding.dimensions):
         units_N = units_ND[:, place]
         is_active_N = ~np.isnan(units_N)
-        if dimension.centres is not None and len(dimension.centres) == 1:
+        if not _n_columns(dimension):
             continue
         if dimension.is_categorical and dimension.centres is not None:
             options = np.arange(len(dimension.centres))
             is_option_NK = _positions(dimension.centres, units_N)[:, None] == options
-            columns.append((is_option_NK & is_active_N[:, None]).astype(np.float64))
+            columns.append(np.where(is_option_NK & is_active_N[:, None], _OPTION, 0.0))
+        elif dimension.conditions:
+            arc_N2 = np.stack([np.cos(units_N), np.sin(units_N)], axis=1)
+            columns.append(np.where(is_active_N[:, None], arc_N2, 0.0))
         else:
-            columns.append(np.where(is_active_N, units_N, _INACTIVE_UNIT)[:, None])
+            columns.append(units_N[:, None])
     return np.hstack(columns)
+
+
+def _n_columns(dimension: _Dimension) -> int:
+    if dimension.centres is not None and len(dimension.centres) == 1:
+        return 0
+    if dimension.is_categorical and dimension.centres is not None:
+        return len(dimension.centres)
+    return 2 if dimension.conditions else 1
 
 
 def _dimension(space: Space, parameter: Parameter, places: dict[str, int]) -> _Dimension:

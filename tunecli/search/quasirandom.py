@@ -8,6 +8,7 @@ share the sequence: each parameter of every branch has a dimension of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,9 @@ def quasirandom(space: Space, history: Sequence[Observation], number: int, seed:
     2**k points being all there. Where the point was proposed before, and in a space of more than
     ``MAX_DIMENSIONS`` parameters, a uniform draw stands in. See :class:`tunecli.search.sampler.Sampler`.
     """
-    return propose(space, history, number, seed, _draws(space, number, seed))
+    skip = number - (default_point(space) is not None)
+    draws = chain(sobol_draws(space, skip, seed), uniform_draws(space, number, seed))
+    return propose(space, history, number, seed, draws)
 
 
 def sobol_units(
@@ -55,10 +58,9 @@ def sobol_units(
     return units
 
 
-def _draws(space: Space, number: int, seed: int) -> Iterator[Parameters]:
+def sobol_draws(space: Space, position: int, seed: int) -> Iterator[Parameters]:
+    """The point at ``position`` of the study's sequence; none where the space has too many parameters for one."""
     n_dimensions = len(space.parameters)
     if 1 <= n_dimensions <= MAX_DIMENSIONS:
-        skip = number - (default_point(space) is not None)
-        units = sobol_units(1, n_dimensions, generator_for(seed, "sobol"), skip)
+        units = sobol_units(1, n_dimensions, generator_for(seed, "sobol"), max(position, 0))
         yield point_of_units(space, units[0].tolist())
-    yield from uniform_draws(space, number, seed)

@@ -15,6 +15,7 @@ from typing import Protocol
 from tunecli.errors import UsageError
 from tunecli.search.bayes import bayes
 from tunecli.search.grid import grid
+from tunecli.search.optional import cmaes, tpe
 from tunecli.search.quasirandom import quasirandom
 from tunecli.search.uniform import random
 from tunecli.spec.space import Space
@@ -42,23 +43,45 @@ class Sampler(Protocol):
 
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
-    {"grid": grid, "random": random, "quasirandom": quasirandom, "bayes": bayes}
+    {
+        "grid": grid,
+        "random": random,
+        "quasirandom": quasirandom,
+        "bayes": bayes,
+        "tpe": tpe,
+        "cmaes": cmaes,
+    }
 )
 """Every sampler by what ``search.sampler`` calls it."""
 
 
 def suggest(
-    name: str, space: Space, history: Sequence[Observation], number: int, seed: int
+    name: str,
+    space: Space,
+    history: Sequence[Observation],
+    number: int,
+    seed: int,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Parameters | None:
     """The point of trial ``number`` by the sampler ``name``; see :class:`Sampler`.
 
     The order of ``history`` does not matter: it is put in the order of the trials' numbers, so what is
-    proposed cannot depend on which trial ended first (law 5).
+    proposed cannot depend on which trial ended first (law 5). ``settings`` are the sampler's own: `bayes` takes
+    ``surrogate`` and ``acquisition``, the others none.
 
     Raises:
-        UsageError: no sampler is called ``name``; or it cannot search this space.
+        UsageError: no sampler is called ``name``; it cannot search this space; or it has no such setting.
     """
     sampler = SAMPLERS.get(name)
     if sampler is None:
         raise UsageError(f"there is no sampler `{name}`", hint=f"one of {', '.join(SAMPLERS)}")
-    return sampler(space, sorted(history, key=attrgetter("number")), number, seed)
+    unknown = sorted(set(settings) - set(_SETTINGS.get(name, ())))
+    if unknown:
+        raise UsageError(f"the sampler `{name}` has no setting `{unknown[0]}`")
+    in_order = sorted(history, key=attrgetter("number"))
+    if settings:
+        return bayes(space, in_order, number, seed, **settings)
+    return sampler(space, in_order, number, seed)
+
+
+_SETTINGS: Mapping[str, Sequence[str]] = MappingProxyType({"bayes": ("surrogate", "acquisition")})

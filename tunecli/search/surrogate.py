@@ -1,78 +1,99 @@
-"""What the trials so far say about the points not yet tried: a Gaussian process over encoded rows.
+"""What the trials so far say about the points not yet tried: every model that `bayes` can ask.
 
-scikit-optimize's `GaussianProcessRegressor` with a Matérn 5/2 kernel (Snoek, Larochelle, Adams (2012), "Practical
-Bayesian Optimization of Machine Learning Algorithms"). Fitted afresh from nothing but its arguments (law 1).
-Knows rows and numbers; neither spaces nor trials.
+The Gaussian process is the one to take. The forests are scikit-optimize's: they bear thousands of parameters and steps
+in the loss, and know no smoothness. Fitted afresh from nothing but their arguments (law 1). Knows rows and numbers;
+neither spaces nor trials.
 
-Axes: N observed points, P pending points, F columns of the encoding.
+Axes: N observed points, P pending ones, M others, F columns of the encoding, S opinions of one model.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tunecli.search.encoding import Floats
+from tunecli.search import gaussian_process
 
-_MAX_LENGTH_SCALES = 24  # each costs N² per step of the fit: a second in all at N = 200
-_OUTLIER_RANGES = 1.5  # Tukey's fence, in interquartile ranges above the upper quartile
+Floats = NDArray[np.float64]
 
-
-def fitted(rows_NF: Floats, losses_N: Floats, pending_PF: Floats, random_state: int) -> Any:
-    """A Gaussian process of the standardised losses.
-
-    A length scale for each column is learnt where there are two observations for each; one for all columns
-    where there are fewer: with that little data it finds better points than scales fitted to noise. Pending
-    points enter with the loss the model expects of them, the kernel left as it is, so the next point lies
-    elsewhere (the kriging believer of Ginsbourger, Le Riche, Carraro (2010), "Kriging is well-suited to
-    parallelize optimization").
-
-    Args:
-        rows_NF: encoded points in [0, 1], F ≥ 1.
-        losses_N: their losses, finite; lower is better.
-        pending_PF: encoded points whose loss is not known yet; P may be 0.
-        random_state: for the regressor, in [0, 2**32).
-
-    Returns:
-        A ``skopt.learning.GaussianProcessRegressor``; its predictions leave out the noise of observation.
-    """
-    from skopt.learning import GaussianProcessRegressor
-    from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-
-    n_observations, n_columns = rows_NF.shape
-    settings = {"alpha": 1e-8, "noise": "gaussian", "random_state": random_state}
-    if n_columns <= min(n_observations // 2, _MAX_LENGTH_SCALES):
-        matern = Matern(length_scale=np.full(n_columns, 0.5), length_scale_bounds=(0.1, 10.0), nu=2.5)
-    else:
-        widening = float(np.sqrt(n_columns))  # distances in F columns grow with the root of F
-        bounds = (0.1, 10.0 * widening)
-        matern = Matern(length_scale=0.5 * widening, length_scale_bounds=bounds, nu=2.5)
-    kernel = ConstantKernel(1.0, (0.05, 50.0)) * matern + WhiteKernel(1e-2, (1e-6, 1.0))
-    standardised_N = standardised(losses_N)
-    model = GaussianProcessRegressor(kernel, **settings).fit(rows_NF, standardised_N)
-    if not len(pending_PF):
-        return model
-    kernel = model.kernel_.k1 + WhiteKernel(model.noise_, "fixed")  # the fit set the noise of kernel_ to 0
-    believer = GaussianProcessRegressor(kernel, optimizer=None, **settings)
-    believed_P = model.predict(pending_PF)
-    return believer.fit(np.vstack([rows_NF, pending_PF]), np.concatenate([standardised_N, believed_P]))
+_N_KERNELS = 8
+_ALL_KERNELS_UP_TO = (
+    1_000  # trials times parameters; past it there are fewer, which cost more and differ less
+)
+_N_TREES = 64
+_LEAST_DEVIATION = 1e-3  # of losses with deviation 1; a forest is sure of itself where all its trees agree
 
 
-def standardised(losses_N: Floats) -> Floats:
-    """The losses with mean 0 and deviation 1, once the bad outliers are pulled in to Tukey's upper fence.
+class Model(Protocol):
+    """A fitted model of values over rows."""
 
-    A loss of 1e9 from a trial that nearly diverged says "bad here", not that all others are alike. Good
-    outliers are what is searched for and stay. Losses that are all alike are 0.
-    """
-    fenced_N = losses_N / 8  # the fence is at most four times as far out as the losses: no overflow
-    lower, upper = np.quantile(fenced_N, [0.25, 0.75])
-    if upper > lower:
-        fenced_N = np.minimum(fenced_N, upper + _OUTLIER_RANGES * (upper - lower))
-    raised_N = fenced_N - fenced_N.min()
-    span = raised_N.max()
-    if span == 0:
-        return np.zeros(len(losses_N))
-    scaled_N: Floats = raised_N / span  # squares of losses near 1e300 would overflow
-    centred_N: Floats = scaled_N - scaled_N.mean()
-    return centred_N / float(scaled_N.std())
+    def predict(self, rows_MF: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation, which is above 0, at ``rows_MF``: (S, M), each opinion weighs the same."""
+
+    def believing(self, rows_PF: Floats) -> Self:
+        """The model had each of ``rows_PF`` been observed at its mean."""
+
+
+Surrogate = Callable[[Floats, Floats, NDArray[np.intp], np.random.Generator], Model]
+"""(rows of shape (N, F), values (N,), each column's parameter (F,), generator) → the model fitted to them."""
+
+
+@dataclass(frozen=True)
+class _Forest:
+    kind: str
+    rows: Floats
+    values: Floats
+    random_state: int
+    regressor: Any
+
+    def predict(self, rows_MF: Floats) -> tuple[Floats, Floats]:
+        mean_M, deviation_M = self.regressor.predict(rows_MF, return_std=True)
+        return mean_M[None], np.maximum(deviation_M, _LEAST_DEVIATION)[None]
+
+    def believing(self, rows_PF: Floats) -> _Forest:
+        if not len(rows_PF):
+            return self
+        values = np.concatenate([self.values, self.predict(rows_PF)[0][0]])
+        return _grown(self.kind, np.vstack([self.rows, rows_PF]), values, self.random_state)
+
+
+def _process(
+    rows_NF: Floats, values_N: Floats, groups_F: NDArray[np.intp], generator: np.random.Generator
+) -> Model:
+    n_parameters = int(groups_F.max()) + 1
+    n_kernels = max(1, min(_N_KERNELS, _N_KERNELS * _ALL_KERNELS_UP_TO // (n_parameters * len(rows_NF))))
+    return gaussian_process.fitted(rows_NF, values_N, groups_F, n_kernels, generator)
+
+
+def _forest(
+    kind: str,
+    rows_NF: Floats,
+    values_N: Floats,
+    groups_F: NDArray[np.intp],
+    generator: np.random.Generator,
+) -> Model:
+    return _grown(kind, rows_NF, values_N, int(generator.integers(2**32)))
+
+
+def _grown(kind: str, rows_NF: Floats, values_N: Floats, random_state: int) -> _Forest:
+    from skopt.learning import ExtraTreesRegressor, RandomForestRegressor
+
+    make = ExtraTreesRegressor if kind == "extra_trees" else RandomForestRegressor
+    regressor = make(n_estimators=_N_TREES, random_state=random_state, n_jobs=1)
+    return _Forest(kind, rows_NF, values_N, random_state, regressor.fit(rows_NF, values_N))
+
+
+SURROGATES: Mapping[str, Surrogate] = MappingProxyType(
+    {
+        "gp": _process,
+        "extra_trees": partial(_forest, "extra_trees"),
+        "random_forest": partial(_forest, "random_forest"),
+    }
+)
+"""Every model by what ``search.sampler.surrogate`` calls it."""

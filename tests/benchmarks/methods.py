@@ -1,0 +1,253 @@
+"""What the search benchmarks share: a problem, and every method as a loop over it.
+
+A method runs a whole sweep of a problem, one trial after another, and tells each trial's loss and the seconds each
+suggestion took. Ours is the pure function alone, or the whole of `tunecli search` (``through_study``); a peer sees the
+same space through its own interface. What is not installed raises `ImportError`, which the tables tell in a line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import tempfile
+import textwrap
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunecli.cli import main
+from tunecli.search.sampler import suggest
+from tunecli.spec.domains import Categorical, Integer, Real
+from tunecli.spec.grammar import parse
+from tunecli.spec.reader import read
+from tunecli.spec.space import Space, is_active
+from tunecli.trial import Observation, Parameters, Scalar, State
+
+Loss = Callable[[Parameters], float | None]
+"""The loss at a point, lower is better; None where the trial fails."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A space as the file writes it, the loss over it, and the loss that counts (without noise, where there is some)."""
+
+    name: str
+    text: str
+    loss: Loss
+    truth: Loss
+
+    @property
+    def space(self) -> Space:
+        """The space that ``text`` describes."""
+        return space_of(self.text)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The true loss of each trial in turn, infinite where it failed, and what its suggestion cost."""
+
+    losses: tuple[float, ...]
+    seconds: tuple[float, ...]
+
+    def best_after(self, n_trials: int) -> float:
+        """The least loss of the first ``n_trials``."""
+        return min(self.losses[:n_trials])
+
+
+def space_of(text: str) -> Space:
+    """The space that the text of a `trial:` describes."""
+
+    def refuse(problem: Any) -> None:
+        raise ValueError(str(problem))
+
+    return Space(parse(read(text.encode(), "benchmark"), refuse))
+
+
+def ours(sampler: str, *, lookahead: int = 1) -> Method:
+    """The sampler of that name, as the study calls it; of the last ``lookahead`` - 1 trials no result is known."""
+
+    def run(problem: Problem, seed: int, n_trials: int) -> Sweep:
+        space, done, losses, seconds = problem.space, list[Observation](), list[float](), list[float]()
+        for number in range(n_trials):
+            known = number - lookahead
+            history = [o if o.number <= known else _pending(o) for o in done]
+            began_s = time.perf_counter()
+            point = suggest(sampler, space, history, number, seed)
+            seconds.append(time.perf_counter() - began_s)
+            if point is None:
+                break
+            loss = problem.loss(point)
+            done.append(Observation(number, point, State.FAILED if loss is None else State.COMPLETE, loss))
+            losses.append(_true_loss(problem, point))
+        return Sweep(tuple(losses), tuple(seconds))
+
+    return run
+
+
+def through_study(sampler: str) -> Method:
+    """A whole `tunecli search` with that sampler: file, record, engine. For spaces without branches.
+
+    The seconds are those from one trial's end to the next one's start.
+    """
+
+    def run(problem: Problem, seed: int, n_trials: int) -> Sweep:
+        losses, seconds = list[float](), list[float]()
+        ended_s = time.perf_counter()
+
+        def tried(params: Parameters) -> float | None:
+            nonlocal ended_s
+            seconds.append(time.perf_counter() - ended_s)
+            losses.append(_true_loss(problem, params))
+            loss = problem.loss(params)
+            ended_s = time.perf_counter()
+            return loss
+
+        with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
+            path = Path(name) / "study.yaml"
+            path.write_text(
+                _STUDY.format(seed, textwrap.indent(problem.text.strip(), "    "), sampler, n_trials)
+            )
+            (Path(name) / "tried.py").write_text(_MODULE)
+            _TRIED[:] = [tried]
+            with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+                main(["search", str(path), "--out", str(Path(name) / "run")])
+        if len(losses) != n_trials:
+            raise RuntimeError(f"the study ended after {len(losses)} trials of {n_trials}")
+        return Sweep(tuple(losses), tuple(seconds))
+
+    return run
+
+
+def told(params: Parameters) -> dict[str, float]:
+    """What the study's trial calls; nan where it fails."""
+    loss = _TRIED[0](params)
+    return {"loss": math.nan if loss is None else loss}
+
+
+_TRIED: list[Loss] = []
+_MODULE = "from tests.benchmarks.methods import told\n\ndef train(params, trial):\n    return told(params)\n"
+_STUDY = """\
+study: benchmark
+seed: {}
+objective: {{metric: loss, direction: minimize}}
+trial:
+  python: tried:train
+  params:
+{}
+search: {{sampler: {}, trials: {}, lookahead: 1}}
+run: {{device: cpu, engine: inline}}
+"""
+
+
+def optuna_with(make_sampler: Callable[[Any, int], Any]) -> Method:
+    """Optuna by ask and tell, with the sampler that ``make_sampler(optuna, seed)`` makes."""
+
+    def run(problem: Problem, seed: int, n_trials: int) -> Sweep:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.simplefilter("ignore")
+        space, losses, seconds = problem.space, list[float](), list[float]()
+        study = optuna.create_study(sampler=make_sampler(optuna, seed))
+        for _ in range(n_trials):
+            began_s = time.perf_counter()
+            trial = study.ask()
+            values: dict[str, Scalar] = {}
+            point: dict[str, Scalar] = {}
+            for parameter in space.parameters:
+                if not is_active(parameter, values):
+                    continue
+                domain, key = parameter.domain, parameter.key
+                value: Scalar
+                match domain:
+                    case Categorical(options=options):
+                        value = trial.suggest_categorical(key, options)
+                    case Integer():
+                        value = trial.suggest_int(key, domain.low, domain.high, log=domain.is_log)
+                    case Real():
+                        value = trial.suggest_float(key, domain.low, domain.high, log=domain.is_log)
+                    case _:
+                        raise NotImplementedError(domain)
+                values[key] = point[parameter.name] = value
+            seconds.append(time.perf_counter() - began_s)
+            loss = problem.loss(point)
+            if loss is None:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            else:
+                study.tell(trial, loss)
+            losses.append(_true_loss(problem, point))
+        return Sweep(tuple(losses), tuple(seconds))
+
+    return run
+
+
+def skopt_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
+    """scikit-optimize's own `Optimizer`: a Gaussian process and gp_hedge; every branch's parameters always stand.
+
+    It knows no failed trial, so one is told as the worst loss so far.
+    """
+    import skopt
+
+    warnings.simplefilter("ignore")
+    space, losses, seconds = problem.space, list[float](), list[float]()
+    dimensions: list[Any] = []
+    for parameter in space.parameters:
+        match parameter.domain:
+            case Categorical(options=options):
+                dimensions.append(skopt.space.Categorical(options))
+            case Integer() | Real() as domain:
+                kind = skopt.space.Integer if isinstance(domain, Integer) else skopt.space.Real
+                prior = "log-uniform" if domain.is_log else "uniform"
+                dimensions.append(kind(domain.low, domain.high, prior=prior))
+            case _:
+                raise NotImplementedError(parameter.domain)
+    optimizer = skopt.Optimizer(dimensions, random_state=seed)
+    told: list[float] = []
+    for _ in range(n_trials):
+        began_s = time.perf_counter()
+        asked = optimizer.ask()
+        seconds.append(time.perf_counter() - began_s)
+        values: dict[str, Scalar] = {}
+        point: dict[str, Scalar] = {}
+        for parameter, value in zip(space.parameters, asked, strict=True):
+            if is_active(parameter, values):
+                plain = value.item() if isinstance(value, np.generic) else value
+                values[parameter.key] = point[parameter.name] = plain
+        loss = problem.loss(point)
+        told.append(max(told, default=1.0) if loss is None else loss)
+        began_s = time.perf_counter()
+        optimizer.tell(asked, told[-1])  # fits the model that the next question is answered by
+        seconds[-1] += time.perf_counter() - began_s
+        losses.append(_true_loss(problem, point))
+    return Sweep(tuple(losses), tuple(seconds))
+
+
+Method = Callable[[Problem, int, int], Sweep]
+"""Runs (problem, seed, number of trials)."""
+
+METHODS: Mapping[str, Method] = {
+    "random": ours("random"),
+    "quasirandom": ours("quasirandom"),
+    "bayes": ours("bayes"),
+    "bayes-q4": ours("bayes", lookahead=4),
+    "bayes-q8": ours("bayes", lookahead=8),
+    "skopt": skopt_as_it_comes,
+    "optuna-tpe": optuna_with(lambda optuna, seed: optuna.samplers.TPESampler(seed=seed)),
+    "optuna-gp": optuna_with(lambda optuna, seed: optuna.samplers.GPSampler(seed=seed)),
+    "optuna-cmaes": optuna_with(lambda optuna, seed: optuna.samplers.CmaEsSampler(seed=seed)),
+}
+
+
+def _pending(observation: Observation) -> Observation:
+    return Observation(observation.number, observation.parameters, State.WAITING)
+
+
+def _true_loss(problem: Problem, point: Parameters) -> float:
+    loss = problem.truth(point)
+    return math.inf if loss is None else loss

@@ -1,0 +1,54 @@
+"""What a point is worth: against scikit-optimize's own, and where that is nought to the last bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from skopt.acquisition import gaussian_ei, gaussian_lcb, gaussian_pi
+
+from tunecli.search.acquisition import ACQUISITIONS, Acquisition, log_h
+
+MEAN = np.linspace(-2, 2, 41)
+DEVIATION = np.linspace(0.5, 1.5, 41)
+
+
+class Stated:
+    """A model of one prediction."""
+
+    def predict(self, rows: Any, return_std: bool = False) -> Any:
+        return MEAN, DEVIATION
+
+
+def test_the_order_and_the_logarithm_are_scikit_optimizes() -> None:
+    rows, best = np.zeros((41, 1)), np.array([-0.3])
+    ei, pi, lcb = (ACQUISITIONS[name][0](MEAN[None], DEVIATION[None], best) for name in ("ei", "pi", "lcb"))
+    np.testing.assert_allclose(ei, np.log(gaussian_ei(rows, Stated(), y_opt=-0.3, xi=0.0)), atol=1e-9)
+    np.testing.assert_allclose(pi, np.log(gaussian_pi(rows, Stated(), y_opt=-0.3, xi=0.0)), atol=1e-9)
+    np.testing.assert_array_equal(np.argsort(lcb), np.argsort(-gaussian_lcb(rows, Stated(), kappa=2.0)))
+
+
+EACH = [worth for worths in ACQUISITIONS.values() for worth in worths]
+
+
+@pytest.mark.parametrize("worth", EACH)
+def test_far_from_the_best_the_order_is_still_told(worth: Acquisition) -> None:
+    mean = np.linspace(1.0, 1e5, 50)[None]
+    scores = worth(mean, np.full((1, 50), 0.5), np.array([-1.0]))
+    assert np.isfinite(scores).all()
+    assert (np.diff(scores) < 0).all()
+
+
+@pytest.mark.parametrize("worth", EACH)
+def test_one_opinion_twice_is_that_opinion(worth: Acquisition) -> None:
+    once = worth(MEAN[None], DEVIATION[None], np.array([0.0]))
+    twice = worth(np.tile(MEAN, (2, 1)), np.tile(DEVIATION, (2, 1)), np.zeros(2))
+    np.testing.assert_allclose(np.ptp(twice - once), 0.0, atol=1e-9)
+
+
+def test_log_h_is_smooth_where_its_formulas_meet() -> None:
+    for z in (-1.0, -1e3):
+        below, above = log_h(np.array([np.nextafter(z, -np.inf), np.nextafter(z, np.inf)]))
+        assert below == pytest.approx(above, rel=1e-6)
+    assert log_h(np.array([0.0]))[0] == pytest.approx(-0.5 * np.log(2 * np.pi))

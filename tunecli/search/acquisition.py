@@ -1,0 +1,88 @@
+"""How much a trial at a point is worth, told by models of the trials so far.
+
+Each function takes several models' predictions (the kernels a Gaussian process is weighed over, or one forest)
+and returns a score whose order counts, on a logarithmic scale: far from the best the plain values are 0 to the
+last bit, and a search cannot climb on zeros (Ament, Daulton, Eriksson, Balandat, Bakshy (2023), "Unexpected
+Improvements to Expected Improvement for Bayesian Optimization"). On that scale the chance that a trial does not
+fail, and what a person expects of a point, are added. Pure; knows neither spaces nor trials.
+
+Axes: S models, M points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Acquisition = Callable[[Floats, Floats, Floats], Floats]
+"""(means of shape (S, M), deviations (S, M), each model's best so far (S,)) → scores (M,)."""
+
+_LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
+
+
+def log_expected_improvement(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) -> Floats:
+    """The logarithm of the expected improvement (Jones, Schonlau, Welch 1998), summed over the models."""
+    from scipy.special import logsumexp
+
+    z_SM = (best_S[:, None] - mean_SM) / deviation_SM
+    scores_M: Floats = logsumexp(log_h(z_SM) + np.log(deviation_SM), axis=0)
+    return scores_M
+
+
+def log_probability_of_improvement(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) -> Floats:
+    """The logarithm of the chance of any improvement (Kushner 1964), summed over the models."""
+    from scipy.special import log_ndtr, logsumexp
+
+    scores_M: Floats = logsumexp(log_ndtr((best_S[:, None] - mean_SM) / deviation_SM), axis=0)
+    return scores_M
+
+
+def optimism(mean_SM: Floats, deviation_SM: Floats, best_S: Floats, confidence: float = 2.0) -> Floats:
+    """In the order of the mean lower confidence bound (Cox, John 1992), bent to a logarithmic scale.
+
+    ``confidence`` is how many deviations below the mean the bound lies.
+    """
+    below_M = (best_S[:, None] - mean_SM + confidence * deviation_SM).mean(axis=0)
+    scores_M: Floats = np.where(below_M > -30, np.log(np.logaddexp(0.0, np.maximum(below_M, -30.0))), below_M)
+    return scores_M
+
+
+ACQUISITIONS: Mapping[str, tuple[Acquisition, ...]] = MappingProxyType(
+    {
+        "mixed": (
+            log_expected_improvement,
+            partial(optimism, confidence=1.0),
+            log_expected_improvement,
+            partial(optimism, confidence=3.0),
+        ),
+        "ei": (log_expected_improvement,),
+        "lcb": (optimism,),
+        "pi": (log_probability_of_improvement,),
+    }
+)
+"""What ``search.sampler.acquisition`` may be: the trials take them in turn.
+
+Expected improvement alone stays where it once was best: of two basins it polishes the better known one for ever. Every
+other trial is optimistic instead, near and far in turn; a portfolio does better than its members (Hoffman, Brochu, de
+Freitas (2011), "Portfolio Allocation for Bayesian Optimization"), and a fixed turn, unlike a gain that is learnt, is
+a function of the trial's number.
+"""
+
+
+def log_h(z: Floats) -> Floats:
+    """log(φ(z) + z Φ(z)) without cancellation: Ament et al. (2023), equation 9 with its limits."""
+    from scipy.special import erfcx, ndtr
+
+    near = np.maximum(z, -1.0)
+    above = np.log(np.exp(-0.5 * near**2 - _LOG_ROOT_2_PI) + near * ndtr(near))
+    far = np.minimum(z, -1.0)
+    scaled = math.sqrt(math.pi / 2) * far * erfcx(-far / math.sqrt(2))  # -1 + 1/z² - …
+    rest = np.where(far > -1e3, np.log(np.maximum(1.0 + scaled, 1e-300)), -2 * np.log(-far))
+    found: Floats = np.where(z > -1.0, above, -0.5 * far**2 - _LOG_ROOT_2_PI + rest)
+    return found
