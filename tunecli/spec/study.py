@@ -23,6 +23,7 @@ from tunecli.spec.knobs.own import METRIC_NAME
 from tunecli.spec.metrics import METRICS
 from tunecli.spec.pruners import Pruner
 from tunecli.spec.run import Run
+from tunecli.spec.samplers import Sampler
 from tunecli.spec.space import Space
 from tunecli.spec.wording import nearest
 from tunecli.trial import Objective
@@ -103,11 +104,21 @@ class Search(Knob):
     trial is trained over r seeds and scored by its mean. ``pruner`` ends trials that do worse than others did.
     """
 
-    sampler: Literal["grid", "random", "quasirandom", "bayes"] = "bayes"
+    sampler: Sampler = "bayes"
     trials: Count | None = None
     lookahead: Count | Literal["auto"] = "auto"
     repeats: Count = 1
     pruner: Pruner = "none"
+
+    @property
+    def sampler_name(self) -> str:
+        """What the sampler is called."""
+        return self.sampler if isinstance(self.sampler, str) else self.sampler.name
+
+    @property
+    def sampler_settings(self) -> dict[str, str]:
+        """What the file says of it beside its name."""
+        return {} if isinstance(self.sampler, str) else self.sampler.model_dump(exclude={"name"})
 
     @field_validator("repeats")
     @classmethod

@@ -14,7 +14,8 @@ from tunecli.spec.domains import described, n_values
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_to_check, settled
-from tunecli.spec.space import Space, default_point
+from tunecli.spec.secrets import names_in, redacted
+from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.progress import observations
 from tunecli.study.record import Plan, plan_for
@@ -80,7 +81,7 @@ def check(spec: StudySpec) -> Check:
         UsageError: a grid that is too large to be run whole, or endless, without saying so.
     """
     plan = plan_for(spec)
-    space, sampler = spec.space, spec.settings.search.sampler
+    space, sampler = spec.space, spec.settings.search.sampler_name
     if sampler == "grid":
         require_grid(space)
     smallest, largest = _extremes(spec)
@@ -107,10 +108,13 @@ def check(spec: StudySpec) -> Check:
 def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
     """The first ``n`` points the sampler would try, as far as no result is needed for them."""
     trials: dict[int, Trial] = {}
-    is_model_based = spec.settings.search.sampler == "bayes"
-    for number in range(min(n, n_initial(spec.space)) if is_model_based else n):
+    name = spec.settings.search.sampler_name
+    needs_none = {"bayes": n_initial(spec.space), "tpe": 1, "cmaes": 1}
+    for number in range(min(n, needs_none.get(name, n))):
         history = observations(trials, -1, spec.objective.sign)
-        point = suggest(spec.settings.search.sampler, spec.space, history, number, spec.settings.seed)
+        point = suggest(
+            name, spec.space, history, number, spec.settings.seed, spec.settings.search.sampler_settings
+        )
         if point is None:
             break
         trials[number] = Trial(number, point, 0)
@@ -159,7 +163,7 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     size, grid = space_size(space), grid_size(space)
     if not space.parameters:
         yield "no key holds a range: this is one trial, which `tunecli train` runs"
-    if search.sampler == "grid" and grid is not None and plan.n_trials < grid:
+    if search.sampler_name == "grid" and grid is not None and plan.n_trials < grid:
         yield f"the grid has {grid:,} points; {plan.n_trials:,} of them are run"
     if size is not None and plan.n_trials > size:
         yield f"the space has {size:,} points, so the sweep ends before {plan.n_trials:,} trials"
@@ -169,7 +173,11 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         if any(not condition.values for condition in parameter.conditions):
             yield f"{parameter.name} is never active"
     default = default_point(space)
-    if search.sampler == "grid" and default is not None and grid_position_of_point(space, default) is None:
+    if (
+        search.sampler_name == "grid"
+        and default is not None
+        and grid_position_of_point(space, default) is None
+    ):
         yield "the defaults do not lie on the grid, so no trial begins with them"
     if plan.lookahead < plan.n_workers:
         yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
@@ -187,7 +195,8 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     first = settled(space, next(points_to_check(space)))
     facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
     if facts is not None and isinstance(first, TrialConfig):
-        yield from facts.notes
+        names = names_in(concrete(space, next(points_to_check(space))))
+        yield from (redacted(note, names) for note in facts.notes)
         n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
         if n_valid < _FEW_EXAMPLES:
             yield f"the score is of {n_valid} examples: chance moves it by a lot"

@@ -14,16 +14,20 @@ from tunecli.errors import UsageError
 from tunecli.spec.knobs.data import Data
 from tunecli.spec.knobs.sources import FileSource, Images
 from tunecli.spec.load import concrete_trials
+from tunecli.spec.secrets import resolved
 from tunecli.spec.study import StudySpec
 
 
 def contents(spec: StudySpec) -> dict[str, str]:
     """The SHA-256, in hexadecimal, of every data file of a study, by its name in the study's file.
 
-    What is not there is left out.
+    What is not there is left out. A name that the environment completes stays as the file has it.
+
+    Raises:
+        UsageError: a name holds a variable that is not set.
     """
     names = sorted({name for plain in concrete_trials(spec.space) for name in _names(plain)})
-    found = {name: _sha256(spec.base_path / name) for name in names}
+    found = {name: _sha256(spec.base_path / resolved(name)) for name in names}
     return {name: digest for name, digest in found.items() if digest}
 
 
@@ -35,19 +39,6 @@ def changes(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:
         for name in recorded
         if recorded[name] != now.get(name)
     ]
-
-
-def require_unchanged(recorded: Mapping[str, str], spec: StudySpec) -> None:
-    """Make sure that a study goes on with the data that it began with.
-
-    Raises:
-        UsageError: which files differ, and what to do.
-    """
-    if found := changes(recorded, spec):
-        raise UsageError(
-            f"the data is not what it was when the study began: {', '.join(found)}",
-            hint="put it back, or begin a new study: tunecli search … --out another folder",
-        )
 
 
 def _names(plain: Mapping[str, object]) -> Iterator[str]:

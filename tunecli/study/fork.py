@@ -76,7 +76,7 @@ def fork(
         facts = log.facts()
         asked = revision(folder, facts, (*overrides, *assignments(changes), f'study="{name}"'), config_path)
         spec = asked.inspected(complaints)
-        if spec.settings.search.sampler == "grid":
+        if spec.settings.search.sampler_name == "grid":
             require_grid(spec.space)
         plan = plan_for(spec)
         ended = [trial for trial in log.trials() if trial.outcome is not None]
@@ -147,7 +147,7 @@ def _fitting(asked: Revision, spec: StudySpec, ended: Sequence[Trial], log: Log)
 def _total(spec: StudySpec, plan: Plan, reused: Sequence[_Reused]) -> int:
     """How many trials the new study has in all; a grid that is run whole has those beside it as well."""
     n_beside = 0
-    if spec.settings.search.sampler == "grid" and spec.settings.search.trials is None:
+    if spec.settings.search.sampler_name == "grid" and spec.settings.search.trials is None:
         positions = [grid_position_of_point(spec.space, each.trial.parameters) for each in reused]
         n_beside = len(reused) - len({position for position in positions if position is not None})
     return max(plan.n_trials + n_beside, len(reused))

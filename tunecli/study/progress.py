@@ -201,7 +201,14 @@ class Progress:
     def _suggested(self, number: int) -> Trial | None:
         spec, plan = self._study.spec, self._study.plan
         history = observations(self.trials, number - plan.lookahead, spec.objective.sign)
-        point = suggest(spec.settings.search.sampler, spec.space, history, number, spec.settings.seed)
+        point = suggest(
+            spec.settings.search.sampler_name,
+            spec.space,
+            history,
+            number,
+            spec.settings.seed,
+            spec.settings.search.sampler_settings,
+        )
         if point is None:
             return None
         trial = Trial(number, point, trial_seed(spec, number, point))

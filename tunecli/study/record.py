@@ -99,7 +99,7 @@ def plan_for(spec: StudySpec) -> Plan:
 
 
 def _n_trials(spec: StudySpec) -> int:
-    asked, sampler = spec.settings.search.trials, spec.settings.search.sampler
+    asked, sampler = spec.settings.search.trials, spec.settings.search.sampler_name
     n_points = grid_size(spec.space) if sampler == "grid" else space_size(spec.space)
     if asked is not None:
         return asked

@@ -20,6 +20,7 @@ from torch import Tensor
 from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.secrets import resolved
 from tunecli.train import checkpoint, devices, weights
 from tunecli.train.course import Course
 from tunecli.train.data import loading
@@ -114,7 +115,7 @@ def _train(
         How the trial ended: complete, pruned, or what went numerically wrong; None where a stop was wanted.
     """
     torch.set_num_threads(job.threads)
-    config, base_path = TrialConfig.model_validate(dict(job.config)), Path(job.base_path)
+    config, base_path = TrialConfig.model_validate(resolved(job.config)), Path(job.base_path)
     learners = _learners(job, config, base_path, device)
     if found.epoch:
         course.restore(found.course())

@@ -5,18 +5,20 @@ Each kind is imported when it is run: a command needs no torch, and whoever only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tunecli.spec.fingerprint import changed_files
 from tunecli.spec.knobs import CommandTrial, FunctionTrial, trial_model
+from tunecli.spec.secrets import names_in, redacted
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
-from tunecli.trial import Event, Failure, FailureKind, Job
+from tunecli.trial import Ended, Event, Failure, FailureKind, Job
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
-    """Run one trial.
+    """Run one trial; what its environment holds is in nothing that it says of itself.
 
     Args:
         job: everything about it.
@@ -31,6 +33,11 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         DiskFull: no room is left for what is to be kept, which is no fault of the trial.
         StoreFailed: the disk refuses for another reason, which is none either.
     """
+    events, names = _events(job, is_stop_wanted), names_in(job.config)
+    return _redacted(events, names) if names else events
+
+
+def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
     changed = changed_files(job.code, Path(job.base_path)) if job.code else []
     if changed:
         return _of_other_code(job, changed)
@@ -46,6 +53,22 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     from tunecli.train import loop
 
     return loop.run(job, is_stop_wanted)
+
+
+def _redacted(events: Iterator[Event], names: Sequence[str]) -> Iterator[Event]:
+    """The same events, a failure being told without the values of the variables ``names``."""
+    try:
+        for event in events:
+            if not isinstance(event, Ended) or event.outcome.failure is None:
+                yield event
+                continue
+            failure = event.outcome.failure
+            cause, traceback = redacted(failure.cause, names), redacted(failure.traceback, names)
+            clean = replace(failure, cause=cause, traceback=traceback)
+            yield replace(event, outcome=replace(event.outcome, failure=clean))
+    finally:
+        if isinstance(events, Generator):
+            events.close()
 
 
 def _of_other_code(job: Job, changed: Sequence[str]) -> Iterator[Event]:

@@ -22,6 +22,7 @@ from tunecli.errors import UsageError
 from tunecli.seeding import seed_of_32_bits
 from tunecli.spec.command import PlaceholderError, program_path, rendered
 from tunecli.spec.knobs import CommandTrial
+from tunecli.spec.secrets import resolved
 from tunecli.train.own.folder import own_folder
 from tunecli.train.own.program import Program
 from tunecli.train.own.reports import Reports
@@ -59,10 +60,10 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         return
     with ExitStack() as ending:
         try:
-            trial = CommandTrial.model_validate(dict(job.config))
+            trial = CommandTrial.model_validate(resolved(job.config))
             folder = ending.enter_context(own_folder(job))
             program = ending.enter_context(_started(trial, job, reports.device, folder))
-        except (PlaceholderError, OSError, ValueError) as error:
+        except (PlaceholderError, UsageError, OSError, ValueError) as error:
             cause = f"the program was not started: {str(error).splitlines()[0]}"
             yield reports.ended(Failure(FailureKind.ERROR, cause))
             return

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from tunecli.errors import UsageError
 from tunecli.seeding import seed_for, seed_of_32_bits
 from tunecli.spec.knobs import FunctionTrial
+from tunecli.spec.secrets import resolved
 from tunecli.train import devices
 from tunecli.train.failures import failure_of
 from tunecli.train.own import code as own_code
@@ -118,7 +119,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     try:
         device = devices.resolve(job.device, job.slot, job.avoid_devices)
         reports.device = str(device)
-        trial = FunctionTrial.model_validate(dict(job.config))
+        trial = FunctionTrial.model_validate(resolved(job.config))
     except (UsageError, ValidationError) as error:
         yield Started(job.number, job.attempt, reports.device, os.getpid())
         yield reports.ended(failure_of(error))

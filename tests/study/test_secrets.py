@@ -1,0 +1,96 @@
+"""A planted secret: a study uses it, and neither its folder nor anything that is said of it holds it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SECRET = "s3cr3t'\"{x}\\\\ä"
+FUNCTION = """\
+study: own
+objective: {metric: height, direction: minimize}
+trial:
+  python: mine:train
+  params: {x: {uniform: [0.0, 1.0]}, key: {choice: ['${env:TUNECLI_KEY}', 'Bearer ${env:TUNECLI_KEY}']}, data: '${env:TUNECLI_PLACE}/x.txt'}
+search: {sampler: quasirandom, trials: 4}
+run: {device: cpu, workers: 1, on_failure: {error: retry}}
+"""
+MINE = """\
+import os, pathlib
+
+def train(params, trial):
+    assert params["key"].endswith(os.environ["TUNECLI_KEY"])
+    pathlib.Path(params["data"]).read_text()
+    if params["x"] > 0.4:
+        raise ValueError("refused: " + params["key"] + " and %r in %s" % (params["key"], params["data"]))
+    return params["x"]
+"""
+COMMAND = """\
+study: own
+objective: {metric: height, direction: minimize}
+trial:
+  command: [sh, -c, 'test "$1" = "$TUNECLI_KEY" || exit 9; echo "{{\\"height\\": {x}}}"; printf "refused: %s" "$1" >&2; exit {end}', sh, '${env:TUNECLI_KEY}']
+  params: {x: {uniform: [0.0, 1.0]}, end: {choice: [0, 3]}}
+search: {sampler: quasirandom, trials: 4}
+run: {device: cpu, workers: 1}
+"""
+TABLE = """\
+study: own
+objective: {metric: val_accuracy}
+trial:
+  data: {source: '${env:TUNECLI_PLACE}/mine.csv', target: y}
+  model: {name: mlp, hidden: [{int: [2, 4]}]}
+  training: {epochs: 2}
+search: {sampler: quasirandom, trials: 2}
+run: {device: cpu, workers: 1, checkpoint: {epochs: 1}}
+"""
+
+
+@pytest.mark.parametrize("text", [FUNCTION, COMMAND, TABLE], ids=["function", "command", "table"])
+def test_a_planted_secret_is_nowhere(tmp_path, text):
+    place = tmp_path / "private place"
+    place.mkdir()
+    (place / "x.txt").write_text("")
+    rows = "".join(f"{n % 7},{n % 5},{'ab'[n % 2]}\n" for n in range(60))
+    (place / "mine.csv").write_text(f"a,b,y\n{rows}")
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "mine.py").write_text(MINE)
+    (study / "own.yaml").write_text(text)
+    environment = {**os.environ, "TUNECLI_KEY": SECRET, "TUNECLI_PLACE": str(place)}
+
+    def run(*arguments: str, **unset: str) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "tunecli", *arguments]
+        return subprocess.run(command, cwd=study, capture_output=True, env={**environment, **unset})
+
+    said = b""
+    for arguments in (
+        ("check", "own.yaml"),
+        ("search", "own.yaml"),
+        ("resume", "own", "--trials", "5"),
+        ("results", "own", "--format", "csv"),
+        ("results", "own", "--json"),
+        ("export", "own", "-o", "best.yaml"),
+        ("train", "best.yaml", "--json"),
+        ("verify", "own", "--all"),
+        ("resume", "own", "--fork", "two", "--trials", "6"),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 0, (arguments, done.stderr.decode())
+        said += done.stdout + done.stderr
+    # What the user's program prints on stderr is its own; ours is everything else.
+    kept = b"".join(path.read_bytes() for path in (study / "runs").rglob("*") if path.is_file())
+    kept += (study / "best.yaml").read_bytes()
+    assert b"${env:TUNECLI_" in kept
+    for forbidden in (SECRET, repr(SECRET)[1:-1], "s3cr3t", "private place"):
+        assert forbidden.encode() not in kept
+        assert forbidden.encode() not in said
+    if text is not TABLE:
+        assert b"refused: ${env:TUNECLI_KEY}" in kept or b"refused: Bearer ${env:TUNECLI_KEY}" in kept
+    environment.pop("TUNECLI_KEY")
+    environment.pop("TUNECLI_PLACE")
+    done = run("resume", "own", "--trials", "9")
+    assert done.returncode == 2
+    assert b"is not set" in done.stderr
+    assert run("results", "own").returncode == 0
