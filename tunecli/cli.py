@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunecli.errors import NotReproduced, NoTrialSucceeded, TunecliError, UsageError
+from tunecli.errors import ConfigError, NotReproduced, NoTrialSucceeded, TunecliError, UsageError
 
 if TYPE_CHECKING:
     from tunecli.console import Console
@@ -66,14 +67,18 @@ def search(
 ) -> None:
     """Run the sweep that CONFIG describes and rank its trials."""
     from tunecli.console import Console
+    from tunecli.spec.load import load
     from tunecli.study.answers import of_check
     from tunecli.study.check import check, first_suggestions, load_checked
     from tunecli.study.record import begin
-    from tunecli.study.sweep import sweep
+    from tunecli.study.sweep import sweep, warm_up
 
     console = Console(is_json=is_json)
     flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
     overrides = [*(sets or []), *(f"{path}={value}" for path, value in flags.items() if value is not None)]
+    if not dry_run:
+        with suppress(ConfigError):  # which is told with all others, once the data are seen
+            warm_up(load(config, tuple(overrides)))
     spec = load_checked(config, tuple(overrides))
     found = check(spec)
     if dry_run:

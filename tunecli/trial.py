@@ -171,6 +171,7 @@ class Job:
         micro_batches: into how many parts each batch is split, its gradient being the mean of theirs.
         slot: which of the engine's workers runs it, from 0; of several devices of a kind it takes the one in turn.
         avoid_devices: devices that are not to be used, by name.
+        is_fused: whether it is computed as one of a stack of models, where it can be, be it alone; the bits differ.
     """
 
     number: int
@@ -197,6 +198,7 @@ class Job:
     micro_batches: int = 1
     slot: int = 0
     avoid_devices: Sequence[str] = ()
+    is_fused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +239,11 @@ class Checkpointed:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Whoever trains did as it was asked and stopped; the trial goes on from its last checkpoint another time."""
+    """The attempt is over and its trial is not, for no fault of its own (``cause``); it goes on another time."""
 
     number: int
     attempt: int
+    cause: str = "a signal stopped the sweep"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.engine.wire import pack_event, pack_job, unpack_event, unpack_job
+from tunecli.engine.wire import pack_event, pack_jobs, unpack_event, unpack_jobs
 from tunecli.trial import (
     Checkpoint,
     Checkpointed,
@@ -66,5 +66,6 @@ def test_a_job_survives_the_wire(number, keep_below, device):
         stop_above=(None, 0.5),
         avoid_devices=("cuda:1",),
     )
-    assert unpack_job(pack_job(job)) == job
+    other = dataclasses.replace(job, number=number + 1, is_fused=True)
+    assert unpack_jobs(pack_jobs([job, other])) == [job, other]
     assert dataclasses.asdict(job)["config"] == {"model": {"hidden": [1]}}

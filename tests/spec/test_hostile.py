@@ -47,9 +47,9 @@ def is_refused_by_the_reader(data):
 
 
 def cpu_s(data):
-    """What refusing costs in CPU time: the best of three, since others share the processor."""
+    """What refusing costs in CPU time: the best of several, since others share the processor and its caches."""
     times = []
-    for _ in range(3):
+    for _ in range(12):
         start = time.process_time()
         is_refused(data)
         times.append(time.process_time() - start)

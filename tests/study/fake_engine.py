@@ -45,7 +45,12 @@ class FakeEngine:
     _jobs: dict[int, Iterator[Event]] = field(default_factory=dict)
     _is_stop_wanted: bool = False
 
-    def submit(self, job: Job) -> None:
+    @property
+    def n_idle(self) -> int:
+        return self.n_workers - len(self._jobs)
+
+    def submit(self, *jobs: Job) -> None:
+        (job,) = jobs
         assert len(self._jobs) < self.n_workers, "no more jobs than workers"
         assert job.number not in self._jobs, "a trial that runs is not begun again"
         self._jobs[job.number] = self._course(job)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tunecli.engine.engine import Engine
 from tunecli.engine.inline import InlineEngine
-from tunecli.engine.local import LocalEngine
+from tunecli.engine.local import LocalEngine, start_server
 
-__all__ = ["Engine", "InlineEngine", "LocalEngine", "engine_named", "n_cores"]
+__all__ = ["Engine", "InlineEngine", "LocalEngine", "engine_named", "n_cores", "start_server"]
 
 
 def n_cores() -> int:

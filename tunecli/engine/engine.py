@@ -1,8 +1,8 @@
 """What an engine promises: jobs in, events out.
 
 Of every job that is submitted come, in this order: at most one `Started`, any number of `EpochEnded` and
-`Checkpointed`, and exactly one `Ended`, whatever became of whoever ran it (law 6); after `stop`, a `Stopped` may stand
-in its place. An engine never touches the record (law 2).
+`Checkpointed`, and exactly one `Ended`, whatever became of whoever ran it (law 6); after `stop`, and where others of
+its group took it along, a `Stopped` may stand in its place. An engine never touches the record (law 2).
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ class Engine(Protocol):
 
     @property
     def n_workers(self) -> int:
-        """How many jobs run at a time."""
+        """How many workers there are."""
 
-    def submit(self, job: Job) -> None:
-        """Take a job. Callers keep at most ``n_workers`` jobs under way."""
+    @property
+    def n_idle(self) -> int:
+        """How many of them have nothing to do."""
+
+    def submit(self, *jobs: Job) -> None:
+        """Give a worker that is idle a job, or several that it is to train together. Callers ask `n_idle` first."""
 
     def events(self, wait_s: float) -> Iterator[Event]:
         """What has happened; waits up to ``wait_s`` seconds for something to."""

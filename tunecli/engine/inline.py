@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 from tunecli.engine.deadline import Deadline
-from tunecli.trial import EpochEnded, Event, Job, Started
+from tunecli.trial import Ended, EpochEnded, Event, Job, Started, Stopped
 
 
 class InlineEngine:
@@ -23,13 +23,20 @@ class InlineEngine:
         self._deadline: Deadline | None = None
         self._device = ""
         self._is_stop_wanted = False
+        self._n_jobs = 0
 
-    def submit(self, job: Job) -> None:
-        """Take a job; it begins to run when events are asked for."""
-        from tunecli.train.trials import run
+    @property
+    def n_idle(self) -> int:
+        """1 where there is no job."""
+        return 1 - bool(self._n_jobs)
 
-        self._is_stop_wanted = False
-        self._under_way, self._deadline = run(job, lambda: self._is_stop_wanted), Deadline(job)
+    def submit(self, *jobs: Job) -> None:
+        """Take a job, or several to be trained together; they begin to run when events are asked for."""
+        from tunecli.train.trials import run_together
+
+        self._is_stop_wanted, self._n_jobs = False, len(jobs)
+        self._under_way = run_together(jobs, lambda: self._is_stop_wanted)
+        self._deadline = Deadline(jobs[0]) if len(jobs) == 1 else None
 
     def events(self, wait_s: float) -> Iterator[Event]:
         """The next event of the job under way; ``wait_s`` plays no part, training is the wait."""
@@ -37,7 +44,12 @@ class InlineEngine:
             event = next(self._under_way, None)
         if event is None:
             return
+        if isinstance(event, Ended | Stopped):
+            self._n_jobs -= 1
         yield event
+        if not self._n_jobs:
+            self.close()
+            return
         if isinstance(event, Started):
             self._device = event.device
         ending = None if self._deadline is None else self._deadline.ending(self._device)
@@ -55,7 +67,7 @@ class InlineEngine:
         """Forget the job under way."""
         if isinstance(self._under_way, Generator):
             self._under_way.close()
-        self._under_way = iter(())
+        self._under_way, self._n_jobs = iter(()), 0
 
 
 @contextmanager

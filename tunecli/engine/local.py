@@ -16,18 +16,22 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing import connection, forkserver, resource_tracker
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 from tunecli.engine.deadline import Deadline
-from tunecli.engine.wire import pack_job, unpack_event
+from tunecli.engine.wire import pack_jobs, unpack_event
 from tunecli.engine.worker import STOP, serve
 from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Started, State, Stopped
 
 # Everything that training loads late: once in the server instead of once in every worker.
 _PRELOAD = ["tunecli.engine.worker"]
-_PRELOAD_TORCH = ["tunecli.train.loop", "torch._dynamo", "sklearn.datasets"]
+_PRELOAD_TORCH = ["tunecli.train.loop"]
+_PRELOAD_FUSED = ["tunecli.train.fused.group"]
+_PRELOAD_PLAIN = [
+    "torch._dynamo"
+]  # torch's optimizers load it at their first step, and it takes as long as torch
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _END_S = 2.0
 _GRACE_S = 2.0  # for a trial whose time is up to stop by itself, before its worker is killed
@@ -36,12 +40,15 @@ _MOST_LOSSES = 3  # in a row; a device that is lost so often is set aside
 
 @dataclass
 class _Worker:
-    """A process and the job it has; ``ending`` is how that job ends once it has stopped, or ``killed_at`` has come."""
+    """A process and the jobs it has, by trial. One that is alone has a ``deadline``, and ``ending`` is how it ends once
+    it has stopped, or ``killed_at`` has come.
+    """
 
     process: ForkServerProcess
     pipe: connection.Connection
     slot: int
-    job: Job | None = None
+    jobs: dict[int, Job] = field(default_factory=dict)
+    is_group: bool = False
     device: str = ""
     began_at: float = field(default_factory=time.monotonic)
     deadline: Deadline | None = None
@@ -58,35 +65,39 @@ class LocalEngine:
         self.n_workers = n_workers
         self._workers_lock = workers_lock
         self._losses: Counter[str] = Counter()
-        for variable in _THREAD_VARIABLES:  # read once, when the server loads its libraries
-            os.environ.setdefault(variable, str(threads))
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(_PRELOAD + (_PRELOAD_TORCH if needs_torch else []))
-        _start_server()
+        self._context = start_server(threads, needs_torch=needs_torch)
         self._workers: list[_Worker] = []
 
-    def submit(self, job: Job) -> None:
-        """Give the job to a worker that has none; a new one where there is room.
+    @property
+    def n_idle(self) -> int:
+        """How many workers have no job, those included that are not hired yet."""
+        return self.n_workers - sum(bool(worker.jobs) for worker in self._workers)
+
+    def submit(self, *jobs: Job) -> None:
+        """Give the jobs to a worker that has none; a new one where there is room.
 
         Raises:
             RuntimeError: every worker has a job already.
         """
         idle = next(
-            (worker for worker in self._workers if worker.job is None and worker.process.is_alive()), None
+            (worker for worker in self._workers if not worker.jobs and worker.process.is_alive()), None
         )
         if idle is None:
-            self._workers = [worker for worker in self._workers if worker.job is not None]
+            self._workers = [worker for worker in self._workers if worker.jobs]
             if len(self._workers) >= self.n_workers:
                 raise RuntimeError(f"all {self.n_workers} workers have a job")
             idle = self._hire()
         set_aside = sorted(device for device, n in self._losses.items() if n >= _MOST_LOSSES)
-        job = replace(job, slot=idle.slot, avoid_devices=(*job.avoid_devices, *set_aside))
-        idle.job, idle.began_at, idle.deadline, idle.ending = job, time.monotonic(), None, None
-        _send(idle, pack_job(job))
+        placed = [
+            replace(job, slot=idle.slot, avoid_devices=(*job.avoid_devices, *set_aside)) for job in jobs
+        ]
+        idle.jobs, idle.is_group = {job.number: job for job in placed}, len(placed) > 1
+        idle.began_at, idle.deadline, idle.ending = time.monotonic(), None, None
+        _send(idle, pack_jobs(placed))
 
     def events(self, wait_s: float) -> Iterator[Event]:
         """What the workers sent, and the end of those that died."""
-        busy = [worker for worker in self._workers if worker.job is not None]
+        busy = [worker for worker in self._workers if worker.jobs]
         if not busy:
             return
         waited_for: dict[Any, _Worker] = {}  # by what `wait` takes: pipes and sentinels
@@ -101,7 +112,7 @@ class LocalEngine:
     def stop(self) -> None:
         """Ask the jobs under way to stop where their epoch ends."""
         for worker in self._workers:
-            if worker.job is not None:
+            if worker.jobs:
                 _send(worker, STOP)
 
     def close(self) -> None:
@@ -128,16 +139,17 @@ class LocalEngine:
             not worker.process.is_alive()
         )  # asked first, so that all it sent is read before it is told dead
         try:
-            while worker.job is not None and worker.pipe.poll():
+            while worker.jobs and worker.pipe.poll():
                 event = unpack_event(worker.pipe.recv_bytes())
                 if isinstance(event, Started):  # what a worker loads before it counts for no trial
-                    worker.device, worker.deadline = event.device, Deadline(worker.job)
+                    worker.device = event.device
+                    worker.deadline = None if worker.is_group else Deadline(worker.jobs[event.number])
                 if worker.deadline is not None:
                     worker.deadline.heard()
                 if isinstance(event, Stopped) and worker.ending is not None:
                     event = worker.ending
                 if isinstance(event, Ended | Stopped):
-                    worker.job = None
+                    worker.jobs.pop(event.number, None)
                 if isinstance(event, Ended):
                     self._mind_the_device(worker, event.outcome)
                 yield event
@@ -147,13 +159,21 @@ class LocalEngine:
                 worker.process.kill()
             worker.process.join()
             is_dead = True
-        if worker.job is not None and is_dead:
-            job, worker.job = worker.job, None
-            yield Ended(job.number, job.attempt, _crash(worker))
+        if worker.jobs and is_dead:
+            jobs, worker.jobs = list(worker.jobs.values()), {}
+            outcome = _crash(worker)
+            for job in jobs:
+                # which of a group is to blame shows when each is run alone
+                cause = f"it was trained together with others: {outcome.failure and outcome.failure.cause}"
+                yield (
+                    Stopped(job.number, job.attempt, cause)
+                    if worker.is_group
+                    else Ended(job.number, job.attempt, outcome)
+                )
 
     def _end_if_overdue(self, worker: _Worker) -> Iterator[Event]:
         """A trial that takes too long is asked to stop; soon after it ends with its worker, which may hear nothing."""
-        if worker.job is None or worker.deadline is None:
+        if not worker.jobs or worker.deadline is None:
             return
         if worker.ending is None:
             worker.ending = worker.deadline.ending(worker.device)
@@ -163,7 +183,7 @@ class LocalEngine:
         elif time.monotonic() >= worker.killed_at:
             worker.process.kill()
             worker.process.join()
-            worker.job = None
+            worker.jobs = {}
             yield worker.ending
 
     def _mind_the_device(self, worker: _Worker, outcome: Outcome) -> None:
@@ -183,12 +203,26 @@ def _send(worker: _Worker, message: bytes) -> None:
         worker.pipe.send_bytes(message)
 
 
-def _start_server() -> None:
-    """Start the fork server deaf to the signals that the coordinator answers; its workers inherit that.
+def start_server(threads: int, *, needs_torch: bool = True, is_fused: bool = False) -> ForkServerContext:
+    """Start the server that workers are forked from, if it does not run yet; it loads what training needs meanwhile.
 
-    A terminal's Ctrl-C or hang-up, and a batch system's TERM, reach the whole process group; what to do about
-    them is the coordinator's to decide. Blocked and not ignored, so that none is lost to the coordinator.
+    It is deaf to the signals that the coordinator answers, and its workers inherit that: a terminal's Ctrl-C or
+    hang-up, and a batch system's TERM, reach the whole process group; what to do about them is the coordinator's to
+    decide. Blocked and not ignored, so that none is lost to the coordinator.
+
+    Args:
+        threads: of each worker.
+        needs_torch: whether trials do.
+        is_fused: whether they are trained in groups, without torch's own optimizers.
     """
+    context = multiprocessing.get_context("forkserver")
+    if not needs_torch:
+        modules = _PRELOAD
+    else:
+        modules = _PRELOAD + _PRELOAD_TORCH + (_PRELOAD_FUSED if is_fused else _PRELOAD_PLAIN)
+    for variable in _THREAD_VARIABLES:  # read once, when the server loads its libraries
+        os.environ.setdefault(variable, str(threads))
+    context.set_forkserver_preload(modules)
     resource_tracker.ensure_running()  # first, since starting it within would unblock the signals
     signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -196,6 +230,7 @@ def _start_server() -> None:
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
 
 
 def _crash(worker: _Worker) -> Outcome:

@@ -6,6 +6,7 @@ Nothing is pickled (law 1), so a worker can be of another process, another machi
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -40,14 +41,17 @@ _FAILURES_OF_OURS: dict[str, type[DiskFull | StoreFailed]] = {
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
-def pack_job(job: Job) -> bytes:
-    """The job as JSON."""
-    return json.dumps(asdict(job)).encode()
+def pack_jobs(jobs: Sequence[Job]) -> bytes:
+    """The jobs as JSON."""
+    return json.dumps([asdict(job) for job in jobs]).encode()
 
 
-def unpack_job(data: bytes) -> Job:
-    """The inverse of :func:`pack_job`."""
-    body: dict[str, Any] = json.loads(data)
+def unpack_jobs(data: bytes) -> list[Job]:
+    """The inverse of :func:`pack_jobs`."""
+    return [_job(body) for body in json.loads(data)]
+
+
+def _job(body: dict[str, Any]) -> Job:
     body["objective"] = Objective(**body["objective"])
     body["checkpoints"] = tuple(Checkpoint(**each) for each in body["checkpoints"])
     body |= {name: tuple(value) for name, value in body.items() if isinstance(value, list)}

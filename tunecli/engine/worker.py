@@ -10,14 +10,14 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from queue import SimpleQueue
 
-from tunecli.engine.wire import pack_event, pack_failure_of_ours, unpack_job
+from tunecli.engine.wire import pack_event, pack_failure_of_ours, unpack_jobs
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.store.lock import share
-from tunecli.train.trials import run
+from tunecli.train.trials import run_together
 from tunecli.trial import Job
 
 STOP = b"stop"
-"""The order to stop the job under way where its epoch ends; every other message is a job."""
+"""The order to stop the job under way where its epoch ends; every other message is jobs."""
 
 
 def serve(pipe: Connection, workers_lock: Path | None = None) -> None:
@@ -36,9 +36,9 @@ def serve(pipe: Connection, workers_lock: Path | None = None) -> None:
     with contextlib.suppress(OSError):  # where stderr is closed
         os.dup2(2, 1)  # stdout is data, and the user's own code may print
     orders = _Orders(pipe)
-    while (job := orders.next_job()) is not None:
+    while (jobs := orders.next_jobs()) is not None:
         try:
-            for event in run(job, orders.is_stop_wanted.is_set):
+            for event in run_together(jobs, orders.is_stop_wanted.is_set):
                 pipe.send_bytes(pack_event(event))
         except (DiskFull, StoreFailed) as error:
             pipe.send_bytes(pack_failure_of_ours(error))
@@ -51,11 +51,11 @@ class _Orders:
 
     def __init__(self, pipe: Connection) -> None:
         self.is_stop_wanted = threading.Event()
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[list[Job] | None] = SimpleQueue()
         threading.Thread(target=self._read, args=(pipe,), daemon=True).start()
 
-    def next_job(self) -> Job | None:
-        """Wait for a job; None where the pipe has closed."""
+    def next_jobs(self) -> list[Job] | None:
+        """Wait for a job, or for several to be trained together; None where the pipe has closed."""
         return self._jobs.get()
 
     def _read(self, pipe: Connection) -> None:
@@ -66,7 +66,7 @@ class _Orders:
                     self.is_stop_wanted.set()
                     continue
                 self.is_stop_wanted.clear()
-                self._jobs.put(unpack_job(message))
+                self._jobs.put(unpack_jobs(message))
         except (EOFError, OSError):
             self._jobs.put(None)
 

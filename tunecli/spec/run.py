@@ -105,6 +105,7 @@ class Run(Knob):
     ``threads`` is fixed, and not the cores divided by the workers, since the bits of a matrix product may
     depend on it and a trial's result must not depend on its neighbours (law 5). ``checkpoint`` says how often a trial
     keeps what it goes on from after an interruption: as often as costs little, never, or every so many epochs.
+    ``fuse`` says how many trials of one shape are trained as one model: as many as pay, none (off), or at most so many.
     ``folder`` is where relative file names, modules and programs are looked for instead of in the file's own folder,
     so that an exported file runs from anywhere.
     """
@@ -116,6 +117,7 @@ class Run(Knob):
     limit: Limit = Limit()
     trial_limit: TrialLimit = TrialLimit()
     checkpoint: Checkpointing = "auto"
+    fuse: Count | Literal["auto", "off"] = "auto"
     on_failure: OnFailure = OnFailure()
     folder: Annotated[str, Field(pattern=r"^/")] | None = None
 

@@ -17,16 +17,14 @@ from tunecli.spec.load import load, points_to_check, settled
 from tunecli.spec.secrets import names_in, redacted
 from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
+from tunecli.study.extremes import extremes, seconds_of
 from tunecli.study.progress import observations
 from tunecli.study.record import Plan, plan_for
-from tunecli.train.cost import Cost, cost, sizes_of_parts
+from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints
 from tunecli.trial import Objective, Trial
 
-# Measured for the plain loop on one core: what a step costs whatever its size, and arithmetic on small matrices.
-_SECONDS_A_STEP = 2.5e-4
-_MULTIPLY_ADDS_A_SECOND = 2.0e10
 _TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
 _FEW_EXAMPLES = 20
 _SCORED_ON = ("data.source", "data.target", "data.task", "data.validation", "data.test")
@@ -84,12 +82,12 @@ def check(spec: StudySpec) -> Check:
     space, sampler = spec.space, spec.settings.search.sampler_name
     if sampler == "grid":
         require_grid(space)
-    smallest, largest = _extremes(spec)
+    smallest, largest = extremes(spec)
     n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
     workers = min(plan.n_workers, plan.lookahead, n_trials)
     seconds = None
     if smallest is not None and largest is not None:
-        seconds = (_seconds(smallest) * n_trials / workers, _seconds(largest) * n_trials / workers)
+        seconds = (seconds_of(smallest) * n_trials / workers, seconds_of(largest) * n_trials / workers)
     return Check(
         spec.settings.study,
         spec.objective,
@@ -119,22 +117,6 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
             break
         trials[number] = Trial(number, point, 0)
     return list(trials.values())
-
-
-def _extremes(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
-    """What the smallest and the largest trial cost, as far as it is known."""
-    costs = []
-    for point in points_to_check(spec.space):
-        trial = settled(spec.space, point)
-        found = cost(trial, spec.base_path) if isinstance(trial, TrialConfig) else None
-        if found is None:
-            return None, None
-        costs.append(found)
-    return min(costs, key=_seconds), max(costs, key=_seconds)
-
-
-def _seconds(found: Cost) -> float:
-    return found.n_steps * _SECONDS_A_STEP + found.n_multiply_adds / _MULTIPLY_ADDS_A_SECOND
 
 
 def _memory_notes(largest: Cost | None) -> Iterator[str]:

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tunecli.errors import UsageError
 from tunecli.spec.knobs.data import Data
 from tunecli.spec.knobs.sources import FileSource, Images
 from tunecli.spec.load import concrete_trials

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tunecli.results.ranking import best
 from tunecli.search.pruner import stop_bounds
@@ -114,6 +114,15 @@ class Progress:
         self._unended.add(number)
         return suggested, ""
 
+    def is_alone(self, number: int) -> bool:
+        """Whether no other is to be trained together with a trial: an attempt at it failed."""
+        return bool(self._setbacks.get(number))
+
+    def put_back(self, numbers: Iterable[int]) -> None:
+        """Let trials wait that were to be dispatched and were not."""
+        for number in sorted(numbers, reverse=True):
+            self._queued.appendleft(self.running.pop(number))
+
     def job_for(self, trial: Trial) -> Job:
         """What a worker needs to run the trial now, from its last checkpoint on where it has one.
 
@@ -160,9 +169,8 @@ class Progress:
                     self.flush()
             case Checkpointed():
                 self._checkpointed(event)
-            case Stopped(number=number, attempt=attempt):
-                failure = Failure(FailureKind.INTERRUPTED, "a signal stopped the sweep")
-                return self._set_back(Setback(number, attempt, failure))
+            case Stopped(number=number, attempt=attempt, cause=cause):
+                return self._set_back(Setback(number, attempt, Failure(FailureKind.INTERRUPTED, cause)))
             case Ended(number=number, attempt=attempt, outcome=outcome):
                 if outcome.failure is not None and self._is_tried_again(number, outcome.failure):
                     return self._set_back(Setback(number, attempt, outcome.failure))

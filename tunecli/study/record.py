@@ -36,6 +36,7 @@ from tunecli.store.files import write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study import datafiles
+from tunecli.study.fusing import fused_width
 from tunecli.study.revision import (
     PLAN_PATHS,
     Revision,
@@ -64,6 +65,8 @@ class Plan:
         threads: intra-op threads of each worker; fixed, since bits may depend on it.
         device: as asked.
         engine: as asked.
+        fuse: how many trials are trained as one model at most; 0: each by a loop of its own. Their bits differ, so it
+            is settled once; how many are in a group changes none.
     """
 
     n_trials: int
@@ -72,6 +75,7 @@ class Plan:
     threads: int
     device: str
     engine: str
+    fuse: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,9 @@ def plan_for(spec: StudySpec) -> Plan:
     workers = run.workers
     n_workers = max(1, n_cores() // run.threads) if workers == "auto" else workers
     n_workers = 1 if run.engine == "inline" else n_workers
-    lookahead = n_workers if search.lookahead == "auto" else search.lookahead
-    return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine)
+    fuse = fused_width(spec, n_workers)
+    lookahead = n_workers * max(1, fuse) if search.lookahead == "auto" else search.lookahead
+    return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine, fuse)
 
 
 def _n_trials(spec: StudySpec) -> int:
@@ -327,6 +332,7 @@ def job_for(
         checkpoints=tuple(checkpoints),
         stop_above=tuple(stop_above),
         micro_batches=micro_batches,
+        is_fused=plan.fuse > 0,
     )
 
 
@@ -347,6 +353,8 @@ def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_T
     spec = study.spec
     config = concrete(spec.space, trial.parameters)
     run: dict[str, Any] = {"threads": study.plan.threads}
+    if study.plan.fuse:
+        run["fuse"] = study.plan.fuse
     if any(uses(config, spec.objective)) or "command" in config:
         run["folder"] = str(spec.base_path.resolve())
     if "data" in config:

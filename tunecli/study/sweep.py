@@ -14,17 +14,19 @@ from dataclasses import dataclass
 from shlex import quote
 
 from tunecli import failpoints
-from tunecli.engine import Engine, engine_named
+from tunecli.engine import Engine, engine_named, n_cores, start_server
 from tunecli.errors import Interrupted
 from tunecli.results.table import Table
 from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.load import trial_models
 from tunecli.spec.space import DanglingReferenceError
+from tunecli.spec.study import StudySpec
 from tunecli.study.display import Display, Unfailing
+from tunecli.study.fusing import Ready, group_of, may_fuse, ready
 from tunecli.study.progress import Progress
 from tunecli.study.record import Study, publish, table_of
 from tunecli.study.signals import noted_signals
-from tunecli.trial import Ended, Failure, FailureKind, Heading, Outcome, State
+from tunecli.trial import Ended, Failure, FailureKind, Heading, Outcome, State, Trial
 
 _WAIT_S = 0.2
 _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a signal came
@@ -72,6 +74,16 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
     return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored)
 
 
+def warm_up(spec: StudySpec) -> None:
+    """Let what trials need be loaded while the study is still being checked: it takes seconds, on another core."""
+    if spec.settings.run.engine == "local":
+        start_server(
+            spec.settings.run.threads,
+            needs_torch=trial_models(spec.space.tree) != {CommandTrial},
+            is_fused=may_fuse(spec, n_workers=n_cores()),
+        )
+
+
 def _engine(study: Study) -> Engine:
     plan = study.plan
     return engine_named(
@@ -85,26 +97,24 @@ def _engine(study: Study) -> Engine:
 
 def _run(study: Study, engine: Engine, progress: Progress, display: Display, received: list[int]) -> str:
     reason, stopped_by = "", 0.0
+    width = max(1, study.plan.fuse)
+    waiting: list[Ready] = []
     while True:
         # what is to be tried again goes on when nothing new would begin any more
-        while (
-            not received and len(progress.running) < engine.n_workers and (not reason or progress.has_queued)
-        ):
-            trial, why_none = progress.next_trial()
-            if trial is None:
+        while not received and engine.n_idle and (not reason or progress.has_queued or waiting):
+            if len(waiting) < engine.n_idle * width and (not reason or progress.has_queued):
+                trial, why_none = progress.next_trial()
+                if trial is not None:
+                    display.suggested(trial)
+                    waiting += _made(progress, display, trial)
+                    continue
                 reason = why_none or reason
+            if not waiting:
                 break
-            display.suggested(trial)
-            try:
-                job = progress.job_for(trial)
-            except DanglingReferenceError as error:
-                # Rare: `check` tries two choices together, and this one takes three. A failure is data (law 6).
-                failure = Failure(FailureKind.ERROR, error.message)
-                unmade = Ended(trial.number, 1, Outcome(State.FAILED, failure=failure))
-                display.happened(progress.record(unmade))
-                continue
+            group = group_of(waiting, engine.n_idle, width)
+            waiting = [each for each in waiting if each not in group]
             failpoints.reach("dispatch")
-            engine.submit(job)
+            engine.submit(*(each.job for each in group))
         if not progress.running and not received:
             return reason or "complete"
         for event in engine.events(_WAIT_S):
@@ -112,10 +122,23 @@ def _run(study: Study, engine: Engine, progress: Progress, display: Display, rec
         if received:
             if not stopped_by:
                 engine.stop()
+                progress.put_back(each.job.number for each in waiting)
                 stopped_by = time.monotonic() + _STOP_WAIT_S
             if not progress.running or time.monotonic() > stopped_by:
                 raise _interrupted(study, progress, received[0])
         progress.publish_if_due()
+
+
+def _made(progress: Progress, display: Display, trial: Trial) -> list[Ready]:
+    """The trial's job; none where there is no such trial, which then has ended."""
+    try:
+        return [ready(progress.job_for(trial), is_alone=progress.is_alone(trial.number))]
+    except DanglingReferenceError as error:
+        # Rare: `check` tries two choices together, and this one takes three. A failure is data (law 6).
+        failure = Failure(FailureKind.ERROR, error.message)
+        unmade = Ended(trial.number, 1, Outcome(State.FAILED, failure=failure))
+        display.happened(progress.record(unmade))
+        return []
 
 
 def _interrupted(study: Study, progress: Progress, signal_number: int) -> Interrupted:

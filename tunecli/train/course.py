@@ -39,12 +39,16 @@ class Course:
     mark_loss: float = math.inf
     stale_epochs: int = 0
     earlier_s: float = 0.0
-    _began_s: float = field(default_factory=time.monotonic)
+    _began_s: float | None = field(default_factory=time.monotonic)
 
     @property
     def seconds(self) -> float:
         """How long the trial has trained, over all its attempts; monotonic clock."""
-        return self.earlier_s + time.monotonic() - self._began_s
+        return self.earlier_s + (0.0 if self._began_s is None else time.monotonic() - self._began_s)
+
+    def charge(self, seconds: float) -> None:
+        """Count these seconds, and from now on only such: its part of the time of several that train as one."""
+        self.earlier_s, self._began_s = self.earlier_s + seconds, None
 
     def take(self, loss: float, metrics: Mapping[str, float], early_stop: EarlyStop | None) -> bool:
         """Note what the last epoch came to: ``sign * objective``, and its metrics.

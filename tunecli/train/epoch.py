@@ -63,7 +63,8 @@ def steps_of_epoch(
             mixup makes of them are those of the whole batch, the parts' shares those of the whole step.
     """
     flat_sizes = list(chain.from_iterable(sizes))
-    x, y_N = _ordered(data, fold, sum(flat_sizes), cpu_generator(seed_for("shuffle", epoch)))
+    order_N = order_of_epoch(data, fold, epoch, seed_for)[: sum(flat_sizes)].to(fold.x_train.device)
+    x, y_N = fold.x_train.index_select(0, order_N), fold.y_train.index_select(0, order_N)
     if data.augment:
         x = augment(data.augment, x, cpu_generator(seed_for("augment", epoch)))
     if memory_format is not torch.contiguous_format:
@@ -86,6 +87,21 @@ def steps_of_epoch(
     return [[part for batch in step for part in _parts(batch, split(len(batch.y)))] for step in steps]
 
 
+def order_of_epoch(data: Data, fold: Fold, epoch: int, seed_for: Callable[..., int]) -> Tensor:
+    """The epoch's examples in their order (N,), by their places in the training part; on the CPU.
+
+    Args:
+        data: the data's knobs.
+        fold: the examples.
+        epoch: counted from 1.
+        seed_for: (names) → a seed.
+    """
+    generator = cpu_generator(seed_for("shuffle", epoch))
+    if data.balance == "sample":
+        return _balanced_order(fold, generator)
+    return torch.randperm(len(fold.y_train), generator=generator)
+
+
 def _parts(batch: Batch, sizes: Sequence[int]) -> Iterator[Batch]:
     """A batch's micro-batches, in order."""
     n = len(batch.y)
@@ -95,16 +111,6 @@ def _parts(batch: Batch, sizes: Sequence[int]) -> Iterator[Batch]:
     parts = zip(torch.split(batch.x, [*sizes]), torch.split(batch.y, [*sizes]), partners, strict=True)
     for size, (x, y, partner_y) in zip(sizes, parts, strict=True):
         yield Batch(x, y, batch.share * size / n, partner_y, batch.first_share)
-
-
-def _ordered(data: Data, fold: Fold, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The first ``n`` examples in the epoch's order."""
-    if data.balance == "sample":
-        order_N = _balanced_order(fold, generator)
-    else:
-        order_N = torch.randperm(len(fold.y_train), generator=generator)
-    order_N = order_N[:n].to(fold.x_train.device)
-    return fold.x_train.index_select(0, order_N), fold.y_train.index_select(0, order_N)
 
 
 def _balanced_order(fold: Fold, generator: torch.Generator) -> Tensor:

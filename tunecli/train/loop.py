@@ -73,7 +73,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     if ending is None:
         try:
             ending = yield from _train(job, device, course, found, is_stop_wanted)
-            if ending is State.COMPLETE and course.weights and _is_worth_keeping(job, course.kept_loss):
+            if ending is State.COMPLETE and course.weights and is_worth_keeping(job, course.kept_loss):
                 sha256 = weights.save(Path(job.weights_path), _named(course.weights), job.config)
         except (DiskFull, StoreFailed):
             raise
@@ -82,12 +82,27 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     if ending is None:
         yield Stopped(job.number, job.attempt)
         return
-    failure = ending if isinstance(ending, Failure) else None
-    if failure is not None and failure.kind is FailureKind.OOM:
+    if isinstance(ending, Failure) and ending.kind is FailureKind.OOM:
         course.weights.clear()
         found.forget()
         loading.forget()
         devices.release_memory(device)
+    yield ended(job, course, ending, device_name, sha256)
+
+
+def ended(
+    job: Job, course: Course, ending: Failure | State, device_name: str, weights_sha256: str = ""
+) -> Ended:
+    """How a trial ended, from its course.
+
+    Args:
+        job: the trial.
+        course: as far as it came.
+        ending: complete, pruned, or the failure.
+        device_name: where it ran.
+        weights_sha256: of the weights file, where there is one.
+    """
+    failure = ending if isinstance(ending, Failure) else None
     outcome = Outcome(
         state=State.FAILED if isinstance(ending, Failure) else ending,
         score=None if failure else course.metrics[job.objective.metric],
@@ -97,9 +112,9 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         seconds=course.seconds,
         device=device_name,
         failure=failure,
-        weights_sha256=sha256,
+        weights_sha256=weights_sha256,
     )
-    yield Ended(job.number, job.attempt, outcome)
+    return Ended(job.number, job.attempt, outcome)
 
 
 def _train(
@@ -130,12 +145,12 @@ def _train(
         began_s = time.monotonic()
         metrics = _epoch(learners, epoch, metric, measure)
         course.epochs = epoch
-        if (failure := _missing(metrics, metric, epoch)) is not None:
+        if (failure := missing_of(metrics, metric, epoch)) is not None:
             return failure
         loss = job.objective.sign * metrics[metric]
         is_kept = course.take(loss, metrics, early_stop)
         may_be_last = early_stop is not None or epoch == total
-        if is_kept and may_be_last and (job.open_test or _is_worth_keeping(job, loss)):
+        if is_kept and may_be_last and (job.open_test or is_worth_keeping(job, loss)):
             course.weights = [learner.weights() for learner in learners]
         yield EpochEnded(job.number, job.attempt, epoch, total, metrics, time.monotonic() - began_s)
         if is_pruned(job.stop_above, epoch - 1, epoch, course.least_loss):
@@ -185,7 +200,7 @@ def _epoch(
     return finite(metrics)
 
 
-def _missing(metrics: Mapping[str, float], metric: str, epoch: int) -> Failure | None:
+def missing_of(metrics: Mapping[str, float], metric: str, epoch: int) -> Failure | None:
     """What is wrong where the training loss or the objective is no finite number."""
     missing = next((name for name in ("train_loss", metric) if name not in metrics), None)
     if missing is None:
@@ -204,7 +219,8 @@ def _mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: statistics.fmean(each[name] for each in found) for name in names}
 
 
-def _is_worth_keeping(job: Job, loss: float) -> bool:
+def is_worth_keeping(job: Job, loss: float) -> bool:
+    """Whether a trial's weights are kept that ends with this ``sign * objective``."""
     return bool(job.weights_path) and (job.keep_below is None or loss < job.keep_below)
 
 

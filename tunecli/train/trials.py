@@ -1,4 +1,4 @@
-"""One trial of whatever kind, from a Job to its events: our own loop, or the user's function or command.
+"""Trials of whatever kind, from Jobs to events: our own loops, the user's function or command.
 
 Each kind is imported when it is run: a command needs no torch, and whoever only names `run` needs neither.
 """
@@ -12,29 +12,42 @@ from pathlib import Path
 from tunecli.spec.fingerprint import changed_files
 from tunecli.spec.knobs import CommandTrial, FunctionTrial, trial_model
 from tunecli.spec.secrets import names_in, redacted
+from tunecli.train.fused.signature import why_not
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
 from tunecli.trial import Ended, Event, Failure, FailureKind, Job
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
-    """Run one trial; what its environment holds is in nothing that it says of itself.
+    """Run one trial; see `run_together`."""
+    return run_together([job], is_stop_wanted)
+
+
+def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
+    """Run one trial, or several as one model; what the environment holds is in nothing that is said of them.
 
     Args:
-        job: everything about it.
+        jobs: everything about each; where there are several, all are fused and have one signature.
         is_stop_wanted: whether to stop: our own loop does where its epoch ends, the user's function at its next
             report, their command at once.
 
     Yields:
-        At most one `Started`, an `EpochEnded` for every epoch, a `Checkpointed` for every checkpoint, then exactly one
-        `Ended` or `Stopped`; a trial that fails ends as failed (law 6).
+        For each job, at most one `Started`, an `EpochEnded` for every epoch, a `Checkpointed` for every checkpoint,
+        then exactly one `Ended` or `Stopped`; a trial that fails ends as failed (law 6).
 
     Raises:
         DiskFull: no room is left for what is to be kept, which is no fault of the trial.
         StoreFailed: the disk refuses for another reason, which is none either.
     """
-    events, names = _events(job, is_stop_wanted), names_in(job.config)
+    names = sorted({name for job in jobs for name in names_in(job.config)})
+    events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
     return _redacted(events, names) if names else events
+
+
+def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
+    from tunecli.train.fused import group
+
+    return group.run_group(jobs, is_stop_wanted)
 
 
 def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
@@ -50,6 +63,8 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
         from tunecli.train.own import function as own_function
 
         return own_function.run(job, is_stop_wanted)
+    if job.is_fused and not why_not(job):
+        return _fused([job], is_stop_wanted)
     from tunecli.train import loop
 
     return loop.run(job, is_stop_wanted)

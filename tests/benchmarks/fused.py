@@ -1,0 +1,140 @@
+"""What training trials as one takes beside training them one by one, and how much of the core's arithmetic it reaches.
+
+    OMP_NUM_THREADS=1 python tests/benchmarks/fused.py [--runs 5] [--widths 1,4,8,16,32] [--only mlp64]
+
+On digits, batch 64, AdamW, 20 epochs (the convolutional net and the transformer 3), validated after each; one thread.
+Processor time is counted and not the clock's, so that a busy machine spoils less; runs alternate, and medians are
+shown. The steps' arithmetic is that of the products forward and back, but for the gradient of the inputs, which nobody
+needs; the peak is the best of several square products, measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from tunecli.train import checkpoint
+from tunecli.train.fused.group import run_group
+from tunecli.train.fused.member import Member
+from tunecli.train.fused.together import Together
+from tunecli.train.loop import run
+from tunecli.trial import Ended, Event, Job, Objective
+
+BATCH = 64
+WORKS: dict[str, dict[str, Any]] = {
+    "mlp64": {"model": {"name": "mlp", "hidden": [64, 64]}, "training": {"epochs": 20, "batch_size": BATCH}},
+    "mlp256": {
+        "model": {"name": "mlp", "hidden": [256, 256]},
+        "training": {"epochs": 20, "batch_size": BATCH},
+    },
+    "cnn": {"model": {"name": "cnn", "channels": [8, 16]}, "training": {"epochs": 3, "batch_size": BATCH}},
+    "transformer": {
+        "model": {"name": "transformer", "width": 32, "layers": 1, "patch": 2},
+        "training": {"epochs": 3, "batch_size": BATCH},
+    },
+}
+
+
+def jobs_of(work: dict[str, Any], n: int) -> list[Job]:
+    """So many trials that differ in seed and rate."""
+    return [
+        Job(
+            number,
+            1,
+            {
+                "data": {"source": "digits"},
+                "optimizer": {"name": "adamw", "lr": 1e-3 * (1 + number % 4)},
+                **work,
+            },
+            Objective("val_accuracy", True),
+            study_seed=0,
+            seed=number,
+            device="cpu",
+        )
+        for number in range(n)
+    ]
+
+
+def spent_s(train: Callable[[], Iterable[Event]]) -> float:
+    """Processor time of some trials, all of which have to end well."""
+    began_s = time.process_time()
+    for event in train():
+        assert not isinstance(event, Ended) or event.outcome.score is not None, event
+    return time.process_time() - began_s
+
+
+def step_s(work: dict[str, Any], n: int) -> float:
+    """Processor time of one step of one trial among ``n``: the least of several epochs."""
+    device = torch.device("cpu")
+    group = Together([Member(job, device, checkpoint.Found()) for job in jobs_of(work, n)])
+    n_steps = len(group.members[0].sizes())
+    found = []
+    for _ in range(6):
+        began_s = time.process_time()
+        group.train_epoch()
+        found.append((time.process_time() - began_s) / n_steps / n)
+        for member in group.members:
+            member.course.epochs += 1
+    return min(found)
+
+
+def peak() -> float:
+    """This core's GFLOP/s in square products."""
+    best = 0.0
+    for n in (256, 384, 512):
+        a, b, c = torch.randn(n, n), torch.randn(n, n), torch.empty(n, n)
+        for _ in range(12):
+            began_s = time.process_time()
+            for _ in range(8):
+                torch.mm(a, b, out=c)
+            best = max(best, 8 * 2 * n**3 / (time.process_time() - began_s) / 1e9)
+    return best
+
+
+def gflop_of_a_step(work: dict[str, Any]) -> float:
+    """Of a perceptron on 64 inputs and 10 classes; the last batch of an epoch, which is smaller, taken in its share."""
+    widths = [64, *work["model"]["hidden"], 10]
+    products = [a * b for a, b in pairwise(widths)]
+    mean_batch = 1437 / 23
+    return 2 * mean_batch * (3 * sum(products) - products[0]) / 1e9
+
+
+def main() -> None:
+    """Print a table for every work."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--widths", default="1,4,8,16,32")
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    widths = [int(width) for width in options.widths.split(",")]
+    torch.set_num_threads(1)
+    for name, work in WORKS.items():
+        if options.only not in ("", name):
+            continue
+        jobs = jobs_of(work, max(widths))
+        plain: list[float] = []
+        fused: dict[int, list[float]] = {width: [] for width in widths}
+        spent_s(lambda jobs=jobs: run(jobs[0]))
+        for _ in range(options.runs):
+            plain.append(spent_s(lambda jobs=jobs: run(jobs[0])))
+            for width in widths:
+                fused[width].append(spent_s(lambda jobs=jobs, width=width: run_group(jobs[:width])) / width)
+        plain_ms = statistics.median(plain) * 1e3
+        print(f"{name}: plain {plain_ms:.1f} ms a trial")
+        for width, times in fused.items():
+            each_ms = statistics.median(times) * 1e3
+            line = f"  {width:3} as one {each_ms:7.1f} ms a trial, {plain_ms / each_ms:5.2f} ×"
+            if "hidden" in work["model"]:
+                reached, best = gflop_of_a_step(work) / step_s(work, width), peak()
+                line += f";  step {reached:5.1f} GFLOP/s of {best:5.1f} = {reached / best:.2f}"
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Trials that are trained together: who shares a model, and that a study does not depend on it."""
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+
+from tests.study.mended import folder_of
+from tunecli.store.folder import RunFolder
+from tunecli.study.check import load_checked
+from tunecli.study.fusing import Ready, fused_width, group_of, ready
+from tunecli.study.record import begin, look, reopen
+from tunecli.study.sweep import sweep
+from tunecli.trial import EpochEnded, Job, Objective
+
+STUDY = """\
+study: together
+seed: 3
+objective: {metric: val_loss}
+trial:
+  data: {source: iris}
+  model: {name: mlp, hidden: [{choice: [4, 8]}], dropout: {uniform: [0.1, 0.5]}}
+  optimizer: {name: adamw, lr: {loguniform: [1e-3, 1e-1]}}
+  learning_rate: [{cosine: {to: {uniform: [0, 0.5]}}}]
+  weights: [{cut: {fraction: {uniform: [0.1, 0.4]}, from_epoch: 1}}]
+  training: {epochs: 4, batch_size: 32, early_stop: {patience: 2}}
+search: {sampler: random, trials: 12}
+run: {device: cpu, workers: 1, engine: inline, checkpoint: {epochs: 1}}
+"""
+
+
+class Watching:
+    """A display that may stop the sweep after so many epochs."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after, self.n_epochs = stop_after, 0
+
+    def began(self, heading, trials): ...
+
+    def suggested(self, trial): ...
+
+    def happened(self, event):
+        self.n_epochs += isinstance(event, EpochEnded)
+        if self.n_epochs == self.stop_after:
+            self.stop_after = None
+            signal.raise_signal(signal.SIGTERM)
+
+    def ended(self): ...
+
+
+@pytest.fixture
+def spec_of(tmp_path):
+    def make(*overrides):
+        path = tmp_path / "together.yaml"
+        path.write_text(STUDY)
+        return load_checked(path, overrides)
+
+    return make
+
+
+def whole(spec, path):
+    with begin(spec, path) as study:
+        sweep(study, Watching())
+    return folder_of(path)
+
+
+@pytest.mark.parametrize("fuse", [2, 5, 16])
+def test_how_many_are_in_a_group_changes_no_bit(spec_of, tmp_path, fuse):
+    alone = whole(spec_of("run.fuse=1", "search.lookahead=12"), tmp_path / "alone")
+    together = whole(spec_of(f"run.fuse={fuse}", "search.lookahead=12"), tmp_path / "together")
+    assert together.trials == alone.trials
+
+
+def test_neither_do_workers(spec_of, tmp_path):
+    one = whole(spec_of("run.fuse=4", "search.lookahead=8"), tmp_path / "one")
+    overrides = ("run.fuse=4", "search.lookahead=8", "run.workers=2", "run.engine=local")
+    assert whole(spec_of(*overrides), tmp_path / "two").trials == one.trials
+
+
+@pytest.mark.parametrize("stop_after", [1, 7, 20])
+def test_a_group_that_is_stopped_goes_on_to_the_undisturbed_table(spec_of, tmp_path, stop_after):
+    undisturbed = whole(spec_of(), tmp_path / "whole")
+    from tunecli.errors import Interrupted
+
+    with pytest.raises(Interrupted), begin(spec_of(), tmp_path / "cut") as study:
+        sweep(study, Watching(stop_after))
+    with reopen(RunFolder(tmp_path / "cut"), {}) as study:
+        sweep(study, Watching())
+    found = folder_of(tmp_path / "cut")
+    assert found.trials == undisturbed.trials
+    assert found.table == undisturbed.table
+
+
+def test_fused_and_alone_come_to_the_same_within_rounding(spec_of, tmp_path):
+    fused, plain = (whole(spec_of(f"run.fuse={fuse}"), tmp_path / fuse) for fuse in ("auto", "off"))
+    for a, b in zip(fused.trials, plain.trials, strict=True):
+        assert (a.parameters, a.seed, a.state) == (b.parameters, b.seed, b.state)
+        assert float(a.score) == pytest.approx(float(b.score), rel=2e-3)
+
+
+def test_an_exported_trial_is_computed_as_it_was(spec_of, tmp_path, tunecli):
+    spec = spec_of()
+    with begin(spec, tmp_path / "run") as study:
+        sweep(study, Watching())
+    with look(RunFolder(tmp_path / "run")) as study:
+        score = min(trial.outcome.score for trial in study.log.trials())
+    done = tunecli("train", tmp_path / "run" / "best.yaml", "--json")
+    assert f'"score": {score!r}' in done.stdout
+    assert tunecli("verify", tmp_path / "run", "--all", "--exact").returncode == 0
+
+
+def test_auto_fuses_only_what_gains_by_it(spec_of):
+    assert fused_width(spec_of(), 1) == 16
+    for override in (
+        "run.fuse=off",
+        "search.sampler=bayes",
+        "search.pruner=median",
+        "search.lookahead=3",
+        "run.trial_limit.time=1h",
+        "model.hidden=[512, 512]",
+    ):
+        assert fused_width(spec_of(override), 1) == 0, override
+    assert fused_width(spec_of("search.sampler=bayes", "search.lookahead=8"), 2) == 4
+
+
+def job(number, **changes):
+    config = {"data": {"source": "iris"}, "model": {"name": "mlp", "hidden": [8]}}
+    made = Job(number, 1, config, Objective("val_loss", False), 1, 2, is_fused=True)
+    return replace(made, **changes)
+
+
+def test_a_job_that_failed_once_has_a_limit_or_is_not_fused_is_by_itself():
+    assert ready(job(0), is_alone=False).kind
+    assert not ready(job(0), is_alone=True).kind
+    assert not ready(job(0, time_limit_s=3.0), is_alone=False).kind
+    assert not ready(job(0, is_fused=False), is_alone=False).kind
+
+
+def test_idle_workers_share_what_waits_and_kinds_do_not_mix():
+    waiting = [Ready(job(number), "ab"[number % 2]) for number in range(8)]
+    assert [each.job.number for each in group_of(waiting, 2, 16)] == [0, 2]
+    assert [each.job.number for each in group_of(waiting, 1, 3)] == [0, 2, 4]
+    assert [each.job.number for each in group_of([Ready(job(5), ""), *waiting], 1, 16)] == [5]
+
+
+def test_a_worker_that_takes_a_group_along_costs_nobody_a_trial(spec_of, tmp_path):
+    """Whoever was to blame shows when each is run alone; here nobody was, so all complete."""
+    overrides = ("run.engine=local", "run.fuse=6", "search.lookahead=12", "training.epochs=12")
+    from tunecli.engine import engine_named
+    from tunecli.trial import Ended, Setback, Started
+
+    class Killing(Watching):
+        pids = None
+        setbacks = 0
+
+        def happened(self, event):
+            self.setbacks += isinstance(event, Setback)
+            if isinstance(event, Started) and self.pids is None:
+                self.pids = event.process_id
+                os.kill(event.process_id, signal.SIGKILL)
+            assert not isinstance(event, Ended) or event.outcome.failure is None
+
+    display = Killing()
+    spec = spec_of(*overrides)
+    with begin(spec, tmp_path / "run") as study:
+        sweep(study, display, engine_named("local", n_workers=1, threads=1))
+    assert display.setbacks > 1
+    states = {trial.state for trial in folder_of(tmp_path / "run").trials}
+    assert states == {"complete"}

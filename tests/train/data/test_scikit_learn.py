@@ -1,0 +1,26 @@
+"""What is read past scikit-learn is what scikit-learn reads."""
+
+import numpy as np
+from sklearn import datasets
+
+from tunecli.spec.knobs.sources import Bundled
+from tunecli.train.data import scikit_learn
+
+
+def test_digits_are_read_from_the_file_that_scikit_learn_reads():
+    found = scikit_learn._digits()
+    assert found is not None
+    bunch = datasets.load_digits()
+    assert np.array_equal(found.x, bunch.images[:, None].astype(np.float32))
+    assert np.array_equal(found.y, bunch.target)
+    assert found.class_names == tuple(map(str, bunch.target_names))
+
+
+def test_without_that_file_scikit_learn_reads_them_itself(monkeypatch):
+    known = scikit_learn._bundled(Bundled(name="digits"))
+    monkeypatch.setattr(scikit_learn, "find_spec", lambda name: None)
+    assert scikit_learn._digits() is None
+    asked = scikit_learn._bundled(Bundled(name="digits"))
+    assert np.array_equal(asked.x, known.x)
+    assert asked.x.dtype == known.x.dtype
+    assert np.array_equal(asked.y, known.y)

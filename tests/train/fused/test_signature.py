@@ -1,0 +1,111 @@
+"""What can be trained as one: told in words where it cannot, and by equal signatures where it can."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.train.fused.trials import ACCURACY, job_of
+from tunecli.train.fused.signature import signature, why_not
+from tunecli.trial import Job, Objective
+
+NET = {"name": "mlp", "hidden": [8], "dropout": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"model": {"python": "mine:Net"}}, "its model is your own code"),
+        ({"loss": {"python": "mine:loss"}}, "its loss is your own code"),
+        ({"optimizer": {"python": "mine:make"}}, "its optimizer is your own code"),
+        ({"model": {"name": "lstm"}}, "a recurrent net's kernels take one model at a time"),
+        ({"model": {"name": "mlp", "activation": "rrelu"}}, "rrelu draws numbers for every model by itself"),
+        ({"optimizer": "lbfgs"}, "lbfgs evaluates the loss as often as each model needs"),
+        ({"optimizer": "muon"}, "muon treats each matrix as a whole"),
+        ({"optimizer": "adafactor"}, "adafactor treats each matrix as a whole"),
+        ({"data": {"source": "iris", "validation": {"folds": 3}}}, "it is trained on several folds"),
+        (
+            {"data": {"source": "iris", "augment": ["mixup"]}},
+            "mixup mixes the targets of each trial's own batches",
+        ),
+        ({"training": {"average": "swa"}}, "swa takes batch norm's statistics anew for every model"),
+        ({"training": {"precision": "bf16"}}, "it computes in bf16"),
+        ({"training": {"compile": True}}, "it is compiled by itself"),
+        ({"training": {"channels_last": True}}, "its images are stored channels last"),
+    ],
+    ids=str,
+)
+def test_what_is_trained_by_itself_says_why(config: dict[str, Any], reason: str) -> None:
+    assert why_not(job_of(0, config)) == reason
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        (job_of(0, objective=Objective("val_mine", True, "mine:score")), "its metric is your own code"),
+        (job_of(0, repeats=2), "it is repeated over several seeds"),
+        (job_of(0, micro_batches=2), "its batches are split for want of memory"),
+        (job_of(0, code={"mine.py": "0"}), "part of it is your own code"),
+        (Job(0, 1, {"python": "mine:train"}, ACCURACY, 0, 0), "it is trained by your own code"),
+        (Job(0, 1, {"command": ["train"]}, ACCURACY, 0, 0), "it is trained by your own code"),
+    ],
+)
+def test_what_a_job_asks_for_says_why(job: Job, reason: str) -> None:
+    assert why_not(job) == reason
+
+
+ALIKE: list[dict[str, Any]] = [
+    {},
+    {"model": {**NET, "dropout": 0.4, "init": "orthogonal"}},
+    {"optimizer": {"name": "adam", "lr": 0.1, "betas": [0.5, 0.9], "amsgrad": True, "weight_decay": 0.1}},
+    {"learning_rate": ["cosine"]},
+    {"weights": [{"clip": {"norm": 1.0}}]},
+    {
+        "training": {
+            "epochs": 9,
+            "batch_size": 32,
+            "grad_clip": {"norm": 1.0},
+            "early_stop": {},
+            "average": "ema",
+        }
+    },
+]
+UNLIKE: list[dict[str, Any]] = [
+    {"model": {**NET, "dropout": 0.0}},
+    {"model": {**NET, "hidden": [9]}},
+    {"model": {**NET, "activation": "tanh"}},
+    {"model": {**NET, "norm": "layer"}},
+    {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}},
+    {"optimizer": "adamw"},
+    {"optimizer": {"name": "adam", "decay_exclude": ["bias"]}},
+    {"training": {"batch_size": 16}},
+    {"training": {"batch_size": 32, "accumulate": 2}},
+    {"data": {"source": "wine"}},
+    {"data": {"source": "iris", "train_fraction": 0.5}},
+]
+
+
+@pytest.mark.parametrize("config", ALIKE, ids=str)
+def test_what_is_each_trials_own_keeps_no_two_apart(config: dict[str, Any]) -> None:
+    assert signature(job_of(1, {"model": NET, **config})) == signature(job_of(0, {"model": NET}))
+
+
+@pytest.mark.parametrize("config", UNLIKE, ids=str)
+def test_another_shape_is_another_signature(config: dict[str, Any]) -> None:
+    assert signature(job_of(0, {"model": NET, **config})) != signature(job_of(0, {"model": NET}))
+
+
+@pytest.mark.parametrize(
+    "other", [{"study_seed": 8}, {"device": "cuda"}, {"open_test": True}, {"threads": 2}], ids=str
+)
+def test_another_place_is_another_signature(other: dict[str, Any]) -> None:
+    assert signature(replace(job_of(0), **other)) != signature(job_of(0))
+
+
+def test_it_is_told_without_torch() -> None:
+    program = "import sys; import tunecli.train.fused.signature; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)

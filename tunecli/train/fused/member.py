@@ -1,0 +1,157 @@
+"""One trial of a group: what it has to itself while its model is trained with the others'.
+
+Its model, its weight chain, its average and what is kept of them are those of the plain loop's `Learner`, so a trial
+begins, validates, and is kept and taken up again, by the very same code; only its gradient comes from the group, and
+its optimizer acts on the row that its model's weights are views of.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tunecli.seeding import seed_for
+from tunecli.spec.knobs import TrialConfig
+from tunecli.train import checkpoint
+from tunecli.train.chains import learning_rate
+from tunecli.train.chains.moment import Moment
+from tunecli.train.course import Course
+from tunecli.train.data import loading
+from tunecli.train.fused.optimizers import RowOptimizer
+from tunecli.train.fused.stack import Stack
+from tunecli.train.learner import Learner
+from tunecli.train.precision import kernels
+from tunecli.trial import Job
+
+
+class Member:
+    """A trial in training beside others."""
+
+    def __init__(self, job: Job, device: torch.device, found: checkpoint.Found) -> None:
+        """Build it as the plain loop does, from its checkpoint where there is one.
+
+        Args:
+            job: the trial.
+            device: where the group trains.
+            found: its checkpoint.
+
+        Raises:
+            UsageError: the machine cannot do what is asked.
+            DataError: the data cannot be read or split.
+        """
+        self.job = job
+        self.config = TrialConfig.model_validate(dict(job.config))
+        (self.fold,) = loading.load(
+            self.config.data, Path(job.base_path), job.study_seed, device, open_test=job.open_test
+        )
+        self.learner = Learner(self.config, self.fold, job.seed, (), Path(job.base_path))
+        self.course = Course()
+        self.course.charge(0.0)
+        if found.epoch:
+            self.course.restore(found.course())
+            self.learner.restore(found.learner(0, device))
+            found.forget()
+        self.keeper = checkpoint.Keeper(job, device)
+        self.device = device
+
+        updater = self.learner._updater
+        (self._like,) = updater._optimizers
+        self._chain, self._grad_clip = updater._weight_chain, self.config.training.grad_clip
+        self._optimizer: RowOptimizer | None = None
+        self._rates: list[list[float]] = []
+        self._last_rates: list[float] = []
+        self._moments: list[Moment] = []
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that it trains next, from 1."""
+        return self.course.epochs + 1
+
+    @property
+    def model(self) -> nn.Module:
+        """Its model, whose weights are views once it is in a stack."""
+        return self.learner.model
+
+    def seed_for(self, *names: str | int) -> int:
+        """A seed of the trial's own."""
+        return seed_for(self.job.seed, *names)
+
+    def groups(self) -> list[list[str]]:
+        """The names of its model's parameters, by the group of the optimizer that has them."""
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        return [[names[id(each)] for each in group["params"]] for group in self._like.param_groups]
+
+    def sizes(self) -> list[list[int]]:
+        """Per step of its next epoch, the sizes of its batches."""
+        steps = self.learner._steps
+        return steps[: max(0, self.learner._n_steps - (self.epoch - 1) * len(steps))]
+
+    def bind(self, stack: Stack, row: int) -> None:
+        """Train in this row of a stack from now on."""
+        if self._optimizer is None:
+            self._optimizer = RowOptimizer(self._like, stack.bounds)
+        self._optimizer.bind(stack.weights_TP[row], stack.gradients_TP[row])
+        self._gradient_P = stack.gradients_TP[row]
+
+    def begin_epoch(self, n_steps: int) -> None:
+        """Find the epoch's moments and learning rates; a rate follows from nothing that happens within an epoch."""
+        steps_per_epoch = len(self.learner._steps)
+        first = (self.epoch - 1) * steps_per_epoch
+        self._moments = [
+            Moment(step, steps_per_epoch, self.learner._n_steps) for step in range(first, first + n_steps)
+        ]
+        updater = self.learner._updater
+        if not updater._rated_groups:
+            rates = [group["lr"] for group in self._like.param_groups]
+            self._rates = [rates] * n_steps
+            return
+        bases = [base for _, base in updater._rated_groups]
+        self._rates = []
+        for now in self._moments:
+            rate_of = {
+                base: learning_rate.rate(updater._links, updater._link_states, base, now) for base in {*bases}
+            }
+            self._rates.append([rate_of[base] for base in bases])
+
+    def update(self, number: int) -> None:
+        """Take a step of the epoch, counted from 0, on the gradient in its row; in update.py's order.
+
+        Called without autograd.
+        """
+        assert self._optimizer is not None
+        if self._chain is not None:
+            self._chain.mask_gradients()
+        if self._grad_clip is not None:
+            if self._grad_clip.norm is not None:
+                norm = torch.linalg.vector_norm(self._gradient_P)
+                self._gradient_P.mul_((self._grad_clip.norm / (norm + 1e-6)).clamp_max_(1.0))
+            if self._grad_clip.value is not None:
+                self._gradient_P.clamp_(-self._grad_clip.value, self._grad_clip.value)
+        self._optimizer.step(self._rates[number])
+        if self._chain is not None:
+            self._chain.apply(self._moments[number])
+        updater = self.learner._updater
+        if updater.average is not None:
+            updater.average.after_step()
+            updater._hold_average()
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """What its model makes of examples in evaluation, as `Learner` has it: (N, K) float32."""
+        learner = self.learner
+        self.model.eval()
+        with learner._lent(), kernels(self.config.training):
+            return torch.cat([self.model(rows) for rows in torch.split(x, learner._validation_rows)]).float()
+
+    def end_epoch(self, train_loss: float) -> None:
+        """Note the epoch's mean training loss."""
+        self.learner._train_loss = train_loss
+        self._last_rates = self._rates[-1]
+
+    def state(self) -> dict[str, Any]:
+        """All that lives from one epoch to the next, as `Learner.state` has it."""
+        assert self._optimizer is not None
+        self._optimizer.put_state(self._last_rates)
+        return self.learner.state()

@@ -1,0 +1,192 @@
+"""One trial's optimizer on its row of the stacked weights: torch's own, on one tensor a group instead of many.
+
+All of them here act on each number by itself, so that a row as a whole gets what its parts would. Where torch has a
+kernel for the whole step it is called directly, since finding out anew at each step what to call takes three times as
+long as the step itself. Owns nothing of what a step comes to; that is torch's. Knows neither models nor chains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+Step = Callable[[float], None]
+"""Takes one step at a learning rate."""
+
+
+class RowOptimizer:
+    """An optimizer of a row. Its state can be had as, and made from, that of the same optimizer of a model."""
+
+    def __init__(self, like: Optimizer, bounds: Sequence[tuple[int, int]]) -> None:
+        """Begin from the state that an optimizer of the model has.
+
+        Args:
+            like: torch's own, over the model's parameters; it is never stepped, and stays where states are put.
+            bounds: where each group's part of the row begins and ends, its parameters in order and then padding.
+        """
+        self._like = like
+        self._bounds = bounds
+        parameter = like.param_groups[0]["params"][0]
+        self._leaves = [
+            torch.zeros(last - first, dtype=parameter.dtype, device=parameter.device)
+            for first, last in bounds
+        ]
+        for leaf in self._leaves:
+            leaf.grad = torch.zeros_like(leaf)
+        groups = [
+            {**_options(group), "params": [leaf]}
+            for group, leaf in zip(like.param_groups, self._leaves, strict=True)
+        ]
+        make: Callable[..., Optimizer] = type(like)
+        self._optimizer = make(groups)
+        self._direct: list[Step] = []
+        if any(like.state.get(parameter) for parameter in _parameters(like)):
+            self._take_state()
+
+    @property
+    def rates(self) -> list[float]:
+        """Each group's learning rate, as it was last."""
+        return [group["lr"] for group in self._optimizer.param_groups]
+
+    def bind(self, weights_P: Tensor, gradients_P: Tensor) -> None:
+        """Act on this row from now on."""
+        for leaf, (first, last) in zip(self._leaves, self._bounds, strict=True):
+            leaf.data = weights_P[first:last]
+            assert leaf.grad is not None
+            leaf.grad.data = gradients_P[first:last]
+
+    def step(self, rates: Sequence[float]) -> None:
+        """Take one step, each group at its rate."""
+        if self._direct:
+            for step, rate in zip(self._direct, rates, strict=True):
+                step(rate)
+            return
+        self._note(rates)
+        self._optimizer.step()
+        kernel = KERNELS.get(type(self._optimizer))
+        if kernel is not None and all(group["fused"] for group in self._optimizer.param_groups):
+            self._direct = [
+                kernel(leaf, group, self._optimizer.state[leaf])
+                for leaf, group in zip(self._leaves, self._optimizer.param_groups, strict=True)
+            ]
+
+    def put_state(self, rates: Sequence[float]) -> None:
+        """Give the model's optimizer the state: views of this one's, and copies of its counters."""
+        self._note(rates)
+        for own, group, leaf in zip(
+            self._optimizer.param_groups, self._like.param_groups, self._leaves, strict=True
+        ):
+            group["lr"] = own["lr"]
+            first = 0
+            for parameter in group["params"]:
+                last = first + parameter.numel()
+                self._like.state[parameter] = {
+                    name: _part(value, first, last, parameter)
+                    for name, value in self._optimizer.state[leaf].items()
+                }
+                first = last
+
+    def _note(self, rates: Sequence[float]) -> None:
+        for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+    def _take_state(self) -> None:
+        for own, group, leaf in zip(
+            self._optimizer.param_groups, self._like.param_groups, self._leaves, strict=True
+        ):
+            own.update(_options(group))
+            states = [self._like.state[parameter] for parameter in group["params"]]
+            self._optimizer.state[leaf] = {
+                name: _joined([state[name] for state in states], leaf) for name in states[0]
+            }
+
+
+def _options(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}
+
+
+def _parameters(optimizer: Optimizer) -> Iterable[Tensor]:
+    return (parameter for group in optimizer.param_groups for parameter in group["params"])
+
+
+def _part(value: Any, first: int, last: int, like: Tensor) -> Any:
+    """One parameter's part of a row's state; counters and rates are of the row as a whole."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.clone() if value.dim() == 0 else value[first:last].view_as(like)
+
+
+def _joined(values: Sequence[Any], leaf: Tensor) -> Any:
+    """A row's state, of all parameters'; what has no axes is a counter, the same for all."""
+    if not isinstance(values[0], Tensor):
+        return values[0]
+    if values[0].dim() == 0:
+        return values[0].clone()
+    joined = torch.zeros_like(leaf)
+    flat = torch.cat([value.flatten() for value in values])
+    joined[: len(flat)] = flat
+    return joined
+
+
+def _sgd(leaf: Tensor, group: Mapping[str, Any], state: Mapping[str, Any]) -> Step:
+    momentum = state.get("momentum_buffer")
+    call = partial(
+        torch._fused_sgd_,
+        [leaf],
+        [leaf.grad],
+        [] if momentum is None else [momentum],
+        is_first_step=False,
+        **{name: group[name] for name in ("weight_decay", "momentum", "dampening", "nesterov", "maximize")},
+    )
+
+    def step(rate: float) -> None:
+        call(lr=rate)
+
+    return step
+
+
+def _adam(leaf: Tensor, group: Mapping[str, Any], state: Mapping[str, Any]) -> Step:
+    n_steps = state["step"]
+    most = [state["max_exp_avg_sq"]] if group["amsgrad"] else []
+    call = partial(
+        torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_,
+        *([leaf], [leaf.grad], [state["exp_avg"]], [state["exp_avg_sq"]], most, [n_steps]),
+        beta1=group["betas"][0],
+        beta2=group["betas"][1],
+        **{name: group[name] for name in ("weight_decay", "eps", "amsgrad", "maximize")},
+    )
+
+    def step(rate: float) -> None:
+        n_steps.add_(1)
+        call(lr=rate)
+
+    return step
+
+
+def _adagrad(leaf: Tensor, group: Mapping[str, Any], state: Mapping[str, Any]) -> Step:
+    n_steps = state["step"]
+    call = partial(
+        torch._fused_adagrad_,
+        *([leaf], [leaf.grad], [state["sum"]], [n_steps]),
+        **{name: group[name] for name in ("lr_decay", "weight_decay", "eps", "maximize")},
+    )
+
+    def step(rate: float) -> None:
+        n_steps.add_(1)
+        call(lr=rate)
+
+    return step
+
+
+KERNELS: dict[type[Optimizer], Callable[[Tensor, Mapping[str, Any], Mapping[str, Any]], Step]] = {
+    torch.optim.SGD: _sgd,
+    torch.optim.Adam: _adam,
+    torch.optim.AdamW: _adam,
+    torch.optim.Adagrad: _adagrad,
+}
+"""(a group's part of the row, the group, its state) → its step by torch's kernel for it. Others take their own step."""

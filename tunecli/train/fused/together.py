@@ -1,0 +1,156 @@
+"""An epoch of a group: the same steps for all its members at once, each on its own examples in its own order.
+
+Owns the steps; the gradient is perceptrons.py's or vectorised.py's, what follows from it each member's own. Reads the
+device once an epoch. Knows neither objectives nor events.
+
+Axes: T models, N examples of an epoch, B of a batch, S steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as fn
+from torch import Tensor
+
+from tunecli.train.epoch import order_of_epoch, steps_of_epoch
+from tunecli.train.fused import perceptrons, vectorised
+from tunecli.train.fused.beside import Beside
+from tunecli.train.fused.criteria import criterion
+from tunecli.train.fused.member import Member
+from tunecli.train.fused.perceptrons import Perceptrons
+from tunecli.train.fused.stack import Stack
+from tunecli.train.fused.vectorised import Vectorised
+from tunecli.train.precision import kernels
+
+
+class Gradients(Protocol):
+    """The gradients of a stack's models."""
+
+    unit: int
+    """What the number of a batch's examples is rounded up to."""
+
+    def begin_epoch(self, seeds: Sequence[int]) -> None:
+        """Seed each model's dropout."""
+        ...
+
+    def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
+        """Put ``share`` of each model's gradient on its first ``n`` examples into the stack's, or add it.
+
+        Returns:
+            Each model's mean loss (T,).
+        """
+        ...
+
+
+class Together:
+    """Members whose models are one stack."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        """Stack the members' models.
+
+        Args:
+            members: of one signature, at least one.
+        """
+        self.members = [*members]
+        self._stack = Stack([member.model for member in members], members[0].groups())
+        self._bind()
+
+    def keep(self, members: Sequence[Member]) -> None:
+        """Go on with some of the members alone."""
+        if len(members) < len(self.members):
+            self._stack.keep([self.members.index(member) for member in members])
+            self.members = [*members]
+            self._bind()
+
+    def train_epoch(self) -> list[float]:
+        """Train each member's next epoch.
+
+        Returns:
+            The members' mean training losses, as they were while the examples were trained on.
+        """
+        sizes = self.members[0].sizes()
+        for member in self.members:
+            member.begin_epoch(len(sizes))
+        self._gradients.begin_epoch([member.seed_for("dropout", member.epoch) for member in self.members])
+        losses: list[Tensor] = []
+        settings = kernels(self.members[0].config.training)
+        # one block without gradients: entering one a trial and step would take as long as a small model's products
+        with settings, torch.autograd.set_multithreading_enabled(False), torch.no_grad():
+            batches = self._batches(sizes)
+            for number, step in enumerate(sizes):
+                losses.append(self._step(step, batches))
+                for member in self.members:
+                    member.update(number)
+        n_examples = sum(map(sum, sizes))
+        shares_S = torch.tensor([sum(step) / n_examples for step in sizes])
+        loss_TS = torch.stack(losses, 1).float().cpu()
+        # each row at an address of its own: how a row is summed depends on where it lies in memory
+        found = [float(loss_S.clone() @ shares_S) for loss_S in loss_TS]
+        for member, loss in zip(self.members, found, strict=True):
+            member.end_epoch(loss)
+        return found
+
+    def _bind(self) -> None:
+        for row, member in enumerate(self.members):
+            member.bind(self._stack, row)
+        first = self.members[0]
+        loss = first.learner._training_loss
+        weights_K = first.learner._class_weights() if first.config.data.balance == "weight" else None
+        models = [member.model for member in self.members]
+        self._batch_rooms: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+        self._gradients: Gradients
+        if perceptrons.takes(models[0]):
+            make_criterion = criterion(first.config.loss, first.fold.task, weights_K, loss)
+            self._gradients = Perceptrons(self._stack, models, make_criterion)
+        elif first.device.type == "cpu" and not vectorised.keeps_bits(models[0]):
+            self._gradients = Beside(self._stack, models, loss)
+        else:
+            self._gradients = Vectorised(self._stack, models, loss)
+
+    def _step(self, sizes: Sequence[int], batches: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
+        """Put a step's gradients into the stack; its losses (T,)."""
+        found = []
+        n = sum(sizes)
+        for number, size in enumerate(sizes):
+            x_TB, y_TB = next(batches)
+            share = size / n
+            loss_T = self._gradients.gradient(x_TB, y_TB, size, share, adds=number > 0)
+            found.append(loss_T if len(sizes) == 1 else loss_T * share)
+        return found[0] if len(found) == 1 else torch.stack(found).sum(0)
+
+    def _batches(self, sizes: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each batch's inputs (T, B, *shape) and targets (T, B); B is its size, rounded up as the gradients want it.
+
+        What stands behind a batch's own examples is any other's.
+        """
+        fold, data = self.members[0].fold, self.members[0].config.data
+        flat_sizes = [size for step in sizes for size in step]
+        n, unit = sum(flat_sizes), self._gradients.unit
+        if data.augment:
+            epochs = [
+                steps_of_epoch(data, member.fold, [[n]], member.epoch, member.seed_for)[0][0]
+                for member in self.members
+            ]
+            x_M, y_M = torch.cat([each.x for each in epochs]), torch.cat([each.y for each in epochs])
+            order_TN = torch.arange(len(y_M), device=y_M.device).view(len(epochs), n)
+        else:
+            orders = [
+                order_of_epoch(data, fold, member.epoch, member.seed_for)[:n] for member in self.members
+            ]
+            x_M, y_M, order_TN = fold.x_train, fold.y_train, torch.stack(orders).to(fold.x_train.device)
+        for order_TB in torch.split(order_TN, flat_sizes, 1):
+            if n_more := -order_TB.shape[1] % unit:
+                order_TB = fn.pad(order_TB, (0, n_more))
+            chosen, shape = order_TB.reshape(-1), order_TB.shape
+            if shape not in self._batch_rooms:
+                self._batch_rooms[shape] = (
+                    x_M.new_empty(len(chosen), *x_M.shape[1:]),
+                    y_M.new_empty(len(chosen)),
+                )
+            x, y = self._batch_rooms[shape]
+            torch.index_select(x_M, 0, chosen, out=x)
+            torch.index_select(y_M, 0, chosen, out=y)
+            yield x.view(*shape, *x.shape[1:]), y.view(shape)
