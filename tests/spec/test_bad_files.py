@@ -474,6 +474,18 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         "at most 1000 characters",
     ),
     (
+        "a key whose dots would give two ranges one name",
+        command("lr: 0.1", 'lr: 0.1, "a.b": {uniform: [0, 1]}, a: {b: {uniform: [5, 6]}}'),
+        "4:21",
+        "trial.params.a.b: a key that holds a range has no `.` in it: the range's name would be that of `b` in `a` (nest it, `a: {b: …}`, or write `a_b`",
+    ),
+    (
+        "a key with a dot above a range",
+        command("lr: 0.1", 'lr: 0.1, "a.b": {c: [1, {choice: [1, 2]}]}, a: {b: {c: [1, {choice: [x]}]}}'),
+        "4:21",
+        "would be that of `b` in `a`",
+    ),
+    (
         "references that multiply",
         command("lr: 0.1", "lr: 0.1, a0: 1, " + doubled(20)),
         "4:519",

@@ -131,3 +131,8 @@ def test_a_range_that_cannot_be_says_why(text, words):
 def test_a_bad_item_of_a_list_is_told_once():
     _, problems = understood("{list: {of: {int: [3, 1]}, length: {int: [1, 9]}}}")
     assert len(problems) == 1
+
+
+def test_a_key_with_a_dot_is_a_key_like_any_other_where_no_range_is_in_it():
+    _, problems = understood('{"layer.0.weight": 3, "a.b": {ref: c}}')
+    assert problems == []

@@ -34,6 +34,7 @@ from tunecli.spec.expressions import (
     Reference,
     Sequence,
     domain_of,
+    walk,
 )
 from tunecli.spec.reader import MapNode, Mark, Node, ScalarNode, SequenceNode
 from tunecli.spec.wording import nearest
@@ -60,8 +61,27 @@ def parse(node: Node, report: Report, path: str = "") -> Expression:
             reserved = [key for key in named if key in RANGE_KEYS]
             if not reserved:
                 parts = {key: parse(item, report, _join(path, key)) for key, item in named.items()}
+                for key in filter(_is_dotted, named):
+                    if any(isinstance(part, Numeric | Choice | Listing) for part in walk(parts[key])):
+                        report(_ambiguous(key, path, node.marks[key]))
+                        parts[key] = Broken(node.marks[key])
                 return Group(parts, dict(node.marks), mark)
             return _Range(node, reserved[0], path, report).parse()
+
+
+def _is_dotted(key: str) -> bool:
+    return "." in key
+
+
+def _ambiguous(key: str, path: str, mark: Mark) -> Problem:
+    """A parameter's name is its path, so the dots in it must be between keys: `a.b` is `b` in `a` already."""
+    outer, _, inner = key.rpartition(".")
+    message = (
+        f"a key that holds a range has no `.` in it: the range's name would be that of `{inner}` in `{outer}`"
+    )
+    nested = key.replace(".", ": {") + ": …" + "}" * key.count(".")
+    hint = f"nest it, `{nested}`, or write `{key.replace('.', '_')}`"
+    return Problem(message, mark.file, mark.line, mark.column, f"trial.{_join(path, key)}", hint)
 
 
 def _join(path: str, key: str | int) -> str:
