@@ -294,14 +294,19 @@ def points_to_check(space: Space) -> Iterator[Parameters]:
     """
     yield point_with(space, {})
     for parameter in space.parameters:
-        for value in bounds(parameter.domain):
-            yield point_with(space, {**_parents(parameter), parameter.key: value})
+        yield from points_of(space, parameter)
     branches = [branch for branch in branches_with_references(space) if branch]
     for parameter in space.parameters:
         if isinstance(parameter.domain, Categorical):
             for branch in branches:
                 for value in parameter.domain.options:
                     yield point_with(space, {**_parents(parameter), parameter.key: value, **branch})
+
+
+def points_of(space: Space, parameter: Parameter) -> Iterator[Parameters]:
+    """Points at which one parameter takes each of its options or bounds, and all else its default or middle."""
+    for value in bounds(parameter.domain):
+        yield point_with(space, {**_parents(parameter), parameter.key: value})
 
 
 def _parents(parameter: Parameter) -> dict[str, Scalar]:

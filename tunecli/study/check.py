@@ -13,7 +13,7 @@ from tunecli.search.sampler import suggest
 from tunecli.spec.domains import described, n_values
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
-from tunecli.spec.load import load, points_to_check, settled
+from tunecli.spec.load import load, points_of, points_to_check, settled
 from tunecli.spec.space import Space, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.progress import observations
@@ -181,9 +181,8 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         name == "loss" or name.startswith("loss.") for name in space.names
     ):
         yield f"{spec.objective.metric} is not comparable between trials whose loss differs"
-    for name in space.names:
-        if name.startswith(_SCORED_ON):
-            yield f"{name} differs between trials, so their scores are not of the same data"
+    for name in _differing_data(space):
+        yield f"{name} differs between trials, so their scores are not of the same data"
     first = settled(space, next(points_to_check(space)))
     facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
     if facts is not None and isinstance(first, TrialConfig):
@@ -191,3 +190,19 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
         if n_valid < _FEW_EXAMPLES:
             yield f"the score is of {n_valid} examples: chance moves it by a lot"
+
+
+def _differing_data(space: Space) -> list[str]:
+    """The keys that make the trials' scores those of different data: ranges, and what whole branches differ in."""
+    found = [name for name in space.names if name.startswith(_SCORED_ON)]
+    for parameter in space.parameters:
+        if parameter.name in ("", "data"):
+            trials = [settled(space, point) for point in points_of(space, parameter)]
+            every = [trial.data for trial in trials if isinstance(trial, TrialConfig)]
+            keys = (name.removeprefix("data.") for name in _SCORED_ON)
+            found += [
+                f"data.{key}"
+                for key in keys
+                if any(getattr(one, key) != getattr(every[0], key) for one in every)
+            ]
+    return list(dict.fromkeys(found))
