@@ -497,6 +497,18 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         "4:35",
         "references lead more than 100 levels deep",
     ),
+    (
+        "arguments of one's own model that are no map",
+        study("{name: mlp, hidden: [8]}", '{python: "torch.nn:Linear", args: [3]}'),
+        "5:44",
+        "trial.model.args: must be a map; this is a list",
+    ),
+    (
+        "a key beside one's own model",
+        study("{name: mlp, hidden: [8]}", '{python: "torch.nn:Linear", arg: {}}'),
+        "5:38",
+        "trial.model.arg: `arg` is not known here (did you mean `args`?)",
+    ),
     ("a column that is not there", table("target: colour"), "4:37", "colour"),
     ("a table with no target", table("header: true"), "4:29", "header"),
     ("a key that is true", study("study: small", "true: small"), "1:1", "the key `true` is not a string"),

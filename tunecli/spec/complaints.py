@@ -152,10 +152,9 @@ def _models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[B
         fields = [
             each.model_fields[step] for each in found if isinstance(step, str) and step in each.model_fields
         ]
-        if fields:
-            found = [inner for field in fields for inner in _models_in(field.annotation)]
-        else:
-            found = [each for each in found if step in _names(each)] or found
+        inside = [inner for field in fields for inner in _models_in(field.annotation)]
+        # a tag may be called as a field is: `python`
+        found = inside or [each for each in found if step in _names(each)] or found
     return found
 
 
