@@ -584,6 +584,29 @@ def test_a_file_without_end_is_read_no_further_than_the_limit():
     assert "the limit is 1,000,000 bytes" in str(problems_of(Path("/dev/zero"))[0])
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "other"),
+    [
+        ("name: mlp", "name: mpl", "`mpl` is not known here"),
+        ("epochs: 3", "epoch: 3", "`epoch` is not known here"),
+        ("metric: val_accuracy", "metric: accuracy", "objective"),
+        ("trials: 2", "trials: many", "search.trials"),
+    ],
+)
+def test_data_that_are_not_there_are_told_with_everything_else(written, old, new, other):
+    said = [str(problem) for problem in problems_of(written(study(old, new, study("iris", "gone.csv"))))]
+    assert any("trial.data.source: " in text and "gone.csv" in text for text in said), said
+    assert any(other in text for text in said), said
+
+
+def test_data_are_looked_for_where_the_file_says_whatever_else_is_wrong(written, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "table.csv").write_text("a,b\n1,x\n2,y\n3,x\n4,y\n")
+    text = study("iris", "table.csv, target: b", study("trials: 2", "trials: many"))
+    text = study("device: cpu", f"device: cpu, folder: {tmp_path / 'elsewhere'}", text)
+    assert [problem.parameter for problem in problems_of(written(text))] == ["search.trials"]
+
+
 @pytest.mark.parametrize("token", [token for token in TOKENS if token.strip()])
 @pytest.mark.parametrize(
     "place", ["{}", "optimizer.lr={}", "study={}", "{}=1", "optimizer.{}.0=1", "run.folder={}"]
