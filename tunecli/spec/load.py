@@ -132,10 +132,11 @@ def _folder_as_written(root: MapNode) -> Path | None:
     """What ``run.folder`` says in a file whose settings have problems, for the data's to be told at the right place."""
     run = root.items.get("run")
     folder = run.items.get("folder") if isinstance(run, MapNode) else None
-    is_path = (
-        isinstance(folder, ScalarNode) and isinstance(folder.value, str) and folder.value.startswith("/")
-    )
-    return Path(folder.value) if is_path else None
+    match folder:
+        case ScalarNode(value=str(name)) if name.startswith("/"):
+            return Path(name)
+        case _:
+            return None
 
 
 def settled(space: Space, point: Parameters) -> AnyTrial:

@@ -308,11 +308,13 @@ def _cost_range(smallest: Cost | None, largest: Cost | None) -> str:
     def between(low: int, high: int) -> str:
         return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
-    weights = between(smallest.n_parameters, largest.n_parameters)
-    return f"{weights} weights, {between(smallest.n_steps, largest.n_steps)} steps"
+    steps = f"{between(smallest.n_steps, largest.n_steps)} steps"
+    if smallest.n_parameters is None or largest.n_parameters is None:
+        return f"{steps}; your own model: its weights and their cost are unknown"
+    return f"{between(smallest.n_parameters, largest.n_parameters)} weights, {steps}"
 
 
-def _cost_data(cost: Cost | None) -> dict[str, int] | None:
+def _cost_data(cost: Cost | None) -> dict[str, int | None] | None:
     if cost is None:
         return None
     return {

@@ -46,8 +46,8 @@ class Check:
     """What `check` found; a file with errors never gets this far.
 
     ``size`` and ``grid`` are numbers of points, None where infinite. ``seconds`` is a rough estimate of the
-    whole sweep's wall time on this machine's cores, from the smallest to the largest trial. What a trial of the
-    user's own costs is not known: None.
+    whole sweep's wall time on this machine's cores, from the smallest to the largest trial. What is the user's own,
+    the trial or its data or model, costs what nobody knows: None.
     """
 
     study: str
@@ -87,7 +87,7 @@ def check(spec: StudySpec) -> Check:
     n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
     workers = min(plan.n_workers, plan.lookahead, n_trials)
     seconds = None
-    if smallest is not None and largest is not None:
+    if smallest is not None and largest is not None and smallest.n_multiply_adds is not None:
         seconds = (_seconds(smallest) * n_trials / workers, _seconds(largest) * n_trials / workers)
     return Check(
         spec.settings.study,
@@ -118,7 +118,7 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
 
 
 def _extremes(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
-    """What the smallest and the largest trial cost, as far as it is known."""
+    """What the smallest and the largest trial cost; the steps alone where any has a model of the user's own."""
     costs = []
     for point in points_to_check(spec.space):
         trial = settled(spec.space, point)
@@ -126,16 +126,18 @@ def _extremes(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
         if found is None:
             return None, None
         costs.append(found)
+    if any(found.n_multiply_adds is None for found in costs):
+        costs = [Cost(None, found.n_steps, None) for found in costs]
     return min(costs, key=_seconds), max(costs, key=_seconds)
 
 
 def _seconds(found: Cost) -> float:
-    return found.n_steps * _SECONDS_A_STEP + found.n_multiply_adds / _MULTIPLY_ADDS_A_SECOND
+    return found.n_steps * _SECONDS_A_STEP + (found.n_multiply_adds or 0) / _MULTIPLY_ADDS_A_SECOND
 
 
 def _memory_notes(largest: Cost | None) -> Iterator[str]:
     here_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    needed_bytes = 0 if largest is None else largest.n_parameters * _TRAINING_BYTES_A_WEIGHT
+    needed_bytes = 0 if largest is None else (largest.n_parameters or 0) * _TRAINING_BYTES_A_WEIGHT
     if needed_bytes > here_bytes:
         yield (
             f"the largest model takes {needed_bytes / 2**30:,.0f} GiB while it trains, "
