@@ -7,6 +7,8 @@ import pytest
 from tunecli.study.answers import of_check
 from tunecli.study.check import Check, check, load_checked
 
+DATA = "{name: blobs, features: 4, classes: 2}"  # 8 weights in a linear model
+
 
 @pytest.fixture
 def checked(tmp_path):
@@ -45,3 +47,35 @@ def test_of_a_model_of_one_s_own_the_steps_alone_are_known(checked, model):
     assert dict(answer.lines)["a trial"] == "20 steps; your own model: its weights and their cost are unknown"
     assert dict(answer.lines)["the sweep"] == "unknown"
     assert answer.data["smallest_trial"] == {"n_parameters": None, "n_steps": 20, "n_multiply_adds": None}
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (
+            "{cut: {fraction: 0.05}}",
+            ["weights.0.cut cuts nothing: a fraction of 0.05 of 8 weights rounds to none"],
+        ),
+        (
+            "{clip: {value: 1}}, {cut: {by: columns, fraction: 0.1, per: tensor}}",
+            ["weights.1.cut cuts nothing: a fraction of 0.1 of 4 columns rounds to none"],
+        ),
+        (
+            "{cut: {fraction: 0.9}}, {cut: {fraction: 0.6}}",
+            ["the 2 cuts of `weights` together leave none of the weights"],
+        ),
+        ("{cut: {fraction: 0.5}}, {cut: {fraction: 0.5}}", []),
+        ("{cut: {fraction: 0.9}}, {cut: {by: columns, fraction: 0.6}}", []),
+        ("{clip: {value: 1}}", []),
+    ],
+)
+def test_cuts_that_do_nothing_and_cuts_that_leave_nothing_are_noted(checked, weights, said):
+    trial = f"{{data: {{source: {DATA}}}, model: linear, weights: [{weights}]}}"
+    assert [note for note in checked(trial).notes if "cut" in note] == said
+
+
+def test_nothing_is_said_of_cuts_in_a_model_whose_weights_are_not_known(checked):
+    trial = (
+        "{data: {source: digits}, model: resnet, weights: [{cut: {fraction: 0.1}}, {cut: {fraction: 0.1}}]}"
+    )
+    assert not [note for note in checked(trial).notes if "cut" in note]

@@ -21,6 +21,7 @@ from tunecli.study.record import Plan, plan_for
 from tunecli.train.cost import Cost, cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints
+from tunecli.train.inspection.weights import cut_notes
 from tunecli.trial import Objective, Trial
 
 # Measured for the plain loop on one core: what a step costs whatever its size, and arithmetic on small matrices.
@@ -189,6 +190,7 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
     if facts is not None and isinstance(first, TrialConfig):
         yield from facts.notes
+        yield from cut_notes(first, facts)
         n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
         if n_valid < _FEW_EXAMPLES:
             yield f"the score is of {n_valid} examples: chance moves it by a lot"
