@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from tunecli.errors import ConfigError, Problem
 from tunecli.spec.code import METRIC, CodeComplaint, code_complaints
 from tunecli.spec.complaints import problems_of
-from tunecli.spec.domains import Categorical, bounds
+from tunecli.spec.domains import Categorical, bounds, n_grid_points
 from tunecli.spec.expressions import (
     Broken,
     Choice,
@@ -122,6 +122,8 @@ def understand(
             )
     if space is not None:
         objective = settings.objective.objective if settings else None
+        if settings is not None and settings.search.sampler == "grid":
+            problems.extend(_endless(space))
         problems.extend(_trial_problems(space, settings_tree, objective, base_path, inspect))
     if problems or settings is None or space is None:
         raise ConfigError(_in_order(problems, file))
@@ -281,6 +283,17 @@ def _trial_problems(
 def _unset(place: Place, name: str) -> CodeComplaint:
     message = f"the environment variable `{name}` is not set"
     return CodeComplaint(place, message, f"export {name}=…; `$${{env:{name}}}` is the text itself")
+
+
+def _endless(space: Space) -> Iterator[Problem]:
+    """The ranges of which a grid would take no end of points."""
+    for parameter in space.parameters:
+        if n_grid_points(parameter.domain) is None:
+            steps = [int(step) if is_index(step, MAX_VALUES) else step for step in parameter.name.split(".")]
+            _, found = locate(space, next(points_of(space, parameter)), steps)
+            mark, hint = found.mark, "write `grid: n` or `step:` beside it, or take another sampler"
+            message = "a grid cannot be made of a continuous range"
+            yield Problem(message, mark.file, mark.line, mark.column, f"trial.{parameter.name}", hint)
 
 
 def _n_values(plain: Any) -> int:

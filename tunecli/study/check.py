@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunecli.search.bayes import n_initial
-from tunecli.search.grid import require_grid
 from tunecli.search.sampler import suggest
 from tunecli.spec.domains import described, n_values
 from tunecli.spec.knobs import TrialConfig
@@ -78,12 +77,10 @@ def check(spec: StudySpec) -> Check:
     """What is known of a loaded study before it runs.
 
     Raises:
-        UsageError: a grid that is too large to be run whole, or endless, without saying so.
+        UsageError: a grid that is too large to be run whole, without saying so.
     """
     plan = plan_for(spec)
     space, sampler = spec.space, spec.settings.search.sampler
-    if sampler == "grid":
-        require_grid(space)
     smallest, largest = _extremes(spec)
     n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
     workers = min(plan.n_workers, plan.lookahead, n_trials)
