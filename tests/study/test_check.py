@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.study.answers import of_check
+from tunecli.study.answers import of_check, of_training
 from tunecli.study.check import Check, check, load_checked
+from tunecli.study.single import Trained
+from tunecli.trial import Outcome, State, Trial
 
 DATA = "{name: blobs, features: 4, classes: 2}"  # 8 weights in a linear model
 
@@ -79,3 +81,23 @@ def test_nothing_is_said_of_cuts_in_a_model_whose_weights_are_not_known(checked)
         "{data: {source: digits}, model: resnet, weights: [{cut: {fraction: 0.1}}, {cut: {fraction: 0.1}}]}"
     )
     assert not [note for note in checked(trial).notes if "cut" in note]
+
+
+def test_an_empty_value_is_null_as_the_table_has_it(checked):
+    found = checked(
+        "{data: {source: iris}, training: {grad_clip: {choice: [null, {norm: {uniform: [1, 2]}}]}}}"
+    )
+    choice, _ = found.parameters
+    assert choice.range == "choice null, norm"
+    answer = of_check(found, [Trial(0, {"training.grad_clip": None}, 0)])
+    assert answer.sections[1].rows[0][1] == "null"
+    (found,) = checked(
+        "{data: {source: iris}, optimizer: {name: adam, amsgrad: {choice: [true, false]}}}"
+    ).parameters
+    assert found.range == "choice true, false"
+
+
+@pytest.mark.parametrize(("kept", "said"), [(0, "3"), (3, "3"), (1, "3, of which epoch 1 is kept")])
+def test_the_epoch_that_is_kept_is_said_where_it_is_not_the_last(kept, said):
+    outcome = Outcome(State.COMPLETE, 0.5, {"val_loss": 0.5}, epochs=3, kept_epoch=kept)
+    assert dict(of_training(Trained("study", "val_loss", 0, outcome)).lines)["epochs"] == said

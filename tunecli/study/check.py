@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tunecli.search.bayes import n_initial
 from tunecli.search.sampler import suggest
-from tunecli.spec.domains import described, n_values
+from tunecli.spec.domains import described, n_values, shown
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
@@ -147,7 +147,7 @@ def _rows(space: Space) -> Iterator[ParameterRow]:
     names = {parameter.key: parameter.name for parameter in space.parameters}
     for parameter in space.parameters:
         conditions = [
-            f"{names[condition.key]} is {' or '.join(map(str, condition.values))}"
+            f"{names[condition.key]} is {' or '.join(map(shown, condition.values))}"
             for condition in parameter.conditions
         ]
         default = "" if parameter.default is None else str(parameter.default)
