@@ -83,6 +83,14 @@ def test_nothing_is_said_of_cuts_in_a_model_whose_weights_are_not_known(checked)
     assert not [note for note in checked(trial).notes if "cut" in note]
 
 
+def test_a_device_that_is_not_here_is_a_note(checked):
+    found = checked("{data: {source: iris}}", "run: {device: 'cuda:99'}")
+    (note,) = (note for note in found.notes if "run.device" in note)
+    assert note.startswith(
+        "run.device: there is no device `cuda:99` here, so it cannot be run on this machine"
+    )
+
+
 def test_an_empty_value_is_null_as_the_table_has_it(checked):
     found = checked(
         "{data: {source: iris}, training: {grad_clip: {choice: [null, {norm: {uniform: [1, 2]}}]}}}"

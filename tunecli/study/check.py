@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunecli.errors import UsageError
 from tunecli.search.bayes import n_initial
 from tunecli.search.sampler import suggest
 from tunecli.spec.domains import described, n_values, shown
@@ -16,7 +17,7 @@ from tunecli.spec.load import load, points_of, points_to_check, settled
 from tunecli.spec.space import Space, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.progress import observations
-from tunecli.study.record import Plan, plan_for
+from tunecli.study.record import Plan, plan_for, require_device
 from tunecli.train.cost import Cost, cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints
@@ -171,6 +172,7 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     default = default_point(space)
     if search.sampler == "grid" and default is not None and grid_position_of_point(space, default) is None:
         yield "the defaults do not lie on the grid, so no trial begins with them"
+    yield from _device_notes(plan)
     if plan.lookahead < plan.n_workers:
         yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
     direction = spec.settings.objective.direction
@@ -191,6 +193,14 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
         if n_valid < _FEW_EXAMPLES:
             yield f"the score is of {n_valid} examples: chance moves it by a lot"
+
+
+def _device_notes(plan: Plan) -> Iterator[str]:
+    """That the device is not here: the file may be checked on one machine and run on another."""
+    try:
+        require_device(plan.device)
+    except UsageError as error:
+        yield f"run.device: {error.message}, so it cannot be run on this machine ({error.hint})"
 
 
 def _differing_data(space: Space) -> list[str]:
