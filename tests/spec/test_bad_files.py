@@ -283,9 +283,9 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         "a duration of giant length",
         study("device: cpu", "limit: {time: " + "9" * 400 + "d}"),
         "9:21",
-        "must be a number",
+        "is no duration",
     ),
-    ("a duration that is none", study("device: cpu", "limit: {time: 2 weeks}"), "9:21", "must be a number"),
+    ("a duration that is none", study("device: cpu", "limit: {time: 2 weeks}"), "9:21", "is no duration"),
     (
         "a folder that is not there",
         study("device: cpu", "folder: /nowhere/at/all"),
@@ -391,7 +391,7 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
     ),
     ("a variable without a name", command("lr: 0.1", "lr: '${env:}'"), "4:16", "variable `` is not set"),
     ("a number from the environment", lr("'${env:HOME}'"), "6:31", "must be a number"),
-    ("an unknown device", study("device: cpu", "device: gpu"), "9:15", "does not match"),
+    ("an unknown device", study("device: cpu", "device: gpu"), "9:15", "must be `auto`, `cpu`,"),
     ("an unknown link", chain("learning_rate: [{cosin: {to: 0}}]"), "7:19", "did you mean `cosine`?"),
     (
         "an unknown argument of a link",
@@ -446,13 +446,18 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         "4:27",
         "there is no module",
     ),
-    ("code that is no name", study("source: iris", "source: {python: '../x:y'}"), "4:27", "does not match"),
+    (
+        "code that is no name",
+        study("source: iris", "source: {python: '../x:y'}"),
+        "4:27",
+        "must be `module:name`",
+    ),
     ("a placeholder for nothing", command("'{lr}'", "'{rl}'"), "3:33", "`{rl}` names nothing"),
     ("a placeholder by a digit that is none", command("'{lr}'", "'{lr.²}'"), "3:33", "names nothing"),
     ("a brace alone", command("'{lr}'", "'{lr'"), "3:33", "belongs to no placeholder"),
     ("a program that is not there", command("python,", "no-such-program,"), "3:13", "there is no program"),
     ("a program with a name too long", command("python,", "a" * 5000 + ","), "3:13", "there is no program"),
-    ("a command of nothing", command("[python, -c, 'pass', '{lr}']", "[]"), "3:12", "must hold at least 1"),
+    ("a command of nothing", command("[python, -c, 'pass', '{lr}']", "[]"), "3:12", "this names no program"),
     ("a script with a name too long", command("-c, 'pass'", "a" * 5000 + ".py"), "3:21", "there is no file"),
     ("a pattern that is none", COMMAND + "  metrics: {loss: '('}\n", "5:19", "no regular expression"),
     (
@@ -474,6 +479,18 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         "at most 1000 characters",
     ),
     (
+        "a key whose dots would give two ranges one name",
+        command("lr: 0.1", 'lr: 0.1, "a.b": {uniform: [0, 1]}, a: {b: {uniform: [5, 6]}}'),
+        "4:21",
+        "trial.params.a.b: a key that holds a range has no `.` in it: the range's name would be that of `b` in `a` (nest it, `a: {b: …}`, or write `a_b`",
+    ),
+    (
+        "a key with a dot above a range",
+        command("lr: 0.1", 'lr: 0.1, "a.b": {c: [1, {choice: [1, 2]}]}, a: {b: {c: [1, {choice: [x]}]}}'),
+        "4:21",
+        "would be that of `b` in `a`",
+    ),
+    (
         "references that multiply",
         command("lr: 0.1", "lr: 0.1, a0: 1, " + doubled(20)),
         "4:519",
@@ -484,6 +501,56 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         command("lr: 0.1", "lr: 0.1, a200: 1, " + in_a_row(200)),
         "4:35",
         "references lead more than 100 levels deep",
+    ),
+    (
+        "arguments of one's own model that are no map",
+        study("{name: mlp, hidden: [8]}", '{python: "torch.nn:Linear", args: [3]}'),
+        "5:44",
+        "trial.model.args: must be a map; this is a list",
+    ),
+    (
+        "a key beside one's own model",
+        study("{name: mlp, hidden: [8]}", '{python: "torch.nn:Linear", arg: {}}'),
+        "5:38",
+        "trial.model.arg: `arg` is not known here (did you mean `args`?)",
+    ),
+    (
+        "a range with a misspelt key",
+        lr("{unifrom: [0, 1]}"),
+        "6:31",
+        "this is a map (did you mean `uniform`?)",
+    ),
+    (
+        "a choice with a misspelt key",
+        study("{name: adam, lr: 1e-2}", "{choise: [adam, sgd]}"),
+        "6:14",
+        "did you mean `choice`?",
+    ),
+    (
+        "two links in one map",
+        chain("weights: [{cut: {}, clip: {}}]"),
+        "7:13",
+        "a link is a map with one key, and this has `cut`, `clip` (write {cut: …}, {clip: …})",
+    ),
+    (
+        "a link with its window beside it",
+        chain("weights: [{cut: {}, every: epoch}]"),
+        "7:13",
+        "(write {cut: {…, every: …}})",
+    ),
+    (
+        "a duration without its last unit",
+        study("device: cpu", "limit: {time: 1h30}"),
+        "9:21",
+        "'1h30' is no duration: write seconds, or days to seconds with d, h, m and s as in 1h30m",
+    ),
+    (
+        "a grid of a continuous range in a branch",
+        study("{name: adam, lr: 1e-2}", "{choice: [sgd, {name: adam, lr: {loguniform: [1e-3, 1]}}]}").replace(
+            "random, trials: 2", "grid"
+        ),
+        "6:47",
+        "trial.optimizer.lr: a grid cannot be made of a continuous range (write `grid: n` or `step:`",
     ),
     ("a column that is not there", table("target: colour"), "4:37", "colour"),
     ("a table with no target", table("header: true"), "4:29", "header"),
@@ -558,6 +625,29 @@ def test_a_file_that_is_not_there_or_no_file_is_refused(tmp_path):
 
 def test_a_file_without_end_is_read_no_further_than_the_limit():
     assert "the limit is 1,000,000 bytes" in str(problems_of(Path("/dev/zero"))[0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "other"),
+    [
+        ("name: mlp", "name: mpl", "`mpl` is not known here"),
+        ("epochs: 3", "epoch: 3", "`epoch` is not known here"),
+        ("metric: val_accuracy", "metric: accuracy", "objective"),
+        ("trials: 2", "trials: many", "search.trials"),
+    ],
+)
+def test_data_that_are_not_there_are_told_with_everything_else(written, old, new, other):
+    said = [str(problem) for problem in problems_of(written(study(old, new, study("iris", "gone.csv"))))]
+    assert any("trial.data.source: " in text and "gone.csv" in text for text in said), said
+    assert any(other in text for text in said), said
+
+
+def test_data_are_looked_for_where_the_file_says_whatever_else_is_wrong(written, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "table.csv").write_text("a,b\n1,x\n2,y\n3,x\n4,y\n")
+    text = study("iris", "table.csv, target: b", study("trials: 2", "trials: many"))
+    text = study("device: cpu", f"device: cpu, folder: {tmp_path / 'elsewhere'}", text)
+    assert [problem.parameter for problem in problems_of(written(text))] == ["search.trials"]
 
 
 @pytest.mark.parametrize("token", [token for token in TOKENS if token.strip()])

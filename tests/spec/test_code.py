@@ -19,6 +19,7 @@ class Net:
     def __init__(self, input_shape, n_outputs, depth, width=8): pass
 class Loose:
     def __init__(self, n_outputs, **rest): pass
+def by_name(**rest): pass
 def loss(outputs, targets, gamma=2.0): pass
 def optimizer(parameters, lr): pass
 def data(n, noise=0.1): pass
@@ -88,6 +89,7 @@ def test_what_can_be_called_is_let_through(folder, plain):
             "`random` is a module of Python's own too (rename random.py)",
         ),
         ({"python": "mine:other"}, ("python",), "it is called as `other(params, trial)`, and takes (params)"),
+        ({"python": "mine:by_name"}, ("python",), "it is called as `by_name(params, trial)`, and takes (**)"),
         ({"python": "mine:greedy"}, ("python",), "and takes (params, trial, more)"),
         (network(model={"python": "mine:Net"}), ("model", "python"), "needs the argument `depth`"),
         (
@@ -205,9 +207,9 @@ def test_problems_bear_line_and_column(folder):
         ("objective.metric=1st", "'1st' is no metric's name"),
         ("objective.metric={python: mine:score}", "a trial of your own reports its metrics itself"),
         ("search.repeats=3", "a trial of your own is run once"),
-        ("python=mine", "does not match"),
+        ("python=mine", "must be `module:name`, such as `mine:Net`; this is the text 'mine'"),
         ("prams.lr=3", "`prams` is not known here (did you mean `params`?)"),
-        ("run.folder=relative", "does not match ^/"),
+        ("run.folder=relative", "must be a folder from the root on"),
         ("run.folder=/no/such/folder", "run.folder: there is no such folder"),
     ],
 )
@@ -220,7 +222,7 @@ def test_a_trial_of_one_s_own_has_rules_of_its_own(folder, override, words):
     [
         ("metrics.loss=loss=(.", "trial.metrics.loss: this is no regular expression"),
         ("metrics.loss=.*", "trial.metrics.loss: one group must hold the number; this has 0"),
-        ("command=[]", "must hold at least 1"),
+        ("command=[]", "this names no program"),
         ("command=[[]]", "trial.command.0"),
         ("command=ls", "must be a list"),
     ],

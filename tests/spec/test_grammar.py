@@ -54,6 +54,28 @@ def test_options_of_one_name_are_told_apart_by_number():
     assert expression.labels == ("sgd", "sgd#2")
 
 
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        ("{source: iris}, {source: wine}", ("source=iris", "source=wine")),
+        ("{fraction: 0.1}, {fraction: 0.2}, {folds: 5}", ("fraction=0.1", "fraction=0.2", "folds")),
+        ("{epochs: null}, {epochs: 3}, epochs", ("epochs=null", "epochs=3", "epochs")),
+        (
+            "{source: iris, task: classification, inputs: auto}, {source: wine, task: classification, inputs: auto}",
+            ("source=iris", "source=wine"),
+        ),
+        ("{cut: {factor: 1}}, {cut: {factor: 2}}", ("cut", "cut#2")),
+        ("{source: {choice: [a, b]}}, {source: c}", ("source", "source#2")),
+        ("{list: {of: 1, length: 2}}, {list: {of: 2, length: 2}}", ("list", "list#2")),
+    ],
+)
+def test_options_without_a_name_are_told_apart_by_the_values_in_which_they_differ(options, labels):
+    expression, problems = understood(f"{{choice: [{options}]}}")
+    assert problems == []
+    assert isinstance(expression, Choice)
+    assert expression.labels == labels
+
+
 def test_a_list_holds_an_expression_for_each_place_up_to_its_greatest_length():
     expression, problems = understood("{list: {of: {int: [1, 3]}, length: {int: [0, 4]}}, default: [2, 2]}")
     assert problems == []
@@ -131,3 +153,8 @@ def test_a_range_that_cannot_be_says_why(text, words):
 def test_a_bad_item_of_a_list_is_told_once():
     _, problems = understood("{list: {of: {int: [3, 1]}, length: {int: [1, 9]}}}")
     assert len(problems) == 1
+
+
+def test_a_key_with_a_dot_is_a_key_like_any_other_where_no_range_is_in_it():
+    _, problems = understood('{"layer.0.weight": 3, "a.b": {ref: c}}')
+    assert problems == []

@@ -10,7 +10,7 @@ from tunecli.spec.load import understand
 STUDY = """\
 study: s
 objective: {metric: val_loss}
-trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}
+trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1], grid: 3}}}
 search: {sampler: SAMPLER}
 """
 

@@ -210,6 +210,43 @@ def test_weights_of_one_s_own_training_are_not_ours_to_give(folder, tunecli):
         assert "your own training" in err
 
 
+LIMITED = """\
+study: own
+objective: {metric: height, direction: minimize}
+trial: {python: "mine:hang"}
+run: {device: cpu, trial_limit: {idle: 1s}}
+"""
+
+
+@pytest.mark.parametrize(
+    "trial", ['{python: "mine:hang"}', '{command: [sleep, "600"]}'], ids=["function", "command"]
+)
+def test_train_ends_what_hangs_where_the_file_limits_its_trials(folder, trial):
+    (folder / "mine.py").write_text(MINE + "\ndef hang(params, trial):\n    import time; time.sleep(600)\n")
+    (folder / "own.yaml").write_text(LIMITED.replace('{python: "mine:hang"}', trial))
+    command = [sys.executable, "-m", "tunecli", "train", "own.yaml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 3, done.stderr
+    assert "no epoch ended within run.trial_limit.idle, 1 s" in " ".join(done.stderr.split())
+
+
+def test_train_gives_the_same_under_a_limit_as_without(folder, tunecli):
+    assert tunecli("search", "own.yaml")[0] == 0
+    free = answer(tunecli("train", "runs/own/best.yaml", "--json"))
+    limited = answer(tunecli("train", "runs/own/best.yaml", "--json", "--set", "run.trial_limit.time=10m"))
+    assert {**limited, "seconds": 0} == {**free, "seconds": 0}
+
+
+def test_a_trial_whose_code_exits_has_failed_and_train_says_so(folder, tunecli):
+    (folder / "mine.py").write_text("def leave(outputs, targets):\n    raise SystemExit(0)\n")
+    (folder / "own.yaml").write_text(
+        "objective: {metric: val_loss}\ntrial: {data: {source: iris}, loss: {python: 'mine:leave'}}\n"
+    )
+    code, _, err = tunecli("train", "own.yaml")
+    assert code == 3
+    assert "the trial failed: error: SystemExit: 0" in " ".join(err.split())
+
+
 SLEEPER = """\
 study: own
 objective: {metric: height, direction: minimize}

@@ -286,10 +286,11 @@ def test_check_warns_of_losses_that_cannot_be_compared(study_file):
 
 
 def test_an_endless_grid_says_which_range_needs_a_number_of_points(study_file):
-    with pytest.raises(UsageError) as caught:
-        check(load_checked(study_file(**{"sampler: random": "sampler: grid"}), ()))
-    assert "optimizer.lr" in caught.value.message
-    assert "grid: n" in caught.value.hint
+    with pytest.raises(ConfigError) as caught:
+        load_checked(study_file(**{"sampler: random": "sampler: grid"}), ())
+    found = [(each.line, each.column, each.parameter) for each in caught.value.problems]
+    assert found == [(9, 26, "trial.optimizer.lr"), (10, 28, "trial.optimizer.lr")]
+    assert "grid: n" in caught.value.problems[0].hint
 
 
 def test_a_large_grid_is_not_run_whole_unless_that_is_said(study_file):

@@ -76,7 +76,7 @@ def test_parameters_and_multiply_adds_are_the_built_models(value: Any, inputs: I
 
 def test_nothing_is_known_of_the_users_own_model() -> None:
     knob = model_of({"python": "mine:Net"})
-    assert SIZES[type(knob)](knob, FEATURES, 3) == (0, 0)
+    assert type(knob) not in SIZES
     assert not has_batch_norm(knob)
 
 

@@ -189,10 +189,11 @@ def _of_call(use: Use, signature: Signature, call: _Call) -> Iterator[CodeCompla
     missing = signature.required - set(signature.positional[:n_given]) - set(use.args) - call.offered
     is_too_short = n_given > len(signature.positional) and not signature.any_positional
     if is_too_short or (missing and not use.place):
-        takes = ", ".join((*signature.positional, *sorted(signature.required - set(signature.positional))))
+        required = sorted(signature.required - set(signature.positional))
+        takes = ", ".join((*signature.positional, *required, *(["**"] if signature.any_name else [])))
         shown = f"{use.name}({', '.join(call.given)})"
         message = f"it is called as `{shown}`, and takes ({takes})"
-        yield CodeComplaint((*use.place, "python"), message)
+        yield CodeComplaint((*use.place, "python"), message, f"it must take ({', '.join(call.given)})")
         return
     for name in use.args:
         place = (*use.place, "args", name)

@@ -7,13 +7,17 @@ unknown key is held against the keys known there, several refusals of one value 
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from tunecli.errors import Problem
 from tunecli.spec.expressions import Broken, Group, Numeric
+from tunecli.spec.grammar import RANGE_KEYS
+from tunecli.spec.knobs.base import CODE_NAME
+from tunecli.spec.knobs.own import METRIC_KEY
+from tunecli.spec.run import DEVICE, FOLDER
 from tunecli.spec.space import Space, locate
 from tunecli.spec.wording import nearest
 from tunecli.trial import Parameters
@@ -35,6 +39,13 @@ _BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
     "less_than": ("below", "lt"),
     "less_than_equal": ("at most", "le"),
+}
+
+_PATTERNS = {
+    CODE_NAME: "`module:name`, such as `mine:Net`",
+    METRIC_KEY: "a metric's name: a letter, then letters, digits and `_./-`",
+    DEVICE: "`auto`, `cpu`, `mps`, `cuda`, `xpu`, or one of several, such as `cuda:1`",
+    FOLDER: "a folder from the root on: it begins with `/`",
 }
 
 
@@ -75,7 +86,7 @@ def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str,
     given = details[0]["input"]
     if wanted:
         options = [word for detail in details for word in _words(detail)]
-        near = nearest(given, options) if isinstance(given, str) else ""
+        near = nearest(given, options) if isinstance(given, str) else _meant_range(given)
         return f"must be {', or '.join(dict.fromkeys(wanted))}; this is {_shown(given)}", near
     detail = details[0]
     kind, path = detail["type"], detail["loc"]
@@ -94,15 +105,37 @@ def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str,
             return f"`{tag}` is not known here", nearest(tag, options) or f"one of {', '.join(options)}"
         case "union_tag_not_found":
             options = [name for found in _models_at(model, path) for name in _names(found)]
+            if isinstance(path[-1], int) and isinstance(given, dict) and len(given) > 1:
+                return _too_many_keys(given, options)
+            if near := _meant_range(given):
+                return f"{_shown(given)} does not say which it is", near
             return f"{_shown(given)} does not say which it is", f"say `name`: one of {', '.join(options)}"
         case "value_error" | "assertion_error":
             return str(detail["ctx"]["error"]), ""
         case "too_short":
             return f"must hold at least {detail['ctx']['min_length']}; this is {_shown(given)}", ""
         case "string_pattern_mismatch":
-            return f"{_shown(given)} does not match {detail['ctx']['pattern']}", ""
+            pattern = detail["ctx"]["pattern"]
+            return f"must be {_PATTERNS.get(pattern, pattern)}; this is {_shown(given)}", ""
         case _:
             return f"{detail['msg']}; this is {_shown(given)}", ""
+
+
+def _meant_range(given: Any) -> str:
+    """The hint for a map that was to be a range, where its key was mistyped."""
+    return (
+        next(filter(None, (nearest(key, RANGE_KEYS) for key in given)), "") if isinstance(given, dict) else ""
+    )
+
+
+def _too_many_keys(given: Mapping[str, Any], options: Sequence[str]) -> tuple[str, str]:
+    """A link of a chain is told by its one key."""
+    message = f"a link is a map with one key, and this has {', '.join(f'`{key}`' for key in given)}"
+    links, others = ([key for key in given if (key in options) is known] for known in (True, False))
+    if not links:
+        return message, f"one of {', '.join(options)}"
+    inside = f"{{{', '.join(('…', *(f'{key}: …' for key in others)))}}}" if others else "…"
+    return message, "write " + ", ".join(f"{{{link}: {inside}}}" for link in links)
 
 
 def _wanted(detail: dict[str, Any]) -> str:
@@ -152,10 +185,9 @@ def _models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[B
         fields = [
             each.model_fields[step] for each in found if isinstance(step, str) and step in each.model_fields
         ]
-        if fields:
-            found = [inner for field in fields for inner in _models_in(field.annotation)]
-        else:
-            found = [each for each in found if step in _names(each)] or found
+        inside = [inner for field in fields for inner in _models_in(field.annotation)]
+        # a tag may be called as a field is: `python`
+        found = inside or [each for each in found if step in _names(each)] or found
     return found
 
 

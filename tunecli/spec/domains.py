@@ -231,11 +231,16 @@ def unit_of_value(domain: Domain, value: Scalar) -> float:
     return min(max(unit, 0.0), math.nextafter(1.0, 0.0))
 
 
+def shown(value: Scalar) -> str:
+    """A value as a file spells it and the tables show it: ``null``, ``true``."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def described(domain: Domain) -> str:
     """The domain in a few words, as in the file."""
     match domain:
         case Categorical(options=options):
-            return "choice " + ", ".join(str(option) for option in options)
+            return "choice " + ", ".join(map(shown, options))
         case Normal(mean=mean, deviation=deviation):
             return f"normal {mean:g} ± {deviation:g}"
         case Integer(low=low, high=high, is_log=is_log, step=step):

@@ -34,6 +34,7 @@ from tunecli.spec.expressions import (
     Reference,
     Sequence,
     domain_of,
+    walk,
 )
 from tunecli.spec.reader import MapNode, Mark, Node, ScalarNode, SequenceNode
 from tunecli.spec.wording import nearest
@@ -43,6 +44,7 @@ RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "lis
 MODIFIERS = ("default", "step", "grid")
 MAX_LIST_LENGTH = 64
 MAX_GRID = 10_000
+_LONGEST_LABEL = 40
 MAX_STEPS = 10**15  # beyond it, neighbours may be the same number
 
 
@@ -60,8 +62,27 @@ def parse(node: Node, report: Report, path: str = "") -> Expression:
             reserved = [key for key in named if key in RANGE_KEYS]
             if not reserved:
                 parts = {key: parse(item, report, _join(path, key)) for key, item in named.items()}
+                for key in filter(_is_dotted, named):
+                    if any(isinstance(part, Numeric | Choice | Listing) for part in walk(parts[key])):
+                        report(_ambiguous(key, path, node.marks[key]))
+                        parts[key] = Broken(node.marks[key])
                 return Group(parts, dict(node.marks), mark)
             return _Range(node, reserved[0], path, report).parse()
+
+
+def _is_dotted(key: str) -> bool:
+    return "." in key
+
+
+def _ambiguous(key: str, path: str, mark: Mark) -> Problem:
+    """A parameter's name is its path, so the dots in it must be between keys: `a.b` is `b` in `a` already."""
+    outer, _, inner = key.rpartition(".")
+    message = (
+        f"a key that holds a range has no `.` in it: the range's name would be that of `{inner}` in `{outer}`"
+    )
+    nested = key.replace(".", ": {") + ": …" + "}" * key.count(".")
+    hint = f"nest it, `{nested}`, or write `{key.replace('.', '_')}`"
+    return Problem(message, mark.file, mark.line, mark.column, f"trial.{_join(path, key)}", hint)
 
 
 def _join(path: str, key: str | int) -> str:
@@ -283,7 +304,8 @@ def _lengths_of(domain: Domain) -> tuple[int, ...]:
 
 def _labels(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
     """What the record calls each option: a scalar itself; a sub-tree its name; else its text or its number."""
-    wanted = [_label(option, number) for number, option in enumerate(options, start=1)]
+    told_apart = _told_apart(options)
+    wanted = [told_apart.get(n, _label(option, n + 1)) for n, option in enumerate(options)]
     labels: list[Scalar] = []
     taken: set[tuple[type, Scalar]] = set()
     last: dict[Scalar, int] = {}
@@ -295,6 +317,35 @@ def _labels(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
         labels.append(free)
         taken.add((type(free), free))
     return tuple(labels)
+
+
+def _told_apart(options: tuple[Node, ...]) -> dict[int, str]:
+    """Labels such as ``source=iris`` for the maps that would else be told apart by a number alone, by their places.
+
+    These are maps of one and the same key, and those too long for a label. The keys in which they differ say which is
+    which, where all have them with plain values and the text is short.
+    """
+    maps = {n: each for n, each in enumerate(options) if isinstance(each, MapNode) and not _is_range(each)}
+    usual = {n: _label(option, 0) for n, option in maps.items()}
+    times = Counter(usual.values())
+    bare = [n for n in maps if usual[n] == "#0" or (usual[n] in maps[n].items and times[usual[n]] > 1)]
+    plain = [
+        {key: _spelt(item) for key, item in maps[n].items.items() if isinstance(item, ScalarNode)}
+        for n in bare
+    ]
+    shared = [key for key in (plain[0] if plain else ()) if all(key in each for each in plain)]
+    differing = [key for key in shared if len({each[key] for each in plain}) > 1]
+    texts = [", ".join(f"{key}={each[key]}" for key in differing) for each in plain]
+    is_short = all(len(text) <= _LONGEST_LABEL for text in texts)
+    return dict(zip(bare, texts, strict=True)) if is_short and len(set(texts)) == len(texts) > 1 else {}
+
+
+def _is_range(node: MapNode) -> bool:
+    return not node.items.keys().isdisjoint(RANGE_KEYS)
+
+
+def _spelt(node: ScalarNode) -> str:
+    return node.value if isinstance(node.value, str) else json.dumps(node.value)
 
 
 def _label(option: Node, number: int) -> Scalar:
@@ -332,7 +383,7 @@ def _flow(node: Node) -> str:
         text = json.dumps(plain(node), ensure_ascii=False)
     except ValueError:
         return ""
-    return text if len(text) <= 40 else ""
+    return text if len(text) <= _LONGEST_LABEL else ""
 
 
 def _plain(value: Scalar) -> str:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from tunecli.errors import ConfigError, Problem
 from tunecli.spec.code import METRIC, CodeComplaint, code_complaints
 from tunecli.spec.complaints import problems_of
-from tunecli.spec.domains import Categorical, bounds
+from tunecli.spec.domains import Categorical, bounds, n_grid_points
 from tunecli.spec.expressions import (
     Broken,
     Choice,
@@ -38,7 +38,7 @@ from tunecli.spec.grammar import parse
 from tunecli.spec.knobs import AnyTrial, CommandTrial, FunctionTrial, TrialConfig, trial_model, trial_of
 from tunecli.spec.overrides import TOP_LEVEL, override
 from tunecli.spec.paths import is_folder, is_index
-from tunecli.spec.reader import MAX_BYTES, MapNode, Node, read
+from tunecli.spec.reader import MAX_BYTES, MapNode, Node, ScalarNode, read
 from tunecli.spec.secrets import Place, names_in, redacted, references, resolved
 from tunecli.spec.space import (
     MAX_VALUES,
@@ -110,7 +110,9 @@ def understand(
     problems.extend(_unknown_keys(root))
     space = _space(root, file, problems)
     settings, settings_tree = _settings(root, file, space, problems)
-    if settings is not None and settings.run.folder is not None:
+    if settings is None:
+        base_path = _folder_as_written(root) or base_path
+    elif settings.run.folder is not None:
         base_path = Path(settings.run.folder)
         if inspect is not None and not is_folder(base_path):
             _, found = locate(settings_tree, {}, ("run", "folder"))
@@ -120,10 +122,23 @@ def understand(
             )
     if space is not None:
         objective = settings.objective.objective if settings else None
+        if settings is not None and settings.search.sampler == "grid":
+            problems.extend(_endless(space))
         problems.extend(_trial_problems(space, settings_tree, objective, base_path, inspect))
     if problems or settings is None or space is None:
         raise ConfigError(_in_order(problems, file))
     return StudySpec(settings, space, data.decode("utf-8-sig"), overrides, base_path)
+
+
+def _folder_as_written(root: MapNode) -> Path | None:
+    """What ``run.folder`` says in a file whose settings have problems, for the data's to be told at the right place."""
+    run = root.items.get("run")
+    folder = run.items.get("folder") if isinstance(run, MapNode) else None
+    match folder:
+        case ScalarNode(value=str(name)) if name.startswith("/"):
+            return Path(name)
+        case _:
+            return None
 
 
 def settled(space: Space, point: Parameters) -> AnyTrial:
@@ -240,6 +255,7 @@ def _trial_problems(
             continue
         named = list(references(plain)) if inspect is not None else []
         unset = [_unset(place, name) for place, name in named if name not in os.environ]
+        trial: AnyTrial | None = None
         try:
             trial = trial_of(plain)
             if named and not unset:
@@ -247,10 +263,14 @@ def _trial_problems(
         except ValidationError as error:
             for problem in problems_of(error, trial_model(plain), space, point, "trial"):
                 yield replace(problem, message=redacted(problem.message, [name for _, name in named]))
+            trial = None
+        if inspect is None:
             continue
-        if inspect is None or objective is None:
-            continue
-        for place, message, hint, is_key in unset or _complaints(trial, plain, objective, base_path, inspect):
+        if unset or trial is None or objective is None:
+            told: Iterable[CodeComplaint] = unset or _of_data_alone(plain, base_path, inspect)
+        else:
+            told = _complaints(trial, plain, objective, base_path, inspect)
+        for place, message, hint, is_key in told:
             is_setting = place[0] == METRIC[0]
             tree, at = (settings_tree, {}) if is_setting else (space, point)
             _, found = locate(tree, at, place)
@@ -263,6 +283,17 @@ def _trial_problems(
 def _unset(place: Place, name: str) -> CodeComplaint:
     message = f"the environment variable `{name}` is not set"
     return CodeComplaint(place, message, f"export {name}=…; `$${{env:{name}}}` is the text itself")
+
+
+def _endless(space: Space) -> Iterator[Problem]:
+    """The ranges of which a grid would take no end of points."""
+    for parameter in space.parameters:
+        if n_grid_points(parameter.domain) is None:
+            steps = [int(step) if is_index(step, MAX_VALUES) else step for step in parameter.name.split(".")]
+            _, found = locate(space, next(points_of(space, parameter)), steps)
+            mark, hint = found.mark, "write `grid: n` or `step:` beside it, or take another sampler"
+            message = "a grid cannot be made of a continuous range"
+            yield Problem(message, mark.file, mark.line, mark.column, f"trial.{parameter.name}", hint)
 
 
 def _n_values(plain: Any) -> int:
@@ -280,10 +311,28 @@ def _complaints(
 ) -> Iterator[CodeComplaint]:
     yield from code_complaints(plain, objective, base_path)
     if isinstance(trial, TrialConfig):
-        names = names_in(plain)
-        for path, message, hint in inspect(trial, objective, base_path):
-            steps = tuple(int(step) if is_index(step, MAX_VALUES) else step for step in path.split("."))
-            yield CodeComplaint(steps, redacted(message, names), redacted(hint, names))
+        yield from _inspected(trial, plain, objective, base_path, inspect)
+
+
+def _inspected(
+    trial: TrialConfig, plain: Any, objective: Objective, base_path: Path, inspect: Inspect
+) -> Iterator[CodeComplaint]:
+    names = names_in(plain)
+    for path, message, hint in inspect(trial, objective, base_path):
+        steps = tuple(int(step) if is_index(step, MAX_VALUES) else step for step in path.split("."))
+        yield CodeComplaint(steps, redacted(message, names), redacted(hint, names))
+
+
+def _of_data_alone(plain: Any, base_path: Path, inspect: Inspect) -> Iterator[CodeComplaint]:
+    """What is wrong with the data of a trial that has other problems, so that all are told at once."""
+    if not isinstance(plain, dict) or trial_model(plain) is not TrialConfig:
+        return
+    try:
+        trial = TrialConfig.model_validate(resolved({"data": plain.get("data")}))
+    except ValidationError:
+        return
+    found = _inspected(trial, plain, Objective("val_loss", False), base_path, inspect)
+    yield from (complaint for complaint in found if complaint.place[0] == "data")
 
 
 def points_to_check(space: Space) -> Iterator[Parameters]:
@@ -294,14 +343,19 @@ def points_to_check(space: Space) -> Iterator[Parameters]:
     """
     yield point_with(space, {})
     for parameter in space.parameters:
-        for value in bounds(parameter.domain):
-            yield point_with(space, {**_parents(parameter), parameter.key: value})
+        yield from points_of(space, parameter)
     branches = [branch for branch in branches_with_references(space) if branch]
     for parameter in space.parameters:
         if isinstance(parameter.domain, Categorical):
             for branch in branches:
                 for value in parameter.domain.options:
                     yield point_with(space, {**_parents(parameter), parameter.key: value, **branch})
+
+
+def points_of(space: Space, parameter: Parameter) -> Iterator[Parameters]:
+    """Points at which one parameter takes each of its options or bounds, and all else its default or middle."""
+    for value in bounds(parameter.domain):
+        yield point_with(space, {**_parents(parameter), parameter.key: value})
 
 
 def _parents(parameter: Parameter) -> dict[str, Scalar]:

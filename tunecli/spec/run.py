@@ -12,16 +12,24 @@ from tunecli.spec.knobs.base import Count, Knob, Positive
 from tunecli.spec.wording import nearest
 from tunecli.trial import FailureKind
 
+DEVICE = r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$"
+FOLDER = r"^/"
 _DURATION_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^([0-9]{1,9}[dhms])+$"}]}
 _DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
 
 
 def _seconds(value: Any) -> Any:
     """``2h``, ``1h30m`` and ``45s`` are durations; a number is seconds."""
-    if isinstance(value, str) and value and (found := _DURATION.fullmatch(value)):
-        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-    return value
+    if not isinstance(value, str):
+        return value
+    found = _DURATION.fullmatch(value)
+    if not value or found is None:
+        said = repr(value) if len(value) < 60 else "a long text"
+        raise ValueError(
+            f"{said} is no duration: write seconds, or days to seconds with d, h, m and s as in 1h30m"
+        )
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 Duration = Annotated[Positive | None, BeforeValidator(_seconds), WithJsonSchema(_DURATION_SCHEMA)]
@@ -110,7 +118,7 @@ class Run(Knob):
     so that an exported file runs from anywhere.
     """
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$")] = "auto"
+    device: Annotated[str, Field(pattern=DEVICE)] = "auto"
     workers: Count | Literal["auto"] = "auto"
     threads: Count = 1
     engine: Literal["local", "inline"] = "local"
@@ -119,7 +127,7 @@ class Run(Knob):
     checkpoint: Checkpointing = "auto"
     fuse: Count | Literal["auto", "off"] = "auto"
     on_failure: OnFailure = OnFailure()
-    folder: Annotated[str, Field(pattern=r"^/")] | None = None
+    folder: Annotated[str, Field(pattern=FOLDER)] | None = None
 
     @model_validator(mode="after")
     def _inline_is_one_worker(self) -> Run:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 from tunecli.spec import expressions
@@ -163,17 +164,20 @@ def locate(
     """Follow ``path`` as far as the tree at ``point`` goes.
 
     Steps that are no keys of the tree are passed over: a validator's path also names which member of a union
-    it tried.
+    it tried. That may be called as a key is (``python``): a key that holds a plain value is none of the steps where
+    the next step is a key beside it.
 
     Returns:
         The steps taken, and the deepest expression they lead to.
     """
     taken: tuple[str | int, ...] = ()
     found, name = _chosen(space.tree, "", point), ""
-    for step in path:
+    for step, following in zip_longest(path, path[1:]):
         match found:
             case Group(items=named) if step in named:
                 inner = named[str(step)]
+                if isinstance(inner, Fixed) and following in named:
+                    continue
             case expressions.Sequence(items=items) | Listing(items=items) if isinstance(
                 step, int
             ) and step < len(items):

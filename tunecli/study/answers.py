@@ -11,6 +11,7 @@ from typing import Any
 from tunecli.results.answer import Answer, Section
 from tunecli.results.comparison import Difference
 from tunecli.results.table import Table, display_cells, to_json, top
+from tunecli.spec.domains import shown
 from tunecli.study.check import Check
 from tunecli.study.doctor import Examination
 from tunecli.study.inquiry import Status
@@ -18,7 +19,7 @@ from tunecli.study.single import Trained
 from tunecli.study.sweep import Ending
 from tunecli.study.verify import Verification, Verified
 from tunecli.train.cost import Cost
-from tunecli.trial import Outcome, State, Trial
+from tunecli.trial import Outcome, Scalar, State, Trial
 
 _SHOWN_AT_END = 10
 _REASONS = {
@@ -294,11 +295,11 @@ def _records(table: Table) -> list[dict[str, Any]]:
 def _epochs(outcome: Outcome) -> str:
     if outcome.kept_epoch in (0, outcome.epochs):
         return str(outcome.epochs)
-    return f"{outcome.epochs}, the {outcome.kept_epoch}th is kept"
+    return f"{outcome.epochs}, of which epoch {outcome.kept_epoch} is kept"
 
 
-def _value(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _value(value: Scalar) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else shown(value)
 
 
 def _cost_range(smallest: Cost | None, largest: Cost | None) -> str:
@@ -308,11 +309,13 @@ def _cost_range(smallest: Cost | None, largest: Cost | None) -> str:
     def between(low: int, high: int) -> str:
         return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
-    weights = between(smallest.n_parameters, largest.n_parameters)
-    return f"{weights} weights, {between(smallest.n_steps, largest.n_steps)} steps"
+    steps = f"{between(smallest.n_steps, largest.n_steps)} steps"
+    if smallest.n_parameters is None or largest.n_parameters is None:
+        return f"{steps}; your own model: its weights and their cost are unknown"
+    return f"{between(smallest.n_parameters, largest.n_parameters)} weights, {steps}"
 
 
-def _cost_data(cost: Cost | None) -> dict[str, int] | None:
+def _cost_data(cost: Cost | None) -> dict[str, int | None] | None:
     if cost is None:
         return None
     return {

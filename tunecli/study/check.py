@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunecli.errors import UsageError
 from tunecli.search.bayes import n_initial
-from tunecli.search.grid import require_grid
 from tunecli.search.sampler import suggest
-from tunecli.spec.domains import described, n_values
+from tunecli.spec.domains import described, n_values, shown
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
-from tunecli.spec.load import load, points_to_check, settled
-from tunecli.spec.secrets import names_in, redacted
-from tunecli.spec.space import Space, concrete, default_point
+from tunecli.spec.load import load, points_of, points_to_check, settled
+from tunecli.spec.space import Space, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.extremes import extremes, seconds_of
 from tunecli.study.progress import observations
-from tunecli.study.record import Plan, plan_for
+from tunecli.study.record import Plan, plan_for, require_device
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints
@@ -45,8 +44,8 @@ class Check:
     """What `check` found; a file with errors never gets this far.
 
     ``size`` and ``grid`` are numbers of points, None where infinite. ``seconds`` is a rough estimate of the
-    whole sweep's wall time on this machine's cores, from the smallest to the largest trial. What a trial of the
-    user's own costs is not known: None.
+    whole sweep's wall time on this machine's cores, from the smallest to the largest trial. What is the user's own,
+    the trial or its data or model, costs what nobody knows: None.
     """
 
     study: str
@@ -76,17 +75,15 @@ def check(spec: StudySpec) -> Check:
     """What is known of a loaded study before it runs.
 
     Raises:
-        UsageError: a grid that is too large to be run whole, or endless, without saying so.
+        UsageError: a grid that is too large to be run whole, without saying so.
     """
     plan = plan_for(spec)
     space, sampler = spec.space, spec.settings.search.sampler_name
-    if sampler == "grid":
-        require_grid(space)
     smallest, largest = extremes(spec)
     n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
     workers = min(plan.n_workers, plan.lookahead, n_trials)
     seconds = None
-    if smallest is not None and largest is not None:
+    if smallest is not None and largest is not None and smallest.n_multiply_adds is not None:
         seconds = (seconds_of(smallest) * n_trials / workers, seconds_of(largest) * n_trials / workers)
     return Check(
         spec.settings.study,
@@ -121,7 +118,7 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
 
 def _memory_notes(largest: Cost | None) -> Iterator[str]:
     here_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    needed_bytes = 0 if largest is None else largest.n_parameters * _TRAINING_BYTES_A_WEIGHT
+    needed_bytes = 0 if largest is None else (largest.n_parameters or 0) * _TRAINING_BYTES_A_WEIGHT
     if needed_bytes > here_bytes:
         yield (
             f"the largest model takes {needed_bytes / 2**30:,.0f} GiB while it trains, "
@@ -133,7 +130,7 @@ def _rows(space: Space) -> Iterator[ParameterRow]:
     names = {parameter.key: parameter.name for parameter in space.parameters}
     for parameter in space.parameters:
         conditions = [
-            f"{names[condition.key]} is {' or '.join(map(str, condition.values))}"
+            f"{names[condition.key]} is {' or '.join(map(shown, condition.values))}"
             for condition in parameter.conditions
         ]
         default = "" if parameter.default is None else str(parameter.default)
@@ -161,6 +158,7 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         and grid_position_of_point(space, default) is None
     ):
         yield "the defaults do not lie on the grid, so no trial begins with them"
+    yield from _device_notes(plan)
     if plan.lookahead < plan.n_workers:
         yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
     direction = spec.settings.objective.direction
@@ -171,14 +169,35 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         name == "loss" or name.startswith("loss.") for name in space.names
     ):
         yield f"{spec.objective.metric} is not comparable between trials whose loss differs"
-    for name in space.names:
-        if name.startswith(_SCORED_ON):
-            yield f"{name} differs between trials, so their scores are not of the same data"
+    for name in _differing_data(space):
+        yield f"{name} differs between trials, so their scores are not of the same data"
     first = settled(space, next(points_to_check(space)))
     facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
     if facts is not None and isinstance(first, TrialConfig):
-        names = names_in(concrete(space, next(points_to_check(space))))
-        yield from (redacted(note, names) for note in facts.notes)
         n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
         if n_valid < _FEW_EXAMPLES:
             yield f"the score is of {n_valid} examples: chance moves it by a lot"
+
+
+def _device_notes(plan: Plan) -> Iterator[str]:
+    """That the device is not here: the file may be checked on one machine and run on another."""
+    try:
+        require_device(plan.device)
+    except UsageError as error:
+        yield f"run.device: {error.message}, so it cannot be run on this machine ({error.hint})"
+
+
+def _differing_data(space: Space) -> list[str]:
+    """The keys that make the trials' scores those of different data: ranges, and what whole branches differ in."""
+    found = [name for name in space.names if name.startswith(_SCORED_ON)]
+    for parameter in space.parameters:
+        if parameter.name in ("", "data"):
+            trials = [settled(space, point) for point in points_of(space, parameter)]
+            every = [trial.data for trial in trials if isinstance(trial, TrialConfig)]
+            keys = (name.removeprefix("data.") for name in _SCORED_ON)
+            found += [
+                f"data.{key}"
+                for key in keys
+                if any(getattr(one, key) != getattr(every[0], key) for one in every)
+            ]
+    return list(dict.fromkeys(found))

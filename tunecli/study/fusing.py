@@ -38,7 +38,8 @@ def fused_width(spec: StudySpec, n_workers: int) -> int:
     if spec.settings.run.fuse != "auto":
         return int(spec.settings.run.fuse)
     _, largest = extremes(spec)
-    is_small = largest is not None and largest.n_parameters <= _MOST_WEIGHTS
+    n_weights = None if largest is None else largest.n_parameters
+    is_small = n_weights is not None and n_weights <= _MOST_WEIGHTS
     return min(WIDTH, _room(spec, n_workers)) if is_small else 0
 
 

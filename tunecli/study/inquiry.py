@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
-from tunecli.engine import InlineEngine
+from tunecli.engine import Engine, InlineEngine
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import best
 from tunecli.results.table import Table
@@ -21,6 +21,8 @@ from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record import Study, document, job_for, look, table_of
 from tunecli.trial import Ended, Job, Outcome, State, Trial
+
+_WAIT_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +174,16 @@ def _train_again(
 
 def run_here(job: Job) -> Ended:
     """Train one job in this process, to its end."""
-    engine = InlineEngine()
-    engine.submit(job)
-    while True:
-        for event in engine.events(0.0):
-            if isinstance(event, Ended):
-                return event
+    return run_to_end(InlineEngine(), job)
+
+
+def run_to_end(engine: Engine, job: Job) -> Ended:
+    """Train one job on an engine that has no other, to its end; the engine is closed after it."""
+    try:
+        engine.submit(job)
+        while True:
+            for event in engine.events(_WAIT_S):
+                if isinstance(event, Ended):
+                    return event
+    finally:
+        engine.close()

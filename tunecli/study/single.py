@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunecli.engine import engine_named
 from tunecli.errors import UsageError
-from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.knobs import CommandTrial, TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.study import StudySpec
-from tunecli.study.inquiry import run_here
+from tunecli.study.inquiry import run_to_end
 from tunecli.study.record import job_for, plan_for, require_device, trial_seed
 from tunecli.trial import Outcome, Trial
 
@@ -26,6 +27,8 @@ class Trained:
 
 def train(spec: StudySpec, weights_path: Path | None) -> Trained:
     """Train the one trial that a file without ranges is; what ``data.test`` sets apart is opened at its end.
+
+    It trains in this process; under a ``run.trial_limit``, on the engine that the file names.
 
     Args:
         spec: a loaded study whose space has no parameter.
@@ -45,5 +48,14 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
         )
     require_device(spec.settings.run.device)
     trial = Trial(0, {}, trial_seed(spec, 0, {}))
-    job = job_for(spec, plan_for(spec), trial, weights_path=weights_path, open_test=True)
-    return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_here(job).outcome)
+    plan = plan_for(spec)
+    job = job_for(spec, plan, trial, weights_path=weights_path, open_test=True)
+    is_limited = job.time_limit_s is not None or job.idle_limit_s is not None
+    # what hangs can only be ended from another process
+    engine = engine_named(
+        plan.engine if is_limited else "inline",
+        n_workers=1,
+        threads=job.threads,
+        needs_torch=trial_models(spec.space.tree) != {CommandTrial},
+    )
+    return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job).outcome)

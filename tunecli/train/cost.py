@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.knobs.base import OwnCode
 from tunecli.spec.knobs.data import Data
 from tunecli.spec.knobs.optimizers import Lbfgs
 from tunecli.train.batches import steps_of
@@ -24,16 +25,16 @@ class Cost:
     """An estimate for one trial that is neither stopped early nor pruned.
 
     Attributes:
-        n_parameters: of the model; of all models, where there are folds.
+        n_parameters: of the model; of all models, where there are folds. None where the model is the user's own:
+            unknown.
         n_steps: optimizer steps, over all epochs and folds.
         n_multiply_adds: in linear, convolutional, recurrent and attention layers, training and validation, all
-            epochs and folds; a step of lbfgs counts its ``max_iter`` times. Like ``n_parameters`` 0 where the
-            model is the user's own: unknown.
+            epochs and folds; a step of lbfgs counts its ``max_iter`` times. None likewise.
     """
 
-    n_parameters: int
+    n_parameters: int | None
     n_steps: int
-    n_multiply_adds: int
+    n_multiply_adds: int | None
 
 
 def cost(config: TrialConfig, base_path: Path) -> Cost | None:
@@ -50,11 +51,13 @@ def cost(config: TrialConfig, base_path: Path) -> Cost | None:
     if facts is None:
         return None
     n_outputs = facts.n_classes or 1
-    n_parameters, n_forward = SIZES[type(config.model)](config.model, facts.inputs, n_outputs)
     parts = sizes_of_parts(config.data, facts, base_path)
     n_steps_of_parts = [steps_per_epoch(config, n_train) for n_train, _ in parts]
     n_steps = sum(config.training.n_steps(steps) for steps in n_steps_of_parts)
     epochs = max(config.training.n_epochs(steps) for steps in n_steps_of_parts)
+    if isinstance(config.model, OwnCode):
+        return Cost(None, n_steps, None)
+    n_parameters, n_forward = SIZES[type(config.model)](config.model, facts.inputs, n_outputs)
     n_evaluations = config.optimizer.max_iter if isinstance(config.optimizer, Lbfgs) else 1
     n_passes = sum((1 + _BACKWARD) * n_train * n_evaluations + n_valid for n_train, n_valid in parts)
     return Cost(n_parameters * len(parts), n_steps, n_forward * n_passes * epochs)

@@ -77,7 +77,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
                 sha256 = weights.save(Path(job.weights_path), _named(course.weights), job.config)
         except (DiskFull, StoreFailed):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # the user's own code ends its trial alone; Ctrl-C is for us
             ending = failure_of(error)
     if ending is None:
         yield Stopped(job.number, job.attempt)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tunecli.spec.knobs.activations import AnyActivation, PRelu
-from tunecli.spec.knobs.base import OwnCode
 from tunecli.spec.knobs.models import AnyModel, Cnn, Linear, Mlp, Recurrent, ResNet, Transformer
 from tunecli.train.inputs import Inputs
 
@@ -159,6 +158,5 @@ SIZES: dict[type[Any], Callable[[Any, Inputs, int], Size]] = {
     ResNet: _resnet,
     Recurrent: _recurrent,
     Transformer: _transformer,
-    OwnCode: lambda knob, inputs, n_outputs: NOTHING,
 }
-"""(knob, inputs, outputs) → its size; of the user's own nothing is known without running it."""
+"""(knob, inputs, outputs) → its size; of the user's own model nothing is known without running it."""

@@ -50,6 +50,16 @@ def test_a_missing_target_names_its_row(raw: NDArray[Any]) -> None:
         encode_target(raw, "auto", place)
 
 
+@pytest.mark.parametrize("label", [2**53, 2**53 + 1, -(2**53) - 1])
+def test_classes_that_float64_merges_are_refused_at_their_row(label: int) -> None:
+    with pytest.raises(DataError, match=r"the class in row 1 is a number of 2\^53 or more"):
+        encode_target(np.array([0, label]).astype(np.float64), "auto", place)
+    names = encode_target(np.array([0.0, 2.0**53 - 1]), "auto", place)[2]
+    assert names == ("0", "9007199254740991")
+    many = encode_target(np.array([0.0, 2.0**53]), "regression", place)
+    assert many[0].tolist() == [0.0, 2.0**53]
+
+
 def test_a_validation_target_follows_the_training_tables_classes() -> None:
     known = Table(np.zeros((2, 1)), np.array([0, 1]), "classification", ("1", "2"))
     assert encode_target(np.array([2.0, 2.0]), "auto", place, known)[0].tolist() == [1, 1]

@@ -6,7 +6,7 @@ of a small model that is trained at a sane rate keep that below 1e-5; that is he
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,10 @@ from tunecli.train.fused.group import run_group
 from tunecli.train.fused.signature import signature, why_not
 from tunecli.train.loop import run
 from tunecli.train.models.activations import ACTIVATIONS
-from tunecli.trial import Objective
+from tunecli.trial import EpochEnded, Objective
 
 TOLERANCE = 1e-5
 LOSS = Objective("val_loss", False)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The law on bits holds for one thread."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def require_equal(
@@ -42,14 +34,15 @@ def require_equal(
     jobs = [job_of(number, {**config, **own[number % len(own)]}, objective) for number in range(5)]
     assert {why_not(job) for job in jobs} == {""}
     assert len({signature(job) for job in jobs}) == 1
-    together = epochs_of(run_group(jobs))
+    together = epochs_of(events := [*run_group(jobs)])
+    told = [event.number for event in events if isinstance(event, EpochEnded)]
+    assert told == [0, 1, 2, 3, 4] * len(together[0]), "one by one is the way out where a group fails"
     for number in (1, 4):
         (plain,) = epochs_of(run(jobs[number])).values()
         assert len(together[number]) == len(plain)
         for found, expected in zip(together[number], plain, strict=True):
             assert set(found) == set(expected)
-            for name in ("train_loss", "val_loss"):
-                assert found[name] == pytest.approx(expected[name], rel=TOLERANCE), name
+            assert found == pytest.approx(expected, rel=TOLERANCE)
     assert epochs_of(run_group(jobs[1:2]))[1] == together[1]
     assert epochs_of(run_group([jobs[4], jobs[1], jobs[0]]))[1] == together[1]
 
@@ -223,6 +216,27 @@ def test_every_link_of_the_learning_rate(links: list[Any]) -> None:
 )
 def test_every_link_of_the_weights(links: list[Any]) -> None:
     require_equal({"training": {"epochs": 3, "average": "ema"}}, [{"weights": links}, {"weights": []}])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"data": {"source": "breast_cancer"}},
+        {"data": {"source": "wine", "validation": {"fraction": 0.05}}},  # some classes have one example
+        {"model": {"name": "mlp", "hidden": [8], "init": "zeros"}},  # every score is a tie
+    ],
+    ids=str,
+)
+def test_every_metric_of_two_classes_of_rare_ones_and_of_ties(config: dict[str, Any]) -> None:
+    require_equal(config)
+
+
+def test_the_test_part_is_told_where_it_is_opened() -> None:
+    data = {"source": "iris", "test": {"fraction": 0.2}}
+    job = job_of(0, {"data": data}, open_test=True)
+    (plain,), (fused,) = (outcomes_of(events).values() for events in (run(job), run_group([job])))
+    assert fused.metrics == pytest.approx(plain.metrics, rel=TOLERANCE)
+    assert "test_accuracy" in fused.metrics
 
 
 def test_the_weights_that_are_kept_are_the_plain_loops(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.train.data import loading
 from tunecli.train.own import code as own_code
 from tunecli.train.trials import run
-from tunecli.trial import Ended, Job, Objective, Outcome, State
+from tunecli.trial import Ended, FailureKind, Job, Objective, Outcome, State
 
 MINE = """
 import random
@@ -91,6 +91,12 @@ class Closing(torch.optim.SGD):
 class Jumpy(torch.optim.SGD):
     def __init__(self, parameters, lr=0.1):
         super().__init__(parameters, lr=lr * (1 + random.random()))
+
+def leave(*args, **kwargs):
+    raise SystemExit(0)
+
+def interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
 
 def make_data():
     y = numpy.arange(60) % 3
@@ -245,6 +251,31 @@ def test_what_does_not_fit_is_said(outcome_of, config, words):
     failure = outcome_of(**config).failure
     assert failure is not None
     assert failure.cause.startswith(words)
+
+
+@pytest.mark.parametrize(
+    "config", [{"model": own("leave")}, {"loss": own("leave")}, {"optimizer": own("leave")}]
+)
+def test_code_that_exits_ends_its_trial_alone(outcome_of, config):
+    failure = outcome_of(**config).failure
+    assert failure is not None
+    assert (failure.kind, failure.cause) == (FailureKind.ERROR, "SystemExit: 0")
+
+
+@pytest.mark.parametrize(
+    ("config", "objective"),
+    [({"data": {"source": own("leave")}}, OURS), ({}, Objective("val_score", True, "mine_own:leave"))],
+    ids=["data", "metric"],
+)
+def test_data_and_metrics_that_exit_end_their_trial_alone(outcome_of, config, objective):
+    failure = outcome_of(objective, **config).failure
+    assert failure is not None
+    assert (failure.kind, failure.cause) == (FailureKind.ERROR, "SystemExit: 0")
+
+
+def test_an_interrupt_in_it_still_interrupts(outcome_of):
+    with pytest.raises(KeyboardInterrupt):
+        outcome_of(model=own("interrupt"))
 
 
 def test_a_last_batch_of_one_is_no_batch_for_batch_norm_of_one_s_own(outcome_of):

@@ -50,6 +50,13 @@ def test_json_lines_are_epochs_and_other_lines_are_the_program_s_own(tmp_path):
     assert outcome.metrics == {"val_loss": 0.25, "val_accuracy": 1.0, "late": 2.0, "total": 7.0}
 
 
+@pytest.mark.parametrize("value", ['"0.5 nats"', "true", "[1]"])
+def test_an_objective_that_is_no_number_is_an_error(tmp_path, value):
+    failure = outcome_of(job_of(shell(f"""echo '{{"val_loss": {value}}}'; sleep 600"""), tmp_path)).failure
+    assert failure is not None
+    assert failure.cause == f"the program reported val_loss as {value}, which is no number"
+
+
 def test_a_program_may_report_without_epochs(tmp_path):
     outcome = outcome_of(job_of(shell("""echo '{"val_loss": 3}'"""), tmp_path))
     assert (outcome.score, outcome.epochs, outcome.kept_epoch) == (3.0, 0, 0)

@@ -18,7 +18,8 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 _DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
-CodeName = Annotated[str, Field(pattern=rf"^{_DOTTED}:{_DOTTED}$")]
+CODE_NAME = rf"^{_DOTTED}:{_DOTTED}$"
+CodeName = Annotated[str, Field(pattern=CODE_NAME)]
 
 
 class Knob(BaseModel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from tunecli.spec.knobs.base import CodeName, Knob, Seed
 
@@ -27,7 +27,16 @@ def _with_one_group(pattern: str) -> str:
     return pattern
 
 
-MetricName = Annotated[str, Field(pattern=rf"^{METRIC_NAME}$")]
+METRIC_KEY = f"^{METRIC_NAME}$"
+MetricName = Annotated[str, Field(pattern=METRIC_KEY)]
+
+
+def _with_a_program(command: Any) -> Any:
+    if command == []:
+        raise ValueError("this names no program: write it first, then its arguments, [python, train.py]")
+    return command
+
+
 MetricPattern = Annotated[str, Field(max_length=1000), AfterValidator(_with_one_group)]
 
 
@@ -45,7 +54,7 @@ class CommandTrial(Knob):
     Its metrics are JSON lines on its stdout, or what the one group of each regular expression in ``metrics`` finds.
     """
 
-    command: Annotated[list[str | int | float], Field(min_length=1)]
+    command: Annotated[list[str | int | float], Field(min_length=1), BeforeValidator(_with_a_program)]
     params: dict[str, Any] = {}
     metrics: dict[MetricName, MetricPattern] = {}
     seed: Seed | None = None

@@ -21,6 +21,7 @@ from tunecli.train.inputs import InputKind
 
 MAX_CATEGORIES = 100
 MAX_INTEGER_CLASSES = 20
+_INEXACT = 2.0**53  # from here on two whole numbers may be the same float64
 
 TaskKnob = Literal["auto", "classification", "regression"]
 Place = Callable[[int], str]
@@ -115,7 +116,8 @@ def encode_target(
         The target, its task and its class names.
 
     Raises:
-        DataError: a target is missing, infinite, of a class the training data has not, or never varies.
+        DataError: a target is missing, infinite, of a class the training data has not, or never varies; or its classes
+            are numbers that float64 merges.
     """
     if raw_N.dtype == object:
         is_missing_N = np.array([value is None for value in raw_N], dtype=bool)
@@ -131,6 +133,13 @@ def encode_target(
     if task_found == "regression":
         return _as_numbers(raw_N, place, parameter, is_alone=known is None), task_found, ()
 
+    if raw_N.dtype == np.float64 and (np.abs(raw_N) >= _INEXACT).any():
+        where = place(int((np.abs(raw_N) >= _INEXACT).argmax()))
+        raise DataError(
+            f"the class in {where} is a number of 2^53 or more, where neighbours are not told apart",
+            hint="name the classes by text or smaller numbers; to predict a number, say `data.task: regression`",
+            parameter=parameter,
+        )
     names_N = [category_name(value) for value in raw_N.tolist()]
     if known:
         class_names = known.class_names

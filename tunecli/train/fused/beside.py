@@ -1,7 +1,7 @@
 """The gradients of models one after the other, each by autograd as the plain loop has it.
 
-For structures whose kernels would round a model's numbers by how many stand beside it (convolutions and the statistics
-of a batch, on the CPU), where stacking gains nothing either. What is left to gain is all that is not the gradient.
+For what perceptrons.py does not write out, on the CPU: stacked by `torch.func.vmap` a convolutional net takes as long,
+and a small group of transformers longer. What is left to gain is all that is not the gradient.
 
 Axes: T models, B examples.
 """
@@ -34,7 +34,7 @@ class OwnDropout(nn.Dropout):
 class Beside:
     """The models of a stack, and the loss that they are trained on."""
 
-    unit = 1
+    unit, n_spare = 1, 0
 
     def __init__(self, stack: Stack, models: Sequence[nn.Module], loss: LossFunction) -> None:
         """Give each model's dropout a generator of its own.
@@ -64,7 +64,7 @@ class Beside:
             self._stack.gradients_TP.zero_()
         losses = []
         for model, x_B, y_B in zip(self._models, x_TB, y_TB, strict=True):
-            loss = self._loss(model(x_B).float(), y_B)
+            loss = self._loss(model(x_B), y_B)
             (loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         return torch.stack(losses)

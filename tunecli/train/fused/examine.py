@@ -19,6 +19,7 @@ from tunecli.train.fused.criteria import Criterion, criterion, room
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.stack import UNIT
 from tunecli.train.metrics import finite
+from tunecli.train.precision import kernels
 
 _MOST_OUTPUTS = 1_000_000
 """Numbers of one model's outputs beyond which overheads are nothing, and memory is something."""
@@ -46,7 +47,7 @@ class Examiner:
         n_rows = -(-self._n // UNIT) * UNIT
         shape = (len(members), self._n_outputs, n_rows)
         outputs = room(shape, like)
-        with torch.inference_mode():
+        with torch.inference_mode(), kernels(members[0].config.training):
             for row, member in zip(outputs.view, members, strict=True):
                 row[:, : self._n] = member.outputs(self._x).T
         if len(members) not in self._criteria:

@@ -23,7 +23,6 @@ from tunecli.train.data import loading
 from tunecli.train.fused.optimizers import RowOptimizer
 from tunecli.train.fused.stack import Stack
 from tunecli.train.learner import Learner
-from tunecli.train.precision import kernels
 from tunecli.trial import Job
 
 
@@ -141,8 +140,9 @@ class Member:
     def outputs(self, x: Tensor) -> Tensor:
         """What its model makes of examples in evaluation, as `Learner` has it: (N, K) float32."""
         learner = self.learner
-        self.model.eval()
-        with learner._lent(), kernels(self.config.training):
+        if self.model.training:
+            self.model.eval()
+        with learner._lent():
             return torch.cat([self.model(rows) for rows in torch.split(x, learner._validation_rows)]).float()
 
     def end_epoch(self, train_loss: float) -> None:

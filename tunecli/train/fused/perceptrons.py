@@ -1,7 +1,7 @@
 """The gradient of many perceptrons at once, written out: one matrix product for all models where each has its own.
 
-Takes the sequences of linear layers, activations and dropout that models/ builds for ``linear`` and ``mlp``. Nothing
-here is recorded by autograd, and every result is put where it stays: on one core recording and allocating cost as much
+Takes the sequences of linear layers, norms, activations and dropout that models/ builds for ``linear`` and ``mlp``. Hardly
+anything is recorded by autograd, and every result is put where it stays: on one core recording and allocating cost as much
 as the products of a small model. What a model gets does not depend on its neighbours: products and sums are of each
 model alone, and what is element by element goes over blocks with spare numbers behind them (see `Block`).
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tunecli.train.fused.criteria import Block, Criterion, MakeCriterion, room
+from tunecli.train.fused.norms import NORMS, Norm
 from tunecli.train.fused.stack import UNIT, Stack, probability
 from tunecli.train.models.activations import ACTIVATIONS
 
@@ -138,7 +139,7 @@ class _Dropout:
     ) -> None:
         self._n = n
         self._mask, self._block = room(shape, like), room(shape, like)
-        self._keep_T11 = torch.tensor(keeps).to(like)[:, None, None]
+        self._keep_T11 = torch.tensor(keeps, dtype=like.dtype, device=like.device)[:, None, None]
         self._keeps, self._generators = keeps, generators
 
     def forward(self, x: Block) -> Block:
@@ -161,7 +162,7 @@ IN_PLACE: dict[type[nn.Module], tuple[Callable[[Tensor], Tensor], Callable[[Tens
 """(what it does, in place; what makes the gradient before it of that after it and of what it gave, in place)."""
 
 _ALONE = (nn.Linear, nn.Flatten, nn.Dropout)
-_WITHOUT_WEIGHTS = {*ACTIVATIONS.values()} - {nn.PReLU, nn.RReLU}
+_OTHERS = {*ACTIVATIONS.values(), *NORMS} - {nn.PReLU, nn.RReLU}
 
 
 def takes(model: nn.Module) -> bool:
@@ -169,14 +170,14 @@ def takes(model: nn.Module) -> bool:
     return (
         isinstance(model, nn.Sequential)
         and isinstance(model[-1], nn.Linear)
-        and all(isinstance(layer, _ALONE) or type(layer) in _WITHOUT_WEIGHTS for layer in model)
+        and all(isinstance(layer, _ALONE) or type(layer) in _OTHERS for layer in model)
     )
 
 
 class Perceptrons:
     """The models of a stack, and the loss that they are trained on."""
 
-    unit = UNIT
+    unit, n_spare = UNIT, 0
 
     def __init__(self, stack: Stack, models: Sequence[nn.Module], make_criterion: MakeCriterion) -> None:
         """Prepare nothing yet; that is done once a size of batch.
@@ -241,6 +242,8 @@ class Perceptrons:
                 case nn.Dropout():
                     keeps = [1.0 - probability(model, name) for model in self._models]
                     layers.append(_Dropout(keeps, shape, n, like, self._generators))
+                case _ if type(module) in NORMS:
+                    layers.append(Norm(self._stack, name, module, shape, n))
                 case _ if type(module) in IN_PLACE:
                     layers.append(_InPlace(*IN_PLACE[type(module)]))
                 case _:

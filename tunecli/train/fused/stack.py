@@ -69,6 +69,10 @@ class Stack:
         """All models' values of one parameter: (T, *its shape)."""
         return self._part(self.weights_TP, name)
 
+    def weight_with_spare(self, name: str) -> Tensor:
+        """The same, and behind it that of a model of zeros, which nobody trains: (T + 1, *its shape)."""
+        return self._part(self._block, name)
+
     def gradient(self, name: str) -> Tensor:
         """All models' gradients of one parameter: (T, *its shape)."""
         return self._part(self.gradients_TP, name)
@@ -87,10 +91,12 @@ class Stack:
         """Copy the models into a block of their own, and make them views of it."""
         some = next(self._models[0].parameters())
         n_models = len(self._models)
-        self.weights_TP = torch.zeros(n_models, self._n, dtype=some.dtype, device=some.device)
+        self._block = torch.zeros(n_models + 1, self._n, dtype=some.dtype, device=some.device)
+        self.weights_TP = self._block[:n_models]
         self.gradients_TP = torch.zeros_like(self.weights_TP)
+        # with a spare model's behind them
         self.buffers: dict[str, Tensor] = {
-            name: torch.stack([model.get_buffer(name) for model in self._models])
+            name: torch.stack([model.get_buffer(name) for model in [*self._models, self._models[0]]])
             for name, _ in self._models[0].named_buffers()
         }
         for row, model in enumerate(self._models):

@@ -16,7 +16,7 @@ import torch.nn.functional as fn
 from torch import Tensor
 
 from tunecli.train.epoch import order_of_epoch, steps_of_epoch
-from tunecli.train.fused import perceptrons, vectorised
+from tunecli.train.fused import perceptrons
 from tunecli.train.fused.beside import Beside
 from tunecli.train.fused.criteria import criterion
 from tunecli.train.fused.member import Member
@@ -31,6 +31,8 @@ class Gradients(Protocol):
 
     unit: int
     """What the number of a batch's examples is rounded up to."""
+    n_spare: int
+    """For how many models behind the members' there are examples too."""
 
     def begin_epoch(self, seeds: Sequence[int]) -> None:
         """Seed each model's dropout."""
@@ -105,7 +107,7 @@ class Together:
         if perceptrons.takes(models[0]):
             make_criterion = criterion(first.config.loss, first.fold.task, weights_K, loss)
             self._gradients = Perceptrons(self._stack, models, make_criterion)
-        elif first.device.type == "cpu" and not vectorised.keeps_bits(models[0]):
+        elif first.device.type == "cpu":
             self._gradients = Beside(self._stack, models, loss)
         else:
             self._gradients = Vectorised(self._stack, models, loss)
@@ -141,6 +143,7 @@ class Together:
                 order_of_epoch(data, fold, member.epoch, member.seed_for)[:n] for member in self.members
             ]
             x_M, y_M, order_TN = fold.x_train, fold.y_train, torch.stack(orders).to(fold.x_train.device)
+        order_TN = torch.cat([order_TN, order_TN[:1].expand(self._gradients.n_spare, -1)])
         for order_TB in torch.split(order_TN, flat_sizes, 1):
             if n_more := -order_TB.shape[1] % unit:
                 order_TB = fn.pad(order_TB, (0, n_more))

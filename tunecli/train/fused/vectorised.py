@@ -1,7 +1,9 @@
 """The gradient of many models of any structure at once: `torch.func.vmap` over what one of them computes.
 
-For whatever perceptrons.py does not write out. The models' dropout is drawn beforehand, by each one's own generator
+For what perceptrons.py does not write out, where a kernel costs more to start than to run. The models' dropout is drawn beforehand, by each one's own generator
 and in the order in which the layers would draw it, and handed in; so a model drops what it would drop alone on the CPU.
+A model of zeros stands behind the others. With it none of theirs is the last, whose last few numbers torch's loops may
+round otherwise, and none is ever alone, for which there are other kernels.
 
 Axes: T models, B examples.
 """
@@ -15,17 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.batchnorm import _NormBase
 
 from tunecli.train.fused.stack import Stack, probability
 from tunecli.train.losses import LossFunction
-
-_BY_NUMBER = (nn.Conv2d, _NormBase, nn.PReLU)
-
-
-def keeps_bits(model: nn.Module) -> bool:
-    """Whether a model of such layers gets the same bits on the CPU however many are trained at once."""
-    return not any(isinstance(layer, _BY_NUMBER) for layer in model.modules())
 
 
 class _Fed(nn.Module):
@@ -42,7 +36,7 @@ class _Fed(nn.Module):
 class Vectorised:
     """The models of a stack, and the loss that they are trained on."""
 
-    unit = 1
+    unit, n_spare = 1, 1
 
     def __init__(self, stack: Stack, models: Sequence[nn.Module], loss: LossFunction) -> None:
         """Take the first model's structure.
@@ -61,7 +55,9 @@ class Vectorised:
             self._template.set_submodule(name, fed)
         self._keeps = [[1.0 - probability(model, name) for model in models] for name in self._dropouts]
         self._generators: list[torch.Generator] = []
-        self._weights = {name: stack.weight(name).detach().requires_grad_() for name in stack.places}
+        self._weights = {
+            name: stack.weight_with_spare(name).detach().requires_grad_() for name in stack.places
+        }
         self._gradients = [stack.gradient(name) for name in stack.places]
         self._order: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
         self._batched = vmap(self._one, in_dims=(0, 0, 0, 0, 0))
@@ -79,12 +75,13 @@ class Vectorised:
         masks = self._draw(x_TB)
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels take one model at a time
             loss_T = self._batched(self._weights, self._stack.buffers, x_TB, y_TB, masks)
-        found = torch.autograd.grad(loss_T.sum(), [*self._weights.values()])
+        every = torch.autograd.grad(loss_T.sum(), [*self._weights.values()])
+        found = [gradient[: len(self._models)] for gradient in every]
         if share != 1.0:
             torch._foreach_mul_(found, share)
         with torch.no_grad():
             (torch._foreach_add_ if adds else torch._foreach_copy_)(self._gradients, found)
-        return loss_T.detach()
+        return loss_T.detach()[: len(self._models)]
 
     def _one(
         self,
@@ -97,7 +94,7 @@ class Vectorised:
         for fed, mask in zip(self._fed, masks, strict=True):
             fed.mask = mask
         outputs = functional_call(self._template, (weights, buffers), (x_B,))
-        return self._loss(outputs.float(), y_B)
+        return self._loss(outputs, y_B)
 
     @torch.no_grad()
     def _draw(self, x_TB: Tensor) -> list[Tensor]:
@@ -106,10 +103,8 @@ class Vectorised:
             return []
         masks: dict[int, Tensor] = {}
         for place, shape in self._order_of(x_TB):
-            mask = torch.empty(
-                (len(self._models), *shape), dtype=self._stack.weights_TP.dtype, device=x_TB.device
-            )
-            for own, keep, generator in zip(mask, self._keeps[place], self._generators, strict=True):
+            mask = torch.zeros((len(x_TB), *shape), dtype=self._stack.weights_TP.dtype, device=x_TB.device)
+            for own, keep, generator in zip(mask[:-1], self._keeps[place], self._generators, strict=True):
                 own.bernoulli_(keep, generator=generator).div_(keep)
             masks[place] = mask
         return [masks[place] for place in range(len(self._fed))]

@@ -10,8 +10,10 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from tunecli.spec.knobs.models import Cnn, Linear, Mlp
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.knobs.models import AnyModel, Cnn, Linear, Mlp
 from tunecli.spec.knobs.weights import SPARE_OUTPUT, WeightCut
+from tunecli.train.data.sources import DataFacts
 from tunecli.train.inputs import Inputs
 from tunecli.train.inspection.case import Case, Complaint, Rule, never_acts
 
@@ -52,11 +54,45 @@ def _window(case: Case) -> Iterator[Complaint]:
             yield Complaint(f"{path}.until_epoch", message, "leave it out to end with the run")
 
 
-def _cuts(case: Case) -> Iterator[Complaint]:
-    model, facts = case.config.model, case.facts
-    if type(model) not in WEIGHT_SHAPES or (isinstance(model, Cnn) and facts.inputs.kind != "image"):
+def cut_notes(config: TrialConfig, facts: DataFacts) -> Iterator[str]:
+    """What a person should know of a sound chain's cuts: those too small to cut anything, and too many to leave any.
+
+    What several leave is known where all of them choose among the same units; it is counted as they act.
+    """
+    shapes = _shapes(config.model, facts)
+    cuts = {n: link for n, link in enumerate(config.weights) if isinstance(link, WeightCut)}
+    for number, link in cuts.items():
+        n_units = _n_units(link, shapes)
+        if n_units and all(round(link.fraction * n) == 0 for n in n_units):
+            of_each = f"{max(n_units):,} {_unit(link)}"
+            yield f"weights.{number}.cut cuts nothing: a fraction of {link.fraction:g} of {of_each} rounds to none"
+    families = {(_unit(link), tuple(_n_units(link, shapes))) for link in cuts.values()}
+    if len(cuts) < 2 or len(families) > 1:
         return
-    shapes = WEIGHT_SHAPES[type(model)](model, facts.inputs, facts.n_classes or 1)
+    ((unit, n_units_of_all),) = families
+    n_left = list(n_units_of_all)
+    for link in sorted(cuts.values(), key=lambda each: each.from_epoch):
+        n_left = [n - round(link.fraction * n) for n in n_left]
+    if n_units_of_all and not any(n_left):
+        yield f"the {len(cuts)} cuts of `weights` together leave none of the {unit}"
+
+
+def _shapes(model: AnyModel, facts: DataFacts) -> list[Shape]:
+    """The shapes of the model's weights, none where they are not known."""
+    if type(model) not in WEIGHT_SHAPES or (isinstance(model, Cnn) and facts.inputs.kind != "image"):
+        return []
+    return WEIGHT_SHAPES[type(model)](model, facts.inputs, facts.n_classes or 1)
+
+
+def _unit(link: WeightCut) -> str:
+    """What the cut takes whole."""
+    return "weights" if link.by in ("magnitude", "random") else link.by.removeprefix("random_")
+
+
+def _cuts(case: Case) -> Iterator[Complaint]:
+    shapes = _shapes(case.config.model, case.facts)
+    if not shapes:
+        return
     for number, link in enumerate(case.config.weights):
         if not isinstance(link, WeightCut):
             continue
@@ -68,8 +104,9 @@ def _cuts(case: Case) -> Iterator[Complaint]:
                 f"{key}.by", message, "use magnitude, random or columns, or a model with hidden layers"
             )
         elif all(round(link.fraction * n) == n for n in n_units):
-            what = "weights" if link.by in ("magnitude", "random") else link.by.removeprefix("random_")
-            message = f"a fraction of {link.fraction:g} cuts all of {max(n_units)} {what} and leaves nothing"
+            message = (
+                f"a fraction of {link.fraction:g} cuts all of {max(n_units)} {_unit(link)} and leaves nothing"
+            )
             yield Complaint(f"{key}.fraction", message, "use a lower one")
 
 
@@ -80,7 +117,7 @@ def _n_units(link: WeightCut, shapes: list[Shape]) -> list[int]:
     if link.by == "columns":
         return [shape[1] for shape in shapes]
     sizes = [prod(shape) for shape in shapes]
-    return sizes if link.per == "tensor" else [sum(sizes)]
+    return sizes if link.per == "tensor" or not sizes else [sum(sizes)]
 
 
 def _outputs(case: Case) -> str:

@@ -162,7 +162,13 @@ class _JsonLines:
             found = json.loads(line)
         except (ValueError, RecursionError):
             return None
-        epoch = found.pop("epoch", None)
+        epoch, objective = found.pop("epoch", None), self.reports.job.objective.metric
+        if objective in found and _number(found[objective]) is None:
+            cause = (
+                f"the program reported {objective} as {json.dumps(found[objective])[:60]}, which is no number"
+            )
+            self.reports.failure = Failure(FailureKind.ERROR, cause)
+            return None
         metrics = {name: number for name, value in found.items() if (number := _number(value)) is not None}
         count = _number(epoch)
         if epoch is None or count is None or not count.is_integer():

@@ -1,0 +1,111 @@
+"""What `check` says of a sound file before anything is spent."""
+
+from pathlib import Path
+
+import pytest
+
+from tunecli.study.answers import of_check, of_training
+from tunecli.study.check import Check, check, load_checked
+from tunecli.study.single import Trained
+from tunecli.trial import Outcome, State, Trial
+
+DATA = "{name: blobs, features: 4, classes: 2}"  # 8 weights in a linear model
+
+
+@pytest.fixture
+def checked(tmp_path):
+    def found(trial: str, rest: str = "") -> Check:
+        path: Path = tmp_path / "study.yaml"
+        path.write_text(f"objective: {{metric: val_loss}}\ntrial: {trial}\n{rest}\n")
+        return check(load_checked(path, ()))
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("trial", "keys"),
+    [
+        ("{data: {choice: [{source: iris}, {source: wine}]}}", ["data.source"]),
+        (
+            "{data: {choice: [{source: iris, validation: {fraction: 0.2}}, {source: iris, validation: {folds: 3}}]}}",
+            ["data.validation"],
+        ),
+        ("{choice: [{data: {source: iris}}, {data: {source: wine}}]}", ["data.source"]),
+        ("{data: {source: {choice: [iris, wine]}}}", ["data.source"]),
+        ("{data: {choice: [{source: iris}, {source: iris, normalize: minmax}]}}", []),
+    ],
+)
+def test_trials_that_are_scored_on_different_data_are_noted_however_the_file_spells_it(checked, trial, keys):
+    said = [note for note in checked(trial).notes if "not of the same data" in note]
+    assert said == [f"{key} differs between trials, so their scores are not of the same data" for key in keys]
+
+
+@pytest.mark.parametrize(
+    "model", ["{python: 'torch.nn:Linear'}", "{choice: [mlp, {python: 'torch.nn:Linear'}]}"]
+)
+def test_of_a_model_of_one_s_own_the_steps_alone_are_known(checked, model):
+    found = checked(f"{{data: {{source: iris}}, model: {model}, training: {{batch_size: full}}}}")
+    answer = of_check(found)
+    assert dict(answer.lines)["a trial"] == "20 steps; your own model: its weights and their cost are unknown"
+    assert dict(answer.lines)["the sweep"] == "unknown"
+    assert answer.data["smallest_trial"] == {"n_parameters": None, "n_steps": 20, "n_multiply_adds": None}
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (
+            "{cut: {fraction: 0.05}}",
+            ["weights.0.cut cuts nothing: a fraction of 0.05 of 8 weights rounds to none"],
+        ),
+        (
+            "{clip: {value: 1}}, {cut: {by: columns, fraction: 0.1, per: tensor}}",
+            ["weights.1.cut cuts nothing: a fraction of 0.1 of 4 columns rounds to none"],
+        ),
+        (
+            "{cut: {fraction: 0.9}}, {cut: {fraction: 0.6}}",
+            ["the 2 cuts of `weights` together leave none of the weights"],
+        ),
+        ("{cut: {fraction: 0.5}}, {cut: {fraction: 0.5}}", []),
+        ("{cut: {fraction: 0.9}}, {cut: {by: columns, fraction: 0.6}}", []),
+        ("{clip: {value: 1}}", []),
+    ],
+)
+def test_cuts_that_do_nothing_and_cuts_that_leave_nothing_are_noted(checked, weights, said):
+    trial = f"{{data: {{source: {DATA}}}, model: linear, weights: [{weights}]}}"
+    assert [note for note in checked(trial).notes if "cut" in note] == said
+
+
+def test_nothing_is_said_of_cuts_in_a_model_whose_weights_are_not_known(checked):
+    trial = (
+        "{data: {source: digits}, model: resnet, weights: [{cut: {fraction: 0.1}}, {cut: {fraction: 0.1}}]}"
+    )
+    assert not [note for note in checked(trial).notes if "cut" in note]
+
+
+def test_a_device_that_is_not_here_is_a_note(checked):
+    found = checked("{data: {source: iris}}", "run: {device: 'cuda:99'}")
+    (note,) = (note for note in found.notes if "run.device" in note)
+    assert note.startswith(
+        "run.device: there is no device `cuda:99` here, so it cannot be run on this machine"
+    )
+
+
+def test_an_empty_value_is_null_as_the_table_has_it(checked):
+    found = checked(
+        "{data: {source: iris}, training: {grad_clip: {choice: [null, {norm: {uniform: [1, 2]}}]}}}"
+    )
+    choice, _ = found.parameters
+    assert choice.range == "choice null, norm"
+    answer = of_check(found, [Trial(0, {"training.grad_clip": None}, 0)])
+    assert answer.sections[1].rows[0][1] == "null"
+    (found,) = checked(
+        "{data: {source: iris}, optimizer: {name: adam, amsgrad: {choice: [true, false]}}}"
+    ).parameters
+    assert found.range == "choice true, false"
+
+
+@pytest.mark.parametrize(("kept", "said"), [(0, "3"), (3, "3"), (1, "3, of which epoch 1 is kept")])
+def test_the_epoch_that_is_kept_is_said_where_it_is_not_the_last(kept, said):
+    outcome = Outcome(State.COMPLETE, 0.5, {"val_loss": 0.5}, epochs=3, kept_epoch=kept)
+    assert dict(of_training(Trained("study", "val_loss", 0, outcome)).lines)["epochs"] == said
