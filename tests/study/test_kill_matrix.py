@@ -68,7 +68,7 @@ def running(place: Path, name: str, n_workers: int) -> Iterator[Run]:
         yield run
     finally:
         run.kill()
-        run.wait()
+        run.end()
 
 
 class Run(subprocess.Popen[str]):
@@ -89,6 +89,13 @@ class Run(subprocess.Popen[str]):
                 self._came.notify_all()
         with self._came:
             self._came.notify_all()
+
+    def end(self) -> None:
+        """Wait for its end, and leave nothing open."""
+        self.wait()
+        self._reader.join()
+        assert self.stderr is not None
+        self.stderr.close()
 
     def find(self, pattern: str, since: int = 0) -> re.Match[str] | None:
         """Wait for a line that matches, from line ``since`` on; None where the process ended without one."""

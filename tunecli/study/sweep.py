@@ -21,6 +21,7 @@ from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.load import trial_models
 from tunecli.spec.space import DanglingReferenceError
 from tunecli.spec.study import StudySpec
+from tunecli.store.files import remove_leftovers
 from tunecli.study.display import Display, Unfailing
 from tunecli.study.fusing import Ready, group_of, may_fuse, ready
 from tunecli.study.progress import Progress
@@ -57,6 +58,7 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
     engine = engine or _engine(study)
     shown = Unfailing(display)
     with noted_signals() as received, ExitStack() as ending:
+        ending.callback(remove_leftovers, study.folder.path)  # of workers that were killed half way
         ending.callback(engine.close)
         progress = Progress(study)
         ending.callback(lambda: publish(study, list(progress.trials.values())))

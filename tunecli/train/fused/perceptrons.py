@@ -1,9 +1,9 @@
 """The gradient of many perceptrons at once, written out: one matrix product for all models where each has its own.
 
-Takes the sequences of linear layers, norms, activations and dropout that models/ builds for ``linear`` and ``mlp``. Hardly
-anything is recorded by autograd, and every result is put where it stays: on one core recording and allocating cost as much
-as the products of a small model. What a model gets does not depend on its neighbours: products and sums are of each
-model alone, and what is element by element goes over blocks with spare numbers behind them (see `Block`).
+Takes the sequences of linear layers, norms, activations and dropout that models/ builds for ``linear`` and ``mlp``.
+Little here is recorded by autograd, and results are put where they stay: on one core recording and allocating cost as
+much as the products of a small model. What a model gets does not depend on its neighbours: products and sums are of
+each model alone, and what is element by element goes over blocks with spare numbers behind them (see `room`).
 
 Axes: T models, B examples, I numbers in, H numbers out, K outputs.
 """

@@ -1,9 +1,9 @@
 """The gradient of many models of any structure at once: `torch.func.vmap` over what one of them computes.
 
-For what perceptrons.py does not write out, where a kernel costs more to start than to run. The models' dropout is drawn beforehand, by each one's own generator
-and in the order in which the layers would draw it, and handed in; so a model drops what it would drop alone on the CPU.
-A model of zeros stands behind the others. With it none of theirs is the last, whose last few numbers torch's loops may
-round otherwise, and none is ever alone, for which there are other kernels.
+For what perceptrons.py does not write out, where a kernel costs more to start than to run. The models' dropout is drawn
+beforehand, by each one's own generator and in the order in which the layers would draw it, and handed in; so a model
+drops what it would drop alone. A model of zeros stands behind the others. With it none of theirs is the last, whose
+last few numbers torch's loops may round otherwise, and none is ever alone, for which there are other kernels.
 
 Axes: T models, B examples.
 """
