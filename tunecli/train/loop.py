@@ -37,6 +37,7 @@ from tunecli.trial import (
     FailureKind,
     Job,
     Outcome,
+    Paused,
     Started,
     State,
     Stopped,
@@ -52,8 +53,9 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
 
     Yields:
         `Started`, an `EpochEnded` for every epoch whose loss and objective are numbers, a `Checkpointed` after those
-        where one was written, then exactly one `Ended` or, where a stop was wanted, `Stopped`. A trial that fails
-        ends as failed: diverged, out of memory, its device lost, or an error with its traceback.
+        where one was written, then exactly one `Ended` or, where a stop was wanted, `Stopped`, or `Paused` after
+        ``until_epoch``, a checkpoint before it. A trial that fails ends as failed: diverged, out of memory, its device
+        lost, or an error with its traceback.
 
     Raises:
         DiskFull, StoreFailed: the disk takes no weights or no checkpoint, which is no fault of the trial.
@@ -82,13 +84,14 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         yield Stopped(job.number, job.attempt)
         return
     failure = ending if isinstance(ending, Failure) else None
+    is_paused = ending is State.WAITING
     if failure is not None and failure.kind is FailureKind.OOM:
         course.weights.clear()
         found.forget()
         loading.forget()
         devices.release_memory(device)
     outcome = Outcome(
-        state=State.FAILED if isinstance(ending, Failure) else ending,
+        state=State.FAILED if isinstance(ending, Failure) else State.PRUNED if is_paused else ending,
         score=None if failure else course.metrics[job.objective.metric],
         metrics={} if failure else course.metrics,
         epochs=course.epochs,
@@ -98,7 +101,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         failure=failure,
         weights_sha256=sha256,
     )
-    yield Ended(job.number, job.attempt, outcome)
+    yield (Paused if is_paused else Ended)(job.number, job.attempt, outcome)
 
 
 def _train(
@@ -111,7 +114,8 @@ def _train(
     """Train, keeping ``course`` up to date.
 
     Returns:
-        How the trial ended: complete, pruned, or what went numerically wrong; None where a stop was wanted.
+        How the trial ended: complete, pruned, or what went numerically wrong; waiting where it pauses; None where a
+        stop was wanted.
     """
     torch.set_num_threads(job.threads)
     config, base_path = TrialConfig.model_validate(dict(job.config)), Path(job.base_path)
@@ -121,6 +125,8 @@ def _train(
         for number, learner in enumerate(learners):
             learner.restore(found.learner(number, device))
         found.forget()
+        if job.until_epoch is not None and course.epochs >= job.until_epoch:
+            return State.WAITING  # the checkpoint was the last that an attempt could do before it was gone
     keeper = checkpoint.Keeper(job, device)
     metric, early_stop = job.objective.metric, config.training.early_stop
     measure = own_metric(job.objective, base_path)
@@ -143,13 +149,14 @@ def _train(
             break
         for learner in learners:
             learner.observe(metrics.get("val_loss", math.inf))
-        is_stopping = is_stop_wanted()
+        is_pausing = epoch == job.until_epoch
+        is_stopping = is_pausing or is_stop_wanted()
         if keeper.is_due(epoch, is_stopping=is_stopping):
             kept = keeper.write(epoch, course.state(), (learner.state() for learner in learners))
             if kept is not None:
                 yield Checkpointed(job.number, job.attempt, kept)
         if is_stopping:
-            return None
+            return State.WAITING if is_pausing else None
     if job.open_test:
         tested = [learner.test(kept, measure) for learner, kept in zip(learners, course.weights, strict=True)]
         course.metrics = {**course.metrics, **_mean(tested)}
