@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 from tunecli.search.course import Choice, Course, observed, shares, until_epochs
 from tunecli.search.halving import Bracket, hyperband_brackets
 from tunecli.search.pausing import choose
+from tunecli.spec.grammar import parse
 from tunecli.spec.pruners import Asha, Halving, Hyperband, Pausing
+from tunecli.spec.reader import read
+from tunecli.spec.space import Space
 from tunecli.trial import State
+
+EMPTY = Space(parse(read(b"x: 1", "test.yaml"), lambda problem: pytest.fail(str(problem))))
+
+
+def choice_of(knob: Pausing, courses: list[Course], n_levels: int, *, may_begin: bool) -> Choice | None:
+    levels = [knob.factor ** (level + 1.0 - n_levels) for level in range(n_levels)]
+    return choose(knob, courses, levels, EMPTY, 0, may_begin=may_begin)
 
 
 @dataclass
@@ -31,7 +41,7 @@ class Play:
 
     def choice(self) -> Choice | None:
         may_begin = len(self.courses) < len(self.losses)
-        return choose(self.knob, self.courses, self.n_levels, may_begin=may_begin)
+        return choice_of(self.knob, self.courses, self.n_levels, may_begin=may_begin)
 
     def to_the_end(self) -> list[tuple[int, int]]:
         while (choice := self.choice()) is not None:
@@ -141,11 +151,11 @@ def test_of_equal_ones_the_lower_number_goes_on_and_a_failed_one_never() -> None
 def test_who_was_complete_before_the_level_takes_part_and_needs_no_step() -> None:
     courses = [Course(n, {}, State.PRUNED, 0, {0: float(n)}) for n in range(9)]
     courses[1] = Course(1, {}, State.COMPLETE, 0, {}, 1.0)
-    assert choose(Halving(), courses, 3, may_begin=False) == Choice(0, 1)
+    assert choice_of(Halving(), courses, 3, may_begin=False) == Choice(0, 1)
     courses[0] = Course(0, {}, State.PRUNED, 1, {0: 0.0, 1: 0.5})
-    assert choose(Halving(), courses, 3, may_begin=False) == Choice(2, 1)
+    assert choice_of(Halving(), courses, 3, may_begin=False) == Choice(2, 1)
     courses[2] = Course(2, {}, State.PRUNED, 1, {0: 2.0, 1: 2.0})
-    assert choose(Halving(), courses, 3, may_begin=False) == Choice(0, 2)
+    assert choice_of(Halving(), courses, 3, may_begin=False) == Choice(0, 2)
 
 
 def test_asha_worked_by_hand() -> None:
@@ -161,8 +171,8 @@ def test_asha_worked_by_hand() -> None:
 
 def test_asha_waits_for_nobody() -> None:
     courses = [Course(n, {}, State.WAITING, 0) for n in range(5)]
-    assert choose(Asha(), courses, 3, may_begin=True) == Choice(None, 0)
-    assert choose(Asha(), courses, 3, may_begin=False) is None
+    assert choice_of(Asha(), courses, 3, may_begin=True) == Choice(None, 0)
+    assert choice_of(Asha(), courses, 3, may_begin=False) is None
 
 
 KNOBS = st.sampled_from([Halving(), Halving(factor=2, bracket=5), Hyperband(), Hyperband(factor=2), Asha()])

@@ -6,7 +6,7 @@ import pytest
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.test_sweep import Silent, comparable, run_whole
-from tunecli.errors import ConfigError
+from tunecli.errors import ConfigError, Interrupted
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
 from tunecli.study.inquiry import results, status
@@ -69,15 +69,28 @@ def test_a_round_of_hyperband_is_as_long_as_it_says_and_its_best_are_trained_in_
     assert not list((tmp_path / "run" / "checkpoints").glob("*.checkpoint.*")), "nothing is gone on with"
 
 
-def test_the_table_does_not_depend_on_the_workers_nor_on_who_is_first(study_file, tmp_path):
-    path = study_file(**{**HYPERBAND, "lookahead: 2": "lookahead: 3"})
+@pytest.mark.parametrize("pruner", ["hyperband", "curves"])
+def test_the_table_does_not_depend_on_the_workers_nor_on_who_is_first(study_file, tmp_path, pruner):
+    pausing = HYPERBAND["trials: 6, lookahead: 2"].replace("lookahead: 2", "lookahead: 3")
+    path = study_file(
+        **{
+            **HYPERBAND,
+            "sampler: random": "sampler: bayes",
+            "trials: 6, lookahead: 2": pausing.replace("hyperband", pruner),
+        }
+    )
     one = run_whole(path, tmp_path / "one")
     two = run_whole(path, tmp_path / "two", "run.engine=local", "run.workers=2")
     assert comparable(one) == comparable(two)
 
 
-@pytest.mark.parametrize("pruner", ["halving", "hyperband", "asha"])
-@pytest.mark.parametrize("sampler", ["bayes", "grid"])
+@pytest.mark.parametrize(
+    ("pruner", "sampler"),
+    [
+        *(("halving", "bayes"), ("hyperband", "bayes"), ("asha", "bayes"), ("curves", "bayes")),
+        *(("halving", "grid"), ("hyperband", "grid"), ("asha", "grid")),
+    ],
+)
 def test_any_sampler_may_begin_the_trials(study_file, tmp_path, sampler, pruner):
     path = study_file(
         **{
@@ -92,6 +105,16 @@ def test_any_sampler_may_begin_the_trials(study_file, tmp_path, sampler, pruner)
     assert ending.reason == ("exhausted" if sampler == "grid" else "complete")
     assert ending.n_scored >= 1
     assert status(RunFolder(tmp_path / "run")).word == "finished"
+
+
+def test_curves_that_are_stopped_and_resumed_come_to_the_undisturbed_table(study_file, tmp_path):
+    path = study_file(**{**HYPERBAND, "sampler: random": "sampler: bayes"})
+    path.write_text(path.read_text().replace("hyperband", "curves").replace("trials: 12", "trials: 8"))
+    whole = run_whole(path, tmp_path / "whole")
+    with pytest.raises(Interrupted), begin(load_checked(path, ()), tmp_path / "cut") as study:
+        sweep(study, Silent(stop_after=1))
+    with reopen(RunFolder.open_existing(tmp_path / "cut"), {}) as study:
+        assert comparable(sweep(study, Silent()).table) == comparable(whole)
 
 
 def test_a_raised_total_goes_on_from_what_paused(study_file, tmp_path):

@@ -11,8 +11,10 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from tunecli.search.course import Choice, Course
+from tunecli.search.curves import curves
 from tunecli.search.halving import asha, halving, hyperband
-from tunecli.spec.pruners import Pausing
+from tunecli.spec.pruners import Curves, Pausing
+from tunecli.spec.space import Space
 
 
 class Rule(Protocol):
@@ -35,12 +37,31 @@ class Rule(Protocol):
 
 
 RULES: Mapping[str, Rule] = MappingProxyType({"halving": halving, "hyperband": hyperband, "asha": asha})
-"""Every rule by what ``search.pruner`` calls it."""
+"""Every rule that knows no space by what ``search.pruner`` calls it; `curves` is the one that does."""
 
 DEPENDS_ON_ARRIVAL = frozenset(("asha",))
 """Those that decide by all that has arrived, so that their table depends on how fast each trial was."""
 
 
-def choose(knob: Pausing, courses: Sequence[Course], n_levels: int, *, may_begin: bool) -> Choice | None:
-    """What is done next by the pruner that the file names; see :class:`Rule`."""
-    return RULES[knob.name](knob, courses, n_levels, may_begin=may_begin)
+def choose(
+    knob: Pausing,
+    courses: Sequence[Course],
+    levels: Sequence[float],
+    space: Space,
+    seed: int,
+    *,
+    may_begin: bool,
+) -> Choice | None:
+    """What is done next by the pruner that the file names; see :class:`Rule`.
+
+    Args:
+        knob: what the file says of it.
+        courses: every trial that was begun, by number.
+        levels: shares of a full training, the last one 1.
+        space: where a new trial's point lies.
+        seed: the study's.
+        may_begin: whether another trial may be begun.
+    """
+    if isinstance(knob, Curves):
+        return curves(space, courses, levels, seed, may_begin=may_begin)
+    return RULES[knob.name](knob, courses, len(levels), may_begin=may_begin)

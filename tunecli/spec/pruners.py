@@ -63,7 +63,13 @@ class Asha(Pausing):
     name: Literal["asha"] = "asha"
 
 
-_NAMES = ["none", "median", "halving", "hyperband", "asha"]
+class Curves(Pausing):
+    """Continue or begin what a model of configurations and of their curves holds to be worth most at the end."""
+
+    name: Literal["curves"] = "curves"
+
+
+_NAMES = ["none", "median", "halving", "hyperband", "asha", "curves"]
 
 
 def _named(value: Any) -> Any:
@@ -85,7 +91,8 @@ Pruner = Annotated[
     | Annotated[Median, Tag("median")]
     | Annotated[Halving, Tag("halving")]
     | Annotated[Hyperband, Tag("hyperband")]
-    | Annotated[Asha, Tag("asha")],
+    | Annotated[Asha, Tag("asha")]
+    | Annotated[Curves, Tag("curves")],
     Discriminator(_name_of),
     BeforeValidator(_named),
 ]

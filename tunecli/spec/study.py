@@ -21,7 +21,7 @@ from pydantic import (
 from tunecli.spec.knobs.base import Count, Knob, OwnCode
 from tunecli.spec.knobs.own import METRIC_NAME
 from tunecli.spec.metrics import METRICS
-from tunecli.spec.pruners import Pausing, Pruner
+from tunecli.spec.pruners import Curves, Pausing, Pruner
 from tunecli.spec.run import Run
 from tunecli.spec.space import Space
 from tunecli.spec.wording import nearest
@@ -121,6 +121,14 @@ class Search(Knob):
                 f"say how many epochs a full training has: `{{name: {pruner.name}, max_epochs: n}}`"
             )
         return pruner
+
+    @model_validator(mode="after")
+    def _curves_propose_by_their_model(self) -> Search:
+        if isinstance(self.pruner, Curves) and self.sampler != "bayes":
+            raise ValueError(
+                "the pruner `curves` proposes points by its own model: leave the sampler `bayes`"
+            )
+        return self
 
     @field_validator("repeats")
     @classmethod

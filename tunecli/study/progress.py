@@ -33,11 +33,11 @@ from tunecli.trial import (
     FailureKind,
     Job,
     Observation,
+    Parameters,
     Paused,
     Setback,
     Started,
     State,
-    Step,
     Stopped,
     Trial,
 )
@@ -219,15 +219,17 @@ class Progress:
         history = observations(
             self.trials, number - self._study.plan.lookahead, self._study.spec.objective.sign
         )
-        trial = self._new_trial(number, history)
+        trial = self._new_trial(number, None, history)
         if trial is not None:
             with self._log.atomic():
                 self._log.append_suggestion(trial)
         return trial
 
-    def _new_trial(self, number: int, history: Sequence[Observation]) -> Trial | None:
-        spec = self._study.spec
-        point = suggest(spec.settings.search.sampler, spec.space, history, number, spec.settings.seed)
+    def _new_trial(
+        self, number: int, point: Parameters | None, history: Sequence[Observation]
+    ) -> Trial | None:
+        spec, settings = self._study.spec, self._study.spec.settings
+        point = point or suggest(settings.search.sampler, spec.space, history, number, settings.seed)
         return None if point is None else Trial(number, point, trial_seed(spec, number, point))
 
     def _turn(self, trial: Trial) -> int:
@@ -241,13 +243,10 @@ class Progress:
         n_trials = min(self._study.plan.n_trials, math.inf if limit.trials is None else limit.trials)
         is_spent = partial(spent_by, limit)
         taken, reason = steps.next(self.trials, lookahead, n_trials, is_spent, self._new_trial)
-        if taken is not None:
-            return self._taken(steps, *taken), ""
-        is_cut = reason == "complete" and n_trials < self._study.plan.n_trials
-        return None, "trials" if is_cut else reason
-
-    def _taken(self, steps: Steps, step: Step, trial: Trial) -> Trial:
-        """Record the step before anybody takes it (law 7)."""
+        if taken is None:
+            is_cut = reason == "complete" and n_trials < self._study.plan.n_trials
+            return None, "trials" if is_cut else reason
+        step, trial = taken
         with self._log.atomic():
             if trial.number not in self.trials:
                 self._log.append_suggestion(trial)
@@ -258,7 +257,7 @@ class Progress:
         self._unended.add(trial.number)
         self._setbacks[trial.number] = self._log.setbacks(trial.number)
         self._checkpoints[trial.number] = self._log.checkpoints(trial.number)
-        return trial
+        return trial, ""
 
     def _stop_above(self, number: int) -> Sequence[float | None]:
         """The pruner's bounds from the trials that this one may see (law 5); all of those have ended."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from tunecli.search.course import Course, observed, shares, until_epochs
+from tunecli.search.course import Choice, Course, observed, shares, until_epochs
 from tunecli.search.pausing import DEPENDS_ON_ARRIVAL, choose
 from tunecli.spec.knobs.training import Training
 from tunecli.spec.load import concrete_trials
@@ -17,7 +17,7 @@ from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import DanglingReferenceError, concrete
 from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
-from tunecli.trial import Observation, Outcome, State, Step, Trial
+from tunecli.trial import Observation, Outcome, Parameters, State, Step, Trial
 
 
 class Steps:
@@ -68,7 +68,7 @@ class Steps:
         lookahead: int,
         n_trials: float,
         spent_by: Callable[[int, int], str],
-        new_trial: Callable[[int, Sequence[Observation]], Trial | None],
+        new_trial: Callable[[int, Parameters | None, Sequence[Observation]], Trial | None],
     ) -> tuple[tuple[Step, Trial] | None, str]:
         """The next step and its trial, not recorded yet; or None and why there is none: empty where a result is due.
 
@@ -77,7 +77,7 @@ class Steps:
             lookahead: see the module.
             n_trials: how many may be begun in all.
             spent_by: which total so many epochs and failures spend; empty: none.
-            new_trial: the sampler's, by its number and what it may see; None: no point is left.
+            new_trial: by its number and point, or else by what the sampler may see; None: no point is left.
         """
         for courses in self._sights(lookahead, trials):
             if courses is None:
@@ -86,18 +86,22 @@ class Steps:
             if reason := spent_by(sum(course.epochs for course in courses), n_failed):
                 return None, reason
             may_begin = len(trials) < n_trials and not self._is_exhausted
-            choice = choose(self.knob, courses, len(self.levels), may_begin=may_begin)
+            choice = self._choice(courses, may_begin=may_begin)
             if choice is not None and choice.number is None:
                 seen = observed(courses, len(self.levels), len(self._spec.space.parameters) + 3)
-                trial = new_trial(len(trials), seen)
+                trial = new_trial(len(trials), choice.parameters, seen)
                 if trial is not None:
                     return (self._step(trial, choice.level), trial), ""
                 self._is_exhausted = True
-                choice = choose(self.knob, courses, len(self.levels), may_begin=False)
+                choice = self._choice(courses, may_begin=False)
             if choice is not None and choice.number is not None:
                 trial = trials[choice.number]
                 return (self._step(trial, choice.level), trial), ""
         return None, "exhausted" if self._is_exhausted else "complete"
+
+    def _choice(self, courses: Sequence[Course], *, may_begin: bool) -> Choice | None:
+        seed = self._spec.settings.seed
+        return choose(self.knob, courses, self.levels, self._spec.space, seed, may_begin=may_begin)
 
     def _step(self, trial: Trial, level: int) -> Step:
         try:
