@@ -36,6 +36,7 @@ class Steps:
         self._pauses: dict[int, Outcome] = log.pauses()
         self._of: dict[int, list[Step]] = {}
         self._is_exhausted = False
+        self._barren = (-1, -1)  # so many steps, and that sight of them, left nothing to do
         self._depends_on_arrival = knob.name in DEPENDS_ON_ARRIVAL
         full_epochs = max((self._full_epochs_of(config) for config in concrete_trials(spec.space)), default=1)
         self.levels = shares(full_epochs, knob.min_epochs, knob.factor)
@@ -79,7 +80,7 @@ class Steps:
             spent_by: which total so many epochs and failures spend; empty: none.
             new_trial: by its number and point, or else by what the sampler may see; None: no point is left.
         """
-        for courses in self._sights(lookahead, trials):
+        for last_seen, courses in self._sights(lookahead, trials):
             if courses is None:
                 return None, ""
             n_failed = sum(course.state is State.FAILED for course in courses)
@@ -97,6 +98,7 @@ class Steps:
             if choice is not None and choice.number is not None:
                 trial = trials[choice.number]
                 return (self._step(trial, choice.level), trial), ""
+            self._barren = (len(self._steps), last_seen)
         return None, "exhausted" if self._is_exhausted else "complete"
 
     def _choice(self, courses: Sequence[Course], *, may_begin: bool) -> Choice | None:
@@ -111,8 +113,11 @@ class Steps:
         until_epoch = until_epochs(full_epochs, self.levels)[level]
         return Step(len(self._steps), trial.number, level, until_epoch)
 
-    def _sights(self, lookahead: int, trials: Mapping[int, Trial]) -> Iterator[list[Course] | None]:
-        """The courses as the next step may see them: first those it sees at least, then ever more.
+    def _sights(
+        self, lookahead: int, trials: Mapping[int, Trial]
+    ) -> Iterator[tuple[int, list[Course] | None]]:
+        """The last step whose result may be seen, and the courses so: first as the next step sees them at least, then
+        ever more; without what is known to leave nothing to do.
 
         None, and nothing after it, where a result is to be waited for.
         """
@@ -121,15 +126,18 @@ class Steps:
             step.step in self._pauses or trials[step.number].outcome is not None for step in self._steps
         ]
         if self._depends_on_arrival:
-            yield self._courses(trials, n)
+            yield n, self._courses(trials, n)
             if not all(is_over):
-                yield None
+                yield n, None
             return
+        n_barren, last_barren = self._barren
         for last_seen in range(max(n - lookahead, -1), max(n, 0)):
+            if n_barren == n and last_seen <= last_barren:
+                continue
             if not all(is_over[: last_seen + 1]):
-                yield None
+                yield last_seen, None
                 return
-            yield self._courses(trials, last_seen)
+            yield last_seen, self._courses(trials, last_seen)
 
     def _courses(self, trials: Mapping[int, Trial], last_seen: int) -> list[Course]:
         return [self._course(trials[number], last_seen) for number in sorted(trials)]
