@@ -2,7 +2,7 @@
 
 A trial's life is a row of records. The coordinator writes a `Trial` (a suggestion) before anybody runs it;
 an engine turns it into a `Job`; whoever trains answers with events: `Started`, `EpochEnded`, `Checkpointed`, and
-`Ended` or `Stopped`. All of them are plain data that survives JSON, so nothing here is ever pickled (law 1).
+`Ended`, `Paused` or `Stopped`. All of them are plain data that survives JSON, so nothing here is ever pickled (law 1).
 """
 
 from __future__ import annotations
@@ -129,6 +129,23 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What a study whose trials pause does next: begin a trial, or continue one, and how far.
+
+    Attributes:
+        step: its place in the study's one sequence of steps, from 0.
+        number: the trial's.
+        level: to which of the pruner's levels the trial is trained; the last one is its end.
+        until_epoch: the epoch after which it pauses; None: it is trained to its end.
+    """
+
+    step: int
+    number: int
+    level: int
+    until_epoch: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """A trial as a sampler may see it.
 
@@ -172,6 +189,8 @@ class Job:
         slot: which of the engine's workers runs it, from 0; of several devices of a kind it takes the one in turn.
         avoid_devices: devices that are not to be used, by name.
         is_fused: whether it is computed as one of a stack of models, where it can be, be it alone; the bits differ.
+        until_epoch: the epoch after which the trial pauses, a checkpoint behind it; None: it is trained to its end.
+            What it is trained with is the same either way: its schedules know its full length.
     """
 
     number: int
@@ -199,6 +218,7 @@ class Job:
     slot: int = 0
     avoid_devices: Sequence[str] = ()
     is_fused: bool = False
+    until_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +267,18 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """The trial was trained as far as it was asked to, and may be continued another time.
+
+    ``outcome`` is how it ends where it is not: pruned, with what it had come to.
+    """
+
+    number: int
+    attempt: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The trial is over, one way or another."""
 
@@ -255,7 +287,7 @@ class Ended:
     outcome: Outcome
 
 
-Event = Started | EpochEnded | Checkpointed | Stopped | Ended
+Event = Started | EpochEnded | Checkpointed | Stopped | Paused | Ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
 """How good the configurations are that each method finds for an MLP's seven hyper-parameters.
 
     python -m tests.benchmarks.lcbench --data DIR [--methods bayes,optuna-gp] [--tasks 3945,…] [--seeds 5] [--budget 100]
+    python -m tests.benchmarks.lcbench --data DIR --epochs 520 1040 2600 [--methods hyperband,curves] …
 
 ``DIR`` holds `tasks.json` and `model.onnx`: the YAHPO Gym surrogate (Pfisterer et al. 2022) of LCBench (Zimmer,
-Lindauer, Hutter 2021), real learning curves over 52 epochs on OpenML tasks. Every trial here is a full training. The
+Lindauer, Hutter 2021), real learning curves over 52 epochs on OpenML tasks. Every trial of the first form is a full
+training; the second form compares at equal budgets of epochs, where a method may stop trials and continue them
+(`fidelity.py`), and a method that has trained none to its end by then counts as the median of random. The
 regret is (found - best known) / (median of random - best known); 0 is the best known. Means and standard errors are
 over tasks, a task's value being its mean over seeds; the rank is among the methods of this run.
 """
@@ -20,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks import fidelity
 from tests.benchmarks.methods import METHODS, Problem, Sweep, through_study
 from tunecli.search.sampler import SAMPLERS
 from tunecli.trial import Parameters
@@ -89,7 +93,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="the folder with tasks.json and model.onnx")
-    parser.add_argument("--methods", default="random,bayes,optuna-tpe,optuna-gp", help=", ".join(METHODS))
+    parser.add_argument(
+        "--methods", default="", help=f"{', '.join(METHODS)}; or {', '.join(fidelity.METHODS)}"
+    )
+    parser.add_argument("--epochs", type=int, nargs="+", help="budgets of epochs to compare at")
     parser.add_argument("--tasks", default="", help="OpenML tasks; all where nothing is said")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -102,8 +109,16 @@ def main() -> None:
     wanted = set(asked.tasks.split(",")) - {""}
     tasks = [task for task in load(asked.data) if not wanted or task.name in wanted]
     seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+    if asked.epochs:
+        by_epochs(
+            tasks,
+            seeds,
+            asked.methods.split(",") if asked.methods else list(fidelity.METHODS),
+            sorted(asked.epochs),
+        )
+        return
     sweeps: dict[str, list[list[Sweep]]] = {}
-    for name in asked.methods.split(","):
+    for name in (asked.methods or "random,bayes,optuna-tpe,optuna-gp").split(","):
         run = through_study(name) if asked.through_study and name in SAMPLERS else METHODS[name]
         try:
             sweeps[name] = [[run(problem_of(task), seed, asked.budget) for seed in seeds] for task in tasks]
@@ -127,6 +142,26 @@ def main() -> None:
     print_table(regrets, seconds, sorted({n for n in (25, 50, 100) if n < asked.budget} | {asked.budget}))
     if asked.json:
         asked.json.write_text(json.dumps({name: regret.tolist() for name, regret in regrets.items()}))
+
+
+def by_epochs(
+    tasks: Sequence[Task], seeds: Sequence[int], methods: Sequence[str], marks: Sequence[int]
+) -> None:
+    """Print the regret of each of `fidelity.METHODS` within each of ``marks`` epochs."""
+    print(f"{'regret within':16}" + "".join(f"{mark:>18}" for mark in marks) + f"{'s each':>10}{'steps':>8}")
+    for name in methods:
+        found, seconds = np.ones((len(tasks), len(seeds), len(marks))), list[tuple[float, ...]]()
+        for i, task in enumerate(tasks):
+            for j, seed in enumerate(seeds):
+                spent = fidelity.METHODS[name](SPACE, task.error, N_EPOCHS, seed, marks[-1])
+                losses = [spent.best_within(mark) for mark in marks]
+                found[i, j] = [task.regret(loss) if np.isfinite(loss) else 1.0 for loss in losses]
+                seconds.append(spent.seconds)
+        by_task = found.mean(axis=1)
+        errors = by_task.std(axis=0, ddof=1) / np.sqrt(len(tasks)) if len(tasks) > 1 else np.zeros(len(marks))
+        cells = "".join(f"{m:>10.4f} ± {e:.3f}" for m, e in zip(by_task.mean(axis=0), errors, strict=True))
+        each = float(np.mean([second for run in seconds for second in run]))
+        print(f"{name:16}{cells}{each:>10.4f}{np.mean([len(run) for run in seconds]):>8.0f}", flush=True)
 
 
 def print_table(

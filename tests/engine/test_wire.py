@@ -16,6 +16,7 @@ from tunecli.trial import (
     Job,
     Objective,
     Outcome,
+    Paused,
     Started,
     State,
     Stopped,
@@ -42,6 +43,7 @@ events = (
     | st.builds(Stopped, numbers, numbers)
     | st.builds(EpochEnded, numbers, numbers, numbers, numbers, metrics, scores)
     | st.builds(Ended, numbers, numbers, outcomes)
+    | st.builds(Paused, numbers, numbers, outcomes)
 )
 
 

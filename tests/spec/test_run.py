@@ -6,7 +6,7 @@ import pytest
 
 from tunecli.errors import ConfigError
 from tunecli.spec.load import understand
-from tunecli.spec.pruners import Median
+from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Median
 from tunecli.spec.run import CheckpointEvery, OnFailure
 from tunecli.trial import FailureKind
 
@@ -44,10 +44,27 @@ def test_a_file_that_says_nothing_prunes_nothing_and_keeps_and_retries_what_help
         ("median", Median(startup_trials=5, warmup_epochs=1)),
         ("{name: median, startup_trials: 2}", Median(startup_trials=2)),
         ("{name: median, warmup_epochs: 0}", Median(warmup_epochs=0)),
+        ("halving", Halving(min_epochs="auto", max_epochs="auto", factor=3, bracket="auto")),
+        ("{name: halving, bracket: 16, factor: 4}", Halving(bracket=16, factor=4)),
+        ("hyperband", Hyperband(min_epochs="auto", max_epochs="auto", factor=3)),
+        ("{name: asha, min_epochs: 2, max_epochs: 50}", Asha(min_epochs=2, max_epochs=50)),
+        ("curves", Curves(min_epochs="auto", max_epochs="auto", factor=3)),
     ],
 )
 def test_a_pruner_is_a_name_or_a_name_with_its_arguments(written, pruner):
     assert settings_of(f"search: {{pruner: {written}}}\n").search.pruner == pruner
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("{pruner: {name: asha, min_epochs: 9, max_epochs: 5}}", "min_epochs 9 is above max_epochs 5"),
+        ("{pruner: {name: hyperband, factor: 1}}", "factor"),
+        ("{pruner: curves, sampler: random}", "leave the sampler `bayes`"),
+    ],
+)
+def test_what_makes_no_pruner_is_refused(written, told):
+    assert told in problems(f"search: {written}\n")[0]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tunecli.trial import (
     Failure,
     FailureKind,
     Outcome,
+    Paused,
     Setback,
     Started,
     State,
@@ -50,6 +51,12 @@ def complete(number: int, score: float = 0.5, attempt: int = 1) -> Ended:
     return Ended(number, attempt, Outcome(State.COMPLETE, score, {"val_loss": score}, 3, 2, 1.5, "cpu"))
 
 
+def paused(number: int, score: float = 0.5, attempt: int = 1, epochs: int = 3) -> Paused:
+    return Paused(
+        number, attempt, Outcome(State.PRUNED, score, {"val_loss": score}, epochs, epochs, 1.5, "cpu")
+    )
+
+
 def failed(number: int, traceback: str = "", attempt: int = 1) -> Ended:
     failure = Failure(FailureKind.ERROR, "no such layer", traceback)
     return Ended(number, attempt, Outcome(State.FAILED, failure=failure))
@@ -82,6 +89,8 @@ def everything(log: Log) -> str:
             log.sessions_of_results(),
             log.counts(),
             log.scores(),
+            log.steps(),
+            log.pauses(),
         )
     )
 

@@ -100,6 +100,7 @@ def require_all_there(log: Log) -> None:
     assert repr(log.epochs_of(range(6))) == repr({number: epochs(number) for number in range(6)})
     assert [log.attempts(number) for number in range(6)] == [1, 2, 1, 1, 1, 0]
     assert (log.sessions(), log.sessions_of_results(), log.all_checkpoint_names()) == ([], {}, set())
+    assert (log.steps(), log.pauses()) == ([], {})
 
 
 @pytest.fixture

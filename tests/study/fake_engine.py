@@ -21,12 +21,13 @@ from tunecli.trial import (
     FailureKind,
     Job,
     Outcome,
+    Paused,
     Started,
     State,
     Stopped,
 )
 
-EPOCHS = 3
+EPOCHS = 9
 
 
 def loss_at(job: Job, epoch: int) -> float:
@@ -60,7 +61,7 @@ class FakeEngine:
             return
         number = self.arrival.choice(sorted(self._jobs))
         event = next(self._jobs[number])
-        if isinstance(event, Ended | Stopped):
+        if isinstance(event, Ended | Paused | Stopped):
             del self._jobs[number]
         self.n_events += 1
         self.after(self.n_events)
@@ -76,6 +77,9 @@ class FakeEngine:
         number, attempt = job.number, job.attempt
         from_epoch = job.checkpoints[0].epoch if job.checkpoints else 0
         yield Started(number, attempt, "cpu", 1, from_epoch)
+        if from_epoch and from_epoch == job.until_epoch:
+            yield Paused(number, attempt, self._outcome(job, from_epoch, State.PRUNED))
+            return
         if job.seed % 7 == 0 and attempt == 1:
             failure = Failure(FailureKind.CRASH, "the worker was killed by SIGKILL")
             yield Ended(number, attempt, Outcome(State.FAILED, failure=failure))
@@ -91,12 +95,19 @@ class FakeEngine:
             is_pruned = decide(job.stop_above, losses)
             if is_pruned or epoch == EPOCHS:
                 state = State.PRUNED if is_pruned else State.COMPLETE
-                outcome = Outcome(state, metrics["val_loss"], metrics, epoch, epoch, 0.0, "cpu")
-                yield Ended(number, attempt, outcome)
+                yield Ended(number, attempt, self._outcome(job, epoch, state))
                 return
-            if epoch % 2 == 1 or self._is_stop_wanted:
+            is_pausing = epoch == job.until_epoch
+            if epoch % 2 == 1 or self._is_stop_wanted or is_pausing:
                 name = f"trial-{number:05d}.{attempt}-{epoch:06d}.checkpoint.safetensors"
                 yield Checkpointed(number, attempt, Checkpoint(name, "", epoch))
+            if is_pausing:
+                yield Paused(number, attempt, self._outcome(job, epoch, State.PRUNED))
+                return
             if self._is_stop_wanted:
                 yield Stopped(number, attempt)
                 return
+
+    def _outcome(self, job: Job, epoch: int, state: State) -> Outcome:
+        metrics = {"val_loss": loss_at(job, epoch)}
+        return Outcome(state, metrics["val_loss"], metrics, epoch, epoch, 0.0, "cpu")

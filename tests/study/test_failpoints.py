@@ -34,22 +34,27 @@ trial:
 search: {sampler: quasirandom, trials: 6, lookahead: 1, pruner: {name: median, startup_trials: 2, warmup_epochs: 1}}
 run: {device: cpu, engine: inline, checkpoint: {epochs: 1}}
 """
+PAUSING = STUDY.replace(
+    "trials: 6, lookahead: 1, pruner: {name: median, startup_trials: 2, warmup_epochs: 1}",
+    "trials: 4, lookahead: 2, pruner: {name: halving, factor: 2}",
+)
 SEARCH = ["search", "small.yaml", "--out", "run"]
 RESUME = ["resume", "run"]
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Where forked runs take place."""
+    """Where forked runs of one study take place."""
 
     path: Path
+    study: str
 
     def run(self, tasks: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
         """How each step of each task ended."""
         for name in tasks:
             folder = self.path / name
             folder.mkdir()
-            (folder / "small.yaml").write_text(STUDY)
+            (folder / "small.yaml").write_text(self.study)
         file = self.path / "tasks.json"
         described = {name: {"folder": str(self.path / name), "steps": steps} for name, steps in tasks.items()}
         file.write_text(json.dumps(described))
@@ -64,12 +69,12 @@ class Fleet:
         return folder_of(self.path / name / "run")
 
 
-@pytest.fixture(scope="module")
-def fleet():
+@pytest.fixture(scope="module", params=[STUDY, PAUSING], ids=["ending", "pausing"])
+def fleet(request):
     # A process dies here and not the machine, so a disk of memory, where there is one, shows the same and sooner.
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        yield Fleet(Path(folder))
+        yield Fleet(Path(folder), request.param)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ After each rule these hold:
 
 1. trials are numbered 0, 1, 2, … without a gap, and there are never more than the total;
 2. what was suggested is never changed, and neither is how a trial ended;
-3. a trial that ended, its epochs included, is the one of the same number in a study nobody disturbed;
+3. a trial that ended, its epochs included, is the one of the same number in a study nobody disturbed; one that paused
+   is as far as that one was when it paused, and may be continued;
 4. an ended trial's epochs are 1, 2, 3, … each once;
 5. the best trial is complete, and no trial that is not has a rank;
 6. a crash is on record as a setback at most once a trial, and a signal spends no retry;
@@ -43,10 +44,14 @@ trial:
   data: {{source: iris}}
   model: linear
   optimizer: {{name: sgd, lr: {{loguniform: [1e-3, 1.0]}}}}
+  training: {{epochs: 9}}
 search: {{sampler: {sampler}, trials: {trials}, lookahead: {lookahead}, pruner: {pruner}}}
 run: {{device: cpu, engine: local, workers: {workers}}}
 """
 MOST_TRIALS = 14
+MEDIAN = "{name: median, startup_trials: 2, warmup_epochs: 0}"
+PAUSING = ("halving", "{name: halving, factor: 2, bracket: 3}", "hyperband", "{name: hyperband, factor: 2}")
+ENDS = ("complete", "pruned", "failed")
 
 
 class Killed(BaseException):
@@ -71,7 +76,7 @@ class Studies(RuleBasedStateMachine):
         sampler=st.sampled_from(["random", "quasirandom"]),
         trials=st.integers(3, 8),
         lookahead=st.integers(1, 3),
-        pruner=st.sampled_from(["none", "{name: median, startup_trials: 2, warmup_epochs: 0}"]),
+        pruner=st.sampled_from(["none", MEDIAN, *PAUSING]),
         workers=st.integers(1, 3),
     )
     def begin_a_study(self, **drawn: Any) -> None:
@@ -79,7 +84,10 @@ class Studies(RuleBasedStateMachine):
         self.path = Path(tempfile.mkdtemp(prefix="machine-", dir=memory if memory.is_dir() else None))
         self.file = self.path / "machine.yaml"
         self.total, self.workers = drawn["trials"], drawn["workers"]
-        self.file.write_text(STUDY.format(**{**drawn, "trials": MOST_TRIALS}))
+        # What is continued depends on how many there will be, so such a study is held against one of its own total.
+        self.is_pausing = drawn["pruner"] in PAUSING
+        most = drawn["trials"] if self.is_pausing else MOST_TRIALS
+        self.file.write_text(STUDY.format(**{**drawn, "trials": most}))
         with begin(load_checked(self.file, ()), self.path / "oracle") as study:
             sweep(study, Nobody(), FakeEngine(1, random.Random(0)))
         self.oracle = folder_of(self.path / "oracle").trials
@@ -96,7 +104,7 @@ class Studies(RuleBasedStateMachine):
         with reopen(RunFolder(self.path / "run"), changes) as study:
             sweep(study, Nobody(), engine)
 
-    @rule(at=st.integers(1, 40), arrival=st.integers(0, 99))
+    @rule(at=st.integers(1, 80), arrival=st.integers(0, 99))
     def kill(self, at: int, arrival: int) -> None:
         """A kill leaves the folder as it was then, whatever this process still writes to its own."""
         copy = self.path / "as it was"
@@ -113,7 +121,7 @@ class Studies(RuleBasedStateMachine):
             copy.rename(self.path / "run")
 
     @rule(
-        at=st.integers(1, 40),
+        at=st.integers(1, 80),
         arrival=st.integers(0, 99),
         number=st.sampled_from([signal.SIGINT, signal.SIGTERM]),
     )
@@ -127,7 +135,7 @@ class Studies(RuleBasedStateMachine):
         except Interrupted as stopped:
             assert stopped.signal_number == number
 
-    @rule(at=st.integers(1, 40), arrival=st.integers(0, 99))
+    @rule(at=st.integers(1, 80), arrival=st.integers(0, 99))
     def fill_the_disk(self, at: int, arrival: int) -> None:
         def after(n: int) -> None:
             if n == at:
@@ -142,7 +150,7 @@ class Studies(RuleBasedStateMachine):
         found = folder_of(self.path / "run")
         assert found.trials == self.oracle[: self.total]
 
-    @precondition(lambda self: self.total < MOST_TRIALS)
+    @precondition(lambda self: self.total < MOST_TRIALS and not self.is_pausing)
     @rule(more=st.integers(1, 3), workers=st.integers(1, 3))
     def raise_the_total(self, more: int, workers: int) -> None:
         self.total, self.workers = min(MOST_TRIALS, self.total + more), workers
@@ -159,10 +167,13 @@ class Studies(RuleBasedStateMachine):
         for trial in found:
             before, oracle = self.seen.get(trial.number), self.oracle[trial.number]
             assert (trial.parameters, trial.seed) == (oracle.parameters, oracle.seed)
-            if trial.state in ("complete", "pruned", "failed"):
+            if self.is_pausing and trial.state == "pruned":
+                assert trial.epochs == oracle.epochs[: len(trial.epochs)]
+            elif trial.state in ENDS:
                 assert trial == oracle
+            if trial.state in ENDS:
                 assert [epoch[0] for epoch in trial.epochs] == list(range(1, len(trial.epochs) + 1))
-            if before is not None and before.state in ("complete", "pruned", "failed"):
+            if before is not None and before.state in ENDS[:: 2 if self.is_pausing else 1]:
                 assert trial == before
             self.seen[trial.number] = trial
         assert len(self.seen) == len(found), "nothing that was suggested is lost"
@@ -175,13 +186,16 @@ class Studies(RuleBasedStateMachine):
                 kinds = [each.failure.kind for each in study.log.setbacks(number)]
                 assert kinds.count(FailureKind.CRASH) <= 1
                 assert set(kinds) <= {FailureKind.CRASH, FailureKind.INTERRUPTED}
-        ended = [each for each in self.seen.values() if each.state in ("complete", "pruned", "failed")]
+        ended = [each for each in self.seen.values() if each.state in ENDS]
         table, told = results(folder), status(folder)
         assert len(table.rows) == len(ended)
         assert sum(row[0] is not None for row in table.rows) == sum(
             each.state == "complete" for each in ended
         )
-        assert told.word == ("finished" if len(ended) == self.total else "interrupted")
+        is_over = len(ended) == self.total and (
+            not self.is_pausing or folder_of(folder.path).ending == "complete"
+        )
+        assert told.word == ("finished" if is_over else "interrupted")
         assert told.best is None or told.best.state == "complete"
 
 

@@ -19,7 +19,7 @@ from tunecli.spec.space import Space
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import check, load_checked
 from tunecli.study.inquiry import export, results, status
-from tunecli.study.progress import observations
+from tunecli.study.observed import observations
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.single import train
 from tunecli.study.sweep import sweep

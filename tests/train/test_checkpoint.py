@@ -31,6 +31,7 @@ from tunecli.trial import (
     Job,
     Objective,
     Outcome,
+    Paused,
     Started,
     State,
     Stopped,
@@ -381,6 +382,51 @@ def test_an_optimizer_that_cannot_say_what_it_remembers_trains_without_checkpoin
     assert isinstance(ended, Ended)
     assert ended.outcome.state is State.COMPLETE
     assert not (trial.folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{}, CHAINS, {"training": {"epochs": 4, "early_stop": {"patience": 3}}}],
+    ids=["plain", "chains", "early stop"],
+)
+def test_a_trial_that_pauses_again_and_again_is_the_trial_uninterrupted(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    trial = Trial(tmp_path, config)
+    metrics, outcome = trial.whole()
+    found: Metrics = []
+    checkpoints: tuple[Checkpoint, ...] = ()
+    job, events = trial.job, list[Event]()
+    for attempt, until in enumerate((1, 3, None), start=1):
+        trial.job = replace(job, until_epoch=until)
+        started, *events, last = trial.attempt(0, attempt, checkpoints)
+        assert isinstance(started, Started)
+        assert started.from_epoch == len(found)
+        found += metrics_of(events)
+        if until is not None:
+            checkpoints = (checkpoint_of(events),)
+            assert isinstance(last, Paused)
+            assert (last.outcome.state, last.outcome.epochs) == (State.PRUNED, until)
+            assert last.outcome.score == found[last.outcome.kept_epoch - 1][1]["val_loss"]
+    assert isinstance(last, Ended)
+    assert (found, without_clock(last.outcome)) == (metrics, without_clock(outcome))
+
+
+def test_one_that_is_as_far_already_pauses_at_once_with_the_same_outcome(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, CHAINS)
+    trial.job = replace(trial.job, until_epoch=2)
+    *events, paused = trial.attempt(0)
+    *others, again = trial.attempt(0, 2, (checkpoint_of(events),))
+    assert metrics_of(others) == []
+    assert isinstance(paused, Paused) and isinstance(again, Paused)
+    assert without_clock(again.outcome) == without_clock(paused.outcome)
+
+
+def test_a_trial_that_is_over_before_it_is_to_pause_is_over(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, {})
+    for until in (4, 9):
+        trial.job = replace(trial.job, until_epoch=until)
+        assert isinstance(trial.attempt(0)[-1], Ended)
 
 
 def test_checkpoints_come_every_so_many_epochs_and_never_after_the_last(tmp_path: Path) -> None:

@@ -15,7 +15,18 @@ from rich.text import Text
 
 from tunecli.console import plain
 from tunecli.results.ranking import best
-from tunecli.trial import Ended, EpochEnded, Event, FailureKind, Heading, Setback, Started, State, Trial
+from tunecli.trial import (
+    Ended,
+    EpochEnded,
+    Event,
+    FailureKind,
+    Heading,
+    Paused,
+    Setback,
+    Started,
+    State,
+    Trial,
+)
 
 _SHOWN_BEST = 5
 _REFRESH_HZ = 4
@@ -65,7 +76,7 @@ class Board:
         elif isinstance(event, Setback):
             self.epochs.pop(event.number, None)
             self.running.pop(event.number, None)
-        elif isinstance(event, Ended):
+        elif isinstance(event, Ended | Paused):
             self.epochs.pop(event.number, None)
             trial = self.running.pop(event.number)
             ended = Trial(trial.number, trial.parameters, trial.seed, event.outcome.state, event.outcome)
@@ -95,7 +106,7 @@ class PlainDisplay:
         if self._board is None:
             return
         self._board.happened(event)
-        if isinstance(event, Ended):
+        if isinstance(event, Ended | Paused):
             self._say(_line(self._board, event))
         elif isinstance(event, Started) and event.note:
             self._say(f"trial {event.number}: {event.note}")
@@ -190,7 +201,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _line(board: Board, event: Ended) -> str:
+def _line(board: Board, event: Ended | Paused) -> str:
     outcome, heading = event.outcome, board.heading
     parts = [f"[{board.n_ended}/{heading.n_trials}] trial {event.number}"]
     if outcome.failure is not None:
@@ -201,6 +212,8 @@ def _line(board: Board, event: Ended) -> str:
             if outcome.score is not None
             else outcome.state.value
         )
+    if isinstance(event, Paused):
+        parts.append(f"paused after epoch {outcome.epochs}")
     if board.leader is not None:
         parts.append(f"best {_score(board.leader):.4f} (trial {board.leader.number})")
     left = board.seconds_left

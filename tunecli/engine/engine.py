@@ -2,7 +2,8 @@
 
 Of every job that is submitted come, in this order: at most one `Started`, any number of `EpochEnded` and
 `Checkpointed`, and exactly one `Ended`, whatever became of whoever ran it (law 6); after `stop`, and where others of
-its group took it along, a `Stopped` may stand in its place. An engine never touches the record (law 2).
+its group took it along, a `Stopped` may stand in its place, and of a job that names an epoch to pause after a `Paused`.
+An engine never touches the record (law 2).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 from tunecli.engine.deadline import Deadline
-from tunecli.trial import Ended, EpochEnded, Event, Job, Started, Stopped
+from tunecli.trial import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 
 
 class InlineEngine:
@@ -44,7 +44,7 @@ class InlineEngine:
             event = next(self._under_way, None)
         if event is None:
             return
-        if isinstance(event, Ended | Stopped):
+        if isinstance(event, Ended | Paused | Stopped):
             self._n_jobs -= 1
         yield event
         if not self._n_jobs:

@@ -23,7 +23,7 @@ from typing import Any
 from tunecli.engine.deadline import Deadline
 from tunecli.engine.wire import pack_jobs, unpack_event
 from tunecli.engine.worker import STOP, serve
-from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Started, State, Stopped
+from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Paused, Started, State, Stopped
 
 # Everything that training loads late: once in the server instead of once in every worker.
 _PRELOAD = ["tunecli.engine.worker"]
@@ -148,9 +148,9 @@ class LocalEngine:
                     worker.deadline.heard()
                 if isinstance(event, Stopped) and worker.ending is not None:
                     event = worker.ending
-                if isinstance(event, Ended | Stopped):
+                if isinstance(event, Ended | Paused | Stopped):
                     worker.jobs.pop(event.number, None)
-                if isinstance(event, Ended):
+                if isinstance(event, Ended | Paused):
                     self._mind_the_device(worker, event.outcome)
                 yield event
         except (EOFError, OSError):  # the end of the pipe, or of a message that was cut short

@@ -22,6 +22,7 @@ from tunecli.trial import (
     Job,
     Objective,
     Outcome,
+    Paused,
     Started,
     State,
     Stopped,
@@ -32,6 +33,7 @@ _KINDS: dict[str, type[Event]] = {
     "epoch": EpochEnded,
     "checkpoint": Checkpointed,
     "stopped": Stopped,
+    "paused": Paused,
     "ended": Ended,
 }
 _FAILURES_OF_OURS: dict[str, type[DiskFull | StoreFailed]] = {
@@ -81,7 +83,7 @@ def unpack_event(data: bytes) -> Event:
     kind = _KINDS[name]
     if kind is Checkpointed:
         body["checkpoint"] = Checkpoint(**body["checkpoint"])
-    if kind is Ended:
+    if kind in (Ended, Paused):
         outcome = body["outcome"]
         failure = outcome["failure"]
         if failure is not None:

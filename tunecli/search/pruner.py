@@ -1,4 +1,4 @@
-"""What to stop: the `Pruner` protocol, every pruner by its name, and the study's way in.
+"""What to stop: the `Pruner` protocol, every pruner that ends trials by its name, and the study's way in.
 
 A pruner is a pure function of the curves of the complete trials that a trial may see (laws 1 and 5). It gives bounds
 that are known before the trial begins, so whoever trains it needs no word from the coordinator to end it, and it ends
@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tunecli.spec.pruners import Median
+from tunecli.spec.pruners import Median, Pausing
 
 Floats = NDArray[np.float64]
 Curve = Sequence[float]
@@ -45,9 +45,9 @@ class Pruner(Protocol):
         """
 
 
-def stop_bounds(knob: Literal["none"] | Median, curves: Sequence[Curve]) -> Bounds:
-    """The bounds for a trial by the pruner that the file names; see :class:`Pruner`."""
-    return () if knob == "none" else PRUNERS[knob.name](knob, curves)
+def stop_bounds(knob: Literal["none"] | Median | Pausing, curves: Sequence[Curve]) -> Bounds:
+    """The bounds for a trial by the pruner that the file names; see :class:`Pruner`. One that pauses gives none."""
+    return PRUNERS[knob.name](knob, curves) if isinstance(knob, Median) else ()
 
 
 def decide(bounds: Sequence[float | None], losses: Curve) -> bool:

@@ -50,7 +50,7 @@ from tunecli.spec.space import (
     locate,
     point_with,
 )
-from tunecli.spec.study import OWN_TRIAL, STUDY_NAME, StudySettings, StudySpec
+from tunecli.spec.study import OWN_TRIAL, STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
 from tunecli.spec.wording import nearest
 from tunecli.trial import Objective, Parameters, Scalar
 
@@ -205,10 +205,17 @@ def _settings(
         plain.setdefault("study", stem)
     try:
         is_own = space is not None and trial_models(space.tree) != {TrialConfig}
-        return StudySettings.model_validate(plain, context={OWN_TRIAL: is_own}), Space(tree)
+        is_uncounted = is_own or (space is not None and _counts_steps(space))
+        context = {OWN_TRIAL: is_own, UNCOUNTED: is_uncounted}
+        return StudySettings.model_validate(plain, context=context), Space(tree)
     except ValidationError as error:
         problems.extend(problems_of(error, StudySettings, Space(tree), {}, ""))
         return None, Space(tree)
+
+
+def _counts_steps(space: Space) -> bool:
+    """Whether a trial may be given by its optimizer steps; how many epochs they are only the data tell."""
+    return any(isinstance(part, Group) and "steps" in part.items for part in walk(space.tree))
 
 
 def _space(root: MapNode, file: str, problems: list[Problem]) -> Space | None:

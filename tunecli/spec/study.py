@@ -21,7 +21,7 @@ from pydantic import (
 from tunecli.spec.knobs.base import Count, Knob, OwnCode
 from tunecli.spec.knobs.own import METRIC_NAME
 from tunecli.spec.metrics import METRICS
-from tunecli.spec.pruners import Pruner
+from tunecli.spec.pruners import Curves, Pausing, Pruner
 from tunecli.spec.run import Run
 from tunecli.spec.samplers import Sampler
 from tunecli.spec.space import Space
@@ -31,6 +31,8 @@ from tunecli.trial import Objective
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 OWN_TRIAL = "own_trial"
 """The key of the validation context that says whether the trial is the user's own and names its metrics itself."""
+UNCOUNTED = "uncounted"
+"""The key of the validation context that says whether nothing tells how many epochs a trial has."""
 DEFAULT_TRIALS = 50
 
 
@@ -101,7 +103,8 @@ class Search(Knob):
 
     ``trials`` None means all of a grid and 50 otherwise. ``lookahead`` q: suggestion n is made from the
     results of trials up to n - q; ``auto`` is the number of workers when the study starts. ``repeats`` r: each
-    trial is trained over r seeds and scored by its mean. ``pruner`` ends trials that do worse than others did.
+    trial is trained over r seeds and scored by its mean. ``pruner`` ends trials that do worse than others did, or
+    pauses them and continues the best; ``trials`` then counts those that are begun.
     """
 
     sampler: Sampler = "bayes"
@@ -119,6 +122,24 @@ class Search(Knob):
     def sampler_settings(self) -> dict[str, str]:
         """What the file says of it beside its name."""
         return {} if isinstance(self.sampler, str) else self.sampler.model_dump(exclude={"name"})
+
+    @field_validator("pruner")
+    @classmethod
+    def _knows_the_end(cls, pruner: Pruner, info: ValidationInfo) -> Pruner:
+        is_uncounted = bool(info.context and info.context.get(UNCOUNTED))
+        if is_uncounted and isinstance(pruner, Pausing) and pruner.max_epochs == "auto":
+            raise ValueError(
+                f"say how many epochs a full training has: `{{name: {pruner.name}, max_epochs: n}}`"
+            )
+        return pruner
+
+    @model_validator(mode="after")
+    def _curves_propose_by_their_model(self) -> Search:
+        if isinstance(self.pruner, Curves) and self.sampler_name != "bayes":
+            raise ValueError(
+                "the pruner `curves` proposes points by its own model: leave the sampler `bayes`"
+            )
+        return self
 
     @field_validator("repeats")
     @classmethod

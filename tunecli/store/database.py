@@ -24,7 +24,19 @@ from tunecli.store.codec import decode, encode
 from tunecli.store.connection import damaged, explaining, open_to_read, open_to_write, transaction
 from tunecli.store.files import write_atomically
 from tunecli.store.schema import new_database
-from tunecli.trial import Checkpoint, Checkpointed, Ended, EpochEnded, Setback, Started, State, Trial
+from tunecli.trial import (
+    Checkpoint,
+    Checkpointed,
+    Ended,
+    EpochEnded,
+    Outcome,
+    Paused,
+    Setback,
+    Started,
+    State,
+    Step,
+    Trial,
+)
 
 
 class Log:
@@ -126,6 +138,27 @@ class Log:
         """Record a suggestion: number, parameters and seed of ``trial``, before anybody runs it (law 7)."""
         self._append("suggestion", [(trial.number, encode(trial.parameters), trial.seed, _now())])
 
+    def append_step(self, step: Step) -> None:
+        """Record what is done next, before anybody does it (law 7): its trial is begun, or continued."""
+        self._append("step", [(step.number, step.step, step.level, step.until_epoch, _now())])
+
+    def append_pause(self, event: Paused, step: int) -> None:
+        """Record that a step ended and its trial did not."""
+        end = event.outcome
+        row = (
+            event.number,
+            step,
+            event.attempt,
+            encode(end.score),
+            encode(end.metrics),
+            end.epochs,
+            end.kept_epoch,
+            end.seconds,
+            end.device,
+            _now(),
+        )
+        self._append("pause", [row])
+
     def append_start(self, event: Started, session: int | None = None) -> None:
         """Record that an attempt at a trial began, or goes on from where an earlier one came to."""
         row = (
@@ -194,7 +227,7 @@ class Log:
         """Every trial in the order of numbers, with where it stands.
 
         Running where an attempt was started and nothing is recorded of its end, waiting where none was since the last
-        that ended, else what the trial's result says.
+        that ended, else what the trial's result says; where it paused and was not continued, what its pause says.
         """
         with self._reading():
             return rows.trials(self._rows(rows.ALL_TRIALS))
@@ -234,6 +267,16 @@ class Log:
         asked = list(dict.fromkeys(numbers))
         with self._reading():
             return rows.epochs(self._rows(rows.EPOCHS, encode(asked)), asked)
+
+    def steps(self) -> list[Step]:
+        """What was done of a study whose trials pause, in order; empty where they do not."""
+        with self._reading():
+            return rows.steps(self._rows(rows.STEPS))
+
+    def pauses(self) -> dict[int, Outcome]:
+        """By step, what its trial had come to when it paused there."""
+        with self._reading():
+            return rows.pauses(self._rows(rows.PAUSES))
 
     def attempts(self, number: int) -> int:
         """How often trial ``number`` was begun, as far as is known; its next attempt is one more."""

@@ -1,8 +1,8 @@
 """What the log asks its tables, and its rows as the values of `tunecli.trial`.
 
 A trial's course is what became of it: an attempt that went on from epoch f keeps what the attempts before it recorded
-up to f, and replaces what they recorded after. Rows that left the course stay in the tables and are not read. Knows SQL
-and JSON; opens and writes nothing.
+up to f, and replaces what they recorded after. Rows that left the course stay in the tables and are not read. A trial
+whose last step ended in a pause is a pruned one, until it is continued. Knows SQL and JSON; opens and writes nothing.
 """
 
 from __future__ import annotations
@@ -13,34 +13,43 @@ from operator import itemgetter
 from typing import Any
 
 from tunecli.store.codec import decode, decode_all
-from tunecli.trial import Checkpoint, EpochEnded, Failure, FailureKind, Outcome, State, Trial
+from tunecli.trial import Checkpoint, EpochEnded, Failure, FailureKind, Outcome, State, Step, Trial
 
 N_CHECKPOINTS = 2
 """How many generations of a trial's checkpoints can be gone on from."""
 
 Row = tuple[Any, ...]
 
-# An attempt with a setback is over, and so is every one before it.
+# An attempt with a setback or a pause is over, and so is every one before it.
 _STATE = """
-coalesce(r.state, iif(EXISTS (
+coalesce(r.state, iif(p.step IS NOT NULL, 'pruned', iif(EXISTS (
     SELECT 1 FROM start WHERE start.number = s.number
     AND start.attempt > (SELECT coalesce(max(attempt), 0) FROM setback WHERE setback.number = s.number)
-), 'running', 'waiting'))
+    AND start.attempt > (SELECT coalesce(max(attempt), 0) FROM pause WHERE pause.number = s.number)
+), 'running', 'waiting')))
+"""
+_WITH_ENDS = """
+FROM suggestion AS s LEFT JOIN result AS r ON r.number = s.number
+LEFT JOIN pause AS p ON r.number IS NULL AND p.number = s.number
+    AND p.step = (SELECT max(step) FROM step WHERE step.number = s.number)
 """
 _TRIALS = f"""
-SELECT s.number, s.parameters, s.seed, {_STATE},
-       r.score, r.metrics, r.epochs, r.kept_epoch, r.seconds, r.device, r.failure, r.weights_sha256
-FROM suggestion AS s LEFT JOIN result AS r USING (number)
+SELECT s.number, s.parameters, s.seed, {_STATE}, coalesce(r.score, p.score), coalesce(r.metrics, p.metrics),
+       coalesce(r.epochs, p.epochs), coalesce(r.kept_epoch, p.kept_epoch), coalesce(r.seconds, p.seconds),
+       coalesce(r.device, p.device), r.failure, coalesce(r.weights_sha256, '')
+{_WITH_ENDS}
 """
 ALL_TRIALS = _TRIALS + "ORDER BY s.number"
 ONE_TRIAL = _TRIALS + "WHERE s.number = ?1"
-COUNTS = f"SELECT {_STATE}, count(*) FROM suggestion AS s LEFT JOIN result AS r USING (number) GROUP BY 1"
+COUNTS = f"SELECT {_STATE}, count(*) {_WITH_ENDS} GROUP BY 1"
 SCORES = "SELECT number, score FROM result WHERE state = 'complete' AND score != 'null' ORDER BY number"
 ATTEMPTS = """
 SELECT max(coalesce((SELECT max(attempt) FROM start WHERE number = ?1), 0),
            coalesce((SELECT max(attempt) FROM setback WHERE number = ?1), 0))
 """
 SETBACKS = "SELECT number, attempt, failure FROM setback WHERE number = ?1 ORDER BY attempt"
+STEPS = "SELECT step, number, level, until_epoch FROM step ORDER BY step"
+PAUSES = "SELECT step, score, metrics, epochs, kept_epoch, seconds, device FROM pause ORDER BY step"
 SESSIONS = "SELECT id, at, host, process_id, versions FROM session ORDER BY id"
 SESSIONS_OF_RESULTS = """
 SELECT number, session FROM result JOIN start USING (number, attempt) WHERE session IS NOT NULL ORDER BY number
@@ -98,6 +107,20 @@ def failure(text: str) -> Failure:
     """A failure from its JSON."""
     record: Mapping[str, str] = decode(text)
     return Failure(FailureKind(record["kind"]), record["cause"], record["traceback"])
+
+
+def steps(rows: Iterable[Row]) -> list[Step]:
+    """The steps of the rows of ``STEPS``."""
+    return [Step(*row) for row in rows]
+
+
+def pauses(rows: Sequence[Row]) -> dict[int, Outcome]:
+    """By step, the outcomes of the rows of ``PAUSES``."""
+    all_scores, all_metrics = (decode_all([row[place] for row in rows]) for place in (1, 2))
+    return {
+        step: Outcome(State.PRUNED, score, metrics, *rest)
+        for (step, _, _, *rest), score, metrics in zip(rows, all_scores, all_metrics, strict=True)
+    }
 
 
 def epochs(rows: Sequence[Row], numbers: Iterable[int]) -> dict[int, list[EpochEnded]]:

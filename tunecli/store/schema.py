@@ -99,7 +99,36 @@ CREATE TABLE setback (
 ) STRICT, WITHOUT ROWID""",
 )
 
-_STEPS = (_TRIALS_AND_RESULTS, _CHECKPOINTS_SETBACKS_AND_SESSIONS)
+_STEPS_AND_PAUSES = (
+    # What is done next of a study whose trials pause: begin trial ``number``, or continue it.
+    """
+CREATE TABLE step (
+    number INTEGER NOT NULL REFERENCES suggestion,
+    step INTEGER NOT NULL CHECK (step >= 0),
+    level INTEGER NOT NULL CHECK (level >= 0),
+    until_epoch INTEGER CHECK (until_epoch >= 1),
+    at TEXT NOT NULL,
+    PRIMARY KEY (number, step)
+) STRICT, WITHOUT ROWID""",
+    # How a step ended that did not end its trial: with what a result would say of a trial that ends there.
+    """
+CREATE TABLE pause (
+    number INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    attempt INTEGER NOT NULL CHECK (attempt >= 1),
+    score TEXT NOT NULL,
+    metrics TEXT NOT NULL,
+    epochs INTEGER NOT NULL,
+    kept_epoch INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    device TEXT NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (number, step),
+    FOREIGN KEY (number, step) REFERENCES step
+) STRICT, WITHOUT ROWID""",
+)
+
+_STEPS = (_TRIALS_AND_RESULTS, _CHECKPOINTS_SETBACKS_AND_SESSIONS, _STEPS_AND_PAUSES)
 
 SCHEMA_VERSION = len(_STEPS)
 
@@ -110,7 +139,8 @@ _LONG_TEXTS = (
     ("result", "metrics"),
     ("result", "failure"),
 )
-LONG_TEXTS = (_LONG_TEXTS, (*_LONG_TEXTS, ("session", "versions"), ("setback", "failure")))
+_MORE_LONG_TEXTS = (*_LONG_TEXTS, ("session", "versions"), ("setback", "failure"))
+LONG_TEXTS = (_LONG_TEXTS, _MORE_LONG_TEXTS, (*_MORE_LONG_TEXTS, ("pause", "metrics")))
 """For each version, the JSON that may be long enough to leave its page, by table and column."""
 
 

@@ -17,7 +17,7 @@ from tunecli.spec.load import load, points_of, points_to_check, settled
 from tunecli.spec.space import Space, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.extremes import extremes, seconds_of
-from tunecli.study.progress import observations
+from tunecli.study.observed import observations
 from tunecli.study.record import Plan, plan_for, require_device
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of

@@ -20,6 +20,7 @@ from tunecli.search.grid import require_grid
 from tunecli.spec.fingerprint import fingerprint
 from tunecli.spec.fitting import fitting_point
 from tunecli.spec.lattice import grid_position_of_point
+from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import DanglingReferenceError, concrete
 from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
@@ -124,7 +125,9 @@ def _obstacles(recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any], p
 def _fitting(asked: Revision, spec: StudySpec, ended: Sequence[Trial], log: Log) -> Iterator[_Reused]:
     """Those of the ``ended`` trials that the new study holds too, numbered anew in their order."""
     recorded = asked.recorded
-    is_pruned_alike = recorded.settings.search.pruner == spec.settings.search.pruner
+    pruner = spec.settings.search.pruner
+    # One that paused may yet be continued there, and could not be here: its checkpoint is the other study's.
+    is_pruned_alike = recorded.settings.search.pruner == pruner and not isinstance(pruner, Pausing)
     epochs = log.epochs_of(trial.number for trial in ended)
     sessions = {session["id"]: session["versions"] for session in log.sessions()}
     sessions_of = log.sessions_of_results()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
+from tunecli.spec.pruners import Pausing
 from tunecli.spec.study import StudySpec
 from tunecli.study.extremes import extremes
 from tunecli.train.fused.signature import signature, why_not
@@ -46,7 +47,8 @@ def fused_width(spec: StudySpec, n_workers: int) -> int:
 def may_fuse(spec: StudySpec, n_workers: int) -> bool:
     """Whether the study fuses trials as far as its file tells, whatever they cost."""
     asked, limit = spec.settings.run.fuse, spec.settings.run.trial_limit
-    if asked == "off" or trial_models(spec.space.tree) != {TrialConfig}:
+    does_pause = isinstance(spec.settings.search.pruner, Pausing)
+    if asked == "off" or does_pause or trial_models(spec.space.tree) != {TrialConfig}:
         return False
     has_limit = limit.time is not None or limit.idle is not None  # its trials need workers of their own
     return asked != "auto" or (not has_limit and _room(spec, n_workers) >= _LEAST_GROUP)

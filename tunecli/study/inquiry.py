@@ -15,6 +15,7 @@ from tunecli.results.ranking import best
 from tunecli.results.table import Table
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
+from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import concrete
 from tunecli.store.files import write_where_asked
 from tunecli.store.folder import RunFolder
@@ -61,7 +62,9 @@ def status(folder: RunFolder) -> Status:
     n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
     if held_by is None:  # begun, and left by whoever held the study
         counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)
-    is_finished = n_ended >= study.plan.n_trials or ending == "exhausted"
+    # Where trials pause, all may have ended as they stand, and yet some are to be continued.
+    is_settled = ending == "complete" or not isinstance(study.spec.settings.search.pruner, Pausing)
+    is_finished = (n_ended >= study.plan.n_trials and is_settled) or ending == "exhausted"
     word = "running" if held_by else "finished" if is_finished else "interrupted"
     return Status(
         study.spec.settings.study,

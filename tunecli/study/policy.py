@@ -1,10 +1,13 @@
-"""What follows from a failure: whether its trial is tried again, and how. Pure functions of the record (law 1)."""
+"""What follows from a failure, and from what was spent: which trial is tried again, and when no more is begun.
+
+Pure functions of the record (law 1).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tunecli.spec.run import OnFailure
+from tunecli.spec.run import Limit, OnFailure
 from tunecli.trial import Failure, FailureKind, Setback
 
 _MOST_PARTS = 64  # of a batch; with parts this small, what is too large is the model
@@ -33,3 +36,10 @@ def micro_batches(policy: OnFailure, setbacks: Sequence[Setback]) -> int:
         return 1
     n_full = sum(setback.failure.kind is FailureKind.OOM for setback in setbacks)
     return int(2**n_full)
+
+
+def spent_by(limit: Limit, n_epochs: int, n_failed: int) -> str:
+    """Which total so many epochs and failures spend; empty where they spend none."""
+    if limit.epochs is not None and n_epochs >= limit.epochs:
+        return "epochs"
+    return "failures" if limit.failures is not None and n_failed >= limit.failures else ""

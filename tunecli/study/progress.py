@@ -10,15 +10,19 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from tunecli.results.ranking import best
 from tunecli.search.pruner import stop_bounds
 from tunecli.search.sampler import suggest
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
+from tunecli.spec.pruners import Pausing
 from tunecli.store.files import remove
-from tunecli.study.policy import is_tried_again, micro_batches
+from tunecli.study.observed import observations
+from tunecli.study.policy import is_tried_again, micro_batches, spent_by
 from tunecli.study.record import Study, job_for, publish, trial_seed, versions
+from tunecli.study.steps import Steps
 from tunecli.study.tidy import tidy
 from tunecli.trial import (
     Checkpoint,
@@ -30,6 +34,8 @@ from tunecli.trial import (
     FailureKind,
     Job,
     Observation,
+    Parameters,
+    Paused,
     Setback,
     Started,
     State,
@@ -61,7 +67,9 @@ class Progress:
         self.trials = {trial.number: trial for trial in self._log.trials()}
         self.running: dict[int, Trial] = {}
         unended = [trial for trial in self.trials.values() if trial.outcome is None]
-        self._queued = deque(unended)
+        pruner = study.spec.settings.search.pruner
+        self._steps = Steps(study.spec, pruner, self._log) if isinstance(pruner, Pausing) else None
+        self._queued = deque(sorted(unended, key=self._turn))
         self._unended = {trial.number for trial in unended}
         self._setbacks = {number: self._log.setbacks(number) for number in self._unended}
         self._checkpoints = {number: self._log.checkpoints(number) for number in self._unended}
@@ -74,12 +82,19 @@ class Progress:
         self._began_at = self._flushed_at = self._published_at = time.monotonic()
         self._publishing_s = 0.0
         tidy(study.folder, self._log.all_checkpoint_names(), self.trials.values(), self._leader)
-        self._session = self._log.append_session(versions())
+        with self._log.atomic():
+            self._session = self._log.append_session(versions())
+            if self._steps is not None:  # all trials may have paused, and yet the study goes on
+                self._log.set_fact("ending", "")
 
     @property
     def n_ended(self) -> int:
         """How many trials have ended."""
         return len(self.trials) - len(self._unended)
+
+    @property
+    def _looks_at_curves(self) -> bool:
+        return self._study.spec.settings.search.pruner != "none" and self._steps is None
 
     @property
     def has_queued(self) -> bool:
@@ -100,6 +115,8 @@ class Progress:
             trial = self._queued.popleft()
             self.running[trial.number] = trial
             return trial, ""
+        if self._steps is not None:
+            return self._next_step(self._steps)
         number, plan = len(self.trials), self._study.plan
         if number >= plan.n_trials:
             return None, "complete"
@@ -131,6 +148,7 @@ class Progress:
         """
         study, number = self._study, trial.number
         run, checkpoints = study.spec.settings.run, self._checkpoints.get(number, ())
+        step = None if self._steps is None else self._steps.last(number)
         keep_below = None
         if self._leader is not None and self._leader.outcome and self._leader.outcome.score is not None:
             # A tie is kept too: of two equal trials the one with the lower number may end last.
@@ -144,11 +162,12 @@ class Progress:
             keep_below=keep_below,
             checkpoint_dir=study.folder.checkpoint_dir(number),
             code=self._code,
-            checkpoints_path=None if run.checkpoint == "off" else study.folder.checkpoints_path,
+            checkpoints_path=study.folder.checkpoints_path if step or run.checkpoint != "off" else None,
             checkpoints=checkpoints,
             stop_above=self._stop_above(number),
             micro_batches=micro_batches(run.on_failure, self._setbacks.get(number, [])),
             spent_s=self._spent_s(number, checkpoints),
+            until_epoch=step.until_epoch if step else None,
         )
 
     def record(self, event: Event) -> Event | Setback:
@@ -171,6 +190,8 @@ class Progress:
                 self._checkpointed(event)
             case Stopped(number=number, attempt=attempt, cause=cause):
                 return self._set_back(Setback(number, attempt, Failure(FailureKind.INTERRUPTED, cause)))
+            case Paused():
+                self._pause(event)
             case Ended(number=number, attempt=attempt, outcome=outcome):
                 if outcome.failure is not None and self._is_tried_again(number, outcome.failure):
                     return self._set_back(Setback(number, attempt, outcome.failure))
@@ -201,28 +222,54 @@ class Progress:
             return ""
         ended = [trial for trial in self.trials.values() if trial.outcome and trial.number <= last_seen]
         n_epochs = sum(trial.outcome.epochs for trial in ended if trial.outcome)
-        if limit.epochs is not None and n_epochs >= limit.epochs:
-            return "epochs"
-        n_failed = sum(trial.state is State.FAILED for trial in ended)
-        return "failures" if limit.failures is not None and n_failed >= limit.failures else ""
+        return spent_by(limit, n_epochs, sum(trial.state is State.FAILED for trial in ended))
 
     def _suggested(self, number: int) -> Trial | None:
-        spec, plan = self._study.spec, self._study.plan
-        history = observations(self.trials, number - plan.lookahead, spec.objective.sign)
-        point = suggest(
-            spec.settings.search.sampler_name,
-            spec.space,
-            history,
-            number,
-            spec.settings.seed,
-            spec.settings.search.sampler_settings,
+        history = observations(
+            self.trials, number - self._study.plan.lookahead, self._study.spec.objective.sign
         )
-        if point is None:
-            return None
-        trial = Trial(number, point, trial_seed(spec, number, point))
-        with self._log.atomic():
-            self._log.append_suggestion(trial)
+        trial = self._new_trial(number, None, history)
+        if trial is not None:
+            with self._log.atomic():
+                self._log.append_suggestion(trial)
         return trial
+
+    def _new_trial(
+        self, number: int, point: Parameters | None, history: Sequence[Observation]
+    ) -> Trial | None:
+        spec, settings = self._study.spec, self._study.spec.settings
+        search = settings.search
+        point = point or suggest(
+            search.sampler_name, spec.space, history, number, settings.seed, search.sampler_settings
+        )
+        return None if point is None else Trial(number, point, trial_seed(spec, number, point))
+
+    def _turn(self, trial: Trial) -> int:
+        """Its place among what a crash left."""
+        step = None if self._steps is None else self._steps.last(trial.number)
+        return trial.number if step is None else step.step
+
+    def _next_step(self, steps: Steps) -> tuple[Trial | None, str]:
+        """The trial of the next step, which is recorded; or None and why there is none, as `next_trial` has it."""
+        limit, lookahead = self._study.spec.settings.run.limit, self._study.plan.lookahead
+        n_trials = min(self._study.plan.n_trials, math.inf if limit.trials is None else limit.trials)
+        is_spent = partial(spent_by, limit)
+        taken, reason = steps.next(self.trials, lookahead, n_trials, is_spent, self._new_trial)
+        if taken is None:
+            is_cut = reason == "complete" and n_trials < self._study.plan.n_trials
+            return None, "trials" if is_cut else reason
+        step, trial = taken
+        with self._log.atomic():
+            if trial.number not in self.trials:
+                self._log.append_suggestion(trial)
+            self._log.append_step(step)
+        steps.add(step)
+        trial = Trial(trial.number, trial.parameters, trial.seed)
+        self.trials[trial.number] = self.running[trial.number] = trial
+        self._unended.add(trial.number)
+        self._setbacks[trial.number] = self._log.setbacks(trial.number)
+        self._checkpoints[trial.number] = self._log.checkpoints(trial.number)
+        return trial, ""
 
     def _stop_above(self, number: int) -> Sequence[float | None]:
         """The pruner's bounds from the trials that this one may see (law 5); all of those have ended."""
@@ -231,8 +278,8 @@ class Progress:
         return stop_bounds(self._study.spec.settings.search.pruner, curves)
 
     def _recorded_curves(self) -> dict[int, Sequence[float]]:
-        """By number, the course of every complete trial's loss; none where nothing is pruned."""
-        if self._study.spec.settings.search.pruner == "none":
+        """By number, the course of every complete trial's loss; none where no curves are looked at."""
+        if not self._looks_at_curves:
             return {}
         complete = [number for number, trial in self.trials.items() if trial.state is State.COMPLETE]
         return {number: self._curve(epochs) for number, epochs in self._log.epochs_of(complete).items()}
@@ -282,6 +329,33 @@ class Progress:
         self._note({"trial": setback.number, "attempt": setback.attempt}, setback.failure)
         return setback
 
+    def _pause(self, event: Paused) -> None:
+        """Note how a step ended; what its trial goes on from stays, in one generation: else it begins anew."""
+        number, outcome = event.number, event.outcome
+        assert self._steps is not None
+        step = self._steps.paused(number, outcome)
+        with self._log.atomic():
+            self._log.append_epochs(self._epochs)
+            self._log.append_pause(event, step)
+            self._log.set_fact("elapsed_s", self.elapsed_s)
+        self._epochs, self._flushed_at = [], time.monotonic()
+        trial = self.running.pop(number)
+        self._unended.discard(number)
+        self.trials[number] = Trial(number, trial.parameters, trial.seed, State.PRUNED, outcome)
+        self._remove(self._checkpoints.pop(number, ())[1:])
+        self._note(
+            {"trial": number, "state": "paused", "score": outcome.score, "epochs": outcome.epochs}, None
+        )
+
+    def conclude(self, reason: str) -> None:
+        """The sweep came to its end: what paused is not gone on with, unless the total is raised, from its start."""
+        if reason in ("complete", "exhausted"):
+            for number, trial in self.trials.items():
+                if trial.state is State.PRUNED:
+                    self._remove(self._log.checkpoints(number))
+        with self._log.atomic():
+            self._log.set_fact("ending", reason)
+
     def _end(self, event: Ended) -> None:
         number, outcome = event.number, event.outcome
         with self._log.atomic():
@@ -294,16 +368,11 @@ class Progress:
         self.trials[number] = Trial(number, trial.parameters, trial.seed, outcome.state, outcome)
         self._remove(self._checkpoints.pop(number, ()))
         self._setbacks.pop(number, None)
-        if outcome.state is State.COMPLETE and self._study.spec.settings.search.pruner != "none":
+        if outcome.state is State.COMPLETE and self._looks_at_curves:
             self._curves[number] = self._curve(self._log.epochs(number))
         self._crown(self.trials[number])
-        record = {
-            "trial": number,
-            "state": outcome.state.value,
-            "score": outcome.score,
-            "seconds": outcome.seconds,
-        }
-        self._note(record, outcome.failure)
+        record = {"trial": number, "state": outcome.state.value, "score": outcome.score}
+        self._note({**record, "seconds": outcome.seconds}, outcome.failure)
 
     def _crown(self, trial: Trial) -> None:
         """Note the best trial so far; only its weights are kept, and they are safe before others go."""
@@ -323,18 +392,3 @@ class Progress:
             cause = {"kind": failure.kind.value, "cause": failure.cause, "traceback": failure.traceback}
             record = {**record, **cause}
         self._study.folder.append_log(record)
-
-
-def observations(trials: Mapping[int, Trial], last_seen: int, sign: float) -> list[Observation]:
-    """The record as a sampler may see it: results of trials numbered above ``last_seen`` are pending to it."""
-    seen = []
-    for number in sorted(trials):
-        trial = trials[number]
-        if number > last_seen or trial.outcome is None:
-            seen.append(Observation(number, trial.parameters, State.WAITING))
-            continue
-        score = trial.outcome.score if trial.state is not State.FAILED else None
-        seen.append(
-            Observation(number, trial.parameters, trial.state, None if score is None else sign * score)
-        )
-    return seen

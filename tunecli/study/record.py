@@ -51,6 +51,7 @@ from tunecli.trial import Checkpoint, Job, Parameters, Trial
 MAX_WHOLE_GRID = 1000
 NOTHING_TESTED: Mapping[str, float] = {}
 NOTHING_RECORDED: Mapping[str, str] = {}
+_CHECKPOINT_EPOCHS: Mapping[str, int | None] = {"auto": None, "off": 0}
 _PACKAGES = ("torch", "numpy", "scikit-learn", "scikit-optimize", "scipy")
 
 
@@ -305,6 +306,7 @@ def job_for(
     stop_above: Sequence[float | None] = (),
     micro_batches: int = 1,
     spent_s: float = 0.0,
+    until_epoch: int | None = None,
 ) -> Job:
     """Everything a worker needs to run ``trial``; see `Job`. ``spent_s``: what it took of its time limit already."""
     run = spec.settings.run
@@ -328,11 +330,14 @@ def job_for(
         code=dict(code),
         checkpoint_dir="" if checkpoint_dir is None else str(checkpoint_dir.absolute()),
         checkpoints_path="" if checkpoints_path is None else str(checkpoints_path.absolute()),
-        checkpoint_epochs=None if isinstance(run.checkpoint, str) else run.checkpoint.epochs,
+        checkpoint_epochs=_CHECKPOINT_EPOCHS[run.checkpoint]
+        if isinstance(run.checkpoint, str)
+        else run.checkpoint.epochs,
         checkpoints=tuple(checkpoints),
         stop_above=tuple(stop_above),
         micro_batches=micro_batches,
         is_fused=plan.fuse > 0,
+        until_epoch=until_epoch,
     )
 
 

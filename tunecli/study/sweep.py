@@ -69,8 +69,7 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         heading = Heading(study.spec.settings.study, study.spec.objective, plan.n_trials, plan.n_workers)
         shown.began(heading, list(progress.trials.values()))
         reason = _run(study, engine, progress, shown, received)
-        with study.log.atomic():
-            study.log.set_fact("ending", reason)
+        progress.conclude(reason)
     trials = list(progress.trials.values())
     n_scored = sum(trial.state is State.COMPLETE for trial in trials)
     return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored)

@@ -38,6 +38,7 @@ from tunecli.trial import (
     FailureKind,
     Job,
     Outcome,
+    Paused,
     Started,
     State,
     Stopped,
@@ -53,8 +54,9 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
 
     Yields:
         `Started`, an `EpochEnded` for every epoch whose loss and objective are numbers, a `Checkpointed` after those
-        where one was written, then exactly one `Ended` or, where a stop was wanted, `Stopped`. A trial that fails
-        ends as failed: diverged, out of memory, its device lost, or an error with its traceback.
+        where one was written, then exactly one `Ended` or, where a stop was wanted, `Stopped`, or `Paused` after
+        ``until_epoch``, a checkpoint before it. A trial that fails ends as failed: diverged, out of memory, its device
+        lost, or an error with its traceback.
 
     Raises:
         DiskFull, StoreFailed: the disk takes no weights or no checkpoint, which is no fault of the trial.
@@ -82,12 +84,14 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     if ending is None:
         yield Stopped(job.number, job.attempt)
         return
+    is_paused = ending is State.WAITING
     if isinstance(ending, Failure) and ending.kind is FailureKind.OOM:
         course.weights.clear()
         found.forget()
         loading.forget()
         devices.release_memory(device)
-    yield ended(job, course, ending, device_name, sha256)
+    told = ended(job, course, State.PRUNED if is_paused else ending, device_name, sha256)
+    yield Paused(told.number, told.attempt, told.outcome) if is_paused else told
 
 
 def ended(
@@ -127,7 +131,8 @@ def _train(
     """Train, keeping ``course`` up to date.
 
     Returns:
-        How the trial ended: complete, pruned, or what went numerically wrong; None where a stop was wanted.
+        How the trial ended: complete, pruned, or what went numerically wrong; waiting where it pauses; None where a
+        stop was wanted.
     """
     torch.set_num_threads(job.threads)
     config, base_path = TrialConfig.model_validate(resolved(job.config)), Path(job.base_path)
@@ -137,6 +142,8 @@ def _train(
         for number, learner in enumerate(learners):
             learner.restore(found.learner(number, device))
         found.forget()
+        if job.until_epoch is not None and course.epochs >= job.until_epoch:
+            return State.WAITING  # the checkpoint was the last that an attempt could do before it was gone
     keeper = checkpoint.Keeper(job, device)
     metric, early_stop = job.objective.metric, config.training.early_stop
     measure = own_metric(job.objective, base_path)
@@ -159,13 +166,14 @@ def _train(
             break
         for learner in learners:
             learner.observe(metrics.get("val_loss", math.inf))
-        is_stopping = is_stop_wanted()
+        is_pausing = epoch == job.until_epoch
+        is_stopping = is_pausing or is_stop_wanted()
         if keeper.is_due(epoch, is_stopping=is_stopping):
             kept = keeper.write(epoch, course.state(), (learner.state() for learner in learners))
             if kept is not None:
                 yield Checkpointed(job.number, job.attempt, kept)
         if is_stopping:
-            return None
+            return State.WAITING if is_pausing else None
     if job.open_test:
         tested = [learner.test(kept, measure) for learner, kept in zip(learners, course.weights, strict=True)]
         course.metrics = {**course.metrics, **_mean(tested)}

@@ -22,6 +22,7 @@ from tunecli.trial import (
     Job,
     Objective,
     Outcome,
+    Paused,
     Started,
     State,
     Stopped,
@@ -303,6 +304,16 @@ def test_it_is_pruned_where_the_least_loss_so_far_is_above_its_bound(
     if state is State.PRUNED:
         assert outcome.kept_epoch == epochs
         assert outcome.score == outcome.metrics["val_loss"] > min(bound for bound in stop_above if bound)
+
+
+@pytest.mark.parametrize(("until", "every", "epochs"), [(2, 1, 2), (2, 3, 3), (9, 1, None)])
+def test_it_pauses_at_its_first_report_from_the_epoch_on(job_of, until, every, epochs):
+    params = {"losses": [3.0, 2.0, 4.0], "every": every}
+    *_, last = run(job_of("worsens", params, until_epoch=until))
+    assert isinstance(last, Ended if epochs is None else Paused)
+    assert last.outcome.state is (State.COMPLETE if epochs is None else State.PRUNED)
+    if epochs is not None:
+        assert last.outcome.epochs == epochs
 
 
 def test_memory_that_was_not_enough_is_given_back_before_the_end_is_told(job_of):

@@ -79,6 +79,8 @@ def _of_the_job(job: Job) -> str:
         return "part of it is your own code"
     if job.repeats > 1:
         return "it is repeated over several seeds"
+    if job.until_epoch is not None:
+        return "it pauses on its way"
     if job.micro_batches > 1:
         return "its batches are split for want of memory"
     return ""

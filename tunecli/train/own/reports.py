@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tunecli.train import stopping
-from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, State, Stopped
+from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, Paused, State, Stopped
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class Reports:
         epoch: the last one, counted from 1; 0 where none was reported.
         failure: set once the objective was no finite number; nothing counts after that.
         is_pruned: set once the least loss so far was above its bound at an epoch's end; nothing counts after that.
+        is_paused: set once the trial is trained as far as it was asked to be; so too.
     """
 
     job: Job
@@ -33,6 +34,7 @@ class Reports:
     epoch: int = 0
     failure: Failure | None = None
     is_pruned: bool = False
+    is_paused: bool = False
     _least_loss: float = math.inf
     _shift: int | None = None
     _began_s: float = field(default_factory=time.monotonic)
@@ -41,7 +43,7 @@ class Reports:
     @property
     def is_over(self) -> bool:
         """Whether the trial is to end here."""
-        return self.failure is not None or self.is_pruned
+        return self.failure is not None or self.is_pruned or self.is_paused
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> EpochEnded | None:
         """Take in an epoch's metrics.
@@ -53,7 +55,7 @@ class Reports:
 
         Returns:
             The event; None where no new epoch ended, or the objective is not finite (then `failure` is set). It may
-            be the trial's last (then `is_pruned` is set).
+            be the trial's last (then `is_pruned` or `is_paused` is set).
         """
         if self._shift is None:
             self._shift = max(0, 1 - epoch)
@@ -64,13 +66,15 @@ class Reports:
             return None
         if self.job.objective.metric in self.metrics:
             self.is_pruned = stopping.is_pruned(self.job.stop_above, last, number, self._least_loss)
+            until = self.job.until_epoch
+            self.is_paused = not self.is_pruned and until is not None and number >= until
         now_s = time.monotonic()
         seconds, self._epoch_began_s = now_s - self._epoch_began_s, now_s
         return EpochEnded(self.job.number, self.job.attempt, number, 0, _finite(metrics), seconds)
 
     def update(self, metrics: Mapping[str, float]) -> None:
         """Take in metrics that belong to no new epoch."""
-        if self.is_pruned:
+        if self.is_pruned or self.is_paused:
             return
         name = self.job.objective.metric
         if not math.isfinite(metrics.get(name, 0.0)):
@@ -84,15 +88,16 @@ class Reports:
         """The end of an attempt that was asked to stop."""
         return Stopped(self.job.number, self.job.attempt)
 
-    def ended(self, failure: Failure | None = None) -> Ended:
-        """The end: pruned, failed by ``failure``, or by what was reported or never was, else complete."""
+    def ended(self, failure: Failure | None = None) -> Ended | Paused:
+        """The end: paused, pruned, failed by ``failure``, or by what was reported or never was, else complete."""
         name = self.job.objective.metric
-        failure = None if self.is_pruned else self.failure or failure
+        is_cut = self.is_pruned or self.is_paused
+        failure = None if is_cut else self.failure or failure
         if failure is None and name not in self.metrics:
             reported = f"only {', '.join(self.metrics)}" if self.metrics else "and neither was anything else"
             failure = Failure(FailureKind.ERROR, f"{name} was never reported, {reported}")
         outcome = Outcome(
-            state=State.FAILED if failure else State.PRUNED if self.is_pruned else State.COMPLETE,
+            state=State.FAILED if failure else State.PRUNED if is_cut else State.COMPLETE,
             score=None if failure else self.metrics[name],
             metrics={} if failure else self.metrics,
             epochs=self.epoch,
@@ -101,7 +106,7 @@ class Reports:
             device=self.device,
             failure=failure,
         )
-        return Ended(self.job.number, self.job.attempt, outcome)
+        return (Paused if self.is_paused else Ended)(self.job.number, self.job.attempt, outcome)
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:

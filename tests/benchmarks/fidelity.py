@@ -1,0 +1,108 @@
+"""What a budget of epochs is worth to each way of spending it: `lcbench.py --epochs`.
+
+A trial costs the epochs that it is trained, a continued one only those it adds. Ours are the pure functions that a
+study calls, step by step as it would with one worker; nothing is trained. What counts is the best of the trials that
+were trained to their end, since only such a one has a rank.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.benchmarks.methods import space_of
+from tunecli.search.course import Course, observed, shares, until_epochs
+from tunecli.search.pausing import choose
+from tunecli.search.sampler import suggest
+from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
+from tunecli.trial import Observation, Parameters, State
+
+Curve = Callable[[Parameters, int], float]
+"""The loss at a point after so many epochs."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """The loss of each trial that came to its end and the epochs spent by then, and the seconds of each decision."""
+
+    ends: tuple[tuple[int, float], ...]
+    seconds: tuple[float, ...]
+
+    def best_within(self, n_epochs: int) -> float:
+        """The least loss of those that ended within ``n_epochs``; infinite where none did."""
+        return min((loss for spent, loss in self.ends if spent <= n_epochs), default=math.inf)
+
+
+Method = Callable[[str, Curve, int, int, int], Spent]
+"""Runs (space, curve, epochs of a full training, seed, epochs to spend)."""
+
+
+def full(sampler: str) -> Method:
+    """Every trial trained to its end."""
+
+    def run(text: str, curve: Curve, full_epochs: int, seed: int, budget: int) -> Spent:
+        space, done, ends, seconds = space_of(text), list[Observation](), list[tuple[int, float]](), []
+        while (len(ends) + 1) * full_epochs <= budget:
+            began_s = time.perf_counter()
+            point = suggest(sampler, space, done, len(done), seed)
+            seconds.append(time.perf_counter() - began_s)
+            if point is None:
+                break
+            loss = curve(point, full_epochs)
+            done.append(Observation(len(done), point, State.COMPLETE, loss))
+            ends.append((len(done) * full_epochs, loss))
+        return Spent(tuple(ends), tuple(seconds))
+
+    return run
+
+
+def pausing(knob: Pausing, sampler: str) -> Method:
+    """The rule and the sampler, as a study calls them; with as many trials as it takes."""
+
+    def run(text: str, curve: Curve, full_epochs: int, seed: int, budget: int) -> Spent:
+        space, courses, ends, seconds = space_of(text), list[Course](), list[tuple[int, float]](), []
+        levels, spent = shares(full_epochs, knob.min_epochs, knob.factor), 0
+        untils = [until or full_epochs for until in until_epochs(full_epochs, levels)]
+        while spent < budget:
+            began_s = time.perf_counter()
+            choice = choose(knob, courses, levels, space, seed, may_begin=True)
+            assert choice is not None
+            if choice.number is None:
+                seen = observed(courses, len(levels), len(space.parameters) + 3)
+                point = choice.parameters or suggest(sampler, space, seen, len(courses), seed)
+                assert point is not None
+                courses.append(Course(len(courses), point, State.WAITING, 0))
+            seconds.append(time.perf_counter() - began_s)
+            number = len(courses) - 1 if choice.number is None else choice.number
+            before = courses[number]
+            until = untils[choice.level]
+            loss = curve(before.parameters, until)
+            spent += until - before.epochs
+            courses[number] = _after(before, choice.level, len(levels), loss, until)
+            if until == full_epochs:
+                ends.append((spent, loss))
+        return Spent(tuple(ends), tuple(seconds))
+
+    return run
+
+
+def _after(before: Course, level: int, n_levels: int, loss: float, epochs: int) -> Course:
+    number, point = before.number, before.parameters
+    if level == n_levels - 1:
+        return Course(number, point, State.COMPLETE, level, before.losses, loss, epochs)
+    return Course(number, point, State.PRUNED, level, {**before.losses, level: loss}, None, epochs)
+
+
+METHODS: Mapping[str, Method] = {
+    "random": full("random"),
+    "bayes": full("bayes"),
+    "optuna-tpe": full("tpe"),
+    "halving": pausing(Halving(), "random"),
+    "hyperband": pausing(Hyperband(), "random"),
+    "hyperband-bayes": pausing(Hyperband(), "bayes"),
+    "asha": pausing(Asha(), "random"),
+    "asha-bayes": pausing(Asha(), "bayes"),
+    "curves": pausing(Curves(), "bayes"),
+}

@@ -1,0 +1,138 @@
+"""The rule that joins configurations and curves: what it must hold to, and that it finds what others do not."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from typing import Any
+
+import pytest
+
+from tunecli.search.course import Choice, Course
+from tunecli.search.curves import curves
+from tunecli.search.quasirandom import quasirandom
+from tunecli.search.uniform import uniform_draws
+from tunecli.spec.grammar import parse
+from tunecli.spec.reader import read
+from tunecli.spec.space import Space
+from tunecli.trial import Parameters, State
+
+LEVELS = (1 / 9, 1 / 3, 1.0)
+
+
+def space_of(text: str) -> Space:
+    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
+
+
+PLANE = space_of("x: {uniform: [-1.0, 1.0]}\ny: {uniform: [-1.0, 1.0]}\nkind: {choice: [a, b]}")
+
+
+def loss_of(point: Parameters, level: int) -> float:
+    """A bowl that every trial starts far above; who learns slowly ends as well as the others."""
+    x, y = float(point["x"]), float(point["y"])  # type: ignore[arg-type]
+    end = (x - 0.4) ** 2 + (y + 0.3) ** 2 + (0.3 if point["kind"] == "a" else 0.0)
+    return end + (1.5 - LEVELS[level] * 1.5) * (1 + 0.2 * x)
+
+
+def trained(number: int, point: Parameters, level: int) -> Course:
+    losses = {each: loss_of(point, each) for each in range(level + 1)}
+    if level == len(LEVELS) - 1:
+        return Course(number, point, State.COMPLETE, level, losses, losses.pop(level))
+    return Course(number, point, State.PRUNED, level, losses)
+
+
+def begun(n: int, seed: int = 0, level: int = 0) -> list[Course]:
+    return [trained(number, quasirandom(PLANE, [], number, seed) or {}, level) for number in range(n)]
+
+
+def choice(courses: list[Course], **changes: Any) -> Choice | None:
+    return curves(PLANE, courses, LEVELS, 3, **{"may_begin": True, **changes})
+
+
+def test_the_first_trials_are_the_samplers() -> None:
+    for n in range(4):
+        assert choice(begun(n)) == Choice(None, 0)
+
+
+def test_a_step_is_a_function_of_the_courses() -> None:
+    courses = begun(12)
+    first = choice(courses)
+    random.seed(5)
+    assert choice(list(courses)) == first
+    assert choice(begun(12)) == first
+
+
+def test_it_begins_new_points_of_the_space_and_continues_the_best() -> None:
+    courses = begun(4)
+    kinds = []
+    for _ in range(40):
+        step = choice(courses)
+        assert step is not None
+        number = len(courses) if step.number is None else step.number
+        point = step.parameters if step.number is None else courses[number].parameters
+        assert point is not None
+        courses[number : number + 1] = [trained(number, point, step.level)]
+        kinds.append(step.number is None)
+    assert 5 < sum(kinds) < 35
+    complete = [course.loss for course in courses if course.loss is not None]
+    assert min(complete) < 0.02
+    assert len(complete) < len(courses), "some are never trained to their end"
+
+
+def test_what_failed_or_is_under_way_is_not_continued() -> None:
+    courses = begun(10)
+    best = min(range(10), key=lambda n: courses[n].losses[0])
+    for state in (State.FAILED, State.WAITING):
+        courses[best] = Course(best, courses[best].parameters, state, 1, courses[best].losses)
+        step = choice(courses, may_begin=False)
+        assert step is not None
+        assert step.number not in (None, best)
+
+
+def test_once_none_may_begin_the_likely_ones_are_continued_and_then_it_is_over() -> None:
+    courses = begun(12)
+    steps = []
+    while (step := choice(courses, may_begin=False)) is not None:
+        assert step.number is not None
+        steps.append(step)
+        courses[step.number] = trained(step.number, courses[step.number].parameters, step.level)
+        assert len(steps) < 24
+    complete = [course.loss for course in courses if course.loss is not None]
+    assert complete
+    assert min(complete) == min(loss_of(course.parameters, 2) for course in courses)
+    assert len(complete) < 12
+
+
+def test_where_no_model_can_tell_the_paused_are_continued_in_turn() -> None:
+    flat = [Course(n, {"x": 0.1 * n, "y": 0.0, "kind": "a"}, State.PRUNED, 0, {0: 1.0}) for n in range(5)]
+    assert choice(flat, may_begin=False) == Choice(0, 1)
+    failed = [Course(n, course.parameters, State.FAILED, 0) for n, course in enumerate(flat)]
+    assert choice(failed, may_begin=False) is None
+    assert choice(failed) == Choice(None, 0)
+
+
+def test_in_an_exhausted_space_it_continues() -> None:
+    space = space_of("k: {int: [1, 6]}")
+    courses = [Course(n, {"k": n + 1}, State.PRUNED, 0, {0: abs(n - 2.5)}) for n in range(6)]
+    step = curves(space, courses, LEVELS, 0, may_begin=True)
+    assert step is not None
+    assert step.number is not None
+    over = [Course(n, {"k": n + 1}, State.COMPLETE, 2, {}, abs(n - 2.5)) for n in range(6)]
+    assert curves(space, over, LEVELS, 0, may_begin=True) is None
+
+
+def test_losses_that_are_no_numbers_do_no_harm() -> None:
+    courses = begun(10)
+    courses[3] = Course(3, courses[3].parameters, State.PRUNED, 0, {0: math.inf})
+    courses[4] = Course(4, courses[4].parameters, State.PRUNED, 0, {0: 1e300})
+    assert choice(courses) is not None
+
+
+def test_a_decision_at_a_hundred_trials_takes_a_moment() -> None:
+    points = [next(iter(uniform_draws(PLANE, n, 0))) for n in range(100)]
+    courses = [trained(n, point, n % 10 // 8) for n, point in enumerate(points)]
+    choice(courses)
+    began_s = time.process_time()
+    choice(courses)
+    assert time.process_time() - began_s < 1.0

@@ -1,0 +1,119 @@
+"""Successive halving in brackets, synchronous and not: which trial is continued, and where a new one begins.
+
+Synchronous halving is a pure function of what was begun and what it gave, so a bracket can be told again from the
+record at any time (law 1). Axes and units: none; losses are lower the better, and of equal ones the lower number wins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+
+from tunecli.search.course import Choice, Course
+from tunecli.spec.pruners import Asha, Halving, Hyperband
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """``n_trials`` trials that begin by being trained to level ``begins_at``."""
+
+    n_trials: int
+    begins_at: int
+
+
+def halving(knob: Halving, courses: Sequence[Course], n_levels: int, *, may_begin: bool) -> Choice | None:
+    """Brackets of one kind, all from the first level on.
+
+    Jamieson, Talwalkar (2016), "Non-stochastic Best Arm Identification and Hyperparameter Optimization", algorithm 1
+    with the factor ``knob.factor`` in place of 2. See :class:`tunecli.search.pausing.Rule`.
+    """
+    n_trials = knob.factor ** (n_levels - 1) if knob.bracket == "auto" else knob.bracket
+    return _in_brackets([Bracket(n_trials, 0)], knob.factor, courses, n_levels, may_begin)
+
+
+def hyperband(knob: Hyperband, courses: Sequence[Course], n_levels: int, *, may_begin: bool) -> Choice | None:
+    """The brackets of Hyperband, again and again. See :class:`tunecli.search.pausing.Rule`."""
+    brackets = hyperband_brackets(n_levels, knob.factor)
+    return _in_brackets(brackets, knob.factor, courses, n_levels, may_begin)
+
+
+def hyperband_brackets(n_levels: int, factor: int) -> list[Bracket]:
+    """One round, the most eager bracket first.
+
+    Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar (2018), "Hyperband: A Novel Bandit-Based Approach to Hyperparameter
+    Optimization", algorithm 1: n = ⌈(s_max + 1) ηˢ / (s + 1)⌉ trials for s = s_max, …, 0.
+    """
+    return [
+        Bracket(-(-n_levels * factor**s // (s + 1)), n_levels - 1 - s) for s in range(n_levels - 1, -1, -1)
+    ]
+
+
+def asha(knob: Asha, courses: Sequence[Course], n_levels: int, *, may_begin: bool) -> Choice | None:
+    """Asynchronous halving: whoever is among the best of a level so far goes on, the highest level first.
+
+    Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar (2020), "A System for Massively Parallel
+    Hyperparameter Tuning", algorithm 2. See :class:`tunecli.search.pausing.Rule`.
+    """
+    for level in reversed(range(n_levels - 1)):
+        n_known = sum(course.loss_at(level) is not None for course in courses)
+        for course in _best(courses, level, n_known // knob.factor):
+            if course.is_paused and course.level == level:
+                return Choice(course.number, level + 1)
+    return Choice(None, 0) if may_begin else None
+
+
+def _in_brackets(
+    kinds: Sequence[Bracket], factor: int, courses: Sequence[Course], n_levels: int, may_begin: bool
+) -> Choice | None:
+    """The first bracket that can go on does; a trial begins where none can.
+
+    So a later bracket is begun only while what the earlier ones wait for is not to be seen. A bracket that nothing
+    more can begin in is halved as it is.
+    """
+    for bracket, members in _members(kinds, courses):
+        if len(members) == bracket.n_trials or not may_begin:
+            choice = _promotion(members, bracket.begins_at, factor, n_levels)
+            if choice is not None:
+                return choice
+        else:
+            return Choice(None, bracket.begins_at)
+    return None
+
+
+def _members(
+    kinds: Sequence[Bracket], courses: Sequence[Course]
+) -> Iterator[tuple[Bracket, Sequence[Course]]]:
+    """Each bracket and those that were begun in it, up to the first that is not full."""
+    begin = 0
+    for bracket in cycle(kinds):
+        members = courses[begin : begin + bracket.n_trials]
+        yield bracket, members
+        if len(members) < bracket.n_trials:
+            return
+        begin += bracket.n_trials
+
+
+def _promotion(members: Sequence[Course], begins_at: int, factor: int, n_levels: int) -> Choice | None:
+    """Who of a bracket goes on next; None where all do who may, or a level waits for its last result."""
+    rung = members
+    for level in range(begins_at, n_levels - 1):
+        if any(course.loss_at(level) is None for course in rung):
+            return None
+        n_kept = max(1, len(members) // factor ** (level - begins_at + 1))
+        rung = _best(rung, level, n_kept)
+        for course in rung:
+            if course.is_paused and course.level == level:
+                return Choice(course.number, level + 1)
+    return None
+
+
+def _best(courses: Sequence[Course], level: int, n_best: int) -> list[Course]:
+    """The best at a level, of those that did not fail; the best first."""
+    known = [
+        (loss, course.number, course)
+        for course in courses
+        if (loss := course.loss_at(level)) is not None and math.isfinite(loss)
+    ]
+    return [course for _, _, course in sorted(known, key=lambda each: each[:2])[:n_best]]

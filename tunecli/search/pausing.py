@@ -1,0 +1,67 @@
+"""What to continue: every rule whose trials pause, by its name, and the study's way in.
+
+A rule is a pure function of the courses it is given (law 1), which are those that the step in question may see
+(law 5); one of those that depend on who arrives first is given all that have arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from tunecli.search.course import Choice, Course
+from tunecli.search.curves import curves
+from tunecli.search.halving import asha, halving, hyperband
+from tunecli.spec.pruners import Curves, Pausing
+from tunecli.spec.space import Space
+
+
+class Rule(Protocol):
+    """Says what a study does next."""
+
+    def __call__(
+        self, knob: Any, courses: Sequence[Course], n_levels: int, /, *, may_begin: bool
+    ) -> Choice | None:
+        """The next step.
+
+        Args:
+            knob: what the file says of the pruner, by its model of `tunecli.spec.pruners`.
+            courses: every trial that was begun, by number.
+            n_levels: how many levels there are, at least 1; the last one is a trial's end.
+            may_begin: whether another trial may be begun.
+
+        Returns:
+            A paused trial and the level after its own, or a new one; None where nothing can be done with what is seen.
+        """
+
+
+RULES: Mapping[str, Rule] = MappingProxyType({"halving": halving, "hyperband": hyperband, "asha": asha})
+"""Every rule that knows no space by what ``search.pruner`` calls it; `curves` is the one that does."""
+
+DEPENDS_ON_ARRIVAL = frozenset(("asha",))
+"""Those that decide by all that has arrived, so that their table depends on how fast each trial was."""
+
+
+def choose(
+    knob: Pausing,
+    courses: Sequence[Course],
+    levels: Sequence[float],
+    space: Space,
+    seed: int,
+    *,
+    may_begin: bool,
+) -> Choice | None:
+    """What is done next by the pruner that the file names; see :class:`Rule`.
+
+    Args:
+        knob: what the file says of it.
+        courses: every trial that was begun, by number.
+        levels: shares of a full training, the last one 1.
+        space: where a new trial's point lies.
+        seed: the study's.
+        may_begin: whether another trial may be begun.
+    """
+    if isinstance(knob, Curves):
+        return curves(space, courses, levels, seed, may_begin=may_begin)
+    return RULES[knob.name](knob, courses, len(levels), may_begin=may_begin)
