@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tunecli.search.course import Choice, Course, observed, shares, until_epochs
 from tunecli.search.halving import Bracket, hyperband_brackets
-from tunecli.search.pausing import choose
+from tunecli.search.pausing import choose, never_continued
 from tunecli.spec.grammar import parse
 from tunecli.spec.pruners import Asha, Halving, Hyperband, Pausing
 from tunecli.spec.reader import read
@@ -173,6 +173,22 @@ def test_asha_waits_for_nobody() -> None:
     courses = [Course(n, {}, State.WAITING, 0) for n in range(5)]
     assert choice_of(Asha(), courses, 3, may_begin=True) == Choice(None, 0)
     assert choice_of(Asha(), courses, 3, may_begin=False) is None
+
+
+def test_who_is_given_up_is_never_continued_later() -> None:
+    losses = flat([5.0, 3.0, 8.0, 1.0, 9.0, 2.0, 7.0, 4.0, 6.0] * 3, 3)
+    for knob in (Halving(), Hyperband()):
+        play = Play(knob, losses, 3)
+        given_up: dict[int, int] = {}
+        while (choice := play.choice()) is not None:
+            play.take(choice)
+            for number in never_continued(knob, play.courses, 3):
+                given_up.setdefault(number, len(play.steps))
+        assert len(given_up) >= 12
+        assert all(number not in dict(play.steps[at:]) for number, at in given_up.items())
+        paused = {course.number for course in play.courses[:9] if course.is_paused}
+        assert paused == {number for number in given_up if number < 9}
+    assert never_continued(Asha(), play.courses, 3) == set()
 
 
 KNOBS = st.sampled_from([Halving(), Halving(factor=2, bracket=5), Hyperband(), Hyperband(factor=2), Asha()])

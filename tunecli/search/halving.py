@@ -29,14 +29,12 @@ def halving(knob: Halving, courses: Sequence[Course], n_levels: int, *, may_begi
     Jamieson, Talwalkar (2016), "Non-stochastic Best Arm Identification and Hyperparameter Optimization", algorithm 1
     with the factor ``knob.factor`` in place of 2. See :class:`tunecli.search.pausing.Rule`.
     """
-    n_trials = knob.factor ** (n_levels - 1) if knob.bracket == "auto" else knob.bracket
-    return _in_brackets([Bracket(n_trials, 0)], knob.factor, courses, n_levels, may_begin)
+    return _in_brackets(_brackets(knob, n_levels), knob.factor, courses, n_levels, may_begin)
 
 
 def hyperband(knob: Hyperband, courses: Sequence[Course], n_levels: int, *, may_begin: bool) -> Choice | None:
     """The brackets of Hyperband, again and again. See :class:`tunecli.search.pausing.Rule`."""
-    brackets = hyperband_brackets(n_levels, knob.factor)
-    return _in_brackets(brackets, knob.factor, courses, n_levels, may_begin)
+    return _in_brackets(_brackets(knob, n_levels), knob.factor, courses, n_levels, may_begin)
 
 
 def hyperband_brackets(n_levels: int, factor: int) -> list[Bracket]:
@@ -62,6 +60,33 @@ def asha(knob: Asha, courses: Sequence[Course], n_levels: int, *, may_begin: boo
             if course.is_paused and course.level == level:
                 return Choice(course.number, level + 1)
     return Choice(None, 0) if may_begin else None
+
+
+def given_up(knob: Halving | Hyperband, courses: Sequence[Course], n_levels: int) -> set[int]:
+    """The numbers of those paused trials that are never continued: of brackets that are full, and not among the kept.
+
+    Args:
+        knob: what the file says of the pruner.
+        courses: every trial that was begun, by number.
+        n_levels: how many levels there are.
+    """
+    found: set[int] = set()
+    for bracket, members in _members(_brackets(knob, n_levels), courses):
+        if len(members) < bracket.n_trials:
+            break
+        kept = {course.number for course in members}
+        for _, rung in _rungs(members, bracket.begins_at, knob.factor, n_levels):
+            kept = {course.number for course in rung}
+        reached = {course.number for course in members if course.is_paused}
+        found |= reached - kept
+    return found
+
+
+def _brackets(knob: Halving | Hyperband, n_levels: int) -> list[Bracket]:
+    """Those that follow one another, again and again."""
+    if isinstance(knob, Hyperband):
+        return hyperband_brackets(n_levels, knob.factor)
+    return [Bracket(knob.factor ** (n_levels - 1) if knob.bracket == "auto" else knob.bracket, 0)]
 
 
 def _in_brackets(
@@ -97,16 +122,23 @@ def _members(
 
 def _promotion(members: Sequence[Course], begins_at: int, factor: int, n_levels: int) -> Choice | None:
     """Who of a bracket goes on next; None where all do who may, or a level waits for its last result."""
-    rung = members
-    for level in range(begins_at, n_levels - 1):
-        if any(course.loss_at(level) is None for course in rung):
-            return None
-        n_kept = max(1, len(members) // factor ** (level - begins_at + 1))
-        rung = _best(rung, level, n_kept)
+    for level, rung in _rungs(members, begins_at, factor, n_levels):
         for course in rung:
             if course.is_paused and course.level == level:
                 return Choice(course.number, level + 1)
     return None
+
+
+def _rungs(
+    members: Sequence[Course], begins_at: int, factor: int, n_levels: int
+) -> Iterator[tuple[int, Sequence[Course]]]:
+    """Each level and those who go on from it, the best first, as far as all results of a level are known."""
+    rung = members
+    for level in range(begins_at, n_levels - 1):
+        if any(course.loss_at(level) is None for course in rung):
+            return
+        rung = _best(rung, level, max(1, len(members) // factor ** (level - begins_at + 1)))
+        yield level, rung
 
 
 def _best(courses: Sequence[Course], level: int, n_best: int) -> list[Course]:

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from tunecli.search.course import Choice, Course
 from tunecli.search.curves import curves
-from tunecli.search.halving import asha, halving, hyperband
-from tunecli.spec.pruners import Curves, Pausing
+from tunecli.search.halving import asha, given_up, halving, hyperband
+from tunecli.spec.pruners import Curves, Halving, Hyperband, Pausing
 from tunecli.spec.space import Space
 
 
@@ -65,3 +65,8 @@ def choose(
     if isinstance(knob, Curves):
         return curves(space, courses, levels, seed, may_begin=may_begin)
     return RULES[knob.name](knob, courses, len(levels), may_begin=may_begin)
+
+
+def never_continued(knob: Pausing, courses: Sequence[Course], n_levels: int) -> set[int]:
+    """The numbers of paused trials that this pruner is sure never to continue: nothing of theirs need be kept."""
+    return given_up(knob, courses, n_levels) if isinstance(knob, Halving | Hyperband) else set()

@@ -269,6 +269,8 @@ class Progress:
         self._unended.add(trial.number)
         self._setbacks[trial.number] = self._log.setbacks(trial.number)
         self._checkpoints[trial.number] = self._log.checkpoints(trial.number)
+        for number in steps.newly_given_up(self.trials):
+            self._remove(self._log.checkpoints(number))
         return trial, ""
 
     def _stop_above(self, number: int) -> Sequence[float | None]:

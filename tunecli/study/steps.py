@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tunecli.search.course import Choice, Course, observed, shares, until_epochs
-from tunecli.search.pausing import DEPENDS_ON_ARRIVAL, choose
+from tunecli.search.pausing import DEPENDS_ON_ARRIVAL, choose, never_continued
 from tunecli.spec.knobs.training import Training
 from tunecli.spec.load import concrete_trials
 from tunecli.spec.pruners import Pausing
@@ -36,6 +36,7 @@ class Steps:
         self._pauses: dict[int, Outcome] = log.pauses()
         self._of: dict[int, list[Step]] = {}
         self._is_exhausted = False
+        self._given_up: set[int] = set()
         self._barren = (-1, -1)  # so many steps, and that sight of them, left nothing to do
         self._depends_on_arrival = knob.name in DEPENDS_ON_ARRIVAL
         full_epochs = max((self._full_epochs_of(config) for config in concrete_trials(spec.space)), default=1)
@@ -62,6 +63,13 @@ class Steps:
         step = self._of[number][-1].step
         self._pauses[step] = outcome
         return step
+
+    def newly_given_up(self, trials: Mapping[int, Trial]) -> set[int]:
+        """The trials that are never continued, each told once."""
+        courses = self._courses(trials, len(self._steps))
+        found = never_continued(self.knob, courses, len(self.levels)) - self._given_up
+        self._given_up |= found
+        return found
 
     def next(
         self,
