@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunecli.errors import ConfigError, NotReproduced, NoTrialSucceeded, TunecliError, UsageError
+from tunecli.errors import (
+    ConfigError,
+    NotReproduced,
+    NoTrialSucceeded,
+    StoreDamaged,
+    TunecliError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from tunecli.console import Console
@@ -134,13 +141,21 @@ def resume(
 
 @app.command()
 def status(run: Run, is_json: Json = False) -> None:
-    """Say where a study stands: running, interrupted or finished, and the best so far."""
+    """Say where a study stands: running, interrupted, finished or damaged, and the best so far."""
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
-    from tunecli.study.answers import of_status
+    from tunecli.study.answers import of_damage, of_status
     from tunecli.study.inquiry import status as ask
 
-    Console(is_json=is_json).show(of_status(ask(RunFolder.find(run))))
+    folder = RunFolder.find(run)
+    console = Console(is_json=is_json)
+    try:
+        found = ask(folder)
+    except StoreDamaged as error:
+        if not is_json:  # there the error is the one document
+            console.show(of_damage(str(folder.path), error.message))
+        raise
+    console.show(of_status(found))
 
 
 @app.command()
@@ -158,12 +173,16 @@ def results(
     from tunecli.results.table import top as first
     from tunecli.store.folder import RunFolder
     from tunecli.study.answers import of_table
+    from tunecli.study.inquiry import mixtures
     from tunecli.study.inquiry import results as ask
 
     if form not in ("table", "csv", "json", "markdown"):
         raise UsageError(f"--format {form}: there is no such form", hint="table, csv, json or markdown")
-    table = ask(RunFolder.find(run))
+    folder = RunFolder.find(run)
+    table = ask(folder)
     console = Console(is_json=is_json or form == "json")
+    for note in mixtures(folder):
+        console.say(f"note: {note}")
     table = table if top is None else first(table, top)
     if form in ("csv", "markdown") and not is_json:
         console.raw(to_csv(table) if form == "csv" else to_markdown(table))

@@ -29,7 +29,7 @@ trial:
   optimizer: {name: adamw, lr: {loguniform: [1e-4, 1e-1]}}
   training: {epochs: 20, batch_size: 64}
 search: {sampler: random}
-run: {device: cpu, workers: 1}
+run: {device: cpu, workers: 1, fuse: off}
 """
 
 

@@ -91,6 +91,13 @@ def of_status(status: Status) -> Answer:
     return Answer("status", data, tuple(lines))
 
 
+def of_damage(path: str, why: str) -> Answer:
+    """A study whose record cannot be read."""
+    return Answer(
+        "status", {"path": path, "state": "damaged", "why": why}, (("path", path), ("state", "damaged"))
+    )
+
+
 def of_training(trained: Trained) -> Answer:
     """One training run and its metrics."""
     outcome = trained.outcome

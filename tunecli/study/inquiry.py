@@ -89,6 +89,25 @@ def results(folder: RunFolder) -> Table:
         return table_of(study, study.log.trials())
 
 
+def mixtures(folder: RunFolder) -> list[str]:
+    """What the trials of one table do not have in common though their scores may depend on it: devices and versions.
+
+    Raises:
+        StoreDamaged, StoreTooNew: the database cannot be used.
+    """
+    with look(folder) as study:
+        ended = [trial.outcome for trial in study.log.trials() if trial.outcome is not None]
+        used = set(study.log.sessions_of_results().values())
+        versions = [session["versions"] for session in study.log.sessions() if session["id"] in used]
+    devices = sorted({outcome.device for outcome in ended if outcome.device})
+    found = [f"the trials ran on several devices: {', '.join(devices)}"] if len(devices) > 1 else []
+    for package in sorted({name for each in versions for name in each}):
+        seen = sorted({each.get(package, "absent") for each in versions})
+        if len(seen) > 1:
+            found.append(f"the trials ran under several versions of {package}: {', '.join(seen)}")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Exported:
     """A trial as a file of its own, and its metrics on the test part where that was asked for."""

@@ -32,7 +32,7 @@ from tunecli.spec.load import understand
 from tunecli.spec.space import DanglingReferenceError, concrete
 from tunecli.spec.study import DEFAULT_TRIALS, StudySpec
 from tunecli.store.database import Log
-from tunecli.store.files import write_atomically
+from tunecli.store.files import require_room, write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study import datafiles
@@ -49,6 +49,9 @@ from tunecli.train.inspection import complaints
 from tunecli.trial import Checkpoint, Job, Parameters, Trial
 
 MAX_WHOLE_GRID = 1000
+LEAST_ROOM_BYTES = (
+    16 << 20
+)  # that a sweep begins or goes on with: a small study's record and its best weights
 NOTHING_TESTED: Mapping[str, float] = {}
 NOTHING_RECORDED: Mapping[str, str] = {}
 _CHECKPOINT_EPOCHS: Mapping[str, int | None] = {"auto": None, "off": 0}
@@ -140,6 +143,7 @@ def begin(
     Raises:
         UsageError: the folder holds a study already, or cannot be written.
         StudyLocked: another process holds it.
+        DiskFull: next to no room is left.
     """
     plan = plan or plan_for(spec)
     if (path / "study.db").exists():
@@ -149,6 +153,7 @@ def begin(
                 hint=f"tunecli resume {quote(str(path))}, or --out another folder",
             )
     require_device(plan.device)
+    require_room(path, LEAST_ROOM_BYTES)
     folder = RunFolder.create(path)
     with hold(folder.path):
         is_named = says(spec.text, spec.overrides, "study")
@@ -219,6 +224,7 @@ def reopen(
             data or the user's own code are another study's.
     """
     with hold(folder.path), Log.open(folder.database_path) as log:
+        require_room(folder.path, LEAST_ROOM_BYTES)
         facts = log.facts()
         asked = revision(folder, facts, (*overrides, *assignments(changes)), config_path)
         require_same_study(asked, facts, folder)
