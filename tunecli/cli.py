@@ -26,7 +26,6 @@ from tunecli.errors import (
 
 if TYPE_CHECKING:
     from tunecli.console import Console
-    from tunecli.study.display import Display
     from tunecli.study.sweep import Ending
 
 app = typer.Typer(
@@ -74,6 +73,7 @@ def search(
 ) -> None:
     """Run the sweep that CONFIG describes and rank its trials."""
     from tunecli.console import Console
+    from tunecli.console.live import display_for
     from tunecli.spec.load import load
     from tunecli.study.answers import of_check
     from tunecli.study.check import check, first_suggestions, load_checked
@@ -95,7 +95,7 @@ def search(
         console.say(f"note: {note}")
     folder = out or Path("runs") / spec.settings.study
     with begin(spec, folder) as study:
-        ending = sweep(study, _display(console))
+        ending = sweep(study, display_for(console))
     _show_ending(console, ending)
 
 
@@ -120,6 +120,7 @@ def resume(
 ) -> None:
     """Go on with a study to its total: nothing finished is run again, nothing is lost."""
     from tunecli.console import Console
+    from tunecli.console.live import display_for
     from tunecli.store.folder import RunFolder
     from tunecli.study.fork import fork
     from tunecli.study.record import reopen
@@ -135,7 +136,7 @@ def resume(
         else fork(folder, name, changes, tuple(sets or []), config_path=config, say=console.say)
     )
     with opened as study:
-        ending = sweep(study, _display(console))
+        ending = sweep(study, display_for(console))
     _show_ending(console, ending)
 
 
@@ -376,14 +377,6 @@ def _root(
     """Tune deep-learning models from one YAML file."""
 
 
-def _display(console: Console) -> Display:
-    from tunecli.console.live import LiveDisplay, PlainDisplay
-
-    if console.is_json or not console.err.is_terminal:
-        return PlainDisplay(console.err)
-    return LiveDisplay(console.err)
-
-
 def _show_ending(console: Console, ending: Ending) -> None:
     from tunecli.study.answers import of_ending
 
@@ -399,11 +392,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=None if arguments is None else list(arguments), standalone_mode=True)
     except TunecliError as error:
-        _console().error(error)
+        from tunecli.console import Console
+
+        Console(is_json="--json" in sys.argv).error(error)
         sys.exit(error.exit_code)
-
-
-def _console() -> Console:
-    from tunecli.console import Console
-
-    return Console(is_json="--json" in sys.argv)

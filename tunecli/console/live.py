@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tunecli.console import plain
+from tunecli.console import Console, plain
 from tunecli.results.ranking import best
 from tunecli.trial import (
     Ended,
@@ -151,6 +151,15 @@ class LiveDisplay:
 
     def _drawn(self) -> Group | Text:
         return Text() if self._board is None else drawing(self._board, self._console.width)
+
+
+def display_for(console: Console) -> PlainDisplay | LiveDisplay:
+    """Lines for programs, pipes and logs; a table for a terminal."""
+    return (
+        PlainDisplay(console.err)
+        if console.is_json or not console.err.is_terminal
+        else LiveDisplay(console.err)
+    )
 
 
 def drawing(board: Board, width: int) -> Group:
