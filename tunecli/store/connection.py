@@ -25,6 +25,7 @@ from tunecli.store.schema import (
     SCHEMA_VERSION,
     migrate,
     require_strict_tables,
+    tables_of,
     version,
 )
 
@@ -253,6 +254,10 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a later tunecli (schema {found}; this one knows {SCHEMA_VERSION})",
             hint="upgrade tunecli",
         )
+    query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    if {name for (name,) in connection.execute(query)} != tables_of(found):
+        # One flipped bit makes a version an older one, and what is called so must not be migrated.
+        raise damaged(path, f"its tables are not those of its version, {found}")
 
 
 def _require_sound(connection: sqlite3.Connection, path: Path) -> None:

@@ -7,6 +7,7 @@ mean.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -131,6 +132,7 @@ CREATE TABLE pause (
 _STEPS = (_TRIALS_AND_RESULTS, _CHECKPOINTS_SETBACKS_AND_SESSIONS, _STEPS_AND_PAUSES)
 
 SCHEMA_VERSION = len(_STEPS)
+_NEW_TABLE = re.compile(r"CREATE TABLE (\w+)")
 
 _LONG_TEXTS = (
     ("study", "value"),
@@ -170,6 +172,12 @@ def migrate(connection: sqlite3.Connection) -> None:
 def version(connection: sqlite3.Connection) -> int:
     """How many steps the database has taken."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def tables_of(n_steps: int) -> frozenset[str]:
+    """The names of the tables that a database of so many steps has."""
+    statements = (statement for step in _STEPS[:n_steps] for statement in step)
+    return frozenset(name for statement in statements for name in _NEW_TABLE.findall(statement))
 
 
 def require_strict_tables() -> None:

@@ -14,7 +14,8 @@ from tunecli.spec.domains import described, n_values, shown
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
-from tunecli.spec.space import Space, default_point
+from tunecli.spec.secrets import names_in, redacted
+from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.extremes import extremes, seconds_of
 from tunecli.study.observed import observations
@@ -22,6 +23,7 @@ from tunecli.study.record import Plan, plan_for, require_device
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints
+from tunecli.train.inspection.weights import cut_notes
 from tunecli.trial import Objective, Trial
 
 _TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
@@ -174,6 +176,9 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     first = settled(space, next(points_to_check(space)))
     facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
     if facts is not None and isinstance(first, TrialConfig):
+        names = names_in(concrete(space, next(points_to_check(space))))
+        yield from (redacted(note, names) for note in facts.notes)
+        yield from cut_notes(first, facts)
         n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
         if n_valid < _FEW_EXAMPLES:
             yield f"the score is of {n_valid} examples: chance moves it by a lot"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.secrets import resolved
 from tunecli.train import checkpoint
 from tunecli.train.chains import learning_rate
 from tunecli.train.chains.moment import Moment
@@ -42,7 +43,7 @@ class Member:
             DataError: the data cannot be read or split.
         """
         self.job = job
-        self.config = TrialConfig.model_validate(dict(job.config))
+        self.config = TrialConfig.model_validate(resolved(job.config))
         (self.fold,) = loading.load(
             self.config.data, Path(job.base_path), job.study_seed, device, open_test=job.open_test
         )
