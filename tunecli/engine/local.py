@@ -29,9 +29,8 @@ from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Paus
 _PRELOAD = ["tunecli.engine.worker"]
 _PRELOAD_TORCH = ["tunecli.train.loop"]
 _PRELOAD_FUSED = ["tunecli.train.fused.group"]
-_PRELOAD_PLAIN = [
-    "torch._dynamo"
-]  # torch's optimizers load it at their first step, and it takes as long as torch
+# torch's optimizers load it at their first step, and it takes as long as torch
+_PRELOAD_PLAIN = ["torch._dynamo"]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _END_S = 2.0
 _GRACE_S = 2.0  # for a trial whose time is up to stop by itself, before its worker is killed
