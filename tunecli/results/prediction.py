@@ -39,12 +39,12 @@ def with_predictions(table: Table, metric: str, predictions: Mapping[int, Predic
         predictions: by the trial's number.
     """
     place, number_at = table.columns.index(metric) + 1, table.columns.index("trial")
-    ours = predicted_columns(table.columns, metric)
+    ours = predicted_columns(table.columns)
     rows = ((*row[:place], *_cells(predictions, row[number_at]), *row[place:]) for row in table.rows)
     return Table((*table.columns[:place], *ours, *table.columns[place:]), tuple(rows))
 
 
-def predicted_columns(columns: tuple[str, ...], metric: str) -> tuple[str, str]:
+def predicted_columns(columns: tuple[str, ...]) -> tuple[str, str]:
     """What the two columns are called beside those."""
     predicted, uncertainty = "predicted", "uncertainty"
     while {predicted, uncertainty} & set(columns):

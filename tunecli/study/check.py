@@ -10,7 +10,6 @@ from pathlib import Path
 from tunecli.errors import UsageError
 from tunecli.search.bayes import n_initial
 from tunecli.search.pausing import full_trainings
-from tunecli.search.quasirandom import MAX_DIMENSIONS
 from tunecli.search.sampler import suggest
 from tunecli.spec.domains import described, n_values, shown
 from tunecli.spec.knobs import TrialConfig
@@ -166,11 +165,6 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
             yield f"{parameter.name} has one value: its range never matters"
         if any(not condition.values for condition in parameter.conditions):
             yield f"{parameter.name} is never active"
-    if search.stop is not None and search.stop.improvement and len(space.parameters) > MAX_DIMENSIONS:
-        yield (
-            f"search.stop.improvement never ends this sweep: "
-            f"{len(space.parameters):,} parameters are searched without a model"
-        )
     default = default_point(space)
     if (
         search.sampler_name == "grid"

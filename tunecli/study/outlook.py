@@ -11,7 +11,6 @@ from tunecli.results.prediction import Prediction, Surprise, predicted_columns, 
 from tunecli.results.table import Table, top
 from tunecli.search.bayes import n_initial
 from tunecli.search.forecast import forecasts
-from tunecli.search.quasirandom import MAX_DIMENSIONS
 from tunecli.store.folder import RunFolder
 from tunecli.study.inquiry import mixtures
 from tunecli.study.observed import observations
@@ -64,12 +63,15 @@ def results(folder: RunFolder, *, n_shown: int | None = None, is_predicted: bool
             for number, each in forecasts(space, history, seed).items()
         }
         if not predictions:
-            found = replace(found, notes=(*notes, _why_none(len(space.parameters), n_initial(space))))
+            why_none = (
+                f"no predictions: the model needs {n_initial(space)} complete trials, with scores that differ"
+            )
+            found = replace(found, notes=(*notes, why_none))
         else:
             found = replace(
                 found,
                 table=with_predictions(table, objective.metric, predictions),
-                predicted=predicted_columns(table.columns, objective.metric),
+                predicted=predicted_columns(table.columns),
             )
             if surprised := surprise(table, predictions, objective.sign):
                 found = replace(
@@ -81,12 +83,6 @@ def results(folder: RunFolder, *, n_shown: int | None = None, is_predicted: bool
                 )
         found = replace(found, is_predicted=True)
     return found if n_shown is None else replace(found, table=top(found.table, n_shown))
-
-
-def _why_none(n_parameters: int, n_least: int) -> str:
-    if n_parameters > MAX_DIMENSIONS:
-        return f"no predictions: {n_parameters:,} parameters are more than the model searches"
-    return f"no predictions: the model needs {n_least} complete trials, with scores that differ"
 
 
 def _said(found: Surprise, best: Prediction, scored: Prediction) -> str:

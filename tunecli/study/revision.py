@@ -134,7 +134,7 @@ def assignments(changes: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def raised_total(spec: StudySpec, before: int, after: int, n_suggested: int) -> tuple[str, ...]:
-    """That a study whose trials pause is not what it would be had it begun with its new total; nothing where it is.
+    """That a study whose trials pause may not be what it would be had it begun with its new total; nothing where it is.
 
     Once it could begin no more, it continued trials that would else have waited for others.
 
@@ -147,8 +147,8 @@ def raised_total(spec: StudySpec, before: int, after: int, n_suggested: int) -> 
     if not before <= n_suggested < after or not isinstance(pruner, Pausing):
         return ()
     note = (
-        f"note: with the pruner `{pruner.name}` this is not the study that {after} trials from the start "
-        f"would be: after trial {n_suggested - 1} it went on with the best of those it had"
+        f"note: with the pruner `{pruner.name}` this need not be the study that {after} trials from the "
+        f"start would be: after trial {n_suggested - 1} it went on with the best of those it had"
     )
     return (note,)
 
