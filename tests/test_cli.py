@@ -283,7 +283,7 @@ def test_verbs_that_do_not_train_load_neither_torch_nor_skopt(run, finished, arg
     program = (
         "import sys\nfrom tunecli.cli import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'skopt', 'sklearn'} & set(sys.modules)\n"
+        "heavy = {'torch', 'skopt', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)

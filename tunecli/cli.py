@@ -166,29 +166,29 @@ def results(
     form: Annotated[
         str, typer.Option("--format", metavar="FORM", help="table, csv, json or markdown.")
     ] = "table",
+    predict: Annotated[
+        bool, typer.Option("--predict", help="With what a model holds each score to be without its noise.")
+    ] = False,
     is_json: Json = False,
 ) -> None:
     """Show the ranked table."""
     from tunecli.console import Console
     from tunecli.results.table import to_csv, to_markdown
-    from tunecli.results.table import top as first
     from tunecli.store.folder import RunFolder
-    from tunecli.study.answers import of_table
-    from tunecli.study.inquiry import mixtures
-    from tunecli.study.inquiry import results as ask
+    from tunecli.study.answers import of_results
+    from tunecli.study.outlook import results as ask
 
     if form not in ("table", "csv", "json", "markdown"):
         raise UsageError(f"--format {form}: there is no such form", hint="table, csv, json or markdown")
-    folder = RunFolder.find(run)
-    table = ask(folder)
+    found = ask(RunFolder.find(run), n_shown=top, is_predicted=predict)
     console = Console(is_json=is_json or form == "json")
-    for note in mixtures(folder):
+    is_text = form in ("csv", "markdown") and not is_json
+    for note in (*found.notes, *([f"predicted best: {found.line}"] if is_text and found.line else [])):
         console.say(f"note: {note}")
-    table = table if top is None else first(table, top)
-    if form in ("csv", "markdown") and not is_json:
-        console.raw(to_csv(table) if form == "csv" else to_markdown(table))
+    if is_text:
+        console.raw(to_csv(found.table) if form == "csv" else to_markdown(found.table))
     else:
-        console.show(of_table(table))
+        console.show(of_results(found))
 
 
 @app.command()

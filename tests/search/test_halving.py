@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tunecli.search.course import Choice, Course, observed, shares, until_epochs
 from tunecli.search.halving import Bracket, hyperband_brackets
-from tunecli.search.pausing import choose, never_continued
+from tunecli.search.pausing import choose, full_trainings, never_continued
 from tunecli.spec.grammar import parse
-from tunecli.spec.pruners import Asha, Halving, Hyperband, Pausing
+from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.spec.reader import read
 from tunecli.spec.space import Space
 from tunecli.trial import State
@@ -262,3 +262,25 @@ def test_a_sampler_sees_the_losses_of_one_level_alone() -> None:
         State.FAILED,
         State.WAITING,
     ]
+
+
+@pytest.mark.parametrize("n_trials", [1, 2, 5, 9, 13, 40])
+@pytest.mark.parametrize(
+    "knob", [Halving(), Halving(factor=2, bracket=5), Hyperband(), Hyperband(factor=2)], ids=str
+)
+def test_the_training_that_is_told_ahead_is_that_of_a_study_played_to_its_end(knob, n_trials):
+    n_levels = 3
+    levels = [knob.factor ** (level + 1.0 - n_levels) for level in range(n_levels)]
+    play = Play(knob, [[float(number)] * n_levels for number in range(n_trials)], n_levels)
+    reached: dict[int, float] = {}
+    total = 0.0
+    for number, level in play.to_the_end():
+        total += levels[level] - reached.get(number, 0.0)
+        reached[number] = levels[level]
+    least, most = full_trainings(knob, levels, n_trials)
+    assert least == most == pytest.approx(total)
+
+
+def test_of_asha_it_is_the_share_of_those_that_go_on_and_of_curves_anything_up_to_all():
+    assert full_trainings(Asha(), (1 / 9, 1 / 3, 1.0), 9) == pytest.approx((1 + 3 * 2 / 9 + 2 / 3,) * 2)
+    assert full_trainings(Curves(), (0.25, 0.5, 1.0), 8) == (2.75, 8.0)

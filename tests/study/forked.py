@@ -25,6 +25,7 @@ LOADED = (
     *(
         "scipy.stats.qmc",
         "sklearn.datasets",
+        "skopt",
         "torch",
         "torch._dynamo",
         "torch.optim.swa_utils",

@@ -109,3 +109,18 @@ def test_an_empty_value_is_null_as_the_table_has_it(checked):
 def test_the_epoch_that_is_kept_is_said_where_it_is_not_the_last(kept, said):
     outcome = Outcome(State.COMPLETE, 0.5, {"val_loss": 0.5}, epochs=3, kept_epoch=kept)
     assert dict(of_training(Trained("study", "val_loss", 0, outcome)).lines)["epochs"] == said
+
+
+def test_the_time_that_is_told_is_that_of_the_epochs_a_pruner_spends(checked):
+    trial = "{data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}, training: {epochs: 9}}"
+    rest = "search: {{trials: 9, lookahead: 1, pruner: {}}}\nrun: {{workers: 1}}"
+    seconds = {
+        pruner: checked(trial, rest.format(pruner)).seconds
+        for pruner in ("none", "median", "halving", "curves")
+    }
+    whole = seconds["none"]
+    assert seconds["median"] == whole
+    epochs = 9 * 1 + 3 * (3 - 1) + 1 * (9 - 3)
+    assert seconds["halving"] == pytest.approx([each * epochs / 81 for each in whole])
+    assert seconds["curves"][0] < whole[0] / 2
+    assert seconds["curves"][1] == whole[1]

@@ -38,6 +38,10 @@ PAUSING = STUDY.replace(
     "trials: 6, lookahead: 1, pruner: {name: median, startup_trials: 2, warmup_epochs: 1}",
     "trials: 4, lookahead: 2, pruner: {name: halving, factor: 2}",
 )
+CURVES = STUDY.replace(
+    "quasirandom, trials: 6, lookahead: 1, pruner: {name: median, startup_trials: 2, warmup_epochs: 1}",
+    "bayes, trials: 5, lookahead: 2, pruner: {name: curves, factor: 2}",
+)
 SEARCH = ["search", "small.yaml", "--out", "run"]
 RESUME = ["resume", "run"]
 
@@ -69,7 +73,11 @@ class Fleet:
         return folder_of(self.path / name / "run")
 
 
-@pytest.fixture(scope="module", params=[STUDY, PAUSING], ids=["ending", "pausing"])
+@pytest.fixture(
+    scope="module",
+    params=[STUDY, PAUSING, pytest.param(CURVES, marks=pytest.mark.slow)],
+    ids=["ending", "pausing", "curves"],
+)
 def fleet(request):
     # A process dies here and not the machine, so a disk of memory, where there is one, shows the same and sooner.
     memory = Path("/dev/shm")

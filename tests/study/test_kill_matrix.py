@@ -39,6 +39,8 @@ trial:
 search: {sampler: quasirandom, trials: %d, lookahead: 2, pruner: median}
 run: {device: cpu, checkpoint: {epochs: 2}}
 """
+# What is waited for before a moment is drawn: mostly that trials run, but it may fall into the start too.
+FIRST = [None, "trials", *[r"\] trial \d+ "] * 6]
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
@@ -131,9 +133,9 @@ def test_a_coordinator_may_be_killed_at_any_moment(
         is_finished = False
         while n_done < N_KILLS and not is_finished:
             with running(place, name, n_workers) as run:
-                if moments.random() < 0.8:  # the others may fall before the first trial
-                    run.find("trials")
-                time.sleep(moments.uniform(0.0, 1.0))
+                if (first := moments.choice(FIRST)) is not None:
+                    run.find(first)
+                time.sleep(moments.uniform(0.0, 0.5))
                 workers = run.workers()
                 run.send_signal(number)
                 code = run.wait()
@@ -148,9 +150,10 @@ def test_a_coordinator_may_be_killed_at_any_moment(
             assert run.wait() == 0, run.lines[-5:]
         found = folder_of(place / name)
         assert not whole.differences(found)
-    assert n_seen, "some kills find workers at work"
+    assert n_seen > N_KILLS // 2, "most kills find workers at work"
     print(
-        f"coordinator, {signal.Signals(number).name}, {n_workers} workers: {n_done} kills, {n_studies} studies, 0 differ"
+        f"coordinator, {signal.Signals(number).name}, {n_workers} workers: {n_done} kills "
+        f"({n_seen} workers under way), {n_studies} studies, 0 differ"
     )
 
 

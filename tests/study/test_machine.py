@@ -9,7 +9,8 @@ After each rule these hold:
 4. an ended trial's epochs are 1, 2, 3, … each once;
 5. the best trial is complete, and no trial that is not has a rank;
 6. a crash is on record as a setback at most once a trial, and a signal spends no retry;
-7. what a reader is told (`status`, `results`) is what the record says.
+7. a study ends by itself where the undisturbed one does;
+8. what a reader is told (`status`, `results`) is what the record says.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
 from tunecli.study.inquiry import results, status
 from tunecli.study.record import begin, look, reopen
+from tunecli.study.standstill import ENDED_BY_ITSELF
 from tunecli.study.sweep import sweep
 from tunecli.trial import Event, FailureKind, Heading, Setback, Trial
 
@@ -45,12 +47,18 @@ trial:
   model: linear
   optimizer: {{name: sgd, lr: {{loguniform: [1e-3, 1.0]}}}}
   training: {{epochs: 9}}
-search: {{sampler: {sampler}, trials: {trials}, lookahead: {lookahead}, pruner: {pruner}}}
+search: {{sampler: {sampler}, trials: {trials}, lookahead: {lookahead}, pruner: {pruner}, stop: {stop}}}
 run: {{device: cpu, engine: local, workers: {workers}}}
 """
 MOST_TRIALS = 14
 MEDIAN = "{name: median, startup_trials: 2, warmup_epochs: 0}"
-PAUSING = ("halving", "{name: halving, factor: 2, bracket: 3}", "hyperband", "{name: hyperband, factor: 2}")
+CURVES = ("curves", "{name: curves, factor: 2}")
+PAUSING = (
+    *("halving", "{name: halving, factor: 2, bracket: 3}", "hyperband", "{name: hyperband, factor: 2}"),
+    *CURVES,
+)
+STAGNATION = "{stagnation: 1}"
+STOPS = ("null", STAGNATION, "{stagnation: 3}", "{improvement: 0.05, patience: 2}")
 ENDS = ("complete", "pruned", "failed")
 
 
@@ -73,11 +81,12 @@ class Nobody:
 class Studies(RuleBasedStateMachine):
     @initialize(
         seed=st.integers(0, 50),
-        sampler=st.sampled_from(["random", "quasirandom"]),
+        sampler=st.sampled_from(["random", "quasirandom", "bayes"]),
         trials=st.integers(3, 8),
         lookahead=st.integers(1, 3),
         pruner=st.sampled_from(["none", MEDIAN, *PAUSING]),
         workers=st.integers(1, 3),
+        stop=st.sampled_from(STOPS),
     )
     def begin_a_study(self, **drawn: Any) -> None:
         memory = Path("/dev/shm")  # nothing here needs a disk, and one that others use is slow
@@ -86,10 +95,14 @@ class Studies(RuleBasedStateMachine):
         self.total, self.workers = drawn["trials"], drawn["workers"]
         # What is continued depends on how many there will be, so such a study is held against one of its own total.
         self.is_pausing = drawn["pruner"] in PAUSING
+        if drawn["pruner"] in CURVES:
+            drawn["sampler"] = "bayes"
+        if self.is_pausing or drawn["sampler"] != "bayes":
+            drawn["stop"] = STAGNATION if "improvement" in drawn["stop"] else drawn["stop"]
         most = drawn["trials"] if self.is_pausing else MOST_TRIALS
         self.file.write_text(STUDY.format(**{**drawn, "trials": most}))
         with begin(load_checked(self.file, ()), self.path / "oracle") as study:
-            sweep(study, Nobody(), FakeEngine(1, random.Random(0)))
+            self.ending = sweep(study, Nobody(), FakeEngine(1, random.Random(0))).reason
         self.oracle = folder_of(self.path / "oracle").trials
         self.file.write_text(STUDY.format(**drawn))
         self.seen: dict[int, Recorded] = {}
@@ -149,6 +162,8 @@ class Studies(RuleBasedStateMachine):
         self.run(FakeEngine(self.workers, random.Random(arrival)))
         found = folder_of(self.path / "run")
         assert found.trials == self.oracle[: self.total]
+        is_as_asked = len(self.oracle) < self.total or self.is_pausing
+        assert found.ending == (self.ending if is_as_asked else "complete")
 
     @precondition(lambda self: self.total < MOST_TRIALS and not self.is_pausing)
     @rule(more=st.integers(1, 3), workers=st.integers(1, 3))
@@ -192,8 +207,9 @@ class Studies(RuleBasedStateMachine):
         assert sum(row[0] is not None for row in table.rows) == sum(
             each.state == "complete" for each in ended
         )
-        is_over = len(ended) == self.total and (
-            not self.is_pausing or folder_of(folder.path).ending == "complete"
+        ending = folder_of(folder.path).ending
+        is_over = ending in ENDED_BY_ITSELF or (
+            len(ended) == self.total and (not self.is_pausing or ending == "complete")
         )
         assert told.word == ("finished" if is_over else "interrupted")
         assert told.best is None or told.best.state == "complete"

@@ -6,10 +6,10 @@ import pytest
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.test_sweep import Silent, comparable, run_whole
-from tunecli.errors import ConfigError, Interrupted
+from tunecli.errors import ConfigError, Interrupted, UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
-from tunecli.study.inquiry import results, status
+from tunecli.study.inquiry import export, results, status
 from tunecli.study.record import begin, reopen
 from tunecli.study.sweep import sweep
 from tunecli.study.verify import verify
@@ -177,3 +177,57 @@ def test_where_nothing_tells_how_long_a_trial_is_the_file_has_to_say(study_file,
         path.write_text(text.replace(", max_epochs: 9", ""))
     with pytest.raises(ConfigError, match="max_epochs: n"):
         load_checked(path, ())
+
+
+def test_a_raised_total_is_said_to_be_another_study_once_the_first_had_begun_all_it_could(
+    study_file, tmp_path
+):
+    path = study_file(**HYPERBAND)
+    with begin(load_checked(path, ("search.trials=4",)), tmp_path / "run") as study:
+        sweep(study, Silent(), FakeEngine(1, random.Random(0)))
+    said: list[str] = []
+    folder = RunFolder(tmp_path / "run")
+    with reopen(folder, {"n_trials": 9}, say=said.append):
+        pass
+    (note,) = (line for line in said if "pruner" in line)
+    assert note.startswith("note: with the pruner `hyperband` this need not be the study that 9 trials")
+    said.clear()
+    with reopen(folder, {"n_trials": 12}, say=said.append):  # none of the nine was begun yet
+        pass
+    assert not [line for line in said if "pruner" in line]
+
+
+def test_a_total_raised_before_all_were_begun_gives_the_study_that_began_with_it(study_file, tmp_path):
+    class Gone(Exception):  # noqa: N818  (what happened)
+        pass
+
+    def after(n):
+        if n == 20:
+            raise Gone
+
+    path = study_file(**HYPERBAND)
+    with begin(load_checked(path, ()), tmp_path / "whole") as study:
+        whole = sweep(study, Silent(), FakeEngine(1, random.Random(0))).table
+    with pytest.raises(Gone), begin(load_checked(path, ("search.trials=9",)), tmp_path / "cut") as study:
+        sweep(study, Silent(), FakeEngine(1, random.Random(0), after))
+    assert len(results(RunFolder(tmp_path / "cut")).rows) < 8
+    with reopen(RunFolder(tmp_path / "cut"), {"n_trials": 12}) as study:
+        raised = sweep(study, Silent(), FakeEngine(1, random.Random(0))).table
+    assert comparable(raised) == comparable(whole)
+
+
+@pytest.mark.parametrize("how", [{"weights_path": True}, {"open_test": True}])
+def test_a_paused_trial_has_no_weights_and_the_way_to_some_is_said(study_file, tmp_path, how):
+    text = {**HYPERBAND, "{source: iris}": "{source: iris, test: {fraction: 0.2}}"}
+    run_whole(study_file(**text), tmp_path / "run", "search.trials=3", "search.pruner=halving")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    paused = next(row for row in results(folder).rows if row[2] == "pruned")
+    with pytest.raises(UsageError, match=f"trial {paused[1]} was pruned after epoch 1") as caught:
+        export(
+            folder,
+            paused[1],
+            (tmp_path / "w") if "weights_path" in how else None,
+            open_test="open_test" in how,
+        )
+    assert f"--trial {paused[1]} -o trial.yaml, then tunecli train trial.yaml" in caught.value.hint
+    assert "ranges" not in export(folder, paused[1], None).text

@@ -13,7 +13,6 @@ Axes: N known losses, U failed trials, P pending ones, W paused ones, M candidat
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -22,6 +21,7 @@ import numpy as np
 
 from tunecli.search.acquisition import ACQUISITIONS
 from tunecli.search.bayes import n_initial
+from tunecli.search.belief import steady_arithmetic
 from tunecli.search.candidates import ranked_candidates
 from tunecli.search.course import Choice, Course
 from tunecli.search.encoding import Floats, encoding_of, features, units_of_points
@@ -56,14 +56,8 @@ def curves(
     is_telling = len({loss for _, _, loss in known}) >= 2 and len(space.parameters) <= MAX_DIMENSIONS
     if not is_telling or (may_begin and number < n_initial(space)):
         return Choice(None, 0) if may_begin else _next_in_line(courses)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import skopt  # noqa: F401  # loads every BLAS there will be, for the limit reaches only those loaded
-        from threadpoolctl import threadpool_limits
-
-        # Sums are split among BLAS threads: with one, the last bit is the same on any number of cores.
-        with threadpool_limits(1, user_api="blas"):
-            return _most_promising(space, courses, known, levels, seed, may_begin)
+    with steady_arithmetic():
+        return _most_promising(space, courses, known, levels, seed, may_begin)
 
 
 _Known = tuple[Course, int, float]

@@ -82,6 +82,28 @@ def given_up(knob: Halving | Hyperband, courses: Sequence[Course], n_levels: int
     return found
 
 
+def share_trained(knob: Halving | Hyperband | Asha, levels: Sequence[float], n_trials: int) -> float:
+    """How many full trainings ``n_trials`` trials take in all, where none fails.
+
+    Args:
+        knob: what the file says of the pruner.
+        levels: shares of a full training, the last one 1.
+        n_trials: how many are begun in all.
+    """
+    n_levels, total, n_left = len(levels), 0.0, n_trials
+    kinds = [Bracket(n_trials, 0)] if isinstance(knob, Asha) else _brackets(knob, n_levels)
+    for bracket in cycle(kinds):
+        n_here = min(bracket.n_trials, n_left)
+        total += n_here * levels[bracket.begins_at]
+        for level in range(bracket.begins_at + 1, n_levels):
+            n_on = max(1, n_here // knob.factor ** (level - bracket.begins_at))
+            total += n_on * (levels[level] - levels[level - 1])
+        n_left -= n_here
+        if n_left <= 0:
+            break
+    return total
+
+
 def _brackets(knob: Halving | Hyperband, n_levels: int) -> list[Bracket]:
     """Those that follow one another, again and again."""
     if isinstance(knob, Hyperband):

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from tunecli.search.course import Choice, Course
 from tunecli.search.curves import curves
-from tunecli.search.halving import asha, given_up, halving, hyperband
-from tunecli.spec.pruners import Curves, Halving, Hyperband, Pausing
+from tunecli.search.halving import asha, given_up, halving, hyperband, share_trained
+from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.spec.space import Space
 
 
@@ -65,6 +65,22 @@ def choose(
     if isinstance(knob, Curves):
         return curves(space, courses, levels, seed, may_begin=may_begin)
     return RULES[knob.name](knob, courses, len(levels), may_begin=may_begin)
+
+
+def full_trainings(knob: Pausing, levels: Sequence[float], n_trials: int) -> tuple[float, float]:
+    """How many full trainings ``n_trials`` trials take, at least and at most.
+
+    Of `curves` nobody knows how many it continues: from one of them to all.
+
+    Args:
+        knob: what the file says of the pruner.
+        levels: shares of a full training, the last one 1.
+        n_trials: how many are begun in all.
+    """
+    if isinstance(knob, Halving | Hyperband | Asha):
+        found = share_trained(knob, levels, n_trials)
+        return found, found
+    return n_trials * levels[0] + 1 - levels[0], float(n_trials)
 
 
 def never_continued(knob: Pausing, courses: Sequence[Course], n_levels: int) -> set[int]:

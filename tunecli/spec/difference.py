@@ -1,7 +1,8 @@
 """What two studies' files ask for differently, by the paths of the file; and what of it may change under way.
 
 Settings are compared with their defaults filled in, the trial as the file spells it. Of a study that has begun only
-that may change which leaves all its record true: how many trials, where they run, and how long they may.
+that may change which leaves all its record true: how many trials, when they are enough, where they run, and how long
+they may.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tunecli.spec.reader import MapNode, Node, ScalarNode, SequenceNode, read
 from tunecli.spec.study import StudySpec
 
 _NUMERIC_RANGES = frozenset(("uniform", "loguniform", "int", "logint", "normal"))
-_MAY_CHANGE = ("search.trials", "run")
+_MAY_CHANGE = ("search.trials", "search.stop", "run")
 _MAY_NOT = ("run.threads",)
 _CHOICE = re.compile(r"\.choice(\.[0-9]+)?(?=\.|$)")  # an override crosses it without a step
 _LONGEST = 200

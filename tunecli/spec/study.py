@@ -25,6 +25,7 @@ from tunecli.spec.pruners import Curves, Pausing, Pruner
 from tunecli.spec.run import Run
 from tunecli.spec.samplers import Sampler
 from tunecli.spec.space import Space
+from tunecli.spec.stop import Stop
 from tunecli.spec.wording import nearest
 from tunecli.trial import Objective
 
@@ -105,6 +106,7 @@ class Search(Knob):
     results of trials up to n - q; ``auto`` follows from the number of workers when the study starts.
     ``repeats`` r: each trial is trained over r seeds and scored by its mean. ``pruner`` ends trials that do
     worse than others did, or pauses them and continues the best; ``trials`` then counts those that are begun.
+    ``stop`` ends the sweep before its total once more trials promise nothing.
     """
 
     sampler: Sampler = "bayes"
@@ -112,6 +114,7 @@ class Search(Knob):
     lookahead: Count | Literal["auto"] = "auto"
     repeats: Count = 1
     pruner: Pruner = "none"
+    stop: Stop | None = None
 
     @property
     def sampler_name(self) -> str:
@@ -138,6 +141,22 @@ class Search(Knob):
         if isinstance(self.pruner, Curves) and self.sampler_name != "bayes":
             raise ValueError(
                 "the pruner `curves` proposes points by its own model: leave the sampler `bayes`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _expects_something(self) -> Search:
+        if self.stop is None or self.stop.improvement is None:
+            return self
+        if self.sampler_name != "bayes":
+            raise ValueError(
+                f"the sampler `{self.sampler_name}` has no model that expects an improvement: "
+                "take `bayes`, or say `stop: {stagnation: n}`"
+            )
+        if isinstance(self.pruner, Pausing):
+            raise ValueError(
+                f"with the pruner `{self.pruner.name}` most trials pause before their end, which no improvement is "
+                "expected of: say `stop: {stagnation: n}`"
             )
         return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from shlex import quote
 from typing import Any
 
@@ -15,7 +16,9 @@ from tunecli.spec.domains import shown
 from tunecli.study.check import Check
 from tunecli.study.doctor import Examination
 from tunecli.study.inquiry import Status
+from tunecli.study.outlook import Results
 from tunecli.study.single import Trained
+from tunecli.study.standstill import ENDED_BY_ITSELF
 from tunecli.study.sweep import Ending
 from tunecli.study.verify import Verification, Verified
 from tunecli.train.cost import Cost
@@ -29,16 +32,26 @@ _REASONS = {
     "trials": "run.limit.trials have begun",
     "epochs": "run.limit.epochs are trained",
     "failures": "run.limit.failures have failed",
+    "improvement": "another trial is expected to better the best by less than search.stop.improvement",
+    "stagnation": "search.stop.stagnation complete trials in a row were no better than the best before them",
 }
 
 
-def of_table(table: Table) -> Answer:
-    """The ranked table."""
-    return Answer(
-        "results",
-        {"columns": list(table.columns), "trials": _records(table)},
-        sections=(_section(table),),
-    )
+def of_results(found: Results) -> Answer:
+    """The ranked table, and which trial is predicted to be the best where that is not the one with the best score."""
+    data: dict[str, Any] = {"columns": list(found.table.columns), "trials": _records(found.table)}
+    if found.is_predicted:
+        number, prediction = found.best or (None, None)
+        told = prediction and {
+            "trial": number,
+            "predicted": prediction.score,
+            "uncertainty": prediction.uncertainty,
+        }
+        data["predicted_best"] = told
+    lines = (("predicted best", found.line),) if found.line else ()
+    section = _section(found.table)
+    section = replace(section, foldable=section.foldable - set(found.predicted))
+    return Answer("results", data, lines, (section,))
 
 
 def of_ending(ending: Ending) -> Answer:
@@ -46,6 +59,8 @@ def of_ending(ending: Ending) -> Answer:
     table = ending.table
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
     lines = [("ended", _REASONS[ending.reason]), ("run folder", ending.path)]
+    if ending.reason in ENDED_BY_ITSELF:
+        lines.append(("to go on", f"tunecli resume {quote(str(ending.path))} --set search.stop=null"))
     if n_hidden:
         lines.append(("more", f"{n_hidden} more trials: tunecli results {quote(str(ending.path))}"))
     if ending.n_scored:
@@ -73,6 +88,8 @@ def of_status(status: Status) -> Answer:
     if status.best is not None and status.best.outcome is not None:
         score = status.best.outcome.score
         lines.append(("best", f"{status.metric} {score:.6g} (trial {status.best.number})"))
+    if status.word == "finished" and status.ending:
+        lines.append(("ended", _REASONS.get(status.ending, status.ending)))
     if status.word == "interrupted":
         lines.append(("next", f"tunecli resume {quote(str(status.path))}"))
     data = {
@@ -86,6 +103,7 @@ def of_status(status: Status) -> Answer:
         if status.best is None
         else {"trial": status.best.number, "metric": status.metric, "score": score},
         "elapsed_s": status.elapsed_s,
+        "reason": status.ending or None,
         "holder": str(status.holder) if status.holder else None,
     }
     return Answer("status", data, tuple(lines))

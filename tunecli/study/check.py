@@ -9,11 +9,13 @@ from pathlib import Path
 
 from tunecli.errors import UsageError
 from tunecli.search.bayes import n_initial
+from tunecli.search.pausing import full_trainings
 from tunecli.search.sampler import suggest
 from tunecli.spec.domains import described, n_values, shown
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
+from tunecli.spec.pruners import Pausing
 from tunecli.spec.secrets import names_in, redacted
 from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
@@ -21,6 +23,7 @@ from tunecli.study.extremes import extremes, seconds_of
 from tunecli.study.observed import Seen
 from tunecli.study.plan import Plan, plan_for
 from tunecli.study.record import require_device
+from tunecli.study.steps import levels_of
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints
@@ -87,7 +90,8 @@ def check(spec: StudySpec) -> Check:
     workers = min(plan.n_workers, plan.lookahead, n_trials)
     seconds = None
     if smallest is not None and largest is not None and smallest.n_multiply_adds is not None:
-        seconds = (seconds_of(smallest) * n_trials / workers, seconds_of(largest) * n_trials / workers)
+        least, most = _full_trainings(spec, n_trials)
+        seconds = (seconds_of(smallest) * least / workers, seconds_of(largest) * most / workers)
     return Check(
         spec.settings.study,
         spec.objective,
@@ -101,6 +105,14 @@ def check(spec: StudySpec) -> Check:
         largest,
         seconds,
     )
+
+
+def _full_trainings(spec: StudySpec, n_trials: int) -> tuple[float, float]:
+    """How many trials' worth of training the sweep is, at least and at most."""
+    pruner = spec.settings.search.pruner
+    if not isinstance(pruner, Pausing):
+        return n_trials, n_trials
+    return full_trainings(pruner, levels_of(spec, pruner), n_trials)
 
 
 def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:

@@ -21,9 +21,11 @@ from tunecli.store.files import write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record import Study, document, job_for, look, table_of
+from tunecli.study.standstill import ENDED_BY_ITSELF
 from tunecli.trial import Ended, Job, Outcome, State, Trial
 
 _WAIT_S = 0.2
+_FINAL = {"exhausted", *ENDED_BY_ITSELF}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Status:
     """Where a study stands.
 
     ``word`` is ``running`` (``holder`` says by whom), ``finished``, or ``interrupted``: nobody holds it and
-    there is more to do. A study that cannot be read is damaged, and that is an error.
+    there is more to do. A study that cannot be read is damaged, and that is an error. ``ending`` is why its last sweep
+    came to its end; empty where it did not.
     """
 
     study: str
@@ -43,6 +46,7 @@ class Status:
     metric: str
     best: Trial | None
     elapsed_s: float
+    ending: str
 
 
 def status(folder: RunFolder) -> Status:
@@ -58,13 +62,13 @@ def status(folder: RunFolder) -> Status:
         sign = study.spec.objective.sign
         ranked = [(sign * score, number) for number, score in study.log.scores() if math.isfinite(score)]
         winner = study.log.trial(min(ranked)[1]) if ranked else None
-        elapsed_s, ending = float(facts["elapsed_s"]), facts.get("ending")
+        elapsed_s, ending = float(facts["elapsed_s"]), facts.get("ending", "")
     n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
     if held_by is None:  # begun, and left by whoever held the study
         counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)
     # Where trials pause, all may have ended as they stand, and yet some are to be continued.
     is_settled = ending == "complete" or not isinstance(study.spec.settings.search.pruner, Pausing)
-    is_finished = (n_ended >= study.plan.n_trials and is_settled) or ending == "exhausted"
+    is_finished = (n_ended >= study.plan.n_trials and is_settled) or ending in _FINAL
     word = "running" if held_by else "finished" if is_finished else "interrupted"
     return Status(
         study.spec.settings.study,
@@ -76,6 +80,7 @@ def status(folder: RunFolder) -> Status:
         study.spec.objective.metric,
         winner,
         elapsed_s,
+        ending,
     )
 
 
@@ -149,6 +154,7 @@ def _numbered(trials: list[Trial], number: int) -> Trial:
 def _export_weights(study: Study, trial: Trial, weights_path: Path) -> None:
     if trial.outcome is None or trial.state is State.FAILED:
         raise UsageError(f"trial {trial.number} is {trial.state.value}: it has no weights")
+    _require_complete(study, trial)
     if trial_models(study.spec.space.tree) != {TrialConfig}:
         kept_by_it = study.folder.checkpoint_dir(trial.number)
         raise UsageError(
@@ -166,12 +172,23 @@ def _export_weights(study: Study, trial: Trial, weights_path: Path) -> None:
 def _tested(study: Study, trial: Trial) -> Mapping[str, float]:
     if trial.outcome is None or trial.state is State.FAILED:
         raise UsageError(f"trial {trial.number} is {trial.state.value}: there is nothing to test")
+    _require_complete(study, trial)
     if not concrete(study.spec.space, trial.parameters).get("data", {}).get("test"):
         raise UsageError(
             "this study sets nothing apart to test on", hint="`data.test` does, before it begins"
         )
     metrics = _train_again(study, trial, open_test=True).metrics
     return {name: value for name, value in metrics.items() if name.startswith("test_")}
+
+
+def _require_complete(study: Study, trial: Trial) -> None:
+    """Trained again, a trial is trained to its end, which is not where a pruned one's score is from."""
+    if trial.state is State.PRUNED and trial.outcome is not None:
+        run, number = quote(str(study.folder.path)), trial.number
+        raise UsageError(
+            f"trial {number} was pruned after epoch {trial.outcome.epochs}, and weights are those of a whole training",
+            hint=f"tunecli export {run} --trial {number} -o trial.yaml, then tunecli train trial.yaml",
+        )
 
 
 def _train_again(

@@ -23,6 +23,7 @@ from tunecli.study.ledger import Ledger
 from tunecli.study.observed import Seen
 from tunecli.study.policy import is_tried_again, micro_batches, spent_by
 from tunecli.study.record import Study, job_for, publish, trial_seed, versions
+from tunecli.study.standstill import Standstill
 from tunecli.study.steps import Steps
 from tunecli.study.tidy import tidy
 from tunecli.trial import (
@@ -69,6 +70,7 @@ class Progress:
         unended = [trial for trial in self.trials.values() if trial.outcome is None]
         pruner = study.spec.settings.search.pruner
         self._steps = Steps(study.spec, pruner, self._log) if isinstance(pruner, Pausing) else None
+        self._standstill = Standstill(study.spec, study.plan.lookahead)
         self._queued = deque(sorted(unended, key=self._turn))
         self._unended = {trial.number for trial in unended}
         self._setbacks = {number: self._log.setbacks(number) for number in self._unended}
@@ -82,8 +84,7 @@ class Progress:
         tidy(study.folder, self._log.all_checkpoint_names(), self.trials.values(), self._leader)
         with self._log.atomic():
             session = self._log.append_session(versions())
-            if self._steps is not None:  # all trials may have paused, and yet the study goes on
-                self._log.set_fact("ending", "")
+            self._log.set_fact("ending", "")  # all trials may have ended or paused, and yet the study goes on
         self._ledger = Ledger(self._log, study.folder, session, float(facts["elapsed_s"]))
 
     @property
@@ -126,7 +127,7 @@ class Progress:
             return None, "complete"
         if self._unended and min(self._unended) <= number - plan.lookahead:
             return None, ""
-        if reason := self._spent(number - plan.lookahead):
+        if reason := self._spent(number - plan.lookahead) or self._standstill.reason(self.trials, number):
             return None, reason
         suggested = self._suggested(number)
         if suggested is None:

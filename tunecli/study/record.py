@@ -39,6 +39,7 @@ from tunecli.study.revision import (
     PLAN_PATHS,
     Revision,
     assignments,
+    raised_total,
     require_same_data,
     require_same_study,
     revision,
@@ -46,9 +47,8 @@ from tunecli.study.revision import (
 from tunecli.train.inspection import complaints
 from tunecli.trial import Checkpoint, Job, Parameters, Trial
 
-LEAST_ROOM_BYTES = (
-    16 << 20
-)  # that a sweep begins or goes on with: a small study's record and its best weights
+# that a sweep begins or goes on with: a small study's record and its best weights
+LEAST_ROOM_BYTES = 16 << 20
 NOTHING_TESTED: Mapping[str, float] = {}
 NOTHING_RECORDED: Mapping[str, str] = {}
 _CHECKPOINT_EPOCHS: Mapping[str, int | None] = {"auto": None, "off": 0}
@@ -180,7 +180,8 @@ def reopen(
             raise UsageError(
                 f"{n_suggested} trials were suggested already; the total cannot be {plan.n_trials}"
             )
-        for line in (*asked.lines, *changed_versions(facts.get("versions", {}))):
+        notes = raised_total(spec, facts["plan"]["n_trials"], plan.n_trials, n_suggested)
+        for line in (*asked.lines, *changed_versions(facts.get("versions", {})), *notes):
             say(line)
         if spec.text != facts["config"] or not folder.config_path.exists():
             # Before its row: cut off between the two, it is asked once more.

@@ -15,6 +15,7 @@ from tunecli.errors import ConfigError, UsageError
 from tunecli.spec import fingerprint
 from tunecli.spec.difference import Difference, differences, kept_overrides
 from tunecli.spec.load import Inspect, bytes_of, understand
+from tunecli.spec.pruners import Pausing
 from tunecli.spec.reader import read
 from tunecli.spec.study import StudySpec
 from tunecli.store.folder import RunFolder
@@ -130,6 +131,26 @@ def _refuse(told: Sequence[str], folder: RunFolder) -> None:
 def assignments(changes: Mapping[str, Any]) -> tuple[str, ...]:
     """Fields of a plan that are asked to differ, by `PLAN_PATHS`, as overrides."""
     return tuple(f"{PLAN_PATHS[field]}={value}" for field, value in changes.items())
+
+
+def raised_total(spec: StudySpec, before: int, after: int, n_suggested: int) -> tuple[str, ...]:
+    """That a study whose trials pause may not be what it would be had it begun with its new total; nothing where it is.
+
+    Once it could begin no more, it continued trials that would else have waited for others.
+
+    Args:
+        spec: what is asked.
+        before, after: the totals.
+        n_suggested: how many trials were begun.
+    """
+    pruner = spec.settings.search.pruner
+    if not before <= n_suggested < after or not isinstance(pruner, Pausing):
+        return ()
+    note = (
+        f"note: with the pruner `{pruner.name}` this need not be the study that {after} trials from the "
+        f"start would be: after trial {n_suggested - 1} it went on with the best of those it had"
+    )
+    return (note,)
 
 
 def _own_text(path: Path) -> tuple[str | None, tuple[str, ...]]:

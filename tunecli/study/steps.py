@@ -17,6 +17,7 @@ from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import DanglingReferenceError, concrete
 from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
+from tunecli.study.standstill import n_since_best
 from tunecli.trial import Observation, Outcome, Parameters, State, Step, Trial
 
 
@@ -39,8 +40,7 @@ class Steps:
         self._given_up: set[int] = set()
         self._barren = (-1, -1)  # so many steps, and that sight of them, left nothing to do
         self._depends_on_arrival = knob.name in DEPENDS_ON_ARRIVAL
-        full_epochs = max((self._full_epochs_of(config) for config in concrete_trials(spec.space)), default=1)
-        self.levels = shares(full_epochs, knob.min_epochs, knob.factor)
+        self.levels = levels_of(spec, knob)
         for step in log.steps():
             self.add(step)
 
@@ -94,6 +94,8 @@ class Steps:
             n_failed = sum(course.state is State.FAILED for course in courses)
             if reason := spent_by(sum(course.epochs for course in courses), n_failed):
                 return None, reason
+            if self._is_stagnant(courses):
+                return None, "stagnation"
             may_begin = len(trials) < n_trials and not self._is_exhausted
             choice = self._choice(courses, may_begin=may_begin)
             if choice is not None and choice.number is None:
@@ -109,13 +111,23 @@ class Steps:
             self._barren = (len(self._steps), last_seen)
         return None, "exhausted" if self._is_exhausted else "complete"
 
+    def _is_stagnant(self, courses: Sequence[Course]) -> bool:
+        """Whether too many trials in a row, by the step that completed them, were no better than the best before."""
+        stop = self._spec.settings.search.stop
+        if stop is None or stop.stagnation is None:
+            return False
+        complete = [course for course in courses if course.state is State.COMPLETE]
+        complete.sort(key=lambda course: own[-1].step if (own := self._of.get(course.number)) else -1)
+        losses = (course.loss for course in complete if course.loss is not None)
+        return n_since_best(losses) >= stop.stagnation
+
     def _choice(self, courses: Sequence[Course], *, may_begin: bool) -> Choice | None:
         seed = self._spec.settings.seed
         return choose(self.knob, courses, self.levels, self._spec.space, seed, may_begin=may_begin)
 
     def _step(self, trial: Trial, level: int) -> Step:
         try:
-            full_epochs = self._full_epochs_of(concrete(self._spec.space, trial.parameters))
+            full_epochs = _full_epochs(self.knob, concrete(self._spec.space, trial.parameters))
         except DanglingReferenceError:  # such a trial ends before it is trained
             full_epochs = 1
         until_epoch = until_epochs(full_epochs, self.levels)[level]
@@ -173,9 +185,16 @@ class Steps:
     def _loss(self, outcome: Outcome) -> float:
         return float("inf") if outcome.score is None else self._sign * outcome.score
 
-    def _full_epochs_of(self, config: Mapping[str, object]) -> int:
-        if self.knob.max_epochs != "auto":
-            return self.knob.max_epochs
-        training = config.get("training")
-        said = training.get("epochs") if isinstance(training, Mapping) else None
-        return said if isinstance(said, int) else int(Training.model_fields["epochs"].default)
+
+def levels_of(spec: StudySpec, knob: Pausing) -> tuple[float, ...]:
+    """The levels at which this study's trials pause, as shares of a full training: those of its longest trial."""
+    full_epochs = max((_full_epochs(knob, config) for config in concrete_trials(spec.space)), default=1)
+    return shares(full_epochs, knob.min_epochs, knob.factor)
+
+
+def _full_epochs(knob: Pausing, config: Mapping[str, object]) -> int:
+    if knob.max_epochs != "auto":
+        return knob.max_epochs
+    training = config.get("training")
+    said = training.get("epochs") if isinstance(training, Mapping) else None
+    return said if isinstance(said, int) else int(Training.model_fields["epochs"].default)

@@ -1,0 +1,91 @@
+"""`results --predict`: a ranking that knows its noise, in every form, and a plain one that needs no model."""
+
+import json
+import random
+
+import pytest
+
+from tests.study.fake_engine import FakeEngine
+from tests.study.test_sweep import Silent
+from tunecli.store.folder import RunFolder
+from tunecli.study.answers import of_results
+from tunecli.study.check import load_checked
+from tunecli.study.inquiry import results as plain_results
+from tunecli.study.outlook import results
+from tunecli.study.record import begin
+from tunecli.study.sweep import sweep
+
+LUCKY = """\
+import random
+
+def train(params, trial):
+    lucky = 0.6 if 0.75 < params["x"] < 0.8 else 0.0
+    return {"score": 1 - abs(params["x"] - 0.3) + 0.05 * random.gauss(0, 1) + lucky}
+"""
+STUDY = """\
+study: lucky
+seed: 4
+objective: {metric: score, direction: maximize}
+trial: {python: "lucky:train", params: {x: {uniform: [0, 1]}}}
+search: {sampler: quasirandom, trials: 24, lookahead: 1}
+run: {device: cpu, engine: inline}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("lucky")
+    (path / "lucky.py").write_text(LUCKY)
+    (path / "lucky.yaml").write_text(STUDY)
+    with begin(load_checked(path / "lucky.yaml", ()), path / "run") as study:
+        sweep(study, Silent())
+    return RunFolder(path / "run")
+
+
+def test_the_lucky_trial_stands_first_and_is_not_predicted_best(folder):
+    found = results(folder, is_predicted=True)
+    first = found.table.rows[0]
+    assert 0.75 < first[found.table.columns.index("params.x")] < 0.8
+    number, prediction = found.best
+    assert number != first[1]
+    assert prediction.score > first[found.table.columns.index("predicted")] + 0.1
+    assert found.line.startswith(f"trial {number} (") and f"not trial {first[1]} (" in found.line
+    x_of = {row[1]: row[found.table.columns.index("params.x")] for row in found.table.rows}
+    assert abs(x_of[number] - 0.3) < 0.2
+    data = of_results(found).data
+    assert data["predicted_best"]["trial"] == number
+    assert data["trials"][0]["predicted"] == first[found.table.columns.index("predicted")]
+
+
+def test_the_line_stays_where_its_trial_is_not_shown(folder):
+    found = results(folder, n_shown=1, is_predicted=True)
+    assert len(found.table.rows) == 1
+    assert found.line == results(folder, is_predicted=True).line
+
+
+def test_the_predictions_are_the_record_s_and_leave_its_table_as_it_was(folder):
+    before = folder.results_path.read_bytes()
+    assert results(folder, is_predicted=True) == results(folder, is_predicted=True)
+    assert folder.results_path.read_bytes() == before
+    assert results(folder).table == plain_results(folder)
+    assert "predicted_best" not in of_results(results(folder)).data
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "markdown"])
+def test_every_form_shows_them(folder, tunecli, form):
+    done = tunecli("results", folder.path, "--predict", "--format", form, "--top", 2)
+    assert done.returncode == 0, done.stderr
+    assert "predicted" in done.stdout and "uncertainty" in done.stdout
+    if form == "json":
+        assert json.loads(done.stdout)["predicted_best"]["uncertainty"] > 0
+    else:
+        assert "whose score is the best" in done.stdout + done.stderr
+
+
+def test_where_too_few_trials_are_complete_that_is_said(study_file, tmp_path):
+    with begin(load_checked(study_file(), ("search.trials=2",)), tmp_path / "run") as study:
+        sweep(study, Silent(), FakeEngine(1, random.Random(0)))
+    found = results(RunFolder(tmp_path / "run"), is_predicted=True)
+    assert found.table == results(RunFolder(tmp_path / "run")).table
+    assert found.notes == ("no predictions: the model needs 4 complete trials, with scores that differ",)
+    assert of_results(found).data["predicted_best"] is None

@@ -1,0 +1,129 @@
+"""What the trials so far make `bayes` believe: one fitted model of the losses, and one of where trials fail.
+
+A trial is seen as what it is (laws 5, 6): a finished one by its loss, a pending one as a point whose loss will be what
+is expected of it, a failed one not as a bad loss but as ground that may not hold. A pure function of the record and
+of the generators it is given (law 1).
+
+Axes: N observed points, P pending ones, M candidates, D parameters, F columns, S opinions of the model.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunecli.search.acquisition import Acquisition
+from tunecli.search.encoding import Encoding, Floats, encoding_of, features, units_of_points
+from tunecli.search.feasibility import log_chance_to_hold
+from tunecli.search.quasirandom import MAX_DIMENSIONS
+from tunecli.search.surrogate import Model, Surrogate
+from tunecli.search.telling import most_telling
+from tunecli.search.warping import Warping, warping
+from tunecli.spec.space import Space
+from tunecli.trial import Observation, State
+
+_TOO_NEAR = 1e-3  # in every column: nearer than this, a trial repeats another
+_MAX_OBSERVATIONS = 200
+_MAX_CELLS = 2_000  # trials times columns; past it fewer candidates are asked about
+_PENDING = (State.WAITING, State.RUNNING)
+
+Draw = Callable[[str], np.random.Generator]
+"""A generator by what it is for."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed of a space.
+
+    Attributes:
+        encoding: of the space.
+        model: of the warped losses; the pending trials are taken for granted.
+        warping: of the losses, and back.
+        best: by each opinion the best so far, (S,), on the model's scale: the best mean, not the best loss, which may
+            owe its rank to noise.
+        best_units: (N, D), the units of the trials with a loss, the best one first.
+        hold: of rows, the log of the chance that a trial there does not fail.
+        is_large: whether a prediction is dear.
+        tried: the rows of every trial, whatever became of it.
+    """
+
+    encoding: Encoding
+    model: Model
+    warping: Warping
+    best: Floats
+    best_units: Floats
+    hold: Callable[[Floats], Floats]
+    is_large: bool
+    tried: Floats
+
+    def score(self, units_MD: Floats, worth: Acquisition) -> Floats:
+        """What trials at ``units_MD`` are worth, (M,): -inf where one would repeat another."""
+        from scipy.spatial.distance import cdist
+
+        rows_MF = features(self.encoding, units_MD)
+        score_M = worth(*self.model.predict(rows_MF), self.best) + self.hold(rows_MF)
+        # Once a basin is known to the last digit the model would go on proposing its bottom.
+        distance_M = cdist(rows_MF, self.tried, "chebyshev").min(axis=1)
+        return np.where(distance_M < _TOO_NEAR, -math.inf, score_M)
+
+
+def is_telling(space: Space, history: Sequence[Observation]) -> bool:
+    """Whether there is anything to fit a model to: two different losses, in a space that it can search."""
+    losses = {loss for observation in history if (loss := finite_loss(observation)) is not None}
+    return len(losses) >= 2 and len(space.parameters) <= MAX_DIMENSIONS
+
+
+def believed(space: Space, history: Sequence[Observation], surrogate: Surrogate, draw: Draw) -> Belief:
+    """The belief after ``history``, which :func:`is_telling`. To be called under :func:`steady_arithmetic`."""
+    encoding = encoding_of(space)
+    scored, failed = most_telling(
+        [(o, loss) for o in history if (loss := finite_loss(o)) is not None],
+        [o for o in history if o.state not in _PENDING and finite_loss(o) is None],
+        _MAX_OBSERVATIONS,
+    )
+    pending = [o for o in history if o.state in _PENDING]
+    scored_ND, failed_ND, pending_PD = (
+        units_of_points(space, (o.parameters for o in observations))
+        for observations in ([o for o, _ in scored], failed, pending)
+    )
+    warped = warping(np.array([loss for _, loss in scored]))
+    rows_NF, failed_NF, pending_PF = (
+        features(encoding, units) for units in (scored_ND, failed_ND, pending_PD)
+    )
+    model = surrogate(rows_NF, warped.values, encoding.groups, draw("surrogate")).believing(pending_PF)
+    return Belief(
+        encoding,
+        model,
+        warped,
+        best=model.predict(rows_NF)[0].min(axis=1),
+        best_units=scored_ND[np.argsort(warped.values, kind="stable")],
+        hold=log_chance_to_hold(rows_NF, failed_NF, encoding.groups, draw("feasibility")),
+        is_large=rows_NF.size > _MAX_CELLS,
+        tried=np.vstack([rows_NF, failed_NF, pending_PF]),
+    )
+
+
+@contextmanager
+def steady_arithmetic() -> Iterator[None]:
+    """Sums that are the same to the last bit on any number of cores; what the models warn of is not said.
+
+    What sklearn warns of here asks nothing of the user.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import skopt  # noqa: F401  # loads every BLAS there will be, for the limit reaches only those loaded
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, user_api="blas"):  # sums are split among BLAS threads
+            yield
+
+
+def finite_loss(observation: Observation) -> float | None:
+    """The loss; None where there is none that a model can use."""
+    loss = observation.loss
+    return loss if loss is not None and math.isfinite(loss) else None

@@ -1,0 +1,96 @@
+"""The ranked table as a person asks for it: whole or its top, and, where that is asked for, with a model's predictions.
+
+A model costs a second to load and more with every trial, so a plain table never meets one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tunecli.results.prediction import Prediction, Surprise, predicted_columns, surprise, with_predictions
+from tunecli.results.table import Table, top
+from tunecli.search.bayes import n_initial
+from tunecli.search.forecast import forecasts
+from tunecli.store.folder import RunFolder
+from tunecli.study.inquiry import mixtures
+from tunecli.study.observed import Seen
+from tunecli.study.record import look, table_of
+
+
+@dataclass(frozen=True)
+class Results:
+    """A ranked table and what to say of it.
+
+    Attributes:
+        table: with its predictions, where there are some.
+        notes: what a person should know of it.
+        is_predicted: whether predictions were asked for.
+        predicted: the names of their two columns; none where there are no predictions.
+        best: the trial that is predicted best, and its prediction; None where that is the best by its score too.
+        line: the same in words.
+    """
+
+    table: Table
+    notes: tuple[str, ...] = ()
+    is_predicted: bool = False
+    predicted: tuple[str, ...] = ()
+    best: tuple[int, Prediction] | None = None
+    line: str = ""
+
+
+def results(folder: RunFolder, *, n_shown: int | None = None, is_predicted: bool = False) -> Results:
+    """The ranked table of everything that has ended.
+
+    Args:
+        folder: the run folder.
+        n_shown: how many rows, from the first on; None: all.
+        is_predicted: with what the Gaussian process of `bayes` holds each complete trial's score to be without its
+            noise, whatever sampler proposed them.
+
+    Raises:
+        StoreDamaged, StoreTooNew: the database cannot be used.
+    """
+    notes = tuple(mixtures(folder))
+    with look(folder) as study:
+        trials, objective = study.log.trials(), study.spec.objective
+        table = table_of(study, trials)
+        space, seed = study.spec.space, study.spec.settings.seed
+    found = Results(table, notes)
+    if is_predicted:
+        history = Seen(trials, objective.sign).up_to(len(trials))
+        predictions = {
+            number: Prediction(objective.sign * each.loss, each.deviation)
+            for number, each in forecasts(space, history, seed).items()
+        }
+        if not predictions:
+            why_none = (
+                f"no predictions: the model needs {n_initial(space)} complete trials, with scores that differ"
+            )
+            found = replace(found, notes=(*notes, why_none))
+        else:
+            found = replace(
+                found,
+                table=with_predictions(table, objective.metric, predictions),
+                predicted=predicted_columns(table.columns),
+            )
+            if surprised := surprise(table, predictions, objective.sign):
+                found = replace(
+                    found,
+                    best=(surprised.predicted_best, predictions[surprised.predicted_best]),
+                    line=_said(
+                        surprised, predictions[surprised.predicted_best], predictions[surprised.scored_best]
+                    ),
+                )
+        found = replace(found, is_predicted=True)
+    return found if n_shown is None else replace(found, table=top(found.table, n_shown))
+
+
+def _said(found: Surprise, best: Prediction, scored: Prediction) -> str:
+    return (
+        f"trial {found.predicted_best} ({_shown(best)}), and not trial {found.scored_best} ({_shown(scored)}), "
+        "whose score is the best"
+    )
+
+
+def _shown(prediction: Prediction) -> str:
+    return f"{prediction.score:.4g} ± {prediction.uncertainty:.2g}"
