@@ -174,13 +174,12 @@ def results(
     from tunecli.results.table import top as first
     from tunecli.store.folder import RunFolder
     from tunecli.study.answers import of_table
-    from tunecli.study.inquiry import mixtures
-    from tunecli.study.inquiry import results as ask
+    from tunecli.study.inquiry import mixtures, ranking
 
     if form not in ("table", "csv", "json", "markdown"):
         raise UsageError(f"--format {form}: there is no such form", hint="table, csv, json or markdown")
     folder = RunFolder.find(run)
-    table = ask(folder)
+    table, standing = ranking(folder)
     console = Console(is_json=is_json or form == "json")
     for note in mixtures(folder):
         console.say(f"note: {note}")
@@ -188,7 +187,7 @@ def results(
     if form in ("csv", "markdown") and not is_json:
         console.raw(to_csv(table) if form == "csv" else to_markdown(table))
     else:
-        console.show(of_table(table))
+        console.show(of_table(table, standing))
 
 
 @app.command()

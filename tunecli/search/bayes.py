@@ -2,7 +2,8 @@
 
 Every suggestion starts from the record alone, with random numbers named by seed and trial number (law 1). A trial
 is seen as what it is (laws 5, 6): a finished one by its loss, a pending one as a point whose loss will be what is
-expected of it, a failed one not as a bad loss but as ground that may not hold. How points become rows is
+expected of it, a failed one not as a bad loss but as ground that may not hold, and one that breaks a constraint by how
+far. Of several goals each trial weighs the losses in its own way (`several`). How points become rows is
 `encoding`'s part, losses `warping`'s, the models `gaussian_process`'s and `forest`'s, what a point is worth
 `acquisition`'s, the way to the best one `candidates`'.
 
@@ -22,10 +23,12 @@ import numpy as np
 from tunecli.errors import UsageError
 from tunecli.search.acquisition import ACQUISITIONS, Acquisition
 from tunecli.search.candidates import ranked_candidates
+from tunecli.search.constraints import excesses_of, holds, log_chance_to_satisfy, merits
 from tunecli.search.encoding import Floats, encoding_of, features, units_of_points
 from tunecli.search.expectations import log_expectation
 from tunecli.search.feasibility import log_chance_to_hold
 from tunecli.search.quasirandom import MAX_DIMENSIONS, sobol_draws
+from tunecli.search.several import with_one_loss
 from tunecli.search.surrogate import SURROGATES, Surrogate
 from tunecli.search.telling import most_telling
 from tunecli.search.uniform import uniform_draws
@@ -70,6 +73,7 @@ def bayes(
         raise UsageError(f"there is no surrogate `{surrogate}`", hint=f"one of {', '.join(SURROGATES)}")
     if worths is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
+    history = with_one_loss(history, number, seed)
     if number < n_initial(space) or not _is_telling(space, history):
         draws = _initial_draws(space, number, seed)
     else:
@@ -125,39 +129,56 @@ def _ranked(
 ) -> Floats:
     """Candidates, the one worth most first."""
     encoding, draw = encoding_of(space), partial(generator_for, seed, number)
-    scored, failed = most_telling(
-        [(o, loss) for o in history if (loss := _loss(o)) is not None],
+    losses = [(o, loss) for o in history if (loss := _loss(o)) is not None]
+    merit_of = _merits(losses)
+    chosen, failed = most_telling(
+        [(o, merit_of.get(o.number, loss)) for o, loss in losses],
         [o for o in history if o.state not in _PENDING and _loss(o) is None],
         _MAX_OBSERVATIONS,
     )
+    scored = [o for o, _ in chosen]
     pending = [o for o in history if o.state in _PENDING]
     scored_ND, failed_ND, pending_PD = (
         units_of_points(space, (o.parameters for o in observations))
-        for observations in ([o for o, _ in scored], failed, pending)
+        for observations in (scored, failed, pending)
     )
-    values_N = warped(np.array([loss for _, loss in scored]))
+    values_N = warped(np.array([_loss(o) for o in scored], dtype=np.float64))
     rows_NF, failed_NF, pending_PF = (
         features(encoding, units) for units in (scored_ND, failed_ND, pending_PD)
     )
+    excesses_NC = excesses_of(scored)
+    is_held_N = holds(excesses_NC)
     fitted = model(rows_NF, values_N, encoding.groups, draw("surrogate")).believing(pending_PF)
     # the best so far is the best mean, not the best loss: that one may owe its rank to noise
-    best_S = fitted.predict(rows_NF)[0].min(axis=1)
+    best_S = fitted.predict(rows_NF[is_held_N])[0].min(axis=1) if is_held_N.any() else None
     tried_NF = np.vstack([rows_NF, failed_NF, pending_PF])
     hold = log_chance_to_hold(rows_NF, failed_NF, encoding.groups, draw("feasibility"))
+    satisfy = log_chance_to_satisfy(rows_NF, excesses_NC, pending_PF, encoding.groups, draw("constraints"))
     expect = log_expectation(space, number)
 
     def score(units_MD: Floats) -> Floats:
         from scipy.spatial.distance import cdist
 
         rows_MF = features(encoding, units_MD)
-        score_M = worth(*fitted.predict(rows_MF), best_S) + hold(rows_MF) + expect(units_MD)
+        # Where nothing holds yet there is no best to improve on: what most likely holds is wanted first.
+        worth_M = 0.0 if best_S is None else worth(*fitted.predict(rows_MF), best_S)
+        score_M = worth_M + hold(rows_MF) + satisfy(rows_MF) + expect(units_MD)
         # Once a basin is known to the last digit the model would go on proposing its bottom.
         distance_M = cdist(rows_MF, tried_NF, "chebyshev").min(axis=1)
         return np.where(distance_M < _TOO_NEAR, -math.inf, score_M)
 
-    order_N = np.argsort(values_N, kind="stable")
+    order_N = np.argsort([merit for _, merit in chosen] if merit_of else values_N, kind="stable")
     is_large = rows_NF.size > _MAX_CELLS
     return ranked_candidates(encoding, score, scored_ND[order_N], draw("candidates"), few=is_large)
+
+
+def _merits(losses: Sequence[tuple[Observation, float]]) -> dict[int, float]:
+    """By number, the place of each trial where constraints say more than its loss; empty where there are none."""
+    excesses_NC = excesses_of([observation for observation, _ in losses])
+    if not excesses_NC.shape[1]:
+        return {}
+    places = merits([loss for _, loss in losses], excesses_NC)
+    return {each.number: float(place) for (each, _), place in zip(losses, places, strict=True)}
 
 
 def _loss(observation: Observation) -> float | None:

@@ -10,8 +10,10 @@ from typing import Any
 
 from tunecli.results.answer import Answer, Section
 from tunecli.results.comparison import Difference
+from tunecli.results.ranking import Standing
 from tunecli.results.table import Table, display_cells, to_json, top
 from tunecli.spec.domains import shown
+from tunecli.spec.goals import described, spelled
 from tunecli.study.check import Check
 from tunecli.study.doctor import Examination
 from tunecli.study.inquiry import Status
@@ -22,6 +24,7 @@ from tunecli.train.cost import Cost
 from tunecli.trial import Outcome, Scalar, State, Trial
 
 _SHOWN_AT_END = 10
+_SHOWN_OF_FRONT = 20
 _REASONS = {
     "complete": "all trials have ended",
     "exhausted": "every point of the space has been tried",
@@ -32,28 +35,29 @@ _REASONS = {
 }
 
 
-def of_table(table: Table) -> Answer:
-    """The ranked table."""
-    return Answer(
-        "results",
-        {"columns": list(table.columns), "trials": _records(table)},
-        sections=(_section(table),),
-    )
+def of_table(table: Table, standing: Standing | None = None) -> Answer:
+    """The ranked table, and how the trials stand where one metric does not tell it."""
+    data = {"columns": list(table.columns), "trials": _records(table), **_standing_data(standing)}
+    return Answer("results", data, tuple(_standing_lines(standing)), (_section(table),))
 
 
 def of_ending(ending: Ending) -> Answer:
     """How a sweep ended, and its ranked table."""
     table = ending.table
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
-    lines = [("ended", _REASONS[ending.reason]), ("run folder", ending.path)]
+    lines = [("ended", _REASONS[ending.reason]), *_standing_lines(ending.standing)]
+    lines.append(("run folder", ending.path))
     if n_hidden:
         lines.append(("more", f"{n_hidden} more trials: tunecli results {quote(str(ending.path))}"))
     if ending.n_scored:
         lines.append(("next", f"tunecli export {quote(str(ending.path))} -o best.yaml"))
+    if ending.standing is not None and len(ending.standing.front) > 1:
+        lines.append(("any other", f"tunecli export {quote(str(ending.path))} --trial N"))
     data = {
         "reason": ending.reason,
         "path": ending.path,
         "n_scored": ending.n_scored,
+        **_standing_data(ending.standing),
         "columns": list(table.columns),
         "trials": _records(table),
     }
@@ -70,9 +74,12 @@ def of_status(status: Status) -> Answer:
         *((state.value, str(n)) for state, n in status.counts.items() if n),
     ]
     score = None
+    lines += _standing_lines(status.standing)
     if status.best is not None and status.best.outcome is not None:
         score = status.best.outcome.score
-        lines.append(("best", f"{status.metric} {score:.6g} (trial {status.best.number})"))
+        metrics = {**status.best.outcome.metrics, status.objective.metric: score}
+        told = "  ".join(f"{name} {metrics[name]:.6g}" for name in status.objective.metrics)
+        lines.append(("best", f"{told} (trial {status.best.number})"))
     if status.word == "interrupted":
         lines.append(("next", f"tunecli resume {quote(str(status.path))}"))
     data = {
@@ -84,11 +91,35 @@ def of_status(status: Status) -> Answer:
         "counts": {state.value: n for state, n in status.counts.items()},
         "best": None
         if status.best is None
-        else {"trial": status.best.number, "metric": status.metric, "score": score},
+        else {"trial": status.best.number, "metric": status.objective.metric, "score": score},
+        **_standing_data(status.standing),
         "elapsed_s": status.elapsed_s,
         "holder": str(status.holder) if status.holder else None,
     }
     return Answer("status", data, tuple(lines))
+
+
+def _standing_lines(standing: Standing | None) -> list[tuple[str, str]]:
+    """Which trials hold their constraints, and which are on the front."""
+    if standing is None or not standing.n_ranked:
+        return []
+    lines = []
+    n = standing.n_feasible
+    if n is not None:
+        least = "; the first one breaks its constraints least" * (n == 0)
+        lines.append(("feasible", f"{n} of {standing.n_ranked} complete trials{least}"))
+    if standing.front:
+        numbers = ", ".join(map(str, standing.front[:_SHOWN_OF_FRONT]))
+        more = f" and {len(standing.front) - _SHOWN_OF_FRONT} more" * (len(standing.front) > _SHOWN_OF_FRONT)
+        word = "trials" if len(standing.front) > 1 else "trial"
+        lines.append(("pareto front", f"{word} {numbers}{more}; best.yaml is trial {standing.front[0]}"))
+    return lines
+
+
+def _standing_data(standing: Standing | None) -> dict[str, Any]:
+    if standing is None:
+        return {}
+    return {"n_feasible": standing.n_feasible, "pareto_front": list(standing.front)}
 
 
 def of_damage(path: str, why: str) -> Answer:
@@ -133,10 +164,10 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
             for trial in suggestions
         )
         sections.append(Section("the first trials", ("trial", *names), points))
-    plan, direction = found.plan, "maximize" if found.objective.maximize else "minimize"
+    plan = found.plan
     lines = (
         ("study", found.study),
-        ("objective", f"{direction} {found.objective.metric}"),
+        ("objective", described(found.objective)),
         ("space", "no end of points" if found.size is None else f"{found.size:,} points"),
         (
             "grid",
@@ -156,7 +187,15 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
     )
     data: dict[str, Any] = {
         "study": found.study,
-        "objective": {"metric": found.objective.metric, "direction": direction},
+        "objective": {
+            "metric": found.objective.metric,
+            "direction": "maximize" if found.objective.maximize else "minimize",
+            **{
+                key: value
+                for key, value in spelled(found.objective).items()
+                if key in ("pareto", "subject_to")
+            },
+        },
         "sampler": found.sampler,
         "trials": plan.n_trials,
         "workers": plan.n_workers,
@@ -285,7 +324,7 @@ def _section(table: Table) -> Section:
     """The table as texts, without columns in which nothing stands."""
     cells = display_cells(table)
     used = [i for i in range(len(table.columns)) if any(row[i] not in ("", "—") for row in cells)]
-    first, last = 4, table.columns.index("epochs")  # the parameters stand between the metric and the epochs
+    first, last = table.n_leading, table.columns.index("epochs")  # the parameters stand between
     return Section(
         "",
         tuple(table.columns[i] for i in used),

@@ -16,6 +16,7 @@ from shlex import quote
 from tunecli import failpoints
 from tunecli.engine import Engine, engine_named, n_cores, start_server
 from tunecli.errors import Interrupted
+from tunecli.results.ranking import Standing
 from tunecli.results.table import Table
 from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.load import trial_models
@@ -25,7 +26,7 @@ from tunecli.store.files import remove_leftovers
 from tunecli.study.display import Display, Unfailing
 from tunecli.study.fusing import Ready, group_of, may_fuse, ready
 from tunecli.study.progress import Progress
-from tunecli.study.record import Study, publish, table_of
+from tunecli.study.record import Study, publish, standing_of, table_of
 from tunecli.study.signals import noted_signals
 from tunecli.trial import Ended, Failure, FailureKind, Heading, Outcome, State, Trial
 
@@ -35,12 +36,16 @@ _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted``, or which of ``run.limit`` is spent."""
+    """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted``, or which of ``run.limit`` is spent.
+
+    ``standing`` is None where one metric tells all.
+    """
 
     reason: str
     path: str
     table: Table
     n_scored: int
+    standing: Standing | None = None
 
 
 def sweep(study: Study, display: Display, engine: Engine | None = None) -> Ending:
@@ -72,7 +77,8 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         progress.conclude(reason)
     trials = list(progress.trials.values())
     n_scored = sum(trial.state is State.COMPLETE for trial in trials)
-    return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored)
+    table, standing = table_of(study, trials), standing_of(study, trials)
+    return Ending(reason, str(study.folder.path), table, n_scored, standing)
 
 
 def warm_up(spec: StudySpec) -> None:
