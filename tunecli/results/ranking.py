@@ -170,9 +170,11 @@ class Standing:
     front: tuple[int, ...]
 
 
-def standing(ranked: Sequence[Ranked]) -> Standing:
-    """What a ranked list comes to."""
-    of_rank = [each for each in ranked if each.rank is not None]
-    told = [each.is_feasible for each in of_rank if each.is_feasible is not None]
+def standing(trials: Iterable[Trial], objective: Objective) -> Standing | None:
+    """How trials stand; None where one metric tells all: there are neither constraints nor further goals."""
+    if not objective.others and not objective.constraints:
+        return None
+    of_rank = [each for each in rank(trials, objective) if each.rank is not None]
+    n_feasible = sum(each.is_feasible is True for each in of_rank) if objective.constraints else None
     front = tuple(each.trial.number for each in of_rank if each.front == 1)
-    return Standing(len(of_rank), sum(told) if told else None, front)
+    return Standing(len(of_rank), n_feasible, front)

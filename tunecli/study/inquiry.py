@@ -11,7 +11,7 @@ from shlex import quote
 
 from tunecli.engine import Engine, InlineEngine
 from tunecli.errors import NoTrialSucceeded, UsageError
-from tunecli.results.ranking import Standing, best, rank, standing
+from tunecli.results.ranking import Standing, best, standing
 from tunecli.results.table import Table
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
@@ -21,7 +21,7 @@ from tunecli.spec.space import concrete
 from tunecli.store.files import write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
-from tunecli.study.record import Study, document, job_for, look, standing_of, table_of
+from tunecli.study.record import Study, document, job_for, look, table_of
 from tunecli.trial import Ended, Job, Objective, Outcome, State, Trial
 
 _WAIT_S = 0.2
@@ -60,9 +60,8 @@ def status(folder: RunFolder) -> Status:
         facts = study.log.facts()
         objective, stands = study.spec.objective, None
         if objective.others or objective.constraints:
-            ranked = rank(study.log.trials(), objective)
-            winner = ranked[0].trial if ranked and ranked[0].rank else None
-            stands = standing(ranked)
+            trials = study.log.trials()
+            winner, stands = best(trials, objective), standing(trials, objective)
         else:  # which is told without reading every trial
             scores = [(objective.sign * score, n) for n, score in study.log.scores() if math.isfinite(score)]
             winner = study.log.trial(min(scores)[1]) if scores else None
@@ -105,7 +104,7 @@ def ranking(folder: RunFolder) -> tuple[Table, Standing | None]:
     """
     with look(folder) as study:
         trials = study.log.trials()
-        return table_of(study, trials), standing_of(study, trials)
+        return table_of(study, trials), standing(trials, study.spec.objective)
 
 
 def mixtures(folder: RunFolder) -> list[str]:

@@ -20,7 +20,7 @@ import tunecli
 from tunecli.engine import n_cores
 from tunecli.errors import UsageError
 from tunecli.results.export import concrete_document
-from tunecli.results.ranking import Standing, best, rank, standing
+from tunecli.results.ranking import best, rank
 from tunecli.results.table import Table, results_table, to_csv
 from tunecli.seeding import seed_for
 from tunecli.spec.code import uses
@@ -390,12 +390,6 @@ def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_T
 def table_of(study: Study, trials: Sequence[Trial]) -> Table:
     """The ranked table of ``trials``."""
     return results_table(rank(trials, study.spec.objective), study.spec.objective, study.spec.space.names)
-
-
-def standing_of(study: Study, trials: Sequence[Trial]) -> Standing | None:
-    """How ``trials`` stand; None where one metric tells all."""
-    objective = study.spec.objective
-    return standing(rank(trials, objective)) if objective.others or objective.constraints else None
 
 
 def publish(study: Study, trials: Sequence[Trial]) -> None:

@@ -16,7 +16,7 @@ from shlex import quote
 from tunecli import failpoints
 from tunecli.engine import Engine, engine_named, n_cores, start_server
 from tunecli.errors import Interrupted
-from tunecli.results.ranking import Standing
+from tunecli.results.ranking import Standing, standing
 from tunecli.results.table import Table
 from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.load import trial_models
@@ -26,7 +26,7 @@ from tunecli.store.files import remove_leftovers
 from tunecli.study.display import Display, Unfailing
 from tunecli.study.fusing import Ready, group_of, may_fuse, ready
 from tunecli.study.progress import Progress
-from tunecli.study.record import Study, publish, standing_of, table_of
+from tunecli.study.record import Study, publish, table_of
 from tunecli.study.signals import noted_signals
 from tunecli.trial import Ended, Failure, FailureKind, Heading, Outcome, State, Trial
 
@@ -77,8 +77,8 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         progress.conclude(reason)
     trials = list(progress.trials.values())
     n_scored = sum(trial.state is State.COMPLETE for trial in trials)
-    table, standing = table_of(study, trials), standing_of(study, trials)
-    return Ending(reason, str(study.folder.path), table, n_scored, standing)
+    stands = standing(trials, study.spec.objective)
+    return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored, stands)
 
 
 def warm_up(spec: StudySpec) -> None:
