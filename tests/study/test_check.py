@@ -109,3 +109,20 @@ def test_an_empty_value_is_null_as_the_table_has_it(checked):
 def test_the_epoch_that_is_kept_is_said_where_it_is_not_the_last(kept, said):
     outcome = Outcome(State.COMPLETE, 0.5, {"val_loss": 0.5}, epochs=3, kept_epoch=kept)
     assert dict(of_training(Trained("study", "val_loss", 0, outcome)).lines)["epochs"] == said
+
+
+def test_what_clocks_and_pruners_make_of_an_objective_is_noted(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss, subject_to: {latency_ms: '<= 5'}}\n"
+        "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}\n"
+        "search: {pruner: curves}\nrun: {workers: 2}\n"
+    )
+    found = check(load_checked(path, ()))
+    assert (
+        "latency_ms is measured while other trials run: `--workers 1` leaves the machine to it" in found.notes
+    )
+    assert "the pruner `curves` proposes by val_loss alone, whatever the constraints" in found.notes
+    answer = of_check(found)
+    assert dict(answer.lines)["objective"] == "minimize val_loss, subject to latency_ms <= 5"
+    assert answer.data["objective"]["subject_to"] == {"latency_ms": "<= 5.0"}
