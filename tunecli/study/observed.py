@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from tunecli.trial import Objective, Observation, State, Trial
+from tunecli.trial import Objective, Observation, Outcome, State, Trial
 
 
-def observations(trials: Mapping[int, Trial], last_seen: int, objective: Objective) -> list[Observation]:
-    """The record as a sampler may see it: results of trials numbered above ``last_seen`` are pending to it."""
-    seen = []
-    for number in sorted(trials):
-        trial = trials[number]
-        if number > last_seen or trial.outcome is None:
-            seen.append(Observation(number, trial.parameters, State.WAITING))
-            continue
-        score = trial.outcome.score if trial.state is not State.FAILED else None
+class Seen:
+    """What was observed of each trial that ended; made once and not at every suggestion."""
+
+    def __init__(self, trials: Iterable[Trial], objective: Objective) -> None:
+        """Look at the record.
+
+        Args:
+            trials: all of it, by number.
+            objective: what is optimised, and what is to hold.
+        """
+        self._objective = objective
+        self._pending: dict[int, Observation] = {}
+        self._ended: dict[int, Observation] = {}
+        for trial in trials:
+            self.add(trial)
+
+    def add(self, trial: Trial) -> None:
+        """A trial is on record: it was suggested, as the last one, or has ended."""
+        self._pending[trial.number] = Observation(trial.number, trial.parameters, State.WAITING)
+        if trial.outcome is not None:
+            self._ended[trial.number] = self._observation(trial, trial.outcome)
+
+    def _observation(self, trial: Trial, outcome: Outcome) -> Observation:
+        score = outcome.score if trial.state is not State.FAILED else None
         if score is None:
-            seen.append(Observation(number, trial.parameters, trial.state))
-            continue
-        loss = objective.sign * score
-        metrics = {**trial.outcome.metrics, objective.metric: score}
+            return Observation(trial.number, trial.parameters, trial.state)
+        objective = self._objective
+        metrics = {**outcome.metrics, objective.metric: score}
         losses = objective.losses(metrics) if objective.others else ()
-        seen.append(
-            Observation(number, trial.parameters, trial.state, loss, losses, objective.excesses(metrics))
-        )
-    return seen
+        loss, excesses = objective.sign * score, objective.excesses(metrics)
+        return Observation(trial.number, trial.parameters, trial.state, loss, losses, excesses)
+
+    def up_to(self, last_seen: int) -> list[Observation]:
+        """All trials by number; those numbered above ``last_seen``, and those that run, are pending."""
+        return [
+            self._ended.get(number, pending) if number <= last_seen else pending
+            for number, pending in self._pending.items()
+        ]
