@@ -254,7 +254,7 @@ def verify(
     """Run a recorded trial again and say whether its score is reproduced; exits 3 where it is not."""
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
-    from tunecli.study.answers import of_verification
+    from tunecli.study.verification_answer import of_verification
     from tunecli.study.verify import verify as ask
 
     console = Console(is_json=is_json)

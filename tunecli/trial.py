@@ -73,21 +73,65 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """A metric that is to be at most ``bound``, or at least that where it ``is_least``."""
+
+    metric: str
+    bound: float
+    is_least: bool = False
+
+    def excess(self, value: float) -> float:
+        """How far a value of the metric is beyond the bound, in its unit; 0 or less where the constraint holds."""
+        return self.bound - value if self.is_least else value - self.bound
+
+    def __str__(self) -> str:
+        return f"{self.metric} {'>=' if self.is_least else '<='} {self.bound:.12g}"
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """What is optimised: a metric's name and whether more of it is better.
 
     Where the metric is the user's own function, ``python`` is its ``module:name``, called with ``args`` by name.
+
+    Attributes:
+        metric: the score. Where there are several goals it is the first one's, which early stopping goes by too.
+        maximize: whether more of it is better.
+        python, args: see above.
+        others: the further goals, none of which has others or constraints.
+        constraints: what a trial is to hold besides.
     """
 
     metric: str
     maximize: bool
     python: str = ""
     args: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[Objective, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def sign(self) -> float:
         """``sign * score`` is a loss: lower is better whatever the direction."""
         return -1.0 if self.maximize else 1.0
+
+    @property
+    def goals(self) -> tuple[Objective, ...]:
+        """All that is optimised, the score's first."""
+        return (self, *self.others)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric that a trial must give: the goals' and then the constraints'."""
+        named = [*(goal.metric for goal in self.goals), *(each.metric for each in self.constraints)]
+        return tuple(dict.fromkeys(named))
+
+    def losses(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """Each goal's value with its sign turned so that lower is better; NaN where there is none."""
+        return tuple(goal.sign * metrics.get(goal.metric, float("nan")) for goal in self.goals)
+
+    def excesses(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """How far each constraint is exceeded, 0 or less where it holds; NaN where there is no value."""
+        return tuple(each.excess(metrics.get(each.metric, float("nan"))) for each in self.constraints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +194,16 @@ class Observation:
     """A trial as a sampler may see it.
 
     ``loss`` is the score with its sign turned so that lower is better; None while the trial counts as
-    pending (law 5) and where it failed.
+    pending (law 5) and where it failed. Where there is a loss, ``losses`` are those of all goals, empty where there is
+    one; ``excesses`` say how far each constraint is exceeded, 0 or less where it holds.
     """
 
     number: int
     parameters: Parameters
     state: State
     loss: float | None = None
+    losses: tuple[float, ...] = ()
+    excesses: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +222,8 @@ class Job:
         threads: intra-op threads while it trains.
         base_path: the folder that relative file names start from.
         weights_path: where to keep the weights; empty: nowhere.
-        keep_below: keep the weights only where the trial's loss (``sign * score``) is below this; None: always.
+        keep_below: keep the weights only where the trial's loss (``sign * score``) is below this; None: always, as
+            where constraints or several goals say more than the loss does.
         checkpoint_dir: the folder for what the user's own training keeps; empty: one that goes when it ends.
         code: the SHA-256 of each of the user's own files as the study knows them, by its path from ``base_path``.
         time_limit_s, idle_limit_s: how long it may take, and go without an epoch's end; None: for ever.

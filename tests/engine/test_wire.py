@@ -9,6 +9,7 @@ from tunecli.engine.wire import pack_event, pack_jobs, unpack_event, unpack_jobs
 from tunecli.trial import (
     Checkpoint,
     Checkpointed,
+    Constraint,
     Ended,
     EpochEnded,
     Failure,
@@ -58,7 +59,7 @@ def test_a_job_survives_the_wire(number, keep_below, device):
         number,
         1,
         {"model": {"hidden": [1]}},
-        Objective("val_loss", False),
+        Objective("val_loss", False, "", {}, (Objective("b", True),), (Constraint("c", 1.5, True),)),
         7,
         8,
         device=device,

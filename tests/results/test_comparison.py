@@ -68,3 +68,10 @@ def test_a_failure_is_compared_by_its_kind():
     assert compare(record, failed(FailureKind.OOM, "now")).verdict is Verdict.FAILED_AGAIN
     assert compare(record, failed(FailureKind.ERROR, "now")).verdict is Verdict.NOT_REPRODUCED
     assert compare(course(0.5), record).verdict is Verdict.NOT_REPRODUCED
+
+
+def test_what_a_clock_gave_is_no_difference_and_is_still_to_be_measured():
+    first, again = course(0.5, latency_ms=1.0), course(0.5, latency_ms=2.0)
+    assert compare(first, again, uncounted={"latency_ms"}).verdict is Verdict.IDENTICAL
+    assert compare(first, again).verdict is Verdict.NOT_REPRODUCED
+    assert compare(first, course(0.5), uncounted={"latency_ms"}).verdict is Verdict.NOT_REPRODUCED

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.results.ranking import best, rank
-from tunecli.trial import Failure, FailureKind, Objective, Outcome, State, Trial
+from tunecli.results.fronts import contributions
+from tunecli.results.ranking import Standing, best, leading, rank, standing, violation
+from tunecli.trial import Constraint, Failure, FailureKind, Objective, Outcome, State, Trial
 
 ACCURACY = Objective("val_accuracy", maximize=True)
 LOSS = Objective("val_loss", maximize=False)
@@ -104,3 +105,97 @@ def test_the_order_is_a_function_of_the_trials_and_best_is_its_first(
     ranks = [row.rank for row in ranked if row.rank is not None]
     assert ranks == list(range(1, len(ranks) + 1))
     assert len(ranked) == len(trials)
+
+
+def bounded(*constraints: Constraint) -> Objective:
+    return Objective("a", maximize=False, constraints=constraints)
+
+
+def measured(number: int, state: State = State.COMPLETE, **metrics: float) -> Trial:
+    return Trial(number, {}, 0, state, Outcome(state, metrics.get("a"), metrics))
+
+
+def test_what_breaks_a_constraint_stands_after_all_that_hold_by_how_much_it_does() -> None:
+    objective = bounded(Constraint("b", 10.0), Constraint("c", 0.5, is_least=True))
+    trials = [
+        measured(0, a=1.0, b=20.0, c=0.5),  # the whole bound beyond
+        measured(1, a=9.0, b=10.0, c=0.5),  # on both bounds
+        measured(2, a=0.1, b=12.5, c=0.375),  # 0.25 + 0.25
+        measured(3, a=0.0, b=10.0, c=0.25),  # 0.5, and the better score
+        measured(4, a=8.0, b=0.0, c=1.0),
+        measured(5, a=0.0, b=1.0),  # nobody knows
+        measured(6, State.PRUNED, a=0.0, b=1.0, c=1.0),
+    ]
+    ranked = rank(trials, objective)
+    assert [(row.rank, row.trial.number, row.is_feasible) for row in ranked] == [
+        (1, 4, True),
+        (2, 1, True),
+        (3, 3, False),
+        (4, 2, False),
+        (5, 0, False),
+        (None, 5, None),
+        (None, 6, None),
+    ]
+    assert best(trials, objective) is trials[4]
+    assert best([trials[0], trials[2]], objective) is trials[2], "the least broken where none holds"
+    assert standing(trials, objective) == Standing(5, 2, ())
+
+
+def test_a_bound_of_zero_is_exceeded_in_the_unit_of_the_metric() -> None:
+    assert violation(measured(0, a=0.0, b=3.0), bounded(Constraint("b", 0.0))) == 3.0
+
+
+VALUES = st.integers(0, 4).map(float)
+GOALS = Objective(
+    "a", False, others=(Objective("b", True),), constraints=(Constraint("c", 2.0), Constraint("b", 1.0, True))
+)
+MEASURED = st.lists(
+    st.tuples(st.sampled_from([State.COMPLETE, State.PRUNED]), VALUES, VALUES, VALUES), max_size=12
+).map(lambda rows: [measured(i, state, a=a, b=b, c=c) for i, (state, a, b, c) in enumerate(rows)])
+
+
+def ranked_by_hand(trials: list[Trial]) -> list[int]:
+    """Feasible ones front by front, then the others by what they break; the tie-breaks as documented."""
+    complete = {t.number: t.outcome.metrics for t in trials if t.state is State.COMPLETE and t.outcome}
+    broken = {n: max(0.0, m["c"] - 2.0) / 2.0 + max(0.0, 1.0 - m["b"]) / 1.0 for n, m in complete.items()}
+    points = {n: (m["a"], -m["b"]) for n, m in complete.items()}
+    left = [n for n in complete if not broken[n]]
+    order: list[int] = []
+    while left:
+        front = [
+            n
+            for n in left
+            if not any(
+                points[o] != points[n] and all(x <= y for x, y in zip(points[o], points[n], strict=True))
+                for o in left
+            )
+        ]
+        added = dict(zip(front, contributions([points[n] for n in front]), strict=True))
+        order += sorted(front, key=lambda n: (-added[n], points[n], n))
+        left = [n for n in left if n not in front]
+    return order + sorted((n for n in complete if broken[n]), key=lambda n: (broken[n], points[n], n))
+
+
+@given(MEASURED, st.randoms())
+def test_several_goals_under_constraints_stand_as_by_hand_in_any_order(
+    trials: list[Trial], random: object
+) -> None:
+    expected = ranked_by_hand(trials)
+    shuffled = list(trials)
+    random.shuffle(shuffled)
+    ranked = rank(shuffled, GOALS)
+    assert [row.trial.number for row in ranked if row.rank is not None] == expected
+    first = best(shuffled, GOALS)
+    assert (first and first.number) == (expected[0] if expected else None)
+    front = {row.trial.number for row in ranked if row.front == 1}
+    assert {t.number for t in leading(trials, GOALS)} == (front or {*expected[:1]})
+    stands = standing(trials, GOALS)
+    assert stands is not None and {*stands.front} == front
+
+
+@given(MEASURED)
+def test_who_leads_may_be_told_trial_by_trial(trials: list[Trial]) -> None:
+    led: list[Trial] = []
+    for each in trials:
+        led = leading([*led, each], GOALS)
+    assert led == leading(trials, GOALS)

@@ -44,6 +44,7 @@ def changed(old, new):
         ("study: small", "study: other", "study: small → other"),
         ("val_accuracy", "val_f1", "objective.metric: val_accuracy → val_f1"),
         ("val_accuracy}", "val_accuracy, direction: minimize}", "objective.direction: maximize → minimize"),
+        ("val_accuracy}", "val_accuracy, subject_to: {val_loss: '<= 1'}}", "objective.subject_to: nothing → {val_loss: <= 1.0}"),
         ("epochs: 4", "epochs: 5", "trial.training.epochs: 4 → 5"),
         ("epochs: 4", "epochs: {int: [4, 5]}", "trial.training.epochs: 4 → {int: [4, 5]}"),
         ("[1e-3, 1.0]", "[1e-3, 0.5]", "trial.optimizer.choice.0.lr: {loguniform: [0.001, 1.0]} → {loguniform: [0.001, 0.5]}"),

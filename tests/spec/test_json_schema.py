@@ -83,6 +83,32 @@ def test_mistyped_settings_are_refused(validator, settings):
     assert list(validator.iter_errors({"objective": {"metric": "val_loss"}, "trial": TRIAL, **settings}))
 
 
+OBJECTIVES = [
+    {"metric": "val_loss", "subject_to": {"n_parameters": "<= 1_000", "latency_ms": ">=.5"}},
+    {"pareto": [{"metric": "val_loss"}, {"metric": "val_f1", "direction": "minimize"}]},
+    {"pareto": [{"metric": {"python": "mine:score"}, "direction": "maximize"}, {"metric": "val_f1"}]},
+]
+BAD_OBJECTIVES = [
+    {"metric": "val_loss", "subject_to": {"n_parameters": "< 1"}},
+    {"metric": "val_loss", "subject_to": {"n_parameters": 5}},
+    {"metric": "val_loss", "subject_to": {}},
+    {"metric": "val_loss", "pareto": [{"metric": "val_loss"}, {"metric": "val_f1"}]},
+    {"pareto": [{"metric": "val_loss"}]},
+    {"pareto": [{"metric": "val_loss"}, {"metrc": "val_f1"}]},
+    {},
+]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_objectives_are_accepted_in_each_of_their_forms(validator, objective):
+    assert not list(validator.iter_errors({"objective": objective, "trial": TRIAL}))
+
+
+@pytest.mark.parametrize("objective", BAD_OBJECTIVES)
+def test_mistyped_objectives_are_refused(validator, objective):
+    assert list(validator.iter_errors({"objective": objective, "trial": TRIAL}))
+
+
 def test_every_shipped_file_bears_the_modeline():
     for path in CONFIGS:
         assert path.read_text().startswith("# yaml-language-server: $schema=")

@@ -124,3 +124,20 @@ def test_the_time_that_is_told_is_that_of_the_epochs_a_pruner_spends(checked):
     assert seconds["halving"] == pytest.approx([each * epochs / 81 for each in whole])
     assert seconds["curves"][0] < whole[0] / 2
     assert seconds["curves"][1] == whole[1]
+
+
+def test_what_clocks_and_pruners_make_of_an_objective_is_noted(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss, subject_to: {latency_ms: '<= 5'}}\n"
+        "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}\n"
+        "search: {pruner: curves}\nrun: {workers: 2}\n"
+    )
+    found = check(load_checked(path, ()))
+    assert (
+        "latency_ms is measured while other trials run: `--workers 1` leaves the machine to it" in found.notes
+    )
+    assert "the pruner `curves` proposes by val_loss alone, whatever the constraints" in found.notes
+    answer = of_check(found)
+    assert dict(answer.lines)["objective"] == "minimize val_loss, subject to latency_ms <= 5"
+    assert answer.data["objective"]["subject_to"] == {"latency_ms": "<= 5.0"}

@@ -125,10 +125,10 @@ def test_a_reused_trial_is_exported_trained_and_verified_like_any_other(parent, 
     ("overrides", "why"),
     [
         (("seed=4",), "the seed differs"),
-        (("objective.metric=val_f1",), "the objective differs"),
+        (("objective.subject_to={n_parameters: '<= 3000'}",), "the objective differs"),
         (("search.repeats=2",), "search.repeats differs"),
         (("run.threads=2",), "run.threads differs"),
-        (("seed=4", "objective.metric=val_loss"), "the objective differs and the seed differs"),
+        (("seed=4", "search.repeats=2"), "the seed differs and search.repeats differs"),
     ],
 )
 def test_where_scores_would_be_of_another_kind_none_is_reused_and_that_is_said(parent, overrides, why):
@@ -136,6 +136,33 @@ def test_where_scores_would_be_of_another_kind_none_is_reused_and_that_is_said(p
     assert said[-1] == f"reused: 0 of the 4 trials that ended in {parent.path}, since {why}"
     assert ran == [0]
     assert len(trials_of(folder)) == 1
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric"),
+    [
+        ("{metric: val_f1}", "val_f1"),
+        ("{metric: val_accuracy, subject_to: {val_loss: '<= 1.0'}}", "val_accuracy"),
+        ("{pareto: [{metric: val_loss}, {metric: val_accuracy}]}", "val_loss"),
+    ],
+)
+def test_a_score_that_the_record_tells_is_read_off_anew(parent, objective, metric):
+    said, folder, ran = forked(parent, overrides=(f"objective={objective}", "search.trials=4"))
+    assert said[-1].startswith("reused: 4 of the 4")
+    assert ran == []
+    assert [t.outcome.score for t in trials_of(folder)] == [
+        t.outcome.metrics[metric] for t in trials_of(parent)
+    ]
+    assert verify(folder, is_all=True, is_exact=True).unreproduced == ()
+
+
+def test_where_trials_were_stopped_early_by_another_metric_none_is_reused(parent):
+    _, earlier, _ = forked(
+        parent, name="earlier", overrides=("training.early_stop={patience: 1}", "search.trials=2")
+    )
+    said, _, ran = forked(earlier, name="later", overrides=("objective.metric=val_f1", "search.trials=1"))
+    assert said[-1] == f"reused: 0 of the 2 trials that ended in {earlier.path}, since the objective differs"
+    assert ran == [0]
 
 
 def test_what_only_says_how_to_search_leaves_every_trial_as_it_is(parent):

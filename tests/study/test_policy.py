@@ -7,9 +7,9 @@ import pytest
 
 from tunecli.spec.run import OnFailure
 from tunecli.store.folder import RunFolder
-from tunecli.study.policy import is_tried_again, micro_batches
+from tunecli.study.policy import is_tried_again, keep_below, micro_batches
 from tunecli.study.record import look
-from tunecli.trial import Failure, FailureKind, Setback, State
+from tunecli.trial import Constraint, Failure, FailureKind, Objective, Outcome, Setback, State, Trial
 
 DEFAULT = OnFailure()
 
@@ -154,3 +154,13 @@ def test_a_study_is_not_resumed_while_one_of_its_workers_lives(tmp_path, tunecli
     finally:
         os.close(held)
     assert tunecli("resume", "hungry", "--trials", "2").returncode == 0
+
+
+def test_weights_are_worth_keeping_below_the_best_loss_and_always_where_it_does_not_tell():
+    best = Trial(0, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, 0.5))
+    bound = keep_below([best], Objective("val_accuracy", True))
+    assert bound is not None and -0.5 < bound < -0.49, "a tie is kept too"
+    assert keep_below([], Objective("val_accuracy", True)) is None
+    goals = Objective("val_accuracy", True, others=(Objective("n_parameters", False),))
+    assert keep_below([best], goals) is None
+    assert keep_below([best], Objective("a", True, constraints=(Constraint("b", 1.0),))) is None

@@ -14,7 +14,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
 from tunecli.study.inquiry import status
 from tunecli.study.record import begin, reopen
-from tunecli.study.standstill import n_since_best
+from tunecli.study.standstill import merit, n_since_best
 from tunecli.study.sweep import sweep
 from tunecli.trial import State
 
@@ -139,3 +139,10 @@ def test_that_it_ended_so_is_said_and_what_to_change_and_it_is_no_error(still, t
     assert "changed: search.stop" in more.stderr
     assert "all trials have ended" in more.stdout
     assert "20 of 20 ended" in tunecli("status", "still").stdout
+
+
+def test_a_trial_that_breaks_a_constraint_is_no_better_than_any_that_holds_it():
+    assert merit(0.2, (0.0, -1.0)) == 0.2
+    assert merit(0.1, (0.5,)) > merit(0.2, (0.0,))
+    broken, held = merit(0.1, (1.0,)), merit(9.0, (-1.0,))
+    assert n_since_best([broken, held, broken, broken]) == 2

@@ -24,7 +24,7 @@ from tunecli.study.plan import plan_for
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.single import train
 from tunecli.study.sweep import sweep
-from tunecli.trial import Ended, EpochEnded, Outcome, Started, State, Trial
+from tunecli.trial import Ended, EpochEnded, Objective, Outcome, Started, State, Trial
 
 
 class Silent:
@@ -259,7 +259,7 @@ def test_a_sampler_sees_only_what_the_lookahead_lets_it_see():
         n: Trial(n, {"x": n}, n, State.COMPLETE, Outcome(State.COMPLETE, score=float(n))) for n in range(4)
     }
     trials[2] = replace(trials[2], state=State.FAILED, outcome=Outcome(State.FAILED, score=None))
-    seen = Seen(trials.values(), -1.0).up_to(2)
+    seen = Seen(trials.values(), Objective("val_accuracy", maximize=True)).up_to(2)
     assert [(one.state, one.loss) for one in seen] == [
         (State.COMPLETE, 0.0),
         (State.COMPLETE, -1.0),

@@ -14,13 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tunecli.console import Console, plain
-from tunecli.results.ranking import best
+from tunecli.results.ranking import is_feasible, leading, rank
+from tunecli.spec.metrics import METRICS
 from tunecli.trial import (
     Ended,
     EpochEnded,
     Event,
     FailureKind,
     Heading,
+    Objective,
     Paused,
     Setback,
     Started,
@@ -40,13 +42,13 @@ class Board:
     trials: dict[int, Trial]
     epochs: dict[int, EpochEnded] = field(default_factory=dict)
     running: dict[int, Trial] = field(default_factory=dict)
-    leader: Trial | None = None
+    leaders: list[Trial] = field(default_factory=list)
     began_at: float = field(default_factory=time.monotonic)
     n_ended: int = 0
     done_before: float = 0.0
 
     def __post_init__(self) -> None:
-        self.leader = best(self.trials.values(), self.heading.objective)
+        self.leaders = leading(self.trials.values(), self.heading.objective)
         self.n_ended = sum(trial.outcome is not None for trial in self.trials.values())
         self.done_before = self.done
 
@@ -80,9 +82,7 @@ class Board:
             trial = self.running.pop(event.number)
             ended = Trial(trial.number, trial.parameters, trial.seed, event.outcome.state, event.outcome)
             self._put(ended)
-            self.leader = best(
-                [ended] if self.leader is None else [self.leader, ended], self.heading.objective
-            )
+            self.leaders = leading([*self.leaders, ended], self.heading.objective)
 
     def _put(self, trial: Trial) -> None:
         before = self.trials.get(trial.number)
@@ -184,14 +184,20 @@ def drawing(board: Board, width: int) -> Group:
 
 
 def _best_table(board: Board) -> Table:
-    sign = board.heading.objective.sign
-    ended = [
+    objective = board.heading.objective
+    complete = [
         trial for trial in list(board.trials.values()) if trial.state is State.COMPLETE and trial.outcome
     ]
-    ended.sort(key=lambda trial: (sign * _score(trial), trial.number))
-    table = _table("rank", "trial", board.heading.objective.metric, "parameters")
-    for rank, trial in enumerate(ended[:_SHOWN_BEST], start=1):
-        table.add_row(str(rank), str(trial.number), f"{_score(trial):.4f}", plain(_parameters(trial)))
+    front = ("front",) if objective.others else ()
+    feasible = ("feasible",) if objective.constraints else ()
+    table = _table("rank", "trial", *front, *feasible, *objective.metrics, "parameters")
+    for each in rank(complete, objective)[:_SHOWN_BEST]:
+        marks = [str(each.front or "—")] * bool(front) + ["yes" if each.is_feasible else "no"] * bool(
+            feasible
+        )
+        metrics = [_number(each.trial, name, objective) for name in objective.metrics]
+        numbers = (str(each.rank or "—"), str(each.trial.number))
+        table.add_row(*numbers, *marks, *metrics, plain(_parameters(each.trial)))
     return table
 
 
@@ -221,18 +227,39 @@ def _line(board: Board, event: Ended | Paused) -> str:
         parts.append(f"failed ({outcome.failure.kind}: {outcome.failure.cause})")
     else:
         parts.append(
-            f"{heading.objective.metric} {outcome.score:.4f}"
-            if outcome.score is not None
-            else outcome.state.value
+            outcome.state.value
+            if outcome.score is None
+            else _told(board.trials[event.number], heading.objective)
         )
     if isinstance(event, Paused):
         parts.append(f"paused after epoch {outcome.epochs}")
-    if board.leader is not None:
-        parts.append(f"best {_score(board.leader):.4f} (trial {board.leader.number})")
+    if heading.objective.others and len(board.leaders) > 1:
+        parts.append(f"{len(board.leaders)} on the front")
+    elif board.leaders:
+        (leader,) = board.leaders
+        is_broken = not is_feasible(leader, heading.objective)
+        parts.append(f"best {_score(leader):.4f} (trial {leader.number}{', not feasible' * is_broken})")
     left = board.seconds_left
     if left is not None and board.n_ended < heading.n_trials:
         parts.append(f"about {duration(left)} left")
     return "  ".join(parts)
+
+
+def _told(trial: Trial, objective: Objective) -> str:
+    """A trial's goals, and which constraints it breaks."""
+    metrics = trial.outcome.metrics if trial.outcome else {}
+    goals = [f"{goal.metric} {_number(trial, goal.metric, objective)}" for goal in objective.goals]
+    excesses = zip(objective.constraints, objective.excesses(metrics), strict=True)
+    broken = [f"breaks {constraint}" for constraint, excess in excesses if excess > 0]
+    return "  ".join([*goals, *broken])
+
+
+def _number(trial: Trial, metric: str, objective: Objective) -> str:
+    metrics = trial.outcome.metrics if trial.outcome else {}
+    value = _score(trial) if metric == objective.metric else metrics.get(metric)
+    if value is None:
+        return "—"
+    return f"{value:.0f}" if metric in METRICS and METRICS[metric].is_count else f"{value:.4f}"
 
 
 def _score(trial: Trial) -> float:

@@ -14,6 +14,7 @@ from tunecli.errors import DiskFull, StoreFailed
 from tunecli.trial import (
     Checkpoint,
     Checkpointed,
+    Constraint,
     Ended,
     EpochEnded,
     Event,
@@ -54,10 +55,16 @@ def unpack_jobs(data: bytes) -> list[Job]:
 
 
 def _job(body: dict[str, Any]) -> Job:
-    body["objective"] = Objective(**body["objective"])
+    body["objective"] = _objective(body["objective"])
     body["checkpoints"] = tuple(Checkpoint(**each) for each in body["checkpoints"])
     body |= {name: tuple(value) for name, value in body.items() if isinstance(value, list)}
     return Job(**body)
+
+
+def _objective(body: dict[str, Any]) -> Objective:
+    others = tuple(_objective(each) for each in body["others"])
+    constraints = tuple(Constraint(**each) for each in body["constraints"])
+    return Objective(**{**body, "others": others, "constraints": constraints})
 
 
 def pack_event(event: Event) -> bytes:

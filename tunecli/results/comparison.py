@@ -7,7 +7,7 @@ come from nor why they may differ. The tolerance is stated here, once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -77,7 +77,13 @@ class Comparison:
     relative: Difference | None = None
 
 
-def compare(recorded: Course, again: Course, *, tolerance: float = RELATIVE_TOLERANCE) -> Comparison:
+def compare(
+    recorded: Course,
+    again: Course,
+    *,
+    tolerance: float = RELATIVE_TOLERANCE,
+    uncounted: Set[str] = frozenset(),
+) -> Comparison:
     """Hold what a trial gave against the record of it: every metric of every epoch, and the score.
 
     A failure is reproduced where it fails again with the same kind. Of a pruned trial only the epochs count.
@@ -86,11 +92,17 @@ def compare(recorded: Course, again: Course, *, tolerance: float = RELATIVE_TOLE
         recorded: the course on record.
         again: the same trial's, run once more.
         tolerance: the largest relative difference that may be called a tolerance, at least 0.
+        uncounted: metrics, ``score`` among them, that need not be the same: a clock's never are.
     """
     reason = _mismatch(recorded, again)
     if recorded.outcome.state is State.FAILED and not reason:
         return Comparison(Verdict.FAILED_AGAIN)
-    differences = [each for pair in _pairs(recorded, again) for each in _differences(pair)]
+    differences = [
+        each
+        for pair in _pairs(recorded, again)
+        for each in _differences(pair)
+        if each.metric not in uncounted
+    ]
     if not differences:
         return Comparison(Verdict.NOT_REPRODUCED if reason else Verdict.IDENTICAL, reason)
     absolute = max(differences, key=lambda each: each.absolute)

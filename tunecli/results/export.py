@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tunecli.results.wording import one_line
+from tunecli.spec.goals import spelled
 from tunecli.spec.reader import scalar
 from tunecli.trial import Objective
 
@@ -31,6 +32,7 @@ def concrete_document(
     number: int | None = None,
     score: float | None = None,
     repeats: int = 1,
+    metrics: Mapping[str, float] | None = None,
     tested: Mapping[str, float] | None = None,
 ) -> str:
     """One trial as a file of its own: ``study``, ``seed``, ``objective``, ``trial`` and ``run``, keys in their order.
@@ -38,14 +40,15 @@ def concrete_document(
     Args:
         study_name: the study's name.
         study_seed: the study's seed, which names the split of the data.
-        objective: metric and direction.
+        objective: what is optimised, and what is to hold.
         trial_config: what stands under ``trial`` with no range left in it: dicts, lists and scalars.
         trial_seed: the trial's own seed, written as ``trial.seed``.
         run: what stands under ``run``.
         number: the trial's number, for the first line, a comment.
         score: its score, for that line too.
         repeats: over how many seeds it was trained; written where it is more than one.
-        tested: its metrics on the test part, for that line too.
+        metrics: its others, of which those that the objective names stand in that line too.
+        tested: its metrics on the test part, likewise.
 
     Raises:
         yaml.representer.RepresenterError: a value that is no plain data.
@@ -53,16 +56,12 @@ def concrete_document(
     document = {
         "study": study_name,
         "seed": study_seed,
-        "objective": {
-            "metric": {"python": objective.python, "args": dict(objective.args)}
-            if objective.python
-            else objective.metric,
-            "direction": "maximize" if objective.maximize else "minimize",
-        },
+        "objective": spelled(objective),
         "trial": {**trial_config, "seed": trial_seed},
         **({"search": {"repeats": repeats}} if repeats > 1 else {}),
         "run": dict(run),
     }
+    named = {name: metrics[name] for name in objective.metrics[1:] if metrics and name in metrics}
     body = yaml.dump(
         document,
         Dumper=_Dumper,
@@ -71,7 +70,7 @@ def concrete_document(
         default_flow_style=False,
         width=sys.maxsize,
     )
-    return f"# {_origin(study_name, objective, number, score, tested or {})}\n{body}"
+    return f"# {_origin(study_name, objective, number, score, {**named, **(tested or {})})}\n{body}"
 
 
 def _origin(
@@ -79,14 +78,14 @@ def _origin(
     objective: Objective,
     number: int | None,
     score: float | None,
-    tested: Mapping[str, float],
+    further: Mapping[str, float],
 ) -> str:
     parts = [f"study {study_name}"]
     if number is not None:
         parts.append(f"trial {number}")
     if score is not None:
         parts.append(f"{objective.metric} {score!r}")
-    parts += [f"{name} {value!r}" for name, value in tested.items()]
+    parts += [f"{name} {value!r}" for name, value in further.items()]
     return one_line(", ".join(parts))
 
 

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 
 from tunecli.results.ranking import Ranked
 from tunecli.results.wording import one_line
+from tunecli.spec.metrics import METRICS, is_clock
 from tunecli.trial import Objective, Outcome, Parameters
 
 Cell = None | bool | int | float | str
 ABSENT = "—"
 _CLOCK = "seconds"
 _LEADING = ("rank", "trial", "status")
+_FRONT, _FEASIBLE = "front", "feasible"
 _TRAILING = ("epochs", _CLOCK, "seed", "device", "failure")
 
 # What a spreadsheet takes for a formula (OWASP, "CSV Injection"), in full width too; tab and CR never get here.
@@ -32,28 +34,38 @@ _MARKDOWN = re.compile(r"[\\|`<]")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells under named columns; every row is as long as ``columns``, and no two columns share a name."""
+    """Rows of cells under named columns; every row is as long as ``columns``, and no two columns share a name.
+
+    The first ``n_leading`` columns say how the trials stand; the parameters follow them.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    n_leading: int = 4
 
 
 def results_table(ranked: Sequence[Ranked], objective: Objective, parameter_names: Sequence[str]) -> Table:
     """The table of a study.
 
     The columns are rank, trial, status, the metric's name, one for each parameter, epochs, seconds, seed, device and
-    failure. A parameter named like one of the others (``seed``) is called by its path from the top, ``trial.seed``.
+    failure. Of several goals each has a column, and ``front`` stands before them; where there are constraints,
+    ``feasible`` does, and their metrics follow. A parameter named like one of the others (``seed``) is called by its
+    path from the top, ``trial.seed``.
     A parameter that a trial does not have is None; one whose value is null is the text ``null``.
 
     Args:
         ranked: the rows, in their order.
-        objective: names the score's column.
+        objective: names the columns of the goals and the constraints.
         parameter_names: paths under ``trial`` in the order of the columns.
     """
-    taken = {*_LEADING, objective.metric, *_TRAILING}
+    marks = ((_FRONT,) if objective.others else ()) + ((_FEASIBLE,) if objective.constraints else ())
+    metrics = _metric_columns(objective, (*_LEADING, *marks, *_TRAILING))
+    leading = (*_LEADING, *marks, *metrics)
+    taken = {*leading, *_TRAILING}
     named = tuple(f"trial.{name}" if name in taken else name for name in parameter_names)
-    columns = (*_LEADING, objective.metric, *named, *_TRAILING)
-    return Table(columns, tuple(_row(row, parameter_names) for row in ranked))
+    columns = (*leading, *named, *_TRAILING)
+    rows = tuple(_row(row, objective, marks, parameter_names) for row in ranked)
+    return Table(columns, rows, len(leading))
 
 
 def top(table: Table, n: int) -> Table:
@@ -64,15 +76,23 @@ def top(table: Table, n: int) -> Table:
     """
     if n < 0:
         raise ValueError(f"{n} rows")
-    return Table(table.columns, table.rows[:n])
+    return Table(table.columns, table.rows[:n], table.n_leading)
 
 
 def without_clock(table: Table) -> Table:
-    """The table without the column of seconds: what two runs of one study must have in common."""
-    kept = [place for place, column in enumerate(table.columns) if column != _CLOCK]
+    """The table without what a clock gave: what two runs of one study must have in common.
+
+    Where a goal or a constraint is a clock's, ranks follow from it, and are no more the same than it is.
+    """
+    kept = [
+        place
+        for place, column in enumerate(table.columns)
+        if column != _CLOCK and not (place < table.n_leading and is_clock(column))
+    ]
     return Table(
         tuple(table.columns[place] for place in kept),
         tuple(tuple(row[place] for place in kept) for row in table.rows),
+        sum(place < table.n_leading for place in kept),
     )
 
 
@@ -109,7 +129,15 @@ def display_cells(table: Table) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(_display_cell(cell) for cell in row) for row in table.rows)
 
 
-def _row(ranked: Ranked, parameter_names: Sequence[str]) -> tuple[Cell, ...]:
+def _metric_columns(objective: Objective, taken: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns of the metrics: those that are taken, as the user's own may be, are told apart."""
+    first, *others = objective.metrics
+    return (first, *(f"metric.{name}" if name in taken else name for name in others))
+
+
+def _row(
+    ranked: Ranked, objective: Objective, marks: Sequence[str], parameter_names: Sequence[str]
+) -> tuple[Cell, ...]:
     trial = ranked.trial
     outcome = trial.outcome or Outcome(trial.state)
     failure = f"{outcome.failure.kind}: {outcome.failure.cause}" if outcome.failure else None
@@ -118,7 +146,9 @@ def _row(ranked: Ranked, parameter_names: Sequence[str]) -> tuple[Cell, ...]:
         ranked.rank,
         trial.number,
         str(trial.state),
-        outcome.score,
+        *({_FRONT: ranked.front, _FEASIBLE: ranked.is_feasible}[mark] for mark in marks),
+        _metric_cell(objective.metric, outcome.score),
+        *(_metric_cell(name, outcome.metrics.get(name)) for name in objective.metrics[1:]),
         *(_parameter_cell(trial.parameters, name) for name in parameter_names),
         outcome.epochs if has_ended else None,
         outcome.seconds if has_ended else None,
@@ -126,6 +156,11 @@ def _row(ranked: Ranked, parameter_names: Sequence[str]) -> tuple[Cell, ...]:
         outcome.device or None,
         failure,
     )
+
+
+def _metric_cell(name: str, value: float | None) -> Cell:
+    is_count = name in METRICS and METRICS[name].is_count
+    return int(value) if is_count and value is not None and value.is_integer() else value
 
 
 def _parameter_cell(parameters: Parameters, name: str) -> Cell:

@@ -2,6 +2,7 @@
 
 Every suggestion starts from the record alone, with random numbers named by seed and trial number (law 1). What the
 trials make believe is `belief`'s part, what a point is worth `acquisition`'s, the way to the best one `candidates`'.
+Of several goals each trial weighs the losses in its own way (`several`).
 
 Axes: M candidates, D parameters.
 """
@@ -18,6 +19,7 @@ from tunecli.search.belief import believed, is_telling, steady_arithmetic
 from tunecli.search.candidates import ranked_candidates
 from tunecli.search.expectations import log_expectation
 from tunecli.search.quasirandom import sobol_draws
+from tunecli.search.several import with_one_loss
 from tunecli.search.surrogate import SURROGATES, Surrogate
 from tunecli.search.uniform import uniform_draws
 from tunecli.search.unseen import propose
@@ -56,6 +58,7 @@ def bayes(
         raise UsageError(f"there is no surrogate `{surrogate}`", hint=f"one of {', '.join(SURROGATES)}")
     if worths is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
+    history = with_one_loss(history, number, seed)
     if number < n_initial(space) or not is_telling(space, history):
         draws = _initial_draws(space, number, seed)
     else:

@@ -1,8 +1,8 @@
-"""What the trials so far make `bayes` believe: one fitted model of the losses, and one of where trials fail.
+"""What the trials so far make `bayes` believe: a model of the losses, and of where trials fail or break a constraint.
 
 A trial is seen as what it is (laws 5, 6): a finished one by its loss, a pending one as a point whose loss will be what
-is expected of it, a failed one not as a bad loss but as ground that may not hold. A pure function of the record and
-of the generators it is given (law 1).
+is expected of it, a failed one not as a bad loss but as ground that may not hold, and one that breaks a constraint by
+how far. A pure function of the record and of the generators it is given (law 1).
 
 Axes: N observed points, P pending ones, M candidates, D parameters, F columns, S opinions of the model.
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunecli.search.acquisition import Acquisition
+from tunecli.search.constraints import excesses_of, holds, log_chance_to_satisfy, merits
 from tunecli.search.encoding import Encoding, Floats, encoding_of, features, units_of_points
 from tunecli.search.feasibility import log_chance_to_hold
 from tunecli.search.quasirandom import MAX_DIMENSIONS
@@ -44,10 +45,10 @@ class Belief:
         encoding: of the space.
         model: of the warped losses; the pending trials are taken for granted.
         warping: of the losses, and back.
-        best: by each opinion the best so far, (S,), on the model's scale: the best mean, not the best loss, which may
-            owe its rank to noise.
+        best: by each opinion the best so far of those that break no constraint, (S,), on the model's scale: the best
+            mean, not the best loss, which may owe its rank to noise; None where all break one.
         best_units: (N, D), the units of the trials with a loss, the best one first.
-        hold: of rows, the log of the chance that a trial there does not fail.
+        hold: of rows, the log of the chance that a trial there neither fails nor breaks a constraint.
         is_large: whether a prediction is dear.
         tried: the rows of every trial, whatever became of it.
     """
@@ -55,7 +56,7 @@ class Belief:
     encoding: Encoding
     model: Model
     warping: Warping
-    best: Floats
+    best: Floats | None
     best_units: Floats
     hold: Callable[[Floats], Floats]
     is_large: bool
@@ -66,7 +67,9 @@ class Belief:
         from scipy.spatial.distance import cdist
 
         rows_MF = features(self.encoding, units_MD)
-        score_M = worth(*self.model.predict(rows_MF), self.best) + self.hold(rows_MF)
+        # Where nothing holds yet there is no best to improve on: what most likely holds is wanted first.
+        worth_M = 0.0 if self.best is None else worth(*self.model.predict(rows_MF), self.best)
+        score_M = worth_M + self.hold(rows_MF)
         # Once a basin is known to the last digit the model would go on proposing its bottom.
         distance_M = cdist(rows_MF, self.tried, "chebyshev").min(axis=1)
         return np.where(distance_M < _TOO_NEAR, -math.inf, score_M)
@@ -81,31 +84,48 @@ def is_telling(space: Space, history: Sequence[Observation]) -> bool:
 def believed(space: Space, history: Sequence[Observation], surrogate: Surrogate, draw: Draw) -> Belief:
     """The belief after ``history``, which :func:`is_telling`. To be called under :func:`steady_arithmetic`."""
     encoding = encoding_of(space)
-    scored, failed = most_telling(
-        [(o, loss) for o in history if (loss := finite_loss(o)) is not None],
+    losses = [(o, loss) for o in history if (loss := finite_loss(o)) is not None]
+    merit_of = _merits(losses)
+    chosen, failed = most_telling(
+        [(o, merit_of.get(o.number, loss)) for o, loss in losses],
         [o for o in history if o.state not in _PENDING and finite_loss(o) is None],
         _MAX_OBSERVATIONS,
     )
+    scored = [o for o, _ in chosen]
     pending = [o for o in history if o.state in _PENDING]
     scored_ND, failed_ND, pending_PD = (
         units_of_points(space, (o.parameters for o in observations))
-        for observations in ([o for o, _ in scored], failed, pending)
+        for observations in (scored, failed, pending)
     )
-    warped = warping(np.array([loss for _, loss in scored]))
+    warped = warping(np.array([finite_loss(o) for o in scored], dtype=np.float64))
     rows_NF, failed_NF, pending_PF = (
         features(encoding, units) for units in (scored_ND, failed_ND, pending_PD)
     )
     model = surrogate(rows_NF, warped.values, encoding.groups, draw("surrogate")).believing(pending_PF)
+    excesses_NC = excesses_of(scored)
+    is_held_N = holds(excesses_NC)
+    hold = log_chance_to_hold(rows_NF, failed_NF, encoding.groups, draw("feasibility"))
+    satisfy = log_chance_to_satisfy(rows_NF, excesses_NC, pending_PF, encoding.groups, draw("constraints"))
+    order_N = np.argsort([merit for _, merit in chosen] if merit_of else warped.values, kind="stable")
     return Belief(
         encoding,
         model,
         warped,
-        best=model.predict(rows_NF)[0].min(axis=1),
-        best_units=scored_ND[np.argsort(warped.values, kind="stable")],
-        hold=log_chance_to_hold(rows_NF, failed_NF, encoding.groups, draw("feasibility")),
+        best=model.predict(rows_NF[is_held_N])[0].min(axis=1) if is_held_N.any() else None,
+        best_units=scored_ND[order_N],
+        hold=lambda rows_MF: hold(rows_MF) + satisfy(rows_MF),
         is_large=rows_NF.size > _MAX_CELLS,
         tried=np.vstack([rows_NF, failed_NF, pending_PF]),
     )
+
+
+def _merits(losses: Sequence[tuple[Observation, float]]) -> dict[int, float]:
+    """By number, the place of each trial where constraints say more than its loss; empty where there are none."""
+    excesses_NC = excesses_of([observation for observation, _ in losses])
+    if not excesses_NC.shape[1]:
+        return {}
+    places = merits([loss for _, loss in losses], excesses_NC)
+    return {each.number: float(place) for (each, _), place in zip(losses, places, strict=True)}
 
 
 @contextmanager

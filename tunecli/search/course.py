@@ -27,6 +27,7 @@ class Course:
         losses: by level, its loss (``sign * objective``) when it paused there.
         loss: its loss at its end; None where it is not complete.
         epochs: how many it was trained, as far as may be seen.
+        excesses: by level, its end being the last one, how far it exceeded each constraint.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Course:
     losses: Mapping[int, float] = field(default_factory=dict)
     loss: float | None = None
     epochs: int = 0
+    excesses: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def is_paused(self) -> bool:
@@ -52,6 +54,10 @@ class Course:
         if self.state is State.COMPLETE:
             return math.inf if self.loss is None else self.loss
         return math.inf if self.state is State.FAILED else None
+
+    def excesses_at(self, level: int) -> tuple[float, ...]:
+        """How far it exceeds each constraint at a level, or at its end where it did not pause there."""
+        return self.excesses.get(level, self.excesses[max(self.excesses)] if self.excesses else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,8 @@ def observed(courses: Sequence[Course], n_levels: int, n_least: int) -> list[Obs
             seen.append(Observation(course.number, course.parameters, State.WAITING))
         else:
             state = State.COMPLETE if course.state is State.COMPLETE else State.PRUNED
-            seen.append(Observation(course.number, course.parameters, state, loss))
+            excesses = course.excesses_at(level)
+            seen.append(Observation(course.number, course.parameters, state, loss, (), excesses))
     return seen
 
 

@@ -81,14 +81,14 @@ def expected_improvement(
     """By how much trial ``number`` may be expected to be better than the best so far, where that is most.
 
     In the units of the loss. The best so far is the best that the model holds a trial to be, noise left out. A point
-    where trials fail promises as much less as is likely.
+    where trials fail, or break a constraint, promises as much less as is likely.
 
     Args:
         space, history, number, seed: as for a sampler.
         surrogate: the model; one of `SURROGATES`.
 
     Returns:
-        At least 0; None as long as `bayes` asks no model.
+        At least 0; None as long as `bayes` asks no model, or every trial breaks a constraint.
     """
     if number < n_initial(space) or not is_telling(space, history):
         return None
@@ -101,6 +101,8 @@ def expected_improvement(
             generator_for(seed, number, "improvement"),
             few=belief.is_large,
         )[:_N_ASKED]
+        if belief.best is None:
+            return None
         is_new_M = np.isfinite(belief.score(ranked_MD, log_expected_improvement))
         rows_MF = features(belief.encoding, ranked_MD)
         gain_M = _gain(belief.warping, *belief.model.predict(rows_MF), belief.best)

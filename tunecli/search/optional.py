@@ -23,13 +23,16 @@ from tunecli.spec.space import Space, is_active, point_of_units, units_of_point
 from tunecli.trial import Observation, Parameters, Scalar, State
 
 _LAST = math.nextafter(1.0, 0.0)
+_CONSTRAINTS = "constraints"  # the key under which Optuna keeps a trial's excesses
+_FAR = 1e300
 
 
 def tpe(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
     """Optuna's tree-structured Parzen estimator; see :class:`tunecli.search.sampler.Sampler`.
 
     Bergstra, Bardenet, Bengio, Kégl (2011), "Algorithms for Hyper-Parameter Optimization". Pending trials count as bad
-    ones (its constant liar), failed ones do not count.
+    ones (its constant liar), failed ones do not count. Several goals go by Ozaki, Tanigaki, Watanabe, Nomura, Onishi
+    (2022), "Multiobjective Tree-Structured Parzen Estimator", and what breaks a constraint counts as bad.
 
     Raises:
         UsageError: Optuna is not installed.
@@ -70,18 +73,31 @@ def _tpe_draws(
 ) -> Iterator[Parameters]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     states, distributions = optuna.trial.TrialState, _distributions(optuna, space)
+    n_losses = max((len(observation.losses) for observation in history), default=0) or 1
+    has_excesses = any(observation.excesses for observation in history)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the constant liar is experimental
-        sampler = optuna.samplers.TPESampler(seed=seed_for(seed, number, "tpe") % 2**32, constant_liar=True)
-    study = optuna.create_study(sampler=sampler)
+        warnings.simplefilter("ignore")  # that the constant liar and constraints are experimental
+        sampler = optuna.samplers.TPESampler(
+            seed=seed_for(seed, number, "tpe") % 2**32,
+            constant_liar=True,
+            constraints_func=_excesses if has_excesses else None,
+        )
+    study = optuna.create_study(sampler=sampler, directions=["minimize"] * n_losses)
     for observation in history:
-        loss = _loss(observation)
+        losses = _losses(observation)
         is_pending = observation.state in (State.WAITING, State.RUNNING)
-        state = states.COMPLETE if loss is not None else states.RUNNING if is_pending else states.FAIL
+        state = states.COMPLETE if losses else states.RUNNING if is_pending else states.FAIL
         told = _told(space, observation.parameters)
         of_told = {key: distributions[key] for key in told}
+        excesses = {_CONSTRAINTS: _finite_excesses(observation)} if losses and has_excesses else {}
         study.add_trial(
-            optuna.trial.create_trial(state=state, value=loss, params=told, distributions=of_told)
+            optuna.trial.create_trial(
+                state=state,
+                values=losses or None,
+                params=told,
+                distributions=of_told,
+                system_attrs=excesses,
+            )
         )
     trial, values, units = study.ask(), dict[str, Scalar](), list[float]()
     for parameter in space.parameters:
@@ -156,3 +172,19 @@ def _cmaes_draws(
 def _loss(observation: Observation) -> float | None:
     loss = observation.loss
     return loss if loss is not None and math.isfinite(loss) else None
+
+
+def _losses(observation: Observation) -> list[float]:
+    """Of each goal; none where one of them is not a number."""
+    losses = observation.losses or (() if observation.loss is None else (observation.loss,))
+    return [*losses] if all(map(math.isfinite, losses)) else []
+
+
+def _finite_excesses(observation: Observation) -> list[float]:
+    """What is not known is told as broken, since Optuna takes numbers only."""
+    return [excess if math.isfinite(excess) else _FAR for excess in observation.excesses]
+
+
+def _excesses(trial: Any) -> Sequence[float]:
+    found: Sequence[float] = trial.system_attrs[_CONSTRAINTS]
+    return found

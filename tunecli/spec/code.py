@@ -81,8 +81,16 @@ _CALLS: dict[Place, _Call] = {
 def uses(plain: Any, objective: Objective) -> Iterator[Use]:
     """Every ``python:`` of a concrete trial and of what it is scored by."""
     yield from _uses(plain, ())
-    if objective.python:
-        yield _use(METRIC, objective.python, objective.args)
+    for place, goal in zip(goal_places(objective), objective.goals, strict=True):
+        if goal.python:
+            yield _use(place, goal.python, goal.args)
+
+
+def goal_places(objective: Objective) -> list[Place]:
+    """Where in a file each goal's metric stands."""
+    if not objective.others:
+        return [METRIC]
+    return [("objective", "pareto", number, "metric") for number in range(len(objective.goals))]
 
 
 def code_complaints(plain: Any, objective: Objective, base_path: Path) -> Iterator[CodeComplaint]:
@@ -176,7 +184,8 @@ def _of_use(use: Use, base_path: Path) -> Iterator[CodeComplaint]:
         hint = nearest(use.name, error.known) or f"it defines {', '.join(error.known) or 'nothing'}"
         yield CodeComplaint(place, f"{path.name} defines no `{use.name}`", hint)
     else:
-        call = _CALLS.get(use.place)
+        is_metric = use.place[:1] == METRIC[:1]
+        call = _CALLS.get(METRIC if is_metric else use.place)
         if use.place == ("loss",) and is_class(parsed(path), use.name):
             call = _Call()  # an object is made of it, and that is called
         if signature is not None and call is not None:
@@ -232,9 +241,11 @@ def _of_command(plain: Mapping[str, Any], objective: Objective, base_path: Path)
             message = f"there is no file {words[place]} beside the configuration"
             yield CodeComplaint(("command", place), message, nearest(words[place], beside))
     patterns = plain.get("metrics") or {}
-    if patterns and objective.metric not in patterns:
-        message = f"no pattern finds the objective, `{objective.metric}`"
-        yield CodeComplaint(("metrics",), message, nearest(objective.metric, patterns))
+    for name in objective.metrics if patterns else ():
+        if name not in patterns:
+            what = "objective" if name == objective.metric else "metric"
+            message = f"no pattern finds the {what}, `{name}`"
+            yield CodeComplaint(("metrics",), message, nearest(name, patterns))
 
 
 def _is_installed(package: str) -> bool:

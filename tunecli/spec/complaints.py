@@ -71,7 +71,7 @@ def problems_of(
             continue
         mark = found.mark
         message, hint = _worded(details, model)
-        if details[0]["type"] == "extra_forbidden":
+        if details[0]["type"] == "extra_forbidden" or "[key]" in details[0]["loc"]:
             _, parent = locate(space, point, place[:-1])
             if isinstance(parent, Group):
                 mark = parent.marks.get(str(place[-1]), mark)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunecli.spec.goals import spelled
 from tunecli.spec.overrides import TOP_LEVEL, override
 from tunecli.spec.reader import MapNode, Node, ScalarNode, SequenceNode, read
 from tunecli.spec.study import StudySpec
@@ -118,7 +119,7 @@ def _plain(node: Node) -> Any:
 def _settings(spec: StudySpec) -> dict[str, Any]:
     """The settings as plain data, what is optimised in its own words."""
     plain = spec.settings.model_dump()
-    plain["objective"]["direction"] = "maximize" if spec.objective.maximize else "minimize"
+    plain["objective"] = spelled(spec.objective)
     return plain
 
 

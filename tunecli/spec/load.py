@@ -34,6 +34,7 @@ from tunecli.spec.expressions import (
     n_expressions,
     walk,
 )
+from tunecli.spec.goals import OWN_TRIAL
 from tunecli.spec.grammar import parse
 from tunecli.spec.knobs import AnyTrial, CommandTrial, FunctionTrial, TrialConfig, trial_model, trial_of
 from tunecli.spec.overrides import TOP_LEVEL, override
@@ -50,7 +51,7 @@ from tunecli.spec.space import (
     locate,
     point_with,
 )
-from tunecli.spec.study import OWN_TRIAL, STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
+from tunecli.spec.study import STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
 from tunecli.spec.wording import nearest
 from tunecli.trial import Objective, Parameters, Scalar
 
@@ -124,6 +125,8 @@ def understand(
         objective = settings.objective.objective if settings else None
         if settings is not None and settings.search.sampler == "grid":
             problems.extend(_endless(space))
+        if settings is not None:
+            problems.extend(_unfit_for_goals(settings, settings_tree))
         problems.extend(_trial_problems(space, settings_tree, objective, base_path, inspect))
     if problems or settings is None or space is None:
         raise ConfigError(_in_order(problems, file))
@@ -301,6 +304,27 @@ def _endless(space: Space) -> Iterator[Problem]:
             mark, hint = found.mark, "write `grid: n` or `step:` beside it, or take another sampler"
             message = "a grid cannot be made of a continuous range"
             yield Problem(message, mark.file, mark.line, mark.column, f"trial.{parameter.name}", hint)
+
+
+def _unfit_for_goals(settings: StudySettings, settings_tree: Space) -> Iterator[Problem]:
+    """The sampler, the pruner and the stop that know nothing of several goals, or of constraints."""
+    objective, search = settings.objective.objective, settings.search
+    several, bounded = bool(objective.others), bool(objective.constraints)
+    found: list[tuple[str, str, str]] = []
+    if several and search.pruner != "none":
+        message = f"a pruner ends trials by one metric, and there are {len(objective.goals)} goals"
+        found.append(
+            ("pruner", message, "drop `pruner`, or make all goals but one constraints: `subject_to`")
+        )
+    if several and search.stop is not None:
+        message = "of several goals no trial is the best, and so none is better than all before it"
+        found.append(("stop", message, "drop `stop`, or make all goals but one constraints: `subject_to`"))
+    if search.sampler_name == "cmaes" and (several or bounded):
+        what = "several goals" if several else "constraints"
+        found.append(("sampler", f"`cmaes` knows nothing of {what}", "take `bayes` or `tpe`"))
+    for key, message, hint in found:
+        _, at = locate(settings_tree, {}, ("search", key))
+        yield Problem(message, at.mark.file, at.mark.line, at.mark.column, f"search.{key}", hint)
 
 
 def _n_values(plain: Any) -> int:

@@ -21,6 +21,7 @@ from tunecli.trial import Scalar
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 10_000
+MAX_PROBLEMS = 100
 MAX_DEPTH = 40
 MAX_NUMBER_LENGTH = 64
 
@@ -190,6 +191,8 @@ class _Reader:
 
     def _problem(self, mark: Mark, message: str, hint: str = "") -> None:
         self._problems.append(Problem(message, mark.file, mark.line, mark.column, hint=hint))
+        if len(self._problems) == MAX_PROBLEMS:  # nobody reads more of them at a time
+            raise ConfigError(self._problems)
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
         mark = self._mark(event)

@@ -9,94 +9,26 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    Discriminator,
     Field,
-    Tag,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from tunecli.spec.knobs.base import Count, Knob, OwnCode
-from tunecli.spec.knobs.own import METRIC_NAME
-from tunecli.spec.metrics import METRICS
+from tunecli.spec.goals import OWN_TRIAL, Goals
+from tunecli.spec.knobs.base import Count, Knob
 from tunecli.spec.pruners import Curves, Pausing, Pruner
 from tunecli.spec.run import Run
 from tunecli.spec.samplers import Sampler
 from tunecli.spec.space import Space
 from tunecli.spec.stop import Stop
-from tunecli.spec.wording import nearest
 from tunecli.trial import Objective
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-OWN_TRIAL = "own_trial"
-"""The key of the validation context that says whether the trial is the user's own and names its metrics itself."""
 UNCOUNTED = "uncounted"
 """The key of the validation context that says whether nothing tells how many epochs a trial has."""
 DEFAULT_TRIALS = 50
-
-
-class Goal(Knob):
-    """What is optimised; the direction follows from the metric where it is not said.
-
-    ``metric`` is one of ours, or the user's own function, or, where the trial is the user's own, what that reports.
-    """
-
-    metric: Annotated[
-        Annotated[str, Tag("name")] | Annotated[OwnCode, Tag("own")],
-        Discriminator(lambda value: "own" if isinstance(value, dict | OwnCode) else "name"),
-    ]
-    direction: Literal["maximize", "minimize"] | None = None
-
-    @field_validator("metric")
-    @classmethod
-    def _known_metric(cls, metric: str | OwnCode, info: ValidationInfo) -> str | OwnCode:
-        is_own_trial = bool(info.context and info.context.get(OWN_TRIAL))
-        if isinstance(metric, OwnCode):
-            if is_own_trial:
-                raise ValueError("a trial of your own reports its metrics itself: name one of them")
-            if _column(metric) in METRICS:
-                raise ValueError(f"`{_column(metric)}` is built in already; give your function another name")
-        elif is_own_trial:
-            if not re.fullmatch(METRIC_NAME, metric):
-                raise ValueError(f"{metric!r} is no metric's name: a letter, then letters, digits and `_./-`")
-        elif metric not in METRICS:
-            near = nearest(metric, METRICS)
-            raise ValueError(f"`{metric}` is no metric; {near or 'one of ' + ', '.join(METRICS)}")
-        return metric
-
-    @model_validator(mode="after")
-    def _has_direction(self) -> Goal:
-        if self.direction is None and self.natural is None:
-            raise ValueError(f"say which `direction` of {self.name} is better: maximize or minimize")
-        return self
-
-    @property
-    def name(self) -> str:
-        """The metric's name, and its column's."""
-        return self.metric if isinstance(self.metric, str) else _column(self.metric)
-
-    @property
-    def natural(self) -> Objective | None:
-        """The metric in the direction that is better by its nature; None where we do not know its nature."""
-        facts = METRICS.get(self.name)
-        return None if facts is None else Objective(self.name, facts.maximize)
-
-    @property
-    def objective(self) -> Objective:
-        """The goal with its direction settled."""
-        if self.direction is None and self.natural is not None:
-            return self.natural
-        own = self.metric if isinstance(self.metric, OwnCode) else None
-        return Objective(
-            self.name, self.direction == "maximize", own.python if own else "", own.args if own else {}
-        )
-
-
-def _column(metric: OwnCode) -> str:
-    """``mine:score`` is in the column ``val_score``."""
-    return "val_" + re.split(r"[:.]", metric.python)[-1]
 
 
 class Search(Knob):
@@ -190,7 +122,7 @@ class StudySettings(Knob):
         WithJsonSchema({"type": "string", "pattern": f"^{STUDY_NAME.pattern}$"}),
     ]
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    objective: Goal
+    objective: Goals
     search: Search = Search()
     run: Run = Run()
 
@@ -215,5 +147,5 @@ class StudySpec:
 
     @property
     def objective(self) -> Objective:
-        """Metric and direction."""
+        """What is optimised, and what a trial is to hold besides."""
         return self.settings.objective.objective

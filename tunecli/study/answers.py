@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from shlex import quote
 from typing import Any
 
 from tunecli.results.answer import Answer, Section
-from tunecli.results.comparison import Difference
+from tunecli.results.ranking import Standing
 from tunecli.results.table import Table, display_cells, to_json, top
 from tunecli.spec.domains import shown
+from tunecli.spec.goals import described, spelled
 from tunecli.study.check import Check
 from tunecli.study.doctor import Examination
 from tunecli.study.inquiry import Status
@@ -20,11 +20,11 @@ from tunecli.study.outlook import Results
 from tunecli.study.single import Trained
 from tunecli.study.standstill import ENDED_BY_ITSELF
 from tunecli.study.sweep import Ending
-from tunecli.study.verify import Verification, Verified
 from tunecli.train.cost import Cost
 from tunecli.trial import Outcome, Scalar, State, Trial
 
 _SHOWN_AT_END = 10
+_SHOWN_OF_FRONT = 20
 _REASONS = {
     "complete": "all trials have ended",
     "exhausted": "every point of the space has been tried",
@@ -39,7 +39,12 @@ _REASONS = {
 
 def of_results(found: Results) -> Answer:
     """The ranked table, and which trial is predicted to be the best where that is not the one with the best score."""
-    data: dict[str, Any] = {"columns": list(found.table.columns), "trials": _records(found.table)}
+    standing = found.standing
+    data: dict[str, Any] = {
+        "columns": list(found.table.columns),
+        "trials": _records(found.table),
+        **_standing_data(standing),
+    }
     if found.is_predicted:
         number, prediction = found.best or (None, None)
         told = prediction and {
@@ -48,27 +53,31 @@ def of_results(found: Results) -> Answer:
             "uncertainty": prediction.uncertainty,
         }
         data["predicted_best"] = told
-    lines = (("predicted best", found.line),) if found.line else ()
+    lines = [*_standing_lines(standing), *([("predicted best", found.line)] if found.line else [])]
     section = _section(found.table)
     section = replace(section, foldable=section.foldable - set(found.predicted))
-    return Answer("results", data, lines, (section,))
+    return Answer("results", data, tuple(lines), (section,))
 
 
 def of_ending(ending: Ending) -> Answer:
     """How a sweep ended, and its ranked table."""
     table = ending.table
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
-    lines = [("ended", _REASONS[ending.reason]), ("run folder", ending.path)]
+    lines = [("ended", _REASONS[ending.reason]), *_standing_lines(ending.standing)]
+    lines.append(("run folder", ending.path))
     if ending.reason in ENDED_BY_ITSELF:
         lines.append(("to go on", f"tunecli resume {quote(str(ending.path))} --set search.stop=null"))
     if n_hidden:
         lines.append(("more", f"{n_hidden} more trials: tunecli results {quote(str(ending.path))}"))
     if ending.n_scored:
         lines.append(("next", f"tunecli export {quote(str(ending.path))} -o best.yaml"))
+    if ending.standing is not None and len(ending.standing.front) > 1:
+        lines.append(("any other", f"tunecli export {quote(str(ending.path))} --trial N"))
     data = {
         "reason": ending.reason,
         "path": ending.path,
         "n_scored": ending.n_scored,
+        **_standing_data(ending.standing),
         "columns": list(table.columns),
         "trials": _records(table),
     }
@@ -85,9 +94,12 @@ def of_status(status: Status) -> Answer:
         *((state.value, str(n)) for state, n in status.counts.items() if n),
     ]
     score = None
+    lines += _standing_lines(status.standing)
     if status.best is not None and status.best.outcome is not None:
         score = status.best.outcome.score
-        lines.append(("best", f"{status.metric} {score:.6g} (trial {status.best.number})"))
+        metrics = {**status.best.outcome.metrics, status.objective.metric: score}
+        told = "  ".join(f"{name} {metrics[name]:.6g}" for name in status.objective.metrics)
+        lines.append(("best", f"{told} (trial {status.best.number})"))
     if status.word == "finished" and status.ending:
         lines.append(("ended", _REASONS.get(status.ending, status.ending)))
     if status.word == "interrupted":
@@ -101,12 +113,36 @@ def of_status(status: Status) -> Answer:
         "counts": {state.value: n for state, n in status.counts.items()},
         "best": None
         if status.best is None
-        else {"trial": status.best.number, "metric": status.metric, "score": score},
+        else {"trial": status.best.number, "metric": status.objective.metric, "score": score},
+        **_standing_data(status.standing),
         "elapsed_s": status.elapsed_s,
         "reason": status.ending or None,
         "holder": str(status.holder) if status.holder else None,
     }
     return Answer("status", data, tuple(lines))
+
+
+def _standing_lines(standing: Standing | None) -> list[tuple[str, str]]:
+    """Which trials hold their constraints, and which are on the front."""
+    if standing is None or not standing.n_ranked:
+        return []
+    lines = []
+    n = standing.n_feasible
+    if n is not None:
+        least = "; the first one breaks its constraints least" * (n == 0)
+        lines.append(("feasible", f"{n} of {standing.n_ranked} complete trials{least}"))
+    if standing.front:
+        numbers = ", ".join(map(str, standing.front[:_SHOWN_OF_FRONT]))
+        more = f" and {len(standing.front) - _SHOWN_OF_FRONT} more" * (len(standing.front) > _SHOWN_OF_FRONT)
+        word = "trials" if len(standing.front) > 1 else "trial"
+        lines.append(("pareto front", f"{word} {numbers}{more}; best.yaml is trial {standing.front[0]}"))
+    return lines
+
+
+def _standing_data(standing: Standing | None) -> dict[str, Any]:
+    if standing is None:
+        return {}
+    return {"n_feasible": standing.n_feasible, "pareto_front": list(standing.front)}
 
 
 def of_damage(path: str, why: str) -> Answer:
@@ -151,10 +187,10 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
             for trial in suggestions
         )
         sections.append(Section("the first trials", ("trial", *names), points))
-    plan, direction = found.plan, "maximize" if found.objective.maximize else "minimize"
+    plan = found.plan
     lines = (
         ("study", found.study),
-        ("objective", f"{direction} {found.objective.metric}"),
+        ("objective", described(found.objective)),
         ("space", "no end of points" if found.size is None else f"{found.size:,} points"),
         (
             "grid",
@@ -174,7 +210,15 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
     )
     data: dict[str, Any] = {
         "study": found.study,
-        "objective": {"metric": found.objective.metric, "direction": direction},
+        "objective": {
+            "metric": found.objective.metric,
+            "direction": "maximize" if found.objective.maximize else "minimize",
+            **{
+                key: value
+                for key, value in spelled(found.objective).items()
+                if key in ("pareto", "subject_to")
+            },
+        },
         "sampler": found.sampler,
         "trials": plan.n_trials,
         "workers": plan.n_workers,
@@ -211,99 +255,11 @@ def of_examination(found: Examination) -> Answer:
     return Answer("doctor", data, lines, sections)
 
 
-def of_verification(found: Verification) -> Answer:
-    """Trials that were run again, each beside its record, and what may be behind a difference."""
-    columns = ("trial", "verdict", found.metric, "again", "largest difference", "relative")
-    rows = tuple(
-        (
-            str(each.number),
-            each.comparison.verdict.value,
-            _full(each.recorded.score),
-            _full(each.again.score),
-            _where(each.comparison.absolute),
-            "—" if each.comparison.relative is None else f"{each.comparison.relative.relative:.2g}",
-        )
-        for each in found.trials
-    )
-    n_good = len(found.trials) - len(found.unreproduced)
-    lines = [("reproduced", f"{n_good} of {len(found.trials)}" + (" to the last bit" * found.is_exact))]
-    for each in found.trials:
-        if each.comparison.reason:
-            lines.append((f"trial {each.number}", each.comparison.reason))
-    causes = dict.fromkeys(cause for each in found.trials for cause in each.causes)
-    lines += [("possible cause", cause) for cause in causes]
-    if found.unreproduced and not causes:
-        lines.append(("possible cause", "another processor, or a record that was changed"))
-    data = {
-        "study": found.study,
-        "path": found.path,
-        "metric": found.metric,
-        "exact": found.is_exact,
-        "reproduced": not found.unreproduced,
-        "trials": [_verified_data(each) for each in found.trials],
-    }
-    return Answer("verify", data, tuple(lines), (Section("", columns, rows),))
-
-
-def _verified_data(each: Verified) -> dict[str, Any]:
-    compared = each.comparison
-    return {
-        "trial": each.number,
-        "verdict": compared.verdict.value,
-        "reason": compared.reason,
-        "recorded": _run_data(each.recorded),
-        "again": _run_data(each.again),
-        "largest_absolute": _difference_data(compared.absolute),
-        "largest_relative": _difference_data(compared.relative),
-        "possible_causes": list(each.causes),
-    }
-
-
-def _run_data(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "state": outcome.state.value,
-        "score": _finite(outcome.score),
-        "epochs": outcome.epochs,
-        "device": outcome.device,
-        "failure": None
-        if outcome.failure is None
-        else {"kind": outcome.failure.kind.value, "cause": outcome.failure.cause},
-    }
-
-
-def _difference_data(found: Difference | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "metric": found.metric,
-        "epoch": found.epoch or None,
-        "recorded": _finite(found.recorded),
-        "again": _finite(found.again),
-        "absolute": _finite(found.absolute),
-        "relative": _finite(found.relative),
-    }
-
-
-def _where(found: Difference | None) -> str:
-    if found is None:
-        return "—"
-    return f"{found.absolute:.2g} in {found.metric}{f' of epoch {found.epoch}' if found.epoch else ''}"
-
-
-def _full(score: float | None) -> str:
-    return "—" if score is None else repr(score)
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON has no word for the other numbers."""
-    return value if value is not None and math.isfinite(value) else None
-
-
 def _section(table: Table) -> Section:
     """The table as texts, without columns in which nothing stands."""
     cells = display_cells(table)
     used = [i for i in range(len(table.columns)) if any(row[i] not in ("", "—") for row in cells)]
-    first, last = 4, table.columns.index("epochs")  # the parameters stand between the metric and the epochs
+    first, last = table.n_leading, table.columns.index("epochs")  # the parameters stand between
     return Section(
         "",
         tuple(table.columns[i] for i in used),

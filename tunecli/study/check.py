@@ -15,7 +15,8 @@ from tunecli.spec.domains import described, n_values, shown
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
-from tunecli.spec.pruners import Pausing
+from tunecli.spec.metrics import LATENCY, is_clock
+from tunecli.spec.pruners import Curves, Pausing
 from tunecli.spec.secrets import names_in, redacted
 from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
@@ -121,7 +122,7 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
     name = spec.settings.search.sampler_name
     needs_none = {"bayes": n_initial(spec.space), "tpe": 1, "cmaes": 1}
     for number in range(min(n, needs_none.get(name, n))):
-        history = Seen(trials.values(), spec.objective.sign).up_to(-1)
+        history = Seen(trials.values(), spec.objective).up_to(-1)
         point = suggest(
             name, spec.space, history, number, spec.settings.seed, spec.settings.search.sampler_settings
         )
@@ -176,14 +177,7 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     yield from _device_notes(plan)
     if plan.lookahead < plan.n_workers:
         yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
-    direction = spec.settings.objective.direction
-    natural = spec.settings.objective.natural
-    if direction is not None and natural is not None and spec.objective != natural:
-        yield f"{spec.objective.metric} is to be {direction}d, against its nature"
-    if spec.objective.metric.endswith("_loss") and any(
-        name == "loss" or name.startswith("loss.") for name in space.names
-    ):
-        yield f"{spec.objective.metric} is not comparable between trials whose loss differs"
+    yield from _goal_notes(spec, plan)
     for name in _differing_data(space):
         yield f"{name} differs between trials, so their scores are not of the same data"
     first = settled(space, next(points_to_check(space)))
@@ -195,6 +189,19 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
         if n_valid < _FEW_EXAMPLES:
             yield f"the score is of {n_valid} examples: chance moves it by a lot"
+
+
+def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+    has_losses = any(name == "loss" or name.startswith("loss.") for name in spec.space.names)
+    for aim in spec.settings.objective.aims:
+        if aim.direction is not None and aim.natural is not None and aim.goal != aim.natural:
+            yield f"{aim.name} is to be {aim.direction}d, against its nature"
+        if aim.name.endswith("_loss") and has_losses:
+            yield f"{aim.name} is not comparable between trials whose loss differs"
+    if any(map(is_clock, spec.objective.metrics)) and plan.n_workers > 1:
+        yield f"{LATENCY} is measured while other trials run: `--workers 1` leaves the machine to it"
+    if spec.objective.constraints and isinstance(spec.settings.search.pruner, Curves):
+        yield f"the pruner `curves` proposes by {spec.objective.metric} alone, whatever the constraints"
 
 
 def _device_notes(plan: Plan) -> Iterator[str]:

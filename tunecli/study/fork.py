@@ -1,9 +1,10 @@
 """A new study that begins with those trials of another which it could have run itself.
 
 A trial fits where the new space holds the very same concrete trial, and all else that its score is a function of is as
-it was: what is optimised, the study's seed, repeats, threads, the user's code and the data. It keeps its seed, outcome
-and epochs, and gets the next number of the new study, which goes on from there as from any record (law 1). The other
-study is read, and nothing of it is changed.
+it was: the study's seed, repeats, threads, the user's code and the data. What is optimised may differ as far as a
+trial's metrics on record tell its new score (`rescored`). A trial keeps its seed, outcome and epochs, and gets the next
+number of the new study, which goes on from there as from any record (law 1). The other study is read, and nothing of it
+is changed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study import datafiles
 from tunecli.study.plan import Plan, plan_for
 from tunecli.study.record import Study, begin, changed_versions
+from tunecli.study.rescored import rescored
 from tunecli.study.revision import Revision, assignments, revision
 from tunecli.train.inspection import complaints
 from tunecli.trial import Ended, EpochEnded, Started, State, Trial
@@ -92,6 +94,8 @@ def fork(
         shown = [line for line in asked.lines if not line.startswith("changed: study:")]
         for line in (*shown, *changed_versions(facts.get("versions", {}))):
             say(line)
+        if not reused and not obstacles and asked.recorded.objective != spec.objective:
+            obstacles = ["the objective differs"]
         why = f", since {' and '.join(obstacles)}" if obstacles else ""
         say(f"reused: {len(reused)} of the {len(ended)} trials that ended in {folder.path}{why}")
         yield study
@@ -105,7 +109,6 @@ def _obstacles(recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any], p
     """Why no trial of the recorded study could be one of the new; empty where there is no such reason."""
     old, new = recorded.settings, spec.settings
     differs = {
-        "the objective": recorded.objective != spec.objective,
         "the seed": old.seed != new.seed,
         "search.repeats": old.search.repeats != new.search.repeats,
         "run.threads": Plan(**facts["plan"]).threads != plan.threads,
@@ -142,9 +145,14 @@ def _fitting(asked: Revision, spec: StudySpec, ended: Sequence[Trial], log: Log)
         point = fitting_point(spec.space, trial.parameters, config)
         if point is None or (trial.state is State.PRUNED and not is_pruned_alike):
             continue
+        assert trial.outcome is not None
+        told = rescored(trial.outcome, epochs[trial.number], config, recorded.objective, spec.objective)
+        if told is None:
+            continue
+        outcome, own_epochs = told
         versions = sessions.get(sessions_of.get(trial.number), first_versions)
-        again = replace(trial, number=number, parameters=point)
-        yield _Reused(again, trial.number, epochs[trial.number], versions)
+        again = replace(trial, number=number, parameters=point, outcome=outcome)
+        yield _Reused(again, trial.number, own_epochs, versions)
         number += 1
 
 

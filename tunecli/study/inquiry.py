@@ -11,10 +11,11 @@ from shlex import quote
 
 from tunecli.engine import Engine, InlineEngine
 from tunecli.errors import NoTrialSucceeded, UsageError
-from tunecli.results.ranking import best
+from tunecli.results.ranking import Standing, best, standing
 from tunecli.results.table import Table
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
+from tunecli.spec.metrics import is_clock
 from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import concrete
 from tunecli.store.files import write_where_asked
@@ -22,7 +23,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record import Study, document, job_for, look, table_of
 from tunecli.study.standstill import ENDED_BY_ITSELF
-from tunecli.trial import Ended, Job, Outcome, State, Trial
+from tunecli.trial import Ended, Job, Objective, Outcome, State, Trial
 
 _WAIT_S = 0.2
 _FINAL = {"exhausted", *ENDED_BY_ITSELF}
@@ -33,8 +34,8 @@ class Status:
     """Where a study stands.
 
     ``word`` is ``running`` (``holder`` says by whom), ``finished``, or ``interrupted``: nobody holds it and
-    there is more to do. A study that cannot be read is damaged, and that is an error. ``ending`` is why its last sweep
-    came to its end; empty where it did not.
+    there is more to do. A study that cannot be read is damaged, and that is an error. ``standing`` is None where one
+    metric tells all. ``ending`` is why its last sweep came to its end; empty where it did not.
     """
 
     study: str
@@ -43,8 +44,9 @@ class Status:
     holder: Holder | None
     n_trials: int
     counts: Mapping[State, int]
-    metric: str
+    objective: Objective
     best: Trial | None
+    standing: Standing | None
     elapsed_s: float
     ending: str
 
@@ -59,9 +61,13 @@ def status(folder: RunFolder) -> Status:
     with look(folder) as study:
         counts = study.log.counts()
         facts = study.log.facts()
-        sign = study.spec.objective.sign
-        ranked = [(sign * score, number) for number, score in study.log.scores() if math.isfinite(score)]
-        winner = study.log.trial(min(ranked)[1]) if ranked else None
+        objective, stands = study.spec.objective, None
+        if objective.others or objective.constraints:
+            trials = study.log.trials()
+            winner, stands = best(trials, objective), standing(trials, objective)
+        else:  # which is told without reading every trial
+            scores = [(objective.sign * score, n) for n, score in study.log.scores() if math.isfinite(score)]
+            winner = study.log.trial(min(scores)[1]) if scores else None
         elapsed_s, ending = float(facts["elapsed_s"]), facts.get("ending", "")
     n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
     if held_by is None:  # begun, and left by whoever held the study
@@ -77,8 +83,9 @@ def status(folder: RunFolder) -> Status:
         held_by,
         study.plan.n_trials,
         counts,
-        study.spec.objective.metric,
+        objective,
         winner,
+        stands,
         elapsed_s,
         ending,
     )
@@ -90,8 +97,18 @@ def results(folder: RunFolder) -> Table:
     Raises:
         StoreDamaged, StoreTooNew: the database cannot be used.
     """
+    return ranking(folder)[0]
+
+
+def ranking(folder: RunFolder) -> tuple[Table, Standing | None]:
+    """The ranked table, and how the trials stand where one metric does not tell it.
+
+    Raises:
+        StoreDamaged, StoreTooNew: the database cannot be used.
+    """
     with look(folder) as study:
-        return table_of(study, study.log.trials())
+        trials = study.log.trials()
+        return table_of(study, trials), standing(trials, study.spec.objective)
 
 
 def mixtures(folder: RunFolder) -> list[str]:
@@ -202,7 +219,8 @@ def _train_again(
     if again.outcome.failure is not None:
         failure = again.outcome.failure
         raise UsageError(f"trained again, trial {trial.number} failed: {failure.kind}: {failure.cause}")
-    if outcome is None or again.outcome.score != outcome.score:
+    is_reproduced = is_clock(job.objective.metric) or again.outcome.score == (outcome and outcome.score)
+    if outcome is None or not is_reproduced:
         score = None if outcome is None else outcome.score
         raise UsageError(
             f"trained again, trial {trial.number} scores {again.outcome.score!r} and not {score!r} as recorded",

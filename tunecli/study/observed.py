@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tunecli.trial import Observation, State, Trial
+from tunecli.trial import Objective, Observation, Outcome, State, Trial
 
 
 class Seen:
     """What was observed of each trial that ended; made once and not at every suggestion."""
 
-    def __init__(self, trials: Iterable[Trial], sign: float) -> None:
+    def __init__(self, trials: Iterable[Trial], objective: Objective) -> None:
         """Look at the record.
 
         Args:
             trials: all of it, by number.
-            sign: -1 where a higher score is better, and 1 where a lower one is.
+            objective: what is optimised, and what is to hold.
         """
-        self._sign = sign
+        self._objective = objective
         self._pending: dict[int, Observation] = {}
         self._ended: dict[int, Observation] = {}
         for trial in trials:
@@ -27,9 +27,17 @@ class Seen:
         """A trial is on record: it was suggested, as the last one, or has ended."""
         self._pending[trial.number] = Observation(trial.number, trial.parameters, State.WAITING)
         if trial.outcome is not None:
-            score = trial.outcome.score if trial.state is not State.FAILED else None
-            loss = None if score is None else self._sign * score
-            self._ended[trial.number] = Observation(trial.number, trial.parameters, trial.state, loss)
+            self._ended[trial.number] = self._observation(trial, trial.outcome)
+
+    def _observation(self, trial: Trial, outcome: Outcome) -> Observation:
+        score = outcome.score if trial.state is not State.FAILED else None
+        if score is None:
+            return Observation(trial.number, trial.parameters, trial.state)
+        objective = self._objective
+        metrics = {**outcome.metrics, objective.metric: score}
+        losses = objective.losses(metrics) if objective.others else ()
+        loss, excesses = objective.sign * score, objective.excesses(metrics)
+        return Observation(trial.number, trial.parameters, trial.state, loss, losses, excesses)
 
     def up_to(self, last_seen: int) -> list[Observation]:
         """All trials by number; those numbered above ``last_seen``, and those that run, are pending."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tunecli.results.prediction import Prediction, Surprise, predicted_columns, surprise, with_predictions
+from tunecli.results.ranking import Standing, standing
 from tunecli.results.table import Table, top
 from tunecli.search.bayes import n_initial
 from tunecli.search.forecast import forecasts
@@ -23,6 +24,7 @@ class Results:
 
     Attributes:
         table: with its predictions, where there are some.
+        standing: how the trials stand where one metric does not tell it.
         notes: what a person should know of it.
         is_predicted: whether predictions were asked for.
         predicted: the names of their two columns; none where there are no predictions.
@@ -31,6 +33,7 @@ class Results:
     """
 
     table: Table
+    standing: Standing | None
     notes: tuple[str, ...] = ()
     is_predicted: bool = False
     predicted: tuple[str, ...] = ()
@@ -53,11 +56,11 @@ def results(folder: RunFolder, *, n_shown: int | None = None, is_predicted: bool
     notes = tuple(mixtures(folder))
     with look(folder) as study:
         trials, objective = study.log.trials(), study.spec.objective
-        table = table_of(study, trials)
+        table, stands = table_of(study, trials), standing(trials, objective)
         space, seed = study.spec.space, study.spec.settings.seed
-    found = Results(table, notes)
+    found = Results(table, stands, notes)
     if is_predicted:
-        history = Seen(trials, objective.sign).up_to(len(trials))
+        history = Seen(trials, objective).up_to(len(trials))
         predictions = {
             number: Prediction(objective.sign * each.loss, each.deviation)
             for number, each in forecasts(space, history, seed).items()
@@ -73,7 +76,8 @@ def results(folder: RunFolder, *, n_shown: int | None = None, is_predicted: bool
                 table=with_predictions(table, objective.metric, predictions),
                 predicted=predicted_columns(table.columns),
             )
-            if surprised := surprise(table, predictions, objective.sign):
+            surprised = None if stands else surprise(table, predictions, objective.sign)
+            if surprised:
                 found = replace(
                     found,
                     best=(surprised.predicted_best, predictions[surprised.predicted_best]),

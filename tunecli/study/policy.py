@@ -1,14 +1,16 @@
-"""What follows from a failure, and from what was spent: which trial is tried again, and when no more is begun.
+"""What follows from a failure, and from what was spent: which trial is tried again, and when no more is begun; and
+whose weights are worth keeping.
 
 Pure functions of the record (law 1).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tunecli.spec.run import Limit, OnFailure
-from tunecli.trial import Failure, FailureKind, Setback
+from tunecli.trial import Failure, FailureKind, Objective, Setback, Trial
 
 _MOST_PARTS = 64  # of a batch; with parts this small, what is too large is the model
 
@@ -43,3 +45,17 @@ def spent_by(limit: Limit, n_epochs: int, n_failed: int) -> str:
     if limit.epochs is not None and n_epochs >= limit.epochs:
         return "epochs"
     return "failures" if limit.failures is not None and n_failed >= limit.failures else ""
+
+
+def keep_below(leaders: Sequence[Trial], objective: Objective) -> float | None:
+    """The loss that a trial's must be below for its weights to be worth keeping; None: they are, whatever it is.
+
+    So they are where constraints or further goals say more than the loss does; then others' go once it has ended.
+    """
+    if objective.others or objective.constraints or not leaders:
+        return None
+    outcome = leaders[0].outcome
+    if outcome is None or outcome.score is None:
+        return None
+    # A tie is kept too: of two equal trials the one with the lower number may end last.
+    return math.nextafter(objective.sign * outcome.score, math.inf)

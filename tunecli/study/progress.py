@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from tunecli.results.ranking import best
+from tunecli.results.ranking import leading
 from tunecli.search.pruner import stop_bounds
 from tunecli.search.sampler import suggest
 from tunecli.spec.knobs import TrialConfig
@@ -21,7 +21,7 @@ from tunecli.spec.load import trial_models
 from tunecli.spec.pruners import Pausing
 from tunecli.study.ledger import Ledger
 from tunecli.study.observed import Seen
-from tunecli.study.policy import is_tried_again, micro_batches, spent_by
+from tunecli.study.policy import is_tried_again, keep_below, micro_batches, spent_by
 from tunecli.study.record import Study, job_for, publish, trial_seed, versions
 from tunecli.study.standstill import Standstill
 from tunecli.study.steps import Steps
@@ -75,13 +75,13 @@ class Progress:
         self._unended = {trial.number for trial in unended}
         self._setbacks = {number: self._log.setbacks(number) for number in self._unended}
         self._checkpoints = {number: self._log.checkpoints(number) for number in self._unended}
-        self._leader = best(self.trials.values(), study.spec.objective)
+        self._leaders = leading(self.trials.values(), study.spec.objective)
         self._curves = self._recorded_curves()
-        self._seen = Seen(self.trials.values(), study.spec.objective.sign)
+        self._seen = Seen(self.trials.values(), study.spec.objective)
         facts = self._log.facts()
         self._code: Mapping[str, str] = facts.get("code", {})
         self._published_at, self._publishing_s = time.monotonic(), 0.0
-        tidy(study.folder, self._log.all_checkpoint_names(), self.trials.values(), self._leader)
+        tidy(study.folder, self._log.all_checkpoint_names(), self.trials.values(), self._leaders)
         with self._log.atomic():
             session = self._log.append_session(versions())
             self._log.set_fact("ending", "")  # all trials may have ended or paused, and yet the study goes on
@@ -155,17 +155,13 @@ class Progress:
         study, number = self._study, trial.number
         run, checkpoints = study.spec.settings.run, self._checkpoints.get(number, ())
         step = None if self._steps is None else self._steps.last(number)
-        keep_below = None
-        if self._leader is not None and self._leader.outcome and self._leader.outcome.score is not None:
-            # A tie is kept too: of two equal trials the one with the lower number may end last.
-            keep_below = math.nextafter(study.spec.objective.sign * self._leader.outcome.score, math.inf)
         return job_for(
             study.spec,
             study.plan,
             trial,
             attempt=self._log.attempts(number) + 1,
             weights_path=study.folder.weights_path(number),
-            keep_below=keep_below,
+            keep_below=keep_below(self._leaders, study.spec.objective),
             checkpoint_dir=study.folder.checkpoint_dir(number),
             code=self._code,
             checkpoints_path=study.folder.checkpoints_path if step or run.checkpoint != "off" else None,
@@ -374,11 +370,12 @@ class Progress:
         self._ledger.note({**record, "seconds": outcome.seconds}, outcome.failure)
 
     def _crown(self, trial: Trial) -> None:
-        """Note the best trial so far; only its weights are kept, and they are safe before others go."""
-        contenders = [trial] if self._leader is None else [self._leader, trial]
-        self._leader = best(contenders, self._study.spec.objective)
+        """Note who leads; only their weights are kept, and those are safe before others go."""
+        contenders = [*self._leaders, trial]
+        self._leaders = leading(contenders, self._study.spec.objective)
+        kept = {leader.number for leader in self._leaders}
         for surpassed in contenders:
-            if self._leader is None or surpassed.number != self._leader.number:
+            if surpassed.number not in kept:
                 self._ledger.drop(self._study.folder.weights_path(surpassed.number))
 
     def _remove(self, checkpoints: Sequence[Checkpoint]) -> None:

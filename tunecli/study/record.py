@@ -326,6 +326,7 @@ def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_T
         repeats=spec.settings.search.repeats,
         number=trial.number,
         score=score,
+        metrics=trial.outcome.metrics if trial.outcome else None,
         tested=tested,
     )
 

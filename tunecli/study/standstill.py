@@ -7,6 +7,7 @@ sweep ends where the uninterrupted one does, and any number of workers gives the
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 
 from tunecli.search.forecast import expected_improvement
@@ -32,15 +33,15 @@ class Standstill:
             trials: all on record by number, those up to ``number`` - lookahead with their ends.
             number: the next trial's.
         """
-        stop, sign = self._spec.settings.search.stop, self._spec.objective.sign
+        stop, objective = self._spec.settings.search.stop, self._spec.objective
         if stop is None:
             return ""
         if stop.stagnation is not None:
             seen = [trials[each] for each in range(max(0, number - self._lookahead + 1))]
             losses = (
-                sign * trial.outcome.score
+                merit(objective.sign * outcome.score, objective.excesses(outcome.metrics))
                 for trial in seen
-                if trial.state is State.COMPLETE and trial.outcome and trial.outcome.score is not None
+                if trial.state is State.COMPLETE and (outcome := trial.outcome) and outcome.score is not None
             )
             if n_since_best(losses) >= stop.stagnation:
                 return "stagnation"
@@ -55,13 +56,18 @@ class Standstill:
         if number not in self._improvements:
             before = {each: trials[each] for each in range(number)}
             spec = self._spec
-            history = Seen(before.values(), spec.objective.sign).up_to(number - self._lookahead)
+            history = Seen(before.values(), spec.objective).up_to(number - self._lookahead)
             surrogate = spec.settings.search.sampler_settings.get("surrogate", "gp")
             self._improvements[number] = expected_improvement(
                 spec.space, history, number, spec.settings.seed, surrogate=surrogate
             )
         found = self._improvements[number]
         return found is not None and found < least
+
+
+def merit(loss: float, excesses: Iterable[float]) -> float:
+    """The loss, or more than any where a constraint is broken."""
+    return loss if all(excess <= 0 for excess in excesses) else sys.float_info.max
 
 
 def n_since_best(losses: Iterable[float]) -> int:

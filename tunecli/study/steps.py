@@ -17,7 +17,7 @@ from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import DanglingReferenceError, concrete
 from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
-from tunecli.study.standstill import n_since_best
+from tunecli.study.standstill import merit, n_since_best
 from tunecli.trial import Observation, Outcome, Parameters, State, Step, Trial
 
 
@@ -118,7 +118,11 @@ class Steps:
             return False
         complete = [course for course in courses if course.state is State.COMPLETE]
         complete.sort(key=lambda course: own[-1].step if (own := self._of.get(course.number)) else -1)
-        losses = (course.loss for course in complete if course.loss is not None)
+        losses = (
+            merit(course.loss, course.excesses_at(len(self.levels) - 1))
+            for course in complete
+            if course.loss is not None
+        )
         return n_since_best(losses) >= stop.stagnation
 
     def _choice(self, courses: Sequence[Course], *, may_begin: bool) -> Choice | None:
@@ -170,20 +174,30 @@ class Steps:
             if step.step <= last_seen and step.step in self._pauses
         }
         losses = {level: self._loss(outcome) for level, outcome in seen.items()}
+        excesses = {level: self._excesses(outcome) for level, outcome in seen.items()}
         epochs = max((outcome.epochs for outcome in seen.values()), default=0)
         level = own[-1].level if own else len(self.levels) - 1
         is_seen = not own or own[-1].step <= last_seen
         if is_seen and own and own[-1].step in self._pauses:
-            return Course(trial.number, trial.parameters, State.PRUNED, level, losses, None, epochs)
+            return Course(trial.number, trial.parameters, State.PRUNED, level, losses, None, epochs, excesses)
         if not is_seen or trial.outcome is None:
-            return Course(trial.number, trial.parameters, State.WAITING, level, losses, None, epochs)
+            return Course(
+                trial.number, trial.parameters, State.WAITING, level, losses, None, epochs, excesses
+            )
         # One that another pruner ended has no checkpoint to go on from.
         is_complete = trial.state is State.COMPLETE
         state, loss = (State.COMPLETE, self._loss(trial.outcome)) if is_complete else (State.FAILED, None)
-        return Course(trial.number, trial.parameters, state, level, losses, loss, trial.outcome.epochs)
+        if is_complete:
+            excesses[len(self.levels) - 1] = self._excesses(trial.outcome)
+        return Course(
+            trial.number, trial.parameters, state, level, losses, loss, trial.outcome.epochs, excesses
+        )
 
     def _loss(self, outcome: Outcome) -> float:
         return float("inf") if outcome.score is None else self._sign * outcome.score
+
+    def _excesses(self, outcome: Outcome) -> tuple[float, ...]:
+        return self._spec.objective.excesses(outcome.metrics)
 
 
 def levels_of(spec: StudySpec, knob: Pausing) -> tuple[float, ...]:

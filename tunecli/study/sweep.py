@@ -15,6 +15,7 @@ from shlex import quote
 
 from tunecli.engine import Engine, engine_named, n_cores, start_server
 from tunecli.errors import Interrupted
+from tunecli.results.ranking import Standing, standing
 from tunecli.results.table import Table
 from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.load import trial_models
@@ -34,12 +35,16 @@ _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted``, or which of ``run.limit`` is spent."""
+    """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted``, or which of ``run.limit`` is spent.
+
+    ``standing`` is None where one metric tells all.
+    """
 
     reason: str
     path: str
     table: Table
     n_scored: int
+    standing: Standing | None = None
 
 
 def sweep(study: Study, display: Display, engine: Engine | None = None) -> Ending:
@@ -71,7 +76,8 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         progress.conclude(reason)
     trials = list(progress.trials.values())
     n_scored = sum(trial.state is State.COMPLETE for trial in trials)
-    return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored)
+    stands = standing(trials, study.spec.objective)
+    return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored, stands)
 
 
 def warm_up(spec: StudySpec) -> None:

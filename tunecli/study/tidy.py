@@ -14,9 +14,9 @@ from tunecli.trial import Trial
 
 
 def tidy(
-    folder: RunFolder, checkpoint_names: Set[str], trials: Iterable[Trial], leader: Trial | None
+    folder: RunFolder, checkpoint_names: Set[str], trials: Iterable[Trial], leaders: Iterable[Trial]
 ) -> None:
-    """Remove checkpoints that are not on record, and the weights of trials that are not the best.
+    """Remove checkpoints that are not on record, and the weights of trials that do not lead.
 
     Temporaries are gone already: whoever takes the lock removes them.
 
@@ -24,10 +24,10 @@ def tidy(
         folder: the run folder, held by this process.
         checkpoint_names: of the checkpoints that may still be needed.
         trials: all on record.
-        leader: the best of them.
+        leaders: the best of them, or of several goals all of the front.
     """
     remove_orphans(folder, checkpoint_names)
-    kept = None if leader is None else leader.number
+    kept = {leader.number for leader in leaders}
     for trial in trials:
-        if trial.number != kept:
+        if trial.number not in kept:
             remove(folder.weights_path(trial.number))

@@ -16,6 +16,7 @@ from tunecli.results.comparison import Comparison, Course, Verdict, compare
 from tunecli.results.ranking import best
 from tunecli.seeding import generator_for
 from tunecli.spec.fingerprint import changes
+from tunecli.spec.metrics import is_clock
 from tunecli.spec.space import DanglingReferenceError
 from tunecli.store.folder import RunFolder
 from tunecli.study import datafiles
@@ -104,13 +105,19 @@ def verify(
     for trial in chosen:
         course = recorded[trial.number]
         again = _again(study, trial, course, devices[trial.number])
-        comparison = compare(course, again)
+        comparison = compare(course, again, uncounted=_of_clocks(study, course.outcome))
         is_same = comparison.verdict in (Verdict.IDENTICAL, Verdict.FAILED_AGAIN)
         causes = () if is_same else _causes(study, facts, trial, course.outcome, again.outcome)
         verified.append(Verified(trial.number, comparison, course.outcome, again.outcome, causes))
         told(verified[-1])
     metric = study.spec.objective.metric
     return Verification(study.spec.settings.study, str(folder.path), metric, is_exact, tuple(verified))
+
+
+def _of_clocks(study: Study, outcome: Outcome) -> set[str]:
+    """What of a trial's metrics a clock gave."""
+    found = {name for name in outcome.metrics if is_clock(name)}
+    return found | ({"score"} if is_clock(study.spec.objective.metric) else set())
 
 
 def _chosen(study: Study, trials: list[Trial], *, is_all: bool, n_sampled: int | None) -> list[Trial]:

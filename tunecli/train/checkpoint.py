@@ -197,7 +197,9 @@ def _read(job: Job, checkpoint: Checkpoint) -> Found:
 
 def _identity(job: Job) -> str:
     """What a trial's course follows from."""
-    named = [job.config, asdict(job.objective), job.study_seed, job.seed, job.repeats]
+    objective = asdict(job.objective)
+    del objective["others"], objective["constraints"]  # a course goes by the first goal alone
+    named = [job.config, objective, job.study_seed, job.seed, job.repeats]
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
 

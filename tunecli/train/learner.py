@@ -131,21 +131,21 @@ class Learner:
         """The trial's epoch ended with this validation loss."""
         self._updater.observe(loss)
 
-    def validate(self, own_metric: OwnMetric | None = None) -> dict[str, float]:
+    def validate(self, own_metrics: Sequence[OwnMetric] = ()) -> dict[str, float]:
         """The validation part's metrics, ``val_loss`` among them; those that are undefined are absent.
 
         Args:
-            own_metric: the user's own, beside ours.
+            own_metrics: the user's own, beside ours.
         """
-        return self._examine(self._fold.x_valid, self._fold.y_valid, "val", own_metric)
+        return self._examine(self._fold.x_valid, self._fold.y_valid, "val", own_metrics)
 
-    def test(self, weights: dict[str, Tensor], own_metric: OwnMetric | None = None) -> dict[str, float]:
+    def test(self, weights: dict[str, Tensor], own_metrics: Sequence[OwnMetric] = ()) -> dict[str, float]:
         """The test part's metrics under ``weights``, ``test_loss`` among them; none where it was not opened."""
         if self._fold.x_test is None or self._fold.y_test is None:
             return {}
         self.model.load_state_dict(weights)
         self._updater.average = None
-        return self._examine(self._fold.x_test, self._fold.y_test, "test", own_metric)
+        return self._examine(self._fold.x_test, self._fold.y_test, "test", own_metrics)
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's state as it is now: the averaged weights, where an average is kept."""
@@ -177,9 +177,11 @@ class Learner:
         self._updater.restore(state["updater"])
         self._train_loss = state["train_loss"]
 
-    def _examine(self, x: Tensor, y_N: Tensor, part: str, own_metric: OwnMetric | None) -> dict[str, float]:
+    def _examine(
+        self, x: Tensor, y_N: Tensor, part: str, own_metrics: Sequence[OwnMetric]
+    ) -> dict[str, float]:
         training = self._config.training
-        has_own = self._has_own or own_metric is not None
+        has_own = self._has_own or bool(own_metrics)
         drawing = own_code.running(self._seed_for("examine"), self._device) if has_own else nullcontext()
         # what is made in inference mode may be no part of a later gradient, and the user's code may keep it
         evaluating = torch.no_grad() if has_own else torch.inference_mode()
@@ -191,9 +193,9 @@ class Learner:
             loss = float(self._validation_loss(outputs, y_N))
             outputs = self._predict(outputs)
             found = evaluate(self._fold.task, outputs, y_N, self._fold.target_scale, part)
-            if own_metric is not None:
-                predicted, y_N = self._in_units(outputs), self._in_units(y_N)
-                found[f"{part}_{own_metric.name}"] = own_metric.score(predicted, y_N)
+            for own in own_metrics:
+                score = own.score(self._in_units(outputs), self._in_units(y_N))
+                found[f"{part}_{own.name}"] = score
             return {f"{part}_loss": loss, **finite(found)}
 
     def _in_units(self, values: Tensor) -> Tensor:

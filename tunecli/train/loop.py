@@ -25,9 +25,10 @@ from tunecli.train import checkpoint, devices, weights
 from tunecli.train.course import Course
 from tunecli.train.data import loading
 from tunecli.train.failures import failure_of
+from tunecli.train.footprint import footprint
 from tunecli.train.learner import Learner
 from tunecli.train.metrics import finite
-from tunecli.train.own.metric import OwnMetric, own_metric
+from tunecli.train.own.metric import OwnMetric, own_metrics
 from tunecli.train.stopping import is_pruned, never
 from tunecli.trial import (
     Checkpointed,
@@ -37,6 +38,7 @@ from tunecli.trial import (
     Failure,
     FailureKind,
     Job,
+    Objective,
     Outcome,
     Paused,
     Started,
@@ -136,7 +138,7 @@ def _train(
     """
     torch.set_num_threads(job.threads)
     config, base_path = TrialConfig.model_validate(resolved(job.config)), Path(job.base_path)
-    learners = _learners(job, config, base_path, device)
+    learners, costs = _learners(job, config, base_path, device)
     if found.epoch:
         course.restore(found.course())
         for number, learner in enumerate(learners):
@@ -146,11 +148,11 @@ def _train(
             return State.WAITING  # the checkpoint was the last that an attempt could do before it was gone
     keeper = checkpoint.Keeper(job, device)
     metric, early_stop = job.objective.metric, config.training.early_stop
-    measure = own_metric(job.objective, base_path)
+    measures = own_metrics(job.objective, base_path)
     total = max(learner.n_epochs for learner in learners)
     for epoch in range(course.epochs + 1, total + 1):
         began_s = time.monotonic()
-        metrics = _epoch(learners, epoch, metric, measure)
+        metrics = {**_epoch(learners, epoch, metric, measures), **costs}
         course.epochs = epoch
         if (failure := missing_of(metrics, metric, epoch)) is not None:
             return failure
@@ -175,25 +177,34 @@ def _train(
         if is_stopping:
             return State.WAITING if is_pausing else None
     if job.open_test:
-        tested = [learner.test(kept, measure) for learner, kept in zip(learners, course.weights, strict=True)]
+        tested = [
+            learner.test(kept, measures) for learner, kept in zip(learners, course.weights, strict=True)
+        ]
         course.metrics = {**course.metrics, **_mean(tested)}
-    return State.COMPLETE
+    return lacking_of(job.objective, course.metrics) or State.COMPLETE
 
 
-def _learners(job: Job, config: TrialConfig, base_path: Path, device: torch.device) -> list[Learner]:
-    """One for every fold, for every repeat."""
+def _learners(
+    job: Job, config: TrialConfig, base_path: Path, device: torch.device
+) -> tuple[list[Learner], dict[str, float]]:
+    """One for every fold, for every repeat; and what the model of a fold costs to use, where that is asked."""
     folds = loading.load(config.data, base_path, job.study_seed, device, open_test=job.open_test)
     names: list[tuple[int, ...]] = [()] if len(folds) == 1 else [(number,) for number in range(len(folds))]
     seeds = [job.seed, *(seed_for(job.seed, "repeat", number) for number in range(1, job.repeats))]
-    return [
+    learners = [
         Learner(config, fold, own_seed, name, base_path, job.micro_batches)
         for own_seed in seeds
         for fold, name in zip(folds, names, strict=True)
     ]
+    costs = [
+        footprint(job.objective, learner, config, fold, job.seed, base_path)
+        for learner, fold in zip(learners, folds, strict=False)
+    ]
+    return learners, _mean(costs)
 
 
 def _epoch(
-    learners: Sequence[Learner], epoch: int, metric: str, measure: OwnMetric | None
+    learners: Sequence[Learner], epoch: int, metric: str, measures: Sequence[OwnMetric]
 ) -> dict[str, float]:
     """One epoch of every fold and repeat, and their mean metrics; those that are not finite are absent."""
     found: list[Mapping[str, float]] = []
@@ -201,7 +212,7 @@ def _epoch(
         train_loss = learner.train_epoch(epoch)
         if not math.isfinite(train_loss):
             return {}
-        found.append({"train_loss": train_loss, **learner.validate(measure)})
+        found.append({"train_loss": train_loss, **learner.validate(measures)})
     metrics = _mean(found)
     if len(found) > 1 and metric in metrics:
         metrics[f"{metric}_std"] = statistics.pstdev(each[metric] for each in found)
@@ -219,6 +230,16 @@ def missing_of(metrics: Mapping[str, float], metric: str, epoch: int) -> Failure
         )
         return Failure(FailureKind.ERROR, cause)
     return Failure(FailureKind.DIVERGED, f"{missing} is not a finite number after epoch {epoch}")
+
+
+def lacking_of(objective: Objective, metrics: Mapping[str, float]) -> Failure | None:
+    """What is wrong where a trial ended without a number for each of its goals and constraints."""
+    missing = next((name for name in objective.metrics if name not in metrics), None)
+    if missing is None:
+        return None
+    return Failure(
+        FailureKind.ERROR, f"{missing} is not a number at the trial's end, and the objective names it"
+    )
 
 
 def _mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:

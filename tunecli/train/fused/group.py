@@ -24,7 +24,7 @@ from tunecli.train.failures import failure_of
 from tunecli.train.fused.examine import Examiner
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.together import Together
-from tunecli.train.loop import ended, is_worth_keeping, missing_of
+from tunecli.train.loop import ended, is_worth_keeping, lacking_of, missing_of
 from tunecli.train.metrics import finite
 from tunecli.train.stopping import is_pruned, never
 from tunecli.trial import (
@@ -171,7 +171,10 @@ def _epoch(together: Together, examiner: Examiner) -> list[tuple[Member, dict[st
     sound = [member for member, loss in losses.items() if math.isfinite(loss)]
     validated = dict(zip(sound, examiner.validate(sound), strict=True))
     return [
-        (member, finite({"train_loss": loss, **validated[member]}) if member in validated else {})
+        (
+            member,
+            finite({"train_loss": loss, **validated[member], **member.costs}) if member in validated else {},
+        )
         for member, loss in losses.items()
     ]
 
@@ -195,7 +198,7 @@ def _end_epoch(
     if is_pruned(job.stop_above, epoch - 1, epoch, course.least_loss):
         return State.PRUNED
     if epoch == total or (early_stop is not None and course.is_over(loss, early_stop)):
-        return State.COMPLETE
+        return lacking_of(job.objective, course.metrics) or State.COMPLETE
     member.learner.observe(metrics.get("val_loss", math.inf))
     return None
 

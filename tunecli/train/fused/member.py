@@ -21,6 +21,7 @@ from tunecli.train.chains import learning_rate
 from tunecli.train.chains.moment import Moment
 from tunecli.train.course import Course
 from tunecli.train.data import loading
+from tunecli.train.footprint import footprint
 from tunecli.train.fused.optimizers import RowOptimizer
 from tunecli.train.fused.stack import Stack
 from tunecli.train.learner import Learner
@@ -48,6 +49,9 @@ class Member:
             self.config.data, Path(job.base_path), job.study_seed, device, open_test=job.open_test
         )
         self.learner = Learner(self.config, self.fold, job.seed, (), Path(job.base_path))
+        self.costs = footprint(
+            job.objective, self.learner, self.config, self.fold, job.seed, Path(job.base_path)
+        )
         self.course = Course()
         self.course.charge(0.0)
         if found.epoch:

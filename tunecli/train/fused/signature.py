@@ -59,7 +59,7 @@ def signature(job: Job) -> str:
         "optimizer": [config.optimizer.name, getattr(config.optimizer, "decay_exclude", [])],
         "steps": [training.batch_size, training.accumulate, training.steps],
         "kernels": [training.tf32, training.deterministic],
-        "objective": [job.objective.metric, job.objective.maximize],
+        "objective": [[job.objective.maximize], [*job.objective.metrics]],
         "place": [
             job.base_path,
             job.study_seed,
@@ -73,7 +73,7 @@ def signature(job: Job) -> str:
 
 
 def _of_the_job(job: Job) -> str:
-    if job.objective.python:
+    if any(goal.python for goal in job.objective.goals):
         return "its metric is your own code"
     if job.code:
         return "part of it is your own code"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tunecli.spec.code import goal_places
 from tunecli.spec.knobs.optimizers import Gd, Lbfgs
 from tunecli.spec.metrics import METRICS
 from tunecli.spec.wording import nearest
@@ -48,19 +49,32 @@ def _accumulation(case: Case) -> Iterator[Complaint]:
 
 
 def _metric(case: Case) -> Iterator[Complaint]:
-    if case.objective.python:
-        return
-    known = METRICS.get(case.objective.metric)
-    fitting = [name for name, each in METRICS.items() if case.facts.task in each.tasks]
+    objective = case.objective
+    named = [
+        (".".join(map(str, place)), goal.metric)
+        for place, goal in zip(goal_places(objective), objective.goals, strict=True)
+        if not goal.python
+    ]
+    own = {goal.metric for goal in objective.goals if goal.python}
+    named += [
+        (f"objective.subject_to.{each.metric}", each.metric)
+        for each in objective.constraints
+        if each.metric not in own
+    ]
+    for path, name in named:
+        yield from _of_metric(case, path, name)
+
+
+def _of_metric(case: Case, path: str, name: str) -> Iterator[Complaint]:
+    known = METRICS.get(name)
+    fitting = [each for each, facts in METRICS.items() if case.facts.task in facts.tasks]
     hint = f"one of {', '.join(fitting)}"
     if known is None:
-        message = f"`{case.objective.metric}` is no metric"
-        yield Complaint("objective.metric", message, nearest(case.objective.metric, fitting) or hint)
+        yield Complaint(path, f"`{name}` is no metric", nearest(name, fitting) or hint)
     elif case.facts.task not in known.tasks:
-        yield Complaint("objective.metric", f"a {case.facts.task} task has no {case.objective.metric}", hint)
-    elif case.n_valid == 1 and case.objective.metric in ("val_auroc", "val_r2"):
-        message = f"{case.objective.metric} of one validation example is not defined"
-        yield Complaint("objective.metric", message, "validate on more")
+        yield Complaint(path, f"a {case.facts.task} task has no {name}", hint)
+    elif case.n_valid == 1 and name in ("val_auroc", "val_r2"):
+        yield Complaint(path, f"{name} of one validation example is not defined", "validate on more")
 
 
 RULES: tuple[Rule, ...] = (_batches, _precision, _accumulation, _metric)

@@ -28,8 +28,14 @@ class OwnMetric(NamedTuple):
     score: Callable[[Tensor, Tensor], float]
 
 
+def own_metrics(objective: Objective, base_path: Path) -> tuple[OwnMetric, ...]:
+    """Those of an objective's goals that are the user's own; see :func:`own_metric`."""
+    found = (own_metric(goal, base_path) for goal in objective.goals)
+    return tuple(each for each in found if each is not None)
+
+
 def own_metric(objective: Objective, base_path: Path) -> OwnMetric | None:
-    """The metric that an objective names by its code; None where it is one of ours.
+    """The metric that a goal names by its code; None where it is one of ours.
 
     Args:
         objective: what is optimised; its value goes by the name ``objective.metric``.

@@ -93,9 +93,10 @@ class Reports:
         name = self.job.objective.metric
         is_cut = self.is_pruned or self.is_paused
         failure = None if is_cut else self.failure or failure
-        if failure is None and name not in self.metrics:
+        missing = [each for each in self.job.objective.metrics if each not in self.metrics]
+        if failure is None and missing and (name in missing or not is_cut):
             reported = f"only {', '.join(self.metrics)}" if self.metrics else "and neither was anything else"
-            failure = Failure(FailureKind.ERROR, f"{name} was never reported, {reported}")
+            failure = Failure(FailureKind.ERROR, f"{missing[0]} was never reported, {reported}")
         outcome = Outcome(
             state=State.FAILED if failure else State.PRUNED if is_cut else State.COMPLETE,
             score=None if failure else self.metrics[name],
