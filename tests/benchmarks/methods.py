@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import math
 import tempfile
 import textwrap
@@ -228,6 +229,117 @@ def skopt_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
     return Sweep(tuple(losses), tuple(seconds))
 
 
+def hebo_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
+    """Huawei's HEBO (Cowen-Rivers et al. 2022); every branch's parameters always stand, a failed trial is told as the worst."""
+    import pandas
+    import torch
+    from hebo.design_space.design_space import DesignSpace
+    from hebo.optimizers.hebo import HEBO
+
+    warnings.simplefilter("ignore")
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # HEBO draws from the global generator
+    kinds = {(Integer, False): "int", (Integer, True): "pow_int", (Real, False): "num", (Real, True): "pow"}
+    described: list[dict[str, Any]] = []
+    for parameter in problem.space.parameters:
+        domain = parameter.domain
+        match domain:
+            case Categorical(options=options):
+                described.append(
+                    {"name": parameter.key, "type": "cat", "categories": [str(option) for option in options]}
+                )
+            case Integer() | Real():
+                kind = kinds[type(domain), domain.is_log]
+                described.append({"name": parameter.key, "type": kind, "lb": domain.low, "ub": domain.high})
+            case _:
+                raise NotImplementedError(domain)
+    optimizer = HEBO(DesignSpace().parse(described), scramble_seed=seed)
+
+    def ask() -> tuple[Mapping[str, Any], Callable[[float], None]]:
+        asked: pandas.DataFrame = optimizer.suggest(1)
+        return asked.iloc[0].to_dict(), lambda loss: optimizer.observe(asked, np.array([[loss]]))
+
+    return _asked_and_told(problem, n_trials, ask)
+
+
+def smac_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
+    """SMAC3's facade for hyper-parameters (Lindauer et al. 2022): a random forest and log expected improvement.
+
+    Every branch's parameters always stand, and a failed trial is told as the worst.
+    """
+    import ConfigSpace
+    import smac
+    from smac.runhistory import TrialInfo, TrialValue
+
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    configurations = ConfigSpace.ConfigurationSpace(seed=seed)
+    for parameter in problem.space.parameters:
+        domain, key = parameter.domain, parameter.key
+        match domain:
+            case Categorical(options=options):
+                configurations.add(ConfigSpace.CategoricalHyperparameter(key, [str(o) for o in options]))
+            case Integer(low=low, high=high, is_log=is_log):
+                configurations.add(ConfigSpace.UniformIntegerHyperparameter(key, low, high, log=is_log))
+            case Real(low=low, high=high, is_log=is_log):
+                configurations.add(ConfigSpace.UniformFloatHyperparameter(key, low, high, log=is_log))
+            case _:
+                raise NotImplementedError(domain)
+
+    def never(config: Any, seed: int = 0) -> float:
+        raise RuntimeError("the facade is asked and told")
+
+    with tempfile.TemporaryDirectory() as folder:
+        scenario = smac.Scenario(
+            configurations, output_directory=Path(folder), deterministic=True, n_trials=n_trials, seed=seed
+        )
+        facade = smac.HyperparameterOptimizationFacade(scenario, never, logging_level=False)
+
+        def ask() -> tuple[Mapping[str, Any], Callable[[float], None]]:
+            asked: TrialInfo = facade.ask()
+            return dict(asked.config), lambda loss: facade.tell(asked, TrialValue(cost=loss))
+
+        return _asked_and_told(problem, n_trials, ask)
+
+
+def _asked_and_told(
+    problem: Problem, n_trials: int, ask: Callable[[], tuple[Mapping[str, Any], Callable[[float], None]]]
+) -> Sweep:
+    """A sweep by a peer whose ``ask`` gives a value of every parameter, options by their text, and how to tell the loss."""
+    space, told, losses, seconds = problem.space, list[float](), list[float](), list[float]()
+    for _ in range(n_trials):
+        began_s = time.perf_counter()
+        asked, tell = ask()
+        seconds.append(time.perf_counter() - began_s)
+        values: dict[str, Scalar] = {}
+        point: dict[str, Scalar] = {}
+        for parameter in space.parameters:
+            if is_active(parameter, values):
+                values[parameter.key] = point[parameter.name] = _in_domain(
+                    parameter.domain, asked[parameter.key]
+                )
+        loss = problem.loss(point)
+        told.append(max(told, default=1.0) if loss is None else loss)
+        began_s = time.perf_counter()
+        tell(told[-1])  # a model may be fitted here
+        seconds[-1] += time.perf_counter() - began_s
+        losses.append(_true_loss(problem, point))
+    return Sweep(tuple(losses), tuple(seconds))
+
+
+def _in_domain(domain: Any, value: Any) -> Scalar:
+    match domain:
+        case Categorical(options=options):
+            found: Scalar = next(option for option in options if str(option) == str(value))
+            return found
+        case Integer(low=low, high=high):
+            nearest: int = min(max(round(float(value)), low), high)
+            return nearest
+        case _:
+            within: float = min(max(float(value), domain.low), domain.high)
+            return within
+
+
 Method = Callable[[Problem, int, int], Sweep]
 """Runs (problem, seed, number of trials)."""
 
@@ -238,6 +350,8 @@ METHODS: Mapping[str, Method] = {
     "bayes-q4": ours("bayes", lookahead=4),
     "bayes-q8": ours("bayes", lookahead=8),
     "skopt": skopt_as_it_comes,
+    "hebo": hebo_as_it_comes,
+    "smac": smac_as_it_comes,
     "optuna-tpe": optuna_with(lambda optuna, seed: optuna.samplers.TPESampler(seed=seed)),
     "optuna-gp": optuna_with(lambda optuna, seed: optuna.samplers.GPSampler(seed=seed)),
     "optuna-cmaes": optuna_with(lambda optuna, seed: optuna.samplers.CmaEsSampler(seed=seed)),
