@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from shlex import quote
 from typing import Any
 
@@ -14,6 +15,7 @@ from tunecli.results.table import Table, display_cells, to_json, top
 from tunecli.spec.domains import shown
 from tunecli.study.check import Check
 from tunecli.study.doctor import Examination
+from tunecli.study.fusing import Fusing
 from tunecli.study.inquiry import Status
 from tunecli.study.single import Trained
 from tunecli.study.sweep import Ending
@@ -146,6 +148,7 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
             "search",
             f"{found.sampler}, {plan.n_trials:,} trials, {plan.n_workers} at a time, lookahead {plan.lookahead}",
         ),
+        ("together", _together(found.fusing)),
         ("a trial", _cost_range(found.smallest, found.largest)),
         (
             "the sweep",
@@ -167,6 +170,11 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
         ],
         "space_size": found.size,
         "grid_size": found.grid,
+        "fusing": {
+            "width": found.fusing.width,
+            "share": found.fusing.share,
+            "why_not": [asdict(each) for each in found.fusing.obstacles],
+        },
         "smallest_trial": _cost_data(found.smallest),
         "largest_trial": _cost_data(found.largest),
         "estimated_seconds": None if found.seconds is None else list(found.seconds),
@@ -307,6 +315,14 @@ def _epochs(outcome: Outcome) -> str:
 
 def _value(value: Scalar) -> str:
     return f"{value:.4g}" if isinstance(value, float) else shown(value)
+
+
+def _together(found: Fusing) -> str:
+    """How many trials share a model, and what keeps the rest from it."""
+    reasons = "; ".join(map(str, found.obstacles))
+    if found.share == "none":
+        return f"no: {reasons}"
+    return f"up to {found.width} trials as one model{f', but not with {reasons}' if reasons else ''}"
 
 
 def _cost_range(smallest: Cost | None, largest: Cost | None) -> str:

@@ -18,6 +18,7 @@ from tunecli.spec.secrets import names_in, redacted
 from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.extremes import extremes, seconds_of
+from tunecli.study.fusing import Fusing, fusing
 from tunecli.study.observed import observations
 from tunecli.study.record import Plan, plan_for, require_device
 from tunecli.train.cost import Cost, sizes_of_parts
@@ -57,6 +58,7 @@ class Check:
     parameters: tuple[ParameterRow, ...]
     size: int | None
     grid: int | None
+    fusing: Fusing
     notes: tuple[str, ...]
     smallest: Cost | None
     largest: Cost | None
@@ -84,6 +86,7 @@ def check(spec: StudySpec) -> Check:
     smallest, largest = extremes(spec)
     n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
     workers = min(plan.n_workers, plan.lookahead, n_trials)
+    together = fusing(spec, plan.n_workers, plan.n_trials)
     seconds = None
     if smallest is not None and largest is not None and smallest.n_multiply_adds is not None:
         seconds = (seconds_of(smallest) * n_trials / workers, seconds_of(largest) * n_trials / workers)
@@ -95,7 +98,8 @@ def check(spec: StudySpec) -> Check:
         tuple(_rows(space)),
         space_size(space),
         grid_size(space),
-        (*_notes(spec, plan), *_memory_notes(largest)),
+        together,
+        (*_notes(spec, plan), *_fusing_notes(spec, together), *_memory_notes(largest)),
         smallest,
         largest,
         seconds,
@@ -116,6 +120,14 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
             break
         trials[number] = Trial(number, point, 0)
     return list(trials.values())
+
+
+def _fusing_notes(spec: StudySpec, together: Fusing) -> Iterator[str]:
+    """That trials cannot be trained together though the file asks for it; of one trial nothing is asked."""
+    asked = spec.settings.run.fuse
+    if isinstance(asked, int) and asked > 1 and together.share == "none" and spec.space.parameters:
+        reasons = "; ".join(map(str, together.obstacles))
+        yield f"run.fuse {asked}: no trials are trained together, since of all of them {reasons}"
 
 
 def _memory_notes(largest: Cost | None) -> Iterator[str]:
