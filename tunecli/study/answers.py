@@ -148,6 +148,7 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
             "search",
             f"{found.sampler}, {plan.n_trials:,} trials, {plan.n_workers} at a time, lookahead {plan.lookahead}",
         ),
+        ("at a time", _at_a_time(found)),
         ("together", _together(found.fusing)),
         ("a trial", _cost_range(found.smallest, found.largest)),
         (
@@ -170,6 +171,7 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
         ],
         "space_size": found.size,
         "grid_size": found.grid,
+        "jobs_by_device": dict(found.jobs_by_device),
         "fusing": {
             "width": found.fusing.width,
             "share": found.fusing.share,
@@ -187,7 +189,17 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
 def of_examination(found: Examination) -> Answer:
     """What is here to compute with."""
     versions = tuple(sorted(found.versions.items()))
-    lines = (("cores", str(found.n_cores)), ("auto", found.auto))
+    slots = ", ".join(found.slots)
+    lines = (
+        ("cores", str(found.n_cores)),
+        ("auto", found.auto),
+        (
+            "slots",
+            f"run.per_device jobs at a time on each of {slots}"
+            if slots
+            else "one job for every run.threads cores",
+        ),
+    )
     sections = (
         Section("devices", ("name", "what"), tuple(found.devices.items())),
         Section("versions", ("package", "version"), versions),
@@ -195,6 +207,7 @@ def of_examination(found: Examination) -> Answer:
     data = {
         "cores": found.n_cores,
         "auto": found.auto,
+        "slots": list(found.slots),
         "devices": dict(found.devices),
         "versions": dict(versions),
     }
@@ -315,6 +328,14 @@ def _epochs(outcome: Outcome) -> str:
 
 def _value(value: Scalar) -> str:
     return f"{value:.4g}" if isinstance(value, float) else shown(value)
+
+
+def _at_a_time(found: Check) -> str:
+    """How many jobs run at a time, and where."""
+    n_threads = found.plan.threads
+    each = f"{n_threads} thread each" if n_threads == 1 else f"{n_threads} threads each"
+    on = ", ".join(f"{n} on {device}" for device, n in found.jobs_by_device.items())
+    return f"{on}, {each}"
 
 
 def _together(found: Fusing) -> str:

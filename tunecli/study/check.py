@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from tunecli.spec.study import StudySpec
 from tunecli.study.extremes import extremes, seconds_of
 from tunecli.study.fusing import Fusing, fusing
 from tunecli.study.observed import observations
+from tunecli.study.placing import jobs_by_device
 from tunecli.study.record import Plan, plan_for, require_device
+from tunecli.train.accelerators import places
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints
@@ -59,6 +61,7 @@ class Check:
     size: int | None
     grid: int | None
     fusing: Fusing
+    jobs_by_device: Mapping[str, int]
     notes: tuple[str, ...]
     smallest: Cost | None
     largest: Cost | None
@@ -99,6 +102,7 @@ def check(spec: StudySpec) -> Check:
         space_size(space),
         grid_size(space),
         together,
+        jobs_by_device(plan.device, places(plan.device), plan.n_workers),
         (*_notes(spec, plan), *_fusing_notes(spec, together), *_memory_notes(largest)),
         smallest,
         largest,
@@ -172,7 +176,7 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         and grid_position_of_point(space, default) is None
     ):
         yield "the defaults do not lie on the grid, so no trial begins with them"
-    yield from _device_notes(plan)
+    yield from _device_notes(spec, plan)
     if plan.lookahead < plan.n_workers:
         yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
     direction = spec.settings.objective.direction
@@ -196,8 +200,12 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
             yield f"the score is of {n_valid} examples: chance moves it by a lot"
 
 
-def _device_notes(plan: Plan) -> Iterator[str]:
-    """That the device is not here: the file may be checked on one machine and run on another."""
+def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+    """That the device is not here, as the file may be checked on one machine and run on another, or has no room."""
+    asked = spec.settings.run.workers
+    if isinstance(asked, int) and plan.n_workers < asked and spec.settings.run.engine != "inline":
+        per_device = spec.settings.run.per_device
+        yield f"run.workers {asked}: run.per_device {per_device} lets {plan.n_workers} run at a time here"
     try:
         require_device(plan.device)
     except UsageError as error:

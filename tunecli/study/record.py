@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import tunecli
-from tunecli.engine import n_cores
 from tunecli.errors import UsageError
 from tunecli.results.export import concrete_document
 from tunecli.results.ranking import best, rank
@@ -35,7 +34,7 @@ from tunecli.store.database import Log
 from tunecli.store.files import require_room, write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
-from tunecli.study import datafiles
+from tunecli.study import datafiles, placing
 from tunecli.study.fusing import fused_width
 from tunecli.study.revision import (
     PLAN_PATHS,
@@ -45,6 +44,7 @@ from tunecli.study.revision import (
     require_same_study,
     revision,
 )
+from tunecli.train.accelerators import places
 from tunecli.train.inspection import complaints
 from tunecli.trial import Checkpoint, Job, Parameters, Trial
 
@@ -99,9 +99,7 @@ def plan_for(spec: StudySpec) -> Plan:
         UsageError: a grid of more points than one would run without saying so, and no ``search.trials``.
     """
     search, run = spec.settings.search, spec.settings.run
-    workers = run.workers
-    n_workers = max(1, n_cores() // run.threads) if workers == "auto" else workers
-    n_workers = 1 if run.engine == "inline" else n_workers
+    n_workers = placing.n_workers(run, places(run.device))
     fuse = fused_width(spec, n_workers)
     lookahead = n_workers * max(1, fuse) if search.lookahead == "auto" else search.lookahead
     return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine, fuse)
@@ -191,7 +189,7 @@ def require_device(name: str) -> None:
     Raises:
         UsageError: there is no such device here.
     """
-    if name not in ("auto", "cpu"):
+    if name not in ("auto", "cpu") and not places(name):
         from tunecli.train import devices
 
         devices.resolve(name)
@@ -256,6 +254,8 @@ def _replanned(plan: Plan, asked: Revision) -> Plan:
     fields = {field for field, path in PLAN_PATHS.items() if path in changed}
     if "run.engine" in changed:
         fields |= {"engine", "n_workers"}
+    if changed & {"run.device", "run.per_device"}:
+        fields.add("n_workers")
     fresh = asdict(plan_for(asked.asked)) if fields else {}
     return replace(plan, **{field: fresh[field] for field in fields})
 
