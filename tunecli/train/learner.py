@@ -23,16 +23,17 @@ from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
 from tunecli.train.batches import parts_of, steps_of, takes_batch_statistics
 from tunecli.train.chains.moment import Moment
+from tunecli.train.compiled import forward_of, kind_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.determinism import scoped_seed
-from tunecli.train.epoch import Batch, Step, drawn_of, steps_of_epoch
+from tunecli.train.epoch import Batch, Step, cuts_of, drawn_of, steps_of_epoch
 from tunecli.train.initialisation import initialise
 from tunecli.train.losses import TargetScale, build_loss, own_object, predictor
 from tunecli.train.metrics import evaluate, finite
 from tunecli.train.models import build, has_own_norm
 from tunecli.train.own import code as own_code
 from tunecli.train.own.metric import OwnMetric
-from tunecli.train.precision import autocast, compile_in_place, kernels
+from tunecli.train.precision import autocast, kernels
 from tunecli.train.remembered import of_loss, of_module, restore_loss, restore_module
 from tunecli.train.streaming import StreamedEpoch
 from tunecli.train.update import Updater
@@ -78,8 +79,6 @@ class Learner:
         self._memory_format = torch.channels_last if training.channels_last else torch.contiguous_format
         if training.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if training.compile:
-            compile_in_place(self.model)
         self.class_weights_K = self._class_weights() if config.data.balance == "weight" else None
         target = TargetScale(fold.target_center, fold.target_scale)
         loss = partial(build_loss, config.loss, fold.task, target=target, base_path=base_path)
@@ -95,6 +94,11 @@ class Learner:
             is_folded = takes_batch_statistics(config, has_norm)
             self._split = partial(parts_of, n_parts=micro_batches, fold_single=is_folded)
         self._validation_rows = max(1, _VALIDATION_ROWS // micro_batches)
+        self._forward: Callable[[Tensor], Tensor] = self.model
+        if training.compile:
+            passes = [[cut.last - cut.first for cut in step] for step in cuts_of(self._steps, self._split)]
+            kind = kind_of(config, fold, passes, self._validation_rows)
+            self._forward = forward_of(self.model, kind)
         self._n_steps = training.n_steps(len(self._steps))
         self.n_epochs = training.n_epochs(len(self._steps))
         with self._drawing("optimizer"):
@@ -141,7 +145,7 @@ class Learner:
     def outputs(self, x: Tensor) -> Tensor:
         """What the model, in evaluation, makes of examples that lie where the fold's do: (N, K), on the device."""
         rows = torch.split(x, self._validation_rows)
-        return torch.cat([self.model(each.to(self._device)) for each in rows])
+        return torch.cat([self._forward(each.to(self._device)) for each in rows])
 
     def observe(self, loss: float) -> None:
         """The trial's epoch ended with this validation loss."""
@@ -260,7 +264,7 @@ class Learner:
 
     def _loss(self, batch: Batch) -> Tensor:
         with autocast(self._config.training.precision, self._device):
-            outputs = self.model(batch.x)
+            outputs = self._forward(batch.x)
         outputs = outputs.float()
         loss = self.training_loss(outputs, batch.y)
         if batch.partner_y is None or batch.first_share is None:
