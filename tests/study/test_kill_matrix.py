@@ -125,7 +125,7 @@ def test_a_coordinator_may_be_killed_at_any_moment(
     place: Path, whole: Folder, number: int, n_workers: int
 ) -> None:
     moments = random.Random(f"{number} {n_workers}")
-    n_done, n_studies = 0, 0
+    n_done, n_studies, n_seen = 0, 0, 0
     while n_done < N_KILLS:
         name, n_studies = f"coordinator-{number}-{n_workers}-{n_studies}", n_studies + 1
         is_finished = False
@@ -134,18 +134,21 @@ def test_a_coordinator_may_be_killed_at_any_moment(
                 if moments.random() < 0.8:  # the others may fall before the first trial
                     run.find("trials")
                 time.sleep(moments.uniform(0.0, 1.0))
+                workers = run.workers()
                 run.send_signal(number)
                 code = run.wait()
                 is_finished = code == 0
                 n_done += not is_finished
                 expected = {-number, 0} | ({128 + number} if number != signal.SIGKILL else set())
                 assert code in expected, (code, run.lines[-5:])
-                gone = psutil.wait_procs(run.workers(), timeout=2)
-                assert not gone[1], "workers outlive the coordinator by 2 s at most"
+                _, alive = psutil.wait_procs(workers, timeout=2)
+                assert not alive, "workers outlive the coordinator by 2 s at most"
+                n_seen += len(workers)
         with running(place, name, n_workers) as run:
             assert run.wait() == 0, run.lines[-5:]
         found = folder_of(place / name)
         assert not whole.differences(found)
+    assert n_seen, "some kills find workers at work"
     print(
         f"coordinator, {signal.Signals(number).name}, {n_workers} workers: {n_done} kills, {n_studies} studies, 0 differ"
     )

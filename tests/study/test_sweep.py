@@ -19,7 +19,8 @@ from tunecli.spec.space import Space
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import check, load_checked
 from tunecli.study.inquiry import export, results, status
-from tunecli.study.observed import observations
+from tunecli.study.observed import Seen
+from tunecli.study.plan import plan_for
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.single import train
 from tunecli.study.sweep import sweep
@@ -258,7 +259,7 @@ def test_a_sampler_sees_only_what_the_lookahead_lets_it_see():
         n: Trial(n, {"x": n}, n, State.COMPLETE, Outcome(State.COMPLETE, score=float(n))) for n in range(4)
     }
     trials[2] = replace(trials[2], state=State.FAILED, outcome=Outcome(State.FAILED, score=None))
-    seen = observations(trials, 2, -1.0)
+    seen = Seen(trials.values(), -1.0).up_to(2)
     assert [(one.state, one.loss) for one in seen] == [
         (State.COMPLETE, 0.0),
         (State.COMPLETE, -1.0),
@@ -454,3 +455,18 @@ def test_train_refuses_a_device_that_is_not_here_before_it_begins(study_file):
     concrete = ("optimizer={name: sgd}", "training.batch_size=16", "run.device=cuda:99")
     with pytest.raises(UsageError, match="no device `cuda:99`"):
         train(load_checked(study_file(), concrete), None)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lookahead"),
+    [
+        (("search.sampler=bayes", "run.workers=1"), 1),
+        (("search.sampler=bayes", "run.workers=2"), 3),
+        (("search.sampler=random", "run.workers=2", "search.pruner=median"), 3),
+        (("search.sampler=random", "run.workers=2", "run.fuse=off"), 16),
+        (("search.sampler=random", "run.workers=2", "run.fuse=4"), 8),
+    ],
+)
+def test_the_lookahead_is_so_that_no_worker_waits_for_a_suggestion(study_file, overrides, lookahead):
+    spec = load_checked(study_file(), ("search.lookahead=auto", "run.engine=local", *overrides))
+    assert plan_for(spec).lookahead == lookahead

@@ -42,15 +42,13 @@ class Board:
     running: dict[int, Trial] = field(default_factory=dict)
     leader: Trial | None = None
     began_at: float = field(default_factory=time.monotonic)
+    n_ended: int = 0
     done_before: float = 0.0
 
     def __post_init__(self) -> None:
         self.leader = best(self.trials.values(), self.heading.objective)
+        self.n_ended = sum(trial.outcome is not None for trial in self.trials.values())
         self.done_before = self.done
-
-    @property
-    def n_ended(self) -> int:
-        return sum(trial.outcome is not None for trial in list(self.trials.values()))
 
     @property
     def done(self) -> float:
@@ -68,7 +66,8 @@ class Board:
         return (time.monotonic() - self.began_at) / gained * (self.heading.n_trials - self.done)
 
     def suggested(self, trial: Trial) -> None:
-        self.trials[trial.number] = self.running[trial.number] = trial
+        self._put(trial)
+        self.running[trial.number] = trial
 
     def happened(self, event: Event | Setback) -> None:
         if isinstance(event, EpochEnded):
@@ -80,10 +79,15 @@ class Board:
             self.epochs.pop(event.number, None)
             trial = self.running.pop(event.number)
             ended = Trial(trial.number, trial.parameters, trial.seed, event.outcome.state, event.outcome)
-            self.trials[event.number] = ended
+            self._put(ended)
             self.leader = best(
                 [ended] if self.leader is None else [self.leader, ended], self.heading.objective
             )
+
+    def _put(self, trial: Trial) -> None:
+        before = self.trials.get(trial.number)
+        self.n_ended += (trial.outcome is not None) - (before is not None and before.outcome is not None)
+        self.trials[trial.number] = trial
 
 
 class PlainDisplay:

@@ -102,9 +102,9 @@ class Search(Knob):
     """How the space is searched.
 
     ``trials`` None means all of a grid and 50 otherwise. ``lookahead`` q: suggestion n is made from the
-    results of trials up to n - q; ``auto`` is the number of workers when the study starts. ``repeats`` r: each
-    trial is trained over r seeds and scored by its mean. ``pruner`` ends trials that do worse than others did, or
-    pauses them and continues the best; ``trials`` then counts those that are begun.
+    results of trials up to n - q; ``auto`` follows from the number of workers when the study starts.
+    ``repeats`` r: each trial is trained over r seeds and scored by its mean. ``pruner`` ends trials that do
+    worse than others did, or pauses them and continues the best; ``trials`` then counts those that are begun.
     """
 
     sampler: Sampler = "bayes"

@@ -19,9 +19,10 @@ from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.extremes import extremes, seconds_of
 from tunecli.study.fusing import Fusing, fusing
-from tunecli.study.observed import observations
+from tunecli.study.observed import Seen
 from tunecli.study.placing import jobs_by_device
-from tunecli.study.record import Plan, plan_for, require_device
+from tunecli.study.plan import Plan, plan_for
+from tunecli.study.record import require_device
 from tunecli.train.accelerators import places
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
@@ -116,7 +117,7 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
     name = spec.settings.search.sampler_name
     needs_none = {"bayes": n_initial(spec.space), "tpe": 1, "cmaes": 1}
     for number in range(min(n, needs_none.get(name, n))):
-        history = observations(trials, -1, spec.objective.sign)
+        history = Seen(trials.values(), spec.objective.sign).up_to(-1)
         point = suggest(
             name, spec.space, history, number, spec.settings.seed, spec.settings.search.sampler_settings
         )

@@ -26,7 +26,8 @@ from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study import datafiles
-from tunecli.study.record import Plan, Study, begin, changed_versions, plan_for
+from tunecli.study.plan import Plan, plan_for
+from tunecli.study.record import Study, begin, changed_versions
 from tunecli.study.revision import Revision, assignments, revision
 from tunecli.train.inspection import complaints
 from tunecli.trial import Ended, EpochEnded, Started, State, Trial

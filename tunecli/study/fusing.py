@@ -175,7 +175,13 @@ def _room(spec: StudySpec, n_workers: int) -> int:
     search = spec.settings.search
     if search.lookahead != "auto":
         return search.lookahead // n_workers
-    return WIDTH if search.sampler_name in _READS_NOTHING and search.pruner == "none" else 1
+    return WIDTH if reads_nothing(spec) else 1
+
+
+def reads_nothing(spec: StudySpec) -> bool:
+    """Whether no trial depends on what came of another, so that any number may be begun at once."""
+    search = spec.settings.search
+    return search.sampler_name in _READS_NOTHING and search.pruner == "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What is under way: a mirror of the record, and the only writer of it while a sweep runs (law 2).
 
-Owns what follows from each event, in the order that makes a crash harmless (law 7): the row first, then what it makes
-superfluous. Everything here can be had from the log again; what only this process knows is clocks. Knows no engine.
+Owns what follows from each event; `ledger` writes it in the order that makes a crash harmless (law 7). Everything here
+can be had from the log again; what only this process knows is clocks. Knows no engine.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from tunecli.results.ranking import best
@@ -18,8 +19,8 @@ from tunecli.search.sampler import suggest
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.pruners import Pausing
-from tunecli.store.files import remove
-from tunecli.study.observed import observations
+from tunecli.study.ledger import Ledger
+from tunecli.study.observed import Seen
 from tunecli.study.policy import is_tried_again, micro_batches, spent_by
 from tunecli.study.record import Study, job_for, publish, trial_seed, versions
 from tunecli.study.steps import Steps
@@ -43,10 +44,9 @@ from tunecli.trial import (
     Trial,
 )
 
-_EPOCHS_WAIT_S = 1.0
 _GENERATIONS = 2  # of checkpoints: the newest may turn out to be damaged
 _PUBLISH_WAIT_S = 2.0
-_PUBLISH_SHARE = 0.02  # of the sweep's time, at most, goes into rewriting the table
+_PUBLISH_SHARE = 0.01  # of the sweep's time, at most, goes into rewriting the table
 
 
 class Progress:
@@ -75,17 +75,16 @@ class Progress:
         self._checkpoints = {number: self._log.checkpoints(number) for number in self._unended}
         self._leader = best(self.trials.values(), study.spec.objective)
         self._curves = self._recorded_curves()
-        self._epochs: list[EpochEnded] = []
+        self._seen = Seen(self.trials.values(), study.spec.objective.sign)
         facts = self._log.facts()
         self._code: Mapping[str, str] = facts.get("code", {})
-        self._elapsed_before_s = float(facts["elapsed_s"])
-        self._began_at = self._flushed_at = self._published_at = time.monotonic()
-        self._publishing_s = 0.0
+        self._published_at, self._publishing_s = time.monotonic(), 0.0
         tidy(study.folder, self._log.all_checkpoint_names(), self.trials.values(), self._leader)
         with self._log.atomic():
-            self._session = self._log.append_session(versions())
+            session = self._log.append_session(versions())
             if self._steps is not None:  # all trials may have paused, and yet the study goes on
                 self._log.set_fact("ending", "")
+        self._ledger = Ledger(self._log, study.folder, session, float(facts["elapsed_s"]))
 
     @property
     def n_ended(self) -> int:
@@ -101,15 +100,20 @@ class Progress:
         """Whether trials on record wait to be run."""
         return bool(self._queued)
 
-    @property
-    def elapsed_s(self) -> float:
-        """Over all the times that the study was run."""
-        return self._elapsed_before_s + time.monotonic() - self._began_at
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Whatever is suggested and recorded in the block is on record at its end, in one commit.
+
+        Raises:
+            DiskFull, StoreFailed: it is not, and this process is not to go on.
+        """
+        with self._ledger.together():
+            yield
 
     def next_trial(self) -> tuple[Trial | None, str]:
         """The next trial to dispatch, or None and the reason why there will be none; no reason: wait."""
         limit_s = self._study.spec.settings.run.limit.time
-        if limit_s is not None and self.elapsed_s >= limit_s:
+        if limit_s is not None and self._ledger.elapsed_s >= limit_s:
             return None, "time"
         if self._queued:
             trial = self._queued.popleft()
@@ -128,6 +132,7 @@ class Progress:
         if suggested is None:
             return None, "exhausted"
         self.trials[number] = self.running[number] = suggested
+        self._seen.add(suggested)
         self._unended.add(number)
         return suggested, ""
 
@@ -170,46 +175,33 @@ class Progress:
             until_epoch=step.until_epoch if step else None,
         )
 
-    def record(self, event: Event) -> Event | Setback:
-        """Write what a worker said; epochs in batches, all else at once.
+    def record(self, events: Sequence[Event]) -> list[Event | Setback]:
+        """Write what workers said: starts and epochs now and then, all else at once.
 
         Returns:
-            The event, or the setback that it is where the trial is tried again.
+            The events, or the setbacks that they are where a trial is tried again.
         """
-        match event:
-            case Started():
-                with self._log.atomic():
-                    self._log.append_start(event, self._session)
-                if event.note:
-                    self._study.folder.append_log({"trial": event.number, "note": event.note})
-            case EpochEnded():
-                self._epochs.append(event)
-                if time.monotonic() - self._flushed_at > _EPOCHS_WAIT_S:
-                    self.flush()
-            case Checkpointed():
-                self._checkpointed(event)
-            case Stopped(number=number, attempt=attempt, cause=cause):
-                return self._set_back(Setback(number, attempt, Failure(FailureKind.INTERRUPTED, cause)))
-            case Paused():
-                self._pause(event)
-            case Ended(number=number, attempt=attempt, outcome=outcome):
-                if outcome.failure is not None and self._is_tried_again(number, outcome.failure):
-                    return self._set_back(Setback(number, attempt, outcome.failure))
-                self._end(event)
-        return event
+        if all(isinstance(event, Started | EpochEnded) for event in events):
+            return [self._recorded(event) for event in events]
+        with self.together():
+            return [self._recorded(event) for event in events]
 
     def flush(self) -> None:
-        """Write the epochs that wait, and the time that has gone."""
-        with self._log.atomic():
-            self._log.append_epochs(self._epochs)
-            self._log.set_fact("elapsed_s", self.elapsed_s)
-        self._epochs, self._flushed_at = [], time.monotonic()
+        """Write the starts and epochs that wait, and the time that has gone."""
+        with self.together():
+            self._ledger.settle()
 
-    def publish_if_due(self) -> None:
-        """Rewrite the table now and then, less often the longer it takes."""
+    def publish(self) -> None:
+        """Rewrite the table, unless this process knows of more than the record does."""
+        if not self._ledger.is_torn:
+            publish(self._study, list(self.trials.values()))
+
+    def tend(self) -> None:
+        """Write what has waited long enough; rewrite the table now and then, less often the longer it takes."""
+        self._ledger.flush_if_due()
         now = time.monotonic()
         if now - self._published_at > max(_PUBLISH_WAIT_S, self._publishing_s / _PUBLISH_SHARE):
-            publish(self._study, list(self.trials.values()))
+            self.publish()
             self._published_at = time.monotonic()
             self._publishing_s = self._published_at - now
 
@@ -225,13 +217,10 @@ class Progress:
         return spent_by(limit, n_epochs, sum(trial.state is State.FAILED for trial in ended))
 
     def _suggested(self, number: int) -> Trial | None:
-        history = observations(
-            self.trials, number - self._study.plan.lookahead, self._study.spec.objective.sign
-        )
-        trial = self._new_trial(number, None, history)
+        trial = self._new_trial(number, None, self._seen.up_to(number - self._study.plan.lookahead))
         if trial is not None:
-            with self._log.atomic():
-                self._log.append_suggestion(trial)
+            with self.together():
+                self._ledger.writing().append_suggestion(trial)
         return trial
 
     def _new_trial(
@@ -259,10 +248,10 @@ class Progress:
             is_cut = reason == "complete" and n_trials < self._study.plan.n_trials
             return None, "trials" if is_cut else reason
         step, trial = taken
-        with self._log.atomic():
+        with self.together():
             if trial.number not in self.trials:
-                self._log.append_suggestion(trial)
-            self._log.append_step(step)
+                self._ledger.writing().append_suggestion(trial)
+            self._ledger.writing().append_step(step)
         steps.add(step)
         trial = Trial(trial.number, trial.parameters, trial.seed)
         self.trials[trial.number] = self.running[trial.number] = trial
@@ -309,72 +298,79 @@ class Progress:
             can_split=trial_models(self._study.spec.space.tree) == {TrialConfig},
         )
 
+    def _recorded(self, event: Event) -> Event | Setback:
+        match event:
+            case Started():
+                self._ledger.start(event)
+            case EpochEnded():
+                self._ledger.epoch(event)
+            case Checkpointed():
+                self._checkpointed(event)
+            case Stopped(number=number, attempt=attempt, cause=cause):
+                return self._set_back(Setback(number, attempt, Failure(FailureKind.INTERRUPTED, cause)))
+            case Paused():
+                self._pause(event)
+            case Ended(number=number, attempt=attempt, outcome=outcome):
+                if outcome.failure is not None and self._is_tried_again(number, outcome.failure):
+                    return self._set_back(Setback(number, attempt, outcome.failure))
+                self._end(event)
+        return event
+
     def _checkpointed(self, event: Checkpointed) -> None:
         """Note where a trial can go on from; what it could before the last two goes only then."""
-        with self._log.atomic():
-            self._log.append_epochs(self._epochs)
-            self._log.append_checkpoint(event)
-            self._log.set_fact("elapsed_s", self.elapsed_s)
-        self._epochs, self._flushed_at = [], time.monotonic()
+        self._ledger.settle()
+        self._ledger.writing().append_checkpoint(event)
         known = (event.checkpoint, *self._checkpoints.get(event.number, ()))
         self._checkpoints[event.number] = known[:_GENERATIONS]
         self._remove(known[_GENERATIONS:])
 
     def _set_back(self, setback: Setback) -> Setback:
         """Note an attempt's end, and queue its trial again, before all that wait."""
-        with self._log.atomic():
-            self._log.append_epochs(self._epochs)
-            self._log.append_setback(setback)
-        self._epochs = []
+        self._ledger.settle()
+        self._ledger.writing().append_setback(setback)
         self._queued.appendleft(self.running.pop(setback.number))
         self._setbacks.setdefault(setback.number, []).append(setback)
-        self._note({"trial": setback.number, "attempt": setback.attempt}, setback.failure)
+        self._ledger.note({"trial": setback.number, "attempt": setback.attempt}, setback.failure)
         return setback
 
     def _pause(self, event: Paused) -> None:
         """Note how a step ended; what its trial goes on from stays, in one generation: else it begins anew."""
         number, outcome = event.number, event.outcome
         assert self._steps is not None
-        step = self._steps.paused(number, outcome)
-        with self._log.atomic():
-            self._log.append_epochs(self._epochs)
-            self._log.append_pause(event, step)
-            self._log.set_fact("elapsed_s", self.elapsed_s)
-        self._epochs, self._flushed_at = [], time.monotonic()
+        self._ledger.settle()
+        self._ledger.writing().append_pause(event, self._steps.paused(number, outcome))
         trial = self.running.pop(number)
         self._unended.discard(number)
         self.trials[number] = Trial(number, trial.parameters, trial.seed, State.PRUNED, outcome)
         self._remove(self._checkpoints.pop(number, ())[1:])
-        self._note(
-            {"trial": number, "state": "paused", "score": outcome.score, "epochs": outcome.epochs}, None
+        self._ledger.note(
+            {"trial": number, "state": "paused", "score": outcome.score, "epochs": outcome.epochs}
         )
 
     def conclude(self, reason: str) -> None:
         """The sweep came to its end: what paused is not gone on with, unless the total is raised, from its start."""
-        if reason in ("complete", "exhausted"):
-            for number, trial in self.trials.items():
-                if trial.state is State.PRUNED:
-                    self._remove(self._log.checkpoints(number))
-        with self._log.atomic():
-            self._log.set_fact("ending", reason)
+        with self.together():
+            if reason in ("complete", "exhausted"):
+                for number, trial in self.trials.items():
+                    if trial.state is State.PRUNED:
+                        self._remove(self._log.checkpoints(number))
+            self._ledger.writing().set_fact("ending", reason)
 
     def _end(self, event: Ended) -> None:
         number, outcome = event.number, event.outcome
-        with self._log.atomic():
-            self._log.append_epochs(self._epochs)
-            self._log.append_result(event)
-            self._log.set_fact("elapsed_s", self.elapsed_s)
-        self._epochs, self._flushed_at = [], time.monotonic()
+        self._ledger.settle()
+        self._ledger.writing().append_result(event)
         trial = self.running.pop(number)
         self._unended.discard(number)
-        self.trials[number] = Trial(number, trial.parameters, trial.seed, outcome.state, outcome)
+        self.trials[number] = ended = Trial(number, trial.parameters, trial.seed, outcome.state, outcome)
+        self._seen.add(ended)
         self._remove(self._checkpoints.pop(number, ()))
         self._setbacks.pop(number, None)
         if outcome.state is State.COMPLETE and self._looks_at_curves:
             self._curves[number] = self._curve(self._log.epochs(number))
-        self._crown(self.trials[number])
+        self._crown(ended)
         record = {"trial": number, "state": outcome.state.value, "score": outcome.score}
-        self._note({**record, "seconds": outcome.seconds}, outcome.failure)
+        self._ledger.note({**record, "seconds": outcome.seconds}, outcome.failure)
 
     def _crown(self, trial: Trial) -> None:
         """Note the best trial so far; only its weights are kept, and they are safe before others go."""
@@ -382,15 +378,8 @@ class Progress:
         self._leader = best(contenders, self._study.spec.objective)
         for surpassed in contenders:
             if self._leader is None or surpassed.number != self._leader.number:
-                remove(self._study.folder.weights_path(surpassed.number))
+                self._ledger.drop(self._study.folder.weights_path(surpassed.number))
 
     def _remove(self, checkpoints: Sequence[Checkpoint]) -> None:
         for checkpoint in checkpoints:
-            remove(self._study.folder.checkpoints_path / checkpoint.name)
-
-    def _note(self, record: Mapping[str, object], failure: Failure | None) -> None:
-        """Add to the journal that people read."""
-        if failure is not None:
-            cause = {"kind": failure.kind.value, "cause": failure.cause, "traceback": failure.traceback}
-            record = {**record, **cause}
-        self._study.folder.append_log(record)
+            self._ledger.drop(self._study.folder.checkpoints_path / checkpoint.name)

@@ -26,16 +26,15 @@ from tunecli.spec.code import uses
 from tunecli.spec.difference import says
 from tunecli.spec.fingerprint import fingerprint
 from tunecli.spec.knobs.data import with_absolute_paths
-from tunecli.spec.lattice import grid_size, space_size
 from tunecli.spec.load import understand
 from tunecli.spec.space import DanglingReferenceError, concrete
-from tunecli.spec.study import DEFAULT_TRIALS, StudySpec
+from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
 from tunecli.store.files import require_room, write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
-from tunecli.study import datafiles, placing
-from tunecli.study.fusing import fused_width
+from tunecli.study import datafiles
+from tunecli.study.plan import Plan, plan_for
 from tunecli.study.revision import (
     PLAN_PATHS,
     Revision,
@@ -48,7 +47,6 @@ from tunecli.train.accelerators import places
 from tunecli.train.inspection import complaints
 from tunecli.trial import Checkpoint, Job, Parameters, Trial
 
-MAX_WHOLE_GRID = 1000
 LEAST_ROOM_BYTES = (
     16 << 20
 )  # that a sweep begins or goes on with: a small study's record and its best weights
@@ -56,30 +54,6 @@ NOTHING_TESTED: Mapping[str, float] = {}
 NOTHING_RECORDED: Mapping[str, str] = {}
 _CHECKPOINT_EPOCHS: Mapping[str, int | None] = {"auto": None, "off": 0}
 _PACKAGES = ("torch", "numpy", "scikit-learn", "scikit-optimize", "scipy")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a study settled when it began.
-
-    Attributes:
-        n_trials: the total; `resume --trials` raises it.
-        lookahead: suggestion n is made from the results of trials up to n - lookahead (law 5).
-        n_workers: how many jobs run at a time; results do not depend on it.
-        threads: intra-op threads of each worker; fixed, since bits may depend on it.
-        device: as asked.
-        engine: as asked.
-        fuse: how many trials are trained as one model at most; 0: each by a loop of its own. Their bits differ, so it
-            is settled once; how many are in a group changes none.
-    """
-
-    n_trials: int
-    lookahead: int
-    n_workers: int
-    threads: int
-    device: str
-    engine: str
-    fuse: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,34 +64,6 @@ class Study:
     plan: Plan
     folder: RunFolder
     log: Log
-
-
-def plan_for(spec: StudySpec) -> Plan:
-    """Settle what the file leaves to the machine or to the size of the space.
-
-    Raises:
-        UsageError: a grid of more points than one would run without saying so, and no ``search.trials``.
-    """
-    search, run = spec.settings.search, spec.settings.run
-    n_workers = placing.n_workers(run, places(run.device))
-    fuse = fused_width(spec, n_workers)
-    lookahead = n_workers * max(1, fuse) if search.lookahead == "auto" else search.lookahead
-    return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine, fuse)
-
-
-def _n_trials(spec: StudySpec) -> int:
-    asked, sampler = spec.settings.search.trials, spec.settings.search.sampler_name
-    n_points = grid_size(spec.space) if sampler == "grid" else space_size(spec.space)
-    if asked is not None:
-        return asked
-    if sampler == "grid" and n_points is not None:
-        if n_points > MAX_WHOLE_GRID:
-            raise UsageError(
-                f"the grid has {n_points:,} points and `search.trials` is not said",
-                hint="say how many of them: --set search.trials=1000",
-            )
-        return n_points
-    return DEFAULT_TRIALS if n_points is None else min(DEFAULT_TRIALS, n_points)
 
 
 @contextmanager

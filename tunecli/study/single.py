@@ -11,7 +11,8 @@ from tunecli.spec.knobs import CommandTrial, TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.study import StudySpec
 from tunecli.study.inquiry import run_to_end
-from tunecli.study.record import job_for, plan_for, require_device, trial_seed
+from tunecli.study.plan import plan_for
+from tunecli.study.record import job_for, require_device, trial_seed
 from tunecli.trial import Outcome, Trial
 
 

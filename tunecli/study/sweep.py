@@ -13,21 +13,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from shlex import quote
 
-from tunecli import failpoints
 from tunecli.engine import Engine, engine_named, n_cores, start_server
 from tunecli.errors import Interrupted
 from tunecli.results.table import Table
 from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.load import trial_models
-from tunecli.spec.space import DanglingReferenceError
 from tunecli.spec.study import StudySpec
 from tunecli.store.files import remove_leftovers
+from tunecli.study.dispatch import Dispatch
 from tunecli.study.display import Display, Unfailing
-from tunecli.study.fusing import Ready, group_of, may_fuse, ready
+from tunecli.study.fusing import may_fuse
 from tunecli.study.progress import Progress
-from tunecli.study.record import Study, publish, table_of
+from tunecli.study.record import Study, table_of
 from tunecli.study.signals import noted_signals
-from tunecli.trial import Ended, Failure, FailureKind, Heading, Outcome, State, Trial
+from tunecli.trial import Heading, State
 
 _WAIT_S = 0.2
 _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a signal came
@@ -61,7 +60,7 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         ending.callback(remove_leftovers, study.folder.path)  # of workers that were killed half way
         ending.callback(engine.close)
         progress = Progress(study)
-        ending.callback(lambda: publish(study, list(progress.trials.values())))
+        ending.callback(progress.publish)
         ending.callback(progress.flush)
         ending.callback(shown.ended)
         ending.callback(engine.close)
@@ -98,49 +97,22 @@ def _engine(study: Study) -> Engine:
 
 
 def _run(study: Study, engine: Engine, progress: Progress, display: Display, received: list[int]) -> str:
-    reason, stopped_by = "", 0.0
-    width = max(1, study.plan.fuse)
-    waiting: list[Ready] = []
+    dispatch, stopped_by = Dispatch(study, engine, progress, display), 0.0
     while True:
-        # what is to be tried again goes on when nothing new would begin any more
-        while not received and engine.n_idle and (not reason or progress.has_queued or waiting):
-            if len(waiting) < engine.n_idle * width and (not reason or progress.has_queued):
-                trial, why_none = progress.next_trial()
-                if trial is not None:
-                    display.suggested(trial)
-                    waiting += _made(progress, display, trial)
-                    continue
-                reason = why_none or reason
-            if not waiting:
-                break
-            group = group_of(waiting, engine.n_idle, width)
-            waiting = [each for each in waiting if each not in group]
-            failpoints.reach("dispatch")
-            engine.submit(*(each.job for each in group))
+        if not received:
+            dispatch.keep_busy(received)
         if not progress.running and not received:
-            return reason or "complete"
-        for event in engine.events(_WAIT_S):
-            display.happened(progress.record(event))
+            return dispatch.reason or "complete"
+        for event in progress.record(list(engine.events(_WAIT_S))):
+            display.happened(event)
         if received:
             if not stopped_by:
                 engine.stop()
-                progress.put_back(each.job.number for each in waiting)
+                dispatch.put_back()
                 stopped_by = time.monotonic() + _STOP_WAIT_S
             if not progress.running or time.monotonic() > stopped_by:
                 raise _interrupted(study, progress, received[0])
-        progress.publish_if_due()
-
-
-def _made(progress: Progress, display: Display, trial: Trial) -> list[Ready]:
-    """The trial's job; none where there is no such trial, which then has ended."""
-    try:
-        return [ready(progress.job_for(trial), is_alone=progress.is_alone(trial.number))]
-    except DanglingReferenceError as error:
-        # Rare: `check` tries two choices together, and this one takes three. A failure is data (law 6).
-        failure = Failure(FailureKind.ERROR, error.message)
-        unmade = Ended(trial.number, 1, Outcome(State.FAILED, failure=failure))
-        display.happened(progress.record(unmade))
-        return []
+        progress.tend()
 
 
 def _interrupted(study: Study, progress: Progress, signal_number: int) -> Interrupted:

@@ -1,0 +1,171 @@
+"""What never losing a trial costs: recording, and checkpoints, each as a share of the sweep's wall time.
+
+    python tests/benchmarks/recording.py [--trials 32] [--runs 3]
+
+Recording: the time inside the log (every commit, every read) and in rewriting the table, over the sweep's from the
+first dispatch to its end; the work is a digits sweep, one worker, once with trials apart and once as `auto` has them.
+Checkpoints: the time in writing them, over the trial's; one long trial of an MLP and one of a CNN, `checkpoint: auto`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import inspect
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tunecli.store.database import Log
+from tunecli.study import progress
+from tunecli.study.check import load_checked
+from tunecli.study.record import begin
+from tunecli.study.sweep import sweep
+from tunecli.train.checkpoint import Keeper
+from tunecli.trial import Event, Heading, Trial
+
+SWEEP = """\
+study: recording
+seed: 1
+objective: {metric: val_accuracy}
+trial:
+  data: {source: digits}
+  model: {name: mlp, hidden: [64, 64]}
+  optimizer: {name: adamw, lr: {loguniform: [1e-4, 1e-1]}}
+  training: {epochs: 20, batch_size: 64}
+search: {sampler: random}
+run: {device: cpu, workers: 1}
+"""
+LONG = """\
+study: long
+seed: 1
+objective: {metric: val_accuracy}
+trial:
+  data: {source: digits}
+  model: MODEL
+  optimizer: {name: adamw, lr: 1e-3}
+  training: {epochs: EPOCHS, batch_size: 64}
+run: {device: cpu, engine: inline, workers: 1, checkpoint: auto}
+"""
+LONG_TRIALS = {
+    "mlp 256 x 3": ("{name: mlp, hidden: [256, 256, 256]}", 400),
+    "cnn": ("{name: cnn, channels: [16, 32]}", 40),
+}
+
+
+class Clock:
+    """Adds up the time spent within some functions; one within another counts once."""
+
+    def __init__(self) -> None:
+        self.seconds, self.n_calls, self._depth = 0.0, 0, 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self._depth += 1
+        began_at = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                self.seconds += time.perf_counter() - began_at
+                self.n_calls += 1
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            with self.running():
+                return function(*arguments, **named)
+
+        return timed
+
+
+class Quiet:
+    """A display that shows nothing, and notes when the sweep began to dispatch."""
+
+    began_at = 0.0
+
+    def began(self, heading: Heading, trials: list[Trial]) -> None:
+        self.began_at = time.perf_counter()
+
+    def suggested(self, trial: Trial) -> None: ...
+
+    def happened(self, event: Event) -> None: ...
+
+    def ended(self) -> None: ...
+
+
+@contextmanager
+def timed(owner: Any, names: list[str], clock: Clock) -> Iterator[None]:
+    """Time these functions of a class or module for a while."""
+    with ExitStack() as restoring:
+        for name in names:
+            original = owner.__dict__[name]
+            restoring.callback(setattr, owner, name, original)
+            setattr(owner, name, clock.around(original))
+        yield
+
+
+def shares(study: str, overrides: tuple[str, ...]) -> tuple[float, Clock, Clock]:
+    """(wall seconds from the first dispatch on, time recording, time writing checkpoints) of one sweep."""
+    recording, writing = Clock(), Clock()
+    # `atomic` is a block around the others, so its commit is timed where it is left
+    names = [
+        name
+        for name, member in vars(Log).items()
+        if inspect.isfunction(member) and not name.startswith("_") and name not in ("close", "atomic")
+    ]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as timing:
+        path = Path(folder) / "study.yaml"
+        path.write_text(study)
+        display = Quiet()
+        opened = timing.enter_context(begin(load_checked(path, overrides), Path(folder) / "run"))
+        timing.enter_context(timed(Log, names, recording))
+        timing.enter_context(timed(progress, ["publish"], recording))
+        plain = Log.atomic
+
+        @contextmanager
+        def atomic(log: Log) -> Iterator[None]:
+            with recording.running(), plain(log):
+                yield
+
+        timing.callback(setattr, Log, "atomic", plain)
+        Log.atomic = atomic  # type: ignore[method-assign]
+        timing.enter_context(timed(Keeper, ["write"], writing))
+        sweep(opened, display)
+        seconds = time.perf_counter() - display.began_at
+    return seconds, recording, writing
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=32)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    print(f"{'recording':<14}  {'wall s':>7}  {'calls':>6}  {'share':>7}")
+    for name, fuse in [("trials apart", "off"), ("as auto has it", "auto")]:
+        found = []
+        for _ in range(options.runs):
+            seconds, recording, _ = shares(SWEEP, (f"search.trials={options.trials}", f"run.fuse={fuse}"))
+            found.append(recording.seconds / seconds)
+        print(
+            f"{name:<14}  {seconds:>7.2f}  {recording.n_calls:>6}  {statistics.median(found):>7.2%}  (goal: 2 %)"
+        )
+    print(f"\n{'checkpoints':<14}  {'wall s':>7}  {'files':>6}  {'share':>7}")
+    for name, (model, n_epochs) in LONG_TRIALS.items():
+        found = []
+        for _ in range(options.runs):
+            text = LONG.replace("MODEL", model).replace("EPOCHS", str(n_epochs))
+            seconds, _, writing = shares(text, ())
+            found.append(writing.seconds / seconds)
+        print(
+            f"{name:<14}  {seconds:>7.2f}  {writing.n_calls:>6}  {statistics.median(found):>7.2%}  (goal: 5 %)"
+        )
+
+
+if __name__ == "__main__":
+    main()
