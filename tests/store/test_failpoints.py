@@ -13,9 +13,10 @@ from tests.store import forked
 from tests.store.actions import appends
 from tests.store.records import ASSETS, trial, without_clocks
 from tunecli import failpoints
+from tunecli.atomic_files import is_leftover
 from tunecli.errors import StoreFailed
 from tunecli.store.database import Log
-from tunecli.store.files import is_leftover, write_atomically
+from tunecli.store.files import write_atomically
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tunecli.atomic_files import remove_files
 from tunecli.errors import DiskFull, StoreFailed, UsageError
-from tunecli.store.files import remove_files, remove_leftovers, write_atomically, write_where_asked
+from tunecli.store.files import remove_leftovers, write_atomically, write_where_asked
 
 STEPS = ["open", "fdopen", "fsync", "replace"]
 

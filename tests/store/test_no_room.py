@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.store.records import ASSETS, everything, filled, trial
+from tunecli.atomic_files import is_leftover
 from tunecli.errors import DiskFull
 from tunecli.store import schema
 from tunecli.store.database import Log
-from tunecli.store.files import has_room, is_leftover, require_room
+from tunecli.store.files import has_room, require_room
 
 OLD = (ASSETS / "study-v1.db").read_bytes()
 PAGE_BYTES = 4096

@@ -17,10 +17,10 @@ from tests.store import recorded
 from tests.store.actions import appends
 from tests.store.disk import Disk, Image
 from tests.store.records import ASSETS, without_clocks
+from tunecli.atomic_files import is_leftover
 from tunecli.errors import StoreDamaged
 from tunecli.store import schema
 from tunecli.store.database import Log
-from tunecli.store.files import is_leftover
 
 ROOT = Path(__file__).parents[2]
 N_AT_RANDOM = 12

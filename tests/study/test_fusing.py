@@ -8,8 +8,9 @@ import pytest
 
 from tests.study.mended import folder_of
 from tunecli.store.folder import RunFolder
-from tunecli.study.check import load_checked
-from tunecli.study.fusing import Ready, fused_width, group_of, ready
+from tunecli.study.answers import of_check
+from tunecli.study.check import check, load_checked
+from tunecli.study.fusing import Ready, fused_width, fusing, group_of, ready
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import EpochEnded, Job, Objective
@@ -122,6 +123,65 @@ def test_auto_fuses_only_what_gains_by_it(spec_of):
     ):
         assert fused_width(spec_of(override), 1) == 0, override
     assert fused_width(spec_of("search.sampler=bayes", "search.lookahead=8"), 2) == 4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "share", "keys"),
+    [
+        ((), "all", []),
+        (("model={choice: [mlp, {name: lstm, width: 4}]}", "data.source=digits"), "some", ["model.name"]),
+        (("model={name: gru, width: 4}", "data.source=digits"), "none", ["model.name"]),
+        (("optimizer={choice: [adamw, {name: lbfgs}]}", "learning_rate=[]"), "some", ["optimizer.name"]),
+        (("data.validation={folds: 3}", "weights=[]"), "none", ["data.validation.folds"]),
+        (("training.precision=bf16",), "none", ["training.precision"]),
+        (("run.fuse=off",), "none", ["run.fuse"]),
+        (("run.fuse=1",), "none", ["run.fuse"]),
+        (("search.sampler=bayes",), "none", ["search.sampler"]),
+        (("search.sampler=bayes", "run.fuse=4"), "all", []),
+        (("search.pruner=median",), "none", ["search.pruner"]),
+        (("search.pruner=hyperband", "run.fuse=4"), "none", ["search.pruner"]),
+        (("search.repeats=2",), "none", ["search.repeats"]),
+        (("search.lookahead=3",), "none", ["search.lookahead"]),
+        (("search.lookahead=1", "run.fuse=4"), "none", ["search.lookahead"]),
+        (("search.trials=1",), "none", ["search.trials"]),
+        (("run.trial_limit.time=1h",), "none", ["run.trial_limit"]),
+        (("run.trial_limit.time=1h", "run.fuse=4"), "none", ["run.trial_limit"]),
+        (("model.hidden=[512, 512]",), "none", ["model"]),
+        (("model={python: 'torch.nn:Linear'}",), "none", ["model.python"]),
+    ],
+    ids=str,
+)
+def test_what_keeps_trials_by_themselves_is_told_by_its_key(spec_of, overrides, share, keys):
+    found = fusing(spec_of(*overrides), 1, 1 if "search.trials=1" in overrides else 12)
+    assert found.share == share
+    assert [each.key for each in found.obstacles] == keys
+    assert all(each.why for each in found.obstacles)
+
+
+def test_where_nothing_can_be_fused_no_suggestion_waits_for_a_group(spec_of):
+    """A lookahead made for groups would cost the sampler what it could have learnt."""
+    overrides = ("run.fuse=8", "search.sampler=bayes", "training.precision=bf16")
+    assert check(spec_of(*overrides)).plan.lookahead == 1
+    assert check(spec_of(*overrides[:2])).plan.lookahead == 8
+
+
+def test_check_tells_a_person_and_a_program_why(spec_of):
+    answer = of_check(check(spec_of("training.precision=bf16", "run.fuse=8")))
+    why = "`training.precision: bf16`: it computes in bf16"
+    assert dict(answer.lines)["together"] == f"no: {why}"
+    assert answer.data["fusing"] == {
+        "width": 0,
+        "share": "none",
+        "why_not": [{"key": "training.precision", "value": "bf16", "why": "it computes in bf16"}],
+    }
+    assert f"run.fuse 8: no trials are trained together, since of all of them {why}" in answer.notes
+    assert dict(of_check(check(spec_of())).lines)["together"] == "up to 16 trials as one model"
+
+
+def test_an_exported_trial_that_names_a_group_is_not_warned_of(spec_of):
+    one = ("model.hidden=[8]", "model.dropout=0.1", "optimizer.lr=0.01", "learning_rate=[]", "weights=[]")
+    found = check(spec_of(*one, "run.fuse=8", "search.trials=1"))
+    assert not [note for note in found.notes if "fuse" in note]
 
 
 def job(number, **changes):

@@ -109,7 +109,7 @@ def test_sampling_makes_the_classes_equally_likely() -> None:
 
 def test_class_weights_have_mean_one_over_the_training_examples() -> None:
     learner, fold, _ = learner_of({"data": {"source": "breast_cancer", "balance": "weight"}})
-    weights = learner._class_weights()
+    weights = learner.class_weights_K
     assert weights[fold.y_train].mean().item() == pytest.approx(1.0, rel=1e-5)
     assert (weights * torch.tensor(fold.class_counts)).std().item() == pytest.approx(0.0, abs=1e-3)
 
@@ -143,7 +143,7 @@ def test_the_chain_sets_the_rate_of_every_optimizer() -> None:
     learner, _, _ = learner_of({**config, "learning_rate": [{"cut": {"at": [1], "factor": 0.5}}]})
     learner.train_epoch(1)
     learner.train_epoch(2)
-    groups = [group for optimizer in learner._updater._optimizers for group in optimizer.param_groups]
+    groups = [group for optimizer in learner.updater.optimizers for group in optimizer.param_groups]
     assert [group["lr"] for group in groups] == [0.05, 0.05, 0.05]
 
 
@@ -377,6 +377,5 @@ def test_a_compiled_model_learns_the_same() -> None:
     plain, _, _ = learner_of({})
     compiled, _, _ = learner_of({"training": {"compile": True}})
     assert [*compiled.weights()] == [*plain.weights()]
-    assert compiled.model._compiled_call_impl is not None
     for epoch in (1, 2):
         assert compiled.train_epoch(epoch) == pytest.approx(plain.train_epoch(epoch), rel=1e-4)

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from tunecli.errors import UsageError
 from tunecli.spec.knobs.training import Training
-from tunecli.train.precision import autocast, compile_in_place, gradient_scaler, kernels
+from tunecli.train.precision import autocast, gradient_scaler, kernels
 
 CPU = torch.device("cpu")
 
@@ -38,10 +37,3 @@ def test_settings_hold_within_the_block_and_are_put_back_after_an_error(training
         raise ZeroDivisionError
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
     assert not torch.are_deterministic_algorithms_enabled()
-
-
-def test_compiling_without_a_compiler_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(UsageError, match=r"needs a C\+\+ compiler"):
-        compile_in_place(nn.Linear(1, 1))

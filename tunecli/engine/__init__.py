@@ -24,6 +24,7 @@ def engine_named(
     threads: int,
     needs_torch: bool = True,
     workers_lock: Path | None = None,
+    per_device: int = 1,
 ) -> Engine:
     """The engine that the file calls ``name``: ``inline`` or ``local``.
 
@@ -32,8 +33,9 @@ def engine_named(
         n_workers: how many jobs run at a time, at least 1.
         threads: of each worker.
         needs_torch: whether its trials do.
+        per_device: how many jobs share one accelerator at a time, at least 1.
         workers_lock: the file that every worker process holds a shared lock of as long as it lives; None: none.
     """
     if name == "inline":
         return InlineEngine()
-    return LocalEngine(n_workers, threads, needs_torch, workers_lock)
+    return LocalEngine(n_workers, threads, needs_torch, workers_lock, per_device)

@@ -9,6 +9,8 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 from tunecli.engine.deadline import Deadline
+from tunecli.engine.placing import as_recorded, bound
+from tunecli.train.accelerators import VISIBLE, Place, places
 from tunecli.trial import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 
 
@@ -22,6 +24,7 @@ class InlineEngine:
         self._under_way: Iterator[Event] = iter(())
         self._deadline: Deadline | None = None
         self._device = ""
+        self._part: Place | None = None
         self._is_stop_wanted = False
         self._n_jobs = 0
 
@@ -35,6 +38,11 @@ class InlineEngine:
         from tunecli.train.trials import run_together
 
         self._is_stop_wanted, self._n_jobs = False, len(jobs)
+        # only a part of a GPU has to be named; this process keeps to the first that it is given
+        self._part = next((place for place in places(jobs[0].device) if place.visible), None)
+        if self._part is not None:
+            os.environ[VISIBLE] = self._part.visible
+            jobs = tuple(bound(job, self._part, ()) for job in jobs)
         self._under_way = run_together(jobs, lambda: self._is_stop_wanted)
         self._deadline = Deadline(jobs[0]) if len(jobs) == 1 else None
 
@@ -44,6 +52,8 @@ class InlineEngine:
             event = next(self._under_way, None)
         if event is None:
             return
+        if self._part is not None:
+            event = as_recorded(event, self._part)
         if isinstance(event, Ended | Paused | Stopped):
             self._n_jobs -= 1
         yield event

@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -21,8 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from tunecli.engine.deadline import Deadline
+from tunecli.engine.placing import as_recorded, bound, n_slots, next_place
 from tunecli.engine.wire import pack_jobs, unpack_event
 from tunecli.engine.worker import STOP, serve
+from tunecli.train import accelerators
+from tunecli.train.accelerators import Place
 from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Paused, Started, State, Stopped
 
 # Everything that training loads late: once in the server instead of once in every worker.
@@ -40,12 +43,13 @@ _MOST_LOSSES = 3  # in a row; a device that is lost so often is set aside
 @dataclass
 class _Worker:
     """A process and the jobs it has, by trial. One that is alone has a ``deadline``, and ``ending`` is how it ends once
-    it has stopped, or ``killed_at`` has come.
+    it has stopped, or ``killed_at`` has come. ``place`` is the accelerator that it is bound to.
     """
 
     process: ForkServerProcess
     pipe: connection.Connection
     slot: int
+    place: Place | None
     jobs: dict[int, Job] = field(default_factory=dict)
     is_group: bool = False
     device: str = ""
@@ -56,21 +60,38 @@ class _Worker:
 
 
 class LocalEngine:
-    """``n_workers`` processes, each with one job at a time and ``threads`` threads."""
+    """``n_workers`` processes, each with one job at a time and ``threads`` threads; no more than ``per_device`` of them
+    on one accelerator.
+    """
 
     def __init__(
-        self, n_workers: int, threads: int, needs_torch: bool = True, workers_lock: Path | None = None
+        self,
+        n_workers: int,
+        threads: int,
+        needs_torch: bool = True,
+        workers_lock: Path | None = None,
+        per_device: int = 1,
+        places: Callable[[str], tuple[Place, ...]] = accelerators.places,
     ) -> None:
-        self.n_workers = n_workers
+        self._n_workers = n_workers
+        self._per_device, self._places_of = per_device, places
+        self._here: tuple[Place, ...] = ()
         self._workers_lock = workers_lock
         self._losses: Counter[str] = Counter()
         self._context = start_server(threads, needs_torch=needs_torch)
         self._workers: list[_Worker] = []
 
     @property
+    def n_workers(self) -> int:
+        """How many workers there are: fewer where the accelerators that are not set aside have no room for more."""
+        if not self._here:
+            return self._n_workers
+        return max(1, min(self._n_workers, n_slots(self._usable, self._per_device)))
+
+    @property
     def n_idle(self) -> int:
         """How many workers have no job, those included that are not hired yet."""
-        return self.n_workers - sum(bool(worker.jobs) for worker in self._workers)
+        return max(0, self.n_workers - sum(bool(worker.jobs) for worker in self._workers))
 
     def submit(self, *jobs: Job) -> None:
         """Give the jobs to a worker that has none; a new one where there is room.
@@ -78,17 +99,20 @@ class LocalEngine:
         Raises:
             RuntimeError: every worker has a job already.
         """
-        idle = next(
-            (worker for worker in self._workers if not worker.jobs and worker.process.is_alive()), None
-        )
+        self._here = self._places_of(jobs[0].device)
+        set_aside = sorted(device for device, n in self._losses.items() if n >= _MOST_LOSSES)
+        idle = next((worker for worker in self._workers if self._is_ready(worker)), None)
         if idle is None:
-            self._workers = [worker for worker in self._workers if worker.jobs]
-            if len(self._workers) >= self.n_workers:
+            self._let_go()
+            if not self.n_idle:
                 raise RuntimeError(f"all {self.n_workers} workers have a job")
             idle = self._hire()
-        set_aside = sorted(device for device, n in self._losses.items() if n >= _MOST_LOSSES)
+        place = idle.place
         placed = [
-            replace(job, slot=idle.slot, avoid_devices=(*job.avoid_devices, *set_aside)) for job in jobs
+            replace(job, slot=idle.slot, avoid_devices=(*job.avoid_devices, *set_aside))
+            if place is None
+            else bound(job, place, set_aside)
+            for job in jobs
         ]
         idle.jobs, idle.is_group = {job.number: job for job in placed}, len(placed) > 1
         idle.began_at, idle.deadline, idle.ending = time.monotonic(), None, None
@@ -123,13 +147,37 @@ class LocalEngine:
             worker.pipe.close()
         self._workers = []
 
+    @property
+    def _usable(self) -> list[Place]:
+        """The places whose devices are not set aside."""
+        return [place for place in self._here if self._losses[place.name] < _MOST_LOSSES]
+
+    def _is_ready(self, worker: _Worker) -> bool:
+        is_well_placed = worker.place in (self._usable or self._here) if self._here else worker.place is None
+        return not worker.jobs and is_well_placed and worker.process.is_alive()
+
+    def _let_go(self) -> None:
+        """End the workers that have no job: they have died, or are bound to what is not to be used."""
+        for worker in self._workers:
+            if not worker.jobs:
+                worker.process.kill()
+                worker.process.join()
+                worker.pipe.close()
+        self._workers = [worker for worker in self._workers if worker.jobs]
+
     def _hire(self) -> _Worker:
+        place = None
+        if self._here:
+            names = Counter(worker.place.name for worker in self._workers if worker.place is not None)
+            place = next_place(self._usable or self._here, names)
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=serve, args=(theirs, self._workers_lock), daemon=True)
+        visible = "" if place is None else place.visible
+        process = self._context.Process(target=serve, args=(theirs, self._workers_lock, visible), daemon=True)
         process.start()
         theirs.close()
         taken = {worker.slot for worker in self._workers}
-        worker = _Worker(process, ours, next(slot for slot in range(self.n_workers) if slot not in taken))
+        slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+        worker = _Worker(process, ours, slot, place)
         self._workers.append(worker)
         return worker
 
@@ -140,6 +188,8 @@ class LocalEngine:
         try:
             while worker.jobs and worker.pipe.poll():
                 event = unpack_event(worker.pipe.recv_bytes())
+                if worker.place is not None:
+                    event = as_recorded(event, worker.place)
                 if isinstance(event, Started):  # what a worker loads before it counts for no trial
                     worker.device = event.device
                     worker.deadline = None if worker.is_group else Deadline(worker.jobs[event.number])

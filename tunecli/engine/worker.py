@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from tunecli.engine.wire import pack_event, pack_failure_of_ours, unpack_jobs
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.store.lock import share
+from tunecli.train.accelerators import VISIBLE
 from tunecli.train.trials import run_together
 from tunecli.trial import Job
 
@@ -20,7 +21,7 @@ STOP = b"stop"
 """The order to stop the job under way where its epoch ends; every other message is jobs."""
 
 
-def serve(pipe: Connection, workers_lock: Path | None = None) -> None:
+def serve(pipe: Connection, workers_lock: Path | None = None, visible: str = "") -> None:
     """Run jobs from ``pipe`` until it closes.
 
     What a disk refuses is no fault of the trial: it is sent as what it is, for the coordinator to stop in order.
@@ -28,7 +29,12 @@ def serve(pipe: Connection, workers_lock: Path | None = None) -> None:
     Args:
         pipe: both ways.
         workers_lock: a file to hold a shared lock of, so that a study is not resumed while this process lives.
+        visible: what CUDA_VISIBLE_DEVICES is to be; empty: as it is.
     """
+    if visible:
+        os.environ[VISIBLE] = (
+            visible  # CUDA reads it once, when it is initialised, and nothing has done that yet
+        )
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if workers_lock is not None:
         with contextlib.suppress(OSError):  # a file system without locks has none to hold

@@ -110,6 +110,8 @@ class OnFailure(Knob):
 class Run(Knob):
     """Where and how trials run.
 
+    ``workers`` jobs run at a time, and no more than ``per_device`` of them on one accelerator; ``auto`` is as many as
+    that allows, or on the CPU one for every ``threads`` cores.
     ``threads`` is fixed, and not the cores divided by the workers, since the bits of a matrix product may
     depend on it and a trial's result must not depend on its neighbours (law 5). ``checkpoint`` says how often a trial
     keeps what it goes on from after an interruption: as often as costs little, never, or every so many epochs.
@@ -120,6 +122,7 @@ class Run(Knob):
 
     device: Annotated[str, Field(pattern=DEVICE)] = "auto"
     workers: Count | Literal["auto"] = "auto"
+    per_device: Count = 1
     threads: Count = 1
     engine: Literal["local", "inline"] = "local"
     limit: Limit = Limit()

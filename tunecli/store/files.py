@@ -1,9 +1,6 @@
-"""Whole files or none: the one way a file of the run folder is written.
+"""How a file of the run folder is written, removed and made room for, and the disk's errors in a person's words.
 
-Owns the order that makes a file durable: a temporary in the same folder, flush, fsync, rename, fsync of the folder.
-A reader sees the old content or the new one, whatever is pulled out of the wall, and when. Knows nothing of what
-the files hold. Keeps law 7. Also here: what a killed writer left, how much room there is, and the disk's errors in
-our words.
+The order that makes a file durable is atomic_files.py's (law 7). Knows nothing of what the files hold.
 """
 
 from __future__ import annotations
@@ -11,13 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tunecli import failpoints
+from tunecli import atomic_files, failpoints
+from tunecli.atomic_files import NO_ROOM, open_new, remove_files, temporary_beside
 from tunecli.errors import DiskFull, StoreFailed, UsageError
 
 CHECKPOINTS_NAME = "checkpoints"
@@ -25,11 +21,8 @@ LOOK_AT_THE_DISK = (
     "see what the system's log says of the disk; the record is checked when the study is resumed"
 )
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
-_FOLDER_CANNOT_SYNC = {errno.EBADF, errno.EINVAL, errno.ENOTSUP}  # as PostgreSQL's fsync_fname tolerates
-_TEMPORARY = re.compile(r"\.[0-9]+-[0-9a-f]{16}\.tmp")
 _TEMPORARY_OF_TRAINING = re.compile(r"\..+\.tmp|\..+\.safetensors\..+", re.DOTALL)
 _LITTLE_ROOM_BYTES = 1 << 20
 _NEAR_A_LIMIT_BYTES = 64 << 20
@@ -47,22 +40,11 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     Raises:
         DiskFull: no room, a quota or a limit on file sizes.
         UsageError: the folder is read-only, or is not there.
-        StoreFailed: any other refusal of the disk. A failed fsync is never tried again: after one, a second that
-            succeeds proves nothing.
+        StoreFailed: any other refusal of the disk.
     """
     content = data.encode() if isinstance(data, str) else data
-    temporary = _temporary_beside(path)
     try:
-        try:
-            _write_new(temporary, content)
-            failpoints.reach(f"rename {path.name} begins")
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-        failpoints.reach(f"rename {path.name} done")
-        sync_folder(path.parent)
+        atomic_files.put(path, content, steps=(f"rename {path.name} begins", f"rename {path.name} done"))
     except OSError as error:
         raise explained(error, path) from error
 
@@ -86,33 +68,12 @@ def write_where_asked(path: Path, data: bytes | str) -> None:
         write_atomically(path.resolve(), data)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable.
-
-    Raises:
-        OSError: the disk refused. File systems that cannot sync a folder at all are forgiven.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _FOLDER_CANNOT_SYNC:
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def is_leftover(path: Path) -> bool:
-    """Whether ``path`` has the name of a temporary of :func:`write_atomically`."""
-    return _TEMPORARY.fullmatch(path.name) is not None
-
-
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporaries of writers that were killed, in a run folder and its checkpoints.
 
     Only for whoever holds the study in ``folder``, and while none of its workers lives.
     """
-    remove_files(folder.resolve(), lambda name: _TEMPORARY.fullmatch(name) is not None)
+    atomic_files.remove_leftovers(folder.resolve())
     remove_files(folder / CHECKPOINTS_NAME, lambda name: _TEMPORARY_OF_TRAINING.fullmatch(name) is not None)
 
 
@@ -127,24 +88,6 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise explained(error, path, "remove") from error
-
-
-def remove_files(folder: Path, is_superfluous: Callable[[str], bool]) -> None:
-    """Remove the files of ``folder`` that ``is_superfluous`` says yes to, by name; a file that will not go stays.
-
-    No link is followed: where ``folder`` is one, nothing is removed, and where a file is one, the link goes and what
-    it points to stays. Folders stay, whatever their names.
-    """
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # it is not there, no folder, a link, or forbidden
-        return
-    try:
-        for name in [entry.name for entry in os.scandir(descriptor) if is_superfluous(entry.name)]:
-            with suppress(OSError):
-                os.unlink(name, dir_fd=descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def require_room(path: Path, n_bytes: int) -> None:
@@ -170,25 +113,25 @@ def has_room(path: Path) -> bool:
 
     Quotas and limits on the size of files show in nothing but an attempt, at a length that the file may reach.
     """
-    probe = _temporary_beside(path)
+    probe = temporary_beside(path)
     try:
         if shutil.disk_usage(path.parent).free < _LITTLE_ROOM_BYTES:
             return False
         try:
-            with os.fdopen(_open_new(probe), "wb") as file:
+            with os.fdopen(open_new(probe), "wb") as file:
                 file.seek(path.stat().st_size + _NEAR_A_LIMIT_BYTES)
                 file.write(bytes(_LITTLE_ROOM_BYTES))
         finally:
             with suppress(OSError):
                 probe.unlink()
     except OSError as error:
-        return error.errno not in _NO_ROOM
+        return error.errno not in NO_ROOM
     return True
 
 
 def explained(error: OSError, path: Path, doing: str = "write") -> Exception:
     """The error that tells a person why ``path`` cannot be written, or whatever else is being done to it."""
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         return DiskFull(f"no room to {doing} {path}: {error.strerror}", hint="free some space, then resume")
     if error.errno in _NOT_ALLOWED:
         hint = "make its folder writable, or name another one" if doing == "write" else "ask its owner"
@@ -196,22 +139,6 @@ def explained(error: OSError, path: Path, doing: str = "write") -> Exception:
     if error.errno in _WRONG_PLACE:
         return UsageError(f"cannot {doing} {path}: {error.strerror}")
     return StoreFailed(f"the disk refused to {doing} {path}: {error.strerror}", hint=LOOK_AT_THE_DISK)
-
-
-def _temporary_beside(path: Path) -> Path:
-    return path.parent / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
-
-
-def _open_new(path: Path) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    return os.open(path, flags, 0o666)  # 0o666: the person's umask decides
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    with os.fdopen(_open_new(path), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _in_words(n_bytes: int) -> str:

@@ -14,11 +14,12 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Self
 
+from tunecli.atomic_files import is_leftover, remove_files
 from tunecli.errors import UsageError
 from tunecli.spec.study import STUDY_NAME
 from tunecli.spec.wording import nearest
 from tunecli.store.codec import encode
-from tunecli.store.files import CHECKPOINTS_NAME, explained, is_leftover, remove_files
+from tunecli.store.files import CHECKPOINTS_NAME, explained
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
 
 RUNS = Path("runs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from shlex import quote
 from typing import Any
 
@@ -15,6 +15,7 @@ from tunecli.spec.domains import shown
 from tunecli.spec.goals import described, spelled
 from tunecli.study.check import Check
 from tunecli.study.doctor import Examination
+from tunecli.study.fusing import Fusing
 from tunecli.study.inquiry import Status
 from tunecli.study.outlook import Results
 from tunecli.study.single import Trained
@@ -200,6 +201,8 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
             "search",
             f"{found.sampler}, {plan.n_trials:,} trials, {plan.n_workers} at a time, lookahead {plan.lookahead}",
         ),
+        ("at a time", _at_a_time(found)),
+        ("together", _together(found.fusing)),
         ("a trial", _cost_range(found.smallest, found.largest)),
         (
             "the sweep",
@@ -229,6 +232,12 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
         ],
         "space_size": found.size,
         "grid_size": found.grid,
+        "jobs_by_device": dict(found.jobs_by_device),
+        "fusing": {
+            "width": found.fusing.width,
+            "share": found.fusing.share,
+            "why_not": [asdict(each) for each in found.fusing.obstacles],
+        },
         "smallest_trial": _cost_data(found.smallest),
         "largest_trial": _cost_data(found.largest),
         "estimated_seconds": None if found.seconds is None else list(found.seconds),
@@ -241,7 +250,17 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
 def of_examination(found: Examination) -> Answer:
     """What is here to compute with."""
     versions = tuple(sorted(found.versions.items()))
-    lines = (("cores", str(found.n_cores)), ("auto", found.auto))
+    slots = ", ".join(found.slots)
+    lines = (
+        ("cores", str(found.n_cores)),
+        ("auto", found.auto),
+        (
+            "slots",
+            f"run.per_device jobs at a time on each of {slots}"
+            if slots
+            else "one job for every run.threads cores",
+        ),
+    )
     sections = (
         Section("devices", ("name", "what"), tuple(found.devices.items())),
         Section("versions", ("package", "version"), versions),
@@ -249,6 +268,7 @@ def of_examination(found: Examination) -> Answer:
     data = {
         "cores": found.n_cores,
         "auto": found.auto,
+        "slots": list(found.slots),
         "devices": dict(found.devices),
         "versions": dict(versions),
     }
@@ -281,6 +301,22 @@ def _epochs(outcome: Outcome) -> str:
 
 def _value(value: Scalar) -> str:
     return f"{value:.4g}" if isinstance(value, float) else shown(value)
+
+
+def _at_a_time(found: Check) -> str:
+    """How many jobs run at a time, and where."""
+    n_threads = found.plan.threads
+    each = f"{n_threads} thread each" if n_threads == 1 else f"{n_threads} threads each"
+    on = ", ".join(f"{n} on {device}" for device, n in found.jobs_by_device.items())
+    return f"{on}, {each}"
+
+
+def _together(found: Fusing) -> str:
+    """How many trials share a model, and what keeps the rest from it."""
+    reasons = "; ".join(map(str, found.obstacles))
+    if found.share == "none":
+        return f"no: {reasons}"
+    return f"up to {found.width} trials as one model{f', but not with {reasons}' if reasons else ''}"
 
 
 def _cost_range(smallest: Cost | None, largest: Cost | None) -> str:

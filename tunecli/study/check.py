@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,13 @@ from tunecli.spec.secrets import names_in, redacted
 from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.extremes import extremes, seconds_of
+from tunecli.study.fusing import Fusing, fusing
 from tunecli.study.observed import Seen
+from tunecli.study.placing import jobs_by_device
 from tunecli.study.plan import Plan, plan_for
 from tunecli.study.record import require_device
 from tunecli.study.steps import levels_of
+from tunecli.train.accelerators import places
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints
@@ -62,6 +65,8 @@ class Check:
     parameters: tuple[ParameterRow, ...]
     size: int | None
     grid: int | None
+    fusing: Fusing
+    jobs_by_device: Mapping[str, int]
     notes: tuple[str, ...]
     smallest: Cost | None
     largest: Cost | None
@@ -89,6 +94,7 @@ def check(spec: StudySpec) -> Check:
     smallest, largest = extremes(spec)
     n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
     workers = min(plan.n_workers, plan.lookahead, n_trials)
+    together = fusing(spec, plan.n_workers, plan.n_trials)
     seconds = None
     if smallest is not None and largest is not None and smallest.n_multiply_adds is not None:
         least, most = _full_trainings(spec, n_trials)
@@ -101,7 +107,9 @@ def check(spec: StudySpec) -> Check:
         tuple(_rows(space)),
         space_size(space),
         grid_size(space),
-        (*_notes(spec, plan), *_memory_notes(largest)),
+        together,
+        jobs_by_device(plan.device, places(plan.device), plan.n_workers),
+        (*_notes(spec, plan), *_fusing_notes(spec, together), *_memory_notes(largest)),
         smallest,
         largest,
         seconds,
@@ -130,6 +138,14 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
             break
         trials[number] = Trial(number, point, 0)
     return list(trials.values())
+
+
+def _fusing_notes(spec: StudySpec, together: Fusing) -> Iterator[str]:
+    """That trials cannot be trained together though the file asks for it; of one trial nothing is asked."""
+    asked = spec.settings.run.fuse
+    if isinstance(asked, int) and asked > 1 and together.share == "none" and spec.space.parameters:
+        reasons = "; ".join(map(str, together.obstacles))
+        yield f"run.fuse {asked}: no trials are trained together, since of all of them {reasons}"
 
 
 def _memory_notes(largest: Cost | None) -> Iterator[str]:
@@ -174,7 +190,7 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         and grid_position_of_point(space, default) is None
     ):
         yield "the defaults do not lie on the grid, so no trial begins with them"
-    yield from _device_notes(plan)
+    yield from _device_notes(spec, plan)
     if plan.lookahead < plan.n_workers:
         yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
     yield from _goal_notes(spec, plan)
@@ -204,8 +220,12 @@ def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         yield f"the pruner `curves` proposes by {spec.objective.metric} alone, whatever the constraints"
 
 
-def _device_notes(plan: Plan) -> Iterator[str]:
-    """That the device is not here: the file may be checked on one machine and run on another."""
+def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+    """That the device is not here, as the file may be checked on one machine and run on another, or has no room."""
+    asked = spec.settings.run.workers
+    if isinstance(asked, int) and plan.n_workers < asked and spec.settings.run.engine != "inline":
+        per_device = spec.settings.run.per_device
+        yield f"run.workers {asked}: run.per_device {per_device} lets {plan.n_workers} run at a time here"
     try:
         require_device(plan.device)
     except UsageError as error:

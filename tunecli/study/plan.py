@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tunecli.engine import n_cores
 from tunecli.errors import UsageError
 from tunecli.spec.lattice import grid_size, space_size
 from tunecli.spec.study import DEFAULT_TRIALS, StudySpec
+from tunecli.study import placing
 from tunecli.study.fusing import fused_width, reads_nothing
+from tunecli.train.accelerators import places
 
 MAX_WHOLE_GRID = 1000
 AHEAD = 8
@@ -49,9 +50,7 @@ def plan_for(spec: StudySpec) -> Plan:
         UsageError: a grid of more points than one would run without saying so, and no ``search.trials``.
     """
     search, run = spec.settings.search, spec.settings.run
-    workers = run.workers
-    n_workers = max(1, n_cores() // run.threads) if workers == "auto" else workers
-    n_workers = 1 if run.engine == "inline" else n_workers
+    n_workers = placing.n_workers(run, places(run.device))
     fuse = fused_width(spec, n_workers)
     lookahead = _lookahead(spec, n_workers, fuse) if search.lookahead == "auto" else search.lookahead
     return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine, fuse)

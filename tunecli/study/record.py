@@ -44,6 +44,7 @@ from tunecli.study.revision import (
     require_same_study,
     revision,
 )
+from tunecli.train.accelerators import places
 from tunecli.train.inspection import complaints
 from tunecli.trial import Checkpoint, Job, Parameters, Trial
 
@@ -134,7 +135,7 @@ def require_device(name: str) -> None:
     Raises:
         UsageError: there is no such device here.
     """
-    if name not in ("auto", "cpu"):
+    if name not in ("auto", "cpu") and not places(name):
         from tunecli.train import devices
 
         devices.resolve(name)
@@ -200,6 +201,8 @@ def _replanned(plan: Plan, asked: Revision) -> Plan:
     fields = {field for field, path in PLAN_PATHS.items() if path in changed}
     if "run.engine" in changed:
         fields |= {"engine", "n_workers"}
+    if changed & {"run.device", "run.per_device"}:
+        fields.add("n_workers")
     fresh = asdict(plan_for(asked.asked)) if fields else {}
     return replace(plan, **{field: fresh[field] for field in fields})
 

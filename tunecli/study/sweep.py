@@ -98,6 +98,7 @@ def _engine(study: Study) -> Engine:
         threads=plan.threads,
         needs_torch=trial_models(study.spec.space.tree) != {CommandTrial},
         workers_lock=study.folder.workers_lock_path,
+        per_device=study.spec.settings.run.per_device,
     )
 
 

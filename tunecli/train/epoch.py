@@ -9,8 +9,9 @@ Axes: N examples.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -39,6 +40,113 @@ class Batch(NamedTuple):
     first_share: Tensor | None = None
 
 
+class Step(Protocol):
+    """The batches whose gradient an optimizer step takes."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+
+class Cut(NamedTuple):
+    """A forward pass's place in its epoch.
+
+    Attributes:
+        first, last: its examples, the last one exclusive.
+        share: of its step's examples, in (0, 1].
+        batch: the number of the batch that it is, or is a part of.
+    """
+
+    first: int
+    last: int
+    share: float
+    batch: int
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What an epoch trains on.
+
+    Attributes:
+        x, y: inputs and targets: the epoch's own (N, ...), or those of the fold where ``order`` is given.
+        order: the places (N,) of the epoch's examples in them.
+        partner_y: with mixup, the targets of the examples mixed in.
+        first_shares: with mixup, the first ones' share in each batch.
+    """
+
+    x: Tensor
+    y: Tensor
+    order: Tensor | None = None
+    partner_y: Tensor | None = None
+    first_shares: Tensor | None = None
+
+    @property
+    def sources(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The inputs, the targets and the partners' targets."""
+        return self.x, self.y, self.partner_y
+
+    def gathered(
+        self, first: int, last: int, into: Sequence[Tensor | None] = (None, None, None)
+    ) -> list[Tensor | None]:
+        """The epoch's examples from ``first`` to ``last``, exclusive: as `sources`, and put ``into`` these if given."""
+        found: list[Tensor | None] = []
+        for source, room in zip(self.sources, into, strict=True):
+            if source is None:
+                found.append(None)
+            elif self.order is not None:
+                found.append(torch.index_select(source, 0, self.order[first:last], out=room))
+            else:
+                found.append(source[first:last] if room is None else room.copy_(source[first:last]))
+        return found
+
+
+def drawn_of(
+    data: Data,
+    fold: Fold,
+    sizes: Sequence[Sequence[int]],
+    epoch: int,
+    seed_for: Callable[..., int],
+) -> Drawn:
+    """What an epoch trains on, where the fold's examples lie.
+
+    Args:
+        data: the data's knobs.
+        fold: the examples.
+        sizes: per step, the sizes of its batches; at most N in all.
+        epoch: counted from 1.
+        seed_for: (names) → a seed.
+    """
+    flat_sizes = list(chain.from_iterable(sizes))
+    order_N = order_of_epoch(data, fold, epoch, seed_for)[: sum(flat_sizes)].to(fold.x_train.device)
+    if not data.augment:
+        return Drawn(fold.x_train, fold.y_train, order_N)
+    x, y_N = fold.x_train.index_select(0, order_N), fold.y_train.index_select(0, order_N)
+    x = augment(data.augment, x, cpu_generator(seed_for("augment", epoch)))
+    partner_y_N: Tensor | None = None
+    first_shares: Tensor | None = None
+    for knob in data.augment:
+        if isinstance(knob, Mixup):
+            x, partner_y_N, first_shares = mix(x, y_N, flat_sizes, knob.alpha, seed_for("mixup", epoch))
+    return Drawn(x, y_N, None, partner_y_N, first_shares)
+
+
+def cuts_of(
+    sizes: Sequence[Sequence[int]], split: Callable[[int], Sequence[int]] | None
+) -> Iterator[list[Cut]]:
+    """Each step's forward passes; ``split`` as in :func:`steps_of_epoch`."""
+    first, batch = 0, 0
+    for step in sizes:
+        cuts = []
+        for size in step:
+            share = size / sum(step)
+            for part in [size] if split is None else split(size):
+                own = share if split is None else share * part / size
+                cuts.append(Cut(first, first + part, own, batch))
+                first += part
+            batch += 1
+        yield cuts
+
+
 def steps_of_epoch(
     data: Data,
     fold: Fold,
@@ -48,7 +156,7 @@ def steps_of_epoch(
     memory_format: torch.memory_format = torch.contiguous_format,
     split: Callable[[int], Sequence[int]] | None = None,
 ) -> list[list[Batch]]:
-    """The epoch's batches, by step.
+    """The epoch's batches, by step, where the fold's examples lie.
 
     The examples are gathered once, so that every batch is a view.
 
@@ -62,29 +170,26 @@ def steps_of_epoch(
         split: (a batch's size) → the sizes of its parts; None leaves it whole. The examples, their order and what
             mixup makes of them are those of the whole batch, the parts' shares those of the whole step.
     """
-    flat_sizes = list(chain.from_iterable(sizes))
-    order_N = order_of_epoch(data, fold, epoch, seed_for)[: sum(flat_sizes)].to(fold.x_train.device)
-    x, y_N = fold.x_train.index_select(0, order_N), fold.y_train.index_select(0, order_N)
-    if data.augment:
-        x = augment(data.augment, x, cpu_generator(seed_for("augment", epoch)))
+    drawn = drawn_of(data, fold, sizes, epoch, seed_for)
+    x, y_N, partner_y_N = drawn.gathered(0, sum(map(sum, sizes)))
+    assert x is not None
+    assert y_N is not None
     if memory_format is not torch.contiguous_format:
         x = x.contiguous(memory_format=memory_format)
-    partners: Sequence[Tensor | None] = [None] * len(flat_sizes)
-    first_shares: Sequence[Tensor | None] = partners
-    for knob in data.augment:
-        if isinstance(knob, Mixup):
-            x, partner_y_N, first_share = mix(x, y_N, flat_sizes, knob.alpha, seed_for("mixup", epoch))
-            partners, first_shares = torch.split(partner_y_N, flat_sizes), first_share.unbind()
-    batches = zip(
-        torch.split(x, flat_sizes), torch.split(y_N, flat_sizes), partners, first_shares, strict=True
-    )
-    steps = [
-        [Batch(x, y, size / sum(step), *mixed) for size, (x, y, *mixed) in zip(step, batches, strict=False)]
-        for step in sizes
+    steps = [*cuts_of(sizes, split)]
+    lengths = [cut.last - cut.first for cuts in steps for cut in cuts]
+    partners: Sequence[Tensor | None] = [None] * len(lengths)
+    if partner_y_N is not None:
+        partners = torch.split(partner_y_N, lengths)
+    first_shares = None if drawn.first_shares is None else drawn.first_shares.unbind()
+    pieces = zip(torch.split(x, lengths), torch.split(y_N, lengths), partners, strict=True)
+    return [
+        [
+            Batch(*piece[:2], cut.share, piece[2], None if first_shares is None else first_shares[cut.batch])
+            for cut, piece in zip(cuts, pieces, strict=False)
+        ]
+        for cuts in steps
     ]
-    if split is None:
-        return steps
-    return [[part for batch in step for part in _parts(batch, split(len(batch.y)))] for step in steps]
 
 
 def order_of_epoch(data: Data, fold: Fold, epoch: int, seed_for: Callable[..., int]) -> Tensor:
@@ -100,17 +205,6 @@ def order_of_epoch(data: Data, fold: Fold, epoch: int, seed_for: Callable[..., i
     if data.balance == "sample":
         return _balanced_order(fold, generator)
     return torch.randperm(len(fold.y_train), generator=generator)
-
-
-def _parts(batch: Batch, sizes: Sequence[int]) -> Iterator[Batch]:
-    """A batch's micro-batches, in order."""
-    n = len(batch.y)
-    partners: Sequence[Tensor | None] = [None] * len(sizes)
-    if batch.partner_y is not None:
-        partners = torch.split(batch.partner_y, [*sizes])
-    parts = zip(torch.split(batch.x, [*sizes]), torch.split(batch.y, [*sizes]), partners, strict=True)
-    for size, (x, y, partner_y) in zip(sizes, parts, strict=True):
-        yield Batch(x, y, batch.share * size / n, partner_y, batch.first_share)
 
 
 def _balanced_order(fold: Fold, generator: torch.Generator) -> Tensor:

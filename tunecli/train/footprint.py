@@ -16,11 +16,12 @@ import torch
 from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.metrics import LATENCY, N_PARAMETERS
+from tunecli.train.compiled import forward_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.learner import Learner
 from tunecli.train.models import build
 from tunecli.train.own import code as own_code
-from tunecli.train.precision import autocast, compile_in_place, kernels
+from tunecli.train.precision import autocast, kernels
 from tunecli.trial import Objective
 
 _WARM_UP_PASSES = 10
@@ -55,14 +56,13 @@ def latency_ms(config: TrialConfig, fold: Fold, seed: int, base_path: Path) -> f
     In the precision that the trial validates in, ten passes being made before the clock is looked at. It is a clock's:
     whatever else the machine does meanwhile is in it.
     """
-    training, device = config.training, fold.x_train.device
+    training, device = config.training, fold.placement.device
     model = build(config.model, fold.inputs, fold.n_outputs, base_path, seed_for(seed, "build")).to(device)
-    x = fold.x_train[:1]
+    x = fold.x_train[:1].to(device)
     if training.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if training.compile:
-        compile_in_place(model)
     model.eval()
+    forward = forward_of(model, "") if training.compile else model
     has_own = own_code.is_in(config)
     drawing = own_code.running(seed_for(seed, "latency"), device) if has_own else nullcontext()
     times_s: list[float] = []
@@ -73,14 +73,14 @@ def latency_ms(config: TrialConfig, fold: Fold, seed: int, base_path: Path) -> f
         autocast(training.precision, device),
     ):
         for _ in range(_WARM_UP_PASSES):
-            model(x)
+            forward(x)
         _wait_for(device)
         began_s = time.perf_counter()
         while len(times_s) < _MOST_PASSES:
             before_s = time.perf_counter()
             if len(times_s) >= _LEAST_PASSES and before_s - began_s > _ENOUGH_S:
                 break
-            model(x)
+            forward(x)
             _wait_for(device)
             times_s.append(time.perf_counter() - before_s)
     return 1000.0 * statistics.median(times_s)

@@ -10,7 +10,7 @@ Axes: N examples, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -23,17 +23,19 @@ from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
 from tunecli.train.batches import parts_of, steps_of, takes_batch_statistics
 from tunecli.train.chains.moment import Moment
+from tunecli.train.compiled import forward_of, kind_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.determinism import scoped_seed
-from tunecli.train.epoch import Batch, steps_of_epoch
+from tunecli.train.epoch import Batch, Step, cuts_of, drawn_of, steps_of_epoch
 from tunecli.train.initialisation import initialise
 from tunecli.train.losses import TargetScale, build_loss, own_object, predictor
 from tunecli.train.metrics import evaluate, finite
 from tunecli.train.models import build, has_own_norm
 from tunecli.train.own import code as own_code
 from tunecli.train.own.metric import OwnMetric
-from tunecli.train.precision import autocast, compile_in_place, kernels
+from tunecli.train.precision import autocast, kernels
 from tunecli.train.remembered import of_loss, of_module, restore_loss, restore_module
+from tunecli.train.streaming import StreamedEpoch
 from tunecli.train.update import Updater
 
 _VALIDATION_ROWS = 8192
@@ -70,22 +72,20 @@ class Learner:
         self._fold = fold
         self._seed = seed
         self._names = names
-        self._device = fold.x_train.device
+        self._device = fold.placement.device
         self.model = build(config.model, fold.inputs, fold.n_outputs, base_path, self._seed_for("build"))
         initialise(self.model, config.model, self._seed_for("init"))
         self.model.to(self._device)
         self._memory_format = torch.channels_last if training.channels_last else torch.contiguous_format
         if training.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if training.compile:
-            compile_in_place(self.model)
-        class_weights_K = self._class_weights() if config.data.balance == "weight" else None
+        self.class_weights_K = self._class_weights() if config.data.balance == "weight" else None
         target = TargetScale(fold.target_center, fold.target_scale)
         loss = partial(build_loss, config.loss, fold.task, target=target, base_path=base_path)
         self._has_own = own_code.is_in(config)
         with self._drawing("loss"):
-            self._training_loss = loss(class_weights_K=class_weights_K)
-            self._validation_loss = self._training_loss if class_weights_K is None else loss()
+            self.training_loss = loss(class_weights_K=self.class_weights_K)
+            self.validation_loss = self.training_loss if self.class_weights_K is None else loss()
         self._predict = predictor(config.loss, target)
         has_norm = has_own_norm(config.model, self.model)
         self._steps = steps_of(config, len(fold.y_train), has_norm)
@@ -94,10 +94,15 @@ class Learner:
             is_folded = takes_batch_statistics(config, has_norm)
             self._split = partial(parts_of, n_parts=micro_batches, fold_single=is_folded)
         self._validation_rows = max(1, _VALIDATION_ROWS // micro_batches)
+        self._forward: Callable[[Tensor], Tensor] = self.model
+        if training.compile:
+            passes = [[cut.last - cut.first for cut in step] for step in cuts_of(self._steps, self._split)]
+            kind = kind_of(config, fold, passes, self._validation_rows)
+            self._forward = forward_of(self.model, kind)
         self._n_steps = training.n_steps(len(self._steps))
         self.n_epochs = training.n_epochs(len(self._steps))
         with self._drawing("optimizer"):
-            self._updater = Updater(config, self.model, self.n_epochs, self._seed_for, base_path)
+            self.updater = Updater(config, self.model, self.n_epochs, self._seed_for, base_path)
         self._train_loss = float("nan")
 
     def train_epoch(self, epoch: int) -> float:
@@ -107,29 +112,44 @@ class Learner:
             The mean training loss over the epoch's examples, as it was while they were trained on. Where the
             steps are spent already, as one fold's may be before another's, the last epoch's.
         """
-        done = (epoch - 1) * len(self._steps)
-        sizes = self._steps[: max(0, self._n_steps - done)]
+        sizes = self.sizes(epoch)
         if not sizes:
             return self._train_loss
-        steps = steps_of_epoch(
-            self._config.data, self._fold, sizes, epoch, self._seed_for, self._memory_format, self._split
-        )
+        steps = self._steps_of(epoch, sizes)
         losses: list[Tensor] = []
         self.model.train()
         with self._computing(epoch):
-            for number, step in enumerate(steps, start=done):
-                now = Moment(number, len(self._steps), self._n_steps)
-                losses.append(self._updater.step(now, partial(self._gradient, step)))
-            self._updater.end_epoch(epoch, (batch.x for step in steps for batch in step))
+            for now, step in zip(self.moments(epoch), steps, strict=True):
+                losses.append(self.updater.step(now, partial(self._gradient, step)))
+            self.updater.end_epoch(epoch, (batch.x for step in steps for batch in step))
         n_examples = sum(map(sum, sizes))
         shares = torch.tensor([sum(step) / n_examples for step in sizes], device=self._device)
         # The losses stay on the device until here: reading one waits for all work queued there.
         self._train_loss = float(torch.stack(losses).float() @ shares)
         return self._train_loss
 
+    def sizes(self, epoch: int) -> list[list[int]]:
+        """Per step of an epoch, counted from 1, the sizes of its batches; the last epoch may have fewer steps."""
+        return self._steps[: max(0, self._n_steps - (epoch - 1) * len(self._steps))]
+
+    def moments(self, epoch: int) -> list[Moment]:
+        """Which steps of the run those of an epoch are."""
+        first = (epoch - 1) * len(self._steps)
+        numbers = range(first, first + len(self.sizes(epoch)))
+        return [Moment(number, len(self._steps), self._n_steps) for number in numbers]
+
+    def note(self, train_loss: float) -> None:
+        """An epoch was trained by another, to this mean training loss."""
+        self._train_loss = train_loss
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """What the model, in evaluation, makes of examples that lie where the fold's do: (N, K), on the device."""
+        rows = torch.split(x, self._validation_rows)
+        return torch.cat([self._forward(each.to(self._device)) for each in rows])
+
     def observe(self, loss: float) -> None:
         """The trial's epoch ended with this validation loss."""
-        self._updater.observe(loss)
+        self.updater.observe(loss)
 
     def validate(self, own_metrics: Sequence[OwnMetric] = ()) -> dict[str, float]:
         """The validation part's metrics, ``val_loss`` among them; those that are undefined are absent.
@@ -144,12 +164,12 @@ class Learner:
         if self._fold.x_test is None or self._fold.y_test is None:
             return {}
         self.model.load_state_dict(weights)
-        self._updater.average = None
+        self.updater.average = None
         return self._examine(self._fold.x_test, self._fold.y_test, "test", own_metrics)
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's state as it is now: the averaged weights, where an average is kept."""
-        with self._lent():
+        with self.lent():
             return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
@@ -160,8 +180,8 @@ class Learner:
         """
         return {
             "model": of_module(self.model),
-            "loss": of_loss(own_object(self._training_loss)),
-            "updater": self._updater.state(),
+            "loss": of_loss(own_object(self.training_loss)),
+            "updater": self.updater.state(),
             "train_loss": self._train_loss,
         }
 
@@ -173,8 +193,8 @@ class Learner:
             RuntimeError, KeyError, ValueError, IndexError: it is of another.
         """
         restore_module(self.model, state["model"])
-        restore_loss(own_object(self._training_loss), state["loss"])
-        self._updater.restore(state["updater"])
+        restore_loss(own_object(self.training_loss), state["loss"])
+        self.updater.restore(state["updater"])
         self._train_loss = state["train_loss"]
 
     def _examine(
@@ -186,11 +206,11 @@ class Learner:
         # what is made in inference mode may be no part of a later gradient, and the user's code may keep it
         evaluating = torch.no_grad() if has_own else torch.inference_mode()
         self.model.eval()
-        with drawing, evaluating, self._lent(), kernels(training):
+        with drawing, evaluating, self.lent(), kernels(training):
             with autocast(training.precision, self._device):
-                outputs = torch.cat([self.model(rows) for rows in torch.split(x, self._validation_rows)])
+                outputs = self.outputs(x)
             outputs = outputs.float()
-            loss = float(self._validation_loss(outputs, y_N))
+            loss = float(self.validation_loss(outputs, y_N))
             outputs = self._predict(outputs)
             found = evaluate(self._fold.task, outputs, y_N, self._fold.target_scale, part)
             for own in own_metrics:
@@ -204,8 +224,9 @@ class Learner:
             return values
         return values.view(-1) * self._fold.target_scale + self._fold.target_center
 
-    def _lent(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._updater.average is None else self._updater.average.lent()
+    def lent(self) -> AbstractContextManager[None]:
+        """A block in which the model has the averaged weights, where an average is kept."""
+        return nullcontext() if self.updater.average is None else self.updater.average.lent()
 
     def _seed_for(self, *names: str | int) -> int:
         return seed_for(self._seed, *names, *self._names)
@@ -223,26 +244,35 @@ class Learner:
         ):
             yield
 
-    def _gradient(self, step: Sequence[Batch]) -> Tensor:
+    def _steps_of(self, epoch: int, sizes: list[list[int]]) -> Iterable[Step]:
+        """An epoch's steps on the device; to be gone through as often as one likes."""
+        data, fold = self._config.data, self._fold
+        if not fold.placement.chunk_bytes:
+            return steps_of_epoch(data, fold, sizes, epoch, self._seed_for, self._memory_format, self._split)
+        drawn = drawn_of(data, fold, sizes, epoch, self._seed_for)
+        chunk_bytes = fold.placement.chunk_bytes
+        return StreamedEpoch(drawn, sizes, self._device, chunk_bytes, self._memory_format, self._split)
+
+    def _gradient(self, step: Step) -> Tensor:
         """Add a step's gradient to the parameters'; its loss, on the device."""
         losses = []
         for batch in step:
             loss = self._loss(batch)
             if len(step) > 1:
                 loss = loss * batch.share
-            self._updater.backward(loss)
+            self.updater.backward(loss)
             losses.append(loss.detach())
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def _loss(self, batch: Batch) -> Tensor:
         with autocast(self._config.training.precision, self._device):
-            outputs = self.model(batch.x)
+            outputs = self._forward(batch.x)
         outputs = outputs.float()
-        loss = self._training_loss(outputs, batch.y)
+        loss = self.training_loss(outputs, batch.y)
         if batch.partner_y is None or batch.first_share is None:
             return loss
         # Zhang et al. 2018: for losses that are linear in the target this is the loss of the mixed target.
-        other = self._training_loss(outputs, batch.partner_y)
+        other = self.training_loss(outputs, batch.partner_y)
         return batch.first_share * loss + (1.0 - batch.first_share) * other
 
     def _class_weights(self) -> Tensor:

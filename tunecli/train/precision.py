@@ -11,11 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
-from torch import nn
 
-from tunecli.errors import UsageError
 from tunecli.spec.knobs.training import Training
-from tunecli.train.compilers import missing_compiler
 
 Precision = Literal["float32", "bf16", "fp16"]
 _DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -55,15 +52,3 @@ def kernels(training: Training) -> Iterator[None]:
         finally:
             torch.set_float32_matmul_precision(was_precision)
             torch.use_deterministic_algorithms(was_deterministic)
-
-
-def compile_in_place(model: nn.Module) -> None:
-    """Hand a model to torch.compile; its weights keep their names.
-
-    Raises:
-        UsageError: there is no C++ compiler here, which torch.compile needs.
-    """
-    if missing := missing_compiler():
-        message = f"training.compile needs a C++ compiler, and there is no {missing} here"
-        raise UsageError(message, hint="install one, or drop `compile`")
-    model.compile()

@@ -47,12 +47,12 @@ class Updater:
         """
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._grad_clip = config.training.grad_clip
-        self._optimizers = build_optimizers(config.optimizer, model, base_path)
+        self.optimizers = build_optimizers(config.optimizer, model, base_path)
         self._needs_closure = needs_closure(config.optimizer)
-        self._rated_groups = rated_groups(self._optimizers) if config.learning_rate else []
+        self._rated_groups = rated_groups(self.optimizers) if config.learning_rate else []
         self._links = config.learning_rate
         self._link_states = learning_rate.begin(self._links)
-        self._weight_chain = WeightChain(config.weights, model, seed_for) if config.weights else None
+        self.weight_chain = WeightChain(config.weights, model, seed_for) if config.weights else None
         average = config.training.average
         self.average = WeightAverage(average, model, n_epochs) if average else None
         device = self._parameters[0].device if self._parameters else torch.device("cpu")
@@ -69,25 +69,39 @@ class Updater:
         Returns:
             The loss before the step, on the device.
         """
-        for group, base in self._rated_groups:
-            group["lr"] = learning_rate.rate(self._links, self._link_states, base, now)
+        if self._rated_groups:
+            for (group, _), rate in zip(self._rated_groups, self.rates(now), strict=True):
+                group["lr"] = rate
         if self._needs_closure:
-            loss = self._by_closure(self._optimizers[0], gradient)
+            loss = self._by_closure(self.optimizers[0], gradient)
         else:
             loss = self._fresh(gradient)
-            for optimizer in self._optimizers:
+            for optimizer in self.optimizers:
                 if self._scaler is None:
                     optimizer.step()
                 else:
                     self._scaler.step(optimizer)
         if self._scaler is not None:
             self._scaler.update()
-        if self._weight_chain is not None:
-            self._weight_chain.apply(now)
+        if self.weight_chain is not None:
+            self.weight_chain.apply(now)
+        self.end_step()
+        return loss
+
+    def rates(self, now: Moment) -> list[float]:
+        """The rate of each of the optimizers' groups at a moment; none where no chain sets them.
+
+        It follows from nothing that happens within an epoch.
+        """
+        bases = [base for _, base in self._rated_groups]
+        rate_of = {base: learning_rate.rate(self._links, self._link_states, base, now) for base in {*bases}}
+        return [rate_of[base] for base in bases]
+
+    def end_step(self) -> None:
+        """Take the weights, after a step and their chain, into the average."""
         if self.average is not None:
             self.average.after_step()
             self._hold_average()
-        return loss
 
     def end_epoch(self, epoch: int, batches: Iterable[Tensor]) -> None:
         """Take an epoch's last weights into the average that is made of those; see `WeightAverage.after_epoch`."""
@@ -111,9 +125,9 @@ class Updater:
             NotPlain: the user's own optimizer cannot say what it remembers.
         """
         return {
-            "optimizers": [of_optimizer(optimizer) for optimizer in self._optimizers],
+            "optimizers": [of_optimizer(optimizer) for optimizer in self.optimizers],
             "learning_rate": [tuple(memory) for memory in self._link_states],
-            "weights": {} if self._weight_chain is None else self._weight_chain.state(),
+            "weights": {} if self.weight_chain is None else self.weight_chain.state(),
             "average": None if self.average is None else self.average.state(),
             "scaler": None if self._scaler is None else self._scaler.state_dict(),
         }
@@ -124,15 +138,15 @@ class Updater:
         Raises:
             KeyError, ValueError, IndexError: it is of another.
         """
-        for optimizer, kept in zip(self._optimizers, state["optimizers"], strict=True):
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             restore_optimizer(optimizer, kept)
         if self._rated_groups:  # its own load_state_dict may have put others in their place
-            groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
+            groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
             bases = [base for _, base in self._rated_groups]
             self._rated_groups = list(zip(groups, bases, strict=True))
         self._link_states = tuple(Plateaus(*memory) if memory else () for memory in state["learning_rate"])
-        if self._weight_chain is not None:
-            self._weight_chain.restore(state["weights"])
+        if self.weight_chain is not None:
+            self.weight_chain.restore(state["weights"])
         if self.average is not None:
             self.average.restore(state["average"])
         if self._scaler is not None:
@@ -140,8 +154,8 @@ class Updater:
 
     def _hold_average(self) -> None:
         """What is cut now is cut in the average too, which remembers the weights from before."""
-        if self.average is not None and self._weight_chain is not None:
-            self._weight_chain.hold_in(self.average.averages)
+        if self.average is not None and self.weight_chain is not None:
+            self.weight_chain.hold_in(self.average.averages)
 
     def _by_closure(self, optimizer: torch.optim.Optimizer, gradient: Callable[[], Tensor]) -> Tensor:
         """Let the optimizer ask for the gradient as often as it likes; the first loss is that before the step."""
@@ -159,10 +173,10 @@ class Updater:
             parameter.grad = None
         loss = gradient()
         if self._scaler is not None:
-            for optimizer in self._optimizers:
+            for optimizer in self.optimizers:
                 self._scaler.unscale_(optimizer)
-        if self._weight_chain is not None:
-            self._weight_chain.mask_gradients()
+        if self.weight_chain is not None:
+            self.weight_chain.mask_gradients()
         if self._grad_clip is not None:
             if self._grad_clip.norm is not None:
                 nn.utils.clip_grad_norm_(self._parameters, self._grad_clip.norm)

@@ -1,4 +1,4 @@
-"""A trial's data on its device: read, split, prepared, moved, and kept for the next trial that wants the same.
+"""A trial's data, read, split, prepared, put on its device or beside it, and kept for the next that wants the same.
 
 Owns the cache of prepared tensors; what it holds is a function of data knobs, files, the study's seed and
 the device, so a trial's result does not depend on the trials before it.
@@ -18,6 +18,7 @@ from torch import Tensor
 from tunecli.spec.knobs.data import Data
 from tunecli.spec.knobs.losses import Task
 from tunecli.train.data import preparation, splits
+from tunecli.train.data.placement import Placement, free_bytes_of, placed
 from tunecli.train.data.sources import read_source, read_test, read_validation
 from tunecli.train.data.stamps import Stamp, stamps_of
 from tunecli.train.data.table import Table
@@ -26,16 +27,17 @@ from tunecli.train.inputs import Inputs
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
-    """One model's data, on the device.
+    """One model's data, on the device, or on the host where they are too large for it.
 
     Attributes:
         x_train, x_valid: (N, *inputs.shape) float32, or int64 for tokens.
-        y_train, y_valid: (N,) int64 classes, or float32 standardised targets.
+        y_train, y_valid: (N,) int64 classes, or float32 standardised targets; ``y_valid`` is always on the device.
         class_counts: training examples of each class; empty for regression.
         target_center, target_scale: what standardised targets were; give them their units back. 0 and 1 for classes.
         task: classification or regression.
         inputs: what one example looks like.
-        x_test, y_test: as the others; None where the test part was not opened, or nothing tests.
+        placement: the device that trains on them, and whether they lie there.
+        x_test, y_test: as those that validate; None where the test part was not opened, or nothing tests.
     """
 
     x_train: Tensor
@@ -47,6 +49,7 @@ class Fold:
     target_scale: float
     task: Task
     inputs: Inputs
+    placement: Placement
     x_test: Tensor | None = None
     y_test: Tensor | None = None
 
@@ -57,7 +60,13 @@ class Fold:
 
 
 def load(
-    data: Data, base_path: Path, study_seed: int, device: torch.device, *, open_test: bool = False
+    data: Data,
+    base_path: Path,
+    study_seed: int,
+    device: torch.device,
+    *,
+    open_test: bool = False,
+    free_bytes: int | None = None,
 ) -> tuple[Fold, ...]:
     """The data of a trial: one fold, or as many as the knobs say.
 
@@ -65,8 +74,9 @@ def load(
         data: the data's knobs.
         base_path: the folder that relative file names start from.
         study_seed: names the split.
-        device: where the tensors go.
+        device: where they are used.
         open_test: read the test part too. A search never does.
+        free_bytes: the device's free memory; None: as it tells.
 
     Raises:
         DataError: the data cannot be read or split.
@@ -75,7 +85,7 @@ def load(
     stamps = stamps_of(data, base_path, open_test=open_test)
     # Neither changes what is prepared, and trials that differ in them alone should share it.
     same = data.model_copy(update={"augment": [], "balance": "none"})
-    return _load(same.model_dump_json(), str(base_path), stamps, study_seed, device, open_test)
+    return _load(same.model_dump_json(), str(base_path), stamps, study_seed, device, open_test, free_bytes)
 
 
 def forget() -> None:
@@ -91,35 +101,49 @@ def _load(
     study_seed: int,
     device: torch.device,
     open_test: bool,
+    free_bytes: int | None,
 ) -> tuple[Fold, ...]:
     data = Data.model_validate_json(data_json)
     table = read_source(data, Path(base_path))
     validation = read_validation(data, Path(base_path))
     test = read_test(data, Path(base_path)) if open_test else None
-    folds = []
+    parts = []
     for part in splits.split(table, data, study_seed, validation, test):
         found = preparation.fit(table, part.train_indices, data)
-        train = _prepared(found, table, part.train_indices, device)
-        valid = _prepared(found, validation or table, part.valid_indices, device)
-        tested = _prepared(found, test or table, part.test_indices, device) if open_test else (None, None)
+        train = _prepared(found, table, part.train_indices)
+        valid = _prepared(found, validation or table, part.valid_indices)
+        tested = _prepared(found, test or table, part.test_indices) if open_test else None
+        parts.append((part, found, train, valid, tested))
+    n_epoch_bytes = max(_n_bytes(train) for _, _, train, _, _ in parts)
+    n_bytes = sum(_n_bytes(each) for _, _, *several in parts for each in several)
+    free_bytes = free_bytes_of(device) if free_bytes is None else free_bytes
+    placement = placed(device, n_bytes, n_epoch_bytes, free_bytes)
+    folds = []
+    for part, found, train, valid, tested in parts:
         n_tokens = found.alphabet.n_tokens if found.alphabet else table.n_tokens
+        home = placement.home
         fold = Fold(
-            *train,
-            *valid,
+            train[0].to(home),
+            train[1].to(home),
+            valid[0].to(home),
+            valid[1].to(device),
             class_counts=table.class_counts_of(part.train_indices),
             target_center=found.target_center,
             target_scale=found.target_scale,
             task=table.task,
             inputs=Inputs(tuple(train[0].shape[1:]), n_tokens),
-            x_test=tested[0],
-            y_test=tested[1],
+            placement=placement,
+            x_test=None if tested is None else tested[0].to(home),
+            y_test=None if tested is None else tested[1].to(device),
         )
         folds.append(fold)
     return tuple(folds)
 
 
-def _prepared(
-    found: preparation.Preparation, table: Table, indices: splits.Indices, device: torch.device
-) -> tuple[Tensor, Tensor]:
+def _prepared(found: preparation.Preparation, table: Table, indices: splits.Indices) -> tuple[Tensor, Tensor]:
     prepared = preparation.apply(found, table, indices)
-    return torch.from_numpy(prepared.x).to(device), torch.from_numpy(prepared.y).to(device)
+    return torch.from_numpy(prepared.x), torch.from_numpy(prepared.y)
+
+
+def _n_bytes(examples: tuple[Tensor, Tensor] | None) -> int:
+    return 0 if examples is None else sum(each.nbytes for each in examples)

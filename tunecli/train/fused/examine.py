@@ -34,7 +34,7 @@ class Examiner:
         self._x, self._y_N, self._task = fold.x_valid, fold.y_valid, fold.task
         self._n, self._n_outputs = len(self._y_N), fold.n_outputs
         self._criteria: dict[int, Criterion] = {}
-        self._make_criterion = criterion(member.config.loss, fold.task, None, member.learner._validation_loss)
+        self._make_criterion = criterion(member.config.loss, fold.task, None, member.learner.validation_loss)
         self._is_batched = fold.task == "classification" and self._n * self._n_outputs <= _MOST_OUTPUTS
         if self._is_batched:
             self._ranks = _Ranks(self._y_N, self._n_outputs)

@@ -17,7 +17,6 @@ from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.secrets import resolved
 from tunecli.train import checkpoint
-from tunecli.train.chains import learning_rate
 from tunecli.train.chains.moment import Moment
 from tunecli.train.course import Course
 from tunecli.train.data import loading
@@ -61,9 +60,9 @@ class Member:
         self.keeper = checkpoint.Keeper(job, device)
         self.device = device
 
-        updater = self.learner._updater
-        (self._like,) = updater._optimizers
-        self._chain, self._grad_clip = updater._weight_chain, self.config.training.grad_clip
+        updater = self.learner.updater
+        (self._like,) = updater.optimizers
+        self._chain, self._grad_clip = updater.weight_chain, self.config.training.grad_clip
         self._optimizer: RowOptimizer | None = None
         self._rates: list[list[float]] = []
         self._last_rates: list[float] = []
@@ -90,8 +89,7 @@ class Member:
 
     def sizes(self) -> list[list[int]]:
         """Per step of its next epoch, the sizes of its batches."""
-        steps = self.learner._steps
-        return steps[: max(0, self.learner._n_steps - (self.epoch - 1) * len(steps))]
+        return self.learner.sizes(self.epoch)
 
     def bind(self, stack: Stack, row: int) -> None:
         """Train in this row of a stack from now on."""
@@ -100,25 +98,11 @@ class Member:
         self._optimizer.bind(stack.weights_TP[row], stack.gradients_TP[row])
         self._gradient_P = stack.gradients_TP[row]
 
-    def begin_epoch(self, n_steps: int) -> None:
+    def begin_epoch(self) -> None:
         """Find the epoch's moments and learning rates; a rate follows from nothing that happens within an epoch."""
-        steps_per_epoch = len(self.learner._steps)
-        first = (self.epoch - 1) * steps_per_epoch
-        self._moments = [
-            Moment(step, steps_per_epoch, self.learner._n_steps) for step in range(first, first + n_steps)
-        ]
-        updater = self.learner._updater
-        if not updater._rated_groups:
-            rates = [group["lr"] for group in self._like.param_groups]
-            self._rates = [rates] * n_steps
-            return
-        bases = [base for _, base in updater._rated_groups]
-        self._rates = []
-        for now in self._moments:
-            rate_of = {
-                base: learning_rate.rate(updater._links, updater._link_states, base, now) for base in {*bases}
-            }
-            self._rates.append([rate_of[base] for base in bases])
+        self._moments = self.learner.moments(self.epoch)
+        given = [group["lr"] for group in self._like.param_groups]
+        self._rates = [self.learner.updater.rates(now) or given for now in self._moments]
 
     def update(self, number: int) -> None:
         """Take a step of the epoch, counted from 0, on the gradient in its row; in update.py's order.
@@ -137,22 +121,18 @@ class Member:
         self._optimizer.step(self._rates[number])
         if self._chain is not None:
             self._chain.apply(self._moments[number])
-        updater = self.learner._updater
-        if updater.average is not None:
-            updater.average.after_step()
-            updater._hold_average()
+        self.learner.updater.end_step()
 
     def outputs(self, x: Tensor) -> Tensor:
         """What its model makes of examples in evaluation, as `Learner` has it: (N, K) float32."""
-        learner = self.learner
         if self.model.training:
             self.model.eval()
-        with learner._lent():
-            return torch.cat([self.model(rows) for rows in torch.split(x, learner._validation_rows)]).float()
+        with self.learner.lent():
+            return self.learner.outputs(x).float()
 
     def end_epoch(self, train_loss: float) -> None:
         """Note the epoch's mean training loss."""
-        self.learner._train_loss = train_loss
+        self.learner.note(train_loss)
         self._last_rates = self._rates[-1]
 
     def state(self) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tunecli.spec.knobs import TrialConfig, trial_model
 from tunecli.spec.knobs.augmentations import Mixup
@@ -19,6 +21,19 @@ from tunecli.spec.knobs.training import Swa
 from tunecli.trial import Job
 
 _OWN_VALUES = ("init", "dropout")
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps a trial by itself: what stands at a path of its file, and why that does; ``value`` may be empty."""
+
+    key: str
+    value: str
+    why: str
+
+    def __str__(self) -> str:
+        said = f"{self.key}: {self.value}" if self.value else self.key
+        return f"`{said}`: {self.why}"
 
 
 def why_not(job: Job) -> str:
@@ -32,14 +47,15 @@ def why_not(job: Job) -> str:
     """
     if trial_model(job.config) is not TrialConfig:
         return "it is trained by your own code"
-    config = TrialConfig.model_validate(dict(job.config))
-    reasons = (
-        _of_the_job(job),
-        _of_the_model(config.model),
-        _of_what_is_computed(config),
-        _of_the_training(config),
-    )
-    return next((reason for reason in reasons if reason), "")
+    if reason := _of_the_job(job):
+        return reason
+    return next((each.why for each in obstacles(TrialConfig.model_validate(dict(job.config)))), "")
+
+
+def obstacles(config: TrialConfig) -> tuple[Obstacle, ...]:
+    """All that keeps a trial by itself, as far as its knobs tell, by the paths under ``trial``."""
+    found = (_of_the_model(config.model), _of_what_is_computed(config), _of_the_training(config))
+    return tuple(each for several in found for each in several)
 
 
 def signature(job: Job) -> str:
@@ -86,41 +102,41 @@ def _of_the_job(job: Job) -> str:
     return ""
 
 
-def _of_the_model(model: AnyModel) -> str:
+def _of_the_model(model: AnyModel) -> Iterator[Obstacle]:
     if isinstance(model, OwnCode):
-        return "its model is your own code"
+        yield Obstacle("model.python", "", "its model is your own code")
     if isinstance(model, Recurrent):
-        return "a recurrent net's kernels take one model at a time"
+        yield Obstacle("model.name", model.name, "a recurrent net's kernels take one model at a time")
     if getattr(getattr(model, "activation", None), "name", "") == "rrelu":
-        return "rrelu draws numbers for every model by itself"
-    return ""
+        yield Obstacle("model.activation", "rrelu", "rrelu draws numbers for every model by itself")
 
 
-def _of_what_is_computed(config: TrialConfig) -> str:
+def _of_what_is_computed(config: TrialConfig) -> Iterator[Obstacle]:
     optimizer = config.optimizer
     if isinstance(config.loss, OwnCode):
-        return "its loss is your own code"
+        yield Obstacle("loss.python", "", "its loss is your own code")
     if isinstance(optimizer, OwnCode):
-        return "its optimizer is your own code"
-    if isinstance(optimizer, Lbfgs):
-        return "lbfgs evaluates the loss as often as each model needs"
-    if isinstance(optimizer, Muon | Adafactor):
-        return f"{optimizer.name} treats each matrix as a whole"
-    return ""
+        yield Obstacle("optimizer.python", "", "its optimizer is your own code")
+    elif isinstance(optimizer, Lbfgs):
+        why = "lbfgs evaluates the loss as often as each model needs"
+        yield Obstacle("optimizer.name", optimizer.name, why)
+    elif isinstance(optimizer, Muon | Adafactor):
+        why = f"{optimizer.name} treats each matrix as a whole"
+        yield Obstacle("optimizer.name", optimizer.name, why)
 
 
-def _of_the_training(config: TrialConfig) -> str:
-    training = config.training
-    if config.data.validation.folds is not None:
-        return "it is trained on several folds"
-    if any(isinstance(knob, Mixup) for knob in config.data.augment):
-        return "mixup mixes the targets of each trial's own batches"
+def _of_the_training(config: TrialConfig) -> Iterator[Obstacle]:
+    data, training = config.data, config.training
+    if data.validation.folds is not None:
+        yield Obstacle("data.validation.folds", str(data.validation.folds), "it is trained on several folds")
+    if any(isinstance(knob, Mixup) for knob in data.augment):
+        yield Obstacle("data.augment", "mixup", "mixup mixes the targets of each trial's own batches")
     if isinstance(training.average, Swa):
-        return "swa takes batch norm's statistics anew for every model"
+        why = "swa takes batch norm's statistics anew for every model"
+        yield Obstacle("training.average", "swa", why)
     if training.precision != "float32":
-        return f"it computes in {training.precision}"
+        yield Obstacle("training.precision", training.precision, f"it computes in {training.precision}")
     if training.compile:
-        return "it is compiled by itself"
+        yield Obstacle("training.compile", "true", "it is compiled by itself")
     if training.channels_last:
-        return "its images are stored channels last"
-    return ""
+        yield Obstacle("training.channels_last", "true", "its images are stored channels last")

@@ -75,7 +75,7 @@ class Together:
         """
         sizes = self.members[0].sizes()
         for member in self.members:
-            member.begin_epoch(len(sizes))
+            member.begin_epoch()
         self._gradients.begin_epoch([member.seed_for("dropout", member.epoch) for member in self.members])
         losses: list[Tensor] = []
         settings = kernels(self.members[0].config.training)
@@ -99,8 +99,7 @@ class Together:
         for row, member in enumerate(self.members):
             member.bind(self._stack, row)
         first = self.members[0]
-        loss = first.learner._training_loss
-        weights_K = first.learner._class_weights() if first.config.data.balance == "weight" else None
+        loss, weights_K = first.learner.training_loss, first.learner.class_weights_K
         models = [member.model for member in self.members]
         self._batch_rooms: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
         self._gradients: Gradients
@@ -130,6 +129,7 @@ class Together:
         """
         fold, data = self.members[0].fold, self.members[0].config.data
         flat_sizes = [size for step in sizes for size in step]
+        device = fold.placement.device  # on which the examples lie, unless they are too many
         n, unit = sum(flat_sizes), self._gradients.unit
         if data.augment:
             epochs = [
@@ -156,4 +156,4 @@ class Together:
             x, y = self._batch_rooms[shape]
             torch.index_select(x_M, 0, chosen, out=x)
             torch.index_select(y_M, 0, chosen, out=y)
-            yield x.view(*shape, *x.shape[1:]), y.view(shape)
+            yield x.view(*shape, *x.shape[1:]).to(device), y.view(shape).to(device)

@@ -1,0 +1,133 @@
+"""Workers on accelerators: spread evenly, no more than may share one, each bound to its own. The accelerators here are
+values; the workers are real, and compute on the CPU."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunecli.engine import LocalEngine
+from tunecli.engine.placing import as_recorded, bound, spread
+from tunecli.train.accelerators import Place
+from tunecli.trial import (
+    Ended,
+    EpochEnded,
+    Event,
+    FailureKind,
+    Job,
+    Objective,
+    Outcome,
+    Paused,
+    Started,
+    State,
+)
+
+TWO = (Place("cuda:0", "cpu", "MIG-a"), Place("cuda:1", "cpu", "MIG-b"))
+# each waits until so many run at a time, tells where it is bound to, and may lose its device
+CODE = """
+import os, pathlib, time
+
+def train(params, trial):
+    folder = pathlib.Path(params["folder"])
+    (folder / f"{trial.number}").touch()
+    while len(list(folder.iterdir())) < params["together"]:
+        time.sleep(0.01)
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == params["broken"]:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    part = {"MIG-a": 0.0, "MIG-b": 1.0}[os.environ["CUDA_VISIBLE_DEVICES"]]
+    trial.report(1, val_loss=part)
+"""
+
+
+@pytest.fixture
+def engine_of() -> Iterator[Callable[..., LocalEngine]]:
+    made: list[LocalEngine] = []
+
+    def make(n_workers: int, per_device: int, here: tuple[Place, ...] = TWO) -> LocalEngine:
+        made.append(LocalEngine(n_workers, 1, per_device=per_device, places=lambda device: here))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[..., Job]:
+    (tmp_path / "bound.py").write_text(CODE)
+    (tmp_path / "running").mkdir()
+
+    def make(number: int, together: int = 1, broken: str = "none") -> Job:
+        params: dict[str, Any] = {"folder": str(tmp_path / "running"), "together": together, "broken": broken}
+        config = {"python": "bound:train", "params": params}
+        return Job(number, 1, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path))
+
+    return make
+
+
+def drained(engine: LocalEngine, n_ends: int) -> list[Event]:
+    found: list[Event] = []
+    while sum(isinstance(event, Ended) for event in found) < n_ends:
+        found += engine.events(5.0)
+    return found
+
+
+def test_workers_are_spread_over_the_places_and_each_sees_its_own(
+    engine_of: Callable[..., LocalEngine], job: Callable[..., Job]
+) -> None:
+    engine = engine_of(8, per_device=2)
+    for number in range(4):
+        engine.submit(job(number, together=4))
+    assert (engine.n_workers, engine.n_idle) == (4, 0)
+    with pytest.raises(RuntimeError, match="all 4 workers have a job"):
+        engine.submit(job(4))
+    ends = [event.outcome for event in drained(engine, 4) if isinstance(event, Ended)]
+    where = sorted((outcome.device, outcome.score) for outcome in ends)
+    assert where == [("cuda:0", 0.0)] * 2 + [("cuda:1", 1.0)] * 2
+
+
+def test_a_place_whose_device_is_lost_again_and_again_is_left_and_no_other_gets_more_jobs_for_it(
+    engine_of: Callable[..., LocalEngine], job: Callable[..., Job]
+) -> None:
+    engine = engine_of(2, per_device=1)
+    lost = 0
+    for number in range(12):
+        engine.submit(job(number, broken="MIG-a"))
+        (outcome,) = (event.outcome for event in drained(engine, 1) if isinstance(event, Ended))
+        if outcome.failure is not None:
+            assert (outcome.failure.kind, outcome.device) == (FailureKind.LOST, "cuda:0")
+            lost += 1
+    assert lost == 3
+    assert engine.n_workers == engine.n_idle == 1
+
+
+def test_where_every_place_is_left_the_next_trial_says_so(
+    engine_of: Callable[..., LocalEngine], job: Callable[..., Job]
+) -> None:
+    engine = engine_of(1, per_device=1, here=TWO[:1])
+    causes = []
+    for number in range(4):
+        engine.submit(job(number, broken="MIG-a"))
+        (outcome,) = (event.outcome for event in drained(engine, 1) if isinstance(event, Ended))
+        assert outcome.failure is not None
+        causes.append(outcome.failure.cause)
+    assert "not to be used" in causes[-1]
+
+
+@pytest.mark.parametrize(("n_workers", "counts"), [(1, [1, 0]), (2, [1, 1]), (3, [2, 1]), (6, [3, 3])])
+def test_the_places_share_workers_evenly(n_workers: int, counts: list[int]) -> None:
+    assert list(spread(TWO, n_workers).values()) == counts
+    assert spread((), n_workers) == {}
+
+
+def test_a_job_goes_by_the_name_there_and_its_events_by_the_name_here() -> None:
+    place = TWO[1]
+    there = bound(Job(0, 1, {}, Objective("val_loss", False), 1, 2, device="auto"), place, ())
+    assert (there.device, there.avoid_devices) == ("cpu", ())
+    outcome = Outcome(State.COMPLETE, device="cpu")
+    for event in (Started(0, 1, "cpu", 7), Ended(0, 1, outcome), Paused(0, 1, outcome)):
+        told = as_recorded(event, place)
+        assert (told.device if isinstance(told, Started) else told.outcome.device) == "cuda:1"
+    epoch = EpochEnded(0, 1, 1, 1, {}, 0.0)
+    assert as_recorded(epoch, place) is epoch

@@ -1,0 +1,88 @@
+"""Which accelerators are places for jobs: by the driver's listing, as CUDA_VISIBLE_DEVICES leaves them to be seen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tunecli.train.accelerators import Place, instances, meant_by, places
+
+# as in NVIDIA's MIG user guide: a GPU in three parts, and one that is whole
+LISTING = """\
+GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-e86cb44c-6756-fd30-cd4a-1e6da3caf9b0)
+  MIG 3g.20gb     Device  0: (UUID: MIG-c7384736-a75d-5afc-978f-d2f1294409fd)
+  MIG 2g.10gb     Device  1: (UUID: MIG-a28ad590-3fda-56dd-84fc-0a0b96edc58d)
+  MIG 1g.5gb      Device  2: (UUID: MIG-3b5d64e2-4c4c-5f5c-8f1b-4d2ac8d0e1aa)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-1f3b7a52-0f7d-4a3c-9d5e-6b1f6c2b7d10)
+"""
+WHOLE = "GPU 0: NVIDIA L4 (UUID: GPU-1)\nGPU 1: NVIDIA L4 (UUID: GPU-2)\n"
+THREE, TWO, ONE = (
+    "MIG-c7384736-a75d-5afc-978f-d2f1294409fd",
+    "MIG-a28ad590-3fda-56dd-84fc-0a0b96edc58d",
+    "MIG-3b5d64e2-4c4c-5f5c-8f1b-4d2ac8d0e1aa",
+)
+SECOND = "GPU-1f3b7a52-0f7d-4a3c-9d5e-6b1f6c2b7d10"
+
+
+@pytest.mark.parametrize(
+    ("visible", "seen"),
+    [
+        (None, [THREE, TWO, ONE, SECOND]),
+        ("0", [THREE, TWO, ONE]),
+        ("1,0", [SECOND, THREE, TWO, ONE]),
+        ("0,9,1", [THREE, TWO, ONE]),
+        ("GPU-e86cb44c", [THREE, TWO, ONE]),
+        (f"{ONE}, {THREE}", [ONE, THREE]),
+        ("MIG-a28ad590", [TWO]),
+        (f"MIG-nowhere,{ONE}", []),
+        ("MIG-", []),
+        ("", []),
+        ("-1", []),
+        ("1", []),
+        (
+            "MIG-GPU-e86cb44c-6756-fd30-cd4a-1e6da3caf9b0/1/0",
+            ["MIG-GPU-e86cb44c-6756-fd30-cd4a-1e6da3caf9b0/1/0"],
+        ),
+    ],
+)
+def test_every_part_that_may_be_seen_is_a_place_of_its_own(visible: str | None, seen: list[str]) -> None:
+    found = instances(LISTING, visible)
+    assert [place.visible for place in found] == seen
+    assert [place.name for place in found] == [f"cuda:{number}" for number in range(len(seen))]
+    assert {place.local for place in found} <= {"cuda:0"}
+
+
+@pytest.mark.parametrize("visible", [None, "0", "1,0", "GPU-2"])
+def test_of_whole_gpus_torch_tells_itself(visible: str | None) -> None:
+    assert instances(WHOLE, visible) == ()
+    assert instances("", visible) == ()
+
+
+def test_a_part_says_what_it_is_a_part_of() -> None:
+    assert instances(LISTING, None)[0].description == "NVIDIA A100-SXM4-40GB MIG 3g.20gb"
+
+
+HERE = [Place(name, name) for name in ("cuda:0", "cuda:1", "cuda:2")]
+
+
+@pytest.mark.parametrize(
+    ("device", "meant"),
+    [
+        ("auto", ["cuda:0", "cuda:1", "cuda:2"]),
+        ("cuda", ["cuda:0", "cuda:1", "cuda:2"]),
+        ("cuda:1", ["cuda:1"]),
+        ("cuda:01", ["cuda:1"]),
+        ("cuda:7", []),
+        ("xpu", []),
+    ],
+)
+def test_a_device_s_name_means_all_of_its_kind_or_one(device: str, meant: list[str]) -> None:
+    assert [place.name for place in meant_by(device, HERE)] == meant
+
+
+def test_the_cpu_is_no_place_and_is_told_without_torch() -> None:
+    assert places("cpu") == places("cpu:0") == ()
+    program = "import sys; from tunecli.train.accelerators import places; places('cpu'); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
