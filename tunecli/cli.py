@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunecli.errors import (
-    ConfigError,
     NotReproduced,
     NoTrialSucceeded,
     StoreDamaged,
@@ -72,22 +71,21 @@ def search(
     is_json: Json = False,
 ) -> None:
     """Run the sweep that CONFIG describes and rank its trials."""
-    from tunecli.console import Console
-    from tunecli.console.live import display_for
-    from tunecli.spec.load import load
-    from tunecli.study.answers import of_check
-    from tunecli.study.check import check, first_suggestions, load_checked
-    from tunecli.study.record import begin
-    from tunecli.study.sweep import sweep, warm_up
+    from tunecli.study.headstart import head_start
 
-    console = Console(is_json=is_json)
     flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
     overrides = [*(sets or []), *(f"{path}={value}" for path, value in flags.items() if value is not None)]
-    if not dry_run:
-        with suppress(ConfigError):  # which is told with all others, once the data are seen
-            warm_up(load(config, tuple(overrides)))
-    spec = load_checked(config, tuple(overrides))
-    found = check(spec)
+    with nullcontext() if dry_run else head_start(config, overrides):
+        from tunecli.console import Console
+        from tunecli.console.live import display_for
+        from tunecli.study.answers import of_check
+        from tunecli.study.check import check, first_suggestions, load_checked
+        from tunecli.study.record import begin
+        from tunecli.study.sweep import sweep
+
+        console = Console(is_json=is_json)
+        spec = load_checked(config, tuple(overrides))
+        found = check(spec)
     if dry_run:
         console.show(of_check(found, first_suggestions(spec, min(10, found.plan.n_trials))))
         return

@@ -54,7 +54,8 @@ def kernels(training: Training) -> Iterator[None]:
             yield
         finally:
             torch.set_float32_matmul_precision(was_precision)
-            torch.use_deterministic_algorithms(was_deterministic)
+            if training.deterministic:  # the call loads torch's compiler
+                torch.use_deterministic_algorithms(was_deterministic)
 
 
 def compile_in_place(model: nn.Module) -> None:
