@@ -23,6 +23,9 @@ class _PutOff(ModuleType):
     """Stands in `sys.modules` for the compiler; what it does not know itself brings the compiler in its place."""
 
     def __getattr__(self, name: str) -> Any:
+        # whoever looks through all modules asks each for its file; only the import of a part asks for the path
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return getattr(_load(), name)
 
     @staticmethod

@@ -7,6 +7,7 @@ its optimizer acts on the row that its model's weights are views of.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ class Member:
         self._rates: list[list[float]] = []
         self._last_rates: list[float] = []
         self._moments: list[Moment] = []
+        self._counters: Sequence[Tensor] = ()
+        self._only_steps = (
+            self._chain is None and self._grad_clip is None and self.learner._updater.average is None
+        )
 
     @property
     def epoch(self) -> int:
@@ -103,6 +108,10 @@ class Member:
         self._moments = [
             Moment(step, steps_per_epoch, self.learner._n_steps) for step in range(first, first + n_steps)
         ]
+        # as torch's optimizers have them: float32, where the weights are
+        self._counters = torch.arange(
+            first + 1, first + n_steps + 1, dtype=torch.float32, device=self.device
+        ).unbind()
         updater = self.learner._updater
         if not updater._rated_groups:
             rates = [group["lr"] for group in self._like.param_groups]
@@ -122,6 +131,9 @@ class Member:
         Called without autograd.
         """
         assert self._optimizer is not None
+        if self._only_steps:
+            self._optimizer.step(self._rates[number], self._counters[number])
+            return
         if self._chain is not None:
             self._chain.mask_gradients()
         if self._grad_clip is not None:
@@ -130,7 +142,7 @@ class Member:
                 self._gradient_P.mul_((self._grad_clip.norm / (norm + 1e-6)).clamp_max_(1.0))
             if self._grad_clip.value is not None:
                 self._gradient_P.clamp_(-self._grad_clip.value, self._grad_clip.value)
-        self._optimizer.step(self._rates[number])
+        self._optimizer.step(self._rates[number], self._counters[number])
         if self._chain is not None:
             self._chain.apply(self._moments[number])
         updater = self.learner._updater
