@@ -8,6 +8,7 @@ its optimizer acts on the row that its model's weights are views of.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ from tunecli.train.fused.optimizers import RowOptimizer
 from tunecli.train.fused.stack import Stack
 from tunecli.train.learner import Learner
 from tunecli.trial import Job
+
+
+@lru_cache(maxsize=4)
+def _counters(first: int, n_steps: int, device: torch.device) -> tuple[Tensor, ...]:
+    """The numbers of steps that an epoch's optimizers count, as torch keeps them; a group's members share them."""
+    return torch.arange(first + 1, first + n_steps + 1, dtype=torch.float32, device=device).unbind()
 
 
 class Member:
@@ -80,6 +87,11 @@ class Member:
         """Its model, whose weights are views once it is in a stack."""
         return self.learner.model
 
+    @property
+    def has_average(self) -> bool:
+        """Whether it is validated with averaged weights."""
+        return self.learner._updater.average is not None
+
     def seed_for(self, *names: str | int) -> int:
         """A seed of the trial's own."""
         return seed_for(self.job.seed, *names)
@@ -108,10 +120,7 @@ class Member:
         self._moments = [
             Moment(step, steps_per_epoch, self.learner._n_steps) for step in range(first, first + n_steps)
         ]
-        # as torch's optimizers have them: float32, where the weights are
-        self._counters = torch.arange(
-            first + 1, first + n_steps + 1, dtype=torch.float32, device=self.device
-        ).unbind()
+        self._counters = _counters(first, n_steps, self.device)
         updater = self.learner._updater
         if not updater._rated_groups:
             rates = [group["lr"] for group in self._like.param_groups]

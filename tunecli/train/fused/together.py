@@ -18,7 +18,7 @@ from torch import Tensor
 from tunecli.train.epoch import order_of_epoch, steps_of_epoch
 from tunecli.train.fused import perceptrons
 from tunecli.train.fused.beside import Beside
-from tunecli.train.fused.criteria import criterion
+from tunecli.train.fused.criteria import Block, criterion
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.perceptrons import Perceptrons
 from tunecli.train.fused.stack import Stack
@@ -95,6 +95,20 @@ class Together:
             member.end_epoch(loss)
         return found
 
+    def outputs(self, x_B: Tensor, n: int) -> Block | None:
+        """What all the members' models make of the same examples in evaluation, (T, K, B).
+
+        None where each has to be asked by itself, which depends on nothing that is not in the members' signature.
+
+        Args:
+            x_B: the examples, and then any others, up to a multiple of `stack.UNIT`; as many at every call.
+            n: how many examples.
+        """
+        if not isinstance(self._gradients, Perceptrons) or not self._gradients.can_evaluate(n):
+            return None
+        with torch.no_grad():
+            return self._gradients.outputs(x_B)
+
     def _bind(self) -> None:
         for row, member in enumerate(self.members):
             member.bind(self._stack, row)
@@ -102,7 +116,7 @@ class Together:
         loss = first.learner._training_loss
         weights_K = first.learner._class_weights() if first.config.data.balance == "weight" else None
         models = [member.model for member in self.members]
-        self._batch_rooms: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+        self._batch_rooms: dict[tuple[int, ...], Tensor] = {}
         self._gradients: Gradients
         if perceptrons.takes(models[0]):
             make_criterion = criterion(first.config.loss, first.fold.task, weights_K, loss)
@@ -124,7 +138,7 @@ class Together:
         return found[0] if len(found) == 1 else torch.stack(found).sum(0)
 
     def _batches(self, sizes: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each batch's inputs (T, B, *shape) and targets (T, B); B is its size, rounded up as the gradients want it.
+        """Each batch's inputs (T, B, *shape), B being its size, rounded up as the gradients want it, and its targets.
 
         What stands behind a batch's own examples is any other's.
         """
@@ -144,16 +158,14 @@ class Together:
             ]
             x_M, y_M, order_TN = fold.x_train, fold.y_train, torch.stack(orders).to(fold.x_train.device)
         order_TN = torch.cat([order_TN, order_TN[:1].expand(self._gradients.n_spare, -1)])
-        for order_TB in torch.split(order_TN, flat_sizes, 1):
+        y_TN = y_M[order_TN]
+        orders, targets = torch.split(order_TN, flat_sizes, 1), torch.split(y_TN, flat_sizes, 1)
+        for order_TB, y_TB in zip(orders, targets, strict=True):
             if n_more := -order_TB.shape[1] % unit:
                 order_TB = fn.pad(order_TB, (0, n_more))
             chosen, shape = order_TB.reshape(-1), order_TB.shape
             if shape not in self._batch_rooms:
-                self._batch_rooms[shape] = (
-                    x_M.new_empty(len(chosen), *x_M.shape[1:]),
-                    y_M.new_empty(len(chosen)),
-                )
-            x, y = self._batch_rooms[shape]
+                self._batch_rooms[shape] = x_M.new_empty(len(chosen), *x_M.shape[1:])
+            x = self._batch_rooms[shape]
             torch.index_select(x_M, 0, chosen, out=x)
-            torch.index_select(y_M, 0, chosen, out=y)
-            yield x.view(*shape, *x.shape[1:]), y.view(shape)
+            yield x.view(*shape, *x.shape[1:]), y_TB
