@@ -58,7 +58,7 @@ def put_off() -> None:
     """Let the compiler be loaded when it is needed, unless it is there already."""
     if _NAME not in sys.modules:
         stand_in = _PutOff(_NAME)
-        sys.modules[_NAME] = torch._dynamo = stand_in  # type: ignore[assignment]
+        sys.modules[_NAME] = torch._dynamo = stand_in
 
 
 def _load() -> ModuleType:

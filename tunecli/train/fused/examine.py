@@ -43,7 +43,10 @@ class Examiner:
             self._ranks = _Ranks(self._y_N, self._n_outputs)
 
     def validate(self, members: Sequence[Member], together: Together) -> list[dict[str, float]]:
-        """The validation metrics of some members of those that train together, ``val_loss`` among them; those that are undefined are absent."""
+        """The validation metrics of some of the members that train together, ``val_loss`` among them.
+
+        Those that are undefined are absent.
+        """
         if not members or not self._is_batched:
             return [member.learner.validate() for member in members]
         like = next(members[0].model.parameters())

@@ -108,9 +108,7 @@ class _InPlace:
 class _Activation:
     """Any other activation without weights; its derivative is autograd's."""
 
-    def __init__(
-        self, module: nn.Module, shape: tuple[int, ...], like: Tensor, *, is_training: bool
-    ) -> None:
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], like: Tensor, *, is_training: bool) -> None:
         self._module, self._is_training = module, is_training
         self._block = room(shape, like)
         self._x: Tensor | None = None
@@ -198,7 +196,7 @@ class Perceptrons:
         self._generators: list[torch.Generator] = []
         self._bound: dict[int, tuple[list[Layer], Criterion]] = {}
         self._evaluating: list[Layer] = []
-        layers = [*models[0]]
+        layers = [*models[0].children()]
         self._widest = max(layer.out_features for layer in layers if isinstance(layer, nn.Linear))
         self._has_norm = any(type(layer) in NORMS for layer in layers)
 

@@ -159,8 +159,8 @@ class Together:
             x_M, y_M, order_TN = fold.x_train, fold.y_train, torch.stack(orders).to(fold.x_train.device)
         order_TN = torch.cat([order_TN, order_TN[:1].expand(self._gradients.n_spare, -1)])
         y_TN = y_M[order_TN]
-        orders, targets = torch.split(order_TN, flat_sizes, 1), torch.split(y_TN, flat_sizes, 1)
-        for order_TB, y_TB in zip(orders, targets, strict=True):
+        targets = torch.split(y_TN, flat_sizes, 1)
+        for order_TB, y_TB in zip(torch.split(order_TN, flat_sizes, 1), targets, strict=True):
             if n_more := -order_TB.shape[1] % unit:
                 order_TB = fn.pad(order_TB, (0, n_more))
             chosen, shape = order_TB.reshape(-1), order_TB.shape
