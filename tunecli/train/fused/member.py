@@ -117,11 +117,12 @@ class Member:
         """Find the epoch's moments and learning rates; a rate follows from nothing that happens within an epoch."""
         steps_per_epoch = len(self.learner._steps)
         first = (self.epoch - 1) * steps_per_epoch
-        self._moments = [
-            Moment(step, steps_per_epoch, self.learner._n_steps) for step in range(first, first + n_steps)
-        ]
         self._counters = _counters(first, n_steps, self.device)
         updater = self.learner._updater
+        if self._chain is not None or updater._rated_groups:
+            self._moments = [
+                Moment(step, steps_per_epoch, self.learner._n_steps) for step in range(first, first + n_steps)
+            ]
         if not updater._rated_groups:
             rates = [group["lr"] for group in self._like.param_groups]
             self._rates = [rates] * n_steps

@@ -76,7 +76,9 @@ class Together:
         sizes = self.members[0].sizes()
         for member in self.members:
             member.begin_epoch(len(sizes))
-        self._gradients.begin_epoch([member.seed_for("dropout", member.epoch) for member in self.members])
+        self._gradients.begin_epoch(
+            [member.seed_for("dropout", member.epoch) if self._drops else 0 for member in self.members]
+        )
         losses: list[Tensor] = []
         settings = kernels(self.members[0].config.training)
         # one block without gradients: entering one a trial and step would take as long as a small model's products
@@ -116,6 +118,7 @@ class Together:
         loss = first.learner._training_loss
         weights_K = first.learner._class_weights() if first.config.data.balance == "weight" else None
         models = [member.model for member in self.members]
+        self._drops = any(isinstance(layer, torch.nn.Dropout) for layer in models[0].modules())
         self._batch_rooms: dict[tuple[int, ...], Tensor] = {}
         self._gradients: Gradients
         if perceptrons.takes(models[0]):
