@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunecli.errors import (
-    ConfigError,
     NotReproduced,
     NoTrialSucceeded,
     StoreDamaged,
@@ -74,18 +72,14 @@ def search(
     """Run the sweep that CONFIG describes and rank its trials."""
     from tunecli.console import Console
     from tunecli.console.live import display_for
-    from tunecli.spec.load import load
     from tunecli.study.answers import of_check
     from tunecli.study.check import check, first_suggestions, load_checked
     from tunecli.study.record import begin
-    from tunecli.study.sweep import sweep, warm_up
+    from tunecli.study.sweep import sweep
 
     console = Console(is_json=is_json)
     flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
     overrides = [*(sets or []), *(f"{path}={value}" for path, value in flags.items() if value is not None)]
-    if not dry_run:
-        with suppress(ConfigError):  # which is told with all others, once the data are seen
-            warm_up(load(config, tuple(overrides)))
     spec = load_checked(config, tuple(overrides))
     found = check(spec)
     if dry_run:
@@ -389,8 +383,12 @@ def _show_ending(console: Console, ending: Ending) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit with the contract's code."""
+    from tunecli.study.headstart import head_start
+
+    words = sys.argv[1:] if arguments is None else [*arguments]
     try:
-        app(args=None if arguments is None else list(arguments), standalone_mode=True)
+        with head_start(words):
+            app(args=words, standalone_mode=True)
     except TunecliError as error:
         from tunecli.console import Console
 

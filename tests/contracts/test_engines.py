@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tunecli.engine import Engine, engine_named
+from tunecli.engine import engine_named
+from tunecli.engine.engine import Engine
 from tunecli.trial import (
     Checkpointed,
     Ended,

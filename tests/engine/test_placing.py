@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tunecli.engine import LocalEngine
+from tunecli.engine.local import LocalEngine
 from tunecli.engine.placing import as_recorded, bound, spread
 from tunecli.train.accelerators import Place
 from tunecli.trial import (

@@ -159,7 +159,8 @@ def test_a_coordinator_may_be_killed_at_any_moment(
                 is_finished = code == 0
                 n_done += not is_finished
                 expected = {-number, 0} | ({128 + number} if number != signal.SIGKILL else set())
-                assert code in expected, (code, run.lines[-5:])
+                is_python_not_up = any("init_import_site" in line for line in run.lines)
+                assert code in expected or is_python_not_up, (code, run.lines[-5:])
                 assert are_gone(workers, within_s=2.0), "workers outlive the coordinator by 2 s at most"
                 n_seen += len(workers)
         with running(place, name, n_workers) as run:

@@ -1,15 +1,15 @@
-"""Where do trials run? Jobs in, events out; the engines by their names in the file."""
+"""Where do trials run? Jobs in, events out; the engines by their names in the file, each loaded when it is made."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tunecli.engine.engine import Engine
-from tunecli.engine.inline import InlineEngine
-from tunecli.engine.local import LocalEngine, start_server
+if TYPE_CHECKING:
+    from tunecli.engine.engine import Engine
 
-__all__ = ["Engine", "InlineEngine", "LocalEngine", "engine_named", "n_cores", "start_server"]
+__all__ = ["engine_named", "n_cores"]
 
 
 def n_cores() -> int:
@@ -37,5 +37,9 @@ def engine_named(
         workers_lock: the file that every worker process holds a shared lock of as long as it lives; None: none.
     """
     if name == "inline":
+        from tunecli.engine.inline import InlineEngine
+
         return InlineEngine()
+    from tunecli.engine.local import LocalEngine
+
     return LocalEngine(n_workers, threads, needs_torch, workers_lock, per_device)

@@ -8,33 +8,25 @@ Workers end with the coordinator, however it ends.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from multiprocessing import connection, forkserver, resource_tracker
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing import connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 from tunecli.engine.deadline import Deadline
 from tunecli.engine.placing import as_recorded, bound, n_slots, next_place
+from tunecli.engine.server import start_server
 from tunecli.engine.wire import pack_jobs, unpack_event
 from tunecli.engine.worker import STOP, serve
 from tunecli.train import accelerators
 from tunecli.train.accelerators import Place
 from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Paused, Started, State, Stopped
 
-# Everything that training loads late: once in the server instead of once in every worker.
-_PRELOAD = ["tunecli.engine.worker"]
-_PRELOAD_TORCH = ["tunecli.train.loop"]
-_PRELOAD_FUSED = ["tunecli.train.fused.group"]
-# torch's optimizers load it at their first step, and it takes as long as torch
-_PRELOAD_PLAIN = ["torch._dynamo"]
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _END_S = 2.0
 _GRACE_S = 2.0  # for a trial whose time is up to stop by itself, before its worker is killed
 _MOST_LOSSES = 3  # in a row; a device that is lost so often is set aside
@@ -250,36 +242,6 @@ def _send(worker: _Worker, message: bytes) -> None:
     # one that died between two jobs: its sentinel will say so, and the trial is told as a crash
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         worker.pipe.send_bytes(message)
-
-
-def start_server(threads: int, *, needs_torch: bool = True, is_fused: bool = False) -> ForkServerContext:
-    """Start the server that workers are forked from, if it does not run yet; it loads what training needs meanwhile.
-
-    It is deaf to the signals that the coordinator answers, and its workers inherit that: a terminal's Ctrl-C or
-    hang-up, and a batch system's TERM, reach the whole process group; what to do about them is the coordinator's to
-    decide. Blocked and not ignored, so that none is lost to the coordinator.
-
-    Args:
-        threads: of each worker.
-        needs_torch: whether trials do.
-        is_fused: whether they are trained in groups, without torch's own optimizers.
-    """
-    context = multiprocessing.get_context("forkserver")
-    if not needs_torch:
-        modules = _PRELOAD
-    else:
-        modules = _PRELOAD + _PRELOAD_TORCH + (_PRELOAD_FUSED if is_fused else _PRELOAD_PLAIN)
-    for variable in _THREAD_VARIABLES:  # read once, when the server loads its libraries
-        os.environ.setdefault(variable, str(threads))
-    context.set_forkserver_preload(modules)
-    resource_tracker.ensure_running()  # first, since starting it within would unblock the signals
-    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return context
 
 
 def _crash(worker: _Worker) -> Outcome:

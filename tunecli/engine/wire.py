@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from tunecli.errors import DiskFull, StoreFailed
@@ -46,12 +46,17 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 def pack_jobs(jobs: Sequence[Job]) -> bytes:
     """The jobs as JSON."""
-    return json.dumps([asdict(job) for job in jobs]).encode()
+    return json.dumps([_body(job) for job in jobs], default=asdict).encode()
 
 
 def unpack_jobs(data: bytes) -> list[Job]:
     """The inverse of :func:`pack_jobs`."""
     return [_job(body) for body in json.loads(data)]
+
+
+def _body(of: Job | Event) -> dict[str, Any]:
+    """The fields as they are: `asdict` would copy all that is in them, which takes ten times as long."""
+    return {each.name: getattr(of, each.name) for each in fields(of)}
 
 
 def _job(body: dict[str, Any]) -> Job:
@@ -69,7 +74,7 @@ def _objective(body: dict[str, Any]) -> Objective:
 
 def pack_event(event: Event) -> bytes:
     """The event as JSON."""
-    return json.dumps({"kind": _NAMES[type(event)], **asdict(event)}).encode()
+    return json.dumps({"kind": _NAMES[type(event)], **_body(event)}, default=asdict).encode()
 
 
 def pack_failure_of_ours(error: DiskFull | StoreFailed) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunecli import failpoints
-from tunecli.engine import Engine
+from tunecli.engine.engine import Engine
 from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import DanglingReferenceError
 from tunecli.study.display import Display

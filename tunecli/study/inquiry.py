@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
-from tunecli.engine import Engine, InlineEngine
+from tunecli.engine.engine import Engine
+from tunecli.engine.inline import InlineEngine
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import Standing, best, standing
 from tunecli.results.table import Table

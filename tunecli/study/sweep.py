@@ -13,17 +13,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from shlex import quote
 
-from tunecli.engine import Engine, engine_named, n_cores, start_server
+from tunecli.engine import engine_named
+from tunecli.engine.engine import Engine
 from tunecli.errors import Interrupted
 from tunecli.results.ranking import Standing, standing
 from tunecli.results.table import Table
 from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.load import trial_models
-from tunecli.spec.study import StudySpec
 from tunecli.store.files import remove_leftovers
 from tunecli.study.dispatch import Dispatch
 from tunecli.study.display import Display, Unfailing
-from tunecli.study.fusing import may_fuse
 from tunecli.study.progress import Progress
 from tunecli.study.record import Study, table_of
 from tunecli.study.signals import noted_signals
@@ -78,16 +77,6 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
     n_scored = sum(trial.state is State.COMPLETE for trial in trials)
     stands = standing(trials, study.spec.objective)
     return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored, stands)
-
-
-def warm_up(spec: StudySpec) -> None:
-    """Let what trials need be loaded while the study is still being checked: it takes seconds, on another core."""
-    if spec.settings.run.engine == "local":
-        start_server(
-            spec.settings.run.threads,
-            needs_torch=trial_models(spec.space.tree) != {CommandTrial},
-            is_fused=may_fuse(spec, n_workers=n_cores()),
-        )
 
 
 def _engine(study: Study) -> Engine:

@@ -34,8 +34,11 @@ from tunecli.spec.knobs.optimizers import (
     Rprop,
     Sgd,
 )
+from tunecli.train import dynamo
 from tunecli.train.own.code import resolve
 from tunecli.train.parameters import Part, parts_of
+
+dynamo.put_off()
 
 OPTIMIZERS: dict[type[Any], Callable[..., torch.optim.Optimizer]] = {
     Sgd: torch.optim.SGD,

@@ -51,4 +51,5 @@ def kernels(training: Training) -> Iterator[None]:
             yield
         finally:
             torch.set_float32_matmul_precision(was_precision)
-            torch.use_deterministic_algorithms(was_deterministic)
+            if training.deterministic:  # the call loads torch's compiler
+                torch.use_deterministic_algorithms(was_deterministic)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.train.fused.trials import ACCURACY, epochs_of, job_of, outcomes_of
+from tests.train.fused.trials import ACCURACY, SMALL, epochs_of, job_of, outcomes_of
 from tunecli.train import weights
 from tunecli.train.fused.group import run_group
 from tunecli.train.fused.signature import signature, why_not
@@ -251,3 +251,13 @@ def test_the_weights_that_are_kept_are_the_plain_loops(tmp_path: Path) -> None:
         assert tensors.keys() == expected.keys()
         for name, tensor in tensors.items():
             torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_neighbour_whose_average_is_validated_leaves_the_others_bits_as_they_are() -> None:
+    averaged = {**SMALL["training"], "average": {"name": "ema", "decay": 0.9}}
+    jobs = [job_of(0), job_of(1, {"training": averaged}), job_of(2)]
+    assert len({signature(job) for job in jobs}) == 1
+    together = epochs_of(run_group(jobs))
+    for job in jobs:
+        assert epochs_of(run_group([job]))[job.number] == together[job.number]
+        assert together[job.number][-1] == pytest.approx(epochs_of(run(job))[job.number][-1], rel=TOLERANCE)

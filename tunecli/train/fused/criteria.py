@@ -39,6 +39,10 @@ def room(shape: tuple[int, ...], like: Tensor) -> Block:
 class Criterion(Protocol):
     """A loss, bound to a shape of outputs (T, K, B), of whose examples the first n count."""
 
+    def losses(self, outputs: Block, y_TB: Tensor) -> Tensor:
+        """Each model's loss alone (T,)."""
+        ...
+
     def __call__(self, outputs: Block, y_TB: Tensor, share: float) -> tuple[Tensor, Block]:
         """Each model's loss (T,), and ``share`` of its gradient (T, K, B), which is zero where no example counts."""
         ...
@@ -59,7 +63,8 @@ class _CrossEntropies:
         weights_K: Tensor | None = None,
         least: float = 0.0,
     ) -> None:
-        self._log_p = room(shape, like)
+        self._log_p, self._p = room(shape, like), room(shape, like)
+        self._log_p_TKB, self._p_TKB = self._log_p.view[:, :, :n], self._p.view[:, :, :n]
         self._smoothing, self._weights_K, self._least = smoothing, weights_K, least
         self._is_plain = smoothing == 0.0 and weights_K is None
         n_models, n_classes, n_rows = shape
@@ -67,27 +72,33 @@ class _CrossEntropies:
         self._minus = torch.full((n_models, 1, n), -1.0, dtype=like.dtype, device=like.device)
         self._classes_K1 = torch.arange(n_classes, device=like.device)[:, None]
 
-    def __call__(self, outputs: Block, y_TB: Tensor, share: float) -> tuple[Tensor, Block]:
-        log_p = self._log_p
-        torch._log_softmax(outputs.view, 1, False, out=log_p.view)
+    def losses(self, outputs: Block, y_TB: Tensor) -> Tensor:
+        torch._log_softmax(outputs.view, 1, False, out=self._log_p.view)
         y_T1B = y_TB[:, None]
         if self._is_plain:
-            loss_T = log_p.view[:, :, : self._n].gather(1, y_T1B)[:, 0].mean(1).neg_()
-            log_p.flat.exp_()
-            log_p.view[:, :, : self._n].scatter_add_(1, y_T1B, self._minus)
+            return self._log_p_TKB.gather(1, y_T1B)[:, 0].mean(1).neg_()
+        return (self._target(y_T1B) * self._log_p_TKB).sum(1).mean(1).neg_() - self._least
+
+    def __call__(self, outputs: Block, y_TB: Tensor, share: float) -> tuple[Tensor, Block]:
+        loss_T = self.losses(outputs, y_TB)
+        # and not exp(log p), which takes ten times as long where p is next to nothing
+        torch._softmax(outputs.view, 1, False, out=self._p.view)
+        y_T1B = y_TB[:, None]
+        if self._is_plain:
+            self._p_TKB.scatter_add_(1, y_T1B, self._minus)
         else:
-            target_TKB = (y_T1B == self._classes_K1).to(log_p.view.dtype)
-            target_TKB.mul_(1.0 - self._smoothing).add_(self._smoothing / len(self._classes_K1))
-            if self._weights_K is not None:
-                target_TKB.mul_(self._weights_K[:, None])
-            log_p_TKB = log_p.view[:, :, : self._n]
-            loss_T = (target_TKB * log_p_TKB).sum(1).mean(1).neg_() - self._least
-            log_p.flat.exp_()
-            log_p_TKB.mul_(target_TKB.sum(1, keepdim=True)).sub_(target_TKB)
+            target_TKB = self._target(y_T1B)
+            self._p_TKB.mul_(target_TKB.sum(1, keepdim=True)).sub_(target_TKB)
         if self._has_more:
-            log_p.view[:, :, self._n :] = 0.0
-        log_p.flat.mul_(share / self._n)
-        return loss_T, log_p
+            self._p.view[:, :, self._n :] = 0.0
+        self._p.flat.mul_(share / self._n)
+        return loss_T, self._p
+
+    def _target(self, y_T1B: Tensor) -> Tensor:
+        """t w (T, K, B)."""
+        target_TKB = (y_T1B == self._classes_K1).to(self._minus.dtype)
+        target_TKB.mul_(1.0 - self._smoothing).add_(self._smoothing / len(self._classes_K1))
+        return target_TKB if self._weights_K is None else target_TKB.mul_(self._weights_K[:, None])
 
 
 class _ByAutograd:
@@ -110,19 +121,27 @@ class _ByAutograd:
         self._gradient = room(shape, like)
         self._loss = torch.func.vmap(loss) if is_batched else partial(_one_by_one, loss)
 
+    def losses(self, outputs: Block, y_TB: Tensor) -> Tensor:
+        rows, y = self._filled(outputs, y_TB)
+        return self._loss(rows, y)[: self._n_models]
+
     def __call__(self, outputs: Block, y_TB: Tensor, share: float) -> tuple[Tensor, Block]:
-        if self._y is None:
-            self._y = y_TB.new_zeros(len(self._rows), y_TB.shape[1])
-        self._y[: self._n_models] = y_TB
-        self._rows[: self._n_models] = outputs.view[:, :, : self._n].transpose(1, 2)
-        rows = self._rows.detach().requires_grad_()
+        rows, y = self._filled(outputs, y_TB)
+        rows = rows.detach().requires_grad_()
         with torch.enable_grad():
-            loss_T = self._loss(rows, self._y)
+            loss_T = self._loss(rows, y)
             (gradient,) = torch.autograd.grad(loss_T.sum(), rows)
         self._gradient.view[:, :, : self._n] = gradient[: self._n_models].transpose(1, 2)
         if share != 1.0:
             self._gradient.flat.mul_(share)
         return loss_T.detach()[: self._n_models], self._gradient
+
+    def _filled(self, outputs: Block, y_TB: Tensor) -> tuple[Tensor, Tensor]:
+        if self._y is None:
+            self._y = y_TB.new_zeros(len(self._rows), y_TB.shape[1])
+        self._y[: self._n_models] = y_TB
+        self._rows[: self._n_models] = outputs.view[:, :, : self._n].transpose(1, 2)
+        return self._rows, self._y
 
 
 def _one_by_one(loss: LossFunction, rows: Tensor, y: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ def _epoch(together: Together, examiner: Examiner) -> list[tuple[Member, dict[st
     """One epoch of every member, and what it came to: its metrics, or none where it diverged."""
     losses = dict(zip(together.members, together.train_epoch(), strict=True))
     sound = [member for member, loss in losses.items() if math.isfinite(loss)]
-    validated = dict(zip(sound, examiner.validate(sound), strict=True))
+    validated = dict(zip(sound, examiner.validate(sound, together), strict=True))
     return [
         (
             member,

@@ -7,6 +7,8 @@ its optimizer acts on the row that its model's weights are views of.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,12 @@ from tunecli.train.fused.optimizers import RowOptimizer
 from tunecli.train.fused.stack import Stack
 from tunecli.train.learner import Learner
 from tunecli.trial import Job
+
+
+@lru_cache(maxsize=4)
+def _counters(first: int, n_steps: int, device: torch.device) -> tuple[Tensor, ...]:
+    """The numbers of steps that an epoch's optimizers count, as torch keeps them; a group's members share them."""
+    return torch.arange(first + 1, first + n_steps + 1, dtype=torch.float32, device=device).unbind()
 
 
 class Member:
@@ -67,6 +75,8 @@ class Member:
         self._rates: list[list[float]] = []
         self._last_rates: list[float] = []
         self._moments: list[Moment] = []
+        self._counters: Sequence[Tensor] = ()
+        self._only_steps = self._chain is None and self._grad_clip is None and updater.average is None
 
     @property
     def epoch(self) -> int:
@@ -77,6 +87,11 @@ class Member:
     def model(self) -> nn.Module:
         """Its model, whose weights are views once it is in a stack."""
         return self.learner.model
+
+    @property
+    def has_average(self) -> bool:
+        """Whether it is validated with averaged weights."""
+        return self.learner.updater.average is not None
 
     def seed_for(self, *names: str | int) -> int:
         """A seed of the trial's own."""
@@ -103,6 +118,8 @@ class Member:
         self._moments = self.learner.moments(self.epoch)
         given = [group["lr"] for group in self._like.param_groups]
         self._rates = [self.learner.updater.rates(now) or given for now in self._moments]
+        first = self._moments[0].step if self._moments else 0
+        self._counters = _counters(first, len(self._moments), self.device)
 
     def update(self, number: int) -> None:
         """Take a step of the epoch, counted from 0, on the gradient in its row; in update.py's order.
@@ -110,6 +127,9 @@ class Member:
         Called without autograd.
         """
         assert self._optimizer is not None
+        if self._only_steps:
+            self._optimizer.step(self._rates[number], self._counters[number])
+            return
         if self._chain is not None:
             self._chain.mask_gradients()
         if self._grad_clip is not None:
@@ -118,7 +138,7 @@ class Member:
                 self._gradient_P.mul_((self._grad_clip.norm / (norm + 1e-6)).clamp_max_(1.0))
             if self._grad_clip.value is not None:
                 self._gradient_P.clamp_(-self._grad_clip.value, self._grad_clip.value)
-        self._optimizer.step(self._rates[number])
+        self._optimizer.step(self._rates[number], self._counters[number])
         if self._chain is not None:
             self._chain.apply(self._moments[number])
         self.learner.updater.end_step()

@@ -22,6 +22,8 @@ from tunecli.train.fused.stack import UNIT, Stack, probability
 from tunecli.train.models.activations import ACTIVATIONS
 
 aten = torch.ops.aten
+_MOST_NUMBERS = 2**18
+"""Of one model's layer while several models are evaluated at once."""
 
 
 class Layer(Protocol):
@@ -106,13 +108,16 @@ class _InPlace:
 class _Activation:
     """Any other activation without weights; its derivative is autograd's."""
 
-    def __init__(self, module: nn.Module, shape: tuple[int, ...], like: Tensor) -> None:
-        self._module = module
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], like: Tensor, *, is_training: bool) -> None:
+        self._module, self._is_training = module, is_training
         self._block = room(shape, like)
         self._x: Tensor | None = None
         self._out: Tensor | None = None
 
     def forward(self, x: Block) -> Block:
+        if not self._is_training:
+            self._block.flat.copy_(self._module(x.flat))
+            return self._block
         self._x = x.flat.detach().requires_grad_()
         with torch.enable_grad():
             self._out = self._module(self._x)
@@ -190,6 +195,28 @@ class Perceptrons:
         self._stack, self._models, self._make_criterion = stack, models, make_criterion
         self._generators: list[torch.Generator] = []
         self._bound: dict[int, tuple[list[Layer], Criterion]] = {}
+        self._evaluating: list[Layer] = []
+        layers = [*models[0].children()]
+        self._widest = max(layer.out_features for layer in layers if isinstance(layer, nn.Linear))
+        self._has_norm = any(type(layer) in NORMS for layer in layers)
+
+    def can_evaluate(self, n: int) -> bool:
+        """Whether :meth:`outputs` takes so many examples: beyond, memory is something and overheads are nothing."""
+        return not self._has_norm and n * self._widest <= _MOST_NUMBERS
+
+    def outputs(self, x_B: Tensor) -> Block:
+        """What the models make of the same examples in evaluation, (T, K, B). Called without autograd.
+
+        Args:
+            x_B: the examples, (B, *shape), contiguous; as many at every call, and a multiple of ``unit``.
+        """
+        if not self._evaluating:
+            self._evaluating = self._layers(len(x_B), is_training=False)[0]
+        x_BI = x_B.flatten(1) if x_B.dim() > 1 else x_B[:, None]
+        block = Block(x_BI, x_BI.expand(len(self._models), -1, -1))
+        for layer in self._evaluating:
+            block = layer.forward(block)
+        return block
 
     def begin_epoch(self, seeds: Sequence[int]) -> None:
         """Seed each model's dropout."""
@@ -224,6 +251,12 @@ class Perceptrons:
         return loss_T
 
     def _bind(self, n: int) -> tuple[list[Layer], Criterion]:
+        layers, n_outputs = self._layers(n, is_training=True)
+        shape = (len(self._models), n_outputs, -(-n // UNIT) * UNIT)
+        return layers, self._make_criterion(shape, n, self._stack.weights_TP)
+
+    def _layers(self, n: int, *, is_training: bool) -> tuple[list[Layer], int]:
+        """The layers for batches of ``n``, and how many numbers the last one gives."""
         like = self._stack.weights_TP
         layers: list[Layer] = []
         width, n_rows = 0, -(-n // UNIT) * UNIT
@@ -235,10 +268,13 @@ class Perceptrons:
                     continue
                 case nn.Linear():
                     is_last = place == len(modules) - 1
+                    is_first = not layers or not is_training  # there is nobody before it who wants a gradient
                     layers.append(
-                        _Linear(self._stack, f"{name}.", module, n_rows, is_first=not layers, is_last=is_last)
+                        _Linear(self._stack, f"{name}.", module, n_rows, is_first=is_first, is_last=is_last)
                     )
                     width = module.out_features
+                case nn.Dropout() if not is_training:
+                    continue
                 case nn.Dropout():
                     keeps = [1.0 - probability(model, name) for model in self._models]
                     layers.append(_Dropout(keeps, shape, n, like, self._generators))
@@ -247,5 +283,5 @@ class Perceptrons:
                 case _ if type(module) in IN_PLACE:
                     layers.append(_InPlace(*IN_PLACE[type(module)]))
                 case _:
-                    layers.append(_Activation(module, shape, like))
-        return layers, self._make_criterion((len(self._models), width, n_rows), n, like)
+                    layers.append(_Activation(module, shape, like, is_training=is_training))
+        return layers, width

@@ -18,7 +18,7 @@ from torch import Tensor
 from tunecli.train.epoch import order_of_epoch, steps_of_epoch
 from tunecli.train.fused import perceptrons
 from tunecli.train.fused.beside import Beside
-from tunecli.train.fused.criteria import criterion
+from tunecli.train.fused.criteria import Block, criterion
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.perceptrons import Perceptrons
 from tunecli.train.fused.stack import Stack
@@ -76,7 +76,9 @@ class Together:
         sizes = self.members[0].sizes()
         for member in self.members:
             member.begin_epoch()
-        self._gradients.begin_epoch([member.seed_for("dropout", member.epoch) for member in self.members])
+        self._gradients.begin_epoch(
+            [member.seed_for("dropout", member.epoch) if self._drops else 0 for member in self.members]
+        )
         losses: list[Tensor] = []
         settings = kernels(self.members[0].config.training)
         # one block without gradients: entering one a trial and step would take as long as a small model's products
@@ -95,13 +97,28 @@ class Together:
             member.end_epoch(loss)
         return found
 
+    def outputs(self, x_B: Tensor, n: int) -> Block | None:
+        """What all the members' models make of the same examples in evaluation, (T, K, B).
+
+        None where each has to be asked by itself, which depends on nothing that is not in the members' signature.
+
+        Args:
+            x_B: the examples, and then any others, up to a multiple of `stack.UNIT`; as many at every call.
+            n: how many examples.
+        """
+        if not isinstance(self._gradients, Perceptrons) or not self._gradients.can_evaluate(n):
+            return None
+        with torch.no_grad():
+            return self._gradients.outputs(x_B)
+
     def _bind(self) -> None:
         for row, member in enumerate(self.members):
             member.bind(self._stack, row)
         first = self.members[0]
         loss, weights_K = first.learner.training_loss, first.learner.class_weights_K
         models = [member.model for member in self.members]
-        self._batch_rooms: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+        self._drops = any(isinstance(layer, torch.nn.Dropout) for layer in models[0].modules())
+        self._batch_rooms: dict[tuple[int, ...], Tensor] = {}
         self._gradients: Gradients
         if perceptrons.takes(models[0]):
             make_criterion = criterion(first.config.loss, first.fold.task, weights_K, loss)
@@ -123,7 +140,7 @@ class Together:
         return found[0] if len(found) == 1 else torch.stack(found).sum(0)
 
     def _batches(self, sizes: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each batch's inputs (T, B, *shape) and targets (T, B); B is its size, rounded up as the gradients want it.
+        """Each batch's inputs (T, B, *shape), B being its size, rounded up as the gradients want it, and its targets.
 
         What stands behind a batch's own examples is any other's.
         """
@@ -144,16 +161,14 @@ class Together:
             ]
             x_M, y_M, order_TN = fold.x_train, fold.y_train, torch.stack(orders).to(fold.x_train.device)
         order_TN = torch.cat([order_TN, order_TN[:1].expand(self._gradients.n_spare, -1)])
-        for order_TB in torch.split(order_TN, flat_sizes, 1):
+        y_TN = y_M[order_TN]
+        targets = torch.split(y_TN, flat_sizes, 1)
+        for order_TB, y_TB in zip(torch.split(order_TN, flat_sizes, 1), targets, strict=True):
             if n_more := -order_TB.shape[1] % unit:
                 order_TB = fn.pad(order_TB, (0, n_more))
             chosen, shape = order_TB.reshape(-1), order_TB.shape
             if shape not in self._batch_rooms:
-                self._batch_rooms[shape] = (
-                    x_M.new_empty(len(chosen), *x_M.shape[1:]),
-                    y_M.new_empty(len(chosen)),
-                )
-            x, y = self._batch_rooms[shape]
+                self._batch_rooms[shape] = x_M.new_empty(len(chosen), *x_M.shape[1:])
+            x = self._batch_rooms[shape]
             torch.index_select(x_M, 0, chosen, out=x)
-            torch.index_select(y_M, 0, chosen, out=y)
-            yield x.view(*shape, *x.shape[1:]).to(device), y.view(shape).to(device)
+            yield x.view(*shape, *x.shape[1:]).to(device), y_TB.to(device)

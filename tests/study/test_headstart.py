@@ -1,0 +1,75 @@
+"""A server is guessed from what the file says, kept where the guess was right, and put right where it was wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CODE = """
+import os, sys
+from multiprocessing import forkserver
+from tunecli.engine import engine_named
+from tunecli.study.headstart import head_start
+
+def pid():
+    return forkserver._forkserver._forkserver_pid
+
+def is_alive(number):
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+before = dict(os.environ)
+with head_start(sys.argv[2:]):
+    guessed = pid()
+    took = None
+    if sys.argv[1] != "0":
+        engine_named("local", n_workers=1, threads=int(sys.argv[1])).close()
+        took = pid()
+assert dict(os.environ) == before
+print("none" if guessed is None else "kept" if took == guessed and is_alive(guessed) else
+      "another" if took is not None and not is_alive(guessed) else "ended" if not is_alive(guessed) else "left")
+"""
+
+
+def became_of(folder: Path, threads: int, *words: str) -> str:
+    """What became of the server once an engine with so many threads was made; 0: none was."""
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(threads), *words], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "threads", "expected"),
+    [
+        ("study: s", ["search", "s.yaml"], 1, "kept"),
+        ("run: {threads: 2}", ["search", "--workers", "2", "s.yaml"], 2, "kept"),
+        ("study: s", ["search", "s.yaml", "--set", "run.threads=3"], 3, "kept"),
+        ("# threads: 2 were too many", ["search", "s.yaml"], 1, "another"),
+        ("# a command would do", ["search", "s.yaml"], 1, "another"),
+        ("not: [a study", ["search", "s.yaml"], 0, "ended"),
+        ("run: {engine: inline}", ["search", "s.yaml"], 0, "none"),
+        ("study: s", ["search", "s.yaml", "--dry-run"], 0, "none"),
+        ("study: s", ["search", "other.yaml"], 0, "none"),
+        ("study: s", ["check", "s.yaml"], 0, "none"),
+    ],
+)
+def test_what_is_guessed_and_what_becomes_of_it(
+    tmp_path: Path, text: str, words: list[str], threads: int, expected: str
+) -> None:
+    (tmp_path / "s.yaml").write_text(text)
+    assert became_of(tmp_path, threads, *words) == expected
+
+
+@pytest.mark.parametrize("run", ["runs/s", "s"])
+def test_a_run_that_is_resumed_is_found_by_its_folder_and_by_its_name(tmp_path: Path, run: str) -> None:
+    (tmp_path / "runs" / "s").mkdir(parents=True)
+    (tmp_path / "runs" / "s" / "config.yaml").write_text("study: s")
+    assert became_of(tmp_path, 1, "resume", run) == "kept"

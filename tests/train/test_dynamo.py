@@ -1,0 +1,69 @@
+"""torch's compiler is loaded by whoever compiles, and by nobody else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+IS_LOADED = "'torch._dynamo.convert_frame' in sys.modules"
+TRIAL = """
+import sys, torch
+from tests.train.fused.trials import job_of
+from tunecli.train.trials import run_together
+from tunecli.trial import Ended
+
+def score(config, is_fused=False):
+    *_, ended = run_together([job_of(0, config, is_fused=is_fused)])
+    assert isinstance(ended, Ended) and ended.outcome.failure is None, ended
+    return ended.outcome.score
+"""
+
+
+def output_of(code: str) -> str:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_training_loads_none_of_it_by_whatever_optimizer() -> None:
+    run = """
+for name in ("sgd", "adamw", "nadam", "adagrad", "rmsprop", "asgd", "adafactor", "lbfgs", "muon"):
+    score({"optimizer": {"name": name}})
+score({}, is_fused=True)
+score({"training": {"epochs": 1, "batch_size": 64, "grad_clip": {"norm": 1.0}}})
+"""
+    assert output_of(f"{TRIAL}{run}\nprint({IS_LOADED})") == "False"
+
+
+def test_a_trial_that_is_compiled_has_it_and_an_optimizer_goes_on_after_it_was_loaded() -> None:
+    run = """
+model = torch.nn.Linear(2, 1)
+optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+steps = []
+for module in (model, torch.compile(model, backend="eager")):
+    optimizer.zero_grad()
+    module(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    steps.append(optimizer.state[model.weight]["step"].item())
+print(steps, torch._dynamo.__file__ is not None)
+"""
+    assert output_of(f"{TRIAL}{run}\nprint({IS_LOADED})") == "[1.0, 2.0] True\nTrue"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import torch._dynamo.config",
+        "from torch._dynamo import config",
+        "import torch; torch.use_deterministic_algorithms(True); torch.compiler.reset()",
+    ],
+)
+def test_whoever_asks_for_it_gets_it(code: str) -> None:
+    assert output_of(f"{TRIAL}{code}\nprint({IS_LOADED})") == "True"
+
+
+def test_to_look_through_all_modules_loads_none_of_it() -> None:
+    look = "import inspect; inspect.getmodule(inspect.currentframe())"
+    assert output_of(f"{TRIAL}{look}\nprint({IS_LOADED})") == "False"

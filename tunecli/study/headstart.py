@@ -1,0 +1,55 @@
+"""The workers' server, started before anything else is: to load torch takes longer than all that is done before.
+
+What the study will want of it is guessed from the command's words and the text of the file that they name, which nobody
+has understood yet. The engine puts right what was guessed wrong, so a guess changes how long a study takes and nothing
+else. Loads next to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_VERBS = ("search", "resume")
+_NOTHING_RUNS = ("--dry-run", "--help")
+_MOST_BYTES = 1_000_000  # a larger file is refused
+_THREADS = re.compile(r"\bthreads[\"']?\s*[:=]\s*(\d+)")
+
+
+@contextmanager
+def head_start(words: Sequence[str]) -> Iterator[None]:
+    """A block in which a command is carried out, while the server that its workers come from is loading.
+
+    Args:
+        words: the command's, from the verb on.
+    """
+    text = _text(words)
+    if not text or "inline" in text:
+        yield
+        return
+    from tunecli.engine.server import give_up_guess, guess_server
+
+    threads = _THREADS.findall(text)
+    guess_server(int(threads[-1]) if threads else 1, has_torch="command" not in text)
+    try:
+        yield
+    finally:
+        give_up_guess()
+
+
+def _text(words: Sequence[str]) -> str:
+    """The study's file and what the words change in it; empty where no study seems to be run."""
+    if not words or words[0] not in _VERBS or any(word in _NOTHING_RUNS for word in words):
+        return ""
+    named = [Path(word) for word in words[1:] if not word.startswith("-")]
+    places = [
+        place for path in named for place in (path, path / "config.yaml", "runs" / path / "config.yaml")
+    ]
+    for place in places:
+        with suppress(OSError, ValueError):
+            if place.is_file():
+                with place.open("rb") as file:
+                    return "\n".join([file.read(_MOST_BYTES).decode("utf-8", "replace"), *words])
+    return ""
