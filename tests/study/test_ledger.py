@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tunecli import failpoints
-from tunecli.errors import StoreFailed
+from tunecli.errors import DiskFull, StoreFailed
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.ledger import Ledger
@@ -76,6 +76,21 @@ def test_files_go_and_the_journal_tells_only_after_the_commit(ledger, tmp_path):
         assert not journal.exists()
     assert not surpassed.exists()
     assert journal.read_text() == '{"trial":0}\n'
+
+
+def test_nothing_follows_from_a_refused_block_later_on(ledger, tmp_path):
+    surpassed, journal = tmp_path / "weights", RunFolder(tmp_path).log_path
+    surpassed.write_text("old")
+    with pytest.raises(DiskFull), ledger.together():
+        ledger.writing().append_suggestion(trial(0))
+        ledger.drop(surpassed)
+        ledger.note({"trial": 0})
+        raise DiskFull("no room is left")
+    with ledger.together():
+        ledger.writing().append_suggestion(trial(1))
+    assert surpassed.exists()
+    assert not journal.exists()
+    assert ledger.is_torn, "one commit more does not bring back what was lost"
 
 
 def test_nothing_goes_where_the_commit_is_refused_and_the_process_knows_it_is_ahead_of_the_record(

@@ -14,7 +14,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
 from tunecli.study.inquiry import status
 from tunecli.study.record import begin, reopen
-from tunecli.study.standstill import merit, n_since_best
+from tunecli.study.standstill import n_since_best
 from tunecli.study.sweep import sweep
 from tunecli.trial import State
 
@@ -63,7 +63,7 @@ def run(path, folder, *overrides, engine=None):
     [([], 0), ([1.0], 0), ([3.0, 2.0, 2.0, 4.0], 2), ([3.0, math.nan, 4.0, math.inf, 1.0, 1.0], 1)],
 )
 def test_what_is_no_better_is_counted_from_the_first_of_the_best(losses, n):
-    assert n_since_best(losses) == n
+    assert n_since_best([(0.0, loss) for loss in losses]) == n
 
 
 def test_a_sweep_of_which_little_is_expected_ends_at_the_same_trial_whatever_the_workers(still, tmp_path):
@@ -108,7 +108,9 @@ def test_any_sweep_ends_after_so_many_trials_in_a_row_without_a_better_one(still
     assert found.reason == "stagnation"
     losses = dict(sorted((row[1], row[3]) for row in found.table.rows))
     seen = [losses[number] for number in range(len(losses) - 2)]
-    assert n_since_best(seen) == 5, "as the next one would see it, two being under way"
+    assert n_since_best([(0.0, loss) for loss in seen]) == 5, (
+        "as the next one would see it, two being under way"
+    )
 
 
 def test_trials_that_fail_or_pause_are_no_standstill(tmp_path):
@@ -141,8 +143,7 @@ def test_that_it_ended_so_is_said_and_what_to_change_and_it_is_no_error(still, t
     assert "20 of 20 ended" in tunecli("status", "still").stdout
 
 
-def test_a_trial_that_breaks_a_constraint_is_no_better_than_any_that_holds_it():
-    assert merit(0.2, (0.0, -1.0)) == 0.2
-    assert merit(0.1, (0.5,)) > merit(0.2, (0.0,))
-    broken, held = merit(0.1, (1.0,)), merit(9.0, (-1.0,))
-    assert n_since_best([broken, held, broken, broken]) == 2
+def test_a_trial_that_breaks_its_constraints_less_is_better_whatever_its_loss():
+    assert n_since_best([(2.0, 0.1), (1.0, 0.5), (0.5, 0.9)]) == 0
+    assert n_since_best([(0.0, 0.9), (1.0, 0.1), (0.5, 0.1)]) == 2
+    assert n_since_best([(0.0, 0.9), (math.inf, 0.1), (0.0, 0.8)]) == 0

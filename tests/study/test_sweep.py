@@ -4,15 +4,18 @@ import csv
 import itertools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tunecli.errors import ConfigError, Interrupted, UsageError
+from tests.study.fake_engine import FakeEngine
+from tunecli.errors import ConfigError, DiskFull, Interrupted, UsageError
 from tunecli.results.table import Table, without_clock
 from tunecli.spec.expressions import Group, Reference
 from tunecli.spec.space import Space
@@ -470,3 +473,44 @@ def test_train_refuses_a_device_that_is_not_here_before_it_begins(study_file):
 def test_the_lookahead_is_so_that_no_worker_waits_for_a_suggestion(study_file, overrides, lookahead):
     spec = load_checked(study_file(), ("search.lookahead=auto", "run.engine=local", *overrides))
     assert plan_for(spec).lookahead == lookahead
+
+
+def test_nothing_begins_once_the_time_is_spent_however_much_was_made_ready(study_file, tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("tunecli.study.ledger.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def after(n_events: int) -> None:
+        now[0] = 99.0 if n_events == 5 else now[0]
+
+    overrides = (
+        "search.lookahead=auto",
+        "run.engine=local",
+        "run.workers=1",
+        "run.fuse=off",
+        "run.limit.time=10s",
+    )
+    silent = Silent()
+    with begin(load_checked(study_file(), overrides), tmp_path / "run") as study:
+        assert study.plan.lookahead == 8
+        ending = sweep(study, silent, FakeEngine(1, random.Random(0), after))
+    assert ending.reason == "time"
+    assert silent.started == [0]
+
+
+class FillsTheDisk(FakeEngine):
+    """Its worker finds no room for the next trial's weights as soon as one has ended."""
+
+    def events(self, wait_s):
+        for event in super().events(wait_s):
+            yield event
+            if isinstance(event, Ended):
+                raise DiskFull("no room is left")
+
+
+def test_what_ended_before_a_worker_found_the_disk_full_is_on_record(study_file, tmp_path):
+    overrides = ("run.engine=local", "run.workers=1", "run.fuse=off")
+    with begin(load_checked(study_file(), overrides), tmp_path / "run") as study:
+        with pytest.raises(DiskFull):
+            sweep(study, Silent(), FillsTheDisk(1, random.Random(0)))
+        ended = [trial.number for trial in study.log.trials() if trial.outcome is not None]
+    assert ended == [0]

@@ -99,9 +99,13 @@ def violation(trial: Trial, objective: Objective) -> float:
     Deb (2000), "An Efficient Constraint Handling Method for Genetic Algorithms", compares those that break any by such
     a sum. Infinite where a metric has no value.
     """
-    metrics = _metrics(trial, objective)
+    return total_excess(objective.excesses(_metrics(trial, objective)), objective)
+
+
+def total_excess(excesses: Sequence[float], objective: Objective) -> float:
+    """The :func:`violation` of a trial that exceeds each constraint by so much, in its metric's unit."""
     total = 0.0
-    for constraint, excess in zip(objective.constraints, objective.excesses(metrics), strict=True):
+    for constraint, excess in zip(objective.constraints, excesses, strict=False):
         if math.isnan(excess):
             return math.inf
         total += max(0.0, excess) / (abs(constraint.bound) or 1.0)

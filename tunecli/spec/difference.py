@@ -20,7 +20,7 @@ from tunecli.spec.study import StudySpec
 
 _NUMERIC_RANGES = frozenset(("uniform", "loguniform", "int", "logint", "normal"))
 _MAY_CHANGE = ("search.trials", "search.stop", "run")
-_MAY_NOT = ("run.threads",)
+_MAY_NOT = ("run.threads", "run.fuse")  # settled when it began: bits depend on them
 _CHOICE = re.compile(r"\.choice(\.[0-9]+)?(?=\.|$)")  # an override crosses it without a step
 _LONGEST = 200
 

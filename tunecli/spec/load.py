@@ -380,14 +380,15 @@ def points_to_check(space: Space) -> Iterator[Parameters]:
         if isinstance(parameter.domain, Categorical):
             for branch in branches:
                 for value in parameter.domain.options:
-                    yield point_with(space, {**_parents(parameter), parameter.key: value, **branch})
+                    yield point_with(space, {**parents_of(parameter), parameter.key: value, **branch})
 
 
 def points_of(space: Space, parameter: Parameter) -> Iterator[Parameters]:
     """Points at which one parameter takes each of its options or bounds, and all else its default or middle."""
     for value in bounds(parameter.domain):
-        yield point_with(space, {**_parents(parameter), parameter.key: value})
+        yield point_with(space, {**parents_of(parameter), parameter.key: value})
 
 
-def _parents(parameter: Parameter) -> dict[str, Scalar]:
+def parents_of(parameter: Parameter) -> dict[str, Scalar]:
+    """By key, options of the choices above a parameter under which it is there."""
     return {condition.key: condition.values[-1] for condition in parameter.conditions if condition.values}

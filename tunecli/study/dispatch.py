@@ -56,6 +56,9 @@ class Dispatch:
         Raises:
             DiskFull, StoreFailed: the disk refused the record of it.
         """
+        if self._progress.is_out_of_time:
+            self.reason = "time"
+            self.put_back()
         while self._engine.n_idle:
             self._make_ready(self._engine.n_idle * self._width, received)
             if not self._waiting or received:

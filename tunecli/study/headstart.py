@@ -15,7 +15,7 @@ from pathlib import Path
 _VERBS = ("search", "resume")
 _NOTHING_RUNS = ("--dry-run", "--help")
 _MOST_BYTES = 1_000_000  # a larger file is refused
-_THREADS = re.compile(r"\bthreads[\"']?\s*[:=]\s*(\d+)")
+_THREADS = re.compile(r"\bthreads[\"']?\s*[:=]\s*([1-9]\d{0,2})\b")
 
 
 @contextmanager

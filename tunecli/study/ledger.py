@@ -25,7 +25,7 @@ class Ledger:
     """Writes to a study's log.
 
     Attributes:
-        is_torn: a block of `together` failed, so this process knows of more than the record does.
+        is_torn: a block of `together` failed, so this process knows of more than the record does, and has to end.
     """
 
     def __init__(self, log: Log, folder: RunFolder, session: int, elapsed_before_s: float) -> None:
@@ -64,16 +64,18 @@ class Ledger:
         if self._transaction is not None:
             yield
             return
-        self.is_torn = True
         try:
             with ExitStack() as self._transaction:
                 yield
                 if is_begun := self._is_begun:
                     self.settle()
                     self._log.set_fact("elapsed_s", self.elapsed_s)
+        except BaseException:
+            self.is_torn = True  # whatever followed from the block is not to follow from a later one
+            self._superfluous, self._notes = [], []
+            raise
         finally:
             self._transaction, self._is_begun = None, False
-        self.is_torn = False
         if is_begun:
             self._committed_at = time.monotonic()
             self._follow()

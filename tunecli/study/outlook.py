@@ -12,6 +12,7 @@ from tunecli.results.ranking import Standing, standing
 from tunecli.results.table import Table, top
 from tunecli.search.bayes import n_initial
 from tunecli.search.forecast import forecasts
+from tunecli.search.quasirandom import MAX_DIMENSIONS
 from tunecli.store.folder import RunFolder
 from tunecli.study.inquiry import mixtures
 from tunecli.study.observed import Seen
@@ -69,6 +70,8 @@ def results(folder: RunFolder, *, n_shown: int | None = None, is_predicted: bool
             why_none = (
                 f"no predictions: the model needs {n_initial(space)} complete trials, with scores that differ"
             )
+            if len(space.parameters) > MAX_DIMENSIONS:
+                why_none = f"no predictions: the model takes up to {MAX_DIMENSIONS:,} parameters"
             found = replace(found, notes=(*notes, why_none))
         else:
             found = replace(

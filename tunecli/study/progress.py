@@ -101,6 +101,12 @@ class Progress:
         """Whether trials on record wait to be run."""
         return bool(self._queued)
 
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether ``run.limit.time`` is spent, over all the times that the study was run."""
+        limit_s = self._study.spec.settings.run.limit.time
+        return limit_s is not None and self._ledger.elapsed_s >= limit_s
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Whatever is suggested and recorded in the block is on record at its end, in one commit.
@@ -113,8 +119,7 @@ class Progress:
 
     def next_trial(self) -> tuple[Trial | None, str]:
         """The next trial to dispatch, or None and the reason why there will be none; no reason: wait."""
-        limit_s = self._study.spec.settings.run.limit.time
-        if limit_s is not None and self._ledger.elapsed_s >= limit_s:
+        if self.is_out_of_time:
             return None, "time"
         if self._queued:
             trial = self._queued.popleft()
@@ -184,9 +189,10 @@ class Progress:
             return [self._recorded(event) for event in events]
 
     def flush(self) -> None:
-        """Write the starts and epochs that wait, and the time that has gone."""
-        with self.together():
-            self._ledger.settle()
+        """Write the starts and epochs that wait, and the time that has gone, unless the disk has refused a commit."""
+        if not self._ledger.is_torn:
+            with self.together():
+                self._ledger.settle()
 
     def publish(self) -> None:
         """Rewrite the table, unless this process knows of more than the record does."""
@@ -322,7 +328,7 @@ class Progress:
         self._remove(known[_GENERATIONS:])
 
     def _set_back(self, setback: Setback) -> Setback:
-        """Note an attempt's end, and queue its trial again, before all that wait."""
+        """Note an attempt's end, and queue its trial again, before all that are not made ready yet."""
         self._ledger.settle()
         self._ledger.writing().append_setback(setback)
         self._queued.appendleft(self.running.pop(setback.number))

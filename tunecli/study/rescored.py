@@ -21,8 +21,8 @@ def rescored(
 ) -> tuple[Outcome, Sequence[EpochEnded]] | None:
     """How a trial ended, and its epochs, had ``new`` been asked of it; None where the record does not tell.
 
-    The first goal may differ only where nothing of the course went by it: no early stopping, no end of an epoch, no
-    pruner, no deviation over folds and repeats. A failure stands where it is the machine's.
+    The first goal may differ only where nothing of the trial's own course went by it: no early stopping, no end of an
+    epoch, no end by a pruner, no deviation over folds and repeats. A failure stands where it is the machine's.
 
     Args:
         outcome: as it was recorded under ``old``.

@@ -7,9 +7,9 @@ sweep ends where the uninterrupted one does, and any number of workers gives the
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Mapping
 
+from tunecli.results.ranking import total_excess
 from tunecli.search.forecast import expected_improvement
 from tunecli.spec.study import StudySpec
 from tunecli.study.observed import Seen
@@ -38,12 +38,12 @@ class Standstill:
             return ""
         if stop.stagnation is not None:
             seen = [trials[each] for each in range(max(0, number - self._lookahead + 1))]
-            losses = (
-                merit(objective.sign * outcome.score, objective.excesses(outcome.metrics))
+            places = (
+                (total_excess(objective.excesses(outcome.metrics), objective), objective.sign * outcome.score)
                 for trial in seen
                 if trial.state is State.COMPLETE and (outcome := trial.outcome) and outcome.score is not None
             )
-            if n_since_best(losses) >= stop.stagnation:
+            if n_since_best(places) >= stop.stagnation:
                 return "stagnation"
         if stop.improvement is not None and number >= stop.patience:
             last = range(number, number - stop.patience, -1)
@@ -65,14 +65,14 @@ class Standstill:
         return found is not None and found < least
 
 
-def merit(loss: float, excesses: Iterable[float]) -> float:
-    """The loss, or more than any where a constraint is broken."""
-    return loss if all(excess <= 0 for excess in excesses) else sys.float_info.max
+def n_since_best(places: Iterable[tuple[float, float]]) -> int:
+    """How many trials, in their order, come after the first of the best ones; of those whose numbers are finite.
 
-
-def n_since_best(losses: Iterable[float]) -> int:
-    """How many of the losses, in their order, come after the first of the least; of those that are finite."""
-    best, n = math.inf, 0
-    for loss in filter(math.isfinite, losses):
-        best, n = (loss, 0) if loss < best else (best, n + 1)
+    Args:
+        places: of each trial the total excess of its constraints, which goes first, and its loss.
+    """
+    best, n = (math.inf, math.inf), 0
+    for place in places:
+        if all(map(math.isfinite, place)):
+            best, n = (place, 0) if place < best else (best, n + 1)
     return n

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from tunecli.results.ranking import total_excess
 from tunecli.search.course import Choice, Course, observed, shares, until_epochs
 from tunecli.search.pausing import DEPENDS_ON_ARRIVAL, choose, never_continued
 from tunecli.spec.knobs.training import Training
@@ -17,7 +18,7 @@ from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import DanglingReferenceError, concrete
 from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
-from tunecli.study.standstill import merit, n_since_best
+from tunecli.study.standstill import n_since_best
 from tunecli.trial import Observation, Outcome, Parameters, State, Step, Trial
 
 
@@ -118,12 +119,13 @@ class Steps:
             return False
         complete = [course for course in courses if course.state is State.COMPLETE]
         complete.sort(key=lambda course: own[-1].step if (own := self._of.get(course.number)) else -1)
-        losses = (
-            merit(course.loss, course.excesses_at(len(self.levels) - 1))
+        objective, last = self._spec.objective, len(self.levels) - 1
+        places = (
+            (total_excess(course.excesses_at(last), objective), course.loss)
             for course in complete
             if course.loss is not None
         )
-        return n_since_best(losses) >= stop.stagnation
+        return n_since_best(places) >= stop.stagnation
 
     def _choice(self, courses: Sequence[Course], *, may_begin: bool) -> Choice | None:
         seed = self._spec.settings.seed

@@ -26,7 +26,7 @@ from tunecli.study.display import Display, Unfailing
 from tunecli.study.progress import Progress
 from tunecli.study.record import Study, table_of
 from tunecli.study.signals import noted_signals
-from tunecli.trial import Heading, State
+from tunecli.trial import Event, Heading, State
 
 _WAIT_S = 0.2
 _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a signal came
@@ -98,8 +98,13 @@ def _run(study: Study, engine: Engine, progress: Progress, display: Display, rec
             dispatch.keep_busy(received)
         if not progress.running and not received:
             return dispatch.reason or "complete"
-        for event in progress.record(list(engine.events(_WAIT_S))):
-            display.happened(event)
+        came: list[Event] = []
+        try:
+            for event in engine.events(_WAIT_S):
+                came.append(event)
+        finally:  # what came before a worker told that its disk is full is on record all the same
+            for happened in progress.record(came):
+                display.happened(happened)
         if received:
             if not stopped_by:
                 engine.stop()

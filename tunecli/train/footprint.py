@@ -44,7 +44,9 @@ def footprint(
     """
     found = {}
     if N_PARAMETERS in objective.metrics:
-        found[N_PARAMETERS] = float(sum(weight.numel() for weight in learner.model.parameters()))
+        found[N_PARAMETERS] = float(
+            sum(weight.numel() for weight in learner.model.parameters() if weight.requires_grad)
+        )
     if LATENCY in objective.metrics:
         found[LATENCY] = latency_ms(config, fold, seed, base_path)
     return found

@@ -36,6 +36,7 @@ class Reports:
     is_pruned: bool = False
     is_paused: bool = False
     _least_loss: float = math.inf
+    _not_finite: set[str] = field(default_factory=set)
     _shift: int | None = None
     _began_s: float = field(default_factory=time.monotonic)
     _epoch_began_s: float = field(default_factory=time.monotonic)
@@ -83,6 +84,7 @@ class Reports:
         elif name in metrics:
             self._least_loss = min(self._least_loss, self.job.objective.sign * metrics[name])
         self.metrics |= _finite(metrics)
+        self._not_finite = {*metrics} - {*_finite(metrics)}
 
     def stopped(self) -> Stopped:
         """The end of an attempt that was asked to stop."""
@@ -96,7 +98,10 @@ class Reports:
         missing = [each for each in self.job.objective.metrics if each not in self.metrics]
         if failure is None and missing and (name in missing or not is_cut):
             reported = f"only {', '.join(self.metrics)}" if self.metrics else "and neither was anything else"
-            failure = Failure(FailureKind.ERROR, f"{missing[0]} was never reported, {reported}")
+            cause = f"{missing[0]} was never reported, {reported}"
+            if missing[0] in self._not_finite:
+                cause = f"{missing[0]} is not a finite number at the end, and never was"
+            failure = Failure(FailureKind.ERROR, cause)
         outcome = Outcome(
             state=State.FAILED if failure else State.PRUNED if is_cut else State.COMPLETE,
             score=None if failure else self.metrics[name],
