@@ -141,3 +141,26 @@ def test_what_clocks_and_pruners_make_of_an_objective_is_noted(tmp_path):
     answer = of_check(found)
     assert dict(answer.lines)["objective"] == "minimize val_loss, subject to latency_ms <= 5"
     assert answer.data["objective"]["subject_to"] == {"latency_ms": "<= 5.0"}
+
+
+def test_what_can_never_hold_and_what_can_never_end_a_sweep_is_noted(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss, subject_to: {n_parameters: '<= 0', latency_ms: '<= 5'}}\n"
+        "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}\n"
+        "search: {trials: 6, stop: {stagnation: 6}}\n"
+    )
+    notes = check(load_checked(path, ())).notes
+    assert "no trial holds n_parameters <= 0" in notes
+    assert not any("no trial holds latency_ms" in note for note in notes)
+    assert "search.stop.stagnation 6 never ends a sweep of 6 trials" in notes
+
+
+def test_no_more_trials_are_said_to_share_a_model_than_there_are_for_a_worker(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss}\n"
+        "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}\n"
+        "search: {sampler: random, trials: 6}\nrun: {workers: 2, fuse: 1000, device: cpu}\n"
+    )
+    assert check(load_checked(path, ())).fusing.width == 3

@@ -175,7 +175,7 @@ def test_check_tells_a_person_and_a_program_why(spec_of):
         "why_not": [{"key": "training.precision", "value": "bf16", "why": "it computes in bf16"}],
     }
     assert f"run.fuse 8: no trials are trained together, since of all of them {why}" in answer.notes
-    assert dict(of_check(check(spec_of())).lines)["together"] == "up to 16 trials as one model"
+    assert dict(of_check(check(spec_of())).lines)["together"] == "up to 12 trials as one model"
 
 
 def test_an_exported_trial_that_names_a_group_is_not_warned_of(spec_of):

@@ -15,7 +15,7 @@ from tunecli.spec.domains import described, n_values, shown
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
-from tunecli.spec.metrics import LATENCY, is_clock
+from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
 from tunecli.spec.pruners import Curves, Pausing
 from tunecli.spec.secrets import names_in, redacted
 from tunecli.spec.space import Space, concrete, default_point
@@ -194,6 +194,9 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     if plan.lookahead < plan.n_workers:
         yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
     yield from _goal_notes(spec, plan)
+    stop = spec.settings.search.stop
+    if stop is not None and stop.stagnation is not None and stop.stagnation >= plan.n_trials:
+        yield f"search.stop.stagnation {stop.stagnation} never ends a sweep of {plan.n_trials} trials"
     for name in _differing_data(space):
         yield f"{name} differs between trials, so their scores are not of the same data"
     first = settled(space, next(points_to_check(space)))
@@ -216,6 +219,9 @@ def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
             yield f"{aim.name} is not comparable between trials whose loss differs"
     if any(map(is_clock, spec.objective.metrics)) and plan.n_workers > 1:
         yield f"{LATENCY} is measured while other trials run: `--workers 1` leaves the machine to it"
+    for bound in spec.objective.constraints:
+        if bound.metric in (LATENCY, N_PARAMETERS) and not bound.is_least and bound.bound <= 0:
+            yield f"no trial holds {bound}"
     if spec.objective.constraints and isinstance(spec.settings.search.pruner, Curves):
         yield f"the pruner `curves` proposes by {spec.objective.metric} alone, whatever the constraints"
 

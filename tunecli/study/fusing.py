@@ -60,7 +60,8 @@ def fusing(spec: StudySpec, n_workers: int, n_trials: int) -> Fusing:
         share = "none"
     elif not width:
         return Fusing(0, "none", (_of_the_size(spec),))
-    return Fusing(width, share, tuple(dict.fromkeys(one for several in each for one in several)))
+    most = max(1, -(-n_trials // n_workers))  # as many groups are made as there are workers
+    return Fusing(min(width, most), share, tuple(dict.fromkeys(one for several in each for one in several)))
 
 
 def fused_width(spec: StudySpec, n_workers: int) -> int:
