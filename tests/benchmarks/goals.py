@@ -10,7 +10,6 @@ the best hypervolume is missing.
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import time
@@ -18,14 +17,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.methods import space_of
+from tests.benchmarks.methods import asked_of, number, space_of, suggested_by
 from tunecli.results.fronts import hypervolume
 from tunecli.search.sampler import suggest
-from tunecli.spec.domains import Integer, Real
 from tunecli.trial import Observation, Parameters, Scalar, State
 
 Values = tuple[tuple[float, ...], tuple[float, ...]]
@@ -54,16 +51,16 @@ class Problem:
 def gramacy(point: Parameters) -> Values:
     """The toy of Gramacy et al. (2016), "Modeling an Augmented Lagrangian for Blackbox Constrained Optimization": the
     optimum lies on the border of a region that waves."""
-    x, y = _number(point, "x"), _number(point, "y")
+    x, y = number(point, "x"), number(point, "y")
     wave = 1.5 - x - 2 * y - 0.5 * math.sin(2 * math.pi * (x**2 - 2 * y))
     return (x + y,), (wave, x**2 + y**2 - 1.5)
 
 
 def capacity(point: Parameters) -> Values:
     """A net that is the better the larger it is, and may have 2^17 weights; the count has a tail of a thousand bounds."""
-    width, depth = _number(point, "width"), _number(point, "depth")
-    rate = (math.log10(_number(point, "lr")) + 3) ** 2
-    drop = (_number(point, "dropout") - 0.2) ** 2
+    width, depth = number(point, "width"), number(point, "depth")
+    rate = (math.log10(number(point, "lr")) + 3) ** 2
+    drop = (number(point, "dropout") - 0.2) ** 2
     loss = 0.2 * (10 - math.log2(width)) + 0.05 * (depth - 8) ** 2 / 8 + 0.2 * rate + drop
     return (loss,), (depth * width**2 - 2.0**17,)
 
@@ -80,16 +77,16 @@ def _best_capacity() -> float:
 
 def zdt1(point: Parameters) -> Values:
     """Four parameters (Zitzler, Deb, Thiele 2000); the front is 1 - √f, where all parameters but the first are 0."""
-    first, *others = (_number(point, f"x{i}") for i in range(4))
+    first, *others = (number(point, f"x{i}") for i in range(4))
     height = 1 + 9 * sum(others) / len(others)
     return (first, height * (1 - math.sqrt(first / height))), ()
 
 
 def sizes(point: Parameters) -> Values:
     """What a net gets wrong, which falls with the logarithm of its weights, and their number in units of 2^16."""
-    width, depth = _number(point, "width"), _number(point, "depth")
+    width, depth = number(point, "width"), number(point, "depth")
     n_weights = depth * width**2
-    rate = (math.log10(_number(point, "lr")) + 3) ** 2
+    rate = (math.log10(number(point, "lr")) + 3) ** 2
     error = 0.02 + 0.5 * 0.75 ** math.log2(n_weights / 64) + 0.03 * rate + 0.02 * abs(depth - 3)
     return (min(error, 1.0), n_weights / 2**16), ()
 
@@ -140,13 +137,13 @@ def ours(sampler: str) -> Method:
 
     def run(problem: Problem, seed: int, n_trials: int) -> list[Values]:
         space, done, told = space_of(problem.text), list[Observation](), list[Values]()
-        for number in range(n_trials):
-            point = suggest(sampler, space, done, number, seed)
+        for trial in range(n_trials):
+            point = suggest(sampler, space, done, trial, seed)
             if point is None:
                 break
             losses, excesses = problem.values(point)
             several = losses if len(losses) > 1 else ()
-            done.append(Observation(number, point, State.COMPLETE, losses[0], several, excesses))
+            done.append(Observation(trial, point, State.COMPLETE, losses[0], several, excesses))
             told.append((losses, excesses))
         return told
 
@@ -171,7 +168,7 @@ def optuna_with(name: str) -> Method:
             trial = study.ask()
             point: dict[str, Scalar] = {}
             for parameter in space_of(problem.text).parameters:
-                point[parameter.name] = _asked(trial, parameter.key, parameter.domain)
+                point[parameter.name] = suggested_by(trial, parameter.key, parameter.domain)
             losses, excesses = problem.values(point)
             trial.set_user_attr("excesses", excesses)
             study.tell(trial, losses)
@@ -185,15 +182,6 @@ def _middle(problem: Problem) -> Parameters:
     return suggest("bayes", space_of(problem.text), [], 0, 0) or {}
 
 
-def _asked(trial: Any, key: str, domain: object) -> Scalar:
-    match domain:
-        case Integer():
-            return int(trial.suggest_int(key, domain.low, domain.high, log=domain.is_log))
-        case Real():
-            return float(trial.suggest_float(key, domain.low, domain.high, log=domain.is_log))
-    raise NotImplementedError(domain)
-
-
 METHODS: dict[str, Method] = {
     "random": ours("random"),
     "bayes": ours("bayes"),
@@ -205,16 +193,7 @@ METHODS: dict[str, Method] = {
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--methods", default="random,bayes,optuna-tpe,optuna-gp", help=", ".join(METHODS))
-    parser.add_argument("--problems", default=",".join(PROBLEMS))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument(
-        "--budget", type=int, default=50, help="trials a sweep; shown after a half and all of it"
-    )
-    asked = parser.parse_args()
+    asked = asked_of(__doc__, METHODS, PROBLEMS, 50)
     marks = [asked.budget // 2, asked.budget]
     print(f"{'gap after':12}{'':14}" + "".join(f"{mark:>24}" for mark in marks) + f"{'s each':>10}")
     for name in asked.problems.split(","):
@@ -239,10 +218,6 @@ def _cell(gaps: Sequence[float]) -> str:
         return never
     error = float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else 0.0
     return f"{known.mean():.4f} ± {error:.4f}{never}"
-
-
-def _number(point: Parameters, name: str) -> float:
-    return float(point[name])  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ same space through its own interface. What is not installed raises `ImportError`
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import logging
@@ -15,7 +16,7 @@ import tempfile
 import textwrap
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,18 +165,8 @@ def optuna_with(make_sampler: Callable[[Any, int], Any]) -> Method:
             for parameter in space.parameters:
                 if not is_active(parameter, values):
                     continue
-                domain, key = parameter.domain, parameter.key
-                value: Scalar
-                match domain:
-                    case Categorical(options=options):
-                        value = trial.suggest_categorical(key, options)
-                    case Integer():
-                        value = trial.suggest_int(key, domain.low, domain.high, log=domain.is_log)
-                    case Real():
-                        value = trial.suggest_float(key, domain.low, domain.high, log=domain.is_log)
-                    case _:
-                        raise NotImplementedError(domain)
-                values[key] = point[parameter.name] = value
+                value = suggested_by(trial, parameter.key, parameter.domain)
+                values[parameter.key] = point[parameter.name] = value
             seconds.append(time.perf_counter() - began_s)
             loss = problem.loss(point)
             if loss is None:
@@ -186,6 +177,47 @@ def optuna_with(make_sampler: Callable[[Any, int], Any]) -> Method:
         return Sweep(tuple(losses), tuple(seconds))
 
     return run
+
+
+def suggested_by(trial: Any, key: str, domain: Any) -> Scalar:
+    """What an Optuna trial takes for a parameter of ours."""
+    match domain:
+        case Categorical(options=options):
+            value: Scalar = trial.suggest_categorical(key, options)
+        case Integer():
+            value = int(trial.suggest_int(key, domain.low, domain.high, log=domain.is_log))
+        case Real():
+            value = float(trial.suggest_float(key, domain.low, domain.high, log=domain.is_log))
+        case _:
+            raise TypeError(f"no problem here has such a domain: {domain}")
+    return value
+
+
+def number(point: Parameters, name: str) -> float:
+    """A parameter that is a number."""
+    value = point[name]
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def asked_of(
+    doc: str | None, methods: Iterable[str], problems: Iterable[str], budget: int
+) -> argparse.Namespace:
+    """What the command line of a table of methods and problems asks for.
+
+    Args:
+        doc: the program's.
+        methods, problems: the names of all there are.
+        budget: the usual number of trials.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", default="random,bayes,optuna-tpe,optuna-gp", help=", ".join(methods))
+    parser.add_argument("--problems", default=",".join(problems))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--budget", type=int, default=budget, help="trials a sweep; shown after a half and all of it"
+    )
+    return parser.parse_args()
 
 
 def skopt_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
@@ -207,7 +239,7 @@ def skopt_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
                 prior = "log-uniform" if domain.is_log else "uniform"
                 dimensions.append(kind(domain.low, domain.high, prior=prior))
             case _:
-                raise NotImplementedError(parameter.domain)
+                raise TypeError(f"no problem here has such a domain: {parameter.domain}")
     optimizer = skopt.Optimizer(dimensions, random_state=seed)
     told: list[float] = []
     for _ in range(n_trials):
@@ -252,7 +284,7 @@ def hebo_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
                 kind = kinds[type(domain), domain.is_log]
                 described.append({"name": parameter.key, "type": kind, "lb": domain.low, "ub": domain.high})
             case _:
-                raise NotImplementedError(domain)
+                raise TypeError(f"no problem here has such a domain: {domain}")
     optimizer = HEBO(DesignSpace().parse(described), scramble_seed=seed)
 
     def ask() -> tuple[Mapping[str, Any], Callable[[float], None]]:
@@ -284,7 +316,7 @@ def smac_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
             case Real(low=low, high=high, is_log=is_log):
                 configurations.add(ConfigSpace.UniformFloatHyperparameter(key, low, high, log=is_log))
             case _:
-                raise NotImplementedError(domain)
+                raise TypeError(f"no problem here has such a domain: {domain}")
 
     def never(config: Any, seed: int = 0) -> float:
         raise RuntimeError("the facade is asked and told")

@@ -174,7 +174,7 @@ def main() -> None:
     """Run the work."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--make")
-    parser.add_argument("--library", choices=["optuna", "ray"])
+    parser.add_argument("--peer", choices=["optuna", "ray"])
     parser.add_argument("--work")
     parser.add_argument("--loop")
     for name in ("--trials", "--processes", "--epochs", "--batch"):
@@ -183,7 +183,7 @@ def main() -> None:
     if arguments.make:
         make_table(Path(arguments.make))
     else:
-        (by_optuna if arguments.library == "optuna" else by_ray)(arguments)
+        (by_optuna if arguments.peer == "optuna" else by_ray)(arguments)
 
 
 if __name__ == "__main__":

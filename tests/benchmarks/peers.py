@@ -87,7 +87,7 @@ def peer(library: str, loop: str, processes: int) -> Callable[[Work, int, Path],
         script = str(HERE / "peer_work.py")
         options = ["--work", work.name, "--trials", str(n_trials), "--processes", str(processes)]
         options += ["--epochs", str(work.epochs), "--batch", str(work.batch_size), "--loop", loop]
-        return [sys.executable, script, "--library", library, *options]
+        return [sys.executable, script, "--peer", library, *options]
 
     return command
 

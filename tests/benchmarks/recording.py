@@ -1,6 +1,6 @@
 """What never losing a trial costs: recording, and checkpoints, each as a share of the sweep's wall time.
 
-    python tests/benchmarks/recording.py [--trials 32] [--runs 3]
+    python -m tests.benchmarks.recording [--trials 32] [--runs 3]
 
 Recording: the time inside the log (every commit, every read) and in rewriting the table, over the sweep's from the
 first dispatch to its end; the work is a digits sweep, one worker, once with trials apart and once as `auto` has them.
@@ -20,26 +20,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.overhead import STUDY, Stopwatch
 from tunecli.store.database import Log
 from tunecli.study import progress
 from tunecli.study.check import load_checked
 from tunecli.study.record import begin
 from tunecli.study.sweep import sweep
 from tunecli.train.checkpoint import Keeper
-from tunecli.trial import Event, Heading, Trial
 
-SWEEP = """\
-study: recording
-seed: 1
-objective: {metric: val_accuracy}
-trial:
-  data: {source: digits}
-  model: {name: mlp, hidden: [64, 64]}
-  optimizer: {name: adamw, lr: {loguniform: [1e-4, 1e-1]}}
-  training: {epochs: 20, batch_size: 64}
-search: {sampler: random}
-run: {device: cpu, workers: 1}
-"""
 LONG = """\
 study: long
 seed: 1
@@ -84,21 +72,6 @@ class Clock:
         return timed
 
 
-class Quiet:
-    """A display that shows nothing, and notes when the sweep began to dispatch."""
-
-    began_at = 0.0
-
-    def began(self, heading: Heading, trials: list[Trial]) -> None:
-        self.began_at = time.perf_counter()
-
-    def suggested(self, trial: Trial) -> None: ...
-
-    def happened(self, event: Event) -> None: ...
-
-    def ended(self) -> None: ...
-
-
 @contextmanager
 def timed(owner: Any, names: list[str], clock: Clock) -> Iterator[None]:
     """Time these functions of a class or module for a while."""
@@ -122,7 +95,7 @@ def shares(study: str, overrides: tuple[str, ...]) -> tuple[float, Clock, Clock]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as timing:
         path = Path(folder) / "study.yaml"
         path.write_text(study)
-        display = Quiet()
+        display = Stopwatch()
         opened = timing.enter_context(begin(load_checked(path, overrides), Path(folder) / "run"))
         timing.enter_context(timed(Log, names, recording))
         timing.enter_context(timed(progress, ["publish"], recording))
@@ -138,10 +111,10 @@ def shares(study: str, overrides: tuple[str, ...]) -> tuple[float, Clock, Clock]
                 yield
 
         timing.callback(setattr, Log, "atomic", plain)
-        Log.atomic = atomic  # type: ignore[method-assign]
+        Log.atomic = atomic  # type: ignore[method-assign]  # for the time of the measurement
         timing.enter_context(timed(Keeper, ["write"], writing))
         sweep(opened, display)
-        seconds = time.perf_counter() - display.began_at
+        seconds = time.monotonic() - display.began_at
     return seconds, recording, writing
 
 
@@ -154,7 +127,7 @@ def main() -> None:
     for name, fuse in [("trials apart", "off"), ("as auto has it", "auto")]:
         found = []
         for _ in range(options.runs):
-            seconds, recording, _ = shares(SWEEP, (f"search.trials={options.trials}", f"run.fuse={fuse}"))
+            seconds, recording, _ = shares(STUDY, (f"search.trials={options.trials}", f"run.fuse={fuse}"))
             found.append(recording.seconds / seconds)
         print(
             f"{name:<14}  {seconds:>7.2f}  {recording.n_calls:>6}  {statistics.median(found):>7.2%}  (goal: 2 %)"

@@ -8,14 +8,13 @@ true loss of the trials so far above the optimum, and its standard error over se
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import zlib
 
 import numpy as np
 
-from tests.benchmarks.methods import METHODS, Problem
+from tests.benchmarks.methods import METHODS, Problem, asked_of, number
 from tunecli.trial import Parameters
 
 _HARTMANN_A = np.array(
@@ -38,7 +37,7 @@ _HARTMANN_P = 1e-4 * np.array(
 
 def hartmann6(point: Parameters) -> float:
     """Six smooth parameters, several basins (Dixon, Szegő 1978); 0 at the optimum."""
-    x = np.array([_number(point, f"x{i}") for i in range(6)])
+    x = np.array([number(point, f"x{i}") for i in range(6)])
     inner = np.einsum("ij,ij->i", _HARTMANN_A, np.square(x - _HARTMANN_P))
     return 3.32236801 - float(np.array([1.0, 1.2, 3.0, 3.2]) @ np.exp(-inner))
 
@@ -46,7 +45,7 @@ def hartmann6(point: Parameters) -> float:
 def branins(point: Parameters) -> float:
     """One of four Branin functions (Dixon, Szegő 1978), moved and scaled by two options."""
     shift = {"a": 0.0, "b": 2.0, "c": -2.5}[str(point["place"])]
-    x, y = _number(point, "x") + shift, _number(point, "y")
+    x, y = number(point, "x") + shift, number(point, "y")
     valley = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
     value = valley**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10 - 0.39788736
     return (
@@ -57,38 +56,35 @@ def branins(point: Parameters) -> float:
 
 def optimizers(point: Parameters) -> float:
     """Two optimizers with learning rates of their own, and an MLP's shape; 0 at adamw, relu, three layers."""
-    log_lr = math.log10(_number(point, "optimizer.lr"))
+    log_lr = math.log10(number(point, "optimizer.lr"))
     if point["optimizer"] == "sgd":
-        loss = 0.1 + 0.5 * (log_lr + 1) ** 2 + 2 * (_number(point, "optimizer.momentum") - 0.9) ** 2
+        loss = 0.1 + 0.5 * (log_lr + 1) ** 2 + 2 * (number(point, "optimizer.momentum") - 0.9) ** 2
     else:
-        decay = math.log10(_number(point, "optimizer.weight_decay"))
+        decay = math.log10(number(point, "optimizer.weight_decay"))
         loss = 0.5 * (log_lr + 3) ** 2 + 0.05 * (decay + 2) ** 2
     loss += {"relu": 0.0, "gelu": 0.05, "tanh": 0.4, "sigmoid": 0.9}[str(point["activation"])]
-    loss += 0.1 * (_number(point, "depth") - 3) ** 2 + 0.1 * (math.log2(_number(point, "width")) - 7) ** 2
-    return loss + 2 * (_number(point, "dropout") - 0.2) ** 2
+    loss += 0.1 * (number(point, "depth") - 3) ** 2 + 0.1 * (math.log2(number(point, "width")) - 7) ** 2
+    return loss + 2 * (number(point, "dropout") - 0.2) ** 2
 
 
 def kernels(point: Parameters) -> float:
     """Like a support vector machine: a kernel, and under each its own parameters; 0 at rbf, C 10, gamma 0.01."""
-    log_c = math.log10(_number(point, "C"))
+    log_c = math.log10(number(point, "C"))
     kind = str(point["kernel"])
     if kind == "rbf":
-        ridge = math.log10(_number(point, "kernel.gamma")) + 2 + 0.5 * (log_c - 1)
+        ridge = math.log10(number(point, "kernel.gamma")) + 2 + 0.5 * (log_c - 1)
         return 1 - math.exp(-0.8 * ridge**2 - 0.1 * (log_c - 1) ** 2)
     if kind == "poly":
-        degree = _number(point, "kernel.degree")
+        degree = number(point, "kernel.degree")
         return (
-            0.15
-            + 0.1 * (degree - 3) ** 2 / 4
-            + 0.05 * (log_c + 1) ** 2
-            + _number(point, "kernel.coef0") * 0.1
+            0.15 + 0.1 * (degree - 3) ** 2 / 4 + 0.05 * (log_c + 1) ** 2 + number(point, "kernel.coef0") * 0.1
         )
     return 0.3 + 0.03 * log_c**2
 
 
 def ackley(point: Parameters) -> float:
     """Four parameters, many small pits in one large one (Ackley 1987); 0 at the optimum, which is off the centre."""
-    x = np.array([_number(point, f"x{i}") for i in range(4)]) - 0.7
+    x = np.array([number(point, f"x{i}") for i in range(4)]) - 0.7
     root = math.sqrt(float(np.square(x).mean()))
     return 20 - 20 * math.exp(-0.2 * root) + math.e - math.exp(float(np.cos(2 * math.pi * x).mean()))
 
@@ -101,22 +97,22 @@ def noisy_ackley(point: Parameters) -> float:
 
 def memory(point: Parameters) -> float | None:
     """Larger is better until the device is full: the optimum lies on the border of what fails; 0 at the optimum."""
-    log_batch, log_width = math.log2(_number(point, "batch")), math.log2(_number(point, "width"))
-    log_lr = math.log10(_number(point, "lr"))
+    log_batch, log_width = math.log2(number(point, "batch")), math.log2(number(point, "width"))
+    log_lr = math.log10(number(point, "lr"))
     if log_batch + log_width > 15 or log_lr > -0.5:  # out of memory; diverged
         return None
     value = 0.1 * (12 - log_width) + 0.05 * (log_batch - 5) ** 2 + 0.3 * (log_lr + 0.8) ** 2
-    value += (_number(point, "dropout") - 0.3) ** 2
+    value += (number(point, "dropout") - 0.3) ** 2
     return value - 0.15
 
 
 def depths(point: Parameters) -> float:
     """A list whose length is searched: each layer wants its own width; 0 at three layers of 2^8, 2^7, 2^6."""
-    n_layers = int(_number(point, "layers.length"))
+    n_layers = int(number(point, "layers.length"))
     loss = 0.25 * (n_layers - 3) ** 2
     for place in range(n_layers):
-        loss += 0.08 * (math.log2(_number(point, f"layers.{place}")) - (8 - place)) ** 2
-    return loss + (math.log10(_number(point, "lr")) + 3) ** 2 * 0.3
+        loss += 0.08 * (math.log2(number(point, f"layers.{place}")) - (8 - place)) ** 2
+    return loss + (math.log10(number(point, "lr")) + 3) ** 2 * 0.3
 
 
 PROBLEMS: dict[str, Problem] = {
@@ -186,16 +182,7 @@ kernel:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--methods", default="random,bayes,optuna-tpe,optuna-gp", help=", ".join(METHODS))
-    parser.add_argument("--problems", default=",".join(PROBLEMS))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument(
-        "--budget", type=int, default=60, help="trials a sweep; shown after a half and all of it"
-    )
-    asked = parser.parse_args()
+    asked = asked_of(__doc__, METHODS, PROBLEMS, 60)
     marks = [asked.budget // 2, asked.budget]
     print(f"{'gap after':14}{'':16}" + "".join(f"{mark:>20}" for mark in marks) + f"{'s each':>10}")
     for name in asked.problems.split(","):
@@ -215,10 +202,6 @@ def main() -> None:
 
 def _error(values: np.ndarray) -> float:  # type: ignore[type-arg]
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
-
-
-def _number(point: Parameters, name: str) -> float:
-    return float(point[name])  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

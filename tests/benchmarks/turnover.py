@@ -1,6 +1,6 @@
 """How quickly trials follow one another: many that cost nothing, and how long workers wait for `bayes`.
 
-    python tests/benchmarks/turnover.py [--trials 1000] [--runs 3]
+    python -m tests.benchmarks.turnover [--trials 1000] [--runs 3]
 
 The first table holds whole processes, start-up included, to Optuna with its random sampler and SQLite: trials a second
 of an objective that costs nothing, two workers against Optuna's one process, alternating. Beside it, the rate between
@@ -21,10 +21,10 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from tests.benchmarks.overhead import Stopwatch
 from tunecli.study.check import load_checked
 from tunecli.study.record import begin
 from tunecli.study.sweep import sweep
-from tunecli.trial import Ended, Event, Heading, Trial
 
 FUNCTION = """\
 import time
@@ -57,27 +57,6 @@ study.optimize(
     lambda trial: (trial.suggest_float("x", 0, 1) - 0.3) ** 2 + trial.suggest_float("y", 0, 1), int(sys.argv[1])
 )
 """
-
-
-class Stopwatch:
-    """Notes how long each trial said it took, and when the last one's end was told."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self.began_at = self.ended_at = 0.0
-
-    def began(self, heading: Heading, trials: list[Trial]) -> None: ...
-
-    def suggested(self, trial: Trial) -> None: ...
-
-    def happened(self, event: Event) -> None:
-        if isinstance(event, Ended):
-            self.ended_at = time.monotonic()
-            if not self.seconds:
-                self.began_at = self.ended_at - event.outcome.seconds
-            self.seconds.append(event.outcome.seconds)
-
-    def ended(self) -> None: ...
 
 
 def write_study(folder: Path, function: str, sampler: str, n_trials: int, seconds: float = 0.0) -> Path:
@@ -119,7 +98,9 @@ def waiting_share(seconds: float, n_trials: int) -> float:
         path = write_study(folder, "slow", "bayes", n_trials, seconds)
         with begin(load_checked(path, ()), folder / "run") as study:
             sweep(study, watch)
-    return 1.0 - sum(watch.seconds) / (2 * (watch.ended_at - watch.began_at))
+    (first_at, first_s), *_ = watch.ends
+    own_s = sum(seconds for _, seconds in watch.ends)
+    return 1.0 - own_s / (2 * (watch.ends[-1][0] - (first_at - first_s)))
 
 
 def main() -> None:

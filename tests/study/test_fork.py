@@ -19,7 +19,8 @@ from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study.check import load_checked
 from tunecli.study.fork import fork
-from tunecli.study.inquiry import export, results, status
+from tunecli.study.inquiry import export, status
+from tunecli.study.outlook import results
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.single import train
 from tunecli.study.sweep import sweep
@@ -83,7 +84,7 @@ def test_what_a_fork_reuses_and_runs_is_what_its_file_gives(parent, study_file, 
     """Where nothing but the total differs, the fork is the study that had it from the beginning."""
     _, folder, _ = forked(parent, changes={"n_trials": 6})
     whole = run_whole(study_file(), tmp_path / "whole", "study=two")
-    assert comparable(results(folder)) == comparable(whole)
+    assert comparable(results(folder).table) == comparable(whole)
 
 
 def test_only_the_trials_that_still_fit_are_reused_in_their_order(parent, tmp_path):
@@ -117,7 +118,7 @@ def test_a_reused_trial_is_exported_trained_and_verified_like_any_other(parent, 
     best = tmp_path / "best.yaml"
     exported = export(folder, None, tmp_path / "best.safetensors")
     best.write_text(exported.text)
-    assert train(load_checked(best, ()), None).outcome.score == results(folder).rows[0][3]
+    assert train(load_checked(best, ()), None).outcome.score == results(folder).table.rows[0][3]
     assert (tmp_path / "best.safetensors").is_file()
 
 

@@ -13,7 +13,8 @@ from tunecli.results.fronts import front_numbers
 from tunecli.results.table import without_clock
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
-from tunecli.study.inquiry import export, results, status
+from tunecli.study.inquiry import export, status
+from tunecli.study.outlook import results
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.single import train
 from tunecli.study.sweep import sweep
@@ -114,7 +115,7 @@ def test_where_none_holds_the_best_is_what_breaks_least_and_that_is_said(file_of
     assert ended.returncode == 0, ended.stderr
     assert "feasible    0 of 4 complete trials; the first one breaks its constraints least" in ended.stdout
     assert "not feasible" in ended.stderr
-    rows = records(results(RunFolder.open_existing(tmp_path / "run")))
+    rows = records(results(RunFolder.open_existing(tmp_path / "run")).table)
     assert rows[0]["n_parameters"] == min(row["n_parameters"] for row in rows)
     assert "the first one breaks" in tunecli("status", "run").stdout
 

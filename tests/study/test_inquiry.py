@@ -11,18 +11,20 @@ from tunecli.store.folder import RunFolder
 from tunecli.study import progress
 from tunecli.study.check import load_checked
 from tunecli.study.inquiry import mixtures
-from tunecli.study.record import begin, reopen
+from tunecli.study.record import begin, look, reopen
 from tunecli.study.sweep import sweep
 
 
 def test_trials_of_several_versions_are_told_apart_in_the_results(study_file, tmp_path, monkeypatch, tunecli):
     run_whole(study_file(), tmp_path / "run", "search.trials=2")
-    assert mixtures(RunFolder(tmp_path / "run")) == []
+    with look(RunFolder(tmp_path / "run")) as study:
+        assert mixtures(study.log, study.log.trials()) == []
     here = progress.versions()
     monkeypatch.setattr(progress, "versions", lambda: {**here, "torch": "9.9.9"})
     with reopen(RunFolder(tmp_path / "run"), {"n_trials": 3}) as study:
         sweep(study, Silent())
-    (note,) = mixtures(RunFolder(tmp_path / "run"))
+    with look(RunFolder(tmp_path / "run")) as study:
+        (note,) = mixtures(study.log, study.log.trials())
     assert note == f"the trials ran under several versions of torch: {here['torch']}, 9.9.9"
     assert note in tunecli("results", tmp_path / "run").stderr
 

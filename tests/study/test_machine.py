@@ -32,7 +32,8 @@ from tests.study.mended import Recorded, folder_of
 from tunecli.errors import DiskFull, Interrupted
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
-from tunecli.study.inquiry import results, status
+from tunecli.study.inquiry import status
+from tunecli.study.outlook import results
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.standstill import ENDED_BY_ITSELF
 from tunecli.study.sweep import sweep
@@ -202,7 +203,7 @@ class Studies(RuleBasedStateMachine):
                 assert kinds.count(FailureKind.CRASH) <= 1
                 assert set(kinds) <= {FailureKind.CRASH, FailureKind.INTERRUPTED}
         ended = [each for each in self.seen.values() if each.state in ENDS]
-        table, told = results(folder), status(folder)
+        table, told = results(folder).table, status(folder)
         assert len(table.rows) == len(ended)
         assert sum(row[0] is not None for row in table.rows) == sum(
             each.state == "complete" for each in ended

@@ -10,9 +10,8 @@ from tests.study.test_sweep import Silent
 from tunecli.store.folder import RunFolder
 from tunecli.study.answers import of_results
 from tunecli.study.check import load_checked
-from tunecli.study.inquiry import results as plain_results
 from tunecli.study.outlook import results
-from tunecli.study.record import begin
+from tunecli.study.record import begin, look, table_of
 from tunecli.study.sweep import sweep
 
 LUCKY = """\
@@ -67,7 +66,8 @@ def test_the_predictions_are_the_record_s_and_leave_its_table_as_it_was(folder):
     before = folder.results_path.read_bytes()
     assert results(folder, is_predicted=True) == results(folder, is_predicted=True)
     assert folder.results_path.read_bytes() == before
-    assert results(folder).table == plain_results(folder)
+    with look(folder) as study:
+        assert results(folder).table == table_of(study, study.log.trials())
     assert "predicted_best" not in of_results(results(folder)).data
 
 

@@ -9,7 +9,8 @@ from tests.study.test_sweep import Silent, comparable, run_whole
 from tunecli.errors import ConfigError, Interrupted, UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
-from tunecli.study.inquiry import export, results, status
+from tunecli.study.inquiry import export, status
+from tunecli.study.outlook import results
 from tunecli.study.record import begin, reopen
 from tunecli.study.sweep import sweep
 from tunecli.study.verify import verify
@@ -34,6 +35,10 @@ def train(params, trial):
     for epoch in range(9):
         trial.report(epoch, height=params["x"] ** 2 + 1 / (epoch + 1))
 """
+
+
+class Gone(Exception):  # noqa: N818  # it names what happened to the process, which is no error of ours
+    """The process is no more."""
 
 
 class Counting(Silent):
@@ -120,7 +125,7 @@ def test_curves_that_are_stopped_and_resumed_come_to_the_undisturbed_table(study
 def test_a_raised_total_goes_on_from_what_paused(study_file, tmp_path):
     run_whole(study_file(**HYPERBAND), tmp_path / "run", "search.trials=4", "search.pruner=halving")
     folder = RunFolder.open_existing(tmp_path / "run")
-    before = {row[1]: row for row in results(folder).rows}
+    before = {row[1]: row for row in results(folder).table.rows}
     with reopen(folder, {"n_trials": 9}) as study:
         assert status(folder).word == "running"
         sweep(study, Silent())
@@ -132,9 +137,6 @@ def test_a_raised_total_goes_on_from_what_paused(study_file, tmp_path):
 
 
 def test_a_study_all_of_whose_trials_paused_is_not_finished(study_file, tmp_path):
-    class Gone(Exception):  # noqa: N818  (what happened)
-        pass
-
     def after(n):
         if len(study.log.steps()) == 10:
             raise Gone
@@ -143,7 +145,7 @@ def test_a_study_all_of_whose_trials_paused_is_not_finished(study_file, tmp_path
     settings = ("search.trials=9", "search.pruner=halving")
     with pytest.raises(Gone), begin(load_checked(path, settings), tmp_path / "run") as study:
         sweep(study, Silent(), FakeEngine(1, random.Random(0), after))
-    assert len(results(RunFolder(tmp_path / "run")).rows) == 8, "the ninth is continued"
+    assert len(results(RunFolder(tmp_path / "run")).table.rows) == 8, "the ninth is continued"
     assert status(RunFolder(tmp_path / "run")).word == "interrupted"
 
 
@@ -198,9 +200,6 @@ def test_a_raised_total_is_said_to_be_another_study_once_the_first_had_begun_all
 
 
 def test_a_total_raised_before_all_were_begun_gives_the_study_that_began_with_it(study_file, tmp_path):
-    class Gone(Exception):  # noqa: N818  (what happened)
-        pass
-
     def after(n):
         if n == 20:
             raise Gone
@@ -210,7 +209,7 @@ def test_a_total_raised_before_all_were_begun_gives_the_study_that_began_with_it
         whole = sweep(study, Silent(), FakeEngine(1, random.Random(0))).table
     with pytest.raises(Gone), begin(load_checked(path, ("search.trials=9",)), tmp_path / "cut") as study:
         sweep(study, Silent(), FakeEngine(1, random.Random(0), after))
-    assert len(results(RunFolder(tmp_path / "cut")).rows) < 8
+    assert len(results(RunFolder(tmp_path / "cut")).table.rows) < 8
     with reopen(RunFolder(tmp_path / "cut"), {"n_trials": 12}) as study:
         raised = sweep(study, Silent(), FakeEngine(1, random.Random(0))).table
     assert comparable(raised) == comparable(whole)
@@ -221,7 +220,7 @@ def test_a_paused_trial_has_no_weights_and_the_way_to_some_is_said(study_file, t
     text = {**HYPERBAND, "{source: iris}": "{source: iris, test: {fraction: 0.2}}"}
     run_whole(study_file(**text), tmp_path / "run", "search.trials=3", "search.pruner=halving")
     folder = RunFolder.open_existing(tmp_path / "run")
-    paused = next(row for row in results(folder).rows if row[2] == "pruned")
+    paused = next(row for row in results(folder).table.rows if row[2] == "pruned")
     with pytest.raises(UsageError, match=f"trial {paused[1]} was pruned after epoch 1") as caught:
         export(
             folder,

@@ -21,8 +21,9 @@ from tunecli.spec.expressions import Group, Reference
 from tunecli.spec.space import Space
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import check, load_checked
-from tunecli.study.inquiry import export, results, status
+from tunecli.study.inquiry import export, status
 from tunecli.study.observed import Seen
+from tunecli.study.outlook import results
 from tunecli.study.plan import plan_for
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.single import train
@@ -119,7 +120,7 @@ def test_a_sweep_that_is_killed_anywhere_resumes_to_the_identical_table(study_fi
             process.kill()
         done = tunecli("resume", folder)
         assert done.returncode == 0, done.stderr
-        assert comparable(results(RunFolder.open_existing(folder))) == comparable(whole)
+        assert comparable(results(RunFolder.open_existing(folder)).table) == comparable(whole)
 
 
 def test_a_search_on_a_folder_that_holds_a_study_offers_to_resume(study_file, tmp_path):

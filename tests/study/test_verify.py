@@ -15,7 +15,7 @@ from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.comparison import Verdict
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
-from tunecli.study.inquiry import results
+from tunecli.study.outlook import results
 from tunecli.study.verify import verify
 
 OWN = """\
@@ -101,7 +101,7 @@ def alter_metric(run: RunFolder, number: int, epoch: int, metric: str, factor: f
 
 
 def best_number(run: RunFolder) -> int:
-    return int(results(run).rows[0][1])
+    return int(results(run).table.rows[0][1])
 
 
 def test_the_best_trial_is_the_one_that_is_verified_and_its_bits_come_again(run, tunecli):
@@ -226,7 +226,7 @@ def edit(text: str) -> None:
 
 
 def numbers(run: RunFolder, status: str) -> list[int]:
-    return [int(row[1]) for row in results(run).rows if row[2].startswith(status)]
+    return [int(row[1]) for row in results(run).table.rows if row[2].startswith(status)]
 
 
 def test_an_own_function_is_verified_and_its_failure_fails_again(own):

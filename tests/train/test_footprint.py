@@ -11,7 +11,7 @@ from tests.train.fused.trials import epochs_of, job_of, outcomes_of
 from tunecli.train.fused.group import run_group
 from tunecli.train.loop import run
 from tunecli.train.trials import run as run_any
-from tunecli.trial import Constraint, FailureKind, Job, Objective, State
+from tunecli.trial import Constraint, FailureKind, Job, Objective, Outcome, State
 
 COSTLY = Objective(
     "val_accuracy",
@@ -86,7 +86,7 @@ def test_a_trial_of_ones_own_reports_what_it_is_held_to_or_fails(tmp_path: Path)
     )
     held = Objective("loss", False, constraints=(Constraint("size", 5.0),))
 
-    def outcome_of(told: bool):  # type: ignore[no-untyped-def]
+    def outcome_of(told: bool) -> Outcome:
         config = {"python": "sized:train", "params": {"told": told}}
         job = Job(0, 1, config, held, 1, 2, device="cpu", base_path=str(tmp_path))
         (outcome,) = outcomes_of(run_any(job)).values()

@@ -29,7 +29,7 @@ gc.disable()
 try:
     import tunecli.engine.worker
     import tunecli.train.fused.group
-    import tunecli.train.loop  # noqa: F401
+    import tunecli.train.loop  # noqa: F401  # all three are loaded for the workers that are forked
 finally:
     _loading.join()  # a process with other threads is none to fork
     gc.freeze()

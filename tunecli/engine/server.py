@@ -12,9 +12,12 @@ import signal
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext
+from typing import Any
 
 _PRELOAD = "tunecli.engine.worker"
 _PRELOAD_TORCH = "tunecli.engine.preloaded"
+# The one of this process. Nothing public asks whether it runs, or ends it.
+_SERVER: Any = forkserver._forkserver
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -87,10 +90,9 @@ def give_up_guess() -> None:
 
 
 def _is_running() -> bool:
-    return forkserver._forkserver._forkserver_pid is not None  # type: ignore[attr-defined]
+    return _SERVER._forkserver_pid is not None
 
 
 def _stop() -> None:
-    server = forkserver._forkserver
-    os.kill(server._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
-    server._stop()  # type: ignore[attr-defined]
+    os.kill(_SERVER._forkserver_pid, signal.SIGKILL)
+    _SERVER._stop()

@@ -4,7 +4,7 @@ except where weights are asked for that were not kept."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
@@ -13,16 +13,16 @@ from tunecli.engine.engine import Engine
 from tunecli.engine.inline import InlineEngine
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import Standing, best, standing
-from tunecli.results.table import Table
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.metrics import is_clock
 from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import concrete
+from tunecli.store.database import Log
 from tunecli.store.files import write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
-from tunecli.study.record import Study, document, job_for, look, table_of
+from tunecli.study.record import Study, document, job_for, look
 from tunecli.study.standstill import ENDED_BY_ITSELF
 from tunecli.trial import Ended, Job, Objective, Outcome, State, Trial
 
@@ -92,36 +92,19 @@ def status(folder: RunFolder) -> Status:
     )
 
 
-def results(folder: RunFolder) -> Table:
-    """The ranked table of everything that has ended.
-
-    Raises:
-        StoreDamaged, StoreTooNew: the database cannot be used.
-    """
-    return ranking(folder)[0]
-
-
-def ranking(folder: RunFolder) -> tuple[Table, Standing | None]:
-    """The ranked table, and how the trials stand where one metric does not tell it.
-
-    Raises:
-        StoreDamaged, StoreTooNew: the database cannot be used.
-    """
-    with look(folder) as study:
-        trials = study.log.trials()
-        return table_of(study, trials), standing(trials, study.spec.objective)
-
-
-def mixtures(folder: RunFolder) -> list[str]:
+def mixtures(log: Log, trials: Iterable[Trial]) -> list[str]:
     """What the trials of one table do not have in common though their scores may depend on it: devices and versions.
 
+    Args:
+        log: the record.
+        trials: all on it.
+
     Raises:
-        StoreDamaged, StoreTooNew: the database cannot be used.
+        StoreDamaged: the database cannot be used.
     """
-    with look(folder) as study:
-        ended = [trial.outcome for trial in study.log.trials() if trial.outcome is not None]
-        used = set(study.log.sessions_of_results().values())
-        versions = [session["versions"] for session in study.log.sessions() if session["id"] in used]
+    ended = [trial.outcome for trial in trials if trial.outcome is not None]
+    used = set(log.sessions_of_results().values())
+    versions = [session["versions"] for session in log.sessions() if session["id"] in used]
     devices = sorted({outcome.device for outcome in ended if outcome.device})
     found = [f"the trials ran on several devices: {', '.join(devices)}"] if len(devices) > 1 else []
     for package in sorted({name for each in versions for name in each}):

@@ -54,9 +54,9 @@ def results(folder: RunFolder, *, n_shown: int | None = None, is_predicted: bool
     Raises:
         StoreDamaged, StoreTooNew: the database cannot be used.
     """
-    notes = tuple(mixtures(folder))
     with look(folder) as study:
         trials, objective = study.log.trials(), study.spec.objective
+        notes = tuple(mixtures(study.log, trials))
         table, stands = table_of(study, trials), standing(trials, objective)
         space, seed = study.spec.space, study.spec.settings.seed
     found = Results(table, stands, notes)

@@ -49,11 +49,6 @@ class RowOptimizer:
         if any(like.state.get(parameter) for parameter in _parameters(like)):
             self._take_state()
 
-    @property
-    def rates(self) -> list[float]:
-        """Each group's learning rate, as it was last."""
-        return [group["lr"] for group in self._optimizer.param_groups]
-
     def bind(self, weights_P: Tensor, gradients_P: Tensor) -> None:
         """Act on this row from now on."""
         for leaf, (first, last) in zip(self._leaves, self._bounds, strict=True):
