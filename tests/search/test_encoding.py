@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunecli.search.encoding import encoding_of, features, settled, units_of_points
+from tunecli.search.encoding import (
+    encoding_of,
+    features,
+    places_of_units,
+    settled,
+    units_of_places,
+    units_of_points,
+)
 from tunecli.spec.grammar import parse
 from tunecli.spec.reader import read
 from tunecli.spec.space import Space, point_of_units
@@ -91,3 +98,53 @@ def test_a_space_of_no_parameters_has_rows_of_no_columns() -> None:
     space = space_of("{a: 1}")
     assert features(encoding_of(space), units_of_points(space, [{}, {}])).shape == (2, 0)
     assert units_of_points(space, []).shape == (0, 0)
+
+
+def test_a_uniform_range_whose_ends_are_far_apart_is_seen_by_magnitude() -> None:
+    space = space_of(
+        "{decay: {uniform: [1e-5, 1e-1]}, width: {int: [1, 1000]}, near: {uniform: [0.01, 0.9]}}"
+    )
+    encoding = encoding_of(space)
+    values = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
+    points: list[Parameters] = [{"decay": value, "width": 1, "near": 0.01} for value in values]
+    units = units_of_points(space, points)
+    rows = features(encoding, units)
+    np.testing.assert_allclose(rows[:, 0], [0, 0.25, 0.5, 0.75, 1.0], atol=1e-6)
+    widths = units_of_points(space, [{"decay": 1e-5, "width": n, "near": 0.9} for n in (1, 10, 100, 1000)])
+    ends = np.log([0.5, 1000.5])
+    expected = (np.log([1, 10, 100, 1000]) - ends[0]) / (ends[1] - ends[0])
+    rows = features(encoding, widths)
+    np.testing.assert_allclose(rows[:, 1], expected, atol=1e-12)
+    np.testing.assert_allclose(rows[:, 2], 1.0, atol=1e-12)
+
+
+def test_places_lead_back_to_their_units_and_both_ends_stay_what_they_are() -> None:
+    space = space_of(
+        "{decay: {uniform: [1e-5, 1e-1]}, lr: {loguniform: [1e-4, 1]}, depth: {int: [1, 200], step: 3}}"
+    )
+    encoding = encoding_of(space)
+    units = np.random.default_rng(0).random((200, 3))
+    units[0], units[1] = 0.0, np.nextafter(1.0, 0.0)
+    units[2] = np.nan
+    places = places_of_units(encoding, units)
+    assert places[0].tolist() == [0.0, 0.0, 0.0]
+    assert np.nanmax(places) <= 1.0
+    back = units_of_places(encoding, places)
+    np.testing.assert_allclose(back, units, rtol=1e-12, atol=1e-15)
+    assert np.nanmax(back) < 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{x: {loguniform: [1e-5, 1e-1]}}",
+        "{x: {uniform: [0, 1]}}",
+        "{x: {uniform: [-1, 1000]}}",
+        "{x: {uniform: [0.02, 1]}}",
+        "{x: {int: [0, 1000]}}",
+        "{x: {normal: [0, 1]}}",
+    ],
+)
+def test_every_other_range_is_seen_as_it_is_drawn(text: str) -> None:
+    units = np.linspace(0, 1, 17, endpoint=False)[:, None]
+    np.testing.assert_array_equal(places_of_units(encoding_of(space_of(text)), units), units)

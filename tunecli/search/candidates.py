@@ -14,14 +14,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tunecli.search.encoding import Encoding, Floats, settled
+from tunecli.search.encoding import Encoding, Floats, places_of_units, settled, units_of_places
 from tunecli.search.quasirandom import sobol_units
 
 _N_GLOBAL = 512  # a power of two, for Sobol
 _N_PARENTS = 8
 _N_CHILDREN = 32  # of each parent
 _FEW = 4  # times fewer of all where the model is large
-_FIRST_RADII = (0.3, 0.1, 0.03)  # in units, around the best trials
+_FIRST_RADII = (0.3, 0.1, 0.03)  # in places, around the best trials
 _RADII = (0.2, 0.1, 0.05, 0.02, 0.007)  # around the best candidates, one round each
 _JUMP_SHARE = 0.1  # of the moves are to anywhere in the range
 _LAST = math.nextafter(1.0, 0.0)
@@ -51,7 +51,7 @@ def ranked_candidates(
         encoding,
         np.vstack(
             [
-                sobol_units(n_global, n_parameters, generator),
+                units_of_places(encoding, sobol_units(n_global, n_parameters, generator)),
                 *(children(encoding, parents_PD, n_children, radius, generator) for radius in _FIRST_RADII),
             ]
         ),
@@ -71,10 +71,10 @@ def children(
 ) -> Floats:
     """Units near ``parents_PD``, in [0, 1): half the children move in one or two parameters, half in all.
 
-    A numeric parameter moves by about ``radius``, now and then anywhere; an option is drawn anew in one of ten. A
-    child may be of another branch than its parent, so what is not active there is drawn.
+    A numeric parameter's place moves by about ``radius``, now and then anywhere; an option is drawn anew in one of
+    ten. A child may be of another branch than its parent, so what is not active there is drawn.
     """
-    parents_MD = np.repeat(parents_PD, n_each, axis=0)
+    parents_MD = np.repeat(places_of_units(encoding, parents_PD), n_each, axis=0)
     n_children, n_parameters = parents_MD.shape
     fresh_MD = generator.random(parents_MD.shape)
     parents_MD = np.where(np.isnan(parents_MD), fresh_MD, parents_MD)
@@ -91,4 +91,4 @@ def children(
     # One that was to move in an option alone would else be its parent.
     is_fresh_M = is_option_D[chosen_M]
     moved_MD[every_M[is_fresh_M], chosen_M[is_fresh_M]] = fresh_MD[every_M[is_fresh_M], chosen_M[is_fresh_M]]
-    return np.clip(np.where(is_moved_MD, moved_MD, parents_MD), 0.0, _LAST)
+    return units_of_places(encoding, np.clip(np.where(is_moved_MD, moved_MD, parents_MD), 0.0, _LAST))

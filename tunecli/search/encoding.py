@@ -1,6 +1,9 @@
 """A point of a mixed, conditional space as a row of numbers that a model can measure distances in.
 
-A numeric parameter is one column, its unit; a categorical one a column for each option, two of which are 1 apart.
+A numeric parameter is one column, its *place* in the range; a categorical one a column for each option, two of which
+are 1 apart. A place is the unit, except in a range whose ends are positive and far apart and which is yet not drawn by
+its logarithm: there it is the share of the logarithm. What such a number does (a weight decay from 1e-5 to 0.1) goes by
+ratios, and by units all that happens below a hundredth of its range would be one point to a model.
 A numeric parameter that is not always active lies on an arc of radius 1 and at its centre where it is not: so it
 stands 1, its whole range, from every value it would have, and no value looks nearer to "not there" than another
 (Swersky, Duvenaud, Snoek, Hutter, Osborne (2013), "Raiders of the Lost Architecture: Kernels for Bayesian
@@ -21,25 +24,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunecli.spec.domains import Categorical, n_values, unit_of_value, value_at
+from tunecli.spec.domains import Categorical, Domain, Integer, Real, n_values, unit_of_value, value_at
 from tunecli.spec.space import Parameter, Space, is_among, units_of_point
 from tunecli.trial import Parameters
 
 Floats = NDArray[np.float64]
 
+_FAR_APART = 100.0  # as many times its lower end is the upper end of a range that is seen by magnitude
 _MAX_CENTRES = 256  # a range of more values than this is as good as continuous
 _OPTION = math.sqrt(0.5)  # two options are then 1 apart
+_LAST = math.nextafter(1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Dimension:
     """One parameter: the units of its values where they are few, and when it is active.
 
-    ``conditions`` pairs a parent's place among the parameters with the parent's positions that are allowed.
+    ``ratio`` is that of the ends where places go by magnitude, else None. ``conditions`` pairs a parent's index among
+    the parameters with the parent's positions that are allowed.
     """
 
     centres: Floats | None
     is_categorical: bool
+    ratio: float | None
     conditions: tuple[tuple[int, NDArray[np.bool_]], ...]
 
 
@@ -56,8 +63,8 @@ class Encoding:
 
 def encoding_of(space: Space) -> Encoding:
     """The encoding of ``space``."""
-    places = {parameter.key: place for place, parameter in enumerate(space.parameters)}
-    dimensions = tuple(_dimension(space, parameter, places) for parameter in space.parameters)
+    indices = {parameter.key: index for index, parameter in enumerate(space.parameters)}
+    dimensions = tuple(_dimension(space, parameter, indices) for parameter in space.parameters)
     widths = [width for dimension in dimensions if (width := _n_columns(dimension))]
     return Encoding(dimensions, np.repeat(np.arange(len(widths)), widths))
 
@@ -76,12 +83,12 @@ def settled(encoding: Encoding, units_ND: Floats) -> Floats:
     settled_ND = units_ND.copy()
     is_active_ND = np.ones(units_ND.shape, dtype=bool)
     positions: dict[int, NDArray[np.intp]] = {}
-    for place, dimension in enumerate(encoding.dimensions):
+    for index, dimension in enumerate(encoding.dimensions):
         if dimension.centres is not None:
-            positions[place] = _positions(dimension.centres, units_ND[:, place])
-            settled_ND[:, place] = dimension.centres[positions[place]]
+            positions[index] = _positions(dimension.centres, units_ND[:, index])
+            settled_ND[:, index] = dimension.centres[positions[index]]
         for parent, is_allowed in dimension.conditions:
-            is_active_ND[:, place] &= is_active_ND[:, parent] & is_allowed[positions[parent]]
+            is_active_ND[:, index] &= is_active_ND[:, parent] & is_allowed[positions[parent]]
     settled_ND[~is_active_ND] = np.nan
     return settled_ND
 
@@ -92,8 +99,9 @@ def features(encoding: Encoding, units_ND: Floats) -> Floats:
     A parameter of a single value has no column.
     """
     columns: list[Floats] = [np.zeros((len(units_ND), 0))]
-    for place, dimension in enumerate(encoding.dimensions):
-        units_N = units_ND[:, place]
+    places_ND = places_of_units(encoding, units_ND)
+    for index, dimension in enumerate(encoding.dimensions):
+        units_N = units_ND[:, index]
         is_active_N = ~np.isnan(units_N)
         if not _n_columns(dimension):
             continue
@@ -102,11 +110,31 @@ def features(encoding: Encoding, units_ND: Floats) -> Floats:
             is_option_NK = _positions(dimension.centres, units_N)[:, None] == options
             columns.append(np.where(is_option_NK & is_active_N[:, None], _OPTION, 0.0))
         elif dimension.conditions:
-            arc_N2 = np.stack([np.cos(units_N), np.sin(units_N)], axis=1)
+            arc_N2 = np.stack([np.cos(places_ND[:, index]), np.sin(places_ND[:, index])], axis=1)
             columns.append(np.where(is_active_N[:, None], arc_N2, 0.0))
         else:
-            columns.append(units_N[:, None])
+            columns.append(places_ND[:, [index]])
     return np.hstack(columns)
+
+
+def places_of_units(encoding: Encoding, units_ND: Floats) -> Floats:
+    """Where in their ranges the model sees the points at ``units_ND``, in [0, 1]; NaN where not active."""
+    places_ND = units_ND.copy()
+    for index, dimension in enumerate(encoding.dimensions):
+        if dimension.ratio is not None:
+            by_low_N = 1.0 + (dimension.ratio - 1.0) * units_ND[:, index]
+            places_ND[:, index] = np.log(by_low_N) / math.log(dimension.ratio)
+    return places_ND
+
+
+def units_of_places(encoding: Encoding, places_ND: Floats) -> Floats:
+    """The way back from :func:`places_of_units`, for places in [0, 1)."""
+    units_ND = places_ND.copy()
+    for index, dimension in enumerate(encoding.dimensions):
+        if dimension.ratio is not None:
+            by_low_N = np.exp(places_ND[:, index] * math.log(dimension.ratio))
+            units_ND[:, index] = np.clip((by_low_N - 1.0) / (dimension.ratio - 1.0), 0.0, _LAST)
+    return units_ND
 
 
 def _n_columns(dimension: _Dimension) -> int:
@@ -117,7 +145,7 @@ def _n_columns(dimension: _Dimension) -> int:
     return 2 if dimension.conditions else 1
 
 
-def _dimension(space: Space, parameter: Parameter, places: dict[str, int]) -> _Dimension:
+def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _Dimension:
     domain = parameter.domain
     is_categorical = isinstance(domain, Categorical)
     count = n_values(domain)
@@ -126,12 +154,25 @@ def _dimension(space: Space, parameter: Parameter, places: dict[str, int]) -> _D
         centres = np.array([unit_of_value(domain, value_at(domain, i)) for i in range(count)])
     conditions = []
     for condition in parameter.conditions:
-        parent = places[condition.key]
+        parent = indices[condition.key]
         parent_domain = space.parameters[parent].domain
         options = (value_at(parent_domain, i) for i in range(n_values(parent_domain) or 0))
         is_allowed = np.array([is_among(option, condition.values) for option in options])
         conditions.append((parent, is_allowed))
-    return _Dimension(centres, is_categorical, tuple(conditions))
+    return _Dimension(centres, is_categorical, _ratio(domain), tuple(conditions))
+
+
+def _ratio(domain: Domain) -> float | None:
+    """How many times its start the end of the unit interval stands for, in a range that is seen by magnitude."""
+    if (
+        not isinstance(domain, Real | Integer)
+        or domain.is_log
+        or not 0 < domain.low * _FAR_APART <= domain.high
+    ):
+        return None
+    # each of few values owns the part of the interval around it
+    margin = 0.5 * domain.step if domain.step is not None and domain.low > 0.5 * domain.step else 0.0
+    return (domain.high + margin) / (domain.low - margin)
 
 
 def _positions(centres: Floats, units_N: Floats) -> NDArray[np.intp]:
