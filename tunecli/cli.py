@@ -140,7 +140,7 @@ def status(run: Run, is_json: Json = False) -> None:
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
     from tunecli.study.answers import of_damage, of_status
-    from tunecli.study.inquiry import status as ask
+    from tunecli.study.status import status as ask
 
     folder = RunFolder.find(run)
     console = Console(is_json=is_json)
@@ -208,7 +208,7 @@ def export(
     from tunecli.console import Console
     from tunecli.store.files import write_where_asked
     from tunecli.store.folder import RunFolder
-    from tunecli.study.inquiry import export as ask
+    from tunecli.study.export import export as ask
 
     console = Console(is_json=is_json)
     exported = ask(RunFolder.find(run), trial, weights, open_test=is_tested)

@@ -18,11 +18,12 @@ from tunecli.search.grid import grid
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study.check import load_checked
+from tunecli.study.export import export
 from tunecli.study.fork import fork
-from tunecli.study.inquiry import export, status
 from tunecli.study.outlook import results
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.single import train
+from tunecli.study.status import status
 from tunecli.study.sweep import sweep
 from tunecli.study.verify import verify
 from tunecli.trial import Ended as EndedEvent

@@ -10,7 +10,8 @@ from tests.study.mended import folder_of
 from tunecli.store.folder import RunFolder
 from tunecli.study.answers import of_check
 from tunecli.study.check import check, load_checked
-from tunecli.study.fusing import Ready, fused_width, fusing, group_of, ready
+from tunecli.study.fusing import fused_width, fusing
+from tunecli.study.groups import Ready, group_of, ready
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import EpochEnded, Job, Objective

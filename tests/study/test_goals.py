@@ -13,10 +13,11 @@ from tunecli.results.fronts import front_numbers
 from tunecli.results.table import without_clock
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
-from tunecli.study.inquiry import export, status
+from tunecli.study.export import export
 from tunecli.study.outlook import results
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.single import train
+from tunecli.study.status import status
 from tunecli.study.sweep import sweep
 from tunecli.study.verify import verify
 from tunecli.trial import State

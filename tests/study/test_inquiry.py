@@ -10,7 +10,7 @@ from tunecli.errors import DiskFull
 from tunecli.store.folder import RunFolder
 from tunecli.study import progress
 from tunecli.study.check import load_checked
-from tunecli.study.inquiry import mixtures
+from tunecli.study.outlook import mixtures
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.sweep import sweep
 

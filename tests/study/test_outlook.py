@@ -11,7 +11,8 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.answers import of_results
 from tunecli.study.check import load_checked
 from tunecli.study.outlook import results
-from tunecli.study.record import begin, look, table_of
+from tunecli.study.published import table_of
+from tunecli.study.record import begin, look
 from tunecli.study.sweep import sweep
 
 LUCKY = """\

@@ -8,8 +8,9 @@ from tests.study.test_sweep import Silent, comparable, run_whole
 from tunecli.errors import ConfigError, UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
-from tunecli.study.inquiry import export, status
+from tunecli.study.export import export
 from tunecli.study.record import begin, look, reopen
+from tunecli.study.status import status
 from tunecli.study.sweep import sweep
 
 

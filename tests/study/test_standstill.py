@@ -12,9 +12,9 @@ from tests.study.test_sweep import Silent, comparable
 from tunecli.errors import Interrupted
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
-from tunecli.study.inquiry import status
 from tunecli.study.record import begin, reopen
 from tunecli.study.standstill import n_since_best
+from tunecli.study.status import status
 from tunecli.study.sweep import sweep
 from tunecli.trial import State
 

@@ -9,9 +9,10 @@ from tests.study.test_sweep import Silent, comparable, run_whole
 from tunecli.errors import ConfigError, Interrupted, UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import load_checked
-from tunecli.study.inquiry import export, status
+from tunecli.study.export import export
 from tunecli.study.outlook import results
 from tunecli.study.record import begin, reopen
+from tunecli.study.status import status
 from tunecli.study.sweep import sweep
 from tunecli.study.verify import verify
 from tunecli.trial import Paused, State

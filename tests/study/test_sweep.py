@@ -21,12 +21,13 @@ from tunecli.spec.expressions import Group, Reference
 from tunecli.spec.space import Space
 from tunecli.store.folder import RunFolder
 from tunecli.study.check import check, load_checked
-from tunecli.study.inquiry import export, status
+from tunecli.study.export import export
 from tunecli.study.observed import Seen
 from tunecli.study.outlook import results
 from tunecli.study.plan import plan_for
 from tunecli.study.record import begin, look, reopen
 from tunecli.study.single import train
+from tunecli.study.status import status
 from tunecli.study.sweep import sweep
 from tunecli.trial import Ended, EpochEnded, Objective, Outcome, Started, State, Trial
 

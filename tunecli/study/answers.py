@@ -16,10 +16,10 @@ from tunecli.spec.goals import described, spelled
 from tunecli.study.check import Check
 from tunecli.study.doctor import Examination
 from tunecli.study.fusing import Fusing
-from tunecli.study.inquiry import Status
 from tunecli.study.outlook import Results
 from tunecli.study.single import Trained
 from tunecli.study.standstill import ENDED_BY_ITSELF
+from tunecli.study.status import Status
 from tunecli.study.sweep import Ending
 from tunecli.train.cost import Cost
 from tunecli.trial import Outcome, Scalar, State, Trial

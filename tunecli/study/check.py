@@ -23,9 +23,8 @@ from tunecli.spec.study import StudySpec
 from tunecli.study.extremes import extremes, seconds_of
 from tunecli.study.fusing import Fusing, fusing
 from tunecli.study.observed import Seen
-from tunecli.study.placing import jobs_by_device
+from tunecli.study.placing import jobs_by_device, require_device
 from tunecli.study.plan import Plan, plan_for
-from tunecli.study.record import require_device
 from tunecli.study.steps import levels_of
 from tunecli.train.accelerators import places
 from tunecli.train.cost import Cost, sizes_of_parts

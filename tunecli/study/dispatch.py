@@ -14,7 +14,7 @@ from tunecli.engine.engine import Engine
 from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import DanglingReferenceError
 from tunecli.study.display import Display
-from tunecli.study.fusing import Ready, group_of, ready
+from tunecli.study.groups import Ready, group_of, ready
 from tunecli.study.plan import AHEAD
 from tunecli.study.progress import Progress
 from tunecli.study.record import Study

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tunecli.engine import n_cores
-from tunecli.study.record import versions
+from tunecli.study.versions import versions
 from tunecli.train import accelerators
 
 

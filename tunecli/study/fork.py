@@ -28,9 +28,10 @@ from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study import datafiles
 from tunecli.study.plan import Plan, plan_for
-from tunecli.study.record import Study, begin, changed_versions
+from tunecli.study.record import Study, begin
 from tunecli.study.rescored import rescored
 from tunecli.study.revision import Revision, assignments, revision
+from tunecli.study.versions import changed_versions
 from tunecli.train.inspection import complaints
 from tunecli.trial import Ended, EpochEnded, Started, State, Trial
 

@@ -1,13 +1,12 @@
-"""Which trials are trained as one model, and how many at a time.
+"""Whether a study trains several trials as one model, how many at most, and what keeps the others by themselves.
 
-Whether a study fuses is settled when it begins, by what its file says alone, since a fused trial's bits are not those
-of a trial by itself; which trials then share a group, and how many, changes nobody's bits, so that may depend on who is
-ready. Knows no torch: what can share a model is the signature's to say.
+It is settled when the study begins, by what its file says alone, since a fused trial's bits are not those of a trial by
+itself. Knows no torch: what can share a model is the signature's to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,8 +17,7 @@ from tunecli.spec.load import concrete_trials, points_to_check, settled, trial_m
 from tunecli.spec.pruners import Pausing
 from tunecli.spec.study import StudySpec
 from tunecli.study.extremes import extremes
-from tunecli.train.fused.signature import Obstacle, obstacles, signature, why_not
-from tunecli.trial import Job
+from tunecli.train.fused.signature import Obstacle, obstacles
 
 WIDTH = 16  # beyond, a core's caches hold no more of the group: measured, 8 to 32 cost a trial the same
 _READS_NOTHING = ("grid", "random", "quasirandom")
@@ -183,41 +181,3 @@ def reads_nothing(spec: StudySpec) -> bool:
     """Whether no trial depends on what came of another, so that any number may be begun at once."""
     search = spec.settings.search
     return search.sampler_name in _READS_NOTHING and search.pruner == "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A job that waits for a worker, and what its group must have in common with it; empty: it is trained alone."""
-
-    job: Job
-    kind: str
-
-
-def ready(job: Job, *, is_alone: bool) -> Ready:
-    """The job, to be dispatched.
-
-    Args:
-        job: the trial's.
-        is_alone: whether it is to be trained by itself: an attempt at it failed, perhaps through a neighbour.
-    """
-    has_limit = job.time_limit_s is not None or job.idle_limit_s is not None
-    if is_alone or has_limit or not job.is_fused or why_not(job):
-        return Ready(job, "")
-    from_epoch = job.checkpoints[0].epoch if job.checkpoints else 0
-    return Ready(job, f"{signature(job)} from {from_epoch}")
-
-
-def group_of(waiting: Sequence[Ready], n_idle: int, width: int) -> list[Ready]:
-    """Which of the jobs that wait are to be trained together next: the first, and others that can share its model.
-
-    Args:
-        waiting: at least one, in the order of their numbers.
-        n_idle: how many workers wait; as many groups are made where there are jobs for them.
-        width: how many a group has at most.
-    """
-    first = waiting[0]
-    if not first.kind:
-        return [first]
-    alike = [each for each in waiting if each.kind == first.kind]
-    share = -(-len(alike) // max(1, n_idle))
-    return alike[: max(1, min(width, share))]

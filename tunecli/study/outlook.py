@@ -5,6 +5,7 @@ A model costs a second to load and more with every trial, so a plain table never
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tunecli.results.prediction import Prediction, Surprise, predicted_columns, surprise, with_predictions
@@ -13,10 +14,12 @@ from tunecli.results.table import Table, top
 from tunecli.search.bayes import n_initial
 from tunecli.search.forecast import forecasts
 from tunecli.search.quasirandom import MAX_DIMENSIONS
+from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
-from tunecli.study.inquiry import mixtures
 from tunecli.study.observed import Seen
-from tunecli.study.record import look, table_of
+from tunecli.study.published import table_of
+from tunecli.study.record import look
+from tunecli.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,28 @@ def results(folder: RunFolder, *, n_shown: int | None = None, is_predicted: bool
                 )
         found = replace(found, is_predicted=True)
     return found if n_shown is None else replace(found, table=top(found.table, n_shown))
+
+
+def mixtures(log: Log, trials: Iterable[Trial]) -> list[str]:
+    """What the trials of one table do not have in common though their scores may depend on it: devices and versions.
+
+    Args:
+        log: the record.
+        trials: all on it.
+
+    Raises:
+        StoreDamaged: the database cannot be used.
+    """
+    ended = [trial.outcome for trial in trials if trial.outcome is not None]
+    used = set(log.sessions_of_results().values())
+    versions = [session["versions"] for session in log.sessions() if session["id"] in used]
+    devices = sorted({outcome.device for outcome in ended if outcome.device})
+    found = [f"the trials ran on several devices: {', '.join(devices)}"] if len(devices) > 1 else []
+    for package in sorted({name for each in versions for name in each}):
+        seen = sorted({each.get(package, "absent") for each in versions})
+        if len(seen) > 1:
+            found.append(f"the trials ran under several versions of {package}: {', '.join(seen)}")
+    return found
 
 
 def _said(found: Surprise, best: Prediction, scored: Prediction) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tunecli.engine import n_cores
 from tunecli.engine.placing import n_slots, spread
 from tunecli.spec.run import Run
-from tunecli.train.accelerators import Place
+from tunecli.train.accelerators import Place, places
 
 
 def n_workers(run: Run, here: Sequence[Place]) -> int:
@@ -36,3 +36,15 @@ def jobs_by_device(device: str, here: Sequence[Place], n_jobs: int) -> Mapping[s
     if not here:
         return {"cpu" if device == "auto" else device: n_jobs}
     return {name: n for name, n in spread(here, n_jobs).items() if n}
+
+
+def require_device(name: str) -> None:
+    """Make sure that a device is here before trials are spent on it; loads torch where it is an accelerator.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    if name not in ("auto", "cpu") and not places(name):
+        from tunecli.train import devices
+
+        devices.resolve(name)

@@ -14,18 +14,21 @@ from contextlib import contextmanager
 from functools import partial
 
 from tunecli.results.ranking import leading
-from tunecli.search.pruner import stop_bounds
 from tunecli.search.sampler import suggest
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.pruners import Pausing
+from tunecli.study.curves import Curves
+from tunecli.study.jobs import job_for, trial_seed
 from tunecli.study.ledger import Ledger
 from tunecli.study.observed import Seen
 from tunecli.study.policy import is_tried_again, keep_below, micro_batches, spent_by
-from tunecli.study.record import Study, job_for, publish, trial_seed, versions
+from tunecli.study.published import publish
+from tunecli.study.record import Study
 from tunecli.study.standstill import Standstill
 from tunecli.study.steps import Steps
 from tunecli.study.tidy import tidy
+from tunecli.study.versions import versions
 from tunecli.trial import (
     Checkpoint,
     Checkpointed,
@@ -76,7 +79,7 @@ class Progress:
         self._setbacks = {number: self._log.setbacks(number) for number in self._unended}
         self._checkpoints = {number: self._log.checkpoints(number) for number in self._unended}
         self._leaders = leading(self.trials.values(), study.spec.objective)
-        self._curves = self._recorded_curves()
+        self._curves = Curves(study.spec, self._log, self.trials)
         self._seen = Seen(self.trials.values(), study.spec.objective)
         facts = self._log.facts()
         self._code: Mapping[str, str] = facts.get("code", {})
@@ -91,10 +94,6 @@ class Progress:
     def n_ended(self) -> int:
         """How many trials have ended."""
         return len(self.trials) - len(self._unended)
-
-    @property
-    def _looks_at_curves(self) -> bool:
-        return self._study.spec.settings.search.pruner != "none" and self._steps is None
 
     @property
     def has_queued(self) -> bool:
@@ -171,7 +170,7 @@ class Progress:
             code=self._code,
             checkpoints_path=study.folder.checkpoints_path if step or run.checkpoint != "off" else None,
             checkpoints=checkpoints,
-            stop_above=self._stop_above(number),
+            stop_above=self._curves.stop_above(number - study.plan.lookahead),
             micro_batches=micro_batches(run.on_failure, self._setbacks.get(number, [])),
             spent_s=self._spent_s(number, checkpoints),
             until_epoch=step.until_epoch if step else None,
@@ -265,28 +264,6 @@ class Progress:
             self._remove(self._log.checkpoints(number))
         return trial, ""
 
-    def _stop_above(self, number: int) -> Sequence[float | None]:
-        """The pruner's bounds from the trials that this one may see (law 5); all of those have ended."""
-        last_seen = number - self._study.plan.lookahead
-        curves = [curve for other, curve in self._curves.items() if other <= last_seen]
-        return stop_bounds(self._study.spec.settings.search.pruner, curves)
-
-    def _recorded_curves(self) -> dict[int, Sequence[float]]:
-        """By number, the course of every complete trial's loss; none where no curves are looked at."""
-        if not self._looks_at_curves:
-            return {}
-        complete = [number for number, trial in self.trials.items() if trial.state is State.COMPLETE]
-        return {number: self._curve(epochs) for number, epochs in self._log.epochs_of(complete).items()}
-
-    def _curve(self, epochs: Sequence[EpochEnded]) -> Sequence[float]:
-        """The loss epoch by epoch; where the user's own trial did not tell it, the one before."""
-        objective, curve, loss = self._study.spec.objective, [], math.inf
-        for epoch in epochs:
-            value = epoch.metrics.get(objective.metric)
-            loss = loss if value is None else objective.sign * value
-            curve.append(loss)
-        return curve
-
     def _spent_s(self, number: int, checkpoints: Sequence[Checkpoint]) -> float:
         """How long the trial trained up to where it goes on from."""
         if not checkpoints:
@@ -369,8 +346,8 @@ class Progress:
         self._seen.add(ended)
         self._remove(self._checkpoints.pop(number, ()))
         self._setbacks.pop(number, None)
-        if outcome.state is State.COMPLETE and self._looks_at_curves:
-            self._curves[number] = self._curve(self._log.epochs(number))
+        if outcome.state is State.COMPLETE:
+            self._curves.add(number)
         self._crown(ended)
         record = {"trial": number, "state": outcome.state.value, "score": outcome.score}
         self._ledger.note({**record, "seconds": outcome.seconds}, outcome.failure)

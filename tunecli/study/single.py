@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunecli.engine import engine_named
+from tunecli.engine.engine import Engine
 from tunecli.errors import UsageError
 from tunecli.spec.knobs import CommandTrial, TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.study import StudySpec
-from tunecli.study.inquiry import run_to_end
+from tunecli.study.jobs import job_for, trial_seed
+from tunecli.study.placing import require_device
 from tunecli.study.plan import plan_for
-from tunecli.study.record import job_for, require_device, trial_seed
-from tunecli.trial import Outcome, Trial
+from tunecli.trial import Ended, Job, Outcome, Trial
+
+_WAIT_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +63,15 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
         needs_torch=trial_models(spec.space.tree) != {CommandTrial},
     )
     return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job).outcome)
+
+
+def run_to_end(engine: Engine, job: Job) -> Ended:
+    """Train one job on an engine that has no other, to its end; the engine is closed after it."""
+    try:
+        engine.submit(job)
+        while True:
+            for event in engine.events(_WAIT_S):
+                if isinstance(event, Ended):
+                    return event
+    finally:
+        engine.close()

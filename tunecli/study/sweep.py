@@ -24,7 +24,8 @@ from tunecli.store.files import remove_leftovers
 from tunecli.study.dispatch import Dispatch
 from tunecli.study.display import Display, Unfailing
 from tunecli.study.progress import Progress
-from tunecli.study.record import Study, table_of
+from tunecli.study.published import table_of
+from tunecli.study.record import Study
 from tunecli.study.signals import noted_signals
 from tunecli.trial import Event, Heading, State
 

@@ -20,7 +20,10 @@ from tunecli.spec.metrics import is_clock
 from tunecli.spec.space import DanglingReferenceError
 from tunecli.store.folder import RunFolder
 from tunecli.study import datafiles
-from tunecli.study.record import Study, job_for, look, require_device, versions
+from tunecli.study.jobs import job_for
+from tunecli.study.placing import require_device
+from tunecli.study.record import Study, look
+from tunecli.study.versions import versions
 from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, Started, State, Trial
 
 _WAIT_S = 0.2

@@ -1,117 +1,27 @@
-"""Questions to a recorded study, and the answers as frozen values: status, results, export. Nothing trains here,
-except where weights are asked for that were not kept."""
+"""A recorded trial as a file that runs. Nothing trains here, except where weights or test metrics are asked for that
+were not kept."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
-from tunecli.engine.engine import Engine
 from tunecli.engine.inline import InlineEngine
 from tunecli.errors import NoTrialSucceeded, UsageError
-from tunecli.results.ranking import Standing, best, standing
+from tunecli.results.ranking import best
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.metrics import is_clock
-from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import concrete
-from tunecli.store.database import Log
 from tunecli.store.files import write_where_asked
 from tunecli.store.folder import RunFolder
-from tunecli.store.lock import Holder, holder
-from tunecli.study.record import Study, document, job_for, look
-from tunecli.study.standstill import ENDED_BY_ITSELF
-from tunecli.trial import Ended, Job, Objective, Outcome, State, Trial
-
-_WAIT_S = 0.2
-_FINAL = {"exhausted", *ENDED_BY_ITSELF}
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Where a study stands.
-
-    ``word`` is ``running`` (``holder`` says by whom), ``finished``, or ``interrupted``: nobody holds it and
-    there is more to do. A study that cannot be read is damaged, and that is an error. ``standing`` is None where one
-    metric tells all. ``ending`` is why its last sweep came to its end; empty where it did not.
-    """
-
-    study: str
-    path: str
-    word: str
-    holder: Holder | None
-    n_trials: int
-    counts: Mapping[State, int]
-    objective: Objective
-    best: Trial | None
-    standing: Standing | None
-    elapsed_s: float
-    ending: str
-
-
-def status(folder: RunFolder) -> Status:
-    """Where the study in ``folder`` stands.
-
-    Raises:
-        StoreDamaged, StoreTooNew: the database cannot be used.
-    """
-    held_by = holder(folder.path)
-    with look(folder) as study:
-        counts = study.log.counts()
-        facts = study.log.facts()
-        objective, stands = study.spec.objective, None
-        if objective.others or objective.constraints:
-            trials = study.log.trials()
-            winner, stands = best(trials, objective), standing(trials, objective)
-        else:  # which is told without reading every trial
-            scores = [(objective.sign * score, n) for n, score in study.log.scores() if math.isfinite(score)]
-            winner = study.log.trial(min(scores)[1]) if scores else None
-        elapsed_s, ending = float(facts["elapsed_s"]), facts.get("ending", "")
-    n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
-    if held_by is None:  # begun, and left by whoever held the study
-        counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)
-    # Where trials pause, all may have ended as they stand, and yet some are to be continued.
-    is_settled = ending == "complete" or not isinstance(study.spec.settings.search.pruner, Pausing)
-    is_finished = (n_ended >= study.plan.n_trials and is_settled) or ending in _FINAL
-    word = "running" if held_by else "finished" if is_finished else "interrupted"
-    return Status(
-        study.spec.settings.study,
-        str(folder.path),
-        word,
-        held_by,
-        study.plan.n_trials,
-        counts,
-        objective,
-        winner,
-        stands,
-        elapsed_s,
-        ending,
-    )
-
-
-def mixtures(log: Log, trials: Iterable[Trial]) -> list[str]:
-    """What the trials of one table do not have in common though their scores may depend on it: devices and versions.
-
-    Args:
-        log: the record.
-        trials: all on it.
-
-    Raises:
-        StoreDamaged: the database cannot be used.
-    """
-    ended = [trial.outcome for trial in trials if trial.outcome is not None]
-    used = set(log.sessions_of_results().values())
-    versions = [session["versions"] for session in log.sessions() if session["id"] in used]
-    devices = sorted({outcome.device for outcome in ended if outcome.device})
-    found = [f"the trials ran on several devices: {', '.join(devices)}"] if len(devices) > 1 else []
-    for package in sorted({name for each in versions for name in each}):
-        seen = sorted({each.get(package, "absent") for each in versions})
-        if len(seen) > 1:
-            found.append(f"the trials ran under several versions of {package}: {', '.join(seen)}")
-    return found
+from tunecli.study.jobs import job_for
+from tunecli.study.published import document
+from tunecli.study.record import Study, look
+from tunecli.study.single import run_to_end
+from tunecli.trial import Outcome, State, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +109,7 @@ def _train_again(
     outcome = trial.outcome
     plan = replace(study.plan, device=outcome.device if outcome else study.plan.device)
     job = job_for(study.spec, plan, trial, weights_path=weights_path, open_test=open_test)
-    again = run_here(job)
+    again = run_to_end(InlineEngine(), job)
     if again.outcome.failure is not None:
         failure = again.outcome.failure
         raise UsageError(f"trained again, trial {trial.number} failed: {failure.kind}: {failure.cause}")
@@ -211,20 +121,3 @@ def _train_again(
             hint="another machine, device or version computes other bits",
         )
     return again.outcome
-
-
-def run_here(job: Job) -> Ended:
-    """Train one job in this process, to its end."""
-    return run_to_end(InlineEngine(), job)
-
-
-def run_to_end(engine: Engine, job: Job) -> Ended:
-    """Train one job on an engine that has no other, to its end; the engine is closed after it."""
-    try:
-        engine.submit(job)
-        while True:
-            for event in engine.events(_WAIT_S):
-                if isinstance(event, Ended):
-                    return event
-    finally:
-        engine.close()
