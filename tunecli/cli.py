@@ -139,7 +139,7 @@ def status(run: Run, is_json: Json = False) -> None:
     """Say where a study stands: running, interrupted, finished or damaged, and the best so far."""
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
-    from tunecli.study.answers.check import of_damage, of_status
+    from tunecli.study.answers.status import of_damage, of_status
     from tunecli.study.questions.status import status as ask
 
     folder = RunFolder.find(run)
@@ -169,7 +169,7 @@ def results(
     from tunecli.console import Console
     from tunecli.results.table import to_csv, to_markdown
     from tunecli.store.folder import RunFolder
-    from tunecli.study.answers.check import of_results
+    from tunecli.study.answers.results import of_results
     from tunecli.study.questions.results import results as ask
 
     if form not in ("table", "csv", "json", "markdown"):
@@ -281,7 +281,7 @@ def train(
 ) -> None:
     """Run one concrete file once and show its metrics."""
     from tunecli.console import Console
-    from tunecli.study.answers.check import of_training
+    from tunecli.study.answers.train import of_training
     from tunecli.study.questions.check import load_checked
     from tunecli.study.questions.train import train as run_once
 
@@ -348,7 +348,7 @@ def schema(
 def doctor(is_json: Json = False) -> None:
     """Say what devices and versions are here."""
     from tunecli.console import Console
-    from tunecli.study.answers.check import of_examination
+    from tunecli.study.answers.doctor import of_examination
     from tunecli.study.questions.doctor import examine
 
     Console(is_json=is_json).show(of_examination(examine()))
@@ -372,7 +372,7 @@ def _root(
 
 
 def _show_ending(console: Console, ending: Ending) -> None:
-    from tunecli.study.answers.check import of_ending
+    from tunecli.study.answers.search import of_ending
 
     console.show(of_ending(ending))
     if not ending.n_scored:

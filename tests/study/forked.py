@@ -37,6 +37,7 @@ LOADED = (
         "tunecli.engine",
         "tunecli.search.bayes",
         "tunecli.study.answers.check",
+        "tunecli.study.answers.search",
     ),
     *("tunecli.study.sweep", "tunecli.train.inspection", "tunecli.train.loop", "tunecli.train.trials"),
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunecli.study.answers.check import of_training
+from tunecli.study.answers.train import of_training
 from tunecli.study.questions.train import Trained
 from tunecli.trial import Outcome, State
 

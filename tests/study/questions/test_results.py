@@ -8,7 +8,7 @@ import pytest
 from tests.study.fake_engine import FakeEngine
 from tests.study.whole import Silent, run_whole
 from tunecli.store.folder import RunFolder
-from tunecli.study.answers.check import of_results
+from tunecli.study.answers.results import of_results
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.results import mixtures, results
 from tunecli.study.record.opening import begin, look, reopen

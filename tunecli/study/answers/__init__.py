@@ -1,1 +1,1 @@
-"""How is it told? Each finding as an `Answer`."""
+"""How is it told? A module for each verb, by its name: what was found, as an `Answer`."""
