@@ -72,9 +72,9 @@ def search(
     """Run the sweep that CONFIG describes and rank its trials."""
     from tunecli.console import Console
     from tunecli.console.live import display_for
-    from tunecli.study.answers import of_check
-    from tunecli.study.check import check, first_suggestions, load_checked
-    from tunecli.study.record import begin
+    from tunecli.study.answers.check import of_check
+    from tunecli.study.questions.check import check, first_suggestions, load_checked
+    from tunecli.study.record.opening import begin
     from tunecli.study.sweep import sweep
 
     console = Console(is_json=is_json)
@@ -116,8 +116,8 @@ def resume(
     from tunecli.console import Console
     from tunecli.console.live import display_for
     from tunecli.store.folder import RunFolder
-    from tunecli.study.fork import fork
-    from tunecli.study.record import reopen
+    from tunecli.study.record.fork import fork
+    from tunecli.study.record.opening import reopen
     from tunecli.study.sweep import sweep
 
     console = Console(is_json=is_json)
@@ -139,8 +139,8 @@ def status(run: Run, is_json: Json = False) -> None:
     """Say where a study stands: running, interrupted, finished or damaged, and the best so far."""
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
-    from tunecli.study.answers import of_damage, of_status
-    from tunecli.study.inquiry import status as ask
+    from tunecli.study.answers.status import of_damage, of_status
+    from tunecli.study.questions.status import status as ask
 
     folder = RunFolder.find(run)
     console = Console(is_json=is_json)
@@ -169,8 +169,8 @@ def results(
     from tunecli.console import Console
     from tunecli.results.table import to_csv, to_markdown
     from tunecli.store.folder import RunFolder
-    from tunecli.study.answers import of_results
-    from tunecli.study.outlook import results as ask
+    from tunecli.study.answers.results import of_results
+    from tunecli.study.questions.results import results as ask
 
     if form not in ("table", "csv", "json", "markdown"):
         raise UsageError(f"--format {form}: there is no such form", hint="table, csv, json or markdown")
@@ -208,7 +208,7 @@ def export(
     from tunecli.console import Console
     from tunecli.store.files import write_where_asked
     from tunecli.store.folder import RunFolder
-    from tunecli.study.inquiry import export as ask
+    from tunecli.study.questions.export import export as ask
 
     console = Console(is_json=is_json)
     exported = ask(RunFolder.find(run), trial, weights, open_test=is_tested)
@@ -248,8 +248,8 @@ def verify(
     """Run a recorded trial again and say whether its score is reproduced; exits 3 where it is not."""
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
-    from tunecli.study.verification_answer import of_verification
-    from tunecli.study.verify import verify as ask
+    from tunecli.study.answers.verify import of_verification
+    from tunecli.study.questions.verify import verify as ask
 
     console = Console(is_json=is_json)
     found = ask(
@@ -281,9 +281,9 @@ def train(
 ) -> None:
     """Run one concrete file once and show its metrics."""
     from tunecli.console import Console
-    from tunecli.study.answers import of_training
-    from tunecli.study.check import load_checked
-    from tunecli.study.single import train as run_once
+    from tunecli.study.answers.train import of_training
+    from tunecli.study.questions.check import load_checked
+    from tunecli.study.questions.train import train as run_once
 
     overrides = [*(sets or []), *([f"run.device={device}"] if device else [])]
     trained = run_once(load_checked(config, tuple(overrides)), weights)
@@ -298,9 +298,9 @@ def train(
 def check(config: ConfigFile, sets: Sets = None, is_json: Json = False) -> None:
     """Say everything that can be known of CONFIG before spending: errors, size, cost."""
     from tunecli.console import Console
-    from tunecli.study.answers import of_check
-    from tunecli.study.check import check as ask
-    from tunecli.study.check import load_checked
+    from tunecli.study.answers.check import of_check
+    from tunecli.study.questions.check import check as ask
+    from tunecli.study.questions.check import load_checked
 
     Console(is_json=is_json).show(of_check(ask(load_checked(config, tuple(sets or [])))))
 
@@ -348,8 +348,8 @@ def schema(
 def doctor(is_json: Json = False) -> None:
     """Say what devices and versions are here."""
     from tunecli.console import Console
-    from tunecli.study.answers import of_examination
-    from tunecli.study.doctor import examine
+    from tunecli.study.answers.doctor import of_examination
+    from tunecli.study.questions.doctor import examine
 
     Console(is_json=is_json).show(of_examination(examine()))
 
@@ -372,7 +372,7 @@ def _root(
 
 
 def _show_ending(console: Console, ending: Ending) -> None:
-    from tunecli.study.answers import of_ending
+    from tunecli.study.answers.search import of_ending
 
     console.show(of_ending(ending))
     if not ending.n_scored:

@@ -36,8 +36,8 @@ from tests.article.by_hand import (
 from tests.article.rows import ALL, ELSEWHERE, one_of, within
 from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
-from tunecli.study.check import load_checked
-from tunecli.study.record import begin
+from tunecli.study.questions.check import load_checked
+from tunecli.study.record.opening import begin
 from tunecli.study.sweep import sweep
 from tunecli.train.data.loading import load
 from tunecli.train.data.sources import read_source

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tunecli.study.check import load_checked
-from tunecli.study.record import begin
+from tunecli.study.questions.check import load_checked
+from tunecli.study.record.opening import begin
 from tunecli.study.sweep import sweep
 from tunecli.trial import Ended, Event, Heading, Trial
 

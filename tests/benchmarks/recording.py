@@ -22,10 +22,10 @@ from typing import Any
 
 from tests.benchmarks.overhead import STUDY, Stopwatch
 from tunecli.store.database import Log
-from tunecli.study import progress
-from tunecli.study.check import load_checked
-from tunecli.study.record import begin
+from tunecli.study.questions.check import load_checked
+from tunecli.study.record.opening import begin
 from tunecli.study.sweep import sweep
+from tunecli.study.underway import progress
 from tunecli.train.checkpoint import Keeper
 
 LONG = """\

@@ -22,8 +22,8 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.benchmarks.overhead import Stopwatch
-from tunecli.study.check import load_checked
-from tunecli.study.record import begin
+from tunecli.study.questions.check import load_checked
+from tunecli.study.record.opening import begin
 from tunecli.study.sweep import sweep
 
 FUNCTION = """\

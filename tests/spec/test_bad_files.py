@@ -11,7 +11,7 @@ import pytest
 
 from tests.spec.mutants import TOKENS
 from tunecli.errors import ConfigError, UsageError
-from tunecli.study.check import load_checked
+from tunecli.study.questions.check import load_checked
 
 SOUND = """\
 study: small

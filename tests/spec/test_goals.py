@@ -10,7 +10,7 @@ from tunecli.errors import ConfigError
 from tunecli.spec.goals import described
 from tunecli.spec.load import load
 from tunecli.spec.study import StudySpec
-from tunecli.study.check import check, load_checked
+from tunecli.study.questions.check import check, load_checked
 from tunecli.trial import Constraint, Objective
 
 TRIAL = "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {loguniform: [1e-3, 1]}}}\n"

@@ -14,7 +14,7 @@ from tests.spec.mutants import RANGES, TOKENS, mutants
 from tunecli.errors import ConfigError
 from tunecli.spec.load import understand
 from tunecli.spec.reader import MAX_BYTES, read
-from tunecli.study.check import complaints
+from tunecli.study.questions.check import complaints
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MAX_S = 0.050

@@ -15,7 +15,7 @@ from tunecli.spec.knobs.sources import FileSource, Images
 from tunecli.spec.load import settled, understand
 from tunecli.spec.secrets import names_in, redacted, references, resolved
 from tunecli.spec.space import concrete, point_with
-from tunecli.study.check import load_checked
+from tunecli.study.questions.check import load_checked
 
 ENVIRONMENT = {"TOKEN": "s3cr3t", "DATA": "/data", "EMPTY": "", "BRACES": "a{lr}b", "NESTED": "${env:TOKEN}"}
 COMMAND = """\

@@ -36,7 +36,8 @@ LOADED = (
         "tunecli.console.live",
         "tunecli.engine",
         "tunecli.search.bayes",
-        "tunecli.study.answers",
+        "tunecli.study.answers.check",
+        "tunecli.study.answers.search",
     ),
     *("tunecli.study.sweep", "tunecli.train.inspection", "tunecli.train.loop", "tunecli.train.trials"),
 )

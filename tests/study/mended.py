@@ -9,7 +9,8 @@ from typing import Any
 
 from tunecli.results.table import without_clock
 from tunecli.store.folder import RunFolder
-from tunecli.study.record import look, table_of
+from tunecli.study.record.opening import look
+from tunecli.study.record.published import table_of
 
 
 @dataclass(frozen=True)

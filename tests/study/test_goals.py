@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.study.test_sweep import Silent, comparable
+from tests.study.whole import Silent, comparable
 from tunecli.errors import Interrupted, UsageError
 from tunecli.results.fronts import front_numbers
 from tunecli.results.table import without_clock
 from tunecli.store.folder import RunFolder
-from tunecli.study.check import load_checked
-from tunecli.study.inquiry import export, status
-from tunecli.study.outlook import results
-from tunecli.study.record import begin, look, reopen
-from tunecli.study.single import train
+from tunecli.study.questions.check import load_checked
+from tunecli.study.questions.export import export
+from tunecli.study.questions.results import results
+from tunecli.study.questions.status import status
+from tunecli.study.questions.train import train
+from tunecli.study.questions.verify import verify
+from tunecli.study.record.opening import begin, look, reopen
 from tunecli.study.sweep import sweep
-from tunecli.study.verify import verify
 from tunecli.trial import State
 
 STUDY = """\

@@ -31,12 +31,12 @@ from tests.study.fake_engine import FakeEngine
 from tests.study.mended import Recorded, folder_of
 from tunecli.errors import DiskFull, Interrupted
 from tunecli.store.folder import RunFolder
-from tunecli.study.check import load_checked
-from tunecli.study.inquiry import status
-from tunecli.study.outlook import results
-from tunecli.study.record import begin, look, reopen
-from tunecli.study.standstill import ENDED_BY_ITSELF
+from tunecli.study.questions.check import load_checked
+from tunecli.study.questions.results import results
+from tunecli.study.questions.status import status
+from tunecli.study.record.opening import begin, look, reopen
 from tunecli.study.sweep import sweep
+from tunecli.study.underway.standstill import ENDED_BY_ITSELF
 from tunecli.trial import Event, FailureKind, Heading, Setback, Trial
 
 STUDY = """\

@@ -9,60 +9,24 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tests.study.fake_engine import FakeEngine
-from tunecli.errors import ConfigError, DiskFull, Interrupted, UsageError
-from tunecli.results.table import Table, without_clock
+from tests.study.whole import Silent, comparable, run_whole
+from tunecli.errors import DiskFull, Interrupted, UsageError
 from tunecli.spec.expressions import Group, Reference
 from tunecli.spec.space import Space
 from tunecli.store.folder import RunFolder
-from tunecli.study.check import check, load_checked
-from tunecli.study.inquiry import export, status
-from tunecli.study.observed import Seen
-from tunecli.study.outlook import results
-from tunecli.study.plan import plan_for
-from tunecli.study.record import begin, look, reopen
-from tunecli.study.single import train
+from tunecli.study.questions.check import load_checked
+from tunecli.study.questions.export import export
+from tunecli.study.questions.results import results
+from tunecli.study.questions.status import status
+from tunecli.study.questions.train import train
+from tunecli.study.record.opening import begin, look, reopen
 from tunecli.study.sweep import sweep
-from tunecli.trial import Ended, EpochEnded, Objective, Outcome, Started, State, Trial
-
-
-class Silent:
-    """A display that shows nothing, and may stop the sweep as a person would."""
-
-    def __init__(self, stop_after: int | None = None, signal_number: int = signal.SIGINT):
-        self.ends, self.stop_after, self.signal_number = 0, stop_after, signal_number
-        self.started: list[int] = []
-
-    def began(self, heading, trials):
-        self.heading = heading
-
-    def suggested(self, trial):
-        pass
-
-    def happened(self, event):
-        if isinstance(event, Started):
-            self.started.append(event.number)
-        if isinstance(event, Ended):
-            self.ends += 1
-            if self.ends == self.stop_after:
-                signal.raise_signal(self.signal_number)
-
-    def ended(self):
-        pass
-
-
-def run_whole(path: Path, folder: Path, *overrides: str) -> Table:
-    with begin(load_checked(path, overrides), folder) as study:
-        return sweep(study, Silent()).table
-
-
-def comparable(table: Table) -> Table:
-    return without_clock(table)
+from tunecli.trial import Ended, EpochEnded, State
 
 
 @pytest.mark.parametrize("sampler", ["random", "quasirandom", "bayes", "grid"])
@@ -121,15 +85,6 @@ def test_a_sweep_that_is_killed_anywhere_resumes_to_the_identical_table(study_fi
         done = tunecli("resume", folder)
         assert done.returncode == 0, done.stderr
         assert comparable(results(RunFolder.open_existing(folder)).table) == comparable(whole)
-
-
-def test_a_search_on_a_folder_that_holds_a_study_offers_to_resume(study_file, tmp_path):
-    path = study_file()
-    run_whole(path, tmp_path / "run", "search.trials=1")
-    with pytest.raises(UsageError) as caught, begin(load_checked(path, ()), tmp_path / "run"):
-        pass
-    assert "holds a study already" in caught.value.message
-    assert "tunecli resume" in caught.value.hint
 
 
 def test_resume_of_a_finished_study_runs_nothing_and_may_raise_the_total(study_file, tmp_path):
@@ -200,48 +155,6 @@ def test_the_folder_holds_everything_that_a_person_needs(study_file, tmp_path):
     assert (folder / "best.yaml").is_file()
 
 
-def test_the_exported_best_trains_to_the_same_score_to_the_last_bit(study_file, tmp_path):
-    path = study_file(**{"source: iris": "source: wine"})
-    table = run_whole(path, tmp_path / "run")
-    exported = tmp_path / "elsewhere" / "best.yaml"
-    exported.parent.mkdir()
-    exported.write_text(export(RunFolder.open_existing(tmp_path / "run"), None, None).text)
-    trained = train(load_checked(exported, ()), None)
-    assert trained.outcome.score == table.rows[0][3]
-
-
-def test_weights_that_were_not_kept_are_trained_again_to_the_same_bits(study_file, tmp_path):
-    run_whole(study_file(), tmp_path / "run")
-    folder = RunFolder.open_existing(tmp_path / "run")
-    for number in range(6):
-        export(folder, number, tmp_path / f"{number}.safetensors")
-        assert (tmp_path / f"{number}.safetensors").stat().st_size > 100
-    best = status(folder).best
-    assert best is not None
-    assert (tmp_path / f"{best.number}.safetensors").read_bytes() == folder.weights_path(
-        best.number
-    ).read_bytes()
-
-
-def test_an_export_names_its_files_so_that_it_runs_from_anywhere(study_file, tmp_path):
-    rows = "\n".join(f"{i % 7},{i % 5},{(i % 7) > 3}" for i in range(60))
-    (tmp_path / "mine.csv").write_text(f"a,b,c\n{rows}\n")
-    path = study_file(**{"source: iris": "source: mine.csv, target: c"})
-    table = run_whole(path, tmp_path / "run", "search.trials=1")
-    elsewhere = tmp_path / "else" / "where.yaml"
-    elsewhere.parent.mkdir()
-    elsewhere.write_text(export(RunFolder.open_existing(tmp_path / "run"), 0, None).text)
-    assert train(load_checked(elsewhere, ()), None).outcome.score == table.rows[0][3]
-
-
-def test_status_counts_what_ended_and_knows_the_best(study_file, tmp_path):
-    run_whole(study_file(), tmp_path / "run")
-    found = status(RunFolder.open_existing(tmp_path / "run"))
-    assert (found.word, found.n_trials, found.counts[State.COMPLETE]) == ("finished", 6, 6)
-    assert found.best is not None
-    assert found.holder is None
-
-
 def test_every_epoch_is_on_record(study_file, tmp_path):
     run_whole(study_file(), tmp_path / "run", "search.trials=2")
     with look(RunFolder.open_existing(tmp_path / "run")) as study:
@@ -258,56 +171,6 @@ def test_a_trial_seed_may_be_fixed_or_searched(study_file, tmp_path):
     assert seeds == {5, 6}
 
 
-def test_a_sampler_sees_only_what_the_lookahead_lets_it_see():
-    trials = {
-        n: Trial(n, {"x": n}, n, State.COMPLETE, Outcome(State.COMPLETE, score=float(n))) for n in range(4)
-    }
-    trials[2] = replace(trials[2], state=State.FAILED, outcome=Outcome(State.FAILED, score=None))
-    seen = Seen(trials.values(), Objective("val_accuracy", maximize=True)).up_to(2)
-    assert [(one.state, one.loss) for one in seen] == [
-        (State.COMPLETE, 0.0),
-        (State.COMPLETE, -1.0),
-        (State.FAILED, None),
-        (State.WAITING, None),
-    ]
-
-
-def test_check_tells_what_will_never_matter(study_file):
-    path = study_file()
-    overrides = (
-        "model.dropout={uniform: [0.1, 0.1]}",
-        "search.lookahead=1",
-        "run.engine=local",
-        "run.workers=4",
-    )
-    notes = " ".join(check(load_checked(path, overrides)).notes)
-    assert "model.dropout has one value" in notes
-    assert "keeps 3 of the workers waiting" in notes
-
-
-def test_check_warns_of_losses_that_cannot_be_compared(study_file):
-    overrides = ("objective.metric=val_loss", "loss={choice: [cross_entropy, focal]}")
-    assert any("not comparable" in note for note in check(load_checked(study_file(), overrides)).notes)
-
-
-def test_an_endless_grid_says_which_range_needs_a_number_of_points(study_file):
-    with pytest.raises(ConfigError) as caught:
-        load_checked(study_file(**{"sampler: random": "sampler: grid"}), ())
-    found = [(each.line, each.column, each.parameter) for each in caught.value.problems]
-    assert found == [(9, 26, "trial.optimizer.lr"), (10, 28, "trial.optimizer.lr")]
-    assert "grid: n" in caught.value.problems[0].hint
-
-
-def test_a_large_grid_is_not_run_whole_unless_that_is_said(study_file):
-    path = study_file(**{", trials: 6": ""})
-    overrides = ("search.sampler=grid", "optimizer=adam", "training.epochs={int: [1, 2000]}")
-    with pytest.raises(UsageError, match="the grid has 4,000 points"):
-        check(load_checked(path, overrides))
-    found = check(load_checked(path, (*overrides, "search.trials=10")))
-    assert found.grid == 4000
-    assert any("10 of them are run" in note for note in found.notes)
-
-
 def test_repeats_train_over_several_seeds_and_score_by_their_mean(study_file, tmp_path):
     path = study_file()
     table = run_whole(path, tmp_path / "run", "search.repeats=3", "search.trials=2")
@@ -320,11 +183,6 @@ def test_repeats_train_over_several_seeds_and_score_by_their_mean(study_file, tm
     assert train(load_checked(exported, ()), None).outcome.score == table.rows[0][3]
 
 
-def test_an_exhausted_study_is_finished(study_file, tmp_path):
-    run_whole(study_file(), tmp_path / "run", "optimizer=adam", "search.trials=9")
-    assert status(RunFolder.open_existing(tmp_path / "run")).word == "finished"
-
-
 def test_a_display_that_fails_never_stops_training(study_file, tmp_path):
     class Closed(Silent):
         def happened(self, event):
@@ -332,29 +190,6 @@ def test_a_display_that_fails_never_stops_training(study_file, tmp_path):
 
     with begin(load_checked(study_file(), ()), tmp_path / "run") as study:
         assert sweep(study, Closed()).n_scored == 6
-
-
-def test_resume_refuses_a_device_that_is_not_here_and_records_nothing(study_file, tmp_path):
-    run_whole(study_file(), tmp_path / "run", "search.trials=1")
-    folder = RunFolder.open_existing(tmp_path / "run")
-    with pytest.raises(UsageError, match="cuda:77"), reopen(folder, {"device": "cuda:77"}):
-        pass
-    with reopen(folder, {}) as study:
-        assert study.plan.device == "cpu"
-
-
-def test_resume_refuses_to_go_on_without_its_data(study_file, tmp_path):
-    data = tmp_path / "mine.csv"
-    data.write_text("a,c\n" + "\n".join(f"{i % 7},{(i % 7) > 3}" for i in range(60)) + "\n")
-    run_whole(
-        study_file(**{"source: iris": "source: mine.csv, target: c"}), tmp_path / "run", "search.trials=1"
-    )
-    data.unlink()
-    with (
-        pytest.raises(ConfigError, match=r"mine\.csv"),
-        reopen(RunFolder.open_existing(tmp_path / "run"), {"n_trials": 2}),
-    ):
-        pass
 
 
 def test_a_signal_to_the_whole_process_group_costs_no_trial(study_file, tmp_path, tunecli):
@@ -447,38 +282,9 @@ def test_resume_raises_a_limit_from_now_on_and_changes_nothing_else(study_file, 
         assert comparable(sweep(study, Silent()).table) == comparable(ending.table)
 
 
-def test_check_notes_a_score_of_few_examples_and_a_model_larger_than_the_machine(study_file):
-    few = check(load_checked(study_file(), ("data.validation={fraction: 0.02}",)))
-    assert "the score is of 3 examples: chance moves it by a lot" in few.notes
-    huge = check(load_checked(study_file(), ("model.hidden=[1000000000000]",)))
-    assert any("the largest model takes" in note for note in huge.notes)
-    assert not any("largest model" in note for note in few.notes)
-
-
-def test_train_refuses_a_device_that_is_not_here_before_it_begins(study_file):
-    concrete = ("optimizer={name: sgd}", "training.batch_size=16", "run.device=cuda:99")
-    with pytest.raises(UsageError, match="no device `cuda:99`"):
-        train(load_checked(study_file(), concrete), None)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "lookahead"),
-    [
-        (("search.sampler=bayes", "run.workers=1"), 1),
-        (("search.sampler=bayes", "run.workers=2"), 3),
-        (("search.sampler=random", "run.workers=2", "search.pruner=median"), 3),
-        (("search.sampler=random", "run.workers=2", "run.fuse=off"), 16),
-        (("search.sampler=random", "run.workers=2", "run.fuse=4"), 8),
-    ],
-)
-def test_the_lookahead_is_so_that_no_worker_waits_for_a_suggestion(study_file, overrides, lookahead):
-    spec = load_checked(study_file(), ("search.lookahead=auto", "run.engine=local", *overrides))
-    assert plan_for(spec).lookahead == lookahead
-
-
 def test_nothing_begins_once_the_time_is_spent_however_much_was_made_ready(study_file, tmp_path, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("tunecli.study.ledger.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("tunecli.study.underway.ledger.time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def after(n_events: int) -> None:
         now[0] = 99.0 if n_events == 5 else now[0]

@@ -21,11 +21,12 @@ from tunecli.results.table import Table
 from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.load import trial_models
 from tunecli.store.files import remove_leftovers
-from tunecli.study.dispatch import Dispatch
-from tunecli.study.display import Display, Unfailing
-from tunecli.study.progress import Progress
-from tunecli.study.record import Study, table_of
-from tunecli.study.signals import noted_signals
+from tunecli.study.record.opening import Study
+from tunecli.study.record.published import table_of
+from tunecli.study.underway.dispatch import Dispatch
+from tunecli.study.underway.display import Display, Unfailing
+from tunecli.study.underway.progress import Progress
+from tunecli.study.underway.signals import noted_signals
 from tunecli.trial import Event, Heading, State
 
 _WAIT_S = 0.2

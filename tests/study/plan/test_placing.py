@@ -1,0 +1,38 @@
+"""How many jobs run at a time, and where."""
+
+import pytest
+
+from tunecli.engine import n_cores
+from tunecli.spec.run import Run
+from tunecli.study.plan.placing import jobs_by_device, n_workers
+from tunecli.train.accelerators import Place
+
+FOUR = [Place(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("run", "n_places", "expected"),
+    [
+        (Run(), 0, n_cores()),
+        (Run(threads=n_cores() * 2), 0, 1),
+        (Run(per_device=3), 0, n_cores()),
+        (Run(workers=7, per_device=2), 0, 7),
+        (Run(), 1, 1),
+        (Run(), 4, 4),
+        (Run(per_device=3), 4, 12),
+        (Run(workers=2), 4, 2),
+        (Run(workers=9), 4, 4),
+        (Run(workers=9, per_device=2), 4, 8),
+        (Run(engine="inline"), 4, 1),
+    ],
+    ids=str,
+)
+def test_accelerators_have_slots_and_the_cpu_has_cores(run, n_places, expected):
+    assert n_workers(run, FOUR[:n_places]) == expected
+
+
+def test_jobs_are_told_by_the_device_they_run_on():
+    assert jobs_by_device("auto", [], 3) == {"cpu": 3}
+    assert jobs_by_device("cuda:9", [], 1) == {"cuda:9": 1}
+    assert jobs_by_device("auto", FOUR[:2], 3) == {"cuda:0": 2, "cuda:1": 1}
+    assert jobs_by_device("cuda", FOUR, 1) == {"cuda:0": 1}

@@ -1,0 +1,204 @@
+"""What `check` says of a sound file before anything is spent."""
+
+from pathlib import Path
+
+import pytest
+
+from tunecli.errors import ConfigError, UsageError
+from tunecli.study.answers.check import of_check
+from tunecli.study.questions.check import Check, check, load_checked
+from tunecli.trial import Trial
+
+DATA = "{name: blobs, features: 4, classes: 2}"  # 8 weights in a linear model
+
+
+@pytest.fixture
+def checked(tmp_path):
+    def found(trial: str, rest: str = "") -> Check:
+        path: Path = tmp_path / "study.yaml"
+        path.write_text(f"objective: {{metric: val_loss}}\ntrial: {trial}\n{rest}\n")
+        return check(load_checked(path, ()))
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("trial", "keys"),
+    [
+        ("{data: {choice: [{source: iris}, {source: wine}]}}", ["data.source"]),
+        (
+            "{data: {choice: [{source: iris, validation: {fraction: 0.2}}, {source: iris, validation: {folds: 3}}]}}",
+            ["data.validation"],
+        ),
+        ("{choice: [{data: {source: iris}}, {data: {source: wine}}]}", ["data.source"]),
+        ("{data: {source: {choice: [iris, wine]}}}", ["data.source"]),
+        ("{data: {choice: [{source: iris}, {source: iris, normalize: minmax}]}}", []),
+    ],
+)
+def test_trials_that_are_scored_on_different_data_are_noted_however_the_file_spells_it(checked, trial, keys):
+    said = [note for note in checked(trial).notes if "not of the same data" in note]
+    assert said == [f"{key} differs between trials, so their scores are not of the same data" for key in keys]
+
+
+@pytest.mark.parametrize(
+    "model", ["{python: 'torch.nn:Linear'}", "{choice: [mlp, {python: 'torch.nn:Linear'}]}"]
+)
+def test_of_a_model_of_one_s_own_the_steps_alone_are_known(checked, model):
+    found = checked(f"{{data: {{source: iris}}, model: {model}, training: {{batch_size: full}}}}")
+    answer = of_check(found)
+    assert dict(answer.lines)["a trial"] == "20 steps; your own model: its weights and their cost are unknown"
+    assert dict(answer.lines)["the sweep"] == "unknown"
+    assert answer.data["smallest_trial"] == {"n_parameters": None, "n_steps": 20, "n_multiply_adds": None}
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (
+            "{cut: {fraction: 0.05}}",
+            ["weights.0.cut cuts nothing: a fraction of 0.05 of 8 weights rounds to none"],
+        ),
+        (
+            "{clip: {value: 1}}, {cut: {by: columns, fraction: 0.1, per: tensor}}",
+            ["weights.1.cut cuts nothing: a fraction of 0.1 of 4 columns rounds to none"],
+        ),
+        (
+            "{cut: {fraction: 0.9}}, {cut: {fraction: 0.6}}",
+            ["the 2 cuts of `weights` together leave none of the weights"],
+        ),
+        ("{cut: {fraction: 0.5}}, {cut: {fraction: 0.5}}", []),
+        ("{cut: {fraction: 0.9}}, {cut: {by: columns, fraction: 0.6}}", []),
+        ("{clip: {value: 1}}", []),
+    ],
+)
+def test_cuts_that_do_nothing_and_cuts_that_leave_nothing_are_noted(checked, weights, said):
+    trial = f"{{data: {{source: {DATA}}}, model: linear, weights: [{weights}]}}"
+    assert [note for note in checked(trial).notes if "cut" in note] == said
+
+
+def test_nothing_is_said_of_cuts_in_a_model_whose_weights_are_not_known(checked):
+    trial = (
+        "{data: {source: digits}, model: resnet, weights: [{cut: {fraction: 0.1}}, {cut: {fraction: 0.1}}]}"
+    )
+    assert not [note for note in checked(trial).notes if "cut" in note]
+
+
+def test_a_device_that_is_not_here_is_a_note(checked):
+    found = checked("{data: {source: iris}}", "run: {device: 'cuda:99'}")
+    (note,) = (note for note in found.notes if "run.device" in note)
+    assert note.startswith(
+        "run.device: there is no device `cuda:99` here, so it cannot be run on this machine"
+    )
+
+
+def test_an_empty_value_is_null_as_the_table_has_it(checked):
+    found = checked(
+        "{data: {source: iris}, training: {grad_clip: {choice: [null, {norm: {uniform: [1, 2]}}]}}}"
+    )
+    choice, _ = found.parameters
+    assert choice.range == "choice null, norm"
+    answer = of_check(found, [Trial(0, {"training.grad_clip": None}, 0)])
+    assert answer.sections[1].rows[0][1] == "null"
+    (found,) = checked(
+        "{data: {source: iris}, optimizer: {name: adam, amsgrad: {choice: [true, false]}}}"
+    ).parameters
+    assert found.range == "choice true, false"
+
+
+def test_the_time_that_is_told_is_that_of_the_epochs_a_pruner_spends(checked):
+    trial = "{data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}, training: {epochs: 9}}"
+    rest = "search: {{trials: 9, lookahead: 1, pruner: {}}}\nrun: {{workers: 1}}"
+    seconds = {
+        pruner: checked(trial, rest.format(pruner)).seconds
+        for pruner in ("none", "median", "halving", "curves")
+    }
+    whole = seconds["none"]
+    assert seconds["median"] == whole
+    epochs = 9 * 1 + 3 * (3 - 1) + 1 * (9 - 3)
+    assert seconds["halving"] == pytest.approx([each * epochs / 81 for each in whole])
+    assert seconds["curves"][0] < whole[0] / 2
+    assert seconds["curves"][1] == whole[1]
+
+
+def test_what_clocks_and_pruners_make_of_an_objective_is_noted(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss, subject_to: {latency_ms: '<= 5'}}\n"
+        "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}\n"
+        "search: {pruner: curves}\nrun: {workers: 2}\n"
+    )
+    found = check(load_checked(path, ()))
+    assert (
+        "latency_ms is measured while other trials run: `--workers 1` leaves the machine to it" in found.notes
+    )
+    assert "the pruner `curves` proposes by val_loss alone, whatever the constraints" in found.notes
+    answer = of_check(found)
+    assert dict(answer.lines)["objective"] == "minimize val_loss, subject to latency_ms <= 5"
+    assert answer.data["objective"]["subject_to"] == {"latency_ms": "<= 5.0"}
+
+
+def test_what_can_never_hold_and_what_can_never_end_a_sweep_is_noted(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss, subject_to: {n_parameters: '<= 0', latency_ms: '<= 5'}}\n"
+        "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}\n"
+        "search: {trials: 6, stop: {stagnation: 6}}\n"
+    )
+    notes = check(load_checked(path, ())).notes
+    assert "no trial holds n_parameters <= 0" in notes
+    assert not any("no trial holds latency_ms" in note for note in notes)
+    assert "search.stop.stagnation 6 never ends a sweep of 6 trials" in notes
+
+
+def test_no_more_trials_are_said_to_share_a_model_than_there_are_for_a_worker(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss}\n"
+        "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}\n"
+        "search: {sampler: random, trials: 6}\nrun: {workers: 2, fuse: 1000, device: cpu}\n"
+    )
+    assert check(load_checked(path, ())).fusing.width == 3
+
+
+def test_check_tells_what_will_never_matter(study_file):
+    path = study_file()
+    overrides = (
+        "model.dropout={uniform: [0.1, 0.1]}",
+        "search.lookahead=1",
+        "run.engine=local",
+        "run.workers=4",
+    )
+    notes = " ".join(check(load_checked(path, overrides)).notes)
+    assert "model.dropout has one value" in notes
+    assert "keeps 3 of the workers waiting" in notes
+
+
+def test_check_warns_of_losses_that_cannot_be_compared(study_file):
+    overrides = ("objective.metric=val_loss", "loss={choice: [cross_entropy, focal]}")
+    assert any("not comparable" in note for note in check(load_checked(study_file(), overrides)).notes)
+
+
+def test_an_endless_grid_says_which_range_needs_a_number_of_points(study_file):
+    with pytest.raises(ConfigError) as caught:
+        load_checked(study_file(**{"sampler: random": "sampler: grid"}), ())
+    found = [(each.line, each.column, each.parameter) for each in caught.value.problems]
+    assert found == [(9, 26, "trial.optimizer.lr"), (10, 28, "trial.optimizer.lr")]
+    assert "grid: n" in caught.value.problems[0].hint
+
+
+def test_a_large_grid_is_not_run_whole_unless_that_is_said(study_file):
+    path = study_file(**{", trials: 6": ""})
+    overrides = ("search.sampler=grid", "optimizer=adam", "training.epochs={int: [1, 2000]}")
+    with pytest.raises(UsageError, match="the grid has 4,000 points"):
+        check(load_checked(path, overrides))
+    found = check(load_checked(path, (*overrides, "search.trials=10")))
+    assert found.grid == 4000
+    assert any("10 of them are run" in note for note in found.notes)
+
+
+def test_check_notes_a_score_of_few_examples_and_a_model_larger_than_the_machine(study_file):
+    few = check(load_checked(study_file(), ("data.validation={fraction: 0.02}",)))
+    assert "the score is of 3 examples: chance moves it by a lot" in few.notes
+    huge = check(load_checked(study_file(), ("model.hidden=[1000000000000]",)))
+    assert any("the largest model takes" in note for note in huge.notes)
+    assert not any("largest model" in note for note in few.notes)

@@ -1,0 +1,42 @@
+"""An exported trial is the one on record: its score, its weights, its data."""
+
+from tests.study.whole import run_whole
+from tunecli.store.folder import RunFolder
+from tunecli.study.questions.check import load_checked
+from tunecli.study.questions.export import export
+from tunecli.study.questions.status import status
+from tunecli.study.questions.train import train
+
+
+def test_the_exported_best_trains_to_the_same_score_to_the_last_bit(study_file, tmp_path):
+    path = study_file(**{"source: iris": "source: wine"})
+    table = run_whole(path, tmp_path / "run")
+    exported = tmp_path / "elsewhere" / "best.yaml"
+    exported.parent.mkdir()
+    exported.write_text(export(RunFolder.open_existing(tmp_path / "run"), None, None).text)
+    trained = train(load_checked(exported, ()), None)
+    assert trained.outcome.score == table.rows[0][3]
+
+
+def test_weights_that_were_not_kept_are_trained_again_to_the_same_bits(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    for number in range(6):
+        export(folder, number, tmp_path / f"{number}.safetensors")
+        assert (tmp_path / f"{number}.safetensors").stat().st_size > 100
+    best = status(folder).best
+    assert best is not None
+    assert (tmp_path / f"{best.number}.safetensors").read_bytes() == folder.weights_path(
+        best.number
+    ).read_bytes()
+
+
+def test_an_export_names_its_files_so_that_it_runs_from_anywhere(study_file, tmp_path):
+    rows = "\n".join(f"{i % 7},{i % 5},{(i % 7) > 3}" for i in range(60))
+    (tmp_path / "mine.csv").write_text(f"a,b,c\n{rows}\n")
+    path = study_file(**{"source: iris": "source: mine.csv, target: c"})
+    table = run_whole(path, tmp_path / "run", "search.trials=1")
+    elsewhere = tmp_path / "else" / "where.yaml"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(export(RunFolder.open_existing(tmp_path / "run"), 0, None).text)
+    assert train(load_checked(elsewhere, ()), None).outcome.score == table.rows[0][3]

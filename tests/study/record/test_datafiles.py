@@ -1,0 +1,58 @@
+"""A study goes on with the data that it began with, or not at all."""
+
+import pytest
+
+from tunecli.errors import ConfigError, UsageError
+from tunecli.store.folder import RunFolder
+from tunecli.study.questions.check import load_checked
+from tunecli.study.record import datafiles
+from tunecli.study.record.opening import begin, reopen
+
+ROWS = "".join(f"{n},{n % 5},{'ab'[n % 2]}\n" for n in range(40))
+TABLE = "{source: mine.csv, target: y, validation: {file: valid.csv}}"
+
+
+@pytest.fixture
+def begun(study_file, tmp_path):
+    """A study on a table and a validation file, begun and left."""
+    for name in ("mine.csv", "valid.csv"):
+        (tmp_path / name).write_text(f"a,b,y\n{ROWS}")
+    path = study_file(**{"{source: iris}": TABLE})
+    with begin(load_checked(path, ()), tmp_path / "run"):
+        pass
+    return RunFolder.open_existing(tmp_path / "run")
+
+
+def test_the_same_data_go_on_wherever_their_clocks_stand(begun, tmp_path):
+    (tmp_path / "mine.csv").write_text(f"a,b,y\n{ROWS}")
+    with reopen(begun, {}):
+        pass
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "valid.csv"])
+def test_changed_data_are_refused_with_the_file_s_name(begun, tmp_path, name):
+    (tmp_path / name).write_text(f"a,b,y\n{ROWS}9,9,a\n")
+    with pytest.raises(UsageError, match=f"{name} has changed"), reopen(begun, {}):
+        pass
+
+
+def test_data_that_are_gone_are_told_as_the_file_tells_them(begun, tmp_path):
+    (tmp_path / "mine.csv").unlink()
+    with pytest.raises(ConfigError, match=r"no file mine\.csv"), reopen(begun, {}):
+        pass
+
+
+def test_a_bundled_set_has_no_file(study_file):
+    assert datafiles.contents(load_checked(study_file(), ())) == {}
+
+
+def test_a_folder_counts_by_its_files_names_and_sizes(tmp_path):
+    for name in ("cat/1.png", "dog/1.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(b"x")
+    photos = tmp_path / "photos"
+    before = datafiles._sha256(photos)
+    (photos / "dog" / "1.png").write_bytes(b"xy")
+    between = datafiles._sha256(photos)
+    (photos / "dog" / "2.png").write_bytes(b"x")
+    assert len({before, between, datafiles._sha256(photos)}) == 3

@@ -1,0 +1,472 @@
+"""A fork: the trials of another study that still fit, and then what a study that begins with them does next."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.study.mended import folder_of
+from tests.study.record.test_revision import CODE, OWN
+from tests.study.whole import Silent, comparable, run_whole
+from tunecli.cli import main
+from tunecli.errors import ConfigError, Interrupted, StudyLocked, UsageError
+from tunecli.search.grid import grid
+from tunecli.store.folder import RunFolder
+from tunecli.store.lock import hold
+from tunecli.study.questions.check import load_checked
+from tunecli.study.questions.export import export
+from tunecli.study.questions.results import results
+from tunecli.study.questions.status import status
+from tunecli.study.questions.train import train
+from tunecli.study.questions.verify import verify
+from tunecli.study.record.fork import fork
+from tunecli.study.record.opening import begin, look, reopen
+from tunecli.study.sweep import sweep
+from tunecli.trial import Ended as EndedEvent
+from tunecli.trial import EpochEnded, Failure, FailureKind, Outcome, Started, State, Trial
+
+
+@pytest.fixture
+def parent(study_file, tmp_path):
+    """A study of four trials that have ended."""
+    run_whole(study_file(), tmp_path / "runs" / "small", "search.trials=4")
+    return RunFolder.open_existing(tmp_path / "runs" / "small")
+
+
+def forked(folder, name="two", changes=None, overrides=(), display=None, **options):
+    """What was said, the fork's folder, and the numbers of the trials that were run."""
+    said: list[str] = []
+    display = display or Silent()
+    with fork(folder, name, changes or {}, overrides, say=said.append, **options) as study:
+        sweep(study, display)
+    return said, RunFolder.open_existing(folder.path.parent / name), display.started
+
+
+def trials_of(folder):
+    with look(folder) as study:
+        return study.log.trials()
+
+
+def epochs_of(folder, number):
+    with look(folder) as study:
+        return [(each.epoch, each.total_epochs, each.metrics) for each in study.log.epochs(number)]
+
+
+def test_a_fork_that_changes_nothing_reuses_all_and_goes_on_to_its_total(parent):
+    said, folder, ran = forked(parent, changes={"n_trials": 6})
+    assert said == ["changed: search.trials: 4 → 6", f"reused: 4 of the 4 trials that ended in {parent.path}"]
+    assert folder.path == parent.path.parent / "two"
+    assert ran == [4, 5]
+    before, after = trials_of(parent), trials_of(folder)
+    for old, new in zip(before, after, strict=False):
+        assert (new.number, new.parameters, new.seed, new.state) == (
+            old.number,
+            old.parameters,
+            old.seed,
+            old.state,
+        )
+        assert new.outcome is not None and old.outcome is not None
+        assert (new.outcome.score, new.outcome.metrics, new.outcome.epochs) == (
+            old.outcome.score,
+            old.outcome.metrics,
+            old.outcome.epochs,
+        )
+        assert epochs_of(folder, new.number) == epochs_of(parent, old.number)
+    assert len(after) == 6
+    found = status(folder)
+    assert (found.study, found.word, found.n_trials) == ("two", "finished", 6)
+
+
+def test_what_a_fork_reuses_and_runs_is_what_its_file_gives(parent, study_file, tmp_path):
+    """Where nothing but the total differs, the fork is the study that had it from the beginning."""
+    _, folder, _ = forked(parent, changes={"n_trials": 6})
+    whole = run_whole(study_file(), tmp_path / "whole", "study=two")
+    assert comparable(results(folder).table) == comparable(whole)
+
+
+def test_only_the_trials_that_still_fit_are_reused_in_their_order(parent, tmp_path):
+    before = trials_of(parent)
+    kept = [trial for trial in before if trial.parameters["training.batch_size"] == 16]
+    assert 0 < len(kept) < 4
+    said, folder, ran = forked(parent, overrides=("training.batch_size=16",), changes={"n_trials": 5})
+    assert said[-1] == f"reused: {len(kept)} of the 4 trials that ended in {parent.path}"
+    after = trials_of(folder)
+    for number, (old, new) in enumerate(zip(kept, after, strict=False)):
+        assert (new.number, new.seed) == (number, old.seed)
+        assert {**new.parameters, "training.batch_size": 16} == old.parameters
+    assert ran == list(range(len(kept), 5))
+    with look(folder) as study:
+        assert study.log.facts()["forked_from"] == {
+            "path": str(parent.path.resolve()),
+            "trials": [trial.number for trial in kept],
+        }
+
+
+def test_a_key_that_was_fixed_may_become_a_range_around_what_it_was(parent):
+    said, folder, ran = forked(parent, overrides=("training.epochs={int: [2, 4]}",), changes={"n_trials": 5})
+    assert said[-1].startswith("reused: 4 of the 4")
+    assert {trial.parameters["training.epochs"] for trial in trials_of(folder)[:4]} == {4}
+    assert ran == [4]
+
+
+def test_a_reused_trial_is_exported_trained_and_verified_like_any_other(parent, tmp_path):
+    _, folder, _ = forked(parent, overrides=("training.batch_size=16",), changes={"n_trials": 4})
+    assert verify(folder, is_all=True, is_exact=True).unreproduced == ()
+    best = tmp_path / "best.yaml"
+    exported = export(folder, None, tmp_path / "best.safetensors")
+    best.write_text(exported.text)
+    assert train(load_checked(best, ()), None).outcome.score == results(folder).table.rows[0][3]
+    assert (tmp_path / "best.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        (("seed=4",), "the seed differs"),
+        (("objective.subject_to={n_parameters: '<= 3000'}",), "the objective differs"),
+        (("search.repeats=2",), "search.repeats differs"),
+        (("run.threads=2",), "run.threads differs"),
+        (("seed=4", "search.repeats=2"), "the seed differs and search.repeats differs"),
+    ],
+)
+def test_where_scores_would_be_of_another_kind_none_is_reused_and_that_is_said(parent, overrides, why):
+    said, folder, ran = forked(parent, overrides=(*overrides, "search.trials=1"))
+    assert said[-1] == f"reused: 0 of the 4 trials that ended in {parent.path}, since {why}"
+    assert ran == [0]
+    assert len(trials_of(folder)) == 1
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric"),
+    [
+        ("{metric: val_f1}", "val_f1"),
+        ("{metric: val_accuracy, subject_to: {val_loss: '<= 1.0'}}", "val_accuracy"),
+        ("{pareto: [{metric: val_loss}, {metric: val_accuracy}]}", "val_loss"),
+    ],
+)
+def test_a_score_that_the_record_tells_is_read_off_anew(parent, objective, metric):
+    said, folder, ran = forked(parent, overrides=(f"objective={objective}", "search.trials=4"))
+    assert said[-1].startswith("reused: 4 of the 4")
+    assert ran == []
+    assert [t.outcome.score for t in trials_of(folder)] == [
+        t.outcome.metrics[metric] for t in trials_of(parent)
+    ]
+    assert verify(folder, is_all=True, is_exact=True).unreproduced == ()
+
+
+def test_where_trials_were_stopped_early_by_another_metric_none_is_reused(parent):
+    _, earlier, _ = forked(
+        parent, name="earlier", overrides=("training.early_stop={patience: 1}", "search.trials=2")
+    )
+    said, _, ran = forked(earlier, name="later", overrides=("objective.metric=val_f1", "search.trials=1"))
+    assert said[-1] == f"reused: 0 of the 2 trials that ended in {earlier.path}, since the objective differs"
+    assert ran == [0]
+
+
+def test_what_only_says_how_to_search_leaves_every_trial_as_it_is(parent):
+    overrides = ("search.sampler=bayes", "search.lookahead=1", "run.checkpoint=off", "search.trials=4")
+    said, _, ran = forked(parent, overrides=overrides)
+    assert said[-1].startswith("reused: 4 of the 4")
+    assert ran == []
+
+
+def test_a_total_below_what_is_reused_is_that(parent):
+    said, folder, ran = forked(parent, changes={"n_trials": 2})
+    assert said[-1].startswith("reused: 4 of the 4")
+    assert ran == []
+    assert (status(folder).word, status(folder).n_trials) == ("finished", 4)
+
+
+def test_a_fork_takes_what_was_edited_in_the_folder_or_another_file(parent, tmp_path):
+    text = parent.config_path.read_text()
+    parent.config_path.write_text(text.replace("[1e-3, 1.0]", "[1e-3, 0.5]"))
+    with pytest.raises(UsageError, match="would change what the study is"), reopen(parent, {}):
+        pass
+    said, folder, _ = forked(parent)
+    assert (
+        "changed: trial.optimizer.choice.0.lr: {loguniform: [0.001, 1.0]} → {loguniform: [0.001, 0.5]}"
+        in said
+    )
+    assert folder.config_path.read_text() == parent.config_path.read_text()
+    (tmp_path / "wish.yaml").write_text(text.replace("[16, 32]", "[16, 32, full]").replace("small", "other"))
+    said, folder, _ = forked(parent, "three", config_path=tmp_path / "wish.yaml")
+    assert "changed: trial.training.batch_size.choice: [16, 32] → [16, 32, full]" in said
+    assert status(folder).study == "three", "the folder's name is the study's"
+
+
+def test_a_fork_of_a_fork_is_one_too(parent):
+    forked(parent, changes={"n_trials": 5})
+    said, folder, ran = forked(RunFolder(parent.path.parent / "two"), "three", {"n_trials": 6})
+    assert said[-1].startswith("reused: 5 of the 5")
+    assert ran == [5]
+    assert status(folder).study == "three"
+
+
+def test_a_fork_that_is_stopped_is_resumed_like_any_study(parent):
+    with pytest.raises(Interrupted) as caught:
+        forked(parent, changes={"n_trials": 8}, display=Silent(stop_after=2, signal_number=signal.SIGTERM))
+    assert f"tunecli resume {parent.path.parent / 'two'}" in caught.value.hint
+    display = Silent()
+    with reopen(RunFolder.open_existing(parent.path.parent / "two"), {}) as study:
+        sweep(study, display)
+        assert len(study.log.trials()) == 8
+    assert display.started == [6, 7]
+
+
+def test_trials_that_have_not_ended_are_not_reused(study_file, tmp_path):
+    with (
+        pytest.raises(Interrupted),
+        begin(load_checked(study_file(), ()), tmp_path / "runs" / "small") as study,
+    ):
+        sweep(study, Silent(stop_after=2))
+    parent = RunFolder.open_existing(tmp_path / "runs" / "small")
+    with reopen(parent, {}) as study, study.log.atomic():
+        n = len(study.log.trials())
+        point = {"optimizer": "sgd", "optimizer.lr": 0.5, "training.batch_size": 16}
+        study.log.append_suggestion(Trial(n, point, 1))
+        study.log.append_suggestion(Trial(n + 1, point, 2))
+        study.log.append_start(Started(n + 1, 1, "cpu", 1))
+    said, _, ran = forked(parent, changes={"n_trials": 3})
+    assert said[-1].startswith("reused: 2 of the 2")
+    assert ran == [2]
+
+
+def ended(study, number, state, *, lr, failure=None, device="cpu"):
+    """Put a trial with that end on record."""
+    point = {"optimizer": "sgd", "optimizer.lr": lr, "training.batch_size": 16}
+    score = None if failure else 0.5
+    log = study.log
+    with log.atomic():
+        log.append_suggestion(Trial(number, point, 100 + number))
+        if device:
+            log.append_start(Started(number, 1, device, 1))
+            log.append_epochs([EpochEnded(number, 1, 1, 4, {"val_accuracy": 0.5}, 0.1)])
+        metrics = {} if failure else {"val_accuracy": 0.5}
+        log.append_result(EndedEvent(number, 1, Outcome(state, score, metrics, 1, 1, 0.1, device, failure)))
+
+
+@pytest.fixture
+def mixed(study_file, tmp_path):
+    """A study with a pruner, and with one trial of each end."""
+    path = study_file(**{"lookahead: 2": "lookahead: 2, pruner: median"})
+    with begin(load_checked(path, ()), tmp_path / "runs" / "small") as study:
+        ended(study, 0, State.COMPLETE, lr=0.1)
+        ended(study, 1, State.PRUNED, lr=0.2)
+        ended(study, 2, State.FAILED, lr=0.3, failure=Failure(FailureKind.DIVERGED, "no number", "Traceback"))
+        ended(study, 3, State.FAILED, lr=0.4, failure=Failure(FailureKind.ERROR, "never began"), device="")
+    return RunFolder.open_existing(tmp_path / "runs" / "small")
+
+
+def test_each_end_is_reused_as_what_it_is(mixed):
+    said, folder, _ = forked(mixed, changes={"n_trials": 4})
+    assert said[-1].startswith("reused: 4 of the 4")
+    found = trials_of(folder)
+    assert [trial.state for trial in found] == [State.COMPLETE, State.PRUNED, State.FAILED, State.FAILED]
+    assert [trial.seed for trial in found] == [100, 101, 102, 103]
+    assert found[2].outcome is not None
+    assert found[2].outcome.failure == Failure(FailureKind.DIVERGED, "no number", "Traceback")
+
+
+@pytest.mark.parametrize("pruner", ["none", "{name: median, startup_trials: 3}"])
+def test_what_another_pruner_ended_is_not_reused(mixed, pruner):
+    said, folder, _ = forked(mixed, overrides=(f"search.pruner={pruner}", "search.trials=3"))
+    assert said[-1].startswith("reused: 3 of the 4")
+    assert [trial.state for trial in trials_of(folder)] == [State.COMPLETE, State.FAILED, State.FAILED]
+
+
+def test_a_reused_trial_keeps_the_versions_that_it_ran_under(mixed):
+    with reopen(mixed, {}) as study:
+        study.log.set_fact("versions", {"torch": "1.0"})
+    said, folder, _ = forked(mixed, changes={"n_trials": 3})
+    assert any(line.startswith("note: torch was 1.0, and is ") for line in said)
+    with look(folder) as study:
+        sessions = {session["id"]: session["versions"] for session in study.log.sessions()}
+        found = study.log.sessions_of_results()
+    assert sessions[found[0]] == sessions[found[1]] == {"torch": "1.0"}
+
+
+GRID = """\
+study: small
+seed: 3
+objective: {metric: val_accuracy}
+trial:
+  data: {source: iris}
+  model: {name: mlp, hidden: [4]}
+  optimizer: {name: sgd, lr: {loguniform: [1e-2, 1.0], grid: 3, default: 0.1}}
+  training: {epochs: 1, batch_size: {choice: [16, 32, full]}}
+search: {sampler: grid, lookahead: 2}
+run: {device: cpu, workers: 1, engine: inline}
+"""
+
+
+def test_a_forked_grid_repeats_no_point_and_runs_all_of_it(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(GRID)
+    run_whole(path, tmp_path / "runs" / "small", "search.trials=5")
+    parent = RunFolder.open_existing(tmp_path / "runs" / "small")
+    said, folder, ran = forked(
+        parent, overrides=("training.batch_size={choice: [full, 16, 8]}", "search.trials=")
+    )
+    n_reused = 9 - len(ran)
+    assert said[-1].startswith(f"reused: {n_reused} of the 5")
+    assert 0 < n_reused < 5
+    points = [json.dumps(trial.parameters, sort_keys=True) for trial in trials_of(folder)]
+    with look(folder) as study:
+        space = study.spec.space
+    assert len(points) == 9
+    assert {json.dumps(grid(space, [], n, 0), sort_keys=True) for n in range(9)} == set(points)
+    assert status(folder).n_trials == 9
+
+
+def test_a_grid_counts_what_lies_beside_it_on_top(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(GRID.replace("sampler: grid", "sampler: random, trials: 3").replace(", default: 0.1", ""))
+    run_whole(path, tmp_path / "runs" / "small")
+    parent = RunFolder.open_existing(tmp_path / "runs" / "small")
+    said, folder, ran = forked(parent, overrides=("search.sampler=grid", "search.trials="))
+    assert said[-1].startswith("reused: 3 of the 3")
+    assert status(folder).n_trials == 12
+    assert ran == list(range(3, 12))
+
+
+def test_code_and_data_that_changed_leave_no_trial_and_those_of_other_options_matter_to_none(tmp_path):
+    (tmp_path / "mine.py").write_text(CODE)
+    (tmp_path / "other.py").write_text(CODE)
+    (tmp_path / "own.yaml").write_text(OWN.replace("mine:train", "{choice: [mine:train, other:train]}"))
+    run_whole(tmp_path / "own.yaml", tmp_path / "runs" / "own", "search.trials=6")
+    parent = RunFolder.open_existing(tmp_path / "runs" / "own")
+    n_mine = sum(trial.parameters["python"] == "mine:train" for trial in trials_of(parent))
+    assert 0 < n_mine < 6
+    (tmp_path / "other.py").write_text(CODE + "\n")
+    said, _, _ = forked(parent, "two", overrides=("search.trials=1",))
+    assert said[-1] == f"reused: 0 of the 6 trials that ended in {parent.path}, since other.py has changed"
+    said, _, _ = forked(parent, "three", overrides=("python=mine:train", "search.trials=1"))
+    assert said[-1].startswith(f"reused: {n_mine} of the 6")
+    (tmp_path / "other.py").unlink()
+    said, _, _ = forked(parent, "four", overrides=("python=mine:train", "search.trials=1"))
+    assert said[-1].endswith("since other.py is gone"), "it may have been imported"
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "", ".hidden", "a" * 65, "small", "007"])
+def test_a_fork_s_name_is_a_study_s_and_free(parent, name):
+    before = sorted(item.name for item in parent.path.parent.iterdir())
+    if name == "007":  # a number, were it not a name
+        assert forked(parent, name)[1].path.name == name
+        return
+    with pytest.raises(UsageError) as caught, fork(parent, name, {}):
+        pass
+    assert "no name of a study" in caught.value.message or "holds a study already" in caught.value.message
+    assert sorted(item.name for item in parent.path.parent.iterdir()) == before
+
+
+def test_a_fork_that_cannot_be_leaves_nothing_behind(parent):
+    for overrides in (("training.epochs=0",), ("search.sampler=grid",), ("run.device=cuda:77",)):
+        with pytest.raises((ConfigError, UsageError)), fork(parent, "two", {}, overrides):
+            pass
+    assert [item.name for item in parent.path.parent.iterdir()] == ["small"]
+
+
+def test_a_fork_that_is_killed_at_any_step_is_there_with_all_it_reuses_or_not_at_all(parent, tmp_path):
+    fork_it = ["resume", "small", "--fork", "two", "--trials", "5"]
+    steps_path = tmp_path / "whole" / "failpoints.txt"
+    tasks = {"whole": [{"arguments": fork_it, "failpoint": ["count", 0]}]}
+    assert run_forked(parent, tmp_path, tasks)["whole"][0]["ended"] == 0
+    n_steps = len(steps_path.read_text().splitlines())
+    assert n_steps > 10
+    tasks = {
+        f"kill-{at}": [
+            {"arguments": fork_it, "failpoint": ["kill", at]},
+            {"arguments": ["resume", "two"], "where": "runs/two/study.db"},
+            {"arguments": fork_it, "unless": "runs/two/study.db"},
+        ]
+        for at in range(1, n_steps + 1)
+    }
+    ends = run_forked(parent, tmp_path, tasks)
+    whole = folder_of(tmp_path / "whole" / "runs" / "two")
+    for name, (killed, mended) in ends.items():
+        assert (killed["ended"], mended["ended"]) == (-signal.SIGKILL, 0), (name, mended)
+        assert whole.differences(folder_of(tmp_path / name / "runs" / "two")) == []
+
+
+def run_forked(parent, place, tasks):
+    """How each step of each task ended; each task has a copy of the study of its own."""
+    for name in tasks:
+        shutil.copytree(parent.path.parent, place / name / "runs")
+    file = place / "tasks.json"
+    file.write_text(
+        json.dumps({name: {"folder": str(place / name), "steps": steps} for name, steps in tasks.items()})
+    )
+    script = Path(__file__).parents[1] / "forked.py"
+    done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_other_study_is_only_read_and_may_be_in_another_s_hands(parent):
+    before = {item.name: item.read_bytes() for item in parent.path.iterdir() if item.is_file()}
+    with hold(parent.path):
+        forked(parent)
+    after = {item.name: item.read_bytes() for item in parent.path.iterdir() if item.is_file()}
+    assert {name: after[name] for name in before} == before
+    with (
+        hold(parent.path.parent / "two"),
+        pytest.raises(StudyLocked),
+        reopen(RunFolder(parent.path.parent / "two"), {}),
+    ):
+        pass
+
+
+def test_a_fork_lies_beside_its_study_from_wherever_that_is_named(parent, monkeypatch):
+    monkeypatch.chdir(parent.path)
+    with fork(RunFolder(Path()), "two", {}) as study:
+        assert study.folder.path.resolve() == parent.path.parent / "two"
+
+
+@pytest.fixture
+def tunecli_here(parent, capsys, monkeypatch):
+    """Run a verb in this process, where the study's folder is runs/small; its exit code, stdout and stderr."""
+    monkeypatch.chdir(parent.path.parent.parent)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tunecli", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_resume_refuses_forks_and_goes_on_as_the_verb_says(tunecli_here):
+    code, out, err = tunecli_here("resume", "small", "--set", "training.epochs=5")
+    assert (code, out) == (2, "")
+    assert "trial.training.epochs: 4 → 5" in err
+    assert "tunecli resume runs/small --fork NAME" in err
+    code, out, err = tunecli_here(
+        "resume", "small", "--fork", "two", "--set", "training.batch_size=16", "--trials", "5", "--json"
+    )
+    assert code == 0, err
+    assert "changed: trial.training.batch_size: {choice: [16, 32]} → 16" in err
+    assert "reused: " in err
+    assert len(json.loads(out)["trials"]) == 5
+    assert json.loads(out)["path"] == "runs/two"
+    code, out, err = tunecli_here("resume", "small", "--fork", "two")
+    assert (code, out) == (2, "")
+    assert "runs/two holds a study already" in err
+    assert "tunecli resume runs/two" in err
+
+
+def test_resume_goes_on_as_another_file_asks(tunecli_here):
+    text = Path("runs/small/config.yaml").read_text()
+    Path("wish.yaml").write_text(text.replace("trials: 6", "trials: 5"))
+    code, out, err = tunecli_here("resume", "small", "--config", "wish.yaml", "--json")
+    assert code == 0, err
+    assert "changed: search.trials: 4 → 5" in err
+    assert len(json.loads(out)["trials"]) == 5
+    code, _, err = tunecli_here("resume", "small", "--config", "none.yaml")
+    assert code == 2
+    assert "none.yaml: there is no such file" in err

@@ -1,0 +1,76 @@
+"""A score is read off anew where the record tells it, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tunecli.study.record.rescored import rescored
+from tunecli.trial import Constraint, EpochEnded, Failure, FailureKind, Objective, Outcome, State
+
+ACCURACY, LOSS = Objective("val_accuracy", True), Objective("val_loss", False)
+METRICS = {"val_accuracy": 0.9, "val_loss": 0.3, "n_parameters": 10.0}
+EPOCHS = [EpochEnded(0, 1, 1, 1, METRICS, 0.1)]
+PLAIN: dict[str, Any] = {"data": {"source": "iris"}}
+COMPLETE = Outcome(State.COMPLETE, 0.9, METRICS, 1, 1)
+
+
+def test_an_objective_that_is_the_same_leaves_all_as_it_is() -> None:
+    assert rescored(COMPLETE, EPOCHS, PLAIN, ACCURACY, ACCURACY) == (COMPLETE, EPOCHS)
+
+
+def test_another_metric_is_read_off_the_record() -> None:
+    told = rescored(COMPLETE, EPOCHS, PLAIN, ACCURACY, LOSS)
+    assert told is not None
+    assert (told[0].score, told[0].metrics) == (0.3, METRICS)
+
+
+def test_what_would_not_be_measured_any_more_is_dropped_from_every_epoch() -> None:
+    costly = Objective("val_accuracy", True, others=(Objective("n_parameters", False),))
+    told = rescored(COMPLETE, EPOCHS, PLAIN, costly, LOSS)
+    assert told is not None
+    assert {*told[0].metrics} == {*told[1][0].metrics} == {"val_accuracy", "val_loss"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "config", "old", "new"),
+    [
+        (COMPLETE, PLAIN, ACCURACY, Objective("val_f1", True)),
+        (
+            COMPLETE,
+            PLAIN,
+            ACCURACY,
+            Objective("val_accuracy", True, constraints=(Constraint("latency_ms", 1.0),)),
+        ),
+        (COMPLETE, {**PLAIN, "training": {"early_stop": {"patience": 1}}}, ACCURACY, LOSS),
+        (COMPLETE, {"command": ["a"], "metrics": {"val_loss": "(.)"}}, ACCURACY, LOSS),
+        (Outcome(State.COMPLETE, 0.9, {**METRICS, "val_accuracy_std": 0.1}), PLAIN, ACCURACY, LOSS),
+        (Outcome(State.PRUNED, 0.9, METRICS), PLAIN, ACCURACY, LOSS),
+        (
+            Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, "val_accuracy is not defined")),
+            PLAIN,
+            ACCURACY,
+            LOSS,
+        ),
+        (
+            Outcome(State.COMPLETE, 0.9, {**METRICS, "val_mine": 0.5}),
+            PLAIN,
+            Objective("val_mine", True, "mine:mine", {"at": 1}),
+            Objective("val_mine", True, "mine:mine", {"at": 2}),
+        ),
+    ],
+)
+def test_where_the_record_does_not_tell_there_is_none(
+    outcome: Outcome, config: dict[str, Any], old: Objective, new: Objective
+) -> None:
+    assert rescored(outcome, EPOCHS, config, old, new) is None
+
+
+def test_a_failure_of_the_machine_and_a_cut_by_the_same_metric_stand() -> None:
+    full = Outcome(State.FAILED, failure=Failure(FailureKind.OOM, "full"))
+    assert rescored(full, [], PLAIN, ACCURACY, LOSS) == (full, [])
+    bounded = Objective("val_accuracy", True, constraints=(Constraint("val_f1", 0.5, True),))
+    pruned = Outcome(State.PRUNED, 0.9, METRICS)
+    told = rescored(pruned, EPOCHS, PLAIN, ACCURACY, bounded)
+    assert told is not None and told[0].state is State.PRUNED

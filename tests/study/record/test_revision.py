@@ -1,0 +1,262 @@
+"""Going on with a study whose file, code or data are not what they were: what may change does, the rest is refused."""
+
+import os
+
+import pytest
+
+from tests.study.whole import Silent, comparable, run_whole
+from tunecli.errors import ConfigError, UsageError
+from tunecli.store.folder import RunFolder
+from tunecli.study.questions.check import load_checked
+from tunecli.study.questions.export import export
+from tunecli.study.questions.status import status
+from tunecli.study.record.opening import begin, look, reopen
+from tunecli.study.sweep import sweep
+
+
+@pytest.fixture
+def begun(study_file, tmp_path):
+    """A study of six trials, of which two have ended."""
+    with begin(load_checked(study_file(), ("search.trials=2",)), tmp_path / "run") as study:
+        sweep(study, Silent())
+    return RunFolder.open_existing(tmp_path / "run")
+
+
+def edit(path, **replaced):
+    text = path.read_text()
+    for old, new in replaced.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def resumed(folder, changes=None, overrides=(), **options):
+    """What was said, and the table, of a study that was gone on with."""
+    said: list[str] = []
+    with reopen(folder, changes or {}, overrides, say=said.append, **options) as study:
+        return said, sweep(study, Silent()).table
+
+
+def facts(folder):
+    with look(folder) as study:
+        return study.log.facts()
+
+
+def test_an_edit_of_the_folder_s_file_is_what_is_asked_and_said(begun, study_file, tmp_path):
+    edit(begun.config_path, **{"trials: 6": "trials: 4", "engine: inline": "engine: inline, checkpoint: off"})
+    said, table = resumed(begun)
+    assert said == ["changed: search.trials: 2 → 4", "changed: run.checkpoint: auto → off"]
+    assert comparable(table) == comparable(run_whole(study_file(), tmp_path / "whole", "search.trials=4"))
+    assert facts(begun)["config"] == begun.config_path.read_text()
+    assert "search.trials=2" not in facts(begun)["overrides"], "the edit is the later wish"
+    assert resumed(begun)[0] == [], "it is said once"
+    assert status(begun).n_trials == 4
+
+
+def test_another_file_takes_the_place_of_the_folder_s(begun, tmp_path):
+    wish = tmp_path / "elsewhere" / "wish.yaml"
+    wish.parent.mkdir()
+    wish.write_text((begun.config_path).read_text().replace("trials: 6", "trials: 3"))
+    said, table = resumed(begun, config_path=wish)
+    assert said == ["changed: search.trials: 2 → 3"]
+    assert len(table.rows) == 3
+    assert begun.config_path.read_text() == wish.read_text()
+    assert resumed(begun)[0] == []
+
+
+def test_of_two_wishes_the_file_that_is_named_is_taken_and_that_is_said(begun, tmp_path):
+    wish = tmp_path / "wish.yaml"
+    wish.write_text(begun.config_path.read_text().replace("trials: 6", "trials: 3"))
+    edit(begun.config_path, **{"trials: 6": "trials: 4"})
+    said, table = resumed(begun, config_path=wish)
+    assert said == [
+        f"note: {begun.config_path} was edited too, and {wish} is taken",
+        "changed: search.trials: 2 → 3",
+    ]
+    assert len(table.rows) == 3
+
+
+def test_an_edit_that_changes_nothing_is_recorded_and_says_nothing(begun):
+    begun.config_path.write_text("# what I think of it\n" + begun.config_path.read_text())
+    assert resumed(begun)[0] == []
+    assert facts(begun)["config"].startswith("# what I think of it")
+    assert facts(begun)["overrides"] == ["search.trials=2"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("seed: 3", "seed: 4", "seed: 3 → 4"),
+        ("val_accuracy", "val_f1", "objective.metric: val_accuracy → val_f1"),
+        ("epochs: 4", "epochs: 5", "trial.training.epochs: 4 → 5"),
+        ("sampler: random", "sampler: bayes", "search.sampler: random → bayes"),
+        ("lookahead: 2", "lookahead: 3", "search.lookahead: 2 → 3"),
+        ("lookahead: 2", "lookahead: 2, repeats: 2", "search.repeats: 1 → 2"),
+        ("lookahead: 2", "lookahead: 2, pruner: median", "search.pruner: none → {name: median"),
+        ("engine: inline", "engine: inline, threads: 2", "run.threads: 1 → 2"),
+        ("study: small", "study: other", "study: small → other"),
+    ],
+)
+def test_what_would_make_the_record_lie_is_refused_with_the_way_out(begun, old, new, line):
+    before = facts(begun)
+    edit(begun.config_path, **{old: new})
+    with pytest.raises(UsageError) as caught, reopen(begun, {}):
+        pass
+    assert caught.value.exit_code == 2
+    assert caught.value.message.startswith("this would change what the study is:\n  " + line)
+    assert f"tunecli resume {begun.path} --fork NAME" in caught.value.hint
+    assert facts(begun) == before
+    begun.config_path.unlink()
+    said, _ = resumed(begun)
+    assert said == []
+    assert old in begun.config_path.read_text(), "the record has the text, and gives it back"
+
+
+def test_all_that_differs_is_refused_at_once(begun):
+    with (
+        pytest.raises(UsageError) as caught,
+        reopen(begun, {}, ("seed=4", "training.epochs=5", "run.limit.time=1h")),
+    ):
+        pass
+    assert caught.value.message.splitlines()[1:] == ["  seed: 3 → 4", "  trial.training.epochs: 4 → 5"]
+
+
+def test_flags_and_overrides_go_on_top_of_the_file_s_edits(begun):
+    edit(begun.config_path, **{"trials: 6": "trials: 4"})
+    said, table = resumed(begun, {"n_trials": 3}, ("run.limit.epochs=1000",))
+    assert said == ["changed: search.trials: 2 → 3", "changed: run.limit.epochs: nothing → 1000"]
+    assert len(table.rows) == 3
+    said, table = resumed(begun, {"n_trials": 5, "n_workers": 1})
+    assert said == ["changed: search.trials: 3 → 5"]
+    assert len(table.rows) == 5
+    with look(begun) as study:
+        assert study.spec.settings.run.limit.epochs == 1000, "what was asked before goes on to hold"
+
+
+def test_the_engine_and_the_workers_may_change(begun, study_file, tmp_path):
+    said, table = resumed(begun, {"n_trials": 4}, ("run.engine=local", "run.workers=2"))
+    assert said == [
+        "changed: search.trials: 2 → 4",
+        "changed: run.workers: 1 → 2",
+        "changed: run.engine: inline → local",
+    ]
+    with look(begun) as study:
+        assert (study.plan.engine, study.plan.n_workers, study.plan.lookahead) == ("local", 2, 2)
+    assert comparable(table) == comparable(run_whole(study_file(), tmp_path / "whole", "search.trials=4"))
+
+
+def test_a_total_below_what_was_suggested_is_refused_wherever_it_is_asked(begun):
+    for changes, overrides in (({"n_trials": 1}, ()), ({}, ("search.trials=1",))):
+        with (
+            pytest.raises(UsageError, match="2 trials were suggested already"),
+            reopen(begun, changes, overrides),
+        ):
+            pass
+    edit(begun.config_path, **{"trials: 6": "trials: 1"})
+    with pytest.raises(UsageError, match="2 trials were suggested already"), reopen(begun, {}):
+        pass
+
+
+def test_a_file_that_is_wrong_is_told_at_its_place(begun, tmp_path):
+    edit(begun.config_path, **{"trials: 6": "trials: 0"})
+    with pytest.raises(ConfigError) as caught, reopen(begun, {}):
+        pass
+    assert f"{begun.config_path}:12:" in str(caught.value)
+    with (
+        pytest.raises(ConfigError, match="1 problem") as caught,
+        reopen(begun, {}, config_path=tmp_path / "none.yaml"),
+    ):
+        pass
+    assert "there is no such file" in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["missing", "not UTF-8", "a link", "a folder", "forbidden"])
+def test_a_folder_s_file_that_cannot_be_read_is_not_needed(begun, how, tmp_path):
+    path, text = begun.config_path, begun.config_path.read_text()
+    path.unlink()
+    if how == "not UTF-8":
+        path.write_bytes(b"\xff" * 20)
+    if how == "a link":
+        (tmp_path / "secret.yaml").write_text("study: secret\n")
+        path.symlink_to(tmp_path / "secret.yaml")
+    if how == "a folder":
+        path.mkdir()
+    if how == "forbidden":
+        path.write_text(text)
+        path.chmod(0)
+        if os.geteuid() == 0:  # who is root reads it all the same
+            path.chmod(0o644)
+    said, _ = resumed(begun)
+    is_noted = how in ("not UTF-8", "a link", "a folder") or (how == "forbidden" and os.geteuid() != 0)
+    assert said == ([f"note: {path} cannot be read, and the copy on record is taken"] if is_noted else [])
+    if how == "missing":
+        assert path.read_text() == text
+
+
+def test_a_study_cut_off_between_its_file_and_its_record_is_asked_once_more(begun):
+    """As a crash would leave it: the new file is there, the record is as it was."""
+    begun.config_path.write_text(begun.config_path.read_text().replace("trials: 6", "trials: 3"))
+    assert len(resumed(begun)[1].rows) == 3
+
+
+CODE = "def train(params, trial):\n    trial.report(1, height=params['x'] ** 2)\n"
+OWN = """\
+study: own
+objective: {metric: height, direction: minimize}
+trial: {python: mine:train, params: {x: {uniform: [-1, 1]}}}
+search: {sampler: random, trials: 2, lookahead: 1}
+run: {device: cpu, engine: inline}
+"""
+
+
+def test_code_that_has_changed_is_refused_with_the_way_out_and_with_all_else(tmp_path):
+    (tmp_path / "mine.py").write_text(CODE)
+    (tmp_path / "own.yaml").write_text(OWN)
+    run_whole(tmp_path / "own.yaml", tmp_path / "run")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    (tmp_path / "mine.py").write_text(CODE + "\n")
+    with (
+        pytest.raises(
+            UsageError, match=r"your own code is not what it was .*: mine\.py has changed"
+        ) as caught,
+        reopen(folder, {}),
+    ):
+        pass
+    assert "--fork NAME" in caught.value.hint
+    with pytest.raises(UsageError) as caught, reopen(folder, {}, ("seed=9",)):
+        pass
+    assert "seed: 0 → 9" in caught.value.message
+    assert "mine.py has changed" in caught.value.message
+
+
+def test_data_that_have_changed_are_refused_with_the_way_out(study_file, tmp_path):
+    rows = "".join(f"{n % 7},{n % 5},{'ab'[n % 2]}\n" for n in range(60))
+    (tmp_path / "mine.csv").write_text(f"a,b,y\n{rows}")
+    path = study_file(**{"{source: iris}": "{source: mine.csv, target: y}"})
+    run_whole(path, tmp_path / "run", "search.trials=1")
+    (tmp_path / "mine.csv").write_text(f"a,b,y\n{rows}1,2,a\n")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    with (
+        pytest.raises(UsageError, match=r"the data is not what it was .*: mine\.csv has changed") as caught,
+        reopen(folder, {}),
+    ):
+        pass
+    assert "--fork NAME" in caught.value.hint
+
+
+def test_versions_that_changed_are_a_note_and_no_obstacle(begun):
+    with reopen(begun, {}) as study:
+        study.log.set_fact("versions", {**study.log.facts()["versions"], "torch": "1.0", "scipy": "0.1"})
+    said, _ = resumed(begun)
+    assert [line.partition(",")[0] for line in said] == ["note: torch was 1.0", "note: scipy was 0.1"]
+
+
+def test_a_study_named_by_its_file_keeps_that_name(study_file, tmp_path):
+    path = study_file(**{"study: small\n": ""})
+    run_whole(path, tmp_path / "run", "search.trials=1")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    assert status(folder).study == "small"
+    assert "study: small" in export(folder, None, None).text
+    assert resumed(folder, config_path=path)[0] == []
+    assert resumed(folder, {"n_trials": 2})[0] == ["changed: search.trials: 1 → 2"]
+    assert status(folder).study == "small"

@@ -1,0 +1,26 @@
+"""Who of those that wait is trained together."""
+
+from dataclasses import replace
+
+from tunecli.study.underway.groups import Ready, group_of, ready
+from tunecli.trial import Job, Objective
+
+
+def job(number, **changes):
+    config = {"data": {"source": "iris"}, "model": {"name": "mlp", "hidden": [8]}}
+    made = Job(number, 1, config, Objective("val_loss", False), 1, 2, is_fused=True)
+    return replace(made, **changes)
+
+
+def test_a_job_that_failed_once_has_a_limit_or_is_not_fused_is_by_itself():
+    assert ready(job(0), is_alone=False).kind
+    assert not ready(job(0), is_alone=True).kind
+    assert not ready(job(0, time_limit_s=3.0), is_alone=False).kind
+    assert not ready(job(0, is_fused=False), is_alone=False).kind
+
+
+def test_idle_workers_share_what_waits_and_kinds_do_not_mix():
+    waiting = [Ready(job(number), "ab"[number % 2]) for number in range(8)]
+    assert [each.job.number for each in group_of(waiting, 2, 16)] == [0, 2]
+    assert [each.job.number for each in group_of(waiting, 1, 3)] == [0, 2, 4]
+    assert [each.job.number for each in group_of([Ready(job(5), ""), *waiting], 1, 16)] == [5]

@@ -1,0 +1,166 @@
+"""What follows from a failure: the pure rule, and trials that are tried again for real."""
+
+import json
+import os
+
+import pytest
+
+from tunecli.spec.run import OnFailure
+from tunecli.store.folder import RunFolder
+from tunecli.study.record.opening import look
+from tunecli.study.underway.policy import is_tried_again, keep_below, micro_batches
+from tunecli.trial import Constraint, Failure, FailureKind, Objective, Outcome, Setback, State, Trial
+
+DEFAULT = OnFailure()
+
+
+def failed(kind: FailureKind) -> Failure:
+    return Failure(kind, "")
+
+
+def setbacks(*kinds: FailureKind) -> list[Setback]:
+    return [Setback(0, attempt, failed(kind)) for attempt, kind in enumerate(kinds, start=1)]
+
+
+@pytest.mark.parametrize("kind", [FailureKind.CRASH, FailureKind.LOST])
+def test_a_crash_is_retried_once_whatever_was_interrupted_meanwhile(kind):
+    assert is_tried_again(DEFAULT, failed(kind), [], can_split=True)
+    assert is_tried_again(DEFAULT, failed(kind), setbacks(*[FailureKind.INTERRUPTED] * 5), can_split=True)
+    assert not is_tried_again(DEFAULT, failed(kind), setbacks(kind), can_split=True)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.DIVERGED, FailureKind.ERROR, FailureKind.TIMEOUT])
+def test_what_would_fail_again_is_not_retried(kind):
+    assert not is_tried_again(DEFAULT, failed(kind), [], can_split=True)
+
+
+def test_each_lack_of_memory_halves_the_parts_until_they_are_as_small_as_makes_sense():
+    seen = []
+    while is_tried_again(
+        DEFAULT, failed(FailureKind.OOM), setbacks(*[FailureKind.OOM] * len(seen)), can_split=True
+    ):
+        seen.append(micro_batches(DEFAULT, setbacks(*[FailureKind.OOM] * (len(seen) + 1))))
+    assert seen == [2, 4, 8, 16, 32, 64]
+
+
+def test_what_is_not_our_loop_cannot_be_split():
+    assert not is_tried_again(DEFAULT, failed(FailureKind.OOM), [], can_split=False)
+
+
+def test_a_policy_of_skip_is_kept():
+    policy = OnFailure(oom="skip", crash="skip")
+    for kind in (FailureKind.OOM, FailureKind.CRASH):
+        assert not is_tried_again(policy, failed(kind), [], can_split=True)
+    assert micro_batches(policy, setbacks(FailureKind.OOM)) == 1
+
+
+HUNGRY = """\
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    '''Has room for so many examples at a time.'''
+
+    def __init__(self, input_shape, n_outputs, most):
+        super().__init__()
+        self.layer, self.most = nn.Linear(input_shape[0], n_outputs), most
+
+    def forward(self, x):
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return self.layer(x)
+"""
+STUDY = """\
+study: hungry
+objective: {metric: val_loss}
+trial:
+  data: {source: iris, validation: {fraction: 0.1}}
+  model: {python: "hungry:Net", args: {most: {choice: [1000, 20]}}}
+  training: {epochs: 2, batch_size: 64}
+search: {sampler: grid, lookahead: 1}
+run: {device: cpu, engine: inline}
+"""
+
+
+def test_a_trial_that_lacks_memory_is_split_and_comes_out_as_one_that_does_not(tmp_path, tunecli):
+    (tmp_path / "hungry.py").write_text(HUNGRY)
+    (tmp_path / "hungry.yaml").write_text(STUDY)
+    done = tunecli("search", "hungry.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "trial 1: oom: OutOfMemoryError" in done.stderr
+    with look(RunFolder(tmp_path / "runs" / "hungry")) as study:
+        roomy, tight = study.log.trials()
+        again = study.log.setbacks(1)
+    assert tight.state is State.COMPLETE
+    assert [setback.failure.kind for setback in again] == [FailureKind.OOM, FailureKind.OOM]
+    assert tight.outcome.score == pytest.approx(roomy.outcome.score, rel=0.2)
+    journal = (tmp_path / "runs" / "hungry" / "log.jsonl").read_text().splitlines()
+    assert any("Traceback" in json.loads(line).get("traceback", "") for line in journal)
+
+
+def test_a_trial_that_lacks_memory_ends_as_oom_where_nothing_else_is_asked(tmp_path, tunecli):
+    (tmp_path / "hungry.py").write_text(HUNGRY)
+    (tmp_path / "hungry.yaml").write_text(STUDY)
+    done = tunecli("search", "hungry.yaml", "--set", "run.on_failure={oom: skip}")
+    assert done.returncode == 0, done.stderr
+    with look(RunFolder(tmp_path / "runs" / "hungry")) as study:
+        assert study.log.trial(1).outcome.failure.kind is FailureKind.OOM
+
+
+DYING = """\
+import os, pathlib, signal
+
+def train(params, trial):
+    for epoch in range(1, 4):
+        trial.report(epoch, val_loss=1.0 / epoch)
+        flag = trial.checkpoint_dir / "died"
+        if epoch == 2 and (params["always"] or not flag.exists()):
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_worker_that_is_killed_is_retried_once_and_its_neighbours_go_on(tmp_path, tunecli):
+    (tmp_path / "dying.py").write_text(DYING)
+    (tmp_path / "dying.yaml").write_text(
+        "study: dying\nobjective: {metric: val_loss}\n"
+        "trial: {python: 'dying:train', params: {always: {choice: [false, true]}}}\n"
+        "search: {sampler: grid}\nrun: {device: cpu, workers: 2}\n"
+    )
+    done = tunecli("search", "dying.yaml")
+    assert done.returncode == 0, done.stderr
+    with look(RunFolder(tmp_path / "runs" / "dying")) as study:
+        once, always = study.log.trials()
+        assert once.state is State.COMPLETE
+        assert [epoch.epoch for epoch in study.log.epochs(0)] == [1, 2, 3]
+        assert always.outcome.failure.kind is FailureKind.CRASH
+        assert "SIGKILL" in always.outcome.failure.cause
+        assert [len(study.log.setbacks(number)) for number in (0, 1)] == [1, 1]
+
+
+def test_a_study_is_not_resumed_while_one_of_its_workers_lives(tmp_path, tunecli):
+    """Such a worker cannot be ours, since they end with their coordinator; so what holds the lock is not touched."""
+    (tmp_path / "hungry.py").write_text(HUNGRY)
+    (tmp_path / "hungry.yaml").write_text(STUDY)
+    assert tunecli("search", "hungry.yaml").returncode == 0
+    from tunecli.store.lock import share
+
+    held = share(tmp_path / "runs" / "hungry" / "workers.lock")
+    try:
+        done = tunecli("resume", "hungry", "--trials", "2")
+        assert done.returncode == 4
+        assert str(os.getpid()) in done.stderr
+    finally:
+        os.close(held)
+    assert tunecli("resume", "hungry", "--trials", "2").returncode == 0
+
+
+def test_weights_are_worth_keeping_below_the_best_loss_and_always_where_it_does_not_tell():
+    best = Trial(0, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, 0.5))
+    bound = keep_below([best], Objective("val_accuracy", True))
+    assert bound is not None and -0.5 < bound < -0.49, "a tie is kept too"
+    assert keep_below([], Objective("val_accuracy", True)) is None
+    goals = Objective("val_accuracy", True, others=(Objective("n_parameters", False),))
+    assert keep_below([best], goals) is None
+    assert keep_below([best], Objective("a", True, constraints=(Constraint("b", 1.0),))) is None

@@ -1,0 +1,149 @@
+"""Sweeps that end by themselves: at the same trial whatever the workers and the kills, and said so."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from tests.study.fake_engine import FakeEngine
+from tests.study.whole import Silent, comparable
+from tunecli.errors import Interrupted
+from tunecli.store.folder import RunFolder
+from tunecli.study.questions.check import load_checked
+from tunecli.study.questions.status import status
+from tunecli.study.record.opening import begin, reopen
+from tunecli.study.sweep import sweep
+from tunecli.study.underway.standstill import n_since_best
+from tunecli.trial import State
+
+NOISY = """\
+import random
+
+def train(params, trial):
+    return {"loss": (params["x"] - 0.3) ** 2 + (params["y"] - 0.6) ** 2 + 0.01 * random.random()}
+"""
+STUDY = """\
+study: still
+seed: 3
+objective: {metric: loss, direction: minimize}
+trial: {python: "noisy:train", params: {x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}}
+search: {sampler: bayes, trials: 40, lookahead: 3, stop: {improvement: 0.003, patience: 2}}
+run: {device: cpu, engine: inline}
+"""
+PAUSING = """\
+study: still
+seed: 3
+objective: {metric: val_loss}
+trial:
+  data: {source: iris}
+  model: linear
+  optimizer: {name: sgd, lr: {loguniform: [1e-3, 1.0]}}
+  training: {epochs: 9}
+search: {sampler: random, trials: 60, lookahead: 2, pruner: {name: halving, bracket: 3}, stop: {stagnation: 3}}
+run: {device: cpu}
+"""
+
+
+@pytest.fixture
+def still(tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    (tmp_path / "still.yaml").write_text(STUDY)
+    return tmp_path / "still.yaml"
+
+
+def run(path, folder, *overrides, engine=None):
+    with begin(load_checked(path, overrides), folder) as study:
+        return sweep(study, Silent(), engine)
+
+
+@pytest.mark.parametrize(
+    ("losses", "n"),
+    [([], 0), ([1.0], 0), ([3.0, 2.0, 2.0, 4.0], 2), ([3.0, math.nan, 4.0, math.inf, 1.0, 1.0], 1)],
+)
+def test_what_is_no_better_is_counted_from_the_first_of_the_best(losses, n):
+    assert n_since_best([(0.0, loss) for loss in losses]) == n
+
+
+def test_a_sweep_of_which_little_is_expected_ends_at_the_same_trial_whatever_the_workers(still, tmp_path):
+    one = run(still, tmp_path / "one")
+    assert one.reason == "improvement"
+    assert 6 < len(one.table.rows) < 40
+    two = run(still, tmp_path / "two", "run.engine=local", "run.workers=3")
+    assert two.reason == "improvement"
+    assert comparable(two.table) == comparable(one.table)
+
+
+def test_one_that_is_stopped_and_resumed_ends_where_the_uninterrupted_one_does(still, tmp_path):
+    whole = run(still, tmp_path / "whole")
+    for n in (1, len(whole.table.rows) - 2, len(whole.table.rows)):
+        with pytest.raises(Interrupted), begin(load_checked(still, ()), tmp_path / f"cut{n}") as study:
+            sweep(study, Silent(stop_after=n))
+        assert status(RunFolder(tmp_path / f"cut{n}")).word == "interrupted"
+        with reopen(RunFolder(tmp_path / f"cut{n}"), {}) as study:
+            resumed = sweep(study, Silent())
+        assert (resumed.reason, comparable(resumed.table)) == ("improvement", comparable(whole.table))
+
+
+def test_the_less_is_asked_for_and_the_longer_the_patience_the_later_it_ends(still, tmp_path):
+    counts = [
+        len(run(still, tmp_path / str(at), f"search.stop={stop}").table.rows)
+        for at, stop in enumerate(
+            (
+                "{improvement: 0.03, patience: 1}",
+                "{improvement: 0.003, patience: 1}",
+                "{improvement: 0.003, patience: 4}",
+            )
+        )
+    ]
+    assert counts[0] < counts[1] < counts[2] <= 40
+
+
+@pytest.mark.parametrize("sampler", ["random", "quasirandom", "bayes", "grid"])
+def test_any_sweep_ends_after_so_many_trials_in_a_row_without_a_better_one(still, tmp_path, sampler):
+    path = still.with_name("grid.yaml")
+    path.write_text(still.read_text().replace("[0, 1]}", "[0, 1], grid: 7}"))
+    found = run(path, tmp_path / "run", f"search.sampler={sampler}", "search.stop={stagnation: 5}")
+    assert found.reason == "stagnation"
+    losses = dict(sorted((row[1], row[3]) for row in found.table.rows))
+    seen = [losses[number] for number in range(len(losses) - 2)]
+    assert n_since_best([(0.0, loss) for loss in seen]) == 5, (
+        "as the next one would see it, two being under way"
+    )
+
+
+def test_trials_that_fail_or_pause_are_no_standstill(tmp_path):
+    path = tmp_path / "still.yaml"
+    path.write_text(PAUSING)
+    found = run(path, tmp_path / "one", engine=FakeEngine(1, random.Random(0)))
+    two = run(path, tmp_path / "two", engine=FakeEngine(2, random.Random(5)))
+    assert found.reason == two.reason == "stagnation"
+    assert comparable(found.table) == comparable(two.table)
+    complete = sum(row[2] == State.COMPLETE for row in found.table.rows)
+    assert 4 <= complete < len(found.table.rows) < 60
+
+
+def test_that_it_ended_so_is_said_and_what_to_change_and_it_is_no_error(still, tmp_path, tunecli):
+    done = tunecli("search", "still.yaml")
+    assert done.returncode == 0, done.stderr
+    for words in ("less than search.stop.improvement", "resume runs/still --set search.stop=null"):
+        assert words in done.stdout
+    n = len(done.stderr.splitlines())
+    again = tunecli("resume", "still")
+    assert again.returncode == 0
+    assert "resume runs/still --set search.stop=null" in again.stdout
+    assert len(again.stderr.splitlines()) == 1 < n, "nothing more was run"
+    told = tunecli("status", "still").stdout
+    assert "finished" in told and "less than search.stop.improvement" in told
+    more = tunecli("resume", "still", "--set", "search.stop=null", "--trials", "20")
+    assert more.returncode == 0
+    assert "changed: search.stop" in more.stderr
+    assert "all trials have ended" in more.stdout
+    assert "20 of 20 ended" in tunecli("status", "still").stdout
+
+
+def test_a_trial_that_breaks_its_constraints_less_is_better_whatever_its_loss():
+    assert n_since_best([(2.0, 0.1), (1.0, 0.5), (0.5, 0.9)]) == 0
+    assert n_since_best([(0.0, 0.9), (1.0, 0.1), (0.5, 0.1)]) == 2
+    assert n_since_best([(0.0, 0.9), (math.inf, 0.1), (0.0, 0.8)]) == 0

@@ -1,0 +1,233 @@
+"""Studies whose trials pause: one table whatever the workers, and continued trials that are those trained in one go."""
+
+import random
+
+import pytest
+
+from tests.study.fake_engine import FakeEngine
+from tests.study.whole import Silent, comparable, run_whole
+from tunecli.errors import ConfigError, Interrupted, UsageError
+from tunecli.store.folder import RunFolder
+from tunecli.study.questions.check import load_checked
+from tunecli.study.questions.export import export
+from tunecli.study.questions.results import results
+from tunecli.study.questions.status import status
+from tunecli.study.questions.verify import verify
+from tunecli.study.record.opening import begin, reopen
+from tunecli.study.sweep import sweep
+from tunecli.trial import Paused, State
+
+HYPERBAND = {
+    "epochs: 4": "epochs: 9",
+    "trials: 6, lookahead: 2": "trials: 12, lookahead: 2, pruner: hyperband",
+}
+FUNCTION = """\
+study: own
+seed: 3
+objective: {metric: height, direction: minimize}
+trial:
+  python: mine:train
+  params: {x: {uniform: [-2.0, 2.0]}}
+search: {sampler: quasirandom, trials: 9, lookahead: 1, pruner: {name: halving, max_epochs: 9}}
+run: {device: cpu, engine: inline}
+"""
+MINE = """\
+def train(params, trial):
+    for epoch in range(9):
+        trial.report(epoch, height=params["x"] ** 2 + 1 / (epoch + 1))
+"""
+
+
+class Gone(Exception):  # noqa: N818  # it names what happened to the process, which is no error of ours
+    """The process is no more."""
+
+
+class Counting(Silent):
+    """A display that notes where trials paused."""
+
+    def __init__(self):
+        super().__init__()
+        self.pauses = []
+
+    def happened(self, event):
+        super().happened(event)
+        if isinstance(event, Paused):
+            self.pauses.append((event.number, event.outcome.epochs))
+
+
+def test_a_round_of_hyperband_is_as_long_as_it_says_and_its_best_are_trained_in_full(study_file, tmp_path):
+    display = Counting()
+    with begin(load_checked(study_file(**HYPERBAND), ()), tmp_path / "run") as study:
+        table = sweep(study, display).table
+        steps, trials = study.log.steps(), study.log.trials()
+    assert [step.step for step in steps] == list(range(len(steps)))
+    assert [step.until_epoch for step in steps[:9]] == [1] * 9
+    n_at = [sum(step.level == level for step in steps) for level in range(3)]
+    assert n_at == [9, 3 + 3, 1 + 1], "nine, three, one; and of the second bracket three and one"
+    assert sum(trial.state is State.COMPLETE for trial in trials) == 2
+    assert all(trial.outcome.epochs == 9 for trial in trials if trial.state is State.COMPLETE)
+    assert sorted(display.pauses) == sorted(
+        (step.number, step.until_epoch) for step in steps if step.until_epoch is not None
+    )
+    assert len(table.rows) == 12
+    verification = verify(RunFolder.open_existing(tmp_path / "run"), is_all=True, is_exact=True)
+    assert not verification.unreproduced, "continued, they are those trained in one go"
+    assert not list((tmp_path / "run" / "checkpoints").glob("*.checkpoint.*")), "nothing is gone on with"
+
+
+@pytest.mark.parametrize("pruner", ["hyperband", "curves"])
+def test_the_table_does_not_depend_on_the_workers_nor_on_who_is_first(study_file, tmp_path, pruner):
+    pausing = HYPERBAND["trials: 6, lookahead: 2"].replace("lookahead: 2", "lookahead: 3")
+    path = study_file(
+        **{
+            **HYPERBAND,
+            "sampler: random": "sampler: bayes",
+            "trials: 6, lookahead: 2": pausing.replace("hyperband", pruner),
+        }
+    )
+    one = run_whole(path, tmp_path / "one")
+    two = run_whole(path, tmp_path / "two", "run.engine=local", "run.workers=2")
+    assert comparable(one) == comparable(two)
+
+
+@pytest.mark.parametrize(
+    ("pruner", "sampler"),
+    [
+        *(("halving", "bayes"), ("hyperband", "bayes"), ("asha", "bayes"), ("curves", "bayes")),
+        *(("halving", "grid"), ("hyperband", "grid"), ("asha", "grid")),
+    ],
+)
+def test_any_sampler_may_begin_the_trials(study_file, tmp_path, sampler, pruner):
+    path = study_file(
+        **{
+            **HYPERBAND,
+            "sampler: random": f"sampler: {sampler}",
+            "[1e-3, 1.0]": "[1e-3, 1.0], grid: 3",
+            "[1e-4, 1e-1]": "[1e-4, 1e-1], grid: 2",
+        }
+    )
+    with begin(load_checked(path, (f"search.pruner={pruner}",)), tmp_path / "run") as study:
+        ending = sweep(study, Silent(), FakeEngine(2, random.Random(0)))
+    assert ending.reason == ("exhausted" if sampler == "grid" else "complete")
+    assert ending.n_scored >= 1
+    assert status(RunFolder(tmp_path / "run")).word == "finished"
+
+
+def test_curves_that_are_stopped_and_resumed_come_to_the_undisturbed_table(study_file, tmp_path):
+    path = study_file(**{**HYPERBAND, "sampler: random": "sampler: bayes"})
+    path.write_text(path.read_text().replace("hyperband", "curves").replace("trials: 12", "trials: 8"))
+    whole = run_whole(path, tmp_path / "whole")
+    with pytest.raises(Interrupted), begin(load_checked(path, ()), tmp_path / "cut") as study:
+        sweep(study, Silent(stop_after=1))
+    with reopen(RunFolder.open_existing(tmp_path / "cut"), {}) as study:
+        assert comparable(sweep(study, Silent()).table) == comparable(whole)
+
+
+def test_a_raised_total_goes_on_from_what_paused(study_file, tmp_path):
+    run_whole(study_file(**HYPERBAND), tmp_path / "run", "search.trials=4", "search.pruner=halving")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    before = {row[1]: row for row in results(folder).table.rows}
+    with reopen(folder, {"n_trials": 9}) as study:
+        assert status(folder).word == "running"
+        sweep(study, Silent())
+        trials = study.log.trials()
+    complete = [trial.number for trial in trials if trial.state is State.COMPLETE]
+    assert len(trials) == 9
+    assert set(complete) >= {number for number, row in before.items() if row[2] == "complete"}
+    assert not verify(folder, is_all=True, is_exact=True).unreproduced
+
+
+def test_a_study_all_of_whose_trials_paused_is_not_finished(study_file, tmp_path):
+    def after(n):
+        if len(study.log.steps()) == 10:
+            raise Gone
+
+    path = study_file(**HYPERBAND)
+    settings = ("search.trials=9", "search.pruner=halving")
+    with pytest.raises(Gone), begin(load_checked(path, settings), tmp_path / "run") as study:
+        sweep(study, Silent(), FakeEngine(1, random.Random(0), after))
+    assert len(results(RunFolder(tmp_path / "run")).table.rows) == 8, "the ninth is continued"
+    assert status(RunFolder(tmp_path / "run")).word == "interrupted"
+
+
+def test_a_limit_of_epochs_counts_what_was_trained(study_file, tmp_path):
+    with begin(load_checked(study_file(**HYPERBAND), ("run.limit.epochs=6",)), tmp_path / "run") as study:
+        ending = sweep(study, Silent())
+        assert ending.reason == "epochs"
+        assert sum(trial.outcome.epochs for trial in study.log.trials()) == 7, "and one more under way"
+    with reopen(RunFolder(tmp_path / "run"), {}, ("run.limit.epochs=60",)) as study:
+        assert sweep(study, Silent()).reason == "complete"
+
+
+def test_a_function_of_ones_own_is_run_again_from_the_start_and_comes_to_the_same(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "own.yaml").write_text(FUNCTION)
+    with begin(load_checked(tmp_path / "own.yaml", ()), tmp_path / "run") as study:
+        sweep(study, Silent())
+        (best,) = [trial for trial in study.log.trials() if trial.state is State.COMPLETE]
+        assert [each.epoch for each in study.log.epochs(best.number)] == list(range(1, 10))
+        assert study.log.attempts(best.number) == 3
+    assert best.outcome.score == best.parameters["params.x"] ** 2 + 1 / 9
+
+
+@pytest.mark.parametrize("text", [FUNCTION, "steps"])
+def test_where_nothing_tells_how_long_a_trial_is_the_file_has_to_say(study_file, tmp_path, text):
+    (tmp_path / "mine.py").write_text(MINE)
+    if text == "steps":
+        path = study_file(**HYPERBAND, **{"epochs: 9": "steps: 90"})
+    else:
+        path = tmp_path / "own.yaml"
+        path.write_text(text.replace(", max_epochs: 9", ""))
+    with pytest.raises(ConfigError, match="max_epochs: n"):
+        load_checked(path, ())
+
+
+def test_a_raised_total_is_said_to_be_another_study_once_the_first_had_begun_all_it_could(
+    study_file, tmp_path
+):
+    path = study_file(**HYPERBAND)
+    with begin(load_checked(path, ("search.trials=4",)), tmp_path / "run") as study:
+        sweep(study, Silent(), FakeEngine(1, random.Random(0)))
+    said: list[str] = []
+    folder = RunFolder(tmp_path / "run")
+    with reopen(folder, {"n_trials": 9}, say=said.append):
+        pass
+    (note,) = (line for line in said if "pruner" in line)
+    assert note.startswith("note: with the pruner `hyperband` this need not be the study that 9 trials")
+    said.clear()
+    with reopen(folder, {"n_trials": 12}, say=said.append):  # none of the nine was begun yet
+        pass
+    assert not [line for line in said if "pruner" in line]
+
+
+def test_a_total_raised_before_all_were_begun_gives_the_study_that_began_with_it(study_file, tmp_path):
+    def after(n):
+        if n == 20:
+            raise Gone
+
+    path = study_file(**HYPERBAND)
+    with begin(load_checked(path, ()), tmp_path / "whole") as study:
+        whole = sweep(study, Silent(), FakeEngine(1, random.Random(0))).table
+    with pytest.raises(Gone), begin(load_checked(path, ("search.trials=9",)), tmp_path / "cut") as study:
+        sweep(study, Silent(), FakeEngine(1, random.Random(0), after))
+    assert len(results(RunFolder(tmp_path / "cut")).table.rows) < 8
+    with reopen(RunFolder(tmp_path / "cut"), {"n_trials": 12}) as study:
+        raised = sweep(study, Silent(), FakeEngine(1, random.Random(0))).table
+    assert comparable(raised) == comparable(whole)
+
+
+@pytest.mark.parametrize("how", [{"weights_path": True}, {"open_test": True}])
+def test_a_paused_trial_has_no_weights_and_the_way_to_some_is_said(study_file, tmp_path, how):
+    text = {**HYPERBAND, "{source: iris}": "{source: iris, test: {fraction: 0.2}}"}
+    run_whole(study_file(**text), tmp_path / "run", "search.trials=3", "search.pruner=halving")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    paused = next(row for row in results(folder).table.rows if row[2] == "pruned")
+    with pytest.raises(UsageError, match=f"trial {paused[1]} was pruned after epoch 1") as caught:
+        export(
+            folder,
+            paused[1],
+            (tmp_path / "w") if "weights_path" in how else None,
+            open_test="open_test" in how,
+        )
+    assert f"--trial {paused[1]} -o trial.yaml, then tunecli train trial.yaml" in caught.value.hint
+    assert "ranges" not in export(folder, paused[1], None).text

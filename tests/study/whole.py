@@ -1,0 +1,44 @@
+"""A sweep that is run whole and shows nothing, and what two tables must have in common."""
+
+import signal
+from pathlib import Path
+
+from tunecli.results.table import Table, without_clock
+from tunecli.study.questions.check import load_checked
+from tunecli.study.record.opening import begin
+from tunecli.study.sweep import sweep
+from tunecli.trial import Ended, Started
+
+
+class Silent:
+    """A display that shows nothing, and may stop the sweep as a person would."""
+
+    def __init__(self, stop_after: int | None = None, signal_number: int = signal.SIGINT):
+        self.ends, self.stop_after, self.signal_number = 0, stop_after, signal_number
+        self.started: list[int] = []
+
+    def began(self, heading, trials):
+        self.heading = heading
+
+    def suggested(self, trial):
+        pass
+
+    def happened(self, event):
+        if isinstance(event, Started):
+            self.started.append(event.number)
+        if isinstance(event, Ended):
+            self.ends += 1
+            if self.ends == self.stop_after:
+                signal.raise_signal(self.signal_number)
+
+    def ended(self):
+        pass
+
+
+def run_whole(path: Path, folder: Path, *overrides: str) -> Table:
+    with begin(load_checked(path, overrides), folder) as study:
+        return sweep(study, Silent()).table
+
+
+def comparable(table: Table) -> Table:
+    return without_clock(table)

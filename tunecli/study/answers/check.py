@@ -1,0 +1,137 @@
+"""What `check` found, as an `Answer`: the space, the search, and what it costs, before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tunecli.results.answer import Answer, Section
+from tunecli.spec.domains import shown
+from tunecli.spec.goals import described, spelled
+from tunecli.study.plan.fusing import Fusing
+from tunecli.study.questions.check import Check
+from tunecli.train.cost import Cost
+from tunecli.trial import Scalar, Trial
+
+
+def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
+    """What is known before spending; with ``suggestions``, the first points that would be tried."""
+    names = tuple(dict.fromkeys(row.name for row in found.parameters))
+    rows = tuple((row.name, row.range, row.default, row.only_where) for row in found.parameters)
+    sections = [Section("parameters", ("name", "range", "default", "only where"), rows)] if rows else []
+    if suggestions:
+        points = tuple(
+            (
+                str(trial.number),
+                *(_value(trial.parameters[name]) if name in trial.parameters else "—" for name in names),
+            )
+            for trial in suggestions
+        )
+        sections.append(Section("the first trials", ("trial", *names), points))
+    plan = found.plan
+    lines = (
+        ("study", found.study),
+        ("objective", described(found.objective)),
+        ("space", "no end of points" if found.size is None else f"{found.size:,} points"),
+        (
+            "grid",
+            "not a grid: a range names no `grid: n`" if found.grid is None else f"{found.grid:,} points",
+        ),
+        (
+            "search",
+            f"{found.sampler}, {plan.n_trials:,} trials, {plan.n_workers} at a time, lookahead {plan.lookahead}",
+        ),
+        ("at a time", _at_a_time(found)),
+        ("together", _together(found.fusing)),
+        ("a trial", _cost_range(found.smallest, found.largest)),
+        (
+            "the sweep",
+            "unknown"
+            if found.seconds is None
+            else f"very roughly {_duration(found.seconds[0])} to {_duration(found.seconds[1])} on this machine's cores",
+        ),
+    )
+    data: dict[str, Any] = {
+        "study": found.study,
+        "objective": {
+            "metric": found.objective.metric,
+            "direction": "maximize" if found.objective.maximize else "minimize",
+            **{
+                key: value
+                for key, value in spelled(found.objective).items()
+                if key in ("pareto", "subject_to")
+            },
+        },
+        "sampler": found.sampler,
+        "trials": plan.n_trials,
+        "workers": plan.n_workers,
+        "lookahead": plan.lookahead,
+        "parameters": [
+            {"name": row.name, "range": row.range, "default": row.default, "only_where": row.only_where}
+            for row in found.parameters
+        ],
+        "space_size": found.size,
+        "grid_size": found.grid,
+        "jobs_by_device": dict(found.jobs_by_device),
+        "fusing": {
+            "width": found.fusing.width,
+            "share": found.fusing.share,
+            "why_not": [asdict(each) for each in found.fusing.obstacles],
+        },
+        "smallest_trial": _cost_data(found.smallest),
+        "largest_trial": _cost_data(found.largest),
+        "estimated_seconds": None if found.seconds is None else list(found.seconds),
+        "notes": list(found.notes),
+        "suggestions": [dict(trial.parameters) for trial in suggestions],
+    }
+    return Answer("check", data, lines, tuple(sections), found.notes)
+
+
+def _value(value: Scalar) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else shown(value)
+
+
+def _at_a_time(found: Check) -> str:
+    """How many jobs run at a time, and where."""
+    n_threads = found.plan.threads
+    each = f"{n_threads} thread each" if n_threads == 1 else f"{n_threads} threads each"
+    on = ", ".join(f"{n} on {device}" for device, n in found.jobs_by_device.items())
+    return f"{on}, {each}"
+
+
+def _together(found: Fusing) -> str:
+    """How many trials share a model, and what keeps the rest from it."""
+    reasons = "; ".join(map(str, found.obstacles))
+    if found.share == "none":
+        return f"no: {reasons}"
+    return f"up to {found.width} trials as one model{f', but not with {reasons}' if reasons else ''}"
+
+
+def _cost_range(smallest: Cost | None, largest: Cost | None) -> str:
+    if smallest is None or largest is None:
+        return "your own code: its cost is unknown"
+
+    def between(low: int, high: int) -> str:
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+    steps = f"{between(smallest.n_steps, largest.n_steps)} steps"
+    if smallest.n_parameters is None or largest.n_parameters is None:
+        return f"{steps}; your own model: its weights and their cost are unknown"
+    return f"{between(smallest.n_parameters, largest.n_parameters)} weights, {steps}"
+
+
+def _cost_data(cost: Cost | None) -> dict[str, int | None] | None:
+    if cost is None:
+        return None
+    return {
+        "n_parameters": cost.n_parameters,
+        "n_steps": cost.n_steps,
+        "n_multiply_adds": cost.n_multiply_adds,
+    }
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

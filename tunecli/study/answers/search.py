@@ -1,0 +1,38 @@
+"""How a sweep ended, for `search` and `resume`, as an `Answer`: why, its ranked table, and what to do next."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from tunecli.results.answer import Answer
+from tunecli.results.table import top
+from tunecli.study.answers.standing import REASONS, records_of, section_of, standing_data, standing_lines
+from tunecli.study.sweep import Ending
+from tunecli.study.underway.standstill import ENDED_BY_ITSELF
+
+_SHOWN_AT_END = 10
+
+
+def of_ending(ending: Ending) -> Answer:
+    """How a sweep ended, and its ranked table."""
+    table = ending.table
+    n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
+    lines = [("ended", REASONS[ending.reason]), *standing_lines(ending.standing)]
+    lines.append(("run folder", ending.path))
+    if ending.reason in ENDED_BY_ITSELF:
+        lines.append(("to go on", f"tunecli resume {quote(str(ending.path))} --set search.stop=null"))
+    if n_hidden:
+        lines.append(("more", f"{n_hidden} more trials: tunecli results {quote(str(ending.path))}"))
+    if ending.n_scored:
+        lines.append(("next", f"tunecli export {quote(str(ending.path))} -o best.yaml"))
+    if ending.standing is not None and len(ending.standing.front) > 1:
+        lines.append(("any other", f"tunecli export {quote(str(ending.path))} --trial N"))
+    data = {
+        "reason": ending.reason,
+        "path": ending.path,
+        "n_scored": ending.n_scored,
+        **standing_data(ending.standing),
+        "columns": list(table.columns),
+        "trials": records_of(table),
+    }
+    return Answer("search", data, tuple(lines), (section_of(top(table, _SHOWN_AT_END)),))

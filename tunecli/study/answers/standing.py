@@ -1,0 +1,67 @@
+"""What several verbs say alike of a study: its table, how its trials stand, and why its sweep ended."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tunecli.results.answer import Section
+from tunecli.results.ranking import Standing
+from tunecli.results.table import Table, display_cells, to_json
+
+REASONS = {
+    "complete": "all trials have ended",
+    "exhausted": "every point of the space has been tried",
+    "time": "run.limit.time has passed",
+    "trials": "run.limit.trials have begun",
+    "epochs": "run.limit.epochs are trained",
+    "failures": "run.limit.failures have failed",
+    "improvement": "another trial is expected to better the best by less than search.stop.improvement",
+    "stagnation": "search.stop.stagnation complete trials in a row were no better than the best before them",
+}
+"""Why a sweep ended, in words, by the reason on record."""
+
+_SHOWN_OF_FRONT = 20
+
+
+def standing_lines(standing: Standing | None) -> list[tuple[str, str]]:
+    """Which trials hold their constraints, and which are on the front."""
+    if standing is None or not standing.n_ranked:
+        return []
+    lines = []
+    n = standing.n_feasible
+    if n is not None:
+        least = "; the first one breaks its constraints least" * (n == 0)
+        lines.append(("feasible", f"{n} of {standing.n_ranked} complete trials{least}"))
+    if standing.front:
+        numbers = ", ".join(map(str, standing.front[:_SHOWN_OF_FRONT]))
+        more = f" and {len(standing.front) - _SHOWN_OF_FRONT} more" * (len(standing.front) > _SHOWN_OF_FRONT)
+        word = "trials" if len(standing.front) > 1 else "trial"
+        lines.append(("pareto front", f"{word} {numbers}{more}; best.yaml is trial {standing.front[0]}"))
+    return lines
+
+
+def standing_data(standing: Standing | None) -> dict[str, Any]:
+    """The same as JSON data; empty where one metric tells all."""
+    if standing is None:
+        return {}
+    return {"n_feasible": standing.n_feasible, "pareto_front": list(standing.front)}
+
+
+def section_of(table: Table) -> Section:
+    """The table as texts, without columns in which nothing stands."""
+    cells = display_cells(table)
+    used = [i for i in range(len(table.columns)) if any(row[i] not in ("", "—") for row in cells)]
+    first, last = table.n_leading, table.columns.index("epochs")  # the parameters stand between
+    return Section(
+        "",
+        tuple(table.columns[i] for i in used),
+        tuple(tuple(row[i] for i in used) for row in cells),
+        frozenset(table.columns[first:last]),
+    )
+
+
+def records_of(table: Table) -> list[dict[str, Any]]:
+    """Its rows as JSON data, by the names of the columns."""
+    records: list[dict[str, Any]] = json.loads(to_json(table))
+    return records

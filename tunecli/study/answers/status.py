@@ -1,0 +1,55 @@
+"""What `status` found, as an `Answer`: where a study stands, or that its record cannot be read."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from tunecli.results.answer import Answer
+from tunecli.study.answers.standing import REASONS, standing_data, standing_lines
+from tunecli.study.questions.status import Status
+from tunecli.trial import State
+
+
+def of_status(status: Status) -> Answer:
+    """Where a study stands."""
+    ended = sum(status.counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
+    lines = [
+        ("study", status.study),
+        ("state", status.word + (f" by {status.holder}" if status.holder else "")),
+        ("trials", f"{ended} of {status.n_trials} ended"),
+        *((state.value, str(n)) for state, n in status.counts.items() if n),
+    ]
+    score = None
+    lines += standing_lines(status.standing)
+    if status.best is not None and status.best.outcome is not None:
+        score = status.best.outcome.score
+        metrics = {**status.best.outcome.metrics, status.objective.metric: score}
+        told = "  ".join(f"{name} {metrics[name]:.6g}" for name in status.objective.metrics)
+        lines.append(("best", f"{told} (trial {status.best.number})"))
+    if status.word == "finished" and status.ending:
+        lines.append(("ended", REASONS.get(status.ending, status.ending)))
+    if status.word == "interrupted":
+        lines.append(("next", f"tunecli resume {quote(str(status.path))}"))
+    data = {
+        "study": status.study,
+        "path": status.path,
+        "state": status.word,
+        "n_trials": status.n_trials,
+        "n_ended": ended,
+        "counts": {state.value: n for state, n in status.counts.items()},
+        "best": None
+        if status.best is None
+        else {"trial": status.best.number, "metric": status.objective.metric, "score": score},
+        **standing_data(status.standing),
+        "elapsed_s": status.elapsed_s,
+        "reason": status.ending or None,
+        "holder": str(status.holder) if status.holder else None,
+    }
+    return Answer("status", data, tuple(lines))
+
+
+def of_damage(path: str, why: str) -> Answer:
+    """A study whose record cannot be read."""
+    return Answer(
+        "status", {"path": path, "state": "damaged", "why": why}, (("path", path), ("state", "damaged"))
+    )

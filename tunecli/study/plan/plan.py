@@ -1,0 +1,84 @@
+"""What a study settles when it begins: the total, the workers, how far ahead is suggested, how many are fused.
+
+Recorded with the study, since results may depend on some of it. Reads the file and the machine, and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tunecli.errors import UsageError
+from tunecli.spec.lattice import grid_size, space_size
+from tunecli.spec.study import DEFAULT_TRIALS, StudySpec
+from tunecli.study.plan import placing
+from tunecli.study.plan.fusing import fused_width, reads_nothing
+from tunecli.train.accelerators import places
+
+MAX_WHOLE_GRID = 1000
+AHEAD = 8
+"""So many trials a worker are made ready before it needs them, where none depends on what came of another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a study settled when it began.
+
+    Attributes:
+        n_trials: the total; `resume --trials` raises it.
+        lookahead: suggestion n is made from the results of trials up to n - lookahead (law 5).
+        n_workers: how many jobs run at a time; results do not depend on it.
+        threads: intra-op threads of each worker; fixed, since bits may depend on it.
+        device: as asked.
+        engine: as asked.
+        fuse: how many trials are trained as one model at most; 0: each by a loop of its own. Their bits differ, so it
+            is settled once; how many are in a group changes none.
+    """
+
+    n_trials: int
+    lookahead: int
+    n_workers: int
+    threads: int
+    device: str
+    engine: str
+    fuse: int = 0
+
+
+def plan_for(spec: StudySpec) -> Plan:
+    """Settle what the file leaves to the machine or to the size of the space.
+
+    Raises:
+        UsageError: a grid of more points than one would run without saying so, and no ``search.trials``.
+    """
+    search, run = spec.settings.search, spec.settings.run
+    n_workers = placing.n_workers(run, places(run.device))
+    fuse = fused_width(spec, n_workers)
+    lookahead = _lookahead(spec, n_workers, fuse) if search.lookahead == "auto" else search.lookahead
+    return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine, fuse)
+
+
+def _lookahead(spec: StudySpec, n_workers: int, fuse: int) -> int:
+    """So much that no worker waits for a suggestion where several run; a single one sees all that came before."""
+    if fuse:
+        return n_workers * fuse
+    limit = spec.settings.run.limit
+    is_counted = (
+        limit.epochs is not None or limit.failures is not None or spec.settings.search.stop is not None
+    )
+    if reads_nothing(spec) and not is_counted:  # what ends a sweep should see results soon
+        return n_workers * AHEAD
+    return n_workers if n_workers == 1 else n_workers + 1
+
+
+def _n_trials(spec: StudySpec) -> int:
+    asked, sampler = spec.settings.search.trials, spec.settings.search.sampler_name
+    n_points = grid_size(spec.space) if sampler == "grid" else space_size(spec.space)
+    if asked is not None:
+        return asked
+    if sampler == "grid" and n_points is not None:
+        if n_points > MAX_WHOLE_GRID:
+            raise UsageError(
+                f"the grid has {n_points:,} points and `search.trials` is not said",
+                hint="say how many of them: --set search.trials=1000",
+            )
+        return n_points
+    return DEFAULT_TRIALS if n_points is None else min(DEFAULT_TRIALS, n_points)

@@ -1,0 +1,253 @@
+"""Everything that can be known before spending: errors, the space and its size, what will never matter, the cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunecli.errors import UsageError
+from tunecli.search.bayes import n_initial
+from tunecli.search.pausing import full_trainings
+from tunecli.search.sampler import suggest
+from tunecli.spec.domains import described, n_values, shown
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
+from tunecli.spec.load import load, points_of, points_to_check, settled
+from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
+from tunecli.spec.pruners import Curves, Pausing
+from tunecli.spec.secrets import names_in, redacted
+from tunecli.spec.space import Space, concrete, default_point
+from tunecli.spec.study import StudySpec
+from tunecli.study.plan.extremes import extremes, seconds_of
+from tunecli.study.plan.fusing import Fusing, fusing
+from tunecli.study.plan.placing import jobs_by_device, require_device
+from tunecli.study.plan.plan import Plan, plan_for
+from tunecli.study.record.observed import Seen
+from tunecli.study.underway.steps import levels_of
+from tunecli.train.accelerators import places
+from tunecli.train.cost import Cost, sizes_of_parts
+from tunecli.train.data.sources import facts_of
+from tunecli.train.inspection import complaints
+from tunecli.train.inspection.weights import cut_notes
+from tunecli.trial import Objective, Trial
+
+_TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
+_FEW_EXAMPLES = 20
+_SCORED_ON = ("data.source", "data.target", "data.task", "data.validation", "data.test")
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRow:
+    """One parameter as `check` shows it."""
+
+    name: str
+    range: str
+    default: str
+    only_where: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `check` found; a file with errors never gets this far.
+
+    ``size`` and ``grid`` are numbers of points, None where infinite. ``seconds`` is a rough estimate of the
+    whole sweep's wall time on this machine's cores, from the smallest to the largest trial. What is the user's own,
+    the trial or its data or model, costs what nobody knows: None.
+    """
+
+    study: str
+    objective: Objective
+    sampler: str
+    plan: Plan
+    parameters: tuple[ParameterRow, ...]
+    size: int | None
+    grid: int | None
+    fusing: Fusing
+    jobs_by_device: Mapping[str, int]
+    notes: tuple[str, ...]
+    smallest: Cost | None
+    largest: Cost | None
+    seconds: tuple[float, float] | None
+
+
+def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
+    """Load a file with everything checked that its data can tell.
+
+    Raises:
+        ConfigError: with every problem found.
+        UsageError: an override is no ``path=value``.
+    """
+    return load(path, overrides, complaints)
+
+
+def check(spec: StudySpec) -> Check:
+    """What is known of a loaded study before it runs.
+
+    Raises:
+        UsageError: a grid that is too large to be run whole, without saying so.
+    """
+    plan = plan_for(spec)
+    space, sampler = spec.space, spec.settings.search.sampler_name
+    smallest, largest = extremes(spec)
+    n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
+    workers = min(plan.n_workers, plan.lookahead, n_trials)
+    together = fusing(spec, plan.n_workers, plan.n_trials)
+    seconds = None
+    if smallest is not None and largest is not None and smallest.n_multiply_adds is not None:
+        least, most = _full_trainings(spec, n_trials)
+        seconds = (seconds_of(smallest) * least / workers, seconds_of(largest) * most / workers)
+    return Check(
+        spec.settings.study,
+        spec.objective,
+        sampler,
+        plan,
+        tuple(_rows(space)),
+        space_size(space),
+        grid_size(space),
+        together,
+        jobs_by_device(plan.device, places(plan.device), plan.n_workers),
+        (*_notes(spec, plan), *_fusing_notes(spec, together), *_memory_notes(largest)),
+        smallest,
+        largest,
+        seconds,
+    )
+
+
+def _full_trainings(spec: StudySpec, n_trials: int) -> tuple[float, float]:
+    """How many trials' worth of training the sweep is, at least and at most."""
+    pruner = spec.settings.search.pruner
+    if not isinstance(pruner, Pausing):
+        return n_trials, n_trials
+    return full_trainings(pruner, levels_of(spec, pruner), n_trials)
+
+
+def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
+    """The first ``n`` points the sampler would try, as far as no result is needed for them."""
+    trials: dict[int, Trial] = {}
+    name = spec.settings.search.sampler_name
+    needs_none = {"bayes": n_initial(spec.space), "tpe": 1, "cmaes": 1}
+    for number in range(min(n, needs_none.get(name, n))):
+        history = Seen(trials.values(), spec.objective).up_to(-1)
+        point = suggest(
+            name, spec.space, history, number, spec.settings.seed, spec.settings.search.sampler_settings
+        )
+        if point is None:
+            break
+        trials[number] = Trial(number, point, 0)
+    return list(trials.values())
+
+
+def _fusing_notes(spec: StudySpec, together: Fusing) -> Iterator[str]:
+    """That trials cannot be trained together though the file asks for it; of one trial nothing is asked."""
+    asked = spec.settings.run.fuse
+    if isinstance(asked, int) and asked > 1 and together.share == "none" and spec.space.parameters:
+        reasons = "; ".join(map(str, together.obstacles))
+        yield f"run.fuse {asked}: no trials are trained together, since of all of them {reasons}"
+
+
+def _memory_notes(largest: Cost | None) -> Iterator[str]:
+    here_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed_bytes = 0 if largest is None else (largest.n_parameters or 0) * _TRAINING_BYTES_A_WEIGHT
+    if needed_bytes > here_bytes:
+        yield (
+            f"the largest model takes {needed_bytes / 2**30:,.0f} GiB while it trains, "
+            f"and this machine has {here_bytes / 2**30:,.0f}"
+        )
+
+
+def _rows(space: Space) -> Iterator[ParameterRow]:
+    names = {parameter.key: parameter.name for parameter in space.parameters}
+    for parameter in space.parameters:
+        conditions = [
+            f"{names[condition.key]} is {' or '.join(map(shown, condition.values))}"
+            for condition in parameter.conditions
+        ]
+        default = "" if parameter.default is None else str(parameter.default)
+        yield ParameterRow(parameter.name, described(parameter.domain), default, " and ".join(conditions))
+
+
+def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+    space, search = spec.space, spec.settings.search
+    size, grid = space_size(space), grid_size(space)
+    if not space.parameters:
+        yield "no key holds a range: this is one trial, which `tunecli train` runs"
+    if search.sampler_name == "grid" and grid is not None and plan.n_trials < grid:
+        yield f"the grid has {grid:,} points; {plan.n_trials:,} of them are run"
+    if size is not None and plan.n_trials > size:
+        yield f"the space has {size:,} points, so the sweep ends before {plan.n_trials:,} trials"
+    for parameter in space.parameters:
+        if n_values(parameter.domain) == 1 and not parameter.name.endswith(".length"):
+            yield f"{parameter.name} has one value: its range never matters"
+        if any(not condition.values for condition in parameter.conditions):
+            yield f"{parameter.name} is never active"
+    default = default_point(space)
+    if (
+        search.sampler_name == "grid"
+        and default is not None
+        and grid_position_of_point(space, default) is None
+    ):
+        yield "the defaults do not lie on the grid, so no trial begins with them"
+    yield from _device_notes(spec, plan)
+    if plan.lookahead < plan.n_workers:
+        yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
+    yield from _goal_notes(spec, plan)
+    stop = spec.settings.search.stop
+    if stop is not None and stop.stagnation is not None and stop.stagnation >= plan.n_trials:
+        yield f"search.stop.stagnation {stop.stagnation} never ends a sweep of {plan.n_trials} trials"
+    for name in _differing_data(space):
+        yield f"{name} differs between trials, so their scores are not of the same data"
+    first = settled(space, next(points_to_check(space)))
+    facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
+    if facts is not None and isinstance(first, TrialConfig):
+        names = names_in(concrete(space, next(points_to_check(space))))
+        yield from (redacted(note, names) for note in facts.notes)
+        yield from cut_notes(first, facts)
+        n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
+        if n_valid < _FEW_EXAMPLES:
+            yield f"the score is of {n_valid} examples: chance moves it by a lot"
+
+
+def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+    has_losses = any(name == "loss" or name.startswith("loss.") for name in spec.space.names)
+    for aim in spec.settings.objective.aims:
+        if aim.direction is not None and aim.natural is not None and aim.goal != aim.natural:
+            yield f"{aim.name} is to be {aim.direction}d, against its nature"
+        if aim.name.endswith("_loss") and has_losses:
+            yield f"{aim.name} is not comparable between trials whose loss differs"
+    if any(map(is_clock, spec.objective.metrics)) and plan.n_workers > 1:
+        yield f"{LATENCY} is measured while other trials run: `--workers 1` leaves the machine to it"
+    for bound in spec.objective.constraints:
+        if bound.metric in (LATENCY, N_PARAMETERS) and not bound.is_least and bound.bound <= 0:
+            yield f"no trial holds {bound}"
+    if spec.objective.constraints and isinstance(spec.settings.search.pruner, Curves):
+        yield f"the pruner `curves` proposes by {spec.objective.metric} alone, whatever the constraints"
+
+
+def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+    """That the device is not here, as the file may be checked on one machine and run on another, or has no room."""
+    asked = spec.settings.run.workers
+    if isinstance(asked, int) and plan.n_workers < asked and spec.settings.run.engine != "inline":
+        per_device = spec.settings.run.per_device
+        yield f"run.workers {asked}: run.per_device {per_device} lets {plan.n_workers} run at a time here"
+    try:
+        require_device(plan.device)
+    except UsageError as error:
+        yield f"run.device: {error.message}, so it cannot be run on this machine ({error.hint})"
+
+
+def _differing_data(space: Space) -> list[str]:
+    """The keys that make the trials' scores those of different data: ranges, and what whole branches differ in."""
+    found = [name for name in space.names if name.startswith(_SCORED_ON)]
+    for parameter in space.parameters:
+        if parameter.name in ("", "data"):
+            trials = [settled(space, point) for point in points_of(space, parameter)]
+            every = [trial.data for trial in trials if isinstance(trial, TrialConfig)]
+            keys = (name.removeprefix("data.") for name in _SCORED_ON)
+            found += [
+                f"data.{key}"
+                for key in keys
+                if any(getattr(one, key) != getattr(every[0], key) for one in every)
+            ]
+    return list(dict.fromkeys(found))

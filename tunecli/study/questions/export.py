@@ -1,0 +1,123 @@
+"""A recorded trial as a file that runs. Nothing trains here, except where weights or test metrics are asked for that
+were not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+
+from tunecli.engine.inline import InlineEngine
+from tunecli.errors import NoTrialSucceeded, UsageError
+from tunecli.results.ranking import best
+from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.load import trial_models
+from tunecli.spec.metrics import is_clock
+from tunecli.spec.space import concrete
+from tunecli.store.files import write_where_asked
+from tunecli.store.folder import RunFolder
+from tunecli.study.plan.jobs import job_for
+from tunecli.study.questions.train import run_to_end
+from tunecli.study.record.opening import Study, look
+from tunecli.study.record.published import document
+from tunecli.trial import Outcome, State, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A trial as a file of its own, and its metrics on the test part where that was asked for."""
+
+    text: str
+    tested: Mapping[str, float]
+
+
+def export(
+    folder: RunFolder, number: int | None, weights_path: Path | None, *, open_test: bool = False
+) -> Exported:
+    """The best trial, or trial ``number``, as a complete runnable file; its weights to ``weights_path``.
+
+    With ``open_test`` it is trained again, to the recorded score, and measured on what ``data.test`` sets apart.
+
+    Raises:
+        NoTrialSucceeded: the best is asked for and no trial has a score.
+        UsageError: there is no such trial, its weights cannot be had, or nothing is set apart to test on.
+    """
+    with look(folder) as study:
+        trials = study.log.trials()
+        trial = best(trials, study.spec.objective) if number is None else _numbered(trials, number)
+        if trial is None:
+            raise NoTrialSucceeded(
+                "no trial of this study has a score yet", hint=f"tunecli status {quote(str(folder.path))}"
+            )
+        if weights_path is not None:
+            _export_weights(study, trial, weights_path)
+        tested = _tested(study, trial) if open_test else {}
+        return Exported(document(study, trial, tested), tested)
+
+
+def _numbered(trials: list[Trial], number: int) -> Trial:
+    if not 0 <= number < len(trials):
+        raise UsageError(f"there is no trial {number}; they are numbered 0 to {len(trials) - 1}")
+    return trials[number]
+
+
+def _export_weights(study: Study, trial: Trial, weights_path: Path) -> None:
+    if trial.outcome is None or trial.state is State.FAILED:
+        raise UsageError(f"trial {trial.number} is {trial.state.value}: it has no weights")
+    _require_complete(study, trial)
+    if trial_models(study.spec.space.tree) != {TrialConfig}:
+        kept_by_it = study.folder.checkpoint_dir(trial.number)
+        raise UsageError(
+            f"trial {trial.number} is your own training", hint=f"what it kept is in {kept_by_it}"
+        )
+    if weights_path.exists() and not weights_path.is_file():
+        raise UsageError(f"{weights_path} is no regular file, which weights need")
+    kept = study.folder.weights_path(trial.number)
+    if kept.is_file():
+        write_where_asked(weights_path, kept.read_bytes())
+    else:
+        _train_again(study, trial, weights_path)
+
+
+def _tested(study: Study, trial: Trial) -> Mapping[str, float]:
+    if trial.outcome is None or trial.state is State.FAILED:
+        raise UsageError(f"trial {trial.number} is {trial.state.value}: there is nothing to test")
+    _require_complete(study, trial)
+    if not concrete(study.spec.space, trial.parameters).get("data", {}).get("test"):
+        raise UsageError(
+            "this study sets nothing apart to test on", hint="`data.test` does, before it begins"
+        )
+    metrics = _train_again(study, trial, open_test=True).metrics
+    return {name: value for name, value in metrics.items() if name.startswith("test_")}
+
+
+def _require_complete(study: Study, trial: Trial) -> None:
+    """Trained again, a trial is trained to its end, which is not where a pruned one's score is from."""
+    if trial.state is State.PRUNED and trial.outcome is not None:
+        run, number = quote(str(study.folder.path)), trial.number
+        raise UsageError(
+            f"trial {number} was pruned after epoch {trial.outcome.epochs}, and weights are those of a whole training",
+            hint=f"tunecli export {run} --trial {number} -o trial.yaml, then tunecli train trial.yaml",
+        )
+
+
+def _train_again(
+    study: Study, trial: Trial, weights_path: Path | None = None, *, open_test: bool = False
+) -> Outcome:
+    """Only the best trial's weights are kept; any other's are a function of its record."""
+    outcome = trial.outcome
+    plan = replace(study.plan, device=outcome.device if outcome else study.plan.device)
+    job = job_for(study.spec, plan, trial, weights_path=weights_path, open_test=open_test)
+    again = run_to_end(InlineEngine(), job)
+    if again.outcome.failure is not None:
+        failure = again.outcome.failure
+        raise UsageError(f"trained again, trial {trial.number} failed: {failure.kind}: {failure.cause}")
+    is_reproduced = is_clock(job.objective.metric) or again.outcome.score == (outcome and outcome.score)
+    if outcome is None or not is_reproduced:
+        score = None if outcome is None else outcome.score
+        raise UsageError(
+            f"trained again, trial {trial.number} scores {again.outcome.score!r} and not {score!r} as recorded",
+            hint="another machine, device or version computes other bits",
+        )
+    return again.outcome

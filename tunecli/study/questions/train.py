@@ -1,0 +1,77 @@
+"""One concrete file, one training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunecli.engine import engine_named
+from tunecli.engine.engine import Engine
+from tunecli.errors import UsageError
+from tunecli.spec.knobs import CommandTrial, TrialConfig
+from tunecli.spec.load import trial_models
+from tunecli.spec.study import StudySpec
+from tunecli.study.plan.jobs import job_for, trial_seed
+from tunecli.study.plan.placing import require_device
+from tunecli.study.plan.plan import plan_for
+from tunecli.trial import Ended, Job, Outcome, Trial
+
+_WAIT_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What `train` shows: which file, and how it ended."""
+
+    study: str
+    metric: str
+    seed: int
+    outcome: Outcome
+
+
+def train(spec: StudySpec, weights_path: Path | None) -> Trained:
+    """Train the one trial that a file without ranges is; what ``data.test`` sets apart is opened at its end.
+
+    It trains in this process; under a ``run.trial_limit``, on the engine that the file names.
+
+    Args:
+        spec: a loaded study whose space has no parameter.
+        weights_path: where to write the weights; None: nowhere.
+
+    Raises:
+        UsageError: the file holds ranges, there is no such device here, or weights are asked for that the user's
+            own training does not give.
+    """
+    if weights_path is not None and trial_models(spec.space.tree) != {TrialConfig}:
+        raise UsageError("your own training keeps its weights itself", hint="write them in `checkpoint_dir`")
+    if spec.space.parameters:
+        names = ", ".join(spec.space.names[:4]) + (", …" if len(spec.space.names) > 4 else "")
+        raise UsageError(
+            f"this file holds ranges ({names}), and `train` runs one concrete trial",
+            hint="`tunecli search` tries them; `tunecli export` writes the best as a concrete file",
+        )
+    require_device(spec.settings.run.device)
+    trial = Trial(0, {}, trial_seed(spec, 0, {}))
+    plan = plan_for(spec)
+    job = job_for(spec, plan, trial, weights_path=weights_path, open_test=True)
+    is_limited = job.time_limit_s is not None or job.idle_limit_s is not None
+    # what hangs can only be ended from another process
+    engine = engine_named(
+        plan.engine if is_limited else "inline",
+        n_workers=1,
+        threads=job.threads,
+        needs_torch=trial_models(spec.space.tree) != {CommandTrial},
+    )
+    return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job).outcome)
+
+
+def run_to_end(engine: Engine, job: Job) -> Ended:
+    """Train one job on an engine that has no other, to its end; the engine is closed after it."""
+    try:
+        engine.submit(job)
+        while True:
+            for event in engine.events(_WAIT_S):
+                if isinstance(event, Ended):
+                    return event
+    finally:
+        engine.close()

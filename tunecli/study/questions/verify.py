@@ -1,0 +1,210 @@
+"""Recorded trials run again, from the record alone, and held against it: is a score what its trial gives?
+
+Owns which trials are run again and what may be behind a difference. It opens the study to read, so nothing of it is
+changed and it may be in another's hands meanwhile. Checks laws 1 and 3: what a trial gives is a function of its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tunecli.engine import engine_named
+from tunecli.errors import NoTrialSucceeded, UsageError
+from tunecli.results.comparison import Comparison, Course, Verdict, compare
+from tunecli.results.ranking import best
+from tunecli.seeding import generator_for
+from tunecli.spec.fingerprint import changes
+from tunecli.spec.metrics import is_clock
+from tunecli.spec.space import DanglingReferenceError
+from tunecli.store.folder import RunFolder
+from tunecli.study.plan.jobs import job_for
+from tunecli.study.plan.placing import require_device
+from tunecli.study.record import datafiles
+from tunecli.study.record.opening import Study, look
+from tunecli.study.record.versions import versions
+from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, Started, State, Trial
+
+_WAIT_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One trial that was run again.
+
+    Attributes:
+        number: the trial's.
+        comparison: how it compares with the record.
+        recorded, again: how it ended, both times.
+        causes: what may be behind a difference, as far as the record can tell; empty where there is none.
+    """
+
+    number: int
+    comparison: Comparison
+    recorded: Outcome
+    again: Outcome
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All that were run again, in the order of numbers; ``is_exact``: a tolerance is not enough."""
+
+    study: str
+    path: str
+    metric: str
+    is_exact: bool
+    trials: tuple[Verified, ...]
+
+    @property
+    def unreproduced(self) -> tuple[int, ...]:
+        """The numbers of those that did not come out as asked."""
+        refused = {Verdict.NOT_REPRODUCED, *([Verdict.WITHIN_TOLERANCE] if self.is_exact else [])}
+        return tuple(each.number for each in self.trials if each.comparison.verdict in refused)
+
+
+def verify(
+    folder: RunFolder,
+    *,
+    number: int | None = None,
+    is_all: bool = False,
+    n_sampled: int | None = None,
+    device: str | None = None,
+    is_exact: bool = False,
+    told: Callable[[Verified], None] = lambda _: None,
+) -> Verification:
+    """Run the best trial again, or those that are asked for, in this process.
+
+    A trial that took its worker with it is run in a worker again.
+
+    Args:
+        folder: the run folder.
+        number: this trial.
+        is_all: every complete trial.
+        n_sampled: so many of the complete ones, drawn by the study's seed: the same ones each time.
+        device: where to run; None: where each ran.
+        is_exact: whether only what is the same to the last bit is as asked.
+        told: called with each trial as it is done.
+
+    Raises:
+        NoTrialSucceeded: no trial has a score, and none was named.
+        StoreDamaged, StoreTooNew: the database cannot be used.
+        UsageError: more than one choice, no such trial, a trial that has not ended, or its device is not here.
+    """
+    if (number is not None) + is_all + (n_sampled is not None) > 1:
+        raise UsageError("--trial, --all and --sample exclude one another")
+    with look(folder) as study:
+        if number is not None:
+            chosen = [study.log.trial(number)]
+        else:
+            chosen = _chosen(study, study.log.trials(), is_all=is_all, n_sampled=n_sampled)
+        recorded = {trial.number: _recorded(study, trial) for trial in chosen}
+        facts = study.log.facts()
+    devices = {trial.number: _device(study, recorded[trial.number].outcome, device) for trial in chosen}
+    for name in set(devices.values()):
+        _require(name, is_asked=device is not None)
+    verified = []
+    for trial in chosen:
+        course = recorded[trial.number]
+        again = _again(study, trial, course, devices[trial.number])
+        comparison = compare(course, again, uncounted=_of_clocks(study, course.outcome))
+        is_same = comparison.verdict in (Verdict.IDENTICAL, Verdict.FAILED_AGAIN)
+        causes = () if is_same else _causes(study, facts, trial, course.outcome, again.outcome)
+        verified.append(Verified(trial.number, comparison, course.outcome, again.outcome, causes))
+        told(verified[-1])
+    metric = study.spec.objective.metric
+    return Verification(study.spec.settings.study, str(folder.path), metric, is_exact, tuple(verified))
+
+
+def _of_clocks(study: Study, outcome: Outcome) -> set[str]:
+    """What of a trial's metrics a clock gave."""
+    found = {name for name in outcome.metrics if is_clock(name)}
+    return found | ({"score"} if is_clock(study.spec.objective.metric) else set())
+
+
+def _chosen(study: Study, trials: list[Trial], *, is_all: bool, n_sampled: int | None) -> list[Trial]:
+    complete = [trial for trial in trials if trial.state is State.COMPLETE]
+    winner = best(trials, study.spec.objective)
+    if not complete or (winner is None and not is_all and n_sampled is None):
+        raise NoTrialSucceeded(
+            "no trial of this study has a score yet",
+            hint=f"tunecli status {study.folder.path}, or verify one that failed with --trial",
+        )
+    if is_all:
+        return complete
+    if n_sampled is not None:
+        order = generator_for(study.spec.settings.seed, "verify").permutation(len(complete))
+        return [complete[place] for place in sorted(order[:n_sampled].tolist())]
+    return [] if winner is None else [winner]
+
+
+def _recorded(study: Study, trial: Trial) -> Course:
+    if trial.outcome is None:
+        raise UsageError(
+            f"trial {trial.number} is {trial.state.value}: there is nothing to hold it against",
+            hint=f"tunecli results {study.folder.path} shows those that ended",
+        )
+    return Course(study.log.epochs(trial.number), trial.outcome)
+
+
+def _device(study: Study, outcome: Outcome, asked: str | None) -> str:
+    return asked or outcome.device or study.plan.device
+
+
+def _require(device: str, *, is_asked: bool) -> None:
+    try:
+        require_device(device)
+    except UsageError as error:
+        hint = error.hint if is_asked else f"{error.hint}: --device NAME runs it on another"
+        raise UsageError(error.message, hint=hint) from error
+
+
+def _again(study: Study, trial: Trial, recorded: Course, device: str) -> Course:
+    """Run the trial from its record; a pruned one as far as it came."""
+    try:
+        job = job_for(study.spec, replace(study.plan, device=device), trial)
+    except DanglingReferenceError as error:  # such a trial never was a job
+        return Course([], Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, error.message)))
+    failure = recorded.outcome.failure
+    took_its_worker = failure is not None and failure.kind in (FailureKind.CRASH, FailureKind.LOST)
+    n_epochs = len(recorded.epochs) if recorded.outcome.state is State.PRUNED else None
+    return _course(job, "local" if took_its_worker else "inline", n_epochs)
+
+
+def _course(job: Job, engine_name: str, n_epochs: int | None) -> Course:
+    engine = engine_named(engine_name, n_workers=1, threads=job.threads)
+    epochs: list[EpochEnded] = []
+    device = job.device
+    try:
+        engine.submit(job)
+        while True:
+            for event in engine.events(_WAIT_S):
+                if isinstance(event, Ended):
+                    return Course(epochs, event.outcome)
+                if isinstance(event, EpochEnded):
+                    epochs.append(event)
+                elif isinstance(event, Started):
+                    device = event.device
+            if epochs and len(epochs) == n_epochs:
+                return Course(epochs, Outcome(State.PRUNED, epochs=epochs[-1].epoch, device=device))
+    finally:
+        engine.close()
+
+
+def _causes(
+    study: Study, facts: Mapping[str, Any], trial: Trial, recorded: Outcome, again: Outcome
+) -> tuple[str, ...]:
+    """What is not as it was when the study began, or cannot be known to be."""
+    then, now = facts.get("versions", {}), versions()
+    found = []
+    if recorded.device and again.device != recorded.device:
+        found.append(f"device: it ran on {recorded.device}, and now on {again.device}")
+    found += [
+        f"version: {name} was {then.get(name, 'absent')}, and is {now.get(name, 'absent')}"
+        for name in dict.fromkeys((*then, *now))
+        if then.get(name, "absent") != now.get(name, "absent")
+    ]
+    found += [f"code: {change}" for change in changes(facts.get("code", {}), study.spec)]
+    found += [f"data: {change}" for change in datafiles.changes(facts.get("data", {}), study.spec)]
+    return tuple(found)

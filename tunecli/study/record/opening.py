@@ -1,0 +1,199 @@
+"""A study in its folder: what was asked (spec), what was settled when it began (plan), what happened (log).
+
+Law 1: everything a study knows is read back from here; nothing else survives a crash, and nothing is pickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from shlex import quote
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tunecli.errors import UsageError
+from tunecli.spec.difference import says
+from tunecli.spec.fingerprint import fingerprint
+from tunecli.spec.load import understand
+from tunecli.spec.study import StudySpec
+from tunecli.store.database import Log
+from tunecli.store.files import require_room, write_atomically
+from tunecli.store.folder import RunFolder
+from tunecli.store.lock import hold
+from tunecli.study.plan.placing import require_device
+from tunecli.study.plan.plan import Plan, plan_for
+from tunecli.study.record import datafiles
+from tunecli.study.record.revision import (
+    PLAN_PATHS,
+    Revision,
+    assignments,
+    raised_total,
+    require_same_data,
+    require_same_study,
+    revision,
+)
+from tunecli.study.record.versions import changed_versions, versions
+from tunecli.train.inspection import complaints
+
+# that a sweep begins or goes on with: a small study's record and its best weights
+LEAST_ROOM_BYTES = 16 << 20
+NOTHING_RECORDED: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that is open: its spec, its plan and its log."""
+
+    spec: StudySpec
+    plan: Plan
+    folder: RunFolder
+    log: Log
+
+
+@contextmanager
+def begin(
+    spec: StudySpec,
+    path: Path,
+    *,
+    plan: Plan | None = None,
+    facts: Mapping[str, Any] = NOTHING_RECORDED,
+    fill: Callable[[Log], None] | None = None,
+) -> Iterator[Study]:
+    """Make the run folder and hold the study.
+
+    Args:
+        spec: what is asked.
+        path: the folder.
+        plan: what is settled; None: what `plan_for` settles.
+        facts: what the record is to hold besides.
+        fill: writes what the study begins with into its log, before the log appears: with all of that, or not at all.
+
+    Raises:
+        UsageError: the folder holds a study already, or cannot be written.
+        StudyLocked: another process holds it.
+        DiskFull: next to no room is left.
+    """
+    plan = plan or plan_for(spec)
+    if (path / "study.db").exists():
+        with hold(path):  # in another's hands, that is what there is to say
+            raise UsageError(
+                f"{path} holds a study already",
+                hint=f"tunecli resume {quote(str(path))}, or --out another folder",
+            )
+    require_device(plan.device)
+    require_room(path, LEAST_ROOM_BYTES)
+    folder = RunFolder.create(path)
+    with hold(folder.path):
+        is_named = says(spec.text, spec.overrides, "study")
+        facts = {
+            "config": spec.text,
+            # the file's own name, which the run folder's copy does not have
+            "overrides": [*spec.overrides, *([] if is_named else [f'study="{spec.settings.study}"'])],
+            "base_path": str(spec.base_path.resolve()),
+            "plan": asdict(plan),
+            "versions": versions(),
+            "code": fingerprint(spec),
+            "data": datafiles.contents(spec),
+            "elapsed_s": 0.0,
+            **facts,
+        }
+        with _created(folder.database_path, facts, fill) as log:
+            write_atomically(folder.config_path, spec.text)  # a copy for people; the log has the truth
+            yield Study(spec, plan, folder, log)
+
+
+def _created(path: Path, facts: Mapping[str, Any], fill: Callable[[Log], None] | None) -> Log:
+    if fill is None:
+        return Log.create(path, facts)
+    with TemporaryDirectory(prefix="tunecli-") as place:
+        draft_path = Path(place) / path.name
+        with Log.create(draft_path, facts) as draft, draft.atomic():
+            fill(draft)
+        write_atomically(path, draft_path.read_bytes())
+    return Log.open(path)
+
+
+@contextmanager
+def reopen(
+    folder: RunFolder,
+    changes: Mapping[str, Any],
+    overrides: tuple[str, ...] = (),
+    *,
+    config_path: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Study]:
+    """Hold a recorded study to go on with it, as its file now asks.
+
+    Args:
+        folder: the run folder. Where its ``config.yaml`` was edited, that is asked.
+        changes: fields of the plan that are asked to differ from now on: ``n_trials`` (never fewer than were
+            suggested), ``n_workers``, ``device``.
+        overrides: ``path=value``, from now on.
+        config_path: a file that takes the place of the folder's.
+        say: is told, a line each, what differs from now on, and what else a person should know.
+
+    Raises:
+        ConfigError: the file is wrong, or what was recorded no longer sound, for example because its data have gone.
+        StudyLocked: another process holds it.
+        StoreDamaged, StoreTooNew: the database cannot be used.
+        UsageError: ``n_trials`` is below what was suggested already, there is no such device, or what is asked, the
+            data or the user's own code are another study's.
+    """
+    with hold(folder.path), Log.open(folder.database_path) as log:
+        require_room(folder.path, LEAST_ROOM_BYTES)
+        facts = log.facts()
+        asked = revision(folder, facts, (*overrides, *assignments(changes)), config_path)
+        require_same_study(asked, facts, folder)
+        spec = asked.inspected(complaints)
+        require_same_data(spec, facts, folder)
+        plan = replace(_replanned(Plan(**facts["plan"]), asked), **changes)
+        require_device(plan.device)
+        n_suggested = sum(log.counts().values())
+        if plan.n_trials < n_suggested:
+            raise UsageError(
+                f"{n_suggested} trials were suggested already; the total cannot be {plan.n_trials}"
+            )
+        notes = raised_total(spec, facts["plan"]["n_trials"], plan.n_trials, n_suggested)
+        for line in (*asked.lines, *changed_versions(facts.get("versions", {})), *notes):
+            say(line)
+        if spec.text != facts["config"] or not folder.config_path.exists():
+            # Before its row: cut off between the two, it is asked once more.
+            write_atomically(folder.config_path, spec.text)
+        with log.atomic():
+            log.set_fact("plan", asdict(plan))
+            if asked.differences or spec.text != facts["config"]:
+                log.set_fact("overrides", list(spec.overrides))
+                log.set_fact("config", spec.text)
+        yield Study(spec, plan, folder, log)
+
+
+def _replanned(plan: Plan, asked: Revision) -> Plan:
+    """The plan with what is asked to differ settled anew."""
+    changed = {each.path for each in asked.differences}
+    fields = {field for field, path in PLAN_PATHS.items() if path in changed}
+    if "run.engine" in changed:
+        fields |= {"engine", "n_workers"}
+    if changed & {"run.device", "run.per_device"}:
+        fields.add("n_workers")
+    fresh = asdict(plan_for(asked.asked)) if fields else {}
+    return replace(plan, **{field: fresh[field] for field in fields})
+
+
+@contextmanager
+def look(folder: RunFolder) -> Iterator[Study]:
+    """A study to read from, whoever holds it.
+
+    Raises:
+        StoreDamaged, StoreTooNew: the database cannot be used.
+    """
+    with Log.open_to_read(folder.database_path) as log:
+        yield _recorded(folder, log)
+
+
+def _recorded(folder: RunFolder, log: Log) -> Study:
+    facts = log.facts()
+    file, base_path = str(folder.config_path), Path(facts["base_path"])
+    spec = understand(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
+    return Study(spec, Plan(**facts["plan"]), folder, log)

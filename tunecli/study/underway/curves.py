@@ -1,0 +1,54 @@
+"""The record as a pruner may see it: the course of every complete trial's loss.
+
+What a trial is held to is settled before it begins, from the trials up to n - lookahead, which have all ended (law 5).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from tunecli.search.pruner import stop_bounds
+from tunecli.spec.pruners import Pausing
+from tunecli.spec.study import StudySpec
+from tunecli.store.database import Log
+from tunecli.trial import EpochEnded, State, Trial
+
+
+class Curves:
+    """By number, the loss of each complete trial epoch by epoch; none where no pruner looks at them."""
+
+    def __init__(self, spec: StudySpec, log: Log, trials: Mapping[int, Trial]) -> None:
+        """Read the record's.
+
+        Args:
+            spec: what the user asked for.
+            log: the record.
+            trials: all on it, by number.
+        """
+        self._pruner, self._objective, self._log = spec.settings.search.pruner, spec.objective, log
+        self._is_looked_at = self._pruner != "none" and not isinstance(self._pruner, Pausing)
+        self._curves: dict[int, Sequence[float]] = {}
+        if self._is_looked_at:
+            complete = [number for number, trial in trials.items() if trial.state is State.COMPLETE]
+            epochs_of = log.epochs_of(complete)
+            self._curves = {number: self._curve(epochs) for number, epochs in epochs_of.items()}
+
+    def add(self, number: int) -> None:
+        """A trial is on record as complete, with all its epochs."""
+        if self._is_looked_at:
+            self._curves[number] = self._curve(self._log.epochs(number))
+
+    def stop_above(self, last_seen: int) -> Sequence[float | None]:
+        """The pruner's bounds for a trial that may see those up to ``last_seen``."""
+        seen = [curve for number, curve in self._curves.items() if number <= last_seen]
+        return stop_bounds(self._pruner, seen)
+
+    def _curve(self, epochs: Sequence[EpochEnded]) -> Sequence[float]:
+        """The loss epoch by epoch; where the user's own trial did not tell it, the one before."""
+        curve, loss = [], math.inf
+        for epoch in epochs:
+            value = epoch.metrics.get(self._objective.metric)
+            loss = loss if value is None else self._objective.sign * value
+            curve.append(loss)
+        return curve
