@@ -217,6 +217,7 @@ BAD = [
     (["resume", "small.yaml"], 2, "small.yaml"),
     (["export", "nowhere"], 2, "nowhere"),
     (["results", "nowhere", "--format", "xml"], 2, "table, csv, json or markdown"),
+    (["results", "nowhere", "--format", "csv", "--json"], 2, "ask for two forms"),
     (["train", "small.yaml"], 2, "this file holds ranges (optimizer.lr)"),
     (["check", "empty.yaml"], 2, "the file is empty"),
 ]

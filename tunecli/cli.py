@@ -174,9 +174,11 @@ def results(
 
     if form not in ("table", "csv", "json", "markdown"):
         raise UsageError(f"--format {form}: there is no such form", hint="table, csv, json or markdown")
+    if is_json and form in ("csv", "markdown"):
+        raise UsageError(f"--format {form} and --json ask for two forms", hint="give one of them")
     found = ask(RunFolder.find(run), n_shown=top, is_predicted=predict)
     console = Console(is_json=is_json or form == "json")
-    is_text = form in ("csv", "markdown") and not is_json
+    is_text = form in ("csv", "markdown")
     for note in (*found.notes, *([f"predicted best: {found.line}"] if is_text and found.line else [])):
         console.say(f"note: {note}")
     if is_text:

@@ -24,13 +24,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunecli.spec.domains import Categorical, Domain, Integer, Real, n_values, unit_of_value, value_at
+from tunecli.spec.domains import (
+    Categorical,
+    Domain,
+    Integer,
+    Real,
+    is_plain_over_magnitudes,
+    n_values,
+    unit_of_value,
+    value_at,
+)
 from tunecli.spec.space import Parameter, Space, is_among, units_of_point
 from tunecli.trial import Parameters
 
 Floats = NDArray[np.float64]
 
-_FAR_APART = 100.0  # as many times its lower end is the upper end of a range that is seen by magnitude
 _MAX_CENTRES = 256  # a range of more values than this is as good as continuous
 _OPTION = math.sqrt(0.5)  # two options are then 1 apart
 _LAST = math.nextafter(1.0, 0.0)
@@ -164,11 +172,7 @@ def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _
 
 def _ratio(domain: Domain) -> float | None:
     """How many times its start the end of the unit interval stands for, in a range that is seen by magnitude."""
-    if (
-        not isinstance(domain, Real | Integer)
-        or domain.is_log
-        or not 0 < domain.low * _FAR_APART <= domain.high
-    ):
+    if not isinstance(domain, Real | Integer) or not is_plain_over_magnitudes(domain):
         return None
     # each of few values owns the part of the interval around it
     margin = 0.5 * domain.step if domain.step is not None and domain.low > 0.5 * domain.step else 0.0

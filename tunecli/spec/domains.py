@@ -17,6 +17,7 @@ from statistics import NormalDist
 from tunecli.trial import Scalar
 
 _SIGNIFICANT_DIGITS = 12  # 0.1 + 2 * 0.1 is written 0.3, not 0.30000000000000004
+_FAR_APART = 100.0  # as many times its lower end is the upper end of a range that spans magnitudes
 _NARROW = 1e-10  # for its size, so that so many digits tell one point of a grid from the next
 
 
@@ -258,6 +259,16 @@ def contains(domain: Domain, value: Scalar) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return False
     return isinstance(domain, Normal) or (isinstance(domain, Real) and domain.low <= value <= domain.high)
+
+
+def is_plain_over_magnitudes(domain: Domain) -> bool:
+    """Whether a range whose ends are positive and a hundred times apart is yet drawn by its plain values.
+
+    What such a number does goes by ratios as a rule, and nearly all of its draws are of the largest magnitude.
+    """
+    if not isinstance(domain, Real | Integer) or domain.is_log:
+        return False
+    return domain.low > 0 and domain.high / _FAR_APART >= domain.low
 
 
 def centre(domain: Domain) -> Scalar:

@@ -150,6 +150,23 @@ def test_what_can_never_hold_and_what_can_never_end_a_sweep_is_noted(tmp_path):
     assert "search.stop.stagnation 6 never ends a sweep of 6 trials" in notes
 
 
+def test_a_plain_range_over_magnitudes_and_jobs_on_an_accelerator_that_is_not_used_are_noted(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss}\n"
+        "trial:\n  data: {source: iris}\n  model: {name: mlp, hidden: [{int: [4, 512]}]}\n"
+        "  optimizer: {name: sgd, lr: {loguniform: [1e-4, 1]}, weight_decay: {uniform: [1e-5, 0.1]}}\n"
+        "run: {device: cpu, per_device: 2}\n"
+    )
+    notes = check(load_checked(path, ())).notes
+    told = "seldom draws a small value"
+    assert {note for note in notes if told in note} == {
+        f"optimizer.weight_decay: uniform 1e-05 … 0.1 {told}; loguniform draws every magnitude alike",
+        f"model.hidden.0: int 4 … 512 {told}; logint draws every magnitude alike",
+    }
+    assert "run.per_device 2 counts jobs on an accelerator: on the CPU it changes nothing" in notes
+
+
 def test_no_more_trials_are_said_to_share_a_model_than_there_are_for_a_worker(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(

@@ -11,7 +11,7 @@ from tunecli.errors import UsageError
 from tunecli.search.bayes import n_initial
 from tunecli.search.pausing import full_trainings
 from tunecli.search.sampler import suggest
-from tunecli.spec.domains import described, n_values, shown
+from tunecli.spec.domains import Integer, described, is_plain_over_magnitudes, n_values, shown
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
@@ -182,6 +182,12 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
             yield f"{parameter.name} has one value: its range never matters"
         if any(not condition.values for condition in parameter.conditions):
             yield f"{parameter.name} is never active"
+        if is_plain_over_magnitudes(parameter.domain):
+            log = "logint" if isinstance(parameter.domain, Integer) else "loguniform"
+            yield (
+                f"{parameter.name}: {described(parameter.domain)} seldom draws a small value; "
+                f"{log} draws every magnitude alike"
+            )
     default = default_point(space)
     if (
         search.sampler_name == "grid"
@@ -227,10 +233,12 @@ def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
 
 def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     """That the device is not here, as the file may be checked on one machine and run on another, or has no room."""
-    asked = spec.settings.run.workers
-    if isinstance(asked, int) and plan.n_workers < asked and spec.settings.run.engine != "inline":
-        per_device = spec.settings.run.per_device
-        yield f"run.workers {asked}: run.per_device {per_device} lets {plan.n_workers} run at a time here"
+    run = spec.settings.run
+    asked = run.workers
+    if run.per_device > 1 and not places(plan.device):
+        yield f"run.per_device {run.per_device} counts jobs on an accelerator: on the CPU it changes nothing"
+    if isinstance(asked, int) and plan.n_workers < asked and run.engine != "inline":
+        yield f"run.workers {asked}: run.per_device {run.per_device} lets {plan.n_workers} run at a time here"
     try:
         require_device(plan.device)
     except UsageError as error:
