@@ -61,6 +61,12 @@ def test_a_trial_of_ones_own_may_be_bounded_in_whatever_it_reports(tmp_path: Pat
 
 
 BAD = [
+    (
+        "{pareto: [{metric: val_loss}, {metric: val_f1}, {metric: n_parameters}, {metric: latency_ms},"
+        " {metric: val_accuracy}]}",
+        "1:21",
+        "must hold at most 4; this holds 5",
+    ),
     ("{metric: val_accuracy, subject_to: {latency: '<= 5'}}", "1:48", "did you mean `latency_ms`?"),
     ("{metric: val_accuracy, subject_to: {val_loss: 5}}", "1:58", 'say which side of 5 is allowed: `"<= 5"`'),
     ("{metric: val_accuracy, subject_to: {val_loss: '=< 5'}}", "1:58", "did you mean `<= 5`?"),
@@ -77,7 +83,11 @@ BAD = [
     ("{pareto: [{metric: val_loss}]}", "1:21", "at least 2"),
     ("{pareto: [{metric: val_loss}, {metric: val_loss}]}", "1:21", "`val_loss` is named twice"),
     ("{pareto: [{metric: val_loss}, {metric: val_acc}]}", "1:51", "did you mean `val_accuracy`?"),
-    ("{metric: val_loss, pareto: [{metric: val_loss}, {metric: val_f1}]}", "1:13", "not both"),
+    (
+        "{metric: val_loss, pareto: [{metric: val_loss}, {metric: val_f1}]}",
+        "1:13",
+        "`metric` cannot stand here",
+    ),
     ("{pareto: [{metric: val_loss}, {metric: n_paramters}]}", "1:51", "did you mean `n_parameters`?"),
 ]
 

@@ -95,8 +95,11 @@ def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str,
             models, key = _models_at(model, path[:-1]), str(path[-1])
             known = [name for found in models for name in found.model_fields]
             absent = {name: why for found in models for name, why in _absent(found).items()}
-            hint = absent.get(key) or nearest(key, known) or f"known here: {', '.join(dict.fromkeys(known))}"
-            return f"`{key}` is not known here", hint
+            if key in absent:
+                return f"`{key}` cannot stand here", absent[key]
+            return f"`{key}` is not known here", nearest(
+                key, known
+            ) or f"known here: {', '.join(dict.fromkeys(known))}"
         case "missing":
             return f"`{path[-1]}` is missing", ""
         case "union_tag_invalid":
@@ -114,6 +117,11 @@ def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str,
             return str(detail["ctx"]["error"]), ""
         case "too_short":
             return f"must hold at least {detail['ctx']['min_length']}; this is {_shown(given)}", ""
+        case "too_long":
+            return (
+                f"must hold at most {detail['ctx']['max_length']}; this holds {detail['ctx']['actual_length']}",
+                "",
+            )
         case "string_pattern_mismatch":
             pattern = detail["ctx"]["pattern"]
             return f"must be {_PATTERNS.get(pattern, pattern)}; this is {_shown(given)}", ""
