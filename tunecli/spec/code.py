@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,8 @@ from tunecli.spec.command import (
     rendered,
     script_place,
 )
-from tunecli.spec.paths import is_file, is_folder
+from tunecli.spec.imports import module_file, module_files
+from tunecli.spec.paths import is_file
 from tunecli.spec.secrets import resolved
 from tunecli.spec.signature import NoSuchNameError, Signature, is_class, parsed, signature_of
 from tunecli.spec.wording import nearest
@@ -108,29 +109,6 @@ def code_complaints(plain: Any, objective: Objective, base_path: Path) -> Iterat
         yield from _of_use(use, base_path)
     if "command" in plain:
         yield from _of_command(plain, objective, base_path)
-
-
-def module_files(folder: Path, steps: Iterable[str]) -> Iterator[Path]:
-    """The files that importing ``steps`` reads from ``folder``: the packages on the way and the module, as far as any
-    lies there."""
-    for step in steps:
-        if is_file(folder / step / "__init__.py"):
-            yield folder / step / "__init__.py"
-        elif is_file(folder / f"{step}.py"):
-            yield folder / f"{step}.py"
-            return
-        elif not is_folder(folder / step):
-            return
-        folder = folder / step
-
-
-def module_file(folder: Path, steps: tuple[str, ...]) -> Path | None:
-    """The file of one module, None where it does not lie in ``folder``."""
-    *above, last = steps
-    for name in (Path(*above, last, "__init__.py"), Path(*above, f"{last}.py")):
-        if is_file(folder / name):
-            return folder / name
-    return None
 
 
 def command_words(plain: Mapping[str, Any]) -> list[str]:

@@ -6,29 +6,24 @@ never run, so what is imported by a computed name is not seen; and neither is a 
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tunecli.spec.code import command_words, module_files, uses
+from tunecli.spec.code import command_words, uses
 from tunecli.spec.command import is_script, program_path, script_place
+from tunecli.spec.contents import sha256_of
+from tunecli.spec.imports import Source, followed, module_files
 from tunecli.spec.load import concrete_trials
 from tunecli.spec.paths import is_file
-from tunecli.spec.signature import parsed
 from tunecli.spec.study import StudySpec
-
-_Source = tuple[Path, Path]
-"""A file, and the folder in which what it imports is looked for."""
 
 
 def fingerprint(spec: StudySpec) -> dict[str, str]:
     """The SHA-256, in hexadecimal, of every file of the user's own code, by its path from the file's folder."""
     base_path = spec.base_path.resolve()
-    waiting = [
+    sources = [
         source
         for plain in concrete_trials(spec.space)
         for source in (
@@ -40,14 +35,8 @@ def fingerprint(spec: StudySpec) -> dict[str, str]:
             *_of_command(plain, base_path),
         )
     ]
-    seen: set[_Source] = set()
-    while waiting:
-        source = waiting.pop()
-        if source not in seen and source[0].is_relative_to(base_path):
-            seen.add(source)
-            waiting.extend(_imported(*source))
-    files = sorted({file for file, _ in seen})
-    return {file.relative_to(base_path).as_posix(): _sha256(file) for file in files}
+    files = sorted({file for file, _ in followed(sources, base_path)})
+    return {file.relative_to(base_path).as_posix(): sha256_of(file) for file in files}
 
 
 def changes(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:
@@ -60,25 +49,7 @@ def changes(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:
     ]
 
 
-def changed_files(recorded: Mapping[str, str], base_path: Path) -> list[str]:
-    """Which of a study's files are no more what they were, as far as this process would still read them.
-
-    A module that is loaded runs as it was when it was, whatever became of its file.
-
-    Args:
-        recorded: what `fingerprint` gave.
-        base_path: the folder that its names start from.
-    """
-    folder = base_path.resolve()
-    loaded = {vars(module).get("__file__") for module in list(sys.modules.values()) if module is not None}
-    return [
-        name
-        for name, sha256 in recorded.items()
-        if str(folder / name) not in loaded and _sha256(folder / name) != sha256
-    ]
-
-
-def _of_command(plain: Any, base_path: Path) -> Iterator[_Source]:
+def _of_command(plain: Any, base_path: Path) -> Iterator[Source]:
     """The program where it lies beside the file, its script, and modules that it is told to run.
 
     Every other file of a command is data: it may well be what the program writes.
@@ -99,29 +70,3 @@ def _of_command(plain: Any, base_path: Path) -> Iterator[_Source]:
         file = Path(os.path.normpath(base_path / path))
         if (place in (0, script) or is_script(word)) and is_file(file):
             yield file, file.parent  # what Python puts on the path of a script
-
-
-def _imported(file: Path, root: Path) -> Iterator[_Source]:
-    if file.suffix != ".py":
-        return
-    try:
-        nodes = list(ast.walk(parsed(file)))
-    except (OSError, SyntaxError):
-        return
-    for node in nodes:
-        match node:
-            case ast.Import(names=names):
-                for alias in names:
-                    yield from ((found, root) for found in module_files(root, alias.name.split(".")))
-            case ast.ImportFrom(module=module, names=names, level=level) if level < len(file.parents):
-                folder = file.parents[level - 1] if level else root
-                for alias in names:
-                    steps = [*(module.split(".") if module else ()), alias.name]
-                    yield from ((found, root) for found in module_files(folder, steps))
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:  # a program that may be run and not read
-        return ""

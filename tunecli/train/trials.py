@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunecli.spec.fingerprint import changed_files
+from tunecli.spec.contents import changed_files
 from tunecli.spec.knobs import CommandTrial, FunctionTrial, trial_model
 from tunecli.spec.secrets import names_in, redacted
 from tunecli.train.fused.signature import why_not

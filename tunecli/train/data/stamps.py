@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunecli.errors import DataError
-from tunecli.spec.code import module_files
+from tunecli.spec.imports import module_files
 from tunecli.spec.knobs.base import OwnCode
 from tunecli.spec.knobs.data import Data
 from tunecli.spec.knobs.sources import FileSource, Images
