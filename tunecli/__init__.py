@@ -10,7 +10,7 @@ __all__ = ["TrialStopped", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "TrialStopped":  # loads torch, which few of those who import this need
+    if name == "TrialStopped":  # loads much that few of those who import this need
         from tunecli.train.own.function import TrialStopped
 
         return TrialStopped

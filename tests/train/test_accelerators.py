@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 
-from tunecli.train.accelerators import Place, instances, meant_by, places
+from tunecli.errors import UsageError
+from tunecli.train import devices
+from tunecli.train.accelerators import Place, instances, meant_by, places, resolved
+from tunecli.train.drivers import is_cpu
 
 # as in NVIDIA's MIG user guide: a GPU in three parts, and one that is whole
 LISTING = """\
@@ -85,4 +89,27 @@ def test_a_device_s_name_means_all_of_its_kind_or_one(device: str, meant: list[s
 def test_the_cpu_is_no_place_and_is_told_without_torch() -> None:
     assert places("cpu") == places("cpu:0") == ()
     program = "import sys; from tunecli.train.accelerators import places; places('cpu'); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu", "cpu:0", *devices.names()])
+def test_a_device_is_the_one_that_torch_tells_and_the_cpu_needs_no_telling(name: str) -> None:
+    assert resolved(name) == str(devices.resolve(name))
+    assert not is_cpu(name) or resolved(name) == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("name", "avoid"),
+    [("cpu:1", ()), ("gpu", ()), ("cuda:99", ()), ("cpu", ("cpu",)), ("auto", devices.names())],
+)
+def test_what_torch_refuses_is_refused_in_its_words(name: str, avoid: Sequence[str]) -> None:
+    with pytest.raises(UsageError) as refused:
+        resolved(name, 0, avoid)
+    with pytest.raises(UsageError) as by_torch:
+        devices.resolve(name, 0, avoid)
+    assert (refused.value.message, refused.value.hint) == (by_torch.value.message, by_torch.value.hint)
+
+
+def test_the_cpu_is_resolved_without_torch() -> None:
+    program = "import sys; from tunecli.train.accelerators import resolved; resolved('cpu'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -10,19 +10,15 @@ where an accelerator may be here, and only then.
 from __future__ import annotations
 
 import os
-import platform
 import re
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from tunecli.train.drivers import is_cpu, may_be_here
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_DRIVERS = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvgpu", "/dev/dxg", "/dev/kfd")
-_DRIVERS_OF_XPU = ("/dev/dri",)
 _LISTING_S = 30.0  # a driver in trouble may never answer
 _GPU = re.compile(r"GPU (?P<number>\d+): (?P<what>.+) \(UUID: (?P<uuid>GPU-[^)]+)\)")
 _INSTANCE = re.compile(r"\s+MIG (?P<what>\S+)\s+Device\s+\d+: \(UUID: (?P<uuid>MIG-[^)]+)\)")
@@ -51,9 +47,18 @@ def places(device: str) -> tuple[Place, ...]:
     Args:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
     """
-    if device.partition(":")[0] == "cpu" or (device == "auto" and not _may_be_here()):
+    if device.partition(":")[0] == "cpu" or (device == "auto" and not may_be_here()):
         return ()
     return _places(device, os.environ.get(VISIBLE))
+
+
+def resolved(device: str, slot: int = 0, avoid: Collection[str] = ()) -> str:
+    """The name of the one device that a device's name means, as `devices.resolve` has it, and its errors."""
+    if is_cpu(device) and "cpu" not in avoid:
+        return "cpu"
+    from tunecli.train import devices
+
+    return str(devices.resolve(device, slot, avoid))
 
 
 def meant_by(device: str, here: Sequence[Place]) -> tuple[Place, ...]:
@@ -120,20 +125,6 @@ def _named(word: str, gpus: Mapping[str, Sequence[Place]]) -> list[Place]:
         if word.startswith("MIG-") and each.visible.startswith(word)
     ]
     return [*found[0]] if len(found) == 1 else []
-
-
-def _may_be_here() -> bool:
-    """Whether torch's build and the drivers leave it possible that an accelerator is here; loads no torch."""
-    try:
-        build = version("torch").partition("+")[2]
-    except PackageNotFoundError:
-        build = ""
-    if build == "cpu":
-        return False
-    if sys.platform == "darwin":
-        return platform.machine() == "arm64"
-    drivers = _DRIVERS_OF_XPU if build.startswith("xpu") else _DRIVERS
-    return any(Path(each).exists() for each in drivers)
 
 
 @cache

@@ -1,18 +1,16 @@
-"""Global state, seeded or left alone for the length of a block and put back after it: generators, torch's settings.
+"""Torch's global state, seeded or left alone for the length of a block and put back after it: generators and settings.
 
-The only place that seeds a global generator (law 3). Dropout and torch's own initialisation draw from them
-and take no generator of ours, which is why this is needed at all; the user's own code may draw from any.
+With `generators`, the only place that seeds a global generator (law 3). Dropout and torch's own initialisation draw
+from torch's and take no generator of ours, which is why this is needed at all.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -34,25 +32,6 @@ def scoped_seed(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device.index or 0], device_type=device.type):
         torch.manual_seed(seed)
         yield
-
-
-@contextmanager
-def scoped_global_seeds(seed: int, device: torch.device) -> Iterator[None]:
-    """As `scoped_seed`, and the generators of ``random`` and of NumPy likewise.
-
-    Args:
-        seed: at least 0; NumPy takes its lowest 32 bits.
-        device: where the block computes.
-    """
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    try:
-        with scoped_seed(seed, device):
-            random.seed(seed)
-            np.random.seed(seed % 2**32)
-            yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import platform
 from collections.abc import Collection, Sequence
@@ -87,13 +86,6 @@ def describe() -> list[DeviceFacts]:
         properties = torch.get_device_module(device).get_device_properties(device)
         facts.append(DeviceFacts(name, str(properties.name), int(properties.total_memory)))
     return facts
-
-
-def release_memory(device: torch.device) -> None:
-    """Let go of what only cycles of references hold, and give what torch keeps cached on an accelerator back to it."""
-    gc.collect()
-    if device.type != "cpu":
-        torch.accelerator.empty_cache()
 
 
 def _accelerator() -> str | None:

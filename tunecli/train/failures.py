@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import sys
 import traceback
-
-import torch
 
 from tunecli.errors import TunecliError
 from tunecli.trial import Failure, FailureKind
@@ -29,17 +29,32 @@ def failure_of(error: BaseException) -> Failure:
     return failure
 
 
+def release_memory(device: str) -> None:
+    """Let go of what only cycles of references hold, and give what torch keeps cached on an accelerator back to it."""
+    gc.collect()
+    if device != "cpu":
+        import torch
+
+        torch.accelerator.empty_cache()
+
+
 def _kind(error: BaseException) -> FailureKind:
     """torch reports a full CPU, and much that a driver says, as a RuntimeError, told apart by its words alone."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, MemoryError) or _is_torch_s(error, "OutOfMemoryError"):
         return FailureKind.OOM
     if not isinstance(error, RuntimeError):
         return FailureKind.ERROR
     words = str(error).replace("_", " ")  # UR_RESULT_ERROR_DEVICE_LOST, CUBLAS_STATUS_ALLOC_FAILED
     if _FULL.search(words):
         return FailureKind.OOM
-    is_lost = isinstance(error, torch.AcceleratorError) or _LOST.search(words)
+    is_lost = _is_torch_s(error, "AcceleratorError") or _LOST.search(words)
     return FailureKind.LOST if is_lost else FailureKind.ERROR
+
+
+def _is_torch_s(error: BaseException, name: str) -> bool:
+    """Whether an error is of a class of torch's, which only raises it where it is loaded."""
+    kind = getattr(sys.modules.get("torch"), name, None)
+    return kind is not None and isinstance(error, kind)
 
 
 def _clear(error: BaseException) -> None:

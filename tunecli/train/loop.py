@@ -24,7 +24,7 @@ from tunecli.spec.secrets import resolved
 from tunecli.train import checkpoint, devices, weights
 from tunecli.train.course import Course
 from tunecli.train.data import loading
-from tunecli.train.failures import failure_of
+from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.footprint import footprint
 from tunecli.train.learner import Learner
 from tunecli.train.metrics import finite
@@ -91,7 +91,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         course.weights.clear()
         found.forget()
         loading.forget()
-        devices.release_memory(device)
+        release_memory(str(device))
     told = ended(job, course, State.PRUNED if is_paused else ending, device_name, sha256)
     yield Paused(told.number, told.attempt, told.outcome) if is_paused else told
 

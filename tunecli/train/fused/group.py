@@ -20,7 +20,7 @@ from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.train import checkpoint, devices, weights
 from tunecli.train.course import Course
 from tunecli.train.data import loading
-from tunecli.train.failures import failure_of
+from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.fused.examine import Examiner
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.together import Together
@@ -73,7 +73,7 @@ def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -
         failure = failure_of(error)  # which lets go of what the group held
     if failure.kind is FailureKind.OOM:
         loading.forget()
-        devices.release_memory(devices.resolve(jobs[0].device, jobs[0].slot, jobs[0].avoid_devices))
+        release_memory(str(devices.resolve(jobs[0].device, jobs[0].slot, jobs[0].avoid_devices)))
     for job in jobs:
         if job.number not in over:
             yield from _alone(job, told.get(job.number), is_stop_wanted)

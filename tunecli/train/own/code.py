@@ -2,7 +2,7 @@
 
 The only place that imports it: nothing of a file runs but what its ``python:`` keys name. A module is imported once a
 process, whichever trial comes first; so that no trial can tell, its import draws from generators of its own.
-Loads no torch before the user's code does run.
+Loads no torch that the user's code does not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.knobs.base import OwnCode
+from tunecli.train.generators import scoped_plain_seeds
+from tunecli.train.own.late_torch import once_loaded
 
 if TYPE_CHECKING:
     import torch
@@ -69,31 +71,47 @@ def resolve(code_name: str, base_path: Path) -> Any:
 
 
 @contextmanager
-def running(seed: int, device: torch.device | None = None, code_name: str = "") -> Iterator[None]:
+def running(seed: int, device: torch.device | str = "cpu", code_name: str = "") -> Iterator[None]:
     """A block in which the user's code runs, and after which nothing global is other than before (law 3).
 
     Args:
         seed: of the generators of torch, ``random`` and NumPy.
-        device: whose generator of torch's, beside the CPU's; None: no other.
+        device: whose generator of torch's, beside the CPU's.
         code_name: as `resolve` had it, where torch's settings are to be those that the module made at its import.
     """
+    wanted = _visits[-1].settings.get(code_name.partition(":")[0], {}) if _visits else {}
+    with once_loaded(lambda: _torch_scoped(seed, device, wanted)), scoped_plain_seeds(seed):
+        yield
+
+
+@contextmanager
+def _torch_scoped(seed: int, device: torch.device | str, wanted: Mapping[str, Any]) -> Iterator[None]:
     import torch
 
-    from tunecli.train.determinism import NOTHING, scoped_global_seeds, scoped_settings
+    from tunecli.train import dynamo
+    from tunecli.train.determinism import scoped_seed, scoped_settings
 
-    wanted = _visits[-1].settings.get(code_name.partition(":")[0], NOTHING) if _visits else NOTHING
-    with scoped_settings(wanted), scoped_global_seeds(seed, device or torch.device("cpu")):
+    dynamo.put_off()
+    with scoped_settings(wanted), scoped_seed(seed, torch.device(device)):
         yield
 
 
 def _imported(module_name: str) -> ModuleType:
+    changed: dict[str, Any] = {}
+    with once_loaded(lambda: _noted(changed)):
+        module = importlib.import_module(module_name)
+    _visits[-1].settings.setdefault(module_name, changed)
+    return module
+
+
+@contextmanager
+def _noted(changed: dict[str, Any]) -> Iterator[None]:
+    """A block after which it is known which of torch's settings it changed, and to what."""
     from tunecli.train.determinism import settings
 
     before = settings()
-    module = importlib.import_module(module_name)
-    changed = {name: value for name, value in settings().items() if value != before[name]}
-    _visits[-1].settings.setdefault(module_name, changed)
-    return module
+    yield
+    changed |= {name: value for name, value in settings().items() if value != before[name]}
 
 
 def _look_first_in(folder: Path) -> None:

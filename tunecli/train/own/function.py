@@ -9,24 +9,25 @@ generators are seeded for its length (law 3), and torch's settings put back afte
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 
 from tunecli.errors import UsageError
 from tunecli.seeding import seed_for, seed_of_32_bits
 from tunecli.spec.knobs import FunctionTrial
 from tunecli.spec.secrets import resolved
-from tunecli.train import devices
-from tunecli.train.failures import failure_of
+from tunecli.train import accelerators
+from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.own import code as own_code
 from tunecli.train.own.folder import own_folder
+from tunecli.train.own.late_torch import once_loaded
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
 from tunecli.trial import Event, Failure, FailureKind, Job, Started
@@ -80,13 +81,13 @@ class OwnTrial:
         if self._is_stopped:
             raise TrialStopped(f"trial {self.number} is to end here")
 
-    def _run(self, trial: FunctionTrial, base_path: Path, device: torch.device) -> None:
+    def _run(self, trial: FunctionTrial, base_path: Path) -> None:
         """The thread: call the function, and say last how it ended."""
         try:
-            torch.set_num_threads(self.threads)  # OpenMP keeps it by thread
-            function = own_code.resolve(trial.python, base_path)
-            with own_code.running(seed_for(self.seed, "function"), device, trial.python):
-                said: _Said = self._returned(function(trial.params, self))
+            with once_loaded(lambda: _threads(self.threads)):
+                function = own_code.resolve(trial.python, base_path)
+                with own_code.running(seed_for(self.seed, "function"), self.device, trial.python):
+                    said: _Said = self._returned(function(trial.params, self))
         except TrialStopped:
             said = {}
         except BaseException as error:  # SystemExit too: what the user's code does ends its trial alone
@@ -117,8 +118,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     """
     reports = Reports(job, job.device)
     try:
-        device = devices.resolve(job.device, job.slot, job.avoid_devices)
-        reports.device = str(device)
+        reports.device = accelerators.resolved(job.device, job.slot, job.avoid_devices)
         trial = FunctionTrial.model_validate(resolved(job.config))
     except (UsageError, ValidationError) as error:
         yield Started(job.number, job.attempt, reports.device, os.getpid())
@@ -131,19 +131,23 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         except OSError as error:
             yield reports.ended(failure_of(error))
             return
-        own = OwnTrial(job, str(device), folder)
-        yield from _events(own, trial, device, reports, is_stop_wanted)
+        own = OwnTrial(job, reports.device, folder)
+        yield from _events(own, trial, reports, is_stop_wanted)
+
+
+@contextmanager
+def _threads(n_threads: int) -> Iterator[None]:
+    import torch
+
+    torch.set_num_threads(n_threads)  # OpenMP keeps it by thread
+    yield
 
 
 def _events(
-    own: OwnTrial,
-    trial: FunctionTrial,
-    device: torch.device,
-    reports: Reports,
-    is_stop_wanted: Callable[[], bool],
+    own: OwnTrial, trial: FunctionTrial, reports: Reports, is_stop_wanted: Callable[[], bool]
 ) -> Iterator[Event]:
     base_path, is_stopping = Path(reports.job.base_path), False
-    thread = threading.Thread(target=own._run, args=(trial, base_path, device), daemon=True)
+    thread = threading.Thread(target=own._run, args=(trial, base_path), daemon=True)
     thread.start()
     while isinstance(said := own._said.get(), tuple):
         event = reports.epoch_ended(*said)
@@ -158,7 +162,7 @@ def _events(
         own._may_go_on.put(not reports.is_over and not is_stopping)
     thread.join()
     if isinstance(said, Failure) and said.kind is FailureKind.OOM:
-        devices.release_memory(device)
+        release_memory(reports.device)
     if is_stopping:
         yield reports.stopped()
     elif isinstance(said, Failure):
@@ -169,7 +173,8 @@ def _events(
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, torch.Tensor):
+    tensor: Any = getattr(sys.modules.get("torch"), "Tensor", ())
+    if isinstance(value, tensor):
         value = value.detach()  # torch warns of a number made from what still wants a gradient
     try:
         return float(value)

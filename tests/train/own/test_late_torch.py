@@ -1,0 +1,170 @@
+"""A trial's bits and torch's settings are the same whenever its function loads torch: before it, in it, or never."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tunecli.seeding import seed_for
+
+SEED = 1000
+THREADS = 3
+MEASURED = """
+def measured():
+    import random, numpy, torch
+    settings = torch.get_default_dtype().itemsize, torch.get_deterministic_debug_mode(), torch.is_grad_enabled()
+    return {
+        "loss": torch.rand((), dtype=torch.float32).item(), "python": random.random(), "numpy": numpy.random.rand(),
+        "threads": torch.get_num_threads(), "dtype": settings[0], "deterministic": settings[1], "gradients": settings[2],
+    }
+
+def make_a_mess():
+    import torch
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float16)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+"""
+AT_ITS_TOP = """
+import random, numpy, torch
+from measuring import *
+DRAWN = {"top": torch.rand(()).item(), "top_python": random.random(), "top_numpy": numpy.random.rand()}
+torch.set_default_dtype(torch.float64)
+
+def train(params, trial):
+    found = {**measured(), **DRAWN}
+    make_a_mess()
+    return found
+"""
+INSIDE = """
+import importlib.util
+from measuring import *
+
+def train(params, trial):
+    assert importlib.util.find_spec("torch").origin.endswith("__init__.py")
+    import torch
+    assert type(torch.__loader__) is type(torch.__spec__.loader) is type(importlib.__loader__), torch.__loader__
+    found = measured()
+    make_a_mess()
+    return found
+"""
+ELSEWHERE = """
+from measuring import *
+
+def train(params, trial):
+    import importlib
+    found = importlib.import_module("loading").measured()
+    make_a_mess()
+    return found
+"""
+IN_A_THREAD = """
+import threading
+from measuring import *
+
+def train(params, trial):
+    found = {}
+    thread = threading.Thread(target=lambda: found.update(measured()))
+    thread.start()
+    thread.join()
+    make_a_mess()
+    return found
+"""
+NEVER = """
+import random, numpy, sys
+
+def train(params, trial):
+    return {"loss": 0, "python": random.random(), "numpy": numpy.random.rand(), "torch": "torch" in sys.modules}
+"""
+MODULES = {
+    "at_its_top": AT_ITS_TOP,
+    "inside": INSIDE,
+    "elsewhere": ELSEWHERE,
+    "in_a_thread": IN_A_THREAD,
+    "never": NEVER,
+}
+PROGRAM = """
+import json, random, sys
+module, *numbers = sys.argv[1:]
+import numpy
+from tunecli.train.trials import run
+from tunecli.trial import Job, Objective
+
+def state():
+    return random.getstate(), numpy.random.get_state()[1].tolist(), sys.meta_path[:]
+
+before, found = state(), []
+for number in map(int, numbers):
+    config, objective = {"python": f"{module}:train"}, Objective("loss", False)
+    *_, last = run(Job(number, 1, config, objective, 1, SEED + number, device="cpu", threads=THREADS, base_path="."))
+    assert last.outcome.failure is None, last.outcome.failure.traceback
+    found.append(last.outcome.metrics)
+assert state() == before
+if "torch" in sys.modules:
+    import torch
+    after = torch.get_num_threads(), torch.get_default_dtype(), torch.get_deterministic_debug_mode()
+    assert after == (THREADS, torch.float32, 0), after
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture
+def found_of(tmp_path: Path) -> Any:
+    """What the trials of a module report that run in a process of their own, one after the other."""
+    for name, text in {**MODULES, "measuring": MEASURED}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / "loading.py").write_text("import torch\nfrom measuring import *\nmade = torch.zeros(3)\n")
+    program = PROGRAM.replace("SEED", str(SEED)).replace("THREADS", str(THREADS))
+
+    def found(module: str, numbers: list[int]) -> list[dict[str, float]]:
+        command = [sys.executable, "-c", program, module, *map(str, numbers)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        metrics: list[dict[str, float]] = json.loads(done.stdout)
+        return metrics
+
+    return found
+
+
+def drawn(number: int) -> dict[str, float]:
+    """What the generators give of a trial, by each library's own."""
+    seed = seed_for(SEED + number, "function")
+    return {
+        "loss": torch.rand((), generator=torch.Generator().manual_seed(seed)).item(),
+        "python": random.Random(seed).random(),
+        "numpy": np.random.RandomState(seed % 2**32).rand(),
+    }
+
+
+def expected(number: int, dtype: int = 4) -> dict[str, float]:
+    return {**drawn(number), "threads": THREADS, "dtype": dtype, "deterministic": 0, "gradients": True}
+
+
+@pytest.mark.parametrize(
+    ("module", "numbers"),
+    [("inside", [0, 1]), ("inside", [1]), ("elsewhere", [0, 1]), ("in_a_thread", [0, 1])],
+    ids=["in the function", "in that of a later worker", "by another module", "in a thread"],
+)
+def test_what_a_trial_draws_and_finds_set_does_not_depend_on_when_torch_is_loaded(
+    found_of: Any, module: str, numbers: list[int]
+) -> None:
+    assert found_of(module, numbers) == [expected(number) for number in numbers]
+
+
+def test_nor_does_it_where_its_module_loads_torch_whose_own_draws_have_a_seed_too(found_of: Any) -> None:
+    top = {
+        "top": torch.rand((), generator=torch.Generator().manual_seed(0)).item(),
+        "top_python": random.Random(0).random(),
+        "top_numpy": np.random.RandomState(0).rand(),
+    }
+    assert found_of("at_its_top", [0, 1]) == [{**expected(number, dtype=8), **top} for number in (0, 1)]
+
+
+def test_a_function_that_loads_no_torch_runs_without_it_and_is_seeded_all_the_same(found_of: Any) -> None:
+    assert found_of("never", [0, 1]) == [{**drawn(number), "loss": 0, "torch": 0} for number in (0, 1)]
