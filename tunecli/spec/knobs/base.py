@@ -25,7 +25,13 @@ CodeName = Annotated[str, Field(pattern=CODE_NAME)]
 class Knob(BaseModel):
     """Base of all concrete knobs: a closed, frozen, strictly typed value."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        defer_build=True,  # of a hundred models a file asks for few
+    )
 
 
 class Timed(Knob):
