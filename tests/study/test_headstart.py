@@ -25,11 +25,12 @@ def is_alive(number):
     return True
 
 before = dict(os.environ)
-with head_start(sys.argv[2:]):
+threads, needs_torch = int(sys.argv[1]), sys.argv[2] == "True"
+with head_start(sys.argv[3:]):
     guessed = pid()
     took = None
-    if sys.argv[1] != "0":
-        engine_named("local", n_workers=1, threads=int(sys.argv[1])).close()
+    if threads:
+        engine_named("local", n_workers=1, threads=threads, needs_torch=needs_torch).close()
         took = pid()
 assert dict(os.environ) == before
 print("none" if guessed is None else "kept" if took == guessed and is_alive(guessed) else
@@ -37,11 +38,10 @@ print("none" if guessed is None else "kept" if took == guessed and is_alive(gues
 """
 
 
-def became_of(folder: Path, threads: int, *words: str) -> str:
+def became_of(folder: Path, threads: int, *words: str, needs_torch: bool = True) -> str:
     """What became of the server once an engine with so many threads was made; 0: none was."""
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, str(threads), *words], cwd=folder, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", CODE, str(threads), str(needs_torch), *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -73,3 +73,37 @@ def test_a_run_that_is_resumed_is_found_by_its_folder_and_by_its_name(tmp_path: 
     (tmp_path / "runs" / "s").mkdir(parents=True)
     (tmp_path / "runs" / "s" / "config.yaml").write_text("study: s")
     assert became_of(tmp_path, 1, "resume", run) == "kept"
+
+
+OWN = "trial: {python: 'mine:train', params: {x: {uniform: [0, 1]}}}\nrun: {device: cpu}"
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "words", "needs_torch", "expected"),
+    [
+        ("import random", OWN, [], False, "kept"),
+        ("import random", OWN, [], True, "another"),
+        ("import torch", OWN, [], True, "kept"),
+        ("import torch", OWN, [], False, "another"),
+        ("import helper", OWN, [], True, "kept"),
+        ("import random", OWN, ["--device", "cuda"], True, "kept"),
+        ("import random", OWN, ["--set", "run.device=cuda:1"], True, "kept"),
+        ("import random", OWN.replace("mine", "installed"), [], True, "kept"),
+        ("import random", "trial: {command: [echo, '1']}", [], False, "kept"),
+        ("import random", "trial: {data: {source: {python: 'mine:make'}}}", [], True, "kept"),
+    ],
+)
+def test_torch_is_loaded_ahead_where_the_trials_need_it(
+    tmp_path: Path, source: str, text: str, words: list[str], needs_torch: bool, expected: str
+) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    (tmp_path / "helper.py").write_text("def late():\n    import torch\n")
+    (tmp_path / "s.yaml").write_text(text)
+    assert became_of(tmp_path, 1, "search", "s.yaml", *words, needs_torch=needs_torch) == expected
+
+
+def test_whoever_resumes_beside_the_code_loads_no_torch_ahead_that_it_does_not_need(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "s").mkdir(parents=True)
+    (tmp_path / "runs" / "s" / "config.yaml").write_text(OWN)
+    (tmp_path / "mine.py").write_text("import random")
+    assert became_of(tmp_path, 1, "resume", "s", needs_torch=False) == "kept"

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -165,14 +167,62 @@ def test_a_one_liner_is_searched_exported_and_trained(folder, tunecli):
     assert answer(tunecli("train", "runs/own/best.yaml", "--json"))["score"] == trials[0]["height"]
 
 
-def test_a_study_of_commands_loads_no_torch(folder):
-    (folder / "own.yaml").write_text(ONE_LINER)
-    program = (
-        "import sys\nfrom tunecli.cli import main\n"
-        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-        "print(sorted({'torch', 'skopt', 'sklearn'} & set(sys.modules)), file=sys.stderr)"
+LOADED = """
+import sys
+
+def train(params, trial):
+    heavy = {"torch", "skopt", "sklearn", "scipy"} & set(sys.modules)
+    return {"height": params["x"], "loaded": len(heavy), "ahead": "tunecli.train.loop" in sys.modules}
+"""
+RUN = """
+import sys
+from tunecli.cli import main
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except SystemExit:
+        pass
+    print(sorted({"torch", "skopt", "sklearn", "scipy"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def study_of_loaded(folder: Path, engine: str, sampler: str = "random", top: str = "") -> list[dict]:
+    """The trials of a function that tells what is loaded, run by a coordinator that loads nothing heavy."""
+    (folder / "mine.py").write_text(top + LOADED)
+    grid = "x: {uniform: [0, 1], grid: 4}"
+    (folder / "own.yaml").write_text(
+        "study: own\nobjective: {metric: height, direction: minimize}\n"
+        f"trial: {{python: 'mine:train', params: {{{grid}}}}}\nsearch: {{sampler: {sampler}, trials: 4}}\n"
+        f"run: {{device: cpu, engine: {engine}, workers: {1 if engine == 'inline' else 2}}}\n"
     )
-    command = [sys.executable, "-c", program, "search", "own.yaml"]
+    (folder / "run.py").write_text(RUN)
+    command = [sys.executable, "run.py", "search", "own.yaml", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "[]", done.stderr
+    trials = json.loads(done.stdout)["trials"]
+    assert [trial["status"] for trial in trials] == ["complete"] * 4, done.stderr
+    with closing(sqlite3.connect(folder / "runs" / "own" / "study.db")) as database:
+        return [json.loads(metrics) for (metrics,) in database.execute("SELECT metrics FROM result")]
+
+
+@pytest.mark.parametrize(
+    ("engine", "sampler"), [("local", "random"), ("inline", "random"), ("local", "grid")]
+)
+def test_a_study_of_a_function_without_torch_loads_none_anywhere(folder, engine, sampler):
+    for metrics in study_of_loaded(folder, engine, sampler):
+        assert (metrics["loaded"], metrics["ahead"]) == (0, 0)
+
+
+def test_a_function_that_may_load_torch_finds_it_loaded_in_every_worker(folder):
+    top = "def late():\n    import torch\n"
+    for metrics in study_of_loaded(folder, "local", top=top):
+        assert (metrics["loaded"], metrics["ahead"]) == (1, 1)
+
+
+def test_a_study_of_commands_loads_no_torch(folder):
+    (folder / "own.yaml").write_text(ONE_LINER.replace("quasirandom", "random"))
+    (folder / "run.py").write_text(RUN)
+    command = [sys.executable, "run.py", "search", "own.yaml"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.stderr.splitlines()[-1] == "[]", done.stderr
 

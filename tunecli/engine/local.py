@@ -1,4 +1,4 @@
-"""The engine of local processes: workers that live for the whole sweep, forked from a server that has torch loaded.
+"""The engine of local processes: workers that live for the whole sweep, forked from a server that holds what they load.
 
 A worker that dies costs the one trial it was training, which ends as `crash` with the signal's name, and is
 replaced. One whose trial lost its device is replaced too, and a device that is lost again and again is set aside.

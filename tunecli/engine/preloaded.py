@@ -1,18 +1,17 @@
 """What training loads, all of it, for the server that workers are forked from.
 
-Torch's library is loaded by a thread of its own meanwhile. The collector of garbage finds none while modules are
-loaded, and takes a sixth of the time. What was loaded is then kept out of its sight, so that no worker looks through
-it, which would also give each a copy of its own.
+Torch's library is loaded by a thread of its own meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import importlib.util
 import threading
 from pathlib import Path
+
+from tunecli.engine.collecting import out_of_sight
 
 
 def _load_library() -> None:
@@ -25,12 +24,14 @@ def _load_library() -> None:
 
 _loading = threading.Thread(target=_load_library)
 _loading.start()
-gc.disable()
-try:
-    import tunecli.engine.worker
-    import tunecli.train.fused.group
-    import tunecli.train.loop  # noqa: F401  # all three are loaded for the workers that are forked
-finally:
-    _loading.join()  # a process with other threads is none to fork
-    gc.freeze()
-    gc.enable()
+with out_of_sight():
+    try:
+        import tunecli.engine.worker
+        import tunecli.train.fused.group
+        import tunecli.train.loop
+        import tunecli.train.own.function  # noqa: F401  # all are loaded for the workers that are forked
+        from tunecli.spec.knobs import TrialConfig
+
+        TrialConfig.model_rebuild()  # which each worker would do by itself
+    finally:
+        _loading.join()  # a process with other threads is none to fork

@@ -14,7 +14,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext
 from typing import Any
 
-_PRELOAD = "tunecli.engine.worker"
+_PRELOAD = "tunecli.engine.preloaded_own"
 _PRELOAD_TORCH = "tunecli.engine.preloaded"
 # The one of this process. Nothing public asks whether it runs, or ends it.
 _SERVER: Any = forkserver._forkserver
@@ -44,7 +44,7 @@ def start_server(threads: int, *, needs_torch: bool = True) -> ForkServerContext
     """
     global _guessed
     context = multiprocessing.get_context("forkserver")
-    if _guessed is not None and (_guessed.threads != threads or (needs_torch and not _guessed.has_torch)):
+    if _guessed not in (None, _Guess(threads, needs_torch)):
         _stop()
     _guessed = None
     context.set_forkserver_preload([_PRELOAD_TORCH if needs_torch else _PRELOAD])

@@ -16,6 +16,9 @@ _VERBS = ("search", "resume")
 _NOTHING_RUNS = ("--dry-run", "--help")
 _MOST_BYTES = 1_000_000  # a larger file is refused
 _THREADS = re.compile(r"\bthreads[\"']?\s*[:=]\s*([1-9]\d{0,2})\b")
+_DEVICE = re.compile(r"(?:\bdevice[\"']?\s*[:=]|--device[=\n])\s*[\"']?([a-z]+(?::\d+)?)\b")
+_DATA = re.compile(r"\bsource[\"']?\s*[:=]")  # which a trial of our own has, and no other
+_FUNCTION = re.compile(r"\bpython[\"']?\s*[:=]\s*[\"']?([\w.]+):")
 
 
 @contextmanager
@@ -25,24 +28,39 @@ def head_start(words: Sequence[str]) -> Iterator[None]:
     Args:
         words: the command's, from the verb on.
     """
-    text = _text(words)
+    path, text = _file(words)
     if not text or "inline" in text:
         yield
         return
     from tunecli.engine.server import give_up_guess, guess_server
 
     threads = _THREADS.findall(text)
-    guess_server(int(threads[-1]) if threads else 1, has_torch="command" not in text)
+    guess_server(int(threads[-1]) if threads else 1, has_torch=_needs_torch(path.parent, text))
     try:
         yield
     finally:
         give_up_guess()
 
 
-def _text(words: Sequence[str]) -> str:
-    """The study's file and what the words change in it; empty where no study seems to be run."""
+def _needs_torch(folder: Path, text: str) -> bool:
+    """Whether the trials seem to need torch, as `tunecli.engine.needs` will know."""
+    modules = [name.split(".") for name in _FUNCTION.findall(text)]
+    if _DATA.search(text) or not modules:
+        return "command" not in text
+    from tunecli.spec.imports import may_bring
+    from tunecli.train.drivers import is_cpu
+
+    device = _DEVICE.findall(text)
+    if not is_cpu(device[-1] if device else "auto"):
+        return True
+    # a run's file does not lie beside the code, and whoever resumes it may
+    return all(may_bring(modules, place.resolve(), "torch") for place in (folder, Path()))
+
+
+def _file(words: Sequence[str]) -> tuple[Path, str]:
+    """The study's file, and its text with what the words change in it; that is empty where no study seems to be run."""
     if not words or words[0] not in _VERBS or any(word in _NOTHING_RUNS for word in words):
-        return ""
+        return Path(), ""
     named = [Path(word) for word in words[1:] if not word.startswith("-")]
     places = [
         place for path in named for place in (path, path / "config.yaml", "runs" / path / "config.yaml")
@@ -51,5 +69,5 @@ def _text(words: Sequence[str]) -> str:
         with suppress(OSError, ValueError):
             if place.is_file():
                 with place.open("rb") as file:
-                    return "\n".join([file.read(_MOST_BYTES).decode("utf-8", "replace"), *words])
-    return ""
+                    return place, "\n".join([file.read(_MOST_BYTES).decode("utf-8", "replace"), *words])
+    return Path(), ""

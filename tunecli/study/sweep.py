@@ -15,11 +15,10 @@ from shlex import quote
 
 from tunecli.engine import engine_named
 from tunecli.engine.engine import Engine
+from tunecli.engine.needs import needs_torch
 from tunecli.errors import Interrupted
 from tunecli.results.ranking import Standing, standing
 from tunecli.results.table import Table
-from tunecli.spec.knobs import CommandTrial
-from tunecli.spec.load import trial_models
 from tunecli.store.files import remove_leftovers
 from tunecli.study.record.opening import Study
 from tunecli.study.record.published import table_of
@@ -86,7 +85,7 @@ def _engine(study: Study) -> Engine:
         plan.engine,
         n_workers=plan.n_workers,
         threads=plan.threads,
-        needs_torch=trial_models(study.spec.space.tree) != {CommandTrial},
+        needs_torch=needs_torch(study.spec, plan.device),
         workers_lock=study.folder.workers_lock_path,
         per_device=study.spec.settings.run.per_device,
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tunecli.engine import engine_named
 from tunecli.engine.engine import Engine
+from tunecli.engine.needs import needs_torch
 from tunecli.errors import UsageError
-from tunecli.spec.knobs import CommandTrial, TrialConfig
+from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.study import StudySpec
 from tunecli.study.plan.jobs import job_for, trial_seed
@@ -60,7 +61,7 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
         plan.engine if is_limited else "inline",
         n_workers=1,
         threads=job.threads,
-        needs_torch=trial_models(spec.space.tree) != {CommandTrial},
+        needs_torch=needs_torch(spec, job.device),
     )
     return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job).outcome)
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tunecli.engine import engine_named
+from tunecli.engine.engine import Engine
+from tunecli.engine.needs import needs_torch
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.comparison import Comparison, Course, Verdict, compare
 from tunecli.results.ranking import best
@@ -169,11 +171,16 @@ def _again(study: Study, trial: Trial, recorded: Course, device: str) -> Course:
     failure = recorded.outcome.failure
     took_its_worker = failure is not None and failure.kind in (FailureKind.CRASH, FailureKind.LOST)
     n_epochs = len(recorded.epochs) if recorded.outcome.state is State.PRUNED else None
-    return _course(job, "local" if took_its_worker else "inline", n_epochs)
+    engine = engine_named(
+        "local" if took_its_worker else "inline",
+        n_workers=1,
+        threads=job.threads,
+        needs_torch=took_its_worker and needs_torch(study.spec, device),
+    )
+    return _course(engine, job, n_epochs)
 
 
-def _course(job: Job, engine_name: str, n_epochs: int | None) -> Course:
-    engine = engine_named(engine_name, n_workers=1, threads=job.threads)
+def _course(engine: Engine, job: Job, n_epochs: int | None) -> Course:
     epochs: list[EpochEnded] = []
     device = job.device
     try:

@@ -1,0 +1,46 @@
+"""Which studies need torch is told from their file and the sources that it names, and torch is not loaded for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tunecli.engine.needs import needs_torch
+from tunecli.spec.load import load
+from tunecli.spec.study import StudySpec
+
+FILES = {
+    "plain.py": "import random\n\ndef train(params, trial):\n    return random.random()\n",
+    "deep.py": "def train(params, trial):\n    import torch\n    return torch.zeros(())\n",
+    "through.py": "import deep\n\ndef train(params, trial):\n    return deep.train(params, trial)\n",
+}
+
+
+def study(folder: Path, trial: str) -> StudySpec:
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    path = folder / "study.yaml"
+    path.write_text(f"study: s\nobjective: {{metric: val_loss, direction: minimize}}\ntrial: {trial}\n")
+    return load(path)
+
+
+@pytest.mark.parametrize(
+    ("trial", "device", "is_needed"),
+    [
+        ('{python: "plain:train"}', "cpu", False),
+        ('{python: "deep:train"}', "cpu", True),
+        ('{python: "through:train"}', "cpu", True),
+        ('{choice: [{python: "plain:train"}, {python: "deep:train"}]}', "cpu", True),
+        ('{python: "json:dumps"}', "cpu", True),
+        ('{python: "plain:train"}', "cuda", True),
+        ('{python: "plain:train"}', "cuda:1", True),
+        ("{command: [echo, '1']}", "cuda", False),
+        ("{choice: [{command: [echo, '1']}, {python: \"plain:train\"}]}", "cpu", True),
+        ("{data: {source: iris}}", "cpu", True),
+    ],
+)
+def test_a_study_needs_torch_where_its_code_loads_it_or_its_device_or_training_is_torch_s(
+    tmp_path: Path, trial: str, device: str, is_needed: bool
+) -> None:
+    assert needs_torch(study(tmp_path, trial), device) is is_needed

@@ -1,0 +1,14 @@
+"""What trials load that are wholly the user's own, for the server that workers are forked from. Loads no torch."""
+
+from __future__ import annotations
+
+from tunecli.engine.collecting import out_of_sight
+
+with out_of_sight():
+    import tunecli.engine.worker
+    import tunecli.train.own.command
+    import tunecli.train.own.function  # noqa: F401  # all three are loaded for the workers that are forked
+    from tunecli.spec.knobs import CommandTrial, FunctionTrial
+
+    for model in (FunctionTrial, CommandTrial):
+        model.model_rebuild()  # which each worker would do by itself
