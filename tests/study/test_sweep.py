@@ -321,3 +321,26 @@ def test_what_ended_before_a_worker_found_the_disk_full_is_on_record(study_file,
             sweep(study, Silent(), FillsTheDisk(1, random.Random(0)))
         ended = [trial.number for trial in study.log.trials() if trial.outcome is not None]
     assert ended == [0]
+
+
+class NotesWhatIsOnRecord(FakeEngine):
+    """Notes with each job how many trials had ended by the record when a worker got it."""
+
+    def submit(self, *jobs):
+        counts = self.log.counts()
+        self.noted[jobs[0].number] = sum(counts[state] for state in (State.COMPLETE, State.FAILED))
+        super().submit(*jobs)
+
+
+@pytest.mark.parametrize(("lookahead", "n_ended_before"), [(8, -1), (1, 0)], ids=["ahead", "none ahead"])
+def test_a_worker_is_at_what_was_made_ready_while_its_last_result_is_recorded(
+    study_file, tmp_path, lookahead, n_ended_before
+):
+    overrides = (f"search.lookahead={lookahead}", "run.engine=local", "run.workers=1", "run.fuse=off")
+    with begin(load_checked(study_file(), overrides), tmp_path / "run") as study:
+        engine = NotesWhatIsOnRecord(1, random.Random(0))
+        engine.log, engine.noted = study.log, {}
+        sweep(study, Silent(), engine)
+    first, *later = (engine.noted[number] for number in range(6))
+    assert first == 0
+    assert later == [number + n_ended_before for number in range(1, 6)]

@@ -102,6 +102,7 @@ def _run(study: Study, engine: Engine, progress: Progress, display: Display, rec
         try:
             for event in engine.events(_WAIT_S):
                 came.append(event)
+            dispatch.pass_on(received)
         finally:  # what came before a worker told that its disk is full is on record all the same
             for happened in progress.record(came):
                 display.happened(happened)

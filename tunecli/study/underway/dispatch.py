@@ -63,12 +63,25 @@ class Dispatch:
             self._make_ready(self._engine.n_idle * self._width, received)
             if not self._waiting or received:
                 break
-            group = group_of(self._waiting, self._engine.n_idle, self._width)
-            self._waiting = [each for each in self._waiting if each not in group]
-            failpoints.reach("dispatch")
-            self._engine.submit(*(each.job for each in group))
+            self._submit()
         if len(self._waiting) <= self._n_ahead // 2:  # several at a time, in one commit
             self._make_ready(self._n_ahead, received)
+
+    def pass_on(self, received: Sequence[int]) -> None:
+        """Give idle workers what was made ready ahead, which is on record and waits for no result.
+
+        So a worker is at its next trial while the result of its last one is recorded.
+        """
+        while self._n_ahead and self._waiting and self._engine.n_idle:
+            if received or self._progress.is_out_of_time:
+                return
+            self._submit()
+
+    def _submit(self) -> None:
+        group = group_of(self._waiting, self._engine.n_idle, self._width)
+        self._waiting = [each for each in self._waiting if each not in group]
+        failpoints.reach("dispatch")
+        self._engine.submit(*(each.job for each in group))
 
     def put_back(self) -> None:
         """Leave what waits for another time."""
