@@ -122,7 +122,9 @@ class PlainDisplay:
         """Lines need no end."""
 
     def _say(self, line: str) -> None:
-        self._console.print(plain(line))
+        # as it is: to have rich lay out a line takes longer than to record the trial that it tells of
+        self._console.file.write(f"{plain(line)}\n")
+        self._console.file.flush()
 
 
 class LiveDisplay:

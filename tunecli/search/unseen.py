@@ -8,6 +8,7 @@ lists a space. Keeps law 1: no state outlives a call. Knows nothing of how point
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
 
 import numpy as np
 
@@ -72,8 +73,13 @@ def _positions(space: Space, history: Sequence[Observation]) -> set[int]:
 
 def _is_among(point: Parameters, history: Sequence[Observation]) -> bool:
     # Comparing with each is quicker than hashing each: all but a few differ in their first value.
+    if point not in map(_POINT, history):
+        return False
     return any(
         point == observation.parameters
         and all(type(value) is type(observation.parameters[name]) for name, value in point.items())
         for observation in history
     )
+
+
+_POINT = attrgetter("parameters")

@@ -1,6 +1,9 @@
 """What a sampler sees of the record."""
 
+import random
 from dataclasses import replace
+
+import pytest
 
 from tunecli.study.record.observed import Seen
 from tunecli.trial import Objective, Outcome, State, Trial
@@ -18,3 +21,20 @@ def test_a_sampler_sees_only_what_the_lookahead_lets_it_see():
         (State.FAILED, None),
         (State.WAITING, None),
     ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_sampler_sees_does_not_depend_on_who_looked_before(seed):
+    generator, objective = random.Random(seed), Objective("val_accuracy", maximize=True)
+    trials = {n: Trial(n, {"x": n}, n) for n in range(12)}
+    seen = Seen(list(trials.values())[:6], objective)
+    for number in generator.sample(range(12), 12):
+        for begun in range(6, number + 1):
+            seen.add(trials[begun])
+        trials[number] = replace(
+            trials[number], state=State.COMPLETE, outcome=Outcome(State.COMPLETE, score=float(number))
+        )
+        seen.add(trials[number])
+        known = [trials[one.number] for one in seen.up_to(-9)]
+        last_seen = generator.randrange(-2, 12)
+        assert seen.up_to(last_seen) == Seen(known, objective).up_to(last_seen)

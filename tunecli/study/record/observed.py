@@ -20,14 +20,19 @@ class Seen:
         self._objective = objective
         self._pending: dict[int, Observation] = {}
         self._ended: dict[int, Observation] = {}
+        self._shown: dict[int, Observation] = {}
+        self._last_seen = -1
         for trial in trials:
             self.add(trial)
 
     def add(self, trial: Trial) -> None:
         """A trial is on record: it was suggested, as the last one, or has ended."""
-        self._pending[trial.number] = Observation(trial.number, trial.parameters, State.WAITING)
+        number = trial.number
+        self._pending[number] = self._shown[number] = Observation(number, trial.parameters, State.WAITING)
         if trial.outcome is not None:
-            self._ended[trial.number] = self._observation(trial, trial.outcome)
+            self._ended[number] = self._observation(trial, trial.outcome)
+            if number <= self._last_seen:
+                self._shown[number] = self._ended[number]
 
     def _observation(self, trial: Trial, outcome: Outcome) -> Observation:
         score = outcome.score if trial.state is not State.FAILED else None
@@ -41,7 +46,10 @@ class Seen:
 
     def up_to(self, last_seen: int) -> list[Observation]:
         """All trials by number; those numbered above ``last_seen``, and those that run, are pending."""
-        return [
-            self._ended.get(number, pending) if number <= last_seen else pending
-            for number, pending in self._pending.items()
-        ]
+        if last_seen < self._last_seen:
+            self._shown, self._last_seen = dict(self._pending), -1
+        for number in range(self._last_seen + 1, last_seen + 1):
+            if number in self._ended:
+                self._shown[number] = self._ended[number]
+        self._last_seen = last_seen
+        return list(self._shown.values())
