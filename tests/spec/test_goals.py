@@ -62,8 +62,10 @@ def test_a_trial_of_ones_own_may_be_bounded_in_whatever_it_reports(tmp_path: Pat
 
 BAD = [
     (
-        "{pareto: [{metric: val_loss}, {metric: val_f1}, {metric: n_parameters}, {metric: latency_ms},"
-        " {metric: val_accuracy}]}",
+        (
+            "{pareto: [{metric: val_loss}, {metric: val_f1}, {metric: n_parameters},"
+            " {metric: latency_ms}, {metric: val_accuracy}]}"
+        ),
         "1:21",
         "must hold at most 4; this holds 5",
     ),
