@@ -89,6 +89,8 @@ def test_a_device_that_is_not_here_is_a_note(checked):
     assert note.startswith(
         "run.device: there is no device `cuda:99` here, so it cannot be run on this machine"
     )
+    found = checked("{data: {source: iris}}", "run: {device: 'cuda:99', per_device: 2}")
+    assert not any("on the CPU" in note for note in found.notes)
 
 
 def test_an_empty_value_is_null_as_the_table_has_it(checked):

@@ -235,7 +235,8 @@ def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     """That the device is not here, as the file may be checked on one machine and run on another, or has no room."""
     run = spec.settings.run
     asked = run.workers
-    if run.per_device > 1 and not places(plan.device):
+    is_on_cpu = plan.device.partition(":")[0] in ("auto", "cpu") and not places(plan.device)
+    if run.per_device > 1 and is_on_cpu:
         yield f"run.per_device {run.per_device} counts jobs on an accelerator: on the CPU it changes nothing"
     if isinstance(asked, int) and plan.n_workers < asked and run.engine != "inline":
         yield f"run.workers {asked}: run.per_device {run.per_device} lets {plan.n_workers} run at a time here"
