@@ -9,13 +9,13 @@ Axes: M candidates, P parents, D parameters.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
 from tunecli.search.encoding import Encoding, Floats, places_of_units, settled, units_of_places
 from tunecli.search.quasirandom import sobol_units
+from tunecli.spec.domains import LAST_UNIT
 
 _N_GLOBAL = 512  # a power of two, for Sobol
 _N_PARENTS = 8
@@ -24,7 +24,6 @@ _FEW = 4  # times fewer of all where the model is large
 _FIRST_RADII = (0.3, 0.1, 0.03)  # in places, around the best trials
 _RADII = (0.2, 0.1, 0.05, 0.02, 0.007)  # around the best candidates, one round each
 _JUMP_SHARE = 0.1  # of the moves are to anywhere in the range
-_LAST = math.nextafter(1.0, 0.0)
 
 
 def ranked_candidates(
@@ -91,4 +90,4 @@ def children(
     # One that was to move in an option alone would else be its parent.
     is_fresh_M = is_option_D[chosen_M]
     moved_MD[every_M[is_fresh_M], chosen_M[is_fresh_M]] = fresh_MD[every_M[is_fresh_M], chosen_M[is_fresh_M]]
-    return units_of_places(encoding, np.clip(np.where(is_moved_MD, moved_MD, parents_MD), 0.0, _LAST))
+    return units_of_places(encoding, np.clip(np.where(is_moved_MD, moved_MD, parents_MD), 0.0, LAST_UNIT))

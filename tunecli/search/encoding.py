@@ -25,10 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.spec.domains import (
+    LAST_UNIT,
     Categorical,
     Domain,
-    Integer,
-    Real,
     is_plain_over_magnitudes,
     n_values,
     unit_of_value,
@@ -41,7 +40,6 @@ Floats = NDArray[np.float64]
 
 _MAX_CENTRES = 256  # a range of more values than this is as good as continuous
 _OPTION = math.sqrt(0.5)  # two options are then 1 apart
-_LAST = math.nextafter(1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ def units_of_places(encoding: Encoding, places_ND: Floats) -> Floats:
     for index, dimension in enumerate(encoding.dimensions):
         if dimension.ratio is not None:
             by_low_N = np.exp(places_ND[:, index] * math.log(dimension.ratio))
-            units_ND[:, index] = np.clip((by_low_N - 1.0) / (dimension.ratio - 1.0), 0.0, _LAST)
+            units_ND[:, index] = np.clip((by_low_N - 1.0) / (dimension.ratio - 1.0), 0.0, LAST_UNIT)
     return units_ND
 
 
@@ -172,7 +170,7 @@ def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _
 
 def _ratio(domain: Domain) -> float | None:
     """How many times its start the end of the unit interval stands for, in a range that is seen by magnitude."""
-    if not isinstance(domain, Real | Integer) or not is_plain_over_magnitudes(domain):
+    if not is_plain_over_magnitudes(domain):
         return None
     # each of few values owns the part of the interval around it
     margin = 0.5 * domain.step if domain.step is not None and domain.low > 0.5 * domain.step else 0.0

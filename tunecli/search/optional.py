@@ -18,11 +18,10 @@ from tunecli.errors import UsageError
 from tunecli.search.uniform import uniform_draws
 from tunecli.search.unseen import propose
 from tunecli.seeding import generator_for, seed_for
-from tunecli.spec.domains import Categorical, n_values, value_of_unit
+from tunecli.spec.domains import LAST_UNIT, Categorical, n_values, value_of_unit
 from tunecli.spec.space import Space, is_active, point_of_units, units_of_point
 from tunecli.trial import Observation, Parameters, Scalar, State
 
-_LAST = math.nextafter(1.0, 0.0)
 _CONSTRAINTS = "constraints"  # the key under which Optuna keeps a trial's excesses
 _FAR = 1e300
 
@@ -109,7 +108,7 @@ def _tpe_draws(
                 unit = (position + 0.5) / len(domain.options)
                 values[parameter.key] = domain.options[position]
             else:
-                unit = min(trial.suggest_float(parameter.key, 0.0, 1.0), _LAST)
+                unit = min(trial.suggest_float(parameter.key, 0.0, 1.0), LAST_UNIT)
                 values[parameter.key] = value_of_unit(domain, unit)
         units.append(unit)
     yield point_of_units(space, units)
@@ -165,7 +164,7 @@ def _cmaes_draws(
             told.append((units_D, worst if loss is None else loss))
         strategy.tell(told)
     units = generator_for(seed, number, "cmaes", "others").random(len(space.parameters))
-    units[places] = np.clip(strategy.ask(), 0.0, _LAST)
+    units[places] = np.clip(strategy.ask(), 0.0, LAST_UNIT)
     yield point_of_units(space, units.tolist())
 
 

@@ -17,6 +17,8 @@ from tunecli.spec.lattice import point_at, position_of_point, space_size
 from tunecli.spec.space import Space, default_point
 from tunecli.trial import Observation, Parameters
 
+_POINT = attrgetter("parameters")
+
 
 def propose(
     space: Space, history: Sequence[Observation], number: int, seed: int, draws: Iterable[Parameters]
@@ -80,6 +82,3 @@ def _is_among(point: Parameters, history: Sequence[Observation]) -> bool:
         and all(type(value) is type(observation.parameters[name]) for name, value in point.items())
         for observation in history
     )
-
-
-_POINT = attrgetter("parameters")

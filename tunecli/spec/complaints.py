@@ -97,9 +97,8 @@ def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str,
             absent = {name: why for found in models for name, why in _absent(found).items()}
             if key in absent:
                 return f"`{key}` cannot stand here", absent[key]
-            return f"`{key}` is not known here", nearest(
-                key, known
-            ) or f"known here: {', '.join(dict.fromkeys(known))}"
+            hint = nearest(key, known) or f"known here: {', '.join(dict.fromkeys(known))}"
+            return f"`{key}` is not known here", hint
         case "missing":
             return f"`{path[-1]}` is missing", ""
         case "union_tag_invalid":
@@ -118,10 +117,8 @@ def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str,
         case "too_short":
             return f"must hold at least {detail['ctx']['min_length']}; this is {_shown(given)}", ""
         case "too_long":
-            return (
-                f"must hold at most {detail['ctx']['max_length']}; this holds {detail['ctx']['actual_length']}",
-                "",
-            )
+            most, held = detail["ctx"]["max_length"], detail["ctx"]["actual_length"]
+            return f"must hold at most {most}; this holds {held}", ""
         case "string_pattern_mismatch":
             pattern = detail["ctx"]["pattern"]
             return f"must be {_PATTERNS.get(pattern, pattern)}; this is {_shown(given)}", ""

@@ -13,8 +13,12 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import TypeGuard
 
 from tunecli.trial import Scalar
+
+LAST_UNIT = math.nextafter(1.0, 0.0)
+"""The largest unit."""
 
 _SIGNIFICANT_DIGITS = 12  # 0.1 + 2 * 0.1 is written 0.3, not 0.30000000000000004
 _FAR_APART = 100.0  # as many times its lower end is the upper end of a range that spans magnitudes
@@ -229,7 +233,7 @@ def unit_of_value(domain: Domain, value: Scalar) -> float:
                 unit = _share(low, high, number, is_log=domain.is_log)
         case Normal(mean=mean, deviation=deviation):
             unit = NormalDist(mean, deviation).cdf(number)
-    return min(max(unit, 0.0), math.nextafter(1.0, 0.0))
+    return min(max(unit, 0.0), LAST_UNIT)
 
 
 def shown(value: Scalar) -> str:
@@ -261,7 +265,7 @@ def contains(domain: Domain, value: Scalar) -> bool:
     return isinstance(domain, Normal) or (isinstance(domain, Real) and domain.low <= value <= domain.high)
 
 
-def is_plain_over_magnitudes(domain: Domain) -> bool:
+def is_plain_over_magnitudes(domain: Domain) -> TypeGuard[Real | Integer]:
     """Whether a range whose ends are positive and a hundred times apart is yet drawn by its plain values.
 
     What such a number does goes by ratios as a rule, and nearly all of its draws are of the largest magnitude.
