@@ -5,11 +5,12 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tunecli.cli import main
+from tests.verbs import called
 from tunecli.spec.json_schema import json_schema
 from tunecli.spec.load import understand
 from tunecli.spec.starter import STARTER
@@ -36,15 +37,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(here, capsys, monkeypatch):
-    def call(*arguments: object) -> tuple[int, str, str]:
-        texts = [str(argument) for argument in arguments]
-        monkeypatch.setattr(sys, "argv", ["tunecli", *texts])
-        with pytest.raises(SystemExit) as caught:
-            main(texts)
-        captured = capsys.readouterr()
-        return int(caught.value.code or 0), captured.out, captured.err
-
-    return call
+    return partial(called, capture=capsys, monkeypatch=monkeypatch)
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tunecli.cli import main
+from tests.verbs import called
 
 FUNCTION = """\
 study: own
@@ -66,14 +67,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def tunecli(folder, capfd, monkeypatch):
     """Run a verb in this process; its exit code, its stdout and its stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tunecli", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        return int(caught.value.code or 0), *capfd.readouterr()
-
-    return run
+    return partial(called, capture=capfd, monkeypatch=monkeypatch)
 
 
 def answer(done: tuple[int, str, str]) -> dict:

@@ -5,11 +5,13 @@ import math
 import shutil
 import sqlite3
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.study.conftest import STUDY
+from tests.verbs import called
 from tunecli.cli import main
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.comparison import Verdict
@@ -67,15 +69,7 @@ def run(searched, tmp_path) -> RunFolder:
 def tunecli(tmp_path, capfd, monkeypatch):
     """Run a verb in this process; its exit code, its stdout and its stderr."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        texts = [str(argument) for argument in arguments]
-        monkeypatch.setattr(sys, "argv", ["tunecli", *texts])
-        with pytest.raises(SystemExit) as caught:
-            main(texts)
-        return int(caught.value.code or 0), *capfd.readouterr()
-
-    return call
+    return partial(called, capture=capfd, monkeypatch=monkeypatch)
 
 
 def alter(run: RunFolder, statement: str, *values: object) -> None:

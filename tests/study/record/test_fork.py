@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.study.mended import folder_of
 from tests.study.record.test_revision import CODE, OWN
 from tests.study.whole import Silent, comparable, run_whole
-from tunecli.cli import main
+from tests.verbs import called
 from tunecli.errors import ConfigError, Interrupted, StudyLocked, UsageError
 from tunecli.search.grid import grid
 from tunecli.store.folder import RunFolder
@@ -430,15 +431,7 @@ def test_a_fork_lies_beside_its_study_from_wherever_that_is_named(parent, monkey
 def tunecli_here(parent, capsys, monkeypatch):
     """Run a verb in this process, where the study's folder is runs/small; its exit code, stdout and stderr."""
     monkeypatch.chdir(parent.path.parent.parent)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tunecli", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        captured = capsys.readouterr()
-        return int(caught.value.code or 0), captured.out, captured.err
-
-    return run
+    return partial(called, capture=capsys, monkeypatch=monkeypatch)
 
 
 def test_resume_refuses_forks_and_goes_on_as_the_verb_says(tunecli_here):
