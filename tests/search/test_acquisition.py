@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from skopt.acquisition import gaussian_ei, gaussian_lcb, gaussian_pi
 
-from tunecli.search.acquisition import ACQUISITIONS, Acquisition, log_h
+from tunecli.search.acquisition import (
+    ACQUISITIONS,
+    Acquisition,
+    has_stalled,
+    log_bold_improvement,
+    log_expected_improvement,
+    log_h,
+)
 
 MEAN = np.linspace(-2, 2, 41)
 DEVIATION = np.linspace(0.5, 1.5, 41)
@@ -23,13 +30,15 @@ class Stated:
 
 def test_the_order_and_the_logarithm_are_scikit_optimizes() -> None:
     rows, best = np.zeros((41, 1)), np.array([-0.3])
-    ei, pi, lcb = (ACQUISITIONS[name][0](MEAN[None], DEVIATION[None], best) for name in ("ei", "pi", "lcb"))
+    ei, pi, lcb = (
+        ACQUISITIONS[name].usual[0](MEAN[None], DEVIATION[None], best) for name in ("ei", "pi", "lcb")
+    )
     np.testing.assert_allclose(ei, np.log(gaussian_ei(rows, Stated(), y_opt=-0.3, xi=0.0)), atol=1e-9)
     np.testing.assert_allclose(pi, np.log(gaussian_pi(rows, Stated(), y_opt=-0.3, xi=0.0)), atol=1e-9)
     np.testing.assert_array_equal(np.argsort(lcb), np.argsort(-gaussian_lcb(rows, Stated(), kappa=2.0)))
 
 
-EACH = [worth for worths in ACQUISITIONS.values() for worth in worths]
+EACH = [worth for portfolio in ACQUISITIONS.values() for worth in (*portfolio.usual, *portfolio.stalled)]
 
 
 @pytest.mark.parametrize("worth", EACH)
@@ -45,6 +54,35 @@ def test_one_opinion_twice_is_that_opinion(worth: Acquisition) -> None:
     once = worth(MEAN[None], DEVIATION[None], np.array([0.0]))
     twice = worth(np.tile(MEAN, (2, 1)), np.tile(DEVIATION, (2, 1)), np.zeros(2))
     np.testing.assert_allclose(np.ptp(twice - once), 0.0, atol=1e-9)
+
+
+def test_a_bold_turn_takes_a_small_chance_of_much_for_more_than_a_sure_bit() -> None:
+    sure, unlikely = 0, 1
+    mean, deviation, best = np.array([[-2.01, -0.5]]), np.array([[0.005, 0.7]]), np.array([-2.0])
+    usual, bold = (worth(mean, deviation, best) for worth in (log_expected_improvement, log_bold_improvement))
+    assert usual[sure] > usual[unlikely]
+    assert bold[unlikely] > bold[sure]
+    np.testing.assert_array_equal(bold, log_expected_improvement(mean, deviation, np.array([-2.5])))
+
+
+def test_a_bold_turn_asks_for_something_where_the_best_is_hardly_below_the_mean() -> None:
+    args = (MEAN[None], DEVIATION[None])
+    expected = log_expected_improvement(*args, np.array([-0.125]))
+    np.testing.assert_array_equal(log_bold_improvement(*args, np.array([0.0])), expected)
+
+
+def test_a_search_has_stalled_once_eight_losses_bettered_the_best_by_less_than_a_tenth() -> None:
+    values = np.array([0.5, -1.0, *[0.3] * 7, -1.05])
+    assert has_stalled(values)
+    assert not has_stalled(np.append(values[:-1], -1.2))
+    assert not has_stalled(values[2:])  # there is nothing to compare with
+    assert not has_stalled(np.array([]))
+
+
+def test_turns_are_taken_one_after_another_and_change_where_the_search_stalls() -> None:
+    mixed, stalled, going = ACQUISITIONS["mixed"], np.zeros(20), np.linspace(2.0, -2.0, 20)
+    assert [mixed.at(turn, going) for turn in range(8)] == [*mixed.usual, *mixed.usual]
+    assert [mixed.at(turn, stalled) for turn in range(4, 8)] == list(mixed.stalled)
 
 
 def test_log_h_is_smooth_where_its_formulas_meet() -> None:

@@ -175,10 +175,24 @@ def test_a_long_record_is_searched_by_its_best_and_a_spread_of_the_others() -> N
 @pytest.mark.parametrize("surrogate", SURROGATES)
 @pytest.mark.parametrize("acquisition", ACQUISITIONS)
 def test_every_surrogate_and_acquisition_comes_near_the_minimum(surrogate: str, acquisition: str) -> None:
-    history = [*line_history(20), Observation(20, {"x": 0.9}, State.RUNNING)]
-    point = bayes(space_of(LINE), history, 21, 0, surrogate=surrogate, acquisition=acquisition)
+    history = [*line_history(21), Observation(21, {"x": 0.9}, State.RUNNING)]
+    point = bayes(space_of(LINE), history, 22, 0, surrogate=surrogate, acquisition=acquisition)
     assert point is not None
     assert _number(point, "x") == pytest.approx(0.3, abs=0.15)
+
+
+def test_a_search_that_polishes_looks_elsewhere_one_turn_in_four() -> None:
+    polished = tuple(
+        Observation(12 + i, {"x": x}, State.COMPLETE, (x - 0.3) ** 2)
+        for i, x in enumerate(np.linspace(0.29, 0.31, 10).tolist())
+    )
+    away = []
+    for number in (24, 25, 26):
+        point = bayes(space_of(LINE), [*line_history(12), *polished], number, 0)
+        assert point is not None
+        away.append(abs(_number(point, "x") - 0.3))
+    assert max(away[0], away[2]) < 0.02
+    assert away[1] > 0.1
 
 
 def test_a_surrogate_or_an_acquisition_that_does_not_exist_is_named() -> None:

@@ -136,3 +136,16 @@ def test_a_decision_at_a_hundred_trials_takes_a_moment() -> None:
     began_s = time.process_time()
     choice(courses)
     assert time.process_time() - began_s < 1.0
+
+
+def test_a_long_record_is_searched_far_and_near_in_turn_like_a_short_one() -> None:
+    courses = begun(64, level=2)
+    distances = []
+    for n in range(61, 65):
+        found = choice(courses[:n])
+        assert found is not None
+        assert found.parameters is not None
+        x, y = float(found.parameters["x"]), float(found.parameters["y"])  # type: ignore[arg-type]
+        distances.append(math.hypot(x - 0.4, y + 0.3))
+    assert min(distances) < 0.05
+    assert max(distances) > 0.5

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
@@ -24,6 +25,10 @@ Acquisition = Callable[[Floats, Floats, Floats], Floats]
 """(means of shape (S, M), deviations (S, M), each model's best so far (S,)) → scores (M,)."""
 
 _LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
+_BOLD_SHARE = 0.25
+_LEAST_LEAD = 0.5  # of the best over the mean; few trials lie close together
+_N_LATEST = 8
+_LEAST_GAIN = 0.1  # in deviations of the losses
 
 
 def log_expected_improvement(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) -> Floats:
@@ -53,25 +58,66 @@ def optimism(mean_SM: Floats, deviation_SM: Floats, best_S: Floats, confidence: 
     return scores_M
 
 
-ACQUISITIONS: Mapping[str, tuple[Acquisition, ...]] = MappingProxyType(
+def log_bold_improvement(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) -> Floats:
+    """The logarithm of the expected improvement on what is a quarter further from the losses' mean than the best.
+
+    What betters the best for certain but by little is worth nothing, what betters it by much with a small chance is
+    (Jones (2001), "A Taxonomy of Global Optimization Methods Based on Response Surfaces", section 6, has targets such
+    as this one). The losses' mean is 0 on the models' scale.
+    """
+    lead_S = np.maximum(-best_S, _LEAST_LEAD)
+    return log_expected_improvement(mean_SM, deviation_SM, best_S - _BOLD_SHARE * lead_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """Acquisitions that trials take in turn.
+
+    Attributes:
+        usual: as long as the search gets on.
+        stalled: once the latest trials bettered the best by next to nothing.
+    """
+
+    usual: tuple[Acquisition, ...]
+    stalled: tuple[Acquisition, ...]
+
+    def at(self, turn: int, values_N: Floats) -> Acquisition:
+        """The one for trial or step ``turn``, ``values_N`` being the losses so far in order, with deviation 1."""
+        acquisitions = self.stalled if has_stalled(values_N) else self.usual
+        return acquisitions[turn % len(acquisitions)]
+
+
+def has_stalled(values_N: Floats) -> bool:
+    """Whether the latest eight of the losses, which have deviation 1, bettered the best by less than a tenth."""
+    if len(values_N) <= _N_LATEST:
+        return False
+    return bool(values_N[:-_N_LATEST].min() - values_N.min() < _LEAST_GAIN)
+
+
+def _always(*acquisitions: Acquisition) -> Portfolio:
+    return Portfolio(acquisitions, acquisitions)
+
+
+_NEAR, _FAR = partial(optimism, confidence=1.0), partial(optimism, confidence=3.0)
+
+ACQUISITIONS: Mapping[str, Portfolio] = MappingProxyType(
     {
-        "mixed": (
-            log_expected_improvement,
-            partial(optimism, confidence=1.0),
-            log_expected_improvement,
-            partial(optimism, confidence=3.0),
+        "mixed": Portfolio(
+            usual=(log_expected_improvement, _NEAR, log_expected_improvement, _FAR),
+            stalled=(log_expected_improvement, log_bold_improvement, log_expected_improvement, _FAR),
         ),
-        "ei": (log_expected_improvement,),
-        "lcb": (optimism,),
-        "pi": (log_probability_of_improvement,),
+        "ei": _always(log_expected_improvement),
+        "lcb": _always(optimism),
+        "pi": _always(log_probability_of_improvement),
     }
 )
-"""What ``search.sampler.acquisition`` may be: the trials take them in turn.
+"""What ``search.sampler.acquisition`` may be.
 
 Expected improvement alone stays where it once was best: of two basins it polishes the better known one for ever. Every
 other trial is optimistic instead, near and far in turn; a portfolio does better than its members (Hoffman, Brochu, de
 Freitas (2011), "Portfolio Allocation for Bayesian Optimization"), and a fixed turn, unlike a gain that is learnt, is
-a function of the trial's number.
+a function of the trial's number. Near the best is where expected improvement goes too, so once that pays nothing any
+more the turn is given to what might better the best by much.
 """
 
 

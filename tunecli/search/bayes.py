@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain
 
 from tunecli.errors import UsageError
-from tunecli.search.acquisition import ACQUISITIONS, Acquisition
+from tunecli.search.acquisition import ACQUISITIONS, Portfolio
 from tunecli.search.belief import believed, is_telling, steady_arithmetic
 from tunecli.search.candidates import ranked_candidates
 from tunecli.search.expectations import log_expectation
@@ -53,16 +53,16 @@ def bayes(
     Raises:
         UsageError: there is no such surrogate or acquisition.
     """
-    model, worths = SURROGATES.get(surrogate), ACQUISITIONS.get(acquisition)
+    model, portfolio = SURROGATES.get(surrogate), ACQUISITIONS.get(acquisition)
     if model is None:
         raise UsageError(f"there is no surrogate `{surrogate}`", hint=f"one of {', '.join(SURROGATES)}")
-    if worths is None:
+    if portfolio is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
     history = with_one_loss(history, number, seed)
     if number < n_initial(space) or not is_telling(space, history):
         draws = _initial_draws(space, number, seed)
     else:
-        draws = _most_promising(space, history, number, seed, model, worths[number % len(worths)])
+        draws = _most_promising(space, history, number, seed, model, portfolio)
     return propose(space, history, number, seed, chain(draws, uniform_draws(space, number, seed)))
 
 
@@ -84,11 +84,11 @@ def _most_promising(
     number: int,
     seed: int,
     model: Surrogate,
-    worth: Acquisition,
+    portfolio: Portfolio,
 ) -> Iterator[Parameters]:
     with steady_arithmetic():
         belief = believed(space, history, model, partial(generator_for, seed, number))
-        expect = log_expectation(space, number)
+        worth, expect = portfolio.at(number, belief.held), log_expectation(space, number)
         ranked_MD = ranked_candidates(
             belief.encoding,
             lambda units_MD: belief.score(units_MD, worth) + expect(units_MD),

@@ -51,6 +51,7 @@ class Belief:
         hold: of rows, the log of the chance that a trial there neither fails nor breaks a constraint.
         is_large: whether a prediction is dear.
         tried: the rows of every trial, whatever became of it.
+        held: the warped losses of those trials of the model that break no constraint, in the order of their numbers.
     """
 
     encoding: Encoding
@@ -61,6 +62,7 @@ class Belief:
     hold: Callable[[Floats], Floats]
     is_large: bool
     tried: Floats
+    held: Floats
 
     def score(self, units_MD: Floats, worth: Acquisition) -> Floats:
         """What trials at ``units_MD`` are worth, (M,): -inf where one would repeat another."""
@@ -116,6 +118,7 @@ def believed(space: Space, history: Sequence[Observation], surrogate: Surrogate,
         hold=lambda rows_MF: hold(rows_MF) + satisfy(rows_MF),
         is_large=rows_NF.size > _MAX_CELLS,
         tried=np.vstack([rows_NF, failed_NF, pending_PF]),
+        held=warped.values[is_held_N],
     )
 
 

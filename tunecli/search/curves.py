@@ -88,7 +88,7 @@ def _most_promising(
     may_begin: bool,
 ) -> Choice | None:
     number, encoding, draw = len(courses), encoding_of(space), partial(generator_for, seed, len(courses))
-    known = _most_telling(known)
+    turn, known = len(known), _most_telling(known)
 
     def rows_of(some: Sequence[Course]) -> Floats:
         return features(encoding, _units(space, some))
@@ -109,8 +109,7 @@ def _most_promising(
     ends_SW = fitted.predict(_at(paused_WF, 0.0))
     if not may_begin:
         return _last_hope(paused, *ends_SW, best_S, is_any_complete=bool(complete))
-    worths = ACQUISITIONS["mixed"]
-    worth = worths[len(known) % len(worths)]
+    worth = ACQUISITIONS["mixed"].at(turn, values_N[depths_N == 0.0])
     hold = log_chance_to_hold(rows_NF, failed_UF, encoding.groups, draw("feasibility"))
     expect = log_expectation(space, number)
     tried_NF = np.vstack([rows_NF, failed_UF, pending_PF])
@@ -176,10 +175,14 @@ def _at(rows_NF: Floats, depth: float | Floats) -> Floats:
 
 
 def _most_telling(known: Sequence[_Known]) -> list[_Known]:
-    """All losses, or of too many those of the furthest levels first, and of each level the least."""
+    """All losses, or of too many half the best ones of the furthest levels and half spread over the others.
+
+    In the order of the trials' numbers.
+    """
     if len(known) <= _MAX_KNOWN:
         return list(known)
     ranked = sorted(known, key=lambda each: (-each[1], each[2], each[0].number))
     n_best = _MAX_KNOWN // 2
     others, n_others = ranked[n_best:], _MAX_KNOWN - n_best
-    return [*ranked[:n_best], *(others[i * len(others) // n_others] for i in range(n_others))]
+    kept = [*ranked[:n_best], *(others[i * len(others) // n_others] for i in range(n_others))]
+    return sorted(kept, key=lambda each: (each[0].number, each[1]))

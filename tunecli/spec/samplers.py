@@ -16,7 +16,7 @@ class Bayes(Knob):
 
     ``surrogate``: the model, a Gaussian process (gp) or scikit-optimize's forests. ``acquisition``: what it is asked
     for: expected improvement (ei), probability of improvement (pi), a lower confidence bound (lcb), or ei and lcb in
-    turn (mixed).
+    turn (mixed), and once the search stalls also what may better the best by much.
     """
 
     name: Literal["bayes"] = "bayes"
