@@ -105,14 +105,23 @@ def test_a_function_of_one_s_own_is_tuned(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("script", "arguments", "said"),
+    ("benchmark", "arguments", "said"),
     [
-        ("overhead.py", ["--trials", "3", "--runs", "1"], "median wall / training"),
-        ("loop.py", ["--runs", "1"], "chains / loop"),
+        ("fused", "--only mlp64 --widths 2 --runs 1", "as one"),
+        ("goals", "--methods bayes --seeds 1 --budget 6", "bayes"),
+        ("loop", "--runs 1", "chains / loop"),
+        ("overhead", "--trials 3 --runs 1", "median wall / training"),
+        ("peers", "--works mlp64 --trials 2 --runs 1 --methods tunecli", "mlp64: 2 trials"),
+        ("recording", "--trials 4 --runs 1", "trials"),
+        ("scale", "--trials 50 --runs 1", "50"),
+        ("spaces", "--methods bayes --problems branins --seeds 1 --budget 6", "branins"),
+        ("suggestions", "--trials 20 --parameters 3 --runs 1", "MB"),
+        ("turnover", "--trials 10 --runs 1", "trials/s"),
     ],
 )
-def test_a_benchmark_runs(script, arguments, said):
-    path = Path(__file__).parent / "benchmarks" / script
-    done = subprocess.run([sys.executable, str(path), *arguments], capture_output=True, text=True)
+def test_a_benchmark_runs(benchmark, arguments, said):
+    command = [sys.executable, "-m", f"tests.benchmarks.{benchmark}", *arguments.split()]
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
     assert said in done.stdout

@@ -2,9 +2,10 @@
 
     python tests/benchmarks/peers.py [--works mlp64 mlp256 cnn tabular transformer] [--runs 5] [--trials 64]
 
-A work is a model, its data and a random search over its learning rate and weight decay. tunecli runs it from plain YAML;
-Optuna runs it as most people write it, a DataLoader in a loop of one's own, in one process and in two on SQLite, and
-with a loop over indexed tensors; Ray Tune likewise, where it is installed. All trial functions compute on one thread.
+A work is a model, its data and a random search over its learning rate and weight decay. tunecli runs it from plain YAML
+with two workers; Optuna runs it as most people write it, a DataLoader in a loop of one's own, in one process and in two
+on SQLite, and with a loop over indexed tensors; Ray Tune likewise, where it is installed. All trial functions compute
+on one thread.
 Runs alternate, the medians and their ratios are printed, of the clock and, on Linux, of the processor time of all
 processes together, which a busy machine spoils less; and beside them what the core gives in matrix products, measured
 in the same run.
@@ -93,7 +94,7 @@ def peer(library: str, loop: str, processes: int) -> Callable[[Work, int, Path],
 
 
 METHODS: dict[str, Callable[[Work, int, Path], list[str]]] = {
-    "tunecli, 2 workers": lambda work, n, folder: tunecli(work, n, 2, folder),
+    "tunecli": lambda work, n, folder: tunecli(work, n, 2, folder),
     "Optuna, 1 process, DataLoader": peer("optuna", "dataloader", 1),
     "Optuna, 2 processes, DataLoader": peer("optuna", "dataloader", 2),
     "Optuna, 2 processes, indexed": peer("optuna", "indexed", 2),

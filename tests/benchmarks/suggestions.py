@@ -1,0 +1,78 @@
+"""What one suggestion costs by the number of trials on record and by the number of parameters.
+
+    python -m tests.benchmarks.suggestions [--samplers bayes] [--trials 100 1000 10000] [--parameters 5 20 50] [--runs 5]
+
+A third of the parameters are options; one trial in twenty failed. The figures are medians of the time on the wall, with
+one thread, of suggestions one after another, each for a number of its own; and the process's peak memory by then, so
+far as it grew beyond what the record itself takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+import time
+
+import numpy as np
+
+from tests.benchmarks.methods import number, space_of
+from tunecli.search.sampler import suggest
+from tunecli.search.uniform import random
+from tunecli.spec.space import Space
+from tunecli.trial import Observation, State
+
+
+def space_with(n_parameters: int) -> Space:
+    """Options at every third place, between ranges by the logarithm and plain ones."""
+    kinds = ("{loguniform: [1e-5, 1e-1]}", "{uniform: [0, 1]}", "{choice: [a, b, c]}")
+    return space_of("\n".join(f"x{place}: {kinds[place % 3]}" for place in range(n_parameters)))
+
+
+def record_of(space: Space, n_trials: int) -> list[Observation]:
+    """So many random trials of a bowl with noise."""
+    noise = np.random.default_rng(0)
+    found = []
+    for at in range(n_trials):
+        point = random(space, (), at, 0) or {}
+        loss = (number(point, "x1") - 0.3) ** 2 + np.log10(number(point, "x0") / 1e-3) ** 2 / 4
+        is_failed = at % 20 == 19
+        state = State.FAILED if is_failed else State.COMPLETE
+        found.append(
+            Observation(at, point, state, None if is_failed else float(loss + 0.01 * noise.standard_normal()))
+        )
+    return found
+
+
+def peak_mb() -> float:
+    """The most memory that this process had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+
+
+def main() -> None:
+    """Print a line for every size."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samplers", nargs="+", default=["bayes"])
+    parser.add_argument("--trials", type=int, nargs="+", default=[100, 1_000, 10_000])
+    parser.add_argument("--parameters", type=int, nargs="+", default=[5, 20, 50])
+    parser.add_argument("--runs", type=int, default=5)
+    asked = parser.parse_args()
+    for sampler in asked.samplers:
+        suggest(sampler, space_with(5), record_of(space_with(5), 20), 20, 0)  # what is imported once
+        print(f"{sampler:12}" + "".join(f"{n:>8} parameters" for n in asked.parameters))
+        for n_trials in sorted(asked.trials):
+            cells = ""
+            for n_parameters in asked.parameters:
+                space = space_with(n_parameters)
+                record, before_mb, taken_s = record_of(space, n_trials), peak_mb(), []
+                for run in range(asked.runs):
+                    began_s = time.perf_counter()
+                    suggest(sampler, space, record, n_trials + run, 0)
+                    taken_s.append(time.perf_counter() - began_s)
+                cells += f"{statistics.median(taken_s):>9.3f} s{peak_mb() - before_mb:>5.0f} MB"
+            print(f"{n_trials:>12,}{cells}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
