@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.suggestions [--samplers bayes] [--trials 100 1000 10000] [--parameters 5 20 50] [--runs 5]
 
-A third of the parameters are options; one trial in twenty failed. The figures are medians of the time on the wall, with
-one thread, of suggestions one after another, each for a number of its own; and the process's peak memory by then, so
-far as it grew beyond what the record itself takes.
+A third of the parameters are options; one trial in twenty failed. Each size is a process of its own with one thread. The
+figures are the median of the time on the wall of suggestions one after another, each for a number of its own, and the
+most memory that the process had beyond what it had before them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import resource
 import statistics
 import sys
 import time
+from multiprocessing import get_context
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tests.benchmarks.methods import number, space_of
 from tunecli.search.sampler import suggest
@@ -50,8 +52,21 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
 
 
+def measured(sampler: str, n_trials: int, n_parameters: int, n_runs: int) -> tuple[float, float]:
+    """Seconds of a suggestion, and MB."""
+    suggest(sampler, space_with(5), record_of(space_with(5), 20), 20, 0)  # what is imported once
+    space = space_with(n_parameters)
+    record, before_mb, taken_s = record_of(space, n_trials), peak_mb(), []
+    with threadpool_limits(1):
+        for run in range(n_runs):
+            began_s = time.perf_counter()
+            suggest(sampler, space, record, n_trials + run, 0)
+            taken_s.append(time.perf_counter() - began_s)
+    return statistics.median(taken_s), peak_mb() - before_mb
+
+
 def main() -> None:
-    """Print a line for every size."""
+    """Print a line for every number of trials."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samplers", nargs="+", default=["bayes"])
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1_000, 10_000])
@@ -59,18 +74,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     asked = parser.parse_args()
     for sampler in asked.samplers:
-        suggest(sampler, space_with(5), record_of(space_with(5), 20), 20, 0)  # what is imported once
         print(f"{sampler:12}" + "".join(f"{n:>8} parameters" for n in asked.parameters))
-        for n_trials in sorted(asked.trials):
+        for n_trials in asked.trials:
             cells = ""
             for n_parameters in asked.parameters:
-                space = space_with(n_parameters)
-                record, before_mb, taken_s = record_of(space, n_trials), peak_mb(), []
-                for run in range(asked.runs):
-                    began_s = time.perf_counter()
-                    suggest(sampler, space, record, n_trials + run, 0)
-                    taken_s.append(time.perf_counter() - began_s)
-                cells += f"{statistics.median(taken_s):>9.3f} s{peak_mb() - before_mb:>5.0f} MB"
+                with get_context("spawn").Pool(1) as alone:
+                    seconds, mb = alone.apply(measured, (sampler, n_trials, n_parameters, asked.runs))
+                cells += f"{seconds:>9.3f} s{mb:>5.0f} MB"
             print(f"{n_trials:>12,}{cells}", flush=True)
 
 

@@ -38,7 +38,9 @@ def test_the_order_and_the_logarithm_are_scikit_optimizes() -> None:
     np.testing.assert_array_equal(np.argsort(lcb), np.argsort(-gaussian_lcb(rows, Stated(), kappa=2.0)))
 
 
-EACH = [worth for portfolio in ACQUISITIONS.values() for worth in (*portfolio.usual, *portfolio.stalled)]
+EACH = dict.fromkeys(
+    worth for portfolio in ACQUISITIONS.values() for worth in (*portfolio.usual, *portfolio.stalled)
+)
 
 
 @pytest.mark.parametrize("worth", EACH)
@@ -71,12 +73,24 @@ def test_a_bold_turn_asks_for_something_where_the_best_is_hardly_below_the_mean(
     np.testing.assert_array_equal(log_bold_improvement(*args, np.array([0.0])), expected)
 
 
-def test_a_search_has_stalled_once_eight_losses_bettered_the_best_by_less_than_a_tenth() -> None:
-    values = np.array([0.5, -1.0, *[0.3] * 7, -1.05])
+@pytest.mark.parametrize(("gain", "is_stalled"), [(0.0, True), (0.09, True), (0.11, False)])
+@pytest.mark.parametrize("place", [-8, -1])
+def test_a_search_has_stalled_once_eight_losses_bettered_the_best_by_less_than_a_tenth(
+    gain: float, place: int, *, is_stalled: bool
+) -> None:
+    values = np.array([0.5, -1.0, *[0.3] * 8])
+    values[place] = -1.0 - gain
+    assert has_stalled(values) == is_stalled
+    values[place], values[-9] = 0.3, -1.0 - gain  # the ninth latest is what there is to better
     assert has_stalled(values)
-    assert not has_stalled(np.append(values[:-1], -1.2))
-    assert not has_stalled(values[2:])  # there is nothing to compare with
+
+
+def test_before_a_model_asked_for_eight_trials_no_search_has_stalled() -> None:
     assert not has_stalled(np.array([]))
+    assert not has_stalled(np.zeros(8))
+    assert has_stalled(np.zeros(9))
+    assert not has_stalled(np.zeros(12), n_initial=5)
+    assert has_stalled(np.zeros(13), n_initial=5)
 
 
 def test_turns_are_taken_one_after_another_and_change_where_the_search_stalls() -> None:

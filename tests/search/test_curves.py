@@ -138,7 +138,7 @@ def test_a_decision_at_a_hundred_trials_takes_a_moment() -> None:
     assert time.process_time() - began_s < 1.0
 
 
-def test_a_long_record_is_searched_far_and_near_in_turn_like_a_short_one() -> None:
+def test_in_a_record_longer_than_the_model_takes_the_turns_go_on() -> None:
     courses = begun(64, level=2)
     distances = []
     for n in range(61, 65):

@@ -1,12 +1,12 @@
 """How much a trial at a point is worth, told by models of the trials so far.
 
-Each function takes several models' predictions (the kernels a Gaussian process is weighed over, or one forest)
+An acquisition takes several models' predictions (the kernels a Gaussian process is weighed over, or one forest)
 and returns a score whose order counts, on a logarithmic scale: far from the best the plain values are 0 to the
 last bit, and a search cannot climb on zeros (Ament, Daulton, Eriksson, Balandat, Bakshy (2023), "Unexpected
 Improvements to Expected Improvement for Bayesian Optimization"). On that scale the chance that a trial does not
 fail, and what a person expects of a point, are added. Pure; knows neither spaces nor trials.
 
-Axes: S models, M points.
+Axes: S models, M points, N losses.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ Acquisition = Callable[[Floats, Floats, Floats], Floats]
 """(means of shape (S, M), deviations (S, M), each model's best so far (S,)) → scores (M,)."""
 
 _LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
+# Chosen by reasoning, and kept since sweeps that had stuck came free; other values near them were not told apart.
 _BOLD_SHARE = 0.25
-_LEAST_LEAD = 0.5  # of the best over the mean; few trials lie close together
+_LEAST_LEAD = (
+    0.5  # a model's best lies above the mean where the trials that break a constraint are the better ones
+)
 _N_LATEST = 8
-_LEAST_GAIN = 0.1  # in deviations of the losses
+_LEAST_GAIN = 0.1
 
 
 def log_expected_improvement(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) -> Floats:
@@ -59,11 +62,12 @@ def optimism(mean_SM: Floats, deviation_SM: Floats, best_S: Floats, confidence: 
 
 
 def log_bold_improvement(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) -> Floats:
-    """The logarithm of the expected improvement on what is a quarter further from the losses' mean than the best.
+    """The logarithm of the expected improvement on a target below the best: by a quarter of its lead over the mean.
 
-    What betters the best for certain but by little is worth nothing, what betters it by much with a small chance is
-    (Jones (2001), "A Taxonomy of Global Optimization Methods Based on Response Surfaces", section 6, has targets such
-    as this one). The losses' mean is 0 on the models' scale.
+    What betters the best for certain but by little is worth next to nothing, what betters it by much with a small
+    chance is worth that chance. Targets below the best are those of Jones (2001), "A Taxonomy of Global Optimization
+    Methods Based on Response Surfaces", section 6, there for the probability of improvement. The mean of the losses
+    that the models are fitted to is 0; no lead counts less than half a deviation of them.
     """
     lead_S = np.maximum(-best_S, _LEAST_LEAD)
     return log_expected_improvement(mean_SM, deviation_SM, best_S - _BOLD_SHARE * lead_S)
@@ -81,15 +85,21 @@ class Portfolio:
     usual: tuple[Acquisition, ...]
     stalled: tuple[Acquisition, ...]
 
-    def at(self, turn: int, values_N: Floats) -> Acquisition:
-        """The one for trial or step ``turn``, ``values_N`` being the losses so far in order, with deviation 1."""
-        acquisitions = self.stalled if has_stalled(values_N) else self.usual
+    def at(self, turn: int, values_N: Floats, n_initial: int = 0) -> Acquisition:
+        """The one for trial or step ``turn``; the rest is :func:`has_stalled`'s."""
+        acquisitions = self.stalled if has_stalled(values_N, n_initial) else self.usual
         return acquisitions[turn % len(acquisitions)]
 
 
-def has_stalled(values_N: Floats) -> bool:
-    """Whether the latest eight of the losses, which have deviation 1, bettered the best by less than a tenth."""
-    if len(values_N) <= _N_LATEST:
+def has_stalled(values_N: Floats, n_initial: int = 0) -> bool:
+    """Whether the latest eight losses bettered the best by less than a tenth of a deviation of all of them.
+
+    Args:
+        values_N: by the numbers of their trials, on the scale of the models; where these are fitted to a part of a
+            long record, that part's.
+        n_initial: how many of the trials no model asked for; they are no progress and no lack of it.
+    """
+    if len(values_N) < max(n_initial, 1) + _N_LATEST:
         return False
     return bool(values_N[:-_N_LATEST].min() - values_N.min() < _LEAST_GAIN)
 
@@ -115,9 +125,9 @@ ACQUISITIONS: Mapping[str, Portfolio] = MappingProxyType(
 
 Expected improvement alone stays where it once was best: of two basins it polishes the better known one for ever. Every
 other trial is optimistic instead, near and far in turn; a portfolio does better than its members (Hoffman, Brochu, de
-Freitas (2011), "Portfolio Allocation for Bayesian Optimization"), and a fixed turn, unlike a gain that is learnt, is
-a function of the trial's number. Near the best is where expected improvement goes too, so once that pays nothing any
-more the turn is given to what might better the best by much.
+Freitas (2011), "Portfolio Allocation for Bayesian Optimization"), and turns, unlike a gain that is learnt, need no
+state. Near the best is where expected improvement goes too, so once that pays nothing any more the near turn is given
+to what might better the best by much.
 """
 
 

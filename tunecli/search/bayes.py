@@ -88,7 +88,10 @@ def _most_promising(
 ) -> Iterator[Parameters]:
     with steady_arithmetic():
         belief = believed(space, history, model, partial(generator_for, seed, number))
-        worth, expect = portfolio.at(number, belief.held), log_expectation(space, number)
+        # Of several goals each trial weighs the losses anew, so the latest were not to better what they are judged by.
+        progress_N = belief.held[:0] if any(each.losses for each in history) else belief.held
+        worth = portfolio.at(number, progress_N, n_initial(space))
+        expect = log_expectation(space, number)
         ranked_MD = ranked_candidates(
             belief.encoding,
             lambda units_MD: belief.score(units_MD, worth) + expect(units_MD),

@@ -109,6 +109,7 @@ def _most_promising(
     ends_SW = fitted.predict(_at(paused_WF, 0.0))
     if not may_begin:
         return _last_hope(paused, *ends_SW, best_S, is_any_complete=bool(complete))
+    # Trials came to their end because the model wanted it, so none of these is an initial one.
     worth = ACQUISITIONS["mixed"].at(turn, values_N[depths_N == 0.0])
     hold = log_chance_to_hold(rows_NF, failed_UF, encoding.groups, draw("feasibility"))
     expect = log_expectation(space, number)
