@@ -150,6 +150,14 @@ def test_a_range_that_cannot_be_says_why(text, words):
     assert problems[0].parameter.startswith("trial.x")
 
 
+def test_all_that_is_wrong_with_a_range_is_told_at_once():
+    _, problems = understood("{loguniform: [1e-1, 1e-4], defualt: 1e-2}")
+    assert len(problems) == 2
+    told = " ".join(map(str, problems))
+    assert "`defualt` cannot stand beside" in told
+    assert "this range is reversed" in told
+
+
 def test_a_bad_item_of_a_list_is_told_once():
     _, problems = understood("{list: {of: {int: [3, 1]}, length: {int: [1, 9]}}}")
     assert len(problems) == 1

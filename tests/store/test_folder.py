@@ -126,7 +126,7 @@ class TestOpenExisting:
     def test_says_so_where_there_is_none_at_all(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as caught:
             RunFolder.open_existing(tmp_path / "nowhere" / "a")
-        assert "there is no study under" in caught.value.hint
+        assert "`tunecli search CONFIG` begins one; there is none under" in caught.value.hint
 
 
 class TestFind:

@@ -105,9 +105,10 @@ class _Range:
                 near or f"beside it may stand {', '.join(f'`{name}`' for name in MODIFIERS)}",
                 self.node.marks[other],
             )
-        if extra:
-            return Broken(self.mark)
-        body = self.node.items[self.key]
+        found = self._parsed(self.node.items[self.key])  # whose own problems are told with these
+        return Broken(self.mark) if extra else found
+
+    def _parsed(self, body: Node) -> Expression:
         match self.key:
             case "choice":
                 return self._choice(body)

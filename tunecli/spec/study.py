@@ -72,7 +72,7 @@ class Search(Knob):
     def _curves_propose_by_their_model(self) -> Search:
         if isinstance(self.pruner, Curves) and self.sampler_name != "bayes":
             raise ValueError(
-                "the pruner `curves` proposes points by its own model: leave the sampler `bayes`"
+                "the pruner `curves` proposes points by its own model: the sampler beside it has to be `bayes`"
             )
         return self
 

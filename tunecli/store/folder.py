@@ -190,5 +190,5 @@ def _studies_near(path: Path) -> str:
     except (OSError, ValueError):
         names = []
     if not names:
-        return f"there is no study under {path.parent}"
+        return f"`tunecli search CONFIG` begins one; there is none under {path.parent} yet"
     return nearest(path.name, names) or f"studies under {path.parent}: {', '.join(names[:8])}"

@@ -64,6 +64,7 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         ending.callback(remove_leftovers, study.folder.path)  # of workers that were killed half way
         ending.callback(engine.close)
         progress = Progress(study)
+        ending.callback(progress.tidy)
         ending.callback(progress.publish)
         ending.callback(progress.flush)
         ending.callback(shown.ended)

@@ -117,6 +117,7 @@ def train(params, trial):
         flag = trial.checkpoint_dir / "died"
         if epoch == 2 and (params["always"] or not flag.exists()):
             flag.touch()
+            (trial.checkpoint_dir.parent / f"{flag.parent.name}.1-000002.checkpoint.safetensors").touch()
             os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -137,6 +138,8 @@ def test_a_worker_that_is_killed_is_retried_once_and_its_neighbours_go_on(tmp_pa
         assert always.outcome.failure.kind is FailureKind.CRASH
         assert "SIGKILL" in always.outcome.failure.cause
         assert [len(study.log.setbacks(number)) for number in (0, 1)] == [1, 1]
+    # What it had written and not yet told of is gone with it.
+    assert not list((tmp_path / "runs" / "dying").rglob("*.checkpoint.safetensors"))
 
 
 def test_a_study_is_not_resumed_while_one_of_its_workers_lives(tmp_path, tunecli):

@@ -49,7 +49,7 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
             "the sweep",
             "unknown"
             if found.seconds is None
-            else f"very roughly {_duration(found.seconds[0])} to {_duration(found.seconds[1])} on this machine's cores",
+            else f"very roughly {_span(*found.seconds)} of training on this machine's cores",
         ),
     )
     data: dict[str, Any] = {
@@ -129,6 +129,11 @@ def _cost_data(cost: Cost | None) -> dict[str, int | None] | None:
         "n_steps": cost.n_steps,
         "n_multiply_adds": cost.n_multiply_adds,
     }
+
+
+def _span(least_s: float, most_s: float) -> str:
+    least, most = _duration(least_s), _duration(most_s)
+    return least if least == most else f"{least} to {most}"
 
 
 def _duration(seconds: float) -> str:

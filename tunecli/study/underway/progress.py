@@ -198,6 +198,12 @@ class Progress:
         if not self._ledger.is_torn:
             publish(self._study, list(self.trials.values()))
 
+    def tidy(self) -> None:
+        """Remove the checkpoints of workers that were killed before they told of them, unless as `publish` says."""
+        if not self._ledger.is_torn:
+            names = self._log.all_checkpoint_names()
+            tidy(self._study.folder, names, self.trials.values(), self._leaders)
+
     def tend(self) -> None:
         """Write what has waited long enough; rewrite the table now and then, less often the longer it takes."""
         self._ledger.flush_if_due()
