@@ -28,9 +28,13 @@ def space_of(text: str) -> Space:
 PLANE = space_of("x: {uniform: [-1.0, 1.0]}\ny: {uniform: [-1.0, 1.0]}\nkind: {choice: [a, b]}")
 
 
+def place_of(point: Parameters) -> tuple[float, float]:
+    return float(point["x"]), float(point["y"])
+
+
 def loss_of(point: Parameters, level: int) -> float:
     """A bowl that every trial starts far above; who learns slowly ends as well as the others."""
-    x, y = float(point["x"]), float(point["y"])  # type: ignore[arg-type]
+    x, y = place_of(point)
     end = (x - 0.4) ** 2 + (y + 0.3) ** 2 + (0.3 if point["kind"] == "a" else 0.0)
     return end + (1.5 - LEVELS[level] * 1.5) * (1 + 0.2 * x)
 
@@ -145,7 +149,7 @@ def test_in_a_record_longer_than_the_model_takes_the_turns_go_on() -> None:
         found = choice(courses[:n])
         assert found is not None
         assert found.parameters is not None
-        x, y = float(found.parameters["x"]), float(found.parameters["y"])  # type: ignore[arg-type]
+        x, y = place_of(found.parameters)
         distances.append(math.hypot(x - 0.4, y + 0.3))
     assert min(distances) < 0.05
     assert max(distances) > 0.5

@@ -42,7 +42,7 @@ def swept(sampler: str, values: Values, n_trials: int, seed: int = 0) -> list[Ob
 
 
 def _numbers(point: Parameters) -> tuple[float, float]:
-    return float(point["x"]), float(point["y"])  # type: ignore[arg-type]
+    return float(point["x"]), float(point["y"])
 
 
 def in_a_disc(x: float, y: float) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -41,7 +41,7 @@ def test_what_was_recorded_draws_the_later_trials_towards_the_good_ones(name: st
         if number % 10 == 9:
             history.append(Observation(number, point, State.FAILED))
             continue
-        loss = (np.log10(float(point["x"])) + 3) ** 2 + (float(point["y"]) - 2) ** 2  # type: ignore[arg-type]
+        loss = (np.log10(float(point["x"])) + 3) ** 2 + (float(point["y"]) - 2) ** 2
         history.append(Observation(number, point, State.COMPLETE, float(loss)))
     losses = [observation.loss for observation in history if observation.loss is not None]
     assert np.mean(losses[-15:]) < 0.5 * np.mean(losses[:15])

@@ -27,9 +27,7 @@ Acquisition = Callable[[Floats, Floats, Floats], Floats]
 _LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
 # Chosen by reasoning, and kept since sweeps that had stuck came free; other values near them were not told apart.
 _BOLD_SHARE = 0.25
-_LEAST_LEAD = (
-    0.5  # a model's best lies above the mean where the trials that break a constraint are the better ones
-)
+_LEAST_LEAD = 0.5  # the best lies above the mean where trials that break a constraint are better
 _N_LATEST = 8
 _LEAST_GAIN = 0.1
 

@@ -49,7 +49,7 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
             "the sweep",
             "unknown"
             if found.seconds is None
-            else f"very roughly {_span(*found.seconds)} of training on this machine's cores",
+            else f"very roughly {_span(*map(_duration, found.seconds))} of training on this machine's cores",
         ),
     )
     data: dict[str, Any] = {
@@ -111,14 +111,10 @@ def _together(found: Fusing) -> str:
 def _cost_range(smallest: Cost | None, largest: Cost | None) -> str:
     if smallest is None or largest is None:
         return "your own code: its cost is unknown"
-
-    def between(low: int, high: int) -> str:
-        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-    steps = f"{between(smallest.n_steps, largest.n_steps)} steps"
+    steps = f"{_span(f'{smallest.n_steps:,}', f'{largest.n_steps:,}')} steps"
     if smallest.n_parameters is None or largest.n_parameters is None:
         return f"{steps}; your own model: its weights and their cost are unknown"
-    return f"{between(smallest.n_parameters, largest.n_parameters)} weights, {steps}"
+    return f"{_span(f'{smallest.n_parameters:,}', f'{largest.n_parameters:,}')} weights, {steps}"
 
 
 def _cost_data(cost: Cost | None) -> dict[str, int | None] | None:
@@ -131,8 +127,7 @@ def _cost_data(cost: Cost | None) -> dict[str, int | None] | None:
     }
 
 
-def _span(least_s: float, most_s: float) -> str:
-    least, most = _duration(least_s), _duration(most_s)
+def _span(least: str, most: str) -> str:
     return least if least == most else f"{least} to {most}"
 
 

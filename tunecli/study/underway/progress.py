@@ -84,7 +84,7 @@ class Progress:
         facts = self._log.facts()
         self._code: Mapping[str, str] = facts.get("code", {})
         self._published_at, self._publishing_s = time.monotonic(), 0.0
-        tidy(study.folder, self._log.all_checkpoint_names(), self.trials.values(), self._leaders)
+        self._tidy()
         with self._log.atomic():
             session = self._log.append_session(versions())
             self._log.set_fact("ending", "")  # all trials may have ended or paused, and yet the study goes on
@@ -201,8 +201,7 @@ class Progress:
     def tidy(self) -> None:
         """Remove the checkpoints of workers that were killed before they told of them, unless as `publish` says."""
         if not self._ledger.is_torn:
-            names = self._log.all_checkpoint_names()
-            tidy(self._study.folder, names, self.trials.values(), self._leaders)
+            self._tidy()
 
     def tend(self) -> None:
         """Write what has waited long enough; rewrite the table now and then, less often the longer it takes."""
@@ -212,6 +211,9 @@ class Progress:
             self.publish()
             self._published_at = time.monotonic()
             self._publishing_s = self._published_at - now
+
+    def _tidy(self) -> None:
+        tidy(self._study.folder, self._log.all_checkpoint_names(), self.trials.values(), self._leaders)
 
     def _spent(self, last_seen: int) -> str:
         """Which total is spent, as far as the trials up to ``last_seen`` tell; empty where none is."""
