@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 DEMO := runs/digits-mlp
+SIDE_BY_SIDE := -n 2 --dist loadscope
 
 .PHONY: demo test test-all check format clean
 
@@ -22,7 +23,7 @@ demo: $(VENV)/.installed  ## a sweep of 32 trials on scikit-learn's digits, rank
 	@if [ -e $(DEMO)/study.db ]; then $(BIN)/tunecli resume $(DEMO); else $(BIN)/tunecli search configs/digits.yaml; fi
 
 test: $(VENV)/.installed-dev  ## the ordinary tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-all: $(VENV)/.installed-dev  ## the slow ones too
 	$(BIN)/python -m pytest -m 'slow or not slow'
@@ -32,7 +33,7 @@ check: $(VENV)/.installed-dev  ## what a contributor runs: format, lint, types, 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
