@@ -1,10 +1,11 @@
 """What training trials as one takes beside training them one by one, and how much of the core's arithmetic it reaches.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/fused.py [--runs 5] [--widths 1,4,8,16,32] [--only mlp64]
+    python tests/benchmarks/fused.py --device cuda:0 --widths 64,256
 
 On digits, batch 64, AdamW, 20 epochs (the convolutional net and the transformer 3), validated after each; one thread.
-Processor time is counted and not the clock's, so that a busy machine spoils less; runs alternate, and medians are
-shown. The steps' arithmetic is that of the products forward and back, but for the gradient of the inputs, which nobody
+Processor time is counted and not the clock's, so that a busy machine spoils less, but for an accelerator, which is
+waited for; runs alternate, and medians are shown. The steps' arithmetic is that of the products forward and back, but for the gradient of the inputs, which nobody
 needs; the peak is the best of several square products, measured in the same run.
 """
 
@@ -41,6 +42,17 @@ WORKS: dict[str, dict[str, Any]] = {
 }
 
 
+DEVICE = torch.device("cpu")
+
+
+def now_s() -> float:
+    """Of this process, or of the clock once an accelerator has done all it was told."""
+    if DEVICE.type == "cpu":
+        return time.process_time()
+    torch.accelerator.synchronize(DEVICE)
+    return time.perf_counter()
+
+
 def jobs_of(work: dict[str, Any], n: int) -> list[Job]:
     """So many trials that differ in seed and rate."""
     return [
@@ -55,7 +67,7 @@ def jobs_of(work: dict[str, Any], n: int) -> list[Job]:
             Objective("val_accuracy", True),
             study_seed=0,
             seed=number,
-            device="cpu",
+            device=str(DEVICE),
         )
         for number in range(n)
     ]
@@ -63,37 +75,36 @@ def jobs_of(work: dict[str, Any], n: int) -> list[Job]:
 
 def spent_s(train: Callable[[], Iterable[Event]]) -> float:
     """Processor time of some trials, all of which have to end well."""
-    began_s = time.process_time()
+    began_s = now_s()
     for event in train():
         assert not isinstance(event, Ended) or event.outcome.score is not None, event
-    return time.process_time() - began_s
+    return now_s() - began_s
 
 
 def step_s(work: dict[str, Any], n: int) -> float:
     """Processor time of one step of one trial among ``n``: the least of several epochs."""
-    device = torch.device("cpu")
-    group = Together([Member(job, device, checkpoint.Found()) for job in jobs_of(work, n)])
+    group = Together([Member(job, DEVICE, checkpoint.Found()) for job in jobs_of(work, n)])
     n_steps = len(group.members[0].sizes())
     found = []
     for _ in range(6):
-        began_s = time.process_time()
+        began_s = now_s()
         group.train_epoch()
-        found.append((time.process_time() - began_s) / n_steps / n)
+        found.append((now_s() - began_s) / n_steps / n)
         for member in group.members:
             member.course.epochs += 1
     return min(found)
 
 
 def peak() -> float:
-    """This core's GFLOP/s in square products."""
+    """The device's GFLOP/s in square products: one core's, or an accelerator's."""
     best = 0.0
-    for n in (256, 384, 512):
-        a, b, c = torch.randn(n, n), torch.randn(n, n), torch.empty(n, n)
+    for n in (256, 384, 512) if DEVICE.type == "cpu" else (2048, 4096):
+        a, b, c = (torch.randn(n, n, device=DEVICE) for _ in range(3))
         for _ in range(12):
-            began_s = time.process_time()
+            began_s = now_s()
             for _ in range(8):
                 torch.mm(a, b, out=c)
-            best = max(best, 8 * 2 * n**3 / (time.process_time() - began_s) / 1e9)
+            best = max(best, 8 * 2 * n**3 / (now_s() - began_s) / 1e9)
     return best
 
 
@@ -107,11 +118,14 @@ def gflop_of_a_step(work: dict[str, Any]) -> float:
 
 def main() -> None:
     """Print a table for every work."""
+    global DEVICE
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--widths", default="1,4,8,16,32")
     parser.add_argument("--only", default="")
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    DEVICE = torch.device(options.device)
     widths = [int(width) for width in options.widths.split(",")]
     torch.set_num_threads(1)
     for name, work in WORKS.items():

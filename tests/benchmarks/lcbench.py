@@ -9,6 +9,9 @@ training; the second form compares at equal budgets of epochs, where a method ma
 (`fidelity.py`), and a method that has trained none to its end by then counts as the median of random. The
 regret is (found - best known) / (median of random - best known); 0 is the best known. Means and standard errors are
 over tasks, a task's value being its mean over seeds; the rank is among the methods of this run.
+
+The weight decay's range is the benchmark's own, uniform over four powers of ten. ``--decay loguniform`` tells every
+method that its magnitude is what counts.
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +38,7 @@ SPACE = """
 batch_size: {logint: [16, 512]}
 learning_rate: {loguniform: [1e-4, 1e-1]}
 momentum: {uniform: [0.1, 0.99]}
-weight_decay: {uniform: [1e-5, 1e-1]}
+weight_decay: {DECAY: [1e-5, 1e-1]}
 num_layers: {int: [1, 5]}
 max_units: {logint: [64, 1024]}
 max_dropout: {uniform: [0, 1]}
@@ -71,6 +77,7 @@ class Task:
         return max(0.0, (error - self.best_known) / (self.random_median - self.best_known))
 
 
+@lru_cache(maxsize=1)
 def load(data_path: Path) -> list[Task]:
     """Every task of the benchmark."""
     import onnxruntime
@@ -82,9 +89,9 @@ def load(data_path: Path) -> list[Task]:
     return [Task(name, t["code"], t["best_known"], t["random_median"], session) for name, t in tasks.items()]
 
 
-def problem_of(task: Task) -> Problem:
+def problem_of(task: Task, space: str) -> Problem:
     """The task with full trainings only."""
-    return Problem(task.name, SPACE, task.error, task.error)
+    return Problem(task.name, space, task.error, task.error)
 
 
 def main() -> None:
@@ -101,6 +108,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=100, help="trials a sweep")
+    parser.add_argument("--marks", type=int, nargs="+", default=[25, 50, 100], help="trials to compare after")
+    parser.add_argument("--decay", choices=["uniform", "loguniform"], default="uniform")
+    parser.add_argument("--jobs", type=int, default=1, help="processes; sweeps go to whichever is free")
     parser.add_argument(
         "--through-study", action="store_true", help="our samplers by whole `tunecli search` runs"
     )
@@ -109,19 +119,54 @@ def main() -> None:
     wanted = set(asked.tasks.split(",")) - {""}
     tasks = [task for task in load(asked.data) if not wanted or task.name in wanted]
     seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
-    if asked.epochs:
-        by_epochs(
-            tasks,
-            seeds,
-            asked.methods.split(",") if asked.methods else list(fidelity.METHODS),
-            sorted(asked.epochs),
-        )
-        return
+    space = SPACE.replace("DECAY", asked.decay)
+    with ProcessPoolExecutor(asked.jobs, get_context("spawn")) as pool:
+        run = partial(run_all, pool, asked.data, space, tasks, seeds)
+        if asked.epochs:
+            by_epochs(tasks, asked.methods or ",".join(fidelity.METHODS), sorted(asked.epochs), run)
+        else:
+            by_trials(tasks, asked, run)
+
+
+Run = Callable[[str, int, str], list[list[Any]]]
+"""(method, budget, of which kind) → what each of its sweeps came to, by task and seed."""
+
+
+def run_all(
+    pool: ProcessPoolExecutor,
+    data_path: Path,
+    space: str,
+    tasks: Sequence[Task],
+    seeds: Sequence[int],
+    name: str,
+    budget: int,
+    kind: str,
+) -> list[list[Any]]:
+    """A method's sweeps of all tasks with all seeds."""
+    waiting = [
+        [pool.submit(one, data_path, space, task.name, seed, name, budget, kind) for seed in seeds]
+        for task in tasks
+    ]
+    return [[each.result() for each in of_task] for of_task in waiting]
+
+
+def one(
+    data_path: Path, space: str, task_name: str, seed: int, name: str, budget: int, kind: str
+) -> Sweep | fidelity.Spent:
+    """One sweep, in a process of the pool."""
+    task = next(task for task in load(data_path) if task.name == task_name)
+    if kind == "epochs":
+        return fidelity.METHODS[name](space, task.error, N_EPOCHS, seed, budget)
+    method = through_study(name) if kind == "study" and name in SAMPLERS else METHODS[name]
+    return method(problem_of(task, space), seed, budget)
+
+
+def by_trials(tasks: Sequence[Task], asked: argparse.Namespace, run: Run) -> None:
+    """Print the regret of each of `methods.METHODS` after so many trials."""
     sweeps: dict[str, list[list[Sweep]]] = {}
     for name in (asked.methods or "random,bayes,optuna-tpe,optuna-gp").split(","):
-        run = through_study(name) if asked.through_study and name in SAMPLERS else METHODS[name]
         try:
-            sweeps[name] = [[run(problem_of(task), seed, asked.budget) for seed in seeds] for task in tasks]
+            sweeps[name] = run(name, asked.budget, "study" if asked.through_study else "trials")
         except ImportError as error:
             print(f"{name}: left out, {error}", file=sys.stderr)
             continue
@@ -139,29 +184,34 @@ def main() -> None:
         name: float(np.mean([sweep.seconds for of_task in of_method for sweep in of_task]))
         for name, of_method in sweeps.items()
     }
-    print_table(regrets, seconds, sorted({n for n in (25, 50, 100) if n < asked.budget} | {asked.budget}))
+    marks = sorted({mark for mark in asked.marks if mark < asked.budget} | {asked.budget})
+    print_table(regrets, seconds, marks)
     if asked.json:
         asked.json.write_text(json.dumps({name: regret.tolist() for name, regret in regrets.items()}))
 
 
-def by_epochs(
-    tasks: Sequence[Task], seeds: Sequence[int], methods: Sequence[str], marks: Sequence[int]
-) -> None:
+def by_epochs(tasks: Sequence[Task], methods: str, marks: Sequence[int], run: Run) -> None:
     """Print the regret of each of `fidelity.METHODS` within each of ``marks`` epochs."""
     print(f"{'regret within':16}" + "".join(f"{mark:>18}" for mark in marks) + f"{'s each':>10}{'steps':>8}")
-    for name in methods:
-        found, seconds = np.ones((len(tasks), len(seeds), len(marks))), list[tuple[float, ...]]()
-        for i, task in enumerate(tasks):
-            for j, seed in enumerate(seeds):
-                spent = fidelity.METHODS[name](SPACE, task.error, N_EPOCHS, seed, marks[-1])
-                losses = [spent.best_within(mark) for mark in marks]
-                found[i, j] = [task.regret(loss) if np.isfinite(loss) else 1.0 for loss in losses]
-                seconds.append(spent.seconds)
+    for name in methods.split(","):
+        sweeps: list[list[fidelity.Spent]] = run(name, marks[-1], "epochs")
+        losses = np.array([[[s.best_within(mark) for mark in marks] for s in of_task] for of_task in sweeps])
+        found = np.array(
+            [
+                [
+                    [task.regret(loss) if np.isfinite(loss) else 1.0 for loss in of_sweep]
+                    for of_sweep in of_task
+                ]
+                for task, of_task in zip(tasks, losses, strict=True)
+            ]
+        )
+        seconds = [sweep.seconds for of_task in sweeps for sweep in of_task]
         by_task = found.mean(axis=1)
         errors = by_task.std(axis=0, ddof=1) / np.sqrt(len(tasks)) if len(tasks) > 1 else np.zeros(len(marks))
         cells = "".join(f"{m:>10.4f} ± {e:.3f}" for m, e in zip(by_task.mean(axis=0), errors, strict=True))
-        each = float(np.mean([second for run in seconds for second in run]))
-        print(f"{name:16}{cells}{each:>10.4f}{np.mean([len(run) for run in seconds]):>8.0f}", flush=True)
+        each = float(np.mean([second for of_sweep in seconds for second in of_sweep]))
+        steps = float(np.mean([len(of_sweep) for of_sweep in seconds]))
+        print(f"{name:16}{cells}{each:>10.4f}{steps:>8.0f}", flush=True)
 
 
 def print_table(

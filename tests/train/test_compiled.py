@@ -39,17 +39,17 @@ def test_without_a_compiler_it_is_refused_in_words(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(UsageError, match=r"needs a C\+\+ compiler"):
-        forward_of(nn.Linear(1, 1), "")
+        forward_of(nn.Linear(1, 1), "", True)
 
 
 @pytest.mark.slow
 @QUIET
-def test_trials_of_one_kind_are_compiled_once_and_learn_what_they_would_plainly() -> None:
-
+@pytest.mark.parametrize("how", [True, "cuda_graphs"])
+def test_trials_of_one_kind_are_compiled_once_and_learn_what_they_would_plainly(how: bool | str) -> None:
     counts = []
     for seed, hidden in ((1, 8), (2, 8), (3, 6), (4, 8)):
         model = {**NET, "hidden": [hidden], "dropout": 0.0, "init": ["default", "orthogonal"][seed % 2]}
-        plain, ours = learner_of(seed, model, compile=False), learner_of(seed, model)
+        plain, ours = (learner_of(seed, model, compile=each, accumulate=2) for each in (False, how))
         for epoch in (1, 2):
             assert ours.train_epoch(epoch) == pytest.approx(plain.train_epoch(epoch), rel=1e-5)
             losses = [each.validate()["val_loss"] for each in (ours, plain)]
@@ -61,9 +61,10 @@ def test_trials_of_one_kind_are_compiled_once_and_learn_what_they_would_plainly(
     assert 0 < first == again < other == once_more
 
 
-def kind(model: dict[str, Any], **training: Any) -> str:
-    learner = learner_of(1, model, **{**training, "compile": False})
-    return kind_of(learner._config, learner._fold, [[32, 24]], 64)
+def kind(model: dict[str, Any], how: bool | str = True, **training: Any) -> str:
+    learner = learner_of(1, model, **training, compile=False)
+    knobs = learner._config.training.model_copy(update={"compile": how})
+    return kind_of(learner._config.model_copy(update={"training": knobs}), learner._fold, [[32, 24]], 64)
 
 
 def test_what_is_compiled_otherwise_is_of_another_kind() -> None:
@@ -75,6 +76,7 @@ def test_what_is_compiled_otherwise_is_of_another_kind() -> None:
         ({**NET, "activation": "tanh"}, {}),
         (NET, {"precision": "bf16"}),
         (NET, {"deterministic": True}),
+        (NET, {"how": "cuda_graphs"}),
     ):
         assert kind(model, **training) != same
 

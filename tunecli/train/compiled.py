@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import chain, count
 from types import FunctionType
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,17 +25,19 @@ from tunecli.train.compilers import missing_compiler
 from tunecli.train.data.loading import Fold
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
+Compile = bool | Literal["cuda_graphs"]
 
 _numbers = count()
 _MOST_KINDS = 32  # a compiled function holds on to what the compiler loaded for it
 
 
-def forward_of(model: nn.Module, kind: str) -> Callable[[Tensor], Tensor]:
+def forward_of(model: nn.Module, kind: str, how: Compile) -> Callable[[Tensor], Tensor]:
     """The model's forward pass, compiled where it is first used.
 
     Args:
         model: on its device.
         kind: what all that share the code have in common; see `kind_of`. Empty: nothing is shared.
+        how: the knob. With ``cuda_graphs`` on CUDA, outputs last until the next :func:`begin_step`.
 
     Raises:
         UsageError: there is no C++ compiler here, which torch.compile needs.
@@ -43,7 +45,17 @@ def forward_of(model: nn.Module, kind: str) -> Callable[[Tensor], Tensor]:
     if missing := missing_compiler():
         message = f"training.compile needs a C++ compiler, and there is no {missing} here"
         raise UsageError(message, hint="install one, or drop `compile`")
-    return partial(_shared(kind) if kind else _compiled(), model)
+    return partial(_shared(kind, how) if kind else _compiled(how), model)
+
+
+def begin_step(how: Compile, device: torch.device) -> None:
+    """Let what was computed by a recorded graph since the last call be overwritten.
+
+    Once a step and not once a forward pass, which is what torch would guess: until its optimizer steps, a step's
+    gradients are in a graph's memory.
+    """
+    if how == "cuda_graphs" and device.type == "cuda":
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
 
 def kind_of(config: TrialConfig, fold: Fold, sizes: Sequence[Sequence[int]], rows: int) -> str:
@@ -63,22 +75,23 @@ def kind_of(config: TrialConfig, fold: Fold, sizes: Sequence[Sequence[int]], row
         model.model_dump(mode="json", exclude={"init"}),
         [*fold.inputs.shape, fold.inputs.n_tokens, fold.n_outputs, str(fold.placement.device)],
         [*sorted({*chain(*sizes)}), *parts, rows],
-        [training.precision, training.channels_last, training.tf32, training.deterministic],
+        [training.compile, training.precision, training.channels_last, training.tf32, training.deterministic],
         [torch.get_num_threads()],
     )
     return json.dumps(common, sort_keys=True)
 
 
 @lru_cache(maxsize=_MOST_KINDS)
-def _shared(kind: str) -> Forward:
-    return _compiled()
+def _shared(kind: str, how: Compile) -> Forward:
+    return _compiled(how)
 
 
-def _compiled() -> Forward:
+def _compiled(how: Compile) -> Forward:
     # a code object of its own: torch gives up on one of which it has made a few versions
     name = f"forward_{next(_numbers)}"
     own = FunctionType(_forward.__code__.replace(co_name=name), globals(), name)
-    return cast(Forward, torch.compile(own, dynamic=False))
+    mode = "reduce-overhead" if how == "cuda_graphs" else None  # torch's word for CUDA graphs
+    return cast(Forward, torch.compile(own, dynamic=False, mode=mode))
 
 
 def _forward(model: nn.Module, x: Tensor) -> Tensor:

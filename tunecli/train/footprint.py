@@ -64,7 +64,7 @@ def latency_ms(config: TrialConfig, fold: Fold, seed: int, base_path: Path) -> f
     if training.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.eval()
-    forward = forward_of(model, "") if training.compile else model
+    forward = forward_of(model, "", training.compile) if training.compile else model
     has_own = own_code.is_in(config)
     drawing = own_code.running(seed_for(seed, "latency"), device) if has_own else nullcontext()
     times_s: list[float] = []

@@ -23,7 +23,7 @@ from tunecli.seeding import seed_for
 from tunecli.spec.knobs import TrialConfig
 from tunecli.train.batches import parts_of, steps_of, takes_batch_statistics
 from tunecli.train.chains.moment import Moment
-from tunecli.train.compiled import forward_of, kind_of
+from tunecli.train.compiled import begin_step, forward_of, kind_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.determinism import scoped_seed
 from tunecli.train.epoch import Batch, Step, cuts_of, drawn_of, steps_of_epoch
@@ -98,7 +98,7 @@ class Learner:
         if training.compile:
             passes = [[cut.last - cut.first for cut in step] for step in cuts_of(self._steps, self._split)]
             kind = kind_of(config, fold, passes, self._validation_rows)
-            self._forward = forward_of(self.model, kind)
+            self._forward = forward_of(self.model, kind, training.compile)
         self._n_steps = training.n_steps(len(self._steps))
         self.n_epochs = training.n_epochs(len(self._steps))
         with self._drawing("optimizer"):
@@ -144,8 +144,14 @@ class Learner:
 
     def outputs(self, x: Tensor) -> Tensor:
         """What the model, in evaluation, makes of examples that lie where the fold's do: (N, K), on the device."""
-        rows = torch.split(x, self._validation_rows)
-        return torch.cat([self._forward(each.to(self._device)) for each in rows])
+        parts = torch.split(x, self._validation_rows)
+        if self._config.training.compile != "cuda_graphs":
+            return torch.cat([self._forward(part.to(self._device)) for part in parts])
+        found = []
+        for part in parts:
+            begin_step("cuda_graphs", self._device)
+            found.append(self._forward(part.to(self._device)).clone())
+        return torch.cat(found)
 
     def observe(self, loss: float) -> None:
         """The trial's epoch ended with this validation loss."""
@@ -256,6 +262,7 @@ class Learner:
     def _gradient(self, step: Step) -> Tensor:
         """Add a step's gradient to the parameters'; its loss, on the device."""
         losses = []
+        begin_step(self._config.training.compile, self._device)
         for batch in step:
             loss = self._loss(batch)
             if len(step) > 1:

@@ -64,7 +64,8 @@ class Training(Knob):
     place of ``epochs``; the last epoch then ends where the steps do. ``precision`` is what the model computes in
     (mixed precision; weights stay float32). ``tf32`` lets an NVIDIA GPU round float32 products to 10 bits, and is
     nothing elsewhere. ``deterministic`` refuses every kernel that may differ between two runs. ``compile`` hands the
-    model to torch.compile, ``channels_last`` stores images with their channels innermost.
+    model to torch.compile; with ``cuda_graphs`` what it makes for an NVIDIA GPU is recorded once and replayed, and
+    elsewhere that is the same as ``true``. ``channels_last`` stores images with their channels innermost.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
@@ -75,7 +76,7 @@ class Training(Knob):
     early_stop: EarlyStop | None = None
     average: Average | None = None
     precision: Literal["float32", "bf16", "fp16"] = "float32"
-    compile: bool = False
+    compile: bool | Literal["cuda_graphs"] = False
     channels_last: bool = False
     tf32: bool = False
     deterministic: bool = False

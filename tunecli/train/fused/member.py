@@ -118,8 +118,28 @@ class Member:
         self._moments = self.learner.moments(self.epoch)
         given = [group["lr"] for group in self._like.param_groups]
         self._rates = [self.learner.updater.rates(now) or given for now in self._moments]
-        first = self._moments[0].step if self._moments else 0
-        self._counters = _counters(first, len(self._moments), self.device)
+        self._counters = _counters(self.n_steps, len(self._moments), self.device)
+
+    @property
+    def optimizer(self) -> RowOptimizer:
+        """That of its row."""
+        assert self._optimizer is not None, "it is in no stack yet"
+        return self._optimizer
+
+    @property
+    def rates(self) -> Sequence[Sequence[float]]:
+        """At each step of the epoch, each group's learning rate."""
+        return self._rates
+
+    @property
+    def counters(self) -> Sequence[Tensor]:
+        """At each step of the epoch, how many it will have taken then, as its optimizer keeps that."""
+        return self._counters
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps it had taken before the epoch."""
+        return self._moments[0].step if self._moments else 0
 
     def update(self, number: int) -> None:
         """Take a step of the epoch, counted from 0, on the gradient in its row; in update.py's order.
@@ -130,6 +150,14 @@ class Member:
         if self._only_steps:
             self._optimizer.step(self._rates[number], self._counters[number])
             return
+        self.before_step()
+        self._optimizer.step(self._rates[number], self._counters[number])
+        self.after_step(number)
+
+    def before_step(self) -> None:
+        """Mask and bound the gradient in its row."""
+        if self._only_steps:
+            return
         if self._chain is not None:
             self._chain.mask_gradients()
         if self._grad_clip is not None:
@@ -138,7 +166,11 @@ class Member:
                 self._gradient_P.mul_((self._grad_clip.norm / (norm + 1e-6)).clamp_max_(1.0))
             if self._grad_clip.value is not None:
                 self._gradient_P.clamp_(-self._grad_clip.value, self._grad_clip.value)
-        self._optimizer.step(self._rates[number], self._counters[number])
+
+    def after_step(self, number: int) -> None:
+        """Apply the weight chain, and take the weights into the average."""
+        if self._only_steps:
+            return
         if self._chain is not None:
             self._chain.apply(self._moments[number])
         self.learner.updater.end_step()
@@ -157,6 +189,5 @@ class Member:
 
     def state(self) -> dict[str, Any]:
         """All that lives from one epoch to the next, as `Learner.state` has it."""
-        assert self._optimizer is not None
-        self._optimizer.put_state(self._last_rates)
+        self.optimizer.put_state(self._last_rates)
         return self.learner.state()

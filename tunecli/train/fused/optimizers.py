@@ -71,6 +71,38 @@ class RowOptimizer:
             return
         self._note(rates)
         self._optimizer.step()
+        self._go_direct()
+
+    @property
+    def kind(self) -> type[Optimizer]:
+        """Which of torch's it is."""
+        return type(self._optimizer)
+
+    @property
+    def n_groups(self) -> int:
+        """How many groups its parameters are in."""
+        return len(self._leaves)
+
+    def options(self, group: int) -> Mapping[str, Any]:
+        """A group's numbers and flags, by torch's names."""
+        options: Mapping[str, Any] = self._optimizer.param_groups[group]
+        return options
+
+    def state(self, group: int) -> Mapping[str, Any]:
+        """What is remembered of a group's part of the row, by torch's names; nothing before the first step."""
+        state: Mapping[str, Any] = self._optimizer.state[self._leaves[group]]
+        return state
+
+    def hold(self, group: int, tensors: Mapping[str, Tensor]) -> None:
+        """Have these for what is remembered of a group from now on: the same numbers at another place."""
+        self._optimizer.state[self._leaves[group]].update(tensors)
+        self._go_direct()
+
+    def count(self, n_steps: Tensor) -> None:
+        """So many steps were taken, as in :meth:`step`, if not by it."""
+        self._n_steps = n_steps
+
+    def _go_direct(self) -> None:
         kernel = KERNELS.get(type(self._optimizer))
         if kernel is not None and all(group["fused"] for group in self._optimizer.param_groups):
             self._direct = [

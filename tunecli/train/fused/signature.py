@@ -137,6 +137,6 @@ def _of_the_training(config: TrialConfig) -> Iterator[Obstacle]:
     if training.precision != "float32":
         yield Obstacle("training.precision", training.precision, f"it computes in {training.precision}")
     if training.compile:
-        yield Obstacle("training.compile", "true", "it is compiled by itself")
+        yield Obstacle("training.compile", str(training.compile).lower(), "it is compiled by itself")
     if training.channels_last:
         yield Obstacle("training.channels_last", "true", "its images are stored channels last")

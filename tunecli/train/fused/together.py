@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tunecli.train.epoch import order_of_epoch, steps_of_epoch
 from tunecli.train.fused import perceptrons
+from tunecli.train.fused.at_once import AtOnce, takes
 from tunecli.train.fused.beside import Beside
 from tunecli.train.fused.criteria import Block, criterion
 from tunecli.train.fused.member import Member
@@ -50,13 +51,15 @@ class Gradients(Protocol):
 class Together:
     """Members whose models are one stack."""
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], *, is_by_block: bool | None = None) -> None:
         """Stack the members' models.
 
         Args:
             members: of one signature, at least one.
+            is_by_block: whether their optimizers step at once where they can; None: wherever that is not the CPU.
         """
         self.members = [*members]
+        self._is_by_block = members[0].device.type != "cpu" if is_by_block is None else is_by_block
         self._stack = Stack([member.model for member in members], members[0].groups())
         self._bind()
 
@@ -76,6 +79,8 @@ class Together:
         sizes = self.members[0].sizes()
         for member in self.members:
             member.begin_epoch()
+        if self._at_once is not None:
+            self._begin_at_once(self._at_once)
         self._gradients.begin_epoch(
             [member.seed_for("dropout", member.epoch) if self._drops else 0 for member in self.members]
         )
@@ -86,8 +91,10 @@ class Together:
             batches = self._batches(sizes)
             for number, step in enumerate(sizes):
                 losses.append(self._step(step, batches))
-                for member in self.members:
-                    member.update(number)
+                self._update(number)
+        if self._at_once is not None:
+            for member in self.members:
+                member.optimizer.count(member.counters[-1])
         n_examples = sum(map(sum, sizes))
         shares_S = torch.tensor([sum(step) / n_examples for step in sizes])
         loss_TS = torch.stack(losses, 1).float().cpu()
@@ -119,6 +126,7 @@ class Together:
         models = [member.model for member in self.members]
         self._drops = any(isinstance(layer, torch.nn.Dropout) for layer in models[0].modules())
         self._batch_rooms: dict[tuple[int, ...], Tensor] = {}
+        self._at_once: AtOnce | None = None
         self._gradients: Gradients
         if perceptrons.takes(models[0]):
             make_criterion = criterion(first.config.loss, first.fold.task, weights_K, loss)
@@ -127,6 +135,28 @@ class Together:
             self._gradients = Beside(self._stack, models, loss)
         else:
             self._gradients = Vectorised(self._stack, models, loss)
+
+    def _update(self, number: int) -> None:
+        """Take each member's step of the epoch on its gradient."""
+        if self._at_once is None:
+            for member in self.members:
+                member.update(number)
+            rows = [member.optimizer for member in self.members]
+            if self._is_by_block and takes(rows):
+                stack = self._stack
+                self._at_once = AtOnce(rows, stack.weights_TP, stack.gradients_TP, stack.bounds)
+                self._begin_at_once(self._at_once)
+            return
+        for member in self.members:
+            member.before_step()
+        self._at_once.step(number)
+        for member in self.members:
+            member.after_step(number)
+
+    def _begin_at_once(self, at_once: AtOnce) -> None:
+        at_once.begin_epoch(
+            [member.rates for member in self.members], [member.n_steps for member in self.members]
+        )
 
     def _step(self, sizes: Sequence[int], batches: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
         """Put a step's gradients into the stack; its losses (T,)."""
