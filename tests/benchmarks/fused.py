@@ -5,8 +5,9 @@
 
 On digits, batch 64, AdamW, 20 epochs (the convolutional net and the transformer 3), validated after each; one thread.
 Processor time is counted and not the clock's, so that a busy machine spoils less, but for an accelerator, which is
-waited for; runs alternate, and medians are shown. The steps' arithmetic is that of the products forward and back, but for the gradient of the inputs, which nobody
-needs; the peak is the best of several square products, measured in the same run.
+waited for; runs alternate, and medians are shown. The steps' arithmetic is that of the products forward and back, but
+for the gradient of the inputs, which nobody needs; the peak is the best of several square products, measured in the
+same run.
 """
 
 from __future__ import annotations
@@ -42,18 +43,15 @@ WORKS: dict[str, dict[str, Any]] = {
 }
 
 
-DEVICE = torch.device("cpu")
-
-
-def now_s() -> float:
-    """Of this process, or of the clock once an accelerator has done all it was told."""
-    if DEVICE.type == "cpu":
+def now_s(device: torch.device) -> float:
+    """Processor time of this process, or the clock's once an accelerator has done all it was told."""
+    if device.type == "cpu":
         return time.process_time()
-    torch.accelerator.synchronize(DEVICE)
+    torch.accelerator.synchronize(device)
     return time.perf_counter()
 
 
-def jobs_of(work: dict[str, Any], n: int) -> list[Job]:
+def jobs_of(work: dict[str, Any], n: int, device: torch.device) -> list[Job]:
     """So many trials that differ in seed and rate."""
     return [
         Job(
@@ -67,44 +65,44 @@ def jobs_of(work: dict[str, Any], n: int) -> list[Job]:
             Objective("val_accuracy", True),
             study_seed=0,
             seed=number,
-            device=str(DEVICE),
+            device=str(device),
         )
         for number in range(n)
     ]
 
 
-def spent_s(train: Callable[[], Iterable[Event]]) -> float:
-    """Processor time of some trials, all of which have to end well."""
-    began_s = now_s()
+def spent_s(train: Callable[[], Iterable[Event]], device: torch.device) -> float:
+    """Time of some trials, all of which have to end well."""
+    began_s = now_s(device)
     for event in train():
         assert not isinstance(event, Ended) or event.outcome.score is not None, event
-    return now_s() - began_s
+    return now_s(device) - began_s
 
 
-def step_s(work: dict[str, Any], n: int) -> float:
-    """Processor time of one step of one trial among ``n``: the least of several epochs."""
-    group = Together([Member(job, DEVICE, checkpoint.Found()) for job in jobs_of(work, n)])
+def step_s(work: dict[str, Any], n: int, device: torch.device) -> float:
+    """Time of one step of one trial among ``n``: the least of several epochs."""
+    group = Together([Member(job, device, checkpoint.Found()) for job in jobs_of(work, n, device)])
     n_steps = len(group.members[0].sizes())
     found = []
     for _ in range(6):
-        began_s = now_s()
+        began_s = now_s(device)
         group.train_epoch()
-        found.append((now_s() - began_s) / n_steps / n)
+        found.append((now_s(device) - began_s) / n_steps / n)
         for member in group.members:
             member.course.epochs += 1
     return min(found)
 
 
-def peak() -> float:
+def peak(device: torch.device) -> float:
     """The device's GFLOP/s in square products: one core's, or an accelerator's."""
     best = 0.0
-    for n in (256, 384, 512) if DEVICE.type == "cpu" else (2048, 4096):
-        a, b, c = (torch.randn(n, n, device=DEVICE) for _ in range(3))
+    for n in (256, 384, 512) if device.type == "cpu" else (2048, 4096):
+        a, b, c = (torch.randn(n, n, device=device) for _ in range(3))
         for _ in range(12):
-            began_s = now_s()
+            began_s = now_s(device)
             for _ in range(8):
                 torch.mm(a, b, out=c)
-            best = max(best, 8 * 2 * n**3 / (now_s() - began_s) / 1e9)
+            best = max(best, 8 * 2 * n**3 / (now_s(device) - began_s) / 1e9)
     return best
 
 
@@ -118,34 +116,35 @@ def gflop_of_a_step(work: dict[str, Any]) -> float:
 
 def main() -> None:
     """Print a table for every work."""
-    global DEVICE
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--widths", default="1,4,8,16,32")
     parser.add_argument("--only", default="")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    DEVICE = torch.device(options.device)
+    device = torch.device(options.device)
     widths = [int(width) for width in options.widths.split(",")]
     torch.set_num_threads(1)
     for name, work in WORKS.items():
         if options.only not in ("", name):
             continue
-        jobs = jobs_of(work, max(widths))
+        jobs = jobs_of(work, max(widths), device)
         plain: list[float] = []
         fused: dict[int, list[float]] = {width: [] for width in widths}
-        spent_s(lambda jobs=jobs: run(jobs[0]))
+        spent_s(lambda jobs=jobs: run(jobs[0]), device)
         for _ in range(options.runs):
-            plain.append(spent_s(lambda jobs=jobs: run(jobs[0])))
+            plain.append(spent_s(lambda jobs=jobs: run(jobs[0]), device))
             for width in widths:
-                fused[width].append(spent_s(lambda jobs=jobs, width=width: run_group(jobs[:width])) / width)
+                fused[width].append(
+                    spent_s(lambda jobs=jobs, width=width: run_group(jobs[:width]), device) / width
+                )
         plain_ms = statistics.median(plain) * 1e3
         print(f"{name}: plain {plain_ms:.1f} ms a trial")
         for width, times in fused.items():
             each_ms = statistics.median(times) * 1e3
             line = f"  {width:3} as one {each_ms:7.1f} ms a trial, {plain_ms / each_ms:5.2f} ×"
             if "hidden" in work["model"]:
-                reached, best = gflop_of_a_step(work) / step_s(work, width), peak()
+                reached, best = gflop_of_a_step(work) / step_s(work, width, device), peak(device)
                 line += f";  step {reached:5.1f} GFLOP/s of {best:5.1f} = {reached / best:.2f}"
             print(line, flush=True)
 

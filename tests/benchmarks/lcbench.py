@@ -110,7 +110,9 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=100, help="trials a sweep")
     parser.add_argument("--marks", type=int, nargs="+", default=[25, 50, 100], help="trials to compare after")
     parser.add_argument("--decay", choices=["uniform", "loguniform"], default="uniform")
-    parser.add_argument("--jobs", type=int, default=1, help="processes; sweeps go to whichever is free")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="processes; with more than one, they slow each other's seconds"
+    )
     parser.add_argument(
         "--through-study", action="store_true", help="our samplers by whole `tunecli search` runs"
     )
@@ -122,10 +124,13 @@ def main() -> None:
     space = SPACE.replace("DECAY", asked.decay)
     with ProcessPoolExecutor(asked.jobs, get_context("spawn")) as pool:
         run = partial(run_all, pool, asked.data, space, tasks, seeds)
-        if asked.epochs:
-            by_epochs(tasks, asked.methods or ",".join(fidelity.METHODS), sorted(asked.epochs), run)
-        else:
-            by_trials(tasks, asked, run)
+        try:
+            if asked.epochs:
+                by_epochs(tasks, asked.methods or ",".join(fidelity.METHODS), sorted(asked.epochs), run)
+            else:
+                by_trials(tasks, asked, run)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 Run = Callable[[str, int, str], list[list[Any]]]

@@ -37,7 +37,8 @@ def forward_of(model: nn.Module, kind: str, how: Compile) -> Callable[[Tensor], 
     Args:
         model: on its device.
         kind: what all that share the code have in common; see `kind_of`. Empty: nothing is shared.
-        how: the knob. With ``cuda_graphs`` on CUDA, outputs last until the next :func:`begin_step`.
+        how: the knob. With ``cuda_graphs``, each further model of a kind is recorded anew, for its weights lie
+            elsewhere, and what was recorded stays as long as the process.
 
     Raises:
         UsageError: there is no C++ compiler here, which torch.compile needs.
@@ -45,7 +46,10 @@ def forward_of(model: nn.Module, kind: str, how: Compile) -> Callable[[Tensor], 
     if missing := missing_compiler():
         message = f"training.compile needs a C++ compiler, and there is no {missing} here"
         raise UsageError(message, hint="install one, or drop `compile`")
-    return partial(_shared(kind, how) if kind else _compiled(how), model)
+    forward = partial(_shared(kind, how) if kind else _compiled(how), model)
+    if how != "cuda_graphs":
+        return forward
+    return lambda x: forward(x).clone()  # the next replay overwrites what a graph gave
 
 
 def begin_step(how: Compile, device: torch.device) -> None:
@@ -75,7 +79,7 @@ def kind_of(config: TrialConfig, fold: Fold, sizes: Sequence[Sequence[int]], row
         model.model_dump(mode="json", exclude={"init"}),
         [*fold.inputs.shape, fold.inputs.n_tokens, fold.n_outputs, str(fold.placement.device)],
         [*sorted({*chain(*sizes)}), *parts, rows],
-        [training.compile, training.precision, training.channels_last, training.tf32, training.deterministic],
+        [training.precision, training.channels_last, training.tf32, training.deterministic],
         [torch.get_num_threads()],
     )
     return json.dumps(common, sort_keys=True)

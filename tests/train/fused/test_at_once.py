@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
-from tests.train.fused.trials import job_of
-from tunecli.train import checkpoint
+from tests.train.fused.trials import epochs_of, job_of
+from tunecli.train import checkpoint, optimizers
+from tunecli.train.fused import group
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.together import Together
+from tunecli.train.loop import run
 
 CPU = torch.device("cpu")
+TRAINING = {"epochs": 6, "batch_size": 32}
 ALIKE: list[list[dict[str, Any]]] = [
     [{"name": "gd", "lr": 0.01}, {"name": "gd", "lr": 0.3}],
     [{"name": "sgd", "lr": 0.1, "weight_decay": decay} for decay in (0.0, 0.1)],
@@ -27,9 +31,8 @@ ALIKE: list[list[dict[str, Any]]] = [
 
 
 def together_of(own: Sequence[Mapping[str, Any]], *, is_by_block: bool) -> Together:
-    training = {"epochs": 6, "batch_size": 32}
     members = [
-        Member(job_of(number, {"training": training, **knobs}), CPU, checkpoint.Found())
+        Member(job_of(number, {"training": TRAINING, **knobs}), CPU, checkpoint.Found())
         for number, knobs in enumerate(own)
     ]
     return Together(members, is_by_block=is_by_block)
@@ -50,75 +53,99 @@ def require_alike(ours: Together, expected: Together) -> None:
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("has_kernels", [True, False])
 @pytest.mark.parametrize("knobs", ALIKE, ids=lambda knobs: str(knobs[0])[:60])
-def test_every_formula_is_torchs_whatever_numbers_a_row_has(knobs: list[dict[str, Any]]) -> None:
-    own = [{"optimizer": each} for each in knobs]
-    ours, rows = (together_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
-    for each in (ours, rows):
-        train(each, 3)
-    assert ours._at_once is not None and rows._at_once is None
-    require_alike(ours, rows)
-
-
-@pytest.mark.parametrize("knobs", ALIKE[2:], ids=lambda knobs: str(knobs[0])[:60])
-def test_who_is_left_goes_on_from_its_own_state(knobs: list[dict[str, Any]]) -> None:
+def test_every_formula_is_torchs_whatever_numbers_a_row_has(
+    knobs: list[dict[str, Any]], has_kernels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_kernels:  # as on devices for which torch has none
+        monkeypatch.setattr(optimizers, "_FUSED_DEVICES", set[str]())
     own = [{"optimizer": each} for each in [*knobs, *knobs]]
     ours, rows = (together_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
     for each in (ours, rows):
         train(each, 2)
         each.keep([each.members[0], each.members[3]])
         train(each, 2)
-    assert len(ours.members) == 2 and ours._at_once is not None
+    assert [len(members) for members, _ in ours._at_once] == [2] and not rows._at_once
     require_alike(ours, rows)
 
 
-def test_a_trial_that_was_kept_is_taken_up_beside_one_that_begins() -> None:
-    knobs = [{"optimizer": {"name": "adamw", "lr": lr}} for lr in (0.01, 0.03)]
-    found = []
-    for is_by_block in (True, False):
-        first = together_of(knobs, is_by_block=is_by_block)
-        train(first, 2)
-        state = first.members[0].state()
-        second = together_of(knobs, is_by_block=is_by_block)
-        taken_up, fresh = second.members
-        taken_up = Member(taken_up.job, CPU, checkpoint.Found())
-        taken_up.learner.restore(state)
-        taken_up.course.epochs = 2
-        again = Together([taken_up, fresh], is_by_block=is_by_block)
-        train(again, 2)
-        found.append(again)
-    assert [member.n_steps for member in found[0].members] == [12, 4]
-    require_alike(*found)
+@pytest.mark.parametrize("knobs", ALIKE, ids=lambda knobs: str(knobs[0])[:60])
+def test_a_trial_has_the_same_bits_whoever_leaves_and_taken_up_as_undisturbed(
+    knobs: list[dict[str, Any]],
+) -> None:
+    own = [{"optimizer": each} for each in [*knobs, *knobs]]
+    undisturbed, left, kept = (together_of(own, is_by_block=True) for _ in range(3))
+    train(undisturbed, 4)
+    train(left, 2)
+    left.keep([left.members[1], left.members[2]])
+    train(left, 2)
+    train(kept, 2)
+    again = Member(job_of(1, {"training": TRAINING, **own[1]}), CPU, checkpoint.Found())
+    again.learner.restore(kept.members[1].state())
+    again.course.epochs = 2
+    fresh = Member(job_of(4, {"training": TRAINING, **own[0]}), CPU, checkpoint.Found())
+    taken_up = Together([again, fresh], is_by_block=True)
+    assert [member.sizes() for member in taken_up.members] == [fresh.sizes()] * 2
+    train(taken_up, 2)
+    expected = undisturbed.members[1].learner.weights()
+    for member in (left.members[0], again):
+        torch.testing.assert_close(member.learner.weights(), expected, rtol=0.0, atol=0.0)
 
 
 def test_chains_bounds_and_averages_stay_each_trials_own() -> None:
-    own = [
+    own: list[dict[str, Any]] = [
         {"weights": [{"cut": {"by": "magnitude", "fraction": 0.3}}, {"clip": {"value": 0.4}}]},
         {"learning_rate": [{"warmup": {"epochs": 1}}, {"cosine": {"to": 0.0}}]},
-        {"training": {"epochs": 3, "batch_size": 32, "grad_clip": {"norm": 0.1}}},
-        {"training": {"epochs": 3, "batch_size": 32, "average": "ema"}},
+        {"training": {**TRAINING, "grad_clip": {"norm": 0.1}}},
+        {"training": {**TRAINING, "average": "ema"}},
         {},
     ]
     ours, rows = (together_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
     for each in (ours, rows):
         train(each, 3)
-    assert ours._at_once is not None
+    assert [len(members) for members, _ in ours._at_once] == [5]
     require_alike(ours, rows)
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    ("knobs", "sizes"),
     [
-        [{"name": "adam", "amsgrad": amsgrad} for amsgrad in (True, False)],
-        [{"name": "sgd", "momentum": momentum} for momentum in (0.0, 0.9)],
-        [{"name": "rmsprop"}, {"name": "rmsprop", "lr": 0.1}],
+        ([{"name": "adam", "amsgrad": amsgrad} for amsgrad in (True, False, True)], [1, 2]),
+        ([{"name": "sgd", "momentum": momentum} for momentum in (0.0, 0.9, 0.0)], [2, 1]),
+        ([{"name": "rmsprop"}, {"name": "rmsprop", "lr": 0.1}], []),
     ],
     ids=["another flag", "another state", "no formula"],
 )
-def test_who_differs_in_more_than_numbers_steps_by_rows(knobs: list[dict[str, Any]]) -> None:
+def test_who_differs_in_more_than_numbers_steps_beside_the_others(
+    knobs: list[dict[str, Any]], sizes: list[int]
+) -> None:
     own = [{"optimizer": each} for each in knobs]
     ours, rows = (together_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
     for each in (ours, rows):
         train(each, 2)
-    assert ours._at_once is None
+        each.members.sort(key=lambda member: member.job.number)
+    assert [len(members) for members, _ in ours._at_once] == sizes
     require_alike(ours, rows)
+
+
+def test_rows_too_long_to_gain_by_it_step_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [{"optimizer": {"name": "adam"}}] * 2
+    assert together_of(own, is_by_block=True)._at_once
+    monkeypatch.setattr("tunecli.train.fused.together.MOST_NUMBERS", 10)
+    assert not together_of(own, is_by_block=True)._at_once
+
+
+def test_a_group_of_counted_steps_is_its_trials_alone_to_the_last_short_epoch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group, "Together", partial(Together, is_by_block=True))
+    knobs = [{"name": "adamw", "lr": lr, "amsgrad": lr > 0.01} for lr in (0.01, 0.02, 0.01)]
+    counted = {"batch_size": 32, "steps": 10}
+    jobs = [job_of(n, {"training": counted, "optimizer": knob}) for n, knob in enumerate(knobs)]
+    together = epochs_of(group.run_group(jobs))
+    assert {*together} == {0, 1, 2}
+    for job in jobs:
+        (alone,) = epochs_of(run(job)).values()
+        for found, expected in zip(together[job.number], alone, strict=True):
+            assert found == pytest.approx(expected, rel=1e-5)

@@ -35,6 +35,7 @@ NET = {"name": "mlp", "hidden": [8], "dropout": 0.1}
         ({"training": {"average": "swa"}}, "swa takes batch norm's statistics anew for every model"),
         ({"training": {"precision": "bf16"}}, "it computes in bf16"),
         ({"training": {"compile": True}}, "it is compiled by itself"),
+        ({"training": {"compile": "cuda_graphs"}}, "it is compiled by itself"),
         ({"training": {"channels_last": True}}, "its images are stored channels last"),
     ],
     ids=str,

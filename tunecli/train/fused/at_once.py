@@ -27,6 +27,12 @@ Columns = Mapping[str, Tensor]
 """What differs between rows at a step, (T, 1) each, by name."""
 Blocks = Mapping[str, Tensor]
 """States of all rows, (T, P) each, by torch's names."""
+Options = Mapping[str, Any]
+"""A group's numbers and flags, by torch's names."""
+
+MOST_NUMBERS = 100_000
+"""Of a row. A formula goes over memory four times as often as torch's kernel, and needs blocks for what lies between:
+past about here that takes longer than starting a kernel a row. Reckoned from 5 µs a start and 2 TB/s, not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +40,27 @@ class Rule:
     """An optimizer's formula over rows.
 
     Attributes:
-        alike: the options in which rows must not differ.
-        columns: (rates (S, T), numbers of steps (S, T), an option's values by its name (T,)) → (S, T) by name.
+        flags: (a group's options) → what must not differ between rows.
+        fresh: (a group's options) → what each number remembers before the first step, by torch's names.
+        columns: (rates (S, T), numbers of steps (S, T), an option's values by its name (T,)) → by name (S, T), or
+            (1, T) of what is the same at every step.
         step: (weights (T, P), gradients (T, P), states, columns, options) → nothing; the weights and states are new.
     """
 
-    alike: tuple[str, ...]
+    flags: Callable[[Options], tuple[bool, ...]]
+    fresh: Callable[[Options], Mapping[str, float]]
     columns: Callable[[Floats, Floats, Callable[[str], Floats]], dict[str, Floats]]
-    step: Callable[[Tensor, Tensor, Blocks, Columns, Mapping[str, Any]], None]
+    step: Callable[[Tensor, Tensor, Blocks, Columns, Options], None]
+
+
+def form(optimizer: Optimizer) -> tuple[object, ...]:
+    """What optimizers that step at once have in common, all but numbers; empty where there is no formula here."""
+    rule = RULES.get(type(optimizer))
+    return () if rule is None else (type(optimizer).__name__, *map(rule.flags, optimizer.param_groups))
 
 
 class AtOnce:
-    """The optimizers of a stack's rows, each of which has taken a step: torch makes their states in the first one."""
+    """The optimizers of some rows of a stack, from their first step on."""
 
     def __init__(
         self,
@@ -57,8 +72,8 @@ class AtOnce:
         """Move the rows' states into blocks.
 
         Args:
-            rows: of which :func:`takes` says yes.
-            weights_TP, gradients_TP: the stack's, in the order of the rows.
+            rows: of one :func:`form`, which is not empty.
+            weights_TP, gradients_TP: theirs, in their order.
             bounds: where each group's part of a row begins and ends.
         """
         self._rows = rows
@@ -67,10 +82,11 @@ class AtOnce:
         self._gradients = [gradients_TP[:, first:last] for first, last in bounds]
         self._blocks: list[dict[str, Tensor]] = []
         self._columns: list[dict[str, Tensor]] = []
-        for group in range(len(bounds)):
-            names = _names(rows[0].state(group))
-            blocks = {name: torch.stack([row.state(group)[name] for row in rows]) for name in names}
+        for group, weights in enumerate(self._weights):
+            blocks = {name: torch.zeros_like(weights) for name in self._rule.fresh(rows[0].options(group))}
             for place, row in enumerate(rows):
+                for name, value in self._rule.fresh(row.options(group)).items():
+                    blocks[name][place] = row.state(group).get(name, value)
                 row.hold(group, {name: block[place] for name, block in blocks.items()})
             self._blocks.append(blocks)
 
@@ -83,7 +99,7 @@ class AtOnce:
         """
         rates_GST = np.array(rates_TSG, dtype=np.float64).transpose(2, 1, 0)
         n_ST = np.arange(1, rates_GST.shape[1] + 1)[:, None] + np.array(first_T, dtype=np.float64)
-        device, dtype = self._weights[0].device, self._weights[0].dtype
+        like = self._weights[0]
         self._columns = []
         for group, rates_ST in enumerate(rates_GST):
 
@@ -93,7 +109,7 @@ class AtOnce:
             columns = self._rule.columns(rates_ST, n_ST, option)
             self._columns.append(
                 {
-                    name: torch.from_numpy(np.broadcast_to(column, rates_ST.shape).copy()).to(device, dtype)
+                    name: torch.tensor(column, dtype=like.dtype).to(like.device).expand(rates_ST.shape)
                     for name, column in columns.items()
                 }
             )
@@ -106,28 +122,7 @@ class AtOnce:
             self._rule.step(weights, gradients, blocks, own, self._rows[0].options(group))
 
 
-def takes(rows: Sequence[RowOptimizer]) -> bool:
-    """Whether the rows' optimizers have a formula here, have taken a step, and differ in numbers alone."""
-    first = rows[0]
-    if first.kind not in RULES or any(row.kind is not first.kind for row in rows):
-        return False
-    alike = RULES[first.kind].alike
-
-    def form(row: RowOptimizer) -> list[object]:
-        return [
-            ([row.options(group)[name] for name in alike], _names(row.state(group)))
-            for group in range(row.n_groups)
-        ]
-
-    return all(form(row) == form(first) for row in rows)
-
-
-def _names(state: Mapping[str, Any]) -> list[str]:
-    """Of what is remembered of each number; beside it are counters, and a velocity that is None without momentum."""
-    return sorted(name for name, value in state.items() if isinstance(value, Tensor) and value.dim() > 0)
-
-
-def _number(options: Mapping[str, Any], name: str) -> float:
+def _number(options: Options, name: str) -> float:
     return float(options["betas"][int(name[-1]) - 1] if name in ("beta1", "beta2") else options[name])
 
 
@@ -145,11 +140,8 @@ def _adam_columns(rates_ST: Floats, n_ST: Floats, option: Callable[[str], Floats
     }
 
 
-def _adam(
-    weights: Tensor, gradients: Tensor, states: Blocks, own: Columns, options: Mapping[str, Any]
-) -> None:
+def _adam(weights: Tensor, gradients: Tensor, states: Blocks, own: Columns, options: Options) -> None:
     """Kingma, Ba (2015), algorithm 1; Loshchilov, Hutter (2019) for the decay that is decoupled."""
-    gradients = -gradients if options["maximize"] else gradients
     if options["decoupled_weight_decay"]:
         weights.mul_(own["kept"])
     else:
@@ -167,16 +159,14 @@ def _sgd_columns(rates_ST: Floats, n_ST: Floats, option: Callable[[str], Floats]
     return {
         "decay": option("weight_decay")[None],
         "momentum": option("momentum")[None],
-        "news": 1.0 - option("dampening")[None],
+        "news": np.where(n_ST == 1.0, 1.0, 1.0 - option("dampening")),  # the first velocity is the gradient
         "rate": rates_ST,
     }
 
 
-def _sgd(
-    weights: Tensor, gradients: Tensor, states: Blocks, own: Columns, options: Mapping[str, Any]
-) -> None:
+def _sgd(weights: Tensor, gradients: Tensor, states: Blocks, own: Columns, options: Options) -> None:
     """As torch has it, where a rate that changes leaves the velocity as it was (Sutskever et al. 2013 do not)."""
-    gradients = torch.addcmul(-gradients if options["maximize"] else gradients, weights, own["decay"])
+    gradients = torch.addcmul(gradients, weights, own["decay"])
     if "momentum_buffer" in states:
         velocity = states["momentum_buffer"]
         velocity.mul_(own["momentum"]).addcmul_(gradients, own["news"])
@@ -192,20 +182,38 @@ def _adagrad_columns(rates_ST: Floats, n_ST: Floats, option: Callable[[str], Flo
     }
 
 
-def _adagrad(
-    weights: Tensor, gradients: Tensor, states: Blocks, own: Columns, options: Mapping[str, Any]
-) -> None:
+def _adagrad(weights: Tensor, gradients: Tensor, states: Blocks, own: Columns, options: Options) -> None:
     """Duchi, Hazan, Singer (2011), with a diagonal matrix."""
-    gradients = torch.addcmul(-gradients if options["maximize"] else gradients, weights, own["decay"])
+    gradients = torch.addcmul(gradients, weights, own["decay"])
     total = states["sum"].addcmul_(gradients, gradients)
     weights.sub_(gradients.div(total.sqrt().add_(own["eps"])).mul_(own["rate"]))
 
 
-_ADAM = Rule(("amsgrad", "maximize", "decoupled_weight_decay"), _adam_columns, _adam)
+def _fresh_adam(options: Options) -> Mapping[str, float]:
+    names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if options["amsgrad"] else [])]
+    return dict.fromkeys(names, 0.0)
+
+
+_ADAM = Rule(
+    lambda options: (bool(options["amsgrad"]), bool(options["decoupled_weight_decay"])),
+    _fresh_adam,
+    _adam_columns,
+    _adam,
+)
 RULES: dict[type[Optimizer], Rule] = {
-    torch.optim.SGD: Rule(("nesterov", "maximize"), _sgd_columns, _sgd),
+    torch.optim.SGD: Rule(
+        lambda options: (bool(options["nesterov"]), options["momentum"] != 0.0),
+        lambda options: {"momentum_buffer": 0.0} if options["momentum"] != 0.0 else {},
+        _sgd_columns,
+        _sgd,
+    ),
     torch.optim.Adam: _ADAM,
     torch.optim.AdamW: _ADAM,
-    torch.optim.Adagrad: Rule(("maximize",), _adagrad_columns, _adagrad),
+    torch.optim.Adagrad: Rule(
+        lambda options: (),
+        lambda options: {"sum": options["initial_accumulator_value"]},
+        _adagrad_columns,
+        _adagrad,
+    ),
 }
 """torch's optimizers by the formula of all rows; others take their steps by rows."""

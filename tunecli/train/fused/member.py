@@ -23,6 +23,7 @@ from tunecli.train.chains.moment import Moment
 from tunecli.train.course import Course
 from tunecli.train.data import loading
 from tunecli.train.footprint import footprint
+from tunecli.train.fused.at_once import form
 from tunecli.train.fused.optimizers import RowOptimizer
 from tunecli.train.fused.stack import Stack
 from tunecli.train.learner import Learner
@@ -121,6 +122,11 @@ class Member:
         self._counters = _counters(self.n_steps, len(self._moments), self.device)
 
     @property
+    def form(self) -> tuple[object, ...]:
+        """What its optimizer has in common with those that it can step with at once."""
+        return form(self._like)
+
+    @property
     def optimizer(self) -> RowOptimizer:
         """That of its row."""
         assert self._optimizer is not None, "it is in no stack yet"
@@ -146,12 +152,8 @@ class Member:
 
         Called without autograd.
         """
-        assert self._optimizer is not None
-        if self._only_steps:
-            self._optimizer.step(self._rates[number], self._counters[number])
-            return
         self.before_step()
-        self._optimizer.step(self._rates[number], self._counters[number])
+        self.optimizer.step(self._rates[number], self._counters[number])
         self.after_step(number)
 
     def before_step(self) -> None:

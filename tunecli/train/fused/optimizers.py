@@ -71,17 +71,17 @@ class RowOptimizer:
             return
         self._note(rates)
         self._optimizer.step()
-        self._go_direct()
+        kernel = KERNELS.get(type(self._optimizer))
+        if kernel is not None and all(group["fused"] for group in self._optimizer.param_groups):
+            self._direct = [
+                kernel(leaf, group, self._optimizer.state[leaf])
+                for leaf, group in zip(self._leaves, self._optimizer.param_groups, strict=True)
+            ]
 
     @property
     def kind(self) -> type[Optimizer]:
         """Which of torch's it is."""
         return type(self._optimizer)
-
-    @property
-    def n_groups(self) -> int:
-        """How many groups its parameters are in."""
-        return len(self._leaves)
 
     def options(self, group: int) -> Mapping[str, Any]:
         """A group's numbers and flags, by torch's names."""
@@ -94,29 +94,22 @@ class RowOptimizer:
         return state
 
     def hold(self, group: int, tensors: Mapping[str, Tensor]) -> None:
-        """Have these for what is remembered of a group from now on: the same numbers at another place."""
+        """Have these for what is remembered of a group; whoever gives them takes all steps from now on."""
         self._optimizer.state[self._leaves[group]].update(tensors)
-        self._go_direct()
 
     def count(self, n_steps: Tensor) -> None:
         """So many steps were taken, as in :meth:`step`, if not by it."""
         self._n_steps = n_steps
 
-    def _go_direct(self) -> None:
-        kernel = KERNELS.get(type(self._optimizer))
-        if kernel is not None and all(group["fused"] for group in self._optimizer.param_groups):
-            self._direct = [
-                kernel(leaf, group, self._optimizer.state[leaf])
-                for leaf, group in zip(self._leaves, self._optimizer.param_groups, strict=True)
-            ]
-
     def put_state(self, rates: Sequence[float]) -> None:
         """Give the model's optimizer the state: views of this one's, and copies of its counters."""
         self._note(rates)
-        for leaf in self._leaves:
+        for leaf, group in zip(self._leaves, self._optimizer.param_groups, strict=True):
             state = self._optimizer.state[leaf]
-            if self._n_steps is not None and "step" in state:
-                state["step"] = self._n_steps.clone()
+            if self._n_steps is not None and type(self._optimizer) in _COUNTING:
+                # torch's kernel has it where the weights are, its other ways on the CPU
+                place = leaf.device if group["fused"] else "cpu"
+                state["step"] = self._n_steps.to(place, copy=True)
         for own, group, leaf in zip(
             self._optimizer.param_groups, self._like.param_groups, self._leaves, strict=True
         ):
@@ -217,6 +210,9 @@ def _adagrad(leaf: Tensor, group: Mapping[str, Any], state: Mapping[str, Any]) -
 
     return step
 
+
+_COUNTING = {torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad}
+"""Those with a kernel that remember how many steps they took."""
 
 KERNELS: dict[type[Optimizer], Callable[[Tensor, Mapping[str, Any], Mapping[str, Any]], Step]] = {
     torch.optim.SGD: _sgd,

@@ -1,7 +1,7 @@
 """An epoch of a group: the same steps for all its members at once, each on its own examples in its own order.
 
-Owns the steps; the gradient is perceptrons.py's or vectorised.py's, what follows from it each member's own. Reads the
-device once an epoch. Knows neither objectives nor events.
+Owns the steps; the gradient is perceptrons.py's or vectorised.py's, what follows from it each member's own or, off the
+CPU, at_once.py's. Reads the device once an epoch. Knows neither objectives nor events.
 
 Axes: T models, N examples of an epoch, B of a batch, S steps.
 """
@@ -9,6 +9,7 @@ Axes: T models, N examples of an epoch, B of a batch, S steps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Protocol
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from tunecli.train.epoch import order_of_epoch, steps_of_epoch
 from tunecli.train.fused import perceptrons
-from tunecli.train.fused.at_once import AtOnce, takes
+from tunecli.train.fused.at_once import MOST_NUMBERS, AtOnce
 from tunecli.train.fused.beside import Beside
 from tunecli.train.fused.criteria import Block, criterion
 from tunecli.train.fused.member import Member
@@ -58,9 +59,12 @@ class Together:
             members: of one signature, at least one.
             is_by_block: whether their optimizers step at once where they can; None: wherever that is not the CPU.
         """
-        self.members = [*members]
         self._is_by_block = members[0].device.type != "cpu" if is_by_block is None else is_by_block
-        self._stack = Stack([member.model for member in members], members[0].groups())
+        # those that can step at once beside one another
+        self.members = (
+            sorted(members, key=lambda member: str(member.form)) if self._is_by_block else [*members]
+        )
+        self._stack = Stack([member.model for member in self.members], members[0].groups())
         self._bind()
 
     def keep(self, members: Sequence[Member]) -> None:
@@ -79,8 +83,8 @@ class Together:
         sizes = self.members[0].sizes()
         for member in self.members:
             member.begin_epoch()
-        if self._at_once is not None:
-            self._begin_at_once(self._at_once)
+        for members, at_once in self._at_once:
+            at_once.begin_epoch([member.rates for member in members], [member.n_steps for member in members])
         self._gradients.begin_epoch(
             [member.seed_for("dropout", member.epoch) if self._drops else 0 for member in self.members]
         )
@@ -92,8 +96,8 @@ class Together:
             for number, step in enumerate(sizes):
                 losses.append(self._step(step, batches))
                 self._update(number)
-        if self._at_once is not None:
-            for member in self.members:
+        for members, _ in self._at_once:
+            for member in members:
                 member.optimizer.count(member.counters[-1])
         n_examples = sum(map(sum, sizes))
         shares_S = torch.tensor([sum(step) / n_examples for step in sizes])
@@ -126,7 +130,7 @@ class Together:
         models = [member.model for member in self.members]
         self._drops = any(isinstance(layer, torch.nn.Dropout) for layer in models[0].modules())
         self._batch_rooms: dict[tuple[int, ...], Tensor] = {}
-        self._at_once: AtOnce | None = None
+        self._at_once = self._blocks()
         self._gradients: Gradients
         if perceptrons.takes(models[0]):
             make_criterion = criterion(first.config.loss, first.fold.task, weights_K, loss)
@@ -136,27 +140,31 @@ class Together:
         else:
             self._gradients = Vectorised(self._stack, models, loss)
 
+    def _blocks(self) -> list[tuple[list[Member], AtOnce]]:
+        """The members by what can step at once; none where each steps by itself."""
+        stack = self._stack
+        if not (self._is_by_block and self.members[0].form and stack.weights_TP.shape[1] <= MOST_NUMBERS):
+            return []
+        groups = [[*alike] for _, alike in groupby(self.members, key=lambda member: member.form)]
+        sizes = [len(members) for members in groups]
+        parts = zip(torch.split(stack.weights_TP, sizes), torch.split(stack.gradients_TP, sizes), strict=True)
+        return [
+            (members, AtOnce([member.optimizer for member in members], *part, stack.bounds))
+            for members, part in zip(groups, parts, strict=True)
+        ]
+
     def _update(self, number: int) -> None:
         """Take each member's step of the epoch on its gradient."""
-        if self._at_once is None:
+        if not self._at_once:
             for member in self.members:
                 member.update(number)
-            rows = [member.optimizer for member in self.members]
-            if self._is_by_block and takes(rows):
-                stack = self._stack
-                self._at_once = AtOnce(rows, stack.weights_TP, stack.gradients_TP, stack.bounds)
-                self._begin_at_once(self._at_once)
             return
-        for member in self.members:
-            member.before_step()
-        self._at_once.step(number)
-        for member in self.members:
-            member.after_step(number)
-
-    def _begin_at_once(self, at_once: AtOnce) -> None:
-        at_once.begin_epoch(
-            [member.rates for member in self.members], [member.n_steps for member in self.members]
-        )
+        for members, at_once in self._at_once:
+            for member in members:
+                member.before_step()
+            at_once.step(number)
+            for member in members:
+                member.after_step(number)
 
     def _step(self, sizes: Sequence[int], batches: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
         """Put a step's gradients into the stack; its losses (T,)."""
