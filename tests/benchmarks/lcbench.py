@@ -168,27 +168,22 @@ def one(
 
 def by_trials(tasks: Sequence[Task], asked: argparse.Namespace, run: Run) -> None:
     """Print the regret of each of `methods.METHODS` after so many trials."""
-    sweeps: dict[str, list[list[Sweep]]] = {}
+    regrets: dict[str, np.ndarray[Any, Any]] = {}
+    seconds: dict[str, float] = {}
     for name in (asked.methods or "random,bayes,optuna-tpe,optuna-gp").split(","):
         try:
-            sweeps[name] = run(name, asked.budget, "study" if asked.through_study else "trials")
+            sweeps: list[list[Sweep]] = run(name, asked.budget, "study" if asked.through_study else "trials")
         except ImportError as error:
             print(f"{name}: left out, {error}", file=sys.stderr)
             continue
-        print(f"{name}: done", file=sys.stderr)
-    regrets = {
-        name: np.array(
+        regrets[name] = np.array(
             [
                 [np.minimum.accumulate([task.regret(loss) for loss in sweep.losses]) for sweep in of_task]
-                for task, of_task in zip(tasks, of_method, strict=True)
+                for task, of_task in zip(tasks, sweeps, strict=True)
             ]
         )
-        for name, of_method in sweeps.items()
-    }
-    seconds = {
-        name: float(np.mean([sweep.seconds for of_task in of_method for sweep in of_task]))
-        for name, of_method in sweeps.items()
-    }
+        seconds[name] = float(np.mean([sweep.seconds for of_task in sweeps for sweep in of_task]))
+        print(f"{name}: {regrets[name][:, :, -1].mean():.4f} at the end", file=sys.stderr)
     marks = sorted({mark for mark in asked.marks if mark < asked.budget} | {asked.budget})
     print_table(regrets, seconds, marks)
     if asked.json:
