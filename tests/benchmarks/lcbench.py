@@ -122,15 +122,15 @@ def main() -> None:
     tasks = [task for task in load(asked.data) if not wanted or task.name in wanted]
     seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
     space = SPACE.replace("DECAY", asked.decay)
-    with ProcessPoolExecutor(asked.jobs, get_context("spawn")) as pool:
-        run = partial(run_all, pool, asked.data, space, tasks, seeds)
-        try:
-            if asked.epochs:
-                by_epochs(tasks, asked.methods or ",".join(fidelity.METHODS), sorted(asked.epochs), run)
-            else:
-                by_trials(tasks, asked, run)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    pool = ProcessPoolExecutor(asked.jobs, get_context("spawn"))
+    run = partial(run_all, pool, asked.data, space, tasks, seeds)
+    try:
+        if asked.epochs:
+            by_epochs(tasks, asked.methods or ",".join(fidelity.METHODS), sorted(asked.epochs), run)
+        else:
+            by_trials(tasks, asked, run)
+    finally:  # and not by `with`, which would wait for all sweeps after an error in one
+        pool.shutdown(cancel_futures=True)
 
 
 Run = Callable[[str, int, str], list[list[Any]]]

@@ -59,7 +59,7 @@ def begin_step(how: Compile, device: torch.device) -> None:
     gradients are in a graph's memory.
     """
     if how == "cuda_graphs" and device.type == "cuda":
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # torch gives it no types
 
 
 def kind_of(config: TrialConfig, fold: Fold, sizes: Sequence[Sequence[int]], rows: int) -> str:

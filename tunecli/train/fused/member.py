@@ -90,6 +90,32 @@ class Member:
         return self.learner.model
 
     @property
+    def form(self) -> tuple[object, ...]:
+        """What its optimizer has in common with those that it can step with at once."""
+        return form(self._like)
+
+    @property
+    def optimizer(self) -> RowOptimizer:
+        """That of its row."""
+        assert self._optimizer is not None, "it is in no stack yet"
+        return self._optimizer
+
+    @property
+    def rates(self) -> Sequence[Sequence[float]]:
+        """At each step of the epoch, each group's learning rate."""
+        return self._rates
+
+    @property
+    def counters(self) -> Sequence[Tensor]:
+        """At each step of the epoch, how many it will have taken then, as its optimizer keeps that."""
+        return self._counters
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps it had taken before the epoch."""
+        return self._moments[0].step if self._moments else 0
+
+    @property
     def has_average(self) -> bool:
         """Whether it is validated with averaged weights."""
         return self.learner.updater.average is not None
@@ -120,32 +146,6 @@ class Member:
         given = [group["lr"] for group in self._like.param_groups]
         self._rates = [self.learner.updater.rates(now) or given for now in self._moments]
         self._counters = _counters(self.n_steps, len(self._moments), self.device)
-
-    @property
-    def form(self) -> tuple[object, ...]:
-        """What its optimizer has in common with those that it can step with at once."""
-        return form(self._like)
-
-    @property
-    def optimizer(self) -> RowOptimizer:
-        """That of its row."""
-        assert self._optimizer is not None, "it is in no stack yet"
-        return self._optimizer
-
-    @property
-    def rates(self) -> Sequence[Sequence[float]]:
-        """At each step of the epoch, each group's learning rate."""
-        return self._rates
-
-    @property
-    def counters(self) -> Sequence[Tensor]:
-        """At each step of the epoch, how many it will have taken then, as its optimizer keeps that."""
-        return self._counters
-
-    @property
-    def n_steps(self) -> int:
-        """How many steps it had taken before the epoch."""
-        return self._moments[0].step if self._moments else 0
 
     def update(self, number: int) -> None:
         """Take a step of the epoch, counted from 0, on the gradient in its row; in update.py's order.
