@@ -31,7 +31,7 @@ class Stated:
 def test_the_order_and_the_logarithm_are_scikit_optimizes() -> None:
     rows, best = np.zeros((41, 1)), np.array([-0.3])
     ei, pi, lcb = (
-        ACQUISITIONS[name].usual[0](MEAN[None], DEVIATION[None], best) for name in ("ei", "pi", "lcb")
+        ACQUISITIONS[name].usual[0].worth(MEAN[None], DEVIATION[None], best) for name in ("ei", "pi", "lcb")
     )
     np.testing.assert_allclose(ei, np.log(gaussian_ei(rows, Stated(), y_opt=-0.3, xi=0.0)), atol=1e-9)
     np.testing.assert_allclose(pi, np.log(gaussian_pi(rows, Stated(), y_opt=-0.3, xi=0.0)), atol=1e-9)
@@ -39,7 +39,7 @@ def test_the_order_and_the_logarithm_are_scikit_optimizes() -> None:
 
 
 EACH = dict.fromkeys(
-    worth for portfolio in ACQUISITIONS.values() for worth in (*portfolio.usual, *portfolio.stalled)
+    turn.worth for portfolio in ACQUISITIONS.values() for turn in (*portfolio.usual, *portfolio.stalled)
 )
 
 
@@ -97,6 +97,13 @@ def test_turns_are_taken_one_after_another_and_change_where_the_search_stalls() 
     mixed, stalled, going = ACQUISITIONS["mixed"], np.zeros(20), np.linspace(2.0, -2.0, 20)
     assert [mixed.at(turn, going) for turn in range(8)] == [*mixed.usual, *mixed.usual]
     assert [mixed.at(turn, stalled) for turn in range(4, 8)] == list(mixed.stalled)
+
+
+def test_optimistic_turns_alone_ask_a_wary_model_as_long_as_the_search_gets_on() -> None:
+    mixed = ACQUISITIONS["mixed"]
+    assert all(turn.is_wary == (turn.worth is not log_expected_improvement) for turn in mixed.usual)
+    others = (ACQUISITIONS[name].usual for name in ("ei", "lcb", "pi"))
+    assert not any(turn.is_wary for turns in (mixed.stalled, *others) for turn in turns)
 
 
 def test_log_h_is_smooth_where_its_formulas_meet() -> None:

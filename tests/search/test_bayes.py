@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,12 +17,11 @@ import pytest
 from tunecli.errors import UsageError
 from tunecli.search.acquisition import ACQUISITIONS
 from tunecli.search.bayes import bayes, n_initial
-from tunecli.search.belief import believed, steady_arithmetic
+from tunecli.search.belief import evidence_of
 from tunecli.search.expectations import log_expectation
 from tunecli.search.quasirandom import quasirandom
 from tunecli.search.sampler import suggest
 from tunecli.search.surrogate import SURROGATES
-from tunecli.seeding import generator_for
 from tunecli.spec.grammar import parse
 from tunecli.spec.reader import read
 from tunecli.spec.space import Space
@@ -198,12 +197,9 @@ def test_a_search_that_polishes_looks_elsewhere_one_turn_in_four() -> None:
 
 def test_what_progress_is_judged_by_are_the_losses_of_trials_that_break_no_constraint() -> None:
     told = [replace(each, excesses=(each.number - 5.5,)) for each in line_history(12)]
-    with steady_arithmetic():
-        draw = partial(generator_for, 0, 12)
-        belief = believed(space_of(LINE), told, SURROGATES["gp"], draw)
-        every = believed(space_of(LINE), line_history(12), SURROGATES["gp"], draw)
-    np.testing.assert_array_equal(belief.held, every.held[:6])
-    assert len(every.held) == 12
+    held, every = (evidence_of(space_of(LINE), history).held for history in (told, line_history(12)))
+    np.testing.assert_array_equal(held, every[:6])
+    assert len(every) == 12
 
 
 def test_a_surrogate_or_an_acquisition_that_does_not_exist_is_named() -> None:

@@ -144,8 +144,8 @@ def test_merit_goes_by_the_loss_where_constraints_hold_and_by_what_is_broken_whe
 
 
 def test_trials_without_excesses_are_told_as_unknown() -> None:
-    seen = [Observation(0, {}, State.COMPLETE, 1.0, (), (1.0, -2.0)), Observation(1, {}, State.FAILED)]
-    np.testing.assert_array_equal(excesses_of(seen), [[1.0, -2.0], [np.nan, np.nan]])
+    found = excesses_of([(1.0, -2.0), (), (math.inf, 0.0)])
+    np.testing.assert_array_equal(found, [[1.0, -2.0], [np.nan, np.nan], [np.nan, 0.0]])
 
 
 def test_the_weighed_loss_is_knowles_s_and_prefers_what_dominates() -> None:

@@ -72,21 +72,34 @@ def log_bold_improvement(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) 
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What one trial asks.
+
+    Attributes:
+        worth: of a point.
+        is_wary: whether of a model that is less sure of what lies between the trials.
+    """
+
+    worth: Acquisition
+    is_wary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Portfolio:
-    """Acquisitions that trials take in turn.
+    """What trials ask in turn.
 
     Attributes:
         usual: as long as the search gets on.
         stalled: once the latest trials bettered the best by next to nothing.
     """
 
-    usual: tuple[Acquisition, ...]
-    stalled: tuple[Acquisition, ...]
+    usual: tuple[Turn, ...]
+    stalled: tuple[Turn, ...]
 
-    def at(self, turn: int, values_N: Floats, n_initial: int = 0) -> Acquisition:
-        """The one for trial or step ``turn``; the rest is :func:`has_stalled`'s."""
-        acquisitions = self.stalled if has_stalled(values_N, n_initial) else self.usual
-        return acquisitions[turn % len(acquisitions)]
+    def at(self, number: int, values_N: Floats, n_initial: int = 0) -> Turn:
+        """The one of trial or step ``number``; the rest is :func:`has_stalled`'s."""
+        turns = self.stalled if has_stalled(values_N, n_initial) else self.usual
+        return turns[number % len(turns)]
 
 
 def has_stalled(values_N: Floats, n_initial: int = 0) -> bool:
@@ -102,17 +115,18 @@ def has_stalled(values_N: Floats, n_initial: int = 0) -> bool:
     return bool(values_N[:-_N_LATEST].min() - values_N.min() < _LEAST_GAIN)
 
 
-def _always(*acquisitions: Acquisition) -> Portfolio:
-    return Portfolio(acquisitions, acquisitions)
+def _always(worth: Acquisition) -> Portfolio:
+    return Portfolio((Turn(worth),), (Turn(worth),))
 
 
 _NEAR, _FAR = partial(optimism, confidence=1.0), partial(optimism, confidence=3.0)
+_EXPECTED = Turn(log_expected_improvement)
 
 ACQUISITIONS: Mapping[str, Portfolio] = MappingProxyType(
     {
         "mixed": Portfolio(
-            usual=(log_expected_improvement, _NEAR, log_expected_improvement, _FAR),
-            stalled=(log_expected_improvement, log_bold_improvement, log_expected_improvement, _FAR),
+            usual=(_EXPECTED, Turn(_NEAR, is_wary=True), _EXPECTED, Turn(_FAR, is_wary=True)),
+            stalled=(_EXPECTED, Turn(log_bold_improvement), _EXPECTED, Turn(_FAR)),
         ),
         "ei": _always(log_expected_improvement),
         "lcb": _always(optimism),
@@ -125,7 +139,9 @@ Expected improvement alone stays where it once was best: of two basins it polish
 other trial is optimistic instead, near and far in turn; a portfolio does better than its members (Hoffman, Brochu, de
 Freitas (2011), "Portfolio Allocation for Bayesian Optimization"), and turns, unlike a gain that is learnt, need no
 state. Near the best is where expected improvement goes too, so once that pays nothing any more the near turn is given
-to what might better the best by much.
+to what might better the best by much. Before, the optimistic turns ask a wary model: the usual one takes what
+parameters do together to reach far, which is so of most hyper-parameters, and where it is not so it is sure of ground
+that no trial was near.
 """
 
 

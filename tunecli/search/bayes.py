@@ -15,12 +15,12 @@ from itertools import chain
 
 from tunecli.errors import UsageError
 from tunecli.search.acquisition import ACQUISITIONS, Portfolio
-from tunecli.search.belief import believed, is_telling, steady_arithmetic
+from tunecli.search.belief import believed, evidence_of, is_telling, steady_arithmetic
 from tunecli.search.candidates import ranked_candidates
 from tunecli.search.expectations import log_expectation
 from tunecli.search.quasirandom import sobol_draws
 from tunecli.search.several import with_one_loss
-from tunecli.search.surrogate import SURROGATES, Surrogate
+from tunecli.search.surrogate import SURROGATES, Kind
 from tunecli.search.uniform import uniform_draws
 from tunecli.search.unseen import propose
 from tunecli.seeding import generator_for
@@ -47,14 +47,14 @@ def bayes(
 
     Args:
         space, history, number, seed: as for every sampler.
-        surrogate: the model; one of ``SURROGATES``.
+        surrogate: the kind of model; one of ``SURROGATES``.
         acquisition: what a point is worth; one of ``ACQUISITIONS``.
 
     Raises:
         UsageError: there is no such surrogate or acquisition.
     """
-    model, portfolio = SURROGATES.get(surrogate), ACQUISITIONS.get(acquisition)
-    if model is None:
+    kind, portfolio = SURROGATES.get(surrogate), ACQUISITIONS.get(acquisition)
+    if kind is None:
         raise UsageError(f"there is no surrogate `{surrogate}`", hint=f"one of {', '.join(SURROGATES)}")
     if portfolio is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
@@ -62,7 +62,7 @@ def bayes(
     if number < n_initial(space) or not is_telling(space, history):
         draws = _initial_draws(space, number, seed)
     else:
-        draws = _most_promising(space, history, number, seed, model, portfolio)
+        draws = _most_promising(space, history, number, seed, kind, portfolio)
     return propose(space, history, number, seed, chain(draws, uniform_draws(space, number, seed)))
 
 
@@ -83,18 +83,21 @@ def _most_promising(
     history: Sequence[Observation],
     number: int,
     seed: int,
-    model: Surrogate,
+    kind: Kind,
     portfolio: Portfolio,
 ) -> Iterator[Parameters]:
     with steady_arithmetic():
-        belief = believed(space, history, model, partial(generator_for, seed, number))
+        evidence = evidence_of(space, history)
         # Of several goals each trial weighs the losses anew, so the latest were not to better what they are judged by.
-        progress_N = belief.held[:0] if any(each.losses for each in history) else belief.held
-        worth = portfolio.at(number, progress_N, n_initial(space))
+        progress_N = evidence.held[:0] if any(each.losses for each in history) else evidence.held
+        turn = portfolio.at(number, progress_N, n_initial(space))
+        belief = believed(
+            evidence, kind.wary if turn.is_wary else kind.usual, partial(generator_for, seed, number)
+        )
         expect = log_expectation(space, number)
         ranked_MD = ranked_candidates(
             belief.encoding,
-            lambda units_MD: belief.score(units_MD, worth) + expect(units_MD),
+            lambda units_MD: belief.score(units_MD, turn.worth) + expect(units_MD),
             belief.best_units,
             generator_for(seed, number, "candidates"),
             few=belief.is_large,

@@ -4,7 +4,8 @@ A trial is seen as what it is (laws 5, 6): a finished one by its loss, a pending
 is expected of it, a failed one not as a bad loss but as ground that may not hold, and one that breaks a constraint by
 how far. A pure function of the record and of the generators it is given (law 1).
 
-Axes: N observed points, P pending ones, M candidates, D parameters, F columns, S opinions of the model.
+Axes: N observed points, U failed ones, P pending ones, C constraints, M candidates, D parameters, F columns, S opinions
+of the model.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunecli.search.acquisition import Acquisition
 from tunecli.search.constraints import excesses_of, holds, log_chance_to_satisfy, merits
@@ -38,6 +40,35 @@ Draw = Callable[[str], np.random.Generator]
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What the record shows of a space.
+
+    Attributes:
+        encoding: of the space.
+        units: (N, D), of the trials that a model is fitted to, by their numbers.
+        rows, failed, pending: those trials, (N, F), the failed ones, (U, F), and those under way, (P, F).
+        warping: of the losses, (N,), and back.
+        excesses: (N, C), see :func:`tunecli.search.constraints.excesses_of`.
+        order: (N,), the best trial first.
+    """
+
+    encoding: Encoding
+    units: Floats
+    rows: Floats
+    failed: Floats
+    pending: Floats
+    warping: Warping
+    excesses: Floats
+    order: NDArray[np.intp]
+
+    @property
+    def held(self) -> Floats:
+        """The warped losses of the trials that break no constraint, by their numbers."""
+        found_N: Floats = self.warping.values[holds(self.excesses)]
+        return found_N
+
+
+@dataclass(frozen=True)
 class Belief:
     """What is believed of a space.
 
@@ -51,7 +82,6 @@ class Belief:
         hold: of rows, the log of the chance that a trial there neither fails nor breaks a constraint.
         is_large: whether a prediction is dear.
         tried: the rows of every trial, whatever became of it.
-        held: the warped losses of those trials of the model that break no constraint, in the order of their numbers.
     """
 
     encoding: Encoding
@@ -62,7 +92,6 @@ class Belief:
     hold: Callable[[Floats], Floats]
     is_large: bool
     tried: Floats
-    held: Floats
 
     def score(self, units_MD: Floats, worth: Acquisition) -> Floats:
         """What trials at ``units_MD`` are worth, (M,): -inf where one would repeat another."""
@@ -83,8 +112,8 @@ def is_telling(space: Space, history: Sequence[Observation]) -> bool:
     return len(losses) >= 2 and len(space.parameters) <= MAX_DIMENSIONS
 
 
-def believed(space: Space, history: Sequence[Observation], surrogate: Surrogate, draw: Draw) -> Belief:
-    """The belief after ``history``, which :func:`is_telling`. To be called under :func:`steady_arithmetic`."""
+def evidence_of(space: Space, history: Sequence[Observation]) -> Evidence:
+    """What ``history`` shows, which :func:`is_telling`."""
     encoding = encoding_of(space)
     losses = [(o, loss) for o in history if (loss := finite_loss(o)) is not None]
     merit_of = _merits(losses)
@@ -95,36 +124,41 @@ def believed(space: Space, history: Sequence[Observation], surrogate: Surrogate,
     )
     scored = [o for o, _ in chosen]
     pending = [o for o in history if o.state in _PENDING]
-    scored_ND, failed_ND, pending_PD = (
+    scored_ND, failed_UD, pending_PD = (
         units_of_points(space, (o.parameters for o in observations))
         for observations in (scored, failed, pending)
     )
     warped = warping(np.array([finite_loss(o) for o in scored], dtype=np.float64))
-    rows_NF, failed_NF, pending_PF = (
-        features(encoding, units) for units in (scored_ND, failed_ND, pending_PD)
+    rows_NF, failed_UF, pending_PF = (
+        features(encoding, units) for units in (scored_ND, failed_UD, pending_PD)
     )
-    model = surrogate(rows_NF, warped.values, encoding.groups, draw("surrogate")).believing(pending_PF)
-    excesses_NC = excesses_of(scored)
-    is_held_N = holds(excesses_NC)
-    hold = log_chance_to_hold(rows_NF, failed_NF, encoding.groups, draw("feasibility"))
-    satisfy = log_chance_to_satisfy(rows_NF, excesses_NC, pending_PF, encoding.groups, draw("constraints"))
     order_N = np.argsort([merit for _, merit in chosen] if merit_of else warped.values, kind="stable")
+    excesses_NC = excesses_of([o.excesses for o in scored])
+    return Evidence(encoding, scored_ND, rows_NF, failed_UF, pending_PF, warped, excesses_NC, order_N)
+
+
+def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Belief:
+    """The belief that the evidence gives. To be called under :func:`steady_arithmetic`."""
+    rows_NF, pending_PF, groups_F = evidence.rows, evidence.pending, evidence.encoding.groups
+    model = surrogate(rows_NF, evidence.warping.values, groups_F, draw("surrogate")).believing(pending_PF)
+    is_held_N = holds(evidence.excesses)
+    hold = log_chance_to_hold(rows_NF, evidence.failed, groups_F, draw("feasibility"))
+    satisfy = log_chance_to_satisfy(rows_NF, evidence.excesses, pending_PF, groups_F, draw("constraints"))
     return Belief(
-        encoding,
+        evidence.encoding,
         model,
-        warped,
+        evidence.warping,
         best=model.predict(rows_NF[is_held_N])[0].min(axis=1) if is_held_N.any() else None,
-        best_units=scored_ND[order_N],
+        best_units=evidence.units[evidence.order],
         hold=lambda rows_MF: hold(rows_MF) + satisfy(rows_MF),
         is_large=rows_NF.size > _MAX_CELLS,
-        tried=np.vstack([rows_NF, failed_NF, pending_PF]),
-        held=warped.values[is_held_N],
+        tried=np.vstack([rows_NF, evidence.failed, pending_PF]),
     )
 
 
 def _merits(losses: Sequence[tuple[Observation, float]]) -> dict[int, float]:
     """By number, the place of each trial where constraints say more than its loss; empty where there are none."""
-    excesses_NC = excesses_of([observation for observation, _ in losses])
+    excesses_NC = excesses_of([observation.excesses for observation, _ in losses])
     if not excesses_NC.shape[1]:
         return {}
     places = merits([loss for _, loss in losses], excesses_NC)

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.search import gaussian_process
-from tunecli.trial import Observation
 
 Floats = NDArray[np.float64]
 
@@ -23,12 +22,15 @@ _LEAST_KNOWN = 2  # values of a constraint; one of them alone tells nothing of w
 _N_KERNELS = 2
 
 
-def excesses_of(observations: Sequence[Observation]) -> Floats:
-    """How far each trial exceeds each constraint, (N, C): 0 or less where it holds, NaN where it is not known."""
-    n_constraints = max((len(each.excesses) for each in observations), default=0)
-    found_NC = np.full((len(observations), n_constraints), np.nan)
-    for place, each in enumerate(observations):
-        found_NC[place, : len(each.excesses)] = each.excesses
+def excesses_of(trials: Sequence[Sequence[float]]) -> Floats:
+    """How far each trial exceeds each constraint, (N, C): 0 or less where it holds, NaN where it is not known.
+
+    ``trials`` are their excesses, of which none are known where there are none.
+    """
+    n_constraints = max(map(len, trials), default=0)
+    found_NC = np.full((len(trials), n_constraints), np.nan)
+    for place, excesses in enumerate(trials):
+        found_NC[place, : len(excesses)] = excesses
     return np.where(np.isfinite(found_NC), found_NC, np.nan)
 
 

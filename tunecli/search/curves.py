@@ -4,10 +4,12 @@ The losses of paused trials and of complete ones are values of one function of a
 Gaussian process over both tells how each trial would end: the place of freeze-thaw's curve kernel (Swersky, Snoek,
 Adams (2014), "Freeze-Thaw Bayesian Optimization") is taken by a level as one more input (Kandasamy, Dasarathy,
 Schneider, Póczos (2017), "Multi-fidelity Bayesian Optimisation with Continuous Approximations"), whose length is
-learnt. What is worth most at the end of training, for the epochs that it takes to get there, is done next: a paused
-trial is continued, or the best new point begun. A pure function of the courses (law 1).
+learnt; so is each constraint's. What is worth most at the end of training, for the epochs that it takes to get there,
+is done next: a paused trial is continued, or the best new point begun. Where constraints break, both are worth as much
+less as is likely. A pure function of the courses (law 1).
 
-Axes: N known losses, U failed trials, P pending ones, W paused ones, M candidates, D parameters, F columns, S kernels.
+Axes: N known losses, C constraints, U failed trials, P pending ones, W paused ones, M candidates, D parameters, F
+columns, S kernels.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, compress
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from tunecli.search.acquisition import ACQUISITIONS
 from tunecli.search.bayes import n_initial
 from tunecli.search.belief import steady_arithmetic
 from tunecli.search.candidates import ranked_candidates
+from tunecli.search.constraints import excesses_of, holds, log_chance_to_satisfy
 from tunecli.search.course import Choice, Course
 from tunecli.search.encoding import Floats, encoding_of, features, units_of_points
 from tunecli.search.expectations import log_expectation
@@ -102,15 +105,26 @@ def _most_promising(
     values_N = warped(np.array([loss for _, _, loss in known]))
     rows_NF, failed_UF, pending_PF, paused_WF = map(rows_of, (with_loss, failed, pending, paused))
     groups_F = np.append(encoding.groups, encoding.groups.max(initial=-1) + 1)
-    fitted: Model = SURROGATES["gp"](_at(rows_NF, depths_N), values_N, groups_F, draw("surrogate"))
+    fitted: Model = SURROGATES["gp"].usual(_at(rows_NF, depths_N), values_N, groups_F, draw("surrogate"))
     fitted = fitted.believing(_at(pending_PF, 0.0))
+    excesses_NC = excesses_of([course.excesses.get(level, ()) for course, level, _ in known])
+    is_held_N = holds(excesses_NC)
+    satisfy = log_chance_to_satisfy(
+        _at(rows_NF, depths_N), excesses_NC, _at(pending_PF, 0.0), groups_F, draw("constraints")
+    )
     # the best of the complete ones by the model, for the best loss may owe its rank to noise; else of all
-    best_S = fitted.predict(_at(rows_of(complete or with_loss), 0.0))[0].min(axis=1)
-    ends_SW = fitted.predict(_at(paused_WF, 0.0))
+    rivals = _that_hold(complete, levels) or _that_hold(with_loss, levels)
+    best_S = fitted.predict(_at(rows_of(rivals), 0.0))[0].min(axis=1) if rivals else None
+    ends_SW, satisfied_W = fitted.predict(_at(paused_WF, 0.0)), satisfy(_at(paused_WF, 0.0))
     if not may_begin:
-        return _last_hope(paused, *ends_SW, best_S, is_any_complete=bool(complete))
+        return _last_hope(paused, *ends_SW, best_S, satisfied_W, is_any_complete=bool(complete))
     # Trials came to their end because the model wanted it, so none of these is an initial one.
-    worth = ACQUISITIONS["mixed"].at(turn, values_N[depths_N == 0.0])
+    acquire = ACQUISITIONS["mixed"].at(turn, values_N[(depths_N == 0.0) & is_held_N]).worth
+
+    def worth(mean_SM: Floats, deviation_SM: Floats) -> Floats:
+        # Where nothing holds yet there is no best to improve on: what most likely holds is wanted first.
+        return np.zeros(mean_SM.shape[1]) if best_S is None else acquire(mean_SM, deviation_SM, best_S)
+
     hold = log_chance_to_hold(rows_NF, failed_UF, encoding.groups, draw("feasibility"))
     expect = log_expectation(space, number)
     tried_NF = np.vstack([rows_NF, failed_UF, pending_PF])
@@ -119,17 +133,18 @@ def _most_promising(
         from scipy.spatial.distance import cdist
 
         rows_MF = features(encoding, units_MD)
-        score_M = worth(*fitted.predict(_at(rows_MF, 0.0)), best_S) + hold(rows_MF) + expect(units_MD)
+        ends_MF = _at(rows_MF, 0.0)
+        score_M = worth(*fitted.predict(ends_MF)) + hold(rows_MF) + satisfy(ends_MF) + expect(units_MD)
         distance_M = cdist(rows_MF, tried_NF, "chebyshev").min(axis=1)
         return np.where(distance_M < _TOO_NEAR, -math.inf, score_M)
 
-    order_N = np.argsort(fitted.predict(_at(rows_NF, 0.0))[0].mean(axis=0), kind="stable")
+    order_N = np.lexsort((fitted.predict(_at(rows_NF, 0.0))[0].mean(axis=0), ~is_held_N))
     best = list({with_loss[place].number: with_loss[place] for place in order_N}.values())
     is_large = rows_NF.size > _MAX_CELLS
     ranked_MD = ranked_candidates(encoding, score, _units(space, best), draw("candidates"), few=is_large)
     if paused:
         cost_W = np.array([1.0 - levels[course.level] for course in paused])
-        score_W = worth(*ends_SW, best_S) - np.log(cost_W)
+        score_W = worth(*ends_SW) + satisfied_W - np.log(cost_W)
         place = int(np.argmax(score_W))
         if score_W[place] >= score(ranked_MD[:1])[0]:
             return Choice(paused[place].number, paused[place].level + 1)
@@ -142,18 +157,32 @@ def _most_promising(
 
 
 def _last_hope(
-    paused: Sequence[Course], mean_SW: Floats, deviation_SW: Floats, best_S: Floats, *, is_any_complete: bool
+    paused: Sequence[Course],
+    mean_SW: Floats,
+    deviation_SW: Floats,
+    best_S: Floats | None,
+    satisfied_W: Floats,
+    *,
+    is_any_complete: bool,
 ) -> Choice | None:
     """The paused trial that is most likely to end best; None where that is unlikely."""
     from scipy.special import ndtr
 
     if not paused:
         return None
-    chance_W = ndtr((best_S[:, None] - mean_SW) / deviation_SW).mean(axis=0)
+    chance_W = np.exp(satisfied_W)
+    if best_S is not None:
+        chance_W = chance_W * ndtr((best_S[:, None] - mean_SW) / deviation_SW).mean(axis=0)
     place = int(np.argmax(chance_W))
     if is_any_complete and chance_W[place] < _LEAST_CHANCE:
         return None
     return Choice(paused[place].number, paused[place].level + 1)
+
+
+def _that_hold(courses: Sequence[Course], levels: Sequence[float]) -> list[Course]:
+    """Those that break no constraint, at their end or as far as they were trained."""
+    is_held_N = holds(excesses_of([course.excesses_at(len(levels) - 1) for course in courses]))
+    return list(compress(courses, is_held_N))
 
 
 def _units(space: Space, courses: Sequence[Course]) -> Floats:

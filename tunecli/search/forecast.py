@@ -17,7 +17,7 @@ import numpy as np
 
 from tunecli.search.acquisition import log_expected_improvement
 from tunecli.search.bayes import n_initial
-from tunecli.search.belief import believed, finite_loss, is_telling, steady_arithmetic
+from tunecli.search.belief import believed, evidence_of, finite_loss, is_telling, steady_arithmetic
 from tunecli.search.candidates import ranked_candidates
 from tunecli.search.encoding import Floats, features, units_of_points
 from tunecli.search.surrogate import SURROGATES
@@ -57,7 +57,9 @@ def forecasts(space: Space, history: Sequence[Observation], seed: int) -> Mappin
         return {}
     found: dict[int, Forecast] = {}
     with steady_arithmetic():
-        belief = believed(space, complete, SURROGATES["gp"], partial(generator_for, seed, len(history)))
+        belief = believed(
+            evidence_of(space, complete), SURROGATES["gp"].usual, partial(generator_for, seed, len(history))
+        )
         for first in range(0, len(complete), _AT_ONCE):
             part = complete[first : first + _AT_ONCE]
             units_ND = units_of_points(space, (o.parameters for o in part))
@@ -85,7 +87,7 @@ def expected_improvement(
 
     Args:
         space, history, number, seed: as for a sampler.
-        surrogate: the model; one of `SURROGATES`.
+        surrogate: the kind of model; one of `SURROGATES`.
 
     Returns:
         At least 0; None as long as `bayes` asks no model, or every trial breaks a constraint.
@@ -93,7 +95,9 @@ def expected_improvement(
     if number < n_initial(space) or not is_telling(space, history):
         return None
     with steady_arithmetic():
-        belief = believed(space, history, SURROGATES[surrogate], partial(generator_for, seed, number))
+        belief = believed(
+            evidence_of(space, history), SURROGATES[surrogate].usual, partial(generator_for, seed, number)
+        )
         ranked_MD = ranked_candidates(
             belief.encoding,
             lambda units_MD: belief.score(units_MD, log_expected_improvement),

@@ -6,16 +6,17 @@ Efficient Approach for Assessing Hyperparameter Importance"; Duvenaud, Nickisch,
 Processes"), so a few trials tell of regions none of them was in. To it come a constant for the unknown mean, and noise.
 
 What is known of the kernel before any trial enters as priors: length scales grow with the root of the number of
-parameters (Hvarfner, Hellsten, Nardi (2024), "Vanilla Bayesian Optimization Performs Great in High Dimensions"). From
-few trials a kernel is known badly, and the single best one is sure of itself where it must not be; so several are drawn
-from the normal approximation of their posterior at its mode (Laplace; the curvature is Fisher's information), for the
-acquisition to be averaged over (Snoek, Larochelle, Adams (2012), section 3.2).
+parameters (Hvarfner, Hellsten, Nardi (2024), "Vanilla Bayesian Optimization Performs Great in High Dimensions"). The
+joint effect reaches as far as the single ones; a *wary* process lets it reach less far, and so is less sure of all that
+lies between the trials. From few trials a kernel is known badly, and the single best one is sure of itself where it
+must not be; so several are drawn from the normal approximation of their posterior at its mode (Laplace; the curvature
+is Fisher's information), for the acquisition to be averaged over (Snoek, Larochelle, Adams (2012), section 3.2).
 
 Fitted afresh from nothing but its arguments (law 1). Knows rows and numbers; neither spaces nor trials.
 
 Axes: N observed points, M other points, D parameters, F columns of the encoding, S kernels, H hyperparameters: the
-logs of D length scales, of the signal's and the noise's variance, and the log odds of the single effects' share; X
-pairs of points.
+logs of D length scales, of the joint effect's reach (by which its length scales are those of the single effects), of
+the signal's and the noise's variance, and the log odds of the single effects' share; X pairs of points.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,13 @@ _LENGTH = (
     math.sqrt(2.0),
     math.sqrt(3.0),
 )  # mean and deviation; the mean before the root of D (Hvarfner et al.)
+_REACH = (0.0, 1e-3)  # fixed: its bounds are equal
+_WARY_REACH = (-1.5, 1.0)  # a tenth to two thirds
 _SIGNAL = (0.0, 1.0)  # the losses have variance 1
 _NOISE = (math.log(1e-3), 2.0)  # from nothing to a fifth of the losses' deviation
 _SHARE = (0.0, 1.5)  # of single effects: a tenth to nine tenths
-_LENGTH_BOUNDS, _SIGNAL_BOUNDS, _SHARE_BOUNDS = (-4.0, 7.0), (-5.0, 5.0), (-6.0, 6.0)
-_NOISE_BOUNDS = (math.log(1e-7), 0.0)
+_LENGTH_BOUNDS, _REACH_BOUNDS, _WARY_REACH_BOUNDS = (-4.0, 7.0), (0.0, 0.0), (-4.0, 2.0)
+_SIGNAL_BOUNDS, _NOISE_BOUNDS, _SHARE_BOUNDS = (-5.0, 5.0), (math.log(1e-7), 0.0), (-6.0, 6.0)
 _MEAN_VARIANCE = 1.0
 _JITTER = 1e-8
 _MAX_STEPS = 60
@@ -63,7 +66,7 @@ class Process:
         """Mean and deviation of the function at ``rows_MF``, each (S, M), the noise of observation left out."""
         n_kernels, n_rows = len(self.kernels), len(rows_MF)
         mean_SM, deviation_SM = np.empty((n_kernels, n_rows)), np.empty((n_kernels, n_rows))
-        n_at_once = max(16, _MAX_DISTANCES // (len(self.rows) * (self.kernels.shape[1] - 3)))
+        n_at_once = max(16, _MAX_DISTANCES // (len(self.rows) * (self.kernels.shape[1] - 4)))
         for first in range(0, n_rows, n_at_once):
             part = slice(first, first + n_at_once)
             distances_DMN = squared_distances(rows_MF[part], self.rows, self.groups)
@@ -95,6 +98,8 @@ def fitted(
     groups_F: NDArray[np.intp],
     n_kernels: int,
     generator: np.random.Generator,
+    *,
+    is_wary: bool = False,
 ) -> Process:
     """The process under the most likely kernel, and under ``n_kernels`` - 1 others as the data allow.
 
@@ -104,18 +109,20 @@ def fitted(
         groups_F: the parameter, from 0, that each column is part of; its columns share a length scale.
         n_kernels: how many, at least 1.
         generator: draws the other kernels.
+        is_wary: whether the joint effect may be taken to reach less far than the single ones.
     """
     from scipy.optimize import minimize
 
     distances_DNN = squared_distances(rows_NF, rows_NF, groups_F)
     n_parameters = len(distances_DNN)
-    mean_H, deviation_H = _prior(n_parameters)
-    start_H = np.append(mean_H[:-3] - 1.5, mean_H[-3:])
-    bounds = [_LENGTH_BOUNDS] * n_parameters + [_SIGNAL_BOUNDS, _NOISE_BOUNDS, _SHARE_BOUNDS]
+    prior = prior_of(n_parameters, is_wary=is_wary)
+    start_H = np.append(prior.mean[:-4] - 1.5, prior.mean[-4:])
+    of_reach = _WARY_REACH_BOUNDS if is_wary else _REACH_BOUNDS
+    bounds = [_LENGTH_BOUNDS] * n_parameters + [of_reach, _SIGNAL_BOUNDS, _NOISE_BOUNDS, _SHARE_BOUNDS]
     found: Any = minimize(
         negative_log_posterior,
         start_H,
-        args=(distances_DNN[:, *pair_places(len(values_N))], values_N),
+        args=(distances_DNN[:, *pair_places(len(values_N))], values_N, prior),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
@@ -123,7 +130,7 @@ def fitted(
     )
     kernels_SH: Floats = found.x[None]
     if n_kernels > 1:
-        precision_HH = _information(found.x, distances_DNN) + np.diag(deviation_H**-2)
+        precision_HH = _information(found.x, distances_DNN) + np.diag(prior.deviation**-2)
         root_HH = np.linalg.cholesky(precision_HH)
         draws_SH = generator.standard_normal((n_kernels - 1, len(found.x)))
         low_H, high_H = np.array(bounds).T
@@ -140,8 +147,22 @@ def squared_distances(a_MF: Floats, b_NF: Floats, groups_F: NDArray[np.intp]) ->
     return distances_DMN
 
 
+class Prior(NamedTuple):
+    """Of the hyperparameters, each normal: (H,) both."""
+
+    mean: Floats
+    deviation: Floats
+
+
+def prior_of(n_parameters: int, *, is_wary: bool = False) -> Prior:
+    """What is known of them before any trial; see :func:`fitted`."""
+    length = (_LENGTH[0] + 0.5 * math.log(n_parameters), _LENGTH[1])
+    reach = _WARY_REACH if is_wary else _REACH
+    return Prior(*np.array([*[length] * n_parameters, reach, _SIGNAL, _NOISE, _SHARE]).T)
+
+
 def negative_log_posterior(
-    hyperparameters_H: Floats, pairs_DX: Floats, values_N: Floats
+    hyperparameters_H: Floats, pairs_DX: Floats, values_N: Floats, prior: Prior
 ) -> tuple[float, Floats]:
     """Of the hyperparameters given the values, up to a constant; and its gradient.
 
@@ -151,6 +172,7 @@ def negative_log_posterior(
         hyperparameters_H: see the legend.
         pairs_DX: :func:`squared_distances` between the points, at :func:`pair_places`.
         values_N: with mean near 0 and deviation near 1.
+        prior: of the hyperparameters.
     """
     from scipy.linalg import lapack
 
@@ -171,14 +193,14 @@ def negative_log_posterior(
     pull_X = weights_N[places[0]] * weights_N[places[1]] - inverse_NN[places]
     pull = float(weights_N @ weights_N) - float(np.trace(inverse_NN))
     gradient_H = np.empty_like(hyperparameters_H)
-    gradient_H[:-3] = -_slopes(hyperparameters_H, pairs_DX, decay_X, pull_X)
+    slopes_D, by_reach = _slopes(hyperparameters_H, pairs_DX, decay_X, pull_X)
+    gradient_H[:-4], gradient_H[-4] = -slopes_D, -by_reach
     signal_X = share * effects_X + (1 - share) * joint_X
     gradient_H[-3] = -variance * (float(pull_X @ signal_X) + 0.5 * pull)
     gradient_H[-2] = -0.5 * pull * noise
     gradient_H[-1] = -variance * share * (1 - share) * float(pull_X @ (effects_X - joint_X))
-    mean_H, deviation_H = _prior(len(pairs_DX))
-    away_H = (hyperparameters_H - mean_H) / deviation_H
-    return value + 0.5 * float(away_H @ away_H), gradient_H + away_H / deviation_H
+    away_H = (hyperparameters_H - prior.mean) / prior.deviation
+    return value + 0.5 * float(away_H @ away_H), gradient_H + away_H / prior.deviation
 
 
 @lru_cache(maxsize=4)
@@ -186,13 +208,6 @@ def pair_places(n_points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Row and column of every two points' covariance, below the diagonal."""
     rows_X, columns_X = np.tril_indices(n_points, -1)
     return rows_X, columns_X
-
-
-def _prior(n_parameters: int) -> tuple[Floats, Floats]:
-    """Mean and deviation of each hyperparameter."""
-    length = (_LENGTH[0] + 0.5 * math.log(n_parameters), _LENGTH[1])
-    mean_H, deviation_H = np.array([*[length] * n_parameters, _SIGNAL, _NOISE, _SHARE]).T
-    return mean_H, deviation_H
 
 
 def _share_and_variance(hyperparameters_H: Floats) -> tuple[float, float]:
@@ -210,11 +225,11 @@ def _signal(hyperparameters_H: Floats, distances_DMN: Floats) -> Floats:
 def _parts(hyperparameters_H: Floats, distances_DX: Floats) -> tuple[Floats, Floats, Floats]:
     """The correlations of the single effects and of the joint one, and what the slope of the latter is made from."""
     n_parameters = len(distances_DX)
-    scales_D = np.exp(-2 * hyperparameters_H[:-3])
-    reach_X = _ROOT_5 * np.sqrt(scales_D @ distances_DX)
-    exponential_X = np.exp(-reach_X)
-    decay_X = (1 + reach_X) * exponential_X
-    joint_X = decay_X + reach_X**2 / 3 * exponential_X
+    scales_D = np.exp(-2 * hyperparameters_H[:-4])
+    away_X = _ROOT_5 * math.exp(-hyperparameters_H[-4]) * np.sqrt(scales_D @ distances_DX)
+    exponential_X = np.exp(-away_X)
+    decay_X = (1 + away_X) * exponential_X
+    joint_X = decay_X + away_X**2 / 3 * exponential_X
     effects_X = np.zeros_like(joint_X)
     buffer_X = np.empty_like(joint_X)
     for scale, distances_X in zip(
@@ -227,12 +242,15 @@ def _parts(hyperparameters_H: Floats, distances_DX: Floats) -> tuple[Floats, Flo
     return effects_X, joint_X, decay_X
 
 
-def _slopes(hyperparameters_H: Floats, pairs_DX: Floats, decay_X: Floats, pull_X: Floats) -> Floats:
-    """The sum over pairs of ``pull_X`` times the signal's derivative by each log length scale."""
+def _slopes(
+    hyperparameters_H: Floats, pairs_DX: Floats, decay_X: Floats, pull_X: Floats
+) -> tuple[Floats, float]:
+    """The sum over pairs of ``pull_X`` times the signal's derivative by each log length scale, and by the log reach."""
     n_parameters = len(pairs_DX)
-    scales_D = np.exp(-2 * hyperparameters_H[:-3])
+    scales_D, nearness = np.exp(-2 * hyperparameters_H[:-4]), math.exp(-2 * hyperparameters_H[-4])
     share, variance = _share_and_variance(hyperparameters_H)
-    slopes_D: Floats = (1 - share) * 5 / 3 * scales_D * (pairs_DX @ (pull_X * decay_X))
+    slopes_D: Floats = (1 - share) * 5 / 3 * nearness * scales_D * (pairs_DX @ (pull_X * decay_X))
+    by_reach = float(slopes_D.sum())
     buffer_X = np.empty_like(pull_X)
     for place, (scale, distances_X) in enumerate(zip(scales_D, pairs_DX, strict=True)):
         np.multiply(distances_X, 0.5 * n_parameters * scale, out=buffer_X)
@@ -240,22 +258,26 @@ def _slopes(hyperparameters_H: Floats, pairs_DX: Floats, decay_X: Floats, pull_X
         np.square(buffer_X, out=buffer_X)
         np.divide(distances_X, buffer_X, out=buffer_X)
         slopes_D[place] += share * scale * float(buffer_X @ pull_X)
-    return variance * slopes_D
+    return variance * slopes_D, variance * by_reach
 
 
 def _information(hyperparameters_H: Floats, distances_DNN: Floats) -> Floats:
     """Fisher's information: ½ tr(K⁻¹ ∂K/∂i K⁻¹ ∂K/∂j), never indefinite as the Hessian may be."""
     n_parameters, n_points, _ = distances_DNN.shape
-    scales_D11 = np.exp(-2 * hyperparameters_H[:-3])[:, None, None]
+    scales_D11 = np.exp(-2 * hyperparameters_H[:-4])[:, None, None]
+    nearness = math.exp(-2 * hyperparameters_H[-4])
     share, variance = _share_and_variance(hyperparameters_H)
     parts = _parts(hyperparameters_H, distances_DNN.reshape(n_parameters, -1))
     effects_NN, joint_NN, decay_NN = (part.reshape(n_points, n_points) for part in parts)
     signal_NN = variance * (share * effects_NN + (1 - share) * joint_NN)
     noise_NN = math.exp(hyperparameters_H[-2]) * np.eye(n_points)
     single_DNN = share / np.square(1 + 0.5 * n_parameters * scales_D11 * distances_DNN)
-    slopes_DNN = variance * scales_D11 * distances_DNN * ((1 - share) * 5 / 3 * decay_NN + single_DNN)
+    pulls_DNN = variance * scales_D11 * distances_DNN
+    of_joint_NN = (1 - share) * 5 / 3 * nearness * decay_NN
+    slopes_DNN = pulls_DNN * (of_joint_NN + single_DNN)
+    by_reach_NN = of_joint_NN * pulls_DNN.sum(axis=0)
     by_share_NN = variance * share * (1 - share) * (effects_NN - joint_NN)
-    slopes_HNN = np.concatenate([slopes_DNN, signal_NN[None], noise_NN[None], by_share_NN[None]])
+    slopes_HNN = np.concatenate([slopes_DNN, np.stack([by_reach_NN, signal_NN, noise_NN, by_share_NN])])
     total_NN = signal_NN + _MEAN_VARIANCE + noise_NN + _JITTER * np.eye(n_points)
     solved_HNN = np.linalg.inv(total_NN) @ slopes_HNN
     transposed_HX = solved_HNN.transpose(0, 2, 1).reshape(len(solved_HNN), -1)

@@ -44,6 +44,19 @@ Surrogate = Callable[[Floats, Floats, NDArray[np.intp], np.random.Generator], Mo
 """(rows of shape (N, F), values (N,), each column's parameter (F,), generator) → the model fitted to them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of model.
+
+    Attributes:
+        usual: as it is fitted on most turns.
+        wary: less sure of what lies between the trials, where the kind knows a way to be.
+    """
+
+    usual: Surrogate
+    wary: Surrogate
+
+
 @dataclass(frozen=True)
 class _Forest:
     kind: str
@@ -64,11 +77,16 @@ class _Forest:
 
 
 def _process(
-    rows_NF: Floats, values_N: Floats, groups_F: NDArray[np.intp], generator: np.random.Generator
+    rows_NF: Floats,
+    values_N: Floats,
+    groups_F: NDArray[np.intp],
+    generator: np.random.Generator,
+    *,
+    is_wary: bool = False,
 ) -> Model:
     n_parameters = int(groups_F.max()) + 1
     n_kernels = max(1, min(_N_KERNELS, _N_KERNELS * _ALL_KERNELS_UP_TO // (n_parameters * len(rows_NF))))
-    return gaussian_process.fitted(rows_NF, values_N, groups_F, n_kernels, generator)
+    return gaussian_process.fitted(rows_NF, values_N, groups_F, n_kernels, generator, is_wary=is_wary)
 
 
 def _forest(
@@ -89,11 +107,13 @@ def _grown(kind: str, rows_NF: Floats, values_N: Floats, random_state: int) -> _
     return _Forest(kind, rows_NF, values_N, random_state, regressor.fit(rows_NF, values_N))
 
 
-SURROGATES: Mapping[str, Surrogate] = MappingProxyType(
+_EXTRA_TREES, _RANDOM_FOREST = partial(_forest, "extra_trees"), partial(_forest, "random_forest")
+
+SURROGATES: Mapping[str, Kind] = MappingProxyType(
     {
-        "gp": _process,
-        "extra_trees": partial(_forest, "extra_trees"),
-        "random_forest": partial(_forest, "random_forest"),
+        "gp": Kind(_process, partial(_process, is_wary=True)),
+        "extra_trees": Kind(_EXTRA_TREES, _EXTRA_TREES),
+        "random_forest": Kind(_RANDOM_FOREST, _RANDOM_FOREST),
     }
 )
-"""Every model by what ``search.sampler.surrogate`` calls it."""
+"""Every kind by what ``search.sampler.surrogate`` calls it."""

@@ -16,7 +16,7 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
 from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
-from tunecli.spec.pruners import Curves, Pausing
+from tunecli.spec.pruners import Pausing
 from tunecli.spec.secrets import names_in, redacted
 from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
@@ -227,8 +227,6 @@ def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     for bound in spec.objective.constraints:
         if bound.metric in (LATENCY, N_PARAMETERS) and not bound.is_least and bound.bound <= 0:
             yield f"no trial holds {bound}"
-    if spec.objective.constraints and isinstance(spec.settings.search.pruner, Curves):
-        yield f"the pruner `curves` proposes by {spec.objective.metric} alone, whatever the constraints"
 
 
 def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
