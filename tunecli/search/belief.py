@@ -77,7 +77,8 @@ class Belief:
         model: of the warped losses; the pending trials are taken for granted.
         warping: of the losses, and back.
         best: by each opinion the best so far of those that break no constraint, (S,), on the model's scale: the best
-            mean, not the best loss, which may owe its rank to noise; None where all break one.
+            mean, not the best loss, which may owe its rank to noise; a pending trial that likely holds counts as
+            what is expected of it, else the next one would be to better the same best again. None where all break one.
         best_units: (N, D), the units of the trials with a loss, the best one first.
         hold: of rows, the log of the chance that a trial there neither fails nor breaks a constraint.
         is_large: whether a prediction is dear.
@@ -144,13 +145,18 @@ def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Belief:
     is_held_N = holds(evidence.excesses)
     hold = log_chance_to_hold(rows_NF, evidence.failed, groups_F, draw("feasibility"))
     satisfy = log_chance_to_satisfy(rows_NF, evidence.excesses, pending_PF, groups_F, draw("constraints"))
+
+    def hold_all(rows_MF: Floats) -> Floats:
+        return hold(rows_MF) + satisfy(rows_MF)
+
+    rivals = np.vstack([rows_NF[is_held_N], pending_PF[hold_all(pending_PF) > math.log(0.5)]])
     return Belief(
         evidence.encoding,
         model,
         evidence.warping,
-        best=model.predict(rows_NF[is_held_N])[0].min(axis=1) if is_held_N.any() else None,
+        best=model.predict(rivals)[0].min(axis=1) if is_held_N.any() else None,
         best_units=evidence.units[evidence.order],
-        hold=lambda rows_MF: hold(rows_MF) + satisfy(rows_MF),
+        hold=hold_all,
         is_large=rows_NF.size > _MAX_CELLS,
         tried=np.vstack([rows_NF, evidence.failed, pending_PF]),
     )
