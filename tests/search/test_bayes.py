@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -17,11 +17,13 @@ import pytest
 from tunecli.errors import UsageError
 from tunecli.search.acquisition import ACQUISITIONS
 from tunecli.search.bayes import bayes, n_initial
-from tunecli.search.belief import evidence_of
+from tunecli.search.belief import believed, evidence_of, steady_arithmetic
+from tunecli.search.candidates import ranked_candidates, wishes
 from tunecli.search.expectations import log_expectation
 from tunecli.search.quasirandom import quasirandom
 from tunecli.search.sampler import suggest
 from tunecli.search.surrogate import SURROGATES
+from tunecli.seeding import generator_for
 from tunecli.spec.grammar import parse
 from tunecli.spec.reader import read
 from tunecli.spec.space import Space
@@ -200,6 +202,43 @@ def test_what_progress_is_judged_by_are_the_losses_of_trials_that_break_no_const
     held, every = (evidence_of(space_of(LINE), history).held for history in (told, line_history(12)))
     np.testing.assert_array_equal(held, every[:6])
     assert len(every) == 12
+
+
+@pytest.mark.parametrize(("excess", "counts"), [(None, True), (-1.0, True), (1.0, False)])
+def test_a_pending_trial_that_likely_holds_counts_in_the_best_as_what_is_expected_of_it(
+    excess: float | None, *, counts: bool
+) -> None:
+    history = [each for each in line_history(12) if abs(_number(each.parameters, "x") - 0.3) > 0.1]
+    if excess is not None:  # near the minimum the constraint holds or breaks
+        history = [
+            replace(o, excesses=(excess * (0.45 - abs(_number(o.parameters, "x") - 0.3)),)) for o in history
+        ]
+    told = [*history, Observation(40, {"x": 0.3}, State.WAITING)]
+    with steady_arithmetic():
+        evidence, draw = evidence_of(space_of(LINE), told), partial(generator_for, 0, 12)
+        without, with_it = (
+            believed(evidence, SURROGATES["gp"].usual, draw, counts_pending=is_counted).best
+            for is_counted in (False, True)
+        )
+    assert without is not None
+    assert with_it is not None
+    assert (with_it < without).all() == counts
+
+
+def test_an_optimistic_turn_asks_another_model_than_the_usual() -> None:
+    points = []
+    for surrogate in (SURROGATES["gp"].usual, SURROGATES["gp"].wary):
+        with steady_arithmetic():
+            evidence = evidence_of(space_of(LINE), line_history(8))
+            belief = believed(evidence, surrogate, partial(generator_for, 0, 9), counts_pending=True)
+            units = ranked_candidates(
+                belief.encoding,
+                lambda units_MD, belief=belief: belief.score(units_MD, ACQUISITIONS["mixed"].usual[1].worth),
+                belief.best_units,
+                generator_for(0, 9, "candidates"),
+            )
+        points.append(next(iter(wishes(space_of(LINE), units))))
+    assert bayes(space_of(LINE), line_history(8), 9, 0) == points[1] != points[0]
 
 
 def test_a_surrogate_or_an_acquisition_that_does_not_exist_is_named() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tunecli.search.course import Choice, Course
 from tunecli.search.curves import curves
+from tunecli.search.ends import evidence_of, known_losses
 from tunecli.search.quasirandom import quasirandom
 from tunecli.search.uniform import uniform_draws
 from tunecli.spec.grammar import parse
@@ -120,6 +121,29 @@ def test_where_every_trial_breaks_a_constraint_what_most_likely_holds_is_wanted(
     step = choice(broken, may_begin=False)
     assert step is not None
     assert step.number == min(broken, key=lambda course: place_of(course.parameters)[0]).number
+
+
+def test_of_a_long_record_the_trials_that_break_no_constraint_are_kept() -> None:
+    points = [next(iter(uniform_draws(PLANE, n, 0))) for n in range(220)]
+    courses = [held_to(trained(n, point, 2)) for n, point in enumerate(points)]
+    courses = [
+        replace(course, excesses={2: (place_of(course.parameters)[0] + 0.8,)}, losses={})
+        for course in courses
+    ]
+    evidence = evidence_of(PLANE, courses, known_losses(courses, 3), LEVELS)
+    holding = [course for course in courses if course.excesses[2][0] <= 0]
+    assert len(evidence.rows) < len(courses)
+    assert len(evidence.held) == len(holding) > 10
+    assert (evidence.excesses <= 0).sum() == len(holding)
+
+
+def test_a_constraint_of_which_nothing_is_known_before_the_end_hides_no_losses() -> None:
+    courses = [replace(course, excesses={0: (math.nan,)}) for course in begun(12)]
+    best = min(courses, key=lambda course: course.losses[0])
+    step = choice(courses, may_begin=False)
+    assert step == choice(begun(12), may_begin=False)
+    assert step is not None
+    assert step.number == best.number
 
 
 def test_what_failed_or_is_under_way_is_not_continued() -> None:

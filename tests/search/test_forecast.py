@@ -142,6 +142,20 @@ def test_less_is_to_be_expected_the_nearer_a_sweep_is_to_its_end() -> None:
     assert early > 1 > 10 * late >= 0, "in thousandths of the bowl"
 
 
+def test_what_pending_trials_are_expected_to_be_is_not_taken_for_reached() -> None:
+    history = observed(8)
+    pending = []
+    for number in range(8, 15):
+        point = suggest("bayes", space_of(PLANE), [*history, *pending], number, 7)
+        assert point is not None
+        pending.append(Observation(number, point, State.WAITING))
+    before = expected_improvement(space_of(PLANE), history, 15, 7)
+    after = expected_improvement(space_of(PLANE), [*history, *pending], 15, 7)
+    assert before is not None
+    assert after is not None
+    assert after > before / 10
+
+
 def test_it_is_in_the_unit_of_the_losses() -> None:
     history = observed(8)
     tenfold = [

@@ -12,6 +12,7 @@ from tunecli.search.gaussian_process import (
     Floats,
     Process,
     fitted,
+    information,
     negative_log_posterior,
     pair_places,
     prior_of,
@@ -94,6 +95,21 @@ def test_the_gradient_is_that_of_the_value() -> None:
         np.testing.assert_allclose(gradient, numeric, rtol=1e-3, atol=1e-2)
 
 
+def test_the_information_is_fishers() -> None:
+    """½ tr(K⁻¹ ∂K/∂i K⁻¹ ∂K/∂j), its derivatives by central differences."""
+    rows = np.random.default_rng(0).random((15, 2))
+    at, step = np.array([0.2, -0.3, -0.8, 0.1, -3.0, 0.4]), 1e-5
+
+    def total(kernel: Floats) -> Floats:
+        return covariance(kernel, rows, rows) + np.exp(kernel[4]) * np.eye(15)
+
+    slopes = [(total(at + step * unit) - total(at - step * unit)) / (2 * step) for unit in np.eye(6)]
+    solved = [np.linalg.solve(total(at), slope) for slope in slopes]
+    expected = [[0.5 * np.trace(a @ b) for a in solved] for b in solved]
+    found = information(at, squared_distances(rows, rows, GROUPS_2))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_a_smooth_function_is_learnt_from_thirty_points() -> None:
     generator = np.random.default_rng(0)
     rows, new = generator.random((30, 2)), generator.random((50, 2))
@@ -159,7 +175,11 @@ def test_a_wary_process_sees_that_the_joint_effect_reaches_less_far_than_the_sin
         fit(rows, values / values.std(), is_wary=True).kernels for values in (slow + quick, slow)
     )
     assert of_both[2] < of_slow[2]
-    assert fit(rows, slow + quick).kernels[0, 2] == 0.0
+    wary, usual = (
+        fit(rows, slow + quick, n_kernels=64, is_wary=is_wary).kernels for is_wary in (True, False)
+    )
+    assert (wary[:, 2] <= 0).all()
+    assert (usual[:, 2] == 0).all()
 
 
 def test_repeated_rows_with_different_values_are_no_obstacle() -> None:

@@ -141,7 +141,8 @@ Freitas (2011), "Portfolio Allocation for Bayesian Optimization"), and turns, un
 state. Near the best is where expected improvement goes too, so once that pays nothing any more the near turn is given
 to what might better the best by much. Before, the optimistic turns ask a wary model: the usual one takes what
 parameters do together to reach far, which is so of most hyper-parameters, and where it is not so it is sure of ground
-that no trial was near.
+that no trial was near. A search that has stalled asks the usual one again, which alone tells of ground far from all
+trials what is worth one: with a wary model all of it looks alike.
 """
 
 

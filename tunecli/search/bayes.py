@@ -16,7 +16,7 @@ from itertools import chain
 from tunecli.errors import UsageError
 from tunecli.search.acquisition import ACQUISITIONS, Portfolio
 from tunecli.search.belief import believed, evidence_of, is_telling, steady_arithmetic
-from tunecli.search.candidates import ranked_candidates
+from tunecli.search.candidates import ranked_candidates, wishes
 from tunecli.search.expectations import log_expectation
 from tunecli.search.quasirandom import sobol_draws
 from tunecli.search.several import with_one_loss
@@ -26,8 +26,6 @@ from tunecli.search.unseen import propose
 from tunecli.seeding import generator_for
 from tunecli.spec.space import Space, point_of_units
 from tunecli.trial import Observation, Parameters
-
-_N_WISHES = 64
 
 
 def bayes(
@@ -91,16 +89,14 @@ def _most_promising(
         # Of several goals each trial weighs the losses anew, so the latest were not to better what they are judged by.
         progress_N = evidence.held[:0] if any(each.losses for each in history) else evidence.held
         turn = portfolio.at(number, progress_N, n_initial(space))
-        belief = believed(
-            evidence, kind.wary if turn.is_wary else kind.usual, partial(generator_for, seed, number)
-        )
+        surrogate = kind.wary if turn.is_wary else kind.usual
+        belief = believed(evidence, surrogate, partial(generator_for, seed, number), counts_pending=True)
         expect = log_expectation(space, number)
         ranked_MD = ranked_candidates(
             belief.encoding,
             lambda units_MD: belief.score(units_MD, turn.worth) + expect(units_MD),
             belief.best_units,
             generator_for(seed, number, "candidates"),
-            few=belief.is_large,
+            few=belief.is_dear,
         )
-    for units_D in ranked_MD[:_N_WISHES]:
-        yield point_of_units(space, units_D.tolist())
+    yield from wishes(space, ranked_MD)

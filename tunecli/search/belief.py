@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.search.acquisition import Acquisition
-from tunecli.search.constraints import excesses_of, holds, log_chance_to_satisfy, merits
+from tunecli.search.candidates import is_dear, without_repeats
+from tunecli.search.constraints import LIKELY, excesses_of, holds, log_chance_to_satisfy, merits
 from tunecli.search.encoding import Encoding, Floats, encoding_of, features, units_of_points
 from tunecli.search.feasibility import log_chance_to_hold
 from tunecli.search.quasirandom import MAX_DIMENSIONS
@@ -30,9 +31,7 @@ from tunecli.search.warping import Warping, warping
 from tunecli.spec.space import Space
 from tunecli.trial import Observation, State
 
-_TOO_NEAR = 1e-3  # in every column: nearer than this, a trial repeats another
 _MAX_OBSERVATIONS = 200
-_MAX_CELLS = 2_000  # trials times columns; past it fewer candidates are asked about
 _PENDING = (State.WAITING, State.RUNNING)
 
 Draw = Callable[[str], np.random.Generator]
@@ -77,11 +76,10 @@ class Belief:
         model: of the warped losses; the pending trials are taken for granted.
         warping: of the losses, and back.
         best: by each opinion the best so far of those that break no constraint, (S,), on the model's scale: the best
-            mean, not the best loss, which may owe its rank to noise; a pending trial that likely holds counts as
-            what is expected of it, else the next one would be to better the same best again. None where all break one.
+            mean, not the best loss, which may owe its rank to noise. None where all break one.
         best_units: (N, D), the units of the trials with a loss, the best one first.
         hold: of rows, the log of the chance that a trial there neither fails nor breaks a constraint.
-        is_large: whether a prediction is dear.
+        is_dear: whether a prediction is.
         tried: the rows of every trial, whatever became of it.
     """
 
@@ -91,20 +89,15 @@ class Belief:
     best: Floats | None
     best_units: Floats
     hold: Callable[[Floats], Floats]
-    is_large: bool
+    is_dear: bool
     tried: Floats
 
     def score(self, units_MD: Floats, worth: Acquisition) -> Floats:
         """What trials at ``units_MD`` are worth, (M,): -inf where one would repeat another."""
-        from scipy.spatial.distance import cdist
-
         rows_MF = features(self.encoding, units_MD)
         # Where nothing holds yet there is no best to improve on: what most likely holds is wanted first.
         worth_M = 0.0 if self.best is None else worth(*self.model.predict(rows_MF), self.best)
-        score_M = worth_M + self.hold(rows_MF)
-        # Once a basin is known to the last digit the model would go on proposing its bottom.
-        distance_M = cdist(rows_MF, self.tried, "chebyshev").min(axis=1)
-        return np.where(distance_M < _TOO_NEAR, -math.inf, score_M)
+        return without_repeats(worth_M + self.hold(rows_MF), rows_MF, self.tried)
 
 
 def is_telling(space: Space, history: Sequence[Observation]) -> bool:
@@ -138,8 +131,16 @@ def evidence_of(space: Space, history: Sequence[Observation]) -> Evidence:
     return Evidence(encoding, scored_ND, rows_NF, failed_UF, pending_PF, warped, excesses_NC, order_N)
 
 
-def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Belief:
-    """The belief that the evidence gives. To be called under :func:`steady_arithmetic`."""
+def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw, *, counts_pending: bool = False) -> Belief:
+    """The belief that the evidence gives. To be called under :func:`steady_arithmetic`.
+
+    Args:
+        evidence: what the record shows.
+        surrogate: the model.
+        draw: random numbers.
+        counts_pending: whether a pending trial that likely holds counts among the best so far, as what is expected
+            of it: else the next trial would be to better the same best at the same place again.
+    """
     rows_NF, pending_PF, groups_F = evidence.rows, evidence.pending, evidence.encoding.groups
     model = surrogate(rows_NF, evidence.warping.values, groups_F, draw("surrogate")).believing(pending_PF)
     is_held_N = holds(evidence.excesses)
@@ -149,7 +150,9 @@ def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Belief:
     def hold_all(rows_MF: Floats) -> Floats:
         return hold(rows_MF) + satisfy(rows_MF)
 
-    rivals = np.vstack([rows_NF[is_held_N], pending_PF[hold_all(pending_PF) > math.log(0.5)]])
+    rivals = rows_NF[is_held_N]
+    if counts_pending:
+        rivals = np.vstack([rivals, pending_PF[hold_all(pending_PF) > LIKELY]])
     return Belief(
         evidence.encoding,
         model,
@@ -157,7 +160,7 @@ def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Belief:
         best=model.predict(rivals)[0].min(axis=1) if is_held_N.any() else None,
         best_units=evidence.units[evidence.order],
         hold=hold_all,
-        is_large=rows_NF.size > _MAX_CELLS,
+        is_dear=is_dear(rows_NF),
         tried=np.vstack([rows_NF, evidence.failed, pending_PF]),
     )
 

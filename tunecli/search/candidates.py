@@ -4,18 +4,21 @@ Every candidate is a real point of the space, so what is scored is what would be
 Moves are clipped at a range's ends and not reflected: a good end is reached exactly. Deterministic for a given
 generator; knows no model.
 
-Axes: M candidates, P parents, D parameters.
+Axes: M candidates, N trials, P parents, D parameters, F columns of the encoding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tunecli.search.encoding import Encoding, Floats, places_of_units, settled, units_of_places
 from tunecli.search.quasirandom import sobol_units
 from tunecli.spec.domains import LAST_UNIT
+from tunecli.spec.space import Space, point_of_units
+from tunecli.trial import Parameters
 
 _N_GLOBAL = 512  # a power of two, for Sobol
 _N_PARENTS = 8
@@ -24,6 +27,9 @@ _FEW = 4  # times fewer of all where the model is large
 _FIRST_RADII = (0.3, 0.1, 0.03)  # in places, around the best trials
 _RADII = (0.2, 0.1, 0.05, 0.02, 0.007)  # around the best candidates, one round each
 _JUMP_SHARE = 0.1  # of the moves are to anywhere in the range
+_TOO_NEAR = 1e-3  # in every column: nearer than this, a trial repeats another
+_MAX_CELLS = 2_000  # trials times columns; past it fewer candidates are asked about
+_N_WISHES = 64
 
 
 def ranked_candidates(
@@ -63,6 +69,28 @@ def ranked_candidates(
         scores_M = np.concatenate([scores_M, score(nearer_MD)])
     ranked_MD: Floats = candidates_MD[np.argsort(-scores_M, kind="stable")]
     return ranked_MD
+
+
+def wishes(space: Space, ranked_MD: Floats) -> Iterator[Parameters]:
+    """The first candidates' points, for :func:`tunecli.search.unseen.propose`."""
+    for units_D in ranked_MD[:_N_WISHES]:
+        yield point_of_units(space, units_D.tolist())
+
+
+def is_dear(rows_NF: Floats) -> bool:
+    """Whether a score is dear that comes from a model of these observed rows."""
+    return rows_NF.size > _MAX_CELLS
+
+
+def without_repeats(scores_M: Floats, rows_MF: Floats, tried_NF: Floats) -> Floats:
+    """The scores, -inf where a trial would repeat one of ``tried_NF``.
+
+    Once a basin is known to the last digit a model would go on proposing its bottom.
+    """
+    from scipy.spatial.distance import cdist
+
+    distance_M = cdist(rows_MF, tried_NF, "chebyshev").min(axis=1)
+    return np.where(distance_M < _TOO_NEAR, -math.inf, scores_M)
 
 
 def children(

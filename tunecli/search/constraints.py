@@ -9,6 +9,7 @@ Axes: N trials, C constraints, P pending trials, M others, F columns of the enco
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,16 +23,27 @@ _LEAST_KNOWN = 2  # values of a constraint; one of them alone tells nothing of w
 _N_KERNELS = 2
 
 
-def excesses_of(trials: Sequence[Sequence[float]]) -> Floats:
+LIKELY = math.log(0.5)
+"""From this log chance on, more likely than not."""
+
+
+def excesses_of(told: Sequence[Sequence[float]]) -> Floats:
     """How far each trial exceeds each constraint, (N, C): 0 or less where it holds, NaN where it is not known.
 
-    ``trials`` are their excesses, of which none are known where there are none.
+    Args:
+        told: each trial's excesses; an empty one where nothing is known of them.
     """
-    n_constraints = max(map(len, trials), default=0)
-    found_NC = np.full((len(trials), n_constraints), np.nan)
-    for place, excesses in enumerate(trials):
+    n_constraints = max(map(len, told), default=0)
+    found_NC = np.full((len(told), n_constraints), np.nan)
+    for place, excesses in enumerate(told):
         found_NC[place, : len(excesses)] = excesses
     return np.where(np.isfinite(found_NC), found_NC, np.nan)
+
+
+def without_unknown(excesses_NC: Floats) -> Floats:
+    """The constraints of which enough is known to tell where they hold."""
+    found_NC: Floats = excesses_NC[:, np.isfinite(excesses_NC).sum(axis=0) >= _LEAST_KNOWN]
+    return found_NC
 
 
 def holds(excesses_NC: Floats) -> NDArray[np.bool_]:
@@ -67,10 +79,8 @@ def log_chance_to_satisfy(
     which next to nothing is known is left out. 0 everywhere where there are none.
     """
     models = []
-    for excess_N in excesses_NC.T:
+    for excess_N in without_unknown(excesses_NC).T:
         is_known_N = np.isfinite(excess_N)
-        if is_known_N.sum() < _LEAST_KNOWN:
-            continue
         values_N = bent(excess_N[is_known_N])
         center, scale = values_N.mean(), values_N.std() or 1.0
         standard_N = (values_N - center) / scale

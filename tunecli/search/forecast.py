@@ -103,7 +103,7 @@ def expected_improvement(
             lambda units_MD: belief.score(units_MD, log_expected_improvement),
             belief.best_units,
             generator_for(seed, number, "improvement"),
-            few=belief.is_large,
+            few=belief.is_dear,
         )[:_N_ASKED]
         if belief.best is None:
             return None

@@ -15,8 +15,8 @@ is Fisher's information), for the acquisition to be averaged over (Snoek, Laroch
 Fitted afresh from nothing but its arguments (law 1). Knows rows and numbers; neither spaces nor trials.
 
 Axes: N observed points, M other points, D parameters, F columns of the encoding, S kernels, H hyperparameters: the
-logs of D length scales, of the joint effect's reach (by which its length scales are those of the single effects), of
-the signal's and the noise's variance, and the log odds of the single effects' share; X pairs of points.
+logs of D length scales, of the joint effect's reach (its length scales are the single effects' times that), of the
+signal's and the noise's variance, and the log odds of the single effects' share; X pairs of points.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ _LENGTH = (
     math.sqrt(2.0),
     math.sqrt(3.0),
 )  # mean and deviation; the mean before the root of D (Hvarfner et al.)
-_REACH = (0.0, 1e-3)  # fixed: its bounds are equal
-_WARY_REACH = (-1.5, 1.0)  # a tenth to two thirds
+_N_SHARED = 4  # hyperparameters besides the length scales
+_REACH = (0.0, 1e-3)  # 1: its bounds are equal, and this narrow so that it takes no part in the others' draws
+_WARY_REACH = (-1.5, 1.0)  # 0.08 to 0.6
 _SIGNAL = (0.0, 1.0)  # the losses have variance 1
 _NOISE = (math.log(1e-3), 2.0)  # from nothing to a fifth of the losses' deviation
 _SHARE = (0.0, 1.5)  # of single effects: a tenth to nine tenths
-_LENGTH_BOUNDS, _REACH_BOUNDS, _WARY_REACH_BOUNDS = (-4.0, 7.0), (0.0, 0.0), (-4.0, 2.0)
+_LENGTH_BOUNDS, _REACH_BOUNDS, _WARY_REACH_BOUNDS = (-4.0, 7.0), (0.0, 0.0), (-4.0, 0.0)
 _SIGNAL_BOUNDS, _NOISE_BOUNDS, _SHARE_BOUNDS = (-5.0, 5.0), (math.log(1e-7), 0.0), (-6.0, 6.0)
 _MEAN_VARIANCE = 1.0
 _JITTER = 1e-8
@@ -66,7 +67,7 @@ class Process:
         """Mean and deviation of the function at ``rows_MF``, each (S, M), the noise of observation left out."""
         n_kernels, n_rows = len(self.kernels), len(rows_MF)
         mean_SM, deviation_SM = np.empty((n_kernels, n_rows)), np.empty((n_kernels, n_rows))
-        n_at_once = max(16, _MAX_DISTANCES // (len(self.rows) * (self.kernels.shape[1] - 4)))
+        n_at_once = max(16, _MAX_DISTANCES // (len(self.rows) * (self.kernels.shape[1] - _N_SHARED)))
         for first in range(0, n_rows, n_at_once):
             part = slice(first, first + n_at_once)
             distances_DMN = squared_distances(rows_MF[part], self.rows, self.groups)
@@ -109,14 +110,16 @@ def fitted(
         groups_F: the parameter, from 0, that each column is part of; its columns share a length scale.
         n_kernels: how many, at least 1.
         generator: draws the other kernels.
-        is_wary: whether the joint effect may be taken to reach less far than the single ones.
+        is_wary: whether the joint effect is taken to reach less far than the single ones. The kernel is then the most
+            likely one near that belief: where the function is a sum of single effects, one that reaches further may
+            be likelier, and is the usual process's to tell.
     """
     from scipy.optimize import minimize
 
     distances_DNN = squared_distances(rows_NF, rows_NF, groups_F)
     n_parameters = len(distances_DNN)
     prior = prior_of(n_parameters, is_wary=is_wary)
-    start_H = np.append(prior.mean[:-4] - 1.5, prior.mean[-4:])
+    start_H = np.append(prior.mean[:-_N_SHARED] - 1.5, prior.mean[-_N_SHARED:])
     of_reach = _WARY_REACH_BOUNDS if is_wary else _REACH_BOUNDS
     bounds = [_LENGTH_BOUNDS] * n_parameters + [of_reach, _SIGNAL_BOUNDS, _NOISE_BOUNDS, _SHARE_BOUNDS]
     found: Any = minimize(
@@ -130,7 +133,7 @@ def fitted(
     )
     kernels_SH: Floats = found.x[None]
     if n_kernels > 1:
-        precision_HH = _information(found.x, distances_DNN) + np.diag(prior.deviation**-2)
+        precision_HH = information(found.x, distances_DNN) + np.diag(prior.deviation**-2)
         root_HH = np.linalg.cholesky(precision_HH)
         draws_SH = generator.standard_normal((n_kernels - 1, len(found.x)))
         low_H, high_H = np.array(bounds).T
@@ -194,7 +197,7 @@ def negative_log_posterior(
     pull = float(weights_N @ weights_N) - float(np.trace(inverse_NN))
     gradient_H = np.empty_like(hyperparameters_H)
     slopes_D, by_reach = _slopes(hyperparameters_H, pairs_DX, decay_X, pull_X)
-    gradient_H[:-4], gradient_H[-4] = -slopes_D, -by_reach
+    gradient_H[:-_N_SHARED], gradient_H[-4] = -slopes_D, -by_reach
     signal_X = share * effects_X + (1 - share) * joint_X
     gradient_H[-3] = -variance * (float(pull_X @ signal_X) + 0.5 * pull)
     gradient_H[-2] = -0.5 * pull * noise
@@ -225,7 +228,7 @@ def _signal(hyperparameters_H: Floats, distances_DMN: Floats) -> Floats:
 def _parts(hyperparameters_H: Floats, distances_DX: Floats) -> tuple[Floats, Floats, Floats]:
     """The correlations of the single effects and of the joint one, and what the slope of the latter is made from."""
     n_parameters = len(distances_DX)
-    scales_D = np.exp(-2 * hyperparameters_H[:-4])
+    scales_D = np.exp(-2 * hyperparameters_H[:-_N_SHARED])
     away_X = _ROOT_5 * math.exp(-hyperparameters_H[-4]) * np.sqrt(scales_D @ distances_DX)
     exponential_X = np.exp(-away_X)
     decay_X = (1 + away_X) * exponential_X
@@ -247,7 +250,7 @@ def _slopes(
 ) -> tuple[Floats, float]:
     """The sum over pairs of ``pull_X`` times the signal's derivative by each log length scale, and by the log reach."""
     n_parameters = len(pairs_DX)
-    scales_D, nearness = np.exp(-2 * hyperparameters_H[:-4]), math.exp(-2 * hyperparameters_H[-4])
+    scales_D, nearness = np.exp(-2 * hyperparameters_H[:-_N_SHARED]), math.exp(-2 * hyperparameters_H[-4])
     share, variance = _share_and_variance(hyperparameters_H)
     slopes_D: Floats = (1 - share) * 5 / 3 * nearness * scales_D * (pairs_DX @ (pull_X * decay_X))
     by_reach = float(slopes_D.sum())
@@ -261,10 +264,13 @@ def _slopes(
     return variance * slopes_D, variance * by_reach
 
 
-def _information(hyperparameters_H: Floats, distances_DNN: Floats) -> Floats:
-    """Fisher's information: ½ tr(K⁻¹ ∂K/∂i K⁻¹ ∂K/∂j), never indefinite as the Hessian may be."""
+def information(hyperparameters_H: Floats, distances_DNN: Floats) -> Floats:
+    """Fisher's information on the hyperparameters, (H, H): ½ tr(K⁻¹ ∂K/∂i K⁻¹ ∂K/∂j).
+
+    Never indefinite, as the Hessian may be. The distances are between all points, (D, N, N).
+    """
     n_parameters, n_points, _ = distances_DNN.shape
-    scales_D11 = np.exp(-2 * hyperparameters_H[:-4])[:, None, None]
+    scales_D11 = np.exp(-2 * hyperparameters_H[:-_N_SHARED])[:, None, None]
     nearness = math.exp(-2 * hyperparameters_H[-4])
     share, variance = _share_and_variance(hyperparameters_H)
     parts = _parts(hyperparameters_H, distances_DNN.reshape(n_parameters, -1))

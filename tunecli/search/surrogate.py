@@ -49,8 +49,8 @@ class Kind:
     """One kind of model.
 
     Attributes:
-        usual: as it is fitted on most turns.
-        wary: less sure of what lies between the trials, where the kind knows a way to be.
+        usual: as sure of what lies between the trials as hyper-parameters mostly allow.
+        wary: less sure of it, where the kind knows a way to be.
     """
 
     usual: Surrogate
@@ -59,7 +59,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class _Forest:
-    kind: str
+    trees: str
     rows: Floats
     values: Floats
     random_state: int
@@ -73,7 +73,7 @@ class _Forest:
         if not len(rows_PF):
             return self
         values = np.concatenate([self.values, self.predict(rows_PF)[0][0]])
-        return _grown(self.kind, np.vstack([self.rows, rows_PF]), values, self.random_state)
+        return _grown(self.trees, np.vstack([self.rows, rows_PF]), values, self.random_state)
 
 
 def _process(
@@ -90,21 +90,21 @@ def _process(
 
 
 def _forest(
-    kind: str,
+    trees: str,
     rows_NF: Floats,
     values_N: Floats,
     groups_F: NDArray[np.intp],
     generator: np.random.Generator,
 ) -> Model:
-    return _grown(kind, rows_NF, values_N, int(generator.integers(2**32)))
+    return _grown(trees, rows_NF, values_N, int(generator.integers(2**32)))
 
 
-def _grown(kind: str, rows_NF: Floats, values_N: Floats, random_state: int) -> _Forest:
+def _grown(trees: str, rows_NF: Floats, values_N: Floats, random_state: int) -> _Forest:
     from skopt.learning import ExtraTreesRegressor, RandomForestRegressor
 
-    make = ExtraTreesRegressor if kind == "extra_trees" else RandomForestRegressor
+    make = ExtraTreesRegressor if trees == "extra_trees" else RandomForestRegressor
     regressor = make(n_estimators=_N_TREES, random_state=random_state, n_jobs=1)
-    return _Forest(kind, rows_NF, values_N, random_state, regressor.fit(rows_NF, values_N))
+    return _Forest(trees, rows_NF, values_N, random_state, regressor.fit(rows_NF, values_N))
 
 
 _EXTRA_TREES, _RANDOM_FOREST = partial(_forest, "extra_trees"), partial(_forest, "random_forest")

@@ -1,0 +1,203 @@
+"""What the courses of trials make `curves` believe of their ends.
+
+The losses of paused trials and of complete ones are values of one function of a configuration and a level, and a
+Gaussian process over both tells how each trial would end: the place of freeze-thaw's curve kernel (Swersky, Snoek,
+Adams (2014), "Freeze-Thaw Bayesian Optimization") is taken by a level as one more input (Kandasamy, Dasarathy,
+Schneider, Póczos (2017), "Multi-fidelity Bayesian Optimisation with Continuous Approximations"), whose length is
+learnt. So is each constraint's. A pure function of the courses and of the generators it is given (law 1).
+
+Axes: N known losses, C constraints, W trials, M candidates, D parameters, F columns of the encoding, S kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunecli.search.acquisition import Acquisition
+from tunecli.search.belief import Draw
+from tunecli.search.constraints import (
+    LIKELY,
+    excesses_of,
+    holds,
+    log_chance_to_satisfy,
+    merits,
+    without_unknown,
+)
+from tunecli.search.course import Course
+from tunecli.search.encoding import Encoding, Floats, encoding_of, features, units_of_points
+from tunecli.search.surrogate import Model, Surrogate
+from tunecli.search.warping import warped
+from tunecli.spec.space import Space
+from tunecli.trial import State
+
+_MAX_KNOWN = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A trial's loss at a level, and how far it exceeded each constraint there; () where that is not known."""
+
+    course: Course
+    level: int
+    loss: float
+    excesses: tuple[float, ...]
+
+
+def known_losses(courses: Sequence[Course], n_levels: int) -> list[Known]:
+    """Each finite loss of each trial."""
+    found: list[Known] = []
+    for course in courses:
+        losses = dict(course.losses)
+        if course.loss is not None:
+            losses[n_levels - 1] = course.loss
+        found += [
+            Known(course, level, loss, course.excesses.get(level, ()))
+            for level, loss in losses.items()
+            if math.isfinite(loss)
+        ]
+    return found
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the courses show, as rows.
+
+    Attributes:
+        encoding: of the space.
+        rows, depths, values, excesses: of each known loss: (N, F), (N,), (N,) warped, (N, C). A depth is how far a
+            level is from the end, in powers of ten of the share of training: 0 at the end.
+        begun: (W, F), each trial once that has one of these losses; ``begun_units`` its units, (W, D).
+        paused, failed, pending: (W, F) each.
+        held: (W, F), those complete trials that break no constraint.
+    """
+
+    encoding: Encoding
+    rows: Floats
+    depths: Floats
+    values: Floats
+    excesses: Floats
+    begun: Floats
+    begun_units: Floats
+    paused: Floats
+    failed: Floats
+    pending: Floats
+    held: Floats
+
+
+def evidence_of(
+    space: Space, courses: Sequence[Course], known: Sequence[Known], levels: Sequence[float]
+) -> Evidence:
+    """What ``courses`` show, whose losses are ``known``, at least one.
+
+    Args:
+        space: where the trials lie.
+        courses: every trial that was begun, by number.
+        known: their finite losses; the model is fitted to a part of many.
+        levels: shares of a full training, the last one 1.
+    """
+    encoding = encoding_of(space)
+
+    def units_of(some: Sequence[Course]) -> Floats:
+        return units_of_points(space, (course.parameters for course in some))
+
+    def rows_of(some: Sequence[Course]) -> Floats:
+        return features(encoding, units_of(some))
+
+    told = _most_telling(known)
+    begun = list({each.course.number: each.course for each in told}.values())
+    paused, failed, pending, complete = (
+        [course for course in courses if course.state is state]
+        for state in (State.PRUNED, State.FAILED, State.WAITING, State.COMPLETE)
+    )
+    is_held_W = holds(excesses_of([course.excesses_at(len(levels) - 1) for course in complete]))
+    return Evidence(
+        encoding,
+        rows_of([each.course for each in told]),
+        np.array([-math.log10(levels[each.level]) for each in told]),
+        warped(np.array([each.loss for each in told])),
+        without_unknown(excesses_of([each.excesses for each in told])),
+        rows_of(begun),
+        units_of(begun),
+        rows_of(paused),
+        rows_of(failed),
+        rows_of(pending),
+        rows_of(complete)[is_held_W],
+    )
+
+
+def _most_telling(known: Sequence[Known]) -> list[Known]:
+    """All losses, or of too many half the best ones of the furthest levels and half spread over the others.
+
+    Better is, of two at one level, the one that breaks no constraint. In the order of the trials' numbers.
+    """
+    if len(known) <= _MAX_KNOWN:
+        return list(known)
+    excesses_NC = without_unknown(excesses_of([each.excesses for each in known]))
+    places = merits([each.loss for each in known], excesses_NC)
+    in_order = sorted(zip(known, places, strict=True), key=lambda pair: (-pair[0].level, pair[1]))
+    ranked = [each for each, _ in in_order]
+    n_best = _MAX_KNOWN // 2
+    others, n_others = ranked[n_best:], _MAX_KNOWN - n_best
+    kept = [*ranked[:n_best], *(others[i * len(others) // n_others] for i in range(n_others))]
+    return sorted(kept, key=lambda each: (each.course.number, each.level))
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What is believed of trials that are trained to their end.
+
+    Attributes:
+        model: of the warped losses over rows and depths; the pending trials are taken for granted.
+        satisfy: of rows at a depth, the log of the chance that a trial there breaks no constraint.
+        best: by each opinion, (S,), the best of what is complete or, where nothing is, will be: the best mean, not the
+            best loss, which may owe its rank to noise. None where all likely break a constraint.
+    """
+
+    model: Model
+    satisfy: Callable[[Floats], Floats]
+    best: Floats | None
+
+    def worth(self, rows_MF: Floats, worth: Acquisition) -> Floats:
+        """What it is worth to know the ends of trials at ``rows_MF``, (M,)."""
+        ends_MF = at_end(rows_MF)
+        # Where nothing holds yet there is no best to improve on: what most likely holds is wanted first.
+        worth_M = 0.0 if self.best is None else worth(*self.model.predict(ends_MF), self.best)
+        return worth_M + self.satisfy(ends_MF)
+
+    def chance_to_be_best(self, rows_MF: Floats) -> Floats:
+        """The chance of each of ``rows_MF`` to better the best and to break no constraint, (M,)."""
+        from scipy.special import ndtr
+
+        ends_MF = at_end(rows_MF)
+        chance_M: Floats = np.exp(self.satisfy(ends_MF))
+        if self.best is not None:
+            mean_SM, deviation_SM = self.model.predict(ends_MF)
+            chance_M = chance_M * ndtr((self.best[:, None] - mean_SM) / deviation_SM).mean(axis=0)
+        return chance_M
+
+
+def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Ends:
+    """The belief that the evidence gives. To be called under :func:`tunecli.search.belief.steady_arithmetic`."""
+    encoding, pending_WF = evidence.encoding, at_end(evidence.pending)
+    groups_F = np.append(encoding.groups, encoding.groups.max(initial=-1) + 1)
+    rows_NF = np.column_stack([evidence.rows, evidence.depths])
+    model = surrogate(rows_NF, evidence.values, groups_F, draw("surrogate")).believing(pending_WF)
+    satisfy = log_chance_to_satisfy(rows_NF, evidence.excesses, pending_WF, groups_F, draw("constraints"))
+
+    def likely(rows_WF: Floats) -> Floats:
+        return rows_WF[satisfy(rows_WF) > LIKELY]
+
+    rivals = at_end(evidence.held) if len(evidence.held) else likely(at_end(evidence.begun))
+    if not len(rivals):
+        return Ends(model, satisfy, None)
+    rivals = np.vstack([rivals, likely(pending_WF)])
+    return Ends(model, satisfy, model.predict(rivals)[0].min(axis=1))
+
+
+def at_end(rows_MF: Floats) -> Floats:
+    """The rows with the depth of a trial's end."""
+    return np.column_stack([rows_MF, np.zeros(len(rows_MF))])
