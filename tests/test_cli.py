@@ -243,6 +243,19 @@ def test_a_study_in_which_nothing_succeeds_exits_3(run):
     assert "no trial succeeded" in err
 
 
+def test_where_none_failed_and_none_succeeded_it_is_said_how_to_go_on(run):
+    words = (
+        "trial.training.epochs=9",
+        "search.pruner=halving",
+        "search.sampler=random",
+        "run.limit.epochs=1",
+    )
+    code, _, err = run("search", "small.yaml", *(part for word in words for part in ("--set", word)))
+    assert code == 3
+    assert "none failed" in err
+    assert "tunecli resume" in err
+
+
 def test_an_export_without_a_score_exits_3(run):
     run("search", "small.yaml", "--set", "optimizer={name: sgd, lr: 1e30}")
     assert run("export", "small")[0] == 3

@@ -225,6 +225,19 @@ def test_a_pending_trial_that_likely_holds_counts_in_the_best_as_what_is_expecte
     assert (with_it < without).all() == counts
 
 
+def test_ground_where_trials_paused_and_none_failed_is_held_to_be_sound() -> None:
+    known = [each for each in line_history(12) if _number(each.parameters, "x") < 0.3]
+    failed = [Observation(20 + n, {"x": 0.8 + 0.05 * n}, State.FAILED) for n in range(4)]
+    chances = []
+    for state in (State.WAITING, State.RUNNING):
+        pending = [Observation(30 + n, {"x": 0.4 + 0.05 * n}, state) for n in range(7)]
+        with steady_arithmetic():
+            evidence = evidence_of(space_of(LINE), [*known, *failed, *pending])
+            belief = believed(evidence, SURROGATES["gp"].usual, partial(generator_for, 0, 40))
+        chances.append(float(belief.hold(np.array([[0.7]]))[0]))
+    assert chances[1] > chances[0]
+
+
 def test_an_optimistic_turn_asks_another_model_than_the_usual() -> None:
     points = []
     for surrogate in (SURROGATES["gp"].usual, SURROGATES["gp"].wary):

@@ -178,6 +178,23 @@ def test_where_no_model_can_tell_the_paused_are_continued_in_turn() -> None:
     assert choice(failed) == Choice(None, 0)
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_where_trials_fail_before_or_after_a_pause_it_begins_none_and_continues_none(level: int) -> None:
+    def told(course: Course) -> Course:
+        is_failing = place_of(course.parameters)[0] > 0.2 and course.level >= level
+        losses = {each: loss for each, loss in course.losses.items() if each < level}
+        return Course(course.number, course.parameters, State.FAILED, level, losses) if is_failing else course
+
+    courses = list(map(told, begun(6)))
+    for _ in range(40):
+        step = choice(courses)
+        assert step is not None
+        courses = list(map(told, take(courses, step)))
+    latest = [course.state for course in courses[-16:]]
+    assert latest.count(State.FAILED) <= 12, "the best there is lies on the border"
+    assert min(course.loss for course in courses if course.loss is not None) < 0.04 + 0.03
+
+
 def test_in_an_exhausted_space_it_continues() -> None:
     space = space_of("k: {int: [1, 6]}")
     courses = [Course(n, {"k": n + 1}, State.PRUNED, 0, {0: abs(n - 2.5)}) for n in range(6)]

@@ -169,6 +169,28 @@ def test_asha_worked_by_hand() -> None:
     ]
 
 
+def test_where_none_is_complete_at_the_end_the_best_that_came_furthest_is() -> None:
+    losses = [[5.0, 5.0, 5.0], [3.0, 3.0, 3.0], [4.0, 4.0, 4.0], [6.0, 6.0, 6.0]]
+    play = Play(Asha(), losses, 3)
+    assert play.to_the_end()[-3:] == [(1, 1), (3, 0), (1, 2)]
+    assert play.courses[1].state is State.COMPLETE
+    failing = [[1.0, math.nan, 0.0], [2.0, 2.0, math.nan], [3.0, 3.0, 3.0], *[[4.0] * 3] * 6]
+    play = Play(Halving(), failing, 3)
+    play.to_the_end()
+    assert [course.number for course in play.courses if course.state is State.COMPLETE] == [2]
+
+
+def test_nobody_is_given_up_before_a_trial_is_complete() -> None:
+    losses = flat([float(n) for n in range(9)], 3)
+    play = Play(Halving(), losses, 3)
+    while not any(course.state is State.COMPLETE for course in play.courses):
+        assert not never_continued(play.knob, play.courses, 3)
+        choice = play.choice()
+        assert choice is not None
+        play.take(choice)
+    assert never_continued(play.knob, play.courses, 3) == set(range(1, 9))
+
+
 def test_asha_waits_for_nobody() -> None:
     courses = [Course(n, {}, State.WAITING, 0) for n in range(5)]
     assert choice_of(Asha(), courses, 3, may_begin=True) == Choice(None, 0)
@@ -258,7 +280,7 @@ def test_a_sampler_sees_the_losses_of_one_level_alone() -> None:
     assert [each.state for each in observed(courses, 3, 2)] == [
         State.COMPLETE,
         State.PRUNED,
-        State.WAITING,
+        State.RUNNING,  # it has not failed so far
         State.FAILED,
         State.WAITING,
     ]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tunecli.errors import UsageError
+from tunecli.search.optional import require
 from tunecli.search.sampler import SAMPLERS, suggest
 from tunecli.spec.grammar import parse
 from tunecli.spec.reader import read
@@ -30,6 +31,9 @@ def test_the_package_to_install_is_named_before_anything_is_tried(
     with pytest.raises(UsageError, match=f"`{package}`, which is not installed") as caught:
         SAMPLERS[name](space_of(BOWL), [], 0, 0)
     assert "tunecli[optuna]" in str(caught.value.hint)
+    with pytest.raises(UsageError, match=f"`{package}`, which is not installed"):
+        require(name)
+    require("bayes")
 
 
 @pytest.mark.parametrize("name", PACKAGES)

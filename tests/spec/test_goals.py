@@ -80,9 +80,9 @@ BAD = [
     ("{metric: val_accuracy, subject_to: {val_loss: '<= 1e999'}}", "1:58", "too large"),
     ("{metric: val_accuracy, subject_to: {val_loss: true}}", "1:58", "a bound is a text"),
     ("{metric: val_accuracy, subject_to: {val_loss: [1]}}", "1:58", "a bound is a text"),
-    ("{metric: val_accuracy, subject_to: {}}", "1:47", "at least 1"),
+    ("{metric: val_accuracy, subject_to: {}}", "1:47", "must hold at least 1; this holds none"),
     ("{metric: val_accuracy, subjct_to: {val_loss: '<= 5'}}", "1:35", "did you mean `subject_to`?"),
-    ("{pareto: [{metric: val_loss}]}", "1:21", "at least 2"),
+    ("{pareto: [{metric: val_loss}]}", "1:21", "must hold at least 2; this holds 1"),
     ("{pareto: [{metric: val_loss}, {metric: val_loss}]}", "1:21", "`val_loss` is named twice"),
     ("{pareto: [{metric: val_loss}, {metric: val_acc}]}", "1:51", "did you mean `val_accuracy`?"),
     (

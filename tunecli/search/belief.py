@@ -46,6 +46,7 @@ class Evidence:
         encoding: of the space.
         units: (N, D), of the trials that a model is fitted to, by their numbers.
         rows, failed, pending: those trials, (N, F), the failed ones, (U, F), and those under way, (P, F).
+        sound: of the latter those that are known not to have failed yet, for they paused.
         warping: of the losses, (N,), and back.
         excesses: (N, C), see :func:`tunecli.search.constraints.excesses_of`.
         order: (N,), the best trial first.
@@ -56,6 +57,7 @@ class Evidence:
     rows: Floats
     failed: Floats
     pending: Floats
+    sound: Floats
     warping: Warping
     excesses: Floats
     order: NDArray[np.intp]
@@ -128,7 +130,8 @@ def evidence_of(space: Space, history: Sequence[Observation]) -> Evidence:
     )
     order_N = np.argsort([merit for _, merit in chosen] if merit_of else warped.values, kind="stable")
     excesses_NC = excesses_of([o.excesses for o in scored])
-    return Evidence(encoding, scored_ND, rows_NF, failed_UF, pending_PF, warped, excesses_NC, order_N)
+    sound = pending_PF[[o.state is State.RUNNING for o in pending]]
+    return Evidence(encoding, scored_ND, rows_NF, failed_UF, pending_PF, sound, warped, excesses_NC, order_N)
 
 
 def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw, *, counts_pending: bool = False) -> Belief:
@@ -144,7 +147,8 @@ def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw, *, counts_pen
     rows_NF, pending_PF, groups_F = evidence.rows, evidence.pending, evidence.encoding.groups
     model = surrogate(rows_NF, evidence.warping.values, groups_F, draw("surrogate")).believing(pending_PF)
     is_held_N = holds(evidence.excesses)
-    hold = log_chance_to_hold(rows_NF, evidence.failed, groups_F, draw("feasibility"))
+    finished_NF = np.vstack([rows_NF, evidence.sound])
+    hold = log_chance_to_hold(finished_NF, evidence.failed, groups_F, draw("feasibility"))
     satisfy = log_chance_to_satisfy(rows_NF, evidence.excesses, pending_PF, groups_F, draw("constraints"))
 
     def hold_all(rows_MF: Floats) -> Floats:

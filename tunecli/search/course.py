@@ -107,7 +107,8 @@ def observed(courses: Sequence[Course], n_levels: int, n_least: int) -> list[Obs
     """What a sampler may see: losses of one level alone, the highest that at least ``n_least`` trials have one at.
 
     Losses of different levels do not compare (Falkner, Klein, Hutter (2018), "BOHB", section 3.1). A trial that has
-    none at that level is pending. Where no level has so many, it is the first.
+    none at that level is pending: running where it has paused before, for it did not fail until then, else waiting.
+    Where no level has so many, it is the first.
     """
     level = next(
         (level for level in reversed(range(n_levels)) if sum(map(_is_known_at(level), courses)) >= n_least), 0
@@ -118,7 +119,8 @@ def observed(courses: Sequence[Course], n_levels: int, n_least: int) -> list[Obs
         if course.state is State.FAILED:
             seen.append(Observation(course.number, course.parameters, State.FAILED))
         elif loss is None:
-            seen.append(Observation(course.number, course.parameters, State.WAITING))
+            state = State.RUNNING if course.losses else State.WAITING
+            seen.append(Observation(course.number, course.parameters, state))
         else:
             state = State.COMPLETE if course.state is State.COMPLETE else State.PRUNED
             excesses = course.excesses_at(level)

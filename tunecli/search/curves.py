@@ -1,8 +1,8 @@
 """What to continue and what to begin, by one model of configurations and of how far each was trained.
 
 What is worth most at the end of training, for the epochs that it takes to get there, is done next: a paused trial is
-continued, or the best new point begun. What is believed of the ends is told by `ends`. Where constraints break, both
-are worth as much less as is likely. A pure function of the courses (law 1).
+continued, or the best new point begun. What is believed of the ends is told by `ends`. Where trials fail or break a
+constraint, both are worth as much less as is likely. A pure function of the courses (law 1).
 
 Axes: W trials, M candidates, D parameters.
 """
@@ -27,7 +27,6 @@ from tunecli.search.course import Choice, Course
 from tunecli.search.encoding import Floats, features
 from tunecli.search.ends import Ends, Evidence, Known, at_end, believed, evidence_of, known_losses
 from tunecli.search.expectations import log_expectation
-from tunecli.search.feasibility import log_chance_to_hold
 from tunecli.search.quasirandom import MAX_DIMENSIONS
 from tunecli.search.surrogate import SURROGATES
 from tunecli.search.uniform import uniform_draws
@@ -77,12 +76,14 @@ def _most_promising(
     evidence = evidence_of(space, courses, known, levels)
     ended_N = evidence.values[(evidence.depths == 0.0) & holds(evidence.excesses)]
     # Trials came to their end because the model wanted it, so none of these is an initial one.
-    turn, kind = ACQUISITIONS["mixed"].at(len(known), ended_N), SURROGATES["gp"]
-    ends = believed(evidence, kind.wary if turn.is_wary and may_begin else kind.usual, draw)
+    turn = ACQUISITIONS["mixed"].at(len(known), ended_N)
+    # A wary model, where the turn asks for one, would have to learn the curves with the joint effect: it does worse.
+    ends = believed(evidence, SURROGATES["gp"].usual, draw)
     paused = [course for course in courses if course.is_paused]
     if not may_begin:
         is_any_complete = any(course.state is State.COMPLETE for course in courses)
-        return _last_hope(paused, ends.chance_to_be_best(evidence.paused), is_any_complete=is_any_complete)
+        log_chance_W = ends.log_chance_to_be_best(evidence.paused)
+        return _last_hope(paused, log_chance_W, is_any_complete=is_any_complete)
     ranked_MD, best_score = _ranked(space, evidence, ends, turn.worth, number, draw)
     # What is worth most, for the share of a training that it still takes.
     costs_W = np.array([1.0 - levels[course.level] for course in paused])
@@ -103,28 +104,26 @@ def _ranked(
 ) -> tuple[Floats, float]:
     """The candidates for a new trial, (M, D), and what the first one is worth."""
     encoding, begun_WF = evidence.encoding, at_end(evidence.begun)
-    hold = log_chance_to_hold(evidence.begun, evidence.failed, encoding.groups, draw("feasibility"))
     expect = log_expectation(space, number)
     tried = np.vstack([evidence.begun, evidence.failed, evidence.pending])
 
     def score(units_MD: Floats) -> Floats:
         rows_MF = features(encoding, units_MD)
-        scores_M = ends.worth(rows_MF, worth) + hold(rows_MF) + expect(units_MD)
-        return without_repeats(scores_M, rows_MF, tried)
+        return without_repeats(ends.worth(rows_MF, worth) + expect(units_MD), rows_MF, tried)
 
-    # First by how unlikely it is that a constraint holds, as far as that is less than even, and then by the loss.
-    unlikely_W = np.maximum(LIKELY - ends.satisfy(begun_WF), 0.0)
+    # First by how unlikely it is that they hold, as far as that is less than even, and then by the loss.
+    unlikely_W = np.maximum(LIKELY - ends.hold(begun_WF), 0.0)
     order_W = np.lexsort((ends.model.predict(begun_WF)[0].mean(axis=0), unlikely_W))
     best_WD, few = evidence.begun_units[order_W], is_dear(evidence.rows)
     ranked_MD = ranked_candidates(encoding, score, best_WD, draw("candidates"), few=few)
     return ranked_MD, float(score(ranked_MD[:1])[0])
 
 
-def _last_hope(paused: Sequence[Course], chance_W: Floats, *, is_any_complete: bool) -> Choice | None:
+def _last_hope(paused: Sequence[Course], log_chance_W: Floats, *, is_any_complete: bool) -> Choice | None:
     """The paused trial that is most likely to end best; None where that is unlikely."""
     if not paused:
         return None
-    place = int(np.argmax(chance_W))
-    if is_any_complete and chance_W[place] < _LEAST_CHANCE:
+    place = int(np.argmax(log_chance_W))
+    if is_any_complete and log_chance_W[place] < np.log(_LEAST_CHANCE):
         return None
     return _continued(paused[place])

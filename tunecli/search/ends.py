@@ -4,7 +4,8 @@ The losses of paused trials and of complete ones are values of one function of a
 Gaussian process over both tells how each trial would end: the place of freeze-thaw's curve kernel (Swersky, Snoek,
 Adams (2014), "Freeze-Thaw Bayesian Optimization") is taken by a level as one more input (Kandasamy, Dasarathy,
 Schneider, Póczos (2017), "Multi-fidelity Bayesian Optimisation with Continuous Approximations"), whose length is
-learnt. So is each constraint's. A pure function of the courses and of the generators it is given (law 1).
+learnt. So are each constraint's, and that of where trials fail. A pure function of the courses and of the generators it
+is given (law 1).
 
 Axes: N known losses, C constraints, W trials, M candidates, D parameters, F columns of the encoding, S kernels.
 """
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunecli.search.acquisition import Acquisition
+from tunecli.search.acquisition import Acquisition, log_probability_of_improvement
 from tunecli.search.belief import Draw
 from tunecli.search.constraints import (
     LIKELY,
@@ -29,6 +30,7 @@ from tunecli.search.constraints import (
 )
 from tunecli.search.course import Course
 from tunecli.search.encoding import Encoding, Floats, encoding_of, features, units_of_points
+from tunecli.search.feasibility import log_chance_to_hold
 from tunecli.search.surrogate import Model, Surrogate
 from tunecli.search.warping import warped
 from tunecli.spec.space import Space
@@ -71,7 +73,7 @@ class Evidence:
         rows, depths, values, excesses: of each known loss: (N, F), (N,), (N,) warped, (N, C). A depth is how far a
             level is from the end, in powers of ten of the share of training: 0 at the end.
         begun: (W, F), each trial once that has one of these losses; ``begun_units`` its units, (W, D).
-        paused, failed, pending: (W, F) each.
+        paused, failed, pending: (W, F) each; ``failed_depths`` those of the levels that the failed were on the way to.
         held: (W, F), those complete trials that break no constraint.
     """
 
@@ -84,6 +86,7 @@ class Evidence:
     begun_units: Floats
     paused: Floats
     failed: Floats
+    failed_depths: Floats
     pending: Floats
     held: Floats
 
@@ -107,6 +110,9 @@ def evidence_of(
     def rows_of(some: Sequence[Course]) -> Floats:
         return features(encoding, units_of(some))
 
+    def depths_of(some: Sequence[int]) -> Floats:
+        return np.array([-math.log10(levels[level]) for level in some])
+
     told = _most_telling(known)
     begun = list({each.course.number: each.course for each in told}.values())
     paused, failed, pending, complete = (
@@ -117,13 +123,14 @@ def evidence_of(
     return Evidence(
         encoding,
         rows_of([each.course for each in told]),
-        np.array([-math.log10(levels[each.level]) for each in told]),
+        depths_of([each.level for each in told]),
         warped(np.array([each.loss for each in told])),
         without_unknown(excesses_of([each.excesses for each in told])),
         rows_of(begun),
         units_of(begun),
         rows_of(paused),
         rows_of(failed),
+        depths_of([course.level for course in failed]),
         rows_of(pending),
         rows_of(complete)[is_held_W],
     )
@@ -152,13 +159,14 @@ class Ends:
 
     Attributes:
         model: of the warped losses over rows and depths; the pending trials are taken for granted.
-        satisfy: of rows at a depth, the log of the chance that a trial there breaks no constraint.
+        hold: of rows at a depth, the log of the chance that a trial neither fails on the way there nor breaks a
+            constraint.
         best: by each opinion, (S,), the best of what is complete or, where nothing is, will be: the best mean, not the
-            best loss, which may owe its rank to noise. None where all likely break a constraint.
+            best loss, which may owe its rank to noise. None where all likely fail or break a constraint.
     """
 
     model: Model
-    satisfy: Callable[[Floats], Floats]
+    hold: Callable[[Floats], Floats]
     best: Floats | None
 
     def worth(self, rows_MF: Floats, worth: Acquisition) -> Floats:
@@ -166,18 +174,13 @@ class Ends:
         ends_MF = at_end(rows_MF)
         # Where nothing holds yet there is no best to improve on: what most likely holds is wanted first.
         worth_M = 0.0 if self.best is None else worth(*self.model.predict(ends_MF), self.best)
-        return worth_M + self.satisfy(ends_MF)
+        return worth_M + self.hold(ends_MF)
 
-    def chance_to_be_best(self, rows_MF: Floats) -> Floats:
-        """The chance of each of ``rows_MF`` to better the best and to break no constraint, (M,)."""
-        from scipy.special import ndtr
-
-        ends_MF = at_end(rows_MF)
-        chance_M: Floats = np.exp(self.satisfy(ends_MF))
-        if self.best is not None:
-            mean_SM, deviation_SM = self.model.predict(ends_MF)
-            chance_M = chance_M * ndtr((self.best[:, None] - mean_SM) / deviation_SM).mean(axis=0)
-        return chance_M
+    def log_chance_to_be_best(self, rows_MF: Floats) -> Floats:
+        """The log of the chance of each of ``rows_MF`` to hold and to better the best, (M,)."""
+        if self.best is None:
+            return self.hold(at_end(rows_MF))
+        return self.worth(rows_MF, log_probability_of_improvement) - math.log(len(self.best))
 
 
 def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Ends:
@@ -187,15 +190,22 @@ def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Ends:
     rows_NF = np.column_stack([evidence.rows, evidence.depths])
     model = surrogate(rows_NF, evidence.values, groups_F, draw("surrogate")).believing(pending_WF)
     satisfy = log_chance_to_satisfy(rows_NF, evidence.excesses, pending_WF, groups_F, draw("constraints"))
+    # A trial that failed after a pause had held until then; from there on it fails at every level.
+    failed_WF = np.column_stack([evidence.failed, evidence.failed_depths])
+    failed_WF = np.vstack([failed_WF[evidence.failed_depths > 0.0], at_end(evidence.failed)])
+    survive = log_chance_to_hold(rows_NF, failed_WF, groups_F, draw("feasibility"))
+
+    def hold(rows_MF: Floats) -> Floats:
+        return survive(rows_MF) + satisfy(rows_MF)
 
     def likely(rows_WF: Floats) -> Floats:
-        return rows_WF[satisfy(rows_WF) > LIKELY]
+        return rows_WF[hold(rows_WF) > LIKELY]
 
     rivals = at_end(evidence.held) if len(evidence.held) else likely(at_end(evidence.begun))
     if not len(rivals):
-        return Ends(model, satisfy, None)
+        return Ends(model, hold, None)
     rivals = np.vstack([rivals, likely(pending_WF)])
-    return Ends(model, satisfy, model.predict(rivals)[0].min(axis=1))
+    return Ends(model, hold, model.predict(rivals)[0].min(axis=1))
 
 
 def at_end(rows_MF: Floats) -> Floats:

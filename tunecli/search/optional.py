@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import chain
 from typing import Any
 
@@ -22,6 +23,7 @@ from tunecli.spec.domains import LAST_UNIT, Categorical, n_values, value_of_unit
 from tunecli.spec.space import Space, is_active, point_of_units, units_of_point
 from tunecli.trial import Observation, Parameters, Scalar, State
 
+_PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}
 _CONSTRAINTS = "constraints"  # the key under which Optuna keeps a trial's excesses
 _FAR = 1e300
 
@@ -36,7 +38,7 @@ def tpe(space: Space, history: Sequence[Observation], number: int, seed: int) ->
     Raises:
         UsageError: Optuna is not installed.
     """
-    optuna = _package("optuna", "tpe")
+    optuna = _package("tpe")
     draws = chain(_tpe_draws(optuna, space, history, number, seed), uniform_draws(space, number, seed))
     return propose(space, history, number, seed, draws)
 
@@ -52,19 +54,28 @@ def cmaes(space: Space, history: Sequence[Observation], number: int, seed: int) 
     Raises:
         UsageError: the package is not installed.
     """
-    package = _package("cmaes", "cmaes")
+    package = _package("cmaes")
     draws = chain(_cmaes_draws(package, space, history, number, seed), uniform_draws(space, number, seed))
     return propose(space, history, number, seed, draws)
 
 
-def _package(name: str, sampler: str) -> Any:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
+def require(sampler: str) -> None:
+    """Look whether what ``sampler`` is made of is here; of any other sampler it is.
+
+    Raises:
+        UsageError: its package is not installed.
+    """
+    package = _PACKAGES.get(sampler)
+    if package is not None and find_spec(package) is None:
         raise UsageError(
-            f"the sampler `{sampler}` needs the package `{name}`, which is not installed",
+            f"the sampler `{sampler}` needs the package `{package}`, which is not installed",
             hint="pip install 'tunecli[optuna]', or take the sampler bayes",
-        ) from error
+        )
+
+
+def _package(sampler: str) -> Any:
+    require(sampler)
+    return import_module(_PACKAGES[sampler])
 
 
 def _tpe_draws(

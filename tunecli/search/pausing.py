@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from tunecli.search.constraints import excesses_of, merits
 from tunecli.search.course import Choice, Course
 from tunecli.search.curves import curves
 from tunecli.search.halving import asha, given_up, halving, hyperband, share_trained
 from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.spec.space import Space
+from tunecli.trial import State
 
 
 class Rule(Protocol):
@@ -64,7 +66,25 @@ def choose(
     """
     if isinstance(knob, Curves):
         return curves(space, courses, levels, seed, may_begin=may_begin)
-    return RULES[knob.name](knob, courses, len(levels), may_begin=may_begin)
+    choice = RULES[knob.name](knob, courses, len(levels), may_begin=may_begin)
+    return choice if choice is not None or may_begin else last_resort(courses)
+
+
+def last_resort(courses: Sequence[Course]) -> Choice | None:
+    """The best paused trial, of those that came furthest, where all others are over and none is complete.
+
+    So it is after too few trials for a promotion to the end, or where those that were promoted failed: a study whose
+    trials can be trained is to have one that was.
+    """
+    paused = [course for course in courses if course.is_paused]
+    if not paused or any(course.state in (State.COMPLETE, State.WAITING) for course in courses):
+        return None
+    places = merits(
+        [course.losses[course.level] for course in paused],
+        excesses_of([course.excesses_at(course.level) for course in paused]),
+    )
+    in_order = sorted(zip(paused, places, strict=True), key=lambda pair: (-pair[0].level, pair[1]))
+    return next((Choice(course.number, course.level + 1) for course, _ in in_order), None)
 
 
 def full_trainings(knob: Pausing, levels: Sequence[float], n_trials: int) -> tuple[float, float]:
@@ -84,5 +104,10 @@ def full_trainings(knob: Pausing, levels: Sequence[float], n_trials: int) -> tup
 
 
 def never_continued(knob: Pausing, courses: Sequence[Course], n_levels: int) -> set[int]:
-    """The numbers of paused trials that this pruner is sure never to continue: nothing of theirs need be kept."""
-    return given_up(knob, courses, n_levels) if isinstance(knob, Halving | Hyperband) else set()
+    """The numbers of paused trials that this pruner is sure never to continue: nothing of theirs need be kept.
+
+    None before a trial is complete, for until then any may be the :func:`last_resort`.
+    """
+    if not isinstance(knob, Halving | Hyperband) or all(each.state is not State.COMPLETE for each in courses):
+        return set()
+    return given_up(knob, courses, n_levels)

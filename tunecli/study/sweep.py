@@ -36,13 +36,14 @@ _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a 
 class Ending:
     """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted``, or which of ``run.limit`` is spent.
 
-    ``standing`` is None where one metric tells all.
+    ``n_scored`` trials have a score and ``n_failed`` failed. ``standing`` is None where one metric tells all.
     """
 
     reason: str
     path: str
     table: Table
     n_scored: int
+    n_failed: int
     standing: Standing | None = None
 
 
@@ -75,9 +76,11 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         reason = _run(study, engine, progress, shown, received)
         progress.conclude(reason)
     trials = list(progress.trials.values())
-    n_scored = sum(trial.state is State.COMPLETE for trial in trials)
+    n_scored, n_failed = (
+        sum(trial.state is state for trial in trials) for state in (State.COMPLETE, State.FAILED)
+    )
     stands = standing(trials, study.spec.objective)
-    return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored, stands)
+    return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored, n_failed, stands)
 
 
 def _engine(study: Study) -> Engine:

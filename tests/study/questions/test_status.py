@@ -19,6 +19,15 @@ def test_an_exhausted_study_is_finished(study_file, tmp_path):
     assert status(RunFolder.open_existing(tmp_path / "run")).word == "finished"
 
 
+def test_a_study_of_curves_whose_space_is_exhausted_is_finished(study_file, tmp_path):
+    path = study_file(**{"sampler: random": "sampler: bayes", "epochs: 4": "epochs: 9"})
+    run_whole(
+        path, tmp_path / "run", "optimizer={name: sgd, lr: {choice: [0.1, 0.2]}}", "search.pruner=curves"
+    )
+    found = status(RunFolder.open_existing(tmp_path / "run"))
+    assert (found.word, found.ending) == ("finished", "exhausted")
+
+
 def test_a_study_that_is_damaged_is_said_to_be_and_its_table_stays_readable(study_file, tmp_path, tunecli):
     run_whole(study_file(), tmp_path / "run")
     database = tmp_path / "run" / "study.db"

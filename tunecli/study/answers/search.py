@@ -13,6 +13,17 @@ from tunecli.study.underway.standstill import ENDED_BY_ITSELF
 _SHOWN_AT_END = 10
 
 
+def next_after_none(ending: Ending) -> str:
+    """What to do where no trial succeeded."""
+    path = quote(str(ending.path))
+    if ending.n_failed:
+        return f"tunecli results {path} shows why each failed"
+    return (
+        "none failed, and none was trained to its end: raise the limit or the total that ended the sweep, "
+        f"tunecli resume {path} --trials N"
+    )
+
+
 def of_ending(ending: Ending) -> Answer:
     """How a sweep ended, and its ranked table."""
     table = ending.table

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tunecli.errors import UsageError
 from tunecli.search.bayes import n_initial
+from tunecli.search.optional import require
 from tunecli.search.pausing import full_trainings
 from tunecli.search.sampler import suggest
 from tunecli.spec.domains import Integer, described, is_plain_over_magnitudes, n_values, shown
@@ -86,8 +87,9 @@ def check(spec: StudySpec) -> Check:
     """What is known of a loaded study before it runs.
 
     Raises:
-        UsageError: a grid that is too large to be run whole, without saying so.
+        UsageError: a grid that is too large to be run whole, without saying so; a sampler that is not installed.
     """
+    require(spec.settings.search.sampler_name)
     plan = plan_for(spec)
     space, sampler = spec.space, spec.settings.search.sampler_name
     smallest, largest = extremes(spec)

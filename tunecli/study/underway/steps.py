@@ -110,7 +110,8 @@ class Steps:
                 trial = trials[choice.number]
                 return (self._step(trial, choice.level), trial), ""
             self._barren = (len(self._steps), last_seen)
-        return None, "exhausted" if self._is_exhausted else "complete"
+        # A rule that makes its own points says by None that there is none left.
+        return None, "exhausted" if len(trials) < n_trials else "complete"
 
     def _is_stagnant(self, courses: Sequence[Course]) -> bool:
         """Whether too many trials in a row, by the step that completed them, were no better than the best before."""
