@@ -122,6 +122,16 @@ def test_the_time_that_is_told_is_that_of_the_epochs_a_pruner_spends(checked):
     assert seconds["curves"][1] == whole[1]
 
 
+def test_when_a_pruner_pauses_is_told_and_that_it_never_does(study_file):
+    path = study_file(**{"epochs: 4": "epochs: 27"})
+    found = check(load_checked(path, ("search.pruner=halving",)))
+    assert (found.pruner, found.pauses) == ("halving", (3, 9))
+    assert dict(of_check(found).lines)["pruner"] == "halving, which pauses after 3 and 9 epochs"
+    assert dict(of_check(check(load_checked(path, ()))).lines)["pruner"] == "none"
+    never = check(load_checked(path, ("search.pruner=halving", "training.epochs=1")))
+    assert "the pruner `halving` changes nothing: its first level is the end of a trial" in never.notes
+
+
 def test_what_clocks_and_pruners_make_of_an_objective_is_noted(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(

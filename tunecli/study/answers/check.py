@@ -42,6 +42,7 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
             "search",
             f"{found.sampler}, {plan.n_trials:,} trials, {plan.n_workers} at a time, lookahead {plan.lookahead}",
         ),
+        ("pruner", _pruner(found)),
         ("at a time", _at_a_time(found)),
         ("together", _together(found.fusing)),
         ("a trial", _cost_range(found.smallest, found.largest)),
@@ -64,6 +65,8 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
             },
         },
         "sampler": found.sampler,
+        "pruner": found.pruner,
+        "pauses_after_epochs": list(found.pauses),
         "trials": plan.n_trials,
         "workers": plan.n_workers,
         "lookahead": plan.lookahead,
@@ -90,6 +93,13 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
 
 def _value(value: Scalar) -> str:
     return f"{value:.4g}" if isinstance(value, float) else shown(value)
+
+
+def _pruner(found: Check) -> str:
+    """What ends or pauses trials, and when."""
+    if not found.pauses:
+        return found.pruner
+    return f"{found.pruner}, which pauses after {' and '.join(map(str, found.pauses))} epochs"
 
 
 def _at_a_time(found: Check) -> str:

@@ -17,7 +17,7 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
 from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
-from tunecli.spec.pruners import Pausing
+from tunecli.spec.pruners import Pausing, Pruner
 from tunecli.spec.secrets import names_in, redacted
 from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
@@ -26,7 +26,7 @@ from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.placing import jobs_by_device, require_device
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.observed import Seen
-from tunecli.study.underway.steps import levels_of
+from tunecli.study.underway.steps import levels_of, pauses_of
 from tunecli.train.accelerators import places
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
@@ -54,13 +54,16 @@ class Check:
     """What `check` found; a file with errors never gets this far.
 
     ``size`` and ``grid`` are numbers of points, None where infinite. ``seconds`` is a rough estimate of the
-    whole sweep's wall time on this machine's cores, from the smallest to the largest trial. What is the user's own,
+    whole sweep's wall time on this machine's cores, from the smallest to the largest trial. ``pauses`` are the epochs
+    after which the pruner has the longest trials wait. What is the user's own,
     the trial or its data or model, costs what nobody knows: None.
     """
 
     study: str
     objective: Objective
     sampler: str
+    pruner: str
+    pauses: tuple[int, ...]
     plan: Plan
     parameters: tuple[ParameterRow, ...]
     size: int | None
@@ -91,7 +94,8 @@ def check(spec: StudySpec) -> Check:
     """
     require(spec.settings.search.sampler_name)
     plan = plan_for(spec)
-    space, sampler = spec.space, spec.settings.search.sampler_name
+    space, sampler, pruner = spec.space, spec.settings.search.sampler_name, spec.settings.search.pruner
+    pauses = pauses_of(spec, pruner) if isinstance(pruner, Pausing) else ()
     smallest, largest = extremes(spec)
     n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)
     workers = min(plan.n_workers, plan.lookahead, n_trials)
@@ -104,13 +108,20 @@ def check(spec: StudySpec) -> Check:
         spec.settings.study,
         spec.objective,
         sampler,
+        "none" if pruner == "none" else pruner.name,
+        pauses,
         plan,
         tuple(_rows(space)),
         space_size(space),
         grid_size(space),
         together,
         jobs_by_device(plan.device, places(plan.device), plan.n_workers),
-        (*_notes(spec, plan), *_fusing_notes(spec, together), *_memory_notes(largest)),
+        (
+            *_notes(spec, plan),
+            *_pruner_notes(pruner, pauses),
+            *_fusing_notes(spec, together),
+            *_memory_notes(largest),
+        ),
         smallest,
         largest,
         seconds,
@@ -139,6 +150,11 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
             break
         trials[number] = Trial(number, point, 0)
     return list(trials.values())
+
+
+def _pruner_notes(pruner: Pruner, pauses: tuple[int, ...]) -> Iterator[str]:
+    if isinstance(pruner, Pausing) and not pauses:
+        yield f"the pruner `{pruner.name}` changes nothing: its first level is the end of a trial"
 
 
 def _fusing_notes(spec: StudySpec, together: Fusing) -> Iterator[str]:

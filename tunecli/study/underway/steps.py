@@ -205,8 +205,17 @@ class Steps:
 
 def levels_of(spec: StudySpec, knob: Pausing) -> tuple[float, ...]:
     """The levels at which this study's trials pause, as shares of a full training: those of its longest trial."""
-    full_epochs = max((_full_epochs(knob, config) for config in concrete_trials(spec.space)), default=1)
-    return shares(full_epochs, knob.min_epochs, knob.factor)
+    return shares(_longest_epochs(spec, knob), knob.min_epochs, knob.factor)
+
+
+def pauses_of(spec: StudySpec, knob: Pausing) -> tuple[int, ...]:
+    """The epochs after which this study's longest trials pause."""
+    epochs = until_epochs(_longest_epochs(spec, knob), levels_of(spec, knob))
+    return tuple(epoch for epoch in epochs if epoch is not None)
+
+
+def _longest_epochs(spec: StudySpec, knob: Pausing) -> int:
+    return max((_full_epochs(knob, config) for config in concrete_trials(spec.space)), default=1)
 
 
 def _full_epochs(knob: Pausing, config: Mapping[str, object]) -> int:
