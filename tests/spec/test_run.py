@@ -61,10 +61,6 @@ def test_a_pruner_is_a_name_or_a_name_with_its_arguments(written, pruner):
         ("{pruner: {name: asha, min_epochs: 9, max_epochs: 5}}", "min_epochs 9 is above max_epochs 5"),
         ("{pruner: {name: hyperband, factor: 1}}", "factor"),
         ("{pruner: curves, sampler: random}", "the sampler beside it has to be `bayes`"),
-        (
-            "{pruner: curves, sampler: {name: bayes, acquisition: ei}}",
-            "without a surrogate or an acquisition",
-        ),
     ],
 )
 def test_what_makes_no_pruner_is_refused(written, told):

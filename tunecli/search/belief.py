@@ -46,7 +46,7 @@ class Evidence:
         encoding: of the space.
         units: (N, D), of the trials that a model is fitted to, by their numbers.
         rows, failed, pending: those trials, (N, F), the failed ones, (U, F), and those under way, (P, F).
-        sound: of the latter those that are known not to have failed yet, for they paused.
+        sound: the latest of those under way that are known not to have failed yet, for they paused.
         warping: of the losses, (N,), and back.
         excesses: (N, C), see :func:`tunecli.search.constraints.excesses_of`.
         order: (N,), the best trial first.
@@ -130,7 +130,7 @@ def evidence_of(space: Space, history: Sequence[Observation]) -> Evidence:
     )
     order_N = np.argsort([merit for _, merit in chosen] if merit_of else warped.values, kind="stable")
     excesses_NC = excesses_of([o.excesses for o in scored])
-    sound = pending_PF[[o.state is State.RUNNING for o in pending]]
+    sound = pending_PF[[o.state is State.RUNNING for o in pending]][-_MAX_OBSERVATIONS // 4 :]
     return Evidence(encoding, scored_ND, rows_NF, failed_UF, pending_PF, sound, warped, excesses_NC, order_N)
 
 

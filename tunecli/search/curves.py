@@ -19,10 +19,7 @@ from tunecli.search.acquisition import ACQUISITIONS, Acquisition
 from tunecli.search.bayes import n_initial
 from tunecli.search.belief import Draw, steady_arithmetic
 from tunecli.search.candidates import is_dear, ranked_candidates, wishes, without_repeats
-from tunecli.search.constraints import (
-    LIKELY,
-    holds,
-)
+from tunecli.search.constraints import LIKELY, holds
 from tunecli.search.course import Choice, Course
 from tunecli.search.encoding import Floats, features
 from tunecli.search.ends import Ends, Evidence, Known, at_end, believed, evidence_of, known_losses
@@ -30,7 +27,7 @@ from tunecli.search.expectations import log_expectation
 from tunecli.search.quasirandom import MAX_DIMENSIONS
 from tunecli.search.surrogate import SURROGATES
 from tunecli.search.uniform import uniform_draws
-from tunecli.search.unseen import propose
+from tunecli.search.unseen import is_exhausted, propose
 from tunecli.seeding import generator_for
 from tunecli.spec.space import Space
 from tunecli.trial import Observation, State
@@ -47,6 +44,7 @@ def curves(
     ones are continued that are not unlikely to end best.
     """
     number = len(courses)
+    may_begin = may_begin and not is_exhausted(space, _proposed(courses))
     known = known_losses(courses, len(levels))
     is_telling = len({each.loss for each in known}) >= 2 and len(space.parameters) <= MAX_DIMENSIONS
     if not is_telling or (may_begin and number < n_initial(space)):
@@ -91,12 +89,12 @@ def _most_promising(
     wanted = paused[int(np.argmax(scores_W))] if paused else None
     if wanted is not None and scores_W.max() >= best_score:
         return _continued(wanted)
-    history = [Observation(course.number, course.parameters, course.state) for course in courses]
     draws = chain(wishes(space, ranked_MD), uniform_draws(space, number, seed))
-    point = propose(space, history, number, seed, draws)
-    if point is None:  # the space is exhausted
-        return None if wanted is None else _continued(wanted)
-    return Choice(None, 0, point)
+    return Choice(None, 0, propose(space, _proposed(courses), number, seed, draws))
+
+
+def _proposed(courses: Sequence[Course]) -> list[Observation]:
+    return [Observation(course.number, course.parameters, course.state) for course in courses]
 
 
 def _ranked(
@@ -105,11 +103,10 @@ def _ranked(
     """The candidates for a new trial, (M, D), and what the first one is worth."""
     encoding, begun_WF = evidence.encoding, at_end(evidence.begun)
     expect = log_expectation(space, number)
-    tried = np.vstack([evidence.begun, evidence.failed, evidence.pending])
 
     def score(units_MD: Floats) -> Floats:
         rows_MF = features(encoding, units_MD)
-        return without_repeats(ends.worth(rows_MF, worth) + expect(units_MD), rows_MF, tried)
+        return without_repeats(ends.worth(rows_MF, worth) + expect(units_MD), rows_MF, evidence.tried)
 
     # First by how unlikely it is that they hold, as far as that is less than even, and then by the loss.
     unlikely_W = np.maximum(LIKELY - ends.hold(begun_WF), 0.0)

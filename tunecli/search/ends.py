@@ -37,6 +37,7 @@ from tunecli.spec.space import Space
 from tunecli.trial import State
 
 _MAX_KNOWN = 160
+_MAX_FAILED = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class Evidence:
         rows, depths, values, excesses: of each known loss: (N, F), (N,), (N,) warped, (N, C). A depth is how far a
             level is from the end, in powers of ten of the share of training: 0 at the end.
         begun: (W, F), each trial once that has one of these losses; ``begun_units`` its units, (W, D).
-        paused, failed, pending: (W, F) each; ``failed_depths`` those of the levels that the failed were on the way to.
+        paused, pending, tried: (W, F) each; ``tried`` are all there are.
+        failed, failed_depths: (W, F), (W,), the latest of those that failed, and how deep they were to come.
         held: (W, F), those complete trials that break no constraint.
     """
 
@@ -85,9 +87,10 @@ class Evidence:
     begun: Floats
     begun_units: Floats
     paused: Floats
+    pending: Floats
+    tried: Floats
     failed: Floats
     failed_depths: Floats
-    pending: Floats
     held: Floats
 
 
@@ -129,9 +132,10 @@ def evidence_of(
         rows_of(begun),
         units_of(begun),
         rows_of(paused),
-        rows_of(failed),
-        depths_of([course.level for course in failed]),
         rows_of(pending),
+        rows_of(courses),
+        rows_of(failed[-_MAX_FAILED:]),
+        depths_of([course.level for course in failed[-_MAX_FAILED:]]),
         rows_of(complete)[is_held_W],
     )
 
@@ -161,8 +165,9 @@ class Ends:
         model: of the warped losses over rows and depths; the pending trials are taken for granted.
         hold: of rows at a depth, the log of the chance that a trial neither fails on the way there nor breaks a
             constraint.
-        best: by each opinion, (S,), the best of what is complete or, where nothing is, will be: the best mean, not the
-            best loss, which may owe its rank to noise. None where all likely fail or break a constraint.
+        best: by each opinion, (S,), the best mean of the complete trials that hold or, where none does, of those begun
+            that likely will; pending ones that likely hold count as what is expected of them. The mean, since the best
+            loss may owe its rank to noise. None where all likely fail or break a constraint.
     """
 
     model: Model

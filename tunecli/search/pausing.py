@@ -74,7 +74,8 @@ def last_resort(courses: Sequence[Course]) -> Choice | None:
     """The best paused trial, of those that came furthest, where all others are over and none is complete.
 
     So it is after too few trials for a promotion to the end, or where those that were promoted failed: a study whose
-    trials can be trained is to have one that was.
+    trials can be trained is to have one that was. Brackets that are told again later are the same without it; to
+    `asha` it is one more trial at its levels.
     """
     paused = [course for course in courses if course.is_paused]
     if not paused or any(course.state in (State.COMPLETE, State.WAITING) for course in courses):
@@ -83,8 +84,8 @@ def last_resort(courses: Sequence[Course]) -> Choice | None:
         [course.losses[course.level] for course in paused],
         excesses_of([course.excesses_at(course.level) for course in paused]),
     )
-    in_order = sorted(zip(paused, places, strict=True), key=lambda pair: (-pair[0].level, pair[1]))
-    return next((Choice(course.number, course.level + 1) for course, _ in in_order), None)
+    best, _ = min(zip(paused, places, strict=True), key=lambda pair: (-pair[0].level, pair[1]))
+    return Choice(best.number, best.level + 1)
 
 
 def full_trainings(knob: Pausing, levels: Sequence[float], n_trials: int) -> tuple[float, float]:

@@ -37,9 +37,9 @@ def propose(
         likely; in an infinite one the last draw, for a repeat there is the sampler's considered wish.
         None where every point of a finite space has been proposed.
     """
-    size = space_size(space)
-    if size is not None and len(history) >= size and len(_positions(space, history)) >= size:
+    if is_exhausted(space, history):
         return None
+    size = space_size(space)
     if number == 0 and (default := default_point(space)) is not None:
         return default
     for point in draws:
@@ -50,6 +50,12 @@ def propose(
     positions = _positions(space, history)
     rank = _integer_below(size - len(positions), generator_for(seed, number, "unseen"))
     return point_at(space, nth_absent(rank, positions))
+
+
+def is_exhausted(space: Space, history: Sequence[Observation]) -> bool:
+    """Whether every point of a finite space has been proposed; ``history`` as for :func:`propose`."""
+    size = space_size(space)
+    return size is not None and len(history) >= size and len(_positions(space, history)) >= size
 
 
 def nth_absent(rank: int, present: Collection[int]) -> int:

@@ -20,7 +20,7 @@ from tunecli.spec.goals import OWN_TRIAL, Goals
 from tunecli.spec.knobs.base import Count, Knob
 from tunecli.spec.pruners import Curves, Pausing, Pruner
 from tunecli.spec.run import Run
-from tunecli.spec.samplers import Bayes, Sampler
+from tunecli.spec.samplers import Sampler
 from tunecli.spec.space import Space
 from tunecli.spec.stop import Stop
 from tunecli.trial import Objective
@@ -70,10 +70,9 @@ class Search(Knob):
 
     @model_validator(mode="after")
     def _curves_propose_by_their_model(self) -> Search:
-        if isinstance(self.pruner, Curves) and self.sampler not in ("bayes", Bayes()):
+        if isinstance(self.pruner, Curves) and self.sampler_name != "bayes":
             raise ValueError(
-                "the pruner `curves` proposes points by its own model: the sampler beside it has to be `bayes`, "
-                "without a surrogate or an acquisition of its own"
+                "the pruner `curves` proposes points by its own model: the sampler beside it has to be `bayes`"
             )
         return self
 

@@ -126,10 +126,20 @@ def test_when_a_pruner_pauses_is_told_and_that_it_never_does(study_file):
     path = study_file(**{"epochs: 4": "epochs: 27"})
     found = check(load_checked(path, ("search.pruner=halving",)))
     assert (found.pruner, found.pauses) == ("halving", (3, 9))
-    assert dict(of_check(found).lines)["pruner"] == "halving, which pauses after 3 and 9 epochs"
+    assert dict(of_check(found).lines)["pruner"] == "halving, which pauses at the end of epoch 3, 9"
     assert dict(of_check(check(load_checked(path, ()))).lines)["pruner"] == "none"
+    short = check(load_checked(path, ("search.pruner={name: halving, max_epochs: 27}", "training.epochs=5")))
+    assert short.pauses == (3,)
     never = check(load_checked(path, ("search.pruner=halving", "training.epochs=1")))
     assert "the pruner `halving` changes nothing: its first level is the end of a trial" in never.notes
+
+
+def test_what_curves_would_not_look_at_is_refused(study_file):
+    path = study_file(**{"sampler: random": "sampler: {name: bayes, acquisition: ei}"})
+    with pytest.raises(UsageError, match="a model and an acquisition of its own"):
+        check(load_checked(path, ("search.pruner=curves",)))
+    plain = study_file(**{"sampler: random": "sampler: {name: bayes, acquisition: mixed}"})
+    assert check(load_checked(plain, ("search.pruner=curves",))).pruner == "curves"
 
 
 def test_what_clocks_and_pruners_make_of_an_objective_is_noted(tmp_path):

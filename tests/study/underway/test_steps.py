@@ -170,6 +170,38 @@ def test_a_function_of_ones_own_is_run_again_from_the_start_and_comes_to_the_sam
     assert best.outcome.score == best.parameters["params.x"] ** 2 + 1 / 9
 
 
+FAILING = """\
+def train(params, trial):
+    for epoch in range(9):
+        if epoch == 2 and params["x"] ** 2 < 1:
+            raise RuntimeError("the best ones fail once they are promoted")
+        trial.report(epoch, height=params["x"] ** 2 + 1 / (epoch + 1))
+"""
+
+
+@pytest.mark.parametrize("pruner", ["halving", "asha"])
+def test_where_all_that_is_promoted_fails_another_is_trained_to_its_end_however_often_it_is_cut(
+    tmp_path, pruner
+):
+    (tmp_path / "mine.py").write_text(FAILING)
+    (tmp_path / "own.yaml").write_text(FUNCTION.replace("halving", pruner))
+    whole = run_whole(tmp_path / "own.yaml", tmp_path / "whole")
+    with (
+        pytest.raises(Interrupted),
+        begin(load_checked(tmp_path / "own.yaml", ()), tmp_path / "cut") as study,
+    ):
+        sweep(study, Silent(stop_after=1))
+    for stop_after in (1, 1, None):
+        with reopen(RunFolder.open_existing(tmp_path / "cut"), {}) as study:
+            if stop_after:
+                with pytest.raises(Interrupted):
+                    sweep(study, Silent(stop_after=stop_after))
+            else:
+                ending = sweep(study, Silent())
+    assert comparable(ending.table) == comparable(whole)
+    assert (ending.n_scored, ending.n_failed > 1) == (1, True)
+
+
 @pytest.mark.parametrize("text", [FUNCTION, "steps"])
 def test_where_nothing_tells_how_long_a_trial_is_the_file_has_to_say(study_file, tmp_path, text):
     (tmp_path / "mine.py").write_text(MINE)

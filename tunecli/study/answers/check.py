@@ -99,7 +99,7 @@ def _pruner(found: Check) -> str:
     """What ends or pauses trials, and when."""
     if not found.pauses:
         return found.pruner
-    return f"{found.pruner}, which pauses after {' and '.join(map(str, found.pauses))} epochs"
+    return f"{found.pruner}, which pauses at the end of epoch {', '.join(map(str, found.pauses))}"
 
 
 def _at_a_time(found: Check) -> str:

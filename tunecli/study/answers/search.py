@@ -6,6 +6,7 @@ from shlex import quote
 
 from tunecli.results.answer import Answer
 from tunecli.results.table import top
+from tunecli.spec.run import Limit
 from tunecli.study.answers.standing import REASONS, records_of, section_of, standing_data, standing_lines
 from tunecli.study.sweep import Ending
 from tunecli.study.underway.standstill import ENDED_BY_ITSELF
@@ -18,10 +19,8 @@ def next_after_none(ending: Ending) -> str:
     path = quote(str(ending.path))
     if ending.n_failed:
         return f"tunecli results {path} shows why each failed"
-    return (
-        "none failed, and none was trained to its end: raise the limit or the total that ended the sweep, "
-        f"tunecli resume {path} --trials N"
-    )
+    higher = f" --set run.limit.{ending.reason}=…" if ending.reason in Limit.model_fields else ""
+    return f"none was trained to its end: tunecli resume {path}{higher}"
 
 
 def of_ending(ending: Ending) -> Answer:

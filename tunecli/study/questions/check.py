@@ -17,7 +17,8 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
 from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
-from tunecli.spec.pruners import Pausing, Pruner
+from tunecli.spec.pruners import Curves, Pausing, Pruner
+from tunecli.spec.samplers import Bayes
 from tunecli.spec.secrets import names_in, redacted
 from tunecli.spec.space import Space, concrete, default_point
 from tunecli.spec.study import StudySpec
@@ -90,11 +91,18 @@ def check(spec: StudySpec) -> Check:
     """What is known of a loaded study before it runs.
 
     Raises:
-        UsageError: a grid that is too large to be run whole, without saying so; a sampler that is not installed.
+        UsageError: a grid that is too large to be run whole, without saying so; a sampler that is not installed, or
+            that has settings which nothing would look at.
     """
-    require(spec.settings.search.sampler_name)
+    search = spec.settings.search
+    require(search.sampler_name)
+    if isinstance(search.pruner, Curves) and search.sampler not in ("bayes", Bayes()):
+        raise UsageError(
+            "the pruner `curves` proposes points by a model and an acquisition of its own",
+            hint="drop `surrogate` and `acquisition` of `search.sampler`",
+        )
     plan = plan_for(spec)
-    space, sampler, pruner = spec.space, spec.settings.search.sampler_name, spec.settings.search.pruner
+    space, sampler, pruner = spec.space, search.sampler_name, search.pruner
     pauses = pauses_of(spec, pruner) if isinstance(pruner, Pausing) else ()
     smallest, largest = extremes(spec)
     n_trials = min(plan.n_trials, space_size(space) or plan.n_trials)

@@ -7,6 +7,7 @@ was faster (law 5), rules apart that say they do. Reads the record (law 1), and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tunecli.results.ranking import total_excess
@@ -209,9 +210,10 @@ def levels_of(spec: StudySpec, knob: Pausing) -> tuple[float, ...]:
 
 
 def pauses_of(spec: StudySpec, knob: Pausing) -> tuple[int, ...]:
-    """The epochs after which this study's longest trials pause."""
+    """The epochs after which this study's longest trials pause; of trials of the user's own, if they are as long."""
     epochs = until_epochs(_longest_epochs(spec, knob), levels_of(spec, knob))
-    return tuple(epoch for epoch in epochs if epoch is not None)
+    last = max((_said_epochs(config) for config in concrete_trials(spec.space)), default=1.0)
+    return tuple(epoch for epoch in epochs if epoch is not None and epoch < last)
 
 
 def _longest_epochs(spec: StudySpec, knob: Pausing) -> int:
@@ -221,6 +223,14 @@ def _longest_epochs(spec: StudySpec, knob: Pausing) -> int:
 def _full_epochs(knob: Pausing, config: Mapping[str, object]) -> int:
     if knob.max_epochs != "auto":
         return knob.max_epochs
+    said = _said_epochs(config)
+    return int(said) if math.isfinite(said) else int(Training.model_fields["epochs"].default)
+
+
+def _said_epochs(config: Mapping[str, object]) -> float:
+    """How many epochs a trial has; infinite where the file does not tell, for it is of the user's own."""
+    if "python" in config or "command" in config:
+        return math.inf
     training = config.get("training")
     said = training.get("epochs") if isinstance(training, Mapping) else None
     return said if isinstance(said, int) else int(Training.model_fields["epochs"].default)
