@@ -195,8 +195,8 @@ class Observation:
 
     ``loss`` is the score with its sign turned so that lower is better; None while the trial counts as
     pending (law 5) and where it failed. A pending one is running where it has paused, and so did not fail until then,
-    else waiting. Where there is a loss, ``losses`` are those of all goals, empty where there is
-    one; ``excesses`` say how far each constraint is exceeded, 0 or less where it holds.
+    else waiting. Where there is a loss, ``losses`` are those of all goals, empty where there is one; ``excesses`` say
+    how far each constraint is exceeded, 0 or less where it holds.
     """
 
     number: int

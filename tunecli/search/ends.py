@@ -32,6 +32,7 @@ from tunecli.search.course import Course
 from tunecli.search.encoding import Encoding, Floats, encoding_of, features, units_of_points
 from tunecli.search.feasibility import log_chance_to_hold
 from tunecli.search.surrogate import Model, Surrogate
+from tunecli.search.telling import best_and_spread
 from tunecli.search.warping import warped
 from tunecli.spec.space import Space
 from tunecli.trial import State
@@ -151,10 +152,7 @@ def _most_telling(known: Sequence[Known]) -> list[Known]:
     places = merits([each.loss for each in known], excesses_NC)
     in_order = sorted(zip(known, places, strict=True), key=lambda pair: (-pair[0].level, pair[1]))
     ranked = [each for each, _ in in_order]
-    n_best = _MAX_KNOWN // 2
-    others, n_others = ranked[n_best:], _MAX_KNOWN - n_best
-    kept = [*ranked[:n_best], *(others[i * len(others) // n_others] for i in range(n_others))]
-    return sorted(kept, key=lambda each: (each.course.number, each.level))
+    return sorted(best_and_spread(ranked, _MAX_KNOWN), key=lambda each: (each.course.number, each.level))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,11 @@ knowing what is bad. Pure, and the same whatever order trials ended in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from tunecli.trial import Observation
+
+_T = TypeVar("_T")
 
 Scored = tuple[Observation, float]
 """A trial and its loss, which is finite."""
@@ -28,7 +31,11 @@ def most_telling(
     if len(scored) <= room:
         return list(scored), kept_failed
     ranked = sorted(scored, key=lambda pair: (pair[1], pair[0].number))
+    return sorted(best_and_spread(ranked, room), key=lambda pair: pair[0].number), kept_failed
+
+
+def best_and_spread(ranked: Sequence[_T], room: int) -> list[_T]:
+    """Of more than ``room``, which is at least 1, that many: half the first ones, half spread over all others."""
     n_best = room // 2
     others, n_others = ranked[n_best:], room - n_best
-    spread = [others[i * len(others) // n_others] for i in range(n_others)]
-    return sorted([*ranked[:n_best], *spread], key=lambda pair: pair[0].number), kept_failed
+    return [*ranked[:n_best], *(others[i * len(others) // n_others] for i in range(n_others))]

@@ -115,13 +115,8 @@ def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str,
         case "value_error" | "assertion_error":
             return str(detail["ctx"]["error"]), ""
         case "too_short":
-            least, held = detail["ctx"]["min_length"], detail["ctx"].get("actual_length")
-            told = (
-                f"this holds {held or 'none'}"
-                if isinstance(given, list | dict)
-                else f"this is {_shown(given)}"
-            )
-            return f"must hold at least {least}; {told}", ""
+            least, held = detail["ctx"]["min_length"], detail["ctx"]["actual_length"]
+            return f"must hold at least {least}; this holds {held or 'none'}", ""
         case "too_long":
             most, held = detail["ctx"]["max_length"], detail["ctx"]["actual_length"]
             return f"must hold at most {most}; this holds {held}", ""

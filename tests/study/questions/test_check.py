@@ -132,6 +132,8 @@ def test_when_a_pruner_pauses_is_told_and_that_it_never_does(study_file):
     assert short.pauses == (3,)
     never = check(load_checked(path, ("search.pruner=halving", "training.epochs=1")))
     assert "the pruner `halving` changes nothing: its first level is the end of a trial" in never.notes
+    steps = study_file(**{"epochs: 4": "steps: 90"})
+    assert check(load_checked(steps, ("search.pruner={name: halving, max_epochs: 27}",))).pauses == (3, 9)
 
 
 def test_what_curves_would_not_look_at_is_refused(study_file):

@@ -56,8 +56,8 @@ class Check:
 
     ``size`` and ``grid`` are numbers of points, None where infinite. ``seconds`` is a rough estimate of the
     whole sweep's wall time on this machine's cores, from the smallest to the largest trial. ``pauses`` are the epochs
-    after which the pruner has the longest trials wait. What is the user's own,
-    the trial or its data or model, costs what nobody knows: None.
+    after which the pruner has the longest trials wait. What is the user's own, the trial or its data or model, costs
+    what nobody knows: None.
     """
 
     study: str

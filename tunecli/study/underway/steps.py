@@ -206,31 +206,30 @@ class Steps:
 
 def levels_of(spec: StudySpec, knob: Pausing) -> tuple[float, ...]:
     """The levels at which this study's trials pause, as shares of a full training: those of its longest trial."""
-    return shares(_longest_epochs(spec, knob), knob.min_epochs, knob.factor)
+    full_epochs = max((_full_epochs(knob, config) for config in concrete_trials(spec.space)), default=1)
+    return shares(full_epochs, knob.min_epochs, knob.factor)
 
 
 def pauses_of(spec: StudySpec, knob: Pausing) -> tuple[int, ...]:
-    """The epochs after which this study's longest trials pause; of trials of the user's own, if they are as long."""
-    epochs = until_epochs(_longest_epochs(spec, knob), levels_of(spec, knob))
-    last = max((_said_epochs(config) for config in concrete_trials(spec.space)), default=1.0)
+    """The epochs after which this study's longest trials pause, if they are as long as the file says they are."""
+    configs = list(concrete_trials(spec.space))
+    full_epochs = max((_full_epochs(knob, config) for config in configs), default=1)
+    epochs = until_epochs(full_epochs, shares(full_epochs, knob.min_epochs, knob.factor))
+    last = max(map(_said_epochs, configs), default=1.0)
     return tuple(epoch for epoch in epochs if epoch is not None and epoch < last)
 
 
-def _longest_epochs(spec: StudySpec, knob: Pausing) -> int:
-    return max((_full_epochs(knob, config) for config in concrete_trials(spec.space)), default=1)
-
-
 def _full_epochs(knob: Pausing, config: Mapping[str, object]) -> int:
-    if knob.max_epochs != "auto":
-        return knob.max_epochs
-    said = _said_epochs(config)
-    return int(said) if math.isfinite(said) else int(Training.model_fields["epochs"].default)
+    return int(_said_epochs(config)) if knob.max_epochs == "auto" else knob.max_epochs
 
 
 def _said_epochs(config: Mapping[str, object]) -> float:
-    """How many epochs a trial has; infinite where the file does not tell, for it is of the user's own."""
-    if "python" in config or "command" in config:
-        return math.inf
+    """How many epochs a trial has; infinite where the file does not tell, and so has to say `max_epochs`.
+
+    It does not of one of the user's own, nor of one that is given by its steps.
+    """
     training = config.get("training")
     said = training.get("epochs") if isinstance(training, Mapping) else None
+    if "python" in config or "command" in config or (isinstance(training, Mapping) and training.get("steps")):
+        return math.inf
     return said if isinstance(said, int) else int(Training.model_fields["epochs"].default)
