@@ -178,7 +178,7 @@ def test_where_no_model_can_tell_the_paused_are_continued_in_turn() -> None:
     assert choice(failed) == Choice(None, 0)
 
 
-@pytest.mark.parametrize(("level", "most"), [(0, 12), (1, 4)])
+@pytest.mark.parametrize(("level", "most"), [(0, 12), (1, 8)])
 def test_ground_where_trials_fail_is_left_but_for_its_border(level: int, most: int) -> None:
     def told(course: Course) -> Course:
         is_failing = place_of(course.parameters)[0] > 0.2 and course.level >= level

@@ -60,7 +60,7 @@ def bayes(
     if number < n_initial(space) or not is_telling(space, history):
         draws = _initial_draws(space, number, seed)
     else:
-        draws = _most_promising(space, history, number, seed, kind, portfolio)
+        draws = promising(space, history, number, seed, kind, portfolio)
     return propose(space, history, number, seed, chain(draws, uniform_draws(space, number, seed)))
 
 
@@ -76,7 +76,7 @@ def _initial_draws(space: Space, number: int, seed: int) -> Iterator[Parameters]
     yield from sobol_draws(space, max(number - 1, 0), seed)
 
 
-def _most_promising(
+def promising(
     space: Space,
     history: Sequence[Observation],
     number: int,
@@ -84,6 +84,10 @@ def _most_promising(
     kind: Kind,
     portfolio: Portfolio,
 ) -> Iterator[Parameters]:
+    """The points that are worth most to trial ``number``, first that of most.
+
+    ``history`` is one that :func:`tunecli.search.belief.is_telling`.
+    """
     with steady_arithmetic():
         evidence = evidence_of(space, history)
         # Of several goals each trial weighs the losses anew, so the latest were not to better what they are judged by.

@@ -33,7 +33,7 @@ from tunecli.search.encoding import Encoding, Floats, encoding_of, features, uni
 from tunecli.search.feasibility import log_chance_to_hold
 from tunecli.search.surrogate import Model, Surrogate
 from tunecli.search.telling import best_and_spread
-from tunecli.search.warping import warped
+from tunecli.search.warping import Warping, warping
 from tunecli.spec.space import Space
 from tunecli.trial import State
 
@@ -72,8 +72,9 @@ class Evidence:
 
     Attributes:
         encoding: of the space.
-        rows, depths, values, excesses: of each known loss: (N, F), (N,), (N,) warped, (N, C). A depth is how far a
-            level is from the end, in powers of ten of the share of training: 0 at the end.
+        rows, depths, excesses: of each known loss: (N, F), (N,), (N, C). A depth is how far a level is from the end,
+            in powers of ten of the share of training: 0 at the end.
+        warping: of the losses, (N,), and back.
         begun: (W, F), each trial once that has one of these losses; ``begun_units`` its units, (W, D).
         paused, pending, tried: (W, F) each; ``tried`` are all there are.
         failed, failed_depths: (W, F), (W,), the latest of those that failed, and how deep they were to come.
@@ -83,7 +84,7 @@ class Evidence:
     encoding: Encoding
     rows: Floats
     depths: Floats
-    values: Floats
+    warping: Warping
     excesses: Floats
     begun: Floats
     begun_units: Floats
@@ -128,7 +129,7 @@ def evidence_of(
         encoding,
         rows_of([each.course for each in told]),
         depths_of([each.level for each in told]),
-        warped(np.array([each.loss for each in told])),
+        warping(np.array([each.loss for each in told])),
         without_unknown(excesses_of([each.excesses for each in told])),
         rows_of(begun),
         units_of(begun),
@@ -191,7 +192,7 @@ def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Ends:
     encoding, pending_WF = evidence.encoding, at_end(evidence.pending)
     groups_F = np.append(encoding.groups, encoding.groups.max(initial=-1) + 1)
     rows_NF = np.column_stack([evidence.rows, evidence.depths])
-    model = surrogate(rows_NF, evidence.values, groups_F, draw("surrogate")).believing(pending_WF)
+    model = surrogate(rows_NF, evidence.warping.values, groups_F, draw("surrogate")).believing(pending_WF)
     satisfy = log_chance_to_satisfy(rows_NF, evidence.excesses, pending_WF, groups_F, draw("constraints"))
     # A trial that failed after a pause had held until then; from there on it fails at every level.
     failed_WF = np.column_stack([evidence.failed, evidence.failed_depths])

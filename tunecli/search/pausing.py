@@ -14,6 +14,7 @@ from tunecli.search.constraints import excesses_of, merits
 from tunecli.search.course import Choice, Course
 from tunecli.search.curves import curves
 from tunecli.search.halving import asha, given_up, halving, hyperband, share_trained
+from tunecli.search.whole import whole_trials
 from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.spec.space import Space
 from tunecli.trial import State
@@ -88,20 +89,24 @@ def last_resort(courses: Sequence[Course]) -> Choice | None:
     return Choice(best.number, best.level + 1)
 
 
-def full_trainings(knob: Pausing, levels: Sequence[float], n_trials: int) -> tuple[float, float]:
+def full_trainings(
+    knob: Pausing, levels: Sequence[float], space: Space, n_trials: int
+) -> tuple[float, float]:
     """How many full trainings ``n_trials`` trials take, at least and at most.
 
-    Of `curves` nobody knows how many it continues: from one of them to all.
+    Of `curves` nobody knows how many it continues: from those that are never stopped, and one at least, to all.
 
     Args:
         knob: what the file says of the pruner.
         levels: shares of a full training, the last one 1.
+        space: where the trials lie.
         n_trials: how many are begun in all.
     """
     if isinstance(knob, Halving | Hyperband | Asha):
         found = share_trained(knob, levels, n_trials)
         return found, found
-    return n_trials * levels[0] + 1 - levels[0], float(n_trials)
+    n_whole = max(len(whole_trials(space, n_trials)), 1)
+    return n_whole + (n_trials - n_whole) * levels[0], float(n_trials)
 
 
 def never_continued(knob: Pausing, courses: Sequence[Course], n_levels: int) -> set[int]:

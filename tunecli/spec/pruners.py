@@ -64,7 +64,10 @@ class Asha(Pausing):
 
 
 class Curves(Pausing):
-    """Continue or begin what a model of configurations and of their curves holds to be worth most at the end."""
+    """Continue or begin what a model of configurations and of their curves holds to be worth most at the end.
+
+    Once many have begun, every third trial is trained to its end whatever it shows.
+    """
 
     name: Literal["curves"] = "curves"
 

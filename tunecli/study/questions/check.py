@@ -141,7 +141,7 @@ def _full_trainings(spec: StudySpec, n_trials: int) -> tuple[float, float]:
     pruner = spec.settings.search.pruner
     if not isinstance(pruner, Pausing):
         return n_trials, n_trials
-    return full_trainings(pruner, levels_of(spec, pruner), n_trials)
+    return full_trainings(pruner, levels_of(spec, pruner), spec.space, n_trials)
 
 
 def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
