@@ -242,3 +242,15 @@ def test_check_notes_a_score_of_few_examples_and_a_model_larger_than_the_machine
     huge = check(load_checked(study_file(), ("model.hidden=[1000000000000]",)))
     assert any("the largest model takes" in note for note in huge.notes)
     assert not any("largest model" in note for note in few.notes)
+
+
+def test_a_mistyped_range_among_the_values_of_one_s_own_code_is_noted(checked, tmp_path):
+    (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
+    params = "{lr: {logunifrom: [1e-4, 1e-1]}, x: {uniform: [0, 1]}, sizes: {a: [1, 2]}, deep: [{choise: [a, b], step: 1}]}"
+    said = [
+        note for note in checked(f"{{python: 'mine:train', params: {params}}}").notes if "no range" in note
+    ]
+    assert said == [
+        "trial.params.lr: `logunifrom` is no range, so your code gets the map as it stands (did you mean `loguniform`?)",
+        "trial.params.deep.0: `choise` is no range, so your code gets the map as it stands (did you mean `choice`?)",
+    ]

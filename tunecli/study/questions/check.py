@@ -17,6 +17,7 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
 from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
+from tunecli.spec.near_ranges import near_ranges
 from tunecli.spec.pruners import Curves, Pausing, Pruner
 from tunecli.spec.samplers import Bayes
 from tunecli.spec.secrets import names_in, redacted
@@ -214,6 +215,8 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
                 f"{parameter.name}: {described(parameter.domain)} seldom draws a small value; "
                 f"{log} draws every magnitude alike"
             )
+    for name, key, hint in near_ranges(space.tree):
+        yield f"trial.{name}: `{key}` is no range, so your code gets the map as it stands ({hint})"
     default = default_point(space)
     if (
         search.sampler_name == "grid"
