@@ -217,7 +217,7 @@ def test_a_pending_trial_that_likely_holds_counts_in_the_best_as_what_is_expecte
     with steady_arithmetic():
         evidence, draw = evidence_of(space_of(LINE), told), partial(generator_for, 0, 12)
         without, with_it = (
-            believed(evidence, SURROGATES["gp"].usual, draw, counts_pending=is_counted).best
+            believed(evidence, SURROGATES["gp"].usual, draw, counts_pending=is_counted).opinion.best
             for is_counted in (False, True)
         )
     assert without is not None
@@ -234,7 +234,7 @@ def test_ground_where_trials_paused_and_none_failed_is_held_to_be_sound() -> Non
         with steady_arithmetic():
             evidence = evidence_of(space_of(LINE), [*known, *failed, *pending])
             belief = believed(evidence, SURROGATES["gp"].usual, partial(generator_for, 0, 40))
-        chances.append(float(belief.hold(np.array([[0.7]]))[0]))
+        chances.append(float(belief.opinion.hold(np.array([[0.7]]))[0]))
     assert chances[1] > chances[0]
 
 

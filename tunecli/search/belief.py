@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from tunecli.search.acquisition import Acquisition
 from tunecli.search.candidates import is_dear, without_repeats
-from tunecli.search.constraints import LIKELY, excesses_of, holds, log_chance_to_satisfy, merits
+from tunecli.search.constraints import excesses_of, holds, log_chance_to_satisfy, merits
 from tunecli.search.encoding import Encoding, Floats, encoding_of, features, units_of_points
 from tunecli.search.feasibility import log_chance_to_hold
+from tunecli.search.opinion import Opinion, all_of, opinion_of
 from tunecli.search.quasirandom import MAX_DIMENSIONS
-from tunecli.search.surrogate import Model, Surrogate
+from tunecli.search.surrogate import Surrogate
 from tunecli.search.telling import most_telling
 from tunecli.search.warping import Warping, warping
 from tunecli.spec.space import Space
@@ -75,31 +76,24 @@ class Belief:
 
     Attributes:
         encoding: of the space.
-        model: of the warped losses; the pending trials are taken for granted.
+        opinion: of rows; its model's losses are warped.
         warping: of the losses, and back.
-        best: by each opinion the best so far of those that break no constraint, (S,), on the model's scale: the best
-            mean, not the best loss, which may owe its rank to noise. None where all break one.
         best_units: (N, D), the units of the trials with a loss, the best one first.
-        hold: of rows, the log of the chance that a trial there neither fails nor breaks a constraint.
         is_dear: whether a prediction is.
         tried: the rows of every trial, whatever became of it.
     """
 
     encoding: Encoding
-    model: Model
+    opinion: Opinion
     warping: Warping
-    best: Floats | None
     best_units: Floats
-    hold: Callable[[Floats], Floats]
     is_dear: bool
     tried: Floats
 
     def score(self, units_MD: Floats, worth: Acquisition) -> Floats:
         """What trials at ``units_MD`` are worth, (M,): -inf where one would repeat another."""
         rows_MF = features(self.encoding, units_MD)
-        # Where nothing holds yet there is no best to improve on: what most likely holds is wanted first.
-        worth_M = 0.0 if self.best is None else worth(*self.model.predict(rows_MF), self.best)
-        return without_repeats(worth_M + self.hold(rows_MF), rows_MF, self.tried)
+        return without_repeats(self.opinion.worth(rows_MF, worth), rows_MF, self.tried)
 
 
 def is_telling(space: Space, history: Sequence[Observation]) -> bool:
@@ -146,24 +140,15 @@ def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw, *, counts_pen
     """
     rows_NF, pending_PF, groups_F = evidence.rows, evidence.pending, evidence.encoding.groups
     model = surrogate(rows_NF, evidence.warping.values, groups_F, draw("surrogate")).believing(pending_PF)
-    is_held_N = holds(evidence.excesses)
     finished_NF = np.vstack([rows_NF, evidence.sound])
-    hold = log_chance_to_hold(finished_NF, evidence.failed, groups_F, draw("feasibility"))
+    survive = log_chance_to_hold(finished_NF, evidence.failed, groups_F, draw("feasibility"))
     satisfy = log_chance_to_satisfy(rows_NF, evidence.excesses, pending_PF, groups_F, draw("constraints"))
-
-    def hold_all(rows_MF: Floats) -> Floats:
-        return hold(rows_MF) + satisfy(rows_MF)
-
-    rivals = rows_NF[is_held_N]
-    if counts_pending:
-        rivals = np.vstack([rivals, pending_PF[hold_all(pending_PF) > LIKELY]])
+    counted_PF = pending_PF if counts_pending else pending_PF[:0]
     return Belief(
         evidence.encoding,
-        model,
+        opinion_of(model, all_of(survive, satisfy), rows_NF[holds(evidence.excesses)], counted_PF),
         evidence.warping,
-        best=model.predict(rivals)[0].min(axis=1) if is_held_N.any() else None,
         best_units=evidence.units[evidence.order],
-        hold=hold_all,
         is_dear=is_dear(rows_NF),
         tried=np.vstack([rows_NF, evidence.failed, pending_PF]),
     )

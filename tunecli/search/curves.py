@@ -24,7 +24,7 @@ from tunecli.search.candidates import is_dear, ranked_candidates, wishes, withou
 from tunecli.search.constraints import LIKELY, holds
 from tunecli.search.course import Choice, Course
 from tunecli.search.encoding import Floats, features, units_of_points
-from tunecli.search.ends import Ends, Evidence, Known, at_end, believed, evidence_of, known_losses
+from tunecli.search.ends import Ends, Evidence, Known, believed, evidence_of, known_losses
 from tunecli.search.expectations import log_expectation
 from tunecli.search.quasirandom import MAX_DIMENSIONS
 from tunecli.search.surrogate import SURROGATES
@@ -117,7 +117,7 @@ def _expected(space: Space, courses: Sequence[Course], evidence: Evidence, ends:
         if course.is_paused and any(map(math.isfinite, course.losses.values()))
     ]
     rows_WF = features(evidence.encoding, units_of_points(space, (course.parameters for course in initial)))
-    losses_W = evidence.warping.losses(ends.model.predict(at_end(rows_WF))[0].mean(axis=0))
+    losses_W = evidence.warping.losses(ends.means(rows_WF))
     return {course.number: float(loss) for course, loss in zip(initial, losses_W, strict=True)}
 
 
@@ -129,7 +129,7 @@ def _ranked(
     space: Space, evidence: Evidence, ends: Ends, worth: Acquisition, number: int, draw: Draw
 ) -> tuple[Floats, float]:
     """The candidates for a new trial, (M, D), and what the first one is worth."""
-    encoding, begun_WF = evidence.encoding, at_end(evidence.begun)
+    encoding, begun_WF = evidence.encoding, evidence.begun
     expect = log_expectation(space, number)
 
     def score(units_MD: Floats) -> Floats:
@@ -138,7 +138,7 @@ def _ranked(
 
     # First by how unlikely it is that they hold, as far as that is less than even, and then by the loss.
     unlikely_W = np.maximum(LIKELY - ends.hold(begun_WF), 0.0)
-    order_W = np.lexsort((ends.model.predict(begun_WF)[0].mean(axis=0), unlikely_W))
+    order_W = np.lexsort((ends.means(begun_WF), unlikely_W))
     best_WD, few = evidence.begun_units[order_W], is_dear(evidence.rows)
     ranked_MD = ranked_candidates(encoding, score, best_WD, draw("candidates"), few=few)
     return ranked_MD, float(score(ranked_MD[:1])[0])

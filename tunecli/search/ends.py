@@ -13,7 +13,7 @@ Axes: N known losses, C constraints, W trials, M candidates, D parameters, F col
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,8 @@ from tunecli.search.constraints import (
 from tunecli.search.course import Course
 from tunecli.search.encoding import Encoding, Floats, encoding_of, features, units_of_points
 from tunecli.search.feasibility import log_chance_to_hold
-from tunecli.search.surrogate import Model, Surrogate
+from tunecli.search.opinion import Opinion, all_of, opinion_of
+from tunecli.search.surrogate import Surrogate
 from tunecli.search.telling import best_and_spread
 from tunecli.search.warping import Warping, warping
 from tunecli.spec.space import Space
@@ -161,30 +162,29 @@ class Ends:
     """What is believed of trials that are trained to their end.
 
     Attributes:
-        model: of the warped losses over rows and depths; the pending trials are taken for granted.
-        hold: of rows at a depth, the log of the chance that a trial neither fails on the way there nor breaks a
-            constraint.
-        best: by each opinion, (S,), the best mean of the complete trials that hold or, where none does, of those begun
-            that likely will; pending ones that likely hold count as what is expected of them. The mean, since the best
-            loss may owe its rank to noise. None where all likely fail or break a constraint.
+        opinion: of rows at a depth; that a trial holds includes that it does not fail on the way there. The best is
+            that of the complete trials that hold or, where none does, of those begun that likely will.
     """
 
-    model: Model
-    hold: Callable[[Floats], Floats]
-    best: Floats | None
+    opinion: Opinion
+
+    def means(self, rows_MF: Floats) -> Floats:
+        """The warped losses that are expected at the ends of trials at ``rows_MF``, (M,)."""
+        found_M: Floats = self.opinion.model.predict(at_end(rows_MF))[0].mean(axis=0)
+        return found_M
+
+    def hold(self, rows_MF: Floats) -> Floats:
+        """The log of the chance of each of ``rows_MF`` to hold at its end, (M,)."""
+        return self.opinion.hold(at_end(rows_MF))
 
     def worth(self, rows_MF: Floats, worth: Acquisition) -> Floats:
         """What it is worth to know the ends of trials at ``rows_MF``, (M,)."""
-        ends_MF = at_end(rows_MF)
-        # Where nothing holds yet there is no best to improve on: what most likely holds is wanted first.
-        worth_M = 0.0 if self.best is None else worth(*self.model.predict(ends_MF), self.best)
-        return worth_M + self.hold(ends_MF)
+        return self.opinion.worth(at_end(rows_MF), worth)
 
     def log_chance_to_be_best(self, rows_MF: Floats) -> Floats:
         """The log of the chance of each of ``rows_MF`` to hold and to better the best, (M,)."""
-        if self.best is None:
-            return self.hold(at_end(rows_MF))
-        return self.worth(rows_MF, log_probability_of_improvement) - math.log(len(self.best))
+        n_opinions = 1 if self.opinion.best is None else len(self.opinion.best)
+        return self.worth(rows_MF, log_probability_of_improvement) - math.log(n_opinions)
 
 
 def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Ends:
@@ -197,19 +197,12 @@ def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> Ends:
     # A trial that failed after a pause had held until then; from there on it fails at every level.
     failed_WF = np.column_stack([evidence.failed, evidence.failed_depths])
     failed_WF = np.vstack([failed_WF[evidence.failed_depths > 0.0], at_end(evidence.failed)])
-    survive = log_chance_to_hold(rows_NF, failed_WF, groups_F, draw("feasibility"))
-
-    def hold(rows_MF: Floats) -> Floats:
-        return survive(rows_MF) + satisfy(rows_MF)
-
-    def likely(rows_WF: Floats) -> Floats:
-        return rows_WF[hold(rows_WF) > LIKELY]
-
-    rivals = at_end(evidence.held) if len(evidence.held) else likely(at_end(evidence.begun))
-    if not len(rivals):
-        return Ends(model, hold, None)
-    rivals = np.vstack([rivals, likely(pending_WF)])
-    return Ends(model, hold, model.predict(rivals)[0].min(axis=1))
+    hold = all_of(log_chance_to_hold(rows_NF, failed_WF, groups_F, draw("feasibility")), satisfy)
+    rivals_WF = at_end(evidence.held)
+    if not len(rivals_WF):
+        begun_WF = at_end(evidence.begun)
+        rivals_WF = begun_WF[hold(begun_WF) > LIKELY]
+    return Ends(opinion_of(model, hold, rivals_WF, pending_WF))
 
 
 def at_end(rows_MF: Floats) -> Floats:

@@ -63,7 +63,7 @@ def forecasts(space: Space, history: Sequence[Observation], seed: int) -> Mappin
         for first in range(0, len(complete), _AT_ONCE):
             part = complete[first : first + _AT_ONCE]
             units_ND = units_of_points(space, (o.parameters for o in part))
-            mean_SN, deviation_SN = belief.model.predict(features(belief.encoding, units_ND))
+            mean_SN, deviation_SN = belief.opinion.model.predict(features(belief.encoding, units_ND))
             # The mixture is taken for one normal with its mean and variance.
             mean_N = mean_SN.mean(axis=0)
             deviation_N = np.sqrt(np.square(deviation_SN).mean(axis=0) + mean_SN.var(axis=0))
@@ -105,12 +105,12 @@ def expected_improvement(
             generator_for(seed, number, "improvement"),
             few=belief.is_dear,
         )[:_N_ASKED]
-        if belief.best is None:
+        if belief.opinion.best is None:
             return None
         is_new_M = np.isfinite(belief.score(ranked_MD, log_expected_improvement))
         rows_MF = features(belief.encoding, ranked_MD)
-        gain_M = _gain(belief.warping, *belief.model.predict(rows_MF), belief.best)
-        gain_M = np.where(is_new_M, gain_M * np.exp(belief.hold(rows_MF)), 0.0)
+        gain_M = _gain(belief.warping, *belief.opinion.model.predict(rows_MF), belief.opinion.best)
+        gain_M = np.where(is_new_M, gain_M * np.exp(belief.opinion.hold(rows_MF)), 0.0)
     return float(gain_M.max())
 
 
