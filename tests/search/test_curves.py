@@ -15,6 +15,7 @@ from tunecli.search.curves import curves
 from tunecli.search.ends import evidence_of, known_losses
 from tunecli.search.quasirandom import quasirandom
 from tunecli.search.uniform import uniform_draws
+from tunecli.search.unpaused import is_unpaused
 from tunecli.spec.grammar import parse
 from tunecli.spec.reader import read
 from tunecli.spec.space import Space
@@ -178,7 +179,7 @@ def test_where_no_model_can_tell_the_paused_are_continued_in_turn() -> None:
     assert choice(failed) == Choice(None, 0)
 
 
-@pytest.mark.parametrize(("level", "most"), [(0, 12), (1, 8)])
+@pytest.mark.parametrize(("level", "most"), [(0, 12), (1, 4)])
 def test_ground_where_trials_fail_is_left_but_for_its_border(level: int, most: int) -> None:
     def told(course: Course) -> Course:
         is_failing = place_of(course.parameters)[0] > 0.2 and course.level >= level
@@ -190,7 +191,8 @@ def test_ground_where_trials_fail_is_left_but_for_its_border(level: int, most: i
         step = choice(courses)
         assert step is not None
         courses = list(map(told, take(courses, step)))
-    latest = [course.state for course in courses[-16:]]
+    # Those that never pause probe the border on their own: who begins them knows of no trial that paused beside it.
+    latest = [course.state for course in courses if not is_unpaused(PLANE, course.number)][-16:]
     assert latest.count(State.FAILED) <= most, "the best there is lies on the border"
     assert min(course.loss for course in courses if course.loss is not None) < 0.04 + 0.03
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tunecli.search.course import Choice, Course, observed, shares, until_epochs
 from tunecli.search.halving import Bracket, hyperband_brackets
 from tunecli.search.pausing import choose, full_trainings, never_continued
-from tunecli.search.whole import whole_trials
+from tunecli.search.unpaused import unpaused_trials
 from tunecli.spec.grammar import parse
 from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.spec.reader import read
@@ -308,7 +308,7 @@ def test_of_asha_it_is_the_share_of_those_that_go_on_and_of_curves_anything_up_t
     assert full_trainings(Asha(), (1 / 9, 1 / 3, 1.0), EMPTY, 9) == pytest.approx(
         (1 + 3 * 2 / 9 + 2 / 3,) * 2
     )
-    assert full_trainings(Curves(), (0.25, 0.5, 1.0), EMPTY, 8) == (2.75, 8.0)
-    n_whole = len(whole_trials(EMPTY, 20))
-    assert n_whole > 1
-    assert full_trainings(Curves(), (0.25, 0.5, 1.0), EMPTY, 20) == (20 * 0.25 + n_whole * 0.75, 20.0)
+    assert full_trainings(Curves(), (0.25, 0.5, 1.0), EMPTY, 4) == (1.75, 4.0)
+    n_full = len(unpaused_trials(EMPTY, 20))
+    assert n_full > 1
+    assert full_trainings(Curves(), (0.25, 0.5, 1.0), EMPTY, 20) == (20 * 0.25 + n_full * 0.75, 20.0)

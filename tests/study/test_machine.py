@@ -83,7 +83,7 @@ class Studies(RuleBasedStateMachine):
     @initialize(
         seed=st.integers(0, 50),
         sampler=st.sampled_from(["random", "quasirandom", "bayes"]),
-        trials=st.integers(3, 8),
+        trials=st.integers(3, 10),
         lookahead=st.integers(1, 3),
         pruner=st.sampled_from(["none", MEDIAN, *PAUSING]),
         workers=st.integers(1, 3),

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunecli.search.encoding import Encoding, Floats, places_of_units, settled, units_of_places
 from tunecli.search.quasirandom import sobol_units
@@ -87,10 +88,15 @@ def without_repeats(scores_M: Floats, rows_MF: Floats, tried_NF: Floats) -> Floa
 
     Once a basin is known to the last digit a model would go on proposing its bottom.
     """
+    return np.where(is_repeat(rows_MF, tried_NF).any(axis=1), -math.inf, scores_M)
+
+
+def is_repeat(rows_MF: Floats, tried_NF: Floats) -> NDArray[np.bool_]:
+    """Whether a trial at each of ``rows_MF`` would repeat each of ``tried_NF``: (M, N)."""
     from scipy.spatial.distance import cdist
 
-    distance_M = cdist(rows_MF, tried_NF, "chebyshev").min(axis=1)
-    return np.where(distance_M < _TOO_NEAR, -math.inf, scores_M)
+    found_MN: NDArray[np.bool_] = cdist(rows_MF, tried_NF, "chebyshev") < _TOO_NEAR
+    return found_MN
 
 
 def children(

@@ -2,38 +2,37 @@
 
 What is worth most at the end of training, for the epochs that it takes to get there, is done next: a paused trial is
 continued, or the best new point begun. What is believed of the ends is told by `ends`. Where trials fail or break a
-constraint, both are worth as much less as is likely. Some trials are not to be stopped by what they show on the way:
-`whole`. A pure function of the courses (law 1).
+constraint, both are worth as much less as is likely. Some trials are not asked what they show on the way: `unpaused`. A
+pure function of the courses (law 1).
 
 Axes: W trials, M candidates, D parameters.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 
 import numpy as np
 
 from tunecli.search.acquisition import ACQUISITIONS, Acquisition
-from tunecli.search.bayes import n_initial, promising
-from tunecli.search.belief import Draw, is_telling, steady_arithmetic
+from tunecli.search.bayes import n_initial
+from tunecli.search.belief import Draw, steady_arithmetic
 from tunecli.search.candidates import is_dear, ranked_candidates, wishes, without_repeats
 from tunecli.search.constraints import LIKELY, holds
 from tunecli.search.course import Choice, Course
-from tunecli.search.encoding import Floats, features, units_of_points
+from tunecli.search.encoding import Floats, features
 from tunecli.search.ends import Ends, Evidence, Known, believed, evidence_of, known_losses
 from tunecli.search.expectations import log_expectation
 from tunecli.search.quasirandom import MAX_DIMENSIONS
 from tunecli.search.surrogate import SURROGATES
 from tunecli.search.uniform import uniform_draws
+from tunecli.search.unpaused import in_full, is_unpaused
 from tunecli.search.unseen import is_exhausted, propose
-from tunecli.search.whole import is_whole, shown_ends
 from tunecli.seeding import generator_for
 from tunecli.spec.space import Space
-from tunecli.trial import Observation, Parameters, State
+from tunecli.trial import Observation, State
 
 _LEAST_CHANCE = 0.05  # of ending best: below it nothing is continued once no trial may be begun any more
 
@@ -48,9 +47,6 @@ def curves(
     """
     number = len(courses)
     may_begin = may_begin and not is_exhausted(space, _proposed(courses))
-    unstoppable = next((each for each in courses if each.is_paused and is_whole(space, each.number)), None)
-    if unstoppable is not None:
-        return _continued(unstoppable)
     known = known_losses(courses, len(levels))
     is_modelled = len({each.loss for each in known}) >= 2 and len(space.parameters) <= MAX_DIMENSIONS
     if not is_modelled or (may_begin and number < n_initial(space)):
@@ -78,6 +74,10 @@ def _most_promising(
 ) -> Choice | None:
     number, draw = len(courses), partial(generator_for, seed, len(courses))
     evidence = evidence_of(space, courses, known, levels)
+    if may_begin and is_unpaused(space, number):
+        choice = in_full(space, courses, len(levels), evidence, seed)
+        if choice is not None:
+            return choice
     # A wary model, where a turn asks for one, would have to learn the curves with the joint effect: it does worse.
     ends = believed(evidence, SURROGATES["gp"].usual, draw)
     paused = [course for course in courses if course.is_paused]
@@ -85,13 +85,8 @@ def _most_promising(
         is_any_complete = any(course.state is State.COMPLETE for course in courses)
         log_chance_W = ends.log_chance_to_be_best(evidence.paused)
         return _last_hope(paused, log_chance_W, is_any_complete=is_any_complete)
-    if is_whole(space, number):
-        shown = shown_ends(courses, len(levels), _expected(space, courses, evidence, ends))
-        if is_telling(space, shown):
-            draws = promising(space, shown, number, seed, SURROGATES["gp"], ACQUISITIONS["mixed"])
-            return _begun(space, courses, seed, draws)
     ended_N = evidence.warping.values[(evidence.depths == 0.0) & holds(evidence.excesses)]
-    # Trials came to their end because a model wanted it, so none of these is an initial one.
+    # Trials came to their end since a model wanted it, so of these none counts as an initial one.
     turn = ACQUISITIONS["mixed"].at(len(known), ended_N)
     ranked_MD, best_score = _ranked(space, evidence, ends, turn.worth, number, draw)
     # What is worth most, for the share of a training that it still takes.
@@ -100,25 +95,8 @@ def _most_promising(
     wanted = paused[int(np.argmax(scores_W))] if paused else None
     if wanted is not None and scores_W.max() >= best_score:
         return _continued(wanted)
-    return _begun(space, courses, seed, wishes(space, ranked_MD))
-
-
-def _begun(space: Space, courses: Sequence[Course], seed: int, wished: Iterator[Parameters]) -> Choice:
-    number = len(courses)
-    draws = chain(wished, uniform_draws(space, number, seed))
+    draws = chain(wishes(space, ranked_MD), uniform_draws(space, number, seed))
     return Choice(None, 0, propose(space, _proposed(courses), number, seed, draws))
-
-
-def _expected(space: Space, courses: Sequence[Course], evidence: Evidence, ends: Ends) -> Mapping[int, float]:
-    """By number, the losses that the initial trials that are paused are expected to end with."""
-    initial = [
-        course
-        for course in courses[: n_initial(space)]
-        if course.is_paused and any(map(math.isfinite, course.losses.values()))
-    ]
-    rows_WF = features(evidence.encoding, units_of_points(space, (course.parameters for course in initial)))
-    losses_W = evidence.warping.losses(ends.means(rows_WF))
-    return {course.number: float(loss) for course, loss in zip(initial, losses_W, strict=True)}
 
 
 def _proposed(courses: Sequence[Course]) -> list[Observation]:

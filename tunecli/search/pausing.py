@@ -14,7 +14,7 @@ from tunecli.search.constraints import excesses_of, merits
 from tunecli.search.course import Choice, Course
 from tunecli.search.curves import curves
 from tunecli.search.halving import asha, given_up, halving, hyperband, share_trained
-from tunecli.search.whole import whole_trials
+from tunecli.search.unpaused import unpaused_trials
 from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.spec.space import Space
 from tunecli.trial import State
@@ -35,7 +35,7 @@ class Rule(Protocol):
             may_begin: whether another trial may be begun.
 
         Returns:
-            A paused trial and the level after its own, or a new one; None where nothing can be done with what is seen.
+            A paused trial and a level after its own, or a new one; None where nothing can be done with what is seen.
         """
 
 
@@ -94,7 +94,7 @@ def full_trainings(
 ) -> tuple[float, float]:
     """How many full trainings ``n_trials`` trials take, at least and at most.
 
-    Of `curves` nobody knows how many it continues: from those that are never stopped, and one at least, to all.
+    Of `curves` nobody knows how many it continues: from those that never pause, and one at least, to all.
 
     Args:
         knob: what the file says of the pruner.
@@ -105,8 +105,8 @@ def full_trainings(
     if isinstance(knob, Halving | Hyperband | Asha):
         found = share_trained(knob, levels, n_trials)
         return found, found
-    n_whole = max(len(whole_trials(space, n_trials)), 1)
-    return n_whole + (n_trials - n_whole) * levels[0], float(n_trials)
+    n_full = max(len(unpaused_trials(space, n_trials)), 1)
+    return n_full + (n_trials - n_full) * levels[0], float(n_trials)
 
 
 def never_continued(knob: Pausing, courses: Sequence[Course], n_levels: int) -> set[int]:

@@ -66,7 +66,7 @@ class Asha(Pausing):
 class Curves(Pausing):
     """Continue or begin what a model of configurations and of their curves holds to be worth most at the end.
 
-    Once many have begun, every third trial is trained to its end whatever it shows.
+    From trial 4 * (parameters + 1) on, every third new one is trained to its end without a pause.
     """
 
     name: Literal["curves"] = "curves"

@@ -246,11 +246,23 @@ def test_check_notes_a_score_of_few_examples_and_a_model_larger_than_the_machine
 
 def test_a_mistyped_range_among_the_values_of_one_s_own_code_is_noted(checked, tmp_path):
     (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
-    params = "{lr: {logunifrom: [1e-4, 1e-1]}, x: {uniform: [0, 1]}, sizes: {a: [1, 2]}, deep: [{choise: [a, b], step: 1}]}"
+    params = """{
+        lr: {logunifrom: [1e-4, 1e-1]}, x: {uniform: [0, 1]}, deep: [{choise: [a, b], step: 1}],
+        kind: {choice: [{name: a, width: {logitn: [1, 64]}}, b]},
+        many: {list: {of: {unifrom: [0, 1]}, length: {int: [1, 3]}}},
+        inputs: {inputs: [a, b]}, limits: {limits: [0, 1]}, points: {points: [1, 2]}, norms: {norms: [1, 2]},
+        norm: {norm: [0, 1]}, dims: {dims: [2, 3]}, words: {unifrom: [a, b, c]}, one: {loguniforms: 1.0},
+        pair: {choise: [a], other: 2},
+    }"""
     said = [
         note for note in checked(f"{{python: 'mine:train', params: {params}}}").notes if "no range" in note
     ]
     assert said == [
-        "trial.params.lr: `logunifrom` is no range, so your code gets the map as it stands (did you mean `loguniform`?)",
-        "trial.params.deep.0: `choise` is no range, so your code gets the map as it stands (did you mean `choice`?)",
+        f"trial.params.{name}: `{key}` is no range, so your code gets the map as it stands (did you mean `{meant}`?)"
+        for name, key, meant in [
+            ("lr", "logunifrom", "loguniform"),
+            ("deep.0", "choise", "choice"),
+            ("kind.width", "logitn", "logint"),
+            ("many.0", "unifrom", "uniform"),
+        ]
     ]

@@ -7,6 +7,7 @@ import pytest
 from tests.study.fake_engine import FakeEngine
 from tests.study.whole import Silent, comparable, run_whole
 from tunecli.errors import ConfigError, Interrupted, UsageError
+from tunecli.search.unpaused import unpaused_trials
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.export import export
@@ -21,6 +22,18 @@ HYPERBAND = {
     "epochs: 4": "epochs: 9",
     "trials: 6, lookahead: 2": "trials: 12, lookahead: 2, pruner: hyperband",
 }
+CURVES = """\
+study: curves
+seed: 7
+objective: {metric: val_loss, direction: minimize}
+trial:
+  data: {source: iris}
+  model: {name: mlp, hidden: [8]}
+  optimizer: {name: sgd, lr: {loguniform: [1e-3, 1.0]}}
+  training: {epochs: 9}
+search: {sampler: bayes, trials: 15, lookahead: 3, pruner: curves}
+run: {device: cpu, workers: 1, engine: inline}
+"""
 FUNCTION = """\
 study: own
 seed: 3
@@ -77,14 +90,7 @@ def test_a_round_of_hyperband_is_as_long_as_it_says_and_its_best_are_trained_in_
 
 @pytest.mark.parametrize("pruner", ["hyperband", "curves"])
 def test_the_table_does_not_depend_on_the_workers_nor_on_who_is_first(study_file, tmp_path, pruner):
-    pausing = HYPERBAND["trials: 6, lookahead: 2"].replace("lookahead: 2", "lookahead: 3")
-    path = study_file(
-        **{
-            **HYPERBAND,
-            "sampler: random": "sampler: bayes",
-            "trials: 6, lookahead: 2": pausing.replace("hyperband", pruner),
-        }
-    )
+    path = study_file(CURVES, **{"pruner: curves": f"pruner: {pruner}"})
     one = run_whole(path, tmp_path / "one")
     two = run_whole(path, tmp_path / "two", "run.engine=local", "run.workers=2")
     assert comparable(one) == comparable(two)
@@ -113,14 +119,21 @@ def test_any_sampler_may_begin_the_trials(study_file, tmp_path, sampler, pruner)
     assert status(RunFolder(tmp_path / "run")).word == "finished"
 
 
-def test_curves_that_are_stopped_and_resumed_come_to_the_undisturbed_table(study_file, tmp_path):
-    path = study_file(**{**HYPERBAND, "sampler: random": "sampler: bayes"})
-    path.write_text(path.read_text().replace("hyperband", "curves").replace("trials: 12", "trials: 8"))
+@pytest.mark.parametrize("n_ended", [1, 5])
+def test_curves_that_are_stopped_and_resumed_come_to_the_undisturbed_table(study_file, tmp_path, n_ended):
+    path = study_file(CURVES)
     whole = run_whole(path, tmp_path / "whole")
     with pytest.raises(Interrupted), begin(load_checked(path, ()), tmp_path / "cut") as study:
-        sweep(study, Silent(stop_after=1))
+        sweep(study, Silent(stop_after=n_ended))
     with reopen(RunFolder.open_existing(tmp_path / "cut"), {}) as study:
         assert comparable(sweep(study, Silent()).table) == comparable(whole)
+        unpaused = list(unpaused_trials(study.spec.space, 15))
+        steps = [(step.number, step.level) for step in study.log.steps() if step.number in unpaused]
+        trials = study.log.trials()
+    assert unpaused
+    assert steps == [(number, 2) for number in unpaused], "each has one step, to its end"
+    assert all(trials[number].state is State.COMPLETE for number in unpaused)
+    assert status(RunFolder(tmp_path / "cut")).word == "finished"
 
 
 def test_a_raised_total_goes_on_from_what_paused(study_file, tmp_path):

@@ -215,8 +215,11 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
                 f"{parameter.name}: {described(parameter.domain)} seldom draws a small value; "
                 f"{log} draws every magnitude alike"
             )
-    for name, key, hint in near_ranges(space.tree):
-        yield f"trial.{name}: `{key}` is no range, so your code gets the map as it stands ({hint})"
+    for near in near_ranges(space.tree):
+        yield (
+            f"trial.{near.name}: `{near.key}` is no range, so your code gets the map as it stands "
+            f"(did you mean `{near.meant}`?)"
+        )
     default = default_point(space)
     if (
         search.sampler_name == "grid"
