@@ -2,6 +2,7 @@
 
 from tests.study.whole import run_whole
 from tunecli.store.folder import RunFolder
+from tunecli.study.answers.status import of_status
 from tunecli.study.questions.status import status
 from tunecli.trial import State
 
@@ -26,6 +27,14 @@ def test_a_study_of_curves_whose_space_is_exhausted_is_finished(study_file, tmp_
     )
     found = status(RunFolder.open_existing(tmp_path / "run"))
     assert (found.word, found.ending) == ("finished", "exhausted")
+
+
+def test_a_study_at_its_limit_says_so_and_how_to_go_on(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run", "run.limit.trials=2")
+    lines = dict(of_status(status(RunFolder.open_existing(tmp_path / "run"))).lines)
+    assert lines["state"] == "interrupted"
+    assert lines["ended"] == "run.limit.trials have begun"
+    assert lines["next"] == f"tunecli resume {tmp_path / 'run'} --set run.limit.trials=…"
 
 
 def test_a_study_that_is_damaged_is_said_to_be_and_its_table_stays_readable(study_file, tmp_path, tunecli):

@@ -7,7 +7,14 @@ from shlex import quote
 from tunecli.results.answer import Answer
 from tunecli.results.table import top
 from tunecli.spec.run import Limit
-from tunecli.study.answers.standing import REASONS, records_of, section_of, standing_data, standing_lines
+from tunecli.study.answers.standing import (
+    REASONS,
+    going_on,
+    records_of,
+    section_of,
+    standing_data,
+    standing_lines,
+)
 from tunecli.study.sweep import Ending
 from tunecli.study.underway.standstill import ENDED_BY_ITSELF
 
@@ -19,8 +26,7 @@ def next_after_none(ending: Ending) -> str:
     path = quote(str(ending.path))
     if ending.n_failed:
         return f"tunecli results {path} shows why each failed"
-    higher = f" --set run.limit.{ending.reason}=…" if ending.reason in Limit.model_fields else ""
-    return f"none was trained to its end: tunecli resume {path}{higher}"
+    return f"none was trained to its end: {going_on(str(ending.path), ending.reason)}"
 
 
 def of_ending(ending: Ending) -> Answer:
@@ -29,8 +35,8 @@ def of_ending(ending: Ending) -> Answer:
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
     lines = [("ended", REASONS[ending.reason]), *standing_lines(ending.standing)]
     lines.append(("run folder", ending.path))
-    if ending.reason in ENDED_BY_ITSELF:
-        lines.append(("to go on", f"tunecli resume {quote(str(ending.path))} --set search.stop=null"))
+    if ending.reason in ENDED_BY_ITSELF or ending.reason in Limit.model_fields:
+        lines.append(("to go on", going_on(str(ending.path), ending.reason)))
     if n_hidden:
         lines.append(("more", f"{n_hidden} more trials: tunecli results {quote(str(ending.path))}"))
     if ending.n_scored:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from shlex import quote
 from typing import Any
 
 from tunecli.results.answer import Section
 from tunecli.results.ranking import Standing
 from tunecli.results.table import Table, display_cells, to_json
+from tunecli.spec.run import Limit
+from tunecli.study.underway.standstill import ENDED_BY_ITSELF
 
 REASONS = {
     "complete": "all trials have ended",
@@ -22,6 +25,14 @@ REASONS = {
 """Why a sweep ended, in words, by the reason on record."""
 
 _SHOWN_OF_FRONT = 20
+
+
+def going_on(path: str, reason: str) -> str:
+    """The command that goes on with the study at ``path``, past what ended it where something that was set did."""
+    command = f"tunecli resume {quote(path)}"
+    if reason in ENDED_BY_ITSELF:
+        return f"{command} --set search.stop=null"
+    return f"{command} --set run.limit.{reason}=…" if reason in Limit.model_fields else command
 
 
 def standing_lines(standing: Standing | None) -> list[tuple[str, str]]:

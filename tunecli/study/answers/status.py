@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from shlex import quote
-
 from tunecli.results.answer import Answer
-from tunecli.study.answers.standing import REASONS, standing_data, standing_lines
+from tunecli.spec.run import Limit
+from tunecli.study.answers.standing import REASONS, going_on, standing_data, standing_lines
 from tunecli.study.questions.status import Status
 from tunecli.trial import State
 
@@ -26,10 +25,11 @@ def of_status(status: Status) -> Answer:
         metrics = {**status.best.outcome.metrics, status.objective.metric: score}
         told = "  ".join(f"{name} {metrics[name]:.6g}" for name in status.objective.metrics)
         lines.append(("best", f"{told} (trial {status.best.number})"))
-    if status.word == "finished" and status.ending:
+    is_limited = status.word == "interrupted" and status.ending in Limit.model_fields
+    if (status.word == "finished" and status.ending) or is_limited:
         lines.append(("ended", REASONS.get(status.ending, status.ending)))
     if status.word == "interrupted":
-        lines.append(("next", f"tunecli resume {quote(str(status.path))}"))
+        lines.append(("next", going_on(status.path, status.ending)))
     data = {
         "study": status.study,
         "path": status.path,

@@ -203,7 +203,8 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     if search.sampler_name == "grid" and grid is not None and plan.n_trials < grid:
         yield f"the grid has {grid:,} points; {plan.n_trials:,} of them are run"
     if size is not None and plan.n_trials > size:
-        yield f"the space has {size:,} points, so the sweep ends before {plan.n_trials:,} trials"
+        points = "point" if size == 1 else "points"
+        yield f"the space has {size:,} {points}, so the sweep ends before {plan.n_trials:,} trials"
     for parameter in space.parameters:
         if n_values(parameter.domain) == 1 and not parameter.name.endswith(".length"):
             yield f"{parameter.name} has one value: its range never matters"
