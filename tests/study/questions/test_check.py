@@ -266,3 +266,19 @@ def test_a_mistyped_range_among_the_values_of_one_s_own_code_is_noted(checked, t
             ("many.0", "unifrom", "uniform"),
         ]
     ]
+
+
+def test_how_many_epochs_a_sweep_whose_trials_pause_trains_is_told_of_one_s_own_code_too(checked, tmp_path):
+    (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
+    own = "{python: 'mine:train', params: {x: {uniform: [0, 1]}}}"
+    search = "search: {sampler: bayes, trials: 14, pruner: %s}"
+    found = checked(own, search % "{name: curves, max_epochs: 9}")
+    # two of the fourteen never pause, the others end at the first level at least
+    assert found.epochs == (2 * 9 + 12 * 1, 14 * 9)
+    answer = of_check(found)
+    assert dict(answer.lines)["the sweep"] == "30 to 126 epochs, of unknown cost"
+    assert answer.data["estimated_epochs"] == [30, 126]
+    halving = checked(own, search % "{name: halving, max_epochs: 9, bracket: 9}")
+    assert halving.epochs is not None
+    assert halving.epochs[0] == halving.epochs[1]
+    assert checked(own, "search: {trials: 14}").epochs is None

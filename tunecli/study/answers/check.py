@@ -46,12 +46,7 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
         ("at a time", _at_a_time(found)),
         ("together", _together(found.fusing)),
         ("a trial", _cost_range(found.smallest, found.largest)),
-        (
-            "the sweep",
-            "unknown"
-            if found.seconds is None
-            else f"very roughly {_span(*map(_duration, found.seconds))} of training on this machine's cores",
-        ),
+        ("the sweep", _sweep(found)),
     )
     data: dict[str, Any] = {
         "study": found.study,
@@ -84,6 +79,7 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
         },
         "smallest_trial": _cost_data(found.smallest),
         "largest_trial": _cost_data(found.largest),
+        "estimated_epochs": None if found.epochs is None else list(found.epochs),
         "estimated_seconds": None if found.seconds is None else list(found.seconds),
         "notes": list(found.notes),
         "suggestions": [dict(trial.parameters) for trial in suggestions],
@@ -135,6 +131,19 @@ def _cost_data(cost: Cost | None) -> dict[str, int | None] | None:
         "n_steps": cost.n_steps,
         "n_multiply_adds": cost.n_multiply_adds,
     }
+
+
+def _sweep(found: Check) -> str:
+    told = []
+    if found.epochs is not None:
+        told.append(f"{_span(*(f'{n:,}' for n in found.epochs))} epochs")
+    if found.seconds is not None:
+        told.append(
+            f"very roughly {_span(*map(_duration, found.seconds))} of training on this machine's cores"
+        )
+    elif told:
+        told.append("of unknown cost")
+    return ", ".join(told) or "unknown"
 
 
 def _span(least: str, most: str) -> str:

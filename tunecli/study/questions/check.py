@@ -28,7 +28,7 @@ from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.placing import jobs_by_device, require_device
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.observed import Seen
-from tunecli.study.underway.steps import levels_of, pauses_of
+from tunecli.study.underway.steps import lengths_of, levels_of, pauses_of
 from tunecli.train.accelerators import places
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
@@ -57,7 +57,8 @@ class Check:
 
     ``size`` and ``grid`` are numbers of points, None where infinite. ``seconds`` is a rough estimate of the
     whole sweep's wall time on this machine's cores, from the smallest to the largest trial. ``pauses`` are the epochs
-    after which the pruner has the longest trials wait. What is the user's own, the trial or its data or model, costs
+    after which the pruner has the longest trials wait; with such a pruner ``epochs`` are how many all trials train
+    together, at least and at most, else None. What is the user's own, the trial or its data or model, costs
     what nobody knows: None.
     """
 
@@ -76,6 +77,7 @@ class Check:
     smallest: Cost | None
     largest: Cost | None
     seconds: tuple[float, float] | None
+    epochs: tuple[int, int] | None
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -110,8 +112,8 @@ def check(spec: StudySpec) -> Check:
     workers = min(plan.n_workers, plan.lookahead, n_trials)
     together = fusing(spec, plan.n_workers, plan.n_trials)
     seconds = None
+    least, most = _full_trainings(spec, n_trials)
     if smallest is not None and largest is not None and smallest.n_multiply_adds is not None:
-        least, most = _full_trainings(spec, n_trials)
         seconds = (seconds_of(smallest) * least / workers, seconds_of(largest) * most / workers)
     return Check(
         spec.settings.study,
@@ -134,6 +136,7 @@ def check(spec: StudySpec) -> Check:
         smallest,
         largest,
         seconds,
+        _epochs(spec, least, most),
     )
 
 
@@ -143,6 +146,15 @@ def _full_trainings(spec: StudySpec, n_trials: int) -> tuple[float, float]:
     if not isinstance(pruner, Pausing):
         return n_trials, n_trials
     return full_trainings(pruner, levels_of(spec, pruner), spec.space, n_trials)
+
+
+def _epochs(spec: StudySpec, least: float, most: float) -> tuple[int, int] | None:
+    """How many epochs so many full trainings are, where trials pause and the pruner says how long they are."""
+    pruner = spec.settings.search.pruner
+    if not isinstance(pruner, Pausing):
+        return None
+    shortest, longest = lengths_of(spec, pruner)
+    return round(least * shortest), round(most * longest)
 
 
 def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:

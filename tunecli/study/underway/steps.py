@@ -206,14 +206,19 @@ class Steps:
 
 def levels_of(spec: StudySpec, knob: Pausing) -> tuple[float, ...]:
     """The levels at which this study's trials pause, as shares of a full training: those of its longest trial."""
-    full_epochs = max((_full_epochs(knob, config) for config in concrete_trials(spec.space)), default=1)
-    return shares(full_epochs, knob.min_epochs, knob.factor)
+    return shares(lengths_of(spec, knob)[1], knob.min_epochs, knob.factor)
+
+
+def lengths_of(spec: StudySpec, knob: Pausing) -> tuple[int, int]:
+    """The epochs of a full training, of the shortest trial and of the longest."""
+    lengths = [_full_epochs(knob, config) for config in concrete_trials(spec.space)]
+    return min(lengths, default=1), max(lengths, default=1)
 
 
 def pauses_of(spec: StudySpec, knob: Pausing) -> tuple[int, ...]:
     """The epochs after which this study's longest trials pause, if they are as long as the file says they are."""
     configs = list(concrete_trials(spec.space))
-    full_epochs = max((_full_epochs(knob, config) for config in configs), default=1)
+    _, full_epochs = lengths_of(spec, knob)
     epochs = until_epochs(full_epochs, shares(full_epochs, knob.min_epochs, knob.factor))
     last = max(map(_said_epochs, configs), default=1.0)
     return tuple(epoch for epoch in epochs if epoch is not None and epoch < last)
