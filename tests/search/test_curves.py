@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -42,8 +43,10 @@ def loss_of(point: Parameters, level: int) -> float:
     return end + (1.5 - LEVELS[level] * 1.5) * (1 + 0.2 * x)
 
 
-def trained(number: int, point: Parameters, level: int) -> Course:
-    losses = {each: loss_of(point, each) for each in range(level + 1)}
+def trained(
+    number: int, point: Parameters, level: int, loss: Callable[[Parameters, int], float] = loss_of
+) -> Course:
+    losses = {each: loss(point, each) for each in range(level + 1)}
     if level == len(LEVELS) - 1:
         return Course(number, point, State.COMPLETE, level, losses, losses.pop(level))
     return Course(number, point, State.PRUNED, level, losses)

@@ -177,7 +177,7 @@ def swept(
     asked: Callable[[tuple[int, Choice]], None] = lambda step: None,
 ) -> list[Course]:
     """What `curves` comes to on :func:`deceptive_loss` by so many full trainings."""
-    courses = [deceived(n, quasirandom(space, [], n, seed) or {}, 0) for n in range(4)]
+    courses = [trained(n, quasirandom(space, [], n, seed) or {}, 0, deceptive_loss) for n in range(4)]
     spent = len(courses) * LEVELS[0]
     while spent < n_trainings:
         step = curves(space, courses, LEVELS, seed, may_begin=True)
@@ -191,15 +191,8 @@ def swept(
             point = courses[number].parameters
             spent -= LEVELS[courses[number].level]
         spent += LEVELS[step.level]
-        courses[number : number + 1] = [deceived(number, point, step.level)]
+        courses[number : number + 1] = [trained(number, point, step.level, deceptive_loss)]
     return courses
-
-
-def deceived(number: int, point: Parameters, level: int) -> Course:
-    losses = {each: deceptive_loss(point, each) for each in range(level + 1)}
-    if level == END:
-        return Course(number, point, State.COMPLETE, level, losses, losses.pop(level))
-    return Course(number, point, State.PRUNED, level, losses)
 
 
 def deceptive_loss(point: Parameters, level: int) -> float:

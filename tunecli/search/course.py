@@ -103,6 +103,11 @@ def until_epochs(full_epochs: int, levels: Sequence[float]) -> tuple[int | None,
     return tuple(found)
 
 
+def proposed(courses: Sequence[Course]) -> list[Observation]:
+    """Every trial that was begun by its point alone, for :mod:`tunecli.search.unseen`."""
+    return [Observation(course.number, course.parameters, course.state) for course in courses]
+
+
 def observed(courses: Sequence[Course], n_levels: int, n_least: int) -> list[Observation]:
     """What a sampler may see: losses of one level alone, the highest that at least ``n_least`` trials have one at.
 

@@ -21,7 +21,7 @@ from tunecli.search.bayes import n_initial
 from tunecli.search.belief import Draw, steady_arithmetic
 from tunecli.search.candidates import is_dear, ranked_candidates, wishes, without_repeats
 from tunecli.search.constraints import LIKELY, holds
-from tunecli.search.course import Choice, Course
+from tunecli.search.course import Choice, Course, proposed
 from tunecli.search.encoding import Floats, features
 from tunecli.search.ends import Ends, Evidence, Known, believed, evidence_of, known_losses
 from tunecli.search.expectations import log_expectation
@@ -32,7 +32,7 @@ from tunecli.search.unpaused import in_full, is_unpaused
 from tunecli.search.unseen import is_exhausted, propose
 from tunecli.seeding import generator_for
 from tunecli.spec.space import Space
-from tunecli.trial import Observation, State
+from tunecli.trial import State
 
 _LEAST_CHANCE = 0.05  # of ending best: below it nothing is continued once no trial may be begun any more
 
@@ -46,7 +46,7 @@ def curves(
     ones are continued that are not unlikely to end best.
     """
     number = len(courses)
-    may_begin = may_begin and not is_exhausted(space, _proposed(courses))
+    may_begin = may_begin and not is_exhausted(space, proposed(courses))
     known = known_losses(courses, len(levels))
     is_modelled = len({each.loss for each in known}) >= 2 and len(space.parameters) <= MAX_DIMENSIONS
     if not is_modelled or (may_begin and number < n_initial(space)):
@@ -96,11 +96,7 @@ def _most_promising(
     if wanted is not None and scores_W.max() >= best_score:
         return _continued(wanted)
     draws = chain(wishes(space, ranked_MD), uniform_draws(space, number, seed))
-    return Choice(None, 0, propose(space, _proposed(courses), number, seed, draws))
-
-
-def _proposed(courses: Sequence[Course]) -> list[Observation]:
-    return [Observation(course.number, course.parameters, course.state) for course in courses]
+    return Choice(None, 0, propose(space, proposed(courses), number, seed, draws))
 
 
 def _ranked(

@@ -28,7 +28,7 @@ from tunecli.search.acquisition import ACQUISITIONS
 from tunecli.search.bayes import n_initial, promising
 from tunecli.search.belief import is_telling
 from tunecli.search.candidates import is_repeat
-from tunecli.search.course import Choice, Course
+from tunecli.search.course import Choice, Course, proposed
 from tunecli.search.encoding import features, units_of_points
 from tunecli.search.ends import Evidence, believed
 from tunecli.search.surrogate import SURROGATES
@@ -78,9 +78,8 @@ def in_full(
     (is_there_W,) = is_repeat(row_1F, evidence.paused)
     if is_there_W.any():
         return Choice(paused[int(np.argmax(is_there_W))].number, n_levels - 1)
-    proposed = [Observation(course.number, course.parameters, course.state) for course in courses]
     draws = chain((first,), wished, uniform_draws(space, number, seed))
-    return Choice(None, n_levels - 1, propose(space, proposed, number, seed, draws))
+    return Choice(None, n_levels - 1, propose(space, proposed(courses), number, seed, draws))
 
 
 def shown_ends(courses: Sequence[Course], n_levels: int, expected: Mapping[int, float]) -> list[Observation]:

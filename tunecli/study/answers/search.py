@@ -6,17 +6,16 @@ from shlex import quote
 
 from tunecli.results.answer import Answer
 from tunecli.results.table import top
-from tunecli.spec.run import Limit
 from tunecli.study.answers.standing import (
     REASONS,
     going_on,
+    lifted,
     records_of,
     section_of,
     standing_data,
     standing_lines,
 )
 from tunecli.study.sweep import Ending
-from tunecli.study.underway.standstill import ENDED_BY_ITSELF
 
 _SHOWN_AT_END = 10
 
@@ -35,7 +34,7 @@ def of_ending(ending: Ending) -> Answer:
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
     lines = [("ended", REASONS[ending.reason]), *standing_lines(ending.standing)]
     lines.append(("run folder", ending.path))
-    if ending.reason in ENDED_BY_ITSELF or ending.reason in Limit.model_fields:
+    if lifted(ending.reason):
         lines.append(("to go on", going_on(str(ending.path), ending.reason)))
     if n_hidden:
         lines.append(("more", f"{n_hidden} more trials: tunecli results {quote(str(ending.path))}"))

@@ -27,12 +27,16 @@ REASONS = {
 _SHOWN_OF_FRONT = 20
 
 
-def going_on(path: str, reason: str) -> str:
-    """The command that goes on with the study at ``path``, past what ended it where something that was set did."""
-    command = f"tunecli resume {quote(path)}"
+def lifted(reason: str) -> str:
+    """What to ask for besides to go on past ``reason``; empty where nothing that was set ended the sweep."""
     if reason in ENDED_BY_ITSELF:
-        return f"{command} --set search.stop=null"
-    return f"{command} --set run.limit.{reason}=…" if reason in Limit.model_fields else command
+        return " --set search.stop=null"
+    return f" --set run.limit.{reason}=…" if reason in Limit.model_fields else ""
+
+
+def going_on(path: str, reason: str) -> str:
+    """The command that goes on with the study at ``path``, past what ended it."""
+    return f"tunecli resume {quote(path)}{lifted(reason)}"
 
 
 def standing_lines(standing: Standing | None) -> list[tuple[str, str]]:

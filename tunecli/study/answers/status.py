@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from tunecli.results.answer import Answer
-from tunecli.spec.run import Limit
-from tunecli.study.answers.standing import REASONS, going_on, standing_data, standing_lines
+from tunecli.study.answers.standing import REASONS, going_on, lifted, standing_data, standing_lines
 from tunecli.study.questions.status import Status
 from tunecli.trial import State
 
@@ -25,7 +24,7 @@ def of_status(status: Status) -> Answer:
         metrics = {**status.best.outcome.metrics, status.objective.metric: score}
         told = "  ".join(f"{name} {metrics[name]:.6g}" for name in status.objective.metrics)
         lines.append(("best", f"{told} (trial {status.best.number})"))
-    is_limited = status.word == "interrupted" and status.ending in Limit.model_fields
+    is_limited = status.word == "interrupted" and lifted(status.ending)
     if (status.word == "finished" and status.ending) or is_limited:
         lines.append(("ended", REASONS.get(status.ending, status.ending)))
     if status.word == "interrupted":

@@ -8,7 +8,7 @@ was faster (law 5), rules apart that say they do. Reads the record (law 1), and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from tunecli.results.ranking import total_excess
 from tunecli.search.course import Choice, Course, observed, shares, until_epochs
@@ -211,14 +211,18 @@ def levels_of(spec: StudySpec, knob: Pausing) -> tuple[float, ...]:
 
 def lengths_of(spec: StudySpec, knob: Pausing) -> tuple[int, int]:
     """The epochs of a full training, of the shortest trial and of the longest."""
-    lengths = [_full_epochs(knob, config) for config in concrete_trials(spec.space)]
+    return _lengths(knob, concrete_trials(spec.space))
+
+
+def _lengths(knob: Pausing, configs: Iterable[Mapping[str, object]]) -> tuple[int, int]:
+    lengths = [_full_epochs(knob, config) for config in configs]
     return min(lengths, default=1), max(lengths, default=1)
 
 
 def pauses_of(spec: StudySpec, knob: Pausing) -> tuple[int, ...]:
     """The epochs after which this study's longest trials pause, if they are as long as the file says they are."""
     configs = list(concrete_trials(spec.space))
-    _, full_epochs = lengths_of(spec, knob)
+    _, full_epochs = _lengths(knob, configs)
     epochs = until_epochs(full_epochs, shares(full_epochs, knob.min_epochs, knob.factor))
     last = max(map(_said_epochs, configs), default=1.0)
     return tuple(epoch for epoch in epochs if epoch is not None and epoch < last)
