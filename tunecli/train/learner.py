@@ -10,6 +10,7 @@ Axes: N examples, K classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -214,6 +215,8 @@ class Learner:
                 outputs = self.outputs(x)
             outputs = outputs.float()
             loss = float(self.validation_loss(outputs, y_N))
+            if math.isnan(float(outputs.sum())) and bool(outputs.isnan().any()):
+                return {f"{part}_loss": math.nan}  # a model without an answer has no accuracy
             outputs = self._predict(outputs)
             found = evaluate(self._fold.task, outputs, y_N, self._fold.target_scale, part)
             for own in own_metrics:

@@ -220,8 +220,12 @@ def _epoch(
 
 
 def missing_of(metrics: Mapping[str, float], metric: str, epoch: int) -> Failure | None:
-    """What is wrong where the training loss or the objective is no finite number."""
-    missing = next((name for name in ("train_loss", metric) if name not in metrics), None)
+    """The failure of a trial whose losses or objective are not finite numbers; None where they are.
+
+    A model that answers NaN still has an accuracy, that of the class which such answers happen to be taken for. So the
+    validation loss counts whatever the objective is.
+    """
+    missing = next((name for name in ("train_loss", "val_loss", metric) if name not in metrics), None)
     if missing is None:
         return None
     if "val_loss" in metrics and missing != "train_loss":

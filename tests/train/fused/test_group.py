@@ -12,7 +12,17 @@ import torch
 from tests.train.fused.trials import checkpoints_of, epochs_of, job_of, outcomes_of
 from tunecli.train.fused.group import run_group
 from tunecli.train.loop import run
-from tunecli.trial import Checkpoint, Ended, EpochEnded, FailureKind, Job, Started, State, Stopped
+from tunecli.trial import (
+    Checkpoint,
+    Ended,
+    EpochEnded,
+    FailureKind,
+    Job,
+    Objective,
+    Started,
+    State,
+    Stopped,
+)
 
 LONG: dict[str, Any] = {
     "model": {"name": "mlp", "hidden": [16], "dropout": 0.2},
@@ -212,3 +222,43 @@ def test_torchs_global_generator_is_untouched_even_between_epochs() -> None:
     before = torch.get_rng_state()
     for _ in run_group([job_of(number, LONG) for number in range(2)]):
         assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("source", ["iris", "wine", "breast_cancer", "digits"])
+@pytest.mark.parametrize("place", range(4))
+def test_a_model_whose_outputs_are_nan_diverges_and_leaves_its_neighbours_bits(
+    source: str, place: int
+) -> None:
+    one_step = {
+        "data": {"source": source},
+        "optimizer": {"name": "sgd", "lr": 0.1},
+        "training": {"epochs": 3, "batch_size": "full"},
+    }
+    jobs = [job_of(number, one_step) for number in range(4)]
+    jobs[place] = job_of(place, {**one_step, "optimizer": {"name": "sgd", "lr": 1e30}})
+    events = [*run_group(jobs)]
+    outcomes = outcomes_of(events)
+    failure = outcomes[place].failure
+    assert failure is not None and failure.kind is FailureKind.DIVERGED
+    assert not [event for event in events if isinstance(event, EpochEnded) and event.number == place]
+    for job in jobs:
+        if job.number != place:
+            told = [
+                event.metrics
+                for event in events
+                if isinstance(event, EpochEnded) and event.number == job.number
+            ]
+            assert told == epochs_of(run_group([job]))[job.number]
+            assert all(0.0 <= told[-1][name] <= 1.0 for name in told[-1] if not name.endswith("loss"))
+
+
+@pytest.mark.parametrize("is_fused", [True, False])
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_auroc", "val_f1", "train_loss"])
+def test_a_model_whose_outputs_are_nan_has_no_score_whatever_the_objective(
+    metric: str, is_fused: bool
+) -> None:
+    broken = {"optimizer": {"name": "sgd", "lr": 1e30}, "training": {"epochs": 1, "batch_size": "full"}}
+    job = job_of(0, broken, Objective(metric, metric != "train_loss"))
+    outcome = outcomes_of(run_group([job]) if is_fused else run(job))[0]
+    assert outcome.failure is not None and outcome.failure.kind is FailureKind.DIVERGED
+    assert outcome.score is None

@@ -9,6 +9,7 @@ Axes: T models, N examples, K outputs, M positives of a class.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,12 +58,21 @@ class Examiner:
             self._criteria = {len(members): self._make_criterion(shape, self._n, like)}
         y_TN = self._y_N.expand(len(members), -1)
         with torch.inference_mode():
+            logits_TKN = outputs.view[:, :, : self._n]
+            best_T1N = logits_TKN.amax(1, keepdim=True)
             loss_T = self._criteria[len(members)].losses(outputs, y_TN)
-            found = {"loss": loss_T.double(), **self._scores(outputs.view[:, :, : self._n])}
+            loss_T = torch.where(best_T1N.isnan().any(2)[:, 0], torch.nan, loss_T.double())
+            found = {"loss": loss_T, **self._scores(logits_TKN, best_T1N)}
             numbers = torch.stack([*found.values()]).cpu()
         names = [f"val_{name}" for name in found]
         each = [dict(zip(names, own, strict=True)) for own in numbers.T.tolist()]
-        return [{"val_loss": own["val_loss"], **finite(own)} for own in each]
+        # as the plain loop, which gives a model whose outputs are NaN no metric
+        return [
+            {"val_loss": own["val_loss"]}
+            if math.isnan(own["val_loss"])
+            else {"val_loss": own["val_loss"], **finite(own)}
+            for own in each
+        ]
 
     def _outputs(
         self, members: Sequence[Member], together: Together, shape: tuple[int, ...], like: Tensor
@@ -82,11 +92,11 @@ class Examiner:
                     row.copy_(found.view[together.members.index(member)])
         return outputs
 
-    def _scores(self, logits_TKN: Tensor) -> dict[str, Tensor]:
-        """As `metrics.evaluate`, of each model (T,)."""
+    def _scores(self, logits_TKN: Tensor, best_T1N: Tensor) -> dict[str, Tensor]:
+        """As `metrics.evaluate`, of each model (T,); without meaning for one whose outputs are NaN."""
         n_models, k = logits_TKN.shape[:2]
         first_T1 = torch.arange(n_models, device=logits_TKN.device)[:, None] * k**2
-        places_TN = first_T1 + self._y_N * k + _first_best(logits_TKN)
+        places_TN = first_T1 + self._y_N * k + _first_best(logits_TKN, best_T1N)
         confusion_TKK = torch.bincount(places_TN.flatten(), minlength=n_models * k**2).double().view(-1, k, k)
         hits_TK = confusion_TKK.diagonal(dim1=1, dim2=2).contiguous()
         true_TK, guessed_TK = confusion_TKK.sum(2), confusion_TKK.sum(1)
@@ -131,12 +141,16 @@ class _Ranks:
         return _mean_where(wins_TK / self._pairs_K, (self._pairs_K > 0).expand(len(wins_TK), -1))
 
 
-def _first_best(logits_TKN: Tensor) -> Tensor:
-    """As ``logits_TKN.argmax(1)``, which over an axis that is not the last takes ten times as long."""
+def _first_best(logits_TKN: Tensor, best_T1N: Tensor) -> Tensor:
+    """As ``logits_TKN.argmax(1)``, which over an axis that is not the last takes ten times as long.
+
+    NaN equals nothing, so it has no first best. Such an example counts as the last class: a class that does not exist
+    would be counted among those of the next model.
+    """
     k = logits_TKN.shape[1]
     turned_K1 = torch.arange(k, 0, -1, device=logits_TKN.device)[:, None]
-    is_best_TKN = logits_TKN == logits_TKN.amax(1, keepdim=True)
-    return k - (is_best_TKN * turned_K1).amax(1)
+    is_best_TKN = logits_TKN == best_T1N
+    return k - (is_best_TKN * turned_K1).amax(1).clamp(min=1)
 
 
 def _sorted(values: Tensor) -> Tensor:
