@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tunecli.errors import DataError
 from tunecli.spec.knobs.sources import Images
+from tunecli.train.data.notes import DataNote
 from tunecli.train.data.table import Table
 
 FORMATS = {
@@ -73,9 +74,12 @@ def read_images(
         classes += [class_names.index(name)] * len(pictures)
     if not images:
         raise DataError(f"{folder.name} holds no images", parameter=parameter)
-    notes = [f"{n_others} files of {folder.name} are no images, and left out"] if n_others else []
+    notes = []
+    if n_others:
+        text = f"{n_others} files of {folder.name} are no images, and left out"
+        notes.append(DataNote("other_files", text))
     y_N = np.array(classes, dtype=np.int64)
-    return Table(np.stack(images), y_N, "classification", class_names, notes=tuple(notes))
+    return Table(np.stack(images), y_N, "classification", class_names, data_notes=tuple(notes))
 
 
 def _pillow(parameter: str) -> ModuleType:

@@ -6,7 +6,7 @@ Owns how raw columns become features; knows neither the formats (files.py) nor w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ from tunecli.errors import DataError
 from tunecli.spec.knobs.data import Data
 from tunecli.spec.knobs.losses import Task
 from tunecli.train.data.files import Columns, no_such_column, read_csv, read_npz, read_parquet
+from tunecli.train.data.notes import DataNote
 from tunecli.train.data.table import MAX_CATEGORIES, Table, TextColumn, category_name, encode_target
 
 READERS: dict[str, Callable[[Path, str, str | None], Columns]] = {".csv": read_csv, ".parquet": read_parquet}
 """(path, key to blame, text column) → columns, by the file's ending. NPZ holds arrays and has its own way."""
+
+_MAX_SHOWN = 20
 
 _Target = tuple[NDArray[Any], Task, tuple[str, ...]]
 """A target, its task and its class names."""
@@ -84,13 +87,13 @@ def _table_of_text(
 ) -> Table:
     if text not in features:
         raise no_such_column(text, list(features), columns.name, parameter=parameter)
-    notes = [f"column '{text}' is read character by character"]
-    others = [f"'{name}'" for name in features if name != text]
+    notes = [DataNote("characters", f"column '{text}' is read character by character", (text,))]
+    others = tuple(name for name in features if name != text)
     if others:
-        notes.append(f"beside it these are left out: {', '.join(others)}")
+        notes.append(DataNote("left_out", f"beside it these are left out: {_quoted(others)}", others))
     y_N, task, classes = target
     prose = TextColumn(text, features[text])
-    return Table(np.zeros((len(y_N), 0)), y_N, task, classes, notes=tuple(notes), prose=prose)
+    return Table(np.zeros((len(y_N), 0)), y_N, task, classes, data_notes=tuple(notes), prose=prose)
 
 
 def _table_of_columns(
@@ -114,12 +117,15 @@ def _table_of_columns(
     x_NF = np.zeros((len(y_N), 0))
     if numeric:
         x_NF = np.stack([values.astype(np.float64) for values in numeric.values()], axis=1)
-    notes = [f"column '{column.name}' is text: encoded one-hot" for column in text]
-    gaps = ", ".join(
-        f"'{name}'" for name, values in numeric.items() if np.isnan(values.astype(np.float64)).any()
-    )
+    notes = [
+        DataNote("one_hot", f"column '{column.name}' is text: encoded one-hot", (column.name,))
+        for column in text
+    ]
+    has_gaps_F = np.isnan(x_NF).any(axis=0)
+    gaps = tuple(name for name, has_gaps in zip(numeric, has_gaps_F.tolist(), strict=True) if has_gaps)
     if gaps:
-        notes.append(f"missing numbers in {gaps}: the training part's median stands in")
+        message = f"missing numbers in {_quoted(gaps)}: the training part's median stands in"
+        notes.append(DataNote("imputed", message, gaps))
     return Table(x_NF, y_N, task, classes, tuple(numeric), text, tuple(notes))
 
 
@@ -143,3 +149,9 @@ def _like(
             raise DataError(message, parameter=parameter)
         ordered[name] = values
     return ordered
+
+
+def _quoted(names: Sequence[str]) -> str:
+    """Columns as a note lists them; of many, the first."""
+    shown = ", ".join(f"'{name}'" for name in names[:_MAX_SHOWN])
+    return shown + (f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else "")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tunecli.errors import DataError
 from tunecli.spec.knobs.losses import Task
+from tunecli.train.data.notes import DataNote
 from tunecli.train.inputs import InputKind
 
 MAX_CATEGORIES = 100
@@ -53,7 +54,7 @@ class Table:
         class_names: one per class, in the order of the indices; empty for regression.
         feature_names: one per column of ``x``; empty where it holds no features.
         text: the columns that will be one-hot encoded.
-        notes: what a person should know about how the data was understood.
+        data_notes: what was decided while the data was read.
         prose: the column whose characters become tokens, where there is one.
         n_tokens: how many different tokens ``x`` may hold; 0 where it holds numbers.
     """
@@ -64,7 +65,7 @@ class Table:
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
     text: tuple[TextColumn, ...] = ()
-    notes: tuple[str, ...] = ()
+    data_notes: tuple[DataNote, ...] = ()
     prose: TextColumn | None = None
     n_tokens: int = 0
 
@@ -72,6 +73,11 @@ class Table:
         # Tables are cached and shared by every trial of a process, so nobody may write into one.
         self.x.flags.writeable = False
         self.y.flags.writeable = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The sentences of `data_notes` that a person should see unasked."""
+        return tuple(note.text for note in self.data_notes if not note.is_detail)
 
     @property
     def kind(self) -> InputKind:
