@@ -9,6 +9,7 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from tunecli.errors import DataError
 from tunecli.spec.knobs.data import Data
 from tunecli.train.data import preparation
+from tunecli.train.data.scaling import Normalization
 from tunecli.train.data.table import Table, TextColumn
 
 RNG = np.random.default_rng(0)
@@ -27,7 +28,7 @@ def table_of(x: np.ndarray, text: tuple[TextColumn, ...] = ()) -> Table:
     ("name", "reference"),
     [("standard", StandardScaler()), ("minmax", MinMaxScaler()), ("robust", RobustScaler())],
 )
-def test_scaling_is_scikit_learns(name: preparation.Normalization, reference: StandardScaler) -> None:
+def test_scaling_is_scikit_learns(name: Normalization, reference: StandardScaler) -> None:
     x = RNG.normal(1e6, 10.0, (40, 3))
     found = preparation.fit(table_of(x), TRAIN, knobs(name))
     expected = reference.fit(x[TRAIN]).transform(x[VALID])
@@ -42,7 +43,7 @@ def test_without_normalisation_inputs_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize("name", ["standard", "minmax", "robust"])
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e9])
-def test_a_constant_column_becomes_zero(name: preparation.Normalization, value: float) -> None:
+def test_a_constant_column_becomes_zero(name: Normalization, value: float) -> None:
     table = table_of(np.full((40, 1), value))
     x = preparation.apply(preparation.fit(table, TRAIN, knobs(name)), table, VALID).x
     np.testing.assert_allclose(x, 0.0, atol=1e-6)

@@ -8,8 +8,9 @@ Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 from tunecli.errors import DataError
 from tunecli.spec.knobs.data import Data
 from tunecli.train.data.characters import Alphabet, encode, learn_alphabet
+from tunecli.train.data.columns import names_shown
+from tunecli.train.data.scaling import center_and_scale, rounding
 from tunecli.train.data.splits import Indices
 from tunecli.train.data.table import Table
 from tunecli.train.inputs import InputKind
-
-Normalization = Literal["standard", "minmax", "robust", "none"]
 
 _AXES: dict[InputKind, tuple[int, ...]] = {"features": (0,), "sequence": (0, 1), "image": (0, 2, 3)}
 """What is normalised together, by axis: each feature over examples and steps, each channel over whole images."""
@@ -39,6 +40,8 @@ class Preparation:
         alphabet: how texts become tokens, where they do.
         target_center: mean of a regression target, in its units; 0 for classes.
         target_scale: its standard deviation, above 0; 1 for classes.
+        is_flat: shaped as ``center``: columns that are 0 in every row, since in training they never vary, or by no
+            more than the rounding of their numbers.
     """
 
     median: NDArray[np.float64]
@@ -48,6 +51,7 @@ class Preparation:
     alphabet: Alphabet | None
     target_center: float
     target_scale: float
+    is_flat: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,37 +65,41 @@ class Prepared:
 def fit(table: Table, train_indices: Indices, data: Data) -> Preparation:
     """Learn medians, scales, categories and alphabets from the training rows.
 
-    ``standard`` takes the mean and the (biased) standard deviation, per feature or per channel; ``minmax``
-    maps the training range to [0, 1]; ``robust`` takes the median and the interquartile range, as scikit-learn's
-    ``RobustScaler``. A constant feature is centred and left unscaled. A regression target is always standardised:
-    the losses' defaults and the usual learning rates suppose a target of that size.
+    Inputs are scaled per feature, or per channel of images, as `center_and_scale` says. A feature that is flat in
+    the training part is 0 in every row. A regression target is always standardised: the losses' defaults and the usual
+    learning rates suppose a target of that size.
 
     Args:
         table: the data.
         train_indices: the rows to learn from.
         data: its knobs: ``normalize``, and for texts ``max_length`` and ``max_tokens``.
+
+    Raises:
+        DataError: numbers are too large to be scaled.
     """
     median = center = scale = np.zeros(0)
+    is_flat = np.zeros(0, dtype=bool)
     alphabet = None
     if table.prose is not None:
         alphabet = learn_alphabet(table.prose.values[train_indices], data.max_length, data.max_tokens)
     elif table.kind != "tokens":
-        x = table.x[train_indices].astype(np.float64, copy=False)
+        x = table.x[train_indices]
         if table.kind == "features":
             median = _median(x)
             x = np.where(np.isnan(x), median, x)
-        center, scale = _center_and_scale(x, _AXES[table.kind], data.normalize)
+        center, scale, is_flat = center_and_scale(x, _AXES[table.kind], data.normalize)
+        _require_finite(center, scale, table)
         if table.kind == "image":
             center, scale = center[:, None, None], scale[:, None, None]
+            is_flat = is_flat[:, None, None]
     categories = tuple(
         tuple(sorted({v for v in column.values[train_indices].tolist() if v is not None}))
         for column in table.text
     )
     target_center, target_scale = 0.0, 1.0
     if table.task == "regression":
-        mean, deviation = _center_and_scale(table.y[train_indices], (0,), "standard")
-        target_center, target_scale = float(mean), float(deviation)
-    return Preparation(median, center, scale, categories, alphabet, target_center, target_scale)
+        target_center, target_scale = _target_scale(table.y[train_indices])
+    return Preparation(median, center, scale, categories, alphabet, target_center, target_scale, is_flat)
 
 
 def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
@@ -99,10 +107,13 @@ def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
 
     Text columns follow the numbers, one 0/1 input per category; a value that training never saw, or a
     missing one, is all zeros.
+
+    Raises:
+        DataError: a number is too large for 32 bits, once it is scaled.
     """
     y_N = table.y[indices]
     if table.task == "regression":
-        y_N = ((y_N - preparation.target_center) / preparation.target_scale).astype(np.float32)
+        y_N = _as_float32((y_N - preparation.target_center) / preparation.target_scale, (), "the target")
     if table.prose is not None and preparation.alphabet is not None:
         return Prepared(encode(preparation.alphabet, table.prose.values[indices].tolist()), y_N)
     if table.kind == "tokens":
@@ -110,11 +121,53 @@ def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
     x = table.x[indices].astype(np.float64, copy=False)
     if table.kind == "features":
         x = np.where(np.isnan(x), preparation.median, x)
-    blocks = [((x - preparation.center) / preparation.scale).astype(np.float32)]
+    with np.errstate(over="ignore"):  # what is too large is told below
+        x = (x - preparation.center) / preparation.scale
+    if preparation.is_flat.any():
+        x = np.where(preparation.is_flat, 0.0, x)
+    blocks = [_as_float32(x, table.feature_names, "an input")]
     for column, categories in zip(table.text, preparation.categories, strict=True):
-        values_N1 = column.values[indices][:, None]
-        blocks.append((values_N1 == np.array(categories, dtype=object)[None, :]).astype(np.float32))
+        number_of = {category: number for number, category in enumerate(categories)}
+        numbers_N = np.array(
+            [number_of.get(value, -1) for value in column.values[indices].tolist()], dtype=np.int64
+        )
+        blocks.append((numbers_N[:, None] == np.arange(len(categories))).astype(np.float32))
     return Prepared(np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0], y_N)
+
+
+def _as_float32(x: NDArray[np.float64], names: Sequence[str], other: str) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        narrow = x.astype(np.float32)
+    if not np.isfinite(narrow).all():
+        is_finite_F = np.isfinite(narrow).reshape(len(narrow), -1).all(axis=0)
+        column = int((~is_finite_F).argmax())
+        name = f"column `{names[column]}`" if column < len(names) else other
+        message = f"{name} has a number that is too large for 32 bits once it is scaled"
+        hint = "scale it by its training values (`normalize`), or correct the number"
+        raise DataError(message, hint=hint)
+    return narrow
+
+
+def _require_finite(center: NDArray[np.float64], scale: NDArray[np.float64], table: Table) -> None:
+    is_finite_F = np.isfinite(center) & np.isfinite(scale)
+    if not is_finite_F.all():
+        names = [f"`{name}`" for name in table.feature_names]
+        bad = [name for name, is_finite in zip(names, is_finite_F.tolist(), strict=False) if not is_finite]
+        of_column = f" (column {names_shown(bad)})" if bad else ""
+        message = f"a column's numbers are too large to be scaled{of_column}"
+        raise DataError(message, hint="divide them, or remove the column from the file")
+
+
+def _target_scale(y_N: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and deviation of a target. One that is flat in this part still varies elsewhere, so it keeps its values."""
+    center, scale, is_flat = center_and_scale(y_N, (0,), "standard")
+    if not (np.isfinite(center) and np.isfinite(scale)):
+        raise DataError(
+            "the target's numbers are too large to be scaled", hint="divide them", parameter="data.target"
+        )
+    if is_flat and np.ptp(y_N) > 0:
+        scale = rounding(np.abs(y_N).max(), y_N.dtype)
+    return float(center), float(scale)
 
 
 def _median(x_NF: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,34 +176,3 @@ def _median(x_NF: NDArray[np.float64]) -> NDArray[np.float64]:
     median_F = np.zeros(x_NF.shape[1])
     median_F[is_there_F] = np.nanmedian(x_NF[:, is_there_F], axis=0)
     return median_F
-
-
-def _center_and_scale(
-    x: NDArray[np.float64], axes: tuple[int, ...], normalize: Normalization
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    with np.errstate(over="ignore", invalid="ignore"):  # told below
-        return _scaled(x, axes, normalize)
-
-
-def _scaled(
-    x: NDArray[np.float64], axes: tuple[int, ...], normalize: Normalization
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if normalize == "none":
-        kept = x.mean(axis=axes)
-        return np.zeros_like(kept), np.ones_like(kept)
-    if normalize == "minmax":
-        center = x.min(axis=axes)
-        scale = x.max(axis=axes) - center
-    elif normalize == "robust":
-        quarter, center, three_quarters = np.quantile(x, [0.25, 0.5, 0.75], axis=axes)
-        # A feature that is mostly one value has no middle range; its deviation is the next best measure.
-        scale = np.where(three_quarters > quarter, three_quarters - quarter, x.std(axis=axes))
-    else:
-        center, scale = x.mean(axis=axes), x.std(axis=axes)
-    if not (np.isfinite(center).all() and np.isfinite(scale).all()):
-        raise DataError(
-            "a column's numbers are too large to be scaled", hint="divide them, or drop the column"
-        )
-    # The mean of equal numbers is off by rounding, so a constant column's deviation is tiny and not 0.
-    is_constant = scale <= 1e-12 * np.maximum(np.abs(center), 1e-300)
-    return center, np.where(is_constant, 1.0, scale)

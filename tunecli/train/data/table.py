@@ -8,8 +8,8 @@ Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from tunecli.errors import DataError
 from tunecli.spec.knobs.losses import Task
 from tunecli.train.data.notes import DataNote
+from tunecli.train.data.number_text import ColumnKind
+from tunecli.train.data.scaling import is_lost
 from tunecli.train.inputs import InputKind
 
 MAX_CATEGORIES = 100
 MAX_INTEGER_CLASSES = 20
-_INEXACT = 2.0**53  # from here on two whole numbers may be the same float64
+INEXACT = 2.0**53  # from here on two whole numbers may be the same float64
 
 TaskKnob = Literal["auto", "classification", "regression"]
 Place = Callable[[int], str]
@@ -57,6 +59,8 @@ class Table:
         data_notes: what was decided while the data was read.
         prose: the column whose characters become tokens, where there is one.
         n_tokens: how many different tokens ``x`` may hold; 0 where it holds numbers.
+        kinds: what each column of the file holds, the target's too; a validation file's columns are read as that.
+            Empty where the data came from no file with columns.
     """
 
     x: NDArray[Any]
@@ -68,6 +72,7 @@ class Table:
     data_notes: tuple[DataNote, ...] = ()
     prose: TextColumn | None = None
     n_tokens: int = 0
+    kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Tables are cached and shared by every trial of a process, so nobody may write into one.
@@ -105,6 +110,7 @@ def encode_target(
     place: Place,
     known: Table | None = None,
     parameter: str = "data.target",
+    mark: str = "",
 ) -> tuple[NDArray[Any], Task, tuple[str, ...]]:
     """Turn a raw target into class indices or numbers.
 
@@ -117,12 +123,14 @@ def encode_target(
         place: where a row stands, for messages.
         known: the training table, whose task and classes a validation file must follow.
         parameter: the key to blame.
+        mark: the text of the first target that counts as missing, where there is one.
 
     Returns:
         The target, its task and its class names.
 
     Raises:
-        DataError: a target is missing, infinite, of a class the training data has not, or never varies; or its classes
+        DataError: a target is missing, infinite, of a class the training data has not, or varies by no more than
+            its rounding; or its classes
             are numbers that float64 merges.
     """
     if raw_N.dtype == object:
@@ -130,17 +138,19 @@ def encode_target(
     else:
         is_missing_N = np.zeros(len(raw_N), dtype=bool) if raw_N.dtype == bool else ~np.isfinite(raw_N)
     if is_missing_N.any():
-        where = place(int(is_missing_N.argmax()))
-        raise DataError(
-            f"the target is missing or infinite in {where}", hint="drop such rows", parameter=parameter
-        )
+        message = f"the target is missing or infinite in {place(int(is_missing_N.argmax()))}"
+        hint = "remove such rows"
+        if mark:
+            message += f": `{mark}` counts as missing"
+            hint = f"remove such rows; where `{mark}` is a class, give it another name"
+        raise DataError(message, hint=hint, parameter=parameter)
 
     task_found = known.task if known else (_task_of(raw_N) if task == "auto" else task)
     if task_found == "regression":
         return _as_numbers(raw_N, place, parameter, is_alone=known is None), task_found, ()
 
-    if raw_N.dtype == np.float64 and (np.abs(raw_N) >= _INEXACT).any():
-        where = place(int((np.abs(raw_N) >= _INEXACT).argmax()))
+    if raw_N.dtype == np.float64 and (np.abs(raw_N) >= INEXACT).any():
+        where = place(int((np.abs(raw_N) >= INEXACT).argmax()))
         raise DataError(
             f"the class in {where} is a number of 2^53 or more, where neighbours are not told apart",
             hint="name the classes by text or smaller numbers; to predict a number, say `data.task: regression`",
@@ -149,7 +159,8 @@ def encode_target(
     names_N = [category_name(value) for value in raw_N.tolist()]
     if known:
         class_names = known.class_names
-        unknown = next((row for row, name in enumerate(names_N) if name not in class_names), None)
+        known_names = set(class_names)
+        unknown = next((row for row, name in enumerate(names_N) if name not in known_names), None)
         if unknown is not None:
             message = f"class `{names_N[unknown]}` in {place(unknown)} is not in the training data"
             raise DataError(message, parameter=parameter)
@@ -175,6 +186,10 @@ def _as_numbers(raw_N: NDArray[Any], place: Place, parameter: str, *, is_alone: 
     y_N = raw_N.astype(np.float64)
     if is_alone and y_N.min() == y_N.max():
         raise DataError("the target never varies", hint="name another column", parameter=parameter)
+    if is_alone and is_lost(np.ptp(y_N), y_N):
+        message = f"the target varies by {np.ptp(y_N):.3g} in all, no more than the rounding of its numbers"
+        hint = "subtract a constant from it before the file is written, or name another column"
+        raise DataError(message, hint=hint, parameter=parameter)
     return y_N
 
 

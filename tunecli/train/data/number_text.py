@@ -1,0 +1,197 @@
+"""How the text of a CSV field is read: as a number, as a missing value, or as text.
+
+Owns the grammar of numbers and the marks of missing values, and types a whole column by them. Loads nothing but numpy.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+ColumnKind = Literal["number", "truth", "text", "empty"]
+"""What a column holds. ``empty``: nothing but missing values, so that nothing is known of it."""
+
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+"""A number as CSV files write it: ASCII digits with a sign, a point and an exponent. ``float`` takes much more."""
+
+MISSING = frozenset(
+    (
+        "",
+        "na",
+        "n/a",
+        "nan",
+        "null",
+        "none",
+        "?",
+        "<na>",
+        "#n/a",
+        "#n/a n/a",
+        "#na",
+        "-nan",
+        "nan(ind)",
+        "-nan(ind)",
+    )
+) | frozenset(("nan(snan)", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "1.#snan", "-1.#snan"))
+"""Missing in any column, in any case: what pandas, R, Excel and C libraries write for a value that is not there."""
+
+MISSING_AMONG_NUMBERS = frozenset(
+    (
+        "-",
+        "--",
+        "---",
+        ".",
+        "..",
+        "...",
+        "\N{EN DASH}",
+        "\N{EM DASH}",
+        "\N{MINUS SIGN}",
+        "n.a.",
+        "nat",
+        "\\n",
+        "(null)",
+    )
+)
+"""Missing where every other value of the column is a number. In a column of text they are values like any other:
+``+`` and ``-`` are usual names of classes."""
+
+INFINITE = frozenset(
+    sign + word for sign in ("", "+", "-") for word in ("inf", "infinity", "1.#inf", "1.#infinity")
+)
+"""Infinite where the other values of the column are numbers."""
+
+_NUMBER_CHARACTERS = "0123456789+-.eE"
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_TRUTHS = {"true": 1.0, "false": 0.0}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldColumn:
+    """The fields of one column, typed.
+
+    Attributes:
+        kind: what the column holds.
+        values: float64 with NaN where missing, or object (str, None where missing).
+        marks: the texts that were read as missing, in the order of their first rows: text, first row, how often.
+        misfit_row: the first row whose text does not fit the kind that was asked for; None where all do.
+        n_numbers: how many values are numbers.
+        n_values: how many values are there.
+        odd_row: in a column of text, the first row whose value is no number; None elsewhere.
+        has_decimal_commas: whether every value of a text column is a number with a decimal comma.
+    """
+
+    kind: ColumnKind
+    values: NDArray[Any]
+    marks: tuple[tuple[str, int, int], ...] = ()
+    misfit_row: int | None = None
+    n_numbers: int = 0
+    n_values: int = 0
+    odd_row: int | None = None
+    has_decimal_commas: bool = False
+
+
+def read_fields(fields: Sequence[str], kind: ColumnKind | None = None) -> FieldColumn:
+    """Type a column.
+
+    Args:
+        fields: one for each row, without blanks around them.
+        kind: what the column is known to hold, from the training file; None: its values decide. It holds numbers
+            where at least one value is a number and all others are numbers, missing or infinite.
+
+    Example:
+        >>> read_fields(["1", "NA", "2.5"]).values.tolist()
+        [1.0, nan, 2.5]
+    """
+    if kind in (None, "number"):
+        plain = _plain_numbers(fields)
+        if plain is not None:
+            return plain
+    if kind == "empty":
+        return FieldColumn(kind, np.full(len(fields), math.nan))
+    counts = Counter(fields)
+    numbers = {text: float(text) for text in counts if NUMBER.fullmatch(text)}
+    missing = {text for text in counts if text.lower() in MISSING}
+    if kind is None:
+        kind = _kind_of(counts, numbers, missing)
+    if kind == "text":
+        return _texts(fields, counts, numbers, missing)
+    missing |= {text for text in counts if text.lower() in MISSING_AMONG_NUMBERS}
+    if kind == "truth":
+        value_of = {text: number for text, number in numbers.items() if number in (0.0, 1.0)}
+        value_of |= {text: _TRUTHS[text.lower()] for text in counts if text.lower() in _TRUTHS}
+    else:
+        value_of = numbers | {text: math.inf for text in counts if text.lower() in INFINITE}
+    misfit = next((text for text in counts if text not in value_of and text not in missing), None)
+    values = np.array([value_of.get(field, math.nan) for field in fields], dtype=np.float64)
+    n_missing = sum(counts[text] for text in missing)
+    return FieldColumn(
+        kind,
+        values,
+        _marks(fields, counts, missing),
+        misfit_row=None if misfit is None else fields.index(misfit),
+        n_numbers=sum(counts[text] for text in numbers),
+        n_values=len(fields) - n_missing,
+    )
+
+
+def _plain_numbers(fields: Sequence[str]) -> FieldColumn | None:
+    """The usual column, fast: numbers and empty fields alone.
+
+    Of texts of these characters, ``float`` takes those that `NUMBER` matches.
+    """
+    if "".join(fields).strip(_NUMBER_CHARACTERS):
+        return None
+    try:
+        values = np.array([float(field) if field else math.nan for field in fields], dtype=np.float64)
+    except ValueError:
+        return None
+    n_missing = fields.count("")
+    marks = (("", fields.index(""), n_missing),) if n_missing else ()
+    n_numbers = len(fields) - n_missing
+    return FieldColumn(
+        "number" if n_numbers else "empty", values, marks, n_numbers=n_numbers, n_values=n_numbers
+    )
+
+
+def _kind_of(counts: Counter[str], numbers: dict[str, float], missing: set[str]) -> ColumnKind:
+    others = [text for text in counts if text not in numbers and text not in missing]
+    if not numbers:
+        return "text" if others else "empty"
+    are_special = all(text.lower() in MISSING_AMONG_NUMBERS or text.lower() in INFINITE for text in others)
+    return "number" if are_special else "text"
+
+
+def _texts(
+    fields: Sequence[str], counts: Counter[str], numbers: dict[str, float], missing: set[str]
+) -> FieldColumn:
+    values = np.empty(len(fields), dtype=object)
+    values[:] = [None if field in missing else field for field in fields]
+    present = [text for text in counts if text not in missing]
+    odd = next((text for text in present if text not in numbers), None)
+    return FieldColumn(
+        "text",
+        values,
+        _marks(fields, counts, missing),
+        n_numbers=sum(counts[text] for text in numbers),
+        n_values=sum(counts[text] for text in present),
+        odd_row=None if odd is None else fields.index(odd),
+        has_decimal_commas=bool(present) and all(_is_decimal(text) for text in present) and odd is not None,
+    )
+
+
+def _is_decimal(text: str) -> bool:
+    """Whole numbers stand among those with a comma: ``0``, ``0,5``, ``1``."""
+    return _DECIMAL_COMMA.fullmatch(text) is not None or NUMBER.fullmatch(text) is not None
+
+
+def _marks(
+    fields: Sequence[str], counts: Counter[str], missing: set[str]
+) -> tuple[tuple[str, int, int], ...]:
+    """``counts`` keeps the order of first appearance, and so do these."""
+    return tuple((text, fields.index(text), counts[text]) for text in counts if text in missing)
