@@ -53,26 +53,30 @@ def read_csv(path: Path, request: Request) -> Columns:
             hint = f"fields are taken to be separated by {SEPARATORS[separator]}; known separators: {known}"
             raise DataError(message, hint=hint, parameter=parameter)
     row_numbers = np.array([line for line, _ in rows], dtype=np.int64)
-    hint = f"known separators: {known}" if len(header) == 1 else ""
+    hint = f"its header has none of the known separators: {known}" if len(header) == 1 else ""
     columns = Columns(path.name, tuple(header), row_numbers, "line", hint=hint)
     for name, column in zip(header, zip(*(row for _, row in rows), strict=True), strict=True):
         if request.is_wanted(name):
-            _add(columns, name, [field.strip() for field in column], request)
+            _add(columns, name, column, request)
     return columns
 
 
-def _add(columns: Columns, name: str, fields: list[str], request: Request) -> None:
+def _add(columns: Columns, name: str, fields: Sequence[str], request: Request) -> None:
     if name == request.text:
         values = np.empty(len(fields), dtype=object)
-        values[:] = fields
+        values[:] = [field.strip() for field in fields]
         columns.add(name, "text", values)
         return
-    found = read_fields(fields, (request.kinds or {}).get(name))
+    found = read_fields(fields, request.kinds.get(name) if request.kinds else None)
     if found.misfit_row is not None:
-        add_misfit(columns, name, fields[found.misfit_row], found)
+        add_misfit(columns, name, fields[found.misfit_row].strip(), found)
         return
-    columns.marks[name] = found.marks
-    if columns.add(name, found.kind, found.values):
+    if found.marks:
+        columns.marks[name] = found.marks
+    if not found.may_be_large:
+        columns.values[name] = found.values
+        columns.kinds[name] = found.kind
+    elif columns.add(name, found.kind, found.values):
         columns.notes.extend(_notes_of(columns, name, fields, found))
 
 
@@ -101,21 +105,29 @@ def _notes_of(columns: Columns, name: str, fields: Sequence[str], found: FieldCo
             place,
             is_detail=True,
         )
-    if found.has_decimal_commas and found.odd_row is not None:
-        text, place = fields[found.odd_row], columns.place(found.odd_row)
+    if found.odd_row is not None:
+        yield from _notes_of_text(columns, name, fields, found, found.odd_row)
+    if found.kind == "number" and (np.abs(found.values) > INEXACT).any():
+        row = next((row for row, text in enumerate(fields) if _is_rounded(text.strip())), None)
+        if row is not None:
+            yield rounded_note(name, fields[row].strip(), columns.place(row))
+
+
+def _notes_of_text(
+    columns: Columns, name: str, fields: Sequence[str], found: FieldColumn, odd_row: int
+) -> Iterator[DataNote]:
+    """Why a column that could have been one of numbers is text."""
+    text, place = fields[odd_row].strip(), columns.place(odd_row)
+    values = ((text, sum(field.strip() == text for field in fields)),)
+    if found.has_decimal_commas:
         message = f"column '{name}' is text: `{text}` in {place} has a comma, and a number needs a point"
-        yield DataNote("decimal_commas", message, (name,), ((text, fields.count(text)),), place)
-    elif found.odd_row is not None and 2 * found.n_numbers > found.n_values:
-        text, place = fields[found.odd_row], columns.place(found.odd_row)
+        yield DataNote("decimal_commas", message, (name,), values, place)
+    elif 2 * found.n_numbers > found.n_values:
         message = (
             f"column '{name}' is text because of `{text[:40]}` in {place}: "
             f"{found.n_numbers} of its {found.n_values} values are numbers"
         )
-        yield DataNote("mostly_numbers", message, (name,), ((text, fields.count(text)),), place)
-    if found.kind == "number" and (np.abs(found.values) > INEXACT).any():
-        row = next((row for row, text in enumerate(fields) if _is_rounded(text)), None)
-        if row is not None:
-            yield rounded_note(name, fields[row], columns.place(row))
+        yield DataNote("mostly_numbers", message, (name,), values, place)
 
 
 def _is_rounded(text: str) -> bool:

@@ -66,6 +66,7 @@ INFINITE = frozenset(
 )
 """Infinite where the other values of the column are numbers."""
 
+_N_SAFE_DIGITS = 16  # 2^53 has as many, and so has every larger number without an exponent
 _NUMBER_CHARACTERS = "0123456789+-.eE"
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _TRUTHS = {"true": 1.0, "false": 0.0}
@@ -77,13 +78,15 @@ class FieldColumn:
 
     Attributes:
         kind: what the column holds.
-        values: float64 with NaN where missing, or object (str, None where missing).
+        values: float64 with NaN where missing, object (str, None where missing), or bool where it holds truth values
+            and none is missing.
         marks: the texts that were read as missing, in the order of their first rows: text, first row, how often.
         misfit_row: the first row whose text does not fit the kind that was asked for; None where all do.
         n_numbers: how many values are numbers.
         n_values: how many values are there.
-        odd_row: in a column of text, the first row whose value is no number; None elsewhere.
+        odd_row: in a column of text, the row of the first value that makes it text; None elsewhere.
         has_decimal_commas: whether every value of a text column is a number with a decimal comma.
+        may_be_large: False where every number is known to be far below 2^53.
     """
 
     kind: ColumnKind
@@ -94,13 +97,14 @@ class FieldColumn:
     n_values: int = 0
     odd_row: int | None = None
     has_decimal_commas: bool = False
+    may_be_large: bool = True
 
 
 def read_fields(fields: Sequence[str], kind: ColumnKind | None = None) -> FieldColumn:
     """Type a column.
 
     Args:
-        fields: one for each row, without blanks around them.
+        fields: one for each row; blanks around them do not count.
         kind: what the column is known to hold, from the training file; None: its values decide. It holds numbers
             where at least one value is a number and all others are numbers, missing or infinite.
 
@@ -108,10 +112,11 @@ def read_fields(fields: Sequence[str], kind: ColumnKind | None = None) -> FieldC
         >>> read_fields(["1", "NA", "2.5"]).values.tolist()
         [1.0, nan, 2.5]
     """
-    if kind in (None, "number"):
+    if kind is None or kind == "number":
         plain = _plain_numbers(fields)
         if plain is not None:
             return plain
+    fields = [field.strip() for field in fields]
     if kind == "empty":
         return FieldColumn(kind, np.full(len(fields), math.nan))
     counts = Counter(fields)
@@ -130,9 +135,10 @@ def read_fields(fields: Sequence[str], kind: ColumnKind | None = None) -> FieldC
     misfit = next((text for text in counts if text not in value_of and text not in missing), None)
     values = np.array([value_of.get(field, math.nan) for field in fields], dtype=np.float64)
     n_missing = sum(counts[text] for text in missing)
+    is_whole_truth = kind == "truth" and not np.isnan(values).any()
     return FieldColumn(
         kind,
-        values,
+        values.astype(bool) if is_whole_truth else values,
         _marks(fields, counts, missing),
         misfit_row=None if misfit is None else fields.index(misfit),
         n_numbers=sum(counts[text] for text in numbers),
@@ -145,17 +151,25 @@ def _plain_numbers(fields: Sequence[str]) -> FieldColumn | None:
 
     Of texts of these characters, ``float`` takes those that `NUMBER` matches.
     """
-    if "".join(fields).strip(_NUMBER_CHARACTERS):
-        return None
-    try:
-        values = np.array([float(field) if field else math.nan for field in fields], dtype=np.float64)
-    except ValueError:
+    joined = "".join(fields)
+    if joined.strip(_NUMBER_CHARACTERS):
         return None
     n_missing = fields.count("")
-    marks = (("", fields.index(""), n_missing),) if n_missing else ()
+    try:
+        if n_missing:
+            values = np.array([float(field) if field else math.nan for field in fields])
+        else:
+            values = np.array(list(map(float, fields)))
+    except ValueError:
+        return None
     n_numbers = len(fields) - n_missing
     return FieldColumn(
-        "number" if n_numbers else "empty", values, marks, n_numbers=n_numbers, n_values=n_numbers
+        "number" if n_numbers else "empty",
+        values,
+        (("", fields.index(""), n_missing),) if n_missing else (),
+        n_numbers=n_numbers,
+        n_values=n_numbers,
+        may_be_large=max(map(len, fields)) >= _N_SAFE_DIGITS or "e" in joined or "E" in joined,
     )
 
 
@@ -173,7 +187,11 @@ def _texts(
     values = np.empty(len(fields), dtype=object)
     values[:] = [None if field in missing else field for field in fields]
     present = [text for text in counts if text not in missing]
-    odd = next((text for text in present if text not in numbers), None)
+    odds = [text for text in present if text not in numbers]
+    # A dash would be missing among numbers: what makes the column text is another value, where there is one.
+    odd = next(
+        (text for text in odds if text.lower() not in MISSING_AMONG_NUMBERS), odds[0] if odds else None
+    )
     return FieldColumn(
         "text",
         values,
