@@ -1,30 +1,23 @@
-"""CSV files: which separator one uses, its records with their lines, and its columns.
+"""CSV files as columns, with notes on how their fields were read.
 
-Knows neither tasks nor models. How a field is read as a number is number_text.py's.
+How a file is cut into fields is csv_records.py's, how a field is read as a number number_text.py's.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tunecli.errors import DataError
 from tunecli.train.data.columns import Columns, Request, check_header
+from tunecli.train.data.csv_records import SEPARATORS, read_records
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import FieldColumn, read_fields
 from tunecli.train.data.table import INEXACT
 
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-_N_SAMPLE_LINES = 64
 _LONGEST_WHOLE = 300  # digits of a finite float64
-
-_Record = tuple[int, list[str]]
-"""The line that a record ends in, counting from 1, and its fields."""
 
 
 def read_csv(path: Path, request: Request) -> Columns:
@@ -40,7 +33,7 @@ def read_csv(path: Path, request: Request) -> Columns:
             columns that have no name or the same one.
     """
     parameter = request.parameter
-    separator, records = _read_records(path, parameter)
+    separator, records = read_records(path, parameter)
     header = [field.strip() for field in records[0][1]] if records else []
     check_header(header, path.name, parameter)
     rows = records[1:]
@@ -107,7 +100,7 @@ def _notes_of(columns: Columns, name: str, fields: Sequence[str], found: FieldCo
         )
     if found.odd_row is not None:
         yield from _notes_of_text(columns, name, fields, found, found.odd_row)
-    if found.kind == "number" and (np.abs(found.values) > INEXACT).any():
+    if found.kind == "number" and (np.abs(found.values) >= INEXACT).any():
         row = next((row for row, text in enumerate(fields) if _is_rounded(text.strip())), None)
         if row is not None:
             yield rounded_note(name, fields[row].strip(), columns.place(row))
@@ -140,94 +133,3 @@ def rounded_note(name: str, text: str, place: str) -> DataNote:
     """The note on whole numbers that float64 cannot hold."""
     message = f"column '{name}' has whole numbers beyond 2^53, which are rounded: `{text[:40]}` in {place}"
     return DataNote("rounded", message, (name,), (), place, is_detail=True)
-
-
-def _read_records(path: Path, parameter: str) -> tuple[str, list[_Record]]:
-    """The separator, and the records that are not empty, the header first."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            separator = _separator_of(list(islice(file, _N_SAMPLE_LINES)))
-            file.seek(0)
-            try:
-                return separator, list(_plain_records(file, separator))
-            except csv.Error:
-                file.seek(0)
-                return separator, list(_lenient_records(file.read(), separator, path.name, parameter))
-    except UnicodeDecodeError as error:
-        hint = "save it as UTF-8"
-        raise DataError(f"{path.name} is not UTF-8 text", hint=hint, parameter=parameter) from error
-    except OSError as error:
-        message = f"{path.name} cannot be read: {error.strerror or error}"
-        raise DataError(message, parameter=parameter) from error
-
-
-def _separator_of(lines: Sequence[str]) -> str:
-    """The separator under which most of the header's fields are found again in the rows below."""
-    widths = {}
-    for separator in SEPARATORS:
-        header = next(_sampled(lines, separator), [])
-        if len(header) > 1:
-            widths[separator] = len(header)
-    if len(widths) > 1:
-        fitting = {
-            separator: n_fields
-            for separator, n_fields in widths.items()
-            if all(len(row) == n_fields for row in _sampled(lines, separator))
-        }
-        widths = fitting or widths
-    return max(widths, key=widths.__getitem__, default=",")
-
-
-def _sampled(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
-    """The records of a file's first lines; without the last one where it may be cut off."""
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    try:
-        for row in reader:
-            if row and (reader.line_num < len(lines) or len(lines) < _N_SAMPLE_LINES):
-                yield row
-    except csv.Error:
-        return
-
-
-def _plain_records(file: Iterable[str], separator: str) -> Iterator[_Record]:
-    reader = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
-    return ((reader.line_num, row) for row in reader if row)
-
-
-def _lenient_records(text: str, separator: str, name: str, parameter: str) -> Iterator[_Record]:
-    """Records that Python's reader refuses: with blanks after a quote, or fields longer than it takes.
-
-    Slower, so only for a file that needs it. A quote that follows a blank and opens no quoted value is part of the
-    value.
-
-    Raises:
-        DataError: a quoted value is not closed, or is followed by more than blanks.
-    """
-    blanks = "[ ]*+" if separator == "\t" else r"[ \t]*+"
-    ends = re.escape(separator) + r"\r\n"
-    quoted = re.compile(rf'{blanks}"([^"]*+(?:""[^"]*+)*+)"{blanks}(?=[{ends}]|\Z)')
-    plain = re.compile(rf'(?!")[^{ends}]*+')
-    position, line, fields = 0, 1, list[str]()
-    while True:
-        if match := quoted.match(text, position):
-            fields.append(match[1].replace('""', '"'))
-            line += len(re.findall(r"\r\n|\r|\n", match[1]))
-        elif match := plain.match(text, position):
-            fields.append(match[0].lstrip(" "))
-        else:
-            message = f"{name} is not a readable CSV file: a quoted value begins in line {line} and does not end well"
-            hint = 'close it with `"`, and write a quote inside it twice'
-            raise DataError(message, hint=hint, parameter=parameter)
-        position = match.end()
-        if text.startswith(separator, position):
-            position += 1
-            continue
-        if fields != [""] or match.re is quoted:
-            yield line, fields
-        fields = []
-        if position == len(text):
-            return
-        position += 2 if text.startswith("\r\n", position) else 1
-        line += 1
-        if position == len(text):
-            return

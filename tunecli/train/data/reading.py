@@ -6,7 +6,6 @@ features; knows neither the formats (files.py) nor what a target asks for (table
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from tunecli.errors import DataError
 from tunecli.spec.knobs.data import Data
 from tunecli.spec.knobs.losses import Task
+from tunecli.train.data.column_notes import gaps, near_constant, unmatched
 from tunecli.train.data.columns import (
     ColumnProblem,
     Columns,
@@ -28,11 +28,13 @@ from tunecli.train.data.columns import (
 from tunecli.train.data.files import READERS, read_npz
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import ColumnKind
-from tunecli.train.data.scaling import center_and_scale
 from tunecli.train.data.table import MAX_CATEGORIES, Table, TextColumn, encode_target
 
 _Target = tuple[NDArray[Any], Task, tuple[str, ...]]
 """A target, its task and its class names."""
+
+_ARRAY_KINDS: dict[str, ColumnKind] = {"b": "truth", "f": "number", "O": "text"}
+"""What a target from an array holds, by the kind of its type."""
 
 _MEND_TEXT = (
     f"remove a text column with many values from the file, write it as numbers or as at most {MAX_CATEGORIES} values, "
@@ -152,6 +154,10 @@ def _table_of_arrays(path: Path, data: Data, parameter: str, known: Table | None
         raise DataError(f"{path.name} has arrays and no columns", hint="drop `text`", parameter="data.text")
     x, raw_N = read_npz(path, data.target, parameter, data.inputs)
     blamed = parameter if known else "data.target"
+    name = data.target or "y"
+    if known is not None:
+        raw_N = _like(raw_N, known.kinds.get(name))
+    kinds: dict[str, ColumnKind] = {name: _ARRAY_KINDS.get(raw_N.dtype.kind, "number")}
     y_N, task, classes = encode_target(
         raw_N, data.task, lambda row: f"example {row} of {path.name}", known, blamed
     )
@@ -159,7 +165,16 @@ def _table_of_arrays(path: Path, data: Data, parameter: str, known: Table | None
         message = f"{path.name} has examples of shape {x.shape[1:]}, the training data {known.x.shape[1:]}"
         raise DataError(message, parameter=parameter)
     names = tuple(f"x{number}" for number in range(x.shape[1])) if x.ndim == 2 else ()
-    return Table(x, y_N, task, classes, names)
+    return Table(x, y_N, task, classes, names, kinds=kinds)
+
+
+def _like(raw_N: NDArray[Any], kind: ColumnKind | None) -> NDArray[Any]:
+    """Truth values and the numbers 0 and 1 as the training file has them."""
+    if raw_N.dtype == bool and kind == "number":
+        return raw_N.astype(np.float64)
+    if raw_N.dtype == np.float64 and kind == "truth" and bool(np.isin(raw_N, (0.0, 1.0)).all()):
+        return raw_N.astype(bool)
+    return raw_N
 
 
 def _table_of_text(target: _Target, columns: Columns, data: Data, parameter: str) -> Table:
@@ -199,63 +214,13 @@ def _table_of_columns(
         DataNote("one_hot", f"column '{column.name}' is text: encoded one-hot", (column.name,))
         for column in text
     ]
-    notes += [*_gaps(x_NF, tuple(numeric)), *columns.notes]
+    notes += [*gaps(x_NF, tuple(numeric)), *columns.notes]
     if known is None:
-        notes += _near_constant(x_NF, tuple(numeric))
+        notes += near_constant(x_NF, tuple(numeric))
     else:
         notes += [
             note
             for column, other in zip(text, known.text, strict=True)
-            for note in _unmatched(column, other, columns)
+            for note in unmatched(column, other, columns)
         ]
     return Table(x_NF, y_N, task, classes, tuple(numeric), text, tuple(notes), kinds=columns.kinds)
-
-
-def _gaps(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator[DataNote]:
-    gaps = tuple(names[column] for column in np.flatnonzero(np.isnan(x_NF).any(axis=0)).tolist())
-    if gaps:
-        message = f"missing numbers in {quoted(gaps)}: the training part's median stands in"
-        yield DataNote("imputed", message, gaps)
-
-
-def _near_constant(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator[DataNote]:
-    """Columns that vary, but by so little that it is lost in the rounding of their numbers."""
-    low_F, high_F = np.fmin.reduce(x_NF, axis=0), np.fmax.reduce(x_NF, axis=0)
-    size_F = np.maximum(np.abs(low_F), np.abs(high_F))
-    with np.errstate(over="ignore"):
-        # The deviation of N numbers is at least 1/sqrt(N) of half their range: no other column needs a closer look.
-        is_close_F = (high_F - low_F) * 0.5 < 4 * np.sqrt(len(x_NF)) * np.spacing(size_F)
-    for column in np.flatnonzero(is_close_F & (high_F > low_F)).tolist():
-        values_N = x_NF[~np.isnan(x_NF[:, column]), column]
-        if center_and_scale(values_N, (0,), "standard")[2]:
-            message = (
-                f"column '{names[column]}' varies by {high_F[column] - low_F[column]:.3g} around "
-                f"{low_F[column]:.6g}, no more than rounding: scaling makes it 0"
-            )
-            yield DataNote("near_constant", message, (names[column],))
-
-
-def _unmatched(column: TextColumn, trained: TextColumn, columns: Columns) -> Iterator[DataNote]:
-    """Values of a validation or test file that the training file has not, and the other way round."""
-    counts = Counter(value for value in column.values.tolist() if value is not None)
-    known = trained.categories
-    unseen = [(value, n_rows) for value, n_rows in counts.items() if value not in known]
-    if unseen:
-        first = columns.place(column.values.tolist().index(unseen[0][0]))
-        n_rows = sum(n for _, n in unseen)
-        shown = ", ".join(f"`{value[:40]}`" for value, _ in unseen[:3]) + (", …" if len(unseen) > 3 else "")
-        whole = (
-            "no row" if n_rows == sum(counts.values()) else f"{n_rows} of {sum(counts.values())} rows do not"
-        )
-        verb = "has" if whole == "no row" else "have"
-        message = (
-            f"column '{column.name}' of {columns.name}: {whole} {verb} a category of the training data "
-            f"({shown}): its inputs are 0 there"
-        )
-        yield DataNote("unmatched", message, (column.name,), tuple(unseen), first)
-    absent = sorted(value for value in known if value not in counts)
-    if absent:
-        shown = ", ".join(f"`{value[:40]}`" for value in absent[:3]) + (", …" if len(absent) > 3 else "")
-        message = f"no row of {columns.name} has these categories of column '{column.name}': {shown}"
-        values = tuple((value, 0) for value in absent)
-        yield DataNote("unmatched", message, (column.name,), values, is_detail=True)
