@@ -5,7 +5,9 @@ Nothing is ever unpickled. What an array's header claims is compared with what t
 
 from __future__ import annotations
 
+import io
 import math
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ _MAX_UNPACKED = 200
 _MIN_UNPACKED_BYTES = 2**30
 """A larger array that is packed more than 200-fold holds next to nothing, and takes long to unpack."""
 
+_MAX_HEADER_BYTES = 10_000  # as numpy
+
 _BROKEN = (
     ValueError,
     OSError,
@@ -39,6 +43,7 @@ _BROKEN = (
     RecursionError,
     MemoryError,
     OverflowError,
+    tokenize.TokenError,
     zlib.error,
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -109,8 +114,7 @@ def _names(names: list[str], target: str | None, file: str, parameter: str) -> t
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, parameter: str) -> NDArray[Any]:
     """One array, after everything that its header claims is checked."""
     with archive.open(member) as file:
-        header = _header(file)
-        n_header_bytes = file.tell()
+        header, n_header_bytes = _header(file)
     if header.dtype.hasobject:
         message = (
             f"{Path(archive.filename or '').name} is no NPZ archive of plain numbers: {name} holds objects"
@@ -131,19 +135,22 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, paramet
         return np.asarray(npy.read_array(file, allow_pickle=False))
 
 
-def _header(file: IO[bytes]) -> _Header:
-    """The shape and type that an array's header claims.
+def _header(file: IO[bytes]) -> tuple[_Header, int]:
+    """The shape and type that an array's header claims, and its own length in bytes.
 
     Raises:
-        ValueError: it is not one, or of a version for types that are neither numbers nor text.
+        ValueError: it is not one, too long, or of a version for types that are neither numbers nor text.
     """
     version = npy.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, _, dtype = npy.read_array_header_2_0(file)
-    else:
+    if version not in ((1, 0), (2, 0)):
         raise ValueError(f"an array of version {version}")
+    length = file.read(2 if version == (1, 0) else 4)
+    n_bytes = int.from_bytes(length, "little")
+    if n_bytes > _MAX_HEADER_BYTES:  # numpy would read all of it before it looks
+        raise ValueError(f"a header of {n_bytes} bytes")
+    text = io.BytesIO(length + file.read(n_bytes))
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(text)
     if any(n < 0 for n in shape):
         raise ValueError(f"an array of shape {shape}")
-    return _Header(shape, dtype)
+    return _Header(shape, dtype), npy.MAGIC_LEN + len(length) + n_bytes
