@@ -24,10 +24,13 @@ SCALED: list[Normalization] = ["standard", "minmax", "robust"]
 def scaled(
     x: NDArray[np.float64], normalize: str, valid: NDArray[np.float64] | None = None
 ) -> NDArray[np.float32]:
-    """A column as `preparation` gives it to a model: fitted on ``x``, and of ``valid`` where that is given."""
+    """A column as `preparation` gives it to a model: fitted on ``x``, and of ``valid`` where that is given.
+
+    It has a neighbour: numpy adds up the rows of a lone column in a better order.
+    """
     knobs = Data.model_validate({"source": "iris", "normalize": normalize})
     rows = x if valid is None else np.concatenate([x, valid])
-    table = Table(rows[:, None].copy(), np.arange(len(rows)) % 2, "classification", ("0", "1"))
+    table = Table(np.stack([rows, rows], axis=1), np.arange(len(rows)) % 2, "classification", ("0", "1"))
     found = preparation.fit(table, np.arange(len(x)), knobs)
     kept = np.arange(len(x)) if valid is None else np.arange(len(x), len(rows))
     return preparation.apply(found, table, kept).x[:, 0]
@@ -122,10 +125,12 @@ def test_a_column_that_varies_by_its_rounding_is_0(normalize: Normalization, cen
 
 
 def test_nanoseconds_within_a_millisecond_are_scaled_as_their_distances() -> None:
-    distances = np.random.default_rng(0).integers(0, 1_000_000, 90) // 256 * 256
+    distances = np.random.default_rng(0).integers(0, 1_000_000, 30_000) // 256 * 256
     stamps = (1_700_000_000_000_000_000 // 256 * 256 + distances).astype(np.float64)
     expected = (distances - distances.mean()) / distances.std()
-    np.testing.assert_allclose(scaled(stamps, "standard"), expected, atol=0.001)
+    np.testing.assert_allclose(
+        scaled(stamps, "standard"), expected, atol=0.0005
+    )  # half of 256 is 0.0004 deviations
 
 
 @pytest.mark.parametrize("normalize", SCALED)
@@ -200,7 +205,7 @@ def test_ordinary_columns_have_numpys_own_mean_and_deviation(
     seed: int, normalize: Normalization, axes: tuple[int, ...]
 ) -> None:
     rng = np.random.default_rng(seed)
-    x = rng.normal(rng.normal(0, 100), np.exp(rng.normal(0, 3)), (7, 2, 3, 4)[: len(axes) + 1])
+    x = rng.normal(rng.normal(0, 100), np.exp(rng.normal()), (7, 2, 3, 4)[: len(axes) + 1])
     center, scale, is_flat = center_and_scale(x, axes, normalize)
     assert not is_flat.any()
     if normalize == "standard":
