@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import sys
+import tracemalloc
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +151,51 @@ def test_an_image_that_would_fill_the_memory_is_not_decoded(photos: Path, monkey
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     with pytest.raises(DataError, match=r"cat/x\.png is too large"):
         read(photos)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    """A PNG file that claims any size."""
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + b"".join(chunks) + pixels + chunk(b"IEND", b"")
+
+
+ZEROS = zlib.compress(b"\0" * 50_000_000)
+BOMBS = {
+    "a.png": png(40_000, 40_000),
+    "b.png": png(2**31 - 1, 1),
+    "text.png": png(4, 4, chunk(b"zTXt", b"k\0\0" + ZEROS)),
+    "profile.png": png(4, 4, chunk(b"iCCP", b"k\0\0" + ZEROS)),
+    "a.gif": b"GIF89a\xff\xff\xff\xff\x80\0\0" + b"\0" * 6 + b",\0\0\0\0\xff\xff\xff\xff\0\2\2\x44\1\0;",
+    "a.bmp": b"BM"
+    + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_file_that_would_unpack_to_gigabytes_is_told_by_its_name(photos: Path, name: str) -> None:
+    (photos / "cat" / name).write_bytes(BOMBS[name])
+    tracemalloc.start()
+    with pytest.raises(
+        DataError, match=f"cat/{name} (is too large to be decoded|cannot be read as an image)"
+    ):
+        read(photos)
+    _, n_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert n_bytes < 20_000_000
+
+
+def test_images_that_do_not_fit_into_memory_are_not_decoded(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "meminfo").write_text("MemAvailable: 1000 kB\n")
+    monkeypatch.setattr("tunecli.train.data.memory._MEMINFO", tmp_path / "meminfo")
+    with pytest.raises(DataError, match=r"photos: 3 images of \(3, 1024, 1024\) takes 36\.0 MiB of memory"):
+        read(photos, size=1024)
 
 
 def test_more_than_8_bits_a_channel_are_refused_and_not_cut_off(photos: Path) -> None:

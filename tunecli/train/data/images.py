@@ -8,7 +8,10 @@ Axes: N examples, C channels, H rows, W columns.
 
 from __future__ import annotations
 
+import math
+import struct
 import warnings
+import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 
 from tunecli.errors import DataError
 from tunecli.spec.knobs.sources import Images
+from tunecli.train.data.memory import require_memory
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.table import Table
 
@@ -29,6 +33,21 @@ FORMATS = {
     ".webp": "WEBP",
 }
 """What is read, by a file's ending, and Pillow's name for it: nothing else is decoded, whatever a file holds."""
+
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow raises on a broken file."""
 
 _DEEP = (
     "I",
@@ -49,7 +68,7 @@ def read_images(
 
     Raises:
         DataError: Pillow is not installed; there are no two classes, or an unknown one; a class is empty; a file
-            cannot be decoded, is too large, or lies outside the folder.
+            cannot be decoded, is too large, or lies outside the folder; or all together do not fit into memory.
     """
     pillow = _pillow(parameter)
     names = sorted(path.name for path in _inside(folder, folder, parameter) if path.is_dir())
@@ -57,29 +76,38 @@ def read_images(
         message = f"{folder.name} has {len(names)} sub-folders, and each class is one"
         raise DataError(message, hint="at least two are needed", parameter=parameter)
     class_names = known.class_names if known else tuple(names)
-    unknown = next((name for name in names if name not in class_names), None)
+    number_of = {name: number for number, name in enumerate(class_names)}
+    unknown = next((name for name in names if name not in number_of), None)
     if unknown is not None:
         raise DataError(f"class `{unknown}` is not in the training data", parameter=parameter)
-    images, classes, n_others = [], [], 0
+    pictures: list[Path] = []
+    classes: list[int] = []
+    n_others = 0
     for name in names:
         files = [path for path in _inside(folder / name, folder, parameter) if path.is_file()]
-        pictures = [path for path in files if path.suffix.lower() in FORMATS]
-        n_others += len(files) - len(pictures)
-        if not pictures:
+        found = [path for path in files if path.suffix.lower() in FORMATS]
+        n_others += len(files) - len(found)
+        if not found:
             kinds = ", ".join(ending[1:] for ending in FORMATS)
             raise DataError(
                 f"{folder.name}/{name} holds no image", hint=f"{kinds} are read", parameter=parameter
             )
-        images += [_decoded(pillow, path, knob, parameter) for path in pictures]
-        classes += [class_names.index(name)] * len(pictures)
-    if not images:
+        pictures += found
+        classes += [number_of[name]] * len(found)
+    if not pictures:
         raise DataError(f"{folder.name} holds no images", parameter=parameter)
     notes = []
     if n_others:
         text = f"{n_others} files of {folder.name} are no images, and left out"
         notes.append(DataNote("other_files", text))
     y_N = np.array(classes, dtype=np.int64)
-    return Table(np.stack(images), y_N, "classification", class_names, data_notes=tuple(notes))
+    shape = (len(pictures), *knob.shape)
+    n_bytes = math.prod(shape) * np.dtype(np.float32).itemsize
+    require_memory(n_bytes, f"{folder.name}: {len(pictures)} images of {knob.shape}", parameter)
+    x_NCHW = np.empty(shape, dtype=np.float32)
+    for number, path in enumerate(pictures):
+        x_NCHW[number] = _decoded(pillow, path, knob, parameter)
+    return Table(x_NCHW, y_N, "classification", class_names, data_notes=tuple(notes))
 
 
 def _pillow(parameter: str) -> ModuleType:
@@ -121,14 +149,9 @@ def _decoded(pillow: ModuleType, path: Path, knob: Images, parameter: str) -> ND
                 exact = image.convert("RGB" if knob.mode == "rgb" else "L")
                 sized = exact.resize((columns, rows), pillow.Resampling.BILINEAR)
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
-        raise DataError(f"{shown} is too large to be decoded", parameter=parameter) from error
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-    ) as error:  # what Pillow raises on a broken file
+        hint = f"save it with fewer pixels, at most {pillow.MAX_IMAGE_PIXELS}"
+        raise DataError(f"{shown} is too large to be decoded", hint=hint, parameter=parameter) from error
+    except _BROKEN as error:
         raise DataError(f"{shown} cannot be read as an image: {error}", parameter=parameter) from error
     pixels = np.asarray(sized, dtype=np.float32) / np.float32(255.0)
     return pixels[None] if knob.mode == "gray" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
