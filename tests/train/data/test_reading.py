@@ -104,3 +104,69 @@ def test_arrays_have_no_text_column(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="arrays and no columns") as caught:
         read_table(tmp_path / "t.npz", knobs(text="x"))
     assert caught.value.parameter == "data.text"
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "message"),
+    [
+        ("text.csv", "arrays.npz", "arrays, and the training data has columns of text"),
+        ("images.npz", "numbers.csv", "columns, and the training data holds examples of the kind `image`"),
+        ("numbers.csv", "images.npz", r"shape \(1, 5, 6\), the training data \(1,\)"),
+    ],
+)
+def test_a_validation_file_of_a_format_that_cannot_hold_the_same_is_refused(
+    tmp_path: Path, train: str, valid: str, message: str
+) -> None:
+    (tmp_path / "text.csv").write_text("x0,c,y\n1,u,0\n2,v,1\n")
+    (tmp_path / "numbers.csv").write_text("x0,y\n1,0\n2,1\n")
+    np.savez(tmp_path / "arrays.npz", x=np.ones((2, 1)), y=np.arange(2))
+    np.savez(tmp_path / "images.npz", x=np.ones((2, 5, 6)), y=np.arange(2))
+    known = read_table(tmp_path / train, knobs(target="y"))
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / valid, knobs(target="y"), "data.validation", known)
+
+
+def test_the_same_numbers_may_come_from_an_array_and_from_columns(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x0,x1,y\n1,2,0\n3,4,1\n")
+    np.savez(tmp_path / "t.npz", x=np.array([[1, 2], [3, 4]]), y=np.arange(2))
+    for train, valid in (("t.csv", "t.npz"), ("t.npz", "t.csv")):
+        known = read_table(tmp_path / train, knobs(target="y"))
+        table = read_table(tmp_path / valid, knobs(target="y"), "data.validation", known)
+        np.testing.assert_array_equal(table.x, known.x)
+
+
+def test_a_column_that_scaling_makes_0_is_noted_and_one_that_varies_is_not(tmp_path: Path) -> None:
+    start = 1_700_000_000_000_000_000
+    rows = [f"{start + row % 3 * 256},{start + row % 3 * 256_000},5,{row % 2},{row % 2}" for row in range(60)]
+    (tmp_path / "t.csv").write_text("near,far,same,flag,y\n" + "\n".join([*rows, ",,,,1"]))
+    notes = [
+        note
+        for note in read_table(tmp_path / "t.csv", knobs(target="y")).data_notes
+        if note.kind == "near_constant"
+    ]
+    assert [note.columns for note in notes] == [("near",)]
+    assert (
+        "column 'near' varies by 512 around 1.7e+18, no more than rounding: scaling makes it 0"
+        in notes[0].text
+    )
+
+
+def test_columns_beside_the_text_may_hold_anything(tmp_path: Path) -> None:
+    lines = [f"text {row},name {row},inf,{row % 2}" for row in range(150)]
+    (tmp_path / "t.csv").write_text("t,name,b,y\n" + "\n".join(lines))
+    table = read_table(tmp_path / "t.csv", knobs(target="y", text="t"))
+    assert [note.columns for note in table.data_notes] == [("t",), ("name", "b")]
+    (tmp_path / "v.csv").write_text("y,t\n0,007\n")
+    other = read_table(tmp_path / "v.csv", knobs(target="y", text="t"), "data.validation", table)
+    assert other.prose is not None
+    assert other.prose.values.tolist() == ["007"]
+
+
+def test_why_a_column_has_too_many_values_is_told_where_few_are_no_numbers(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "a,y\n" + "\n".join(f"{row if row != 77 else '7 7'},{row % 2}" for row in range(200))
+    )
+    with pytest.raises(
+        DataError, match=r"text with 200 distinct values \(the first that is no number: `7 7` in line 79 of"
+    ):
+        read_table(tmp_path / "t.csv", knobs(target="y"))

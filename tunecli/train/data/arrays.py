@@ -92,7 +92,8 @@ def as_target(y: NDArray[Any], n_examples: int, name: str, parameter: str) -> ND
     y_N = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y_N.ndim != 1 or len(y_N) != n_examples or y_N.dtype.kind not in "biufU":
         message = f"{name} is {y.dtype} of shape {y.shape}, for {n_examples} examples"
-        raise DataError(message, parameter=parameter)
+        hint = "a target is one number, truth value or text for each example"
+        raise DataError(message, hint=hint, parameter=parameter)
     if y_N.dtype.kind == "U":
         return y_N.astype(object)
     return y_N.copy() if y_N.dtype == bool else y_N.astype(np.float64)

@@ -49,7 +49,7 @@ class Request:
         """Whether a column is to be read at all."""
         if self.text is not None:
             return name in (self.target, self.text)
-        return self.kinds is None or name in self.named
+        return self.kinds is None or name in self.kinds or name == self.target
 
 
 @dataclass(frozen=True, slots=True)

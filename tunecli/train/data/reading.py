@@ -70,6 +70,9 @@ def _read(path: Path, data: Data, parameter: str, known: Table | None) -> Table:
     if reader is None:
         hint = "csv, npz and parquet are read; the name of a folder of images ends with a slash"
         raise DataError(f"{path.name} ends in no known format", hint=hint, parameter=parameter)
+    if known is not None and known.kind != ("features" if data.text is None else "tokens"):
+        message = f"{path.name} has columns, and the training data holds examples of the kind `{known.kind}`"
+        raise DataError(message, hint="save it as npz", parameter=parameter)
     kinds = None if known is None else _kinds_of(known)
     columns = reader(path, Request(parameter, data.target, data.text, kinds))
     if data.target is None:
@@ -107,22 +110,23 @@ def _unfit(
     if data.text is not None:
         return
     if known is not None:
+        present = set(columns.names)
         for name in (*known.feature_names, *(column.name for column in known.text)):
-            if name not in columns.names:
+            if name not in present:
                 what = "which the training data has"
                 message = f"{columns.name} has no column `{name}`, {what}"
                 yield ColumnProblem(message, f"`{name}` is missing, {what}", "add the column to the file")
         return
+    reasons = {
+        note.columns[0]: f" (the first that is no number: `{note.values[0][0][:40]}` in {note.place})"
+        for note in columns.notes
+        if note.kind in ("mostly_numbers", "decimal_commas")
+    }
     for name, values in features.items():
         if values.dtype == object:
             n_values = len(set(values.tolist()) - {None})
             if n_values > MAX_CATEGORIES:
-                what = f"is text with {n_values} distinct values"
-                because = next((note for note in columns.notes if name in note.columns and note.place), None)
-                if because is not None and because.kind in ("mostly_numbers", "decimal_commas"):
-                    what += (
-                        f" (the first that is no number: `{because.values[0][0][:40]}` in {because.place})"
-                    )
+                what = f"is text with {n_values} distinct values{reasons.get(name, '')}"
                 yield ColumnProblem(
                     f"column `{name}` of {columns.name} {what}", f"`{name}` {what}", _MEND_TEXT
                 )
@@ -152,6 +156,9 @@ def _target(
 def _table_of_arrays(path: Path, data: Data, parameter: str, known: Table | None) -> Table:
     if data.text is not None:
         raise DataError(f"{path.name} has arrays and no columns", hint="drop `text`", parameter="data.text")
+    if known is not None and known.text:
+        message = f"{path.name} has arrays, and the training data has columns of text"
+        raise DataError(message, hint="save it as csv or parquet", parameter=parameter)
     x, raw_N = read_npz(path, data.target, parameter, data.inputs)
     blamed = parameter if known else "data.target"
     name = data.target or "y"

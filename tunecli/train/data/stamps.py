@@ -99,8 +99,12 @@ def _folder_stamps(folder: str, base_path: Path, parameter: str) -> Iterator[Sta
     path = base_path / folder
     if not path.is_dir():
         raise DataError(f"there is no folder {folder}", hint=_looked(base_path), parameter=parameter)
-    for each in (path, *sorted(inner for inner in path.iterdir() if inner.is_dir())):
-        yield str(each.resolve()), each.stat().st_mtime_ns, 0
+    try:
+        folders = [path, *sorted(inner for inner in path.iterdir() if inner.is_dir())]
+        yield from [(str(each.resolve()), each.stat().st_mtime_ns, 0) for each in folders]
+    except OSError as error:
+        message = f"{folder} cannot be read: {error.strerror or error}"
+        raise DataError(message, parameter=parameter) from error
 
 
 def _looked(base_path: Path) -> str:
