@@ -192,6 +192,14 @@ def test_what_a_column_lacks_and_why_it_is_text_is_noted(tmp_path: Path) -> None
     assert "`0,5` in line 2 of t.csv has a comma" in notes["decimal_commas", "d"].text
 
 
+def test_a_category_that_counts_as_missing_is_shown_unasked(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("country,size,y\nNA,1,a\nDE,NA,b\nNA,,a\nDE,4,b\n")
+    table = read_table(tmp_path / "t.csv", Data.model_validate({"source": "t.csv", "target": "y"}))
+    assert "in column 'country' these count as missing: `NA` (2)" in table.notes
+    details = [note for note in table.data_notes if note.is_detail]
+    assert [(note.columns, note.values) for note in details] == [(("size",), (("NA", 1),))]
+
+
 def test_a_whole_number_that_is_rounded_is_noted(tmp_path: Path) -> None:
     columns = columns_of(tmp_path, f"a,b,c\n{2**53},{2**53 + 1},1e300\n1,2,3\n")
     (note,) = columns.notes

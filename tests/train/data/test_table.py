@@ -70,3 +70,32 @@ def test_a_validation_target_follows_the_training_tables_classes() -> None:
 def test_a_text_columns_categories_leave_missing_values_out() -> None:
     column = TextColumn("c", np.array(["b", None, "a", "b"], dtype=object))
     assert column.categories == {"a", "b"}
+
+
+def test_a_target_that_counts_as_missing_is_told_with_its_mark() -> None:
+    with pytest.raises(DataError, match="in row 1: `null` counts as missing") as caught:
+        encode_target(np.array(["a", None], dtype=object), "auto", place, mark="null")
+    assert "where `null` is a class, give it another name" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("values", "shown", "hint"),
+    [
+        (["1", "2.5", "n/a?"], "`n/a?` in row 2", "write a number there"),
+        (["1", "2,5"], "`2,5` in row 1", "decimal points instead of commas"),
+    ],
+)
+def test_regression_names_the_first_target_that_is_no_number(
+    values: list[str], shown: str, hint: str
+) -> None:
+    with pytest.raises(DataError, match="the target is text") as caught:
+        encode_target(np.array(values, dtype=object), "regression", place)
+    assert shown in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_many_classes_are_looked_up_one_by_one() -> None:
+    names = np.array([f"class {number}" for number in range(60_000)], dtype=object)
+    y, _, classes = encode_target(names, "auto", place)
+    known = Table(np.zeros((len(y), 1)), y, "classification", classes)
+    assert encode_target(names, "auto", place, known)[0].tolist() == y.tolist()

@@ -96,7 +96,7 @@ def _notes_of(columns: Columns, name: str, fields: Sequence[str], found: FieldCo
             (name,),
             tuple(marks),
             place,
-            is_detail=True,
+            is_detail=found.kind != "text",  # a category may be called so
         )
     if found.odd_row is not None:
         yield from _notes_of_text(columns, name, fields, found, found.odd_row)

@@ -68,7 +68,7 @@ INFINITE = frozenset(
 
 _N_SAFE_DIGITS = 16  # 2^53 has as many, and so has every larger number without an exponent
 _NUMBER_CHARACTERS = "0123456789+-.eE"
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _TRUTHS = {"true": 1.0, "false": 0.0}
 
 
@@ -205,7 +205,7 @@ def _texts(
 
 def _is_decimal(text: str) -> bool:
     """Whole numbers stand among those with a comma: ``0``, ``0,5``, ``1``."""
-    return _DECIMAL_COMMA.fullmatch(text) is not None or NUMBER.fullmatch(text) is not None
+    return DECIMAL_COMMA.fullmatch(text) is not None or NUMBER.fullmatch(text) is not None
 
 
 def _marks(

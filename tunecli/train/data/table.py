@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tunecli.errors import DataError
 from tunecli.spec.knobs.losses import Task
 from tunecli.train.data.notes import DataNote
-from tunecli.train.data.number_text import ColumnKind
+from tunecli.train.data.number_text import DECIMAL_COMMA, NUMBER, ColumnKind
 from tunecli.train.data.scaling import is_lost
 from tunecli.train.inputs import InputKind
 
@@ -181,8 +181,12 @@ def _task_of(raw_N: NDArray[Any]) -> Task:
 
 def _as_numbers(raw_N: NDArray[Any], place: Place, parameter: str, *, is_alone: bool) -> NDArray[np.float64]:
     if raw_N.dtype == object:
-        message = f"the target is text (`{raw_N[0]}` in {place(0)}), and regression needs numbers"
-        raise DataError(message, hint="set `data.task: classification`", parameter=parameter)
+        row = next((row for row, text in enumerate(raw_N.tolist()) if not NUMBER.fullmatch(text)), 0)
+        message = f"the target is text (`{raw_N[row]}` in {place(row)}), and regression needs numbers"
+        hint = "write a number there, or set `data.task: classification`"
+        if DECIMAL_COMMA.fullmatch(raw_N[row]):
+            hint = "write decimal points instead of commas"
+        raise DataError(message, hint=hint, parameter=parameter)
     y_N = raw_N.astype(np.float64)
     if is_alone and y_N.min() == y_N.max():
         raise DataError("the target never varies", hint="name another column", parameter=parameter)
