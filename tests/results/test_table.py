@@ -15,6 +15,7 @@ from tunecli.results.table import (
     Cell,
     Table,
     display_cells,
+    options_alike,
     results_table,
     to_csv,
     to_json,
@@ -111,6 +112,19 @@ def test_csv_is_exact_and_defused(table: Table) -> None:
         (" \r+1", "'+1"),
         ("＝1", "'＝1"),
         ("a=1", "a=1"),
+        ("\u200b=1", "'=1"),
+        ("\ufeff@x", "'@x"),
+        ("\u2060\u00ad-1", "'-1"),
+        ("\u200d=1", "'\u200d=1"),
+        ("\u3164=1", "'=1"),
+        ('"=1"', '\'"=1"'),
+        (";=1+1", ";'=1+1"),
+        ("a;b", "a;b"),
+        ("a; \t+1;x", "a;' +1;x"),
+        ('a;"@x', "a;'\"@x"),
+        ("a;\u200b-1;=2", "a;'-1;'=2"),
+        ("[-1, 2]", "[-1, 2]"),
+        ("a, -1", "a, -1"),
         (-1, "-1"),
         (-0.5, "-0.5"),
         (True, "true"),
@@ -121,6 +135,43 @@ def test_csv_is_exact_and_defused(table: Table) -> None:
 )
 def test_only_text_is_defused_in_csv(cell: Cell, written: str) -> None:
     assert read_csv(to_csv(Table(("a", "b"), ((cell, "x"),))))[1] == [written, "x"]
+
+
+FORMULAS = st.text(st.sampled_from("=+-@＝＋－＠;, \"'a1\t\r\n\u200b\u200d\ufeff\u202e\u2060\u00a0|"))
+
+
+@given(FORMULAS | st.text(st.characters()))
+def test_no_spreadsheet_takes_a_text_for_a_formula_whatever_separates_its_cells(text: str) -> None:
+    line = to_csv(Table(("x", "y"), ((1, text),))).splitlines()[1]
+    for separator in ",;":
+        for cell in next(csv.reader([line], delimiter=separator)):
+            unseen = cell.lstrip(' "\u200c\u200d')
+            assert cell == line or not unseen.startswith(tuple("=+-@＝＋－＠"))
+
+
+def test_options_that_are_written_alike_are_told_apart_in_every_form() -> None:
+    values = [1, "1", None, "null", True, "true", "a"]
+    trials = [
+        Trial(n, {"p": value}, 0, State.COMPLETE, Outcome(State.COMPLETE, 1.0))
+        for n, value in enumerate(values)
+    ]
+    alike = options_alike(values)
+    assert alike == {"1", "null", "true"}
+    table = results_table(rank(trials, ACCURACY), ACCURACY, ["p"], alike={"p": alike})
+    shown = ["1", '"1"', "null", '"null"', "true", '"true"', "a"]
+    at = table.columns.index("p")
+    assert [row[at] for row in read_csv(to_csv(table))[1:]] == shown
+    assert [row[at] for row in display_cells(table)] == shown
+    assert [row["p"] for row in json.loads(to_json(table))] == [1, "1", "null", '"null"', True, "true", "a"]
+    plain = results_table(rank(trials[1:2], ACCURACY), ACCURACY, ["p"])
+    assert read_csv(to_csv(plain))[1][at] == "1", "where nothing is alike texts are as they were"
+    assert options_alike(["1", "2", None]) == set()
+
+
+def test_a_label_stands_in_place_of_a_value() -> None:
+    table = Table(("p", "q"), (("a#2", "a#2"), ("null", 1)))
+    labels = {"p": {"'a#2'": "a(x=1)", "'null'": "wrong", "None": "none"}}
+    assert display_cells(table, labels) == (("a(x=1)", "a#2"), ("none", "1"))
 
 
 @given(st.floats(allow_nan=False) | st.integers())

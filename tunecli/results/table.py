@@ -11,13 +11,14 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tunecli.results.ranking import Ranked
 from tunecli.results.wording import one_line
 from tunecli.spec.metrics import METRICS, is_clock
-from tunecli.trial import Objective, Outcome, Parameters
+from tunecli.trial import Objective, Outcome, Parameters, Scalar
 
 Cell = None | bool | int | float | str
 ABSENT = "—"
@@ -26,10 +27,18 @@ _LEADING = ("rank", "trial", "status")
 _FRONT, _FEASIBLE = "front", "feasible"
 _TRAILING = ("epochs", _CLOCK, "seed", "device", "failure")
 
-# What a spreadsheet takes for a formula (OWASP, "CSV Injection"), in full width too; tab and CR never get here.
-_FORMULA = tuple("=+-@＝＋－＠")
+# What a spreadsheet takes for a formula (OWASP, "CSV Injection"): a cell that begins so, in full width too. A cell
+# begins at the front of a text, and after a semicolon where the spreadsheet's locale separates by that. Blanks, quotes
+# and joiners may stand before the sign; `one_line` has removed all else that is not seen.
+_FORMULA = re.compile(r"""(^|;)(?=["\s\u200c\u200d]*[=+@＝＋－＠-])""")
 # What would end a cell, or begin code or HTML.
 _MARKDOWN = re.compile(r"[\\|`<]")
+
+
+class Quoted(str):
+    """A text that is written like another option of its parameter, ``1`` or ``null``, and so in quotes."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,13 @@ class Table:
     n_leading: int = 4
 
 
-def results_table(ranked: Sequence[Ranked], objective: Objective, parameter_names: Sequence[str]) -> Table:
+def results_table(
+    ranked: Sequence[Ranked],
+    objective: Objective,
+    parameter_names: Sequence[str],
+    *,
+    alike: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> Table:
     """The table of a study.
 
     The columns are rank, trial, status, the metric's name, one for each parameter, epochs, seconds, seed, device and
@@ -57,6 +72,7 @@ def results_table(ranked: Sequence[Ranked], objective: Objective, parameter_name
         ranked: the rows, in their order.
         objective: names the columns of the goals and the constraints.
         parameter_names: paths under ``trial`` in the order of the columns.
+        alike: by parameter, the texts to be told from another option by quotes, as `options_alike` has them.
     """
     marks = ((_FRONT,) if objective.others else ()) + ((_FEASIBLE,) if objective.constraints else ())
     metrics = _metric_columns(objective, (*_LEADING, *marks, *_TRAILING))
@@ -64,7 +80,7 @@ def results_table(ranked: Sequence[Ranked], objective: Objective, parameter_name
     taken = {*leading, *_TRAILING}
     named = tuple(f"trial.{name}" if name in taken else name for name in parameter_names)
     columns = (*leading, *named, *_TRAILING)
-    rows = tuple(_row(row, objective, marks, parameter_names) for row in ranked)
+    rows = tuple(_row(row, objective, marks, parameter_names, alike) for row in ranked)
     return Table(columns, rows, len(leading))
 
 
@@ -124,9 +140,41 @@ def to_markdown(table: Table) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*columns, strict=True))
 
 
-def display_cells(table: Table) -> tuple[tuple[str, ...], ...]:
-    """The rows as people read them: floats to four digits, text on one line, ``—`` for what is absent."""
-    return tuple(tuple(_display_cell(cell) for cell in row) for row in table.rows)
+def display_cells(
+    table: Table, labels: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> tuple[tuple[str, ...], ...]:
+    """The rows as people read them: floats to four digits, text on one line, ``—`` for what is absent.
+
+    Args:
+        table: any.
+        labels: by column, what to write in place of a cell, by the cell's ``repr``.
+    """
+    places = {place: labels[name] for place, name in enumerate(table.columns) if name in labels}
+    if not places:
+        return tuple(tuple(map(display_cell, row)) for row in table.rows)
+    return tuple(
+        tuple(places.get(place, {}).get(_key(cell)) or display_cell(cell) for place, cell in enumerate(row))
+        for row in table.rows
+    )
+
+
+def _key(cell: Cell) -> str:
+    return repr(None) if cell == "null" and not isinstance(cell, Quoted) else repr(cell)
+
+
+def options_alike(options: Iterable[Scalar]) -> frozenset[str]:
+    """The texts among a choice's options that are written like another option: ``"1"`` where 1 is an option too."""
+    every = list(options)
+    others = {_csv_cell("null" if each is None else each) for each in every if not isinstance(each, str)}
+    return frozenset(each for each in every if isinstance(each, str) and one_line(each) in others)
+
+
+def parameter_columns(table: Table, parameter_names: Sequence[str]) -> dict[str, str]:
+    """By column of the table, the parameter that stands in it."""
+    pairs = ((name, f"trial.{name}") for name in parameter_names)
+    ours = set(table.columns)
+    leading = {*table.columns[: table.n_leading], *_TRAILING}
+    return {path if name in leading else name: name for name, path in pairs if {name, path} & ours}
 
 
 def _metric_columns(objective: Objective, taken: Sequence[str]) -> tuple[str, ...]:
@@ -136,7 +184,11 @@ def _metric_columns(objective: Objective, taken: Sequence[str]) -> tuple[str, ..
 
 
 def _row(
-    ranked: Ranked, objective: Objective, marks: Sequence[str], parameter_names: Sequence[str]
+    ranked: Ranked,
+    objective: Objective,
+    marks: Sequence[str],
+    parameter_names: Sequence[str],
+    alike: Mapping[str, Collection[str]],
 ) -> tuple[Cell, ...]:
     trial = ranked.trial
     outcome = trial.outcome or Outcome(trial.state)
@@ -149,7 +201,7 @@ def _row(
         *({_FRONT: ranked.front, _FEASIBLE: ranked.is_feasible}[mark] for mark in marks),
         _metric_cell(objective.metric, outcome.score),
         *(_metric_cell(name, outcome.metrics.get(name)) for name in objective.metrics[1:]),
-        *(_parameter_cell(trial.parameters, name) for name in parameter_names),
+        *(_parameter_cell(trial.parameters, name, alike) for name in parameter_names),
         outcome.epochs if has_ended else None,
         outcome.seconds if has_ended else None,
         trial.seed,
@@ -163,10 +215,12 @@ def _metric_cell(name: str, value: float | None) -> Cell:
     return int(value) if is_count and value is not None and value.is_integer() else value
 
 
-def _parameter_cell(parameters: Parameters, name: str) -> Cell:
+def _parameter_cell(parameters: Parameters, name: str, alike: Mapping[str, Collection[str]]) -> Cell:
     if name not in parameters:
         return None
     value = parameters[name]
+    if isinstance(value, str) and value in alike.get(name, ()):
+        return Quoted(value)
     return "null" if value is None else value
 
 
@@ -176,7 +230,7 @@ def _csv_cell(cell: Cell) -> str:
             return ""
         case str():
             text = one_line(cell)
-            return f"'{text}" if text.startswith(_FORMULA) else text
+            return _FORMULA.sub(r"\1'", f'"{text}"' if isinstance(cell, Quoted) else text)
         case bool():
             return str(cell).lower()
         case _:
@@ -184,15 +238,20 @@ def _csv_cell(cell: Cell) -> str:
 
 
 def _json_cell(cell: Cell) -> Cell:
+    if (
+        isinstance(cell, Quoted) and cell == "null"
+    ):  # null itself is the text `null`, as null says that there is none
+        return '"null"'
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
-def _display_cell(cell: Cell) -> str:
+def display_cell(cell: Cell) -> str:
+    """A cell as people read it."""
     match cell:
         case None:
             return ABSENT
         case str():
-            return one_line(cell)
+            return f'"{one_line(cell)}"' if isinstance(cell, Quoted) else one_line(cell)
         case bool():
             return str(cell).lower()
         case float():

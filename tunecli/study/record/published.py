@@ -7,9 +7,10 @@ from typing import Any
 
 from tunecli.results.export import concrete_document
 from tunecli.results.ranking import best, rank
-from tunecli.results.table import Table, results_table, to_csv
+from tunecli.results.table import Table, options_alike, results_table, to_csv
 from tunecli.spec.code import uses
 from tunecli.spec.knobs.data import with_absolute_paths
+from tunecli.spec.option_labels import options_of
 from tunecli.spec.space import concrete
 from tunecli.store.files import write_atomically
 from tunecli.study.record.opening import Study
@@ -48,7 +49,13 @@ def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_T
 
 def table_of(study: Study, trials: Sequence[Trial]) -> Table:
     """The ranked table of ``trials``."""
-    return results_table(rank(trials, study.spec.objective), study.spec.objective, study.spec.space.names)
+    space, objective = study.spec.space, study.spec.objective
+    return results_table(
+        rank(trials, objective),
+        objective,
+        space.names,
+        alike={name: options_alike(options) for name, options in options_of(space).items()},
+    )
 
 
 def publish(study: Study, trials: Sequence[Trial]) -> None:
