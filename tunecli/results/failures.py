@@ -1,0 +1,72 @@
+"""Failures as people read them: where in the user's own code each happened, and which trials failed alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from tunecli.results.wording import clipped, one_line
+from tunecli.trial import Failure, FailureKind, Trial
+
+_FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
+_LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python3[\d.]*)[/\\]|^<")
+_OURS = re.compile(r"[/\\]tunecli[/\\](train|engine|study|search|store|spec|config)[/\\]")
+_LONGEST = 300
+_SHOWN = 5
+_SHOWN_TRIALS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file that an error came through."""
+
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{PurePath(self.path).name}:{self.line}"
+
+
+def place_of(failure: Failure) -> Place | None:
+    """The last line of the user's own code in the failure's traceback; None where none of theirs is in it."""
+    frames = [Place(path, int(line)) for path, line in _FRAME.findall(failure.traceback)]
+    own = [frame for frame in frames if not _LIBRARY.search(frame.path) and not _OURS.search(frame.path)]
+    return own[-1] if own else None
+
+
+def told(failure: Failure) -> str:
+    """Why and where on one line, bounded: ``ValueError: bad shape (own.py:3)``, ``timeout: no result in 60 s``."""
+    place = place_of(failure)
+    cause = clipped(one_line(failure.cause), _LONGEST)
+    where = "" if place is None or str(place) in cause else f" ({one_line(str(place))})"
+    kind = "" if failure.kind is FailureKind.ERROR and cause else f"{failure.kind}: "
+    return f"{kind}{cause}{where}"
+
+
+def grouped(trials: Iterable[Trial]) -> tuple[str, ...]:
+    """A line for each group of failures alike, the largest first: how many, why, where, and which trials."""
+    groups: dict[str, list[int]] = {}
+    for trial in trials:
+        if trial.outcome is not None and trial.outcome.failure is not None:
+            groups.setdefault(told(trial.outcome.failure), []).append(trial.number)
+    ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), min(group[1])))
+    lines = [
+        f"{_trials_failed(len(numbers))}: {why}: {_listed(numbers)}" for why, numbers in ordered[:_SHOWN]
+    ]
+    if rest := ordered[_SHOWN:]:
+        n_trials = sum(len(numbers) for _, numbers in rest)
+        lines.append(f"{_trials_failed(n_trials)} for {len(rest)} other reason{'s' if len(rest) > 1 else ''}")
+    return tuple(lines)
+
+
+def _trials_failed(n: int) -> str:
+    return f"{n:,} trial{'s' if n > 1 else ''} failed"
+
+
+def _listed(numbers: list[int]) -> str:
+    numbers = sorted(numbers)
+    more = f" and {len(numbers) - _SHOWN_TRIALS:,} more" if len(numbers) > _SHOWN_TRIALS else ""
+    listed = ", ".join(map(str, numbers[:_SHOWN_TRIALS]))
+    return f"trial{'s' if len(numbers) > 1 else ''} {listed}{more}"
