@@ -171,6 +171,71 @@ def test_version_and_help_need_no_verb(run):
         assert verb in out
 
 
+VERBS = [
+    "search",
+    "resume",
+    "status",
+    "results",
+    "export",
+    "verify",
+    "train",
+    "check",
+    "init",
+    "schema",
+    "doctor",
+]
+
+
+def test_the_list_of_verbs_cuts_no_sentence(run):
+    _, out, _ = run("--help")
+    listed = [line.split(maxsplit=1) for line in out.split("Commands:")[1].splitlines() if line.strip()]
+    assert [name for name, _ in listed] == VERBS
+    assert all(text.endswith(".") and not text.endswith("...") and len(text) <= 45 for _, text in listed)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_and_option_has_help_in_whole_sentences_by_both_flags(run, verb):
+    code, long, _ = run(verb, "--help")
+    assert code == 0
+    assert run(verb, "-h")[1] == long
+    assert all(len(line) <= 80 for line in long.splitlines())
+    options = re.split(r"\n  (?=-)", long.split("Options:")[1].strip("\n"))
+    for option in options:
+        text = " ".join(re.split(r"\s{2,}", option.strip(), maxsplit=1)[1].split())
+        assert re.search(r"\.(  ?\[.*\])?$|\]\.$", text), option
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["search", "small.yaml", "--trials", "abc"], "--trials: 'abc' is not a whole number"),
+        (["search", "small.yaml", "--workers", "1.5"], "--workers: '1.5' is not a whole number"),
+        (["results", "x", "--top", "0"], "--top: must be at least 1; this is 0"),
+        (["export", "x", "--trial", "-1"], "--trial: must be at least 0; this is -1"),
+        (["verify", "x", "--sample", ""], "--sample: '' is not a whole number"),
+    ],
+)
+def test_a_value_that_is_no_number_is_said_in_our_words(run, words, said):
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == f"error: {said}"
+    assert err.splitlines()[1] == f"  try: tunecli {words[0]} --help"
+    code, _, err = run(*words, "--json")
+    assert (code, document(err)["message"]) == (2, said)
+
+
+def test_a_command_without_a_verb_shows_the_verbs_and_exits_2(run):
+    code, out, _ = run()
+    assert code == 2
+    assert "Commands:" in out
+
+
+def test_a_folder_that_init_does_not_find_is_said_with_what_makes_it(run):
+    code, _, err = run("init", "sub/x.yaml")
+    assert code == 2
+    assert "mkdir -p sub" in err
+
+
 BAD_CSV = "a,b,c\n1,2,x\n3,4,y\n"
 
 BAD = [
@@ -210,7 +275,7 @@ BAD = [
     (["resume", "small.yaml"], 2, "small.yaml"),
     (["export", "nowhere"], 2, "nowhere"),
     (["results", "nowhere", "--format", "xml"], 2, "table, csv, json or markdown"),
-    (["results", "nowhere", "--format", "csv", "--json"], 2, "ask for two forms"),
+    (["results", "nowhere", "--format", "csv", "--json"], 2, "ask for two formats"),
     (["train", "small.yaml"], 2, "this file holds ranges (optimizer.lr)"),
     (["check", "empty.yaml"], 2, "the file is empty"),
 ]
@@ -252,7 +317,7 @@ def test_where_none_failed_and_none_succeeded_it_is_said_how_to_go_on(run):
     )
     code, _, err = run("search", "small.yaml", *(part for word in words for part in ("--set", word)))
     assert code == 3
-    assert "none was trained to its end" in err
+    assert "no trial was trained to its end" in err
     assert "tunecli resume runs/small --set run.limit.epochs=…" in err
     assert run("resume", "small", "--set", "run.limit.epochs=99")[0] == 0
 

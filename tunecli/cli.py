@@ -8,68 +8,74 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunecli.errors import (
-    NotReproduced,
-    NoTrialSucceeded,
-    StoreDamaged,
-    TunecliError,
-    UsageError,
+from tunecli.console.options import (
+    BestOrTrial,
+    Columns,
+    ConfigFile,
+    Device,
+    DryRun,
+    Exact,
+    ExportFile,
+    Failed,
+    Fork,
+    Form,
+    Json,
+    NextConfig,
+    OneTrial,
+    Predict,
+    Run,
+    RunFolderPath,
+    Sample,
+    SchemaForm,
+    Sets,
+    SortBy,
+    Tested,
+    Top,
+    Trials,
+    WeightsFile,
+    Workers,
 )
+from tunecli.console.streams import prepare
+from tunecli.console.usage import Verb, Verbs, carry_out
+from tunecli.errors import NotReproduced, NoTrialSucceeded, StoreDamaged, TunecliError, UsageError
 
 if TYPE_CHECKING:
     from tunecli.console import Console
     from tunecli.study.sweep import Ending
 
 app = typer.Typer(
+    cls=Verbs,
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Tune deep-learning models from one YAML file.",
 )
-
-ConfigFile = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="The study's YAML file.", show_default=False)
-]
-Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run folder, or a study's name.", show_default=False)
-]
-Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override one key; may be a range.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on stdout.")]
-Trials = Annotated[int | None, typer.Option("--trials", metavar="N", min=1, help="How many trials in all.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", metavar="N", min=1, help="How many trials at a time.")
-]
-Device = Annotated[
-    str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps, xpu.")
-]
-Top = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Only the first N.")]
+verb = partial(app.command, cls=Verb)
 
 
-@app.command()
+@verb(short_help="Run a sweep and rank its trials.")
 def search(
     config: ConfigFile,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The run folder [runs/<study>].")
-    ] = None,
+    out: RunFolderPath = None,
     sets: Sets = None,
     trials: Trials = None,
     workers: Workers = None,
     device: Device = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be tried; train nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     is_json: Json = False,
 ) -> None:
-    """Run the sweep that CONFIG describes and rank its trials."""
+    """Run the sweep that CONFIG describes and rank its trials.
+
+    Progress goes to stderr, the ranked table to stdout. An interrupted sweep is continued by `tunecli resume`.
+    """
     from tunecli.console import Console
     from tunecli.console.live import display_for
     from tunecli.study.answers.check import of_check
@@ -93,26 +99,18 @@ def search(
     _show_ending(console, ending)
 
 
-@app.command()
+@verb(short_help="Continue an interrupted or extended sweep.")
 def resume(
     run: Run,
     trials: Trials = None,
     workers: Workers = None,
     device: Device = None,
     sets: Sets = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Go on as this file asks [as RUN/config.yaml does]."),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--fork", metavar="NAME", help="Begin the study NAME beside it, with the trials that still fit."
-        ),
-    ] = None,
+    config: NextConfig = None,
+    name: Fork = None,
     is_json: Json = False,
 ) -> None:
-    """Go on with a study to its total: nothing finished is run again, nothing is lost."""
+    """Continue a study up to its total number of trials. Finished trials are not run again."""
     from tunecli.console import Console
     from tunecli.console.live import display_for
     from tunecli.store.folder import RunFolder
@@ -134,9 +132,9 @@ def resume(
     _show_ending(console, ending)
 
 
-@app.command()
+@verb(short_help="Show the progress of a study.")
 def status(run: Run, is_json: Json = False) -> None:
-    """Say where a study stands: running, interrupted, finished or damaged, and the best so far."""
+    """Show whether a study is running, interrupted, finished or damaged, and the best trial so far."""
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
     from tunecli.study.answers.status import of_damage, of_status
@@ -153,32 +151,47 @@ def status(run: Run, is_json: Json = False) -> None:
     console.show(of_status(found))
 
 
-@app.command()
+@verb(short_help="Show the ranked table, or one trial.")
 def results(
     run: Run,
     top: Top = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORM", help="table, csv, json or markdown.")
-    ] = "table",
-    predict: Annotated[
-        bool, typer.Option("--predict", help="With what a model holds each score to be without its noise.")
-    ] = False,
+    form: Form = "table",
+    sort_by: SortBy = None,
+    columns: Columns = None,
+    is_failed: Failed = False,
+    number: OneTrial = None,
+    predict: Predict = False,
     is_json: Json = False,
 ) -> None:
-    """Show the ranked table."""
+    """Show the ranked table, or everything about one trial.
+
+    On a terminal the table shows what fits: the score, and the parameters that matter most for it. A pipe gets all
+    columns. Columns are named in full (`optimizer.lr`) or by their unique end (`lr`).
+    """
     from tunecli.console import Console
     from tunecli.results.table import to_csv, to_markdown
     from tunecli.store.folder import RunFolder
+    from tunecli.study.answers.one_trial import of_one_trial
     from tunecli.study.answers.results import of_results
+    from tunecli.study.questions.one_trial import one_trial
     from tunecli.study.questions.results import results as ask
+    from tunecli.study.questions.selection import selection_of
 
-    if form not in ("table", "csv", "json", "markdown"):
-        raise UsageError(f"--format {form}: there is no such form", hint="table, csv, json or markdown")
-    if is_json and form in ("csv", "markdown"):
-        raise UsageError(f"--format {form} and --json ask for two forms", hint="give one of them")
-    found = ask(RunFolder.find(run), n_shown=top, is_predicted=predict)
-    console = Console(is_json=is_json or form == "json")
-    is_text = form in ("csv", "markdown")
+    asked = selection_of(
+        form=form,
+        is_json=is_json,
+        number=number,
+        n_shown=top,
+        sort_by=sort_by,
+        columns=columns,
+        is_failed_only=is_failed,
+        is_predicted=predict,
+    )
+    console, is_text = Console(is_json=is_json or form == "json"), form in ("csv", "markdown")
+    if number is not None:
+        console.show(of_one_trial(one_trial(RunFolder.find(run), number)))
+        return
+    found = ask(RunFolder.find(run), is_predicted=predict, selection=asked)
     for note in (*found.notes, *([f"predicted best: {found.line}"] if is_text and found.line else [])):
         console.say(f"note: {note}")
     if is_text:
@@ -187,24 +200,16 @@ def results(
         console.show(of_results(found))
 
 
-@app.command()
+@verb(short_help="Write a trial as a runnable YAML file.")
 def export(
     run: Run,
-    trial: Annotated[
-        int | None, typer.Option("--trial", metavar="N", min=0, help="This trial [the best].")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write it here [stdout].")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE", help="Write the weights here, as safetensors.")
-    ] = None,
-    is_tested: Annotated[
-        bool, typer.Option("--test", help="Train it again and measure it on what `data.test` sets apart.")
-    ] = False,
+    trial: BestOrTrial = None,
+    out: ExportFile = None,
+    weights: WeightsFile = None,
+    is_tested: Tested = False,
     is_json: Json = False,
 ) -> None:
-    """Write the best trial as a complete runnable file."""
+    """Write the best trial, or trial N, as a complete YAML file that `tunecli train` runs."""
     if out is not None and out == weights:
         raise UsageError("-o and --weights name the same file")
     from tunecli.console import Console
@@ -228,26 +233,19 @@ def export(
         console.raw(exported.text)
 
 
-@app.command()
+@verb(short_help="Re-run trials and compare their scores.")
 def verify(
     run: Run,
-    trial: Annotated[
-        int | None, typer.Option("--trial", metavar="N", min=0, help="This trial [the best].")
-    ] = None,
-    is_all: Annotated[bool, typer.Option("--all", help="Every complete trial.")] = False,
-    sample: Annotated[
-        int | None,
-        typer.Option("--sample", metavar="N", min=1, help="N complete trials, drawn by the study's seed."),
-    ] = None,
+    trial: BestOrTrial = None,
+    is_all: Annotated[bool, typer.Option("--all", help="Verify every complete trial.")] = False,
+    sample: Sample = None,
     device: Annotated[
-        str | None, typer.Option("--device", metavar="NAME", help="Run on this device [where each ran].")
+        str | None, typer.Option("--device", metavar="NAME", help="Device to use [default: as recorded].")
     ] = None,
-    is_exact: Annotated[
-        bool, typer.Option("--exact", help="Only the same bits will do, not 1e-6 relative.")
-    ] = False,
+    is_exact: Exact = False,
     is_json: Json = False,
 ) -> None:
-    """Run a recorded trial again and say whether its score is reproduced; exits 3 where it is not."""
+    """Run recorded trials again and compare their scores. Exits 3 where a score is not reproduced."""
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
     from tunecli.study.answers.verify import of_verification
@@ -271,17 +269,15 @@ def verify(
         )
 
 
-@app.command()
+@verb(short_help="Run one training without a search.")
 def train(
     config: ConfigFile,
     sets: Sets = None,
     device: Device = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE", help="Write the weights here, as safetensors.")
-    ] = None,
+    weights: WeightsFile = None,
     is_json: Json = False,
 ) -> None:
-    """Run one concrete file once and show its metrics."""
+    """Train once with a file that holds no ranges, and show its metrics."""
     from tunecli.console import Console
     from tunecli.study.answers.train import of_training
     from tunecli.study.questions.check import load_checked
@@ -296,9 +292,9 @@ def train(
         )
 
 
-@app.command()
+@verb(short_help="Check a file: errors, size, cost.")
 def check(config: ConfigFile, sets: Sets = None, is_json: Json = False) -> None:
-    """Say everything that can be known of CONFIG before spending: errors, size, cost."""
+    """Check CONFIG: errors, size of the search space, estimated cost. Trains nothing."""
     from tunecli.console import Console
     from tunecli.study.answers.check import of_check
     from tunecli.study.questions.check import check as ask
@@ -307,27 +303,26 @@ def check(config: ConfigFile, sets: Sets = None, is_json: Json = False) -> None:
     Console(is_json=is_json).show(of_check(ask(load_checked(config, tuple(sets or [])))))
 
 
-@app.command()
+@verb(short_help="Write a YAML file to start from.")
 def init(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("study.yaml"),
 ) -> None:
-    """Write a file to start from."""
+    """Write a YAML file to start from."""
     from tunecli.console import Console
     from tunecli.spec.starter import STARTER
     from tunecli.store.files import write_atomically
 
     if path.exists():
         raise UsageError(f"{path} exists already", hint="name another file")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent} is no folder", hint=f"mkdir -p {quote(str(path.parent))}")
     write_atomically(path, STARTER)
     Console().say(f"wrote {path}: `tunecli check {path}`, then `tunecli search {path}`")
 
 
-@app.command()
+@verb(short_help="Print the JSON Schema, or a table of keys.")
 def schema(
-    form: Annotated[
-        str,
-        typer.Option("--format", metavar="FORM", help="json, for editors; markdown, every key in a table."),
-    ] = "json",
+    form: SchemaForm = "json",
 ) -> None:
     """Print the JSON Schema of a study's file, or a table of its keys."""
     import json
@@ -335,7 +330,7 @@ def schema(
     from tunecli.console import Console
 
     if form not in ("json", "markdown"):
-        raise UsageError(f"--format {form}: there is no such form", hint="json or markdown")
+        raise UsageError(f"--format: unknown format `{form}`", hint="use json or markdown")
     if form == "markdown":
         from tunecli.spec.reference import markdown
 
@@ -346,9 +341,9 @@ def schema(
     Console().raw(json.dumps(json_schema(), indent=2) + "\n")
 
 
-@app.command()
+@verb(short_help="Show devices and versions.")
 def doctor(is_json: Json = False) -> None:
-    """Say what devices and versions are here."""
+    """Show the devices and the versions of packages on this machine."""
     from tunecli.console import Console
     from tunecli.study.answers.doctor import of_examination
     from tunecli.study.questions.doctor import examine
@@ -359,15 +354,16 @@ def doctor(is_json: Json = False) -> None:
 def _version(is_asked: bool) -> None:
     if is_asked:
         import tunecli
+        from tunecli.console import Console
 
-        typer.echo(f"tunecli {tunecli.__version__}")
+        Console().raw(f"tunecli {tunecli.__version__}\n")
         raise typer.Exit
 
 
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Tune deep-learning models from one YAML file."""
@@ -385,12 +381,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit with the contract's code."""
     from tunecli.study.headstart import head_start
 
+    prepare()
     words = sys.argv[1:] if arguments is None else [*arguments]
     try:
         with head_start(words):
-            app(args=words, standalone_mode=True)
+            code = carry_out(app, words or ["--help"])
+        sys.exit(code if words else 2)
     except TunecliError as error:
         from tunecli.console import Console
 
-        Console(is_json="--json" in sys.argv).error(error)
+        Console(is_json="--json" in words).error(error)
         sys.exit(error.exit_code)

@@ -341,9 +341,15 @@ Event = Started | EpochEnded | Checkpointed | Stopped | Paused | Ended
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What stays the same while a sweep runs: what a display shows above its trials."""
+    """What stays the same while a sweep runs: what a display shows above its trials.
+
+    ``names`` are the parameters', in the order of the file; ``labels`` say by parameter what to call a value, by its
+    ``repr``, where the value itself says too little.
+    """
 
     study: str
     objective: Objective
     n_trials: int
     n_workers: int
+    names: tuple[str, ...] = ()
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

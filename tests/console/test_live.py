@@ -2,9 +2,11 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
-from tunecli.console.live import Board, PlainDisplay, drawing
+from tunecli.console.board import Board, drawing
+from tunecli.console.live import PlainDisplay
 from tunecli.trial import Constraint, Ended, EpochEnded, Heading, Objective, Outcome, Paused, State, Trial
 
 
@@ -17,15 +19,15 @@ def test_a_trial_that_does_not_say_how_many_epochs_it_has_counts_when_it_ends():
 
 
 def test_a_trial_that_paused_is_told_so_and_counts_again_once_it_is_continued():
-    shown = io.StringIO()
-    display = PlainDisplay(Console(file=shown, width=200))
+    shown: list[str] = []
+    display = PlainDisplay(shown.append)
     display.began(Heading("own", Objective("loss", False), 3, 1), [])
     trial = Trial(0, {}, 0)
     display.suggested(trial)
     display.happened(Paused(0, 1, Outcome(State.PRUNED, 0.5, {"loss": 0.5}, 2, 2)))
     display.suggested(trial)
     display.happened(Ended(0, 2, Outcome(State.COMPLETE, 0.25, {"loss": 0.25}, 6, 6)))
-    _, paused, ended = shown.getvalue().splitlines()
+    _, paused, ended = shown
     assert paused.startswith("[1/3] trial 0  loss 0.5000  paused after epoch 2")
     assert ended.startswith("[1/3] trial 0  loss 0.2500  best 0.2500 (trial 0)")
 
@@ -37,14 +39,14 @@ def test_several_goals_and_what_is_broken_are_told_line_by_line_and_in_the_live_
         others=(Objective("n_parameters", False),),
         constraints=(Constraint("n_parameters", 100.0),),
     )
-    shown = io.StringIO()
-    display = PlainDisplay(Console(file=shown, width=200))
+    shown: list[str] = []
+    display = PlainDisplay(shown.append)
     display.began(Heading("own", goals, 4, 1), [])
     for number, (accuracy, size) in enumerate([(0.9, 200), (0.5, 50), (0.75, 80), (0.4, 90)]):
         display.suggested(Trial(number, {"a": number}, 0))
         metrics = {"accuracy": accuracy, "n_parameters": float(size)}
         display.happened(Ended(number, 1, Outcome(State.COMPLETE, accuracy, metrics, 1, 1)))
-    _, first, second, third, _ = shown.getvalue().splitlines()
+    _, first, second, third, _ = shown
     assert "accuracy 0.9000  n_parameters 200  breaks n_parameters <= 100" in first
     assert "best 0.9000 (trial 0, not feasible)" in first
     assert "best 0.5000 (trial 1)" in second
@@ -55,3 +57,51 @@ def test_several_goals_and_what_is_broken_are_told_line_by_line_and_in_the_live_
     assert ["rank", "trial", "front", "feasible", "accuracy", "n_parameters"] in lines
     assert ["3", "3", "2", "yes", "0.4000", "90"] in lines
     assert ["4", "0", "—", "no", "0.9000", "200"] in lines
+
+
+def a_board(n_parameters: int, n_running: int) -> Board:
+    names = tuple(f"model.layer_{place}.a_rate" for place in range(n_parameters))
+    board = Board(Heading("a_study_of_a_long_name", Objective("val_loss", False), 40, n_running, names), {})
+    for number in range(12 + n_running):
+        board.suggested(Trial(number, {name: 0.1 * number + place for place, name in enumerate(names)}, 0))
+        board.happened(EpochEnded(number, 1, 1, 4, {"val_loss": 1e9 if number == 13 else 0.5}, 0.1))
+        if number < 12:
+            outcome = Outcome(State.COMPLETE, 1.0 / (number + 1), {}, 4, 4)
+            board.happened(Ended(number, 1, outcome))
+    return board
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+@pytest.mark.parametrize("n_parameters", [0, 1, 40])
+@pytest.mark.parametrize("n_running", [1, 3, 64])
+def test_the_live_view_fits_every_width_and_shows_what_each_running_trial_has_come_to(
+    width, n_parameters, n_running
+):
+    paper = Console(file=io.StringIO(), width=width)
+    paper.print(drawing(a_board(n_parameters, n_running), width))
+    lines = paper.file.getvalue().splitlines()
+    assert all(len(line.rstrip()) <= width for line in lines)
+    assert len(lines) <= 24
+    assert "elapsed" in " ".join(lines[:3])
+    headings = [line.split() for line in lines if line.split()[:2] in (["rank", "trial"], ["now", "trial"])]
+    assert [heading[:4] for heading in headings] == [
+        ["rank", "trial", "val_loss", *heading[3:4]] for heading in headings[:1]
+    ] + [["now", "trial", "epoch", "val_loss"]]
+    running = [line.split() for line in lines if line.startswith("▸")]
+    assert running[0][1:4] == ["12", "1/4", "0.5000"]
+    if n_running > 1:
+        assert running[1][1:4] == ["13", "1/4", "1e+09"], "that it diverges is seen before it ends"
+    assert (f"+{n_running - 10}" in " ".join(lines).split()) == (n_running > 10)
+
+
+def test_a_study_of_which_all_is_recorded_says_so():
+    done = [Trial(n, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, 1.0)) for n in range(2)]
+    shown: list[str] = []
+    PlainDisplay(shown.append).began(Heading("own", Objective("loss", False), 2, 1), done)
+    PlainDisplay(shown.append).began(Heading("own", Objective("loss", False), 3, 2), done)
+    PlainDisplay(shown.append).began(Heading("own", Objective("loss", False), 1, 1), [])
+    assert shown == [
+        "own: nothing to do: all 2 trials are recorded",
+        "own: 3 trials, 2 of them recorded, 2 at a time",
+        "own: 1 trial, one at a time",
+    ]

@@ -1,36 +1,33 @@
 """The only room that prints: frozen values in, text or JSON out. stdout is data, stderr everything else.
 
-Whatever a name or an error holds, it is printed as text: markup is never interpreted and control characters
-are dropped, so a hostile file cannot drive the terminal.
+Whatever a name or an error holds, it is printed as text: markup is never interpreted and what nobody sees is dropped,
+so a hostile file cannot drive the terminal.
 """
 
 from __future__ import annotations
 
-import errno
-import io
 import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
-from rich.table import Table as RichTable
 from rich.text import Text
 
-from tunecli.errors import ConfigError, DiskFull, TunecliError
-from tunecli.results.answer import Answer, Section
+from tunecli.console.layout import block_lines, clip, labelled_lines, n_left_out, table_lines, wrapped
+from tunecli.console.streams import is_plain, is_terminal, seen, spoken, width_of, write_err, write_out
+from tunecli.errors import ConfigError, Interrupted, TunecliError
+from tunecli.results.answer import Answer, Block, Section
+from tunecli.results.wording import counted
 
 SCHEMA_VERSION = 1
-_WIDE = 10_000
-_NARROW = 80  # below this no column of parameters fits, and a table that wraps says more
-_FOLDED = "parameters"
-_LEFT_OUT = {"seed", "device"}  # where there is no room
 
 
 def plain(text: str) -> Text:
     """Text that no terminal acts on."""
-    return Text("".join(character for character in text if character.isprintable() or character == "\n"))
+    return Text(seen(text))
 
 
 class _Terminal(RichConsole):
@@ -49,13 +46,19 @@ class Console:
 
     def __init__(self, *, is_json: bool = False) -> None:
         self.is_json = is_json
-        self.out = _Terminal(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
-        self.err = _Terminal(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
+
+    def live(self) -> RichConsole | None:
+        """Where a table can be redrawn in place; None where stderr is none, or no terminal that can do it."""
+        if self.is_json or is_plain(sys.stderr):
+            return None
+        here = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        width = width_of(sys.stderr) if os.environ.get("COLUMNS") else None  # else rich follows the window
+        return _Terminal(file=sys.stderr, highlight=False, markup=False, width=width, _environ=here)
 
     def document(self, kind: str, body: Mapping[str, Any]) -> None:
-        """One JSON document, with the version of its schema."""
+        """One JSON document in ASCII, with the version of its schema."""
         payload = {"schema_version": SCHEMA_VERSION, "kind": kind, **body}
-        self.raw(json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+        self.raw(json.dumps(payload, indent=2, allow_nan=False, default=str) + "\n")
 
     def raw(self, text: str) -> None:
         """Data as it is. A reader that has gone, as `head` goes, is no error: nothing more is said to it.
@@ -63,22 +66,11 @@ class Console:
         Raises:
             DiskFull: stdout is a file and there is no room for it.
         """
-        if sys.stdout is None:  # closed by whoever called
-            return
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if error.errno != errno.ENOSPC:
-                raise
-            raise DiskFull("there is no room for the answer on stdout") from None
+        write_out(seen(text) if is_terminal(sys.stdout) else text)
 
     def say(self, text: str) -> None:
         """A line to the person."""
-        self.err.print(plain(text))
+        write_err(f"{spoken(text, sys.stderr)}\n")
 
     def show(self, answer: Answer) -> None:
         """A verb's answer: JSON where that was asked for, else its tables and lines."""
@@ -87,59 +79,80 @@ class Console:
             return
         for note in answer.notes:
             self.say(f"note: {note}")
-        width = max((len(label) for label, _ in answer.lines), default=0)
-        for section in answer.sections:
-            self._section(section)
-        for label, text in answer.lines:
-            self.raw(f"{plain(f'{label:<{width}}  {text}')}\n")
-
-    def _section(self, section: Section) -> None:
+        out = sys.stdout
         # A pipe gets all of a table, however wide; a terminal what fits it.
-        width = self.out.width if self.out.is_terminal else _WIDE
-        texts = _rendered(section, width=_WIDE, is_terminal=self.out.is_terminal)
-        if section.foldable and width >= _NARROW and max(len(Text.from_ansi(line)) for line in texts) > width:
-            texts = _rendered(_folded(section), width=width, is_terminal=self.out.is_terminal)
-        self.raw("\n".join(line.rstrip() for line in texts) + "\n\n")
+        width = width_of(out) if is_terminal(out) else None
+        cut = spoken("…", out)
+        parts = [_table(_spoken(section, out), width, cut, out) for section in answer.sections]
+        if width is not None and answer.asides:
+            parts.append(
+                [line for aside in answer.asides for line in wrapped(spoken(aside, out), width, "  ")]
+            )
+        if answer.lines:
+            parts.append(
+                labelled_lines(
+                    [(spoken(label, out), spoken(text, out)) for label, text in answer.lines], width
+                )
+            )
+        parts += [block_lines(_spoken_block(block, out), width, cut) for block in answer.blocks]
+        if answer.text:
+            parts.append(spoken(answer.text, out).rstrip("\n").split("\n"))
+        is_table_last = bool(answer.sections) and len(parts) == len(answer.sections)
+        text = "\n\n".join("\n".join(part) for part in parts)
+        write_out(f"{text}\n" + "\n" * is_table_last)
 
     def error(self, error: TunecliError) -> None:
         """One block on stderr: what happened, where, what to do."""
         if self.is_json:
-            sys.stderr.write(
+            write_err(
                 json.dumps({"schema_version": SCHEMA_VERSION, "kind": "error", **_as_data(error)}) + "\n"
             )
+            return
+        if isinstance(error, Interrupted):  # as was asked for: no error
+            self.say(f"{error.message}. Continue: {error.hint}" if error.hint else error.message)
             return
         lines = [f"error: {error.message}"]
         if isinstance(error, ConfigError):
             lines += [f"  {problem}" for problem in error.problems]
         if error.hint:
             lines.append(f"  try: {error.hint}")
-        self.err.print(plain("\n".join(lines)), style="red" if self.err.is_terminal else "")
+        write_err(f"{_styled(spoken(chr(10).join(lines), sys.stderr), '31', sys.stderr)}\n")
 
 
-def _rendered(section: Section, *, width: int, is_terminal: bool) -> list[str]:
-    title = plain(section.title) if section.title else None
-    table = RichTable(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for place, column in enumerate(section.columns):
-        is_numeric = all(row[place][:1] in "-0123456789—" for row in section.rows)
-        table.add_column(plain(column), justify="right" if is_numeric else "left", no_wrap=column != _FOLDED)
-    for row in section.rows:
-        table.add_row(*(plain(cell) for cell in row))
-    paper = io.StringIO()
-    RichConsole(file=paper, highlight=False, markup=False, width=width, force_terminal=is_terminal).print(
-        table
+def _table(section: Section, width: int | None, cut: str, out: TextIO | None) -> list[str]:
+    heading, *rows = table_lines(section, width, cut)
+    title = [section.title if width is None else clip(section.title, width, cut)] if section.title else []
+    n_more = n_left_out(section, width)
+    how = f": {section.fit.how}" if section.fit is not None and section.fit.how else ""
+    more = wrapped(f"+{counted(n_more, 'more column')}{how}", width or 0) if n_more else []
+    return [*title, _styled(heading, "1", out), *rows, *more]
+
+
+def _styled(text: str, code: str, stream: TextIO | None) -> str:
+    is_colour = code != "1"
+    if is_plain(stream) or not text or (is_colour and os.environ.get("NO_COLOR")):
+        return text
+    return f"\x1b[{code}m{text}\x1b[0m"
+
+
+def _spoken(section: Section, out: TextIO | None) -> Section:
+    def on_one_line(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(" ".join(spoken(text, out).split("\n")) for text in texts)
+
+    fit = section.fit and replace(section.fit, headings=on_one_line(section.fit.headings))
+    title = spoken(section.title, out)
+    rows, narrow = (tuple(map(on_one_line, each)) for each in (section.rows, section.narrow))
+    return Section(title, on_one_line(section.columns), rows, fit, narrow)
+
+
+def _spoken_block(block: Block, out: TextIO | None) -> Block:
+    pairs = tuple(
+        (spoken(label, out), " ".join(spoken(text, out).split("\n"))) for label, text in block.pairs
     )
-    return paper.getvalue().splitlines()
-
-
-def _folded(section: Section) -> Section:
-    away = section.foldable | _LEFT_OUT
-    kept = [place for place, column in enumerate(section.columns) if column not in away]
-    folded = [place for place, column in enumerate(section.columns) if column in section.foldable]
-    rows = []
-    for row in section.rows:
-        pairs = (f"{section.columns[place]} {row[place]}" for place in folded if row[place] not in ("", "—"))
-        rows.append((*(row[place] for place in kept), "  ".join(pairs)))
-    return Section(section.title, (*(section.columns[place] for place in kept), _FOLDED), tuple(rows))
+    short = tuple(spoken(label, out) for label in block.short)
+    return replace(
+        block, heading=spoken(block.heading, out), pairs=pairs, short=short, how=spoken(block.how, out)
+    )
 
 
 def _as_data(error: TunecliError) -> dict[str, Any]:

@@ -90,7 +90,8 @@ def _stdout_to_stderr() -> Iterator[None]:
         try:
             kept = os.dup(1)
             ending.callback(os.close, kept)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed when this process began
+                sys.stdout.flush()
             os.dup2(2, 1)
             ending.callback(os.dup2, kept, 1)
             ending.callback(ctypes.CDLL(None).fflush, None)  # C keeps what it prints into a pipe back

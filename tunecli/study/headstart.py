@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _VERBS = ("search", "resume")
-_NOTHING_RUNS = ("--dry-run", "--help")
+_NOTHING_RUNS = ("--dry-run", "--help", "-h")
 _MOST_BYTES = 1_000_000  # a larger file is refused
 _THREADS = re.compile(r"\bthreads[\"']?\s*[:=]\s*([1-9]\d{0,2})\b")
 _DEVICE = re.compile(r"(?:\bdevice[\"']?\s*[:=]|--device[=\n])\s*[\"']?([a-z]+(?::\d+)?)\b")

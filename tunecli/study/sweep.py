@@ -17,11 +17,13 @@ from tunecli.engine import engine_named
 from tunecli.engine.engine import Engine
 from tunecli.engine.needs import needs_torch
 from tunecli.errors import Interrupted
-from tunecli.results.ranking import Standing, standing
+from tunecli.results.ranking import Standing
 from tunecli.results.table import Table
+from tunecli.results.wording import counted
+from tunecli.spec.option_labels import option_labels
 from tunecli.store.files import remove_leftovers
 from tunecli.study.record.opening import Study
-from tunecli.study.record.published import table_of
+from tunecli.study.record.overview import Overview, overview
 from tunecli.study.underway.dispatch import Dispatch
 from tunecli.study.underway.display import Display, Unfailing
 from tunecli.study.underway.progress import Progress
@@ -36,15 +38,24 @@ _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a 
 class Ending:
     """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted``, or which of ``run.limit`` is spent.
 
-    ``n_scored`` trials have a score and ``n_failed`` failed. ``standing`` is None where one metric tells all.
+    ``n_scored`` trials have a score and ``n_failed`` failed.
     """
 
     reason: str
     path: str
-    table: Table
+    overview: Overview
     n_scored: int
     n_failed: int
-    standing: Standing | None = None
+
+    @property
+    def table(self) -> Table:
+        """The ranked table."""
+        return self.overview.table
+
+    @property
+    def standing(self) -> Standing | None:
+        """How the trials stand; None where one metric tells all."""
+        return self.overview.standing
 
 
 def sweep(study: Study, display: Display, engine: Engine | None = None) -> Ending:
@@ -71,7 +82,14 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         ending.callback(shown.ended)
         ending.callback(engine.close)
         plan = study.plan
-        heading = Heading(study.spec.settings.study, study.spec.objective, plan.n_trials, plan.n_workers)
+        heading = Heading(
+            study.spec.settings.study,
+            study.spec.objective,
+            plan.n_trials,
+            plan.n_workers,
+            study.spec.space.names,
+            option_labels(study.spec.space),
+        )
         shown.began(heading, list(progress.trials.values()))
         reason = _run(study, engine, progress, shown, received)
         progress.conclude(reason)
@@ -79,8 +97,7 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
     n_scored, n_failed = (
         sum(trial.state is state for trial in trials) for state in (State.COMPLETE, State.FAILED)
     )
-    stands = standing(trials, study.spec.objective)
-    return Ending(reason, str(study.folder.path), table_of(study, trials), n_scored, n_failed, stands)
+    return Ending(reason, str(study.folder.path), overview(study, trials), n_scored, n_failed)
 
 
 def _engine(study: Study) -> Engine:
@@ -122,7 +139,8 @@ def _run(study: Study, engine: Engine, progress: Progress, display: Display, rec
 
 def _interrupted(study: Study, progress: Progress, signal_number: int) -> Interrupted:
     return Interrupted(
-        f"{signal.Signals(signal_number).name}: stopped with {progress.n_ended} of {study.plan.n_trials} trials ended",
+        f"Interrupted by {signal.Signals(signal_number).name} after {progress.n_ended} of "
+        f"{counted(study.plan.n_trials, 'trial')}; nothing is lost",
         signal_number=signal_number,
         hint=f"tunecli resume {quote(str(study.folder.path))}",
     )

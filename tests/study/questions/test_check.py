@@ -46,8 +46,8 @@ def test_trials_that_are_scored_on_different_data_are_noted_however_the_file_spe
 def test_of_a_model_of_one_s_own_the_steps_alone_are_known(checked, model):
     found = checked(f"{{data: {{source: iris}}, model: {model}, training: {{batch_size: full}}}}")
     answer = of_check(found)
-    assert dict(answer.lines)["a trial"] == "20 steps; your own model: its weights and their cost are unknown"
-    assert dict(answer.lines)["the sweep"] == "unknown"
+    assert dict(answer.lines)["one trial"] == "20 steps; your own model: weights and cost unknown"
+    assert dict(answer.lines)["estimated time"] == "unknown"
     assert answer.data["smallest_trial"] == {"n_parameters": None, "n_steps": 20, "n_multiply_adds": None}
 
 
@@ -276,7 +276,7 @@ def test_how_many_epochs_a_sweep_whose_trials_pause_trains_is_told_of_one_s_own_
     # two of the fourteen never pause, the others end at the first level at least
     assert found.epochs == (2 * 9 + 12 * 1, 14 * 9)
     answer = of_check(found)
-    assert dict(answer.lines)["the sweep"] == "30 to 126 epochs, of unknown cost"
+    assert dict(answer.lines)["estimated time"] == "30 to 126 epochs, time unknown"
     assert answer.data["estimated_epochs"] == [30, 126]
     halving = checked(own, search % "{name: halving, max_epochs: 9, bracket: 9}")
     assert halving.epochs is not None

@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tunecli.results.answer import Answer, Section
-from tunecli.spec.domains import shown
+from tunecli.results.answer import Answer, Fit, Section
+from tunecli.results.short_names import short_names
+from tunecli.results.table import ABSENT, display_cell
+from tunecli.results.wording import counted
 from tunecli.spec.goals import described, spelled
 from tunecli.study.plan.fusing import Fusing
 from tunecli.study.questions.check import Check
 from tunecli.train.cost import Cost
-from tunecli.trial import Scalar, Trial
+from tunecli.trial import Trial
 
 
 def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
     """What is known before spending; with ``suggestions``, the first points that would be tried."""
     names = tuple(dict.fromkeys(row.name for row in found.parameters))
     rows = tuple((row.name, row.range, row.default, row.only_where) for row in found.parameters)
-    sections = [Section("parameters", ("name", "range", "default", "only where"), rows)] if rows else []
+    short = short_names(names)
+    narrow = tuple(
+        (short[row.name], row.range, row.default, _with_short_names(row.only_where, short))
+        for row in found.parameters
+    )
+    columns = ("name", "range", "default", "only where")
+    sections = [Section("parameters", columns, rows, narrow=narrow)] if rows else []
     if suggestions:
         points = tuple(
-            (
-                str(trial.number),
-                *(_value(trial.parameters[name]) if name in trial.parameters else "—" for name in names),
-            )
+            (str(trial.number), *(_value(trial, name, found.labels.get(name, {})) for name in names))
             for trial in suggestions
         )
-        sections.append(Section("the first trials", ("trial", *names), points))
+        headings = ("trial", *short_names(names, ("trial",)).values())
+        fit = Fit(headings, (0,), tuple(range(1, len(headings))), "pipe it, or --json")
+        sections.append(Section("the first trials", ("trial", *names), points, fit))
     plan = found.plan
     lines = (
         ("study", found.study),
         ("objective", described(found.objective)),
-        ("space", "no end of points" if found.size is None else f"{found.size:,} points"),
-        (
-            "grid",
-            "not a grid: a range names no `grid: n`" if found.grid is None else f"{found.grid:,} points",
-        ),
-        (
-            "search",
-            f"{found.sampler}, {plan.n_trials:,} trials, {plan.n_workers} at a time, lookahead {plan.lookahead}",
-        ),
+        ("search space", _space(found)),
+        *([("grid", counted(found.grid, "point"))] if found.grid is not None else []),
+        ("search", f"{found.sampler}, {counted(plan.n_trials, 'trial')}, lookahead {plan.lookahead}"),
         ("pruner", _pruner(found)),
-        ("at a time", _at_a_time(found)),
-        ("together", _together(found.fusing)),
-        ("a trial", _cost_range(found.smallest, found.largest)),
-        ("the sweep", _sweep(found)),
+        ("parallel trials", _parallel(found)),
+        ("batched training", _batched(found.fusing)),
+        ("one trial", _cost_range(found.smallest, found.largest)),
+        ("estimated time", _sweep(found)),
     )
     data: dict[str, Any] = {
         "study": found.study,
@@ -87,8 +88,21 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
     return Answer("check", data, lines, tuple(sections), found.notes)
 
 
-def _value(value: Scalar) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else shown(value)
+def _value(trial: Trial, name: str, labels: Mapping[str, str]) -> str:
+    if name not in trial.parameters:
+        return ABSENT
+    value = trial.parameters[name]
+    return labels.get(repr(value)) or display_cell("null" if value is None else value)
+
+
+def _with_short_names(conditions: str, short: Mapping[str, str]) -> str:
+    return " ".join(short.get(word, word) for word in conditions.split(" "))
+
+
+def _space(found: Check) -> str:
+    if found.size is None:
+        return "continuous (no finite number of points)"
+    return counted(found.size, "point")
 
 
 def _pruner(found: Check) -> str:
@@ -98,28 +112,30 @@ def _pruner(found: Check) -> str:
     return f"{found.pruner}, which pauses at the end of epoch {', '.join(map(str, found.pauses))}"
 
 
-def _at_a_time(found: Check) -> str:
+def _parallel(found: Check) -> str:
     """How many jobs run at a time, and where."""
-    n_threads = found.plan.threads
-    each = f"{n_threads} thread each" if n_threads == 1 else f"{n_threads} threads each"
+    threads = counted(found.plan.threads, "thread")
+    if len(found.jobs_by_device) == 1:
+        [(device, n)] = found.jobs_by_device.items()
+        return f"{n} ({device}, {threads} each)"
     on = ", ".join(f"{n} on {device}" for device, n in found.jobs_by_device.items())
-    return f"{on}, {each}"
+    return f"{on} ({threads} each)"
 
 
-def _together(found: Fusing) -> str:
+def _batched(found: Fusing) -> str:
     """How many trials share a model, and what keeps the rest from it."""
     reasons = "; ".join(map(str, found.obstacles))
     if found.share == "none":
-        return f"no: {reasons}"
-    return f"up to {found.width} trials as one model{f', but not with {reasons}' if reasons else ''}"
+        return f"off: {reasons}"
+    return f"on: up to {found.width} trials as one model{f', but not with {reasons}' if reasons else ''}"
 
 
 def _cost_range(smallest: Cost | None, largest: Cost | None) -> str:
     if smallest is None or largest is None:
-        return "your own code: its cost is unknown"
+        return "your own code: cost unknown"
     steps = f"{_span(f'{smallest.n_steps:,}', f'{largest.n_steps:,}')} steps"
     if smallest.n_parameters is None or largest.n_parameters is None:
-        return f"{steps}; your own model: its weights and their cost are unknown"
+        return f"{steps}; your own model: weights and cost unknown"
     return f"{_span(f'{smallest.n_parameters:,}', f'{largest.n_parameters:,}')} weights, {steps}"
 
 
@@ -138,11 +154,9 @@ def _sweep(found: Check) -> str:
     if found.epochs is not None:
         told.append(f"{_span(*(f'{n:,}' for n in found.epochs))} epochs")
     if found.seconds is not None:
-        told.append(
-            f"very roughly {_span(*map(_duration, found.seconds))} of training on this machine's cores"
-        )
+        told.append(f"{_span(*map(_duration, found.seconds))} of training on this machine (rough)")
     elif told:
-        told.append("of unknown cost")
+        told.append("time unknown")
     return ", ".join(told) or "unknown"
 
 

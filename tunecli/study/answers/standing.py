@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from shlex import quote
 from typing import Any
 
-from tunecli.results.answer import Section
+from tunecli.results.answer import Block, Fit, Section
 from tunecli.results.ranking import Standing
-from tunecli.results.table import Table, display_cells, to_json
+from tunecli.results.table import ABSENT, Table, display_cells, to_json
+from tunecli.spec.domains import shown
 from tunecli.spec.run import Limit
+from tunecli.study.record.overview import Overview
 from tunecli.study.underway.standstill import ENDED_BY_ITSELF
+from tunecli.trial import Objective, Scalar, Trial
 
 REASONS = {
-    "complete": "all trials have ended",
-    "exhausted": "every point of the space has been tried",
-    "time": "run.limit.time has passed",
-    "trials": "run.limit.trials have begun",
-    "epochs": "run.limit.epochs are trained",
-    "failures": "run.limit.failures have failed",
-    "improvement": "another trial is expected to better the best by less than search.stop.improvement",
-    "stagnation": "search.stop.stagnation complete trials in a row were no better than the best before them",
+    "complete": ("finished", "all trials have ended"),
+    "exhausted": ("finished", "every point of the space has been tried"),
+    "time": ("stopped", "run.limit.time has passed"),
+    "trials": ("stopped", "run.limit.trials have begun"),
+    "epochs": ("stopped", "run.limit.epochs are trained"),
+    "failures": ("stopped", "run.limit.failures have failed"),
+    "improvement": (
+        "finished",
+        "another trial is expected to better the best by less than search.stop.improvement",
+    ),
+    "stagnation": (
+        "finished",
+        "search.stop.stagnation complete trials in a row were no better than the best before them",
+    ),
 }
-"""Why a sweep ended, in words, by the reason on record."""
+"""Why a sweep ended, by the reason on record: a label, and the reason in words."""
 
 _SHOWN_OF_FRONT = 20
+_WHERE_IT_DIFFERS = ("device", "epochs", "seconds")
+_BESIDE = {*_WHERE_IT_DIFFERS, "seed", "failure"}  # after the parameters; what failed is told below the table
+
+
+def reason_line(reason: str, n_trials: int) -> tuple[str, str]:
+    """Why a sweep ended, as a labelled line."""
+    if reason == "complete":
+        return "finished", "the one trial" if n_trials == 1 else f"all {n_trials:,} trials"
+    return REASONS.get(reason, ("ended", reason))
 
 
 def lifted(reason: str) -> str:
@@ -63,17 +82,74 @@ def standing_data(standing: Standing | None) -> dict[str, Any]:
     return {"n_feasible": standing.n_feasible, "pareto_front": list(standing.front)}
 
 
-def section_of(table: Table) -> Section:
-    """The table as texts, without columns in which nothing stands."""
-    cells = display_cells(table)
-    used = [i for i in range(len(table.columns)) if any(row[i] not in ("", "—") for row in cells)]
-    first, last = table.n_leading, table.columns.index("epochs")  # the parameters stand between
-    return Section(
-        "",
-        tuple(table.columns[i] for i in used),
-        tuple(tuple(row[i] for i in used) for row in cells),
-        frozenset(table.columns[first:last]),
+def section_of(found: Overview, *, how: str, is_asked: bool = False) -> Section:
+    """The table as texts, without columns in which nothing stands; a terminal gets of it what fits.
+
+    There rank, trial and metrics come first, and the status where it differs; then the parameters that differ, those
+    first that matter most for the scores; then epochs, seconds and device where they differ.
+
+    Args:
+        found: what to show.
+        how: how to see the columns for which a terminal has no room.
+        is_asked: the columns are those that were asked for: none is left out but for want of room.
+    """
+    table = found.table
+    cells = display_cells(table, found.labels)
+    used = list(range(len(table.columns)))
+    if not is_asked:
+        used = [place for place in used if any(row[place] not in ("", ABSENT) for row in cells)]
+    columns = [table.columns[place] for place in used]
+    rows = tuple(tuple(row[place] for place in used) for row in cells)
+    place_of = {column: place for place, column in enumerate(columns)}
+    if is_asked:
+        first, then = list(place_of), []
+    else:
+        told = [column for column in columns if column not in found.parameters and column not in _BESIDE]
+        first = [column for column in told if column != "status" or column in found.varying]
+        then = [column for column in (*found.order, *_WHERE_IT_DIFFERS) if column in found.varying]
+    fit = Fit(
+        tuple(found.headings.get(column, column) for column in columns),
+        tuple(place_of[column] for column in first),
+        tuple(place_of[column] for column in then if column in place_of),
+        how,
     )
+    return Section("", tuple(columns), rows, fit)
+
+
+def best_block(found: Overview, how: str) -> tuple[Block, ...]:
+    """The best trial, its metrics and its parameters; empty where no trial has a rank."""
+    if found.best is None:
+        return ()
+    trial = found.best.trial
+    told = metric_texts(trial, found.objective)
+    if found.best.is_feasible is False:
+        told.append("(no trial holds every constraint; this one breaks them least)")
+    elif found.standing is not None and len(found.standing.front) > 1:
+        told.append(f"(first of the {len(found.standing.front)} on the Pareto front)")
+    return (parameters_block(found, trial, "  ".join(["best", f"trial {trial.number}", *told]), how),)
+
+
+def parameters_block(found: Overview, trial: Trial, heading: str, how: str) -> Block:
+    """A trial's parameters below ``heading``, by their full names."""
+    columns = [column for column, name in found.parameters.items() if name in trial.parameters]
+    pairs = tuple(
+        (column, _value(trial.parameters[found.parameters[column]], found.labels.get(column, {})))
+        for column in columns
+    )
+    order = tuple(columns.index(each) for each in found.order if each in columns)
+    return Block(heading, pairs, tuple(found.headings.get(column, column) for column in columns), order, how)
+
+
+def metric_texts(trial: Trial, objective: Objective) -> list[str]:
+    """``val_accuracy 0.9861`` for each goal and constraint."""
+    if trial.outcome is None:
+        return []
+    metrics = {**trial.outcome.metrics, objective.metric: trial.outcome.score}
+    return [f"{name} {value:.6g}" for name in objective.metrics if (value := metrics.get(name)) is not None]
+
+
+def _value(value: Scalar, labels: Mapping[str, str]) -> str:
+    return labels.get(repr(value)) or (f"{value:.6g}" if isinstance(value, float) else shown(value))
 
 
 def records_of(table: Table) -> list[dict[str, Any]]:

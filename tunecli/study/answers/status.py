@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from tunecli.results.answer import Answer
-from tunecli.study.answers.standing import REASONS, going_on, lifted, standing_data, standing_lines
+from tunecli.results.wording import duration
+from tunecli.study.answers.standing import (
+    going_on,
+    lifted,
+    metric_texts,
+    reason_line,
+    standing_data,
+    standing_lines,
+)
 from tunecli.study.questions.status import Status
 from tunecli.trial import State
 
@@ -21,12 +29,13 @@ def of_status(status: Status) -> Answer:
     lines += standing_lines(status.standing)
     if status.best is not None and status.best.outcome is not None:
         score = status.best.outcome.score
-        metrics = {**status.best.outcome.metrics, status.objective.metric: score}
-        told = "  ".join(f"{name} {metrics[name]:.6g}" for name in status.objective.metrics)
+        told = "  ".join(metric_texts(status.best, status.objective))
         lines.append(("best", f"{told} (trial {status.best.number})"))
+    if status.elapsed_s:
+        lines.append(("elapsed", duration(status.elapsed_s)))
     is_limited = status.word == "interrupted" and lifted(status.ending)
     if (status.word == "finished" and status.ending) or is_limited:
-        lines.append(("ended", REASONS.get(status.ending, status.ending)))
+        lines.append(reason_line(status.ending, status.n_trials))
     if status.word == "interrupted":
         lines.append(("next", going_on(status.path, status.ending)))
     data = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunecli.errors import UsageError
@@ -12,12 +12,21 @@ from tunecli.search.bayes import n_initial
 from tunecli.search.optional import require
 from tunecli.search.pausing import full_trainings
 from tunecli.search.sampler import suggest
-from tunecli.spec.domains import Integer, described, is_plain_over_magnitudes, n_values, shown
+from tunecli.spec.domains import (
+    Categorical,
+    Domain,
+    Integer,
+    described,
+    is_plain_over_magnitudes,
+    n_values,
+    shown,
+)
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
 from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
 from tunecli.spec.near_ranges import near_ranges
+from tunecli.spec.option_labels import option_labels
 from tunecli.spec.pruners import Curves, Pausing, Pruner
 from tunecli.spec.samplers import Bayes
 from tunecli.spec.secrets import names_in, redacted
@@ -34,7 +43,7 @@ from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.inspection import complaints
 from tunecli.train.inspection.weights import cut_notes
-from tunecli.trial import Objective, Trial
+from tunecli.trial import Objective, Scalar, Trial
 
 _TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
 _FEW_EXAMPLES = 20
@@ -59,7 +68,7 @@ class Check:
     whole sweep's wall time on this machine's cores, from the smallest to the largest trial. ``pauses`` are the epochs
     after which the pruner has the longest trials wait; with such a pruner ``epochs`` are how many all trials train
     together, at least and at most, else None. What is the user's own, the trial or its data or model, costs
-    what nobody knows: None.
+    what nobody knows: None. ``labels`` say what to call an option whose own label says too little, by its ``repr``.
     """
 
     study: str
@@ -78,6 +87,7 @@ class Check:
     largest: Cost | None
     seconds: tuple[float, float] | None
     epochs: tuple[int, int] | None
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -137,6 +147,7 @@ def check(spec: StudySpec) -> Check:
         largest,
         seconds,
         _epochs(spec, least, most),
+        option_labels(space),
     )
 
 
@@ -197,14 +208,34 @@ def _memory_notes(largest: Cost | None) -> Iterator[str]:
 
 
 def _rows(space: Space) -> Iterator[ParameterRow]:
+    labels = option_labels(space)
     names = {parameter.key: parameter.name for parameter in space.parameters}
     for parameter in space.parameters:
         conditions = [
-            f"{names[condition.key]} is {' or '.join(map(shown, condition.values))}"
+            f"{names[condition.key]} is {_any_of(condition.values, labels.get(names[condition.key], {}))}"
             for condition in parameter.conditions
         ]
-        default = "" if parameter.default is None else str(parameter.default)
-        yield ParameterRow(parameter.name, described(parameter.domain), default, " and ".join(conditions))
+        told = labels.get(parameter.name, {})
+        default = "" if parameter.default is None else _option(parameter.default, told)
+        yield ParameterRow(parameter.name, _range(parameter.domain, told), default, " and ".join(conditions))
+
+
+def _range(domain: Domain, labels: Mapping[str, str]) -> str:
+    if isinstance(domain, Categorical):
+        return f"choice {', '.join(_option(option, labels) for option in domain.options)}"
+    return described(domain)
+
+
+def _option(option: Scalar, labels: Mapping[str, str]) -> str:
+    return labels.get(repr(option)) or shown(option)
+
+
+def _any_of(values: Sequence[Scalar], labels: Mapping[str, str]) -> str:
+    """``1 to 3`` for whole numbers in a row, else ``a or b``."""
+    numbers = [value for value in values if type(value) is int]
+    if len(numbers) == len(values) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+        return f"{numbers[0]} to {numbers[-1]}"
+    return " or ".join(_option(value, labels) for value in values)
 
 
 def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
@@ -215,8 +246,12 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     if search.sampler_name == "grid" and grid is not None and plan.n_trials < grid:
         yield f"the grid has {grid:,} points; {plan.n_trials:,} of them are run"
     if size is not None and plan.n_trials > size:
-        points = "point" if size == 1 else "points"
-        yield f"the space has {size:,} {points}, so the sweep ends before {plan.n_trials:,} trials"
+        only = (
+            "only 1 distinct point: the sweep ends after 1"
+            if size == 1
+            else (f"only {size:,} distinct points: the sweep ends after {size:,}")
+        )
+        yield f"{only} of {plan.n_trials:,} trials"
     for parameter in space.parameters:
         if n_values(parameter.domain) == 1 and not parameter.name.endswith(".length"):
             yield f"{parameter.name} has one value: its range never matters"

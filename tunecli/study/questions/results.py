@@ -5,21 +5,24 @@ A model costs a second to load and more with every trial, so a plain table never
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tunecli.results.prediction import Prediction, Surprise, predicted_columns, surprise, with_predictions
-from tunecli.results.ranking import Standing, standing
+from tunecli.results.ranking import Standing
+from tunecli.results.selection import column_named, failed_only, in_order, select, with_metrics
 from tunecli.results.table import Table, top
 from tunecli.search.bayes import n_initial
 from tunecli.search.forecast import forecasts
 from tunecli.search.quasirandom import MAX_DIMENSIONS
+from tunecli.spec.space import Space
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
+from tunecli.study.questions.selection import Selection
 from tunecli.study.record.observed import Seen
 from tunecli.study.record.opening import look
-from tunecli.study.record.published import table_of
-from tunecli.trial import Trial
+from tunecli.study.record.overview import Overview, overview
+from tunecli.trial import Failure, Objective, Trial
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,10 @@ class Results:
     """A ranked table and what to say of it.
 
     Attributes:
-        table: with its predictions, where there are some.
+        overview: what the study's trials come to.
+        table: the rows and columns that were asked for, with predictions where there are some.
+        is_selected: whether the columns were asked for by name.
+        failed: of the trials that failed, number and failure, in the table's order; None where not asked for.
         standing: how the trials stand where one metric does not tell it.
         notes: what a person should know of it.
         is_predicted: whether predictions were asked for.
@@ -36,8 +42,11 @@ class Results:
         line: the same in words.
     """
 
+    overview: Overview
     table: Table
     standing: Standing | None
+    is_selected: bool = False
+    failed: tuple[tuple[int, Failure], ...] | None = None
     notes: tuple[str, ...] = ()
     is_predicted: bool = False
     predicted: tuple[str, ...] = ()
@@ -45,7 +54,13 @@ class Results:
     line: str = ""
 
 
-def results(folder: RunFolder, *, n_shown: int | None = None, is_predicted: bool = False) -> Results:
+def results(
+    folder: RunFolder,
+    *,
+    n_shown: int | None = None,
+    is_predicted: bool = False,
+    selection: Selection | None = None,
+) -> Results:
     """The ranked table of everything that has ended.
 
     Args:
@@ -53,46 +68,78 @@ def results(folder: RunFolder, *, n_shown: int | None = None, is_predicted: bool
         n_shown: how many rows, from the first on; None: all.
         is_predicted: with what the Gaussian process of `bayes` holds each complete trial's score to be without its
             noise, whatever sampler proposed them.
+        selection: which rows and columns, in place of ``n_shown``.
 
     Raises:
+        UsageError: a column is asked for that is not there.
         StoreDamaged, StoreTooNew: the database cannot be used.
     """
     with look(folder) as study:
         trials, objective = study.log.trials(), study.spec.objective
         notes = tuple(mixtures(study.log, trials))
-        table, stands = table_of(study, trials), standing(trials, objective)
+        seen = overview(study, trials)
         space, seed = study.spec.space, study.spec.settings.seed
-    found = Results(table, stands, notes)
+    found = Results(seen, seen.table, seen.standing, notes=notes)
     if is_predicted:
-        history = Seen(trials, objective).up_to(len(trials))
-        predictions = {
-            number: Prediction(objective.sign * each.loss, each.deviation)
-            for number, each in forecasts(space, history, seed).items()
-        }
-        if not predictions:
-            why_none = (
-                f"no predictions: the model needs {n_initial(space)} complete trials, with scores that differ"
-            )
-            if len(space.parameters) > MAX_DIMENSIONS:
-                why_none = f"no predictions: the model takes up to {MAX_DIMENSIONS:,} parameters"
-            found = replace(found, notes=(*notes, why_none))
-        else:
-            found = replace(
-                found,
-                table=with_predictions(table, objective.metric, predictions),
-                predicted=predicted_columns(table.columns),
-            )
-            surprised = None if stands else surprise(table, predictions, objective.sign)
-            if surprised:
-                found = replace(
-                    found,
-                    best=(surprised.predicted_best, predictions[surprised.predicted_best]),
-                    line=_said(
-                        surprised, predictions[surprised.predicted_best], predictions[surprised.scored_best]
-                    ),
-                )
-        found = replace(found, is_predicted=True)
-    return found if n_shown is None else replace(found, table=top(found.table, n_shown))
+        found = _predicted(found, trials, objective, space, seed)
+    return _selected(found, trials, selection or Selection(n_shown))
+
+
+def _selected(found: Results, trials: Sequence[Trial], asked: Selection) -> Results:
+    """The rows and columns that were asked for."""
+    sort_by = asked.sort_by.removeprefix("-")
+    table = with_metrics(found.table, trials, (*asked.columns, sort_by))
+    if asked.is_failed_only:
+        table = failed_only(table)
+    if sort_by:
+        column = column_named(table, sort_by, "--sort")
+        table = in_order(table, column, is_descending=asked.sort_by.startswith("-"))
+    if asked.n_shown is not None:
+        table = top(table, asked.n_shown)
+    failed = None
+    if asked.is_failed_only:
+        at, failure_of = table.columns.index("trial"), _failures(trials)
+        numbers = [number for row in table.rows if isinstance(number := row[at], int)]
+        failed = tuple((number, failure_of[number]) for number in numbers)
+    if asked.columns:
+        named = dict.fromkeys(column_named(table, each, "--columns") for each in asked.columns)
+        table = select(table, tuple(named))
+    return replace(found, table=table, is_selected=bool(asked.columns), failed=failed)
+
+
+def _failures(trials: Iterable[Trial]) -> dict[int, Failure]:
+    ended = ((trial.number, trial.outcome.failure) for trial in trials if trial.outcome is not None)
+    return {number: failure for number, failure in ended if failure is not None}
+
+
+def _predicted(
+    found: Results, trials: Sequence[Trial], objective: Objective, space: Space, seed: int
+) -> Results:
+    """With a model's estimate of each score, and of which trial is the best."""
+    found = replace(found, is_predicted=True)
+    history = Seen(trials, objective).up_to(len(trials))
+    predictions = {
+        number: Prediction(objective.sign * each.loss, each.deviation)
+        for number, each in forecasts(space, history, seed).items()
+    }
+    if not predictions:
+        why_none = (
+            f"no predictions: the model needs {n_initial(space)} complete trials, with scores that differ"
+        )
+        if len(space.parameters) > MAX_DIMENSIONS:
+            why_none = f"no predictions: the model takes up to {MAX_DIMENSIONS:,} parameters"
+        return replace(found, notes=(*found.notes, why_none))
+    table = found.table
+    surprised = None if found.standing else surprise(table, predictions, objective.sign)
+    found = replace(
+        found,
+        table=with_predictions(table, objective.metric, predictions),
+        predicted=predicted_columns(table.columns),
+    )
+    if surprised is None:
+        return found
+    best, scored = predictions[surprised.predicted_best], predictions[surprised.scored_best]
+    return replace(found, best=(surprised.predicted_best, best), line=_said(surprised, best, scored))
 
 
 def mixtures(log: Log, trials: Iterable[Trial]) -> list[str]:

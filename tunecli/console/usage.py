@@ -1,0 +1,80 @@
+"""The command line itself: help that any stream survives, and what is wrong with a command as one of our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from tunecli.console import Console
+from tunecli.errors import TunecliError, UsageError
+
+
+class Verb(TyperCommand):
+    """A verb whose help goes where every answer goes."""
+
+    def get_help(self, ctx: Any) -> str:
+        return _written(super().get_help(ctx))
+
+
+class Verbs(TyperGroup):
+    """All of them, likewise."""
+
+    def get_help(self, ctx: Any) -> str:
+        return _written(super().get_help(ctx))
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """What reads a whole number of at least ``least`` from a command line."""
+
+    def read(text: str | int) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise typer.BadParameter(f"'{text}' is not a whole number") from None
+        if number < least:
+            raise typer.BadParameter(f"must be at least {least}; this is {number}")
+        return number
+
+    return read
+
+
+def carry_out(app: typer.Typer, words: Sequence[str]) -> int:
+    """Run a command.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: there is no such verb or option, or a value is missing or of no use.
+        TunecliError: what the verb raises.
+    """
+    try:
+        code = app(args=[*words], prog_name="tunecli", standalone_mode=False)
+    except TunecliError:
+        raise
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # of no command line
+            raise
+        raise _as_ours(error) from None
+    return code if isinstance(code, int) else 0
+
+
+def _written(text: str) -> str:
+    Console().raw(f"{text}\n")
+    raise typer.Exit
+
+
+def _as_ours(error: Any) -> UsageError:
+    parameter = getattr(error, "param", None)
+    message = str(error.format_message()).rstrip(".")
+    names = getattr(parameter, "opts", None)
+    if type(error).__name__ == "BadParameter" and names:
+        message = f"{names[-1]}: {error.message.rstrip('.')}"
+    context = getattr(error, "ctx", None)
+    command = getattr(context, "command_path", None) or "tunecli"
+    return UsageError(message, hint=f"{command} --help")
