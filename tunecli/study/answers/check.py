@@ -132,7 +132,7 @@ def _batched(found: Fusing) -> str:
 
 def _cost_range(smallest: Cost | None, largest: Cost | None) -> str:
     if smallest is None or largest is None:
-        return "your own code: cost unknown"
+        return "your own code: its cost is unknown"
     steps = f"{_span(f'{smallest.n_steps:,}', f'{largest.n_steps:,}')} steps"
     if smallest.n_parameters is None or largest.n_parameters is None:
         return f"{steps}; your own model: weights and cost unknown"
