@@ -15,12 +15,23 @@ from functools import lru_cache
 from statistics import NormalDist
 from typing import TypeGuard
 
+from tunecli.spec.stepping import (
+    is_same,
+    n_steps,
+    nearest_position,
+    offset_of_share,
+    share_of_offset,
+    stepped,
+)
 from tunecli.trial import Scalar
 
 LAST_UNIT = math.nextafter(1.0, 0.0)
 """The largest unit."""
 
 _SIGNIFICANT_DIGITS = 12  # 0.1 + 2 * 0.1 is written 0.3, not 0.30000000000000004
+_CLOSE = 1e-9  # for its size: numbers so near to each other need more digits than that, and exact differences
+_NARROW_LOG = 1e-6  # for its lower end: the difference of such ends' logarithms has few digits
+_WHOLE = 2**40  # beyond it, fractions of whole numbers and of their logarithms are lost in floats
 _FAR_APART = 100.0  # as many times its lower end is the upper end of a range that spans magnitudes
 _NARROW = 1e-10  # for its size, so that so many digits tell one point of a grid from the next
 
@@ -76,7 +87,7 @@ def n_values(domain: Domain) -> int | None:
         case Real(low=low, high=high, step=step):
             if low == high:
                 return 1
-            return None if step is None else math.floor((high - low) / step * (1 + 1e-12) + 1e-9) + 1
+            return None if step is None else n_steps(low, high, step) + 1
         case Normal():
             return None
 
@@ -98,8 +109,7 @@ def value_at(domain: Domain, position: int) -> Scalar:
         case Integer(low=low, step=step):
             return low + position * step
         case Real(low=low, high=high, step=step):
-            # the bounds themselves are untouched by rounding
-            return low if step is None or position == 0 else min(_tidy(low + position * step), high)
+            return low if step is None else stepped(low, high, step, position)
         case Normal():
             raise ValueError("a continuous domain has no numbered values")
 
@@ -119,9 +129,11 @@ def grid_point_at(domain: Domain, position: int) -> Scalar:
                 return value_at(domain, round(share * last))
             if share in (0.0, 1.0):  # the bounds themselves, untouched by rounding
                 return domain.high if share else domain.low
-            return _tidy(_between(domain.low, domain.high, share, is_log=domain.is_log))
+            point = _between(domain.low, domain.high, share, is_log=domain.is_log)
+            return _tidy(point, (domain.high - domain.low) / (n_points - 1) if n_points > 1 else math.inf)
         case Normal(grid=int(grid)):
-            return _tidy(NormalDist(domain.mean, domain.deviation).inv_cdf((position + 0.5) / grid))
+            point = NormalDist(domain.mean, domain.deviation).inv_cdf((position + 0.5) / grid)
+            return _tidy(point, domain.deviation / grid)
     raise AssertionError(domain)
 
 
@@ -140,11 +152,13 @@ def position_of(domain: Domain, value: Scalar) -> int | None:
             if isinstance(value, bool) or not isinstance(value, int) or (value - low) % step:
                 return None
             position = (value - low) // step
-        case Real(low=low, step=step):
+        case Real(low=low, high=high, step=step):
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 return None
-            position = 0 if step is None else round((value - low) / step)
-            if not 0 <= position < count or value_at(domain, position) != value:
+            position = 0 if step is None else nearest_position(low, step, value)
+            if step is None or not 0 <= position < count:
+                return position if value == low else None
+            if not is_same(value, stepped(low, high, step, position), max(abs(low), abs(high)), step):
                 return None
         case Normal():
             return None
@@ -187,7 +201,10 @@ def value_of_unit(domain: Domain, unit: float) -> Scalar:
         case Categorical(options=options):
             return options[min(int(unit * len(options)), len(options) - 1)]
         case Integer(low=low, high=high, is_log=is_log, step=step):
-            if is_log:
+            if is_log and high > _WHOLE:
+                offset = offset_of_share(low - 0.5, high - low + 1, unit) - 0.5
+                position = round(min(max(offset, 0), high - low) / step)
+            elif is_log:
                 drawn = _between(low - 0.5, high + 0.5, unit, is_log=True)
                 position = round((min(max(drawn, low), high) - low) / step)
             else:
@@ -197,6 +214,9 @@ def value_of_unit(domain: Domain, unit: float) -> Scalar:
             count = n_values(domain)
             if count is not None and not domain.is_log:
                 return value_at(domain, min(int(unit * count), count - 1))
+            if count is not None and _is_close(domain):
+                offset = offset_of_share(domain.low, domain.high - domain.low, unit)
+                return value_at(domain, min(round(offset / (domain.step or 1.0)), count - 1))
             drawn = min(
                 max(_between(domain.low, domain.high, unit, is_log=domain.is_log), domain.low), domain.high
             )
@@ -221,14 +241,20 @@ def unit_of_value(domain: Domain, value: Scalar) -> float:
     number = float(value)  # type: ignore[arg-type]  # numeric domains hold numbers only
     match domain:
         case Integer(low=low, high=high, is_log=is_log, step=step):
-            if is_log:
+            whole = value if isinstance(value, int) else number
+            if is_log and high > _WHOLE:
+                unit = share_of_offset(low - 0.5, high - low + 1, whole - low + 0.5)
+            elif is_log:
                 unit = _share(low - 0.5, high + 0.5, number, is_log=True)
             else:
-                unit = ((number - low) / step + 0.5) / ((high - low) // step + 1)
-        case Real(low=low, high=high):
+                unit = ((whole - low) / step + 0.5) / ((high - low) // step + 1)
+        case Real(low=low, high=high, step=stride):
             count = n_values(domain)
             if count is not None and not domain.is_log:
-                unit = ((position_of(domain, value) or 0) + 0.5) / count
+                position = 0 if stride is None else nearest_position(low, stride, number)
+                unit = (min(max(position, 0), count - 1) + 0.5) / count
+            elif count is not None and _is_close(domain):
+                unit = share_of_offset(low, high - low, number - low)
             else:
                 unit = _share(low, high, number, is_log=domain.is_log)
         case Normal(mean=mean, deviation=deviation):
@@ -247,13 +273,22 @@ def described(domain: Domain) -> str:
         case Categorical(options=options):
             return "choice " + ", ".join(map(shown, options))
         case Normal(mean=mean, deviation=deviation):
-            return f"normal {mean:g} ± {deviation:g}"
-        case Integer(low=low, high=high, is_log=is_log, step=step):
-            return f"{'logint' if is_log else 'int'} {low} … {high}" + (f" by {step}" if step != 1 else "")
-        case Real(low=low, high=high, is_log=is_log, step=step):
-            return f"{'loguniform' if is_log else 'uniform'} {low:g} … {high:g}" + (
-                f" by {step:g}" if step else ""
-            )
+            return f"normal {_short(mean)} ± {_short(deviation)}"
+        case Integer(is_log=is_log, step=step):
+            name, by = "logint" if is_log else "int", step if step != 1 else None
+        case Real(is_log=is_log, step=step):
+            name, by = "loguniform" if is_log else "uniform", step
+    last = last_value(domain)
+    if by is None:
+        return f"{name} {_short(domain.low)} … {_short(last)}"
+    between = ", " if n_values(domain) == 2 else " … "
+    return f"{name} {_short(domain.low)}{between}{_short(last)} by {_short(by)}"
+
+
+def last_value(domain: Integer | Real) -> float:
+    """The greatest value that a range draws: below its upper end where its steps do not reach that."""
+    count = n_values(domain)
+    return domain.high if count is None else value_at(domain, count - 1)  # type: ignore[return-value]  # a number
 
 
 def contains(domain: Domain, value: Scalar) -> bool:
@@ -300,12 +335,21 @@ def bounds(domain: Domain) -> tuple[Scalar, ...]:
 def _integer_grid(domain: Integer, grid: int) -> tuple[int, ...]:
     last = (domain.high - domain.low) // domain.step
     shares = [0.5] if grid == 1 else [i / (grid - 1) for i in range(grid)]
+    if max(abs(domain.low), abs(domain.high)) > _WHOLE:
+        width = domain.high - domain.low
+        offsets = (
+            offset_of_share(domain.low, width, share) if domain.is_log else share * width for share in shares
+        )
+        places = {min(max(round(offset / domain.step), 0), last) for offset in offsets}
+        return tuple(domain.low + place * domain.step for place in sorted(places))
     wanted = (_between(domain.low, domain.high, share, is_log=domain.is_log) for share in shares)
     positions = {min(max(round((value - domain.low) / domain.step), 0), last) for value in wanted}
     return tuple(domain.low + position * domain.step for position in sorted(positions))
 
 
 def _between(low: float, high: float, share: float, *, is_log: bool) -> float:
+    if is_log and high - low < _NARROW_LOG * low:
+        return low + offset_of_share(low, high - low, share)
     if is_log:
         return math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
     return low + share * (high - low)
@@ -314,10 +358,24 @@ def _between(low: float, high: float, share: float, *, is_log: bool) -> float:
 def _share(low: float, high: float, value: float, *, is_log: bool) -> float:
     if low == high:
         return 0.5
+    if is_log and high - low < _NARROW_LOG * low:
+        return share_of_offset(low, high - low, value - low)
     if is_log:
         return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
     return (value - low) / (high - low)
 
 
-def _tidy(value: float) -> float:
-    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")
+def _is_close(domain: Real) -> bool:
+    """Whether the values of a stepped range are too close for their size to be told apart by their logarithms."""
+    return domain.step is not None and domain.step < _CLOSE * domain.high
+
+
+def _short(number: float) -> str:
+    """A number in a few digits, or in all that it takes to read it back."""
+    text = str(number) if isinstance(number, int) else f"{number:g}"
+    return text if isinstance(number, int) or float(text) == number else repr(number)
+
+
+def _tidy(value: float, spacing: float) -> float:
+    """``value`` as a person would write it, where its neighbours, ``spacing`` apart, stay others."""
+    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}") if spacing >= _CLOSE * abs(value) else value

@@ -37,6 +37,7 @@ from tunecli.spec.expressions import (
     walk,
 )
 from tunecli.spec.reader import MapNode, Mark, Node, ScalarNode, SequenceNode
+from tunecli.spec.stepping import is_too_fine
 from tunecli.spec.wording import nearest
 from tunecli.trial import Scalar
 
@@ -246,6 +247,21 @@ class _Range:
                 f"`step` divides this range into more than {MAX_STEPS:,} values",
                 mark=self.node.items["step"].mark,
             )
+        if step and not is_whole and is_too_fine(float(low), float(high), step):
+            return self.problem(
+                f"`step` is too small for numbers as large as {_plain(max(low, high, key=abs))}: "
+                "neighbours would be the same number",
+                "write a range that starts near 0 and add the large number where the value is used",
+                self.node.items["step"].mark,
+            )
+        if grid and not is_normal and not is_whole and low < high and step is None:
+            spacing = (float(high) - float(low)) / grid
+            if is_too_fine(float(low), float(high), spacing):
+                return self.problem(
+                    f"`grid` takes {grid:,} points of a range in which fewer numbers lie",
+                    "write a smaller `grid`",
+                    self.node.items["grid"].mark,
+                )
         domain: Domain
         if is_normal:
             domain = Normal(float(low), float(high), grid)
@@ -268,14 +284,14 @@ class _Range:
             return None
         return values[0], values[1]
 
-    def _modifier(self, key: str, *, whole: bool) -> float | None:
+    def _modifier(self, key: str, *, whole: bool) -> int | float | None:
         node = self.node.items.get(key)
         if node is None:
             return None
         value: Any = node.value if isinstance(node, ScalarNode) else None
         is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         if is_number and 0 < value < math.inf:
-            return float(value)
+            return int(value) if whole else float(value)
         self.problem(f"`{key}` is {'a whole number' if whole else 'a number'} above 0", mark=node.mark)
         return None
 
@@ -388,4 +404,7 @@ def _flow(node: Node) -> str:
 
 
 def _plain(value: Scalar) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        text = f"{value:g}"
+        return text if not math.isfinite(value) or float(text) == value else repr(value)
+    return str(value)
