@@ -1,5 +1,6 @@
 """A planted secret: a study uses it, and neither its folder nor anything that is said of it holds it."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -94,3 +95,67 @@ def test_a_planted_secret_is_nowhere(tmp_path, text):
     assert done.returncode == 2
     assert b"is not set" in done.stderr
     assert run("results", "own").returncode == 0
+
+
+TOKEN = "ghp_" + "".join(chr(65 + (n * 11) % 26 + (n % 2) * 32) for n in range(80)) + "+/=9"
+PROGRAM = """\
+import base64, json, os, sys, urllib.parse
+
+token, way = sys.argv[1], int(sys.argv[2])
+if way == 0:
+    print(json.dumps({"val_loss": token}), flush=True)
+if way == 1:
+    print(json.dumps({"val_loss": {"Authorization": token}}), flush=True)
+if way == 2:
+    sys.stderr.write("x" * 40 + token + "y" * (65536 - 30) + "\\nlast line\\n")
+if way == 3:
+    sys.stderr.write("Basic " + base64.b64encode(b"user:" + token.encode()).decode() + "\\n")
+if way == 4:
+    sys.stderr.write(token.upper() + " " + token.lower() + "\\n" + token[:30] + "\\n" + token[30:] + "\\n")
+if way == 5:
+    sys.stderr.write("https://host/?key=" + urllib.parse.quote(token, safe="") + "\\n")
+if way == 6:
+    print(json.dumps({"epoch": 1, "val_loss": 0.5, token: 1.0, "of " + token: 2.0}), flush=True)
+    print(json.dumps({"val_loss": 0.5, token.upper(): 1.0}), flush=True)
+    sys.exit(0)
+if way == 7:
+    print("loss:", token, flush=True)
+sys.exit(3)
+"""
+WAYS = """\
+study: own
+objective: {metric: val_loss}
+trial:
+  command: [python, program.py, '${env:TUNECLI_KEY}', '{way}']
+  params: {way: {choice: [0, 1, 2, 3, 4, 5, 6, 7]}}
+search: {sampler: grid}
+run: {device: cpu, workers: 1}
+"""
+
+
+@pytest.mark.parametrize("metrics", ["", "  metrics: {val_loss: 'loss: (.*)'}\n"], ids=["json", "patterns"])
+def test_no_part_of_a_token_is_kept_or_told_whatever_a_program_does_with_it(tmp_path, metrics):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "own.yaml").write_text(WAYS.replace("  params:", metrics + "  params:"))
+    said = b""
+    for arguments in (
+        ("search", "own.yaml"),
+        ("results", "own", "--format", "csv"),
+        ("results", "own", "--json"),
+        ("status", "own", "--json"),
+        ("verify", "own", "--all"),
+    ):
+        command = [sys.executable, "-m", "tunecli", *arguments]
+        environment = {**os.environ, "TUNECLI_KEY": TOKEN}
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment)
+        assert done.returncode in (0, 2, 3), (arguments, done.stderr.decode())
+        assert b"Traceback" not in done.stderr
+        said += done.stdout + done.stderr
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file())
+    assert b"${env:TUNECLI_KEY}" in kept
+    encoded = [base64.b64encode(b"-" * n + TOKEN.encode())[4:-4] for n in range(3)]
+    pieces = [TOKEN.encode(), *encoded]
+    for text in (kept.lower(), said.lower()):
+        for piece in pieces:
+            found = {piece[n : n + 8] for n in range(len(piece) - 7) if piece[n : n + 8].lower() in text}
+            assert not found

@@ -272,7 +272,9 @@ def _trial_problems(
                 trial = trial_of(resolved(plain))
         except ValidationError as error:
             for problem in problems_of(error, trial_model(plain), space, point, "trial"):
-                yield replace(problem, message=redacted(problem.message, [name for _, name in named]))
+                names = [name for _, name in named]
+                message, hint = redacted(problem.message, names), redacted(problem.hint, names)
+                yield replace(problem, message=message, hint=hint)
             trial = None
         if inspect is None:
             continue

@@ -7,19 +7,17 @@ the text ``${env:NAME}`` itself. Only texts are looked at, and of them the value
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from tunecli.errors import UsageError
+from tunecli.spec.redaction import redactor_for
 
 Place = tuple[str | int, ...]
 
 _WRITTEN = re.compile(r"(\$?)\$\{env:([^{}]*)\}")
-_SHORTEST = 3
 
 
 def references(tree: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
@@ -72,25 +70,14 @@ def _value(found: re.Match[str], place: Place, environment: Mapping[str, str]) -
     return value.replace("{", "{{").replace("}", "}}") if place[:1] == ("command",) else value
 
 
-def redacted(text: str, names: Iterable[str], environment: Mapping[str, str] = os.environ) -> str:
+def redacted(
+    text: str, names: Iterable[str], environment: Mapping[str, str] = os.environ, *, is_cut: bool = False
+) -> str:
     """``text`` with the value of each of the variables ``names`` replaced by ``${env:NAME}`` again.
 
-    Also where it is spelled as Python, JSON or a URL quotes it, and where only a line of it stands there. One or two
-    characters are left as they are: they hide nothing, and half of any text would go with them.
+    Args:
+        text: any text.
+        names, environment: the variables, and where their values are.
+        is_cut: whether the text may begin or end within a value, or have a ``…`` in one.
     """
-    spellings: dict[str, str] = {}
-    for name in names:
-        for spelling in _spellings(environment.get(name, "")):
-            spellings.setdefault(spelling, name)
-    if not spellings:
-        return text
-    longest_first = sorted(spellings, key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, longest_first)))
-    return pattern.sub(lambda found: f"${{env:{spellings[found[0]]}}}", text)
-
-
-def _spellings(value: str) -> set[str]:
-    lines = [line.strip() for line in value.splitlines()]
-    in_json = [json.dumps(value, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)]
-    spelled = {value, repr(value)[1:-1], *in_json, quote(value, safe=""), *lines}
-    return {each for each in spelled if len(each.strip()) >= _SHORTEST}
+    return redactor_for(names, environment).redacted(text, is_cut=is_cut)

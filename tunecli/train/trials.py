@@ -5,7 +5,7 @@ Each kind is imported when it is run: a command needs no torch, and whoever only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,18 @@ from tunecli.spec.secrets import names_in, redacted
 from tunecli.train.fused.signature import why_not
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
-from tunecli.trial import Ended, Event, Failure, FailureKind, Job
+from tunecli.trial import (
+    Ended,
+    EpochEnded,
+    Event,
+    Failure,
+    FailureKind,
+    Job,
+    Objective,
+    Paused,
+    Started,
+    Stopped,
+)
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
@@ -24,7 +35,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
 
 
 def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
-    """Run one trial, or several as one model; what the environment holds is in nothing that is said of them.
+    """Run one trial, or several as one model. Values of the environment stand in none of their events.
 
     Args:
         jobs: everything about each; where there are several, all are fused and have one signature.
@@ -41,7 +52,7 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
     """
     names = sorted({name for job in jobs for name in names_in(job.config)})
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
-    return _redacted(events, names) if names else events
+    return _redacted(events, names, jobs[0].objective) if names else events
 
 
 def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
@@ -70,20 +81,40 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
     return loop.run(job, is_stop_wanted)
 
 
-def _redacted(events: Iterator[Event], names: Sequence[str]) -> Iterator[Event]:
-    """The same events, a failure being told without the values of the variables ``names``."""
+def _redacted(events: Iterator[Event], names: Sequence[str], objective: Objective) -> Iterator[Event]:
+    """The same events without the values of the variables ``names``, in whatever texts and names they hold."""
     try:
         for event in events:
-            if not isinstance(event, Ended) or event.outcome.failure is None:
-                yield event
-                continue
-            failure = event.outcome.failure
-            cause, traceback = redacted(failure.cause, names), redacted(failure.traceback, names)
-            clean = replace(failure, cause=cause, traceback=traceback)
-            yield replace(event, outcome=replace(event.outcome, failure=clean))
+            yield _clean(event, names, frozenset(objective.metrics))
     finally:
         if isinstance(events, Generator):
             events.close()
+
+
+def _clean(event: Event, names: Sequence[str], kept: frozenset[str]) -> Event:
+    """``kept`` are the metrics that the file names, and so hold no secret."""
+    match event:
+        case Started(note=note) if note:
+            return replace(event, note=redacted(note, names))
+        case Stopped(cause=cause):
+            return replace(event, cause=redacted(cause, names))
+        case EpochEnded(metrics=metrics):
+            return replace(event, metrics=_clean_names(metrics, names, kept))
+        case Ended(outcome=outcome) | Paused(outcome=outcome):
+            failure = outcome.failure
+            if failure is not None:
+                cause = redacted(failure.cause, names, is_cut=True)  # it is one line of what was said
+                trace = redacted(failure.traceback, names, is_cut="…" in failure.traceback)
+                failure = replace(failure, cause=cause, traceback=trace)
+            metrics = _clean_names(outcome.metrics, names, kept)
+            return replace(event, outcome=replace(outcome, failure=failure, metrics=metrics))
+    return event
+
+
+def _clean_names(
+    metrics: Mapping[str, float], names: Sequence[str], kept: frozenset[str]
+) -> Mapping[str, float]:
+    return {name if name in kept else redacted(name, names): value for name, value in metrics.items()}
 
 
 def _of_other_code(job: Job, changed: Sequence[str]) -> Iterator[Event]:

@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from tunecli.errors import UsageError
 from tunecli.seeding import seed_of_32_bits
 from tunecli.spec.command import PlaceholderError, program_path, rendered
 from tunecli.spec.knobs import CommandTrial
-from tunecli.spec.secrets import resolved
+from tunecli.spec.secrets import names_in, redacted, resolved
 from tunecli.train.own.folder import own_folder
 from tunecli.train.own.program import Program
 from tunecli.train.own.reports import Reports
@@ -83,7 +83,10 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
             yield reports.stopped()
             return
         reader.close()
-        yield reports.ended(_failure(exit_code, program.stderr_tail))
+        stderr = redacted(
+            program.stderr_tail, names_in(job.config), is_cut=True
+        )  # before it is cut into lines
+        yield reports.ended(_failure(exit_code, stderr))
 
 
 @dataclass(slots=True)
@@ -130,6 +133,14 @@ def _started(trial: CommandTrial, job: Job, device: str, folder: Path) -> Progra
     return Program([path, *arguments], base_path, environment)
 
 
+def _without_secrets(program: Program, names: Sequence[str]) -> str:
+    """What is left of its stderr, redacted before anything is cut from it: a half line may hold half of a value."""
+    stderr = program.stderr_tail
+    if names and program.is_stderr_cut:
+        stderr = stderr.partition("\n")[2] or stderr
+    return redacted(stderr, names, is_cut=True)
+
+
 def _failure(exit_code: int, stderr: str) -> Failure | None:
     if exit_code == 0:
         return None
@@ -164,9 +175,9 @@ class _JsonLines:
             return None
         epoch, objective = found.pop("epoch", None), self.reports.job.objective.metric
         if objective in found and _number(found[objective]) is None:
-            cause = (
-                f"the program reported {objective} as {json.dumps(found[objective])[:60]}, which is no number"
-            )
+            names = names_in(self.reports.job.config)  # before the text is cut, so that none of a value stays
+            said = redacted(json.dumps(found[objective]), names)[:60]
+            cause = f"the program reported {objective} as {said}, which is no number"
             self.reports.failure = Failure(FailureKind.ERROR, cause)
             return None
         metrics = {name: number for name, value in found.items() if (number := _number(value)) is not None}

@@ -47,6 +47,7 @@ class Program:
             OSError: it cannot be started.
         """
         self._stderr = bytearray()
+        self._is_stderr_cut = False
         quiet = subprocess.DEVNULL
         self._guard = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD], stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, process_group=0
@@ -110,6 +111,7 @@ class Program:
                         selector.unregister(key.fileobj)
                     elif key.fileobj is self._process.stderr:
                         self._stderr += chunk
+                        self._is_stderr_cut = self._is_stderr_cut or len(self._stderr) > _STDERR_BYTES
                         del self._stderr[:-_STDERR_BYTES]
                     else:
                         *whole, rest = _LINE_END.split(rest + chunk)
@@ -145,6 +147,11 @@ class Program:
     def stderr_tail(self) -> str:
         """The last 64 KB that it printed on stderr."""
         return _text(bytes(self._stderr))
+
+    @property
+    def is_stderr_cut(self) -> bool:
+        """Whether it printed more than that."""
+        return self._is_stderr_cut
 
     def _kill_group(self) -> None:
         # The guard is not waited for before the end, so its number is no other group's.
