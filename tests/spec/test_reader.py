@@ -90,7 +90,7 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(text):
     [
         ("", "f:1:1: the file is empty"),
         ("# nothing\n", "the file is empty"),
-        ("a: 1\na: 2\n", "f:2:1: the key `a` stands twice (first on line 1)"),
+        ("a: 1\na: 2\n", "f:2:1: duplicate key `a` (first on line 1)"),
         ("a: 1\n2: 3\n", "f:2:1: the key `2` is not a string"),
         ("{[a]: 1}", "the key is not a string"),
         ("a: &x 1\nb: {<<: 3}\n", "f:2:5: merge keys"),

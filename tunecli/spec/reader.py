@@ -17,6 +17,7 @@ from typing import NamedTuple, NoReturn
 import yaml
 
 from tunecli.errors import ConfigError, Problem
+from tunecli.spec.syntax import told_of
 from tunecli.trial import Scalar
 
 MAX_BYTES = 1_000_000
@@ -158,22 +159,20 @@ class _Reader:
                     return
                 yield event
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            mark, begun = error.problem_mark or error.context_mark, error.context_mark
             at = self._place(mark.line, mark.column) if mark is not None else Mark(self._file, 1, 1)
-            message = error.problem or error.context or "this is not YAML"
-            lines = text.split("\n")
-            is_tab = (
-                mark is not None
-                and lines[mark.line :][:1] != []
-                and lines[mark.line][mark.column :][:1] == "\t"
+            told = told_of(
+                error.problem or error.context or "it cannot be read",
+                error.context or "",
+                text,
+                None if mark is None else (mark.line, mark.column),
+                None if begun is None else (begun.line, begun.column),
+                None if begun is None else self._place(begun.line, begun.column)[1:],
             )
-            hint = "indent with spaces, not tabs" if is_tab else ""
-            raise ConfigError(
-                [
-                    *self._problems,
-                    Problem(f"this is not YAML: {message}", at.file, at.line, at.column, hint=hint),
-                ]
-            ) from None
+            problem = Problem(
+                f"this is not YAML: {told.message}", at.file, at.line, at.column, hint=told.hint
+            )
+            raise ConfigError([*self._problems, problem]) from None
         except yaml.reader.ReaderError as error:
             before = text[: error.position] if isinstance(error.position, int) else ""
             at = self._place(before.count("\n"), len(before) - before.rfind("\n") - 1)
@@ -263,12 +262,16 @@ class _Reader:
             value = self._node(next(self._events), depth + 1)
             if not isinstance(key, ScalarNode) or not isinstance(key.value, str):
                 shown = f" `{json.dumps(key.value)}`" if isinstance(key, ScalarNode) else ""
-                self._problem(key.mark, f"the key{shown} is not a string", "quote it")
+                is_rest = isinstance(value, ScalarNode) and value.value is None and shown
+                hint = (
+                    "a `,` begins another key: write a list in brackets, [8, 16]" if is_rest else "quote it"
+                )
+                self._problem(key.mark, f"the key{shown} is not a string", hint)
             elif key.value == "<<":
                 self._problem(key.mark, "merge keys (`<<`) are refused", "write the keys out")
             elif key.value in items:
                 first = marks[key.value]
-                self._problem(key.mark, f"the key `{key.value}` stands twice", f"first on line {first.line}")
+                self._problem(key.mark, f"duplicate key `{key.value}`", f"first on line {first.line}")
             else:
                 items[key.value], marks[key.value] = value, key.mark
         return MapNode(items, marks, mark)
