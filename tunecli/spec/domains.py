@@ -274,15 +274,15 @@ def described(domain: Domain) -> str:
             return "choice " + ", ".join(map(shown, options))
         case Normal(mean=mean, deviation=deviation):
             return f"normal {_short(mean)} ± {_short(deviation)}"
-        case Integer(is_log=is_log, step=step):
-            name, by = "logint" if is_log else "int", step if step != 1 else None
-        case Real(is_log=is_log, step=step):
-            name, by = "loguniform" if is_log else "uniform", step
+        case Integer(is_log=is_log):
+            name, has_step = "logint" if is_log else "int", domain.step != 1
+        case Real(is_log=is_log):
+            name, has_step = "loguniform" if is_log else "uniform", domain.step is not None
     last = last_value(domain)
-    if by is None:
+    if domain.step is None or not has_step:
         return f"{name} {_short(domain.low)} … {_short(last)}"
     between = ", " if n_values(domain) == 2 else " … "
-    return f"{name} {_short(domain.low)}{between}{_short(last)} by {_short(by)}"
+    return f"{name} {_short(domain.low)}{between}{_short(last)} by {_short(domain.step)}"
 
 
 def last_value(domain: Integer | Real) -> float:

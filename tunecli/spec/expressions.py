@@ -13,6 +13,11 @@ from tunecli.spec.domains import Categorical, Domain
 from tunecli.spec.reader import Mark
 from tunecli.trial import Scalar
 
+RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
+"""The keys that make a map a range."""
+MODIFIERS = ("default", "step", "grid")
+"""What may stand beside some of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fixed:

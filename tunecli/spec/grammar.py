@@ -15,7 +15,6 @@ of what the keys mean: that is the knobs' part.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +23,8 @@ from typing import Any
 from tunecli.errors import Problem
 from tunecli.spec.domains import Categorical, Domain, Integer, Normal, Real, contains
 from tunecli.spec.expressions import (
+    MODIFIERS,
+    RANGE_KEYS,
     Broken,
     Choice,
     Expression,
@@ -36,16 +37,15 @@ from tunecli.spec.expressions import (
     domain_of,
     walk,
 )
+from tunecli.spec.foreign_ranges import hint_of, lines_for, plain_of
+from tunecli.spec.labels import flow_label, labels_of
 from tunecli.spec.reader import MapNode, Mark, Node, ScalarNode, SequenceNode
 from tunecli.spec.stepping import is_too_fine
 from tunecli.spec.wording import nearest
 from tunecli.trial import Scalar
 
-RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
-MODIFIERS = ("default", "step", "grid")
 MAX_LIST_LENGTH = 64
 MAX_GRID = 10_000
-_LONGEST_LABEL = 40
 MAX_STEPS = 10**15  # beyond it, neighbours may be the same number
 
 
@@ -98,12 +98,13 @@ class _Range:
         self.mark = node.marks[key]
 
     def parse(self) -> Expression:
-        extra = [k for k in self.node.items if k != self.key and not self._is_allowed(k)]
+        allowed = [name for name in MODIFIERS if self._is_allowed(name)]
+        extra = [k for k in self.node.items if k != self.key and k not in allowed]
         for other in extra:
-            near = nearest(other, MODIFIERS)
+            beside = f"beside it may stand {', '.join(f'`{name}`' for name in allowed)}"
             self.problem(
                 f"`{other}` cannot stand beside the range `{self.key}`",
-                near or f"beside it may stand {', '.join(f'`{name}`' for name in MODIFIERS)}",
+                nearest(other, allowed) or (beside if allowed else "a `ref` stands alone"),
                 self.node.marks[other],
             )
         found = self._parsed(self.node.items[self.key])  # whose own problems are told with these
@@ -138,8 +139,8 @@ class _Range:
 
     def _choice(self, body: Node) -> Expression:
         if not isinstance(body, SequenceNode) or not body.items:
-            return self.problem("`choice` takes a list of at least one option", mark=body.mark)
-        labels = _labels(body.items)
+            return self.problem("`choice` takes a list of at least one option", self._meant(body), body.mark)
+        labels = labels_of(body.items)
         times = Counter((type(label), label) for label in labels)
         for label, node in zip(labels, body.items, strict=True):
             if isinstance(node, ScalarNode) and times[type(label), label] > 1:
@@ -156,7 +157,7 @@ class _Range:
     def _list(self, body: Node) -> Expression:
         shape = "`list` takes `{of: …, length: …}`"
         if not isinstance(body, MapNode):
-            return self.problem(shape, mark=body.mark)
+            return self.problem(shape, self._meant(body), body.mark)
         for key in body.items:
             if key not in ("of", "length"):
                 self.problem(f"`{key}` is not known in a list", shape, body.marks[key])
@@ -183,7 +184,9 @@ class _Range:
         if not isinstance(node, SequenceNode) or not contains(lengths, len(node.items)):
             self.problem("a list's default is a list of a length it can have", mark=node.mark)
             return None
-        values = tuple(item.value if isinstance(item, ScalarNode) else _flow(item) for item in node.items)
+        values = tuple(
+            item.value if isinstance(item, ScalarNode) else flow_label(item) for item in node.items
+        )
         for value, item, at in zip(values, items, node.items, strict=False):
             domain = domain_of(item)
             if domain is None or not contains(domain, value):
@@ -211,6 +214,14 @@ class _Range:
             self.problem(f"a list's length lies between 0 and {MAX_LIST_LENGTH}", mark=node.mark)
             return None
         return domain
+
+    def _meant(self, body: Node) -> str:
+        """The hint for a range whose body is written as another tool writes it."""
+        plain = plain_of(body)
+        if self.key == "choice" and isinstance(plain, str):
+            return hint_of(lines_for(f"choice({plain})")) if plain else ""
+        lines = lines_for({self.key: plain})
+        return hint_of([line for line in lines if line != f"{{{self.key}: {plain}}}"])
 
     def _reference(self, body: Node) -> Expression:
         if not isinstance(body, ScalarNode) or not isinstance(body.value, str) or not body.value:
@@ -280,7 +291,7 @@ class _Range:
             for value in values
         )
         if not is_right or not all(math.isfinite(value) for value in values):
-            self.problem(f"`{self.key}` takes two finite {kind}, {names}", mark=body.mark)
+            self.problem(f"`{self.key}` takes two finite {kind}, {names}", self._meant(body), body.mark)
             return None
         return values[0], values[1]
 
@@ -299,7 +310,7 @@ class _Range:
         node = self.node.items.get("default")
         if node is None:
             return None
-        value: Scalar = node.value if isinstance(node, ScalarNode) else _flow(node)
+        value: Scalar = node.value if isinstance(node, ScalarNode) else flow_label(node)
         if isinstance(domain, Real | Normal) and type(value) is int:
             value = float(value)
         if contains(domain, value):
@@ -317,90 +328,6 @@ def _lengths_of(domain: Domain) -> tuple[int, ...]:
             return tuple(int(option) for option in options)  # type: ignore[arg-type]  # checked where it was read
         case _:
             raise AssertionError(domain)
-
-
-def _labels(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
-    """What the record calls each option: a scalar itself; a sub-tree its name; else its text or its number."""
-    told_apart = _told_apart(options)
-    wanted = [told_apart.get(n, _label(option, n + 1)) for n, option in enumerate(options)]
-    labels: list[Scalar] = []
-    taken: set[tuple[type, Scalar]] = set()
-    last: dict[Scalar, int] = {}
-    for option, label in zip(options, wanted, strict=True):
-        free = label
-        while not isinstance(option, ScalarNode) and (type(free), free) in taken:
-            last[label] = last.get(label, 1) + 1
-            free = f"{label}#{last[label]}"
-        labels.append(free)
-        taken.add((type(free), free))
-    return tuple(labels)
-
-
-def _told_apart(options: tuple[Node, ...]) -> dict[int, str]:
-    """Labels such as ``source=iris`` for the maps that would else be told apart by a number alone, by their places.
-
-    These are maps of one and the same key, and those too long for a label. The keys in which they differ say which is
-    which, where all have them with plain values and the text is short.
-    """
-    maps = {n: each for n, each in enumerate(options) if isinstance(each, MapNode) and not _is_range(each)}
-    usual = {n: _label(option, 0) for n, option in maps.items()}
-    times = Counter(usual.values())
-    bare = [n for n in maps if usual[n] == "#0" or (usual[n] in maps[n].items and times[usual[n]] > 1)]
-    plain = [
-        {key: _spelt(item) for key, item in maps[n].items.items() if isinstance(item, ScalarNode)}
-        for n in bare
-    ]
-    shared = [key for key in (plain[0] if plain else ()) if all(key in each for each in plain)]
-    differing = [key for key in shared if len({each[key] for each in plain}) > 1]
-    texts = [", ".join(f"{key}={each[key]}" for key in differing) for each in plain]
-    is_short = all(len(text) <= _LONGEST_LABEL for text in texts)
-    return dict(zip(bare, texts, strict=True)) if is_short and len(set(texts)) == len(texts) > 1 else {}
-
-
-def _is_range(node: MapNode) -> bool:
-    return not node.items.keys().isdisjoint(RANGE_KEYS)
-
-
-def _spelt(node: ScalarNode) -> str:
-    return node.value if isinstance(node.value, str) else json.dumps(node.value)
-
-
-def _label(option: Node, number: int) -> Scalar:
-    match option:
-        case ScalarNode(value=value):
-            return value
-        case MapNode(items=items):
-            name = items.get("name", items.get("python"))
-            if isinstance(name, ScalarNode) and isinstance(name.value, str):
-                return name.value
-            if reserved := set(items) & set(RANGE_KEYS):
-                return next(iter(reserved))
-            if len(items) == 1:
-                return next(iter(items))
-        case SequenceNode(items=items) if any(isinstance(item, MapNode) for item in items):
-            return f"[{', '.join(str(_label(item, place)) for place, item in enumerate(items, start=1))}]"
-    return _flow(option) or f"#{number}"
-
-
-def _flow(node: Node) -> str:
-    """A short plain sub-tree as one line; empty where it is long or holds a range."""
-
-    def plain(part: Node) -> Any:
-        match part:
-            case ScalarNode(value=value):
-                return value
-            case SequenceNode(items=items):
-                return [plain(item) for item in items]
-            case MapNode(items=named):
-                if set(named) & set(RANGE_KEYS):
-                    raise ValueError
-                return {key: plain(item) for key, item in named.items()}
-
-    try:
-        text = json.dumps(plain(node), ensure_ascii=False)
-    except ValueError:
-        return ""
-    return text if len(text) <= _LONGEST_LABEL else ""
 
 
 def _plain(value: Scalar) -> str:

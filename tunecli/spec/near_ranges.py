@@ -1,4 +1,4 @@
-"""Values that look like a mistyped range.
+"""Values that look like a range: mistyped, or in another tool's words.
 
 The user's own code gets whatever its `params` hold, so none of them is an error.
 """
@@ -6,33 +6,36 @@ The user's own code gets whatever its `params` hold, so none of them is an error
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from tunecli.spec.expressions import Choice, Expression, Fixed, Group, Listing, Sequence
-from tunecli.spec.grammar import MODIFIERS
+from tunecli.spec.expressions import MODIFIERS, Choice, Expression, Fixed, Group, Listing, Sequence, literal
+from tunecli.spec.foreign_ranges import hint_of, lines_for, short_flow
 from tunecli.spec.space import children, join
 
 _BOUNDED = ("uniform", "loguniform", "int", "logint", "normal")
 _ALIKE = 0.81  # so a letter or two of a longer word; names of a person's own are often near a short one
+_OWN_VALUES = re.compile(r"params\.|(.*\.)?args\.")
 
 
 @dataclass(frozen=True, slots=True)
 class NearRange:
-    """A map at the path ``name`` whose ``key`` is none of a range, but nearly ``meant``."""
+    """A value at the path ``name`` that is no range, though it is ``written`` like one; ``hint`` says what to write."""
 
     name: str
-    key: str
-    meant: str
+    written: str
+    hint: str
 
 
 def near_ranges(tree: Expression, name: str = "") -> Iterator[NearRange]:
-    """Every map with a key that is nearly a range's and holds what that range would."""
+    """Every map and every text that another tool, or this one but for a letter, would take for a range."""
     match tree:
-        case Group(items=named):
-            keys = [key for key in named if key not in MODIFIERS]
-            if len(keys) == 1 and (meant := _meant(keys[0], named[keys[0]])):
-                yield NearRange(name, keys[0], meant)
+        case Group():
+            if near := _near(tree, name):
+                yield near
+                return
             inner = children(tree)
         case Sequence():
             inner = children(tree)
@@ -40,10 +43,27 @@ def near_ranges(tree: Expression, name: str = "") -> Iterator[NearRange]:
             inner = [("", option) for option in options]
         case Listing(items=items):
             inner = [(0, item) for item in items[:1]]
+        case Fixed(value=str(text)) if "(" in text and _OWN_VALUES.match(name):
+            if lines := lines_for(text):
+                yield NearRange(name, short_flow(text), hint_of(lines))
+            return
         case _:
             return
     for step, child in inner:
         yield from near_ranges(child, name if step == "" else join(name, step))
+
+
+def _near(group: Group, name: str) -> NearRange | None:
+    try:
+        plain: dict[str, Any] = literal(group)
+    except ValueError:  # a range inside: so the map is no range itself
+        return None
+    keys = [key for key in plain if key not in MODIFIERS]
+    if len(keys) == 1 and (meant := _meant(keys[0], group.items[keys[0]])):
+        line = short_flow({meant: plain[keys[0]], **{key: plain[key] for key in plain if key in MODIFIERS}})
+        return NearRange(name, short_flow(plain), f"did you mean {line}?")
+    lines = lines_for(plain) if name else ()
+    return NearRange(name, short_flow(plain), hint_of(lines)) if lines else None
 
 
 def _meant(key: str, value: Expression) -> str:
