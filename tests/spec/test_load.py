@@ -87,7 +87,11 @@ def test_a_reference_repeats_another_value():
             "trial.data.sauce: `sauce` is not known here (did you mean `source`?)",
         ),
         ("data: {source: iris}", "data: {}", "trial.data.source: `source` is missing"),
-        ("name: mlp, hidden: [8]", "hidden: [8]", "say `name`: one of linear, mlp, cnn"),
+        (
+            "name: mlp, hidden: [8]",
+            "hidden: [8]",
+            "`name` is missing: one of linear, mlp, cnn, resnet, rnn, lstm, gru, transformer, python (for example `name: mlp`)",
+        ),
         ("hidden: [8]", "hidden: 8", "trial.model.hidden: must be a list; this is 8"),
         (
             "hidden: [8]",

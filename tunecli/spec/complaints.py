@@ -6,22 +6,30 @@ unknown key is held against the keys known there, several refusals of one value 
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from tunecli.errors import Problem
-from tunecli.spec.expressions import Broken, Group, Numeric
-from tunecli.spec.grammar import RANGE_KEYS
+from tunecli.spec import hints
+from tunecli.spec.aliases import alias, meant, plain_name
+from tunecli.spec.domains import Domain, Real
+from tunecli.spec.elsewhere import own_code, place_of
+from tunecli.spec.examples import example_of
+from tunecli.spec.expressions import Broken, Fixed, Group, Numeric
+from tunecli.spec.foreign_ranges import hint_of, lines_for, lines_for_list
 from tunecli.spec.knobs.base import CODE_NAME
 from tunecli.spec.knobs.own import METRIC_KEY
+from tunecli.spec.model_paths import Place, models_at, names_of, place_at
 from tunecli.spec.run import DEVICE, FOLDER
 from tunecli.spec.space import Space, locate
+from tunecli.spec.study import StudySettings
 from tunecli.spec.wording import nearest
 from tunecli.trial import Parameters
 
+_MOST_HINTS = 100  # of one trial: nobody reads more at a time, and each takes a search
+_MOST_ARGUMENTS = 20  # of a call that commas cut into keys
 _KINDS = {
     "int_type": "a whole number",
     "float_type": "a number",
@@ -65,53 +73,69 @@ def problems_of(
         taken, _ = locate(space, point, detail["loc"])
         missing = detail["loc"][-1:] if detail["type"] == "missing" else ()
         by_place.setdefault((*taken, *missing), []).append(dict(detail))
-    for place, details in by_place.items():
+    for number, (place, details) in enumerate(by_place.items()):
         taken, found = locate(space, point, place)
         if isinstance(found, Broken):
             continue
         mark = found.mark
-        message, hint = _worded(details, model)
-        if details[0]["type"] == "extra_forbidden" or "[key]" in details[0]["loc"]:
-            _, parent = locate(space, point, place[:-1])
-            if isinstance(parent, Group):
+        level = (*((prefix,) if prefix else ()), *place[:-1])
+        is_hinted = number < _MOST_HINTS
+        message, hint = _worded(details, model, ".".join(map(str, level)), is_hinted=is_hinted)
+        _, parent = locate(space, point, place[:-1])
+        if isinstance(parent, Group) and place:
+            if details[0]["type"] == "extra_forbidden" or "[key]" in details[0]["loc"]:
                 mark = parent.marks.get(str(place[-1]), mark)
-        if isinstance(found, Numeric):
-            hint = hint or "every value of the range must be valid"
+            if is_hinted:
+                hint = _of_a_split_call(parent, str(place[-1])) or hint
+        if isinstance(found, Numeric) and details[0]["type"] != "extra_forbidden":
+            hint = _of_range(found.domain, details, place)
         parameter = ".".join(str(step) for step in ((prefix,) if prefix else ()) + place)
         yield Problem(message, mark.file, mark.line, mark.column, parameter, hint)
 
 
-def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str, str]:
+def _of_range(domain: Domain, details: list[dict[str, Any]], place: Sequence[str | int]) -> str:
+    """The hint for a range, some of whose values were refused."""
+    if place == ("learning_rate",):
+        return "the rate is `optimizer.lr`: put the range there"
+    if isinstance(domain, Real) and any(detail["type"] == "int_type" for detail in details):
+        scale = "log" if domain.is_log else ""
+        if lines := lines_for({f"{scale}uniform": [domain.low, domain.high]}, is_whole=True):
+            return hint_of(lines)
+    return "every value of the range must be valid"
+
+
+def _worded(
+    details: list[dict[str, Any]], model: type[BaseModel], level: str, *, is_hinted: bool
+) -> tuple[str, str]:
     wanted = [want for detail in details if (want := _wanted(detail))]
     given = details[0]["input"]
+    place = place_at(model, details[0]["loc"])
     if wanted:
+        kinds = [str(detail["type"]) for detail in details]
         options = [word for detail in details for word in _words(detail)]
-        near = nearest(given, options) if isinstance(given, str) else _meant_range(given)
-        return f"must be {', or '.join(dict.fromkeys(wanted))}; this is {_shown(given)}", near
+        hint = ""
+        if is_hinted:
+            is_searchable = level.partition(".")[0] == "trial" or (not level and model is not StudySettings)
+            hint = hints.of_value(given, kinds, options, place, is_searchable=is_searchable)
+        return f"must be {', or '.join(dict.fromkeys(wanted))}; this is {_shown(given)}", hint
     detail = details[0]
     kind, path = detail["type"], detail["loc"]
     match kind:
         case "extra_forbidden":
-            models, key = _models_at(model, path[:-1]), str(path[-1])
-            known = [name for found in models for name in found.model_fields]
-            absent = {name: why for found in models for name, why in _absent(found).items()}
-            if key in absent:
-                return f"`{key}` cannot stand here", absent[key]
-            hint = nearest(key, known) or f"known here: {', '.join(dict.fromkeys(known))}"
-            return f"`{key}` is not known here", hint
+            return _unknown_key(str(path[-1]), given, models_at(model, path[:-1]), level, is_hinted=is_hinted)
         case "missing":
             return f"`{path[-1]}` is missing", ""
         case "union_tag_invalid":
             tag = str(detail["ctx"]["tag"])
             options = _words(detail)
-            return f"`{tag}` is not known here", nearest(tag, options) or f"one of {', '.join(options)}"
+            near = nearest_or_alias(tag, options) or hint_of(lines_for(given)) or hint_of(lines_for(tag))
+            return f"`{tag}` is not known here", near or f"one of {', '.join(options)}"
         case "union_tag_not_found":
-            options = [name for found in _models_at(model, path) for name in _names(found)]
+            options = [name for found in models_at(model, path) for name in names_of(found)]
+            options += [word for word in ("none",) if "none" in _words(detail)]
             if isinstance(path[-1], int) and isinstance(given, dict) and len(given) > 1:
                 return _too_many_keys(given, options)
-            if near := _meant_range(given):
-                return f"{_shown(given)} does not say which it is", near
-            return f"{_shown(given)} does not say which it is", f"say `name`: one of {', '.join(options)}"
+            return _nameless(given, options, place if is_hinted else None, models_at(model, path))
         case "value_error" | "assertion_error":
             return str(detail["ctx"]["error"]), ""
         case "too_short":
@@ -122,16 +146,105 @@ def _worded(details: list[dict[str, Any]], model: type[BaseModel]) -> tuple[str,
             return f"must hold at most {most}; this holds {held}", ""
         case "string_pattern_mismatch":
             pattern = detail["ctx"]["pattern"]
-            return f"must be {_PATTERNS.get(pattern, pattern)}; this is {_shown(given)}", ""
+            hint = hints.of_device(given) if pattern == DEVICE else ""
+            return f"must be {_PATTERNS.get(pattern, pattern)}; this is {_shown(given)}", hint
+        case "string_too_short" | "string_too_long":
+            bound = detail["ctx"].get("min_length") or detail["ctx"].get("max_length")
+            side = "at least" if kind == "string_too_short" else "at most"
+            return f"must be text of {side} {bound} characters; this is {_shown(given)}", ""
         case _:
-            return f"{detail['msg']}; this is {_shown(given)}", ""
+            return f"cannot be {_shown(given)}", ""
 
 
-def _meant_range(given: Any) -> str:
-    """The hint for a map that was to be a range, where its key was mistyped."""
+def _unknown_key(
+    key: str, given: Any, models: Sequence[type[BaseModel]], level: str, *, is_hinted: bool
+) -> tuple[str, str]:
+    known = [name for found in models for name in found.model_fields]
+    absent = {name: why for found in models for name, why in _absent(found).items()}
+    if key in absent:
+        return f"`{key}` cannot stand here", absent[key]
+    if not is_hinted:
+        return f"`{key}` is not known here", ""
+    if any(key in names_of(each) for each in models):
+        return f"`{key}` is not known here", f"write `name: {key}` instead"
+    spelt = meant(key, known)
+    if spelt and plain_name(spelt) == plain_name(key):
+        return f"`{key}` is not known here", f"did you mean `{spelt}`?"
+    hint = place_of(key, given, level, known)
+    return f"`{key}` is not known here", hint or f"known here: {', '.join(dict.fromkeys(known))}"
+
+
+def _nameless(
+    given: Any, options: Sequence[str], place: Place | None, models: Sequence[type[BaseModel]]
+) -> tuple[str, str]:
+    """A map of a family that has no `name`, or a plain value in its place."""
+    if not isinstance(given, dict):
+        example = example_of(place, given) if place is not None else ""
+        choice = hint_of(lines_for_list(given)) if isinstance(given, list) else ""
+        return f"must be one of {', '.join(options)}; this is {_shown(given)}", choice or (
+            f"write `{example}`" if example else ""
+        )
+    if own := next(filter(None, (own_code(str(key), value) for key, value in given.items())), ""):
+        return "this map has no `name`", f"write {own}"
+    for key in ("type", "kind", "class", "id", "algorithm", "method"):
+        if isinstance(word := given.get(key), str) and (
+            name := word if word in options else meant(word, options)
+        ):
+            return "this map has no `name`", f"write `name: {name}` instead of `{key}: {word}`"
+    if near := hint_of(lines_for(given)):
+        return "this map has no `name`", near
+    words = [word for word in given if word in options or alias(str(word)) in options]
+    if len(given) == 1 and words and place is not None and (example := example_of(place, given)):
+        return f"`{words[0]}` takes its arguments in a map", f"write `{example}`"
+    if near := hints.of_range_key(given):
+        return "this map has no `name`", near
+    usual = getattr(place.field.default, "name", "") if place is not None else ""
+    fitting = [name for each in models if given.keys() <= each.model_fields.keys() for name in names_of(each)]
+    example = usual if usual in fitting or not fitting else fitting[0]
+    example = example or next(iter(options), "")
     return (
-        next(filter(None, (nearest(key, RANGE_KEYS) for key in given)), "") if isinstance(given, dict) else ""
+        f"`name` is missing: one of {', '.join(options)}",
+        f"for example `name: {example}`" if example else "",
     )
+
+
+def _of_a_split_call(parent: Group, key: str) -> str:
+    """The hint where a comma cut a call such as ``tune.uniform(0, 1)`` into a value and a key of a map in braces."""
+    keys = list(parent.items)
+    if key not in keys:
+        return ""
+    first = least = keys.index(key)
+    while first >= max(0, least - _MOST_ARGUMENTS) and not _opens(parent.items[keys[first]]):
+        first -= 1
+    if first < max(0, least - _MOST_ARGUMENTS):
+        return ""
+    opened = parent.items[keys[first]]
+    for last in range(first + 1, min(len(keys), first + _MOST_ARGUMENTS)):
+        if keys[last].endswith(")") and isinstance(opened, Fixed):
+            if first <= keys.index(key) <= last:
+                call = ", ".join([str(opened.value), *keys[first + 1 : last + 1]])
+                lines = lines_for(call)
+                return (
+                    f"write {keys[first]}: {' or '.join(lines)}"
+                    if lines
+                    else f'quote it: {keys[first]}: "{call}"'
+                )
+            return ""
+    return ""
+
+
+def _opens(part: object) -> bool:
+    return (
+        isinstance(part, Fixed)
+        and isinstance(part.value, str)
+        and part.value.count("(") > part.value.count(")")
+    )
+
+
+def nearest_or_alias(word: str, options: Sequence[str]) -> str:
+    """The hint for a name that other libraries have, or that was mistyped."""
+    name = meant(word, options)
+    return f"did you mean `{name}`?" if name else nearest(word, options)
 
 
 def _too_many_keys(given: Mapping[str, Any], options: Sequence[str]) -> tuple[str, str]:
@@ -174,30 +287,6 @@ def _shown(value: Any) -> str:
     return repr(value)
 
 
-def _names(model: type[BaseModel]) -> tuple[str, ...]:
-    field = model.model_fields.get("name")
-    return tuple(typing.get_args(field.annotation)) if field else ()
-
-
 def _absent(model: type[BaseModel]) -> Mapping[str, str]:
     """What a person might look for in a model and is not there on purpose, and why."""
     return getattr(model, "ABSENT", {})
-
-
-def _models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[BaseModel]]:
-    """The models that may stand at a validator's ``path`` below ``model``."""
-    found = [model]
-    for step in path:
-        fields = [
-            each.model_fields[step] for each in found if isinstance(step, str) and step in each.model_fields
-        ]
-        inside = [inner for field in fields for inner in _models_in(field.annotation)]
-        # a tag may be called as a field is: `python`
-        found = inside or [each for each in found if step in _names(each)] or found
-    return found
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in typing.get_args(annotation) for model in _models_in(part)]

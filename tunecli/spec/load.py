@@ -22,6 +22,7 @@ from tunecli.errors import ConfigError, Problem
 from tunecli.spec.code import METRIC, CodeComplaint, code_complaints
 from tunecli.spec.complaints import problems_of
 from tunecli.spec.domains import Categorical, bounds, n_grid_points
+from tunecli.spec.elsewhere import unknown_keys
 from tunecli.spec.expressions import (
     Broken,
     Choice,
@@ -36,7 +37,7 @@ from tunecli.spec.expressions import (
 )
 from tunecli.spec.goals import OWN_TRIAL
 from tunecli.spec.grammar import parse
-from tunecli.spec.knobs import AnyTrial, CommandTrial, FunctionTrial, TrialConfig, trial_model, trial_of
+from tunecli.spec.knobs import AnyTrial, TrialConfig, trial_model, trial_of
 from tunecli.spec.overrides import TOP_LEVEL, override
 from tunecli.spec.paths import is_folder, is_index
 from tunecli.spec.reader import MAX_BYTES, MapNode, Node, ScalarNode, read
@@ -52,7 +53,6 @@ from tunecli.spec.space import (
     point_with,
 )
 from tunecli.spec.study import STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
-from tunecli.spec.wording import nearest
 from tunecli.trial import Objective, Parameters, Scalar
 
 Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]]]
@@ -60,8 +60,6 @@ Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]
 
 MAX_VISITED = 2_000_000
 """How many values all the trials that are checked may hold: it takes some seconds."""
-
-_TRIAL_KEYS = {key for model in (TrialConfig, FunctionTrial, CommandTrial) for key in model.model_fields}
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), inspect: Inspect | None = None) -> StudySpec:
@@ -108,7 +106,7 @@ def understand(
             problems.extend(error.problems)
     if not isinstance(root, MapNode):
         raise ConfigError([Problem("a study is a map of keys", file, root.mark.line, root.mark.column)])
-    problems.extend(_unknown_keys(root))
+    problems.extend(unknown_keys(root, TOP_LEVEL))
     space = _space(root, file, problems)
     settings, settings_tree = _settings(root, file, space, problems)
     if settings is None:
@@ -176,14 +174,6 @@ def _in_order(problems: list[Problem], file: str) -> list[Problem]:
     return sorted(told.values(), key=lambda p: (p.file != file, p.file, p.line, p.column))
 
 
-def _unknown_keys(root: MapNode) -> Iterator[Problem]:
-    for key, mark in root.marks.items():
-        if key not in TOP_LEVEL:
-            inside_trial = "it belongs under `trial`" if key in _TRIAL_KEYS else ""
-            hint = inside_trial or nearest(key, TOP_LEVEL) or f"known here: {', '.join(TOP_LEVEL)}"
-            yield Problem(f"`{key}` is not known here", mark.file, mark.line, mark.column, key, hint)
-
-
 def _settings(
     root: MapNode, file: str, space: Space | None, problems: list[Problem]
 ) -> tuple[StudySettings | None, Space]:
@@ -195,7 +185,10 @@ def _settings(
     for part in walk(tree):
         if not isinstance(part, Fixed | Broken | Group | Sequence):
             mark = part.mark
-            found.append(Problem("a range belongs under `trial`", mark.file, mark.line, mark.column))
+            hint = "only what stands under `trial` is searched; write one value here"
+            found.append(
+                Problem("a range belongs under `trial`", mark.file, mark.line, mark.column, hint=hint)
+            )
     problems.extend(found)
     if isinstance(tree, Broken):
         return None, Space(tree)
@@ -226,7 +219,8 @@ def _space(root: MapNode, file: str, problems: list[Problem]) -> Space | None:
     if not isinstance(trial, MapNode):
         mark = root.mark if trial is None else trial.mark
         missing = "`trial` is missing" if trial is None else "`trial` is a map of keys"
-        problems.append(Problem(missing, mark.file, mark.line, mark.column, "trial"))
+        hint = "for example `trial: {data: {source: digits}}`"
+        problems.append(Problem(missing, mark.file, mark.line, mark.column, "trial", hint))
         return None
     return Space(_bounded(trial, problems))
 
