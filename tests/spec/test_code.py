@@ -203,7 +203,7 @@ def test_problems_bear_line_and_column(folder):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("objective.direction=", "say which `direction` of loss is better"),
+        ("objective={metric: height}", "say which `direction` of height is better"),
         ("objective.metric=1st", "'1st' is no metric's name"),
         ("objective.metric={python: mine:score}", "a trial of your own reports its metrics itself"),
         ("search.repeats=3", "a trial of your own is run once"),
@@ -237,7 +237,7 @@ def test_a_command_is_checked_before_it_runs(folder, override, words):
         ("objective.direction=", "say which `direction` of val_score is better"),
         ("objective.metric={python: mine:accuracy}", "`val_accuracy` is built in already"),
         ("objective.metric={pyton: mine:score}", "`pyton` is not known here (did you mean `python`?)"),
-        ("objective.metric=mine:score", "`mine:score` is no metric"),
+        ("objective.metric=mine:score", "unknown metric `mine:score`"),
         ("objective.metric=3", "objective.metric: must be text"),
     ],
 )

@@ -20,7 +20,7 @@ from tunecli.search.uniform import uniform_draws
 from tunecli.search.unseen import propose
 from tunecli.seeding import generator_for, seed_for
 from tunecli.spec.domains import LAST_UNIT, Categorical, n_values, value_of_unit
-from tunecli.spec.space import Space, is_active, point_of_units, units_of_point
+from tunecli.spec.space import Parameter, Space, is_active, point_of_units, units_of_point
 from tunecli.trial import Observation, Parameters, Scalar, State
 
 _PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}
@@ -145,17 +145,24 @@ def _told(space: Space, point: Parameters) -> dict[str, float | int]:
     return told
 
 
+def adapted_by_cmaes(space: Space) -> tuple[Parameter, ...]:
+    """The parameters that `cmaes` adapts: numbers that are always active, where there are two or more; else none."""
+    found = tuple(
+        parameter
+        for parameter in space.parameters
+        if not parameter.conditions and not isinstance(parameter.domain, Categorical)
+    )
+    return found if len(found) >= 2 else ()
+
+
 def _cmaes_draws(
     package: Any, space: Space, history: Sequence[Observation], number: int, seed: int
 ) -> Iterator[Parameters]:
     import numpy as np
 
-    places = [
-        place
-        for place, parameter in enumerate(space.parameters)
-        if not parameter.conditions and not isinstance(parameter.domain, Categorical)
-    ]
-    if len(places) < 2:
+    adapted = {parameter.key for parameter in adapted_by_cmaes(space)}
+    places = [place for place, parameter in enumerate(space.parameters) if parameter.key in adapted]
+    if not places:
         return
     strategy = package.CMA(
         mean=np.full(len(places), 0.5),

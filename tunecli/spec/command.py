@@ -65,6 +65,13 @@ def rendered(argument: str | int | float, params: Mapping[str, Any], facts: Mapp
     return _PIECE.sub(value_of, argument)
 
 
+def placeholders(argument: str) -> Iterator[str]:
+    """The paths that the placeholders of an argument name."""
+    for found in _PIECE.finditer(argument):
+        if found[2] is not None:
+            yield found[2].strip().rstrip("?")
+
+
 def program_path(program: str, base_path: Path) -> str | None:
     """The program a command names: what the shell would find, or else what lies beside the file; None where nothing is.
 
@@ -109,6 +116,9 @@ def _look_up(path: str, params: Mapping[str, Any], facts: Mapping[str, Any]) -> 
                     return facts[path]
                 known = [*_paths(params), *facts]
                 hint = nearest(path, known) or f"known here: {', '.join(known)}; `{{{{` is a brace"
+                if path in known:
+                    nested = path.replace(".", ": {") + ": …" + "}" * path.count(".")
+                    hint = f"the dots of a key are taken for steps: nest it, `{nested}`"
                 raise PlaceholderError(f"`{{{path}}}` names nothing under `params`", hint)
     return found
 

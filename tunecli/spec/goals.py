@@ -23,7 +23,7 @@ from pydantic import (
 
 from tunecli.spec.knobs.base import Knob, OwnCode
 from tunecli.spec.knobs.own import METRIC_NAME
-from tunecli.spec.metrics import METRICS
+from tunecli.spec.metrics import METRICS, maximized_by_name
 from tunecli.spec.wording import nearest
 from tunecli.trial import Constraint, Objective
 
@@ -37,6 +37,14 @@ _BOUND = re.compile(
     r"(<=|>=)\s*([-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?)"
 )
 _MISSPELT = {"<": "<=", "=<": "<=", "≤": "<=", ">": ">=", "=>": ">=", "≥": ">=", "=": "<=", "==": "<="}
+_VERY_NEAR = 0.8  # a metric that is only somewhat alike is another one
+_SHORT = {
+    "acc": "accuracy",
+    "auc": "auroc",
+    "test_accuracy": "accuracy",
+    "test_loss": "loss",
+    "r2_score": "r2",
+}
 _EXAMPLES = 'write `"<= 5"` or `">= 0.9"`'
 
 
@@ -122,7 +130,7 @@ class Aim(Knob):
 
     @model_validator(mode="after")
     def _has_direction(self) -> Aim:
-        if self.direction is None and self.natural is None:
+        if self.direction is None and self.natural is None and self.inferred is None:
             raise ValueError(f"say which `direction` of {self.name} is better: maximize or minimize")
         return self
 
@@ -138,14 +146,23 @@ class Aim(Knob):
         return None if facts is None else Objective(self.name, facts.maximize)
 
     @property
+    def inferred(self) -> Objective | None:
+        """The user's own metric in the direction that its name tells; None where the file says it, or no name does."""
+        if self.direction is not None or self.natural is not None:
+            return None
+        maximize = maximized_by_name(self.name)
+        return None if maximize is None else self._own(maximize=maximize)
+
+    @property
     def goal(self) -> Objective:
         """The metric with its direction settled."""
         if self.direction is None and self.natural is not None:
             return self.natural
+        return self.inferred or self._own(maximize=self.direction == "maximize")
+
+    def _own(self, *, maximize: bool) -> Objective:
         own = self.metric if isinstance(self.metric, OwnCode) else None
-        return Objective(
-            self.name, self.direction == "maximize", own.python if own else "", own.args if own else {}
-        )
+        return Objective(self.name, maximize, own.python if own else "", own.args if own else {})
 
 
 class Goal(Aim):
@@ -263,5 +280,7 @@ def _require_metric(name: str, known: Iterable[str], info: ValidationInfo) -> No
         if not re.fullmatch(METRIC_NAME, name):
             raise ValueError(f"{name!r} is no metric's name: a letter, then letters, digits and `_./-`")
     elif name not in known:
-        near = nearest(name, known)
-        raise ValueError(f"`{name}` is no metric; {near or 'one of ' + ', '.join(dict.fromkeys(known))}")
+        names = list(dict.fromkeys(known))
+        ended = [each for each in names if each.endswith(f"_{_SHORT.get(name, name)}")]
+        near = f"did you mean `{ended[0]}`?" if ended else nearest(name, names, _VERY_NEAR)
+        raise ValueError(f"unknown metric `{name}`; {near or 'one of ' + ', '.join(names)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tunecli.spec.knobs.losses import Task
@@ -47,3 +48,135 @@ def is_clock(name: str) -> bool:
     """Whether a metric, or its deviation over folds or repeats, is a clock's: it is never the same twice."""
     facts = METRICS.get(name.removesuffix("_std"))
     return facts is not None and facts.is_clock
+
+
+_LESS = frozenset(
+    [
+        "loss",
+        "losses",
+        "error",
+        "errors",
+        "err",
+        "ppl",
+        "perplexity",
+        "rmse",
+        "rmsle",
+        "mse",
+        "msle",
+        "mae",
+        "mape",
+        "smape",
+        "nll",
+        "logloss",
+        "wer",
+        "cer",
+        "per",
+        "bpc",
+        "bpb",
+        "bpd",
+        "fid",
+        "rms",
+        "crossentropy",
+        "xent",
+        "brier",
+        "ece",
+        "regret",
+        "rank1error",
+        "top1error",
+        "top5error",
+        "deviance",
+        "misclassification",
+        "eer",
+        "hter",
+        "lpips",
+    ]
+)
+_MORE = frozenset(
+    [
+        "acc",
+        "accuracy",
+        "accuracies",
+        "auc",
+        "auroc",
+        "aucroc",
+        "roc",
+        "auprc",
+        "aucpr",
+        "f1",
+        "f1score",
+        "fscore",
+        "fbeta",
+        "precision",
+        "recall",
+        "reward",
+        "rewards",
+        "return",
+        "returns",
+        "r2",
+        "iou",
+        "miou",
+        "dice",
+        "jaccard",
+        "bleu",
+        "rouge",
+        "rougel",
+        "meteor",
+        "cider",
+        "mcc",
+        "kappa",
+        "psnr",
+        "ssim",
+        "sharpe",
+        "ndcg",
+        "mrr",
+        "elbo",
+        "map",
+        "likelihood",
+        "acc1",
+        "acc5",
+        "top1",
+        "top5",
+        "specificity",
+        "sensitivity",
+        "elo",
+        "winrate",
+        "em",
+    ]
+)
+_TURNS = frozenset(
+    [
+        "neg",
+        "negative",
+        "negated",
+        "minus",
+        "inverse",
+        "inv",
+        "not",
+        "non",
+        "reduction",
+        "drop",
+        "improvement",
+        "gain",
+        "decrease",
+        "increase",
+        "ratio",
+        "delta",
+        "diff",
+        "log1p",
+    ]
+)
+_WORDS = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
+
+
+def maximized_by_name(name: str) -> bool | None:
+    """Whether more of a metric of the user's own is better, as far as its name tells; None where it does not.
+
+    ``test_loss`` and ``val/ppl`` are minimized, ``acc`` and ``eval_f1_macro`` maximized. A name with words of both
+    kinds, or with one that turns another round (``neg_loss``), tells nothing.
+    """
+    words = {word.lower() for word in _WORDS.findall(name)} | {
+        part.lower() for part in re.split(r"[_./-]", name)
+    }
+    if words & _TURNS or bool(words & _LESS) == bool(words & _MORE):
+        return None
+    return bool(words & _MORE)

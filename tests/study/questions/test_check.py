@@ -87,7 +87,7 @@ def test_a_device_that_is_not_here_is_a_note(checked):
     found = checked("{data: {source: iris}}", "run: {device: 'cuda:99'}")
     (note,) = (note for note in found.notes if "run.device" in note)
     assert note.startswith(
-        "run.device: there is no device `cuda:99` here, so it cannot be run on this machine"
+        "run.device: there is no device `cuda:99` on this machine, so it cannot be run on this machine"
     )
     found = checked("{data: {source: iris}}", "run: {device: 'cuda:99', per_device: 2}")
     assert not any("on the CPU" in note for note in found.notes)
@@ -258,12 +258,13 @@ def test_a_mistyped_range_among_the_values_of_one_s_own_code_is_noted(checked, t
         note for note in checked(f"{{python: 'mine:train', params: {params}}}").notes if "no range" in note
     ]
     assert said == [
-        f"trial.params.{name}: `{key}` is no range, so your code gets the map as it stands (did you mean `{meant}`?)"
-        for name, key, meant in [
-            ("lr", "logunifrom", "loguniform"),
-            ("deep.0", "choise", "choice"),
-            ("kind.width", "logitn", "logint"),
-            ("many.0", "unifrom", "uniform"),
+        f"trial.params.{name}: {{{key}: {body}}} is no range here, so your code gets it as it stands "
+        f"(did you mean {{{meant}: {body}}}?)"
+        for name, key, meant, body in [
+            ("lr", "logunifrom", "loguniform", "[0.0001, 0.1]"),
+            ("deep.0", "choise", "choice", "[a, b], step: 1"),
+            ("kind.width", "logitn", "logint", "[1, 64]"),
+            ("many.0", "unifrom", "uniform", "[0, 1]"),
         ]
     ]
 

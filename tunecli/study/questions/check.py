@@ -25,7 +25,6 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
 from tunecli.spec.load import load, points_of, points_to_check, settled
 from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
-from tunecli.spec.near_ranges import near_ranges
 from tunecli.spec.option_labels import option_labels
 from tunecli.spec.pruners import Curves, Pausing, Pruner
 from tunecli.spec.samplers import Bayes
@@ -36,6 +35,7 @@ from tunecli.study.plan.extremes import extremes, seconds_of
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.placing import jobs_by_device, require_device
 from tunecli.study.plan.plan import Plan, plan_for
+from tunecli.study.questions.configuration_notes import configuration_notes
 from tunecli.study.record.observed import Seen
 from tunecli.study.underway.steps import lengths_of, levels_of, pauses_of
 from tunecli.train.accelerators import places
@@ -263,11 +263,7 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
                 f"{parameter.name}: {described(parameter.domain)} seldom draws a small value; "
                 f"{log} draws every magnitude alike"
             )
-    for near in near_ranges(space.tree):
-        yield (
-            f"trial.{near.name}: `{near.key}` is no range, so your code gets the map as it stands "
-            f"(did you mean `{near.meant}`?)"
-        )
+    yield from configuration_notes(spec)
     default = default_point(space)
     if (
         search.sampler_name == "grid"
@@ -299,7 +295,8 @@ def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     has_losses = any(name == "loss" or name.startswith("loss.") for name in spec.space.names)
     for aim in spec.settings.objective.aims:
         if aim.direction is not None and aim.natural is not None and aim.goal != aim.natural:
-            yield f"{aim.name} is to be {aim.direction}d, against its nature"
+            better = "higher" if aim.natural.maximize else "lower"
+            yield f"direction is {aim.direction}, but {better} {aim.name} is better; is that intended?"
         if aim.name.endswith("_loss") and has_losses:
             yield f"{aim.name} is not comparable between trials whose loss differs"
     if any(map(is_clock, spec.objective.metrics)) and plan.n_workers > 1:
