@@ -134,7 +134,29 @@ def test_init_writes_a_file_that_check_accepts(run):
     assert code == 0
     assert document(out)["trials"] == 20
     assert Path("study.yaml").read_text() == STARTER
+    assert Path("tunecli.schema.json").read_text() == run("schema")[1]
+    assert "wrote tunecli.schema.json" in err
     assert run("init")[0] == 2
+
+
+def test_init_leaves_what_is_there_and_says_what_is_missing(run):
+    Path("tunecli.schema.json").write_text("mine")
+    code, _, err = run("init")
+    assert code == 0
+    assert Path("tunecli.schema.json").read_text() == "mine"
+    assert "tunecli.schema.json is another file and stays as it is" in err
+    code, _, err = run("init", "sub folder/x.yaml")
+    assert code == 2
+    assert "there is no folder sub folder" in err
+    assert "mkdir -p 'sub folder'" in err
+    Path("sub folder").mkdir()
+    code, _, err = run("init", "sub folder/x.yaml")
+    assert code == 0
+    assert "tunecli check 'sub folder/x.yaml'" in err
+    assert Path("sub folder/tunecli.schema.json").is_file()
+    code, _, err = run("init", "sub folder/y.yaml")
+    assert code == 0
+    assert "is there already" in err
 
 
 def test_schema_prints_the_schema(run):
@@ -263,9 +285,13 @@ BAD = [
         "trial.data.target",
     ),
     (["search", "small.yaml", "--set", "model=cnn"], 2, "trial.model"),
-    (["search", "small.yaml", "--set", "x"], 2, "this is no `path=value`"),
-    (["search", "small.yaml", "--trials", "0"], 2, "--trials"),
-    (["search", "small.yaml", "--device", "cuda:7"], 2, "there is no device `cuda:7` here"),
+    (["search", "small.yaml", "--set", "x"], 2, "expected PATH=VALUE, got `x`"),
+    (["search", "small.yaml", "--trials", "0"], 2, "'--trials': '0' is not a whole number of at least 1"),
+    (["search", "small.yaml", "--trials", "abc"], 2, "'abc' is not a whole number of at least 1"),
+    (["search", "small.yaml", "--workers", "1.5"], 2, "'1.5' is not a whole number of at least 1"),
+    (["results", "small", "--top", "²"], 2, "'²' is not a whole number of at least 1"),
+    (["verify", "small", "--trial", "-1"], 2, "'-1' is not a whole number of at least 0"),
+    (["search", "small.yaml", "--device", "cuda:7"], 2, "there is no device `cuda:7` on this machine"),
     (["search", "small.yaml", "--device", "tpu"], 2, "--set run.device"),
     (["search"], 2, "Missing argument"),
     (["search", "small.yaml", "--bogus"], 2, "No such option"),

@@ -307,17 +307,13 @@ def check(config: ConfigFile, sets: Sets = None, is_json: Json = False) -> None:
 def init(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("study.yaml"),
 ) -> None:
-    """Write a YAML file to start from."""
+    """Write a YAML file to start from, and beside it the JSON Schema for editors."""
     from tunecli.console import Console
-    from tunecli.spec.starter import STARTER
-    from tunecli.store.files import write_atomically
+    from tunecli.study.questions.init import write_starter
 
-    if path.exists():
-        raise UsageError(f"{path} exists already", hint="name another file")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent} is no folder", hint=f"mkdir -p {quote(str(path.parent))}")
-    write_atomically(path, STARTER)
-    Console().say(f"wrote {path}: `tunecli check {path}`, then `tunecli search {path}`")
+    console = Console()
+    for line in write_starter(path):
+        console.say(line)
 
 
 @verb(short_help="Print the JSON Schema, or a table of keys.")
@@ -325,20 +321,10 @@ def schema(
     form: SchemaForm = "json",
 ) -> None:
     """Print the JSON Schema of a study's file, or a table of its keys."""
-    import json
-
     from tunecli.console import Console
+    from tunecli.study.questions.init import schema_text
 
-    if form not in ("json", "markdown"):
-        raise UsageError(f"--format: unknown format `{form}`", hint="use json or markdown")
-    if form == "markdown":
-        from tunecli.spec.reference import markdown
-
-        Console().raw(markdown())
-        return
-    from tunecli.spec.json_schema import json_schema
-
-    Console().raw(json.dumps(json_schema(), indent=2) + "\n")
+    Console().raw(schema_text(form))
 
 
 @verb(short_help="Show devices and versions.")

@@ -13,7 +13,8 @@ from tunecli.spec.knobs import CommandTrial, FunctionTrial, TrialConfig
 from tunecli.spec.study import STUDY_NAME, StudySettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MODELINE = "# yaml-language-server: $schema=tunecli.schema.json"
+SCHEMA_FILE = "tunecli.schema.json"
+MODELINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
 
 _NUMBERS = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
 _WHOLE = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}

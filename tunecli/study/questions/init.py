@@ -1,0 +1,64 @@
+"""A first file to start from, with the schema that an editor completes its keys by beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from shlex import quote
+
+from tunecli.errors import UsageError
+from tunecli.spec.json_schema import SCHEMA_FILE, json_schema
+from tunecli.spec.reference import markdown
+from tunecli.spec.starter import STARTER
+from tunecli.store.files import write_atomically
+
+
+def write_starter(path: Path) -> tuple[str, ...]:
+    """Write the starter file to ``path`` and, beside it, the schema that its first line names.
+
+    A file that is there already stays as it is.
+
+    Returns:
+        What was done, a sentence each.
+
+    Raises:
+        UsageError: there is such a file already, or no such folder.
+    """
+    if path.exists():
+        raise UsageError(f"{path} exists already", hint="name another file")
+    if not path.parent.is_dir():
+        folder = quote(str(path.parent))
+        raise UsageError(f"there is no folder {path.parent}", hint=f"mkdir -p {folder}")
+    write_atomically(path, STARTER)
+    shown = quote(str(path))
+    return (
+        f"wrote {path}: `tunecli check {shown}`, then `tunecli search {shown}`",
+        _with_schema(path.parent),
+    )
+
+
+def _with_schema(folder: Path) -> str:
+    path, text = folder / SCHEMA_FILE, schema_text()
+    try:
+        there = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        write_atomically(path, text)
+        return f"wrote {path}: editors complete and check the keys by it"
+    except (OSError, UnicodeDecodeError):
+        there = ""
+    if there == text:
+        return f"{path} is there already: editors complete and check the keys by it"
+    return f"{path} is another file and stays as it is: `tunecli schema > {quote(str(path))}` replaces it"
+
+
+def schema_text(form: str = "json") -> str:
+    """The schema as its file has it, or as a table of every key.
+
+    Raises:
+        UsageError: no such format.
+    """
+    if form == "markdown":
+        return markdown()
+    if form != "json":
+        raise UsageError(f"--format: unknown format `{form}`", hint="use json or markdown")
+    return json.dumps(json_schema(), indent=2) + "\n"
