@@ -271,7 +271,7 @@ def test_resume_raises_a_limit_from_now_on_and_changes_nothing_else(study_file, 
     with begin(load_checked(path, ()), tmp_path / "run") as study:
         assert sweep(study, Silent()).reason == "trials"
     folder = RunFolder.open_existing(tmp_path / "run")
-    with pytest.raises(UsageError, match="would change what the study is"), reopen(folder, {}, ("seed=4",)):
+    with pytest.raises(UsageError, match="would make it a different study"), reopen(folder, {}, ("seed=4",)):
         pass
     with reopen(folder, {}, ("run.limit.trials=4",)) as study:
         assert sweep(study, Silent()).reason == "trials"

@@ -10,7 +10,7 @@ knows the defaults alone.
 from __future__ import annotations
 
 from tunecli.errors import ConfigError, Problem, UsageError
-from tunecli.spec.grammar import RANGE_KEYS
+from tunecli.spec.expressions import RANGE_KEYS
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.paths import is_index
 from tunecli.spec.reader import MapNode, Mark, Node, ScalarNode, SequenceNode, read
@@ -29,7 +29,7 @@ def override(root: Node, assignment: str) -> Node:
     path = path.strip()
     steps = path.split(".")
     if not equals or not all(steps):
-        raise UsageError(f"--set {assignment}: this is no `path=value`", hint="--set optimizer.lr=1e-3")
+        raise UsageError(f"--set: expected PATH=VALUE, got `{assignment}`", hint="--set optimizer.lr=1e-3")
     if steps[0] not in TOP_LEVEL:
         steps = ["trial", *steps]
     file = f"--set {path}"

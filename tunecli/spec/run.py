@@ -26,7 +26,7 @@ def _seconds(value: Any) -> Any:
     if not value or found is None:
         said = repr(value) if len(value) < 60 else "a long text"
         raise ValueError(
-            f"{said} is no duration: write seconds, or days to seconds with d, h, m and s as in 1h30m"
+            f"invalid duration {said}: write seconds (7200), or days, hours, minutes and seconds: 2h, 1h30m, 90s"
         )
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)

@@ -53,7 +53,7 @@ def resolve(name: str, slot: int = 0, avoid: Collection[str] = ()) -> torch.devi
     else:
         meant = [each for each in here if each.startswith(f"{kind}:")] or [kind]
     if not set(meant) <= set(here):
-        raise UsageError(f"there is no device `{name}` here", hint=f"here are {', '.join(here)}")
+        raise UsageError(f"there is no device `{name}` on this machine", hint=f"available: {', '.join(here)}")
     found = in_turn(meant, slot, avoid)
     if found is None:
         which = f"{', '.join(meant)} {'is' if len(meant) == 1 else 'are'}"

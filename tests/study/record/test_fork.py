@@ -185,7 +185,7 @@ def test_a_total_below_what_is_reused_is_that(parent):
 def test_a_fork_takes_what_was_edited_in_the_folder_or_another_file(parent, tmp_path):
     text = parent.config_path.read_text()
     parent.config_path.write_text(text.replace("[1e-3, 1.0]", "[1e-3, 0.5]"))
-    with pytest.raises(UsageError, match="would change what the study is"), reopen(parent, {}):
+    with pytest.raises(UsageError, match="would make it a different study"), reopen(parent, {}):
         pass
     said, folder, _ = forked(parent)
     assert (

@@ -103,7 +103,7 @@ def test_what_would_make_the_record_lie_is_refused_with_the_way_out(begun, old, 
     with pytest.raises(UsageError) as caught, reopen(begun, {}):
         pass
     assert caught.value.exit_code == 2
-    assert caught.value.message.startswith("this would change what the study is:\n  " + line)
+    assert caught.value.message.startswith("these changes would make it a different study:\n  " + line)
     assert f"tunecli resume {begun.path} --fork NAME" in caught.value.hint
     assert facts(begun) == before
     begun.config_path.unlink()

@@ -69,12 +69,24 @@ def test_a_link_that_acts_has_no_complaint(training: dict[str, Any], link: dict[
             TEN_EPOCHS,
             {"warmup": {"epochs": 10.5}},
             "warmup.epochs",
-            "10.5 epochs is never over: it has 10",
+            "lasts 10.5 epochs, but its part of training only 10",
             "",
         ),
-        (TEN_EPOCHS, {"warmup": {"epochs": 3, "until_epoch": 2}}, "warmup.epochs", "it has 2", ""),
-        (TEN_EPOCHS, {"warmup": {"epochs": 3, "from_epoch": 8}}, "warmup.epochs", "it has 2", ""),
-        (TEN_EPOCHS, {"cosine_restarts": {"epochs": 11}}, "cosine_restarts.epochs", "never over", ""),
+        (
+            TEN_EPOCHS,
+            {"warmup": {"epochs": 3, "until_epoch": 2}},
+            "warmup.epochs",
+            "its part of training only 2",
+            "",
+        ),
+        (
+            TEN_EPOCHS,
+            {"warmup": {"epochs": 3, "from_epoch": 8}},
+            "warmup.epochs",
+            "its part of training only 2",
+            "",
+        ),
+        (TEN_EPOCHS, {"cosine_restarts": {"epochs": 11}}, "cosine_restarts.epochs", "lasts 11 epochs", ""),
         (TEN_EPOCHS, {"step": {"epochs": 10}}, "step.epochs", "never comes: it has 10", ""),
         (
             TEN_EPOCHS,
@@ -85,7 +97,7 @@ def test_a_link_that_acts_has_no_complaint(training: dict[str, Any], link: dict[
         ),
         (TWO_AND_A_HALF, {"cut": {"at": [3], "factor": 0.5}}, "cut.at", "ends after 2.5", "at most 2"),
         (TWO_AND_A_HALF, {"linear": {"from_epoch": 3}}, "linear.from_epoch", "never acts", "at most 2"),
-        (TWO_AND_A_HALF, {"warmup": {"epochs": 3}}, "warmup.epochs", "it has 2.5", ""),
+        (TWO_AND_A_HALF, {"warmup": {"epochs": 3}}, "warmup.epochs", "its part of training only 2.5", ""),
     ],
 )
 def test_a_link_that_a_run_is_too_short_for_is_told_once(

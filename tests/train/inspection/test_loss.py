@@ -36,11 +36,11 @@ def test_a_loss_of_the_other_task_is_told_with_those_that_fit() -> None:
     (found,) = complaints_of("diabetes", "bce")
     assert found == Complaint(
         "loss",
-        "bce is no loss for a regression task",
-        "one of mse, mae, huber, smooth_l1, log_cosh, quantile, poisson",
+        "`bce` does not work for regression",
+        "use one of mse, mae, huber, smooth_l1, log_cosh, quantile, poisson",
     )
     (found,) = complaints_of("iris", "poisson")
-    assert found.hint == "one of cross_entropy, focal, hinge, bce, kl"
+    assert found.hint == "use one of cross_entropy, focal, hinge, bce, kl"
 
 
 def test_class_weights_are_as_many_as_the_classes() -> None:

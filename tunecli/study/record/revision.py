@@ -99,7 +99,11 @@ def require_same_study(asked: Revision, facts: Mapping[str, Any], folder: RunFol
         UsageError: what differs and may not, in the file or in the user's own code; and the way out.
     """
     refused = [str(each) for each in asked.differences if not each.may_change]
-    told = ["this would change what the study is:", *(f"  {each}" for each in refused)] if refused else []
+    told = (
+        ["these changes would make it a different study:", *(f"  {each}" for each in refused)]
+        if refused
+        else []
+    )
     if code := fingerprint.changes(facts.get("code", {}), asked.asked):
         told.append(f"your own code is not what it was when the study began: {', '.join(code)}")
     if refused and (data := datafiles.changes(facts.get("data", {}), asked.asked)):

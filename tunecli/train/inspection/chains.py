@@ -50,9 +50,11 @@ def _milestones(link: AnyLink, path: str, end: float, whose: str) -> Iterator[Co
 def _lengths(link: AnyLink, path: str, n_epochs: float) -> Iterator[Complaint]:
     match link:
         case Warmup() if link.epochs > n_epochs:
-            message = f"a warmup of {link.epochs:g} epochs is never over: it has {n_epochs:g}"
+            message = f"the warmup lasts {link.epochs:g} epochs, but its part of training only {n_epochs:g}"
         case CosineRestarts() if link.epochs > n_epochs:
-            message = f"a first period of {link.epochs:g} epochs is never over: it has {n_epochs:g}"
+            message = (
+                f"the first period lasts {link.epochs:g} epochs, but its part of training only {n_epochs:g}"
+            )
         case Step() if link.epochs >= n_epochs:
             message = f"a step after {link.epochs} epochs never comes: it has {n_epochs:g}"
         case _:

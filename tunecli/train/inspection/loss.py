@@ -16,7 +16,7 @@ def _task(case: Case) -> Iterator[Complaint]:
         return
     family = AnyClassLoss if task == "classification" else AnyNumberLoss
     names = ", ".join(each.model_fields["name"].default for each in get_args(family))
-    yield Complaint("loss", f"{loss.name} is no loss for a {task} task", f"one of {names}")
+    yield Complaint("loss", f"`{loss.name}` does not work for {task}", f"use one of {names}")
 
 
 def _class_weights(case: Case) -> Iterator[Complaint]:
