@@ -114,6 +114,7 @@ PER_STEP: list[tuple[Any, Callable[[Any], Any]]] = [
     (knobs.LinearDecay(to=0.2), lambda o: schedulers.LinearLR(o, 1.0, 0.2, EPOCHS * STEPS)),
     (knobs.Polynomial(), lambda o: schedulers.PolynomialLR(o, EPOCHS * STEPS, power=2.0)),
     (knobs.Warmup(epochs=2.0, start=0.1), lambda o: schedulers.LinearLR(o, 0.1, 1.0, 2 * STEPS)),
+    (knobs.Warmup(epochs=2.0), lambda o: schedulers.LinearLR(o, 1 / (2 * STEPS), 1.0, 2 * STEPS - 1)),
     (knobs.Exponential(every="step", gamma=0.8), lambda o: schedulers.ExponentialLR(o, 0.8 ** (1 / STEPS))),
     (
         knobs.OneCycle(),
@@ -133,6 +134,35 @@ def test_between_epochs_the_smooth_links_are_torchs_stepped_every_step(
     link: Any, make: Callable[[Any], Any]
 ) -> None:
     assert by_step(link) == same(torchs(make, EPOCHS * STEPS))
+
+
+def test_a_warmup_counted_in_epochs_is_torchs_whose_first_epoch_has_its_share_of_the_rate() -> None:
+    held = by_step(knobs.Warmup(epochs=4.0, every="epoch"))
+    expected = torchs(lambda o: schedulers.LinearLR(o, 1 / 4, 1.0, 3), EPOCHS)
+    assert held == same([found for found in expected for _ in range(STEPS)])
+
+
+@given(
+    st.sampled_from([knobs.Warmup(epochs=1.0), knobs.Warmup(epochs=7.5), knobs.WarmupStableDecay()]),
+    st.sampled_from(["step", "epoch"]),
+    st.integers(0, 20),
+    st.integers(1, 50),
+    st.integers(30, 60),
+)
+def test_no_step_of_a_warmup_trains_at_rate_0(
+    link: Any, every: Any, from_epoch: int, steps_per_epoch: int, n_epochs: int
+) -> None:
+    windowed = link.model_copy(update={"every": every, "from_epoch": from_epoch})
+    moments = [
+        Moment(n, steps_per_epoch, n_epochs * steps_per_epoch) for n in range(n_epochs * steps_per_epoch)
+    ]
+    rates = [one(windowed, now) for now in moments[: (from_epoch + 8) * steps_per_epoch]]
+    assert min(rates) > 0
+    assert max(rates) == same(BASE)
+
+
+def test_a_warmup_that_is_told_to_start_at_0_does() -> None:
+    assert by_epoch(knobs.Warmup(epochs=2.0, start=0.0))[:3] == same([0.0, BASE / 2, BASE])
 
 
 @pytest.mark.parametrize(("epochs", "factor"), [(4, 1), (1, 2), (2, 3)])
@@ -232,8 +262,8 @@ def test_inverse_sqrt_is_constant_and_then_falls() -> None:
 )
 def test_warmup_stable_decay_rises_stays_and_falls(shape: Any, half_way: float) -> None:
     link = knobs.WarmupStableDecay(warmup_fraction=0.2, decay_fraction=0.4, shape=shape, to=0.1)
-    found = [one(link, Moment(step, 1, 100), 1.0) for step in (0, 5, 20, 40, 60, 80, 100)]
-    assert found == same([0.0, 0.25, 1.0, 1.0, 1.0, 0.1 + 0.9 * half_way, 0.1])
+    found = [one(link, Moment(step, 1, 100), 1.0) for step in (0, 4, 19, 40, 60, 80, 100)]
+    assert found == same([0.05, 0.25, 1.0, 1.0, 1.0, 0.1 + 0.9 * half_way, 0.1])
 
 
 @pytest.mark.parametrize(

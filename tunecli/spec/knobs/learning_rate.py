@@ -24,11 +24,16 @@ Divisor = Annotated[float, Field(ge=1)]
 
 
 class Warmup(Timed):
-    """Rise linearly from ``start`` (a factor) to 1 over the first ``epochs`` (Goyal et al. 2017)."""
+    """Rise linearly to the full rate over the first ``epochs`` (Goyal et al. 2017).
+
+    Without ``start``, the first of n steps has 1/n of the rate and the n-th all of it, so no step trains at rate 0.
+    With ``start`` (a factor), the first step has that part of the rate, and the step after the last one all of it.
+    With ``every: epoch``, epochs are counted in place of steps.
+    """
 
     name: Literal["warmup"] = "warmup"
     epochs: Positive = 1.0
-    start: Share = 0.0
+    start: Share | None = None
 
 
 class Cosine(Timed):
@@ -111,7 +116,9 @@ class InverseSqrt(Timed):
 
 
 class WarmupStableDecay(Timed):
-    """Rise linearly from 0, stay, and fall to ``to`` times the rate, over the whole run (Hu et al. 2024).
+    """Rise linearly, stay, and fall to ``to`` times the rate, over the whole run (Hu et al. 2024).
+
+    As with ``warmup``, the first of the n steps that rise has 1/n of the rate: none trains at rate 0.
 
     The fall by 1 - sqrt is Hägele et al.'s (2024), who find a fifth of the run enough for it.
     """

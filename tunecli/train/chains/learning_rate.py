@@ -4,7 +4,8 @@ A link is a pure function of the moment, after optax's schedules: the rate at an
 before it. Only ``cut.on_plateau`` depends on what training has shown; that is the chain's state, plain numbers which
 whoever trains carries along: `begin` makes it, `observe` takes in an epoch's loss, `rate` reads it. So a checkpoint
 has no scheduler to save, and a chain resumed is the chain uninterrupted (law 1). Each link equals torch's scheduler of
-that name, stepped as often as the link's ``every`` says. Loads no torch.
+that name, stepped as often as the link's ``every`` says. A warm-up counts its own step, since one that counts the steps
+before it trains the first at rate 0: with full batches that is a whole epoch. Loads no torch.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def _cut_on_plateaus(link: AnyLink, memory: LinkState, rate: float) -> float:
 
 
 def _warmup(link: Warmup, rate: float, now: Moment) -> float:
-    return rate * (link.start + (1.0 - link.start) * min(1.0, now.epoch / link.epochs))
+    if link.start is not None:
+        return rate * (link.start + (1.0 - link.start) * min(1.0, now.epoch / link.epochs))
+    return rate * min(1.0, _epoch_with_this(link, now) / link.epochs)
 
 
 def _cosine(link: Cosine, rate: float, now: Moment) -> float:
@@ -144,8 +147,9 @@ def _inverse_sqrt(link: InverseSqrt, rate: float, now: Moment) -> float:
 def _warmup_stable_decay(link: WarmupStableDecay, rate: float, now: Moment) -> float:
     """Hu et al.'s (2024) equation 1. Where its two slopes overlap, both act."""
     done = now.progress
-    if done < link.warmup_fraction:
-        rate *= done / link.warmup_fraction
+    n_warmup = link.warmup_fraction * now.total_epochs
+    if n_warmup > 0:
+        rate *= min(1.0, _epoch_with_this(link, now) / n_warmup)
     left = min(1.0, (1.0 - done) / link.decay_fraction)
     return rate * _toward(link.to, _DECAYS[link.shape](1.0 - left))
 
@@ -161,6 +165,11 @@ def _clip(link: Clip, rate: float, now: Moment) -> float:
 
 
 _HAIR = 1e-9  # far less than a step, far more than a rounding error
+
+
+def _epoch_with_this(link: Warmup | WarmupStableDecay, now: Moment) -> float:
+    """Epochs done once the step that is next has been taken, or the epoch where the link holds its value for one."""
+    return (now.step + (now.steps_per_epoch if link.every == "epoch" else 1)) / now.steps_per_epoch
 
 
 def _toward(to: float, share: float) -> float:
