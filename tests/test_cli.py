@@ -401,7 +401,7 @@ def test_a_signal_ends_in_order_and_names_the_command_that_resumes(here, number,
     command += ["--set", "training.epochs=1000000", "--set", "run.engine=local"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        process.stderr.readline()
+        assert any(line.startswith("small") for line in process.stderr)  # what it says of data comes before
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == code

@@ -78,7 +78,7 @@ def search(
     """
     from tunecli.console import Console
     from tunecli.console.live import display_for
-    from tunecli.study.answers.check import of_check
+    from tunecli.study.answers.check import of_check, opening_lines
     from tunecli.study.questions.check import check, first_suggestions, load_checked
     from tunecli.study.record.opening import begin
     from tunecli.study.sweep import sweep
@@ -91,8 +91,8 @@ def search(
     if dry_run:
         console.show(of_check(found, first_suggestions(spec, min(10, found.plan.n_trials))))
         return
-    for note in found.notes:
-        console.say(f"note: {note}")
+    for line in opening_lines(found):
+        console.say(line)
     folder = out or Path("runs") / spec.settings.study
     with begin(spec, folder) as study:
         ending = sweep(study, display_for(console))
@@ -279,13 +279,19 @@ def train(
 ) -> None:
     """Train once with a file that holds no ranges, and show its metrics."""
     from tunecli.console import Console
+    from tunecli.study.answers.data import first_lines
     from tunecli.study.answers.train import of_training
     from tunecli.study.questions.check import load_checked
+    from tunecli.study.questions.data import data_of
     from tunecli.study.questions.train import train as run_once
 
     overrides = [*(sets or []), *([f"run.device={device}"] if device else [])]
-    trained = run_once(load_checked(config, tuple(overrides)), weights)
-    Console(is_json=is_json).show(of_training(trained))
+    console = Console(is_json=is_json)
+    spec = load_checked(config, tuple(overrides))
+    for line in first_lines(data_of(spec)):
+        console.say(line)
+    trained = run_once(spec, weights)
+    console.show(of_training(trained))
     if trained.outcome.failure is not None:
         raise NoTrialSucceeded(
             f"the trial failed: {trained.outcome.failure.kind}: {trained.outcome.failure.cause}"

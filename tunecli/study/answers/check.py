@@ -11,6 +11,7 @@ from tunecli.results.short_names import short_names
 from tunecli.results.table import ABSENT, display_cell
 from tunecli.results.wording import counted
 from tunecli.spec.goals import described, spelled
+from tunecli.study.answers.data import data_json, data_lines, data_notes, first_lines
 from tunecli.study.plan.fusing import Fusing
 from tunecli.study.questions.check import Check
 from tunecli.train.cost import Cost
@@ -36,10 +37,11 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
         headings = ("trial", *short_names(names, ("trial",)).values())
         fit = Fit(headings, (0,), tuple(range(1, len(headings))), "pipe it, or --json")
         sections.append(Section("the first trials", ("trial", *names), points, fit))
-    plan = found.plan
+    plan, notes = found.plan, (*data_notes(found.data), *found.notes)
     lines = (
         ("study", found.study),
         ("objective", described(found.objective)),
+        *data_lines(found.data),
         ("search space", _space(found)),
         *([("grid", counted(found.grid, "point"))] if found.grid is not None else []),
         ("search", f"{found.sampler}, {counted(plan.n_trials, 'trial')}, lookahead {plan.lookahead}"),
@@ -82,10 +84,16 @@ def of_check(found: Check, suggestions: Sequence[Trial] = ()) -> Answer:
         "largest_trial": _cost_data(found.largest),
         "estimated_epochs": None if found.epochs is None else list(found.epochs),
         "estimated_seconds": None if found.seconds is None else list(found.seconds),
-        "notes": list(found.notes),
+        "data": data_json(found.data),
+        "notes": list(notes),
         "suggestions": [dict(trial.parameters) for trial in suggestions],
     }
-    return Answer("check", data, lines, tuple(sections), found.notes)
+    return Answer("check", data, lines, tuple(sections), notes)
+
+
+def opening_lines(found: Check) -> list[str]:
+    """What a person should see before a sweep begins: its data in few lines, and what `check` notes."""
+    return [*first_lines(found.data), *(f"note: {note}" for note in found.notes)]
 
 
 def _value(trial: Trial, name: str, labels: Mapping[str, str]) -> str:

@@ -28,25 +28,28 @@ from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
 from tunecli.spec.option_labels import option_labels
 from tunecli.spec.pruners import Curves, Pausing, Pruner
 from tunecli.spec.samplers import Bayes
-from tunecli.spec.secrets import names_in, redacted
-from tunecli.spec.space import Space, concrete, default_point
+from tunecli.spec.space import Space, default_point
 from tunecli.spec.study import StudySpec
 from tunecli.study.plan.extremes import extremes, seconds_of
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.placing import jobs_by_device, require_device
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.questions.configuration_notes import configuration_notes
+from tunecli.study.questions.data import data_of
+from tunecli.study.questions.trial_notes import notes_of_trials
 from tunecli.study.record.observed import Seen
 from tunecli.study.underway.steps import lengths_of, levels_of, pauses_of
 from tunecli.train.accelerators import places
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
+from tunecli.train.data.summary import DataSummary
 from tunecli.train.inspection import complaints
 from tunecli.train.inspection.weights import cut_notes
-from tunecli.trial import Objective, Scalar, Trial
+from tunecli.trial import Objective, Parameters, Scalar, Trial
 
 _TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
 _FEW_EXAMPLES = 20
+_PACKAGED = ("tpe", "cmaes")  # samplers whose package takes a second to import
 _SCORED_ON = ("data.source", "data.target", "data.task", "data.validation", "data.test")
 
 
@@ -68,7 +71,8 @@ class Check:
     whole sweep's wall time on this machine's cores, from the smallest to the largest trial. ``pauses`` are the epochs
     after which the pruner has the longest trials wait; with such a pruner ``epochs`` are how many all trials train
     together, at least and at most, else None. What is the user's own, the trial or its data or model, costs
-    what nobody knows: None. ``labels`` say what to call an option whose own label says too little, by its ``repr``.
+    what nobody knows: None. ``labels`` name an option whose own label says too little, by its ``repr``. ``data`` describes
+    each data set that trials may have.
     """
 
     study: str
@@ -88,6 +92,7 @@ class Check:
     seconds: tuple[float, float] | None
     epochs: tuple[int, int] | None
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    data: tuple[DataSummary, ...] = ()
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -148,6 +153,7 @@ def check(spec: StudySpec) -> Check:
         seconds,
         _epochs(spec, least, most),
         option_labels(space),
+        data_of(spec),
     )
 
 
@@ -280,15 +286,22 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         yield f"search.stop.stagnation {stop.stagnation} never ends a sweep of {plan.n_trials} trials"
     for name in _differing_data(space):
         yield f"{name} differs between trials, so their scores are not of the same data"
+    yield from notes_of_trials(spec, _first_point(spec))
     first = settled(space, next(points_to_check(space)))
     facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
     if facts is not None and isinstance(first, TrialConfig):
-        names = names_in(concrete(space, next(points_to_check(space))))
-        yield from (redacted(note, names) for note in facts.notes)
-        yield from cut_notes(first, facts)
         n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
         if n_valid < _FEW_EXAMPLES:
             yield f"the score is of {n_valid} examples: chance moves it by a lot"
+
+
+def _first_point(spec: StudySpec) -> Parameters | None:
+    """Where trial 0 is, unless a package would be imported to know."""
+    search = spec.settings.search
+    if not spec.space.parameters or search.sampler_name in _PACKAGED:
+        return None
+    found = first_suggestions(spec, 1)
+    return found[0].parameters if found else None
 
 
 def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:

@@ -1,0 +1,146 @@
+"""Columns that tell the target alone, and columns that tell the same as another.
+
+Each rule works on a sample of the rows, and says so with its measure. Loads no torch.
+
+Axes: S sampled examples, F columns, K classes, V values of a column.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunecli.train.data.oddity import FEWEST, Oddity, short
+from tunecli.train.data.sampled import SampledColumn, names_of
+from tunecli.train.data.table import Table
+
+MAX_CODED_CLASSES = 100
+_NEARLY = 0.999
+_NEAR_COPY = 0.9999  # of two columns' ranks: one is the other but for rounding
+_MOST_COMPARED = 200  # columns: every pair of them costs a product over the sample
+_SURE_NATS = 20.0  # what two columns agree in by chance less often than once in 10^8
+
+
+def leaks(columns: list[SampledColumn], table: Table, rows: NDArray[np.int64]) -> Iterator[Oddity]:
+    """Columns that tell the target alone, where there are others and rows enough."""
+    if len(columns) < 2 or len(rows) < FEWEST:
+        return
+    y_S = table.y[rows]
+    of = f"{len(rows):,} rows" if len(rows) == len(table.y) else f"a sample of {len(rows):,} rows"
+    _, y_ranks_S = np.unique(y_S, return_inverse=True)
+    for column in columns:
+        if column.n_values < 2:
+            continue
+        if table.task == "classification":
+            measure = _tells_class(column, y_ranks_S.reshape(-1))
+        else:
+            measure = _tells_number(column, y_S, y_ranks_S.reshape(-1))
+        if measure:
+            text = (
+                f"column '{short(column.name)}' alone tells the target: {measure} on {of}; "
+                "leave it out if it is not known before the target is"
+            )
+            yield Oddity("leak", (column.name,), text)
+
+
+def _tells_class(column: SampledColumn, y_S: NDArray[np.int64]) -> str:
+    n, class_counts = len(y_S), np.bincount(y_S)
+    n_others = n - int(class_counts.max())
+    n_bearable = min(int((1 - _NEARLY) * n), n_others // 20)
+    if n_others < 10 or len(class_counts) > MAX_CODED_CLASSES:
+        return ""
+    if column.n_values <= n / 5:
+        table_VK = np.zeros((int(column.ranks.max()) + 1, len(class_counts)), dtype=np.int64)
+        np.add.at(table_VK, (column.ranks, y_S), 1)
+        n_wrong = n - int(table_VK.max(axis=1).sum())
+        if n_wrong <= n_bearable:
+            return f"the most frequent class of each of its values is right for {1 - n_wrong / n:.1%}"
+    if column.is_text:
+        return ""
+    ordered_S = y_S[np.lexsort((y_S, column.ranks))]
+    n_changes = int((np.diff(ordered_S) != 0).sum())
+    if n_changes + 1 <= len(class_counts) + 2 * n_bearable:
+        return f"in the order of its values the class changes {n_changes} times"
+    return ""
+
+
+def _tells_number(column: SampledColumn, y_S: NDArray[np.float64], y_ranks_S: NDArray[np.int64]) -> str:
+    if not column.is_text and column.n_values > 2:
+        correlation = abs(float(np.corrcoef(column.ranks, y_ranks_S)[0, 1]))
+        if correlation >= _NEARLY:
+            return f"its rank correlation with it is {correlation:.4f}"
+    if column.n_values <= len(y_S) / 5:
+        counts = np.maximum(1, np.bincount(column.ranks))
+        centered_S = y_S - y_S.mean()
+        means = np.bincount(column.ranks, weights=centered_S) / counts
+        left = float(np.square(centered_S - means[column.ranks]).sum())
+        total = float(np.square(centered_S).sum())
+        if math.isfinite(total) and total > 0 and 1 - left / total >= _NEARLY:
+            return f"the mean of each of its values explains {1 - left / total:.2%} of its variance"
+    return ""
+
+
+def duplicates(columns: list[SampledColumn], table: Table, n_rows: int) -> Iterator[Oddity]:
+    """Columns that tell the same as an earlier one: in the same or the opposite order, or value for value."""
+    if n_rows < FEWEST:
+        return
+    first_of: dict[tuple[str, bytes], SampledColumn] = {}
+    kept: list[SampledColumn] = []
+    for column in columns:
+        if column.n_values < 2 or column.nats < _SURE_NATS:
+            continue
+        keys = (
+            [] if column.is_text else [("order", column.ranks), ("order", column.n_values - 1 - column.ranks)]
+        )
+        if column.n_values <= n_rows / 5:
+            keys.append(("codes", _codes(column.ranks)))
+        known = [
+            first_of.setdefault((kind, array.astype(np.int32).tobytes()), column) for kind, array in keys
+        ]
+        other = next((each for each in known if each is not column), None)
+        if other is not None:
+            same = "hold the same values" if _are_equal(table, other.name, column.name) else "tell the same"
+            both = f"'{short(other.name)}' and '{short(column.name)}'"
+            text = f"columns {both} {same}, value for value; leave one of them out"
+            yield Oddity("duplicate", (other.name, column.name), text)
+        elif not column.is_text and column.n_values > n_rows / 5:
+            kept.append(column)
+    if 2 <= len(kept) <= _MOST_COMPARED:
+        yield from _near_copies(kept)
+
+
+def _near_copies(columns: list[SampledColumn]) -> Iterator[Oddity]:
+    """Columns whose values have nearly the order of another's, as a rounded or a converted copy has."""
+    correlations_FF = np.abs(np.corrcoef(np.stack([column.ranks for column in columns])))
+    for place, column in enumerate(columns):
+        near = np.flatnonzero(correlations_FF[place, :place] >= _NEAR_COPY)
+        if len(near):
+            other, measure = columns[int(near[0])], float(correlations_FF[place, near[0]])
+            text = (
+                f"columns '{short(other.name)}' and '{short(column.name)}' tell nearly the same "
+                f"(rank correlation {measure:.5f}); leave one of them out"
+            )
+            yield Oddity("duplicate", (other.name, column.name), text)
+
+
+def _codes(ranks_S: NDArray[np.int64]) -> NDArray[Any]:
+    """Values numbered in the order of their first appearance: alike for columns that tell the same."""
+    _, first, inverse = np.unique(ranks_S, return_index=True, return_inverse=True)
+    order = np.empty(len(first), dtype=np.int64)
+    order[np.argsort(first)] = np.arange(len(first))
+    codes: NDArray[Any] = order[inverse.reshape(-1)]
+    return codes
+
+
+def _are_equal(table: Table, one: str, other: str) -> bool:
+    names = names_of(table)
+    texts = {column.name: column.values for column in table.text}
+    if one in texts and other in texts:
+        return bool((texts[one] == texts[other]).all())
+    if one in texts or other in texts:
+        return False
+    return np.array_equal(table.x[:, names.index(one)], table.x[:, names.index(other)], equal_nan=True)
