@@ -279,16 +279,13 @@ def train(
 ) -> None:
     """Train once with a file that holds no ranges, and show its metrics."""
     from tunecli.console import Console
-    from tunecli.study.answers.data import first_lines
-    from tunecli.study.answers.train import of_training
+    from tunecli.study.answers.train import of_training, opening_lines
     from tunecli.study.questions.check import load_checked
-    from tunecli.study.questions.data import data_of
     from tunecli.study.questions.train import train as run_once
 
     overrides = [*(sets or []), *([f"run.device={device}"] if device else [])]
-    console = Console(is_json=is_json)
-    spec = load_checked(config, tuple(overrides))
-    for line in first_lines(data_of(spec)):
+    console, spec = Console(is_json=is_json), load_checked(config, tuple(overrides))
+    for line in opening_lines(spec):
         console.say(line)
     trained = run_once(spec, weights)
     console.show(of_training(trained))

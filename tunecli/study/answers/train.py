@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from tunecli.results.answer import Answer
+from tunecli.spec.study import StudySpec
+from tunecli.study.answers.data import first_lines
+from tunecli.study.questions.data import data_of
 from tunecli.study.questions.train import Trained
 from tunecli.trial import Outcome
+
+
+def opening_lines(spec: StudySpec) -> list[str]:
+    """What a person should see before a training begins: its data in few lines.
+
+    Raises:
+        DataError: the data cannot be read or split.
+    """
+    return first_lines(data_of(spec))
 
 
 def of_training(trained: Trained) -> Answer:

@@ -22,6 +22,7 @@ MAX_CODED_CLASSES = 100
 _NEARLY = 0.999
 _NEAR_COPY = 0.9999  # of two columns' ranks: one is the other but for rounding
 _MOST_COMPARED = 200  # columns: every pair of them costs a product over the sample
+_ROWS_COMPARED = 2_000  # at first; a pair that looks alike is compared in all that are sampled
 _SURE_NATS = 20.0  # what two columns agree in by chance less often than once in 10^8
 
 
@@ -115,16 +116,20 @@ def duplicates(columns: list[SampledColumn], table: Table, n_rows: int) -> Itera
 
 def _near_copies(columns: list[SampledColumn]) -> Iterator[Oddity]:
     """Columns whose values have nearly the order of another's, as a rounded or a converted copy has."""
-    correlations_FF = np.abs(np.corrcoef(np.stack([column.ranks for column in columns])))
+    every = max(1, len(columns[0].ranks) // _ROWS_COMPARED)
+    correlations_FF = np.abs(np.corrcoef(np.stack([column.ranks[::every] for column in columns])))
     for place, column in enumerate(columns):
-        near = np.flatnonzero(correlations_FF[place, :place] >= _NEAR_COPY)
-        if len(near):
-            other, measure = columns[int(near[0])], float(correlations_FF[place, near[0]])
+        for near in np.flatnonzero(correlations_FF[place, :place] >= _NEAR_COPY).tolist():
+            other = columns[near]
+            measure = abs(float(np.corrcoef(column.ranks, other.ranks)[0, 1]))
+            if measure < _NEAR_COPY:
+                continue
             text = (
                 f"columns '{short(other.name)}' and '{short(column.name)}' tell nearly the same "
                 f"(rank correlation {measure:.5f}); leave one of them out"
             )
             yield Oddity("duplicate", (other.name, column.name), text)
+            break
 
 
 def _codes(ranks_S: NDArray[np.int64]) -> NDArray[Any]:

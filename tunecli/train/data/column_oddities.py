@@ -8,8 +8,7 @@ Axes: N examples.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from tunecli.train.data.table import Table, TextColumn
 
 _COLLISIONS = 10.0
 _MOST = 0.9
+_MOSTLY_OWN = 0.8
 _ID_NAME = re.compile(
     r"(?i:(^|[_ .-])(id|ids|uid|uuid|guid|key|index|idx|row|no|nr)$|^(id|index)[_ .-])|[a-z](Id|ID)$"
 )
@@ -37,6 +37,7 @@ _DATE = re.compile(
 
 
 def numeric_oddities(table: Table, columns: list[SampledColumn]) -> Iterator[Oddity]:
+    """What looks wrong with the columns of numbers, which come first among ``columns``."""
     n_examples = len(table.y)
     for place, name in enumerate(names_of(table)):
         column = columns[place]
@@ -69,7 +70,7 @@ def _counting(values_N: NDArray[np.float64], name: str, column: SampledColumn) -
     """How a column of numbers counts its rows, in words; empty where it does not."""
     sampled_share = column.n_values / len(column.ranks)
     is_named = _ID_NAME.search(name) is not None
-    if sampled_share < (0.5 if is_named else 1.0):
+    if not column.is_whole or sampled_share < (0.5 if is_named else 1.0):
         return ""
     if np.isnan(values_N).any() or not np.array_equal(values_N, np.round(values_N)):
         return ""
@@ -91,7 +92,7 @@ def _counting(values_N: NDArray[np.float64], name: str, column: SampledColumn) -
 
 def _clock(values_N: NDArray[np.float64], column: SampledColumn) -> str:
     """What time a column of whole numbers may be; empty where none."""
-    if column.n_values < FEWEST:
+    if column.n_values < FEWEST or not column.is_whole:
         return ""
     low, high = np.nanmin(values_N), np.nanmax(values_N)
     there_N = values_N[~np.isnan(values_N)]
@@ -107,8 +108,8 @@ def _clock(values_N: NDArray[np.float64], column: SampledColumn) -> str:
     return ""
 
 
-def text_oddities(column: TextColumn) -> Iterator[Oddity]:
-    counts = Counter(value for value in column.values.tolist() if value is not None)
+def text_oddities(column: TextColumn, counts: Mapping[str, int]) -> Iterator[Oddity]:
+    """What looks wrong with a column of text, given how often each of its texts occurs."""
     name, n_there = column.name, sum(counts.values())
     if len(counts) <= 1 and n_there in (0, len(column.values)):
         value = f"one value ('{short(next(iter(counts)))}')" if counts else "no value at all"
@@ -138,8 +139,8 @@ def text_oddities(column: TextColumn) -> Iterator[Oddity]:
             f"(the first is `{short(first)}`); correct them or leave them empty"
         )
         yield Oddity("numbers_as_text", (name,), text)
-    elif n_there >= FEWEST and len(counts) >= _MOST * n_there:
-        text = f"column '{short(name)}' is a different text in nearly every row, as a name or an id is; leave it out"
+    elif n_there >= FEWEST and len(counts) >= _MOSTLY_OWN * n_there:
+        text = f"column '{short(name)}' is a different text in most rows, as a name or an id is; leave it out"
         yield Oddity("id", (name,), text)
     spelled = variants(counts)
     if spelled:

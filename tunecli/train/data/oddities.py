@@ -25,12 +25,15 @@ _MAX_OF_A_KIND = 10
 _MAX_LISTED = 3
 
 
-def oddities(table: Table, target: str, *, is_inferred: bool) -> tuple[Oddity, ...]:
+def oddities(
+    table: Table, target: str, text_counts: Mapping[str, Mapping[str, int]], *, is_inferred: bool
+) -> tuple[Oddity, ...]:
     """What looks wrong with a table, the worst first; of each kind so many that a person reads them.
 
     Args:
         table: the training data.
         target: the target's name, empty where it has none.
+        text_counts: by text column, how often each text occurs.
         is_inferred: whether the target's values alone decided between classes and numbers.
     """
     found = list(_of_target(table, target, is_inferred=is_inferred))
@@ -40,7 +43,7 @@ def oddities(table: Table, target: str, *, is_inferred: bool) -> tuple[Oddity, .
         found += leaks(columns, table, rows)
         found += numeric_oddities(table, columns)
         for column in table.text:
-            found += text_oddities(column)
+            found += text_oddities(column, text_counts[column.name])
         found += duplicates(columns, table, len(rows))
     order = ("numbers_as_classes", "leak", "few_members")
     ranked = sorted(found, key=lambda one: order.index(one.kind) if one.kind in order else len(order))

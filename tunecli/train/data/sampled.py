@@ -28,6 +28,7 @@ class SampledColumn:
     ranks: NDArray[np.int64]
     n_values: int
     is_text: bool
+    is_whole: bool = False
 
     @property
     def nats(self) -> float:
@@ -47,7 +48,9 @@ def sampled_rows(n_examples: int) -> NDArray[np.int64]:
 def numeric_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledColumn]:
     for place, name in enumerate(names_of(table)):
         values, ranks_S = np.unique(table.x[rows, place], return_inverse=True)
-        yield SampledColumn(name, ranks_S.reshape(-1), len(values), is_text=False)
+        there = values[~np.isnan(values)]
+        is_whole = bool(np.array_equal(there, np.round(there)))
+        yield SampledColumn(name, ranks_S.reshape(-1), len(values), is_text=False, is_whole=is_whole)
 
 
 def text_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledColumn]:

@@ -6,7 +6,9 @@ Owns the facts that a person is shown; how they are worded is not decided here, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,10 +123,12 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         )
     table = read_source(data, base_path)
     is_inferred = isinstance(data.source, FileSource) and data.task == "auto"
-    target = data.target or ("y" if isinstance(data.source, FileSource) else "")
+    target = (data.target or "y") if isinstance(data.source, FileSource) else ""
+    counts = {column.name: Counter(column.values.tolist()) for column in table.text}
+    n_none = {name: each.pop(None, 0) for name, each in counts.items()}
     odd = (
-        *oddities(table, target if isinstance(data.source, FileSource) else "", is_inferred=is_inferred),
-        *_unseen(table, data, base_path, study_seed),
+        *oddities(table, target, counts, is_inferred=is_inferred),
+        *_unseen(table, counts, data, base_path, study_seed),
     )
     y_range = (float(table.y.min()), float(table.y.max())) if table.task == "regression" else None
     return DataSummary(
@@ -141,7 +145,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         target_range=y_range,
         inputs=facts.inputs,
         n_numbers=table.x.shape[1] if table.kind == "features" else None,
-        n_categories=tuple((column.name, len(column.categories)) for column in table.text),
+        n_categories=tuple((name, len(each)) for name, each in counts.items()),
         prose=table.prose.name if table.prose else "",
         parts=parts,
         n_test=n_test,
@@ -151,13 +155,14 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
             if note.kind in ("left_out", "stored_index")
             for name in note.columns
         ),
-        missing=tuple(_missing(table)),
+        missing=tuple(_missing(table, n_none)),
         oddities=odd,
         notes=_further(table.data_notes, odd),
         n_checked=min(MAX_SAMPLED, facts.n_examples),
     )
 
 
+_UNLIKELY = 1e-9  # that a training part misses a category that is not rare
 _TOLD = ("one_hot", "characters", "left_out", "imputed")
 """Kinds of notes that a summary tells in other attributes."""
 
@@ -220,40 +225,52 @@ def _why(table: Table, data: Data, *, is_inferred: bool) -> str:
     return "inferred: the target's values are text"
 
 
-def _missing(table: Table) -> Iterator[Missing]:
+def _missing(table: Table, n_none: Mapping[str, int]) -> Iterator[Missing]:
     if table.kind == "features" and table.prose is None:
         n_missing_F = np.isnan(table.x).sum(axis=0).tolist()
         names = table.feature_names or tuple(f"x{number}" for number in range(len(n_missing_F)))
         for name, n_missing in zip(names, n_missing_F, strict=True):
             if n_missing:
                 yield Missing(name, n_missing, "the training part's median")
-    for column in table.text:
-        n_missing = sum(value is None for value in column.values.tolist())
+    for name, n_missing in n_none.items():
         if n_missing:
-            yield Missing(column.name, n_missing, "no category: all zeros")
+            yield Missing(name, n_missing, "no category: all zeros")
     if table.prose is not None:
         n_missing = sum(not value for value in table.prose.values.tolist())
         if n_missing:
             yield Missing(table.prose.name, n_missing, "an empty text")
 
 
-def _unseen(table: Table, data: Data, base_path: Path, study_seed: int) -> Iterator[Oddity]:
+def _unseen(
+    table: Table, counts: Mapping[str, Mapping[str, int]], data: Data, base_path: Path, study_seed: int
+) -> Iterator[Oddity]:
     """Categories that a validation part has and the part that trains has not."""
     if not table.text:
         return
     validation = read_validation(data, base_path)
-    validating = table if validation is None else validation
     parts = splits.split(table, data, study_seed, validation)
-    n_valid = len(validating.y) if validation or data.validation.folds else len(parts[0].valid_indices)
-    for column, known in zip(validating.text, table.text, strict=True):
+    n_valid = len({*np.concatenate([part.valid_indices for part in parts]).tolist()})
+    # A category that is frequent is in every random training part: only the rare ones are looked for.
+    share_left = 1 - min(len(part.train_indices) for part in parts) / len(table.y)
+    n_rare = math.log(_UNLIKELY) / math.log(share_left) if share_left > 0 else 0.0
+    for number, column in enumerate(table.text):
+        known = counts[column.name]
+        rare = {value for value, n in known.items() if n <= n_rare}
+        beside = None if validation is None else Counter(validation.text[number].values.tolist())
+        if not rare and (beside is None or known.keys() >= beside.keys() - {None}):
+            continue
         n_rows, unseen = 0, dict[str, None]()
         for part in parts:
-            trained = {None, *known.values[part.train_indices].tolist()}
-            rows = column.values[part.valid_indices].tolist()
-            if not trained.issuperset(rows):
-                strange = [value for value in rows if value not in trained]
+            absent = rare.difference(column.values[part.train_indices].tolist())
+            if beside is None:
+                strange = [each for each in column.values[part.valid_indices].tolist() if each in absent]
                 n_rows += len(strange)
-                unseen.update(dict.fromkeys(strange))
+            else:
+                strange = [
+                    each for each in beside if each is not None and (each not in known or each in absent)
+                ]
+                n_rows += sum(beside[each] for each in strange)
+            unseen.update(dict.fromkeys(strange))
         if unseen:
             text = (
                 f"column '{short(column.name)}': {n_rows:,} of {n_valid:,} validation rows have a category that "

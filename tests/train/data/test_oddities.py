@@ -1,0 +1,199 @@
+"""Oddities planted in generated tables are found, each by its kind and column, and clean tables have none."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunecli.spec.knobs.data import Data
+from tunecli.train.data.oddity import Oddity
+from tunecli.train.data.summary import summary_of
+
+N = 120
+Columns = dict[str, list[Any]]
+
+
+def clean(r: np.random.Generator, task: str, n: int = N) -> Columns:
+    """Columns of every kind, of which none alone says much of the target."""
+    a, b, c = r.normal(size=n), r.uniform(size=n), r.integers(0, 10, n)
+    d = r.choice(["north", "south", "west"], n)
+    signal = a + b + c / 5 + (d == "north") + r.normal(size=n)
+    target = signal.round(4).tolist()
+    if task == "classification":
+        target = np.array(["low", "middle", "high"])[np.digitize(signal, [1.0, 2.5])].tolist()
+    return {"a": a.round(5).tolist(), "b": b.round(5).tolist(), "c": c.tolist(), "d": d.tolist(), "y": target}
+
+
+def found(columns: Columns, **knobs: Any) -> tuple[Oddity, ...]:
+    with tempfile.TemporaryDirectory() as folder:
+        with (Path(folder) / "t.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+        data = Data(source="t.csv", target="y", **knobs)
+        return summary_of(data, Path(folder), 3).oddities
+
+
+def kinds(oddities: tuple[Oddity, ...]) -> set[str]:
+    return {odd.kind for odd in oddities}
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_clean_table_has_no_oddity(seed: int, task: str) -> None:
+    assert found(clean(np.random.default_rng(seed), task)) == ()
+
+
+def days(r: np.random.Generator, n: int, n_days: int) -> list[date]:
+    return [date(2024, 1, 1) + timedelta(days=int(day)) for day in r.integers(0, n_days, n)]
+
+
+Plant = Callable[[np.random.Generator, Columns], list[Any]]
+COLUMNS: dict[str, tuple[str, Plant]] = {
+    "consecutive numbers in any order": ("id", lambda r, _: r.permutation(np.arange(7, N + 7)).tolist()),
+    "half of all numbers": ("id", lambda r, _: r.choice(2 * N, N, replace=False).tolist()),
+    "numbers that rise": ("id", lambda r, _: np.cumsum(r.integers(1, 10_000, N)).tolist()),
+    "texts that are all different": ("id", lambda r, _: [f"n{i}" for i in range(100)] + ["n0"] * (N - 100)),
+    "one number": ("constant", lambda r, _: [5] * N),
+    "one number and gaps": ("constant", lambda r, _: [5, ""] * (N // 2)),
+    "one text": ("constant", lambda r, _: ["eur"] * N),
+    "nothing": ("constant", lambda r, _: [""] * N),
+    "the same numbers": ("duplicate", lambda r, t: t["a"]),
+    "another unit": ("duplicate", lambda r, t: [1.8 * each + 32 for each in t["a"]]),
+    "a rounded copy": ("duplicate", lambda r, t: [round(each * 2.2046, 3) for each in t["a"]]),
+    "the opposite": ("duplicate", lambda r, t: [1 - each for each in t["b"]]),
+    "a logarithm": ("duplicate", lambda r, t: [float(np.log(each + 1)) for each in t["b"]]),
+    "a code of a text": ("duplicate", lambda r, t: [{"north": 7, "south": 3, "west": 5}[each] for each in t["d"]]),
+    "a text of a number": ("duplicate", lambda r, t: ["uvwxyzabcd"[each] for each in t["c"]]),
+    "dates": ("date", lambda r, _: [day.isoformat() for day in days(r, N, 60)]),
+    "German dates": ("date", lambda r, _: [day.strftime("%d.%m.%Y") for day in days(r, N, 60)]),
+    "dates with a time": ("date", lambda r, _: [f"{day:%m/%d/%y} 12:30" for day in days(r, N, 60)]),
+    "dates in words": ("date", lambda r, _: [day.strftime("%d %b %Y") for day in days(r, N, 60)]),
+    "dates as numbers": ("date", lambda r, _: [int(day.strftime("%Y%m%d")) for day in days(r, N, 900)]),
+    "seconds since 1970": ("date", lambda r, _: r.choice(10**8, N, replace=False).__add__(1_600_000_000).tolist()),
+    "numbers with a decimal comma": ("numbers_as_text", lambda r, _: [f"{i},5" for i in r.integers(0, 30, N)]),
+    "numbers with a unit": ("numbers_as_text", lambda r, _: [f"{i} kg" for i in r.integers(0, 30, N)]),
+    "numbers and a word": ("numbers_as_text", lambda r, _: [*r.integers(0, 30, N - 1).tolist(), "unknown"]),
+    "money": ("numbers_as_text", lambda r, _: [f"$1,{i}" for i in r.integers(100, 150, N)]),
+    "two spellings": ("spellings", lambda r, _: r.choice(["yes", "Yes", "no"], N).tolist()),
+}  # fmt: skip
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.sampled_from(sorted(COLUMNS)), st.integers(0, 10**6), st.sampled_from(["classification", "regression"])
+)
+def test_an_oddity_planted_in_a_column_is_told_and_nothing_else_is(
+    planted: str, seed: int, task: str
+) -> None:
+    r = np.random.default_rng(seed)
+    table = clean(r, task)
+    kind, plant = COLUMNS[planted]
+    odd = found({"planted": plant(r, table), **table})
+    told = [one for one in odd if one.kind == kind]
+    assert told
+    assert all("planted" in one.columns and "planted" in one.text for one in told)
+    # What is rare may be missing in training too, and dates that all differ number the rows.
+    assert kinds(odd) <= {kind, "unseen", *(["id"] if kind == "date" else [])}
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6), st.sampled_from(["code", "threshold", "squared", "per value"]))
+def test_a_column_that_tells_the_target_is_a_leak_and_the_measure_is_told(seed: int, how: str) -> None:
+    r = np.random.default_rng(seed)
+    table = clean(r, "regression" if how in ("squared", "per value") else "classification")
+    y = table["y"]
+    rank = {"low": 0, "middle": 1, "high": 2}
+    if how == "code":
+        leaking: list[Any] = [{"low": "u", "middle": "v", "high": "w"}[each] for each in y]
+    elif how == "threshold":
+        leaking = [10 * rank[each] + float(r.uniform(0, 9)) for each in y]
+    elif how == "squared":
+        leaking = [(each + 20) ** 2 for each in y]
+    else:
+        leaking = r.integers(0, 9, N).tolist()
+        table["y"] = [{0: 5.5, 1: 1.25, 2: 9.0, 3: 0.5}.get(each, each * 1.5) for each in leaking]
+    (odd,) = [one for one in found({"after": leaking, **table}) if one.kind == "leak"]
+    assert odd.columns == ("after",)
+    assert f"on {N} rows" in odd.text
+
+
+TARGETS: dict[str, Callable[[np.random.Generator], list[Any]]] = {
+    "decimal commas": lambda r: [
+        f"{i},{j}" for i, j in zip(r.integers(0, 3, N), r.integers(0, 3, N), strict=True)
+    ],
+    "thousands": lambda r: [f"{i},{i % 3}00" for i in r.integers(1, 9, N)],
+    "blanks in thousands": lambda r: [f"{i} 000" for i in r.integers(1, 9, N)],
+    "points in millions": lambda r: [f"{i}.000.000" for i in r.integers(1, 9, N)],
+    "currency": lambda r: [f"€ {i}" for i in r.integers(1, 9, N)],
+    "percent": lambda r: [f"{i} %" for i in r.integers(1, 9, N)],
+    "quotes": lambda r: [f"'{i}'" for i in r.integers(1, 9, N)],
+    "units": lambda r: [f"{i}kg" for i in r.integers(1, 9, N)],
+    "bounds": lambda r: [f"<{i}" if i == 1 else f"{i}" for i in r.integers(1, 9, N)],
+    "a typo": lambda r: [*r.integers(1, 9, N - 1).tolist(), "12.O"],
+    "a word": lambda r: [*r.uniform(size=N - 2).round(1).tolist(), "missing", "missing"],
+}
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.sampled_from(sorted(TARGETS)), st.integers(0, 10**6))
+def test_a_target_of_numbers_that_became_classes_is_told_unless_the_file_says_so(
+    written: str, seed: int
+) -> None:
+    r = np.random.default_rng(seed)
+    table = {**clean(r, "classification"), "y": TARGETS[written](r)}
+    (odd,) = [one for one in found(table) if one.kind == "numbers_as_classes"]
+    assert "`data.task: classification`" in odd.text
+    assert "numbers_as_classes" not in kinds(found(table, task="classification"))
+
+
+def test_grades_that_became_classes_and_classes_that_became_numbers_are_told() -> None:
+    r = np.random.default_rng(0)
+    table = clean(r, "classification")
+    grades = {**table, "y": r.integers(3, 9, N).tolist()}
+    assert "ratings" in kinds(found(grades))
+    assert "ratings" not in kinds(found(grades, task="regression"))
+    letters = clean(r, "classification", 400)
+    letters["y"] = (np.arange(400) % 26).tolist()
+    assert "classes_as_numbers" in kinds(found(letters))
+    assert "classes_as_numbers" not in kinds(found(letters, task="regression"))
+
+
+def test_a_small_class_and_a_class_that_nearly_all_are_of_are_told() -> None:
+    table = clean(np.random.default_rng(1), "classification")
+    table["y"] = ["rare"] * 3 + ["often"] * (N - 3)
+    odd = {one.kind: one.text for one in found(table)}
+    assert "'rare' 3" in odd["few_members"]
+    assert "97.5%" in odd["imbalanced"]
+
+
+def test_a_category_that_training_never_sees_is_told_with_its_rows() -> None:
+    r = np.random.default_rng(2)
+    table = clean(r, "regression")
+    table["d"] = [*table["d"][:-40], *(f"only here {number}" for number in range(40))]
+    (odd,) = [one for one in found(table, validation={"folds": 4}) if one.kind == "unseen"]
+    assert f"40 of {N} validation rows" in odd.text
+    assert "unseen" not in kinds(found(clean(r, "regression"), validation={"folds": 4}))
+
+
+def test_a_column_whose_sample_is_constant_is_looked_at_whole() -> None:
+    n = 30_000
+    table = {"a": [0.0] * n, "b": np.random.default_rng(0).normal(size=n).round(4).tolist()}
+    table["a"][17] = 1.0
+    table["y"] = np.random.default_rng(1).normal(size=n).round(4).tolist()
+    assert found(table) == ()
+
+
+def test_a_name_as_long_as_a_page_is_shortened_in_a_note() -> None:
+    table = {"x" * 5000: [5] * N, **clean(np.random.default_rng(3), "regression")}
+    (odd,) = found(table)
+    assert len(odd.text) < 200
