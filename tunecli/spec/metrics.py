@@ -44,6 +44,27 @@ METRICS: dict[str, MetricFacts] = {
 median time, in milliseconds, of a forward pass of one example on the trial's device, once it has warmed up."""
 
 
+METRIC_LINES: dict[str, str] = {
+    "val_loss": "The training loss on the validation part, with label smoothing, focal gamma and class weights in it; "
+    "for regression it is on the standardised target.",
+    "val_accuracy": "Share of examples whose most likely class is right.",
+    "val_balanced_accuracy": "Mean over the classes of the share of each that is right (recall, macro average).",
+    "val_f1": "F1 score, macro average: the mean of each class's F1, with two classes too. It is not the F1 of the "
+    "positive class.",
+    "val_auroc": "Area under the ROC curve: with two classes, that of the second; with more, the mean of each class "
+    "against the rest (macro average).",
+    "val_mae": "Mean absolute error, in the target's own units.",
+    "val_rmse": "Root of the mean squared error, in the target's own units.",
+    "val_r2": "Coefficient of determination: 1 is perfect, 0 is as good as the mean of the validation targets.",
+    "train_loss": "Mean of the loss over an epoch's training batches, in the units of val_loss, with augmentation and "
+    "`data.balance` in it.",
+    N_PARAMETERS: "Weights that the model trains, those that a cut holds at zero too.",
+    LATENCY: "Median time in milliseconds of a forward pass of one example, after a warm-up; measured only where the "
+    "file names it.",
+}
+"""What each metric is, in one line."""
+
+
 def is_clock(name: str) -> bool:
     """Whether a metric, or its deviation over folds or repeats, is a clock's: it is never the same twice."""
     facts = METRICS.get(name.removesuffix("_std"))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tunecli.errors import ConfigError
 from tunecli.study.questions.check import check, load_checked
 from tunecli.study.questions.combinations import combinations_that_fail
 
@@ -151,3 +152,45 @@ def test_of_a_trial_of_one_s_own_nothing_is_said(loaded, tmp_path):
     spec = loaded("{python: 'mine:train', params: {a: {uniform: [0, 1]}, b: {int: [1, 9]}}}")
     assert combinations_that_fail(spec) == ()
     assert not check(spec).data
+
+
+@pytest.mark.parametrize(
+    ("trial", "metric", "expected"),
+    [
+        ("{data: {source: diabetes}}", "val_loss", "val_loss is on the standardised target"),
+        (
+            "{data: {source: diabetes}, loss: {name: huber, delta: 2.0}}",
+            "val_mae",
+            "loss.delta is in standard",
+        ),
+        ("{data: {source: iris}}", "val_f1", "val_f1 is the macro average"),
+        (
+            "{data: {source: iris}, loss: {name: cross_entropy, label_smoothing: 0.1}}",
+            "val_loss",
+            "with its label_smoothing",
+        ),
+        ("{data: {source: iris}, loss: focal}", "val_loss", "with its gamma"),
+    ],
+)
+def test_what_a_score_is_made_of_is_noted_where_its_name_does_not_tell(loaded, trial, metric, expected):
+    assert len(noted(loaded(trial, metric), expected)) == 1
+
+
+@pytest.mark.parametrize(
+    ("trial", "metric"),
+    [
+        ("{data: {source: diabetes}}", "val_rmse"),
+        ("{data: {source: iris}}", "val_loss"),
+        ("{data: {source: iris}, loss: focal}", "val_accuracy"),
+        ("{data: {source: {name: friedman1}}, loss: mae}", "val_mae"),
+    ],
+)
+def test_a_score_that_is_what_its_name_tells_is_not_noted(loaded, trial, metric):
+    words = ("standardised", "standard deviations", "macro", "as it is trained")
+    assert not [word for word in words if noted(loaded(trial, metric), word)]
+
+
+def test_the_metrics_that_fit_a_task_are_told_with_the_average_that_f1_is(loaded):
+    with pytest.raises(ConfigError) as caught:
+        loaded("{data: {source: iris}}", "val_r2")
+    assert "val_f1 (macro average)" in caught.value.problems[0].hint

@@ -37,7 +37,7 @@ def notes_of_trials(spec: StudySpec, first: Parameters | None) -> Iterator[str]:
         differing = [name for name in point if name not in usual or point[name] != usual[name]]
         where = " and ".join(f"{name} is {shown(point[name])}" for name in differing)
         names = names_in(concrete(space, point))
-        for note in trial_notes(trial, spec.base_path):
+        for note in trial_notes(trial, spec.objective, spec.base_path):
             if note.topic not in told and (note.is_of_any or number == 0):
                 told.add(note.topic)
                 yield redacted(f"where {where}: {note.text}" if where else note.text, names)

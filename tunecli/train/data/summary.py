@@ -124,11 +124,11 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
     table = read_source(data, base_path)
     is_inferred = isinstance(data.source, FileSource) and data.task == "auto"
     target = (data.target or "y") if isinstance(data.source, FileSource) else ""
-    counts = {column.name: Counter(column.values.tolist()) for column in table.text}
-    n_none = {name: each.pop(None, 0) for name, each in counts.items()}
+    text_counts = {column.name: Counter(column.values.tolist()) for column in table.text}
+    n_none = {name: each.pop(None, 0) for name, each in text_counts.items()}
     odd = (
-        *oddities(table, target, counts, is_inferred=is_inferred),
-        *_unseen(table, counts, data, base_path, study_seed),
+        *oddities(table, target, text_counts, is_inferred=is_inferred),
+        *_unseen(table, text_counts, data, base_path, study_seed),
     )
     y_range = (float(table.y.min()), float(table.y.max())) if table.task == "regression" else None
     return DataSummary(
@@ -145,7 +145,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         target_range=y_range,
         inputs=facts.inputs,
         n_numbers=table.x.shape[1] if table.kind == "features" else None,
-        n_categories=tuple((name, len(each)) for name, each in counts.items()),
+        n_categories=tuple((name, len(each)) for name, each in text_counts.items()),
         prose=table.prose.name if table.prose else "",
         parts=parts,
         n_test=n_test,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.knobs.base import OwnCode
 from tunecli.spec.knobs.learning_rate import Warmup
-from tunecli.spec.knobs.losses import Huber, SmoothL1
+from tunecli.spec.knobs.losses import Bce, CrossEntropy, Focal, Hinge, Huber, Poisson, SmoothL1
 from tunecli.spec.knobs.models import Linear
 from tunecli.spec.knobs.optimizers import Gd, Lbfgs
 from tunecli.train.chains import learning_rate
@@ -21,6 +21,7 @@ from tunecli.train.chains.moment import Moment
 from tunecli.train.cost import sizes_of_parts, steps_per_epoch
 from tunecli.train.data.sources import DataFacts, facts_of
 from tunecli.train.inspection.weights import cut_notes
+from tunecli.trial import Objective
 
 FEW_STEPS = 200
 """Optimizer steps below which a loss is likely still falling, with a step of the size of adam's at a rate of 1e-3.
@@ -46,11 +47,12 @@ class TrialNote(NamedTuple):
     is_of_any: bool = True
 
 
-def trial_notes(config: TrialConfig, base_path: Path) -> Iterator[TrialNote]:
+def trial_notes(config: TrialConfig, objective: Objective, base_path: Path) -> Iterator[TrialNote]:
     """What a person should know of a trial in which nothing is wrong.
 
     Args:
         config: the trial.
+        objective: what is optimised.
         base_path: the folder that relative file names start from.
 
     Raises:
@@ -64,7 +66,8 @@ def trial_notes(config: TrialConfig, base_path: Path) -> Iterator[TrialNote]:
         yield from _batches(config, n_train)
         yield from _length(config, n_train)
     yield from _rates(config, n_train)
-    yield from _units(config, facts)
+    yield from _units(config, objective, facts)
+    yield from _scores(config, objective)
 
 
 def _batches(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
@@ -130,10 +133,33 @@ def _steps_unknown(config: TrialConfig) -> int:
     return 1 if is_one else _MANY_STEPS
 
 
-def _units(config: TrialConfig, facts: DataFacts | None) -> Iterator[TrialNote]:
-    """That a bound of the loss is no number in the target's own units."""
-    if facts is None or facts.task != "regression" or not isinstance(config.loss, Huber | SmoothL1):
+def _units(config: TrialConfig, objective: Objective, facts: DataFacts | None) -> Iterator[TrialNote]:
+    """That a loss, and a bound of one, is no number in the target's own units."""
+    if facts is None or facts.task != "regression" or isinstance(config.loss, Poisson):
         return
-    for key in {"delta", "beta"} & config.loss.model_fields_set:
-        text = f"loss.{key} is in standard deviations of the target, as the losses are"
-        yield TrialNote(f"loss.{key}", text)
+    for metric in {"val_loss", "train_loss"} & {*objective.metrics}:
+        text = f"{metric} is on the standardised target; val_mae and val_rmse are in the target's own units"
+        yield TrialNote(metric, text)
+    if isinstance(config.loss, Huber | SmoothL1):
+        for key in {"delta", "beta"} & config.loss.model_fields_set:
+            text = f"loss.{key} is in standard deviations of the target, as the losses are"
+            yield TrialNote(f"loss.{key}", text)
+
+
+def _scores(config: TrialConfig, objective: Objective) -> Iterator[TrialNote]:
+    """What else a score is made of than its name tells."""
+    if "val_f1" in objective.metrics:
+        yield TrialNote(
+            "val_f1", "val_f1 is the macro average: the mean of each class's F1, with two classes too"
+        )
+    loss = config.loss
+    parts = []
+    if isinstance(loss, CrossEntropy | Bce) and loss.label_smoothing:
+        parts.append("label_smoothing")
+    if isinstance(loss, Focal):
+        parts.append("gamma")
+    if isinstance(loss, CrossEntropy | Focal | Hinge | Bce) and loss.class_weights:
+        parts.append("class_weights")
+    if parts and "val_loss" in objective.metrics:
+        text = f"val_loss is the loss as it is trained, with its {' and '.join(parts)}: it is no plain cross entropy"
+        yield TrialNote("val_loss", text)

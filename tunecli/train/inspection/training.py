@@ -68,7 +68,8 @@ def _metric(case: Case) -> Iterator[Complaint]:
 def _of_metric(case: Case, path: str, name: str) -> Iterator[Complaint]:
     known = METRICS.get(name)
     fitting = [each for each, facts in METRICS.items() if case.facts.task in facts.tasks]
-    hint = f"one of {', '.join(fitting)}"
+    shown = [f"{each} (macro average)" if each == "val_f1" else each for each in fitting]
+    hint = f"one of {', '.join(shown)}"
     if known is None:
         yield Complaint(path, f"`{name}` is no metric", nearest(name, fitting) or hint)
     elif case.facts.task not in known.tasks:
