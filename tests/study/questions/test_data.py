@@ -1,11 +1,13 @@
 """What `check`, `search` and `train` say of the data, and of trials in which nothing is wrong."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tunecli.errors import ConfigError
 from tunecli.study.answers.check import of_check, opening_lines
 from tunecli.study.questions.check import check, load_checked
 
@@ -140,3 +142,24 @@ def test_what_an_environment_variable_holds_stands_in_no_summary(shops, monkeypa
     answer = of_check(found)
     assert dict(answer.lines)["data"].startswith("${env:WHERE_IT_IS}, 80")
     assert "shops.csv" not in json.dumps(answer.data)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{i},5", "looks like numbers with a decimal comma|look like numbers with a decimal comma"),
+        ("$ {i}.25", "with a currency"),
+        ("word {i}", "name another target"),
+    ],
+)
+@pytest.mark.parametrize("validation", ["{fraction: 0.2}", "{folds: 3}"])
+def test_a_target_that_is_no_class_is_the_reason_given_where_examples_are_too_few(
+    tmp_path, written, expected, validation
+):
+    rows = "".join(f'{i % 7},"{written.format(i=i)}"\n' for i in range(20))
+    (tmp_path / "few.csv").write_text(f"x,y\n{rows}")
+    with pytest.raises(ConfigError) as caught:
+        checked(tmp_path, f"data: {{source: few.csv, target: y, validation: {validation}}}, {LINEAR}")
+    (problem,) = caught.value.problems
+    assert re.search(expected, f"{problem.message} {problem.hint}")
+    assert "add data" not in str(problem)

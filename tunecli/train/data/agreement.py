@@ -65,7 +65,8 @@ def _tells_class(column: SampledColumn, y_S: NDArray[np.int64]) -> str:
     ordered_S = y_S[np.lexsort((y_S, column.ranks))]
     n_changes = int((np.diff(ordered_S) != 0).sum())
     if n_changes + 1 <= len(class_counts) + 2 * n_bearable:
-        return f"in the order of its values the class changes {n_changes} times"
+        changes = "once" if n_changes == 1 else f"{n_changes} times"
+        return f"in the order of its values the class changes {changes}"
     return ""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.train.data.number_forms import stray_texts, written_numbers
-from tunecli.train.data.oddity import FEWEST, Oddity, listed, short, variants
+from tunecli.train.data.oddity import FEWEST, Oddity, listed, not_numbers, short, variants
 from tunecli.train.data.sampled import SampledColumn, names_of
 from tunecli.train.data.table import Table, TextColumn
 
@@ -135,8 +135,8 @@ def text_oddities(column: TextColumn, counts: Mapping[str, int]) -> Iterator[Odd
     elif strays:
         first, n_strays = next(iter(strays)), sum(strays.values())
         text = (
-            f"column '{short(name)}' is read as text, because {n_strays:,} of {n_there:,} values are no numbers "
-            f"(the first is `{short(first)}`); correct them or leave them empty"
+            f"column '{short(name)}' is read as text, because {not_numbers(n_strays, n_there)} "
+            f"(the first is `{short(first)}`); correct this, or leave the value empty"
         )
         yield Oddity("numbers_as_text", (name,), text)
     elif n_there >= FEWEST and len(counts) >= _MOSTLY_OWN * n_there:

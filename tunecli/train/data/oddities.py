@@ -14,7 +14,7 @@ import numpy as np
 from tunecli.train.data.agreement import MAX_CODED_CLASSES, duplicates, leaks
 from tunecli.train.data.column_oddities import numeric_oddities, text_oddities
 from tunecli.train.data.number_forms import PLAIN, form_of, stray_texts, written_numbers
-from tunecli.train.data.oddity import Oddity, listed, short, variants
+from tunecli.train.data.oddity import Oddity, listed, not_numbers, short, variants
 from tunecli.train.data.sampled import numeric_columns, sampled_rows, text_columns
 from tunecli.train.data.table import Table
 
@@ -36,7 +36,7 @@ def oddities(
         text_counts: by text column, how often each text occurs.
         is_inferred: whether the target's values alone decided between classes and numbers.
     """
-    found = list(_of_target(table, target, is_inferred=is_inferred))
+    found = list(target_oddities(table, target, is_inferred=is_inferred))
     if table.kind == "features" and table.prose is None:
         rows = sampled_rows(len(table.y))
         columns = [*numeric_columns(table, rows), *text_columns(table, rows)]
@@ -56,7 +56,8 @@ def oddities(
     return tuple(kept)
 
 
-def _of_target(table: Table, target: str, *, is_inferred: bool) -> Iterator[Oddity]:
+def target_oddities(table: Table, target: str, *, is_inferred: bool) -> Iterator[Oddity]:
+    """What looks wrong with the target alone; the arguments are those of `oddities`."""
     named = f"the target '{short(target)}'" if target else "the target"
     columns = (target,) if target else ()
     if table.task == "regression":
@@ -100,8 +101,8 @@ def _perhaps_numbers(counts: Mapping[str, int], named: str, columns: tuple[str, 
     elif strays:
         first, n_strays = next(iter(strays)), sum(strays.values())
         text = (
-            f"{named} is read as {n_classes:,} classes, because {n_strays:,} of {sum(counts.values()):,} values are "
-            f"no numbers (`{short(first)}`); correct them to predict numbers; if they are classes, say "
+            f"{named} is read as {n_classes:,} classes, because {not_numbers(n_strays, sum(counts.values()))} "
+            f"(`{short(first)}`); correct this to predict numbers; if they are classes, say "
             "`data.task: classification`"
         )
         yield Oddity("numbers_as_classes", columns, text)

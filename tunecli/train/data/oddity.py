@@ -66,6 +66,11 @@ def listed(names: list[str] | tuple[str, ...], n_shown: int = _MAX_LISTED) -> st
     return ", ".join(f"'{short(name)}'" for name in names[:n_shown]) + more
 
 
+def not_numbers(n: int, n_all: int) -> str:
+    """That so many of all values are not numbers."""
+    return f"{n:,} of {n_all:,} values {'is not a number' if n == 1 else 'are not numbers'}"
+
+
 def variants(counts: Mapping[str, int]) -> tuple[str, ...]:
     """The first two spellings that a person would read as one."""
     seen: dict[str, str] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from tunecli.train.cost import sizes_of_parts
 from tunecli.train.data import splits
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_forms import PLAIN, form_of
-from tunecli.train.data.oddities import oddities
+from tunecli.train.data.oddities import oddities, target_oddities
 from tunecli.train.data.oddity import Oddity, listed, short
 from tunecli.train.data.sampled import MAX_SAMPLED
 from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_test, read_validation
@@ -156,7 +156,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
             for name in note.columns
         ),
         missing=tuple(_missing(table, n_none)),
-        oddities=odd,
+        oddities=tuple(_placed(one, table.data_notes) for one in odd),
         notes=_further(table.data_notes, odd),
         n_checked=min(MAX_SAMPLED, facts.n_examples),
     )
@@ -165,6 +165,43 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
 _UNLIKELY = 1e-9  # that a training part misses a category that is not rare
 _TOLD = ("one_hot", "characters", "left_out", "imputed")
 """Kinds of notes that a summary tells in other attributes."""
+
+
+def _placed(odd: Oddity, notes: tuple[DataNote, ...]) -> Oddity:
+    """An oddity with the place of its first value in the file, where the reader noted it."""
+    if odd.kind not in ("numbers_as_classes", "numbers_as_text"):
+        return odd
+    same = (
+        note
+        for note in notes
+        if note.kind in ("mostly_numbers", "decimal_commas") and note.columns == odd.columns
+    )
+    place = next((note.place for note in same if note.place), "")
+    return replace(odd, text=f"{odd.text} (the first is in {place})") if place else odd
+
+
+def target_note(data: Data, base_path: Path) -> str:
+    """Why a target has so many classes, in words, where its values are likely none; else empty.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    if not isinstance(data.source, FileSource) or data.task != "auto":
+        return ""
+    table = read_source(data, base_path)
+    if table.task != "classification":
+        return ""
+    target = data.target or "y"
+    found = [
+        one
+        for one in target_oddities(table, target, is_inferred=True)
+        if one.kind in ("numbers_as_classes", "ratings")
+    ]
+    if found:
+        return _placed(found[0], table.data_notes).text
+    if len(table.class_names) > len(table.y) / 2:
+        return f"most values of '{short(target)}' are a class of their own: name another target, or merge classes"
+    return ""
 
 
 def _further(notes: tuple[DataNote, ...], odd: tuple[Oddity, ...]) -> tuple[DataNote, ...]:

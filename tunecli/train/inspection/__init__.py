@@ -13,6 +13,7 @@ from tunecli.errors import DataError
 from tunecli.spec.knobs import TrialConfig
 from tunecli.train.cost import sizes_of_parts
 from tunecli.train.data.sources import facts_of
+from tunecli.train.data.summary import target_note
 from tunecli.train.inspection import chains, data, loss, model, training, weights
 from tunecli.train.inspection.case import Case, Complaint, FactsUnknownError, Rule
 from tunecli.trial import Objective
@@ -41,6 +42,7 @@ def complaints(config: TrialConfig, objective: Objective, base_path: Path) -> li
         The complaints, empty where there are none. Data that cannot be read is the only one then: the
         other rules need its facts. Of the user's own data nothing is known, and only what needs no facts is told.
     """
+    facts = None
     try:
         facts = facts_of(config.data, base_path)
         n_train = n_valid = None
@@ -48,7 +50,9 @@ def complaints(config: TrialConfig, objective: Objective, base_path: Path) -> li
             parts = sizes_of_parts(config.data, facts, base_path)
             n_train, n_valid = (min(sizes) for sizes in zip(*parts, strict=True))
     except DataError as error:
-        return [Complaint(error.parameter, error.message, error.hint)]
+        # A target that is no class at all leaves too few examples of each: more data would not mend that.
+        why = target_note(config.data, base_path) if facts is not None else ""
+        return [Complaint(error.parameter, error.message, why or error.hint)]
     case = Case(config, facts, n_train, n_valid, objective, base_path)
     return [complaint for rule in RULES for complaint in _told(rule, case)]
 
