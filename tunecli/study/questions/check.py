@@ -44,7 +44,6 @@ from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.data.summary import DataSummary
 from tunecli.train.inspection import complaints
-from tunecli.train.inspection.weights import cut_notes
 from tunecli.trial import Objective, Parameters, Scalar, Trial
 
 _TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
@@ -71,8 +70,8 @@ class Check:
     whole sweep's wall time on this machine's cores, from the smallest to the largest trial. ``pauses`` are the epochs
     after which the pruner has the longest trials wait; with such a pruner ``epochs`` are how many all trials train
     together, at least and at most, else None. What is the user's own, the trial or its data or model, costs
-    what nobody knows: None. ``labels`` name an option whose own label says too little, by its ``repr``. ``data`` describes
-    each data set that trials may have.
+    what nobody knows: None. ``labels`` name an option whose own label says too little, by its ``repr``. ``data``
+    describes each data set that trials may have.
     """
 
     study: str
