@@ -12,19 +12,21 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from tunecli import failpoints
 from tunecli.errors import DiskFull, StoreDamaged, StoreFailed, StoreTooNew, StudyLocked, UsageError
+from tunecli.store.checksums import first_wrong, migrate, summed_tables
 from tunecli.store.files import LOOK_AT_THE_DISK, explained, has_room, write_atomically
 from tunecli.store.schema import (
     APPLICATION_ID,
+    CHECKSUMS_SINCE,
     LONG_TEXTS,
     SCHEMA_VERSION,
-    migrate,
     require_strict_tables,
+    tables_in,
     tables_of,
     version,
 )
@@ -35,11 +37,18 @@ _MAY_LEAVE_ITS_PAGE_BYTES = (
 )
 
 
-def open_to_write(path: Path) -> sqlite3.Connection:
+def open_to_write(
+    path: Path, examine: Callable[[sqlite3.Connection, bool], object] = lambda *_: None
+) -> sqlite3.Connection:
     """The coordinator's connection. What a killed predecessor left half done is rolled back first.
 
-    A database of an older tunecli is copied beside itself, as ``study.db.v1``, and then brought to today's tables in
-    one transaction: killed anywhere, it is the one or the other.
+    Every row is checked before anything is written. A database of an older tunecli is copied beside itself, as
+    ``study.db.v1``, and then brought to today's tables in one transaction: killed anywhere, it is the one or the other.
+
+    Args:
+        path: the database.
+        examine: reads the database, with today's tables, before anything is written, and raises where it must not be;
+            is also told whether an older tunecli wrote it.
 
     Raises:
         StoreDamaged: found by reading all of it; nothing was written.
@@ -55,6 +64,11 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         try:
             _require_ours(connection, path)
             _require_sound(connection, path)
+            is_older = version(connection) < SCHEMA_VERSION
+            if not is_older:
+                require_true(connection, path, summed_tables())
+            with closing(_in_memory(connection, path)) if is_older else nullcontext(connection) as readable:
+                examine(readable, is_older)
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -126,6 +140,17 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
         raise
 
 
+def require_true(connection: sqlite3.Connection, path: Path, tables: Iterable[str]) -> None:
+    """Make sure that every row of these tables is what was written, by its checksum.
+
+    Raises:
+        StoreDamaged: one is not.
+    """
+    for table in tables:
+        if row := first_wrong(connection, table):
+            raise damaged(path, f"the record `{row}` is not what was written (its checksum differs)")
+
+
 @contextmanager
 def explaining(path: Path) -> Iterator[None]:
     """Turn SQLite's errors about the database at ``path`` into the tree of `tunecli.errors`.
@@ -142,6 +167,10 @@ def explaining(path: Path) -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         raise _explained(error, path) from error
+    except (
+        UnicodeDecodeError
+    ) as error:  # SQLite quotes a damaged schema in its message, which Python cannot read
+        raise damaged(path, "its tables are not described in text") from error
 
 
 def damaged(path: Path, why: str) -> StoreDamaged:
@@ -254,8 +283,7 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a later tunecli (schema {found}; this one knows {SCHEMA_VERSION})",
             hint="upgrade tunecli",
         )
-    query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-    if {name for (name,) in connection.execute(query)} != tables_of(found):
+    if tables_in(connection) != tables_of(found):
         # One flipped bit makes a version an older one, and what is called so must not be migrated.
         raise damaged(path, f"its tables are not those of its version, {found}")
 
@@ -266,6 +294,10 @@ def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
     (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if answer != "ok":
         raise damaged(path, " ".join(str(answer).split()))
+    if version(connection) >= CHECKSUMS_SINCE:
+        if version(connection) < SCHEMA_VERSION:
+            require_true(connection, path, summed_tables(version(connection)))
+        return
     for table, column in LONG_TEXTS[version(connection) - 1]:
         is_long = f"length(CAST({column} AS BLOB)) > {_MAY_LEAVE_ITS_PAGE_BYTES}"
         broken = f"SELECT 1 FROM {table} WHERE {is_long} AND NOT json_valid({column}) LIMIT 1"

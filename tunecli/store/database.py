@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -20,10 +20,17 @@ from typing import Any, Self
 
 from tunecli.errors import StoreFailed, UsageError
 from tunecli.store import rows
+from tunecli.store.checksums import new_database, with_checksums
 from tunecli.store.codec import decode, encode
-from tunecli.store.connection import damaged, explaining, open_to_read, open_to_write, transaction
+from tunecli.store.connection import (
+    damaged,
+    explaining,
+    open_to_read,
+    open_to_write,
+    require_true,
+    transaction,
+)
 from tunecli.store.files import write_atomically
-from tunecli.store.schema import new_database
 from tunecli.trial import (
     Checkpoint,
     Checkpointed,
@@ -52,6 +59,7 @@ class Log:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection, self.path = connection, path
         self._refusal: StoreFailed | None = None
+        self._true: dict[str, int] = {}  # tables whose rows were checked, and of which commit of another's
 
     @classmethod
     def create(cls, path: Path, facts: Mapping[str, Any]) -> Self:
@@ -71,18 +79,29 @@ class Log:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the log for the coordinator, which must hold the study's lock; the database is checked first.
+    def open(cls, path: Path, understand: Callable[[Mapping[str, Any]], object] = lambda _: None) -> Self:
+        """Open the log for the coordinator, which must hold the study's lock; all of it is checked first.
 
         What an older tunecli wrote is copied beside itself and brought to today's tables.
 
+        Args:
+            path: the database.
+            understand: is given the facts before anything is written, and raises where they cannot be used.
+
         Raises:
-            StoreDamaged, StoreTooNew: nothing was written to it.
+            StoreDamaged, StoreTooNew: nothing was written to it; or what ``understand`` raises.
             UsageError: it is not there, not writable, or a link.
             StudyLocked: something else writes to it.
             DiskFull, StoreFailed: the disk refuses to be written to.
         """
-        return cls(open_to_write(path), path)
+
+        def examine(connection: sqlite3.Connection, is_older: bool) -> None:
+            log = cls(connection, path)
+            if is_older:  # checksums tell nothing of what its rows were when they were written
+                log._read_all()
+            understand(log.facts())
+
+        return cls(open_to_write(path, examine), path)
 
     @classmethod
     def open_to_read(cls, path: Path) -> Self:
@@ -128,11 +147,10 @@ class Log:
         Returns:
             The session's id, to be named by the attempts that start in it.
         """
-        row = (None, _now(), socket.gethostname(), os.getpid(), encode(versions))
         with self.atomic():
-            cursor = self._connection.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?)", row)
-            assert cursor.lastrowid is not None
-            return cursor.lastrowid
+            [(session,)] = self._rows("SELECT coalesce(max(id), 0) + 1 FROM session")
+            self._append("session", [(session, _now(), socket.gethostname(), os.getpid(), encode(versions))])
+            return int(session)
 
     def append_suggestion(self, trial: Trial) -> None:
         """Record a suggestion: number, parameters and seed of ``trial``, before anybody runs it (law 7)."""
@@ -153,7 +171,7 @@ class Log:
             encode(end.metrics),
             end.epochs,
             end.kept_epoch,
-            end.seconds,
+            end.seconds + 0.0,
             end.device,
             _now(),
         )
@@ -184,10 +202,19 @@ class Log:
 
     def append_epochs(self, events: Sequence[EpochEnded]) -> None:
         """Record epochs, of one trial or of many, in one transaction."""
+        # `+ 0.0`, here and elsewhere: SQLite stores -0.0 as 0.
         self._append(
             "epoch",
             [
-                (e.number, e.attempt, e.epoch, e.total_epochs, encode(e.metrics), e.seconds, e.epoch_offset)
+                (
+                    e.number,
+                    e.attempt,
+                    e.epoch,
+                    e.total_epochs,
+                    encode(e.metrics),
+                    e.seconds + 0.0,
+                    e.epoch_offset,
+                )
                 for e in events
             ],
         )
@@ -203,7 +230,7 @@ class Log:
             encode(end.metrics),
             end.epochs,
             end.kept_epoch,
-            end.seconds,
+            end.seconds + 0.0,
             end.device,
             encode(asdict(end.failure)) if end.failure else None,
             end.weights_sha256,
@@ -214,14 +241,15 @@ class Log:
     def set_fact(self, key: str, value: Any) -> None:
         """Remember ``value``, anything JSON can hold, under ``key``; the one record that may be overwritten."""
         with self.atomic():
-            self._connection.execute(
-                "INSERT INTO study VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (key, encode(value)),
+            self._connection.executemany(
+                "INSERT INTO study VALUES (?, ?, ?) ON CONFLICT (key)"
+                " DO UPDATE SET value = excluded.value, checksum = excluded.checksum",
+                with_checksums("study", [(key, encode(value))]),
             )
 
     def facts(self) -> dict[str, Any]:
         """Everything the study remembers about itself."""
-        with self._reading():
+        with self._reading("study"):
             return {
                 key: decode(value) for key, value in self._connection.execute("SELECT key, value FROM study")
             }
@@ -232,7 +260,7 @@ class Log:
         Running where an attempt was started and nothing is recorded of its end, waiting where none was since the last
         that ended, else what the trial's result says; where it paused and was not continued, what its pause says.
         """
-        with self._reading():
+        with self._reading(*rows.TRIAL_TABLES):
             return rows.trials(self._rows(rows.ALL_TRIALS))
 
     def trial(self, number: int) -> Trial:
@@ -241,7 +269,7 @@ class Log:
         Raises:
             UsageError: there is none.
         """
-        with self._reading():
+        with self._reading(*rows.TRIAL_TABLES):
             if found := rows.trials(self._rows(rows.ONE_TRIAL, number)):
                 return found[0]
             [(n_trials,)] = self._rows("SELECT count(*) FROM suggestion")
@@ -249,13 +277,13 @@ class Log:
 
     def counts(self) -> dict[State, int]:
         """How many trials stand where; every state is a key."""
-        with self._reading():
+        with self._reading(*rows.TRIAL_TABLES):
             found = {State(state): int(n) for state, n in self._rows(rows.COUNTS)}
         return {state: found.get(state, 0) for state in State}
 
     def scores(self) -> list[tuple[int, float]]:
         """Number and score of every complete trial that has one, by number; much cheaper than its trial."""
-        with self._reading():
+        with self._reading("result"):
             return rows.scores(self._rows(rows.SCORES))
 
     def epochs(self, number: int) -> list[EpochEnded]:
@@ -268,28 +296,28 @@ class Log:
     def epochs_of(self, numbers: Iterable[int]) -> dict[int, list[EpochEnded]]:
         """The epochs of each of those trials, as :meth:`epochs` has them."""
         asked = list(dict.fromkeys(numbers))
-        with self._reading():
+        with self._reading("epoch", "start"):
             return rows.epochs(self._rows(rows.EPOCHS, encode(asked)), asked)
 
     def steps(self) -> list[Step]:
         """What was done of a study whose trials pause, in order; empty where they do not."""
-        with self._reading():
+        with self._reading("step"):
             return rows.steps(self._rows(rows.STEPS))
 
     def pauses(self) -> dict[int, Outcome]:
         """By step, what its trial had come to when it paused there."""
-        with self._reading():
+        with self._reading("pause"):
             return rows.pauses(self._rows(rows.PAUSES))
 
     def attempts(self, number: int) -> int:
         """How often trial ``number`` was begun, as far as is known; its next attempt is one more."""
-        with self._reading():
+        with self._reading("start", "setback"):
             [(attempt,)] = self._rows(rows.ATTEMPTS, number)
             return int(attempt)
 
     def setbacks(self, number: int) -> list[Setback]:
         """The attempts at trial ``number`` that ended without ending it, in order."""
-        with self._reading():
+        with self._reading("setback"):
             return [
                 Setback(number, attempt, rows.failure(failure))
                 for number, attempt, failure in self._rows(rows.SETBACKS, number)
@@ -300,17 +328,17 @@ class Log:
 
         What an attempt that started from an earlier epoch has passed over does not count.
         """
-        with self._reading():
+        with self._reading("checkpoint", "start"):
             return rows.checkpoints(self._rows(rows.CHECKPOINTS, number))
 
     def all_checkpoint_names(self) -> set[str]:
         """The names of :meth:`checkpoints` of every trial without a result: the files that may be needed."""
-        with self._reading():
+        with self._reading("checkpoint", "start", "result"):
             return rows.newest_names(self._rows(rows.CHECKPOINTS_OF_UNENDED))
 
     def sessions(self) -> list[Mapping[str, Any]]:
         """Each time that a process held the study, in order: ``id``, ``at``, ``host``, ``process_id``, ``versions``."""
-        with self._reading():
+        with self._reading("session"):
             return [
                 {"id": key, "at": at, "host": host, "process_id": process_id, "versions": decode(versions)}
                 for key, at, host, process_id, versions in self._rows(rows.SESSIONS)
@@ -318,7 +346,7 @@ class Log:
 
     def sessions_of_results(self) -> dict[int, int]:
         """By trial, the session of the attempt that ended it; without those that are on record of none."""
-        with self._reading():
+        with self._reading("result", "start"):
             return dict(self._rows(rows.SESSIONS_OF_RESULTS))
 
     def _rows(self, query: str, *values: Any) -> list[rows.Row]:
@@ -328,14 +356,26 @@ class Log:
     def _append(self, table: str, records: Sequence[rows.Row]) -> None:
         if not records:
             return
-        places = ", ".join("?" * len(records[0]))
+        places = ", ".join("?" * (1 + len(records[0])))
         with self.atomic():
-            self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", records)
+            rows_to_write = with_checksums(table, records)
+            self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows_to_write)
+
+    def _read_all(self) -> None:
+        """Make sure that all of it can be understood, as checksums tell where there are some."""
+        numbers = [trial.number for trial in self.trials()]
+        self.epochs_of(numbers), self.steps(), self.pauses(), self.sessions(), self.all_checkpoint_names()
+        for number in numbers:
+            self.setbacks(number)
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _reading(self, *tables: str) -> Iterator[None]:
         with explaining(self.path):
             try:
+                [(commit,)] = self._rows("PRAGMA data_version")  # of other connections: own rows are known
+                unchecked = [table for table in tables if self._true.get(table) != commit]
+                require_true(self._connection, self.path, unchecked)
+                self._true.update(dict.fromkeys(unchecked, commit))
                 yield
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise damaged(self.path, f"a record cannot be understood ({error})") from error

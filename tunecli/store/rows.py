@@ -20,6 +20,9 @@ N_CHECKPOINTS = 2
 
 Row = tuple[Any, ...]
 
+TRIAL_TABLES = ("suggestion", "start", "setback", "step", "pause", "result")
+"""What a trial and its state are read off."""
+
 # An attempt with a setback or a pause is over, and so is every one before it.
 _STATE = """
 coalesce(r.state, iif(p.step IS NOT NULL, 'pruned', iif(EXISTS (

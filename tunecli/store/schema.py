@@ -7,10 +7,10 @@ mean.
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import closing
+from functools import cache
 
 from tunecli.errors import UsageError
 
@@ -129,12 +129,34 @@ CREATE TABLE pause (
 ) STRICT, WITHOUT ROWID""",
 )
 
-_EPOCH_OFFSETS = ("ALTER TABLE epoch ADD COLUMN epoch_offset INTEGER NOT NULL DEFAULT 0",)
+_TABLES = (
+    "study",
+    "suggestion",
+    "start",
+    "epoch",
+    "result",
+    "session",
+    "checkpoint",
+    "setback",
+    "step",
+    "pause",
+)
+_EPOCH_OFFSETS_AND_CHECKSUMS = (
+    "ALTER TABLE epoch ADD COLUMN epoch_offset INTEGER NOT NULL DEFAULT 0",
+    # The last column of each table, so that a row is written with its checksum at its end: see `checksums`.
+    *(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0" for table in _TABLES),
+)
 
-_STEPS = (_TRIALS_AND_RESULTS, _CHECKPOINTS_SETBACKS_AND_SESSIONS, _STEPS_AND_PAUSES, _EPOCH_OFFSETS)
+_STEPS = (
+    _TRIALS_AND_RESULTS,
+    _CHECKPOINTS_SETBACKS_AND_SESSIONS,
+    _STEPS_AND_PAUSES,
+    _EPOCH_OFFSETS_AND_CHECKSUMS,
+)
 
 SCHEMA_VERSION = len(_STEPS)
-_NEW_TABLE = re.compile(r"CREATE TABLE (\w+)")
+CHECKSUMS_SINCE = 4
+"""From this version on every row has a checksum."""
 
 _LONG_TEXTS = (
     ("study", "value"),
@@ -144,32 +166,16 @@ _LONG_TEXTS = (
     ("result", "failure"),
 )
 _MORE_LONG_TEXTS = (*_LONG_TEXTS, ("session", "versions"), ("setback", "failure"))
-_WITH_PAUSES = (*_MORE_LONG_TEXTS, ("pause", "metrics"))
-LONG_TEXTS = (_LONG_TEXTS, _MORE_LONG_TEXTS, _WITH_PAUSES, _WITH_PAUSES)
-"""For each version, the JSON that may be long enough to leave its page, by table and column."""
+LONG_TEXTS = (_LONG_TEXTS, _MORE_LONG_TEXTS, (*_MORE_LONG_TEXTS, ("pause", "metrics")))
+"""For each version without checksums, the JSON that may be long enough to leave its page, by table and column."""
 
 
-def new_database(facts: Iterable[tuple[str, str]]) -> bytes:
-    """The bytes of a database with ``facts`` (keys and JSON) in it, to be put in place whole.
-
-    So there is no moment, and no crash, with half a schema.
-
-    Raises:
-        UsageError: this Python's SQLite is too old.
-    """
-    require_strict_tables()
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
-        migrate(memory)
-        memory.executemany("INSERT INTO study VALUES (?, ?)", facts)
-        return memory.serialize()
-
-
-def migrate(connection: sqlite3.Connection) -> None:
+def take_steps(connection: sqlite3.Connection, n_steps: int = SCHEMA_VERSION) -> None:
     """Take the steps that the database lacks; in one transaction with whatever else the caller has begun."""
-    for step in _STEPS[version(connection) :]:
+    for step in _STEPS[version(connection) : n_steps]:
         for statement in step:
             connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute(f"PRAGMA user_version = {n_steps}")
 
 
 def version(connection: sqlite3.Connection) -> int:
@@ -177,10 +183,18 @@ def version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def tables_of(n_steps: int) -> frozenset[str]:
-    """The names of the tables that a database of so many steps has."""
-    statements = (statement for step in _STEPS[:n_steps] for statement in step)
-    return frozenset(name for statement in statements for name in _NEW_TABLE.findall(statement))
+def tables_in(connection: sqlite3.Connection) -> dict[str, str]:
+    """The tables that a database has, each with the statement that makes it."""
+    query = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    return dict(connection.execute(query))
+
+
+@cache
+def tables_of(n_steps: int) -> Mapping[str, str]:
+    """The tables that a database of so many steps has, each with the statement that makes it."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+        take_steps(model, n_steps)
+        return tables_in(model)
 
 
 def require_strict_tables() -> None:
