@@ -174,7 +174,7 @@ def test_doctor_says_what_is_here(run):
 
 
 def test_version_and_help_need_no_verb(run):
-    assert re.fullmatch(r"tunecli \d+\.\d+\.\d+\n", run("--version")[1])
+    assert re.fullmatch(r"tunecli \d+\.\d+\.\d+\+[0-9a-f]{12}\n", run("--version")[1])
     code, out, _ = run("--help")
     assert code == 0
     for verb in (

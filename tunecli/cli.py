@@ -342,10 +342,11 @@ def doctor(is_json: Json = False) -> None:
 
 def _version(is_asked: bool) -> None:
     if is_asked:
-        import tunecli
         from tunecli.console import Console
+        from tunecli.study.record.versions import tunecli_version
 
-        Console().raw(f"tunecli {tunecli.__version__}\n")
+        Console().raw(f"tunecli {tunecli_version()}
+")
         raise typer.Exit
 
 

@@ -93,10 +93,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     is_older = version(connection) < SCHEMA_VERSION
     take_steps(connection)
     if is_older:  # its rows have no checksums, or those of fewer columns
-        _add_checksums(connection)
+        add_checksums(connection)
 
 
-def _add_checksums(connection: sqlite3.Connection) -> None:
+def add_checksums(connection: sqlite3.Connection) -> None:
+    """Give every row of a database the checksum of what it now says."""
     for name, summed in summed_tables().items():
         function = f"checksum_of_{name}"
         connection.create_function(

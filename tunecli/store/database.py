@@ -299,6 +299,19 @@ class Log:
         with self._reading("epoch", "start"):
             return rows.epochs(self._rows(rows.EPOCHS, encode(asked)), asked)
 
+    def require_agreement(self, metric: str) -> None:
+        """Make sure that each score is what its trial's metrics say of ``metric``, where they say it.
+
+        Checksums tell nothing of rows that were damaged before an older database was migrated; this tells something.
+
+        Raises:
+            StoreDamaged: one is not.
+        """
+        with self._reading("result", "pause"):
+            if found := self._rows(rows.DISAGREEING, metric):
+                number, score, value = found[0]
+                raise ValueError(f"trial {number} has the score {score} and the {metric} {value}")
+
     def steps(self) -> list[Step]:
         """What was done of a study whose trials pause, in order; empty where they do not."""
         with self._reading("step"):
@@ -339,10 +352,7 @@ class Log:
     def sessions(self) -> list[Mapping[str, Any]]:
         """Each time that a process held the study, in order: ``id``, ``at``, ``host``, ``process_id``, ``versions``."""
         with self._reading("session"):
-            return [
-                {"id": key, "at": at, "host": host, "process_id": process_id, "versions": decode(versions)}
-                for key, at, host, process_id, versions in self._rows(rows.SESSIONS)
-            ]
+            return rows.sessions(self._rows(rows.SESSIONS))
 
     def sessions_of_results(self) -> dict[int, int]:
         """By trial, the session of the attempt that ended it; without those that are on record of none."""

@@ -50,6 +50,12 @@ ATTEMPTS = """
 SELECT max(coalesce((SELECT max(attempt) FROM start WHERE number = ?1), 0),
            coalesce((SELECT max(attempt) FROM setback WHERE number = ?1), 0))
 """
+DISAGREEING = """
+SELECT number, score, m.value FROM (
+    SELECT number, score, metrics FROM result WHERE state != 'failed'
+    UNION ALL SELECT number, score, metrics FROM pause
+), json_each(metrics) AS m WHERE m.key = ?1 AND m.value IS NOT json_extract(score, '$') LIMIT 1
+"""
 SETBACKS = "SELECT number, attempt, failure FROM setback WHERE number = ?1 ORDER BY attempt"
 STEPS = "SELECT step, number, level, until_epoch FROM step ORDER BY step"
 PAUSES = "SELECT step, score, metrics, epochs, kept_epoch, seconds, device FROM pause ORDER BY step"
@@ -109,7 +115,16 @@ def _outcome(row: Row, score: float | None, metrics: Mapping[str, float]) -> Out
 def failure(text: str) -> Failure:
     """A failure from its JSON."""
     record: Mapping[str, str] = decode(text)
-    return Failure(FailureKind(record["kind"]), record["cause"], record["traceback"])
+    return Failure(FailureKind(record["kind"]), record["cause"], record.get("traceback", ""))
+
+
+def sessions(rows: Iterable[Row]) -> list[Mapping[str, Any]]:
+    """The sessions of the rows of ``SESSIONS``, as `Log.sessions` has them."""
+    found = []
+    for key, at, host, process_id, text in rows:
+        versions = {name: str(version) for name, version in decode(text).items()}
+        found.append({"id": key, "at": at, "host": host, "process_id": process_id, "versions": versions})
+    return found
 
 
 def steps(rows: Iterable[Row]) -> list[Step]:

@@ -15,6 +15,7 @@ from tests.verbs import called
 from tunecli.cli import main
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.comparison import Verdict
+from tunecli.store.checksums import add_checksums
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study.questions.results import results
@@ -73,11 +74,16 @@ def tunecli(tmp_path, capfd, monkeypatch):
 
 
 def alter(run: RunFolder, statement: str, *values: object) -> None:
-    """What a record never does: change."""
+    """What a record never does: change, checksums and all."""
     connection = sqlite3.connect(run.database_path)
     with connection:
         assert connection.execute(statement, values).rowcount
+        add_checksums(connection)
     connection.close()
+
+
+def metrics_with(score: str) -> str:
+    return f"metrics = json_set(metrics, '$.val_accuracy', {score})"
 
 
 def fact(run: RunFolder, key: str, value: object) -> None:
@@ -129,13 +135,13 @@ def test_a_sample_is_the_same_trials_each_time_and_never_more_than_there_are(run
 
 def test_a_score_that_was_changed_is_not_reproduced_and_exits_3(run, tunecli):
     number = best_number(run)
-    alter(run, "UPDATE result SET score = '0.999' WHERE number = ?", number)
+    alter(run, f"UPDATE result SET score = '0.999', {metrics_with('0.999')} WHERE number = ?", number)
     code, out, err = tunecli("verify", run.path, "--json")
     assert code == 3
     assert json.loads(err.splitlines()[-1])["message"] == f"1 of 1 not reproduced: trial {number}"
     [trial] = json.loads(out)["trials"]
     largest = trial["largest_absolute"]
-    assert (trial["verdict"], largest["metric"], largest["epoch"]) == ("not reproduced", "score", None)
+    assert (trial["verdict"], largest["metric"], largest["epoch"]) == ("not reproduced", "val_accuracy", None)
     assert largest["absolute"] == 0.999 - trial["again"]["score"]
     assert trial["possible_causes"] == [], "nothing is otherwise than it was"
 
@@ -168,7 +174,7 @@ def test_other_versions_are_named_as_a_possible_cause(run, tunecli):
 
 
 def test_another_device_is_a_cause_and_one_that_is_not_here_is_an_error(run):
-    alter(run, "UPDATE result SET device = 'cuda:77', score = '0.5' WHERE number = 0")
+    alter(run, f"UPDATE result SET device = 'cuda:77', score = '0.5', {metrics_with('0.5')} WHERE number = 0")
     with pytest.raises(UsageError, match="cuda:77") as caught:
         verify(run, number=0)
     assert "--device" in caught.value.hint

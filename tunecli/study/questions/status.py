@@ -10,6 +10,7 @@ from tunecli.results.ranking import Standing, best, standing
 from tunecli.spec.pruners import Pausing
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
+from tunecli.study.record.facts import facts_of
 from tunecli.study.record.opening import look
 from tunecli.study.underway.standstill import ENDED_BY_ITSELF
 from tunecli.trial import Objective, State, Trial
@@ -48,7 +49,7 @@ def status(folder: RunFolder) -> Status:
     held_by = holder(folder.path)
     with look(folder) as study:
         counts = study.log.counts()
-        facts = study.log.facts()
+        facts = facts_of(study.log)
         objective, stands = study.spec.objective, None
         if objective.others or objective.constraints:
             trials = study.log.trials()
@@ -56,7 +57,7 @@ def status(folder: RunFolder) -> Status:
         else:  # which is told without reading every trial
             scores = [(objective.sign * score, n) for n, score in study.log.scores() if math.isfinite(score)]
             winner = study.log.trial(min(scores)[1]) if scores else None
-        elapsed_s, ending = float(facts["elapsed_s"]), facts.get("ending", "")
+        elapsed_s, ending = float(facts["elapsed_s"]), str(facts["ending"])
     n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
     if held_by is None:  # begun, and left by whoever held the study
         counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)

@@ -24,6 +24,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.plan.jobs import job_for
 from tunecli.study.plan.placing import require_device
 from tunecli.study.record import datafiles
+from tunecli.study.record.facts import facts_of
 from tunecli.study.record.opening import Study, look
 from tunecli.study.record.versions import versions
 from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, Started, State, Trial
@@ -96,13 +97,13 @@ def verify(
     """
     if (number is not None) + is_all + (n_sampled is not None) > 1:
         raise UsageError("--trial, --all and --sample exclude one another")
-    with look(folder) as study:
+    with look(folder, must_know_plan=True) as study:
         if number is not None:
             chosen = [study.log.trial(number)]
         else:
             chosen = _chosen(study, study.log.trials(), is_all=is_all, n_sampled=n_sampled)
         recorded = {trial.number: _recorded(study, trial) for trial in chosen}
-        facts = study.log.facts()
+        facts = facts_of(study.log)
     devices = {trial.number: _device(study, recorded[trial.number].outcome, device) for trial in chosen}
     for name in set(devices.values()):
         _require(name, is_asked=device is not None)

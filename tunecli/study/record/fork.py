@@ -28,6 +28,7 @@ from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record import datafiles
+from tunecli.study.record.facts import facts_of, require_known_plan
 from tunecli.study.record.opening import Study, begin
 from tunecli.study.record.rescored import rescored
 from tunecli.study.record.revision import Revision, assignments, revision
@@ -78,7 +79,8 @@ def fork(
         hint = f"give this one another name, or go on with that: tunecli resume {quote(str(new_folder.path))}"
         raise UsageError(f"{new_folder.path} holds a study already", hint=hint)
     with Log.open_to_read(folder.database_path) as log:
-        facts = log.facts()
+        require_known_plan(log.facts(), log.path)
+        facts = facts_of(log)
         asked = revision(folder, facts, (*overrides, *assignments(changes), f'study="{name}"'), config_path)
         spec = asked.inspected(complaints)
         if spec.settings.search.sampler_name == "grid":
@@ -112,7 +114,7 @@ def _obstacles(recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any], p
     differs = {
         "the seed": old.seed != new.seed,
         "search.repeats": old.search.repeats != new.search.repeats,
-        "run.threads": Plan(**facts["plan"]).threads != plan.threads,
+        "run.threads": facts["plan"]["threads"] != plan.threads,
     }
     found = [f"{what} differs" for what, is_so in differs.items() if is_so]
     code, data = fingerprint(spec), datafiles.contents(spec)
@@ -136,7 +138,7 @@ def _fitting(asked: Revision, spec: StudySpec, ended: Sequence[Trial], log: Log)
     epochs = log.epochs_of(trial.number for trial in ended)
     sessions = {session["id"]: session["versions"] for session in log.sessions()}
     sessions_of = log.sessions_of_results()
-    first_versions = log.facts().get("versions", {})
+    first_versions = facts_of(log)["versions"]
     number = 0
     for trial in ended:
         try:

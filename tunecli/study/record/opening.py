@@ -16,7 +16,6 @@ from typing import Any
 from tunecli.errors import UsageError
 from tunecli.spec.difference import says
 from tunecli.spec.fingerprint import fingerprint
-from tunecli.spec.load import understand
 from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
 from tunecli.store.files import require_room, write_atomically
@@ -25,6 +24,7 @@ from tunecli.store.lock import hold
 from tunecli.study.plan.placing import require_device
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record import datafiles
+from tunecli.study.record.facts import facts_of, plan_of, recorded_spec, require_known_plan
 from tunecli.study.record.revision import (
     PLAN_PATHS,
     Revision,
@@ -141,22 +141,24 @@ def reopen(
         UsageError: ``n_trials`` is below what was suggested already, there is no such device, or what is asked, the
             data or the user's own code are another study's.
     """
-    with hold(folder.path), Log.open(folder.database_path) as log:
+    path = folder.database_path
+    with hold(folder.path), Log.open(path, lambda found: require_known_plan(found, path)) as log:
         require_room(folder.path, LEAST_ROOM_BYTES)
-        facts = log.facts()
+        facts = facts_of(log)
         asked = revision(folder, facts, (*overrides, *assignments(changes)), config_path)
         require_same_study(asked, facts, folder)
         spec = asked.inspected(complaints)
         require_same_data(spec, facts, folder)
-        plan = replace(_replanned(Plan(**facts["plan"]), asked), **changes)
+        log.require_agreement(asked.recorded.objective.metric)
+        plan = replace(_replanned(plan_of(facts, path), asked), **changes)
         require_device(plan.device)
         n_suggested = sum(log.counts().values())
         if plan.n_trials < n_suggested:
             raise UsageError(
                 f"{n_suggested} trials were suggested already; the total cannot be {plan.n_trials}"
             )
-        notes = raised_total(spec, facts["plan"]["n_trials"], plan.n_trials, n_suggested)
-        for line in (*asked.lines, *changed_versions(facts.get("versions", {})), *notes):
+        notes = raised_total(spec, plan_of(facts, path).n_trials, plan.n_trials, n_suggested)
+        for line in (*asked.lines, *changed_versions(facts["versions"]), *notes):
             say(line)
         if spec.text != facts["config"] or not folder.config_path.exists():
             # Before its row: cut off between the two, it is asked once more.
@@ -182,18 +184,21 @@ def _replanned(plan: Plan, asked: Revision) -> Plan:
 
 
 @contextmanager
-def look(folder: RunFolder) -> Iterator[Study]:
+def look(folder: RunFolder, *, must_know_plan: bool = False) -> Iterator[Study]:
     """A study to read from, whoever holds it.
 
+    Args:
+        folder: the run folder.
+        must_know_plan: refuse a study whose plan has fields that this program does not know: its trials are to be run.
+
     Raises:
+        ConfigError: this program refuses the study's file, which another version took.
         StoreDamaged, StoreTooNew: the database cannot be used.
     """
     with Log.open_to_read(folder.database_path) as log:
-        yield _recorded(folder, log)
-
-
-def _recorded(folder: RunFolder, log: Log) -> Study:
-    facts = log.facts()
-    file, base_path = str(folder.config_path), Path(facts["base_path"])
-    spec = understand(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
-    return Study(spec, Plan(**facts["plan"]), folder, log)
+        facts = facts_of(log)
+        if must_know_plan:
+            require_known_plan(facts, log.path)
+        spec = recorded_spec(facts, folder)
+        log.require_agreement(spec.objective.metric)
+        yield Study(spec, plan_of(facts, log.path), folder, log)

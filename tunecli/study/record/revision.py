@@ -20,6 +20,7 @@ from tunecli.spec.reader import read
 from tunecli.spec.study import StudySpec
 from tunecli.store.folder import RunFolder
 from tunecli.study.record import datafiles
+from tunecli.study.record.facts import recorded_spec
 
 PLAN_PATHS = {"n_trials": "search.trials", "n_workers": "run.workers", "device": "run.device"}
 """What sets each field of a plan that a person may change."""
@@ -85,9 +86,7 @@ def revision(
             notes = (f"{folder.config_path} was edited too, and {config_path} is taken",)
     read(data, file)
     kept = kept_overrides(facts["overrides"], recorded_text, data.decode("utf-8-sig"))
-    recorded = understand(
-        recorded_text.encode(), str(folder.config_path), tuple(facts["overrides"]), base_path
-    )
+    recorded = recorded_spec(facts, folder)
     asked = understand(data, file, (*kept, *overrides), base_path)
     return Revision(recorded, asked, tuple(differences(recorded, asked)), notes, file)
 

@@ -19,6 +19,7 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.pruners import Pausing
 from tunecli.study.plan.jobs import job_for, trial_seed
+from tunecli.study.record.facts import facts_of
 from tunecli.study.record.observed import Seen
 from tunecli.study.record.opening import Study
 from tunecli.study.record.published import publish
@@ -81,8 +82,8 @@ class Progress:
         self._leaders = leading(self.trials.values(), study.spec.objective)
         self._curves = Curves(study.spec, self._log, self.trials)
         self._seen = Seen(self.trials.values(), study.spec.objective)
-        facts = self._log.facts()
-        self._code: Mapping[str, str] = facts.get("code", {})
+        facts = facts_of(self._log)
+        self._code: Mapping[str, str] = facts["code"]
         self._published_at, self._publishing_s = time.monotonic(), 0.0
         self._tidy()
         with self._log.atomic():

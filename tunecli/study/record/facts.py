@@ -1,0 +1,129 @@
+"""What a record says of its study beside the trials, made into values of today's program.
+
+A later tunecli may record more than this one knows, and an earlier one less, under the same schema. What is missing has
+its default, what is unknown is left alone, and what has another type is an error that says where. A field of the plan
+that this program does not know may change what a trial computes, so a study with one can be read but not gone on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from tunecli.errors import ConfigError, StoreDamaged, StoreTooNew
+from tunecli.spec.load import understand
+from tunecli.spec.study import StudySpec
+from tunecli.store.codec import encode
+from tunecli.store.database import Log
+from tunecli.store.folder import RunFolder
+from tunecli.study.plan.plan import Plan
+from tunecli.study.record.versions import versions
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """The facts that every study has, with the defaults of those that an earlier tunecli did not record."""
+
+    config: str
+    base_path: str
+    plan: dict[str, Any]
+    overrides: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+    ending: str = ""
+
+
+def facts_of(log: Log) -> dict[str, Any]:
+    """The facts on record, complete and of the right types; those that this program does not know are as recorded.
+
+    Raises:
+        StoreDamaged: one is missing that has no default, or is of another type.
+    """
+    return checked(log.facts(), log.path)
+
+
+def checked(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The same of facts that were read from the database at ``path``."""
+    known = from_record(_Facts, facts, "the study", path)
+    from_record(Plan, known.plan, "plan", path)
+    return {**facts, **asdict(known)}
+
+
+def plan_of(facts: Mapping[str, Any], path: Path) -> Plan:
+    """The plan on record.
+
+    Raises:
+        StoreDamaged: it is not one.
+    """
+    return from_record(Plan, facts["plan"], "plan", path)
+
+
+def require_known_plan(facts: Mapping[str, Any], path: Path) -> None:
+    """Make sure that this program knows all that was settled when the study began.
+
+    Raises:
+        StoreDamaged: the facts are not those of a study.
+        StoreTooNew: it does not.
+    """
+    plan = checked(facts, path)["plan"]
+    unknown = sorted({*plan} - {each.name for each in fields(Plan)})
+    if unknown:
+        raise StoreTooNew(
+            f"{path} was written by a later tunecli: its plan has {', '.join(unknown)}, which this one does not know",
+            hint="go on with that version; `status`, `results` and `export` work with this one",
+        )
+
+
+def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
+    """The study's file as it is on record.
+
+    Raises:
+        ConfigError: this program refuses what the one that began the study took.
+    """
+    file, base_path = str(folder.config_path), Path(facts["base_path"])
+    try:
+        return understand(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
+    except ConfigError as error:
+        then, now = facts["versions"].get("tunecli", "another version"), versions()["tunecli"]
+        if then != now and not error.hint:
+            error.hint = f"tunecli {then} began this study, and this is {now}: use that version for it"
+        raise
+
+
+def from_record(kind: type[T], record: Any, what: str, path: Path) -> T:
+    """A value of the dataclass ``kind`` from its record; fields that it does not have are left out.
+
+    Args:
+        kind: a dataclass.
+        record: its fields by name, as they were read.
+        what: the record's name, for the error.
+        path: the database.
+
+    Raises:
+        StoreDamaged: a field is missing that has no default, or has another type.
+    """
+    try:
+        return _adapter(kind).validate_json(encode(record), strict=True)
+    except (ValidationError, UnicodeEncodeError) as error:
+        where, why = what, str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            where, why = ".".join([what, *map(str, first["loc"])]), first["msg"]
+        raise StoreDamaged(
+            f"{path} is damaged, or a later tunecli wrote it: the record `{where}` cannot be understood ({why})",
+            hint="use the version that wrote it, or restore a copy of the run folder",
+        ) from error
+
+
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
