@@ -222,10 +222,10 @@ def export(
     for name, value in exported.tested.items():
         console.say(f"{name} {value:.6g}")
     if out is not None:
-        write_where_asked(out, exported.text)
-        console.say(f"wrote {out}: `tunecli train {quote(str(out))}` runs it")
+        place = write_where_asked(out, exported.text)
+        console.say(f"wrote {place}: `tunecli train {quote(str(out))}` runs it")
     if weights is not None:
-        console.say(f"wrote {weights}")
+        console.say(f"wrote {exported.weights_place}")
     if is_json:
         written = {"out": out and str(out), "weights": weights and str(weights)}
         console.document("export", {"config": exported.text, **written, "test": dict(exported.tested)})

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,16 @@ LOOK_AT_THE_DISK = (
 
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
+FILE, DIRECTORY = "a file", "a directory"
+_KINDS = (
+    (stat.S_ISREG, FILE),
+    (stat.S_ISDIR, DIRECTORY),
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a device"),
+)
 _TEMPORARY_OF_TRAINING = re.compile(r"\..+\.tmp|\..+\.safetensors\..+", re.DOTALL)
 _LITTLE_ROOM_BYTES = 1 << 20
 _NEAR_A_LIMIT_BYTES = 64 << 20
@@ -49,8 +60,11 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         raise explained(error, path) from error
 
 
-def write_where_asked(path: Path, data: bytes | str) -> None:
+def write_where_asked(path: Path, data: bytes | str) -> str:
     """Put ``data`` where a person said: atomically into a file, through a link, straight into a device or pipe.
+
+    Returns:
+        Where it was put, in words: a link with the file that it leads to.
 
     Raises:
         DiskFull, UsageError, StoreFailed: as :func:`write_atomically`.
@@ -66,6 +80,44 @@ def write_where_asked(path: Path, data: bytes | str) -> None:
             raise explained(error, path) from error
     else:
         write_atomically(path.resolve(), data)
+    return f"{path} (a link to {path.resolve()})" if path.is_symlink() else str(path)
+
+
+def kind_of(path: Path) -> str:
+    """What lies at ``path``, in words; empty where nothing does. No link is followed and nothing is opened.
+
+    Raises:
+        UsageError, StoreFailed: its folder cannot be looked into.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise explained(error, path, "read") from error
+    return next((words for is_one, words in _KINDS if is_one(mode)), "something else")
+
+
+def read_own(path: Path) -> bytes:
+    """The content of a regular file. Nothing else is waited for or followed: no pipe, no device, no link.
+
+    Raises:
+        OSError: it is none, or cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        require_file(file.fileno())
+        return file.read()
+
+
+def require_file(descriptor: int) -> None:
+    """Make sure that what was opened is a regular file.
+
+    Raises:
+        OSError: it is none.
+    """
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -7,6 +7,7 @@ nothing yet, whatever else was written before a crash. Knows no file's content. 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,15 +16,16 @@ from shlex import quote
 from typing import Any, Self
 
 from tunecli.atomic_files import is_leftover, remove_files
-from tunecli.errors import UsageError
+from tunecli.errors import StoreFailed, UsageError
 from tunecli.spec.study import STUDY_NAME
 from tunecli.spec.wording import nearest
 from tunecli.store.codec import encode
-from tunecli.store.files import CHECKPOINTS_NAME, explained
+from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, explained, kind_of, require_file
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
 
 RUNS = Path("runs")
 _CHECKPOINT_ENDING = ".checkpoint.safetensors"
+_OF_A_TRIAL = re.compile(r"trial-[0-9]{5,}(.*\.safetensors)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class RunFolder:
                     f"{path} holds other files ({', '.join(others[:3])})",
                     hint="name a new or an empty folder",
                 )
+            folder.require_own_files(is_writing=True)
             folder.checkpoints_path.mkdir(exist_ok=True)
         except OSError as error:
             raise explained(error, path) from error
@@ -65,9 +68,11 @@ class RunFolder:
         """The folder of a study that was begun.
 
         Raises:
-            UsageError: there is no folder, or no study in it; the hint names studies near it.
+            UsageError: there is no folder, or no study in it; the hint names studies near it. Or what
+                `require_own_files` raises.
         """
         folder = cls(path)
+        folder.require_own_files()
         if _holds_study(path):
             return folder
         raise UsageError(f"there is no study in {path}", hint=_studies_near(path))
@@ -97,6 +102,35 @@ class RunFolder:
         if STUDY_NAME.fullmatch(text) and not _holds_study(path):
             path = cls.named(text, runs).path
         return cls.open_existing(path)
+
+    def require_own_files(self, *, is_writing: bool = False) -> None:
+        """Make sure that what has the name of one of our files is a file: no pipe, device, socket, folder or link.
+
+        So nothing waits for the other end of a pipe, and nothing outside the folder is read, written or removed.
+
+        Args:
+            is_writing: look also at what is written, and not only at what is read of every study.
+
+        Raises:
+            UsageError: one is not; the message has its path.
+        """
+        read = (self.database_path, self.path / "study.db-journal", self.path / LOCK_NAME)
+        written = (
+            self.path / HOLDER_NAME,
+            self.workers_lock_path,
+            self.log_path,
+            self.results_path,
+            self.best_path,
+            self.config_path,
+        )
+        for path in (*read, *(written if is_writing else ())):
+            _require(path, FILE)
+        if is_writing:
+            _require(self.checkpoints_path, DIRECTORY)
+            with suppress(OSError):
+                for path in sorted(self.checkpoints_path.iterdir()):
+                    if found := _OF_A_TRIAL.fullmatch(path.name):
+                        _require(path, FILE if found[1] else DIRECTORY)
 
     @property
     def database_path(self) -> Path:
@@ -149,8 +183,10 @@ class RunFolder:
         line = (encode(record) + "\n").encode()
         with suppress(OSError):
             # One write to a file opened for appending: lines never mix.
-            descriptor = os.open(self.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(self.log_path, flags, 0o666)
             try:
+                require_file(descriptor)
                 os.write(descriptor, line)
             finally:
                 os.close(descriptor)
@@ -179,9 +215,20 @@ def remove_orphans(folder: RunFolder, known: Set[str]) -> None:
 
 def _holds_study(path: Path) -> bool:
     try:
-        return (path / "study.db").is_file()
-    except (OSError, ValueError):  # forbidden, too long, or with a NUL in it
+        return kind_of(path / "study.db") == FILE
+    except (UsageError, StoreFailed, ValueError):  # forbidden, too long, or with a NUL in it
         return False
+
+
+def _require(path: Path, kind: str) -> None:
+    try:
+        found = kind_of(path)
+    except ValueError:  # a NUL: there is no such path
+        return
+    if found not in ("", kind):
+        raise UsageError(
+            f"{path} is {found}, and must be {kind} of tunecli's", hint="move it away; then try again"
+        )
 
 
 def _studies_near(path: Path) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tunecli.errors import StudyLocked
-from tunecli.store.files import explained, remove_leftovers, write_atomically
+from tunecli.store.files import explained, read_own, remove_leftovers, write_atomically
 
 LOCK_NAME = "study.lock"
 WORKERS_LOCK_NAME = "workers.lock"
@@ -122,7 +122,7 @@ def holder(folder: Path) -> Holder | None:
     Writes nothing, so it works where only reading is allowed, and never disturbs the holder.
     """
     try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
@@ -207,7 +207,7 @@ def _lives(process_id: int) -> bool:
 
 def _on_record(folder: Path) -> Holder:
     try:
-        record = json.loads((folder / HOLDER_NAME).read_text("utf-8"))
+        record = json.loads(read_own(folder / HOLDER_NAME))
         return Holder(int(record["process_id"]), str(record["host"]), str(record["started"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder()

@@ -15,7 +15,7 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.metrics import is_clock
 from tunecli.spec.space import concrete
-from tunecli.store.files import write_where_asked
+from tunecli.store.files import read_own, write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.jobs import job_for
 from tunecli.study.questions.train import run_to_end
@@ -26,10 +26,14 @@ from tunecli.trial import Outcome, State, Trial
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A trial as a file of its own, and its metrics on the test part where that was asked for."""
+    """A trial as a file of its own, and its metrics on the test part where that was asked for.
+
+    ``weights_place`` is where its weights were written, in words; empty where they were not.
+    """
 
     text: str
     tested: Mapping[str, float]
+    weights_place: str = ""
 
 
 def export(
@@ -50,10 +54,9 @@ def export(
             raise NoTrialSucceeded(
                 "no trial of this study has a score yet", hint=f"tunecli status {quote(str(folder.path))}"
             )
-        if weights_path is not None:
-            _export_weights(study, trial, weights_path)
+        place = _export_weights(study, trial, weights_path) if weights_path is not None else ""
         tested = _tested(study, trial) if open_test else {}
-        return Exported(document(study, trial, tested), tested)
+        return Exported(document(study, trial, tested), tested, place)
 
 
 def _numbered(trials: list[Trial], number: int) -> Trial:
@@ -62,7 +65,7 @@ def _numbered(trials: list[Trial], number: int) -> Trial:
     return trials[number]
 
 
-def _export_weights(study: Study, trial: Trial, weights_path: Path) -> None:
+def _export_weights(study: Study, trial: Trial, weights_path: Path) -> str:
     if trial.outcome is None or trial.state is State.FAILED:
         raise UsageError(f"trial {trial.number} is {trial.state.value}: it has no weights")
     _require_complete(study, trial)
@@ -74,10 +77,16 @@ def _export_weights(study: Study, trial: Trial, weights_path: Path) -> None:
     if weights_path.exists() and not weights_path.is_file():
         raise UsageError(f"{weights_path} is no regular file, which weights need")
     kept = study.folder.weights_path(trial.number)
-    if kept.is_file():
-        write_where_asked(weights_path, kept.read_bytes())
-    else:
-        _train_again(study, trial, weights_path)
+    try:
+        content = read_own(kept)
+    except OSError:  # not kept, or what lies there is no file of ours
+        _train_again(study, trial, weights_path.resolve())
+        return (
+            f"{weights_path} (a link to {weights_path.resolve()})"
+            if weights_path.is_symlink()
+            else str(weights_path)
+        )
+    return write_where_asked(weights_path, content)
 
 
 def _tested(study: Study, trial: Trial) -> Mapping[str, float]:

@@ -142,6 +142,7 @@ def reopen(
             data or the user's own code are another study's.
     """
     path = folder.database_path
+    folder.require_own_files(is_writing=True)
     with hold(folder.path), Log.open(path, lambda found: require_known_plan(found, path)) as log:
         require_room(folder.path, LEAST_ROOM_BYTES)
         facts = facts_of(log)

@@ -1,0 +1,147 @@
+"""The facts of a record that another version of this program wrote: read, or refused with a reason; never a traceback."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunecli.errors import StoreDamaged, StoreTooNew, TunecliError
+from tunecli.store.database import Log
+from tunecli.store.folder import RunFolder
+from tunecli.study.plan.plan import Plan
+from tunecli.study.questions.check import load_checked
+from tunecli.study.record import facts as facts_module
+from tunecli.study.record.facts import checked, plan_of, require_known_plan
+from tunecli.study.record.opening import begin, look, reopen
+
+PLAN = asdict(Plan(6, 2, 2, 1, "cpu", "inline"))
+WHOLE: dict[str, Any] = {
+    "config": "study: a\n",
+    "base_path": "/home/ana",
+    "plan": PLAN,
+    "overrides": ["search.trials=6"],
+    "versions": {"tunecli": "0.1.0"},
+    "code": {},
+    "data": {"a.csv": "ab"},
+    "elapsed_s": 1.5,
+    "ending": "",
+}
+NEEDED = {"config", "base_path", "plan"}
+PATH = Path("study.db")
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_missing_fact_has_its_default_or_is_damage(name: str) -> None:
+    rest = {key: value for key, value in WHOLE.items() if key != name}
+    if name in NEEDED:
+        with pytest.raises(StoreDamaged, match=rf"record `the study\.{name}`"):
+            checked(rest, PATH)
+    else:
+        assert {**checked(rest, PATH), name: WHOLE[name]} == WHOLE
+
+
+@pytest.mark.parametrize("name", PLAN)
+def test_a_missing_field_of_the_plan_has_its_default_or_is_damage(name: str) -> None:
+    rest = {key: value for key, value in PLAN.items() if key != name}
+    found = {each.name: each for each in fields(Plan)}[name]
+    if found.default is not MISSING:
+        assert getattr(plan_of(checked({**WHOLE, "plan": rest}, PATH), PATH), name) == found.default
+    else:
+        with pytest.raises(StoreDamaged, match=rf"record `plan\.{name}`"):
+            checked({**WHOLE, "plan": rest}, PATH)
+
+
+@given(
+    st.dictionaries(st.text(max_size=6), VALUES, max_size=3),
+    st.dictionaries(st.text(max_size=6), VALUES, max_size=3),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_unknown_is_left_alone(facts: dict[str, Any], plan: dict[str, Any]) -> None:
+    found = checked({**facts, **WHOLE, "plan": {**plan, **PLAN}}, PATH)
+    facts = {key: value for key, value in facts.items() if key not in WHOLE}
+    assert repr({key: found[key] for key in facts}) == repr(facts)
+    assert plan_of(found, PATH) == Plan(**PLAN)
+
+
+@given(st.sampled_from([*WHOLE, *(f"plan.{name}" for name in PLAN)]), VALUES)
+@settings(max_examples=100, deadline=None)
+def test_a_fact_of_another_type_is_damage_and_says_which(name: str, value: Any) -> None:
+    facts = {**WHOLE, "plan": {**PLAN}}
+    group, _, field = name.rpartition(".")
+    (facts["plan"] if group else facts)[field] = value
+    try:
+        found = checked(facts, PATH)
+    except StoreDamaged as error:
+        assert (error.exit_code, name in error.message) == (5, True), error.message
+        return
+    same = found["plan"][field] if group else found[field]
+    assert type(same) is type(value) or {type(same), type(value)} == {int, float}
+
+
+@pytest.fixture
+def folder(study_file: Any, tmp_path: Path) -> RunFolder:
+    """A study that has begun, and whose trials have not."""
+    folder = RunFolder(tmp_path / "run")
+    with begin(load_checked(study_file(), ()), folder.path):
+        pass
+    return folder
+
+
+@pytest.mark.parametrize("unknown", [{"future": 1}, {"future": None, "more": {"a": [1]}}])
+def test_a_plan_with_an_unknown_field_is_read_and_not_gone_on_with(folder: RunFolder, unknown: Any) -> None:
+    with Log.open(folder.database_path) as log:
+        log.set_fact("plan", {**log.facts()["plan"], **unknown})
+    before = folder.database_path.read_bytes()
+    with look(folder) as study:
+        assert study.plan.n_trials > 0
+    for opened in (look(folder, must_know_plan=True), reopen(folder, {})):
+        with pytest.raises(StoreTooNew, match="later tunecli: its plan has future") as caught, opened:
+            pass
+        assert caught.value.exit_code == 5
+    assert folder.database_path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["config", "plan", "overrides", "versions", "code", "data", "elapsed_s", "ending"]
+)
+@pytest.mark.parametrize("value", [None, 7, "text", [1], {"a": 1}])
+def test_no_verb_meets_a_retyped_fact_with_a_traceback(folder: RunFolder, name: str, value: Any) -> None:
+    with Log.open(folder.database_path) as log:
+        log.set_fact(name, value)
+    before = folder.database_path.read_bytes()
+    for opened in (look(folder), reopen(folder, {})):
+        try:
+            with opened:
+                pass
+        except TunecliError as error:
+            assert error.exit_code in (2, 5)
+            assert error.exit_code == 2 or folder.database_path.read_bytes() == before
+
+
+def test_a_file_that_another_version_took_says_which_version(folder: RunFolder) -> None:
+    with Log.open(folder.database_path) as log:
+        facts = log.facts()
+        log.set_fact("config", facts["config"] + "\nlater: {than: this}\n")
+        log.set_fact("versions", {**facts["versions"], "tunecli": "9.9"})
+    with pytest.raises(TunecliError) as caught, look(folder):
+        pass
+    assert caught.value.exit_code == 2
+    assert caught.value.hint.startswith("tunecli 9.9 began this study")
+
+
+def test_the_facts_of_a_new_study_are_those_that_are_known(folder: RunFolder) -> None:
+    with Log.open_to_read(folder.database_path) as log:
+        facts = log.facts()
+    require_known_plan(facts, PATH)
+    known = {each.name for each in fields(facts_module._Facts)}
+    assert {*facts} <= known

@@ -1,0 +1,226 @@
+"""What lies in a run folder under the name of one of its files and is none: refused with its path, and never waited for."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.study.whole import run_whole
+from tunecli.errors import UsageError
+from tunecli.results.table import to_csv
+from tunecli.store.files import kind_of, read_own, write_where_asked
+from tunecli.store.folder import RunFolder
+from tunecli.store.lock import hold, holder
+from tunecli.study.questions.check import load_checked
+from tunecli.study.questions.results import results
+from tunecli.study.questions.status import status
+from tunecli.study.record.opening import begin, reopen
+
+READ = ("study.db", "study.db-journal", "study.lock")
+WRITTEN = ("holder.json", "workers.lock", "log.jsonl", "results.csv", "best.yaml", "config.yaml")
+OF_TRIALS = (
+    "checkpoints/trial-00000.safetensors",
+    "checkpoints/trial-00001.1-000002.checkpoint.safetensors",
+    "checkpoints/trial-123456.2-000001.checkpoint.safetensors",
+)
+
+
+def fifo(path: Path, target: Path) -> None:
+    os.mkfifo(path)
+
+
+def directory(path: Path, target: Path) -> None:
+    path.mkdir()
+    (path / "precious").touch()
+
+
+def link(path: Path, target: Path) -> None:
+    path.symlink_to(target)
+
+
+def dangling_link(path: Path, target: Path) -> None:
+    path.symlink_to(target.with_name("nowhere"))
+
+
+def link_to_itself(path: Path, target: Path) -> None:
+    path.symlink_to(path)
+
+
+def link_to_device(path: Path, target: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def unix_socket(path: Path, target: Path) -> None:
+    here = Path.cwd()
+    os.chdir(path.parent)  # a socket's path has 108 characters at most
+    try:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+KINDS = (fifo, directory, link, dangling_link, link_to_itself, link_to_device, unix_socket)
+Make = Callable[[Path, Path], None]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole")
+    (path / "own.py").write_text("def train(params, trial):\n    return params['x']\n")
+    (path / "own.yaml").write_text(
+        "study: own\nobjective: {metric: val_loss}\n"
+        "trial: {python: 'own:train', params: {x: {uniform: [0, 1]}}}\n"
+        "search: {sampler: random, trials: 2}\nrun: {engine: inline}\n"
+    )
+    run_whole(path / "own.yaml", path / "run")
+    return path / "run"
+
+
+@pytest.fixture
+def place(whole: Path, tmp_path: Path) -> Iterator[Callable[[str, Make], tuple[RunFolder, Path, Path]]]:
+    """Put something of a kind in the place of one of the study's files, and say where and what a link leads to."""
+
+    def put(name: str, make: Make) -> tuple[RunFolder, Path, Path]:
+        path, target = whole / name, tmp_path / "target"
+        target.write_bytes(path.read_bytes() if path.is_file() else b"precious")
+        if path.exists():
+            path.rename(tmp_path / "aside")
+        placed.append(path)
+        make(path, target)
+        return RunFolder(whole), path, target
+
+    placed: list[Path] = []
+    yield put
+    for path in placed:
+        if path.is_dir() and not path.is_symlink():
+            (path / "precious").unlink(missing_ok=True)
+            path.rmdir()
+        else:
+            path.unlink()
+        if (tmp_path / "aside").exists():
+            (tmp_path / "aside").rename(path)
+
+
+def shape(folder: Path) -> dict[str, Any]:
+    return {
+        str(path.relative_to(folder)): (kind_of(path), path.lstat().st_mtime_ns, path.lstat().st_size)
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("name", [*READ, *WRITTEN, *OF_TRIALS])
+def test_who_writes_refuses_it_at_once_and_changes_nothing(place: Any, name: str, make: Make) -> None:
+    folder, path, target = place(name, make)
+    before, content = shape(folder.path), target.read_bytes()
+    with pytest.raises(UsageError) as caught, reopen(folder, {"n_trials": 9}):
+        pass
+    assert str(path) in caught.value.message
+    assert kind_of(path) in caught.value.message
+    assert (shape(folder.path), target.read_bytes()) == (before, content)
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("name", [*READ, *WRITTEN, *OF_TRIALS])
+def test_who_reads_refuses_what_it_would_read_and_nothing_else(place: Any, name: str, make: Make) -> None:
+    folder, path, target = place(name, make)
+    before, content = shape(folder.path), target.read_bytes()
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: status(RunFolder.find(str(folder.path))),
+        lambda: results(RunFolder.find(str(folder.path))),
+        lambda: holder(folder.path),
+    )
+    for ask in asks[: 2 if name in READ else 3]:
+        if name in READ:
+            with pytest.raises(UsageError) as caught:
+                ask()
+            assert str(path) in caught.value.message
+        else:
+            ask()
+    holder(folder.path)  # never waits
+    assert (shape(folder.path), target.read_bytes()) == (before, content)
+
+
+@pytest.mark.parametrize("make", [each for each in KINDS if each is not directory])
+@pytest.mark.parametrize("name", ["checkpoints", "checkpoints/trial-00001"])
+def test_a_folder_of_ours_must_be_a_folder(place: Any, name: str, make: Make) -> None:
+    folder, path, _ = place(name, make)
+    with pytest.raises(UsageError, match="must be a directory") as caught, reopen(folder, {}):
+        pass
+    assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("name", ["study.lock", "workers.lock", "holder.json", "log.jsonl", "checkpoints"])
+def test_a_search_refuses_it_in_a_folder_that_it_would_take_over(
+    tmp_path: Path, whole: Path, name: str, make: Make
+) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    target = tmp_path / "target"
+    target.write_text("precious")
+    make(folder / name, target)
+    with pytest.raises(UsageError, match=name), begin(load_checked(whole.parent / "own.yaml", ()), folder):
+        pass
+    assert target.read_text() == "precious"
+    assert not (folder / "study.db").exists()
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_a_journal_for_people_is_not_written_through_what_is_no_file(tmp_path: Path, make: Make) -> None:
+    folder, target = RunFolder(tmp_path / "run"), tmp_path / "target"
+    folder.path.mkdir()
+    target.write_text("precious")
+    make(folder.log_path, target)
+    folder.append_log({"event": "begin"})
+    assert target.read_text() == "precious"
+
+
+def test_a_journal_with_a_reader_at_the_end_of_a_pipe_is_not_written_either(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    os.mkfifo(folder.log_path)
+    reader = os.open(folder.log_path, os.O_RDONLY | os.O_NONBLOCK)
+    folder.append_log({"event": "begin"})
+    assert os.read(reader, 10) == b""
+    os.close(reader)
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_only_a_file_is_read(tmp_path: Path, make: Make) -> None:
+    target = tmp_path / "target"
+    target.write_text("content")
+    assert read_own(target) == b"content"
+    make(tmp_path / "other", target)
+    with pytest.raises(OSError):
+        read_own(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/dev/null", "a device"), ("/", "a directory"), ("/dev/null/x", ""), ("/nowhere", "")]
+)
+def test_what_lies_somewhere_is_said_in_words(path: str, kind: str) -> None:
+    assert kind_of(Path(path)) == kind
+
+
+def test_an_export_goes_through_a_link_that_the_user_names_and_says_so(tmp_path: Path) -> None:
+    target, through = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    through.symlink_to(target)
+    assert write_where_asked(through, "new") == f"{through} (a link to {target.resolve()})"
+    assert (target.read_text(), through.is_symlink()) == ("new", True)
+    assert write_where_asked(target, "newer") == str(target)
+
+
+def test_a_study_whose_files_are_its_own_goes_on(whole: Path) -> None:
+    before = to_csv(results(RunFolder(whole)).table)
+    with reopen(RunFolder(whole), {}):
+        pass
+    assert to_csv(results(RunFolder(whole)).table) == before
+    with hold(whole):
+        assert holder(whole) is not None
