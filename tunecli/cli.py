@@ -82,6 +82,7 @@ def search(
     from tunecli.study.questions.check import check, first_suggestions, load_checked
     from tunecli.study.record.opening import begin
     from tunecli.study.sweep import sweep
+    from tunecli.study.underway.signals import resumable
 
     console = Console(is_json=is_json)
     flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
@@ -94,7 +95,7 @@ def search(
     for line in opening_lines(found):
         console.say(line)
     folder = out or Path("runs") / spec.settings.study
-    with begin(spec, folder) as study:
+    with resumable(folder, is_begun=False), begin(spec, folder) as study:
         ending = sweep(study, display_for(console))
     _show_ending(console, ending)
 
@@ -117,6 +118,7 @@ def resume(
     from tunecli.study.record.fork import fork
     from tunecli.study.record.opening import reopen
     from tunecli.study.sweep import sweep
+    from tunecli.study.underway.signals import resumable
 
     console = Console(is_json=is_json)
     asked = {"n_trials": trials, "n_workers": workers, "device": device}
@@ -127,7 +129,10 @@ def resume(
         if name is None
         else fork(folder, name, changes, tuple(sets or []), config_path=config, say=console.say)
     )
-    with opened as study:
+    with (
+        resumable(folder.path if name is None else folder.path.parent / name, is_begun=name is None),
+        opened as study,
+    ):
         ending = sweep(study, display_for(console))
     _show_ending(console, ending)
 
@@ -370,11 +375,12 @@ def _show_ending(console: Console, ending: Ending) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit with the contract's code."""
     from tunecli.study.headstart import head_start
+    from tunecli.study.underway.signals import ended_by_signals
 
     prepare()
     words = sys.argv[1:] if arguments is None else [*arguments]
     try:
-        with head_start(words):
+        with ended_by_signals(), head_start(words):
             code = carry_out(app, words or ["--help"])
         sys.exit(code if words else 2)
     except TunecliError as error:

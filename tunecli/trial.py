@@ -147,7 +147,8 @@ class Outcome:
         seconds: time spent training this trial, monotonic clock.
         device: where it ran, for example ``cpu`` or ``cuda:0``.
         failure: set exactly where the state is failed.
-        weights_sha256: of the weights file, where this trial's weights were kept; else empty.
+        weights_sha256: of the weights file, where this trial's weights were kept; else empty. Whether they were kept
+            depends on which trials led when it ended, and so on how fast its neighbours were.
     """
 
     state: State

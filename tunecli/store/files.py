@@ -80,6 +80,11 @@ def write_where_asked(path: Path, data: bytes | str) -> str:
             raise explained(error, path) from error
     else:
         write_atomically(path.resolve(), data)
+    return in_words(path)
+
+
+def in_words(path: Path) -> str:
+    """A path that a person named, for a message: of a link with the file that it leads to."""
     return f"{path} (a link to {path.resolve()})" if path.is_symlink() else str(path)
 
 

@@ -3,6 +3,7 @@ were not kept."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.metrics import is_clock
 from tunecli.spec.space import concrete
-from tunecli.store.files import read_own, write_where_asked
+from tunecli.store.files import in_words, read_own, write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.jobs import job_for
 from tunecli.study.questions.train import run_to_end
@@ -79,13 +80,12 @@ def _export_weights(study: Study, trial: Trial, weights_path: Path) -> str:
     kept = study.folder.weights_path(trial.number)
     try:
         content = read_own(kept)
+        is_kept = hashlib.sha256(content).hexdigest() == trial.outcome.weights_sha256
     except OSError:  # not kept, or what lies there is no file of ours
+        is_kept = False
+    if not is_kept:
         _train_again(study, trial, weights_path.resolve())
-        return (
-            f"{weights_path} (a link to {weights_path.resolve()})"
-            if weights_path.is_symlink()
-            else str(weights_path)
-        )
+        return in_words(weights_path)
     return write_where_asked(weights_path, content)
 
 

@@ -1,0 +1,145 @@
+"""A signal that comes before a sweep trains: one line, the right exit code, and how to resume where there is a study."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tunecli.errors import Interrupted
+from tunecli.study.underway.signals import ended_by_signals, noted_signals, resumable
+
+ROOT = Path(__file__).parents[3]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PHASES = {
+    "the imports": ("tunecli.cli", None, False),
+    "the guess of a server": ("tunecli.study.headstart", "_file", False),
+    "the check": ("tunecli.study.questions.check", "check", False),
+    "the look at the data": ("tunecli.study.record.datafiles", "contents", False),
+    "the folder": ("tunecli.store.folder", "RunFolder.create", False),
+    "the copy of the file": ("tunecli.study.record.opening", "write_atomically", True),
+    "the engine": ("tunecli.study.sweep", "_engine", True),
+    "the reading of the record": ("tunecli.study.sweep", "Progress", True),
+    "the answer": ("tunecli.cli", "_show_ending", True),
+}
+# Sends the signal to itself where the phase begins, so that nothing depends on how fast it is.
+PROGRAM = """
+import os, sys
+number, module, name = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+sys.argv[1:] = sys.argv[4:]
+def send():
+    os.kill(os.getpid(), number)
+if name == "None":
+    class Finder:
+        def find_spec(self, asked, *_):
+            if asked == module:
+                send()
+    sys.meta_path.insert(0, Finder())
+else:
+    from importlib.machinery import PathFinder
+    class Finder:
+        def find_spec(self, asked, path, target=None):
+            if asked != module:
+                return None
+            spec = PathFinder.find_spec(asked, path)
+            run = spec.loader.exec_module
+            def exec_module(loaded):
+                run(loaded)
+                *owners, last = name.split(".")
+                of = loaded
+                for each in owners:
+                    of = getattr(of, each)
+                whole = getattr(of, last)
+                def first_sends(*arguments, **options):
+                    send()
+                    return whole(*arguments, **options)
+                setattr(of, last, first_sends)
+            spec.loader.exec_module = exec_module
+            return spec
+    sys.meta_path.insert(0, Finder())
+from tunecli.__main__ import main
+main()
+"""
+STUDY = """\
+study: own
+objective: {metric: val_loss}
+trial: {python: 'own:train', params: {x: {uniform: [0, 1]}}}
+search: {sampler: random, trials: 1}
+run: {engine: inline}
+"""
+
+
+def searched(folder: Path, number: int, phase: str) -> subprocess.CompletedProcess[str]:
+    (folder / "own.py").write_text("def train(params, trial):\n    return params['x']\n")
+    (folder / "own.yaml").write_text(STUDY)
+    module, name, _ = PHASES[phase]
+    command = [sys.executable, "-c", PROGRAM, str(number), module, str(name), "search", "own.yaml"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_before_a_sweep_trains_a_signal_ends_it_in_one_line(tmp_path: Path, phase: str) -> None:
+    number = SIGNALS[list(PHASES).index(phase) % len(SIGNALS)]
+    done = searched(tmp_path, number, phase)
+    is_begun = PHASES[phase][2]
+    assert done.returncode == 128 + number, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith(("error", "  try"))]
+    assert lines[0].startswith(f"error: {number.name}: stopped")
+    assert lines[1:] == (["  try: tunecli resume runs/own"] if is_begun and phase != "the answer" else [])
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "runs/own/study.db").is_file() is is_begun
+    assert not (tmp_path / "runs/own/holder.json").exists()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_each_signal_is_raised_once_and_what_was_heard_before_is_heard_after(number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in SIGNALS]
+    with pytest.raises(Interrupted) as caught, ended_by_signals():
+        os.kill(os.getpid(), number)
+        signal.sigtimedwait([], 0.5)
+    assert (caught.value.exit_code, caught.value.hint) == (128 + number, "")
+    assert [signal.getsignal(each) for each in SIGNALS] == before
+
+
+def test_while_a_sweep_trains_a_signal_is_noted_and_raises_nothing() -> None:
+    with ended_by_signals():
+        with noted_signals() as received:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("is_begun", "was_there", "is_told"), [(True, True, True), (False, True, False), (False, False, True)]
+)
+def test_the_command_that_resumes_is_said_of_a_study_of_this_command_alone(
+    tmp_path: Path, is_begun: bool, was_there: bool, is_told: bool
+) -> None:
+    if was_there:
+        (tmp_path / "study.db").touch()
+    with pytest.raises(Interrupted) as caught, ended_by_signals(), resumable(tmp_path, is_begun=is_begun):
+        (tmp_path / "study.db").touch()
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.sigtimedwait([], 0.5)
+    assert caught.value.hint == (f"tunecli resume {tmp_path}" if is_told else "")
+
+
+def test_a_command_that_is_stopped_before_there_is_a_study_names_none(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted) as caught, ended_by_signals(), resumable(tmp_path / "a", is_begun=False):
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.sigtimedwait([], 0.5)
+    assert caught.value.hint == ""
