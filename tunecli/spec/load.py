@@ -262,8 +262,8 @@ def _trial_problems(
         trial: AnyTrial | None = None
         try:
             trial = trial_of(plain)
-            if named and not unset:
-                trial = trial_of(resolved(plain))
+            if inspect is not None and not unset and (real := resolved(plain)) != plain:
+                trial = trial_of(real)
         except ValidationError as error:
             for problem in problems_of(error, trial_model(plain), space, point, "trial"):
                 names = [name for _, name in named]

@@ -33,7 +33,11 @@ def override(root: Node, assignment: str) -> Node:
     if steps[0] not in TOP_LEVEL:
         steps = ["trial", *steps]
     file = f"--set {path}"
-    value = read(text.encode(), file) if text.strip() else ScalarNode(None, Mark(file, 1, 1))
+    value = (
+        read(text.encode("utf-8", "surrogateescape"), file)
+        if text.strip()
+        else ScalarNode(None, Mark(file, 1, 1))
+    )
     return _with(root, steps, value, Mark(file, 1, 1), ())
 
 

@@ -38,6 +38,11 @@ def names_in(tree: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for _, name in references(tree)))
 
 
+def literal(text: str) -> str:
+    """A text that stands for itself, as it is written where variables are looked for."""
+    return _WRITTEN.sub(lambda found: f"${found[0]}", text)
+
+
 def resolved(tree: Any, environment: Mapping[str, str] = os.environ) -> Any:
     """A plain tree, such as a concrete trial, with each ``${env:NAME}`` replaced by the variable's value.
 

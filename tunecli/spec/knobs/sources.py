@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from tunecli.spec.knobs.base import Count, Fraction, Knob, NonNegative, OwnCode, Positive, name_alone, pair
-from tunecli.spec.secrets import names_in
+from tunecli.spec.secrets import literal, names_in
 
 Side = Annotated[int, Field(ge=1, le=1024)]
 """Pixels along one side of an image."""
@@ -173,6 +173,9 @@ def with_absolute_path(source: Any, base_path: Path) -> Any:
 
 def absolute(name: str, base_path: Path) -> str:
     """A file's or folder's name from the root; one that begins with an ``${env:…}`` is taken to be so already."""
-    if not names_in(name):
-        return str((base_path / name).resolve())
-    return name if name.startswith("${env:") else str(base_path.resolve() / name)
+    if name.startswith("${env:"):
+        return name
+    place = base_path.resolve()
+    if names_in(name) or literal(str(place)) != str(place):  # the folder's own name names no variable
+        return str(Path(literal(str(place))) / name)
+    return str((base_path / name).resolve())

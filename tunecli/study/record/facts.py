@@ -7,18 +7,18 @@ that this program does not know may change what a trial computes, so a study wit
 
 from __future__ import annotations
 
+import builtins
+import types
+import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from tunecli.errors import ConfigError, StoreDamaged, StoreTooNew
 from tunecli.spec.load import understand
 from tunecli.spec.study import StudySpec
-from tunecli.store.codec import encode
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan
@@ -111,19 +111,52 @@ def from_record(kind: type[T], record: Any, what: str, path: Path) -> T:
     Raises:
         StoreDamaged: a field is missing that has no default, or has another type.
     """
-    try:
-        return _adapter(kind).validate_json(encode(record), strict=True)
-    except (ValidationError, UnicodeEncodeError) as error:
-        where, why = what, str(error)
-        if isinstance(error, ValidationError):
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where, why = ".".join([what, *map(str, first["loc"])]), first["msg"]
-        raise StoreDamaged(
-            f"{path} is damaged, or a later tunecli wrote it: the record `{where}` cannot be understood ({why})",
-            hint="use the version that wrote it, or restore a copy of the run folder",
-        ) from error
+    if not isinstance(record, Mapping):
+        raise _not_understood(what, "it is no map", path)
+    hints, values = _hints(kind), {}
+    for each in fields(kind):  # type: ignore[arg-type]
+        if each.name in record:
+            value = record[each.name]
+            if not _is_of(hints[each.name], value):
+                raise _not_understood(
+                    f"{what}.{each.name}", f"it is of the type {type(value).__name__}", path
+                )
+            values[each.name] = value
+        elif each.default is MISSING and each.default_factory is MISSING:
+            raise _not_understood(f"{what}.{each.name}", "it is missing", path)
+    return kind(**values)
+
+
+def _not_understood(where: str, why: str, path: Path) -> StoreDamaged:
+    return StoreDamaged(
+        f"{path} is damaged, or a later tunecli wrote it: the record `{where}` cannot be understood, since {why}",
+        hint="use the version that wrote it, or restore a copy of the run folder",
+    )
 
 
 @cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(kind)
+def _hints(kind: type) -> Mapping[str, Any]:
+    return get_type_hints(kind)
+
+
+def _is_of(hint: Any, value: Any) -> bool:
+    """Whether a value that was read from JSON is of a type; a whole number is a float too, and a bool is no number."""
+    arguments = get_args(hint)
+    match get_origin(hint) or hint:
+        case typing.Any:
+            return True
+        case types.UnionType | typing.Union:
+            return any(_is_of(each, value) for each in arguments)
+        case builtins.dict:
+            keys, items = arguments
+            return isinstance(value, dict) and all(
+                _is_of(keys, key) and _is_of(items, value[key]) for key in value
+            )
+        case builtins.list | builtins.tuple:
+            return isinstance(value, list) and all(_is_of(arguments[0], item) for item in value)
+        case builtins.float:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case builtins.int:
+            return isinstance(value, int) and not isinstance(value, bool)
+        case kind:
+            return isinstance(value, kind)

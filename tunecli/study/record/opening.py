@@ -16,6 +16,7 @@ from typing import Any
 from tunecli.errors import UsageError
 from tunecli.spec.difference import says
 from tunecli.spec.fingerprint import fingerprint
+from tunecli.spec.load import concrete_trials
 from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
 from tunecli.store.files import require_room, write_atomically
@@ -25,6 +26,7 @@ from tunecli.study.plan.placing import require_device
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record import datafiles
 from tunecli.study.record.facts import facts_of, plan_of, recorded_spec, require_known_plan
+from tunecli.study.record.names import require_text
 from tunecli.study.record.revision import (
     PLAN_PATHS,
     Revision,
@@ -84,6 +86,9 @@ def begin(
             )
     require_device(plan.device)
     require_room(path, LEAST_ROOM_BYTES)
+    code, data = fingerprint(spec), datafiles.contents(spec)
+    if code or data or any("command" in plain for plain in concrete_trials(spec.space)):
+        require_text(str(spec.base_path.resolve()), spec.base_path)  # found now, and not when all is trained
     folder = RunFolder.create(path)
     with hold(folder.path):
         is_named = says(spec.text, spec.overrides, "study")
@@ -94,8 +99,8 @@ def begin(
             "base_path": str(spec.base_path.resolve()),
             "plan": asdict(plan),
             "versions": versions(),
-            "code": fingerprint(spec),
-            "data": datafiles.contents(spec),
+            "code": code,
+            "data": data,
             "elapsed_s": 0.0,
             **facts,
         }

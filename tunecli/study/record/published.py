@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunecli.errors import UsageError
 from tunecli.results.export import concrete_document
 from tunecli.results.ranking import best, rank
 from tunecli.results.table import Table, options_alike, results_table, to_csv
@@ -13,6 +14,7 @@ from tunecli.spec.knobs.data import with_absolute_paths
 from tunecli.spec.option_labels import options_of
 from tunecli.spec.space import concrete
 from tunecli.store.files import write_atomically
+from tunecli.study.record.names import require_text
 from tunecli.study.record.opening import Study
 from tunecli.trial import Trial
 
@@ -20,7 +22,11 @@ NOTHING_TESTED: Mapping[str, float] = {}
 
 
 def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_TESTED) -> str:
-    """A trial as a complete runnable file: its ranges replaced by its values, its seed fixed; with its test metrics."""
+    """A trial as a complete runnable file: its ranges replaced by its values, its seed fixed; with its test metrics.
+
+    Raises:
+        UsageError: the file would name a folder whose name is not UTF-8, which no file can.
+    """
     spec = study.spec
     config = concrete(spec.space, trial.parameters)
     run: dict[str, Any] = {"threads": study.plan.threads}
@@ -30,6 +36,7 @@ def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_T
         run["folder"] = str(spec.base_path.resolve())
     if "data" in config:
         config = with_absolute_paths(config, spec.base_path)
+    require_text((config, run), spec.base_path)
     score = trial.outcome.score if trial.outcome else None
     device = trial.outcome.device if trial.outcome and trial.outcome.device else study.plan.device
     return concrete_document(
@@ -62,5 +69,10 @@ def publish(study: Study, trials: Sequence[Trial]) -> None:
     """Write what people read: results.csv, ranked, and best.yaml."""
     write_atomically(study.folder.results_path, to_csv(table_of(study, trials)))
     winner = best(trials, study.spec.objective)
-    if winner is not None:
-        write_atomically(study.folder.best_path, document(study, winner))
+    if winner is None:
+        return
+    try:
+        text = document(study, winner)
+    except UsageError:  # no file can hold it; a study that began with an earlier tunecli may be such a one
+        return
+    write_atomically(study.folder.best_path, text)
