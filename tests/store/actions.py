@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.store.records import begin, checkpointed, complete, epoch, setback, trial
+from tests.store.records import begin, checkpointed, complete, epoch, paused, setback, trial
 from tunecli.store.database import Log
 from tunecli.store.files import write_atomically
+from tunecli.trial import Step
 
 Returned = Callable[[str], object]
 """Is told each thing that was done, once it was."""
@@ -58,8 +59,10 @@ def appends(log: Log) -> list[tuple[str, Callable[[], object]]]:
         ("suggest", lambda: log.append_suggestion(trial(0, lr=0.1, text="x" * 5000))),
         ("start", lambda: begin(log, 0, session=1)),
         ("checkpoint", goes_on),
+        ("step", lambda: log.append_step(Step(0, 0, 0, 4))),
         ("set back", lambda: log.append_setback(setback(0))),
         ("go on", lambda: begin(log, 0, 2, from_epoch=2, session=1)),
+        ("pause", lambda: log.append_pause(paused(0, attempt=2), 0)),
         ("end", ends),
     ]
 

@@ -130,8 +130,9 @@ def test_the_study_has_pages_of_every_kind(study: tuple[bytes, str]) -> None:
 
 
 @pytest.mark.parametrize("filling", [bytes(PAGE_BYTES), b"\xff" * PAGE_BYTES], ids=["zeros", "ones"])
-def test_of_a_database_of_the_first_version_too(tmp_path: Path, filling: bytes) -> None:
-    path = Path(shutil.copy(ASSETS / "study-v1.db", tmp_path / "study.db"))
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_of_a_database_of_an_earlier_version_too(tmp_path: Path, filling: bytes, version: int) -> None:
+    path = Path(shutil.copy(ASSETS / f"study-v{version}.db", tmp_path / "study.db"))
     sound = path.read_bytes()
     for start in range(0, len(sound), PAGE_BYTES):
         content = sound[:start] + filling + sound[start + PAGE_BYTES :]
@@ -211,3 +212,26 @@ def test_a_record_that_cannot_be_understood_is_damage(log: Log, damage: str) -> 
         log.trials()
     with pytest.raises(StoreDamaged):
         log.trial(1)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE suggestion SET parameters = '{' WHERE number = 1",
+        'UPDATE result SET failure = \'{"kind": "unheard of", "cause": ""}\' WHERE state = \'failed\'',
+        "UPDATE epoch SET metrics = '1,2' WHERE number = 0",
+        "UPDATE study SET value = '{' WHERE key = 'plan'",
+    ],
+)
+def test_an_older_database_with_a_row_that_cannot_be_understood_is_not_migrated(
+    tmp_path: Path, version: int, damage: str
+) -> None:
+    path = Path(shutil.copy(ASSETS / f"study-v{version}.db", tmp_path / "study.db"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        assert connection.execute(damage).rowcount
+    before = path.read_bytes()
+    with pytest.raises(StoreDamaged, match="cannot be understood"):
+        Log.open(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

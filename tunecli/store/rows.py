@@ -120,7 +120,7 @@ def failure(text: str) -> Failure:
 
 def sessions(rows: Iterable[Row]) -> list[Mapping[str, Any]]:
     """The sessions of the rows of ``SESSIONS``, as `Log.sessions` has them."""
-    found = []
+    found: list[Mapping[str, Any]] = []
     for key, at, host, process_id, text in rows:
         versions = {name: str(version) for name, version in decode(text).items()}
         found.append({"id": key, "at": at, "host": host, "process_id": process_id, "versions": versions})

@@ -31,6 +31,19 @@ def test_weights_that_were_not_kept_are_trained_again_to_the_same_bits(study_fil
     ).read_bytes()
 
 
+def test_kept_weights_that_are_not_what_was_recorded_are_trained_again(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run", "search.trials=2")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    best = status(folder).best
+    assert best is not None
+    kept = folder.weights_path(best.number)
+    sound = kept.read_bytes()
+    for damage in (sound[:-1] + bytes([sound[-1] ^ 1]), sound[:100], b""):
+        kept.write_bytes(damage)
+        export(folder, None, tmp_path / "w.safetensors")
+        assert (tmp_path / "w.safetensors").read_bytes() == sound
+
+
 def test_an_export_names_its_files_so_that_it_runs_from_anywhere(study_file, tmp_path):
     rows = "\n".join(f"{i % 7},{i % 5},{(i % 7) > 3}" for i in range(60))
     (tmp_path / "mine.csv").write_text(f"a,b,c\n{rows}\n")

@@ -173,6 +173,19 @@ def test_a_search_refuses_it_in_a_folder_that_it_would_take_over(
 
 
 @pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("name", ["study.lock", "holder.json", "workers.lock"])
+def test_a_search_on_a_folder_that_holds_a_study_refuses_it_too(place: Any, name: str, make: Make) -> None:
+    folder, path, target = place(name, make)
+    before, content = shape(folder.path), target.read_bytes()
+    with (
+        pytest.raises(UsageError, match=name),
+        begin(load_checked(folder.path.parent / "own.yaml", ()), folder.path),
+    ):
+        pass
+    assert (shape(folder.path), target.read_bytes()) == (before, content)
+
+
+@pytest.mark.parametrize("make", KINDS)
 def test_a_journal_for_people_is_not_written_through_what_is_no_file(tmp_path: Path, make: Make) -> None:
     folder, target = RunFolder(tmp_path / "run"), tmp_path / "target"
     folder.path.mkdir()

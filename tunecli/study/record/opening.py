@@ -79,6 +79,7 @@ def begin(
     """
     plan = plan or plan_for(spec)
     if (path / "study.db").exists():
+        RunFolder(path).require_own_files(is_writing=True)
         with hold(path):  # in another's hands, that is what there is to say
             raise UsageError(
                 f"{path} holds a study already",
