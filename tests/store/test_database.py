@@ -554,4 +554,6 @@ def test_no_query_scans_a_table_inside_the_scan_of_another(log: Log, name: str) 
     query: str = getattr(rows, name)
     arguments = ("[0]",) if "?1" in query else ()
     plan = [row[3] for row in log._connection.execute("EXPLAIN QUERY PLAN " + query, arguments)]
-    assert len([step for step in plan if step.startswith("SCAN")]) <= 1, plan
+    # a virtual table is the JSON of one row
+    scans = [step for step in plan if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]
+    assert len(scans) <= 1, plan

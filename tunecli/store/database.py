@@ -308,8 +308,10 @@ class Log:
             StoreDamaged: one is not.
         """
         with self._reading("result", "pause"):
-            if found := self._rows(rows.DISAGREEING, metric):
-                number, score, value = found[0]
+            for number, score, value in (
+                *self._rows(rows.DISAGREEING_RESULTS, metric),
+                *self._rows(rows.DISAGREEING_PAUSES, metric),
+            ):
                 raise ValueError(f"trial {number} has the score {score} and the {metric} {value}")
 
     def steps(self) -> list[Step]:
@@ -385,7 +387,7 @@ class Log:
                 [(commit,)] = self._rows("PRAGMA data_version")  # of other connections: own rows are known
                 unchecked = [table for table in tables if self._true.get(table) != commit]
                 require_true(self._connection, self.path, unchecked)
-                self._true.update(dict.fromkeys(unchecked, commit))
+                self._true |= dict.fromkeys(unchecked, commit)
                 yield
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise damaged(self.path, f"a record cannot be understood ({error})") from error

@@ -50,12 +50,11 @@ ATTEMPTS = """
 SELECT max(coalesce((SELECT max(attempt) FROM start WHERE number = ?1), 0),
            coalesce((SELECT max(attempt) FROM setback WHERE number = ?1), 0))
 """
-DISAGREEING = """
-SELECT number, score, m.value FROM (
-    SELECT number, score, metrics FROM result WHERE state != 'failed'
-    UNION ALL SELECT number, score, metrics FROM pause
-), json_each(metrics) AS m WHERE m.key = ?1 AND m.value IS NOT json_extract(score, '$') LIMIT 1
+_DISAGREES = "m.key = ?1 AND m.value IS NOT json_extract(score, '$') LIMIT 1"
+DISAGREEING_RESULTS = f"""
+SELECT number, score, m.value FROM result, json_each(metrics) AS m WHERE state != 'failed' AND {_DISAGREES}
 """
+DISAGREEING_PAUSES = f"SELECT number, score, m.value FROM pause, json_each(metrics) AS m WHERE {_DISAGREES}"
 SETBACKS = "SELECT number, attempt, failure FROM setback WHERE number = ?1 ORDER BY attempt"
 STEPS = "SELECT step, number, level, until_epoch FROM step ORDER BY step"
 PAUSES = "SELECT step, score, metrics, epochs, kept_epoch, seconds, device FROM pause ORDER BY step"

@@ -175,7 +175,7 @@ def test_a_search_refuses_it_in_a_folder_that_it_would_take_over(
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize("name", ["study.lock", "holder.json", "workers.lock"])
 def test_a_search_on_a_folder_that_holds_a_study_refuses_it_too(place: Any, name: str, make: Make) -> None:
-    folder, path, target = place(name, make)
+    folder, _, target = place(name, make)
     before, content = shape(folder.path), target.read_bytes()
     with (
         pytest.raises(UsageError, match=name),

@@ -12,7 +12,6 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -113,7 +112,8 @@ def from_record(kind: type[T], record: Any, what: str, path: Path) -> T:
     """
     if not isinstance(record, Mapping):
         raise _not_understood(what, "it is no map", path)
-    hints, values = _hints(kind), {}
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
     for each in fields(kind):  # type: ignore[arg-type]
         if each.name in record:
             value = record[each.name]
@@ -132,11 +132,6 @@ def _not_understood(where: str, why: str, path: Path) -> StoreDamaged:
         f"{path} is damaged, or a later tunecli wrote it: the record `{where}` cannot be understood, since {why}",
         hint="use the version that wrote it, or restore a copy of the run folder",
     )
-
-
-@cache
-def _hints(kind: type) -> Mapping[str, Any]:
-    return get_type_hints(kind)
 
 
 def _is_of(hint: Any, value: Any) -> bool:
