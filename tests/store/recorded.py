@@ -76,6 +76,10 @@ class Vfs(Structure):
     ]
 
 
+_WATCHING: list[Recorder] = []
+"""SQLite calls them as long as the process lives, so they must not be collected before."""
+
+
 class Recorder:
     """Writes down what happens in ``folder``; of what SQLite asks, the step ``refuse_at`` is refused as by a bad disk."""
 
@@ -165,6 +169,7 @@ class Recorder:
 
         vfs.name, vfs.open, vfs.remove = b"recording", OPEN(open_file), REMOVE(remove_file)
         self._kept_alive += [default, vfs]
+        _WATCHING.append(self)
         assert library.sqlite3_vfs_register(byref(vfs), 1) == 0
 
     def _watched(self, address: int, name: str, is_journal: bool) -> int:
