@@ -387,7 +387,7 @@ class Log:
                 [(commit,)] = self._rows("PRAGMA data_version")  # of other connections: own rows are known
                 unchecked = [table for table in tables if self._true.get(table) != commit]
                 require_true(self._connection, self.path, unchecked)
-                self._true |= dict.fromkeys(unchecked, commit)
+                self._true |= dict.fromkeys(unchecked, int(commit))
                 yield
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise damaged(self.path, f"a record cannot be understood ({error})") from error
