@@ -350,8 +350,7 @@ def _version(is_asked: bool) -> None:
         from tunecli.console import Console
         from tunecli.study.record.versions import tunecli_version
 
-        Console().raw(f"tunecli {tunecli_version()}
-")
+        Console().raw(f"tunecli {tunecli_version()}\n")
         raise typer.Exit
 
 

@@ -88,9 +88,11 @@ def test_before_a_sweep_trains_a_signal_ends_it_in_one_line(tmp_path: Path, phas
     done = searched(tmp_path, number, phase)
     is_begun = PHASES[phase][2]
     assert done.returncode == 128 + number, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith(("error", "  try"))]
-    assert lines[0].startswith(f"error: {number.name}: stopped")
-    assert lines[1:] == (["  try: tunecli resume runs/own"] if is_begun and phase != "the answer" else [])
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith(("error", "Interrupted"))]
+    is_resumable = is_begun and phase != "the answer"
+    ending = ". Continue: tunecli resume runs/own" if is_resumable else ""
+    assert line.startswith(f"Interrupted by {number.name}")
+    assert line.endswith(ending or number.name)
     assert "Traceback" not in done.stderr
     assert (tmp_path / "runs/own/study.db").is_file() is is_begun
     assert not (tmp_path / "runs/own/holder.json").exists()
