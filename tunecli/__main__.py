@@ -7,7 +7,7 @@ from types import FrameType
 
 def _end(number: int, frame: FrameType | None) -> None:
     """Nothing is held or half written yet."""
-    os.write(2, f"error: {signal.Signals(number).name}: stopped\n".encode())
+    os.write(2, f"Interrupted by {signal.Signals(number).name}\n".encode())
     os._exit(128 + number)
 
 
