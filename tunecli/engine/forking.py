@@ -16,6 +16,7 @@ import socket
 import struct
 import sys
 import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -54,6 +55,10 @@ def main(preload: str, forgotten: str) -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     importlib.import_module(preload)
+    for finalizer in [*weakref.finalize._registry]:  # type: ignore[attr-defined]
+        finalizer.atexit = (
+            False  # torch has a hundred, which take 30 ms and have nothing to tidy after a process's end
+        )
     from tunecli.engine.worker import serve
     from tunecli.train.own.folder import remove_stale
 

@@ -51,5 +51,8 @@ def _of_this_group(root: Path) -> list[Path]:
             # in a container the group's own folder is the root of what is seen
             files += [base / group.lstrip("/") / "memory.events", base / "memory.events"]
         elif "memory" in controllers.split(","):
-            files += [base / "memory" / group.lstrip("/") / "memory.oom_control", base / "memory/memory.oom_control"]
+            files += [
+                base / "memory" / group.lstrip("/") / "memory.oom_control",
+                base / "memory/memory.oom_control",
+            ]
     return files

@@ -1,8 +1,8 @@
 """The user's own code, found beside their file and imported by name.
 
-The only place that imports it: nothing of a file runs but what its ``python:`` keys name. Each trial imports its modules
-anew, so what one leaves in them no other sees; an import draws from generators of its own. A module of Python's own is
-never taken from the user's folder. Loads no torch that the user's code does not.
+The only place that imports it: nothing of a file runs but what its ``python:`` keys name. Each trial imports its
+modules anew, so what one leaves in them no other sees; an import draws from generators of its own. A module of Python's
+own is never taken from the user's folder. Loads no torch that the user's code does not.
 """
 
 from __future__ import annotations

@@ -83,7 +83,6 @@ def _remove_if_stale(path: Path) -> None:
 
 
 def _passing_folder() -> _Passing:
-    remove_stale()
     path = Path(tempfile.mkdtemp(prefix=_PREFIX))
     descriptor = os.open(path / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with suppress(OSError):  # a file system without locks

@@ -52,9 +52,7 @@ class OwnTrial:
             the same trial left.
     """
 
-    def __init__(
-        self, job: Job, device: str, checkpoint_dir: Path, told: Callable[[_Report], bool]
-    ) -> None:
+    def __init__(self, job: Job, device: str, checkpoint_dir: Path, told: Callable[[_Report], bool]) -> None:
         """``told`` takes a report in, and says whether the function may go on."""
         self.number, self.device, self.threads = job.number, device, job.threads
         self.seed = seed_of_32_bits(job.seed)
@@ -77,7 +75,9 @@ class OwnTrial:
             RuntimeError: it is called in another process than the function.
         """
         if os.getpid() != self._process_id:
-            raise RuntimeError("`trial.report` works in the process that runs the function; pass the numbers there")
+            raise RuntimeError(
+                "`trial.report` works in the process that runs the function; pass the numbers there"
+            )
         if isinstance(epoch, bool) or not hasattr(epoch, "__index__"):
             raise TypeError(f"the epoch is a whole number; this is {epoch!r}")
         report = int(epoch), {name: _number(name, value) for name, value in metrics.items()}
