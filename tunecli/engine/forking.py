@@ -1,4 +1,4 @@
-"""The server that workers are forked from, as its own process sees it: it loads modules, forks, and ends what it forked.
+"""The server that workers are forked from, as its own process sees it: it loads modules, forks, ends what it forked.
 
 A worker leads a process group of its own. When it dies, what its trial left in that group dies with it; when its
 coordinator dies or asks for it, the worker is killed with all that it started. Knows nothing of trials.

@@ -40,7 +40,7 @@ _MOST_LOSSES = 3  # in a row; a device that is lost so often is set aside
 class _Worker:
     """A process and the jobs it has, by trial. One that is alone has a ``deadline``, and ``ending`` is how it ends once
     it has stopped, or ``killed_at`` has come. ``place`` is the accelerator that it is bound to. Of one that
-    ``has_one_job``, ``last`` is its last event, which is told once the process has ended, by ``killed_at`` at the latest.
+    ``has_one_job``, ``last`` is its last event, told once the process has ended, by ``killed_at`` at the latest.
     """
 
     process: WorkerProcess

@@ -153,18 +153,29 @@ def _hear_no_stop() -> None:
         signal.signal(number, _unheard)
     with contextlib.suppress(AttributeError):
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # its group is in the background, and it may print
-    os.register_at_fork(after_in_child=_hear_again)
+    masks: dict[int, set[signal.Signals]] = {}  # by thread
+
+    def hold_back() -> None:  # else a child might be sent one before it hears
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        masks[threading.get_ident()] = blocked  # type: ignore[assignment]
+
+    def let_come() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop(threading.get_ident()))
+
+    def hear_again() -> None:
+        for number in _SIGNALS:
+            if signal.getsignal(number) is _unheard:
+                signal.signal(
+                    number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+                )
+        let_come()
+
+    os.register_at_fork(before=hold_back, after_in_parent=let_come, after_in_child=hear_again)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 def _unheard(number: int, frame: FrameType | None) -> None:
     """The coordinator hears it too, and decides."""
-
-
-def _hear_again() -> None:
-    for number in _SIGNALS:
-        if signal.getsignal(number) is _unheard:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 class _StopOrder:

@@ -119,6 +119,11 @@ def _blocked() -> set[int]:
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
 
+def _alarm() -> tuple[float, float]:
+    """The seconds left, and those from one to the next."""
+    return signal.getitimer(signal.ITIMER_REAL)
+
+
 def _logging() -> tuple[list[logging.Handler], int, int]:
     return list(logging.root.handlers), logging.root.level, logging.root.manager.disable
 
@@ -152,7 +157,7 @@ _STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
     "how warnings are shown": _attribute(warnings, "showwarning"),
     "signal handlers": (_handlers, _set_handlers),
     "blocked signals": (_blocked, lambda value: signal.pthread_sigmask(signal.SIG_SETMASK, value)),
-    "alarm": (lambda: signal.getitimer(signal.ITIMER_REAL)[0] > 0.0, lambda _: signal.alarm(0)),
+    "alarm": (_alarm, lambda value: signal.setitimer(signal.ITIMER_REAL, *value)),
     "umask": (_umask, os.umask),
     "locale": (lambda: locale.setlocale(locale.LC_ALL), lambda value: locale.setlocale(locale.LC_ALL, value)),
     "logging": (_logging, _set_logging),
