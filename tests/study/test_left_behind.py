@@ -23,8 +23,7 @@ KINDS = {
     "loss": ("val_loss", f"loss: {{python: 'left:Loss'}}, {IRIS}"),
     "optimizer": (
         "val_loss",
-        "data: {source: iris}, training: {epochs: 1}, "
-        "optimizer: {python: 'left:Step', args: {lr: {uniform: [0.01, 0.1]}}}",
+        f"{IRIS.partition(' optimizer')[0]} optimizer: {{python: 'left:Step', args: {{lr: {{uniform: [0.01, 0.1]}}}}}}",
     ),
     "data": ("val_loss", IRIS.replace("iris", "{python: 'left:data'}")),
     "metric": ("{python: 'left:score'}, direction: maximize", IRIS),

@@ -8,7 +8,7 @@ from pathlib import Path
 _CGROUPS = Path("/sys/fs/cgroup")
 _COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 _WORDS = re.compile(
-    r"\bMemoryError\b|\bOutOfMemoryError\b|std::bad_alloc|can.?t allocate memory|cannot allocate memory"
+    r"MemoryError\b|std::bad_alloc|can.?t allocate memory|cannot allocate memory"
     r"|out of (device )?memory|\balloc failed",
     re.IGNORECASE,
 )

@@ -146,7 +146,7 @@ def _set_collector(value: bool) -> None:
     (gc.enable if value else gc.disable)()
 
 
-_STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
+_STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "folder": (_folder, os.chdir),
     "environment": (lambda: dict(os.environ), _set_environment),
     "path": _in_place(sys.path),
