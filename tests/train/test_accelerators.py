@@ -10,7 +10,7 @@ import pytest
 
 from tunecli.errors import UsageError
 from tunecli.train import devices
-from tunecli.train.accelerators import Place, instances, meant_by, places, resolved
+from tunecli.train.accelerators import Place, instances, meant_by, places, resolved, whole_places
 from tunecli.train.drivers import is_cpu
 
 # as in NVIDIA's MIG user guide: a GPU in three parts, and one that is whole
@@ -113,3 +113,22 @@ def test_what_torch_refuses_is_refused_in_its_words(name: str, avoid: Sequence[s
 def test_the_cpu_is_resolved_without_torch() -> None:
     program = "import sys; from tunecli.train.accelerators import resolved; resolved('cpu'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "visible", "bound_to"),
+    [
+        (["cuda:0"], None, [("cuda:0", "")]),
+        (["cuda:0", "cuda:1"], None, [("cuda:0", "0"), ("cuda:0", "1")]),
+        (["cuda:0", "cuda:1"], "3, GPU-2", [("cuda:0", "3"), ("cuda:0", "GPU-2")]),
+        (["cuda:0", "cuda:1"], "3", [("cuda:0", ""), ("cuda:1", "")]),
+        (["xpu:0", "xpu:1"], None, [("xpu:0", ""), ("xpu:1", "")]),
+        ([], None, []),
+    ],
+)
+def test_each_of_several_whole_gpus_is_seen_alone_by_who_works_on_it(
+    names: list[str], visible: str | None, bound_to: list[tuple[str, str]]
+) -> None:
+    found = whole_places(names, visible)
+    assert [place.name for place in found] == names
+    assert [(place.local, place.visible) for place in found] == bound_to

@@ -5,14 +5,18 @@ Each kind is imported when it is run: a command needs no torch, and whoever only
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tunecli.spec.code import uses
 from tunecli.spec.contents import changed_files
 from tunecli.spec.knobs import CommandTrial, FunctionTrial, trial_model
 from tunecli.spec.secrets import names_in, redacted
 from tunecli.train.fused.signature import why_not
+from tunecli.train.own import code as own_code
+from tunecli.train.own import surroundings
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
 from tunecli.trial import (
@@ -50,9 +54,50 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
         DiskFull: no room is left for what is to be kept, which is no fault of the trial.
         StoreFailed: the disk refuses for another reason, which is none either.
     """
-    names = sorted({name for job in jobs for name in names_in(job.config)})
+    names = _secrets(jobs)
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
+    if any(uses_own_code(job) for job in jobs):
+        events = surroundings.kept_apart(events, own_code.program_name(jobs[0]))
     return _redacted(events, names, jobs[0].objective) if names else events
+
+
+def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]) -> None:
+    """Run one trial of the user's own code in this thread, for a process that has no other trial.
+
+    Args:
+        job, is_stop_wanted: as of :func:`run_together`.
+        tell: called with each event that :func:`run_together` yields.
+
+    Raises:
+        DiskFull, StoreFailed: as of :func:`run_together`.
+    """
+    sys.argv = own_code.program_name(job)
+    names = _secrets([job])
+
+    def tell_redacted(event: Event) -> None:
+        tell(_clean(event, names, frozenset(job.objective.metrics)) if names else event)
+
+    if trial_model(job.config) is FunctionTrial and not _changed(job):
+        from tunecli.train.own import function as own_function
+
+        own_function.run_here(job, is_stop_wanted, tell_redacted)
+        return
+    for event in _events(job, is_stop_wanted):
+        tell_redacted(event)
+
+
+def uses_own_code(job: Job) -> bool:
+    """Whether a trial imports code of the user's: its function, model, loss, optimizer, data or metric."""
+    return next(uses(job.config, job.objective), None) is not None
+
+
+def _secrets(jobs: Sequence[Job]) -> list[str]:
+    """The environment variables that their configurations name."""
+    return sorted({name for job in jobs for name in names_in(job.config)})
+
+
+def _changed(job: Job) -> list[str]:
+    return changed_files(job.code, Path(job.base_path)) if job.code else []
 
 
 def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
@@ -62,7 +107,7 @@ def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[
 
 
 def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
-    changed = changed_files(job.code, Path(job.base_path)) if job.code else []
+    changed = _changed(job)
     if changed:
         return _of_other_code(job, changed)
     model = trial_model(job.config)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from tunecli.train.accelerators import resolved
 from tunecli.train.devices import names
 from tunecli.train.trials import run
 from tunecli.trial import Ended, EpochEnded, FailureKind, Job, Objective, Outcome, Started, State, Stopped
@@ -230,3 +231,20 @@ def test_a_device_that_is_avoided_is_an_error_that_says_so(tmp_path):
     assert isinstance(started, Started)
     assert ended.outcome.failure.kind is FailureKind.ERROR
     assert "not to be used" in ended.outcome.failure.cause
+
+
+def test_a_program_is_told_its_device_by_name(tmp_path):
+    device = resolved("auto")
+    command = ["sh", "-c", '[ "$0" = "$TUNECLI_DEVICE" ] && echo "{{\\"val_loss\\": 1}}" $0', "{device}"]
+    started, *_, ended = run(job_of(command, tmp_path, device="auto"))
+    assert (started.device, ended.outcome.device) == (device, device)
+    assert device != "auto"
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["raise MemoryError", "import resource as r; r.setrlimit(r.RLIMIT_AS, (2**28, 2**28)); bytearray(2**30)"],
+)
+def test_a_program_that_memory_is_not_enough_for_ends_as_oom(tmp_path, end):
+    *_, ended = run(job_of(["python", "-c", end], tmp_path))
+    assert ended.outcome.failure.kind is FailureKind.OOM

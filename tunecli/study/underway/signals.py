@@ -53,7 +53,9 @@ def ended_by_signals() -> Iterator[None]:
         yield
     except Signalled as signalled:
         name = signal.Signals(signalled.number).name
-        raise Interrupted(f"Interrupted by {name}", signal_number=signalled.number, hint=signalled.hint) from None
+        raise Interrupted(
+            f"Interrupted by {name}", signal_number=signalled.number, hint=signalled.hint
+        ) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

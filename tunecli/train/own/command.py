@@ -11,7 +11,6 @@ import math
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,12 +22,15 @@ from tunecli.seeding import seed_of_32_bits
 from tunecli.spec.command import PlaceholderError, program_path, rendered
 from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.secrets import names_in, redacted, resolved
+from tunecli.train import accelerators, memory
 from tunecli.train.own.folder import own_folder
 from tunecli.train.own.program import Program
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
 from tunecli.trial import EpochEnded, Event, Failure, FailureKind, Job, Started
 
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # itself, or what a shell waited for
+_LAST_LINES = 3
 _STOP_S = 5.0  # for a program that is asked to stop to put its things in order
 
 
@@ -58,6 +60,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     if refused is not None:
         yield reports.ended(refused)
         return
+    n_killed = memory.n_killed_for_memory()
     with ExitStack() as ending:
         try:
             trial = CommandTrial.model_validate(resolved(job.config))
@@ -86,7 +89,8 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         stderr = redacted(
             program.stderr_tail, names_in(job.config), is_cut=True
         )  # before it is cut into lines
-        yield reports.ended(_failure(exit_code, stderr))
+        is_killed = memory.n_killed_for_memory() > n_killed
+        yield reports.ended(_failure(exit_code, stderr, is_killed=is_killed))
 
 
 @dataclass(slots=True)
@@ -102,15 +106,13 @@ class _Latch:
 
 
 def _device(job: Job) -> str:
-    """What ``auto`` means, where torch is here to tell; else the program may resolve it as it likes.
+    """The device by name: a program takes no ``auto``. Torch is asked only where the name alone does not tell.
 
     Raises:
         UsageError: every device that it could mean is to be avoided.
     """
-    if job.device == "auto" and "torch" in sys.modules:
-        from tunecli.train import devices
-
-        return str(devices.resolve(job.device, job.slot, job.avoid_devices))
+    if job.device == "auto" or job.device in job.avoid_devices:
+        return accelerators.resolved(job.device, job.slot, job.avoid_devices)
     return job.device
 
 
@@ -141,14 +143,20 @@ def _without_secrets(program: Program, names: Sequence[str]) -> str:
     return redacted(stderr, names, is_cut=True)
 
 
-def _failure(exit_code: int, stderr: str) -> Failure | None:
+def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure | None:
+    """What a program's end says; ``is_killed``: the kernel has ended processes for memory meanwhile."""
     if exit_code == 0:
         return None
-    if exit_code < 0:
-        return Failure(FailureKind.CRASH, f"the program was killed by {_signal_name(-exit_code)}", stderr)
+    if is_killed and exit_code in _KILLED:
+        return Failure(FailureKind.OOM, "memory ran out, and the system killed the program", stderr)
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     said = lines[-1] if lines else "it said nothing on stderr"
-    return Failure(FailureKind.ERROR, f"exit code {exit_code}: {said}", stderr)
+    is_full = any(memory.tells_of_memory(line) for line in lines[-_LAST_LINES:])
+    if exit_code < 0:
+        cause = f"the program was killed by {_signal_name(-exit_code)}"
+        return Failure(FailureKind.OOM if is_full else FailureKind.CRASH, cause, stderr)
+    cause = f"exit code {exit_code}: {said}"
+    return Failure(FailureKind.OOM if is_full else FailureKind.ERROR, cause, stderr)
 
 
 def _signal_name(number: int) -> str:

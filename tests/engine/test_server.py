@@ -1,0 +1,122 @@
+"""The server and its workers load nothing from the working folder, and end with whoever asked for them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tunecli.engine.process import WorkerProcess
+from tunecli.engine.server import forked, start_server
+
+SPOILT = "import pathlib\npathlib.Path(__file__).with_name('ran.txt').open('a').write(__name__ + '\\n')\n"
+# what a worker and the coordinator load of others, and our own package
+OTHERS = (
+    "tunecli",
+    "torch",
+    "numpy",
+    "yaml",
+    "typer",
+    "rich",
+    "pydantic",
+    "sklearn",
+    "skopt",
+    "scipy",
+    "sitecustomize",
+)
+COMMAND = """\
+study: spoilt
+objective: {metric: val_loss}
+trial: {command: [echo, '{{"val_loss": {x}}}'], params: {x: {uniform: [0, 1]}}}
+search: {sampler: random, trials: 2}
+run: {workers: 1}
+"""
+FUNCTION = COMMAND.replace("command: [echo, '{{\"val_loss\": {x}}}']", "python: 'mine:train'")
+BUILT_IN = """\
+study: spoilt
+objective: {metric: val_loss}
+trial: {data: {source: iris}, training: {epochs: 1}, optimizer: {name: sgd, lr: {uniform: [0.01, 0.1]}}}
+search: {sampler: random, trials: 2}
+run: {workers: 1, device: cpu}
+"""
+MINE = """\
+import multiprocessing, queue, random, sys
+
+def train(params, trial):
+    with multiprocessing.get_context("fork").Pool(1) as workers:
+        return workers.apply(float, (params["x"],))
+"""
+
+
+@pytest.fixture
+def spoilt(tmp_path: Path) -> Path:
+    """A folder with a file for every module of Python's and of ours, each of which tells that it was executed."""
+    for name in {*sys.stdlib_module_names, *OTHERS}:
+        (tmp_path / f"{name}.py").write_text(SPOILT)
+    (tmp_path / "mine.py").write_text(MINE)
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", [COMMAND, FUNCTION, BUILT_IN], ids=["command", "function", "built-in"])
+def test_no_file_of_the_working_folder_is_executed_for_a_module_of_python_s_or_ours(
+    spoilt: Path, text: str
+) -> None:
+    (spoilt / "s.yaml").write_text(text)
+    program = str(Path(sys.executable).with_name("tunecli"))
+    for words in (["search", "s.yaml"], ["resume", "spoilt", "--trials", "3"], ["verify", "spoilt"]):
+        done = subprocess.run([program, *words], cwd=spoilt, capture_output=True, text=True)
+        assert not (spoilt / "ran.txt").exists(), (spoilt / "ran.txt").read_text()
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("has_one_job", [True, False])
+def test_a_worker_ends_with_its_pipe_and_tells_how(has_one_job: bool) -> None:
+    start_server(1)
+    pipe, process = forked(has_one_job=has_one_job)
+    assert process.is_alive()
+    pipe.close()
+    process.join(60.0)
+    assert (process.is_alive(), process.exit_code) == (False, 0)
+    process.close()
+
+
+def test_a_worker_that_is_killed_tells_by_which_signal() -> None:
+    start_server(1)
+    pipe, process = forked(has_one_job=True)
+    process.kill()
+    process.join(60.0)
+    assert process.exit_code == -9
+    pipe.close()
+    process.close()
+
+
+def test_a_server_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "from tunecli.engine.server import forked, server_id, start_server\n"
+        "start_server(1, needs_torch=False)\n"
+        "pipe, process = forked(has_one_job=True)\n"
+        "os.kill(server_id(), signal.SIGKILL)\n"
+        "process.join(60.0)\n"
+        "assert not process.is_alive() and process.exit_code is None\n"
+        "pipe.close(); process.close()\n"
+        "pipe, process = forked(has_one_job=True)\n"
+        "pipe.close(); process.join(60.0)\n"
+        "assert process.exit_code == 0, process.exit_code\n"
+        "process.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_process_of_nobody_is_over() -> None:
+    import socket
+
+    ours, theirs = socket.socketpair()
+    process = WorkerProcess(ours)
+    assert process.is_alive()
+    theirs.close()
+    assert not process.is_alive()
+    process.close()

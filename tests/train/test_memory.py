@@ -1,0 +1,43 @@
+"""What the kernel and a program's last words tell of memory that ran out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tunecli.train.memory import n_killed_for_memory, tells_of_memory
+
+V2 = {"proc/self/cgroup": "0::/user/run\n", "sys/fs/cgroup/user/run/memory.events": "oom 3\noom_kill 2\n"}
+CONTAINER = {"proc/self/cgroup": "0::/hidden\n", "sys/fs/cgroup/memory.events": "oom_kill 4\n"}
+V1 = {
+    "proc/self/cgroup": "5:cpu,memory:/job\n",
+    "sys/fs/cgroup/memory/job/memory.oom_control": "oom_kill 5\n",
+}
+NEITHER = {"proc/vmstat": "nr_free_pages 1\noom_kill 6\n"}
+
+
+@pytest.mark.parametrize(("files", "count"), [(V2, 2), (CONTAINER, 4), (V1, 5), (NEITHER, 6), ({}, 0)])
+def test_kills_are_counted_where_the_system_counts_them(
+    tmp_path: Path, files: dict[str, str], count: int
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert n_killed_for_memory(tmp_path) == count
+
+
+@pytest.mark.parametrize(
+    ("words", "is_told"),
+    [
+        ("MemoryError", True),
+        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 1 TiB", True),
+        ("torch.OutOfMemoryError: CUDA out of memory.", True),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", True),
+        ("RuntimeError: DefaultCPUAllocator: can't allocate memory", True),
+        ("ValueError: 3 items out of order", False),
+        ("", False),
+    ],
+)
+def test_last_words_of_a_program(words: str, is_told: bool) -> None:
+    assert tells_of_memory(words) is is_told
