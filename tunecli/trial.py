@@ -287,7 +287,16 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """One epoch is over; ``epoch`` counts from 1, ``total_epochs`` is the planned number, 0 where it is not known."""
+    """One epoch is over.
+
+    Attributes:
+        number, attempt: which attempt at which trial trained it.
+        epoch: counted from 1.
+        total_epochs: the planned number; 0 where it is not known.
+        metrics: by name.
+        seconds: how long it took.
+        epoch_offset: the number that was added to the user's own count of epochs to get ``epoch``.
+    """
 
     number: int
     attempt: int
@@ -295,6 +304,7 @@ class EpochEnded:
     total_epochs: int
     metrics: Mapping[str, float]
     seconds: float
+    epoch_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)

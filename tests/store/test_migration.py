@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.records import ASSETS, begin, checkpointed, complete, everything
+from tests.store.earlier import FACTS as EARLIER_FACTS
+from tests.store.earlier import record_v2, record_v3
+from tests.store.records import ASSETS, begin, checkpointed, complete, everything, without_clocks
 from tunecli.errors import StoreTooNew
 from tunecli.store import schema
 from tunecli.store.database import Log
@@ -198,3 +200,56 @@ def test_a_newer_one_is_refused_and_left_alone(log: Log) -> None:
         assert caught.value.exit_code == 5
     assert log.path.read_bytes() == before
     assert list(log.path.parent.iterdir()) == [log.path]
+
+
+RECORDERS = {2: record_v2, 3: record_v3}
+
+
+@pytest.mark.parametrize("schema_version", RECORDERS)
+class TestLaterVersions:
+    """`earlier.record_v2` and `record_v3` say what the assets hold."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path, schema_version: int) -> Path:
+        return Path(shutil.copy(ASSETS / f"study-v{schema_version}.db", tmp_path / "study.db"))
+
+    @pytest.fixture
+    def told(self, tmp_path: Path, schema_version: int) -> str:
+        """What a database tells in which today's code records the same."""
+        with Log.create(tmp_path / "new.db", EARLIER_FACTS) as log:
+            RECORDERS[schema_version](log)
+            return without_clocks(log)
+
+    def test_the_asset_is_of_its_version(self, path: Path, schema_version: int) -> None:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            assert schema.version(connection) == schema_version
+
+    def test_a_reader_reads_all_of_it_and_changes_nothing(self, path: Path, told: str) -> None:
+        before = path.read_bytes()
+        with Log.open_to_read(path) as log:
+            assert without_clocks(log) == told
+        assert path.read_bytes() == before
+        assert sorted(item.name for item in path.parent.iterdir()) == ["new.db", "study.db"]
+
+    def test_a_writer_keeps_a_copy_and_goes_on(self, path: Path, told: str, schema_version: int) -> None:
+        before = path.read_bytes()
+        with Log.open(path) as log:
+            assert without_clocks(log) == told
+            log.append_epochs([EpochEnded(4, 2, 9, 0, {"val_loss": 0.5}, 0.25, epoch_offset=1)])
+        assert path.with_name(f"study.db.v{schema_version}").read_bytes() == before
+
+    def test_its_tables_are_those_of_a_new_one(self, path: Path, tmp_path: Path) -> None:
+        query = "SELECT type, name, sql FROM sqlite_schema ORDER BY name"
+        with Log.open(path) as migrated, Log.create(tmp_path / "empty.db", {}) as new:
+            assert migrated._rows(query) == new._rows(query)
+            assert migrated._rows("PRAGMA foreign_key_check") == []
+
+
+def test_the_offset_of_an_epoch_is_recorded_and_that_of_an_old_one_is_none(tmp_path: Path) -> None:
+    path = Path(shutil.copy(ASSETS / "study-v3.db", tmp_path / "study.db"))
+    told = EpochEnded(4, 3, 4, 0, {"val_loss": 0.5}, 0.25, epoch_offset=1)
+    with Log.open(path) as log:
+        log.append_epochs([told])
+        *before, last = log.epochs(4)
+    assert {each.epoch_offset for each in before} == {0}
+    assert last == told

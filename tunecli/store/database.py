@@ -186,7 +186,10 @@ class Log:
         """Record epochs, of one trial or of many, in one transaction."""
         self._append(
             "epoch",
-            [(e.number, e.attempt, e.epoch, e.total_epochs, encode(e.metrics), e.seconds) for e in events],
+            [
+                (e.number, e.attempt, e.epoch, e.total_epochs, encode(e.metrics), e.seconds, e.epoch_offset)
+                for e in events
+            ],
         )
 
     def append_result(self, event: Ended) -> None:

@@ -60,7 +60,7 @@ _ON_COURSE = """NOT EXISTS (
     WHERE later.number = e.number AND later.attempt > e.attempt AND later.from_epoch < e.epoch
 )"""
 EPOCHS = f"""
-SELECT number, attempt, epoch, total_epochs, metrics, seconds FROM epoch AS e
+SELECT number, attempt, epoch, total_epochs, metrics, seconds, epoch_offset FROM epoch AS e
 WHERE number IN (SELECT value FROM json_each(?1)) AND {_ON_COURSE} ORDER BY number, attempt, epoch
 """
 CHECKPOINTS = f"""
@@ -127,11 +127,11 @@ def epochs(rows: Sequence[Row], numbers: Iterable[int]) -> dict[int, list[EpochE
     """By trial, the epochs of the rows of ``EPOCHS``; of two attempts that have one, the later tells it."""
     found: dict[int, list[EpochEnded]] = {number: [] for number in numbers}
     all_metrics = decode_all([row[4] for row in rows])
-    for (number, attempt, epoch, total, _, seconds), metrics in zip(rows, all_metrics, strict=True):
+    for (number, attempt, epoch, total, _, seconds, offset), metrics in zip(rows, all_metrics, strict=True):
         course = found[number]
         while course and course[-1].epoch >= epoch:
             course.pop()
-        course.append(EpochEnded(number, attempt, epoch, total, metrics, seconds))
+        course.append(EpochEnded(number, attempt, epoch, total, metrics, seconds, offset))
     return found
 
 

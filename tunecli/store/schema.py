@@ -129,7 +129,9 @@ CREATE TABLE pause (
 ) STRICT, WITHOUT ROWID""",
 )
 
-_STEPS = (_TRIALS_AND_RESULTS, _CHECKPOINTS_SETBACKS_AND_SESSIONS, _STEPS_AND_PAUSES)
+_EPOCH_OFFSETS = ("ALTER TABLE epoch ADD COLUMN epoch_offset INTEGER NOT NULL DEFAULT 0",)
+
+_STEPS = (_TRIALS_AND_RESULTS, _CHECKPOINTS_SETBACKS_AND_SESSIONS, _STEPS_AND_PAUSES, _EPOCH_OFFSETS)
 
 SCHEMA_VERSION = len(_STEPS)
 _NEW_TABLE = re.compile(r"CREATE TABLE (\w+)")
@@ -142,7 +144,8 @@ _LONG_TEXTS = (
     ("result", "failure"),
 )
 _MORE_LONG_TEXTS = (*_LONG_TEXTS, ("session", "versions"), ("setback", "failure"))
-LONG_TEXTS = (_LONG_TEXTS, _MORE_LONG_TEXTS, (*_MORE_LONG_TEXTS, ("pause", "metrics")))
+_WITH_PAUSES = (*_MORE_LONG_TEXTS, ("pause", "metrics"))
+LONG_TEXTS = (_LONG_TEXTS, _MORE_LONG_TEXTS, _WITH_PAUSES, _WITH_PAUSES)
 """For each version, the JSON that may be long enough to leave its page, by table and column."""
 
 
