@@ -12,6 +12,7 @@ from pathlib import Path
 from tunecli.spec.contents import changed_files
 from tunecli.spec.knobs import CommandTrial, FunctionTrial, trial_model
 from tunecli.spec.secrets import names_in, redacted
+from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
@@ -41,7 +42,7 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
     """
     names = sorted({name for job in jobs for name in names_in(job.config)})
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
-    return _redacted(events, names) if names else events
+    return _said(events, names)
 
 
 def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
@@ -70,17 +71,21 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
     return loop.run(job, is_stop_wanted)
 
 
-def _redacted(events: Iterator[Event], names: Sequence[str]) -> Iterator[Event]:
-    """The same events, a failure being told without the values of the variables ``names``."""
+def _said(events: Iterator[Event], names: Sequence[str]) -> Iterator[Event]:
+    """The same events, a failure being told in bounded texts, without the values of the variables ``names``.
+
+    What is secret goes first: a cut through the middle of it would leave the rest of it to be read.
+    """
     try:
         for event in events:
             if not isinstance(event, Ended) or event.outcome.failure is None:
                 yield event
                 continue
             failure = event.outcome.failure
-            cause, traceback = redacted(failure.cause, names), redacted(failure.traceback, names)
-            clean = replace(failure, cause=cause, traceback=traceback)
-            yield replace(event, outcome=replace(event.outcome, failure=clean))
+            if names:
+                cause, traceback = redacted(failure.cause, names), redacted(failure.traceback, names)
+                failure = replace(failure, cause=cause, traceback=traceback)
+            yield replace(event, outcome=replace(event.outcome, failure=bounded(failure)))
     finally:
         if isinstance(events, Generator):
             events.close()

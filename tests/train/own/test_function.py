@@ -208,12 +208,12 @@ def test_global_generators_are_seeded_for_it_and_put_back(job_of):
         ("full", {}, FailureKind.OOM, "RuntimeError"),
         ("nothing", {}, FailureKind.ERROR, "AttributeError: module 'mine' has no attribute 'nothing'"),
         ("elsewhere", {}, FailureKind.ERROR, "val_loss was never reported, only train_loss"),
-        ("returns", {"value": "text"}, FailureKind.ERROR, "what the function returns is to be a number"),
+        ("returns", {"value": "text"}, FailureKind.ERROR, "what the function returns must be a number"),
         (
             "returns",
             {"value": {"val_loss": [1, 2]}},
             FailureKind.ERROR,
-            "TypeError: val_loss is to be a number",
+            "TypeError: val_loss must be a number",
         ),
         (
             "returns",
@@ -225,7 +225,7 @@ def test_global_generators_are_seeded_for_it_and_put_back(job_of):
             "misreports",
             {"args": [1], "metrics": {"x": "y"}},
             FailureKind.ERROR,
-            "TypeError: x is to be a number",
+            "TypeError: x must be a number",
         ),
         (
             "misreports",

@@ -20,9 +20,16 @@ from tunecli.study.sweep import Ending
 _SHOWN_AT_END = 10
 
 
+def why_none(ending: Ending) -> str:
+    """That no trial succeeded, and why where all that ran failed alike."""
+    return "no trial succeeded" + (f": {REASONS['alike']}: {ending.cause}" if ending.cause else "")
+
+
 def next_after_none(ending: Ending) -> str:
     """What to do where no trial succeeded."""
     path = quote(str(ending.path))
+    if ending.cause:
+        return f"mend it and begin a new study; or go on: {going_on(str(ending.path), ending.reason)}"
     if ending.n_failed:
         return f"tunecli results {path} shows why each failed"
     return f"none was trained to its end: {going_on(str(ending.path), ending.reason)}"

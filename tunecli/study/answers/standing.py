@@ -10,6 +10,7 @@ from tunecli.results.answer import Section
 from tunecli.results.ranking import Standing
 from tunecli.results.table import Table, display_cells, to_json
 from tunecli.spec.run import Limit
+from tunecli.study.underway.policy import FAILED_ALIKE
 from tunecli.study.underway.standstill import ENDED_BY_ITSELF
 
 REASONS = {
@@ -19,6 +20,7 @@ REASONS = {
     "trials": "run.limit.trials have begun",
     "epochs": "run.limit.epochs are trained",
     "failures": "run.limit.failures have failed",
+    "alike": f"the first {FAILED_ALIKE} trials all failed alike",
     "improvement": "another trial is expected to better the best by less than search.stop.improvement",
     "stagnation": "search.stop.stagnation complete trials in a row were no better than the best before them",
 }
@@ -31,6 +33,8 @@ def lifted(reason: str) -> str:
     """What to ask for besides to go on past ``reason``; empty where nothing that was set ended the sweep."""
     if reason in ENDED_BY_ITSELF:
         return " --set search.stop=null"
+    if reason == "alike":
+        return " --set run.limit.failures=0"
     return f" --set run.limit.{reason}=…" if reason in Limit.model_fields else ""
 
 

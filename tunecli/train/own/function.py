@@ -8,7 +8,7 @@ generators are seeded for its length (law 3), and torch's settings put back afte
 
 from __future__ import annotations
 
-import os
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -26,11 +26,12 @@ from tunecli.spec.secrets import resolved
 from tunecli.train import accelerators
 from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.own import code as own_code
+from tunecli.train.own.bounds import shown, shown_name
 from tunecli.train.own.folder import own_folder
 from tunecli.train.own.late_torch import once_loaded
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
-from tunecli.trial import Event, Failure, FailureKind, Job, Started
+from tunecli.trial import Event, Failure, FailureKind, Job
 
 _Report = tuple[int, dict[str, float]]
 _Said = _Report | Failure | dict[str, float]
@@ -56,7 +57,7 @@ class OwnTrial:
         self.number, self.device, self.threads = job.number, device, job.threads
         self.seed = seed_of_32_bits(job.seed)
         self.checkpoint_dir = checkpoint_dir
-        self._objective = job.objective.metric
+        self._objective, self._note = job.objective, ""
         self._said: SimpleQueue[_Said] = SimpleQueue()
         self._may_go_on: SimpleQueue[bool] = SimpleQueue()
         self._is_stopped = False
@@ -71,10 +72,12 @@ class OwnTrial:
         Raises:
             TrialStopped: the trial is to end here.
             TypeError: ``epoch`` is no whole number, or a metric no number.
+
+        An epoch above 2^53 - 1, a name of more than 200 characters and more than 4,096 metrics end the trial as failed.
         """
         if isinstance(epoch, bool) or not hasattr(epoch, "__index__"):
-            raise TypeError(f"the epoch is a whole number; this is {epoch!r}")
-        report = int(epoch), {name: _number(name, value) for name, value in metrics.items()}
+            raise TypeError(f"the epoch is a whole number; this is {shown(epoch)}")
+        report = epoch.__index__(), {name: _number(name, value) for name, value in metrics.items()}
         if not self._is_stopped:
             self._said.put(report)
             self._is_stopped = not self._may_go_on.get()
@@ -95,11 +98,25 @@ class OwnTrial:
         self._said.put(said)
 
     def _returned(self, value: Any) -> dict[str, float]:
+        """The numbers of what the function returns; what else a mapping holds is left out, with a note."""
         if value is None:
             return {}
-        if isinstance(value, Mapping):
-            return {str(name): _number(str(name), each) for name, each in value.items()}
-        return {self._objective: _number("what the function returns", value)}
+        if not isinstance(value, Mapping):
+            return {self._objective.metric: _number("what the function returns", value)}
+        numbers, left_out = {}, []
+        for key, each in value.items():
+            name = str(key)
+            try:
+                numbers[name] = _number(name, each)
+            except TypeError:
+                if name in self._objective.metrics:
+                    raise
+                left_out.append(shown_name(name))
+        if left_out:
+            more = f" and {len(left_out) - 4} more" if len(left_out) > 4 else ""
+            names = f"{', '.join(left_out[:4])}{more}"
+            self._note = f"what the function returned as {names} is no number, and is not kept"
+        return numbers
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
@@ -121,10 +138,13 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         reports.device = accelerators.resolved(job.device, job.slot, job.avoid_devices)
         trial = FunctionTrial.model_validate(resolved(job.config))
     except (UsageError, ValidationError) as error:
-        yield Started(job.number, job.attempt, reports.device, os.getpid())
+        yield reports.started()
         yield reports.ended(failure_of(error))
         return
-    yield Started(job.number, job.attempt, reports.device, os.getpid())
+    yield reports.started()
+    if reports.is_over:  # an earlier attempt came to its end, and died before that was on record
+        yield reports.ended()
+        return
     with ExitStack() as ending:
         try:
             folder = ending.enter_context(own_folder(job))
@@ -169,7 +189,7 @@ def _events(
         yield reports.ended(said)
     else:
         reports.update(said)
-        yield reports.ended()
+        yield reports.ended(note=own._note)
 
 
 def _number(name: str, value: Any) -> float:
@@ -179,4 +199,7 @@ def _number(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} is to be a number; this is {type(value).__name__} {value!r:.60}") from None
+        kind = type(value).__name__
+        raise TypeError(f"{shown_name(name)} must be a number; this is {kind:.60} {shown(value)}") from None
+    except OverflowError:  # a whole number beyond all floats
+        return math.inf if value > 0 else -math.inf
