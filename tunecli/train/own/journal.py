@@ -53,10 +53,13 @@ def events_of(path: Path) -> list[Started | EpochEnded]:
         descriptor = os.open(path, _READ)
     except OSError:
         return []
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return []
-        return list(_events(file.read()))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return list(_events(file.read()))
+    finally:
+        os.close(descriptor)
 
 
 def _events(content: bytes) -> Iterator[Started | EpochEnded]:

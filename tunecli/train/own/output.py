@@ -50,10 +50,12 @@ class JsonLines:
         epoch = found.pop("epoch", None)
         for name in self.reports.job.objective.metrics:
             if name in found and _number(found[name]) is None:
-                return self._refuse(name, found[name], "number")
+                self._refuse(name, found[name], "number")
+                return None
         count = math.nan if epoch is None else _number(epoch)
         if count is None or math.isinf(count):
-            return self._refuse("epoch", epoch, "whole number")
+            self._refuse("epoch", epoch, "whole number")
+            return None
         metrics = {name: number for name, value in found.items() if (number := _number(value)) is not None}
         if not count.is_integer():
             self.reports.update(metrics)

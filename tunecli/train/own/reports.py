@@ -62,8 +62,8 @@ class Reports:
         """Go on from what is on record of earlier attempts, which may have come to the trial's end and died there."""
         self._offset = self.job.epoch_offset
         self._go_on_from(math.inf)
-        *before, last = (0, 0, *(epoch for epoch, _ in self.job.recorded))
-        self._stop_if_due(before[-1], last)
+        epochs = [0, 0, *(epoch for epoch, _ in self.job.recorded)]
+        self._stop_if_due(epochs[-2], epochs[-1])
 
     @property
     def is_over(self) -> bool:
