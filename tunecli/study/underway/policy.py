@@ -15,7 +15,7 @@ from tunecli.trial import Failure, FailureKind, Objective, Setback, Trial
 
 FAILED_ALIKE = 5
 """So many first trials that fail alike, and none that does not, end a sweep."""
-_NUMBERS = re.compile(r"[0-9]+")
+_NUMBERS = re.compile(r"[-+]?[0-9][0-9.]*(e[-+]?[0-9]+)?", re.IGNORECASE)
 _MOST_PARTS = 64  # of a batch; with parts this small, what is too large is the model
 
 
