@@ -284,19 +284,31 @@ def always(params, trial):
 
 def test_a_trial_whose_time_is_up_may_stop_in_order_before_its_worker_is_killed(tmp_path):
     (tmp_path / "slow.py").write_text(
-        "import time\n\ndef train(params, trial):\n"
-        "    for epoch in range(10**6):\n        time.sleep(0.01)\n        trial.report(epoch, val_loss=1.0)\n"
+        "import time\n\ndef train(params, trial):\n    try:\n"
+        "        for epoch in range(10**6):\n            time.sleep(0.01)\n            trial.report(epoch, val_loss=1.0)\n"
+        "    finally:\n        open(params['mark'], 'w').close()\n"
     )
-    config = {"python": "slow:train"}
+    config = {"python": "slow:train", "params": {"mark": str(tmp_path / "mark")}}
     slow = Job(0, 1, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path), time_limit_s=0.2)
     engine = engine_named("local", n_workers=1, threads=1)
     try:
         engine.submit(slow)
+        assert drain(engine, 1)[-1].outcome.failure.kind is FailureKind.TIMEOUT
+        assert (tmp_path / "mark").exists(), "it heard"
+        engine.submit(job(1))
+        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+    finally:
+        engine.close()
+
+
+def test_a_trial_of_ours_that_heard_that_its_time_is_up_leaves_its_worker_to_the_next():
+    engine = engine_named("local", n_workers=1, threads=1)
+    try:
+        engine.submit(replace(job(0, training={"epochs": 1_000_000}), time_limit_s=0.2))
         first = drain(engine, 1)
         assert first[-1].outcome.failure.kind is FailureKind.TIMEOUT
         engine.submit(job(1))
-        second = drain(engine, 1)
-        assert second[0].process_id == first[0].process_id, "it heard, so its worker lives on"
+        assert drain(engine, 1)[0].process_id == first[0].process_id
     finally:
         engine.close()
 

@@ -10,12 +10,12 @@ import pytest
 
 CODE = """
 import os, sys
-from multiprocessing import forkserver
+from tunecli.engine.server import server_id
 from tunecli.engine import engine_named
 from tunecli.study.headstart import head_start
 
 def pid():
-    return forkserver._forkserver._forkserver_pid
+    return server_id()
 
 def is_alive(number):
     try:

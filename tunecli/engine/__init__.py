@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tunecli.engine.engine import Engine
+    from tunecli.trial import Job
 
-__all__ = ["engine_named", "n_cores"]
+__all__ = ["engine_named", "n_cores", "name_for_one"]
 
 
 def n_cores() -> int:
@@ -35,7 +36,12 @@ def engine_named(
         needs_torch: whether its trials do.
         per_device: how many jobs share one accelerator at a time, at least 1.
         workers_lock: the file that every worker process holds a shared lock of as long as it lives; None: none.
+
+    Folders that trials of runs that were killed have left in the temporary folder are removed.
     """
+    from tunecli.train.own.folder import remove_stale
+
+    remove_stale()
     if name == "inline":
         from tunecli.engine.inline import InlineEngine
 
@@ -43,3 +49,16 @@ def engine_named(
     from tunecli.engine.local import LocalEngine
 
     return LocalEngine(n_workers, threads, needs_torch, workers_lock, per_device)
+
+
+def name_for_one(job: Job, engine: str) -> str:
+    """The name of the engine that runs a single trial as a search would.
+
+    Args:
+        job: the trial. What the user's own code leaves behind, or takes along, is its own process's; all else can
+            run in this one.
+        engine: as in the file; where that is ``inline``, everything runs in this process.
+    """
+    from tunecli.train.trials import uses_own_code
+
+    return engine if uses_own_code(job) else "inline"

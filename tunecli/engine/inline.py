@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 
 from tunecli.engine.deadline import Deadline
 from tunecli.engine.placing import as_recorded, bound
+from tunecli.spec.knobs import CommandTrial, trial_model
 from tunecli.train.accelerators import VISIBLE, Place, places
 from tunecli.trial import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 
@@ -25,6 +26,7 @@ class InlineEngine:
         self._deadline: Deadline | None = None
         self._device = ""
         self._part: Place | None = None
+        self._visible_before: tuple[str | None, ...] = ()
         self._is_stop_wanted = False
         self._n_jobs = 0
 
@@ -38,9 +40,20 @@ class InlineEngine:
         from tunecli.train.trials import run_together
 
         self._is_stop_wanted, self._n_jobs = False, len(jobs)
-        # only a part of a GPU has to be named; this process keeps to the first that it is given
-        self._part = next((place for place in places(jobs[0].device) if place.visible), None)
+        # This process keeps to the first part of a GPU that it is given. A whole one only a program has to be bound to.
+        is_program = trial_model(jobs[0].config) is CommandTrial
+        self._put_back()
+        self._part = next(
+            (
+                place
+                for place in places(jobs[0].device)
+                if place.needs_binding or (is_program and place.visible)
+            ),
+            None,
+        )
         if self._part is not None:
+            if not self._part.needs_binding:
+                self._visible_before = (os.environ.get(VISIBLE),)
             os.environ[VISIBLE] = self._part.visible
             jobs = tuple(bound(job, self._part, ()) for job in jobs)
         self._under_way = run_together(jobs, lambda: self._is_stop_wanted)
@@ -78,6 +91,15 @@ class InlineEngine:
         if isinstance(self._under_way, Generator):
             self._under_way.close()
         self._under_way, self._n_jobs = iter(()), 0
+        self._put_back()
+
+    def _put_back(self) -> None:
+        for before in self._visible_before:
+            if before is None:
+                os.environ.pop(VISIBLE, None)
+            else:
+                os.environ[VISIBLE] = before
+        self._visible_before = ()
 
 
 @contextmanager

@@ -30,8 +30,9 @@ with out_of_sight():
         import tunecli.train.fused.group
         import tunecli.train.loop
         import tunecli.train.own.function  # noqa: F401  # all are loaded for the workers that are forked
-        from tunecli.spec.knobs import TrialConfig
+        from tunecli.spec.knobs import FunctionTrial, TrialConfig
 
-        TrialConfig.model_rebuild()  # which each worker would do by itself
+        for model in (TrialConfig, FunctionTrial):
+            model.model_rebuild()  # which each worker would do by itself
     finally:
         _loading.join()  # a process with other threads is none to fork

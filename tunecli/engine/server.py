@@ -1,4 +1,4 @@
-"""The process that workers are forked from: it loads what training needs once, and meanwhile the study can be checked.
+"""The server that workers are forked from, as the coordinator sees it: started, guessed, asked for a worker.
 
 There is one a process. It is started from a mere guess of what the file asks for, too, before anything else is loaded:
 so this module loads next to nothing, and a guess that was wrong is put right when the engine is made.
@@ -6,61 +6,73 @@ so this module loads next to nothing, and a guess that was wrong is put right wh
 
 from __future__ import annotations
 
-import multiprocessing
+import atexit
+import contextlib
 import os
 import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
-from multiprocessing.context import ForkServerContext
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from tunecli.engine.process import WorkerProcess
 
 _PRELOAD = "tunecli.engine.preloaded_own"
 _PRELOAD_TORCH = "tunecli.engine.preloaded"
-# The one of this process. Nothing public asks whether it runs, or ends it.
-_SERVER: Any = forkserver._forkserver
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# -P, and a path of our own from the first line on: the working folder is never searched for what we load.
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[3:]; from tunecli.engine.forking import main; main(*sys.argv[1:3])"
+)
+_HASH_SEED = "PYTHONHASHSEED"
+_HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
-class _Guess:
+class _Server:
+    """One that runs: what it was started with, and how it is asked for workers."""
+
+    process_id: int
     threads: int
     has_torch: bool
+    requests: socket.socket
+    environment: Mapping[str, str]
+
+    def can_serve(self, threads: int, needs_torch: bool) -> bool:
+        return self.threads == threads and (self.has_torch or not needs_torch)
 
 
-_guessed: _Guess | None = None
-"""What the server was started with; None where there is none, or an engine has taken it."""
+_running: _Server | None = None
+_is_guess = False
+"""Whether no engine has taken it yet."""
 
 
-def start_server(threads: int, *, needs_torch: bool = True) -> ForkServerContext:
-    """Start the server, if it does not run yet, or runs by a guess that was wrong.
+def start_server(threads: int, *, needs_torch: bool = True) -> None:
+    """Start the server, unless one runs that will do.
 
-    It is deaf to the signals that the coordinator answers, and its workers inherit that: a terminal's Ctrl-C or
-    hang-up, and a batch system's TERM, reach the whole process group; what to do about them is the coordinator's to
-    decide. Blocked and not ignored, so that none is lost to the coordinator.
+    It has a process group of its own, and is deaf to the signals that the coordinator answers: a terminal's Ctrl-C or
+    hang-up, and a batch system's TERM, reach all processes; what to do about them is the coordinator's to decide.
 
     Args:
         threads: of each worker.
         needs_torch: whether trials do.
     """
-    global _guessed
-    context = multiprocessing.get_context("forkserver")
-    if _guessed not in (None, _Guess(threads, needs_torch)):
-        _stop()
-    _guessed = None
-    context.set_forkserver_preload([_PRELOAD_TORCH if needs_torch else _PRELOAD])
-    resource_tracker.ensure_running()  # first, since starting it within would unblock the signals
-    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    ours = [variable for variable in _THREAD_VARIABLES if variable not in os.environ]
-    try:
-        for variable in ours:  # read once, when the server loads its libraries
-            os.environ[variable] = str(threads)
-        forkserver.ensure_running()
-    finally:
-        for variable in ours:
-            del os.environ[variable]
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return context
+    global _is_guess, _running
+    if _running is not None:
+        is_right = _running.can_serve(threads, needs_torch) and (
+            not _is_guess or _running.has_torch == needs_torch
+        )
+        if not is_right:
+            _stop(at_once=_is_guess)
+    if _running is None:
+        _running = _started(threads, needs_torch)
+    _is_guess = False
 
 
 def guess_server(threads: int, *, has_torch: bool) -> bool:
@@ -73,26 +85,134 @@ def guess_server(threads: int, *, has_torch: bool) -> bool:
     Returns:
         Whether it was started; False where there is one.
     """
-    global _guessed
-    if _is_running():
+    global _is_guess
+    if _running is not None:
         return False
     start_server(threads, needs_torch=has_torch)
-    _guessed = _Guess(threads, has_torch)
+    _is_guess = True
     return True
 
 
 def give_up_guess() -> None:
     """End a server that was guessed and that no engine has taken: it would go on loading for seconds."""
-    global _guessed
-    if _guessed is not None:
-        _stop()
-    _guessed = None
+    if _is_guess:
+        _stop(at_once=True)
 
 
-def _is_running() -> bool:
-    return _SERVER._forkserver_pid is not None
+def server_id() -> int | None:
+    """The server's process id; None where none runs."""
+    return None if _running is None else _running.process_id
 
 
-def _stop() -> None:
-    os.kill(_SERVER._forkserver_pid, signal.SIGKILL)
-    _SERVER._stop()
+def forked(*, has_one_job: bool) -> tuple[Connection, WorkerProcess]:
+    """A new worker, which waits for its terms, and the pipe to it.
+
+    Args:
+        has_one_job: whether it ends with its first job, and all that the job started with it.
+
+    Raises:
+        OSError: no server can be started.
+        RuntimeError: `start_server` was not called.
+    """
+    global _running
+    from multiprocessing.connection import Pipe
+
+    from tunecli.engine.forking import MANY_JOBS, ONE_JOB
+    from tunecli.engine.process import WorkerProcess
+
+    if _running is None:
+        raise RuntimeError("there is no server to fork a worker from")
+    ours, theirs = Pipe()
+    channel, its_channel = socket.socketpair()
+    try:
+        kind = ONE_JOB if has_one_job else MANY_JOBS
+        descriptors = [theirs.fileno(), its_channel.fileno()]
+        try:
+            socket.send_fds(_running.requests, [kind], descriptors)
+        except (BrokenPipeError, ConnectionResetError):  # it was killed
+            last = _running
+            _stop(at_once=True)
+            _running = _started(last.threads, last.has_torch)
+            socket.send_fds(_running.requests, [kind], descriptors)
+    finally:
+        theirs.close()
+        its_channel.close()
+    return ours, WorkerProcess(channel)
+
+
+def changed_environment() -> dict[str, str] | None:
+    """The environment of workers, where it is another than when the server was started."""
+    if _running is None or dict(os.environ) == _running.environment:
+        return None
+    return {**_of_threads(_running.threads), **os.environ}
+
+
+def _of_threads(threads: int) -> dict[str, str]:
+    return {name: str(threads) for name in _THREAD_VARIABLES if name not in os.environ}
+
+
+def _started(threads: int, has_torch: bool) -> _Server:
+    ours, theirs = socket.socketpair()
+    preload = _PRELOAD_TORCH if has_torch else _PRELOAD
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
+    # Else the order of a set of strings would be another in each server, and so might a trial's score.
+    seeded = {} if _HASH_SEED in os.environ else {_HASH_SEED: "0"}
+    arguments = [sys.executable, *flags, "-P", "-c", _PROGRAM, preload, ",".join(seeded), *_safe_path()]
+    environment = {**os.environ, **seeded, **_of_threads(threads)}
+    try:
+        number = os.posix_spawn(
+            sys.executable,
+            arguments,
+            environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
+            setpgroup=0,
+            setsigmask=_HELD_BACK,
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return _Server(number, threads, has_torch, ours, dict(os.environ))
+
+
+def _safe_path() -> list[str]:
+    """Python's path as it is here, without the working folder, unless this package lies there."""
+    home, here = Path(__file__).resolve().parents[2], Path.cwd()
+
+    def is_safe(entry: str) -> bool:
+        try:
+            place = Path(entry).resolve()
+        except OSError:
+            return False
+        return place == home or (bool(entry) and place != here)
+
+    return [str(Path(entry).absolute()) for entry in sys.path if is_safe(entry)]
+
+
+def _stop(*, at_once: bool) -> None:
+    """Let the server go: it ends with its last worker, or at once."""
+    global _is_guess, _running
+    if _running is not None:
+        _running.requests.close()
+        if at_once:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(_running.process_id, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(_running.process_id, 0)
+    _running, _is_guess = None, False
+
+
+def _forget() -> None:
+    """Let the server end with its last worker.
+
+    A process that is forked from this one has none; it must not keep this one's from ending either.
+    """
+    global _is_guess, _running
+    if _running is not None:
+        _running.requests.close()
+    _running, _is_guess = None, False
+
+
+os.register_at_fork(after_in_child=_forget)
+atexit.register(_forget)

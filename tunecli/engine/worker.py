@@ -1,55 +1,185 @@
-"""What a worker process does: take orders from a pipe, train, send events back; end with its parent."""
+"""What a worker process does: take its terms and its jobs from a pipe, train, send events back.
+
+One that runs the user's own code has one job, and runs it as a program of theirs would run: in the main thread of a
+process that has no other, and that ends after it. All others live for the whole sweep.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
+import json
 import os
+import signal
+import sys
 import threading
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
+from types import FrameType, ModuleType
 
+from tunecli.engine.ending import end_as_a_program
 from tunecli.engine.wire import pack_event, pack_failure_of_ours, unpack_jobs
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.store.lock import share
 from tunecli.train.accelerators import VISIBLE
-from tunecli.train.trials import run_together
-from tunecli.trial import Job
+from tunecli.train.trials import run_here, run_together
+from tunecli.trial import Event, Job
 
 STOP = b"stop"
-"""The order to stop the job under way where its epoch ends; every other message is jobs."""
+"""The order to stop the job under way where its epoch ends; every other message but the first is jobs."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_EASIER_TO_KILL = b"500"  # of 1000: where memory runs out, the kernel should end a trial and not the sweep
 
 
-def serve(pipe: Connection, workers_lock: Path | None = None, visible: str = "") -> None:
-    """Run jobs from ``pipe`` until it closes.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a worker is told first.
+
+    Attributes:
+        has_one_job: whether it ends with its first job.
+        workers_lock: a file to hold a shared lock of, so that a study is not resumed while this process lives; empty:
+            none.
+        visible: what CUDA_VISIBLE_DEVICES is to be; empty: as it is.
+        folder: the working folder; empty: as it is.
+        environment: all of it; None: as it is.
+    """
+
+    has_one_job: bool
+    workers_lock: str = ""
+    visible: str = ""
+    folder: str = ""
+    environment: dict[str, str] | None = None
+
+    def packed(self) -> bytes:
+        """As JSON."""
+        return json.dumps(asdict(self)).encode()
+
+
+def serve(pipe: Connection) -> None:
+    """Do as the pipe says until it closes, or until the only job has ended.
 
     What a disk refuses is no fault of the trial: it is sent as what it is, for the coordinator to stop in order.
-
-    Args:
-        pipe: both ways.
-        workers_lock: a file to hold a shared lock of, so that a study is not resumed while this process lives.
-        visible: what CUDA_VISIBLE_DEVICES is to be; empty: as it is.
     """
-    if visible:
-        os.environ[VISIBLE] = (
-            visible  # CUDA reads it once, when it is initialised, and nothing has done that yet
-        )
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if workers_lock is not None:
-        with contextlib.suppress(OSError):  # a file system without locks has none to hold
-            share(workers_lock)
-    with contextlib.suppress(OSError):  # where stderr is closed
-        os.dup2(2, 1)  # stdout is data, and the user's own code may print
+    try:
+        terms = Terms(**json.loads(pipe.recv_bytes()))
+    except (EOFError, OSError):
+        return
+    _settle(terms)
+    if terms.has_one_job:
+        _serve_once(pipe)
+        return
     orders = _Orders(pipe)
     while (jobs := orders.next_jobs()) is not None:
         try:
-            for event in run_together(jobs, orders.is_stop_wanted.is_set):
-                pipe.send_bytes(pack_event(event))
+            _run(jobs, orders.is_stop_wanted.is_set, lambda event: pipe.send_bytes(pack_event(event)))
         except (DiskFull, StoreFailed) as error:
             pipe.send_bytes(pack_failure_of_ours(error))
         except BrokenPipeError:
             return
+
+
+def _settle(terms: Terms) -> None:
+    if terms.environment is not None:
+        os.environ.clear()
+        os.environ.update(terms.environment)
+    if terms.visible:
+        # CUDA reads it once, when it is initialised, and nothing has done that yet
+        os.environ[VISIBLE] = terms.visible
+    if terms.folder:
+        with contextlib.suppress(OSError):
+            os.chdir(terms.folder)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_bytes(_EASIER_TO_KILL)
+    if terms.workers_lock:
+        with contextlib.suppress(OSError):  # a file system without locks has none to hold
+            _not_inherited(share(Path(terms.workers_lock)))
+    with contextlib.suppress(OSError):  # where stderr is closed
+        os.dup2(2, 1)  # stdout is data, and the user's own code may print
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _not_inherited(descriptor: int) -> None:
+    """Let no process that is forked from this one keep a lock."""
+    held = [descriptor]
+
+    def let_go() -> None:
+        while held:  # once: later the number may be another file's
+            os.close(held.pop())
+
+    os.register_at_fork(after_in_child=let_go)
+
+
+def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool], send: Callable[[Event], None]) -> None:
+    for event in run_together(jobs, is_stop_wanted):
+        send(event)
+
+
+def _serve_once(pipe: Connection) -> None:
+    """Run one job in this thread; the process starts no other, and ends with all that the job started."""
+    try:
+        jobs = unpack_jobs(pipe.recv_bytes())
+    except (EOFError, OSError):
+        return
+    _hear_no_stop()
+    sys.modules["__main__"] = ModuleType("__main__")
+    stopping, ours = _StopOrder(pipe), os.getpid()
+
+    def send(event: Event) -> None:
+        if os.getpid() != ours:  # a child that the trial forked, and that went on as if it were the trial
+            os._exit(0)
+        pipe.send_bytes(pack_event(event))
+
+    try:
+        if len(jobs) == 1:
+            run_here(jobs[0], stopping, send)
+        else:
+            _run(jobs, stopping, send)
+    except (DiskFull, StoreFailed) as error:
+        pipe.send_bytes(pack_failure_of_ours(error))
+    except BrokenPipeError:
+        return
+    end_as_a_program()
+
+
+def _hear_no_stop() -> None:
+    """Let this process be deaf to what a terminal or a batch system sends, and what it starts hear all of it.
+
+    Handled and not blocked, since what is blocked here would be blocked in every program that the trial starts.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, _unheard)
+    with contextlib.suppress(AttributeError):
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # its group is in the background, and it may print
+    os.register_at_fork(after_in_child=_hear_again)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+def _unheard(number: int, frame: FrameType | None) -> None:
+    """The coordinator hears it too, and decides."""
+
+
+def _hear_again() -> None:
+    for number in _SIGNALS:
+        if signal.getsignal(number) is _unheard:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+class _StopOrder:
+    """Whether the only job is to stop: asked of the pipe itself, so that no thread has to wait at it."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe, self._is_wanted = pipe, False
+
+    def __call__(self) -> bool:
+        if not self._is_wanted and self._pipe.poll():
+            try:
+                self._is_wanted = self._pipe.recv_bytes() == STOP
+            except (EOFError, OSError):  # the coordinator is no more
+                os._exit(1)
+        return self._is_wanted
 
 
 class _Orders:
@@ -75,11 +205,3 @@ class _Orders:
                 self._jobs.put(unpack_jobs(message))
         except (EOFError, OSError):
             self._jobs.put(None)
-
-
-def _end_with_parent() -> None:
-    """A daemon child outlives a parent that is killed; the parent's sentinel tells in any case."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

@@ -34,6 +34,7 @@ _PATIENCE_S = 0.3
 _PATIENCE_WITH_WORKERS_S = 3.0
 _WAIT_S = 0.02
 _SHOWN_WORKERS = 5
+_MOST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +188,25 @@ def _is_taken(descriptor: int) -> bool:
 
 
 def _living_workers(descriptor: int) -> str:
-    try:
-        numbers = {int(line) for line in os.pread(descriptor, 1 << 16, 0).decode("ascii").split()}
-    except (OSError, ValueError):
-        numbers = set()
-    living = [str(number) for number in sorted(numbers) if _lives(number)][:_SHOWN_WORKERS]
-    return f"a worker (process {' or '.join(living)})" if living else "a worker"
+    living = _keepers(descriptor)
+    if not living:
+        with contextlib.suppress(OSError, ValueError):
+            size = os.fstat(descriptor).st_size
+            lines = os.pread(descriptor, _MOST_BYTES, max(0, size - _MOST_BYTES)).decode("ascii").split()
+            living = {number for number in map(int, lines) if _lives(number)}
+    named = [str(number) for number in sorted(living)][:_SHOWN_WORKERS]
+    return f"a worker (process {' or '.join(named)})" if named else "a worker"
+
+
+def _keepers(descriptor: int) -> set[int]:
+    """The other processes that have the lock's file open, as far as Linux tells this user; none elsewhere."""
+    lock, found = os.fstat(descriptor), set[int]()
+    for opened in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            facts = opened.stat()
+            if (facts.st_dev, facts.st_ino) == (lock.st_dev, lock.st_ino):
+                found.add(int(opened.parts[2]))
+    return found - {os.getpid()}
 
 
 def _lives(process_id: int) -> bool:

@@ -13,11 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _VERBS = ("search", "resume")
+_VERBS_OF_ONE = ("train", "verify")  # which fork a worker where they run own code, and only there
 _NOTHING_RUNS = ("--dry-run", "--help")
 _MOST_BYTES = 1_000_000  # a larger file is refused
 _THREADS = re.compile(r"\bthreads[\"']?\s*[:=]\s*([1-9]\d{0,2})\b")
 _DEVICE = re.compile(r"(?:\bdevice[\"']?\s*[:=]|--device[=\n])\s*[\"']?([a-z]+(?::\d+)?)\b")
 _DATA = re.compile(r"\bsource[\"']?\s*[:=]")  # which a trial of our own has, and no other
+_OWN = re.compile(r"\bpython[\"']?\s*[:=]")
 _FUNCTION = re.compile(r"\bpython[\"']?\s*[:=]\s*[\"']?([\w.]+):")
 
 
@@ -29,7 +31,7 @@ def head_start(words: Sequence[str]) -> Iterator[None]:
         words: the command's, from the verb on.
     """
     path, text = _file(words)
-    if not text or "inline" in text:
+    if not text or "inline" in text or (words[0] in _VERBS_OF_ONE and not _OWN.search(text)):
         yield
         return
     from tunecli.engine.server import give_up_guess, guess_server
@@ -59,7 +61,7 @@ def _needs_torch(folder: Path, text: str) -> bool:
 
 def _file(words: Sequence[str]) -> tuple[Path, str]:
     """The study's file, and its text with what the words change in it; that is empty where no study seems to be run."""
-    if not words or words[0] not in _VERBS or any(word in _NOTHING_RUNS for word in words):
+    if not words or words[0] not in (*_VERBS, *_VERBS_OF_ONE) or any(word in _NOTHING_RUNS for word in words):
         return Path(), ""
     named = [Path(word) for word in words[1:] if not word.startswith("-")]
     places = [

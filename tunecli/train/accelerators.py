@@ -1,6 +1,7 @@
 """Which accelerators a study's jobs may be on, each a place for so many of them, and how a process is bound to one.
 
-A GPU is a place, and so is each instance of one that is partitioned (MIG). Of those a process sees one alone: "CUDA can
+A GPU is a place, and a process that works on one of several sees it alone, as ``cuda:0``. So is each instance of one
+that is partitioned (MIG). Of those a process sees one in any case: "CUDA can
 only enumerate a single compute instance", whichever it finds first, and no whole GPU beside it (NVIDIA, Multi-Instance
 GPU User Guide, "CUDA Device Enumeration"). So each process that works on one has to name it in CUDA_VISIBLE_DEVICES
 before CUDA is initialised, which reads that once; and what there is, only the driver's own listing tells. Loads torch
@@ -33,12 +34,14 @@ class Place:
         local: its name within a process that is bound to it.
         visible: what CUDA_VISIBLE_DEVICES has to be in such a process; empty: as it is.
         description: its maker's words, where they were read.
+        needs_binding: whether no process can use it that is not bound to it, as where a GPU is partitioned.
     """
 
     name: str
     local: str
     visible: str = ""
     description: str = ""
+    needs_binding: bool = False
 
 
 def places(device: str) -> tuple[Place, ...]:
@@ -92,7 +95,10 @@ def instances(listing: str, visible: str | None) -> tuple[Place, ...]:
         chosen += named
     if not any(each.visible.startswith("MIG-") for each in chosen):
         return ()
-    return tuple(replace(each, name=f"cuda:{number}") for number, each in enumerate(dict.fromkeys(chosen)))
+    return tuple(
+        replace(each, name=f"cuda:{number}", needs_binding=True)
+        for number, each in enumerate(dict.fromkeys(chosen))
+    )
 
 
 def _read(listing: str) -> dict[str, list[Place]]:
@@ -134,7 +140,25 @@ def _places(device: str, visible: str | None) -> tuple[Place, ...]:
         return meant_by(device, parts)
     from tunecli.train import devices
 
-    return meant_by(device, [Place(name, name) for name in devices.names()[1:]])
+    return meant_by(device, whole_places(devices.names()[1:], visible))
+
+
+def whole_places(names: Sequence[str], visible: str | None) -> list[Place]:
+    """The places of accelerators that are not partitioned.
+
+    Where there are several of CUDA's, each is bound by what CUDA_VISIBLE_DEVICES calls it: most programs compute on the
+    first that they see.
+
+    Args:
+        names: of all that are here: ``cuda:0``, …
+        visible: CUDA_VISIBLE_DEVICES, whose entries they are in turn; None: it is not set, and they are all.
+    """
+    if len(names) < 2 or not names[0].startswith("cuda:"):
+        return [Place(name, name) for name in names]
+    words = [str(number) for number in range(len(names))] if visible is None else visible.split(",")
+    if len(words) < len(names):  # what it says is not what is here
+        return [Place(name, name) for name in names]
+    return [Place(name, "cuda:0", words[number].strip()) for number, name in enumerate(names)]
 
 
 def _listing() -> str:

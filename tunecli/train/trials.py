@@ -5,15 +5,19 @@ Each kind is imported when it is run: a command needs no torch, and whoever only
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tunecli.spec.code import uses
 from tunecli.spec.contents import changed_files
 from tunecli.spec.knobs import CommandTrial, FunctionTrial, trial_model
 from tunecli.spec.secrets import names_in, redacted
 from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
+from tunecli.train.own import code as own_code
+from tunecli.train.own import surroundings
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
 from tunecli.trial import Ended, Event, Failure, FailureKind, Job
@@ -40,9 +44,50 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
         DiskFull: no room is left for what is to be kept, which is no fault of the trial.
         StoreFailed: the disk refuses for another reason, which is none either.
     """
-    names = sorted({name for job in jobs for name in names_in(job.config)})
+    names = _secrets(jobs)
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
+    if any(uses_own_code(job) for job in jobs):
+        events = surroundings.kept_apart(events, own_code.program_name(jobs[0]))
     return _said(events, names)
+
+
+def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]) -> None:
+    """Run one trial of the user's own code in this thread, for a process that has no other trial.
+
+    Args:
+        job, is_stop_wanted: as of :func:`run_together`.
+        tell: called with each event that :func:`run_together` yields.
+
+    Raises:
+        DiskFull, StoreFailed: as of :func:`run_together`.
+    """
+    sys.argv = own_code.program_name(job)
+    names = _secrets([job])
+
+    def tell_clean(event: Event) -> None:
+        tell(_without(event, names))
+
+    if trial_model(job.config) is FunctionTrial and not _changed(job):
+        from tunecli.train.own import function as own_function
+
+        own_function.run_here(job, is_stop_wanted, tell_clean)
+        return
+    for event in _events(job, is_stop_wanted):
+        tell_clean(event)
+
+
+def uses_own_code(job: Job) -> bool:
+    """Whether a trial imports code of the user's: its function, model, loss, optimizer, data or metric."""
+    return next(uses(job.config, job.objective), None) is not None
+
+
+def _secrets(jobs: Sequence[Job]) -> list[str]:
+    """The environment variables that their configurations name."""
+    return sorted({name for job in jobs for name in names_in(job.config)})
+
+
+def _changed(job: Job) -> list[str]:
+    return changed_files(job.code, Path(job.base_path)) if job.code else []
 
 
 def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
@@ -52,7 +97,7 @@ def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[
 
 
 def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
-    changed = changed_files(job.code, Path(job.base_path)) if job.code else []
+    changed = _changed(job)
     if changed:
         return _of_other_code(job, changed)
     model = trial_model(job.config)
@@ -72,23 +117,27 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
 
 
 def _said(events: Iterator[Event], names: Sequence[str]) -> Iterator[Event]:
-    """The same events, a failure being told in bounded texts, without the values of the variables ``names``.
-
-    What is secret goes first: a cut through the middle of it would leave the rest of it to be read.
-    """
+    """The same events, each as :func:`_without` has it."""
     try:
         for event in events:
-            if not isinstance(event, Ended) or event.outcome.failure is None:
-                yield event
-                continue
-            failure = event.outcome.failure
-            if names:
-                cause, traceback = redacted(failure.cause, names), redacted(failure.traceback, names)
-                failure = replace(failure, cause=cause, traceback=traceback)
-            yield replace(event, outcome=replace(event.outcome, failure=bounded(failure)))
+            yield _without(event, names)
     finally:
         if isinstance(events, Generator):
             events.close()
+
+
+def _without(event: Event, names: Sequence[str]) -> Event:
+    """The event, what it says of a failure in bounded texts, and without the values of the variables ``names``.
+
+    What is secret goes first: a cut through the middle of it would leave the rest of it to be read.
+    """
+    if not isinstance(event, Ended) or event.outcome.failure is None:
+        return event
+    failure = event.outcome.failure
+    if names:
+        cause, traceback = redacted(failure.cause, names), redacted(failure.traceback, names)
+        failure = replace(failure, cause=cause, traceback=traceback)
+    return replace(event, outcome=replace(event.outcome, failure=bounded(failure)))
 
 
 def _of_other_code(job: Job, changed: Sequence[str]) -> Iterator[Event]:

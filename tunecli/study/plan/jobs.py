@@ -63,7 +63,7 @@ def job_for(
         repeats=spec.settings.search.repeats,
         device=plan.device,
         threads=plan.threads,
-        base_path=str(spec.base_path),
+        base_path=str(spec.base_path.absolute()),
         weights_path="" if weights_path is None else str(weights_path.absolute()),
         keep_below=keep_below,
         time_limit_s=None if limit_s is None else max(0.0, limit_s - spent_s),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunecli.engine import engine_named
+from tunecli.engine import engine_named, name_for_one
 from tunecli.engine.engine import Engine
 from tunecli.engine.needs import needs_torch
 from tunecli.errors import UsageError
@@ -33,7 +33,8 @@ class Trained:
 def train(spec: StudySpec, weights_path: Path | None) -> Trained:
     """Train the one trial that a file without ranges is; what ``data.test`` sets apart is opened at its end.
 
-    It trains in this process; under a ``run.trial_limit``, on the engine that the file names.
+    It trains in this process; the user's own code, and all under a ``run.trial_limit``, on the engine that the file
+    names.
 
     Args:
         spec: a loaded study whose space has no parameter.
@@ -58,7 +59,7 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
     is_limited = job.time_limit_s is not None or job.idle_limit_s is not None
     # what hangs can only be ended from another process
     engine = engine_named(
-        plan.engine if is_limited else "inline",
+        plan.engine if is_limited else name_for_one(job, plan.engine),
         n_workers=1,
         threads=job.threads,
         needs_torch=needs_torch(spec, job.device),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunecli.engine import engine_named
+from tunecli.engine import engine_named, name_for_one
 from tunecli.engine.engine import Engine
 from tunecli.engine.needs import needs_torch
 from tunecli.errors import NoTrialSucceeded, UsageError
@@ -76,9 +76,9 @@ def verify(
     is_exact: bool = False,
     told: Callable[[Verified], None] = lambda _: None,
 ) -> Verification:
-    """Run the best trial again, or those that are asked for, in this process.
+    """Run the best trial again, or those that are asked for.
 
-    A trial that took its worker with it is run in a worker again.
+    One that runs the user's own code, or took its worker with it, has a process of its own; all others run in this one.
 
     Args:
         folder: the run folder.
@@ -171,11 +171,12 @@ def _again(study: Study, trial: Trial, recorded: Course, device: str) -> Course:
     failure = recorded.outcome.failure
     took_its_worker = failure is not None and failure.kind in (FailureKind.CRASH, FailureKind.LOST)
     n_epochs = len(recorded.epochs) if recorded.outcome.state is State.PRUNED else None
+    name = "local" if took_its_worker else name_for_one(job, "local")
     engine = engine_named(
-        "local" if took_its_worker else "inline",
+        name,
         n_workers=1,
         threads=job.threads,
-        needs_torch=took_its_worker and needs_torch(study.spec, device),
+        needs_torch=name == "local" and needs_torch(study.spec, device),
     )
     return _course(engine, job, n_epochs)
 

@@ -1,13 +1,14 @@
 """The user's own code, found beside their file and imported by name.
 
-The only place that imports it: nothing of a file runs but what its ``python:`` keys name. A module is imported once a
-process, whichever trial comes first; so that no trial can tell, its import draws from generators of its own.
-Loads no torch that the user's code does not.
+The only place that imports it: nothing of a file runs but what its ``python:`` keys name. Each trial imports its
+modules anew, so what one leaves in them no other sees; an import draws from generators of its own. A module of Python's
+own is never taken from the user's folder. Loads no torch that the user's code does not.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,15 +17,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from tunecli.spec.code import uses
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.knobs.base import OwnCode
 from tunecli.train.generators import scoped_plain_seeds
 from tunecli.train.own.late_torch import once_loaded
+from tunecli.trial import Job
 
 if TYPE_CHECKING:
     import torch
 
 _IMPORT_SEED = 0
+_STANDARD = os.path.dirname(os.__file__)  # noqa: PTH120  (as it stands in the path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +120,35 @@ def _noted(changed: dict[str, Any]) -> Iterator[None]:
 
 def _look_first_in(folder: Path) -> None:
     """Put a user's folder on Python's path, in the place of another's: both may have a module of the same name."""
-    if any(visit.folder == folder for visit in _visits) and str(folder) in sys.path:
-        return
+    if any(visit.folder == folder for visit in _visits):
+        if str(folder) in sys.path:
+            return
+    else:
+        forget()
+        _visits.append(_Visit(folder, frozenset(sys.modules)))
+    sys.path[:] = sorted([str(folder), *sys.path], key=_is_not_of_python)  # sorting keeps the order else
+    importlib.invalidate_caches()
+
+
+def forget() -> None:
+    """Let the next trial import the user's modules as if no other had."""
     while _visits:
         visit = _visits.pop()
         with suppress(ValueError):  # whoever else changes the path may have put it back already
             sys.path.remove(str(visit.folder))
         for name in [name for name in sys.modules if _is_of(visit, name)]:
             del sys.modules[name]
-    _visits.append(_Visit(folder, frozenset(sys.modules)))
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
+
+
+def program_name(job: Job) -> list[str]:
+    """What `sys.argv` is in a program that is the trial's code, called without arguments."""
+    module = next((use.module for use in uses(job.config, job.objective)), ("trial",))
+    return ["/".join(module) + ".py"]
+
+
+def _is_not_of_python(entry: str) -> bool:
+    """Whether an entry of Python's path is no part of its standard library."""
+    return not (entry.endswith(".zip") or entry in (_STANDARD, os.path.join(_STANDARD, "lib-dynload")))  # noqa: PTH118
 
 
 def _is_of(visit: _Visit, module_name: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tunecli.seeding import seed_of_32_bits
 from tunecli.spec.command import PlaceholderError, program_path, rendered
 from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.secrets import names_in, redacted, resolved
+from tunecli.train import accelerators, memory
 from tunecli.train.own.folder import own_folder
 from tunecli.train.own.output import JsonLines, Patterns, clipped_line, last_lines
 from tunecli.train.own.program import LINE_BYTES, Program
@@ -28,6 +28,8 @@ from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
 from tunecli.trial import Event, Failure, FailureKind, Job
 
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # itself, or what a shell waited for
+_LAST_LINES = 3
 _STOP_S = 5.0  # for a program that is asked to stop to put its things in order
 
 
@@ -57,6 +59,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     if refused is not None or reports.is_over:  # an earlier attempt may have come to its end, and died there
         yield reports.ended(refused)
         return
+    n_killed = memory.n_killed_for_memory()
     with ExitStack() as ending:
         try:
             trial = CommandTrial.model_validate(resolved(job.config))
@@ -83,7 +86,8 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
             yield reports.stopped()
             return
         reader.close()
-        failure = _failure(exit_code, program.stderr_tail)
+        is_killed = memory.n_killed_for_memory() > n_killed
+        failure = _failure(exit_code, program.stderr_tail, is_killed=is_killed)
         if failure is None and reports.missing and reports.failure is None:
             failure = _unreported(reports, reader, program)
         yield reports.ended(failure)
@@ -102,15 +106,13 @@ class _Latch:
 
 
 def _device(job: Job) -> str:
-    """What ``auto`` means, where torch is here to tell; else the program may resolve it as it likes.
+    """The device by name: a program takes no ``auto``. Torch is asked only where the name alone does not tell.
 
     Raises:
         UsageError: every device that it could mean is to be avoided.
     """
-    if job.device == "auto" and "torch" in sys.modules:
-        from tunecli.train import devices
-
-        return str(devices.resolve(job.device, job.slot, job.avoid_devices))
+    if job.device == "auto" or job.device in job.avoid_devices:
+        return accelerators.resolved(job.device, job.slot, job.avoid_devices)
     return job.device
 
 
@@ -133,14 +135,20 @@ def _started(trial: CommandTrial, job: Job, device: str, folder: Path) -> Progra
     return Program([path, *arguments], base_path, environment)
 
 
-def _failure(exit_code: int, stderr: str) -> Failure | None:
+def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure | None:
+    """What a program's end says; ``is_killed``: the kernel has ended processes for memory meanwhile."""
     if exit_code == 0:
         return None
-    if exit_code < 0:
-        return Failure(FailureKind.CRASH, f"the program was killed by {_signal_name(-exit_code)}", stderr)
+    if is_killed and exit_code in _KILLED:
+        return Failure(FailureKind.OOM, "memory ran out, and the system killed the program", stderr)
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     said = lines[-1] if lines else "it said nothing on stderr"
-    return Failure(FailureKind.ERROR, f"exit code {exit_code}: {said}", stderr)
+    is_full = any(memory.tells_of_memory(line) for line in lines[-_LAST_LINES:])
+    if exit_code < 0:
+        cause = f"the program was killed by {_signal_name(-exit_code)}"
+        return Failure(FailureKind.OOM if is_full else FailureKind.CRASH, cause, stderr)
+    cause = f"exit code {exit_code}: {said}"
+    return Failure(FailureKind.OOM if is_full else FailureKind.ERROR, cause, stderr)
 
 
 def _unreported(reports: Reports, reader: JsonLines | Patterns, program: Program) -> Failure:

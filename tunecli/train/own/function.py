@@ -1,21 +1,23 @@
 """The user's own training function, ``train(params, trial)``, run as a trial.
 
-The function has a thread, so that what it reports can be a generator's events like any other trial's. The two take
-turns: while an event is in others' hands the function waits in `OwnTrial.report`, so it never runs ahead of the record
-and can be told there to stop: where its objective is no number, where it is pruned, and where the sweep stops. Global
-generators are seeded for its length (law 3), and torch's settings put back after it.
+What it reports is told before its report returns, so it never runs ahead of the record and can be told there to stop:
+where its objective is no number, where it is pruned, and where the sweep stops. Global generators are seeded for its
+length (law 3), and torch's settings put back after it.
 """
 
 from __future__ import annotations
 
 import math
+import operator
+import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -31,10 +33,10 @@ from tunecli.train.own.folder import own_folder
 from tunecli.train.own.late_torch import once_loaded
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
-from tunecli.trial import Event, Failure, FailureKind, Job
+from tunecli.trial import Event, Failure, FailureKind, Job, Started
 
 _Report = tuple[int, dict[str, float]]
-_Said = _Report | Failure | dict[str, float]
+_Said = Failure | dict[str, float]
 
 
 class TrialStopped(Exception):  # noqa: N818  (what happened, not what is wrong)
@@ -53,13 +55,14 @@ class OwnTrial:
             the same trial left.
     """
 
-    def __init__(self, job: Job, device: str, checkpoint_dir: Path) -> None:
+    def __init__(self, job: Job, device: str, checkpoint_dir: Path, told: Callable[[_Report], bool]) -> None:
+        """``told`` takes a report in, and says whether the function may go on."""
         self.number, self.device, self.threads = job.number, device, job.threads
         self.seed = seed_of_32_bits(job.seed)
         self.checkpoint_dir = checkpoint_dir
         self._objective, self._note = job.objective, ""
-        self._said: SimpleQueue[_Said] = SimpleQueue()
-        self._may_go_on: SimpleQueue[bool] = SimpleQueue()
+        self._told, self._one_at_a_time = told, threading.RLock()
+        self._process_id = os.getpid()
         self._is_stopped = False
 
     def report(self, epoch: int, **metrics: Any) -> None:
@@ -72,20 +75,25 @@ class OwnTrial:
         Raises:
             TrialStopped: the trial is to end here.
             TypeError: ``epoch`` is no whole number, or a metric no number.
+            RuntimeError: it is called in another process than the function.
 
         An epoch above 2^53 - 1, a name of more than 200 characters and more than 4,096 metrics end the trial as failed.
         """
+        if os.getpid() != self._process_id:
+            raise RuntimeError(
+                "`trial.report` works in the process that runs the function; pass the numbers there"
+            )
         if isinstance(epoch, bool) or not hasattr(epoch, "__index__"):
             raise TypeError(f"the epoch is a whole number; this is {shown(epoch)}")
-        report = epoch.__index__(), {name: _number(name, value) for name, value in metrics.items()}
-        if not self._is_stopped:
-            self._said.put(report)
-            self._is_stopped = not self._may_go_on.get()
-        if self._is_stopped:
-            raise TrialStopped(f"trial {self.number} is to end here")
+        report = operator.index(epoch), {name: _number(name, value) for name, value in metrics.items()}
+        with self._one_at_a_time:
+            if not self._is_stopped:
+                self._is_stopped = not self._told(report)
+            if self._is_stopped:
+                raise TrialStopped(f"trial {self.number} is to end here")
 
-    def _run(self, trial: FunctionTrial, base_path: Path) -> None:
-        """The thread: call the function, and say last how it ended."""
+    def _run(self, trial: FunctionTrial, base_path: Path) -> _Said:
+        """Call the function; what it said last, or how it failed."""
         try:
             with once_loaded(lambda: _threads(self.threads)):
                 function = own_code.resolve(trial.python, base_path)
@@ -94,8 +102,14 @@ class OwnTrial:
         except TrialStopped:
             said = {}
         except BaseException as error:  # SystemExit too: what the user's code does ends its trial alone
+            if os.getpid() != self._process_id:
+                _leave(error)
             said = failure_of(error)
-        self._said.put(said)
+        if os.getpid() != self._process_id:
+            _leave(SystemExit(0))
+        with self._one_at_a_time:
+            self._is_stopped = True  # a thread that it left behind may report no more
+        return said
 
     def _returned(self, value: Any) -> dict[str, float]:
         """The numbers of what the function returns; what else a mapping holds is left out, with a note."""
@@ -120,15 +134,51 @@ class OwnTrial:
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
-    """Run a `FunctionTrial`.
+    """Run a `FunctionTrial` as a generator of events; the function has a thread meanwhile.
+
+    The two take turns: while an event is in others' hands the function waits in its report. Args, events and errors
+    are those of :func:`run_here`. Dropped half way, the function is stopped at the report in which it waits.
+    """
+    events: SimpleQueue[Event | BaseException | None] = SimpleQueue()
+    turns: SimpleQueue[bool] = SimpleQueue()
+    is_dropped = threading.Event()
+
+    def tell(event: Event) -> None:
+        if not is_dropped.is_set():
+            events.put(event)
+            turns.get()
+        if is_dropped.is_set() and isinstance(event, Started):
+            raise TrialStopped("the trial was dropped before its function was called")
+
+    def work() -> None:
+        try:
+            run_here(job, lambda: is_dropped.is_set() or is_stop_wanted(), tell)
+            events.put(None)
+        except BaseException as error:
+            events.put(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while (event := events.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event  # a generator that is dropped leaves here
+            turns.put(True)
+    finally:
+        is_dropped.set()
+        turns.put(True)
+        thread.join()
+
+
+def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]) -> None:
+    """Run a `FunctionTrial` in this thread, as a program would run it in its main one.
 
     Args:
         job: everything about it.
         is_stop_wanted: whether to stop at the next report.
-
-    Yields:
-        `Started`, an `EpochEnded` for every epoch that is reported, then exactly one `Ended` or, where a stop was
-        wanted, `Stopped`. Dropped half way, the function is stopped at the report in which it waits.
+        tell: called with `Started`, an `EpochEnded` for every epoch that is reported, then exactly one `Ended` or
+            `Paused` or, where a stop was wanted, `Stopped`.
 
     Raises:
         DiskFull, StoreFailed: the disk takes no folder of its, which is no fault of the trial.
@@ -138,21 +188,20 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         reports.device = accelerators.resolved(job.device, job.slot, job.avoid_devices)
         trial = FunctionTrial.model_validate(resolved(job.config))
     except (UsageError, ValidationError) as error:
-        yield reports.started()
-        yield reports.ended(failure_of(error))
+        tell(reports.started())
+        tell(reports.ended(failure_of(error)))
         return
-    yield reports.started()
+    tell(reports.started())
     if reports.is_over:  # an earlier attempt came to its end, and died before that was on record
-        yield reports.ended()
+        tell(reports.ended())
         return
     with ExitStack() as ending:
         try:
             folder = ending.enter_context(own_folder(job))
         except OSError as error:
-            yield reports.ended(failure_of(error))
+            tell(reports.ended(failure_of(error)))
             return
-        own = OwnTrial(job, reports.device, folder)
-        yield from _events(own, trial, reports, is_stop_wanted)
+        tell(_ended(job, trial, reports, folder, is_stop_wanted, tell))
 
 
 @contextmanager
@@ -163,33 +212,48 @@ def _threads(n_threads: int) -> Iterator[None]:
     yield
 
 
-def _events(
-    own: OwnTrial, trial: FunctionTrial, reports: Reports, is_stop_wanted: Callable[[], bool]
-) -> Iterator[Event]:
-    base_path, is_stopping = Path(reports.job.base_path), False
-    thread = threading.Thread(target=own._run, args=(trial, base_path), daemon=True)
-    thread.start()
-    while isinstance(said := own._said.get(), tuple):
-        event = reports.epoch_ended(*said)
-        try:
-            if event is not None:
-                yield event
-        except GeneratorExit:
-            own._may_go_on.put(False)
-            thread.join()
-            raise
+def _ended(
+    job: Job,
+    trial: FunctionTrial,
+    reports: Reports,
+    folder: Path,
+    is_stop_wanted: Callable[[], bool],
+    tell: Callable[[Event], None],
+) -> Event:
+    """Call the function, telling of each epoch; how the attempt ended."""
+    is_stopping = False
+
+    def told(report: _Report) -> bool:
+        nonlocal is_stopping
+        event = reports.epoch_ended(*report)
+        if event is not None:
+            tell(event)
         is_stopping = not reports.is_over and is_stop_wanted()
-        own._may_go_on.put(not reports.is_over and not is_stopping)
-    thread.join()
+        return not reports.is_over and not is_stopping
+
+    own = OwnTrial(job, reports.device, folder, told)
+    said = own._run(trial, Path(job.base_path))
     if isinstance(said, Failure) and said.kind is FailureKind.OOM:
         release_memory(reports.device)
     if is_stopping:
-        yield reports.stopped()
-    elif isinstance(said, Failure):
-        yield reports.ended(said)
-    else:
-        reports.update(said)
-        yield reports.ended(note=own._note)
+        return reports.stopped()
+    if isinstance(said, Failure):
+        return reports.ended(said)
+    reports.update(said)
+    return reports.ended(note=own._note)
+
+
+def _leave(error: BaseException) -> NoReturn:
+    """End a process that the function forked and did not end, as Python would end it."""
+    code = error.code if isinstance(error, SystemExit) else 1
+    if not isinstance(error, SystemExit):
+        traceback.print_exception(error)
+    elif isinstance(code, str):
+        print(code, file=sys.stderr)  # noqa: T201  (as Python does)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _number(name: str, value: Any) -> float:
@@ -198,8 +262,8 @@ def _number(name: str, value: Any) -> float:
         value = value.detach()  # torch warns of a number made from what still wants a gradient
     try:
         return float(value)
-    except (TypeError, ValueError):
-        kind = type(value).__name__
-        raise TypeError(f"{shown_name(name)} must be a number; this is {kind:.60} {shown(value)}") from None
     except OverflowError:  # a whole number beyond all floats
         return math.inf if value > 0 else -math.inf
+    except Exception:  # the value's own class decides what it raises; torch's raises a RuntimeError
+        kind = type(value).__name__
+        raise TypeError(f"{shown_name(name)} must be a number; this is {kind:.60} {shown(value)}") from None

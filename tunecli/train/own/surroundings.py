@@ -1,0 +1,172 @@
+"""What of the process the user's own code may change, and how it is kept from whatever else runs in that process.
+
+A worker that runs own code ends with its trial, which takes all of it along. This is for `run.engine: inline`, where
+trials share a process with the sweep: while anybody else is at work, the process is as if no trial had run. One table
+lists what is put back. What no table can put back stays: threads, open files, what is patched into other modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import locale
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any
+
+from tunecli.train.own import code as own_code
+from tunecli.trial import Event
+
+
+def kept_apart(events: Iterator[Event], arguments: Sequence[str]) -> Iterator[Event]:
+    """The same events, while nothing of the process that the trial changes is seen by who takes them.
+
+    Args:
+        events: of a trial; it runs while the next one is asked for.
+        arguments: what `sys.argv` is at first.
+    """
+    own_code.forget()
+    theirs: Mapping[str, Any] = {**_as_it_is(), "arguments": list(arguments)}
+    try:
+        while True:
+            ours = _as_it_is()
+            _put(theirs)
+            try:
+                event = next(events, None)
+            finally:
+                theirs = _as_it_is()
+                _put(ours)
+            if event is None:
+                return
+            yield event
+    finally:
+        if isinstance(events, Generator):
+            ours = _as_it_is()
+            _put(theirs)
+            try:
+                events.close()
+            finally:
+                _put(ours)
+
+
+def _as_it_is() -> dict[str, Any]:
+    return {name: get() for name, (get, _) in _STATE.items()}
+
+
+def _put(state: Mapping[str, Any]) -> None:
+    """Put the process into a state; what is so already is left alone."""
+    for name, value in state.items():
+        get, put = _STATE[name]
+        if get() != value:
+            with contextlib.suppress(OSError, ValueError, locale.Error):  # a folder that is gone, a thread
+                put(value)
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109  (a string is compared)
+    except OSError:
+        return ""
+
+
+def _set_environment(value: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - value.keys():
+        del os.environ[name]
+    os.environ.update(value)
+
+
+def _umask() -> int:
+    before = os.umask(0o077)
+    os.umask(before)
+    return before
+
+
+def _in_place(of_it: list[Any]) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    def put(value: list[Any]) -> None:
+        of_it[:] = value
+
+    return lambda: list(of_it), put
+
+
+def _attribute(of_it: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    return lambda: getattr(of_it, name), lambda value: setattr(of_it, name, value)
+
+
+def _set_filters(value: list[Any]) -> None:
+    warnings.filters[:] = value  # type: ignore[index]
+    warnings._filters_mutated()  # type: ignore[attr-defined]  # else what was decided before still holds
+
+
+def _handlers() -> dict[int, Any]:
+    found = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    return {number: handler for number, handler in found.items() if handler is not None}
+
+
+def _set_handlers(value: Mapping[int, Any]) -> None:
+    for number, handler in value.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
+
+
+def _blocked() -> set[int]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+def _logging() -> tuple[list[logging.Handler], int, int]:
+    return list(logging.root.handlers), logging.root.level, logging.root.manager.disable
+
+
+def _set_logging(value: tuple[list[logging.Handler], int, int]) -> None:
+    logging.root.handlers[:] = value[0]
+    logging.root.setLevel(value[1])
+    logging.disable(value[2])
+
+
+def _arguments() -> list[str]:
+    return list(sys.argv)
+
+
+def _set_arguments(value: list[str]) -> None:
+    sys.argv = list(value)
+
+
+def _set_collector(value: bool) -> None:
+    (gc.enable if value else gc.disable)()
+
+
+_STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
+    "folder": (_folder, os.chdir),
+    "environment": (lambda: dict(os.environ), _set_environment),
+    "path": _in_place(sys.path),
+    "finders": _in_place(sys.meta_path),
+    "path hooks": _in_place(sys.path_hooks),
+    "arguments": (_arguments, _set_arguments),
+    "warnings": (lambda: list(warnings.filters), _set_filters),
+    "how warnings are shown": _attribute(warnings, "showwarning"),
+    "signal handlers": (_handlers, _set_handlers),
+    "blocked signals": (_blocked, lambda value: signal.pthread_sigmask(signal.SIG_SETMASK, value)),
+    "alarm": (lambda: signal.getitimer(signal.ITIMER_REAL)[0] > 0.0, lambda _: signal.alarm(0)),
+    "umask": (_umask, os.umask),
+    "locale": (lambda: locale.setlocale(locale.LC_ALL), lambda value: locale.setlocale(locale.LC_ALL, value)),
+    "logging": (_logging, _set_logging),
+    "recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
+    "switch interval": (sys.getswitchinterval, sys.setswitchinterval),
+    "garbage collector": (gc.isenabled, _set_collector),
+    "garbage thresholds": (gc.get_threshold, lambda value: gc.set_threshold(*value)),
+    "exception hook": _attribute(sys, "excepthook"),
+    "display hook": _attribute(sys, "displayhook"),
+    "hook of threads": _attribute(threading, "excepthook"),
+    "stdin": _attribute(sys, "stdin"),
+    "stdout": _attribute(sys, "stdout"),
+    "stderr": _attribute(sys, "stderr"),
+    "timeout of sockets": (socket.getdefaulttimeout, socket.setdefaulttimeout),
+    "temporary folder": _attribute(tempfile, "tempdir"),
+}
+"""How each part of the process is read and set."""
