@@ -364,11 +364,11 @@ def _root(
 
 
 def _show_ending(console: Console, ending: Ending) -> None:
-    from tunecli.study.answers.search import next_after_none, of_ending
+    from tunecli.study.answers.search import next_after_none, of_ending, why_none
 
     console.show(of_ending(ending))
     if not ending.n_scored:
-        raise NoTrialSucceeded("no trial succeeded", hint=next_after_none(ending))
+        raise NoTrialSucceeded(why_none(ending), hint=next_after_none(ending))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

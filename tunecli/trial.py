@@ -235,12 +235,16 @@ class Job:
         checkpoints: where to go on from, the newest first; the first that is sound is taken.
         stop_above: for each epoch from the first on, the loss (``sign * objective``) above which the least loss so
             far ends the trial as pruned; None: it goes on. Epochs past its end have no such bound.
+        stop_epochs: the epochs of ``stop_above``, ascending, each of which holds up to the next; empty: 1, 2, 3, …
         micro_batches: into how many parts each batch is split, its gradient being the mean of theirs.
         slot: which of the engine's workers runs it, from 0; of several devices of a kind it takes the one in turn.
         avoid_devices: devices that are not to be used, by name.
         is_fused: whether it is computed as one of a stack of models, where it can be, be it alone; the bits differ.
         until_epoch: the epoch after which the trial pauses, a checkpoint behind it; None: it is trained to its end.
             What it is trained with is the same either way: its schedules know its full length.
+        recorded: of a trial of the user's own, the epochs that earlier attempts have on record, each with its metrics.
+        epoch_offset: what was added to the user's own count of epochs to get those; None: there are none.
+        reports_path: the file that each report of the user's own is kept in first; empty: none.
     """
 
     number: int
@@ -264,11 +268,15 @@ class Job:
     checkpoint_epochs: int | None = None
     checkpoints: Sequence[Checkpoint] = ()
     stop_above: Sequence[float | None] = ()
+    stop_epochs: Sequence[int] = ()
     micro_batches: int = 1
     slot: int = 0
     avoid_devices: Sequence[str] = ()
     is_fused: bool = False
     until_epoch: int | None = None
+    recorded: Sequence[tuple[int, Mapping[str, float]]] = ()
+    epoch_offset: int | None = None
+    reports_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,11 +348,12 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The trial is over, one way or another."""
+    """The trial is over, one way or another; ``note`` says what else a person should know of it."""
 
     number: int
     attempt: int
     outcome: Outcome
+    note: str = ""
 
 
 Event = Started | EpochEnded | Checkpointed | Stopped | Paused | Ended

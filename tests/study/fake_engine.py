@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tunecli.search.pruner import decide
+from tunecli.search.pruner import Bounds, decide
 from tunecli.trial import (
     Checkpoint,
     Checkpointed,
@@ -91,8 +91,8 @@ class FakeEngine:
         for epoch in range(from_epoch + 1, EPOCHS + 1):
             metrics = {"val_loss": loss_at(job, epoch)}
             yield EpochEnded(number, attempt, epoch, EPOCHS, metrics, 0.0)
-            losses = [loss_at(job, each) for each in range(1, epoch + 1)]
-            is_pruned = decide(job.stop_above, losses)
+            curve = [(each, loss_at(job, each)) for each in range(1, epoch + 1)]
+            is_pruned = decide(Bounds(tuple(job.stop_epochs), tuple(job.stop_above)), curve)
             if is_pruned or epoch == EPOCHS:
                 state = State.PRUNED if is_pruned else State.COMPLETE
                 yield Ended(number, attempt, self._outcome(job, epoch, state))

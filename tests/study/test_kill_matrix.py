@@ -39,6 +39,60 @@ trial:
 search: {sampler: quasirandom, trials: %d, lookahead: 2, pruner: median}
 run: {device: cpu, checkpoint: {epochs: 2}}
 """
+OWN_STUDY = """\
+study: %s
+seed: 11
+objective: {metric: val_loss}
+trial:
+  %s
+  params: {x: {uniform: [0.0, 1.0]}}
+search: {sampler: quasirandom, trials: 16, lookahead: 2, pruner: %s}
+run: {device: cpu}
+"""
+OWN = {
+    "function": OWN_STUDY % ("function", 'python: "keeper:train"', "median"),
+    "command": OWN_STUDY % ("command", 'command: [python, program.py, "{x}", "{checkpoint_dir}"]', "none"),
+    "generator": OWN_STUDY % ("generator", 'python: "drawer:train"', "none"),
+}
+KEEPER = """\
+import json, os, time
+
+def train(params, trial):
+    kept, new = trial.checkpoint_dir / "kept.json", trial.checkpoint_dir / "new.json"
+    losses = json.loads(kept.read_text()) if kept.is_file() else []
+    for epoch in range(len(losses), 8):  # counted from 0
+        time.sleep(0.02)
+        losses.append(losses[-1] * 0.9 + 0.01 * params["x"] if losses else params["x"])
+        trial.report(epoch, val_loss=losses[-1])
+        new.write_text(json.dumps(losses))
+        os.replace(new, kept)
+"""
+# It may be ahead of what was read of it, so it prints its last epochs again.
+PROGRAM = """\
+import json, os, sys, time
+from pathlib import Path
+
+x, folder = float(sys.argv[1]), Path(sys.argv[2])
+kept, new = folder / "kept.json", folder / "new.json"
+losses = json.loads(kept.read_text())[:-2] if kept.is_file() else []
+for epoch in range(len(losses), 8):
+    time.sleep(0.02)
+    losses.append(losses[-1] * 0.9 + 0.01 * x if losses else x)
+    print(json.dumps({"epoch": epoch, "val_loss": losses[-1]}))
+    new.write_text(json.dumps(losses))
+    os.replace(new, kept)
+"""
+DRAWER = """\
+import time
+import numpy as np
+
+RNG = np.random.default_rng(0)
+
+def train(params, trial):
+    for epoch in range(1, 6):
+        time.sleep(0.02)
+        trial.report(epoch, val_loss=params["x"] + RNG.normal())
+"""
 # What is waited for before a moment is drawn: mostly that trials run, but it may fall into the start too.
 FIRST = [None, "trials", *[r"\] trial \d+ "] * 6]
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
@@ -48,23 +102,30 @@ SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kills")
     (folder / "killed.yaml").write_text(STUDY % N_TRIALS)
+    for name, text in OWN.items():
+        (folder / f"{name}.yaml").write_text(text)
+    for name, text in (("keeper.py", KEEPER), ("program.py", PROGRAM), ("drawer.py", DRAWER)):
+        (folder / name).write_text(text)
     return folder
 
 
 @pytest.fixture(scope="module")
-def whole(place: Path) -> Folder:
-    with running(place, "whole", n_workers=2) as process:
-        process.wait()
-        assert process.returncode == 0
-    return folder_of(place / "whole")
+def wholes(place: Path) -> dict[str, Folder]:
+    """What nobody disturbed gives, by the study's name."""
+    found = {}
+    for study in ("killed", *OWN):
+        with running(place, f"whole-{study}", 2, study) as process:
+            process.wait()
+            assert process.returncode == 0, process.lines[-5:]
+        found[study] = folder_of(place / f"whole-{study}")
+    return found
 
 
 @contextmanager
-def running(place: Path, name: str, n_workers: int) -> Iterator[Run]:
+def running(place: Path, name: str, n_workers: int, study: str = "killed") -> Iterator[Run]:
     """The program at work on a study, begun or gone on with."""
-    verb = (
-        ["resume", name] if (place / name / "study.db").exists() else ["search", "killed.yaml", "--out", name]
-    )
+    is_begun = (place / name / "study.db").exists()
+    verb = ["resume", name] if is_begun else ["search", f"{study}.yaml", "--out", name]
     run = Run([sys.executable, "-m", "tunecli", *verb, "--workers", str(n_workers)], place)
     try:
         yield run
@@ -140,16 +201,17 @@ def are_gone(processes: list[psutil.Process], within_s: float) -> bool:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("n_workers", [1, 2])
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda each: each.name)
+@pytest.mark.parametrize("study", ["killed", *OWN])
 def test_a_coordinator_may_be_killed_at_any_moment(
-    place: Path, whole: Folder, number: int, n_workers: int
+    place: Path, wholes: dict[str, Folder], study: str, number: int, n_workers: int
 ) -> None:
-    moments = random.Random(f"{number} {n_workers}")
+    moments = random.Random(f"{study} {number} {n_workers}" if study in OWN else f"{number} {n_workers}")
     n_done, n_studies, n_seen = 0, 0, 0
     while n_done < N_KILLS:
-        name, n_studies = f"coordinator-{number}-{n_workers}-{n_studies}", n_studies + 1
+        name, n_studies = f"{study}-coordinator-{number}-{n_workers}-{n_studies}", n_studies + 1
         is_finished = False
         while n_done < N_KILLS and not is_finished:
-            with running(place, name, n_workers) as run:
+            with running(place, name, n_workers, study) as run:
                 if (first := moments.choice(FIRST)) is not None:
                     run.find(first)
                 time.sleep(moments.uniform(0.0, 0.5))
@@ -163,13 +225,13 @@ def test_a_coordinator_may_be_killed_at_any_moment(
                 assert code in expected or is_python_not_up, (code, run.lines[-5:])
                 assert are_gone(workers, within_s=2.0), "workers outlive the coordinator by 2 s at most"
                 n_seen += len(workers)
-        with running(place, name, n_workers) as run:
+        with running(place, name, n_workers, study) as run:
             assert run.wait() == 0, run.lines[-5:]
         found = folder_of(place / name)
-        assert not whole.differences(found)
+        assert not wholes[study].differences(found)
     assert n_seen > N_KILLS // 4, "many kills find workers at work"
     print(
-        f"coordinator, {signal.Signals(number).name}, {n_workers} workers: {n_done} kills "
+        f"{study}: coordinator, {signal.Signals(number).name}, {n_workers} workers: {n_done} kills "
         f"({n_seen} workers under way), {n_studies} studies, 0 differ"
     )
 
@@ -178,14 +240,17 @@ def test_a_coordinator_may_be_killed_at_any_moment(
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("n_workers", [1, 2])
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda each: each.name)
+@pytest.mark.parametrize("study", ["killed", *OWN])
 def test_a_worker_may_be_killed_at_any_moment(
-    place: Path, whole: Folder, number: int, n_workers: int
+    place: Path, wholes: dict[str, Folder], study: str, number: int, n_workers: int
 ) -> None:
-    moments = random.Random(f"worker {number} {n_workers}")
+    moments = random.Random(
+        f"worker {study} {number} {n_workers}" if study in OWN else f"worker {number} {n_workers}"
+    )
     n_done, n_studies = 0, 0
     while n_done < N_KILLS:
-        name, n_studies = f"worker-{number}-{n_workers}-{n_studies}", n_studies + 1
-        with running(place, name, n_workers) as run:
+        name, n_studies = f"{study}-worker-{number}-{n_workers}-{n_studies}", n_studies + 1
+        with running(place, name, n_workers, study) as run:
             run.find("trials")
             while n_done < N_KILLS and run.poll() is None:
                 time.sleep(moments.uniform(0.0, 0.1))
@@ -198,7 +263,8 @@ def test_a_worker_may_be_killed_at_any_moment(
                     run.find(rf"\] trial {hit[1]} ", since)  # it has one retry, and gets to its end
             assert run.wait() == 0, run.lines[-5:]
         found = folder_of(place / name)
-        assert not whole.differences(found)
+        assert not wholes[study].differences(found)
     print(
-        f"worker, {signal.Signals(number).name}, {n_workers} workers: {n_done} kills, {n_studies} studies, 0 differ"
+        f"{study}: worker, {signal.Signals(number).name}, {n_workers} workers: {n_done} kills, "
+        f"{n_studies} studies, 0 differ"
     )

@@ -331,3 +331,60 @@ def test_a_search_that_is_killed_leaves_no_program(under_way):
     search, worker, *programs = under_way
     search.kill()
     assert psutil.wait_procs([worker, *programs], timeout=10)[1] == []
+
+
+EVERY_TENTH = """
+def train(params, trial):
+    step = 10 if trial.number < 4 else 1
+    for epoch in range(step, 41, step):
+        trial.report(epoch, height=10.0 / epoch)
+    return 10.0 / 40
+"""
+
+
+def test_trials_of_one_curve_are_not_pruned_however_often_they_report(folder, tunecli):
+    (folder / "mine.py").write_text(EVERY_TENTH)
+    pruner = "trials: 6, pruner: {name: median, startup_trials: 3, warmup_epochs: 1}}"
+    (folder / "own.yaml").write_text(FUNCTION.replace("trials: 4, lookahead: 2}", pruner))
+    trials = answer(tunecli("search", "own.yaml", "--json"))["trials"]
+    assert [(trial["status"], trial["epochs"]) for trial in trials] == [("complete", 40)] * 6
+
+
+KEEPER = """
+import json
+
+def train(params, trial):
+    kept = trial.checkpoint_dir / "next.json"
+    for epoch in range(json.loads(kept.read_text()) if kept.is_file() else FIRST, FIRST + 9):
+        trial.report(epoch, height=params["x"] + 1.0 / (epoch + 1 - FIRST))
+        kept.write_text(json.dumps(epoch + 1))
+"""
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_function_that_pauses_and_goes_on_counts_as_one_that_does_not(folder, tunecli, first):
+    (folder / "mine.py").write_text(KEEPER.replace("FIRST", str(first)))
+    pruner = "trials: 9, pruner: {name: halving, factor: 3, min_epochs: 1, max_epochs: 9}}"
+    (folder / "own.yaml").write_text(FUNCTION.replace("trials: 4, lookahead: 2}", pruner))
+    trials = answer(tunecli("search", "own.yaml", "--json"))["trials"]
+    assert sorted(trial["epochs"] for trial in trials) == [1] * 6 + [3] * 2 + [9]
+    for trial in trials:
+        assert trial["height"] == trial["params.x"] + 1.0 / trial["epochs"]
+    assert answer(tunecli("verify", "own", "--json"))["trials"][0]["verdict"] == "bit-identical"
+    assert not list((folder / "runs" / "own" / "checkpoints").glob("*.reports.jsonl"))
+
+
+def test_a_sweep_whose_first_trials_all_fail_alike_ends_and_can_be_gone_on_with(folder, tunecli):
+    (folder / "mine.py").write_text("def train(params, trial):\n    raise ValueError(f'no {params}')\n")
+    (folder / "own.yaml").write_text(
+        FUNCTION.replace("trials: 4, lookahead: 2}", "trials: 12, lookahead: 1}")
+    )
+    code, _, err = tunecli("search", "own.yaml")
+    said = " ".join(err.split())
+    assert code == 3
+    assert "the first 5 trials all failed alike: error: ValueError: no {" in said and "(mine.py:2)" in said
+    assert "tunecli resume runs/own --set run.limit.failures=0" in said
+    assert tunecli("resume", "own")[0] == 3
+    assert len(answer(tunecli("results", "own", "--json"))["trials"]) == 5
+    assert tunecli("resume", "own", "--set", "run.limit.failures=0")[0] == 3
+    assert len(answer(tunecli("results", "own", "--json"))["trials"]) == 12

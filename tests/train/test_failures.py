@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tunecli.errors import UsageError
-from tunecli.train.failures import failure_of
-from tunecli.trial import FailureKind
+from tunecli.train.failures import MOST_CAUSE, MOST_TRACEBACK, bounded, failure_of
+from tunecli.trial import Failure, FailureKind
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,34 @@ def test_the_frames_of_an_error_and_of_its_causes_let_go_of_what_they_held() -> 
     assert kept is not None
     assert "in first" in failure.traceback and "in second" in failure.traceback
     assert [each() for each in found] == [None, None]
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 10**6])
+def test_texts_have_bounds_and_keep_their_head_and_their_tail(beyond: int) -> None:
+    def text(most: int) -> str:
+        return "head" + "x" * (most + beyond - 8) + "tail"
+
+    failure = bounded(Failure(FailureKind.ERROR, text(MOST_CAUSE), text(MOST_TRACEBACK)))
+    for said, most in ((failure.cause, MOST_CAUSE), (failure.traceback, MOST_TRACEBACK)):
+        assert said.startswith("head") and said.endswith("tail")
+        assert len(said) == most + min(beyond, 0)
+        assert ("characters" in said) is (beyond > 0)
+
+
+def test_the_place_is_said_however_long_the_text() -> None:
+    try:
+        raise ValueError("x" * 10**6)
+    except ValueError as error:
+        cause = bounded(failure_of(error)).cause
+    assert len(cause) <= MOST_CAUSE
+    assert cause.startswith("ValueError: xxx") and "(test_failures.py:" in cause[-25:]
+
+
+def test_an_error_that_cannot_be_read_is_data_too() -> None:
+    class Unreadable(Exception):  # noqa: N818
+        def __str__(self) -> str:
+            raise RuntimeError("not me")
+
+    failure = failure_of(Unreadable())
+    assert failure.kind is FailureKind.ERROR
+    assert failure.cause == "Unreadable: its text cannot be had"

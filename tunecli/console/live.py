@@ -61,7 +61,7 @@ class PlainDisplay:
         self._board.happened(event)
         if isinstance(event, Ended | Paused):
             self._say(_line(self._board, event))
-        elif isinstance(event, Started) and event.note:
+        if isinstance(event, Started | Ended) and event.note:
             self._say(f"trial {event.number}: {one_line(event.note)}")
         elif isinstance(event, Setback) and event.failure.kind is not FailureKind.INTERRUPTED:
             self._say(f"trial {event.number}: {_failed(event.failure)}; it is tried again")

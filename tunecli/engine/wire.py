@@ -62,6 +62,7 @@ def _body(of: Job | Event) -> dict[str, Any]:
 def _job(body: dict[str, Any]) -> Job:
     body["objective"] = _objective(body["objective"])
     body["checkpoints"] = tuple(Checkpoint(**each) for each in body["checkpoints"])
+    body["recorded"] = tuple((epoch, metrics) for epoch, metrics in body["recorded"])
     body |= {name: tuple(value) for name, value in body.items() if isinstance(value, list)}
     return Job(**body)
 

@@ -3,33 +3,49 @@
 A pruner is a pure function of the curves of the complete trials that a trial may see (laws 1 and 5). It gives bounds
 that are known before the trial begins, so whoever trains it needs no word from the coordinator to end it, and it ends
 at the same epoch wherever and whenever it runs. Knows neither studies nor what the losses measure.
-
-Axes: E epochs, B epochs of a block, C curves that go on, N curves that have ended.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tunecli.search.median import medians_of_means
 from tunecli.spec.pruners import Median, Pausing
 
-Floats = NDArray[np.float64]
-Curve = Sequence[float]
-"""A trial's loss (``sign * objective``, lower is better) after each of its epochs, the first one first."""
-Bounds = tuple[float | None, ...]
-"""For each epoch, the first one first, what the least loss so far must not be above; None where there is no such bound.
-Epochs past the end have none."""
+Curve = Sequence[tuple[int, float]]
+"""The epochs at whose end a trial told its loss (``sign * objective``, lower is better), ascending, each with it."""
 
 _LARGEST = 1e300  # a million of them have a finite sum
-_FIRST_BLOCK = 64
-_MOST_NUMBERS = 1 << 20  # of a block
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the least loss of a trial so far must not be above, by epoch.
+
+    Attributes:
+        epochs: ascending; a bound holds from its epoch on, up to the next one's.
+        losses: the bound of each; None: there is no bound.
+
+    Before the first epoch and past the last one there is no bound.
+    """
+
+    epochs: tuple[int, ...] = ()
+    losses: tuple[float | None, ...] = ()
+
+    def at(self, last_epoch: int, epoch: int) -> float | None:
+        """The bound of a trial that reports ``epoch`` and last reported ``last_epoch``; 0: nothing yet.
+
+        A report past the last bound is held to it where it is the first one there.
+        """
+        if not self.epochs or last_epoch >= self.epochs[-1]:
+            return None
+        place = bisect_right(self.epochs, epoch) - 1
+        return self.losses[place] if place >= 0 else None
 
 
 class Pruner(Protocol):
@@ -47,95 +63,60 @@ class Pruner(Protocol):
 
 def stop_bounds(knob: Literal["none"] | Median | Pausing, curves: Sequence[Curve]) -> Bounds:
     """The bounds for a trial by the pruner that the file names; see :class:`Pruner`. One that pauses gives none."""
-    return PRUNERS[knob.name](knob, curves) if isinstance(knob, Median) else ()
+    return PRUNERS[knob.name](knob, curves) if isinstance(knob, Median) else Bounds()
 
 
-def decide(bounds: Sequence[float | None], losses: Curve) -> bool:
-    """Whether a trial with these ``losses`` so far is to end now, after the last of them."""
-    bound = bounds[len(losses) - 1] if 0 < len(losses) <= len(bounds) else None
-    return bound is not None and min(filter(math.isfinite, losses), default=math.inf) > bound
+def decide(bounds: Bounds, curve: Curve) -> bool:
+    """Whether a trial with this ``curve`` so far is to end now, after its last report."""
+    if not curve:
+        return False
+    last_epoch = curve[-2][0] if len(curve) > 1 else 0
+    bound = bounds.at(last_epoch, curve[-1][0])
+    least = min((loss for _, loss in curve if math.isfinite(loss)), default=math.inf)
+    return bound is not None and least > bound
 
 
 def median(knob: Median, curves: Sequence[Curve]) -> Bounds:
     """The median stopping rule: a trial ends whose best so far is worse than the median of the others' averages so far.
 
     Golovin, Solnik, Moitra, Kochanski, Karro, Sculley (2017), "Google Vizier: A Service for Black-Box Optimization",
-    section 3.2. A complete trial that is shorter counts with the average over all its epochs, and one that has told no
-    loss yet as infinitely bad. Takes time for about as many numbers as there are epochs in all the curves.
+    section 3.2. The average of a trial at an epoch is over the losses that it told up to that epoch. So a complete
+    trial that is shorter counts with the average over all its epochs, and one that has told no loss yet as infinitely
+    bad.
     """
-    told = [curve for curve in curves if any(map(_is_told, curve))]
+    told = [kept for curve in curves if (kept := [pair for pair in curve if abs(pair[1]) < _LARGEST])]
     if not told or len(told) < knob.startup_trials:
-        return ()
-    medians_E = np.concatenate(list(_medians_of_averages(told)))
-    return tuple(
+        return Bounds()
+    epochs, medians = medians_of_means(told)
+    losses = [
         each if epoch > knob.warmup_epochs and math.isfinite(each) else None
-        for epoch, each in enumerate(medians_E.tolist(), start=1)
-    )
+        for epoch, each in zip(epochs, medians, strict=True)
+    ]
+    epochs, losses = _begun_after(knob.warmup_epochs, epochs, losses, medians)
+    last = max(curve[-1][0] for curve in curves if curve)
+    if epochs[-1] < last:  # a curve may end with losses that are no news
+        epochs, losses = [*epochs, last], [*losses, losses[-1]]
+    return _shortened(epochs, losses)
 
 
 PRUNERS: Mapping[str, Pruner] = MappingProxyType({"median": median})
 """Every pruner by what ``search.pruner`` calls it, ``none`` apart."""
 
 
-def _is_told(loss: float) -> bool:
-    return abs(loss) < _LARGEST
+def _begun_after(
+    warmup: int, epochs: list[int], losses: list[float | None], medians: Sequence[float]
+) -> tuple[list[int], list[float | None]]:
+    """The same, with the median of the epochs let pass holding from the first one on that is not."""
+    place = bisect_right(epochs, warmup)
+    is_told_there = place < len(epochs) and epochs[place] == warmup + 1
+    if 0 < place < len(epochs) and not is_told_there and math.isfinite(medians[place - 1]):
+        epochs.insert(place, warmup + 1)
+        losses.insert(place, medians[place - 1])
+    return epochs, losses
 
 
-def _medians_of_averages(curves: Sequence[Curve]) -> Iterator[Floats]:
-    """The median of the averages after each epoch, where a curve that has ended stays at its last; in blocks (B,)."""
-    ended_N = np.empty(0)
-    for averages_CB, is_over_C in _averages(curves):
-        yield _medians(ended_N, averages_CB)
-        ended_N = np.sort(np.concatenate([ended_N, averages_CB[is_over_C, -1]]), kind="stable")
-
-
-def _averages(curves: Sequence[Curve]) -> Iterator[tuple[Floats, NDArray[np.bool_]]]:
-    """The mean of the losses told so far, of each curve that goes on, and whether it ends there, block by block.
-
-    A block is at most as long as all before it, so most of a curve's epochs in it are its own; where it has ended, and
-    where it told nothing, its mean stays, which is infinite before the first loss.
-    """
-    longest_first = sorted(curves, key=len, reverse=True)
-    lengths_C = np.array([len(curve) for curve in longest_first])
-    losses = np.fromiter(chain.from_iterable(longest_first), np.float64, count=int(lengths_C.sum()))
-    begins_C = np.cumsum(lengths_C) - lengths_C
-    sums_C, counts_C, leasts_C = np.zeros(len(curves)), np.zeros(len(curves)), np.full(len(curves), np.inf)
-    begin, last = 0, int(lengths_C[0])
-    while begin < last:
-        n = int(np.count_nonzero(lengths_C > begin))
-        end = min(last, begin + min(max(begin, _FIRST_BLOCK), max(_MOST_NUMBERS // n, 1)))
-        epochs_B = np.arange(begin, end)
-        is_own_CB = epochs_B < lengths_C[:n, None]
-        losses_CB = losses[np.where(is_own_CB, begins_C[:n, None] + epochs_B, 0)]
-        is_told_CB = is_own_CB & (np.abs(losses_CB) < _LARGEST)
-        sums_CB = _continued(np.add, sums_C[:n], np.where(is_told_CB, losses_CB, 0.0))
-        counts_CB = _continued(np.add, counts_C[:n], is_told_CB.astype(np.float64))
-        leasts_CB = _continued(np.minimum, leasts_C[:n], np.where(is_told_CB, losses_CB, np.inf))
-        # A rounded mean may lie below all that it is the mean of, and then an equal trial would count as a worse one.
-        means_CB = np.maximum(sums_CB / np.maximum(counts_CB, 1.0), leasts_CB)
-        yield means_CB, lengths_C[:n] <= end
-        begin = end
-
-
-def _continued(accumulate: np.ufunc, so_far_C: Floats, block_CB: Floats) -> Floats:
-    """The accumulated block, begun with what there was before it, which its last column replaces."""
-    block_CB[:, 0] = accumulate(so_far_C, block_CB[:, 0])
-    accumulated_CB: Floats = accumulate.accumulate(block_CB, axis=1)
-    so_far_C[:] = accumulated_CB[:, -1]
-    return accumulated_CB
-
-
-def _medians(ended_N: Floats, averages_CB: Floats) -> Floats:
-    """The medians of each column with all of ``ended_N``, which is sorted; shape (B,).
-
-    Of those that have ended only as many can be in the middle as there are others, next to their own middle.
-    """
-    n_going, n_epochs = averages_CB.shape
-    n = len(ended_N) + n_going
-    lower, upper = (n - 1) // 2, n // 2
-    n_below = max(0, lower - n_going)
-    near_M = ended_N[n_below : upper + 1]
-    all_KB = np.vstack([np.broadcast_to(near_M[:, None], (len(near_M), n_epochs)), averages_CB])
-    sorted_KB = np.partition(all_KB, (lower - n_below, upper - n_below), axis=0)
-    medians_B: Floats = (sorted_KB[lower - n_below] + sorted_KB[upper - n_below]) / 2
-    return medians_B
+def _shortened(epochs: Sequence[int], losses: Sequence[float | None]) -> Bounds:
+    """The same bounds without those that only repeat the one before, the last one apart."""
+    last = len(epochs) - 1
+    kept = [i for i in range(len(epochs)) if i in (0, last) or losses[i] != losses[i - 1]]
+    return Bounds(tuple(epochs[i] for i in kept), tuple(losses[i] for i in kept))

@@ -39,13 +39,15 @@ class Limit(Knob):
     """Totals over all runs of a study, after which no further trial is begun; those under way end.
 
     ``epochs`` and ``failures`` are counted over the trials whose results the next suggestion may see, so that
-    they too do not depend on how fast a neighbour was (law 5).
+    they too do not depend on how fast a neighbour was (law 5). Without ``failures``, a sweep ends where its first 5
+    trials have all failed with the same message, apart from digits, and no other trial has come further; with 0,
+    no number of failures ends it.
     """
 
     time: Duration = None
     trials: Count | None = None
     epochs: Count | None = None
-    failures: Count | None = None
+    failures: Annotated[int, Field(ge=0)] | None = None
 
 
 class TrialLimit(Knob):

@@ -330,6 +330,11 @@ class Log:
             [(attempt,)] = self._rows(rows.ATTEMPTS, number)
             return int(attempt)
 
+    def started(self, number: int) -> set[int]:
+        """The attempts at trial ``number`` whose start is on record."""
+        with self._reading("start"):
+            return {int(attempt) for (attempt,) in self._rows(rows.STARTS, number)}
+
     def setbacks(self, number: int) -> list[Setback]:
         """The attempts at trial ``number`` that ended without ending it, in order."""
         with self._reading("setback"):

@@ -24,6 +24,9 @@ from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, explained, ki
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
 
 RUNS = Path("runs")
+REPORTS_ENDING = ".reports.jsonl"
+"""Of the names of files that hold what a trial of the user's own has reported."""
+
 _CHECKPOINT_ENDING = ".checkpoint.safetensors"
 _OF_A_TRIAL = re.compile(r"trial-[0-9]{5,}(.*\.safetensors)?", re.DOTALL)
 
@@ -175,6 +178,10 @@ class RunFolder:
         """The folder for what trial ``number`` itself keeps, where the user's own code trains it."""
         return self.checkpoints_path / f"trial-{number:05d}"
 
+    def reports_path(self, number: int) -> Path:
+        """Where the reports of trial ``number`` are kept until they are on record, where it is the user's own."""
+        return self.checkpoints_path / f"trial-{number:05d}{REPORTS_ENDING}"
+
     def append_log(self, record: Mapping[str, Any]) -> None:
         """Add ``record`` to the journal as one line of strict JSON.
 
@@ -200,7 +207,8 @@ class RunFolder:
 
 
 def remove_orphans(folder: RunFolder, known: Set[str]) -> None:
-    """Remove the checkpoints that the record does not name, or no longer; only for whoever holds the study.
+    """Remove the checkpoints that the record does not name, or no longer, and reports of trials that have ended; only
+    for whoever holds the study.
 
     No link is followed.
 
@@ -208,9 +216,8 @@ def remove_orphans(folder: RunFolder, known: Set[str]) -> None:
         folder: the run folder.
         known: the names of those that stay.
     """
-    remove_files(
-        folder.checkpoints_path, lambda name: name.endswith(_CHECKPOINT_ENDING) and name not in known
-    )
+    endings = (_CHECKPOINT_ENDING, REPORTS_ENDING)
+    remove_files(folder.checkpoints_path, lambda name: name.endswith(endings) and name not in known)
 
 
 def _holds_study(path: Path) -> bool:

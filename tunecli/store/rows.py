@@ -1,8 +1,10 @@
 """What the log asks its tables, and its rows as the values of `tunecli.trial`.
 
 A trial's course is what became of it: an attempt that went on from epoch f keeps what the attempts before it recorded
-up to f, and replaces what they recorded after. Rows that left the course stay in the tables and are not read. A trial
-whose last step ended in a pause is a pruned one, until it is continued. Knows SQL and JSON; opens and writes nothing.
+up to f, and replaces what they recorded after. One of the user's own tells where it went on only by its first report,
+n: it starts from the last epoch on record, and an epoch of an earlier attempt that is n or later is replaced. Rows that
+left the course stay in the tables and are not read. A trial whose last step ended in a pause is a pruned one, until it
+is continued. Knows SQL and JSON; opens and writes nothing.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ DISAGREEING_RESULTS = f"""
 SELECT number, score, m.value FROM result, json_each(metrics) AS m WHERE state != 'failed' AND {_DISAGREES}
 """
 DISAGREEING_PAUSES = f"SELECT number, score, m.value FROM pause, json_each(metrics) AS m WHERE {_DISAGREES}"
+STARTS = "SELECT attempt FROM start WHERE number = ?1"
 SETBACKS = "SELECT number, attempt, failure FROM setback WHERE number = ?1 ORDER BY attempt"
 STEPS = "SELECT step, number, level, until_epoch FROM step ORDER BY step"
 PAUSES = "SELECT step, score, metrics, epochs, kept_epoch, seconds, device FROM pause ORDER BY step"

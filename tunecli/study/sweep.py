@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from shlex import quote
@@ -28,7 +29,7 @@ from tunecli.study.underway.dispatch import Dispatch
 from tunecli.study.underway.display import Display, Unfailing
 from tunecli.study.underway.progress import Progress
 from tunecli.study.underway.signals import noted_signals
-from tunecli.trial import Event, Heading, State
+from tunecli.trial import Event, Heading, State, Trial
 
 _WAIT_S = 0.2
 _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a signal came
@@ -38,7 +39,8 @@ _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a 
 class Ending:
     """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted``, or which of ``run.limit`` is spent.
 
-    ``n_scored`` trials have a score and ``n_failed`` failed.
+    ``n_scored`` trials have a score and ``n_failed`` failed. ``cause`` is the failure of all trials where that ended
+    the sweep (``alike``), else empty.
     """
 
     reason: str
@@ -46,6 +48,7 @@ class Ending:
     overview: Overview
     n_scored: int
     n_failed: int
+    cause: str = ""
 
     @property
     def table(self) -> Table:
@@ -97,7 +100,13 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
     n_scored, n_failed = (
         sum(trial.state is state for trial in trials) for state in (State.COMPLETE, State.FAILED)
     )
-    return Ending(reason, str(study.folder.path), overview(study, trials), n_scored, n_failed)
+    cause = _first_failure(trials) if reason == "alike" else ""
+    return Ending(reason, str(study.folder.path), overview(study, trials), n_scored, n_failed, cause)
+
+
+def _first_failure(trials: Sequence[Trial]) -> str:
+    failures = (trial.outcome.failure for trial in trials if trial.outcome and trial.outcome.failure)
+    return next((f"{failure.kind}: {failure.cause}" for failure in failures), "")
 
 
 def _engine(study: Study) -> Engine:

@@ -162,7 +162,7 @@ def _train(
         if is_kept and may_be_last and (job.open_test or is_worth_keeping(job, loss)):
             course.weights = [learner.weights() for learner in learners]
         yield EpochEnded(job.number, job.attempt, epoch, total, metrics, time.monotonic() - began_s)
-        if is_pruned(job.stop_above, epoch - 1, epoch, course.least_loss):
+        if is_pruned(job, epoch - 1, epoch, course.least_loss):
             return State.PRUNED
         if epoch == total or (early_stop is not None and course.is_over(loss, early_stop)):
             break

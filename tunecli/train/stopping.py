@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+
+from tunecli.trial import Job
 
 
 def never() -> bool:
@@ -10,15 +12,22 @@ def never() -> bool:
     return False
 
 
-def is_pruned(stop_above: Sequence[float | None], last_epoch: int, epoch: int, least_loss: float) -> bool:
-    """Whether a trial is to end at an epoch's end, being worse than it may be by then.
+def is_pruned(job: Job, last_epoch: int, epoch: int, least_loss: float) -> bool:
+    """Whether a trial is to end at an epoch's end, its losses being worse than they may be by then.
+
+    Only the bound of the epoch that ended counts, and not those of epochs that were passed over: the losses of those
+    are not known. A report past the last bound is held to it where it is the first one there.
 
     Args:
-        stop_above: of each epoch from the first on, the loss above which the least loss so far ends the trial; None,
-            and past its end: no loss does.
-        last_epoch: the epoch that was asked about before, 0 at first. The bounds of those that were passed over
-            count too.
+        job: the trial, with its bounds.
+        last_epoch: the epoch that was reported before, 0 at first.
         epoch: the one that ended, from 1.
         least_loss: the least ``sign * objective`` so far, this epoch's among them.
     """
-    return any(bound is not None and least_loss > bound for bound in stop_above[last_epoch:epoch])
+    bounds, epochs = job.stop_above, job.stop_epochs
+    end = epochs[-1] if epochs else len(bounds)
+    if last_epoch >= end:
+        return False
+    place = bisect_right(epochs, epoch) - 1 if epochs else min(epoch, end) - 1
+    bound = bounds[place] if place >= 0 else None
+    return bound is not None and least_loss > bound

@@ -14,6 +14,7 @@ from tunecli.spec.code import uses
 from tunecli.spec.contents import changed_files
 from tunecli.spec.knobs import CommandTrial, FunctionTrial, trial_model
 from tunecli.spec.secrets import names_in, redacted
+from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
 from tunecli.train.own import code as own_code
 from tunecli.train.own import surroundings
@@ -58,7 +59,7 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
     if any(uses_own_code(job) for job in jobs):
         events = surroundings.kept_apart(events, own_code.program_name(jobs[0]))
-    return _redacted(events, names, jobs[0].objective) if names else events
+    return _clean_events(events, names, jobs[0].objective)
 
 
 def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]) -> None:
@@ -74,16 +75,16 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
     sys.argv = own_code.program_name(job)
     names = _secrets([job])
 
-    def tell_redacted(event: Event) -> None:
-        tell(_clean(event, names, frozenset(job.objective.metrics)) if names else event)
+    def tell_clean(event: Event) -> None:
+        tell(_clean(event, names, frozenset(job.objective.metrics)))
 
     if trial_model(job.config) is FunctionTrial and not _changed(job):
         from tunecli.train.own import function as own_function
 
-        own_function.run_here(job, is_stop_wanted, tell_redacted)
+        own_function.run_here(job, is_stop_wanted, tell_clean)
         return
     for event in _events(job, is_stop_wanted):
-        tell_redacted(event)
+        tell_clean(event)
 
 
 def uses_own_code(job: Job) -> bool:
@@ -126,8 +127,8 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
     return loop.run(job, is_stop_wanted)
 
 
-def _redacted(events: Iterator[Event], names: Sequence[str], objective: Objective) -> Iterator[Event]:
-    """The same events without the values of the variables ``names``, in whatever texts and names they hold."""
+def _clean_events(events: Iterator[Event], names: Sequence[str], objective: Objective) -> Iterator[Event]:
+    """The same events, each as :func:`_clean` gives it."""
     try:
         for event in events:
             yield _clean(event, names, frozenset(objective.metrics))
@@ -137,7 +138,24 @@ def _redacted(events: Iterator[Event], names: Sequence[str], objective: Objectiv
 
 
 def _clean(event: Event, names: Sequence[str], kept: frozenset[str]) -> Event:
-    """``kept`` are the metrics that the file names, and so hold no secret."""
+    """The event with its texts bounded, and without the values of the variables ``names`` in any text or name.
+
+    Secrets are removed first: a cut through the middle of one would leave the rest of it.
+
+    Args:
+        event: as the trial gave it.
+        names: the environment variables that the configuration names.
+        kept: the metrics that the file names, which hold no secret.
+    """
+    if names:
+        event = _without_secrets(event, names, kept)
+    if isinstance(event, Ended) and event.outcome.failure is not None:
+        outcome = replace(event.outcome, failure=bounded(event.outcome.failure))
+        return replace(event, outcome=outcome)
+    return event
+
+
+def _without_secrets(event: Event, names: Sequence[str], kept: frozenset[str]) -> Event:
     match event:
         case Started(note=note) if note:
             return replace(event, note=redacted(note, names))
@@ -152,7 +170,8 @@ def _clean(event: Event, names: Sequence[str], kept: frozenset[str]) -> Event:
                 trace = redacted(failure.traceback, names, is_cut="…" in failure.traceback)
                 failure = replace(failure, cause=cause, traceback=trace)
             metrics = _clean_names(outcome.metrics, names, kept)
-            return replace(event, outcome=replace(outcome, failure=failure, metrics=metrics))
+            event = replace(event, outcome=replace(outcome, failure=failure, metrics=metrics))
+            return replace(event, note=redacted(event.note, names)) if isinstance(event, Ended) else event
     return event
 
 

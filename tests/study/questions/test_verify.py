@@ -255,7 +255,10 @@ def test_a_failure_of_another_kind_is_not_reproduced(own):
     failure = json.dumps({"kind": "oom", "cause": "no memory", "traceback": ""})
     alter(own, "UPDATE result SET failure = ? WHERE number = ?", failure, number)
     [found] = verify(own, number=number).trials
-    assert found.comparison.reason == "it is failed: error (ValueError: too far), and failed: oom on record"
+    assert (
+        found.comparison.reason
+        == "it is failed: error (ValueError: too far (mine.py:3)), and failed: oom on record"
+    )
 
 
 def test_a_command_is_verified_and_its_death_is_a_crash_again(tmp_path, tunecli):

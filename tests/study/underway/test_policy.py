@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from tunecli.spec.run import OnFailure
+from tunecli.spec.run import Limit, OnFailure
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.opening import look
-from tunecli.study.underway.policy import is_tried_again, keep_below, micro_batches
+from tunecli.study.underway.policy import fail_alike, is_tried_again, keep_below, micro_batches
 from tunecli.trial import Constraint, Failure, FailureKind, Objective, Outcome, Setback, State, Trial
 
 DEFAULT = OnFailure()
@@ -167,3 +167,26 @@ def test_weights_are_worth_keeping_below_the_best_loss_and_always_where_it_does_
     goals = Objective("val_accuracy", True, others=(Objective("n_parameters", False),))
     assert keep_below([best], goals) is None
     assert keep_below([best], Objective("a", True, constraints=(Constraint("b", 1.0),))) is None
+
+
+WRONG = Failure(FailureKind.ERROR, "ModuleNotFoundError: no module `x` (mine.py:1)")
+
+
+@pytest.mark.parametrize(
+    ("limit", "ends", "is_over"),
+    [
+        ({}, [WRONG] * 5, True),
+        ({}, [WRONG] * 9, True),
+        ({}, [WRONG] * 4, False),
+        ({}, [], False),
+        ({}, [WRONG] * 5 + [None], False),
+        ({}, [None] + [WRONG] * 9, False),
+        ({}, [WRONG] * 4 + [Failure(FailureKind.ERROR, "something else")], False),
+        ({}, [WRONG] * 4 + [Failure(FailureKind.CRASH, WRONG.cause)], False),
+        ({}, [Failure(FailureKind.ERROR, f"x is {x}") for x in (1, -2.5, 3e-7, 10**9, 0)], True),
+        ({"failures": 0}, [WRONG] * 50, False),
+        ({"failures": 100}, [WRONG] * 50, False),
+    ],
+)
+def test_first_trials_that_all_fail_alike_end_a_sweep_unless_the_file_says_otherwise(limit, ends, is_over):
+    assert fail_alike(Limit(**limit), ends) is is_over

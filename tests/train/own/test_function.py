@@ -208,12 +208,12 @@ def test_global_generators_are_seeded_for_it_and_put_back(job_of):
         ("full", {}, FailureKind.OOM, "RuntimeError"),
         ("nothing", {}, FailureKind.ERROR, "AttributeError: module 'mine' has no attribute 'nothing'"),
         ("elsewhere", {}, FailureKind.ERROR, "val_loss was never reported, only train_loss"),
-        ("returns", {"value": "text"}, FailureKind.ERROR, "what the function returns is to be a number"),
+        ("returns", {"value": "text"}, FailureKind.ERROR, "what the function returns must be a number"),
         (
             "returns",
             {"value": {"val_loss": [1, 2]}},
             FailureKind.ERROR,
-            "TypeError: val_loss is to be a number",
+            "TypeError: val_loss must be a number",
         ),
         (
             "returns",
@@ -225,7 +225,7 @@ def test_global_generators_are_seeded_for_it_and_put_back(job_of):
             "misreports",
             {"args": [1], "metrics": {"x": "y"}},
             FailureKind.ERROR,
-            "TypeError: x is to be a number",
+            "TypeError: x must be a number",
         ),
         (
             "misreports",
@@ -360,3 +360,38 @@ def test_a_module_of_another_folder_is_not_taken_for_this_one(job_of, tmp_path):
     assert outcome_of(job_of("from_zero", base_path=str(other))).score == 7.0
     assert outcome_of(job_of("from_zero")).score == 1.0
     assert Path(torch.__file__).is_file()
+
+
+def test_what_is_no_number_of_what_it_returns_is_left_out_with_a_note(job_of):
+    value = {"val_loss": 2.0, "history": [1, 2], "best": None, "name": "x"}
+    *_, ended = run(job_of("returns", {"value": value}))
+    assert (ended.outcome.score, ended.outcome.metrics) == (2.0, {"val_loss": 2.0, "other": 1.0})
+    assert ended.note == "what the function returned as history, best, name is no number, and is not kept"
+
+
+@pytest.mark.parametrize("value", [None, [1.0], "x", {}])
+def test_an_objective_that_is_no_number_in_what_it_returns_fails_the_trial(job_of, value):
+    failure = outcome_of(job_of("returns", {"value": {"val_loss": value}})).failure
+    assert failure is not None and failure.kind is FailureKind.ERROR
+    assert "TypeError: val_loss must be a number" in failure.cause
+
+
+@pytest.mark.parametrize("value", ["x" * 10**6, [0] * 10**6, {"y" * 10**6: 1}, 10**5000], ids=range(4))
+def test_a_value_of_any_size_is_shown_short(job_of, value):
+    outcome = outcome_of(job_of("misreports", {"args": [1], "metrics": {"val_loss": value}}))
+    assert outcome.failure is not None
+    assert len(outcome.failure.cause) < 200 and len(outcome.failure.traceback) < 5000
+
+
+@pytest.mark.parametrize(
+    "epoch", [np.int64(3), np.uint8(3), torch.tensor(3)], ids=lambda each: type(each).__name__
+)
+def test_a_whole_number_of_numpy_or_torch_is_an_epoch(job_of, epoch):
+    events = list(run(job_of("misreports", {"args": [epoch], "metrics": {"val_loss": 1.0}})))
+    assert [event.epoch for event in events if isinstance(event, EpochEnded)] == [3]
+
+
+def test_its_failure_names_the_line_of_its_own_frame(job_of):
+    line = 1 + next(n for n, text in enumerate(MINE.splitlines()) if "no such luck" in text)
+    failure = outcome_of(job_of("raises")).failure
+    assert failure is not None and failure.cause == f"ValueError: no such luck (mine.py:{line})"

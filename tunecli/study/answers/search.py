@@ -8,6 +8,7 @@ from tunecli.results.answer import Answer
 from tunecli.results.table import top
 from tunecli.results.wording import counted
 from tunecli.study.answers.standing import (
+    REASONS,
     best_block,
     going_on,
     lifted,
@@ -22,9 +23,16 @@ from tunecli.study.sweep import Ending
 _SHOWN_AT_END = 10
 
 
+def why_none(ending: Ending) -> str:
+    """That no trial succeeded, and why where all that ran failed alike."""
+    return "no trial succeeded" + (f": {REASONS['alike'][1]}: {ending.cause}" if ending.cause else "")
+
+
 def next_after_none(ending: Ending) -> str:
     """What to do where no trial succeeded."""
     path = quote(str(ending.path))
+    if ending.cause:
+        return f"mend it and begin a new study; or go on: {going_on(str(ending.path), ending.reason)}"
     if ending.n_failed:
         return f"tunecli results {path} --failed shows why each failed"
     return f"no trial was trained to its end: {going_on(str(ending.path), ending.reason)}"

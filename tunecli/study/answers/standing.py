@@ -13,6 +13,7 @@ from tunecli.results.table import ABSENT, Table, display_cells, to_json
 from tunecli.spec.domains import shown
 from tunecli.spec.run import Limit
 from tunecli.study.record.overview import Overview
+from tunecli.study.underway.policy import FAILED_ALIKE
 from tunecli.study.underway.standstill import ENDED_BY_ITSELF
 from tunecli.trial import Objective, Scalar, Trial
 
@@ -23,6 +24,7 @@ REASONS = {
     "trials": ("stopped", "run.limit.trials have begun"),
     "epochs": ("stopped", "run.limit.epochs are trained"),
     "failures": ("stopped", "run.limit.failures have failed"),
+    "alike": ("stopped", f"the first {FAILED_ALIKE} trials all failed alike"),
     "improvement": (
         "finished",
         "another trial is expected to better the best by less than search.stop.improvement",
@@ -50,6 +52,8 @@ def lifted(reason: str) -> str:
     """What to ask for besides to go on past ``reason``; empty where nothing that was set ended the sweep."""
     if reason in ENDED_BY_ITSELF:
         return " --set search.stop=null"
+    if reason == "alike":
+        return " --set run.limit.failures=0"
     return f" --set run.limit.{reason}=…" if reason in Limit.model_fields else ""
 
 

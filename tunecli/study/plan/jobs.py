@@ -9,7 +9,7 @@ from tunecli.seeding import seed_for
 from tunecli.spec.space import DanglingReferenceError, concrete
 from tunecli.spec.study import StudySpec
 from tunecli.study.plan.plan import Plan
-from tunecli.trial import Checkpoint, Job, Parameters, Trial
+from tunecli.trial import Checkpoint, EpochEnded, Job, Parameters, Trial
 
 NO_CODE: Mapping[str, str] = {}
 _CHECKPOINT_EPOCHS: Mapping[str, int | None] = {"auto": None, "off": 0}
@@ -38,11 +38,19 @@ def job_for(
     checkpoints_path: Path | None = None,
     checkpoints: Sequence[Checkpoint] = (),
     stop_above: Sequence[float | None] = (),
+    stop_epochs: Sequence[int] = (),
     micro_batches: int = 1,
     spent_s: float = 0.0,
     until_epoch: int | None = None,
+    recorded: Sequence[EpochEnded] = (),
+    reports_path: Path | None = None,
 ) -> Job:
-    """Everything a worker needs to run ``trial``; see `Job`. ``spent_s``: what it took of its time limit already."""
+    """Everything a worker needs to run ``trial``; see `Job`.
+
+    Args:
+        spent_s: what it took of its time limit already.
+        recorded: of a trial of the user's own, its epochs on record.
+    """
     run = spec.settings.run
     limit_s = run.trial_limit.time
     return Job(
@@ -69,7 +77,11 @@ def job_for(
         else run.checkpoint.epochs,
         checkpoints=tuple(checkpoints),
         stop_above=tuple(stop_above),
+        stop_epochs=tuple(stop_epochs),
         micro_batches=micro_batches,
         is_fused=plan.fuse > 0,
         until_epoch=until_epoch,
+        recorded=tuple((each.epoch, each.metrics) for each in recorded),
+        epoch_offset=recorded[-1].epoch_offset if recorded else None,
+        reports_path="" if reports_path is None else str(reports_path.absolute()),
     )

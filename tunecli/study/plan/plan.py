@@ -61,9 +61,7 @@ def _lookahead(spec: StudySpec, n_workers: int, fuse: int) -> int:
     if fuse:
         return n_workers * fuse
     limit = spec.settings.run.limit
-    is_counted = (
-        limit.epochs is not None or limit.failures is not None or spec.settings.search.stop is not None
-    )
+    is_counted = limit.epochs is not None or bool(limit.failures) or spec.settings.search.stop is not None
     if reads_nothing(spec) and not is_counted:  # what ends a sweep should see results soon
         return n_workers * AHEAD
     return n_workers if n_workers == 1 else n_workers + 1

@@ -1,14 +1,13 @@
 """The record as a pruner may see it: the course of every complete trial's loss.
 
-What a trial is held to is settled before it begins, from the trials up to n - lookahead, which have all ended (law 5).
+A trial's bounds are settled before it begins, from the trials up to n - lookahead, which have all ended (law 5).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
-from tunecli.search.pruner import stop_bounds
+from tunecli.search.pruner import Bounds, Curve, stop_bounds
 from tunecli.spec.pruners import Pausing
 from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
@@ -16,7 +15,7 @@ from tunecli.trial import EpochEnded, State, Trial
 
 
 class Curves:
-    """By number, the loss of each complete trial epoch by epoch; none where no pruner looks at them."""
+    """By number, the losses of each complete trial with their epochs; none where no pruner looks at them."""
 
     def __init__(self, spec: StudySpec, log: Log, trials: Mapping[int, Trial]) -> None:
         """Read the record's.
@@ -28,7 +27,7 @@ class Curves:
         """
         self._pruner, self._objective, self._log = spec.settings.search.pruner, spec.objective, log
         self._is_looked_at = self._pruner != "none" and not isinstance(self._pruner, Pausing)
-        self._curves: dict[int, Sequence[float]] = {}
+        self._curves: dict[int, Curve] = {}
         if self._is_looked_at:
             complete = [number for number, trial in trials.items() if trial.state is State.COMPLETE]
             epochs_of = log.epochs_of(complete)
@@ -39,16 +38,12 @@ class Curves:
         if self._is_looked_at:
             self._curves[number] = self._curve(self._log.epochs(number))
 
-    def stop_above(self, last_seen: int) -> Sequence[float | None]:
+    def stop_bounds(self, last_seen: int) -> Bounds:
         """The pruner's bounds for a trial that may see those up to ``last_seen``."""
         seen = [curve for number, curve in self._curves.items() if number <= last_seen]
         return stop_bounds(self._pruner, seen)
 
-    def _curve(self, epochs: Sequence[EpochEnded]) -> Sequence[float]:
-        """The loss epoch by epoch; where the user's own trial did not tell it, the one before."""
-        curve, loss = [], math.inf
-        for epoch in epochs:
-            value = epoch.metrics.get(self._objective.metric)
-            loss = loss if value is None else self._objective.sign * value
-            curve.append(loss)
-        return curve
+    def _curve(self, epochs: Sequence[EpochEnded]) -> Curve:
+        """The loss at each epoch that told one: the user's own trial may report without, or not every epoch."""
+        metric, sign = self._objective.metric, self._objective.sign
+        return [(each.epoch, sign * each.metrics[metric]) for each in epochs if metric in each.metrics]

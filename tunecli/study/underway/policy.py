@@ -7,11 +7,15 @@ Pure functions of the record (law 1).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 from tunecli.spec.run import Limit, OnFailure
 from tunecli.trial import Failure, FailureKind, Objective, Setback, Trial
 
+FAILED_ALIKE = 5
+"""So many first trials that fail alike, and none that does not, end a sweep."""
+_NUMBERS = re.compile(r"[-+]?[0-9][0-9.]*(e[-+]?[0-9]+)?", re.IGNORECASE)
 _MOST_PARTS = 64  # of a batch; with parts this small, what is too large is the model
 
 
@@ -44,7 +48,30 @@ def spent_by(limit: Limit, n_epochs: int, n_failed: int) -> str:
     """Which total so many epochs and failures spend; empty where they spend none."""
     if limit.epochs is not None and n_epochs >= limit.epochs:
         return "epochs"
-    return "failures" if limit.failures is not None and n_failed >= limit.failures else ""
+    return "failures" if limit.failures and n_failed >= limit.failures else ""
+
+
+def fail_alike(limit: Limit, ends: Iterable[Failure | None]) -> bool:
+    """Whether the sweep ends since all that is known of it is one failure: of the first five trials at least.
+
+    A wrong name or a missing package fails every trial, and the rest of the sweep would only repeat it.
+
+    Args:
+        limit: what the file says; with any number of failures, 0 included, that alone counts.
+        ends: of the trials that may be seen, in order: how each failed; None: it did not.
+    """
+    if limit.failures is not None:
+        return False
+    first, n_alike = None, 0
+    for failure in ends:
+        if failure is None or (first is not None and _without_digits(failure) != first):
+            return False
+        first, n_alike = _without_digits(failure), n_alike + 1
+    return n_alike >= FAILED_ALIKE
+
+
+def _without_digits(failure: Failure) -> tuple[FailureKind, str]:
+    return failure.kind, _NUMBERS.sub("0", failure.cause)
 
 
 def keep_below(leaders: Sequence[Trial], objective: Objective) -> float | None:

@@ -15,9 +15,10 @@ from functools import partial
 
 from tunecli.results.ranking import leading
 from tunecli.search.sampler import suggest
-from tunecli.spec.knobs import TrialConfig
+from tunecli.spec.knobs import TrialConfig, trial_model
 from tunecli.spec.load import trial_models
 from tunecli.spec.pruners import Pausing
+from tunecli.spec.space import concrete
 from tunecli.study.plan.jobs import job_for, trial_seed
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.observed import Seen
@@ -26,7 +27,8 @@ from tunecli.study.record.published import publish
 from tunecli.study.record.versions import versions
 from tunecli.study.underway.curves import Curves
 from tunecli.study.underway.ledger import Ledger
-from tunecli.study.underway.policy import is_tried_again, keep_below, micro_batches, spent_by
+from tunecli.study.underway.policy import fail_alike, is_tried_again, keep_below, micro_batches, spent_by
+from tunecli.study.underway.recovered import recover
 from tunecli.study.underway.standstill import Standstill
 from tunecli.study.underway.steps import Steps
 from tunecli.study.underway.tidy import tidy
@@ -160,6 +162,9 @@ class Progress:
         study, number = self._study, trial.number
         run, checkpoints = study.spec.settings.run, self._checkpoints.get(number, ())
         step = None if self._steps is None else self._steps.last(number)
+        bounds = self._curves.stop_bounds(number - study.plan.lookahead)
+        reports_path = study.folder.reports_path(number) if self._is_own(trial) else None
+        recorded = recover(self._log, self._ledger, reports_path, number) if reports_path else ()
         return job_for(
             study.spec,
             study.plan,
@@ -171,11 +176,18 @@ class Progress:
             code=self._code,
             checkpoints_path=study.folder.checkpoints_path if step or run.checkpoint != "off" else None,
             checkpoints=checkpoints,
-            stop_above=self._curves.stop_above(number - study.plan.lookahead),
+            stop_above=bounds.losses,
+            stop_epochs=bounds.epochs,
             micro_batches=micro_batches(run.on_failure, self._setbacks.get(number, [])),
             spent_s=self._spent_s(number, checkpoints),
             until_epoch=step.until_epoch if step else None,
+            recorded=recorded,
+            reports_path=reports_path,
         )
+
+    def _is_own(self, trial: Trial) -> bool:
+        """Whether the user's own function or command trains it."""
+        return trial_model(concrete(self._study.spec.space, trial.parameters)) is not TrialConfig
 
     def record(self, events: Sequence[Event]) -> list[Event | Setback]:
         """Write what workers said: starts and epochs now and then, all else at once.
@@ -221,7 +233,10 @@ class Progress:
         limit = self._study.spec.settings.run.limit
         if limit.trials is not None and len(self.trials) >= limit.trials:
             return "trials"
-        if limit.epochs is None and limit.failures is None:
+        seen = (self.trials[number].outcome for number in range(last_seen + 1))
+        if fail_alike(limit, (outcome.failure if outcome else None for outcome in seen)):
+            return "alike"
+        if limit.epochs is None and not limit.failures:
             return ""
         ended = [trial for trial in self.trials.values() if trial.outcome and trial.number <= last_seen]
         n_epochs = sum(trial.outcome.epochs for trial in ended if trial.outcome)
@@ -332,6 +347,7 @@ class Progress:
         self._unended.discard(number)
         self.trials[number] = Trial(number, trial.parameters, trial.seed, State.PRUNED, outcome)
         self._remove(self._checkpoints.pop(number, ())[1:])
+        self._drop_reports(number)
         self._ledger.note(
             {"trial": number, "state": "paused", "score": outcome.score, "epochs": outcome.epochs}
         )
@@ -354,11 +370,14 @@ class Progress:
         self.trials[number] = ended = Trial(number, trial.parameters, trial.seed, outcome.state, outcome)
         self._seen.add(ended)
         self._remove(self._checkpoints.pop(number, ()))
+        self._drop_reports(number)
         self._setbacks.pop(number, None)
         if outcome.state is State.COMPLETE:
             self._curves.add(number)
         self._crown(ended)
         record = {"trial": number, "state": outcome.state.value, "score": outcome.score}
+        if event.note:
+            self._ledger.note({"trial": number, "note": event.note})
         self._ledger.note({**record, "seconds": outcome.seconds}, outcome.failure)
 
     def _crown(self, trial: Trial) -> None:
@@ -369,6 +388,11 @@ class Progress:
         for surpassed in contenders:
             if surpassed.number not in kept:
                 self._ledger.drop(self._study.folder.weights_path(surpassed.number))
+
+    def _drop_reports(self, number: int) -> None:
+        """What the user's own reported is on record: the file that kept it goes."""
+        if (path := self._study.folder.reports_path(number)).exists():
+            self._ledger.drop(path)
 
     def _remove(self, checkpoints: Sequence[Checkpoint]) -> None:
         for checkpoint in checkpoints:

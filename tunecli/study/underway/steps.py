@@ -19,8 +19,9 @@ from tunecli.spec.pruners import Pausing
 from tunecli.spec.space import DanglingReferenceError, concrete
 from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
+from tunecli.study.underway.policy import fail_alike
 from tunecli.study.underway.standstill import n_since_best
-from tunecli.trial import Observation, Outcome, Parameters, State, Step, Trial
+from tunecli.trial import Failure, Observation, Outcome, Parameters, State, Step, Trial
 
 
 class Steps:
@@ -96,6 +97,8 @@ class Steps:
             n_failed = sum(course.state is State.FAILED for course in courses)
             if reason := spent_by(sum(course.epochs for course in courses), n_failed):
                 return None, reason
+            if fail_alike(self._spec.settings.run.limit, _ends(courses, trials)):
+                return None, "alike"
             if self._is_stagnant(courses):
                 return None, "stagnation"
             may_begin = len(trials) < n_trials and not self._is_exhausted
@@ -202,6 +205,14 @@ class Steps:
 
     def _excesses(self, outcome: Outcome) -> tuple[float, ...]:
         return self._spec.objective.excesses(outcome.metrics)
+
+
+def _ends(courses: Iterable[Course], trials: Mapping[int, Trial]) -> Iterator[Failure | None]:
+    """How each trial failed of which anything is known; None: it did not, or not yet."""
+    for course in courses:
+        outcome = trials[course.number].outcome if course.state is State.FAILED else None
+        if course.state is not State.WAITING or course.losses:
+            yield outcome.failure if outcome else None
 
 
 def levels_of(spec: StudySpec, knob: Pausing) -> tuple[float, ...]:

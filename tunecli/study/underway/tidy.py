@@ -6,7 +6,7 @@ and not yet removed. Removing it again is harmless, so this may itself be interr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Collection, Set
 
 from tunecli.store.files import remove
 from tunecli.store.folder import RunFolder, remove_orphans
@@ -14,9 +14,9 @@ from tunecli.trial import Trial
 
 
 def tidy(
-    folder: RunFolder, checkpoint_names: Set[str], trials: Iterable[Trial], leaders: Iterable[Trial]
+    folder: RunFolder, checkpoint_names: Set[str], trials: Collection[Trial], leaders: Collection[Trial]
 ) -> None:
-    """Remove checkpoints that are not on record, and the weights of trials that do not lead.
+    """Remove checkpoints that are not on record, reports that all are, and the weights of trials that do not lead.
 
     Temporaries are gone already: whoever takes the lock removes them.
 
@@ -26,7 +26,8 @@ def tidy(
         trials: all on record.
         leaders: the best of them, or of several goals all of the front.
     """
-    remove_orphans(folder, checkpoint_names)
+    unended = {folder.reports_path(trial.number).name for trial in trials if trial.outcome is None}
+    remove_orphans(folder, checkpoint_names | unended)
     kept = {leader.number for leader in leaders}
     for trial in trials:
         if trial.number not in kept:

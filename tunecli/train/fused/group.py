@@ -195,7 +195,7 @@ def _end_epoch(
     if is_kept and may_be_last and (job.open_test or is_worth_keeping(job, loss)):
         course.weights = [member.learner.weights()]
     yield EpochEnded(job.number, job.attempt, epoch, total, metrics, seconds)
-    if is_pruned(job.stop_above, epoch - 1, epoch, course.least_loss):
+    if is_pruned(job, epoch - 1, epoch, course.least_loss):
         return State.PRUNED
     if epoch == total or (early_stop is not None and course.is_over(loss, early_stop)):
         return lacking_of(job.objective, course.metrics) or State.COMPLETE

@@ -6,16 +6,14 @@ shell stands between. Loads no torch.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tunecli.errors import UsageError
 from tunecli.seeding import seed_of_32_bits
@@ -24,10 +22,11 @@ from tunecli.spec.knobs import CommandTrial
 from tunecli.spec.secrets import names_in, redacted, resolved
 from tunecli.train import accelerators, memory
 from tunecli.train.own.folder import own_folder
-from tunecli.train.own.program import Program
+from tunecli.train.own.output import JsonLines, Patterns, clipped_line, last_lines
+from tunecli.train.own.program import LINE_BYTES, Program
 from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
-from tunecli.trial import EpochEnded, Event, Failure, FailureKind, Job, Started
+from tunecli.trial import Event, Failure, FailureKind, Job
 
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # itself, or what a shell waited for
 _LAST_LINES = 3
@@ -56,8 +55,8 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         reports.device = _device(job)
     except UsageError as error:
         refused = Failure(FailureKind.ERROR, f"{error} ({error.hint})")
-    yield Started(job.number, job.attempt, reports.device, os.getpid())
-    if refused is not None:
+    yield reports.started()
+    if refused is not None or reports.is_over:  # an earlier attempt may have come to its end, and died there
         yield reports.ended(refused)
         return
     n_killed = memory.n_killed_for_memory()
@@ -65,13 +64,14 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         try:
             trial = CommandTrial.model_validate(resolved(job.config))
             folder = ending.enter_context(own_folder(job))
+            is_anew = not any(folder.iterdir())
             program = ending.enter_context(_started(trial, job, reports.device, folder))
         except (PlaceholderError, UsageError, OSError, ValueError) as error:
             cause = f"the program was not started: {str(error).splitlines()[0]}"
             yield reports.ended(Failure(FailureKind.ERROR, cause))
             return
         patterns = {name: re.compile(pattern) for name, pattern in trial.metrics.items()}
-        reader = _Patterns(patterns, reports) if patterns else _JsonLines(reports)
+        reader = Patterns(patterns, reports, is_anew) if patterns else JsonLines(reports)
         stopping = _Latch(is_stop_wanted)
         for line in program.lines(stopping):
             event = reader.read(line)
@@ -86,11 +86,12 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
             yield reports.stopped()
             return
         reader.close()
-        stderr = redacted(
-            program.stderr_tail, names_in(job.config), is_cut=True
-        )  # before it is cut into lines
+        stderr = _without_secrets(program, names_in(job.config))
         is_killed = memory.n_killed_for_memory() > n_killed
-        yield reports.ended(_failure(exit_code, stderr, is_killed=is_killed))
+        failure = _failure(exit_code, stderr, is_killed=is_killed)
+        if failure is None and reports.missing and reports.failure is None:
+            failure = _unreported(reports, reader, program, stderr)
+        yield reports.ended(failure)
 
 
 @dataclass(slots=True)
@@ -159,86 +160,27 @@ def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure
     return Failure(FailureKind.OOM if is_full else FailureKind.ERROR, cause, stderr)
 
 
+def _unreported(reports: Reports, reader: JsonLines | Patterns, program: Program, stderr: str) -> Failure:
+    """A metric is missing at the end: with what the program printed, since it alone can tell why."""
+    clean = partial(redacted, names=names_in(reports.job.config), is_cut=True)
+    stdout = clean(program.stdout_tail)
+    explanation = reader.explanation(stderr, clean)
+    found = (reports.missing_cause, _too_long(program, clean), explanation, last_lines(stdout, stderr))
+    output = f"stdout:\n{stdout}\nstderr:\n{stderr}"
+    return Failure(FailureKind.ERROR, "; ".join(filter(None, found)), output)
+
+
+def _too_long(program: Program, clean: Callable[[str], str]) -> str:
+    """That lines were too long to be read, in words; empty where none was."""
+    n_lines, first = program.too_long
+    if not n_lines:
+        return ""
+    lines = f"{n_lines} lines" if n_lines > 1 else "a line"
+    return f"{lines} of {LINE_BYTES:,} bytes or more on stdout not read: `{clipped_line(clean(first))}`"
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-@dataclass(frozen=True, slots=True)
-class _JsonLines:
-    """Lines that are JSON objects: ``{"epoch": 3, "val_loss": 0.41}`` ends an epoch, and one without ``epoch`` updates
-    the metrics; ``null`` is no finite number, as JavaScript writes one. All other lines are the program's own.
-    """
-
-    reports: Reports
-
-    def read(self, line: str) -> EpochEnded | None:
-        if not line.lstrip().startswith("{"):
-            return None
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
-            return None
-        epoch, objective = found.pop("epoch", None), self.reports.job.objective.metric
-        if objective in found and _number(found[objective]) is None:
-            names = names_in(self.reports.job.config)  # before the text is cut, so that none of a value stays
-            said = redacted(json.dumps(found[objective]), names)[:60]
-            cause = f"the program reported {objective} as {said}, which is no number"
-            self.reports.failure = Failure(FailureKind.ERROR, cause)
-            return None
-        metrics = {name: number for name, value in found.items() if (number := _number(value)) is not None}
-        count = _number(epoch)
-        if epoch is None or count is None or not count.is_integer():
-            self.reports.update(metrics)
-            return None
-        return self.reports.epoch_ended(int(count), metrics)
-
-    def close(self) -> None:
-        pass
-
-
-def _number(value: Any) -> float | None:
-    """A JSON value as a metric's; None where it is none."""
-    if value is None:
-        return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-@dataclass(slots=True)
-class _Patterns:
-    """What regular expressions find, each searched in every line.
-
-    An epoch ends with the line in which the objective is found, and takes with it what the others found since the
-    last one; a pattern named ``epoch`` gives its number, which is counted otherwise.
-    """
-
-    patterns: Mapping[str, re.Pattern[str]]
-    reports: Reports
-    _found: dict[str, float] = field(default_factory=dict)
-
-    def read(self, line: str) -> EpochEnded | None:
-        texts = {name: match[1] for name, each in self.patterns.items() if (match := each.search(line))}
-        for name, text in texts.items():
-            try:
-                self._found[name] = float(text)
-            except (TypeError, ValueError):
-                cause = f"the pattern of {name} found {text!r}, which is no number"
-                self.reports.failure = Failure(FailureKind.ERROR, cause)
-                return None
-        if self.reports.job.objective.metric not in texts:
-            return None
-        metrics, self._found = self._found, {}
-        count = metrics.pop("epoch", math.nan)
-        return self.reports.epoch_ended(int(count) if count.is_integer() else self.reports.epoch + 1, metrics)
-
-    def close(self) -> None:
-        """What was found after the last epoch belongs to the trial."""
-        self._found.pop("epoch", None)
-        self.reports.update(self._found)

@@ -7,6 +7,8 @@ length (law 3), and torch's settings put back after it.
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 import sys
 import threading
@@ -26,6 +28,7 @@ from tunecli.spec.secrets import resolved
 from tunecli.train import accelerators
 from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.own import code as own_code
+from tunecli.train.own.bounds import shown, shown_name
 from tunecli.train.own.folder import own_folder
 from tunecli.train.own.late_torch import once_loaded
 from tunecli.train.own.reports import Reports
@@ -57,7 +60,7 @@ class OwnTrial:
         self.number, self.device, self.threads = job.number, device, job.threads
         self.seed = seed_of_32_bits(job.seed)
         self.checkpoint_dir = checkpoint_dir
-        self._objective = job.objective.metric
+        self._objective, self._note = job.objective, ""
         self._told, self._one_at_a_time = told, threading.RLock()
         self._process_id = os.getpid()
         self._is_stopped = False
@@ -73,14 +76,16 @@ class OwnTrial:
             TrialStopped: the trial is to end here.
             TypeError: ``epoch`` is no whole number, or a metric no number.
             RuntimeError: it is called in another process than the function.
+
+        An epoch above 2^53 - 1, a name of more than 200 characters and more than 4,096 metrics end the trial as failed.
         """
         if os.getpid() != self._process_id:
             raise RuntimeError(
                 "`trial.report` works in the process that runs the function; pass the numbers there"
             )
         if isinstance(epoch, bool) or not hasattr(epoch, "__index__"):
-            raise TypeError(f"the epoch is a whole number; this is {epoch!r}")
-        report = int(epoch), {name: _number(name, value) for name, value in metrics.items()}
+            raise TypeError(f"the epoch is a whole number; this is {shown(epoch)}")
+        report = operator.index(epoch), {name: _number(name, value) for name, value in metrics.items()}
         with self._one_at_a_time:
             if not self._is_stopped:
                 self._is_stopped = not self._told(report)
@@ -107,11 +112,25 @@ class OwnTrial:
         return said
 
     def _returned(self, value: Any) -> dict[str, float]:
+        """The numbers of what the function returns; what else a mapping holds is left out, with a note."""
         if value is None:
             return {}
-        if isinstance(value, Mapping):
-            return {str(name): _number(str(name), each) for name, each in value.items()}
-        return {self._objective: _number("what the function returns", value)}
+        if not isinstance(value, Mapping):
+            return {self._objective.metric: _number("what the function returns", value)}
+        numbers, left_out = {}, []
+        for key, each in value.items():
+            name = str(key)
+            try:
+                numbers[name] = _number(name, each)
+            except TypeError:
+                if name in self._objective.metrics:
+                    raise
+                left_out.append(shown_name(name))
+        if left_out:
+            more = f" and {len(left_out) - 4} more" if len(left_out) > 4 else ""
+            names = f"{', '.join(left_out[:4])}{more}"
+            self._note = f"what the function returned as {names} is no number, and is not kept"
+        return numbers
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
@@ -169,10 +188,13 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
         reports.device = accelerators.resolved(job.device, job.slot, job.avoid_devices)
         trial = FunctionTrial.model_validate(resolved(job.config))
     except (UsageError, ValidationError) as error:
-        tell(Started(job.number, job.attempt, reports.device, os.getpid()))
+        tell(reports.started())
         tell(reports.ended(failure_of(error)))
         return
-    tell(Started(job.number, job.attempt, reports.device, os.getpid()))
+    tell(reports.started())
+    if reports.is_over:  # an earlier attempt came to its end, and died before that was on record
+        tell(reports.ended())
+        return
     with ExitStack() as ending:
         try:
             folder = ending.enter_context(own_folder(job))
@@ -209,7 +231,8 @@ def _ended(
         is_stopping = not reports.is_over and is_stop_wanted()
         return not reports.is_over and not is_stopping
 
-    said = OwnTrial(job, reports.device, folder, told)._run(trial, Path(job.base_path))
+    own = OwnTrial(job, reports.device, folder, told)
+    said = own._run(trial, Path(job.base_path))
     if isinstance(said, Failure) and said.kind is FailureKind.OOM:
         release_memory(reports.device)
     if is_stopping:
@@ -217,7 +240,7 @@ def _ended(
     if isinstance(said, Failure):
         return reports.ended(said)
     reports.update(said)
-    return reports.ended()
+    return reports.ended(note=own._note)
 
 
 def _leave(error: BaseException) -> NoReturn:
@@ -239,5 +262,8 @@ def _number(name: str, value: Any) -> float:
         value = value.detach()  # torch warns of a number made from what still wants a gradient
     try:
         return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} is to be a number; this is {type(value).__name__} {value!r:.60}") from None
+    except OverflowError:  # a whole number beyond all floats
+        return math.inf if value > 0 else -math.inf
+    except Exception:  # the value's own class decides what it raises; torch's raises a RuntimeError
+        kind = type(value).__name__
+        raise TypeError(f"{shown_name(name)} must be a number; this is {kind:.60} {shown(value)}") from None

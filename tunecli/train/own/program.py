@@ -24,8 +24,10 @@ from tunecli.train.stopping import never
 
 _GUARD = "trap '' INT TERM HUP; read _; kill -KILL 0"
 _CHUNK_BYTES = 65536
-_LINE_BYTES = 65536
+LINE_BYTES = 65536
+"""A line on stdout of so many bytes or more is not read."""
 _STDERR_BYTES = 65536
+_STDOUT_BYTES = 16384
 _WAIT_S = 0.2
 _END_S = 10.0
 _ROUNDS_AFTER_END = 64
@@ -46,8 +48,9 @@ class Program:
         Raises:
             OSError: it cannot be started.
         """
-        self._stderr = bytearray()
+        self._stderr, self._stdout = bytearray(), bytearray()
         self._is_stderr_cut = False
+        self._n_too_long, self._first_too_long = 0, b""
         quiet = subprocess.DEVNULL
         self._guard = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD], stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, process_group=0
@@ -84,7 +87,7 @@ class Program:
     def lines(self, is_enough: Callable[[], bool] = never) -> Iterator[str]:
         """What it prints on stdout, line by line as it comes, until it has ended; its stderr is read meanwhile.
 
-        A line of more than 64 KB is left out.
+        A line of 64 KB or more is left out.
 
         Args:
             is_enough: whether to end before the program does; asked a few times a second.
@@ -114,11 +117,21 @@ class Program:
                         self._is_stderr_cut = self._is_stderr_cut or len(self._stderr) > _STDERR_BYTES
                         del self._stderr[:-_STDERR_BYTES]
                     else:
+                        self._stdout += chunk
+                        del self._stdout[:-_STDOUT_BYTES]
                         *whole, rest = _LINE_END.split(rest + chunk)
-                        yield from (_text(line) for line in whole if line and len(line) < _LINE_BYTES)
-                        rest = rest[:_LINE_BYTES]
-        if rest and len(rest) < _LINE_BYTES:
-            yield _text(rest)
+                        yield from filter(None, map(self._line, whole))
+                        rest = rest[:LINE_BYTES]
+        if line := self._line(rest):
+            yield line
+
+    def _line(self, line: bytes) -> str:
+        """The line as text; empty where it is longer than is read, which is noted."""
+        if len(line) < LINE_BYTES:
+            return _text(line)
+        self._n_too_long += 1
+        self._first_too_long = self._first_too_long or line
+        return ""
 
     def stop(self, within_s: float) -> None:
         """Ask it, and what it started, to end (SIGTERM), and wait that long at most; it is killed where it is left."""
@@ -142,6 +155,18 @@ class Program:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_WAIT_S)
         return self._process.poll()
+
+    @property
+    def too_long(self) -> tuple[int, str]:
+        """How many lines were too long to be read, and the beginning of the first one."""
+        return self._n_too_long, _text(self._first_too_long)
+
+    @property
+    def stdout_tail(self) -> str:
+        """The last 16 KB that it printed on stdout, in whole lines."""
+        if len(self._stdout) < _STDOUT_BYTES:
+            return _text(bytes(self._stdout))
+        return _text(bytes(self._stdout.partition(b"\n")[2]))
 
     @property
     def stderr_tail(self) -> str:

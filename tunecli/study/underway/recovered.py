@@ -1,0 +1,51 @@
+"""What a trial of the user's own reported and nobody recorded, taken into the record before its next attempt.
+
+The user's code goes on from the last epoch that it reported, wherever its worker or the coordinator was killed. So the
+record must have that epoch too, or the trial's course would have a gap.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunecli.store.database import Log
+from tunecli.study.underway.ledger import Ledger
+from tunecli.train.own.journal import events_of
+from tunecli.trial import EpochEnded, Started
+
+
+def recover(log: Log, ledger: Ledger, path: Path, number: int) -> list[EpochEnded]:
+    """Record what the file of a trial's reports has and the log lacks; in a block of the ledger.
+
+    Args:
+        log: the record.
+        ledger: its writer.
+        path: the file; where there is none, nothing is lacking.
+        number: the trial's.
+
+    Returns:
+        The trial's epochs on record, in order.
+
+    Raises:
+        DiskFull, StoreFailed: the disk refuses the record.
+    """
+    events = [event for event in events_of(path) if event.number == number]
+    if not events:
+        return log.epochs(number)
+    attempts, epochs = log.started(number), log.epochs(number)
+    latest = max(
+        attempts, default=0
+    )  # the file's reports of earlier attempts are on record since this one began
+    known = {(epoch.attempt, epoch.epoch) for epoch in epochs}
+    for event in events:
+        if isinstance(event, Started):
+            if event.attempt > latest and event.attempt not in attempts:
+                attempts.add(event.attempt)
+                ledger.start(event)
+        elif event.attempt in attempts and event.attempt >= latest:
+            place = (event.attempt, event.epoch)
+            if place not in known:
+                ledger.epoch(event)
+            known.add(place)
+    ledger.settle()
+    return log.epochs(number)
