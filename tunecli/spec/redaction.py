@@ -164,7 +164,7 @@ def _spellings(value: str) -> set[str]:
 
 
 def _base64_parts(value: str) -> set[str]:
-    """What every Base64 text that holds the value's bytes contains, whatever stands before them and after."""
+    """The parts that every Base64 text with the value's bytes contains, with any bytes before and after them."""
     parts = set()
     for data in {value.encode("utf-8", "surrogateescape"), value.strip().encode("utf-8", "surrogateescape")}:
         for n_before in range(3):
@@ -192,7 +192,7 @@ def _joined(text: str) -> tuple[str, list[int] | None]:
 
 
 def _folded(text: str) -> tuple[str, list[int] | None]:
-    """The same in lower case, as long as what it is made from."""
+    """The same in lower case, of the same length as the original."""
     joined, places = _joined(text)
     lowered = joined.lower()
     if len(lowered) != len(joined):
@@ -216,7 +216,7 @@ def _overlap(before: str, spelling: str) -> int:
 
 
 def _merged(spans: Iterable[_Span]) -> list[_Span]:
-    """Spans in order, those that overlap as one that bears the first one's name."""
+    """Spans in order; overlapping spans become one with the first one's name."""
     merged: list[_Span] = []
     for span in sorted(spans, key=lambda each: (each.start, -each.end)):
         if merged and span.start < merged[-1].end:

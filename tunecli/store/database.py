@@ -97,7 +97,7 @@ class Log:
 
         def examine(connection: sqlite3.Connection, is_older: bool) -> None:
             log = cls(connection, path)
-            if is_older:  # checksums tell nothing of what its rows were when they were written
+            if is_older:  # its rows had no checksums when they were written
                 log._read_all()
             understand(log.facts())
 
