@@ -58,9 +58,6 @@ class Redactor:
             for part in _base64_parts(value):
                 in_base64.setdefault(part, name)
         self._exact, self._loose, self._base64 = (_Needles(each) for each in (exact, loose, in_base64))
-        lengths = [len(each) for each in (*exact, *loose, *in_base64)]
-        self.longest = max(lengths, default=0)
-        """How many characters the longest spelling has."""
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -76,18 +73,6 @@ class Redactor:
         if is_cut:
             spans += self._parts(text)
         return _replaced(text, spans)
-
-    def emitted(self, text: str) -> tuple[str, str]:
-        """The beginning of a longer text, redacted, and the rest, in which a value may have begun that is not whole.
-
-        The rest stands before what comes next.
-        """
-        border = max(0, len(text) - 2 * self.longest - 64)
-        spans = _merged(self._spans(text))
-        for span in spans:
-            if span.start < border < span.end:
-                border = span.start
-        return _replaced(text[:border], [span for span in spans if span.end <= border]), text[border:]
 
     def _spans(self, text: str) -> list[_Span]:
         if not self._values:
