@@ -15,7 +15,7 @@ from types import FrameType
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Nothing is held or half written yet."""
+    """End the process at once: it holds no file and no study yet."""
     os.write(2, f"Interrupted by {signal.Signals(number).name}\n".encode())
     os._exit(128 + number)
 

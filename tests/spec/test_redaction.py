@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunecli.spec.redaction import Redactor
 from tunecli.spec.secrets import redacted
 
 TOKEN = "ghp_Zx81/qQ+7w==k~'Vm\"3-yT9_ä{r}%A"
@@ -97,22 +96,6 @@ def test_what_only_begins_like_a_value_stays_in_a_whole_text():
     environment = {"PLACE": "/home/alice/private"}
     assert redacted("no file /home/alice/public", ["PLACE"], environment) == "no file /home/alice/public"
     assert redacted("no file /home/alice", ["PLACE"], environment) == "no file /home/alice"
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    st.lists(st.integers(0, 60) | st.just(-1), max_size=30),
-    st.integers(1, 50),
-    st.sampled_from([TOKEN, "abc"]),
-)
-def test_a_text_that_comes_in_pieces_is_redacted_as_one(gaps, size, value):
-    redactor = Redactor({"T": value})
-    text = "".join(value if gap < 0 else "." * gap for gap in gaps)
-    told, rest = "", ""
-    for n in range(0, len(text), size):
-        emitted, rest = redactor.emitted(rest + text[n : n + size])
-        told += emitted
-    assert told + redactor.redacted(rest) == redactor.redacted(text)
 
 
 def test_short_values_are_taken_out_as_they_are_alone():

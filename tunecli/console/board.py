@@ -1,4 +1,4 @@
-"""The board behind the display of a sweep: its trials, how far it is, and how that is drawn on a terminal."""
+"""The board behind the display of a sweep: its trials, its progress, and their drawing on a terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHOWN_RUNNING = 10
 
 @dataclass
 class Board:
-    """The sweep as the display knows it: trials by number, and how far the running ones are."""
+    """The sweep as the display knows it: trials by number, and the last epoch of each running trial."""
 
     heading: Heading
     trials: dict[int, Trial]
@@ -65,7 +65,7 @@ class Board:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters, those first that matter most for what has ended so far."""
+        """The parameters, the most important ones for the ended trials first."""
         is_older = self.n_ended >= self.n_ordered_at * 5 / 4 or self.n_ordered_at < 0
         if is_older and self.n_ended != self.n_ordered_at:
             trials = list(self.trials.values())
@@ -163,7 +163,7 @@ def _running_table(board: Board) -> Section:
 def _table(
     board: Board, leading_columns: tuple[str, ...], rows: Iterable[tuple[Trial, tuple[str, ...]]]
 ) -> Section:
-    """A table of trials: what is said of each, and as many of its parameters as there is room for."""
+    """A table of trials: the leading columns, and as many parameters as the width allows."""
     names, labels = board.heading.names or sorted(board.names), board.heading.labels
     short = short_names(names, leading_columns)
     texts = [

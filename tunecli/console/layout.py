@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from tunecli.results.answer import Block, Fit, Section
 
 _GAP = 2
-_WIDEST_CELL = 24  # of a fitted table, where there is no room left over
+_WIDEST_CELL = 24  # of a fitted table, before spare width is shared out
 _WIDEST_HEADING = 28
 _NARROWEST_CELL = 8  # of a table whose texts are broken
 _MOST_LINES_OF_BLOCK = 20
@@ -21,12 +21,12 @@ _RANGE = ("…", "...")
 
 
 def table_lines(section: Section, width: int | None, cut: str = "…") -> list[str]:
-    """The heading and the rows of a table; ``width`` None: however wide it is.
+    """The heading and the rows of a table, at most ``width`` columns wide; None: of any width.
 
     Args:
         section: its title is not among the lines.
-        width: how wide a line may be, at least 40; a table without a `Fit` breaks its texts where there is no room.
-        cut: what stands for the rest of a text.
+        width: the largest width of a line, at least 40; a table without a `Fit` breaks texts that are too wide.
+        cut: the mark that replaces the rest of a text.
     """
     columns = list(zip(section.columns, *section.rows, strict=True))
     if width is None:
@@ -45,7 +45,7 @@ def table_lines(section: Section, width: int | None, cut: str = "…") -> list[s
 
 
 def n_left_out(section: Section, width: int | None) -> int:
-    """How many columns there is no room for, of those that a terminal would show."""
+    """The number of columns that a terminal would show and that do not fit."""
     if width is None or section.fit is None:
         return 0
     return len(section.fit.first) + len(section.fit.then) - len(_fitted(section, section.fit, width)[0])
@@ -85,7 +85,7 @@ def block_lines(block: Block, width: int | None, cut: str = "…") -> list[str]:
 
 
 def labelled_lines(pairs: Sequence[tuple[str, str]], width: int | None) -> list[str]:
-    """``label  text`` line by line; a sentence is broken at blanks where there is no room, a command never is."""
+    """``label  text`` line by line. A sentence that is too long is broken at blanks; a command is never broken."""
     n = max((cell_len(label) for label, _ in pairs), default=0)
     lines: list[str] = []
     for label, text in pairs:
@@ -120,7 +120,7 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
 
 
 def clip(text: str, width: int, cut: str = "…", *, in_middle: bool = False) -> str:
-    """``text`` in at most ``width`` columns, ``cut`` standing for what is left out."""
+    """``text`` in at most ``width`` columns; ``cut`` replaces the part that is left out."""
     if cell_len(text) <= width:
         return text
     room = width - cell_len(cut)
@@ -178,8 +178,8 @@ def _fitted(section: Section, fit: Fit, width: int) -> tuple[list[int], list[int
             widths[place] = min(n, width)
             left -= n + _GAP
         elif place in fit.first:
-            break  # nothing that is needed less comes in its place
-    for place in widths:  # what is left over goes to the texts that were cut
+            break  # a less important column must not take its place
+    for place in widths:  # spare width goes to the columns whose texts were cut
         more = min(max(0, left), wanted[place] - widths[place])
         widths[place] += more
         left -= more
@@ -196,7 +196,7 @@ def _longest_words(columns: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _words(text: str) -> list[str]:
-    """What is not broken: words, and the two ends of a range together."""
+    """The parts of a text that are never broken: words, and the two ends of a range together."""
     words: list[str] = []
     for word in text.split(" "):
         if words and (word in _RANGE or words[-1].split(" ")[-1] in _RANGE):
@@ -207,7 +207,7 @@ def _words(text: str) -> list[str]:
 
 
 def _broken(columns: Sequence[Sequence[str]], width: int) -> list[str]:
-    """The whole table, the widest columns narrowed, and the texts in them on as many lines as they take."""
+    """The whole table: the widest columns are narrowed, and their texts take several lines."""
     widths = [_widest(column) for column in columns]
     room = width - _GAP * (len(columns) - 1)
     for least in (_longest_words(columns), [_NARROWEST_CELL] * len(columns), [1] * len(columns)):

@@ -111,7 +111,7 @@ def display_for(console: Console) -> PlainDisplay | LiveDisplay:
 
 
 def _recorded(board: Board) -> str:
-    """That all trials are on record, and that nothing is left to do where none of them may be continued."""
+    """Say that all trials are on record, and that nothing is left to do unless a paused trial may be continued."""
     n = board.heading.n_trials
     told = "the trial is recorded" if n == 1 else f"all {n:,} trials are recorded"
     is_over = all(trial.state in (State.COMPLETE, State.FAILED) for trial in board.trials.values())

@@ -28,10 +28,10 @@ _NARROWEST, _WIDEST, _USUAL = 40, 10_000, 80
 
 
 def prepare() -> None:
-    """Let both streams replace what their encoding lacks, whoever writes to them.
+    """Make both streams replace characters that their encoding lacks, for every writer.
 
-    Where a standard stream was closed by the caller, nothing takes its number: what the user's code or a library in C
-    prints would else go into the file that does, such as a study's database.
+    A standard stream that the caller closed is opened on the null device. Otherwise the next file that is opened,
+    such as a study's database, would take its number and receive all that the user's code or a C library prints.
     """
     for number in (0, 1, 2):
         try:
@@ -68,7 +68,7 @@ def width_of(stream: TextIO | None) -> int:
 
 
 def seen(text: str) -> str:
-    """``text`` without what a terminal would act on and nobody sees; line ends stay, other white space is blanks."""
+    """``text`` without control and invisible characters; line ends stay, other white space becomes blanks."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -97,7 +97,7 @@ def write_out(text: str) -> None:
     Raises:
         DiskFull: stdout is a file and there is no room for it.
     """
-    if sys.stdout is None:  # closed by whoever called
+    if sys.stdout is None:  # the caller closed it
         return
     try:
         _write(sys.stdout, text)
@@ -108,7 +108,7 @@ def write_out(text: str) -> None:
 
 
 def write_err(text: str) -> None:
-    """Write to stderr, as far as that can be written to."""
+    """Write to stderr; an error of the stream is ignored."""
     if sys.stderr is not None:
         try:
             _write(sys.stderr, text)
@@ -133,7 +133,7 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _silence(stream: TextIO) -> None:
-    """Whatever is still written to the stream goes nowhere, so that its end is no error either."""
+    """Send all that is still written to the stream to the null device, so that closing it raises no error."""
     with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

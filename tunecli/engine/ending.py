@@ -33,7 +33,7 @@ def end_as_a_program() -> None:
 
 
 def flush() -> None:
-    """Write out what Python, and what a library in C, keeps of what was printed."""
+    """Flush the buffers of Python and of the C library."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()

@@ -115,7 +115,7 @@ class _Server:
         if number == 0:
             self._be_worker(Connection(pipe), channel)
         os.close(pipe)
-        with contextlib.suppress(OSError):  # the worker does so too, whichever comes first
+        with contextlib.suppress(OSError):  # the worker calls it too, and one of them is first
             os.setpgid(number, number)
         forked = _Forked(socket.socket(fileno=channel), kind == ONE_JOB)
         self._workers[number] = forked
@@ -186,7 +186,7 @@ class _Server:
 
 
 def descendants(number: int) -> Iterator[int]:
-    """The processes that a process started, and those that they did; none where the system does not tell."""
+    """All descendants of a process; none on a system that does not list them."""
     for tasks in Path(f"/proc/{number}/task").glob("*/children"):
         with contextlib.suppress(OSError, ValueError):
             for child in map(int, tasks.read_text().split()):
@@ -220,9 +220,9 @@ def _end_group(number: int) -> None:
 
 
 def _tell(channel: socket.socket, number: int) -> None:
-    with contextlib.suppress(OSError):  # nobody is there to hear it
+    with contextlib.suppress(OSError):  # the coordinator has gone
         channel.send(NUMBER.pack(number))
 
 
 def _noted(number: int, frame: object) -> None:
-    """That a child ended wakes the server up by what is written into its pipe."""
+    """A handler for SIGCHLD: Python writes into the wake-up pipe, which ends the server's wait."""

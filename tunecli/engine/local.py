@@ -159,7 +159,7 @@ class LocalEngine:
         return not worker.jobs and not worker.has_one_job and is_well_placed and worker.process.is_alive()
 
     def _let_go(self) -> None:
-        """End the workers of no use: they have died, or are bound to what is not to be used, or are too many."""
+        """End useless workers: dead ones, those bound to a device that was set aside, and surplus ones."""
         idle = [worker for worker in self._workers if not worker.jobs]
         useless = [worker for worker in idle if not self._is_ready(worker)]
         n_too_many = len(self._workers) - len(useless) + 1 - self.n_workers

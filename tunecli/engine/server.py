@@ -36,7 +36,7 @@ _HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class _Server:
-    """One that runs: what it was started with, and how it is asked for workers."""
+    """A running server: the settings it was started with, and the socket that takes requests for workers."""
 
     process_id: int
     threads: int

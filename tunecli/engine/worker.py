@@ -35,15 +35,15 @@ _EASIER_TO_KILL = b"500"  # of 1000: where memory runs out, the kernel should en
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a worker is told first.
+    """The first message to a worker.
 
     Attributes:
         has_one_job: whether it ends with its first job.
         workers_lock: a file to hold a shared lock of, so that a study is not resumed while this process lives; empty:
             none.
-        visible: what CUDA_VISIBLE_DEVICES is to be; empty: as it is.
-        folder: the working folder; empty: as it is.
-        environment: all of it; None: as it is.
+        visible: the value of CUDA_VISIBLE_DEVICES; empty: unchanged.
+        folder: the working folder; empty: unchanged.
+        environment: all variables; None: unchanged.
     """
 
     has_one_job: bool
@@ -58,9 +58,9 @@ class Terms:
 
 
 def serve(pipe: Connection) -> None:
-    """Do as the pipe says until it closes, or until the only job has ended.
+    """Run the jobs that the pipe sends until it closes, or until the only job has ended.
 
-    What a disk refuses is no fault of the trial: it is sent as what it is, for the coordinator to stop in order.
+    A disk's refusal is not the trial's fault: it is sent as such, and the coordinator stops in order.
     """
     try:
         terms = Terms(**json.loads(pipe.recv_bytes()))
@@ -145,9 +145,9 @@ def _serve_once(pipe: Connection) -> None:
 
 
 def _hear_no_stop() -> None:
-    """Let this process be deaf to what a terminal or a batch system sends, and what it starts hear all of it.
+    """Ignore the signals of a terminal or a batch system here, but not in the programs that this process starts.
 
-    Handled and not blocked, since what is blocked here would be blocked in every program that the trial starts.
+    They are handled and not blocked: every program that the trial starts would inherit a block.
     """
     for number in _SIGNALS:
         signal.signal(number, _unheard)

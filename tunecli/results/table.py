@@ -170,7 +170,7 @@ def options_alike(options: Iterable[Scalar]) -> frozenset[str]:
 
 
 def parameter_columns(table: Table, parameter_names: Sequence[str]) -> dict[str, str]:
-    """By column of the table, the parameter that stands in it."""
+    """The parameter of each column of the table that holds one."""
     pairs = ((name, f"trial.{name}") for name in parameter_names)
     ours = set(table.columns)
     leading = {*table.columns[: table.n_leading], *_TRAILING}

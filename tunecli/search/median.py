@@ -115,7 +115,7 @@ def _means(
 
 
 def _continued(accumulate: np.ufunc, so_far_C: Floats, block_CB: Floats) -> Floats:
-    """The accumulated block, begun with what there was before it, which its last column replaces."""
+    """Accumulate a block, starting from the state of the blocks before it; its last column becomes the new state."""
     block_CB[:, 0] = accumulate(so_far_C, block_CB[:, 0])
     accumulated_CB: Floats = accumulate.accumulate(block_CB, axis=1)
     so_far_C[:] = accumulated_CB[:, -1]

@@ -40,7 +40,7 @@ class Bounds:
     def at(self, last_epoch: int, epoch: int) -> float | None:
         """The bound of a trial that reports ``epoch`` and last reported ``last_epoch``; 0: nothing yet.
 
-        A report past the last bound is held to it where it is the first one there.
+        The first report past the last bound is compared with that bound; later ones are not.
         """
         if not self.epochs or last_epoch >= self.epochs[-1]:
             return None
@@ -116,7 +116,7 @@ def _begun_after(
 
 
 def _shortened(epochs: Sequence[int], losses: Sequence[float | None]) -> Bounds:
-    """The same bounds without those that only repeat the one before, the last one apart."""
+    """The same bounds without repeats of the bound before; the last one is always kept."""
     last = len(epochs) - 1
     kept = [i for i in range(len(epochs)) if i in (0, last) or losses[i] != losses[i - 1]]
     return Bounds(tuple(epochs[i] for i in kept), tuple(losses[i] for i in kept))

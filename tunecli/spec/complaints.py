@@ -28,7 +28,7 @@ from tunecli.spec.study import StudySettings
 from tunecli.spec.wording import nearest
 from tunecli.trial import Parameters
 
-_MOST_HINTS = 100  # of one trial: nobody reads more at a time, and each takes a search
+_MOST_HINTS = 100  # of one trial: more are not readable at a time, and each takes a search
 _MOST_ARGUMENTS = 20  # of a call that commas cut into keys
 _KINDS = {
     "int_type": "a whole number",

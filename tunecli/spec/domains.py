@@ -366,7 +366,7 @@ def _share(low: float, high: float, value: float, *, is_log: bool) -> float:
 
 
 def _is_close(domain: Real) -> bool:
-    """Whether the values of a stepped range are too close for their size to be told apart by their logarithms."""
+    """Whether a stepped range's values are so close, compared with their size, that their logarithms hardly differ."""
     return domain.step is not None and domain.step < _CLOSE * domain.high
 
 

@@ -1,4 +1,4 @@
-"""Where a key belongs that stands at the wrong place or bears another tool's name, and which tool a file is for."""
+"""The right place of a key that is misplaced or has another tool's name, and the tool that a file was written for."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ _FILES: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = (
 
 
 def tool_of(keys: Iterable[str], known: Iterable[str]) -> str:
-    """Whose file has these top-level keys: ``a W&B sweep``; empty where it is none that is known, or one of ours."""
+    """The tool whose file has these top-level keys, as in ``a W&B sweep``; empty for unknown files and for our own."""
     found = set(keys)
     if len(found & set(known)) > len(found) / 2:
         return ""
@@ -128,7 +128,7 @@ def unknown_keys(root: MapNode, known: Sequence[str]) -> Iterator[Problem]:
 
 
 def own_code(key: str, value: Any) -> str:
-    """``{python: mymod:Net}`` for what Hydra and Lightning write as a class's dotted path; else empty."""
+    """``{python: mymod:Net}`` for a class's dotted path as Hydra and Lightning write it; else empty."""
     if key not in ("_target_", "class_path") or not isinstance(value, str) or not _DOTTED.fullmatch(value):
         return ""
     module, _, name = value.rpartition(".")
@@ -136,7 +136,7 @@ def own_code(key: str, value: Any) -> str:
 
 
 def place_of(key: str, value: Any, level: str, known: Sequence[str]) -> str:
-    """The hint that says where a key belongs that is not known at ``level``; empty where nothing is known of it.
+    """The hint for a key that ``level`` does not have: its right place; empty for a key that no place has.
 
     Args:
         key: as the file has it.
@@ -169,7 +169,7 @@ def _known_as(paths: Sequence[str], level: str) -> str:
     inside = [path for path in paths if is_in_trial and path.startswith("trial.")] or paths
     if "." not in inside[0]:
         return (
-            "it stands at the top level of the file, beside `trial`"
+            "it belongs at the top level of the file, next to `trial`"
             if inside[0] != "trial"
             else "it is the top level's"
         )

@@ -16,7 +16,7 @@ from tunecli.trial import Scalar
 RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
 """The keys that make a map a range."""
 MODIFIERS = ("default", "step", "grid")
-"""What may stand beside some of them."""
+"""Keys that some ranges take in addition."""
 
 
 @dataclass(frozen=True, slots=True)

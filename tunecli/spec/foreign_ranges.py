@@ -88,7 +88,6 @@ _KINDS: dict[str, str] = {
 
 _LONGEST_TEXT = 300
 _LONGEST_LINE = 160
-_MOST_OPTIONS = 40
 _CALL = re.compile(r"\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)\s*\((.*?)\)?\s*", re.DOTALL)
 _TAGGED = re.compile(r"(?:tag\s*\(\s*log\s*,\s*|int\s*\(\s*)?(\w+)\s*\((.*?)\)*\s*", re.DOTALL)
 _SPAN = re.compile(r"\s*([-+.\deE]+)\s*(?:\.\.+|…|to|–)\s*([-+.\deE]+)\s*")
@@ -121,7 +120,7 @@ def lines_for(value: Any, *, is_whole: bool | None = None) -> tuple[str, ...]:
 def lines_for_list(
     values: Sequence[Any], *, is_whole: bool | None = None, is_number: bool = False
 ) -> tuple[str, ...]:
-    """Our lines for a list that stands where one value is expected: a choice; of two numbers also a range."""
+    """Our lines for a list in the place of one value: a choice; for two numbers also a range."""
     if not values:
         return ()
     lines = [_choice(values)]
@@ -165,7 +164,7 @@ def flow(value: Any) -> str:
 
 
 def short_flow(value: Any) -> str:
-    """The same, and `…` for what would be too long."""
+    """The same; a text that is too long ends in `…`."""
     text = flow(value)
     if len(text) <= _LONGEST_LINE:
         return text

@@ -31,7 +31,7 @@ def labels_of(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
 
 
 def _told_apart(options: tuple[Node, ...]) -> dict[int, str]:
-    """Labels such as ``source=iris`` for the maps that would else be told apart by a number alone, by their places.
+    """Labels such as ``source=iris``, by place, for the maps whose labels would otherwise differ in a number alone.
 
     These are maps of one and the same key, and those too long for a label. The keys in which they differ say which is
     which, where all have them with plain values and the text is short.

@@ -31,7 +31,7 @@ class Place:
 
 
 def models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[BaseModel]]:
-    """The models that may stand at a validator's ``path`` below ``model``."""
+    """The models that a validator's ``path`` below ``model`` may lead to."""
     found = [model]
     for step in path:
         fields = [

@@ -1,6 +1,7 @@
-"""Values that look like a range: mistyped, or in another tool's words.
+"""Values for the user's own code that look like a range: mistyped, or in another tool's words.
 
-The user's own code gets whatever its `params` hold, so none of them is an error.
+The user's own code gets all that its `params` or `args` hold, so none of these values is an error. Everywhere else a
+key has a schema, which refuses such a value.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ class NearRange:
 
 
 def near_ranges(tree: Expression, name: str = "") -> Iterator[NearRange]:
-    """Every map and every text that another tool, or this one but for a letter, would take for a range."""
+    """Every map and text under `params` or `args` that another tool, or this one but for a letter, reads as a range."""
     match tree:
         case Group():
-            if near := _near(tree, name):
+            if _OWN_VALUES.match(name) and (near := _near(tree, name)):
                 yield near
                 return
             inner = children(tree)
@@ -62,7 +63,7 @@ def _near(group: Group, name: str) -> NearRange | None:
     if len(keys) == 1 and (meant := _meant(keys[0], group.items[keys[0]])):
         line = short_flow({meant: plain[keys[0]], **{key: plain[key] for key in plain if key in MODIFIERS}})
         return NearRange(name, short_flow(plain), f"did you mean {line}?")
-    lines = lines_for(plain) if name else ()
+    lines = lines_for(plain)
     return NearRange(name, short_flow(plain), hint_of(lines)) if lines else None
 
 

@@ -1,4 +1,4 @@
-"""What a screen calls the options of a choice where the record's own labels say too little or look alike.
+"""Labels for a choice's options on a screen, where the record's own labels say too little or look alike.
 
 The record calls two sub-trees of one name ``cross_entropy`` and ``cross_entropy#2``; here the second is
 ``cross_entropy(label_smoothing=0.1)``, by what it differs in. Only for people: what is recorded stays as it is.
@@ -29,7 +29,7 @@ def options_of(space: Space) -> dict[str, tuple[Scalar, ...]]:
 
 
 def option_labels(space: Space) -> dict[str, dict[str, str]]:
-    """By the name of each choice, what to call an option, by its ``repr``; only those that are in need of it."""
+    """For each choice by name, the label of each option by its ``repr``; only options that need another label."""
     found: dict[str, dict[str, str]] = {}
     for name, options in options_of(space).items():
         alike: dict[str, set[str]] = {}
@@ -82,7 +82,7 @@ def _told_apart(choice: Choice) -> dict[str, str]:
 
 
 def _by_difference(base: str, options: Sequence[Expression]) -> list[str] | None:
-    """``base(key=value, …)`` for each option, by the keys in which they differ; None where that is too long."""
+    """``base(key=value, …)`` for each option, with the keys in which they differ; None if that is too long."""
     leaves = [dict(_leaves(option, "")) for option in options]
     keys = dict.fromkeys(key for each in leaves for key in each)
     differing = [key for key in keys if len({each.get(key) for each in leaves}) > 1]

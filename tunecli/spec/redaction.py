@@ -58,9 +58,6 @@ class Redactor:
             for part in _base64_parts(value):
                 in_base64.setdefault(part, name)
         self._exact, self._loose, self._base64 = (_Needles(each) for each in (exact, loose, in_base64))
-        lengths = [len(each) for each in (*exact, *loose, *in_base64)]
-        self.longest = max(lengths, default=0)
-        """How many characters the longest spelling has."""
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -76,18 +73,6 @@ class Redactor:
         if is_cut:
             spans += self._parts(text)
         return _replaced(text, spans)
-
-    def emitted(self, text: str) -> tuple[str, str]:
-        """The beginning of a longer text, redacted, and the rest, in which a value may have begun that is not whole.
-
-        The rest stands before what comes next.
-        """
-        border = max(0, len(text) - 2 * self.longest - 64)
-        spans = _merged(self._spans(text))
-        for span in spans:
-            if span.start < border < span.end:
-                border = span.start
-        return _replaced(text[:border], [span for span in spans if span.end <= border]), text[border:]
 
     def _spans(self, text: str) -> list[_Span]:
         if not self._values:
@@ -164,7 +149,7 @@ def _spellings(value: str) -> set[str]:
 
 
 def _base64_parts(value: str) -> set[str]:
-    """What every Base64 text that holds the value's bytes contains, whatever stands before them and after."""
+    """The parts that every Base64 text with the value's bytes contains, with any bytes before and after them."""
     parts = set()
     for data in {value.encode("utf-8", "surrogateescape"), value.strip().encode("utf-8", "surrogateescape")}:
         for n_before in range(3):
@@ -192,7 +177,7 @@ def _joined(text: str) -> tuple[str, list[int] | None]:
 
 
 def _folded(text: str) -> tuple[str, list[int] | None]:
-    """The same in lower case, as long as what it is made from."""
+    """The same in lower case, of the same length as the original."""
     joined, places = _joined(text)
     lowered = joined.lower()
     if len(lowered) != len(joined):
@@ -216,7 +201,7 @@ def _overlap(before: str, spelling: str) -> int:
 
 
 def _merged(spans: Iterable[_Span]) -> list[_Span]:
-    """Spans in order, those that overlap as one that bears the first one's name."""
+    """Spans in order; overlapping spans become one with the first one's name."""
     merged: list[_Span] = []
     for span in sorted(spans, key=lambda each: (each.start, -each.end)):
         if merged and span.start < merged[-1].end:

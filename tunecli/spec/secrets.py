@@ -39,7 +39,7 @@ def names_in(tree: Any) -> tuple[str, ...]:
 
 
 def literal(text: str) -> str:
-    """A text that stands for itself, as it is written where variables are looked for."""
+    """A text escaped so that none of its parts is read as a variable."""
     return _WRITTEN.sub(lambda found: f"${found[0]}", text)
 
 

@@ -24,7 +24,7 @@ def told_of(
     begun: tuple[int, int] | None,
     begun_at: tuple[int, int] | None,
 ) -> Told:
-    """A person's words for an error of the lexer.
+    """A plain message for an error of the lexer.
 
     Args:
         problem, context: as PyYAML words them.
@@ -88,7 +88,7 @@ def _misplaced(problem: str, line: str, at: tuple[int, int] | None, where: str) 
 
 
 def _brace_hint(line: str, at: tuple[int, int] | None) -> str:
-    """The hint for a placeholder such as ``--lr={lr}`` that stands in a list without quotes."""
+    """The hint for an unquoted placeholder in a list, such as ``--lr={lr}``."""
     if at is None:
         return ""
     column = at[1]
@@ -107,6 +107,6 @@ def _brace_hint(line: str, at: tuple[int, int] | None) -> str:
 
 
 def _line(text: str, at: tuple[int, int] | None) -> str:
-    """The line of a text by its number from 0; empty where there is none."""
+    """The line of a text by its number from 0; empty for a number that the text lacks."""
     lines = [] if at is None else text.split("\n", at[0] + 1)
     return lines[at[0]] if at is not None and at[0] < len(lines) else ""

@@ -1,6 +1,6 @@
 """A checksum for every row of the log, so that a bit that rots on the disk is found when the row is read.
 
-SQLite checks the structure of a file and not what its rows say: a digit of a score may change and nothing notices. Each
+SQLite checks the structure of a file but not the values in its rows: a changed digit of a score goes unnoticed. Each
 row therefore ends with the CRC-32 of its table's name and of its other values. CRC-32 finds every change of up to 32
 neighbouring bits of what it is computed from, and misses another damage once in four billion times. It is no defence
 against a person who changes a row on purpose. Knows SQL and nothing of what the rows mean.
@@ -97,7 +97,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def add_checksums(connection: sqlite3.Connection) -> None:
-    """Give every row of a database the checksum of what it now says."""
+    """Give every row of a database the checksum of its present values."""
     for name, summed in summed_tables().items():
         function = f"checksum_of_{name}"
         connection.create_function(

@@ -97,7 +97,7 @@ class Log:
 
         def examine(connection: sqlite3.Connection, is_older: bool) -> None:
             log = cls(connection, path)
-            if is_older:  # checksums tell nothing of what its rows were when they were written
+            if is_older:  # its rows had no checksums when they were written
                 log._read_all()
             understand(log.facts())
 
@@ -162,32 +162,12 @@ class Log:
 
     def append_pause(self, event: Paused, step: int) -> None:
         """Record that a step ended and its trial did not."""
-        end = event.outcome
-        row = (
-            event.number,
-            step,
-            event.attempt,
-            encode(end.score),
-            encode(end.metrics),
-            end.epochs,
-            end.kept_epoch,
-            end.seconds + 0.0,
-            end.device,
-            _now(),
-        )
-        self._append("pause", [row])
+        self._append("pause", [rows.of_pause(event, step, _now())])
 
     def append_start(self, event: Started, session: int | None = None) -> None:
         """Record that an attempt at a trial began, or goes on from where an earlier one came to."""
-        row = (
-            event.number,
-            event.attempt,
-            event.device,
-            event.process_id,
-            _now(),
-            session,
-            event.from_epoch,
-        )
+        number, attempt = event.number, event.attempt
+        row = (number, attempt, event.device, event.process_id, _now(), session, event.from_epoch)
         self._append("start", [row])
 
     def append_checkpoint(self, event: Checkpointed) -> None:
@@ -202,41 +182,11 @@ class Log:
 
     def append_epochs(self, events: Sequence[EpochEnded]) -> None:
         """Record epochs, of one trial or of many, in one transaction."""
-        # `+ 0.0`, here and elsewhere: SQLite stores -0.0 as 0.
-        self._append(
-            "epoch",
-            [
-                (
-                    e.number,
-                    e.attempt,
-                    e.epoch,
-                    e.total_epochs,
-                    encode(e.metrics),
-                    e.seconds + 0.0,
-                    e.epoch_offset,
-                )
-                for e in events
-            ],
-        )
+        self._append("epoch", list(map(rows.of_epoch, events)))
 
     def append_result(self, event: Ended) -> None:
         """Record how a trial ended. Only complete, pruned and failed are ends, and a failure has its kind."""
-        end = event.outcome
-        row = (
-            event.number,
-            event.attempt,
-            end.state,
-            encode(end.score),
-            encode(end.metrics),
-            end.epochs,
-            end.kept_epoch,
-            end.seconds + 0.0,
-            end.device,
-            encode(asdict(end.failure)) if end.failure else None,
-            end.weights_sha256,
-            _now(),
-        )
-        self._append("result", [row])
+        self._append("result", [rows.of_result(event, _now())])
 
     def set_fact(self, key: str, value: Any) -> None:
         """Remember ``value``, anything JSON can hold, under ``key``; the one record that may be overwritten."""

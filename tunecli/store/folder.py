@@ -207,8 +207,8 @@ class RunFolder:
 
 
 def remove_orphans(folder: RunFolder, known: Set[str]) -> None:
-    """Remove the checkpoints that the record does not name, or no longer, and reports of trials that have ended; only
-    for whoever holds the study.
+    """Remove checkpoints that the record does not name, and reports of trials that have ended; the caller holds the
+    study's lock.
 
     No link is followed.
 

@@ -10,12 +10,24 @@ is continued. Knows SQL and JSON; opens and writes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
-from tunecli.store.codec import decode, decode_all
-from tunecli.trial import Checkpoint, EpochEnded, Failure, FailureKind, Outcome, State, Step, Trial
+from tunecli.store.codec import decode, decode_all, encode
+from tunecli.trial import (
+    Checkpoint,
+    Ended,
+    EpochEnded,
+    Failure,
+    FailureKind,
+    Outcome,
+    Paused,
+    State,
+    Step,
+    Trial,
+)
 
 N_CHECKPOINTS = 2
 """How many generations of a trial's checkpoints can be gone on from."""
@@ -170,3 +182,38 @@ def scores(rows: Sequence[Row]) -> list[tuple[int, float]]:
     """Numbers and scores of the rows of ``SCORES``."""
     values = decode_all([score for _, score in rows])
     return [(number, float(value)) for (number, _), value in zip(rows, values, strict=True)]
+
+
+def of_epoch(event: EpochEnded) -> Row:
+    """An epoch as a row of the table ``epoch``."""
+    return (
+        event.number,
+        event.attempt,
+        event.epoch,
+        event.total_epochs,
+        encode(event.metrics),
+        _seconds(event.seconds),
+        event.epoch_offset,
+    )
+
+
+def of_pause(event: Paused, step: int, at: str) -> Row:
+    """The end of a step that did not end its trial, as a row of the table ``pause``."""
+    return (event.number, step, event.attempt, *_numbers(event.outcome), at)
+
+
+def of_result(event: Ended, at: str) -> Row:
+    """The end of a trial as a row of the table ``result``."""
+    end = event.outcome
+    reason = encode(asdict(end.failure)) if end.failure else None
+    return (event.number, event.attempt, end.state, *_numbers(end), reason, end.weights_sha256, at)
+
+
+def _numbers(end: Outcome) -> Row:
+    """The columns that the tables ``pause`` and ``result`` share."""
+    score, metrics = encode(end.score), encode(end.metrics)
+    return (score, metrics, end.epochs, end.kept_epoch, _seconds(end.seconds), end.device)
+
+
+def _seconds(seconds: float) -> float:
+    return seconds + 0.0  # SQLite stores -0.0 as 0, and a checksum would tell them apart

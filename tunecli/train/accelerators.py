@@ -146,8 +146,8 @@ def _places(device: str, visible: str | None) -> tuple[Place, ...]:
 def whole_places(names: Sequence[str], visible: str | None) -> list[Place]:
     """The places of accelerators that are not partitioned.
 
-    Where there are several of CUDA's, each is bound by what CUDA_VISIBLE_DEVICES calls it: most programs compute on the
-    first that they see.
+    With several CUDA devices, each place names its device for CUDA_VISIBLE_DEVICES: most programs compute on the first
+    device that they see.
 
     Args:
         names: of all that are here: ``cuda:0``, …

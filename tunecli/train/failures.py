@@ -71,7 +71,7 @@ def _text(error: BaseException) -> str:
 
 
 def _own_place(error: BaseException) -> str:
-    """File and line of the user's own frame in which the error arose, the innermost; empty where there is none."""
+    """File and line of the innermost frame of the user's code that raised the error; empty if no such frame exists."""
     place = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         path = frame.f_code.co_filename

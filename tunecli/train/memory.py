@@ -48,7 +48,7 @@ def _of_this_group(root: Path) -> list[Path]:
     for line in lines:
         _, controllers, group = [*line.split(":", 2), "", ""][:3]
         if not controllers:
-            # in a container the group's own folder is the root of what is seen
+            # in a container, the group's own folder is the visible root
             files += [base / group.lstrip("/") / "memory.events", base / "memory.events"]
         elif "memory" in controllers.split(","):
             files += [

@@ -13,10 +13,10 @@ def never() -> bool:
 
 
 def is_pruned(job: Job, last_epoch: int, epoch: int, least_loss: float) -> bool:
-    """Whether a trial is to end at an epoch's end, its losses being worse than they may be by then.
+    """Whether a trial ends after an epoch, because its losses are worse than the bound of that epoch.
 
     Only the bound of the epoch that ended counts, and not those of epochs that were passed over: the losses of those
-    are not known. A report past the last bound is held to it where it is the first one there.
+    are not known. The first report past the last bound is compared with that bound; later ones are not.
 
     Args:
         job: the trial, with its bounds.

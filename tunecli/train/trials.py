@@ -40,7 +40,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
 
 
 def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
-    """Run one trial, or several as one model. Values of the environment stand in none of their events.
+    """Run one trial, or several as one model. No event holds a secret value of the environment.
 
     Args:
         jobs: everything about each; where there are several, all are fused and have one signature.
@@ -166,7 +166,7 @@ def _without_secrets(event: Event, names: Sequence[str], kept: frozenset[str]) -
         case Ended(outcome=outcome) | Paused(outcome=outcome):
             failure = outcome.failure
             if failure is not None:
-                cause = redacted(failure.cause, names, is_cut=True)  # it is one line of what was said
+                cause = redacted(failure.cause, names, is_cut=True)  # it is one line of a longer text
                 trace = redacted(failure.traceback, names, is_cut="…" in failure.traceback)
                 failure = replace(failure, cause=cause, traceback=trace)
             metrics = _clean_names(outcome.metrics, names, kept)

@@ -269,6 +269,24 @@ def test_a_mistyped_range_among_the_values_of_one_s_own_code_is_noted(checked, t
     ]
 
 
+def test_a_key_of_tunecli_is_never_noted_as_a_range_of_another_tool(checked):
+    trial = """{
+        data: {source: digits, augment: [{noise: {std: 0.1}}]},
+        model: {name: mlp, activation: {name: hardtanh, min_val: -1.0, max_val: 1.0},
+                init: {choice: [{name: uniform, low: -0.1, high: 0.1}, {name: normal, mean: 0.0, std: 0.1},
+                                {name: trunc_normal, mean: 0.0, std: 0.1, low: -0.2, high: 0.2}]}},
+        learning_rate: [{clip: {min: 1e-6, max: 1e-1}}, {cut: {at: [1, 2], factor: 0.5}}],
+        weights: [{clip: {value: 1.0}}, {noise: {std: 0.1}}],
+    }"""
+    assert not [note for note in checked(trial).notes if "no range here" in note]
+
+
+def test_names_of_parameters_may_be_a_range_s_keys_in_one_s_own_code(checked, tmp_path):
+    (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
+    notes = checked("{python: 'mine:train', params: {min: 1, max: 2}}").notes
+    assert not [note for note in notes if "no range here" in note]
+
+
 def test_how_many_epochs_a_sweep_whose_trials_pause_trains_is_told_of_one_s_own_code_too(checked, tmp_path):
     (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
     own = "{python: 'mine:train', params: {x: {uniform: [0, 1]}}}"

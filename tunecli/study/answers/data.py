@@ -1,4 +1,4 @@
-"""What is known of a study's data, as lines for a person and as JSON data."""
+"""The facts about a study's data, as lines for a person and as JSON."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ REASONS = {
 
 _SHOWN_OF_FRONT = 20
 _WHERE_IT_DIFFERS = ("device", "epochs", "seconds")
-_BESIDE = {*_WHERE_IT_DIFFERS, "seed", "failure"}  # after the parameters; what failed is told below the table
+_BESIDE = {*_WHERE_IT_DIFFERS, "seed", "failure"}  # after the parameters; failures are listed below the table
 
 
 def reason_line(reason: str, n_trials: int) -> tuple[str, str]:
@@ -87,7 +87,7 @@ def standing_data(standing: Standing | None) -> dict[str, Any]:
 
 
 def section_of(found: Overview, *, how: str, is_asked: bool = False) -> Section:
-    """The table as texts, without columns in which nothing stands; a terminal gets of it what fits.
+    """The table as texts, without empty columns; a terminal gets the columns that fit.
 
     There rank, trial and metrics come first, and the status where it differs; then the parameters that differ, those
     first that matter most for the scores; then epochs, seconds and device where they differ.

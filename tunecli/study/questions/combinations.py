@@ -38,7 +38,7 @@ _MAX_PAIRS = 200
 _MAX_TOLD = 5
 
 _Chosen = Mapping[str, Scalar]
-"""Values by the parameters' keys; all others stand at their default or middle."""
+"""Values by the parameters' keys; all others have their default or middle."""
 
 
 @dataclass(frozen=True, slots=True)

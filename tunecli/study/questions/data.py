@@ -17,13 +17,13 @@ from tunecli.train.data.summary import DataSummary, summary_of
 _MAX_DATA_SETS = 4
 _MAX_POINTS = 200
 _NOT_READ = {"augment", "balance", "normalize"}
-"""Knobs that change nothing of what a summary tells."""
+"""Knobs that no summary depends on."""
 
 
 def data_of(spec: StudySpec) -> tuple[DataSummary, ...]:
     """A summary of each data set that trials may have, at most `_MAX_DATA_SETS`; no summary of an own trial.
 
-    What an environment variable holds stands in it as ``${env:NAME}``.
+    The summary shows ``${env:NAME}`` and not the variable's value.
 
     Raises:
         DataError: the data cannot be read or split.

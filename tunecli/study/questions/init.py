@@ -1,4 +1,4 @@
-"""A first file to start from, with the schema that an editor completes its keys by beside it."""
+"""Write a first file to start from, and the schema with which editors complete its keys."""
 
 from __future__ import annotations
 

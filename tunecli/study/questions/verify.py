@@ -77,9 +77,9 @@ def verify(
     is_exact: bool = False,
     told: Callable[[Verified], None] = lambda _: None,
 ) -> Verification:
-    """Run the best trial again, or those that are asked for.
+    """Run the best trial again, or the selected ones.
 
-    One that runs the user's own code, or took its worker with it, has a process of its own; all others run in this one.
+    A trial of the user's own code, or one that crashed its worker, has a process of its own; others run in this one.
 
     Args:
         folder: the run folder.

@@ -1,4 +1,4 @@
-"""What a record says of its study beside the trials, made into values of today's program.
+"""The facts that a record has about its study, as values of today's program.
 
 A later tunecli may record more than this one knows, and an earlier one less, under the same schema. What is missing has
 its default, what is unknown is left alone, and what has another type is an error that says where. A field of the plan
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Facts:
-    """The facts that every study has, with the defaults of those that an earlier tunecli did not record."""
+    """The facts of every study, with defaults for facts that an earlier tunecli did not record."""
 
     config: str
     base_path: str
@@ -42,7 +42,7 @@ class _Facts:
 
 
 def facts_of(log: Log) -> dict[str, Any]:
-    """The facts on record, complete and of the right types; those that this program does not know are as recorded.
+    """The facts on record, complete and of the right types; facts unknown to this program stay as recorded.
 
     Raises:
         StoreDamaged: one is missing that has no default, or is of another type.

@@ -1,4 +1,4 @@
-"""Names of folders that a YAML file can hold: those that are text. Linux lets a name be any bytes.
+"""Checks that a folder's name is text, so that a YAML file can hold it: Linux allows any bytes.
 
 A module of its own, since a study is refused for it before it begins and an export when it is written.
 """

@@ -18,7 +18,7 @@ from tunecli.trial import Objective, Trial
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The ranked table, and what a screen needs besides.
+    """The ranked table, and the facts that a screen needs to show it.
 
     Attributes:
         path: the run folder.

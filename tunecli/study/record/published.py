@@ -73,6 +73,6 @@ def publish(study: Study, trials: Sequence[Trial]) -> None:
         return
     try:
         text = document(study, winner)
-    except UsageError:  # no file can hold it; a study that began with an earlier tunecli may be such a one
+    except UsageError:  # no file can hold it: possible in a study that an earlier tunecli began
         return
     write_atomically(study.folder.best_path, text)

@@ -1,4 +1,4 @@
-"""What a result may depend on beside the study's file, its data and the user's code: the versions of what computes.
+"""The versions of the software that a result may depend on.
 
 This program's own version names its sources too, since a number may stand for many states of them.
 """

@@ -14,7 +14,7 @@ from tunecli.spec.run import Limit, OnFailure
 from tunecli.trial import Failure, FailureKind, Objective, Setback, Trial
 
 FAILED_ALIKE = 5
-"""So many first trials that fail alike, and none that does not, end a sweep."""
+"""If the first trials all fail with one message, this many of them end the sweep."""
 _NUMBERS = re.compile(r"[-+]?[0-9][0-9.]*(e[-+]?[0-9]+)?", re.IGNORECASE)
 _MOST_PARTS = 64  # of a batch; with parts this small, what is too large is the model
 
@@ -52,7 +52,7 @@ def spent_by(limit: Limit, n_epochs: int, n_failed: int) -> str:
 
 
 def fail_alike(limit: Limit, ends: Iterable[Failure | None]) -> bool:
-    """Whether the sweep ends since all that is known of it is one failure: of the first five trials at least.
+    """Whether all visible trials failed with the same message, and they are at least `FAILED_ALIKE`.
 
     A wrong name or a missing package fails every trial, and the rest of the sweep would only repeat it.
 

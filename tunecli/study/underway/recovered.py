@@ -1,4 +1,4 @@
-"""What a trial of the user's own reported and nobody recorded, taken into the record before its next attempt.
+"""Records, before a trial's next attempt, the reports of the user's code that were written but not recorded.
 
 The user's code goes on from the last epoch that it reported, wherever its worker or the coordinator was killed. So the
 record must have that epoch too, or the trial's course would have a gap.
@@ -15,12 +15,12 @@ from tunecli.trial import EpochEnded, Started
 
 
 def recover(log: Log, ledger: Ledger, path: Path, number: int) -> list[EpochEnded]:
-    """Record what the file of a trial's reports has and the log lacks; in a block of the ledger.
+    """Record the events in a trial's file of reports that the log lacks; call it in a block of the ledger.
 
     Args:
         log: the record.
         ledger: its writer.
-        path: the file; where there is none, nothing is lacking.
+        path: the file; without one, nothing is missing.
         number: the trial's.
 
     Returns:
@@ -33,9 +33,8 @@ def recover(log: Log, ledger: Ledger, path: Path, number: int) -> list[EpochEnde
     if not events:
         return log.epochs(number)
     attempts, epochs = log.started(number), log.epochs(number)
-    latest = max(
-        attempts, default=0
-    )  # the file's reports of earlier attempts are on record since this one began
+    # Reports of attempts before the latest are on record already: they were recorded when it began.
+    latest = max(attempts, default=0)
     known = {(epoch.attempt, epoch.epoch) for epoch in epochs}
     for event in events:
         if isinstance(event, Started):

@@ -29,7 +29,7 @@ class Signalled(BaseException):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """A block that the first SIGINT, SIGTERM or SIGHUP ends; of what is ignored already, nothing ends it.
+    """A block that the first SIGINT, SIGTERM or SIGHUP ends; a signal that the process ignores does not end it.
 
     Outside the main thread the block is only carried out, for signals are not received there.
 

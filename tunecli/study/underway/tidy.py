@@ -16,9 +16,9 @@ from tunecli.trial import Trial
 def tidy(
     folder: RunFolder, checkpoint_names: Set[str], trials: Collection[Trial], leaders: Collection[Trial]
 ) -> None:
-    """Remove checkpoints that are not on record, reports that all are, and the weights of trials that do not lead.
+    """Remove checkpoints that are not on record, reports that are fully recorded, and weights of all but the leaders.
 
-    Temporaries are gone already: whoever takes the lock removes them.
+    Temporary files are gone already: taking the lock removes them.
 
     Args:
         folder: the run folder, held by this process.

@@ -1,4 +1,4 @@
-"""What there is to note about the columns of a table, beside what its format shows.
+"""Notes about the values in a table's columns.
 
 Axes: N examples, F features.
 """

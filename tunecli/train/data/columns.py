@@ -1,4 +1,4 @@
-"""A table as its file has it: typed columns, with what is wrong with each and what was decided about it.
+"""A table as its file has it: typed columns, with the errors of each and the decisions about it.
 
 Owns the value that every format is read into, and the errors about a file's columns: all of them at once. Knows no
 format.
@@ -25,7 +25,7 @@ _MAX_CHARACTERS = 900  # an error is cut at 1000
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is wanted of a file.
+    """The columns to read from a file, and how.
 
     Attributes:
         parameter: the key to blame for what is wrong with the file.
@@ -46,7 +46,7 @@ class Request:
         return frozenset(name for name in (self.target, self.text) if name) | frozenset(self.kinds or ())
 
     def is_wanted(self, name: str) -> bool:
-        """Whether a column is to be read at all."""
+        """Whether a column is read at all."""
         if self.text is not None:
             return name in (self.target, self.text)
         return self.kinds is None or name in self.kinds or name == self.target

@@ -76,7 +76,7 @@ def _separator_of(lines: Sequence[str]) -> str:
 
 
 def _sampled(lines: Sequence[str], separator: str, n_records: int | None = None) -> list[list[str]] | None:
-    """The first records of a file's first lines, without one that is cut off; None where quotes do not fit."""
+    """The first records of a file's first lines, without a record that is cut off; None if quotes do not match."""
     with suppress(csv.Error):
         return [row for _, row in islice(_plain_records(lines, separator), n_records)]
     rows: list[list[str]] = []

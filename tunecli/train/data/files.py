@@ -13,4 +13,4 @@ from tunecli.train.data.parquet_files import read_parquet
 __all__ = ["READERS", "read_csv", "read_npz", "read_parquet"]
 
 READERS: dict[str, Callable[[Path, Request], Columns]] = {".csv": read_csv, ".parquet": read_parquet}
-"""(path, what is wanted) → columns. NPZ holds arrays and has its own way."""
+"""(path, columns to read) → columns. NPZ holds arrays and has its own way."""

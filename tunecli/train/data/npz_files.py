@@ -1,6 +1,6 @@
 """NPZ archives: the arrays of inputs and of the target, read only once their sizes are known to be true.
 
-Nothing is ever unpickled. What an array's header claims is compared with what the archive holds before memory is taken.
+Nothing is ever unpickled. An array's header is compared with the archive's real size before memory is allocated.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _MOST_ROWS = 0.8
 
 
 def form_of(text: str) -> str | None:
-    """How a number is written in a text: `PLAIN`, or in words; None where it is no number."""
+    """The form of a number in a text: `PLAIN`, or a form in words; None if the text is no number."""
     if _PLAIN.fullmatch(text):
         return PLAIN
     if _THOUSANDS.fullmatch(text):
@@ -68,7 +68,9 @@ def written_numbers(counts: Mapping[str, int]) -> tuple[str, str] | None:
     units = {form for form in odd.values() if form.startswith("the unit")}
     if not odd or len(forms) < _MOST * len(counts) or len(counts) < 2 or len(units) > 1:
         return None
-    if units and len(odd) < _MOST * len(counts):  # codes as 1a beside 2: a unit stands with most numbers
+    if units and len(odd) < _MOST * len(
+        counts
+    ):  # codes such as 1a next to 2: a real unit follows most numbers
         return None
     form = Counter(odd.values()).most_common(1)[0][0]
     return form, next(text for text, each in odd.items() if each == form)

@@ -147,7 +147,7 @@ def read_fields(fields: Sequence[str], kind: ColumnKind | None = None) -> FieldC
 
 
 def _plain_numbers(fields: Sequence[str]) -> FieldColumn | None:
-    """The usual column, fast: numbers and empty fields alone.
+    """A fast path for the usual column of numbers and empty fields only.
 
     Of texts of these characters, ``float`` takes those that `NUMBER` matches.
     """

@@ -1,4 +1,4 @@
-"""One thing that looks wrong with a data set, and how names and values stand in its sentence. Loads no torch."""
+"""One thing that looks wrong with a data set, and how its sentence shows names and values. Loads no torch."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
     x = table.x[indices].astype(np.float64, copy=False)
     if table.kind == "features":
         x = np.where(np.isnan(x), preparation.median, x)
-    with np.errstate(over="ignore"):  # what is too large is told below
+    with np.errstate(over="ignore"):  # values that are too large are refused below
         x = (x - preparation.center) / preparation.scale
     if preparation.is_flat.any():
         x = np.where(preparation.is_flat, 0.0, x)
@@ -159,7 +159,7 @@ def _require_finite(center: NDArray[np.float64], scale: NDArray[np.float64], tab
 
 
 def _target_scale(y_N: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and deviation of a target. One that is flat in this part still varies elsewhere, so it keeps its values."""
+    """Mean and deviation of a target. A target that is constant here may vary elsewhere, so it is not scaled."""
     center, scale, is_flat = center_and_scale(y_N, (0,), "standard")
     if not (np.isfinite(center) and np.isfinite(scale)):
         raise DataError(

@@ -1,4 +1,4 @@
-"""The center and scale of columns of numbers: exact for columns far from 0, and aware of what rounding leaves.
+"""The center and scale of columns of numbers: exact for columns far from 0, with rounding errors taken into account.
 
 Knows neither tables nor files.
 

@@ -1,4 +1,4 @@
-"""What is known of a trial's data before any training: task, classes, inputs, parts, missing values, oddities.
+"""The facts about a trial's data before any training: task, classes, inputs, parts, missing values, oddities.
 
 Owns the facts that a person is shown; how they are worded is not decided here, except for what looks wrong
 (oddities.py). The user's own function is never called for them. Loads no torch.
@@ -32,7 +32,7 @@ from tunecli.train.inputs import Inputs
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A column's missing values, and what stands in for them."""
+    """A column's missing values, and their replacement."""
 
     column: str
     n_missing: int
@@ -41,7 +41,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """What is known of a data set, and how it is used.
+    """The facts about a data set and its use.
 
     Attributes:
         source: as the file names it.
@@ -89,7 +89,7 @@ class DataSummary:
 
 
 def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
-    """What is known of the data of a trial, without training and without running the user's code.
+    """The facts about a trial's data, found without training and without running the user's code.
 
     Args:
         data: the data's knobs.

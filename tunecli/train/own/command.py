@@ -137,7 +137,7 @@ def _started(trial: CommandTrial, job: Job, device: str, folder: Path) -> Progra
 
 
 def _without_secrets(program: Program, names: Sequence[str]) -> str:
-    """What is left of its stderr, redacted before anything is cut from it: a half line may hold half of a value."""
+    """The end of its stderr, redacted before it is cut: a half line may hold half of a secret value."""
     stderr = program.stderr_tail
     if names and program.is_stderr_cut:
         stderr = stderr.partition("\n")[2] or stderr
@@ -161,7 +161,7 @@ def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure
 
 
 def _unreported(reports: Reports, reader: JsonLines | Patterns, program: Program, stderr: str) -> Failure:
-    """A metric is missing at the end: with what the program printed, since it alone can tell why."""
+    """The failure for a metric that is missing at the end, with the program's last lines, which may tell why."""
     clean = partial(redacted, names=names_in(reports.job.config), is_cut=True)
     stdout = clean(program.stdout_tail)
     explanation = reader.explanation(stderr, clean)

@@ -62,7 +62,7 @@ class _Passing(NamedTuple):
 
 
 def remove_stale() -> None:
-    """Remove the folders of trials that were killed before they could: nobody holds their locks any more."""
+    """Remove the folders of killed trials: the locks on them are free."""
     mine = os.getuid()
     with suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
@@ -87,5 +87,5 @@ def _passing_folder() -> _Passing:
     descriptor = os.open(path / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with suppress(OSError):  # a file system without locks
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    (path / "new").rename(path / _LOCK_NAME)  # whoever sees it, sees it locked
+    (path / "new").rename(path / _LOCK_NAME)  # another process sees the file only once it is locked
     return _Passing(path, descriptor)

@@ -112,7 +112,7 @@ class OwnTrial:
         return said
 
     def _returned(self, value: Any) -> dict[str, float]:
-        """The numbers of what the function returns; what else a mapping holds is left out, with a note."""
+        """The numbers that the function returns; other values of a mapping are left out, with a note."""
         if value is None:
             return {}
         if not isinstance(value, Mapping):
@@ -136,7 +136,7 @@ class OwnTrial:
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
     """Run a `FunctionTrial` as a generator of events; the function has a thread meanwhile.
 
-    The two take turns: while an event is in others' hands the function waits in its report. Args, events and errors
+    The two take turns: the function waits in its report until the next event is asked for. Args, events and errors
     are those of :func:`run_here`. Dropped half way, the function is stopped at the report in which it waits.
     """
     events: SimpleQueue[Event | BaseException | None] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""The epochs that a trial of the user's own has reported, kept in a file from the moment that they are reported.
+"""A file that keeps each epoch from the moment that the user's code reports it.
 
 The user's code may note how far it came as soon as a report returns, and may be killed before the coordinator has the
 report on record. So each report is in this file first; the coordinator takes from it what its record lacks. One line
@@ -25,7 +25,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def add(path: str, event: Started | EpochEnded) -> None:
-    """Add an event to the file at ``path``; nothing where that is empty.
+    """Add an event to the file at ``path``; an empty path keeps nothing.
 
     Raises:
         DiskFull: no room is left for it.
@@ -48,7 +48,7 @@ def add(path: str, event: Started | EpochEnded) -> None:
 
 
 def events_of(path: Path) -> list[Started | EpochEnded]:
-    """The events in the file, in order; none where there is no such file, or no plain one."""
+    """The events in the file, in order; none if it is missing or not a regular file."""
     try:
         descriptor = os.open(path, _READ)
     except OSError:

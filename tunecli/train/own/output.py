@@ -1,6 +1,6 @@
 """What a program prints on stdout, read as metrics: lines of JSON, or what regular expressions find.
 
-Owns what counts as a report, and what is said of lines that look like one and are none. Loads no torch.
+Owns which lines count as reports, and the message about lines that only look like one. Loads no torch.
 """
 
 from __future__ import annotations

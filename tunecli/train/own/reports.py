@@ -59,7 +59,7 @@ class Reports:
     _epoch_began_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        """Go on from what is on record of earlier attempts, which may have come to the trial's end and died there."""
+        """Go on from the recorded epochs of earlier attempts, which may have reached the trial's end and died there."""
         self._offset = self.job.epoch_offset
         self._go_on_from(math.inf)
         epochs = [0, 0, *(epoch for epoch, _ in self.job.recorded)]
@@ -142,7 +142,7 @@ class Reports:
 
     @property
     def missing(self) -> str:
-        """The first of the metrics that the trial must report and has not; empty where there is none."""
+        """The first required metric that the trial has not reported; empty if it has reported all."""
         return next((each for each in self.job.objective.metrics if each not in self.metrics), "")
 
     @property
@@ -183,7 +183,7 @@ class Reports:
         return Ended(self.job.number, self.job.attempt, outcome, note)
 
     def _go_on_from(self, epoch: float) -> None:
-        """Begin with what is on record of the epochs before this one."""
+        """Begin with the recorded epochs before this one."""
         self.epoch, self.metrics, self._least_loss = 0, {}, math.inf
         for number, metrics in self.job.recorded:
             if number < epoch:

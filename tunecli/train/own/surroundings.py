@@ -26,7 +26,7 @@ from tunecli.trial import Event
 
 
 def kept_apart(events: Iterator[Event], arguments: Sequence[str]) -> Iterator[Event]:
-    """The same events, while nothing of the process that the trial changes is seen by who takes them.
+    """The same events; the trial's changes to the process are undone while the caller handles one.
 
     Args:
         events: of a trial; it runs while the next one is asked for.
