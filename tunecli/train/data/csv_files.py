@@ -25,9 +25,9 @@ def read_csv(path: Path, request: Request) -> Columns:
 
     The header is the first line that holds a name. The separator is the one that a line `sep=;` before it declares,
     or the one under which the rows have as many fields as the header; of several, the one that gives the header most.
-    Lines of blanks are no rows. Separators and line breaks between quotes belong to the value, blanks around quotes do not. Which
-    texts are numbers and which are missing, number_text.py says. The column that the request names as text is read as
-    it stands.
+    Lines of blanks are no rows. Separators and line breaks between quotes belong to the value, blanks around quotes do
+    not. Which texts are numbers and which are missing, number_text.py says. The column that the request names as text
+    is read as it stands.
 
     Raises:
         DataError: the file cannot be opened, is empty, not UTF-8, has a row of another width than the header's, or
@@ -53,7 +53,8 @@ def read_csv(path: Path, request: Request) -> Columns:
             message = f"line {line} of {path.name} has {len(row)} fields, and the header has {len(header)}"
             hint = f"fields are taken to be separated by {SEPARATORS[separator]}; known separators: {known}"
             if len(header) == 1:
-                hint += f"; the header is taken from line {header_line}, `{header[0][:40]}`: remove what stands before it"
+                taken = f"line {header_line}, `{header[0][:40]}`"
+                hint += f"; the header is taken from {taken}: remove what stands before it"
             raise DataError(message, hint=hint, parameter=parameter)
     row_numbers = np.array([line for line, _ in rows], dtype=np.int64)
     hint = f"its header has none of the known separators: {known}" if len(header) == 1 else ""
