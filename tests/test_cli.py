@@ -139,6 +139,49 @@ def test_init_writes_a_file_that_check_accepts(run):
     assert run("init")[0] == 2
 
 
+def test_a_dash_is_stdout_for_what_is_text_and_no_file_of_that_name(run, here):
+    assert run("search", "small.yaml")[0] == 0
+    _, plain, _ = run("export", "runs/small")
+    assert run("export", "runs/small", "-o", "-") == (0, plain, "")
+    code, out, _ = run("export", "runs/small", "-o", "-", "--json")
+    document = json.loads(out)
+    assert (code, document["config"], document["out"]) == (0, plain, None)
+    code, out, err = run("init", "-")
+    assert (code, out, err) == (0, STARTER, "")
+    for words in (("export", "runs/small"), ("train", "small.yaml")):
+        code, out, err = run(*words, "--weights", "-")
+        assert (code, out) == (2, "")
+        assert "weights go to a file and not to stdout" in err
+    assert not (here / "-").exists()
+    assert not (here / "tunecli.schema.json").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "runs/small", "-o", "runs/small/study.db"),
+        ("export", "runs/small", "--weights", "runs/small/study.db"),
+        ("train", "one.yaml", "--weights", "runs/small/study.db"),
+    ],
+)
+def test_no_file_is_written_over_a_study(run, here, words):
+    (here / "one.yaml").write_text(SMALL.replace("{loguniform: [1e-3, 1e-1]}", "0.01"))
+    assert run("search", "small.yaml")[0] == 0
+    before = (here / "runs/small/study.db").read_bytes()
+    code, _, err = run(*words)
+    assert code == 2
+    assert "is a file of the study in" in err
+    assert (here / "runs/small/study.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("words", [("init",), ("search", "small.yaml", "--out"), ("export", "small", "-o")])
+def test_a_name_longer_than_the_disk_takes_is_told_in_one_block(run, words):
+    assert run("search", "small.yaml")[0] == 0
+    code, _, err = run(*words, "x" * 300)
+    assert code == 2
+    assert "File name too long" in err
+
+
 def test_init_leaves_what_is_there_and_says_what_is_missing(run):
     Path("tunecli.schema.json").write_text("mine")
     code, _, err = run("init")
@@ -286,11 +329,11 @@ BAD = [
     ),
     (["search", "small.yaml", "--set", "model=cnn"], 2, "trial.model"),
     (["search", "small.yaml", "--set", "x"], 2, "expected PATH=VALUE, got `x`"),
-    (["search", "small.yaml", "--trials", "0"], 2, "'--trials': '0' is not a whole number of at least 1"),
-    (["search", "small.yaml", "--trials", "abc"], 2, "'abc' is not a whole number of at least 1"),
-    (["search", "small.yaml", "--workers", "1.5"], 2, "'1.5' is not a whole number of at least 1"),
-    (["results", "small", "--top", "²"], 2, "'²' is not a whole number of at least 1"),
-    (["verify", "small", "--trial", "-1"], 2, "'-1' is not a whole number of at least 0"),
+    (["search", "small.yaml", "--trials", "0"], 2, "--trials: must be at least 1; this is 0"),
+    (["search", "small.yaml", "--trials", "abc"], 2, "--trials: 'abc' is not a whole number"),
+    (["search", "small.yaml", "--workers", "1.5"], 2, "--workers: '1.5' is not a whole number"),
+    (["results", "small", "--top", "²"], 2, "--top: '²' is not a whole number"),
+    (["verify", "small", "--trial", "-1"], 2, "--trial: must be at least 0; this is -1"),
     (["search", "small.yaml", "--device", "cuda:7"], 2, "there is no device `cuda:7` on this machine"),
     (["search", "small.yaml", "--device", "tpu"], 2, "--set run.device"),
     (["search"], 2, "Missing argument"),

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tunecli.console.options import (
+    STDOUT,
     BestOrTrial,
     Columns,
     ConfigFile,
@@ -41,6 +41,7 @@ from tunecli.console.options import (
     Trials,
     WeightsFile,
     Workers,
+    file_name,
 )
 from tunecli.console.streams import prepare
 from tunecli.console.usage import Verb, Verbs, carry_out
@@ -218,17 +219,21 @@ def export(
     if out is not None and out == weights:
         raise UsageError("-o and --weights name the same file")
     from tunecli.console import Console
-    from tunecli.store.files import write_where_asked
+    from tunecli.store.destination import require_destination
+    from tunecli.store.files import as_argument, is_stream, write_where_asked
     from tunecli.store.folder import RunFolder
     from tunecli.study.questions.export import export as ask
 
     console = Console(is_json=is_json)
+    out = None if out == STDOUT else out
+    if out is not None:
+        require_destination(out)
     exported = ask(RunFolder.find(run), trial, weights, open_test=is_tested)
     for name, value in exported.tested.items():
         console.say(f"{name} {value:.6g}")
     if out is not None:
-        place = write_where_asked(out, exported.text)
-        console.say(f"wrote {place}: `tunecli train {quote(str(out))}` runs it")
+        place, is_kept = write_where_asked(out, exported.text), not is_stream(out)
+        console.say(f"wrote {place}" + (f": `tunecli train {as_argument(out)}` runs it" if is_kept else ""))
     if weights is not None:
         console.say(f"wrote {exported.weights_place}")
     if is_json:
@@ -313,14 +318,18 @@ def check(config: ConfigFile, sets: Sets = None, is_json: Json = False) -> None:
 
 @verb(short_help="Write a YAML file to start from.")
 def init(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("study.yaml"),
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write; `-` is stdout.", parser=file_name)
+    ] = Path("study.yaml"),
 ) -> None:
     """Write a YAML file to start from, and beside it the JSON Schema for editors."""
     from tunecli.console import Console
-    from tunecli.study.questions.init import write_starter
+    from tunecli.study.questions.init import starter_text, write_starter
 
     console = Console()
-    for line in write_starter(path):
+    if path == STDOUT:
+        console.raw(starter_text())
+    for line in write_starter(path) if path != STDOUT else ():
         console.say(line)
 
 

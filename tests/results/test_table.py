@@ -242,3 +242,22 @@ def test_two_runs_that_differ_in_time_alone_are_the_same_without_the_clock() -> 
     assert run(1.0) != run(2.0)
     assert without_clock(run(1.0)) == without_clock(run(2.0))
     assert without_clock(run(1.0)).columns == tuple(name for name in run(1.0).columns if name != "seconds")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((10.0, 10.0, 10.0), ("10", "10", "10")),
+        ((0.1234567, 0.1234561, 0.1234567), ("0.123457", "0.123456", "0.123457")),
+        ((10.0, math.nextafter(10.0, 11), 10.0), ("10", "10.000000000000002", "10")),
+        ((0.12341, 0.12342, 0.5), ("0.1234", "0.1234", "0.5")),  # the column tells something as it is
+    ],
+)
+def test_different_values_of_a_parameter_are_not_all_shown_alike(
+    values: tuple[float, ...], expected: tuple[str, ...]
+) -> None:
+    rows = tuple((1, number, "complete", 0.5, value, 12.34567) for number, value in enumerate(values))
+    table = Table(("rank", "trial", "status", "val_loss", "a", "seconds"), rows)
+    shown = display_cells(table)
+    assert tuple(row[4] for row in shown) == expected
+    assert {row[5] for row in shown} == {"12.35"}

@@ -106,6 +106,9 @@ def test_what_is_no_range_stays_a_tree():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("{normal: [10, 1.0e-16], grid: 3}", "`grid` takes 3 points of a range in which fewer numbers lie"),
+        ("{normal: [-1.0e+17, 1], grid: 2}", "`grid` takes 2 points of a range in which fewer numbers lie"),
+        ("{uniform: [1, 1.0000000000000004], grid: 9}", "`grid` takes 9 points of a range"),
         ("{uniform: [1, 0]}", "this range is reversed: 1 is above 0 ([0, 1])"),
         ("{loguniform: [0, 1]}", "a logarithmic range lies above 0; this one begins at 0"),
         ("{int: [1.5, 3]}", "`int` takes two finite whole numbers, [low, high]"),

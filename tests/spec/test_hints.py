@@ -37,6 +37,15 @@ def optimizer(text: str) -> str:
 
 
 HINTS: list[tuple[str, str, str]] = [
+    # plain values whose key says what they mean
+    (study("hidden: [8]", "hidden: '8,8'"), "trial.model.hidden", "write `hidden: [8, 8]`"),
+    (study("hidden: [8]", "hidden: 16 x 8"), "trial.model.hidden", "write `hidden: [16, 8]`"),
+    (study("hidden: [8]", "hidden: {int: [8, 16]}"), "trial.model.hidden", "write [{int: [8, 16]}]"),
+    (study("hidden: [8]", "hidden: {logint: [8, 64]}"), "trial.model.hidden", "write [{logint: [8, 64]}]"),
+    (lr("{log: [1e-5, 1e-1]}"), "trial.optimizer.lr", "write {loguniform: [1e-05, 0.1]}"),
+    (lr("{log: [-5, -1]}"), "trial.optimizer.lr", "write {loguniform: [1e-05, 0.1]}"),
+    (model("batch_norm: batch"), "trial.model.batch_norm", "did you mean `norm`?"),
+    (training("clip_grad_norm: {norm: 1}"), "trial.training.clip_grad_norm", "did you mean `grad_clip`?"),
     # ranges in other tools' words
     (lr("{min: 0.0001, max: 0.1}"), "trial.optimizer.lr", f"write {TOGETHER}"),
     (lr("{lower: 0.0001, upper: 0.1}"), "trial.optimizer.lr", f"write {TOGETHER}"),
@@ -301,3 +310,35 @@ def test_the_examples_of_a_command_are_lists_of_words():
         CommandTrial.model_validate({"command": "python x.py"})
     place = PLACES[CommandTrial, "command"]
     assert example_of(place, "python x.py {lr}") == 'command: [python, x.py, "{lr}"]'
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("search: {sampler: random, stop: 3}", "search: {sampler: random, stop: {stagnation: 3}}"),
+        ("search: {sampler: random, stop: true}", "search: {sampler: random, stop: {stagnation: 20}}"),
+        (
+            "objective: {metric: val_accuracy, subject_to: n_parameters < 5}",
+            'objective: {metric: val_accuracy, subject_to: {n_parameters: "<= 5"}}',
+        ),
+        (
+            "objective: {metric: val_accuracy, constraints: {n_parameters: '<= 5'}}",
+            "objective: {metric: val_accuracy, subject_to: {n_parameters: '<= 5'}}",
+        ),
+        ("sweep: {trials: 3}", "search: {trials: 3}"),
+    ],
+)
+def test_what_is_to_be_written_in_place_of_a_mistake_is_accepted(wrong: str, right: str) -> None:
+    key = right.partition(":")[0]
+    kept = "\n".join(line for line in SOUND.splitlines() if not line.startswith(f"{key}:"))
+    (problem,) = (each for each in problems(f"{kept}\n{wrong}\n") if each.hint)
+    inner = re.search(r"`(.*)`", problem.hint)
+    assert inner
+    assert inner[1] in right
+    assert problems(f"{kept}\n{right}\n") == ()
+
+
+@pytest.mark.parametrize("key", ["file", "path", "csv", "name"])
+def test_a_data_file_at_a_key_of_another_name_is_a_source(key: str) -> None:
+    found = problems(study("source: iris", f"{key}: mine.csv"))
+    assert "write `source: mine.csv`" in {each.hint for each in found}

@@ -9,6 +9,24 @@ import typer
 
 from tunecli.console.usage import whole_number
 
+STDOUT = Path("-")
+"""What a person writes for stdout in the place of a file."""
+
+
+def file_name(text: str | Path) -> Path:
+    """What reads the name of a file from a command line; `-` may be stdout."""
+    if not str(text):
+        raise typer.BadParameter("the name of the file is empty")
+    return Path(text)
+
+
+def _regular_file_name(text: str | Path) -> Path:
+    path = file_name(text)
+    if path == STDOUT:
+        raise typer.BadParameter("weights go to a file and not to stdout; `./-` is a file of that name")
+    return path
+
+
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="The study's YAML file.", show_default=False)
 ]
@@ -37,7 +55,12 @@ BestOrTrial = Annotated[
 ]
 WeightsFile = Annotated[
     Path | None,
-    typer.Option("--weights", metavar="FILE", help="Also write the trained weights, as safetensors."),
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        parser=_regular_file_name,
+        help="Also write the trained weights, as safetensors.",
+    ),
 ]
 Top = Annotated[
     int | None,
@@ -79,7 +102,13 @@ RunFolderPath = Annotated[
 ]
 ExportFile = Annotated[
     Path | None,
-    typer.Option("-o", "--out", metavar="FILE", help="Write the file here [default: stdout]."),
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="FILE",
+        parser=file_name,
+        help="Write the file here; `-` is stdout [default: stdout].",
+    ),
 ]
 NextConfig = Annotated[
     Path | None,

@@ -23,6 +23,7 @@ from tunecli.trial import Objective, Outcome, Parameters, Scalar
 Cell = None | bool | int | float | str
 ABSENT = "—"
 _CLOCK = "seconds"
+_MOST_DIGITS = 17  # of a float, after which two are the same
 _LEADING = ("rank", "trial", "status")
 _FRONT, _FEASIBLE = "front", "feasible"
 _TRAILING = ("epochs", _CLOCK, "seed", "device", "failure")
@@ -145,16 +146,36 @@ def display_cells(
 ) -> tuple[tuple[str, ...], ...]:
     """The rows as people read them: floats to four digits, text on one line, ``—`` for what is absent.
 
+    Where a parameter's floats differ and four digits show them all alike, they get as many as tell them apart.
+
     Args:
         table: any.
         labels: by column, what to write in place of a cell, by the cell's ``repr``.
     """
     places = {place: labels[name] for place, name in enumerate(table.columns) if name in labels}
+    for place, name in enumerate(table.columns):
+        if place < table.n_leading or name in _TRAILING:
+            continue
+        cells = [row[place] for row in table.rows]
+        if digits := _digits_needed([cell for cell in cells if isinstance(cell, float)]):
+            longer = {_key(cell): f"{cell:.{digits}g}" for cell in cells if isinstance(cell, float)}
+            places[place] = {**longer, **places.get(place, {})}
     if not places:
         return tuple(tuple(map(display_cell, row)) for row in table.rows)
     return tuple(
         tuple(places.get(place, {}).get(_key(cell)) or display_cell(cell) for place, cell in enumerate(row))
         for row in table.rows
+    )
+
+
+def _digits_needed(values: Sequence[float]) -> int:
+    """How many digits tell different values apart that `display_cell` shows all alike; 0 where it does not."""
+    different = set(values)
+    if len(different) < 2 or len({display_cell(value) for value in different}) > 1:
+        return 0
+    lengths = range(5, _MOST_DIGITS)
+    return next(
+        (n for n in lengths if len({f"{value:.{n}g}" for value in different}) == len(different)), _MOST_DIGITS
     )
 
 

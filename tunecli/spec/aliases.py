@@ -73,6 +73,9 @@ _ALIASES: dict[str, str] = {
     "hb": "hyperband",
     "bohb": "hyperband",
     "asynchyperband": "asha",
+    # links
+    "prune": "cut",
+    "pruning": "cut",
     # devices and numbers
     "gpu": "cuda",
     "nvidia": "cuda",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from tunecli.errors import Problem
 from tunecli.spec import hints
 from tunecli.spec.aliases import alias, meant, plain_name
-from tunecli.spec.domains import Domain, Real
+from tunecli.spec.domains import Domain, Integer, Real
 from tunecli.spec.elsewhere import own_code, place_of
 from tunecli.spec.examples import example_of
 from tunecli.spec.expressions import Broken, Fixed, Group, Numeric
@@ -97,6 +97,10 @@ def _of_range(domain: Domain, details: list[dict[str, Any]], place: Sequence[str
     """The hint for a range, some of whose values were refused."""
     if place == ("learning_rate",):
         return "the rate is `optimizer.lr`: put the range there"
+    if isinstance(domain, Real | Integer) and any(detail["type"] == "list_type" for detail in details):
+        word = f"{'log' if domain.is_log else ''}{'int' if isinstance(domain, Integer) else 'uniform'}"
+        if lines := lines_for({word: [domain.low, domain.high]}):
+            return hint_of([f"[{line}]" for line in lines])
     if isinstance(domain, Real) and any(detail["type"] == "int_type" for detail in details):
         scale = "log" if domain.is_log else ""
         if lines := lines_for({f"{scale}uniform": [domain.low, domain.high]}, is_whole=True):

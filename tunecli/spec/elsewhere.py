@@ -28,7 +28,8 @@ _CALLED: dict[str, str] = {
     **dict.fromkeys(("maxsteps", "numsteps", "nsteps", "iterations"), "trial.training.steps"),
     **dict.fromkeys(("batch", "bs", "batchsize", "perdevicetrainbatchsize"), "trial.training.batch_size"),
     **dict.fromkeys(
-        ("gradientclip", "gradientclipval", "clipnorm", "maxgradnorm"), "trial.training.grad_clip"
+        ("gradientclip", "gradientclipval", "gradientclipping", "clipgradnorm", "clipnorm", "maxgradnorm"),
+        "trial.training.grad_clip",
     ),
     **dict.fromkeys(("accumulategradbatches", "gradientaccumulationsteps"), "trial.training.accumulate"),
     **dict.fromkeys(("earlystopping", "earlystoppingrounds"), "trial.training.early_stop"),
@@ -75,12 +76,18 @@ _CALLED: dict[str, str] = {
     **dict.fromkeys(
         ("parameters", "searchspace", "space", "paramspace", "hyperparameters", "config", "hyperopt"), "trial"
     ),
+    **dict.fromkeys(("sweep", "tune", "tuning", "optimization"), "search"),
+    **dict.fromkeys(("constraints", "constraint", "bounds"), "objective.subject_to"),
+    **dict.fromkeys(("batchnorm", "layernorm", "normalization"), "trial.model.norm"),
     **dict.fromkeys(("program", "trialcommand", "entrypoint", "script", "cmd"), "trial.command"),
     **dict.fromkeys(("function", "fn", "callable", "trainable"), "trial.python"),
     **dict.fromkeys(("project", "experiment", "experimentname", "studyname", "title"), "study"),
     **dict.fromkeys(("randomseed", "randomstate", "seedeverything"), "seed"),
 }
 """By a key's name elsewhere, without `_` and capitals: the path at which it is here."""
+
+_OF_A_SOURCE = ("file", "path", "csv", "filename", "filepath", "folder", "name")
+"""What the name of a data file or of a bundled set is often put at."""
 
 _FILES: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = (
     ("a W&B sweep", (frozenset({"method", "parameters"}), frozenset({"program", "parameters"}))),
@@ -147,6 +154,8 @@ def place_of(key: str, value: Any, level: str, known: Sequence[str]) -> str:
     if own := own_code(key, value):
         return f"write {own}"
     bare = plain_name(key)
+    if level == "trial.data" and bare in _OF_A_SOURCE and isinstance(value, str):
+        return f"write `source: {flow(value)}`"
     if bare in ("classweights", "classweight") and isinstance(value, str):
         return "write `data.balance: weight`"
     if bare.startswith("seed") and isinstance(value, list):
@@ -168,11 +177,10 @@ def _known_as(paths: Sequence[str], level: str) -> str:
     is_in_trial = level.partition(".")[0] == "trial"
     inside = [path for path in paths if is_in_trial and path.startswith("trial.")] or paths
     if "." not in inside[0]:
-        return (
-            "it belongs at the top level of the file, next to `trial`"
-            if inside[0] != "trial"
-            else "it is the top level's"
-        )
+        at_top = "at the top level of the file"
+        if inside[0] != "trial":
+            return f"it belongs {at_top}, next to `trial`"
+        return f"it belongs {at_top}" if is_in_trial else f"it is `trial`, {at_top}"
     short = [path.removeprefix("trial.") if is_in_trial else path for path in inside]
     shown = [f"`{one if '.' in one else path}`" for one, path in zip(short, inside, strict=True)][
         :_MOST_PLACES

@@ -94,7 +94,7 @@ def _candidates(place: Place, given: Any) -> Iterator[Any]:
     if isinstance(given, list) and all(isinstance(each, str) for each in given):
         yield {"pareto": [{"metric": each} for each in given]}
     is_text = is_text and given.lower() not in _NO_VALUES
-    if place.key in _USUAL and not is_text:
+    if place.key in _USUAL and not is_text and not isinstance(given, dict):
         yield _USUAL[place.key]
     models = models_in(place.field.annotation)[:_MOST_MODELS]
     is_chain = place.is_item or _is_list(place.field.annotation)

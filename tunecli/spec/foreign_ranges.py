@@ -277,7 +277,8 @@ def _of_word(word: str, body: Any, known_kind: str = "") -> Asked | None:
         return None
     low, high, *rest = given
     if kind == "exponents":
-        return Asked("loguniform", _powers(10, low, high))
+        is_plain = 0 < low < high <= 1  # nobody means 10^0.00001 to 10^0.1
+        return Asked("loguniform", (low, high) if is_plain else _powers(10, low, high))
     if _key(word) == "linspace":
         return Asked("uniform", (low, high))
     return Asked(kind, (low, high), step=rest[0] if rest else None)

@@ -265,12 +265,12 @@ class _Range:
                 "write a range that starts near 0 and add the large number where the value is used",
                 self.node.items["step"].mark,
             )
-        if grid and not is_normal and not is_whole and low < high and step is None:
-            spacing = (float(high) - float(low)) / grid
-            if is_too_fine(float(low), float(high), spacing):
+        if grid and grid > 1 and step is None and (is_normal or (low < high and not is_whole)):
+            spacing = float(high if is_normal else high - low) / grid
+            if is_too_fine(float(widest[0]), float(widest[1]), spacing):
                 return self.problem(
                     f"`grid` takes {grid:,} points of a range in which fewer numbers lie",
-                    "write a smaller `grid`",
+                    f"write {'a larger deviation' if is_normal else 'a wider range'}, or a smaller `grid`",
                     self.node.items["grid"].mark,
                 )
         domain: Domain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +13,13 @@ from tunecli.spec.examples import example_of, is_taken
 from tunecli.spec.expressions import RANGE_KEYS
 from tunecli.spec.foreign_ranges import flow, hint_of, lines_for, lines_for_list
 from tunecli.spec.model_paths import Place, models_in, names_of
+from tunecli.spec.reader import scalar
 from tunecli.spec.wording import nearest
 
 _STRUCTURES = {"list_type", "tuple_type", "model_type", "model_attributes_type", "dict_type"}
 _TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+_BOUND = re.compile(r"\s*([A-Za-z][\w.@/-]*)\s*(<=?|>=?)\s*([-+.\deE_]+)\s*")
+_NUMBERS = re.compile(r"[-+\d.eE]+([,;x ]+[-+\d.eE]+)+")
 _GROUPED = re.compile(r"[-+]?\d{1,3}([_,' ]\d{3})+(\.\d+)?")
 
 
@@ -34,6 +38,8 @@ def of_value(
     is_whole = "int_type" in kinds or None
     is_number = is_whole or "float_type" in kinds
     wants_structure = bool(_STRUCTURES & set(kinds))
+    if place is not None and (meant_here := _of_key(given, kinds, place)):
+        return meant_here
     if isinstance(given, Mapping):
         if place is not None and place.key == "command" and all(value is None for value in given.values()):
             return f'quote an argument that holds a brace: "{{{", ".join(map(str, given))}}}"'
@@ -88,6 +94,23 @@ def of_value(
         and (example := example_of(place, given))
     ):
         return f"write `{example}`"
+    return ""
+
+
+def _of_key(given: Any, kinds: Sequence[str], place: Place) -> str:
+    """The hint for a plain value whose meaning its key tells: `stop: 3`, `subject_to: n <= 5`, `hidden: 8,8`."""
+    if place.key == "stop" and _is_number(given) and given >= 1:
+        return f"write `stop: {{stagnation: {math.floor(given)}}}`"
+    if place.key == "stop" and given is True:
+        return "write `stop: {stagnation: 20}`"
+    if not isinstance(given, str):
+        return ""
+    if place.key == "subject_to" and (bound := _BOUND.fullmatch(given)):
+        return f'write `subject_to: {{{bound[1]}: "{bound[2][0]}= {bound[3]}"}}`'
+    if "list_type" in kinds and not place.is_item and _NUMBERS.fullmatch(given):
+        items = [each for each in re.split(r"[,;x ]+", given) if each]
+        line = f"{place.key}: [{', '.join(items)}]"
+        return f"write `{line}`" if is_taken(place, [scalar(item) for item in items]) else ""
     return ""
 
 

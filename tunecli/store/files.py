@@ -12,6 +12,7 @@ import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from tunecli import atomic_files, failpoints
 from tunecli.atomic_files import NO_ROOM, open_new, remove_files, temporary_beside
@@ -70,9 +71,10 @@ def write_where_asked(path: Path, data: bytes | str) -> str:
         DiskFull, UsageError, StoreFailed: as :func:`write_atomically`.
         BrokenPipeError: it is a pipe, and nobody reads from it any more.
     """
-    if path.exists() and not path.is_file():
+    if is_stream(path):
         try:
-            with path.open("wb") as stream:
+            # Behind /dev/stdout may lie a file that a shell appends to: it is neither replaced nor emptied.
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), "wb") as stream:
                 stream.write(data.encode() if isinstance(data, str) else data)
         except BrokenPipeError:
             raise
@@ -80,12 +82,28 @@ def write_where_asked(path: Path, data: bytes | str) -> str:
             raise explained(error, path) from error
     else:
         write_atomically(path.resolve(), data)
-    return in_words(path)
+    return str(path) if is_stream(path) else in_words(path)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether what lies at ``path`` is written to and not replaced: a device, a pipe, or an open file's name."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    is_of_the_system = path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",))
+    return not stat.S_ISDIR(mode) and (is_of_the_system or not stat.S_ISREG(mode))
 
 
 def in_words(path: Path) -> str:
     """A path that a person named, for a message: of a link with the file that it leads to."""
     return f"{path} (a link to {path.resolve()})" if path.is_symlink() else str(path)
+
+
+def as_argument(path: Path) -> str:
+    """A path as a word of a command line, which begins with no dash that an option would begin with."""
+    text = str(path)
+    return quote(f"./{text}" if text.startswith("-") else text)
 
 
 def kind_of(path: Path) -> str:

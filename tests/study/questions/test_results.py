@@ -7,10 +7,12 @@ import pytest
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.whole import Silent, run_whole
+from tunecli.errors import UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.answers.results import of_results
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.results import mixtures, results
+from tunecli.study.questions.selection import Selection
 from tunecli.study.record.opening import begin, look, reopen
 from tunecli.study.record.published import table_of
 from tunecli.study.sweep import sweep
@@ -105,3 +107,14 @@ def test_trials_of_several_versions_are_told_apart_in_the_results(study_file, tm
         (note,) = mixtures(study.log, study.log.trials())
     assert note == f"the trials ran under several versions of torch: {here['torch']}, 9.9.9"
     assert note in tunecli("results", tmp_path / "run").stderr
+
+
+@pytest.mark.parametrize(
+    "asked", [Selection(sort_by="predicted"), Selection(columns=("trial", "uncertainty"))]
+)
+def test_a_column_of_predictions_is_asked_for_together_with_them(folder, asked):
+    found = results(folder, is_predicted=True, selection=asked)
+    assert {"predicted", "uncertainty"} & set(found.table.columns)
+    with pytest.raises(UsageError, match="there is no column") as caught:
+        results(folder, selection=asked)
+    assert caught.value.hint == "add --predict"

@@ -313,3 +313,81 @@ def test_no_bytes_end_in_anything_but_columns_or_an_error_in_words(body: bytes) 
             read_csv(path, SOURCE)
         except DataError as error:
             assert error.message
+
+
+BODY = "a{s}b{s}y\n1{s}2{s}x\n3{s}4{s}z\n"
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+@pytest.mark.parametrize(
+    "first", ["sep={s}\n", '"sep={s}"\n', "SEP={s}\r\n", "sep={s}{s}{s}\n", '"sep={s}"{s}{s}\n', "sep={s} \r"]
+)
+def test_the_separator_that_the_first_line_declares_is_taken(
+    tmp_path: Path, first: str, separator: str
+) -> None:
+    columns = columns_of(tmp_path, (first + BODY).replace("{s}", separator))
+    assert columns.names == ("a", "b", "y")
+    assert texts_of(columns) == {"a": [1.0, 3.0], "b": [2.0, 4.0], "y": ["x", "z"]}
+    assert columns.place(0) == "line 3 of t.csv"
+
+
+def test_a_declared_separator_decides_where_the_header_holds_more_of_another(tmp_path: Path) -> None:
+    columns = columns_of(tmp_path, "sep=;\na,b,c;y\n1,2,3;x\n")
+    assert columns.names == ("a,b,c", "y")
+
+
+def test_the_lenient_reader_counts_the_declaration_as_a_line(tmp_path: Path) -> None:
+    columns = columns_of(tmp_path, 'sep=;\n\t"a";b\n\t"1";2\n')
+    assert columns.names == ("a", "b")
+    assert columns.place(0) == "line 3 of t.csv"
+
+
+def test_a_declared_separator_that_is_not_known_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1 of t\.csv says that fields are separated by `:`"):
+        columns_of(tmp_path, "sep=:\na:b\n1:2\n")
+
+
+@pytest.mark.parametrize("before", ["\n", "\n\n\r\n", "  \n", ",,\n", " , , \n\n", ";;;;\n,\n", '"",""\n'])
+def test_blank_lines_before_the_header_are_passed_over(tmp_path: Path, before: str) -> None:
+    columns = columns_of(tmp_path, before + BODY.replace("{s}", ","))
+    assert texts_of(columns) == {"a": [1.0, 3.0], "b": [2.0, 4.0], "y": ["x", "z"]}
+    assert columns.place(1) == f"line {before.count(chr(10)) + 3} of t.csv"
+
+
+def test_lines_of_blanks_between_rows_are_no_rows(tmp_path: Path) -> None:
+    columns = columns_of(tmp_path, "a,b\n1,2\n   \n\n3,4\n \n")
+    assert texts_of(columns) == {"a": [1.0, 3.0], "b": [2.0, 4.0]}
+
+
+def test_an_empty_value_of_the_only_column_is_a_row(tmp_path: Path) -> None:
+    columns = columns_of(tmp_path, 'a\n1\n""\n3\n')
+    assert len(columns.values["a"]) == 3
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "  \n \n", ",,\n,,\n"])
+def test_a_file_without_a_single_name_is_empty(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match=r"t\.csv is empty"):
+        columns_of(tmp_path, text)
+
+
+def test_a_title_above_the_header_is_named_as_what_was_taken_for_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as raised:
+        columns_of(tmp_path, "\nSales in May\na,b\n1,2\n")
+    assert (
+        "the header is taken from line 2, `Sales in May`: remove what stands before it" in raised.value.hint
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"PK\x03\x04" + b"[Content_Types].xml", "ZIP archive"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "NUL characters"),
+        ("a,b\n1,2\n".encode("utf-32-be"), "NUL characters"),
+    ],
+)
+def test_what_is_no_text_is_told_so(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=expected):
+        read_csv(path, SOURCE)

@@ -222,6 +222,22 @@ def test_a_folder_without_classes_or_images_is_refused(
         read(tmp_path / "photos")
 
 
+def test_a_folder_of_parts_is_told_from_one_of_classes(photos: Path) -> None:
+    save(photos.parent, "train/cat/a.png", np.zeros((4, 4)))
+    with pytest.raises(DataError, match="photos/train holds no image") as caught:
+        read(photos)
+    assert "name train as the source where they are the classes" in caught.value.hint
+
+
+def test_an_empty_sub_folder_is_told_what_to_do_about(photos: Path) -> None:
+    (photos / "empty").mkdir()
+    with pytest.raises(
+        DataError, match="photos/empty holds no image, and each sub-folder is a class"
+    ) as caught:
+        read(photos)
+    assert "or remove that folder" in caught.value.hint
+
+
 def test_without_pillow_the_extra_is_named(photos: Path, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(DataError, match="need Pillow") as caught:

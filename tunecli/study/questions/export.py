@@ -16,6 +16,7 @@ from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.metrics import is_clock
 from tunecli.spec.space import concrete
+from tunecli.store.destination import require_destination
 from tunecli.store.files import in_words, read_own, write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.jobs import job_for
@@ -48,6 +49,8 @@ def export(
         NoTrialSucceeded: the best is asked for and no trial has a score.
         UsageError: there is no such trial, its weights cannot be had, or nothing is set apart to test on.
     """
+    if weights_path is not None:
+        require_destination(weights_path)
     with look(folder) as study:
         trials = study.log.trials()
         trial = best(trials, study.spec.objective) if number is None else _numbered(trials, number)

@@ -10,7 +10,8 @@ from tunecli.errors import UsageError
 from tunecli.spec.json_schema import SCHEMA_FILE, json_schema
 from tunecli.spec.reference import markdown
 from tunecli.spec.starter import STARTER
-from tunecli.store.files import write_atomically
+from tunecli.store.destination import require_destination
+from tunecli.store.files import as_argument, kind_of, write_atomically
 
 
 def write_starter(path: Path) -> tuple[str, ...]:
@@ -24,17 +25,20 @@ def write_starter(path: Path) -> tuple[str, ...]:
     Raises:
         UsageError: there is such a file already, or no such folder.
     """
-    if path.exists():
+    if kind_of(path):
         raise UsageError(f"{path} exists already", hint="name another file")
-    if not path.parent.is_dir():
-        folder = quote(str(path.parent))
-        raise UsageError(f"there is no folder {path.parent}", hint=f"mkdir -p {folder}")
+    require_destination(path)
     write_atomically(path, STARTER)
-    shown = quote(str(path))
+    shown = as_argument(path)
     return (
         f"wrote {path}: `tunecli check {shown}`, then `tunecli search {shown}`",
         _with_schema(path.parent),
     )
+
+
+def starter_text() -> str:
+    """The starter file, for stdout."""
+    return STARTER
 
 
 def _with_schema(folder: Path) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from tunecli.errors import UsageError
 from tunecli.results.prediction import Prediction, Surprise, predicted_columns, surprise, with_predictions
 from tunecli.results.ranking import Standing
 from tunecli.results.selection import column_named, failed_only, in_order, select, with_metrics
+from tunecli.results.short_names import matching
 from tunecli.results.table import Table, top
 from tunecli.search.bayes import n_initial
 from tunecli.search.forecast import forecasts
@@ -23,6 +25,8 @@ from tunecli.study.record.observed import Seen
 from tunecli.study.record.opening import look
 from tunecli.study.record.overview import Overview, overview
 from tunecli.trial import Failure, Objective, Trial
+
+_OF_PREDICTIONS = ("predicted", "uncertainty")
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,10 @@ def _selected(found: Results, trials: Sequence[Trial], asked: Selection) -> Resu
     """The rows and columns that were asked for."""
     sort_by = asked.sort_by.removeprefix("-")
     table = with_metrics(found.table, trials, (*asked.columns, sort_by))
+    for name in (*asked.columns, sort_by):
+        if name in _OF_PREDICTIONS and not matching(name, table.columns):
+            why = found.notes[-1] if found.is_predicted else "add --predict"
+            raise UsageError(f"there is no column `{name}`", hint=why)
     if asked.is_failed_only:
         table = failed_only(table)
     if sort_by:

@@ -12,6 +12,7 @@ from tunecli.errors import UsageError
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.load import trial_models
 from tunecli.spec.study import StudySpec
+from tunecli.store.destination import require_destination
 from tunecli.study.plan.jobs import job_for, trial_seed
 from tunecli.study.plan.placing import require_device
 from tunecli.study.plan.plan import plan_for
@@ -46,6 +47,8 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
     """
     if weights_path is not None and trial_models(spec.space.tree) != {TrialConfig}:
         raise UsageError("your own training keeps its weights itself", hint="write them in `checkpoint_dir`")
+    if weights_path is not None:
+        require_destination(weights_path)
     if spec.space.parameters:
         names = ", ".join(spec.space.names[:4]) + (", …" if len(spec.space.names) > 4 else "")
         raise UsageError(

@@ -19,7 +19,7 @@ from tunecli.spec.fingerprint import fingerprint
 from tunecli.spec.load import concrete_trials
 from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
-from tunecli.store.files import require_room, write_atomically
+from tunecli.store.files import kind_of, require_room, write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study.plan.placing import require_device
@@ -78,7 +78,7 @@ def begin(
         DiskFull: next to no room is left.
     """
     plan = plan or plan_for(spec)
-    if (path / "study.db").exists():
+    if kind_of(path / "study.db"):
         RunFolder(path).require_own_files(is_writing=True)
         with hold(path):  # in another's hands, that is what there is to say
             raise UsageError(

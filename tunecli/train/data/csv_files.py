@@ -12,7 +12,7 @@ import numpy as np
 
 from tunecli.errors import DataError
 from tunecli.train.data.columns import Columns, Request, check_header
-from tunecli.train.data.csv_records import SEPARATORS, read_records
+from tunecli.train.data.csv_records import BLANK, SEPARATORS, read_records
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import FieldColumn, read_fields
 from tunecli.train.data.table import INEXACT
@@ -23,10 +23,11 @@ _LONGEST_WHOLE = 300  # digits of a finite float64
 def read_csv(path: Path, request: Request) -> Columns:
     """Read a CSV file with a header, separated by comma, semicolon, tab or vertical bar.
 
-    The separator is the one under which the rows have as many fields as the header; of several, the one that gives
-    the header most. Separators and line breaks between quotes belong to the value, blanks around quotes do not. Which
-    texts are numbers and which are missing, number_text.py says. The column that the request names as text is read as
-    it stands.
+    The header is the first line that holds a name. The separator is the one that a line `sep=;` before it declares,
+    or the one under which the rows have as many fields as the header; of several, the one that gives the header most.
+    Lines of blanks are no rows. Separators and line breaks between quotes belong to the value, blanks around quotes do
+    not. Which texts are numbers and which are missing, number_text.py says. The column that the request names as text
+    is read as it stands.
 
     Raises:
         DataError: the file cannot be opened, is empty, not UTF-8, has a row of another width than the header's, or
@@ -34,16 +35,26 @@ def read_csv(path: Path, request: Request) -> Columns:
     """
     parameter = request.parameter
     separator, records = read_records(path, parameter)
-    header = [field.strip() for field in records[0][1]] if records else []
+    top = next(
+        (place for place, (_, fields) in enumerate(records) if any(field.strip(BLANK) for field in fields)), 0
+    )
+    header_line, names = records[top] if records else (1, [])
+    header = [name.strip() for name in names]
     check_header(header, path.name, parameter)
-    rows = records[1:]
+    rows = [
+        record for record in records[top + 1 :] if len(header) == 1 or any(record[1]) or len(record[1]) > 1
+    ]
     if not rows:
-        raise DataError(f"{path.name} has no rows", parameter=parameter)
+        hint = f"line {header_line} is taken to be the header" if header else ""
+        raise DataError(f"{path.name} has no rows", hint=hint, parameter=parameter)
     known = ", ".join(SEPARATORS.values())
     for line, row in rows:
         if len(row) != len(header):
             message = f"line {line} of {path.name} has {len(row)} fields, and the header has {len(header)}"
             hint = f"fields are taken to be separated by {SEPARATORS[separator]}; known separators: {known}"
+            if len(header) == 1:
+                taken = f"line {header_line}, `{header[0][:40]}`"
+                hint += f"; the header is taken from {taken}: remove what stands before it"
             raise DataError(message, hint=hint, parameter=parameter)
     row_numbers = np.array([line for line, _ in rows], dtype=np.int64)
     hint = f"its header has none of the known separators: {known}" if len(header) == 1 else ""

@@ -13,16 +13,22 @@ from tunecli.errors import DataError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _N_SAMPLE_LINES = 64
+BLANK = " \r\n" + "".join(SEPARATORS)
+"""What a line without a single value is made of."""
 
 Record = tuple[int, list[str]]
 """The line that a record ends in, counting from 1, and its fields."""
+
+# Excel's own first line, `sep=;`, in quotes or with empty fields where another program has written it anew.
+_DECLARED = re.compile(r"""["']?sep=(.)["']?[,;\t| "']*[\r\n]*""", re.IGNORECASE)
 
 
 def read_records(path: Path, parameter: str) -> tuple[str, list[Record]]:
     """Cut a file into records.
 
     The separator is the one under which the rows have as many fields as the header; of several, the one that gives
-    the header most. Separators and line breaks between quotes belong to the value, blanks around quotes do not.
+    the header most. A first line `sep=;`, which Excel reads and writes, decides it and is no record. Separators and
+    line breaks between quotes belong to the value, blanks around quotes do not.
 
     Args:
         path: the file.
@@ -32,20 +38,27 @@ def read_records(path: Path, parameter: str) -> tuple[str, list[Record]]:
         The separator, one of `SEPARATORS`; and the records that are not empty, the header first.
 
     Raises:
-        DataError: the file cannot be opened, is not UTF-8, or has a quoted value that does not end well.
+        DataError: the file cannot be opened, is not UTF-8 text, has a quoted value that does not end well, or names a
+            separator that is none of `SEPARATORS`.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(islice(file, _N_SAMPLE_LINES))
-            separator = _separator_of(lines)
+            _require_text(lines, path.name, parameter)
+            declared = _declared_separator(lines[:1], path.name, parameter)
+            n_skipped = 1 if declared else 0
+            lines = lines[n_skipped:]
+            separator = declared or _separator_of(lines)
             if not _has_tabs_before_quotes(lines, separator):
                 file.seek(0)
                 with suppress(csv.Error):
-                    return separator, list(_plain_records(file, separator))
+                    rest = islice(file, n_skipped, None)
+                    return separator, list(_counted_from(n_skipped, _plain_records(rest, separator)))
             file.seek(0)
-            return separator, list(_lenient_records(file.read(), separator))
+            text = "".join(islice(file, n_skipped, None))
+            return separator, list(_counted_from(n_skipped, _lenient_records(text, separator)))
     except _IllFormedError as error:
-        what = f"a quoted value begins in line {error.line} and does not end well"
+        what = f"a quoted value begins in line {error.line + n_skipped} and does not end well"
         message = f"{path.name} is not a readable CSV file: {what}"
         hint = 'close it with `"`, and write a quote inside it twice'
         raise DataError(message, hint=hint, parameter=parameter) from error
@@ -57,9 +70,45 @@ def read_records(path: Path, parameter: str) -> tuple[str, list[Record]]:
         raise DataError(message, parameter=parameter) from error
 
 
+def _require_text(lines: Sequence[str], file: str, parameter: str) -> None:
+    """Make sure that the first lines are text, and no archive or UTF-16 that happens to be valid UTF-8.
+
+    Raises:
+        DataError: they are none.
+    """
+    if lines and lines[0].startswith("PK\3\4"):
+        message = f"{file} is a ZIP archive, as Excel workbooks are, and not CSV"
+        raise DataError(message, hint="save it as CSV in UTF-8", parameter=parameter)
+    if any("\0" in line for line in lines):
+        message = f"{file} is not UTF-8 text: it holds NUL characters"
+        raise DataError(message, hint="save it as UTF-8", parameter=parameter)
+
+
+def _declared_separator(first: Sequence[str], file: str, parameter: str) -> str:
+    """The separator that a first line such as `sep=;` declares; empty where there is no such line.
+
+    Raises:
+        DataError: it declares another one than is known.
+    """
+    match = _DECLARED.fullmatch(first[0]) if first else None
+    if match is None:
+        return ""
+    if match[1] not in SEPARATORS:
+        message = f"line 1 of {file} says that fields are separated by `{match[1]}`"
+        hint = f"known separators: {', '.join(SEPARATORS.values())}"
+        raise DataError(message, hint=hint, parameter=parameter)
+    return match[1]
+
+
+def _counted_from(n_skipped: int, records: Iterable[Record]) -> Iterator[Record]:
+    return ((line + n_skipped, fields) for line, fields in records)
+
+
 def _separator_of(lines: Sequence[str]) -> str:
     """The separator under which the rows have the header's width; of several, the one that gives most columns."""
     widths = {}
+    first = next((place for place, line in enumerate(lines) if line.strip(BLANK)), 0)
+    lines = lines[first:]  # the header is the first line that holds a name
     for separator in SEPARATORS:
         header = next(iter(_sampled(lines, separator, 1) or []), [])
         if len(header) > 1:

@@ -12,6 +12,7 @@ import math
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -88,10 +89,8 @@ def read_images(
         found = [path for path in files if path.suffix.lower() in FORMATS]
         n_others += len(files) - len(found)
         if not found:
-            kinds = ", ".join(ending[1:] for ending in FORMATS)
-            raise DataError(
-                f"{folder.name}/{name} holds no image", hint=f"{kinds} are read", parameter=parameter
-            )
+            message = f"{folder.name}/{name} holds no image, and each sub-folder is a class"
+            raise DataError(message, hint=_without_images(folder / name), parameter=parameter)
         pictures += found
         classes += [number_of[name]] * len(found)
     if not pictures:
@@ -108,6 +107,16 @@ def read_images(
     for number, path in enumerate(pictures):
         x_NCHW[number] = _decoded(pillow, path, knob, parameter)
     return Table(x_NCHW, y_N, "classification", class_names, data_notes=tuple(notes))
+
+
+def _without_images(folder: Path) -> str:
+    """What to do about a sub-folder that holds no image: it may be a part (train, test) that holds the classes."""
+    with suppress(OSError):
+        deeper = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        if any(path.suffix.lower() in FORMATS for inner in deeper for path in inner.iterdir()):
+            return f"its own sub-folders hold images: name {folder.name} as the source where they are the classes"
+    kinds = ", ".join(ending[1:] for ending in FORMATS)
+    return f"put images there ({kinds} are read), or remove that folder"
 
 
 def _pillow(parameter: str) -> ModuleType:

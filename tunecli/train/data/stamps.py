@@ -10,6 +10,7 @@ from tunecli.spec.imports import module_files
 from tunecli.spec.knobs.base import OwnCode
 from tunecli.spec.knobs.data import Data
 from tunecli.spec.knobs.sources import FileSource, Images
+from tunecli.spec.paths import is_folder
 
 Stamp = tuple[str, int, int]
 """A file's full path, modification time in nanoseconds, and size in bytes."""
@@ -97,7 +98,7 @@ def shown(data: Data) -> str:
 def _folder_stamps(folder: str, base_path: Path, parameter: str) -> Iterator[Stamp]:
     """The folder's own and its sub-folders': files that come or go are noticed, one that is rewritten is not."""
     path = base_path / folder
-    if not path.is_dir():
+    if not is_folder(path):
         raise DataError(f"there is no folder {folder}", hint=_looked(base_path), parameter=parameter)
     try:
         folders = [path, *sorted(inner for inner in path.iterdir() if inner.is_dir())]

@@ -1,0 +1,103 @@
+"""No file that a person asks for is written over the record of a study, and a stream is not replaced by a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tunecli.errors import UsageError
+from tunecli.store.database import Log
+from tunecli.store.destination import require_destination
+from tunecli.store.files import as_argument, write_where_asked
+from tunecli.store.folder import RunFolder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = RunFolder.create(tmp_path / "run")
+    Log.create(folder.database_path, {}).close()
+    return folder.path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "study.db",
+        "study.db-journal",
+        "study.db-wal",
+        "study.lock",
+        "workers.lock",
+        "holder.json",
+        "config.yaml",
+        "results.csv",
+        "log.jsonl",
+        "checkpoints/trial-00001.safetensors",
+        "checkpoints/trial-00001/mine.pt",
+        "checkpoints/new.yaml",
+    ],
+)
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_file_of_a_study_is_no_destination(run: Path, tmp_path: Path, name: str, is_link: bool) -> None:
+    (run / "checkpoints" / "trial-00001").mkdir()
+    path = run / name
+    if is_link:
+        path = tmp_path / "link"
+        path.symlink_to(run / name)
+    with pytest.raises(UsageError, match="is a file of the study in"):
+        require_destination(path)
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "best.yaml", "weights.safetensors"])
+def test_another_file_in_a_run_folder_is_one(run: Path, name: str) -> None:
+    require_destination(run / name)
+
+
+@pytest.mark.parametrize("name", ["study.db", "config.yaml", "checkpoints/x"])
+def test_these_names_are_free_where_no_study_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    require_destination(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("folder", "is a folder"),
+        ("missing/x.yaml", "there is no folder .*missing"),
+        ("file/x.yaml", "there is no folder .*file"),
+        ("x" * 300, "File name too long"),
+        ("loop", "leads to itself"),
+        ("dangling", "there is no folder .*nowhere"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("nowhere/x")
+    with pytest.raises(UsageError, match=message):
+        require_destination(tmp_path / name)
+
+
+@pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd"])
+def test_what_a_shell_appends_to_keeps_what_it_held(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / "all.txt"
+    path.write_text("before\n")
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        place = Path(folder) / str(descriptor)
+        require_destination(place)
+        assert write_where_asked(place, "after\n") == str(place)
+    finally:
+        os.close(descriptor)
+    assert path.read_text() == "before\nafter\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.yaml", "a.yaml"), ("-x", "./-x"), ("-", "./-"), ("--a b", "'./--a b'")]
+)
+def test_a_name_is_no_option_of_the_command_that_names_it(name: str, expected: str) -> None:
+    assert as_argument(Path(name)) == expected
