@@ -127,7 +127,20 @@ def _look_first_in(folder: Path) -> None:
         forget()
         _visits.append(_Visit(folder, frozenset(sys.modules)))
     sys.path[:] = sorted([str(folder), *sys.path], key=_is_not_of_python)  # sorting keeps the order else
-    importlib.invalidate_caches()
+    _read_anew(folder)
+
+
+def _read_anew(folder: Path) -> None:
+    """Let Python list a user's folder, and those below it, at the next import.
+
+    What it knows of other folders stays, and it checks their times as always: to list them all would take 1 ms of each
+    trial.
+    """
+    known, top = sys.path_importer_cache, str(folder)
+    below = top.rstrip(os.sep) + os.sep
+    for entry, finder in [*known.items()]:
+        if entry == top or entry.startswith(below) or (finder is None and os.path.exists(entry)):  # noqa: PTH110
+            del known[entry]
 
 
 def forget() -> None:
