@@ -42,13 +42,13 @@ EXPECTED = {
     "changed_folder": 1.0,
     "folder_that_is_gone": 1.0,
     "no_daemon_is_it": 0.0,
-    "leaves": "error: SystemExit: 3",
-    "interrupts": "error: KeyboardInterrupt",
+    "leaves": "error: SystemExit: 3 (programs.py:214)",
+    "interrupts": "error: KeyboardInterrupt (programs.py:218)",
     "leaves_at_once": "crash: the worker ended with exit code 7",
     "aborts": "crash: the worker was killed by SIGABRT",
     "killed": "crash: the worker was killed by SIGKILL",
-    "raises": "error: ValueError: no luck",
-    "too_big": "oom: MemoryError",
+    "raises": "error: ValueError: no luck (programs.py:234)",
+    "too_big": "oom: MemoryError (programs.py:238)",
 }
 EXPECTED_OF_TORCH = {"loader": 28.0, "loader_that_stays": 28.0, "torch_spawn": 3.0}
 STUDY = """\

@@ -252,3 +252,42 @@ def test_a_test_file_of_other_columns_or_classes_is_told_before_a_search_is_spen
 def test_a_metric_that_one_example_does_not_define_is_told(source: str, metric: str) -> None:
     config = {"data": {"source": source, "validation": {"fraction": 0.001}}}
     assert parameters(config, metric) == ["objective.metric"]
+
+
+@pytest.mark.parametrize(
+    ("validation", "expected"),
+    [
+        ({"fraction": 0.1}, ["objective.metric"]),  # 10 of 97 and 3: 9.7 and 0.3 round to 10 and 0
+        ({"fraction": 0.3}, []),
+        ({"folds": 3}, []),
+        ({"file": "one.csv"}, ["objective.metric"]),
+        ({"file": "both.csv"}, []),
+    ],
+)
+def test_an_auroc_of_a_validation_part_of_one_class_is_told_beforehand(
+    tmp_path: Path, validation: dict[str, Any], expected: list[str]
+) -> None:
+    rows = "".join(f"{n},{'b' if n < 3 else 'a'}\n" for n in range(100))
+    (tmp_path / "t.csv").write_text(f"x,y\n{rows}")
+    (tmp_path / "one.csv").write_text("x,y\n1,a\n2,a\n3,a\n")
+    (tmp_path / "both.csv").write_text("x,y\n1,a\n2,b\n")
+    config = {"data": {"source": "t.csv", "target": "y", "validation": validation}}
+    assert parameters(config, "val_auroc", tmp_path) == expected
+    assert parameters(config, "val_balanced_accuracy", tmp_path) == []
+
+
+def test_an_auroc_of_several_classes_needs_two_of_them(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{'abc'[min(n, 2)]}\n" for n in range(30))
+    (tmp_path / "t.csv").write_text(f"x,y\n{rows}{rows}")
+    for held, expected in (("aa", ["objective.metric"]), ("ab", []), ("cbc", [])):
+        (tmp_path / "v.csv").write_text("x,y\n" + "".join(f"1,{name}\n" for name in held))
+        config = {"data": {"source": "t.csv", "target": "y", "validation": {"file": "v.csv"}}}
+        assert parameters(config, "val_auroc", tmp_path) == expected
+
+
+def test_an_r2_of_a_validation_file_of_one_target_is_told_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{n},{n}.5\n" for n in range(30)))
+    for targets, expected in (("2.5 2.5 2.5", ["objective.metric"]), ("2.5 3.5", [])):
+        (tmp_path / "v.csv").write_text("x,y\n" + "".join(f"1,{each}\n" for each in targets.split()))
+        config = {"data": {"source": "t.csv", "target": "y", "validation": {"file": "v.csv"}}}
+        assert parameters(config, "val_r2", tmp_path) == expected

@@ -31,8 +31,10 @@ with out_of_sight():
         import tunecli.train.loop
         import tunecli.train.own.function  # noqa: F401  # all are loaded for the workers that are forked
         from tunecli.spec.knobs import FunctionTrial, TrialConfig
+        from tunecli.train.own.code import note_loaded
 
         for model in (TrialConfig, FunctionTrial):
             model.model_rebuild()  # which each worker would do by itself
+        note_loaded()
     finally:
         _loading.join()  # a process with other threads is none to fork

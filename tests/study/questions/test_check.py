@@ -10,6 +10,8 @@ from tunecli.study.questions.check import Check, check, load_checked
 from tunecli.trial import Trial
 
 DATA = "{name: blobs, features: 4, classes: 2}"  # 8 weights in a linear model
+DROPOUT = "model: {name: mlp, dropout: {uniform: [0.1, 0.5]}}"
+FRACTION = "train_fraction: {uniform: [0.2, 1.0]}"
 
 
 @pytest.fixture
@@ -33,6 +35,10 @@ def checked(tmp_path):
         ("{choice: [{data: {source: iris}}, {data: {source: wine}}]}", ["data.source"]),
         ("{data: {source: {choice: [iris, wine]}}}", ["data.source"]),
         ("{data: {choice: [{source: iris}, {source: iris, normalize: minmax}]}}", []),
+        (
+            f"{{data: {{source: iris, validation: {{fraction: {{ref: model.dropout}}}}}}, {DROPOUT}}}",
+            ["data.validation"],
+        ),
     ],
 )
 def test_trials_that_are_scored_on_different_data_are_noted_however_the_file_spells_it(checked, trial, keys):
@@ -211,6 +217,38 @@ def test_check_tells_what_will_never_matter(study_file):
     notes = " ".join(check(load_checked(path, overrides)).notes)
     assert "model.dropout has one value" in notes
     assert "keeps 3 of the workers waiting" in notes
+
+
+@pytest.mark.parametrize(
+    ("trial", "is_noted"),
+    [
+        (f"{{data: {{source: diabetes, {FRACTION}}}}}", True),
+        ("{data: {source: diabetes, train_fraction: {choice: [0.5, 1.0]}}, loss: huber}", True),
+        ("{data: {choice: [{source: diabetes}, {source: diabetes, train_fraction: 0.5}]}}", True),
+        ("{choice: [{data: {source: diabetes}}, {data: {source: diabetes, train_fraction: 0.5}}]}", True),
+        (f"{{data: {{source: diabetes, train_fraction: {{ref: model.dropout}}}}, {DROPOUT}}}", True),
+        (f"{{data: {{source: {{python: 'json:loads'}}, {FRACTION}}}}}", True),
+        (f"{{data: {{source: {{python: 'json:loads'}}, {FRACTION}}}, loss: {{choice: [focal, mae]}}}}", True),
+        (f"{{data: {{source: {{python: 'json:loads'}}, {FRACTION}}}, loss: focal}}", False),
+        (f"{{data: {{source: {{python: 'json:loads'}}, task: classification, {FRACTION}}}}}", False),
+        (f"{{data: {{source: diabetes, {FRACTION}}}, loss: poisson}}", False),
+        (f"{{data: {{source: iris, {FRACTION}}}}}", False),
+        (
+            "{data: {source: diabetes, train_fraction: 0.5}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}",
+            False,
+        ),
+    ],
+)
+def test_a_loss_in_units_of_each_trial_s_training_part_is_noted_as_not_comparable(checked, trial, is_noted):
+    said = [note for note in checked(trial).notes if "val_rmse and val_mae are comparable" in note]
+    assert len(said) == is_noted
+    assert all(note.startswith("val_loss of a regression is not comparable between trials") for note in said)
+
+
+def test_an_error_in_the_target_s_own_units_is_comparable_and_not_noted(study_file):
+    overrides = ("data={source: diabetes, " + FRACTION + "}", "objective.metric=val_rmse")
+    notes = check(load_checked(study_file(), overrides)).notes
+    assert not any("comparable" in note for note in notes)
 
 
 def test_check_warns_of_losses_that_cannot_be_compared(study_file):

@@ -75,6 +75,123 @@ def test_every_format_is_read(tmp_path: Path, ending: str) -> None:
     np.testing.assert_allclose(read(tmp_path / "photos", size=4).x, 128 / 255, atol=0.01)
 
 
+CORNERS = np.array([[0, 80, 160], [200, 220, 240]])
+"""Every orientation of it is another picture."""
+AS_STORED = {  # by EXIF orientation, how the picture lies in the file (EXIF 2.32: which side row 0 and column 0 are)
+    1: CORNERS,
+    2: CORNERS[:, ::-1],
+    3: CORNERS[::-1, ::-1],
+    4: CORNERS[::-1],
+    5: CORNERS.T,
+    6: CORNERS.T[::-1],
+    7: CORNERS.T[::-1, ::-1],
+    8: CORNERS.T[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("orientation", AS_STORED)
+def test_an_image_is_turned_as_its_exif_orientation_says(
+    tmp_path: Path, ending: str, orientation: int
+) -> None:
+    stored = np.kron(AS_STORED[orientation], np.ones((16, 16)))  # whole blocks, which JPEG keeps
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if ending == "webp" else {}
+    for mode in ("gray", "rgb"):
+        for name in "ab":
+            save(tmp_path, f"{name}/x.{ending}", stored, exif=exif, **options)
+        found = read(tmp_path / "photos", size=[32, 48], mode=mode).x[0, 0]
+        np.testing.assert_allclose(found[8::16, 8::16] * 255, CORNERS, atol=2)
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\0\x09", b"MM", b""])
+def test_an_image_whose_exif_is_damaged_is_read_as_it_lies(tmp_path: Path, exif: bytes) -> None:
+    pixels = RNG.integers(0, 256, (4, 4, 3))
+    for name in "ab":
+        save(tmp_path, f"{name}/x.png", pixels)
+        path = tmp_path / "photos" / name / "x.png"
+        whole = path.read_bytes()
+        path.write_bytes(whole[:33] + chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")) + whole[33:])
+    x = read(tmp_path / "photos", size=4).x[0]
+    np.testing.assert_array_equal(x, pixels.astype(np.float32).transpose(2, 0, 1) / 255)
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535, 1])
+def test_an_orientation_that_exif_does_not_define_turns_nothing(tmp_path: Path, value: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    for name in "ab":
+        save(tmp_path, f"{name}/x.png", CORNERS, exif=exif)
+    np.testing.assert_allclose(read(tmp_path / "photos", size=[2, 3]).x[0, 0] * 255, CORNERS, atol=1e-4)
+
+
+HIDDEN = [[(255, 0, 0, 0), (0, 255, 0, 255)]]  # transparent red, opaque green
+
+
+def transparent(mode: str) -> Image.Image:
+    """Two pixels, of which the first is transparent and the second is not, as Pillow's modes have it."""
+    image = Image.fromarray(np.array(HIDDEN, dtype=np.uint8))
+    match mode:
+        case "RGBA":
+            return image
+        case "LA":
+            return image.convert("LA")
+        case "P":  # which pixels show is a colour of the palette
+            found = image.convert("RGB").quantize(2)
+            found.info["transparency"] = found.getpixel((0, 0))
+            return found
+        case "P alpha":  # which pixels show is a byte for each colour of the palette
+            found = image.convert("RGB").quantize(2)
+            found.info["transparency"] = bytes([0, 255] if found.getpixel((0, 0)) == 0 else [255, 0])
+            return found
+        case "RGB":
+            found = image.convert("RGB")
+            found.info["transparency"] = (255, 0, 0)
+            return found
+        case "L":
+            found = image.convert("L")
+            found.info["transparency"] = found.getpixel((0, 0))
+            return found
+    found = Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).convert("1")
+    found.info["transparency"] = 0
+    return found
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending"),
+    [(mode, "png") for mode in ("RGBA", "LA", "P", "P alpha", "RGB", "L", "1")]
+    + [("P", "gif"), ("RGBA", "webp"), ("LA", "webp")],
+)
+@pytest.mark.parametrize("wanted", ["rgb", "gray"])
+def test_what_is_transparent_is_white_and_its_hidden_colour_does_not_show(
+    tmp_path: Path, mode: str, ending: str, wanted: str
+) -> None:
+    image = transparent(mode)
+    options: dict[str, Any] = {"transparency": image.info["transparency"]} if image.info else {}
+    if ending == "webp":
+        options = {"lossless": True, "exact": True}
+    for name in "ab":
+        path = tmp_path / "photos" / name / f"x.{ending}"
+        path.parent.mkdir(parents=True)
+        image.save(path, **options)
+    x = read(tmp_path / "photos", size=[1, 2], mode=wanted).x[0]
+    np.testing.assert_array_equal(x[:, 0, 0], 1.0)
+    if mode != "1":  # there the opaque pixel is white itself
+        assert x[0, 0, 1] < 0.7
+    if mode in ("RGBA", "RGB", "P", "P alpha") and wanted == "rgb":
+        np.testing.assert_allclose(x[:, 0, 1], [0.0, 1.0, 0.0], atol=0.01)
+
+
+def test_what_is_half_transparent_is_mixed_with_white_before_it_is_resized(tmp_path: Path) -> None:
+    pixels = np.array([[(0, 0, 0, 128), (255, 0, 0, 0)]])
+    for name in "ab":
+        save(tmp_path, f"{name}/x.png", pixels)
+    x = read(tmp_path / "photos", size=1).x[0, :, 0, 0]
+    half = 1.0 - 128 / 255
+    np.testing.assert_allclose(x, [(half + 1.0) / 2] * 3, atol=0.01)  # and no red
+
+
 def test_other_files_and_hidden_ones_are_left_out_and_counted(photos: Path) -> None:
     (photos / "dog" / "notes.txt").write_text("x")
     (photos / "dog" / ".hidden.png").write_text("x")

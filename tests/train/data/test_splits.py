@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tunecli.errors import DataError
 from tunecli.spec.knobs.data import Data, Validation
-from tunecli.train.data.splits import part_sizes, split
+from tunecli.train.data.splits import n_validated_classes, part_sizes, split
 from tunecli.train.data.table import Table
 
 
@@ -112,6 +112,26 @@ def test_the_sizes_of_the_parts_are_known_without_the_labels(
     (part,) = split(table_of(*counts), knob, 9)
     sizes = part_sizes(tuple(counts), Validation(fraction=fraction), train_fraction)
     assert sizes == ((len(part.train_indices), len(part.valid_indices)),)
+
+
+@given(
+    st.lists(st.integers(2, 40), min_size=2, max_size=4),
+    st.one_of(st.builds(lambda share: {"fraction": share}, st.floats(0.01, 0.9)), st.just({"folds": 2})),
+    st.none() | st.builds(lambda share: {"fraction": share}, st.floats(0.05, 0.2)),
+    st.integers(0, 2**40),
+)
+def test_how_many_classes_validate_is_known_without_the_labels_and_the_seed(
+    counts: list[int], validation: dict[str, float], test: dict[str, float] | None, seed: int
+) -> None:
+    knob, table = data(validation=validation, test=test), table_of(*counts)
+    try:
+        parts = split(table, knob, seed)
+    except DataError:
+        with pytest.raises(DataError):
+            n_validated_classes(tuple(counts), knob.validation, knob.test)
+        return
+    found = min(len(set(table.y[part.valid_indices])) for part in parts)
+    assert n_validated_classes(tuple(counts), knob.validation, knob.test) == found
 
 
 @given(counts_of_classes, st.floats(0.05, 0.5), st.floats(0.05, 0.5), st.integers(0, 2**40))

@@ -32,7 +32,10 @@ class FileSource(Knob):
 
 
 class Images(Knob):
-    """A folder of images, a sub-folder for each class; they are brought to ``size`` pixels, or [height, width]."""
+    """A folder of images, a sub-folder for each class; they are brought to ``size`` pixels, or [height, width].
+
+    Each is read as a viewer shows it: turned as its EXIF orientation says, and over white where it is transparent.
+    """
 
     name: Literal["images"] = "images"
     path: Annotated[str, Field(min_length=1)]

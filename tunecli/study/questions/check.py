@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from tunecli.errors import UsageError
@@ -23,7 +24,7 @@ from tunecli.spec.domains import (
 )
 from tunecli.spec.knobs import TrialConfig
 from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
-from tunecli.spec.load import load, points_of, points_to_check, settled
+from tunecli.spec.load import load, points_to_check, settled
 from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
 from tunecli.spec.option_labels import option_labels
 from tunecli.spec.pruners import Curves, Pausing, Pruner
@@ -44,12 +45,15 @@ from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.data.summary import DataSummary
 from tunecli.train.inspection import complaints
+from tunecli.train.inspection.notes import has_scaled_target
 from tunecli.trial import Objective, Parameters, Scalar, Trial
 
 _TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
 _FEW_EXAMPLES = 20
 _PACKAGED = ("tpe", "cmaes")  # samplers whose package takes a second to import
 _SCORED_ON = ("data.source", "data.target", "data.task", "data.validation", "data.test")
+_TRAINED_ON = ("data.train_fraction",)
+_MAX_POINTS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +287,9 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     stop = spec.settings.search.stop
     if stop is not None and stop.stagnation is not None and stop.stagnation >= plan.n_trials:
         yield f"search.stop.stagnation {stop.stagnation} never ends a sweep of {plan.n_trials} trials"
-    for name in _differing_data(space):
+    for name in _differing_data(space, _SCORED_ON):
         yield f"{name} differs between trials, so their scores are not of the same data"
+    yield from _scale_notes(spec)
     yield from notes_of_trials(spec, _first_point(spec))
     first = settled(space, next(points_to_check(space)))
     facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
@@ -333,17 +338,29 @@ def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         yield f"run.device: {error.message}, so it cannot be run on this machine ({error.hint})"
 
 
-def _differing_data(space: Space) -> list[str]:
-    """The keys that make the trials' scores those of different data: ranges, and what whole branches differ in."""
-    found = [name for name in space.names if name.startswith(_SCORED_ON)]
-    for parameter in space.parameters:
-        if parameter.name in ("", "data"):
-            trials = [settled(space, point) for point in points_of(space, parameter)]
-            every = [trial.data for trial in trials if isinstance(trial, TrialConfig)]
-            keys = (name.removeprefix("data.") for name in _SCORED_ON)
-            found += [
-                f"data.{key}"
-                for key in keys
-                if any(getattr(one, key) != getattr(every[0], key) for one in every)
-            ]
-    return list(dict.fromkeys(found))
+def _differing_data(space: Space, keys: tuple[str, ...]) -> list[str]:
+    """The keys of the data that differ between trials: ranges, and what branches and references differ in."""
+    found = [name for name in space.names if name.startswith(keys)]
+    trials = [settled(space, point) for point in islice(points_to_check(space), _MAX_POINTS)]
+    every = [trial.data for trial in trials if isinstance(trial, TrialConfig)]
+    for key in keys:
+        name = key.removeprefix("data.")
+        is_told = any(each.startswith(key) for each in found)
+        if not is_told and any(getattr(one, name) != getattr(every[0], name) for one in every):
+            found.append(key)
+    return found
+
+
+def _scale_notes(spec: StudySpec) -> Iterator[str]:
+    """That a regression's loss has another unit in each trial, as each standardises by what it trains on."""
+    losses = sorted({"val_loss", "train_loss"} & {*spec.objective.metrics})
+    if not losses or not _differing_data(spec.space, _TRAINED_ON):
+        return
+    trials = (settled(spec.space, point) for point in islice(points_to_check(spec.space), _MAX_POINTS))
+    if any(isinstance(trial, TrialConfig) and has_scaled_target(trial, spec.base_path) for trial in trials):
+        for loss in losses:
+            yield (
+                f"{loss} of a regression is not comparable between trials whose data.train_fraction differs: each "
+                "divides its targets by the standard deviation of its own training part; val_rmse and val_mae are "
+                "comparable"
+            )

@@ -1,5 +1,6 @@
 """Folders of images: a sub-folder for each class, every image brought to one size, in [0, 1].
 
+Each image is read as a viewer shows it: turned as its EXIF orientation says, and over white where it is transparent.
 Nothing outside the folder is opened, whatever its links say. Pillow is imported only when images are read. Loads no
 torch.
 
@@ -15,6 +16,7 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +36,18 @@ FORMATS = {
     ".webp": "WEBP",
 }
 """What is read, by a file's ending, and Pillow's name for it: nothing else is decoded, whatever a file holds."""
+
+_ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
+_TO_UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""Pillow's name of the operation that brings an image of an orientation upright (EXIF 2.32, section 4.6.4)."""
 
 _BROKEN = (
     OSError,
@@ -155,7 +169,7 @@ def _decoded(pillow: ModuleType, path: Path, knob: Images, parameter: str) -> ND
                 if image.mode.startswith(_DEEP):
                     message = f"{shown} has more than 8 bits a channel"
                     raise DataError(message, hint="save it with 8", parameter=parameter)
-                exact = image.convert("RGB" if knob.mode == "rgb" else "L")
+                exact = _as_shown(pillow, image, "RGB" if knob.mode == "rgb" else "L")
                 sized = exact.resize((columns, rows), pillow.Resampling.BILINEAR)
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
         hint = f"save it with fewer pixels, at most {pillow.MAX_IMAGE_PIXELS}"
@@ -164,3 +178,20 @@ def _decoded(pillow: ModuleType, path: Path, knob: Images, parameter: str) -> ND
         raise DataError(f"{shown} cannot be read as an image: {error}", parameter=parameter) from error
     pixels = np.asarray(sized, dtype=np.float32) / np.float32(255.0)
     return pixels[None] if knob.mode == "gray" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _as_shown(pillow: ModuleType, image: Any, mode: str) -> Any:
+    """An image in Pillow's ``mode``, without the colours that its transparent pixels hide, and upright."""
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        over_white = pillow.new("RGBA", layer.size, "white")
+        over_white.alpha_composite(layer)
+        exact = over_white.convert(mode)
+    else:
+        exact = image.convert(mode)
+    try:
+        orientation = image.getexif().get(_ORIENTATION)  # after the pixels: a PNG may hold it behind them
+    except _BROKEN:  # the pixels are whole, and a viewer shows them as they lie
+        orientation = None
+    operation = _TO_UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return exact if operation is None else exact.transpose(pillow.Transpose[operation])

@@ -104,6 +104,23 @@ def part_sizes(
     return tuple((len(part.train_indices), len(part.valid_indices)) for part in parts)
 
 
+@lru_cache(maxsize=256)
+def n_validated_classes(counts: tuple[int, ...], validation: Validation, test: Test | None = None) -> int:
+    """How many classes the validation part has, of the parts the fewest; the same for every seed.
+
+    Args:
+        counts: examples of each class.
+        validation: what validates: a fraction, or folds.
+        test: what is set apart before.
+
+    Raises:
+        DataError: there are too few examples.
+    """
+    strata_N = np.repeat(np.arange(len(counts)), counts)
+    parts = _split(strata_N, validation, test, 1.0, 0, 0)
+    return min(len(np.unique(strata_N[part.valid_indices])) for part in parts)
+
+
 def _split(
     strata_N: Indices,
     validation: Validation,

@@ -133,6 +133,25 @@ def _steps_unknown(config: TrialConfig) -> int:
     return 1 if is_one else _MANY_STEPS
 
 
+def has_scaled_target(config: TrialConfig, base_path: Path) -> bool:
+    """Whether a trial's losses are of a target that is divided by the spread of what the trial trains on.
+
+    Of the user's own data, whose values may decide on the task, it is said where the loss does not rule it out.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    if isinstance(config.loss, Poisson):
+        return False
+    facts = facts_of(config.data, base_path)
+    if facts is not None:
+        return facts.task == "regression"
+    is_of_classes = config.loss is not None and not (
+        isinstance(config.loss, OwnCode) or "regression" in config.loss.tasks
+    )
+    return config.data.task != "classification" and not is_of_classes
+
+
 def _units(config: TrialConfig, objective: Objective, facts: DataFacts | None) -> Iterator[TrialNote]:
     """That a loss, and a bound of one, is no number in the target's own units."""
     if facts is None or facts.task != "regression" or isinstance(config.loss, Poisson):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from tunecli.spec.code import goal_places
 from tunecli.spec.knobs.optimizers import Gd, Lbfgs
 from tunecli.spec.metrics import METRICS
 from tunecli.spec.wording import nearest
 from tunecli.train.compilers import missing_compiler
+from tunecli.train.data.sources import read_validation
+from tunecli.train.data.splits import n_validated_classes
 from tunecli.train.inspection.case import Case, Complaint, Rule
 from tunecli.train.sizes import has_batch_norm
 
@@ -76,6 +80,27 @@ def _of_metric(case: Case, path: str, name: str) -> Iterator[Complaint]:
         yield Complaint(path, f"a {case.facts.task} task has no {name}", hint)
     elif case.n_valid == 1 and name in ("val_auroc", "val_r2"):
         yield Complaint(path, f"{name} of one validation example is not defined", "validate on more")
+    elif (name == "val_auroc" and _n_validated_classes(case) < 2) or (
+        name == "val_r2" and _is_constant(case)
+    ):
+        what = "class" if name == "val_auroc" else "target"
+        message = f"{name} is not defined where all {case.n_valid} validation examples have one {what}"
+        yield Complaint(path, message, "validate on more")
+
+
+def _n_validated_classes(case: Case) -> int:
+    """The classes among the validation examples, of the parts the fewest."""
+    data = case.config.data
+    own = read_validation(data, case.base_path)
+    if own is not None:
+        return len(np.unique(own.y))
+    return n_validated_classes(case.facts.class_counts, data.validation, data.test)
+
+
+def _is_constant(case: Case) -> bool:
+    """Whether the targets of a validation file are all the same; of a part of the training file, its seed decides."""
+    own = read_validation(case.config.data, case.base_path)
+    return own is not None and len(np.unique(own.y)) == 1
 
 
 RULES: tuple[Rule, ...] = (_batches, _precision, _accumulation, _metric)
