@@ -66,7 +66,7 @@ def _cut(text: str, most: int) -> str:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # the user's own class may do anything
+    except BaseException:  # the user's own class may do anything, and end the process too
         return "its text cannot be had"
 
 

@@ -5,6 +5,7 @@ Each kind is imported when it is run: a command needs no torch, and whoever only
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,8 @@ from pathlib import Path
 from tunecli.spec.code import uses
 from tunecli.spec.contents import changed_files
 from tunecli.spec.knobs import CommandTrial, FunctionTrial, trial_model
-from tunecli.spec.secrets import names_in, redacted
+from tunecli.spec.redaction import Redactor, redactor_for
+from tunecli.spec.secrets import names_in
 from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
 from tunecli.train.own import code as own_code
@@ -55,11 +57,11 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
         DiskFull: no room is left for what is to be kept, which is no fault of the trial.
         StoreFailed: the disk refuses for another reason, which is none either.
     """
-    names = _secrets(jobs)
+    redactor = _redactor(jobs)
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
     if any(uses_own_code(job) for job in jobs):
         events = surroundings.kept_apart(events, own_code.program_name(jobs[0]))
-    return _clean_events(events, names, jobs[0].objective)
+    return _clean_events(events, redactor, jobs[0].objective)
 
 
 def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]) -> None:
@@ -73,10 +75,10 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
         DiskFull, StoreFailed: as of :func:`run_together`.
     """
     sys.argv = own_code.program_name(job)
-    names = _secrets([job])
+    redactor = _redactor([job])
 
     def tell_clean(event: Event) -> None:
-        tell(_clean(event, names, frozenset(job.objective.metrics)))
+        tell(_clean(event, redactor, frozenset(job.objective.metrics)))
 
     if trial_model(job.config) is FunctionTrial and not _changed(job):
         from tunecli.train.own import function as own_function
@@ -92,9 +94,12 @@ def uses_own_code(job: Job) -> bool:
     return next(uses(job.config, job.objective), None) is not None
 
 
-def _secrets(jobs: Sequence[Job]) -> list[str]:
-    """The environment variables that their configurations name."""
-    return sorted({name for job in jobs for name in names_in(job.config)})
+def _redactor(jobs: Sequence[Job]) -> Redactor:
+    """Of the environment variables that their configurations name, with the values that these have before they run.
+
+    The user's code may change its environment, or take a password out of it as a precaution.
+    """
+    return redactor_for(sorted({name for job in jobs for name in names_in(job.config)}), os.environ)
 
 
 def _changed(job: Job) -> list[str]:
@@ -127,58 +132,59 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
     return loop.run(job, is_stop_wanted)
 
 
-def _clean_events(events: Iterator[Event], names: Sequence[str], objective: Objective) -> Iterator[Event]:
+def _clean_events(events: Iterator[Event], redactor: Redactor, objective: Objective) -> Iterator[Event]:
     """The same events, each as :func:`_clean` gives it."""
     try:
         for event in events:
-            yield _clean(event, names, frozenset(objective.metrics))
+            yield _clean(event, redactor, frozenset(objective.metrics))
     finally:
         if isinstance(events, Generator):
             events.close()
 
 
-def _clean(event: Event, names: Sequence[str], kept: frozenset[str]) -> Event:
-    """The event with its texts bounded, and without the values of the variables ``names`` in any text or name.
+def _clean(event: Event, redactor: Redactor, kept: frozenset[str]) -> Event:
+    """The event with its texts bounded, and without secrets in any text or name.
 
     Secrets are removed first: a cut through the middle of one would leave the rest of it.
 
     Args:
         event: as the trial gave it.
-        names: the environment variables that the configuration names.
+        redactor: of the environment variables that the configuration names.
         kept: the metrics that the file names, which hold no secret.
     """
-    if names:
-        event = _without_secrets(event, names, kept)
+    if redactor:
+        event = _without_secrets(event, redactor, kept)
     if isinstance(event, Ended) and event.outcome.failure is not None:
         outcome = replace(event.outcome, failure=bounded(event.outcome.failure))
         return replace(event, outcome=outcome)
     return event
 
 
-def _without_secrets(event: Event, names: Sequence[str], kept: frozenset[str]) -> Event:
+def _without_secrets(event: Event, redactor: Redactor, kept: frozenset[str]) -> Event:
+    redacted = redactor.redacted
     match event:
         case Started(note=note) if note:
-            return replace(event, note=redacted(note, names))
+            return replace(event, note=redacted(note))
         case Stopped(cause=cause):
-            return replace(event, cause=redacted(cause, names))
+            return replace(event, cause=redacted(cause))
         case EpochEnded(metrics=metrics):
-            return replace(event, metrics=_clean_names(metrics, names, kept))
+            return replace(event, metrics=_clean_names(metrics, redactor, kept))
         case Ended(outcome=outcome) | Paused(outcome=outcome):
             failure = outcome.failure
             if failure is not None:
-                cause = redacted(failure.cause, names, is_cut=True)  # it is one line of a longer text
-                trace = redacted(failure.traceback, names, is_cut="…" in failure.traceback)
+                cause = redacted(failure.cause, is_cut=True)  # it is one line of a longer text
+                trace = redacted(failure.traceback, is_cut="…" in failure.traceback)
                 failure = replace(failure, cause=cause, traceback=trace)
-            metrics = _clean_names(outcome.metrics, names, kept)
+            metrics = _clean_names(outcome.metrics, redactor, kept)
             event = replace(event, outcome=replace(outcome, failure=failure, metrics=metrics))
-            return replace(event, note=redacted(event.note, names)) if isinstance(event, Ended) else event
+            return replace(event, note=redacted(event.note)) if isinstance(event, Ended) else event
     return event
 
 
 def _clean_names(
-    metrics: Mapping[str, float], names: Sequence[str], kept: frozenset[str]
+    metrics: Mapping[str, float], redactor: Redactor, kept: frozenset[str]
 ) -> Mapping[str, float]:
-    return {name if name in kept else redacted(name, names): value for name, value in metrics.items()}
+    return {name if name in kept else redactor.redacted(name): value for name, value in metrics.items()}
 
 
 def _of_other_code(job: Job, changed: Sequence[str]) -> Iterator[Event]:

@@ -1,5 +1,8 @@
 """An exported trial is the one on record: its score, its weights, its data."""
 
+import os
+import sys
+
 from tests.study.whole import run_whole
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
@@ -53,3 +56,35 @@ def test_an_export_names_its_files_so_that_it_runs_from_anywhere(study_file, tmp
     elsewhere.parent.mkdir()
     elsewhere.write_text(export(RunFolder.open_existing(tmp_path / "run"), 0, None).text)
     assert train(load_checked(elsewhere, ()), None).outcome.score == table.rows[0][3]
+
+
+def test_own_code_is_trained_again_in_a_process_of_its_own_for_weights_and_test_metrics(study_file, tmp_path):
+    """Inside this one it would meet what an earlier trial, or this test, has left in its modules."""
+    (tmp_path / "nets.py").write_text(
+        "import os, torch\n"
+        "made = []\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self, inputs, outputs):\n"
+        "        super().__init__()\n"
+        "        made.append(1)\n"
+        "        self.scale, self.body = float(len(made)), torch.nn.Linear(inputs, outputs)\n"
+        "        os.environ['LEFT_BY_NET'] = '1'\n"
+        "    def forward(self, x):\n"
+        "        return self.scale * self.body(x)\n"
+    )
+    (tmp_path / "own.yaml").write_text(
+        "study: own\nobjective: {metric: val_loss}\n"
+        "trial:\n"
+        "  data: {source: iris, validation: {fraction: 0.25}, test: {fraction: 0.2}}\n"
+        "  model: {python: nets:Net, args: {inputs: 4, outputs: 3}}\n"
+        "  optimizer: {name: adamw, lr: {loguniform: [1e-3, 1e-1]}}\n"
+        "  training: {epochs: 2}\n"
+        "search: {sampler: random, trials: 3}\nrun: {device: cpu, workers: 1}\n"
+    )
+    run_whole(tmp_path / "own.yaml", tmp_path / "run")
+    folder = RunFolder.open_existing(tmp_path / "run")
+    for number in range(3):
+        exported = export(folder, number, tmp_path / f"{number}.safetensors", open_test=True)
+        assert "test_loss" in exported.tested
+    assert "nets" not in sys.modules
+    assert "LEFT_BY_NET" not in os.environ

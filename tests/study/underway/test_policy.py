@@ -8,7 +8,7 @@ import pytest
 from tunecli.spec.run import Limit, OnFailure
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.opening import look
-from tunecli.study.underway.policy import fail_alike, is_tried_again, keep_below, micro_batches
+from tunecli.study.underway.policy import FAILED_ALIKE, fail_alike, is_tried_again, keep_below, micro_batches
 from tunecli.trial import Constraint, Failure, FailureKind, Objective, Outcome, Setback, State, Trial
 
 DEFAULT = OnFailure()
@@ -190,3 +190,38 @@ WRONG = Failure(FailureKind.ERROR, "ModuleNotFoundError: no module `x` (mine.py:
 )
 def test_first_trials_that_all_fail_alike_end_a_sweep_unless_the_file_says_otherwise(limit, ends, is_over):
     assert fail_alike(Limit(**limit), ends) is is_over
+
+
+VARYING = {
+    "an address": "<Net object at 0x{:x}> has no parameters",
+    "a UUID": "cannot open /data/{:08x}-12ab-4cde-9f01-{:012x}/x.bin",
+    "a hash": "the file has digest {:040x}",
+    "a temporary folder": "cannot write /tmp/tmp{}/out",
+    "numbers": "size mismatch: {} and {:.3e} in trial {}",
+}
+
+
+@pytest.mark.parametrize("kind", [*VARYING])
+def test_failures_are_alike_whatever_differs_only_by_chance(kind):
+    values = [0xDEADBEEF12, 0xABCDEF0123, 0x1234567890, 0xFFFFFFFF00, 0x9F8E7D6C5B]
+    names = ["ab_cdefg", "x9k2_1aa", "zzzzzzzz", "12345678", "q_q_q_q_"]
+    causes = [
+        VARYING[kind].format(*([name] if "tmp{}" in VARYING[kind] else [value] * 3))
+        for value, name in zip(values, names, strict=True)
+    ]
+    assert len(set(causes)) == FAILED_ALIKE
+    assert fail_alike(Limit(), [Failure(FailureKind.ERROR, cause) for cause in causes])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("unknown optimizer adamw", "unknown optimizer adam"),
+        ("no module named defaced", "no module named effaced"),
+        ("no feedback", "no backfeed"),
+        ("tmp folder is full", "tmp folder is gone"),
+    ],
+)
+def test_failures_that_say_something_else_are_not_alike(one, other):
+    ends = [Failure(FailureKind.ERROR, cause) for cause in [one] * (FAILED_ALIKE - 1) + [other]]
+    assert not fail_alike(Limit(), ends)

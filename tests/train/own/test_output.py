@@ -19,7 +19,9 @@ def read_json(*lines: str) -> tuple[list[int], Reports, JsonLines]:
     return [event.epoch for line in lines if (event := reader.read(line))], reports, reader
 
 
-@pytest.mark.parametrize("epoch", ['"1"', "true", "[1]", "{}", "Infinity", "1" + "0" * 400])
+@pytest.mark.parametrize(
+    "epoch", ['"1"', "true", "[1]", "{}", "NaN", "Infinity", "1" + "0" * 400, "-1" + "0" * 5000]
+)
 def test_an_epoch_that_is_no_whole_number_is_said(epoch: str) -> None:
     epochs, reports, _ = read_json(f'{{"epoch": {epoch}, "val_loss": 1}}')
     assert epochs == [] and reports.failure is not None
@@ -52,13 +54,13 @@ def test_an_epoch_beyond_the_bound_fails_the_trial(epoch: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        '\ufeff{"val_loss": 1}',
-        '\x1b[32m{"val_loss": 1}\x1b[0m',
+        '\ufeff{"val_loss": 1} {"val_loss": 2}',
+        '\x1b[32m{"val_loss": 1},\x1b[0m',
         "{'val_loss': 1}",
         '{"val_loss": 1} done',
         '{"val_loss": 1',
-        '  \x1b]0;title\x07{"val_loss": 1}',
-        '{"val_loss": ' + "1" * 5000 + "}",
+        '  \x1b]0;title\x07{"val_loss": 1]',
+        '{"val_loss": ' + "1" * 5000 + ", }",
         "[" * 3 + "{" * 100_000,
     ],
     ids=range(8),
@@ -100,8 +102,60 @@ def test_epochs_that_nobody_numbers_go_on_where_the_program_kept_something(
 
 
 def test_the_last_lines_of_both_streams_are_shown_short() -> None:
-    assert last_lines("", " \n") == "it printed nothing"
+    assert last_lines("", " \n") == ""
     said = last_lines("a\nb\n\nc\n\x1b[1md\x1b[0m\n", "e" * 10**6)
     assert said.startswith("its last lines on stdout: `b`, `c`, `d`; its last lines on stderr: `e")
     assert len(said) < 300
     assert len(clipped_line("x" * 10**6)) == 120
+
+
+UNSEEN = [
+    "\ufeff",
+    "\0",
+    "\x1b[1;32m",
+    "\x1b]0;title\x07",
+    "\x0c",
+    "\u200b",
+    "\x07",
+    "\u00a0 ",
+    "\x1b[2K\x1b[1G",
+    "\u2028",
+]
+
+
+@pytest.mark.parametrize("mark", UNSEEN, ids=ascii)
+@pytest.mark.parametrize("place", ["before", "after", "both", "within"])
+def test_what_a_terminal_does_not_show_is_no_part_of_a_line(mark: str, place: str) -> None:
+    before, after = mark * (place in ("before", "both")), mark * (place in ("after", "both"))
+    within = mark.strip("\u00a0") * (place == "within")
+    epochs, reports, _ = read_json(f'{before}{{"epoch": 2, {within}"val_loss": 0.5}}{after}')
+    assert (epochs, reports.failure, reports.metrics) == ([2], None, {"val_loss": 0.5})
+    by_pattern = Reports(JOB, "cpu")
+    patterns = {"epoch": re.compile(r"epoch (\S+)"), "val_loss": re.compile(r"loss: (\S+)")}
+    event = Patterns(patterns, by_pattern).read(f"{before}epoch 2 val_{within}loss: {mark.strip()}0.5{after}")
+    assert event is not None and (event.epoch, event.metrics) == (2, {"val_loss": 0.5})
+
+
+def test_a_name_keeps_what_a_terminal_does_not_show() -> None:
+    _, reports, _ = read_json('{"val_loss": 0.5, "a\u200bb": 1.0}')
+    assert reports.metrics == {"val_loss": 0.5, "a\u200bb": 1.0}
+
+
+@pytest.mark.parametrize("digits", [400, 401, 4300, 4301, 60_000])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_whole_number_of_any_length_is_a_number(digits: int, sign: str) -> None:
+    _, reports, _ = read_json(f'{{"epoch": 1, "val_loss": {sign}{"9" * digits}}}')
+    assert reports.failure is not None and reports.failure.kind is FailureKind.DIVERGED
+
+
+@pytest.mark.parametrize("text", ["1_000", "\u0661", "\uff11", "0,5", "0.5,", "1e", "--1", "", "0x10"])
+def test_a_pattern_s_number_is_written_as_programs_write_one(text: str) -> None:
+    reports = Reports(JOB, "cpu")
+    assert Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}") is None
+    assert reports.failure is not None and reports.failure.cause.endswith("which is no number")
+
+
+@pytest.mark.parametrize("text", ["1", "-1.5", "+.5", "1e-3", "1E+3", " 2. ", "\x1b[31m0.1\x1b[0m"])
+def test_every_usual_form_of_a_number_is_read_by_a_pattern(text: str) -> None:
+    reports = Reports(JOB, "cpu")
+    assert Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}") is not None

@@ -19,6 +19,7 @@ from tunecli.train.own import journal
 from tunecli.train.own.bounds import MOST_EPOCHS, MOST_METRICS, MOST_NAME_CHARACTERS
 from tunecli.train.own.reports import Reports
 from tunecli.trial import (
+    Constraint,
     Ended,
     EpochEnded,
     FailureKind,
@@ -73,7 +74,7 @@ class Recorded:
 
 def of_epoch(epoch: int) -> dict[str, float]:
     """What the function measures at an epoch, whichever attempt does; not everything at each."""
-    found = {"val_loss": math.sin(epoch), "size": 3.0, "late": float(epoch)}
+    found = {"val_loss": math.sin(epoch), "size": 3.0, "late": math.nan if epoch % 5 == 2 else float(epoch)}
     return {name: found[name] for name in found if (name, epoch % 3) not in (("size", 0), ("late", 1))}
 
 
@@ -107,7 +108,7 @@ def test_attempts_cut_anywhere_give_the_course_of_one_in_one_go(
         recorded.attempt([(epoch, of_epoch(epoch)) for epoch in epochs[place:cut]], job)
         place = max(0, max(cut, place) - back)
     outcome = recorded.attempt([(epoch, of_epoch(epoch)) for epoch in epochs[place:]], job)
-    assert recorded.course() == [(each.epoch, each.metrics) for each in whole]
+    assert repr(recorded.course()) == repr([(each.epoch, each.metrics) for each in whole])  # a NaN is itself
     assert {each.epoch_offset for each in recorded.log.epochs(0)} <= {0 if epochs[0] else 1}
     assert without_clock(outcome) == without_clock(expected)
     recorded.log.close()
@@ -171,7 +172,7 @@ def test_reports_that_a_kill_kept_from_the_record_are_recovered(tmp_path: Path, 
             recorded.log.append_epochs([event])
     for _ in range(2):  # it may be killed in the middle of it, too
         found = recover(recorded.log, Direct(recorded.log), path, 0)  # type: ignore[arg-type]
-        assert found == events[1:]
+        assert repr(found) == repr(events[1:])  # a NaN is itself
     assert recorded.log.attempts(0) == 1
 
 
@@ -186,7 +187,7 @@ def test_reports_that_a_kill_kept_from_the_record_are_recovered(tmp_path: Path, 
         b'["other", 0, 1]',
         b'["epoch", 0, 1, 9223372036854775808, {}, 0.1, 0]',
         b'["epoch", 0, 1, -1, {}, 0.1, 0]',
-        b'["epoch", 0, 1, 1, {"a": NaN}, 0.1, 0]',
+        b'["epoch", 0, 1, 1, {"a": 0.5}, true, 0]',
         b'["epoch", 0, 1, 1, {"a": "x"}, 0.1, 0]',
         b'["epoch", 0, 1, 1, [], 0.1, 0]',
         b'["started", 0, 1, 5, 5, 5]',
@@ -255,3 +256,74 @@ def test_the_number_of_metrics_has_a_bound_over_all_reports(beyond: int) -> None
 def test_an_end_says_what_else_there_is_to_know() -> None:
     ended = Reports(JOB, "cpu").ended(note="one thing")
     assert isinstance(ended, Ended) and ended.note == "one thing"
+
+
+GOALS = Objective("val_loss", False, others=(Objective("f1", True),), constraints=(Constraint("lat", 2.5),))
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize("name", ["lat", "f1"])
+@pytest.mark.parametrize("cut", [None, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("last", "is_complete"),
+    [([], False), ([{}], False), ([{"good": True}], True), ([{"good": True}, {"bad": True}], False)],
+    ids=["nothing later", "left out later", "a number later", "none again later"],
+)
+def test_a_goal_or_constraint_has_its_last_value_and_fails_the_trial_where_that_is_no_number(
+    tmp_path: Path,
+    bad: float,
+    name: str,
+    cut: int | None,
+    last: list[dict[str, bool]],
+    is_complete: bool,
+) -> None:
+    """In one go, and killed after any report."""
+    later = [{name: 1.0} if "good" in each else {name: bad} if "bad" in each else {} for each in last]
+    values: list[dict[str, float]] = [{"lat": 2.0, "f1": 0.5}, {"lat": 2.0, "f1": 0.5, name: bad}, *later]
+    reports = [(epoch, {"val_loss": 1.0, **each}) for epoch, each in enumerate(values, 1)]
+    recorded, job = Recorded(tmp_path / "study.db"), replace(JOB, objective=GOALS)
+    if cut is not None:
+        recorded.attempt(reports[:cut], job)
+    outcome = recorded.attempt(reports[cut or 0 :], job)
+    recorded.log.close()
+    if is_complete:
+        assert outcome.state is State.COMPLETE
+        assert outcome.metrics[name] == 1.0
+        return
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.ERROR
+    assert outcome.failure.cause.startswith(f"{name} is not a finite number at the end")
+
+
+def test_a_metric_that_a_later_epoch_leaves_out_keeps_its_last_value() -> None:
+    _, outcome = told(
+        [(1, {"val_loss": 1.0, "lat": 2.0, "f1": 0.5}), (2, {"val_loss": 0.2})], replace(JOB, objective=GOALS)
+    )
+    assert outcome.state is State.COMPLETE
+    assert outcome.metrics == {"val_loss": 0.2, "lat": 2.0, "f1": 0.5}
+
+
+def test_a_pruned_or_paused_trial_shows_no_value_from_before_one_that_is_no_number() -> None:
+    for job in (replace(JOB, until_epoch=2), replace(JOB, stop_above=(None, 0.5))):
+        _, outcome = told([(1, {"val_loss": 1.0, "lat": 2.0}), (2, {"val_loss": 1.0, "lat": NAN})], job)
+        assert (outcome.state, outcome.metrics) == (State.PRUNED, {"val_loss": 1.0})
+
+
+def test_a_secret_in_a_metric_s_name_never_stands_in_the_file_of_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the user's code takes it out of the environment before it reports."""
+    monkeypatch.setenv("TUNECLI_KEY", "hunter2-hunter2")
+    job = replace(JOB, config={"params": {"key": "${env:TUNECLI_KEY}"}}, reports_path=str(tmp_path / "r"))
+    reports = Reports(job, "cpu")
+    reports.started()
+    monkeypatch.delenv("TUNECLI_KEY")
+    event = reports.epoch_ended(1, {"val_loss": 1.0, "of hunter2-hunter2": 2.0})
+    reports.update({"hunter2-hunter2": 1.0})
+    outcome = reports.ended().outcome
+    assert event is not None
+    assert [*event.metrics] == ["val_loss", "of ${env:TUNECLI_KEY}"]
+    assert [*outcome.metrics] == ["val_loss", "of ${env:TUNECLI_KEY}", "${env:TUNECLI_KEY}"]
+    assert "hunter2" not in (tmp_path / "r").read_text()
+    assert [each for each in journal.events_of(tmp_path / "r") if isinstance(each, EpochEnded)] == [event]

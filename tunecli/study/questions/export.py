@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
-from tunecli.engine.inline import InlineEngine
+from tunecli.engine import engine_named, name_for_one
+from tunecli.engine.needs import needs_torch
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import best
 from tunecli.spec.knobs import TrialConfig
@@ -121,7 +122,14 @@ def _train_again(
     outcome = trial.outcome
     plan = replace(study.plan, device=outcome.device if outcome else study.plan.device)
     job = job_for(study.spec, plan, trial, weights_path=weights_path, open_test=open_test)
-    again = run_to_end(InlineEngine(), job)
+    name = name_for_one(job, "local")  # own code gets the process of its own that it had in the search
+    engine = engine_named(
+        name,
+        n_workers=1,
+        threads=job.threads,
+        needs_torch=name == "local" and needs_torch(study.spec, plan.device),
+    )
+    again = run_to_end(engine, job)
     if again.outcome.failure is not None:
         failure = again.outcome.failure
         raise UsageError(f"trained again, trial {trial.number} failed: {failure.kind}: {failure.cause}")

@@ -15,7 +15,13 @@ from tunecli.trial import Failure, FailureKind, Objective, Setback, Trial
 
 FAILED_ALIKE = 5
 """If the first trials all fail with one message, this many of them end the sweep."""
-_NUMBERS = re.compile(r"[-+]?[0-9][0-9.]*(e[-+]?[0-9]+)?", re.IGNORECASE)
+_NUMBERS = re.compile(
+    r"0x[0-9a-f]+"  # an address
+    r"|(?<![a-z0-9])(?=[a-f-]*[0-9])[0-9a-f]{8,}(-[0-9a-f]{4,12})*(?![a-z0-9])"  # a hash, a UUID
+    r"|(?<![a-z0-9])tmp[a-z0-9_]{8}(?![a-z0-9_])"  # a temporary file's name
+    r"|[-+]?[0-9][0-9.]*(e[-+]?[0-9]+)?",
+    re.IGNORECASE,
+)
 _MOST_PARTS = 64  # of a batch; with parts this small, what is too large is the model
 
 

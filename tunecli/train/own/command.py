@@ -165,7 +165,8 @@ def _unreported(reports: Reports, reader: JsonLines | Patterns, program: Program
     clean = partial(redacted, names=names_in(reports.job.config), is_cut=True)
     stdout = clean(program.stdout_tail)
     explanation = reader.explanation(stderr, clean)
-    found = (reports.missing_cause, _too_long(program, clean), explanation, last_lines(stdout, stderr))
+    too_long, last = _too_long(program, clean), last_lines(stdout, stderr)
+    found = (reports.missing_cause, too_long, explanation, last or "it printed nothing" * (not too_long))
     output = f"stdout:\n{stdout}\nstderr:\n{stderr}"
     return Failure(FailureKind.ERROR, "; ".join(filter(None, found)), output)
 

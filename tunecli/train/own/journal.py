@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import stat
 from collections.abc import Iterator
@@ -92,14 +91,12 @@ def _event(body: list[Any]) -> Started | EpochEnded:
     elif kind == "epoch":
         epoch, metrics, seconds, offset = rest
         numbers = (seconds, *metrics.values())
-        if all(map(_is_count, (number, attempt, epoch, offset))) and all(map(_is_finite, numbers)):
+        if all(map(_is_count, (number, attempt, epoch, offset))) and all(
+            isinstance(value, float) for value in numbers
+        ):
             return EpochEnded(number, attempt, epoch, 0, metrics, seconds, offset)
     raise ValueError("this is no event")
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and 0 <= value <= MOST_EPOCHS + 1
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, float) and math.isfinite(value)

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +18,10 @@ from tunecli.train.own.reports import Reports
 from tunecli.trial import EpochEnded, Failure, FailureKind
 
 _CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x1f\x7f-\x9f\ufeff\ufffe]"
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
+    r"|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffe]"
 )
+_MOST_DIGITS = 400  # a whole number of more is beyond all floats
 _SHOWN_LINES = 3
 _SHOWN_CHARACTERS = 120
 
@@ -26,7 +29,8 @@ _SHOWN_CHARACTERS = 120
 @dataclass(slots=True)
 class JsonLines:
     """Lines that are JSON objects: ``{"epoch": 3, "val_loss": 0.41}`` ends an epoch, and one without ``epoch`` updates
-    the metrics; ``null`` is no finite number, as JavaScript writes one. All other lines are the program's own.
+    the metrics; ``null`` is no finite number, as JavaScript writes one. All other lines are the program's own. Colours,
+    byte order marks and other characters that a terminal does not show are no part of a line.
     """
 
     reports: Reports
@@ -39,12 +43,8 @@ class JsonLines:
         Raises:
             DiskFull, StoreFailed: the disk refuses to keep the epoch that it ends.
         """
-        if not line.lstrip().startswith("{"):
-            self._note_unread(line)
-            return None
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
+        found = _object(line)
+        if found is None:
             self._note_unread(line)
             return None
         epoch = found.pop("epoch", None)
@@ -53,7 +53,7 @@ class JsonLines:
                 self._refuse(name, found[name], "number")
                 return None
         count = math.nan if epoch is None else _number(epoch)
-        if count is None or math.isinf(count):
+        if count is None or (epoch is not None and not math.isfinite(count)):
             self._refuse("epoch", epoch, "whole number")
             return None
         metrics = {name: number for name, value in found.items() if (number := _number(value)) is not None}
@@ -92,6 +92,20 @@ class JsonLines:
             self.reports.failure = Failure(FailureKind.ERROR, cause)
 
 
+def _object(line: str) -> dict[str, Any] | None:
+    """The JSON object that a line is; None where it is none."""
+    for text in dict.fromkeys((line, _CONTROL.sub("", line))):
+        if text.lstrip().startswith("{"):
+            with suppress(ValueError, RecursionError):
+                found: dict[str, Any] = json.loads(text.strip(), parse_int=_whole)
+                return found
+    return None
+
+
+def _whole(digits: str) -> float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)  # Python refuses to read more digits
+
+
 def _number(value: Any) -> float | None:
     """A JSON value as a metric's; None where it is none."""
     if value is None:
@@ -124,12 +138,17 @@ class Patterns:
         Raises:
             DiskFull, StoreFailed: the disk refuses to keep the epoch that it ends.
         """
-        texts = {name: match[1] for name, each in self.patterns.items() if (match := each.search(line))}
+        plain = _CONTROL.sub("", line)
+        texts = {
+            name: match[1]
+            for name, each in self.patterns.items()
+            if (match := each.search(line) or each.search(plain))
+        }
         for name, text in texts.items():
             try:
-                self._found[name] = float(text)
+                self._found[name] = _written_number(text)
             except (TypeError, ValueError):
-                cause = f"the pattern of {name} found {text!r}, which is no number"
+                cause = f"the pattern of {name} found {shown(text)}, which is no number"
                 self.reports.failure = self.reports.failure or Failure(FailureKind.ERROR, cause)
                 return None
         if self.reports.job.objective.metric not in texts:
@@ -158,14 +177,26 @@ class Patterns:
         )
 
 
+def _written_number(text: str) -> float:
+    """The number that a pattern found, in ASCII as programs print one, colours aside.
+
+    Raises:
+        TypeError, ValueError: it found nothing, or no number.
+    """
+    plain = _CONTROL.sub("", text)
+    if "_" in plain or not plain.isascii():  # which Python takes, too
+        raise ValueError(plain)
+    return float(plain)
+
+
 def last_lines(stdout: str, stderr: str) -> str:
-    """The last lines that a program printed, in one line for a message."""
+    """The last lines that a program printed, in one line for a message; empty where it printed none."""
     said = [
         f"its last lines on {name}: {', '.join(f'`{line}`' for line in lines)}"
         for name, text in (("stdout", stdout), ("stderr", stderr))
         if (lines := _last(text.splitlines()))
     ]
-    return "; ".join(said) or "it printed nothing"
+    return "; ".join(said)
 
 
 def _last(lines: Iterable[str]) -> list[str]:

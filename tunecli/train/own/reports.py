@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tunecli.spec.redaction import Redactor, redactor_for
+from tunecli.spec.secrets import names_in
 from tunecli.train import stopping
 from tunecli.train.own import bounds, journal
 from tunecli.trial import (
@@ -37,7 +39,7 @@ class Reports:
     Attributes:
         job: the trial.
         device: where it runs, as far as we know.
-        metrics: every metric's last finite value.
+        metrics: every metric's last value; one whose last value was no finite number is left out.
         epoch: the last one, counted from 1; 0 where none was reported.
         failure: set once the objective was no finite number, or a report was beyond a bound; nothing counts after that.
         is_pruned: set once the least loss so far was above its bound at an epoch's end; nothing counts after that.
@@ -53,6 +55,7 @@ class Reports:
     is_paused: bool = False
     _least_loss: float = math.inf
     _not_finite: set[str] = field(default_factory=set)
+    _redactor: Redactor | None = None
     _offset: int | None = None
     _has_reported: bool = False
     _began_s: float = field(default_factory=time.monotonic)
@@ -60,6 +63,8 @@ class Reports:
 
     def __post_init__(self) -> None:
         """Go on from the recorded epochs of earlier attempts, which may have reached the trial's end and died there."""
+        if names := names_in(self.job.config):  # asked now: the user's code may change its environment
+            self._redactor = redactor_for(names, os.environ)
         self._offset = self.job.epoch_offset
         self._go_on_from(math.inf)
         epochs = [0, 0, *(epoch for epoch, _ in self.job.recorded)]
@@ -88,7 +93,7 @@ class Reports:
             epoch: as the user counts; where a trial's first is 0, all are taken as one more. The first one of an
                 attempt says where it goes on: later epochs of earlier attempts no longer count. Any other that is not
                 above the last one only updates the metrics.
-            metrics: by name; those that are not finite are left out.
+            metrics: by name. A secret in a name is removed here, before the report stands in any file.
 
         Returns:
             The event; None where no new epoch ended, or the objective is not finite (then `failure` is set). It may
@@ -110,10 +115,10 @@ class Reports:
             if number <= self.epoch:
                 self._go_on_from(number)
         last, self.epoch = self.epoch, max(self.epoch, number)
-        self.update(metrics)
+        told = self._without_secrets(metrics)
+        self._update(told)
         if self.is_over or number <= last:
             return None
-        told = _finite(metrics)
         self._note_loss(told)
         self._stop_if_due(last, number)
         now_s = time.monotonic()
@@ -124,17 +129,8 @@ class Reports:
 
     def update(self, metrics: Mapping[str, float]) -> None:
         """Take in metrics that belong to no new epoch."""
-        if self.is_over:
-            return
-        if said := bounds.metrics_beyond(metrics, self.metrics):
-            self.failure = Failure(FailureKind.ERROR, said)
-            return
-        name = self.job.objective.metric
-        if not math.isfinite(metrics.get(name, 0.0)):
-            after = f" after epoch {self.epoch}" if self.epoch else ""
-            self.failure = Failure(FailureKind.DIVERGED, f"{name} is not a finite number{after}")
-        self.metrics |= _finite(metrics)
-        self._not_finite = {*metrics} - {*_finite(metrics)}
+        if not self.is_over:
+            self._update(self._without_secrets(metrics))
 
     def stopped(self) -> Stopped:
         """The end of an attempt that was asked to stop."""
@@ -149,7 +145,7 @@ class Reports:
     def missing_cause(self) -> str:
         """That a metric is missing, in words."""
         if self.missing in self._not_finite:
-            return f"{self.missing} is not a finite number at the end, and never was"
+            return f"{self.missing} is not a finite number at the end, and the objective names it"
         reported = "and neither was anything else"
         if self.metrics:
             first, n_more = list(self.metrics)[:_SHOWN_METRICS], len(self.metrics) - _SHOWN_METRICS
@@ -184,12 +180,39 @@ class Reports:
 
     def _go_on_from(self, epoch: float) -> None:
         """Begin with the recorded epochs before this one."""
-        self.epoch, self.metrics, self._least_loss = 0, {}, math.inf
+        self.epoch, self.metrics, self._least_loss, self._not_finite = 0, {}, math.inf, set()
         for number, metrics in self.job.recorded:
             if number < epoch:
                 self.epoch = number
-                self.metrics |= metrics
+                self._keep(metrics)
                 self._note_loss(metrics)
+
+    def _without_secrets(self, metrics: Mapping[str, float]) -> Mapping[str, float]:
+        """The metrics under names that hold no value of the environment; the names in the file hold none."""
+        if not self._redactor:
+            return metrics
+        known, clean = self.job.objective.metrics, self._redactor.redacted
+        return {name if name in known else clean(name): value for name, value in metrics.items()}
+
+    def _update(self, metrics: Mapping[str, float]) -> None:
+        if said := bounds.metrics_beyond(metrics, {*self.metrics, *self._not_finite}):
+            self.failure = Failure(FailureKind.ERROR, said)
+            return
+        name = self.job.objective.metric
+        if not math.isfinite(metrics.get(name, 0.0)):
+            after = f" after epoch {self.epoch}" if self.epoch else ""
+            self.failure = Failure(FailureKind.DIVERGED, f"{name} is not a finite number{after}")
+        self._keep(metrics)
+
+    def _keep(self, metrics: Mapping[str, float]) -> None:
+        """Let these be the metrics' last values: one that is no finite number leaves none, not the one before."""
+        for name, value in metrics.items():
+            if math.isfinite(value):
+                self.metrics[name] = value
+                self._not_finite.discard(name)
+            else:
+                self.metrics.pop(name, None)
+                self._not_finite.add(name)
 
     def _note_loss(self, metrics: Mapping[str, float]) -> None:
         name = self.job.objective.metric
@@ -201,7 +224,3 @@ class Reports:
             self.is_pruned = stopping.is_pruned(self.job, last, number, self._least_loss)
             until = self.job.until_epoch
             self.is_paused = not self.is_pruned and until is not None and number >= until
-
-
-def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
