@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tunecli.train import stopping
-from tunecli.train.own import bounds, journal
+from tunecli.train.own import bounds
+from tunecli.train.own.journal import Journal
 from tunecli.trial import (
     Ended,
     EpochEnded,
@@ -55,11 +56,13 @@ class Reports:
     _not_finite: set[str] = field(default_factory=set)
     _offset: int | None = None
     _has_reported: bool = False
+    _journal: Journal = field(init=False)
     _began_s: float = field(default_factory=time.monotonic)
     _epoch_began_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         """Go on from what is on record of earlier attempts, which may have come to the trial's end and died there."""
+        self._journal = Journal(self.job.reports_path, self.job.checkpoint_dir)
         self._offset = self.job.epoch_offset
         self._go_on_from(math.inf)
         epochs = [0, 0, *(epoch for epoch, _ in self.job.recorded)]
@@ -78,7 +81,7 @@ class Reports:
     def started(self) -> Started:
         """The beginning of the attempt."""
         event = Started(self.job.number, self.job.attempt, self.device, os.getpid(), self.epoch)
-        journal.add(self.job.reports_path, event)
+        self._journal.add(event)
         return event
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> EpochEnded | None:
@@ -119,7 +122,7 @@ class Reports:
         now_s = time.monotonic()
         seconds, self._epoch_began_s = now_s - self._epoch_began_s, now_s
         event = EpochEnded(self.job.number, self.job.attempt, number, 0, told, seconds, self._offset)
-        journal.add(self.job.reports_path, event)
+        self._journal.add(event)
         return event
 
     def update(self, metrics: Mapping[str, float]) -> None:
