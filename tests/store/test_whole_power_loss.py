@@ -31,7 +31,7 @@ from tests.study.mended import folder_of
 from tunecli.store.database import Log
 
 ROOT = Path(__file__).parents[2]
-N_CUTS = int(os.environ.get("TUNECLI_POWER_CUTS", "45"))
+N_CUTS = int(os.environ.get("TUNECLI_POWER_CUTS", "24"))
 N_AT_RANDOM = 4
 AT_ONE_TIME = 120
 
