@@ -35,7 +35,8 @@ class Journal:
     """A trial's file of reports, as one attempt writes it.
 
     A sync of 4 ms is much to a function that reports a thousand times a second, and nothing to one that trains. So
-    every report is synced where the trial keeps files of its own, which may be durable; else now and then.
+    every report is synced where the trial keeps files of its own, which may be durable; else now and then. An
+    attempt's first report always is: from it follows how the trial counts its epochs.
     """
 
     def __init__(self, path: str, folder: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -65,7 +66,9 @@ class Journal:
             self._cost_s = self._last_s - began_s
 
     def _is_due(self) -> bool:
-        if self._clock() - self._last_s >= max(_LEAST_WAIT_S, _COST_WAIT * self._cost_s):
+        if not self._is_name_synced or self._clock() - self._last_s >= max(
+            _LEAST_WAIT_S, _COST_WAIT * self._cost_s
+        ):
             return True
         try:
             with os.scandir(self._folder or os.devnull) as items:
