@@ -1,7 +1,8 @@
 """A disk with folders in it, driven by the record of `preload.c`, that may lose whatever it was not told to sync.
 
 As `disk.Disk` loses contents and names, each folder of it by itself: what a folder's sync keeps is the names in it, and
-neither what those files hold nor its own name in the folder above.
+neither what those files hold nor its own name in the folder above. Many a file system keeps more: with one journal for
+all names, any sync keeps all of them, and still no other file's content. Both kinds are tried.
 """
 
 from __future__ import annotations
@@ -19,10 +20,17 @@ Tree = dict[str, bytes | None]
 
 @dataclass(eq=False)
 class Directory:
-    """The names in it: as they are, and after each of their changes since the last sync, the synced ones first."""
+    """The names in it.
+
+    Attributes:
+        names: as they are.
+        earlier: the synced ones, and those after each change since then.
+        in_journal: as they were when anything at all was last synced.
+    """
 
     names: dict[str, Content | Directory] = field(default_factory=dict)
     earlier: list[dict[str, Content | Directory]] = field(default_factory=lambda: [{}])
+    in_journal: dict[str, Content | Directory] = field(default_factory=dict)
 
     def change(self, name: str, item: Content | Directory | None) -> None:
         """Give ``item`` that name; None: nothing has it any more."""
@@ -46,6 +54,7 @@ class DiskTree:
     def __init__(self, inode: int) -> None:
         self._root = Directory()
         self._by_inode: dict[int, Content | Directory] = {inode: self._root}
+        self._directories = [self._root]
 
     def take(self, line: str) -> None:
         """Carry out a line of the record."""
@@ -60,6 +69,8 @@ class DiskTree:
                 self._file(inode).written.append((int(size), None))
             case ["sync", inode]:
                 item = self._by_inode[int(inode)]
+                for each in self._directories:
+                    each.in_journal = dict(each.names)
                 if isinstance(item, Directory):
                     item.sync()
                 else:
@@ -80,6 +91,8 @@ class DiskTree:
     def _make(self, item: Content | Directory, inode: str, folder: str, name: str) -> None:
         self._by_inode[int(inode)] = item  # a number whose file has gone may be given again
         self._directory(folder).change(_name(name), item)
+        if isinstance(item, Directory):
+            self._directories.append(item)
 
     def _file(self, inode: str) -> Content:
         found = self._by_inode[int(inode)]
@@ -96,10 +109,12 @@ class DiskTree:
         return _tree(self._root, lambda directory: directory.names, 1.0, random.Random(0))
 
     def after_power_loss(self, chance: random.Random, n: int) -> Iterator[Tree]:
-        """What may be found: all lost that can be, nothing lost, either of contents and names alone, ``n`` at random."""
+        """What may be found: all lost that can be, nothing lost, either of contents and names alone; all names; ``n`` at random."""
         for which in (0, -1):
             for kept in (0.0, 1.0):
                 yield _tree(self._root, lambda directory, at=which: directory.earlier[at], kept, chance)
+        for kept in (0.0, 0.5):
+            yield _tree(self._root, lambda directory: directory.in_journal, kept, chance)
         for _ in range(n):
             yield _tree(
                 self._root, lambda directory: chance.choice(directory.earlier), chance.random(), chance
