@@ -58,7 +58,23 @@ def put(
             temporary.unlink()
         raise
     failpoints.reach(steps[1])
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it where they are missing, with durable names.
+
+    A folder above that nobody may read is not synced: it was there before, and only its owner can do that.
+
+    Raises:
+        OSError: the disk refused, or something else is there.
+    """
+    missing = [each for each in path.absolute().parents if not each.is_dir()]
+    path.mkdir(parents=True, exist_ok=True)
+    # The name may be of a moment ago in any case: a program that made it was killed, or a person has just made it.
+    for each in (path.resolve(), *missing):
+        with suppress(PermissionError):
+            sync_folder(each.parent)
 
 
 def temporary_beside(path: Path) -> Path:
@@ -104,8 +120,12 @@ def remove_leftovers(folder: Path) -> None:
     remove_files(folder, lambda name: _TEMPORARY.fullmatch(name) is not None)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable; file systems that cannot sync a folder at all are forgiven."""
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable; file systems that cannot sync a folder at all are forgiven.
+
+    Raises:
+        OSError: the disk refused.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -19,7 +19,9 @@ Step = Sequence[Any]
 
 
 @dataclass
-class _Content:
+class Content:
+    """What a file holds: what was synced, and what was written since."""
+
     synced: bytes = b""
     written: list[tuple[int, bytes | None]] = field(default_factory=list)  # None: cut off there
 
@@ -43,8 +45,8 @@ class Disk:
     """One folder of it."""
 
     def __init__(self, image: Image) -> None:
-        self._names = {name: _Content(data) for name, data in image.items()}
-        self._earlier: list[dict[str, _Content]] = [
+        self._names = {name: Content(data) for name, data in image.items()}
+        self._earlier: list[dict[str, Content]] = [
             dict(self._names)
         ]  # after each change of a name since the sync
 
@@ -61,7 +63,7 @@ class Disk:
             case ["sync folder"]:
                 self._earlier = [dict(self._names)]
             case ["create", name]:
-                self._names[name] = _Content()
+                self._names[name] = Content()
                 self._earlier.append(dict(self._names))
             case ["rename", old, new]:
                 self._names[new] = self._names.pop(old)
@@ -81,5 +83,5 @@ class Disk:
             yield _image(chance.choice(self._earlier), chance.random(), chance)
 
 
-def _image(names: dict[str, _Content], kept: float, chance: random.Random) -> Image:
+def _image(names: dict[str, Content], kept: float, chance: random.Random) -> Image:
     return {name: content.after(kept, chance) for name, content in names.items()}

@@ -209,3 +209,13 @@ class TestOrphans:
 
     def test_a_study_without_checkpoints_has_none(self, tmp_path: Path) -> None:
         remove_orphans(RunFolder(tmp_path / "nowhere"), set())
+
+
+def test_the_names_of_a_new_run_folder_and_of_those_above_it_are_durable(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink()))
+    RunFolder.create(tmp_path / "runs" / "far" / "first")
+    assert {tmp_path, tmp_path / "runs", tmp_path / "runs" / "far"} <= set(synced)
+    synced.clear()
+    RunFolder.create(tmp_path / "runs" / "far" / "first")  # whoever made it may have been killed
+    assert tmp_path / "runs" / "far" in synced

@@ -15,7 +15,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Self
 
-from tunecli.atomic_files import is_leftover, remove_files
+from tunecli.atomic_files import is_leftover, make_folder, remove_files
 from tunecli.errors import StoreFailed, UsageError
 from tunecli.spec.study import STUDY_NAME
 from tunecli.spec.wording import nearest
@@ -54,7 +54,7 @@ class RunFolder:
                 hint=f"`tunecli resume {quote(str(path))}` goes on, or name another folder",
             )
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
             if others := sorted(item.name for item in path.iterdir() if not folder._is_left_by_us(item)):
                 raise UsageError(
                     f"{path} holds other files ({', '.join(others[:3])})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import re
@@ -91,7 +92,8 @@ def release_memory(device: str) -> None:
 
 def _kind(error: BaseException, text: str) -> FailureKind:
     """torch reports a full CPU, and much that a driver says, as a RuntimeError, told apart by its words alone."""
-    if isinstance(error, MemoryError) or _is_torch_s(error, "OutOfMemoryError"):
+    has_no_room = isinstance(error, OSError) and error.errno == errno.ENOMEM  # a fork, or a map of memory
+    if isinstance(error, MemoryError) or has_no_room or _is_torch_s(error, "OutOfMemoryError"):
         return FailureKind.OOM
     if not isinstance(error, RuntimeError):
         return FailureKind.ERROR

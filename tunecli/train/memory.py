@@ -9,7 +9,8 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 _WORDS = re.compile(
     r"MemoryError\b|std::bad_alloc|can.?t allocate memory|cannot allocate memory"
-    r"|out of (device )?memory|\balloc failed",
+    r"|out of (device )?memory|\balloc failed|resource_?exhausted|oom when allocating|cannot allocate vector of size"
+    r"|memory allocation of \d+ bytes failed|detected \d+ oom.kill",
     re.IGNORECASE,
 )
 

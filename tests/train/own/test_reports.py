@@ -202,6 +202,37 @@ def test_a_line_that_is_no_event_is_left_out(tmp_path: Path, line: bytes) -> Non
     assert journal.events_of(path) == [event, event]
 
 
+def test_an_attempt_begins_a_line_of_its_own(tmp_path: Path) -> None:
+    started, epoch = Started(0, 2, "cpu", 7, 1), EpochEnded(0, 2, 2, 0, {"val_loss": 0.5}, 0.25)
+    path = tmp_path / "reports"
+    path.write_bytes(b'["epoch", 0, 1, 2, {"val_')  # as a power failure may leave it
+    journal.add(str(path), started)
+    journal.add(str(path), epoch)
+    assert journal.events_of(path) == [started, epoch]
+
+
+@pytest.mark.parametrize(
+    ("is_kept", "seconds_between", "n_synced"),
+    [(False, 1 / 1024, 1), (True, 1 / 1024, 50), (False, 1 / 4, 50), (False, 1 / 64, 13)],
+)
+def test_reports_are_durable_before_what_follows_from_them_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_kept: bool, seconds_between: float, n_synced: int
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
+    kept, path, now_s = tmp_path / "trial", tmp_path / "reports", [0.0]
+    kept.mkdir()
+    if is_kept:
+        (kept / "state.json").touch()
+    written = journal.Journal(str(path), str(kept), lambda: now_s[0])
+    written.add(Started(0, 1, "cpu", 7, 0))
+    for epoch in range(1, 51):
+        now_s[0] += seconds_between
+        written.add(EpochEnded(0, 1, epoch, 0, {}, 0.25))
+    assert synced.count(str(path)) == n_synced
+    assert synced.count(str(tmp_path)) == 1  # its own name and the folder's beside it
+
+
 def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
     event = EpochEnded(0, 1, 1, 0, {}, 0.25)
     os.mkfifo(tmp_path / "fifo")

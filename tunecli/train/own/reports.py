@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from tunecli.spec.redaction import Redactor, redactor_for
 from tunecli.spec.secrets import names_in
 from tunecli.train import stopping
-from tunecli.train.own import bounds, journal
+from tunecli.train.own import bounds
+from tunecli.train.own.journal import Journal
 from tunecli.trial import (
     Ended,
     EpochEnded,
@@ -58,6 +59,7 @@ class Reports:
     _redactor: Redactor | None = None
     _offset: int | None = None
     _has_reported: bool = False
+    _journal: Journal = field(init=False)
     _began_s: float = field(default_factory=time.monotonic)
     _epoch_began_s: float = field(default_factory=time.monotonic)
 
@@ -65,6 +67,7 @@ class Reports:
         """Go on from the recorded epochs of earlier attempts, which may have reached the trial's end and died there."""
         if names := names_in(self.job.config):  # asked now: the user's code may change its environment
             self._redactor = redactor_for(names, os.environ)
+        self._journal = Journal(self.job.reports_path, self.job.checkpoint_dir)
         self._offset = self.job.epoch_offset
         self._go_on_from(math.inf)
         epochs = [0, 0, *(epoch for epoch, _ in self.job.recorded)]
@@ -83,7 +86,7 @@ class Reports:
     def started(self) -> Started:
         """The beginning of the attempt."""
         event = Started(self.job.number, self.job.attempt, self.device, os.getpid(), self.epoch)
-        journal.add(self.job.reports_path, event)
+        self._journal.add(event)
         return event
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> EpochEnded | None:
@@ -124,7 +127,7 @@ class Reports:
         now_s = time.monotonic()
         seconds, self._epoch_began_s = now_s - self._epoch_began_s, now_s
         event = EpochEnded(self.job.number, self.job.attempt, number, 0, told, seconds, self._offset)
-        journal.add(self.job.reports_path, event)
+        self._journal.add(event)
         return event
 
     def update(self, metrics: Mapping[str, float]) -> None:
