@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from tunecli.train.trials import run
-from tunecli.trial import Ended, FailureKind, Job, Objective, State
+from tunecli.trial import Ended, FailureKind, Job, Objective
 
 MINE = "def train(params, trial): return 1.0\n"
 
@@ -25,9 +25,10 @@ def test_a_process_that_would_read_changed_code_fails_the_trial(tmp_path):
     path.write_text(MINE)
     *_, ended = run(job)
     assert isinstance(ended, Ended) and ended.outcome.score == 1.0
-    path.unlink()
-    *_, ended = run(job)
-    assert isinstance(ended, Ended) and ended.outcome.state is State.COMPLETE, "it is loaded already"
     (found,) = run(replace(job, code={**code, "late.py": "0" * 64}))
     assert isinstance(found, Ended) and found.outcome.failure is not None
     assert found.outcome.failure.cause.endswith(": late.py")
+    path.unlink()
+    (gone,) = run(job)
+    assert isinstance(gone, Ended) and gone.outcome.failure is not None, "each trial reads its code anew"
+    assert gone.outcome.failure.cause.endswith(": mine_then.py")

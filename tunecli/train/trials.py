@@ -58,8 +58,11 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
         StoreFailed: the disk refuses for another reason, which is none either.
     """
     redactor = _redactor(jobs)
+    has_own_code = any(uses_own_code(job) for job in jobs)
+    if has_own_code:
+        own_code.forget()  # before the files are compared with the record: this trial reads them anew
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
-    if any(uses_own_code(job) for job in jobs):
+    if has_own_code:
         events = surroundings.kept_apart(events, own_code.program_name(jobs[0]))
     return _clean_events(events, redactor, jobs[0].objective)
 

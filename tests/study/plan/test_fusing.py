@@ -167,14 +167,14 @@ def test_where_nothing_can_be_fused_no_suggestion_waits_for_a_group(spec_of):
 def test_check_tells_a_person_and_a_program_why(spec_of):
     answer = of_check(check(spec_of("training.precision=bf16", "run.fuse=8")))
     why = "`training.precision: bf16`: it computes in bf16"
-    assert dict(answer.lines)["together"] == f"no: {why}"
+    assert dict(answer.lines)["batched training"] == f"off: {why}"
     assert answer.data["fusing"] == {
         "width": 0,
         "share": "none",
         "why_not": [{"key": "training.precision", "value": "bf16", "why": "it computes in bf16"}],
     }
     assert f"run.fuse 8: no trials are trained together, since of all of them {why}" in answer.notes
-    assert dict(of_check(check(spec_of())).lines)["together"] == "up to 12 trials as one model"
+    assert dict(of_check(check(spec_of())).lines)["batched training"] == "on: up to 12 trials as one model"
 
 
 def test_an_exported_trial_that_names_a_group_is_not_warned_of(spec_of):

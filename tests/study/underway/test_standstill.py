@@ -139,7 +139,7 @@ def test_that_it_ended_so_is_said_and_what_to_change_and_it_is_no_error(still, t
     more = tunecli("resume", "still", "--set", "search.stop=null", "--trials", "20")
     assert more.returncode == 0
     assert "changed: search.stop" in more.stderr
-    assert "all trials have ended" in more.stdout
+    assert "all 20 trials" in more.stdout
     assert "20 of 20 ended" in tunecli("status", "still").stdout
 
 

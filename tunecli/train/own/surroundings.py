@@ -21,7 +21,6 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
-from tunecli.train.own import code as own_code
 from tunecli.trial import Event
 
 
@@ -32,7 +31,6 @@ def kept_apart(events: Iterator[Event], arguments: Sequence[str]) -> Iterator[Ev
         events: of a trial; it runs while the next one is asked for.
         arguments: what `sys.argv` is at first.
     """
-    own_code.forget()
     theirs: Mapping[str, Any] = {**_as_it_is(), "arguments": list(arguments)}
     try:
         while True:
