@@ -19,7 +19,7 @@ from tunecli.search.sampler import suggest
 from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.trial import Observation, Parameters, State
 
-Curve = Callable[[Parameters, int], float]
+LossCurve = Callable[[Parameters, int], float]
 """The loss at a point after so many epochs."""
 
 
@@ -35,14 +35,14 @@ class Spent:
         return min((loss for spent, loss in self.ends if spent <= n_epochs), default=math.inf)
 
 
-Method = Callable[[str, Curve, int, int, int], Spent]
+Method = Callable[[str, LossCurve, int, int, int], Spent]
 """Runs (space, curve, epochs of a full training, seed, epochs to spend)."""
 
 
 def full(sampler: str) -> Method:
     """Every trial trained to its end."""
 
-    def run(text: str, curve: Curve, full_epochs: int, seed: int, budget: int) -> Spent:
+    def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
         space, done, ends, seconds = space_of(text), list[Observation](), list[tuple[int, float]](), []
         while (len(ends) + 1) * full_epochs <= budget:
             began_s = time.perf_counter()
@@ -61,7 +61,7 @@ def full(sampler: str) -> Method:
 def pausing(knob: Pausing, sampler: str) -> Method:
     """The rule and the sampler, as a study calls them; with as many trials as it takes."""
 
-    def run(text: str, curve: Curve, full_epochs: int, seed: int, budget: int) -> Spent:
+    def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
         space, courses, ends, seconds = space_of(text), list[Course](), list[tuple[int, float]](), []
         levels, spent = shares(full_epochs, knob.min_epochs, knob.factor), 0
         untils = [until or full_epochs for until in until_epochs(full_epochs, levels)]

@@ -69,6 +69,7 @@ def command(old: str, new: str) -> str:
 BAD: list[tuple[str, str | bytes, str, str]] = [
     ("a key that stands twice", SOUND + "run: {}\n", "10:1", "duplicate key `run` (first on line 9)"),
     ("a key that stands twice inside", lr("1, lr: 2"), "6:34", "duplicate key `lr`"),
+    ("an option that is NaN", lr("{choice: [.nan, 1e-2]}"), "6:41", "NaN cannot be an option"),
     ("a key that is a number", study("study: small", "1: small"), "1:1", "not a string"),
     ("a key that is a list", study("study: small", "? [a]\n: 1"), "1:3", "not a string"),
     ("a key that is empty", study("study: small", ": small"), "1:1", "this is not YAML"),

@@ -75,7 +75,11 @@ class Fleet:
 
 @pytest.fixture(
     scope="module",
-    params=[STUDY, PAUSING, pytest.param(CURVES, marks=pytest.mark.slow)],
+    params=[
+        STUDY,
+        pytest.param(PAUSING, marks=pytest.mark.slow),
+        pytest.param(CURVES, marks=pytest.mark.slow),
+    ],
     ids=["ending", "pausing", "curves"],
 )
 def fleet(request):

@@ -79,7 +79,10 @@ def _process(number: int) -> psutil.Process | None:
         return None
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in ("function", "model") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
 def test_no_trial_sees_what_another_left_whatever_the_workers(tunecli, folder, kind):
     write(folder, kind)
     one = table(tunecli("search", "s.yaml", "--json"))

@@ -48,7 +48,14 @@ run: {device: cpu, workers: 1, checkpoint: {epochs: 1}}
 """
 
 
-@pytest.mark.parametrize("text", [FUNCTION, COMMAND, TABLE], ids=["function", "command", "table"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(FUNCTION, id="function"),
+        pytest.param(COMMAND, id="command", marks=pytest.mark.slow),
+        pytest.param(TABLE, id="table", marks=pytest.mark.slow),
+    ],
+)
 def test_a_planted_secret_is_nowhere(tmp_path, text):
     place = tmp_path / "private place"
     place.mkdir()

@@ -143,6 +143,11 @@ class _Range:
         labels = labels_of(body.items)
         times = Counter((type(label), label) for label in labels)
         for label, node in zip(labels, body.items, strict=True):
+            if isinstance(label, float) and math.isnan(label):
+                hint = "write a number, a text or null"
+                return self.problem(
+                    "NaN cannot be an option: it equals nothing, not even itself", hint, node.mark
+                )
             if isinstance(node, ScalarNode) and times[type(label), label] > 1:
                 return self.problem(f"the option {label!r} stands twice in this choice", mark=node.mark)
         options = tuple(parse(option, self._report, self.path) for option in body.items)

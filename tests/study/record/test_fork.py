@@ -371,6 +371,7 @@ def test_a_fork_that_cannot_be_leaves_nothing_behind(parent):
     assert [item.name for item in parent.path.parent.iterdir()] == ["small"]
 
 
+@pytest.mark.slow
 def test_a_fork_that_is_killed_at_any_step_is_there_with_all_it_reuses_or_not_at_all(parent, tmp_path):
     fork_it = ["resume", "small", "--fork", "two", "--trials", "5"]
     steps_path = tmp_path / "whole" / "failpoints.txt"
