@@ -105,7 +105,7 @@ def test_the_study_reaches_every_kind_of_durable_step(undisturbed):
     assert len(steps) > 60
 
 
-@pytest.mark.parametrize("mode", ["kill", "raise"])
+@pytest.mark.parametrize("mode", ["kill", pytest.param("raise", marks=pytest.mark.slow)])
 def test_a_study_that_fails_at_any_step_resumes_to_the_undisturbed_one(fleet, undisturbed, mode):
     whole, steps = undisturbed
     # a dispatch writes nothing that a disk could refuse
