@@ -160,6 +160,7 @@ def test_where_the_ends_tell_nothing_the_turn_is_as_any_other() -> None:
     assert step.level < END
 
 
+@pytest.mark.slow
 def test_what_learns_slowly_and_ends_best_is_found() -> None:
     bests = []
     for seed in (1, 2, 7):

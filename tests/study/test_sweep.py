@@ -58,6 +58,7 @@ def test_the_table_does_not_depend_on_the_number_of_workers(study_file, tmp_path
     assert comparable(one) == comparable(two)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_anywhere_resumes_to_the_identical_table(study_file, tmp_path, tunecli):
     path = study_file()
     whole = run_whole(path, tmp_path / "whole")

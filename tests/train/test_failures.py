@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import weakref
 
 import pytest
@@ -27,6 +28,8 @@ from tunecli.trial import Failure, FailureKind
         (RuntimeError("CUDA error: device-side assert triggered\nmore"), FailureKind.LOST),
         (RuntimeError("HIP error: the operation cannot be performed"), FailureKind.LOST),
         (RuntimeError("level_zero backend failed: UR_RESULT_ERROR_DEVICE_LOST"), FailureKind.LOST),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), FailureKind.OOM),
+        (OSError(errno.ENOENT, "No such file or directory"), FailureKind.ERROR),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), FailureKind.ERROR),
         (RuntimeError("an ownership error: nobody's"), FailureKind.ERROR),
         (ValueError("CUDA error: quoted by the user's code"), FailureKind.ERROR),
@@ -100,3 +103,12 @@ def test_an_error_that_cannot_be_read_is_data_too() -> None:
     failure = failure_of(Unreadable())
     assert failure.kind is FailureKind.ERROR
     assert failure.cause == "Unreadable: its text cannot be had"
+
+
+@pytest.mark.parametrize("raised", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_an_error_whose_own_text_cannot_be_had_is_told_without_it(raised: type[BaseException]) -> None:
+    class Broken(Exception):
+        def __str__(self) -> str:
+            raise raised("no")
+
+    assert failure_of(Broken()).cause == "Broken: its text cannot be had"

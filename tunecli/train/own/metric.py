@@ -5,13 +5,15 @@ Axes: N examples, K classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from tunecli.train.own import code as own_code
+from tunecli.train.own.bounds import shown
 from tunecli.trial import Objective
 
 
@@ -49,5 +51,27 @@ def own_metric(objective: Objective, base_path: Path) -> OwnMetric | None:
         return None
     score, args = own_code.resolve(objective.python, base_path), dict(objective.args)
     name = objective.metric.removeprefix("val_")
-    # copies, since it may write into them and the targets belong to later trials too
-    return OwnMetric(name, lambda outputs, targets: float(score(outputs.clone(), targets.clone(), **args)))
+    code_name = objective.python
+
+    def measured(outputs: Tensor, targets: Tensor) -> float:
+        # copies, since it may write into them and the targets belong to later trials too
+        return _number(code_name, score(outputs.clone(), targets.clone(), **args))
+
+    return OwnMetric(name, measured)
+
+
+def _number(code_name: str, value: Any) -> float:
+    """What the metric gives, as a float; infinite where it is a whole number beyond all floats.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except Exception:  # the value's own class decides what it raises; torch's raises a RuntimeError
+        kind = type(value).__name__
+        raise TypeError(
+            f"{code_name} gives {kind:.60} {shown(value)}, and a metric is one number"
+        ) from None
