@@ -28,7 +28,7 @@ def failed(number, cause, traceback="", kind=FailureKind.ERROR):
         ("", None),
         ('  File "<string>", line 1, in <module>', None),
         ('  File "/x/lib/python3.12/site-packages/tunecli/train/loop.py", line 5, in run', None),
-        ('  File "/work/tunecli/train/loop.py", line 5, in run', None),
+        ('  File "/home/ada/tunecli/train/loop.py", line 5, in run', None),
         ('  File "/home/me/tunecli/mine.py", line 5, in run', "mine.py:5"),
         ('  File "prog.py", line 12, in <module>', "prog.py:12"),
         ("no frames\nFile of mine", None),
