@@ -107,8 +107,8 @@ def test_an_error_that_cannot_be_read_is_data_too() -> None:
 
 @pytest.mark.parametrize("raised", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
 def test_an_error_whose_own_text_cannot_be_had_is_told_without_it(raised: type[BaseException]) -> None:
-    class Broken(Exception):
+    class BrokenError(Exception):
         def __str__(self) -> str:
             raise raised("no")
 
-    assert failure_of(Broken()).cause == "Broken: its text cannot be had"
+    assert failure_of(BrokenError()).cause == "BrokenError: its text cannot be had"

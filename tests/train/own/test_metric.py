@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,20 @@ def test_a_name_that_is_not_there_raises(folder):
         own_metric(Objective("val_other", True, "scoring:other"), folder)
     with pytest.raises(ImportError):
         own_metric(Objective("val_score", True, "scorring:score"), folder)
+
+
+@pytest.mark.parametrize("given", ["None", "'abc'", "[1.0, 2.0]", "__import__('torch').ones(2)", "1j"])
+def test_what_is_no_number_is_told_with_the_metric_s_name(tmp_path: Path, given: str) -> None:
+    (tmp_path / "scoring.py").write_text(f"def score(outputs, targets):\n    return {given}\n")
+    found = own_metric(Objective("val_score", True, "scoring:score"), tmp_path)
+    assert found is not None
+    with pytest.raises(TypeError, match=r"scoring:score gives .*, and a metric is one number"):
+        found.score(torch.zeros(2), torch.zeros(2))
+
+
+@pytest.mark.parametrize(("given", "value"), [("10**400", math.inf), ("-10**5000", -math.inf)])
+def test_a_whole_number_beyond_all_floats_is_infinite(tmp_path: Path, given: str, value: float) -> None:
+    (tmp_path / "scoring.py").write_text(f"def score(outputs, targets):\n    return {given}\n")
+    found = own_metric(Objective("val_score", True, "scoring:score"), tmp_path)
+    assert found is not None
+    assert found.score(torch.zeros(2), torch.zeros(2)) == value

@@ -72,6 +72,4 @@ def _number(code_name: str, value: Any) -> float:
         return math.inf if value > 0 else -math.inf
     except Exception:  # the value's own class decides what it raises; torch's raises a RuntimeError
         kind = type(value).__name__
-        raise TypeError(
-            f"{code_name} gives {kind:.60} {shown(value)}, and a metric is one number"
-        ) from None
+        raise TypeError(f"{code_name} gives {kind:.60} {shown(value)}, and a metric is one number") from None
