@@ -1,4 +1,4 @@
-"""The server and its workers load nothing from the working folder, and end with whoever asked for them."""
+"""The server and its workers load nothing from the working folder, and end with their coordinator."""
 
 from __future__ import annotations
 

@@ -278,7 +278,7 @@ def test_a_whole_file_of_another_tool_is_called_by_its_name_first(tool):
     found = problems(FILES[tool])
     assert found[0].message == f"this looks like {tool}, not like a tunecli study"
     assert (found[0].line, found[0].column) == (1, 1)
-    assert len(found) > 1, "and its keys are told with it"
+    assert len(found) > 1, "the message names its keys"
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")))

@@ -1,4 +1,4 @@
-"""What a screen calls an option: by what it differs in where the record tells by a number, in quotes where it looks like another."""
+"""An option's label on a screen: the key that differs instead of a number, and quotes around a text that looks like a number."""
 
 from pathlib import Path
 

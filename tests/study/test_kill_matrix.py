@@ -111,7 +111,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wholes(place: Path) -> dict[str, Folder]:
-    """What nobody disturbed gives, by the study's name."""
+    """The folder of each undisturbed study, by the study's name."""
     found = {}
     for study in ("killed", *OWN):
         with running(place, f"whole-{study}", 2, study) as process:
