@@ -69,8 +69,14 @@ def test_a_sentence_is_broken_at_blanks_and_nothing_is_lost(text, width):
 @given(TEXTS, st.integers(1, 80), st.booleans(), st.sampled_from(["…", "..."]))
 def test_a_text_is_cut_to_its_width_and_else_left_as_it_is(text, width, in_middle, cut):
     found = clip(text, width, cut, in_middle=in_middle)
-    assert cell_len(found) <= max(width, 2)  # one wide character is the least there is
+    assert cell_len(found) <= max(width, 2)  # a wide character takes two columns, and no text becomes empty
     assert found == text or cell_len(text) > width
+
+
+@pytest.mark.parametrize("in_middle", [False, True])
+def test_a_wide_character_that_does_not_fit_beside_the_mark_is_left_out(in_middle):
+    assert clip("漢1漢", 4, "...", in_middle=in_middle) == "..."
+    assert clip("漢1漢", 4, "…", in_middle=in_middle) == ("漢…" if in_middle else "漢1…")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])

@@ -127,8 +127,8 @@ def clip(text: str, width: int, cut: str = "…", *, in_middle: bool = False) ->
     if room <= 0:
         return _first(text, width)
     if in_middle:
-        return _first(text, (room + 1) // 2) + cut + (_first(text[::-1], room // 2)[::-1] if room > 1 else "")
-    return _first(text, room).rstrip() + cut
+        return _prefix(text, (room + 1) // 2) + cut + _prefix(text[::-1], room // 2)[::-1]
+    return _prefix(text, room).rstrip() + cut
 
 
 def padded(text: str, width: int, *, is_right: bool = False) -> str:
@@ -138,11 +138,16 @@ def padded(text: str, width: int, *, is_right: bool = False) -> str:
 
 
 def _first(text: str, width: int) -> str:
-    """As many characters as ``width`` columns hold, at least one."""
+    """As many characters as ``width`` columns hold, at least one: a line that takes none would never end."""
+    return _prefix(text, width) or text[:1]
+
+
+def _prefix(text: str, width: int) -> str:
+    """As many characters as ``width`` columns hold."""
     n_columns = 0
     for place, character in enumerate(text):
         n_columns += cell_len(character)
-        if n_columns > width and place:
+        if n_columns > width:
             return text[:place]
     return text
 
