@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.verbs import called
-from tunecli.spec.json_schema import json_schema
-from tunecli.spec.load import understand
-from tunecli.spec.starter import STARTER
+from tunecli.config.json_schema import json_schema
+from tunecli.config.load import parse_study
+from tunecli.config.starter import STARTER
 
 SMALL = """\
 study: small
@@ -117,7 +117,7 @@ def test_export_and_train_go_round(run, finished):
 def test_export_writes_to_stdout_where_no_file_is_named(run, finished):
     code, out, _ = run("export", finished, "--trial", 1)
     assert code == 0
-    assert understand(out.encode(), "f.yaml", (), Path()).space.parameters == ()
+    assert parse_study(out.encode(), "f.yaml", (), Path()).space.parameters == ()
 
 
 def test_resume_goes_on(run, finished):

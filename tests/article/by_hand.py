@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 from torch.nn.utils import prune
 
+from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
-from tunecli.spec.knobs import TrialConfig
 from tunecli.train.data.loading import Fold, load
 from tunecli.train.determinism import cpu_generator
 from tunecli.train.learner import Learner

@@ -34,8 +34,8 @@ from tests.article.by_hand import (
     score_of,
 )
 from tests.article.rows import ALL, ELSEWHERE, one_of, within
+from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
-from tunecli.spec.knobs import TrialConfig
 from tunecli.study.questions.check import load_checked
 from tunecli.study.record.opening import begin
 from tunecli.study.sweep import sweep

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.benchmarks.methods import space_of
+from tunecli.config.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.search.course import Course, observed, shares, until_epochs
 from tunecli.search.pausing import choose
 from tunecli.search.sampler import suggest
-from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.trial import Observation, Parameters, State
 
 LossCurve = Callable[[Parameters, int], float]

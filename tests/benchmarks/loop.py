@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tunecli.spec.knobs.data import Data
+from tunecli.config.schema.data import Data
 from tunecli.train.data.loading import load
 from tunecli.train.loop import run
 from tunecli.trial import Ended, Job, Objective

@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 
 from tunecli.cli import main
+from tunecli.config.domains import Categorical, Integer, Real
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space, is_active
 from tunecli.search.sampler import suggest
-from tunecli.spec.domains import Categorical, Integer, Real
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space, is_active
 from tunecli.trial import Observation, Parameters, Scalar, State
 
 Loss = Callable[[Parameters], float | None]

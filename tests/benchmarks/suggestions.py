@@ -20,9 +20,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tests.benchmarks.methods import number, space_of
+from tunecli.config.space import Space
 from tunecli.search.sampler import suggest
 from tunecli.search.uniform import random
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, State
 
 

@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pytest
 
+from tunecli.config.domains import contains
+from tunecli.config.enumeration import grid_size, position_of_point, space_size
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space, concrete, default_point, values_by_key
 from tunecli.search.sampler import SAMPLERS, Sampler
-from tunecli.spec.domains import contains
-from tunecli.spec.grammar import parse
-from tunecli.spec.lattice import grid_size, position_of_point, space_size
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space, concrete, default_point, values_by_key
 from tunecli.trial import Observation, Parameters, State
 
 FINITE = """

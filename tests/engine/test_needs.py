@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tunecli.config.load import load
+from tunecli.config.study import StudySpec
 from tunecli.engine.needs import needs_torch
-from tunecli.spec.load import load
-from tunecli.spec.study import StudySpec
 
 FILES = {
     "plain.py": "import random\n\ndef train(params, trial):\n    return random.random()\n",

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.config.reader import MapNode, Node, ScalarNode, read
 from tunecli.results.export import concrete_document
-from tunecli.spec.reader import MapNode, Node, ScalarNode, read
 from tunecli.trial import Objective
 
 ACCURACY = Objective("val_accuracy", maximize=True)

@@ -14,6 +14,9 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.search.acquisition import ACQUISITIONS
 from tunecli.search.bayes import bayes, n_initial
@@ -24,9 +27,6 @@ from tunecli.search.quasirandom import quasirandom
 from tunecli.search.sampler import suggest
 from tunecli.search.surrogate import SURROGATES
 from tunecli.seeding import generator_for
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, Parameters, State
 
 Loss = Callable[[Parameters], float]
@@ -287,9 +287,9 @@ def test_a_long_record_of_one_loss_but_for_a_forgotten_one_is_explored() -> None
 PROGRAM = """
 import json, sys
 from tunecli.search.sampler import suggest
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.trial import Observation, State
 text, records = json.load(sys.stdin)
 history = [Observation(n, point, State(state), loss) for n, point, state, loss in records]

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.search.course import Choice, Course
 from tunecli.search.curves import curves
 from tunecli.search.ends import evidence_of, known_losses
 from tunecli.search.quasirandom import quasirandom
 from tunecli.search.uniform import uniform_draws
 from tunecli.search.unpaused import is_unpaused
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 from tunecli.trial import Parameters, State
 
 LEVELS = (1 / 9, 1 / 3, 1.0)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space, point_of_units
 from tunecli.search.encoding import (
     encoding_of,
     features,
@@ -13,9 +16,6 @@ from tunecli.search.encoding import (
     units_of_places,
     units_of_points,
 )
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space, point_of_units
 from tunecli.trial import Parameters
 
 ONE = np.sqrt(0.5)  # of an option's column

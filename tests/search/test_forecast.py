@@ -8,13 +8,13 @@ import random
 import numpy as np
 import pytest
 
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.search.bayes import n_initial
 from tunecli.search.forecast import _gain, expected_improvement, forecasts
 from tunecli.search.sampler import suggest
 from tunecli.search.warping import warping
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, Parameters, State
 
 PLANE = "{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}"

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.search.constraints import bent, excesses_of, log_chance_to_satisfy, merits
 from tunecli.search.sampler import suggest
 from tunecli.search.several import chebyshev, scaled, with_one_loss
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, Parameters, State
 
 SQUARE = "{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}"

@@ -6,11 +6,11 @@ from itertools import product
 
 import pytest
 
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.search.grid import grid
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, Parameters, State
 
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.config.grammar import parse
+from tunecli.config.pruners import Asha, Curves, Halving, Hyperband, Pausing
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.search.course import Choice, Course, observed, shares, until_epochs
 from tunecli.search.halving import Bracket, hyperband_brackets
 from tunecli.search.pausing import choose, full_trainings, never_continued
 from tunecli.search.unpaused import unpaused_trials
-from tunecli.spec.grammar import parse
-from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 from tunecli.trial import State
 
 EMPTY = Space(parse(read(b"x: 1", "test.yaml"), lambda problem: pytest.fail(str(problem))))

@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.search.optional import require
 from tunecli.search.sampler import SAMPLERS, suggest
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, State
 
 PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.config.pruners import Median
 from tunecli.search import median as arithmetic
 from tunecli.search.pruner import PRUNERS, Bounds, Curve, decide
 from tunecli.search.pruner import stop_bounds as bounds_of
-from tunecli.spec.pruners import Median
 
 EAGER = Median(startup_trials=1, warmup_epochs=0)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.search.quasirandom import MAX_DIMENSIONS, quasirandom, sobol_units
 from tunecli.search.uniform import uniform_draws
 from tunecli.seeding import generator_for
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, State
 
 

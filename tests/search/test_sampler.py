@@ -8,12 +8,12 @@ from itertools import permutations
 
 import pytest
 
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.search.bayes import bayes
 from tunecli.search.sampler import SAMPLERS, suggest
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, State
 
 OURS = ("grid", "random", "quasirandom", "bayes")  # test_optional has the others
@@ -74,8 +74,8 @@ def test_importing_the_room_loads_no_scientific_stack() -> None:
 @pytest.mark.parametrize("name", ["grid", "random"])
 def test_the_simple_samplers_never_load_it(name: str) -> None:
     program = (
-        "import sys; from tunecli.search.sampler import suggest; from tunecli.spec.space import Space;"
-        "from tunecli.spec.grammar import parse; from tunecli.spec.reader import read;"
+        "import sys; from tunecli.search.sampler import suggest; from tunecli.config.space import Space;"
+        "from tunecli.config.grammar import parse; from tunecli.config.reader import read;"
         f"print(suggest('{name}', Space(parse(read(b'{{x: {{int: [1, 9]}}}}', 'f'), print)), [], 0, 0) is not None,"
         "{'skopt', 'scipy', 'sklearn'} & {m.split('.')[0] for m in sys.modules})"
     )

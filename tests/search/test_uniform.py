@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.search.uniform import N_ATTEMPTS, random, uniform_draws
-from tunecli.spec.grammar import parse
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 
 
 def space_of(text: str) -> Space:

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 
 from tests.search.test_curves import LEVELS, PLANE, begun, choice, place_of, space_of, take, trained
+from tunecli.config.space import Space
 from tunecli.search.course import Choice, Course
 from tunecli.search.curves import curves
 from tunecli.search.quasirandom import quasirandom
 from tunecli.search.unpaused import is_unpaused, shown_ends, unpaused_trials
-from tunecli.spec.space import Space
 from tunecli.trial import Parameters, State
 
 CUBE = space_of("\n".join(f"{name}: {{uniform: [-1.0, 1.0]}}" for name in "xyz"))

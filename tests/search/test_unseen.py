@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.config.enumeration import point_at, position_of_point
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
 from tunecli.search.unseen import nth_absent, propose
-from tunecli.spec.grammar import parse
-from tunecli.spec.lattice import point_at, position_of_point
-from tunecli.spec.reader import read
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, Parameters, State
 
 

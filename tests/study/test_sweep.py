@@ -15,9 +15,9 @@ import pytest
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.whole import Silent, comparable, run_whole
+from tunecli.config.expressions import Group, Reference
+from tunecli.config.space import Space
 from tunecli.errors import DiskFull, Interrupted, UsageError
-from tunecli.spec.expressions import Group, Reference
-from tunecli.spec.space import Space
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.export import export

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from tunecli.spec.knobs.training import Ema, Swa
+from tunecli.config.schema.training import Ema, Swa
 from tunecli.train.averaging import WeightAverage
 
 BATCHES = [torch.randn(8, 3, generator=torch.Generator().manual_seed(seed)) for seed in range(5)]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from tunecli.config.schema import TrialConfig
 from tunecli.errors import UsageError
-from tunecli.spec.knobs import TrialConfig
 from tunecli.train.compiled import forward_of, kind_of
 from tunecli.train.data.loading import load
 from tunecli.train.learner import Learner

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.activations import AnyActivation
-from tunecli.spec.knobs.initialisations import AnyInitialisation
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.activations import AnyActivation
+from tunecli.config.schema.initialisations import AnyInitialisation
 from tunecli.train.initialisation import INITIALISATIONS, NONLINEARITIES, initialise, nonlinearity_of
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build

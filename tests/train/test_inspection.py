@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.metrics import METRICS
+from tunecli.config.metrics import METRICS
+from tunecli.config.schema import TrialConfig
 from tunecli.train.data.sources import DataFacts
 from tunecli.train.inputs import Inputs
 from tunecli.train.inspection import complaints

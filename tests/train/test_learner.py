@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
-from tunecli.spec.knobs import TrialConfig
 from tunecli.train.data.loading import Fold, load
 from tunecli.train.determinism import cpu_generator
 from tunecli.train.epoch import steps_of_epoch

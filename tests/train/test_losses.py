@@ -12,9 +12,9 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from tunecli.config.schema import losses as knobs
+from tunecli.config.schema.base import UserCode
 from tunecli.errors import UsageError
-from tunecli.spec.knobs import losses as knobs
-from tunecli.spec.knobs.base import OwnCode
 from tunecli.train.losses import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
@@ -43,7 +43,7 @@ def smoothed(smoothing: float) -> Tensor:
 def test_every_loss_of_the_spec_is_known() -> None:
     assert set(CLASSIFICATION_LOSSES) == set(get_args(knobs.AnyClassLoss))
     assert set(REGRESSION_LOSSES) == set(get_args(knobs.AnyNumberLoss))
-    assert set(get_args(knobs.AnyLoss)) == {*CLASSIFICATION_LOSSES, *REGRESSION_LOSSES, OwnCode}
+    assert set(get_args(knobs.AnyLoss)) == {*CLASSIFICATION_LOSSES, *REGRESSION_LOSSES, UserCode}
 
 
 def test_every_loss_serves_the_task_it_is_built_for() -> None:
@@ -253,8 +253,8 @@ def number(outputs, targets):
 """
 
 
-def own(code: str, **args: Any) -> OwnCode:
-    return OwnCode(python=f"own_losses:{code}", args=args)
+def own(code: str, **args: Any) -> UserCode:
+    return UserCode(python=f"own_losses:{code}", args=args)
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ def test_the_users_own_class_is_made_with_its_args_and_called(folder: Path) -> N
 
 
 def test_a_loss_of_torch_can_be_named_as_it_is() -> None:
-    knob = OwnCode(python="torch.nn:SoftMarginLoss")
+    knob = UserCode(python="torch.nn:SoftMarginLoss")
     found = build_loss(knob, "regression")(OUTPUTS, TARGETS.sign())
     torch.testing.assert_close(found, nn.SoftMarginLoss()(OUTPUTS[:, 0], TARGETS.sign()))
 

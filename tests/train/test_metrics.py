@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics as reference
 import torch
 
-from tunecli.spec.metrics import MEASURED, METRICS
+from tunecli.config.metrics import MEASURED, METRICS
 from tunecli.train.metrics import auroc, evaluate
 
 RNG = np.random.default_rng(0)

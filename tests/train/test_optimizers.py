@@ -14,10 +14,10 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema import optimizers as knobs
+from tunecli.config.schema.base import UserCode
 from tunecli.errors import UsageError
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs import optimizers as knobs
-from tunecli.spec.knobs.base import OwnCode
 from tunecli.train.optimizers import OPTIMIZERS, build_optimizers, needs_closure, rated_groups
 
 OF_TORCH = [knob for knob in OPTIMIZERS if knob is not knobs.Gd]
@@ -79,7 +79,7 @@ def assert_trains_as(knob: Any, reference: Callable[[nn.Module], Optimizers]) ->
 
 
 def test_every_optimizer_of_the_spec_is_known() -> None:
-    assert set(OPTIMIZERS) | {OwnCode} == set(get_args(knobs.AnyOptimizer))
+    assert set(OPTIMIZERS) | {UserCode} == set(get_args(knobs.AnyOptimizer))
 
 
 @pytest.mark.parametrize("knob", OF_TORCH)
@@ -253,8 +253,8 @@ def nothing(parameters):
 """
 
 
-def own(code: str, **args: Any) -> OwnCode:
-    return OwnCode(python=f"own_optimizers:{code}", args=args)
+def own(code: str, **args: Any) -> UserCode:
+    return UserCode(python=f"own_optimizers:{code}", args=args)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tunecli.spec.knobs.training import Training
+from tunecli.config.schema.training import Training
 from tunecli.train.precision import autocast, gradient_scaler, kernels
 
 CPU = torch.device("cpu")

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.models import AnyModel
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.models import AnyModel
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
 from tunecli.train.sizes import SIZES, has_batch_norm

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
-from tunecli.spec.knobs import TrialConfig
 from tunecli.train.batches import parts_of
 from tunecli.train.data.loading import Fold, load
 from tunecli.train.data.placement import Placement, placed

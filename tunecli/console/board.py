@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tunecli.config.metrics import METRICS
 from tunecli.console import plain
 from tunecli.console.layout import table_lines, wrapped
 from tunecli.console.streams import spoken
@@ -21,7 +22,6 @@ from tunecli.results.ranking import leading, rank
 from tunecli.results.short_names import short_names
 from tunecli.results.table import display_cell
 from tunecli.results.wording import duration
-from tunecli.spec.metrics import METRICS
 from tunecli.trial import Ended, EpochEnded, Event, Heading, Objective, Paused, Setback, State, Trial
 
 _SHOWN_BEST = 5

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
+from tunecli.config.schema import CommandTrial, trial_model
 from tunecli.engine.deadline import Deadline
 from tunecli.engine.placing import as_recorded, bound
-from tunecli.spec.knobs import CommandTrial, trial_model
 from tunecli.train.accelerators import VISIBLE, Place, places
 from tunecli.trial import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 

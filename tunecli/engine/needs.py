@@ -5,11 +5,11 @@ A worker loads what its trials ask for in any case; so a wrong answer costs time
 
 from __future__ import annotations
 
-from tunecli.spec.code import uses
-from tunecli.spec.imports import may_bring
-from tunecli.spec.knobs import CommandTrial, FunctionTrial
-from tunecli.spec.load import concrete_trials, trial_models
-from tunecli.spec.study import StudySpec
+from tunecli.config.code import uses
+from tunecli.config.imports import may_bring
+from tunecli.config.load import concrete_trials, trial_models
+from tunecli.config.schema import CommandTrial, FunctionTrial
+from tunecli.config.study import StudySpec
 from tunecli.train.drivers import is_cpu
 
 

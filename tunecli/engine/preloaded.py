@@ -30,7 +30,7 @@ with out_of_sight():
         import tunecli.train.fused.group
         import tunecli.train.loop
         import tunecli.train.own.function  # noqa: F401  # all are loaded for the workers that are forked
-        from tunecli.spec.knobs import FunctionTrial, TrialConfig
+        from tunecli.config.schema import FunctionTrial, TrialConfig
         from tunecli.train.own.code import note_loaded
 
         for model in (TrialConfig, FunctionTrial):

@@ -8,7 +8,7 @@ with out_of_sight():
     import tunecli.engine.worker
     import tunecli.train.own.command
     import tunecli.train.own.function  # noqa: F401  # all three are loaded for the workers that are forked
-    from tunecli.spec.knobs import CommandTrial, FunctionTrial
+    from tunecli.config.schema import CommandTrial, FunctionTrial
     from tunecli.train.own.code import note_loaded
 
     for model in (FunctionTrial, CommandTrial):

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
+from tunecli.config.objectives import spelled
+from tunecli.config.reader import scalar
 from tunecli.results.wording import one_line
-from tunecli.spec.goals import spelled
-from tunecli.spec.reader import scalar
 from tunecli.trial import Objective
 
 # Strings by every YAML reader we promise anything about, and booleans to some that go by YAML 1.1 to the letter.

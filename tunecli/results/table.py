@@ -15,9 +15,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from tunecli.config.metrics import METRICS, is_clock
 from tunecli.results.ranking import Ranked
 from tunecli.results.wording import one_line
-from tunecli.spec.metrics import METRICS, is_clock
 from tunecli.trial import Objective, Outcome, Parameters, Scalar
 
 Cell = None | bool | int | float | str

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
 
+from tunecli.config.space import Space, point_of_units
 from tunecli.errors import UsageError
 from tunecli.search.acquisition import ACQUISITIONS, Portfolio
 from tunecli.search.belief import believed, evidence_of, is_telling, steady_arithmetic
@@ -24,7 +25,6 @@ from tunecli.search.surrogate import SURROGATES, Kind
 from tunecli.search.uniform import uniform_draws
 from tunecli.search.unseen import propose
 from tunecli.seeding import generator_for
-from tunecli.spec.space import Space, point_of_units
 from tunecli.trial import Observation, Parameters
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.space import Space
 from tunecli.search.acquisition import Acquisition
 from tunecli.search.candidates import is_dear, without_repeats
 from tunecli.search.constraints import excesses_of, holds, log_chance_to_satisfy, merits
@@ -29,7 +30,6 @@ from tunecli.search.quasirandom import MAX_DIMENSIONS
 from tunecli.search.surrogate import Surrogate
 from tunecli.search.telling import most_telling
 from tunecli.search.warping import Warping, warping
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, State
 
 _MAX_OBSERVATIONS = 200

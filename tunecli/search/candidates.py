@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.domains import LAST_UNIT
+from tunecli.config.space import Space, point_of_units
 from tunecli.search.encoding import Encoding, Floats, places_of_units, settled, units_of_places
 from tunecli.search.quasirandom import sobol_units
-from tunecli.spec.domains import LAST_UNIT
-from tunecli.spec.space import Space, point_of_units
 from tunecli.trial import Parameters
 
 _N_GLOBAL = 512  # a power of two, for Sobol

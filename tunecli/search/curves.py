@@ -16,6 +16,7 @@ from itertools import chain
 
 import numpy as np
 
+from tunecli.config.space import Space
 from tunecli.search.acquisition import ACQUISITIONS, Acquisition
 from tunecli.search.bayes import n_initial
 from tunecli.search.belief import Draw, steady_arithmetic
@@ -31,7 +32,6 @@ from tunecli.search.uniform import uniform_draws
 from tunecli.search.unpaused import in_full, is_unpaused
 from tunecli.search.unseen import is_exhausted, propose
 from tunecli.seeding import generator_for
-from tunecli.spec.space import Space
 from tunecli.trial import State
 
 _LEAST_CHANCE = 0.05  # of ending best: below it nothing is continued once no trial may be begun any more

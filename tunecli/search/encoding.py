@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunecli.spec.domains import (
+from tunecli.config.domains import (
     LAST_UNIT,
     Categorical,
     Domain,
@@ -33,7 +33,7 @@ from tunecli.spec.domains import (
     unit_of_value,
     value_at,
 )
-from tunecli.spec.space import Parameter, Space, is_among, units_of_point
+from tunecli.config.space import Parameter, Space, is_among, units_of_point
 from tunecli.trial import Parameters
 
 Floats = NDArray[np.float64]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunecli.config.space import Space
 from tunecli.search.acquisition import Acquisition, log_probability_of_improvement
 from tunecli.search.belief import Draw
 from tunecli.search.constraints import (
@@ -35,7 +36,6 @@ from tunecli.search.opinion import Opinion, all_of, opinion_of
 from tunecli.search.surrogate import Surrogate
 from tunecli.search.telling import best_and_spread
 from tunecli.search.warping import Warping, warping
-from tunecli.spec.space import Space
 from tunecli.trial import State
 
 _MAX_KNOWN = 160

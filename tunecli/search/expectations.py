@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tunecli.spec.domains import Categorical, n_values, unit_of_value
-from tunecli.spec.space import Space
+from tunecli.config.domains import Categorical, n_values, unit_of_value
+from tunecli.config.space import Space
 
 Floats = NDArray[np.float64]
 

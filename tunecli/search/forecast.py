@@ -15,6 +15,7 @@ from functools import partial
 
 import numpy as np
 
+from tunecli.config.space import Space
 from tunecli.search.acquisition import log_expected_improvement
 from tunecli.search.bayes import n_initial
 from tunecli.search.belief import believed, evidence_of, finite_loss, is_telling, steady_arithmetic
@@ -23,7 +24,6 @@ from tunecli.search.encoding import Floats, features, units_of_points
 from tunecli.search.surrogate import SURROGATES
 from tunecli.search.warping import Warping
 from tunecli.seeding import generator_for
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, State
 
 _N_PLACES = 64

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tunecli.config.domains import n_grid_points
+from tunecli.config.enumeration import grid_point, grid_position_of_point, grid_size
+from tunecli.config.space import Space, default_point
 from tunecli.errors import UsageError
 from tunecli.search.unseen import nth_absent
-from tunecli.spec.domains import n_grid_points
-from tunecli.spec.lattice import grid_point, grid_position_of_point, grid_size
-from tunecli.spec.space import Space, default_point
 from tunecli.trial import Observation, Parameters
 
 

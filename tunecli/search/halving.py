@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
+from tunecli.config.pruners import Asha, Halving, Hyperband
 from tunecli.search.course import Choice, Course
-from tunecli.spec.pruners import Asha, Halving, Hyperband
 
 
 @dataclass(frozen=True, slots=True)

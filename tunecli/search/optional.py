@@ -15,12 +15,12 @@ from importlib.util import find_spec
 from itertools import chain
 from typing import Any
 
+from tunecli.config.domains import LAST_UNIT, Categorical, n_values, value_of_unit
+from tunecli.config.space import Parameter, Space, is_active, point_of_units, units_of_point
 from tunecli.errors import UsageError
 from tunecli.search.uniform import uniform_draws
 from tunecli.search.unseen import propose
 from tunecli.seeding import generator_for, seed_for
-from tunecli.spec.domains import LAST_UNIT, Categorical, n_values, value_of_unit
-from tunecli.spec.space import Parameter, Space, is_active, point_of_units, units_of_point
 from tunecli.trial import Observation, Parameters, Scalar, State
 
 _PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}

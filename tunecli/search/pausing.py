@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from tunecli.config.pruners import Asha, Curves, Halving, Hyperband, Pausing
+from tunecli.config.space import Space
 from tunecli.search.constraints import excesses_of, merits
 from tunecli.search.course import Choice, Course
 from tunecli.search.curves import curves
 from tunecli.search.halving import asha, given_up, halving, hyperband, share_trained
 from tunecli.search.unpaused import unpaused_trials
-from tunecli.spec.pruners import Asha, Curves, Halving, Hyperband, Pausing
-from tunecli.spec.space import Space
 from tunecli.trial import State
 
 
@@ -29,7 +29,7 @@ class Rule(Protocol):
         """The next step.
 
         Args:
-            knob: what the file says of the pruner, by its model of `tunecli.spec.pruners`.
+            knob: what the file says of the pruner, by its model of `tunecli.config.pruners`.
             courses: every trial that was begun, by number.
             n_levels: how many levels there are, at least 1; the last one is a trial's end.
             may_begin: whether another trial may be begun.

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from tunecli.config.pruners import Median, Pausing
 from tunecli.search.median import medians_of_means
-from tunecli.spec.pruners import Median, Pausing
 
 Curve = Sequence[tuple[int, float]]
 """The epochs at whose end a trial told its loss (``sign * objective``, lower is better), ascending, each with it."""
@@ -55,7 +55,7 @@ class Pruner(Protocol):
         """The bounds for a trial.
 
         Args:
-            knob: what the file says of the pruner, by its model of `tunecli.spec.pruners`.
+            knob: what the file says of the pruner, by its model of `tunecli.config.pruners`.
             curves: of the complete trials that the trial may see, in any order. A loss that is not finite, or beyond
                 1e300, is no news: it is as if that epoch had not told any.
         """

@@ -13,10 +13,10 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.space import Space, default_point, point_of_units
 from tunecli.search.uniform import uniform_draws
 from tunecli.search.unseen import propose
 from tunecli.seeding import generator_for
-from tunecli.spec.space import Space, default_point, point_of_units
 from tunecli.trial import Observation, Parameters
 
 MAX_DIMENSIONS = 21_201

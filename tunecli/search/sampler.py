@@ -12,13 +12,13 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Protocol
 
+from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.search.bayes import bayes
 from tunecli.search.grid import grid
 from tunecli.search.optional import cmaes, tpe
 from tunecli.search.quasirandom import quasirandom
 from tunecli.search.uniform import random
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, Parameters
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tunecli.config.space import Space, point_of_units
 from tunecli.search.unseen import propose
 from tunecli.seeding import generator_for
-from tunecli.spec.space import Space, point_of_units
 from tunecli.trial import Observation, Parameters
 
 N_ATTEMPTS = 16

@@ -24,6 +24,7 @@ from itertools import chain
 
 import numpy as np
 
+from tunecli.config.space import Space
 from tunecli.search.acquisition import ACQUISITIONS
 from tunecli.search.bayes import n_initial, promising
 from tunecli.search.belief import is_telling
@@ -35,7 +36,6 @@ from tunecli.search.surrogate import SURROGATES
 from tunecli.search.uniform import uniform_draws
 from tunecli.search.unseen import propose
 from tunecli.seeding import generator_for, seed_for
-from tunecli.spec.space import Space
 from tunecli.trial import Observation, State
 
 _EVERY = 3  # then they take about half of all epochs

@@ -12,9 +12,9 @@ from operator import attrgetter
 
 import numpy as np
 
+from tunecli.config.enumeration import point_at, position_of_point, space_size
+from tunecli.config.space import Space, default_point
 from tunecli.seeding import generator_for
-from tunecli.spec.lattice import point_at, position_of_point, space_size
-from tunecli.spec.space import Space, default_point
 from tunecli.trial import Observation, Parameters
 
 _POINT = attrgetter("parameters")

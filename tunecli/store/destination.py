@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from shlex import quote
 
+from tunecli.config.paths import is_file, is_folder
 from tunecli.errors import UsageError
-from tunecli.spec.paths import is_file, is_folder
 from tunecli.store.files import explained, is_stream
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME

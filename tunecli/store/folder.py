@@ -16,9 +16,9 @@ from shlex import quote
 from typing import Any, Self
 
 from tunecli.atomic_files import is_leftover, make_folder, remove_files
+from tunecli.config.study import STUDY_NAME
+from tunecli.config.suggestions import nearest
 from tunecli.errors import StoreFailed, UsageError
-from tunecli.spec.study import STUDY_NAME
-from tunecli.spec.wording import nearest
 from tunecli.store.codec import encode
 from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, explained, kind_of, require_file
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME

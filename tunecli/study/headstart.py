@@ -49,7 +49,7 @@ def _needs_torch(folder: Path, text: str) -> bool:
     modules = [name.split(".") for name in _FUNCTION.findall(text)]
     if _DATA.search(text) or not modules:
         return "command" not in text
-    from tunecli.spec.imports import may_bring
+    from tunecli.config.imports import may_bring
     from tunecli.train.drivers import is_cpu
 
     device = _DEVICE.findall(text)

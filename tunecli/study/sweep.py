@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from shlex import quote
 
+from tunecli.config.option_labels import option_labels
 from tunecli.engine import engine_named
 from tunecli.engine.engine import Engine
 from tunecli.engine.needs import needs_torch
@@ -21,7 +22,6 @@ from tunecli.errors import Interrupted
 from tunecli.results.ranking import Standing
 from tunecli.results.table import Table
 from tunecli.results.wording import counted
-from tunecli.spec.option_labels import option_labels
 from tunecli.store.files import remove_leftovers
 from tunecli.study.record.opening import Study
 from tunecli.study.record.overview import Overview, overview

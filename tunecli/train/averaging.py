@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from tunecli.spec.knobs.training import AnyAverage, Ema, Swa
+from tunecli.config.schema.training import AnyAverage, Ema, Swa
 
 
 class WeightAverage:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.optimizers import Gd
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.optimizers import Gd
 from tunecli.train.sizes import has_batch_norm
 
 

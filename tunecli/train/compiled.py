@@ -18,9 +18,9 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.base import UserCode
 from tunecli.errors import UsageError
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.base import OwnCode
 from tunecli.train.compilers import missing_compiler
 from tunecli.train.data.loading import Fold
 
@@ -72,7 +72,7 @@ def kind_of(config: TrialConfig, fold: Fold, sizes: Sequence[Sequence[int]], row
         rows: how many examples are validated at a time.
     """
     training, model = config.training, config.model
-    if isinstance(model, OwnCode):
+    if isinstance(model, UserCode):
         return ""
     parts = [len(part) for part in (fold.x_valid, fold.x_test) if part is not None]
     common = (

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.data import Data
-from tunecli.spec.knobs.optimizers import Lbfgs
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.optimizers import Lbfgs
 from tunecli.train.batches import steps_of
 from tunecli.train.data.sources import DataFacts, facts_of, read_validation
 from tunecli.train.data.splits import part_sizes
@@ -55,7 +55,7 @@ def cost(config: TrialConfig, base_path: Path) -> Cost | None:
     n_steps_of_parts = [steps_per_epoch(config, n_train) for n_train, _ in parts]
     n_steps = sum(config.training.n_steps(steps) for steps in n_steps_of_parts)
     epochs = max(config.training.n_epochs(steps) for steps in n_steps_of_parts)
-    if isinstance(config.model, OwnCode):
+    if isinstance(config.model, UserCode):
         return Cost(None, n_steps, None)
     n_parameters, n_forward = SIZES[type(config.model)](config.model, facts.inputs, n_outputs)
     n_evaluations = config.optimizer.max_iter if isinstance(config.optimizer, Lbfgs) else 1

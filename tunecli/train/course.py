@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tunecli.spec.knobs.training import EarlyStop
+from tunecli.config.schema.training import EarlyStop
 
 _KEPT = ("epochs", "kept_epoch", "metrics", "weights", "kept_loss", "least_loss", "mark_loss", "stale_epochs")
 

@@ -16,8 +16,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from tunecli.spec.knobs.augmentations import Mixup
-from tunecli.spec.knobs.data import Data
+from tunecli.config.schema.augmentations import Mixup
+from tunecli.config.schema.data import Data
 from tunecli.train.data.augmentation import augment
 from tunecli.train.data.loading import Fold
 from tunecli.train.determinism import cpu_generator

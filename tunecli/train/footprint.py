@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
+from tunecli.config.metrics import LATENCY, N_PARAMETERS
+from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.metrics import LATENCY, N_PARAMETERS
 from tunecli.train.compiled import forward_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.learner import Learner

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tunecli.spec.knobs.activations import AnyActivation, LeakyRelu, PRelu, RRelu
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.models import AnyModel, Linear, Recurrent
+from tunecli.config.schema.activations import AnyActivation, LeakyRelu, PRelu, RRelu
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.models import AnyModel, Linear, Recurrent
 from tunecli.train.determinism import scoped_seed
 
 NONLINEARITIES: dict[str, str] = {
@@ -75,7 +75,7 @@ def initialise(module: nn.Module, model: AnyModel, seed: int) -> None:
     Raises:
         ValueError: the rule is for matrices, and the model has convolutions.
     """
-    if isinstance(model, OwnCode) or model.init.name == "default":
+    if isinstance(model, UserCode) or model.init.name == "default":
         return
     rule, nonlinearity = INITIALISATIONS[model.init.name], nonlinearity_of(model)
     with scoped_seed(seed, torch.device("cpu")), torch.no_grad():
@@ -91,7 +91,7 @@ def nonlinearity_of(model: AnyModel) -> Nonlinearity:
     """What follows a model's layers; an ``rrelu`` has the mean of its slopes."""
     if isinstance(model, Recurrent):
         return Nonlinearity(model.nonlinearity)
-    if isinstance(model, Linear | OwnCode):
+    if isinstance(model, Linear | UserCode):
         return Nonlinearity("linear")
     return Nonlinearity(NONLINEARITIES[model.activation.name], _slope(model.activation))
 

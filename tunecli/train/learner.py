@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
-from tunecli.spec.knobs import TrialConfig
 from tunecli.train.batches import parts_of, steps_of, takes_batch_statistics
 from tunecli.train.chains.moment import Moment
 from tunecli.train.compiled import begin_step, forward_of, kind_of

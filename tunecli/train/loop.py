@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tunecli.config.schema import TrialConfig
+from tunecli.config.secrets import resolved
 from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.seeding import seed_for
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.secrets import resolved
 from tunecli.train import checkpoint, devices, weights
 from tunecli.train.course import Course
 from tunecli.train.data import loading

@@ -19,9 +19,8 @@ import torch
 import torch.nn.functional as fn
 from torch import Tensor, nn
 
-from tunecli.errors import UsageError
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.losses import (
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.losses import (
     AnyLoss,
     Bce,
     CrossEntropy,
@@ -37,6 +36,7 @@ from tunecli.spec.knobs.losses import (
     SmoothL1,
     Task,
 )
+from tunecli.errors import UsageError
 from tunecli.train.own.code import resolve
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -79,7 +79,7 @@ def build_loss(
     """
     if knob is None:
         knob = CrossEntropy() if task == "classification" else Mse()
-    if isinstance(knob, OwnCode):
+    if isinstance(knob, UserCode):
         if class_weights_K is not None:
             raise UsageError("a loss of your own takes no class weights", hint="use `balance: sample`")
         loss: LossFunction = _OwnLoss(knob, base_path)
@@ -211,7 +211,7 @@ def _counts(y_B: Tensor, target: TargetScale) -> Tensor:
 class _OwnLoss:
     """The user's function of (outputs, targets, **args); or an object of their class, made with ``args``."""
 
-    def __init__(self, knob: OwnCode, base_path: Path) -> None:
+    def __init__(self, knob: UserCode, base_path: Path) -> None:
         found = resolve(knob.python, base_path)
         self.made = found(**knob.args) if isinstance(found, type) else partial(found, **knob.args)
         self._code_name = knob.python

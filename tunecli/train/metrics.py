@@ -1,6 +1,6 @@
 """The metrics of a validation part, from a model's outputs; undefined ones are left out.
 
-Owns the formulas behind the names in tunecli/spec/metrics.py; a test holds them to scikit-learn's. Computed
+Owns the formulas behind the names in tunecli/config/metrics.py; a test holds them to scikit-learn's. Computed
 where the outputs lie and read from the device once.
 
 Axes: N examples, K classes.
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as fn
 from torch import Tensor
 
-from tunecli.spec.knobs.losses import Task
+from tunecli.config.schema.losses import Task
 
 
 def evaluate(

@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from tunecli.errors import UsageError
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.optimizers import (
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.optimizers import (
     Adadelta,
     Adafactor,
     Adagrad,
@@ -34,6 +33,7 @@ from tunecli.spec.knobs.optimizers import (
     Rprop,
     Sgd,
 )
+from tunecli.errors import UsageError
 from tunecli.train import dynamo
 from tunecli.train.own.code import resolve
 from tunecli.train.parameters import Part, parts_of
@@ -90,7 +90,7 @@ def build_optimizers(
     if not parts:
         raise UsageError("the model has no parameters, and so nothing to train")
     match knob:
-        case OwnCode():
+        case UserCode():
             return [_own(knob, parts, base_path)]
         case Lbfgs():
             return [_lbfgs(knob, parts)]
@@ -132,7 +132,7 @@ def _built(knob: AnyOptimizer, parts: Sequence[Part]) -> torch.optim.Optimizer:
 
 def _groups(knob: AnyOptimizer, parts: Sequence[Part]) -> list[dict[str, Any]]:
     """What decays, and then what does not; the one or the other may be missing."""
-    excluded = frozenset() if isinstance(knob, Rprop | Lbfgs | OwnCode) else frozenset(knob.decay_exclude)
+    excluded = frozenset() if isinstance(knob, Rprop | Lbfgs | UserCode) else frozenset(knob.decay_exclude)
     decaying = [part.parameter for part in parts if not part.kinds & excluded]
     other = [part.parameter for part in parts if part.kinds & excluded]
     groups: list[dict[str, Any]] = [{"params": decaying}, {"params": other, "weight_decay": 0.0}]
@@ -157,7 +157,7 @@ def _muon(knob: Muon, parts: Sequence[Part]) -> list[torch.optim.Optimizer]:
     return found
 
 
-def _own(knob: OwnCode, parts: Sequence[Part], base_path: Path) -> torch.optim.Optimizer:
+def _own(knob: UserCode, parts: Sequence[Part], base_path: Path) -> torch.optim.Optimizer:
     found = resolve(knob.python, base_path)([part.parameter for part in parts], **knob.args)
     if not isinstance(found, torch.optim.Optimizer):
         raise UsageError(

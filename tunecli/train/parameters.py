@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from tunecli.spec.knobs.optimizers import ParameterKind
+from tunecli.config.schema.optimizers import ParameterKind
 from tunecli.train.models.tokens import FeatureTokens, LearnedPositions
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)  # _NormBase: batch and instance norms

@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from tunecli.spec.knobs.training import Training
+from tunecli.config.schema.training import Training
 
 Precision = Literal["float32", "bf16", "fp16"]
 _DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}

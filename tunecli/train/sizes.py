@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tunecli.spec.knobs.activations import AnyActivation, PRelu
-from tunecli.spec.knobs.models import AnyModel, Cnn, Linear, Mlp, Recurrent, ResNet, Transformer
+from tunecli.config.schema.activations import AnyActivation, PRelu
+from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp, Recurrent, ResNet, Transformer
 from tunecli.train.inputs import Inputs
 
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4}

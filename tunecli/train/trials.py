@@ -11,11 +11,11 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunecli.spec.code import uses
-from tunecli.spec.contents import changed_files
-from tunecli.spec.knobs import CommandTrial, FunctionTrial, trial_model
-from tunecli.spec.redaction import Redactor, redactor_for
-from tunecli.spec.secrets import names_in
+from tunecli.config.code import uses
+from tunecli.config.hashing import changed_files
+from tunecli.config.redaction import Redactor, redactor_for
+from tunecli.config.schema import CommandTrial, FunctionTrial, trial_model
+from tunecli.config.secrets import names_in
 from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
 from tunecli.train.own import code as own_code

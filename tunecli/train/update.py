@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tunecli.spec.knobs import TrialConfig
+from tunecli.config.schema import TrialConfig
 from tunecli.train.averaging import WeightAverage
 from tunecli.train.chains import learning_rate
 from tunecli.train.chains.moment import Moment

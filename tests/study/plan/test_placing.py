@@ -2,8 +2,8 @@
 
 import pytest
 
+from tunecli.config.run import Run
 from tunecli.engine import n_cores
-from tunecli.spec.run import Run
 from tunecli.study.plan.placing import jobs_by_device, n_workers
 from tunecli.train.accelerators import Place
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from tunecli.config.metrics import maximized_by_name
 from tunecli.search.optional import cmaes
 from tunecli.search.uniform import random
-from tunecli.spec.metrics import maximized_by_name
 from tunecli.study.questions.check import check, load_checked
 from tunecli.trial import Observation, State
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunecli.config.secrets import literal, names_in, resolved
+from tunecli.config.space import concrete
 from tunecli.errors import TunecliError, UsageError
-from tunecli.spec.secrets import literal, names_in, resolved
-from tunecli.spec.space import concrete
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
 from tunecli.study.record.names import is_text, require_text

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tunecli.spec.run import Limit, OnFailure
+from tunecli.config.run import Limit, OnFailure
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.opening import look
 from tunecli.study.underway.policy import FAILED_ALIKE, fail_alike, is_tried_again, keep_below, micro_batches

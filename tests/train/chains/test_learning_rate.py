@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler as schedulers
 
-from tunecli.spec.knobs import learning_rate as knobs
+from tunecli.config.schema import learning_rate as knobs
 from tunecli.train.chains.learning_rate import LINKS, begin, observe, rate
 from tunecli.train.chains.moment import Moment
 

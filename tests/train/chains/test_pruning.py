@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from tunecli.spec.knobs.weights import WeightCut
+from tunecli.config.schema.weights import WeightCut
 from tunecli.train.chains.moment import Moment
 from tunecli.train.chains.pruning import RULES, SPARE_OUTPUT, Pruning, cut_fraction
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.weights import AnyWeightLink, Center, UnitNorm, WeightClip, WeightCut, WeightNoise
 from tunecli.seeding import seed_for
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.weights import AnyWeightLink, Center, UnitNorm, WeightClip, WeightCut, WeightNoise
 from tunecli.train.chains.moment import Moment
 from tunecli.train.chains.weight_chain import WeightChain
 from tunecli.train.inputs import Inputs

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tunecli.spec.knobs.weights import AnyWeightLink, Center, UnitNorm, WeightClip, WeightCut, WeightNoise
+from tunecli.config.schema.weights import AnyWeightLink, Center, UnitNorm, WeightClip, WeightCut, WeightNoise
 from tunecli.train.chains.moment import Moment
 from tunecli.train.chains.weight_links import KEEP_ZEROS, LINKS
 

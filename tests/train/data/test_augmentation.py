@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 import torch
 
+from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Mixup, Noise
 from tunecli.errors import DataError
-from tunecli.spec.knobs.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Mixup, Noise
 from tunecli.train.data.augmentation import AUGMENTATIONS, augment
 from tunecli.train.determinism import cpu_generator
 

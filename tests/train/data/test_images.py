@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
-from tunecli.spec.knobs.sources import Images
 from tunecli.train.data.images import FORMATS, read_images
 from tunecli.train.data.table import Table
 

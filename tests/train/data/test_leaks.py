@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tunecli.spec.knobs.data import Data
+from tunecli.config.schema.data import Data
 from tunecli.train.data import preparation
 from tunecli.train.data.splits import split
 from tunecli.train.data.table import Table, TextColumn

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tunecli.spec.knobs.data import Data
+from tunecli.config.schema.data import Data
 from tunecli.train.data import loading
 from tunecli.train.inputs import Inputs
 

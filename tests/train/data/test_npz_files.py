@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.lib import format as npy
 
+from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data
 from tunecli.train.data.files import read_npz
 from tunecli.train.data.reading import read_table
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunecli.spec.knobs.data import Data
+from tunecli.config.schema.data import Data
 from tunecli.train.data.oddity import Oddity
 from tunecli.train.data.summary import summary_of
 

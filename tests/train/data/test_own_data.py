@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data
 from tunecli.train.data.sources import facts_of, read_source
 
 MODULE = """

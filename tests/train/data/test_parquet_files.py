@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data
 from tunecli.train.data.columns import Columns, Request
 from tunecli.train.data.files import read_csv, read_parquet
 from tunecli.train.data.reading import read_table

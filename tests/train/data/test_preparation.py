@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
+from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data
 from tunecli.train.data import preparation
 from tunecli.train.data.scaling import Normalization
 from tunecli.train.data.table import Table, TextColumn

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data
 from tunecli.train.data import preparation
 from tunecli.train.data.scaling import Normalization, center_and_scale, rounding
 from tunecli.train.data.table import Table, encode_target

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn import datasets
 
-from tunecli.spec.knobs.sources import Bundled
+from tunecli.config.schema.sources import Bundled
 from tunecli.train.data import scikit_learn
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data
 from tunecli.train.data.sources import (
     BUNDLED_FACTS,
     DataFacts,
@@ -274,7 +274,7 @@ def test_nobody_can_write_into_a_shared_table(tmp_path: Path) -> None:
 def test_checking_a_bundled_set_loads_neither_torch_nor_scikit_learn() -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from tunecli.spec.knobs import TrialConfig\n"
+        "from tunecli.config.schema import TrialConfig\n"
         "from tunecli.train import batches, inspection\n"
         "from tunecli.train.chains import learning_rate\n"
         "from tunecli.train.cost import cost\n"

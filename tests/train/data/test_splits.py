@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.config.schema.data import Data, Validation
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data, Validation
 from tunecli.train.data.splits import n_validated_classes, part_sizes, split
 from tunecli.train.data.table import Table
 

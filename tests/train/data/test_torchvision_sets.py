@@ -8,9 +8,9 @@ from typing import get_args
 
 import pytest
 
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.sources import Torchvision
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data
-from tunecli.spec.knobs.sources import Torchvision
 from tunecli.train.data.sources import facts_of, read_source, require_test
 from tunecli.train.data.torchvision_sets import CLASS_COUNTS, SHAPES
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data
 from tunecli.train.data import preparation
 from tunecli.train.data.reading import read_table
 from tunecli.train.data.table import Table

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tunecli.spec.knobs import TrialConfig
+from tunecli.config.schema import TrialConfig
 from tunecli.train.fused.beside import Beside
 from tunecli.train.fused.criteria import criterion
 from tunecli.train.fused.perceptrons import Perceptrons

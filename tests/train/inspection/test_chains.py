@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tunecli.config.load import parse_study
+from tunecli.config.schema import TrialConfig
 from tunecli.errors import ConfigError
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.load import understand
 from tunecli.train.inspection import Complaint, complaints
 from tunecli.trial import Objective
 
@@ -125,7 +125,7 @@ def test_a_late_milestone_is_pointed_at_in_the_file() -> None:
         "    - {cut: {factor: 0.5, at: [3, 40]}}\n"
     )
     with pytest.raises(ConfigError) as caught:
-        understand(text.encode(), "study.yaml", (), Path(), complaints)
+        parse_study(text.encode(), "study.yaml", (), Path(), complaints)
     (problem,) = caught.value.problems
     assert problem.parameter == "trial.learning_rate.1.cut.at"
     assert (problem.line, problem.column) == (6, text.splitlines()[5].index("[3") + 1)

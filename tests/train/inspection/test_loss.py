@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tunecli.spec.knobs import TrialConfig
+from tunecli.config.schema import TrialConfig
 from tunecli.train.inspection import Complaint, complaints
 from tunecli.trial import Objective
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from tunecli.config.load import load
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
 from tunecli.errors import ConfigError
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.models import AnyModel, Cnn, Linear, Mlp
-from tunecli.spec.load import load
 from tunecli.train.inputs import Inputs
 from tunecli.train.inspection import complaints
 from tunecli.train.inspection.weights import WEIGHT_SHAPES

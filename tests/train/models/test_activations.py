@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as fn
 
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.activations import AnyActivation, Gelu, PRelu, Shrink
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.activations import AnyActivation, Gelu, PRelu, Shrink
 from tunecli.train.models.activations import ACTIVATIONS, build_activation
 
 NOT_KNOBS = {"args", "kwargs", "inplace", "device", "dtype", "num_parameters", "min_value", "max_value"}

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.models import AnyModel
 from tunecli.errors import UsageError
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.models import AnyModel
 from tunecli.train.determinism import scoped_seed
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import MODELS, build
@@ -145,7 +145,7 @@ def test_a_model_refuses_inputs_that_it_cannot_read(value: Any, inputs: Inputs) 
 
 
 def test_every_model_of_the_spec_can_be_built() -> None:
-    assert {*MODELS, OwnCode} == set(get_args(AnyModel))
+    assert {*MODELS, UserCode} == set(get_args(AnyModel))
 
 
 @pytest.mark.parametrize("value", ["lstm", "transformer"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tunecli.spec.knobs.models import Cnn, ResNet
+from tunecli.config.schema.models import Cnn, ResNet
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
 from tunecli.train.models.layers import MeanOverImage, n_groups

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from tunecli.spec.knobs.activations import Gelu, PlainActivation
-from tunecli.spec.knobs.models import Mlp
+from tunecli.config.schema.activations import Gelu, PlainActivation
+from tunecli.config.schema.models import Mlp
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
 from tunecli.train.models.layers import Residual

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from tunecli.spec.knobs.models import Recurrent
+from tunecli.config.schema.models import Recurrent
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
 from tunecli.train.models.recurrent import RecurrentNet

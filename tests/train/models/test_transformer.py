@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from tunecli.spec.knobs.models import Transformer
+from tunecli.config.schema.models import Transformer
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
 from tunecli.train.models.tokens import FeatureTokens, PatchTokens, SinusoidalPositions

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tunecli.spec.knobs import TrialConfig
+from tunecli.config.schema import TrialConfig
 from tunecli.train.data import loading
 from tunecli.train.own import code as own_code
 from tunecli.train.trials import run

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from tunecli.config.objectives import described, spelled
 from tunecli.results.answer import Answer, Fit, Section
 from tunecli.results.short_names import short_names
 from tunecli.results.table import ABSENT, display_cell
 from tunecli.results.wording import counted
-from tunecli.spec.goals import described, spelled
 from tunecli.study.answers.data import data_json, data_lines, data_notes, first_lines
 from tunecli.study.plan.fusing import Fusing
 from tunecli.study.questions.check import Check

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import Any
 
+from tunecli.config.domains import shown
+from tunecli.config.run import Limit
 from tunecli.results.answer import Block, Fit, Section
 from tunecli.results.ranking import Standing
 from tunecli.results.table import ABSENT, Table, display_cells, to_json
-from tunecli.spec.domains import shown
-from tunecli.spec.run import Limit
 from tunecli.study.record.overview import Overview
 from tunecli.study.underway.policy import FAILED_ALIKE
 from tunecli.study.underway.standstill import ENDED_BY_ITSELF

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tunecli.config.study import StudySpec
 from tunecli.results.answer import Answer
-from tunecli.spec.study import StudySpec
 from tunecli.study.answers.data import first_lines
 from tunecli.study.questions.data import data_of
 from tunecli.study.questions.train import Trained

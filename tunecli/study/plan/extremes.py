@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from tunecli.spec.domains import Categorical, bounds
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.load import parents_of, points_to_check, settled
-from tunecli.spec.space import DanglingReferenceError, Space, point_with
-from tunecli.spec.study import StudySpec
+from tunecli.config.domains import Categorical, bounds
+from tunecli.config.load import parents_of, points_to_check, resolve_trial
+from tunecli.config.schema import TrialConfig
+from tunecli.config.space import DanglingReferenceError, Space, point_with
+from tunecli.config.study import StudySpec
 from tunecli.train.cost import Cost, cost
 from tunecli.trial import Parameters
 
@@ -24,7 +24,7 @@ def extremes(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
     costs = []
     for point in (*points_to_check(spec.space), *_corners(spec.space)):
         try:
-            trial = settled(spec.space, point)
+            trial = resolve_trial(spec.space, point)
         except (
             DanglingReferenceError,
             ValidationError,

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tunecli.spec.code import uses
-from tunecli.spec.fingerprint import fingerprint
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.load import concrete_trials, points_to_check, settled, trial_models
-from tunecli.spec.pruners import Pausing
-from tunecli.spec.study import StudySpec
+from tunecli.config.code import uses
+from tunecli.config.fingerprint import fingerprint
+from tunecli.config.load import concrete_trials, points_to_check, resolve_trial, trial_models
+from tunecli.config.pruners import Pausing
+from tunecli.config.schema import TrialConfig
+from tunecli.config.study import StudySpec
 from tunecli.study.plan.extremes import extremes
 from tunecli.train.fused.signature import Obstacle, obstacles
 
@@ -165,7 +165,7 @@ def _most_weights(spec: StudySpec) -> int | None:
 
 def _of_each_trial(spec: StudySpec) -> list[tuple[Obstacle, ...]]:
     """What the knobs of each trial that stands for others keep it by itself for."""
-    trials = (settled(spec.space, point) for point in points_to_check(spec.space))
+    trials = (resolve_trial(spec.space, point) for point in points_to_check(spec.space))
     return [obstacles(trial) for trial in trials if isinstance(trial, TrialConfig)]
 
 

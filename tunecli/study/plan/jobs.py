@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tunecli.config.space import DanglingReferenceError, concrete
+from tunecli.config.study import StudySpec
 from tunecli.seeding import seed_for
-from tunecli.spec.space import DanglingReferenceError, concrete
-from tunecli.spec.study import StudySpec
 from tunecli.study.plan.plan import Plan
 from tunecli.trial import Checkpoint, EpochEnded, Job, Parameters, Trial
 

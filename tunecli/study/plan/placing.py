@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tunecli.config.run import Run
 from tunecli.engine import n_cores
 from tunecli.engine.placing import n_slots, spread
-from tunecli.spec.run import Run
 from tunecli.train.accelerators import Place, places
 
 

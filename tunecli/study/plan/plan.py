@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tunecli.config.enumeration import grid_size, space_size
+from tunecli.config.study import DEFAULT_TRIALS, StudySpec
 from tunecli.errors import UsageError
-from tunecli.spec.lattice import grid_size, space_size
-from tunecli.spec.study import DEFAULT_TRIALS, StudySpec
 from tunecli.study.plan import placing
 from tunecli.study.plan.fusing import fused_width, reads_nothing
 from tunecli.train.accelerators import places

@@ -8,12 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from tunecli.errors import UsageError
-from tunecli.search.bayes import n_initial
-from tunecli.search.optional import require
-from tunecli.search.pausing import full_trainings
-from tunecli.search.sampler import suggest
-from tunecli.spec.domains import (
+from tunecli.config.domains import (
     Categorical,
     Domain,
     Integer,
@@ -22,15 +17,20 @@ from tunecli.spec.domains import (
     n_values,
     shown,
 )
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.lattice import grid_position_of_point, grid_size, space_size
-from tunecli.spec.load import load, points_to_check, settled
-from tunecli.spec.metrics import LATENCY, N_PARAMETERS, is_clock
-from tunecli.spec.option_labels import option_labels
-from tunecli.spec.pruners import Curves, Pausing, Pruner
-from tunecli.spec.samplers import Bayes
-from tunecli.spec.space import Space, default_point
-from tunecli.spec.study import StudySpec
+from tunecli.config.enumeration import grid_position_of_point, grid_size, space_size
+from tunecli.config.load import load, points_to_check, resolve_trial
+from tunecli.config.metrics import LATENCY, N_PARAMETERS, is_clock
+from tunecli.config.option_labels import option_labels
+from tunecli.config.pruners import Curves, Pausing, Pruner
+from tunecli.config.samplers import Bayes
+from tunecli.config.schema import TrialConfig
+from tunecli.config.space import Space, default_point
+from tunecli.config.study import StudySpec
+from tunecli.errors import UsageError
+from tunecli.search.bayes import n_initial
+from tunecli.search.optional import require
+from tunecli.search.pausing import full_trainings
+from tunecli.search.sampler import suggest
 from tunecli.study.plan.extremes import extremes, seconds_of
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.placing import jobs_by_device, require_device
@@ -291,7 +291,7 @@ def _notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         yield f"{name} differs between trials, so their scores are not of the same data"
     yield from _scale_notes(spec)
     yield from notes_of_trials(spec, _first_point(spec))
-    first = settled(space, next(points_to_check(space)))
+    first = resolve_trial(space, next(points_to_check(space)))
     facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
     if facts is not None and isinstance(first, TrialConfig):
         n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
@@ -341,7 +341,7 @@ def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
 def _differing_data(space: Space, keys: tuple[str, ...]) -> list[str]:
     """The keys of the data that differ between trials: ranges, and what branches and references differ in."""
     found = [name for name in space.names if name.startswith(keys)]
-    trials = [settled(space, point) for point in islice(points_to_check(space), _MAX_POINTS)]
+    trials = [resolve_trial(space, point) for point in islice(points_to_check(space), _MAX_POINTS)]
     every = [trial.data for trial in trials if isinstance(trial, TrialConfig)]
     for key in keys:
         name = key.removeprefix("data.")
@@ -356,7 +356,7 @@ def _scale_notes(spec: StudySpec) -> Iterator[str]:
     losses = sorted({"val_loss", "train_loss"} & {*spec.objective.metrics})
     if not losses or not _differing_data(spec.space, _TRAINED_ON):
         return
-    trials = (settled(spec.space, point) for point in islice(points_to_check(spec.space), _MAX_POINTS))
+    trials = (resolve_trial(spec.space, point) for point in islice(points_to_check(spec.space), _MAX_POINTS))
     if any(isinstance(trial, TrialConfig) and has_scaled_target(trial, spec.base_path) for trial in trials):
         for loss in losses:
             yield (

@@ -14,14 +14,12 @@ from itertools import combinations, islice
 
 from pydantic import ValidationError
 
-from tunecli.errors import UsageError
-from tunecli.seeding import generator_for
-from tunecli.spec.complaints import problems_of
-from tunecli.spec.domains import Categorical, bounds, shown
-from tunecli.spec.knobs import TrialConfig, trial_model, trial_of
-from tunecli.spec.load import parents_of
-from tunecli.spec.secrets import names_in, redacted, resolved
-from tunecli.spec.space import (
+from tunecli.config.domains import Categorical, bounds, shown
+from tunecli.config.error_messages import problems_of
+from tunecli.config.load import parents_of
+from tunecli.config.schema import TrialConfig, trial_model, trial_of
+from tunecli.config.secrets import names_in, redacted, resolved
+from tunecli.config.space import (
     DanglingReferenceError,
     Space,
     concrete,
@@ -29,7 +27,9 @@ from tunecli.spec.space import (
     point_with,
     values_by_key,
 )
-from tunecli.spec.study import StudySpec
+from tunecli.config.study import StudySpec
+from tunecli.errors import UsageError
+from tunecli.seeding import generator_for
 from tunecli.train.inspection import complaints
 from tunecli.trial import Parameters, Scalar
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tunecli.config.domains import Integer, Real, described, last_value, shown
+from tunecli.config.range_suggestions import near_ranges
+from tunecli.config.space import Space
+from tunecli.config.study import StudySpec
+from tunecli.config.unused import unused_parameters
 from tunecli.search.optional import adapted_by_cmaes
-from tunecli.spec.domains import Integer, Real, described, last_value, shown
-from tunecli.spec.near_ranges import near_ranges
-from tunecli.spec.space import Space
-from tunecli.spec.study import StudySpec
-from tunecli.spec.unused import unused_parameters
 
 _MOST_NAMES = 6
 

@@ -7,11 +7,11 @@ from dataclasses import fields, is_dataclass, replace
 from itertools import islice
 from typing import Any
 
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.load import points_to_check, settled
-from tunecli.spec.secrets import names_in, redacted
-from tunecli.spec.space import concrete
-from tunecli.spec.study import StudySpec
+from tunecli.config.load import points_to_check, resolve_trial
+from tunecli.config.schema import TrialConfig
+from tunecli.config.secrets import names_in, redacted
+from tunecli.config.space import concrete
+from tunecli.config.study import StudySpec
 from tunecli.train.data.summary import DataSummary, summary_of
 
 _MAX_DATA_SETS = 4
@@ -30,7 +30,7 @@ def data_of(spec: StudySpec) -> tuple[DataSummary, ...]:
     """
     found: dict[str, DataSummary] = {}
     for point in islice(points_to_check(spec.space), _MAX_POINTS):
-        trial = settled(spec.space, point)
+        trial = resolve_trial(spec.space, point)
         if not isinstance(trial, TrialConfig):
             continue
         identity = trial.data.model_dump_json(exclude=_NOT_READ)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
+from tunecli.config.load import trial_models
+from tunecli.config.metrics import is_clock
+from tunecli.config.schema import TrialConfig
+from tunecli.config.space import concrete
 from tunecli.engine import engine_named, name_for_one
 from tunecli.engine.needs import needs_torch
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import best
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.load import trial_models
-from tunecli.spec.metrics import is_clock
-from tunecli.spec.space import concrete
 from tunecli.store.destination import require_destination
 from tunecli.store.files import in_words, read_own, write_where_asked
 from tunecli.store.folder import RunFolder

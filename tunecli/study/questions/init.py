@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from shlex import quote
 
+from tunecli.config.json_schema import SCHEMA_FILE, json_schema
+from tunecli.config.reference import markdown
+from tunecli.config.starter import STARTER
 from tunecli.errors import UsageError
-from tunecli.spec.json_schema import SCHEMA_FILE, json_schema
-from tunecli.spec.reference import markdown
-from tunecli.spec.starter import STARTER
 from tunecli.store.destination import require_destination
 from tunecli.store.files import as_argument, kind_of, write_atomically
 

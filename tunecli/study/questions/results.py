@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.results.prediction import Prediction, Surprise, predicted_columns, surprise, with_predictions
 from tunecli.results.ranking import Standing
@@ -17,7 +18,6 @@ from tunecli.results.table import Table, top
 from tunecli.search.bayes import n_initial
 from tunecli.search.forecast import forecasts
 from tunecli.search.quasirandom import MAX_DIMENSIONS
-from tunecli.spec.space import Space
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.selection import Selection

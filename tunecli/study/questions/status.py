@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tunecli.config.pruners import Pausing
 from tunecli.results.ranking import Standing, best, standing
-from tunecli.spec.pruners import Pausing
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record.facts import facts_of

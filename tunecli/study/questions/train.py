@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunecli.config.load import trial_models
+from tunecli.config.schema import TrialConfig
+from tunecli.config.study import StudySpec
 from tunecli.engine import engine_named, name_for_one
 from tunecli.engine.engine import Engine
 from tunecli.engine.needs import needs_torch
 from tunecli.errors import UsageError
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.load import trial_models
-from tunecli.spec.study import StudySpec
 from tunecli.store.destination import require_destination
 from tunecli.study.plan.jobs import job_for, trial_seed
 from tunecli.study.plan.placing import require_device

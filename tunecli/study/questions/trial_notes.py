@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from tunecli.spec.domains import shown
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.load import points_to_check, settled
-from tunecli.spec.secrets import names_in, redacted
-from tunecli.spec.space import concrete, point_with
-from tunecli.spec.study import StudySpec
+from tunecli.config.domains import shown
+from tunecli.config.load import points_to_check, resolve_trial
+from tunecli.config.schema import TrialConfig
+from tunecli.config.secrets import names_in, redacted
+from tunecli.config.space import concrete, point_with
+from tunecli.config.study import StudySpec
 from tunecli.study.questions.combinations import combinations_that_fail
 from tunecli.train.inspection.notes import trial_notes
 from tunecli.trial import Parameters
@@ -31,7 +31,7 @@ def notes_of_trials(spec: StudySpec, first: Parameters | None) -> Iterator[str]:
     space, told = spec.space, set[str]()
     usual = point_with(space, {})
     for number, point in enumerate(islice(points_to_check(space), _MAX_POINTS)):
-        trial = settled(space, point)
+        trial = resolve_trial(space, point)
         if not isinstance(trial, TrialConfig):
             continue
         differing = [name for name in point if name not in usual or point[name] != usual[name]]

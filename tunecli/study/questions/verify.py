@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tunecli.config.fingerprint import changes
+from tunecli.config.metrics import is_clock
+from tunecli.config.space import DanglingReferenceError
 from tunecli.engine import engine_named, name_for_one
 from tunecli.engine.engine import Engine
 from tunecli.engine.needs import needs_torch
@@ -17,9 +20,6 @@ from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.comparison import Comparison, Course, Verdict, compare
 from tunecli.results.ranking import best
 from tunecli.seeding import generator_for
-from tunecli.spec.fingerprint import changes
-from tunecli.spec.metrics import is_clock
-from tunecli.spec.space import DanglingReferenceError
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.jobs import job_for
 from tunecli.study.plan.placing import require_device

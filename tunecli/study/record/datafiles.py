@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tunecli.spec.knobs.data import Data
-from tunecli.spec.knobs.sources import FileSource, Images
-from tunecli.spec.load import concrete_trials
-from tunecli.spec.secrets import resolved
-from tunecli.spec.study import StudySpec
+from tunecli.config.load import concrete_trials
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.sources import FileSource, Images
+from tunecli.config.secrets import resolved
+from tunecli.config.study import StudySpec
 
 
 def contents(spec: StudySpec) -> dict[str, str]:

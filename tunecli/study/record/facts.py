@@ -15,9 +15,9 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from tunecli.config.load import parse_study
+from tunecli.config.study import StudySpec
 from tunecli.errors import ConfigError, StoreDamaged, StoreTooNew
-from tunecli.spec.load import understand
-from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan
@@ -90,7 +90,7 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
     """
     file, base_path = str(folder.config_path), Path(facts["base_path"])
     try:
-        return understand(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
+        return parse_study(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
     except ConfigError as error:
         then, now = facts["versions"].get("tunecli", "another version"), versions()["tunecli"]
         if then != now and not error.hint:

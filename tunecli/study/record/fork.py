@@ -16,14 +16,14 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from tunecli.config.enumeration import grid_position_of_point
+from tunecli.config.fingerprint import fingerprint
+from tunecli.config.pruners import Pausing
+from tunecli.config.space import DanglingReferenceError, concrete
+from tunecli.config.study import StudySpec
+from tunecli.config.trial_matching import fitting_point
 from tunecli.errors import UsageError
 from tunecli.search.grid import require_grid
-from tunecli.spec.fingerprint import fingerprint
-from tunecli.spec.fitting import fitting_point
-from tunecli.spec.lattice import grid_position_of_point
-from tunecli.spec.pruners import Pausing
-from tunecli.spec.space import DanglingReferenceError, concrete
-from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan, plan_for

@@ -13,11 +13,11 @@ from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tunecli.config.differences import says
+from tunecli.config.fingerprint import fingerprint
+from tunecli.config.load import concrete_trials
+from tunecli.config.study import StudySpec
 from tunecli.errors import UsageError
-from tunecli.spec.difference import says
-from tunecli.spec.fingerprint import fingerprint
-from tunecli.spec.load import concrete_trials
-from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
 from tunecli.store.files import kind_of, require_room, write_atomically
 from tunecli.store.folder import RunFolder

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tunecli.config.option_labels import option_labels
 from tunecli.results.failures import grouped
 from tunecli.results.importance import by_importance, importances
 from tunecli.results.ranking import Ranked, Standing, best, rank, standing
 from tunecli.results.short_names import short_names
 from tunecli.results.table import Table, parameter_columns
-from tunecli.spec.option_labels import option_labels
 from tunecli.study.record.opening import Study
 from tunecli.study.record.published import table_of
 from tunecli.trial import Objective, Trial

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunecli.config.code import uses
+from tunecli.config.option_labels import options_of
+from tunecli.config.schema.data import with_absolute_paths
+from tunecli.config.space import concrete
 from tunecli.errors import UsageError
 from tunecli.results.export import concrete_document
 from tunecli.results.ranking import best, rank
 from tunecli.results.table import Table, options_alike, results_table, to_csv
-from tunecli.spec.code import uses
-from tunecli.spec.knobs.data import with_absolute_paths
-from tunecli.spec.option_labels import options_of
-from tunecli.spec.space import concrete
 from tunecli.store.files import write_atomically
 from tunecli.study.record.names import require_text
 from tunecli.study.record.opening import Study

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tunecli.spec.metrics import MEASURED
+from tunecli.config.metrics import MEASURED
 from tunecli.trial import EpochEnded, FailureKind, Objective, Outcome, State
 
 _OF_THE_MACHINE = (FailureKind.OOM, FailureKind.TIMEOUT, FailureKind.CRASH, FailureKind.LOST)

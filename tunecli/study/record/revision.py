@@ -11,13 +11,13 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from tunecli.config import fingerprint
+from tunecli.config.differences import Difference, differences, kept_overrides
+from tunecli.config.load import Inspect, bytes_of, parse_study
+from tunecli.config.pruners import Pausing
+from tunecli.config.reader import read
+from tunecli.config.study import StudySpec
 from tunecli.errors import ConfigError, UsageError
-from tunecli.spec import fingerprint
-from tunecli.spec.difference import Difference, differences, kept_overrides
-from tunecli.spec.load import Inspect, bytes_of, understand
-from tunecli.spec.pruners import Pausing
-from tunecli.spec.reader import read
-from tunecli.spec.study import StudySpec
 from tunecli.store.folder import RunFolder
 from tunecli.study.record import datafiles
 from tunecli.study.record.facts import recorded_spec
@@ -56,7 +56,7 @@ class Revision:
             ConfigError: with every problem found.
         """
         spec = self.asked
-        return understand(spec.text.encode(), self.file, spec.overrides, spec.base_path, inspect)
+        return parse_study(spec.text.encode(), self.file, spec.overrides, spec.base_path, inspect)
 
 
 def revision(
@@ -87,7 +87,7 @@ def revision(
     read(data, file)
     kept = kept_overrides(facts["overrides"], recorded_text, data.decode("utf-8-sig"))
     recorded = recorded_spec(facts, folder)
-    asked = understand(data, file, (*kept, *overrides), base_path)
+    asked = parse_study(data, file, (*kept, *overrides), base_path)
     return Revision(recorded, asked, tuple(differences(recorded, asked)), notes, file)
 
 

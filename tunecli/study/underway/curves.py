@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tunecli.config.pruners import Pausing
+from tunecli.config.study import StudySpec
 from tunecli.search.pruner import Bounds, Curve, stop_bounds
-from tunecli.spec.pruners import Pausing
-from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
 from tunecli.trial import EpochEnded, State, Trial
 

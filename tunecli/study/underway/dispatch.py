@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunecli import failpoints
+from tunecli.config.pruners import Pausing
+from tunecli.config.space import DanglingReferenceError
 from tunecli.engine.engine import Engine
-from tunecli.spec.pruners import Pausing
-from tunecli.spec.space import DanglingReferenceError
 from tunecli.study.plan.plan import AHEAD
 from tunecli.study.record.opening import Study
 from tunecli.study.underway.display import Display

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from tunecli.spec.run import Limit, OnFailure
+from tunecli.config.run import Limit, OnFailure
 from tunecli.trial import Failure, FailureKind, Objective, Setback, Trial
 
 FAILED_ALIKE = 5

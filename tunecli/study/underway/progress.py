@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+from tunecli.config.load import trial_models
+from tunecli.config.pruners import Pausing
+from tunecli.config.schema import TrialConfig, trial_model
+from tunecli.config.space import concrete
 from tunecli.results.ranking import leading
 from tunecli.search.sampler import suggest
-from tunecli.spec.knobs import TrialConfig, trial_model
-from tunecli.spec.load import trial_models
-from tunecli.spec.pruners import Pausing
-from tunecli.spec.space import concrete
 from tunecli.study.plan.jobs import job_for, trial_seed
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.observed import Seen

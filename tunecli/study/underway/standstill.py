@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from tunecli.config.study import StudySpec
 from tunecli.results.ranking import total_excess
 from tunecli.search.forecast import expected_improvement
-from tunecli.spec.study import StudySpec
 from tunecli.study.record.observed import Seen
 from tunecli.trial import State, Trial
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from tunecli.config.load import concrete_trials
+from tunecli.config.pruners import Pausing
+from tunecli.config.schema.training import Training
+from tunecli.config.space import DanglingReferenceError, concrete
+from tunecli.config.study import StudySpec
 from tunecli.results.ranking import total_excess
 from tunecli.search.course import Choice, Course, observed, shares, until_epochs
 from tunecli.search.pausing import DEPENDS_ON_ARRIVAL, choose, never_continued
-from tunecli.spec.knobs.training import Training
-from tunecli.spec.load import concrete_trials
-from tunecli.spec.pruners import Pausing
-from tunecli.spec.space import DanglingReferenceError, concrete
-from tunecli.spec.study import StudySpec
 from tunecli.store.database import Log
 from tunecli.study.underway.policy import fail_alike
 from tunecli.study.underway.standstill import n_since_best

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tunecli.spec.knobs.learning_rate import (
+from tunecli.config.schema.learning_rate import (
     AnyLink,
     Clip,
     Cosine,

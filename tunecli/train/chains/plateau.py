@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from tunecli.spec.knobs.learning_rate import OnPlateau
+from tunecli.config.schema.learning_rate import OnPlateau
 
 
 class Plateaus(NamedTuple):

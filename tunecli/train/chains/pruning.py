@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tunecli.spec.knobs.weights import SPARE_OUTPUT, CutRule, WeightCut
+from tunecli.config.schema.weights import SPARE_OUTPUT, CutRule, WeightCut
 from tunecli.train.chains.moment import Moment
 from tunecli.train.determinism import cpu_generator
 

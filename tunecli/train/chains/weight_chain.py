@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tunecli.spec.knobs.weights import AnyWeightLink, WeightCut
+from tunecli.config.schema.weights import AnyWeightLink, WeightCut
 from tunecli.train.chains.moment import Moment
 from tunecli.train.chains.pruning import Pruning
 from tunecli.train.chains.weight_links import KEEP_ZEROS, LINKS, Update

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tunecli.spec.knobs.weights import Center, UnitNorm, WeightClip, WeightCut, WeightNoise
+from tunecli.config.schema.weights import Center, UnitNorm, WeightClip, WeightCut, WeightNoise
 from tunecli.train.chains.moment import Moment
 
 Update = Callable[[Moment], None]

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Mixup, Noise
 from tunecli.errors import DataError
-from tunecli.spec.knobs.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Mixup, Noise
 
 
 def augment(augmentations: Sequence[AnyAugmentation], x: Tensor, generator: torch.Generator) -> Tensor:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.suggestions import nearest
 from tunecli.errors import DataError
-from tunecli.spec.wording import nearest
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import ColumnKind
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
-from tunecli.spec.knobs.sources import Images
 from tunecli.train.data.memory import require_memory
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.table import Table

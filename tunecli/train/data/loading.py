@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tunecli.spec.knobs.data import Data
-from tunecli.spec.knobs.losses import Task
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.losses import Task
 from tunecli.train.data import preparation, splits
 from tunecli.train.data.placement import Placement, free_bytes_of, placed
 from tunecli.train.data.sources import read_source, read_test, read_validation

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.data import Data
 from tunecli.train.data.arrays import as_inputs, as_target, as_tokens
 from tunecli.train.data.table import Table, encode_target
 from tunecli.train.own.code import resolve, running
@@ -26,7 +26,7 @@ _SEED = 0
 _KEYS = ("x", "y", "class_names", "n_tokens")
 
 
-def read_own(knob: OwnCode, data: Data, base_path: Path) -> Table:
+def read_own(knob: UserCode, data: Data, base_path: Path) -> Table:
     """Call the user's function and read what it gives.
 
     It gives ``(x, y)``, or a map with ``x``, ``y`` and perhaps ``class_names``, by which the classes 0, 1, … of ``y``

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data
 from tunecli.train.data.characters import Alphabet, encode, learn_alphabet
 from tunecli.train.data.columns import names_shown
 from tunecli.train.data.scaling import center_and_scale, rounding

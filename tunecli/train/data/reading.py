@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.losses import Task
 from tunecli.errors import DataError
-from tunecli.spec.knobs.data import Data
-from tunecli.spec.knobs.losses import Task
 from tunecli.train.data.column_notes import gaps, near_constant, unmatched
 from tunecli.train.data.columns import (
     ColumnProblem,

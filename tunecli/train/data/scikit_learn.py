@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tunecli.spec.knobs.losses import Task
-from tunecli.spec.knobs.sources import (
+from tunecli.config.schema.losses import Task
+from tunecli.config.schema.sources import (
     Blobs,
     Bundled,
     Circles,

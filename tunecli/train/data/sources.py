@@ -12,11 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.losses import Task
+from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvision
 from tunecli.errors import DataError
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.data import Data
-from tunecli.spec.knobs.losses import Task
-from tunecli.spec.knobs.sources import Bundled, FileSource, Images, Torchvision
 from tunecli.train.data import scikit_learn, torchvision_sets
 from tunecli.train.data.characters import learn_alphabet
 from tunecli.train.data.images import read_images
@@ -126,7 +126,7 @@ def facts_of(data: Data, base_path: Path) -> DataFacts | None:
         DataError: as `read_source`.
     """
     match data.source:
-        case OwnCode():
+        case UserCode():
             _require_no_columns(data)
             return None
         case Bundled(name=name):
@@ -258,7 +258,7 @@ SOURCES: dict[type[Any], Callable[[Any, Data, Path], Table]] = {
     FileSource: lambda knob, data, base_path: read_table(base_path / knob.path, data),
     Images: lambda knob, data, base_path: read_images(base_path / knob.path, knob),
     Torchvision: lambda knob, data, base_path: read_torchvision(knob, base_path),
-    OwnCode: read_own,
+    UserCode: read_own,
     **{kind: lambda knob, data, base_path: scikit_learn.SETS[type(knob)](knob) for kind in scikit_learn.SETS},
 }
 """(source, data, base path) → its training data."""

@@ -12,9 +12,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.schema.data import Data, Test, Validation
 from tunecli.errors import DataError
 from tunecli.seeding import generator_for
-from tunecli.spec.knobs.data import Data, Test, Validation
 from tunecli.train.data.table import Table
 
 Indices = NDArray[np.int64]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tunecli.config.imports import module_files
+from tunecli.config.paths import is_folder
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.sources import FileSource, Images
 from tunecli.errors import DataError
-from tunecli.spec.imports import module_files
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.data import Data
-from tunecli.spec.knobs.sources import FileSource, Images
-from tunecli.spec.paths import is_folder
 
 Stamp = tuple[str, int, int]
 """A file's full path, modification time in nanoseconds, and size in bytes."""
@@ -48,7 +48,7 @@ def source_stamps(data: Data, base_path: Path) -> Iterator[Stamp]:
             yield stamp_of(path, base_path, "data.source")
         case Images(path=path):
             yield from _folder_stamps(path, base_path, "data.source")
-        case OwnCode(python=code):
+        case UserCode(python=code):
             for file in module_files(base_path, code.partition(":")[0].split(".")):
                 yield stamp_of(str(file.relative_to(base_path)), base_path, "data.source")
 
@@ -90,7 +90,7 @@ def shown(data: Data) -> str:
     match data.source:
         case FileSource(path=path) | Images(path=path):
             return path
-        case OwnCode(python=code):
+        case UserCode(python=code):
             return code
     return data.source.name
 

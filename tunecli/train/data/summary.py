@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tunecli.spec.knobs.data import Data
-from tunecli.spec.knobs.losses import Task
-from tunecli.spec.knobs.sources import Bundled, FileSource, Images, Torchvision
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.losses import Task
+from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvision
 from tunecli.train.cost import sizes_of_parts
 from tunecli.train.data import splits
 from tunecli.train.data.notes import DataNote

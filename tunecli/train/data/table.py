@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.schema.losses import Task
 from tunecli.errors import DataError
-from tunecli.spec.knobs.losses import Task
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import DECIMAL_COMMA, NUMBER, ColumnKind
 from tunecli.train.data.scaling import is_lost

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from tunecli.config.schema.sources import Torchvision
 from tunecli.errors import DataError
-from tunecli.spec.knobs.sources import Torchvision
 from tunecli.train.data.table import Table
 
 CLASS_COUNTS: dict[str, tuple[int, ...]] = {

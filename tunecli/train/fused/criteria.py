@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from tunecli.spec.knobs.losses import AnyLoss, CrossEntropy, Hinge, Kl, Task
+from tunecli.config.schema.losses import AnyLoss, CrossEntropy, Hinge, Kl, Task
 from tunecli.train.fused.stack import LANES
 from tunecli.train.losses import LossFunction
 

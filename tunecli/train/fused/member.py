@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tunecli.config.schema import TrialConfig
+from tunecli.config.secrets import resolved
 from tunecli.seeding import seed_for
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.secrets import resolved
 from tunecli.train import checkpoint
 from tunecli.train.chains.moment import Moment
 from tunecli.train.course import Course

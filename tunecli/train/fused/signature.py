@@ -12,12 +12,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tunecli.spec.knobs import TrialConfig, trial_model
-from tunecli.spec.knobs.augmentations import Mixup
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.models import AnyModel, Recurrent
-from tunecli.spec.knobs.optimizers import Adafactor, Lbfgs, Muon
-from tunecli.spec.knobs.training import Swa
+from tunecli.config.schema import TrialConfig, trial_model
+from tunecli.config.schema.augmentations import Mixup
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.models import AnyModel, Recurrent
+from tunecli.config.schema.optimizers import Adafactor, Lbfgs, Muon
+from tunecli.config.schema.training import Swa
 from tunecli.trial import Job
 
 _OWN_VALUES = ("init", "dropout")
@@ -103,7 +103,7 @@ def _of_the_job(job: Job) -> str:
 
 
 def _of_the_model(model: AnyModel) -> Iterator[Obstacle]:
-    if isinstance(model, OwnCode):
+    if isinstance(model, UserCode):
         yield Obstacle("model.python", "", "its model is your own code")
     if isinstance(model, Recurrent):
         yield Obstacle("model.name", model.name, "a recurrent net's kernels take one model at a time")
@@ -113,9 +113,9 @@ def _of_the_model(model: AnyModel) -> Iterator[Obstacle]:
 
 def _of_what_is_computed(config: TrialConfig) -> Iterator[Obstacle]:
     optimizer = config.optimizer
-    if isinstance(config.loss, OwnCode):
+    if isinstance(config.loss, UserCode):
         yield Obstacle("loss.python", "", "its loss is your own code")
-    if isinstance(optimizer, OwnCode):
+    if isinstance(optimizer, UserCode):
         yield Obstacle("optimizer.python", "", "its optimizer is your own code")
     elif isinstance(optimizer, Lbfgs):
         why = "lbfgs evaluates the loss as often as each model needs"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tunecli.config.schema import TrialConfig
 from tunecli.errors import DataError
-from tunecli.spec.knobs import TrialConfig
 from tunecli.train.cost import sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.data.summary import target_note

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.base import Timed
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.base import Timed
 from tunecli.train.cost import steps_per_epoch
 from tunecli.train.data.sources import DataFacts
 from tunecli.trial import Objective

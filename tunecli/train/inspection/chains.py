@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tunecli.spec.knobs.learning_rate import (
+from tunecli.config.schema.learning_rate import (
     AnyLink,
     CosineRestarts,
     Cut,
@@ -14,7 +14,7 @@ from tunecli.spec.knobs.learning_rate import (
     Warmup,
     WarmupStableDecay,
 )
-from tunecli.spec.knobs.optimizers import Rprop
+from tunecli.config.schema.optimizers import Rprop
 from tunecli.train.inspection.case import Case, Complaint, Rule, never_acts
 
 

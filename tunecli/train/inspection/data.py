@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tunecli.config.schema.augmentations import Crop, Cutout, Flip, Mixup
 from tunecli.errors import DataError
-from tunecli.spec.knobs.augmentations import Crop, Cutout, Flip, Mixup
 from tunecli.train.data.sources import read_test, require_test
 from tunecli.train.data.stamps import stamps_of
 from tunecli.train.inspection.case import Case, Complaint, Rule

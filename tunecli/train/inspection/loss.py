@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.losses import AnyClassLoss, AnyNumberLoss, Bce, CrossEntropy, Focal, Hinge, Poisson
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.losses import AnyClassLoss, AnyNumberLoss, Bce, CrossEntropy, Focal, Hinge, Poisson
 from tunecli.train.inspection.case import Case, Complaint, Rule
 
 
 def _task(case: Case) -> Iterator[Complaint]:
     loss, task = case.config.loss, case.facts.task
-    if loss is None or isinstance(loss, OwnCode) or task in loss.tasks:
+    if loss is None or isinstance(loss, UserCode) or task in loss.tasks:
         return
     family = AnyClassLoss if task == "classification" else AnyNumberLoss
     names = ", ".join(each.model_fields["name"].default for each in get_args(family))
@@ -23,7 +23,7 @@ def _class_weights(case: Case) -> Iterator[Complaint]:
     loss, facts, is_balanced = case.config.loss, case.facts, case.config.data.balance == "weight"
     if facts.task != "classification":
         return
-    if isinstance(loss, OwnCode) and is_balanced:
+    if isinstance(loss, UserCode) and is_balanced:
         message = "a loss of your own takes no class weights"
         yield Complaint("data.balance", message, "use `balance: sample`, or weigh in your loss")
     if not isinstance(loss, CrossEntropy | Focal | Hinge | Bce) or not loss.class_weights:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from math import gcd
 from typing import get_args
 
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.models import AnyModel, Cnn, ResNet, Transformer
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.models import AnyModel, Cnn, ResNet, Transformer
 from tunecli.train.inspection.case import Case, Complaint, Rule
 
 _PLURALS = {"features": "plain features", "sequence": "sequences", "image": "images", "tokens": "tokens"}
@@ -15,7 +15,7 @@ _PLURALS = {"features": "plain features", "sequence": "sequences", "image": "ima
 
 def _inputs(case: Case) -> Iterator[Complaint]:
     model, kind = case.config.model, case.facts.inputs.kind
-    if isinstance(model, OwnCode) or kind in model.kinds:
+    if isinstance(model, UserCode) or kind in model.kinds:
         return
     taken = _either([_PLURALS[each] for each in model.kinds])
     message = f"{model.name} needs {taken}, and the data has {_PLURALS[kind]}"
@@ -26,7 +26,7 @@ def _models_for(kind: str) -> list[str]:
     return [
         name
         for each in get_args(AnyModel)
-        if each is not OwnCode and kind in each.kinds
+        if each is not UserCode and kind in each.kinds
         for name in get_args(each.model_fields["name"].annotation)
     ]
 
@@ -50,7 +50,7 @@ def _patch(case: Case) -> Iterator[Complaint]:
 
 def _initialisation(case: Case) -> Iterator[Complaint]:
     model = case.config.model
-    if isinstance(model, OwnCode):
+    if isinstance(model, UserCode):
         return
     has_convolutions = isinstance(model, Cnn | ResNet)
     if has_convolutions and model.init.name in ("eye", "sparse"):

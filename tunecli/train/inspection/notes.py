@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.learning_rate import Warmup
-from tunecli.spec.knobs.losses import Bce, CrossEntropy, Focal, Hinge, Huber, Poisson, SmoothL1
-from tunecli.spec.knobs.models import Linear
-from tunecli.spec.knobs.optimizers import Gd, Lbfgs
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.learning_rate import Warmup
+from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, Hinge, Huber, Poisson, SmoothL1
+from tunecli.config.schema.models import Linear
+from tunecli.config.schema.optimizers import Gd, Lbfgs
 from tunecli.train.chains import learning_rate
 from tunecli.train.chains.moment import Moment
 from tunecli.train.cost import sizes_of_parts, steps_per_epoch
@@ -87,7 +87,7 @@ def _batches(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
 
 
 def _length(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
-    if isinstance(config.optimizer, Lbfgs | OwnCode):
+    if isinstance(config.optimizer, Lbfgs | UserCode):
         return  # a step of the one is many, of the other nothing is known
     needed: float = FEW_STEPS * (_LINEAR if isinstance(config.model, Linear) else 1)
     if config.optimizer.name in _ADAMS:
@@ -147,7 +147,7 @@ def has_scaled_target(config: TrialConfig, base_path: Path) -> bool:
     if facts is not None:
         return facts.task == "regression"
     is_of_classes = config.loss is not None and not (
-        isinstance(config.loss, OwnCode) or "regression" in config.loss.tasks
+        isinstance(config.loss, UserCode) or "regression" in config.loss.tasks
     )
     return config.data.task != "classification" and not is_of_classes
 

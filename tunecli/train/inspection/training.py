@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tunecli.spec.code import goal_places
-from tunecli.spec.knobs.optimizers import Gd, Lbfgs
-from tunecli.spec.metrics import METRICS
-from tunecli.spec.wording import nearest
+from tunecli.config.code import goal_places
+from tunecli.config.metrics import METRICS
+from tunecli.config.schema.optimizers import Gd, Lbfgs
+from tunecli.config.suggestions import nearest
 from tunecli.train.compilers import missing_compiler
 from tunecli.train.data.sources import read_validation
 from tunecli.train.data.splits import n_validated_classes

@@ -10,9 +10,9 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.models import AnyModel, Cnn, Linear, Mlp
-from tunecli.spec.knobs.weights import SPARE_OUTPUT, WeightCut
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
+from tunecli.config.schema.weights import SPARE_OUTPUT, WeightCut
 from tunecli.train.data.sources import DataFacts
 from tunecli.train.inputs import Inputs
 from tunecli.train.inspection.case import Case, Complaint, Rule, never_acts

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp, Recurrent, ResNet, Transformer
 from tunecli.errors import UsageError
-from tunecli.spec.knobs.base import OwnCode
-from tunecli.spec.knobs.models import AnyModel, Cnn, Linear, Mlp, Recurrent, ResNet, Transformer
 from tunecli.train.determinism import scoped_seed
 from tunecli.train.inputs import Inputs
 from tunecli.train.models.convolutional import cnn, resnet
@@ -61,7 +61,7 @@ def build(
         UsageError: the user's own code gives no module.
         ImportError, AttributeError: it cannot be found.
     """
-    if isinstance(model, OwnCode):
+    if isinstance(model, UserCode):
         return _own(model, inputs, n_outputs, base_path, seed)
     if inputs.kind not in model.kinds:
         raise ValueError(f"{model.name} needs {' or '.join(model.kinds)} inputs, not {inputs.kind}")
@@ -71,10 +71,10 @@ def build(
 
 def has_own_norm(knob: AnyModel, module: nn.Module) -> bool:
     """Whether the module is of the user's own making and takes statistics over its batch."""
-    return isinstance(knob, OwnCode) and any(isinstance(each, _BatchNorm) for each in module.modules())
+    return isinstance(knob, UserCode) and any(isinstance(each, _BatchNorm) for each in module.modules())
 
 
-def _own(knob: OwnCode, inputs: Inputs, n_outputs: int, base_path: Path, seed: int) -> nn.Module:
+def _own(knob: UserCode, inputs: Inputs, n_outputs: int, base_path: Path, seed: int) -> nn.Module:
     """Call the user's code with its ``args``, and with what is known of the data where it asks for it by name.
 
     What it gives gets copies of its inputs, since it may write into them, and its outputs are held to their shape.

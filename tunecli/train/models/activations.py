@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from tunecli.spec.knobs.activations import AnyActivation
+from tunecli.config.schema.activations import AnyActivation
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,

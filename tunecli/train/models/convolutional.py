@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from tunecli.spec.knobs.models import Cnn, ResNet
+from tunecli.config.schema.models import Cnn, ResNet
 from tunecli.train.inputs import Inputs
 from tunecli.train.models.activations import build_activation
 from tunecli.train.models.layers import MeanOverImage, Residual, channel_norm, dropout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from tunecli.spec.knobs.models import Linear, Mlp
+from tunecli.config.schema.models import Linear, Mlp
 from tunecli.train.inputs import Inputs
 from tunecli.train.models.activations import build_activation
 from tunecli.train.models.layers import Residual, dropout, flat, unit_norm

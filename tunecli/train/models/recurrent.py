@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tunecli.spec.knobs.models import Recurrent
+from tunecli.config.schema.models import Recurrent
 from tunecli.train.inputs import Inputs
 from tunecli.train.models.layers import dropout, is_read, mean_over_steps
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tunecli.spec.knobs.models import Transformer
+from tunecli.config.schema.models import Transformer
 from tunecli.train.inputs import Inputs
 
 

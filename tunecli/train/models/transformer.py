@@ -16,7 +16,7 @@ import torch.nn.functional as fn
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from tunecli.spec.knobs.models import Transformer
+from tunecli.config.schema.models import Transformer
 from tunecli.train.inputs import Inputs
 from tunecli.train.models.activations import build_activation
 from tunecli.train.models.layers import Residual, dropout, is_read, mean_over_steps

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tunecli.spec.code import uses
-from tunecli.spec.knobs import TrialConfig
-from tunecli.spec.knobs.base import OwnCode
+from tunecli.config.code import uses
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.base import UserCode
 from tunecli.train.generators import scoped_plain_seeds
 from tunecli.train.own.late_torch import once_loaded
 from tunecli.trial import Job
@@ -61,7 +61,7 @@ def note_loaded() -> None:
 
 def is_in(config: TrialConfig) -> bool:
     """Whether the model, the loss or the optimizer of a trial is the user's own."""
-    return any(isinstance(knob, OwnCode) for knob in (config.model, config.loss, config.optimizer))
+    return any(isinstance(knob, UserCode) for knob in (config.model, config.loss, config.optimizer))
 
 
 def resolve(code_name: str, base_path: Path) -> Any:

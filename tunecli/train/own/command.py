@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tunecli.config.command import PlaceholderError, program_path, rendered
+from tunecli.config.schema import CommandTrial
+from tunecli.config.secrets import names_in, redacted, resolved
 from tunecli.errors import UsageError
 from tunecli.seeding import seed_of_32_bits
-from tunecli.spec.command import PlaceholderError, program_path, rendered
-from tunecli.spec.knobs import CommandTrial
-from tunecli.spec.secrets import names_in, redacted, resolved
 from tunecli.train import accelerators, memory
 from tunecli.train.own.folder import own_folder
 from tunecli.train.own.output import JsonLines, Patterns, clipped_line, last_lines

@@ -21,10 +21,10 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from tunecli.config.schema import FunctionTrial
+from tunecli.config.secrets import resolved
 from tunecli.errors import UsageError
 from tunecli.seeding import seed_for, seed_of_32_bits
-from tunecli.spec.knobs import FunctionTrial
-from tunecli.spec.secrets import resolved
 from tunecli.train import accelerators
 from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.own import code as own_code

@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tunecli.spec.redaction import Redactor, redactor_for
-from tunecli.spec.secrets import names_in
+from tunecli.config.redaction import Redactor, redactor_for
+from tunecli.config.secrets import names_in
 from tunecli.train import stopping
 from tunecli.train.own import bounds
 from tunecli.train.own.journal import Journal

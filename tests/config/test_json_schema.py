@@ -1,0 +1,130 @@
+"""The schema for editors: it accepts what the program accepts, and refuses what a person would mistype."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tunecli.config.json_schema import json_schema
+from tunecli.config.reader import MapNode, Node, ScalarNode, read
+from tunecli.config.starter import STARTER
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+
+def plain(node: Node):
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, MapNode):
+        return {key: plain(item) for key, item in node.items.items()}
+    return [plain(item) for item in node.items]
+
+
+@pytest.fixture(scope="module")
+def validator():
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("text", [STARTER, *(path.read_text() for path in CONFIGS)])
+def test_what_is_shipped_is_accepted(validator, text):
+    assert [error.message for error in validator.iter_errors(plain(read(text.encode(), "f")))] == []
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        {"data": {"source": "digits"}, "optimizer": {"name": "sgd", "lrr": 1}},
+        {"data": {"source": "digits"}, "training": {"epochs": {"unifrom": [1, 2]}}},
+        {"data": {"source": "digits"}, "training": {"epochs": "many"}},
+        {"data": {"source": "digits"}, "learning_rate": [{"cosin": {}}]},
+        {"data": {"source": "digits"}, "modell": "mlp"},
+        {"model": "mlp"},
+        {"data": {"source": "digits"}, "optimizer": {"choice": ["sgdd"]}},
+        {"python": "mine", "params": {}},
+        {"python": "mine:train", "prams": {}},
+        {"command": "ls"},
+        {"command": ["ls", {"unifrom": [0, 1]}]},
+    ],
+)
+def test_what_is_mistyped_is_refused(validator, trial):
+    assert list(validator.iter_errors({"objective": {"metric": "val_loss"}, "trial": trial}))
+
+
+SETTINGS = [
+    {"search": {"pruner": "median"}},
+    {"search": {"pruner": "none"}},
+    {"search": {"pruner": {"name": "median", "startup_trials": 3, "warmup_epochs": 0}}},
+    {"run": {"checkpoint": "off"}},
+    {"run": {"checkpoint": {"epochs": 3}}},
+    {"run": {"on_failure": {"oom": "split", "timeout": "retry"}}},
+]
+BAD_SETTINGS = [
+    {"search": {"pruner": "medain"}},
+    {"search": {"pruner": {"name": "median", "startup_trials": 0}}},
+    {"run": {"checkpoint": "of"}},
+    {"run": {"checkpoint": {"epochs": 0}}},
+    {"run": {"checkpoint": 5}},
+    {"run": {"on_failure": {"crash": "split"}}},
+    {"run": {"on_failure": {"diverged": "retry"}}},
+]
+TRIAL = {"data": {"source": "${env:DATA}"}}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_settings_are_accepted_in_each_of_their_forms(validator, settings):
+    assert not list(validator.iter_errors({"objective": {"metric": "val_loss"}, "trial": TRIAL, **settings}))
+
+
+@pytest.mark.parametrize("settings", BAD_SETTINGS)
+def test_mistyped_settings_are_refused(validator, settings):
+    assert list(validator.iter_errors({"objective": {"metric": "val_loss"}, "trial": TRIAL, **settings}))
+
+
+OBJECTIVES = [
+    {"metric": "val_loss", "subject_to": {"n_parameters": "<= 1_000", "latency_ms": ">=.5"}},
+    {"pareto": [{"metric": "val_loss"}, {"metric": "val_f1", "direction": "minimize"}]},
+    {"pareto": [{"metric": {"python": "mine:score"}, "direction": "maximize"}, {"metric": "val_f1"}]},
+]
+BAD_OBJECTIVES = [
+    {"metric": "val_loss", "subject_to": {"n_parameters": "< 1"}},
+    {"metric": "val_loss", "subject_to": {"n_parameters": 5}},
+    {"metric": "val_loss", "subject_to": {}},
+    {"metric": "val_loss", "pareto": [{"metric": "val_loss"}, {"metric": "val_f1"}]},
+    {"pareto": [{"metric": "val_loss"}]},
+    {"pareto": [{"metric": "val_loss"}, {"metrc": "val_f1"}]},
+    {},
+]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_objectives_are_accepted_in_each_of_their_forms(validator, objective):
+    assert not list(validator.iter_errors({"objective": objective, "trial": TRIAL}))
+
+
+@pytest.mark.parametrize("objective", BAD_OBJECTIVES)
+def test_mistyped_objectives_are_refused(validator, objective):
+    assert list(validator.iter_errors({"objective": objective, "trial": TRIAL}))
+
+
+def test_every_shipped_file_bears_the_modeline():
+    for path in CONFIGS:
+        assert path.read_text().startswith("# yaml-language-server: $schema=")
+
+
+def test_no_other_reader_of_yaml_is_used_by_the_package():
+    package = Path(__file__).parents[2] / "tunecli"
+    for path in package.rglob("*.py"):
+        text = path.read_text()
+        assert "yaml.load" not in text and "safe_load" not in text, path
+        loads = text.replace("safetensors.torch.load(", "").replace("weights_only=True", "")
+        assert "import pickle" not in text and "torch.load(" not in loads, path
+
+
+def test_the_schema_beside_the_examples_is_the_program_s_own():
+    shipped = (Path(__file__).parents[2] / "configs" / "tunecli.schema.json").read_text()
+    assert json.loads(shipped) == json.loads(json.dumps(json_schema())), (
+        "tunecli schema > configs/tunecli.schema.json"
+    )

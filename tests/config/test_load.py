@@ -1,0 +1,266 @@
+"""From a file to a checked study: every problem at once, at its place, in words."""
+
+from pathlib import Path
+
+import pytest
+
+from tunecli.config.load import load, parse_study, points_to_check, resolve_trial
+from tunecli.config.space import concrete, point_with
+from tunecli.errors import ConfigError, UsageError
+
+SMALL = """\
+study: small
+objective: {metric: val_accuracy}
+trial:
+  data: {source: iris}
+  model: {name: mlp, hidden: [8]}
+  optimizer:
+    choice:
+      - {name: sgd, lr: {loguniform: [1e-3, 1.0]}}
+      - {name: adamw, lr: {loguniform: [1e-5, 1e-1]}}
+  training: {epochs: {int: [1, 3]}}
+"""
+
+
+def spec_of(text, *overrides, inspect=None):
+    return parse_study(text.encode(), "f.yaml", overrides, Path(), inspect)
+
+
+def problems(text, *overrides, inspect=None):
+    with pytest.raises(ConfigError) as caught:
+        spec_of(text, *overrides, inspect=inspect)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_sound_file_becomes_a_spec():
+    spec = spec_of(SMALL)
+    assert spec.settings.study == "small"
+    assert spec.settings.seed == 0
+    assert spec.objective.maximize
+    assert spec.space.names == ("optimizer", "optimizer.lr", "training.epochs")
+    assert spec.text == SMALL
+
+
+def test_the_file_name_names_a_study_that_has_no_name():
+    assert spec_of(SMALL.replace("study: small\n", "")).settings.study == "f"
+
+
+def test_a_concrete_trial_is_what_the_file_says_at_a_point():
+    spec = spec_of(SMALL)
+    config = resolve_trial(spec.space, {"optimizer": "adamw", "optimizer.lr": 0.01, "training.epochs": 2})
+    assert config.optimizer.name == "adamw"
+    assert config.optimizer.lr == 0.01
+    assert config.training.epochs == 2
+    assert config.loss is None
+
+
+def test_a_reference_repeats_another_value():
+    spec = spec_of(
+        SMALL.replace("epochs: {int: [1, 3]}", "epochs: {int: [1, 3]}, batch_size: {ref: training.epochs}")
+    )
+    assert concrete(spec.space, point_with(spec.space, {"training.epochs": 3}))["training"]["batch_size"] == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("study: small", "study: ../x", "f.yaml:1:8: study: a study's name has letters, digits"),
+        (
+            "study: small",
+            "studdy: small",
+            "f.yaml:1:1: studdy: `studdy` is not known here (did you mean `study`?)",
+        ),
+        ("study: small", "model: mlp", "`model` is not known here (it belongs under `trial`)"),
+        ("study: small", "seed: -1", "f.yaml:1:7: seed: must be at least 0; this is -1"),
+        ("study: small", "seed: {int: [1, 3]}", "f.yaml:1:8: a range belongs under `trial`"),
+        ("val_accuracy", "val_acuracy", "did you mean `val_accuracy`?"),
+        ("objective:", "objectiv:", "objective: `objective` is missing"),
+        ("trial:", "trail:", "trial: `trial` is missing"),
+        (
+            "source: iris",
+            "source: irish",
+            "f.yaml:4:18: trial.data.source: `irish` is not known here (did you mean `iris`?)",
+        ),
+        (
+            "source: iris",
+            "sauce: iris",
+            "trial.data.sauce: `sauce` is not known here (did you mean `source`?)",
+        ),
+        ("data: {source: iris}", "data: {}", "trial.data.source: `source` is missing"),
+        (
+            "name: mlp, hidden: [8]",
+            "hidden: [8]",
+            "`name` is missing: one of linear, mlp, cnn, resnet, rnn, lstm, gru, transformer, python (for example `name: mlp`)",
+        ),
+        ("hidden: [8]", "hidden: 8", "trial.model.hidden: must be a list; this is 8"),
+        (
+            "hidden: [8]",
+            "hidden: [8, x]",
+            "f.yaml:5:34: trial.model.hidden.1: must be a whole number; this is the text 'x'",
+        ),
+        ("hidden: [8]", "hidden: [8], dropout: 1.0", "must be below 1; this is 1.0"),
+        ("hidden: [8]", "hidden: [8], activation: rellu", "did you mean `relu`?"),
+        ("[1e-3, 1.0]", "[-1.0, 1.0]", "a logarithmic range lies above 0"),
+        (
+            "{loguniform: [1e-5, 1e-1]}",
+            "{uniform: [-1, 1]}",
+            "f.yaml:9:28: trial.optimizer.lr: must be above 0",
+        ),
+        (
+            "name: adamw, lr",
+            "name: adamw, lrr",
+            "trial.optimizer.lrr: `lrr` is not known here (did you mean `lr`?)",
+        ),
+        ("{int: [1, 3]}", "{int: [0, 3]}", "every value of the range must be valid"),
+        ("{int: [1, 3]}", "{int: [1, 3]}, batch_size: fulll", "did you mean `full`?"),
+        (
+            "{int: [1, 3]}",
+            "{int: [1, 3]}, batch_size: 2.5",
+            "must be a whole number, or one of `full`; this is 2.5",
+        ),
+        ("{int: [1, 3]}", "'3'", "must be a whole number; this is the text '3'"),
+        ("{int: [1, 3]}", "true", "must be a whole number; this is true"),
+        ("{int: [1, 3]}", "{ref: training.epochs}", "names itself"),
+        ("{int: [1, 3]}", "{ref: optimizer.momentum}", "names nothing: there is no `momentum` there"),
+        ("training:", "learning_rate: [{cosin: {to: 0}}]\n  training:", "did you mean `cosine`?"),
+        ("training:", "learning_rate: [{cosine: {too: 0}}]\n  training:", "trial.learning_rate.0.cosine.too"),
+        ("training:", "learning_rate: [{clip: {min: 1.0, max: 0.1}}]\n  training:", "max 0.1 is below min 1"),
+        ("training:", "learning_rate: [{cut: {at: [3]}}]\n  training:", "`at` and `factor` go together"),
+        ("training:", "bogus: 1\n  training:", "trial.bogus: `bogus` is not known here"),
+    ],
+)
+def test_a_problem_is_told_at_its_place(old, new, words):
+    assert old in SMALL
+    found = problems(SMALL.replace(old, new, 1))
+    assert any(words in text for text in found), found
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_file():
+    text = (
+        SMALL.replace("study: small", "sed: 1")
+        .replace("iris", "irish")
+        .replace("[8]", "[0]")
+        .replace("[1, 3]", "[3, 1]")
+    )
+    found = problems(text)
+    assert [problem.split(":")[1] for problem in found] == ["1", "4", "5", "10"]
+
+
+def test_a_range_that_is_wrong_at_both_ends_is_told_once():
+    assert len(problems(SMALL.replace("{int: [1, 3]}", "{int: [-3, 0]}"))) == 1
+
+
+def test_an_override_is_read_as_yaml_and_may_be_a_range():
+    spec = spec_of(
+        SMALL,
+        "training.epochs=4",
+        "search.trials=9",
+        "trial.model.hidden={list: {of: 4, length: {int: [1, 2]}}}",
+    )
+    assert spec.settings.search.trials == 9
+    assert spec.space.names == ("model.hidden.length", "optimizer", "optimizer.lr")
+    assert resolve_trial(spec.space, point_with(spec.space, {})).training.epochs == 4
+
+
+def test_an_override_crosses_a_choice_into_every_branch():
+    spec = spec_of(SMALL, "optimizer.lr=0.5")
+    assert spec.space.names == ("optimizer", "training.epochs")
+    assert {resolve_trial(spec.space, point).optimizer.lr for point in points_to_check(spec.space)} == {0.5}
+
+
+def test_an_override_turns_a_name_alone_into_what_can_hold_it():
+    spec = spec_of(SMALL, "optimizer=adam", "optimizer.lr=0.5", "model.hidden.0=3")
+    config = resolve_trial(spec.space, point_with(spec.space, {}))
+    assert (config.optimizer.name, config.optimizer.lr, config.model.hidden) == ("adam", 0.5, [3])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("optimizer.lrr=1", "--set optimizer.lrr:1:1: trial.optimizer.lrr: `lrr` is not known here"),
+        ("training.epochs=x", "--set training.epochs:1:1: trial.training.epochs: must be a whole number"),
+        (
+            "training.epochs={int: [3, 1]}",
+            "--set training.epochs:1:7: trial.training.epochs: this range is reversed",
+        ),
+        ("training.epochs=[1", "--set training.epochs:"),
+        ("training.epochs.x=1", "is a range: set it whole"),
+        ("model.hidden.7=1", "is a list of 1; `7` is none of its places"),
+        ("seed.x=1", "is a plain value"),
+    ],
+)
+def test_a_bad_override_says_which(assignment, words):
+    text = SMALL.replace("study: small", "study: small\nseed: 3")
+    assert any(words in problem for problem in problems(text, assignment)), problems(text, assignment)
+
+
+@pytest.mark.parametrize("assignment", ["x", "=3", "a..b=3"])
+def test_an_override_without_path_or_value_is_a_usage_error(assignment):
+    with pytest.raises(UsageError):
+        spec_of(SMALL, assignment)
+
+
+def test_what_only_the_data_can_tell_is_placed_in_the_file():
+    def inspect(config, objective, base_path):
+        yield "data.source", "no such flower", "pick another"
+        yield "objective.metric", "not for flowers", ""
+
+    found = problems(SMALL, inspect=inspect)
+    assert found == [
+        "f.yaml:2:21: objective.metric: not for flowers",
+        "f.yaml:4:18: trial.data.source: no such flower (pick another)",
+    ]
+
+
+def test_every_branch_and_every_bound_is_tried():
+    spec = spec_of(SMALL)
+    points = list(points_to_check(spec.space))
+    assert {point["optimizer"] for point in points} == {"sgd", "adamw"}
+    assert {1e-3, 1.0, 1e-5, 1e-1} <= {point["optimizer.lr"] for point in points}
+    assert {1, 3} <= {point["training.epochs"] for point in points}
+
+
+def test_a_missing_file_is_a_config_error_that_names_it(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "none.yaml")
+    assert "there is no such file" in str(caught.value.problems[0])
+
+
+@pytest.mark.parametrize("text", ["- 1", "just text", "3"])
+def test_a_file_that_is_no_map_is_refused(text):
+    assert "a study is a map of keys" in problems(text)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2h", 7200), ("1h30m", 5400), ("45s", 45), ("1d", 86400), ("90", 90)]
+)
+def test_a_duration_is_written_as_people_write_it(text, seconds):
+    assert spec_of(SMALL, f"run.limit.time={text}").settings.run.limit.time == seconds
+
+
+def test_a_reference_that_fails_only_where_two_choices_meet_is_found():
+    text = SMALL.replace("hidden: [8]", "hidden: [8], dropout: {choice: [0.1, {ref: optimizer.momentum}]}")
+    text = text.replace("- {name: sgd,", "- {name: sgd, momentum: 0.5,")
+    assert any("there is no `momentum` there" in problem for problem in problems(text))
+
+
+def test_a_bad_reference_hides_no_other_problem():
+    text = SMALL.replace("{int: [1, 3]}", "{ref: nothing}").replace("[8]", "[0]")
+    assert any("names nothing" in problem for problem in problems(text))
+    assert len(problems(text, "seed.x=1")) >= 2
+
+
+BARE = "objective: {metric: val_loss}\ntrial: {data: {source: iris}}\n"
+
+
+def test_a_set_reaches_into_what_the_file_leaves_to_its_default():
+    spec = spec_of(BARE, "optimizer.lr=0.2", "model.hidden=[8]", "training.epochs=2")
+    config = resolve_trial(spec.space, {})
+    assert (config.optimizer.name, config.optimizer.lr) == ("adamw", 0.2)
+    assert (config.model.name, config.model.hidden) == ("mlp", [8])
+    assert config.training.epochs == 2
+
+
+def test_a_set_into_a_chain_that_is_not_there_says_to_set_it_whole():
+    (told,) = problems(BARE, "weights.0.clip.norm=3")
+    assert "`trial.weights` is not in the file: set it whole, --set 'weights=[…]'" in told

@@ -1,0 +1,24 @@
+"""Every metric has its line, and the README's list of metrics holds it as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tunecli.config.metrics import METRIC_LINES, METRICS
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_every_metric_has_a_line_and_no_line_is_of_anything_else() -> None:
+    assert METRIC_LINES.keys() == METRICS.keys()
+    assert "macro average" in METRIC_LINES["val_f1"]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_readme_lists_a_metric_with_its_task_direction_and_line(name: str) -> None:
+    facts = METRICS[name]
+    task = "both" if len(facts.tasks) == 2 else facts.tasks[0]
+    direction = "maximize" if facts.maximize else "minimize"
+    assert f"| `{name}` | {task} | {direction} | {METRIC_LINES[name]} |\n" in README.read_text()

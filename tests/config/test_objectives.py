@@ -1,0 +1,167 @@
+"""What a file may optimise: one metric or several, and bounds on others; each mistake is told at its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tunecli.config.load import load
+from tunecli.config.objectives import described
+from tunecli.config.study import StudySpec
+from tunecli.errors import ConfigError
+from tunecli.study.questions.check import check, load_checked
+from tunecli.trial import Constraint, Objective
+
+TRIAL = "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {loguniform: [1e-3, 1]}}}\n"
+OWN = "trial: {python: 'mine:train', params: {a: {uniform: [0, 1]}}}\n"
+
+
+def spec_of(folder: Path, objective: str, rest: str = TRIAL) -> StudySpec:
+    path = folder / "study.yaml"
+    path.write_text(f"objective: {objective}\n{rest}")
+    return load(path)
+
+
+@pytest.mark.parametrize(
+    ("objective", "expected"),
+    [
+        ("{metric: val_accuracy}", Objective("val_accuracy", True)),
+        (
+            "{metric: val_loss, subject_to: {latency_ms: '<= 5', n_parameters: '<= 100_000', val_f1: '>=.5'}}",
+            Objective(
+                "val_loss",
+                False,
+                constraints=(
+                    Constraint("latency_ms", 5.0),
+                    Constraint("n_parameters", 1e5),
+                    Constraint("val_f1", 0.5, True),
+                ),
+            ),
+        ),
+        (
+            "{pareto: [{metric: val_accuracy}, {metric: n_parameters}, {metric: val_f1, direction: minimize}]}",
+            Objective(
+                "val_accuracy", True, others=(Objective("n_parameters", False), Objective("val_f1", False))
+            ),
+        ),
+        (
+            "{metric: {python: 'mine:score'}, direction: maximize, subject_to: {val_score: '>= -1.5e-3'}}",
+            Objective("val_score", True, "mine:score", {}, (), (Constraint("val_score", -0.0015, True),)),
+        ),
+    ],
+)
+def test_an_objective_is_read(tmp_path: Path, objective: str, expected: Objective) -> None:
+    assert spec_of(tmp_path, objective).objective == expected
+
+
+def test_a_trial_of_ones_own_may_be_bounded_in_whatever_it_reports(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "{metric: loss, direction: minimize, subject_to: {gpu/memory: '<= 8e9'}}", OWN)
+    assert spec.objective.constraints == (Constraint("gpu/memory", 8e9),)
+
+
+BAD = [
+    (
+        (
+            "{pareto: [{metric: val_loss}, {metric: val_f1}, {metric: n_parameters},"
+            " {metric: latency_ms}, {metric: val_accuracy}]}"
+        ),
+        "1:21",
+        "must hold at most 4; this holds 5",
+    ),
+    ("{metric: val_accuracy, subject_to: {latency: '<= 5'}}", "1:48", "did you mean `latency_ms`?"),
+    ("{metric: val_accuracy, subject_to: {val_loss: 5}}", "1:58", 'say which side of 5 is allowed: `"<= 5"`'),
+    ("{metric: val_accuracy, subject_to: {val_loss: '=< 5'}}", "1:58", "did you mean `<= 5`?"),
+    ("{metric: val_accuracy, subject_to: {val_loss: '< 5'}}", "1:58", "did you mean `<= 5`?"),
+    ("{metric: val_accuracy, subject_to: {val_loss: '<= 5 ms'}}", "1:58", "character 6 is not part of one"),
+    ("{metric: val_accuracy, subject_to: {val_loss: '<= 1 + 1'}}", "1:58", "one number follows `<=`"),
+    ("{metric: val_accuracy, subject_to: {val_loss: '<='}}", "1:58", "names no number after `<=`"),
+    ("{metric: val_accuracy, subject_to: {val_loss: '<= nan'}}", "1:58", "one number follows"),
+    ("{metric: val_accuracy, subject_to: {val_loss: '<= 1e999'}}", "1:58", "too large"),
+    ("{metric: val_accuracy, subject_to: {val_loss: true}}", "1:58", "a bound is a text"),
+    ("{metric: val_accuracy, subject_to: {val_loss: [1]}}", "1:58", "a bound is a text"),
+    ("{metric: val_accuracy, subject_to: {}}", "1:47", "must hold at least 1; this holds none"),
+    ("{metric: val_accuracy, subjct_to: {val_loss: '<= 5'}}", "1:35", "did you mean `subject_to`?"),
+    ("{pareto: [{metric: val_loss}]}", "1:21", "must hold at least 2; this holds 1"),
+    ("{pareto: [{metric: val_loss}, {metric: val_loss}]}", "1:21", "`val_loss` is named twice"),
+    ("{pareto: [{metric: val_loss}, {metric: val_acc}]}", "1:51", "did you mean `val_accuracy`?"),
+    (
+        "{metric: val_loss, pareto: [{metric: val_loss}, {metric: val_f1}]}",
+        "1:13",
+        "`metric` cannot stand here",
+    ),
+    ("{pareto: [{metric: val_loss}, {metric: n_paramters}]}", "1:51", "did you mean `n_parameters`?"),
+]
+
+
+@pytest.mark.parametrize(("objective", "place", "message"), BAD)
+def test_a_mistake_is_told_at_its_place(tmp_path: Path, objective: str, place: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        spec_of(tmp_path, objective)
+    (problem,) = caught.value.problems
+    assert message in f"{problem.message} {problem.hint}"
+    assert f"{problem.line}:{problem.column}" == place
+
+
+SEVERAL = "{pareto: [{metric: val_accuracy}, {metric: n_parameters}]}"
+BOUNDED = "{metric: val_accuracy, subject_to: {n_parameters: '<= 10'}}"
+
+
+@pytest.mark.parametrize(
+    ("objective", "search", "message"),
+    [
+        (SEVERAL, "{pruner: median}", "a pruner ends trials by one metric, and there are 2 goals"),
+        (SEVERAL, "{pruner: hyperband}", "a pruner ends trials by one metric"),
+        (SEVERAL, "{sampler: cmaes}", "`cmaes` knows nothing of several goals"),
+        (BOUNDED, "{sampler: cmaes}", "`cmaes` knows nothing of constraints"),
+        (SEVERAL, "{stop: {stagnation: 9}}", "of several goals no trial is the best"),
+    ],
+)
+def test_what_knows_nothing_of_goals_is_refused(
+    tmp_path: Path, objective: str, search: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        spec_of(tmp_path, objective, f"{TRIAL}search: {search}\n")
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(message)
+    assert problem.line == 3
+
+
+def test_a_pruner_goes_with_constraints(tmp_path: Path) -> None:
+    assert spec_of(tmp_path, BOUNDED, f"{TRIAL}search: {{pruner: median}}\n").objective.constraints
+
+
+@pytest.mark.parametrize(
+    ("objective", "parameter"),
+    [
+        ("{metric: val_accuracy, subject_to: {val_rmse: '<= 1'}}", "objective.subject_to.val_rmse"),
+        ("{pareto: [{metric: val_accuracy}, {metric: val_r2}]}", "objective.pareto.1.metric"),
+    ],
+)
+def test_a_metric_of_another_task_is_told_at_its_place(
+    tmp_path: Path, objective: str, parameter: str
+) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(f"objective: {objective}\n{TRIAL}")
+    with pytest.raises(ConfigError) as caught:
+        load_checked(path, ())
+    assert [problem.parameter for problem in caught.value.problems] == [parameter]
+    assert "a classification task has no" in caught.value.problems[0].message
+
+
+def test_a_command_whose_patterns_find_no_bounded_metric_is_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    command = "trial: {command: [echo, '{a}'], params: {a: {int: [1, 2]}}, metrics: {loss: 'l=(.+)'}}\n"
+    path.write_text(
+        f"objective: {{metric: loss, direction: minimize, subject_to: {{size: '<= 1'}}}}\n{command}"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_checked(path, ())
+    assert "no pattern finds the metric, `size`" in caught.value.problems[0].message
+
+
+def test_check_says_what_is_optimised_and_what_bounds_it(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, SEVERAL.replace("]}", "], subject_to: {latency_ms: '<= 5'}}"))
+    text = "maximize val_accuracy and minimize n_parameters, subject to latency_ms <= 5"
+    assert described(spec.objective) == text
+    assert check(spec).objective == spec.objective

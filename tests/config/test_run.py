@@ -1,0 +1,116 @@
+"""The settings that say where trials run, what they keep and what follows when one fails; and the pruner beside them."""
+
+from pathlib import Path
+
+import pytest
+
+from tunecli.config.load import parse_study
+from tunecli.config.pruners import Asha, Curves, Halving, Hyperband, Median
+from tunecli.config.run import CheckpointEvery, OnFailure
+from tunecli.errors import ConfigError
+from tunecli.trial import FailureKind
+
+BARE = "objective: {metric: val_loss}\ntrial: {data: {source: iris}}\n"
+
+
+def settings_of(text, *overrides):
+    return parse_study((BARE + text).encode(), "f.yaml", overrides, Path()).settings
+
+
+def problems(text, *overrides):
+    with pytest.raises(ConfigError) as caught:
+        settings_of(text, *overrides)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_file_that_says_nothing_prunes_nothing_and_keeps_and_retries_what_helps():
+    settings = settings_of("")
+    assert settings.search.pruner == "none"
+    assert settings.run.checkpoint == "auto"
+    assert settings.run.on_failure.model_dump() == {
+        "oom": "split",
+        "crash": "retry",
+        "lost": "retry",
+        "timeout": "skip",
+        "error": "skip",
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "pruner"),
+    [
+        ("none", "none"),
+        ("{name: none}", "none"),
+        ("median", Median(startup_trials=5, warmup_epochs=1)),
+        ("{name: median, startup_trials: 2}", Median(startup_trials=2)),
+        ("{name: median, warmup_epochs: 0}", Median(warmup_epochs=0)),
+        ("halving", Halving(min_epochs="auto", max_epochs="auto", factor=3, bracket="auto")),
+        ("{name: halving, bracket: 16, factor: 4}", Halving(bracket=16, factor=4)),
+        ("hyperband", Hyperband(min_epochs="auto", max_epochs="auto", factor=3)),
+        ("{name: asha, min_epochs: 2, max_epochs: 50}", Asha(min_epochs=2, max_epochs=50)),
+        ("curves", Curves(min_epochs="auto", max_epochs="auto", factor=3)),
+    ],
+)
+def test_a_pruner_is_a_name_or_a_name_with_its_arguments(written, pruner):
+    assert settings_of(f"search: {{pruner: {written}}}\n").search.pruner == pruner
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("{pruner: {name: asha, min_epochs: 9, max_epochs: 5}}", "min_epochs 9 is above max_epochs 5"),
+        ("{pruner: {name: hyperband, factor: 1}}", "factor"),
+        ("{pruner: curves, sampler: random}", "the sampler beside it has to be `bayes`"),
+    ],
+)
+def test_what_makes_no_pruner_is_refused(written, told):
+    assert told in problems(f"search: {written}\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "checkpoint"), [("auto", "auto"), ("off", "off"), ("{epochs: 3}", CheckpointEvery(epochs=3))]
+)
+def test_checkpoints_come_by_themselves_never_or_every_so_many_epochs(written, checkpoint):
+    assert settings_of(f"run: {{checkpoint: {written}}}\n").run.checkpoint == checkpoint
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "checkpoint"),
+    [
+        ("", ["run.checkpoint=off"], "off"),
+        ("", ["run.checkpoint={epochs: 2}"], CheckpointEvery(epochs=2)),
+        ("", ["run.checkpoint.epochs=2"], CheckpointEvery(epochs=2)),
+        ("run: {checkpoint: off}\n", ["run.checkpoint.epochs=2"], CheckpointEvery(epochs=2)),
+        ("run: {checkpoint: {epochs: 2}}\n", ["run.checkpoint=auto"], "auto"),
+    ],
+)
+def test_checkpoints_can_be_set_from_the_command_line(text, overrides, checkpoint):
+    assert settings_of(text, *overrides).run.checkpoint == checkpoint
+
+
+def test_a_pruner_and_its_arguments_can_be_set_from_the_command_line():
+    assert settings_of("", "search.pruner=median").search.pruner == Median()
+    text = "search: {pruner: median}\n"
+    assert settings_of(text, "search.pruner.startup_trials=3").search.pruner == Median(startup_trials=3)
+    assert settings_of(text, "search.pruner=none").search.pruner == "none"
+    assert "--set search.pruner.startup_trials" in problems(text, "search.pruner.startup_trials=0")[0]
+
+
+def test_a_policy_can_be_set_from_the_command_line():
+    assert settings_of("", "run.on_failure.timeout=retry").run.on_failure == OnFailure(timeout="retry")
+    told = "--set run.on_failure.timeout:1:1: run.on_failure.timeout: must be one of `retry`, `skip`"
+    assert problems("", "run.on_failure.timeout=split")[0].startswith(told)
+
+
+def test_every_kind_of_failure_has_a_policy_and_what_the_file_cannot_say_is_the_end():
+    said = OnFailure(oom="skip", error="retry")
+    policies = {kind: said.of(kind) for kind in FailureKind}
+    assert policies == {
+        FailureKind.OOM: "skip",
+        FailureKind.DIVERGED: "skip",
+        FailureKind.TIMEOUT: "skip",
+        FailureKind.CRASH: "retry",
+        FailureKind.ERROR: "retry",
+        FailureKind.LOST: "retry",
+        FailureKind.INTERRUPTED: "skip",
+    }

@@ -1,0 +1,251 @@
+"""What a file takes from the environment stays unresolved wherever it is kept, and nothing said of it tells its value."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunecli.config.command import rendered
+from tunecli.config.load import parse_study, resolve_trial
+from tunecli.config.schema.data import Data, with_absolute_paths
+from tunecli.config.schema.sources import FileSource, Images
+from tunecli.config.secrets import names_in, redacted, references, resolved
+from tunecli.config.space import concrete, point_with
+from tunecli.errors import ConfigError, UsageError
+from tunecli.study.questions.check import load_checked
+
+ENVIRONMENT = {"TOKEN": "s3cr3t", "DATA": "/data", "EMPTY": "", "BRACES": "a{lr}b", "NESTED": "${env:TOKEN}"}
+COMMAND = """\
+objective: {metric: loss, direction: minimize}
+trial:
+  command: [python, -c, 'pass', 'key=${env:TUNECLI_TOKEN}', '{t}']
+  params: {t: {choice: ['${env:TUNECLI_OTHER}', plain]}}
+"""
+TABLE = """\
+study: table
+objective: {metric: val_accuracy}
+trial:
+  data: {source: '${env:TUNECLI_DATA}/mine.csv', target: y, validation: {file: '${env:TUNECLI_DATA}/valid.csv'}}
+  model: {name: mlp, hidden: [4]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("${env:TOKEN}", "s3cr3t"),
+        ("a ${env:TOKEN} and ${env:DATA}/x.csv", "a s3cr3t and /data/x.csv"),
+        ("${env:EMPTY}", ""),
+        ("$${env:TOKEN}", "${env:TOKEN}"),
+        ("$${env:ABSENT}", "${env:ABSENT}"),
+        ("$$${env:TOKEN}", "$${env:TOKEN}"),
+        ("${env:NESTED}", "${env:TOKEN}"),
+        ("${TOKEN} $TOKEN {env:TOKEN} ${env:TOKEN", "${TOKEN} $TOKEN {env:TOKEN} ${env:TOKEN"),
+    ],
+)
+def test_a_text_takes_its_variables_values(text, value):
+    assert resolved(text, ENVIRONMENT) == value
+    assert resolved({"params": [{"a": text}, 3]}, ENVIRONMENT) == {"params": [{"a": value}, 3]}
+
+
+def test_what_is_no_text_stays_and_so_do_keys_and_the_tree_itself():
+    tree = {"${env:TOKEN}": [1, 2.5, True, None, "${env:TOKEN}"]}
+    assert resolved(tree, ENVIRONMENT) == {"${env:TOKEN}": [1, 2.5, True, None, "s3cr3t"]}
+    assert tree["${env:TOKEN}"][4] == "${env:TOKEN}"
+
+
+def test_the_environment_is_the_process_s_own_where_none_is_given(monkeypatch):
+    monkeypatch.setenv("TUNECLI_TOKEN", "s3cr3t")
+    assert resolved("${env:TUNECLI_TOKEN}") == "s3cr3t"
+    assert redacted("s3cr3t", ["TUNECLI_TOKEN"]) == "${env:TUNECLI_TOKEN}"
+
+
+def test_a_variable_that_is_not_set_is_named_with_the_path_of_the_text():
+    with pytest.raises(UsageError) as caught:
+        resolved({"params": {"keys": ["${env:TOKEN}", "${env:TOKEN}${env:ABSENT}"]}}, ENVIRONMENT)
+    assert caught.value.message == "`params.keys.1`: the environment variable `ABSENT` is not set"
+    assert "export ABSENT=" in caught.value.hint
+    assert "s3cr3t" not in str(caught.value) + caught.value.hint
+
+
+def test_the_variables_of_a_tree_are_named_once_each_with_their_places():
+    tree = {"a": "${env:B} ${env:A}", "c": ["$${env:D}", {"e": "${env:A}"}, 3]}
+    assert names_in(tree) == ("B", "A")
+    assert list(references(tree)) == [(("a",), "B"), (("a",), "A"), (("c", 1, "e"), "A")]
+
+
+def test_braces_of_a_value_are_no_placeholders_of_a_command():
+    trial = {
+        "command": ["${env:BRACES}{lr}", "$${env:TOKEN}", "${env:NESTED}", "{p}"],
+        "params": {"lr": 0.5, "p": "${env:BRACES}"},
+    }
+    found = resolved(trial, ENVIRONMENT)
+    said = [rendered(argument, found["params"], {}) for argument in found["command"]]
+    assert said == ["a{lr}b0.5", "${env:TOKEN}", "${env:TOKEN}", "a{lr}b"]
+
+
+def test_a_command_that_is_not_resolved_yet_is_rendered_around_its_variables():
+    assert rendered("${env:TOKEN}-{lr}-{{}}", {"lr": 0.5}, {}) == "${env:TOKEN}-0.5-{}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "key s3cr3t was refused",
+        "s3cr3ts3cr3t",
+        repr("quote ' \" and \\ s3cr3t"),
+        json.dumps({"a": ["s3cr3t"]}),
+        "Traceback …\n  raise ValueError('s3cr3t')\nValueError: s3cr3t\n",
+    ],
+)
+def test_no_value_is_left_in_a_text(text):
+    told = redacted(text, ["TOKEN", "EMPTY", "ABSENT"], ENVIRONMENT)
+    assert "s3cr3t" not in told
+    assert "${env:TOKEN}" in told
+
+
+@pytest.mark.parametrize("quoted", [repr, json.dumps, lambda value: json.dumps(value, ensure_ascii=False)])
+def test_a_value_is_found_however_it_is_quoted(quoted):
+    value = "pä\\ss'w\"ord\nsecond line\t!"
+    told = redacted(f"it is {quoted(value)}.", ["P"], {"P": value})
+    assert told.replace('"', "'") == "it is '${env:P}'."
+
+
+def test_a_value_is_found_in_a_url_and_line_by_line():
+    environment = {"P": "first part/of it\n  second part\n}\n"}
+    assert redacted("ValueError: first part/of it", ["P"], environment) == "ValueError: ${env:P}"
+    assert redacted("  second part", ["P"], environment) == "  ${env:P}"
+    assert redacted("{}", ["P"], environment) == "{}", "a line of one character hides nothing"
+    assert redacted("?key=a%2Fb%20c", ["U"], {"U": "a/b c"}) == "?key=${env:U}"
+
+
+def test_the_longer_of_two_values_goes_first_and_what_is_put_in_is_left_alone():
+    environment = {"A": "abc", "ABC": "abcdef", "E": "env"}
+    assert redacted("abcdef abc env", environment, environment) == "${env:ABC} ${env:A} ${env:E}"
+
+
+def test_a_text_without_variables_is_what_it_was():
+    assert redacted("anything", []) == "anything"
+    assert redacted("anything", ["EMPTY", "ABSENT"], ENVIRONMENT) == "anything"
+
+
+values = st.text("0123456789 äß/\\'\"\n", min_size=3).filter(lambda value: len(value.strip()) >= 3)
+
+
+@given(values, st.text("0123 \n"), st.text("0123 \n"), st.sampled_from([str, repr, json.dumps]))
+def test_what_was_resolved_is_redacted_again_wherever_it_stands(value, before, after, quoted):
+    environment = {"NAME": value}
+    whole = resolved(f"{before}${{env:NAME}}{after}", environment)
+    assert whole == before + value + after
+    told = redacted(f"{before}{quoted(value)}{after}", ["NAME"], environment)
+    assert value not in told
+    assert quoted(value) not in told
+
+
+def test_check_tells_a_variable_that_is_not_set_at_its_place_and_a_reader_of_a_record_does_not(tmp_path):
+    (tmp_path / "own.yaml").write_text(COMMAND)
+    with pytest.raises(ConfigError) as caught:
+        load_checked(tmp_path / "own.yaml", ())
+    said = [str(problem).replace(str(tmp_path), "") for problem in caught.value.problems]
+    assert [text.partition(" (")[0] for text in said] == [
+        "/own.yaml:3:33: trial.command.3: the environment variable `TUNECLI_TOKEN` is not set",
+        "/own.yaml:4:25: trial.params.t: the environment variable `TUNECLI_OTHER` is not set",
+    ]
+    assert parse_study(COMMAND.encode(), "own.yaml", (), tmp_path).space.names == ("params.t",)
+
+
+def test_everything_that_is_kept_of_a_study_is_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNECLI_TOKEN", "s3cr3t")
+    monkeypatch.setenv("TUNECLI_OTHER", "s3cr3t too")
+    (tmp_path / "own.yaml").write_text(COMMAND)
+    spec = load_checked(tmp_path / "own.yaml", ())
+    kept = concrete(spec.space, point_with(spec.space, {}))
+    assert kept["command"][3] == "key=${env:TUNECLI_TOKEN}"
+    assert kept["params"] == {"t": "${env:TUNECLI_OTHER}"}
+    run = resolve_trial(spec.space, point_with(spec.space, {}))
+    assert run.command[3] == "key=s3cr3t"
+    assert run.params == {"t": "s3cr3t too"}
+
+
+@pytest.fixture
+def data_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "somewhere-private"
+    folder.mkdir()
+    rows = "".join(f"{n % 7},{n % 5},{'ab'[n % 2]}\n" for n in range(60))
+    for name in ("mine.csv", "valid.csv"):
+        (folder / name).write_text(f"a,b,y\n{rows}")
+    monkeypatch.setenv("TUNECLI_DATA", str(folder))
+    (tmp_path / "table.yaml").write_text(TABLE)
+    return folder
+
+
+def test_data_are_read_where_the_environment_says(data_folder, tmp_path):
+    spec = load_checked(tmp_path / "table.yaml", ())
+    assert concrete(spec.space, {})["data"]["source"] == "${env:TUNECLI_DATA}/mine.csv"
+    assert resolve_trial(spec.space, {}).data.source.path == f"{data_folder}/mine.csv"
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "valid.csv"])
+def test_what_is_wrong_with_data_is_told_without_saying_where_they_are(data_folder, tmp_path, name):
+    (data_folder / name).unlink()
+    with pytest.raises(ConfigError) as caught:
+        load_checked(tmp_path / "table.yaml", ())
+    said = " ".join(map(str, caught.value.problems))
+    assert f"there is no file ${{env:TUNECLI_DATA}}/{name}" in said
+    assert "somewhere-private" not in said
+
+
+def test_a_variable_that_is_empty_is_checked_as_what_it_is(data_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNECLI_DATA", "")
+    text = TABLE.replace("'${env:TUNECLI_DATA}/mine.csv'", "{name: file, path: '${env:TUNECLI_DATA}'}")
+    (tmp_path / "table.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_checked(tmp_path / "table.yaml", ())
+    assert any(problem.parameter == "trial.data.source.path" for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("${env:DATA}", FileSource(path="${env:DATA}")),
+        ("${env:DATA}/", Images(path="${env:DATA}/")),
+        ("sets/${env:DATA}.csv", FileSource(path="sets/${env:DATA}.csv")),
+    ],
+)
+def test_a_source_that_the_environment_names_is_a_file_or_a_folder(source, kind):
+    assert Data.model_validate({"source": source}).source == kind
+
+
+def test_an_exported_file_names_its_variables_and_what_stands_before_them_from_the_root():
+    data = {
+        "source": "${env:DATA}/mine.csv",
+        "target": "y",
+        "validation": {"file": "sets/${env:NAME}.csv"},
+        "test": {"file": "test.csv"},
+    }
+    found = with_absolute_paths({"data": data}, Path("/base"))["data"]
+    assert found["source"] == "${env:DATA}/mine.csv"
+    assert found["validation"] == {"file": "/base/sets/${env:NAME}.csv"}
+    assert found["test"] == {"file": "/base/test.csv"}
+
+
+def test_a_program_that_the_environment_names_is_looked_for_and_told_by_its_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNECLI_TOOLS", str(tmp_path / "private"))
+    text = COMMAND.replace(
+        "python, -c, 'pass', 'key=${env:TUNECLI_TOKEN}', '{t}'", "'${env:TUNECLI_TOOLS}/run'"
+    )
+    (tmp_path / "own.yaml").write_text(text.replace("'${env:TUNECLI_OTHER}', ", ""))
+    with pytest.raises(ConfigError) as caught:
+        load_checked(tmp_path / "own.yaml", ())
+    assert "there is no program `${env:TUNECLI_TOOLS}/run`" in str(caught.value)
+    assert "private" not in str(caught.value).replace(str(tmp_path / "own.yaml"), "")
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "run").write_text("#!/bin/sh\n")
+    (tmp_path / "private" / "run").chmod(0o755)
+    assert load_checked(tmp_path / "own.yaml", ()).settings.study == "own"
+    assert os.environ["TUNECLI_TOOLS"] not in str(
+        concrete(load_checked(tmp_path / "own.yaml", ()).space, {"params.t": "plain"})
+    )

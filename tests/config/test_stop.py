@@ -1,0 +1,70 @@
+"""When a sweep is to end by itself: what a file may say of it."""
+
+from pathlib import Path
+
+import pytest
+
+from tunecli.config.load import parse_study
+from tunecli.errors import ConfigError
+
+STUDY = """\
+study: s
+objective: {metric: val_loss}
+trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1], grid: 3}}}
+search: {sampler: bayes, stop: STOP}
+"""
+
+
+def search(stop: str, *overrides: str):
+    return parse_study(STUDY.replace("STOP", stop).encode(), "s.yaml", overrides, Path()).settings.search
+
+
+def test_it_is_an_improvement_a_stagnation_or_both():
+    found = search("{improvement: 1e-3}").stop
+    assert (found.improvement, found.patience, found.stagnation) == (1e-3, 3, None)
+    found = search("{improvement: 0.1, patience: 5, stagnation: 20}").stop
+    assert (found.improvement, found.patience, found.stagnation) == (0.1, 5, 20)
+    assert search("null").stop is None
+    assert search("{stagnation: 9}", "search.stop=null").stop is None
+    assert search("{improvement: 0.1}", "search.stop.improvement=0.2").stop.improvement == 0.2
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random", "quasirandom", "tpe", "cmaes"])
+def test_only_bayes_expects_an_improvement_and_any_sampler_may_stagnate(sampler):
+    with pytest.raises(ConfigError) as caught:
+        search("{improvement: 0.1}", f"search.sampler={sampler}")
+    (problem,) = caught.value.problems
+    assert f"the sampler `{sampler}` has no model" in str(problem)
+    assert "stop: {stagnation: n}" in str(problem)
+    assert search("{stagnation: 5}", f"search.sampler={sampler}").stop.stagnation == 5
+
+
+def test_the_forests_expect_one_too():
+    sampler = "search.sampler={name: bayes, surrogate: extra_trees}"
+    assert search("{improvement: 0.1}", sampler).stop.improvement == 0.1
+
+
+@pytest.mark.parametrize("pruner", ["halving", "hyperband", "asha", "curves"])
+def test_no_improvement_is_expected_of_trials_that_pause(pruner):
+    with pytest.raises(ConfigError, match="pause before their end"):
+        search("{improvement: 0.1}", f"search.pruner={pruner}")
+    assert search("{stagnation: 5}", f"search.pruner={pruner}").stop.stagnation == 5
+
+
+@pytest.mark.parametrize(
+    ("stop", "words"),
+    [
+        ("{}", "say `improvement: x`, in the metric's units, or `stagnation: n`"),
+        ("{improvement: 0}", "must be above 0"),
+        ("{improvement: 1%}", "number"),
+        ("{stagnation: 0}", "at least 1"),
+        ("{stagnation: 5, patience: 2}", "`patience` is of `improvement`"),
+        ("{improvment: 0.1}", "did you mean `improvement`"),
+        ("5", "search.stop"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_where_it_stands(stop, words):
+    with pytest.raises(ConfigError) as caught:
+        search(stop)
+    assert all(problem.line == 4 for problem in caught.value.problems)
+    assert words in "\n".join(map(str, caught.value.problems))

@@ -1,0 +1,97 @@
+"""Text that is no YAML: both places are named, and what to do."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunecli.config.reader import read
+from tunecli.errors import ConfigError
+
+BROKEN = [
+    ("study: 'a\nseed: 7\nrun: {}\n", "4:1", "the quote ' opened at 1:8 is never closed", "close it"),
+    ('study: "a\nseed: 7\n', "3:1", 'the quote " opened at 1:8 is never closed', "close it"),
+    (
+        "a: [64, 64\nb: 1\n",
+        "2:2",
+        "the list opened by `[` at 1:4 goes on here without `,` or `]`",
+        "close it with `]`",
+    ),
+    (
+        "a:\n  b: {c: 1\nd: 2\n",
+        "3:2",
+        "the map opened by `{` at 2:6 goes on here without `,` or `}`",
+        "close it with `}`",
+    ),
+    ("a: [1, 2}\n", "1:9", "the list opened by `[` at 1:4", "close it with `]`"),
+    ("a: {b: [1, 2}\n", "1:13", "the list opened by `[` at 1:8", "close it with `]`"),
+    (
+        "command: [python, x.py, --lr={lr}]\n",
+        "1:30",
+        "opened by `[` at 1:10",
+        'quote an argument that holds a brace: "--lr={lr}"',
+    ),
+    (
+        "command: [x, --a {b.c}]\n",
+        "1:18",
+        "opened by `[` at 1:10",
+        'quote an argument that holds a brace: "--a {b.c}"',
+    ),
+    (
+        "command: [x, {lr}x, y]\n",
+        "1:18",
+        "opened by `[` at 1:10",
+        'quote an argument that holds a brace: "{lr}x"',
+    ),
+    (
+        "command: [x, {a}{b}]\n",
+        "1:17",
+        "opened by `[` at 1:10",
+        'quote an argument that holds a brace: "{a}{b}"',
+    ),
+    ("a: {lr}=3\n", "1:8", "text follows a closed brace", 'quote an argument that holds a brace: "{lr}=3"'),
+    ("a: 'it's'\n", "1:8", "text follows a closed quote", "written twice"),
+    ("a: b: c\n", "1:5", "a `:` stands where none may", "quote a text that holds `: `"),
+    ("a 1\nb: 2\n", "2:2", "a `:` stands where none may", "the line before"),
+    ("a: @x\n", "1:4", "`@` cannot begin a value", "quote the value"),
+    ("a: %x\n", "1:4", "`%` cannot begin a value", "quote the value"),
+    ("\ta: 1\n", "1:1", "a tab", "spaces, not tabs"),
+    (
+        "a:\n  b: 1\n c: 2\n",
+        "3:2",
+        "indented otherwise than the map that began at 1:1",
+        "the same indentation",
+    ),
+    ("- a\nb: 1\n", "2:1", "indented otherwise than the list of `-` items that began at 1:1", ""),
+    ('a: "\\q"\n', "1:5", "begins an escape", "single quotes"),
+    ("a: }\n", "1:4", "a value is missing before `}`", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "message", "hint"), BROKEN, ids=[repr(row[0]) for row in BROKEN])
+def test_where_it_began_and_where_it_broke_are_both_told(text, place, message, hint):
+    with pytest.raises(ConfigError) as caught:
+        read(text.encode(), "f")
+    (problem,) = caught.value.problems
+    assert f"{problem.line}:{problem.column}" == place
+    assert problem.message.startswith("this is not YAML: ")
+    assert message in problem.message
+    assert hint in problem.hint
+
+
+def test_places_are_those_of_the_file_that_the_text_is_a_part_of():
+    with pytest.raises(ConfigError) as caught:
+        read(b"[1, 2", "f", line=7, column=11)
+    (problem,) = caught.value.problems
+    assert "at 7:11 " in problem.message
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text("a: [{]},'\"\n-\t=#&*%@!|>lr0", max_size=40))
+def test_any_text_is_read_or_refused_in_plain_words(text):
+    try:
+        read(text.encode(), "f")
+    except ConfigError as error:
+        for problem in error.problems:
+            assert "flow" not in problem.message
+            assert "scalar" not in problem.message
+            assert "token" not in problem.message

@@ -1,0 +1,133 @@
+"""A command as the file spells it: its placeholders, and the program that it names.
+
+Owns what ``{optimizer.lr}`` becomes. Numbers are written as JSON writes them, the shortest text that reads back to the
+same bits in any language. Starts nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunecli.config.paths import is_index
+from tunecli.config.suggestions import nearest
+
+TRIAL_NAMES = ("seed", "device", "number", "checkpoint_dir")
+"""What an argument can hold besides paths under ``params``."""
+
+_INTERPRETER = re.compile(
+    r"(awk|bash|dash|deno|fish|gawk|julia|ksh|lua|node|octave|perl|php|pypy|python|Rscript|ruby|sh|tclsh|zsh)[\d.]*"
+)
+_SCRIPT = re.compile(r"\S*\.(awk|bash|[cm]?js|go|jl|lua|m|php|pl|py|r|rb|sh|tcl|ts|zsh)", re.IGNORECASE)
+_CODE_FOLLOWS = re.compile(r"-[A-Za-z]*[cem]|--eval")
+_PIECE = re.compile(r"(\$\{env:[^{}]*\})|\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+class PlaceholderError(LookupError):
+    """An argument holds a placeholder that names nothing, or a brace that belongs to none."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def rendered(argument: str | int | float, params: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """One argument as the program gets it.
+
+    Args:
+        argument: as it stands in the file. ``{path}`` is a value under ``params``, or else one of ``facts``; ``{{``
+            and ``}}`` are braces. An ``${env:NAME}`` that was not resolved stays as it is.
+        params: the trial's parameters, as deep as they stand in the file.
+        facts: the trial's seed, device and so on, by `TRIAL_NAMES`.
+
+    Raises:
+        PlaceholderError: see there.
+    """
+    if not isinstance(argument, str):
+        return json.dumps(argument)
+
+    def value_of(found: re.Match[str]) -> str:
+        if found[1]:
+            return found[1]
+        if found[0] in ("{{", "}}"):
+            return found[0][0]
+        if found[2] is None:
+            raise PlaceholderError(
+                f"this `{found[0]}` belongs to no placeholder", f"`{found[0] * 2}` is a brace"
+            )
+        return _text(_look_up(found[2], params, facts))
+
+    return _PIECE.sub(value_of, argument)
+
+
+def placeholders(argument: str) -> Iterator[str]:
+    """The paths that the placeholders of an argument name."""
+    for found in _PIECE.finditer(argument):
+        if found[2] is not None:
+            yield found[2].strip().rstrip("?")
+
+
+def program_path(program: str, base_path: Path) -> str | None:
+    """The program a command names: what the shell would find, or else what lies beside the file; None where nothing is.
+
+    ``python`` is the interpreter that runs this.
+    """
+    if program == "python":
+        return sys.executable
+    found = None if "/" in program else shutil.which(program)
+    return found or shutil.which(str((base_path / program).resolve()))
+
+
+def is_script(word: str) -> bool:
+    """Whether a word looks like the name of a program in source form."""
+    return _SCRIPT.fullmatch(word) is not None
+
+
+def script_place(words: Sequence[str]) -> int | None:
+    """Which of a command's words is the script that an interpreter runs: the first that is no option.
+
+    None where the program is no known interpreter, or gets its code as an argument or by a module's name.
+    """
+    if not _INTERPRETER.fullmatch(Path(words[0]).name):
+        return None
+    for place, word in enumerate(words[1:], start=1):
+        if _CODE_FOLLOWS.fullmatch(word):
+            return None
+        if not word.startswith("-"):
+            return place
+    return None
+
+
+def _look_up(path: str, params: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
+    found: Any = params
+    for step in path.split("."):
+        match found:
+            case Mapping() if step in found:
+                found = found[step]
+            case list() if is_index(step, len(found)):
+                found = found[int(step)]
+            case _:
+                if path in facts:
+                    return facts[path]
+                known = [*_paths(params), *facts]
+                hint = nearest(path, known) or f"known here: {', '.join(known)}; `{{{{` is a brace"
+                if path in known:
+                    nested = path.replace(".", ": {") + ": …" + "}" * path.count(".")
+                    hint = f"the dots of a key are taken for steps: nest it, `{nested}`"
+                raise PlaceholderError(f"`{{{path}}}` names nothing under `params`", hint)
+    return found
+
+
+def _paths(params: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in params.items():
+        inner = list(_paths(value)) if isinstance(value, Mapping) else []
+        yield from (f"{key}.{path}" for path in inner) if inner else (key,)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

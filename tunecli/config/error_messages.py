@@ -1,0 +1,296 @@
+"""What pydantic says of a concrete value, in the words of a person and at the place in the file.
+
+One validation error becomes one `Problem`: the union members that pydantic tried vanish from its path, an
+unknown key is held against the keys known there, several refusals of one value are told as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from tunecli.config import hints
+from tunecli.config.aliases import alias, meant, plain_name
+from tunecli.config.domains import Domain, Integer, Real
+from tunecli.config.elsewhere import own_code, place_of
+from tunecli.config.examples import example_of
+from tunecli.config.expressions import Broken, Fixed, Group, Numeric
+from tunecli.config.foreign_ranges import hint_of, lines_for, lines_for_list
+from tunecli.config.model_paths import Place, models_at, names_of, place_at
+from tunecli.config.run import DEVICE, FOLDER
+from tunecli.config.schema.base import CODE_NAME
+from tunecli.config.schema.user_code import METRIC_KEY
+from tunecli.config.space import Space, locate
+from tunecli.config.study import StudySettings
+from tunecli.config.suggestions import nearest
+from tunecli.errors import Problem
+from tunecli.trial import Parameters
+
+_MOST_HINTS = 100  # of one trial: more are not readable at a time, and each takes a search
+_MOST_ARGUMENTS = 20  # of a call that commas cut into keys
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "model_type": "a map",
+    "model_attributes_type": "a map",
+    "dict_type": "a map",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+_PATTERNS = {
+    CODE_NAME: "`module:name`, such as `mine:Net`",
+    METRIC_KEY: "a metric's name: a letter, then letters, digits and `_./-`",
+    DEVICE: "`auto`, `cpu`, `mps`, `cuda`, `xpu`, or one of several, such as `cuda:1`",
+    FOLDER: "a folder from the root on: it begins with `/`",
+}
+
+
+def problems_of(
+    error: ValidationError, model: type[BaseModel], space: Space, point: Parameters, prefix: str
+) -> Iterator[Problem]:
+    """The problems in ``error``, each at its place.
+
+    Args:
+        error: what validating the concrete tree at ``point`` raised.
+        model: the model it was validated against.
+        space, point: where the concrete tree came from.
+        prefix: what parameter paths begin with, ``trial`` or nothing.
+    """
+    by_place: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
+    for detail in error.errors(include_url=False):
+        taken, _ = locate(space, point, detail["loc"])
+        missing = detail["loc"][-1:] if detail["type"] == "missing" else ()
+        by_place.setdefault((*taken, *missing), []).append(dict(detail))
+    for number, (place, details) in enumerate(by_place.items()):
+        taken, found = locate(space, point, place)
+        if isinstance(found, Broken):
+            continue
+        mark = found.mark
+        level = (*((prefix,) if prefix else ()), *place[:-1])
+        is_hinted = number < _MOST_HINTS
+        message, hint = _worded(details, model, ".".join(map(str, level)), is_hinted=is_hinted)
+        _, parent = locate(space, point, place[:-1])
+        if isinstance(parent, Group) and place:
+            if details[0]["type"] == "extra_forbidden" or "[key]" in details[0]["loc"]:
+                mark = parent.marks.get(str(place[-1]), mark)
+            if is_hinted:
+                hint = _of_a_split_call(parent, str(place[-1])) or hint
+        if isinstance(found, Numeric) and details[0]["type"] != "extra_forbidden":
+            hint = _of_range(found.domain, details, place)
+        parameter = ".".join(str(step) for step in ((prefix,) if prefix else ()) + place)
+        yield Problem(message, mark.file, mark.line, mark.column, parameter, hint)
+
+
+def _of_range(domain: Domain, details: list[dict[str, Any]], place: Sequence[str | int]) -> str:
+    """The hint for a range, some of whose values were refused."""
+    if place == ("learning_rate",):
+        return "the rate is `optimizer.lr`: put the range there"
+    if isinstance(domain, Real | Integer) and any(detail["type"] == "list_type" for detail in details):
+        word = f"{'log' if domain.is_log else ''}{'int' if isinstance(domain, Integer) else 'uniform'}"
+        if lines := lines_for({word: [domain.low, domain.high]}):
+            return hint_of([f"[{line}]" for line in lines])
+    if isinstance(domain, Real) and any(detail["type"] == "int_type" for detail in details):
+        scale = "log" if domain.is_log else ""
+        if lines := lines_for({f"{scale}uniform": [domain.low, domain.high]}, is_whole=True):
+            return hint_of(lines)
+    return "every value of the range must be valid"
+
+
+def _worded(
+    details: list[dict[str, Any]], model: type[BaseModel], level: str, *, is_hinted: bool
+) -> tuple[str, str]:
+    wanted = [want for detail in details if (want := _wanted(detail))]
+    given = details[0]["input"]
+    place = place_at(model, details[0]["loc"])
+    if wanted:
+        kinds = [str(detail["type"]) for detail in details]
+        options = [word for detail in details for word in _words(detail)]
+        hint = ""
+        if is_hinted:
+            is_searchable = level.partition(".")[0] == "trial" or (not level and model is not StudySettings)
+            hint = hints.of_value(given, kinds, options, place, is_searchable=is_searchable)
+        return f"must be {', or '.join(dict.fromkeys(wanted))}; this is {_shown(given)}", hint
+    detail = details[0]
+    kind, path = detail["type"], detail["loc"]
+    match kind:
+        case "extra_forbidden":
+            return _unknown_key(str(path[-1]), given, models_at(model, path[:-1]), level, is_hinted=is_hinted)
+        case "missing":
+            return f"`{path[-1]}` is missing", ""
+        case "union_tag_invalid":
+            tag = str(detail["ctx"]["tag"])
+            options = _words(detail)
+            near = nearest_or_alias(tag, options) or hint_of(lines_for(given)) or hint_of(lines_for(tag))
+            return f"`{tag}` is not known here", near or f"one of {', '.join(options)}"
+        case "union_tag_not_found":
+            options = [name for found in models_at(model, path) for name in names_of(found)]
+            options += [word for word in ("none",) if "none" in _words(detail)]
+            if isinstance(path[-1], int) and isinstance(given, dict) and len(given) > 1:
+                return _too_many_keys(given, options)
+            return _nameless(given, options, place if is_hinted else None, models_at(model, path))
+        case "value_error" | "assertion_error":
+            return str(detail["ctx"]["error"]), ""
+        case "too_short":
+            least, held = detail["ctx"]["min_length"], detail["ctx"]["actual_length"]
+            return f"must hold at least {least}; this holds {held or 'none'}", ""
+        case "too_long":
+            most, held = detail["ctx"]["max_length"], detail["ctx"]["actual_length"]
+            return f"must hold at most {most}; this holds {held}", ""
+        case "string_pattern_mismatch":
+            pattern = detail["ctx"]["pattern"]
+            hint = hints.of_device(given) if pattern == DEVICE else ""
+            return f"must be {_PATTERNS.get(pattern, pattern)}; this is {_shown(given)}", hint
+        case "string_too_short" | "string_too_long":
+            bound = detail["ctx"].get("min_length") or detail["ctx"].get("max_length")
+            side = "at least" if kind == "string_too_short" else "at most"
+            return f"must be text of {side} {bound} characters; this is {_shown(given)}", ""
+        case _:
+            return f"cannot be {_shown(given)}", ""
+
+
+def _unknown_key(
+    key: str, given: Any, models: Sequence[type[BaseModel]], level: str, *, is_hinted: bool
+) -> tuple[str, str]:
+    known = [name for found in models for name in found.model_fields]
+    absent = {name: why for found in models for name, why in _absent(found).items()}
+    if key in absent:
+        return f"`{key}` cannot stand here", absent[key]
+    if not is_hinted:
+        return f"`{key}` is not known here", ""
+    if any(key in names_of(each) for each in models):
+        return f"`{key}` is not known here", f"write `name: {key}` instead"
+    spelt = meant(key, known)
+    if spelt and plain_name(spelt) == plain_name(key):
+        return f"`{key}` is not known here", f"did you mean `{spelt}`?"
+    hint = place_of(key, given, level, known)
+    return f"`{key}` is not known here", hint or f"known here: {', '.join(dict.fromkeys(known))}"
+
+
+def _nameless(
+    given: Any, options: Sequence[str], place: Place | None, models: Sequence[type[BaseModel]]
+) -> tuple[str, str]:
+    """A map of a family that has no `name`, or a plain value in its place."""
+    if not isinstance(given, dict):
+        example = example_of(place, given) if place is not None else ""
+        choice = hint_of(lines_for_list(given)) if isinstance(given, list) else ""
+        return f"must be one of {', '.join(options)}; this is {_shown(given)}", choice or (
+            f"write `{example}`" if example else ""
+        )
+    if own := next(filter(None, (own_code(str(key), value) for key, value in given.items())), ""):
+        return "this map has no `name`", f"write {own}"
+    for key in ("type", "kind", "class", "id", "algorithm", "method"):
+        if isinstance(word := given.get(key), str) and (
+            name := word if word in options else meant(word, options)
+        ):
+            return "this map has no `name`", f"write `name: {name}` instead of `{key}: {word}`"
+    if near := hint_of(lines_for(given)):
+        return "this map has no `name`", near
+    words = [word for word in given if word in options or alias(str(word)) in options]
+    if len(given) == 1 and words and place is not None and (example := example_of(place, given)):
+        return f"`{words[0]}` takes its arguments in a map", f"write `{example}`"
+    if near := hints.of_range_key(given):
+        return "this map has no `name`", near
+    usual = getattr(place.field.default, "name", "") if place is not None else ""
+    fitting = [name for each in models if given.keys() <= each.model_fields.keys() for name in names_of(each)]
+    example = usual if usual in fitting or not fitting else fitting[0]
+    example = example or next(iter(options), "")
+    return (
+        f"`name` is missing: one of {', '.join(options)}",
+        f"for example `name: {example}`" if example else "",
+    )
+
+
+def _of_a_split_call(parent: Group, key: str) -> str:
+    """The hint where a comma cut a call such as ``tune.uniform(0, 1)`` into a value and a key of a map in braces."""
+    keys = list(parent.items)
+    if key not in keys:
+        return ""
+    first = least = keys.index(key)
+    while first >= max(0, least - _MOST_ARGUMENTS) and not _opens(parent.items[keys[first]]):
+        first -= 1
+    if first < max(0, least - _MOST_ARGUMENTS):
+        return ""
+    opened = parent.items[keys[first]]
+    for last in range(first + 1, min(len(keys), first + _MOST_ARGUMENTS)):
+        if keys[last].endswith(")") and isinstance(opened, Fixed):
+            if first <= keys.index(key) <= last:
+                call = ", ".join([str(opened.value), *keys[first + 1 : last + 1]])
+                lines = lines_for(call)
+                return (
+                    f"write {keys[first]}: {' or '.join(lines)}"
+                    if lines
+                    else f'quote it: {keys[first]}: "{call}"'
+                )
+            return ""
+    return ""
+
+
+def _opens(part: object) -> bool:
+    return (
+        isinstance(part, Fixed)
+        and isinstance(part.value, str)
+        and part.value.count("(") > part.value.count(")")
+    )
+
+
+def nearest_or_alias(word: str, options: Sequence[str]) -> str:
+    """The hint for a name that other libraries have, or that was mistyped."""
+    name = meant(word, options)
+    return f"did you mean `{name}`?" if name else nearest(word, options)
+
+
+def _too_many_keys(given: Mapping[str, Any], options: Sequence[str]) -> tuple[str, str]:
+    """A link of a chain is told by its one key."""
+    message = f"a link is a map with one key, and this has {', '.join(f'`{key}`' for key in given)}"
+    links, others = ([key for key in given if (key in options) is known] for known in (True, False))
+    if not links:
+        return message, f"one of {', '.join(options)}"
+    inside = f"{{{', '.join(('…', *(f'{key}: …' for key in others)))}}}" if others else "…"
+    return message, "write " + ", ".join(f"{{{link}: {inside}}}" for link in links)
+
+
+def _wanted(detail: dict[str, Any]) -> str:
+    kind = detail["type"]
+    if kind in _KINDS:
+        return _KINDS[kind]
+    if kind in _BOUNDS:
+        word, key = _BOUNDS[kind]
+        return f"{word} {detail['ctx'][key]:g}"
+    if kind == "literal_error":
+        return "one of " + ", ".join(f"`{word}`" for word in _words(detail))
+    return ""
+
+
+def _words(detail: dict[str, Any]) -> list[str]:
+    context = detail.get("ctx", {})
+    text = str(context.get("expected") or context.get("expected_tags") or "").replace(" or ", ", ")
+    return [word.strip("'\" ") for word in text.split(",") if word.strip()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return f"the text {value!r}" if len(value) < 60 else "a long text"
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list | tuple):
+        return "a map" if isinstance(value, dict) else "a list"
+    return repr(value)
+
+
+def _absent(model: type[BaseModel]) -> Mapping[str, str]:
+    """What a person might look for in a model and is not there on purpose, and why."""
+    return getattr(model, "ABSENT", {})

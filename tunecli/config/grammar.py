@@ -1,0 +1,342 @@
+"""Nodes → expressions: what in a tree is a value, what is a range, and where each stands in the file.
+
+An expression is the tree the user wrote with its ranges understood. A map with one reserved key is a range:
+
+    {choice: [...]}                     one of several values or sub-trees
+    {uniform: [a, b]}  {loguniform: …}  a real number
+    {int: [a, b]}      {logint: …}      a whole number
+    {normal: [mean, deviation]}         a normally distributed number
+    {list: {of: …, length: …}}          a list of its own length
+    {ref: optimizer.lr}                 another key's value, repeated
+
+Beside the key may stand `default`, `step` and `grid`. Every problem is gathered, none raised. Knows nothing
+of what the keys mean: that is the knobs' part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from tunecli.config.domains import Categorical, Domain, Integer, Normal, Real, contains
+from tunecli.config.expressions import (
+    MODIFIERS,
+    RANGE_KEYS,
+    Broken,
+    Choice,
+    Expression,
+    Fixed,
+    Group,
+    Listing,
+    Numeric,
+    Reference,
+    Sequence,
+    domain_of,
+    walk,
+)
+from tunecli.config.foreign_ranges import hint_of, lines_for, plain_of
+from tunecli.config.labels import flow_label, labels_of
+from tunecli.config.reader import MapNode, Mark, Node, ScalarNode, SequenceNode
+from tunecli.config.stepping import is_too_fine
+from tunecli.config.suggestions import nearest
+from tunecli.errors import Problem
+from tunecli.trial import Scalar
+
+MAX_LIST_LENGTH = 64
+MAX_GRID = 10_000
+MAX_STEPS = 10**15  # beyond it, neighbours may be the same number
+
+
+Report = Callable[[Problem], None]
+
+
+def parse(node: Node, report: Report, path: str = "") -> Expression:
+    """Understand ``node``; what is wrong goes to ``report`` and is replaced by `Broken`."""
+    match node:
+        case ScalarNode(value=value, mark=mark):
+            return Fixed(value, mark)
+        case SequenceNode(items=items, mark=mark):
+            return Sequence(tuple(parse(item, report, _join(path, i)) for i, item in enumerate(items)), mark)
+        case MapNode(items=named, mark=mark):
+            reserved = [key for key in named if key in RANGE_KEYS]
+            if not reserved:
+                parts = {key: parse(item, report, _join(path, key)) for key, item in named.items()}
+                for key in filter(_is_dotted, named):
+                    if any(isinstance(part, Numeric | Choice | Listing) for part in walk(parts[key])):
+                        report(_ambiguous(key, path, node.marks[key]))
+                        parts[key] = Broken(node.marks[key])
+                return Group(parts, dict(node.marks), mark)
+            return _Range(node, reserved[0], path, report).parse()
+
+
+def _is_dotted(key: str) -> bool:
+    return "." in key
+
+
+def _ambiguous(key: str, path: str, mark: Mark) -> Problem:
+    """A parameter's name is its path, so the dots in it must be between keys: `a.b` is `b` in `a` already."""
+    outer, _, inner = key.rpartition(".")
+    message = (
+        f"a key that holds a range has no `.` in it: the range's name would be that of `{inner}` in `{outer}`"
+    )
+    nested = key.replace(".", ": {") + ": …" + "}" * key.count(".")
+    hint = f"nest it, `{nested}`, or write `{key.replace('.', '_')}`"
+    return Problem(message, mark.file, mark.line, mark.column, f"trial.{_join(path, key)}", hint)
+
+
+def _join(path: str, key: str | int) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+class _Range:
+    """One range while it is being read: its node, its path and where problems go."""
+
+    def __init__(self, node: MapNode, key: str, path: str, report: Report) -> None:
+        self.node, self.key, self.path, self._report = node, key, path, report
+        self.mark = node.marks[key]
+
+    def parse(self) -> Expression:
+        allowed = [name for name in MODIFIERS if self._is_allowed(name)]
+        extra = [k for k in self.node.items if k != self.key and k not in allowed]
+        for other in extra:
+            beside = f"beside it may stand {', '.join(f'`{name}`' for name in allowed)}"
+            self.problem(
+                f"`{other}` cannot stand beside the range `{self.key}`",
+                nearest(other, allowed) or (beside if allowed else "a `ref` stands alone"),
+                self.node.marks[other],
+            )
+        found = self._parsed(self.node.items[self.key])  # whose own problems are told with these
+        return Broken(self.mark) if extra else found
+
+    def _parsed(self, body: Node) -> Expression:
+        match self.key:
+            case "choice":
+                return self._choice(body)
+            case "list":
+                return self._list(body)
+            case "ref":
+                return self._reference(body)
+            case _:
+                return self._numeric(body)
+
+    def _is_allowed(self, key: str) -> bool:
+        match self.key:
+            case "choice" | "list":
+                return key == "default"
+            case "ref":
+                return False
+            case "normal":
+                return key in ("default", "grid")
+            case _:
+                return key in MODIFIERS
+
+    def problem(self, message: str, hint: str = "", mark: Mark | None = None) -> Broken:
+        at = mark or self.mark
+        self._report(Problem(message, at.file, at.line, at.column, f"trial.{self.path}", hint))
+        return Broken(at)
+
+    def _choice(self, body: Node) -> Expression:
+        if not isinstance(body, SequenceNode) or not body.items:
+            return self.problem("`choice` takes a list of at least one option", self._meant(body), body.mark)
+        labels = labels_of(body.items)
+        times = Counter((type(label), label) for label in labels)
+        for label, node in zip(labels, body.items, strict=True):
+            if isinstance(label, float) and math.isnan(label):
+                hint = "write a number, a text or null"
+                return self.problem(
+                    "NaN cannot be an option: it equals nothing, not even itself", hint, node.mark
+                )
+            if isinstance(node, ScalarNode) and times[type(label), label] > 1:
+                return self.problem(f"the option {label!r} stands twice in this choice", mark=node.mark)
+        options = tuple(parse(option, self._report, self.path) for option in body.items)
+        for option, at in zip(options, body.items, strict=True):
+            if isinstance(option, Choice):
+                return self.problem(
+                    "a choice stands directly in a choice", "write all options in one", at.mark
+                )
+        default = self._default(Categorical(labels))
+        return Choice(labels, options, default, "default" in self.node.items, self.mark)
+
+    def _list(self, body: Node) -> Expression:
+        shape = "`list` takes `{of: …, length: …}`"
+        if not isinstance(body, MapNode):
+            return self.problem(shape, self._meant(body), body.mark)
+        for key in body.items:
+            if key not in ("of", "length"):
+                self.problem(f"`{key}` is not known in a list", shape, body.marks[key])
+        if not {"of", "length"} <= body.items.keys():
+            return self.problem(f"{shape}; `{'length' if 'of' in body.items else 'of'}` is missing")
+        lengths = self._lengths(body.items["length"])
+        if lengths is None:
+            return Broken(self.mark)
+        longest = max(_lengths_of(lengths))
+        items = (parse(body.items["of"], self._report, _join(self.path, 0)),) * longest
+        default = self._list_default(items, lengths)
+        length_node = body.items["length"]
+        if default is None and isinstance(length_node, MapNode) and "default" in length_node.items:
+            given = length_node.items["default"]
+            length = given.value if isinstance(given, ScalarNode) else None
+            return Listing(items, lengths, length, None, self.mark)
+        length = None if default is None else len(default)
+        return Listing(items, lengths, length, default, self.mark)
+
+    def _list_default(self, items: tuple[Expression, ...], lengths: Domain) -> tuple[Scalar, ...] | None:
+        node = self.node.items.get("default")
+        if node is None:
+            return None
+        if not isinstance(node, SequenceNode) or not contains(lengths, len(node.items)):
+            self.problem("a list's default is a list of a length it can have", mark=node.mark)
+            return None
+        values = tuple(
+            item.value if isinstance(item, ScalarNode) else flow_label(item) for item in node.items
+        )
+        for value, item, at in zip(values, items, node.items, strict=False):
+            domain = domain_of(item)
+            if domain is None or not contains(domain, value):
+                self.problem(f"the default {_plain(value)} does not lie in its range", mark=at.mark)
+                return None
+        return values
+
+    def _lengths(self, node: Node) -> Domain | None:
+        found = parse(node, self._report, _join(self.path, "length"))
+        domain: Domain | None = None
+        match found:
+            case Fixed(value=int(length)) if not isinstance(length, bool):
+                domain = Categorical((length,))
+            case Numeric(domain=Integer() as domain):
+                pass
+            case Choice(labels=labels) if all(type(label) is int for label in labels):
+                domain = Categorical(labels)
+            case _:
+                self.problem(
+                    "a list's `length` is a whole number or a range of whole numbers", mark=node.mark
+                )
+                return None
+        lengths = (domain.low, domain.high) if isinstance(domain, Integer) else _lengths_of(domain)
+        if min(lengths) < 0 or max(lengths) > MAX_LIST_LENGTH:
+            self.problem(f"a list's length lies between 0 and {MAX_LIST_LENGTH}", mark=node.mark)
+            return None
+        return domain
+
+    def _meant(self, body: Node) -> str:
+        """The hint for a range whose body is written as another tool writes it."""
+        plain = plain_of(body)
+        if self.key == "choice" and isinstance(plain, str):
+            return hint_of(lines_for(f"choice({plain})")) if plain else ""
+        lines = lines_for({self.key: plain})
+        return hint_of([line for line in lines if line != f"{{{self.key}: {plain}}}"])
+
+    def _reference(self, body: Node) -> Expression:
+        if not isinstance(body, ScalarNode) or not isinstance(body.value, str) or not body.value:
+            return self.problem("`ref` takes the path of another key, such as `optimizer.lr`", mark=body.mark)
+        return Reference(body.value.removeprefix("trial."), self.mark)
+
+    def _numeric(self, body: Node) -> Expression:
+        is_normal, is_whole = self.key == "normal", self.key in ("int", "logint")
+        names = "[mean, deviation]" if is_normal else "[low, high]"
+        numbers = self._two_numbers(body, names, is_whole=is_whole)
+        if numbers is None:
+            return Broken(self.mark)
+        low, high = numbers
+        if is_normal and high <= 0:
+            return self.problem("the deviation of `normal` is above 0", mark=body.mark)
+        if not is_normal and low > high:
+            return self.problem(
+                f"this range is reversed: {low} is above {high}", f"[{high}, {low}]", body.mark
+            )
+        if self.key.startswith("log") and low <= 0:
+            return self.problem(f"a logarithmic range lies above 0; this one begins at {low}", mark=body.mark)
+        widest = (low - 4 * high, low + 4 * high) if is_normal else (low, high)
+        if not math.isfinite(float(widest[1]) - float(widest[0])):
+            return self.problem("this range is wider than numbers reach", mark=body.mark)
+        asked = self._modifier("grid", whole=True)
+        grid = None if asked is None else int(asked)
+        if grid is not None and grid > MAX_GRID:
+            return self.problem(
+                f"`grid` is at most {MAX_GRID:,} points of one range", mark=self.node.items["grid"].mark
+            )
+        step = self._modifier("step", whole=is_whole)
+        if step and not (float(high) - float(low)) / step <= MAX_STEPS:
+            return self.problem(
+                f"`step` divides this range into more than {MAX_STEPS:,} values",
+                mark=self.node.items["step"].mark,
+            )
+        if step and not is_whole and is_too_fine(float(low), float(high), step):
+            return self.problem(
+                f"`step` is too small for numbers as large as {_plain(max(low, high, key=abs))}: "
+                "neighbours would be the same number",
+                "write a range that starts near 0 and add the large number where the value is used",
+                self.node.items["step"].mark,
+            )
+        if grid and grid > 1 and step is None and (is_normal or (low < high and not is_whole)):
+            spacing = float(high if is_normal else high - low) / grid
+            if is_too_fine(float(widest[0]), float(widest[1]), spacing):
+                return self.problem(
+                    f"`grid` takes {grid:,} points of a range in which fewer numbers lie",
+                    f"write {'a larger deviation' if is_normal else 'a wider range'}, or a smaller `grid`",
+                    self.node.items["grid"].mark,
+                )
+        domain: Domain
+        if is_normal:
+            domain = Normal(float(low), float(high), grid)
+        elif is_whole:
+            domain = Integer(int(low), int(high), self.key == "logint", int(step or 1), grid)
+        else:
+            domain = Real(float(low), float(high), self.key == "loguniform", step, grid)
+        return Numeric(domain, self._default(domain), self.mark)
+
+    def _two_numbers(self, body: Node, names: str, *, is_whole: bool) -> tuple[float, float] | None:
+        kind = "whole numbers" if is_whole else "numbers"
+        items = body.items if isinstance(body, SequenceNode) else ()
+        values: list[Any] = [item.value for item in items if isinstance(item, ScalarNode)]
+        is_right = len(values) == len(items) == 2 and all(
+            isinstance(value, int if is_whole else int | float) and not isinstance(value, bool)
+            for value in values
+        )
+        if not is_right or not all(math.isfinite(value) for value in values):
+            self.problem(f"`{self.key}` takes two finite {kind}, {names}", self._meant(body), body.mark)
+            return None
+        return values[0], values[1]
+
+    def _modifier(self, key: str, *, whole: bool) -> int | float | None:
+        node = self.node.items.get(key)
+        if node is None:
+            return None
+        value: Any = node.value if isinstance(node, ScalarNode) else None
+        is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if is_number and 0 < value < math.inf:
+            return int(value) if whole else float(value)
+        self.problem(f"`{key}` is {'a whole number' if whole else 'a number'} above 0", mark=node.mark)
+        return None
+
+    def _default(self, domain: Domain) -> Scalar:
+        node = self.node.items.get("default")
+        if node is None:
+            return None
+        value: Scalar = node.value if isinstance(node, ScalarNode) else flow_label(node)
+        if isinstance(domain, Real | Normal) and type(value) is int:
+            value = float(value)
+        if contains(domain, value):
+            return value
+        hint = f"one of {', '.join(map(str, domain.options))}" if isinstance(domain, Categorical) else ""
+        self.problem(f"the default {_plain(value)} does not lie in its range", hint, node.mark)
+        return None
+
+
+def _lengths_of(domain: Domain) -> tuple[int, ...]:
+    match domain:
+        case Integer(low=low, high=high, step=step):
+            return tuple(range(low, high + 1, step))
+        case Categorical(options=options):
+            return tuple(int(option) for option in options)  # type: ignore[arg-type]  # checked where it was read
+        case _:
+            raise AssertionError(domain)
+
+
+def _plain(value: Scalar) -> str:
+    if isinstance(value, float):
+        text = f"{value:g}"
+        return text if not math.isfinite(value) or float(text) == value else repr(value)
+    return str(value)

@@ -1,0 +1,286 @@
+"""What a study optimises: one metric or several, and what a trial is to hold besides. How trials are ranked by it is
+results' part, and how they are proposed search's.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from tunecli.config.metrics import METRICS, maximized_by_name
+from tunecli.config.schema.base import Knob, UserCode
+from tunecli.config.schema.user_code import METRIC_NAME
+from tunecli.config.suggestions import nearest
+from tunecli.trial import Constraint, Objective
+
+OWN_TRIAL = "own_trial"
+"""The key of the validation context that says whether the trial is the user's own and names its metrics itself."""
+
+MOST_GOALS = 4
+"""Beyond, nearly every trial is on the front, which then tells nothing."""
+
+_BOUND = re.compile(
+    r"(<=|>=)\s*([-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?)"
+)
+_MISSPELT = {"<": "<=", "=<": "<=", "≤": "<=", ">": ">=", "=>": ">=", "≥": ">=", "=": "<=", "==": "<="}
+_VERY_NEAR = 0.8  # a metric that is only somewhat alike is another one
+_SHORT = {
+    "acc": "accuracy",
+    "auc": "auroc",
+    "test_accuracy": "accuracy",
+    "test_loss": "loss",
+    "r2_score": "r2",
+}
+_EXAMPLES = 'write `"<= 5"` or `">= 0.9"`'
+
+
+def _bound(value: Any) -> Any:
+    """A text such as ``<= 5`` or ``>= 1_000``, and nothing else."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'say which side of {value} is allowed: `"<= {value}"` or `">= {value}"`')
+    if not isinstance(value, str):
+        raise ValueError(f"a bound is a text: {_EXAMPLES}")
+    text = value.strip()
+    found = _BOUND.fullmatch(text)
+    if found is None:
+        raise ValueError(_not_a_bound(text))
+    if not math.isfinite(float(found[2].replace("_", ""))):
+        raise ValueError(f"{found[2][:40]} is too large for a number")
+    return text
+
+
+def _not_a_bound(text: str) -> str:
+    """What is wrong with a text, and where in it."""
+    sign = re.match(r"[<>=≤≥]*", text)
+    said, rest = (sign[0] if sign else ""), text[len(sign[0]) if sign else 0 :].strip()
+    shown = repr(text) if len(text) < 60 else "a long text"
+    if said not in ("<=", ">="):
+        meant = _MISSPELT.get(said)
+        near = f"did you mean `{meant} {rest[:40]}`?" if meant and rest else _EXAMPLES
+        return f"{shown} does not begin with `<=` or `>=`; {near}"
+    if not rest:
+        return f"{shown} names no number after `{said}`; {_EXAMPLES}"
+    begin = re.match(r"[-+0-9._eE]*\s*", rest)
+    place = min(text.index(rest) + (begin.end() if begin else 0) + 1, len(text))
+    return f"{shown}: one number follows `{said}`, and character {place} is not part of one; {_EXAMPLES}"
+
+
+Bound = Annotated[
+    str,
+    BeforeValidator(_bound),
+    WithJsonSchema({"type": "string", "pattern": rf"^\s*({_BOUND.pattern})\s*$"}),
+]
+
+
+def _bounded(name: str, info: ValidationInfo) -> str:
+    """A metric that may have a bound: a known one, or one of the user's own that is a goal already."""
+    goals = (
+        [info.data["metric"]]
+        if "metric" in info.data
+        else [each.metric for each in info.data.get("pareto", ())]
+    )
+    own = [_column(metric) for metric in goals if isinstance(metric, UserCode)]
+    _require_metric(name, (*METRICS, *own), info)
+    return name
+
+
+Bounds = Annotated[dict[Annotated[str, AfterValidator(_bounded)], Bound], Field(min_length=1)]
+"""By metric, what it is to hold."""
+
+_Metric = Annotated[
+    Annotated[str, Tag("name")] | Annotated[UserCode, Tag("own")],
+    Discriminator(lambda value: "own" if isinstance(value, dict | UserCode) else "name"),
+]
+
+
+class Aim(Knob):
+    """One metric and which way is better; the direction follows from the metric where it is not said.
+
+    ``metric`` is one of ours, or the user's own function, or, where the trial is the user's own, what that reports.
+    """
+
+    metric: _Metric
+    direction: Literal["maximize", "minimize"] | None = None
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, metric: str | UserCode, info: ValidationInfo) -> str | UserCode:
+        if isinstance(metric, UserCode):
+            if _is_own_trial(info):
+                raise ValueError("a trial of your own reports its metrics itself: name one of them")
+            if _column(metric) in METRICS:
+                raise ValueError(f"`{_column(metric)}` is built in already; give your function another name")
+        else:
+            _require_metric(metric, METRICS, info)
+        return metric
+
+    @model_validator(mode="after")
+    def _has_direction(self) -> Aim:
+        if self.direction is None and self.natural is None and self.inferred is None:
+            raise ValueError(f"say which `direction` of {self.name} is better: maximize or minimize")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The metric's name, and its column's."""
+        return self.metric if isinstance(self.metric, str) else _column(self.metric)
+
+    @property
+    def natural(self) -> Objective | None:
+        """The metric in the direction that is better by its nature; None where we do not know its nature."""
+        facts = METRICS.get(self.name)
+        return None if facts is None else Objective(self.name, facts.maximize)
+
+    @property
+    def inferred(self) -> Objective | None:
+        """The user's own metric in the direction that its name tells; None where the file says it, or no name does."""
+        if self.direction is not None or self.natural is not None:
+            return None
+        maximize = maximized_by_name(self.name)
+        return None if maximize is None else self._own(maximize=maximize)
+
+    @property
+    def goal(self) -> Objective:
+        """The metric with its direction settled."""
+        if self.direction is None and self.natural is not None:
+            return self.natural
+        return self.inferred or self._own(maximize=self.direction == "maximize")
+
+    def _own(self, *, maximize: bool) -> Objective:
+        own = self.metric if isinstance(self.metric, UserCode) else None
+        return Objective(self.name, maximize, own.python if own else "", own.args if own else {})
+
+
+class Goal(Aim):
+    """What is optimised. ``subject_to``: by metric, a bound that a trial is to hold, such as `"<= 5"`."""
+
+    subject_to: Bounds | None = None
+
+    @property
+    def aims(self) -> tuple[Aim, ...]:
+        """All that is optimised."""
+        return (self,)
+
+    @property
+    def objective(self) -> Objective:
+        """The goal, and its constraints."""
+        goal = self.goal
+        return Objective(goal.metric, goal.maximize, goal.python, goal.args, (), constraints(self.subject_to))
+
+
+class Pareto(Knob):
+    """Several metrics, none of which is worth a fixed amount of another: the best trials are those of the front.
+
+    ``pareto``: the metrics, the first of which early stopping goes by. ``subject_to``: as of a single goal.
+    """
+
+    ABSENT: ClassVar[Mapping[str, str]] = {
+        "metric": "say `metric` or `pareto`, and not both",
+        "direction": "each metric under `pareto` says its own",
+    }
+
+    pareto: Annotated[list[Aim], Field(min_length=2, max_length=MOST_GOALS)]
+    subject_to: Bounds | None = None
+
+    @field_validator("pareto")
+    @classmethod
+    def _each_once(cls, pareto: list[Aim]) -> list[Aim]:
+        names = [aim.name for aim in pareto]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"`{twice}` is named twice")
+        return pareto
+
+    @property
+    def aims(self) -> tuple[Aim, ...]:
+        """All that is optimised."""
+        return tuple(self.pareto)
+
+    @property
+    def objective(self) -> Objective:
+        """The goals, and their constraints."""
+        first, *others = (aim.goal for aim in self.pareto)
+        found = constraints(self.subject_to)
+        return Objective(first.metric, first.maximize, first.python, first.args, tuple(others), found)
+
+
+Goals = Annotated[
+    Annotated[Goal, Tag("one")] | Annotated[Pareto, Tag("several")],
+    Discriminator(
+        lambda value: "several" if isinstance(value, Pareto) or _is_several(value) else "one",
+    ),
+]
+"""One goal, or several under ``pareto``."""
+
+
+def constraints(bounds: Mapping[str, str] | None) -> tuple[Constraint, ...]:
+    """What a file's ``subject_to`` says, in its order."""
+    return tuple(Constraint(name, *_read(text)) for name, text in (bounds or {}).items())
+
+
+def spelled(objective: Objective) -> dict[str, Any]:
+    """An objective as a file says it, its directions written out and its numbers in one form."""
+    aims = [
+        {
+            "metric": {"python": goal.python, "args": dict(goal.args)} if goal.python else goal.metric,
+            "direction": "maximize" if goal.maximize else "minimize",
+        }
+        for goal in objective.goals
+    ]
+    found: dict[str, Any] = {"pareto": aims} if objective.others else aims[0]
+    if objective.constraints:
+        found["subject_to"] = {
+            each.metric: f"{'>=' if each.is_least else '<='} {each.bound!r}" for each in objective.constraints
+        }
+    return found
+
+
+def described(objective: Objective) -> str:
+    """An objective in one line: ``maximize val_accuracy, subject to latency_ms <= 5``."""
+    goals = [f"{'maximize' if goal.maximize else 'minimize'} {goal.metric}" for goal in objective.goals]
+    text = " and ".join(goals)
+    if objective.constraints:
+        text += ", subject to " + " and ".join(map(str, objective.constraints))
+    return text
+
+
+def _read(text: str) -> tuple[float, bool]:
+    return float(text[2:].strip().replace("_", "")), text.startswith(">")
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, dict) and "pareto" in value
+
+
+def _column(metric: UserCode) -> str:
+    """``mine:score`` is in the column ``val_score``."""
+    return "val_" + re.split(r"[:.]", metric.python)[-1]
+
+
+def _is_own_trial(info: ValidationInfo) -> bool:
+    return bool(info.context and info.context.get(OWN_TRIAL))
+
+
+def _require_metric(name: str, known: Iterable[str], info: ValidationInfo) -> None:
+    if _is_own_trial(info):
+        if not re.fullmatch(METRIC_NAME, name):
+            raise ValueError(f"{name!r} is no metric's name: a letter, then letters, digits and `_./-`")
+    elif name not in known:
+        names = list(dict.fromkeys(known))
+        ended = [each for each in names if each.endswith(f"_{_SHORT.get(name, name)}")]
+        near = f"did you mean `{ended[0]}`?" if ended else nearest(name, names, _VERY_NEAR)
+        raise ValueError(f"unknown metric `{name}`; {near or 'one of ' + ', '.join(names)}")

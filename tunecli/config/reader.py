@@ -1,0 +1,277 @@
+"""YAML text → nodes that know their line and column. tunecli's only way to read YAML.
+
+It promises the core schema of YAML 1.2 (`1e-3` is a float; `no`, `on` and dates are strings; `010` is ten) and
+refuses what configuration never needs and attackers do: tags, merge keys, keys that stand twice or are no
+strings, cycles, aliases that multiply, deep nesting, and more than a megabyte. PyYAML's event stream does the
+lexing; nothing of PyYAML's constructors runs. Knows nothing of ranges or knobs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, NoReturn
+
+import yaml
+
+from tunecli.config.syntax import told_of
+from tunecli.errors import ConfigError, Problem
+from tunecli.trial import Scalar
+
+MAX_BYTES = 1_000_000
+MAX_NODES = 10_000
+MAX_PROBLEMS = 100
+MAX_DEPTH = 40
+MAX_NUMBER_LENGTH = 64
+
+_NULL = {"", "~", "null", "Null", "NULL"}
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INF = re.compile(r"([-+]?)\.(inf|Inf|INF)")
+_NAN = {".nan", ".NaN", ".NAN"}
+
+
+class Mark(NamedTuple):
+    """A place: file, 1-based line, 1-based column."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarNode:
+    """A leaf and its value."""
+
+    value: Scalar
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNode:
+    """A list."""
+
+    items: tuple[Node, ...]
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class MapNode:
+    """A map; ``marks`` says where each key stands."""
+
+    items: dict[str, Node]
+    marks: dict[str, Mark]
+    mark: Mark
+
+
+Node = ScalarNode | SequenceNode | MapNode
+
+_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read(data: bytes, file: str, *, line: int = 1, column: int = 1) -> Node:
+    """Read one YAML document.
+
+    Args:
+        data: the file's bytes; UTF-8, with or without a byte order mark.
+        file: the name that positions bear.
+        line, column: where the first character stands, for text that is a part of something else.
+
+    Raises:
+        ConfigError: with the position of what is wrong, as far as reading could go.
+    """
+    if len(data) > MAX_BYTES:
+        _refuse(Mark(file, 1, 1), f"the file is too long; the limit is {MAX_BYTES:,} bytes")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        bad_line = data.count(b"\n", 0, error.start) + 1
+        _refuse(
+            Mark(file, bad_line, error.start - data.rfind(b"\n", 0, error.start)),
+            "this is not UTF-8",
+            "save it as UTF-8",
+        )
+    return _Reader(text, file, line - 1, column - 1).document()
+
+
+def scalar(text: str) -> Scalar:
+    """The value of a plain scalar by the core schema of YAML 1.2 (section 10.3.2).
+
+    Raises:
+        ValueError: a number of more than 64 characters.
+    """
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if text[0] not in "+-.0123456789":
+        return text
+    if _INT.fullmatch(text) or _BASED.fullmatch(text) or _FLOAT.fullmatch(text):
+        if len(text) > MAX_NUMBER_LENGTH:
+            raise ValueError(f"a number of {len(text)} characters; the limit is {MAX_NUMBER_LENGTH}")
+        if _INT.fullmatch(text):
+            return int(text)
+        return int(text, 0) if _BASED.fullmatch(text) else float(text)
+    if found := _INF.fullmatch(text):
+        return float(found[1] + "inf")
+    return float("nan") if text in _NAN else text
+
+
+def _refuse(mark: Mark, message: str, hint: str = "") -> NoReturn:
+    raise ConfigError([Problem(message, mark.file, mark.line, mark.column, hint=hint)])
+
+
+class _Reader:
+    """One document while it is being read: the event stream, the anchors met, the nodes counted."""
+
+    def __init__(self, text: str, file: str, first_line: int, first_column: int) -> None:
+        self._file, self._first_line, self._first_column = file, first_line, first_column
+        self._events = self._guarded(text)
+        self._anchors: dict[str, Node | None] = {}
+        self._n_nodes = 0
+        self._sizes: dict[str, int] = {}
+        self._problems: list[Problem] = []
+
+    def document(self) -> Node:
+        next(self._events)  # the stream's start
+        first = next(self._events)
+        if isinstance(first, yaml.StreamEndEvent):
+            _refuse(self._mark(first), "the file is empty", "`tunecli init` writes one to start from")
+        node = self._node(next(self._events), depth=0)
+        next(self._events)  # the document's end
+        after = next(self._events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            self._problem(self._mark(after), "a second document begins here", "one file holds one study")
+        if self._problems:
+            raise ConfigError(self._problems)
+        return node
+
+    def _guarded(self, text: str) -> Iterator[yaml.Event]:
+        try:
+            loader = _Loader(text)
+            while True:
+                event = loader.get_event()
+                if event is None:
+                    return
+                yield event
+        except yaml.MarkedYAMLError as error:
+            mark, begun = error.problem_mark or error.context_mark, error.context_mark
+            at = self._place(mark.line, mark.column) if mark is not None else Mark(self._file, 1, 1)
+            told = told_of(
+                error.problem or error.context or "it cannot be read",
+                error.context or "",
+                text,
+                None if mark is None else (mark.line, mark.column),
+                None if begun is None else (begun.line, begun.column),
+                None if begun is None else self._place(begun.line, begun.column)[1:],
+            )
+            problem = Problem(
+                f"this is not YAML: {told.message}", at.file, at.line, at.column, hint=told.hint
+            )
+            raise ConfigError([*self._problems, problem]) from None
+        except yaml.reader.ReaderError as error:
+            before = text[: error.position] if isinstance(error.position, int) else ""
+            at = self._place(before.count("\n"), len(before) - before.rfind("\n") - 1)
+            raise ConfigError(
+                [Problem("a character that YAML does not allow", at.file, at.line, at.column)]
+            ) from None
+
+    def _place(self, line: int, column: int) -> Mark:
+        shift = self._first_column if line == 0 else 0
+        return Mark(self._file, line + self._first_line + 1, column + shift + 1)
+
+    def _mark(self, event: yaml.Event) -> Mark:
+        mark = event.start_mark
+        return Mark(self._file, 1, 1) if mark is None else self._place(mark.line, mark.column)
+
+    def _problem(self, mark: Mark, message: str, hint: str = "") -> None:
+        self._problems.append(Problem(message, mark.file, mark.line, mark.column, hint=hint))
+        if len(self._problems) == MAX_PROBLEMS:  # nobody reads more of them at a time
+            raise ConfigError(self._problems)
+
+    def _node(self, event: yaml.Event, depth: int) -> Node:
+        mark = self._mark(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(str(event.anchor), mark)
+        if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            _refuse(mark, "a value is missing here")
+        self._count(1, mark)
+        if depth > MAX_DEPTH:
+            _refuse(mark, f"nested more than {MAX_DEPTH} levels deep")
+        if event.tag is not None:
+            self._problem(
+                mark, f"the tag `{event.tag}` is refused", "plain values need no tag; quote what is a string"
+            )
+        before, anchor = self._n_nodes, event.anchor
+        if anchor is not None:
+            self._anchors[anchor] = None  # open: an alias to it from within is a cycle
+        node: Node
+        if isinstance(event, yaml.ScalarEvent):
+            node = self._scalar(event, mark)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._sequence(mark, depth)
+        else:
+            node = self._map(mark, depth)
+        if anchor is not None:
+            self._anchors[anchor] = node
+            self._sizes[anchor] = self._n_nodes - before + 1
+        return node
+
+    def _count(self, n: int, mark: Mark) -> None:
+        self._n_nodes += n
+        if self._n_nodes > MAX_NODES:
+            _refuse(mark, f"more than {MAX_NODES:,} values, aliases counted as what they stand for")
+
+    def _alias(self, anchor: str, mark: Mark) -> Node:
+        node = self._anchors.get(anchor)
+        if node is None:
+            known = anchor in self._anchors
+            _refuse(
+                mark,
+                f"`*{anchor}` stands for {'itself: a cycle' if known else 'nothing: no such anchor before it'}",
+            )
+        self._count(self._sizes[anchor], mark)
+        return node
+
+    def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> ScalarNode:
+        if "\0" in event.value:
+            self._problem(mark, "a NUL character, which neither a name nor a path can hold")
+        if event.style is not None and event.style != "":
+            return ScalarNode(event.value, mark)
+        try:
+            return ScalarNode(scalar(event.value), mark)
+        except ValueError as error:
+            self._problem(mark, str(error))
+            return ScalarNode(None, mark)
+
+    def _sequence(self, mark: Mark, depth: int) -> SequenceNode:
+        items: list[Node] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            items.append(self._node(event, depth + 1))
+        return SequenceNode(tuple(items), mark)
+
+    def _map(self, mark: Mark, depth: int) -> MapNode:
+        items: dict[str, Node] = {}
+        marks: dict[str, Mark] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._node(event, depth + 1)
+            value = self._node(next(self._events), depth + 1)
+            if not isinstance(key, ScalarNode) or not isinstance(key.value, str):
+                shown = f" `{json.dumps(key.value)}`" if isinstance(key, ScalarNode) else ""
+                is_rest = isinstance(value, ScalarNode) and value.value is None and shown
+                hint = (
+                    "a `,` begins another key: write a list in brackets, [8, 16]" if is_rest else "quote it"
+                )
+                self._problem(key.mark, f"the key{shown} is not a string", hint)
+            elif key.value == "<<":
+                self._problem(key.mark, "merge keys (`<<`) are refused", "write the keys out")
+            elif key.value in items:
+                first = marks[key.value]
+                self._problem(key.mark, f"duplicate key `{key.value}`", f"first on line {first.line}")
+            else:
+                items[key.value], marks[key.value] = value, key.mark
+        return MapNode(items, marks, mark)
