@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from tests.benchmarks.methods import space_of
 from tunecli.config.pruners import Asha, Curves, Halving, Hyperband, Pausing
-from tunecli.search.course import Course, observed, shares, until_epochs
-from tunecli.search.pausing import choose
-from tunecli.search.sampler import suggest
+from tunecli.search.fidelity import Curve, observed, shares, until_epochs
+from tunecli.search.pruners.promotion import choose
+from tunecli.search.samplers.registry import suggest
 from tunecli.trial import Observation, Parameters, State
 
 LossCurve = Callable[[Parameters, int], float]
@@ -62,7 +62,7 @@ def pausing(knob: Pausing, sampler: str) -> Method:
     """The rule and the sampler, as a study calls them; with as many trials as it takes."""
 
     def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
-        space, courses, ends, seconds = space_of(text), list[Course](), list[tuple[int, float]](), []
+        space, courses, ends, seconds = space_of(text), list[Curve](), list[tuple[int, float]](), []
         levels, spent = shares(full_epochs, knob.min_epochs, knob.factor), 0
         untils = [until or full_epochs for until in until_epochs(full_epochs, levels)]
         while spent < budget:
@@ -73,7 +73,7 @@ def pausing(knob: Pausing, sampler: str) -> Method:
                 seen = observed(courses, len(levels), len(space.parameters) + 3)
                 point = choice.parameters or suggest(sampler, space, seen, len(courses), seed)
                 assert point is not None
-                courses.append(Course(len(courses), point, State.WAITING, 0))
+                courses.append(Curve(len(courses), point, State.WAITING, 0))
             seconds.append(time.perf_counter() - began_s)
             number = len(courses) - 1 if choice.number is None else choice.number
             before = courses[number]
@@ -88,11 +88,11 @@ def pausing(knob: Pausing, sampler: str) -> Method:
     return run
 
 
-def _after(before: Course, level: int, n_levels: int, loss: float, epochs: int) -> Course:
+def _after(before: Curve, level: int, n_levels: int, loss: float, epochs: int) -> Curve:
     number, point = before.number, before.parameters
     if level == n_levels - 1:
-        return Course(number, point, State.COMPLETE, level, before.losses, loss, epochs)
-    return Course(number, point, State.PRUNED, level, {**before.losses, level: loss}, None, epochs)
+        return Curve(number, point, State.COMPLETE, level, before.losses, loss, epochs)
+    return Curve(number, point, State.PRUNED, level, {**before.losses, level: loss}, None, epochs)
 
 
 METHODS: Mapping[str, Method] = {

@@ -13,7 +13,7 @@ from tunecli.config.enumeration import grid_size, position_of_point, space_size
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space, concrete, default_point, values_by_key
-from tunecli.search.sampler import SAMPLERS, Sampler
+from tunecli.search.samplers.registry import SAMPLERS, Sampler
 from tunecli.trial import Observation, Parameters, State
 
 FINITE = """

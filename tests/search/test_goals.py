@@ -13,9 +13,9 @@ import pytest
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
-from tunecli.search.constraints import bent, excesses_of, log_chance_to_satisfy, merits
-from tunecli.search.sampler import suggest
-from tunecli.search.several import chebyshev, scaled, with_one_loss
+from tunecli.search.bo.constraints import bent, excesses_of, log_chance_to_satisfy, merits
+from tunecli.search.bo.scalarization import chebyshev, scaled, with_one_loss
+from tunecli.search.samplers.registry import suggest
 from tunecli.trial import Observation, Parameters, State
 
 SQUARE = "{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}"

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tunecli.search.pruner import Bounds, decide
+from tunecli.search.pruners.registry import Bounds, decide
 from tunecli.trial import (
     Checkpoint,
     Checkpointed,

@@ -35,7 +35,7 @@ LOADED = (
         "tunecli.cli",
         "tunecli.console.live",
         "tunecli.engine",
-        "tunecli.search.bayes",
+        "tunecli.search.samplers.bayes",
         "tunecli.study.answers.check",
         "tunecli.study.answers.search",
     ),

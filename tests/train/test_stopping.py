@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.search.pruner import Bounds, decide
+from tunecli.search.pruners.registry import Bounds, decide
 from tunecli.train.stopping import is_pruned, never
 from tunecli.trial import Job, Objective
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tunecli.config.metrics import maximized_by_name
-from tunecli.search.optional import cmaes
-from tunecli.search.uniform import random
+from tunecli.search.samplers.random import random
+from tunecli.search.samplers.third_party import cmaes
 from tunecli.study.questions.check import check, load_checked
 from tunecli.trial import Observation, State
 

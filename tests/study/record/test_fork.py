@@ -15,7 +15,7 @@ from tests.study.record.test_revision import CODE, OWN
 from tests.study.whole import Silent, comparable, run_whole
 from tests.verbs import called
 from tunecli.errors import ConfigError, Interrupted, StudyLocked, UsageError
-from tunecli.search.grid import grid
+from tunecli.search.samplers.grid import grid
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study.questions.check import load_checked

@@ -7,7 +7,7 @@ import pytest
 from tests.study.fake_engine import FakeEngine
 from tests.study.whole import Silent, comparable, run_whole
 from tunecli.errors import ConfigError, Interrupted, UsageError
-from tunecli.search.unpaused import unpaused_trials
+from tunecli.search.pruners.full_fidelity import unpaused_trials
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.export import export

@@ -27,10 +27,10 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space, default_point
 from tunecli.config.study import StudySpec
 from tunecli.errors import UsageError
-from tunecli.search.bayes import n_initial
-from tunecli.search.optional import require
-from tunecli.search.pausing import full_trainings
-from tunecli.search.sampler import suggest
+from tunecli.search.pruners.promotion import full_trainings
+from tunecli.search.samplers.bayes import n_initial
+from tunecli.search.samplers.registry import suggest
+from tunecli.search.samplers.third_party import require
 from tunecli.study.plan.extremes import extremes, seconds_of
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.placing import jobs_by_device, require_device

@@ -9,7 +9,7 @@ from tunecli.config.range_suggestions import near_ranges
 from tunecli.config.space import Space
 from tunecli.config.study import StudySpec
 from tunecli.config.unused import unused_parameters
-from tunecli.search.optional import adapted_by_cmaes
+from tunecli.search.samplers.third_party import adapted_by_cmaes
 
 _MOST_NAMES = 6
 

@@ -15,9 +15,9 @@ from tunecli.results.ranking import Standing
 from tunecli.results.selection import column_named, failed_only, in_order, select, with_metrics
 from tunecli.results.short_names import matching
 from tunecli.results.table import Table, top
-from tunecli.search.bayes import n_initial
-from tunecli.search.forecast import forecasts
-from tunecli.search.quasirandom import MAX_DIMENSIONS
+from tunecli.search.bo.prediction import forecasts
+from tunecli.search.samplers.bayes import n_initial
+from tunecli.search.samplers.quasirandom import MAX_DIMENSIONS
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.selection import Selection

@@ -23,7 +23,7 @@ from tunecli.config.space import DanglingReferenceError, concrete
 from tunecli.config.study import StudySpec
 from tunecli.config.trial_matching import fitting_point
 from tunecli.errors import UsageError
-from tunecli.search.grid import require_grid
+from tunecli.search.samplers.grid import require_grid
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan, plan_for

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from tunecli.config.pruners import Pausing
 from tunecli.config.study import StudySpec
-from tunecli.search.pruner import Bounds, Curve, stop_bounds
+from tunecli.search.pruners.registry import Bounds, Curve, stop_bounds
 from tunecli.store.database import Log
 from tunecli.trial import EpochEnded, State, Trial
 

@@ -18,7 +18,7 @@ from tunecli.config.pruners import Pausing
 from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.config.space import concrete
 from tunecli.results.ranking import leading
-from tunecli.search.sampler import suggest
+from tunecli.search.samplers.registry import suggest
 from tunecli.study.plan.jobs import job_for, trial_seed
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.observed import Seen

@@ -16,8 +16,8 @@ from tunecli.config.schema.training import Training
 from tunecli.config.space import DanglingReferenceError, concrete
 from tunecli.config.study import StudySpec
 from tunecli.results.ranking import total_excess
-from tunecli.search.course import Choice, Course, observed, shares, until_epochs
-from tunecli.search.pausing import DEPENDS_ON_ARRIVAL, choose, never_continued
+from tunecli.search.fidelity import Choice, Curve, observed, shares, until_epochs
+from tunecli.search.pruners.promotion import DEPENDS_ON_ARRIVAL, choose, never_continued
 from tunecli.store.database import Log
 from tunecli.study.underway.policy import fail_alike
 from tunecli.study.underway.standstill import n_since_best
@@ -117,7 +117,7 @@ class Steps:
         # A rule that makes its own points says by None that there is none left.
         return None, "exhausted" if len(trials) < n_trials else "complete"
 
-    def _is_stagnant(self, courses: Sequence[Course]) -> bool:
+    def _is_stagnant(self, courses: Sequence[Curve]) -> bool:
         """Whether too many trials in a row, by the step that completed them, were no better than the best before."""
         stop = self._spec.settings.search.stop
         if stop is None or stop.stagnation is None:
@@ -132,7 +132,7 @@ class Steps:
         )
         return n_since_best(places) >= stop.stagnation
 
-    def _choice(self, courses: Sequence[Course], *, may_begin: bool) -> Choice | None:
+    def _choice(self, courses: Sequence[Curve], *, may_begin: bool) -> Choice | None:
         seed = self._spec.settings.seed
         return choose(self.knob, courses, self.levels, self._spec.space, seed, may_begin=may_begin)
 
@@ -146,7 +146,7 @@ class Steps:
 
     def _sights(
         self, lookahead: int, trials: Mapping[int, Trial]
-    ) -> Iterator[tuple[int, list[Course] | None]]:
+    ) -> Iterator[tuple[int, list[Curve] | None]]:
         """The last step whose result may be seen, and the courses so: first as the next step sees them at least, then
         ever more; without what is known to leave nothing to do.
 
@@ -170,10 +170,10 @@ class Steps:
                 return
             yield last_seen, self._courses(trials, last_seen)
 
-    def _courses(self, trials: Mapping[int, Trial], last_seen: int) -> list[Course]:
+    def _courses(self, trials: Mapping[int, Trial], last_seen: int) -> list[Curve]:
         return [self._course(trials[number], last_seen) for number in sorted(trials)]
 
-    def _course(self, trial: Trial, last_seen: int) -> Course:
+    def _course(self, trial: Trial, last_seen: int) -> Curve:
         own = self._of.get(trial.number, [])
         seen = {
             step.level: self._pauses[step.step]
@@ -186,17 +186,15 @@ class Steps:
         level = own[-1].level if own else len(self.levels) - 1
         is_seen = not own or own[-1].step <= last_seen
         if is_seen and own and own[-1].step in self._pauses:
-            return Course(trial.number, trial.parameters, State.PRUNED, level, losses, None, epochs, excesses)
+            return Curve(trial.number, trial.parameters, State.PRUNED, level, losses, None, epochs, excesses)
         if not is_seen or trial.outcome is None:
-            return Course(
-                trial.number, trial.parameters, State.WAITING, level, losses, None, epochs, excesses
-            )
+            return Curve(trial.number, trial.parameters, State.WAITING, level, losses, None, epochs, excesses)
         # One that another pruner ended has no checkpoint to go on from.
         is_complete = trial.state is State.COMPLETE
         state, loss = (State.COMPLETE, self._loss(trial.outcome)) if is_complete else (State.FAILED, None)
         if is_complete:
             excesses[len(self.levels) - 1] = self._excesses(trial.outcome)
-        return Course(
+        return Curve(
             trial.number, trial.parameters, state, level, losses, loss, trial.outcome.epochs, excesses
         )
 
@@ -207,7 +205,7 @@ class Steps:
         return self._spec.objective.excesses(outcome.metrics)
 
 
-def _ends(courses: Iterable[Course], trials: Mapping[int, Trial]) -> Iterator[Failure | None]:
+def _ends(courses: Iterable[Curve], trials: Mapping[int, Trial]) -> Iterator[Failure | None]:
     """How each trial failed of which anything is known; None: it did not, or not yet."""
     for course in courses:
         outcome = trials[course.number].outcome if course.state is State.FAILED else None

@@ -1,0 +1,190 @@
+"""The Gaussian process, against the textbook's with scikit-optimize's kernels, and against what a good model must say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+from scipy.stats import multivariate_normal, norm
+from skopt.learning.gaussian_process.kernels import Matern, RationalQuadratic
+
+from tunecli.search.bo.gaussian_process import (
+    Floats,
+    Process,
+    fitted,
+    information,
+    negative_log_posterior,
+    pair_places,
+    prior_of,
+    squared_distances,
+)
+
+GROUPS_2 = np.arange(2)
+
+
+def bowl(rows_NF: Floats) -> Floats:
+    losses_N = np.sum((rows_NF - 0.3) ** 2, axis=1)
+    found: Floats = (losses_N - losses_N.mean()) / losses_N.std()
+    return found
+
+
+def fit(rows_NF: Floats, values_N: Floats, n_kernels: int = 1, *, is_wary: bool = False) -> Process:
+    groups_F, generator = np.arange(rows_NF.shape[1]), np.random.default_rng(1)
+    return fitted(rows_NF, values_N, groups_F, n_kernels, generator, is_wary=is_wary)
+
+
+def covariance(kernel_H: Floats, a: Floats, b: Floats) -> Floats:
+    """The kernel from scikit-optimize's and scikit-learn's parts."""
+    lengths, share = np.exp(kernel_H[:2]), 1 / (1 + np.exp(-kernel_H[-1]))
+    joint = Matern(np.exp(kernel_H[2]) * lengths, nu=2.5)(a, b)
+    single = [
+        RationalQuadratic(length / np.sqrt(2), alpha=1.0)(a[:, [i]], b[:, [i]])
+        for i, length in enumerate(lengths)
+    ]
+    found: Floats = np.exp(kernel_H[3]) * ((1 - share) * joint + share * np.mean(single, axis=0)) + 1.0
+    return found
+
+
+@pytest.mark.parametrize("is_wary", [False, True])
+def test_the_posterior_is_the_textbooks_for_the_same_kernel(*, is_wary: bool) -> None:
+    """Rasmussen, Williams (2006), equations 2.25 and 2.26."""
+    generator = np.random.default_rng(0)
+    rows, new = generator.random((20, 2)), generator.random((30, 2))
+    values = bowl(rows) + 0.05 * generator.standard_normal(20)
+    model = fit(rows, values, is_wary=is_wary)
+    (kernel,) = model.kernels
+    total = covariance(kernel, rows, rows) + (np.exp(kernel[4]) + 1e-8) * np.eye(20)
+    across = covariance(kernel, new, rows)
+    expected_variance = np.diag(covariance(kernel, new, new) - across @ np.linalg.solve(total, across.T))
+    (mean,), (deviation,) = model.predict(new)
+    np.testing.assert_allclose(mean, across @ np.linalg.solve(total, values), atol=1e-6)
+    np.testing.assert_allclose(deviation**2, expected_variance, atol=1e-6)
+
+
+@pytest.mark.parametrize(("is_wary", "reach"), [(False, (0.0, 1e-3)), (True, (-1.5, 1.0))])
+def test_the_likelihood_is_scipys(reach: tuple[float, float], *, is_wary: bool) -> None:
+    generator = np.random.default_rng(0)
+    rows, values = generator.random((20, 2)), generator.standard_normal(20)
+    distances = squared_distances(rows, rows, GROUPS_2)[:, *pair_places(20)]
+
+    def likelihood(kernel: Floats) -> float:
+        total = covariance(kernel, rows, rows) + (np.exp(kernel[4]) + 1e-8) * np.eye(20)
+        return float(multivariate_normal.logpdf(values, cov=total))
+
+    def log_prior(kernel: Floats) -> float:
+        mean = np.array([np.sqrt(2) + 0.5 * np.log(2)] * 2 + [reach[0], 0.0, np.log(1e-3), 0.0])
+        deviation = np.array([np.sqrt(3)] * 2 + [reach[1], 1.0, 2.0, 1.5])
+        return float(norm.logpdf(kernel, mean, deviation).sum())
+
+    kernels = generator.normal([0, 0, -1, 0, -3, 0], 1.0, (4, 6))
+    prior = prior_of(2, is_wary=is_wary)
+    expected = [-likelihood(kernel) - log_prior(kernel) for kernel in kernels]
+    found = [negative_log_posterior(kernel, distances, values, prior)[0] for kernel in kernels]
+    np.testing.assert_allclose(np.diff(found), np.diff(expected), rtol=1e-6)
+
+
+def test_the_gradient_is_that_of_the_value() -> None:
+    generator = np.random.default_rng(0)
+    rows, values = generator.random((15, 3)), generator.standard_normal(15)
+    distances = squared_distances(rows, rows, np.array([0, 1, 1]))[:, *pair_places(15)]
+    prior = prior_of(2, is_wary=True)
+    for _ in range(3):
+        at = generator.normal([0, 0, -1, 0, -3, 0], 1.0)
+        _, gradient = negative_log_posterior(at, distances, values, prior)
+        numeric = approx_fprime(at, lambda h: negative_log_posterior(h, distances, values, prior)[0], 1e-6)
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-3, atol=1e-2)
+
+
+def test_the_information_is_fishers() -> None:
+    """½ tr(K⁻¹ ∂K/∂i K⁻¹ ∂K/∂j), its derivatives by central differences."""
+    rows = np.random.default_rng(0).random((15, 2))
+    at, step = np.array([0.2, -0.3, -0.8, 0.1, -3.0, 0.4]), 1e-5
+
+    def total(kernel: Floats) -> Floats:
+        return covariance(kernel, rows, rows) + np.exp(kernel[4]) * np.eye(15)
+
+    slopes = [(total(at + step * unit) - total(at - step * unit)) / (2 * step) for unit in np.eye(6)]
+    solved = [np.linalg.solve(total(at), slope) for slope in slopes]
+    expected = [[0.5 * np.trace(a @ b) for a in solved] for b in solved]
+    found = information(at, squared_distances(rows, rows, GROUPS_2))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_smooth_function_is_learnt_from_thirty_points() -> None:
+    generator = np.random.default_rng(0)
+    rows, new = generator.random((30, 2)), generator.random((50, 2))
+    (predicted,), _ = fit(rows, bowl(rows)).predict(new)
+    assert np.corrcoef(predicted, bowl(new))[0, 1] > 0.99
+
+
+def test_what_each_parameter_does_alone_is_learnt_from_fewer_points_than_corners() -> None:
+    generator = np.random.default_rng(0)
+    rows, new = generator.random((20, 6)), generator.integers(0, 2, (64, 6)).astype(float)
+
+    def slopes(rows_NF: Floats) -> Floats:
+        found: Floats = (rows_NF @ np.array([1.0, -2, 0.5, 0, 0, 3]) - 1.25) / 1.1
+        return found
+
+    (predicted,), _ = fit(rows, slopes(rows)).predict(new)
+    assert np.corrcoef(predicted, slopes(new))[0, 1] > 0.95
+
+
+def test_noise_is_estimated_and_left_out_of_what_is_predicted() -> None:
+    generator = np.random.default_rng(0)
+    rows = generator.random((80, 1))
+    values = np.sin(6 * rows[:, 0]) + 0.3 * generator.standard_normal(80)
+    model = fit(rows, values)
+    assert np.exp(0.5 * model.kernels[0, -2]) == pytest.approx(0.3, rel=0.3)
+    (mean,), (deviation,) = model.predict(np.array([[0.5]]))
+    assert abs(mean[0] - np.sin(3.0)) < 0.2
+    assert deviation[0] < 0.2
+
+
+def test_pending_points_get_the_value_expected_of_them_and_leave_the_kernels_as_they_are() -> None:
+    rows = np.random.default_rng(0).random((20, 2))
+    pending = np.array([[0.9, 0.05], [0.05, 0.9]])
+    before = fit(rows, bowl(rows), n_kernels=4)
+    after = before.believing(pending)
+    mean_before, deviation_before = before.predict(pending)
+    mean_after, deviation_after = after.predict(pending)
+    np.testing.assert_allclose(mean_after, mean_before, atol=1e-2)
+    assert (deviation_after <= deviation_before).all()
+    np.testing.assert_array_equal(after.kernels, before.kernels)
+    assert before.believing(np.empty((0, 2))) is before
+
+
+def test_the_other_kernels_differ_most_where_the_data_say_least() -> None:
+    rows = np.random.default_rng(0).random((40, 2))
+    values = bowl(np.column_stack([rows[:, 0], np.full(40, 0.3)]))  # the second column does nothing
+    lengths = fit(rows, values, n_kernels=64).kernels[:, :2]
+    assert lengths[:, 1].std() > 1.5 * lengths[:, 0].std()
+
+
+def test_a_wary_process_is_less_sure_of_what_lies_between_the_points() -> None:
+    generator = np.random.default_rng(0)
+    rows, new = generator.random((20, 3)), generator.random((50, 3))
+    _, (usual,) = fit(rows, bowl(rows)).predict(new)
+    _, (wary,) = fit(rows, bowl(rows), is_wary=True).predict(new)
+    assert (wary > usual).all()
+
+
+def test_a_wary_process_sees_that_the_joint_effect_reaches_less_far_than_the_single_ones() -> None:
+    rows = np.random.default_rng(0).random((80, 2))
+    slow, quick = rows.sum(axis=1) - 1, np.sin(9 * rows[:, 0]) * np.sin(9 * rows[:, 1])
+    (of_both,), (of_slow,) = (
+        fit(rows, values / values.std(), is_wary=True).kernels for values in (slow + quick, slow)
+    )
+    assert of_both[2] < of_slow[2]
+    wary, usual = (
+        fit(rows, slow + quick, n_kernels=64, is_wary=is_wary).kernels for is_wary in (True, False)
+    )
+    assert (wary[:, 2] <= 0).all()
+    assert (usual[:, 2] == 0).all()
+
+
+def test_repeated_rows_with_different_values_are_no_obstacle() -> None:
+    rows = np.repeat(np.random.default_rng(0).random((3, 2)), 4, axis=0)
+    values = np.tile([-1.0, 0.0, 0.5, 0.5], 3)
+    mean, deviation = fit(rows, values, n_kernels=4).predict(rows)
+    assert np.isfinite(mean).all()
+    assert (deviation > 0).all()

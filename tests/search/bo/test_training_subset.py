@@ -1,0 +1,34 @@
+"""Which trials of a long record count."""
+
+from __future__ import annotations
+
+from tunecli.search.bo.training_subset import Scored, most_telling
+from tunecli.trial import Observation, State
+
+
+def scored(n: int) -> list[Scored]:
+    return [(Observation(i, {}, State.COMPLETE, float(i * 7 % n)), float(i * 7 % n)) for i in range(n)]
+
+
+def failed(n: int) -> list[Observation]:
+    return [Observation(1000 + i, {}, State.FAILED) for i in range(n)]
+
+
+def test_a_short_record_counts_whole() -> None:
+    assert most_telling(scored(60), failed(40), 100) == (scored(60), failed(40))
+
+
+def test_of_a_long_one_the_best_half_and_a_spread_of_the_others_count() -> None:
+    kept, none = most_telling(scored(1000), [], 100)
+    losses = sorted(loss for _, loss in kept)
+    assert none == []
+    assert losses[:50] == [float(i) for i in range(50)]
+    assert losses[50:] == [float(50 + i * 19) for i in range(50)]
+    assert [o.number for o, _ in kept] == sorted(o.number for o, _ in kept)
+
+
+def test_of_many_failures_the_latest_count_and_never_crowd_out_the_losses() -> None:
+    kept, latest = most_telling(scored(1000), failed(500), 100)
+    assert (len(kept), latest) == (75, failed(500)[-25:])
+    kept, latest = most_telling(scored(3), failed(500), 100)
+    assert (len(kept), latest) == (3, failed(500)[-97:])

@@ -1,0 +1,249 @@
+"""The median rule, held to one written down as the paper says it, and to what must hold of any pruner."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunecli.config.pruners import Median
+from tunecli.search.pruners import median as arithmetic
+from tunecli.search.pruners.registry import PRUNERS, Bounds, Curve, decide
+from tunecli.search.pruners.registry import stop_bounds as bounds_of
+
+EAGER = Median(startup_trials=1, warmup_epochs=0)
+
+
+def each_epoch(losses: Iterable[float]) -> Curve:
+    """The curve of a trial that tells a loss at each epoch, from the first on."""
+    return list(enumerate(losses, start=1))
+
+
+def stop_bounds(knob: object, curves: Iterable[Iterable[float]]) -> tuple[float | None, ...]:
+    """The bounds at each epoch, up to the last one, of trials that tell a loss at each."""
+    bounds = bounds_of(knob, [each_epoch(curve) for curve in curves])  # type: ignore[arg-type]
+    last = bounds.epochs[-1] if bounds.epochs else 0
+    return tuple(bounds.at(epoch - 1, epoch) for epoch in range(1, last + 1))
+
+
+def is_over(bounds: tuple[float | None, ...], losses: Sequence[float]) -> bool:
+    return decide(Bounds(tuple(range(1, len(bounds) + 1)), bounds), each_epoch(losses))
+
+
+def by_hand(curves: Sequence[Curve], epoch: int) -> float:
+    """Golovin et al. 2017, section 3.2, one curve after the other: of the losses told up to that epoch."""
+    averages = []
+    for curve in curves:
+        so_far = [loss for told_at, loss in curve if told_at <= epoch]
+        average = np.cumsum(so_far)[-1] / len(so_far) if so_far else math.inf
+        averages.append(max(average, min(so_far, default=math.inf)))
+    averages.sort()
+    n = len(averages)
+    return (averages[(n - 1) // 2] + averages[n // 2]) / 2
+
+
+def all_by_hand(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    last = max(map(len, curves))
+    return tuple(by_hand([each_epoch(curve) for curve in curves], epoch) for epoch in range(1, last + 1))
+
+
+losses = st.floats(-1e6, 1e6) | st.sampled_from([0.1, 0.2, -0.9])
+any_losses = losses | st.sampled_from([math.nan, math.inf, -math.inf, 1e308, -1e308])
+some_curves = st.lists(st.lists(losses, min_size=1, max_size=9), min_size=1, max_size=9)
+
+
+def test_none_bounds_nothing() -> None:
+    assert bounds_of("none", [each_epoch([1.0])] * 9) == Bounds()
+
+
+def test_a_worked_example() -> None:
+    curves = [[4.0, 2.0], [3.0, 3.0, 3.0], [9.0, 1.0, 2.0]]
+    assert stop_bounds(EAGER, curves) == (4.0, 3.0, 3.0)
+    # averages after the epochs: 4, 3, (3, its last); 3, 3, 3; 9, 5, 4
+    assert stop_bounds(EAGER, [*curves, [1.0]]) == (3.5, 3.0, 3.0)
+
+
+@given(some_curves)
+def test_the_bounds_are_those_of_the_rule_as_the_paper_says_it(curves: list[list[float]]) -> None:
+    assert stop_bounds(EAGER, curves) == all_by_hand(curves)
+
+
+def test_so_they_are_where_curves_are_long_and_of_all_lengths() -> None:
+    generator = np.random.default_rng(0)
+    for lengths in ([700, 3, 64, 65, 128, 1, 129, 500], [5] * 40 + [300, 301], range(1, 200)):
+        curves = [generator.normal(size=length).tolist() for length in lengths]
+        bounds = stop_bounds(EAGER, curves)
+        assert len(bounds) == max(lengths)
+        for epoch in {1, 2, 63, 64, 65, 66, 128, 129, *range(3, len(bounds), 37), len(bounds)} - {
+            *range(len(bounds) + 1, 200)
+        }:
+            assert bounds[epoch - 1] == by_hand([each_epoch(curve) for curve in curves], epoch)
+
+
+sparse_curves = st.lists(
+    st.dictionaries(st.integers(1, 200), losses, min_size=1, max_size=8).map(
+        lambda told: sorted(told.items())
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(sparse_curves, st.integers(1, 250), st.integers(0, 200), st.integers(0, 30))
+def test_trials_that_report_now_and_then_are_compared_by_epoch(
+    curves: list[Curve], epoch: int, last: int, warmup: int
+) -> None:
+    """Whichever epochs the others reported, and whichever one the trial reports."""
+    last = min(last, epoch - 1)
+    end = max(curve[-1][0] for curve in curves)
+    found = bounds_of(Median(startup_trials=1, warmup_epochs=warmup), curves).at(last, epoch)
+    expected = by_hand(curves, min(epoch, end))
+    is_bound = math.isfinite(expected) and last < end and min(epoch, end) > warmup
+    assert found == (expected if is_bound else None)
+
+
+@given(sparse_curves)
+def test_losses_are_added_up_alike_in_blocks_and_one_by_one(curves: list[Curve]) -> None:
+    epochs, medians = arithmetic.medians_of_means(curves)
+    one_by_one = arithmetic._one_by_one(curves, epochs)
+    assert list(one_by_one) == medians
+
+
+def test_epochs_that_have_little_in_common_take_a_moment() -> None:
+    generator = np.random.default_rng(0)
+    curves = [
+        [(int(epoch), 0.5) for epoch in np.unique(generator.integers(1, 2**53, 100))] for _ in range(300)
+    ]
+    began_s = time.process_time()
+    assert bounds_of(EAGER, curves).epochs[-1] == max(curve[-1][0] for curve in curves)
+    assert time.process_time() - began_s < 5.0
+
+
+def test_a_trial_that_is_equal_at_the_epochs_it_reports_is_never_worse() -> None:
+    each_tenth = [(epoch, 10.0 / epoch) for epoch in range(10, 41, 10)]
+    each = [(epoch, 10.0 / epoch) for epoch in range(1, 41)]
+    bounds = bounds_of(Median(startup_trials=3, warmup_epochs=1), [each_tenth] * 3)
+    for curve in (each_tenth, each):
+        assert not any(decide(bounds, curve[:n]) for n in range(1, len(curve) + 1))
+
+
+@given(some_curves, st.randoms())
+def test_the_order_of_the_trials_does_not_matter(curves: list[list[float]], random: object) -> None:
+    shuffled = list(curves)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert stop_bounds(EAGER, shuffled) == stop_bounds(EAGER, curves)
+
+
+@given(st.lists(st.lists(any_losses, max_size=6), max_size=9), st.data())
+def test_the_best_so_far_is_never_pruned(curves: list[list[float]], data: st.DataObject) -> None:
+    """A trial that at each epoch is no worse than any loss that any other ever told."""
+    told = [loss for curve in curves for loss in curve if abs(loss) < 1e300]
+    best = min(told, default=0.0)
+    own = data.draw(
+        st.lists(st.floats(-1e7, best), min_size=1, max_size=8) if best >= -1e7 else st.just([best])
+    )
+    bounds = stop_bounds(EAGER, curves)
+    assert not any(is_over(bounds, own[: epoch + 1]) for epoch in range(len(own)))
+
+
+@given(some_curves)
+def test_a_trial_like_all_the_others_is_never_pruned(curves: list[list[float]]) -> None:
+    curve = curves[0]
+    bounds = stop_bounds(EAGER, [curve] * 7)
+    assert not any(is_over(bounds, curve[: epoch + 1]) for epoch in range(len(curve)))
+
+
+@given(some_curves, st.lists(losses, min_size=1, max_size=9), st.floats(0, 100))
+def test_who_is_better_at_each_epoch_ends_no_earlier(
+    curves: list[list[float]], own: list[float], by: float
+) -> None:
+    bounds = stop_bounds(EAGER, curves)
+    for epoch in range(1, len(own) + 1):
+        better = [loss - by for loss in own[:epoch]]
+        assert is_over(bounds, own[:epoch]) >= is_over(bounds, better)
+
+
+@given(some_curves, st.integers(0, 8), st.floats(0, 100))
+def test_better_curves_bound_no_higher(curves: list[list[float]], which: int, by: float) -> None:
+    better = list(curves)
+    which %= len(curves)
+    better[which] = [loss - by for loss in curves[which]]
+    pairs = zip(stop_bounds(EAGER, better), stop_bounds(EAGER, curves), strict=True)
+    assert all(low is not None and high is not None and low <= high for low, high in pairs)
+
+
+def test_nobody_is_pruned_before_so_many_complete_trials_are_known() -> None:
+    knob = Median(startup_trials=3, warmup_epochs=0)
+    assert stop_bounds(knob, [[1.0], [2.0]]) == ()
+    assert stop_bounds(knob, [[1.0], [2.0], [3.0]]) == (2.0,)
+    assert stop_bounds(knob, [[1.0], [2.0], [], [math.nan]]) == (), "a curve that tells nothing is not known"
+    assert stop_bounds(knob, []) == ()
+
+
+def test_the_first_epochs_are_let_pass() -> None:
+    curves = [[1.0, 2.0, 3.0]] * 5
+    assert stop_bounds(Median(), curves) == (None, 1.5, 2.0)
+    assert stop_bounds(Median(warmup_epochs=2), curves) == (None, None, 2.0)
+    assert stop_bounds(Median(warmup_epochs=9), curves) == (None, None, None)
+
+
+@pytest.mark.parametrize("no_news", [math.nan, math.inf, -math.inf, 1e308, -1e308])
+def test_a_loss_that_is_no_number_is_no_news(no_news: float) -> None:
+    assert stop_bounds(EAGER, [[no_news, 2.0, no_news, 4.0]]) == (None, 2.0, 2.0, 3.0)
+    assert stop_bounds(EAGER, [[5.0, no_news]]) == (5.0, 5.0)
+
+
+def test_most_that_told_nothing_yet_bound_nothing_yet() -> None:
+    assert stop_bounds(EAGER, [[math.nan, 3.0], [math.nan, 5.0], [1.0, 1.0]]) == (None, 3.0)
+
+
+def test_a_trial_ends_where_its_least_loss_so_far_is_above_the_bound() -> None:
+    bounds = (None, 2.0, None, 1.0)
+    assert not is_over(bounds, [])
+    assert not is_over(bounds, [9.0])
+    assert is_over(bounds, [9.0, 3.0])
+    assert not is_over(bounds, [9.0, 2.0]), "strictly above"
+    assert not is_over(bounds, [1.5, 9.0]), "the best so far counts, not the last"
+    assert not is_over(bounds, [9.0, 9.0, 9.0])
+    assert is_over(bounds, [1.5, 9.0, 9.0, 9.0])
+    assert not is_over(bounds, [9.0] * 5), "past their end there is no bound"
+    assert is_over(bounds, [math.nan, math.nan]), "a trial that has told nothing is the worst"
+
+
+def test_what_it_is_given_is_left_as_it_was() -> None:
+    curves = [[3.0, 2.0], [1.0, math.nan]]
+    stop_bounds(EAGER, curves)
+    assert curves[0] == [3.0, 2.0]
+    assert curves[1][0] == 1.0
+
+
+def test_every_pruner_of_the_file_is_known_by_its_name() -> None:
+    assert set(PRUNERS) == {"median"}
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [[100] * 10_000, [1_000_000] + [10] * 10_000, list(range(1, 1_400))],
+    ids=["even", "odd", "all"],
+)
+def test_a_million_epochs_take_a_moment(lengths: list[int]) -> None:
+    curves = [[float(number % 7)] * length for number, length in enumerate(lengths)]
+    began_s = time.process_time()
+    assert len(stop_bounds(EAGER, curves)) == max(lengths)
+    assert time.process_time() - began_s < 5.0
+
+
+def test_importing_it_loads_no_scientific_stack() -> None:
+    program = (
+        "import sys, tunecli.search.pruners.registry;"
+        "print({'skopt', 'scipy', 'sklearn', 'torch'} & {m.split('.')[0] for m in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,327 @@
+"""Bayesian search: that it finds better points than chance, and what it makes of each kind of trial."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+
+import numpy as np
+import pytest
+
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
+from tunecli.errors import UsageError
+from tunecli.search.bo.acquisition import ACQUISITIONS
+from tunecli.search.bo.acquisition_optimizer import ranked_candidates, wishes
+from tunecli.search.bo.posterior import believed, evidence_of, steady_arithmetic
+from tunecli.search.bo.surrogate import SURROGATES
+from tunecli.search.bo.user_prior import log_expectation
+from tunecli.search.samplers.bayes import bayes, n_initial
+from tunecli.search.samplers.quasirandom import quasirandom
+from tunecli.search.samplers.registry import suggest
+from tunecli.seeding import generator_for
+from tunecli.trial import Observation, Parameters, State
+
+Loss = Callable[[Parameters], float]
+
+BRANIN = "{x: {uniform: [-5, 10]}, y: {uniform: [0, 15]}}"
+MIXED = """
+optimizer:
+  choice:
+    - {name: sgd, lr: {loguniform: [1e-4, 10]}, momentum: {uniform: [0, 0.99]}}
+    - {name: adam, lr: {loguniform: [1e-6, 1]}}
+activation: {choice: [sigmoid, tanh, gelu, relu]}
+depth: {int: [1, 8]}
+width: {logint: [8, 1024]}
+dropout: {uniform: [0, 0.8]}
+"""
+LINE = "{x: {uniform: [0, 1]}}"
+
+
+def space_of(text: str) -> Space:
+    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
+
+
+def branin(point: Parameters) -> float:
+    """Dixon, Szegő (1978); its minimum is 0.397887."""
+    x, y = _number(point, "x"), _number(point, "y")
+    valley = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
+    return valley**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
+
+
+def mixed(point: Parameters) -> float:
+    """Smooth in each parameter's own scale; its minimum is 0, at adam, relu, depth 3 and width 128."""
+    log_lr = math.log10(_number(point, "optimizer.lr"))
+    if point["optimizer"] == "sgd":
+        loss = 0.1 + 0.5 * (log_lr + 1) ** 2 + 2 * (_number(point, "optimizer.momentum") - 0.9) ** 2
+    else:
+        loss = 0.5 * (log_lr + 3) ** 2
+    loss += {"relu": 0.0, "gelu": 0.05, "tanh": 0.4, "sigmoid": 0.9}[str(point["activation"])]
+    loss += 0.1 * (_number(point, "depth") - 3) ** 2 + 0.1 * (math.log2(_number(point, "width")) - 7) ** 2
+    return loss + 2 * (_number(point, "dropout") - 0.2) ** 2
+
+
+def _number(point: Parameters, name: str) -> float:
+    return float(point[name])
+
+
+def best_of(sampler: str, text: str, loss: Loss, seed: int, n_trials: int = 30) -> float:
+    space, history = space_of(text), list[Observation]()
+    for number in range(n_trials):
+        point = suggest(sampler, space, history, number, seed)
+        assert point is not None
+        history.append(Observation(number, point, State.COMPLETE, loss(point)))
+    return min(observation.loss for observation in history if observation.loss is not None)
+
+
+@cache
+def line_history(n_trials: int = 12, minimum: float = 0.3) -> tuple[Observation, ...]:
+    points = [quasirandom(space_of(LINE), [], number, 0) or {} for number in range(n_trials)]
+    losses = [(_number(point, "x") - minimum) ** 2 for point in points]
+    return tuple(
+        Observation(number, point, State.COMPLETE, loss)
+        for number, (point, loss) in enumerate(zip(points, losses, strict=True))
+    )
+
+
+@pytest.mark.parametrize(("text", "loss"), [(BRANIN, branin), (MIXED, mixed)], ids=["branin", "mixed"])
+def test_the_best_of_thirty_is_far_better_than_chance_finds(text: str, loss: Loss) -> None:
+    seeds = range(4)
+    found = np.mean([best_of("bayes", text, loss, seed) for seed in seeds])
+    by_chance = np.mean([best_of("random", text, loss, seed) for seed in seeds])
+    minimum = 0.397887 if loss is branin else 0.0
+    assert found - minimum < 0.5 * (by_chance - minimum)
+
+
+def test_the_minimum_of_a_parabola_is_found_at_once() -> None:
+    point = bayes(space_of(LINE), line_history(), 12, 0)
+    assert point is not None
+    assert _number(point, "x") == pytest.approx(0.3, abs=0.03)
+
+
+def test_the_middle_comes_first_then_quasi_random_trials_and_so_are_all_until_two_losses_are_known() -> None:
+    space = space_of(MIXED)
+    assert n_initial(space) == 6
+    middle = {"activation": "gelu", "depth": 5, "dropout": 0.4, "optimizer": "adam", "optimizer.lr": 1e-3}
+    first = bayes(space, [], 0, 5) or {}
+    assert {name: first[name] for name in middle} == pytest.approx(middle)
+    points = [first, *(quasirandom(space, [], number, 5) or {} for number in range(40))]
+    for number in range(n_initial(space)):
+        history = [Observation(i, points[i], State.COMPLETE, float(i)) for i in range(number)]
+        assert bayes(space, history, number, 5) == points[number]
+    failed = [Observation(i, points[i], State.FAILED) for i in range(30)]
+    pending = [Observation(i, points[i], State.RUNNING) for i in range(30, 38)]
+    alike = [Observation(i, points[i], State.COMPLETE, 1.0) for i in range(38, 40)]
+    assert bayes(space, [*failed, *pending, *alike], 40, 5) == points[40]
+
+
+def test_pending_trials_keep_the_next_away_from_where_they_are() -> None:
+    space, history = space_of(LINE), list(line_history())
+    found: list[float] = []
+    for number in range(12, 18):
+        point = bayes(space, history, number, 0)
+        assert point is not None
+        found.append(_number(point, "x"))
+        history.append(Observation(number, point, State.RUNNING))
+    gaps = np.abs(np.subtract.outer(found, found))[np.triu_indices(len(found), 1)]
+    assert gaps.min() >= 1e-3
+
+
+def test_a_region_of_failures_is_left() -> None:
+    """The loss falls towards x = 1, but everything above 0.6 fails."""
+    space, history = space_of(LINE), list[Observation]()
+    for number in range(24):
+        point = bayes(space, history, number, 1)
+        assert point is not None
+        x = _number(point, "x")
+        history.append(
+            Observation(number, point, State.FAILED)
+            if x > 0.6
+            else Observation(number, point, State.COMPLETE, 1 - x)
+        )
+    n_failed_late = sum(observation.state is State.FAILED for observation in history[12:])
+    assert n_failed_late <= 6  # where the best lies on the border, half of those that try it fail
+    assert min(observation.loss for observation in history if observation.loss is not None) < 0.405
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf, 1e308])
+def test_one_loss_that_is_no_number_or_beyond_all_measure_spoils_nothing(loss: float) -> None:
+    bad = Observation(12, {"x": 0.95}, State.COMPLETE, loss)
+    point = bayes(space_of(LINE), [*line_history(), bad], 13, 0)
+    assert point is not None
+    assert _number(point, "x") == pytest.approx(0.3, abs=0.1)
+
+
+def test_scores_near_a_billion_or_a_billionth_make_no_difference() -> None:
+    def scaled(factor: float) -> Parameters | None:
+        history = [
+            Observation(o.number, o.parameters, o.state, factor * (o.loss or 0.0)) for o in line_history()
+        ]
+        return bayes(space_of(LINE), history, 12, 0)
+
+    assert scaled(2.0**30) == scaled(2.0**-30) == scaled(1.0)
+
+
+def test_a_long_record_is_searched_by_its_best_and_a_spread_of_the_others() -> None:
+    point = bayes(space_of(LINE), line_history(260), 260, 0)
+    assert point is not None
+    assert _number(point, "x") == pytest.approx(0.3, abs=0.03)
+
+
+@pytest.mark.parametrize("surrogate", SURROGATES)
+@pytest.mark.parametrize("acquisition", ACQUISITIONS)
+def test_every_surrogate_and_acquisition_comes_near_the_minimum(surrogate: str, acquisition: str) -> None:
+    history = [*line_history(21), Observation(21, {"x": 0.9}, State.RUNNING)]
+    point = bayes(space_of(LINE), history, 22, 0, surrogate=surrogate, acquisition=acquisition)
+    assert point is not None
+    assert _number(point, "x") == pytest.approx(0.3, abs=0.15)
+
+
+def test_a_search_that_polishes_looks_elsewhere_one_turn_in_four() -> None:
+    polished = tuple(
+        Observation(12 + i, {"x": x}, State.COMPLETE, (x - 0.3) ** 2)
+        for i, x in enumerate(np.linspace(0.29, 0.31, 10).tolist())
+    )
+    away = []
+    for number in (24, 25, 26, 27):
+        point = bayes(space_of(LINE), [*line_history(12), *polished], number, 0)
+        assert point is not None
+        away.append(abs(_number(point, "x") - 0.3))
+    assert [distance > 0.1 for distance in away] == [False, True, False, False]
+
+
+def test_what_progress_is_judged_by_are_the_losses_of_trials_that_break_no_constraint() -> None:
+    told = [replace(each, excesses=(each.number - 5.5,)) for each in line_history(12)]
+    held, every = (evidence_of(space_of(LINE), history).held for history in (told, line_history(12)))
+    np.testing.assert_array_equal(held, every[:6])
+    assert len(every) == 12
+
+
+@pytest.mark.parametrize(("excess", "counts"), [(None, True), (-1.0, True), (1.0, False)])
+def test_a_pending_trial_that_likely_holds_counts_in_the_best_as_what_is_expected_of_it(
+    excess: float | None, *, counts: bool
+) -> None:
+    history = [each for each in line_history(12) if abs(_number(each.parameters, "x") - 0.3) > 0.1]
+    if excess is not None:  # near the minimum the constraint holds or breaks
+        history = [
+            replace(o, excesses=(excess * (0.45 - abs(_number(o.parameters, "x") - 0.3)),)) for o in history
+        ]
+    told = [*history, Observation(40, {"x": 0.3}, State.WAITING)]
+    with steady_arithmetic():
+        evidence, draw = evidence_of(space_of(LINE), told), partial(generator_for, 0, 12)
+        without, with_it = (
+            believed(evidence, SURROGATES["gp"].usual, draw, counts_pending=is_counted).opinion.best
+            for is_counted in (False, True)
+        )
+    assert without is not None
+    assert with_it is not None
+    assert (with_it < without).all() == counts
+
+
+def test_ground_where_trials_paused_and_none_failed_is_held_to_be_sound() -> None:
+    known = [each for each in line_history(12) if _number(each.parameters, "x") < 0.3]
+    failed = [Observation(20 + n, {"x": 0.8 + 0.05 * n}, State.FAILED) for n in range(4)]
+    chances = []
+    for state in (State.WAITING, State.RUNNING):
+        pending = [Observation(30 + n, {"x": 0.4 + 0.05 * n}, state) for n in range(7)]
+        with steady_arithmetic():
+            evidence = evidence_of(space_of(LINE), [*known, *failed, *pending])
+            belief = believed(evidence, SURROGATES["gp"].usual, partial(generator_for, 0, 40))
+        chances.append(float(belief.opinion.hold(np.array([[0.7]]))[0]))
+    assert chances[1] > chances[0]
+
+
+def test_an_optimistic_turn_asks_another_model_than_the_usual() -> None:
+    points = []
+    for surrogate in (SURROGATES["gp"].usual, SURROGATES["gp"].wary):
+        with steady_arithmetic():
+            evidence = evidence_of(space_of(LINE), line_history(8))
+            belief = believed(evidence, surrogate, partial(generator_for, 0, 9), counts_pending=True)
+            units = ranked_candidates(
+                belief.encoding,
+                lambda units_MD, belief=belief: belief.score(units_MD, ACQUISITIONS["mixed"].usual[1].worth),
+                belief.best_units,
+                generator_for(0, 9, "candidates"),
+            )
+        points.append(next(iter(wishes(space_of(LINE), units))))
+    assert bayes(space_of(LINE), line_history(8), 9, 0) == points[1] != points[0]
+
+
+def test_a_surrogate_or_an_acquisition_that_does_not_exist_is_named() -> None:
+    with pytest.raises(UsageError, match="no surrogate `forest`"):
+        bayes(space_of(LINE), [], 0, 0, surrogate="forest")
+    with pytest.raises(UsageError, match="no acquisition `es`"):
+        bayes(space_of(LINE), [], 0, 0, acquisition="es")
+
+
+def test_a_default_draws_the_early_trials_near_and_the_late_ones_less() -> None:
+    flat = tuple(replace(o, loss=0.1 * (o.loss or 0.0) + o.number % 2) for o in line_history())
+    told = space_of("{x: {uniform: [0, 1], default: 0.8}}")
+    expectation_early, expectation_late = log_expectation(told, 4), log_expectation(told, 400)
+    units = np.array([[0.8], [0.3]])
+    assert expectation_early(units)[0] == expectation_late(units)[0] == 0
+    assert expectation_early(units)[1] == pytest.approx(100 * expectation_late(units)[1])
+    point = bayes(told, flat, 12, 0)
+    assert point is not None
+    assert _number(point, "x") > 0.5
+
+
+def test_a_long_record_of_one_loss_but_for_a_forgotten_one_is_explored() -> None:
+    space = space_of(LINE)
+    points = [quasirandom(space, [], number, 0) or {} for number in range(250)]
+    losses = [0.0] * 20 + [1.0] + [0.0] * 229
+    history = [
+        Observation(number, point, State.COMPLETE, loss)
+        for number, (point, loss) in enumerate(zip(points, losses, strict=True))
+    ]
+    assert bayes(space, history, 250, 0) is not None
+
+
+PROGRAM = """
+import json, sys
+from tunecli.search.samplers.registry import suggest
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
+from tunecli.trial import Observation, State
+text, records = json.load(sys.stdin)
+history = [Observation(n, point, State(state), loss) for n, point, state, loss in records]
+space = Space(parse(read(text.encode(), "f"), print))
+print(json.dumps([suggest("bayes", space, history, n, 3) for n in (len(history), len(history) + 1)]))
+"""
+
+
+def test_the_same_record_gives_the_same_point_to_the_last_bit_in_another_process() -> None:
+    space, history = space_of(MIXED), list[Observation]()
+    for number in range(20):
+        point = suggest("random", space, history, number, 3)
+        assert point is not None
+        state = (State.COMPLETE, State.COMPLETE, State.PRUNED, State.FAILED, State.RUNNING)[number % 5]
+        is_scored = state in (State.COMPLETE, State.PRUNED)
+        history.append(Observation(number, point, state, mixed(point) if is_scored else None))
+    here = [suggest("bayes", space, history, number, 3) for number in (20, 21)]
+    assert here[0] != here[1]
+    records = [(o.number, o.parameters, o.state, o.loss) for o in history]
+    for threads in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", PROGRAM],
+            input=json.dumps([MIXED, records]),
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": threads,
+                "OPENBLAS_NUM_THREADS": threads,
+                "PYTHONHASHSEED": threads,
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == json.dumps(here) + "\n"
+        assert done.stderr == ""

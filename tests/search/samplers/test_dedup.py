@@ -1,0 +1,90 @@
+"""What is proposed when a sampler's wishes were proposed before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunecli.config.enumeration import point_at, position_of_point
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
+from tunecli.search.samplers.dedup import nth_absent, propose
+from tunecli.trial import Observation, Parameters, State
+
+
+def space_of(text: str) -> Space:
+    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
+
+
+def history_of(*points: Parameters) -> list[Observation]:
+    return [Observation(number, point, State.COMPLETE, 0.0) for number, point in enumerate(points)]
+
+
+@given(st.sets(st.integers(0, 60)), st.integers(0, 60))
+def test_the_nth_absent_number_is_what_listing_would_find(present: set[int], rank: int) -> None:
+    assert nth_absent(rank, present) == [i for i in range(200) if i not in present][rank]
+
+
+def test_the_first_new_draw_is_taken_and_no_more_are_made() -> None:
+    def draws() -> Iterator[Parameters]:
+        yield {"x": 1}
+        yield {"x": 2}
+        pytest.fail("a draw too many")
+
+    assert propose(space_of("{x: {int: [1, 3]}}"), history_of({"x": 1}), 1, 0, draws()) == {"x": 2}
+
+
+def test_an_exhausted_space_proposes_nothing_and_asks_for_no_draw() -> None:
+    def draws() -> Iterator[Parameters]:
+        pytest.fail("a draw too many")
+        yield {}
+
+    space = space_of("{x: {choice: [1, true]}}")
+    assert propose(space, history_of({"x": 1}, {"x": True}), 2, 0, draws()) is None
+
+
+def test_a_point_that_only_python_holds_equal_is_another_point() -> None:
+    draws = [{"x": True}]
+    assert propose(space_of("{x: {choice: [1, true]}}"), history_of({"x": 1}), 1, 0, draws) == {"x": True}
+    mixed = space_of("{x: {choice: [1, true]}, y: {uniform: [0, 1]}}")
+    assert propose(mixed, history_of({"x": 1, "y": 0.5}), 1, 0, [{"x": True, "y": 0.5}, {}]) == {
+        "x": True,
+        "y": 0.5,
+    }
+
+
+def test_every_point_left_is_as_likely_where_no_draw_is_new() -> None:
+    space = space_of("{x: {int: [0, 9]}}")
+    history = history_of(*({"x": x} for x in (0, 3, 4, 9)))
+    n_draws = 1200
+    found = Counter(propose(space, history, 4, seed, [{"x": 3}])["x"] for seed in range(n_draws))
+    assert set(found) == {1, 2, 5, 6, 7, 8}
+    expected = n_draws / 6
+    chi_squared = sum((count - expected) ** 2 / expected for count in found.values())
+    assert chi_squared < 20.5  # its 0.999 quantile at five degrees of freedom
+
+
+def test_an_infinite_space_repeats_the_last_wish_where_all_were_proposed_before() -> None:
+    space = space_of("{x: {choice: [a, b]}, y: {uniform: [0, 1]}}")
+    point: Parameters = {"x": "a", "y": 0.5}
+    assert propose(space, history_of(point), 1, 0, [point, point]) == point
+
+
+def test_the_last_point_of_10_to_the_24_is_found_by_arithmetic() -> None:
+    space = space_of("{" + ", ".join(f"k{i}: {{int: [1, 1000]}}" for i in range(8)) + "}")
+    first = point_at(space, 0)
+    found = propose(space, history_of(first), 1, 5, [first])
+    assert found is not None
+    position = position_of_point(space, found)
+    assert position is not None
+    assert position > 10**18
+
+
+def test_a_record_of_another_space_is_no_point_of_this_one() -> None:
+    space = space_of("{x: {int: [1, 2]}}")
+    assert propose(space, history_of({"x": 7}, {"x": 8}), 2, 0, [{"x": 1}]) == {"x": 1}

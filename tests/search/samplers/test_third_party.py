@@ -1,0 +1,51 @@
+"""The samplers others wrote: what they are told, and what is said where they are not installed."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from tunecli.config.grammar import parse
+from tunecli.config.reader import read
+from tunecli.config.space import Space
+from tunecli.errors import UsageError
+from tunecli.search.samplers.registry import SAMPLERS, suggest
+from tunecli.search.samplers.third_party import require
+from tunecli.trial import Observation, State
+
+PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}
+BOWL = "{x: {loguniform: [1e-4, 1]}, y: {uniform: [-1, 3]}, kind: {choice: [1, true]}}"
+
+
+def space_of(text: str) -> Space:
+    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
+
+
+@pytest.mark.parametrize(("name", "package"), PACKAGES.items())
+def test_the_package_to_install_is_named_before_anything_is_tried(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=f"`{package}`, which is not installed") as caught:
+        SAMPLERS[name](space_of(BOWL), [], 0, 0)
+    assert "tunecli[optuna]" in str(caught.value.hint)
+    with pytest.raises(UsageError, match=f"`{package}`, which is not installed"):
+        require(name)
+    require("bayes")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_what_was_recorded_draws_the_later_trials_towards_the_good_ones(name: str) -> None:
+    space, history = space_of(BOWL), list[Observation]()
+    for number in range(60):
+        point = suggest(name, space, history, number, 4)
+        assert point is not None
+        if number % 10 == 9:
+            history.append(Observation(number, point, State.FAILED))
+            continue
+        loss = (np.log10(float(point["x"])) + 3) ** 2 + (float(point["y"]) - 2) ** 2
+        history.append(Observation(number, point, State.COMPLETE, float(loss)))
+    losses = [observation.loss for observation in history if observation.loss is not None]
+    assert np.mean(losses[-15:]) < 0.5 * np.mean(losses[:15])
