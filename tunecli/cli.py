@@ -81,9 +81,9 @@ def search(
     from tunecli.console.live import display_for
     from tunecli.study.answers.check import of_check, opening_lines
     from tunecli.study.questions.check import check, first_suggestions, load_checked
-    from tunecli.study.record.opening import begin
+    from tunecli.study.record.lifecycle import begin
+    from tunecli.study.runner.signals import resumable
     from tunecli.study.sweep import sweep
-    from tunecli.study.underway.signals import resumable
 
     console = Console(is_json=is_json)
     flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
@@ -117,9 +117,9 @@ def resume(
     from tunecli.console.live import display_for
     from tunecli.store.folder import RunFolder
     from tunecli.study.record.fork import fork
-    from tunecli.study.record.opening import reopen
+    from tunecli.study.record.lifecycle import reopen
+    from tunecli.study.runner.signals import resumable
     from tunecli.study.sweep import sweep
-    from tunecli.study.underway.signals import resumable
 
     console = Console(is_json=is_json)
     asked = {"n_trials": trials, "n_workers": workers, "device": device}
@@ -382,8 +382,8 @@ def _show_ending(console: Console, ending: Ending) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit with the contract's code."""
-    from tunecli.study.headstart import head_start
-    from tunecli.study.underway.signals import ended_by_signals
+    from tunecli.study.prefork import head_start
+    from tunecli.study.runner.signals import ended_by_signals
 
     prepare()
     words = sys.argv[1:] if arguments is None else [*arguments]

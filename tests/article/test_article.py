@@ -37,7 +37,7 @@ from tests.article.rows import ALL, ELSEWHERE, one_of, within
 from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
 from tunecli.study.questions.check import load_checked
-from tunecli.study.record.opening import begin
+from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
 from tunecli.train.data.loading import load
 from tunecli.train.data.sources import read_source

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tunecli.study.questions.check import load_checked
-from tunecli.study.record.opening import begin
+from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
 from tunecli.trial import Ended, Event, Heading, Trial
 

@@ -23,9 +23,9 @@ from typing import Any
 from tests.benchmarks.overhead import STUDY, Stopwatch
 from tunecli.store.database import Log
 from tunecli.study.questions.check import load_checked
-from tunecli.study.record.opening import begin
+from tunecli.study.record.lifecycle import begin
+from tunecli.study.runner import coordinator
 from tunecli.study.sweep import sweep
-from tunecli.study.underway import progress
 from tunecli.train.checkpoint import Keeper
 
 LONG = """\
@@ -98,7 +98,7 @@ def shares(study: str, overrides: tuple[str, ...]) -> tuple[float, Clock, Clock]
         display = Stopwatch()
         opened = timing.enter_context(begin(load_checked(path, overrides), Path(folder) / "run"))
         timing.enter_context(timed(Log, names, recording))
-        timing.enter_context(timed(progress, ["publish"], recording))
+        timing.enter_context(timed(coordinator, ["publish"], recording))
         plain = Log.atomic
 
         @contextmanager

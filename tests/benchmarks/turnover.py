@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.benchmarks.overhead import Stopwatch
 from tunecli.study.questions.check import load_checked
-from tunecli.study.record.opening import begin
+from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
 
 FUNCTION = """\

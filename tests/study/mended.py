@@ -9,8 +9,8 @@ from typing import Any
 
 from tunecli.results.table import without_clock
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.opening import look
-from tunecli.study.record.published import table_of
+from tunecli.study.record.lifecycle import look
+from tunecli.study.record.publish import table_of
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tunecli.study.questions.results import results
 from tunecli.study.questions.status import status
 from tunecli.study.questions.train import train
 from tunecli.study.questions.verify import verify
-from tunecli.study.record.opening import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import State
 

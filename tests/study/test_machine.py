@@ -34,9 +34,9 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.results import results
 from tunecli.study.questions.status import status
-from tunecli.study.record.opening import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, look, reopen
+from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
 from tunecli.study.sweep import sweep
-from tunecli.study.underway.standstill import ENDED_BY_ITSELF
 from tunecli.trial import Event, FailureKind, Heading, Setback, Trial
 
 STUDY = """\

@@ -24,7 +24,7 @@ from tunecli.study.questions.export import export
 from tunecli.study.questions.results import results
 from tunecli.study.questions.status import status
 from tunecli.study.questions.train import train
-from tunecli.study.record.opening import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import Ended, EpochEnded, State
 
@@ -287,7 +287,7 @@ def test_resume_raises_a_limit_from_now_on_and_changes_nothing_else(study_file, 
 
 def test_nothing_begins_once_the_time_is_spent_however_much_was_made_ready(study_file, tmp_path, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("tunecli.study.underway.ledger.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("tunecli.study.runner.record_writer.time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def after(n_events: int) -> None:
         now[0] = 99.0 if n_events == 5 else now[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tunecli.results.table import Table, without_clock
 from tunecli.study.questions.check import load_checked
-from tunecli.study.record.opening import begin
+from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
 from tunecli.trial import Ended, Started
 

@@ -23,12 +23,12 @@ from tunecli.results.ranking import Standing
 from tunecli.results.table import Table
 from tunecli.results.wording import counted
 from tunecli.store.files import remove_leftovers
-from tunecli.study.record.opening import Study
+from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.overview import Overview, overview
-from tunecli.study.underway.dispatch import Dispatch
-from tunecli.study.underway.display import Display, Unfailing
-from tunecli.study.underway.progress import Progress
-from tunecli.study.underway.signals import noted_signals
+from tunecli.study.runner.coordinator import Coordinator
+from tunecli.study.runner.display import Display, Unfailing
+from tunecli.study.runner.job_queue import JobQueue
+from tunecli.study.runner.signals import noted_signals
 from tunecli.trial import Event, Heading, State, Trial
 
 _WAIT_S = 0.2
@@ -78,7 +78,7 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
     with noted_signals() as received, ExitStack() as ending:
         ending.callback(remove_leftovers, study.folder.path)  # of workers that were killed half way
         ending.callback(engine.close)
-        progress = Progress(study)
+        progress = Coordinator(study)
         ending.callback(progress.tidy)
         ending.callback(progress.publish)
         ending.callback(progress.flush)
@@ -121,8 +121,8 @@ def _engine(study: Study) -> Engine:
     )
 
 
-def _run(study: Study, engine: Engine, progress: Progress, display: Display, received: list[int]) -> str:
-    dispatch, stopped_by = Dispatch(study, engine, progress, display), 0.0
+def _run(study: Study, engine: Engine, progress: Coordinator, display: Display, received: list[int]) -> str:
+    dispatch, stopped_by = JobQueue(study, engine, progress, display), 0.0
     while True:
         if not received:
             dispatch.keep_busy(received)
@@ -146,7 +146,7 @@ def _run(study: Study, engine: Engine, progress: Progress, display: Display, rec
         progress.tend()
 
 
-def _interrupted(study: Study, progress: Progress, signal_number: int) -> Interrupted:
+def _interrupted(study: Study, progress: Coordinator, signal_number: int) -> Interrupted:
     return Interrupted(
         f"Interrupted by {signal.Signals(signal_number).name} after {progress.n_ended} of "
         f"{counted(study.plan.n_trials, 'trial')}; nothing is lost",

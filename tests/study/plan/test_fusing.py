@@ -10,7 +10,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.answers.check import of_check
 from tunecli.study.plan.fusing import fused_width, fusing
 from tunecli.study.questions.check import check, load_checked
-from tunecli.study.record.opening import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import EpochEnded
 

@@ -14,7 +14,7 @@ from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.one_trial import one_trial
 from tunecli.study.questions.results import results
 from tunecli.study.questions.selection import selection_of
-from tunecli.study.record.opening import begin
+from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
 
 OWN = """\

@@ -13,10 +13,10 @@ from tunecli.study.answers.results import of_results
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.results import mixtures, results
 from tunecli.study.questions.selection import Selection
-from tunecli.study.record.opening import begin, look, reopen
-from tunecli.study.record.published import table_of
+from tunecli.study.record.lifecycle import begin, look, reopen
+from tunecli.study.record.publish import table_of
+from tunecli.study.runner import coordinator
 from tunecli.study.sweep import sweep
-from tunecli.study.underway import progress
 
 LUCKY = """\
 import random
@@ -99,8 +99,8 @@ def test_trials_of_several_versions_are_told_apart_in_the_results(study_file, tm
     run_whole(study_file(), tmp_path / "run", "search.trials=2")
     with look(RunFolder(tmp_path / "run")) as study:
         assert mixtures(study.log, study.log.trials()) == []
-    here = progress.versions()
-    monkeypatch.setattr(progress, "versions", lambda: {**here, "torch": "9.9.9"})
+    here = coordinator.versions()
+    monkeypatch.setattr(coordinator, "versions", lambda: {**here, "torch": "9.9.9"})
     with reopen(RunFolder(tmp_path / "run"), {"n_trials": 3}) as study:
         sweep(study, Silent())
     with look(RunFolder(tmp_path / "run")) as study:

@@ -17,7 +17,7 @@ from tunecli.study.plan.plan import Plan
 from tunecli.study.questions.check import load_checked
 from tunecli.study.record import facts as facts_module
 from tunecli.study.record.facts import checked, plan_of, require_known_plan
-from tunecli.study.record.opening import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, look, reopen
 
 PLAN = asdict(Plan(6, 2, 2, 1, "cpu", "inline"))
 WHOLE: dict[str, Any] = {

@@ -19,7 +19,7 @@ from tunecli.store.lock import hold, holder
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.results import results
 from tunecli.study.questions.status import status
-from tunecli.study.record.opening import begin, reopen
+from tunecli.study.record.lifecycle import begin, reopen
 
 READ = ("study.db", "study.db-journal", "study.lock")
 WRITTEN = ("holder.json", "workers.lock", "log.jsonl", "results.csv", "best.yaml", "config.yaml")

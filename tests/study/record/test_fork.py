@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.study.mended import folder_of
-from tests.study.record.test_revision import CODE, OWN
+from tests.study.record.test_config_change import CODE, OWN
 from tests.study.whole import Silent, comparable, run_whole
 from tests.verbs import called
 from tunecli.errors import ConfigError, Interrupted, StudyLocked, UsageError
@@ -25,7 +25,7 @@ from tunecli.study.questions.status import status
 from tunecli.study.questions.train import train
 from tunecli.study.questions.verify import verify
 from tunecli.study.record.fork import fork
-from tunecli.study.record.opening import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import Ended as EndedEvent
 from tunecli.trial import EpochEnded, Failure, FailureKind, Outcome, Started, State, Trial

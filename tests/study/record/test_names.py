@@ -15,9 +15,9 @@ from tunecli.config.space import concrete
 from tunecli.errors import TunecliError, UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
+from tunecli.study.record.lifecycle import Study, begin, look
 from tunecli.study.record.names import is_text, require_text
-from tunecli.study.record.opening import Study, begin, look
-from tunecli.study.record.published import document
+from tunecli.study.record.publish import document
 from tunecli.trial import Trial
 
 OWN = """\

@@ -18,7 +18,7 @@ from tunecli import cli
 from tunecli.errors import StoreDamaged, TunecliError
 from tunecli.store.checksums import add_checksums
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.opening import look, reopen
+from tunecli.study.record.lifecycle import look, reopen
 
 N_FLIPS = 150
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tunecli.errors import StoreFailed
 from tunecli.store.database import Log
-from tunecli.study.underway.recovered import recover
+from tunecli.study.runner.recovered import recover
 from tunecli.train.own import journal
 from tunecli.train.own.bounds import MOST_EPOCHS, MOST_METRICS, MOST_NAME_CHARACTERS
 from tunecli.train.own.reports import Reports

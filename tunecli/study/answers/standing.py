@@ -13,8 +13,8 @@ from tunecli.results.answer import Block, Fit, Section
 from tunecli.results.ranking import Standing
 from tunecli.results.table import ABSENT, Table, display_cells, to_json
 from tunecli.study.record.overview import Overview
-from tunecli.study.underway.policy import FAILED_ALIKE
-from tunecli.study.underway.standstill import ENDED_BY_ITSELF
+from tunecli.study.runner.retries import FAILED_ALIKE
+from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
 from tunecli.trial import Objective, Scalar, Trial
 
 REASONS = {

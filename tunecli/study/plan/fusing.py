@@ -16,7 +16,7 @@ from tunecli.config.load import concrete_trials, points_to_check, resolve_trial,
 from tunecli.config.pruners import Pausing
 from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySpec
-from tunecli.study.plan.extremes import extremes
+from tunecli.study.plan.cost_bounds import extremes
 from tunecli.train.fused.signature import Obstacle, obstacles
 
 WIDTH = 16  # beyond, a core's caches hold no more of the group: measured, 8 to 32 cost a trial the same

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tunecli.config.enumeration import grid_size, space_size
 from tunecli.config.study import DEFAULT_TRIALS, StudySpec
 from tunecli.errors import UsageError
-from tunecli.study.plan import placing
+from tunecli.study.plan import worker_count
 from tunecli.study.plan.fusing import fused_width, reads_nothing
 from tunecli.train.accelerators import places
 
@@ -50,7 +50,7 @@ def plan_for(spec: StudySpec) -> Plan:
         UsageError: a grid of more points than one would run without saying so, and no ``search.trials``.
     """
     search, run = spec.settings.search, spec.settings.run
-    n_workers = placing.n_workers(run, places(run.device))
+    n_workers = worker_count.n_workers(run, places(run.device))
     fuse = fused_width(spec, n_workers)
     lookahead = _lookahead(spec, n_workers, fuse) if search.lookahead == "auto" else search.lookahead
     return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine, fuse)

@@ -31,15 +31,15 @@ from tunecli.search.pruners.promotion import full_trainings
 from tunecli.search.samplers.bayes import n_initial
 from tunecli.search.samplers.registry import suggest
 from tunecli.search.samplers.third_party import require
-from tunecli.study.plan.extremes import extremes, seconds_of
+from tunecli.study.plan.cost_bounds import extremes, seconds_of
 from tunecli.study.plan.fusing import Fusing, fusing
-from tunecli.study.plan.placing import jobs_by_device, require_device
 from tunecli.study.plan.plan import Plan, plan_for
+from tunecli.study.plan.worker_count import jobs_by_device, require_device
 from tunecli.study.questions.configuration_notes import configuration_notes
 from tunecli.study.questions.data import data_of
 from tunecli.study.questions.trial_notes import notes_of_trials
-from tunecli.study.record.observed import Seen
-from tunecli.study.underway.steps import lengths_of, levels_of, pauses_of
+from tunecli.study.record.history import History
+from tunecli.study.runner.pause_schedule import lengths_of, levels_of, pauses_of
 from tunecli.train.accelerators import places
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
@@ -183,7 +183,7 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
     name = spec.settings.search.sampler_name
     needs_none = {"bayes": n_initial(spec.space), "tpe": 1, "cmaes": 1}
     for number in range(min(n, needs_none.get(name, n))):
-        history = Seen(trials.values(), spec.objective).up_to(-1)
+        history = History(trials.values(), spec.objective).up_to(-1)
         point = suggest(
             name, spec.space, history, number, spec.settings.seed, spec.settings.search.sampler_settings
         )

@@ -22,8 +22,8 @@ from tunecli.store.files import in_words, read_own, write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.jobs import job_for
 from tunecli.study.questions.train import run_to_end
-from tunecli.study.record.opening import Study, look
-from tunecli.study.record.published import document
+from tunecli.study.record.lifecycle import Study, look
+from tunecli.study.record.publish import document
 from tunecli.trial import Outcome, State, Trial
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tunecli.results.failures import Place, place_of
 from tunecli.results.ranking import Ranked, rank
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.opening import look
+from tunecli.study.record.lifecycle import look
 from tunecli.study.record.overview import Overview, overview
 from tunecli.trial import Setback, Trial
 

@@ -21,8 +21,8 @@ from tunecli.search.samplers.quasirandom import MAX_DIMENSIONS
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.selection import Selection
-from tunecli.study.record.observed import Seen
-from tunecli.study.record.opening import look
+from tunecli.study.record.history import History
+from tunecli.study.record.lifecycle import look
 from tunecli.study.record.overview import Overview, overview
 from tunecli.trial import Failure, Objective, Trial
 
@@ -125,7 +125,7 @@ def _predicted(
 ) -> Results:
     """With a model's estimate of each score, and of which trial is the best."""
     found = replace(found, is_predicted=True)
-    history = Seen(trials, objective).up_to(len(trials))
+    history = History(trials, objective).up_to(len(trials))
     predictions = {
         number: Prediction(objective.sign * each.loss, each.deviation)
         for number, each in forecasts(space, history, seed).items()

@@ -11,8 +11,8 @@ from tunecli.results.ranking import Standing, best, standing
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record.facts import facts_of
-from tunecli.study.record.opening import look
-from tunecli.study.underway.standstill import ENDED_BY_ITSELF
+from tunecli.study.record.lifecycle import look
+from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
 from tunecli.trial import Objective, State, Trial
 
 _FINAL = {"exhausted", *ENDED_BY_ITSELF}

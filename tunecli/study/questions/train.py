@@ -14,8 +14,8 @@ from tunecli.engine.needs import needs_torch
 from tunecli.errors import UsageError
 from tunecli.store.destination import require_destination
 from tunecli.study.plan.jobs import job_for, trial_seed
-from tunecli.study.plan.placing import require_device
 from tunecli.study.plan.plan import plan_for
+from tunecli.study.plan.worker_count import require_device
 from tunecli.trial import Ended, Job, Outcome, Trial
 
 _WAIT_S = 0.2

@@ -22,10 +22,10 @@ from tunecli.results.ranking import best
 from tunecli.seeding import generator_for
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.jobs import job_for
-from tunecli.study.plan.placing import require_device
-from tunecli.study.record import datafiles
+from tunecli.study.plan.worker_count import require_device
+from tunecli.study.record import data_hashes
 from tunecli.study.record.facts import facts_of
-from tunecli.study.record.opening import Study, look
+from tunecli.study.record.lifecycle import Study, look
 from tunecli.study.record.versions import versions
 from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, Started, State, Trial
 
@@ -215,5 +215,5 @@ def _causes(
         if then.get(name, "absent") != now.get(name, "absent")
     ]
     found += [f"code: {change}" for change in changes(facts.get("code", {}), study.spec)]
-    found += [f"data: {change}" for change in datafiles.changes(facts.get("data", {}), study.spec)]
+    found += [f"data: {change}" for change in data_hashes.changes(facts.get("data", {}), study.spec)]
     return tuple(found)

@@ -27,11 +27,11 @@ from tunecli.search.samplers.grid import require_grid
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan, plan_for
-from tunecli.study.record import datafiles
+from tunecli.study.record import data_hashes
+from tunecli.study.record.config_change import ConfigChange, assignments, revision
 from tunecli.study.record.facts import facts_of, require_known_plan
-from tunecli.study.record.opening import Study, begin
-from tunecli.study.record.rescored import rescored
-from tunecli.study.record.revision import Revision, assignments, revision
+from tunecli.study.record.lifecycle import Study, begin
+from tunecli.study.record.rescoring import rescored
 from tunecli.study.record.versions import changed_versions
 from tunecli.train.inspection import complaints
 from tunecli.trial import Ended, EpochEnded, Started, State, Trial
@@ -117,7 +117,7 @@ def _obstacles(recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any], p
         "run.threads": facts["plan"]["threads"] != plan.threads,
     }
     found = [f"{what} differs" for what, is_so in differs.items() if is_so]
-    code, data = fingerprint(spec), datafiles.contents(spec)
+    code, data = fingerprint(spec), data_hashes.contents(spec)
     # What only one of the two names is read by no trial that is in both; but it may be imported by what both name.
     found += [
         f"{name} is gone"
@@ -129,7 +129,7 @@ def _obstacles(recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any], p
     return found + [f"{name} has changed" for name in before if now.get(name, before[name]) != before[name]]
 
 
-def _fitting(asked: Revision, spec: StudySpec, ended: Sequence[Trial], log: Log) -> Iterator[_Reused]:
+def _fitting(asked: ConfigChange, spec: StudySpec, ended: Sequence[Trial], log: Log) -> Iterator[_Reused]:
     """Those of the ``ended`` trials that the new study holds too, numbered anew in their order."""
     recorded = asked.recorded
     pruner = spec.settings.search.pruner

@@ -11,8 +11,8 @@ from tunecli.results.importance import by_importance, importances
 from tunecli.results.ranking import Ranked, Standing, best, rank, standing
 from tunecli.results.short_names import short_names
 from tunecli.results.table import Table, parameter_columns
-from tunecli.study.record.opening import Study
-from tunecli.study.record.published import table_of
+from tunecli.study.record.lifecycle import Study
+from tunecli.study.record.publish import table_of
 from tunecli.trial import Objective, Trial
 
 

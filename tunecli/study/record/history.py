@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tunecli.trial import Objective, Observation, Outcome, State, Trial
 
 
-class Seen:
+class History:
     """What was observed of each trial that ended; made once and not at every suggestion."""
 
     def __init__(self, trials: Iterable[Trial], objective: Objective) -> None:

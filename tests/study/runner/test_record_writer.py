@@ -11,7 +11,7 @@ from tunecli import failpoints
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
-from tunecli.study.underway.ledger import Ledger
+from tunecli.study.runner.record_writer import RecordWriter
 from tunecli.trial import Ended, EpochEnded, Outcome, Started, State, Trial
 
 
@@ -23,7 +23,7 @@ def log(tmp_path):
 
 @pytest.fixture
 def ledger(log, tmp_path):
-    return Ledger(log, RunFolder(tmp_path), log.append_session({}), 0.0)
+    return RecordWriter(log, RunFolder(tmp_path), log.append_session({}), 0.0)
 
 
 @pytest.fixture

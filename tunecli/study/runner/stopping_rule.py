@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping
 from tunecli.config.study import StudySpec
 from tunecli.results.ranking import total_excess
 from tunecli.search.bo.prediction import expected_improvement
-from tunecli.study.record.observed import Seen
+from tunecli.study.record.history import History
 from tunecli.trial import State, Trial
 
 ENDED_BY_ITSELF = frozenset(("improvement", "stagnation"))
 """The reasons that `search.stop` gives."""
 
 
-class Standstill:
+class StoppingRule:
     """What `search.stop` asks; what was found for a number is kept, since it is a function of it."""
 
     def __init__(self, spec: StudySpec, lookahead: int) -> None:
@@ -56,7 +56,7 @@ class Standstill:
         if number not in self._improvements:
             before = {each: trials[each] for each in range(number)}
             spec = self._spec
-            history = Seen(before.values(), spec.objective).up_to(number - self._lookahead)
+            history = History(before.values(), spec.objective).up_to(number - self._lookahead)
             surrogate = spec.settings.search.sampler_settings.get("surrogate", "gp")
             self._improvements[number] = expected_improvement(
                 spec.space, history, number, spec.settings.seed, surrogate=surrogate

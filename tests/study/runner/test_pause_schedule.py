@@ -14,7 +14,7 @@ from tunecli.study.questions.export import export
 from tunecli.study.questions.results import results
 from tunecli.study.questions.status import status
 from tunecli.study.questions.verify import verify
-from tunecli.study.record.opening import begin, reopen
+from tunecli.study.record.lifecycle import begin, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import Paused, State
 

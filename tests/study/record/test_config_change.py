@@ -10,7 +10,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.export import export
 from tunecli.study.questions.status import status
-from tunecli.study.record.opening import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
 
 

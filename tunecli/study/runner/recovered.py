@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunecli.store.database import Log
-from tunecli.study.underway.ledger import Ledger
+from tunecli.study.runner.record_writer import RecordWriter
 from tunecli.train.own.journal import events_of
 from tunecli.trial import EpochEnded, Started
 
 
-def recover(log: Log, ledger: Ledger, path: Path, number: int) -> list[EpochEnded]:
+def recover(log: Log, ledger: RecordWriter, path: Path, number: int) -> list[EpochEnded]:
     """Record the events in a trial's file of reports that the log lacks; call it in a block of the ledger.
 
     Args:

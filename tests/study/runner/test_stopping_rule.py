@@ -13,9 +13,9 @@ from tunecli.errors import Interrupted
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.status import status
-from tunecli.study.record.opening import begin, reopen
+from tunecli.study.record.lifecycle import begin, reopen
+from tunecli.study.runner.stopping_rule import n_since_best
 from tunecli.study.sweep import sweep
-from tunecli.study.underway.standstill import n_since_best
 from tunecli.trial import State
 
 NOISY = """\

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tunecli.study.underway.groups import Ready, group_of, ready
+from tunecli.study.runner.fused_groups import Ready, group_of, ready
 from tunecli.trial import Job, Objective
 
 

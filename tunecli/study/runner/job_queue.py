@@ -14,21 +14,21 @@ from tunecli.config.pruners import Pausing
 from tunecli.config.space import DanglingReferenceError
 from tunecli.engine.engine import Engine
 from tunecli.study.plan.plan import AHEAD
-from tunecli.study.record.opening import Study
-from tunecli.study.underway.display import Display
-from tunecli.study.underway.groups import Ready, group_of, ready
-from tunecli.study.underway.progress import Progress
+from tunecli.study.record.lifecycle import Study
+from tunecli.study.runner.coordinator import Coordinator
+from tunecli.study.runner.display import Display
+from tunecli.study.runner.fused_groups import Ready, group_of, ready
 from tunecli.trial import Ended, Failure, FailureKind, Outcome, State, Trial
 
 
-class Dispatch:
+class JobQueue:
     """The jobs that wait for a worker.
 
     Attributes:
         reason: why no trial is begun any more, as `Ending` has it; empty while there may be more.
     """
 
-    def __init__(self, study: Study, engine: Engine, progress: Progress, display: Display) -> None:
+    def __init__(self, study: Study, engine: Engine, progress: Coordinator, display: Display) -> None:
         """None wait.
 
         Args:

@@ -19,12 +19,12 @@ from tunecli.results.ranking import total_excess
 from tunecli.search.fidelity import Choice, Curve, observed, shares, until_epochs
 from tunecli.search.pruners.promotion import DEPENDS_ON_ARRIVAL, choose, never_continued
 from tunecli.store.database import Log
-from tunecli.study.underway.policy import fail_alike
-from tunecli.study.underway.standstill import n_since_best
+from tunecli.study.runner.retries import fail_alike
+from tunecli.study.runner.stopping_rule import n_since_best
 from tunecli.trial import Failure, Observation, Outcome, Parameters, State, Step, Trial
 
 
-class Steps:
+class PauseSchedule:
     """What was done, in order; ``levels`` are shares of a full training."""
 
     def __init__(self, spec: StudySpec, knob: Pausing, log: Log) -> None:

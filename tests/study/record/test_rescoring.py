@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tunecli.study.record.rescored import rescored
+from tunecli.study.record.rescoring import rescored
 from tunecli.trial import Constraint, EpochEnded, Failure, FailureKind, Objective, Outcome, State
 
 ACCURACY, LOSS = Objective("val_accuracy", True), Objective("val_loss", False)

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from tunecli.errors import Interrupted
-from tunecli.study.underway.signals import ended_by_signals, noted_signals, resumable
+from tunecli.study.runner.signals import ended_by_signals, noted_signals, resumable
 
 ROOT = Path(__file__).parents[3]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PHASES = {
     "the imports": ("tunecli.cli", None, False),
-    "the guess of a server": ("tunecli.study.headstart", "_file", False),
+    "the guess of a server": ("tunecli.study.prefork", "_file", False),
     "the check": ("tunecli.study.questions.check", "check", False),
-    "the look at the data": ("tunecli.study.record.datafiles", "contents", False),
+    "the look at the data": ("tunecli.study.record.data_hashes", "contents", False),
     "the folder": ("tunecli.store.folder", "RunFolder.create", False),
-    "the copy of the file": ("tunecli.study.record.opening", "write_atomically", True),
+    "the copy of the file": ("tunecli.study.record.lifecycle", "write_atomically", True),
     "the engine": ("tunecli.study.sweep", "_engine", True),
     "the reading of the record": ("tunecli.study.sweep", "Progress", True),
     "the answer": ("tunecli.cli", "_show_ending", True),

@@ -12,7 +12,7 @@ CODE = """
 import os, sys
 from tunecli.engine.server import server_id
 from tunecli.engine import engine_named
-from tunecli.study.headstart import head_start
+from tunecli.study.prefork import head_start
 
 def pid():
     return server_id()

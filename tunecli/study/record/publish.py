@@ -14,8 +14,8 @@ from tunecli.results.export import concrete_document
 from tunecli.results.ranking import best, rank
 from tunecli.results.table import Table, options_alike, results_table, to_csv
 from tunecli.store.files import write_atomically
+from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.names import require_text
-from tunecli.study.record.opening import Study
 from tunecli.trial import Trial
 
 NOTHING_TESTED: Mapping[str, float] = {}

@@ -7,8 +7,8 @@ import pytest
 
 from tunecli.config.run import Limit, OnFailure
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.opening import look
-from tunecli.study.underway.policy import FAILED_ALIKE, fail_alike, is_tried_again, keep_below, micro_batches
+from tunecli.study.record.lifecycle import look
+from tunecli.study.runner.retries import FAILED_ALIKE, fail_alike, is_tried_again, keep_below, micro_batches
 from tunecli.trial import Constraint, Failure, FailureKind, Objective, Outcome, Setback, State, Trial
 
 DEFAULT = OnFailure()

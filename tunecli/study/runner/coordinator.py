@@ -21,17 +21,17 @@ from tunecli.results.ranking import leading
 from tunecli.search.samplers.registry import suggest
 from tunecli.study.plan.jobs import job_for, trial_seed
 from tunecli.study.record.facts import facts_of
-from tunecli.study.record.observed import Seen
-from tunecli.study.record.opening import Study
-from tunecli.study.record.published import publish
+from tunecli.study.record.history import History
+from tunecli.study.record.lifecycle import Study
+from tunecli.study.record.publish import publish
 from tunecli.study.record.versions import versions
-from tunecli.study.underway.curves import Curves
-from tunecli.study.underway.ledger import Ledger
-from tunecli.study.underway.policy import fail_alike, is_tried_again, keep_below, micro_batches, spent_by
-from tunecli.study.underway.recovered import recover
-from tunecli.study.underway.standstill import Standstill
-from tunecli.study.underway.steps import Steps
-from tunecli.study.underway.tidy import tidy
+from tunecli.study.runner.cleanup import tidy
+from tunecli.study.runner.learning_curves import Curves
+from tunecli.study.runner.pause_schedule import PauseSchedule
+from tunecli.study.runner.record_writer import RecordWriter
+from tunecli.study.runner.recovered import recover
+from tunecli.study.runner.retries import fail_alike, is_tried_again, keep_below, micro_batches, spent_by
+from tunecli.study.runner.stopping_rule import StoppingRule
 from tunecli.trial import (
     Checkpoint,
     Checkpointed,
@@ -56,7 +56,7 @@ _PUBLISH_WAIT_S = 2.0
 _PUBLISH_SHARE = 0.01  # of the sweep's time, at most, goes into rewriting the table
 
 
-class Progress:
+class Coordinator:
     """A study under way.
 
     Attributes:
@@ -75,15 +75,15 @@ class Progress:
         self.running: dict[int, Trial] = {}
         unended = [trial for trial in self.trials.values() if trial.outcome is None]
         pruner = study.spec.settings.search.pruner
-        self._steps = Steps(study.spec, pruner, self._log) if isinstance(pruner, Pausing) else None
-        self._standstill = Standstill(study.spec, study.plan.lookahead)
+        self._steps = PauseSchedule(study.spec, pruner, self._log) if isinstance(pruner, Pausing) else None
+        self._standstill = StoppingRule(study.spec, study.plan.lookahead)
         self._queued = deque(sorted(unended, key=self._turn))
         self._unended = {trial.number for trial in unended}
         self._setbacks = {number: self._log.setbacks(number) for number in self._unended}
         self._checkpoints = {number: self._log.checkpoints(number) for number in self._unended}
         self._leaders = leading(self.trials.values(), study.spec.objective)
         self._curves = Curves(study.spec, self._log, self.trials)
-        self._seen = Seen(self.trials.values(), study.spec.objective)
+        self._seen = History(self.trials.values(), study.spec.objective)
         facts = facts_of(self._log)
         self._code: Mapping[str, str] = facts["code"]
         self._published_at, self._publishing_s = time.monotonic(), 0.0
@@ -91,7 +91,7 @@ class Progress:
         with self._log.atomic():
             session = self._log.append_session(versions())
             self._log.set_fact("ending", "")  # all trials may have ended or paused, and yet the study goes on
-        self._ledger = Ledger(self._log, study.folder, session, float(facts["elapsed_s"]))
+        self._ledger = RecordWriter(self._log, study.folder, session, float(facts["elapsed_s"]))
 
     @property
     def n_ended(self) -> int:
@@ -264,7 +264,7 @@ class Progress:
         step = None if self._steps is None else self._steps.last(trial.number)
         return trial.number if step is None else step.step
 
-    def _next_step(self, steps: Steps) -> tuple[Trial | None, str]:
+    def _next_step(self, steps: PauseSchedule) -> tuple[Trial | None, str]:
         """The trial of the next step, which is recorded; or None and why there is none, as `next_trial` has it."""
         limit, lookahead = self._study.spec.settings.run.limit, self._study.plan.lookahead
         n_trials = min(self._study.plan.n_trials, math.inf if limit.trials is None else limit.trials)

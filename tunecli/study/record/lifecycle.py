@@ -22,20 +22,20 @@ from tunecli.store.database import Log
 from tunecli.store.files import kind_of, require_room, write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
-from tunecli.study.plan.placing import require_device
 from tunecli.study.plan.plan import Plan, plan_for
-from tunecli.study.record import datafiles
-from tunecli.study.record.facts import facts_of, plan_of, recorded_spec, require_known_plan
-from tunecli.study.record.names import require_text
-from tunecli.study.record.revision import (
+from tunecli.study.plan.worker_count import require_device
+from tunecli.study.record import data_hashes
+from tunecli.study.record.config_change import (
     PLAN_PATHS,
-    Revision,
+    ConfigChange,
     assignments,
     raised_total,
     require_same_data,
     require_same_study,
     revision,
 )
+from tunecli.study.record.facts import facts_of, plan_of, recorded_spec, require_known_plan
+from tunecli.study.record.names import require_text
 from tunecli.study.record.versions import changed_versions, versions
 from tunecli.train.inspection import complaints
 
@@ -87,7 +87,7 @@ def begin(
             )
     require_device(plan.device)
     require_room(path, LEAST_ROOM_BYTES)
-    code, data = fingerprint(spec), datafiles.contents(spec)
+    code, data = fingerprint(spec), data_hashes.contents(spec)
     if code or data or any("command" in plain for plain in concrete_trials(spec.space)):
         require_text(str(spec.base_path.resolve()), spec.base_path)  # found now, and not when all is trained
     folder = RunFolder.create(path)
@@ -178,7 +178,7 @@ def reopen(
         yield Study(spec, plan, folder, log)
 
 
-def _replanned(plan: Plan, asked: Revision) -> Plan:
+def _replanned(plan: Plan, asked: ConfigChange) -> Plan:
     """The plan with what is asked to differ settled anew."""
     changed = {each.path for each in asked.differences}
     fields = {field for field, path in PLAN_PATHS.items() if path in changed}

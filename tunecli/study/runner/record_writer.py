@@ -21,7 +21,7 @@ from tunecli.trial import EpochEnded, Failure, Started
 _WAIT_S = 1.0
 
 
-class Ledger:
+class RecordWriter:
     """Writes to a study's log.
 
     Attributes:

@@ -19,7 +19,7 @@ from tunecli.config.reader import read
 from tunecli.config.study import StudySpec
 from tunecli.errors import ConfigError, UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.record import datafiles
+from tunecli.study.record import data_hashes
 from tunecli.study.record.facts import recorded_spec
 
 PLAN_PATHS = {"n_trials": "search.trials", "n_workers": "run.workers", "device": "run.device"}
@@ -27,7 +27,7 @@ PLAN_PATHS = {"n_trials": "search.trials", "n_workers": "run.workers", "device":
 
 
 @dataclass(frozen=True)
-class Revision:
+class ConfigChange:
     """A study as it is on record, and as it is asked to be.
 
     Attributes:
@@ -61,7 +61,7 @@ class Revision:
 
 def revision(
     folder: RunFolder, facts: Mapping[str, Any], overrides: Sequence[str], config_path: Path | None = None
-) -> Revision:
+) -> ConfigChange:
     """What is asked of the study in ``folder``.
 
     The file is the one at ``config_path``, or else the folder's own, which a person may have edited, or else the one on
@@ -88,10 +88,10 @@ def revision(
     kept = kept_overrides(facts["overrides"], recorded_text, data.decode("utf-8-sig"))
     recorded = recorded_spec(facts, folder)
     asked = parse_study(data, file, (*kept, *overrides), base_path)
-    return Revision(recorded, asked, tuple(differences(recorded, asked)), notes, file)
+    return ConfigChange(recorded, asked, tuple(differences(recorded, asked)), notes, file)
 
 
-def require_same_study(asked: Revision, facts: Mapping[str, Any], folder: RunFolder) -> None:
+def require_same_study(asked: ConfigChange, facts: Mapping[str, Any], folder: RunFolder) -> None:
     """Make sure that a study that goes on as asked is still the one on record.
 
     Raises:
@@ -105,7 +105,7 @@ def require_same_study(asked: Revision, facts: Mapping[str, Any], folder: RunFol
     )
     if code := fingerprint.changes(facts.get("code", {}), asked.asked):
         told.append(f"your own code is not what it was when the study began: {', '.join(code)}")
-    if refused and (data := datafiles.changes(facts.get("data", {}), asked.asked)):
+    if refused and (data := data_hashes.changes(facts.get("data", {}), asked.asked)):
         told.append(_of_data(data))
     _refuse(told, folder)
 
@@ -116,7 +116,7 @@ def require_same_data(spec: StudySpec, facts: Mapping[str, Any], folder: RunFold
     Raises:
         UsageError: which files differ; and the way out.
     """
-    found = datafiles.changes(facts.get("data", {}), spec)
+    found = data_hashes.changes(facts.get("data", {}), spec)
     _refuse([_of_data(found)] if found else [], folder)
 
 

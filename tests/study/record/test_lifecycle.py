@@ -9,7 +9,7 @@ from tests.study.whole import run_whole
 from tunecli.errors import ConfigError, DiskFull, UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
-from tunecli.study.record.opening import begin, reopen
+from tunecli.study.record.lifecycle import begin, reopen
 
 
 def test_a_search_on_a_folder_that_holds_a_study_offers_to_resume(study_file, tmp_path):
