@@ -24,7 +24,7 @@ import torch
 from tunecli.train import checkpoint
 from tunecli.train.fused.group import run_group
 from tunecli.train.fused.member import Member
-from tunecli.train.fused.together import Together
+from tunecli.train.fused.trainer import FusedTrainer
 from tunecli.train.loop import run
 from tunecli.trial import Ended, Event, Job, Objective
 
@@ -81,7 +81,7 @@ def spent_s(train: Callable[[], Iterable[Event]], device: torch.device) -> float
 
 def step_s(work: dict[str, Any], n: int, device: torch.device) -> float:
     """Time of one step of one trial among ``n``: the least of several epochs."""
-    group = Together([Member(job, device, checkpoint.Found()) for job in jobs_of(work, n, device)])
+    group = FusedTrainer([Member(job, device, checkpoint.Found()) for job in jobs_of(work, n, device)])
     n_steps = len(group.members[0].sizes())
     found = []
     for _ in range(6):

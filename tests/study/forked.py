@@ -39,7 +39,7 @@ LOADED = (
         "tunecli.study.answers.check",
         "tunecli.study.answers.search",
     ),
-    *("tunecli.study.sweep", "tunecli.train.inspection", "tunecli.train.loop", "tunecli.train.trials"),
+    *("tunecli.study.sweep", "tunecli.train.validation", "tunecli.train.loop", "tunecli.train.trials"),
 )
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.study.left_behind import LEFT
 from tests.verbs import called
-from tunecli.train.own import code as own_code
+from tunecli.train.user_code import code as own_code
 
 IRIS = "data: {source: iris}, training: {epochs: 1}, optimizer: {name: sgd, lr: {uniform: [0.01, 0.1]}}"
 KINDS = {

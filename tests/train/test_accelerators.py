@@ -11,7 +11,7 @@ import pytest
 from tunecli.errors import UsageError
 from tunecli.train import devices
 from tunecli.train.accelerators import Place, instances, meant_by, places, resolved, whole_places
-from tunecli.train.drivers import is_cpu
+from tunecli.train.driver_detection import is_cpu
 
 # as in NVIDIA's MIG user guide: a GPU in three parts, and one that is whole
 LISTING = """\

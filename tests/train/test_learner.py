@@ -16,7 +16,7 @@ from tunecli.train.data.loading import Fold, load
 from tunecli.train.determinism import cpu_generator
 from tunecli.train.epoch import steps_of_epoch
 from tunecli.train.learner import Learner
-from tunecli.train.mixing import mix
+from tunecli.train.mixup import mix
 
 CPU = torch.device("cpu")
 

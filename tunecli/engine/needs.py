@@ -10,7 +10,7 @@ from tunecli.config.imports import may_bring
 from tunecli.config.load import concrete_trials, trial_models
 from tunecli.config.schema import CommandTrial, FunctionTrial
 from tunecli.config.study import StudySpec
-from tunecli.train.drivers import is_cpu
+from tunecli.train.driver_detection import is_cpu
 
 
 def needs_torch(spec: StudySpec, device: str) -> bool:

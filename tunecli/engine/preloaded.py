@@ -29,9 +29,9 @@ with out_of_sight():
         import tunecli.engine.worker
         import tunecli.train.fused.group
         import tunecli.train.loop
-        import tunecli.train.own.function  # noqa: F401  # all are loaded for the workers that are forked
+        import tunecli.train.user_code.function  # noqa: F401  # all are loaded for the workers that are forked
         from tunecli.config.schema import FunctionTrial, TrialConfig
-        from tunecli.train.own.code import note_loaded
+        from tunecli.train.user_code.code import note_loaded
 
         for model in (TrialConfig, FunctionTrial):
             model.model_rebuild()  # which each worker would do by itself

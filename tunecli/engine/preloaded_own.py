@@ -6,10 +6,10 @@ from tunecli.engine.collecting import out_of_sight
 
 with out_of_sight():
     import tunecli.engine.worker
-    import tunecli.train.own.command
-    import tunecli.train.own.function  # noqa: F401  # all three are loaded for the workers that are forked
+    import tunecli.train.user_code.command
+    import tunecli.train.user_code.function  # noqa: F401  # all three are loaded for the workers that are forked
     from tunecli.config.schema import CommandTrial, FunctionTrial
-    from tunecli.train.own.code import note_loaded
+    from tunecli.train.user_code.code import note_loaded
 
     for model in (FunctionTrial, CommandTrial):
         model.model_rebuild()  # which each worker would do by itself

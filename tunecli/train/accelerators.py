@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from tunecli.train.drivers import is_cpu, may_be_here
+from tunecli.train.driver_detection import is_cpu, may_be_here
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _LISTING_S = 30.0  # a driver in trouble may never answer

@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tunecli.train.plain_state import Node, NotPlain, put_together, take_apart
+from tunecli.train.tensor_tree import Node, NotPlain, put_together, take_apart
 from tunecli.train.whole_files import write_whole
 from tunecli.trial import Checkpoint, Job
 

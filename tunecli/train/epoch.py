@@ -21,7 +21,7 @@ from tunecli.config.schema.data import Data
 from tunecli.train.data.augmentation import augment
 from tunecli.train.data.loading import Fold
 from tunecli.train.determinism import cpu_generator
-from tunecli.train.mixing import mix
+from tunecli.train.mixup import mix
 
 
 class Batch(NamedTuple):

@@ -32,12 +32,12 @@ from tunecli.train.initialisation import initialise
 from tunecli.train.losses import TargetScale, build_loss, own_object, predictor
 from tunecli.train.metrics import evaluate, finite
 from tunecli.train.models import build, has_own_norm
-from tunecli.train.own import code as own_code
-from tunecli.train.own.metric import OwnMetric
 from tunecli.train.precision import autocast, kernels
-from tunecli.train.remembered import of_loss, of_module, restore_loss, restore_module
+from tunecli.train.state_dicts import of_loss, of_module, restore_loss, restore_module
 from tunecli.train.streaming import StreamedEpoch
 from tunecli.train.update import Updater
+from tunecli.train.user_code import code as own_code
+from tunecli.train.user_code.metric import OwnMetric
 
 _VALIDATION_ROWS = 8192
 

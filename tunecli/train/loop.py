@@ -25,11 +25,11 @@ from tunecli.train import checkpoint, devices, weights
 from tunecli.train.course import Course
 from tunecli.train.data import loading
 from tunecli.train.failures import failure_of, release_memory
-from tunecli.train.footprint import footprint
+from tunecli.train.inference_cost import footprint
 from tunecli.train.learner import Learner
 from tunecli.train.metrics import finite
-from tunecli.train.own.metric import OwnMetric, own_metrics
 from tunecli.train.stopping import is_pruned, never
+from tunecli.train.user_code.metric import OwnMetric, own_metrics
 from tunecli.trial import (
     Checkpointed,
     Ended,

@@ -37,7 +37,7 @@ from tunecli.config.schema.losses import (
     Task,
 )
 from tunecli.errors import UsageError
-from tunecli.train.own.code import resolve
+from tunecli.train.user_code.code import resolve
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) → the mean loss. Outputs are (B, K) logits, or (B, 1) for regression."""

@@ -35,8 +35,8 @@ from tunecli.config.schema.optimizers import (
 )
 from tunecli.errors import UsageError
 from tunecli.train import dynamo
-from tunecli.train.own.code import resolve
 from tunecli.train.parameters import Part, parts_of
+from tunecli.train.user_code.code import resolve
 
 dynamo.put_off()
 

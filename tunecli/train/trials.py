@@ -18,10 +18,10 @@ from tunecli.config.schema import CommandTrial, FunctionTrial, trial_model
 from tunecli.config.secrets import names_in
 from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
-from tunecli.train.own import code as own_code
-from tunecli.train.own import surroundings
-from tunecli.train.own.reports import Reports
 from tunecli.train.stopping import never
+from tunecli.train.user_code import code as own_code
+from tunecli.train.user_code import surroundings
+from tunecli.train.user_code.reports import Reports
 from tunecli.trial import (
     Ended,
     EpochEnded,
@@ -84,7 +84,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
         tell(_clean(event, redactor, frozenset(job.objective.metrics)))
 
     if trial_model(job.config) is FunctionTrial and not _changed(job):
-        from tunecli.train.own import function as own_function
+        from tunecli.train.user_code import function as own_function
 
         own_function.run_here(job, is_stop_wanted, tell_clean)
         return
@@ -121,11 +121,11 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
         return _of_other_code(job, changed)
     model = trial_model(job.config)
     if model is CommandTrial:
-        from tunecli.train.own import command as own_command
+        from tunecli.train.user_code import command as own_command
 
         return own_command.run(job, is_stop_wanted)
     if model is FunctionTrial:
-        from tunecli.train.own import function as own_function
+        from tunecli.train.user_code import function as own_function
 
         return own_function.run(job, is_stop_wanted)
     if job.is_fused and not why_not(job):

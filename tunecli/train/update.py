@@ -22,7 +22,7 @@ from tunecli.train.chains.plateau import Plateaus
 from tunecli.train.chains.weight_chain import WeightChain
 from tunecli.train.optimizers import build_optimizers, needs_closure, rated_groups
 from tunecli.train.precision import gradient_scaler
-from tunecli.train.remembered import of_optimizer, restore_optimizer
+from tunecli.train.state_dicts import of_optimizer, restore_optimizer
 
 
 class Updater:

@@ -61,7 +61,7 @@ def own(name: str, args: dict[str, Any] | None = None, **knobs: object) -> Data:
 
 
 def calls(folder: Path) -> int:
-    from tunecli.train.own.code import resolve
+    from tunecli.train.user_code.code import resolve
 
     return int(resolve("mine_data:n_calls", folder))
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from tunecli.config.schema import TrialConfig
-from tunecli.train.fused.beside import Beside
 from tunecli.train.fused.criteria import criterion
 from tunecli.train.fused.perceptrons import Perceptrons
 from tunecli.train.fused.perceptrons import takes as is_perceptron
+from tunecli.train.fused.sequential_gradients import SequentialGradients
 from tunecli.train.fused.stack import Stack
 from tunecli.train.fused.vectorised import Vectorised
 from tunecli.train.inputs import Inputs
@@ -71,7 +71,9 @@ def test_all_ways_give_the_same_gradients_losses_and_statistics(knob: dict[str, 
     ways: list[Make] = [lambda stack, each: Vectorised(stack, each, LOSS)]
     if is_perceptron(models[0]):
         ways.append(perceptrons)
-    by_itself = gradients(lambda stack, each: Beside(stack, each, LOSS), copy.deepcopy(models), [5, 6, 7])
+    by_itself = gradients(
+        lambda stack, each: SequentialGradients(stack, each, LOSS), copy.deepcopy(models), [5, 6, 7]
+    )
     for make in ways:
         found = gradients(make, copy.deepcopy(models), [5, 6, 7])
         torch.testing.assert_close(found, by_itself, rtol=1e-9, atol=1e-12)

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from tests.train.fused.trials import job_of
 from tunecli.train.checkpoint import Found
 from tunecli.train.fused.criteria import room
-from tunecli.train.fused.examine import Examiner
 from tunecli.train.fused.member import Member
-from tunecli.train.fused.together import Together
+from tunecli.train.fused.trainer import FusedTrainer
+from tunecli.train.fused.validation import Examiner
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_nan_outputs_of_one_model_leave_the_metrics_of_all_others(data: st.DataObject) -> None:
     members = [Member(job_of(number), torch.device("cpu"), Found()) for number in range(3)]
-    together = Together(members)
+    together = FusedTrainer(members)
     sound = Examiner(members[0]).validate(members, together)
     place = data.draw(st.integers(0, 2))
     n_examples = len(members[0].fold.y_valid)

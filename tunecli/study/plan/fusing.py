@@ -17,7 +17,7 @@ from tunecli.config.pruners import Pausing
 from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySpec
 from tunecli.study.plan.cost_bounds import extremes
-from tunecli.train.fused.signature import Obstacle, obstacles
+from tunecli.train.fused.signature import FusionBlocker, obstacles
 
 WIDTH = 16  # beyond, a core's caches hold no more of the group: measured, 8 to 32 cost a trial the same
 _READS_NOTHING = ("grid", "random", "quasirandom")
@@ -37,7 +37,7 @@ class Fusing:
 
     width: int
     share: Literal["all", "some", "none"]
-    obstacles: tuple[Obstacle, ...]
+    obstacles: tuple[FusionBlocker, ...]
 
 
 def fusing(spec: StudySpec, n_workers: int, n_trials: int) -> Fusing:
@@ -86,76 +86,76 @@ def may_fuse(spec: StudySpec, n_workers: int) -> bool:
     return next(_of_the_settings(spec, n_workers), None) is None
 
 
-def _of_the_study(spec: StudySpec, n_workers: int) -> Iterator[Obstacle]:
+def _of_the_study(spec: StudySpec, n_workers: int) -> Iterator[FusionBlocker]:
     yield from _of_the_settings(spec, n_workers)
     yield from _of_the_code(spec)
 
 
-def _of_the_settings(spec: StudySpec, n_workers: int) -> Iterator[Obstacle]:
+def _of_the_settings(spec: StudySpec, n_workers: int) -> Iterator[FusionBlocker]:
     """What in the settings keeps all trials by themselves."""
     search, run = spec.settings.search, spec.settings.run
     if run.fuse == "off":
-        yield Obstacle("run.fuse", "off", "each trial is trained by itself")
+        yield FusionBlocker("run.fuse", "off", "each trial is trained by itself")
         return
     if trial_models(spec.space.tree) != {TrialConfig}:
-        yield Obstacle("trial", "", "it is trained by your own code")
+        yield FusionBlocker("trial", "", "it is trained by your own code")
         return
     if isinstance(search.pruner, Pausing):
-        yield Obstacle("search.pruner", search.pruner.name, "trials pause on their way")
+        yield FusionBlocker("search.pruner", search.pruner.name, "trials pause on their way")
     if search.repeats > 1:
-        yield Obstacle("search.repeats", str(search.repeats), "each trial is trained over several seeds")
+        yield FusionBlocker("search.repeats", str(search.repeats), "each trial is trained over several seeds")
     if run.fuse != "auto":
         return
     if run.trial_limit.time is not None or run.trial_limit.idle is not None:
-        yield Obstacle("run.trial_limit", "", "a trial that may be ended has a worker of its own")
+        yield FusionBlocker("run.trial_limit", "", "a trial that may be ended has a worker of its own")
     if _room(spec, n_workers) < _LEAST_GROUP:
         yield _of_the_room(spec, n_workers)
 
 
-def _of_the_room(spec: StudySpec, n_workers: int) -> Obstacle:
+def _of_the_room(spec: StudySpec, n_workers: int) -> FusionBlocker:
     search = spec.settings.search
     enough = f"`search.lookahead: {_LEAST_GROUP * n_workers}` or more tells enough of them"
     if search.lookahead != "auto":
         why = f"too few trials are known before the first ends; {enough}"
-        return Obstacle("search.lookahead", str(search.lookahead), why)
+        return FusionBlocker("search.lookahead", str(search.lookahead), why)
     why = f"each trial waits for the results before it; {enough}"
     if search.sampler_name not in _READS_NOTHING:
-        return Obstacle("search.sampler", search.sampler_name, why)
-    return Obstacle("search.pruner", getattr(search.pruner, "name", str(search.pruner)), why)
+        return FusionBlocker("search.sampler", search.sampler_name, why)
+    return FusionBlocker("search.pruner", getattr(search.pruner, "name", str(search.pruner)), why)
 
 
-def _of_the_code(spec: StudySpec) -> Iterator[Obstacle]:
+def _of_the_code(spec: StudySpec) -> Iterator[FusionBlocker]:
     """A module of the user's own beside the file: no trial of a study that has one shares a model."""
     used = next((use for plain in concrete_trials(spec.space) for use in uses(plain, spec.objective)), None)
     if used is not None and (spec.objective.python or fingerprint(spec)):
         place = ".".join(map(str, (*used.place, "python")))
-        yield Obstacle(place, "", "what is part of your own code is trained by itself")
+        yield FusionBlocker(place, "", "what is part of your own code is trained by itself")
 
 
-def _of_the_numbers(spec: StudySpec, width: int, n_workers: int, n_trials: int) -> Iterator[Obstacle]:
+def _of_the_numbers(spec: StudySpec, width: int, n_workers: int, n_trials: int) -> Iterator[FusionBlocker]:
     """What leaves every group with one trial, though its bits are those of a group."""
     search, limit = spec.settings.search, spec.settings.run.trial_limit
     if not width:
         return
     if width == 1:
-        yield Obstacle("run.fuse", "1", "each is a group of its own")
+        yield FusionBlocker("run.fuse", "1", "each is a group of its own")
     if n_trials <= n_workers:
         why = "too few trials" if n_workers == 1 else f"each of {n_workers} workers has one at most"
-        yield Obstacle("search.trials", str(n_trials), why)
+        yield FusionBlocker("search.trials", str(n_trials), why)
     if limit.time is not None or limit.idle is not None:
-        yield Obstacle("run.trial_limit", "", "a trial that may be ended has a worker of its own")
+        yield FusionBlocker("run.trial_limit", "", "a trial that may be ended has a worker of its own")
     if search.lookahead != "auto" and search.lookahead < 2 * n_workers:
         why = f"too few trials are known at a time; `search.lookahead: {width * n_workers}` fills the groups"
-        yield Obstacle("search.lookahead", str(search.lookahead), why)
+        yield FusionBlocker("search.lookahead", str(search.lookahead), why)
 
 
-def _of_the_size(spec: StudySpec) -> Obstacle:
+def _of_the_size(spec: StudySpec) -> FusionBlocker:
     n_weights = _most_weights(spec)
     how_many = "of an unknown size" if n_weights is None else f"of {n_weights:,} weights"
     why = (
         f"beyond {_MOST_WEIGHTS:,} weights nothing was gained when measured, but `run.fuse: {WIDTH}` does it"
     )
-    return Obstacle("model", how_many, why)
+    return FusionBlocker("model", how_many, why)
 
 
 def _most_weights(spec: StudySpec) -> int | None:
@@ -163,7 +163,7 @@ def _most_weights(spec: StudySpec) -> int | None:
     return None if largest is None else largest.n_parameters
 
 
-def _of_each_trial(spec: StudySpec) -> list[tuple[Obstacle, ...]]:
+def _of_each_trial(spec: StudySpec) -> list[tuple[FusionBlocker, ...]]:
     """What the knobs of each trial that stands for others keep it by itself for."""
     trials = (resolve_trial(spec.space, point) for point in points_to_check(spec.space))
     return [obstacles(trial) for trial in trials if isinstance(trial, TrialConfig)]

@@ -44,8 +44,8 @@ from tunecli.train.accelerators import places
 from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.data.summary import DataSummary
-from tunecli.train.inspection import complaints
-from tunecli.train.inspection.notes import has_scaled_target
+from tunecli.train.validation import complaints
+from tunecli.train.validation.notes import has_scaled_target
 from tunecli.trial import Objective, Parameters, Scalar, Trial
 
 _TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32

@@ -30,7 +30,7 @@ from tunecli.config.space import (
 from tunecli.config.study import StudySpec
 from tunecli.errors import UsageError
 from tunecli.seeding import generator_for
-from tunecli.train.inspection import complaints
+from tunecli.train.validation import complaints
 from tunecli.trial import Parameters, Scalar
 
 _N_RANDOM = 100

@@ -12,7 +12,7 @@ from tunecli.config.secrets import names_in, redacted
 from tunecli.config.space import concrete, point_with
 from tunecli.config.study import StudySpec
 from tunecli.study.questions.combinations import combinations_that_fail
-from tunecli.train.inspection.notes import trial_notes
+from tunecli.train.validation.notes import trial_notes
 from tunecli.trial import Parameters
 
 _MAX_POINTS = 300

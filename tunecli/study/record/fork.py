@@ -33,7 +33,7 @@ from tunecli.study.record.facts import facts_of, require_known_plan
 from tunecli.study.record.lifecycle import Study, begin
 from tunecli.study.record.rescoring import rescored
 from tunecli.study.record.versions import changed_versions
-from tunecli.train.inspection import complaints
+from tunecli.train.validation import complaints
 from tunecli.trial import Ended, EpochEnded, Started, State, Trial
 
 

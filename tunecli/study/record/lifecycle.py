@@ -37,7 +37,7 @@ from tunecli.study.record.config_change import (
 from tunecli.study.record.facts import facts_of, plan_of, recorded_spec, require_known_plan
 from tunecli.study.record.names import require_text
 from tunecli.study.record.versions import changed_versions, versions
-from tunecli.train.inspection import complaints
+from tunecli.train.validation import complaints
 
 # that a sweep begins or goes on with: a small study's record and its best weights
 LEAST_ROOM_BYTES = 16 << 20

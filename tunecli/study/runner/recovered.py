@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tunecli.store.database import Log
 from tunecli.study.runner.record_writer import RecordWriter
-from tunecli.train.own.journal import events_of
+from tunecli.train.user_code.journal import events_of
 from tunecli.trial import EpochEnded, Started
 
 

@@ -19,7 +19,7 @@ from tunecli.errors import DataError
 
 
 def augment(augmentations: Sequence[AnyAugmentation], x: Tensor, generator: torch.Generator) -> Tensor:
-    """Apply a chain of augmentations, in order; ``mixup``, which changes targets too, is mixing.py's.
+    """Apply a chain of augmentations, in order; ``mixup``, which changes targets too, is mixup.py's.
 
     Args:
         augmentations: the chain.

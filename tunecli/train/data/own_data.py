@@ -20,7 +20,7 @@ from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
 from tunecli.train.data.arrays import as_inputs, as_target, as_tokens
 from tunecli.train.data.table import Table, encode_target
-from tunecli.train.own.code import resolve, running
+from tunecli.train.user_code.code import resolve, running
 
 _SEED = 0
 _KEYS = ("x", "y", "class_names", "n_tokens")

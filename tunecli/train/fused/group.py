@@ -21,9 +21,9 @@ from tunecli.train import checkpoint, devices, weights
 from tunecli.train.course import Course
 from tunecli.train.data import loading
 from tunecli.train.failures import failure_of, release_memory
-from tunecli.train.fused.examine import Examiner
 from tunecli.train.fused.member import Member
-from tunecli.train.fused.together import Together
+from tunecli.train.fused.trainer import FusedTrainer
+from tunecli.train.fused.validation import Examiner
 from tunecli.train.loop import ended, is_worth_keeping, lacking_of, missing_of
 from tunecli.train.metrics import finite
 from tunecli.train.stopping import is_pruned, never
@@ -135,7 +135,7 @@ def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Ev
 
 def _train(members: Sequence[Member], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
     """Train members whose epochs are of the same steps, to the end of each."""
-    together, examiner = Together(members), Examiner(members[0])
+    together, examiner = FusedTrainer(members), Examiner(members[0])
     while True:
         began_s = time.monotonic()
         epochs = _epoch(together, examiner)
@@ -165,7 +165,7 @@ def _train(members: Sequence[Member], is_stop_wanted: Callable[[], bool]) -> Ite
         together.keep(goes_on)
 
 
-def _epoch(together: Together, examiner: Examiner) -> list[tuple[Member, dict[str, float]]]:
+def _epoch(together: FusedTrainer, examiner: Examiner) -> list[tuple[Member, dict[str, float]]]:
     """One epoch of every member, and what it came to: its metrics, or none where it diverged."""
     losses = dict(zip(together.members, together.train_epoch(), strict=True))
     sound = [member for member, loss in losses.items() if math.isfinite(loss)]

@@ -22,10 +22,10 @@ from tunecli.train import checkpoint
 from tunecli.train.chains.moment import Moment
 from tunecli.train.course import Course
 from tunecli.train.data import loading
-from tunecli.train.footprint import footprint
-from tunecli.train.fused.at_once import form
 from tunecli.train.fused.optimizers import RowOptimizer
 from tunecli.train.fused.stack import Stack
+from tunecli.train.fused.stacked_optimizer import form
+from tunecli.train.inference_cost import footprint
 from tunecli.train.learner import Learner
 from tunecli.trial import Job
 

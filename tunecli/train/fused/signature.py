@@ -24,7 +24,7 @@ _OWN_VALUES = ("init", "dropout")
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle:
+class FusionBlocker:
     """What keeps a trial by itself: what stands at a path of its file, and why that does; ``value`` may be empty."""
 
     key: str
@@ -52,7 +52,7 @@ def why_not(job: Job) -> str:
     return next((each.why for each in obstacles(TrialConfig.model_validate(dict(job.config)))), "")
 
 
-def obstacles(config: TrialConfig) -> tuple[Obstacle, ...]:
+def obstacles(config: TrialConfig) -> tuple[FusionBlocker, ...]:
     """All that keeps a trial by itself, as far as its knobs tell, by the paths under ``trial``."""
     found = (_of_the_model(config.model), _of_what_is_computed(config), _of_the_training(config))
     return tuple(each for several in found for each in several)
@@ -102,41 +102,43 @@ def _of_the_job(job: Job) -> str:
     return ""
 
 
-def _of_the_model(model: AnyModel) -> Iterator[Obstacle]:
+def _of_the_model(model: AnyModel) -> Iterator[FusionBlocker]:
     if isinstance(model, UserCode):
-        yield Obstacle("model.python", "", "its model is your own code")
+        yield FusionBlocker("model.python", "", "its model is your own code")
     if isinstance(model, Recurrent):
-        yield Obstacle("model.name", model.name, "a recurrent net's kernels take one model at a time")
+        yield FusionBlocker("model.name", model.name, "a recurrent net's kernels take one model at a time")
     if getattr(getattr(model, "activation", None), "name", "") == "rrelu":
-        yield Obstacle("model.activation", "rrelu", "rrelu draws numbers for every model by itself")
+        yield FusionBlocker("model.activation", "rrelu", "rrelu draws numbers for every model by itself")
 
 
-def _of_what_is_computed(config: TrialConfig) -> Iterator[Obstacle]:
+def _of_what_is_computed(config: TrialConfig) -> Iterator[FusionBlocker]:
     optimizer = config.optimizer
     if isinstance(config.loss, UserCode):
-        yield Obstacle("loss.python", "", "its loss is your own code")
+        yield FusionBlocker("loss.python", "", "its loss is your own code")
     if isinstance(optimizer, UserCode):
-        yield Obstacle("optimizer.python", "", "its optimizer is your own code")
+        yield FusionBlocker("optimizer.python", "", "its optimizer is your own code")
     elif isinstance(optimizer, Lbfgs):
         why = "lbfgs evaluates the loss as often as each model needs"
-        yield Obstacle("optimizer.name", optimizer.name, why)
+        yield FusionBlocker("optimizer.name", optimizer.name, why)
     elif isinstance(optimizer, Muon | Adafactor):
         why = f"{optimizer.name} treats each matrix as a whole"
-        yield Obstacle("optimizer.name", optimizer.name, why)
+        yield FusionBlocker("optimizer.name", optimizer.name, why)
 
 
-def _of_the_training(config: TrialConfig) -> Iterator[Obstacle]:
+def _of_the_training(config: TrialConfig) -> Iterator[FusionBlocker]:
     data, training = config.data, config.training
     if data.validation.folds is not None:
-        yield Obstacle("data.validation.folds", str(data.validation.folds), "it is trained on several folds")
+        yield FusionBlocker(
+            "data.validation.folds", str(data.validation.folds), "it is trained on several folds"
+        )
     if any(isinstance(knob, Mixup) for knob in data.augment):
-        yield Obstacle("data.augment", "mixup", "mixup mixes the targets of each trial's own batches")
+        yield FusionBlocker("data.augment", "mixup", "mixup mixes the targets of each trial's own batches")
     if isinstance(training.average, Swa):
         why = "swa takes batch norm's statistics anew for every model"
-        yield Obstacle("training.average", "swa", why)
+        yield FusionBlocker("training.average", "swa", why)
     if training.precision != "float32":
-        yield Obstacle("training.precision", training.precision, f"it computes in {training.precision}")
+        yield FusionBlocker("training.precision", training.precision, f"it computes in {training.precision}")
     if training.compile:
-        yield Obstacle("training.compile", str(training.compile).lower(), "it is compiled by itself")
+        yield FusionBlocker("training.compile", str(training.compile).lower(), "it is compiled by itself")
     if training.channels_last:
-        yield Obstacle("training.channels_last", "true", "its images are stored channels last")
+        yield FusionBlocker("training.channels_last", "true", "its images are stored channels last")

@@ -26,7 +26,7 @@ from tunecli.train.models.convolutional import cnn, resnet
 from tunecli.train.models.perceptron import linear, mlp
 from tunecli.train.models.recurrent import recurrent
 from tunecli.train.models.transformer import transformer
-from tunecli.train.own.code import resolve, running
+from tunecli.train.user_code.code import resolve, running
 
 __all__ = ["MODELS", "build", "has_own_norm"]
 

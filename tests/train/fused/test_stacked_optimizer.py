@@ -1,0 +1,151 @@
+"""Optimizers that step at once do what they would by rows, which is what an accelerator's trials rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from tests.train.fused.trials import epochs_of, job_of
+from tunecli.train import checkpoint, optimizers
+from tunecli.train.fused import group
+from tunecli.train.fused.member import Member
+from tunecli.train.fused.trainer import FusedTrainer
+from tunecli.train.loop import run
+
+CPU = torch.device("cpu")
+TRAINING = {"epochs": 6, "batch_size": 32}
+ALIKE: list[list[dict[str, Any]]] = [
+    [{"name": "gd", "lr": 0.01}, {"name": "gd", "lr": 0.3}],
+    [{"name": "sgd", "lr": 0.1, "weight_decay": decay} for decay in (0.0, 0.1)],
+    [{"name": "sgd", "momentum": m, "dampening": 0.1, "weight_decay": m / 10} for m in (0.5, 0.9)],
+    [{"name": "sgd", "momentum": m, "nesterov": True} for m in (0.5, 0.9)],
+    [{"name": "adam", "weight_decay": 0.1, "eps": 1e-4}, {"name": "adam", "betas": [0.8, 0.99]}],
+    [{"name": "adam", "amsgrad": True, "lr": lr} for lr in (0.001, 0.02)],
+    [{"name": "adamw", "betas": [b, 0.99], "decay_exclude": ["bias"], "weight_decay": b} for b in (0.8, 0.2)],
+    [{"name": "adagrad", "initial_accumulator_value": 0.1, "lr_decay": 0.1}, {"name": "adagrad"}],
+]
+
+
+def together_of(own: Sequence[Mapping[str, Any]], *, is_by_block: bool) -> FusedTrainer:
+    members = [
+        Member(job_of(number, {"training": TRAINING, **knobs}), CPU, checkpoint.Found())
+        for number, knobs in enumerate(own)
+    ]
+    return FusedTrainer(members, is_by_block=is_by_block)
+
+
+def train(together: FusedTrainer, n_epochs: int) -> None:
+    for _ in range(n_epochs):
+        together.train_epoch()
+        for member in together.members:
+            member.course.epochs += 1
+
+
+def require_alike(ours: FusedTrainer, expected: FusedTrainer) -> None:
+    """Weights, and all that is kept for later."""
+    for member, other in zip(ours.members, expected.members, strict=True):
+        torch.testing.assert_close(member.learner.weights(), other.learner.weights(), rtol=1e-5, atol=1e-6)
+        found, wanted = (each.state()["updater"]["optimizers"] for each in (member, other))
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("has_kernels", [True, False])
+@pytest.mark.parametrize("knobs", ALIKE, ids=lambda knobs: str(knobs[0])[:60])
+def test_every_formula_is_torchs_whatever_numbers_a_row_has(
+    knobs: list[dict[str, Any]], has_kernels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_kernels:  # as on devices for which torch has none
+        monkeypatch.setattr(optimizers, "_FUSED_DEVICES", set[str]())
+    own = [{"optimizer": each} for each in [*knobs, *knobs]]
+    ours, rows = (together_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
+    for each in (ours, rows):
+        train(each, 2)
+        each.keep([each.members[0], each.members[3]])
+        train(each, 2)
+    assert [len(members) for members, _ in ours._at_once] == [2] and not rows._at_once
+    require_alike(ours, rows)
+
+
+@pytest.mark.parametrize("knobs", ALIKE, ids=lambda knobs: str(knobs[0])[:60])
+def test_a_trial_has_the_same_bits_whoever_leaves_and_taken_up_as_undisturbed(
+    knobs: list[dict[str, Any]],
+) -> None:
+    own = [{"optimizer": each} for each in [*knobs, *knobs]]
+    undisturbed, left, kept = (together_of(own, is_by_block=True) for _ in range(3))
+    train(undisturbed, 4)
+    train(left, 2)
+    left.keep([left.members[1], left.members[2]])
+    train(left, 2)
+    train(kept, 2)
+    again = Member(job_of(1, {"training": TRAINING, **own[1]}), CPU, checkpoint.Found())
+    again.learner.restore(kept.members[1].state())
+    again.course.epochs = 2
+    fresh = Member(job_of(4, {"training": TRAINING, **own[0]}), CPU, checkpoint.Found())
+    taken_up = FusedTrainer([again, fresh], is_by_block=True)
+    assert [member.sizes() for member in taken_up.members] == [fresh.sizes()] * 2
+    train(taken_up, 2)
+    expected = undisturbed.members[1].learner.weights()
+    for member in (left.members[0], again):
+        torch.testing.assert_close(member.learner.weights(), expected, rtol=0.0, atol=0.0)
+
+
+def test_chains_bounds_and_averages_stay_each_trials_own() -> None:
+    own: list[dict[str, Any]] = [
+        {"weights": [{"cut": {"by": "magnitude", "fraction": 0.3}}, {"clip": {"value": 0.4}}]},
+        {"learning_rate": [{"warmup": {"epochs": 1}}, {"cosine": {"to": 0.0}}]},
+        {"training": {**TRAINING, "grad_clip": {"norm": 0.1}}},
+        {"training": {**TRAINING, "average": "ema"}},
+        {},
+    ]
+    ours, rows = (together_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
+    for each in (ours, rows):
+        train(each, 3)
+    assert [len(members) for members, _ in ours._at_once] == [5]
+    require_alike(ours, rows)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "sizes"),
+    [
+        ([{"name": "adam", "amsgrad": amsgrad} for amsgrad in (True, False, True)], [1, 2]),
+        ([{"name": "sgd", "momentum": momentum} for momentum in (0.0, 0.9, 0.0)], [2, 1]),
+        ([{"name": "rmsprop"}, {"name": "rmsprop", "lr": 0.1}], []),
+    ],
+    ids=["another flag", "another state", "no formula"],
+)
+def test_who_differs_in_more_than_numbers_steps_beside_the_others(
+    knobs: list[dict[str, Any]], sizes: list[int]
+) -> None:
+    own = [{"optimizer": each} for each in knobs]
+    ours, rows = (together_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
+    for each in (ours, rows):
+        train(each, 2)
+        each.members.sort(key=lambda member: member.job.number)
+    assert [len(members) for members, _ in ours._at_once] == sizes
+    require_alike(ours, rows)
+
+
+def test_rows_too_long_to_gain_by_it_step_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [{"optimizer": {"name": "adam"}}] * 2
+    assert together_of(own, is_by_block=True)._at_once
+    monkeypatch.setattr("tunecli.train.fused.trainer.MOST_NUMBERS", 10)
+    assert not together_of(own, is_by_block=True)._at_once
+
+
+def test_a_group_of_counted_steps_is_its_trials_alone_to_the_last_short_epoch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group, "Together", partial(FusedTrainer, is_by_block=True))
+    knobs = [{"name": "adamw", "lr": lr, "amsgrad": lr > 0.01} for lr in (0.01, 0.02, 0.01)]
+    counted = {"batch_size": 32, "steps": 10}
+    jobs = [job_of(n, {"training": counted, "optimizer": knob}) for n, knob in enumerate(knobs)]
+    together = epochs_of(group.run_group(jobs))
+    assert {*together} == {0, 1, 2}
+    for job in jobs:
+        (alone,) = epochs_of(run(job)).values()
+        for found, expected in zip(together[job.number], alone, strict=True):
+            assert found == pytest.approx(expected, rel=1e-5)

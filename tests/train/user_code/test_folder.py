@@ -1,0 +1,45 @@
+"""The folder of a trial that keeps nothing goes with it, or soon after where the trial could not remove it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tunecli.train.user_code.folder import own_folder, remove_stale
+from tunecli.trial import Job, Objective
+
+JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 2)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+def test_it_is_there_while_the_trial_runs_and_nobody_removes_it(temporary: Path) -> None:
+    with own_folder(JOB) as folder:
+        remove_stale()
+        (folder / "kept").touch()
+        assert folder.is_dir() and folder.is_relative_to(temporary)
+    assert [*temporary.iterdir()] == []
+
+
+def test_that_of_a_process_that_was_killed_is_removed_and_another_s_is_not(temporary: Path) -> None:
+    code = (
+        "import os, signal\nfrom tunecli.train.user_code.folder import own_folder\n"
+        "from tunecli.trial import Job, Objective\n"
+        "with own_folder(Job(0, 1, {}, Objective('val_loss', False), 1, 2)) as folder:\n"
+        "    (folder / 'kept').touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=temporary).returncode == -9
+    assert len([*temporary.iterdir()]) == 1
+    (temporary / "tunecli-of-somebody").mkdir()
+    (temporary / "tunecli-link").symlink_to(temporary)
+    remove_stale()
+    assert sorted(path.name for path in temporary.iterdir()) == ["tunecli-link", "tunecli-of-somebody"]

@@ -1,0 +1,61 @@
+"""The user's metric is called with outputs, targets and its own arguments."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from tunecli.train.user_code.metric import own_metric
+from tunecli.trial import Objective
+
+MINE = """
+def score(outputs, targets, within=0.5):
+    return ((outputs - targets).abs() <= within).double().mean()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "scoring.py").write_text(MINE)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("args", "share"), [({}, 0.5), ({"within": 2.0}, 1.0)])
+def test_it_gets_outputs_targets_and_arguments_and_gives_a_float(folder, args, share):
+    found = own_metric(Objective("val_score", True, "scoring:score", args), folder)
+    assert found is not None
+    assert found.name == "score"
+    value = found.score(torch.tensor([1.0, 2.0]), torch.tensor([1.25, 3.0]))
+    assert type(value) is float
+    assert value == share
+
+
+def test_a_metric_of_ours_has_no_function():
+    assert own_metric(Objective("val_loss", False), Path()) is None
+
+
+def test_a_name_that_is_not_there_raises(folder):
+    with pytest.raises(AttributeError):
+        own_metric(Objective("val_other", True, "scoring:other"), folder)
+    with pytest.raises(ImportError):
+        own_metric(Objective("val_score", True, "scorring:score"), folder)
+
+
+@pytest.mark.parametrize("given", ["None", "'abc'", "[1.0, 2.0]", "__import__('torch').ones(2)", "1j"])
+def test_what_is_no_number_is_told_with_the_metric_s_name(tmp_path: Path, given: str) -> None:
+    (tmp_path / "scoring.py").write_text(f"def score(outputs, targets):\n    return {given}\n")
+    found = own_metric(Objective("val_score", True, "scoring:score"), tmp_path)
+    assert found is not None
+    with pytest.raises(TypeError, match=r"scoring:score gives .*, and a metric is one number"):
+        found.score(torch.zeros(2), torch.zeros(2))
+
+
+@pytest.mark.parametrize(("given", "value"), [("10**400", math.inf), ("-10**5000", -math.inf)])
+def test_a_whole_number_beyond_all_floats_is_infinite(tmp_path: Path, given: str, value: float) -> None:
+    (tmp_path / "scoring.py").write_text(f"def score(outputs, targets):\n    return {given}\n")
+    found = own_metric(Objective("val_score", True, "scoring:score"), tmp_path)
+    assert found is not None
+    assert found.score(torch.zeros(2), torch.zeros(2)) == value

@@ -1,0 +1,161 @@
+"""What a program prints is read as its metrics, or said to be unread."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tunecli.train.user_code.output import JsonLines, Patterns, clipped_line, last_lines
+from tunecli.train.user_code.reports import Reports
+from tunecli.trial import FailureKind, Job, Objective
+
+JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 1)
+
+
+def read_json(*lines: str) -> tuple[list[int], Reports, JsonLines]:
+    reports = Reports(JOB, "cpu")
+    reader = JsonLines(reports)
+    return [event.epoch for line in lines if (event := reader.read(line))], reports, reader
+
+
+@pytest.mark.parametrize(
+    "epoch", ['"1"', "true", "[1]", "{}", "NaN", "Infinity", "1" + "0" * 400, "-1" + "0" * 5000]
+)
+def test_an_epoch_that_is_no_whole_number_is_said(epoch: str) -> None:
+    epochs, reports, _ = read_json(f'{{"epoch": {epoch}, "val_loss": 1}}')
+    assert epochs == [] and reports.failure is not None
+    assert reports.failure.kind is FailureKind.ERROR
+    assert "epoch" in reports.failure.cause and "whole number" in reports.failure.cause
+    assert len(reports.failure.cause) < 200
+
+
+@pytest.mark.parametrize(
+    ("epoch", "epochs"),
+    [("9007199254740991", [9007199254740991]), ("1e3", [1000]), ("null", []), ("0.5", [])],
+)
+def test_an_epoch_within_the_bound_is_read(epoch: str, epochs: list[int]) -> None:
+    found, reports, _ = read_json(f'{{"epoch": {epoch}, "val_loss": 1}}')
+    assert (found, reports.failure, reports.metrics) == (epochs, None, {"val_loss": 1.0})
+
+
+@pytest.mark.parametrize("epoch", ["9007199254740992", "9223372036854775808", "1e300", "-1", "-1e300"])
+def test_an_epoch_beyond_the_bound_fails_the_trial(epoch: str) -> None:
+    lines = f'{{"epoch": {epoch}, "val_loss": 1}}'
+    epochs, by_json, _ = read_json(lines)
+    by_pattern = Reports(JOB, "cpu")
+    patterns = {"epoch": re.compile(r'epoch": (\S+),'), "val_loss": re.compile(r'loss": (\d)')}
+    assert epochs == [] and Patterns(patterns, by_pattern).read(lines) is None
+    for reports in (by_json, by_pattern):
+        assert reports.failure is not None and reports.failure.kind is FailureKind.ERROR
+        assert "an epoch is a whole number from 0 to 9,007,199,254,740,991" in reports.failure.cause
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '\ufeff{"val_loss": 1} {"val_loss": 2}',
+        '\x1b[32m{"val_loss": 1},\x1b[0m',
+        "{'val_loss': 1}",
+        '{"val_loss": 1} done',
+        '{"val_loss": 1',
+        '  \x1b]0;title\x07{"val_loss": 1]',
+        '{"val_loss": ' + "1" * 5000 + ", }",
+        "[" * 3 + "{" * 100_000,
+    ],
+    ids=range(8),
+)
+def test_a_line_that_looks_like_json_and_is_not_read_is_said(line: str) -> None:
+    _, reports, reader = read_json("plain words", line)
+    said = reader.explanation("", lambda text: text)
+    looks_so = not line.startswith("[")
+    assert (
+        reports.metrics == {} and said.startswith("lines that looked like JSON were not read: `{") is looks_so
+    )
+    assert "\x1b" not in said and len(said) < 400
+
+
+def test_few_of_many_unread_lines_are_shown_and_secrets_go_before_they_are_cut() -> None:
+    line = "{'key': '" + "x" * 100 + "secret-secret" + "x" * 500
+    _, _, reader = read_json(*[line] * 1000)
+    said = reader.explanation("", lambda text: text.replace("secret-secret", "***"))
+    assert "and 997 more" in said and "secret" not in said and len(said) < 700
+
+
+def test_a_pattern_that_matches_on_stderr_alone_is_said() -> None:
+    reader = Patterns({"val_loss": re.compile(r"loss=(\S+)")}, Reports(JOB, "cpu"))
+    stderr = "starting\nINFO loss=0.5\n"
+    assert "matches a line on stderr, which is not read: `INFO loss=0.5`" in reader.explanation(stderr, str)
+    assert reader.explanation("starting\n", str) == ""
+
+
+@pytest.mark.parametrize(("is_anew", "epochs"), [(True, [1, 2]), (False, [4, 5])])
+def test_epochs_that_nobody_numbers_go_on_where_the_program_kept_something(
+    is_anew: bool, epochs: list[int]
+) -> None:
+    job = Job(
+        0, 2, {}, Objective("val_loss", False), 1, 1, recorded=((3, {"val_loss": 1.0}),), epoch_offset=0
+    )
+    reader = Patterns({"val_loss": re.compile(r"loss=(\S+)")}, Reports(job, "cpu"), is_anew)
+    events = [reader.read(f"loss={n}") for n in range(2)]
+    assert [event.epoch for event in events if event] == epochs
+
+
+def test_the_last_lines_of_both_streams_are_shown_short() -> None:
+    assert last_lines("", " \n") == ""
+    said = last_lines("a\nb\n\nc\n\x1b[1md\x1b[0m\n", "e" * 10**6)
+    assert said.startswith("its last lines on stdout: `b`, `c`, `d`; its last lines on stderr: `e")
+    assert len(said) < 300
+    assert len(clipped_line("x" * 10**6)) == 120
+
+
+UNSEEN = [
+    "\ufeff",
+    "\0",
+    "\x1b[1;32m",
+    "\x1b]0;title\x07",
+    "\x0c",
+    "\u200b",
+    "\x07",
+    "\u00a0 ",
+    "\x1b[2K\x1b[1G",
+    "\u2028",
+]
+
+
+@pytest.mark.parametrize("mark", UNSEEN, ids=ascii)
+@pytest.mark.parametrize("place", ["before", "after", "both", "within"])
+def test_what_a_terminal_does_not_show_is_no_part_of_a_line(mark: str, place: str) -> None:
+    before, after = mark * (place in ("before", "both")), mark * (place in ("after", "both"))
+    within = mark.strip("\u00a0") * (place == "within")
+    epochs, reports, _ = read_json(f'{before}{{"epoch": 2, {within}"val_loss": 0.5}}{after}')
+    assert (epochs, reports.failure, reports.metrics) == ([2], None, {"val_loss": 0.5})
+    by_pattern = Reports(JOB, "cpu")
+    patterns = {"epoch": re.compile(r"epoch (\S+)"), "val_loss": re.compile(r"loss: (\S+)")}
+    event = Patterns(patterns, by_pattern).read(f"{before}epoch 2 val_{within}loss: {mark.strip()}0.5{after}")
+    assert event is not None and (event.epoch, event.metrics) == (2, {"val_loss": 0.5})
+
+
+def test_a_name_keeps_what_a_terminal_does_not_show() -> None:
+    _, reports, _ = read_json('{"val_loss": 0.5, "a\u200bb": 1.0}')
+    assert reports.metrics == {"val_loss": 0.5, "a\u200bb": 1.0}
+
+
+@pytest.mark.parametrize("digits", [400, 401, 4300, 4301, 60_000])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_whole_number_of_any_length_is_a_number(digits: int, sign: str) -> None:
+    _, reports, _ = read_json(f'{{"epoch": 1, "val_loss": {sign}{"9" * digits}}}')
+    assert reports.failure is not None and reports.failure.kind is FailureKind.DIVERGED
+
+
+@pytest.mark.parametrize("text", ["1_000", "\u0661", "\uff11", "0,5", "0.5,", "1e", "--1", "", "0x10"])
+def test_a_pattern_s_number_is_written_as_programs_write_one(text: str) -> None:
+    reports = Reports(JOB, "cpu")
+    assert Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}") is None
+    assert reports.failure is not None and reports.failure.cause.endswith("which is no number")
+
+
+@pytest.mark.parametrize("text", ["1", "-1.5", "+.5", "1e-3", "1E+3", " 2. ", "\x1b[31m0.1\x1b[0m"])
+def test_every_usual_form_of_a_number_is_read_by_a_pattern(text: str) -> None:
+    reports = Reports(JOB, "cpu")
+    assert Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}") is not None

@@ -1,0 +1,360 @@
+"""A trial of the user's own, cut into attempts anywhere, has the course of one that was never stopped."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunecli.errors import StoreFailed
+from tunecli.store.database import Log
+from tunecli.study.runner.recovered import recover
+from tunecli.train.user_code import journal
+from tunecli.train.user_code.bounds import MOST_EPOCHS, MOST_METRICS, MOST_NAME_CHARACTERS
+from tunecli.train.user_code.reports import Reports
+from tunecli.trial import (
+    Constraint,
+    Ended,
+    EpochEnded,
+    FailureKind,
+    Job,
+    Objective,
+    Outcome,
+    Paused,
+    Started,
+    State,
+    Trial,
+)
+
+JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 1)
+Report = tuple[int, Mapping[str, float]]
+
+
+def told(reports: Sequence[Report], job: Job = JOB) -> tuple[list[EpochEnded], Outcome]:
+    """What one attempt gives that reports this and ends."""
+    of_job = Reports(job, "cpu")
+    events = []
+    for epoch, metrics in reports:
+        if of_job.is_over:
+            break
+        if event := of_job.epoch_ended(epoch, metrics):
+            events.append(event)
+    return events, of_job.ended().outcome
+
+
+class Recorded:
+    """A log of one trial, whose attempts are killed."""
+
+    def __init__(self, path: Path) -> None:
+        self.log = Log.create(path, {})
+        self.log.append_suggestion(Trial(0, {}, 1))
+
+    def job(self, job: Job = JOB) -> Job:
+        epochs = self.log.epochs(0)
+        offset = epochs[-1].epoch_offset if epochs else None
+        recorded = tuple((each.epoch, each.metrics) for each in epochs)
+        return replace(job, attempt=self.log.attempts(0) + 1, recorded=recorded, epoch_offset=offset)
+
+    def attempt(self, reports: Sequence[Report], job: Job = JOB) -> Outcome:
+        of_job = self.job(job)
+        self.log.append_start(Reports(of_job, "cpu").started())
+        events, outcome = told(reports, of_job)
+        self.log.append_epochs(events)
+        return outcome
+
+    def course(self) -> list[tuple[int, Mapping[str, float]]]:
+        return [(each.epoch, each.metrics) for each in self.log.epochs(0)]
+
+
+def of_epoch(epoch: int) -> dict[str, float]:
+    """What the function measures at an epoch, whichever attempt does; not everything at each."""
+    found = {"val_loss": math.sin(epoch), "size": 3.0, "late": math.nan if epoch % 5 == 2 else float(epoch)}
+    return {name: found[name] for name in found if (name, epoch % 3) not in (("size", 0), ("late", 1))}
+
+
+def without_clock(outcome: Outcome) -> Outcome:
+    return replace(outcome, seconds=0.0)
+
+
+@st.composite
+def epochs_and_cuts(draw: st.DrawFn) -> tuple[list[int], list[int], list[int]]:
+    first, every = draw(st.integers(0, 3)), draw(st.integers(1, 4))
+    epochs = [first + every * i for i in range(draw(st.integers(1, 9)))]
+    cuts = sorted(draw(st.lists(st.integers(0, len(epochs)), max_size=4)))
+    backs = [draw(st.integers(0, 3)) for _ in cuts]
+    return epochs, cuts, backs
+
+
+@settings(max_examples=60, deadline=None)
+@given(epochs_and_cuts(), st.lists(st.none() | st.floats(-1, 1), max_size=12), st.none() | st.integers(1, 30))
+def test_attempts_cut_anywhere_give_the_course_of_one_in_one_go(
+    tmp_path_factory: pytest.TempPathFactory,
+    drawn: tuple[list[int], list[int], list[int]],
+    bounds: list[float | None],
+    until_epoch: int | None,
+) -> None:
+    """Counted from 0 or 1 or later, each epoch or every k-th; each attempt goes on, or some reports back."""
+    epochs, cuts, backs = drawn
+    job = replace(JOB, stop_above=tuple(bounds), until_epoch=until_epoch)
+    whole, expected = told([(epoch, of_epoch(epoch)) for epoch in epochs], job)
+    recorded, place = Recorded(tmp_path_factory.mktemp("log") / "study.db"), 0
+    for cut, back in zip(cuts, backs, strict=True):
+        recorded.attempt([(epoch, of_epoch(epoch)) for epoch in epochs[place:cut]], job)
+        place = max(0, max(cut, place) - back)
+    outcome = recorded.attempt([(epoch, of_epoch(epoch)) for epoch in epochs[place:]], job)
+    assert repr(recorded.course()) == repr([(each.epoch, each.metrics) for each in whole])  # a NaN is itself
+    assert {each.epoch_offset for each in recorded.log.epochs(0)} <= {0 if epochs[0] else 1}
+    assert without_clock(outcome) == without_clock(expected)
+    recorded.log.close()
+
+
+def test_an_attempt_that_begins_anew_replaces_all_that_was(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "study.db")
+    recorded.attempt([(epoch, {"val_loss": 9.0, "old": 1.0}) for epoch in range(5)])
+    outcome = recorded.attempt([(epoch, {"val_loss": 1.0}) for epoch in range(3)])
+    assert recorded.course() == [(1, {"val_loss": 1.0}), (2, {"val_loss": 1.0}), (3, {"val_loss": 1.0})]
+    assert (outcome.epochs, outcome.metrics) == (3, {"val_loss": 1.0})
+    recorded.attempt([(3, {"val_loss": 0.5})])
+    assert [epoch for epoch, _ in recorded.course()] == [1, 2, 3, 4]
+
+
+def test_one_that_counts_from_zero_after_one_did_not_begins_anew(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "study.db")
+    recorded.attempt([(1, {"val_loss": 9.0}), (2, {"val_loss": 9.0})])
+    recorded.attempt([(0, {"val_loss": 1.0}), (1, {"val_loss": 1.0})])
+    assert recorded.course() == [(1, {"val_loss": 1.0}), (2, {"val_loss": 1.0})]
+
+
+def test_an_attempt_that_reports_nothing_has_what_was(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "study.db")
+    recorded.attempt([(epoch, of_epoch(epoch)) for epoch in range(8)])
+    outcome = recorded.attempt([])
+    assert (outcome.state, outcome.epochs, outcome.score) == (State.COMPLETE, 8, math.sin(7))
+
+
+def test_what_is_due_at_the_last_epoch_on_record_is_done_at_once() -> None:
+    recorded = ((1, {"val_loss": 2.0}), (4, {"val_loss": 1.0}))
+    paused = Reports(replace(JOB, recorded=recorded, until_epoch=3), "cpu")
+    assert paused.is_paused and isinstance(paused.ended(), Paused)
+    pruned = Reports(replace(JOB, recorded=recorded, stop_above=(0.5,), stop_epochs=(4,)), "cpu")
+    assert pruned.is_pruned and pruned.ended().outcome.score == 1.0
+    assert not Reports(replace(JOB, recorded=recorded, stop_above=(1.5,), stop_epochs=(1,)), "cpu").is_over
+
+
+@pytest.mark.parametrize("n_committed", range(4))
+def test_reports_that_a_kill_kept_from_the_record_are_recovered(tmp_path: Path, n_committed: int) -> None:
+    """The coordinator has committed the first few of the events of an attempt, or none of them."""
+
+    class Direct:
+        """A ledger that writes at once."""
+
+        def __init__(self, log: Log) -> None:
+            self.start, self.epoch = log.append_start, lambda event: log.append_epochs([event])
+
+        def settle(self) -> None:
+            pass
+
+    path = tmp_path / "trial-00000.reports.jsonl"
+    recorded = Recorded(tmp_path / "study.db")
+    reports = Reports(replace(recorded.job(), reports_path=str(path)), "cpu")
+    events: list[Started | EpochEnded] = [reports.started()]
+    events += [event for n in range(3) if (event := reports.epoch_ended(n, of_epoch(n)))]
+    for event in events[:n_committed]:
+        if isinstance(event, Started):
+            recorded.log.append_start(event)
+        else:
+            recorded.log.append_epochs([event])
+    for _ in range(2):  # it may be killed in the middle of it, too
+        found = recover(recorded.log, Direct(recorded.log), path, 0)  # type: ignore[arg-type]
+        assert repr(found) == repr(events[1:])  # a NaN is itself
+    assert recorded.log.attempts(0) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[",
+        b"null",
+        b"7",
+        b'["epoch", 0, 1, 2',
+        b'["other", 0, 1]',
+        b'["epoch", 0, 1, 9223372036854775808, {}, 0.1, 0]',
+        b'["epoch", 0, 1, -1, {}, 0.1, 0]',
+        b'["epoch", 0, 1, 1, {"a": 0.5}, true, 0]',
+        b'["epoch", 0, 1, 1, {"a": "x"}, 0.1, 0]',
+        b'["epoch", 0, 1, 1, [], 0.1, 0]',
+        b'["started", 0, 1, 5, 5, 5]',
+        b"\xff\xfe",
+    ],
+)
+def test_a_line_that_is_no_event_is_left_out(tmp_path: Path, line: bytes) -> None:
+    event = EpochEnded(0, 1, 1, 0, {"val_loss": 0.5}, 0.25)
+    path = tmp_path / "reports"
+    journal.add(str(path), event)
+    path.write_bytes(path.read_bytes() + line + b"\n" + path.read_bytes())
+    assert journal.events_of(path) == [event, event]
+
+
+def test_an_attempt_begins_a_line_of_its_own(tmp_path: Path) -> None:
+    started, epoch = Started(0, 2, "cpu", 7, 1), EpochEnded(0, 2, 2, 0, {"val_loss": 0.5}, 0.25)
+    path = tmp_path / "reports"
+    path.write_bytes(b'["epoch", 0, 1, 2, {"val_')  # as a power failure may leave it
+    journal.add(str(path), started)
+    journal.add(str(path), epoch)
+    assert journal.events_of(path) == [started, epoch]
+
+
+@pytest.mark.parametrize(
+    ("is_kept", "seconds_between", "n_synced"),
+    [(False, 1 / 1024, 1), (True, 1 / 1024, 50), (False, 1 / 4, 50), (False, 1 / 64, 13)],
+)
+def test_reports_are_durable_before_what_follows_from_them_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_kept: bool, seconds_between: float, n_synced: int
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
+    kept, path, now_s = tmp_path / "trial", tmp_path / "reports", [0.0]
+    kept.mkdir()
+    if is_kept:
+        (kept / "state.json").touch()
+    written = journal.Journal(str(path), str(kept), lambda: now_s[0])
+    written.add(Started(0, 1, "cpu", 7, 0))
+    for epoch in range(1, 51):
+        now_s[0] += seconds_between
+        written.add(EpochEnded(0, 1, epoch, 0, {}, 0.25))
+    assert synced.count(str(path)) == n_synced
+    assert synced.count(str(tmp_path)) == 1  # its own name and the folder's beside it
+
+
+def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
+    event = EpochEnded(0, 1, 1, 0, {}, 0.25)
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    (tmp_path / "folder").mkdir()
+    for name in ("fifo", "link", "folder"):
+        assert journal.events_of(tmp_path / name) == []
+        with pytest.raises(StoreFailed):
+            journal.add(str(tmp_path / name), event)
+    assert journal.events_of(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2**31, MOST_EPOCHS - 1, MOST_EPOCHS])
+def test_an_epoch_within_its_bound_is_kept(tmp_path: Path, epoch: int) -> None:
+    recorded = Recorded(tmp_path / "study.db")
+    recorded.attempt([(epoch, {"val_loss": 1.0})])
+    assert recorded.course() == [(max(epoch, 1), {"val_loss": 1.0})]
+
+
+@pytest.mark.parametrize(
+    "epoch",
+    [-1, -(2**70), MOST_EPOCHS + 1, 2**63 - 1, 2**63, int(1e300), 10**5000],
+    ids=lambda each: str(each.bit_length()),
+)
+def test_an_epoch_beyond_its_bound_fails_the_trial(epoch: int) -> None:
+    events, outcome = told([(1, {"val_loss": 1.0}), (epoch, {"val_loss": 1.0}), (2, {"val_loss": 0.0})])
+    assert [event.epoch for event in events] == [1]
+    assert outcome.failure is not None and outcome.failure.kind is FailureKind.ERROR
+    assert "an epoch is a whole number from 0 to 9,007,199,254,740,991" in outcome.failure.cause
+    assert len(outcome.failure.cause) < 200
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 10**6])
+def test_a_metric_s_name_has_a_bound(beyond: int) -> None:
+    name = "n" * (MOST_NAME_CHARACTERS + beyond)
+    _, outcome = told([(1, {"val_loss": 1.0, name: 1.0})])
+    assert (outcome.failure is None) is (beyond == 0)
+    if outcome.failure:
+        assert outcome.failure.kind is FailureKind.ERROR and len(outcome.failure.cause) < 200
+        assert "200 at most are kept" in outcome.failure.cause
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 10**5])
+def test_the_number_of_metrics_has_a_bound_over_all_reports(beyond: int) -> None:
+    first = {"val_loss": 1.0, **{f"a{i}": 1.0 for i in range(MOST_METRICS // 2)}}
+    second = {"val_loss": 1.0, **{f"b{i}": 1.0 for i in range(MOST_METRICS // 2 - 1 + beyond)}}
+    events, outcome = told([(1, first), (2, second)])
+    assert len(events) == (1 if beyond else 2)
+    assert (outcome.failure is None) is (beyond == 0)
+
+
+def test_an_end_says_what_else_there_is_to_know() -> None:
+    ended = Reports(JOB, "cpu").ended(note="one thing")
+    assert isinstance(ended, Ended) and ended.note == "one thing"
+
+
+GOALS = Objective("val_loss", False, others=(Objective("f1", True),), constraints=(Constraint("lat", 2.5),))
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize("name", ["lat", "f1"])
+@pytest.mark.parametrize("cut", [None, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("last", "is_complete"),
+    [([], False), ([{}], False), ([{"good": True}], True), ([{"good": True}, {"bad": True}], False)],
+    ids=["nothing later", "left out later", "a number later", "none again later"],
+)
+def test_a_goal_or_constraint_has_its_last_value_and_fails_the_trial_where_that_is_no_number(
+    tmp_path: Path,
+    bad: float,
+    name: str,
+    cut: int | None,
+    last: list[dict[str, bool]],
+    is_complete: bool,
+) -> None:
+    """In one go, and killed after any report."""
+    later = [{name: 1.0} if "good" in each else {name: bad} if "bad" in each else {} for each in last]
+    values: list[dict[str, float]] = [{"lat": 2.0, "f1": 0.5}, {"lat": 2.0, "f1": 0.5, name: bad}, *later]
+    reports = [(epoch, {"val_loss": 1.0, **each}) for epoch, each in enumerate(values, 1)]
+    recorded, job = Recorded(tmp_path / "study.db"), replace(JOB, objective=GOALS)
+    if cut is not None:
+        recorded.attempt(reports[:cut], job)
+    outcome = recorded.attempt(reports[cut or 0 :], job)
+    recorded.log.close()
+    if is_complete:
+        assert outcome.state is State.COMPLETE
+        assert outcome.metrics[name] == 1.0
+        return
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.ERROR
+    assert outcome.failure.cause.startswith(f"{name} is not a finite number at the end")
+
+
+def test_a_metric_that_a_later_epoch_leaves_out_keeps_its_last_value() -> None:
+    _, outcome = told(
+        [(1, {"val_loss": 1.0, "lat": 2.0, "f1": 0.5}), (2, {"val_loss": 0.2})], replace(JOB, objective=GOALS)
+    )
+    assert outcome.state is State.COMPLETE
+    assert outcome.metrics == {"val_loss": 0.2, "lat": 2.0, "f1": 0.5}
+
+
+def test_a_pruned_or_paused_trial_shows_no_value_from_before_one_that_is_no_number() -> None:
+    for job in (replace(JOB, until_epoch=2), replace(JOB, stop_above=(None, 0.5))):
+        _, outcome = told([(1, {"val_loss": 1.0, "lat": 2.0}), (2, {"val_loss": 1.0, "lat": NAN})], job)
+        assert (outcome.state, outcome.metrics) == (State.PRUNED, {"val_loss": 1.0})
+
+
+def test_a_secret_in_a_metric_s_name_never_stands_in_the_file_of_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the user's code takes it out of the environment before it reports."""
+    monkeypatch.setenv("TUNECLI_KEY", "hunter2-hunter2")
+    job = replace(JOB, config={"params": {"key": "${env:TUNECLI_KEY}"}}, reports_path=str(tmp_path / "r"))
+    reports = Reports(job, "cpu")
+    reports.started()
+    monkeypatch.delenv("TUNECLI_KEY")
+    event = reports.epoch_ended(1, {"val_loss": 1.0, "of hunter2-hunter2": 2.0})
+    reports.update({"hunter2-hunter2": 1.0})
+    outcome = reports.ended().outcome
+    assert event is not None
+    assert [*event.metrics] == ["val_loss", "of ${env:TUNECLI_KEY}"]
+    assert [*outcome.metrics] == ["val_loss", "of ${env:TUNECLI_KEY}", "${env:TUNECLI_KEY}"]
+    assert "hunter2" not in (tmp_path / "r").read_text()
+    assert [each for each in journal.events_of(tmp_path / "r") if isinstance(each, EpochEnded)] == [event]

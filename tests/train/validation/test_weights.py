@@ -1,0 +1,92 @@
+"""What can be known to be wrong with a weight chain before it trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunecli.config.load import load
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
+from tunecli.errors import ConfigError
+from tunecli.train.inputs import Inputs
+from tunecli.train.models import build
+from tunecli.train.validation import complaints
+from tunecli.train.validation.weights import WEIGHT_SHAPES
+from tunecli.trial import Objective
+
+
+def blamed(**trial: Any) -> list[str]:
+    config = TrialConfig.model_validate({"data": {"source": "digits"}, "training": {"epochs": 10}} | trial)
+    return [each.parameter for each in complaints(config, Objective("val_loss", False), Path())]
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        {"weights": [{"cut": {"from_epoch": 9}}, {"clip": {"norm": 3.0, "until_epoch": 40}}]},
+        {"weights": [{"cut": {"gradual": True, "until_epoch": 10}}]},
+        {"weights": [{"cut": {"by": "rows", "fraction": 0.9}}], "model": "cnn"},
+        {"weights": [{"cut": {"by": "columns"}}], "model": "linear"},
+        {"weights": [{"cut": {"by": "rows", "fraction": 0.9}}], "model": {"name": "mlp", "hidden": [4, 64]}},
+        {"weights": [{"noise": {"from_epoch": 2}}], "training": {"steps": 5, "batch_size": 800}},
+    ],
+)
+def test_a_sound_chain_has_no_complaints(trial: dict[str, Any]) -> None:
+    assert blamed(**trial) == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "trial"),
+    [
+        ("weights.1.cut.by", {"weights": ["center", {"cut": {"by": "rows"}}], "model": "linear"}),
+        ("weights.0.cut.by", {"weights": [{"cut": {"by": "random_rows"}}], "model": {"name": "mlp", "hidden": []}}),
+        ("weights.1.cut.from_epoch", {"weights": ["center", {"cut": {"from_epoch": 10}}]}),
+        ("weights.0.clip.from_epoch", {"weights": [{"clip": {"value": 1.0, "from_epoch": 12}}]}),
+        ("weights.0.cut.until_epoch", {"weights": [{"cut": {"gradual": True, "until_epoch": 11}}]}),
+        ("weights.0.noise.from_epoch", {"weights": [{"noise": {"from_epoch": 3}}], "training": {"steps": 5, "batch_size": 800}}),
+        ("weights.0.cut.until_epoch", {"weights": [{"cut": {"gradual": True, "until_epoch": 3}}], "training": {"steps": 5, "batch_size": 800}}),
+        ("weights.0.cut.fraction", {"weights": [{"cut": {"fraction": 0.9999}}], "model": "linear"}),
+        (
+            "weights.0.cut.fraction",
+            {"weights": [{"cut": {"by": "rows", "fraction": 0.9}}], "model": {"name": "mlp", "hidden": [4, 3]}},
+        ),
+        (
+            "weights.0.cut.fraction",
+            {"weights": [{"cut": {"by": "columns", "fraction": 0.9}}], "model": "linear", "data": {"source": "iris"}},
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_the_key_to_blame(expected: str, trial: dict[str, Any]) -> None:
+    assert blamed(**trial) == [expected]
+
+
+def test_a_complaint_stands_where_the_file_has_the_key(tmp_path: Path) -> None:
+    text = """\
+study: s
+objective: {metric: val_loss}
+trial:
+  data: {source: digits}
+  model: linear
+  weights:
+    - {clip: {norm: 3.0}}
+    - cut:
+        fraction: 0.5
+        by: rows
+"""
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "s.yaml", (), complaints)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.parameter) == (10, "trial.weights.1.cut.by")
+
+
+@pytest.mark.parametrize(
+    "model", [Linear(), Mlp(hidden=[5, 7], norm="layer"), Mlp(hidden=[]), Cnn(channels=[3, 5], kernel=2, norm="batch")]
+)  # fmt: skip
+def test_the_shapes_are_those_of_the_built_model(model: AnyModel) -> None:
+    inputs = Inputs((2, 8, 8))
+    built = [(*each.shape,) for each in build(model, inputs, 6).parameters() if each.dim() > 1]
+    assert WEIGHT_SHAPES[type(model)](model, inputs, 6) == built

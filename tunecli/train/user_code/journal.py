@@ -1,0 +1,169 @@
+"""A file that keeps each epoch from the moment that the user's code reports it.
+
+The user's code may note how far it came as soon as a report returns, and may be killed before the coordinator has the
+report on record. So each report is in this file first; the coordinator takes from it what its record lacks. One line
+of JSON each, added by one write: a kill leaves whole lines, and a line that is not whole is no report. The file is
+synced as often as a power failure could otherwise leave a state of the user's that is ahead of it. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tunecli.atomic_files import sync_folder
+from tunecli.errors import DiskFull, StoreFailed
+from tunecli.train.user_code.bounds import MOST_EPOCHS
+from tunecli.trial import EpochEnded, Started
+
+_ADD = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+_LEAST_WAIT_S = 0.05
+_COST_WAIT = 20.0  # by the cost of the last sync: so all of them take less than 5 % of the time
+
+
+class Journal:
+    """A trial's file of reports, as one attempt writes it.
+
+    A sync of 4 ms is much to a function that reports a thousand times a second, and nothing to one that trains. So
+    every report is synced where the trial keeps files of its own, which may be durable; else now and then. An
+    attempt's first report always is: from it follows how the trial counts its epochs.
+    """
+
+    def __init__(self, path: str, folder: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write nothing yet.
+
+        Args:
+            path: the file; empty: none is kept.
+            folder: where the trial keeps its own files; empty: it keeps none that last.
+            clock: seconds, monotonic.
+        """
+        self._path, self._folder, self._clock = path, folder, clock
+        self._is_name_synced = False
+        self._last_s, self._cost_s = clock(), 0.0
+
+    def add(self, event: Started | EpochEnded) -> None:
+        """Add an event, durable where that is due.
+
+        Raises:
+            DiskFull, StoreFailed: as :func:`add`.
+        """
+        is_synced = bool(self._path) and isinstance(event, EpochEnded) and self._is_due()
+        began_s = self._clock()
+        add(self._path, event, is_synced=is_synced, is_name_synced=is_synced and not self._is_name_synced)
+        if is_synced:
+            self._is_name_synced = True
+            self._last_s = self._clock()
+            self._cost_s = self._last_s - began_s
+
+    def _is_due(self) -> bool:
+        if not self._is_name_synced or self._clock() - self._last_s >= max(
+            _LEAST_WAIT_S, _COST_WAIT * self._cost_s
+        ):
+            return True
+        try:
+            with os.scandir(self._folder or os.devnull) as items:
+                return any(True for _ in items)
+        except OSError:  # it is not there any more, or is none
+            return False
+
+
+def add(
+    path: str, event: Started | EpochEnded, *, is_synced: bool = False, is_name_synced: bool = False
+) -> None:
+    """Add an event to the file at ``path``; an empty path keeps nothing.
+
+    Args:
+        path: the file.
+        event: an attempt's begin, or an epoch.
+        is_synced: make all that the file holds durable.
+        is_name_synced: make the names in its folder durable too, the trial's own folder among them.
+
+    Raises:
+        DiskFull: no room is left for it.
+        StoreFailed: the disk refuses, or something else than a file is there.
+    """
+    if not path:
+        return
+    # A power failure may have cut off the last line of the attempt before.
+    start = "\n" if isinstance(event, Started) else ""
+    line = f"{start}{json.dumps(_body(event))}\n".encode()
+    try:
+        descriptor = os.open(path, _ADD, 0o666)
+        try:
+            if os.write(descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, "no room is left", path)
+            if is_synced:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_name_synced:
+            sync_folder(Path(path).parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"no room is left for {path}", hint="free some, then resume") from error
+        raise StoreFailed(f"cannot write {path}: {error.strerror}", hint="check the disk") from error
+
+
+def events_of(path: Path) -> list[Started | EpochEnded]:
+    """The events in the file, in order; none if it is missing or not a regular file."""
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError:
+        return []
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return []
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return list(_events(file.read()))
+    finally:
+        os.close(descriptor)
+
+
+def _events(content: bytes) -> Iterator[Started | EpochEnded]:
+    for line in content.splitlines():
+        try:
+            yield _event(json.loads(line))
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            continue  # a power failure may leave a part of a line
+
+
+def _body(event: Started | EpochEnded) -> list[Any]:
+    if isinstance(event, Started):
+        return ["started", event.number, event.attempt, event.device, event.process_id, event.from_epoch]
+    return [
+        "epoch", event.number, event.attempt, event.epoch, dict(event.metrics), event.seconds, event.epoch_offset
+    ]  # fmt: skip
+
+
+def _event(body: list[Any]) -> Started | EpochEnded:
+    """The event, of what :func:`_body` gives.
+
+    Raises:
+        ValueError, TypeError, AttributeError: the line says something else.
+    """
+    kind, number, attempt, *rest = body
+    if kind == "started":
+        device, process_id, from_epoch = rest
+        if all(map(_is_count, (number, attempt, process_id, from_epoch))) and isinstance(device, str):
+            return Started(number, attempt, device, process_id, from_epoch)
+    elif kind == "epoch":
+        epoch, metrics, seconds, offset = rest
+        numbers = (seconds, *metrics.values())
+        if all(map(_is_count, (number, attempt, epoch, offset))) and all(
+            isinstance(value, float) for value in numbers
+        ):
+            return EpochEnded(number, attempt, epoch, 0, metrics, seconds, offset)
+    raise ValueError("this is no event")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value <= MOST_EPOCHS + 1

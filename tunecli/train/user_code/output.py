@@ -1,0 +1,210 @@
+"""What a program prints on stdout, read as metrics: lines of JSON, or what regular expressions find.
+
+Owns which lines count as reports, and the message about lines that only look like one. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunecli.train.user_code.bounds import shown
+from tunecli.train.user_code.reports import Reports
+from tunecli.trial import EpochEnded, Failure, FailureKind
+
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
+    r"|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffe]"
+)
+_MOST_DIGITS = 400  # a whole number of more is beyond all floats
+_SHOWN_LINES = 3
+_SHOWN_CHARACTERS = 120
+
+
+@dataclass(slots=True)
+class JsonLines:
+    """Lines that are JSON objects: ``{"epoch": 3, "val_loss": 0.41}`` ends an epoch, and one without ``epoch`` updates
+    the metrics; ``null`` is no finite number, as JavaScript writes one. All other lines are the program's own. Colours,
+    byte order marks and other characters that a terminal does not show are no part of a line.
+    """
+
+    reports: Reports
+    _unread: list[str] = field(default_factory=list)
+    _n_unread: int = 0
+
+    def read(self, line: str) -> EpochEnded | None:
+        """Take in a line.
+
+        Raises:
+            DiskFull, StoreFailed: the disk refuses to keep the epoch that it ends.
+        """
+        found = _object(line)
+        if found is None:
+            self._note_unread(line)
+            return None
+        epoch = found.pop("epoch", None)
+        for name in self.reports.job.objective.metrics:
+            if name in found and _number(found[name]) is None:
+                self._refuse(name, found[name], "number")
+                return None
+        count = math.nan if epoch is None else _number(epoch)
+        if count is None or (epoch is not None and not math.isfinite(count)):
+            self._refuse("epoch", epoch, "whole number")
+            return None
+        metrics = {name: number for name, value in found.items() if (number := _number(value)) is not None}
+        if not count.is_integer():
+            self.reports.update(metrics)
+            return None
+        return self.reports.epoch_ended(epoch if isinstance(epoch, int) else int(count), metrics)
+
+    def close(self) -> None:
+        """Nothing waits."""
+
+    def explanation(self, stderr: str, clean: Callable[[str], str]) -> str:
+        """What lines may be meant to be reports and were not read; empty where there are none.
+
+        Args:
+            stderr: the end of what the program printed there.
+            clean: a text without what is secret in it; called before a line is cut.
+        """
+        if not self._n_unread:
+            return ""
+        more = f" and {self._n_unread - len(self._unread)} more" * (self._n_unread > len(self._unread))
+        lines = ", ".join(f"`{clipped_line(clean(line))}`" for line in self._unread)
+        return f"lines that looked like JSON were not read: {lines}{more} (a line is one JSON object, and nothing else)"
+
+    def _note_unread(self, line: str) -> None:
+        plain = _CONTROL.sub("", line).strip()
+        if plain.startswith("{"):
+            self._n_unread += 1
+            if len(self._unread) < _SHOWN_LINES:
+                self._unread.append(plain)
+
+    def _refuse(self, name: str, value: Any, what: str) -> None:
+        if self.reports.failure is None:
+            said = shown(value) if type(value) is int else json.dumps(value)
+            cause = f"the program reported {name} as {said}, which is no {what}"
+            self.reports.failure = Failure(FailureKind.ERROR, cause)
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    """The JSON object that a line is; None where it is none."""
+    for text in dict.fromkeys((line, _CONTROL.sub("", line))):
+        if text.lstrip().startswith("{"):
+            with suppress(ValueError, RecursionError):
+                found: dict[str, Any] = json.loads(text.strip(), parse_int=_whole)
+                return found
+    return None
+
+
+def _whole(digits: str) -> float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)  # Python refuses to read more digits
+
+
+def _number(value: Any) -> float | None:
+    """A JSON value as a metric's; None where it is none."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+@dataclass(slots=True)
+class Patterns:
+    """What regular expressions find, each searched in every line.
+
+    An epoch ends with the line in which the objective is found, and takes with it what the others found since the
+    last one; a pattern named ``epoch`` gives its number, which is counted otherwise: on from the last one on record
+    where the program finds what it kept, and else from 1 again (``is_anew``).
+    """
+
+    patterns: Mapping[str, re.Pattern[str]]
+    reports: Reports
+    is_anew: bool = False
+    _found: dict[str, float] = field(default_factory=dict)
+
+    def read(self, line: str) -> EpochEnded | None:
+        """Take in a line.
+
+        Raises:
+            DiskFull, StoreFailed: the disk refuses to keep the epoch that it ends.
+        """
+        plain = _CONTROL.sub("", line)
+        texts = {
+            name: match[1]
+            for name, each in self.patterns.items()
+            if (match := each.search(line) or each.search(plain))
+        }
+        for name, text in texts.items():
+            try:
+                self._found[name] = _written_number(text)
+            except (TypeError, ValueError):
+                cause = f"the pattern of {name} found {shown(text)}, which is no number"
+                self.reports.failure = self.reports.failure or Failure(FailureKind.ERROR, cause)
+                return None
+        if self.reports.job.objective.metric not in texts:
+            return None
+        metrics, self._found = self._found, {}
+        count, is_anew = metrics.pop("epoch", math.nan), self.is_anew
+        self.is_anew = False
+        if count.is_integer():
+            return self.reports.epoch_ended(int(count), metrics)
+        return self.reports.epoch_ended(1 if is_anew else self.reports.next_epoch, metrics)
+
+    def close(self) -> None:
+        """What was found after the last epoch belongs to the trial."""
+        self._found.pop("epoch", None)
+        self.reports.update(self._found)
+
+    def explanation(self, stderr: str, clean: Callable[[str], str]) -> str:
+        """Whether a pattern would have matched on stderr; empty where none would. See `JsonLines.explanation`."""
+        pattern = self.patterns.get(missing := self.reports.missing)
+        line = None if pattern is None else next(filter(pattern.search, stderr.splitlines()), None)
+        if line is None:
+            return ""
+        return (
+            f"the pattern of {missing} matches a line on stderr, which is not read: `{clipped_line(clean(line))}` "
+            f"(print it on stdout, or run the program as [sh, -c, 'exec … 2>&1'])"
+        )
+
+
+def _written_number(text: str) -> float:
+    """The number that a pattern found, in ASCII as programs print one, colours aside.
+
+    Raises:
+        TypeError, ValueError: it found nothing, or no number.
+    """
+    plain = _CONTROL.sub("", text)
+    if "_" in plain or not plain.isascii():  # which Python takes, too
+        raise ValueError(plain)
+    return float(plain)
+
+
+def last_lines(stdout: str, stderr: str) -> str:
+    """The last lines that a program printed, in one line for a message; empty where it printed none."""
+    said = [
+        f"its last lines on {name}: {', '.join(f'`{line}`' for line in lines)}"
+        for name, text in (("stdout", stdout), ("stderr", stderr))
+        if (lines := _last(text.splitlines()))
+    ]
+    return "; ".join(said)
+
+
+def _last(lines: Iterable[str]) -> list[str]:
+    found = [clipped_line(plain) for line in lines if (plain := _CONTROL.sub("", line).strip())]
+    return found[-_SHOWN_LINES:]
+
+
+def clipped_line(line: str) -> str:
+    """The beginning of a line, for a message."""
+    plain = _CONTROL.sub("", line).strip()
+    return plain if len(plain) <= _SHOWN_CHARACTERS else f"{plain[: _SHOWN_CHARACTERS - 1]}…"

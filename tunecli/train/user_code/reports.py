@@ -1,0 +1,229 @@
+"""What a trial of the user's own has reported so far, and the events and the outcome that follow from it.
+
+Shared by functions and commands, so that both are scored by one rule. All of it follows from the epochs that are
+reported, so an attempt that goes on begins with what the attempts before it have on record. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tunecli.config.redaction import Redactor, redactor_for
+from tunecli.config.secrets import names_in
+from tunecli.train import stopping
+from tunecli.train.user_code import bounds
+from tunecli.train.user_code.journal import Journal
+from tunecli.trial import (
+    Ended,
+    EpochEnded,
+    Failure,
+    FailureKind,
+    Job,
+    Outcome,
+    Paused,
+    Started,
+    State,
+    Stopped,
+)
+
+_SHOWN_METRICS = 8
+
+
+@dataclass(slots=True)
+class Reports:
+    """How far a trial of the user's own has come.
+
+    Attributes:
+        job: the trial.
+        device: where it runs, as far as we know.
+        metrics: every metric's last value; one whose last value was no finite number is left out.
+        epoch: the last one, counted from 1; 0 where none was reported.
+        failure: set once the objective was no finite number, or a report was beyond a bound; nothing counts after that.
+        is_pruned: set once the least loss so far was above its bound at an epoch's end; nothing counts after that.
+        is_paused: set once the trial is trained as far as it was asked to be; so too.
+    """
+
+    job: Job
+    device: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    epoch: int = 0
+    failure: Failure | None = None
+    is_pruned: bool = False
+    is_paused: bool = False
+    _least_loss: float = math.inf
+    _not_finite: set[str] = field(default_factory=set)
+    _redactor: Redactor | None = None
+    _offset: int | None = None
+    _has_reported: bool = False
+    _journal: Journal = field(init=False)
+    _began_s: float = field(default_factory=time.monotonic)
+    _epoch_began_s: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Go on from the recorded epochs of earlier attempts, which may have reached the trial's end and died there."""
+        if names := names_in(self.job.config):  # asked now: the user's code may change its environment
+            self._redactor = redactor_for(names, os.environ)
+        self._journal = Journal(self.job.reports_path, self.job.checkpoint_dir)
+        self._offset = self.job.epoch_offset
+        self._go_on_from(math.inf)
+        epochs = [0, 0, *(epoch for epoch, _ in self.job.recorded)]
+        self._stop_if_due(epochs[-2], epochs[-1])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the trial is to end here."""
+        return self.failure is not None or self.is_pruned or self.is_paused
+
+    @property
+    def next_epoch(self) -> int:
+        """The number of the next epoch, as the user counts."""
+        return self.epoch + 1 - (self._offset or 0)
+
+    def started(self) -> Started:
+        """The beginning of the attempt."""
+        event = Started(self.job.number, self.job.attempt, self.device, os.getpid(), self.epoch)
+        self._journal.add(event)
+        return event
+
+    def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> EpochEnded | None:
+        """Take in an epoch's metrics.
+
+        Args:
+            epoch: as the user counts; where a trial's first is 0, all are taken as one more. The first one of an
+                attempt says where it goes on: later epochs of earlier attempts no longer count. Any other that is not
+                above the last one only updates the metrics.
+            metrics: by name. A secret in a name is removed here, before the report stands in any file.
+
+        Returns:
+            The event; None where no new epoch ended, or the objective is not finite (then `failure` is set). It may
+            be the trial's last (then `is_pruned` or `is_paused` is set).
+
+        Raises:
+            DiskFull, StoreFailed: the disk refuses to keep it.
+        """
+        if self.is_over:
+            return None
+        if said := bounds.epoch_beyond(epoch):
+            self.failure = Failure(FailureKind.ERROR, said)
+            return None
+        if self._offset is None or epoch + self._offset < 1:
+            self._offset = 1 - min(epoch, 1)
+        number = epoch + self._offset
+        if not self._has_reported:
+            self._has_reported = True
+            if number <= self.epoch:
+                self._go_on_from(number)
+        last, self.epoch = self.epoch, max(self.epoch, number)
+        told = self._without_secrets(metrics)
+        self._update(told)
+        if self.is_over or number <= last:
+            return None
+        self._note_loss(told)
+        self._stop_if_due(last, number)
+        now_s = time.monotonic()
+        seconds, self._epoch_began_s = now_s - self._epoch_began_s, now_s
+        event = EpochEnded(self.job.number, self.job.attempt, number, 0, told, seconds, self._offset)
+        self._journal.add(event)
+        return event
+
+    def update(self, metrics: Mapping[str, float]) -> None:
+        """Take in metrics that belong to no new epoch."""
+        if not self.is_over:
+            self._update(self._without_secrets(metrics))
+
+    def stopped(self) -> Stopped:
+        """The end of an attempt that was asked to stop."""
+        return Stopped(self.job.number, self.job.attempt)
+
+    @property
+    def missing(self) -> str:
+        """The first required metric that the trial has not reported; empty if it has reported all."""
+        return next((each for each in self.job.objective.metrics if each not in self.metrics), "")
+
+    @property
+    def missing_cause(self) -> str:
+        """That a metric is missing, in words."""
+        if self.missing in self._not_finite:
+            return f"{self.missing} is not a finite number at the end, and the objective names it"
+        reported = "and neither was anything else"
+        if self.metrics:
+            first, n_more = list(self.metrics)[:_SHOWN_METRICS], len(self.metrics) - _SHOWN_METRICS
+            reported = f"only {', '.join(first)}{f' and {n_more} more' if n_more > 0 else ''}"
+        return f"{self.missing} was never reported, {reported}"
+
+    def ended(self, failure: Failure | None = None, note: str = "") -> Ended | Paused:
+        """The end: paused, pruned, failed by ``failure``, or by what was reported or never was, else complete.
+
+        Args:
+            failure: how it failed; None: it did not.
+            note: what else a person should know of the end.
+        """
+        name = self.job.objective.metric
+        is_cut = self.is_pruned or self.is_paused
+        failure = None if is_cut else self.failure or failure
+        if failure is None and self.missing and (name not in self.metrics or not is_cut):
+            failure = Failure(FailureKind.ERROR, self.missing_cause)
+        outcome = Outcome(
+            state=State.FAILED if failure else State.PRUNED if is_cut else State.COMPLETE,
+            score=None if failure else self.metrics[name],
+            metrics={} if failure else self.metrics,
+            epochs=self.epoch,
+            kept_epoch=0 if failure else self.epoch,
+            seconds=time.monotonic() - self._began_s,
+            device=self.device,
+            failure=failure,
+        )
+        if self.is_paused:
+            return Paused(self.job.number, self.job.attempt, outcome)
+        return Ended(self.job.number, self.job.attempt, outcome, note)
+
+    def _go_on_from(self, epoch: float) -> None:
+        """Begin with the recorded epochs before this one."""
+        self.epoch, self.metrics, self._least_loss, self._not_finite = 0, {}, math.inf, set()
+        for number, metrics in self.job.recorded:
+            if number < epoch:
+                self.epoch = number
+                self._keep(metrics)
+                self._note_loss(metrics)
+
+    def _without_secrets(self, metrics: Mapping[str, float]) -> Mapping[str, float]:
+        """The metrics under names that hold no value of the environment; the names in the file hold none."""
+        if not self._redactor:
+            return metrics
+        known, clean = self.job.objective.metrics, self._redactor.redacted
+        return {name if name in known else clean(name): value for name, value in metrics.items()}
+
+    def _update(self, metrics: Mapping[str, float]) -> None:
+        if said := bounds.metrics_beyond(metrics, {*self.metrics, *self._not_finite}):
+            self.failure = Failure(FailureKind.ERROR, said)
+            return
+        name = self.job.objective.metric
+        if not math.isfinite(metrics.get(name, 0.0)):
+            after = f" after epoch {self.epoch}" if self.epoch else ""
+            self.failure = Failure(FailureKind.DIVERGED, f"{name} is not a finite number{after}")
+        self._keep(metrics)
+
+    def _keep(self, metrics: Mapping[str, float]) -> None:
+        """Let these be the metrics' last values: one that is no finite number leaves none, not the one before."""
+        for name, value in metrics.items():
+            if math.isfinite(value):
+                self.metrics[name] = value
+                self._not_finite.discard(name)
+            else:
+                self.metrics.pop(name, None)
+                self._not_finite.add(name)
+
+    def _note_loss(self, metrics: Mapping[str, float]) -> None:
+        name = self.job.objective.metric
+        if name in metrics:
+            self._least_loss = min(self._least_loss, self.job.objective.sign * metrics[name])
+
+    def _stop_if_due(self, last: int, number: int) -> None:
+        if number and self.job.objective.metric in self.metrics:
+            self.is_pruned = stopping.is_pruned(self.job, last, number, self._least_loss)
+            until = self.job.until_epoch
+            self.is_paused = not self.is_pruned and until is not None and number >= until

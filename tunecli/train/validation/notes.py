@@ -1,0 +1,184 @@
+"""What a person should know of a sound trial: what it asks for and does not get, or gets and may not expect.
+
+Nothing here is an error: `complaints` has those. Of the user's own data only what needs no facts is told. Loads no
+torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.learning_rate import Warmup
+from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, Hinge, Huber, Poisson, SmoothL1
+from tunecli.config.schema.models import Linear
+from tunecli.config.schema.optimizers import Gd, Lbfgs
+from tunecli.train.chains import learning_rate
+from tunecli.train.chains.moment import Moment
+from tunecli.train.cost import sizes_of_parts, steps_per_epoch
+from tunecli.train.data.sources import DataFacts, facts_of
+from tunecli.train.validation.weights import cut_notes
+from tunecli.trial import Objective
+
+FEW_STEPS = 200
+"""Optimizer steps below which a loss is likely still falling, with a step of the size of adam's at a rate of 1e-3.
+
+Measured on the five bundled sets, two seeds each, all but the model by default: nine tenths of the fall of the
+validation loss took `mlp` 36 to 138 steps, and 99 of 100 parts 48 to 600. `linear`, whose few weights go further, took
+240 to 800 for nine tenths. A larger rate takes fewer steps: at 1e-2, `mlp` took 6 to 14 and `linear` 48 to 162.
+"""
+
+_LINEAR = 5  # times as many
+_ADAM_RATE = 1e-3
+_ADAMS = ("adam", "adamw", "nadam", "radam", "adamax")  # whose steps are of the size of their rate
+_FIRST_EPOCHS = 3
+_NOTHING = 1e-12  # of the optimizer's own rate
+_MANY_STEPS = 100  # in an epoch, where their number is not known
+
+
+class TrialNote(NamedTuple):
+    """One note: ``topic`` tells it from others, ``is_of_any`` whether it is worth telling of one trial among many."""
+
+    topic: str
+    text: str
+    is_of_any: bool = True
+
+
+def trial_notes(config: TrialConfig, objective: Objective, base_path: Path) -> Iterator[TrialNote]:
+    """What a person should know of a trial in which nothing is wrong.
+
+    Args:
+        config: the trial.
+        objective: what is optimised.
+        base_path: the folder that relative file names start from.
+
+    Raises:
+        DataError: the data cannot be read or split.
+    """
+    facts = facts_of(config.data, base_path)
+    n_train = None
+    if facts is not None:
+        n_train = min(n_train for n_train, _ in sizes_of_parts(config.data, facts, base_path))
+        yield from (TrialNote(text, text) for text in cut_notes(config, facts))
+        yield from _batches(config, n_train)
+        yield from _length(config, n_train)
+    yield from _rates(config, n_train)
+    yield from _units(config, objective, facts)
+    yield from _scores(config, objective)
+
+
+def _batches(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
+    batch_size = config.training.batch_size
+    is_asked = "batch_size" in config.training.model_fields_set
+    if (
+        is_asked
+        and isinstance(batch_size, int)
+        and batch_size > n_train
+        and not isinstance(config.optimizer, Gd)
+    ):
+        text = (
+            f"training.batch_size {batch_size:,} is more than the {n_train:,} training examples: "
+            "each step takes all of them, as with `full`"
+        )
+        yield TrialNote("training.batch_size", text)
+
+
+def _length(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
+    if isinstance(config.optimizer, Lbfgs | UserCode):
+        return  # a step of the one is many, of the other nothing is known
+    needed: float = FEW_STEPS * (_LINEAR if isinstance(config.model, Linear) else 1)
+    if config.optimizer.name in _ADAMS:
+        needed *= min(1.0, _ADAM_RATE / config.optimizer.lr)
+    n_steps = config.training.n_steps(steps_per_epoch(config, n_train))
+    if n_steps < needed:
+        steps = f"{n_steps:,} optimizer step" + ("" if n_steps == 1 else "s")
+        text = (
+            f"a trial takes {steps}, so the loss is likely still falling when it ends (about {needed:,.0f} are "
+            "needed at this rate); raise `training.epochs`, or take smaller batches"
+        )
+        yield TrialNote("training.epochs", text, is_of_any=False)
+
+
+def _rates(config: TrialConfig, n_train: int | None) -> Iterator[TrialNote]:
+    """That an epoch is trained at rate 0: one of the first, or one of the first in which a link acts."""
+    chain, training = config.learning_rate, config.training
+    if not chain:
+        return
+    n_each = steps_per_epoch(config, n_train) if n_train is not None else _steps_unknown(config)
+    n_steps = training.n_steps(n_each)
+    begins = sorted({0, *(link.from_epoch for link in chain)})
+    state = learning_rate.begin(chain)
+    for epoch in dict.fromkeys(begun + later for begun in begins for later in range(_FIRST_EPOCHS)):
+        first, last = epoch * n_each, min((epoch + 1) * n_each, n_steps) - 1
+        if first > last:
+            continue
+        moments = (Moment(step, n_each, n_steps) for step in {first, (first + last) // 2, last})
+        if all(learning_rate.rate(chain, state, 1.0, now) <= _NOTHING for now in moments):
+            is_told = any(isinstance(link, Warmup) and link.start == 0 for link in chain)
+            hint = (
+                "without `start`, a warmup begins above 0" if is_told else "look at the chain's first links"
+            )
+            text = (
+                f"learning_rate: the rate is 0 all through epoch {epoch + 1}, which trains nothing ({hint})"
+            )
+            yield TrialNote("learning_rate", text)
+            return
+
+
+def _steps_unknown(config: TrialConfig) -> int:
+    is_one = config.training.batch_size == "full" or isinstance(config.optimizer, Gd)
+    return 1 if is_one else _MANY_STEPS
+
+
+def has_scaled_target(config: TrialConfig, base_path: Path) -> bool:
+    """Whether a trial's losses are of a target that is divided by the spread of what the trial trains on.
+
+    Of the user's own data, whose values may decide on the task, it is said where the loss does not rule it out.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    if isinstance(config.loss, Poisson):
+        return False
+    facts = facts_of(config.data, base_path)
+    if facts is not None:
+        return facts.task == "regression"
+    is_of_classes = config.loss is not None and not (
+        isinstance(config.loss, UserCode) or "regression" in config.loss.tasks
+    )
+    return config.data.task != "classification" and not is_of_classes
+
+
+def _units(config: TrialConfig, objective: Objective, facts: DataFacts | None) -> Iterator[TrialNote]:
+    """That a loss, and a bound of one, is no number in the target's own units."""
+    if facts is None or facts.task != "regression" or isinstance(config.loss, Poisson):
+        return
+    for metric in {"val_loss", "train_loss"} & {*objective.metrics}:
+        text = f"{metric} is on the standardised target; val_mae and val_rmse are in the target's own units"
+        yield TrialNote(metric, text)
+    if isinstance(config.loss, Huber | SmoothL1):
+        for key in {"delta", "beta"} & config.loss.model_fields_set:
+            text = f"loss.{key} is in standard deviations of the target, as the losses are"
+            yield TrialNote(f"loss.{key}", text)
+
+
+def _scores(config: TrialConfig, objective: Objective) -> Iterator[TrialNote]:
+    """What else a score is made of than its name tells."""
+    if "val_f1" in objective.metrics:
+        yield TrialNote(
+            "val_f1", "val_f1 is the macro average: the mean of each class's F1, with two classes too"
+        )
+    loss = config.loss
+    parts = []
+    if isinstance(loss, CrossEntropy | Bce) and loss.label_smoothing:
+        parts.append("label_smoothing")
+    if isinstance(loss, Focal):
+        parts.append("gamma")
+    if isinstance(loss, CrossEntropy | Focal | Hinge | Bce) and loss.class_weights:
+        parts.append("class_weights")
+    if parts and "val_loss" in objective.metrics:
+        text = f"val_loss is the loss as it is trained, with its {' and '.join(parts)}: it is no plain cross entropy"
+        yield TrialNote("val_loss", text)
