@@ -49,7 +49,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Setback:
+class FailedAttempt:
     """An attempt that ended without ending its trial, which is tried again: ``failure`` says why."""
 
     number: int
@@ -360,7 +360,7 @@ Event = Started | EpochEnded | Checkpointed | Stopped | Paused | Ended
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class SweepInfo:
     """What stays the same while a sweep runs: what a display shows above its trials.
 
     ``names`` are the parameters', in the order of the file; ``labels`` say by parameter what to call a value, by its

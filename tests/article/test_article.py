@@ -43,7 +43,7 @@ from tunecli.train.data.loading import load
 from tunecli.train.data.sources import read_source
 from tunecli.train.data.splits import split
 from tunecli.train.learner import Learner
-from tunecli.trial import Heading, Trial
+from tunecli.trial import SweepInfo, Trial
 
 
 def test_every_row_of_the_article_is_walked() -> None:
@@ -74,7 +74,7 @@ def test_a_fixed_value_trains_as_the_loop_by_hand(number: int) -> None:
 class Silent:
     """A display that shows nothing."""
 
-    def began(self, heading: Heading, trials: list[Trial]) -> None: ...
+    def began(self, heading: SweepInfo, trials: list[Trial]) -> None: ...
 
     def suggested(self, trial: Trial) -> None: ...
 

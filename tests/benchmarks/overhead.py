@@ -17,7 +17,7 @@ from pathlib import Path
 from tunecli.study.questions.check import load_checked
 from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
-from tunecli.trial import Ended, Event, Heading, Trial
+from tunecli.trial import Ended, Event, SweepInfo, Trial
 
 STUDY = """\
 study: overhead
@@ -40,7 +40,7 @@ class Stopwatch:
         self.began_at = time.monotonic()
         self.ends: list[tuple[float, float]] = []
 
-    def began(self, heading: Heading, trials: list[Trial]) -> None:
+    def began(self, heading: SweepInfo, trials: list[Trial]) -> None:
         self.began_at = time.monotonic()
 
     def suggested(self, trial: Trial) -> None:

@@ -7,11 +7,11 @@ from rich.console import Console
 
 from tunecli.console.board import Board, drawing
 from tunecli.console.live import PlainDisplay
-from tunecli.trial import Constraint, Ended, EpochEnded, Heading, Objective, Outcome, Paused, State, Trial
+from tunecli.trial import Constraint, Ended, EpochEnded, Objective, Outcome, Paused, State, SweepInfo, Trial
 
 
 def test_a_trial_that_does_not_say_how_many_epochs_it_has_counts_when_it_ends():
-    board = Board(Heading("own", Objective("loss", False), 3, 1), {})
+    board = Board(SweepInfo("own", Objective("loss", False), 3, 1), {})
     for number, total_epochs in enumerate((4, 0)):
         board.suggested(Trial(number, {}, 0))
         board.happened(EpochEnded(number, 1, 1, total_epochs, {"loss": 1.0}, 0.1))
@@ -21,7 +21,7 @@ def test_a_trial_that_does_not_say_how_many_epochs_it_has_counts_when_it_ends():
 def test_a_trial_that_paused_is_told_so_and_counts_again_once_it_is_continued():
     shown: list[str] = []
     display = PlainDisplay(shown.append)
-    display.began(Heading("own", Objective("loss", False), 3, 1), [])
+    display.began(SweepInfo("own", Objective("loss", False), 3, 1), [])
     trial = Trial(0, {}, 0)
     display.suggested(trial)
     display.happened(Paused(0, 1, Outcome(State.PRUNED, 0.5, {"loss": 0.5}, 2, 2)))
@@ -41,7 +41,7 @@ def test_several_goals_and_what_is_broken_are_told_line_by_line_and_in_the_live_
     )
     shown: list[str] = []
     display = PlainDisplay(shown.append)
-    display.began(Heading("own", goals, 4, 1), [])
+    display.began(SweepInfo("own", goals, 4, 1), [])
     for number, (accuracy, size) in enumerate([(0.9, 200), (0.5, 50), (0.75, 80), (0.4, 90)]):
         display.suggested(Trial(number, {"a": number}, 0))
         metrics = {"accuracy": accuracy, "n_parameters": float(size)}
@@ -61,7 +61,7 @@ def test_several_goals_and_what_is_broken_are_told_line_by_line_and_in_the_live_
 
 def a_board(n_parameters: int, n_running: int) -> Board:
     names = tuple(f"model.layer_{place}.a_rate" for place in range(n_parameters))
-    board = Board(Heading("a_study_of_a_long_name", Objective("val_loss", False), 40, n_running, names), {})
+    board = Board(SweepInfo("a_study_of_a_long_name", Objective("val_loss", False), 40, n_running, names), {})
     for number in range(12 + n_running):
         board.suggested(Trial(number, {name: 0.1 * number + place for place, name in enumerate(names)}, 0))
         board.happened(EpochEnded(number, 1, 1, 4, {"val_loss": 1e9 if number == 13 else 0.5}, 0.1))
@@ -97,9 +97,9 @@ def test_the_live_view_fits_every_width_and_shows_what_each_running_trial_has_co
 def test_a_study_of_which_all_is_recorded_says_so():
     done = [Trial(n, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, 1.0)) for n in range(2)]
     shown: list[str] = []
-    PlainDisplay(shown.append).began(Heading("own", Objective("loss", False), 2, 1), done)
-    PlainDisplay(shown.append).began(Heading("own", Objective("loss", False), 3, 2), done)
-    PlainDisplay(shown.append).began(Heading("own", Objective("loss", False), 1, 1), [])
+    PlainDisplay(shown.append).began(SweepInfo("own", Objective("loss", False), 2, 1), done)
+    PlainDisplay(shown.append).began(SweepInfo("own", Objective("loss", False), 3, 2), done)
+    PlainDisplay(shown.append).began(SweepInfo("own", Objective("loss", False), 1, 1), [])
     assert shown == [
         "own: nothing to do: all 2 trials are recorded",
         "own: 3 trials, 2 of them recorded, 2 at a time",

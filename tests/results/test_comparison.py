@@ -4,16 +4,16 @@ import math
 
 import pytest
 
-from tunecli.results.comparison import RELATIVE_TOLERANCE, Course, Difference, Verdict, compare
+from tunecli.results.comparison import RELATIVE_TOLERANCE, Difference, RunRecord, Verdict, compare
 from tunecli.trial import EpochEnded, Failure, FailureKind, Outcome, State
 
 
-def course(*losses: float, score: float | None = None, kept_epoch: int = 0, **more: float) -> Course:
+def course(*losses: float, score: float | None = None, kept_epoch: int = 0, **more: float) -> RunRecord:
     epochs = [EpochEnded(0, 1, n, len(losses), {"loss": loss}, 0.1) for n, loss in enumerate(losses, 1)]
     metrics = {"loss": losses[-1], **more}
     score = losses[-1] if score is None else score
     outcome = Outcome(State.COMPLETE, score, metrics, len(losses), kept_epoch or len(losses))
-    return Course(epochs, outcome)
+    return RunRecord(epochs, outcome)
 
 
 def test_the_same_numbers_are_identical_whatever_the_clock_says():
@@ -61,8 +61,8 @@ def test_what_is_no_matter_of_tolerance_is_said_in_words(again, reason):
 
 
 def test_a_failure_is_compared_by_its_kind():
-    def failed(kind: FailureKind, cause: str) -> Course:
-        return Course([], Outcome(State.FAILED, failure=Failure(kind, cause)))
+    def failed(kind: FailureKind, cause: str) -> RunRecord:
+        return RunRecord([], Outcome(State.FAILED, failure=Failure(kind, cause)))
 
     record = failed(FailureKind.OOM, "then")
     assert compare(record, failed(FailureKind.OOM, "now")).verdict is Verdict.FAILED_AGAIN

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 
-from tunecli.results.prediction import Prediction, Surprise, predicted_columns, surprise, with_predictions
+from tunecli.results.prediction import (
+    PredictedBest,
+    Prediction,
+    predicted_columns,
+    surprise,
+    with_predictions,
+)
 from tunecli.results.ranking import rank
 from tunecli.results.table import results_table, to_csv, to_json, to_markdown
 from tunecli.trial import Objective, Outcome, State, Trial
@@ -45,7 +51,7 @@ def test_no_two_columns_share_a_name():
 
 
 def test_the_best_by_prediction_surprises_where_it_is_not_the_best_by_score():
-    assert surprise(TABLE, LUCKY, ACCURACY.sign) == Surprise(1, 0)
+    assert surprise(TABLE, LUCKY, ACCURACY.sign) == PredictedBest(1, 0)
     assert surprise(TABLE, {**LUCKY, 0: Prediction(0.79, 0.01)}, ACCURACY.sign) is None, "a tie is none"
     assert surprise(TABLE, {0: Prediction(0.9, 0.1)}, ACCURACY.sign) is None
     assert surprise(TABLE, {}, ACCURACY.sign) is None

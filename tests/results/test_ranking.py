@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.results.fronts import contributions
+from tunecli.results.pareto import contributions
 from tunecli.results.ranking import Standing, best, leading, rank, standing, violation
 from tunecli.trial import Constraint, Failure, FailureKind, Objective, Outcome, State, Trial
 

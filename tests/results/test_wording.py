@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.results.wording import clipped, counted, duration, one_line
+from tunecli.results.wording import clipped, counted, duration, sanitize
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,14 @@ from tunecli.results.wording import clipped, counted, duration, one_line
     ],
 )
 def test_text_is_made_one_harmless_line(text: str, expected: str) -> None:
-    assert one_line(text) == expected
+    assert sanitize(text) == expected
 
 
 @given(st.text(st.characters()))
 def test_no_control_and_no_line_end_is_left_and_doing_it_twice_is_doing_it_once(text: str) -> None:
-    line = one_line(text)
+    line = sanitize(text)
     assert not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in line)
-    assert one_line(line) == line
+    assert sanitize(line) == line
     line.encode()
 
 

@@ -11,11 +11,11 @@ from tunecli.trial import (
     Checkpointed,
     Ended,
     EpochEnded,
+    FailedAttempt,
     Failure,
     FailureKind,
     Outcome,
     Paused,
-    Setback,
     Started,
     State,
     Trial,
@@ -43,8 +43,8 @@ def checkpointed(number: int, epoch: int, attempt: int = 1) -> Checkpointed:
 
 def setback(
     number: int, attempt: int = 1, kind: FailureKind = FailureKind.CRASH, cause: str = "SIGKILL"
-) -> Setback:
-    return Setback(number, attempt, Failure(kind, cause, "Traceback …"))
+) -> FailedAttempt:
+    return FailedAttempt(number, attempt, Failure(kind, cause, "Traceback …"))
 
 
 def complete(number: int, score: float = 0.5, attempt: int = 1) -> Ended:

@@ -13,7 +13,7 @@ from tests.store import forked
 from tests.store.actions import appends
 from tests.store.records import ASSETS, trial, without_clocks
 from tunecli import failpoints
-from tunecli.atomic_files import is_leftover
+from tunecli.durable_files import is_leftover
 from tunecli.errors import StoreFailed
 from tunecli.store.database import Log
 from tunecli.store.files import write_atomically

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tunecli.atomic_files import remove_files
+from tunecli.durable_files import remove_files
 from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.store.files import remove_leftovers, write_atomically, write_where_asked
 

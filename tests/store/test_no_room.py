@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.records import ASSETS, everything, filled, trial
-from tunecli.atomic_files import is_leftover
+from tunecli.durable_files import is_leftover
 from tunecli.errors import DiskFull
 from tunecli.store import schema
 from tunecli.store.database import Log

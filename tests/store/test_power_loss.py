@@ -17,7 +17,7 @@ from tests.store import recorded
 from tests.store.actions import appends
 from tests.store.disk import Disk, Image
 from tests.store.records import ASSETS, without_clocks
-from tunecli.atomic_files import is_leftover
+from tunecli.durable_files import is_leftover
 from tunecli.errors import StoreDamaged
 from tunecli.store import schema
 from tunecli.store.database import Log

@@ -9,7 +9,7 @@ import pytest
 
 from tests.study.whole import Silent, comparable
 from tunecli.errors import Interrupted, UsageError
-from tunecli.results.fronts import front_numbers
+from tunecli.results.pareto import front_numbers
 from tunecli.results.table import without_clock
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked

@@ -37,7 +37,7 @@ from tunecli.study.questions.status import status
 from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
 from tunecli.study.sweep import sweep
-from tunecli.trial import Event, FailureKind, Heading, Setback, Trial
+from tunecli.trial import Event, FailedAttempt, FailureKind, SweepInfo, Trial
 
 STUDY = """\
 study: machine
@@ -70,11 +70,11 @@ class Killed(BaseException):
 class Nobody:
     """A display that shows nothing."""
 
-    def began(self, heading: Heading, trials: list[Trial]) -> None: ...
+    def began(self, heading: SweepInfo, trials: list[Trial]) -> None: ...
 
     def suggested(self, trial: Trial) -> None: ...
 
-    def happened(self, event: Event | Setback) -> None: ...
+    def happened(self, event: Event | FailedAttempt) -> None: ...
 
     def ended(self) -> None: ...
 

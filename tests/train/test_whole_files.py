@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tunecli import failpoints
-from tunecli.atomic_files import is_leftover
+from tunecli.durable_files import is_leftover
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.train.whole_files import write_whole
 

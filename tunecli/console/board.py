@@ -22,7 +22,7 @@ from tunecli.results.ranking import leading, rank
 from tunecli.results.short_names import short_names
 from tunecli.results.table import display_cell
 from tunecli.results.wording import duration
-from tunecli.trial import Ended, EpochEnded, Event, Heading, Objective, Paused, Setback, State, Trial
+from tunecli.trial import Ended, EpochEnded, Event, FailedAttempt, Objective, Paused, State, SweepInfo, Trial
 
 _SHOWN_BEST = 5
 _SHOWN_RUNNING = 10
@@ -32,7 +32,7 @@ _SHOWN_RUNNING = 10
 class Board:
     """The sweep as the display knows it: trials by number, and the last epoch of each running trial."""
 
-    heading: Heading
+    heading: SweepInfo
     trials: dict[int, Trial]
     epochs: dict[int, EpochEnded] = field(default_factory=dict)
     running: dict[int, Trial] = field(default_factory=dict)
@@ -80,10 +80,10 @@ class Board:
         self._put(trial)
         self.running[trial.number] = trial
 
-    def happened(self, event: Event | Setback) -> None:
+    def happened(self, event: Event | FailedAttempt) -> None:
         if isinstance(event, EpochEnded):
             self.epochs[event.number] = event
-        elif isinstance(event, Setback):
+        elif isinstance(event, FailedAttempt):
             self.epochs.pop(event.number, None)
             self.running.pop(event.number, None)
         elif isinstance(event, Ended | Paused):

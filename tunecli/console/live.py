@@ -12,18 +12,18 @@ from rich.text import Text
 from tunecli.console import Console, plain
 from tunecli.console.board import Board, decimals, drawing, number_of, score_of
 from tunecli.results.ranking import is_feasible
-from tunecli.results.wording import clipped, counted, duration, one_line
+from tunecli.results.wording import clipped, counted, duration, sanitize
 from tunecli.trial import (
     Ended,
     Event,
+    FailedAttempt,
     Failure,
     FailureKind,
-    Heading,
     Objective,
     Paused,
-    Setback,
     Started,
     State,
+    SweepInfo,
     Trial,
 )
 
@@ -42,7 +42,7 @@ class PlainDisplay:
         self._say = say
         self._board: Board | None = None
 
-    def began(self, heading: Heading, trials: Sequence[Trial]) -> None:
+    def began(self, heading: SweepInfo, trials: Sequence[Trial]) -> None:
         board = self._board = Board(heading, {trial.number: trial for trial in trials})
         if board.n_ended >= heading.n_trials:
             self._say(_recorded(board))
@@ -55,15 +55,15 @@ class PlainDisplay:
         if self._board:
             self._board.suggested(trial)
 
-    def happened(self, event: Event | Setback) -> None:
+    def happened(self, event: Event | FailedAttempt) -> None:
         if self._board is None:
             return
         self._board.happened(event)
         if isinstance(event, Ended | Paused):
             self._say(_line(self._board, event))
         if isinstance(event, Started | Ended) and event.note:
-            self._say(f"trial {event.number}: {one_line(event.note)}")
-        elif isinstance(event, Setback) and event.failure.kind is not FailureKind.INTERRUPTED:
+            self._say(f"trial {event.number}: {sanitize(event.note)}")
+        elif isinstance(event, FailedAttempt) and event.failure.kind is not FailureKind.INTERRUPTED:
             self._say(f"trial {event.number}: {_failed(event.failure)}; it is tried again")
 
     def ended(self) -> None:
@@ -78,7 +78,7 @@ class LiveDisplay:
         self._board: Board | None = None
         self._live: Live | None = None
 
-    def began(self, heading: Heading, trials: Sequence[Trial]) -> None:
+    def began(self, heading: SweepInfo, trials: Sequence[Trial]) -> None:
         board = self._board = Board(heading, {trial.number: trial for trial in trials})
         if board.n_ended >= heading.n_trials:
             self._console.print(plain(_recorded(board)))
@@ -91,7 +91,7 @@ class LiveDisplay:
         if self._board:
             self._board.suggested(trial)
 
-    def happened(self, event: Event | Setback) -> None:
+    def happened(self, event: Event | FailedAttempt) -> None:
         if self._board:
             self._board.happened(event)
 
@@ -154,4 +154,4 @@ def _told(trial: Trial, objective: Objective) -> str:
 
 
 def _failed(failure: Failure) -> str:
-    return f"{failure.kind}: {clipped(one_line(failure.cause), _LONGEST_CAUSE)}"
+    return f"{failure.kind}: {clipped(sanitize(failure.cause), _LONGEST_CAUSE)}"

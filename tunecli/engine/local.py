@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tunecli.engine.deadline import Deadline
-from tunecli.engine.placing import as_recorded, bound, n_slots, next_place
+from tunecli.engine.device_assignment import as_recorded, bound, n_slots, next_place
 from tunecli.engine.process import WorkerProcess
 from tunecli.engine.server import changed_environment, forked, start_server
 from tunecli.engine.wire import pack_jobs, unpack_event

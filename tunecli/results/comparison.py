@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class RunRecord:
     """What a trial gave, run once: its epochs in order, and how it ended."""
 
     epochs: Sequence[EpochEnded]
@@ -78,8 +78,8 @@ class Comparison:
 
 
 def compare(
-    recorded: Course,
-    again: Course,
+    recorded: RunRecord,
+    again: RunRecord,
     *,
     tolerance: float = RELATIVE_TOLERANCE,
     uncounted: Set[str] = frozenset(),
@@ -112,7 +112,7 @@ def compare(
     return Comparison(verdict, reason, absolute, relative)
 
 
-def _mismatch(recorded: Course, again: Course) -> str:
+def _mismatch(recorded: RunRecord, again: RunRecord) -> str:
     """What no tolerance covers."""
     then, now = recorded.outcome, again.outcome
     if _kind(then) != _kind(now):
@@ -140,7 +140,7 @@ def _kind(outcome: Outcome) -> str:
     return f"failed: {outcome.failure.kind.value}" if outcome.failure else outcome.state.value
 
 
-def _pairs(recorded: Course, again: Course) -> Iterator[_Pair]:
+def _pairs(recorded: RunRecord, again: RunRecord) -> Iterator[_Pair]:
     """The metrics of every epoch that both have, then those that the trials ended with."""
     found = {event.epoch: event.metrics for event in again.epochs}
     for event in recorded.epochs:

@@ -14,7 +14,7 @@ import yaml
 
 from tunecli.config.objectives import spelled
 from tunecli.config.reader import scalar
-from tunecli.results.wording import one_line
+from tunecli.results.wording import sanitize
 from tunecli.trial import Objective
 
 # Strings by every YAML reader we promise anything about, and booleans to some that go by YAML 1.1 to the letter.
@@ -86,7 +86,7 @@ def _origin(
     if score is not None:
         parts.append(f"{objective.metric} {score!r}")
     parts += [f"{name} {value!r}" for name, value in further.items()]
-    return one_line(", ".join(parts))
+    return sanitize(", ".join(parts))
 
 
 class _Dumper(yaml.SafeDumper):

@@ -20,7 +20,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Surprise:
+class PredictedBest:
     """The trial that is predicted to be best is not the one with the best score."""
 
     predicted_best: int
@@ -52,7 +52,7 @@ def predicted_columns(columns: tuple[str, ...]) -> tuple[str, str]:
     return predicted, uncertainty
 
 
-def surprise(table: Table, predictions: Mapping[int, Prediction], sign: float) -> Surprise | None:
+def surprise(table: Table, predictions: Mapping[int, Prediction], sign: float) -> PredictedBest | None:
     """Where the best prediction is another trial's than the best score; of equal ones the better ranked is taken.
 
     Args:
@@ -68,7 +68,7 @@ def surprise(table: Table, predictions: Mapping[int, Prediction], sign: float) -
     if not told:
         return None
     best = min(told, key=lambda number: sign * predictions[number].score)
-    return None if best == ranked[0] else Surprise(best, ranked[0])
+    return None if best == ranked[0] else PredictedBest(best, ranked[0])
 
 
 def _cells(predictions: Mapping[int, Prediction], number: Cell) -> tuple[Cell, Cell]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunecli.results.fronts import contributions, front_numbers
+from tunecli.results.pareto import contributions, front_numbers
 from tunecli.trial import Objective, State, Trial
 
 _ORDER = (State.COMPLETE, State.PRUNED, State.FAILED, State.RUNNING, State.WAITING)

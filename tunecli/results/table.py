@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from tunecli.config.metrics import METRICS, is_clock
 from tunecli.results.ranking import Ranked
-from tunecli.results.wording import one_line
+from tunecli.results.wording import sanitize
 from tunecli.trial import Objective, Outcome, Parameters, Scalar
 
 Cell = None | bool | int | float | str
@@ -30,7 +30,7 @@ _TRAILING = ("epochs", _CLOCK, "seed", "device", "failure")
 
 # What a spreadsheet takes for a formula (OWASP, "CSV Injection"): a cell that begins so, in full width too. A cell
 # begins at the front of a text, and after a semicolon where the spreadsheet's locale separates by that. Blanks, quotes
-# and joiners may stand before the sign; `one_line` has removed all else that is not seen.
+# and joiners may stand before the sign; `sanitize` has removed all else that is not seen.
 _FORMULA = re.compile(r"""(^|;)(?=["\s\u200c\u200d]*[=+@＝＋－＠-])""")
 # What would end a cell, or begin code or HTML.
 _MARKDOWN = re.compile(r"[\\|`<]")
@@ -187,7 +187,7 @@ def options_alike(options: Iterable[Scalar]) -> frozenset[str]:
     """The texts among a choice's options that are written like another option: ``"1"`` where 1 is an option too."""
     every = list(options)
     others = {_csv_cell("null" if each is None else each) for each in every if not isinstance(each, str)}
-    return frozenset(each for each in every if isinstance(each, str) and one_line(each) in others)
+    return frozenset(each for each in every if isinstance(each, str) and sanitize(each) in others)
 
 
 def parameter_columns(table: Table, parameter_names: Sequence[str]) -> dict[str, str]:
@@ -250,7 +250,7 @@ def _csv_cell(cell: Cell) -> str:
         case None:
             return ""
         case str():
-            text = one_line(cell)
+            text = sanitize(cell)
             return _FORMULA.sub(r"\1'", f'"{text}"' if isinstance(cell, Quoted) else text)
         case bool():
             return str(cell).lower()
@@ -272,7 +272,7 @@ def display_cell(cell: Cell) -> str:
         case None:
             return ABSENT
         case str():
-            return f'"{one_line(cell)}"' if isinstance(cell, Quoted) else one_line(cell)
+            return f'"{sanitize(cell)}"' if isinstance(cell, Quoted) else sanitize(cell)
         case bool():
             return str(cell).lower()
         case float():
@@ -283,7 +283,7 @@ def display_cell(cell: Cell) -> str:
 
 def _markdown_column(name: str, texts: Sequence[str], *, is_number: bool) -> list[str]:
     """One column's lines, each as wide as the widest: the name, the rule, the cells."""
-    name, *cells = (_MARKDOWN.sub(r"\\\g<0>", text) for text in (one_line(name), *texts))
+    name, *cells = (_MARKDOWN.sub(r"\\\g<0>", text) for text in (sanitize(name), *texts))
     width = max(3, *map(len, (name, *cells)))
     rule = "-" * (width - 1) + (":" if is_number else "-")
     return [text.rjust(width) if is_number else text.ljust(width) for text in (name, rule, *cells)]

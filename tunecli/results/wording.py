@@ -14,7 +14,7 @@ _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 _CUT = "…"
 
 
-def one_line(text: str) -> str:
+def sanitize(text: str) -> str:
     """``text`` on one line: white space is single blanks, what is not seen is gone, lone surrogates are marked."""
     kept = (
         _NO_TEXT if "\ud800" <= character <= "\udfff" else character

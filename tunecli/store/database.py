@@ -36,9 +36,9 @@ from tunecli.trial import (
     Checkpointed,
     Ended,
     EpochEnded,
+    FailedAttempt,
     Outcome,
     Paused,
-    Setback,
     Started,
     State,
     Step,
@@ -175,7 +175,7 @@ class Log:
         at = event.checkpoint
         self._append("checkpoint", [(event.number, event.attempt, at.epoch, at.name, at.sha256, _now())])
 
-    def append_setback(self, setback: Setback) -> None:
+    def append_setback(self, setback: FailedAttempt) -> None:
         """Record that an attempt ended without ending its trial; it need not have started."""
         failure = encode(asdict(setback.failure))
         self._append("setback", [(setback.number, setback.attempt, failure, _now())])
@@ -285,11 +285,11 @@ class Log:
         with self._reading("start"):
             return {int(attempt) for (attempt,) in self._rows(rows.STARTS, number)}
 
-    def setbacks(self, number: int) -> list[Setback]:
+    def setbacks(self, number: int) -> list[FailedAttempt]:
         """The attempts at trial ``number`` that ended without ending it, in order."""
         with self._reading("setback"):
             return [
-                Setback(number, attempt, rows.failure(failure))
+                FailedAttempt(number, attempt, rows.failure(failure))
                 for number, attempt, failure in self._rows(rows.SETBACKS, number)
             ]
 

@@ -1,6 +1,6 @@
 """How a file of the run folder is written, removed and made room for, and the disk's errors in a person's words.
 
-The order that makes a file durable is atomic_files.py's (law 7). Knows nothing of what the files hold.
+The order that makes a file durable is durable_files.py's (law 7). Knows nothing of what the files hold.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 
-from tunecli import atomic_files, failpoints
-from tunecli.atomic_files import NO_ROOM, open_new, remove_files, temporary_beside
+from tunecli import durable_files, failpoints
+from tunecli.durable_files import NO_ROOM, open_new, remove_files, temporary_beside
 from tunecli.errors import DiskFull, StoreFailed, UsageError
 
 CHECKPOINTS_NAME = "checkpoints"
@@ -56,7 +56,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """
     content = data.encode() if isinstance(data, str) else data
     try:
-        atomic_files.put(path, content, steps=(f"rename {path.name} begins", f"rename {path.name} done"))
+        durable_files.put(path, content, steps=(f"rename {path.name} begins", f"rename {path.name} done"))
     except OSError as error:
         raise explained(error, path) from error
 
@@ -148,7 +148,7 @@ def remove_leftovers(folder: Path) -> None:
 
     Only for whoever holds the study in ``folder``, and while none of its workers lives.
     """
-    atomic_files.remove_leftovers(folder.resolve())
+    durable_files.remove_leftovers(folder.resolve())
     remove_files(folder / CHECKPOINTS_NAME, lambda name: _TEMPORARY_OF_TRAINING.fullmatch(name) is not None)
 
 

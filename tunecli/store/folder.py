@@ -15,9 +15,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Self
 
-from tunecli.atomic_files import is_leftover, make_folder, remove_files
 from tunecli.config.study import STUDY_NAME
 from tunecli.config.suggestions import nearest
+from tunecli.durable_files import is_leftover, make_folder, remove_files
 from tunecli.errors import StoreFailed, UsageError
 from tunecli.store.codec import encode
 from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, explained, kind_of, require_file

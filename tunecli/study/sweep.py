@@ -29,7 +29,7 @@ from tunecli.study.runner.coordinator import Coordinator
 from tunecli.study.runner.display import Display, Unfailing
 from tunecli.study.runner.job_queue import JobQueue
 from tunecli.study.runner.signals import noted_signals
-from tunecli.trial import Event, Heading, State, Trial
+from tunecli.trial import Event, State, SweepInfo, Trial
 
 _WAIT_S = 0.2
 _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a signal came
@@ -85,7 +85,7 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         ending.callback(shown.ended)
         ending.callback(engine.close)
         plan = study.plan
-        heading = Heading(
+        heading = SweepInfo(
             study.spec.settings.study,
             study.spec.objective,
             plan.n_trials,

@@ -10,7 +10,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from tunecli import atomic_files
+from tunecli import durable_files
 from tunecli.errors import DiskFull, StoreFailed
 
 
@@ -37,9 +37,9 @@ def write_whole(path: Path, content: bytes, what: str) -> str:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_files.put(path, content, steps=(f"rename {what}", f"renamed {what}"), examine=read_back)
+        durable_files.put(path, content, steps=(f"rename {what}", f"renamed {what}"), examine=read_back)
     except OSError as error:
-        if error.errno in atomic_files.NO_ROOM:
+        if error.errno in durable_files.NO_ROOM:
             raise DiskFull(f"no room is left to write {path}", hint="free some, then resume") from error
         raise StoreFailed(f"cannot write {path}: {error.strerror or error}", hint="check the disk") from error
     return sha256

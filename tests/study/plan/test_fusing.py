@@ -187,14 +187,14 @@ def test_a_worker_that_takes_a_group_along_costs_nobody_a_trial(spec_of, tmp_pat
     """Whoever was to blame shows when each is run alone; here nobody was, so all complete."""
     overrides = ("run.engine=local", "run.fuse=6", "search.lookahead=12", "training.epochs=12")
     from tunecli.engine import engine_named
-    from tunecli.trial import Ended, Setback, Started
+    from tunecli.trial import Ended, FailedAttempt, Started
 
     class Killing(Watching):
         pids = None
         setbacks = 0
 
         def happened(self, event):
-            self.setbacks += isinstance(event, Setback)
+            self.setbacks += isinstance(event, FailedAttempt)
             if isinstance(event, Started) and self.pids is None:
                 self.pids = event.process_id
                 os.kill(event.process_id, signal.SIGKILL)

@@ -9,7 +9,7 @@ from tunecli.config.run import Limit, OnFailure
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import look
 from tunecli.study.runner.retries import FAILED_ALIKE, fail_alike, is_tried_again, keep_below, micro_batches
-from tunecli.trial import Constraint, Failure, FailureKind, Objective, Outcome, Setback, State, Trial
+from tunecli.trial import Constraint, FailedAttempt, Failure, FailureKind, Objective, Outcome, State, Trial
 
 DEFAULT = OnFailure()
 
@@ -18,8 +18,8 @@ def failed(kind: FailureKind) -> Failure:
     return Failure(kind, "")
 
 
-def setbacks(*kinds: FailureKind) -> list[Setback]:
-    return [Setback(0, attempt, failed(kind)) for attempt, kind in enumerate(kinds, start=1)]
+def setbacks(*kinds: FailureKind) -> list[FailedAttempt]:
+    return [FailedAttempt(0, attempt, failed(kind)) for attempt, kind in enumerate(kinds, start=1)]
 
 
 @pytest.mark.parametrize("kind", [FailureKind.CRASH, FailureKind.LOST])

@@ -7,7 +7,7 @@ from typing import Any
 
 from tunecli.results.answer import Answer
 from tunecli.results.failures import told
-from tunecli.results.wording import clipped, duration, one_line
+from tunecli.results.wording import clipped, duration, sanitize
 from tunecli.study.answers.standing import parameters_block
 from tunecli.study.questions.one_trial import OneTrial
 
@@ -41,7 +41,7 @@ def of_one_trial(found: OneTrial) -> Answer:
         lines += [("device", outcome.device)] if outcome.device else []
     lines += [("seed", str(trial.seed)), ("attempts", str(found.n_attempts))]
     for setback in found.setbacks[:_SHOWN_SETBACKS]:
-        cause = clipped(one_line(setback.failure.cause), _LONGEST)
+        cause = clipped(sanitize(setback.failure.cause), _LONGEST)
         lines.append((f"attempt {setback.attempt}", f"{setback.failure.kind}: {cause}"))
     heading = "parameters" if trial.parameters else "parameters: none"
     block = parameters_block(found.overview, trial, heading, "")

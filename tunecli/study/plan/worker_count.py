@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
-from tunecli.engine.placing import n_slots, spread
+from tunecli.engine.device_assignment import n_slots, spread
 from tunecli.train.accelerators import Place, places
 
 

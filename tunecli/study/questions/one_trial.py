@@ -9,7 +9,7 @@ from tunecli.results.ranking import Ranked, rank
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import look
 from tunecli.study.record.overview import Overview, overview
-from tunecli.trial import Setback, Trial
+from tunecli.trial import FailedAttempt, Trial
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class OneTrial:
     ranked: Ranked
     n_ranked: int
     n_attempts: int
-    setbacks: tuple[Setback, ...]
+    setbacks: tuple[FailedAttempt, ...]
     place: Place | None
 
     @property

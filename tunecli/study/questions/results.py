@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
-from tunecli.results.prediction import Prediction, Surprise, predicted_columns, surprise, with_predictions
+from tunecli.results.prediction import (
+    PredictedBest,
+    Prediction,
+    predicted_columns,
+    surprise,
+    with_predictions,
+)
 from tunecli.results.ranking import Standing
 from tunecli.results.selection import column_named, failed_only, in_order, select, with_metrics
 from tunecli.results.short_names import matching
@@ -172,7 +178,7 @@ def mixtures(log: Log, trials: Iterable[Trial]) -> list[str]:
     return found
 
 
-def _said(found: Surprise, best: Prediction, scored: Prediction) -> str:
+def _said(found: PredictedBest, best: Prediction, scored: Prediction) -> str:
     return (
         f"trial {found.predicted_best} ({_shown(best)}), and not trial {found.scored_best} ({_shown(scored)}), "
         "whose score is the best"

@@ -17,7 +17,7 @@ from tunecli.engine import engine_named, name_for_one
 from tunecli.engine.engine import Engine
 from tunecli.engine.needs import needs_torch
 from tunecli.errors import NoTrialSucceeded, UsageError
-from tunecli.results.comparison import Comparison, Course, Verdict, compare
+from tunecli.results.comparison import Comparison, RunRecord, Verdict, compare
 from tunecli.results.ranking import best
 from tunecli.seeding import generator_for
 from tunecli.store.folder import RunFolder
@@ -142,13 +142,13 @@ def _chosen(study: Study, trials: list[Trial], *, is_all: bool, n_sampled: int |
     return [] if winner is None else [winner]
 
 
-def _recorded(study: Study, trial: Trial) -> Course:
+def _recorded(study: Study, trial: Trial) -> RunRecord:
     if trial.outcome is None:
         raise UsageError(
             f"trial {trial.number} is {trial.state.value}: there is nothing to hold it against",
             hint=f"tunecli results {study.folder.path} shows those that ended",
         )
-    return Course(study.log.epochs(trial.number), trial.outcome)
+    return RunRecord(study.log.epochs(trial.number), trial.outcome)
 
 
 def _device(study: Study, outcome: Outcome, asked: str | None) -> str:
@@ -163,12 +163,12 @@ def _require(device: str, *, is_asked: bool) -> None:
         raise UsageError(error.message, hint=hint) from error
 
 
-def _again(study: Study, trial: Trial, recorded: Course, device: str) -> Course:
+def _again(study: Study, trial: Trial, recorded: RunRecord, device: str) -> RunRecord:
     """Run the trial from its record; a pruned one as far as it came."""
     try:
         job = job_for(study.spec, replace(study.plan, device=device), trial)
     except DanglingReferenceError as error:  # such a trial never was a job
-        return Course([], Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, error.message)))
+        return RunRecord([], Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, error.message)))
     failure = recorded.outcome.failure
     took_its_worker = failure is not None and failure.kind in (FailureKind.CRASH, FailureKind.LOST)
     n_epochs = len(recorded.epochs) if recorded.outcome.state is State.PRUNED else None
@@ -182,7 +182,7 @@ def _again(study: Study, trial: Trial, recorded: Course, device: str) -> Course:
     return _course(engine, job, n_epochs)
 
 
-def _course(engine: Engine, job: Job, n_epochs: int | None) -> Course:
+def _course(engine: Engine, job: Job, n_epochs: int | None) -> RunRecord:
     epochs: list[EpochEnded] = []
     device = job.device
     try:
@@ -190,13 +190,13 @@ def _course(engine: Engine, job: Job, n_epochs: int | None) -> Course:
         while True:
             for event in engine.events(_WAIT_S):
                 if isinstance(event, Ended):
-                    return Course(epochs, event.outcome)
+                    return RunRecord(epochs, event.outcome)
                 if isinstance(event, EpochEnded):
                     epochs.append(event)
                 elif isinstance(event, Started):
                     device = event.device
             if epochs and len(epochs) == n_epochs:
-                return Course(epochs, Outcome(State.PRUNED, epochs=epochs[-1].epoch, device=device))
+                return RunRecord(epochs, Outcome(State.PRUNED, epochs=epochs[-1].epoch, device=device))
     finally:
         engine.close()
 

@@ -38,13 +38,13 @@ from tunecli.trial import (
     Ended,
     EpochEnded,
     Event,
+    FailedAttempt,
     Failure,
     FailureKind,
     Job,
     Observation,
     Parameters,
     Paused,
-    Setback,
     Started,
     State,
     Stopped,
@@ -189,7 +189,7 @@ class Coordinator:
         """Whether the user's own function or command trains it."""
         return trial_model(concrete(self._study.spec.space, trial.parameters)) is not TrialConfig
 
-    def record(self, events: Sequence[Event]) -> list[Event | Setback]:
+    def record(self, events: Sequence[Event]) -> list[Event | FailedAttempt]:
         """Write what workers said: starts and epochs now and then, all else at once.
 
         Returns:
@@ -302,7 +302,7 @@ class Coordinator:
             can_split=trial_models(self._study.spec.space.tree) == {TrialConfig},
         )
 
-    def _recorded(self, event: Event) -> Event | Setback:
+    def _recorded(self, event: Event) -> Event | FailedAttempt:
         match event:
             case Started():
                 self._ledger.start(event)
@@ -311,12 +311,12 @@ class Coordinator:
             case Checkpointed():
                 self._checkpointed(event)
             case Stopped(number=number, attempt=attempt, cause=cause):
-                return self._set_back(Setback(number, attempt, Failure(FailureKind.INTERRUPTED, cause)))
+                return self._set_back(FailedAttempt(number, attempt, Failure(FailureKind.INTERRUPTED, cause)))
             case Paused():
                 self._pause(event)
             case Ended(number=number, attempt=attempt, outcome=outcome):
                 if outcome.failure is not None and self._is_tried_again(number, outcome.failure):
-                    return self._set_back(Setback(number, attempt, outcome.failure))
+                    return self._set_back(FailedAttempt(number, attempt, outcome.failure))
                 self._end(event)
         return event
 
@@ -328,7 +328,7 @@ class Coordinator:
         self._checkpoints[event.number] = known[:_GENERATIONS]
         self._remove(known[_GENERATIONS:])
 
-    def _set_back(self, setback: Setback) -> Setback:
+    def _set_back(self, setback: FailedAttempt) -> FailedAttempt:
         """Note an attempt's end, and queue its trial again, before all that are not made ready yet."""
         self._ledger.settle()
         self._ledger.writing().append_setback(setback)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from tunecli.trial import Event, Heading, Setback, Trial
+from tunecli.trial import Event, FailedAttempt, SweepInfo, Trial
 
 
 class Display(Protocol):
     """Shows a sweep; what it does never stops training."""
 
-    def began(self, heading: Heading, trials: list[Trial]) -> None:
+    def began(self, heading: SweepInfo, trials: list[Trial]) -> None:
         """The sweep begins, or goes on, with these trials on record."""
 
     def suggested(self, trial: Trial) -> None:
         """A trial was recorded and goes to a worker."""
 
-    def happened(self, event: Event | Setback) -> None:
-        """A worker said this, and it was recorded; a `Setback` stands for an end that is not the trial's."""
+    def happened(self, event: Event | FailedAttempt) -> None:
+        """A worker said this, and it was recorded; a `FailedAttempt` stands for an end that is not the trial's."""
 
     def ended(self) -> None:
         """Nothing more will come."""
@@ -30,13 +30,13 @@ class Unfailing:
     def __init__(self, display: Display) -> None:
         self._display: Display | None = display
 
-    def began(self, heading: Heading, trials: list[Trial]) -> None:
+    def began(self, heading: SweepInfo, trials: list[Trial]) -> None:
         self._tell(lambda display: display.began(heading, trials))
 
     def suggested(self, trial: Trial) -> None:
         self._tell(lambda display: display.suggested(trial))
 
-    def happened(self, event: Event | Setback) -> None:
+    def happened(self, event: Event | FailedAttempt) -> None:
         self._tell(lambda display: display.happened(event))
 
     def ended(self) -> None:

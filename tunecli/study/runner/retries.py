@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tunecli.config.run import Limit, OnFailure
-from tunecli.trial import Failure, FailureKind, Objective, Setback, Trial
+from tunecli.trial import FailedAttempt, Failure, FailureKind, Objective, Trial
 
 FAILED_ALIKE = 5
 """If the first trials all fail with one message, this many of them end the sweep."""
@@ -26,7 +26,7 @@ _MOST_PARTS = 64  # of a batch; with parts this small, what is too large is the 
 
 
 def is_tried_again(
-    policy: OnFailure, failure: Failure, setbacks: Sequence[Setback], *, can_split: bool
+    policy: OnFailure, failure: Failure, setbacks: Sequence[FailedAttempt], *, can_split: bool
 ) -> bool:
     """Whether the attempt that failed is a setback, and not the trial's end.
 
@@ -42,7 +42,7 @@ def is_tried_again(
     return said == "retry" and not any(setback.failure.kind is failure.kind for setback in setbacks)
 
 
-def micro_batches(policy: OnFailure, setbacks: Sequence[Setback]) -> int:
+def micro_batches(policy: OnFailure, setbacks: Sequence[FailedAttempt]) -> int:
     """Into how many parts the next attempt splits each batch: twice as many after every lack of memory."""
     if policy.oom != "split":
         return 1

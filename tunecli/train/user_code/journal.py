@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tunecli.atomic_files import sync_folder
+from tunecli.durable_files import sync_folder
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.train.user_code.bounds import MOST_EPOCHS
 from tunecli.trial import EpochEnded, Started

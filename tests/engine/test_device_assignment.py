@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tunecli.engine.device_assignment import as_recorded, bound, spread
 from tunecli.engine.local import LocalEngine
-from tunecli.engine.placing import as_recorded, bound, spread
 from tunecli.train.accelerators import Place
 from tunecli.trial import (
     Ended,

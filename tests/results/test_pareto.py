@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.results.fronts import Point, contributions, dominates, front_numbers, hypervolume
+from tunecli.results.pareto import Point, contributions, dominates, front_numbers, hypervolume
 
 
 def points_of(n_goals: int, most: int = 9) -> st.SearchStrategy[list[Point]]:
