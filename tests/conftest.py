@@ -11,8 +11,8 @@ _LONGEST = (
     "tests/test_cli.py",
     "tests/contracts/test_engines.py",
     "tests/study/test_left_behind.py",
-    "tests/study/underway/test_steps.py",
-    "tests/study/underway/test_standstill.py",
+    "tests/study/runner/test_pause_schedule.py",
+    "tests/study/runner/test_stopping_rule.py",
 )
 
 

@@ -1,4 +1,4 @@
-"""The verbs' doing: flags in, frozen values out. `sweep` is the loop; each folder is the answer to one question.
+"""How a sweep is run. `sweep` is its loop; the packages hold its parts.
 
-Imports point down: `answers` → `sweep` | `questions` → `underway` → `record` → `plan`.
+Imports point down: `answers` → `sweep` | `questions` → `runner` → `record` → `plan`.
 """

@@ -17,7 +17,7 @@ from tunecli.trial import Observation, Parameters
 
 
 def grid(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
-    """The next point of the grid that was not tried; None past its end. See :class:`tunecli.search.samplers.registry.Sampler`.
+    """The next point of the grid that was not tried; None past its end; see `Sampler`.
 
     The default goes first where it lies on the grid, and the others follow in their order. Trials that are missing from
     the history are taken to be the next ones of that order.
