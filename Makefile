@@ -25,8 +25,8 @@ demo: $(VENV)/.installed  ## a sweep of 32 trials on scikit-learn's digits, rank
 test: $(VENV)/.installed-dev  ## the ordinary tests
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-all: $(VENV)/.installed-dev  ## the slow ones too
-	$(BIN)/python -m pytest -m 'slow or not slow'
+test-all: $(VENV)/.installed-dev  ## the slow ones too, on new random examples
+	$(BIN)/python -m pytest -m 'slow or not slow' --hypothesis-profile explore
 
 check: $(VENV)/.installed-dev  ## what a contributor runs: format, lint, types, layers, tests
 	$(BIN)/ruff format --check .
@@ -40,4 +40,4 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

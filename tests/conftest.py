@@ -1,8 +1,12 @@
-"""The files whose tests take longest run first, so that two processes come to the end at the same time."""
+"""Settings of all tests: the order of the files, and which random examples are tried."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ordinary", derandomize=True, database=None)
+settings.register_profile("explore", print_blob=True)
 
 _LONGEST = (
     "tests/study/test_failpoints.py",
@@ -16,7 +20,13 @@ _LONGEST = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Try the same examples in every run, unless ``--hypothesis-profile`` names another profile."""
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("ordinary")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the longest files first; the order within a file stays."""
+    """Run the longest files first, so that two processes end at the same time; the order within a file stays."""
     places = {name: place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
