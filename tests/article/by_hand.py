@@ -13,12 +13,13 @@ from torch.nn import functional as fn
 from torch.nn.utils import prune
 
 from tunecli.config.schema import TrialConfig
+from tunecli.messages import Ended, Job
+from tunecli.objective import Objective
 from tunecli.seeding import seed_for
 from tunecli.train.data.loading import Fold, load
 from tunecli.train.determinism import cpu_generator
 from tunecli.train.learner import Learner
 from tunecli.train.loop import run
-from tunecli.trial import Ended, Job, Objective
 
 SEED, EPOCHS, ROWS = 11, 3, 120
 BASE: dict[str, Any] = {

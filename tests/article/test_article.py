@@ -35,6 +35,7 @@ from tests.article.by_hand import (
 )
 from tests.article.rows import ALL, ELSEWHERE, one_of, within
 from tunecli.config.schema import TrialConfig
+from tunecli.messages import SweepInfo
 from tunecli.seeding import seed_for
 from tunecli.study.questions.check import load_checked
 from tunecli.study.record.lifecycle import begin
@@ -43,7 +44,7 @@ from tunecli.train.data.loading import load
 from tunecli.train.data.sources import read_source
 from tunecli.train.data.splits import split
 from tunecli.train.learner import Learner
-from tunecli.trial import SweepInfo, Trial
+from tunecli.trial import Trial
 
 
 def test_every_row_of_the_article_is_walked() -> None:

@@ -21,12 +21,13 @@ from typing import Any
 
 import torch
 
+from tunecli.messages import Ended, Event, Job
+from tunecli.objective import Objective
 from tunecli.train import checkpoint
 from tunecli.train.fused.group import run_group
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.trainer import FusedTrainer
 from tunecli.train.loop import run
-from tunecli.trial import Ended, Event, Job, Objective
 
 BATCH = 64
 WORKS: dict[str, dict[str, Any]] = {

@@ -20,9 +20,10 @@ import torch
 from torch import nn
 
 from tunecli.config.schema.data import Data
+from tunecli.messages import Ended, Job
+from tunecli.objective import Objective
 from tunecli.train.data.loading import load
 from tunecli.train.loop import run
-from tunecli.trial import Ended, Job, Objective
 
 EPOCHS, BATCH = 20, 64
 PLAIN: dict[str, Any] = {

@@ -14,10 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from tunecli.messages import Ended, Event, SweepInfo
 from tunecli.study.questions.check import load_checked
 from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
-from tunecli.trial import Ended, Event, SweepInfo, Trial
+from tunecli.trial import Trial
 
 STUDY = """\
 study: overhead

@@ -20,20 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Started
 from tunecli.store.database import Log
-from tunecli.trial import (
-    Checkpoint,
-    Checkpointed,
-    Ended,
-    EpochEnded,
-    FailedAttempt,
-    Failure,
-    FailureKind,
-    Outcome,
-    Started,
-    State,
-    Trial,
-)
+from tunecli.trial import Checkpoint, FailedAttempt, Failure, FailureKind, Outcome, State, Trial
 
 TRACEBACK = "Traceback (most recent call last):\n" + '  File "own.py", line 7, in build\n' * 30
 VERSIONS = {"tunecli": "0.1.0", "python": "3.11.7", "torch": "2.13.0"}

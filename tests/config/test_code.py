@@ -7,7 +7,7 @@ import pytest
 from tunecli.config.code import CodeComplaint, code_complaints
 from tunecli.config.load import parse_study
 from tunecli.errors import ConfigError
-from tunecli.trial import Objective
+from tunecli.objective import Objective
 
 MINE = """
 raise SystemExit("this file is never run")

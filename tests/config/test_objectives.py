@@ -10,8 +10,8 @@ from tunecli.config.load import load
 from tunecli.config.objectives import described
 from tunecli.config.study import StudySpec
 from tunecli.errors import ConfigError
+from tunecli.objective import Constraint, Objective
 from tunecli.study.questions.check import check, load_checked
-from tunecli.trial import Constraint, Objective
 
 TRIAL = "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {loguniform: [1e-3, 1]}}}\n"
 OWN = "trial: {python: 'mine:train', params: {a: {uniform: [0, 1]}}}\n"
@@ -42,7 +42,9 @@ def spec_of(folder: Path, objective: str, rest: str = TRIAL) -> StudySpec:
         (
             "{pareto: [{metric: val_accuracy}, {metric: n_parameters}, {metric: val_f1, direction: minimize}]}",
             Objective(
-                "val_accuracy", True, others=(Objective("n_parameters", False), Objective("val_f1", False))
+                "val_accuracy",
+                True,
+                further_objectives=(Objective("n_parameters", False), Objective("val_f1", False)),
             ),
         ),
         (

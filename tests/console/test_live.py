@@ -7,7 +7,9 @@ from rich.console import Console
 
 from tunecli.console.board import Board, drawing
 from tunecli.console.live import PlainDisplay
-from tunecli.trial import Constraint, Ended, EpochEnded, Objective, Outcome, Paused, State, SweepInfo, Trial
+from tunecli.messages import Ended, EpochEnded, Paused, SweepInfo
+from tunecli.objective import Constraint, Objective
+from tunecli.trial import Outcome, State, Trial
 
 
 def test_a_trial_that_does_not_say_how_many_epochs_it_has_counts_when_it_ends():
@@ -36,7 +38,7 @@ def test_several_goals_and_what_is_broken_are_told_line_by_line_and_in_the_live_
     goals = Objective(
         "accuracy",
         True,
-        others=(Objective("n_parameters", False),),
+        further_objectives=(Objective("n_parameters", False),),
         constraints=(Constraint("n_parameters", 100.0),),
     )
     shown: list[str] = []

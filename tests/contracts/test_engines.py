@@ -13,17 +13,9 @@ import pytest
 
 from tunecli.engine import engine_named
 from tunecli.engine.engine import Engine
-from tunecli.trial import (
-    Checkpointed,
-    Ended,
-    EpochEnded,
-    FailureKind,
-    Job,
-    Objective,
-    Started,
-    State,
-    Stopped,
-)
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Job, Started, Stopped
+from tunecli.objective import Objective
+from tunecli.trial import FailureKind, State
 
 
 def job(number: int, **changes) -> Job:
@@ -143,7 +135,7 @@ class TestLocalProcesses:
             sys.path.insert(0, {str(Path(__file__).parent)!r})
             from test_engines import job
             from tunecli.engine import engine_named
-            from tunecli.trial import Started
+            from tunecli.messages import Started
             if __name__ == "__main__":
                 engine = engine_named("local", n_workers=1, threads=1)
                 engine.submit(job(0, training={{"epochs": 1_000_000}}))

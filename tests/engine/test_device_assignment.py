@@ -9,19 +9,10 @@ import pytest
 
 from tunecli.engine.device_assignment import as_recorded, bound, spread
 from tunecli.engine.local import LocalEngine
+from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started
+from tunecli.objective import Objective
 from tunecli.train.accelerators import Place
-from tunecli.trial import (
-    Ended,
-    EpochEnded,
-    Event,
-    FailureKind,
-    Job,
-    Objective,
-    Outcome,
-    Paused,
-    Started,
-    State,
-)
+from tunecli.trial import FailureKind, Outcome, State
 
 TWO = (Place("cuda:0", "cpu", "MIG-a"), Place("cuda:1", "cpu", "MIG-b"))
 # each waits until so many run at a time, tells where it is bound to, and may lose its device

@@ -6,22 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.engine.wire import pack_event, pack_jobs, unpack_event, unpack_jobs
-from tunecli.trial import (
-    Checkpoint,
-    Checkpointed,
-    Constraint,
-    Ended,
-    EpochEnded,
-    Failure,
-    FailureKind,
-    Job,
-    Objective,
-    Outcome,
-    Paused,
-    Started,
-    State,
-    Stopped,
-)
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Job, Paused, Started, Stopped
+from tunecli.objective import Constraint, Objective
+from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State
 
 numbers = st.integers(0, 10**6)
 scores = st.floats(allow_nan=False)

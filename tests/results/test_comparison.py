@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from tunecli.messages import EpochEnded
 from tunecli.results.comparison import RELATIVE_TOLERANCE, Difference, RunRecord, Verdict, compare
-from tunecli.trial import EpochEnded, Failure, FailureKind, Outcome, State
+from tunecli.trial import Failure, FailureKind, Outcome, State
 
 
 def course(*losses: float, score: float | None = None, kept_epoch: int = 0, **more: float) -> RunRecord:

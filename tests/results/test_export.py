@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.config.reader import MapNode, Node, ScalarNode, read
+from tunecli.objective import Objective
 from tunecli.results.export import concrete_document
-from tunecli.trial import Objective
 
 ACCURACY = Objective("val_accuracy", maximize=True)
 TAGS = {str: "str", bool: "bool", int: "int", float: "float", type(None): "null"}

@@ -5,6 +5,7 @@ import random
 import pytest
 from scipy.stats import kruskal, spearmanr
 
+from tunecli.objective import Objective
 from tunecli.results.importance import (
     MIN_TRIALS,
     _between_groups,
@@ -13,7 +14,7 @@ from tunecli.results.importance import (
     by_importance,
     importances,
 )
-from tunecli.trial import Objective, Outcome, State, Trial
+from tunecli.trial import Outcome, State, Trial
 
 LOSS = Objective("loss", maximize=False)
 NAMES = ("noise", "kind", "rate", "width", "inner")
@@ -46,7 +47,7 @@ def test_what_decides_the_score_comes_first_even_with_its_best_value_in_the_midd
 
 
 def test_of_several_goals_each_counts():
-    goals = Objective("loss", False, others=(Objective("other", True),))
+    goals = Objective("loss", False, further_objectives=(Objective("other", True),))
     assert importances(trials_of(100), goals, NAMES)["width"] > 0.9
 
 

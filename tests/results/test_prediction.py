@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tunecli.objective import Objective
 from tunecli.results.prediction import (
     PredictedBest,
     Prediction,
@@ -13,7 +14,7 @@ from tunecli.results.prediction import (
 )
 from tunecli.results.ranking import rank
 from tunecli.results.table import results_table, to_csv, to_json, to_markdown
-from tunecli.trial import Objective, Outcome, State, Trial
+from tunecli.trial import Outcome, State, Trial
 
 ACCURACY = Objective("val_accuracy", maximize=True)
 TRIALS = [

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.objective import Constraint, Objective
 from tunecli.results.pareto import contributions
 from tunecli.results.ranking import Standing, best, leading, rank, standing, violation
-from tunecli.trial import Constraint, Failure, FailureKind, Objective, Outcome, State, Trial
+from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 ACCURACY = Objective("val_accuracy", maximize=True)
 LOSS = Objective("val_loss", maximize=False)
@@ -147,7 +148,10 @@ def test_a_bound_of_zero_is_exceeded_in_the_unit_of_the_metric() -> None:
 
 VALUES = st.integers(0, 4).map(float)
 GOALS = Objective(
-    "a", False, others=(Objective("b", True),), constraints=(Constraint("c", 2.0), Constraint("b", 1.0, True))
+    "a",
+    False,
+    further_objectives=(Objective("b", True),),
+    constraints=(Constraint("c", 2.0), Constraint("b", 1.0, True)),
 )
 MEASURED = st.lists(
     st.tuples(st.sampled_from([State.COMPLETE, State.PRUNED]), VALUES, VALUES, VALUES), max_size=12

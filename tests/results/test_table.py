@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.objective import Objective
 from tunecli.results.ranking import rank
 from tunecli.results.table import (
     Cell,
@@ -23,7 +24,7 @@ from tunecli.results.table import (
     top,
     without_clock,
 )
-from tunecli.trial import Failure, FailureKind, Objective, Outcome, State, Trial
+from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 ACCURACY = Objective("val_accuracy", maximize=True)
 NAMES = ("optimizer.lr", "model.activation", "optimizer.momentum")

@@ -63,16 +63,16 @@ def two_bowls(x: float, y: float) -> tuple[tuple[float, ...], tuple[float, ...]]
 @pytest.mark.parametrize("sampler", ["bayes", "tpe"])
 def test_the_best_that_holds_a_constraint_is_found_on_its_border(sampler: str) -> None:
     history = swept(sampler, in_a_disc, 30 if sampler == "bayes" else 60)
-    held = [o.loss for o in history if o.loss is not None and o.excesses[0] <= 0]
+    held = [o.loss for o in history if o.loss is not None and o.violations[0] <= 0]
     assert min(held) < (0.51 if sampler == "bayes" else 0.65)
-    assert sum(o.excesses[0] <= 0 for o in history[-15:]) >= 6
+    assert sum(o.violations[0] <= 0 for o in history[-15:]) >= 6
 
 
 def test_as_long_as_nothing_holds_that_is_searched_for_first() -> None:
     history = swept("bayes", in_a_corner, 25)
-    first = next(o.number for o in history if max(o.excesses) <= 0)
+    first = next(o.number for o in history if max(o.violations) <= 0)
     assert first < 12
-    assert min(o.loss or 9 for o in history if max(o.excesses) <= 0) < 1.83
+    assert min(o.loss or 9 for o in history if max(o.violations) <= 0) < 1.83
 
 
 @pytest.mark.parametrize("sampler", ["bayes", "tpe"])

@@ -8,20 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Started
 from tunecli.store.database import Log
-from tunecli.trial import (
-    Checkpoint,
-    Checkpointed,
-    Ended,
-    EpochEnded,
-    FailedAttempt,
-    Failure,
-    FailureKind,
-    Outcome,
-    Started,
-    State,
-    Trial,
-)
+from tunecli.trial import Checkpoint, FailedAttempt, Failure, FailureKind, Outcome, State, Trial
 
 FACTS: dict[str, Any] = {
     "config": "study: digits\nseed: 7\n" + "# a comment that makes the text leave its page\n" * 100,
@@ -78,7 +67,8 @@ def record_v2(log: Log) -> None:
 
 def record_v3(log: Log) -> None:
     """The same with steps, and pauses of two trials; one of them goes on and the other does not."""
-    from tunecli.trial import Paused, Step
+    from tunecli.messages import Paused
+    from tunecli.trial import Step
 
     record_v2(log)
     for step, number in enumerate((4, 5)):

@@ -5,21 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Paused, Started
 from tunecli.store.database import Log
-from tunecli.trial import (
-    Checkpoint,
-    Checkpointed,
-    Ended,
-    EpochEnded,
-    FailedAttempt,
-    Failure,
-    FailureKind,
-    Outcome,
-    Paused,
-    Started,
-    State,
-    Trial,
-)
+from tunecli.trial import Checkpoint, FailedAttempt, Failure, FailureKind, Outcome, State, Trial
 
 ASSETS = Path(__file__).parent / "assets"
 

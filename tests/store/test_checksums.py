@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from tests.store.earlier import FACTS, record_v3
 from tests.store.records import epoch, everything, trial
 from tunecli.errors import StoreDamaged, StoreTooNew
+from tunecli.messages import Ended
 from tunecli.store import schema
 from tunecli.store.checksums import summed_tables, with_checksums
 from tunecli.store.database import Log
-from tunecli.trial import Ended, Outcome, State
+from tunecli.trial import Outcome, State
 
 N_SAMPLED = 2000
 Flip = tuple[int, int]

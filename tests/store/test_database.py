@@ -32,9 +32,10 @@ from tests.store.records import (
     trial,
 )
 from tunecli.errors import StudyLocked, UsageError
+from tunecli.messages import Ended, EpochEnded
 from tunecli.store import connection, rows
 from tunecli.store.database import Log
-from tunecli.trial import Checkpoint, Ended, EpochEnded, Failure, FailureKind, Outcome, State, Trial
+from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State, Trial
 
 TEXT = st.text(st.characters(), max_size=20)  # lone surrogates and NUL too
 REAL = st.floats()

@@ -15,9 +15,10 @@ from tests.store.earlier import FACTS as EARLIER_FACTS
 from tests.store.earlier import record_v2, record_v3
 from tests.store.records import ASSETS, begin, checkpointed, complete, everything, without_clocks
 from tunecli.errors import StoreTooNew
+from tunecli.messages import EpochEnded
 from tunecli.store import schema
 from tunecli.store.database import Log
-from tunecli.trial import EpochEnded, Failure, FailureKind, Outcome, State, Trial
+from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 OLD = ASSETS / "study-v1.db"
 FACTS = {

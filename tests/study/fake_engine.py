@@ -10,22 +10,9 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.search.pruners.registry import Bounds, decide
-from tunecli.trial import (
-    Checkpoint,
-    Checkpointed,
-    Ended,
-    EpochEnded,
-    Event,
-    Failure,
-    FailureKind,
-    Job,
-    Outcome,
-    Paused,
-    Started,
-    State,
-    Stopped,
-)
+from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State
 
 EPOCHS = 9
 

@@ -18,6 +18,7 @@ from tests.study.whole import Silent, comparable, run_whole
 from tunecli.config.expressions import Group, Reference
 from tunecli.config.space import Space
 from tunecli.errors import DiskFull, Interrupted, UsageError
+from tunecli.messages import Ended, EpochEnded
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
 from tunecli.study.questions.export import export
@@ -26,7 +27,7 @@ from tunecli.study.questions.status import status
 from tunecli.study.questions.train import train
 from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
-from tunecli.trial import Ended, EpochEnded, State
+from tunecli.trial import State
 
 
 @pytest.mark.parametrize("sampler", ["random", "quasirandom", "bayes", "grid"])

@@ -3,11 +3,11 @@
 import signal
 from pathlib import Path
 
+from tunecli.messages import Ended, Started
 from tunecli.results.table import Table, without_clock
 from tunecli.study.questions.check import load_checked
 from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
-from tunecli.trial import Ended, Started
 
 
 class Silent:

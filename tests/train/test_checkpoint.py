@@ -19,23 +19,12 @@ import torch
 
 from tunecli import failpoints
 from tunecli.errors import DiskFull, StoreFailed
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.objective import Objective
 from tunecli.train import checkpoint
 from tunecli.train.loop import run
 from tunecli.train.optimizers import OPTIMIZERS
-from tunecli.trial import (
-    Checkpoint,
-    Checkpointed,
-    Ended,
-    EpochEnded,
-    Event,
-    Job,
-    Objective,
-    Outcome,
-    Paused,
-    Started,
-    State,
-    Stopped,
-)
+from tunecli.trial import Checkpoint, Outcome, State
 
 OBJECTIVE = Objective("val_loss", False)
 SMALL: dict[str, Any] = {

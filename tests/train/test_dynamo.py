@@ -12,7 +12,7 @@ TRIAL = """
 import sys, torch
 from tests.train.fused.trials import job_of
 from tunecli.train.trials import run_together
-from tunecli.trial import Ended
+from tunecli.messages import Ended
 
 def score(config, is_fused=False):
     *_, ended = run_together([job_of(0, config, is_fused=is_fused)])

@@ -8,15 +8,17 @@ import pytest
 import torch
 
 from tests.train.fused.trials import epochs_of, job_of, outcomes_of
+from tunecli.messages import Job
+from tunecli.objective import Constraint, Objective
 from tunecli.train.fused.group import run_group
 from tunecli.train.loop import run
 from tunecli.train.trials import run as run_any
-from tunecli.trial import Constraint, FailureKind, Job, Objective, Outcome, State
+from tunecli.trial import FailureKind, Outcome, State
 
 COSTLY = Objective(
     "val_accuracy",
     True,
-    others=(Objective("n_parameters", False),),
+    further_objectives=(Objective("n_parameters", False),),
     constraints=(Constraint("latency_ms", 5.0),),
 )
 N_WEIGHTS = 4 * 16 + 16 + 16 * 3 + 3

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import torch
 
+from tunecli.messages import Ended, EpochEnded, Job, Started
+from tunecli.objective import Objective
 from tunecli.train import weights
 from tunecli.train.loop import run
-from tunecli.trial import Ended, EpochEnded, FailureKind, Job, Objective, Outcome, Started, State
+from tunecli.trial import FailureKind, Outcome, State
 
 ACCURACY = Objective("val_accuracy", True)
 SMALL: dict[str, Any] = {

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.messages import Job
+from tunecli.objective import Objective
 from tunecli.search.pruners.registry import Bounds, decide
 from tunecli.train.stopping import is_pruned, never
-from tunecli.trial import Job, Objective
 
 
 def job_of(stop_above: tuple[float | None, ...], stop_epochs: tuple[int, ...] = ()) -> Job:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from tunecli.messages import Ended, Job
+from tunecli.objective import Objective
 from tunecli.train.trials import run
-from tunecli.trial import Ended, FailureKind, Job, Objective
+from tunecli.trial import FailureKind
 
 MINE = "def train(params, trial): return 1.0\n"
 

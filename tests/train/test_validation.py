@@ -10,12 +10,12 @@ import pytest
 
 from tunecli.config.metrics import METRICS
 from tunecli.config.schema import TrialConfig
+from tunecli.objective import Objective
 from tunecli.train.data.sources import DataFacts
 from tunecli.train.inputs import Inputs
 from tunecli.train.validation import complaints
 from tunecli.train.validation.case import Case
 from tunecli.train.validation.model import RULES
-from tunecli.trial import Objective
 
 
 def parameters(config: dict[str, Any], metric: str = "val_loss", folder: Path = Path()) -> list[str]:

@@ -26,7 +26,7 @@ from tunecli.config.paths import is_file
 from tunecli.config.secrets import resolved
 from tunecli.config.signature import NoSuchNameError, Signature, is_class, parsed, signature_of
 from tunecli.config.suggestions import nearest
-from tunecli.trial import Objective
+from tunecli.objective import Objective
 
 Place = tuple[str | int, ...]
 METRIC: Place = ("objective", "metric")
@@ -89,7 +89,7 @@ def uses(plain: Any, objective: Objective) -> Iterator[Use]:
 
 def goal_places(objective: Objective) -> list[Place]:
     """Where in a file each goal's metric stands."""
-    if not objective.others:
+    if not objective.further_objectives:
         return [METRIC]
     return [("objective", "pareto", number, "metric") for number in range(len(objective.goals))]
 

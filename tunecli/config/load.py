@@ -53,7 +53,8 @@ from tunecli.config.space import (
 )
 from tunecli.config.study import STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
 from tunecli.errors import ConfigError, Problem
-from tunecli.trial import Objective, Parameters, Scalar
+from tunecli.objective import Objective
+from tunecli.trial import Parameters, Scalar
 
 Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]]]
 """(config, objective, base path) → what only the data can tell: (path under ``trial``, message, hint)."""
@@ -305,7 +306,7 @@ def _endless(space: Space) -> Iterator[Problem]:
 def _unfit_for_goals(settings: StudySettings, settings_tree: Space) -> Iterator[Problem]:
     """The sampler, the pruner and the stop that know nothing of several goals, or of constraints."""
     objective, search = settings.objective.objective, settings.search
-    several, bounded = bool(objective.others), bool(objective.constraints)
+    several, bounded = bool(objective.further_objectives), bool(objective.constraints)
     found: list[tuple[str, str, str]] = []
     if several and search.pruner != "none":
         message = f"a pruner ends trials by one metric, and there are {len(objective.goals)} goals"

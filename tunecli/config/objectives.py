@@ -25,7 +25,7 @@ from tunecli.config.metrics import METRICS, maximized_by_name
 from tunecli.config.schema.base import Knob, UserCode
 from tunecli.config.schema.user_code import METRIC_NAME
 from tunecli.config.suggestions import nearest
-from tunecli.trial import Constraint, Objective
+from tunecli.objective import Constraint, Objective
 
 OWN_TRIAL = "own_trial"
 """The key of the validation context that says whether the trial is the user's own and names its metrics itself."""
@@ -241,7 +241,7 @@ def spelled(objective: Objective) -> dict[str, Any]:
         }
         for goal in objective.goals
     ]
-    found: dict[str, Any] = {"pareto": aims} if objective.others else aims[0]
+    found: dict[str, Any] = {"pareto": aims} if objective.further_objectives else aims[0]
     if objective.constraints:
         found["subject_to"] = {
             each.metric: f"{'>=' if each.is_least else '<='} {each.bound!r}" for each in objective.constraints

@@ -23,7 +23,7 @@ from tunecli.config.samplers import Sampler
 from tunecli.config.schema.base import Count, Knob
 from tunecli.config.space import Space
 from tunecli.config.stop import Stop
-from tunecli.trial import Objective
+from tunecli.objective import Objective
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 UNCOUNTED = "uncounted"

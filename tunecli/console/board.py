@@ -16,13 +16,15 @@ from tunecli.config.metrics import METRICS
 from tunecli.console import plain
 from tunecli.console.layout import table_lines, wrapped
 from tunecli.console.streams import spoken
+from tunecli.messages import Ended, EpochEnded, Event, Paused, SweepInfo
+from tunecli.objective import Objective
 from tunecli.results.answer import Fit, Section
 from tunecli.results.importance import by_importance, importances
 from tunecli.results.ranking import leading, rank
 from tunecli.results.short_names import short_names
 from tunecli.results.table import display_cell
 from tunecli.results.wording import duration
-from tunecli.trial import Ended, EpochEnded, Event, FailedAttempt, Objective, Paused, State, SweepInfo, Trial
+from tunecli.trial import FailedAttempt, State, Trial
 
 _SHOWN_BEST = 5
 _SHOWN_RUNNING = 10
@@ -134,7 +136,7 @@ def _best_table(board: Board) -> Section:
     complete = [
         trial for trial in list(board.trials.values()) if trial.state is State.COMPLETE and trial.outcome
     ]
-    front = ("front",) if objective.others else ()
+    front = ("front",) if objective.further_objectives else ()
     feasible = ("feasible",) if objective.constraints else ()
     rows = []
     for each in rank(complete, objective)[:_SHOWN_BEST]:

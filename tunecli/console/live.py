@@ -11,21 +11,11 @@ from rich.text import Text
 
 from tunecli.console import Console, plain
 from tunecli.console.board import Board, decimals, drawing, number_of, score_of
+from tunecli.messages import Ended, Event, Paused, Started, SweepInfo
+from tunecli.objective import Objective
 from tunecli.results.ranking import is_feasible
 from tunecli.results.wording import clipped, counted, duration, sanitize
-from tunecli.trial import (
-    Ended,
-    Event,
-    FailedAttempt,
-    Failure,
-    FailureKind,
-    Objective,
-    Paused,
-    Started,
-    State,
-    SweepInfo,
-    Trial,
-)
+from tunecli.trial import FailedAttempt, Failure, FailureKind, State, Trial
 
 _REFRESH_HZ = 4
 _LONGEST_CAUSE = 300
@@ -131,7 +121,7 @@ def _line(board: Board, event: Ended | Paused) -> str:
         )
     if isinstance(event, Paused):
         parts.append(f"paused after epoch {outcome.epochs}")
-    if heading.objective.others and len(board.leaders) > 1:
+    if heading.objective.further_objectives and len(board.leaders) > 1:
         parts.append(f"{len(board.leaders)} on the front")
     elif board.leaders:
         (leader,) = board.leaders
@@ -148,7 +138,7 @@ def _told(trial: Trial, objective: Objective) -> str:
     """A trial's goals, and which constraints it breaks."""
     metrics = trial.outcome.metrics if trial.outcome else {}
     goals = [f"{goal.metric} {number_of(trial, goal.metric, objective)}" for goal in objective.goals]
-    excesses = zip(objective.constraints, objective.excesses(metrics), strict=True)
+    excesses = zip(objective.constraints, objective.violations(metrics), strict=True)
     broken = [f"breaks {constraint}" for constraint, excess in excesses if excess > 0]
     return "  ".join([*goals, *broken])
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tunecli.engine.engine import Engine
-    from tunecli.trial import Job
+    from tunecli.messages import Job
 
 __all__ = ["engine_named", "n_cores", "name_for_one"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from tunecli.trial import Ended, Failure, FailureKind, Job, Outcome, State
+from tunecli.messages import Ended, Job
+from tunecli.trial import Failure, FailureKind, Outcome, State
 
 
 class Deadline:

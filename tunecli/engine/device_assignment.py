@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from tunecli.messages import Ended, Event, Job, Paused, Started
 from tunecli.train.accelerators import Place
-from tunecli.trial import Ended, Event, Job, Paused, Started
 
 
 def n_slots(here: Sequence[Place], per_device: int) -> int:

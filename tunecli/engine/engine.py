@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from tunecli.trial import Event, Job
+from tunecli.messages import Event, Job
 
 
 class Engine(Protocol):

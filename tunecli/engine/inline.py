@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from tunecli.config.schema import CommandTrial, trial_model
 from tunecli.engine.deadline import Deadline
 from tunecli.engine.device_assignment import as_recorded, bound
+from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.train.accelerators import VISIBLE, Place, places
-from tunecli.trial import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 
 
 class InlineEngine:

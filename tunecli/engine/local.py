@@ -24,11 +24,12 @@ from tunecli.engine.process import WorkerProcess
 from tunecli.engine.server import changed_environment, forked, start_server
 from tunecli.engine.wire import pack_jobs, unpack_event
 from tunecli.engine.worker import STOP, Terms
+from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train import accelerators
 from tunecli.train.accelerators import Place
 from tunecli.train.memory import n_killed_for_memory
 from tunecli.train.trials import uses_own_code
-from tunecli.trial import Ended, Event, Failure, FailureKind, Job, Outcome, Paused, Started, State, Stopped
+from tunecli.trial import Failure, FailureKind, Outcome, State
 
 _END_S = 10.0  # for a process that was killed to be gone
 _LAST_S = 5.0  # for one that ran own code to end as a program does, once its trial has ended

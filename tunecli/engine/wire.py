@@ -11,23 +11,9 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from tunecli.errors import DiskFull, StoreFailed
-from tunecli.trial import (
-    Checkpoint,
-    Checkpointed,
-    Constraint,
-    Ended,
-    EpochEnded,
-    Event,
-    Failure,
-    FailureKind,
-    Job,
-    Objective,
-    Outcome,
-    Paused,
-    Started,
-    State,
-    Stopped,
-)
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.objective import Constraint, Objective
+from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State
 
 _KINDS: dict[str, type[Event]] = {
     "started": Started,
@@ -68,9 +54,9 @@ def _job(body: dict[str, Any]) -> Job:
 
 
 def _objective(body: dict[str, Any]) -> Objective:
-    others = tuple(_objective(each) for each in body["others"])
+    further = tuple(_objective(each) for each in body["further_objectives"])
     constraints = tuple(Constraint(**each) for each in body["constraints"])
-    return Objective(**{**body, "others": others, "constraints": constraints})
+    return Objective(**{**body, "further_objectives": further, "constraints": constraints})
 
 
 def pack_event(event: Event) -> bytes:

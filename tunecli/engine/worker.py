@@ -22,10 +22,10 @@ from types import FrameType, ModuleType
 from tunecli.engine.ending import end_as_a_program
 from tunecli.engine.wire import pack_event, pack_failure_of_ours, unpack_jobs
 from tunecli.errors import DiskFull, StoreFailed
+from tunecli.messages import Event, Job
 from tunecli.store.lock import share
 from tunecli.train.accelerators import VISIBLE
 from tunecli.train.trials import run_here, run_together
-from tunecli.trial import Event, Job
 
 STOP = b"stop"
 """The order to stop the job under way where its epoch ends; every other message but the first is jobs."""

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tunecli.trial import EpochEnded, Outcome, State
+from tunecli.messages import EpochEnded
+from tunecli.trial import Outcome, State
 
 RELATIVE_TOLERANCE = 1e-6
 _Pair = tuple[int, Mapping[str, float], Mapping[str, float]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import groupby
 
-from tunecli.trial import Objective, Scalar, State, Trial
+from tunecli.objective import Objective
+from tunecli.trial import Scalar, State, Trial
 
 MIN_TRIALS = 8
 """With fewer complete trials chance decides, and every importance is 0."""

@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunecli.objective import Objective
 from tunecli.results.pareto import contributions, front_numbers
-from tunecli.trial import Objective, State, Trial
+from tunecli.trial import State, Trial
 
 _ORDER = (State.COMPLETE, State.PRUNED, State.FAILED, State.RUNNING, State.WAITING)
 _UNFINISHED = (State.RUNNING, State.WAITING)
@@ -49,7 +50,7 @@ def rank(trials: Iterable[Trial], objective: Objective, *, include_unfinished: b
         include_unfinished: append the running ones and then the waiting ones, else they are left out.
     """
     shown = [trial for trial in trials if include_unfinished or trial.state not in _UNFINISHED]
-    places = _places(shown, objective) if objective.others else {}
+    places = _places(shown, objective) if objective.further_objectives else {}
     shown.sort(key=lambda trial: _key(trial, objective, places))
     return [
         Ranked(
@@ -67,7 +68,7 @@ def rank(trials: Iterable[Trial], objective: Objective, *, include_unfinished: b
 def best(trials: Iterable[Trial], objective: Objective) -> Trial | None:
     """The trial of rank 1; None where no trial has a rank."""
     first = leading(trials, objective)
-    places = _places(first, objective) if objective.others else {}
+    places = _places(first, objective) if objective.further_objectives else {}
     return min(first, key=lambda trial: _key(trial, objective, places), default=None)
 
 
@@ -78,7 +79,9 @@ def leading(trials: Iterable[Trial], objective: Objective) -> list[Trial]:
     before them leads of all.
     """
     rankable = [trial for trial in trials if _is_rankable(trial, objective)]
-    feasible = [trial for trial in rankable if is_feasible(trial, objective)] if objective.others else []
+    feasible = (
+        [trial for trial in rankable if is_feasible(trial, objective)] if objective.further_objectives else []
+    )
     if not feasible:
         first = min(rankable, key=lambda trial: _key(trial, objective, {}), default=None)
         return [] if first is None else [first]
@@ -99,7 +102,7 @@ def violation(trial: Trial, objective: Objective) -> float:
     Deb (2000), "An Efficient Constraint Handling Method for Genetic Algorithms", compares those that break any by such
     a sum. Infinite where a metric has no value.
     """
-    return total_excess(objective.excesses(_metrics(trial, objective)), objective)
+    return total_excess(objective.violations(_metrics(trial, objective)), objective)
 
 
 def total_excess(excesses: Sequence[float], objective: Objective) -> float:
@@ -116,7 +119,7 @@ def _is_rankable(trial: Trial, objective: Objective) -> bool:
     if trial.state is not State.COMPLETE or not math.isfinite(_score(trial)):
         return False
     metrics = _metrics(trial, objective)
-    return all(map(math.isfinite, (*objective.losses(metrics), *objective.excesses(metrics))))
+    return all(map(math.isfinite, (*objective.losses(metrics), *objective.violations(metrics))))
 
 
 def _score(trial: Trial) -> float:
@@ -176,7 +179,7 @@ class Standing:
 
 def standing(trials: Iterable[Trial], objective: Objective) -> Standing | None:
     """How trials stand; None where one metric tells all: there are neither constraints nor further goals."""
-    if not objective.others and not objective.constraints:
+    if not objective.further_objectives and not objective.constraints:
         return None
     of_rank = [each for each in rank(trials, objective) if each.rank is not None]
     n_feasible = sum(each.is_feasible is True for each in of_rank) if objective.constraints else None

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from tunecli.config.metrics import METRICS, is_clock
+from tunecli.objective import Objective
 from tunecli.results.ranking import Ranked
 from tunecli.results.wording import sanitize
-from tunecli.trial import Objective, Outcome, Parameters, Scalar
+from tunecli.trial import Outcome, Parameters, Scalar
 
 Cell = None | bool | int | float | str
 ABSENT = "—"
@@ -75,7 +76,9 @@ def results_table(
         parameter_names: paths under ``trial`` in the order of the columns.
         alike: by parameter, the texts to be told from another option by quotes, as `options_alike` has them.
     """
-    marks = ((_FRONT,) if objective.others else ()) + ((_FEASIBLE,) if objective.constraints else ())
+    marks = ((_FRONT,) if objective.further_objectives else ()) + (
+        (_FEASIBLE,) if objective.constraints else ()
+    )
     metrics = _metric_columns(objective, (*_LEADING, *marks, *_TRAILING))
     leading = (*_LEADING, *marks, *metrics)
     taken = {*leading, *_TRAILING}

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tunecli.errors import StoreFailed, UsageError
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Paused, Started
 from tunecli.store import rows
 from tunecli.store.checksums import new_database, with_checksums
 from tunecli.store.codec import decode, encode
@@ -31,19 +32,7 @@ from tunecli.store.connection import (
     transaction,
 )
 from tunecli.store.files import write_atomically
-from tunecli.trial import (
-    Checkpoint,
-    Checkpointed,
-    Ended,
-    EpochEnded,
-    FailedAttempt,
-    Outcome,
-    Paused,
-    Started,
-    State,
-    Step,
-    Trial,
-)
+from tunecli.trial import Checkpoint, FailedAttempt, Outcome, State, Step, Trial
 
 
 class Log:

@@ -15,19 +15,9 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
+from tunecli.messages import Ended, EpochEnded, Paused
 from tunecli.store.codec import decode, decode_all, encode
-from tunecli.trial import (
-    Checkpoint,
-    Ended,
-    EpochEnded,
-    Failure,
-    FailureKind,
-    Outcome,
-    Paused,
-    State,
-    Step,
-    Trial,
-)
+from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State, Step, Trial
 
 N_CHECKPOINTS = 2
 """How many generations of a trial's checkpoints can be gone on from."""

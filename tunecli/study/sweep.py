@@ -19,6 +19,7 @@ from tunecli.engine import engine_named
 from tunecli.engine.engine import Engine
 from tunecli.engine.needs import needs_torch
 from tunecli.errors import Interrupted
+from tunecli.messages import Event, SweepInfo
 from tunecli.results.ranking import Standing
 from tunecli.results.table import Table
 from tunecli.results.wording import counted
@@ -29,7 +30,7 @@ from tunecli.study.runner.coordinator import Coordinator
 from tunecli.study.runner.display import Display, Unfailing
 from tunecli.study.runner.job_queue import JobQueue
 from tunecli.study.runner.signals import noted_signals
-from tunecli.trial import Event, State, SweepInfo, Trial
+from tunecli.trial import State, Trial
 
 _WAIT_S = 0.2
 _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a signal came

@@ -21,9 +21,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from tunecli.messages import Job
 from tunecli.train.tensor_tree import Node, NotPlain, put_together, take_apart
 from tunecli.train.whole_files import write_whole
-from tunecli.trial import Checkpoint, Job
+from tunecli.trial import Checkpoint
 
 _ENTRY = "tunecli"
 _LEAST_WAIT_S = 2.0
@@ -198,7 +199,7 @@ def _read(job: Job, checkpoint: Checkpoint) -> Found:
 def _identity(job: Job) -> str:
     """What a trial's course follows from."""
     objective = asdict(job.objective)
-    del objective["others"], objective["constraints"]  # a course goes by the first goal alone
+    del objective["further_objectives"], objective["constraints"]  # a course goes by the first goal alone
     named = [job.config, objective, job.study_seed, job.seed, job.repeats]
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 

@@ -15,6 +15,7 @@ import torch
 
 from tunecli.config.metrics import LATENCY, N_PARAMETERS
 from tunecli.config.schema import TrialConfig
+from tunecli.objective import Objective
 from tunecli.seeding import seed_for
 from tunecli.train.compiled import forward_of
 from tunecli.train.data.loading import Fold
@@ -22,7 +23,6 @@ from tunecli.train.learner import Learner
 from tunecli.train.models import build
 from tunecli.train.precision import autocast, kernels
 from tunecli.train.user_code import code as own_code
-from tunecli.trial import Objective
 
 _WARM_UP_PASSES = 10
 _LEAST_PASSES, _MOST_PASSES = 20, 200

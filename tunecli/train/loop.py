@@ -20,6 +20,8 @@ from torch import Tensor
 from tunecli.config.schema import TrialConfig
 from tunecli.config.secrets import resolved
 from tunecli.errors import DiskFull, StoreFailed, UsageError
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.objective import Objective
 from tunecli.seeding import seed_for
 from tunecli.train import checkpoint, devices, weights
 from tunecli.train.course import Course
@@ -30,21 +32,7 @@ from tunecli.train.learner import Learner
 from tunecli.train.metrics import finite
 from tunecli.train.stopping import is_pruned, never
 from tunecli.train.user_code.metric import OwnMetric, own_metrics
-from tunecli.trial import (
-    Checkpointed,
-    Ended,
-    EpochEnded,
-    Event,
-    Failure,
-    FailureKind,
-    Job,
-    Objective,
-    Outcome,
-    Paused,
-    Started,
-    State,
-    Stopped,
-)
+from tunecli.trial import Failure, FailureKind, Outcome, State
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from tunecli.trial import Job
+from tunecli.messages import Job
 
 
 def never() -> bool:

@@ -16,24 +16,15 @@ from tunecli.config.hashing import changed_files
 from tunecli.config.redaction import Redactor, redactor_for
 from tunecli.config.schema import CommandTrial, FunctionTrial, trial_model
 from tunecli.config.secrets import names_in
+from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.objective import Objective
 from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
 from tunecli.train.stopping import never
 from tunecli.train.user_code import code as own_code
 from tunecli.train.user_code import surroundings
 from tunecli.train.user_code.reports import Reports
-from tunecli.trial import (
-    Ended,
-    EpochEnded,
-    Event,
-    Failure,
-    FailureKind,
-    Job,
-    Objective,
-    Paused,
-    Started,
-    Stopped,
-)
+from tunecli.trial import Failure, FailureKind
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:

@@ -116,7 +116,7 @@ def test_told_are_ends_failures_what_is_under_way_and_what_is_expected_of_some()
         Curve(5, point, State.WAITING, 1, {0: 5.0}, excesses={0: (0.5,)}),
     ]
     found = shown_ends(courses, 3, {0: 3.5})
-    assert [(each.number, each.state, each.loss, each.excesses) for each in found] == [
+    assert [(each.number, each.state, each.loss, each.violations) for each in found] == [
         (0, State.PRUNED, 3.5, ()),
         (1, State.COMPLETE, 3.0, (1.0,)),
         (3, State.FAILED, None, ()),

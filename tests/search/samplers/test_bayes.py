@@ -198,7 +198,7 @@ def test_a_search_that_polishes_looks_elsewhere_one_turn_in_four() -> None:
 
 
 def test_what_progress_is_judged_by_are_the_losses_of_trials_that_break_no_constraint() -> None:
-    told = [replace(each, excesses=(each.number - 5.5,)) for each in line_history(12)]
+    told = [replace(each, violations=(each.number - 5.5,)) for each in line_history(12)]
     held, every = (evidence_of(space_of(LINE), history).held for history in (told, line_history(12)))
     np.testing.assert_array_equal(held, every[:6])
     assert len(every) == 12
@@ -211,7 +211,7 @@ def test_a_pending_trial_that_likely_holds_counts_in_the_best_as_what_is_expecte
     history = [each for each in line_history(12) if abs(_number(each.parameters, "x") - 0.3) > 0.1]
     if excess is not None:  # near the minimum the constraint holds or breaks
         history = [
-            replace(o, excesses=(excess * (0.45 - abs(_number(o.parameters, "x") - 0.3)),)) for o in history
+            replace(o, violations=(excess * (0.45 - abs(_number(o.parameters, "x") - 0.3)),)) for o in history
         ]
     told = [*history, Observation(40, {"x": 0.3}, State.WAITING)]
     with steady_arithmetic():

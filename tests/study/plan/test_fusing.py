@@ -6,13 +6,13 @@ import signal
 import pytest
 
 from tests.study.mended import folder_of
+from tunecli.messages import EpochEnded
 from tunecli.store.folder import RunFolder
 from tunecli.study.answers.check import of_check
 from tunecli.study.plan.fusing import fused_width, fusing
 from tunecli.study.questions.check import check, load_checked
 from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
-from tunecli.trial import EpochEnded
 
 STUDY = """\
 study: together
@@ -187,7 +187,8 @@ def test_a_worker_that_takes_a_group_along_costs_nobody_a_trial(spec_of, tmp_pat
     """Whoever was to blame shows when each is run alone; here nobody was, so all complete."""
     overrides = ("run.engine=local", "run.fuse=6", "search.lookahead=12", "training.epochs=12")
     from tunecli.engine import engine_named
-    from tunecli.trial import Ended, FailedAttempt, Started
+    from tunecli.messages import Ended, Started
+    from tunecli.trial import FailedAttempt
 
     class Killing(Watching):
         pids = None

@@ -15,6 +15,8 @@ from tests.study.record.test_config_change import CODE, OWN
 from tests.study.whole import Silent, comparable, run_whole
 from tests.verbs import called
 from tunecli.errors import ConfigError, Interrupted, StudyLocked, UsageError
+from tunecli.messages import Ended as EndedEvent
+from tunecli.messages import EpochEnded, Started
 from tunecli.search.samplers.grid import grid
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
@@ -27,8 +29,7 @@ from tunecli.study.questions.verify import verify
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
-from tunecli.trial import Ended as EndedEvent
-from tunecli.trial import EpochEnded, Failure, FailureKind, Outcome, Started, State, Trial
+from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from tunecli.objective import Objective
 from tunecli.study.record.history import History
-from tunecli.trial import Objective, Outcome, State, Trial
+from tunecli.trial import Outcome, State, Trial
 
 
 def test_a_sampler_sees_only_what_the_lookahead_lets_it_see():

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tunecli.messages import EpochEnded
+from tunecli.objective import Constraint, Objective
 from tunecli.study.record.rescoring import rescored
-from tunecli.trial import Constraint, EpochEnded, Failure, FailureKind, Objective, Outcome, State
+from tunecli.trial import Failure, FailureKind, Outcome, State
 
 ACCURACY, LOSS = Objective("val_accuracy", True), Objective("val_loss", False)
 METRICS = {"val_accuracy": 0.9, "val_loss": 0.3, "n_parameters": 10.0}
@@ -27,7 +29,7 @@ def test_another_metric_is_read_off_the_record() -> None:
 
 
 def test_what_would_not_be_measured_any_more_is_dropped_from_every_epoch() -> None:
-    costly = Objective("val_accuracy", True, others=(Objective("n_parameters", False),))
+    costly = Objective("val_accuracy", True, further_objectives=(Objective("n_parameters", False),))
     told = rescored(COMPLETE, EPOCHS, PLAIN, costly, LOSS)
     assert told is not None
     assert {*told[0].metrics} == {*told[1][0].metrics} == {"val_accuracy", "val_loss"}

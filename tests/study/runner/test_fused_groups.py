@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from tunecli.messages import Job
+from tunecli.objective import Objective
 from tunecli.study.runner.fused_groups import Ready, group_of, ready
-from tunecli.trial import Job, Objective
 
 
 def job(number, **changes):

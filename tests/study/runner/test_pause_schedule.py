@@ -7,6 +7,7 @@ import pytest
 from tests.study.fake_engine import FakeEngine
 from tests.study.whole import Silent, comparable, run_whole
 from tunecli.errors import ConfigError, Interrupted, UsageError
+from tunecli.messages import Paused
 from tunecli.search.pruners.full_fidelity import unpaused_trials
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
@@ -16,7 +17,7 @@ from tunecli.study.questions.status import status
 from tunecli.study.questions.verify import verify
 from tunecli.study.record.lifecycle import begin, reopen
 from tunecli.study.sweep import sweep
-from tunecli.trial import Paused, State
+from tunecli.trial import State
 
 HYPERBAND = {
     "epochs: 4": "epochs: 9",

@@ -9,10 +9,11 @@ import pytest
 
 from tunecli import failpoints
 from tunecli.errors import DiskFull, StoreFailed
+from tunecli.messages import Ended, EpochEnded, Started
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.runner.record_writer import RecordWriter
-from tunecli.trial import Ended, EpochEnded, Outcome, Started, State, Trial
+from tunecli.trial import Outcome, State, Trial
 
 
 @pytest.fixture

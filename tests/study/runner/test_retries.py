@@ -6,10 +6,11 @@ import os
 import pytest
 
 from tunecli.config.run import Limit, OnFailure
+from tunecli.objective import Constraint, Objective
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import look
 from tunecli.study.runner.retries import FAILED_ALIKE, fail_alike, is_tried_again, keep_below, micro_batches
-from tunecli.trial import Constraint, FailedAttempt, Failure, FailureKind, Objective, Outcome, State, Trial
+from tunecli.trial import FailedAttempt, Failure, FailureKind, Outcome, State, Trial
 
 DEFAULT = OnFailure()
 
@@ -164,7 +165,7 @@ def test_weights_are_worth_keeping_below_the_best_loss_and_always_where_it_does_
     bound = keep_below([best], Objective("val_accuracy", True))
     assert bound is not None and -0.5 < bound < -0.49, "a tie is kept too"
     assert keep_below([], Objective("val_accuracy", True)) is None
-    goals = Objective("val_accuracy", True, others=(Objective("n_parameters", False),))
+    goals = Objective("val_accuracy", True, further_objectives=(Objective("n_parameters", False),))
     assert keep_below([best], goals) is None
     assert keep_below([best], Objective("a", True, constraints=(Constraint("b", 1.0),))) is None
 

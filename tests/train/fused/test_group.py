@@ -10,19 +10,11 @@ import pytest
 import torch
 
 from tests.train.fused.trials import checkpoints_of, epochs_of, job_of, outcomes_of
+from tunecli.messages import Ended, EpochEnded, Job, Started, Stopped
+from tunecli.objective import Objective
 from tunecli.train.fused.group import run_group
 from tunecli.train.loop import run
-from tunecli.trial import (
-    Checkpoint,
-    Ended,
-    EpochEnded,
-    FailureKind,
-    Job,
-    Objective,
-    Started,
-    State,
-    Stopped,
-)
+from tunecli.trial import Checkpoint, FailureKind, State
 
 LONG: dict[str, Any] = {
     "model": {"name": "mlp", "hidden": [16], "dropout": 0.2},

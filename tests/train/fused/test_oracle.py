@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from tests.train.fused.trials import ACCURACY, SMALL, epochs_of, job_of, outcomes_of
+from tunecli.messages import EpochEnded
+from tunecli.objective import Objective
 from tunecli.train import weights
 from tunecli.train.fused.group import run_group
 from tunecli.train.fused.signature import signature, why_not
 from tunecli.train.loop import run
 from tunecli.train.models.activations import ACTIVATIONS
-from tunecli.trial import EpochEnded, Objective
 
 TOLERANCE = 1e-5
 LOSS = Objective("val_loss", False)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.train.fused.trials import ACCURACY, job_of
+from tunecli.messages import Job
+from tunecli.objective import Objective
 from tunecli.train.fused.signature import signature, why_not
-from tunecli.trial import Job, Objective
 
 NET = {"name": "mlp", "hidden": [8], "dropout": 0.1}
 

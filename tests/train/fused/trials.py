@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tunecli.trial import Checkpointed, Ended, EpochEnded, Event, Job, Objective, Outcome
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job
+from tunecli.objective import Objective
+from tunecli.trial import Outcome
 
 ACCURACY = Objective("val_accuracy", True)
 SMALL: dict[str, Any] = {

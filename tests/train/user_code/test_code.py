@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from tunecli.config.schema import TrialConfig
+from tunecli.messages import Ended, Job
+from tunecli.objective import Objective
 from tunecli.train.data import loading
 from tunecli.train.trials import run
 from tunecli.train.user_code import code as own_code
-from tunecli.trial import Ended, FailureKind, Job, Objective, Outcome, State
+from tunecli.trial import FailureKind, Outcome, State
 
 MINE = """
 import random

@@ -9,10 +9,12 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from tunecli.messages import Ended, EpochEnded, Job, Started, Stopped
+from tunecli.objective import Objective
 from tunecli.train.accelerators import resolved
 from tunecli.train.devices import names
 from tunecli.train.trials import run
-from tunecli.trial import Ended, EpochEnded, FailureKind, Job, Objective, Outcome, Started, State, Stopped
+from tunecli.trial import FailureKind, Outcome, State
 
 
 def job_of(command: list, folder, metrics: dict | None = None, params: dict | None = None, **changes) -> Job:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tunecli.messages import Job
+from tunecli.objective import Objective
 from tunecli.train.user_code.folder import own_folder, remove_stale
-from tunecli.trial import Job, Objective
 
 JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 2)
 
@@ -33,7 +34,8 @@ def test_it_is_there_while_the_trial_runs_and_nobody_removes_it(temporary: Path)
 def test_that_of_a_process_that_was_killed_is_removed_and_another_s_is_not(temporary: Path) -> None:
     code = (
         "import os, signal\nfrom tunecli.train.user_code.folder import own_folder\n"
-        "from tunecli.trial import Job, Objective\n"
+        "from tunecli.messages import Job\n"
+        "from tunecli.objective import Objective\n"
         "with own_folder(Job(0, 1, {}, Objective('val_loss', False), 1, 2)) as folder:\n"
         "    (folder / 'kept').touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

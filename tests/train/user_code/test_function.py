@@ -12,21 +12,11 @@ import pytest
 import torch
 
 import tunecli
+from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.objective import Objective
 from tunecli.train.trials import run
 from tunecli.train.user_code.function import TrialStopped
-from tunecli.trial import (
-    Ended,
-    EpochEnded,
-    Event,
-    FailureKind,
-    Job,
-    Objective,
-    Outcome,
-    Paused,
-    Started,
-    State,
-    Stopped,
-)
+from tunecli.trial import FailureKind, Outcome, State
 
 MINE = """
 import os, random, sys

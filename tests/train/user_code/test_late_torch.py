@@ -94,7 +94,8 @@ import json, random, sys
 module, *numbers = sys.argv[1:]
 import numpy
 from tunecli.train.trials import run
-from tunecli.trial import Job, Objective
+from tunecli.messages import Job
+from tunecli.objective import Objective
 
 def state():
     return random.getstate(), numpy.random.get_state()[1].tolist(), sys.meta_path[:]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tunecli.objective import Objective
 from tunecli.train.user_code.metric import own_metric
-from tunecli.trial import Objective
 
 MINE = """
 def score(outputs, targets, within=0.5):

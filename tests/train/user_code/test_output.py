@@ -6,9 +6,11 @@ import re
 
 import pytest
 
+from tunecli.messages import Job
+from tunecli.objective import Objective
 from tunecli.train.user_code.output import JsonLines, Patterns, clipped_line, last_lines
 from tunecli.train.user_code.reports import Reports
-from tunecli.trial import FailureKind, Job, Objective
+from tunecli.trial import FailureKind
 
 JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 1)
 

@@ -13,24 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunecli.errors import StoreFailed
+from tunecli.messages import Ended, EpochEnded, Job, Paused, Started
+from tunecli.objective import Constraint, Objective
 from tunecli.store.database import Log
 from tunecli.study.runner.recovered import recover
 from tunecli.train.user_code import journal
 from tunecli.train.user_code.bounds import MOST_EPOCHS, MOST_METRICS, MOST_NAME_CHARACTERS
 from tunecli.train.user_code.reports import Reports
-from tunecli.trial import (
-    Constraint,
-    Ended,
-    EpochEnded,
-    FailureKind,
-    Job,
-    Objective,
-    Outcome,
-    Paused,
-    Started,
-    State,
-    Trial,
-)
+from tunecli.trial import FailureKind, Outcome, State, Trial
 
 JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 1)
 Report = tuple[int, Mapping[str, float]]
@@ -289,7 +279,9 @@ def test_an_end_says_what_else_there_is_to_know() -> None:
     assert isinstance(ended, Ended) and ended.note == "one thing"
 
 
-GOALS = Objective("val_loss", False, others=(Objective("f1", True),), constraints=(Constraint("lat", 2.5),))
+GOALS = Objective(
+    "val_loss", False, further_objectives=(Objective("f1", True),), constraints=(Constraint("lat", 2.5),)
+)
 NAN, INF = math.nan, math.inf
 
 

@@ -10,8 +10,8 @@ import pytest
 from tunecli.config.load import parse_study
 from tunecli.config.schema import TrialConfig
 from tunecli.errors import ConfigError
+from tunecli.objective import Objective
 from tunecli.train.validation import Complaint, complaints
-from tunecli.trial import Objective
 
 TEN_EPOCHS = {"epochs": 10}
 TWO_AND_A_HALF = {"steps": 5, "batch_size": 64}  # the 120 that train of iris are two batches

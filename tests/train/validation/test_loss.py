@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tunecli.config.schema import TrialConfig
+from tunecli.objective import Objective
 from tunecli.train.validation import Complaint, complaints
-from tunecli.trial import Objective
 
 
 def complaints_of(source: str, loss: Any, folder: Path = Path(), **data: Any) -> list[Complaint]:

@@ -11,11 +11,11 @@ from tunecli.config.load import load
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
 from tunecli.errors import ConfigError
+from tunecli.objective import Objective
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
 from tunecli.train.validation import complaints
 from tunecli.train.validation.weights import WEIGHT_SHAPES
-from tunecli.trial import Objective
 
 
 def blamed(**trial: Any) -> list[str]:

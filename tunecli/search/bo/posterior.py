@@ -123,7 +123,7 @@ def evidence_of(space: Space, history: Sequence[Observation]) -> TrialData:
         features(encoding, units) for units in (scored_ND, failed_UD, pending_PD)
     )
     order_N = np.argsort([merit for _, merit in chosen] if merit_of else warped.values, kind="stable")
-    excesses_NC = excesses_of([o.excesses for o in scored])
+    excesses_NC = excesses_of([o.violations for o in scored])
     sound = pending_PF[[o.state is State.RUNNING for o in pending]][-_MAX_OBSERVATIONS // 4 :]
     return TrialData(encoding, scored_ND, rows_NF, failed_UF, pending_PF, sound, warped, excesses_NC, order_N)
 
@@ -158,7 +158,7 @@ def believed(
 
 def _merits(losses: Sequence[tuple[Observation, float]]) -> dict[int, float]:
     """By number, the place of each trial where constraints say more than its loss; empty where there are none."""
-    excesses_NC = excesses_of([observation.excesses for observation, _ in losses])
+    excesses_NC = excesses_of([observation.violations for observation, _ in losses])
     if not excesses_NC.shape[1]:
         return {}
     places = merits([loss for _, loss in losses], excesses_NC)

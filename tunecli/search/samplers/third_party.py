@@ -84,7 +84,7 @@ def _tpe_draws(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     states, distributions = optuna.trial.TrialState, _distributions(optuna, space)
     n_losses = max((len(observation.losses) for observation in history), default=0) or 1
-    has_excesses = any(observation.excesses for observation in history)
+    has_excesses = any(observation.violations for observation in history)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the constant liar and constraints are experimental
         sampler = optuna.samplers.TPESampler(
@@ -199,7 +199,7 @@ def _losses(observation: Observation) -> list[float]:
 
 def _finite_excesses(observation: Observation) -> list[float]:
     """What is not known is told as broken, since Optuna takes numbers only."""
-    return [excess if math.isfinite(excess) else _FAR for excess in observation.excesses]
+    return [excess if math.isfinite(excess) else _FAR for excess in observation.violations]
 
 
 def _excesses(trial: Any) -> Sequence[float]:

@@ -9,13 +9,14 @@ from typing import Any
 
 from tunecli.config.domains import shown
 from tunecli.config.run import Limit
+from tunecli.objective import Objective
 from tunecli.results.answer import Block, Fit, Section
 from tunecli.results.ranking import Standing
 from tunecli.results.table import ABSENT, Table, display_cells, to_json
 from tunecli.study.record.overview import Overview
 from tunecli.study.runner.retries import FAILED_ALIKE
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
-from tunecli.trial import Objective, Scalar, Trial
+from tunecli.trial import Scalar, Trial
 
 REASONS = {
     "complete": ("finished", "all trials have ended"),

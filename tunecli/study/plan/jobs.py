@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tunecli.config.space import DanglingReferenceError, concrete
 from tunecli.config.study import StudySpec
+from tunecli.messages import EpochEnded, Job
 from tunecli.seeding import seed_for
 from tunecli.study.plan.plan import Plan
-from tunecli.trial import Checkpoint, EpochEnded, Job, Parameters, Trial
+from tunecli.trial import Checkpoint, Parameters, Trial
 
 NO_CODE: Mapping[str, str] = {}
 _CHECKPOINT_EPOCHS: Mapping[str, int | None] = {"auto": None, "off": 0}

@@ -27,6 +27,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space, default_point
 from tunecli.config.study import StudySpec
 from tunecli.errors import UsageError
+from tunecli.objective import Objective
 from tunecli.search.pruners.promotion import full_trainings
 from tunecli.search.samplers.bayes import n_initial
 from tunecli.search.samplers.registry import suggest
@@ -46,7 +47,7 @@ from tunecli.train.data.sources import facts_of
 from tunecli.train.data.summary import DataSummary
 from tunecli.train.validation import complaints
 from tunecli.train.validation.notes import has_scaled_target
-from tunecli.trial import Objective, Parameters, Scalar, Trial
+from tunecli.trial import Parameters, Scalar, Trial
 
 _TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
 _FEW_EXAMPLES = 20

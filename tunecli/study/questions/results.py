@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
+from tunecli.objective import Objective
 from tunecli.results.prediction import (
     PredictedBest,
     Prediction,
@@ -30,7 +31,7 @@ from tunecli.study.questions.selection import Selection
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import look
 from tunecli.study.record.overview import Overview, overview
-from tunecli.trial import Failure, Objective, Trial
+from tunecli.trial import Failure, Trial
 
 _OF_PREDICTIONS = ("predicted", "uncertainty")
 

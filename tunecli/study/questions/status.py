@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tunecli.config.pruners import Pausing
+from tunecli.objective import Objective
 from tunecli.results.ranking import Standing, best, standing
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import look
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
-from tunecli.trial import Objective, State, Trial
+from tunecli.trial import State, Trial
 
 _FINAL = {"exhausted", *ENDED_BY_ITSELF}
 
@@ -51,7 +52,7 @@ def status(folder: RunFolder) -> Status:
         counts = study.log.counts()
         facts = facts_of(study.log)
         objective, stands = study.spec.objective, None
-        if objective.others or objective.constraints:
+        if objective.further_objectives or objective.constraints:
             trials = study.log.trials()
             winner, stands = best(trials, objective), standing(trials, objective)
         else:  # which is told without reading every trial

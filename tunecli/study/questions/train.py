@@ -12,11 +12,12 @@ from tunecli.engine import engine_named, name_for_one
 from tunecli.engine.engine import Engine
 from tunecli.engine.needs import needs_torch
 from tunecli.errors import UsageError
+from tunecli.messages import Ended, Job
 from tunecli.store.destination import require_destination
 from tunecli.study.plan.jobs import job_for, trial_seed
 from tunecli.study.plan.plan import plan_for
 from tunecli.study.plan.worker_count import require_device
-from tunecli.trial import Ended, Job, Outcome, Trial
+from tunecli.trial import Outcome, Trial
 
 _WAIT_S = 0.2
 

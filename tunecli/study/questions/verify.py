@@ -17,6 +17,7 @@ from tunecli.engine import engine_named, name_for_one
 from tunecli.engine.engine import Engine
 from tunecli.engine.needs import needs_torch
 from tunecli.errors import NoTrialSucceeded, UsageError
+from tunecli.messages import Ended, EpochEnded, Job, Started
 from tunecli.results.comparison import Comparison, RunRecord, Verdict, compare
 from tunecli.results.ranking import best
 from tunecli.seeding import generator_for
@@ -27,7 +28,7 @@ from tunecli.study.record import data_hashes
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study, look
 from tunecli.study.record.versions import versions
-from tunecli.trial import Ended, EpochEnded, Failure, FailureKind, Job, Outcome, Started, State, Trial
+from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 _WAIT_S = 0.2
 

@@ -23,6 +23,7 @@ from tunecli.config.space import DanglingReferenceError, concrete
 from tunecli.config.study import StudySpec
 from tunecli.config.trial_matching import fitting_point
 from tunecli.errors import UsageError
+from tunecli.messages import Ended, EpochEnded, Started
 from tunecli.search.samplers.grid import require_grid
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
@@ -34,7 +35,7 @@ from tunecli.study.record.lifecycle import Study, begin
 from tunecli.study.record.rescoring import rescored
 from tunecli.study.record.versions import changed_versions
 from tunecli.train.validation import complaints
-from tunecli.trial import Ended, EpochEnded, Started, State, Trial
+from tunecli.trial import State, Trial
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tunecli.trial import Objective, Observation, Outcome, State, Trial
+from tunecli.objective import Objective
+from tunecli.trial import Observation, Outcome, State, Trial
 
 
 class History:
@@ -40,8 +41,8 @@ class History:
             return Observation(trial.number, trial.parameters, trial.state)
         objective = self._objective
         metrics = {**outcome.metrics, objective.metric: score}
-        losses = objective.losses(metrics) if objective.others else ()
-        loss, excesses = objective.sign * score, objective.excesses(metrics)
+        losses = objective.losses(metrics) if objective.further_objectives else ()
+        loss, excesses = objective.sign * score, objective.violations(metrics)
         return Observation(trial.number, trial.parameters, trial.state, loss, losses, excesses)
 
     def up_to(self, last_seen: int) -> list[Observation]:

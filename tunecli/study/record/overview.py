@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tunecli.config.option_labels import option_labels
+from tunecli.objective import Objective
 from tunecli.results.failures import grouped
 from tunecli.results.importance import by_importance, importances
 from tunecli.results.ranking import Ranked, Standing, best, rank, standing
@@ -13,7 +14,7 @@ from tunecli.results.short_names import short_names
 from tunecli.results.table import Table, parameter_columns
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.publish import table_of
-from tunecli.trial import Objective, Trial
+from tunecli.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)

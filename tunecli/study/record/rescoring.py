@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from tunecli.config.metrics import MEASURED
-from tunecli.trial import EpochEnded, FailureKind, Objective, Outcome, State
+from tunecli.messages import EpochEnded
+from tunecli.objective import Objective
+from tunecli.trial import FailureKind, Outcome, State
 
 _OF_THE_MACHINE = (FailureKind.OOM, FailureKind.TIMEOUT, FailureKind.CRASH, FailureKind.LOST)
 
@@ -49,7 +51,9 @@ def rescored(
 
 
 def _is_same(one: Objective, other: Objective) -> bool:
-    return replace(one, others=(), constraints=()) == replace(other, others=(), constraints=())
+    return replace(one, further_objectives=(), constraints=()) == replace(
+        other, further_objectives=(), constraints=()
+    )
 
 
 def _went_by(goal: Objective, outcome: Outcome, config: Mapping[str, Any]) -> bool:

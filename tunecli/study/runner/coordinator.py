@@ -17,6 +17,7 @@ from tunecli.config.load import trial_models
 from tunecli.config.pruners import Pausing
 from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.config.space import concrete
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.results.ranking import leading
 from tunecli.search.samplers.registry import suggest
 from tunecli.study.plan.jobs import job_for, trial_seed
@@ -34,20 +35,12 @@ from tunecli.study.runner.retries import fail_alike, is_tried_again, keep_below,
 from tunecli.study.runner.stopping_rule import StoppingRule
 from tunecli.trial import (
     Checkpoint,
-    Checkpointed,
-    Ended,
-    EpochEnded,
-    Event,
     FailedAttempt,
     Failure,
     FailureKind,
-    Job,
     Observation,
     Parameters,
-    Paused,
-    Started,
     State,
-    Stopped,
     Trial,
 )
 

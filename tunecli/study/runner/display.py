@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from tunecli.trial import Event, FailedAttempt, SweepInfo, Trial
+from tunecli.messages import Event, SweepInfo
+from tunecli.trial import FailedAttempt, Trial
 
 
 class Display(Protocol):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tunecli.messages import Job
 from tunecli.train.fused.signature import signature, why_not
-from tunecli.trial import Job
 
 
 @dataclass(frozen=True, slots=True)

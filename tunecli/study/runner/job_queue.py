@@ -13,12 +13,13 @@ from tunecli import failpoints
 from tunecli.config.pruners import Pausing
 from tunecli.config.space import DanglingReferenceError
 from tunecli.engine.engine import Engine
+from tunecli.messages import Ended
 from tunecli.study.plan.plan import AHEAD
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.runner.coordinator import Coordinator
 from tunecli.study.runner.display import Display
 from tunecli.study.runner.fused_groups import Ready, group_of, ready
-from tunecli.trial import Ended, Failure, FailureKind, Outcome, State, Trial
+from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 
 class JobQueue:

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from tunecli.config.pruners import Pausing
 from tunecli.config.study import StudySpec
+from tunecli.messages import EpochEnded
 from tunecli.search.pruners.registry import Bounds, Curve, stop_bounds
 from tunecli.store.database import Log
-from tunecli.trial import EpochEnded, State, Trial
+from tunecli.trial import State, Trial
 
 
 class Curves:

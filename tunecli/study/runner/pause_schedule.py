@@ -202,7 +202,7 @@ class PauseSchedule:
         return float("inf") if outcome.score is None else self._sign * outcome.score
 
     def _excesses(self, outcome: Outcome) -> tuple[float, ...]:
-        return self._spec.objective.excesses(outcome.metrics)
+        return self._spec.objective.violations(outcome.metrics)
 
 
 def _ends(courses: Iterable[Curve], trials: Mapping[int, Trial]) -> Iterator[Failure | None]:

@@ -13,10 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tunecli.messages import EpochEnded, Started
 from tunecli.store.database import Log
 from tunecli.store.files import remove
 from tunecli.store.folder import RunFolder
-from tunecli.trial import EpochEnded, Failure, Started
+from tunecli.trial import Failure
 
 _WAIT_S = 1.0
 

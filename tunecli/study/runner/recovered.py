@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tunecli.messages import EpochEnded, Started
 from tunecli.store.database import Log
 from tunecli.study.runner.record_writer import RecordWriter
 from tunecli.train.user_code.journal import events_of
-from tunecli.trial import EpochEnded, Started
 
 
 def recover(log: Log, ledger: RecordWriter, path: Path, number: int) -> list[EpochEnded]:

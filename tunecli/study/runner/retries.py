@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tunecli.config.run import Limit, OnFailure
-from tunecli.trial import FailedAttempt, Failure, FailureKind, Objective, Trial
+from tunecli.objective import Objective
+from tunecli.trial import FailedAttempt, Failure, FailureKind, Trial
 
 FAILED_ALIKE = 5
 """If the first trials all fail with one message, this many of them end the sweep."""
@@ -85,7 +86,7 @@ def keep_below(leaders: Sequence[Trial], objective: Objective) -> float | None:
 
     So they are where constraints or further goals say more than the loss does; then others' go once it has ended.
     """
-    if objective.others or objective.constraints or not leaders:
+    if objective.further_objectives or objective.constraints or not leaders:
         return None
     outcome = leaders[0].outcome
     if outcome is None or outcome.score is None:

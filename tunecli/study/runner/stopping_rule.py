@@ -39,7 +39,10 @@ class StoppingRule:
         if stop.stagnation is not None:
             seen = [trials[each] for each in range(max(0, number - self._lookahead + 1))]
             places = (
-                (total_excess(objective.excesses(outcome.metrics), objective), objective.sign * outcome.score)
+                (
+                    total_excess(objective.violations(outcome.metrics), objective),
+                    objective.sign * outcome.score,
+                )
                 for trial in seen
                 if trial.state is State.COMPLETE and (outcome := trial.outcome) and outcome.score is not None
             )

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from tunecli.errors import DiskFull, StoreFailed, UsageError
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Started, Stopped
 from tunecli.train import checkpoint, devices, weights
 from tunecli.train.course import Course
 from tunecli.train.data import loading
@@ -27,18 +28,7 @@ from tunecli.train.fused.validation import Examiner
 from tunecli.train.loop import ended, is_worth_keeping, lacking_of, missing_of
 from tunecli.train.metrics import finite
 from tunecli.train.stopping import is_pruned, never
-from tunecli.trial import (
-    Checkpointed,
-    Ended,
-    EpochEnded,
-    Event,
-    Failure,
-    FailureKind,
-    Job,
-    Started,
-    State,
-    Stopped,
-)
+from tunecli.trial import Failure, FailureKind, State
 
 
 def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tunecli.config.schema import TrialConfig
 from tunecli.config.secrets import resolved
+from tunecli.messages import Job
 from tunecli.seeding import seed_for
 from tunecli.train import checkpoint
 from tunecli.train.chains.moment import Moment
@@ -27,7 +28,6 @@ from tunecli.train.fused.stack import Stack
 from tunecli.train.fused.stacked_optimizer import form
 from tunecli.train.inference_cost import footprint
 from tunecli.train.learner import Learner
-from tunecli.trial import Job
 
 
 @lru_cache(maxsize=4)

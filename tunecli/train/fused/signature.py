@@ -18,7 +18,7 @@ from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.models import AnyModel, Recurrent
 from tunecli.config.schema.optimizers import Adafactor, Lbfgs, Muon
 from tunecli.config.schema.training import Swa
-from tunecli.trial import Job
+from tunecli.messages import Job
 
 _OWN_VALUES = ("init", "dropout")
 

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from tunecli.config.code import uses
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.base import UserCode
+from tunecli.messages import Job
 from tunecli.train.generators import scoped_plain_seeds
 from tunecli.train.user_code.late_torch import once_loaded
-from tunecli.trial import Job
 
 if TYPE_CHECKING:
     import torch

@@ -19,6 +19,7 @@ from tunecli.config.command import PlaceholderError, program_path, rendered
 from tunecli.config.schema import CommandTrial
 from tunecli.config.secrets import names_in, redacted, resolved
 from tunecli.errors import UsageError
+from tunecli.messages import Event, Job
 from tunecli.seeding import seed_of_32_bits
 from tunecli.train import accelerators, memory
 from tunecli.train.stopping import never
@@ -26,7 +27,7 @@ from tunecli.train.user_code.folder import own_folder
 from tunecli.train.user_code.output import JsonLines, Patterns, clipped_line, last_lines
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports
-from tunecli.trial import Event, Failure, FailureKind, Job
+from tunecli.trial import Failure, FailureKind
 
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # itself, or what a shell waited for
 _LAST_LINES = 3

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunecli.errors import DiskFull, StoreFailed
-from tunecli.trial import Job
+from tunecli.messages import Job
 
 _PREFIX = "tunecli-"
 _LOCK_NAME = "lock"

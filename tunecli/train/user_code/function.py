@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from tunecli.config.schema import FunctionTrial
 from tunecli.config.secrets import resolved
 from tunecli.errors import UsageError
+from tunecli.messages import Event, Job, Started
 from tunecli.seeding import seed_for, seed_of_32_bits
 from tunecli.train import accelerators
 from tunecli.train.failures import failure_of, release_memory
@@ -33,7 +34,7 @@ from tunecli.train.user_code.bounds import shown, shown_name
 from tunecli.train.user_code.folder import own_folder
 from tunecli.train.user_code.late_torch import once_loaded
 from tunecli.train.user_code.reports import Reports
-from tunecli.trial import Event, Failure, FailureKind, Job, Started
+from tunecli.trial import Failure, FailureKind
 
 _Report = tuple[int, dict[str, float]]
 _Said = Failure | dict[str, float]

@@ -19,8 +19,8 @@ from typing import Any
 
 from tunecli.durable_files import sync_folder
 from tunecli.errors import DiskFull, StoreFailed
+from tunecli.messages import EpochEnded, Started
 from tunecli.train.user_code.bounds import MOST_EPOCHS
-from tunecli.trial import EpochEnded, Started
 
 _ADD = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from tunecli.objective import Objective
 from tunecli.train.user_code import code as own_code
 from tunecli.train.user_code.bounds import shown
-from tunecli.trial import Objective
 
 
 class OwnMetric(NamedTuple):

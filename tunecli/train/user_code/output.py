@@ -13,9 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunecli.messages import EpochEnded
 from tunecli.train.user_code.bounds import shown
 from tunecli.train.user_code.reports import Reports
-from tunecli.trial import EpochEnded, Failure, FailureKind
+from tunecli.trial import Failure, FailureKind
 
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"

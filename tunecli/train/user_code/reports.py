@@ -14,21 +14,11 @@ from dataclasses import dataclass, field
 
 from tunecli.config.redaction import Redactor, redactor_for
 from tunecli.config.secrets import names_in
+from tunecli.messages import Ended, EpochEnded, Job, Paused, Started, Stopped
 from tunecli.train import stopping
 from tunecli.train.user_code import bounds
 from tunecli.train.user_code.journal import Journal
-from tunecli.trial import (
-    Ended,
-    EpochEnded,
-    Failure,
-    FailureKind,
-    Job,
-    Outcome,
-    Paused,
-    Started,
-    State,
-    Stopped,
-)
+from tunecli.trial import Failure, FailureKind, Outcome, State
 
 _SHOWN_METRICS = 8
 

@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
-from tunecli.trial import Event
+from tunecli.messages import Event
 
 
 def kept_apart(events: Iterator[Event], arguments: Sequence[str]) -> Iterator[Event]:
