@@ -1,4 +1,4 @@
-"""The table of every key is complete, and the README shows it as it is."""
+"""The table of every key is complete, and docs/reference/keys.md shows it as it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tunecli.train.models import MODELS
 from tunecli.train.models.activations import ACTIVATIONS
 from tunecli.train.optimizers import OPTIMIZERS
 
-README = Path(__file__).parents[2] / "README.md"
+KEYS = Path(__file__).parents[2] / "docs" / "reference" / "keys.md"
 VALUES = {row.key: row.values for row in rows()}
 
 
@@ -25,7 +25,7 @@ def names_of(knob: object) -> tuple[str, ...]:
 
 
 def test_the_readmes_table_is_generated_from_the_knobs() -> None:
-    found = re.search(r"<!-- keys -->\n(.*?)<!-- /keys -->", README.read_text(), re.DOTALL)
+    found = re.search(r"<!-- keys -->\n(.*?)<!-- /keys -->", KEYS.read_text(), re.DOTALL)
     assert found is not None
     assert found.group(1) == markdown(), "tunecli schema --format markdown prints what should stand there"
 
