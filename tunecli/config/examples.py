@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 from tunecli.config.aliases import alias
 from tunecli.config.foreign_ranges import short_flow
 from tunecli.config.model_paths import Place, models_in, names_of
-from tunecli.config.schema.base import Knob
+from tunecli.knob import Knob
 
 _SAMPLES: tuple[Any, ...] = (
     *("val_accuracy", "digits", "mine:train", "mine.csv", "<= 5", "/home/me", "2h", "auto"),

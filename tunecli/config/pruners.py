@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from tunecli.config.schema.base import Count, Knob, name_alone
+from tunecli.knob import Count, Knob, name_alone
 
 
 class Median(Knob):

@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from tunecli.config.schema.base import Count, Knob, Positive
 from tunecli.config.suggestions import nearest
+from tunecli.knob import Count, Knob, Positive
 from tunecli.trial import FailureKind
 
 DEVICE = r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$"

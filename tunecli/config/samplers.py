@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Tag
 
-from tunecli.config.schema.base import Knob
+from tunecli.knob import Knob
 
 _WORDS = Literal["grid", "random", "quasirandom", "bayes", "tpe", "cmaes"]
 

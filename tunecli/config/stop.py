@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from tunecli.config.schema.base import Count, Knob, Positive
+from tunecli.knob import Count, Knob, Positive
 
 
 class Stop(Knob):

@@ -20,9 +20,9 @@ from tunecli.config.objectives import OWN_TRIAL, Goals
 from tunecli.config.pruners import Curves, Pausing, Pruner
 from tunecli.config.run import Run
 from tunecli.config.samplers import Sampler
-from tunecli.config.schema.base import Count, Knob
 from tunecli.config.space import Space
 from tunecli.config.stop import Stop
+from tunecli.knob import Count, Knob
 from tunecli.objective import Objective
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

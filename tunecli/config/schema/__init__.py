@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunecli.config.schema.base import Knob, Seed
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.learning_rate import Link
 from tunecli.config.schema.losses import Loss
@@ -16,6 +15,7 @@ from tunecli.config.schema.optimizers import AdamW, Optimizer
 from tunecli.config.schema.training import Training
 from tunecli.config.schema.user_code import CommandTrial, FunctionTrial
 from tunecli.config.schema.weights import WeightLink
+from tunecli.knob import Knob, Seed
 
 
 class TrialConfig(Knob):

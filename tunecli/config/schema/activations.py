@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import Knob, NonNegative, Positive, name_alone
+from tunecli.knob import Knob, NonNegative, Positive, name_alone
 
 
 class PlainActivation(Knob):

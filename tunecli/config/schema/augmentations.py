@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tunecli.config.schema.base import Count, Knob, Positive, link
+from tunecli.knob import Count, Knob, Positive, link
 
 
 class Noise(Knob):

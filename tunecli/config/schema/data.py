@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from tunecli.config.schema.augmentations import Augmentation
-from tunecli.config.schema.base import Fraction, Knob
 from tunecli.config.schema.sources import Source, absolute, with_absolute_path
+from tunecli.knob import Fraction, Knob
 
 FileName = Annotated[str, Field(min_length=1)]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import Fraction, Knob, Positive, name_alone
+from tunecli.knob import Fraction, Knob, Positive, name_alone
 
 
 class PlainInitialisation(Knob):

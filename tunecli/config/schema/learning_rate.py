@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import Count, Knob, NonNegative, Positive, Timed, link
+from tunecli.config.schema.base import Timed
+from tunecli.knob import Count, Knob, NonNegative, Positive, link
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Start = Annotated[float, Field(ge=0, lt=1)]

@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tunecli.config.schema.base import Fraction, Knob, NonNegative, Positive, UserCode, name_alone
+from tunecli.config.schema.base import UserCode
+from tunecli.knob import Fraction, Knob, NonNegative, Positive, name_alone
 
 Task = Literal["classification", "regression"]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]

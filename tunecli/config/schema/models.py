@@ -11,8 +11,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tunecli.config.schema.activations import GELU, RELU, Activation
-from tunecli.config.schema.base import Count, Knob, UserCode, name_alone
+from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.initialisations import DEFAULT, Initialisation
+from tunecli.knob import Count, Knob, name_alone
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Pixels = Annotated[int, Field(ge=1, le=15)]

@@ -14,17 +14,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import (
-    Count,
-    Knob,
-    Momentum,
-    NonNegative,
-    Pair,
-    Positive,
-    UserCode,
-    name_alone,
-    pair,
-)
+from tunecli.config.schema.base import UserCode
+from tunecli.knob import Count, Knob, Momentum, NonNegative, Pair, Positive, name_alone, pair
 
 ParameterKind = Literal["bias", "norm", "embedding"]
 DecayExclude = list[ParameterKind]

@@ -11,17 +11,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import (
-    Count,
-    Fraction,
-    Knob,
-    NonNegative,
-    Positive,
-    UserCode,
-    name_alone,
-    pair,
-)
+from tunecli.config.schema.base import UserCode
 from tunecli.config.secrets import literal, names_in
+from tunecli.knob import Count, Fraction, Knob, NonNegative, Positive, name_alone, pair
 
 Side = Annotated[int, Field(ge=1, le=1024)]
 """Pixels along one side of an image."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import Count, Fraction, Knob, NonNegative, Positive, name_alone
+from tunecli.knob import Count, Fraction, Knob, NonNegative, Positive, name_alone
 
 
 class GradientClip(Knob):

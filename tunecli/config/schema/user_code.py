@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from tunecli.config.schema.base import CodeName, Knob, Seed
+from tunecli.config.schema.base import CodeName
+from tunecli.knob import Knob, Seed
 
 METRIC_NAME = r"[A-Za-z][A-Za-z0-9_./-]*"
 

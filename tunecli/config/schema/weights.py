@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import Fraction, Positive, Timed, link
+from tunecli.config.schema.base import Timed
+from tunecli.knob import Fraction, Positive, link
 
 CutRule = Literal["magnitude", "random", "rows", "columns", "random_rows"]
 Parameters = Literal["weights", "all"]

@@ -1,0 +1,64 @@
+"""`Knob`, the base of every settings model that a file may name, and the small types that knobs are made of.
+
+A family of knobs (losses, optimizers, samplers, …) is a union told apart by ``name``. Three spellings reach the same
+model: ``cross_entropy``, ``{name: cross_entropy}`` and, in chains, ``{cosine: {to: 0}}``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Knob(BaseModel):
+    """Base of all concrete knobs: a closed, frozen, strictly typed value."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        defer_build=True,  # a file uses few of a hundred models
+    )
+
+
+class NamedKnob(Knob):
+    """A knob that a file names: each subclass gives ``name`` a `Literal` type and its default."""
+
+    name: str
+
+
+def name_alone(value: Any) -> Any:
+    """``relu`` is short for ``{name: relu}``, and ``{python: mine:Net}`` for ``{name: python, python: mine:Net}``."""
+    if isinstance(value, dict) and "python" in value and "name" not in value:
+        return {"name": "python", **value}
+    return {"name": value} if isinstance(value, str) else value
+
+
+def link(value: Any) -> Any:
+    """``{cosine: {to: 0}}`` and ``cosine`` are links of a chain; inside they are told apart by ``name``."""
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, arguments),) = value.items()
+        if arguments is None:
+            return {"name": name}
+        if isinstance(arguments, dict) and "name" not in arguments:
+            return {"name": name, **arguments}
+    return value
+
+
+def pair(value: Any) -> Any:
+    """YAML has lists only; a pair of numbers is read from a list of two."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+Pair = Annotated[tuple[float, float], BeforeValidator(pair)]
