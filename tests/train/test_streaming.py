@@ -16,8 +16,7 @@ from torch import Tensor
 from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
 from tunecli.train.batches import parts_of
-from tunecli.train.data.loading import Fold, load
-from tunecli.train.data.placement import Placement, placed
+from tunecli.train.data.loading import Fold, Placement, load, placed
 from tunecli.train.epoch import Batch, drawn_of, steps_of_epoch
 from tunecli.train.learner import Learner
 from tunecli.train.streaming import StreamedEpoch

@@ -39,7 +39,7 @@ def engine_named(
 
     Folders that trials of runs that were killed have left in the temporary folder are removed.
     """
-    from tunecli.train.user_code.folder import remove_stale
+    from tunecli.train.user_code.trial_files import remove_stale
 
     remove_stale()
     if name == "inline":

@@ -60,7 +60,7 @@ def main(preload: str, forgotten: str) -> None:
             False  # torch has a hundred, which take 30 ms and have nothing to tidy after a process's end
         )
     from tunecli.engine.worker import serve
-    from tunecli.train.user_code.folder import remove_stale
+    from tunecli.train.user_code.trial_files import remove_stale
 
     _Server(requests, serve, remove_stale).run()
 

@@ -22,7 +22,7 @@ from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
 from tunecli.train.stopping import never
 from tunecli.train.user_code import code as own_code
-from tunecli.train.user_code import surroundings
+from tunecli.train.user_code import isolation
 from tunecli.train.user_code.reports import Reports
 from tunecli.trial import Failure, FailureKind
 
@@ -54,7 +54,7 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
         own_code.forget()  # before the files are compared with the record: this trial reads them anew
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
     if has_own_code:
-        events = surroundings.kept_apart(events, own_code.program_name(jobs[0]))
+        events = isolation.kept_apart(events, own_code.program_name(jobs[0]))
     return _clean_events(events, redactor, jobs[0].objective)
 
 

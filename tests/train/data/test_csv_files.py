@@ -16,8 +16,8 @@ from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
 from tunecli.train.data import preparation
 from tunecli.train.data.columns import Columns, Request
-from tunecli.train.data.files import read_csv
-from tunecli.train.data.reading import read_table
+from tunecli.train.data.csv_files import read_csv
+from tunecli.train.data.files import read_table
 
 SEPARATORS = [",", ";", "\t", "|"]
 SOURCE = Request("data.source")

@@ -1,140 +1,172 @@
-"""CSV, Parquet and NPZ files become columns, or an error that says where to look."""
+"""Files become tables, and a validation file takes the training table's columns."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.train.data.columns import Request
-from tunecli.train.data.files import read_csv, read_npz, read_parquet
-
-SOURCE = Request("data.source")
+from tunecli.train.data.files import read_table
 
 
-def csv_file(folder: Path, text: str) -> Path:
-    path = folder / "table.csv"
-    path.write_text(text, encoding="utf-8")
-    return path
+def knobs(**others: object) -> Data:
+    return Data.model_validate({"source": "t.csv", **others})
 
 
-def test_a_csv_column_is_numeric_where_every_value_there_reads_as_a_number(tmp_path: Path) -> None:
-    columns = read_csv(csv_file(tmp_path, "a,b,c\n1,x,2\n,y,NA\n3e-1,,5\n"), SOURCE)
-    np.testing.assert_array_equal(columns.values["a"], [1.0, np.nan, 0.3])
-    np.testing.assert_array_equal(columns.values["c"], [2.0, np.nan, 5.0])
-    assert columns.values["b"].tolist() == ["x", "y", None]
+ROWS = {"size": [1.0, 2.5, 4.0], "city": ["Rom", "Bern", "Rom"], "y": ["a", "b", "a"]}
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_the_separator_is_the_one_the_header_uses(tmp_path: Path, separator: str) -> None:
-    text = "\n".join(separator.join(row) for row in (["a", "b"], ["1", "2"]))
-    assert list(read_csv(csv_file(tmp_path, text), SOURCE).values) == ["a", "b"]
-
-
-def test_rows_are_placed_by_line_even_after_a_quoted_line_break(tmp_path: Path) -> None:
-    columns = read_csv(csv_file(tmp_path, 'a,b\n1,"two\nlines"\n\n3,4\n'), SOURCE)
-    assert columns.place(1) == "line 5 of table.csv"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "table.csv is empty"),
-        ("a,b\n", "table.csv has no rows"),
-        ("a,b\n1,2\n3\n", "line 3 of table.csv has 1 fields, and the header has 2"),
-        ("a,a\n1,2\n", "two columns named `a`"),
-        (",a\n1,2\n", "column 1 of table.csv has no name"),
-        ('a,b\n1,"2\n', "is not a readable CSV file"),
-    ],
-)
-def test_a_csv_file_that_is_wrong_says_where(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(DataError, match=message) as caught:
-        read_csv(csv_file(tmp_path, text), Request("data.validation"))
-    assert caught.value.parameter == "data.validation"
-
-
-def test_a_csv_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "latin.csv"
-    path.write_bytes("a,b\nMünchen,1\n".encode("latin-1"))
-    with pytest.raises(DataError, match="not UTF-8"):
-        read_csv(path, SOURCE)
-
-
-def test_a_parquet_file_gives_numbers_truth_values_and_text(tmp_path: Path) -> None:
-    path = tmp_path / "table.parquet"
-    table = pa.table(
-        {
-            "whole": pa.array([1, None, 3], pa.int32()),
-            "flag": [True, False, True],
-            "word": pa.array(["a", None, "b"]).dictionary_encode(),
-        }
+def test_csv_and_parquet_with_the_same_rows_give_the_same_table(tmp_path: Path) -> None:
+    lines = [",".join(ROWS), *(",".join(map(str, row)) for row in zip(*ROWS.values(), strict=True))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    pq.write_table(pa.table(ROWS), tmp_path / "t.parquet")
+    one, other = (read_table(tmp_path / name, knobs(target="y")) for name in ("t.csv", "t.parquet"))
+    np.testing.assert_array_equal(one.x, other.x)
+    np.testing.assert_array_equal(one.y, other.y)
+    assert one.text[0].values.tolist() == other.text[0].values.tolist() == ["Rom", "Bern", "Rom"]
+    assert (one.class_names, one.feature_names, one.notes) == (
+        other.class_names,
+        other.feature_names,
+        other.notes,
     )
-    pq.write_table(table, path)
-    values = read_parquet(path, SOURCE).values
-    np.testing.assert_array_equal(values["whole"], [1.0, np.nan, 3.0])
-    assert values["flag"].dtype == bool
-    assert values["word"].tolist() == ["a", None, "b"]
 
 
-def test_a_parquet_column_of_another_type_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "table.parquet"
-    pq.write_table(pa.table({"pair": [[1, 2]], "y": [1]}), path)
-    (problem,) = read_parquet(path, SOURCE).problems
-    assert "column `pair` of table.parquet is of type list" in problem.message
+def test_npz_images_stay_images(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.ones((4, 5, 6)), y=np.array(["u", "v", "u", "v"]))
+    table = read_table(tmp_path / "t.npz", knobs())
+    assert table.kind == "image"
+    assert table.x.shape == (4, 1, 5, 6)
+    assert table.class_counts == (2, 2)
 
 
-def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "table.parquet"
-    path.write_text("no")
-    with pytest.raises(DataError, match="not a readable Parquet file"):
-        read_parquet(path, SOURCE)
+def test_an_npz_validation_file_must_have_the_same_shape(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.ones((4, 3)), y=np.arange(4) % 2)
+    np.savez(tmp_path / "v.npz", x=np.ones((4, 2)), y=np.arange(4) % 2)
+    known = read_table(tmp_path / "t.npz", knobs())
+    with pytest.raises(DataError, match=r"shape \(2,\), the training data \(3,\)"):
+        read_table(tmp_path / "v.npz", knobs(), "data.validation", known)
+
+
+def test_a_category_that_reads_as_a_number_in_validation_keeps_its_name(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("c,y\n10000000,0\nnorth,1\n")
+    (tmp_path / "v.csv").write_text("c,y\n10000000,1\n,0\n")
+    known = read_table(tmp_path / "t.csv", knobs(target="y"))
+    table = read_table(tmp_path / "v.csv", knobs(target="y"), "data.validation", known)
+    assert table.text[0].values.tolist() == ["10000000", None]
+
+
+def test_npz_sequences_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.ones((4, 5, 6)), y=np.arange(4) % 2)
+    table = read_table(tmp_path / "t.npz", knobs(inputs="sequence"))
+    assert table.kind == "sequence"
+    assert table.x.shape == (4, 5, 6)
+
+
+def test_one_column_is_read_as_text_word_for_word_and_the_others_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("review,stars,label\n 007 ,1,a\nnone,2,b\n,3,a\n")
+    pq.write_table(
+        pa.table({"review": ["007", "none", None], "stars": [1, 2, 3], "label": ["a", "b", "a"]}),
+        tmp_path / "t.parquet",
+    )
+    for name in ("t.csv", "t.parquet"):
+        table = read_table(tmp_path / name, knobs(target="label", text="review"))
+        assert table.kind == "tokens"
+        assert table.prose is not None
+        assert table.prose.values.tolist() == ["007", "none", ""]
+        assert table.notes == (
+            "column 'review' is read character by character",
+            "beside it these are left out: 'stars'",
+        )
+
+
+def test_a_text_column_of_numbers_is_still_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"code": [10, 20], "y": ["a", "b"]}), tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet", knobs(target="y", text="code"))
+    assert table.prose is not None
+    assert table.prose.values.tolist() == ["10", "20"]
+
+
+def test_a_text_column_that_is_not_there_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("review,y\nx,a\ny,b\n")
+    with pytest.raises(DataError, match="no column `revew`") as caught:
+        read_table(tmp_path / "t.csv", knobs(target="y", text="revew"))
+    assert caught.value.parameter == "data.text"
+    assert "did you mean `review`?" in caught.value.hint
+
+
+def test_arrays_have_no_text_column(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.ones((4, 2)), y=np.arange(4) % 2)
+    with pytest.raises(DataError, match="arrays and no columns") as caught:
+        read_table(tmp_path / "t.npz", knobs(text="x"))
+    assert caught.value.parameter == "data.text"
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"), [((4, 3), (4, 3)), ((4, 5, 6), (4, 1, 5, 6)), ((4, 2, 5, 6), (4, 2, 5, 6))]
-)
-def test_npz_inputs_are_features_or_images(
-    tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...]
-) -> None:
-    path = tmp_path / "data.npz"
-    np.savez(path, x=np.ones(shape), y=np.arange(4))
-    x, y = read_npz(path, None, "data.source")
-    assert x.shape == expected
-    assert y.tolist() == [0.0, 1.0, 2.0, 3.0]
-
-
-def test_an_npz_target_may_have_any_name_and_the_other_array_is_the_input(tmp_path: Path) -> None:
-    path = tmp_path / "data.npz"
-    np.savez(path, pixels=np.ones((2, 3)), label=np.array(["cat", "dog"]))
-    assert read_npz(path, "label", "data.source")[1].tolist() == ["cat", "dog"]
-
-
-def test_an_npz_target_that_is_not_there_is_told_with_the_nearest_name(tmp_path: Path) -> None:
-    path = tmp_path / "data.npz"
-    np.savez(path, x=np.ones((2, 3)), label=np.arange(2))
-    with pytest.raises(DataError, match="no array `labels`") as caught:
-        read_npz(path, "labels", "data.source")
-    assert "did you mean `label`?" in caught.value.hint
-    assert caught.value.parameter == "data.target"
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
+    ("train", "valid", "message"),
     [
-        ({"x": np.array([[1.0], [np.nan]]), "y": np.arange(2)}, "NaN or infinity in example 1"),
-        ({"x": np.ones(3), "y": np.arange(3)}, "it must hold numbers"),
-        ({"x": np.ones((3, 1)), "y": np.arange(2)}, "for 3 examples"),
-        ({"a": np.ones((3, 1)), "b": np.ones((3, 1)), "y": np.arange(3)}, "2 arrays beside `y`"),
-        ({"x": np.array([[{}]], dtype=object), "y": np.arange(1)}, "no NPZ archive of plain numbers"),
+        ("text.csv", "arrays.npz", "arrays, and the training data has columns of text"),
+        ("images.npz", "numbers.csv", "columns, and the training data holds examples of the kind `image`"),
+        ("numbers.csv", "images.npz", r"shape \(1, 5, 6\), the training data \(1,\)"),
     ],
 )
-def test_an_npz_file_that_is_wrong_says_what(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
-    path = tmp_path / "data.npz"
-    np.savez(path, **arrays)
+def test_a_validation_file_of_a_format_that_cannot_hold_the_same_is_refused(
+    tmp_path: Path, train: str, valid: str, message: str
+) -> None:
+    (tmp_path / "text.csv").write_text("x0,c,y\n1,u,0\n2,v,1\n")
+    (tmp_path / "numbers.csv").write_text("x0,y\n1,0\n2,1\n")
+    np.savez(tmp_path / "arrays.npz", x=np.ones((2, 1)), y=np.arange(2))
+    np.savez(tmp_path / "images.npz", x=np.ones((2, 5, 6)), y=np.arange(2))
+    known = read_table(tmp_path / train, knobs(target="y"))
     with pytest.raises(DataError, match=message):
-        read_npz(path, None, "data.source")
+        read_table(tmp_path / valid, knobs(target="y"), "data.validation", known)
+
+
+def test_the_same_numbers_may_come_from_an_array_and_from_columns(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x0,x1,y\n1,2,0\n3,4,1\n")
+    np.savez(tmp_path / "t.npz", x=np.array([[1, 2], [3, 4]]), y=np.arange(2))
+    for train, valid in (("t.csv", "t.npz"), ("t.npz", "t.csv")):
+        known = read_table(tmp_path / train, knobs(target="y"))
+        table = read_table(tmp_path / valid, knobs(target="y"), "data.validation", known)
+        np.testing.assert_array_equal(table.x, known.x)
+
+
+def test_a_column_that_scaling_makes_0_is_noted_and_one_that_varies_is_not(tmp_path: Path) -> None:
+    start = 1_700_000_000_000_000_000
+    rows = [f"{start + row % 3 * 256},{start + row % 3 * 256_000},5,{row % 2},{row % 2}" for row in range(60)]
+    (tmp_path / "t.csv").write_text("near,far,same,flag,y\n" + "\n".join([*rows, ",,,,1"]))
+    notes = [
+        note
+        for note in read_table(tmp_path / "t.csv", knobs(target="y")).data_notes
+        if note.kind == "near_constant"
+    ]
+    assert [note.columns for note in notes] == [("near",)]
+    assert (
+        "column 'near' varies by 512 around 1.7e+18, no more than rounding: scaling makes it 0"
+        in notes[0].text
+    )
+
+
+def test_columns_beside_the_text_may_hold_anything(tmp_path: Path) -> None:
+    lines = [f"text {row},name {row},inf,{row % 2}" for row in range(150)]
+    (tmp_path / "t.csv").write_text("t,name,b,y\n" + "\n".join(lines))
+    table = read_table(tmp_path / "t.csv", knobs(target="y", text="t"))
+    assert [note.columns for note in table.data_notes] == [("t",), ("name", "b")]
+    (tmp_path / "v.csv").write_text("y,t\n0,007\n")
+    other = read_table(tmp_path / "v.csv", knobs(target="y", text="t"), "data.validation", table)
+    assert other.prose is not None
+    assert other.prose.values.tolist() == ["007"]
+
+
+def test_why_a_column_has_too_many_values_is_told_where_few_are_no_numbers(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "a,y\n" + "\n".join(f"{row if row != 77 else '7 7'},{row % 2}" for row in range(200))
+    )
+    with pytest.raises(
+        DataError, match=r"text with 200 distinct values \(the first that is no number: `7 7` in line 79 of"
+    ):
+        read_table(tmp_path / "t.csv", knobs(target="y"))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunecli.config.schema.data import Data
-from tunecli.train.data.oddity import Oddity
+from tunecli.train.data.notes import Oddity
 from tunecli.train.data.summary import summary_of
 
 N = 120

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
 from tunecli.train.data.columns import Columns, Request
-from tunecli.train.data.files import read_csv, read_parquet
-from tunecli.train.data.reading import read_table
+from tunecli.train.data.csv_files import read_csv
+from tunecli.train.data.files import read_table
+from tunecli.train.data.parquet_files import read_parquet
 
 SOURCE = Request("data.source")
 
@@ -221,6 +222,6 @@ def test_rows_that_would_fill_the_memory_are_not_read(
     pq.write_table(pa.table({"a": np.zeros(200_000), "y": np.zeros(200_000)}), tmp_path / "t.parquet")
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 9 kB\nMemAvailable: 1000 kB\n")
-    monkeypatch.setattr("tunecli.train.data.memory._MEMINFO", meminfo)
+    monkeypatch.setattr("tunecli.train.memory._MEMINFO", meminfo)
     with pytest.raises(DataError, match=r"t\.parquet takes 3\.1 MiB of memory, and 1000\.0 KiB are free"):
         read_table(tmp_path / "t.parquet", knobs())

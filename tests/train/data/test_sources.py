@@ -275,13 +275,13 @@ def test_checking_a_bundled_set_loads_neither_torch_nor_scikit_learn() -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from tunecli.config.schema import TrialConfig\n"
-        "from tunecli.train import batches, inspection\n"
+        "from tunecli.train import batches, validation\n"
         "from tunecli.train.chains import learning_rate\n"
         "from tunecli.train.cost import cost\n"
         "from tunecli.train.data import preparation, sources, splits\n"
         "from tunecli.objective import Objective\n"
         "config = TrialConfig.model_validate({'data': {'source': 'digits'}})\n"
-        "assert inspection.complaints(config, Objective('val_loss', False), Path('.')) == []\n"
+        "assert validation.complaints(config, Objective('val_loss', False), Path('.')) == []\n"
         "assert cost(config, Path('.')).n_steps > 0\n"
         "print(sorted({'torch', 'sklearn'} & set(sys.modules)))"
     )

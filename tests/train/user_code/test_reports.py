@@ -17,7 +17,7 @@ from tunecli.messages import Ended, EpochEnded, Job, Paused, Started
 from tunecli.objective import Constraint, Objective
 from tunecli.store.database import Log
 from tunecli.study.runner.recovered import recover
-from tunecli.train.user_code import journal
+from tunecli.train.user_code import trial_files
 from tunecli.train.user_code.bounds import MOST_EPOCHS, MOST_METRICS, MOST_NAME_CHARACTERS
 from tunecli.train.user_code.reports import Reports
 from tunecli.trial import FailureKind, Outcome, State, Trial
@@ -187,18 +187,18 @@ def test_reports_that_a_kill_kept_from_the_record_are_recovered(tmp_path: Path, 
 def test_a_line_that_is_no_event_is_left_out(tmp_path: Path, line: bytes) -> None:
     event = EpochEnded(0, 1, 1, 0, {"val_loss": 0.5}, 0.25)
     path = tmp_path / "reports"
-    journal.add(str(path), event)
+    trial_files.add_event(str(path), event)
     path.write_bytes(path.read_bytes() + line + b"\n" + path.read_bytes())
-    assert journal.events_of(path) == [event, event]
+    assert trial_files.journal_events(path) == [event, event]
 
 
 def test_an_attempt_begins_a_line_of_its_own(tmp_path: Path) -> None:
     started, epoch = Started(0, 2, "cpu", 7, 1), EpochEnded(0, 2, 2, 0, {"val_loss": 0.5}, 0.25)
     path = tmp_path / "reports"
     path.write_bytes(b'["epoch", 0, 1, 2, {"val_')  # as a power failure may leave it
-    journal.add(str(path), started)
-    journal.add(str(path), epoch)
-    assert journal.events_of(path) == [started, epoch]
+    trial_files.add_event(str(path), started)
+    trial_files.add_event(str(path), epoch)
+    assert trial_files.journal_events(path) == [started, epoch]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_reports_are_durable_before_what_follows_from_them_may_be(
     kept.mkdir()
     if is_kept:
         (kept / "state.json").touch()
-    written = journal.Journal(str(path), str(kept), lambda: now_s[0])
+    written = trial_files.Journal(str(path), str(kept), lambda: now_s[0])
     written.add(Started(0, 1, "cpu", 7, 0))
     for epoch in range(1, 51):
         now_s[0] += seconds_between
@@ -229,10 +229,10 @@ def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "other")
     (tmp_path / "folder").mkdir()
     for name in ("fifo", "link", "folder"):
-        assert journal.events_of(tmp_path / name) == []
+        assert trial_files.journal_events(tmp_path / name) == []
         with pytest.raises(StoreFailed):
-            journal.add(str(tmp_path / name), event)
-    assert journal.events_of(tmp_path / "none") == []
+            trial_files.add_event(str(tmp_path / name), event)
+    assert trial_files.journal_events(tmp_path / "none") == []
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2**31, MOST_EPOCHS - 1, MOST_EPOCHS])
@@ -349,4 +349,6 @@ def test_a_secret_in_a_metric_s_name_never_stands_in_the_file_of_reports(
     assert [*event.metrics] == ["val_loss", "of ${env:TUNECLI_KEY}"]
     assert [*outcome.metrics] == ["val_loss", "of ${env:TUNECLI_KEY}", "${env:TUNECLI_KEY}"]
     assert "hunter2" not in (tmp_path / "r").read_text()
-    assert [each for each in journal.events_of(tmp_path / "r") if isinstance(each, EpochEnded)] == [event]
+    assert [each for each in trial_files.journal_events(tmp_path / "r") if isinstance(each, EpochEnded)] == [
+        event
+    ]

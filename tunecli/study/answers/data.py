@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tunecli.train.data.oddity import listed, short
+from tunecli.train.data.notes import listed, short
 from tunecli.train.data.summary import DataSummary
 
 _MAX_CLASSES = 6

@@ -11,7 +11,7 @@ from pathlib import Path
 from tunecli.messages import EpochEnded, Started
 from tunecli.store.database import Log
 from tunecli.study.runner.record_writer import RecordWriter
-from tunecli.train.user_code.journal import events_of
+from tunecli.train.user_code.trial_files import journal_events
 
 
 def recover(log: Log, ledger: RecordWriter, path: Path, number: int) -> list[EpochEnded]:
@@ -29,7 +29,7 @@ def recover(log: Log, ledger: RecordWriter, path: Path, number: int) -> list[Epo
     Raises:
         DiskFull, StoreFailed: the disk refuses the record.
     """
-    events = [event for event in events_of(path) if event.number == number]
+    events = [event for event in journal_events(path) if event.number == number]
     if not events:
         return log.epochs(number)
     attempts, epochs = log.started(number), log.epochs(number)

@@ -1,16 +1,293 @@
-"""The formats of tables, by the ending of a file's name. Each is read in its own module."""
+"""From a file to a `Table`: which format reads it, which columns are numbers or text, what a validation file shares.
+
+A new format is a module with a reader and an entry in `READERS`. The training file decides the type of a column; every
+other file is read with that type. Loads no torch.
+
+Axes: N examples, F features.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from tunecli.train.data.columns import Columns, Request
+import numpy as np
+from numpy.typing import NDArray
+
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.losses import Task
+from tunecli.errors import DataError
+from tunecli.train.data.arrays import read_npz
+from tunecli.train.data.columns import (
+    ColumnProblem,
+    Columns,
+    Request,
+    no_such_column,
+    quoted,
+    raise_problems,
+)
 from tunecli.train.data.csv_files import read_csv
-from tunecli.train.data.npz_files import read_npz
+from tunecli.train.data.notes import DataNote
+from tunecli.train.data.number_text import ColumnKind
 from tunecli.train.data.parquet_files import read_parquet
-
-__all__ = ["READERS", "read_csv", "read_npz", "read_parquet"]
+from tunecli.train.data.scaling import center_and_scale
+from tunecli.train.data.table import MAX_CATEGORIES, Table, TextColumn, encode_target
 
 READERS: dict[str, Callable[[Path, Request], Columns]] = {".csv": read_csv, ".parquet": read_parquet}
 """(path, columns to read) → columns. NPZ holds arrays and has its own way."""
+
+
+_Target = tuple[NDArray[Any], Task, tuple[str, ...]]
+"""A target, its task and its class names."""
+
+_ARRAY_KINDS: dict[str, ColumnKind] = {"b": "truth", "f": "number", "O": "text"}
+"""What a target from an array holds, by the kind of its type."""
+
+_MEND_TEXT = (
+    f"remove a text column with many values from the file, write it as numbers or as at most {MAX_CATEGORIES} values, "
+    "or name one in `data.text` to read its characters instead of the other columns"
+)
+
+
+def read_table(path: Path, data: Data, parameter: str = "data.source", known: Table | None = None) -> Table:
+    """Read a file.
+
+    Args:
+        path: the file.
+        data: the knobs: which column is the target, what it asks for, how inputs are to be read.
+        parameter: the key to blame for what is wrong with the file.
+        known: the training table, whose columns, types and classes a validation or test file must follow; further
+            columns of the file are left out.
+
+    Raises:
+        DataError: the file or its target is missing, unreadable, or not what the knobs say; every column that cannot
+            be used is in the message.
+    """
+    try:
+        return _read(path, data, parameter, known)
+    except MemoryError as error:
+        hint = "use fewer rows or columns, or a machine with more memory"
+        raise DataError(f"{path.name} does not fit into memory", hint=hint, parameter=parameter) from error
+
+
+def _read(path: Path, data: Data, parameter: str, known: Table | None) -> Table:
+    if path.suffix.lower() == ".npz":
+        return _table_of_arrays(path, data, parameter, known)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        hint = "csv, npz and parquet are read; the name of a folder of images ends with a slash"
+        raise DataError(f"{path.name} ends in no known format", hint=hint, parameter=parameter)
+    if known is not None and known.kind != ("features" if data.text is None else "tokens"):
+        message = f"{path.name} has columns, and the training data holds examples of the kind `{known.kind}`"
+        raise DataError(message, hint="save it as npz", parameter=parameter)
+    kinds = None if known is None else _kinds_of(known)
+    columns = reader(path, Request(parameter, data.target, data.text, kinds))
+    if data.target is None:
+        names = ", ".join(columns.names[:20])
+        hint = f"name one of its columns: {names}"
+        raise DataError(f"which column of {columns.name} is the target?", hint=hint, parameter="data.target")
+    if data.target not in columns.names:
+        blamed = "data.target" if known is None else parameter
+        raise no_such_column(
+            data.target, list(columns.names), columns.name, parameter=blamed, also=columns.hint
+        )
+    if len(columns.names) == 1:
+        message = f"{columns.name} has no column beside the target"
+        raise DataError(message, hint=columns.hint, parameter=parameter)
+    features = {name: values for name, values in columns.values.items() if name != data.target}
+    problems = [*columns.problems, *_unfit(features, data, columns, known)]
+    target = _target(columns, data, parameter, known, problems)
+    if data.text is not None:
+        blamed = "data.text" if known is None else parameter
+        return _table_of_text(target, columns, data, blamed)
+    return _table_of_columns(features, target, columns, known)
+
+
+def _kinds_of(known: Table) -> dict[str, ColumnKind]:
+    """What the columns of a training table hold."""
+    numbers = dict.fromkeys(known.feature_names, "number")
+    texts = dict.fromkeys((column.name for column in known.text), "text")
+    return {**numbers, **texts, **known.kinds}  # type: ignore[dict-item]
+
+
+def _unfit(
+    features: Mapping[str, NDArray[Any]], data: Data, columns: Columns, known: Table | None
+) -> Iterator[ColumnProblem]:
+    """The columns that no table can be made of."""
+    if data.text is not None:
+        return
+    if known is not None:
+        present = set(columns.names)
+        for name in (*known.feature_names, *(column.name for column in known.text)):
+            if name not in present:
+                what = "which the training data has"
+                message = f"{columns.name} has no column `{name}`, {what}"
+                yield ColumnProblem(message, f"`{name}` is missing, {what}", "add the column to the file")
+        return
+    reasons = {
+        note.columns[0]: f" (the first that is no number: `{note.values[0][0][:40]}` in {note.place})"
+        for note in columns.notes
+        if note.kind in ("mostly_numbers", "decimal_commas")
+    }
+    for name, values in features.items():
+        if values.dtype == object:
+            n_values = len(set(values.tolist()) - {None})
+            if n_values > MAX_CATEGORIES:
+                what = f"is text with {n_values} distinct values{reasons.get(name, '')}"
+                yield ColumnProblem(
+                    f"column `{name}` of {columns.name} {what}", f"`{name}` {what}", _MEND_TEXT
+                )
+
+
+def _target(
+    columns: Columns, data: Data, parameter: str, known: Table | None, problems: Sequence[ColumnProblem]
+) -> _Target:
+    """The target; where it or other columns cannot be used, one error about all of them."""
+    assert data.target is not None
+    if data.target not in columns.values:
+        raise_problems(problems, columns.name, parameter)
+    marks = columns.marks.get(data.target, ())
+    mark = min(marks, key=lambda each: each[1])[0] if marks else ""
+    blamed = "data.target" if known is None else parameter
+    try:
+        target = encode_target(columns.values[data.target], data.task, columns.place, known, blamed, mark)
+    except DataError as error:
+        if not problems:
+            raise
+        short = f"`{data.target}`: {error.message}"
+        problems = [ColumnProblem(error.message, short, error.hint), *problems]
+    raise_problems(problems, columns.name, parameter)
+    return target
+
+
+def _table_of_arrays(path: Path, data: Data, parameter: str, known: Table | None) -> Table:
+    if data.text is not None:
+        raise DataError(f"{path.name} has arrays and no columns", hint="drop `text`", parameter="data.text")
+    if known is not None and known.text:
+        message = f"{path.name} has arrays, and the training data has columns of text"
+        raise DataError(message, hint="save it as csv or parquet", parameter=parameter)
+    x, raw_N = read_npz(path, data.target, parameter, data.inputs)
+    blamed = parameter if known else "data.target"
+    name = data.target or "y"
+    if known is not None:
+        raw_N = _like(raw_N, known.kinds.get(name))
+    kinds: dict[str, ColumnKind] = {name: _ARRAY_KINDS.get(raw_N.dtype.kind, "number")}
+    y_N, task, classes = encode_target(
+        raw_N, data.task, lambda row: f"example {row} of {path.name}", known, blamed
+    )
+    if known and known.x.shape[1:] != x.shape[1:]:
+        message = f"{path.name} has examples of shape {x.shape[1:]}, the training data {known.x.shape[1:]}"
+        raise DataError(message, parameter=parameter)
+    names = tuple(f"x{number}" for number in range(x.shape[1])) if x.ndim == 2 else ()
+    return Table(x, y_N, task, classes, names, kinds=kinds)
+
+
+def _like(raw_N: NDArray[Any], kind: ColumnKind | None) -> NDArray[Any]:
+    """Truth values and the numbers 0 and 1 as the training file has them."""
+    if raw_N.dtype == bool and kind == "number":
+        return raw_N.astype(np.float64)
+    if raw_N.dtype == np.float64 and kind == "truth" and bool(np.isin(raw_N, (0.0, 1.0)).all()):
+        return raw_N.astype(bool)
+    return raw_N
+
+
+def _table_of_text(target: _Target, columns: Columns, data: Data, parameter: str) -> Table:
+    text = data.text or ""
+    others = tuple(name for name in columns.names if name not in (text, data.target))
+    if text not in columns.values or text == data.target:
+        known = [name for name in columns.names if name != data.target]
+        raise no_such_column(text, known, columns.name, parameter=parameter, also=columns.hint)
+    notes = [DataNote("characters", f"column '{text}' is read character by character", (text,))]
+    if others:
+        notes.append(DataNote("left_out", f"beside it these are left out: {quoted(others)}", others))
+    y_N, task, classes = target
+    return Table(
+        np.zeros((len(y_N), 0)),
+        y_N,
+        task,
+        classes,
+        data_notes=(*notes, *columns.notes),
+        prose=TextColumn(text, columns.values[text]),
+        kinds=columns.kinds,
+    )
+
+
+def _table_of_columns(
+    features: Mapping[str, NDArray[Any]], target: _Target, columns: Columns, known: Table | None
+) -> Table:
+    y_N, task, classes = target
+    if known is not None:
+        order = (*known.feature_names, *(column.name for column in known.text))
+        features = {name: features[name] for name in order}
+    numeric = {name: values for name, values in features.items() if values.dtype != object}
+    text = tuple(TextColumn(name, values) for name, values in features.items() if values.dtype == object)
+    x_NF = np.zeros((len(y_N), 0))
+    if numeric:
+        x_NF = np.stack([values.astype(np.float64) for values in numeric.values()], axis=1)
+    notes = [
+        DataNote("one_hot", f"column '{column.name}' is text: encoded one-hot", (column.name,))
+        for column in text
+    ]
+    notes += [*gaps(x_NF, tuple(numeric)), *columns.notes]
+    if known is None:
+        notes += near_constant(x_NF, tuple(numeric))
+    else:
+        notes += [
+            note
+            for column, other in zip(text, known.text, strict=True)
+            for note in unmatched(column, other, columns)
+        ]
+    return Table(x_NF, y_N, task, classes, tuple(numeric), text, tuple(notes), kinds=columns.kinds)
+
+
+def gaps(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator[DataNote]:
+    """Columns with missing numbers."""
+    missing = tuple(names[column] for column in np.flatnonzero(np.isnan(x_NF).any(axis=0)).tolist())
+    if missing:
+        message = f"missing numbers in {quoted(missing)}: the training part's median stands in"
+        yield DataNote("imputed", message, missing)
+
+
+def near_constant(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator[DataNote]:
+    """Columns that vary, but by so little that it is lost in the rounding of their numbers."""
+    low_F, high_F = np.fmin.reduce(x_NF, axis=0), np.fmax.reduce(x_NF, axis=0)
+    size_F = np.maximum(np.abs(low_F), np.abs(high_F))
+    with np.errstate(over="ignore"):
+        # The deviation of N numbers is at least 1/sqrt(N) of half their range: no other column needs a closer look.
+        is_close_F = (high_F - low_F) * 0.5 < 4 * np.sqrt(len(x_NF)) * np.spacing(size_F)
+    for column in np.flatnonzero(is_close_F & (high_F > low_F)).tolist():
+        values_N = x_NF[~np.isnan(x_NF[:, column]), column]
+        if center_and_scale(values_N, (0,), "standard")[2]:
+            message = (
+                f"column '{names[column]}' varies by {high_F[column] - low_F[column]:.3g} around "
+                f"{low_F[column]:.6g}, no more than rounding: scaling makes it 0"
+            )
+            yield DataNote("near_constant", message, (names[column],))
+
+
+def unmatched(column: TextColumn, trained: TextColumn, columns: Columns) -> Iterator[DataNote]:
+    """Values of a validation or test file that the training file has not, and the other way round."""
+    counts = Counter(value for value in column.values.tolist() if value is not None)
+    known = trained.categories
+    unseen = [(value, n_rows) for value, n_rows in counts.items() if value not in known]
+    if unseen:
+        first = columns.place(column.values.tolist().index(unseen[0][0]))
+        n_rows = sum(n for _, n in unseen)
+        shown = ", ".join(f"`{value[:40]}`" for value, _ in unseen[:3]) + (", …" if len(unseen) > 3 else "")
+        whole = (
+            "no row" if n_rows == sum(counts.values()) else f"{n_rows} of {sum(counts.values())} rows do not"
+        )
+        verb = "has" if whole == "no row" else "have"
+        message = (
+            f"column '{column.name}' of {columns.name}: {whole} {verb} a category of the training data "
+            f"({shown}): its inputs are 0 there"
+        )
+        yield DataNote("unmatched", message, (column.name,), tuple(unseen), first)
+    absent = sorted(value for value in known if value not in counts)
+    if absent:
+        shown = ", ".join(f"`{value[:40]}`" for value in absent[:3]) + (", …" if len(absent) > 3 else "")
+        message = f"no row of {columns.name} has these categories of column '{column.name}': {shown}"
+        values = tuple((value, 0) for value in absent)
+        yield DataNote("unmatched", message, (column.name,), values, is_detail=True)

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
-from tunecli.train.data.memory import require_memory
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.table import Table
+from tunecli.train.memory import require_memory
 
 FORMATS = {
     ".png": "PNG",

@@ -1,14 +1,15 @@
-"""How the text of a CSV field is read: as a number, as a missing value, or as text.
+"""How text is read as a number, as a missing value, or as text; and which texts only look like numbers.
 
-Owns the grammar of numbers and the marks of missing values, and types a whole column by them. Loads nothing but numpy.
+Owns the grammar of numbers and the marks of missing values, and types a whole CSV column by them. Loads only numpy.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -213,3 +214,89 @@ def _marks(
 ) -> tuple[tuple[str, int, int], ...]:
     """``counts`` keeps the order of first appearance, and so do these."""
     return tuple((text, fields.index(text), counts[text]) for text in counts if text in missing)
+
+
+PLAIN = "plain"
+"""The form of a number as a reader takes it: sign, digits, point, exponent."""
+
+_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[-+]?(\d{1,3}([. '\u00a0\u202f]\d{3})+|\d+),\d+", re.ASCII)
+_THOUSANDS = re.compile(
+    r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d{1,3}([ '\u00a0\u202f]\d{3})+(\.\d+)?", re.ASCII
+)
+_POINT_THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3}){2,}", re.ASCII)
+_CURRENCY = re.compile(
+    r"(?P<sign>[-+]?)\s?([$€£¥₹]|EUR|USD|GBP|CHF)\s?(?P<first>.+)|(?P<last>.+?)\s?([$€£¥₹]|EUR|USD|GBP|CHF)"
+)
+_PERCENT = re.compile(r"(?P<number>.+?)\s?[%‰]")
+_BOUND = re.compile(r"(<=|>=|[<>~≈≤≥])\s?(?P<number>.+)")
+_NEGATIVE = re.compile(r"\((?P<number>.+)\)")
+_UNIT = re.compile(r"(?P<number>[-+]?[\d.,]+)\s?(?P<unit>[A-Za-z°µ²³/]{1,6})", re.ASCII)
+_QUOTES = "\"'`“”‘’«» \u00a0"
+_MOST = 0.9
+_MOST_ROWS = 0.8
+
+
+def form_of(text: str) -> str | None:
+    """The form of a number in a text: `PLAIN`, or a form in words; None if the text is no number."""
+    if _PLAIN.fullmatch(text):
+        return PLAIN
+    if _THOUSANDS.fullmatch(text):
+        return "a separator of thousands"
+    if _DECIMAL_COMMA.fullmatch(text):
+        return "a decimal comma"
+    if _POINT_THOUSANDS.fullmatch(text):
+        return "a separator of thousands"
+    for pattern, words in ((_PERCENT, "a percent sign"), (_BOUND, "a bound"), (_NEGATIVE, "brackets")):
+        match = pattern.fullmatch(text)
+        if match and form_of(match["number"].strip()):
+            return words
+    match = _CURRENCY.fullmatch(text)
+    if match and form_of((match["first"] or match["last"]).strip()):
+        return "a currency"
+    bare = text.strip(_QUOTES)
+    if bare != text and form_of(bare):
+        return "quotes or blanks around them"
+    folded = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
+    folded = "".join(str(unicodedata.decimal(each, each)) for each in folded)
+    return "digits or signs of another script" if folded != text and _PLAIN.fullmatch(folded) else None
+
+
+def written_numbers(counts: Mapping[str, int]) -> tuple[str, str] | None:
+    """Whether texts are numbers in a form that no reader takes for one.
+
+    Args:
+        counts: each distinct text, with how often it occurs.
+
+    Returns:
+        The most frequent such form in words, and the first text that has it; None where fewer than nine in ten
+        of the distinct texts are numbers, or all are plain ones.
+    """
+    forms = {text: form for text in counts if (form := form_of(text) or _unit_form(text))}
+    odd = {text: form for text, form in forms.items() if form != PLAIN}
+    units = {form for form in odd.values() if form.startswith("the unit")}
+    if not odd or len(forms) < _MOST * len(counts) or len(counts) < 2 or len(units) > 1:
+        return None
+    if units and len(odd) < _MOST * len(
+        counts
+    ):  # codes such as 1a next to 2: a real unit follows most numbers
+        return None
+    form = Counter(odd.values()).most_common(1)[0][0]
+    return form, next(text for text, each in odd.items() if each == form)
+
+
+def stray_texts(counts: Mapping[str, int]) -> dict[str, int]:
+    """The few texts that keep a column of numbers from being one, with how often each occurs.
+
+    Returns:
+        Empty where fewer than four in five of the values are plain numbers, or all are.
+    """
+    strays = {text: n for text, n in counts.items() if form_of(text) != PLAIN}
+    n_all, n_strays = sum(counts.values()), sum(strays.values())
+    has_numbers = len(counts) - len(strays) >= 3
+    return strays if strays and has_numbers and n_strays <= (1 - _MOST_ROWS) * n_all else {}
+
+
+def _unit_form(text: str) -> str | None:
+    match = _UNIT.fullmatch(text)
+    return f"the unit {match['unit']}" if match and form_of(match["number"]) else None

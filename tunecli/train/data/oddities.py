@@ -1,22 +1,33 @@
-"""What looks wrong with a table before anything is trained on it: its target, its columns, and both together.
+"""What looks wrong with a data set before training: its target and each of its columns.
 
-Owns the rules for the target and the order in which oddities are told. Nothing here changes how data is read; loads no
-torch.
+Nothing here changes how data is read. Loads no torch.
+
+Axes: N examples.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tunecli.train.data.agreement import MAX_CODED_CLASSES, duplicates, leaks
-from tunecli.train.data.column_oddities import numeric_oddities, text_oddities
-from tunecli.train.data.number_forms import PLAIN, form_of, stray_texts, written_numbers
-from tunecli.train.data.oddity import Oddity, listed, not_numbers, short, variants
-from tunecli.train.data.sampled import numeric_columns, sampled_rows, text_columns
-from tunecli.train.data.table import Table
+from tunecli.train.data.leakage import (
+    MAX_CODED_CLASSES,
+    SampledColumn,
+    duplicates,
+    leaks,
+    names_of,
+    numeric_columns,
+    sampled_rows,
+    text_columns,
+)
+from tunecli.train.data.notes import FEWEST, Oddity, listed, not_numbers, short, variants
+from tunecli.train.data.number_text import PLAIN, form_of, stray_texts, written_numbers
+from tunecli.train.data.table import Table, TextColumn
 
 _FEW_MEMBERS = 5
 _IMBALANCED = 0.9
@@ -132,3 +143,135 @@ def _perhaps_classes(table: Table, named: str, columns: tuple[str, ...]) -> Iter
             "are classes, say `data.task: classification`"
         )
         yield Oddity("classes_as_numbers", columns, text)
+
+
+_COLLISIONS = 10.0
+_MOST = 0.9
+_MOSTLY_OWN = 0.8
+_ID_NAME = re.compile(
+    r"(?i:(^|[_ .-])(id|ids|uid|uuid|guid|key|index|idx|row|no|nr)$|^(id|index)[_ .-])|[a-z](Id|ID)$"
+)
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_TIME = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[ap]m)?( ?(z|utc|[-+]\d{2}:?\d{2}))?"
+_DATE = re.compile(
+    rf"((\d{{4}}[-/.](0?[1-9]|1[0-2])[-/.](0?[1-9]|[12]\d|3[01])"
+    rf"|(0?[1-9]|[12]\d|3[01])[-/.](0?[1-9]|[12]\d|3[01])[-/.](\d{{4}}|\d{{2}})"
+    rf"|\d{{1,2}}(st|nd|rd|th)?[ -]{_MONTH},?[ -](\d{{4}}|\d{{2}})|{_MONTH} \d{{1,2}}(st|nd|rd|th)?,? \d{{4}}"
+    rf"|(\d{{4}}[ -]?(q[1-4]|w[0-5]\d|{_MONTH}|(0[1-9]|1[0-2])))|{_MONTH}[ -]\d{{4}})([ t]{_TIME})?|{_TIME})",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def numeric_oddities(table: Table, columns: list[SampledColumn]) -> Iterator[Oddity]:
+    """What looks wrong with the columns of numbers, which come first among ``columns``."""
+    n_examples = len(table.y)
+    for place, name in enumerate(names_of(table)):
+        column = columns[place]
+        if column.n_values <= 2:
+            if value := _only_value(table.x[:, place]):
+                text = f"column '{short(name)}' has {value}: it tells a model nothing; leave it out"
+                yield Oddity("constant", (name,), text)
+            continue
+        kind = _counting(table.x[:, place], name, column) if n_examples >= FEWEST else ""
+        if kind:
+            text = f"column '{short(name)}' {kind}: a model can learn it by heart; leave it out if it says nothing else"
+            yield Oddity("id", (name,), text)
+        elif n_examples >= FEWEST and (form := _clock(table.x[:, place], column)):
+            text = f"column '{short(name)}' looks like {form}, and is read as a plain number; take its parts as columns"
+            yield Oddity("date", (name,), text)
+
+
+def _only_value(values_N: NDArray[Any]) -> str:
+    """The one value of a column in words, a missing one taken as what replaces it; empty where there are several."""
+    is_there_N = ~np.isnan(values_N)
+    there = values_N[is_there_N]
+    if not len(there):
+        return "no value at all"
+    if there.min() != there.max():
+        return ""
+    return f"one value ({there[0]:g}{'' if is_there_N.all() else ', or none'})"
+
+
+def _counting(values_N: NDArray[np.float64], name: str, column: SampledColumn) -> str:
+    """How a column of numbers counts its rows, in words; empty where it does not."""
+    sampled_share = column.n_values / len(column.ranks)
+    is_named = _ID_NAME.search(name) is not None
+    if not column.is_whole or sampled_share < (0.5 if is_named else 1.0):
+        return ""
+    if np.isnan(values_N).any() or not np.array_equal(values_N, np.round(values_N)):
+        return ""
+    ordered_N = np.sort(values_N)
+    is_unique = bool((np.diff(ordered_N) > 0).all())
+    if not is_unique:
+        return "is named like an id, and most rows have their own" if is_named else ""
+    n, spread = len(values_N), float(ordered_N[-1] - ordered_N[0])
+    if spread == n - 1:
+        return "numbers the rows (consecutive whole numbers)"
+    if is_named:
+        return "is named like an id, and is different in each row"
+    steps_N = np.diff(values_N)
+    if (steps_N > 0).all() or (steps_N < 0).all():
+        return "rises or falls from row to row, as a row's number or time does"
+    # By chance, n draws from so wide a range repeat about n²/2 times among its values (the birthday problem).
+    return "is a different whole number in each row, as an id is" if n * n / 2 / spread >= _COLLISIONS else ""
+
+
+def _clock(values_N: NDArray[np.float64], column: SampledColumn) -> str:
+    """What time a column of whole numbers may be; empty where none."""
+    if column.n_values < FEWEST or not column.is_whole:
+        return ""
+    low, high = np.nanmin(values_N), np.nanmax(values_N)
+    there_N = values_N[~np.isnan(values_N)]
+    if not np.array_equal(there_N, np.round(there_N)):
+        return ""
+    if low >= 19_000_101 and high <= 21_001_231:
+        month_N, day_N = there_N // 100 % 100, there_N % 100
+        if ((month_N >= 1) & (month_N <= 12) & (day_N >= 1) & (day_N <= 31)).all():
+            return "dates (as 20240131)"
+    for unit, name in ((1.0, "seconds"), (1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")):
+        if low >= 9.46e8 * unit and high <= 2.1e9 * unit:  # 2000 to 2036
+            return f"Unix time in {name}"
+    return ""
+
+
+def text_oddities(column: TextColumn, counts: Mapping[str, int]) -> Iterator[Oddity]:
+    """What looks wrong with a column of text, given how often each of its texts occurs."""
+    name, n_there = column.name, sum(counts.values())
+    if len(counts) <= 1 and n_there in (0, len(column.values)):
+        value = f"one value ('{short(next(iter(counts)))}')" if counts else "no value at all"
+        yield Oddity(
+            "constant", (name,), f"column '{short(name)}' has {value}: it tells a model nothing; leave it out"
+        )
+        return
+    if sum(_DATE.fullmatch(text) is not None for text in counts) >= _MOST * len(counts):
+        text = (
+            f"column '{short(name)}' looks like dates or times (`{short(next(iter(counts)))}`), "
+            "and each becomes a category of its own; take year, month or hour as columns of numbers"
+        )
+        yield Oddity("date", (name,), text)
+        return
+    written, strays = written_numbers(counts), stray_texts(counts)
+    if written is not None:
+        form, example = written
+        text = (
+            f"column '{short(name)}' is read as text, but looks like numbers with {form} (`{short(example)}`); "
+            "write them as 1234.5"
+        )
+        yield Oddity("numbers_as_text", (name,), text)
+    elif strays:
+        first, n_strays = next(iter(strays)), sum(strays.values())
+        text = (
+            f"column '{short(name)}' is read as text, because {not_numbers(n_strays, n_there)} "
+            f"(the first is `{short(first)}`); correct this, or leave the value empty"
+        )
+        yield Oddity("numbers_as_text", (name,), text)
+    elif n_there >= FEWEST and len(counts) >= _MOSTLY_OWN * n_there:
+        text = f"column '{short(name)}' is a different text in most rows, as a name or an id is; leave it out"
+        yield Oddity("id", (name,), text)
+    spelled = variants(counts)
+    if spelled:
+        text = (
+            f"column '{short(name)}' has categories that differ in case or blanks alone: {listed(spelled)}; "
+            "write each in one way"
+        )
+        yield Oddity("spellings", (name,), text)

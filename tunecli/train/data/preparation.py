@@ -1,14 +1,15 @@
-"""From a table's rows to numbers a model can train on: imputing, encoding, scaling.
+"""From a table's rows to numbers that a model trains on: imputing, encoding, scaling, and characters as tokens.
 
-`fit` looks at training rows only and `apply` uses what it found on any rows, so nothing of the validation
-or test part leaks into training. Knows neither splits nor models; loads no torch.
+`fit` looks at training rows only and `apply` uses its result on any rows, so nothing of the validation or test part
+leaks into training. Loads no torch.
 
 Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,65 @@ from numpy.typing import NDArray
 
 from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.train.data.characters import Alphabet, encode, learn_alphabet
 from tunecli.train.data.columns import names_shown
 from tunecli.train.data.scaling import center_and_scale, rounding
 from tunecli.train.data.splits import Indices
 from tunecli.train.data.table import Table
 from tunecli.train.inputs import InputKind
+
+PADDING, UNKNOWN = 0, 1
+_FIRST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Alphabet:
+    """What the training part's texts taught.
+
+    Attributes:
+        characters: the most frequent first, ties by code point; the first of them is token 2.
+        length: tokens in each example, at least 1.
+    """
+
+    characters: tuple[str, ...]
+    length: int
+
+    @property
+    def n_tokens(self) -> int:
+        """How many different tokens there are, padding and unknown among them."""
+        return _FIRST + len(self.characters)
+
+
+def learn_alphabet(texts: Iterable[str | None], max_length: int, max_tokens: int) -> Alphabet:
+    """Learn the characters of texts and the length they are brought to.
+
+    Args:
+        texts: the training part's; None is an empty one.
+        max_length: what is longer will be cut; at least 1. Characters beyond it do not count.
+        max_tokens: different tokens in all, padding and unknown among them; at least 2. The rarest characters go.
+    """
+    counts: Counter[str] = Counter()
+    length = 1
+    for text in texts:
+        kept = (text or "")[:max_length]
+        counts.update(kept)
+        length = max(length, len(kept))
+    ranked = sorted(counts, key=lambda character: (-counts[character], character))
+    return Alphabet(tuple(ranked[: max_tokens - _FIRST]), length)
+
+
+def encode(alphabet: Alphabet, texts: Sequence[str | None]) -> NDArray[np.int64]:
+    """Write texts as tokens, cut or padded on the right.
+
+    Returns:
+        (N, T) in [0, n_tokens).
+    """
+    token_of = {character: token for token, character in enumerate(alphabet.characters, start=_FIRST)}
+    tokens_NT = np.full((len(texts), alphabet.length), PADDING, dtype=np.int64)
+    for row, text in enumerate(texts):
+        tokens = [token_of.get(character, UNKNOWN) for character in (text or "")[: alphabet.length]]
+        tokens_NT[row, : len(tokens)] = tokens
+    return tokens_NT
+
 
 _AXES: dict[InputKind, tuple[int, ...]] = {"features": (0,), "sequence": (0, 1), "image": (0, 2, 3)}
 """What is normalised together, by axis: each feature over examples and steps, each channel over whole images."""

@@ -18,10 +18,10 @@ from tunecli.config.schema.losses import Task
 from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvision
 from tunecli.errors import DataError
 from tunecli.train.data import scikit_learn, torchvision_sets
-from tunecli.train.data.characters import learn_alphabet
+from tunecli.train.data.files import read_table
 from tunecli.train.data.images import read_images
 from tunecli.train.data.own_data import read_own
-from tunecli.train.data.reading import read_table
+from tunecli.train.data.preparation import learn_alphabet
 from tunecli.train.data.stamps import Stamp, shown, source_stamps, stamps_beside
 from tunecli.train.data.table import Table
 from tunecli.train.data.torchvision_sets import read_torchvision, require_torchvision

@@ -19,11 +19,10 @@ from tunecli.config.schema.losses import Task
 from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvision
 from tunecli.train.cost import sizes_of_parts
 from tunecli.train.data import splits
-from tunecli.train.data.notes import DataNote
-from tunecli.train.data.number_forms import PLAIN, form_of
+from tunecli.train.data.leakage import MAX_SAMPLED
+from tunecli.train.data.notes import DataNote, Oddity, listed, short
+from tunecli.train.data.number_text import PLAIN, form_of
 from tunecli.train.data.oddities import oddities, target_oddities
-from tunecli.train.data.oddity import Oddity, listed, short
-from tunecli.train.data.sampled import MAX_SAMPLED
 from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_test, read_validation
 from tunecli.train.data.stamps import shown
 from tunecli.train.data.table import MAX_INTEGER_CLASSES, Table

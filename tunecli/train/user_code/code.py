@@ -22,7 +22,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.base import UserCode
 from tunecli.messages import Job
 from tunecli.train.generators import scoped_plain_seeds
-from tunecli.train.user_code.late_torch import once_loaded
+from tunecli.train.user_code.isolation import once_loaded
 
 if TYPE_CHECKING:
     import torch

@@ -23,10 +23,10 @@ from tunecli.messages import Event, Job
 from tunecli.seeding import seed_of_32_bits
 from tunecli.train import accelerators, memory
 from tunecli.train.stopping import never
-from tunecli.train.user_code.folder import own_folder
 from tunecli.train.user_code.output import JsonLines, Patterns, clipped_line, last_lines
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports
+from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.trial import Failure, FailureKind
 
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # itself, or what a shell waited for
@@ -64,7 +64,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     with ExitStack() as ending:
         try:
             trial = CommandTrial.model_validate(resolved(job.config))
-            folder = ending.enter_context(own_folder(job))
+            folder = ending.enter_context(trial_folder(job))
             is_anew = not any(folder.iterdir())
             program = ending.enter_context(_started(trial, job, reports.device, folder))
         except (PlaceholderError, UsageError, OSError, ValueError) as error:

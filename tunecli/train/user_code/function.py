@@ -31,9 +31,9 @@ from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.stopping import never
 from tunecli.train.user_code import code as own_code
 from tunecli.train.user_code.bounds import shown, shown_name
-from tunecli.train.user_code.folder import own_folder
-from tunecli.train.user_code.late_torch import once_loaded
+from tunecli.train.user_code.isolation import once_loaded
 from tunecli.train.user_code.reports import Reports
+from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.trial import Failure, FailureKind
 
 _Report = tuple[int, dict[str, float]]
@@ -198,7 +198,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
         return
     with ExitStack() as ending:
         try:
-            folder = ending.enter_context(own_folder(job))
+            folder = ending.enter_context(trial_folder(job))
         except OSError as error:
             tell(reports.ended(failure_of(error)))
             return

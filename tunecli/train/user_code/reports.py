@@ -17,7 +17,7 @@ from tunecli.config.secrets import names_in
 from tunecli.messages import Ended, EpochEnded, Job, Paused, Started, Stopped
 from tunecli.train import stopping
 from tunecli.train.user_code import bounds
-from tunecli.train.user_code.journal import Journal
+from tunecli.train.user_code.trial_files import Journal
 from tunecli.trial import Failure, FailureKind, Outcome, State
 
 _SHOWN_METRICS = 8

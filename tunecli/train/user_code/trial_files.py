@@ -1,26 +1,105 @@
-"""A file that keeps each epoch from the moment that the user's code reports it.
+"""The files of a user's trial: the folder for its checkpoints, and the journal of its reports.
 
-The user's code may note how far it came as soon as a report returns, and may be killed before the coordinator has the
-report on record. So each report is in this file first; the coordinator takes from it what its record lacks. One line
-of JSON each, added by one write: a kill leaves whole lines, and a line that is not whole is no report. The file is
-synced as often as a power failure could otherwise leave a state of the user's that is ahead of it. Loads no torch.
+The user's code may save how far it came as soon as a report returns, and may be killed before the coordinator has
+recorded the report. So each report is written to the journal first, and the coordinator takes from it what its record
+lacks. A report is one line of JSON, added by one write: a kill leaves whole lines, and a partial line is no report. The
+journal is synced so often that after a power failure the user's saved state is not ahead of it. Loads no torch.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunecli.durable_files import sync_folder
 from tunecli.errors import DiskFull, StoreFailed
-from tunecli.messages import EpochEnded, Started
+from tunecli.messages import EpochEnded, Job, Started
 from tunecli.train.user_code.bounds import MOST_EPOCHS
+
+_PREFIX = "tunecli-"
+_LOCK_NAME = "lock"
+
+
+@contextmanager
+def trial_folder(job: Job) -> Iterator[Path]:
+    """The job's ``checkpoint_dir``, made where it is missing and removed where it was left empty.
+
+    A job that names none gets a folder that goes with the trial.
+
+    Raises:
+        DiskFull: no room is left for it.
+        StoreFailed: the disk refuses to be written to.
+        OSError: it cannot be made.
+    """
+    try:
+        passing = None if job.checkpoint_dir else _passing_folder()
+        made = Path(job.checkpoint_dir) if passing is None else passing.path / "trial"
+        made.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"no room is left for {error.filename}", hint="free some, then resume") from error
+        if error.errno in (errno.EIO, errno.EROFS):
+            raise StoreFailed(
+                f"cannot make {error.filename}: {error.strerror}", hint="check the disk"
+            ) from error
+        raise
+    try:
+        yield made
+    finally:
+        if passing is not None:
+            shutil.rmtree(passing.path, ignore_errors=True)
+            with suppress(OSError):
+                os.close(passing.lock)
+        with suppress(OSError):  # gone, or it holds something
+            made.rmdir()
+
+
+class _Passing(NamedTuple):
+    """A folder that goes with its trial, and the descriptor of the lock that says that the trial lives."""
+
+    path: Path
+    lock: int
+
+
+def remove_stale() -> None:
+    """Remove the folders of killed trials: the locks on them are free."""
+    mine = os.getuid()
+    with suppress(OSError):
+        for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            with suppress(OSError):
+                facts = path.lstat()
+                if stat.S_ISDIR(facts.st_mode) and facts.st_uid == mine:
+                    _remove_if_stale(path)
+
+
+def _remove_if_stale(path: Path) -> None:
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path / _LOCK_NAME, flags)  # one without a lock is none of ours
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+def _passing_folder() -> _Passing:
+    path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    descriptor = os.open(path / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    (path / "new").rename(path / _LOCK_NAME)  # another process sees the file only once it is locked
+    return _Passing(path, descriptor)
+
 
 _ADD = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -54,11 +133,13 @@ class Journal:
         """Add an event, durable where that is due.
 
         Raises:
-            DiskFull, StoreFailed: as :func:`add`.
+            DiskFull, StoreFailed: as `add_event`.
         """
         is_synced = bool(self._path) and isinstance(event, EpochEnded) and self._is_due()
         began_s = self._clock()
-        add(self._path, event, is_synced=is_synced, is_name_synced=is_synced and not self._is_name_synced)
+        add_event(
+            self._path, event, is_synced=is_synced, is_name_synced=is_synced and not self._is_name_synced
+        )
         if is_synced:
             self._is_name_synced = True
             self._last_s = self._clock()
@@ -76,7 +157,7 @@ class Journal:
             return False
 
 
-def add(
+def add_event(
     path: str, event: Started | EpochEnded, *, is_synced: bool = False, is_name_synced: bool = False
 ) -> None:
     """Add an event to the file at ``path``; an empty path keeps nothing.
@@ -113,7 +194,7 @@ def add(
         raise StoreFailed(f"cannot write {path}: {error.strerror}", hint="check the disk") from error
 
 
-def events_of(path: Path) -> list[Started | EpochEnded]:
+def journal_events(path: Path) -> list[Started | EpochEnded]:
     """The events in the file, in order; none if it is missing or not a regular file."""
     try:
         descriptor = os.open(path, _READ)

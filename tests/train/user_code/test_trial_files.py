@@ -11,7 +11,7 @@ import pytest
 
 from tunecli.messages import Job
 from tunecli.objective import Objective
-from tunecli.train.user_code.folder import own_folder, remove_stale
+from tunecli.train.user_code.trial_files import remove_stale, trial_folder
 
 JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 2)
 
@@ -24,7 +24,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_is_there_while_the_trial_runs_and_nobody_removes_it(temporary: Path) -> None:
-    with own_folder(JOB) as folder:
+    with trial_folder(JOB) as folder:
         remove_stale()
         (folder / "kept").touch()
         assert folder.is_dir() and folder.is_relative_to(temporary)
@@ -33,10 +33,10 @@ def test_it_is_there_while_the_trial_runs_and_nobody_removes_it(temporary: Path)
 
 def test_that_of_a_process_that_was_killed_is_removed_and_another_s_is_not(temporary: Path) -> None:
     code = (
-        "import os, signal\nfrom tunecli.train.user_code.folder import own_folder\n"
+        "import os, signal\nfrom tunecli.train.user_code.trial_files import trial_folder\n"
         "from tunecli.messages import Job\n"
         "from tunecli.objective import Objective\n"
-        "with own_folder(Job(0, 1, {}, Objective('val_loss', False), 1, 2)) as folder:\n"
+        "with trial_folder(Job(0, 1, {}, Objective('val_loss', False), 1, 2)) as folder:\n"
         "    (folder / 'kept').touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=temporary).returncode == -9

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
 from tunecli.train.data import preparation
-from tunecli.train.data.reading import read_table
+from tunecli.train.data.files import read_table
 from tunecli.train.data.table import Table
 
 Cell = tuple[str, Any]
