@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tunecli.engine import engine_named
-from tunecli.engine.engine import Engine
+from tunecli.engine.protocol import Engine
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Job, Started, Stopped
 from tunecli.objective import Objective
 from tunecli.trial import FailureKind, State

@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import os, sys
-from tunecli.engine.server import server_id
+from tunecli.engine.fork_client import server_id
 from tunecli.engine import engine_named
 from tunecli.study.prefork import head_start
 

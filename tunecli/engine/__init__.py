@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tunecli.engine.engine import Engine
+    from tunecli.config.study import StudySpec
+    from tunecli.engine.protocol import Engine
     from tunecli.messages import Job
 
-__all__ = ["engine_named", "n_cores", "name_for_one"]
+__all__ = ["engine_named", "n_cores", "name_for_one", "needs_torch"]
 
 
 def n_cores() -> int:
@@ -62,3 +63,28 @@ def name_for_one(job: Job, engine: str) -> str:
     from tunecli.train.trials import uses_own_code
 
     return engine if uses_own_code(job) else "inline"
+
+
+def needs_torch(spec: StudySpec, device: str) -> bool:
+    """Whether to load torch before any trial runs; told without loading it.
+
+    A command does not need it; a function does where what it imports may, or where its device is not known to be the
+    CPU. A worker loads what its trials ask for in any case; so a wrong answer costs time, and changes nothing else.
+
+    Args:
+        spec: the study.
+        device: where its trials run, as ``--device`` takes it.
+    """
+    from tunecli.config.code import uses
+    from tunecli.config.imports import may_bring
+    from tunecli.config.load import concrete_trials, trial_models
+    from tunecli.config.schema import CommandTrial, FunctionTrial
+    from tunecli.train.driver_detection import is_cpu
+
+    models = trial_models(spec.space.tree)
+    if models == {CommandTrial}:
+        return False
+    if models != {FunctionTrial} or not is_cpu(device):
+        return True
+    modules = [use.module for plain in concrete_trials(spec.space) for use in uses(plain, spec.objective)]
+    return may_bring(modules, spec.base_path.resolve(), "torch")

@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 from tunecli.config.schema import CommandTrial, trial_model
-from tunecli.engine.deadline import Deadline
 from tunecli.engine.device_assignment import as_recorded, bound
+from tunecli.engine.failures import Deadline
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.train.accelerators import VISIBLE, Place, places
 

@@ -18,10 +18,9 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from tunecli.engine.deadline import Deadline
 from tunecli.engine.device_assignment import as_recorded, bound, n_slots, next_place
-from tunecli.engine.process import WorkerProcess
-from tunecli.engine.server import changed_environment, forked, start_server
+from tunecli.engine.failures import Deadline, crash
+from tunecli.engine.fork_client import WorkerProcess, changed_environment, forked, start_server
 from tunecli.engine.wire import pack_jobs, unpack_event
 from tunecli.engine.worker import STOP, Terms
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
@@ -29,7 +28,7 @@ from tunecli.train import accelerators
 from tunecli.train.accelerators import Place
 from tunecli.train.memory import n_killed_for_memory
 from tunecli.train.trials import uses_own_code
-from tunecli.trial import Failure, FailureKind, Outcome, State
+from tunecli.trial import FailureKind, Outcome
 
 _END_S = 10.0  # for a process that was killed to be gone
 _LAST_S = 5.0  # for one that ran own code to end as a program does, once its trial has ended
@@ -286,25 +285,11 @@ class LocalEngine:
             self._losses[outcome.device] = 0
 
     def _crash(self, worker: _Worker) -> Outcome:
-        code, kind = worker.process.exit_code, FailureKind.CRASH
-        if code is None:
-            cause = "the worker ended with the process that it was forked from"
-        elif code < 0:
-            cause = f"the worker was killed by {_signal_name(-code)}"
-            if code == -signal.SIGKILL and self._n_killed() > self._n_known_killed:
-                self._n_known_killed += 1
-                kind, cause = FailureKind.OOM, "memory ran out, and the system killed the worker"
-        else:
-            cause = f"the worker ended with exit code {code}"
+        code = worker.process.exit_code
+        is_out_of_memory = code == -signal.SIGKILL and self._n_killed() > self._n_known_killed
+        self._n_known_killed += is_out_of_memory
         seconds = time.monotonic() - worker.began_at
-        return Outcome(State.FAILED, seconds=seconds, device=worker.device, failure=Failure(kind, cause))
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+        return crash(code, seconds, worker.device, is_out_of_memory=is_out_of_memory)
 
 
 def _send(worker: _Worker, message: bytes) -> None:

@@ -6,12 +6,15 @@ process that has no other, and that ends after it. All others live for the whole
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import ctypes
 import json
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
@@ -19,7 +22,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType, ModuleType
 
-from tunecli.engine.ending import end_as_a_program
+from tunecli.engine.fork_server import descendants
 from tunecli.engine.wire import pack_event, pack_failure_of_ours, unpack_jobs
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.messages import Event, Job
@@ -30,6 +33,8 @@ from tunecli.train.trials import run_here, run_together
 STOP = b"stop"
 """The order to stop the job under way where its epoch ends; every other message but the first is jobs."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_CHILDREN_S = 2.0
+_LOOK_S = 0.001
 _EASIER_TO_KILL = b"500"  # of 1000: where memory runs out, the kernel should end a trial and not the sweep
 
 
@@ -141,7 +146,53 @@ def _serve_once(pipe: Connection) -> None:
         pipe.send_bytes(pack_failure_of_ours(error))
     except BrokenPipeError:
         return
-    end_as_a_program()
+    _end_as_a_program()
+
+
+def _end_as_a_program() -> None:
+    """Wait for the threads that a program waits for, run the `atexit` handlers, write out what was printed.
+
+    Then no process that the trial started runs any more, as far as the system tells of them.
+    """
+    for ending in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
+        with contextlib.suppress(BaseException):  # the trial has ended; what fails here is on stderr
+            ending()
+    _flush()
+    _end_children()
+
+
+def _flush() -> None:
+    """Flush the buffers of Python and of the C library."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).fflush(None)
+
+
+def _end_children() -> None:
+    if _has_no_child():
+        return
+    until = time.monotonic() + _CHILDREN_S
+    while (living := [*descendants(os.getpid())]) and time.monotonic() < until:
+        for number in living:
+            with contextlib.suppress(OSError):
+                os.kill(number, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):  # none of them is ours any more
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(_LOOK_S)
+
+
+def _has_no_child() -> bool:
+    """Whether nothing that the trial started is left: this process adopts what its children leave behind (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _hear_no_stop() -> None:

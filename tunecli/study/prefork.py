@@ -34,7 +34,7 @@ def head_start(words: Sequence[str]) -> Iterator[None]:
     if not text or "inline" in text or (words[0] in _VERBS_OF_ONE and not _OWN.search(text)):
         yield
         return
-    from tunecli.engine.server import give_up_guess, guess_server
+    from tunecli.engine.fork_client import give_up_guess, guess_server
 
     threads = _THREADS.findall(text)
     guess_server(int(threads[-1]) if threads else 1, has_torch=_needs_torch(path.parent, text))
@@ -45,7 +45,7 @@ def head_start(words: Sequence[str]) -> Iterator[None]:
 
 
 def _needs_torch(folder: Path, text: str) -> bool:
-    """Whether the trials seem to need torch, as `tunecli.engine.needs` will know."""
+    """Whether the trials seem to need torch, as `tunecli.engine.needs_torch` will know."""
     modules = [name.split(".") for name in _FUNCTION.findall(text)]
     if _DATA.search(text) or not modules:
         return "command" not in text

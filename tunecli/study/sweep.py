@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from shlex import quote
 
 from tunecli.config.option_labels import option_labels
-from tunecli.engine import engine_named
-from tunecli.engine.engine import Engine
-from tunecli.engine.needs import needs_torch
+from tunecli.engine import engine_named, needs_torch
+from tunecli.engine.protocol import WAIT_S, Engine
 from tunecli.errors import Interrupted
 from tunecli.messages import Event, SweepInfo
 from tunecli.results.ranking import Standing
@@ -32,7 +31,6 @@ from tunecli.study.runner.job_queue import JobQueue
 from tunecli.study.runner.signals import noted_signals
 from tunecli.trial import State, Trial
 
-_WAIT_S = 0.2
 _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a signal came
 
 
@@ -131,7 +129,7 @@ def _run(study: Study, engine: Engine, progress: Coordinator, display: Display, 
             return dispatch.reason or "complete"
         came: list[Event] = []
         try:
-            for event in engine.events(_WAIT_S):
+            for event in engine.events(WAIT_S):
                 came.append(event)
             dispatch.pass_on(received)
         finally:  # what came before a worker told that its disk is full is on record all the same

@@ -13,15 +13,14 @@ from tunecli.config.load import trial_models
 from tunecli.config.metrics import is_clock
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import concrete
-from tunecli.engine import engine_named, name_for_one
-from tunecli.engine.needs import needs_torch
+from tunecli.engine import engine_named, name_for_one, needs_torch
+from tunecli.engine.protocol import run_to_end
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import best
 from tunecli.store.destination import require_destination
 from tunecli.store.files import in_words, read_own, write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.jobs import job_for
-from tunecli.study.questions.train import run_to_end
 from tunecli.study.record.lifecycle import Study, look
 from tunecli.study.record.publish import document
 from tunecli.trial import Outcome, State, Trial
@@ -130,14 +129,14 @@ def _train_again(
         needs_torch=name == "local" and needs_torch(study.spec, plan.device),
     )
     again = run_to_end(engine, job)
-    if again.outcome.failure is not None:
-        failure = again.outcome.failure
+    if again.failure is not None:
+        failure = again.failure
         raise UsageError(f"trained again, trial {trial.number} failed: {failure.kind}: {failure.cause}")
-    is_reproduced = is_clock(job.objective.metric) or again.outcome.score == (outcome and outcome.score)
+    is_reproduced = is_clock(job.objective.metric) or again.score == (outcome and outcome.score)
     if outcome is None or not is_reproduced:
         score = None if outcome is None else outcome.score
         raise UsageError(
-            f"trained again, trial {trial.number} scores {again.outcome.score!r} and not {score!r} as recorded",
+            f"trained again, trial {trial.number} scores {again.score!r} and not {score!r} as recorded",
             hint="another machine, device or version computes other bits",
         )
-    return again.outcome
+    return again

@@ -8,18 +8,14 @@ from pathlib import Path
 from tunecli.config.load import trial_models
 from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySpec
-from tunecli.engine import engine_named, name_for_one
-from tunecli.engine.engine import Engine
-from tunecli.engine.needs import needs_torch
+from tunecli.engine import engine_named, name_for_one, needs_torch
+from tunecli.engine.protocol import run_to_end
 from tunecli.errors import UsageError
-from tunecli.messages import Ended, Job
 from tunecli.store.destination import require_destination
 from tunecli.study.plan.jobs import job_for, trial_seed
 from tunecli.study.plan.plan import plan_for
 from tunecli.study.plan.worker_count import require_device
 from tunecli.trial import Outcome, Trial
-
-_WAIT_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +64,4 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
         threads=job.threads,
         needs_torch=needs_torch(spec, job.device),
     )
-    return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job).outcome)
-
-
-def run_to_end(engine: Engine, job: Job) -> Ended:
-    """Train one job on an engine that has no other, to its end; the engine is closed after it."""
-    try:
-        engine.submit(job)
-        while True:
-            for event in engine.events(_WAIT_S):
-                if isinstance(event, Ended):
-                    return event
-    finally:
-        engine.close()
+    return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job))

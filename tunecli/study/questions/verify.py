@@ -7,15 +7,15 @@ changed and it may be in another's hands meanwhile. Checks laws 1 and 3: what a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tunecli.config.fingerprint import changes
 from tunecli.config.metrics import is_clock
 from tunecli.config.space import DanglingReferenceError
-from tunecli.engine import engine_named, name_for_one
-from tunecli.engine.engine import Engine
-from tunecli.engine.needs import needs_torch
+from tunecli.engine import engine_named, name_for_one, needs_torch
+from tunecli.engine.protocol import Engine, run_job
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.messages import Ended, EpochEnded, Job, Started
 from tunecli.results.comparison import Comparison, RunRecord, Verdict, compare
@@ -29,8 +29,6 @@ from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study, look
 from tunecli.study.record.versions import versions
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
-
-_WAIT_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,20 +184,17 @@ def _again(study: Study, trial: Trial, recorded: RunRecord, device: str) -> RunR
 def _course(engine: Engine, job: Job, n_epochs: int | None) -> RunRecord:
     epochs: list[EpochEnded] = []
     device = job.device
-    try:
-        engine.submit(job)
-        while True:
-            for event in engine.events(_WAIT_S):
-                if isinstance(event, Ended):
-                    return RunRecord(epochs, event.outcome)
-                if isinstance(event, EpochEnded):
-                    epochs.append(event)
-                elif isinstance(event, Started):
-                    device = event.device
-            if epochs and len(epochs) == n_epochs:
-                return RunRecord(epochs, Outcome(State.PRUNED, epochs=epochs[-1].epoch, device=device))
-    finally:
-        engine.close()
+    with closing(run_job(engine, job)) as events:
+        for event in events:
+            if isinstance(event, Ended):
+                return RunRecord(epochs, event.outcome)
+            if isinstance(event, Started):
+                device = event.device
+            if isinstance(event, EpochEnded):
+                epochs.append(event)
+                if len(epochs) == n_epochs:
+                    break
+    return RunRecord(epochs, Outcome(State.PRUNED, epochs=epochs[-1].epoch, device=device))
 
 
 def _causes(

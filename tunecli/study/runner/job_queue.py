@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from tunecli import failpoints
 from tunecli.config.pruners import Pausing
 from tunecli.config.space import DanglingReferenceError
-from tunecli.engine.engine import Engine
+from tunecli.engine.protocol import Engine
 from tunecli.messages import Ended
 from tunecli.study.plan.plan import AHEAD
 from tunecli.study.record.lifecycle import Study

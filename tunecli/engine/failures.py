@@ -1,7 +1,8 @@
-"""When a trial has taken too long: since it started, and since it was last heard of. On the monotonic clock."""
+"""How an engine ends a trial that cannot say so itself: its time is up, or its worker died. A failure is data."""
 
 from __future__ import annotations
 
+import signal
 import time
 
 from tunecli.messages import Ended, Job
@@ -36,3 +37,31 @@ class Deadline:
         failure = Failure(FailureKind.TIMEOUT, cause)
         outcome = Outcome(State.FAILED, seconds=self.seconds, device=device, failure=failure)
         return Ended(self._job.number, self._job.attempt, outcome)
+
+
+def crash(exit_code: int | None, seconds: float, device: str, *, is_out_of_memory: bool) -> Outcome:
+    """The outcome of a trial whose worker died.
+
+    Args:
+        exit_code: the worker's, negative where a signal ended it; None: not known.
+        seconds: how long it had the job.
+        device: where it ran.
+        is_out_of_memory: whether the system killed it because memory ran out.
+    """
+    kind = FailureKind.OOM if is_out_of_memory else FailureKind.CRASH
+    if is_out_of_memory:
+        cause = "memory ran out, and the system killed the worker"
+    elif exit_code is None:
+        cause = "the worker ended with the process that it was forked from"
+    elif exit_code < 0:
+        cause = f"the worker was killed by {_signal_name(-exit_code)}"
+    else:
+        cause = f"the worker ended with exit code {exit_code}"
+    return Outcome(State.FAILED, seconds=seconds, device=device, failure=Failure(kind, cause))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
+import gc
+import importlib.util
 import os
 import selectors
 import signal
 import socket
 import struct
 import sys
+import threading
 import traceback
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 ONE_JOB = b"o"
 MANY_JOBS = b"m"
@@ -40,11 +46,11 @@ class _Forked:
     has_one_job: bool
 
 
-def main(preload: str, forgotten: str) -> None:
+def main(torch: str, forgotten: str) -> None:
     """Serve until the coordinator has gone and so have all workers; stdin is the socket that requests come from.
 
     Args:
-        preload: the module to import before the first worker is forked.
+        torch: whether to import torch before the first worker is forked; empty: no.
         forgotten: a variable that was set for this process alone, and that no program of a trial's is to inherit;
             or nothing.
     """
@@ -54,7 +60,7 @@ def main(preload: str, forgotten: str) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    importlib.import_module(preload)
+    _preload(has_torch=bool(torch))
     for finalizer in [*weakref.finalize._registry]:  # type: ignore[attr-defined]
         finalizer.atexit = (
             False  # torch has a hundred, which take 30 ms and have nothing to tidy after a process's end
@@ -63,6 +69,69 @@ def main(preload: str, forgotten: str) -> None:
     from tunecli.train.user_code.trial_files import remove_stale
 
     _Server(requests, serve, remove_stale).run()
+
+
+def _preload(*, has_torch: bool) -> None:
+    """Import what trials load, for the workers that are forked.
+
+    With torch it is all that training loads, and torch's library is loaded by a thread of its own meanwhile; else what
+    trials load that are wholly the user's own.
+    """
+    if not has_torch:
+        with _out_of_sight():
+            import tunecli.engine.worker
+            import tunecli.train.user_code.command
+            import tunecli.train.user_code.function
+            from tunecli.config.schema import CommandTrial
+
+            _prepare(CommandTrial)
+        return
+    loading = threading.Thread(target=_load_library)
+    loading.start()
+    with _out_of_sight():
+        try:
+            import tunecli.engine.worker
+            import tunecli.train.fused.group
+            import tunecli.train.loop
+            import tunecli.train.user_code.function  # noqa: F401  # all are loaded for the workers that are forked
+            from tunecli.config.schema import TrialConfig
+
+            _prepare(TrialConfig)
+        finally:
+            loading.join()  # a process with other threads is none to fork
+
+
+def _prepare(model: type[BaseModel]) -> None:
+    """Do what each worker would do by itself."""
+    from tunecli.config.schema import FunctionTrial
+    from tunecli.train.user_code.code import note_loaded
+
+    model.model_rebuild()
+    FunctionTrial.model_rebuild()
+    note_loaded()
+
+
+def _load_library() -> None:
+    """Let the largest of torch's libraries be there when torch asks for it; where it cannot be, torch says why."""
+    spec = importlib.util.find_spec("torch")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(str(Path(folder, "lib", "libtorch_cpu.so")))
+
+
+@contextlib.contextmanager
+def _out_of_sight() -> Iterator[None]:
+    """A block that loads modules.
+
+    The collector finds no garbage in them, and takes a sixth of the time. What was loaded is then kept out of its
+    sight, so that no worker looks through it, which would also give each a copy of its own.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class _Server:

@@ -8,7 +8,7 @@ import pytest
 
 from tunecli.config.load import load
 from tunecli.config.study import StudySpec
-from tunecli.engine.needs import needs_torch
+from tunecli.engine import needs_torch
 
 FILES = {
     "plain.py": "import random\n\ndef train(params, trial):\n    return random.random()\n",

@@ -9,10 +9,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +23,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from tunecli.engine.process import WorkerProcess
-
-_PRELOAD = "tunecli.engine.preloaded_own"
-_PRELOAD_TORCH = "tunecli.engine.preloaded"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # -P, and a path of our own from the first line on: the working folder is never searched for what we load.
-_PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[3:]; from tunecli.engine.forking import main; main(*sys.argv[1:3])"
-)
+_PROGRAM = "import sys; sys.path[:] = sys.argv[3:]; from tunecli.engine.fork_server import main; main(*sys.argv[1:3])"
 _HASH_SEED = "PYTHONHASHSEED"
 _HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -117,8 +113,7 @@ def forked(*, has_one_job: bool) -> tuple[Connection, WorkerProcess]:
     global _running
     from multiprocessing.connection import Pipe
 
-    from tunecli.engine.forking import MANY_JOBS, ONE_JOB
-    from tunecli.engine.process import WorkerProcess
+    from tunecli.engine.fork_server import MANY_JOBS, ONE_JOB
 
     if _running is None:
         raise RuntimeError("there is no server to fork a worker from")
@@ -147,17 +142,79 @@ def changed_environment() -> dict[str, str] | None:
     return {**_of_threads(_running.threads), **os.environ}
 
 
+class WorkerProcess:
+    """A process that was asked for.
+
+    Attributes:
+        exit_code: negative where a signal ended it; None while it lives, and where its server ended before it.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        channel.setblocking(False)
+        self._channel = channel
+        self._is_over = False
+        self._number = 0
+        self.exit_code: int | None = None
+
+    def fileno(self) -> int:
+        """What becomes readable when something is known of it, its end above all."""
+        return self._channel.fileno()
+
+    def is_alive(self) -> bool:
+        """Whether it lives, as far as its server has told."""
+        from tunecli.engine.fork_server import NUMBER
+
+        while not self._is_over:
+            try:
+                message = self._channel.recv(NUMBER.size)
+            except BlockingIOError:
+                break
+            except OSError:
+                message = b""
+            if not message:
+                self._is_over = True
+                if self._number:  # its server ended; on Linux it did with it, elsewhere it may live
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(self._number, signal.SIGKILL)
+            elif not self._number:
+                (self._number,) = NUMBER.unpack(message)
+            else:
+                (self.exit_code,) = NUMBER.unpack(message)
+                self._is_over = True
+        return not self._is_over
+
+    def kill(self) -> None:
+        """Let it be killed, with all that its trial started."""
+        from tunecli.engine.fork_server import KILL
+
+        with contextlib.suppress(OSError):
+            self._channel.send(KILL)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for its end, so long at most."""
+        until = time.monotonic() + timeout_s
+        while self.is_alive() and (left := until - time.monotonic()) > 0.0:
+            poll = select.poll()
+            poll.register(self._channel, select.POLLIN)
+            poll.poll(left * 1000.0)
+
+    def close(self) -> None:
+        """Know no more of it; it is killed where it lives."""
+        self._channel.close()
+        self._is_over = True
+
+
 def _of_threads(threads: int) -> dict[str, str]:
     return {name: str(threads) for name in _THREAD_VARIABLES if name not in os.environ}
 
 
 def _started(threads: int, has_torch: bool) -> _Server:
     ours, theirs = socket.socketpair()
-    preload = _PRELOAD_TORCH if has_torch else _PRELOAD
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
     # Else the order of a set of strings would be another in each server, and so might a trial's score.
     seeded = {} if _HASH_SEED in os.environ else {_HASH_SEED: "0"}
-    arguments = [sys.executable, *flags, "-P", "-c", _PROGRAM, preload, ",".join(seeded), *_safe_path()]
+    for_main = ["torch" if has_torch else "", ",".join(seeded)]
+    arguments = [sys.executable, *flags, "-P", "-c", _PROGRAM, *for_main, *_safe_path()]
     environment = {**os.environ, **seeded, **_of_threads(threads)}
     try:
         number = os.posix_spawn(

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.engine.process import WorkerProcess
-from tunecli.engine.server import forked, start_server
+from tunecli.engine.fork_client import WorkerProcess, forked, start_server
 
 SPOILT = "import pathlib\npathlib.Path(__file__).with_name('ran.txt').open('a').write(__name__ + '\\n')\n"
 # what a worker and the coordinator load of others, and our own package
@@ -95,7 +94,7 @@ def test_a_worker_that_is_killed_tells_by_which_signal() -> None:
 def test_a_server_that_was_killed_is_replaced(tmp_path: Path) -> None:
     code = (
         "import os, signal\n"
-        "from tunecli.engine.server import forked, server_id, start_server\n"
+        "from tunecli.engine.fork_client import forked, server_id, start_server\n"
         "start_server(1, needs_torch=False)\n"
         "pipe, process = forked(has_one_job=True)\n"
         "os.kill(server_id(), signal.SIGKILL)\n"

@@ -1,0 +1,92 @@
+"""The engine protocol: jobs in, events out.
+
+`tunecli.engine.inline.InlineEngine` and `tunecli.engine.local.LocalEngine` implement it, and
+``tests/contracts/test_engines.py`` runs the same tests on each. `run_job` drains an engine that runs a single trial.
+
+The events of one job come in this order:
+
+1. at most one `Started`;
+2. any number of `EpochEnded` and `Checkpointed`;
+3. exactly one of `Ended`, `Paused` and `Stopped`, even where the worker died or the device was lost. A job pauses only
+   at the epoch that it names. It stops only after `Engine.stop`, or where another job of its group ended the group.
+
+Events of different jobs may interleave. An engine never touches the record (one-writer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Protocol
+
+from tunecli.messages import Ended, Event, Job, Paused, Stopped
+from tunecli.trial import Outcome
+
+WAIT_S = 0.2
+"""How long a caller that has other things to do waits for events at a time, in seconds."""
+
+
+class Engine(Protocol):
+    """Runs jobs, on this machine or on others."""
+
+    @property
+    def n_workers(self) -> int:
+        """Number of workers: how many `submit` calls can be under way at a time."""
+
+    @property
+    def n_idle(self) -> int:
+        """Number of workers without a job."""
+
+    def submit(self, *jobs: Job) -> None:
+        """Give an idle worker a job, or several jobs to train together as one model.
+
+        Raises:
+            RuntimeError: no worker is idle; callers ask `n_idle` first.
+        """
+
+    def events(self, wait_s: float) -> Iterator[Event]:
+        """Yield the events that have come; wait up to ``wait_s`` seconds for the first.
+
+        Raises:
+            DiskFull, StoreFailed: a worker could not write what its trial must keep. Events that were yielded before
+                remain valid.
+        """
+
+    def stop(self) -> None:
+        """Ask every running job to stop at its epoch's end, with a checkpoint if the job keeps checkpoints."""
+
+    def close(self) -> None:
+        """End every worker at once. Running jobs are lost; their trials stay as they are recorded."""
+
+
+def run_job(engine: Engine, job: Job) -> Generator[Event]:
+    """Run one job on an engine that has no other; yield its events to the last, then close the engine.
+
+    The job begins with the first event that is asked for. Closing the iterator early ends the job.
+
+    Raises:
+        DiskFull, StoreFailed: as of `Engine.events`.
+    """
+    try:
+        engine.submit(job)
+        while True:
+            for event in engine.events(WAIT_S):
+                yield event
+                if isinstance(event, Ended | Paused | Stopped):
+                    return
+    finally:
+        engine.close()
+
+
+def run_to_end(engine: Engine, job: Job) -> Outcome:
+    """Run one job on an engine that has no other, close the engine, and return how the trial ended.
+
+    Raises:
+        DiskFull, StoreFailed: as of `Engine.events`.
+        RuntimeError: the job paused or was stopped, so that its trial did not end.
+    """
+    with closing(run_job(engine, job)) as events:
+        for event in events:
+            if isinstance(event, Ended):
+                return event.outcome
+    raise RuntimeError(f"trial {job.number} stopped before its end")
