@@ -82,7 +82,9 @@ def spent_s(train: Callable[[], Iterable[Event]], device: torch.device) -> float
 
 def step_s(work: dict[str, Any], n: int, device: torch.device) -> float:
     """Time of one step of one trial among ``n``: the least of several epochs."""
-    group = FusedTrainer([Member(job, device, checkpoint.Found()) for job in jobs_of(work, n, device)])
+    group = FusedTrainer(
+        [Member(job, device, checkpoint.LoadedCheckpoint()) for job in jobs_of(work, n, device)]
+    )
     n_steps = len(group.members[0].sizes())
     found = []
     for _ in range(6):
@@ -90,7 +92,7 @@ def step_s(work: dict[str, Any], n: int, device: torch.device) -> float:
         group.train_epoch()
         found.append((now_s(device) - began_s) / n_steps / n)
         for member in group.members:
-            member.course.epochs += 1
+            member.progress.epochs += 1
     return min(found)
 
 

@@ -570,7 +570,7 @@ def test_what_is_no_checkpoint_is_refused_even_under_its_right_sha256(
     job = replace(
         trial.job, checkpoints_path=str(trial.folder / "checkpoints"), checkpoints=(put(trial, content),)
     )
-    found = checkpoint.find(job)
+    found = checkpoint.load_newest(job)
     assert (found.epoch, found.note) == (0, "checkpoint of epoch 3 is no checkpoint; began from the start")
 
 
@@ -587,9 +587,9 @@ def test_one_of_another_trial_is_passed_over(
 ) -> None:
     trial, (newest, _) = two
     job = replace(trial.job, checkpoints_path=str(trial.folder / "checkpoints"), checkpoints=(newest,))
-    assert checkpoint.find(job).epoch == 3
+    assert checkpoint.load_newest(job).epoch == 3
     note = f"checkpoint of epoch 3 {reason}; began from the start"
-    assert checkpoint.find(replace(job, **change)) == checkpoint.Found(0, note)
+    assert checkpoint.load_newest(replace(job, **change)) == checkpoint.LoadedCheckpoint(0, note)
 
 
 def test_one_of_another_torch_is_passed_over(two: tuple[Trial, tuple[Checkpoint, ...]]) -> None:
@@ -603,7 +603,7 @@ def test_one_of_another_torch_is_passed_over(two: tuple[Trial, tuple[Checkpoint,
     job = replace(
         trial.job, checkpoints_path=str(trial.folder / "checkpoints"), checkpoints=(put(trial, content),)
     )
-    assert checkpoint.find(job).note.startswith(
+    assert checkpoint.load_newest(job).note.startswith(
         "checkpoint of epoch 3 was written with torch 1.0.0, and this is"
     )
 
@@ -617,7 +617,7 @@ def test_a_name_that_leaves_the_folder_is_no_checkpoint(tmp_path: Path, name: st
         checkpoints_path=str(tmp_path / "checkpoints"),
         checkpoints=(Checkpoint(name, "0" * 64, 1),),
     )
-    assert checkpoint.find(job).note == "checkpoint of epoch 1 is missing; began from the start"
+    assert checkpoint.load_newest(job).note == "checkpoint of epoch 1 is missing; began from the start"
 
 
 def test_the_file_holds_tensors_by_name_and_json(two: tuple[Trial, tuple[Checkpoint, ...]]) -> None:
@@ -633,7 +633,7 @@ def test_the_file_holds_tensors_by_name_and_json(two: tuple[Trial, tuple[Checkpo
 def test_seconds_are_those_of_all_attempts(two: tuple[Trial, tuple[Checkpoint, ...]]) -> None:
     trial, (newest, _) = two
     job = replace(trial.job, checkpoints_path=str(trial.folder / "checkpoints"), checkpoints=(newest,))
-    earlier_s = checkpoint.find(job).course()["seconds"]
+    earlier_s = checkpoint.load_newest(job).progress()["seconds"]
     *_, ended = trial.attempt(0, 2, (newest,))
     assert isinstance(ended, Ended)
     assert ended.outcome.seconds > earlier_s > 0

@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tunecli.messages import Job
+from tunecli.messages import Checkpointed, Job
 from tunecli.train.tensor_tree import Node, NotPlain, put_together, take_apart
 from tunecli.train.whole_files import write_whole
 from tunecli.trial import Checkpoint
@@ -64,17 +64,17 @@ class Keeper:
             return every > 0 and epoch % every == 0
         return self._clock() - self._last_s >= max(_LEAST_WAIT_S, _COST_WAIT * self._cost_s)
 
-    def write(self, epoch: int, course: State, learners: Iterable[State]) -> Checkpoint | None:
+    def write(self, epoch: int, progress: State, learners: Iterable[State]) -> Checkpointed | None:
         """Write one, whole and durable or not at all.
 
         Args:
             epoch: the one that ended, from 1.
-            course: the trial's.
+            progress: the trial's, as `TrialProgress.state` gives it.
             learners: each learner's; asked for one after the other.
 
         Returns:
-            What the record needs of it; None where the user's own code has a state that is no plain data. Then this
-            trial has no checkpoints, and trains on.
+            The event that reports it; None if the user's own code has a state that is not plain data. Then this
+            trial trains on without checkpoints.
 
         Raises:
             DiskFull: no room is left.
@@ -82,7 +82,7 @@ class Keeper:
         """
         began_s = self._clock()
         try:
-            content = _packed(self._job, epoch, course, learners, self._device)
+            content = _packed(self._job, epoch, progress, learners, self._device)
         except NotPlain:
             self._is_possible = False
             return None
@@ -90,27 +90,27 @@ class Keeper:
         sha256 = write_whole(Path(self._job.checkpoints_path) / name, content, "checkpoint")
         self._last_s = self._clock()
         self._cost_s = self._last_s - began_s
-        return Checkpoint(name, sha256, epoch)
+        return Checkpointed(self._job.number, self._job.attempt, Checkpoint(name, sha256, epoch))
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A checkpoint that was found sound.
+class LoadedCheckpoint:
+    """A checkpoint that was read and is sound, or none.
 
     Attributes:
-        epoch: at whose end it was written; 0 where there is none.
-        note: what is to be said of those that could not be used; empty where there were none.
+        epoch: the epoch at whose end it was written; 0 if there is no checkpoint.
+        note: which checkpoints could not be used, and why; empty if all could.
     """
 
     epoch: int = 0
     note: str = ""
-    _course: Node = None
+    _progress: Node = None
     _learners: Sequence[Node] = ()
     _tensors: dict[str, Tensor] = field(default_factory=dict)
 
-    def course(self) -> State:
-        """The trial's course, on the CPU."""
-        state: State = put_together(self._course, self._tensors, torch.device("cpu"))
+    def progress(self) -> State:
+        """The state of the trial's `TrialProgress`, on the CPU."""
+        state: State = put_together(self._progress, self._tensors, torch.device("cpu"))
         return state
 
     def learner(self, number: int, device: torch.device) -> State:
@@ -118,31 +118,31 @@ class Found:
         state: State = put_together(self._learners[number], self._tensors, device)
         return state
 
-    def forget(self) -> None:
-        """Let go of the tensors, once all has been taken up."""
+    def release(self) -> None:
+        """Free the tensors, once every state is restored."""
         self._tensors.clear()
 
 
-def find(job: Job) -> Found:
-    """The newest of a job's checkpoints that is sound, with what is to be said of those before it."""
-    complaints: list[str] = []
+def load_newest(job: Job) -> LoadedCheckpoint:
+    """The newest sound checkpoint of a job, with a note on the newer ones that could not be used."""
+    faults: list[str] = []
     for checkpoint in job.checkpoints:
         try:
-            found = _read(job, checkpoint)
+            loaded = _read(job, checkpoint)
         except _Unusable as error:
-            complaints.append(f"checkpoint of epoch {checkpoint.epoch} {error}")
+            faults.append(f"checkpoint of epoch {checkpoint.epoch} {error}")
             continue
-        note = f"{', '.join(complaints)}; went on from epoch {found.epoch}" if complaints else ""
-        return replace(found, note=note)
-    return Found(0, f"{', '.join(complaints)}; began from the start" if complaints else "")
+        note = f"{', '.join(faults)}; went on from epoch {loaded.epoch}" if faults else ""
+        return replace(loaded, note=note)
+    return LoadedCheckpoint(0, f"{', '.join(faults)}; began from the start" if faults else "")
 
 
 class _Unusable(Exception):  # noqa: N818  (what it is)
     """A checkpoint that is passed over, and why."""
 
 
-def _packed(job: Job, epoch: int, course: State, learners: Iterable[State], device: torch.device) -> bytes:
-    course_node, tensors = take_apart(dict(course), "course", device)
+def _packed(job: Job, epoch: int, progress: State, learners: Iterable[State], device: torch.device) -> bytes:
+    progress_node, tensors = take_apart(dict(progress), "course", device)
     nodes = []
     for number, learner in enumerate(learners):
         node, own = take_apart(dict(learner), f"learner{number}", device)
@@ -152,7 +152,7 @@ def _packed(job: Job, epoch: int, course: State, learners: Iterable[State], devi
         "trial": _identity(job),
         "torch": _torch_version(),
         "epoch": epoch,
-        "course": course_node,
+        "course": progress_node,
         "learners": nodes,
     }
     text = json.dumps(facts, allow_nan=False, separators=(",", ":"))
@@ -171,7 +171,7 @@ def _apart_in_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def _read(job: Job, checkpoint: Checkpoint) -> Found:
+def _read(job: Job, checkpoint: Checkpoint) -> LoadedCheckpoint:
     path = Path(job.checkpoints_path) / checkpoint.name
     try:
         if not job.checkpoints_path or path.name != checkpoint.name or not path.is_file():
@@ -185,7 +185,7 @@ def _read(job: Job, checkpoint: Checkpoint) -> Found:
         tensors = safetensors.torch.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])  # as the format has it
         facts = json.loads(header["__metadata__"][_ENTRY])
-        found = Found(facts["epoch"], "", facts["course"], facts["learners"], tensors)
+        found = LoadedCheckpoint(facts["epoch"], "", facts["course"], facts["learners"], tensors)
         identity, version = facts["trial"], facts["torch"]
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _Unusable("is no checkpoint") from error

@@ -18,9 +18,9 @@ from tunecli.config.schema import CommandTrial, FunctionTrial, trial_model
 from tunecli.config.secrets import names_in
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.objective import Objective
+from tunecli.train.epoch_end import never
 from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
-from tunecli.train.stopping import never
 from tunecli.train.user_code import code as own_code
 from tunecli.train.user_code import isolation
 from tunecli.train.user_code.reports import Reports

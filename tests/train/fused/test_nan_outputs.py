@@ -9,25 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.train.fused.trials import job_of
-from tunecli.train.checkpoint import Found
+from tunecli.train.checkpoint import LoadedCheckpoint
 from tunecli.train.fused.criteria import room
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.trainer import FusedTrainer
-from tunecli.train.fused.validation import Examiner
+from tunecli.train.fused.validation import FusedValidator
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_nan_outputs_of_one_model_leave_the_metrics_of_all_others(data: st.DataObject) -> None:
-    members = [Member(job_of(number), torch.device("cpu"), Found()) for number in range(3)]
+    members = [Member(job_of(number), torch.device("cpu"), LoadedCheckpoint()) for number in range(3)]
     together = FusedTrainer(members)
-    sound = Examiner(members[0]).validate(members, together)
+    sound = FusedValidator(members[0]).validate(members, together)
     place = data.draw(st.integers(0, 2))
     n_examples = len(members[0].fold.y_valid)
     rows = data.draw(st.lists(st.integers(0, n_examples - 1), min_size=1, max_size=n_examples, unique=True))
     columns = data.draw(st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True))
 
-    class Broken(Examiner):
+    class Broken(FusedValidator):
         def _outputs(self, members, together, shape, like):  # type: ignore[no-untyped-def]
             found = super()._outputs(members, together, shape, like)
             copied = room(shape, like)

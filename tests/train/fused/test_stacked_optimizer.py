@@ -32,7 +32,7 @@ ALIKE: list[list[dict[str, Any]]] = [
 
 def together_of(own: Sequence[Mapping[str, Any]], *, is_by_block: bool) -> FusedTrainer:
     members = [
-        Member(job_of(number, {"training": TRAINING, **knobs}), CPU, checkpoint.Found())
+        Member(job_of(number, {"training": TRAINING, **knobs}), CPU, checkpoint.LoadedCheckpoint())
         for number, knobs in enumerate(own)
     ]
     return FusedTrainer(members, is_by_block=is_by_block)
@@ -42,7 +42,7 @@ def train(together: FusedTrainer, n_epochs: int) -> None:
     for _ in range(n_epochs):
         together.train_epoch()
         for member in together.members:
-            member.course.epochs += 1
+            member.progress.epochs += 1
 
 
 def require_alike(ours: FusedTrainer, expected: FusedTrainer) -> None:
@@ -81,10 +81,10 @@ def test_a_trial_has_the_same_bits_whoever_leaves_and_taken_up_as_undisturbed(
     left.keep([left.members[1], left.members[2]])
     train(left, 2)
     train(kept, 2)
-    again = Member(job_of(1, {"training": TRAINING, **own[1]}), CPU, checkpoint.Found())
+    again = Member(job_of(1, {"training": TRAINING, **own[1]}), CPU, checkpoint.LoadedCheckpoint())
     again.learner.restore(kept.members[1].state())
-    again.course.epochs = 2
-    fresh = Member(job_of(4, {"training": TRAINING, **own[0]}), CPU, checkpoint.Found())
+    again.progress.epochs = 2
+    fresh = Member(job_of(4, {"training": TRAINING, **own[0]}), CPU, checkpoint.LoadedCheckpoint())
     taken_up = FusedTrainer([again, fresh], is_by_block=True)
     assert [member.sizes() for member in taken_up.members] == [fresh.sizes()] * 2
     train(taken_up, 2)
@@ -139,7 +139,7 @@ def test_rows_too_long_to_gain_by_it_step_by_themselves(monkeypatch: pytest.Monk
 def test_a_group_of_counted_steps_is_its_trials_alone_to_the_last_short_epoch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(group, "Together", partial(FusedTrainer, is_by_block=True))
+    monkeypatch.setattr(group, "FusedTrainer", partial(FusedTrainer, is_by_block=True))
     knobs = [{"name": "adamw", "lr": lr, "amsgrad": lr > 0.01} for lr in (0.01, 0.02, 0.01)]
     counted = {"batch_size": 32, "steps": 10}
     jobs = [job_of(n, {"training": counted, "optimizer": knob}) for n, knob in enumerate(knobs)]

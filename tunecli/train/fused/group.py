@@ -1,8 +1,8 @@
 """A group of trials of one signature, from their jobs to their events: each trial's are those of the plain loop.
 
-Owns the order of things in a group: who has ended leaves it at once, and what became of the others does not depend on
-that. Each trial ends, is pruned, kept and stopped by the plain loop's own rules; a group that fails as a whole is run
-again one by one, so that only the trial at fault fails (law 6). Knows neither studies nor stores.
+Owns the order of a group. A trial leaves the group as soon as it ends, and that changes nothing for the others. Every
+epoch ends by the plain loop's own rules (epoch_end.py). If the group fails as a whole, each trial is run again alone,
+so that only the trial at fault fails (failure-is-data). Knows neither studies nor stores.
 """
 
 from __future__ import annotations
@@ -10,24 +10,22 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 
 import torch
 
 from tunecli.errors import DiskFull, StoreFailed, UsageError
-from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Started, Stopped
-from tunecli.train import checkpoint, devices, weights
-from tunecli.train.course import Course
+from tunecli.messages import Ended, EpochEnded, Event, Job, Started, Stopped
+from tunecli.train import checkpoint, devices
 from tunecli.train.data import loading
+from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, never
 from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.trainer import FusedTrainer
-from tunecli.train.fused.validation import Examiner
-from tunecli.train.loop import ended, is_worth_keeping, lacking_of, missing_of
+from tunecli.train.fused.validation import FusedValidator
+from tunecli.train.loop import save_weights
 from tunecli.train.metrics import finite
-from tunecli.train.stopping import is_pruned, never
 from tunecli.trial import Failure, FailureKind, State
 
 
@@ -35,24 +33,24 @@ def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -
     """Train several trials as one.
 
     Args:
-        jobs: of one `signature.signature`, each a trial that `signature.why_not` has nothing against. They train on the
-            device of the first, with its threads.
-        is_stop_wanted: whether to stop where the epoch ends; asked once an epoch, as long as a trial has another.
+        jobs: of one `signature.signature`, for each of which `signature.why_not` is empty. They train on the device of
+            the first job, with its threads.
+        is_stop_wanted: whether to stop; asked once an epoch, as long as a trial has another epoch.
 
     Yields:
-        For each job what `loop.run` yields; those of different jobs lie between each other, epoch by epoch. A trial's
-        seconds are its share of the group's.
+        For each job what `loop.run` yields. The events of different jobs interleave, epoch by epoch. The seconds of a
+        trial are its share of the group's.
 
     Raises:
-        DiskFull, StoreFailed: the disk takes no weights or no checkpoint, which is no fault of a trial.
+        DiskFull, StoreFailed: the disk refuses weights or a checkpoint. That ends the sweep, not a trial.
     """
-    told: dict[int, int] = {}
+    last_epochs: dict[int, int] = {}
     over: set[int] = set()
     try:
         for event in _run(jobs, is_stop_wanted):
-            told.setdefault(event.number, 0)
+            last_epochs.setdefault(event.number, 0)
             if isinstance(event, EpochEnded):
-                told[event.number] = event.epoch
+                last_epochs[event.number] = event.epoch
             elif isinstance(event, Ended | Stopped):
                 over.add(event.number)
             yield event
@@ -60,37 +58,37 @@ def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -
     except (DiskFull, StoreFailed):
         raise
     except Exception as error:
-        failure = failure_of(error)  # which lets go of what the group held
+        failure = failure_of(error)  # clears the frames, and so frees the group's memory
     if failure.kind is FailureKind.OOM:
         loading.forget()
         release_memory(str(devices.resolve(jobs[0].device, jobs[0].slot, jobs[0].avoid_devices)))
     for job in jobs:
         if job.number not in over:
-            yield from _alone(job, told.get(job.number), is_stop_wanted)
+            yield from _run_alone(job, last_epochs.get(job.number), is_stop_wanted)
 
 
-def _alone(job: Job, n_told: int | None, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
-    """A trial once more from its start, or its checkpoint, without what has been told of it already.
+def _run_alone(job: Job, last_epoch: int | None, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
+    """Run a trial again from its start or its checkpoint, without the events that were already yielded.
 
     Args:
         job: the trial.
-        n_told: the last epoch that was told of, 0 where it only started; None where nothing was.
+        last_epoch: the last epoch whose event was yielded, 0 if only `Started` was; None if nothing was.
         is_stop_wanted: as in :func:`run_group`.
     """
-    course, device_name = Course(), job.device
+    progress, device_name = TrialProgress(), job.device
     try:
         for event in _run([job], is_stop_wanted):
-            is_told = False
+            is_repeated = False
             if isinstance(event, Started):
-                device_name, is_told = event.device, n_told is not None
+                device_name, is_repeated = event.device, last_epoch is not None
             elif isinstance(event, EpochEnded):
-                course.epochs, is_told = event.epoch, event.epoch <= (n_told or 0)
-            if not is_told:
+                progress.epochs, is_repeated = event.epoch, event.epoch <= (last_epoch or 0)
+            if not is_repeated:
                 yield event
     except (DiskFull, StoreFailed):
         raise
     except Exception as error:
-        yield ended(job, course, failure_of(error), device_name)
+        yield ended(job, progress, failure_of(error), device_name)
 
 
 def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
@@ -98,68 +96,76 @@ def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Ev
     first = jobs[0]
     torch.set_num_threads(first.threads)
     for job in jobs:
-        found, ending, device = checkpoint.Found(), None, torch.device("cpu")
+        loaded, ending, device = checkpoint.LoadedCheckpoint(), None, torch.device("cpu")
         try:
             device = devices.resolve(first.device, first.slot, first.avoid_devices)
-            found = checkpoint.find(job)
+            loaded = checkpoint.load_newest(job)
         except UsageError as error:
             ending = failure_of(error)
         device_name = job.device if ending else str(device)
-        yield Started(job.number, job.attempt, device_name, os.getpid(), found.epoch, found.note)
+        yield Started(job.number, job.attempt, device_name, os.getpid(), loaded.epoch, loaded.note)
         if ending is None:
             try:
-                members.append(Member(job, device, found))
+                members.append(Member(job, device, loaded))
             except Exception as error:
                 ending = failure_of(error)
                 if ending.kind is FailureKind.OOM and len(jobs) > 1:
                     raise
         if ending is not None:
-            yield ended(job, Course(), ending, device_name)
-    # where steps are counted the last epoch may be cut short, and then all have to be in the same
-    by_sizes = sorted(members, key=lambda member: member.epoch if member.config.training.steps else 0)
-    for _, several in groupby(
-        by_sizes, key=lambda member: member.epoch if member.config.training.steps else 0
-    ):
-        yield from _train([*several], is_stop_wanted)
+            yield ended(job, TrialProgress(), ending, device_name)
+
+    def next_epoch(member: Member) -> int:
+        """The epoch that a member is at, where that matters: counted in steps, the last epoch may be shorter."""
+        return member.epoch if member.config.training.steps else 0
+
+    for _, alike in groupby(sorted(members, key=next_epoch), key=next_epoch):
+        yield from _train([*alike], is_stop_wanted)
 
 
 def _train(members: Sequence[Member], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
-    """Train members whose epochs are of the same steps, to the end of each."""
-    together, examiner = FusedTrainer(members), Examiner(members[0])
+    """Train members whose epochs have the same steps, each to its end."""
+    trainer, validator = FusedTrainer(members), FusedValidator(members[0])
     while True:
         began_s = time.monotonic()
-        epochs = _epoch(together, examiner)
+        epochs = _epoch(trainer, validator)
         share_s = (time.monotonic() - began_s) / len(epochs)
-        goes_on: list[Member] = []
+        remaining: list[Member] = []
         for member, metrics in epochs:
-            member.course.charge(share_s)
-            ending = yield from _end_epoch(member, metrics, share_s)
-            if ending is None:
-                goes_on.append(member)
+            job, progress = member.job, member.progress
+            progress.charge(share_s)
+            early_stop, n_epochs = member.config.training.early_stop, member.learner.n_epochs
+            end = end_epoch(job, progress, metrics, early_stop, n_epochs)
+            if end.keeps_weights:
+                progress.weights = [member.learner.weights()]
+            if not isinstance(end.ending, Failure):
+                yield EpochEnded(job.number, job.attempt, progress.epochs, n_epochs, metrics, share_s)
+            if end.ending is None:
+                member.learner.observe(metrics.get("val_loss", math.inf))
+                remaining.append(member)
             else:
-                yield _ended(member, ending)
-        is_stopping = bool(goes_on) and is_stop_wanted()
-        for member in goes_on:
+                yield _ended(member, end.ending)
+        is_stopping = bool(remaining) and is_stop_wanted()
+        for member in remaining:
             began_s = time.monotonic()
-            if member.keeper.is_due(member.course.epochs, is_stopping=is_stopping):
-                kept = member.keeper.write(
-                    member.course.epochs, member.course.state(), (each.state() for each in [member])
-                )
-                member.course.charge(time.monotonic() - began_s)
-                if kept is not None:
-                    yield Checkpointed(member.job.number, member.job.attempt, kept)
+            if member.keeper.is_due(member.progress.epochs, is_stopping=is_stopping):
+                progress = member.progress
+                states = (each.state() for each in [member])
+                written = member.keeper.write(progress.epochs, progress.state(), states)
+                progress.charge(time.monotonic() - began_s)
+                if written is not None:
+                    yield written
             if is_stopping:
                 yield Stopped(member.job.number, member.job.attempt)
-        if is_stopping or not goes_on:
+        if is_stopping or not remaining:
             return
-        together.keep(goes_on)
+        trainer.keep(remaining)
 
 
-def _epoch(together: FusedTrainer, examiner: Examiner) -> list[tuple[Member, dict[str, float]]]:
-    """One epoch of every member, and what it came to: its metrics, or none where it diverged."""
-    losses = dict(zip(together.members, together.train_epoch(), strict=True))
-    sound = [member for member, loss in losses.items() if math.isfinite(loss)]
-    validated = dict(zip(sound, examiner.validate(sound, together), strict=True))
+def _epoch(trainer: FusedTrainer, validator: FusedValidator) -> list[tuple[Member, dict[str, float]]]:
+    """Train and validate one epoch; each member with its metrics, which are empty if it diverged."""
+    losses = dict(zip(trainer.members, trainer.train_epoch(), strict=True))
+    finite_members = [member for member, loss in losses.items() if math.isfinite(loss)]
+    validated = dict(zip(finite_members, validator.validate(finite_members, trainer), strict=True))
     return [
         (
             member,
@@ -169,36 +175,11 @@ def _epoch(together: FusedTrainer, examiner: Examiner) -> list[tuple[Member, dic
     ]
 
 
-def _end_epoch(
-    member: Member, metrics: dict[str, float], seconds: float
-) -> Generator[Event, None, Failure | State | None]:
-    """Take what an epoch came to, as the plain loop does; how the trial ended, or None where it goes on."""
-    job, course, config = member.job, member.course, member.config
-    metric, early_stop = job.objective.metric, config.training.early_stop
-    epoch, total = course.epochs + 1, member.learner.n_epochs
-    course.epochs = epoch
-    if (failure := missing_of(metrics, metric, epoch)) is not None:
-        return failure
-    loss = job.objective.sign * metrics[metric]
-    is_kept = course.take(loss, metrics, early_stop)
-    may_be_last = early_stop is not None or epoch == total
-    if is_kept and may_be_last and (job.open_test or is_worth_keeping(job, loss)):
-        course.weights = [member.learner.weights()]
-    yield EpochEnded(job.number, job.attempt, epoch, total, metrics, seconds)
-    if is_pruned(job, epoch - 1, epoch, course.least_loss):
-        return State.PRUNED
-    if epoch == total or (early_stop is not None and course.is_over(loss, early_stop)):
-        return lacking_of(job.objective, course.metrics) or State.COMPLETE
-    member.learner.observe(metrics.get("val_loss", math.inf))
-    return None
-
-
 def _ended(member: Member, ending: Failure | State) -> Ended:
-    """The end of a member, its weights kept where they are to be."""
-    job, course, sha256 = member.job, member.course, ""
+    """The event that ends a member. A complete one is tested and its weights are saved, as its job asks."""
+    job, progress, sha256 = member.job, member.progress, ""
     if ending is State.COMPLETE:
-        if job.open_test:
-            course.metrics = {**course.metrics, **member.learner.test(course.weights[0])}
-        if course.weights and is_worth_keeping(job, course.kept_loss):
-            sha256 = weights.save(Path(job.weights_path), course.weights[0], job.config)
-    return ended(job, course, ending, str(member.device), sha256)
+        ending = end_training(job, progress, lambda: member.learner.test(progress.weights[0]))
+    if ending is State.COMPLETE:
+        sha256 = save_weights(job, progress)
+    return ended(job, progress, ending, str(member.device), sha256)

@@ -21,8 +21,8 @@ from tunecli.messages import Job
 from tunecli.seeding import seed_for
 from tunecli.train import checkpoint
 from tunecli.train.chains.moment import Moment
-from tunecli.train.course import Course
 from tunecli.train.data import loading
+from tunecli.train.epoch_end import TrialProgress
 from tunecli.train.fused.optimizers import RowOptimizer
 from tunecli.train.fused.stack import Stack
 from tunecli.train.fused.stacked_optimizer import form
@@ -39,13 +39,13 @@ def _counters(first: int, n_steps: int, device: torch.device) -> tuple[Tensor, .
 class Member:
     """A trial in training beside others."""
 
-    def __init__(self, job: Job, device: torch.device, found: checkpoint.Found) -> None:
+    def __init__(self, job: Job, device: torch.device, loaded: checkpoint.LoadedCheckpoint) -> None:
         """Build it as the plain loop does, from its checkpoint where there is one.
 
         Args:
             job: the trial.
             device: where the group trains.
-            found: its checkpoint.
+            loaded: its checkpoint, or none.
 
         Raises:
             UsageError: the machine cannot do what is asked.
@@ -60,12 +60,12 @@ class Member:
         self.costs = footprint(
             job.objective, self.learner, self.config, self.fold, job.seed, Path(job.base_path)
         )
-        self.course = Course()
-        self.course.charge(0.0)
-        if found.epoch:
-            self.course.restore(found.course())
-            self.learner.restore(found.learner(0, device))
-            found.forget()
+        self.progress = TrialProgress()
+        self.progress.charge(0.0)
+        if loaded.epoch:
+            self.progress.restore(loaded.progress())
+            self.learner.restore(loaded.learner(0, device))
+            loaded.release()
         self.keeper = checkpoint.Keeper(job, device)
         self.device = device
 
@@ -82,7 +82,7 @@ class Member:
     @property
     def epoch(self) -> int:
         """The epoch that it trains next, from 1."""
-        return self.course.epochs + 1
+        return self.progress.epochs + 1
 
     @property
     def model(self) -> nn.Module:

@@ -27,7 +27,7 @@ _MOST_OUTPUTS = 1_000_000
 """Numbers of one model's outputs beyond which overheads are nothing, and memory is something."""
 
 
-class Examiner:
+class FusedValidator:
     """The validation part, and what is known of it beforehand."""
 
     def __init__(self, member: Member) -> None:

@@ -22,7 +22,7 @@ from tunecli.errors import UsageError
 from tunecli.messages import Event, Job
 from tunecli.seeding import seed_of_32_bits
 from tunecli.train import accelerators, memory
-from tunecli.train.stopping import never
+from tunecli.train.epoch_end import never
 from tunecli.train.user_code.output import JsonLines, Patterns, clipped_line, last_lines
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports

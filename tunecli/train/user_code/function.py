@@ -27,8 +27,8 @@ from tunecli.errors import UsageError
 from tunecli.messages import Event, Job, Started
 from tunecli.seeding import seed_for, seed_of_32_bits
 from tunecli.train import accelerators
+from tunecli.train.epoch_end import never
 from tunecli.train.failures import failure_of, release_memory
-from tunecli.train.stopping import never
 from tunecli.train.user_code import code as own_code
 from tunecli.train.user_code.bounds import shown, shown_name
 from tunecli.train.user_code.isolation import once_loaded

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from tunecli.train.stopping import never
+from tunecli.train.epoch_end import never
 
 _GUARD = "trap '' INT TERM HUP; read _; kill -KILL 0"
 _CHUNK_BYTES = 65536

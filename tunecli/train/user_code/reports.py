@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from tunecli.config.redaction import Redactor, redactor_for
 from tunecli.config.secrets import names_in
 from tunecli.messages import Ended, EpochEnded, Job, Paused, Started, Stopped
-from tunecli.train import stopping
+from tunecli.train import epoch_end
 from tunecli.train.user_code import bounds
 from tunecli.train.user_code.trial_files import Journal
 from tunecli.trial import Failure, FailureKind, Outcome, State
@@ -214,6 +214,6 @@ class Reports:
 
     def _stop_if_due(self, last: int, number: int) -> None:
         if number and self.job.objective.metric in self.metrics:
-            self.is_pruned = stopping.is_pruned(self.job, last, number, self._least_loss)
+            self.is_pruned = epoch_end.is_pruned(self.job, last, number, self._least_loss)
             until = self.job.until_epoch
             self.is_paused = not self.is_pruned and until is not None and number >= until

@@ -1,17 +1,20 @@
-"""One rule says when a trial is worse than it may be."""
+"""The rules for an epoch's end: failure, the kept epoch, pruning, early stopping and the last epoch."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.config.schema.training import EarlyStop
 from tunecli.messages import Job
 from tunecli.objective import Objective
 from tunecli.search.pruners.registry import Bounds, decide
-from tunecli.train.stopping import is_pruned, never
+from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, is_pruned, never
+from tunecli.trial import Failure, FailureKind, State
 
 
 def job_of(stop_above: tuple[float | None, ...], stop_epochs: tuple[int, ...] = ()) -> Job:
@@ -79,3 +82,56 @@ def test_whoever_trains_ends_a_trial_where_the_pruner_says(
 
 def test_nobody_asks_to_stop() -> None:
     assert not never()
+
+
+def losses_of(*val_losses: float) -> list[dict[str, float]]:
+    return [{"train_loss": 1.0, "val_loss": loss} for loss in val_losses]
+
+
+def test_a_trial_is_complete_after_its_planned_epochs() -> None:
+    job, progress = job_of(()), TrialProgress()
+    endings = [end_epoch(job, progress, each, None, 3).ending for each in losses_of(3.0, 1.0, 2.0)]
+    assert endings == [None, None, State.COMPLETE]
+    assert (progress.epochs, progress.kept_epoch, progress.kept_loss, progress.least_loss) == (3, 3, 2.0, 1.0)
+
+
+def test_early_stopping_keeps_the_best_epoch_and_ends_when_patience_runs_out() -> None:
+    job, progress, early_stop = job_of(()), TrialProgress(), EarlyStop(patience=2)
+    endings = [end_epoch(job, progress, each, early_stop, 9).ending for each in losses_of(3.0, 1.0, 2.0, 2.0)]
+    assert endings == [None, None, None, State.COMPLETE]
+    assert (progress.kept_epoch, progress.kept_loss) == (2, 1.0)
+
+
+def test_a_bound_prunes_a_trial_before_its_patience_is_counted() -> None:
+    progress = TrialProgress()
+    end = end_epoch(job_of((1.0,)), progress, losses_of(2.0)[0], EarlyStop(patience=1), 9)
+    assert end.ending is State.PRUNED
+    assert progress.stale_epochs == 0
+
+
+def test_weights_are_copied_only_after_an_epoch_that_may_be_the_result() -> None:
+    job, progress = replace(job_of(()), weights_path="w", keep_below=2.5), TrialProgress()
+    copies = [end_epoch(job, progress, each, None, 2).keeps_weights for each in losses_of(1.0, 2.0)]
+    assert copies == [False, True]
+    assert not end_epoch(job, TrialProgress(), losses_of(3.0)[0], None, 1).keeps_weights
+
+
+@pytest.mark.parametrize(
+    ("metrics", "kind"),
+    [
+        ({}, FailureKind.DIVERGED),
+        ({"train_loss": 1.0}, FailureKind.DIVERGED),
+        ({"val_loss": 1.0}, FailureKind.DIVERGED),
+    ],
+)
+def test_a_loss_that_is_not_finite_is_a_divergence(metrics: dict[str, float], kind: FailureKind) -> None:
+    failure = end_epoch(job_of(()), TrialProgress(), metrics, None, 9).ending
+    assert isinstance(failure, Failure)
+    assert failure.kind is kind
+
+
+def test_a_complete_trial_without_a_value_for_a_goal_has_failed() -> None:
+    progress = TrialProgress(metrics={"train_loss": 1.0})
+    failure = end_training(job_of(()), progress, dict)
+    assert isinstance(failure, Failure)
+    assert failure.cause.startswith("val_loss is not a number")
