@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.verbs import called
-from tunecli.config.json_schema import json_schema
 from tunecli.config.load import parse_study
-from tunecli.config.starter import STARTER
+from tunecli.config.reference import STARTER, json_schema
 
 SMALL = """\
 study: small

@@ -18,15 +18,13 @@ from tunecli.config.domains import (
     bounds,
     centre,
     contains,
-    grid_point_at,
-    grid_position_of,
-    n_grid_points,
     n_values,
     position_of,
     unit_of_value,
     value_at,
     value_of_unit,
 )
+from tunecli.config.enumeration import grid_point_at, grid_position_of, n_grid_points
 from tunecli.trial import Scalar
 
 grids = st.none() | st.integers(1, 40)

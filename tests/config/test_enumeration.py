@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunecli.config.concrete_trial import concrete
 from tunecli.config.enumeration import (
     grid_point,
     grid_position_of_point,
@@ -18,7 +19,7 @@ from tunecli.config.enumeration import (
 )
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
-from tunecli.config.space import Space, concrete, units_of_point
+from tunecli.config.space import Space, units_of_point
 from tunecli.errors import Problem
 
 Tree = Any

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tunecli.config.domains import Categorical, Integer, Real, last_value
 from tunecli.config.expressions import Fixed
-from tunecli.config.foreign_ranges import flow, lines_for, lines_for_list
 from tunecli.config.grammar import parse
 from tunecli.config.load import parse_study
-from tunecli.config.range_suggestions import near_ranges
+from tunecli.config.params_notes import near_ranges
+from tunecli.config.range_lines import flow, lines_for, lines_for_list
 from tunecli.config.reader import ScalarNode, read
 from tunecli.config.space import Space
 
@@ -99,7 +99,7 @@ def plain(text):
     node = read(f"a: {text}".encode(), "f").items["a"]
     if isinstance(node, ScalarNode):
         return node.value
-    from tunecli.config.foreign_ranges import plain_of
+    from tunecli.config.reader import plain_of
 
     return plain_of(node)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tunecli.config.domains import Categorical, Integer, Normal, Real
-from tunecli.config.expressions import Choice, Expression, Fixed, Group, Listing, Numeric, Reference
+from tunecli.config.expressions import Choice, Expression, Fixed, Group, Numeric, Reference, VariableList
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.errors import Problem
@@ -79,7 +79,7 @@ def test_options_without_a_name_are_told_apart_by_the_values_in_which_they_diffe
 def test_a_list_holds_an_expression_for_each_place_up_to_its_greatest_length():
     expression, problems = understood("{list: {of: {int: [1, 3]}, length: {int: [0, 4]}}, default: [2, 2]}")
     assert problems == []
-    assert isinstance(expression, Listing)
+    assert isinstance(expression, VariableList)
     assert len(expression.items) == 4
     assert expression.lengths == Integer(0, 4)
     assert expression.default_items == (2, 2)
@@ -87,7 +87,7 @@ def test_a_list_holds_an_expression_for_each_place_up_to_its_greatest_length():
 
 def test_a_list_of_a_fixed_length_has_one_length():
     expression, _ = understood("{list: {of: 3, length: 2}}")
-    assert isinstance(expression, Listing)
+    assert isinstance(expression, VariableList)
     assert expression.lengths == Categorical((2,))
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.config.load import load, parse_study, points_to_check, resolve_trial
-from tunecli.config.space import concrete, point_with
+from tunecli.config.concrete_trial import concrete, points_to_check, resolve_trial
+from tunecli.config.load import load, parse_study
+from tunecli.config.space import point_with
 from tunecli.errors import ConfigError, UsageError
 
 SMALL = """\

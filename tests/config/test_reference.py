@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tunecli.config.reference import markdown, rows
+from tunecli.config.reference import key_rows, markdown_table
 from tunecli.config.schema import TrialConfig
 from tunecli.train.chains.learning_rate import LINKS
 from tunecli.train.chains.weight_links import LINKS as WEIGHT_LINKS
@@ -17,7 +17,7 @@ from tunecli.train.models.activations import ACTIVATIONS
 from tunecli.train.optimizers import OPTIMIZERS
 
 KEYS = Path(__file__).parents[2] / "docs" / "reference" / "keys.md"
-VALUES = {row.key: row.values for row in rows()}
+VALUES = {row.key: row.values for row in key_rows()}
 
 
 def names_of(knob: object) -> tuple[str, ...]:
@@ -27,7 +27,9 @@ def names_of(knob: object) -> tuple[str, ...]:
 def test_the_readmes_table_is_generated_from_the_knobs() -> None:
     found = re.search(r"<!-- keys -->\n(.*?)<!-- /keys -->", KEYS.read_text(), re.DOTALL)
     assert found is not None
-    assert found.group(1) == markdown(), "tunecli schema --format markdown prints what should stand there"
+    assert found.group(1) == markdown_table(), (
+        "tunecli schema --format markdown prints what should stand there"
+    )
 
 
 def test_every_registered_name_stands_under_its_key() -> None:

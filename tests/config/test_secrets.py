@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.config.command import rendered
-from tunecli.config.load import parse_study, resolve_trial
+from tunecli.config.concrete_trial import concrete, resolve_trial
+from tunecli.config.load import parse_study
 from tunecli.config.schema.data import Data, with_absolute_paths
 from tunecli.config.schema.sources import FileSource, Images
 from tunecli.config.secrets import names_in, redacted, references, resolved
-from tunecli.config.space import concrete, point_with
+from tunecli.config.space import point_with
 from tunecli.errors import ConfigError, UsageError
 from tunecli.study.questions.check import load_checked
 

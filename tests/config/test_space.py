@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunecli.config.concrete_trial import concrete, locate
 from tunecli.config.domains import Categorical, contains
 from tunecli.config.expressions import Numeric
 from tunecli.config.grammar import parse
@@ -14,10 +15,8 @@ from tunecli.config.reader import read
 from tunecli.config.space import (
     Condition,
     Space,
-    concrete,
     default_point,
     is_active,
-    locate,
     point_of_units,
     point_with,
     units_of_point,

@@ -8,11 +8,12 @@ import json
 import numpy as np
 import pytest
 
+from tunecli.config.concrete_trial import concrete
 from tunecli.config.domains import contains
 from tunecli.config.enumeration import grid_size, position_of_point, space_size
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
-from tunecli.config.space import Space, concrete, default_point, values_by_key
+from tunecli.config.space import Space, default_point, values_by_key
 from tunecli.search.samplers.registry import SAMPLERS, Sampler
 from tunecli.trial import Observation, Parameters, State
 

@@ -1,28 +1,52 @@
-"""Counting and numbering the points of a space by mixed radix, without ever listing them.
+"""Count and number the points of a space, and of its grid, by mixed radix, without listing them.
 
-A choice's points are the sum of its branches', a map's the product of its keys', a list's the sum over its
-lengths. So a grid of 10^18 points costs what one of ten does. Two numberings share the arithmetic: that of
-all values of a finite space, and that of the grid (`grid: n` of a continuous range).
+The number of points of a choice is the sum over its branches; of a map, the product over its keys; of a list, the sum
+over its lengths. So a grid of 10^18 points costs the same as a grid of ten. Two numberings share the arithmetic: all
+values of a finite space, and the points of the grid (`grid: n` of a continuous range).
 """
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from math import prod
+from statistics import NormalDist
 
-from tunecli.config import expressions
 from tunecli.config.domains import (
+    CLOSE,
+    LARGEST_EXACT,
+    Categorical,
     Domain,
-    grid_point_at,
-    grid_position_of,
-    n_grid_points,
+    Integer,
+    Normal,
+    Real,
+    interpolate,
     n_values,
+    offset_of_share,
     position_of,
+    share_between,
     value_at,
 )
-from tunecli.config.expressions import Choice, Expression, Group, Listing, Numeric
-from tunecli.config.space import Space, children, is_among, join
+from tunecli.config.expressions import (
+    Choice,
+    Expression,
+    FixedList,
+    Group,
+    Numeric,
+    VariableList,
+    children,
+    is_among,
+    join,
+)
+from tunecli.config.space import Space
 from tunecli.trial import Parameters, Scalar
+
+_SIGNIFICANT_DIGITS = 12  # 0.1 + 2 * 0.1 is written 0.3, not 0.30000000000000004
+
+
+_NARROW = 1e-10  # for its size, so that so many digits tell one point of a grid from the next
 
 
 def space_size(space: Space) -> int | None:
@@ -66,7 +90,7 @@ def _count(expression: Expression, count: Counter) -> int | None:
         case Choice(options=options):
             counts = [_count(option, count) for option in options]
             return None if None in counts else sum(filter(None, counts))
-        case Listing(items=items, lengths=lengths):
+        case VariableList(items=items, lengths=lengths):
             total = 0
             for length in _lengths(lengths, count):
                 counts = [_count(item, count) for item in items[:length]]
@@ -74,7 +98,7 @@ def _count(expression: Expression, count: Counter) -> int | None:
                     return None
                 total += prod(filter(None, counts))
             return total
-        case Group() | expressions.Sequence():
+        case Group() | FixedList():
             counts = [_count(item, count) for _, item in children(expression)]
             return None if None in counts else prod(filter(None, counts))
         case _:
@@ -103,7 +127,7 @@ def _unrank(
                         visit(option, name, rest)
                         return
                     rest -= n
-            case Listing(items=items, lengths=lengths):
+            case VariableList(items=items, lengths=lengths):
                 for length in _lengths(lengths, count):
                     n = prod(_count(item, count) or 0 for item in items[:length])
                     if rest < n:
@@ -111,7 +135,7 @@ def _unrank(
                         visit_all(list(enumerate(items[:length])), name, rest)
                         return
                     rest -= n
-            case Group() | expressions.Sequence():
+            case Group() | FixedList():
                 visit_all(children(expression), name, rest)
 
     def visit_all(children: Sequence[tuple[str | int, Expression]], name: str, rest: int) -> None:
@@ -144,7 +168,7 @@ def _rank(
                     return None if inside is None else before + inside
                 before += _count(option, count) or 0
             return None
-        case Listing(items=items, lengths=lengths):
+        case VariableList(items=items, lengths=lengths):
             before = 0
             for length in _lengths(lengths, count):
                 if point.get(join(name, "length")) == length:
@@ -152,7 +176,7 @@ def _rank(
                     return None if inside is None else before + inside
                 before += prod(_count(item, count) or 0 for item in items[:length])
             return None
-        case Group() | expressions.Sequence():
+        case Group() | FixedList():
             return _rank_all(children(expression), name, point, count, find)
         case _:
             return 0
@@ -172,3 +196,84 @@ def _rank_all(
             return None
         position = position * (_count(item, count) or 1) + digit
     return position
+
+
+def n_grid_points(domain: Domain) -> int | None:
+    """How many points a grid takes from the domain; None where it is continuous and no `grid: n` is given."""
+    count = n_values(domain)
+    grid = None if isinstance(domain, Categorical) else domain.grid
+    if grid is None:
+        return count
+    return len(_integer_grid(domain, grid)) if isinstance(domain, Integer) else min(grid, count or grid)
+
+
+def grid_point_at(domain: Domain, position: int) -> Scalar:
+    """The grid's point numbered ``position``, 0 ≤ position < ``n_grid_points(domain)``."""
+    if isinstance(domain, Categorical) or domain.grid is None:
+        return value_at(domain, position)
+    match domain:
+        case Integer(grid=int(grid)):
+            return _integer_grid(domain, grid)[position]
+        case Real():
+            n_points = n_grid_points(domain) or 1
+            share = 0.5 if n_points == 1 else position / (n_points - 1)
+            if n_values(domain) is not None:
+                last = (n_values(domain) or 1) - 1
+                return value_at(domain, round(share * last))
+            if share in (0.0, 1.0):  # the bounds themselves, untouched by rounding
+                return domain.high if share else domain.low
+            point = interpolate(domain.low, domain.high, share, is_log=domain.is_log)
+            return _rounded_if_distinct(
+                point, (domain.high - domain.low) / (n_points - 1) if n_points > 1 else math.inf
+            )
+        case Normal(grid=int(grid)):
+            point = NormalDist(domain.mean, domain.deviation).inv_cdf((position + 0.5) / grid)
+            return _rounded_if_distinct(point, domain.deviation / grid)
+    raise AssertionError(domain)
+
+
+def grid_position_of(domain: Domain, value: Scalar) -> int | None:
+    """The number of ``value`` among the grid's points; None where it is not one of them."""
+    if isinstance(domain, Categorical) or domain.grid is None:
+        return position_of(domain, value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    n_points = n_grid_points(domain) or 0
+    near = _near_grid_position(domain, value, n_points)
+    places = range(n_points) if near is None else range(max(0, near - 1), min(n_points, near + 2))
+    return next((place for place in places if grid_point_at(domain, place) == value), None)
+
+
+def _near_grid_position(domain: Integer | Real | Normal, value: float, n_points: int) -> int | None:
+    """Where ``value`` is among the grid's points, if it is one, or one beside it; None where that cannot be told."""
+    match domain:
+        case Integer(grid=int(grid)):
+            return bisect_left(_integer_grid(domain, grid), value)
+        case Normal(mean=mean, deviation=deviation) if deviation > _NARROW * n_points * abs(mean):
+            return round(NormalDist(mean, deviation).cdf(value) * n_points - 0.5)
+        case Real(low=low, high=high, step=None, is_log=is_log) if low <= value <= high and (
+            high - low > _NARROW * n_points * max(abs(low), abs(high))
+        ):
+            return round(share_between(low, high, value, is_log=is_log) * (n_points - 1))
+    return None
+
+
+@lru_cache(maxsize=64)
+def _integer_grid(domain: Integer, grid: int) -> tuple[int, ...]:
+    last = (domain.high - domain.low) // domain.step
+    shares = [0.5] if grid == 1 else [i / (grid - 1) for i in range(grid)]
+    if max(abs(domain.low), abs(domain.high)) > LARGEST_EXACT:
+        width = domain.high - domain.low
+        offsets = (
+            offset_of_share(domain.low, width, share) if domain.is_log else share * width for share in shares
+        )
+        places = {min(max(round(offset / domain.step), 0), last) for offset in offsets}
+        return tuple(domain.low + place * domain.step for place in sorted(places))
+    wanted = (interpolate(domain.low, domain.high, share, is_log=domain.is_log) for share in shares)
+    positions = {min(max(round((value - domain.low) / domain.step), 0), last) for value in wanted}
+    return tuple(domain.low + position * domain.step for position in sorted(positions))
+
+
+def _rounded_if_distinct(value: float, spacing: float) -> float:
+    """``value`` as a person would write it, where its neighbours, ``spacing`` apart, stay others."""
+    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}") if spacing >= CLOSE * abs(value) else value

@@ -1,7 +1,7 @@
-"""What pydantic says of a concrete value, in the words of a person and at the place in the file.
+"""pydantic's validation errors as messages for people, each at its place in the file.
 
-One validation error becomes one `Problem`: the union members that pydantic tried vanish from its path, an
-unknown key is held against the keys known there, several refusals of one value are told as one.
+One validation error becomes one `Problem`: the union members that pydantic tried are removed from its path, an unknown
+key is compared with the known keys, and several errors about one value become one.
 """
 
 from __future__ import annotations
@@ -11,25 +11,27 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tunecli.config import hints
-from tunecli.config.aliases import alias, meant, plain_name
+from tunecli.config.concrete_trial import locate
 from tunecli.config.domains import Domain, Integer, Real
-from tunecli.config.elsewhere import own_code, place_of
-from tunecli.config.examples import example_of
 from tunecli.config.expressions import Broken, Fixed, Group, Numeric
-from tunecli.config.foreign_ranges import hint_of, lines_for, lines_for_list
-from tunecli.config.model_paths import Place, models_at, names_of, place_at
+from tunecli.config.hints import device_hint, own_code_map, range_key_hint, unknown_key_hint, value_hint
+from tunecli.config.model_paths import Place, example_of, models_at, names_of, place_at
+from tunecli.config.range_lines import hint_of, lines_for, lines_for_list
 from tunecli.config.run import DEVICE, FOLDER
 from tunecli.config.schema.base import CODE_NAME
 from tunecli.config.schema.user_code import METRIC_KEY
-from tunecli.config.space import Space, locate
+from tunecli.config.space import Space
 from tunecli.config.study import StudySettings
-from tunecli.config.suggestions import nearest
+from tunecli.config.suggestions import alias, meant, nearest, plain_name
 from tunecli.errors import Problem
 from tunecli.trial import Parameters
 
 _MOST_HINTS = 100  # of one trial: more are not readable at a time, and each takes a search
+
+
 _MOST_ARGUMENTS = 20  # of a call that commas cut into keys
+
+
 _KINDS = {
     "int_type": "a whole number",
     "float_type": "a number",
@@ -42,12 +44,15 @@ _KINDS = {
     "dict_type": "a map",
     "finite_number": "a finite number",
 }
+
+
 _BOUNDS = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("at least", "ge"),
     "less_than": ("below", "lt"),
     "less_than_equal": ("at most", "le"),
 }
+
 
 _PATTERNS = {
     CODE_NAME: "`module:name`, such as `mine:Net`",
@@ -120,7 +125,7 @@ def _worded(
         hint = ""
         if is_hinted:
             is_searchable = level.partition(".")[0] == "trial" or (not level and model is not StudySettings)
-            hint = hints.of_value(given, kinds, options, place, is_searchable=is_searchable)
+            hint = value_hint(given, kinds, options, place, is_searchable=is_searchable)
         return f"must be {', or '.join(dict.fromkeys(wanted))}; this is {_shown(given)}", hint
     detail = details[0]
     kind, path = detail["type"], detail["loc"]
@@ -150,7 +155,7 @@ def _worded(
             return f"must hold at most {most}; this holds {held}", ""
         case "string_pattern_mismatch":
             pattern = detail["ctx"]["pattern"]
-            hint = hints.of_device(given) if pattern == DEVICE else ""
+            hint = device_hint(given) if pattern == DEVICE else ""
             return f"must be {_PATTERNS.get(pattern, pattern)}; this is {_shown(given)}", hint
         case "string_too_short" | "string_too_long":
             bound = detail["ctx"].get("min_length") or detail["ctx"].get("max_length")
@@ -174,7 +179,7 @@ def _unknown_key(
     spelt = meant(key, known)
     if spelt and plain_name(spelt) == plain_name(key):
         return f"`{key}` is not known here", f"did you mean `{spelt}`?"
-    hint = place_of(key, given, level, known)
+    hint = unknown_key_hint(key, given, level, known)
     return f"`{key}` is not known here", hint or f"known here: {', '.join(dict.fromkeys(known))}"
 
 
@@ -188,7 +193,7 @@ def _nameless(
         return f"must be one of {', '.join(options)}; this is {_shown(given)}", choice or (
             f"write `{example}`" if example else ""
         )
-    if own := next(filter(None, (own_code(str(key), value) for key, value in given.items())), ""):
+    if own := next(filter(None, (own_code_map(str(key), value) for key, value in given.items())), ""):
         return "this map has no `name`", f"write {own}"
     for key in ("type", "kind", "class", "id", "algorithm", "method"):
         if isinstance(word := given.get(key), str) and (
@@ -200,7 +205,7 @@ def _nameless(
     words = [word for word in given if word in options or alias(str(word)) in options]
     if len(given) == 1 and words and place is not None and (example := example_of(place, given)):
         return f"`{words[0]}` takes its arguments in a map", f"write `{example}`"
-    if near := hints.of_range_key(given):
+    if near := range_key_hint(given):
         return "this map has no `name`", near
     usual = getattr(place.field.default, "name", "") if place is not None else ""
     fitting = [name for each in models if given.keys() <= each.model_fields.keys() for name in names_of(each)]

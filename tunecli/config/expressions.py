@@ -1,20 +1,25 @@
-"""The tree the user wrote, with its ranges understood: frozen values that know their place in the file.
+"""The tree of a file with its ranges parsed: frozen values that know their place in the file.
 
-Knows what ranges there are; neither how they are read from YAML nor how points are drawn from them.
+Knows which ranges exist; not how YAML is parsed, nor how points are drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunecli.config.domains import Categorical, Domain
+from tunecli.config.domains import (
+    Categorical,
+    Domain,
+)
 from tunecli.config.reader import Mark
 from tunecli.trial import Scalar
 
 RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
 """The keys that make a map a range."""
+
+
 MODIFIERS = ("default", "step", "grid")
 """Keys that some ranges take in addition."""
 
@@ -37,7 +42,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class FixedList:
     """A list of a fixed length."""
 
     items: tuple[Expression, ...]
@@ -73,7 +78,7 @@ class Numeric:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class VariableList:
     """A list whose length is itself a value or a range of whole numbers."""
 
     items: tuple[Expression, ...]
@@ -99,7 +104,7 @@ class Broken:
     mark: Mark
 
 
-Expression = Fixed | Broken | Group | Sequence | Choice | Numeric | Listing | Reference
+Expression = Fixed | Broken | Group | FixedList | Choice | Numeric | VariableList | Reference
 
 
 def walk(expression: Expression) -> Iterator[Expression]:
@@ -108,7 +113,7 @@ def walk(expression: Expression) -> Iterator[Expression]:
     match expression:
         case Group(items=named):
             children: tuple[Expression, ...] = tuple(named.values())
-        case Sequence(items=children) | Listing(items=children) | Choice(options=children):
+        case FixedList(items=children) | VariableList(items=children) | Choice(options=children):
             pass
         case _:
             return
@@ -121,9 +126,9 @@ def n_expressions(expression: Expression) -> int:
     match expression:
         case Group(items=named):
             return 1 + sum(map(n_expressions, named.values()))
-        case Sequence(items=items) | Choice(options=items):
+        case FixedList(items=items) | Choice(options=items):
             return 1 + sum(map(n_expressions, items))
-        case Listing(items=items):
+        case VariableList(items=items):
             return 1 + len(items) * (n_expressions(items[0]) if items else 0)
         case _:
             return 1
@@ -153,7 +158,24 @@ def literal(expression: Expression) -> Any:
             return None
         case Group(items=named):
             return {key: literal(item) for key, item in named.items()}
-        case Sequence(items=items):
+        case FixedList(items=items):
             return [literal(item) for item in items]
         case _:
             raise ValueError("a range is no plain value")
+
+
+def children(expression: Group | FixedList) -> list[tuple[str | int, Expression]]:
+    """The steps into a map or a fixed list, and what stands there."""
+    if isinstance(expression, Group):
+        return list(expression.items.items())
+    return list(enumerate(expression.items))
+
+
+def join(name: str, step: str | int) -> str:
+    """The path of ``step`` under ``name``."""
+    return f"{name}.{step}" if name else str(step)
+
+
+def is_among(value: Scalar, values: Sequence[Scalar]) -> bool:
+    """Whether ``value`` is one of ``values``; 1, 1.0 and true are three different values."""
+    return any(type(value) is type(other) and value == other for other in values)

@@ -1,29 +1,42 @@
-"""Ranges as other tools write them, and the complete line that says the same here.
+"""Recognise search ranges written for another tool.
 
 The words are those of W&B, Optuna, Ray Tune, Hydra, Ludwig, NNI, Katib, Determined, hyperopt, ConfigSpace and skopt.
 A range is recognised as a map (`{min: 0, max: 1}`), as one word with its arguments (`{quniform: [0, 1, 0.1]}`) and as a
-call in a text (`tune.loguniform(1e-4, 1e-1)`). Nothing is run and nothing is converted: a person is told what to write.
+call in a text (`tune.loguniform(1e-4, 1e-1)`). Nothing is run, and nothing is converted.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunecli.config.reader import MapNode, Node, ScalarNode, read, scalar
+from tunecli.config.reader import plain_of, read
 from tunecli.errors import ConfigError
 
 _LOW = {"min", "minval", "minvalue", "low", "lower", "lowerbound", "from", "start", "begin"}
+
+
 _HIGH = {"max", "maxval", "maxvalue", "high", "upper", "upperbound", "to", "stop", "end"}
+
+
 _STEP = {"q", "step", "resolution", "stepsize"}
+
+
 _MEAN = {"mu", "mean", "loc"}
+
+
 _DEVIATION = {"sigma", "std", "sd", "stddev", "deviation"}
+
+
 _TYPE = {"distribution", "type", "space", "parametertype", "dist", "kind"}
+
+
 _SCALE = {"scale", "scaletype", "scalingtype", "sampling", "prior"}
+
+
 _VALUES = {
     *(
         "values",
@@ -40,7 +53,11 @@ _VALUES = {
     ),
     *("oneof", "items", "sequence", "candidates", "possiblevalues", "discretevalues", "sweep"),
 }
+
+
 _INNER = {"feasiblespace", "args", "params", "arguments", "kwargs", "doublevaluespec", "integervaluespec"}
+
+
 _BESIDE = {
     "name",
     "default",
@@ -53,6 +70,7 @@ _BESIDE = {
     "ordered",
     "bounds",
 }
+
 
 _KINDS: dict[str, str] = {
     **dict.fromkeys(
@@ -86,11 +104,19 @@ _KINDS: dict[str, str] = {
 }
 """By a word without its `_` and in lower case: what it draws. ``below``: a whole number below the upper end."""
 
+
 _LONGEST_TEXT = 300
-_LONGEST_LINE = 160
+
+
 _CALL = re.compile(r"\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)\s*\((.*?)\)?\s*", re.DOTALL)
+
+
 _TAGGED = re.compile(r"(?:tag\s*\(\s*log\s*,\s*|int\s*\(\s*)?(\w+)\s*\((.*?)\)*\s*", re.DOTALL)
+
+
 _SPAN = re.compile(r"\s*([-+.\deE]+)\s*(?:\.\.+|…|to|–)\s*([-+.\deE]+)\s*")
+
+
 _PARTS = ("min", "max", "low", "high")
 
 
@@ -104,103 +130,11 @@ class Asked:
     step: float | None = None
 
 
-def lines_for(value: Any, *, is_whole: bool | None = None) -> tuple[str, ...]:
-    """Our lines for a range of another tool's, the likeliest first; empty where ``value`` looks like none.
-
-    Args:
-        value: a plain value: a map, a text, never a list, which may be meant as one.
-        is_whole: whether the key takes whole numbers; None where nothing is known of it.
-    """
-    asked = (
-        _of_map(value) if isinstance(value, Mapping) else _of_text(value) if isinstance(value, str) else None
-    )
-    return () if asked is None else _lines(asked, is_whole)
-
-
-def lines_for_list(
-    values: Sequence[Any], *, is_whole: bool | None = None, is_number: bool = False
-) -> tuple[str, ...]:
-    """Our lines for a list in the place of one value: a choice; for two numbers also a range."""
-    if not values:
-        return ()
-    lines = [_choice(values)]
-    if is_number and len(values) == 2 and all(map(_is_number, values)) and values[0] < values[1]:
-        lines = [*_lines(Asked("either", tuple(values)), is_whole), *lines]
-    return tuple(lines)
-
-
-def hint_of(lines: Sequence[str]) -> str:
-    """The hint that shows ``lines``."""
-    return f"write {' or '.join(lines)}" if lines else ""
-
-
-def plain_of(node: Node) -> Any:
-    """The plain value of a node, ranges and all."""
-    match node:
-        case ScalarNode(value=value):
-            return value
-        case MapNode(items=named):
-            return {key: plain_of(item) for key, item in named.items()}
-        case other:
-            return [plain_of(item) for item in other.items]
-
-
-def flow(value: Any) -> str:
-    """A plain value in YAML's flow style, numbers in few digits."""
-    match value:
-        case bool() | None:
-            return json.dumps(value)
-        case float() if math.isfinite(value):
-            text = short if float(short := f"{value:g}") == value else repr(value)
-            return text if "." in text or "e" in text else f"{text}.0"
-        case Mapping():
-            return "{" + ", ".join(f"{flow(key)}: {flow(item)}" for key, item in value.items()) + "}"
-        case list() | tuple():
-            return "[" + ", ".join(map(flow, value)) + "]"
-        case str():
-            return value if _is_plain(value) else json.dumps(value, ensure_ascii=False)
-        case _:
-            return str(value)
-
-
-def short_flow(value: Any) -> str:
-    """The same; a text that is too long ends in `…`."""
-    text = flow(value)
-    if len(text) <= _LONGEST_LINE:
-        return text
-    return "{…}" if isinstance(value, Mapping) else "[…]" if isinstance(value, list | tuple) else "…"
-
-
-def _is_plain(text: str) -> bool:
-    """Whether a text stays one without quotes."""
-    if not re.fullmatch(r"[\w./][\w ./:+-]*", text) or text.endswith((" ", ":")) or ": " in text:
-        return False
-    return len(text) <= _LONGEST_LINE and scalar(text) == text
-
-
-def _key(word: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", word.lower())
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _number(value: Any) -> float | None:
-    """A number, also where another tool quotes it."""
-    if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", value) and len(value) < 40:
-        try:
-            value = int(value) if re.fullmatch(r"[-+]?\d+", value) else float(value)
-        except ValueError:
-            return None
-    return value if _is_number(value) else None
-
-
-def _of_map(named: Mapping[str, Any]) -> Asked | None:
+def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
     """What a map of another tool's words asks for."""
     if len(named) == 1:
         ((word, body),) = named.items()
-        if (found := _of_word(word, body)) is not None:
+        if (found := _asked_by_word(word, body)) is not None:
             return found
     said = {_key(word): value for word, value in named.items()}
     for word in _INNER & said.keys():
@@ -220,7 +154,7 @@ def _of_map(named: Mapping[str, Any]) -> Asked | None:
     if isinstance(values, list | tuple):
         if kind in ("", "choice"):
             return Asked("choice", values=tuple(values)) if values else None
-        return _of_word(kind, values, known_kind=kind)
+        return _asked_by_word(kind, values, known_kind=kind)
     if kind == "constant" or (kind == "" and said.keys() == {"value"} and not isinstance(values, Mapping)):
         return Asked("constant", values=(said.get("val", values),))
     numbers = [_number(first(_LOW)), _number(first(_HIGH))]
@@ -240,28 +174,21 @@ def _of_map(named: Mapping[str, Any]) -> Asked | None:
     if is_log and low > 0:
         kind = "logint" if kind in ("int", "below") else "loguniform"
     if isinstance(word, str) and _key(word) == "loguniform" and "_" in word and low <= 0:
-        return Asked("loguniform", _powers(math.e, low, high))  # of W&B: exponents of e
+        return Asked("loguniform", powers(math.e, low, high))  # of W&B: exponents of e
     if kind == "exponents":
         base = _number(said.get("base")) or 10
-        return Asked("loguniform", _powers(base, low, high))
+        return Asked("loguniform", powers(base, low, high))
     return Asked(kind or "either", (low, high), step=step)
 
 
-def _powers(base: float, low: float, high: float) -> tuple[float, ...]:
-    try:
-        return (float(f"{float(base) ** low:.6g}"), float(f"{float(base) ** high:.6g}"))
-    except (OverflowError, ZeroDivisionError, ValueError, TypeError):
-        return ()
-
-
-def _of_word(word: str, body: Any, known_kind: str = "") -> Asked | None:
+def _asked_by_word(word: str, body: Any, known_kind: str = "") -> Asked | None:
     """What ``word`` with its arguments asks for."""
     kind = known_kind or _KINDS.get(_key(word), "")
     is_named = isinstance(body, list | tuple) and len(body) > 1 and isinstance(body[0], str)
     if is_named and kind != "choice" and _key(word).startswith("suggest"):
         body = body[1:]
     if isinstance(body, Mapping) and kind and kind not in ("choice", "constant"):
-        found = _of_map({**body, "type": word if known_kind == "" else kind})
+        found = asked_by_map({**body, "type": word if known_kind == "" else kind})
         return found if found is not None else None
     if not kind or kind == "constant" or not isinstance(body, list | tuple) or not body:
         return None
@@ -278,13 +205,13 @@ def _of_word(word: str, body: Any, known_kind: str = "") -> Asked | None:
     low, high, *rest = given
     if kind == "exponents":
         is_plain = 0 < low < high <= 1  # nobody means 10^0.00001 to 10^0.1
-        return Asked("loguniform", (low, high) if is_plain else _powers(10, low, high))
+        return Asked("loguniform", (low, high) if is_plain else powers(10, low, high))
     if _key(word) == "linspace":
         return Asked("uniform", (low, high))
     return Asked(kind, (low, high), step=rest[0] if rest else None)
 
 
-def _of_text(text: str) -> Asked | None:
+def asked_by_text(text: str) -> Asked | None:
     """What a text such as ``tune.loguniform(1e-4, 1e-1)`` or ``0.1, 0.2`` asks for."""
     if len(text) > _LONGEST_TEXT:
         return None
@@ -295,7 +222,9 @@ def _of_text(text: str) -> Asked | None:
     if called is None:
         parts = _arguments(text) if "," in text else []
         return (
-            Asked("choice", values=tuple(parts)) if len(parts) > 1 and all(map(_is_number, parts)) else None
+            Asked("choice", values=tuple(parts))
+            if len(parts) > 1 and all(map(is_finite_number, parts))
+            else None
         )
     word, inside = called.groups()
     if _key(word) in ("tag", "int") and (inner := _TAGGED.fullmatch(text)):
@@ -312,20 +241,20 @@ def _of_text(text: str) -> Asked | None:
     if kind == "choice":
         if len(plain) > 1 and isinstance(plain[0], str) and isinstance(plain[-1], list):
             plain = plain[-1:]  # hyperopt's and Optuna's first argument is the name
-        return _of_word(word, plain[0] if len(plain) == 1 and isinstance(plain[0], list) else plain)
+        return _asked_by_word(word, plain[0] if len(plain) == 1 and isinstance(plain[0], list) else plain)
     if plain and isinstance(plain[0], str) and _number(plain[0]) is None and kind:
         plain = plain[1:]
     if any("log" in each.lower() for each in plain if isinstance(each, str)):
         words["log"] = "True"  # scikit-optimize's third argument
     plain = [each for each in plain if _number(each) is not None]
-    found = _of_word(word, plain or [_number(words[each]) for each in _PARTS if each in words])
+    found = _asked_by_word(word, plain or [_number(words[each]) for each in _PARTS if each in words])
     if found is None:
         return None
     is_hyperopt = text.lstrip().startswith("hp.")
     if words.get("log", "").lower() == "true" or "log" in words.get("prior", ""):
         found = Asked("logint" if found.kind == "int" else "loguniform", found.numbers, step=found.step)
     elif is_hyperopt and found.kind == "loguniform":
-        found = Asked("loguniform", _powers(math.e, *found.numbers))
+        found = Asked("loguniform", powers(math.e, *found.numbers))
     step = _number(words.get("step") or words.get("q"))
     return found if step is None else Asked(found.kind, found.numbers, found.values, step)
 
@@ -340,53 +269,26 @@ def _arguments(text: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _lines(asked: Asked, is_whole: bool | None) -> tuple[str, ...]:
-    kind, numbers, step = asked.kind, asked.numbers, asked.step
-    if kind == "choice":
-        return (_choice(asked.values),)
-    if kind == "constant":
-        return (short_flow(asked.values[0]),)
-    if len(numbers) != 2 or not all(map(_is_number, numbers)):
+def powers(base: float, low: float, high: float) -> tuple[float, ...]:
+    try:
+        return (float(f"{float(base) ** low:.6g}"), float(f"{float(base) ** high:.6g}"))
+    except (OverflowError, ZeroDivisionError, ValueError, TypeError):
         return ()
-    low, high = numbers
-    if kind == "normal":
-        return (f"{{normal: [{flow(low)}, {flow(high)}]}}",) if high > 0 else ()
-    if kind == "lognormal":
-        return (
-            _lines(Asked("loguniform", _powers(math.e, low - 2 * high, low + 2 * high)), is_whole)
-            if high > 0
-            else ()
-        )
-    if kind in ("below", "logbelow"):
-        kind, high = ("int" if kind == "below" else "logint"), high - (step or 1)
-    if low > high or (kind.startswith("log") and low <= 0):
-        return ()
-    are_whole = all(float(each).is_integer() for each in (low, high, step or 1))
-    by = f", step: {flow(step)}" if step is not None and step > 0 else ""
-    if kind == "either":
-        are_ints = all(isinstance(each, int) for each in (low, high))
-        is_int = are_whole and (is_whole or (is_whole is None and are_ints))
-        names = ["int", "logint"] if is_int else ["uniform", "loguniform"]
-        names = names if low > 0 else names[:1]
-        if is_whole is None and is_int and (low, high) == (0, 1):
-            names = ["uniform", "int"]
-    else:
-        swapped = {"uniform": "int", "loguniform": "logint"} if is_whole and are_whole else {}
-        swapped = {"int": "uniform", "logint": "loguniform"} if not are_whole else swapped
-        names = [swapped.get(kind, kind)]
-    if "int" in names[0]:
-        low, high = int(low), int(high)
-        by = f", step: {int(step)}" if step is not None and step > 1 else ""
-    return tuple(f"{{{name}: [{flow(low)}, {flow(high)}]{by}}}" for name in names)
 
 
-def _choice(values: Sequence[Any]) -> str:
-    distinct = [
-        each for place, each in enumerate(values) if not any(_same(each, one) for one in values[:place])
-    ]
-    text = f"{{choice: {flow(distinct)}}}"
-    return text if len(text) <= _LONGEST_LINE else f"{{choice: [{short_flow(distinct[0])}, …]}}"
+def _number(value: Any) -> float | None:
+    """A number, also where another tool quotes it."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", value) and len(value) < 40:
+        try:
+            value = int(value) if re.fullmatch(r"[-+]?\d+", value) else float(value)
+        except ValueError:
+            return None
+    return value if is_finite_number(value) else None
 
 
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
+def is_finite_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _key(word: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", word.lower())

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tunecli.config.domains import Categorical, Domain, Integer, Normal, Real, contains
+from tunecli.config.domains import Categorical, Domain, Integer, Normal, Real, contains, is_too_fine
 from tunecli.config.expressions import (
     MODIFIERS,
     RANGE_KEYS,
@@ -28,18 +28,18 @@ from tunecli.config.expressions import (
     Choice,
     Expression,
     Fixed,
+    FixedList,
     Group,
-    Listing,
     Numeric,
     Reference,
-    Sequence,
+    VariableList,
     domain_of,
+    join,
     walk,
 )
-from tunecli.config.foreign_ranges import hint_of, lines_for, plain_of
 from tunecli.config.labels import flow_label, labels_of
-from tunecli.config.reader import MapNode, Mark, Node, ScalarNode, SequenceNode
-from tunecli.config.stepping import is_too_fine
+from tunecli.config.range_lines import hint_of, lines_for
+from tunecli.config.reader import MapNode, Mark, Node, ScalarNode, SequenceNode, plain_of
 from tunecli.config.suggestions import nearest
 from tunecli.errors import Problem
 from tunecli.trial import Scalar
@@ -58,13 +58,13 @@ def parse(node: Node, report: Report, path: str = "") -> Expression:
         case ScalarNode(value=value, mark=mark):
             return Fixed(value, mark)
         case SequenceNode(items=items, mark=mark):
-            return Sequence(tuple(parse(item, report, _join(path, i)) for i, item in enumerate(items)), mark)
+            return FixedList(tuple(parse(item, report, join(path, i)) for i, item in enumerate(items)), mark)
         case MapNode(items=named, mark=mark):
             reserved = [key for key in named if key in RANGE_KEYS]
             if not reserved:
-                parts = {key: parse(item, report, _join(path, key)) for key, item in named.items()}
+                parts = {key: parse(item, report, join(path, key)) for key, item in named.items()}
                 for key in filter(_is_dotted, named):
-                    if any(isinstance(part, Numeric | Choice | Listing) for part in walk(parts[key])):
+                    if any(isinstance(part, Numeric | Choice | VariableList) for part in walk(parts[key])):
                         report(_ambiguous(key, path, node.marks[key]))
                         parts[key] = Broken(node.marks[key])
                 return Group(parts, dict(node.marks), mark)
@@ -83,11 +83,7 @@ def _ambiguous(key: str, path: str, mark: Mark) -> Problem:
     )
     nested = key.replace(".", ": {") + ": …" + "}" * key.count(".")
     hint = f"nest it, `{nested}`, or write `{key.replace('.', '_')}`"
-    return Problem(message, mark.file, mark.line, mark.column, f"trial.{_join(path, key)}", hint)
-
-
-def _join(path: str, key: str | int) -> str:
-    return f"{path}.{key}" if path else str(key)
+    return Problem(message, mark.file, mark.line, mark.column, f"trial.{join(path, key)}", hint)
 
 
 class _Range:
@@ -172,15 +168,15 @@ class _Range:
         if lengths is None:
             return Broken(self.mark)
         longest = max(_lengths_of(lengths))
-        items = (parse(body.items["of"], self._report, _join(self.path, 0)),) * longest
+        items = (parse(body.items["of"], self._report, join(self.path, 0)),) * longest
         default = self._list_default(items, lengths)
         length_node = body.items["length"]
         if default is None and isinstance(length_node, MapNode) and "default" in length_node.items:
             given = length_node.items["default"]
             length = given.value if isinstance(given, ScalarNode) else None
-            return Listing(items, lengths, length, None, self.mark)
+            return VariableList(items, lengths, length, None, self.mark)
         length = None if default is None else len(default)
-        return Listing(items, lengths, length, default, self.mark)
+        return VariableList(items, lengths, length, default, self.mark)
 
     def _list_default(self, items: tuple[Expression, ...], lengths: Domain) -> tuple[Scalar, ...] | None:
         node = self.node.items.get("default")
@@ -200,7 +196,7 @@ class _Range:
         return values
 
     def _lengths(self, node: Node) -> Domain | None:
-        found = parse(node, self._report, _join(self.path, "length"))
+        found = parse(node, self._report, join(self.path, "length"))
         domain: Domain | None = None
         match found:
             case Fixed(value=int(length)) if not isinstance(length, bool):

@@ -1,29 +1,39 @@
-"""What to do about a value that a model refused: one hint, which never says again what was just refused."""
+"""Hints for a refused value or an unknown key: one sentence that says what to write instead.
+
+Also recognises files written for another tool.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tunecli.config.aliases import alias, meant
-from tunecli.config.elsewhere import rate_hint
-from tunecli.config.examples import example_of, is_taken
 from tunecli.config.expressions import RANGE_KEYS
-from tunecli.config.foreign_ranges import flow, hint_of, lines_for, lines_for_list
-from tunecli.config.model_paths import Place, models_in, names_of
-from tunecli.config.reader import scalar
-from tunecli.config.suggestions import nearest
+from tunecli.config.metrics import METRICS
+from tunecli.config.model_paths import Place, example_of, is_taken, models_in, names_of, paths_by_key
+from tunecli.config.range_lines import flow, hint_of, lines_for, lines_for_list
+from tunecli.config.reader import MapNode, plain_of, scalar
+from tunecli.config.suggestions import alias, meant, nearest, plain_name
+from tunecli.errors import Problem
 
 _STRUCTURES = {"list_type", "tuple_type", "model_type", "model_attributes_type", "dict_type"}
+
+
 _TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+
+
 _BOUND = re.compile(r"\s*([A-Za-z][\w.@/-]*)\s*(<=?|>=?)\s*([-+.\deE_]+)\s*")
+
+
 _NUMBERS = re.compile(r"[-+\d.eE]+([,;x ]+[-+\d.eE]+)+")
+
+
 _GROUPED = re.compile(r"[-+]?\d{1,3}([_,' ]\d{3})+(\.\d+)?")
 
 
-def of_value(
+def value_hint(
     given: Any, kinds: Sequence[str], words: Sequence[str], place: Place | None, *, is_searchable: bool
 ) -> str:
     """The hint for a value of the wrong kind.
@@ -38,7 +48,7 @@ def of_value(
     is_whole = "int_type" in kinds or None
     is_number = is_whole or "float_type" in kinds
     wants_structure = bool(_STRUCTURES & set(kinds))
-    if place is not None and (meant_here := _of_key(given, kinds, place)):
+    if place is not None and (meant_here := _hint_by_key(given, kinds, place)):
         return meant_here
     if isinstance(given, Mapping):
         if place is not None and place.key == "command" and all(value is None for value in given.values()):
@@ -51,12 +61,12 @@ def of_value(
             return hint_of([f"[{line}]" for line in lines] if wants_list else lines)
         if wants_structure and place is not None and _names_a_member(given, place):
             return f"write `{example_of(place, given)}`"
-        if is_searchable and (near := of_range_key(given)):
+        if is_searchable and (near := range_key_hint(given)):
             return near
     if place is not None and place.key == "seed" and isinstance(given, list):
         return f"write `search: {{repeats: {len(given)}}}`: each trial is then trained over so many seeds"
     if place is not None and place.key == "device":
-        return of_device(given)
+        return device_hint(given)
     if isinstance(given, list) and is_searchable and not {"list_type", "tuple_type"} & set(kinds):
         return hint_of(lines_for_list(given, is_whole=is_whole, is_number=bool(is_number)))
     if isinstance(given, list) and not wants_structure:
@@ -67,7 +77,7 @@ def of_value(
         return f"write one value, such as `{example}`" if example else "write one value"
     if isinstance(given, str):
         hint = hint_of(lines_for(given, is_whole=is_whole)) if is_searchable else ""
-        hint = hint or _of_text(given, kinds, words)
+        hint = hint or _text_hint(given, kinds, words)
         if hint:
             return hint
     if words and _is_number(given) and (name := meant(str(given), words)):
@@ -97,7 +107,7 @@ def of_value(
     return ""
 
 
-def _of_key(given: Any, kinds: Sequence[str], place: Place) -> str:
+def _hint_by_key(given: Any, kinds: Sequence[str], place: Place) -> str:
     """The hint for a plain value whose meaning its key tells: `stop: 3`, `subject_to: n <= 5`, `hidden: 8,8`."""
     if place.key == "stop" and _is_number(given) and given >= 1:
         return f"write `stop: {{stagnation: {math.floor(given)}}}`"
@@ -114,7 +124,7 @@ def _of_key(given: Any, kinds: Sequence[str], place: Place) -> str:
     return ""
 
 
-def _of_text(given: str, kinds: Sequence[str], words: Sequence[str]) -> str:
+def _text_hint(given: str, kinds: Sequence[str], words: Sequence[str]) -> str:
     if words and (name := meant(given, words)):
         return f"did you mean `{name}`?"
     if words and (near := nearest(given, words)):
@@ -122,11 +132,11 @@ def _of_text(given: str, kinds: Sequence[str], words: Sequence[str]) -> str:
     if "bool_type" in kinds and given.lower() in _TRUTHS:
         return f"write {_TRUTHS[given.lower()]}"
     if {"int_type", "float_type"} & set(kinds):
-        return _of_digits(given, is_whole="int_type" in kinds)
+        return _number_hint(given, is_whole="int_type" in kinds)
     return ""
 
 
-def _of_digits(given: str, *, is_whole: bool) -> str:
+def _number_hint(given: str, *, is_whole: bool) -> str:
     text = given.strip()
     if len(text) > 60:
         return ""
@@ -144,14 +154,14 @@ def _of_digits(given: str, *, is_whole: bool) -> str:
     return f"write {text}" if is_number else ""
 
 
-def of_range_key(given: Any) -> str:
+def range_key_hint(given: Any) -> str:
     """The hint for a map that was to be a range, where its key was mistyped."""
     if not isinstance(given, Mapping):
         return ""
     return next(filter(None, (nearest(str(key), RANGE_KEYS) for key in given)), "")
 
 
-def of_device(given: Any) -> str:
+def device_hint(given: Any) -> str:
     """The hint for a device by another name: ``gpu``, ``0``."""
     text = str(given).lower()
     kind, colon, number = text.partition(":")
@@ -172,3 +182,189 @@ def _names_a_member(given: Mapping[str, Any], place: Place) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_MOST_PLACES = 3
+
+
+_VERY_NEAR = 0.8
+
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+_PATH_BY_NAME: dict[str, str] = {
+    **dict.fromkeys(
+        ("learningrate", "baselr", "initiallr", "lrinit", "eta", "stepsize"), "trial.optimizer.lr"
+    ),
+    **dict.fromkeys(
+        ("numepochs", "nepochs", "maxepochs", "numtrainepochs", "epoch"), "trial.training.epochs"
+    ),
+    **dict.fromkeys(("maxsteps", "numsteps", "nsteps", "iterations"), "trial.training.steps"),
+    **dict.fromkeys(("batch", "bs", "batchsize", "perdevicetrainbatchsize"), "trial.training.batch_size"),
+    **dict.fromkeys(
+        ("gradientclip", "gradientclipval", "gradientclipping", "clipgradnorm", "clipnorm", "maxgradnorm"),
+        "trial.training.grad_clip",
+    ),
+    **dict.fromkeys(("accumulategradbatches", "gradientaccumulationsteps"), "trial.training.accumulate"),
+    **dict.fromkeys(("earlystopping", "earlystoppingrounds"), "trial.training.early_stop"),
+    **dict.fromkeys(("wd", "l2", "decay"), "trial.optimizer.weight_decay"),
+    **dict.fromkeys(("dataset", "traindata", "datadir", "datapath", "train"), "trial.data.source"),
+    **dict.fromkeys(("label", "labels", "targetcolumn", "outputfeatures"), "trial.data.target"),
+    **dict.fromkeys(("valsplit", "validationsplit", "testsize", "valfraction"), "trial.data.validation"),
+    **dict.fromkeys(("criterion", "lossfn", "lossfunction"), "trial.loss"),
+    **dict.fromkeys(("network", "net", "architecture", "arch"), "trial.model"),
+    **dict.fromkeys(
+        ("layers", "hiddenlayers", "hiddensizes", "units", "hiddenlayersizes"), "trial.model.hidden"
+    ),
+    **dict.fromkeys(("scheduler", "lrscheduler", "lrschedule", "schedule"), "trial.learning_rate"),
+    **dict.fromkeys(("amp", "mixedprecision", "fp16", "bf16"), "trial.training.precision"),
+    **dict.fromkeys(("classweights", "classweight"), "trial.data.balance"),
+    **dict.fromkeys(
+        ("ntrials", "numtrials", "maxtrials", "numsamples", "niter", "ncalls", "maxtrialnumber", "runcap"),
+        "search.trials",
+    ),
+    **dict.fromkeys(("maxtrialcount", "count", "maxevals", "numrandomtrials"), "search.trials"),
+    **dict.fromkeys(("nseeds", "seeds", "numrepeats", "nrepeats"), "search.repeats"),
+    **dict.fromkeys(
+        ("method", "algorithm", "algo", "searchalg", "tuner", "strategy", "searcher"), "search.sampler"
+    ),
+    **dict.fromkeys(("earlyterminate", "assessor", "stoppingcriteria"), "search.pruner"),
+    **dict.fromkeys(
+        (
+            "njobs",
+            "numworkers",
+            "parallel",
+            "parallelism",
+            "trialconcurrency",
+            "maxconcurrenttrials",
+            "nworkers",
+        ),
+        "run.workers",
+    ),
+    **dict.fromkeys(
+        ("timeout", "timelimit", "maxtime", "timebudget", "maxexperimentduration"), "run.limit.time"
+    ),
+    **dict.fromkeys(("gpu", "gpus", "cuda", "accelerator", "resources"), "run.device"),
+    **dict.fromkeys(("goal", "mode", "optimizemode"), "objective.direction"),
+    **dict.fromkeys(("metricname", "monitor", "objectivemetricname", "evalmetric"), "objective.metric"),
+    **dict.fromkeys(
+        ("parameters", "searchspace", "space", "paramspace", "hyperparameters", "config", "hyperopt"), "trial"
+    ),
+    **dict.fromkeys(("sweep", "tune", "tuning", "optimization"), "search"),
+    **dict.fromkeys(("constraints", "constraint", "bounds"), "objective.subject_to"),
+    **dict.fromkeys(("batchnorm", "layernorm", "normalization"), "trial.model.norm"),
+    **dict.fromkeys(("program", "trialcommand", "entrypoint", "script", "cmd"), "trial.command"),
+    **dict.fromkeys(("function", "fn", "callable", "trainable"), "trial.python"),
+    **dict.fromkeys(("project", "experiment", "experimentname", "studyname", "title"), "study"),
+    **dict.fromkeys(("randomseed", "randomstate", "seedeverything"), "seed"),
+}
+"""By a key's name elsewhere, without `_` and capitals: the path at which it is here."""
+
+
+_OF_A_SOURCE = ("file", "path", "csv", "filename", "filepath", "folder", "name")
+"""What the name of a data file or of a bundled set is often put at."""
+
+
+_FILES: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = (
+    ("a W&B sweep", (frozenset({"method", "parameters"}), frozenset({"program", "parameters"}))),
+    ("a Katib experiment", (frozenset({"apiVersion", "kind"}), frozenset({"parameters", "algorithm"}))),
+    ("a Determined experiment", (frozenset({"searcher", "hyperparameters"}), frozenset({"searcher", "entrypoint"}))),
+    ("an NNI experiment", (
+        frozenset({"searchSpace"}), frozenset({"searchSpaceFile"}), frozenset({"trialCommand"}),
+        frozenset({"experimentName"}), frozenset({"tuner", "trial", "authorName"}),
+    )),
+    ("a Ludwig configuration", (frozenset({"input_features"}), frozenset({"output_features"}))),
+    ("a Ray Tune configuration", (
+        frozenset({"param_space"}), frozenset({"tune_config"}), frozenset({"num_samples", "config"}),
+    )),
+    ("a Hydra configuration", (frozenset({"defaults", "hydra"}), frozenset({"hydra"}))),
+    ("an Optuna study", (
+        frozenset({"n_trials", "search_space"}), frozenset({"n_trials", "params"}),
+        frozenset({"study_name", "direction"}),
+        frozenset({"study_name", "n_trials"}), frozenset({"sampler", "n_trials"}),
+    )),
+    ("a Lightning CLI configuration", (frozenset({"trainer", "model"}),)),
+    ("a Guild file", (frozenset({"operations"}),)),
+)  # fmt: skip
+
+
+def tool_of(keys: Iterable[str], known: Iterable[str]) -> str:
+    """The tool whose file has these top-level keys, as in ``a W&B sweep``; empty for unknown files and for our own."""
+    found = set(keys)
+    if len(found & set(known)) > len(found) / 2:
+        return ""
+    return next((tool for tool, marks in _FILES if any(mark <= found for mark in marks)), "")
+
+
+def unknown_keys(root: MapNode, known: Sequence[str]) -> Iterator[Problem]:
+    """The top-level keys of a file that are none of the ``known`` ones, the tool's name first that the file is for."""
+    if tool := tool_of(root.marks, known):
+        hint = "`tunecli init` writes a study to start from; the lines below say where each key belongs"
+        yield Problem(f"this looks like {tool}, not like a tunecli study", root.mark.file, 1, 1, hint=hint)
+    trial_keys = {path for paths in paths_by_key().values() for path in paths}
+    for key, mark in root.marks.items():
+        if key not in known:
+            inside_trial = "it belongs under `trial`" if f"trial.{key}" in trial_keys else ""
+            hint = inside_trial or unknown_key_hint(key, plain_of(root.items[key]), "", known)
+            hint = hint or f"known here: {', '.join(known)}"
+            yield Problem(f"`{key}` is not known here", mark.file, mark.line, mark.column, key, hint)
+
+
+def own_code_map(key: str, value: Any) -> str:
+    """``{python: mymod:Net}`` for a class's dotted path as Hydra and Lightning write it; else empty."""
+    if key not in ("_target_", "class_path") or not isinstance(value, str) or not _DOTTED.fullmatch(value):
+        return ""
+    module, _, name = value.rpartition(".")
+    return f"{{python: {module}:{name}}}"
+
+
+def unknown_key_hint(key: str, value: Any, level: str, known: Sequence[str]) -> str:
+    """The hint for a key that ``level`` does not have: its right place; empty for a key that no place has.
+
+    Args:
+        key: as the file has it.
+        value: what stands there, plain.
+        level: the path of the map that holds it, from the top level on; empty at the top.
+        known: the keys that may stand there.
+    """
+    if own := own_code_map(key, value):
+        return f"write {own}"
+    bare = plain_name(key)
+    if level == "trial.data" and bare in _OF_A_SOURCE and isinstance(value, str):
+        return f"write `source: {flow(value)}`"
+    if bare in ("classweights", "classweight") and isinstance(value, str):
+        return "write `data.balance: weight`"
+    if bare.startswith("seed") and isinstance(value, list):
+        return f"write `search.repeats: {len(value)}`"
+    called = _PATH_BY_NAME.get(bare, "")
+    if called and called.rpartition(".")[0] == level:
+        return f"did you mean `{called.rpartition('.')[2]}`?"
+    paths = [path for path in paths_by_key().get(key, ()) if path.rpartition(".")[0] != level]
+    if key in METRICS:
+        return f"write `metric: {key}`"
+    if level == "objective" and key == "name":
+        return "did you mean `metric`?"
+    if paths:
+        return _known_as([*paths, *([called] if called and called not in paths else [])], level)
+    return nearest(key, known, _VERY_NEAR) or (_known_as([called], level) if called else nearest(key, known))
+
+
+def _known_as(paths: Sequence[str], level: str) -> str:
+    is_in_trial = level.partition(".")[0] == "trial"
+    inside = [path for path in paths if is_in_trial and path.startswith("trial.")] or paths
+    if "." not in inside[0]:
+        at_top = "at the top level of the file"
+        if inside[0] != "trial":
+            return f"it belongs {at_top}, next to `trial`"
+        return f"it belongs {at_top}" if is_in_trial else f"it is `trial`, {at_top}"
+    short = [path.removeprefix("trial.") if is_in_trial else path for path in inside]
+    shown = [f"`{one if '.' in one else path}`" for one, path in zip(short, inside, strict=True)][
+        :_MOST_PLACES
+    ]
+    return f"it is {' or '.join(shown)}"
+
+
+def rate_hint(value: Any) -> str:
+    """What to write for a number at `learning_rate`, which is a chain of schedules."""
+    return f"the rate is `optimizer.lr`: write optimizer: {{name: adamw, lr: {flow(value)}}}"

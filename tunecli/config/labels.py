@@ -1,13 +1,39 @@
-"""What the record calls the options of a choice, so that each has a name of its own."""
+"""Names for the options of a choice: in the record, and on a screen where the record's label says too little.
+
+The record labels two sub-trees of one name ``cross_entropy`` and ``cross_entropy#2``. On a screen the second is
+``cross_entropy(label_smoothing=0.1)``, from the keys in which the two differ.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from tunecli.config.expressions import RANGE_KEYS
+from tunecli.config.domains import (
+    Categorical,
+    Domain,
+    Integer,
+    Normal,
+    Real,
+    last_value,
+    n_values,
+)
+from tunecli.config.expressions import (
+    RANGE_KEYS,
+    Choice,
+    Expression,
+    Fixed,
+    FixedList,
+    Group,
+    Numeric,
+    VariableList,
+    join,
+)
 from tunecli.config.reader import MapNode, Node, ScalarNode, SequenceNode
+from tunecli.config.space import Space
 from tunecli.trial import Scalar
 
 _LONGEST_LABEL = 40
@@ -15,7 +41,7 @@ _LONGEST_LABEL = 40
 
 def labels_of(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
     """What the record calls each option: a scalar itself; a sub-tree its name; else its text or its number."""
-    told_apart = _told_apart(options)
+    told_apart = _labels_by_difference(options)
     wanted = [told_apart.get(n, _label(option, n + 1)) for n, option in enumerate(options)]
     labels: list[Scalar] = []
     taken: set[tuple[type, Scalar]] = set()
@@ -30,7 +56,7 @@ def labels_of(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
     return tuple(labels)
 
 
-def _told_apart(options: tuple[Node, ...]) -> dict[int, str]:
+def _labels_by_difference(options: tuple[Node, ...]) -> dict[int, str]:
     """Labels such as ``source=iris``, by place, for the maps whose labels would otherwise differ in a number alone.
 
     These are maps of one and the same key, and those too long for a label. The keys in which they differ say which is
@@ -95,3 +121,141 @@ def flow_label(node: Node) -> str:
     except ValueError:
         return ""
     return text if len(text) <= _LONGEST_LABEL else ""
+
+
+_LONGEST_ON_SCREEN = 48
+
+
+_RANGE = "…"
+
+
+def options_of(space: Space) -> dict[str, tuple[Scalar, ...]]:
+    """By the name of each choice, its options; those of all branches where several hold a choice of that name."""
+    found: dict[str, tuple[Scalar, ...]] = {}
+    for parameter in space.parameters:
+        if isinstance(parameter.domain, Categorical):
+            found[parameter.name] = (*found.get(parameter.name, ()), *parameter.domain.options)
+    return found
+
+
+def option_labels(space: Space) -> dict[str, dict[str, str]]:
+    """For each choice by name, the label of each option by its ``repr``; only options that need another label."""
+    found: dict[str, dict[str, str]] = {}
+    for name, options in options_of(space).items():
+        alike: dict[str, set[str]] = {}
+        for option in options:
+            alike.setdefault(_shown_short(option), set()).add(repr(option))
+        for option in options:
+            if len(alike[_shown_short(option)]) > 1 and isinstance(option, float | str):
+                text = f'"{option}"' if isinstance(option, str) else repr(option)
+                found.setdefault(name, {})[repr(option)] = text
+    for name, choice in _choices(space.tree, ""):
+        found.setdefault(name, {}).update(_distinct_labels(choice))
+    return {name: labels for name, labels in found.items() if labels}
+
+
+def _shown_short(option: Scalar) -> str:
+    return f"{option:.4g}" if isinstance(option, float) else shown(option)
+
+
+def _choices(expression: Expression, name: str) -> Iterator[tuple[str, Choice]]:
+    match expression:
+        case Group(items=named):
+            for step, item in named.items():
+                yield from _choices(item, join(name, step))
+        case FixedList(items=items) | VariableList(items=items):
+            for place, item in enumerate(items):
+                yield from _choices(item, join(name, place))
+        case Choice(options=options):
+            yield expression.name_at(name), expression
+            for option in options:
+                yield from _choices(option, name)
+
+
+def _distinct_labels(choice: Choice) -> dict[str, str]:
+    """Labels for the sub-trees that the record tells apart by a number alone."""
+    numbered = sorted(
+        (label.partition("#")[0], place)
+        for place, label in enumerate(choice.labels)
+        if isinstance(label, str)
+    )
+    found: dict[str, str] = {}
+    for base, group in groupby(numbered, key=lambda each: each[0]):
+        places = [place for _, place in group]
+        labels = (
+            _by_difference(base, [choice.options[place] for place in places]) if len(places) > 1 else None
+        )
+        if base and labels:
+            found |= {repr(choice.labels[place]): label for place, label in zip(places, labels, strict=True)}
+    texts = [found.get(repr(label), shown(label)) for label in choice.labels]
+    return found if len(set(texts)) == len(texts) else {}
+
+
+def _by_difference(base: str, options: Sequence[Expression]) -> list[str] | None:
+    """``base(key=value, …)`` for each option, with the keys in which they differ; None if that is too long."""
+    leaves = [dict(_leaves(option, "")) for option in options]
+    keys = dict.fromkeys(key for each in leaves for key in each)
+    differing = [key for key in keys if len({each.get(key) for each in leaves}) > 1]
+    if any(
+        key in ("", "name") for key in differing
+    ):  # an option that is a text alone has nothing but its name
+        differing = [key for key in differing if key not in ("", "name")]
+    labels = [
+        f"{base}({', '.join(parts)})" if (parts := _parts(each, differing)) else base for each in leaves
+    ]
+    is_short = all(len(label) <= _LONGEST_ON_SCREEN for label in labels)
+    return labels if is_short and len(set(labels)) == len(labels) else None
+
+
+def _parts(leaves: Mapping[str, str], keys: Sequence[str]) -> list[str]:
+    return [f"{key.rpartition('.')[2]}={leaves[key]}" for key in keys if key in leaves]
+
+
+def _leaves(expression: Expression, name: str) -> Iterator[tuple[str, str]]:
+    match expression:
+        case Group(items=named):
+            for step, item in named.items():
+                yield from _leaves(item, join(name, step))
+        case FixedList(items=items) if items and all(isinstance(item, Fixed) for item in items):
+            yield (
+                name,
+                f"[{', '.join(_shown_short(item.value) for item in items if isinstance(item, Fixed))}]",
+            )
+        case FixedList(items=items):
+            for place, item in enumerate(items):
+                yield from _leaves(item, join(name, place))
+        case Fixed(value=value):
+            yield name, _shown_short(value)
+        case Numeric(domain=domain):
+            yield name, described(domain)
+        case _:
+            yield name, _RANGE
+
+
+def shown(value: Scalar) -> str:
+    """A value as a file spells it and the tables show it: ``null``, ``true``."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def described(domain: Domain) -> str:
+    """The domain in a few words, as in the file."""
+    match domain:
+        case Categorical(options=options):
+            return "choice " + ", ".join(map(shown, options))
+        case Normal(mean=mean, deviation=deviation):
+            return f"normal {_short(mean)} ± {_short(deviation)}"
+        case Integer(is_log=is_log):
+            name, has_step = "logint" if is_log else "int", domain.step != 1
+        case Real(is_log=is_log):
+            name, has_step = "loguniform" if is_log else "uniform", domain.step is not None
+    last = last_value(domain)
+    if domain.step is None or not has_step:
+        return f"{name} {_short(domain.low)} … {_short(last)}"
+    between = ", " if n_values(domain) == 2 else " … "
+    return f"{name} {_short(domain.low)}{between}{_short(last)} by {_short(domain.step)}"
+
+
+def _short(number: float) -> str:
+    """A number in a few digits, or in all that it takes to read it back."""
+    text = str(number) if isinstance(number, int) else f"{number:g}"
+    return text if isinstance(number, int) or float(text) == number else repr(number)

@@ -1,9 +1,9 @@
-"""YAML text → nodes that know their line and column. tunecli's only way to read YAML.
+"""YAML text → nodes that know their line and column. The only place where tunecli reads YAML.
 
-It promises the core schema of YAML 1.2 (`1e-3` is a float; `no`, `on` and dates are strings; `010` is ten) and
-refuses what configuration never needs and attackers do: tags, merge keys, keys that stand twice or are no
-strings, cycles, aliases that multiply, deep nesting, and more than a megabyte. PyYAML's event stream does the
-lexing; nothing of PyYAML's constructors runs. Knows nothing of ranges or knobs.
+Follows the core schema of YAML 1.2 (`1e-3` is a float; `no`, `on` and dates are strings; `010` is ten). Refuses
+features that a configuration does not need and that attackers use: tags, merge keys, duplicate keys, keys that are not
+strings, cycles, aliases that multiply, deep nesting, and more than a megabyte. PyYAML's event stream does the lexing;
+PyYAML's constructors never run. Does not know ranges or knobs.
 """
 
 from __future__ import annotations
@@ -12,26 +12,47 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
-from tunecli.config.syntax import told_of
+from tunecli.config.yaml_errors import syntax_message
 from tunecli.errors import ConfigError, Problem
 from tunecli.trial import Scalar
 
 MAX_BYTES = 1_000_000
+
+
 MAX_NODES = 10_000
+
+
 MAX_PROBLEMS = 100
+
+
 MAX_DEPTH = 40
+
+
 MAX_NUMBER_LENGTH = 64
 
+
 _NULL = {"", "~", "null", "Null", "NULL"}
+
+
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
+
 _INT = re.compile(r"[-+]?[0-9]+")
+
+
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+
+
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
 _INF = re.compile(r"([-+]?)\.(inf|Inf|INF)")
+
+
 _NAN = {".nan", ".NaN", ".NAN"}
 
 
@@ -69,6 +90,7 @@ class MapNode:
 
 
 Node = ScalarNode | SequenceNode | MapNode
+
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -161,7 +183,7 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark, begun = error.problem_mark or error.context_mark, error.context_mark
             at = self._place(mark.line, mark.column) if mark is not None else Mark(self._file, 1, 1)
-            told = told_of(
+            told = syntax_message(
                 error.problem or error.context or "it cannot be read",
                 error.context or "",
                 text,
@@ -275,3 +297,14 @@ class _Reader:
             else:
                 items[key.value], marks[key.value] = value, key.mark
         return MapNode(items, marks, mark)
+
+
+def plain_of(node: Node) -> Any:
+    """The plain value of a node, ranges and all."""
+    match node:
+        case ScalarNode(value=value):
+            return value
+        case MapNode(items=named):
+            return {key: plain_of(item) for key, item in named.items()}
+        case other:
+            return [plain_of(item) for item in other.items]

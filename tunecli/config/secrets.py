@@ -1,21 +1,33 @@
-"""``${env:NAME}``: what a file takes from the environment, so that a password or a place on disk stands in no file.
+"""``${env:NAME}``: values that a file takes from the environment, and their removal from every text.
 
-It stays as it is written in the tree, and so in whatever is recorded, shown and exported. What it stands for is put in
-where a trial is run, or its data are read to be checked, and taken out again of what an error says. ``$${env:NAME}`` is
-the text ``${env:NAME}`` itself. Only texts are looked at, and of them the values, not the keys.
+The tree keeps the reference as it is written, and so do the record, the screen and exported files. The value is
+inserted when a trial runs or its data are read for a check, and removed again from error messages. ``$${env:NAME}`` is
+the literal text ``${env:NAME}``. Only values are searched for references, not keys.
+
+A value is found as it is; as Python, JSON, HTML, a shell or a URL quotes it; in hexadecimal and in Base64, at any
+offset of the encoded bytes; in other case; and broken over lines. A text that was cut may contain one end of a value,
+which is searched for at the text's ends and around each ``…``. Values of one or two characters stay: they hide
+nothing, and removing them would remove half of any text.
 """
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
+from urllib.parse import quote, quote_plus
 
-from tunecli.config.redaction import redactor_for
 from tunecli.errors import UsageError
 
 Place = tuple[str | int, ...]
+
 
 _WRITTEN = re.compile(r"(\$?)\$\{env:([^{}]*)\}")
 
@@ -38,7 +50,7 @@ def names_in(tree: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for _, name in references(tree)))
 
 
-def literal(text: str) -> str:
+def escaped(text: str) -> str:
     """A text escaped so that none of its parts is read as a variable."""
     return _WRITTEN.sub(lambda found: f"${found[0]}", text)
 
@@ -86,3 +98,219 @@ def redacted(
         is_cut: whether the text may begin or end within a value, or have a ``…`` in one.
     """
     return redactor_for(names, environment).redacted(text, is_cut=is_cut)
+
+
+_SHORTEST = 3
+
+
+_SHORTEST_LOOSE = (
+    6  # shorter values are looked for as they are spelled alone, not in other case or over lines
+)
+
+
+_SHORTEST_BASE64 = 4
+
+
+_SHORTEST_PART = 4  # of a value that a cut has left
+
+
+_LONGEST_PART = 2000
+
+
+_MOST_CUTS = 100
+
+
+_BREAK = re.compile(r"[ \t]*(?:\\?\r?\n|\r|\\r\\n|\\n)[ \t]*")
+
+
+_CUT = re.compile(r"…|\.\.\.")
+
+
+_AROUND_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{0,2}={0,2}")
+
+
+class _Span(NamedTuple):
+    start: int
+    end: int
+    name: str
+
+
+class Redactor:
+    """Replaces the values of some variables by ``${env:NAME}``, in any number of texts."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        """``values`` are by the variables' names."""
+        exact: dict[str, str] = {}
+        loose: dict[str, str] = {}
+        in_base64: dict[str, str] = {}
+        self._values: dict[str, str] = {}
+        for name, value in values.items():
+            if len(value.strip()) < _SHORTEST:
+                continue
+            self._values[value] = name
+            for spelling in _spellings(value):
+                exact.setdefault(spelling, name)
+                if len(folded := _folded(spelling)[0]) >= _SHORTEST_LOOSE:
+                    loose.setdefault(folded, name)
+            for part in _base64_parts(value):
+                in_base64.setdefault(part, name)
+        self._exact, self._loose, self._base64 = (_Needles(each) for each in (exact, loose, in_base64))
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def redacted(self, text: str, *, is_cut: bool = False) -> str:
+        """``text`` without the values.
+
+        Args:
+            text: any text.
+            is_cut: whether the text may begin or end within a value, or have a ``…`` in one.
+        """
+        spans = self._spans(text)
+        if is_cut:
+            spans += self._parts(text)
+        return _replaced(text, spans)
+
+    def _spans(self, text: str) -> list[_Span]:
+        if not self._values:
+            return []
+        spans = list(self._exact.found(text))
+        folded, places = _folded(text)
+        joined, joined_places = _joined(text)
+        spans += _moved(self._loose.found(folded), places)
+        for span in _moved(self._base64.found(joined), joined_places):
+            after = _AROUND_BASE64.match(text, span.end)
+            before = _AROUND_BASE64.match(text[max(0, span.start - 2) : span.start][::-1])
+            start = span.start - (len(before[0].rstrip("=")) if before else 0)
+            spans.append(_Span(start, after.end() if after else span.end, span.name))
+        return spans
+
+    def _parts(self, text: str) -> list[_Span]:
+        """What a cut has left of values: their beginnings before it, and their ends after it."""
+        marked = (found.span() for found in islice(_CUT.finditer(text), _MOST_CUTS))
+        cuts = [(0, 0), (len(text), len(text)), *marked]
+        spans = []
+        for value, name in self._values.items():
+            for spelling in (value, *_spellings(value)):
+                for end, start in cuts:
+                    if n := _overlap(text[max(0, end - len(spelling)) : end], spelling):
+                        spans.append(_Span(end - n, end, name))
+                    if n := _overlap(text[start : start + len(spelling)][::-1], spelling[::-1]):
+                        spans.append(_Span(start, start + n, name))
+        return spans
+
+
+@lru_cache(maxsize=64)
+def redactor_of(values: tuple[tuple[str, str], ...]) -> Redactor:
+    """A redactor for names and values."""
+    return Redactor(dict(values))
+
+
+def redactor_for(names: Iterable[str], environment: Mapping[str, str]) -> Redactor:
+    """The redactor for the variables ``names`` of an environment."""
+    return redactor_of(tuple((name, environment.get(name, "")) for name in dict.fromkeys(names)))
+
+
+class _Needles:
+    """Texts that are looked for at once, also where they overlap; of two at one place the longer is found."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+        longest_first = sorted(names, key=len, reverse=True)
+        self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))") if names else None
+
+    def found(self, text: str) -> Iterator[_Span]:
+        if self._pattern is not None:
+            for found in self._pattern.finditer(text):
+                yield _Span(found.start(1), found.end(1), self._names[found[1]])
+
+
+def _spellings(value: str) -> set[str]:
+    lines = [line.strip() for line in value.splitlines()]
+    whole = {value, *lines}
+    spelled = set(whole)
+    for each in whole:
+        in_json = [json.dumps(each, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)]
+        data = each.encode("utf-8", "surrogateescape")
+        spelled |= {repr(each)[1:-1], ascii(each)[1:-1], *in_json, html.escape(each), shlex.quote(each)[1:-1]}
+        spelled |= {json.dumps(text)[1:-1] for text in in_json}
+        spelled |= {
+            quote(data, safe=""),
+            quote(data),
+            quote_plus(data),
+            "".join(f"%{byte:02X}" for byte in data),
+        }
+        spelled |= {data.hex(), "".join(f"\\x{byte:02x}" for byte in data)}
+        spelled |= {each.upper(), each.lower()} if len(each) >= _SHORTEST_LOOSE else set()
+    return {each for each in spelled if len(each.strip()) >= _SHORTEST}
+
+
+def _base64_parts(value: str) -> set[str]:
+    """The parts that every Base64 text with the value's bytes contains, with any bytes before and after them."""
+    parts = set()
+    for data in {value.encode("utf-8", "surrogateescape"), value.strip().encode("utf-8", "surrogateescape")}:
+        for n_before in range(3):
+            encoded = base64.b64encode(b"\0" * n_before + data).decode()
+            first, last = (0, 2, 3)[n_before], 8 * (n_before + len(data)) // 6
+            part = encoded[first:last]
+            parts |= {part, part.replace("+", "-").replace("/", "_")}
+    return {part for part in parts if len(part) >= _SHORTEST_BASE64}
+
+
+def _joined(text: str) -> tuple[str, list[int] | None]:
+    """``text`` without the breaks of its lines, and where each character of that stands; None: where it stood."""
+    if not any(mark in text for mark in ("\n", "\r", "\\n")):
+        return text, None
+    kept: list[str] = []
+    places: list[int] = []
+    at = 0
+    for found in _BREAK.finditer(text):
+        kept.append(text[at : found.start()])
+        places.extend(range(at, found.start()))
+        at = found.end()
+    kept.append(text[at:])
+    places.extend(range(at, len(text)))
+    return "".join(kept), places
+
+
+def _folded(text: str) -> tuple[str, list[int] | None]:
+    """The same in lower case, of the same length as the original."""
+    joined, places = _joined(text)
+    lowered = joined.lower()
+    if len(lowered) != len(joined):
+        lowered = "".join(low if len(low := each.lower()) == 1 else each for each in joined)
+    return lowered, places
+
+
+def _moved(spans: Iterable[_Span], places: list[int] | None) -> Iterator[_Span]:
+    for start, end, name in spans:
+        yield _Span(start, end, name) if places is None else _Span(places[start], places[end - 1] + 1, name)
+
+
+def _overlap(before: str, spelling: str) -> int:
+    """How many characters at the end of ``before`` are the beginning of ``spelling``; 0 where too few are."""
+    if before[-_SHORTEST_PART:] not in spelling:
+        return 0
+    for n in range(min(len(before), len(spelling), _LONGEST_PART), _SHORTEST_PART - 1, -1):
+        if before.endswith(spelling[:n]):
+            return n
+    return 0
+
+
+def _merged(spans: Iterable[_Span]) -> list[_Span]:
+    """Spans in order; overlapping spans become one with the first one's name."""
+    merged: list[_Span] = []
+    for span in sorted(spans, key=lambda each: (each.start, -each.end)):
+        if merged and span.start < merged[-1].end:
+            merged[-1] = merged[-1]._replace(end=max(span.end, merged[-1].end))
+        else:
+            merged.append(span)
+    return merged
+
+
+def _replaced(text: str, spans: Iterable[_Span]) -> str:
+    pieces, at = [], 0
+    for span in _merged(spans):
+        pieces += [text[at : span.start], f"${{env:{span.name}}}"]
+        at = span.end
+    return "".join([*pieces, text[at:]])

@@ -75,10 +75,10 @@ def needs_torch(spec: StudySpec, device: str) -> bool:
         spec: the study.
         device: where its trials run, as ``--device`` takes it.
     """
-    from tunecli.config.code import uses
-    from tunecli.config.imports import may_bring
-    from tunecli.config.load import concrete_trials, trial_models
+    from tunecli.config.concrete_trial import concrete_trials, trial_models
+    from tunecli.config.python_source import may_import_package
     from tunecli.config.schema import CommandTrial, FunctionTrial
+    from tunecli.config.user_code import uses
     from tunecli.train.driver_detection import is_cpu
 
     models = trial_models(spec.space.tree)
@@ -87,4 +87,4 @@ def needs_torch(spec: StudySpec, device: str) -> bool:
     if models != {FunctionTrial} or not is_cpu(device):
         return True
     modules = [use.module for plain in concrete_trials(spec.space) for use in uses(plain, spec.objective)]
-    return may_bring(modules, spec.base_path.resolve(), "torch")
+    return may_import_package(modules, spec.base_path.resolve(), "torch")

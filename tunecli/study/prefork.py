@@ -49,14 +49,14 @@ def _needs_torch(folder: Path, text: str) -> bool:
     modules = [name.split(".") for name in _FUNCTION.findall(text)]
     if _DATA.search(text) or not modules:
         return "command" not in text
-    from tunecli.config.imports import may_bring
+    from tunecli.config.python_source import may_import_package
     from tunecli.train.driver_detection import is_cpu
 
     device = _DEVICE.findall(text)
     if not is_cpu(device[-1] if device else "auto"):
         return True
     # a run's file does not lie beside the code, and whoever resumes it may
-    return all(may_bring(modules, place.resolve(), "torch") for place in (folder, Path()))
+    return all(may_import_package(modules, place.resolve(), "torch") for place in (folder, Path()))
 
 
 def _file(words: Sequence[str]) -> tuple[Path, str]:

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from shlex import quote
 
-from tunecli.config.option_labels import option_labels
+from tunecli.config.labels import option_labels
 from tunecli.engine import engine_named, needs_torch
 from tunecli.engine.protocol import WAIT_S, Engine
 from tunecli.errors import Interrupted

@@ -11,11 +11,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunecli.config.code import uses
-from tunecli.config.hashing import changed_files
-from tunecli.config.redaction import Redactor, redactor_for
+from tunecli.config.python_source import changed_files
 from tunecli.config.schema import CommandTrial, FunctionTrial, trial_model
-from tunecli.config.secrets import names_in
+from tunecli.config.secrets import Redactor, names_in, redactor_for
+from tunecli.config.user_code import uses
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.objective import Objective
 from tunecli.train.epoch_end import never

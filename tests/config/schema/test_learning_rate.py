@@ -8,9 +8,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tunecli.config.json_schema import json_schema
-from tunecli.config.load import parse_study, resolve_trial
+from tunecli.config.concrete_trial import resolve_trial
+from tunecli.config.load import parse_study
 from tunecli.config.reader import MapNode, Node, ScalarNode, read
+from tunecli.config.reference import json_schema
 from tunecli.config.schema.learning_rate import (
     Clip,
     Cosine,

@@ -8,7 +8,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from tunecli.config.load import load, resolve_trial
+from tunecli.config.concrete_trial import resolve_trial
+from tunecli.config.load import load
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.activations import LeakyRelu
 from tunecli.config.schema.base import UserCode

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunecli.config.secrets import literal, names_in, resolved
-from tunecli.config.space import concrete
+from tunecli.config.concrete_trial import concrete
+from tunecli.config.secrets import escaped, names_in, resolved
 from tunecli.errors import TunecliError, UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.questions.check import load_checked
@@ -137,8 +137,8 @@ def test_a_tree_is_refused_where_and_only_where_a_text_of_it_is_none(tree: Any) 
 @given(st.text() | st.lists(st.sampled_from(["$", "{", "}", "${env:", "HOME", "a", "/"])).map("".join))
 @settings(max_examples=100, deadline=None)
 def test_a_text_that_stands_for_itself_names_no_variable(text: str) -> None:
-    assert names_in(literal(text)) == ()
-    assert resolved(literal(text), {}) == text
+    assert names_in(escaped(text)) == ()
+    assert resolved(escaped(text), {}) == text
 
 
 def test_names_are_text_or_not() -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from tunecli.config.schema.base import UserCode
-from tunecli.config.secrets import literal, names_in
+from tunecli.config.secrets import escaped, names_in
 from tunecli.knob import Count, Fraction, Knob, NonNegative, Positive, name_alone, pair
 
 Side = Annotated[int, Field(ge=1, le=1024)]
@@ -180,6 +180,6 @@ def absolute(name: str, base_path: Path) -> str:
     if name.startswith("${env:"):
         return name
     place = base_path.resolve()
-    if names_in(name) or literal(str(place)) != str(place):  # the folder's own name names no variable
-        return str(Path(literal(str(place))) / name)
+    if names_in(name) or escaped(str(place)) != str(place):  # the folder's own name names no variable
+        return str(Path(escaped(str(place))) / name)
     return str((base_path / name).resolve())

@@ -33,7 +33,8 @@ from tunecli.config.domains import (
     unit_of_value,
     value_at,
 )
-from tunecli.config.space import Parameter, Space, is_among, units_of_point
+from tunecli.config.expressions import is_among
+from tunecli.config.space import Parameter, Space, units_of_point
 from tunecli.trial import Parameters
 
 Floats = NDArray[np.float64]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tunecli.config.domains import n_grid_points
-from tunecli.config.enumeration import grid_point, grid_position_of_point, grid_size
+from tunecli.config.enumeration import grid_point, grid_position_of_point, grid_size, n_grid_points
 from tunecli.config.space import Space, default_point
 from tunecli.errors import UsageError
 from tunecli.search.samplers.dedup import nth_absent

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import Any
 
-from tunecli.config.domains import shown
+from tunecli.config.labels import shown
 from tunecli.config.run import Limit
 from tunecli.objective import Objective
 from tunecli.results.answer import Block, Fit, Section

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from tunecli.config.concrete_trial import DanglingReferenceError, parents_of, points_to_check, resolve_trial
 from tunecli.config.domains import Categorical, bounds
-from tunecli.config.load import parents_of, points_to_check, resolve_trial
 from tunecli.config.schema import TrialConfig
-from tunecli.config.space import DanglingReferenceError, Space, point_with
+from tunecli.config.space import Space, point_with
 from tunecli.config.study import StudySpec
 from tunecli.train.cost import Cost, cost
 from tunecli.trial import Parameters

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tunecli.config.code import uses
-from tunecli.config.fingerprint import fingerprint
-from tunecli.config.load import concrete_trials, points_to_check, resolve_trial, trial_models
+from tunecli.config.concrete_trial import concrete_trials, points_to_check, resolve_trial, trial_models
 from tunecli.config.pruners import Pausing
 from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySpec
+from tunecli.config.user_code import code_hashes, uses
 from tunecli.study.plan.cost_bounds import extremes
 from tunecli.train.fused.signature import FusionBlocker, obstacles
 
@@ -127,7 +126,7 @@ def _of_the_room(spec: StudySpec, n_workers: int) -> FusionBlocker:
 def _of_the_code(spec: StudySpec) -> Iterator[FusionBlocker]:
     """A module of the user's own beside the file: no trial of a study that has one shares a model."""
     used = next((use for plain in concrete_trials(spec.space) for use in uses(plain, spec.objective)), None)
-    if used is not None and (spec.objective.python or fingerprint(spec)):
+    if used is not None and (spec.objective.python or code_hashes(spec)):
         place = ".".join(map(str, (*used.place, "python")))
         yield FusionBlocker(place, "", "what is part of your own code is trained by itself")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tunecli.config.space import DanglingReferenceError, concrete
+from tunecli.config.concrete_trial import DanglingReferenceError, concrete
 from tunecli.config.study import StudySpec
 from tunecli.messages import EpochEnded, Job
 from tunecli.seeding import seed_for

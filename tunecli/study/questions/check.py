@@ -8,19 +8,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from tunecli.config.domains import (
-    Categorical,
-    Domain,
-    Integer,
-    described,
-    is_plain_over_magnitudes,
-    n_values,
-    shown,
-)
+from tunecli.config.concrete_trial import points_to_check, resolve_trial
+from tunecli.config.domains import Categorical, Domain, Integer, is_plain_over_magnitudes, n_values
 from tunecli.config.enumeration import grid_position_of_point, grid_size, space_size
-from tunecli.config.load import load, points_to_check, resolve_trial
+from tunecli.config.labels import described, option_labels, shown
+from tunecli.config.load import load
 from tunecli.config.metrics import LATENCY, N_PARAMETERS, is_clock
-from tunecli.config.option_labels import option_labels
 from tunecli.config.pruners import Curves, Pausing, Pruner
 from tunecli.config.samplers import Bayes
 from tunecli.config.schema import TrialConfig

@@ -14,19 +14,13 @@ from itertools import combinations, islice
 
 from pydantic import ValidationError
 
-from tunecli.config.domains import Categorical, bounds, shown
+from tunecli.config.concrete_trial import DanglingReferenceError, concrete, parents_of
+from tunecli.config.domains import Categorical, bounds
 from tunecli.config.error_messages import problems_of
-from tunecli.config.load import parents_of
+from tunecli.config.labels import shown
 from tunecli.config.schema import TrialConfig, trial_model, trial_of
 from tunecli.config.secrets import names_in, redacted, resolved
-from tunecli.config.space import (
-    DanglingReferenceError,
-    Space,
-    concrete,
-    point_of_units,
-    point_with,
-    values_by_key,
-)
+from tunecli.config.space import Space, point_of_units, point_with, values_by_key
 from tunecli.config.study import StudySpec
 from tunecli.errors import UsageError
 from tunecli.seeding import generator_for

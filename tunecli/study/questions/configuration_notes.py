@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunecli.config.domains import Integer, Real, described, last_value, shown
-from tunecli.config.range_suggestions import near_ranges
+from tunecli.config.domains import Integer, Real, last_value
+from tunecli.config.labels import described, shown
+from tunecli.config.params_notes import near_ranges, unused_parameters
 from tunecli.config.space import Space
 from tunecli.config.study import StudySpec
-from tunecli.config.unused import unused_parameters
 from tunecli.search.samplers.third_party import adapted_by_cmaes
 
 _MOST_NAMES = 6

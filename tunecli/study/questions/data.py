@@ -7,10 +7,9 @@ from dataclasses import fields, is_dataclass, replace
 from itertools import islice
 from typing import Any
 
-from tunecli.config.load import points_to_check, resolve_trial
+from tunecli.config.concrete_trial import concrete, points_to_check, resolve_trial
 from tunecli.config.schema import TrialConfig
 from tunecli.config.secrets import names_in, redacted
-from tunecli.config.space import concrete
 from tunecli.config.study import StudySpec
 from tunecli.train.data.summary import DataSummary, summary_of
 

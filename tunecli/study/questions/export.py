@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
-from tunecli.config.load import trial_models
+from tunecli.config.concrete_trial import concrete, trial_models
 from tunecli.config.metrics import is_clock
 from tunecli.config.schema import TrialConfig
-from tunecli.config.space import concrete
 from tunecli.engine import engine_named, name_for_one, needs_torch
 from tunecli.engine.protocol import run_to_end
 from tunecli.errors import NoTrialSucceeded, UsageError

@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 from shlex import quote
 
-from tunecli.config.json_schema import SCHEMA_FILE, json_schema
-from tunecli.config.reference import markdown
-from tunecli.config.starter import STARTER
+from tunecli.config.reference import SCHEMA_FILE, STARTER, json_schema, markdown_table
 from tunecli.errors import UsageError
 from tunecli.store.destination import require_destination
 from tunecli.store.files import as_argument, kind_of, write_atomically
@@ -62,7 +60,7 @@ def schema_text(form: str = "json") -> str:
         UsageError: no such format.
     """
     if form == "markdown":
-        return markdown()
+        return markdown_table()
     if form != "json":
         raise UsageError(f"--format: unknown format `{form}`", hint="use json or markdown")
     return json.dumps(json_schema(), indent=2) + "\n"

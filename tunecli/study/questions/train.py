@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunecli.config.load import trial_models
+from tunecli.config.concrete_trial import trial_models
 from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySpec
 from tunecli.engine import engine_named, name_for_one, needs_torch

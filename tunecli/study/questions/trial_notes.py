@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from tunecli.config.domains import shown
-from tunecli.config.load import points_to_check, resolve_trial
+from tunecli.config.concrete_trial import concrete, points_to_check, resolve_trial
+from tunecli.config.labels import shown
 from tunecli.config.schema import TrialConfig
 from tunecli.config.secrets import names_in, redacted
-from tunecli.config.space import concrete, point_with
+from tunecli.config.space import point_with
 from tunecli.config.study import StudySpec
 from tunecli.study.questions.combinations import combinations_that_fail
 from tunecli.train.validation.notes import trial_notes

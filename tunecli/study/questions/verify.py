@@ -11,9 +11,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunecli.config.fingerprint import changes
+from tunecli.config.concrete_trial import DanglingReferenceError
 from tunecli.config.metrics import is_clock
-from tunecli.config.space import DanglingReferenceError
+from tunecli.config.user_code import code_changes
 from tunecli.engine import engine_named, name_for_one, needs_torch
 from tunecli.engine.protocol import Engine, run_job
 from tunecli.errors import NoTrialSucceeded, UsageError
@@ -210,6 +210,6 @@ def _causes(
         for name in dict.fromkeys((*then, *now))
         if then.get(name, "absent") != now.get(name, "absent")
     ]
-    found += [f"code: {change}" for change in changes(facts.get("code", {}), study.spec)]
+    found += [f"code: {change}" for change in code_changes(facts.get("code", {}), study.spec)]
     found += [f"data: {change}" for change in data_hashes.changes(facts.get("data", {}), study.spec)]
     return tuple(found)

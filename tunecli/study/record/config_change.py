@@ -11,12 +11,13 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from tunecli.config import fingerprint
-from tunecli.config.differences import Difference, differences, kept_overrides
-from tunecli.config.load import Inspect, bytes_of, parse_study
+from tunecli.config.checks import Inspect
+from tunecli.config.comparison import Difference, differences, kept_overrides
+from tunecli.config.load import bytes_of, parse_study
 from tunecli.config.pruners import Pausing
 from tunecli.config.reader import read
 from tunecli.config.study import StudySpec
+from tunecli.config.user_code import code_changes
 from tunecli.errors import ConfigError, UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.record import data_hashes
@@ -103,7 +104,7 @@ def require_same_study(asked: ConfigChange, facts: Mapping[str, Any], folder: Ru
         if refused
         else []
     )
-    if code := fingerprint.changes(facts.get("code", {}), asked.asked):
+    if code := code_changes(facts.get("code", {}), asked.asked):
         told.append(f"your own code is not what it was when the study began: {', '.join(code)}")
     if refused and (data := data_hashes.changes(facts.get("data", {}), asked.asked)):
         told.append(_of_data(data))

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tunecli.config.load import concrete_trials
+from tunecli.config.concrete_trial import concrete_trials
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import FileSource, Images
 from tunecli.config.secrets import resolved

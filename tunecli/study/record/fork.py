@@ -16,12 +16,12 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from tunecli.config.comparison import fitting_point
+from tunecli.config.concrete_trial import DanglingReferenceError, concrete
 from tunecli.config.enumeration import grid_position_of_point
-from tunecli.config.fingerprint import fingerprint
 from tunecli.config.pruners import Pausing
-from tunecli.config.space import DanglingReferenceError, concrete
 from tunecli.config.study import StudySpec
-from tunecli.config.trial_matching import fitting_point
+from tunecli.config.user_code import code_hashes
 from tunecli.errors import UsageError
 from tunecli.messages import Ended, EpochEnded, Started
 from tunecli.search.samplers.grid import require_grid
@@ -118,7 +118,7 @@ def _obstacles(recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any], p
         "run.threads": facts["plan"]["threads"] != plan.threads,
     }
     found = [f"{what} differs" for what, is_so in differs.items() if is_so]
-    code, data = fingerprint(spec), data_hashes.contents(spec)
+    code, data = code_hashes(spec), data_hashes.contents(spec)
     # What only one of the two names is read by no trial that is in both; but it may be imported by what both name.
     found += [
         f"{name} is gone"

@@ -13,10 +13,10 @@ from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tunecli.config.differences import says
-from tunecli.config.fingerprint import fingerprint
-from tunecli.config.load import concrete_trials
+from tunecli.config.comparison import says
+from tunecli.config.concrete_trial import concrete_trials
 from tunecli.config.study import StudySpec
+from tunecli.config.user_code import code_hashes
 from tunecli.errors import UsageError
 from tunecli.store.database import Log
 from tunecli.store.files import kind_of, require_room, write_atomically
@@ -87,7 +87,7 @@ def begin(
             )
     require_device(plan.device)
     require_room(path, LEAST_ROOM_BYTES)
-    code, data = fingerprint(spec), data_hashes.contents(spec)
+    code, data = code_hashes(spec), data_hashes.contents(spec)
     if code or data or any("command" in plain for plain in concrete_trials(spec.space)):
         require_text(str(spec.base_path.resolve()), spec.base_path)  # found now, and not when all is trained
     folder = RunFolder.create(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tunecli.config.option_labels import option_labels
+from tunecli.config.labels import option_labels
 from tunecli.objective import Objective
 from tunecli.results.failures import grouped
 from tunecli.results.importance import by_importance, importances

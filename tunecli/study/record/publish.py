@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tunecli.config.code import uses
-from tunecli.config.option_labels import options_of
+from tunecli.config.concrete_trial import concrete
+from tunecli.config.labels import options_of
 from tunecli.config.schema.data import with_absolute_paths
-from tunecli.config.space import concrete
+from tunecli.config.user_code import uses
 from tunecli.errors import UsageError
 from tunecli.results.export import concrete_document
 from tunecli.results.ranking import best, rank

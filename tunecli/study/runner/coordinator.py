@@ -13,10 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from tunecli.config.load import trial_models
+from tunecli.config.concrete_trial import concrete, trial_models
 from tunecli.config.pruners import Pausing
 from tunecli.config.schema import TrialConfig, trial_model
-from tunecli.config.space import concrete
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.results.ranking import leading
 from tunecli.search.samplers.registry import suggest

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunecli import failpoints
+from tunecli.config.concrete_trial import DanglingReferenceError
 from tunecli.config.pruners import Pausing
-from tunecli.config.space import DanglingReferenceError
 from tunecli.engine.protocol import Engine
 from tunecli.messages import Ended
 from tunecli.study.plan.plan import AHEAD

@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from tunecli.config.load import concrete_trials
+from tunecli.config.concrete_trial import DanglingReferenceError, concrete, concrete_trials
 from tunecli.config.pruners import Pausing
 from tunecli.config.schema.training import Training
-from tunecli.config.space import DanglingReferenceError, concrete
 from tunecli.config.study import StudySpec
 from tunecli.results.ranking import total_excess
 from tunecli.search.fidelity import Choice, Curve, observed, shares, until_epochs

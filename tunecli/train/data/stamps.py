@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunecli.config.imports import module_files
 from tunecli.config.paths import is_folder
+from tunecli.config.python_source import module_files
 from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import FileSource, Images

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tunecli.config.code import uses
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.base import UserCode
+from tunecli.config.user_code import uses
 from tunecli.messages import Job
 from tunecli.train.generators import scoped_plain_seeds
 from tunecli.train.user_code.isolation import once_loaded

@@ -12,8 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tunecli.config.redaction import Redactor, redactor_for
-from tunecli.config.secrets import names_in
+from tunecli.config.secrets import Redactor, names_in, redactor_for
 from tunecli.messages import Ended, EpochEnded, Job, Paused, Started, Stopped
 from tunecli.train import epoch_end
 from tunecli.train.user_code import bounds

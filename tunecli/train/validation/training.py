@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tunecli.config.code import goal_places
 from tunecli.config.metrics import METRICS
 from tunecli.config.schema.optimizers import Gd, Lbfgs
 from tunecli.config.suggestions import nearest
+from tunecli.config.user_code import goal_places
 from tunecli.train.compilers import missing_compiler
 from tunecli.train.data.sources import read_validation
 from tunecli.train.data.splits import n_validated_classes

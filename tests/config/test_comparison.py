@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.config.differences import differences, kept_overrides, says
+from tunecli.config.comparison import differences, kept_overrides, says
 from tunecli.config.load import parse_study
 
 TEXT = """\

@@ -1,27 +1,52 @@
-"""What two studies' files ask for differently, by the paths of the file; and what of it may change under way.
+"""Compare two studies: settings that differ, and trials of one that are points of the other.
 
-Settings are compared with their defaults filled in, the trial as the file spells it. Of a study that has begun only
-that may change which leaves all its record true: how many trials, when they are enough, where they run, and how long
-they may.
+Settings are compared with their defaults filled in, and the trial as the file writes it. Once a study has begun, only
+settings that keep its record true may change: the number of trials, the stopping rule, where trials run and how long.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from tunecli.config.concrete_trial import DanglingReferenceError, concrete
+from tunecli.config.domains import Integer, contains
+from tunecli.config.expressions import (
+    Choice,
+    Expression,
+    Fixed,
+    FixedList,
+    Group,
+    Numeric,
+    VariableList,
+    is_among,
+    join,
+)
 from tunecli.config.objectives import spelled
 from tunecli.config.overrides import TOP_LEVEL, override
-from tunecli.config.reader import MapNode, Node, ScalarNode, SequenceNode, read
+from tunecli.config.reader import plain_of, read
+from tunecli.config.schema import trial_of
+from tunecli.config.space import Space, is_active
 from tunecli.config.study import StudySpec
+from tunecli.trial import Parameters, Scalar
 
 _NUMERIC_RANGES = frozenset(("uniform", "loguniform", "int", "logint", "normal"))
+
+
 _MAY_CHANGE = ("search.trials", "search.stop", "run")
+
+
 _MAY_NOT = ("run.threads", "run.fuse")  # settled when it began: bits depend on them
+
+
 _CHOICE = re.compile(r"\.choice(\.[0-9]+)?(?=\.|$)")  # an override crosses it without a step
+
+
 _LONGEST = 200
 
 
@@ -102,18 +127,8 @@ def _effective(text: str, overrides: Sequence[str]) -> dict[str, Any]:
     root = read(text.encode(), "")
     for assignment in overrides:
         root = override(root, assignment)
-    plain: dict[str, Any] = _plain(root)
+    plain: dict[str, Any] = plain_of(root)
     return plain
-
-
-def _plain(node: Node) -> Any:
-    match node:
-        case ScalarNode(value=value):
-            return value
-        case SequenceNode(items=items):
-            return [_plain(item) for item in items]
-        case MapNode(items=named):
-            return {key: _plain(item) for key, item in named.items()}
 
 
 def _settings(spec: StudySpec) -> dict[str, Any]:
@@ -168,3 +183,98 @@ def _flow(value: Any) -> str:
             return str(value).lower()
         case _:
             return str(value)
+
+
+def is_point(space: Space, point: Parameters) -> bool:
+    """Whether ``point`` is of ``space``: a value for each parameter that is active, of its range, and no other."""
+    values: dict[str, Scalar] = {}
+    for parameter in space.parameters:
+        if is_active(parameter, values):
+            if parameter.name not in point or not contains(parameter.domain, point[parameter.name]):
+                return False
+            values[parameter.key] = point[parameter.name]
+    return {parameter.name for parameter in space.parameters if parameter.key in values} == set(point)
+
+
+def fitting_point(space: Space, point: Parameters, config: Any) -> Parameters | None:
+    """The point of ``space`` whose concrete trial is ``config``.
+
+    Args:
+        space: where it is looked for.
+        point: where ``config`` came from, in another space; it is taken as it is where it will do.
+        config: a concrete trial, as plain data.
+
+    Returns:
+        None where the space holds no such trial, or it cannot be told where.
+    """
+    found: dict[str, Scalar] = {}
+    if is_point(space, point) and _is_at(space, point, config):
+        found = dict(point)
+    elif not (
+        _match(space.tree, "", config, found) and is_point(space, found) and _is_at(space, found, config)
+    ):
+        return None
+    return {name: found[name] for name in space.names if name in found}
+
+
+def _is_at(space: Space, point: Parameters, config: Any) -> bool:
+    try:
+        return _canonical(concrete(space, point)) == _canonical(config)
+    except (DanglingReferenceError, ValidationError):
+        return False
+
+
+def _canonical(config: Any) -> str:
+    """A trial with its defaults filled in, in one spelling: what it is, however it was written."""
+    return json.dumps(trial_of(config).model_dump(), sort_keys=True)
+
+
+def _match(expression: Expression, name: str, plain: Any, point: dict[str, Scalar]) -> bool:
+    """Note in ``point`` the values at which ``expression`` may be ``plain``; False where it can be at none."""
+    match expression:
+        case Fixed(value=value):
+            return bool(value == plain or {"name": value} == plain)
+        case Numeric(domain=domain):
+            is_whole = isinstance(plain, int) and not isinstance(plain, bool)
+            value = float(plain) if is_whole and not isinstance(domain, Integer) else plain
+            point[name] = value
+            return contains(domain, value)
+        case Choice(labels=labels, options=options):
+            branches = sorted(
+                zip(labels, options, strict=True), key=lambda each: not _is_exactly(each[1], plain)
+            )
+            for label, option in branches:
+                inner: dict[str, Scalar] = {expression.name_at(name): label}
+                if _match(option, name, plain, inner):
+                    point |= inner
+                    return True
+            return False
+        case VariableList(items=items, lengths=lengths):
+            if not isinstance(plain, list) or not contains(lengths, len(plain)):
+                return False
+            point[join(name, "length")] = len(plain)
+            return _match_all(enumerate(items[: len(plain)]), name, plain, point)
+        case FixedList(items=items):
+            is_as_long = isinstance(plain, list) and len(plain) == len(items)
+            return is_as_long and _match_all(enumerate(items), name, plain, point)
+        case Group(items=named):
+            parts = {"name": plain} if isinstance(plain, str) else plain
+            if not isinstance(parts, Mapping):
+                return False
+            # A key that only one of the two spells out may stand at its default: that is seen in the end.
+            is_told = all(isinstance(item, Fixed) for key, item in named.items() if key not in parts)
+            shared = [(key, item) for key, item in named.items() if key in parts]
+            return is_told and _match_all(shared, name, parts, point)
+        case _:  # a reference gives what it names
+            return True
+
+
+def _is_exactly(option: Expression, plain: Any) -> bool:
+    """1, 1.0 and true may be three options."""
+    return isinstance(option, Fixed) and is_among(plain, (option.value,))
+
+
+def _match_all(
+    items: Iterable[tuple[str | int, Expression]], name: str, plain: Any, point: dict[str, Scalar]
+) -> bool:
+    return all(_match(item, join(name, step), plain[step], point) for step, item in items)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tunecli.config.labels import option_labels, options_of
 from tunecli.config.load import parse_study
-from tunecli.config.option_labels import option_labels, options_of
 
 
 def space_of(choice):

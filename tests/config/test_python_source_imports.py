@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.config.imports import may_bring
+from tunecli.config.python_source import may_import_package
 
 FILES = {
     "mine.py": "import os.path, first\nfrom helper import *\nfrom pack.inner import deep\n",
@@ -29,19 +29,19 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("wanted", ["first", "second", "third", "fourth"])
 def test_imports_are_followed_as_far_as_they_lie_beside_the_file(folder: Path, wanted: str) -> None:
-    assert may_bring([["mine"]], folder, wanted)
-    assert not may_bring([["unused"]], folder, wanted)
-    assert may_bring([["unused"], ["mine"]], folder, wanted)
+    assert may_import_package([["mine"]], folder, wanted)
+    assert not may_import_package([["unused"]], folder, wanted)
+    assert may_import_package([["unused"], ["mine"]], folder, wanted)
 
 
 @pytest.mark.parametrize("wanted", ["os", "helper", "pack", "near", "fifth", "sixth"])
 def test_nothing_else_is_brought(folder: Path, wanted: str) -> None:
-    assert not may_bring([["mine"], ["broken"]], folder, wanted)
+    assert not may_import_package([["mine"], ["broken"]], folder, wanted)
 
 
 def test_what_an_installed_module_imports_is_not_known(folder: Path) -> None:
-    assert may_bring([["mine"], ["elsewhere"]], folder, "nothing")
-    assert not may_bring([["pack", "inner"]], folder, "nothing")
+    assert may_import_package([["mine"], ["elsewhere"]], folder, "nothing")
+    assert not may_import_package([["pack", "inner"]], folder, "nothing")
 
 
 @pytest.mark.parametrize(
@@ -67,4 +67,4 @@ def test_an_installed_package_brings_what_it_requires(
     )
     monkeypatch.syspath_prepend(place.parent)
     (tmp_path / "mine.py").write_text("import json, bringing, nowhere_installed\n")
-    assert may_bring([["mine"]], tmp_path, "wanted") is is_brought
+    assert may_import_package([["mine"]], tmp_path, "wanted") is is_brought

@@ -15,19 +15,17 @@ from tunecli.config.domains import (
     Integer,
     Normal,
     Real,
-    described,
-    grid_point_at,
-    grid_position_of,
+    is_too_fine,
     last_value,
-    n_grid_points,
     n_values,
     position_of,
     unit_of_value,
     value_at,
     value_of_unit,
 )
+from tunecli.config.enumeration import grid_point_at, grid_position_of, n_grid_points
+from tunecli.config.labels import described
 from tunecli.config.load import parse_study
-from tunecli.config.stepping import is_too_fine
 from tunecli.errors import ConfigError
 
 mantissas = st.integers(-(10**12), 10**12)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tunecli.config.signature import NoSuchNameError, Signature, parsed, signature_of
+from tunecli.config.python_source import NoSuchNameError, Signature, parsed, signature_of
 
 SOURCE = """
 import functools

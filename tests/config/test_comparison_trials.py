@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.config.comparison import fitting_point, is_point
+from tunecli.config.concrete_trial import concrete
 from tunecli.config.load import parse_study
-from tunecli.config.space import concrete, point_of_units
-from tunecli.config.trial_matching import fitting_point, is_point
+from tunecli.config.space import point_of_units
 
 OPTIMIZER = (
     "{choice: [{name: sgd, lr: {loguniform: [1e-3, 1.0]}}, {name: adamw, lr: {loguniform: [1e-4, 1e-1]}}]}"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.config.code import CodeComplaint, code_complaints
 from tunecli.config.load import parse_study
+from tunecli.config.user_code import CodeProblem, code_problems
 from tunecli.errors import ConfigError
 from tunecli.objective import Objective
 
@@ -40,8 +40,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def complaints(folder: Path, plain, objective=LOSS) -> list[CodeComplaint]:
-    return list(code_complaints(plain, objective, folder))
+def complaints(folder: Path, plain, objective=LOSS) -> list[CodeProblem]:
+    return list(code_problems(plain, objective, folder))
 
 
 def network(**knobs):

@@ -6,9 +6,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tunecli.config.json_schema import json_schema
 from tunecli.config.reader import MapNode, Node, ScalarNode, read
-from tunecli.config.starter import STARTER
+from tunecli.config.reference import STARTER, json_schema
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 

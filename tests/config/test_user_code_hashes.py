@@ -1,11 +1,11 @@
-"""The fingerprint is of every source that lies beside the file, however it is reached, and of nothing else."""
+"""The hashes cover every source that lies beside the file, however it is reached, and of nothing else."""
 
 import hashlib
 
 import pytest
 
-from tunecli.config.fingerprint import changes, fingerprint
 from tunecli.config.load import parse_study
+from tunecli.config.user_code import code_changes, code_hashes
 
 FILES = {
     "mine.py": "import torch\nfrom helper import *\nimport pack.inner\nfrom pack import sibling as s\n",
@@ -67,33 +67,33 @@ def spec_of(folder, trial: str, objective: str = "{metric: loss, direction: mini
     ],
 )
 def test_every_source_is_found(folder, trial, files):
-    assert set(fingerprint(spec_of(folder, trial))) == files
+    assert set(code_hashes(spec_of(folder, trial))) == files
 
 
 def test_the_user_s_metric_is_code_too(folder):
     objective = "{metric: {python: other:score}, direction: minimize}"
-    found = fingerprint(spec_of(folder, "{data: {source: iris}}", objective))
+    found = code_hashes(spec_of(folder, "{data: {source: iris}}", objective))
     assert found == {"other.py": hashlib.sha256(b"").hexdigest()}
 
 
 def test_a_trial_of_ours_has_no_code(folder):
-    assert fingerprint(spec_of(folder, "{data: {source: iris}}", "{metric: val_loss}")) == {}
+    assert code_hashes(spec_of(folder, "{data: {source: iris}}", "{metric: val_loss}")) == {}
 
 
 def test_a_change_is_named_file_by_file(folder):
     spec = spec_of(folder, "{python: mine:train}")
-    recorded = fingerprint(spec)
-    assert changes(recorded, spec) == []
+    recorded = code_hashes(spec)
+    assert code_changes(recorded, spec) == []
     (folder / "unused.py").write_text("x = 1")
-    assert changes(recorded, spec) == []
+    assert code_changes(recorded, spec) == []
     (folder / "helper.py").write_text("import other\n")
     (folder / "pack" / "near.py").unlink()
     told = ["helper.py has changed", "late.py is gone", "other.py is new", "pack/near.py is gone"]
-    assert changes(recorded, spec) == told
+    assert code_changes(recorded, spec) == told
 
 
 def test_a_script_that_the_environment_names_has_no_fingerprint(folder, monkeypatch):
     monkeypatch.setenv("TOOLS", "tools")
-    assert fingerprint(spec_of(folder, "{command: [python, '${env:TOOLS}/run.py', late.py]}")) == fingerprint(
+    assert code_hashes(spec_of(folder, "{command: [python, '${env:TOOLS}/run.py', late.py]}")) == code_hashes(
         spec_of(folder, "{command: [python, nothing.py, late.py]}")
     )

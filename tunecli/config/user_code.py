@@ -1,12 +1,14 @@
-"""The user's own code as a file names it: where it lies, and whether it can be called as it will be.
+"""The user's own code as a file names it: where it is, whether it can be called as it will be, and its hashes.
 
-Reads sources and never runs them: what is imported when a trial runs is train's. A module is looked for beside the file
-first, and then among what is installed, of which only the package's existence is asked.
+Sources are read and never run. A module is looked for beside the file first, then among the installed packages, for
+which only the existence of the package is checked. Imports are followed within the file's folder, so a module that
+is imported under a computed name is not hashed, and neither is a script whose name comes from the environment.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,18 +23,32 @@ from tunecli.config.command import (
     rendered,
     script_place,
 )
-from tunecli.config.imports import module_file, module_files
+from tunecli.config.concrete_trial import concrete_trials
 from tunecli.config.paths import is_file
+from tunecli.config.python_source import (
+    NoSuchNameError,
+    Signature,
+    Source,
+    follow_imports,
+    is_class,
+    module_file,
+    module_files,
+    parsed,
+    sha256_of,
+    signature_of,
+)
 from tunecli.config.secrets import resolved
-from tunecli.config.signature import NoSuchNameError, Signature, is_class, parsed, signature_of
+from tunecli.config.study import StudySpec
 from tunecli.config.suggestions import nearest
 from tunecli.objective import Objective
 
 Place = tuple[str | int, ...]
+
+
 METRIC: Place = ("objective", "metric")
 
 
-class Use(NamedTuple):
+class CodeUse(NamedTuple):
     """One ``python: module:name`` of a file.
 
     Attributes:
@@ -48,7 +64,7 @@ class Use(NamedTuple):
     args: Mapping[str, Any]
 
 
-class CodeComplaint(NamedTuple):
+class CodeProblem(NamedTuple):
     """One thing wrong with the user's code: where, what, and what to do.
 
     ``place`` is under ``trial``, or begins as `METRIC` does; ``is_key`` where the key there is to blame and not its
@@ -79,7 +95,7 @@ _CALLS: dict[Place, _Call] = {
 }
 
 
-def uses(plain: Any, objective: Objective) -> Iterator[Use]:
+def uses(plain: Any, objective: Objective) -> Iterator[CodeUse]:
     """Every ``python:`` of a concrete trial and of what it is scored by."""
     yield from _uses(plain, ())
     for place, goal in zip(goal_places(objective), objective.goals, strict=True):
@@ -94,7 +110,7 @@ def goal_places(objective: Objective) -> list[Place]:
     return [("objective", "pareto", number, "metric") for number in range(len(objective.goals))]
 
 
-def code_complaints(plain: Any, objective: Objective, base_path: Path) -> Iterator[CodeComplaint]:
+def code_problems(plain: Any, objective: Objective, base_path: Path) -> Iterator[CodeProblem]:
     """Everything that can be known to be wrong with the user's code without running it.
 
     Args:
@@ -106,9 +122,9 @@ def code_complaints(plain: Any, objective: Objective, base_path: Path) -> Iterat
         UsageError: a command names an environment variable that is not set.
     """
     for use in uses(plain, objective):
-        yield from _of_use(use, base_path)
+        yield from _use_problems(use, base_path)
     if "command" in plain:
-        yield from _of_command(plain, objective, base_path)
+        yield from _command_problems(plain, objective, base_path)
 
 
 def command_words(plain: Mapping[str, Any]) -> list[str]:
@@ -122,7 +138,7 @@ def command_words(plain: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _uses(part: Any, place: Place) -> Iterator[Use]:
+def _uses(part: Any, place: Place) -> Iterator[CodeUse]:
     if isinstance(part, Mapping):
         if isinstance(part.get("python"), str):
             yield _use(place, part["python"], part.get("args") or {})
@@ -134,12 +150,12 @@ def _uses(part: Any, place: Place) -> Iterator[Use]:
             yield from _uses(item, (*place, number))
 
 
-def _use(place: Place, code: str, args: Mapping[str, Any]) -> Use:
+def _use(place: Place, code: str, args: Mapping[str, Any]) -> CodeUse:
     module, _, name = code.partition(":")
-    return Use(place, tuple(module.split(".")), name, args)
+    return CodeUse(place, tuple(module.split(".")), name, args)
 
 
-def _of_use(use: Use, base_path: Path) -> Iterator[CodeComplaint]:
+def _use_problems(use: CodeUse, base_path: Path) -> Iterator[CodeProblem]:
     place, top = (*use.place, "python"), use.module[0]
     path = module_file(base_path, use.module)
     if path is None:
@@ -147,30 +163,30 @@ def _of_use(use: Use, base_path: Path) -> Iterator[CodeComplaint]:
             return
         beside = sorted({file.stem for file in base_path.glob("*.py")})
         message = f"there is no module `{'.'.join(use.module)}` beside the file, and none is installed"
-        yield CodeComplaint(place, message, nearest(top, beside) or f"looked in {base_path.resolve()}")
+        yield CodeProblem(place, message, nearest(top, beside) or f"looked in {base_path.resolve()}")
         return
     if top in sys.stdlib_module_names:
-        yield CodeComplaint(place, f"`{top}` is a module of Python's own too", f"rename {path.name}")
+        yield CodeProblem(place, f"`{top}` is a module of Python's own too", f"rename {path.name}")
         return
     try:
         signature = signature_of(parsed(path), use.name)
     except SyntaxError as error:
-        yield CodeComplaint(place, f"{path.name}:{error.lineno or 1}: {error.msg}")
+        yield CodeProblem(place, f"{path.name}:{error.lineno or 1}: {error.msg}")
     except OSError as error:
-        yield CodeComplaint(place, f"{path.name} cannot be read: {error.strerror}")
+        yield CodeProblem(place, f"{path.name} cannot be read: {error.strerror}")
     except NoSuchNameError as error:
         hint = nearest(use.name, error.known) or f"it defines {', '.join(error.known) or 'nothing'}"
-        yield CodeComplaint(place, f"{path.name} defines no `{use.name}`", hint)
+        yield CodeProblem(place, f"{path.name} defines no `{use.name}`", hint)
     else:
         is_metric = use.place[:1] == METRIC[:1]
         call = _CALLS.get(METRIC if is_metric else use.place)
         if use.place == ("loss",) and is_class(parsed(path), use.name):
             call = _Call()  # an object is made of it, and that is called
         if signature is not None and call is not None:
-            yield from _of_call(use, signature, call)
+            yield from _call_problems(use, signature, call)
 
 
-def _of_call(use: Use, signature: Signature, call: _Call) -> Iterator[CodeComplaint]:
+def _call_problems(use: CodeUse, signature: Signature, call: _Call) -> Iterator[CodeProblem]:
     n_given = len(call.given)
     free = signature.by_name - set(signature.positional[:n_given])
     missing = signature.required - set(signature.positional[:n_given]) - set(use.args) - call.offered
@@ -180,28 +196,30 @@ def _of_call(use: Use, signature: Signature, call: _Call) -> Iterator[CodeCompla
         takes = ", ".join((*signature.positional, *required, *(["**"] if signature.any_name else [])))
         shown = f"{use.name}({', '.join(call.given)})"
         message = f"it is called as `{shown}`, and takes ({takes})"
-        yield CodeComplaint((*use.place, "python"), message, f"it must take ({', '.join(call.given)})")
+        yield CodeProblem((*use.place, "python"), message, f"it must take ({', '.join(call.given)})")
         return
     for name in use.args:
         place = (*use.place, "args", name)
         if name in call.offered and name in free:
-            yield CodeComplaint(place, f"`{name}` is given to `{use.name}` already", "leave it out", True)
+            yield CodeProblem(place, f"`{name}` is given to `{use.name}` already", "leave it out", True)
         elif name not in free and not (signature.any_name and name not in signature.positional[:n_given]):
             takes = ", ".join(sorted(free - call.offered)) or "nothing by name"
             hint = nearest(name, free - call.offered) or f"it takes {takes}"
-            yield CodeComplaint(place, f"`{use.name}` takes no argument `{name}`", hint, True)
+            yield CodeProblem(place, f"`{use.name}` takes no argument `{name}`", hint, True)
     for name in sorted(missing):
         place = (*use.place, "args") if use.args else (*use.place, "python")
         hint = f"say it: args: {{{name}: …}}"
-        yield CodeComplaint(place, f"`{use.name}` needs the argument `{name}`", hint)
+        yield CodeProblem(place, f"`{use.name}` needs the argument `{name}`", hint)
 
 
-def _of_command(plain: Mapping[str, Any], objective: Objective, base_path: Path) -> Iterator[CodeComplaint]:
+def _command_problems(
+    plain: Mapping[str, Any], objective: Objective, base_path: Path
+) -> Iterator[CodeProblem]:
     for number, argument in enumerate(plain["command"]):
         try:
             rendered(argument, plain.get("params") or {}, dict.fromkeys(TRIAL_NAMES, "0"))
         except PlaceholderError as error:
-            yield CodeComplaint(("command", number), error.message, error.hint)
+            yield CodeProblem(("command", number), error.message, error.hint)
     words, real_words = command_words(plain), command_words(resolved(plain))
     if len(words) < len(plain["command"]):
         return
@@ -210,20 +228,20 @@ def _of_command(plain: Mapping[str, Any], objective: Objective, base_path: Path)
         hint = f"neither on PATH nor in {base_path.resolve()}"
         if is_file(base_path / real_program):
             hint = f"it may not be executed: chmod +x {program}"
-        yield CodeComplaint(("command", 0), f"there is no program `{program}`", hint)
+        yield CodeProblem(("command", 0), f"there is no program `{program}`", hint)
     place = script_place(words)
     if place is not None and is_script(words[place]) and not is_file(base_path / real_words[place]):
         named = str(plain["command"][place])
         if not any(f"{{{name}}}" in named for name in TRIAL_NAMES):  # else only the trial knows its name
             beside = sorted(file.name for file in base_path.glob(f"*{Path(words[place]).suffix}"))
             message = f"there is no file {words[place]} beside the configuration"
-            yield CodeComplaint(("command", place), message, nearest(words[place], beside))
+            yield CodeProblem(("command", place), message, nearest(words[place], beside))
     patterns = plain.get("metrics") or {}
     for name in objective.metrics if patterns else ():
         if name not in patterns:
             what = "objective" if name == objective.metric else "metric"
             message = f"no pattern finds the {what}, `{name}`"
-            yield CodeComplaint(("metrics",), message, nearest(name, patterns))
+            yield CodeProblem(("metrics",), message, nearest(name, patterns))
 
 
 def _is_installed(package: str) -> bool:
@@ -231,3 +249,55 @@ def _is_installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
     except (ImportError, ValueError):
         return False
+
+
+def code_hashes(spec: StudySpec) -> dict[str, str]:
+    """The SHA-256, in hexadecimal, of every file of the user's own code, by its path from the file's folder."""
+    base_path = spec.base_path.resolve()
+    sources = [
+        source
+        for plain in concrete_trials(spec.space)
+        for source in (
+            *(
+                (file, base_path)
+                for use in uses(plain, spec.objective)
+                for file in module_files(base_path, use.module)
+            ),
+            *_command_sources(plain, base_path),
+        )
+    ]
+    files = sorted({file for file, _ in follow_imports(sources, base_path)})
+    return {file.relative_to(base_path).as_posix(): sha256_of(file) for file in files}
+
+
+def code_changes(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:
+    """What of the user's code is not what ``recorded`` says: each file's name, and what became of it."""
+    now = code_hashes(spec)
+    return [
+        f"{name} {'is new' if name not in recorded else 'is gone' if name not in now else 'has changed'}"
+        for name in sorted({*recorded, *now})
+        if recorded.get(name) != now.get(name)
+    ]
+
+
+def _command_sources(plain: Any, base_path: Path) -> Iterator[Source]:
+    """The program where it lies beside the file, its script, and modules that it is told to run.
+
+    Every other file of a command is data: it may well be what the program writes.
+    """
+    if not isinstance(plain, Mapping) or "command" not in plain:
+        return
+    words = command_words(plain)
+    if len(words) < len(plain["command"]):
+        return
+    script = script_place(words)
+    for place, word in enumerate(words):
+        if place and words[place - 1] == "-m":
+            yield from (
+                (found, base_path) for found in module_files(base_path, [*word.split("."), "__main__"])
+            )
+            continue
+        path = program_path(word, base_path) or word if place == 0 else word
+        file = Path(os.path.normpath(base_path / path))
+        if (place in (0, script) or is_script(word)) and is_file(file):
+            yield file, file.parent  # what Python puts on the path of a script

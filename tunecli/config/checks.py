@@ -1,0 +1,168 @@
+"""Problems of a study that was parsed: invalid trials, ranges without a grid, settings that exclude each other.
+
+The user's own code is read, and never run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tunecli.config.concrete_trial import (
+    MAX_VALUES,
+    DanglingReferenceError,
+    concrete,
+    locate,
+    points_of,
+    points_to_check,
+)
+from tunecli.config.enumeration import n_grid_points
+from tunecli.config.error_messages import problems_of
+from tunecli.config.expressions import (
+    Group,
+    n_expressions,
+)
+from tunecli.config.paths import is_index
+from tunecli.config.schema import AnyTrial, TrialConfig, trial_model, trial_of
+from tunecli.config.secrets import Place, names_in, redacted, references, resolved
+from tunecli.config.space import Space
+from tunecli.config.study import StudySettings
+from tunecli.config.user_code import METRIC, CodeProblem, code_problems
+from tunecli.errors import Problem
+from tunecli.objective import Objective
+
+Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]]]
+"""(config, objective, base path) → what only the data can tell: (path under ``trial``, message, hint)."""
+
+
+MAX_VISITED = 2_000_000
+"""How many values all the trials that are checked may hold: it takes some seconds."""
+
+
+def trial_problems(
+    space: Space, settings_tree: Space, objective: Objective | None, base_path: Path, inspect: Inspect | None
+) -> Iterator[Problem]:
+    n_visited, n_each = 0, n_expressions(space.tree)
+    for point in points_to_check(space):
+        n_visited += n_each
+        if n_visited > MAX_VISITED:
+            mark = space.tree.mark
+            message = f"too many ranges and options to check: the limit is {MAX_VISITED:,} values in all"
+            yield Problem(message, mark.file, mark.line, mark.column, "trial")
+            return
+        try:
+            plain = concrete(space, point)
+            n_visited += _n_values(plain)
+        except DanglingReferenceError as error:
+            n_visited += MAX_VALUES
+            mark = error.reference.mark
+            yield Problem(error.message, mark.file, mark.line, mark.column)
+            continue
+        named = list(references(plain)) if inspect is not None else []
+        unset = [_unset(place, name) for place, name in named if name not in os.environ]
+        trial: AnyTrial | None = None
+        try:
+            trial = trial_of(plain)
+            if inspect is not None and not unset and (real := resolved(plain)) != plain:
+                trial = trial_of(real)
+        except ValidationError as error:
+            for problem in problems_of(error, trial_model(plain), space, point, "trial"):
+                names = [name for _, name in named]
+                message, hint = redacted(problem.message, names), redacted(problem.hint, names)
+                yield replace(problem, message=message, hint=hint)
+            trial = None
+        if inspect is None:
+            continue
+        if unset or trial is None or objective is None:
+            told: Iterable[CodeProblem] = unset or _of_data_alone(plain, base_path, inspect)
+        else:
+            told = _own_problems(trial, plain, objective, base_path, inspect)
+        for place, message, hint, is_key in told:
+            is_setting = place[0] == METRIC[0]
+            tree, at = (settings_tree, {}) if is_setting else (space, point)
+            _, found = locate(tree, at, place)
+            _, parent = locate(tree, at, place[:-1])
+            mark = parent.marks[str(place[-1])] if is_key and isinstance(parent, Group) else found.mark
+            name = ".".join(map(str, place if is_setting else ("trial", *place)))
+            yield Problem(message, mark.file, mark.line, mark.column, name, hint)
+
+
+def _unset(place: Place, name: str) -> CodeProblem:
+    message = f"the environment variable `{name}` is not set"
+    return CodeProblem(place, message, f"export {name}=…; `$${{env:{name}}}` is the text itself")
+
+
+def grid_problems(space: Space) -> Iterator[Problem]:
+    """The ranges of which a grid would take no end of points."""
+    for parameter in space.parameters:
+        if n_grid_points(parameter.domain) is None:
+            steps = [int(step) if is_index(step, MAX_VALUES) else step for step in parameter.name.split(".")]
+            _, found = locate(space, next(points_of(space, parameter)), steps)
+            mark, hint = found.mark, "write `grid: n` or `step:` beside it, or take another sampler"
+            message = "a grid cannot be made of a continuous range"
+            yield Problem(message, mark.file, mark.line, mark.column, f"trial.{parameter.name}", hint)
+
+
+def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Problem]:
+    """The sampler, the pruner and the stop that know nothing of several goals, or of constraints."""
+    objective, search = settings.objective.objective, settings.search
+    several, bounded = bool(objective.further_objectives), bool(objective.constraints)
+    found: list[tuple[str, str, str]] = []
+    if several and search.pruner != "none":
+        message = f"a pruner ends trials by one metric, and there are {len(objective.goals)} goals"
+        found.append(
+            ("pruner", message, "drop `pruner`, or make all goals but one constraints: `subject_to`")
+        )
+    if several and search.stop is not None:
+        message = "of several goals no trial is the best, and so none is better than all before it"
+        found.append(("stop", message, "drop `stop`, or make all goals but one constraints: `subject_to`"))
+    if search.sampler_name == "cmaes" and (several or bounded):
+        what = "several goals" if several else "constraints"
+        found.append(("sampler", f"`cmaes` knows nothing of {what}", "take `bayes` or `tpe`"))
+    for key, message, hint in found:
+        _, at = locate(settings_tree, {}, ("search", key))
+        yield Problem(message, at.mark.file, at.mark.line, at.mark.column, f"search.{key}", hint)
+
+
+def _n_values(plain: Any) -> int:
+    match plain:
+        case dict():
+            return 1 + sum(map(_n_values, plain.values()))
+        case list():
+            return 1 + sum(map(_n_values, plain))
+        case _:
+            return 1
+
+
+def _own_problems(
+    trial: AnyTrial, plain: Any, objective: Objective, base_path: Path, inspect: Inspect
+) -> Iterator[CodeProblem]:
+    yield from code_problems(plain, objective, base_path)
+    if isinstance(trial, TrialConfig):
+        yield from _inspected(trial, plain, objective, base_path, inspect)
+
+
+def _inspected(
+    trial: TrialConfig, plain: Any, objective: Objective, base_path: Path, inspect: Inspect
+) -> Iterator[CodeProblem]:
+    names = names_in(plain)
+    for path, message, hint in inspect(trial, objective, base_path):
+        steps = tuple(int(step) if is_index(step, MAX_VALUES) else step for step in path.split("."))
+        yield CodeProblem(steps, redacted(message, names), redacted(hint, names))
+
+
+def _of_data_alone(plain: Any, base_path: Path, inspect: Inspect) -> Iterator[CodeProblem]:
+    """What is wrong with the data of a trial that has other problems, so that all are told at once."""
+    if not isinstance(plain, dict) or trial_model(plain) is not TrialConfig:
+        return
+    try:
+        trial = TrialConfig.model_validate(resolved({"data": plain.get("data")}))
+    except ValidationError:
+        return
+    found = _inspected(trial, plain, Objective("val_loss", False), base_path, inspect)
+    yield from (complaint for complaint in found if complaint.place[0] == "data")

@@ -1,0 +1,241 @@
+"""The concrete trial at a point of a space: each range replaced by its value, each `ref` by the value it names.
+
+Also the points at which a space is checked, so that each branch and each bound is tried once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import zip_longest
+from typing import Any
+
+from tunecli.config.domains import (
+    Categorical,
+    bounds,
+    n_values,
+    value_at,
+)
+from tunecli.config.expressions import (
+    Broken,
+    Choice,
+    Expression,
+    Fixed,
+    FixedList,
+    Group,
+    Numeric,
+    Reference,
+    VariableList,
+    children,
+    is_among,
+    join,
+)
+from tunecli.config.paths import is_index
+from tunecli.config.schema import AnyTrial, trial_model, trial_of
+from tunecli.config.secrets import resolved
+from tunecli.config.space import Parameter, Space, point_with
+from tunecli.trial import Parameters, Scalar
+
+MAX_VALUES = 10_000
+"""How many values a trial holds at most, a reference counted as what it names."""
+
+
+MAX_LEVELS = 100
+
+
+class DanglingReferenceError(LookupError):
+    """A `ref` that names nothing that exists at a point, or itself."""
+
+    def __init__(self, reference: Reference, message: str) -> None:
+        super().__init__(message)
+        self.reference, self.message = reference, message
+
+
+def concrete(space: Space, point: Parameters) -> Any:
+    """The plain tree at ``point``: every range replaced by its value, every `ref` by what it names.
+
+    Raises:
+        KeyError: an active parameter has no value in ``point``.
+        DanglingReferenceError: a `ref` names nothing that exists at this point, or itself.
+    """
+    return _Resolution(_plain(space.tree, "", point)).whole()
+
+
+def resolve_trial(space: Space, point: Parameters) -> AnyTrial:
+    """The concrete trial at ``point`` of a space that was checked, with what its environment holds.
+
+    Raises:
+        UsageError: a variable that it names is not set any more.
+    """
+    return trial_of(resolved(concrete(space, point)))
+
+
+def trial_models(tree: Expression) -> set[type[AnyTrial]]:
+    """Which kinds of trial a trial's tree may become."""
+    if isinstance(tree, Choice):
+        return {model for option in tree.options for model in trial_models(option)}
+    return {trial_model(tree.items if isinstance(tree, Group) else None)}
+
+
+def concrete_trials(space: Space) -> Iterator[Any]:
+    """The plain tree at each of `points_to_check`, where there is one."""
+    for point in points_to_check(space):
+        with suppress(DanglingReferenceError):
+            yield concrete(space, point)
+
+
+def points_to_check(space: Space) -> Iterator[Parameters]:
+    """Points at which every branch is taken and every range stands at each of its bounds, one at a time.
+
+    Where a `ref` stands in a branch, that branch is taken together with every option of every other choice,
+    since what the `ref` names may be there in some of them only.
+    """
+    yield point_with(space, {})
+    for parameter in space.parameters:
+        yield from points_of(space, parameter)
+    branches = [branch for branch in branches_with_references(space) if branch]
+    for parameter in space.parameters:
+        if isinstance(parameter.domain, Categorical):
+            for branch in branches:
+                for value in parameter.domain.options:
+                    yield point_with(space, {**parents_of(parameter), parameter.key: value, **branch})
+
+
+def points_of(space: Space, parameter: Parameter) -> Iterator[Parameters]:
+    """Points at which one parameter takes each of its options or bounds, and all else its default or middle."""
+    for value in bounds(parameter.domain):
+        yield point_with(space, {**parents_of(parameter), parameter.key: value})
+
+
+def parents_of(parameter: Parameter) -> dict[str, Scalar]:
+    """By key, options of the choices above a parameter under which it is there."""
+    return {condition.key: condition.values[-1] for condition in parameter.conditions if condition.values}
+
+
+def branches_with_references(space: Space) -> list[dict[str, Scalar]]:
+    """For each `ref` of the tree: the branches that lead to it, as choices' labels and list lengths by key."""
+    found: list[dict[str, Scalar]] = []
+
+    def visit(expression: Expression, key: str, taken: dict[str, Scalar]) -> None:
+        match expression:
+            case Reference():
+                found.append(taken)
+            case Group() | FixedList():
+                for step, item in children(expression):
+                    visit(item, join(key, step), taken)
+            case Choice(labels=labels, options=options):
+                for label, option in zip(labels, options, strict=True):
+                    visit(option, f"{key}{{{label}}}", {**taken, key: label})
+            case VariableList(items=items, lengths=lengths):
+                longest = value_at(lengths, (n_values(lengths) or 1) - 1)
+                for place, item in enumerate(items):
+                    visit(item, join(key, place), {**taken, join(key, "length"): longest})
+
+    visit(space.tree, "", {})
+    return found
+
+
+def locate(
+    space: Space, point: Parameters, path: Sequence[str | int]
+) -> tuple[tuple[str | int, ...], Expression]:
+    """Follow ``path`` as far as the tree at ``point`` goes.
+
+    Steps that are no keys of the tree are passed over: a validator's path also names which member of a union
+    it tried. That may be called as a key is (``python``): a key that holds a plain value is none of the steps where
+    the next step is a key beside it.
+
+    Returns:
+        The steps taken, and the deepest expression they lead to.
+    """
+    taken: tuple[str | int, ...] = ()
+    found, name = _chosen(space.tree, "", point), ""
+    for step, following in zip_longest(path, path[1:]):
+        match found:
+            case Group(items=named) if step in named:
+                inner = named[str(step)]
+                if isinstance(inner, Fixed) and following in named:
+                    continue
+            case FixedList(items=items) | VariableList(items=items) if isinstance(step, int) and step < len(
+                items
+            ):
+                inner = items[step]
+            case _:
+                continue
+        name = join(name, step)
+        found, taken = _chosen(inner, name, point), (*taken, step)
+    return taken, found
+
+
+def _chosen(expression: Expression, name: str, point: Parameters) -> Expression:
+    """What stands at ``name`` once every choice on the way is made."""
+    while isinstance(expression, Choice):
+        chosen = point[expression.name_at(name)]
+        branches = zip(expression.labels, expression.options, strict=True)
+        expression = next(option for label, option in branches if is_among(chosen, (label,)))
+    return expression
+
+
+def _plain(expression: Expression, name: str, point: Parameters) -> Any:
+    match _chosen(expression, name, point):
+        case Fixed(value=value):
+            return value
+        case Broken():
+            return None
+        case Numeric():
+            return point[name]
+        case Reference() as reference:
+            return reference
+        case VariableList(items=items):
+            length = point[join(name, "length")]
+            return [_plain(item, join(name, i), point) for i, item in enumerate(items[: int(length or 0)])]
+        case Group(items=named):
+            return {key: _plain(item, join(name, key), point) for key, item in named.items()}
+        case FixedList(items=items):
+            return [_plain(item, join(name, i), point) for i, item in enumerate(items)]
+        case other:
+            raise AssertionError(other)
+
+
+class _Resolution:
+    """A tree while its references are replaced: what was visited is counted, since references can multiply."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._n_visited = 0
+
+    def whole(self) -> Any:
+        return self._resolved(self._root, (), 0)
+
+    def _resolved(self, part: Any, trail: tuple[Reference, ...], depth: int) -> Any:
+        self._n_visited += 1
+        if trail and self._n_visited > MAX_VALUES:
+            raise DanglingReferenceError(trail[0], f"references multiply to more than {MAX_VALUES:,} values")
+        if trail and depth > MAX_LEVELS:
+            message = f"references lead more than {MAX_LEVELS} levels deep"
+            raise DanglingReferenceError(trail[0], message)
+        match part:
+            case Reference(path=path):
+                if path in (passed.path for passed in trail):
+                    names = " → ".join((*(passed.path for passed in trail), path))
+                    raise DanglingReferenceError(part, f"`ref: {path}` names itself, through {names}")
+                return self._resolved(_look_up(self._root, part), (*trail, part), depth + 1)
+            case dict():
+                return {key: self._resolved(item, trail, depth + 1) for key, item in part.items()}
+            case list():
+                return [self._resolved(item, trail, depth + 1) for item in part]
+            case _:
+                return part
+
+
+def _look_up(root: Any, reference: Reference) -> Any:
+    found = root
+    for step in reference.path.split("."):
+        match found:
+            case dict() if step in found:
+                found = found[step]
+            case list() if is_index(step, len(found)):
+                found = found[int(step)]
+            case _:
+                message = f"`ref: {reference.path}` names nothing: there is no `{step}` there"
+                raise DanglingReferenceError(reference, message)
+    return found

@@ -1,0 +1,133 @@
+"""Ranges in tunecli's own notation, as hints show them: the line to write for another tool's range or for a list."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunecli.config.foreign_ranges import Asked, asked_by_map, asked_by_text, is_finite_number, powers
+from tunecli.config.reader import scalar
+
+_LONGEST_LINE = 160
+
+
+def lines_for(value: Any, *, is_whole: bool | None = None) -> tuple[str, ...]:
+    """Our lines for a range of another tool's, the likeliest first; empty where ``value`` looks like none.
+
+    Args:
+        value: a plain value: a map, a text, never a list, which may be meant as one.
+        is_whole: whether the key takes whole numbers; None where nothing is known of it.
+    """
+    asked = (
+        asked_by_map(value)
+        if isinstance(value, Mapping)
+        else asked_by_text(value)
+        if isinstance(value, str)
+        else None
+    )
+    return () if asked is None else _lines(asked, is_whole)
+
+
+def lines_for_list(
+    values: Sequence[Any], *, is_whole: bool | None = None, is_number: bool = False
+) -> tuple[str, ...]:
+    """Our lines for a list in the place of one value: a choice; for two numbers also a range."""
+    if not values:
+        return ()
+    lines = [_choice(values)]
+    if is_number and len(values) == 2 and all(map(is_finite_number, values)) and values[0] < values[1]:
+        lines = [*_lines(Asked("either", tuple(values)), is_whole), *lines]
+    return tuple(lines)
+
+
+def hint_of(lines: Sequence[str]) -> str:
+    """The hint that shows ``lines``."""
+    return f"write {' or '.join(lines)}" if lines else ""
+
+
+def flow(value: Any) -> str:
+    """A plain value in YAML's flow style, numbers in few digits."""
+    match value:
+        case bool() | None:
+            return json.dumps(value)
+        case float() if math.isfinite(value):
+            text = short if float(short := f"{value:g}") == value else repr(value)
+            return text if "." in text or "e" in text else f"{text}.0"
+        case Mapping():
+            return "{" + ", ".join(f"{flow(key)}: {flow(item)}" for key, item in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(map(flow, value)) + "]"
+        case str():
+            return value if _is_plain(value) else json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value)
+
+
+def short_flow(value: Any) -> str:
+    """The same; a text that is too long ends in `…`."""
+    text = flow(value)
+    if len(text) <= _LONGEST_LINE:
+        return text
+    return "{…}" if isinstance(value, Mapping) else "[…]" if isinstance(value, list | tuple) else "…"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text stays one without quotes."""
+    if not re.fullmatch(r"[\w./][\w ./:+-]*", text) or text.endswith((" ", ":")) or ": " in text:
+        return False
+    return len(text) <= _LONGEST_LINE and scalar(text) == text
+
+
+def _lines(asked: Asked, is_whole: bool | None) -> tuple[str, ...]:
+    kind, numbers, step = asked.kind, asked.numbers, asked.step
+    if kind == "choice":
+        return (_choice(asked.values),)
+    if kind == "constant":
+        return (short_flow(asked.values[0]),)
+    if len(numbers) != 2 or not all(map(is_finite_number, numbers)):
+        return ()
+    low, high = numbers
+    if kind == "normal":
+        return (f"{{normal: [{flow(low)}, {flow(high)}]}}",) if high > 0 else ()
+    if kind == "lognormal":
+        return (
+            _lines(Asked("loguniform", powers(math.e, low - 2 * high, low + 2 * high)), is_whole)
+            if high > 0
+            else ()
+        )
+    if kind in ("below", "logbelow"):
+        kind, high = ("int" if kind == "below" else "logint"), high - (step or 1)
+    if low > high or (kind.startswith("log") and low <= 0):
+        return ()
+    are_whole = all(float(each).is_integer() for each in (low, high, step or 1))
+    by = f", step: {flow(step)}" if step is not None and step > 0 else ""
+    if kind == "either":
+        are_ints = all(isinstance(each, int) for each in (low, high))
+        is_int = are_whole and (is_whole or (is_whole is None and are_ints))
+        names = ["int", "logint"] if is_int else ["uniform", "loguniform"]
+        names = names if low > 0 else names[:1]
+        if is_whole is None and is_int and (low, high) == (0, 1):
+            names = ["uniform", "int"]
+    else:
+        swapped = {"uniform": "int", "loguniform": "logint"} if is_whole and are_whole else {}
+        swapped = {"int": "uniform", "logint": "loguniform"} if not are_whole else swapped
+        names = [swapped.get(kind, kind)]
+    if "int" in names[0]:
+        low, high = int(low), int(high)
+        by = f", step: {int(step)}" if step is not None and step > 1 else ""
+    return tuple(f"{{{name}: [{flow(low)}, {flow(high)}]{by}}}" for name in names)
+
+
+def _choice(values: Sequence[Any]) -> str:
+    distinct = [
+        each for place, each in enumerate(values) if not any(_same(each, one) for one in values[:place])
+    ]
+    text = f"{{choice: {flow(distinct)}}}"
+    return text if len(text) <= _LONGEST_LINE else f"{{choice: [{short_flow(distinct[0])}, …]}}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
