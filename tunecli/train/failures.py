@@ -14,6 +14,9 @@ from pathlib import Path
 from tunecli.errors import TunecliError
 from tunecli.trial import Failure, FailureKind
 
+USER_CODE_ERRORS = (Exception, SystemExit, KeyboardInterrupt)
+"""What ends a trial as failed. User code may raise all of them; a signal for this process raises none of them."""
+
 MOST_CAUSE = 1000
 """Characters of a failure's cause that are kept."""
 MOST_TRACEBACK = 65536

@@ -25,7 +25,7 @@ from tunecli.seeding import seed_for
 from tunecli.train import checkpoint, devices, weights
 from tunecli.train.data import loading
 from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, never, saves_weights
-from tunecli.train.failures import failure_of, release_memory
+from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
 from tunecli.train.inference_cost import footprint
 from tunecli.train.learner import Learner
 from tunecli.train.metrics import finite
@@ -67,7 +67,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
                 sha256 = save_weights(job, progress)
         except (DiskFull, StoreFailed):
             raise
-        except (Exception, SystemExit) as error:  # the user's code may exit; Ctrl-C ends the sweep
+        except USER_CODE_ERRORS as error:
             ending = failure_of(error)
     if ending is None:
         yield Stopped(job.number, job.attempt)

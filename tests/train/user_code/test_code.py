@@ -129,8 +129,18 @@ def fresh():
 def outcome_of(tmp_path):
     (tmp_path / "mine_own.py").write_text(MINE)
 
-    def ended(objective: Objective = OURS, **config) -> Outcome:
-        job = Job(0, 1, {**IRIS, **config}, objective, 1, 100, device="cpu", base_path=str(tmp_path))
+    def ended(objective: Objective = OURS, *, is_fused: bool = False, **config) -> Outcome:
+        job = Job(
+            0,
+            1,
+            {**IRIS, **config},
+            objective,
+            1,
+            100,
+            device="cpu",
+            base_path=str(tmp_path),
+            is_fused=is_fused,
+        )
         *_, last = run(job)
         assert isinstance(last, Ended)
         return last.outcome
@@ -255,31 +265,33 @@ def test_what_does_not_fit_is_said(outcome_of, config, words):
     assert failure.cause.startswith(words)
 
 
-@pytest.mark.parametrize(
-    "config", [{"model": own("leave")}, {"loss": own("leave")}, {"optimizer": own("leave")}]
-)
-def test_code_that_exits_ends_its_trial_alone(outcome_of, config):
-    failure = outcome_of(**config).failure
+ENDINGS = [("leave", "SystemExit: 0 (mine_own.py:"), ("interrupt", "KeyboardInterrupt (mine_own.py:")]
+
+
+@pytest.mark.parametrize("part", ["model", "loss", "optimizer"])
+@pytest.mark.parametrize(("name", "cause"), ENDINGS)
+def test_code_that_exits_or_interrupts_fails_its_trial(outcome_of, part, name, cause):
+    failure = outcome_of(**{part: own(name)}).failure
     assert failure is not None
     assert failure.kind is FailureKind.ERROR
-    assert failure.cause.startswith("SystemExit: 0 (mine_own.py:")
+    assert failure.cause.startswith(cause)
 
 
-@pytest.mark.parametrize(
-    ("config", "objective"),
-    [({"data": {"source": own("leave")}}, OURS), ({}, Objective("val_score", True, "mine_own:leave"))],
-    ids=["data", "metric"],
-)
-def test_data_and_metrics_that_exit_end_their_trial_alone(outcome_of, config, objective):
-    failure = outcome_of(objective, **config).failure
+@pytest.mark.parametrize("is_fused", [False, True])
+@pytest.mark.parametrize(("name", "cause"), ENDINGS)
+def test_data_that_exits_or_interrupts_fails_its_trial(outcome_of, name, cause, is_fused):
+    failure = outcome_of(is_fused=is_fused, data={"source": own(name)}).failure
     assert failure is not None
     assert failure.kind is FailureKind.ERROR
-    assert failure.cause.startswith("SystemExit: 0 (mine_own.py:")
+    assert failure.cause.startswith(cause)
 
 
-def test_an_interrupt_in_it_still_interrupts(outcome_of):
-    with pytest.raises(KeyboardInterrupt):
-        outcome_of(model=own("interrupt"))
+@pytest.mark.parametrize(("name", "cause"), ENDINGS)
+def test_a_metric_that_exits_or_interrupts_fails_its_trial(outcome_of, name, cause):
+    failure = outcome_of(Objective("val_score", True, f"mine_own:{name}")).failure
+    assert failure is not None
+    assert failure.kind is FailureKind.ERROR
+    assert failure.cause.startswith(cause)
 
 
 def test_a_last_batch_of_one_is_no_batch_for_batch_norm_of_one_s_own(outcome_of):

@@ -58,6 +58,14 @@ def raises(params, trial):
 def leaves(params, trial):
     sys.exit(3)
 
+def exits(params, trial):
+    trial.report(1, val_loss=3.0)
+    trial.report(2, val_loss=2.0)
+    sys.exit(params["code"])
+
+def interrupts(params, trial):
+    raise KeyboardInterrupt
+
 def full(params, trial):
     return torch.empty(2**60)
 
@@ -194,7 +202,9 @@ def test_global_generators_are_seeded_for_it_and_put_back(job_of):
     ("name", "params", "kind", "cause"),
     [
         ("raises", {}, FailureKind.ERROR, "ValueError: no such luck"),
-        ("leaves", {}, FailureKind.ERROR, "SystemExit: 3"),
+        ("leaves", {}, FailureKind.ERROR, "SystemExit: 3 (mine.py:"),
+        ("exits", {"code": "no data"}, FailureKind.ERROR, "SystemExit: no data (mine.py:"),
+        ("interrupts", {}, FailureKind.ERROR, "KeyboardInterrupt (mine.py:"),
         ("full", {}, FailureKind.OOM, "RuntimeError"),
         ("nothing", {}, FailureKind.ERROR, "AttributeError: module 'mine' has no attribute 'nothing'"),
         ("elsewhere", {}, FailureKind.ERROR, "val_loss was never reported, only train_loss"),
@@ -231,6 +241,12 @@ def test_its_failure_is_data(job_of, name, params, kind, cause):
     assert failure.kind is kind
     assert cause in failure.cause
     assert "\n" not in failure.cause
+
+
+@pytest.mark.parametrize("code", [0, None, False])
+def test_exit_code_0_ends_the_trial_with_its_last_report(job_of, code):
+    outcome = outcome_of(job_of("exits", {"code": code}))
+    assert (outcome.state, outcome.score, outcome.epochs) == (State.COMPLETE, 2.0, 2)
 
 
 def test_an_exception_keeps_its_traceback(job_of):

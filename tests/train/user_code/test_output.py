@@ -18,7 +18,7 @@ JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 1)
 def read_json(*lines: str) -> tuple[list[int], Reports, JsonLines]:
     reports = Reports(JOB, "cpu")
     reader = JsonLines(reports)
-    return [event.epoch for line in lines if (event := reader.read(line))], reports, reader
+    return [event.epoch for line in lines for event in reader.read(line)], reports, reader
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_an_epoch_beyond_the_bound_fails_the_trial(epoch: str) -> None:
     epochs, by_json, _ = read_json(lines)
     by_pattern = Reports(JOB, "cpu")
     patterns = {"epoch": re.compile(r'epoch": (\S+),'), "val_loss": re.compile(r'loss": (\d)')}
-    assert epochs == [] and Patterns(patterns, by_pattern).read(lines) is None
+    assert epochs == [] and [*Patterns(patterns, by_pattern).read(lines)] == []
     for reports in (by_json, by_pattern):
         assert reports.failure is not None and reports.failure.kind is FailureKind.ERROR
         assert "an epoch is a whole number from 0 to 9,007,199,254,740,991" in reports.failure.cause
@@ -56,7 +56,8 @@ def test_an_epoch_beyond_the_bound_fails_the_trial(epoch: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        '\ufeff{"val_loss": 1} {"val_loss": 2}',
+        '\ufeff{"val_loss": 1} {"val_loss": 2} done',
+        '{"val_loss": 1} 2',
         '\x1b[32m{"val_loss": 1},\x1b[0m',
         "{'val_loss': 1}",
         '{"val_loss": 1} done',
@@ -65,7 +66,7 @@ def test_an_epoch_beyond_the_bound_fails_the_trial(epoch: str) -> None:
         '{"val_loss": ' + "1" * 5000 + ", }",
         "[" * 3 + "{" * 100_000,
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_a_line_that_looks_like_json_and_is_not_read_is_said(line: str) -> None:
     _, reports, reader = read_json("plain words", line)
@@ -75,6 +76,20 @@ def test_a_line_that_looks_like_json_and_is_not_read_is_said(line: str) -> None:
         reports.metrics == {} and said.startswith("lines that looked like JSON were not read: `{") is looks_so
     )
     assert "\x1b" not in said and len(said) < 400
+
+
+@pytest.mark.parametrize("between", ["", " ", "\t", "\x1b[0m"], ids=ascii)
+def test_several_json_objects_on_one_line_are_read_in_order(between: str) -> None:
+    objects = ('{"epoch": 1, "val_loss": 3}', '{"epoch": 2, "val_loss": 2}', '{"train_loss": 1}')
+    epochs, reports, reader = read_json(between.join(objects))
+    assert (epochs, reports.metrics) == ([1, 2], {"val_loss": 2.0, "train_loss": 1.0})
+    assert reader.explanation("", str) == ""
+
+
+def test_nothing_counts_after_an_object_that_fails_the_trial() -> None:
+    epochs, reports, _ = read_json('{"epoch": 1, "val_loss": NaN} {"epoch": 2, "val_loss": 2}')
+    assert epochs == []
+    assert reports.failure is not None and reports.failure.kind is FailureKind.DIVERGED
 
 
 def test_few_of_many_unread_lines_are_shown_and_secrets_go_before_they_are_cut() -> None:
@@ -99,8 +114,7 @@ def test_epochs_that_nobody_numbers_go_on_where_the_program_kept_something(
         0, 2, {}, Objective("val_loss", False), 1, 1, recorded=((3, {"val_loss": 1.0}),), epoch_offset=0
     )
     reader = Patterns({"val_loss": re.compile(r"loss=(\S+)")}, Reports(job, "cpu"), is_anew)
-    events = [reader.read(f"loss={n}") for n in range(2)]
-    assert [event.epoch for event in events if event] == epochs
+    assert [event.epoch for n in range(2) for event in reader.read(f"loss={n}")] == epochs
 
 
 def test_the_last_lines_of_both_streams_are_shown_short() -> None:
@@ -134,8 +148,9 @@ def test_what_a_terminal_does_not_show_is_no_part_of_a_line(mark: str, place: st
     assert (epochs, reports.failure, reports.metrics) == ([2], None, {"val_loss": 0.5})
     by_pattern = Reports(JOB, "cpu")
     patterns = {"epoch": re.compile(r"epoch (\S+)"), "val_loss": re.compile(r"loss: (\S+)")}
-    event = Patterns(patterns, by_pattern).read(f"{before}epoch 2 val_{within}loss: {mark.strip()}0.5{after}")
-    assert event is not None and (event.epoch, event.metrics) == (2, {"val_loss": 0.5})
+    line = f"{before}epoch 2 val_{within}loss: {mark.strip()}0.5{after}"
+    events = [*Patterns(patterns, by_pattern).read(line)]
+    assert [(event.epoch, event.metrics) for event in events] == [(2, {"val_loss": 0.5})]
 
 
 def test_a_name_keeps_what_a_terminal_does_not_show() -> None:
@@ -153,11 +168,11 @@ def test_a_whole_number_of_any_length_is_a_number(digits: int, sign: str) -> Non
 @pytest.mark.parametrize("text", ["1_000", "\u0661", "\uff11", "0,5", "0.5,", "1e", "--1", "", "0x10"])
 def test_a_pattern_s_number_is_written_as_programs_write_one(text: str) -> None:
     reports = Reports(JOB, "cpu")
-    assert Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}") is None
+    assert [*Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}")] == []
     assert reports.failure is not None and reports.failure.cause.endswith("which is no number")
 
 
 @pytest.mark.parametrize("text", ["1", "-1.5", "+.5", "1e-3", "1E+3", " 2. ", "\x1b[31m0.1\x1b[0m"])
 def test_every_usual_form_of_a_number_is_read_by_a_pattern(text: str) -> None:
     reports = Reports(JOB, "cpu")
-    assert Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}") is not None
+    assert [*Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}")] != []

@@ -20,7 +20,7 @@ from tunecli.messages import Ended, EpochEnded, Event, Job, Started, Stopped
 from tunecli.train import checkpoint, devices
 from tunecli.train.data import loading
 from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, never
-from tunecli.train.failures import failure_of, release_memory
+from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.trainer import FusedTrainer
 from tunecli.train.fused.validation import FusedValidator
@@ -57,7 +57,7 @@ def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -
         return
     except (DiskFull, StoreFailed):
         raise
-    except Exception as error:
+    except USER_CODE_ERRORS as error:
         failure = failure_of(error)  # clears the frames, and so frees the group's memory
     if failure.kind is FailureKind.OOM:
         loading.forget()
@@ -87,7 +87,7 @@ def _run_alone(job: Job, last_epoch: int | None, is_stop_wanted: Callable[[], bo
                 yield event
     except (DiskFull, StoreFailed):
         raise
-    except Exception as error:
+    except USER_CODE_ERRORS as error:
         yield ended(job, progress, failure_of(error), device_name)
 
 
@@ -107,7 +107,7 @@ def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Ev
         if ending is None:
             try:
                 members.append(Member(job, device, loaded))
-            except Exception as error:
+            except USER_CODE_ERRORS as error:
                 ending = failure_of(error)
                 if ending.kind is FailureKind.OOM and len(jobs) > 1:
                     raise

@@ -75,9 +75,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         reader = Patterns(patterns, reports, is_anew) if patterns else JsonLines(reports)
         stopping = _Latch(is_stop_wanted)
         for line in program.lines(stopping):
-            event = reader.read(line)
-            if event is not None:
-                yield event
+            yield from reader.read(line)
             if reports.is_over:
                 yield reports.ended()
                 return

@@ -99,7 +99,13 @@ class OwnTrial:
             with once_loaded(lambda: _threads(self.threads)):
                 function = own_code.resolve(trial.python, base_path)
                 with own_code.running(seed_for(self.seed, "function"), self.device, trial.python):
-                    said: _Said = self._returned(function(trial.params, self))
+                    try:
+                        value = function(trial.params, self)
+                    except SystemExit as error:
+                        if not _is_success(error):
+                            raise
+                        value = None  # a script's `sys.exit(0)`: what it reported counts
+                    said: _Said = self._returned(value)
         except TrialStopped:
             said = {}
         except BaseException as error:  # SystemExit too: what the user's code does ends its trial alone
@@ -242,6 +248,11 @@ def _ended(
         return reports.ended(said)
     reports.update(said)
     return reports.ended(note=own._note)
+
+
+def _is_success(error: SystemExit) -> bool:
+    """Whether Python would end with exit code 0."""
+    return error.code is None or (isinstance(error.code, int) and error.code == 0)
 
 
 def _leave(error: BaseException) -> NoReturn:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,34 +30,43 @@ _SHOWN_CHARACTERS = 120
 @dataclass(slots=True)
 class JsonLines:
     """Lines that are JSON objects: ``{"epoch": 3, "val_loss": 0.41}`` ends an epoch, and one without ``epoch`` updates
-    the metrics; ``null`` is no finite number, as JavaScript writes one. All other lines are the program's own. Colours,
-    byte order marks and other characters that a terminal does not show are no part of a line.
+    the metrics; ``null`` is no finite number, as JavaScript writes one. Several objects on one line are read in their
+    order. All other lines are the program's own. Colours, byte order marks and other characters that a terminal does
+    not show are no part of a line.
     """
 
     reports: Reports
     _unread: list[str] = field(default_factory=list)
     _n_unread: int = 0
 
-    def read(self, line: str) -> EpochEnded | None:
-        """Take in a line.
+    def read(self, line: str) -> Iterator[EpochEnded]:
+        """Read a line.
+
+        Yields:
+            The epochs that its objects end.
 
         Raises:
-            DiskFull, StoreFailed: the disk refuses to keep the epoch that it ends.
+            DiskFull, StoreFailed: the disk refuses to keep an epoch.
         """
-        found = _object(line)
-        if found is None:
+        objects = _objects(line)
+        if not objects:
             self._note_unread(line)
-            return None
-        epoch = found.pop("epoch", None)
+        for values in objects:
+            event = self._read_object(values)
+            if event is not None:
+                yield event
+
+    def _read_object(self, values: dict[str, Any]) -> EpochEnded | None:
+        epoch = values.pop("epoch", None)
         for name in self.reports.job.objective.metrics:
-            if name in found and _number(found[name]) is None:
-                self._refuse(name, found[name], "number")
+            if name in values and _number(values[name]) is None:
+                self._refuse(name, values[name], "number")
                 return None
         count = math.nan if epoch is None else _number(epoch)
         if count is None or (epoch is not None and not math.isfinite(count)):
             self._refuse("epoch", epoch, "whole number")
             return None
-        metrics = {name: number for name, value in found.items() if (number := _number(value)) is not None}
+        metrics = {name: number for name, value in values.items() if (number := _number(value)) is not None}
         if not count.is_integer():
             self.reports.update(metrics)
             return None
@@ -77,7 +86,7 @@ class JsonLines:
             return ""
         more = f" and {self._n_unread - len(self._unread)} more" * (self._n_unread > len(self._unread))
         lines = ", ".join(f"`{clipped_line(clean(line))}`" for line in self._unread)
-        return f"lines that looked like JSON were not read: {lines}{more} (a line is one JSON object, and nothing else)"
+        return f"lines that looked like JSON were not read: {lines}{more} (print JSON objects on lines of their own)"
 
     def _note_unread(self, line: str) -> None:
         plain = _CONTROL.sub("", line).strip()
@@ -93,18 +102,25 @@ class JsonLines:
             self.reports.failure = Failure(FailureKind.ERROR, cause)
 
 
-def _object(line: str) -> dict[str, Any] | None:
-    """The JSON object that a line is; None where it is none."""
+def _objects(line: str) -> list[dict[str, Any]]:
+    """The JSON objects that a line consists of; none where it holds anything else."""
     for text in dict.fromkeys((line, _CONTROL.sub("", line))):
-        if text.lstrip().startswith("{"):
-            with suppress(ValueError, RecursionError):
-                found: dict[str, Any] = json.loads(text.strip(), parse_int=_whole)
-                return found
-    return None
+        with suppress(ValueError, RecursionError):
+            objects, rest = [], text.strip()
+            while rest.startswith("{"):
+                values, end = _DECODER.raw_decode(rest)
+                objects.append(values)
+                rest = rest[end:].lstrip()
+            if not rest:
+                return objects
+    return []
 
 
 def _whole(digits: str) -> float:
     return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)  # Python refuses to read more digits
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole)
 
 
 def _number(value: Any) -> float | None:
@@ -133,12 +149,20 @@ class Patterns:
     is_anew: bool = False
     _found: dict[str, float] = field(default_factory=dict)
 
-    def read(self, line: str) -> EpochEnded | None:
-        """Take in a line.
+    def read(self, line: str) -> Iterator[EpochEnded]:
+        """Read a line.
+
+        Yields:
+            The epoch that the line ends, if any.
 
         Raises:
-            DiskFull, StoreFailed: the disk refuses to keep the epoch that it ends.
+            DiskFull, StoreFailed: the disk refuses to keep the epoch.
         """
+        event = self._read(line)
+        if event is not None:
+            yield event
+
+    def _read(self, line: str) -> EpochEnded | None:
         plain = _CONTROL.sub("", line)
         texts = {
             name: match[1]
