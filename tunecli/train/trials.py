@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +15,7 @@ from tunecli.config.python_source import changed_files
 from tunecli.config.schema import CommandTrial, FunctionTrial, trial_model
 from tunecli.config.secrets import Redactor, names_in, redactor_for
 from tunecli.config.user_code import uses
-from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
-from tunecli.objective import Objective
+from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train.epoch_end import never
 from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
@@ -54,7 +53,7 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
     if has_own_code:
         events = isolation.kept_apart(events, own_code.program_name(jobs[0]))
-    return _clean_events(events, redactor, jobs[0].objective)
+    return _clean_events(events, redactor)
 
 
 def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]) -> None:
@@ -71,7 +70,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
     redactor = _redactor([job])
 
     def tell_clean(event: Event) -> None:
-        tell(_clean(event, redactor, frozenset(job.objective.metrics)))
+        tell(_clean(event, redactor))
 
     if trial_model(job.config) is FunctionTrial and not _changed(job):
         from tunecli.train.user_code import function as own_function
@@ -125,59 +124,50 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
     return loop.run(job, is_stop_wanted)
 
 
-def _clean_events(events: Iterator[Event], redactor: Redactor, objective: Objective) -> Iterator[Event]:
+def _clean_events(events: Iterator[Event], redactor: Redactor) -> Iterator[Event]:
     """The same events, each as :func:`_clean` gives it."""
     try:
         for event in events:
-            yield _clean(event, redactor, frozenset(objective.metrics))
+            yield _clean(event, redactor)
     finally:
         if isinstance(events, Generator):
             events.close()
 
 
-def _clean(event: Event, redactor: Redactor, kept: frozenset[str]) -> Event:
-    """The event with its texts bounded, and without secrets in any text or name.
+def _clean(event: Event, redactor: Redactor) -> Event:
+    """The event with its texts bounded, and without secrets in its texts.
 
-    Secrets are removed first: a cut through the middle of one would leave the rest of it.
+    Secrets are removed first: a cut through the middle of one would leave the rest of it. The names of metrics hold
+    none: our loop's are known, and `Reports` has removed secrets from those of the user's code.
 
     Args:
         event: as the trial gave it.
         redactor: of the environment variables that the configuration names.
-        kept: the metrics that the file names, which hold no secret.
     """
     if redactor:
-        event = _without_secrets(event, redactor, kept)
+        event = _without_secrets(event, redactor)
     if isinstance(event, Ended) and event.outcome.failure is not None:
         outcome = replace(event.outcome, failure=bounded(event.outcome.failure))
         return replace(event, outcome=outcome)
     return event
 
 
-def _without_secrets(event: Event, redactor: Redactor, kept: frozenset[str]) -> Event:
+def _without_secrets(event: Event, redactor: Redactor) -> Event:
     redacted = redactor.redacted
     match event:
         case Started(note=note) if note:
             return replace(event, note=redacted(note))
         case Stopped(cause=cause):
             return replace(event, cause=redacted(cause))
-        case EpochEnded(metrics=metrics):
-            return replace(event, metrics=_clean_names(metrics, redactor, kept))
         case Ended(outcome=outcome) | Paused(outcome=outcome):
             failure = outcome.failure
             if failure is not None:
                 cause = redacted(failure.cause, is_cut=True)  # it is one line of a longer text
                 trace = redacted(failure.traceback, is_cut="…" in failure.traceback)
                 failure = replace(failure, cause=cause, traceback=trace)
-            metrics = _clean_names(outcome.metrics, redactor, kept)
-            event = replace(event, outcome=replace(outcome, failure=failure, metrics=metrics))
+            event = replace(event, outcome=replace(outcome, failure=failure))
             return replace(event, note=redacted(event.note)) if isinstance(event, Ended) else event
     return event
-
-
-def _clean_names(
-    metrics: Mapping[str, float], redactor: Redactor, kept: frozenset[str]
-) -> Mapping[str, float]:
-    return {name if name in kept else redactor.redacted(name): value for name, value in metrics.items()}
 
 
 def _of_other_code(job: Job, changed: Sequence[str]) -> Iterator[Event]:
