@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tunecli.commands.check import check, load_checked
 from tunecli.config.schema.data import Data
-from tunecli.study.questions.check import check, load_checked
 from tunecli.train.data.sources import read_source
 from tunecli.train.data.splits import split
 

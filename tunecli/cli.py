@@ -42,6 +42,7 @@ from tunecli.console.options import (
     WeightsFile,
     Workers,
     file_name,
+    overrides_of,
 )
 from tunecli.console.streams import prepare
 from tunecli.console.usage import Verb, Verbs, carry_out
@@ -77,28 +78,21 @@ def search(
 
     Progress goes to stderr, the ranked table to stdout. An interrupted sweep is continued by `tunecli resume`.
     """
+    from tunecli.commands.check import (
+        dry_run_view,
+        load_checked,
+    )
+    from tunecli.commands.search import search
     from tunecli.console import Console
     from tunecli.console.live import display_for
-    from tunecli.study.answers.check import of_check, opening_lines
-    from tunecli.study.questions.check import check, first_suggestions, load_checked
-    from tunecli.study.record.lifecycle import begin
-    from tunecli.study.runner.signals import resumable
-    from tunecli.study.sweep import sweep
 
     console = Console(is_json=is_json)
     flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
-    overrides = [*(sets or []), *(f"{path}={value}" for path, value in flags.items() if value is not None)]
-    spec = load_checked(config, tuple(overrides))
-    found = check(spec)
+    spec = load_checked(config, overrides_of(sets, flags))
     if dry_run:
-        console.show(of_check(found, first_suggestions(spec, min(10, found.plan.n_trials))))
-        return
-    for line in opening_lines(found):
-        console.say(line)
-    folder = out or Path("runs") / spec.settings.study
-    with resumable(folder, is_begun=False), begin(spec, folder) as study:
-        ending = sweep(study, display_for(console))
-    _show_ending(console, ending)
+        console.show(dry_run_view(spec))
+    else:
+        _show_ending(console, search(spec, out, display_for(console), console.say))
 
 
 @verb(short_help="Continue an interrupted or extended sweep.")
@@ -113,48 +107,39 @@ def resume(
     is_json: Json = False,
 ) -> None:
     """Continue a study up to its total number of trials. Finished trials are not run again."""
+    from tunecli.commands.search import resume
     from tunecli.console import Console
     from tunecli.console.live import display_for
-    from tunecli.store.folder import RunFolder
-    from tunecli.study.record.fork import fork
-    from tunecli.study.record.lifecycle import reopen
-    from tunecli.study.runner.signals import resumable
-    from tunecli.study.sweep import sweep
 
     console = Console(is_json=is_json)
-    asked = {"n_trials": trials, "n_workers": workers, "device": device}
-    folder = RunFolder.find(run)
-    changes = {key: value for key, value in asked.items() if value is not None}
-    opened = (
-        reopen(folder, changes, tuple(sets or []), config_path=config, say=console.say)
-        if name is None
-        else fork(folder, name, changes, tuple(sets or []), config_path=config, say=console.say)
+    ending = resume(
+        run,
+        {"n_trials": trials, "n_workers": workers, "device": device},
+        overrides_of(sets),
+        config_path=config,
+        fork_name=name,
+        display=display_for(console),
+        say=console.say,
     )
-    with (
-        resumable(folder.path if name is None else folder.path.parent / name, is_begun=name is None),
-        opened as study,
-    ):
-        ending = sweep(study, display_for(console))
     _show_ending(console, ending)
 
 
 @verb(short_help="Show the progress of a study.")
 def status(run: Run, is_json: Json = False) -> None:
     """Show whether a study is running, interrupted, finished or damaged, and the best trial so far."""
+    from tunecli.commands.status import damage_view, status, status_view
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
-    from tunecli.study.answers.status import of_damage, of_status
-    from tunecli.study.questions.status import status as ask
 
     folder = RunFolder.find(run)
     console = Console(is_json=is_json)
     try:
-        found = ask(folder)
+        found = status(folder)
     except StoreDamaged as error:
         if not is_json:  # there the error is the one document
-            console.show(of_damage(str(folder.path), error.message))
+            console.show(damage_view(str(folder.path), error.message))
         raise
-    console.show(of_status(found))
+    console.show(status_view(found))
 
 
 @verb(short_help="Show the ranked table, or one trial.")
@@ -174,14 +159,11 @@ def results(
     On a terminal the table shows what fits: the score, and the parameters that matter most for it. A pipe gets all
     columns. Columns are named in full (`optimizer.lr`) or by their unique end (`lr`).
     """
+    from tunecli.commands.one_trial import one_trial, one_trial_view
+    from tunecli.commands.results import results, results_view, selection_of
     from tunecli.console import Console
     from tunecli.results.table import to_csv, to_markdown
     from tunecli.store.folder import RunFolder
-    from tunecli.study.answers.one_trial import of_one_trial
-    from tunecli.study.answers.results import of_results
-    from tunecli.study.questions.one_trial import one_trial
-    from tunecli.study.questions.results import results as ask
-    from tunecli.study.questions.selection import selection_of
 
     asked = selection_of(
         form=form,
@@ -195,15 +177,15 @@ def results(
     )
     console, is_text = Console(is_json=is_json or form == "json"), form in ("csv", "markdown")
     if number is not None:
-        console.show(of_one_trial(one_trial(RunFolder.find(run), number)))
+        console.show(one_trial_view(one_trial(RunFolder.find(run), number)))
         return
-    found = ask(RunFolder.find(run), is_predicted=predict, selection=asked)
+    found = results(RunFolder.find(run), is_predicted=predict, selection=asked)
     for note in (*found.notes, *([f"predicted best: {found.line}"] if is_text and found.line else [])):
         console.say(f"note: {note}")
     if is_text:
         console.raw(to_csv(found.table) if form == "csv" else to_markdown(found.table))
     else:
-        console.show(of_results(found))
+        console.show(results_view(found))
 
 
 @verb(short_help="Write a trial as a runnable YAML file.")
@@ -218,17 +200,17 @@ def export(
     """Write the best trial, or trial N, as a complete YAML file that `tunecli train` runs."""
     if out is not None and out == weights:
         raise UsageError("-o and --weights name the same file")
+    from tunecli.commands.export import export
     from tunecli.console import Console
     from tunecli.store.destination import require_destination
     from tunecli.store.files import as_argument, is_stream, write_where_asked
     from tunecli.store.folder import RunFolder
-    from tunecli.study.questions.export import export as ask
 
     console = Console(is_json=is_json)
     out = None if out == STDOUT else out
     if out is not None:
         require_destination(out)
-    exported = ask(RunFolder.find(run), trial, weights, open_test=is_tested)
+    exported = export(RunFolder.find(run), trial, weights, open_test=is_tested)
     for name, value in exported.tested.items():
         console.say(f"{name} {value:.6g}")
     if out is not None:
@@ -256,13 +238,12 @@ def verify(
     is_json: Json = False,
 ) -> None:
     """Run recorded trials again and compare their scores. Exits 3 where a score is not reproduced."""
+    from tunecli.commands.verify import verify, verify_view
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
-    from tunecli.study.answers.verify import of_verification
-    from tunecli.study.questions.verify import verify as ask
 
     console = Console(is_json=is_json)
-    found = ask(
+    found = verify(
         RunFolder.find(run),
         number=trial,
         is_all=is_all,
@@ -271,7 +252,7 @@ def verify(
         is_exact=is_exact,
         told=lambda one: console.say(f"trial {one.number}: {one.comparison.verdict.value}"),
     )
-    console.show(of_verification(found))
+    console.show(verify_view(found))
     if found.unreproduced:
         numbers = ", ".join(map(str, found.unreproduced))
         raise NotReproduced(
@@ -288,17 +269,15 @@ def train(
     is_json: Json = False,
 ) -> None:
     """Train once with a file that holds no ranges, and show its metrics."""
+    from tunecli.commands.check import load_checked
+    from tunecli.commands.train import opening_lines, train, train_view
     from tunecli.console import Console
-    from tunecli.study.answers.train import of_training, opening_lines
-    from tunecli.study.questions.check import load_checked
-    from tunecli.study.questions.train import train as run_once
 
-    overrides = [*(sets or []), *([f"run.device={device}"] if device else [])]
-    console, spec = Console(is_json=is_json), load_checked(config, tuple(overrides))
+    console, spec = Console(is_json=is_json), load_checked(config, overrides_of(sets, {"run.device": device}))
     for line in opening_lines(spec):
         console.say(line)
-    trained = run_once(spec, weights)
-    console.show(of_training(trained))
+    trained = train(spec, weights)
+    console.show(train_view(trained))
     if trained.outcome.failure is not None:
         raise NoTrialSucceeded(
             f"the trial failed: {trained.outcome.failure.kind}: {trained.outcome.failure.cause}"
@@ -308,12 +287,10 @@ def train(
 @verb(short_help="Check a file: errors, size, cost.")
 def check(config: ConfigFile, sets: Sets = None, is_json: Json = False) -> None:
     """Check CONFIG: errors, size of the search space, estimated cost. Trains nothing."""
+    from tunecli.commands.check import check, check_view, load_checked
     from tunecli.console import Console
-    from tunecli.study.answers.check import of_check
-    from tunecli.study.questions.check import check as ask
-    from tunecli.study.questions.check import load_checked
 
-    Console(is_json=is_json).show(of_check(ask(load_checked(config, tuple(sets or [])))))
+    Console(is_json=is_json).show(check_view(check(load_checked(config, overrides_of(sets)))))
 
 
 @verb(short_help="Write a YAML file to start from.")
@@ -323,8 +300,8 @@ def init(
     ] = Path("study.yaml"),
 ) -> None:
     """Write a YAML file to start from, and beside it the JSON Schema for editors."""
+    from tunecli.commands.init import starter_text, write_starter
     from tunecli.console import Console
-    from tunecli.study.questions.init import starter_text, write_starter
 
     console = Console()
     if path == STDOUT:
@@ -338,8 +315,8 @@ def schema(
     form: SchemaForm = "json",
 ) -> None:
     """Print the JSON Schema of a study's file, or a table of its keys."""
+    from tunecli.commands.schema import schema_text
     from tunecli.console import Console
-    from tunecli.study.questions.init import schema_text
 
     Console().raw(schema_text(form))
 
@@ -347,11 +324,10 @@ def schema(
 @verb(short_help="Show devices and versions.")
 def doctor(is_json: Json = False) -> None:
     """Show the devices and the versions of packages on this machine."""
+    from tunecli.commands.doctor import doctor, doctor_view
     from tunecli.console import Console
-    from tunecli.study.answers.doctor import of_examination
-    from tunecli.study.questions.doctor import examine
 
-    Console(is_json=is_json).show(of_examination(examine()))
+    Console(is_json=is_json).show(doctor_view(doctor()))
 
 
 def _version(is_asked: bool) -> None:
@@ -373,11 +349,10 @@ def _root(
 
 
 def _show_ending(console: Console, ending: Ending) -> None:
-    from tunecli.study.answers.search import next_after_none, of_ending, why_none
+    from tunecli.commands.search import ending_view, require_score
 
-    console.show(of_ending(ending))
-    if not ending.n_scored:
-        raise NoTrialSucceeded(why_none(ending), hint=next_after_none(ending))
+    console.show(ending_view(ending))
+    require_score(ending)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -34,10 +34,10 @@ from tests.article.by_hand import (
     score_of,
 )
 from tests.article.rows import ALL, ELSEWHERE, one_of, within
+from tunecli.commands.check import load_checked
 from tunecli.config.schema import TrialConfig
 from tunecli.messages import SweepInfo
 from tunecli.seeding import seed_for
-from tunecli.study.questions.check import load_checked
 from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
 from tunecli.train.data.loading import load

@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 
 from tests.benchmarks.methods import asked_of, number, space_of, suggested_by
-from tunecli.results.pareto import hypervolume
+from tunecli.results.ranking import hypervolume
 from tunecli.search.samplers.registry import suggest
 from tunecli.trial import Observation, Parameters, Scalar, State
 

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tunecli.commands.check import load_checked
 from tunecli.messages import Ended, Event, SweepInfo
-from tunecli.study.questions.check import load_checked
 from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
 from tunecli.trial import Trial

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.overhead import STUDY, Stopwatch
+from tunecli.commands.check import load_checked
 from tunecli.store.database import Log
-from tunecli.study.questions.check import load_checked
 from tunecli.study.record.lifecycle import begin
 from tunecli.study.runner import coordinator
 from tunecli.study.sweep import sweep

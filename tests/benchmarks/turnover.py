@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.benchmarks.overhead import Stopwatch
-from tunecli.study.questions.check import load_checked
+from tunecli.commands.check import load_checked
 from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
 

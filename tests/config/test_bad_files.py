@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.config.mutants import TOKENS
+from tunecli.commands.check import load_checked
 from tunecli.errors import ConfigError, UsageError
-from tunecli.study.questions.check import load_checked
 
 SOUND = """\
 study: small

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.config.mutants import RANGES, TOKENS, mutants
+from tunecli.commands.check import complaints
 from tunecli.config.load import parse_study
 from tunecli.config.reader import MAX_BYTES, read
 from tunecli.errors import ConfigError
-from tunecli.study.questions.check import complaints
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MAX_S = 0.050

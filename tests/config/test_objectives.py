@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tunecli.commands.check import check, load_checked
 from tunecli.config.load import load
 from tunecli.config.objectives import described
 from tunecli.config.study import StudySpec
 from tunecli.errors import ConfigError
 from tunecli.objective import Constraint, Objective
-from tunecli.study.questions.check import check, load_checked
 
 TRIAL = "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {loguniform: [1e-3, 1]}}}\n"
 OWN = "trial: {python: 'mine:train', params: {a: {uniform: [0, 1]}}}\n"

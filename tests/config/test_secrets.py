@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunecli.commands.check import load_checked
 from tunecli.config.command import rendered
 from tunecli.config.concrete_trial import concrete, resolve_trial
 from tunecli.config.load import parse_study
@@ -16,7 +17,6 @@ from tunecli.config.schema.sources import FileSource, Images
 from tunecli.config.secrets import names_in, redacted, references, resolved
 from tunecli.config.space import point_with
 from tunecli.errors import ConfigError, UsageError
-from tunecli.study.questions.check import load_checked
 
 ENVIRONMENT = {"TOKEN": "s3cr3t", "DATA": "/data", "EMPTY": "", "BRACES": "a{lr}b", "NESTED": "${env:TOKEN}"}
 COMMAND = """\

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tunecli.console.layout import block_lines, clip, labelled_lines, n_left_out, table_lines, wrapped
-from tunecli.results.answer import Block, Fit, Section
+from tunecli.results.view import Block, Fit, Section
 
 WIDTHS = st.integers(40, 400)
 TEXTS = st.text(st.sampled_from("ab—…漢é1. "), max_size=60)

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.objective import Constraint, Objective
-from tunecli.results.pareto import contributions
-from tunecli.results.ranking import Standing, best, leading, rank, standing, violation
+from tunecli.results.ranking import Standing, best, contributions, leading, rank, standing, violation
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 ACCURACY = Objective("val_accuracy", maximize=True)

@@ -36,8 +36,8 @@ LOADED = (
         "tunecli.console.live",
         "tunecli.engine",
         "tunecli.search.samplers.bayes",
-        "tunecli.study.answers.check",
-        "tunecli.study.answers.search",
+        "tunecli.commands.check",
+        "tunecli.commands.search",
     ),
     *("tunecli.study.sweep", "tunecli.train.validation", "tunecli.train.loop", "tunecli.train.trials"),
 )

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.study.whole import Silent, comparable
+from tunecli.commands.check import load_checked
+from tunecli.commands.export import export
+from tunecli.commands.results import results
+from tunecli.commands.status import status
+from tunecli.commands.train import train
+from tunecli.commands.verify import verify
 from tunecli.errors import Interrupted, UsageError
-from tunecli.results.pareto import front_numbers
+from tunecli.results.ranking import front_numbers
 from tunecli.results.table import without_clock
 from tunecli.store.folder import RunFolder
-from tunecli.study.questions.check import load_checked
-from tunecli.study.questions.export import export
-from tunecli.study.questions.results import results
-from tunecli.study.questions.status import status
-from tunecli.study.questions.train import train
-from tunecli.study.questions.verify import verify
 from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import State

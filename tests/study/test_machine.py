@@ -29,12 +29,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.mended import Recorded, folder_of
+from tunecli.commands.check import load_checked
+from tunecli.commands.results import results
+from tunecli.commands.status import status
 from tunecli.errors import DiskFull, Interrupted
 from tunecli.messages import Event, SweepInfo
 from tunecli.store.folder import RunFolder
-from tunecli.study.questions.check import load_checked
-from tunecli.study.questions.results import results
-from tunecli.study.questions.status import status
 from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
 from tunecli.study.sweep import sweep

@@ -15,16 +15,16 @@ import pytest
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.whole import Silent, comparable, run_whole
+from tunecli.commands.check import load_checked
+from tunecli.commands.export import export
+from tunecli.commands.results import results
+from tunecli.commands.status import status
+from tunecli.commands.train import train
 from tunecli.config.expressions import Group, Reference
 from tunecli.config.space import Space
 from tunecli.errors import DiskFull, Interrupted, UsageError
 from tunecli.messages import Ended, EpochEnded
 from tunecli.store.folder import RunFolder
-from tunecli.study.questions.check import load_checked
-from tunecli.study.questions.export import export
-from tunecli.study.questions.results import results
-from tunecli.study.questions.status import status
-from tunecli.study.questions.train import train
 from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import State

@@ -3,9 +3,9 @@
 import signal
 from pathlib import Path
 
+from tunecli.commands.check import load_checked
 from tunecli.messages import Ended, Started
 from tunecli.results.table import Table, without_clock
-from tunecli.study.questions.check import load_checked
 from tunecli.study.record.lifecycle import begin
 from tunecli.study.sweep import sweep
 

@@ -19,8 +19,8 @@ from rich.text import Text
 from tunecli.console.layout import block_lines, clip, labelled_lines, n_left_out, table_lines, wrapped
 from tunecli.console.streams import is_plain, is_terminal, seen, spoken, width_of, write_err, write_out
 from tunecli.errors import ConfigError, Interrupted, TunecliError
-from tunecli.results.answer import Answer, Block, Section
-from tunecli.results.wording import counted
+from tunecli.results.view import Block, Section, View
+from tunecli.text import counted
 
 SCHEMA_VERSION = 1
 
@@ -72,7 +72,7 @@ class Console:
         """A line to the person."""
         write_err(f"{spoken(text, sys.stderr)}\n")
 
-    def show(self, answer: Answer) -> None:
+    def show(self, answer: View) -> None:
         """A verb's answer: JSON where that was asked for, else its tables and lines."""
         if self.is_json:
             self.document(answer.kind, answer.data)

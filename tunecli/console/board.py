@@ -18,12 +18,12 @@ from tunecli.console.layout import table_lines, wrapped
 from tunecli.console.streams import spoken
 from tunecli.messages import Ended, EpochEnded, Event, Paused, SweepInfo
 from tunecli.objective import Objective
-from tunecli.results.answer import Fit, Section
+from tunecli.results.columns import short_names
 from tunecli.results.importance import by_importance, importances
 from tunecli.results.ranking import leading, rank
-from tunecli.results.short_names import short_names
 from tunecli.results.table import display_cell
-from tunecli.results.wording import duration
+from tunecli.results.view import Fit, Section
+from tunecli.text import duration
 from tunecli.trial import FailedAttempt, State, Trial
 
 _SHOWN_BEST = 5

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from tunecli.results.answer import Block, Fit, Section
+from tunecli.results.view import Block, Fit, Section
 
 _GAP = 2
 _WIDEST_CELL = 24  # of a fitted table, before spare width is shared out

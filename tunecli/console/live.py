@@ -14,7 +14,7 @@ from tunecli.console.board import Board, decimals, drawing, number_of, score_of
 from tunecli.messages import Ended, Event, Paused, Started, SweepInfo
 from tunecli.objective import Objective
 from tunecli.results.ranking import is_feasible
-from tunecli.results.wording import clipped, counted, duration, sanitize
+from tunecli.text import counted, duration, sanitize, shorten
 from tunecli.trial import FailedAttempt, Failure, FailureKind, State, Trial
 
 _REFRESH_HZ = 4
@@ -144,4 +144,4 @@ def _told(trial: Trial, objective: Objective) -> str:
 
 
 def _failed(failure: Failure) -> str:
-    return f"{failure.kind}: {clipped(sanitize(failure.cause), _LONGEST_CAUSE)}"
+    return f"{failure.kind}: {shorten(sanitize(failure.cause), _LONGEST_CAUSE)}"

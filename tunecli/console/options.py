@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,12 @@ def _regular_file_name(text: str | Path) -> Path:
     if path == STDOUT:
         raise typer.BadParameter("weights go to a file and not to stdout; `./-` is a file of that name")
     return path
+
+
+def overrides_of(sets: Sequence[str] | None, flags: Mapping[str, object] | None = None) -> tuple[str, ...]:
+    """``path=value`` texts: those of ``--set``, then one for each other option that changes a key of the file."""
+    given = (f"{path}={value}" for path, value in (flags or {}).items() if value is not None)
+    return (*(sets or ()), *given)
 
 
 ConfigFile = Annotated[

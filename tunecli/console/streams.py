@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from tunecli.errors import DiskFull
-from tunecli.results.wording import is_invisible
+from tunecli.text import is_invisible
 
 _HANDLER = "tunecli-replace"
 _STAND_INS = {

@@ -15,7 +15,7 @@ import yaml
 from tunecli.config.objectives import spelled
 from tunecli.config.reader import scalar
 from tunecli.objective import Objective
-from tunecli.results.wording import sanitize
+from tunecli.text import sanitize
 
 # Strings by every YAML reader we promise anything about, and booleans to some that go by YAML 1.1 to the letter.
 _ONE_LETTER_BOOLEANS = {"y", "Y", "n", "N"}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from tunecli.results.wording import clipped, sanitize
+from tunecli.text import sanitize, shorten
 from tunecli.trial import Failure, FailureKind, Trial
 
 _FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
@@ -39,7 +39,7 @@ def place_of(failure: Failure) -> Place | None:
 def told(failure: Failure) -> str:
     """Why and where on one line, bounded: ``ValueError: bad shape (own.py:3)``, ``timeout: no result in 60 s``."""
     place = place_of(failure)
-    cause = clipped(sanitize(failure.cause), _LONGEST)
+    cause = shorten(sanitize(failure.cause), _LONGEST)
     where = "" if place is None or str(place) in cause else f" ({sanitize(str(place))})"
     kind = "" if failure.kind is FailureKind.ERROR and cause else f"{failure.kind}: "
     return f"{kind}{cause}{where}"

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from tunecli.config.metrics import METRICS, is_clock
 from tunecli.objective import Objective
 from tunecli.results.ranking import Ranked
-from tunecli.results.wording import sanitize
+from tunecli.text import sanitize
 from tunecli.trial import Outcome, Parameters, Scalar
 
 Cell = None | bool | int | float | str

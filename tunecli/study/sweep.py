@@ -21,7 +21,6 @@ from tunecli.errors import Interrupted
 from tunecli.messages import Event, SweepInfo
 from tunecli.results.ranking import Standing
 from tunecli.results.table import Table
-from tunecli.results.wording import counted
 from tunecli.store.files import remove_leftovers
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.overview import Overview, overview
@@ -29,6 +28,7 @@ from tunecli.study.runner.coordinator import Coordinator
 from tunecli.study.runner.display import Display, Unfailing
 from tunecli.study.runner.job_queue import JobQueue
 from tunecli.study.runner.signals import noted_signals
+from tunecli.text import counted
 from tunecli.trial import State, Trial
 
 _STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a signal came

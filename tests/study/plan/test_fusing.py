@@ -6,11 +6,10 @@ import signal
 import pytest
 
 from tests.study.mended import folder_of
+from tunecli.commands.check import check, check_view, load_checked
 from tunecli.messages import EpochEnded
 from tunecli.store.folder import RunFolder
-from tunecli.study.answers.check import of_check
 from tunecli.study.plan.fusing import fused_width, fusing
-from tunecli.study.questions.check import check, load_checked
 from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
 
@@ -165,7 +164,7 @@ def test_where_nothing_can_be_fused_no_suggestion_waits_for_a_group(spec_of):
 
 
 def test_check_tells_a_person_and_a_program_why(spec_of):
-    answer = of_check(check(spec_of("training.precision=bf16", "run.fuse=8")))
+    answer = check_view(check(spec_of("training.precision=bf16", "run.fuse=8")))
     why = "`training.precision: bf16`: it computes in bf16"
     assert dict(answer.lines)["batched training"] == f"off: {why}"
     assert answer.data["fusing"] == {
@@ -174,7 +173,7 @@ def test_check_tells_a_person_and_a_program_why(spec_of):
         "why_not": [{"key": "training.precision", "value": "bf16", "why": "it computes in bf16"}],
     }
     assert f"run.fuse 8: no trials are trained together, since of all of them {why}" in answer.notes
-    assert dict(of_check(check(spec_of())).lines)["batched training"] == "on: up to 12 trials as one model"
+    assert dict(check_view(check(spec_of())).lines)["batched training"] == "on: up to 12 trials as one model"
 
 
 def test_an_exported_trial_that_names_a_group_is_not_warned_of(spec_of):

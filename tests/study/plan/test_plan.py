@@ -2,8 +2,8 @@
 
 import pytest
 
+from tunecli.commands.check import load_checked
 from tunecli.study.plan.plan import plan_for
-from tunecli.study.questions.check import load_checked
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import os
 import pytest
 
 from tests.study.whole import Silent, comparable, run_whole
+from tunecli.commands.check import load_checked
+from tunecli.commands.export import export
+from tunecli.commands.status import status
 from tunecli.errors import ConfigError, UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.questions.check import load_checked
-from tunecli.study.questions.export import export
-from tunecli.study.questions.status import status
 from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from tunecli.commands.check import load_checked
 from tunecli.errors import ConfigError, UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.questions.check import load_checked
 from tunecli.study.record import data_hashes
 from tunecli.study.record.lifecycle import begin, reopen
 

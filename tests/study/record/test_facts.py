@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunecli.commands.check import load_checked
 from tunecli.errors import StoreDamaged, StoreTooNew, TunecliError
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan
-from tunecli.study.questions.check import load_checked
 from tunecli.study.record import facts as facts_module
 from tunecli.study.record.facts import checked, plan_of, require_known_plan
 from tunecli.study.record.lifecycle import begin, look, reopen

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from tests.study.whole import run_whole
+from tunecli.commands.check import load_checked
+from tunecli.commands.results import results
+from tunecli.commands.status import status
 from tunecli.errors import UsageError
 from tunecli.results.table import to_csv
 from tunecli.store.files import kind_of, read_own, write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold, holder
-from tunecli.study.questions.check import load_checked
-from tunecli.study.questions.results import results
-from tunecli.study.questions.status import status
 from tunecli.study.record.lifecycle import begin, reopen
 
 READ = ("study.db", "study.db-journal", "study.lock")

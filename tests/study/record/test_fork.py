@@ -14,18 +14,18 @@ from tests.study.mended import folder_of
 from tests.study.record.test_config_change import CODE, OWN
 from tests.study.whole import Silent, comparable, run_whole
 from tests.verbs import called
+from tunecli.commands.check import load_checked
+from tunecli.commands.export import export
+from tunecli.commands.results import results
+from tunecli.commands.status import status
+from tunecli.commands.train import train
+from tunecli.commands.verify import verify
 from tunecli.errors import ConfigError, Interrupted, StudyLocked, UsageError
 from tunecli.messages import Ended as EndedEvent
 from tunecli.messages import EpochEnded, Started
 from tunecli.search.samplers.grid import grid
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
-from tunecli.study.questions.check import load_checked
-from tunecli.study.questions.export import export
-from tunecli.study.questions.results import results
-from tunecli.study.questions.status import status
-from tunecli.study.questions.train import train
-from tunecli.study.questions.verify import verify
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import begin, look, reopen
 from tunecli.study.sweep import sweep

@@ -6,9 +6,9 @@ from collections import namedtuple
 import pytest
 
 from tests.study.whole import run_whole
+from tunecli.commands.check import load_checked
 from tunecli.errors import ConfigError, DiskFull, UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.questions.check import load_checked
 from tunecli.study.record.lifecycle import begin, reopen
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunecli.commands.check import load_checked
 from tunecli.config.concrete_trial import concrete
 from tunecli.config.secrets import escaped, names_in, resolved
 from tunecli.errors import TunecliError, UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.questions.check import load_checked
 from tunecli.study.record.lifecycle import Study, begin, look
 from tunecli.study.record.names import is_text, require_text
 from tunecli.study.record.publish import document

@@ -6,15 +6,15 @@ import pytest
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.whole import Silent, comparable, run_whole
+from tunecli.commands.check import load_checked
+from tunecli.commands.export import export
+from tunecli.commands.results import results
+from tunecli.commands.status import status
+from tunecli.commands.verify import verify
 from tunecli.errors import ConfigError, Interrupted, UsageError
 from tunecli.messages import Paused
 from tunecli.search.pruners.full_fidelity import unpaused_trials
 from tunecli.store.folder import RunFolder
-from tunecli.study.questions.check import load_checked
-from tunecli.study.questions.export import export
-from tunecli.study.questions.results import results
-from tunecli.study.questions.status import status
-from tunecli.study.questions.verify import verify
 from tunecli.study.record.lifecycle import begin, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import State

@@ -18,12 +18,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PHASES = {
     "the imports": ("tunecli.cli", None, False),
     "the guess of a server": ("tunecli.study.prefork", "_file", False),
-    "the check": ("tunecli.study.questions.check", "check", False),
+    "the check": ("tunecli.commands.check", "check", False),
     "the look at the data": ("tunecli.study.record.data_hashes", "contents", False),
     "the folder": ("tunecli.store.folder", "RunFolder.create", False),
     "the copy of the file": ("tunecli.study.record.lifecycle", "write_atomically", True),
     "the engine": ("tunecli.study.sweep", "_engine", True),
-    "the reading of the record": ("tunecli.study.sweep", "Progress", True),
+    "the reading of the record": ("tunecli.study.sweep", "Coordinator", True),
     "the answer": ("tunecli.cli", "_show_ending", True),
 }
 # Sends the signal to itself where the phase begins, so that nothing depends on how fast it is.

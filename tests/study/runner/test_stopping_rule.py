@@ -9,10 +9,10 @@ import pytest
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.whole import Silent, comparable
+from tunecli.commands.check import load_checked
+from tunecli.commands.status import status
 from tunecli.errors import Interrupted
 from tunecli.store.folder import RunFolder
-from tunecli.study.questions.check import load_checked
-from tunecli.study.questions.status import status
 from tunecli.study.record.lifecycle import begin, reopen
 from tunecli.study.runner.stopping_rule import n_since_best
 from tunecli.study.sweep import sweep

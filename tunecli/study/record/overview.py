@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from tunecli.config.labels import option_labels
 from tunecli.objective import Objective
+from tunecli.results.columns import short_names
 from tunecli.results.failures import grouped
 from tunecli.results.importance import by_importance, importances
 from tunecli.results.ranking import Ranked, Standing, best, rank, standing
-from tunecli.results.short_names import short_names
 from tunecli.results.table import Table, parameter_columns
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.publish import table_of

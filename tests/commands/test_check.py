@@ -1,0 +1,340 @@
+"""What `check` says of a sound file before anything is spent."""
+
+from pathlib import Path
+
+import pytest
+
+from tunecli.commands.check import Check, check, check_view, load_checked
+from tunecli.errors import ConfigError, UsageError
+from tunecli.trial import Trial
+
+DATA = "{name: blobs, features: 4, classes: 2}"  # 8 weights in a linear model
+DROPOUT = "model: {name: mlp, dropout: {uniform: [0.1, 0.5]}}"
+FRACTION = "train_fraction: {uniform: [0.2, 1.0]}"
+
+
+@pytest.fixture
+def checked(tmp_path):
+    def found(trial: str, rest: str = "") -> Check:
+        path: Path = tmp_path / "study.yaml"
+        path.write_text(f"objective: {{metric: val_loss}}\ntrial: {trial}\n{rest}\n")
+        return check(load_checked(path, ()))
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("trial", "keys"),
+    [
+        ("{data: {choice: [{source: iris}, {source: wine}]}}", ["data.source"]),
+        (
+            "{data: {choice: [{source: iris, validation: {fraction: 0.2}}, {source: iris, validation: {folds: 3}}]}}",
+            ["data.validation"],
+        ),
+        ("{choice: [{data: {source: iris}}, {data: {source: wine}}]}", ["data.source"]),
+        ("{data: {source: {choice: [iris, wine]}}}", ["data.source"]),
+        ("{data: {choice: [{source: iris}, {source: iris, normalize: minmax}]}}", []),
+        (
+            f"{{data: {{source: iris, validation: {{fraction: {{ref: model.dropout}}}}}}, {DROPOUT}}}",
+            ["data.validation"],
+        ),
+    ],
+)
+def test_trials_that_are_scored_on_different_data_are_noted_however_the_file_spells_it(checked, trial, keys):
+    said = [note for note in checked(trial).notes if "not of the same data" in note]
+    assert said == [f"{key} differs between trials, so their scores are not of the same data" for key in keys]
+
+
+@pytest.mark.parametrize(
+    "model", ["{python: 'torch.nn:Linear'}", "{choice: [mlp, {python: 'torch.nn:Linear'}]}"]
+)
+def test_of_a_model_of_one_s_own_the_steps_alone_are_known(checked, model):
+    found = checked(f"{{data: {{source: iris}}, model: {model}, training: {{batch_size: full}}}}")
+    answer = check_view(found)
+    assert dict(answer.lines)["one trial"] == "20 steps; your own model: weights and cost unknown"
+    assert dict(answer.lines)["estimated time"] == "unknown"
+    assert answer.data["smallest_trial"] == {"n_parameters": None, "n_steps": 20, "n_multiply_adds": None}
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (
+            "{cut: {fraction: 0.05}}",
+            ["weights.0.cut cuts nothing: a fraction of 0.05 of 8 weights rounds to none"],
+        ),
+        (
+            "{clip: {value: 1}}, {cut: {by: columns, fraction: 0.1, per: tensor}}",
+            ["weights.1.cut cuts nothing: a fraction of 0.1 of 4 columns rounds to none"],
+        ),
+        (
+            "{cut: {fraction: 0.9}}, {cut: {fraction: 0.6}}",
+            ["the 2 cuts of `weights` together leave none of the weights"],
+        ),
+        ("{cut: {fraction: 0.5}}, {cut: {fraction: 0.5}}", []),
+        ("{cut: {fraction: 0.9}}, {cut: {by: columns, fraction: 0.6}}", []),
+        ("{clip: {value: 1}}", []),
+    ],
+)
+def test_cuts_that_do_nothing_and_cuts_that_leave_nothing_are_noted(checked, weights, said):
+    trial = f"{{data: {{source: {DATA}}}, model: linear, weights: [{weights}]}}"
+    assert [note for note in checked(trial).notes if "cut" in note] == said
+
+
+def test_nothing_is_said_of_cuts_in_a_model_whose_weights_are_not_known(checked):
+    trial = (
+        "{data: {source: digits}, model: resnet, weights: [{cut: {fraction: 0.1}}, {cut: {fraction: 0.1}}]}"
+    )
+    assert not [note for note in checked(trial).notes if "cut" in note]
+
+
+def test_a_device_that_is_not_here_is_a_note(checked):
+    found = checked("{data: {source: iris}}", "run: {device: 'cuda:99'}")
+    (note,) = (note for note in found.notes if "run.device" in note)
+    assert note.startswith(
+        "run.device: there is no device `cuda:99` on this machine, so it cannot be run on this machine"
+    )
+    found = checked("{data: {source: iris}}", "run: {device: 'cuda:99', per_device: 2}")
+    assert not any("on the CPU" in note for note in found.notes)
+
+
+def test_an_empty_value_is_null_as_the_table_has_it(checked):
+    found = checked(
+        "{data: {source: iris}, training: {grad_clip: {choice: [null, {norm: {uniform: [1, 2]}}]}}}"
+    )
+    choice, _ = found.parameters
+    assert choice.range == "choice null, norm"
+    answer = check_view(found, [Trial(0, {"training.grad_clip": None}, 0)])
+    assert answer.sections[1].rows[0][1] == "null"
+    (found,) = checked(
+        "{data: {source: iris}, optimizer: {name: adam, amsgrad: {choice: [true, false]}}}"
+    ).parameters
+    assert found.range == "choice true, false"
+
+
+def test_the_time_that_is_told_is_that_of_the_epochs_a_pruner_spends(checked):
+    trial = "{data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}, training: {epochs: 9}}"
+    rest = "search: {{trials: 9, lookahead: 1, pruner: {}}}\nrun: {{workers: 1}}"
+    seconds = {
+        pruner: checked(trial, rest.format(pruner)).cost.seconds
+        for pruner in ("none", "median", "halving", "curves")
+    }
+    whole = seconds["none"]
+    assert seconds["median"] == whole
+    epochs = 9 * 1 + 3 * (3 - 1) + 1 * (9 - 3)
+    assert seconds["halving"] == pytest.approx([each * epochs / 81 for each in whole])
+    assert seconds["curves"][0] < whole[0] / 2
+    assert seconds["curves"][1] == whole[1]
+
+
+def test_when_a_pruner_pauses_is_told_and_that_it_never_does(study_file):
+    path = study_file(**{"epochs: 4": "epochs: 27"})
+    found = check(load_checked(path, ("search.pruner=halving",)))
+    assert (found.pruner, found.pauses) == ("halving", (3, 9))
+    assert dict(check_view(found).lines)["pruner"] == "halving, which pauses at the end of epoch 3, 9"
+    assert dict(check_view(check(load_checked(path, ()))).lines)["pruner"] == "none"
+    short = check(load_checked(path, ("search.pruner={name: halving, max_epochs: 27}", "training.epochs=5")))
+    assert short.pauses == (3,)
+    never = check(load_checked(path, ("search.pruner=halving", "training.epochs=1")))
+    assert "the pruner `halving` changes nothing: its first level is the end of a trial" in never.notes
+    steps = study_file(**{"epochs: 4": "steps: 90"})
+    assert check(load_checked(steps, ("search.pruner={name: halving, max_epochs: 27}",))).pauses == (3, 9)
+
+
+def test_what_curves_would_not_look_at_is_refused(study_file):
+    path = study_file(**{"sampler: random": "sampler: {name: bayes, acquisition: ei}"})
+    with pytest.raises(UsageError, match="a model and an acquisition of its own"):
+        check(load_checked(path, ("search.pruner=curves",)))
+    plain = study_file(**{"sampler: random": "sampler: {name: bayes, acquisition: mixed}"})
+    assert check(load_checked(plain, ("search.pruner=curves",))).pruner == "curves"
+
+
+def test_what_clocks_and_pruners_make_of_an_objective_is_noted(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss, subject_to: {latency_ms: '<= 5'}}\n"
+        "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}\n"
+        "search: {pruner: curves}\nrun: {workers: 2}\n"
+    )
+    found = check(load_checked(path, ()))
+    assert (
+        "latency_ms is measured while other trials run: `--workers 1` leaves the machine to it" in found.notes
+    )
+    answer = check_view(found)
+    assert dict(answer.lines)["objective"] == "minimize val_loss, subject to latency_ms <= 5"
+    assert answer.data["objective"]["subject_to"] == {"latency_ms": "<= 5.0"}
+
+
+def test_what_can_never_hold_and_what_can_never_end_a_sweep_is_noted(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss, subject_to: {n_parameters: '<= 0', latency_ms: '<= 5'}}\n"
+        "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}\n"
+        "search: {trials: 6, stop: {stagnation: 6}}\n"
+    )
+    notes = check(load_checked(path, ())).notes
+    assert "no trial holds n_parameters <= 0" in notes
+    assert not any("no trial holds latency_ms" in note for note in notes)
+    assert "search.stop.stagnation 6 never ends a sweep of 6 trials" in notes
+
+
+def test_a_plain_range_over_magnitudes_and_jobs_on_an_accelerator_that_is_not_used_are_noted(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss}\n"
+        "trial:\n  data: {source: iris}\n  model: {name: mlp, hidden: [{int: [4, 512]}]}\n"
+        "  optimizer: {name: sgd, lr: {loguniform: [1e-4, 1]}, weight_decay: {uniform: [1e-5, 0.1]}}\n"
+        "run: {device: cpu, per_device: 2}\n"
+    )
+    notes = check(load_checked(path, ())).notes
+    told = "seldom draws a small value"
+    assert {note for note in notes if told in note} == {
+        f"optimizer.weight_decay: uniform 1e-05 … 0.1 {told}; loguniform draws every magnitude alike",
+        f"model.hidden.0: int 4 … 512 {told}; logint draws every magnitude alike",
+    }
+    assert "run.per_device 2 counts jobs on an accelerator: on the CPU it changes nothing" in notes
+
+
+def test_no_more_trials_are_said_to_share_a_model_than_there_are_for_a_worker(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "objective: {metric: val_loss}\n"
+        "trial: {data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}\n"
+        "search: {sampler: random, trials: 6}\nrun: {workers: 2, fuse: 1000, device: cpu}\n"
+    )
+    assert check(load_checked(path, ())).fusing.width == 3
+
+
+def test_check_tells_what_will_never_matter(study_file):
+    path = study_file()
+    overrides = (
+        "model.dropout={uniform: [0.1, 0.1]}",
+        "search.lookahead=1",
+        "run.engine=local",
+        "run.workers=4",
+    )
+    notes = " ".join(check(load_checked(path, overrides)).notes)
+    assert "model.dropout has one value" in notes
+    assert "keeps 3 of the workers waiting" in notes
+
+
+@pytest.mark.parametrize(
+    ("trial", "is_noted"),
+    [
+        (f"{{data: {{source: diabetes, {FRACTION}}}}}", True),
+        ("{data: {source: diabetes, train_fraction: {choice: [0.5, 1.0]}}, loss: huber}", True),
+        ("{data: {choice: [{source: diabetes}, {source: diabetes, train_fraction: 0.5}]}}", True),
+        ("{choice: [{data: {source: diabetes}}, {data: {source: diabetes, train_fraction: 0.5}}]}", True),
+        (f"{{data: {{source: diabetes, train_fraction: {{ref: model.dropout}}}}, {DROPOUT}}}", True),
+        (f"{{data: {{source: {{python: 'json:loads'}}, {FRACTION}}}}}", True),
+        (f"{{data: {{source: {{python: 'json:loads'}}, {FRACTION}}}, loss: {{choice: [focal, mae]}}}}", True),
+        (f"{{data: {{source: {{python: 'json:loads'}}, {FRACTION}}}, loss: focal}}", False),
+        (f"{{data: {{source: {{python: 'json:loads'}}, task: classification, {FRACTION}}}}}", False),
+        (f"{{data: {{source: diabetes, {FRACTION}}}, loss: poisson}}", False),
+        (f"{{data: {{source: iris, {FRACTION}}}}}", False),
+        (
+            "{data: {source: diabetes, train_fraction: 0.5}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}}",
+            False,
+        ),
+    ],
+)
+def test_a_loss_in_units_of_each_trial_s_training_part_is_noted_as_not_comparable(checked, trial, is_noted):
+    said = [note for note in checked(trial).notes if "val_rmse and val_mae are comparable" in note]
+    assert len(said) == is_noted
+    assert all(note.startswith("val_loss of a regression is not comparable between trials") for note in said)
+
+
+def test_an_error_in_the_target_s_own_units_is_comparable_and_not_noted(study_file):
+    overrides = ("data={source: diabetes, " + FRACTION + "}", "objective.metric=val_rmse")
+    notes = check(load_checked(study_file(), overrides)).notes
+    assert not any("comparable" in note for note in notes)
+
+
+def test_check_warns_of_losses_that_cannot_be_compared(study_file):
+    overrides = ("objective.metric=val_loss", "loss={choice: [cross_entropy, focal]}")
+    assert any("not comparable" in note for note in check(load_checked(study_file(), overrides)).notes)
+
+
+def test_an_endless_grid_says_which_range_needs_a_number_of_points(study_file):
+    with pytest.raises(ConfigError) as caught:
+        load_checked(study_file(**{"sampler: random": "sampler: grid"}), ())
+    found = [(each.line, each.column, each.parameter) for each in caught.value.problems]
+    assert found == [(9, 26, "trial.optimizer.lr"), (10, 28, "trial.optimizer.lr")]
+    assert "grid: n" in caught.value.problems[0].hint
+
+
+def test_a_large_grid_is_not_run_whole_unless_that_is_said(study_file):
+    path = study_file(**{", trials: 6": ""})
+    overrides = ("search.sampler=grid", "optimizer=adam", "training.epochs={int: [1, 2000]}")
+    with pytest.raises(UsageError, match="the grid has 4,000 points"):
+        check(load_checked(path, overrides))
+    found = check(load_checked(path, (*overrides, "search.trials=10")))
+    assert found.grid == 4000
+    assert any("10 of them are run" in note for note in found.notes)
+
+
+def test_check_notes_a_score_of_few_examples_and_a_model_larger_than_the_machine(study_file):
+    few = check(load_checked(study_file(), ("data.validation={fraction: 0.02}",)))
+    assert "the score is of 3 examples: chance moves it by a lot" in few.notes
+    huge = check(load_checked(study_file(), ("model.hidden=[1000000000000]",)))
+    assert any("the largest model takes" in note for note in huge.notes)
+    assert not any("largest model" in note for note in few.notes)
+
+
+def test_a_mistyped_range_among_the_values_of_one_s_own_code_is_noted(checked, tmp_path):
+    (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
+    params = """{
+        lr: {logunifrom: [1e-4, 1e-1]}, x: {uniform: [0, 1]}, deep: [{choise: [a, b], step: 1}],
+        kind: {choice: [{name: a, width: {logitn: [1, 64]}}, b]},
+        many: {list: {of: {unifrom: [0, 1]}, length: {int: [1, 3]}}},
+        inputs: {inputs: [a, b]}, limits: {limits: [0, 1]}, points: {points: [1, 2]}, norms: {norms: [1, 2]},
+        norm: {norm: [0, 1]}, dims: {dims: [2, 3]}, words: {unifrom: [a, b, c]}, one: {loguniforms: 1.0},
+        pair: {choise: [a], other: 2},
+    }"""
+    said = [
+        note for note in checked(f"{{python: 'mine:train', params: {params}}}").notes if "no range" in note
+    ]
+    assert said == [
+        f"trial.params.{name}: {{{key}: {body}}} is no range here, so your code gets it as it stands "
+        f"(did you mean {{{meant}: {body}}}?)"
+        for name, key, meant, body in [
+            ("lr", "logunifrom", "loguniform", "[0.0001, 0.1]"),
+            ("deep.0", "choise", "choice", "[a, b], step: 1"),
+            ("kind.width", "logitn", "logint", "[1, 64]"),
+            ("many.0", "unifrom", "uniform", "[0, 1]"),
+        ]
+    ]
+
+
+def test_a_key_of_tunecli_is_never_noted_as_a_range_of_another_tool(checked):
+    trial = """{
+        data: {source: digits, augment: [{noise: {std: 0.1}}]},
+        model: {name: mlp, activation: {name: hardtanh, min_val: -1.0, max_val: 1.0},
+                init: {choice: [{name: uniform, low: -0.1, high: 0.1}, {name: normal, mean: 0.0, std: 0.1},
+                                {name: trunc_normal, mean: 0.0, std: 0.1, low: -0.2, high: 0.2}]}},
+        learning_rate: [{clip: {min: 1e-6, max: 1e-1}}, {cut: {at: [1, 2], factor: 0.5}}],
+        weights: [{clip: {value: 1.0}}, {noise: {std: 0.1}}],
+    }"""
+    assert not [note for note in checked(trial).notes if "no range here" in note]
+
+
+def test_names_of_parameters_may_be_a_range_s_keys_in_one_s_own_code(checked, tmp_path):
+    (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
+    notes = checked("{python: 'mine:train', params: {min: 1, max: 2}}").notes
+    assert not [note for note in notes if "no range here" in note]
+
+
+def test_how_many_epochs_a_sweep_whose_trials_pause_trains_is_told_of_one_s_own_code_too(checked, tmp_path):
+    (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
+    own = "{python: 'mine:train', params: {x: {uniform: [0, 1]}}}"
+    search = "search: {sampler: bayes, trials: 14, pruner: %s}"
+    found = checked(own, search % "{name: curves, max_epochs: 9}")
+    # two of the fourteen never pause, the others end at the first level at least
+    assert found.cost.epochs == (2 * 9 + 12 * 1, 14 * 9)
+    answer = check_view(found)
+    assert dict(answer.lines)["estimated time"] == "30 to 126 epochs, time unknown"
+    assert answer.data["estimated_epochs"] == [30, 126]
+    halving = checked(own, search % "{name: halving, max_epochs: 9, bracket: 9}")
+    assert halving.cost.epochs is not None
+    assert halving.cost.epochs[0] == halving.cost.epochs[1]
+    assert checked(own, "search: {trials: 14}").cost.epochs is None

@@ -1,0 +1,154 @@
+"""What `check` and the start of `search` note of a file that is sound and may yet not say what was meant."""
+
+import pytest
+
+from tunecli.commands.check import check, load_checked
+from tunecli.config.metrics import maximized_by_name
+from tunecli.search.samplers.random import random
+from tunecli.search.samplers.third_party import cmaes
+from tunecli.trial import Observation, State
+
+
+@pytest.fixture
+def spec_of(tmp_path):
+    (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
+
+    def load(trial: str, metric: str = "val_loss", sampler: str = "random"):
+        path = tmp_path / "study.yaml"
+        path.write_text(
+            f"objective: {{metric: {metric}}}\ntrial: {trial}\nsearch: {{sampler: {sampler}, trials: 9}}\n"
+        )
+        return load_checked(path, ())
+
+    return load
+
+
+@pytest.fixture
+def notes_of(spec_of):
+    return lambda *arguments, **named: check(spec_of(*arguments, **named)).notes
+
+
+def command(arguments: str, params: str) -> str:
+    return f"{{command: [python, -c, pass, {arguments}], params: {{{params}}}}}"
+
+
+TWO = "a: {uniform: [0, 1]}, b: {uniform: [0, 1]}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "params", "unused"),
+    [
+        ("'{a}'", TWO, ["b"]),
+        ("'--a={a}', '--b={b}'", TWO, []),
+        ("x", TWO, ["a", "b"]),
+        ("'{{a}}', '{b}'", TWO, ["a"]),
+        ("'{opt}'", "opt: {choice: [{name: x, m: {uniform: [0, 1]}}, {name: y}]}", []),
+        ("'{opt.name}'", "opt: {choice: [{name: x}, {name: y}]}", []),
+        ("'{c}'", f"c: {{ref: params.a}}, {TWO}", ["b"]),
+        ("'{h}'", "h: {list: {of: {int: [1, 9]}, length: {int: [1, 3]}}}", []),
+        ("'{h.0}'", "h: {list: {of: {int: [1, 9]}, length: 2}}", ["h.1"]),
+        ("'{n}'", "n: {choice: [0, {uniform: [1, 2]}]}, m: {choice: [1, 2]}", ["m"]),
+        ("'{ab}'", "ab: {uniform: [0, 1]}, a: {uniform: [0, 1]}", ["a"]),
+    ],
+)
+def test_a_parameter_that_no_argument_mentions_is_noted(notes_of, arguments, params, unused):
+    told = [
+        note.split()[0] for note in notes_of(command(arguments, params)) if "no argument of `command`" in note
+    ]
+    assert told == [f"trial.params.{path}" for path in unused]
+
+
+def test_a_parameter_that_one_of_several_commands_mentions_is_used(notes_of):
+    commands = "{choice: [[python, -c, pass, '{a}'], [python, -c, pass, '{b}']]}"
+    trial = f"{{command: {commands}, params: {{{TWO}}}}}"
+    assert not any("no argument" in note for note in notes_of(trial))
+
+
+def test_a_function_gets_all_of_its_parameters(notes_of):
+    assert not any("no argument" in note for note in notes_of(f"{{python: 'mine:train', params: {{{TWO}}}}}"))
+
+
+@pytest.mark.parametrize(
+    ("params", "note"),
+    [
+        (TWO, None),
+        (
+            "a: {uniform: [0, 1]}, c: {choice: [x, y]}",
+            "this space has fewer: all parameters are drawn at random",
+        ),
+        ("c: {choice: [x, y]}", "this space has fewer: all parameters are drawn at random"),
+        (f"{TWO}, c: {{choice: [x, y]}}", "cmaes adapts params.a, params.b; it draws params.c at random"),
+        (f"{TWO}, c: {{choice: [x, {{d: {{uniform: [0, 1]}}}}]}}", "it draws params.c, params.c.d at random"),
+    ],
+)
+def test_what_cmaes_does_not_adapt_is_noted_and_is_drawn_at_random(notes_of, spec_of, params, note):
+    trial = f"{{python: 'mine:train', params: {{{params}}}}}"
+    told = [each for each in notes_of(trial, sampler="cmaes") if "cmaes" in each]
+    assert (told == []) if note is None else (note in told[0])
+    assert not any("cmaes" in each for each in notes_of(trial))
+    space = spec_of(trial, sampler="cmaes").space
+    history = [Observation(n, random(space, [], n, 1), State.COMPLETE, float(n)) for n in range(2)]
+    is_random = cmaes(space, history, 2, 1) == random(space, history, 2, 1)
+    assert is_random == (note is not None and "fewer" in note)
+
+
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [
+        *((name, "minimize") for name in (
+            "test_loss", "loss", "trainLoss", "ppl", "val/ppl", "rmse", "eval_RMSE_mean", "error_rate", "wer", "fid", "mae",
+        )),
+        *((name, "maximize") for name in (
+            "acc", "accuracy", "test_accuracy", "valAcc", "auc", "roc_auc", "AUROC", "f1", "f1-score", "eval/f1_macro", "reward",
+            "episode_reward_mean", "bleu", "mIoU", "r2", "precision", "recall_at_k", "acc1",
+        )),
+    ],
+)  # fmt: skip
+def test_the_direction_follows_from_the_name_and_is_noted(notes_of, spec_of, name, direction):
+    trial = f"{{python: 'mine:train', params: {{{TWO}}}}}"
+    assert spec_of(trial, metric=name).objective.maximize == (direction == "maximize")
+    (note,) = (each for each in notes_of(trial, metric=name) if "follows from its name" in each)
+    assert note.startswith(f"the direction of {name} follows from its name: {direction} ")
+    said = f"{name}, direction: {'minimize' if direction == 'maximize' else 'maximize'}"
+    assert spec_of(trial, metric=said).objective.maximize == (direction == "minimize")
+    assert not any("follows from its name" in each for each in notes_of(trial, metric=said))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "height",
+        "score",
+        "time",
+        "latency",
+        "neg_loss",
+        "loss_reduction",
+        "accuracy_loss",
+        "x",
+        "lossless_size",
+        "cost",
+    ],
+)
+def test_a_name_that_tells_nothing_is_asked_for(name):
+    assert maximized_by_name(name) is None
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        (
+            "n: {int: [10, 100], step: 64}",
+            ["params.n: int 10, 74 by 64 ends at 74, as its steps do not reach 100"],
+        ),
+        ("n: {int: [10, 74], step: 64}", []),
+        (
+            "n: {uniform: [0, 1], step: 0.3}",
+            ["params.n: uniform 0 … 0.9 by 0.3 ends at 0.9, as its steps do not reach 1.0"],
+        ),
+        ("n: {uniform: [0, 1], step: 0.1}", []),
+        ("n: {int: [1, 9]}", []),
+    ],
+)
+def test_a_range_whose_steps_do_not_reach_its_end_is_noted(notes_of, params, told):
+    trial = f"{{python: 'mine:train', params: {{{params}}}}}"
+    assert [note for note in notes_of(trial) if "do not reach" in note] == told

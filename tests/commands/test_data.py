@@ -1,0 +1,165 @@
+"""What `check`, `search` and `train` say of the data, and of trials in which nothing is wrong."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tunecli.commands.check import check, check_view, load_checked
+from tunecli.commands.search import opening_lines
+from tunecli.errors import ConfigError
+
+ROWS = 80
+LINEAR = "model: linear, optimizer: {name: adamw, lr: 0.1}, training: {epochs: 50}"
+
+
+@pytest.fixture
+def shops(tmp_path):
+    """A CSV with numbers, a text column, gaps, and a target of texts."""
+    r = np.random.default_rng(0)
+    x, z = r.normal(size=ROWS).round(3), r.uniform(size=ROWS).round(3)
+    shop = r.choice(["north", "south"], ROWS)
+    y = np.where(x + z + r.normal(size=ROWS) > 0.5, "yes", "no")
+    lines = ["x,z,shop,y"]
+    lines += [
+        f"{a},{'' if i < 3 else b},{'' if i == 5 else c},{d}"
+        for i, (a, b, c, d) in enumerate(zip(x, z, shop, y, strict=True))
+    ]
+    (tmp_path / "shops.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def checked(folder: Path, trial: str, rest: str = "objective: {metric: val_loss}"):
+    path = folder / "study.yaml"
+    path.write_text(f"{rest}\ntrial: {{{trial}}}\n")
+    return check(load_checked(path, ()))
+
+
+def test_check_tells_task_classes_inputs_parts_and_missing_values(shops):
+    data = "data: {source: shops.csv, target: y, test: {fraction: 0.25}, validation: {fraction: 0.2}}"
+    answer = check_view(checked(shops, f"{data}, {LINEAR}"))
+    lines = dict(answer.lines)
+    assert lines["data"] == "shops.csv, 80 examples: 48 train, 12 validate (a fraction of 0.2), 20 test"
+    counts = {name: (shops / "shops.csv").read_text().count(f",{name}\n") for name in ("no", "yes")}
+    told = ", ".join(f"'{name}' {n}" for name, n in counts.items())
+    assert (
+        lines["target"] == f"'y', classification, 2 classes: {told} (inferred: the target's values are text)"
+    )
+    assert lines["inputs"] == "2 numbers; 1 text column one-hot, by categories: 'shop' 2; 4 values in all"
+    assert lines["missing"] == "'z' 3 (the training part's median); 'shop' 1 (no category: all zeros)"
+    (found,) = answer.data["data"]
+    assert found["classes"] == [{"name": name, "n_examples": n} for name, n in counts.items()]
+    assert found["parts"] == [{"n_train": 48, "n_valid": 12}]
+    assert (found["task"], found["n_test"], found["oddities"]) == ("classification", 20, [])
+    assert json.loads(json.dumps(answer.data)) == answer.data
+    assert not any("one-hot" in note for note in answer.notes)
+
+
+def test_folds_a_validation_file_and_columns_left_out_are_told(shops):
+    folded = checked(shops, f"data: {{source: shops.csv, target: y, validation: {{folds: 3}}}}, {LINEAR}")
+    assert dict(check_view(folded).lines)["data"].endswith("53 to 54 train, 26 to 27 validate (3 folds)")
+    data = "data: {source: shops.csv, target: y, text: shop, validation: {file: shops.csv}}, model: gru"
+    lines = dict(check_view(checked(shops, data)).lines)
+    assert lines["data"].endswith("80 train, 80 validate (shops.csv)")
+    assert lines["inputs"] == "the characters of 'shop', at most 5 of them, 9 different tokens"
+    assert lines["left out"] == "columns 'x', 'z'"
+
+
+def test_how_a_task_was_settled_is_told(shops):
+    why = {
+        "{source: shops.csv, target: y}": "inferred: the target's values are text",
+        "{source: shops.csv, target: y, task: classification}": "`data.task: classification`",
+        "{source: shops.csv, target: x}": "inferred: the target's values are numbers, not all of them whole",
+        "{name: moons}": "known of this set",
+        "iris": "known of this set",
+    }
+    for source, expected in why.items():
+        data = source if "target" in source else f"{{source: {source}}}"
+        assert expected in dict(check_view(checked(shops, f"data: {data}, {LINEAR}")).lines)["target"]
+
+
+def test_of_many_classes_the_first_are_told_and_how_many_more_there_are(tmp_path):
+    (tmp_path / "many.csv").write_text(
+        "x,y\n" + "".join(f"{i % 7}.5,class {i % 40:02d}\n" for i in range(400))
+    )
+    target = dict(check_view(checked(tmp_path, f"data: {{source: many.csv, target: y}}, {LINEAR}")).lines)[
+        "target"
+    ]
+    assert "40 classes: 'class 00' 10, 'class 01' 10" in target
+    assert "and 34 more" in target
+
+
+def test_the_user_s_own_function_is_not_run_to_tell_of_its_data(tmp_path):
+    (tmp_path / "mine.py").write_text("def make():\n    raise SystemExit\n")
+    found = checked(
+        tmp_path, f"data: {{source: {{python: 'mine:make'}}, validation: {{folds: 2}}}}, {LINEAR}"
+    )
+    lines = dict(check_view(found).lines)
+    assert lines["data"] == "mine:make: your own function, which runs once trials do; validated by 2 folds"
+    assert "target" not in lines
+    assert check_view(found).data["data"][0]["is_read"] is False
+
+
+def test_each_data_set_that_trials_may_have_is_told(shops):
+    found = checked(shops, f"data: {{source: {{choice: [iris, wine]}}}}, {LINEAR}")
+    lines = dict(check_view(found).lines)
+    assert lines["data 1"].startswith("iris, 150 examples")
+    assert lines["data 2"].startswith("wine, 178 examples")
+
+
+def test_a_search_begins_with_a_few_lines_however_much_looks_odd(shops):
+    table = (shops / "shops.csv").read_text().splitlines()
+    odd = [f"id,{','.join(f'one{n}' for n in range(9))},{table[0]}"]
+    odd += [f"{i},{'5,' * 9}{line}" for i, line in enumerate(table[1:])]
+    (shops / "shops.csv").write_text("\n".join(odd) + "\n")
+    found = checked(shops, f"data: {{source: shops.csv, target: y}}, {LINEAR}")
+    lines = opening_lines(found)
+    of_data = lines[: len(lines) - len(found.notes)]
+    assert [line.partition(":")[0] for line in of_data] == [
+        "data",
+        "target",
+        "inputs",
+        "missing",
+        *["note"] * 4,
+    ]
+    assert of_data[-1] == "note: 7 more notes on the data: `tunecli check`"
+    assert sum("one value" in note for note in check_view(found).notes) == 9
+
+
+def test_search_and_train_say_what_was_read_on_stderr(shops, tunecli):
+    checked(shops, "data: {source: shops.csv, target: y}, model: linear, training: {epochs: 1}")
+    for verb in ("search", "train"):
+        done = tunecli(verb, "study.yaml", "--json")
+        assert json.loads(done.stdout)["kind"] == verb
+        assert done.stderr.startswith("data: shops.csv, 80 examples: 64 train, 16 validate")
+
+
+def test_what_an_environment_variable_holds_stands_in_no_summary(shops, monkeypatch):
+    monkeypatch.setenv("WHERE_IT_IS", "shops.csv")
+    found = checked(shops, f"data: {{source: '${{env:WHERE_IT_IS}}', target: y}}, {LINEAR}")
+    answer = check_view(found)
+    assert dict(answer.lines)["data"].startswith("${env:WHERE_IT_IS}, 80")
+    assert "shops.csv" not in json.dumps(answer.data)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{i},5", "looks like numbers with a decimal comma|look like numbers with a decimal comma"),
+        ("$ {i}.25", "with a currency"),
+        ("word {i}", "name another target"),
+    ],
+)
+@pytest.mark.parametrize("validation", ["{fraction: 0.2}", "{folds: 3}"])
+def test_a_target_that_is_no_class_is_the_reason_given_where_examples_are_too_few(
+    tmp_path, written, expected, validation
+):
+    rows = "".join(f'{i % 7},"{written.format(i=i)}"\n' for i in range(20))
+    (tmp_path / "few.csv").write_text(f"x,y\n{rows}")
+    with pytest.raises(ConfigError) as caught:
+        checked(tmp_path, f"data: {{source: few.csv, target: y, validation: {validation}}}, {LINEAR}")
+    (problem,) = caught.value.problems
+    assert re.search(expected, f"{problem.message} {problem.hint}")
+    assert "add data" not in str(problem)

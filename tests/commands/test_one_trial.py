@@ -1,0 +1,106 @@
+"""One trial whole, and the columns, rows and order of the table, of a study of which some trials fail."""
+
+import json
+
+import pytest
+
+from tests.study.whole import Silent
+from tunecli.commands.check import load_checked
+from tunecli.commands.one_trial import one_trial, one_trial_view
+from tunecli.commands.results import results, results_view, selection_of
+from tunecli.commands.search import ending_view
+from tunecli.errors import UsageError
+from tunecli.store.folder import RunFolder
+from tunecli.study.record.lifecycle import begin
+from tunecli.study.sweep import sweep
+
+OWN = """\
+def train(params, trial):
+    if trial.number % 3 == 1:
+        raise ValueError("bad shape")
+    return {"loss": params["x"], "accuracy": 1 - params["x"]}
+"""
+STUDY = """\
+study: flaky
+objective: {metric: loss, direction: minimize}
+trial: {python: "flaky_own:train", params: {x: {uniform: [0, 1]}, y: {choice: [1, "1", null]}, z: {int: [1, 9]}}}
+search: {sampler: random, trials: 7}
+run: {device: cpu, engine: inline}
+"""
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    path = tmp_path_factory.mktemp("flaky")
+    (path / "flaky_own.py").write_text(OWN)
+    (path / "flaky.yaml").write_text(STUDY)
+    with begin(load_checked(path / "flaky.yaml", ()), path / "run") as study:
+        return RunFolder(path / "run"), sweep(study, Silent())
+
+
+def test_a_trial_that_failed_is_told_with_its_file_its_line_and_its_traceback(swept):
+    answer = one_trial_view(one_trial(swept[0], 4))
+    lines = dict(answer.lines)
+    assert lines["failure"] == "ValueError: bad shape (flaky_own.py:3)"
+    assert lines["failed at"].endswith("flaky_own.py, line 3")
+    assert answer.text.startswith("Traceback") and "bad shape" in answer.text
+    failure = answer.data["failure"]
+    assert (failure["kind"], failure["line"], answer.data["score"], answer.data["rank"]) == (
+        "error",
+        3,
+        None,
+        None,
+    )
+    json.dumps(answer.data, allow_nan=False)
+
+
+def test_a_trial_that_is_complete_is_told_with_all_its_metrics_and_parameters(swept):
+    number = swept[1].table.rows[0][1]
+    answer = one_trial_view(one_trial(swept[0], number))
+    assert dict(answer.lines)["rank"] == "1 of 5"
+    assert set(answer.data["metrics"]) == {"loss", "accuracy"}
+    assert [label for label, _ in answer.blocks[0].pairs] == ["params.x", "params.y", "params.z"]
+    assert answer.data["failure"] is None and answer.data["attempts"] == 1
+
+
+def test_a_trial_that_is_not_there_is_an_error(swept):
+    with pytest.raises(UsageError, match="there is no trial 99"):
+        one_trial(swept[0], 99)
+
+
+def test_failed_trials_alone_are_told_each_with_its_cause(swept):
+    found = results(swept[0], selection=selection_of(is_failed_only=True))
+    [section] = results_view(found).sections
+    assert section.rows == tuple((n, "ValueError: bad shape (flaky_own.py:3)") for n in ("1", "4"))
+    assert [trial["trial"] for trial in results_view(found).data["trials"]] == [1, 4]
+
+
+def test_columns_order_and_number_of_rows_are_those_asked_for(swept):
+    table = results(
+        swept[0], selection=selection_of(columns="trial,x,accuracy", sort_by="-x", n_shown=3)
+    ).table
+    assert table.columns == ("trial", "params.x", "accuracy")
+    values = [row[1] for row in table.rows]
+    assert len(values) == 3 and values == sorted(values, reverse=True)
+    full = results(swept[0], selection=selection_of(sort_by="trial")).table
+    assert [row[1] for row in full.rows] == list(range(7))
+    assert full.columns == results(swept[0]).table.columns
+    with pytest.raises(UsageError, match="--columns"):
+        results(swept[0], selection=selection_of(columns="nothing"))
+
+
+def test_a_sweep_ends_with_its_best_trial_and_its_failures_together(swept):
+    ending = swept[1]
+    answer = ending_view(ending)
+    best = ending.table.rows[0]
+    [block] = answer.blocks
+    assert block.heading == f"best  trial {best[1]}  loss {best[3]:.6g}"
+    assert answer.asides == ("2 trials failed: ValueError: bad shape (flaky_own.py:3): trials 1, 4",)
+    assert dict(answer.lines)["finished"] == "all 7 trials"
+    assert answer.data["best_trial"] == best[1]
+    [section] = answer.sections
+    shown = [section.fit.headings[place] for place in (*section.fit.first, *section.fit.then)]
+    assert shown[:4] == ["rank", "trial", "status", "loss"]
+    assert {"x", "z"} < set(shown)
+    assert not {"seed", "device", "failure"} & set(shown)
+    assert "failure" in section.columns, "a pipe gets it"

@@ -1,0 +1,36 @@
+"""Which options of `results` go together, and what they ask for."""
+
+import pytest
+
+from tunecli.commands.results import Selection, selection_of
+from tunecli.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"form": "xml"}, "unknown format `xml`"),
+        ({"form": "csv", "is_json": True}, "two formats"),
+        ({"number": 1, "n_shown": 3}, "--top does not work with --trial"),
+        ({"number": 0, "sort_by": "x"}, "--sort does not work with --trial"),
+        ({"number": 0, "columns": "x"}, "--columns does not work with --trial"),
+        ({"number": 0, "is_failed_only": True}, "--failed does not work with --trial"),
+        ({"number": 0, "is_predicted": True}, "--predict does not work with --trial"),
+        ({"number": 0, "form": "markdown"}, "--format markdown does not work with --trial"),
+        ({"is_failed_only": True, "is_predicted": True}, "--predict does not work with --failed"),
+        ({"columns": " , "}, "--columns names no column"),
+        ({"columns": ""}, "--columns names no column"),
+        ({"sort_by": "-"}, "--sort names no column"),
+        ({"sort_by": ""}, "--sort names no column"),
+    ],
+)
+def test_what_does_not_go_together_is_an_error_that_names_it(options, words):
+    with pytest.raises(UsageError, match=words):
+        selection_of(**options)
+
+
+def test_columns_are_names_with_commas_between_them():
+    assert selection_of(columns="rank, lr,,x ", sort_by="-lr", n_shown=2) == Selection(
+        2, "-lr", ("rank", "lr", "x")
+    )
+    assert selection_of(number=3, is_json=True) == Selection()

@@ -1,0 +1,50 @@
+"""Where a study stands is what its record tells, or that there is none to be read."""
+
+from tests.study.whole import run_whole
+from tunecli.commands.status import status, status_view
+from tunecli.store.folder import RunFolder
+from tunecli.trial import State
+
+
+def test_status_counts_what_ended_and_knows_the_best(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run")
+    found = status(RunFolder.open_existing(tmp_path / "run"))
+    assert (found.word, found.n_trials, found.counts[State.COMPLETE]) == ("finished", 6, 6)
+    assert found.best is not None
+    assert found.holder is None
+
+
+def test_an_exhausted_study_is_finished(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run", "optimizer=adam", "search.trials=9")
+    assert status(RunFolder.open_existing(tmp_path / "run")).word == "finished"
+
+
+def test_a_study_of_curves_whose_space_is_exhausted_is_finished(study_file, tmp_path):
+    path = study_file(**{"sampler: random": "sampler: bayes", "epochs: 4": "epochs: 9"})
+    run_whole(
+        path, tmp_path / "run", "optimizer={name: sgd, lr: {choice: [0.1, 0.2]}}", "search.pruner=curves"
+    )
+    found = status(RunFolder.open_existing(tmp_path / "run"))
+    assert (found.word, found.ending) == ("finished", "exhausted")
+
+
+def test_a_study_at_its_limit_says_so_and_how_to_go_on(study_file, tmp_path):
+    run_whole(study_file(), tmp_path / "run", "run.limit.trials=2")
+    lines = dict(status_view(status(RunFolder.open_existing(tmp_path / "run"))).lines)
+    assert lines["state"] == "interrupted"
+    assert lines["stopped"] == "run.limit.trials have begun"
+    assert lines["next"] == f"tunecli resume {tmp_path / 'run'} --set run.limit.trials=…"
+
+
+def test_a_study_that_is_damaged_is_said_to_be_and_its_table_stays_readable(study_file, tmp_path, tunecli):
+    run_whole(study_file(), tmp_path / "run")
+    database = tmp_path / "run" / "study.db"
+    database.write_bytes(database.read_bytes()[:4096] + b"\xff" * 8192)
+    before = database.read_bytes()
+    done = tunecli("status", tmp_path / "run")
+    assert done.returncode == 5
+    assert "damaged" in done.stdout
+    assert "results.csv" in done.stderr
+    assert tunecli("resume", tmp_path / "run").returncode == 5
+    assert database.read_bytes() == before
+    assert len((tmp_path / "run" / "results.csv").read_text().splitlines()) == 7

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunecli.text import counted, duration, sanitize, shorten
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain, ünïcödé, 漢字 and 👩‍🔬", "plain, ünïcödé, 漢字 and 👩‍🔬"),
+        ("two\r\nlines\tand  blanks ", "two lines and blanks"),
+        ("\x1b[31mred\x1b[0m", "[31mred[0m"),
+        ("a\x00b\x7f\x9bc", "abc"),
+        ("abc\u202edcba\u2066", "abcdcba"),
+        ("a\u2028b\x85c", "a b c"),
+        ("\ud800", "\ufffd"),
+        ("a\u200bb\ufeffc\u2060d\u00ade", "abcde"),
+        ("\u3164a\u115f\ufe0fb\U000e0041", "ab"),
+    ],
+)
+def test_text_is_made_one_harmless_line(text: str, expected: str) -> None:
+    assert sanitize(text) == expected
+
+
+@given(st.text(st.characters()))
+def test_no_control_and_no_line_end_is_left_and_doing_it_twice_is_doing_it_once(text: str) -> None:
+    line = sanitize(text)
+    assert not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in line)
+    assert sanitize(line) == line
+    line.encode()
+
+
+@pytest.mark.parametrize(
+    ("n", "text"), [(1, "1 trial"), (0, "0 trials"), (2, "2 trials"), (1200, "1,200 trials")]
+)
+def test_a_number_of_things_has_its_plural(n: int, text: str) -> None:
+    assert counted(n, "trial") == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0s"), (59.4, "59s"), (75, "1m15s"), (3600, "1h00m"), (90061, "25h01m")]
+)
+def test_a_duration_is_told_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@given(st.text(), st.integers(1, 30))
+def test_a_clipped_text_is_no_longer_than_asked_for(text: str, n: int) -> None:
+    found = shorten(text, n)
+    assert len(found) <= n
+    assert found == text or len(text) > n

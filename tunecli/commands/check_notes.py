@@ -1,0 +1,279 @@
+"""The notes of `tunecli check` on what the file alone tells: it may not be what its writer meant.
+
+Each note says what to write.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+
+from tunecli.commands.trial_notes import notes_of_trials
+from tunecli.config.concrete_trial import points_to_check, resolve_trial
+from tunecli.config.domains import Integer, Real, is_plain_over_magnitudes, last_value, n_values
+from tunecli.config.enumeration import grid_position_of_point, grid_size, space_size
+from tunecli.config.labels import described, shown
+from tunecli.config.metrics import LATENCY, N_PARAMETERS, is_clock
+from tunecli.config.params_notes import near_ranges, unused_parameters
+from tunecli.config.pruners import Pausing, Pruner
+from tunecli.config.schema import TrialConfig
+from tunecli.config.space import Space, default_point
+from tunecli.config.study import StudySpec
+from tunecli.errors import UsageError
+from tunecli.search.samplers.bayes import n_initial
+from tunecli.search.samplers.registry import suggest
+from tunecli.search.samplers.third_party import adapted_by_cmaes
+from tunecli.study.plan.fusing import Fusing
+from tunecli.study.plan.plan import Plan
+from tunecli.study.plan.worker_count import require_device
+from tunecli.study.record.history import History
+from tunecli.train.accelerators import places
+from tunecli.train.cost import Cost, sizes_of_parts
+from tunecli.train.data.sources import facts_of
+from tunecli.train.validation.notes import has_scaled_target
+from tunecli.trial import Parameters, Trial
+
+_FEW_EXAMPLES = 20
+_PACKAGED = ("tpe", "cmaes")  # samplers whose package takes a second to import
+_TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
+_SCORED_ON = ("data.source", "data.target", "data.task", "data.validation", "data.test")
+_TRAINED_ON = ("data.train_fraction",)
+_MAX_POINTS = 300
+_MOST_NAMES = 6
+
+
+def check_notes(
+    spec: StudySpec, plan: Plan, pauses: tuple[int, ...], together: Fusing, largest: Cost | None
+) -> tuple[str, ...]:
+    """All notes on a study.
+
+    Args:
+        spec: a loaded study.
+        plan: its plan on this machine.
+        pauses: the epochs after which the pruner pauses the longest trials.
+        together: which trials are trained as one model.
+        largest: the cost of the largest trial; None: unknown.
+
+    Raises:
+        DataError: the data cannot be read or split.
+    """
+    return (
+        *_search_notes(spec, plan),
+        *_pruner_notes(spec.settings.search.pruner, pauses),
+        *_fusing_notes(spec, together),
+        *_memory_notes(largest),
+    )
+
+
+def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
+    """The first ``n`` points the sampler would try, as far as no result is needed for them."""
+    trials: dict[int, Trial] = {}
+    name = spec.settings.search.sampler_name
+    needs_none = {"bayes": n_initial(spec.space), "tpe": 1, "cmaes": 1}
+    for number in range(min(n, needs_none.get(name, n))):
+        history = History(trials.values(), spec.objective).up_to(-1)
+        point = suggest(
+            name, spec.space, history, number, spec.settings.seed, spec.settings.search.sampler_settings
+        )
+        if point is None:
+            break
+        trials[number] = Trial(number, point, 0)
+    return list(trials.values())
+
+
+def _first_point(spec: StudySpec) -> Parameters | None:
+    """Where trial 0 is, unless a package would be imported to know."""
+    search = spec.settings.search
+    if not spec.space.parameters or search.sampler_name in _PACKAGED:
+        return None
+    found = first_suggestions(spec, 1)
+    return found[0].parameters if found else None
+
+
+def _memory_notes(largest: Cost | None) -> Iterator[str]:
+    here_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed_bytes = 0 if largest is None else (largest.n_parameters or 0) * _TRAINING_BYTES_A_WEIGHT
+    if needed_bytes > here_bytes:
+        yield (
+            f"the largest model takes {needed_bytes / 2**30:,.0f} GiB while it trains, "
+            f"and this machine has {here_bytes / 2**30:,.0f}"
+        )
+
+
+def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+    space, search = spec.space, spec.settings.search
+    size, grid = space_size(space), grid_size(space)
+    if not space.parameters:
+        yield "no key holds a range: this is one trial, which `tunecli train` runs"
+    if search.sampler_name == "grid" and grid is not None and plan.n_trials < grid:
+        yield f"the grid has {grid:,} points; {plan.n_trials:,} of them are run"
+    if size is not None and plan.n_trials > size:
+        only = (
+            "only 1 distinct point: the sweep ends after 1"
+            if size == 1
+            else (f"only {size:,} distinct points: the sweep ends after {size:,}")
+        )
+        yield f"{only} of {plan.n_trials:,} trials"
+    for parameter in space.parameters:
+        if n_values(parameter.domain) == 1 and not parameter.name.endswith(".length"):
+            yield f"{parameter.name} has one value: its range never matters"
+        if any(not condition.values for condition in parameter.conditions):
+            yield f"{parameter.name} is never active"
+        if is_plain_over_magnitudes(parameter.domain):
+            log = "logint" if isinstance(parameter.domain, Integer) else "loguniform"
+            yield (
+                f"{parameter.name}: {described(parameter.domain)} seldom draws a small value; "
+                f"{log} draws every magnitude alike"
+            )
+    yield from _configuration_notes(spec)
+    default = default_point(space)
+    if (
+        search.sampler_name == "grid"
+        and default is not None
+        and grid_position_of_point(space, default) is None
+    ):
+        yield "the defaults do not lie on the grid, so no trial begins with them"
+    yield from _device_notes(spec, plan)
+    if plan.lookahead < plan.n_workers:
+        yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
+    yield from _goal_notes(spec, plan)
+    stop = spec.settings.search.stop
+    if stop is not None and stop.stagnation is not None and stop.stagnation >= plan.n_trials:
+        yield f"search.stop.stagnation {stop.stagnation} never ends a sweep of {plan.n_trials} trials"
+    for name in _differing_data(space, _SCORED_ON):
+        yield f"{name} differs between trials, so their scores are not of the same data"
+    yield from _scale_notes(spec)
+    yield from notes_of_trials(spec, _first_point(spec))
+    first = resolve_trial(space, next(points_to_check(space)))
+    facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
+    if facts is not None and isinstance(first, TrialConfig):
+        n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
+        if n_valid < _FEW_EXAMPLES:
+            yield f"the score is of {n_valid} examples: chance moves it by a lot"
+
+
+def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+    has_losses = any(name == "loss" or name.startswith("loss.") for name in spec.space.names)
+    for aim in spec.settings.objective.aims:
+        if aim.direction is not None and aim.natural is not None and aim.goal != aim.natural:
+            better = "higher" if aim.natural.maximize else "lower"
+            yield f"direction is {aim.direction}, but {better} {aim.name} is better; is that intended?"
+        if aim.name.endswith("_loss") and has_losses:
+            yield f"{aim.name} is not comparable between trials whose loss differs"
+    if any(map(is_clock, spec.objective.metrics)) and plan.n_workers > 1:
+        yield f"{LATENCY} is measured while other trials run: `--workers 1` leaves the machine to it"
+    for bound in spec.objective.constraints:
+        if bound.metric in (LATENCY, N_PARAMETERS) and not bound.is_least and bound.bound <= 0:
+            yield f"no trial holds {bound}"
+
+
+def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+    """That the device is not here, as the file may be checked on one machine and run on another, or has no room."""
+    run = spec.settings.run
+    asked = run.workers
+    is_on_cpu = plan.device.partition(":")[0] in ("auto", "cpu") and not places(plan.device)
+    if run.per_device > 1 and is_on_cpu:
+        yield f"run.per_device {run.per_device} counts jobs on an accelerator: on the CPU it changes nothing"
+    if isinstance(asked, int) and plan.n_workers < asked and run.engine != "inline":
+        yield f"run.workers {asked}: run.per_device {run.per_device} lets {plan.n_workers} run at a time here"
+    try:
+        require_device(plan.device)
+    except UsageError as error:
+        yield f"run.device: {error.message}, so it cannot be run on this machine ({error.hint})"
+
+
+def _differing_data(space: Space, keys: tuple[str, ...]) -> list[str]:
+    """The keys of the data that differ between trials: ranges, and what branches and references differ in."""
+    found = [name for name in space.names if name.startswith(keys)]
+    trials = [resolve_trial(space, point) for point in islice(points_to_check(space), _MAX_POINTS)]
+    every = [trial.data for trial in trials if isinstance(trial, TrialConfig)]
+    for key in keys:
+        name = key.removeprefix("data.")
+        is_told = any(each.startswith(key) for each in found)
+        if not is_told and any(getattr(one, name) != getattr(every[0], name) for one in every):
+            found.append(key)
+    return found
+
+
+def _scale_notes(spec: StudySpec) -> Iterator[str]:
+    """That a regression's loss has another unit in each trial, as each standardises by what it trains on."""
+    losses = sorted({"val_loss", "train_loss"} & {*spec.objective.metrics})
+    if not losses or not _differing_data(spec.space, _TRAINED_ON):
+        return
+    trials = (resolve_trial(spec.space, point) for point in islice(points_to_check(spec.space), _MAX_POINTS))
+    if any(isinstance(trial, TrialConfig) and has_scaled_target(trial, spec.base_path) for trial in trials):
+        for loss in losses:
+            yield (
+                f"{loss} of a regression is not comparable between trials whose data.train_fraction differs: each "
+                "divides its targets by the standard deviation of its own training part; val_rmse and val_mae are "
+                "comparable"
+            )
+
+
+def _pruner_notes(pruner: Pruner, pauses: tuple[int, ...]) -> Iterator[str]:
+    if isinstance(pruner, Pausing) and not pauses:
+        yield f"the pruner `{pruner.name}` changes nothing: its first level is the end of a trial"
+
+
+def _fusing_notes(spec: StudySpec, together: Fusing) -> Iterator[str]:
+    """That trials cannot be trained together though the file asks for it; of one trial nothing is asked."""
+    asked = spec.settings.run.fuse
+    if isinstance(asked, int) and asked > 1 and together.share == "none" and spec.space.parameters:
+        reasons = "; ".join(map(str, together.obstacles))
+        yield f"run.fuse {asked}: no trials are trained together, since of all of them {reasons}"
+
+
+def _configuration_notes(spec: StudySpec) -> Iterator[str]:
+    """The notes of one study, in the order in which a person reads its file."""
+    for aim in spec.settings.objective.aims:
+        if aim.inferred is not None:
+            direction = "maximize" if aim.inferred.maximize else "minimize"
+            yield (
+                f"the direction of {aim.name} follows from its name: {direction} "
+                f"(say `direction:` to make sure, or to have it the other way)"
+            )
+    for near in near_ranges(spec.space.tree):
+        yield f"trial.{near.name}: {near.written} is no range here, so your code gets it as it stands ({near.hint})"
+    yield from _short_ranges(spec.space)
+    for path in unused_parameters(spec.space):
+        yield (
+            f"trial.params.{path} is searched, but no argument of `command` mentions it: write `{{{path}}}` in one, "
+            "or drop the range"
+        )
+    if spec.settings.search.sampler_name == "cmaes":
+        yield from _cmaes_notes(spec.space)
+
+
+def _short_ranges(space: Space) -> Iterator[str]:
+    """Ranges whose steps do not reach their upper end."""
+    for parameter in space.parameters:
+        domain = parameter.domain
+        if (
+            isinstance(domain, Integer | Real)
+            and domain.step is not None
+            and last_value(domain) != domain.high
+        ):
+            yield (
+                f"{parameter.name}: {described(domain)} ends at {shown(last_value(domain))}, "
+                f"as its steps do not reach {shown(domain.high)}"
+            )
+
+
+def _cmaes_notes(space: Space) -> Iterator[str]:
+    adapted = [parameter.name for parameter in adapted_by_cmaes(space)]
+    others = [name for name in space.names if name not in adapted]
+    if not space.parameters or not others:
+        return
+    if not adapted:
+        yield (
+            "cmaes adapts two or more numbers that are always active, and this space has fewer: all parameters are "
+            "drawn at random (`bayes` and `tpe` model such a space)"
+        )
+        return
+    yield f"cmaes adapts {_listed(adapted)}; it draws {_listed(others)} at random"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more

@@ -1,0 +1,143 @@
+"""`tunecli export`: a recorded trial as a file that runs.
+
+Nothing is trained, except for weights or test metrics that were not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+
+from tunecli.config.concrete_trial import concrete, trial_models
+from tunecli.config.metrics import is_clock
+from tunecli.config.schema import TrialConfig
+from tunecli.engine import engine_named, name_for_one, needs_torch
+from tunecli.engine.protocol import run_to_end
+from tunecli.errors import NoTrialSucceeded, UsageError
+from tunecli.results.ranking import best
+from tunecli.store.destination import require_destination
+from tunecli.store.files import in_words, read_own, write_where_asked
+from tunecli.store.folder import RunFolder
+from tunecli.study.plan.jobs import job_for
+from tunecli.study.record.lifecycle import Study, look
+from tunecli.study.record.publish import document
+from tunecli.trial import Outcome, State, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A trial as a file of its own, and its metrics on the test part where that was asked for.
+
+    ``weights_place`` is where its weights were written, in words; empty where they were not.
+    """
+
+    text: str
+    tested: Mapping[str, float]
+    weights_place: str = ""
+
+
+def export(
+    folder: RunFolder, number: int | None, weights_path: Path | None, *, open_test: bool = False
+) -> Exported:
+    """The best trial, or trial ``number``, as a complete runnable file; its weights to ``weights_path``.
+
+    With ``open_test`` it is trained again, to the recorded score, and measured on what ``data.test`` sets apart.
+
+    Raises:
+        NoTrialSucceeded: the best is asked for and no trial has a score.
+        UsageError: there is no such trial, its weights cannot be had, or nothing is set apart to test on.
+    """
+    if weights_path is not None:
+        require_destination(weights_path)
+    with look(folder) as study:
+        trials = study.log.trials()
+        trial = best(trials, study.spec.objective) if number is None else _numbered(trials, number)
+        if trial is None:
+            raise NoTrialSucceeded(
+                "no trial of this study has a score yet", hint=f"tunecli status {quote(str(folder.path))}"
+            )
+        place = _export_weights(study, trial, weights_path) if weights_path is not None else ""
+        tested = _tested(study, trial) if open_test else {}
+        return Exported(document(study, trial, tested), tested, place)
+
+
+def _numbered(trials: list[Trial], number: int) -> Trial:
+    if not 0 <= number < len(trials):
+        raise UsageError(f"there is no trial {number}; they are numbered 0 to {len(trials) - 1}")
+    return trials[number]
+
+
+def _export_weights(study: Study, trial: Trial, weights_path: Path) -> str:
+    if trial.outcome is None or trial.state is State.FAILED:
+        raise UsageError(f"trial {trial.number} is {trial.state.value}: it has no weights")
+    _require_complete(study, trial)
+    if trial_models(study.spec.space.tree) != {TrialConfig}:
+        kept_by_it = study.folder.checkpoint_dir(trial.number)
+        raise UsageError(
+            f"trial {trial.number} is your own training", hint=f"what it kept is in {kept_by_it}"
+        )
+    if weights_path.exists() and not weights_path.is_file():
+        raise UsageError(f"{weights_path} is no regular file, which weights need")
+    kept = study.folder.weights_path(trial.number)
+    try:
+        content = read_own(kept)
+        is_kept = hashlib.sha256(content).hexdigest() == trial.outcome.weights_sha256
+    except OSError:  # not kept, or what lies there is no file of ours
+        is_kept = False
+    if not is_kept:
+        _train_again(study, trial, weights_path.resolve())
+        return in_words(weights_path)
+    return write_where_asked(weights_path, content)
+
+
+def _tested(study: Study, trial: Trial) -> Mapping[str, float]:
+    if trial.outcome is None or trial.state is State.FAILED:
+        raise UsageError(f"trial {trial.number} is {trial.state.value}: there is nothing to test")
+    _require_complete(study, trial)
+    if not concrete(study.spec.space, trial.parameters).get("data", {}).get("test"):
+        raise UsageError(
+            "this study sets nothing apart to test on", hint="`data.test` does, before it begins"
+        )
+    metrics = _train_again(study, trial, open_test=True).metrics
+    return {name: value for name, value in metrics.items() if name.startswith("test_")}
+
+
+def _require_complete(study: Study, trial: Trial) -> None:
+    """Trained again, a trial is trained to its end, which is not where a pruned one's score is from."""
+    if trial.state is State.PRUNED and trial.outcome is not None:
+        run, number = quote(str(study.folder.path)), trial.number
+        raise UsageError(
+            f"trial {number} was pruned after epoch {trial.outcome.epochs}, and weights are those of a whole training",
+            hint=f"tunecli export {run} --trial {number} -o trial.yaml, then tunecli train trial.yaml",
+        )
+
+
+def _train_again(
+    study: Study, trial: Trial, weights_path: Path | None = None, *, open_test: bool = False
+) -> Outcome:
+    """Only the best trial's weights are kept; any other's are a function of its record."""
+    outcome = trial.outcome
+    plan = replace(study.plan, device=outcome.device if outcome else study.plan.device)
+    job = job_for(study.spec, plan, trial, weights_path=weights_path, open_test=open_test)
+    name = name_for_one(job, "local")  # own code gets the process of its own that it had in the search
+    engine = engine_named(
+        name,
+        n_workers=1,
+        threads=job.threads,
+        needs_torch=name == "local" and needs_torch(study.spec, plan.device),
+    )
+    again = run_to_end(engine, job)
+    if again.failure is not None:
+        failure = again.failure
+        raise UsageError(f"trained again, trial {trial.number} failed: {failure.kind}: {failure.cause}")
+    is_reproduced = is_clock(job.objective.metric) or again.score == (outcome and outcome.score)
+    if outcome is None or not is_reproduced:
+        score = None if outcome is None else outcome.score
+        raise UsageError(
+            f"trained again, trial {trial.number} scores {again.score!r} and not {score!r} as recorded",
+            hint="another machine, device or version computes other bits",
+        )
+    return again

@@ -1,0 +1,21 @@
+"""`tunecli schema`: the JSON Schema of a study's file, or a table of its keys."""
+
+from __future__ import annotations
+
+import json
+
+from tunecli.config.reference import json_schema, markdown_table
+from tunecli.errors import UsageError
+
+
+def schema_text(form: str = "json") -> str:
+    """The schema as its file has it, or as a table of every key.
+
+    Raises:
+        UsageError: no such format.
+    """
+    if form == "markdown":
+        return markdown_table()
+    if form != "json":
+        raise UsageError(f"--format: unknown format `{form}`", hint="use json or markdown")
+    return json.dumps(json_schema(), indent=2) + "\n"

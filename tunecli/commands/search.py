@@ -1,0 +1,153 @@
+"""`tunecli search` and `tunecli resume`: run a sweep, then show its ranked table, why it ended, and the best trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from tunecli.commands.check import Check, check
+from tunecli.commands.data import first_lines
+from tunecli.commands.outcome_summary import (
+    REASONS,
+    best_block,
+    going_on,
+    lifted,
+    reason_line,
+    records_of,
+    section_of,
+    standing_data,
+    standing_lines,
+)
+from tunecli.config.study import StudySpec
+from tunecli.errors import NoTrialSucceeded
+from tunecli.results.table import top
+from tunecli.results.view import View
+from tunecli.store.folder import RunFolder
+from tunecli.study.record.fork import fork
+from tunecli.study.record.lifecycle import begin, reopen
+from tunecli.study.runner.display import Display
+from tunecli.study.runner.signals import resumable
+from tunecli.study.sweep import Ending, sweep
+from tunecli.text import counted
+
+_SHOWN_AT_END = 10
+
+
+def search(spec: StudySpec, folder_path: Path | None, display: Display, say: Callable[[str], None]) -> Ending:
+    """Begin a study and run its sweep.
+
+    Args:
+        spec: a loaded study.
+        folder_path: the run folder; None: ``runs/<study>``.
+        display: receives the events of the sweep.
+        say: shows a line to the person.
+
+    Raises:
+        UsageError: the run folder holds a study already, or `check` refuses the study.
+        Interrupted: a signal ended the sweep.
+    """
+    checked = check(spec)
+    folder = folder_path or Path("runs") / spec.settings.study
+    with resumable(folder, is_begun=False), begin(spec, folder) as study:
+        for line in opening_lines(checked):
+            say(line)
+        return sweep(study, display)
+
+
+def resume(
+    run: str,
+    changes: Mapping[str, Any],
+    overrides: tuple[str, ...],
+    *,
+    config_path: Path | None,
+    fork_name: str | None,
+    display: Display,
+    say: Callable[[str], None],
+) -> Ending:
+    """Continue a study, or a new study that reuses its trials.
+
+    Args:
+        run: a run folder, or a study's name under ``runs/``.
+        changes: fields of the plan with their new values; None: as before.
+        overrides: ``path=value`` texts.
+        config_path: the file to continue with; None: the run folder's.
+        fork_name: the name of the new study; None: continue the same one.
+        display: receives the events of the sweep.
+        say: shows a line to the person.
+
+    Raises:
+        UsageError: the changes do not fit the study.
+        Interrupted: a signal ended the sweep.
+    """
+    folder = RunFolder.find(run)
+    changes = {key: value for key, value in changes.items() if value is not None}
+    if fork_name is None:
+        opened, path = reopen(folder, changes, overrides, config_path=config_path, say=say), folder.path
+    else:
+        opened = fork(folder, fork_name, changes, overrides, config_path=config_path, say=say)
+        path = folder.path.parent / fork_name
+    with resumable(path, is_begun=fork_name is None), opened as study:
+        return sweep(study, display)
+
+
+def require_score(ending: Ending) -> None:
+    """Refuse a sweep in which no trial has a score.
+
+    Raises:
+        NoTrialSucceeded: with the cause, and the command to run next.
+    """
+    if not ending.n_scored:
+        why = f": {REASONS['alike'][1]}: {ending.cause}" if ending.cause else ""
+        raise NoTrialSucceeded(f"no trial succeeded{why}", hint=_next_after_none(ending))
+
+
+def _next_after_none(ending: Ending) -> str:
+    path = quote(str(ending.path))
+    if ending.cause:
+        return f"mend it and begin a new study; or go on: {going_on(str(ending.path), ending.reason)}"
+    if ending.n_failed:
+        return f"tunecli results {path} --failed shows why each failed"
+    return f"no trial was trained to its end: {going_on(str(ending.path), ending.reason)}"
+
+
+def ending_view(ending: Ending) -> View:
+    """How a sweep ended, and its ranked table."""
+    found, table, path = ending.overview, ending.table, quote(str(ending.path))
+    n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
+    lines = [reason_line(ending.reason, len(table.rows)), *standing_lines(ending.standing)]
+    lines.append(("run folder", ending.path))
+    if lifted(ending.reason):
+        lines.append(("to go on", going_on(str(ending.path), ending.reason)))
+    if n_hidden:
+        lines.append(("more", f"{counted(n_hidden, 'more trial')}: tunecli results {path}"))
+    if ending.n_scored:
+        lines.append(("next", f"tunecli export {path} -o best.yaml"))
+    if ending.standing is not None and len(ending.standing.front) > 1:
+        lines.append(("any other", f"tunecli export {path} --trial N"))
+    data = {
+        "reason": ending.reason,
+        "path": ending.path,
+        "n_scored": ending.n_scored,
+        "best_trial": None if found.best is None else found.best.trial.number,
+        **standing_data(ending.standing),
+        "columns": list(table.columns),
+        "trials": records_of(table),
+    }
+    shown = found.with_table(top(table, _SHOWN_AT_END))
+    how = f"tunecli results {path} --columns, or --format csv"
+    best_trial = "" if found.best is None else f"tunecli results {path} --trial {found.best.trial.number}"
+    return View(
+        "search",
+        data,
+        tuple(lines),
+        (section_of(shown, how=how),),
+        asides=found.failures,
+        blocks=best_block(found, best_trial),
+    )
+
+
+def opening_lines(found: Check) -> list[str]:
+    """What a person should see before a sweep begins: its data in few lines, and what `check` notes."""
+    return [*first_lines(found.data), *(f"note: {note}" for note in found.notes)]

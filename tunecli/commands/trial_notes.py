@@ -1,0 +1,191 @@
+"""Notes on values that do not work together, and on trials in which nothing is wrong; found before a trial is spent.
+
+A file is checked at every option and bound, one at a time. Here several values differ from the default point at once:
+every pair of options and bounds up to a limit, and random points. A point that fails is reduced to the values that
+make it fail.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+from pydantic import ValidationError
+
+from tunecli.config.concrete_trial import (
+    DanglingReferenceError,
+    concrete,
+    parents_of,
+    points_to_check,
+    resolve_trial,
+)
+from tunecli.config.domains import Categorical, bounds
+from tunecli.config.error_messages import problems_of
+from tunecli.config.labels import shown
+from tunecli.config.schema import TrialConfig, trial_model, trial_of
+from tunecli.config.secrets import names_in, redacted, resolved
+from tunecli.config.space import Space, point_of_units, point_with, values_by_key
+from tunecli.config.study import StudySpec
+from tunecli.errors import UsageError
+from tunecli.seeding import generator_for
+from tunecli.train.validation import complaints
+from tunecli.train.validation.notes import trial_notes
+from tunecli.trial import Parameters, Scalar
+
+_N_RANDOM = 100
+_MAX_PAIRS = 200
+_MAX_TOLD = 5
+_Chosen = Mapping[str, Scalar]
+"""Values by the parameters' keys; all others have their default or middle."""
+_MAX_POINTS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """Values that do not work together, by the parameters' names; ``share`` of random trials have them."""
+
+    values: tuple[tuple[str, Scalar], ...]
+    message: str
+    share: float
+    has_first: bool
+
+    def __str__(self) -> str:
+        together = " with ".join(f"{name} {_number(value)}" for name, value in self.values)
+        who = f", about {self.share:.0%} of random trials" if self.share >= 0.005 else ""
+        first = ", trial 0 among them" if self.has_first else ""
+        return f"trials that combine {together} do not work as written{who}{first}: {self.message}"
+
+
+def combinations_that_fail(spec: StudySpec, first: Parameters | None = None) -> tuple[Combination, ...]:
+    """The combinations of values that do not work, though each value does with the rest at its default or middle.
+
+    Args:
+        spec: a loaded study.
+        first: the point of trial 0, where it is known.
+
+    Returns:
+        At most `_MAX_TOLD`, each with as few values as it takes; empty where none was found. Others may be left.
+    """
+    space = spec.space
+    if len(space.parameters) < 2:
+        return ()
+    random = [values_by_key(space, point) for point in _random_points(space, spec.settings.seed)]
+    firsts = [] if first is None else [values_by_key(space, first)]
+    reduced: dict[tuple[str, str], tuple[dict[str, Scalar], str]] = {}
+    n_random: dict[tuple[str, str], int] = {}
+    has_first: set[tuple[str, str]] = set()
+    for number, chosen in enumerate((*firsts, *random, *_pairs(space))):
+        for gist, message in _wrong(spec, chosen).items():
+            if number < len(firsts):
+                has_first.add(gist)
+            elif number < len(firsts) + len(random):
+                n_random[gist] = n_random.get(gist, 0) + 1
+            if gist not in reduced and len(reduced) < _MAX_TOLD:
+                reduced[gist] = (_reduced(spec, chosen, gist), message)
+    names = {parameter.key: parameter.name for parameter in space.parameters}
+    return tuple(
+        Combination(
+            tuple((names[key], value) for key, value in values.items()),
+            message,
+            n_random.get(gist, 0) / max(1, len(random)),
+            gist in has_first,
+        )
+        for gist, (values, message) in reduced.items()
+        if len(values) > 1
+    )
+
+
+def _random_points(space: Space, seed: int) -> Iterator[Parameters]:
+    for number in range(_N_RANDOM):
+        units = generator_for(seed, number, "combinations").random(len(space.parameters))
+        yield point_of_units(space, units.tolist())
+
+
+def _pairs(space: Space) -> Iterator[_Chosen]:
+    """Two parameters at each of their options and bounds: choices with choices first, as far as `_MAX_PAIRS` go."""
+    pairs = sorted(
+        combinations(space.parameters, 2),
+        key=lambda pair: sum(not isinstance(parameter.domain, Categorical) for parameter in pair),
+    )
+    found = (
+        {**parents_of(one), **parents_of(other), one.key: value, other.key: beside}
+        for one, other in pairs
+        for value in bounds(one.domain)
+        for beside in bounds(other.domain)
+    )
+    return islice(found, _MAX_PAIRS)
+
+
+def _wrong(spec: StudySpec, chosen: _Chosen) -> dict[tuple[str, str], str]:
+    """What is wrong at a point: (parameter, the message without its numbers) → the message."""
+    point = point_with(spec.space, chosen)
+    try:
+        plain = concrete(spec.space, point)
+    except DanglingReferenceError as error:
+        return {("", _gist(error.message)): error.message}
+    names = [*names_in(plain)]
+    try:
+        trial = trial_of(resolved(plain))
+    except UsageError:
+        return {}
+    except ValidationError as error:
+        told = [
+            (problem.parameter.removeprefix("trial."), problem.message)
+            for problem in problems_of(error, trial_model(plain), spec.space, point, "trial")
+        ]
+    else:
+        if not isinstance(trial, TrialConfig):
+            return {}
+        told = [
+            (found.parameter, found.message) for found in complaints(trial, spec.objective, spec.base_path)
+        ]
+    return {
+        (path, _gist(message)): redacted(f"{path}: {message}" if path else message, names)
+        for path, message in told
+    }
+
+
+def _gist(message: str) -> str:
+    return re.sub(r"\d[\d.,e+-]*", "n", message)
+
+
+def _reduced(spec: StudySpec, chosen: _Chosen, gist: tuple[str, str]) -> dict[str, Scalar]:
+    """As few of the values as it takes to fail in that way, the rest put back to their default or middle."""
+    left = values_by_key(spec.space, point_with(spec.space, chosen))
+    for key in reversed([*left]):
+        fewer = {each: value for each, value in left.items() if each != key}
+        if gist in _wrong(spec, fewer):
+            left = fewer
+    return left
+
+
+def _number(value: Scalar) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else shown(value)
+
+
+def notes_of_trials(spec: StudySpec, first: Parameters | None) -> Iterator[str]:
+    """Each note once, and at which values it holds if not with the usual ones.
+
+    Args:
+        spec: a loaded study.
+        first: the point of trial 0, where it is known.
+
+    Raises:
+        DataError: the data cannot be read or split.
+    """
+    space, told = spec.space, set[str]()
+    usual = point_with(space, {})
+    for number, point in enumerate(islice(points_to_check(space), _MAX_POINTS)):
+        trial = resolve_trial(space, point)
+        if not isinstance(trial, TrialConfig):
+            continue
+        differing = [name for name in point if name not in usual or point[name] != usual[name]]
+        where = " and ".join(f"{name} is {shown(point[name])}" for name in differing)
+        names = names_in(concrete(space, point))
+        for note in trial_notes(trial, spec.objective, spec.base_path):
+            if note.topic not in told and (note.is_of_any or number == 0):
+                told.add(note.topic)
+                yield redacted(f"where {where}: {note.text}" if where else note.text, names)
+    yield from map(str, combinations_that_fail(spec, first))

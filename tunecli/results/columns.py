@@ -1,0 +1,192 @@
+"""Columns of the ranked table: short names, selection and order by name, and columns of metrics and predictions.
+
+A column is named in full (``optimizer.lr``) or by an end of its name that no other column shares (``lr``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tunecli.errors import UsageError
+from tunecli.results.table import Cell, Table
+from tunecli.trial import Trial
+
+_SAY_NOTHING_ALONE = {"length", "choice", "name", "from", "to", "of", "at", "by", "every"}
+_LISTED = 12
+
+
+def short_names(names: Sequence[str], taken: Collection[str] = ()) -> dict[str, str]:
+    """A short name for each name, no two alike.
+
+    Args:
+        names: dotted paths, each once.
+        taken: names of other columns, which no short name may be.
+    """
+    ends = Counter(end for name in names for end in set(_ends(name)))
+    return {
+        name: next(
+            (end for end in _ends(name) if ends[end] == 1 and end not in taken and _says_something(end)), name
+        )
+        for name in names
+    }
+
+
+def matching(asked: str, names: Collection[str]) -> list[str]:
+    """The names that ``asked`` may mean: itself, or else all that end in it, or else none."""
+    return [asked] if asked in names else [name for name in names if asked in _ends(name)]
+
+
+def nearest(asked: str, names: Sequence[str]) -> str | None:
+    """The name most like ``asked``, or like its last parts; None where none is."""
+    whole_of = {end: name for name in reversed(names) for end in _ends(name)} | {name: name for name in names}
+    found = difflib.get_close_matches(asked, whole_of, n=1, cutoff=0.6)
+    return whole_of[found[0]] if found else None
+
+
+def _ends(name: str) -> list[str]:
+    """``a.b.c`` → ``c``, ``b.c``, ``a.b.c``."""
+    parts = name.split(".")
+    return [".".join(parts[place:]) for place in range(len(parts) - 1, -1, -1)]
+
+
+def _says_something(end: str) -> bool:
+    first = end.partition(".")[0]
+    return not (first.isdigit() or (first == end and first in _SAY_NOTHING_ALONE))
+
+
+def with_metrics(table: Table, trials: Iterable[Trial], asked: Iterable[str]) -> Table:
+    """The table with a column at its end for each recorded metric among ``asked`` that has none."""
+    metrics = {trial.number: trial.outcome.metrics for trial in trials if trial.outcome is not None}
+    known = {name for each in metrics.values() for name in each}
+    added = tuple(name for name in dict.fromkeys(asked) if name in known and name not in table.columns)
+    if not added:
+        return table
+    at = table.columns.index("trial")
+    rows = (
+        (*row, *(metrics.get(row[at], {}).get(name) for name in added))  # type: ignore[arg-type]  # a number
+        for row in table.rows
+    )
+    return Table((*table.columns, *added), tuple(rows), table.n_leading)
+
+
+def column_named(table: Table, asked: str, option: str) -> str:
+    """The column that ``asked`` names.
+
+    Raises:
+        UsageError: it names none, or several.
+    """
+    found = matching(asked, table.columns)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{option}: `{asked}` may be {' or '.join(found)}", hint="give more of its name")
+    near = nearest(asked, table.columns)
+    more = f" and {len(table.columns) - _LISTED} more" if len(table.columns) > _LISTED else ""
+    listed = f"the columns are {', '.join(table.columns[:_LISTED])}{more}"
+    raise UsageError(
+        f"{option}: there is no column `{asked}`", hint=f"did you mean `{near}`?" if near else listed
+    )
+
+
+def select(table: Table, columns: Sequence[str]) -> Table:
+    """Those columns, in that order."""
+    places = [table.columns.index(column) for column in columns]
+    return Table(
+        tuple(columns), tuple(tuple(row[place] for place in places) for row in table.rows), len(columns)
+    )
+
+
+def failed_only(table: Table) -> Table:
+    """The rows of the trials that failed."""
+    at = table.columns.index("status")
+    return Table(table.columns, tuple(row for row in table.rows if row[at] == "failed"), table.n_leading)
+
+
+def in_order(table: Table, column: str, *, is_descending: bool = False) -> Table:
+    """The rows by a column: numbers before texts, rows without a value last either way, equal ones as they were."""
+    at = table.columns.index(column)
+    present = [row for row in table.rows if not _is_absent(row[at])]
+    absent = [row for row in table.rows if _is_absent(row[at])]
+    ordered = sorted(present, key=lambda row: _key(row[at]), reverse=is_descending)
+    return Table(table.columns, (*ordered, *absent), table.n_leading)
+
+
+def _is_absent(cell: Cell) -> bool:
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def _key(cell: Cell) -> tuple[int, float, str]:
+    if isinstance(cell, bool):
+        return (1, float(cell), "")
+    if isinstance(cell, int | float):
+        return (0, cell, "")
+    return (2, 0.0, str(cell))
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A score without its noise: the median, and half the distance between the 16th and the 84th percentile."""
+
+    score: float
+    uncertainty: float
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedBest:
+    """The trial that is predicted to be best is not the one with the best score."""
+
+    predicted_best: int
+    scored_best: int
+
+
+def with_predictions(table: Table, metric: str, predictions: Mapping[int, Prediction]) -> Table:
+    """The table with the columns `predicted` and `uncertainty` after the metric's.
+
+    Where another column has such a name, both of ours are followed by an underscore. A trial without a prediction has
+    None.
+
+    Args:
+        table: ranked; its columns are those of `results_table`.
+        metric: the name of the score's column.
+        predictions: by the trial's number.
+    """
+    place, number_at = table.columns.index(metric) + 1, table.columns.index("trial")
+    ours = predicted_columns(table.columns)
+    rows = ((*row[:place], *_cells(predictions, row[number_at]), *row[place:]) for row in table.rows)
+    return Table((*table.columns[:place], *ours, *table.columns[place:]), tuple(rows))
+
+
+def predicted_columns(columns: tuple[str, ...]) -> tuple[str, str]:
+    """What the two columns are called beside those."""
+    predicted, uncertainty = "predicted", "uncertainty"
+    while {predicted, uncertainty} & set(columns):
+        predicted, uncertainty = f"{predicted}_", f"{uncertainty}_"
+    return predicted, uncertainty
+
+
+def surprise(table: Table, predictions: Mapping[int, Prediction], sign: float) -> PredictedBest | None:
+    """Where the best prediction is another trial's than the best score; of equal ones the better ranked is taken.
+
+    Args:
+        table: ranked.
+        predictions: by the trial's number.
+        sign: ``sign * score`` is lower the better.
+    """
+    rank_at, number_at = table.columns.index("rank"), table.columns.index("trial")
+    ranked = [
+        number for row in table.rows if row[rank_at] is not None and isinstance(number := row[number_at], int)
+    ]
+    told = [number for number in ranked if number in predictions]
+    if not told:
+        return None
+    best = min(told, key=lambda number: sign * predictions[number].score)
+    return None if best == ranked[0] else PredictedBest(best, ranked[0])
+
+
+def _cells(predictions: Mapping[int, Prediction], number: Cell) -> tuple[Cell, Cell]:
+    found = predictions.get(number) if isinstance(number, int) else None
+    return (None, None) if found is None else (found.score, found.uncertainty)

@@ -1,1 +1,0 @@
-"""How is it told? A module for each verb, by its name: what was found, as an `Answer`."""

@@ -1,0 +1,57 @@
+"""Text that came from outside, made fit for one line of a table, a file or a screen.
+
+Names and causes of failures may hold anything: line ends, escape sequences that repaint a terminal, marks that turn the
+direction of writing, characters of no width. Knows no format: quoting is its user's part.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+_JOINERS = "\u200c\u200d"  # scripts and emoji need them; a screen does without
+_BLANK_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
+_NO_TEXT = "\N{REPLACEMENT CHARACTER}"
+_CUT = "…"
+
+
+def sanitize(text: str) -> str:
+    """``text`` on one line: white space is single blanks, what is not seen is gone, lone surrogates are marked."""
+    kept = (
+        _NO_TEXT if "\ud800" <= character <= "\udfff" else character
+        for character in text
+        if character.isspace() or character in _JOINERS or not is_invisible(character)
+    )
+    return " ".join("".join(kept).split())
+
+
+def is_invisible(character: str) -> bool:
+    """Whether a character is a control, a format mark (direction, joiner, byte order) or a letter of no width."""
+    if character.isascii():
+        return character < " " or character == "\x7f"
+    if unicodedata.category(character) in ("Cc", "Cf"):
+        return True
+    return (
+        character in _BLANK_LETTERS
+        or "\ufe00" <= character <= "\ufe0f"
+        or "\U000e0000" <= character <= "\U000e0fff"
+    )
+
+
+def shorten(text: str, n: int) -> str:
+    """The first ``n`` characters of ``text``, the last of them ``…`` where it is longer; ``n`` is at least 1."""
+    return text if len(text) <= n else f"{text[: n - 1].rstrip()}{_CUT}"
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """``75`` → ``1m15s``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
