@@ -13,8 +13,7 @@ from tunecli.config.domains import Categorical, Integer, Real, last_value
 from tunecli.config.expressions import Fixed
 from tunecli.config.grammar import parse
 from tunecli.config.load import parse_study
-from tunecli.config.params_notes import near_ranges
-from tunecli.config.range_lines import flow, lines_for, lines_for_list
+from tunecli.config.range_lines import flow, lines_for, lines_for_list, near_ranges
 from tunecli.config.reader import ScalarNode, read
 from tunecli.config.space import Space
 

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from itertools import islice
 
 from tunecli.commands.trial_notes import notes_of_trials
+from tunecli.config.command import unused_parameters
 from tunecli.config.concrete_trial import points_to_check, resolve_trial
 from tunecli.config.domains import Integer, Real, is_plain_over_magnitudes, last_value, n_values
 from tunecli.config.enumeration import grid_position_of_point, grid_size, space_size
 from tunecli.config.labels import described, shown
 from tunecli.config.metrics import LATENCY, N_PARAMETERS, is_clock
-from tunecli.config.params_notes import near_ranges, unused_parameters
 from tunecli.config.pruners import Pausing, Pruner
+from tunecli.config.range_lines import near_ranges
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space, default_point
 from tunecli.config.study import StudySpec

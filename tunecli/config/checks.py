@@ -38,8 +38,6 @@ from tunecli.objective import Objective
 
 Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]]]
 """(config, objective, base path) → what only the data can tell: (path under ``trial``, message, hint)."""
-
-
 MAX_VISITED = 2_000_000
 """How many values all the trials that are checked may hold: it takes some seconds."""
 

@@ -1,7 +1,7 @@
-"""A command as the file spells it: its placeholders, and the program that it names.
+"""A command as the file writes it: its placeholders, and the program that it names. Starts nothing.
 
-Owns what ``{optimizer.lr}`` becomes. Numbers are written as JSON writes them, the shortest text that reads back to the
-same bits in any language. Starts nothing.
+A placeholder such as ``{optimizer.lr}`` becomes a value under ``params``. Numbers are written as JSON writes them: the
+shortest text that reads back to the same bits in any language.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tunecli.config.expressions import (
+    Fixed,
+    FixedList,
+    Group,
+    Reference,
+    walk,
+)
 from tunecli.config.paths import is_index
+from tunecli.config.space import Space
 from tunecli.config.suggestions import nearest
 
 TRIAL_NAMES = ("seed", "device", "number", "checkpoint_dir")
@@ -23,8 +31,10 @@ TRIAL_NAMES = ("seed", "device", "number", "checkpoint_dir")
 _INTERPRETER = re.compile(
     r"(awk|bash|dash|deno|fish|gawk|julia|ksh|lua|node|octave|perl|php|pypy|python|Rscript|ruby|sh|tclsh|zsh)[\d.]*"
 )
+
 _SCRIPT = re.compile(r"\S*\.(awk|bash|[cm]?js|go|jl|lua|m|php|pl|py|r|rb|sh|tcl|ts|zsh)", re.IGNORECASE)
 _CODE_FOLLOWS = re.compile(r"-[A-Za-z]*[cem]|--eval")
+_PREFIX = "params."
 _PIECE = re.compile(r"(\$\{env:[^{}]*\})|\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -131,3 +141,37 @@ def _paths(params: Mapping[str, Any]) -> Iterator[str]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def unused_parameters(space: Space) -> Iterator[str]:
+    """The names, under ``params``, of the parameters that no placeholder of any command in the space names."""
+    commands = list(_commands(space))
+    if not commands:
+        return
+    paths = {path for texts in commands for text in texts for path in placeholders(text)}
+    paths |= {part.path.removeprefix(_PREFIX) for part in walk(space.tree) if isinstance(part, Reference)}
+    for name in space.names:
+        if name.startswith(_PREFIX):
+            path = name.removeprefix(_PREFIX)
+            owner = path.removesuffix(".choice").removesuffix(".length")
+            if not any(_is_on_one_line(owner, each) for each in paths):
+                yield path
+
+
+def _is_on_one_line(path: str, other: str) -> bool:
+    """Whether one of two paths leads to the other."""
+    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
+
+
+def _commands(space: Space) -> Iterator[list[str]]:
+    """The texts of each command that a trial may run."""
+    for part in walk(space.tree):
+        if isinstance(part, Group) and "command" in part.items:
+            for lists in walk(part.items["command"]):
+                if isinstance(lists, FixedList):
+                    yield [
+                        each.value
+                        for each in walk(lists)
+                        if isinstance(each, Fixed) and isinstance(each.value, str)
+                    ]
+            return

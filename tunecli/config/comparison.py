@@ -27,8 +27,8 @@ from tunecli.config.expressions import (
     is_among,
     join,
 )
+from tunecli.config.load import TOP_LEVEL, override
 from tunecli.config.objectives import spelled
-from tunecli.config.overrides import TOP_LEVEL, override
 from tunecli.config.reader import plain_of, read
 from tunecli.config.schema import trial_of
 from tunecli.config.space import Space, is_active
@@ -36,17 +36,9 @@ from tunecli.config.study import StudySpec
 from tunecli.trial import Parameters, Scalar
 
 _NUMERIC_RANGES = frozenset(("uniform", "loguniform", "int", "logint", "normal"))
-
-
 _MAY_CHANGE = ("search.trials", "search.stop", "run")
-
-
 _MAY_NOT = ("run.threads", "run.fuse")  # settled when it began: bits depend on them
-
-
 _CHOICE = re.compile(r"\.choice(\.[0-9]+)?(?=\.|$)")  # an override crosses it without a step
-
-
 _LONGEST = 200
 
 

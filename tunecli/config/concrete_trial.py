@@ -38,8 +38,6 @@ from tunecli.trial import Parameters, Scalar
 
 MAX_VALUES = 10_000
 """How many values a trial holds at most, a reference counted as what it names."""
-
-
 MAX_LEVELS = 100
 
 

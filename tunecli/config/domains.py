@@ -19,17 +19,9 @@ from tunecli.trial import Scalar
 
 LAST_UNIT = math.nextafter(1.0, 0.0)
 """The largest unit."""
-
-
 CLOSE = 1e-9  # for its size: numbers so near to each other need more digits than that, and exact differences
-
-
 _NARROW_LOG = 1e-6  # for its lower end: the difference of such ends' logarithms has few digits
-
-
 LARGEST_EXACT = 2**40  # beyond it, fractions of whole numbers and of their logarithms are lost in floats
-
-
 _FAR_APART = 100.0  # as many times its lower end is the upper end of a range that spans magnitudes
 
 
@@ -271,17 +263,9 @@ def _is_close(domain: Real) -> bool:
 
 
 _EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
-
-
 _MOST_SLACK = 0.01  # of a step: an upper end so near to a further value is that value
-
-
 _ROUNDED = 1e-12  # relative: earlier versions wrote values with 12 digits, and studies on record hold those
-
-
 _SAME = 1e-6  # of a step, at most, two spellings of one value lie apart
-
-
 _ULPS_A_STEP = 4
 
 

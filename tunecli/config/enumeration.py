@@ -44,8 +44,6 @@ from tunecli.config.space import Space
 from tunecli.trial import Parameters, Scalar
 
 _SIGNIFICANT_DIGITS = 12  # 0.1 + 2 * 0.1 is written 0.3, not 0.30000000000000004
-
-
 _NARROW = 1e-10  # for its size, so that so many digits tell one point of a grid from the next
 
 

@@ -27,10 +27,7 @@ from tunecli.errors import Problem
 from tunecli.trial import Parameters
 
 _MOST_HINTS = 100  # of one trial: more are not readable at a time, and each takes a search
-
-
 _MOST_ARGUMENTS = 20  # of a call that commas cut into keys
-
 
 _KINDS = {
     "int_type": "a whole number",
@@ -45,14 +42,12 @@ _KINDS = {
     "finite_number": "a finite number",
 }
 
-
 _BOUNDS = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("at least", "ge"),
     "less_than": ("below", "lt"),
     "less_than_equal": ("at most", "le"),
 }
-
 
 _PATTERNS = {
     CODE_NAME: "`module:name`, such as `mine:Net`",

@@ -18,8 +18,6 @@ from tunecli.trial import Scalar
 
 RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
 """The keys that make a map a range."""
-
-
 MODIFIERS = ("default", "step", "grid")
 """Keys that some ranges take in addition."""
 

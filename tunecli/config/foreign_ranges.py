@@ -17,47 +17,19 @@ from tunecli.config.reader import plain_of, read
 from tunecli.errors import ConfigError
 
 _LOW = {"min", "minval", "minvalue", "low", "lower", "lowerbound", "from", "start", "begin"}
-
-
 _HIGH = {"max", "maxval", "maxvalue", "high", "upper", "upperbound", "to", "stop", "end"}
-
-
 _STEP = {"q", "step", "resolution", "stepsize"}
-
-
 _MEAN = {"mu", "mean", "loc"}
-
-
 _DEVIATION = {"sigma", "std", "sd", "stddev", "deviation"}
-
-
 _TYPE = {"distribution", "type", "space", "parametertype", "dist", "kind"}
-
-
 _SCALE = {"scale", "scaletype", "scalingtype", "sampling", "prior"}
 
-
-_VALUES = {
-    *(
-        "values",
-        "vals",
-        "value",
-        "val",
-        "choices",
-        "options",
-        "categories",
-        "list",
-        "gridsearch",
-        "grid",
-        "categorical",
-    ),
-    *("oneof", "items", "sequence", "candidates", "possiblevalues", "discretevalues", "sweep"),
-}
-
-
+_VALUES_WORDS = (
+    "values vals value val choices options categories list gridsearch grid categorical oneof items "
+    "sequence candidates possiblevalues discretevalues sweep"
+)
+_VALUES = set(_VALUES_WORDS.split())
 _INNER = {"feasiblespace", "args", "params", "arguments", "kwargs", "doublevaluespec", "integervaluespec"}
-
-
 _BESIDE = {
     "name",
     "default",
@@ -71,52 +43,29 @@ _BESIDE = {
     "bounds",
 }
 
-
-_KINDS: dict[str, str] = {
-    **dict.fromkeys(
-        ("uniform", "float", "double", "real", "continuous", "interval", "uniformfloat"), "uniform"
-    ),
-    **dict.fromkeys(
-        ("quniform", "qfloat", "suggestfloat", "suggestuniform", "suggestdiscreteuniform"), "uniform"
-    ),
-    **dict.fromkeys(
-        ("doubleuniform", "floatuniform", "realuniform", "linspace", "quantizeduniform"), "uniform"
-    ),
-    **dict.fromkeys(("loguniform", "loguniformvalues", "qloguniform", "qloguniformvalues"), "loguniform"),
-    **dict.fromkeys(
-        ("suggestloguniform", "reciprocal", "logfloat", "invloguniformvalues", "loginterval"), "loguniform"
-    ),
-    **dict.fromkeys(("int", "integer", "intuniform", "uniformint", "quniformint", "suggestint"), "int"),
-    **dict.fromkeys(("randint", "qrandint", "range"), "below"),
-    **dict.fromkeys(("lograndint", "qlograndint"), "logbelow"),
-    **dict.fromkeys(("logint", "loguniformint", "intloguniform"), "logint"),
-    **dict.fromkeys(("normal", "qnormal", "gauss", "gaussian", "randn", "qrandn", "normalfloat"), "normal"),
-    **dict.fromkeys(("lognormal", "qlognormal"), "lognormal"),
-    **dict.fromkeys(
-        ("choice", "categorical", "gridsearch", "discrete", "suggestcategorical", "ordinal"), "choice"
-    ),
-    **dict.fromkeys(
-        ("values", "vals", "choices", "options", "categories", "oneof", "sweep", "enum"), "choice"
-    ),
-    **dict.fromkeys(("log",), "exponents"),
-    **dict.fromkeys(("logspace",), "exponents"),
-    **dict.fromkeys(("const", "constant"), "constant"),
+_WORDS_BY_KIND: dict[str, str] = {
+    "uniform": "uniform float double real continuous interval uniformfloat quniform qfloat suggestfloat "
+    "suggestuniform suggestdiscreteuniform doubleuniform floatuniform realuniform linspace "
+    "quantizeduniform",
+    "loguniform": "loguniform loguniformvalues qloguniform qloguniformvalues suggestloguniform reciprocal "
+    "logfloat invloguniformvalues loginterval",
+    "int": "int integer intuniform uniformint quniformint suggestint",
+    "below": "randint qrandint range",
+    "logbelow": "lograndint qlograndint",
+    "logint": "logint loguniformint intloguniform",
+    "normal": "normal qnormal gauss gaussian randn qrandn normalfloat",
+    "lognormal": "lognormal qlognormal",
+    "choice": "choice categorical gridsearch discrete suggestcategorical ordinal values vals choices "
+    "options categories oneof sweep enum",
+    "exponents": "log logspace",
+    "constant": "const constant",
 }
+_KINDS = {word: kind for kind, words in _WORDS_BY_KIND.items() for word in words.split()}
 """By a word without its `_` and in lower case: what it draws. ``below``: a whole number below the upper end."""
-
-
 _LONGEST_TEXT = 300
-
-
 _CALL = re.compile(r"\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)\s*\((.*?)\)?\s*", re.DOTALL)
-
-
 _TAGGED = re.compile(r"(?:tag\s*\(\s*log\s*,\s*|int\s*\(\s*)?(\w+)\s*\((.*?)\)*\s*", re.DOTALL)
-
-
 _SPAN = re.compile(r"\s*([-+.\deE]+)\s*(?:\.\.+|…|to|–)\s*([-+.\deE]+)\s*")
-
-
 _PARTS = ("min", "max", "low", "high")
 
 

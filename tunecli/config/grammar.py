@@ -47,8 +47,6 @@ from tunecli.trial import Scalar
 MAX_LIST_LENGTH = 64
 MAX_GRID = 10_000
 MAX_STEPS = 10**15  # beyond it, neighbours may be the same number
-
-
 Report = Callable[[Problem], None]
 
 

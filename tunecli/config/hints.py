@@ -15,22 +15,42 @@ from tunecli.config.metrics import METRICS
 from tunecli.config.model_paths import Place, example_of, is_taken, models_in, names_of, paths_by_key
 from tunecli.config.range_lines import flow, hint_of, lines_for, lines_for_list
 from tunecli.config.reader import MapNode, plain_of, scalar
-from tunecli.config.suggestions import alias, meant, nearest, plain_name
+from tunecli.config.suggestions import PATH_BY_NAME, alias, meant, nearest, plain_name
 from tunecli.errors import Problem
 
 _STRUCTURES = {"list_type", "tuple_type", "model_type", "model_attributes_type", "dict_type"}
-
-
 _TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
-
-
 _BOUND = re.compile(r"\s*([A-Za-z][\w.@/-]*)\s*(<=?|>=?)\s*([-+.\deE_]+)\s*")
-
-
 _NUMBERS = re.compile(r"[-+\d.eE]+([,;x ]+[-+\d.eE]+)+")
-
-
 _GROUPED = re.compile(r"[-+]?\d{1,3}([_,' ]\d{3})+(\.\d+)?")
+_MOST_PLACES = 3
+_VERY_NEAR = 0.8
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+_OF_A_SOURCE = ("file", "path", "csv", "filename", "filepath", "folder", "name")
+"""What the name of a data file or of a bundled set is often put at."""
+
+_FILES: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = (
+    ("a W&B sweep", (frozenset({"method", "parameters"}), frozenset({"program", "parameters"}))),
+    ("a Katib experiment", (frozenset({"apiVersion", "kind"}), frozenset({"parameters", "algorithm"}))),
+    ("a Determined experiment", (frozenset({"searcher", "hyperparameters"}), frozenset({"searcher", "entrypoint"}))),
+    ("an NNI experiment", (
+        frozenset({"searchSpace"}), frozenset({"searchSpaceFile"}), frozenset({"trialCommand"}),
+        frozenset({"experimentName"}), frozenset({"tuner", "trial", "authorName"}),
+    )),
+    ("a Ludwig configuration", (frozenset({"input_features"}), frozenset({"output_features"}))),
+    ("a Ray Tune configuration", (
+        frozenset({"param_space"}), frozenset({"tune_config"}), frozenset({"num_samples", "config"}),
+    )),
+    ("a Hydra configuration", (frozenset({"defaults", "hydra"}), frozenset({"hydra"}))),
+    ("an Optuna study", (
+        frozenset({"n_trials", "search_space"}), frozenset({"n_trials", "params"}),
+        frozenset({"study_name", "direction"}),
+        frozenset({"study_name", "n_trials"}), frozenset({"sampler", "n_trials"}),
+    )),
+    ("a Lightning CLI configuration", (frozenset({"trainer", "model"}),)),
+    ("a Guild file", (frozenset({"operations"}),)),
+)  # fmt: skip
 
 
 def value_hint(
@@ -184,111 +204,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-_MOST_PLACES = 3
-
-
-_VERY_NEAR = 0.8
-
-
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-
-
-_PATH_BY_NAME: dict[str, str] = {
-    **dict.fromkeys(
-        ("learningrate", "baselr", "initiallr", "lrinit", "eta", "stepsize"), "trial.optimizer.lr"
-    ),
-    **dict.fromkeys(
-        ("numepochs", "nepochs", "maxepochs", "numtrainepochs", "epoch"), "trial.training.epochs"
-    ),
-    **dict.fromkeys(("maxsteps", "numsteps", "nsteps", "iterations"), "trial.training.steps"),
-    **dict.fromkeys(("batch", "bs", "batchsize", "perdevicetrainbatchsize"), "trial.training.batch_size"),
-    **dict.fromkeys(
-        ("gradientclip", "gradientclipval", "gradientclipping", "clipgradnorm", "clipnorm", "maxgradnorm"),
-        "trial.training.grad_clip",
-    ),
-    **dict.fromkeys(("accumulategradbatches", "gradientaccumulationsteps"), "trial.training.accumulate"),
-    **dict.fromkeys(("earlystopping", "earlystoppingrounds"), "trial.training.early_stop"),
-    **dict.fromkeys(("wd", "l2", "decay"), "trial.optimizer.weight_decay"),
-    **dict.fromkeys(("dataset", "traindata", "datadir", "datapath", "train"), "trial.data.source"),
-    **dict.fromkeys(("label", "labels", "targetcolumn", "outputfeatures"), "trial.data.target"),
-    **dict.fromkeys(("valsplit", "validationsplit", "testsize", "valfraction"), "trial.data.validation"),
-    **dict.fromkeys(("criterion", "lossfn", "lossfunction"), "trial.loss"),
-    **dict.fromkeys(("network", "net", "architecture", "arch"), "trial.model"),
-    **dict.fromkeys(
-        ("layers", "hiddenlayers", "hiddensizes", "units", "hiddenlayersizes"), "trial.model.hidden"
-    ),
-    **dict.fromkeys(("scheduler", "lrscheduler", "lrschedule", "schedule"), "trial.learning_rate"),
-    **dict.fromkeys(("amp", "mixedprecision", "fp16", "bf16"), "trial.training.precision"),
-    **dict.fromkeys(("classweights", "classweight"), "trial.data.balance"),
-    **dict.fromkeys(
-        ("ntrials", "numtrials", "maxtrials", "numsamples", "niter", "ncalls", "maxtrialnumber", "runcap"),
-        "search.trials",
-    ),
-    **dict.fromkeys(("maxtrialcount", "count", "maxevals", "numrandomtrials"), "search.trials"),
-    **dict.fromkeys(("nseeds", "seeds", "numrepeats", "nrepeats"), "search.repeats"),
-    **dict.fromkeys(
-        ("method", "algorithm", "algo", "searchalg", "tuner", "strategy", "searcher"), "search.sampler"
-    ),
-    **dict.fromkeys(("earlyterminate", "assessor", "stoppingcriteria"), "search.pruner"),
-    **dict.fromkeys(
-        (
-            "njobs",
-            "numworkers",
-            "parallel",
-            "parallelism",
-            "trialconcurrency",
-            "maxconcurrenttrials",
-            "nworkers",
-        ),
-        "run.workers",
-    ),
-    **dict.fromkeys(
-        ("timeout", "timelimit", "maxtime", "timebudget", "maxexperimentduration"), "run.limit.time"
-    ),
-    **dict.fromkeys(("gpu", "gpus", "cuda", "accelerator", "resources"), "run.device"),
-    **dict.fromkeys(("goal", "mode", "optimizemode"), "objective.direction"),
-    **dict.fromkeys(("metricname", "monitor", "objectivemetricname", "evalmetric"), "objective.metric"),
-    **dict.fromkeys(
-        ("parameters", "searchspace", "space", "paramspace", "hyperparameters", "config", "hyperopt"), "trial"
-    ),
-    **dict.fromkeys(("sweep", "tune", "tuning", "optimization"), "search"),
-    **dict.fromkeys(("constraints", "constraint", "bounds"), "objective.subject_to"),
-    **dict.fromkeys(("batchnorm", "layernorm", "normalization"), "trial.model.norm"),
-    **dict.fromkeys(("program", "trialcommand", "entrypoint", "script", "cmd"), "trial.command"),
-    **dict.fromkeys(("function", "fn", "callable", "trainable"), "trial.python"),
-    **dict.fromkeys(("project", "experiment", "experimentname", "studyname", "title"), "study"),
-    **dict.fromkeys(("randomseed", "randomstate", "seedeverything"), "seed"),
-}
-"""By a key's name elsewhere, without `_` and capitals: the path at which it is here."""
-
-
-_OF_A_SOURCE = ("file", "path", "csv", "filename", "filepath", "folder", "name")
-"""What the name of a data file or of a bundled set is often put at."""
-
-
-_FILES: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = (
-    ("a W&B sweep", (frozenset({"method", "parameters"}), frozenset({"program", "parameters"}))),
-    ("a Katib experiment", (frozenset({"apiVersion", "kind"}), frozenset({"parameters", "algorithm"}))),
-    ("a Determined experiment", (frozenset({"searcher", "hyperparameters"}), frozenset({"searcher", "entrypoint"}))),
-    ("an NNI experiment", (
-        frozenset({"searchSpace"}), frozenset({"searchSpaceFile"}), frozenset({"trialCommand"}),
-        frozenset({"experimentName"}), frozenset({"tuner", "trial", "authorName"}),
-    )),
-    ("a Ludwig configuration", (frozenset({"input_features"}), frozenset({"output_features"}))),
-    ("a Ray Tune configuration", (
-        frozenset({"param_space"}), frozenset({"tune_config"}), frozenset({"num_samples", "config"}),
-    )),
-    ("a Hydra configuration", (frozenset({"defaults", "hydra"}), frozenset({"hydra"}))),
-    ("an Optuna study", (
-        frozenset({"n_trials", "search_space"}), frozenset({"n_trials", "params"}),
-        frozenset({"study_name", "direction"}),
-        frozenset({"study_name", "n_trials"}), frozenset({"sampler", "n_trials"}),
-    )),
-    ("a Lightning CLI configuration", (frozenset({"trainer", "model"}),)),
-    ("a Guild file", (frozenset({"operations"}),)),
-)  # fmt: skip
-
-
 def tool_of(keys: Iterable[str], known: Iterable[str]) -> str:
     """The tool whose file has these top-level keys, as in ``a W&B sweep``; empty for unknown files and for our own."""
     found = set(keys)
@@ -337,7 +252,7 @@ def unknown_key_hint(key: str, value: Any, level: str, known: Sequence[str]) -> 
         return "write `data.balance: weight`"
     if bare.startswith("seed") and isinstance(value, list):
         return f"write `search.repeats: {len(value)}`"
-    called = _PATH_BY_NAME.get(bare, "")
+    called = PATH_BY_NAME.get(bare, "")
     if called and called.rpartition(".")[0] == level:
         return f"did you mean `{called.rpartition('.')[2]}`?"
     paths = [path for path in paths_by_key().get(key, ()) if path.rpartition(".")[0] != level]

@@ -124,8 +124,6 @@ def flow_label(node: Node) -> str:
 
 
 _LONGEST_ON_SCREEN = 48
-
-
 _RANGE = "…"
 
 

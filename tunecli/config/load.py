@@ -1,8 +1,8 @@
 """From a file to a `StudySpec`; every problem is collected before any is reported.
 
-Text → nodes → overrides → expressions → the space → concrete trials at every branch and every bound of every range,
-each validated. Problems that depend on the data come from an `inspect` function that the caller passes in, so this
-package does not import training code.
+Text → nodes → overrides (``--set``) → expressions → the space → concrete trials at every branch and every bound of
+every range, each validated. Problems that depend on the data come from an `inspect` function that the caller passes
+in, so this package does not import training code.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tunecli.config.concrete_trial import (
 )
 from tunecli.config.error_messages import problems_of
 from tunecli.config.expressions import (
+    RANGE_KEYS,
     Broken,
     Expression,
     Fixed,
@@ -34,13 +35,14 @@ from tunecli.config.expressions import (
 from tunecli.config.grammar import parse
 from tunecli.config.hints import unknown_keys
 from tunecli.config.objectives import OWN_TRIAL
-from tunecli.config.overrides import TOP_LEVEL, override
-from tunecli.config.paths import is_folder
-from tunecli.config.reader import MAX_BYTES, MapNode, Node, ScalarNode, read
+from tunecli.config.paths import is_folder, is_index
+from tunecli.config.reader import MAX_BYTES, MapNode, Mark, Node, ScalarNode, SequenceNode, read
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space
 from tunecli.config.study import STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
-from tunecli.errors import ConfigError, Problem
+from tunecli.errors import ConfigError, Problem, UsageError
+
+TOP_LEVEL = ("study", "seed", "objective", "trial", "search", "run")
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), inspect: Inspect | None = None) -> StudySpec:
@@ -194,3 +196,79 @@ def _bounded(node: Node, problems: list[Problem]) -> Expression:
     message = f"more than {MAX_VALUES:,} values, lists counted at their greatest lengths"
     problems.append(Problem(message, mark.file, mark.line, mark.column))
     return Broken(node.mark)
+
+
+def override(root: Node, assignment: str) -> Node:
+    """``root`` with one ``path=value`` applied.
+
+    Raises:
+        UsageError: ``assignment`` has no ``=`` or no path.
+        ConfigError: the value is not YAML, or the path leads into something that has no keys.
+    """
+    path, equals, text = assignment.partition("=")
+    path = path.strip()
+    steps = path.split(".")
+    if not equals or not all(steps):
+        raise UsageError(f"--set: expected PATH=VALUE, got `{assignment}`", hint="--set optimizer.lr=1e-3")
+    if steps[0] not in TOP_LEVEL:
+        steps = ["trial", *steps]
+    file = f"--set {path}"
+    value = (
+        read(text.encode("utf-8", "surrogateescape"), file)
+        if text.strip()
+        else ScalarNode(None, Mark(file, 1, 1))
+    )
+    return _with_value(root, steps, value, Mark(file, 1, 1), ())
+
+
+def _with_value(node: Node, steps: list[str], value: Node, mark: Mark, done: tuple[str, ...]) -> Node:
+    if not steps:
+        return value
+    step, rest = steps[0], steps[1:]
+    match node:
+        case MapNode(items=items) if "choice" in items and isinstance(items["choice"], SequenceNode):
+            options = items["choice"]
+            changed = tuple(_with_value(option, steps, value, mark, done) for option in options.items)
+            return _replaced(node, "choice", SequenceNode(changed, options.mark), node.marks["choice"])
+        case MapNode(items=items) if set(items) & set(RANGE_KEYS):
+            _refuse(mark, done, "is a range: set it whole")
+        case MapNode(items=items):
+            if step not in items and rest and rest[0].isascii() and rest[0].isdecimal():
+                whole = ".".join((*done, step)).removeprefix("trial.")
+                _refuse(mark, (*done, step), f"is not in the file: set it whole, --set '{whole}=[…]'")
+            inner = items.get(step, _implied((*done, step), mark))
+            return _replaced(
+                node, step, _with_value(inner, rest, value, mark, (*done, step)), node.marks.get(step, mark)
+            )
+        case SequenceNode(items=parts):
+            if not is_index(step, len(parts)):
+                _refuse(mark, done, f"is a list of {len(parts)}; `{step}` is none of its places")
+            place = int(step)
+            inner = _with_value(parts[place], rest, value, mark, (*done, step))
+            return SequenceNode((*parts[:place], inner, *parts[place + 1 :]), node.mark)
+        case ScalarNode(value=str()) if done[:1] != ("run",):
+            named = MapNode({"name": node}, {"name": node.mark}, node.mark)
+            return _with_value(named, steps, value, mark, done)
+        case ScalarNode(value=str() | None):
+            return _with_value(MapNode({}, {}, node.mark), steps, value, mark, done)
+        case _:
+            _refuse(mark, done, "is a plain value and has no keys")
+    raise AssertionError
+
+
+def _implied(path: tuple[str, ...], mark: Mark) -> MapNode:
+    """What stands at a path of which the file says nothing: the default's name, where the default has one."""
+    field = TrialConfig.model_fields.get(path[1]) if path[0] == "trial" and len(path) == 2 else None
+    name = getattr(field.default, "name", None) if field is not None else None
+    if name is None:
+        return MapNode({}, {}, mark)
+    return MapNode({"name": ScalarNode(name, mark)}, {"name": mark}, mark)
+
+
+def _replaced(node: MapNode, key: str, value: Node, mark: Mark) -> MapNode:
+    return MapNode({**node.items, key: value}, {**node.marks, key: mark}, node.mark)
+
+
+def _refuse(mark: Mark, done: tuple[str, ...], message: str) -> None:
+    where = ".".join(done)
+    raise ConfigError([Problem(f"`{where}` {message}", mark.file, mark.line, mark.column)])

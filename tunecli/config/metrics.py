@@ -9,8 +9,6 @@ from tunecli.config.schema.losses import Task
 
 CLASSIFICATION: tuple[Task, ...] = ("classification",)
 REGRESSION: tuple[Task, ...] = ("regression",)
-
-
 LATENCY = "latency_ms"
 N_PARAMETERS = "n_parameters"
 MEASURED = (N_PARAMETERS, LATENCY)
@@ -43,7 +41,6 @@ METRICS: dict[str, MetricFacts] = {
 """``n_parameters`` counts all weights that a model trains, those that a cut holds at zero too. ``latency_ms`` is the
 median time, in milliseconds, of a forward pass of one example on the trial's device, once it has warmed up."""
 
-
 METRIC_LINES: dict[str, str] = {
     "val_loss": "The training loss on the validation part, with label smoothing, focal gamma and class weights in it; "
     "for regression it is on the standardised target.",
@@ -71,120 +68,23 @@ def is_clock(name: str) -> bool:
     return facts is not None and facts.is_clock
 
 
-_LESS = frozenset(
-    [
-        "loss",
-        "losses",
-        "error",
-        "errors",
-        "err",
-        "ppl",
-        "perplexity",
-        "rmse",
-        "rmsle",
-        "mse",
-        "msle",
-        "mae",
-        "mape",
-        "smape",
-        "nll",
-        "logloss",
-        "wer",
-        "cer",
-        "per",
-        "bpc",
-        "bpb",
-        "bpd",
-        "fid",
-        "rms",
-        "crossentropy",
-        "xent",
-        "brier",
-        "ece",
-        "regret",
-        "rank1error",
-        "top1error",
-        "top5error",
-        "deviance",
-        "misclassification",
-        "eer",
-        "hter",
-        "lpips",
-    ]
+_LOWER_IS_BETTER = (
+    "loss losses error errors err ppl perplexity rmse rmsle mse msle mae mape smape nll logloss wer "
+    "cer per bpc bpb bpd fid rms crossentropy xent brier ece regret rank1error top1error top5error "
+    "deviance misclassification eer hter lpips"
 )
-_MORE = frozenset(
-    [
-        "acc",
-        "accuracy",
-        "accuracies",
-        "auc",
-        "auroc",
-        "aucroc",
-        "roc",
-        "auprc",
-        "aucpr",
-        "f1",
-        "f1score",
-        "fscore",
-        "fbeta",
-        "precision",
-        "recall",
-        "reward",
-        "rewards",
-        "return",
-        "returns",
-        "r2",
-        "iou",
-        "miou",
-        "dice",
-        "jaccard",
-        "bleu",
-        "rouge",
-        "rougel",
-        "meteor",
-        "cider",
-        "mcc",
-        "kappa",
-        "psnr",
-        "ssim",
-        "sharpe",
-        "ndcg",
-        "mrr",
-        "elbo",
-        "map",
-        "likelihood",
-        "acc1",
-        "acc5",
-        "top1",
-        "top5",
-        "specificity",
-        "sensitivity",
-        "elo",
-        "winrate",
-        "em",
-    ]
+_HIGHER_IS_BETTER = (
+    "acc accuracy accuracies auc auroc aucroc roc auprc aucpr f1 f1score fscore fbeta precision "
+    "recall reward rewards return returns r2 iou miou dice jaccard bleu rouge rougel meteor cider mcc "
+    "kappa psnr ssim sharpe ndcg mrr elbo map likelihood acc1 acc5 top1 top5 specificity sensitivity "
+    "elo winrate em"
 )
-_TURNS = frozenset(
-    [
-        "neg",
-        "negative",
-        "negated",
-        "minus",
-        "inverse",
-        "inv",
-        "not",
-        "non",
-        "reduction",
-        "drop",
-        "improvement",
-        "gain",
-        "decrease",
-        "increase",
-        "ratio",
-        "delta",
-        "diff",
-        "log1p",
-    ]
+_INVERTING = (
+    "neg negative negated minus inverse inv not non reduction drop improvement gain decrease increase "
+    "ratio delta diff log1p"
+)
+_LESS, _MORE, _TURNS = (
+    frozenset(words.split()) for words in (_LOWER_IS_BETTER, _HIGHER_IS_BETTER, _INVERTING)
 )
 _WORDS = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 

@@ -125,7 +125,6 @@ _SAMPLES: tuple[Any, ...] = (
     *({"val_loss": "loss=([0-9.eE+-]+)"}, {"val_loss": "<= 5"}),
 )
 
-
 _USUAL: dict[str, Any] = {
     "source": "digits",
     "path": "mine.csv",
@@ -135,16 +134,9 @@ _USUAL: dict[str, Any] = {
     "python": "mine:train",
 }
 
-
 _NO_VALUES = ("yes", "no", "on", "off", "y", "n")
-
-
 _TWO_GOALS = [{"metric": "val_loss"}, {"metric": "n_parameters"}]
-
-
 _MOST_MODELS = 20
-
-
 _LONGEST_GIVEN = 1000
 
 

@@ -20,8 +20,6 @@ from pathlib import Path
 from tunecli.config.paths import is_file, is_folder
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
 _Definition = _Function | ast.ClassDef
 
 

@@ -1,13 +1,30 @@
-"""Ranges in tunecli's own notation, as hints show them: the line to write for another tool's range or for a list."""
+"""Ranges in tunecli's own notation, as hints show them: the line to write for another tool's range or for a list.
+
+Also finds values that look like such a range under `params` or `args`, which the user's own code receives as they are.
+"""
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from tunecli.config.expressions import (
+    MODIFIERS,
+    Choice,
+    Expression,
+    Fixed,
+    FixedList,
+    Group,
+    VariableList,
+    children,
+    join,
+    literal,
+)
 from tunecli.config.foreign_ranges import Asked, asked_by_map, asked_by_text, is_finite_number, powers
 from tunecli.config.reader import scalar
 
@@ -131,3 +148,70 @@ def _choice(values: Sequence[Any]) -> str:
 
 def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
+
+
+_BOUNDED = ("uniform", "loguniform", "int", "logint", "normal")
+_ALIKE = 0.81  # so a letter or two of a longer word; names of a person's own are often near a short one
+_OWN_VALUES = re.compile(r"params\.|(.*\.)?args\.")
+
+
+@dataclass(frozen=True, slots=True)
+class NearRange:
+    """A value at the path ``name`` that is no range, though it is ``written`` like one; ``hint`` says what to write."""
+
+    name: str
+    written: str
+    hint: str
+
+
+def near_ranges(tree: Expression, name: str = "") -> Iterator[NearRange]:
+    """Every map and text under `params` or `args` that another tool, or this one but for a letter, reads as a range."""
+    match tree:
+        case Group():
+            if _OWN_VALUES.match(name) and (near := _near(tree, name)):
+                yield near
+                return
+            inner = children(tree)
+        case FixedList():
+            inner = children(tree)
+        case Choice(options=options):
+            inner = [("", option) for option in options]
+        case VariableList(items=items):
+            inner = [(0, item) for item in items[:1]]
+        case Fixed(value=str(text)) if "(" in text and _OWN_VALUES.match(name):
+            if lines := lines_for(text):
+                yield NearRange(name, short_flow(text), hint_of(lines))
+            return
+        case _:
+            return
+    for step, child in inner:
+        yield from near_ranges(child, name if step == "" else join(name, step))
+
+
+def _near(group: Group, name: str) -> NearRange | None:
+    try:
+        plain: dict[str, Any] = literal(group)
+    except ValueError:  # a range inside: so the map is no range itself
+        return None
+    keys = [key for key in plain if key not in MODIFIERS]
+    if len(keys) == 1 and (meant := _meant(keys[0], group.items[keys[0]])):
+        line = short_flow({meant: plain[keys[0]], **{key: plain[key] for key in plain if key in MODIFIERS}})
+        return NearRange(name, short_flow(plain), f"did you mean {line}?")
+    lines = lines_for(plain)
+    return NearRange(name, short_flow(plain), hint_of(lines)) if lines else None
+
+
+def _meant(key: str, value: Expression) -> str:
+    if not isinstance(value, FixedList):
+        return ""
+    is_bounds = len(value.items) == 2 and all(map(_is_number_expression, value.items))
+    found = difflib.get_close_matches(key, ("choice", *_BOUNDED) if is_bounds else ("choice",), 1, _ALIKE)
+    return found[0] if found else ""
+
+
+def _is_number_expression(expression: Expression) -> bool:
+    return (
+        isinstance(expression, Fixed)
+        and isinstance(expression.value, int | float)
+        and not isinstance(expression.value, bool)
+    )

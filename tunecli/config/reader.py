@@ -21,38 +21,16 @@ from tunecli.errors import ConfigError, Problem
 from tunecli.trial import Scalar
 
 MAX_BYTES = 1_000_000
-
-
 MAX_NODES = 10_000
-
-
 MAX_PROBLEMS = 100
-
-
 MAX_DEPTH = 40
-
-
 MAX_NUMBER_LENGTH = 64
-
-
 _NULL = {"", "~", "null", "Null", "NULL"}
-
-
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-
-
 _INT = re.compile(r"[-+]?[0-9]+")
-
-
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-
-
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-
-
 _INF = re.compile(r"([-+]?)\.(inf|Inf|INF)")
-
-
 _NAN = {".nan", ".NaN", ".NAN"}
 
 
@@ -90,8 +68,6 @@ class MapNode:
 
 
 Node = ScalarNode | SequenceNode | MapNode
-
-
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

@@ -21,29 +21,13 @@ from tunecli.config.schema import CommandTrial, FunctionTrial, TrialConfig
 from tunecli.config.study import STUDY_NAME, StudySettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-
 SCHEMA_FILE = "tunecli.schema.json"
-
-
 MODELINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
-
-
 _NUMBERS = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
-
-
 _WHOLE = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
-
-
 _DEFAULT: dict[str, Any] = {"description": "What a person would try first: the first trial."}
-
-
 _GRID = {"type": "integer", "minimum": 1, "description": "How many points a grid takes from this range."}
-
-
 _CHOICE = "One of several values or sub-trees."
-
-
 _STEP = {"type": "number", "exclusiveMinimum": 0, "description": "Values lie this far apart."}
 
 

@@ -27,8 +27,6 @@ from urllib.parse import quote, quote_plus
 from tunecli.errors import UsageError
 
 Place = tuple[str | int, ...]
-
-
 _WRITTEN = re.compile(r"(\$?)\$\{env:([^{}]*)\}")
 
 
@@ -102,30 +100,16 @@ def redacted(
 
 _SHORTEST = 3
 
-
 _SHORTEST_LOOSE = (
     6  # shorter values are looked for as they are spelled alone, not in other case or over lines
 )
 
-
 _SHORTEST_BASE64 = 4
-
-
 _SHORTEST_PART = 4  # of a value that a cut has left
-
-
 _LONGEST_PART = 2000
-
-
 _MOST_CUTS = 100
-
-
 _BREAK = re.compile(r"[ \t]*(?:\\?\r?\n|\r|\\r\\n|\\n)[ \t]*")
-
-
 _CUT = re.compile(r"…|\.\.\.")
-
-
 _AROUND_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{0,2}={0,2}")
 
 

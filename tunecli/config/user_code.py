@@ -43,8 +43,6 @@ from tunecli.config.suggestions import nearest
 from tunecli.objective import Objective
 
 Place = tuple[str | int, ...]
-
-
 METRIC: Place = ("objective", "metric")
 
 

@@ -6,8 +6,6 @@ import re
 from typing import NamedTuple
 
 _LONGEST = 60
-
-
 _ENDS = {"sequence": ("list", "[", "]"), "mapping": ("map", "{", "}")}
 
 
