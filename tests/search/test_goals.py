@@ -13,8 +13,13 @@ import pytest
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
-from tunecli.search.bo.constraints import bent, excesses_of, log_chance_to_satisfy, merits
-from tunecli.search.bo.scalarization import chebyshev, scaled, with_one_loss
+from tunecli.search.bo.feasibility import (
+    bilog,
+    feasibility_rank,
+    log_probability_constraints,
+    violation_matrix,
+)
+from tunecli.search.bo.scalarization import augmented_chebyshev, scalarize, scaled
 from tunecli.search.samplers.registry import suggest
 from tunecli.trial import Observation, Parameters, State
 
@@ -112,7 +117,9 @@ def test_what_is_not_known_of_a_trial_harms_no_suggestion(sampler: str) -> None:
 
 def test_a_region_where_a_constraint_holds_is_known_in_any_unit() -> None:
     for unit in (1e-6, 1.0, 1e9):
-        chance = log_chance_to_satisfy(LINE, unit * (LINE - 0.61), NONE, GROUPS, np.random.default_rng(0))
+        chance = log_probability_constraints(
+            LINE, unit * (LINE - 0.61), NONE, GROUPS, np.random.default_rng(0)
+        )
         good, bad = np.exp(chance(np.array([[0.3], [0.9]])))
         assert good > 0.99
         assert bad < 0.01
@@ -120,45 +127,47 @@ def test_a_region_where_a_constraint_holds_is_known_in_any_unit() -> None:
 
 def test_all_of_several_constraints_are_to_hold() -> None:
     both = np.hstack([LINE - 0.6, 0.4 - LINE])
-    chance = log_chance_to_satisfy(LINE, both, NONE, GROUPS, np.random.default_rng(0))
+    chance = log_probability_constraints(LINE, both, NONE, GROUPS, np.random.default_rng(0))
     low, between, high = np.exp(chance(np.array([[0.2], [0.5], [0.8]])))
     assert between > 0.99
     assert max(low, high) < 0.01
 
 
 def test_without_constraints_everything_holds() -> None:
-    chance = log_chance_to_satisfy(LINE, np.empty((21, 0)), NONE, GROUPS, np.random.default_rng(0))
+    chance = log_probability_constraints(LINE, np.empty((21, 0)), NONE, GROUPS, np.random.default_rng(0))
     np.testing.assert_array_equal(chance(LINE), 0)
 
 
 def test_bending_keeps_the_order_the_sign_and_the_bound() -> None:
     excesses = np.array([-1e6, -3.0, 0.0, 2.0, 1e12])
-    found = bent(excesses)
+    found = bilog(excesses)
     assert (np.diff(found) > 0).all()
     np.testing.assert_array_equal(np.sign(found), np.sign(excesses))
 
 
 def test_merit_goes_by_the_loss_where_constraints_hold_and_by_what_is_broken_where_not() -> None:
     excesses = np.array([[1.0, -1.0], [-1.0, -1.0], [0.0, 0.0], [0.5, 100.0], [np.nan, 0.0]])
-    assert merits([0.0, 5.0, 4.0, 0.0, 0.0], excesses) == [2, 1, 0, 3, 4]
+    assert feasibility_rank([0.0, 5.0, 4.0, 0.0, 0.0], excesses) == [2, 1, 0, 3, 4]
 
 
 def test_trials_without_excesses_are_told_as_unknown() -> None:
-    found = excesses_of([(1.0, -2.0), (), (math.inf, 0.0)])
+    found = violation_matrix([(1.0, -2.0), (), (math.inf, 0.0)])
     np.testing.assert_array_equal(found, [[1.0, -2.0], [np.nan, np.nan], [np.nan, 0.0]])
 
 
 def test_the_weighed_loss_is_knowles_s_and_prefers_what_dominates() -> None:
     losses = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 1.0]])
     weights = np.array([0.25, 0.75])
-    np.testing.assert_allclose(chebyshev(losses, weights), [0.75 + 0.0375, 0.375 + 0.025, 0.75 + 0.05])
+    np.testing.assert_allclose(
+        augmented_chebyshev(losses, weights), [0.75 + 0.0375, 0.375 + 0.025, 0.75 + 0.05]
+    )
     assert (scaled(losses * [1e-9, 1e9]).min(axis=0) == 0).all()
     assert (scaled(losses * [1e-9, 1e9]).max(axis=0) == 1).all()
 
 
 def test_weights_are_each_trial_s_own_and_named_by_seed_and_number() -> None:
     history = swept("random", two_bowls, 8)
-    first = [o.loss for o in with_one_loss(history, 8, 0)]
-    assert first == [o.loss for o in with_one_loss(history, 8, 0)]
-    assert first != [o.loss for o in with_one_loss(history, 9, 0)]
-    assert first != [o.loss for o in with_one_loss(history, 8, 1)]
+    first = [o.loss for o in scalarize(history, 8, 0)]
+    assert first == [o.loss for o in scalarize(history, 8, 0)]
+    assert first != [o.loss for o in scalarize(history, 9, 0)]
+    assert first != [o.loss for o in scalarize(history, 8, 1)]

@@ -31,9 +31,9 @@ from tunecli.results.failures import told
 from tunecli.results.ranking import Standing
 from tunecli.results.table import Table, top
 from tunecli.results.view import Section, View
-from tunecli.search.bo.prediction import forecasts
+from tunecli.search.draws import MAX_SOBOL_DIMENSIONS
+from tunecli.search.prediction import predict_trials
 from tunecli.search.samplers.bayes import n_initial
-from tunecli.search.samplers.quasirandom import MAX_DIMENSIONS
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.history import History
@@ -206,14 +206,14 @@ def _predicted(
     history = History(trials, objective).up_to(len(trials))
     predictions = {
         number: Prediction(objective.sign * each.loss, each.deviation)
-        for number, each in forecasts(space, history, seed).items()
+        for number, each in predict_trials(space, history, seed).items()
     }
     if not predictions:
         why_none = (
             f"no predictions: the model needs {n_initial(space)} complete trials, with scores that differ"
         )
-        if len(space.parameters) > MAX_DIMENSIONS:
-            why_none = f"no predictions: the model takes up to {MAX_DIMENSIONS:,} parameters"
+        if len(space.parameters) > MAX_SOBOL_DIMENSIONS:
+            why_none = f"no predictions: the model takes up to {MAX_SOBOL_DIMENSIONS:,} parameters"
         return replace(found, notes=(*found.notes, why_none))
     table = found.table
     surprised = None if found.standing else surprise(table, predictions, objective.sign)

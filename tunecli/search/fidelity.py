@@ -27,7 +27,7 @@ class Curve:
         losses: by level, its loss (``sign * objective``) when it paused there.
         loss: its loss at its end; None where it is not complete.
         epochs: how many it was trained, as far as may be seen.
-        excesses: by level, its end being the last one, how far it exceeded each constraint.
+        violations: by level, its end being the last one, how far it exceeded each constraint.
     """
 
     number: int
@@ -37,7 +37,7 @@ class Curve:
     losses: Mapping[int, float] = field(default_factory=dict)
     loss: float | None = None
     epochs: int = 0
-    excesses: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    violations: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def is_paused(self) -> bool:
@@ -55,9 +55,9 @@ class Curve:
             return math.inf if self.loss is None else self.loss
         return math.inf if self.state is State.FAILED else None
 
-    def excesses_at(self, level: int) -> tuple[float, ...]:
+    def violations_at(self, level: int) -> tuple[float, ...]:
         """How far it exceeds each constraint at a level, or at its end where it did not pause there."""
-        return self.excesses.get(level, self.excesses[max(self.excesses)] if self.excesses else ())
+        return self.violations.get(level, self.violations[max(self.violations)] if self.violations else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def until_epochs(full_epochs: int, levels: Sequence[float]) -> tuple[int | None,
 
 
 def proposed(courses: Sequence[Curve]) -> list[Observation]:
-    """Every trial that was begun by its point alone, for :mod:`tunecli.search.samplers.dedup`."""
+    """Every trial that was begun by its point alone, for :mod:`tunecli.search.draws`."""
     return [Observation(course.number, course.parameters, course.state) for course in courses]
 
 
@@ -128,8 +128,8 @@ def observed(courses: Sequence[Curve], n_levels: int, n_least: int) -> list[Obse
             seen.append(Observation(course.number, course.parameters, state))
         else:
             state = State.COMPLETE if course.state is State.COMPLETE else State.PRUNED
-            excesses = course.excesses_at(level)
-            seen.append(Observation(course.number, course.parameters, state, loss, (), excesses))
+            violations = course.violations_at(level)
+            seen.append(Observation(course.number, course.parameters, state, loss, (), violations))
     return seen
 
 

@@ -12,7 +12,7 @@ from tunecli.search.bo.acquisition import (
     ACQUISITIONS,
     Acquisition,
     has_stalled,
-    log_bold_improvement,
+    log_ei_with_target,
     log_expected_improvement,
     log_h,
 )
@@ -31,7 +31,8 @@ class Stated:
 def test_the_order_and_the_logarithm_are_scikit_optimizes() -> None:
     rows, best = np.zeros((41, 1)), np.array([-0.3])
     ei, pi, lcb = (
-        ACQUISITIONS[name].usual[0].worth(MEAN[None], DEVIATION[None], best) for name in ("ei", "pi", "lcb")
+        ACQUISITIONS[name].improving[0].acquisition(MEAN[None], DEVIATION[None], best)
+        for name in ("ei", "pi", "lcb")
     )
     np.testing.assert_allclose(ei, np.log(gaussian_ei(rows, Stated(), y_opt=-0.3, xi=0.0)), atol=1e-9)
     np.testing.assert_allclose(pi, np.log(gaussian_pi(rows, Stated(), y_opt=-0.3, xi=0.0)), atol=1e-9)
@@ -39,7 +40,9 @@ def test_the_order_and_the_logarithm_are_scikit_optimizes() -> None:
 
 
 EACH = dict.fromkeys(
-    turn.worth for portfolio in ACQUISITIONS.values() for turn in (*portfolio.usual, *portfolio.stalled)
+    turn.acquisition
+    for portfolio in ACQUISITIONS.values()
+    for turn in (*portfolio.improving, *portfolio.stalled)
 )
 
 
@@ -61,7 +64,7 @@ def test_one_opinion_twice_is_that_opinion(worth: Acquisition) -> None:
 def test_a_bold_turn_takes_a_small_chance_of_much_for_more_than_a_sure_bit() -> None:
     sure, unlikely = 0, 1
     mean, deviation, best = np.array([[-2.01, -0.5]]), np.array([[0.005, 0.7]]), np.array([-2.0])
-    usual, bold = (worth(mean, deviation, best) for worth in (log_expected_improvement, log_bold_improvement))
+    usual, bold = (worth(mean, deviation, best) for worth in (log_expected_improvement, log_ei_with_target))
     assert usual[sure] > usual[unlikely]
     assert bold[unlikely] > bold[sure]
     np.testing.assert_array_equal(bold, log_expected_improvement(mean, deviation, np.array([-2.5])))
@@ -70,7 +73,7 @@ def test_a_bold_turn_takes_a_small_chance_of_much_for_more_than_a_sure_bit() -> 
 def test_a_bold_turn_asks_for_something_where_the_best_is_hardly_below_the_mean() -> None:
     args = (MEAN[None], DEVIATION[None])
     expected = log_expected_improvement(*args, np.array([-0.125]))
-    np.testing.assert_array_equal(log_bold_improvement(*args, np.array([0.0])), expected)
+    np.testing.assert_array_equal(log_ei_with_target(*args, np.array([0.0])), expected)
 
 
 @pytest.mark.parametrize(("gain", "is_stalled"), [(0.0, True), (0.09, True), (0.11, False)])
@@ -95,15 +98,17 @@ def test_before_a_model_asked_for_eight_trials_no_search_has_stalled() -> None:
 
 def test_turns_are_taken_one_after_another_and_change_where_the_search_stalls() -> None:
     mixed, stalled, going = ACQUISITIONS["mixed"], np.zeros(20), np.linspace(2.0, -2.0, 20)
-    assert [mixed.at(turn, going) for turn in range(8)] == [*mixed.usual, *mixed.usual]
+    assert [mixed.at(turn, going) for turn in range(8)] == [*mixed.improving, *mixed.improving]
     assert [mixed.at(turn, stalled) for turn in range(4, 8)] == list(mixed.stalled)
 
 
 def test_optimistic_turns_alone_ask_a_wary_model_as_long_as_the_search_gets_on() -> None:
     mixed = ACQUISITIONS["mixed"]
-    assert all(turn.is_wary == (turn.worth is not log_expected_improvement) for turn in mixed.usual)
-    others = (ACQUISITIONS[name].usual for name in ("ei", "lcb", "pi"))
-    assert not any(turn.is_wary for turns in (mixed.stalled, *others) for turn in turns)
+    assert all(
+        turn.is_conservative == (turn.acquisition is not log_expected_improvement) for turn in mixed.improving
+    )
+    others = (ACQUISITIONS[name].improving for name in ("ei", "lcb", "pi"))
+    assert not any(turn.is_conservative for turns in (mixed.stalled, *others) for turn in turns)
 
 
 def test_log_h_is_smooth_where_its_formulas_meet() -> None:

@@ -9,11 +9,11 @@ from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space, point_of_units
 from tunecli.search.bo.encoding import (
+    coordinates_of_units,
     encoding_of,
     features,
-    places_of_units,
-    settled,
-    units_of_places,
+    snap,
+    units_of_coordinates,
     units_of_points,
 )
 from tunecli.trial import Parameters
@@ -51,11 +51,11 @@ def test_a_number_is_its_unit_and_an_option_a_column_of_its_own() -> None:
 def test_what_is_not_active_stands_at_one_value_whatever_its_unit_was() -> None:
     space = space_of("{x: {choice: [{name: p, a: {uniform: [0, 1]}}, {name: q, b: {choice: [0, 1]}}]}}")
     encoding = encoding_of(space)
-    in_q = settled(encoding, np.array([[0.9, 0.1, 0.3], [0.9, 0.7, 0.3]]))
+    in_q = snap(encoding, np.array([[0.9, 0.1, 0.3], [0.9, 0.7, 0.3]]))
     rows = features(encoding, in_q)
     np.testing.assert_array_equal(rows[0], rows[1])
     np.testing.assert_array_equal(rows[0], [0, ONE, 0, 0, ONE, 0])
-    in_p = features(encoding, settled(encoding, np.array([[0.1, 0.25, 0.3]])))
+    in_p = features(encoding, snap(encoding, np.array([[0.1, 0.25, 0.3]])))
     np.testing.assert_allclose(in_p, [[ONE, 0, np.cos(0.25), np.sin(0.25), 0, 0]])
 
 
@@ -63,7 +63,7 @@ def test_every_value_is_as_far_from_not_being_there_and_values_from_each_other_a
     space = space_of("{x: {choice: [{name: p, a: {uniform: [0, 1]}}, q]}}")
     encoding = encoding_of(space)
     units = np.column_stack([np.full(11, 0.25), np.linspace(0, 0.999, 11)])
-    rows = features(encoding, settled(encoding, np.vstack([units, [[0.75, np.nan]]])))[:, 2:]
+    rows = features(encoding, snap(encoding, np.vstack([units, [[0.75, np.nan]]])))[:, 2:]
     np.testing.assert_allclose(np.linalg.norm(rows[:-1] - rows[-1], axis=1), 1.0)
     chords = np.linalg.norm(rows[:-1] - rows[0], axis=1)
     np.testing.assert_allclose(chords, units[:, 1], rtol=0.05)
@@ -76,13 +76,13 @@ def test_two_options_are_as_far_from_each_other_as_the_ends_of_a_range() -> None
     np.testing.assert_allclose(distances, 1 - np.eye(3), atol=1e-12)
 
 
-def test_settled_candidates_are_the_units_of_the_points_they_become() -> None:
+def test_snapped_candidates_are_the_units_of_the_points_they_become() -> None:
     space = space_of(CONDITIONAL)
     encoding = encoding_of(space)
-    settled_ND = settled(encoding, np.random.default_rng(0).random((300, len(space.parameters))))
-    points = [point_of_units(space, row.tolist()) for row in settled_ND]
-    np.testing.assert_allclose(settled_ND, units_of_points(space, points), atol=1e-12)
-    rows = features(encoding, settled_ND)
+    snapped_ND = snap(encoding, np.random.default_rng(0).random((300, len(space.parameters))))
+    points = [point_of_units(space, row.tolist()) for row in snapped_ND]
+    np.testing.assert_allclose(snapped_ND, units_of_points(space, points), atol=1e-12)
+    rows = features(encoding, snapped_ND)
     np.testing.assert_allclose(rows, features(encoding, units_of_points(space, points)), atol=1e-12)
     assert rows.min() >= 0
     assert rows.max() <= 1
@@ -90,8 +90,8 @@ def test_settled_candidates_are_the_units_of_the_points_they_become() -> None:
 
 def test_settling_twice_is_settling_once() -> None:
     encoding = encoding_of(space_of(CONDITIONAL))
-    once = settled(encoding, np.random.default_rng(1).random((50, len(encoding.dimensions))))
-    np.testing.assert_array_equal(settled(encoding, once), once)
+    once = snap(encoding, np.random.default_rng(1).random((50, len(encoding.dimensions))))
+    np.testing.assert_array_equal(snap(encoding, once), once)
 
 
 def test_a_space_of_no_parameters_has_rows_of_no_columns() -> None:
@@ -126,10 +126,10 @@ def test_places_lead_back_to_their_units_and_both_ends_stay_what_they_are() -> N
     units = np.random.default_rng(0).random((200, 3))
     units[0], units[1] = 0.0, np.nextafter(1.0, 0.0)
     units[2] = np.nan
-    places = places_of_units(encoding, units)
+    places = coordinates_of_units(encoding, units)
     assert places[0].tolist() == [0.0, 0.0, 0.0]
     assert np.nanmax(places) <= 1.0
-    back = units_of_places(encoding, places)
+    back = units_of_coordinates(encoding, places)
     np.testing.assert_allclose(back, units, rtol=1e-12, atol=1e-15)
     assert np.nanmax(back) < 1.0
 
@@ -147,4 +147,4 @@ def test_places_lead_back_to_their_units_and_both_ends_stay_what_they_are() -> N
 )
 def test_every_other_range_is_seen_as_it_is_drawn(text: str) -> None:
     units = np.linspace(0, 1, 17, endpoint=False)[:, None]
-    np.testing.assert_array_equal(places_of_units(encoding_of(space_of(text)), units), units)
+    np.testing.assert_array_equal(coordinates_of_units(encoding_of(space_of(text)), units), units)

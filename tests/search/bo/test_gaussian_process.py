@@ -10,12 +10,12 @@ from skopt.learning.gaussian_process.kernels import Matern, RationalQuadratic
 
 from tunecli.search.bo.gaussian_process import (
     Floats,
-    Process,
-    fitted,
-    information,
+    GaussianProcess,
+    fisher_information,
+    fit_gp,
+    kernel_prior,
     negative_log_posterior,
-    pair_places,
-    prior_of,
+    pair_indices,
     squared_distances,
 )
 
@@ -28,9 +28,11 @@ def bowl(rows_NF: Floats) -> Floats:
     return found
 
 
-def fit(rows_NF: Floats, values_N: Floats, n_kernels: int = 1, *, is_wary: bool = False) -> Process:
+def fit(
+    rows_NF: Floats, values_N: Floats, n_kernels: int = 1, *, is_conservative: bool = False
+) -> GaussianProcess:
     groups_F, generator = np.arange(rows_NF.shape[1]), np.random.default_rng(1)
-    return fitted(rows_NF, values_N, groups_F, n_kernels, generator, is_wary=is_wary)
+    return fit_gp(rows_NF, values_N, groups_F, n_kernels, generator, is_conservative=is_conservative)
 
 
 def covariance(kernel_H: Floats, a: Floats, b: Floats) -> Floats:
@@ -45,14 +47,14 @@ def covariance(kernel_H: Floats, a: Floats, b: Floats) -> Floats:
     return found
 
 
-@pytest.mark.parametrize("is_wary", [False, True])
-def test_the_posterior_is_the_textbooks_for_the_same_kernel(*, is_wary: bool) -> None:
+@pytest.mark.parametrize("is_conservative", [False, True])
+def test_the_posterior_is_the_textbooks_for_the_same_kernel(*, is_conservative: bool) -> None:
     """Rasmussen, Williams (2006), equations 2.25 and 2.26."""
     generator = np.random.default_rng(0)
     rows, new = generator.random((20, 2)), generator.random((30, 2))
     values = bowl(rows) + 0.05 * generator.standard_normal(20)
-    model = fit(rows, values, is_wary=is_wary)
-    (kernel,) = model.kernels
+    model = fit(rows, values, is_conservative=is_conservative)
+    (kernel,) = model.kernels_SH
     total = covariance(kernel, rows, rows) + (np.exp(kernel[4]) + 1e-8) * np.eye(20)
     across = covariance(kernel, new, rows)
     expected_variance = np.diag(covariance(kernel, new, new) - across @ np.linalg.solve(total, across.T))
@@ -61,11 +63,11 @@ def test_the_posterior_is_the_textbooks_for_the_same_kernel(*, is_wary: bool) ->
     np.testing.assert_allclose(deviation**2, expected_variance, atol=1e-6)
 
 
-@pytest.mark.parametrize(("is_wary", "reach"), [(False, (0.0, 1e-3)), (True, (-1.5, 1.0))])
-def test_the_likelihood_is_scipys(reach: tuple[float, float], *, is_wary: bool) -> None:
+@pytest.mark.parametrize(("is_conservative", "reach"), [(False, (0.0, 1e-3)), (True, (-1.5, 1.0))])
+def test_the_likelihood_is_scipys(reach: tuple[float, float], *, is_conservative: bool) -> None:
     generator = np.random.default_rng(0)
     rows, values = generator.random((20, 2)), generator.standard_normal(20)
-    distances = squared_distances(rows, rows, GROUPS_2)[:, *pair_places(20)]
+    distances = squared_distances(rows, rows, GROUPS_2)[:, *pair_indices(20)]
 
     def likelihood(kernel: Floats) -> float:
         total = covariance(kernel, rows, rows) + (np.exp(kernel[4]) + 1e-8) * np.eye(20)
@@ -77,7 +79,7 @@ def test_the_likelihood_is_scipys(reach: tuple[float, float], *, is_wary: bool) 
         return float(norm.logpdf(kernel, mean, deviation).sum())
 
     kernels = generator.normal([0, 0, -1, 0, -3, 0], 1.0, (4, 6))
-    prior = prior_of(2, is_wary=is_wary)
+    prior = kernel_prior(2, is_conservative=is_conservative)
     expected = [-likelihood(kernel) - log_prior(kernel) for kernel in kernels]
     found = [negative_log_posterior(kernel, distances, values, prior)[0] for kernel in kernels]
     np.testing.assert_allclose(np.diff(found), np.diff(expected), rtol=1e-6)
@@ -86,8 +88,8 @@ def test_the_likelihood_is_scipys(reach: tuple[float, float], *, is_wary: bool) 
 def test_the_gradient_is_that_of_the_value() -> None:
     generator = np.random.default_rng(0)
     rows, values = generator.random((15, 3)), generator.standard_normal(15)
-    distances = squared_distances(rows, rows, np.array([0, 1, 1]))[:, *pair_places(15)]
-    prior = prior_of(2, is_wary=True)
+    distances = squared_distances(rows, rows, np.array([0, 1, 1]))[:, *pair_indices(15)]
+    prior = kernel_prior(2, is_conservative=True)
     for _ in range(3):
         at = generator.normal([0, 0, -1, 0, -3, 0], 1.0)
         _, gradient = negative_log_posterior(at, distances, values, prior)
@@ -106,7 +108,7 @@ def test_the_information_is_fishers() -> None:
     slopes = [(total(at + step * unit) - total(at - step * unit)) / (2 * step) for unit in np.eye(6)]
     solved = [np.linalg.solve(total(at), slope) for slope in slopes]
     expected = [[0.5 * np.trace(a @ b) for a in solved] for b in solved]
-    found = information(at, squared_distances(rows, rows, GROUPS_2))
+    found = fisher_information(at, squared_distances(rows, rows, GROUPS_2))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -134,7 +136,7 @@ def test_noise_is_estimated_and_left_out_of_what_is_predicted() -> None:
     rows = generator.random((80, 1))
     values = np.sin(6 * rows[:, 0]) + 0.3 * generator.standard_normal(80)
     model = fit(rows, values)
-    assert np.exp(0.5 * model.kernels[0, -2]) == pytest.approx(0.3, rel=0.3)
+    assert np.exp(0.5 * model.kernels_SH[0, -2]) == pytest.approx(0.3, rel=0.3)
     (mean,), (deviation,) = model.predict(np.array([[0.5]]))
     assert abs(mean[0] - np.sin(3.0)) < 0.2
     assert deviation[0] < 0.2
@@ -144,19 +146,19 @@ def test_pending_points_get_the_value_expected_of_them_and_leave_the_kernels_as_
     rows = np.random.default_rng(0).random((20, 2))
     pending = np.array([[0.9, 0.05], [0.05, 0.9]])
     before = fit(rows, bowl(rows), n_kernels=4)
-    after = before.believing(pending)
+    after = before.fantasize(pending)
     mean_before, deviation_before = before.predict(pending)
     mean_after, deviation_after = after.predict(pending)
     np.testing.assert_allclose(mean_after, mean_before, atol=1e-2)
     assert (deviation_after <= deviation_before).all()
-    np.testing.assert_array_equal(after.kernels, before.kernels)
-    assert before.believing(np.empty((0, 2))) is before
+    np.testing.assert_array_equal(after.kernels_SH, before.kernels_SH)
+    assert before.fantasize(np.empty((0, 2))) is before
 
 
 def test_the_other_kernels_differ_most_where_the_data_say_least() -> None:
     rows = np.random.default_rng(0).random((40, 2))
     values = bowl(np.column_stack([rows[:, 0], np.full(40, 0.3)]))  # the second column does nothing
-    lengths = fit(rows, values, n_kernels=64).kernels[:, :2]
+    lengths = fit(rows, values, n_kernels=64).kernels_SH[:, :2]
     assert lengths[:, 1].std() > 1.5 * lengths[:, 0].std()
 
 
@@ -164,7 +166,7 @@ def test_a_wary_process_is_less_sure_of_what_lies_between_the_points() -> None:
     generator = np.random.default_rng(0)
     rows, new = generator.random((20, 3)), generator.random((50, 3))
     _, (usual,) = fit(rows, bowl(rows)).predict(new)
-    _, (wary,) = fit(rows, bowl(rows), is_wary=True).predict(new)
+    _, (wary,) = fit(rows, bowl(rows), is_conservative=True).predict(new)
     assert (wary > usual).all()
 
 
@@ -172,11 +174,12 @@ def test_a_wary_process_sees_that_the_joint_effect_reaches_less_far_than_the_sin
     rows = np.random.default_rng(0).random((80, 2))
     slow, quick = rows.sum(axis=1) - 1, np.sin(9 * rows[:, 0]) * np.sin(9 * rows[:, 1])
     (of_both,), (of_slow,) = (
-        fit(rows, values / values.std(), is_wary=True).kernels for values in (slow + quick, slow)
+        fit(rows, values / values.std(), is_conservative=True).kernels_SH for values in (slow + quick, slow)
     )
     assert of_both[2] < of_slow[2]
     wary, usual = (
-        fit(rows, slow + quick, n_kernels=64, is_wary=is_wary).kernels for is_wary in (True, False)
+        fit(rows, slow + quick, n_kernels=64, is_conservative=is_conservative).kernels_SH
+        for is_conservative in (True, False)
     )
     assert (wary[:, 2] <= 0).all()
     assert (usual[:, 2] == 0).all()

@@ -59,13 +59,13 @@ def test_the_way_back_is_the_inverse(power: float) -> None:
 def test_what_is_warped_comes_back(seed: int) -> None:
     losses = np.random.default_rng(seed).gumbel(-3, 2, 40)
     found = warping(losses)
-    np.testing.assert_allclose(found.losses(found.values), np.minimum(losses, found.fence), rtol=1e-9)
+    np.testing.assert_allclose(found.losses(found.values), np.minimum(losses, found.outlier_cap), rtol=1e-9)
 
 
 def test_a_loss_far_out_comes_back_as_the_fence() -> None:
     found = warping(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 1e9]))
-    np.testing.assert_allclose(found.losses(found.values), [0.1, 0.2, 0.3, 0.4, 0.5, found.fence])
-    assert 0.5 < found.fence < 2
+    np.testing.assert_allclose(found.losses(found.values), [0.1, 0.2, 0.3, 0.4, 0.5, found.outlier_cap])
+    assert 0.5 < found.outlier_cap < 2
 
 
 @settings(deadline=None)

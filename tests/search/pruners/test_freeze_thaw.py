@@ -14,12 +14,12 @@ import pytest
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
-from tunecli.search.bo.final_loss_model import evidence_of, known_losses
+from tunecli.search.bo.final_loss_model import curve_data, known_losses
+from tunecli.search.draws import uniform_draws
 from tunecli.search.fidelity import Choice, Curve
 from tunecli.search.pruners.freeze_thaw import curves
 from tunecli.search.pruners.full_fidelity import is_unpaused
-from tunecli.search.samplers.quasirandom import quasirandom
-from tunecli.search.samplers.random import uniform_draws
+from tunecli.search.samplers.random import quasirandom
 from tunecli.trial import Parameters, State
 
 LEVELS = (1 / 9, 1 / 3, 1.0)
@@ -99,7 +99,7 @@ def test_it_begins_new_points_of_the_space_and_continues_the_best() -> None:
 def held_to(course: Curve) -> Curve:
     """Under the constraint x ≤ 0, which the best of all breaks."""
     excess = place_of(course.parameters)[0]
-    return replace(course, excesses=dict.fromkeys(range(course.level + 1), (excess,)))
+    return replace(course, violations=dict.fromkeys(range(course.level + 1), (excess,)))
 
 
 def test_it_finds_the_best_that_breaks_no_constraint() -> None:
@@ -109,13 +109,13 @@ def test_it_finds_the_best_that_breaks_no_constraint() -> None:
         assert step is not None
         courses = list(map(held_to, take(courses, step)))
     complete = [course for course in courses if course.loss is not None]
-    holding = [course for course in complete if course.excesses[2][0] <= 0]
+    holding = [course for course in complete if course.violations[2][0] <= 0]
     assert min(course.loss or 0.0 for course in holding) < 0.16 + 0.03  # on the border
     assert len(holding) > len(complete) / 2
 
 
 def test_where_every_trial_breaks_a_constraint_what_most_likely_holds_is_wanted() -> None:
-    right = [course for course in map(held_to, begun(24)) if course.excesses[0][0] > 0.1]
+    right = [course for course in map(held_to, begun(24)) if course.violations[0][0] > 0.1]
     broken = [replace(course, number=number) for number, course in enumerate(right)]
     assert len(broken) >= 6
     step = choice(broken)
@@ -131,18 +131,18 @@ def test_of_a_long_record_the_trials_that_break_no_constraint_are_kept() -> None
     points = [next(iter(uniform_draws(PLANE, n, 0))) for n in range(220)]
     courses = [held_to(trained(n, point, 2)) for n, point in enumerate(points)]
     courses = [
-        replace(course, excesses={2: (place_of(course.parameters)[0] + 0.8,)}, losses={})
+        replace(course, violations={2: (place_of(course.parameters)[0] + 0.8,)}, losses={})
         for course in courses
     ]
-    evidence = evidence_of(PLANE, courses, known_losses(courses, 3), LEVELS)
-    holding = [course for course in courses if course.excesses[2][0] <= 0]
-    assert len(evidence.rows) < len(courses)
-    assert len(evidence.held) == len(holding) > 10
-    assert (evidence.excesses <= 0).sum() == len(holding)
+    evidence = curve_data(PLANE, courses, known_losses(courses, 3), LEVELS)
+    holding = [course for course in courses if course.violations[2][0] <= 0]
+    assert len(evidence.rows_NF) < len(courses)
+    assert len(evidence.feasible_WF) == len(holding) > 10
+    assert (evidence.violations_NC <= 0).sum() == len(holding)
 
 
 def test_a_constraint_of_which_nothing_is_known_before_the_end_hides_no_losses() -> None:
-    courses = [replace(course, excesses={0: (math.nan,)}) for course in begun(12)]
+    courses = [replace(course, violations={0: (math.nan,)}) for course in begun(12)]
     best = min(courses, key=lambda course: course.losses[0])
     step = choice(courses, may_begin=False)
     assert step == choice(begun(12), may_begin=False)

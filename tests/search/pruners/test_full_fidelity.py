@@ -23,7 +23,7 @@ from tunecli.config.space import Space
 from tunecli.search.fidelity import Choice, Curve
 from tunecli.search.pruners.freeze_thaw import curves
 from tunecli.search.pruners.full_fidelity import is_unpaused, shown_ends, unpaused_trials
-from tunecli.search.samplers.quasirandom import quasirandom
+from tunecli.search.samplers.random import quasirandom
 from tunecli.trial import Parameters, State
 
 CUBE = space_of("\n".join(f"{name}: {{uniform: [-1.0, 1.0]}}" for name in "xyz"))
@@ -108,12 +108,12 @@ def assert_continues(space: Space) -> None:
 def test_told_are_ends_failures_what_is_under_way_and_what_is_expected_of_some() -> None:
     point: Parameters = {"x": 0.0}
     courses = [
-        Curve(0, point, State.PRUNED, 0, {0: 5.0}, excesses={0: (0.5,)}),
-        Curve(1, point, State.COMPLETE, 2, {0: 5.0, 1: 4.0}, 3.0, excesses={0: (2.0,), 2: (1.0,)}),
+        Curve(0, point, State.PRUNED, 0, {0: 5.0}, violations={0: (0.5,)}),
+        Curve(1, point, State.COMPLETE, 2, {0: 5.0, 1: 4.0}, 3.0, violations={0: (2.0,), 2: (1.0,)}),
         Curve(2, point, State.PRUNED, 1, {0: 5.0, 1: 4.5}),
         Curve(3, point, State.FAILED, 1, {0: 5.0}),
         Curve(4, point, State.WAITING, 0),
-        Curve(5, point, State.WAITING, 1, {0: 5.0}, excesses={0: (0.5,)}),
+        Curve(5, point, State.WAITING, 1, {0: 5.0}, violations={0: (0.5,)}),
     ]
     found = shown_ends(courses, 3, {0: 3.5})
     assert [(each.number, each.state, each.loss, each.violations) for each in found] == [
@@ -130,7 +130,7 @@ def test_a_constraint_that_is_broken_only_on_the_way_keeps_nobody_away() -> None
 
     def held(course: Curve) -> Curve:
         return replace(
-            course, excesses={level: (0.5 if level < END else -0.1,) for level in range(course.level + 1)}
+            course, violations={level: (0.5 if level < END else -0.1,) for level in range(course.level + 1)}
         )
 
     courses = [held(course) for course in (*begun(4), *begun(FIRST, level=END)[4:])]

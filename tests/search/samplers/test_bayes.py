@@ -18,13 +18,13 @@ from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
-from tunecli.search.bo.acquisition import ACQUISITIONS
-from tunecli.search.bo.acquisition_optimizer import ranked_candidates, wishes
-from tunecli.search.bo.posterior import believed, evidence_of, steady_arithmetic
+from tunecli.search.bo.acquisition import ACQUISITIONS, log_user_prior
+from tunecli.search.bo.acquisition_optimizer import exclude_repeats, ranked_candidates, to_points
+from tunecli.search.bo.encoding import Floats, features
+from tunecli.search.bo.posterior import Posterior, deterministic_blas, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES
-from tunecli.search.bo.user_prior import log_expectation
 from tunecli.search.samplers.bayes import bayes, n_initial
-from tunecli.search.samplers.quasirandom import quasirandom
+from tunecli.search.samplers.random import quasirandom
 from tunecli.search.samplers.registry import suggest
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters, State
@@ -199,7 +199,9 @@ def test_a_search_that_polishes_looks_elsewhere_one_turn_in_four() -> None:
 
 def test_what_progress_is_judged_by_are_the_losses_of_trials_that_break_no_constraint() -> None:
     told = [replace(each, violations=(each.number - 5.5,)) for each in line_history(12)]
-    held, every = (evidence_of(space_of(LINE), history).held for history in (told, line_history(12)))
+    held, every = (
+        trial_data(space_of(LINE), history).feasible_values_N for history in (told, line_history(12))
+    )
     np.testing.assert_array_equal(held, every[:6])
     assert len(every) == 12
 
@@ -214,10 +216,10 @@ def test_a_pending_trial_that_likely_holds_counts_in_the_best_as_what_is_expecte
             replace(o, violations=(excess * (0.45 - abs(_number(o.parameters, "x") - 0.3)),)) for o in history
         ]
     told = [*history, Observation(40, {"x": 0.3}, State.WAITING)]
-    with steady_arithmetic():
-        evidence, draw = evidence_of(space_of(LINE), told), partial(generator_for, 0, 12)
+    with deterministic_blas():
+        evidence, draw = trial_data(space_of(LINE), told), partial(generator_for, 0, 12)
         without, with_it = (
-            believed(evidence, SURROGATES["gp"].usual, draw, counts_pending=is_counted).opinion.best
+            fit_posterior(evidence, SURROGATES["gp"].default, draw, include_pending=is_counted).incumbent_S
             for is_counted in (False, True)
         )
     assert without is not None
@@ -231,26 +233,30 @@ def test_ground_where_trials_paused_and_none_failed_is_held_to_be_sound() -> Non
     chances = []
     for state in (State.WAITING, State.RUNNING):
         pending = [Observation(30 + n, {"x": 0.4 + 0.05 * n}, state) for n in range(7)]
-        with steady_arithmetic():
-            evidence = evidence_of(space_of(LINE), [*known, *failed, *pending])
-            belief = believed(evidence, SURROGATES["gp"].usual, partial(generator_for, 0, 40))
-        chances.append(float(belief.opinion.hold(np.array([[0.7]]))[0]))
+        with deterministic_blas():
+            evidence = trial_data(space_of(LINE), [*known, *failed, *pending])
+            posterior = fit_posterior(evidence, SURROGATES["gp"].default, partial(generator_for, 0, 40))
+        chances.append(float(posterior.log_feasible(np.array([[0.7]]))[0]))
     assert chances[1] > chances[0]
 
 
-def test_an_optimistic_turn_asks_another_model_than_the_usual() -> None:
+def test_a_turn_of_the_confidence_bound_uses_the_conservative_surrogate() -> None:
+    data, acquisition = (
+        trial_data(space_of(LINE), line_history(8)),
+        ACQUISITIONS["mixed"].improving[1].acquisition,
+    )
     points = []
-    for surrogate in (SURROGATES["gp"].usual, SURROGATES["gp"].wary):
-        with steady_arithmetic():
-            evidence = evidence_of(space_of(LINE), line_history(8))
-            belief = believed(evidence, surrogate, partial(generator_for, 0, 9), counts_pending=True)
-            units = ranked_candidates(
-                belief.encoding,
-                lambda units_MD, belief=belief: belief.score(units_MD, ACQUISITIONS["mixed"].usual[1].worth),
-                belief.best_units,
-                generator_for(0, 9, "candidates"),
-            )
-        points.append(next(iter(wishes(space_of(LINE), units))))
+    for fit in (SURROGATES["gp"].default, SURROGATES["gp"].conservative):
+        with deterministic_blas():
+            posterior = fit_posterior(data, fit, partial(generator_for, 0, 9), include_pending=True)
+
+            def score(units_MD: Floats, posterior: Posterior = posterior) -> Floats:
+                rows_MF = features(data.encoding, units_MD)
+                return exclude_repeats(posterior.score(rows_MF, acquisition), rows_MF, data.tried_TF)
+
+            generator = generator_for(0, 9, "candidates")
+            units = ranked_candidates(data.encoding, score, data.best_ND, generator)
+        points.append(next(iter(to_points(space_of(LINE), units))))
     assert bayes(space_of(LINE), line_history(8), 9, 0) == points[1] != points[0]
 
 
@@ -264,7 +270,7 @@ def test_a_surrogate_or_an_acquisition_that_does_not_exist_is_named() -> None:
 def test_a_default_draws_the_early_trials_near_and_the_late_ones_less() -> None:
     flat = tuple(replace(o, loss=0.1 * (o.loss or 0.0) + o.number % 2) for o in line_history())
     told = space_of("{x: {uniform: [0, 1], default: 0.8}}")
-    expectation_early, expectation_late = log_expectation(told, 4), log_expectation(told, 400)
+    expectation_early, expectation_late = log_user_prior(told, 4), log_user_prior(told, 400)
     units = np.array([[0.8], [0.3]])
     assert expectation_early(units)[0] == expectation_late(units)[0] == 0
     assert expectation_early(units)[1] == pytest.approx(100 * expectation_late(units)[1])

@@ -11,8 +11,8 @@ from scipy.stats import qmc
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
-from tunecli.search.samplers.quasirandom import MAX_DIMENSIONS, quasirandom, sobol_units
-from tunecli.search.samplers.random import uniform_draws
+from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, sobol_units, uniform_draws
+from tunecli.search.samplers.random import quasirandom
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, State
 
@@ -63,5 +63,5 @@ def test_a_point_proposed_before_is_replaced_by_a_uniform_draw() -> None:
 def test_beyond_the_tabulated_dimensions_the_draw_is_uniform() -> None:
     depth = "{list: {of: {list: {of: {list: {of: {uniform: [0, 1]}, length: 7}}, length: 56}}, length: 56}}"
     space = space_of(f"{{x: {depth}}}")
-    assert len(space.parameters) > MAX_DIMENSIONS
+    assert len(space.parameters) > MAX_SOBOL_DIMENSIONS
     assert quasirandom(space, [], 0, 4) == next(uniform_draws(space, 0, 4))

@@ -9,7 +9,8 @@ from scipy import stats
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
-from tunecli.search.samplers.random import N_ATTEMPTS, random, uniform_draws
+from tunecli.search.draws import N_ATTEMPTS, uniform_draws
+from tunecli.search.samplers.random import random
 
 
 def space_of(text: str) -> Space:

@@ -1,12 +1,14 @@
-"""How much a trial at a point is worth, told by models of the trials so far.
+"""Acquisition functions: how useful a trial at a point is, given the surrogate's prediction. Higher is better.
 
-An acquisition takes several models' predictions (the kernels a Gaussian process is weighed over, or one forest)
-and returns a score whose order counts, on a logarithmic scale: far from the best the plain values are 0 to the
-last bit, and a search cannot climb on zeros (Ament, Daulton, Eriksson, Balandat, Bakshy (2023), "Unexpected
-Improvements to Expected Improvement for Bayesian Optimization"). On that scale the chance that a trial does not
-fail, and what a person expects of a point, are added. Pure; knows neither spaces nor trials.
+An acquisition takes the predictions of all members of a surrogate, averages over them, and returns scores on a
+logarithmic scale: far from the incumbent the plain values underflow to 0, and an optimiser cannot climb on zeros
+(Ament, Daulton, Eriksson, Balandat, Bakshy (2023), "Unexpected Improvements to Expected Improvement for Bayesian
+Optimization"). On this scale the log-probability of feasibility and the user's prior are added. Only the order of the
+scores matters.
 
-Axes: S models, M points, N losses.
+*Units*: losses are warped (see `warping`): mean 0, standard deviation 1, lower is better.
+
+Axes: S members of a surrogate, M points, N losses, D parameters.
 """
 
 from __future__ import annotations
@@ -20,134 +22,148 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.domains import Categorical, n_values, unit_of_value
+from tunecli.config.space import Space
+
 Floats = NDArray[np.float64]
 Acquisition = Callable[[Floats, Floats, Floats], Floats]
-"""(means of shape (S, M), deviations (S, M), each model's best so far (S,)) → scores (M,)."""
+"""(means (S, M), deviations (S, M), each member's incumbent (S,)) → scores (M,)."""
 
 _LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
-# Chosen by reasoning, and kept since sweeps that had stuck came free; other values near them were not told apart.
-_BOLD_SHARE = 0.25
-_LEAST_LEAD = 0.5  # the best lies above the mean where trials that break a constraint are better
+# The next four were chosen by reasoning, and kept since stalled sweeps then improved; no other values near them did
+# measurably better.
+_TARGET_FRACTION = 0.25
+_MIN_LEAD = 0.5  # the incumbent is above the mean if infeasible trials are better
 _N_LATEST = 8
-_LEAST_GAIN = 0.1
+_MIN_GAIN = 0.1
+
+_PRIOR_STRENGTH = 10.0  # πBO's β: the prior's exponent is 1 at trial 10, and a tenth at trial 100
+_PRIOR_DEVIATION = 0.25  # in units: a user's default is accurate to about a quarter of its range
 
 
-def log_expected_improvement(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) -> Floats:
-    """The logarithm of the expected improvement (Jones, Schonlau, Welch 1998), summed over the models."""
+def log_expected_improvement(mean_SM: Floats, deviation_SM: Floats, incumbent_S: Floats) -> Floats:
+    """Return the log of the expected improvement (Jones, Schonlau, Welch 1998), summed over the members, (M,)."""
     from scipy.special import logsumexp
 
-    z_SM = (best_S[:, None] - mean_SM) / deviation_SM
+    z_SM = (incumbent_S[:, None] - mean_SM) / deviation_SM
     scores_M: Floats = logsumexp(log_h(z_SM) + np.log(deviation_SM), axis=0)
     return scores_M
 
 
-def log_probability_of_improvement(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) -> Floats:
-    """The logarithm of the chance of any improvement (Kushner 1964), summed over the models."""
+def log_probability_of_improvement(mean_SM: Floats, deviation_SM: Floats, incumbent_S: Floats) -> Floats:
+    """Return the log of the probability of improvement (Kushner 1964), summed over the members, (M,)."""
     from scipy.special import log_ndtr, logsumexp
 
-    scores_M: Floats = logsumexp(log_ndtr((best_S[:, None] - mean_SM) / deviation_SM), axis=0)
+    scores_M: Floats = logsumexp(log_ndtr((incumbent_S[:, None] - mean_SM) / deviation_SM), axis=0)
     return scores_M
 
 
-def optimism(mean_SM: Floats, deviation_SM: Floats, best_S: Floats, confidence: float = 2.0) -> Floats:
-    """In the order of the mean lower confidence bound (Cox, John 1992), bent to a logarithmic scale.
+def negative_lcb(
+    mean_SM: Floats, deviation_SM: Floats, incumbent_S: Floats, confidence: float = 2.0
+) -> Floats:
+    """Return the log-softplus of (incumbent - lower confidence bound), averaged over the members, (M,).
 
-    ``confidence`` is how many deviations below the mean the bound lies.
+    The order is that of the negative lower confidence bound (Cox, John 1992); the softplus gives it a log scale.
+
+    Args:
+        mean_SM, deviation_SM, incumbent_S: as for every acquisition.
+        confidence: how many deviations below the mean the bound is.
     """
-    below_M = (best_S[:, None] - mean_SM + confidence * deviation_SM).mean(axis=0)
+    below_M = (incumbent_S[:, None] - mean_SM + confidence * deviation_SM).mean(axis=0)
     scores_M: Floats = np.where(below_M > -30, np.log(np.logaddexp(0.0, np.maximum(below_M, -30.0))), below_M)
     return scores_M
 
 
-def log_bold_improvement(mean_SM: Floats, deviation_SM: Floats, best_S: Floats) -> Floats:
-    """The logarithm of the expected improvement on a target below the best: by a quarter of its lead over the mean.
+def log_ei_with_target(mean_SM: Floats, deviation_SM: Floats, incumbent_S: Floats) -> Floats:
+    """Return the log expected improvement on a target below the incumbent, (M,); a quarter of its lead over the mean.
 
-    What betters the best for certain but by little is worth next to nothing, what betters it by much with a small
-    chance is worth that chance. Targets below the best are those of Jones (2001), "A Taxonomy of Global Optimization
-    Methods Based on Response Surfaces", section 6, there for the probability of improvement. The mean of the losses
-    that the models are fitted to is 0; no lead counts less than half a deviation of them.
+    A certain but small improvement has almost no value, an unlikely large one its probability. Targets below the
+    incumbent are those of Jones (2001), "A Taxonomy of Global Optimization Methods Based on Response Surfaces", section
+    6, there for the probability of improvement. The mean of the losses is 0; the lead is at least half a deviation.
     """
-    lead_S = np.maximum(-best_S, _LEAST_LEAD)
-    return log_expected_improvement(mean_SM, deviation_SM, best_S - _BOLD_SHARE * lead_S)
+    lead_S = np.maximum(-incumbent_S, _MIN_LEAD)
+    return log_expected_improvement(mean_SM, deviation_SM, incumbent_S - _TARGET_FRACTION * lead_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one trial asks.
+    """How one trial is chosen.
 
     Attributes:
-        worth: of a point.
-        is_wary: whether of a model that is less sure of what lies between the trials.
+        acquisition: the function to maximise.
+        is_conservative: whether it uses the conservative surrogate instead of the default one.
     """
 
-    worth: Acquisition
-    is_wary: bool = False
+    acquisition: Acquisition
+    is_conservative: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """What trials ask in turn.
+    """Acquisitions that trials use in turn.
 
     Attributes:
-        usual: as long as the search gets on.
-        stalled: once the latest trials bettered the best by next to nothing.
+        improving: as long as the search makes progress.
+        stalled: when the latest trials have hardly improved on the incumbent.
     """
 
-    usual: tuple[Turn, ...]
+    improving: tuple[Turn, ...]
     stalled: tuple[Turn, ...]
 
     def at(self, number: int, values_N: Floats, n_initial: int = 0) -> Turn:
-        """The one of trial or step ``number``; the rest is :func:`has_stalled`'s."""
-        turns = self.stalled if has_stalled(values_N, n_initial) else self.usual
+        """Return the turn of trial ``number``; the other arguments are those of :func:`has_stalled`."""
+        turns = self.stalled if has_stalled(values_N, n_initial) else self.improving
         return turns[number % len(turns)]
 
 
 def has_stalled(values_N: Floats, n_initial: int = 0) -> bool:
-    """Whether the latest eight losses bettered the best by less than a tenth of a deviation of all of them.
+    """Return whether the latest eight losses improved on the earlier best by less than a tenth of a deviation.
 
     Args:
-        values_N: by the numbers of their trials, on the scale of the models; where these are fitted to a part of a
-            long record, that part's.
-        n_initial: how many of the trials no model asked for; they are no progress and no lack of it.
+        values_N: warped losses, by trial number; of a long record the training subset's.
+        n_initial: number of trials that no model chose; they do not count towards the eight.
     """
     if len(values_N) < max(n_initial, 1) + _N_LATEST:
         return False
-    return bool(values_N[:-_N_LATEST].min() - values_N.min() < _LEAST_GAIN)
+    return bool(values_N[:-_N_LATEST].min() - values_N.min() < _MIN_GAIN)
 
 
-def _always(worth: Acquisition) -> Portfolio:
-    return Portfolio((Turn(worth),), (Turn(worth),))
+def _always(acquisition: Acquisition) -> Portfolio:
+    return Portfolio((Turn(acquisition),), (Turn(acquisition),))
 
 
-_NEAR, _FAR = partial(optimism, confidence=1.0), partial(optimism, confidence=3.0)
-_EXPECTED = Turn(log_expected_improvement)
+_LCB_1, _LCB_3 = partial(negative_lcb, confidence=1.0), partial(negative_lcb, confidence=3.0)
+_EI = Turn(log_expected_improvement)
 
 ACQUISITIONS: Mapping[str, Portfolio] = MappingProxyType(
     {
         "mixed": Portfolio(
-            usual=(_EXPECTED, Turn(_NEAR, is_wary=True), _EXPECTED, Turn(_FAR, is_wary=True)),
-            stalled=(_EXPECTED, Turn(log_bold_improvement), _EXPECTED, Turn(_FAR)),
+            improving=(_EI, Turn(_LCB_1, is_conservative=True), _EI, Turn(_LCB_3, is_conservative=True)),
+            stalled=(_EI, Turn(log_ei_with_target), _EI, Turn(_LCB_3)),
         ),
         "ei": _always(log_expected_improvement),
-        "lcb": _always(optimism),
+        "lcb": _always(negative_lcb),
         "pi": _always(log_probability_of_improvement),
     }
 )
-"""What ``search.sampler.acquisition`` may be.
+"""The values of ``search.sampler.acquisition``.
 
-Expected improvement alone stays where it once was best: of two basins it polishes the better known one for ever. Every
-other trial is optimistic instead, near and far in turn; a portfolio does better than its members (Hoffman, Brochu, de
-Freitas (2011), "Portfolio Allocation for Bayesian Optimization"), and turns, unlike a gain that is learnt, need no
-state. Near the best is where expected improvement goes too, so once that pays nothing any more the near turn is given
-to what might better the best by much. Before, the optimistic turns ask a wary model: the usual one takes what
-parameters do together to reach far, which is so of most hyper-parameters, and where it is not so it is sure of ground
-that no trial was near. A search that has stalled asks the usual one again, which alone tells of ground far from all
-trials what is worth one: with a wary model all of it looks alike.
+Why ``mixed`` is a portfolio: expected improvement alone keeps refining the better known of two basins. So every other
+trial minimises a lower confidence bound, alternately one and three deviations below the mean. A portfolio outperforms
+its members (Hoffman, Brochu, de Freitas (2011), "Portfolio Allocation for Bayesian Optimization"), and a fixed order,
+unlike learnt gains, needs no state.
+
+Why the bounds use the conservative surrogate: the default one assumes that joint effects have long length scales, as
+they have for most hyper-parameters. If they do not, it is overconfident in regions without trials.
+
+Why a stalled search differs: the bound at one deviation chooses points near the incumbent, as expected improvement
+does. Once these no longer pay, its turn goes to large, unlikely improvements. The default surrogate returns because it
+alone ranks regions far from all trials; to a conservative one they are all alike.
 """
 
 
 def log_h(z: Floats) -> Floats:
-    """log(φ(z) + z Φ(z)) without cancellation: Ament et al. (2023), equation 9 with its limits."""
+    """Return log(φ(z) + z Φ(z)) without cancellation: Ament et al. (2023), equation 9 with its limits."""
     from scipy.special import erfcx, ndtr
 
     near = np.maximum(z, -1.0)
@@ -155,5 +171,30 @@ def log_h(z: Floats) -> Floats:
     far = np.minimum(z, -1.0)
     scaled = math.sqrt(math.pi / 2) * far * erfcx(-far / math.sqrt(2))  # -1 + 1/z² - …
     rest = np.where(far > -1e3, np.log(np.maximum(1.0 + scaled, 1e-300)), -2 * np.log(-far))
-    found: Floats = np.where(z > -1.0, above, -0.5 * far**2 - _LOG_ROOT_2_PI + rest)
-    return found
+    log_values: Floats = np.where(z > -1.0, above, -0.5 * far**2 - _LOG_ROOT_2_PI + rest)
+    return log_values
+
+
+def log_user_prior(space: Space, number: int) -> Callable[[Floats], Floats]:
+    """Return the user's log-prior at trial ``number``: units (M, D), NaN if inactive → term of a log acquisition (M,).
+
+    Hvarfner, Stoll, Souza, Lindauer, Hutter, Nardi (2022), "πBO: Augmenting Acquisition Functions with User Beliefs for
+    Bayesian Optimization": the acquisition is multiplied by prior^(β / n) at trial n. The prior of a numeric parameter
+    is normal around its ``default:``, in units. An option that is the default has twice the weight of any other.
+    Parameters without a default have a flat prior.
+    """
+    with_default = [(i, p.domain, p.default) for i, p in enumerate(space.parameters) if p.default is not None]
+    weight = _PRIOR_STRENGTH / max(number, 1)
+
+    def log_prior(units_MD: Floats) -> Floats:
+        total_M = np.zeros(len(units_MD))
+        for index, domain, default in with_default:
+            difference_M = units_MD[:, index] - unit_of_value(domain, default)
+            if isinstance(domain, Categorical):
+                is_other_M = np.abs(difference_M) > 0.25 / (n_values(domain) or 1)
+                total_M -= math.log(2.0) * is_other_M
+            else:
+                total_M -= 0.5 * np.square(np.nan_to_num(difference_M) / _PRIOR_DEVIATION)
+        return weight * total_M
+
+    return log_prior

@@ -1,18 +1,20 @@
-"""A point of a mixed, conditional space as a row of numbers that a model can measure distances in.
+"""Encode the points of a mixed, conditional space as rows of numbers between which a surrogate measures distances.
 
-A numeric parameter is one column, its *place* in the range; a categorical one a column for each option, two of which
-are 1 apart. A place is the unit, except in a range whose ends are positive and far apart and which is yet not drawn by
-its logarithm: there it is the share of the logarithm. What such a number does (a weight decay from 1e-5 to 0.1) goes by
-ratios, and by units all that happens below a hundredth of its range would be one point to a model.
-A numeric parameter that is not always active lies on an arc of radius 1 and at its centre where it is not: so it
-stands 1, its whole range, from every value it would have, and no value looks nearer to "not there" than another
-(Swersky, Duvenaud, Snoek, Hutter, Osborne (2013), "Raiders of the Lost Architecture: Kernels for Bayesian
-Optimization in Conditional Parameter Spaces").
-Candidates are first *settled* on real points of the space, so the acquisition is judged where the trial
-would be run (Garrido-Merchán, Hernández-Lobato (2020), "Dealing with categorical and integer-valued variables
-in Bayesian optimization with Gaussian processes"). Pure; knows no model.
+- A numeric parameter is one column, its *coordinate*: the unit, or the position on a logarithmic axis if the range is
+  positive, spans magnitudes and is not drawn by its logarithm. A weight decay from 1e-5 to 0.1 acts by ratios; in units
+  everything below a hundredth of its range would be one point to a model.
+- A categorical parameter is one column for each option (one-hot). Two different options are at distance 1.
+- A numeric parameter that is not always active is two columns: a point on an arc of radius 1, and the arc's centre if
+  the parameter is inactive. So every value is at distance 1 from "inactive" (Swersky, Duvenaud, Snoek, Hutter, Osborne
+  (2013), "Raiders of the Lost Architecture: Kernels for Bayesian Optimization in Conditional Parameter Spaces").
 
-Axes: N points, D parameters of the space, F columns.
+Candidates are first snapped to real points of the space, so that the acquisition is evaluated at the point that is run
+(Garrido-Merchán, Hernández-Lobato (2020), "Dealing with categorical and integer-valued variables in Bayesian
+optimization with Gaussian processes"). Pure functions; this module does not know any model.
+
+*Units*: the unit cube [0, 1)^D of :func:`tunecli.config.space.point_of_units`, NaN for an inactive parameter.
+
+Axes: N points, D parameters of the space, F columns, K values of a parameter.
 """
 
 from __future__ import annotations
@@ -39,19 +41,22 @@ from tunecli.trial import Parameters
 
 Floats = NDArray[np.float64]
 
-_MAX_CENTRES = 256  # a range of more values than this is as good as continuous
-_OPTION = math.sqrt(0.5)  # two options are then 1 apart
+_MAX_VALUES = 256  # a range with more values is treated as continuous
+_ONE_HOT = math.sqrt(0.5)  # puts two options at distance 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Dimension:
-    """One parameter: the units of its values where they are few, and when it is active.
+    """One parameter.
 
-    ``ratio`` is that of the ends where places go by magnitude, else None. ``conditions`` pairs a parent's index among
-    the parameters with the parent's positions that are allowed.
+    Attributes:
+        units_K: the unit of each value, ascending; None if the range is continuous or has more than 256 values.
+        is_categorical: whether the values have no order.
+        ratio: upper end divided by lower end if the coordinate is logarithmic, else None.
+        conditions: for each condition the index of the parent parameter, and which of its values (K,) allow this one.
     """
 
-    centres: Floats | None
+    units_K: Floats | None
     is_categorical: bool
     ratio: float | None
     conditions: tuple[tuple[int, NDArray[np.bool_]], ...]
@@ -61,7 +66,9 @@ class _Dimension:
 class Encoding:
     """How the points of one space become rows.
 
-    ``groups`` says of each column which parameter it is part of; those that vary are counted from 0.
+    Attributes:
+        dimensions: the parameters of the space, in its order.
+        groups: (F,), the parameter that each column belongs to. Parameters that vary are counted from 0.
     """
 
     dimensions: tuple[_Dimension, ...]
@@ -69,7 +76,7 @@ class Encoding:
 
 
 def encoding_of(space: Space) -> Encoding:
-    """The encoding of ``space``."""
+    """Return the encoding of ``space``."""
     indices = {parameter.key: index for index, parameter in enumerate(space.parameters)}
     dimensions = tuple(_dimension(space, parameter, indices) for parameter in space.parameters)
     widths = [width for dimension in dimensions if (width := _n_columns(dimension))]
@@ -77,78 +84,81 @@ def encoding_of(space: Space) -> Encoding:
 
 
 def units_of_points(space: Space, points: Iterable[Parameters]) -> Floats:
-    """The units of ``points``, shape (N, D); NaN where a parameter is not active."""
+    """Return the units of ``points``, (N, D); NaN for an inactive parameter."""
     rows = [units_of_point(space, point) for point in points]
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(space.parameters))
 
 
-def settled(encoding: Encoding, units_ND: Floats) -> Floats:
-    """The real points of the space next to ``units_ND``: units of values, NaN where not active.
+def snap(encoding: Encoding, units_ND: Floats) -> Floats:
+    """Return the units of the nearest real points of the space, (N, D); NaN for an inactive parameter.
 
-    ``point_of_units`` turns a settled row into the point whose units it holds.
+    ``point_of_units`` turns a snapped row into the point with exactly these units.
     """
-    settled_ND = units_ND.copy()
+    snapped_ND = units_ND.copy()
     is_active_ND = np.ones(units_ND.shape, dtype=bool)
-    positions: dict[int, NDArray[np.intp]] = {}
+    nearest_by_index: dict[int, NDArray[np.intp]] = {}
     for index, dimension in enumerate(encoding.dimensions):
-        if dimension.centres is not None:
-            positions[index] = _positions(dimension.centres, units_ND[:, index])
-            settled_ND[:, index] = dimension.centres[positions[index]]
-        for parent, is_allowed in dimension.conditions:
-            is_active_ND[:, index] &= is_active_ND[:, parent] & is_allowed[positions[parent]]
-    settled_ND[~is_active_ND] = np.nan
-    return settled_ND
+        if dimension.units_K is not None:
+            nearest_by_index[index] = _nearest(dimension.units_K, units_ND[:, index])
+            snapped_ND[:, index] = dimension.units_K[nearest_by_index[index]]
+        for parent, is_allowed_K in dimension.conditions:
+            is_active_ND[:, index] &= is_active_ND[:, parent] & is_allowed_K[nearest_by_index[parent]]
+    snapped_ND[~is_active_ND] = np.nan
+    return snapped_ND
 
 
 def features(encoding: Encoding, units_ND: Floats) -> Floats:
-    """The rows of the points at ``units_ND`` (NaN where not active), shape (N, F), in [0, 1].
+    """Return the rows of the points at ``units_ND`` (NaN for an inactive parameter), (N, F), in [0, 1].
 
-    A parameter of a single value has no column.
+    A parameter with a single value has no column.
     """
     columns: list[Floats] = [np.zeros((len(units_ND), 0))]
-    places_ND = places_of_units(encoding, units_ND)
+    coordinates_ND = coordinates_of_units(encoding, units_ND)
     for index, dimension in enumerate(encoding.dimensions):
         units_N = units_ND[:, index]
         is_active_N = ~np.isnan(units_N)
         if not _n_columns(dimension):
             continue
-        if dimension.is_categorical and dimension.centres is not None:
-            options = np.arange(len(dimension.centres))
-            is_option_NK = _positions(dimension.centres, units_N)[:, None] == options
-            columns.append(np.where(is_option_NK & is_active_N[:, None], _OPTION, 0.0))
+        if dimension.is_categorical and dimension.units_K is not None:
+            options_K = np.arange(len(dimension.units_K))
+            is_option_NK = _nearest(dimension.units_K, units_N)[:, None] == options_K
+            columns.append(np.where(is_option_NK & is_active_N[:, None], _ONE_HOT, 0.0))
         elif dimension.conditions:
-            arc_N2 = np.stack([np.cos(places_ND[:, index]), np.sin(places_ND[:, index])], axis=1)
+            arc_N2 = np.stack([np.cos(coordinates_ND[:, index]), np.sin(coordinates_ND[:, index])], axis=1)
             columns.append(np.where(is_active_N[:, None], arc_N2, 0.0))
         else:
-            columns.append(places_ND[:, [index]])
+            columns.append(coordinates_ND[:, [index]])
     return np.hstack(columns)
 
 
-def places_of_units(encoding: Encoding, units_ND: Floats) -> Floats:
-    """Where in their ranges the model sees the points at ``units_ND``, in [0, 1]; NaN where not active."""
-    places_ND = units_ND.copy()
+def coordinates_of_units(encoding: Encoding, units_ND: Floats) -> Floats:
+    """Return the model's coordinates of the points at ``units_ND``, (N, D), in [0, 1]; NaN for inactive parameters.
+
+    A coordinate is log(value / low) / log(high / low) on a logarithmic axis, and the unit itself on any other.
+    """
+    coordinates_ND = units_ND.copy()
     for index, dimension in enumerate(encoding.dimensions):
         if dimension.ratio is not None:
             by_low_N = 1.0 + (dimension.ratio - 1.0) * units_ND[:, index]
-            places_ND[:, index] = np.log(by_low_N) / math.log(dimension.ratio)
-    return places_ND
+            coordinates_ND[:, index] = np.log(by_low_N) / math.log(dimension.ratio)
+    return coordinates_ND
 
 
-def units_of_places(encoding: Encoding, places_ND: Floats) -> Floats:
-    """The way back from :func:`places_of_units`, for places in [0, 1)."""
-    units_ND = places_ND.copy()
+def units_of_coordinates(encoding: Encoding, coordinates_ND: Floats) -> Floats:
+    """Return the inverse of :func:`coordinates_of_units` for coordinates in [0, 1), (N, D)."""
+    units_ND = coordinates_ND.copy()
     for index, dimension in enumerate(encoding.dimensions):
         if dimension.ratio is not None:
-            by_low_N = np.exp(places_ND[:, index] * math.log(dimension.ratio))
+            by_low_N = np.exp(coordinates_ND[:, index] * math.log(dimension.ratio))
             units_ND[:, index] = np.clip((by_low_N - 1.0) / (dimension.ratio - 1.0), 0.0, LAST_UNIT)
     return units_ND
 
 
 def _n_columns(dimension: _Dimension) -> int:
-    if dimension.centres is not None and len(dimension.centres) == 1:
+    if dimension.units_K is not None and len(dimension.units_K) == 1:
         return 0
-    if dimension.is_categorical and dimension.centres is not None:
-        return len(dimension.centres)
+    if dimension.is_categorical and dimension.units_K is not None:
+        return len(dimension.units_K)
     return 2 if dimension.conditions else 1
 
 
@@ -156,28 +166,28 @@ def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _
     domain = parameter.domain
     is_categorical = isinstance(domain, Categorical)
     count = n_values(domain)
-    centres = None
-    if count is not None and (is_categorical or count <= _MAX_CENTRES):
-        centres = np.array([unit_of_value(domain, value_at(domain, i)) for i in range(count)])
+    units_K = None
+    if count is not None and (is_categorical or count <= _MAX_VALUES):
+        units_K = np.array([unit_of_value(domain, value_at(domain, i)) for i in range(count)])
     conditions = []
     for condition in parameter.conditions:
         parent = indices[condition.key]
         parent_domain = space.parameters[parent].domain
         options = (value_at(parent_domain, i) for i in range(n_values(parent_domain) or 0))
-        is_allowed = np.array([is_among(option, condition.values) for option in options])
-        conditions.append((parent, is_allowed))
-    return _Dimension(centres, is_categorical, _ratio(domain), tuple(conditions))
+        is_allowed_K = np.array([is_among(option, condition.values) for option in options])
+        conditions.append((parent, is_allowed_K))
+    return _Dimension(units_K, is_categorical, _ratio(domain), tuple(conditions))
 
 
 def _ratio(domain: Domain) -> float | None:
-    """How many times its start the end of the unit interval stands for, in a range that is seen by magnitude."""
+    """Return the value at unit 1 divided by the value at unit 0 if the coordinate is logarithmic, else None."""
     if not is_plain_over_magnitudes(domain):
         return None
-    # each of few values owns the part of the interval around it
+    # Each value of a stepped range owns the part of the unit interval around it.
     margin = 0.5 * domain.step if domain.step is not None and domain.low > 0.5 * domain.step else 0.0
     return (domain.high + margin) / (domain.low - margin)
 
 
-def _positions(centres: Floats, units_N: Floats) -> NDArray[np.intp]:
-    """The place of the nearest centre; any place where the unit is NaN."""
-    return np.searchsorted((centres[1:] + centres[:-1]) / 2, units_N, side="right")
+def _nearest(units_K: Floats, units_N: Floats) -> NDArray[np.intp]:
+    """Return the index of the nearest of ``units_K``, (N,); any index for a NaN."""
+    return np.searchsorted((units_K[1:] + units_K[:-1]) / 2, units_N, side="right")

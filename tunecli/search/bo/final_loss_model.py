@@ -1,13 +1,17 @@
-"""What the courses of trials make `curves` believe of their ends.
+"""Predict the final losses of trials from their learning curves, for the pruner `curves`.
 
-The losses of paused trials and of complete ones are values of one function of a configuration and a level, and a
-Gaussian process over both tells how each trial would end: the place of freeze-thaw's curve kernel (Swersky, Snoek,
-Adams (2014), "Freeze-Thaw Bayesian Optimization") is taken by a level as one more input (Kandasamy, Dasarathy,
-Schneider, Póczos (2017), "Multi-fidelity Bayesian Optimisation with Continuous Approximations"), whose length is
-learnt. So are each constraint's, and that of where trials fail. A pure function of the courses and of the generators it
-is given (law 1).
+The losses of paused and complete trials are values of one function of a point and a fidelity, and one Gaussian process
+over both predicts how each trial would end. The fidelity is one more input (Kandasamy, Dasarathy, Schneider, Póczos
+(2017), "Multi-fidelity Bayesian Optimisation with Continuous Approximations"), with a length scale that is fitted, in
+place of the curve kernel of Swersky, Snoek, Adams (2014), "Freeze-Thaw Bayesian Optimization". The models of the
+constraints and of failures have the same input. A pure function of the curves and of the generators it gets
+(record-is-the-state).
 
-Axes: N known losses, C constraints, W trials, M candidates, D parameters, F columns of the encoding, S kernels.
+*Units*: the fidelity is ``log10_remaining``, log10(epochs of a full training / epochs trained): 0 at the end. Losses
+are warped.
+
+Axes: N known losses, C constraints, W trials, U failed trials, P pending ones, T all that were begun, M candidates,
+D parameters, F columns of the encoding, S kernels.
 """
 
 from __future__ import annotations
@@ -20,20 +24,24 @@ import numpy as np
 
 from tunecli.config.space import Space
 from tunecli.search.bo.acquisition import Acquisition, log_probability_of_improvement
-from tunecli.search.bo.constraints import (
-    LIKELY,
-    excesses_of,
-    holds,
-    log_chance_to_satisfy,
-    merits,
-    without_unknown,
-)
 from tunecli.search.bo.encoding import Encoding, Floats, encoding_of, features, units_of_points
-from tunecli.search.bo.feasibility import log_chance_to_hold
-from tunecli.search.bo.posterior import Draw
-from tunecli.search.bo.predicted_trial import PredictedTrial, all_of, opinion_of
-from tunecli.search.bo.surrogate import Surrogate
-from tunecli.search.bo.training_subset import best_and_spread
+from tunecli.search.bo.feasibility import (
+    LOG_HALF,
+    feasibility_rank,
+    is_feasible,
+    known_constraints,
+    log_probability_constraints,
+    log_probability_success,
+    violation_matrix,
+)
+from tunecli.search.bo.posterior import (
+    Posterior,
+    Streams,
+    best_and_spread,
+    joint_log_probability,
+    with_incumbent,
+)
+from tunecli.search.bo.surrogate import FitSurrogate
 from tunecli.search.bo.warping import Warping, warping
 from tunecli.search.fidelity import Curve
 from tunecli.trial import State
@@ -43,168 +51,177 @@ _MAX_FAILED = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A trial's loss at a level, and how far it exceeded each constraint there; () where that is not known."""
+class KnownLoss:
+    """A trial's finite loss at a rung, and its violations there; empty if unknown."""
 
-    course: Curve
-    level: int
+    curve: Curve
+    rung: int
     loss: float
-    excesses: tuple[float, ...]
+    violations: tuple[float, ...]
 
 
-def known_losses(courses: Sequence[Curve], n_levels: int) -> list[Known]:
-    """Each finite loss of each trial."""
-    found: list[Known] = []
-    for course in courses:
-        losses = dict(course.losses)
-        if course.loss is not None:
-            losses[n_levels - 1] = course.loss
-        found += [
-            Known(course, level, loss, course.excesses.get(level, ()))
-            for level, loss in losses.items()
+def known_losses(curves: Sequence[Curve], n_rungs: int) -> list[KnownLoss]:
+    """Return every finite loss of every trial."""
+    known: list[KnownLoss] = []
+    for curve in curves:
+        losses = dict(curve.losses)
+        if curve.loss is not None:
+            losses[n_rungs - 1] = curve.loss
+        known += [
+            KnownLoss(curve, rung, loss, curve.violations.get(rung, ()))
+            for rung, loss in losses.items()
             if math.isfinite(loss)
         ]
-    return found
+    return known
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the courses show, as rows.
+class CurveData:
+    """The curves as arrays.
 
     Attributes:
         encoding: of the space.
-        rows, depths, excesses: of each known loss: (N, F), (N,), (N, C). A depth is how far a level is from the end,
-            in powers of ten of the share of training: 0 at the end.
-        warping: of the losses, (N,), and back.
-        begun: (W, F), each trial once that has one of these losses; ``begun_units`` its units, (W, D).
-        paused, pending, tried: (W, F) each; ``tried`` are all there are.
-        failed, failed_depths: (W, F), (W,), the latest of those that failed, and how deep they were to come.
-        held: (W, F), those complete trials that break no constraint.
+        rows_NF, log10_remaining_N, violations_NC: of each known loss in the training subset.
+        warping: of these losses, (N,), and back.
+        begun_WF, begun_units_WD: the trials that have one of these losses.
+        paused_WF, pending_PF: the paused trials, and those with a result that is not known yet.
+        tried_TF: every trial that was begun.
+        failed_UF, failed_log10_remaining_U: the latest failed trials, and the rung each was being trained to.
+        feasible_WF: the complete trials that violate no constraint.
     """
 
     encoding: Encoding
-    rows: Floats
-    depths: Floats
+    rows_NF: Floats
+    log10_remaining_N: Floats
+    violations_NC: Floats
     warping: Warping
-    excesses: Floats
-    begun: Floats
-    begun_units: Floats
-    paused: Floats
-    pending: Floats
-    tried: Floats
-    failed: Floats
-    failed_depths: Floats
-    held: Floats
+    begun_WF: Floats
+    begun_units_WD: Floats
+    paused_WF: Floats
+    pending_PF: Floats
+    tried_TF: Floats
+    failed_UF: Floats
+    failed_log10_remaining_U: Floats
+    feasible_WF: Floats
 
 
-def evidence_of(
-    space: Space, courses: Sequence[Curve], known: Sequence[Known], levels: Sequence[float]
-) -> Evidence:
-    """What ``courses`` show, whose losses are ``known``, at least one.
+def curve_data(
+    space: Space, curves: Sequence[Curve], known: Sequence[KnownLoss], rungs: Sequence[float]
+) -> CurveData:
+    """Return ``curves`` as arrays; of many losses a training subset.
 
     Args:
-        space: where the trials lie.
-        courses: every trial that was begun, by number.
-        known: their finite losses; the model is fitted to a part of many.
-        levels: shares of a full training, the last one 1.
+        space: the space of the trials.
+        curves: every trial that was begun, by number.
+        known: their finite losses; at least one.
+        rungs: fractions of a full training, ascending, the last one 1.
     """
     encoding = encoding_of(space)
 
     def units_of(some: Sequence[Curve]) -> Floats:
-        return units_of_points(space, (course.parameters for course in some))
+        return units_of_points(space, (curve.parameters for curve in some))
 
     def rows_of(some: Sequence[Curve]) -> Floats:
         return features(encoding, units_of(some))
 
-    def depths_of(some: Sequence[int]) -> Floats:
-        return np.array([-math.log10(levels[level]) for level in some])
+    def log10_remaining(some: Sequence[int]) -> Floats:
+        return np.array([-math.log10(rungs[rung]) for rung in some])
 
-    told = _most_telling(known)
-    begun = list({each.course.number: each.course for each in told}.values())
+    subset = _training_subset(known)
+    begun = list({item.curve.number: item.curve for item in subset}.values())
     paused, failed, pending, complete = (
-        [course for course in courses if course.state is state]
+        [curve for curve in curves if curve.state is state]
         for state in (State.PRUNED, State.FAILED, State.WAITING, State.COMPLETE)
     )
-    is_held_W = holds(excesses_of([course.excesses_at(len(levels) - 1) for course in complete]))
-    return Evidence(
+    is_feasible_W = is_feasible(violation_matrix([curve.violations_at(len(rungs) - 1) for curve in complete]))
+    return CurveData(
         encoding,
-        rows_of([each.course for each in told]),
-        depths_of([each.level for each in told]),
-        warping(np.array([each.loss for each in told])),
-        without_unknown(excesses_of([each.excesses for each in told])),
-        rows_of(begun),
-        units_of(begun),
-        rows_of(paused),
-        rows_of(pending),
-        rows_of(courses),
-        rows_of(failed[-_MAX_FAILED:]),
-        depths_of([course.level for course in failed[-_MAX_FAILED:]]),
-        rows_of(complete)[is_held_W],
+        rows_NF=rows_of([item.curve for item in subset]),
+        log10_remaining_N=log10_remaining([item.rung for item in subset]),
+        violations_NC=known_constraints(violation_matrix([item.violations for item in subset])),
+        warping=warping(np.array([item.loss for item in subset])),
+        begun_WF=rows_of(begun),
+        begun_units_WD=units_of(begun),
+        paused_WF=rows_of(paused),
+        pending_PF=rows_of(pending),
+        tried_TF=rows_of(curves),
+        failed_UF=rows_of(failed[-_MAX_FAILED:]),
+        failed_log10_remaining_U=log10_remaining([curve.level for curve in failed[-_MAX_FAILED:]]),
+        feasible_WF=rows_of(complete)[is_feasible_W],
     )
 
 
-def _most_telling(known: Sequence[Known]) -> list[Known]:
-    """All losses, or of too many half the best ones of the furthest levels and half spread over the others.
+def _training_subset(known: Sequence[KnownLoss]) -> list[KnownLoss]:
+    """Return all losses or, of more than 160, half the best at the highest rungs and half spread over the others.
 
-    Better is, of two at one level, the one that breaks no constraint. In the order of the trials' numbers.
+    At one rung, feasible trials are better than others. The result is in the order of the trials' numbers and rungs.
     """
     if len(known) <= _MAX_KNOWN:
         return list(known)
-    excesses_NC = without_unknown(excesses_of([each.excesses for each in known]))
-    places = merits([each.loss for each in known], excesses_NC)
-    in_order = sorted(zip(known, places, strict=True), key=lambda pair: (-pair[0].level, pair[1]))
-    ranked = [each for each, _ in in_order]
-    return sorted(best_and_spread(ranked, _MAX_KNOWN), key=lambda each: (each.course.number, each.level))
+    violations_NC = known_constraints(violation_matrix([item.violations for item in known]))
+    ranks = feasibility_rank([item.loss for item in known], violations_NC)
+    in_order = sorted(zip(known, ranks, strict=True), key=lambda pair: (-pair[0].rung, pair[1]))
+    ranked = [item for item, _ in in_order]
+    return sorted(best_and_spread(ranked, _MAX_KNOWN), key=lambda item: (item.curve.number, item.rung))
 
 
 @dataclass(frozen=True)
 class FinalLossModel:
-    """What is believed of trials that are trained to their end.
+    """Predictions of trials that are trained to their end; every method takes rows without a fidelity, (M, F).
 
     Attributes:
-        opinion: of rows at a depth; that a trial holds includes that it does not fail on the way there. The best is
-            that of the complete trials that hold or, where none does, of those begun that likely will.
+        posterior: of rows with a fidelity, (M, F + 1). Feasibility includes that a trial does not fail before its end.
+            The incumbent is the best complete feasible trial or, if there is none, the best likely feasible one.
     """
 
-    opinion: PredictedTrial
+    posterior: Posterior
 
-    def means(self, rows_MF: Floats) -> Floats:
-        """The warped losses that are expected at the ends of trials at ``rows_MF``, (M,)."""
-        found_M: Floats = self.opinion.model.predict(at_end(rows_MF))[0].mean(axis=0)
-        return found_M
+    def mean(self, rows_MF: Floats) -> Floats:
+        """Return the predicted final losses, warped, (M,)."""
+        mean_M: Floats = self.posterior.surrogate.predict(at_full_fidelity(rows_MF))[0].mean(axis=0)
+        return mean_M
 
-    def hold(self, rows_MF: Floats) -> Floats:
-        """The log of the chance of each of ``rows_MF`` to hold at its end, (M,)."""
-        return self.opinion.hold(at_end(rows_MF))
+    def log_feasible(self, rows_MF: Floats) -> Floats:
+        """Return the log-probability that a trial ends feasible, (M,)."""
+        return self.posterior.log_feasible(at_full_fidelity(rows_MF))
 
-    def worth(self, rows_MF: Floats, worth: Acquisition) -> Floats:
-        """What it is worth to know the ends of trials at ``rows_MF``, (M,)."""
-        return self.opinion.worth(at_end(rows_MF), worth)
+    def score(self, rows_MF: Floats, acquisition: Acquisition) -> Floats:
+        """Return the acquisition at full fidelity plus the log-probability of feasibility, (M,)."""
+        return self.posterior.score(at_full_fidelity(rows_MF), acquisition)
 
-    def log_chance_to_be_best(self, rows_MF: Floats) -> Floats:
-        """The log of the chance of each of ``rows_MF`` to hold and to better the best, (M,)."""
-        n_opinions = 1 if self.opinion.best is None else len(self.opinion.best)
-        return self.worth(rows_MF, log_probability_of_improvement) - math.log(n_opinions)
-
-
-def believed(evidence: Evidence, surrogate: Surrogate, draw: Draw) -> FinalLossModel:
-    """The belief that the evidence gives. To be called under :func:`tunecli.search.bo.posterior.steady_arithmetic`."""
-    encoding, pending_WF = evidence.encoding, at_end(evidence.pending)
-    groups_F = np.append(encoding.groups, encoding.groups.max(initial=-1) + 1)
-    rows_NF = np.column_stack([evidence.rows, evidence.depths])
-    model = surrogate(rows_NF, evidence.warping.values, groups_F, draw("surrogate")).believing(pending_WF)
-    satisfy = log_chance_to_satisfy(rows_NF, evidence.excesses, pending_WF, groups_F, draw("constraints"))
-    # A trial that failed after a pause had held until then; from there on it fails at every level.
-    failed_WF = np.column_stack([evidence.failed, evidence.failed_depths])
-    failed_WF = np.vstack([failed_WF[evidence.failed_depths > 0.0], at_end(evidence.failed)])
-    hold = all_of(log_chance_to_hold(rows_NF, failed_WF, groups_F, draw("feasibility")), satisfy)
-    rivals_WF = at_end(evidence.held)
-    if not len(rivals_WF):
-        begun_WF = at_end(evidence.begun)
-        rivals_WF = begun_WF[hold(begun_WF) > LIKELY]
-    return FinalLossModel(opinion_of(model, hold, rivals_WF, pending_WF))
+    def log_probability_best(self, rows_MF: Floats) -> Floats:
+        """Return the log-probability that a trial ends feasible and better than the incumbent, (M,)."""
+        n_members = 1 if self.posterior.incumbent_S is None else len(self.posterior.incumbent_S)
+        return self.score(rows_MF, log_probability_of_improvement) - math.log(n_members)
 
 
-def at_end(rows_MF: Floats) -> Floats:
-    """The rows with the depth of a trial's end."""
+def fit_final_loss_model(data: CurveData, fit: FitSurrogate, streams: Streams) -> FinalLossModel:
+    """Fit the models. Call it inside :func:`tunecli.search.bo.posterior.deterministic_blas`.
+
+    Args:
+        data: the curves.
+        fit: fits the surrogate.
+        streams: random generators by name.
+    """
+    groups, pending_PF = data.encoding.groups, at_full_fidelity(data.pending_PF)
+    groups_F = np.append(groups, groups.max(initial=-1) + 1)
+    rows_NF = np.column_stack([data.rows_NF, data.log10_remaining_N])
+    surrogate = fit(rows_NF, data.warping.values, groups_F, streams("surrogate")).fantasize(pending_PF)
+    constraints = log_probability_constraints(
+        rows_NF, data.violations_NC, pending_PF, groups_F, streams("constraints")
+    )
+    # A trial that failed on its way to a rung counts as failed there and at its end; at its earlier rungs it succeeded.
+    failed_UF = np.column_stack([data.failed_UF, data.failed_log10_remaining_U])
+    failed_UF = np.vstack([failed_UF[data.failed_log10_remaining_U > 0.0], at_full_fidelity(data.failed_UF)])
+    success = log_probability_success(rows_NF, failed_UF, groups_F, streams("feasibility"))
+    log_feasible = joint_log_probability(success, constraints)
+    feasible_WF = at_full_fidelity(data.feasible_WF)
+    if not len(feasible_WF):
+        begun_WF = at_full_fidelity(data.begun_WF)
+        feasible_WF = begun_WF[log_feasible(begun_WF) > LOG_HALF]
+    return FinalLossModel(with_incumbent(surrogate, log_feasible, feasible_WF, pending_PF))
+
+
+def at_full_fidelity(rows_MF: Floats) -> Floats:
+    """Return the rows with the fidelity of a trial's end, (M, F + 1)."""
     return np.column_stack([rows_MF, np.zeros(len(rows_MF))])

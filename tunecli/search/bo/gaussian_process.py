@@ -1,22 +1,26 @@
-"""A Gaussian process over encoded points whose kernel is weighed, and not only fitted.
+"""A Gaussian process over encoded points, averaged over kernels that are sampled from their posterior.
 
-The function is taken for a sum of effects of single parameters (a rational quadratic kernel each) and one effect of all
-together (Matérn 5/2): most of what a hyper-parameter does it does alone (Hutter, Hoos, Leyton-Brown (2014), "An
-Efficient Approach for Assessing Hyperparameter Importance"; Duvenaud, Nickisch, Rasmussen (2011), "Additive Gaussian
-Processes"), so a few trials tell of regions none of them was in. To it come a constant for the unknown mean, and noise.
+**Kernel.** A sum of additive effects of single parameters (a rational quadratic kernel each) and one joint effect of
+all parameters (Matérn 5/2), plus a constant for the unknown mean, plus noise. Most of a hyper-parameter's effect is its
+own (Hutter, Hoos, Leyton-Brown (2014), "An Efficient Approach for Assessing Hyperparameter Importance"; Duvenaud,
+Nickisch, Rasmussen (2011), "Additive Gaussian Processes"), so a few trials inform about regions that none of them was
+in.
 
-What is known of the kernel before any trial enters as priors: length scales grow with the root of the number of
-parameters (Hvarfner, Hellsten, Nardi (2024), "Vanilla Bayesian Optimization Performs Great in High Dimensions"). The
-joint effect reaches as far as the single ones; a *wary* process lets it reach less far, and so is less sure of all that
-lies between the trials. From few trials a kernel is known badly, and the single best one is sure of itself where it
-must not be; so several are drawn from the normal approximation of their posterior at its mode (Laplace; the curvature
-is Fisher's information), for the acquisition to be averaged over (Snoek, Larochelle, Adams (2012), section 3.2).
+**Priors.** Length scales grow with the square root of the number of parameters (Hvarfner, Hellsten, Nardi (2024),
+"Vanilla Bayesian Optimization Performs Great in High Dimensions"). By default the joint effect has the length scales of
+the additive ones. A *conservative* process lets the joint effect's be shorter, and so is less certain everywhere
+between the trials.
 
-Fitted afresh from nothing but its arguments (law 1). Knows rows and numbers; neither spaces nor trials.
+**Sampled kernels.** Few trials leave the kernel uncertain, and the single most likely one is overconfident. So further
+kernels are drawn from the Laplace approximation of their posterior at its mode, with Fisher information as curvature,
+and the acquisition is averaged over all of them (Snoek, Larochelle, Adams (2012), section 3.2).
 
-Axes: N observed points, M other points, D parameters, F columns of the encoding, S kernels, H hyperparameters: the
-logs of D length scales, of the joint effect's reach (its length scales are the single effects' times that), of the
-signal's and the noise's variance, and the log odds of the single effects' share; X pairs of points.
+Every process is fitted from its arguments alone. This module knows rows and numbers; neither spaces nor trials.
+
+Axes: N observed points, M other points, P pending points, D parameters, F columns of the encoding, S kernels, X pairs
+of points, H hyper-parameters: log length scales (D), log of the factor by which the joint effect's length scales differ
+from them, log signal variance, log noise variance, log odds of the additive fraction of the signal
+variance.
 """
 
 from __future__ import annotations
@@ -31,275 +35,316 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_LENGTH = (
-    math.sqrt(2.0),
-    math.sqrt(3.0),
-)  # mean and deviation; the mean before the root of D (Hvarfner et al.)
-_N_SHARED = 4  # hyperparameters besides the length scales
-_REACH = (0.0, 1e-3)  # 1: its bounds are equal, and this narrow so that it takes no part in the others' draws
-_WARY_REACH = (-1.5, 1.0)  # 0.08 to 0.6
-_SIGNAL = (0.0, 1.0)  # the losses have variance 1
-_NOISE = (math.log(1e-3), 2.0)  # from nothing to a fifth of the losses' deviation
-_SHARE = (0.0, 1.5)  # of single effects: a tenth to nine tenths
-_LENGTH_BOUNDS, _REACH_BOUNDS, _WARY_REACH_BOUNDS = (-4.0, 7.0), (0.0, 0.0), (-4.0, 0.0)
-_SIGNAL_BOUNDS, _NOISE_BOUNDS, _SHARE_BOUNDS = (-5.0, 5.0), (math.log(1e-7), 0.0), (-6.0, 6.0)
-_MEAN_VARIANCE = 1.0
+# Mean and deviation of each hyper-parameter's normal prior, for values of variance 1 and coordinates in [0, 1].
+_LENGTH_PRIOR = (math.sqrt(2.0), math.sqrt(3.0))  # Hvarfner et al. (2024), section 4; plus ½ log D
+_FACTOR_PRIOR = (
+    0.0,
+    1e-3,
+)  # factor 1: its bounds are equal; so narrow that it does not change the other draws
+_CONSERVATIVE_FACTOR_PRIOR = (-1.5, 1.0)  # factor 0.08 to 0.6
+_SIGNAL_PRIOR = (0.0, 1.0)
+_NOISE_PRIOR = (math.log(1e-3), 2.0)  # deviation from nothing to a fifth of the values'
+_FRACTION_PRIOR = (0.0, 1.5)  # additive fraction from a tenth to nine tenths
+_LENGTH_BOUNDS, _FACTOR_BOUNDS, _CONSERVATIVE_FACTOR_BOUNDS = (-4.0, 7.0), (0.0, 0.0), (-4.0, 0.0)
+_SIGNAL_BOUNDS, _NOISE_BOUNDS, _FRACTION_BOUNDS = (-5.0, 5.0), (math.log(1e-7), 0.0), (-6.0, 6.0)
+
+_N_SHARED = 4  # hyper-parameters after the length scales
+_FACTOR, _SIGNAL, _NOISE, _FRACTION = -4, -3, -2, -1  # their indices
+_MEAN_VARIANCE = 1.0  # of the constant
 _JITTER = 1e-8
-_MAX_STEPS = 60
-_MAX_STEPS_OF_MANY = 24  # of more than _MANY parameters
-_MANY = 16
-_MAX_DISTANCES = 2**18  # at a time: 2 MB stay in the cache
+_MAX_ITERATIONS = 60
+_MAX_ITERATIONS_HIGH_D = 24  # for more than _HIGH_D parameters
+_HIGH_D = 16
+_MAX_DISTANCES = 2**18  # at a time: 2 MB fit the cache
 _ROOT_5 = math.sqrt(5.0)
 
 
 @dataclass(frozen=True)
-class Process:
-    """What each of S kernels makes of the observations."""
+class GaussianProcess:
+    """The posterior of the function under each of S kernels.
 
-    kernels: Floats
-    groups: NDArray[np.intp]
-    rows: Floats
-    values: Floats
-    whitening: Floats  # inverses of the Cholesky factors
-    weights: Floats
+    Attributes:
+        kernels_SH: hyper-parameters of each kernel.
+        groups_F: the parameter of each column.
+        rows_NF, values_SN: the observations; they differ between kernels only in fantasies.
+        inverse_cholesky_SNN: L⁻¹, where K + noise = L Lᵀ.
+        alpha_SN: (K + noise)⁻¹ y (Rasmussen, Williams (2006), algorithm 2.1).
+    """
+
+    kernels_SH: Floats
+    groups_F: NDArray[np.intp]
+    rows_NF: Floats
+    values_SN: Floats
+    inverse_cholesky_SNN: Floats
+    alpha_SN: Floats
 
     def predict(self, rows_MF: Floats) -> tuple[Floats, Floats]:
-        """Mean and deviation of the function at ``rows_MF``, each (S, M), the noise of observation left out."""
-        n_kernels, n_rows = len(self.kernels), len(rows_MF)
+        """Return the mean and deviation of the noise-free function at ``rows_MF``, each (S, M).
+
+        Rasmussen, Williams (2006), equations 2.25 and 2.26.
+        """
+        n_kernels, n_rows = len(self.kernels_SH), len(rows_MF)
         mean_SM, deviation_SM = np.empty((n_kernels, n_rows)), np.empty((n_kernels, n_rows))
-        n_at_once = max(16, _MAX_DISTANCES // (len(self.rows) * (self.kernels.shape[1] - _N_SHARED)))
+        n_at_once = max(16, _MAX_DISTANCES // (len(self.rows_NF) * (self.kernels_SH.shape[1] - _N_SHARED)))
         for first in range(0, n_rows, n_at_once):
             part = slice(first, first + n_at_once)
-            distances_DMN = squared_distances(rows_MF[part], self.rows, self.groups)
-            for s, kernel_H in enumerate(self.kernels):
-                covariance_MN = _signal(kernel_H, distances_DMN) + _MEAN_VARIANCE
-                mean_SM[s, part] = covariance_MN @ self.weights[s]
-                white_MN = covariance_MN @ self.whitening[s].T
+            distances_DMN = squared_distances(rows_MF[part], self.rows_NF, self.groups_F)
+            for s, kernel_H in enumerate(self.kernels_SH):
+                covariance_MN = _covariance(kernel_H, distances_DMN) + _MEAN_VARIANCE
+                mean_SM[s, part] = covariance_MN @ self.alpha_SN[s]
+                white_MN = covariance_MN @ self.inverse_cholesky_SNN[s].T
                 variance_M = (
-                    math.exp(kernel_H[-3]) + _MEAN_VARIANCE - np.einsum("mn,mn->m", white_MN, white_MN)
+                    math.exp(kernel_H[_SIGNAL]) + _MEAN_VARIANCE - np.einsum("mn,mn->m", white_MN, white_MN)
                 )
                 deviation_SM[s, part] = np.sqrt(np.maximum(variance_M, 1e-12))
         return mean_SM, deviation_SM
 
-    def believing(self, rows_PF: Floats) -> Process:
-        """The process had each of ``rows_PF`` been observed at each kernel's mean, the kernels left as they are.
+    def fantasize(self, rows_PF: Floats) -> GaussianProcess:
+        """Return the process conditioned on each kernel's own mean at ``rows_PF``, with the same kernels.
 
         The kriging believer of Ginsbourger, Le Riche, Carraro (2010), "Kriging is well-suited to parallelize
-        optimization": the mean stays, the uncertainty near those rows goes.
+        optimization": the mean is unchanged, the uncertainty near ``rows_PF`` is removed.
         """
         if not len(rows_PF):
             return self
-        values = np.hstack([self.values, self.predict(rows_PF)[0]])
-        return _process(self.kernels, self.groups, np.vstack([self.rows, rows_PF]), values)
+        values_SN = np.hstack([self.values_SN, self.predict(rows_PF)[0]])
+        return _condition(self.kernels_SH, self.groups_F, np.vstack([self.rows_NF, rows_PF]), values_SN)
 
 
-def fitted(
+def fit_gp(
     rows_NF: Floats,
     values_N: Floats,
     groups_F: NDArray[np.intp],
     n_kernels: int,
     generator: np.random.Generator,
     *,
-    is_wary: bool = False,
-) -> Process:
-    """The process under the most likely kernel, and under ``n_kernels`` - 1 others as the data allow.
+    is_conservative: bool = False,
+) -> GaussianProcess:
+    """Return the process under the most likely kernel and ``n_kernels`` - 1 others, sampled from their posterior.
 
     Args:
         rows_NF: encoded points, F ≥ 1.
-        values_N: what was observed there, with mean near 0 and deviation near 1.
-        groups_F: the parameter, from 0, that each column is part of; its columns share a length scale.
-        n_kernels: how many, at least 1.
-        generator: draws the other kernels.
-        is_wary: whether the joint effect is taken to reach less far than the single ones. The kernel is then the most
-            likely one near that belief: where the function is a sum of single effects, one that reaches further may
-            be likelier, and is the usual process's to tell.
+        values_N: the observations, with mean near 0 and deviation near 1.
+        groups_F: the parameter, from 0, that each column belongs to; the columns of one share a length scale.
+        n_kernels: at least 1.
+        generator: samples the other kernels.
+        is_conservative: whether the joint effect may have shorter length scales than the additive ones. The kernel is
+            then the mode next to this prior's mean: if the function is purely additive, longer length scales may be
+            more likely, but those are the default process's.
     """
     from scipy.optimize import minimize
 
     distances_DNN = squared_distances(rows_NF, rows_NF, groups_F)
     n_parameters = len(distances_DNN)
-    prior = prior_of(n_parameters, is_wary=is_wary)
-    start_H = np.append(prior.mean[:-_N_SHARED] - 1.5, prior.mean[-_N_SHARED:])
-    of_reach = _WARY_REACH_BOUNDS if is_wary else _REACH_BOUNDS
-    bounds = [_LENGTH_BOUNDS] * n_parameters + [of_reach, _SIGNAL_BOUNDS, _NOISE_BOUNDS, _SHARE_BOUNDS]
-    found: Any = minimize(
+    prior = kernel_prior(n_parameters, is_conservative=is_conservative)
+    start_H = np.append(prior.mean_H[:-_N_SHARED] - 1.5, prior.mean_H[-_N_SHARED:])
+    factor_bounds = _CONSERVATIVE_FACTOR_BOUNDS if is_conservative else _FACTOR_BOUNDS
+    bounds = [_LENGTH_BOUNDS] * n_parameters + [
+        factor_bounds,
+        _SIGNAL_BOUNDS,
+        _NOISE_BOUNDS,
+        _FRACTION_BOUNDS,
+    ]
+    optimum: Any = minimize(
         negative_log_posterior,
         start_H,
-        args=(distances_DNN[:, *pair_places(len(values_N))], values_N, prior),
+        args=(distances_DNN[:, *pair_indices(len(values_N))], values_N, prior),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": _MAX_STEPS if n_parameters <= _MANY else _MAX_STEPS_OF_MANY, "ftol": 1e-7},
+        options={
+            "maxiter": _MAX_ITERATIONS if n_parameters <= _HIGH_D else _MAX_ITERATIONS_HIGH_D,
+            "ftol": 1e-7,
+        },
     )
-    kernels_SH: Floats = found.x[None]
+    kernels_SH: Floats = optimum.x[None]
     if n_kernels > 1:
-        precision_HH = information(found.x, distances_DNN) + np.diag(prior.deviation**-2)
+        precision_HH = fisher_information(optimum.x, distances_DNN) + np.diag(prior.deviation_H**-2)
         root_HH = np.linalg.cholesky(precision_HH)
-        draws_SH = generator.standard_normal((n_kernels - 1, len(found.x)))
+        normal_SH = generator.standard_normal((n_kernels - 1, len(optimum.x)))
         low_H, high_H = np.array(bounds).T
-        others_SH = np.clip(found.x + np.linalg.solve(root_HH.T, draws_SH.T).T, low_H, high_H)
+        others_SH = np.clip(optimum.x + np.linalg.solve(root_HH.T, normal_SH.T).T, low_H, high_H)
         kernels_SH = np.vstack([kernels_SH, others_SH])
-    return _process(kernels_SH, groups_F, rows_NF, np.tile(values_N, (len(kernels_SH), 1)))
+    return _condition(kernels_SH, groups_F, rows_NF, np.tile(values_N, (len(kernels_SH), 1)))
 
 
 def squared_distances(a_MF: Floats, b_NF: Floats, groups_F: NDArray[np.intp]) -> Floats:
-    """From every row of one to every row of the other, in each parameter alone: shape (D, M, N)."""
+    """Return the squared distance of every two rows in each parameter, (D, M, N)."""
     distances_DMN = np.zeros((int(groups_F.max()) + 1, len(a_MF), len(b_NF)))
     for a_M, b_N, group in zip(a_MF.T, b_NF.T, groups_F, strict=True):
         distances_DMN[group] += np.square(a_M[:, None] - b_N)
     return distances_DMN
 
 
-class Prior(NamedTuple):
-    """Of the hyperparameters, each normal: (H,) both."""
+class KernelPrior(NamedTuple):
+    """Independent normal priors of the hyper-parameters, (H,) each."""
 
-    mean: Floats
-    deviation: Floats
+    mean_H: Floats
+    deviation_H: Floats
 
 
-def prior_of(n_parameters: int, *, is_wary: bool = False) -> Prior:
-    """What is known of them before any trial; see :func:`fitted`."""
-    length = (_LENGTH[0] + 0.5 * math.log(n_parameters), _LENGTH[1])
-    reach = _WARY_REACH if is_wary else _REACH
-    return Prior(*np.array([*[length] * n_parameters, reach, _SIGNAL, _NOISE, _SHARE]).T)
+def kernel_prior(n_parameters: int, *, is_conservative: bool = False) -> KernelPrior:
+    """Return the prior of the hyper-parameters; see :func:`fit_gp`."""
+    length = (_LENGTH_PRIOR[0] + 0.5 * math.log(n_parameters), _LENGTH_PRIOR[1])
+    factor = _CONSERVATIVE_FACTOR_PRIOR if is_conservative else _FACTOR_PRIOR
+    return KernelPrior(
+        *np.array([*[length] * n_parameters, factor, _SIGNAL_PRIOR, _NOISE_PRIOR, _FRACTION_PRIOR]).T
+    )
 
 
 def negative_log_posterior(
-    hyperparameters_H: Floats, pairs_DX: Floats, values_N: Floats, prior: Prior
+    kernel_H: Floats, pairs_DX: Floats, values_N: Floats, prior: KernelPrior
 ) -> tuple[float, Floats]:
-    """Of the hyperparameters given the values, up to a constant; and its gradient.
+    """Return the negative log-posterior of the hyper-parameters, up to a constant, and its gradient, (H,).
 
-    Rasmussen, Williams (2006), "Gaussian Processes for Machine Learning", equations 5.8 and 5.9, with the priors.
+    Rasmussen, Williams (2006), "Gaussian Processes for Machine Learning", equations 5.8 and 5.9, plus the log-prior.
 
     Args:
-        hyperparameters_H: see the legend.
-        pairs_DX: :func:`squared_distances` between the points, at :func:`pair_places`.
-        values_N: with mean near 0 and deviation near 1.
-        prior: of the hyperparameters.
+        kernel_H: the hyper-parameters.
+        pairs_DX: :func:`squared_distances` between the points, at :func:`pair_indices`.
+        values_N: the observations, with mean near 0 and deviation near 1.
+        prior: of the hyper-parameters.
     """
     from scipy.linalg import lapack
 
-    n_points, noise = len(values_N), math.exp(hyperparameters_H[-2])
-    effects_X, joint_X, decay_X = _parts(hyperparameters_H, pairs_DX)
-    share, variance = _share_and_variance(hyperparameters_H)
+    n_points, noise = len(values_N), math.exp(kernel_H[_NOISE])
+    additive_X, joint_X, decay_X = _correlations(kernel_H, pairs_DX)
+    fraction, variance = _fraction_and_variance(kernel_H)
     total_NN = np.zeros((n_points, n_points))
-    places = pair_places(n_points)
-    total_NN[places] = variance * (share * effects_X + (1 - share) * joint_X) + _MEAN_VARIANCE
+    indices = pair_indices(n_points)
+    total_NN[indices] = variance * (fraction * additive_X + (1 - fraction) * joint_X) + _MEAN_VARIANCE
     total_NN[np.diag_indices(n_points)] = variance + _MEAN_VARIANCE + noise + _JITTER
-    cholesky_NN, failed = lapack.dpotrf(total_NN, lower=1)
-    if failed:
-        return 1e10, np.zeros_like(hyperparameters_H)
-    weights_N, _ = lapack.dpotrs(cholesky_NN, values_N, lower=1)
+    cholesky_NN, is_failed = lapack.dpotrf(total_NN, lower=1)
+    if is_failed:
+        return 1e10, np.zeros_like(kernel_H)
+    alpha_N, _ = lapack.dpotrs(cholesky_NN, values_N, lower=1)
     inverse_NN, _ = lapack.dpotri(cholesky_NN, lower=1)
-    value = 0.5 * float(values_N @ weights_N) + float(np.log(np.diag(cholesky_NN)).sum())
-    # the derivative of -value by each covariance: by a pair's twice as much, for it stands at two places
-    pull_X = weights_N[places[0]] * weights_N[places[1]] - inverse_NN[places]
-    pull = float(weights_N @ weights_N) - float(np.trace(inverse_NN))
-    gradient_H = np.empty_like(hyperparameters_H)
-    slopes_D, by_reach = _slopes(hyperparameters_H, pairs_DX, decay_X, pull_X)
-    gradient_H[:-_N_SHARED], gradient_H[-4] = -slopes_D, -by_reach
-    signal_X = share * effects_X + (1 - share) * joint_X
-    gradient_H[-3] = -variance * (float(pull_X @ signal_X) + 0.5 * pull)
-    gradient_H[-2] = -0.5 * pull * noise
-    gradient_H[-1] = -variance * share * (1 - share) * float(pull_X @ (effects_X - joint_X))
-    away_H = (hyperparameters_H - prior.mean) / prior.deviation
-    return value + 0.5 * float(away_H @ away_H), gradient_H + away_H / prior.deviation
+    value = 0.5 * float(values_N @ alpha_N) + float(np.log(np.diag(cholesky_NN)).sum())
+    # dlogp/dK is (α αᵀ - K⁻¹) / 2. It is symmetric, so a pair counts twice: the factor ½ remains for the trace only.
+    dlogp_dK_X = alpha_N[indices[0]] * alpha_N[indices[1]] - inverse_NN[indices]
+    trace = float(alpha_N @ alpha_N) - float(np.trace(inverse_NN))
+    gradient_H = np.empty_like(kernel_H)
+    dlogp_dlength_D, dlogp_dfactor = _length_gradients(kernel_H, pairs_DX, decay_X, dlogp_dK_X)
+    gradient_H[:-_N_SHARED], gradient_H[_FACTOR] = -dlogp_dlength_D, -dlogp_dfactor
+    signal_X = fraction * additive_X + (1 - fraction) * joint_X
+    gradient_H[_SIGNAL] = -variance * (float(dlogp_dK_X @ signal_X) + 0.5 * trace)
+    gradient_H[_NOISE] = -0.5 * trace * noise
+    gradient_H[_FRACTION] = -variance * fraction * (1 - fraction) * float(dlogp_dK_X @ (additive_X - joint_X))
+    standard_H = (kernel_H - prior.mean_H) / prior.deviation_H
+    return value + 0.5 * float(standard_H @ standard_H), gradient_H + standard_H / prior.deviation_H
 
 
 @lru_cache(maxsize=4)
-def pair_places(n_points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column of every two points' covariance, below the diagonal."""
+def pair_indices(n_points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the row and column indices of every two points, (X,) each: the lower triangle without the diagonal."""
     rows_X, columns_X = np.tril_indices(n_points, -1)
     return rows_X, columns_X
 
 
-def _share_and_variance(hyperparameters_H: Floats) -> tuple[float, float]:
-    return 1 / (1 + math.exp(-hyperparameters_H[-1])), math.exp(hyperparameters_H[-3])
+def _fraction_and_variance(kernel_H: Floats) -> tuple[float, float]:
+    """Return the additive fraction of the signal variance, and the signal variance."""
+    return 1 / (1 + math.exp(-kernel_H[_FRACTION])), math.exp(kernel_H[_SIGNAL])
 
 
-def _signal(hyperparameters_H: Floats, distances_DMN: Floats) -> Floats:
-    """The covariance of the function's values, without the constant's."""
-    share, variance = _share_and_variance(hyperparameters_H)
-    effects_X, joint_X, _ = _parts(hyperparameters_H, distances_DMN.reshape(len(distances_DMN), -1))
-    signal_X: Floats = variance * (share * effects_X + (1 - share) * joint_X)
-    return signal_X.reshape(distances_DMN.shape[1:])
+def _covariance(kernel_H: Floats, distances_DMN: Floats) -> Floats:
+    """Return the covariance of the function's values without the constant, (M, N)."""
+    fraction, variance = _fraction_and_variance(kernel_H)
+    additive_X, joint_X, _ = _correlations(kernel_H, distances_DMN.reshape(len(distances_DMN), -1))
+    covariance_X: Floats = variance * (fraction * additive_X + (1 - fraction) * joint_X)
+    return covariance_X.reshape(distances_DMN.shape[1:])
 
 
-def _parts(hyperparameters_H: Floats, distances_DX: Floats) -> tuple[Floats, Floats, Floats]:
-    """The correlations of the single effects and of the joint one, and what the slope of the latter is made from."""
+def _correlations(kernel_H: Floats, distances_DX: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the correlations of the additive and of the joint effect, and (1 + √5 r) exp(-√5 r), (X,) each.
+
+    Additive: the mean over the D parameters of a rational quadratic kernel with exponent 1 and length scale
+    ℓ_d / √D. Joint: Matérn 5/2 of r = |(x - x') / (ℓ · factor)| (Rasmussen, Williams (2006), equations 4.19 and 4.17).
+    The third gives the joint one's derivative: ∂joint/∂r² = -⅚ (1 + √5 r) exp(-√5 r).
+    """
     n_parameters = len(distances_DX)
-    scales_D = np.exp(-2 * hyperparameters_H[:-_N_SHARED])
-    away_X = _ROOT_5 * math.exp(-hyperparameters_H[-4]) * np.sqrt(scales_D @ distances_DX)
-    exponential_X = np.exp(-away_X)
-    decay_X = (1 + away_X) * exponential_X
-    joint_X = decay_X + away_X**2 / 3 * exponential_X
-    effects_X = np.zeros_like(joint_X)
+    inverse_squares_D = np.exp(-2 * kernel_H[:-_N_SHARED])
+    scaled_X = _ROOT_5 * math.exp(-kernel_H[_FACTOR]) * np.sqrt(inverse_squares_D @ distances_DX)
+    exponential_X = np.exp(-scaled_X)
+    decay_X = (1 + scaled_X) * exponential_X
+    joint_X = decay_X + scaled_X**2 / 3 * exponential_X
+    additive_X = np.zeros_like(joint_X)
     buffer_X = np.empty_like(joint_X)
-    for scale, distances_X in zip(
-        scales_D, distances_DX, strict=True
-    ):  # one parameter at a time fits the cache
-        np.multiply(distances_X, 0.5 * n_parameters * scale, out=buffer_X)
+    # One parameter at a time fits the cache.
+    for inverse_square, distances_X in zip(inverse_squares_D, distances_DX, strict=True):
+        np.multiply(distances_X, 0.5 * n_parameters * inverse_square, out=buffer_X)
         buffer_X += 1.0
         np.divide(1.0 / n_parameters, buffer_X, out=buffer_X)
-        effects_X += buffer_X
-    return effects_X, joint_X, decay_X
+        additive_X += buffer_X
+    return additive_X, joint_X, decay_X
 
 
-def _slopes(
-    hyperparameters_H: Floats, pairs_DX: Floats, decay_X: Floats, pull_X: Floats
+def _length_gradients(
+    kernel_H: Floats, pairs_DX: Floats, decay_X: Floats, dlogp_dK_X: Floats
 ) -> tuple[Floats, float]:
-    """The sum over pairs of ``pull_X`` times the signal's derivative by each log length scale, and by the log reach."""
+    """Return the gradient of the log-likelihood by each log length scale, (D,), and by the joint effect's factor."""
     n_parameters = len(pairs_DX)
-    scales_D, nearness = np.exp(-2 * hyperparameters_H[:-_N_SHARED]), math.exp(-2 * hyperparameters_H[-4])
-    share, variance = _share_and_variance(hyperparameters_H)
-    slopes_D: Floats = (1 - share) * 5 / 3 * nearness * scales_D * (pairs_DX @ (pull_X * decay_X))
-    by_reach = float(slopes_D.sum())
-    buffer_X = np.empty_like(pull_X)
-    for place, (scale, distances_X) in enumerate(zip(scales_D, pairs_DX, strict=True)):
-        np.multiply(distances_X, 0.5 * n_parameters * scale, out=buffer_X)
+    inverse_squares_D, inverse_factor = np.exp(-2 * kernel_H[:-_N_SHARED]), math.exp(-2 * kernel_H[_FACTOR])
+    fraction, variance = _fraction_and_variance(kernel_H)
+    gradient_D: Floats = (
+        (1 - fraction) * 5 / 3 * inverse_factor * inverse_squares_D * (pairs_DX @ (dlogp_dK_X * decay_X))
+    )
+    by_factor = float(gradient_D.sum())
+    buffer_X = np.empty_like(dlogp_dK_X)
+    for d, (inverse_square, distances_X) in enumerate(zip(inverse_squares_D, pairs_DX, strict=True)):
+        np.multiply(distances_X, 0.5 * n_parameters * inverse_square, out=buffer_X)
         buffer_X += 1.0
         np.square(buffer_X, out=buffer_X)
         np.divide(distances_X, buffer_X, out=buffer_X)
-        slopes_D[place] += share * scale * float(buffer_X @ pull_X)
-    return variance * slopes_D, variance * by_reach
+        gradient_D[d] += fraction * inverse_square * float(buffer_X @ dlogp_dK_X)
+    return variance * gradient_D, variance * by_factor
 
 
-def information(hyperparameters_H: Floats, distances_DNN: Floats) -> Floats:
-    """Fisher's information on the hyperparameters, (H, H): ½ tr(K⁻¹ ∂K/∂i K⁻¹ ∂K/∂j).
+def fisher_information(kernel_H: Floats, distances_DNN: Floats) -> Floats:
+    """Return the Fisher information of the hyper-parameters, (H, H): ½ tr(K⁻¹ ∂K/∂i K⁻¹ ∂K/∂j).
 
-    Never indefinite, as the Hessian may be. The distances are between all points, (D, N, N).
+    Mardia, Marshall (1984), "Maximum likelihood estimation of models for residual covariance in spatial regression".
+    Unlike the Hessian it is never indefinite.
+
+    Args:
+        kernel_H: the hyper-parameters.
+        distances_DNN: :func:`squared_distances` between all points.
     """
     n_parameters, n_points, _ = distances_DNN.shape
-    scales_D11 = np.exp(-2 * hyperparameters_H[:-_N_SHARED])[:, None, None]
-    nearness = math.exp(-2 * hyperparameters_H[-4])
-    share, variance = _share_and_variance(hyperparameters_H)
-    parts = _parts(hyperparameters_H, distances_DNN.reshape(n_parameters, -1))
-    effects_NN, joint_NN, decay_NN = (part.reshape(n_points, n_points) for part in parts)
-    signal_NN = variance * (share * effects_NN + (1 - share) * joint_NN)
-    noise_NN = math.exp(hyperparameters_H[-2]) * np.eye(n_points)
-    single_DNN = share / np.square(1 + 0.5 * n_parameters * scales_D11 * distances_DNN)
-    pulls_DNN = variance * scales_D11 * distances_DNN
-    of_joint_NN = (1 - share) * 5 / 3 * nearness * decay_NN
-    slopes_DNN = pulls_DNN * (of_joint_NN + single_DNN)
-    by_reach_NN = of_joint_NN * pulls_DNN.sum(axis=0)
-    by_share_NN = variance * share * (1 - share) * (effects_NN - joint_NN)
-    slopes_HNN = np.concatenate([slopes_DNN, np.stack([by_reach_NN, signal_NN, noise_NN, by_share_NN])])
+    inverse_squares_D11 = np.exp(-2 * kernel_H[:-_N_SHARED])[:, None, None]
+    inverse_factor = math.exp(-2 * kernel_H[_FACTOR])
+    fraction, variance = _fraction_and_variance(kernel_H)
+    correlations = _correlations(kernel_H, distances_DNN.reshape(n_parameters, -1))
+    additive_NN, joint_NN, decay_NN = (part.reshape(n_points, n_points) for part in correlations)
+    signal_NN = variance * (fraction * additive_NN + (1 - fraction) * joint_NN)
+    noise_NN = math.exp(kernel_H[_NOISE]) * np.eye(n_points)
+    by_additive_DNN = fraction / np.square(1 + 0.5 * n_parameters * inverse_squares_D11 * distances_DNN)
+    scaled_DNN = variance * inverse_squares_D11 * distances_DNN
+    by_joint_NN = (1 - fraction) * 5 / 3 * inverse_factor * decay_NN
+    by_length_DNN = scaled_DNN * (by_joint_NN + by_additive_DNN)
+    by_factor_NN = by_joint_NN * scaled_DNN.sum(axis=0)
+    by_fraction_NN = variance * fraction * (1 - fraction) * (additive_NN - joint_NN)
+    dK_HNN = np.concatenate([by_length_DNN, np.stack([by_factor_NN, signal_NN, noise_NN, by_fraction_NN])])
     total_NN = signal_NN + _MEAN_VARIANCE + noise_NN + _JITTER * np.eye(n_points)
-    solved_HNN = np.linalg.inv(total_NN) @ slopes_HNN
+    solved_HNN = np.linalg.inv(total_NN) @ dK_HNN
     transposed_HX = solved_HNN.transpose(0, 2, 1).reshape(len(solved_HNN), -1)
     information_HH: Floats = 0.5 * solved_HNN.reshape(len(solved_HNN), -1) @ transposed_HX.T
     return information_HH
 
 
-def _process(kernels_SH: Floats, groups_F: NDArray[np.intp], rows_NF: Floats, values_SN: Floats) -> Process:
+def _condition(
+    kernels_SH: Floats, groups_F: NDArray[np.intp], rows_NF: Floats, values_SN: Floats
+) -> GaussianProcess:
+    """Return the process with these kernels after these observations."""
     from scipy.linalg import lapack
 
     distances_DNN = squared_distances(rows_NF, rows_NF, groups_F)
-    whitening, weights = [], []
+    inverse_choleskys, alphas = [], []
     for kernel_H, values_N in zip(kernels_SH, values_SN, strict=True):
-        total_NN = _signal(kernel_H, distances_DNN) + _MEAN_VARIANCE
-        total_NN[np.diag_indices(len(rows_NF))] += math.exp(kernel_H[-2]) + _JITTER
+        total_NN = _covariance(kernel_H, distances_DNN) + _MEAN_VARIANCE
+        total_NN[np.diag_indices(len(rows_NF))] += math.exp(kernel_H[_NOISE]) + _JITTER
         inverse_NN, _ = lapack.dtrtri(np.linalg.cholesky(total_NN), lower=1)
-        whitening.append(inverse_NN)
-        weights.append(inverse_NN.T @ (inverse_NN @ values_N))
-    return Process(kernels_SH, groups_F, rows_NF, values_SN, np.array(whitening), np.array(weights))
+        inverse_choleskys.append(inverse_NN)
+        alphas.append(inverse_NN.T @ (inverse_NN @ values_N))
+    return GaussianProcess(
+        kernels_SH, groups_F, rows_NF, values_SN, np.array(inverse_choleskys), np.array(alphas)
+    )

@@ -1,11 +1,14 @@
-"""What the trials so far make `bayes` believe: a model of the losses, and of where trials fail or break a constraint.
+"""The posterior of `bayes`: recorded trials → training data → surrogate, feasibility and incumbent.
 
-A trial is seen as what it is (laws 5, 6): a finished one by its loss, a pending one as a point whose loss will be what
-is expected of it, a failed one not as a bad loss but as ground that may not hold, and one that breaks a constraint by
-how far. A pure function of the record and of the generators it is given (law 1).
+Every state of a trial has its own meaning. A finished trial is an observed loss. A pending one is a fantasy: the model
+takes its own prediction there as observed. A failed trial is not a bad loss, but data for the model of failures. A
+trial that violates a constraint says by how much. A pure function of the record and of the generators it gets
+(record-is-the-state).
 
-Axes: N observed points, U failed ones, P pending ones, C constraints, M candidates, D parameters, F columns, S opinions
-of the model.
+*Units*: rows are in the encoding's coordinates; the surrogate's losses are warped.
+
+Axes: N training trials, U failed ones, P pending ones, T all of these, C constraints, W trials that compete for the
+incumbent, M candidates, D parameters, F columns, S members of the surrogate.
 """
 
 from __future__ import annotations
@@ -15,172 +18,258 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.config.space import Space
 from tunecli.search.bo.acquisition import Acquisition
-from tunecli.search.bo.acquisition_optimizer import is_dear, without_repeats
-from tunecli.search.bo.constraints import excesses_of, holds, log_chance_to_satisfy, merits
 from tunecli.search.bo.encoding import Encoding, Floats, encoding_of, features, units_of_points
-from tunecli.search.bo.feasibility import log_chance_to_hold
-from tunecli.search.bo.predicted_trial import PredictedTrial, all_of, opinion_of
-from tunecli.search.bo.surrogate import Surrogate
-from tunecli.search.bo.training_subset import most_telling
+from tunecli.search.bo.feasibility import (
+    LOG_HALF,
+    LogProbability,
+    feasibility_rank,
+    is_feasible,
+    log_probability_constraints,
+    log_probability_success,
+    violation_matrix,
+)
+from tunecli.search.bo.surrogate import FitSurrogate, Surrogate
 from tunecli.search.bo.warping import Warping, warping
-from tunecli.search.samplers.quasirandom import MAX_DIMENSIONS
+from tunecli.search.draws import MAX_SOBOL_DIMENSIONS
 from tunecli.trial import Observation, State
 
-_MAX_OBSERVATIONS = 200
+_MAX_OBSERVATIONS = 200  # a Gaussian process costs the cube of their number
 _PENDING = (State.WAITING, State.RUNNING)
 
-Draw = Callable[[str], np.random.Generator]
-"""A generator by what it is for."""
+_T = TypeVar("_T")
 
+Streams = Callable[[str], np.random.Generator]
+"""A random generator by the name of its stream."""
 
-@dataclass(frozen=True)
-class TrialData:
-    """What the record shows of a space.
-
-    Attributes:
-        encoding: of the space.
-        units: (N, D), of the trials that a model is fitted to, by their numbers.
-        rows, failed, pending: those trials, (N, F), the failed ones, (U, F), and those under way, (P, F).
-        sound: the latest of those under way that are known not to have failed yet, for they paused.
-        warping: of the losses, (N,), and back.
-        excesses: (N, C), see :func:`tunecli.search.bo.constraints.excesses_of`.
-        order: (N,), the best trial first.
-    """
-
-    encoding: Encoding
-    units: Floats
-    rows: Floats
-    failed: Floats
-    pending: Floats
-    sound: Floats
-    warping: Warping
-    excesses: Floats
-    order: NDArray[np.intp]
-
-    @property
-    def held(self) -> Floats:
-        """The warped losses of the trials that break no constraint, by their numbers."""
-        found_N: Floats = self.warping.values[holds(self.excesses)]
-        return found_N
+ScoredTrial = tuple[Observation, float]
+"""A trial, and the finite loss or rank that it is sorted by."""
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What is believed of a space.
+    """What the models predict of a trial.
+
+    Attributes:
+        surrogate: of the warped losses, conditioned on fantasies of the pending trials.
+        log_feasible: rows (M, F) → the log-probability that a trial neither fails nor violates a constraint, (M,).
+        incumbent_S: each member's lowest mean among the trials so far. The mean and not the loss, which may be low by
+            noise. None if no trial is feasible.
+    """
+
+    surrogate: Surrogate
+    log_feasible: LogProbability
+    incumbent_S: Floats | None
+
+    def score(self, rows_MF: Floats, acquisition: Acquisition) -> Floats:
+        """Return the acquisition plus the log-probability of feasibility at ``rows_MF``, (M,); higher is better.
+
+        Without an incumbent it is the log-probability of feasibility alone.
+        """
+        scores_M = (
+            0.0
+            if self.incumbent_S is None
+            else acquisition(*self.surrogate.predict(rows_MF), self.incumbent_S)
+        )
+        return scores_M + self.log_feasible(rows_MF)
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """The recorded trials as arrays.
 
     Attributes:
         encoding: of the space.
-        opinion: of rows; its model's losses are warped.
-        warping: of the losses, and back.
-        best_units: (N, D), the units of the trials with a loss, the best one first.
-        is_dear: whether a prediction is.
-        tried: the rows of every trial, whatever became of it.
+        units_ND, rows_NF: the training trials, by number.
+        failed_UF, pending_PF: failed trials, and those that are not finished.
+        survived_PF: the latest pending trials that have paused: they have not failed so far.
+        tried_TF: all of the above.
+        warping: of the training losses, (N,), and back.
+        violations_NC: see :func:`tunecli.search.bo.feasibility.violation_matrix`.
+        order_N: indices of the training trials, the best first.
     """
 
     encoding: Encoding
-    opinion: PredictedTrial
+    units_ND: Floats
+    rows_NF: Floats
+    failed_UF: Floats
+    pending_PF: Floats
+    survived_PF: Floats
+    tried_TF: Floats
     warping: Warping
-    best_units: Floats
-    is_dear: bool
-    tried: Floats
+    violations_NC: Floats
+    order_N: NDArray[np.intp]
 
-    def score(self, units_MD: Floats, worth: Acquisition) -> Floats:
-        """What trials at ``units_MD`` are worth, (M,): -inf where one would repeat another."""
-        rows_MF = features(self.encoding, units_MD)
-        return without_repeats(self.opinion.worth(rows_MF, worth), rows_MF, self.tried)
+    @property
+    def best_ND(self) -> Floats:
+        """The units of the training trials, the best first."""
+        return self.units_ND[self.order_N]
 
-
-def is_telling(space: Space, history: Sequence[Observation]) -> bool:
-    """Whether there is anything to fit a model to: two different losses, in a space that it can search."""
-    losses = {loss for observation in history if (loss := finite_loss(observation)) is not None}
-    return len(losses) >= 2 and len(space.parameters) <= MAX_DIMENSIONS
-
-
-def evidence_of(space: Space, history: Sequence[Observation]) -> TrialData:
-    """What ``history`` shows, which :func:`is_telling`."""
-    encoding = encoding_of(space)
-    losses = [(o, loss) for o in history if (loss := finite_loss(o)) is not None]
-    merit_of = _merits(losses)
-    chosen, failed = most_telling(
-        [(o, merit_of.get(o.number, loss)) for o, loss in losses],
-        [o for o in history if o.state not in _PENDING and finite_loss(o) is None],
-        _MAX_OBSERVATIONS,
-    )
-    scored = [o for o, _ in chosen]
-    pending = [o for o in history if o.state in _PENDING]
-    scored_ND, failed_UD, pending_PD = (
-        units_of_points(space, (o.parameters for o in observations))
-        for observations in (scored, failed, pending)
-    )
-    warped = warping(np.array([finite_loss(o) for o in scored], dtype=np.float64))
-    rows_NF, failed_UF, pending_PF = (
-        features(encoding, units) for units in (scored_ND, failed_UD, pending_PD)
-    )
-    order_N = np.argsort([merit for _, merit in chosen] if merit_of else warped.values, kind="stable")
-    excesses_NC = excesses_of([o.violations for o in scored])
-    sound = pending_PF[[o.state is State.RUNNING for o in pending]][-_MAX_OBSERVATIONS // 4 :]
-    return TrialData(encoding, scored_ND, rows_NF, failed_UF, pending_PF, sound, warped, excesses_NC, order_N)
+    @property
+    def feasible_values_N(self) -> Floats:
+        """The warped losses of the feasible training trials, by number."""
+        values_N: Floats = self.warping.values[is_feasible(self.violations_NC)]
+        return values_N
 
 
-def believed(
-    evidence: TrialData, surrogate: Surrogate, draw: Draw, *, counts_pending: bool = False
-) -> Posterior:
-    """The belief that the evidence gives. To be called under :func:`steady_arithmetic`.
+def can_fit(space: Space, history: Sequence[Observation]) -> bool:
+    """Return whether a surrogate can be fitted: two different losses, and not more parameters than Sobol dimensions."""
+    losses = {loss for trial in history if (loss := finite_loss(trial)) is not None}
+    return len(losses) >= 2 and len(space.parameters) <= MAX_SOBOL_DIMENSIONS
+
+
+def trial_data(space: Space, history: Sequence[Observation]) -> TrialData:
+    """Return ``history``, for which :func:`can_fit` is true, as arrays; of a long one a training subset.
 
     Args:
-        evidence: what the record shows.
-        surrogate: the model.
-        draw: random numbers.
-        counts_pending: whether a pending trial that likely holds counts among the best so far, as what is expected
-            of it: else the next trial would be to better the same best at the same place again.
+        space: the space of the trials.
+        history: every trial, by number.
     """
-    rows_NF, pending_PF, groups_F = evidence.rows, evidence.pending, evidence.encoding.groups
-    model = surrogate(rows_NF, evidence.warping.values, groups_F, draw("surrogate")).believing(pending_PF)
-    finished_NF = np.vstack([rows_NF, evidence.sound])
-    survive = log_chance_to_hold(finished_NF, evidence.failed, groups_F, draw("feasibility"))
-    satisfy = log_chance_to_satisfy(rows_NF, evidence.excesses, pending_PF, groups_F, draw("constraints"))
-    counted_PF = pending_PF if counts_pending else pending_PF[:0]
-    return Posterior(
-        evidence.encoding,
-        opinion_of(model, all_of(survive, satisfy), rows_NF[holds(evidence.excesses)], counted_PF),
-        evidence.warping,
-        best_units=evidence.units[evidence.order],
-        is_dear=is_dear(rows_NF),
-        tried=np.vstack([rows_NF, evidence.failed, pending_PF]),
+    encoding = encoding_of(space)
+    with_loss = [(trial, loss) for trial in history if (loss := finite_loss(trial)) is not None]
+    rank_by_number = _feasibility_ranks(with_loss)
+    chosen, failed = training_subset(
+        [(trial, rank_by_number.get(trial.number, loss)) for trial, loss in with_loss],
+        [trial for trial in history if trial.state not in _PENDING and finite_loss(trial) is None],
+        _MAX_OBSERVATIONS,
+    )
+    trained = [trial for trial, _ in chosen]
+    pending = [trial for trial in history if trial.state in _PENDING]
+    units_ND, failed_UD, pending_PD = (
+        units_of_points(space, (trial.parameters for trial in trials))
+        for trials in (trained, failed, pending)
+    )
+    loss_warping = warping(np.array([finite_loss(trial) for trial in trained], dtype=np.float64))
+    rows_NF, failed_UF, pending_PF = (
+        features(encoding, units) for units in (units_ND, failed_UD, pending_PD)
+    )
+    sort_keys = [rank for _, rank in chosen] if rank_by_number else loss_warping.values
+    return TrialData(
+        encoding,
+        units_ND,
+        rows_NF,
+        failed_UF,
+        pending_PF,
+        survived_PF=pending_PF[[trial.state is State.RUNNING for trial in pending]][
+            -_MAX_OBSERVATIONS // 4 :
+        ],
+        tried_TF=np.vstack([rows_NF, failed_UF, pending_PF]),
+        warping=loss_warping,
+        violations_NC=violation_matrix([trial.violations for trial in trained]),
+        order_N=np.argsort(sort_keys, kind="stable"),
     )
 
 
-def _merits(losses: Sequence[tuple[Observation, float]]) -> dict[int, float]:
-    """By number, the place of each trial where constraints say more than its loss; empty where there are none."""
-    excesses_NC = excesses_of([observation.violations for observation, _ in losses])
-    if not excesses_NC.shape[1]:
-        return {}
-    places = merits([loss for _, loss in losses], excesses_NC)
-    return {each.number: float(place) for (each, _), place in zip(losses, places, strict=True)}
+def fit_posterior(
+    data: TrialData, fit: FitSurrogate, streams: Streams, *, include_pending: bool = False
+) -> Posterior:
+    """Fit the surrogate and the feasibility models. Call it inside :func:`deterministic_blas`.
+
+    Args:
+        data: the trials.
+        fit: fits the surrogate.
+        streams: random generators by name.
+        include_pending: whether the fantasies of likely feasible pending trials count for the incumbent. Without them
+            the next trial would try to improve on the same incumbent at the same place again.
+    """
+    groups_F = data.encoding.groups
+    surrogate = fit(data.rows_NF, data.warping.values, groups_F, streams("surrogate")).fantasize(
+        data.pending_PF
+    )
+    success = log_probability_success(
+        np.vstack([data.rows_NF, data.survived_PF]), data.failed_UF, groups_F, streams("feasibility")
+    )
+    constraints = log_probability_constraints(
+        data.rows_NF, data.violations_NC, data.pending_PF, groups_F, streams("constraints")
+    )
+    return with_incumbent(
+        surrogate,
+        joint_log_probability(success, constraints),
+        data.rows_NF[is_feasible(data.violations_NC)],
+        data.pending_PF if include_pending else data.pending_PF[:0],
+    )
+
+
+def with_incumbent(
+    surrogate: Surrogate, log_feasible: LogProbability, feasible_WF: Floats, pending_PF: Floats
+) -> Posterior:
+    """Return the posterior whose incumbent is the best of ``feasible_WF`` and the likely feasible of ``pending_PF``.
+
+    Without a feasible trial there is no incumbent, whatever is pending.
+    """
+    if not len(feasible_WF):
+        return Posterior(surrogate, log_feasible, None)
+    likely_PF = pending_PF[log_feasible(pending_PF) > LOG_HALF]
+    mean_SW, _ = surrogate.predict(np.vstack([feasible_WF, likely_PF]))
+    return Posterior(surrogate, log_feasible, mean_SW.min(axis=1))
+
+
+def joint_log_probability(*log_probabilities: LogProbability) -> LogProbability:
+    """Return the log-probability that independent events all happen."""
+
+    def log_probability(rows_MF: Floats) -> Floats:
+        total_M: Floats = np.sum([each(rows_MF) for each in log_probabilities], axis=0)
+        return total_M
+
+    return log_probability
+
+
+def training_subset(
+    scored: Sequence[ScoredTrial], failed: Sequence[Observation], limit: int
+) -> tuple[list[ScoredTrial], list[Observation]]:
+    """Return at most ``limit`` trials for the fit, by number: the finished ones with their scores, and the failed ones.
+
+    If there are too many of both, failures get a quarter of the places, for the latest. Of too many finished trials,
+    half of the places go to the best, since the next point is near them, and half are spread over the ranks of the
+    others, so that the model still knows what is bad. The result does not depend on the order in which trials ended.
+    """
+    n_failed = min(len(failed), max(limit // 4, limit - len(scored)))
+    latest_failed = list(failed[len(failed) - n_failed :])
+    n_places = limit - n_failed
+    if len(scored) <= n_places:
+        return list(scored), latest_failed
+    ranked = sorted(scored, key=lambda pair: (pair[1], pair[0].number))
+    return sorted(best_and_spread(ranked, n_places), key=lambda pair: pair[0].number), latest_failed
+
+
+def best_and_spread(ranked: Sequence[_T], n_places: int) -> list[_T]:
+    """Return ``n_places`` items, 1 ≤ ``n_places`` < len: half are the first ones, half are spread over the others."""
+    n_best = n_places // 2
+    others, n_others = ranked[n_best:], n_places - n_best
+    return [*ranked[:n_best], *(others[i * len(others) // n_others] for i in range(n_others))]
+
+
+def finite_loss(trial: Observation) -> float | None:
+    """Return the loss, or None if it is missing or not finite."""
+    loss = trial.loss
+    return loss if loss is not None and math.isfinite(loss) else None
 
 
 @contextmanager
-def steady_arithmetic() -> Iterator[None]:
-    """Sums that are the same to the last bit on any number of cores; what the models warn of is not said.
+def deterministic_blas() -> Iterator[None]:
+    """Run BLAS on one thread, so that sums have the same bits on any number of cores; and silence warnings.
 
-    What sklearn warns of here asks nothing of the user.
+    Nothing that scikit-learn warns of here requires an action from the user.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import skopt  # noqa: F401  # loads every BLAS there will be, for the limit reaches only those loaded
+        import skopt  # noqa: F401  # loads every BLAS library, for the limit applies only to loaded ones
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1, user_api="blas"):  # sums are split among BLAS threads
             yield
 
 
-def finite_loss(observation: Observation) -> float | None:
-    """The loss; None where there is none that a model can use."""
-    loss = observation.loss
-    return loss if loss is not None and math.isfinite(loss) else None
+def _feasibility_ranks(with_loss: Sequence[ScoredTrial]) -> dict[int, float]:
+    """Return the feasibility rank of each trial by number; empty without constraints, where the loss ranks."""
+    violations_NC = violation_matrix([trial.violations for trial, _ in with_loss])
+    if not violations_NC.shape[1]:
+        return {}
+    ranks = feasibility_rank([loss for _, loss in with_loss], violations_NC)
+    return {trial.number: float(rank) for (trial, _), rank in zip(with_loss, ranks, strict=True)}

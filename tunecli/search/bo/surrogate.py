@@ -1,10 +1,11 @@
-"""What the trials so far say about the points not yet tried: every model that `bayes` can ask.
+"""The surrogate models of `bayes`: a Gaussian process, and scikit-optimize's forests.
 
-The Gaussian process is the one to take. The forests are scikit-optimize's: they bear thousands of parameters and steps
-in the loss, and know no smoothness. Fitted afresh from nothing but their arguments (law 1). Knows rows and numbers;
-neither spaces nor trials.
+The Gaussian process is the default. Forests scale to thousands of parameters and fit steps in the loss, but do not
+assume smoothness. Every model is fitted from its arguments alone. This module knows rows and numbers; neither spaces
+nor trials.
 
-Axes: N observed points, P pending ones, M others, F columns of the encoding, S opinions of one model.
+Axes: N observed points, P pending points, M candidates, F columns of the encoding, S members of one model (the kernels
+of a Gaussian process; 1 for a forest).
 """
 
 from __future__ import annotations
@@ -23,83 +24,85 @@ from tunecli.search.bo import gaussian_process
 Floats = NDArray[np.float64]
 
 _N_KERNELS = 8
-_ALL_KERNELS_UP_TO = (
-    1_000  # trials times parameters; past it there are fewer, which cost more and differ less
-)
+# Trials times parameters. Above it a process has fewer kernels: they cost more, and differ less.
+_MAX_SIZE_FOR_ALL_KERNELS = 1_000
 _N_TREES = 64
-_LEAST_DEVIATION = 1e-3  # of losses with deviation 1; a forest is sure of itself where all its trees agree
+_MIN_DEVIATION = 1e-3  # of losses with deviation 1: where all trees agree, a forest predicts 0
 
 
-class Model(Protocol):
+class Surrogate(Protocol):
     """A fitted model of values over rows."""
 
     def predict(self, rows_MF: Floats) -> tuple[Floats, Floats]:
-        """Mean and standard deviation, which is above 0, at ``rows_MF``: (S, M), each opinion weighs the same."""
+        """Return the mean and the standard deviation (> 0) at ``rows_MF``, each (S, M). Members weigh the same."""
 
-    def believing(self, rows_PF: Floats) -> Self:
-        """The model had each of ``rows_PF`` been observed at its mean."""
+    def fantasize(self, rows_PF: Floats) -> Self:
+        """Return the model conditioned on its own mean at ``rows_PF`` (kriging believer)."""
 
 
-Surrogate = Callable[[Floats, Floats, NDArray[np.intp], np.random.Generator], Model]
-"""(rows of shape (N, F), values (N,), each column's parameter (F,), generator) → the model fitted to them."""
+FitSurrogate = Callable[[Floats, Floats, NDArray[np.intp], np.random.Generator], Surrogate]
+"""(rows (N, F), values (N,) with mean 0 and deviation 1, each column's parameter (F,), generator) → fitted model."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of model.
+class SurrogateKind:
+    """How one kind of surrogate is fitted.
 
     Attributes:
-        usual: as sure of what lies between the trials as hyper-parameters mostly allow.
-        wary: less sure of it, where the kind knows a way to be.
+        default: as certain between the trials as most hyper-parameters allow.
+        conservative: less certain between the trials; the same as ``default`` for kinds without such a variant.
     """
 
-    usual: Surrogate
-    wary: Surrogate
+    default: FitSurrogate
+    conservative: FitSurrogate
 
 
 @dataclass(frozen=True)
 class _Forest:
     trees: str
-    rows: Floats
-    values: Floats
+    rows_NF: Floats
+    values_N: Floats
     random_state: int
     regressor: Any
 
     def predict(self, rows_MF: Floats) -> tuple[Floats, Floats]:
         mean_M, deviation_M = self.regressor.predict(rows_MF, return_std=True)
-        return mean_M[None], np.maximum(deviation_M, _LEAST_DEVIATION)[None]
+        return mean_M[None], np.maximum(deviation_M, _MIN_DEVIATION)[None]
 
-    def believing(self, rows_PF: Floats) -> _Forest:
+    def fantasize(self, rows_PF: Floats) -> _Forest:
         if not len(rows_PF):
             return self
-        values = np.concatenate([self.values, self.predict(rows_PF)[0][0]])
-        return _grown(self.trees, np.vstack([self.rows, rows_PF]), values, self.random_state)
+        values = np.concatenate([self.values_N, self.predict(rows_PF)[0][0]])
+        return _grow(self.trees, np.vstack([self.rows_NF, rows_PF]), values, self.random_state)
 
 
-def _process(
+def _fit_gp(
     rows_NF: Floats,
     values_N: Floats,
     groups_F: NDArray[np.intp],
     generator: np.random.Generator,
     *,
-    is_wary: bool = False,
-) -> Model:
+    is_conservative: bool = False,
+) -> Surrogate:
     n_parameters = int(groups_F.max()) + 1
-    n_kernels = max(1, min(_N_KERNELS, _N_KERNELS * _ALL_KERNELS_UP_TO // (n_parameters * len(rows_NF))))
-    return gaussian_process.fitted(rows_NF, values_N, groups_F, n_kernels, generator, is_wary=is_wary)
+    size = n_parameters * len(rows_NF)
+    n_kernels = max(1, min(_N_KERNELS, _N_KERNELS * _MAX_SIZE_FOR_ALL_KERNELS // size))
+    return gaussian_process.fit_gp(
+        rows_NF, values_N, groups_F, n_kernels, generator, is_conservative=is_conservative
+    )
 
 
-def _forest(
+def _fit_forest(
     trees: str,
     rows_NF: Floats,
     values_N: Floats,
     groups_F: NDArray[np.intp],
     generator: np.random.Generator,
-) -> Model:
-    return _grown(trees, rows_NF, values_N, int(generator.integers(2**32)))
+) -> Surrogate:
+    return _grow(trees, rows_NF, values_N, int(generator.integers(2**32)))
 
 
-def _grown(trees: str, rows_NF: Floats, values_N: Floats, random_state: int) -> _Forest:
+def _grow(trees: str, rows_NF: Floats, values_N: Floats, random_state: int) -> _Forest:
     from skopt.learning import ExtraTreesRegressor, RandomForestRegressor
 
     make = ExtraTreesRegressor if trees == "extra_trees" else RandomForestRegressor
@@ -107,13 +110,13 @@ def _grown(trees: str, rows_NF: Floats, values_N: Floats, random_state: int) -> 
     return _Forest(trees, rows_NF, values_N, random_state, regressor.fit(rows_NF, values_N))
 
 
-_EXTRA_TREES, _RANDOM_FOREST = partial(_forest, "extra_trees"), partial(_forest, "random_forest")
+_EXTRA_TREES, _RANDOM_FOREST = partial(_fit_forest, "extra_trees"), partial(_fit_forest, "random_forest")
 
-SURROGATES: Mapping[str, Kind] = MappingProxyType(
+SURROGATES: Mapping[str, SurrogateKind] = MappingProxyType(
     {
-        "gp": Kind(_process, partial(_process, is_wary=True)),
-        "extra_trees": Kind(_EXTRA_TREES, _EXTRA_TREES),
-        "random_forest": Kind(_RANDOM_FOREST, _RANDOM_FOREST),
+        "gp": SurrogateKind(_fit_gp, partial(_fit_gp, is_conservative=True)),
+        "extra_trees": SurrogateKind(_EXTRA_TREES, _EXTRA_TREES),
+        "random_forest": SurrogateKind(_RANDOM_FOREST, _RANDOM_FOREST),
     }
 )
-"""Every kind by what ``search.sampler.surrogate`` calls it."""
+"""The kinds of surrogate by their names in ``search.sampler.surrogate``."""

@@ -12,32 +12,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 
 import numpy as np
 
 from tunecli.config.space import Space
-from tunecli.search.bo.acquisition import ACQUISITIONS, Acquisition
-from tunecli.search.bo.acquisition_optimizer import is_dear, ranked_candidates, wishes, without_repeats
-from tunecli.search.bo.constraints import LIKELY, holds
+from tunecli.search.bo.acquisition import ACQUISITIONS, Acquisition, log_user_prior
+from tunecli.search.bo.acquisition_optimizer import (
+    exclude_repeats,
+    is_large_model,
+    ranked_candidates,
+    to_points,
+)
 from tunecli.search.bo.encoding import Floats, features
+from tunecli.search.bo.feasibility import LOG_HALF, is_feasible
 from tunecli.search.bo.final_loss_model import (
-    Evidence,
+    CurveData,
     FinalLossModel,
-    Known,
-    believed,
-    evidence_of,
+    KnownLoss,
+    curve_data,
+    fit_final_loss_model,
     known_losses,
 )
-from tunecli.search.bo.posterior import Draw, steady_arithmetic
+from tunecli.search.bo.posterior import Streams, deterministic_blas
 from tunecli.search.bo.surrogate import SURROGATES
-from tunecli.search.bo.user_prior import log_expectation
+from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, is_exhausted, propose
 from tunecli.search.fidelity import Choice, Curve, proposed
 from tunecli.search.pruners.full_fidelity import in_full, is_unpaused
 from tunecli.search.samplers.bayes import n_initial
-from tunecli.search.samplers.dedup import is_exhausted, propose
-from tunecli.search.samplers.quasirandom import MAX_DIMENSIONS
-from tunecli.search.samplers.random import uniform_draws
 from tunecli.seeding import generator_for
 from tunecli.trial import State
 
@@ -55,10 +56,10 @@ def curves(
     number = len(courses)
     may_begin = may_begin and not is_exhausted(space, proposed(courses))
     known = known_losses(courses, len(levels))
-    is_modelled = len({each.loss for each in known}) >= 2 and len(space.parameters) <= MAX_DIMENSIONS
+    is_modelled = len({each.loss for each in known}) >= 2 and len(space.parameters) <= MAX_SOBOL_DIMENSIONS
     if not is_modelled or (may_begin and number < n_initial(space)):
         return Choice(None, 0) if may_begin else _next_in_line(courses)
-    with steady_arithmetic():
+    with deterministic_blas():
         return _most_promising(space, courses, known, levels, seed, may_begin)
 
 
@@ -74,54 +75,55 @@ def _continued(course: Curve) -> Choice:
 def _most_promising(
     space: Space,
     courses: Sequence[Curve],
-    known: Sequence[Known],
+    known: Sequence[KnownLoss],
     levels: Sequence[float],
     seed: int,
     may_begin: bool,
 ) -> Choice | None:
     number, draw = len(courses), partial(generator_for, seed, len(courses))
-    evidence = evidence_of(space, courses, known, levels)
+    evidence = curve_data(space, courses, known, levels)
     if may_begin and is_unpaused(space, number):
         choice = in_full(space, courses, len(levels), evidence, seed)
         if choice is not None:
             return choice
     # A wary model, where a turn asks for one, would have to learn the curves with the joint effect: it does worse.
-    ends = believed(evidence, SURROGATES["gp"].usual, draw)
+    ends = fit_final_loss_model(evidence, SURROGATES["gp"].default, draw)
     paused = [course for course in courses if course.is_paused]
     if not may_begin:
         is_any_complete = any(course.state is State.COMPLETE for course in courses)
-        log_chance_W = ends.log_chance_to_be_best(evidence.paused)
+        log_chance_W = ends.log_probability_best(evidence.paused_WF)
         return _last_hope(paused, log_chance_W, is_any_complete=is_any_complete)
-    ended_N = evidence.warping.values[(evidence.depths == 0.0) & holds(evidence.excesses)]
+    ended_N = evidence.warping.values[
+        (evidence.log10_remaining_N == 0.0) & is_feasible(evidence.violations_NC)
+    ]
     # Trials came to their end since a model wanted it, so of these none counts as an initial one.
     turn = ACQUISITIONS["mixed"].at(len(known), ended_N)
-    ranked_MD, best_score = _ranked(space, evidence, ends, turn.worth, number, draw)
+    ranked_MD, best_score = _ranked(space, evidence, ends, turn.acquisition, number, draw)
     # What is worth most, for the share of a training that it still takes.
     costs_W = np.array([1.0 - levels[course.level] for course in paused])
-    scores_W = ends.worth(evidence.paused, turn.worth) - np.log(costs_W)
+    scores_W = ends.score(evidence.paused_WF, turn.acquisition) - np.log(costs_W)
     wanted = paused[int(np.argmax(scores_W))] if paused else None
     if wanted is not None and scores_W.max() >= best_score:
         return _continued(wanted)
-    draws = chain(wishes(space, ranked_MD), uniform_draws(space, number, seed))
-    return Choice(None, 0, propose(space, proposed(courses), number, seed, draws))
+    return Choice(None, 0, propose(space, proposed(courses), number, seed, to_points(space, ranked_MD)))
 
 
 def _ranked(
-    space: Space, evidence: Evidence, ends: FinalLossModel, worth: Acquisition, number: int, draw: Draw
+    space: Space, evidence: CurveData, ends: FinalLossModel, worth: Acquisition, number: int, draw: Streams
 ) -> tuple[Floats, float]:
     """The candidates for a new trial, (M, D), and what the first one is worth."""
-    encoding, begun_WF = evidence.encoding, evidence.begun
-    expect = log_expectation(space, number)
+    encoding, begun_WF = evidence.encoding, evidence.begun_WF
+    expect = log_user_prior(space, number)
 
     def score(units_MD: Floats) -> Floats:
         rows_MF = features(encoding, units_MD)
-        return without_repeats(ends.worth(rows_MF, worth) + expect(units_MD), rows_MF, evidence.tried)
+        return exclude_repeats(ends.score(rows_MF, worth) + expect(units_MD), rows_MF, evidence.tried_TF)
 
     # First by how unlikely it is that they hold, as far as that is less than even, and then by the loss.
-    unlikely_W = np.maximum(LIKELY - ends.hold(begun_WF), 0.0)
-    order_W = np.lexsort((ends.means(begun_WF), unlikely_W))
-    best_WD, few = evidence.begun_units[order_W], is_dear(evidence.rows)
-    ranked_MD = ranked_candidates(encoding, score, best_WD, draw("candidates"), few=few)
+    unlikely_W = np.maximum(LOG_HALF - ends.log_feasible(begun_WF), 0.0)
+    order_W = np.lexsort((ends.mean(begun_WF), unlikely_W))
+    best_WD, is_large = evidence.begun_units_WD[order_W], is_large_model(evidence.rows_NF)
+    ranked_MD = ranked_candidates(encoding, score, best_WD, draw("candidates"), is_large=is_large)
     return ranked_MD, float(score(ranked_MD[:1])[0])
 
 

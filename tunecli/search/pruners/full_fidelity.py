@@ -28,13 +28,12 @@ from tunecli.config.space import Space
 from tunecli.search.bo.acquisition import ACQUISITIONS
 from tunecli.search.bo.acquisition_optimizer import is_repeat
 from tunecli.search.bo.encoding import features, units_of_points
-from tunecli.search.bo.final_loss_model import Evidence, believed
-from tunecli.search.bo.posterior import is_telling
+from tunecli.search.bo.final_loss_model import CurveData, fit_final_loss_model
+from tunecli.search.bo.posterior import can_fit
 from tunecli.search.bo.surrogate import SURROGATES
+from tunecli.search.draws import propose
 from tunecli.search.fidelity import Choice, Curve, proposed
-from tunecli.search.samplers.bayes import n_initial, promising
-from tunecli.search.samplers.dedup import propose
-from tunecli.search.samplers.random import uniform_draws
+from tunecli.search.samplers.bayes import model_draws, n_initial
 from tunecli.seeding import generator_for, seed_for
 from tunecli.trial import Observation, State
 
@@ -53,12 +52,12 @@ def is_unpaused(space: Space, number: int) -> bool:
 
 
 def in_full(
-    space: Space, courses: Sequence[Curve], n_levels: int, evidence: Evidence, seed: int
+    space: Space, courses: Sequence[Curve], n_levels: int, evidence: CurveData, seed: int
 ) -> Choice | None:
     """The point that `bayes` wishes for, trained to its end: a new trial, or the paused one that is there already.
 
     None where what is known of ends tells nothing. To be called under
-    :func:`tunecli.search.bo.posterior.steady_arithmetic`.
+    :func:`tunecli.search.bo.posterior.deterministic_blas`.
 
     Args:
         space: where the trials lie.
@@ -69,16 +68,16 @@ def in_full(
     """
     number, own_seed = len(courses), seed_for(seed, "unpaused")
     shown = shown_ends(courses, n_levels, _expected(space, courses, evidence, own_seed))
-    if not is_telling(space, shown):
+    if not can_fit(space, shown):
         return None
-    wished = promising(space, shown, number, own_seed, SURROGATES["gp"], ACQUISITIONS["mixed"])
+    wished = model_draws(space, shown, number, own_seed, SURROGATES["gp"], ACQUISITIONS["mixed"])
     first = next(wished)
     row_1F = features(evidence.encoding, units_of_points(space, [first]))
     paused = [course for course in courses if course.is_paused]
-    (is_there_W,) = is_repeat(row_1F, evidence.paused)
+    (is_there_W,) = is_repeat(row_1F, evidence.paused_WF)
     if is_there_W.any():
         return Choice(paused[int(np.argmax(is_there_W))].number, n_levels - 1)
-    draws = chain((first,), wished, uniform_draws(space, number, seed))
+    draws = chain((first,), wished)
     return Choice(None, n_levels - 1, propose(space, proposed(courses), number, seed, draws))
 
 
@@ -96,14 +95,14 @@ def shown_ends(courses: Sequence[Curve], n_levels: int, expected: Mapping[int, f
         number, point = course.number, course.parameters
         if not course.is_paused:
             state = State.RUNNING if course.state is State.WAITING and course.losses else course.state
-            excesses = course.excesses_at(n_levels - 1) if state is State.COMPLETE else ()
-            shown.append(Observation(number, point, state, course.loss, (), excesses))
+            violations = course.violations_at(n_levels - 1) if state is State.COMPLETE else ()
+            shown.append(Observation(number, point, state, course.loss, (), violations))
         elif number in expected:
             shown.append(Observation(number, point, State.PRUNED, expected[number]))
     return shown
 
 
-def _expected(space: Space, courses: Sequence[Curve], evidence: Evidence, seed: int) -> Mapping[int, float]:
+def _expected(space: Space, courses: Sequence[Curve], evidence: CurveData, seed: int) -> Mapping[int, float]:
     """By number, the losses that the initial trials that are paused are expected to end with."""
     initial = [
         course
@@ -112,7 +111,9 @@ def _expected(space: Space, courses: Sequence[Curve], evidence: Evidence, seed: 
     ]
     if not initial:
         return {}
-    ends = believed(evidence, SURROGATES["gp"].usual, partial(generator_for, seed, len(courses), "ends"))
+    ends = fit_final_loss_model(
+        evidence, SURROGATES["gp"].default, partial(generator_for, seed, len(courses), "ends")
+    )
     rows_WF = features(evidence.encoding, units_of_points(space, (course.parameters for course in initial)))
-    losses_W = evidence.warping.losses(ends.means(rows_WF))
+    losses_W = evidence.warping.losses(ends.mean(rows_WF))
     return {course.number: float(loss) for course, loss in zip(initial, losses_W, strict=True)}

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from tunecli.config.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.config.space import Space
-from tunecli.search.bo.constraints import excesses_of, merits
+from tunecli.search.bo.feasibility import feasibility_rank, violation_matrix
 from tunecli.search.fidelity import Choice, Curve
 from tunecli.search.pruners.freeze_thaw import curves
 from tunecli.search.pruners.full_fidelity import unpaused_trials
@@ -81,9 +81,9 @@ def last_resort(courses: Sequence[Curve]) -> Choice | None:
     paused = [course for course in courses if course.is_paused]
     if not paused or any(course.state in (State.COMPLETE, State.WAITING) for course in courses):
         return None
-    places = merits(
+    places = feasibility_rank(
         [course.losses[course.level] for course in paused],
-        excesses_of([course.excesses_at(course.level) for course in paused]),
+        violation_matrix([course.violations_at(course.level) for course in paused]),
     )
     best, _ = min(zip(paused, places, strict=True), key=lambda pair: (-pair[0].level, pair[1]))
     return Choice(best.number, best.level + 1)

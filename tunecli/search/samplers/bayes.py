@@ -1,29 +1,32 @@
-"""Bayesian search: the point that a model of the trials so far holds to be worth most.
+"""Bayesian optimisation, one suggestion on one page: recorded trials → posterior → acquisition → optimiser → point.
 
-Every suggestion starts from the record alone, with random numbers named by seed and trial number (law 1). What the
-trials make believe is `belief`'s part, what a point is worth `acquisition`'s, the way to the best one `candidates`'.
-Of several goals each trial weighs the losses in its own way (`several`).
+Each step is a module of :mod:`tunecli.search.bo`: `scalarization` combines several objectives, `posterior` fits the
+surrogate and the feasibility models, `acquisition` scores a prediction and adds the user's prior, and
+`acquisition_optimizer` finds the best point. A suggestion starts from the record alone, with random numbers that are
+named by seed and trial number (record-is-the-state, seeds-by-name).
 
-Axes: M candidates, D parameters.
+Axes: M candidates, F columns of the encoding, D parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain
 
 from tunecli.config.space import Space, point_of_units
 from tunecli.errors import UsageError
-from tunecli.search.bo.acquisition import ACQUISITIONS, Portfolio
-from tunecli.search.bo.acquisition_optimizer import ranked_candidates, wishes
-from tunecli.search.bo.posterior import believed, evidence_of, is_telling, steady_arithmetic
-from tunecli.search.bo.scalarization import with_one_loss
-from tunecli.search.bo.surrogate import SURROGATES, Kind
-from tunecli.search.bo.user_prior import log_expectation
-from tunecli.search.samplers.dedup import propose
-from tunecli.search.samplers.quasirandom import sobol_draws
-from tunecli.search.samplers.random import uniform_draws
+from tunecli.search.bo.acquisition import ACQUISITIONS, Portfolio, log_user_prior
+from tunecli.search.bo.acquisition_optimizer import (
+    exclude_repeats,
+    is_large_model,
+    ranked_candidates,
+    to_points,
+)
+from tunecli.search.bo.encoding import Floats, features
+from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
+from tunecli.search.bo.scalarization import scalarize
+from tunecli.search.bo.surrogate import SURROGATES, SurrogateKind
+from tunecli.search.draws import propose, sobol_draws
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters
 
@@ -37,16 +40,16 @@ def bayes(
     surrogate: str = "gp",
     acquisition: str = "mixed",
 ) -> Parameters | None:
-    """The most promising point; None where a finite space is exhausted.
+    """Return the point with the highest acquisition. None if a finite space is exhausted.
 
-    The first trial is the default or else the middle of the space, and the next, up to :func:`n_initial` and until
-    two different losses are known, are quasi-random ones. So is every trial of a space with more parameters than a
-    Sobol sequence has dimensions. See :class:`tunecli.search.samplers.registry.Sampler`.
+    The first trial is the default, or else the middle of the space. The next ones, up to :func:`n_initial` and until
+    two different losses are known, are quasi-random, and so is every trial of a space with more parameters than a Sobol
+    sequence has dimensions. See :class:`tunecli.search.samplers.registry.Sampler`.
 
     Args:
         space, history, number, seed: as for every sampler.
-        surrogate: the kind of model; one of ``SURROGATES``.
-        acquisition: what a point is worth; one of ``ACQUISITIONS``.
+        surrogate: the kind of model; a key of ``SURROGATES``.
+        acquisition: a key of ``ACQUISITIONS``.
 
     Raises:
         UsageError: there is no such surrogate or acquisition.
@@ -56,51 +59,64 @@ def bayes(
         raise UsageError(f"there is no surrogate `{surrogate}`", hint=f"one of {', '.join(SURROGATES)}")
     if portfolio is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
-    history = with_one_loss(history, number, seed)
-    if number < n_initial(space) or not is_telling(space, history):
+    history = scalarize(history, number, seed)
+    if number < n_initial(space) or not can_fit(space, history):
         draws = _initial_draws(space, number, seed)
     else:
-        draws = promising(space, history, number, seed, kind, portfolio)
-    return propose(space, history, number, seed, chain(draws, uniform_draws(space, number, seed)))
+        draws = model_draws(space, history, number, seed, kind, portfolio)
+    return propose(space, history, number, seed, draws)
 
 
 def n_initial(space: Space) -> int:
-    """How many trials are made before the model is asked: two fewer than parameters, between 4 and 16."""
+    """Return the number of trials before the model is used: the number of parameters minus 2, clipped to [4, 16]."""
     return max(4, min(len(space.parameters) - 2, 16))
 
 
 def _initial_draws(space: Space, number: int, seed: int) -> Iterator[Parameters]:
-    """The middle, and then the quasi-random sequence from its start."""
+    """Yield the middle of the space for trial 0, and the Sobol sequence from its start for the others."""
     if number == 0:
         yield point_of_units(space, [0.5] * len(space.parameters))
     yield from sobol_draws(space, max(number - 1, 0), seed)
 
 
-def promising(
+def model_draws(
     space: Space,
     history: Sequence[Observation],
     number: int,
     seed: int,
-    kind: Kind,
+    kind: SurrogateKind,
     portfolio: Portfolio,
 ) -> Iterator[Parameters]:
-    """The points that are worth most to trial ``number``, first that of most.
+    """Yield points for trial ``number``, the one with the highest acquisition first.
 
-    ``history`` is one that :func:`tunecli.search.bo.posterior.is_telling`.
+    Args:
+        space: the space of the points.
+        history: every earlier trial, by number, with one loss each; ``can_fit`` is true for it.
+        number: the trial's number.
+        seed: the study's seed.
+        kind: the surrogate.
+        portfolio: the acquisitions that trials use in turn.
     """
-    with steady_arithmetic():
-        evidence = evidence_of(space, history)
-        # Of several goals each trial weighs the losses anew, so the latest were not to better what they are judged by.
-        progress_N = evidence.held[:0] if any(each.losses for each in history) else evidence.held
+    with deterministic_blas():
+        data = trial_data(space, history)
+        # Scalarized losses change with each trial's weights, so they do not measure progress.
+        is_scalarized = any(trial.losses for trial in history)
+        progress_N = data.feasible_values_N[:0] if is_scalarized else data.feasible_values_N
         turn = portfolio.at(number, progress_N, n_initial(space))
-        surrogate = kind.wary if turn.is_wary else kind.usual
-        belief = believed(evidence, surrogate, partial(generator_for, seed, number), counts_pending=True)
-        expect = log_expectation(space, number)
+        fit = kind.conservative if turn.is_conservative else kind.default
+        posterior = fit_posterior(data, fit, partial(generator_for, seed, number), include_pending=True)
+        log_prior = log_user_prior(space, number)
+
+        def score(units_MD: Floats) -> Floats:
+            rows_MF = features(data.encoding, units_MD)
+            scores_M = posterior.score(rows_MF, turn.acquisition) + log_prior(units_MD)
+            return exclude_repeats(scores_M, rows_MF, data.tried_TF)
+
         ranked_MD = ranked_candidates(
-            belief.encoding,
-            lambda units_MD: belief.score(units_MD, turn.worth) + expect(units_MD),
-            belief.best_units,
+            data.encoding,
+            score,
+            data.best_ND,
             generator_for(seed, number, "candidates"),
-            few=belief.is_dear,
+            is_large=is_large_model(data.rows_NF),
         )
-    yield from wishes(space, ranked_MD)
+    yield from to_points(space, ranked_MD)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tunecli.config.enumeration import grid_point, grid_position_of_point, grid_size, n_grid_points
 from tunecli.config.space import Space, default_point
 from tunecli.errors import UsageError
-from tunecli.search.samplers.dedup import nth_absent
+from tunecli.search.draws import nth_absent
 from tunecli.trial import Observation, Parameters
 
 

@@ -1,30 +1,35 @@
-"""Random search: every parameter uniform in its own scale, every trial independent of all others.
+"""Samplers that read no results: `random` and `quasirandom`.
 
-Bergstra, Bengio (2012), "Random Search for Hyper-Parameter Optimization". Also lends its draws to the other
-samplers, for where their own wishes were proposed before. Keeps law 1: a draw is named by seed, trial
-number and attempt.
+A point is a function of the study's seed and the trial's number, so no state is kept between trials
+(record-is-the-state).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from tunecli.config.space import Space, point_of_units
-from tunecli.search.samplers.dedup import propose
-from tunecli.seeding import generator_for
+from tunecli.config.space import Space, default_point
+from tunecli.search.draws import propose, sobol_draws
 from tunecli.trial import Observation, Parameters
-
-N_ATTEMPTS = 16
-"""So many draws before the arithmetic over what is left takes over: with half the space seen, one in 65,536."""
 
 
 def random(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
-    """A uniform draw; None where a finite space is exhausted. See :class:`tunecli.search.samplers.registry.Sampler`."""
-    return propose(space, history, number, seed, uniform_draws(space, number, seed))
+    """Return a uniform draw: each parameter independent and uniform in its own scale.
+
+    Bergstra, Bengio (2012), "Random Search for Hyper-Parameter Optimization". None if a finite space is exhausted. See
+    :class:`tunecli.search.samplers.registry.Sampler`.
+    """
+    return propose(space, history, number, seed)
 
 
-def uniform_draws(space: Space, number: int, seed: int) -> Iterator[Parameters]:
-    """``N_ATTEMPTS`` independent uniform points for trial ``number``."""
-    for attempt in range(N_ATTEMPTS):
-        units = generator_for(seed, number, "random", attempt).random(len(space.parameters))
-        yield point_of_units(space, units.tolist())
+def quasirandom(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
+    """Return the point of trial ``number`` in a scrambled Sobol sequence, which leaves no large region untried.
+
+    The branches of a choice share the sequence: each parameter of every branch has a dimension of its own. A default
+    takes trial 0 without using a point of the sequence, which is balanced only if its first 2**k points are complete. A
+    uniform draw replaces a point that was tried before, and every point in a space of more than
+    ``MAX_SOBOL_DIMENSIONS`` parameters. None if a finite space is exhausted. See
+    :class:`tunecli.search.samplers.registry.Sampler`.
+    """
+    position = number - (default_point(space) is not None)
+    return propose(space, history, number, seed, sobol_draws(space, position, seed))

@@ -16,8 +16,7 @@ from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.search.samplers.bayes import bayes
 from tunecli.search.samplers.grid import grid
-from tunecli.search.samplers.quasirandom import quasirandom
-from tunecli.search.samplers.random import random
+from tunecli.search.samplers.random import quasirandom, random
 from tunecli.search.samplers.third_party import cmaes, tpe
 from tunecli.trial import Observation, Parameters
 

@@ -12,14 +12,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import chain
 from typing import Any
 
 from tunecli.config.domains import LAST_UNIT, Categorical, n_values, value_of_unit
 from tunecli.config.space import Parameter, Space, is_active, point_of_units, units_of_point
 from tunecli.errors import UsageError
-from tunecli.search.samplers.dedup import propose
-from tunecli.search.samplers.random import uniform_draws
+from tunecli.search.draws import propose
 from tunecli.seeding import generator_for, seed_for
 from tunecli.trial import Observation, Parameters, Scalar, State
 
@@ -39,8 +37,7 @@ def tpe(space: Space, history: Sequence[Observation], number: int, seed: int) ->
         UsageError: Optuna is not installed.
     """
     optuna = _package("tpe")
-    draws = chain(_tpe_draws(optuna, space, history, number, seed), uniform_draws(space, number, seed))
-    return propose(space, history, number, seed, draws)
+    return propose(space, history, number, seed, _tpe_draws(optuna, space, history, number, seed))
 
 
 def cmaes(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
@@ -55,8 +52,7 @@ def cmaes(space: Space, history: Sequence[Observation], number: int, seed: int) 
         UsageError: the package is not installed.
     """
     package = _package("cmaes")
-    draws = chain(_cmaes_draws(package, space, history, number, seed), uniform_draws(space, number, seed))
-    return propose(space, history, number, seed, draws)
+    return propose(space, history, number, seed, _cmaes_draws(package, space, history, number, seed))
 
 
 def require(sampler: str) -> None:

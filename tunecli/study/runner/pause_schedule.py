@@ -125,7 +125,7 @@ class PauseSchedule:
         complete.sort(key=lambda course: own[-1].step if (own := self._of.get(course.number)) else -1)
         objective, last = self._spec.objective, len(self.levels) - 1
         places = (
-            (total_excess(course.excesses_at(last), objective), course.loss)
+            (total_excess(course.violations_at(last), objective), course.loss)
             for course in complete
             if course.loss is not None
         )

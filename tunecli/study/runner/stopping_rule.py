@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from tunecli.config.study import StudySpec
 from tunecli.results.ranking import total_excess
-from tunecli.search.bo.prediction import expected_improvement
+from tunecli.search.prediction import expected_improvement
 from tunecli.study.record.history import History
 from tunecli.trial import State, Trial
 

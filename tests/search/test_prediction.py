@@ -11,8 +11,8 @@ import pytest
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
-from tunecli.search.bo.prediction import _gain, expected_improvement, forecasts
 from tunecli.search.bo.warping import warping
+from tunecli.search.prediction import _improvement, expected_improvement, predict_trials
 from tunecli.search.samplers.bayes import n_initial
 from tunecli.search.samplers.registry import suggest
 from tunecli.trial import Observation, Parameters, State
@@ -41,7 +41,7 @@ def observed(n_trials: int, *, noise: float = 0.0, sampler: str = "quasirandom")
 
 def test_the_noise_is_taken_out_and_what_is_left_is_told() -> None:
     history = observed(60, noise=0.05)
-    found = forecasts(space_of(PLANE), history, 7)
+    found = predict_trials(space_of(PLANE), history, 7)
     truth = np.array([1000 * bowl(o.parameters) for o in history])
     losses = np.array([o.loss for o in history])
     predicted = np.array([found[o.number].loss for o in history])
@@ -53,7 +53,7 @@ def test_the_noise_is_taken_out_and_what_is_left_is_told() -> None:
 
 def test_where_there_is_no_noise_a_trial_is_predicted_to_be_what_it_was() -> None:
     history = observed(30)
-    for number, each in forecasts(space_of(PLANE), history, 7).items():
+    for number, each in predict_trials(space_of(PLANE), history, 7).items():
         assert each.loss == pytest.approx(history[number].loss, abs=5)
         assert 0 < each.deviation < 10
 
@@ -63,7 +63,7 @@ def test_a_lucky_trial_among_its_equals_is_not_the_best_by_prediction() -> None:
     lucky = next(o for o in history if 0.07 < bowl(o.parameters) < 0.12)
     best = min(o.loss for o in history if o.loss is not None) - 10
     history[lucky.number] = Observation(lucky.number, lucky.parameters, State.COMPLETE, best)
-    found = forecasts(space_of(PLANE), history, 7)
+    found = predict_trials(space_of(PLANE), history, 7)
     assert min(found, key=lambda number: found[number].loss) != lucky.number
     assert found[lucky.number].loss > best + 50
 
@@ -73,7 +73,7 @@ def test_predictions_depend_on_nothing_but_the_record() -> None:
     shuffled = history.copy()
     random.Random(3).shuffle(shuffled)
     ordered = sorted(shuffled, key=lambda o: o.number)
-    assert forecasts(space_of(PLANE), history, 7) == forecasts(space_of(PLANE), ordered, 7)
+    assert predict_trials(space_of(PLANE), history, 7) == predict_trials(space_of(PLANE), ordered, 7)
 
 
 def test_only_complete_trials_are_predicted_and_only_from_them() -> None:
@@ -83,12 +83,12 @@ def test_only_complete_trials_are_predicted_and_only_from_them() -> None:
         Observation(21, {"x": 0.1, "y": 0.5}, State.PRUNED, 1e6),
         Observation(22, {"x": 0.2, "y": 0.5}, State.WAITING),
     ]
-    assert set(forecasts(space_of(PLANE), history + other, 7)) == set(range(20))
+    assert set(predict_trials(space_of(PLANE), history + other, 7)) == set(range(20))
 
 
 def test_a_trial_that_is_far_out_has_no_prediction_and_spoils_none() -> None:
     history = [*observed(20), Observation(20, {"x": 0.9, "y": 0.9}, State.COMPLETE, 1e12)]
-    found = forecasts(space_of(PLANE), history, 7)
+    found = predict_trials(space_of(PLANE), history, 7)
     assert set(found) == set(range(20))
     assert found[3].loss == pytest.approx(history[3].loss, abs=10)
 
@@ -104,7 +104,7 @@ def test_a_trial_that_is_far_out_has_no_prediction_and_spoils_none() -> None:
     ids=["none", "few", "alike", "infinite"],
 )
 def test_nothing_is_predicted_where_there_is_nothing_to_go_by(history: list[Observation]) -> None:
-    assert forecasts(space_of(PLANE), history, 7) == {}
+    assert predict_trials(space_of(PLANE), history, 7) == {}
     assert expected_improvement(space_of(PLANE), history, len(history), 7) is None
 
 
@@ -112,7 +112,7 @@ def test_a_long_record_is_predicted_whole() -> None:
     generator = np.random.default_rng(5)
     points = [{"x": x, "y": y} for x, y in generator.random((5_000, 2)).tolist()]
     history = [Observation(i, point, State.COMPLETE, bowl(point)) for i, point in enumerate(points)]
-    found = forecasts(space_of(PLANE), history, 7)
+    found = predict_trials(space_of(PLANE), history, 7)
     best = [o for o in history if bowl(o.parameters) < 0.3]
     assert len(best) > 3_500
     errors = [abs(found[o.number].loss - bowl(o.parameters)) for o in best]
@@ -130,7 +130,9 @@ def test_the_expected_improvement_is_that_of_drawn_losses() -> None:
     )
     draws = np.random.default_rng(1).standard_normal((200_000, 1, 1)) * deviations + means
     gains = np.maximum(found.losses(bests)[:, None] - found.losses(draws), 0.0)
-    np.testing.assert_allclose(_gain(found, means, deviations, bests), gains.mean(axis=(0, 1)), rtol=0.03)
+    np.testing.assert_allclose(
+        _improvement(found, means, deviations, bests), gains.mean(axis=(0, 1)), rtol=0.03
+    )
 
 
 def test_less_is_to_be_expected_the_nearer_a_sweep_is_to_its_end() -> None:

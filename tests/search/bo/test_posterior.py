@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tunecli.search.bo.training_subset import Scored, most_telling
+from tunecli.search.bo.posterior import ScoredTrial, training_subset
 from tunecli.trial import Observation, State
 
 
-def scored(n: int) -> list[Scored]:
+def scored(n: int) -> list[ScoredTrial]:
     return [(Observation(i, {}, State.COMPLETE, float(i * 7 % n)), float(i * 7 % n)) for i in range(n)]
 
 
@@ -15,11 +15,11 @@ def failed(n: int) -> list[Observation]:
 
 
 def test_a_short_record_counts_whole() -> None:
-    assert most_telling(scored(60), failed(40), 100) == (scored(60), failed(40))
+    assert training_subset(scored(60), failed(40), 100) == (scored(60), failed(40))
 
 
 def test_of_a_long_one_the_best_half_and_a_spread_of_the_others_count() -> None:
-    kept, none = most_telling(scored(1000), [], 100)
+    kept, none = training_subset(scored(1000), [], 100)
     losses = sorted(loss for _, loss in kept)
     assert none == []
     assert losses[:50] == [float(i) for i in range(50)]
@@ -28,7 +28,7 @@ def test_of_a_long_one_the_best_half_and_a_spread_of_the_others_count() -> None:
 
 
 def test_of_many_failures_the_latest_count_and_never_crowd_out_the_losses() -> None:
-    kept, latest = most_telling(scored(1000), failed(500), 100)
+    kept, latest = training_subset(scored(1000), failed(500), 100)
     assert (len(kept), latest) == (75, failed(500)[-25:])
-    kept, latest = most_telling(scored(3), failed(500), 100)
+    kept, latest = training_subset(scored(3), failed(500), 100)
     assert (len(kept), latest) == (3, failed(500)[-97:])

@@ -13,7 +13,7 @@ from tunecli.config.enumeration import point_at, position_of_point
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
-from tunecli.search.samplers.dedup import nth_absent, propose
+from tunecli.search.draws import nth_absent, propose, uniform_draws
 from tunecli.trial import Observation, Parameters, State
 
 
@@ -69,10 +69,18 @@ def test_every_point_left_is_as_likely_where_no_draw_is_new() -> None:
     assert chi_squared < 20.5  # its 0.999 quantile at five degrees of freedom
 
 
-def test_an_infinite_space_repeats_the_last_wish_where_all_were_proposed_before() -> None:
+def test_an_infinite_space_gets_a_uniform_draw_if_no_other_is_new() -> None:
     space = space_of("{x: {choice: [a, b]}, y: {uniform: [0, 1]}}")
     point: Parameters = {"x": "a", "y": 0.5}
-    assert propose(space, history_of(point), 1, 0, [point, point]) == point
+    first, *others = uniform_draws(space, 1, 0)
+    assert propose(space, history_of(point), 1, 0, [point, point]) == first
+    assert propose(space, history_of(point, first), 1, 0, [point]) == others[0]
+
+
+def test_an_infinite_space_repeats_the_last_draw_if_none_is_new() -> None:
+    space = space_of("{x: {choice: [a, b]}, y: {uniform: [0, 1]}}")
+    draws = list(uniform_draws(space, 1, 0))
+    assert propose(space, history_of(*draws), 1, 0) == draws[-1]
 
 
 def test_the_last_point_of_10_to_the_24_is_found_by_arithmetic() -> None:

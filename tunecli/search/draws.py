@@ -1,0 +1,134 @@
+"""Draw points of a space: uniform draws, Sobol draws, and the first draw that a study has not tried yet.
+
+Samplers end with :func:`propose`: trial 0 gets the default, a finite space never gets the same point twice, and an
+exhausted one gets None. It computes with positions of points and never lists a space. Every draw is a function of the
+study's seed and the trial's number (seeds-by-name).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunecli.config.enumeration import point_at, position_of_point, space_size
+from tunecli.config.space import Space, default_point, point_of_units
+from tunecli.seeding import generator_for
+from tunecli.trial import Observation, Parameters
+
+MAX_SOBOL_DIMENSIONS = 21_201
+"""The number of direction numbers that Joe and Kuo (2008) tabulate, and SciPy uses."""
+
+N_ATTEMPTS = 16
+"""Uniform draws before :func:`propose` enumerates; with half the space tried, all repeat with odds of 1 in 65,536."""
+
+_POINT = attrgetter("parameters")
+
+
+def propose(
+    space: Space, history: Sequence[Observation], number: int, seed: int, draws: Iterable[Parameters] = ()
+) -> Parameters | None:
+    """Return the point of trial ``number``: the first draw that is new.
+
+    Args:
+        space: the space of the point.
+        history: every earlier trial, in any state.
+        number: the trial's number; trial 0 gets the space's default if it has one.
+        seed: the study's seed.
+        draws: the sampler's points, the preferred first; read only as far as needed. Uniform draws follow them.
+
+    Returns:
+        The first new draw. If none is new: in a finite space one of the remaining points with equal probability, in an
+        infinite one the last draw. None if every point of a finite space has been tried.
+    """
+    if is_exhausted(space, history):
+        return None
+    size = space_size(space)
+    if number == 0 and (default := default_point(space)) is not None:
+        return default
+    for point in chain(draws, uniform_draws(space, number, seed)):
+        if not _is_among(point, history):
+            return point
+    if size is None:
+        return point
+    positions = _positions(space, history)
+    rank = _integer_below(size - len(positions), generator_for(seed, number, "unseen"))
+    return point_at(space, nth_absent(rank, positions))
+
+
+def is_exhausted(space: Space, history: Sequence[Observation]) -> bool:
+    """Return whether every point of a finite space has been tried; ``history`` as for :func:`propose`."""
+    size = space_size(space)
+    return size is not None and len(history) >= size and len(_positions(space, history)) >= size
+
+
+def uniform_draws(space: Space, number: int, seed: int) -> Iterator[Parameters]:
+    """Yield ``N_ATTEMPTS`` independent points for trial ``number``, uniform in the unit cube."""
+    for attempt in range(N_ATTEMPTS):
+        units = generator_for(seed, number, "random", attempt).random(len(space.parameters))
+        yield point_of_units(space, units.tolist())
+
+
+def sobol_draws(space: Space, position: int, seed: int) -> Iterator[Parameters]:
+    """Yield the point at ``position`` of the study's Sobol sequence; nothing if the space has too many parameters."""
+    n_dimensions = len(space.parameters)
+    if 1 <= n_dimensions <= MAX_SOBOL_DIMENSIONS:
+        units = sobol_units(1, n_dimensions, generator_for(seed, "sobol"), max(position, 0))
+        yield point_of_units(space, units[0].tolist())
+
+
+def sobol_units(
+    n_points: int, n_dimensions: int, generator: np.random.Generator, skip: int = 0
+) -> NDArray[np.float64]:
+    """Return points ``skip``, ``skip + 1``, … of a scrambled Sobol sequence, (n_points, n_dimensions), in [0, 1).
+
+    Sobol (1967) with Owen's scrambling, as SciPy implements it.
+
+    Args:
+        n_points: how many; a Sobol sequence is balanced over powers of two.
+        n_dimensions: 1 to ``MAX_SOBOL_DIMENSIONS``.
+        generator: scrambles the sequence.
+        skip: how many points to pass over.
+    """
+    from scipy.stats import qmc  # half a second that only users of Sobol points pay
+
+    sequence = qmc.Sobol(n_dimensions, seed=generator)
+    if skip:  # SciPy raises for 0
+        sequence.fast_forward(skip)
+    units: NDArray[np.float64] = sequence.random(n_points)
+    return units
+
+
+def nth_absent(rank: int, present: Collection[int]) -> int:
+    """Return the integer with rank ``rank`` (from 0) among the non-negative integers that are not ``present``."""
+    position = rank
+    for taken in sorted(present):
+        if taken > position:
+            break
+        position += 1
+    return position
+
+
+def _integer_below(bound: int, generator: np.random.Generator) -> int:
+    """Return a uniform integer in [0, ``bound``) of any size; its bias is below 2**-64."""
+    n_bytes = (bound.bit_length() + 7) // 8 + 8
+    return int.from_bytes(generator.bytes(n_bytes), "little") % bound
+
+
+def _positions(space: Space, history: Sequence[Observation]) -> set[int]:
+    positions = (position_of_point(space, trial.parameters) for trial in history)
+    return {position for position in positions if position is not None}
+
+
+def _is_among(point: Parameters, history: Sequence[Observation]) -> bool:
+    # Comparing is faster than hashing: all but a few points differ in their first value.
+    if point not in map(_POINT, history):
+        return False
+    return any(
+        point == trial.parameters
+        and all(type(value) is type(trial.parameters[name]) for name, value in point.items())
+        for trial in history
+    )
