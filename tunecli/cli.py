@@ -202,8 +202,7 @@ def export(
         raise UsageError("-o and --weights name the same file")
     from tunecli.commands.export import export
     from tunecli.console import Console
-    from tunecli.store.destination import require_destination
-    from tunecli.store.files import as_argument, is_stream, write_where_asked
+    from tunecli.store.destination import as_argument, is_stream, require_destination, write_where_asked
     from tunecli.store.folder import RunFolder
 
     console = Console(is_json=is_json)

@@ -1,8 +1,8 @@
-"""Whole files or none: the one order that makes a file durable (law 7), and what a writer that was killed leaves.
+"""Durable writes of whole files (write-ahead), and safe opens of files in folders that others can write to.
 
-A temporary in the same folder, flush, fsync, rename, fsync of the folder: whoever reads sees the old content or the new
-one, whatever is pulled out of the wall, and when. Nothing is tried twice: after an fsync that failed, one that succeeds
-proves nothing. Knows neither what files hold nor what their errors mean to a person: those are the callers' to say.
+A write makes a temporary file in the same folder, flushes and fsyncs it, renames it, and fsyncs the folder. A reader
+sees the old content or the new content, even after a power failure at any point. A failed step is never tried again:
+after a failed fsync, a successful one proves nothing.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from tunecli import failpoints
-
-NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-"""What says that there is no room: a full disk, a quota, a limit on file sizes."""
 
 _FOLDER_CANNOT_SYNC = {errno.EBADF, errno.EINVAL, errno.ENOTSUP}  # as PostgreSQL's fsync_fname tolerates
 _TEMPORARY = re.compile(r"\.[0-9]+-[0-9a-f]{16}\.tmp")
@@ -31,18 +29,19 @@ def put(
     steps: tuple[str, str],
     examine: Callable[[Path], None] = lambda temporary: None,
 ) -> None:
-    """Put ``content`` at ``path``, whole and durable, or leave what was there untouched.
+    """Write ``content`` to ``path``, whole and durable; on failure the old file stays unchanged.
 
-    Where ``path`` is a symbolic link, the link is replaced and what it points to is left alone.
+    If ``path`` is a symbolic link, the link is replaced and its target stays unchanged.
 
     Args:
-        path: where to; its folder exists.
-        content: all of it.
+        path: the file; its folder exists.
+        content: the whole content.
         steps: the names of the failpoints before and after the rename.
-        examine: looks at the temporary before it gets its name, and raises where it must not.
+        examine: called with the temporary file before the rename; raises to cancel the write.
 
     Raises:
-        OSError: the disk refused; after the rename, the new content is there and may not be durable.
+        OSError: the write failed. If the fsync of the folder failed, the new content is in place but may not be
+            durable.
     """
     temporary = temporary_beside(path)
     try:
@@ -62,50 +61,83 @@ def put(
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it where they are missing, with durable names.
+    """Make a folder and its missing parents, with durable names.
 
-    A folder above that nobody may read is not synced: it was there before, and only its owner can do that.
+    A parent without read permission is not synced: it existed before, and only its owner can sync it.
 
     Raises:
-        OSError: the disk refused, or something else is there.
+        OSError: a folder cannot be made, or another kind of file has its name.
     """
-    missing = [each for each in path.absolute().parents if not each.is_dir()]
+    missing = [parent for parent in path.absolute().parents if not parent.is_dir()]
     path.mkdir(parents=True, exist_ok=True)
-    # The name may be of a moment ago in any case: a program that made it was killed, or a person has just made it.
-    for each in (path.resolve(), *missing):
+    # Sync the name even if the folder existed: a killed program or a person may have made it a moment ago.
+    for folder in (path.resolve(), *missing):
         with suppress(PermissionError):
-            sync_folder(each.parent)
+            sync_folder(folder.parent)
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name in the folder of ``path`` that nothing has, and by which a leftover is known."""
+    """A new name for a temporary file in the folder of ``path``; `is_leftover` recognises it."""
     return path.parent / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
 
 
 def open_new(path: Path) -> int:
-    """A descriptor to write a file that is not there yet.
+    """Create a file and return its descriptor, open for writing.
 
     Raises:
-        OSError: it is there, or the disk refused.
+        OSError: the file exists, or cannot be created.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    return os.open(path, flags, 0o666)  # 0o666: the person's umask decides
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # 0o666: the user's umask decides
+
+
+def open_regular(path: Path | str, flags: int) -> int:
+    """Open a file of tunecli's own and return its descriptor; refuse anything but a regular file.
+
+    A run folder can be shared, and another user can put a link, a named pipe or a device under one of tunecli's names:
+
+    - ``O_NOFOLLOW`` refuses a symbolic link, which would make tunecli read or write a file elsewhere;
+    - ``O_NONBLOCK`` returns at once from a named pipe, which would wait for its other end; it does not change how a
+      regular file is read or written;
+    - ``O_CLOEXEC``, so that no program that a trial starts inherits the file, is set by Python (PEP 446).
+
+    Args:
+        path: the file.
+        flags: ``os.O_RDONLY`` and so on; a created file has the permissions that the user's umask leaves.
+
+    Raises:
+        OSError: it cannot be opened; it is a symbolic link (ELOOP), or another kind of file (EINVAL).
+    """
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return descriptor
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a file of tunecli's own.
+
+    Raises:
+        OSError: as `open_regular`, or it cannot be read.
+    """
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        return file.read()
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether ``path`` has the name of a temporary of :func:`put`."""
+    """Whether ``path`` is named like a temporary file of :func:`put`."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def remove_files(folder: Path, is_superfluous: Callable[[str], bool]) -> None:
-    """Remove the files of ``folder`` that ``is_superfluous`` says yes to, by name; a file that will not go stays.
+    """Remove the files of ``folder`` whose names satisfy ``is_superfluous``; a file that cannot be removed stays.
 
-    No link is followed: where ``folder`` is one, nothing is removed, and where a file is one, the link goes and what
-    it points to stays. Folders stay, whatever their names.
+    Links are not followed: nothing is removed if ``folder`` is a link, and a link in it is removed without its target.
+    Sub-folders stay.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # it is not there, no folder, a link, or forbidden
+    except OSError:  # missing, not a folder, a link, or no permission
         return
     try:
         for name in [entry.name for entry in os.scandir(descriptor) if is_superfluous(entry.name)]:
@@ -116,15 +148,15 @@ def remove_files(folder: Path, is_superfluous: Callable[[str], bool]) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporaries of writers that were killed, in a folder in which no writer lives."""
+    """Remove the temporary files of killed writers; no live writer may use ``folder``."""
     remove_files(folder, lambda name: _TEMPORARY.fullmatch(name) is not None)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable; file systems that cannot sync a folder at all are forgiven.
+    """Make the file names in ``folder`` durable; does nothing on file systems that cannot sync a folder.
 
     Raises:
-        OSError: the disk refused.
+        OSError: the fsync failed.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -1,41 +1,50 @@
-"""Every error a person may meet, drawn as one tree; each carries the exit code of the contract.
+"""The tree of errors that a user can meet, each with its exit code, and the translation of OSError into it.
 
     TunecliError
-    ├── ConfigError        2    the file (or a --set) is wrong: carries every Problem found
-    ├── UsageError         2    the command line asks for something that cannot be
-    ├── DataError          2    a data set cannot be read, or is not what the file says it is
-    ├── NoTrialSucceeded   3    the sweep ended and nothing can be ranked
-    ├── NotReproduced      3    a trial that was run again did not come out as recorded
-    ├── StudyLocked        4    another process holds the study
+    ├── ConfigError        2    the file or a --set is wrong; it carries every Problem
+    ├── UsageError         2    the command line asks for something impossible
+    ├── DataError          2    a data set cannot be read, or differs from its description in the file
+    ├── NoTrialSucceeded   3    the sweep ended without a score
+    ├── NotReproduced      3    a repeated trial gave another result than the recorded one
+    ├── StudyLocked        4    another process runs the study
     ├── StoreDamaged       5    the database is damaged
-    ├── StoreTooNew        5    the database was written by a later tunecli
-    ├── StoreFailed        5    the disk refused to read or write
-    ├── DiskFull           6    no room is left where the run folder lies
+    ├── StoreTooNew        5    a later tunecli wrote the database
+    ├── StoreFailed        5    a read or write of the run folder failed
+    ├── DiskFull           6    the disk that holds the run folder is full
     └── Interrupted        130, 143    a signal stopped the sweep; it can be resumed
 
-Anything else that escapes is a bug of ours and exits 1 with its traceback.
-Owns the tree and nothing more; it imports nothing of the package.
+Any other exception that reaches the command line is a bug in tunecli: exit code 1, with a traceback.
+This module imports nothing else of the package.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-_LONGEST = 1000
+NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+"""The errno values for lack of room: a full disk, a quota, and a limit on the size of files."""
+FREE_SPACE = "free some space, then resume"
+CHECK_THE_DISK = "check the disk and the system log; `resume` checks the record before it goes on"
+
+_NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+_WRONG_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
+_MAX_CHARACTERS = 1000  # of a quoted text: a file's value can be a megabyte long
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a file.
+    """One mistake in a file.
 
     Attributes:
-        message: what is wrong, in one sentence.
+        message: the mistake, in one sentence.
         file: the file's name as the user gave it, or ``--set``.
-        line: 1-based line, 0 where none is known.
-        column: 1-based column, 0 where none is known.
-        parameter: the path of the key, for example ``trial.optimizer.lr``; empty where it has none.
-        hint: what to do about it; empty where the message says so already.
+        line: 1-based line; 0 if unknown.
+        column: 1-based column; 0 if unknown.
+        parameter: the key's path, for example ``trial.optimizer.lr``; empty if the problem has no key.
+        hint: how to correct it; empty if the message already says so.
     """
 
     message: str
@@ -47,18 +56,22 @@ class Problem:
 
     def __str__(self) -> str:
         where = self.file + (f":{self.line}:{self.column}" if self.line else "")
-        said = (_clipped(self.parameter), _clipped(self.message))
-        text = ": ".join(part for part in (where, *said) if part)
+        text = ": ".join(part for part in (where, _clipped(self.parameter), _clipped(self.message)) if part)
         return f"{text} ({_clipped(self.hint)})" if self.hint else text
 
 
 def _clipped(text: str) -> str:
-    """What the file says is quoted, and it may say a megabyte."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 200]} … {text[-200:]}"
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 200]} … {text[-200:]}"
 
 
 class TunecliError(Exception):
-    """What happened, and what to do about it (``hint``)."""
+    """Base of all errors that a user can meet.
+
+    Attributes:
+        message: says the problem.
+        hint: says how to solve it; may be empty.
+        exit_code: the exit code of the command.
+    """
 
     exit_code: int = 1
 
@@ -69,7 +82,7 @@ class TunecliError(Exception):
 
 
 class ConfigError(TunecliError):
-    """The file asks for something that cannot be; all its problems at once."""
+    """The file is wrong; ``problems`` are all its mistakes, not only the first."""
 
     exit_code = 2
 
@@ -83,15 +96,15 @@ class ConfigError(TunecliError):
 
 
 class UsageError(TunecliError):
-    """The command line asks for something that cannot be."""
+    """The command line asks for something impossible."""
 
     exit_code = 2
 
 
 class DataError(TunecliError):
-    """A data set cannot be read, or is not what the file says it is.
+    """A data set cannot be read, or differs from its description in the file.
 
-    ``parameter`` is the key under ``trial`` that is to blame, for example ``data.target``.
+    ``parameter`` is the key under ``trial`` that causes the error, for example ``data.target``.
     """
 
     exit_code = 2
@@ -102,51 +115,83 @@ class DataError(TunecliError):
 
 
 class NoTrialSucceeded(TunecliError):
-    """The sweep ended and no trial has a score."""
+    """The sweep ended, and no trial has a score."""
 
     exit_code = 3
 
 
 class NotReproduced(TunecliError):
-    """A trial that was run again did not come out as it is recorded: as little to rely on as no result."""
+    """A repeated trial gave another result than the recorded one. It has the exit code of a sweep without a result."""
 
     exit_code = 3
 
 
 class StudyLocked(TunecliError):
-    """Another living process holds the study."""
+    """Another live process runs the study."""
 
     exit_code = 4
 
 
 class StoreDamaged(TunecliError):
-    """The database cannot be read as what it should be."""
+    """The database is damaged."""
 
     exit_code = 5
 
 
 class StoreTooNew(TunecliError):
-    """The database was written by a later tunecli."""
+    """A later tunecli wrote the database."""
 
     exit_code = 5
 
 
 class StoreFailed(TunecliError):
-    """The disk refused to read or write, and not for want of room: what it was asked last may not be on it."""
+    """A read or write failed for another reason than lack of room; the last write may be lost."""
 
     exit_code = 5
 
 
 class DiskFull(TunecliError):
-    """No room is left where the run folder lies."""
+    """The disk that holds the run folder is full, or a quota or a limit on file sizes is reached."""
 
     exit_code = 6
 
 
 class Interrupted(TunecliError):
-    """A signal stopped the sweep; ``signal_number`` 2 exits 130, 15 exits 143."""
+    """A signal stopped the sweep. The exit code is 128 plus ``signal_number``: 130 for SIGINT, 143 for SIGTERM."""
 
     def __init__(self, message: str, *, signal_number: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.signal_number = signal_number
         self.exit_code = 128 + signal_number
+
+
+def from_os_error(
+    error: OSError, path: Path | str, action: str = "write", *, is_users_path: bool = True
+) -> DiskFull | StoreFailed | UsageError:
+    """Translate a failed file operation into an error of this tree, for the caller to raise.
+
+    Args:
+        error: the failure.
+        path: the file or folder.
+        action: the failed operation as a verb: ``write``, ``read``, ``remove`` …
+        is_users_path: whether the user can have named a wrong path. False in a worker: tunecli chose the path, so a
+            missing permission is a failure of the disk too.
+
+    Returns:
+        `DiskFull` for lack of room; `UsageError` for a wrong path or a missing permission, where ``is_users_path``;
+        else `StoreFailed`.
+    """
+    if error.errno in NO_ROOM:
+        return DiskFull(f"no room to {action} {path}: {os_reason(error)}", hint=FREE_SPACE)
+    message = f"cannot {action} {path}: {os_reason(error)}"
+    if is_users_path and error.errno in _NO_PERMISSION:
+        hint = "make its folder writable, or name another folder" if action == "write" else "ask its owner"
+        return UsageError(message, hint=hint)
+    if is_users_path and error.errno in _WRONG_PATH:
+        return UsageError(message)
+    return StoreFailed(message, hint=CHECK_THE_DISK)
+
+
+def os_reason(error: OSError) -> str:
+    """The system's description of an error, for example ``Permission denied``."""
+    return error.strerror or str(error)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from tunecli.errors import UsageError
 from tunecli.store.database import Log
-from tunecli.store.destination import require_destination
-from tunecli.store.files import as_argument, write_where_asked
+from tunecli.store.destination import as_argument, require_destination, write_where_asked
 from tunecli.store.folder import RunFolder
 
 
@@ -101,3 +101,29 @@ def test_what_a_shell_appends_to_keeps_what_it_held(tmp_path: Path, folder: str)
 )
 def test_a_name_is_no_option_of_the_command_that_names_it(name: str, expected: str) -> None:
     assert as_argument(Path(name)) == expected
+
+
+def test_a_pipe_that_nobody_reads_is_no_fault_of_the_disks(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def read_a_little() -> None:
+        with path.open("rb", buffering=0) as pipe:
+            pipe.read(10)
+
+    reader = threading.Thread(target=read_a_little)
+    reader.start()
+    with pytest.raises(BrokenPipeError):
+        write_where_asked(path, "x" * 1_000_000)
+    reader.join()
+
+
+def test_what_a_person_names_is_written_through_links_and_into_pipes(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_where_asked(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    write_where_asked(Path(os.devnull), "gone")
+    assert not Path(os.devnull).is_file()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from tunecli.durable_files import remove_files
 from tunecli.errors import DiskFull, StoreFailed, UsageError
-from tunecli.store.files import remove_leftovers, write_atomically, write_where_asked
+from tunecli.store.files import remove_leftovers, write_atomically
 
 STEPS = ["open", "fdopen", "fsync", "replace"]
 
@@ -215,29 +214,3 @@ def test_a_file_that_will_not_go_stays_and_stops_nothing(
     with read_only(open_path):
         remove_files(open_path, lambda name: True)
     assert (open_path / "a").exists()
-
-
-def test_a_pipe_that_nobody_reads_is_no_fault_of_the_disks(tmp_path: Path) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-
-    def read_a_little() -> None:
-        with path.open("rb", buffering=0) as pipe:
-            pipe.read(10)
-
-    reader = threading.Thread(target=read_a_little)
-    reader.start()
-    with pytest.raises(BrokenPipeError):
-        write_where_asked(path, "x" * 1_000_000)
-    reader.join()
-
-
-def test_what_a_person_names_is_written_through_links_and_into_pipes(tmp_path: Path) -> None:
-    target, link = tmp_path / "target", tmp_path / "link"
-    target.write_text("old")
-    link.symlink_to(target)
-    write_where_asked(link, "new")
-    assert link.is_symlink()
-    assert target.read_text() == "new"
-    write_where_asked(Path(os.devnull), "gone")
-    assert not Path(os.devnull).is_file()

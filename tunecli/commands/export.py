@@ -14,12 +14,12 @@ from shlex import quote
 from tunecli.config.concrete_trial import concrete, trial_models
 from tunecli.config.metrics import is_clock
 from tunecli.config.schema import TrialConfig
+from tunecli.durable_files import read_regular
 from tunecli.engine import engine_named, name_for_one, needs_torch
 from tunecli.engine.protocol import run_to_end
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import best
-from tunecli.store.destination import require_destination
-from tunecli.store.files import in_words, read_own, write_where_asked
+from tunecli.store.destination import path_in_message, require_destination, write_where_asked
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.jobs import job_for
 from tunecli.study.record.lifecycle import Study, look
@@ -83,13 +83,13 @@ def _export_weights(study: Study, trial: Trial, weights_path: Path) -> str:
         raise UsageError(f"{weights_path} is no regular file, which weights need")
     kept = study.folder.weights_path(trial.number)
     try:
-        content = read_own(kept)
+        content = read_regular(kept)
         is_kept = hashlib.sha256(content).hexdigest() == trial.outcome.weights_sha256
     except OSError:  # not kept, or what lies there is no file of ours
         is_kept = False
     if not is_kept:
         _train_again(study, trial, weights_path.resolve())
-        return in_words(weights_path)
+        return path_in_message(weights_path)
     return write_where_asked(weights_path, content)
 
 

@@ -8,8 +8,8 @@ from shlex import quote
 from tunecli.commands.schema import schema_text
 from tunecli.config.reference import SCHEMA_FILE, STARTER
 from tunecli.errors import UsageError
-from tunecli.store.destination import require_destination
-from tunecli.store.files import as_argument, kind_of, write_atomically
+from tunecli.store.destination import as_argument, require_destination
+from tunecli.store.files import kind_of, write_atomically
 
 
 def write_starter(path: Path) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ from tunecli.config.reader import MAX_BYTES, MapNode, Mark, Node, ScalarNode, Se
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space
 from tunecli.config.study import STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
-from tunecli.errors import ConfigError, Problem, UsageError
+from tunecli.errors import ConfigError, Problem, UsageError, os_reason
 
 TOP_LEVEL = ("study", "seed", "objective", "trial", "search", "run")
 
@@ -68,7 +68,7 @@ def bytes_of(path: Path) -> bytes:
         hint = "`tunecli init` writes one to start from"
         raise ConfigError([Problem("there is no such file", str(path), hint=hint)]) from None
     except OSError as error:
-        raise ConfigError([Problem(f"cannot be read: {error.strerror}", str(path))]) from None
+        raise ConfigError([Problem(f"cannot be read: {os_reason(error)}", str(path))]) from None
 
 
 def parse_study(

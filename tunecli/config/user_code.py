@@ -40,6 +40,7 @@ from tunecli.config.python_source import (
 from tunecli.config.secrets import resolved
 from tunecli.config.study import StudySpec
 from tunecli.config.suggestions import nearest
+from tunecli.errors import os_reason
 from tunecli.objective import Objective
 
 Place = tuple[str | int, ...]
@@ -171,7 +172,7 @@ def _use_problems(use: CodeUse, base_path: Path) -> Iterator[CodeProblem]:
     except SyntaxError as error:
         yield CodeProblem(place, f"{path.name}:{error.lineno or 1}: {error.msg}")
     except OSError as error:
-        yield CodeProblem(place, f"{path.name} cannot be read: {error.strerror}")
+        yield CodeProblem(place, f"{path.name} cannot be read: {os_reason(error)}")
     except NoSuchNameError as error:
         hint = nearest(use.name, error.known) or f"it defines {', '.join(error.known) or 'nothing'}"
         yield CodeProblem(place, f"{path.name} defines no `{use.name}`", hint)

@@ -7,7 +7,6 @@ Nothing that is written here ever ends in a traceback: what an encoding lacks is
 from __future__ import annotations
 
 import codecs
-import errno
 import io
 import os
 import select
@@ -15,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from tunecli.errors import DiskFull
+from tunecli.errors import NO_ROOM, DiskFull
 from tunecli.text import is_invisible
 
 _HANDLER = "tunecli-replace"
@@ -23,7 +22,6 @@ _STAND_INS = {
     "—": "-", "–": "-", "−": "-", "‐": "-", "…": "...", "·": "-", "±": "+/-", "▸": ">", "→": "->", "×": "x", "≤": "<=",
     "≥": ">=", "‘": "'", "’": "'", "“": '"', "”": '"', "\xa0": " ", "━": "-", "╸": "-", "╺": "-", "─": "-", "│": "|",
 }  # fmt: skip
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NARROWEST, _WIDEST, _USUAL = 40, 10_000, 80
 
 
@@ -103,7 +101,7 @@ def write_out(text: str) -> None:
         _write(sys.stdout, text)
     except (OSError, ValueError) as error:
         _silence(sys.stdout)
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise DiskFull("there is no room for the answer on stdout") from None
 
 

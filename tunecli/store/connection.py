@@ -17,9 +17,19 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from tunecli import failpoints
-from tunecli.errors import DiskFull, StoreDamaged, StoreFailed, StoreTooNew, StudyLocked, UsageError
+from tunecli.errors import (
+    CHECK_THE_DISK,
+    FREE_SPACE,
+    DiskFull,
+    StoreDamaged,
+    StoreFailed,
+    StoreTooNew,
+    StudyLocked,
+    UsageError,
+    from_os_error,
+)
 from tunecli.store.checksums import first_wrong, migrate, summed_tables
-from tunecli.store.files import LOOK_AT_THE_DISK, explained, has_room, write_atomically
+from tunecli.store.files import has_room, write_atomically
 from tunecli.store.schema import (
     APPLICATION_ID,
     CHECKSUMS_SINCE,
@@ -133,7 +143,7 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
             connection.execute("COMMIT")
             failpoints.reach("commit done")
         except OSError as error:
-            raise explained(error, path) from error
+            raise from_os_error(error, path) from error
     except BaseException:
         with suppress(sqlite3.Error):  # SQLite itself rolls back on the worst errors
             connection.execute("ROLLBACK")
@@ -166,7 +176,7 @@ def explaining(path: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError:  # SQL misused, a connection that is closed: a bug, told as it is
         raise
     except sqlite3.DatabaseError as error:
-        raise _explained(error, path) from error
+        raise _from_sqlite_error(error, path) from error
     except (
         UnicodeDecodeError
     ) as error:  # SQLite quotes a damaged schema in its message, which Python cannot read
@@ -181,11 +191,11 @@ def damaged(path: Path, why: str) -> StoreDamaged:
     )
 
 
-def _explained(error: sqlite3.DatabaseError, path: Path) -> Exception:
+def _from_sqlite_error(error: sqlite3.DatabaseError, path: Path) -> Exception:
     code = _code(error)
     # SQLite keeps the errno to itself: a quota, or a limit on the size of files, looks like a disk that fails.
     if code == sqlite3.SQLITE_FULL or (code in _PERHAPS_NO_ROOM and not has_room(path)):
-        return DiskFull(f"no room to write {path}: {error}", hint="free some space, then resume")
+        return DiskFull(f"no room to write {path}: {error}", hint=FREE_SPACE)
     if code == sqlite3.SQLITE_BUSY:
         return StudyLocked(f"{path} is in use by another process", hint="wait for it; then try again")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
@@ -193,7 +203,7 @@ def _explained(error: sqlite3.DatabaseError, path: Path) -> Exception:
             f"cannot open or write {path}: {error}", hint="make the file and its folder writable"
         )
     if code == sqlite3.SQLITE_IOERR:
-        return StoreFailed(f"the disk refused to read or write {path}: {error}", hint=LOOK_AT_THE_DISK)
+        return StoreFailed(f"cannot read or write {path}: {error}", hint=CHECK_THE_DISK)
     return damaged(path, str(error))
 
 
@@ -215,7 +225,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         is_there = path.is_file()
     except OSError as error:
-        raise explained(error, path, "read") from error
+        raise from_os_error(error, path, "read") from error
     if not is_there:
         raise UsageError(f"there is no {path}")
     uri = f"{path.absolute().as_uri()}?mode=rw"  # rw: open it or fail, never make one
@@ -233,7 +243,7 @@ def _connect_to_copy(path: Path) -> sqlite3.Connection:
             with suppress(FileNotFoundError):
                 shutil.copyfile(f"{path}-journal", f"{copy_path}-journal")
         except OSError as error:
-            raise explained(error, path, "read") from error
+            raise from_os_error(error, path, "read") from error
         with closing(_connect(copy_path)) as copy:
             return _in_memory(copy, path)
 

@@ -22,7 +22,6 @@ from tunecli.errors import StoreFailed, UsageError
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Paused, Started
 from tunecli.store import rows
 from tunecli.store.checksums import new_database, with_checksums
-from tunecli.store.codec import decode, encode
 from tunecli.store.connection import (
     damaged,
     explaining,
@@ -32,6 +31,7 @@ from tunecli.store.connection import (
     transaction,
 )
 from tunecli.store.files import write_atomically
+from tunecli.store.rows import decode, encode
 from tunecli.trial import Checkpoint, FailedAttempt, Outcome, State, Step, Trial
 
 

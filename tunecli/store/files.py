@@ -1,31 +1,25 @@
-"""How a file of the run folder is written, removed and made room for, and the disk's errors in a person's words.
+"""Writing and removing files of the run folder, the kinds of files that lie in it, and free space.
 
-The order that makes a file durable is durable_files.py's (law 7). Knows nothing of what the files hold.
+`tunecli.durable_files` owns the order of steps that makes a write durable (write-ahead). This module translates its
+errors, and does not know the content of files.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
-from shlex import quote
 
 from tunecli import durable_files, failpoints
-from tunecli.durable_files import NO_ROOM, open_new, remove_files, temporary_beside
-from tunecli.errors import DiskFull, StoreFailed, UsageError
+from tunecli.durable_files import open_new, remove_files, temporary_beside
+from tunecli.errors import NO_ROOM, DiskFull, from_os_error
 
 CHECKPOINTS_NAME = "checkpoints"
-LOOK_AT_THE_DISK = (
-    "see what the system's log says of the disk; the record is checked when the study is resumed"
-)
-
-_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
 FILE, DIRECTORY = "a file", "a directory"
+
 _KINDS = (
     (stat.S_ISREG, FILE),
     (stat.S_ISDIR, DIRECTORY),
@@ -36,166 +30,103 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
 )
 _TEMPORARY_OF_TRAINING = re.compile(r"\..+\.tmp|\..+\.safetensors\..+", re.DOTALL)
-_LITTLE_ROOM_BYTES = 1 << 20
-_NEAR_A_LIMIT_BYTES = 64 << 20
+_PROBE_BYTES = 1 << 20
+_PROBE_OFFSET_BYTES = 64 << 20
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
-    """Put ``data`` at ``path``, whole and durable, or leave what was there untouched.
+    """Write ``data`` to ``path``, whole and durable; on failure the old file stays unchanged.
 
-    Where ``path`` is a symbolic link, the link is replaced and what it points to is left alone.
+    If ``path`` is a symbolic link, the link is replaced and its target stays unchanged.
 
     Args:
         path: the file; its folder must exist.
-        data: text is written as UTF-8, line ends as they are.
+        data: the whole content; text is written as UTF-8 with its line ends unchanged.
 
     Raises:
-        DiskFull: no room, a quota or a limit on file sizes.
-        UsageError: the folder is read-only, or is not there.
-        StoreFailed: any other refusal of the disk.
+        DiskFull: a full disk, a quota or a limit on file sizes.
+        UsageError: the folder is read-only or missing.
+        StoreFailed: any other failure of the disk.
     """
     content = data.encode() if isinstance(data, str) else data
     try:
         durable_files.put(path, content, steps=(f"rename {path.name} begins", f"rename {path.name} done"))
     except OSError as error:
-        raise explained(error, path) from error
-
-
-def write_where_asked(path: Path, data: bytes | str) -> str:
-    """Put ``data`` where a person said: atomically into a file, through a link, straight into a device or pipe.
-
-    Returns:
-        Where it was put, in words: a link with the file that it leads to.
-
-    Raises:
-        DiskFull, UsageError, StoreFailed: as :func:`write_atomically`.
-        BrokenPipeError: it is a pipe, and nobody reads from it any more.
-    """
-    if is_stream(path):
-        try:
-            # Behind /dev/stdout may lie a file that a shell appends to: it is neither replaced nor emptied.
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), "wb") as stream:
-                stream.write(data.encode() if isinstance(data, str) else data)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise explained(error, path) from error
-    else:
-        write_atomically(path.resolve(), data)
-    return str(path) if is_stream(path) else in_words(path)
-
-
-def is_stream(path: Path) -> bool:
-    """Whether what lies at ``path`` is written to and not replaced: a device, a pipe, or an open file's name."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    is_of_the_system = path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",))
-    return not stat.S_ISDIR(mode) and (is_of_the_system or not stat.S_ISREG(mode))
-
-
-def in_words(path: Path) -> str:
-    """A path that a person named, for a message: of a link with the file that it leads to."""
-    return f"{path} (a link to {path.resolve()})" if path.is_symlink() else str(path)
-
-
-def as_argument(path: Path) -> str:
-    """A path as a word of a command line, which begins with no dash that an option would begin with."""
-    text = str(path)
-    return quote(f"./{text}" if text.startswith("-") else text)
+        raise from_os_error(error, path) from error
 
 
 def kind_of(path: Path) -> str:
-    """What lies at ``path``, in words; empty where nothing does. No link is followed and nothing is opened.
+    """The kind of file at ``path``, such as ``a named pipe``; empty if the path is free.
+
+    Links are not followed, and nothing is opened.
 
     Raises:
-        UsageError, StoreFailed: its folder cannot be looked into.
+        UsageError, StoreFailed: its folder cannot be read.
     """
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        raise explained(error, path, "read") from error
-    return next((words for is_one, words in _KINDS if is_one(mode)), "something else")
-
-
-def read_own(path: Path) -> bytes:
-    """The content of a regular file. Nothing else is waited for or followed: no pipe, no device, no link.
-
-    Raises:
-        OSError: it is none, or cannot be read.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        require_file(file.fileno())
-        return file.read()
-
-
-def require_file(descriptor: int) -> None:
-    """Make sure that what was opened is a regular file.
-
-    Raises:
-        OSError: it is none.
-    """
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise from_os_error(error, path, "read") from error
+    return next((kind for is_of_kind, kind in _KINDS if is_of_kind(mode)), "something else")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporaries of writers that were killed, in a run folder and its checkpoints.
+    """Remove the temporary files of killed writers from a run folder and its checkpoints.
 
-    Only for whoever holds the study in ``folder``, and while none of its workers lives.
+    The caller holds the study's lock, and no worker of the study is alive.
     """
     durable_files.remove_leftovers(folder.resolve())
     remove_files(folder / CHECKPOINTS_NAME, lambda name: _TEMPORARY_OF_TRAINING.fullmatch(name) is not None)
 
 
 def remove(path: Path) -> None:
-    """Remove a file that is superfluous, if it is there; of a symbolic link, the link.
+    """Remove a file if it exists; of a symbolic link only the link.
 
     Raises:
-        UsageError, StoreFailed: the disk refuses.
+        UsageError, StoreFailed: it cannot be removed.
     """
     try:
         failpoints.reach(f"remove {path.name}")
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise explained(error, path, "remove") from error
+        raise from_os_error(error, path, "remove") from error
 
 
 def require_room(path: Path, n_bytes: int) -> None:
-    """Make sure that ``n_bytes`` are free where ``path`` is or will be; a file system that does not tell has them.
+    """Check that ``n_bytes`` are free on the disk of ``path``, which need not exist yet.
+
+    A file system that does not report its free space passes.
 
     Raises:
-        DiskFull: there is less.
+        DiskFull: fewer bytes are free.
     """
-    folder = next((each for each in (path, *path.absolute().parents) if each.is_dir()), Path("/"))
+    folder = next((parent for parent in (path, *path.absolute().parents) if parent.is_dir()), Path("/"))
     try:
         free_bytes = shutil.disk_usage(folder).free
     except OSError:
         return
     if free_bytes < n_bytes:
         raise DiskFull(
-            f"{_in_words(free_bytes)} are free where {path} lies, and {_in_words(n_bytes)} may be needed",
-            hint="free some space, or name a folder elsewhere",
+            f"{_size(free_bytes)} are free on the disk of {path}, and the study may need {_size(n_bytes)}",
+            hint="free some space, or name a folder on another disk",
         )
 
 
 def has_room(path: Path) -> bool:
-    """Whether the file ``path`` could grow a little, as far as an attempt beside it tells.
+    """Whether the file ``path`` could grow by 1 MiB, as tried with another file beside it.
 
-    Quotas and limits on the size of files show in nothing but an attempt, at a length that the file may reach.
+    Only a write shows a quota or a limit on the size of files, so this writes at an offset that the file may reach.
     """
     probe = temporary_beside(path)
     try:
-        if shutil.disk_usage(path.parent).free < _LITTLE_ROOM_BYTES:
+        if shutil.disk_usage(path.parent).free < _PROBE_BYTES:
             return False
         try:
             with os.fdopen(open_new(probe), "wb") as file:
-                file.seek(path.stat().st_size + _NEAR_A_LIMIT_BYTES)
-                file.write(bytes(_LITTLE_ROOM_BYTES))
+                file.seek(path.stat().st_size + _PROBE_OFFSET_BYTES)
+                file.write(bytes(_PROBE_BYTES))
         finally:
             with suppress(OSError):
                 probe.unlink()
@@ -204,17 +135,5 @@ def has_room(path: Path) -> bool:
     return True
 
 
-def explained(error: OSError, path: Path, doing: str = "write") -> Exception:
-    """The error that tells a person why ``path`` cannot be written, or whatever else is being done to it."""
-    if error.errno in NO_ROOM:
-        return DiskFull(f"no room to {doing} {path}: {error.strerror}", hint="free some space, then resume")
-    if error.errno in _NOT_ALLOWED:
-        hint = "make its folder writable, or name another one" if doing == "write" else "ask its owner"
-        return UsageError(f"cannot {doing} {path}: {error.strerror}", hint=hint)
-    if error.errno in _WRONG_PLACE:
-        return UsageError(f"cannot {doing} {path}: {error.strerror}")
-    return StoreFailed(f"the disk refused to {doing} {path}: {error.strerror}", hint=LOOK_AT_THE_DISK)
-
-
-def _in_words(n_bytes: int) -> str:
+def _size(n_bytes: int) -> str:
     return f"{n_bytes / 2**30:,.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:,.1f} MiB"

@@ -17,11 +17,11 @@ from typing import Any, Self
 
 from tunecli.config.study import STUDY_NAME
 from tunecli.config.suggestions import nearest
-from tunecli.durable_files import is_leftover, make_folder, remove_files
-from tunecli.errors import StoreFailed, UsageError
-from tunecli.store.codec import encode
-from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, explained, kind_of, require_file
+from tunecli.durable_files import is_leftover, make_folder, open_regular, remove_files
+from tunecli.errors import StoreFailed, UsageError, from_os_error
+from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, kind_of
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
+from tunecli.store.rows import encode
 
 RUNS = Path("runs")
 REPORTS_ENDING = ".reports.jsonl"
@@ -63,7 +63,7 @@ class RunFolder:
             folder.require_own_files(is_writing=True)
             folder.checkpoints_path.mkdir(exist_ok=True)
         except OSError as error:
-            raise explained(error, path) from error
+            raise from_os_error(error, path) from error
         return folder
 
     @classmethod
@@ -190,10 +190,8 @@ class RunFolder:
         line = (encode(record) + "\n").encode()
         with suppress(OSError):
             # One write to a file opened for appending: lines never mix.
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-            descriptor = os.open(self.log_path, flags, 0o666)
+            descriptor = open_regular(self.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             try:
-                require_file(descriptor)
                 os.write(descriptor, line)
             finally:
                 os.close(descriptor)

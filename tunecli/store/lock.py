@@ -21,8 +21,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tunecli.errors import StudyLocked
-from tunecli.store.files import explained, read_own, remove_leftovers, write_atomically
+from tunecli.durable_files import open_regular, read_regular
+from tunecli.errors import StudyLocked, from_os_error
+from tunecli.store.files import remove_leftovers, write_atomically
 
 LOCK_NAME = "study.lock"
 WORKERS_LOCK_NAME = "workers.lock"
@@ -79,7 +80,7 @@ def hold(folder: Path) -> Iterator[Holder]:
             hint="wait for it, or stop it; then resume. `status` and `results` work meanwhile",
         ) from None
     except OSError as error:
-        raise explained(error, folder / LOCK_NAME) from error
+        raise from_os_error(error, folder / LOCK_NAME) from error
     try:
         me = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
         write_atomically(folder / HOLDER_NAME, json.dumps(asdict(me)) + "\n")
@@ -123,7 +124,7 @@ def holder(folder: Path) -> Holder | None:
     Writes nothing, so it works where only reading is allowed, and never disturbs the holder.
     """
     try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = open_regular(folder / LOCK_NAME, os.O_RDONLY)
     except OSError:
         return None
     try:
@@ -148,8 +149,8 @@ def _await_end_of_workers(folder: Path) -> None:
     try:
         descriptor = _open_workers_lock(path)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR):  # somebody's: it is not to be written to
-            raise explained(error, path) from error
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.EINVAL):  # somebody's: it is not to be written to
+            raise from_os_error(error, path) from error
         return
     try:
         until = time.monotonic() + _PATIENCE_WITH_WORKERS_S
@@ -167,13 +168,12 @@ def _await_end_of_workers(folder: Path) -> None:
 
 
 def _open_workers_lock(path: Path) -> int:
-    flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        return os.open(path, flags | os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        return open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
-        return os.open(path, flags | os.O_RDONLY)
+        return open_regular(path, os.O_RDONLY)
 
 
 def _is_taken(descriptor: int) -> bool:
@@ -221,7 +221,7 @@ def _lives(process_id: int) -> bool:
 
 def _on_record(folder: Path) -> Holder:
     try:
-        record = json.loads(read_own(folder / HOLDER_NAME))
+        record = json.loads(read_regular(folder / HOLDER_NAME))
         return Holder(int(record["process_id"]), str(record["host"]), str(record["started"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder()

@@ -9,6 +9,8 @@ is continued. Knows SQL and JSON; opens and writes nothing.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby, islice
@@ -16,13 +18,15 @@ from operator import itemgetter
 from typing import Any
 
 from tunecli.messages import Ended, EpochEnded, Paused
-from tunecli.store.codec import decode, decode_all, encode
 from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State, Step, Trial
 
 N_CHECKPOINTS = 2
 """How many generations of a trial's checkpoints can be gone on from."""
 
 Row = tuple[Any, ...]
+
+_MARK = "$float"
+_SPELLINGS = ("nan", "inf", "-inf")
 
 TRIAL_TABLES = ("suggestion", "start", "setback", "step", "pause", "result")
 """What a trial and its state are read off."""
@@ -207,3 +211,68 @@ def _numbers(end: Outcome) -> Row:
 
 def _seconds(seconds: float) -> float:
     return seconds + 0.0  # SQLite stores -0.0 as 0, and a checksum would tell them apart
+
+
+def encode(value: Any) -> str:
+    """``value`` as one line of JSON; a tuple becomes a list.
+
+    Raises:
+        TypeError: a value that is neither null, bool, number, text, list nor map.
+    """
+    try:
+        return _dumps(value)
+    except ValueError:
+        return _dumps(_spelled(value))
+
+
+def decode(text: str) -> Any:
+    """What :func:`encode` was given.
+
+    Raises:
+        ValueError: ``text`` is not JSON.
+    """
+    return json.loads(text, object_hook=_revived if _MARK in text else None)
+
+
+def decode_all(texts: Sequence[str]) -> list[Any]:
+    """What :func:`encode` was given, text by text; several times as fast as one by one, and equal keys share memory.
+
+    Raises:
+        ValueError: one of them is not JSON.
+    """
+    marked = [i for i, text in enumerate(texts) if _MARK in text]
+    plain = list(texts)
+    for i in marked:
+        plain[i] = "null"
+    values: list[Any] = json.loads(f"[{','.join(plain)}]")
+    if len(values) != len(texts):  # a text that is no JSON by itself, and with its neighbours is
+        return [decode(text) for text in texts]
+    for i in marked:
+        values[i] = decode(texts[i])
+    return values
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_MARK: str(float(value))}
+    if isinstance(value, Mapping):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(item) for item in value]
+    return value
+
+
+def _revived(value: dict[str, Any]) -> Any:
+    if value.keys() == {_MARK} and value[_MARK] in _SPELLINGS:
+        return float(value[_MARK])
+    return value

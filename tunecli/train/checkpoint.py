@@ -21,6 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from tunecli.errors import os_reason
 from tunecli.messages import Checkpointed, Job
 from tunecli.train.tensor_tree import Node, NotPlain, put_together, take_apart
 from tunecli.train.whole_files import write_whole
@@ -178,7 +179,7 @@ def _read(job: Job, checkpoint: Checkpoint) -> LoadedCheckpoint:
             raise _Unusable("is missing")
         content = path.read_bytes()
     except OSError as error:
-        raise _Unusable(f"cannot be read ({error.strerror})") from error
+        raise _Unusable(f"cannot be read ({os_reason(error)})") from error
     if hashlib.sha256(content).hexdigest() != checkpoint.sha256:
         raise _Unusable("is damaged (sha256 differs)")
     try:

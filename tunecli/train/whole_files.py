@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from tunecli import durable_files
-from tunecli.errors import DiskFull, StoreFailed
+from tunecli.errors import CHECK_THE_DISK, StoreFailed, from_os_error
 
 
 def write_whole(path: Path, content: bytes, what: str) -> str:
@@ -33,15 +33,13 @@ def write_whole(path: Path, content: bytes, what: str) -> str:
 
     def read_back(temporary: Path) -> None:
         if _sha256_of(temporary) != sha256:
-            raise StoreFailed(f"{path} was read back other than it was written", hint="check the disk")
+            raise StoreFailed(f"{path} was read back other than it was written", hint=CHECK_THE_DISK)
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         durable_files.put(path, content, steps=(f"rename {what}", f"renamed {what}"), examine=read_back)
     except OSError as error:
-        if error.errno in durable_files.NO_ROOM:
-            raise DiskFull(f"no room is left to write {path}", hint="free some, then resume") from error
-        raise StoreFailed(f"cannot write {path}: {error.strerror or error}", hint="check the disk") from error
+        raise from_os_error(error, path, is_users_path=False) from error
     return sha256
 
 

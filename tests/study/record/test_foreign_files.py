@@ -14,9 +14,11 @@ from tests.study.whole import run_whole
 from tunecli.commands.check import load_checked
 from tunecli.commands.results import results
 from tunecli.commands.status import status
+from tunecli.durable_files import read_regular
 from tunecli.errors import UsageError
 from tunecli.results.table import to_csv
-from tunecli.store.files import kind_of, read_own, write_where_asked
+from tunecli.store.destination import write_where_asked
+from tunecli.store.files import kind_of
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold, holder
 from tunecli.study.record.lifecycle import begin, reopen
@@ -208,10 +210,10 @@ def test_a_journal_with_a_reader_at_the_end_of_a_pipe_is_not_written_either(tmp_
 def test_only_a_file_is_read(tmp_path: Path, make: Make) -> None:
     target = tmp_path / "target"
     target.write_text("content")
-    assert read_own(target) == b"content"
+    assert read_regular(target) == b"content"
     make(tmp_path / "other", target)
     with pytest.raises(OSError):
-        read_own(tmp_path / "other")
+        read_regular(tmp_path / "other")
 
 
 @pytest.mark.parametrize(

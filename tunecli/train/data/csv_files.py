@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tunecli.errors import DataError
+from tunecli.errors import DataError, os_reason
 from tunecli.train.data.columns import Columns, Request, check_header
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import FieldColumn, read_fields
@@ -75,7 +75,7 @@ def read_records(path: Path, parameter: str) -> tuple[str, list[Record]]:
         hint = "save it as UTF-8"
         raise DataError(f"{path.name} is not UTF-8 text", hint=hint, parameter=parameter) from error
     except OSError as error:
-        message = f"{path.name} cannot be read: {error.strerror or error}"
+        message = f"{path.name} cannot be read: {os_reason(error)}"
         raise DataError(message, parameter=parameter) from error
 
 

@@ -10,7 +10,7 @@ from tunecli.config.python_source import module_files
 from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import FileSource, Images
-from tunecli.errors import DataError
+from tunecli.errors import DataError, os_reason
 
 Stamp = tuple[str, int, int]
 """A file's full path, modification time in nanoseconds, and size in bytes."""
@@ -104,7 +104,7 @@ def _folder_stamps(folder: str, base_path: Path, parameter: str) -> Iterator[Sta
         folders = [path, *sorted(inner for inner in path.iterdir() if inner.is_dir())]
         yield from [(str(each.resolve()), each.stat().st_mtime_ns, 0) for each in folders]
     except OSError as error:
-        message = f"{folder} cannot be read: {error.strerror or error}"
+        message = f"{folder} cannot be read: {os_reason(error)}"
         raise DataError(message, parameter=parameter) from error
 
 

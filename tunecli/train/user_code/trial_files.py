@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunecli.durable_files import sync_folder
-from tunecli.errors import DiskFull, StoreFailed
+from tunecli.durable_files import open_regular, sync_folder
+from tunecli.errors import NO_ROOM, from_os_error
 from tunecli.messages import EpochEnded, Job, Started
 from tunecli.train.user_code.bounds import MOST_EPOCHS
 
@@ -46,12 +46,8 @@ def trial_folder(job: Job) -> Iterator[Path]:
         made = Path(job.checkpoint_dir) if passing is None else passing.path / "trial"
         made.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no room is left for {error.filename}", hint="free some, then resume") from error
-        if error.errno in (errno.EIO, errno.EROFS):
-            raise StoreFailed(
-                f"cannot make {error.filename}: {error.strerror}", hint="check the disk"
-            ) from error
+        if error.errno in (*NO_ROOM, errno.EIO, errno.EROFS):
+            raise from_os_error(error, error.filename, "make", is_users_path=False) from error
         raise
     try:
         yield made
@@ -83,8 +79,7 @@ def remove_stale() -> None:
 
 
 def _remove_if_stale(path: Path) -> None:
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(path / _LOCK_NAME, flags)  # one without a lock is none of ours
+    descriptor = open_regular(path / _LOCK_NAME, os.O_RDWR)  # one without a lock is none of ours
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(path, ignore_errors=True)
@@ -99,10 +94,6 @@ def _passing_folder() -> _Passing:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     (path / "new").rename(path / _LOCK_NAME)  # another process sees the file only once it is locked
     return _Passing(path, descriptor)
-
-
-_ADD = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 _LEAST_WAIT_S = 0.05
@@ -178,7 +169,7 @@ def add_event(
     start = "\n" if isinstance(event, Started) else ""
     line = f"{start}{json.dumps(_body(event))}\n".encode()
     try:
-        descriptor = os.open(path, _ADD, 0o666)
+        descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             if os.write(descriptor, line) < len(line):
                 raise OSError(errno.ENOSPC, "no room is left", path)
@@ -189,24 +180,17 @@ def add_event(
         if is_name_synced:
             sync_folder(Path(path).parent)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no room is left for {path}", hint="free some, then resume") from error
-        raise StoreFailed(f"cannot write {path}: {error.strerror}", hint="check the disk") from error
+        raise from_os_error(error, path, is_users_path=False) from error
 
 
 def journal_events(path: Path) -> list[Started | EpochEnded]:
     """The events in the file, in order; none if it is missing or not a regular file."""
     try:
-        descriptor = os.open(path, _READ)
+        descriptor = open_regular(path, os.O_RDONLY)
     except OSError:
         return []
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return []
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return list(_events(file.read()))
-    finally:
-        os.close(descriptor)
+    with os.fdopen(descriptor, "rb") as file:
+        return list(_events(file.read()))
 
 
 def _events(content: bytes) -> Iterator[Started | EpochEnded]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.store.codec import decode, encode
+from tunecli.store.rows import decode, encode
 
 TEXT = st.text(st.characters())  # lone surrogates too
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXT
