@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from tunecli.config.schema import TrialConfig
-from tunecli.train.fused.criteria import criterion
-from tunecli.train.fused.perceptrons import Perceptrons
-from tunecli.train.fused.perceptrons import takes as is_perceptron
-from tunecli.train.fused.sequential_gradients import SequentialGradients
+from tunecli.train.fused.gradients import (
+    PerceptronGradients,
+    SequentialGradients,
+    VectorisedGradients,
+    is_perceptron,
+)
+from tunecli.train.fused.scores import criterion
 from tunecli.train.fused.stack import Stack
-from tunecli.train.fused.vectorised import Vectorised
 from tunecli.train.inputs import Inputs
 from tunecli.train.losses import build_loss
 from tunecli.train.models import build
@@ -36,8 +38,8 @@ MODELS: list[dict[str, Any]] = [
 Make = Callable[[Stack, Sequence[nn.Module]], Any]
 
 
-def perceptrons(stack: Stack, models: Sequence[nn.Module]) -> Perceptrons:
-    return Perceptrons(stack, models, criterion(None, "classification", None, LOSS))
+def perceptrons(stack: Stack, models: Sequence[nn.Module]) -> PerceptronGradients:
+    return PerceptronGradients(stack, models, criterion(None, "classification", None, LOSS))
 
 
 def built(knob: dict[str, Any]) -> list[nn.Module]:
@@ -68,7 +70,7 @@ def gradients(
 @pytest.mark.parametrize("knob", MODELS, ids=str)
 def test_all_ways_give_the_same_gradients_losses_and_statistics(knob: dict[str, Any]) -> None:
     models = built(knob)
-    ways: list[Make] = [lambda stack, each: Vectorised(stack, each, LOSS)]
+    ways: list[Make] = [lambda stack, each: VectorisedGradients(stack, each, LOSS)]
     if is_perceptron(models[0]):
         ways.append(perceptrons)
     by_itself = gradients(

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from tests.train.fused.trials import job_of
 from tunecli.train.checkpoint import LoadedCheckpoint
-from tunecli.train.fused.criteria import room
 from tunecli.train.fused.member import Member
-from tunecli.train.fused.trainer import FusedTrainer
-from tunecli.train.fused.validation import FusedValidator
+from tunecli.train.fused.stack import padded_block
+from tunecli.train.fused.trainer import FusedTrainer, FusedValidator
 
 
 @settings(max_examples=30, deadline=None)
@@ -30,7 +29,7 @@ def test_nan_outputs_of_one_model_leave_the_metrics_of_all_others(data: st.DataO
     class Broken(FusedValidator):
         def _outputs(self, members, together, shape, like):  # type: ignore[no-untyped-def]
             found = super()._outputs(members, together, shape, like)
-            copied = room(shape, like)
+            copied = padded_block(shape, like)
             copied.view.copy_(found.view)
             for column in columns:
                 copied.view[place, column, rows] = math.nan

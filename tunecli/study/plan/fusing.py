@@ -16,7 +16,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySpec
 from tunecli.config.user_code import code_hashes, uses
 from tunecli.study.plan.cost_bounds import extremes
-from tunecli.train.fused.signature import FusionBlocker, obstacles
+from tunecli.train.fused.signature import FusionBlocker, fusion_blockers
 
 WIDTH = 16  # beyond, a core's caches hold no more of the group: measured, 8 to 32 cost a trial the same
 _READS_NOTHING = ("grid", "random", "quasirandom")
@@ -165,7 +165,7 @@ def _most_weights(spec: StudySpec) -> int | None:
 def _of_each_trial(spec: StudySpec) -> list[tuple[FusionBlocker, ...]]:
     """What the knobs of each trial that stands for others keep it by itself for."""
     trials = (resolve_trial(spec.space, point) for point in points_to_check(spec.space))
-    return [obstacles(trial) for trial in trials if isinstance(trial, TrialConfig)]
+    return [fusion_blockers(trial) for trial in trials if isinstance(trial, TrialConfig)]
 
 
 def _room(spec: StudySpec, n_workers: int) -> int:

@@ -22,8 +22,7 @@ from tunecli.train.data import loading
 from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, never
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
 from tunecli.train.fused.member import Member
-from tunecli.train.fused.trainer import FusedTrainer
-from tunecli.train.fused.validation import FusedValidator
+from tunecli.train.fused.trainer import FusedTrainer, FusedValidator
 from tunecli.train.loop import save_weights
 from tunecli.train.metrics import finite
 from tunecli.trial import Failure, FailureKind, State

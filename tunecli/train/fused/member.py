@@ -23,7 +23,7 @@ from tunecli.train import checkpoint
 from tunecli.train.chains.moment import Moment
 from tunecli.train.data import loading
 from tunecli.train.epoch_end import TrialProgress
-from tunecli.train.fused.optimizers import RowOptimizer
+from tunecli.train.fused.row_optimizer import RowOptimizer
 from tunecli.train.fused.stack import Stack
 from tunecli.train.fused.stacked_optimizer import form
 from tunecli.train.inference_cost import footprint

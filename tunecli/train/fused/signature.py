@@ -49,10 +49,10 @@ def why_not(job: Job) -> str:
         return "it is trained by your own code"
     if reason := _of_the_job(job):
         return reason
-    return next((each.why for each in obstacles(TrialConfig.model_validate(dict(job.config)))), "")
+    return next((each.why for each in fusion_blockers(TrialConfig.model_validate(dict(job.config)))), "")
 
 
-def obstacles(config: TrialConfig) -> tuple[FusionBlocker, ...]:
+def fusion_blockers(config: TrialConfig) -> tuple[FusionBlocker, ...]:
     """All that keeps a trial by itself, as far as its knobs tell, by the paths under ``trial``."""
     found = (_of_the_model(config.model), _of_what_is_computed(config), _of_the_training(config))
     return tuple(each for several in found for each in several)

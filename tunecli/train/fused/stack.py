@@ -9,6 +9,7 @@ Axes: T models, P numbers of one model.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,20 @@ other instructions, which may round otherwise, and no row's numbers may depend o
 UNIT = 16
 """Batches are this many examples long, or a multiple: so each model's part of a block begins at a multiple of 64
 bytes, and MKL's products, which go by where their results lie in memory, are the same wherever in the stack it is."""
+
+
+class Block(NamedTuple):
+    """A tensor, and the block of memory that it fills but for the spare numbers behind it."""
+
+    flat: Tensor
+    view: Tensor
+
+
+def padded_block(shape: tuple[int, ...], like: Tensor) -> Block:
+    """A block of zeros, with so many spare numbers that none of the tensor's is among a vectorised loop's last few."""
+    n = math.prod(shape)
+    flat = torch.zeros(n + LANES, dtype=like.dtype, device=like.device)
+    return Block(flat, flat[:n].view(shape))
 
 
 class Place(NamedTuple):

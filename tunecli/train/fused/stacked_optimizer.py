@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
-from tunecli.train.fused.optimizers import RowOptimizer
+from tunecli.train.fused.row_optimizer import RowOptimizer
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, Tensor]

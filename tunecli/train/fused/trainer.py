@@ -8,45 +8,28 @@ Axes: T models, N examples of an epoch, B of a batch, S steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Protocol
 
 import torch
 import torch.nn.functional as fn
 from torch import Tensor
 
 from tunecli.train.epoch import order_of_epoch, steps_of_epoch
-from tunecli.train.fused import perceptrons
-from tunecli.train.fused.criteria import Block, criterion
+from tunecli.train.fused.gradients import (
+    Gradients,
+    PerceptronGradients,
+    SequentialGradients,
+    VectorisedGradients,
+    is_perceptron,
+)
 from tunecli.train.fused.member import Member
-from tunecli.train.fused.perceptrons import Perceptrons
-from tunecli.train.fused.sequential_gradients import SequentialGradients
-from tunecli.train.fused.stack import Stack
+from tunecli.train.fused.scores import BatchedMetrics, Criterion, criterion
+from tunecli.train.fused.stack import UNIT, Block, Stack, padded_block
 from tunecli.train.fused.stacked_optimizer import MOST_NUMBERS, StackedOptimizer
-from tunecli.train.fused.vectorised import Vectorised
+from tunecli.train.metrics import finite
 from tunecli.train.precision import kernels
-
-
-class Gradients(Protocol):
-    """The gradients of a stack's models."""
-
-    unit: int
-    """What the number of a batch's examples is rounded up to."""
-    n_spare: int
-    """For how many models behind the members' there are examples too."""
-
-    def begin_epoch(self, seeds: Sequence[int]) -> None:
-        """Seed each model's dropout."""
-        ...
-
-    def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
-        """Put ``share`` of each model's gradient on its first ``n`` examples into the stack's, or add it.
-
-        Returns:
-            Each model's mean loss (T,).
-        """
-        ...
 
 
 class FusedTrainer:
@@ -117,7 +100,7 @@ class FusedTrainer:
             x_B: the examples, and then any others, up to a multiple of `stack.UNIT`; as many at every call.
             n: how many examples.
         """
-        if not isinstance(self._gradients, Perceptrons) or not self._gradients.can_evaluate(n):
+        if not isinstance(self._gradients, PerceptronGradients) or not self._gradients.can_evaluate(n):
             return None
         with torch.no_grad():
             return self._gradients.outputs(x_B)
@@ -132,13 +115,13 @@ class FusedTrainer:
         self._batch_rooms: dict[tuple[int, ...], Tensor] = {}
         self._at_once = self._blocks()
         self._gradients: Gradients
-        if perceptrons.takes(models[0]):
+        if is_perceptron(models[0]):
             make_criterion = criterion(first.config.loss, first.fold.task, weights_K, loss)
-            self._gradients = Perceptrons(self._stack, models, make_criterion)
+            self._gradients = PerceptronGradients(self._stack, models, make_criterion)
         elif first.device.type == "cpu":
             self._gradients = SequentialGradients(self._stack, models, loss)
         else:
-            self._gradients = Vectorised(self._stack, models, loss)
+            self._gradients = VectorisedGradients(self._stack, models, loss)
 
     def _blocks(self) -> list[tuple[list[Member], StackedOptimizer]]:
         """The members by what can step at once; none where each steps by itself."""
@@ -210,3 +193,73 @@ class FusedTrainer:
             x = self._batch_rooms[shape]
             torch.index_select(x_M, 0, chosen, out=x)
             yield x.view(*shape, *x.shape[1:]).to(device), y_TB.to(device)
+
+
+_MOST_OUTPUTS = 1_000_000
+"""Numbers of one model's outputs beyond which overheads are nothing, and memory is something."""
+
+
+class FusedValidator:
+    """The validation part, and what is known of it beforehand."""
+
+    def __init__(self, member: Member) -> None:
+        """Prepare the part that a member, and any other of its group, is validated on."""
+        fold = member.fold
+        self._x, self._y_N, self._task = fold.x_valid, fold.y_valid, fold.task
+        self._n, self._n_outputs = len(self._y_N), fold.n_outputs
+        self._criteria: dict[int, Criterion] = {}
+        self._make_criterion = criterion(member.config.loss, fold.task, None, member.learner.validation_loss)
+        n_more = -self._n % UNIT
+        self._padded_x = torch.cat([self._x, self._x[:1].expand(n_more, *self._x.shape[1:])])
+        self._is_batched = fold.task == "classification" and self._n * self._n_outputs <= _MOST_OUTPUTS
+        if self._is_batched:
+            self._metrics = BatchedMetrics(self._y_N, self._n_outputs)
+
+    def validate(self, members: Sequence[Member], together: FusedTrainer) -> list[dict[str, float]]:
+        """The validation metrics of some of the members that train together, ``val_loss`` among them.
+
+        Those that are undefined are absent.
+        """
+        if not members or not self._is_batched:
+            return [member.learner.validate() for member in members]
+        like = next(members[0].model.parameters())
+        shape = (len(members), self._n_outputs, len(self._padded_x))
+        with kernels(members[0].config.training):
+            outputs = self._outputs(members, together, shape, like)
+        if len(members) not in self._criteria:
+            self._criteria = {len(members): self._make_criterion(shape, self._n, like)}
+        y_TN = self._y_N.expand(len(members), -1)
+        with torch.inference_mode():
+            logits_TKN = outputs.view[:, :, : self._n]
+            best_T1N = logits_TKN.amax(1, keepdim=True)
+            loss_T = self._criteria[len(members)].losses(outputs, y_TN)
+            loss_T = torch.where(best_T1N.isnan().any(2)[:, 0], torch.nan, loss_T.double())
+            found = {"loss": loss_T, **self._metrics(logits_TKN, best_T1N)}
+            numbers = torch.stack([*found.values()]).cpu()
+        names = [f"val_{name}" for name in found]
+        each = [dict(zip(names, own, strict=True)) for own in numbers.T.tolist()]
+        # as the plain loop, which gives a model whose outputs are NaN no metric
+        return [
+            {"val_loss": own["val_loss"]}
+            if math.isnan(own["val_loss"])
+            else {"val_loss": own["val_loss"], **finite(own)}
+            for own in each
+        ]
+
+    def _outputs(
+        self, members: Sequence[Member], together: FusedTrainer, shape: tuple[int, ...], like: Tensor
+    ) -> Block:
+        """The members' outputs (T, K, N), and numbers that mean nothing behind the examples' own."""
+        found = together.outputs(self._padded_x.to(like.device), self._n)
+        # one whose average is validated goes by itself, which its neighbours must not feel
+        by_itself = [found is None or member.has_average for member in members]
+        if found is not None and len(members) == len(together.members) and not any(by_itself):
+            return found
+        outputs = padded_block(shape, like)
+        with torch.inference_mode():
+            for row, member, is_alone in zip(outputs.view, members, by_itself, strict=True):
+                if found is None or is_alone:
+                    row[:, : self._n] = member.outputs(self._x).T
+                else:
+                    row.copy_(found.view[together.members.index(member)])
+        return outputs

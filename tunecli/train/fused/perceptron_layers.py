@@ -14,16 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
+import torch.nn.functional as fn
 from torch import Tensor, nn
 
-from tunecli.train.fused.criteria import Block, Criterion, MakeCriterion, room
-from tunecli.train.fused.norms import NORMS, Norm
-from tunecli.train.fused.stack import UNIT, Stack, probability
-from tunecli.train.models.activations import ACTIVATIONS
+from tunecli.train.fused.stack import UNIT, Block, Stack, padded_block
 
 aten = torch.ops.aten
-_MOST_NUMBERS = 2**18
-"""Of one model's layer while several models are evaluated at once."""
 
 
 class Layer(Protocol):
@@ -38,7 +34,7 @@ class Layer(Protocol):
         ...
 
 
-class _Linear:
+class LinearLayer:
     """(T, B, I) → (T, B, H); the last one → (T, H, B), and then its gradient comes in that order too."""
 
     def __init__(
@@ -51,11 +47,11 @@ class _Linear:
         self._bias_gradient = stack.gradient(f"{name}bias")
         n_models, n_out, n_in = self._weight_THI.shape
         self._is_last = is_last
-        self._out = room((n_models, n_out, n) if is_last else (n_models, n, n_out), self._weight_THI)
+        self._out = padded_block((n_models, n_out, n) if is_last else (n_models, n, n_out), self._weight_THI)
         is_aligned = n_out * n_in % UNIT == 0
         self._product = torch.empty((n_models, n_out, n_in) if is_aligned else 0).to(self._weight_THI)
         self._is_aligned = is_aligned
-        self._back = None if is_first else room((n_models, n, n_in), self._weight_THI)
+        self._back = None if is_first else padded_block((n_models, n, n_in), self._weight_THI)
         self._x: Tensor | None = None
 
     def forward(self, x: Block) -> Block:
@@ -88,7 +84,7 @@ class _Linear:
         return self._back
 
 
-class _InPlace:
+class InPlaceLayer:
     """An activation whose derivative follows from what it gave."""
 
     def __init__(self, apply: Callable[[Tensor], Tensor], derive: Callable[[Tensor, Tensor], object]) -> None:
@@ -105,12 +101,12 @@ class _InPlace:
         return gradient
 
 
-class _Activation:
+class ActivationLayer:
     """Any other activation without weights; its derivative is autograd's."""
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], like: Tensor, *, is_training: bool) -> None:
         self._module, self._is_training = module, is_training
-        self._block = room(shape, like)
+        self._block = padded_block(shape, like)
         self._x: Tensor | None = None
         self._out: Tensor | None = None
 
@@ -131,7 +127,7 @@ class _Activation:
         return gradient
 
 
-class _Dropout:
+class DropoutLayer:
     """Each model's own probability, drawn from its own generator as `nn.Dropout` would draw it alone on the CPU."""
 
     def __init__(
@@ -143,7 +139,7 @@ class _Dropout:
         generators: Sequence[torch.Generator],
     ) -> None:
         self._n = n
-        self._mask, self._block = room(shape, like), room(shape, like)
+        self._mask, self._block = padded_block(shape, like), padded_block(shape, like)
         self._keep_T11 = torch.tensor(keeps, dtype=like.dtype, device=like.device)[:, None, None]
         self._keeps, self._generators = keeps, generators
 
@@ -166,122 +162,75 @@ IN_PLACE: dict[type[nn.Module], tuple[Callable[[Tensor], Tensor], Callable[[Tens
 }
 """(what it does, in place; what makes the gradient before it of that after it and of what it gave, in place)."""
 
-_ALONE = (nn.Linear, nn.Flatten, nn.Dropout)
-_OTHERS = {*ACTIVATIONS.values(), *NORMS} - {nn.PReLU, nn.RReLU}
+
+class NormLayer:
+    """One norm of all models, on the first ``n`` of a block's examples; behind them are zeros."""
+
+    def __init__(self, stack: Stack, name: str, module: nn.Module, shape: tuple[int, ...], n: int) -> None:
+        names = [f"{name}.{own}" for own, _ in module.named_parameters()]
+        self._weights_TH = [stack.weight(own).detach().requires_grad_() for own in names]
+        self._gradients = [stack.gradient(own) for own in names]
+        prefix = f"{name}."
+        self._buffers = {
+            own.removeprefix(prefix): buffer[: shape[0]]
+            for own, buffer in stack.buffers.items()
+            if own.startswith(prefix)
+        }
+        self._module, self._n = module, n
+        self._normed = NORMS[type(module)]
+        self._block = padded_block(shape, stack.weights_TP)
+        self._x: Tensor | None = None
+        self._out: Tensor | None = None
+
+    def forward(self, x: Block) -> Block:
+        self._x = x.view[:, : self._n].detach().requires_grad_()
+        with torch.enable_grad():
+            out = self._normed(self._module, self._x, self._buffers) * self._weights_TH[0][:, None]
+            self._out = out + self._weights_TH[1][:, None] if len(self._weights_TH) > 1 else out
+        self._block.view[:, : self._n] = self._out.detach()
+        return self._block
+
+    def backward(self, gradient: Block, *, adds: bool) -> Block:
+        assert self._x is not None and self._out is not None
+        own = gradient.view[:, : self._n]
+        found, *of_weights = torch.autograd.grad(self._out, [self._x, *self._weights_TH], own)
+        own.copy_(found)
+        for place, each in zip(self._gradients, of_weights, strict=True):
+            if adds:
+                place.add_(each)
+            else:
+                place.copy_(each)
+        return gradient
 
 
-def takes(model: nn.Module) -> bool:
-    """Whether a model is a sequence that can be trained so."""
-    return (
-        isinstance(model, nn.Sequential)
-        and isinstance(model[-1], nn.Linear)
-        and all(isinstance(layer, _ALONE) or type(layer) in _OTHERS for layer in model)
-    )
+def _batch(module: nn.Module, x_TBH: Tensor, buffers: dict[str, Tensor]) -> Tensor:
+    assert isinstance(module, nn.BatchNorm1d) and module.momentum is not None
+    n = x_TBH.shape[1]
+    mean_T1H = x_TBH.mean(1, keepdim=True)
+    centered = x_TBH - mean_T1H
+    variance_T1H = (centered * centered).mean(1, keepdim=True)
+    with torch.no_grad():
+        share = module.momentum
+        buffers["running_mean"].mul_(1.0 - share).add_(mean_T1H[:, 0], alpha=share)
+        buffers["running_var"].mul_(1.0 - share).add_(variance_T1H[:, 0], alpha=share * n / (n - 1))
+        buffers["num_batches_tracked"].add_(1)
+    return centered / (variance_T1H + module.eps).sqrt()
 
 
-class Perceptrons:
-    """The models of a stack, and the loss that they are trained on."""
+def _layer(module: nn.Module, x_TBH: Tensor, buffers: dict[str, Tensor]) -> Tensor:
+    assert isinstance(module, nn.LayerNorm)
+    return fn.layer_norm(x_TBH, module.normalized_shape, eps=module.eps)
 
-    unit, n_spare = UNIT, 0
 
-    def __init__(self, stack: Stack, models: Sequence[nn.Module], make_criterion: MakeCriterion) -> None:
-        """Prepare nothing yet; that is done once a size of batch.
+def _rms(module: nn.Module, x_TBH: Tensor, buffers: dict[str, Tensor]) -> Tensor:
+    assert isinstance(module, nn.RMSNorm)
+    eps = torch.finfo(x_TBH.dtype).eps if module.eps is None else module.eps
+    return x_TBH / ((x_TBH * x_TBH).mean(2, keepdim=True) + eps).sqrt()
 
-        Args:
-            stack: the models' weights.
-            models: in its order.
-            make_criterion: (shape of outputs, a tensor of their kind) → the loss.
-        """
-        self._stack, self._models, self._make_criterion = stack, models, make_criterion
-        self._generators: list[torch.Generator] = []
-        self._bound: dict[int, tuple[list[Layer], Criterion]] = {}
-        self._evaluating: list[Layer] = []
-        layers = [*models[0].children()]
-        self._widest = max(layer.out_features for layer in layers if isinstance(layer, nn.Linear))
-        self._has_norm = any(type(layer) in NORMS for layer in layers)
 
-    def can_evaluate(self, n: int) -> bool:
-        """Whether :meth:`outputs` takes so many examples: beyond, memory is something and overheads are nothing."""
-        return not self._has_norm and n * self._widest <= _MOST_NUMBERS
-
-    def outputs(self, x_B: Tensor) -> Block:
-        """What the models make of the same examples in evaluation, (T, K, B). Called without autograd.
-
-        Args:
-            x_B: the examples, (B, *shape), contiguous; as many at every call, and a multiple of ``unit``.
-        """
-        if not self._evaluating:
-            self._evaluating = self._layers(len(x_B), is_training=False)[0]
-        x_BI = x_B.flatten(1) if x_B.dim() > 1 else x_B[:, None]
-        block = Block(x_BI, x_BI.expand(len(self._models), -1, -1))
-        for layer in self._evaluating:
-            block = layer.forward(block)
-        return block
-
-    def begin_epoch(self, seeds: Sequence[int]) -> None:
-        """Seed each model's dropout."""
-        device = self._stack.weights_TP.device
-        if not self._generators:
-            self._generators = [torch.Generator(device) for _ in self._models]
-        for generator, seed in zip(self._generators, seeds, strict=True):
-            generator.manual_seed(seed)
-
-    def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
-        """Put ``share`` of each model's gradient into the stack's, or add it to them. Called without autograd.
-
-        Args:
-            x_TB: each model's inputs, (T, B, *shape), contiguous.
-            y_TB: and targets.
-            n: how many of the B examples count: the first ones.
-            share: of a step's examples, in (0, 1].
-            adds: whether the gradient there is kept.
-
-        Returns:
-            Each model's mean loss (T,).
-        """
-        if n not in self._bound:
-            self._bound[n] = self._bind(n)
-        layers, criterion = self._bound[n]
-        block = Block(x_TB, x_TB.flatten(2) if x_TB.dim() > 2 else x_TB[..., None])
-        for layer in layers:
-            block = layer.forward(block)
-        loss_T, gradient = criterion(block, y_TB[:, :n], share)
-        for layer in reversed(layers):
-            gradient = layer.backward(gradient, adds=adds)
-        return loss_T
-
-    def _bind(self, n: int) -> tuple[list[Layer], Criterion]:
-        layers, n_outputs = self._layers(n, is_training=True)
-        shape = (len(self._models), n_outputs, -(-n // UNIT) * UNIT)
-        return layers, self._make_criterion(shape, n, self._stack.weights_TP)
-
-    def _layers(self, n: int, *, is_training: bool) -> tuple[list[Layer], int]:
-        """The layers for batches of ``n``, and how many numbers the last one gives."""
-        like = self._stack.weights_TP
-        layers: list[Layer] = []
-        width, n_rows = 0, -(-n // UNIT) * UNIT
-        modules = [*self._models[0].named_children()]
-        for place, (name, module) in enumerate(modules):
-            shape = (len(self._models), n_rows, width)
-            match module:
-                case nn.Flatten() | nn.Identity():
-                    continue
-                case nn.Linear():
-                    is_last = place == len(modules) - 1
-                    is_first = not layers or not is_training  # there is nobody before it who wants a gradient
-                    layers.append(
-                        _Linear(self._stack, f"{name}.", module, n_rows, is_first=is_first, is_last=is_last)
-                    )
-                    width = module.out_features
-                case nn.Dropout() if not is_training:
-                    continue
-                case nn.Dropout():
-                    keeps = [1.0 - probability(model, name) for model in self._models]
-                    layers.append(_Dropout(keeps, shape, n, like, self._generators))
-                case _ if type(module) in NORMS:
-                    layers.append(Norm(self._stack, name, module, shape, n))
-                case _ if type(module) in IN_PLACE:
-                    layers.append(_InPlace(*IN_PLACE[type(module)]))
-                case _:
-                    layers.append(_Activation(module, shape, like, is_training=is_training))
-        return layers, width
+NORMS: dict[type[nn.Module], Callable[[nn.Module, Tensor, dict[str, Tensor]], Tensor]] = {
+    nn.BatchNorm1d: _batch,
+    nn.LayerNorm: _layer,
+    nn.RMSNorm: _rms,
+}
+"""(a model's norm, (T, B, H), all models' buffers) → what is then scaled and shifted."""

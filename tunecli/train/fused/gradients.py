@@ -1,0 +1,333 @@
+"""The gradients of a stack's models, in one of three ways.
+
+Axes: T models, B examples, K outputs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from tunecli.train.fused.perceptron_layers import (
+    IN_PLACE,
+    NORMS,
+    ActivationLayer,
+    DropoutLayer,
+    InPlaceLayer,
+    Layer,
+    LinearLayer,
+    NormLayer,
+)
+from tunecli.train.fused.scores import Criterion, MakeCriterion
+from tunecli.train.fused.stack import UNIT, Block, Stack, probability
+from tunecli.train.losses import LossFunction
+from tunecli.train.models.activations import ACTIVATIONS
+
+_MOST_NUMBERS = 2**18
+"""Of one model's layer while several models are evaluated at once."""
+
+_ALONE = (nn.Linear, nn.Flatten, nn.Dropout)
+_OTHERS = {*ACTIVATIONS.values(), *NORMS} - {nn.PReLU, nn.RReLU}
+
+
+class Gradients(Protocol):
+    """The gradients of a stack's models."""
+
+    unit: int
+    """What the number of a batch's examples is rounded up to."""
+    n_spare: int
+    """For how many models behind the members' there are examples too."""
+
+    def begin_epoch(self, seeds: Sequence[int]) -> None:
+        """Seed each model's dropout."""
+        ...
+
+    def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
+        """Put ``share`` of each model's gradient on its first ``n`` examples into the stack's, or add it.
+
+        Returns:
+            Each model's mean loss (T,).
+        """
+        ...
+
+
+def is_perceptron(model: nn.Module) -> bool:
+    """Whether a model is a sequence that can be trained so."""
+    return (
+        isinstance(model, nn.Sequential)
+        and isinstance(model[-1], nn.Linear)
+        and all(isinstance(layer, _ALONE) or type(layer) in _OTHERS for layer in model)
+    )
+
+
+class PerceptronGradients:
+    """The models of a stack, and the loss that they are trained on."""
+
+    unit, n_spare = UNIT, 0
+
+    def __init__(self, stack: Stack, models: Sequence[nn.Module], make_criterion: MakeCriterion) -> None:
+        """Prepare nothing yet; that is done once a size of batch.
+
+        Args:
+            stack: the models' weights.
+            models: in its order.
+            make_criterion: (shape of outputs, a tensor of their kind) → the loss.
+        """
+        self._stack, self._models, self._make_criterion = stack, models, make_criterion
+        self._generators: list[torch.Generator] = []
+        self._bound: dict[int, tuple[list[Layer], Criterion]] = {}
+        self._evaluating: list[Layer] = []
+        layers = [*models[0].children()]
+        self._widest = max(layer.out_features for layer in layers if isinstance(layer, nn.Linear))
+        self._has_norm = any(type(layer) in NORMS for layer in layers)
+
+    def can_evaluate(self, n: int) -> bool:
+        """Whether :meth:`outputs` takes so many examples: beyond, memory is something and overheads are nothing."""
+        return not self._has_norm and n * self._widest <= _MOST_NUMBERS
+
+    def outputs(self, x_B: Tensor) -> Block:
+        """What the models make of the same examples in evaluation, (T, K, B). Called without autograd.
+
+        Args:
+            x_B: the examples, (B, *shape), contiguous; as many at every call, and a multiple of ``unit``.
+        """
+        if not self._evaluating:
+            self._evaluating = self._layers(len(x_B), is_training=False)[0]
+        x_BI = x_B.flatten(1) if x_B.dim() > 1 else x_B[:, None]
+        block = Block(x_BI, x_BI.expand(len(self._models), -1, -1))
+        for layer in self._evaluating:
+            block = layer.forward(block)
+        return block
+
+    def begin_epoch(self, seeds: Sequence[int]) -> None:
+        """Seed each model's dropout."""
+        device = self._stack.weights_TP.device
+        if not self._generators:
+            self._generators = [torch.Generator(device) for _ in self._models]
+        for generator, seed in zip(self._generators, seeds, strict=True):
+            generator.manual_seed(seed)
+
+    def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
+        """Put ``share`` of each model's gradient into the stack's, or add it to them. Called without autograd.
+
+        Args:
+            x_TB: each model's inputs, (T, B, *shape), contiguous.
+            y_TB: and targets.
+            n: how many of the B examples count: the first ones.
+            share: of a step's examples, in (0, 1].
+            adds: whether the gradient there is kept.
+
+        Returns:
+            Each model's mean loss (T,).
+        """
+        if n not in self._bound:
+            self._bound[n] = self._bind(n)
+        layers, criterion = self._bound[n]
+        block = Block(x_TB, x_TB.flatten(2) if x_TB.dim() > 2 else x_TB[..., None])
+        for layer in layers:
+            block = layer.forward(block)
+        loss_T, gradient = criterion(block, y_TB[:, :n], share)
+        for layer in reversed(layers):
+            gradient = layer.backward(gradient, adds=adds)
+        return loss_T
+
+    def _bind(self, n: int) -> tuple[list[Layer], Criterion]:
+        layers, n_outputs = self._layers(n, is_training=True)
+        shape = (len(self._models), n_outputs, -(-n // UNIT) * UNIT)
+        return layers, self._make_criterion(shape, n, self._stack.weights_TP)
+
+    def _layers(self, n: int, *, is_training: bool) -> tuple[list[Layer], int]:
+        """The layers for batches of ``n``, and how many numbers the last one gives."""
+        like = self._stack.weights_TP
+        layers: list[Layer] = []
+        width, n_rows = 0, -(-n // UNIT) * UNIT
+        modules = [*self._models[0].named_children()]
+        for place, (name, module) in enumerate(modules):
+            shape = (len(self._models), n_rows, width)
+            match module:
+                case nn.Flatten() | nn.Identity():
+                    continue
+                case nn.Linear():
+                    is_last = place == len(modules) - 1
+                    is_first = not layers or not is_training  # there is nobody before it who wants a gradient
+                    layers.append(
+                        LinearLayer(
+                            self._stack, f"{name}.", module, n_rows, is_first=is_first, is_last=is_last
+                        )
+                    )
+                    width = module.out_features
+                case nn.Dropout() if not is_training:
+                    continue
+                case nn.Dropout():
+                    keeps = [1.0 - probability(model, name) for model in self._models]
+                    layers.append(DropoutLayer(keeps, shape, n, like, self._generators))
+                case _ if type(module) in NORMS:
+                    layers.append(NormLayer(self._stack, name, module, shape, n))
+                case _ if type(module) in IN_PLACE:
+                    layers.append(InPlaceLayer(*IN_PLACE[type(module)]))
+                case _:
+                    layers.append(ActivationLayer(module, shape, like, is_training=is_training))
+        return layers, width
+
+
+class OwnDropout(nn.Dropout):
+    """Dropout that draws from a generator of its model's own what `nn.Dropout` draws from the global one on the CPU."""
+
+    def __init__(self, p: float, generator: torch.Generator) -> None:
+        super().__init__(p)
+        self._generator = generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        mask = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self._generator)
+        return x * mask.div_(1.0 - self.p)
+
+
+class SequentialGradients:
+    """The models of a stack, and the loss that they are trained on."""
+
+    unit, n_spare = 1, 0
+
+    def __init__(self, stack: Stack, models: Sequence[nn.Module], loss: LossFunction) -> None:
+        """Give each model's dropout a generator of its own.
+
+        Args:
+            stack: the models' weights.
+            models: in its order.
+            loss: of one model.
+        """
+        self._stack, self._models, self._loss = stack, models, loss
+        self._generators = [torch.Generator(stack.weights_TP.device) for _ in models]
+        for model, generator in zip(models, self._generators, strict=True):
+            for name, layer in [*model.named_modules()]:
+                if isinstance(layer, nn.Dropout):
+                    model.set_submodule(name, OwnDropout(layer.p, generator))
+
+    def begin_epoch(self, seeds: Sequence[int]) -> None:
+        """Seed each model's dropout, and let the models train."""
+        for model, generator, seed in zip(self._models, self._generators, seeds, strict=True):
+            model.train()
+            generator.manual_seed(seed)
+
+    @torch.enable_grad()
+    def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
+        """As `PerceptronGradients.gradient`."""
+        if not adds:
+            self._stack.gradients_TP.zero_()
+        losses = []
+        for model, x_B, y_B in zip(self._models, x_TB, y_TB, strict=True):
+            loss = self._loss(model(x_B), y_B)
+            (loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+        return torch.stack(losses)
+
+
+class _FedDropout(nn.Module):
+    """Dropout by a mask that is handed in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.mask is None else x * self.mask
+
+
+class VectorisedGradients:
+    """The models of a stack, and the loss that they are trained on."""
+
+    unit, n_spare = 1, 1
+
+    def __init__(self, stack: Stack, models: Sequence[nn.Module], loss: LossFunction) -> None:
+        """Take the first model's structure.
+
+        Args:
+            stack: the models' weights and buffers.
+            models: in its order.
+            loss: of one model.
+        """
+        self._stack, self._loss = stack, loss
+        self._models = models
+        self._template = copy.deepcopy(models[0]).train()
+        self._dropouts = [name for name, each in models[0].named_modules() if isinstance(each, nn.Dropout)]
+        self._fed = [_FedDropout() for _ in self._dropouts]
+        for name, fed in zip(self._dropouts, self._fed, strict=True):
+            self._template.set_submodule(name, fed)
+        self._keeps = [[1.0 - probability(model, name) for model in models] for name in self._dropouts]
+        self._generators: list[torch.Generator] = []
+        self._weights = {
+            name: stack.weight_with_spare(name).detach().requires_grad_() for name in stack.places
+        }
+        self._gradients = [stack.gradient(name) for name in stack.places]
+        self._order: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
+        self._batched = vmap(self._one, in_dims=(0, 0, 0, 0, 0))
+
+    def begin_epoch(self, seeds: Sequence[int]) -> None:
+        """Seed each model's dropout."""
+        if not self._generators:
+            self._generators = [torch.Generator(self._stack.weights_TP.device) for _ in self._models]
+        for generator, seed in zip(self._generators, seeds, strict=True):
+            generator.manual_seed(seed)
+
+    @torch.enable_grad()
+    def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
+        """As `PerceptronGradients.gradient`."""
+        masks = self._draw(x_TB)
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels take one model at a time
+            loss_T = self._batched(self._weights, self._stack.buffers, x_TB, y_TB, masks)
+        every = torch.autograd.grad(loss_T.sum(), [*self._weights.values()])
+        found = [gradient[: len(self._models)] for gradient in every]
+        if share != 1.0:
+            torch._foreach_mul_(found, share)
+        with torch.no_grad():
+            (torch._foreach_add_ if adds else torch._foreach_copy_)(self._gradients, found)
+        return loss_T.detach()[: len(self._models)]
+
+    def _one(
+        self,
+        weights: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        x_B: Tensor,
+        y_B: Tensor,
+        masks: list[Tensor],
+    ) -> Tensor:
+        for fed, mask in zip(self._fed, masks, strict=True):
+            fed.mask = mask
+        outputs = functional_call(self._template, (weights, buffers), (x_B,))
+        return self._loss(outputs, y_B)
+
+    @torch.no_grad()
+    def _draw(self, x_TB: Tensor) -> list[Tensor]:
+        """Each dropout layer's mask for each model (T, B, …), already divided by the probability of what stays."""
+        if not self._fed:
+            return []
+        masks: dict[int, Tensor] = {}
+        for place, shape in self._order_of(x_TB):
+            mask = torch.zeros((len(x_TB), *shape), dtype=self._stack.weights_TP.dtype, device=x_TB.device)
+            for own, keep, generator in zip(mask[:-1], self._keeps[place], self._generators, strict=True):
+                own.bernoulli_(keep, generator=generator).div_(keep)
+            masks[place] = mask
+        return [masks[place] for place in range(len(self._fed))]
+
+    def _order_of(self, x_TB: Tensor) -> list[tuple[int, tuple[int, ...]]]:
+        """The dropout layers in the order of their calls, and what they are called with; found by looking on."""
+        size = tuple(x_TB.shape[1:])
+        if size not in self._order:
+            calls: list[tuple[int, tuple[int, ...]]] = []
+            for fed in self._fed:
+                fed.mask = None
+            watched = copy.deepcopy(self._template)
+            for place, name in enumerate(self._dropouts):
+                watched.get_submodule(name).register_forward_pre_hook(
+                    lambda module, inputs, place=place: calls.append((place, tuple(inputs[0].shape)))
+                )
+            watched(x_TB[0])
+            self._order[size] = calls
+        return self._order[size]
