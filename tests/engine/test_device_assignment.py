@@ -11,7 +11,7 @@ from tunecli.engine.device_assignment import as_recorded, bound, spread
 from tunecli.engine.local import LocalEngine
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started
 from tunecli.objective import Objective
-from tunecli.train.accelerators import Place
+from tunecli.train.machine import Place
 from tunecli.trial import FailureKind, Outcome, State
 
 TWO = (Place("cuda:0", "cpu", "MIG-a"), Place("cuda:1", "cpu", "MIG-b"))

@@ -14,9 +14,8 @@ from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
 from tunecli.train.data.loading import Fold, load
 from tunecli.train.determinism import cpu_generator
-from tunecli.train.epoch import steps_of_epoch
+from tunecli.train.epoch_batches import mix, steps_of_epoch
 from tunecli.train.learner import Learner
-from tunecli.train.mixup import mix
 
 CPU = torch.device("cpu")
 

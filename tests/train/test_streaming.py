@@ -15,11 +15,11 @@ from torch import Tensor
 
 from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
-from tunecli.train.batches import parts_of
 from tunecli.train.data.loading import Fold, Placement, load, placed
-from tunecli.train.epoch import Batch, drawn_of, steps_of_epoch
+from tunecli.train.epoch_batches import Batch, drawn_of, steps_of_epoch
 from tunecli.train.learner import Learner
 from tunecli.train.streaming import StreamedEpoch
+from tunecli.train.workload import parts_of
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 A_ROW = 64 * 4  # of digits

@@ -30,8 +30,8 @@ from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.plan.worker_count import jobs_by_device
 from tunecli.study.runner.pause_schedule import pauses_of
 from tunecli.text import counted
-from tunecli.train.accelerators import places
 from tunecli.train.data.summary import DataSummary
+from tunecli.train.machine import places
 from tunecli.train.validation import complaints
 from tunecli.trial import Scalar, Trial
 

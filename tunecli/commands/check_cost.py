@@ -12,7 +12,7 @@ from tunecli.search.pruners.promotion import full_trainings
 from tunecli.study.plan.cost_bounds import extremes, seconds_of
 from tunecli.study.plan.plan import Plan
 from tunecli.study.runner.pause_schedule import lengths_of, levels_of
-from tunecli.train.cost import Cost
+from tunecli.train.workload import Cost
 
 
 @dataclass(frozen=True, slots=True)

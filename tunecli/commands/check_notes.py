@@ -29,10 +29,10 @@ from tunecli.study.plan.fusing import Fusing
 from tunecli.study.plan.plan import Plan
 from tunecli.study.plan.worker_count import require_device
 from tunecli.study.record.history import History
-from tunecli.train.accelerators import places
-from tunecli.train.cost import Cost, sizes_of_parts
 from tunecli.train.data.sources import facts_of
+from tunecli.train.machine import places
 from tunecli.train.validation.notes import has_scaled_target
+from tunecli.train.workload import Cost, sizes_of_parts
 from tunecli.trial import Parameters, Trial
 
 _FEW_EXAMPLES = 20

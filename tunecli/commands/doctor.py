@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tunecli.engine import n_cores
 from tunecli.results.view import Section, View
 from tunecli.study.record.versions import versions
-from tunecli.train import accelerators
+from tunecli.train.machine import places
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def doctor() -> Machine:
     """Look around. Loads torch."""
     from tunecli.train import devices
 
-    here = accelerators.places("auto")
+    here = places("auto")
     machine = {facts.name: facts.description for facts in devices.describe()}
     # of a GPU in parts torch sees the first one alone
     machine |= {place.name: place.description for place in here if place.description}

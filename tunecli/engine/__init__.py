@@ -79,7 +79,7 @@ def needs_torch(spec: StudySpec, device: str) -> bool:
     from tunecli.config.python_source import may_import_package
     from tunecli.config.schema import CommandTrial, FunctionTrial
     from tunecli.config.user_code import uses
-    from tunecli.train.driver_detection import is_cpu
+    from tunecli.train.machine import is_cpu
 
     models = trial_models(spec.space.tree)
     if models == {CommandTrial}:

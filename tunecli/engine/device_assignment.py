@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tunecli.messages import Ended, Event, Job, Paused, Started
-from tunecli.train.accelerators import Place
+from tunecli.train.machine import Place
 
 
 def n_slots(here: Sequence[Place], per_device: int) -> int:

@@ -12,7 +12,7 @@ from tunecli.config.schema import CommandTrial, trial_model
 from tunecli.engine.device_assignment import as_recorded, bound
 from tunecli.engine.failures import Deadline
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
-from tunecli.train.accelerators import VISIBLE, Place, places
+from tunecli.train.machine import VISIBLE, Place, places
 
 
 class InlineEngine:

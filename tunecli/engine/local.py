@@ -24,9 +24,8 @@ from tunecli.engine.fork_client import WorkerProcess, changed_environment, forke
 from tunecli.engine.wire import pack_jobs, unpack_event
 from tunecli.engine.worker import STOP, Terms
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
-from tunecli.train import accelerators
-from tunecli.train.accelerators import Place
-from tunecli.train.memory import n_killed_for_memory
+from tunecli.train import machine
+from tunecli.train.machine import Place, n_killed_for_memory
 from tunecli.train.trials import uses_own_code
 from tunecli.trial import FailureKind, Outcome
 
@@ -70,7 +69,7 @@ class LocalEngine:
         needs_torch: bool = True,
         workers_lock: Path | None = None,
         per_device: int = 1,
-        places: Callable[[str], tuple[Place, ...]] = accelerators.places,
+        places: Callable[[str], tuple[Place, ...]] = machine.places,
         n_killed: Callable[[], int] = n_killed_for_memory,
     ) -> None:
         self._n_workers = n_workers

@@ -27,7 +27,7 @@ from tunecli.engine.wire import pack_event, pack_failure_of_ours, unpack_jobs
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.messages import Event, Job
 from tunecli.store.lock import share
-from tunecli.train.accelerators import VISIBLE
+from tunecli.train.machine import VISIBLE
 from tunecli.train.trials import run_here, run_together
 
 STOP = b"stop"

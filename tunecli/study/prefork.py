@@ -50,7 +50,7 @@ def _needs_torch(folder: Path, text: str) -> bool:
     if _DATA.search(text) or not modules:
         return "command" not in text
     from tunecli.config.python_source import may_import_package
-    from tunecli.train.driver_detection import is_cpu
+    from tunecli.train.machine import is_cpu
 
     device = _DEVICE.findall(text)
     if not is_cpu(device[-1] if device else "auto"):

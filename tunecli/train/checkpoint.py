@@ -23,8 +23,8 @@ from torch import Tensor
 
 from tunecli.errors import os_reason
 from tunecli.messages import Checkpointed, Job
-from tunecli.train.tensor_tree import Node, NotPlain, put_together, take_apart
-from tunecli.train.whole_files import write_whole
+from tunecli.train.artifacts import write_whole
+from tunecli.train.state_dicts import Node, NotPlain, put_together, take_apart
 from tunecli.trial import Checkpoint
 
 _ENTRY = "tunecli"

@@ -17,7 +17,7 @@ from tunecli.config.metrics import LATENCY, N_PARAMETERS
 from tunecli.config.schema import TrialConfig
 from tunecli.objective import Objective
 from tunecli.seeding import seed_for
-from tunecli.train.compiled import forward_of
+from tunecli.train.compilation import forward_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.learner import Learner
 from tunecli.train.models import build

@@ -22,12 +22,11 @@ from torch import Tensor
 
 from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
-from tunecli.train.batches import parts_of, steps_of, takes_batch_statistics
 from tunecli.train.chains.moment import Moment
-from tunecli.train.compiled import begin_step, forward_of, kind_of
+from tunecli.train.compilation import begin_step, forward_of, kind_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.determinism import scoped_seed
-from tunecli.train.epoch import Batch, Step, cuts_of, drawn_of, steps_of_epoch
+from tunecli.train.epoch_batches import Batch, Step, cuts_of, drawn_of, steps_of_epoch
 from tunecli.train.initialisation import initialise
 from tunecli.train.losses import TargetScale, build_loss, own_object, predictor
 from tunecli.train.metrics import evaluate, finite
@@ -35,9 +34,10 @@ from tunecli.train.models import build, has_own_norm
 from tunecli.train.precision import autocast, kernels
 from tunecli.train.state_dicts import of_loss, of_module, restore_loss, restore_module
 from tunecli.train.streaming import StreamedEpoch
-from tunecli.train.update import Updater
+from tunecli.train.updater import Updater
 from tunecli.train.user_code import code as own_code
 from tunecli.train.user_code.metric import OwnMetric
+from tunecli.train.workload import parts_of, steps_of, takes_batch_statistics
 
 _VALIDATION_ROWS = 8192
 

@@ -22,7 +22,7 @@ from tunecli.config.secrets import resolved
 from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.messages import EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.seeding import seed_for
-from tunecli.train import checkpoint, devices, weights
+from tunecli.train import artifacts, checkpoint, devices
 from tunecli.train.data import loading
 from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, never, saves_weights
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
@@ -64,7 +64,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         try:
             ending = yield from _train(job, device, progress, loaded, is_stop_wanted)
             if ending is State.COMPLETE:
-                sha256 = save_weights(job, progress)
+                sha256 = save_kept_weights(job, progress)
         except (DiskFull, StoreFailed):
             raise
         except USER_CODE_ERRORS as error:
@@ -82,7 +82,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     yield Paused(end.number, end.attempt, end.outcome) if is_paused else end
 
 
-def save_weights(job: Job, progress: TrialProgress) -> str:
+def save_kept_weights(job: Job, progress: TrialProgress) -> str:
     """Write the kept weights of a complete trial, if its job saves them.
 
     Returns:
@@ -93,7 +93,7 @@ def save_weights(job: Job, progress: TrialProgress) -> str:
     """
     if not progress.weights or not saves_weights(job, progress.kept_loss):
         return ""
-    return weights.save(Path(job.weights_path), _with_unique_names(progress.weights), job.config)
+    return artifacts.save_weights(Path(job.weights_path), _with_unique_names(progress.weights), job.config)
 
 
 def _train(

@@ -34,11 +34,11 @@ from tunecli.config.schema.optimizers import (
     Sgd,
 )
 from tunecli.errors import UsageError
-from tunecli.train import dynamo
+from tunecli.train import compilation
 from tunecli.train.parameters import Part, parts_of
 from tunecli.train.user_code.code import resolve
 
-dynamo.put_off()
+compilation.put_off()
 
 OPTIMIZERS: dict[type[Any], Callable[..., torch.optim.Optimizer]] = {
     Sgd: torch.optim.SGD,

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tunecli.train.epoch import Batch, Cut, Drawn, Step, cuts_of
+from tunecli.train.epoch_batches import Batch, Cut, Drawn, Step, cuts_of
 
 _PINNING = ("cuda", "xpu")
 

@@ -5,7 +5,7 @@ import pytest
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
 from tunecli.study.plan.worker_count import jobs_by_device, n_workers
-from tunecli.train.accelerators import Place
+from tunecli.train.machine import Place
 
 FOUR = [Place(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
 

@@ -275,9 +275,9 @@ def test_checking_a_bundled_set_loads_neither_torch_nor_scikit_learn() -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from tunecli.config.schema import TrialConfig\n"
-        "from tunecli.train import batches, validation\n"
+        "from tunecli.train import validation\n"
         "from tunecli.train.chains import learning_rate\n"
-        "from tunecli.train.cost import cost\n"
+        "from tunecli.train.workload import cost\n"
         "from tunecli.train.data import preparation, sources, splits\n"
         "from tunecli.objective import Objective\n"
         "config = TrialConfig.model_validate({'data': {'source': 'digits'}})\n"

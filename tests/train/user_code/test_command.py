@@ -11,8 +11,8 @@ import pytest
 
 from tunecli.messages import Ended, EpochEnded, Job, Started, Stopped
 from tunecli.objective import Objective
-from tunecli.train.accelerators import resolved
 from tunecli.train.devices import names
+from tunecli.train.machine import resolved
 from tunecli.train.trials import run
 from tunecli.trial import FailureKind, Outcome, State
 

@@ -11,7 +11,7 @@ from tunecli.config.domains import Categorical, bounds
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space, point_with
 from tunecli.config.study import StudySpec
-from tunecli.train.cost import Cost, cost
+from tunecli.train.workload import Cost, cost
 from tunecli.trial import Parameters
 
 # Measured for the plain loop on one core: what a step costs whatever its size, and arithmetic on small matrices.

@@ -12,7 +12,7 @@ from tunecli.config.study import DEFAULT_TRIALS, StudySpec
 from tunecli.errors import UsageError
 from tunecli.study.plan import worker_count
 from tunecli.study.plan.fusing import fused_width, reads_nothing
-from tunecli.train.accelerators import places
+from tunecli.train.machine import places
 
 MAX_WHOLE_GRID = 1000
 AHEAD = 8

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
 from tunecli.engine.device_assignment import n_slots, spread
-from tunecli.train.accelerators import Place, places
+from tunecli.train.machine import Place, places
 
 
 def n_workers(run: Run, here: Sequence[Place]) -> int:

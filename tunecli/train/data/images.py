@@ -25,7 +25,7 @@ from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.table import Table
-from tunecli.train.memory import require_memory
+from tunecli.train.machine import require_memory
 
 FORMATS = {
     ".png": "PNG",

@@ -17,7 +17,6 @@ import numpy as np
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.losses import Task
 from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvision
-from tunecli.train.cost import sizes_of_parts
 from tunecli.train.data import splits
 from tunecli.train.data.leakage import MAX_SAMPLED
 from tunecli.train.data.notes import DataNote, Oddity, listed, short
@@ -27,6 +26,7 @@ from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_te
 from tunecli.train.data.stamps import shown
 from tunecli.train.data.table import MAX_INTEGER_CLASSES, Table
 from tunecli.train.inputs import Inputs
+from tunecli.train.workload import sizes_of_parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ende
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.trainer import FusedTrainer, FusedValidator
-from tunecli.train.loop import save_weights
+from tunecli.train.loop import save_kept_weights
 from tunecli.train.metrics import finite
 from tunecli.trial import Failure, FailureKind, State
 
@@ -180,5 +180,5 @@ def _ended(member: Member, ending: Failure | State) -> Ended:
     if ending is State.COMPLETE:
         ending = end_training(job, progress, lambda: member.learner.test(progress.weights[0]))
     if ending is State.COMPLETE:
-        sha256 = save_weights(job, progress)
+        sha256 = save_kept_weights(job, progress)
     return ended(job, progress, ending, str(member.device), sha256)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as fn
 from torch import Tensor
 
-from tunecli.train.epoch import order_of_epoch, steps_of_epoch
+from tunecli.train.epoch_batches import order_of_epoch, steps_of_epoch
 from tunecli.train.fused.gradients import (
     Gradients,
     PerceptronGradients,

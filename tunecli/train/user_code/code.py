@@ -102,10 +102,10 @@ def running(seed: int, device: torch.device | str = "cpu", code_name: str = "") 
 def _torch_scoped(seed: int, device: torch.device | str, wanted: Mapping[str, Any]) -> Iterator[None]:
     import torch
 
-    from tunecli.train import dynamo
+    from tunecli.train import compilation
     from tunecli.train.determinism import scoped_seed, scoped_settings
 
-    dynamo.put_off()
+    compilation.put_off()
     with scoped_settings(wanted), scoped_seed(seed, torch.device(device)):
         yield
 

@@ -21,7 +21,7 @@ from tunecli.config.secrets import names_in, redacted, resolved
 from tunecli.errors import UsageError
 from tunecli.messages import Event, Job
 from tunecli.seeding import seed_of_32_bits
-from tunecli.train import accelerators, memory
+from tunecli.train import machine
 from tunecli.train.epoch_end import never
 from tunecli.train.user_code.output import JsonLines, Patterns, clipped_line, last_lines
 from tunecli.train.user_code.program import LINE_BYTES, Program
@@ -60,7 +60,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     if refused is not None or reports.is_over:  # an earlier attempt may have come to its end, and died there
         yield reports.ended(refused)
         return
-    n_killed = memory.n_killed_for_memory()
+    n_killed = machine.n_killed_for_memory()
     with ExitStack() as ending:
         try:
             trial = CommandTrial.model_validate(resolved(job.config))
@@ -86,7 +86,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
             return
         reader.close()
         stderr = _without_secrets(program, names_in(job.config))
-        is_killed = memory.n_killed_for_memory() > n_killed
+        is_killed = machine.n_killed_for_memory() > n_killed
         failure = _failure(exit_code, stderr, is_killed=is_killed)
         if failure is None and reports.missing and reports.failure is None:
             failure = _unreported(reports, reader, program, stderr)
@@ -112,7 +112,7 @@ def _device(job: Job) -> str:
         UsageError: every device that it could mean is to be avoided.
     """
     if job.device == "auto" or job.device in job.avoid_devices:
-        return accelerators.resolved(job.device, job.slot, job.avoid_devices)
+        return machine.resolved(job.device, job.slot, job.avoid_devices)
     return job.device
 
 
@@ -151,7 +151,7 @@ def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure
         return Failure(FailureKind.OOM, "memory ran out, and the system killed the program", stderr)
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     said = lines[-1] if lines else "it said nothing on stderr"
-    is_full = any(memory.tells_of_memory(line) for line in lines[-_LAST_LINES:])
+    is_full = any(machine.tells_of_memory(line) for line in lines[-_LAST_LINES:])
     if exit_code < 0:
         cause = f"the program was killed by {_signal_name(-exit_code)}"
         return Failure(FailureKind.OOM if is_full else FailureKind.CRASH, cause, stderr)

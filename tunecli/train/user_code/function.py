@@ -26,7 +26,7 @@ from tunecli.config.secrets import resolved
 from tunecli.errors import UsageError
 from tunecli.messages import Event, Job, Started
 from tunecli.seeding import seed_for, seed_of_32_bits
-from tunecli.train import accelerators
+from tunecli.train import machine
 from tunecli.train.epoch_end import never
 from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.user_code import code as own_code
@@ -192,7 +192,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
     """
     reports = Reports(job, job.device)
     try:
-        reports.device = accelerators.resolved(job.device, job.slot, job.avoid_devices)
+        reports.device = machine.resolved(job.device, job.slot, job.avoid_devices)
         trial = FunctionTrial.model_validate(resolved(job.config))
     except (UsageError, ValidationError) as error:
         tell(reports.started())

@@ -12,11 +12,11 @@ from pathlib import Path
 from tunecli.config.schema import TrialConfig
 from tunecli.errors import DataError
 from tunecli.objective import Objective
-from tunecli.train.cost import sizes_of_parts
 from tunecli.train.data.sources import facts_of
 from tunecli.train.data.summary import target_note
 from tunecli.train.validation import chains, data, loss, model, training, weights
 from tunecli.train.validation.case import Case, Complaint, FactsUnknownError, Rule
+from tunecli.train.workload import sizes_of_parts
 
 __all__ = ["Complaint", "complaints"]
 

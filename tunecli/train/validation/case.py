@@ -11,8 +11,8 @@ from typing import NamedTuple
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.base import Timed
 from tunecli.objective import Objective
-from tunecli.train.cost import steps_per_epoch
 from tunecli.train.data.sources import DataFacts
+from tunecli.train.workload import steps_per_epoch
 
 
 class Complaint(NamedTuple):

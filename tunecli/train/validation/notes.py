@@ -19,9 +19,9 @@ from tunecli.config.schema.optimizers import Gd, Lbfgs
 from tunecli.objective import Objective
 from tunecli.train.chains import learning_rate
 from tunecli.train.chains.moment import Moment
-from tunecli.train.cost import sizes_of_parts, steps_per_epoch
 from tunecli.train.data.sources import DataFacts, facts_of
 from tunecli.train.validation.weights import cut_notes
+from tunecli.train.workload import sizes_of_parts, steps_per_epoch
 
 FEW_STEPS = 200
 """Optimizer steps below which a loss is likely still falling, with a step of the size of adam's at a rate of 1e-3.

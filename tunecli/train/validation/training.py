@@ -10,9 +10,9 @@ from tunecli.config.metrics import METRICS
 from tunecli.config.schema.optimizers import Gd, Lbfgs
 from tunecli.config.suggestions import nearest
 from tunecli.config.user_code import goal_places
-from tunecli.train.compilers import missing_compiler
 from tunecli.train.data.sources import read_validation
 from tunecli.train.data.splits import n_validated_classes
+from tunecli.train.machine import missing_compiler
 from tunecli.train.sizes import has_batch_norm
 from tunecli.train.validation.case import Case, Complaint, Rule
 

@@ -16,7 +16,7 @@ import pytest
 from tunecli import failpoints
 from tunecli.durable_files import is_leftover
 from tunecli.errors import DiskFull, StoreFailed
-from tunecli.train.whole_files import write_whole
+from tunecli.train.artifacts import write_whole
 
 
 def test_the_content_is_there_and_nothing_else(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_made_is_the_stores_failure(tmp_path: Path) -> N
 WRITER = """
 import sys
 from pathlib import Path
-from tunecli.train.whole_files import write_whole
+from tunecli.train.artifacts import write_whole
 write_whole(Path(sys.argv[1]), b"new", "thing")
 """
 

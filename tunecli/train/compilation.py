@@ -1,28 +1,35 @@
-"""A model's forward pass by torch.compile, compiled once for all trials of one kind that a process trains.
+"""torch.compile: a model's forward pass, compiled once for all alike trials of a process, and a compiler loaded late.
 
-torch keeps what it compiled by the code of a function, and lifts a model's weights out of it, so that another model of
-the same structure runs the same code. `torch.nn.Module.compile` is no way to it: the code that it names is torch's own,
-which is left as it is. What is compiled is a function of the kind alone, with shapes that are fixed, and so is
-what a trial computes (law 5); trials of the user's own model, of which nobody can tell that they are alike, share none.
+torch keys compiled code by the code object of a function and lifts a model's weights out of it, so another model of
+the same structure runs the same code. `torch.nn.Module.compile` does not help: the code object it names is torch's own,
+which is never compiled. The compiled function depends on the kind alone, with fixed shapes, and so does the result of a
+trial (speed-independence). Trials of the user's own model share no code: nothing shows that two models are alike.
+
+torch's optimizers import `torch._dynamo` when they are built and when they step, only to switch it off where nothing is
+compiled. Importing it takes as long as importing torch. Until another of its names is used, a stand-in answers instead.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from itertools import chain, count
-from types import FunctionType
-from typing import Literal, cast
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.base import UserCode
 from tunecli.errors import UsageError
-from tunecli.train.compilers import missing_compiler
-from tunecli.train.data.loading import Fold
+from tunecli.train.machine import missing_compiler
+
+if TYPE_CHECKING:
+    from tunecli.config.schema import TrialConfig
+    from tunecli.train.data.loading import Fold
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
 Compile = bool | Literal["cuda_graphs"]
@@ -101,3 +108,54 @@ def _compiled(how: Compile) -> Forward:
 def _forward(model: nn.Module, x: Tensor) -> Tensor:
     outputs: Tensor = model(x)
     return outputs
+
+
+_NAME = "torch._dynamo"
+
+
+class _PutOff(ModuleType):
+    """Stands in `sys.modules` for the compiler; what it does not know itself brings the compiler in its place."""
+
+    def __getattr__(self, name: str) -> Any:
+        # whoever looks through all modules asks each for its file; only the import of a part asks for the path
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(_load(), name)
+
+    @staticmethod
+    def graph_break(msg: str = "") -> None:
+        """Nothing is being compiled, so there is no graph to break."""
+
+    @staticmethod
+    def disable(
+        fn: Callable[..., Any] | None = None, recursive: bool = True, **options: Any
+    ) -> Callable[..., Any]:
+        """As the compiler's own: ``fn`` itself as long as there is none, which whoever asked may keep for ever."""
+        if fn is None:
+            decorator: Callable[..., Any] = _load().disable(recursive=recursive, **options)
+            return decorator
+        disabled: Callable[..., Any] | None = None
+
+        @wraps(fn)
+        def left_alone(*arguments: Any, **named: Any) -> Any:
+            nonlocal disabled
+            if disabled is None:
+                if isinstance(sys.modules.get(_NAME), _PutOff):
+                    return fn(*arguments, **named)
+                disabled = _load().disable(fn, recursive, **options)
+            return disabled(*arguments, **named)
+
+        return left_alone
+
+
+def put_off() -> None:
+    """Let the compiler be loaded when it is needed, unless it is there already."""
+    if _NAME not in sys.modules:
+        stand_in = _PutOff(_NAME)
+        sys.modules[_NAME] = torch._dynamo = stand_in
+
+
+def _load() -> ModuleType:
+    if isinstance(sys.modules.get(_NAME), _PutOff):
+        del sys.modules[_NAME], torch._dynamo
+    return importlib.import_module(_NAME)

@@ -10,8 +10,7 @@ import pytest
 
 from tunecli.errors import UsageError
 from tunecli.train import devices
-from tunecli.train.accelerators import Place, instances, meant_by, places, resolved, whole_places
-from tunecli.train.driver_detection import is_cpu
+from tunecli.train.machine import Place, instances, is_cpu, meant_by, places, resolved, whole_places
 
 # as in NVIDIA's MIG user guide: a GPU in three parts, and one that is whole
 LISTING = """\
@@ -88,7 +87,7 @@ def test_a_device_s_name_means_all_of_its_kind_or_one(device: str, meant: list[s
 
 def test_the_cpu_is_no_place_and_is_told_without_torch() -> None:
     assert places("cpu") == places("cpu:0") == ()
-    program = "import sys; from tunecli.train.accelerators import places; places('cpu'); assert 'torch' not in sys.modules"
+    program = "import sys; from tunecli.train.machine import places; places('cpu'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
@@ -111,7 +110,7 @@ def test_what_torch_refuses_is_refused_in_its_words(name: str, avoid: Sequence[s
 
 
 def test_the_cpu_is_resolved_without_torch() -> None:
-    program = "import sys; from tunecli.train.accelerators import resolved; resolved('cpu'); assert 'torch' not in sys.modules"
+    program = "import sys; from tunecli.train.machine import resolved; resolved('cpu'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

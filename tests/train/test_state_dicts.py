@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tunecli.train.tensor_tree import NotPlain, put_together, take_apart
+from tunecli.train.state_dicts import NotPlain, put_together, take_apart
 
 CPU = torch.device("cpu")
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

@@ -12,7 +12,7 @@ from torch import nn
 
 from tunecli.config.schema import TrialConfig
 from tunecli.errors import UsageError
-from tunecli.train.compiled import forward_of, kind_of
+from tunecli.train.compilation import forward_of, kind_of
 from tunecli.train.data.loading import load
 from tunecli.train.learner import Learner
 

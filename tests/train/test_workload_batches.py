@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.train.batches import batch_sizes, parts_of
+from tunecli.train.workload import batch_sizes, parts_of
 
 
 @given(st.integers(1, 500), st.integers(1, 600) | st.just("full"), st.booleans())

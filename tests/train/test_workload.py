@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tunecli.config.schema import TrialConfig
-from tunecli.train.cost import Cost, cost
+from tunecli.train.workload import Cost, cost
 
 
 def cost_of(config: TrialConfig) -> Cost:

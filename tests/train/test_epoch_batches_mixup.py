@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tunecli.train.mixup import mix
+from tunecli.train.epoch_batches import mix
 
 SIZES = [4, 4, 2]
 X = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))

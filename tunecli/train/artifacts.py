@@ -1,0 +1,91 @@
+"""The files that training leaves behind: written whole, durable and verified (write-ahead), and the weights' format.
+
+A disk that refuses a file is not the trial's fault, so it stops the sweep in order. Temporary files have the name that
+the run folder's cleanup knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from tunecli import durable_files
+from tunecli.errors import CHECK_THE_DISK, StoreFailed, from_os_error
+
+
+def write_whole(path: Path, content: bytes, what: str) -> str:
+    """Put ``content`` at ``path``, whole, durable and read back, or leave what was there untouched.
+
+    Args:
+        path: where to; its folder is made where it is missing.
+        content: all of it.
+        what: the file's kind, as the failpoints name it.
+
+    Returns:
+        The content's SHA-256, in hexadecimal.
+
+    Raises:
+        DiskFull: no room, a quota or a limit on file sizes.
+        StoreFailed: any other refusal of the disk, or it gave back other than it took.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+
+    def read_back(temporary: Path) -> None:
+        if _sha256_of(temporary) != sha256:
+            raise StoreFailed(f"{path} was read back other than it was written", hint=CHECK_THE_DISK)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable_files.put(path, content, steps=(f"rename {what}", f"renamed {what}"), examine=read_back)
+    except OSError as error:
+        raise from_os_error(error, path, is_users_path=False) from error
+    return sha256
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        if hasattr(os, "posix_fadvise"):  # let go of the pages in memory, so that the disk is what is read
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
+    """Write weights, whole and durable or not at all.
+
+    Args:
+        path: where to; its folder is made where it is missing.
+        tensors: by name; any device.
+        config: the trial, as plain JSON data.
+
+    Returns:
+        The file's SHA-256, in hexadecimal.
+
+    Raises:
+        DiskFull: no room is left.
+        StoreFailed: the disk refuses for another reason.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # One entry only: safetensors writes several in an order that changes, and equal weights should give equal files.
+    content = safetensors.torch.save(plain, {"config": json.dumps(config, sort_keys=True)})
+    return write_whole(path, content, "weights")
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read weights, onto the CPU, and the config they belong to.
+
+    Raises:
+        OSError: the file cannot be read.
+        safetensors.SafetensorError: it is no safetensors file.
+    """
+    with safetensors.safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+        metadata = file.metadata() or {}
+    return tensors, json.loads(metadata.get("config", "{}"))
