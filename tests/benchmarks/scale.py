@@ -59,7 +59,7 @@ def _trial(log: Log, number: int, n_epochs: int, session: int, *, is_last: bool)
         log.append_epochs([EpochEnded(number, attempt, epoch, n_epochs, metrics, 0.25)])
         if number % 100 == 7 and epoch == 2:
             log.append_checkpoint(Checkpointed(number, 1, Checkpoint(f"{number}-2.checkpoint", "ab" * 32, 2)))
-            log.append_setback(FailedAttempt(number, 1, Failure(FailureKind.CRASH, "SIGKILL")))
+            log.append_failed_attempt(FailedAttempt(number, 1, Failure(FailureKind.CRASH, "SIGKILL")))
             log.append_start(Started(number, 2, "cpu", 4712, from_epoch=2), session)
             attempt = 2
     if is_last:

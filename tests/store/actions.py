@@ -60,7 +60,7 @@ def appends(log: Log) -> list[tuple[str, Callable[[], object]]]:
         ("start", lambda: begin(log, 0, session=1)),
         ("checkpoint", goes_on),
         ("step", lambda: log.append_step(Step(0, 0, 0, 4))),
-        ("set back", lambda: log.append_setback(setback(0))),
+        ("set back", lambda: log.append_failed_attempt(setback(0))),
         ("go on", lambda: begin(log, 0, 2, from_epoch=2, session=1)),
         ("pause", lambda: log.append_pause(paused(0, attempt=2), 0)),
         ("end", ends),

@@ -52,8 +52,10 @@ def record_v2(log: Log) -> None:
     log.append_checkpoint(
         Checkpointed(3, 1, Checkpoint("trial-00003-2.checkpoint.safetensors", "cd" * 32, 2))
     )
-    log.append_setback(FailedAttempt(3, 1, Failure(FailureKind.CRASH, "SIGKILL")))
-    log.append_setback(FailedAttempt(4, 1, Failure(FailureKind.INTERRUPTED, "a signal stopped the sweep")))
+    log.append_failed_attempt(FailedAttempt(3, 1, Failure(FailureKind.CRASH, "SIGKILL")))
+    log.append_failed_attempt(
+        FailedAttempt(4, 1, Failure(FailureKind.INTERRUPTED, "a signal stopped the sweep"))
+    )
     second = log.append_session({"tunecli": "0.1.0", "torch": "2.13.0"})
     log.append_start(Started(3, 2, "cpu", 4800, 2), second)
     log.append_epochs([_epoch(3, 3, attempt=2)])

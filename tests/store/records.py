@@ -69,7 +69,7 @@ def everything(log: Log) -> str:
             sorted(log.facts().items()),
             trials,
             log.epochs_of(numbers),
-            [log.setbacks(number) for number in numbers],
+            [log.failed_attempts(number) for number in numbers],
             [log.checkpoints(number) for number in numbers],
             [log.attempts(number) for number in numbers],
             sorted(log.all_checkpoint_names()),

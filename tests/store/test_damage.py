@@ -48,7 +48,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
                 begin(log, number, session=session)
                 log.append_epochs([epoch(number, i) for i in range(1, 7)])
             log.append_checkpoint(checkpointed(0, 2))
-            log.append_setback(setback(0))
+            log.append_failed_attempt(setback(0))
             log.append_result(failed(1, "Traceback\n" * 900))
             for number in range(2, 24):
                 log.append_result(complete(number))

@@ -227,21 +227,21 @@ class TestAttempts:
         for attempt in (1, 2):
             begin(log, 0, attempt)
             assert log.trial(0).state is State.RUNNING
-            log.append_setback(setback(0, attempt))
+            log.append_failed_attempt(setback(0, attempt))
             assert log.trial(0).state is State.WAITING
             assert log.counts()[State.WAITING] == 1
         log.append_result(complete(0, attempt=2))
         assert log.trial(0).state is State.COMPLETE
-        assert log.setbacks(0) == [setback(0, 1), setback(0, 2)]
+        assert log.failed_attempts(0) == [setback(0, 1), setback(0, 2)]
 
     def test_one_that_failed_before_it_started_counts_as_one(self, log: Log) -> None:
         log.append_suggestion(trial(0))
-        log.append_setback(setback(0, 1, FailureKind.LOST, "the node went away"))
+        log.append_failed_attempt(setback(0, 1, FailureKind.LOST, "the node went away"))
         assert log.trial(0).state is State.WAITING
         assert log.attempts(0) == 1
         begin(log, 0, 2)
         assert log.trial(0).state is State.RUNNING
-        assert log.setbacks(0) == [setback(0, 1, FailureKind.LOST, "the node went away")]
+        assert log.failed_attempts(0) == [setback(0, 1, FailureKind.LOST, "the node went away")]
 
     def test_the_newest_two_checkpoints_of_a_trial_without_a_result_are_needed(self, log: Log) -> None:
         for number in range(3):
@@ -317,7 +317,7 @@ class TestTheLogRefusesWhatContradictsIt:
         begin(log, 0)
         log.append_epochs([epoch(0, 1)])
         log.append_checkpoint(checkpointed(0, 1))
-        log.append_setback(setback(0))
+        log.append_failed_attempt(setback(0))
         log.append_result(complete(0, 0.25))
         before = everything(log)
         agains: list[Callable[[], None]] = [
@@ -325,7 +325,7 @@ class TestTheLogRefusesWhatContradictsIt:
             lambda: begin(log, 0),
             lambda: log.append_epochs([epoch(0, 2), epoch(0, 1)]),
             lambda: log.append_checkpoint(checkpointed(0, 1)),
-            lambda: log.append_setback(setback(0, cause="another")),
+            lambda: log.append_failed_attempt(setback(0, cause="another")),
             lambda: log.append_result(complete(0, 0.75)),
         ]
         for again in agains:
@@ -344,7 +344,7 @@ class TestTheLogRefusesWhatContradictsIt:
         with pytest.raises(ValueError, match="contradicts"):
             log.append_checkpoint(checkpointed(0, 1))
         with pytest.raises(ValueError, match="contradicts"):
-            log.append_setback(setback(1))
+            log.append_failed_attempt(setback(1))
 
     @pytest.mark.parametrize(
         "outcome",

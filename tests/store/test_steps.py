@@ -52,7 +52,7 @@ def test_a_trial_is_pruned_once_it_paused_and_not_any_more_once_it_is_continued(
     assert log.checkpoints(0) == (checkpointed(0, 3).checkpoint,)
     begin(log, 0, 2, from_epoch=3)
     assert states(log) == [State.RUNNING]
-    log.append_setback(setback(0, 2))
+    log.append_failed_attempt(setback(0, 2))
     assert states(log) == [State.WAITING]
     begin(log, 0, 3, from_epoch=3)
     log.append_result(complete(0, 0.125, 3))

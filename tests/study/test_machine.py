@@ -200,7 +200,7 @@ class Studies(RuleBasedStateMachine):
         folder = RunFolder(self.path / "run")
         with look(folder) as study:
             for number in self.seen:
-                kinds = [each.failure.kind for each in study.log.setbacks(number)]
+                kinds = [each.failure.kind for each in study.log.failed_attempts(number)]
                 assert kinds.count(FailureKind.CRASH) <= 1
                 assert set(kinds) <= {FailureKind.CRASH, FailureKind.INTERRUPTED}
         ended = [each for each in self.seen.values() if each.state in ENDS]

@@ -66,7 +66,7 @@ def one_trial(folder: RunFolder, number: int) -> OneTrial:
             found,
             sum(each.rank is not None for each in ranked),
             study.log.attempts(number),
-            tuple(study.log.setbacks(number)),
+            tuple(study.log.failed_attempts(number)),
             None if failure is None else place_of(failure),
         )
 

@@ -164,7 +164,7 @@ class Log:
         at = event.checkpoint
         self._append("checkpoint", [(event.number, event.attempt, at.epoch, at.name, at.sha256, _now())])
 
-    def append_setback(self, setback: FailedAttempt) -> None:
+    def append_failed_attempt(self, setback: FailedAttempt) -> None:
         """Record that an attempt ended without ending its trial; it need not have started."""
         failure = encode(asdict(setback.failure))
         self._append("setback", [(setback.number, setback.attempt, failure, _now())])
@@ -274,7 +274,7 @@ class Log:
         with self._reading("start"):
             return {int(attempt) for (attempt,) in self._rows(rows.STARTS, number)}
 
-    def setbacks(self, number: int) -> list[FailedAttempt]:
+    def failed_attempts(self, number: int) -> list[FailedAttempt]:
         """The attempts at trial ``number`` that ended without ending it, in order."""
         with self._reading("setback"):
             return [
@@ -322,7 +322,7 @@ class Log:
         numbers = [trial.number for trial in self.trials()]
         self.epochs_of(numbers), self.steps(), self.pauses(), self.sessions(), self.all_checkpoint_names()
         for number in numbers:
-            self.setbacks(number)
+            self.failed_attempts(number)
 
     @contextmanager
     def _reading(self, *tables: str) -> Iterator[None]:

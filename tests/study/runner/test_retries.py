@@ -92,7 +92,7 @@ def test_a_trial_that_lacks_memory_is_split_and_comes_out_as_one_that_does_not(t
     assert "trial 1: oom: OutOfMemoryError" in done.stderr
     with look(RunFolder(tmp_path / "runs" / "hungry")) as study:
         roomy, tight = study.log.trials()
-        again = study.log.setbacks(1)
+        again = study.log.failed_attempts(1)
     assert tight.state is State.COMPLETE
     assert [setback.failure.kind for setback in again] == [FailureKind.OOM, FailureKind.OOM]
     assert tight.outcome.score == pytest.approx(roomy.outcome.score, rel=0.2)
@@ -138,7 +138,7 @@ def test_a_worker_that_is_killed_is_retried_once_and_its_neighbours_go_on(tmp_pa
         assert [epoch.epoch for epoch in study.log.epochs(0)] == [1, 2, 3]
         assert always.outcome.failure.kind is FailureKind.CRASH
         assert "SIGKILL" in always.outcome.failure.cause
-        assert [len(study.log.setbacks(number)) for number in (0, 1)] == [1, 1]
+        assert [len(study.log.failed_attempts(number)) for number in (0, 1)] == [1, 1]
     # What it had written and not yet told of is gone with it.
     assert not list((tmp_path / "runs" / "dying").rglob("*.checkpoint.safetensors"))
 

@@ -71,7 +71,7 @@ class Coordinator:
         self._standstill = StoppingRule(study.spec, study.plan.lookahead)
         self._queued = deque(sorted(unended, key=self._turn))
         self._unended = {trial.number for trial in unended}
-        self._setbacks = {number: self._log.setbacks(number) for number in self._unended}
+        self._setbacks = {number: self._log.failed_attempts(number) for number in self._unended}
         self._checkpoints = {number: self._log.checkpoints(number) for number in self._unended}
         self._leaders = leading(self.trials.values(), study.spec.objective)
         self._curves = Curves(study.spec, self._log, self.trials)
@@ -274,7 +274,7 @@ class Coordinator:
         trial = Trial(trial.number, trial.parameters, trial.seed)
         self.trials[trial.number] = self.running[trial.number] = trial
         self._unended.add(trial.number)
-        self._setbacks[trial.number] = self._log.setbacks(trial.number)
+        self._setbacks[trial.number] = self._log.failed_attempts(trial.number)
         self._checkpoints[trial.number] = self._log.checkpoints(trial.number)
         for number in steps.newly_given_up(self.trials):
             self._remove(self._log.checkpoints(number))
@@ -323,7 +323,7 @@ class Coordinator:
     def _set_back(self, setback: FailedAttempt) -> FailedAttempt:
         """Note an attempt's end, and queue its trial again, before all that are not made ready yet."""
         self._ledger.settle()
-        self._ledger.writing().append_setback(setback)
+        self._ledger.writing().append_failed_attempt(setback)
         self._queued.appendleft(self.running.pop(setback.number))
         self._setbacks.setdefault(setback.number, []).append(setback)
         self._ledger.note({"trial": setback.number, "attempt": setback.attempt}, setback.failure)
