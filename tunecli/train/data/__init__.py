@@ -1,1 +1,1 @@
-"""What does a trial train on? Sources become tables, tables are split and prepared, parts become tensors."""
+"""The data of a trial: sources become tables, tables are split and prepared, and their parts become tensors."""

@@ -1,4 +1,6 @@
-"""Columns that give the target away, and columns that repeat another one. Each rule works on a sample of rows.
+"""Columns that determine the target alone (leaks), and columns that repeat another one (duplicates).
+
+Each rule works on a sample of the rows, and its message names the measure.
 
 Loads no torch.
 
@@ -16,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.seeding import generator_for
-from tunecli.train.data.notes import FEWEST, Oddity, short
+from tunecli.train.data.notes import MIN_ROWS, Oddity, short
 from tunecli.train.data.table import Table
 
 MAX_SAMPLED = 10_000
-"""Rows that the rules look at; what needs all rows is confirmed on all."""
+"""The largest number of rows that a rule samples. A rule that needs all rows confirms its result on all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampledColumn:
-    """One input column, sampled: ``ranks`` (S,) number its values in order, a missing one as the last."""
+    """One input column, sampled: ``ranks`` (S,) are its values' ranks; missing values rank last."""
 
     name: str
     ranks: NDArray[np.int64]
@@ -35,28 +37,30 @@ class SampledColumn:
 
     @property
     def nats(self) -> float:
-        """How much its values tell, in all rows of the sample together."""
+        """The entropy of its values, in nats, times the number of sampled rows."""
         counts = np.bincount(self.ranks)
         shares = counts[counts > 0] / len(self.ranks)
         return float(-(shares * np.log(shares)).sum() * len(self.ranks))
 
 
 def sampled_rows(n_examples: int) -> NDArray[np.int64]:
-    """The rows that the rules look at: all, or as many as `MAX_SAMPLED`, the same whenever they are asked for."""
+    """The rows (S,) that the rules look at: all, or `MAX_SAMPLED` random ones; the same at every call."""
     if n_examples <= MAX_SAMPLED:
         return np.arange(n_examples)
     return np.sort(generator_for(0, "oddities").choice(n_examples, MAX_SAMPLED, replace=False))
 
 
 def numeric_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledColumn]:
+    """The columns of numbers of a table, sampled in ``rows``."""
     for place, name in enumerate(names_of(table)):
         values, ranks_S = np.unique(table.x[rows, place], return_inverse=True)
-        there = values[~np.isnan(values)]
-        is_whole = bool(np.array_equal(there, np.round(there)))
+        present = values[~np.isnan(values)]
+        is_whole = bool(np.array_equal(present, np.round(present)))
         yield SampledColumn(name, ranks_S.reshape(-1), len(values), is_text=False, is_whole=is_whole)
 
 
 def text_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledColumn]:
+    """The columns of text of a table, sampled in ``rows``."""
     for column in table.text:
         sampled = column.values[rows].tolist()
         place = {value: n for n, value in enumerate(sorted({v for v in sampled if v is not None}))}
@@ -65,20 +69,21 @@ def text_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledColum
 
 
 def names_of(table: Table) -> tuple[str, ...]:
+    """The names of the columns of numbers; ``x0``, ``x1``, … if they have none."""
     return table.feature_names or tuple(f"x{number}" for number in range(table.x.shape[1]))
 
 
 MAX_CODED_CLASSES = 100
 _NEARLY = 0.999
-_NEAR_COPY = 0.9999  # of two columns' ranks: one is the other but for rounding
-_MOST_COMPARED = 200  # columns: every pair of them costs a product over the sample
-_ROWS_COMPARED = 2_000  # at first; a pair that looks alike is compared in all that are sampled
-_SURE_NATS = 20.0  # what two columns agree in by chance less often than once in 10^8
+_NEAR_COPY = 0.9999  # rank correlation of two columns that differ only by rounding
+_MAX_COMPARED = 200  # columns: each pair costs a product over the sample
+_ROWS_COMPARED = 2_000  # rows of the first comparison; a pair that correlates is compared in all sampled rows
+_SURE_NATS = 20.0  # two columns of this entropy agree by chance less often than once in 10^8
 
 
 def leaks(columns: list[SampledColumn], table: Table, rows: NDArray[np.int64]) -> Iterator[Oddity]:
-    """Columns that tell the target alone, where there are others and rows enough."""
-    if len(columns) < 2 or len(rows) < FEWEST:
+    """Columns that determine the target alone; none if the table has one column or few rows."""
+    if len(columns) < 2 or len(rows) < MIN_ROWS:
         return
     y_S = table.y[rows]
     of = f"{len(rows):,} rows" if len(rows) == len(table.y) else f"a sample of {len(rows):,} rows"
@@ -87,58 +92,60 @@ def leaks(columns: list[SampledColumn], table: Table, rows: NDArray[np.int64]) -
         if column.n_values < 2:
             continue
         if table.task == "classification":
-            measure = _tells_class(column, y_ranks_S.reshape(-1))
+            measure = _class_leak(column, y_ranks_S.reshape(-1))
         else:
-            measure = _tells_number(column, y_S, y_ranks_S.reshape(-1))
+            measure = _number_leak(column, y_S, y_ranks_S.reshape(-1))
         if measure:
             text = (
-                f"column '{short(column.name)}' alone tells the target: {measure} on {of}; "
-                "leave it out if it is not known before the target is"
+                f"column '{short(column.name)}' alone determines the target: {measure} on {of}; "
+                "leave it out if its value is not known before the target's"
             )
             yield Oddity("leak", (column.name,), text)
 
 
-def _tells_class(column: SampledColumn, y_S: NDArray[np.int64]) -> str:
+def _class_leak(column: SampledColumn, y_S: NDArray[np.int64]) -> str:
+    """How a column determines the class, in words; empty if it does not."""
     n, class_counts = len(y_S), np.bincount(y_S)
     n_others = n - int(class_counts.max())
-    n_bearable = min(int((1 - _NEARLY) * n), n_others // 20)
+    max_errors = min(int((1 - _NEARLY) * n), n_others // 20)
     if n_others < 10 or len(class_counts) > MAX_CODED_CLASSES:
         return ""
     if column.n_values <= n / 5:
         table_VK = np.zeros((int(column.ranks.max()) + 1, len(class_counts)), dtype=np.int64)
         np.add.at(table_VK, (column.ranks, y_S), 1)
         n_wrong = n - int(table_VK.max(axis=1).sum())
-        if n_wrong <= n_bearable:
+        if n_wrong <= max_errors:
             return f"the most frequent class of each of its values is right for {1 - n_wrong / n:.1%}"
     if column.is_text:
         return ""
     ordered_S = y_S[np.lexsort((y_S, column.ranks))]
     n_changes = int((np.diff(ordered_S) != 0).sum())
-    if n_changes + 1 <= len(class_counts) + 2 * n_bearable:
+    if n_changes + 1 <= len(class_counts) + 2 * max_errors:
         changes = "once" if n_changes == 1 else f"{n_changes} times"
         return f"in the order of its values the class changes {changes}"
     return ""
 
 
-def _tells_number(column: SampledColumn, y_S: NDArray[np.float64], y_ranks_S: NDArray[np.int64]) -> str:
+def _number_leak(column: SampledColumn, y_S: NDArray[np.float64], y_ranks_S: NDArray[np.int64]) -> str:
+    """How a column determines a target of numbers, in words; empty if it does not."""
     if not column.is_text and column.n_values > 2:
         correlation = abs(float(np.corrcoef(column.ranks, y_ranks_S)[0, 1]))
         if correlation >= _NEARLY:
-            return f"its rank correlation with it is {correlation:.4f}"
+            return f"its rank correlation with the target is {correlation:.4f}"
     if column.n_values <= len(y_S) / 5:
         counts = np.maximum(1, np.bincount(column.ranks))
         centered_S = y_S - y_S.mean()
         means = np.bincount(column.ranks, weights=centered_S) / counts
-        left = float(np.square(centered_S - means[column.ranks]).sum())
+        residual = float(np.square(centered_S - means[column.ranks]).sum())
         total = float(np.square(centered_S).sum())
-        if math.isfinite(total) and total > 0 and 1 - left / total >= _NEARLY:
-            return f"the mean of each of its values explains {1 - left / total:.2%} of its variance"
+        if math.isfinite(total) and total > 0 and 1 - residual / total >= _NEARLY:
+            return f"its values explain {1 - residual / total:.2%} of the target's variance"
     return ""
 
 
 def duplicates(columns: list[SampledColumn], table: Table, n_rows: int) -> Iterator[Oddity]:
-    """Columns that tell the same as an earlier one: in the same or the opposite order, or value for value."""
-    if n_rows < FEWEST:
+    """Columns that repeat an earlier one: in the same or the opposite order, or value for value."""
+    if n_rows < MIN_ROWS:
         return
     first_of: dict[tuple[str, bytes], SampledColumn] = {}
     kept: list[SampledColumn] = []
@@ -150,23 +157,25 @@ def duplicates(columns: list[SampledColumn], table: Table, n_rows: int) -> Itera
         )
         if column.n_values <= n_rows / 5:
             keys.append(("codes", _codes(column.ranks)))
-        known = [
+        earlier = [
             first_of.setdefault((kind, array.astype(np.int32).tobytes()), column) for kind, array in keys
         ]
-        other = next((each for each in known if each is not column), None)
+        other = next((candidate for candidate in earlier if candidate is not column), None)
         if other is not None:
-            same = "hold the same values" if _are_equal(table, other.name, column.name) else "tell the same"
             both = f"'{short(other.name)}' and '{short(column.name)}'"
-            text = f"columns {both} {same}, value for value; leave one of them out"
+            same = "hold the same values"
+            if not _are_equal(table, other.name, column.name):
+                same = "hold the same information: each value of one belongs to one value of the other"
+            text = f"columns {both} {same}; leave one of them out"
             yield Oddity("duplicate", (other.name, column.name), text)
         elif not column.is_text and column.n_values > n_rows / 5:
             kept.append(column)
-    if 2 <= len(kept) <= _MOST_COMPARED:
+    if 2 <= len(kept) <= _MAX_COMPARED:
         yield from _near_copies(kept)
 
 
 def _near_copies(columns: list[SampledColumn]) -> Iterator[Oddity]:
-    """Columns whose values have nearly the order of another's, as a rounded or a converted copy has."""
+    """Columns whose values have nearly the order of another column's, such as a rounded or converted copy."""
     every = max(1, len(columns[0].ranks) // _ROWS_COMPARED)
     correlations_FF = np.abs(np.corrcoef(np.stack([column.ranks[::every] for column in columns])))
     for place, column in enumerate(columns):
@@ -176,7 +185,7 @@ def _near_copies(columns: list[SampledColumn]) -> Iterator[Oddity]:
             if measure < _NEAR_COPY:
                 continue
             text = (
-                f"columns '{short(other.name)}' and '{short(column.name)}' tell nearly the same "
+                f"columns '{short(other.name)}' and '{short(column.name)}' hold nearly the same information "
                 f"(rank correlation {measure:.5f}); leave one of them out"
             )
             yield Oddity("duplicate", (other.name, column.name), text)
@@ -184,7 +193,7 @@ def _near_copies(columns: list[SampledColumn]) -> Iterator[Oddity]:
 
 
 def _codes(ranks_S: NDArray[np.int64]) -> NDArray[Any]:
-    """Values numbered in the order of their first appearance: alike for columns that tell the same."""
+    """Values numbered in the order of their first appearance; equal for columns that group the rows alike."""
     _, first, inverse = np.unique(ranks_S, return_index=True, return_inverse=True)
     order = np.empty(len(first), dtype=np.int64)
     order[np.argsort(first)] = np.arange(len(first))

@@ -1,6 +1,6 @@
-"""What reading a data set decides, and what looks wrong with it: both as values with a sentence for the user.
+"""Facts to tell about a data set: decisions made while it was read (`DataNote`), and oddities (`Oddity`).
 
-Owns the kinds of notes and oddities, and how a sentence shows names and values. Loads no torch.
+Owns their kinds, and how their sentences show names and values. Loads no torch.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ NoteKind = Literal[
     "unmatched",
     "other_files",
 ]
-"""What a note is about:
+"""The kinds of notes:
 
 - ``one_hot``: a text column becomes one input per category.
 - ``characters``: a text column is read character by character.
 - ``left_out``: columns that no model sees.
 - ``stored_index``: columns that hold the index of a pandas data frame; they are left out.
-- ``imputed``: numbers are missing, and the training part's median replaces them.
+- ``imputed``: numbers are missing; the median of the training part replaces them.
 - ``missing_marks``: which texts count as missing values, and how often each occurs.
-- ``mostly_numbers``: a column is text because of a few values; the rest are numbers.
+- ``mostly_numbers``: a column is text because of a few values; the other values are numbers.
 - ``decimal_commas``: a text column holds numbers with a decimal comma.
 - ``rounded``: whole numbers beyond 2^53 are rounded to float64.
-- ``near_constant``: a column varies by no more than the rounding of its numbers, and becomes 0.
+- ``near_constant``: a column varies by no more than the rounding of its numbers; scaling makes it 0.
 - ``unmatched``: no row of a validation or test file has a category that the training file has.
-- ``other_files``: files of a folder that are no images.
+- ``other_files``: files of a folder that are not images.
 """
 
 
@@ -45,12 +45,12 @@ class DataNote:
     """One decision about the data.
 
     Attributes:
-        kind: what it is about.
-        text: the whole note, one sentence without a full stop.
-        columns: the columns it is about, the target's among them where it is meant.
-        values: texts of the file that it is about, with how often each occurs.
-        place: where the first such value is, in words: ``line 7 of wine.csv``.
-        is_detail: True where a person needs it only when they look for it, as in `check`.
+        kind: one of `NoteKind`.
+        text: the note, one sentence without a full stop.
+        columns: names of the columns concerned; may include the target.
+        values: texts of the file concerned, each with its number of rows.
+        place: the first such value's place, in words: ``line 7 of wine.csv``.
+        is_detail: True if only `check` shows the note.
     """
 
     kind: NoteKind
@@ -76,25 +76,25 @@ OddityKind = Literal[
     "imbalanced",
     "spellings",
 ]
-"""What an oddity is about:
+"""The kinds of oddities:
 
 - ``numbers_as_classes``: the target's classes look like numbers.
-- ``ratings``: whole numbers in an order became classes.
+- ``ratings``: ordered whole numbers became classes.
 - ``classes_as_numbers``: whole numbers that may be classes are predicted as numbers.
-- ``leak``: one column alone tells the target.
-- ``id``: a column numbers the rows, or is different in each.
+- ``leak``: one column alone determines the target.
+- ``id``: a column numbers the rows, or differs in each row.
 - ``date``: a column holds dates or times.
 - ``numbers_as_text``: a text column looks like numbers.
 - ``constant``: a column has one value.
-- ``duplicate``: two columns tell the same.
-- ``unseen``: validation has categories that training has not.
+- ``duplicate``: two columns hold the same information.
+- ``unseen``: the validation part has categories that the training part does not have.
 - ``few_members``: a class has very few examples.
-- ``imbalanced``: nearly all examples are of one class.
-- ``spellings``: categories or classes that differ in case or blanks alone.
+- ``imbalanced``: nearly all examples belong to one class.
+- ``spellings``: categories or classes that differ only in case or blanks.
 """
 
-FEWEST = 20
-"""Rows below which coincidences are usual, and nothing is said of them."""
+MIN_ROWS = 20
+"""Rules that a coincidence could trigger need at least this many rows."""
 
 _MAX_LISTED = 3
 _LONGEST = 40
@@ -102,7 +102,7 @@ _LONGEST = 40
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
-    """One thing that looks wrong: ``text`` is a sentence without a full stop, with what to do about it."""
+    """Something that looks wrong with a data set: ``text`` is a sentence without a full stop and says what to do."""
 
     kind: OddityKind
     columns: tuple[str, ...]
@@ -110,24 +110,24 @@ class Oddity:
 
 
 def short(text: str) -> str:
-    """A name or a value on one line, of a length that a sentence bears."""
+    """A name or a value on one line, at most 40 characters."""
     joined = " ".join(text.split())
     return joined if len(joined) <= _LONGEST else joined[: _LONGEST - 1] + "…"
 
 
 def listed(names: list[str] | tuple[str, ...], n_shown: int = _MAX_LISTED) -> str:
-    """Names in quotes; of many, the first."""
+    """Names in quotes: the first ``n_shown``, and the number of the others."""
     more = f" and {len(names) - n_shown:,} more" if len(names) > n_shown else ""
     return ", ".join(f"'{short(name)}'" for name in names[:n_shown]) + more
 
 
 def not_numbers(n: int, n_all: int) -> str:
-    """That so many of all values are not numbers."""
+    """``3 of 100 values are not numbers``."""
     return f"{n:,} of {n_all:,} values {'is not a number' if n == 1 else 'are not numbers'}"
 
 
 def variants(counts: Mapping[str, int]) -> tuple[str, ...]:
-    """The first two spellings that a person would read as one."""
+    """The first two spellings that differ only in case or blanks; empty if there are none."""
     seen: dict[str, str] = {}
     for text in counts:
         other = seen.setdefault(" ".join(text.casefold().split()), text)

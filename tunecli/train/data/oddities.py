@@ -1,4 +1,4 @@
-"""What looks wrong with a data set before training: its target and each of its columns.
+"""Oddities of a data set before training, in its target and in each of its columns.
 
 Nothing here changes how data is read. Loads no torch.
 
@@ -25,7 +25,7 @@ from tunecli.train.data.leakage import (
     sampled_rows,
     text_columns,
 )
-from tunecli.train.data.notes import FEWEST, Oddity, listed, not_numbers, short, variants
+from tunecli.train.data.notes import MIN_ROWS, Oddity, listed, not_numbers, short, variants
 from tunecli.train.data.number_text import PLAIN, form_of, stray_texts, written_numbers
 from tunecli.train.data.table import Table, TextColumn
 
@@ -39,25 +39,25 @@ _MAX_LISTED = 3
 def oddities(
     table: Table, target: str, text_counts: Mapping[str, Mapping[str, int]], *, is_inferred: bool
 ) -> tuple[Oddity, ...]:
-    """What looks wrong with a table, the worst first; of each kind so many that a person reads them.
+    """The oddities of a table, the worst first; at most `_MAX_OF_A_KIND` of each kind.
 
     Args:
         table: the training data.
-        target: the target's name, empty where it has none.
+        target: the target's name; empty if it has no name.
         text_counts: by text column, how often each text occurs.
-        is_inferred: whether the target's values alone decided between classes and numbers.
+        is_inferred: whether the task was inferred from the target's values.
     """
-    found = list(target_oddities(table, target, is_inferred=is_inferred))
+    all_oddities = list(target_oddities(table, target, is_inferred=is_inferred))
     if table.kind == "features" and table.prose is None:
         rows = sampled_rows(len(table.y))
         columns = [*numeric_columns(table, rows), *text_columns(table, rows)]
-        found += leaks(columns, table, rows)
-        found += numeric_oddities(table, columns)
+        all_oddities += leaks(columns, table, rows)
+        all_oddities += numeric_oddities(table, columns)
         for column in table.text:
-            found += text_oddities(column, text_counts[column.name])
-        found += duplicates(columns, table, len(rows))
-    order = ("numbers_as_classes", "leak", "few_members")
-    ranked = sorted(found, key=lambda one: order.index(one.kind) if one.kind in order else len(order))
+            all_oddities += text_oddities(column, text_counts[column.name])
+        all_oddities += duplicates(columns, table, len(rows))
+    worst = ("numbers_as_classes", "leak", "few_members")
+    ranked = sorted(all_oddities, key=lambda one: worst.index(one.kind) if one.kind in worst else len(worst))
     n_kinds: Counter[str] = Counter()
     kept = []
     for one in ranked:
@@ -68,7 +68,7 @@ def oddities(
 
 
 def target_oddities(table: Table, target: str, *, is_inferred: bool) -> Iterator[Oddity]:
-    """What looks wrong with the target alone; the arguments are those of `oddities`."""
+    """The oddities of the target alone. The arguments are those of `oddities`."""
     named = f"the target '{short(target)}'" if target else "the target"
     columns = (target,) if target else ()
     if table.task == "regression":
@@ -80,20 +80,20 @@ def target_oddities(table: Table, target: str, *, is_inferred: bool) -> Iterator
         yield from _perhaps_numbers(counts, named, columns)
     spelled = variants(counts)
     if spelled:
-        text = f"{named} has classes that differ in case or blanks alone: {listed(spelled)}; write each in one way"
+        text = f"{named} has classes that differ only in case or blanks: {listed(spelled)}; write each in one way"
         yield Oddity("spellings", columns, text)
     few = [name for name, n in counts.items() if n < _FEW_MEMBERS]
     if few:
-        told = ", ".join(f"'{short(name)}' {counts[name]}" for name in few[:_MAX_LISTED])
+        first = ", ".join(f"'{short(name)}' {counts[name]}" for name in few[:_MAX_LISTED])
         more = f" and {len(few) - _MAX_LISTED:,} more classes" if len(few) > _MAX_LISTED else ""
-        text = f"{named} has classes of fewer than {_FEW_MEMBERS} examples: {told}{more}; add examples or merge them"
+        text = f"{named} has classes of fewer than {_FEW_MEMBERS} examples: {first}{more}; add examples or merge them"
         yield Oddity("few_members", columns, text)
     most = max(counts, key=lambda name: counts[name])
     share = counts[most] / sum(counts.values())
     if share >= _IMBALANCED:
         text = (
-            f"{share:.1%} of the examples are of class '{short(most)}': a model that always says so has that accuracy; "
-            "compare by val_balanced_accuracy, val_f1 or val_auroc, or set `data.balance`"
+            f"{share:.1%} of the examples are of class '{short(most)}': a model that always predicts it has that "
+            "accuracy; compare by val_balanced_accuracy, val_f1 or val_auroc, or set `data.balance`"
         )
         yield Oddity("imbalanced", columns, text)
 
@@ -106,14 +106,14 @@ def _perhaps_numbers(counts: Mapping[str, int], named: str, columns: tuple[str, 
         form, example = written
         text = (
             f"{named} is read as {n_classes:,} classes, but they look like numbers with {form} (`{short(example)}`); "
-            "to predict numbers, write them as 1234.5; if they are classes, say `data.task: classification`"
+            "to predict numbers, write them as 1234.5; if they are classes, set `data.task: classification`"
         )
         yield Oddity("numbers_as_classes", columns, text)
     elif strays:
         first, n_strays = next(iter(strays)), sum(strays.values())
         text = (
             f"{named} is read as {n_classes:,} classes, because {not_numbers(n_strays, sum(counts.values()))} "
-            f"(`{short(first)}`); correct this to predict numbers; if they are classes, say "
+            f"(`{short(first)}`); correct them to predict numbers; if they are classes, set "
             "`data.task: classification`"
         )
         yield Oddity("numbers_as_classes", columns, text)
@@ -122,14 +122,14 @@ def _perhaps_numbers(counts: Mapping[str, int], named: str, columns: tuple[str, 
         if not all(number.is_integer() for number in numbers):
             text = (
                 f"{named} is stored as text, so its numbers are read as {n_classes:,} classes; store them as "
-                "numbers to predict them; if they are classes, say `data.task: classification`"
+                "numbers to predict them; if they are classes, set `data.task: classification`"
             )
             yield Oddity("numbers_as_classes", columns, text)
         elif n_classes >= _RATING_CLASSES:
             text = (
                 f"{named} holds {n_classes} whole numbers ({min(numbers):g} to {max(numbers):g}), read as classes "
                 "without an order; if they are grades or counts, `data.task: regression` predicts numbers; "
-                "if they are classes, say `data.task: classification`"
+                "if they are classes, set `data.task: classification`"
             )
             yield Oddity("ratings", columns, text)
 
@@ -140,7 +140,7 @@ def _perhaps_classes(table: Table, named: str, columns: tuple[str, ...]) -> Iter
     if is_coded and len(values) <= MAX_CODED_CLASSES and counts.min() >= _FEW_MEMBERS:
         text = (
             f"{named} holds the whole numbers {values[0]:g} to {values[-1]:g}, read as numbers to predict; if they "
-            "are classes, say `data.task: classification`"
+            "are classes, set `data.task: classification`"
         )
         yield Oddity("classes_as_numbers", columns, text)
 
@@ -163,37 +163,40 @@ _DATE = re.compile(
 
 
 def numeric_oddities(table: Table, columns: list[SampledColumn]) -> Iterator[Oddity]:
-    """What looks wrong with the columns of numbers, which come first among ``columns``."""
+    """The oddities of the columns of numbers, which come first among ``columns``."""
     n_examples = len(table.y)
     for place, name in enumerate(names_of(table)):
         column = columns[place]
         if column.n_values <= 2:
             if value := _only_value(table.x[:, place]):
-                text = f"column '{short(name)}' has {value}: it tells a model nothing; leave it out"
+                text = f"column '{short(name)}' has {value}: a model learns nothing from it; leave it out"
                 yield Oddity("constant", (name,), text)
             continue
-        kind = _counting(table.x[:, place], name, column) if n_examples >= FEWEST else ""
-        if kind:
-            text = f"column '{short(name)}' {kind}: a model can learn it by heart; leave it out if it says nothing else"
+        row_number = _row_number_form(table.x[:, place], name, column) if n_examples >= MIN_ROWS else ""
+        if row_number:
+            text = f"column '{short(name)}' {row_number}: a model can memorize it; leave it out if it has no other meaning"
             yield Oddity("id", (name,), text)
-        elif n_examples >= FEWEST and (form := _clock(table.x[:, place], column)):
-            text = f"column '{short(name)}' looks like {form}, and is read as a plain number; take its parts as columns"
+        elif n_examples >= MIN_ROWS and (form := _time_form(table.x[:, place], column)):
+            text = (
+                f"column '{short(name)}' looks like {form}, but is read as a plain number; "
+                "write year, month or hour as columns of numbers"
+            )
             yield Oddity("date", (name,), text)
 
 
 def _only_value(values_N: NDArray[Any]) -> str:
-    """The one value of a column in words, a missing one taken as what replaces it; empty where there are several."""
-    is_there_N = ~np.isnan(values_N)
-    there = values_N[is_there_N]
-    if not len(there):
+    """The only value of a column in words, missing values aside; empty if it has two or more."""
+    is_present_N = ~np.isnan(values_N)
+    present = values_N[is_present_N]
+    if not len(present):
         return "no value at all"
-    if there.min() != there.max():
+    if present.min() != present.max():
         return ""
-    return f"one value ({there[0]:g}{'' if is_there_N.all() else ', or none'})"
+    return f"one value ({present[0]:g}{'' if is_present_N.all() else ', or none'})"
 
 
-def _counting(values_N: NDArray[np.float64], name: str, column: SampledColumn) -> str:
-    """How a column of numbers counts its rows, in words; empty where it does not."""
+def _row_number_form(values_N: NDArray[np.float64], name: str, column: SampledColumn) -> str:
+    """How a column of numbers identifies its rows, in words; empty if it does not."""
     sampled_share = column.n_values / len(column.ranks)
     is_named = _ID_NAME.search(name) is not None
     if not column.is_whole or sampled_share < (0.5 if is_named else 1.0):
@@ -203,29 +206,29 @@ def _counting(values_N: NDArray[np.float64], name: str, column: SampledColumn) -
     ordered_N = np.sort(values_N)
     is_unique = bool((np.diff(ordered_N) > 0).all())
     if not is_unique:
-        return "is named like an id, and most rows have their own" if is_named else ""
+        return "has the name of an id, and most rows have a value of their own" if is_named else ""
     n, spread = len(values_N), float(ordered_N[-1] - ordered_N[0])
     if spread == n - 1:
         return "numbers the rows (consecutive whole numbers)"
     if is_named:
-        return "is named like an id, and is different in each row"
+        return "has the name of an id, and is different in each row"
     steps_N = np.diff(values_N)
     if (steps_N > 0).all() or (steps_N < 0).all():
         return "rises or falls from row to row, as a row's number or time does"
-    # By chance, n draws from so wide a range repeat about n²/2 times among its values (the birthday problem).
+    # n random draws from a range of `spread` values collide about n²/2/spread times (the birthday problem).
     return "is a different whole number in each row, as an id is" if n * n / 2 / spread >= _COLLISIONS else ""
 
 
-def _clock(values_N: NDArray[np.float64], column: SampledColumn) -> str:
-    """What time a column of whole numbers may be; empty where none."""
-    if column.n_values < FEWEST or not column.is_whole:
+def _time_form(values_N: NDArray[np.float64], column: SampledColumn) -> str:
+    """The form of dates or times that a column of whole numbers may hold, in words; empty if there is none."""
+    if column.n_values < MIN_ROWS or not column.is_whole:
         return ""
     low, high = np.nanmin(values_N), np.nanmax(values_N)
-    there_N = values_N[~np.isnan(values_N)]
-    if not np.array_equal(there_N, np.round(there_N)):
+    present_N = values_N[~np.isnan(values_N)]
+    if not np.array_equal(present_N, np.round(present_N)):
         return ""
     if low >= 19_000_101 and high <= 21_001_231:
-        month_N, day_N = there_N // 100 % 100, there_N % 100
+        month_N, day_N = present_N // 100 % 100, present_N % 100
         if ((month_N >= 1) & (month_N <= 12) & (day_N >= 1) & (day_N <= 31)).all():
             return "dates (as 20240131)"
     for unit, name in ((1.0, "seconds"), (1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")):
@@ -235,18 +238,20 @@ def _clock(values_N: NDArray[np.float64], column: SampledColumn) -> str:
 
 
 def text_oddities(column: TextColumn, counts: Mapping[str, int]) -> Iterator[Oddity]:
-    """What looks wrong with a column of text, given how often each of its texts occurs."""
-    name, n_there = column.name, sum(counts.values())
-    if len(counts) <= 1 and n_there in (0, len(column.values)):
+    """The oddities of a column of text; ``counts`` says how often each of its texts occurs."""
+    name, n_present = column.name, sum(counts.values())
+    if len(counts) <= 1 and n_present in (0, len(column.values)):
         value = f"one value ('{short(next(iter(counts)))}')" if counts else "no value at all"
         yield Oddity(
-            "constant", (name,), f"column '{short(name)}' has {value}: it tells a model nothing; leave it out"
+            "constant",
+            (name,),
+            f"column '{short(name)}' has {value}: a model learns nothing from it; leave it out",
         )
         return
     if sum(_DATE.fullmatch(text) is not None for text in counts) >= _MOST * len(counts):
         text = (
             f"column '{short(name)}' looks like dates or times (`{short(next(iter(counts)))}`), "
-            "and each becomes a category of its own; take year, month or hour as columns of numbers"
+            "and each becomes a category of its own; write year, month or hour as columns of numbers"
         )
         yield Oddity("date", (name,), text)
         return
@@ -261,17 +266,17 @@ def text_oddities(column: TextColumn, counts: Mapping[str, int]) -> Iterator[Odd
     elif strays:
         first, n_strays = next(iter(strays)), sum(strays.values())
         text = (
-            f"column '{short(name)}' is read as text, because {not_numbers(n_strays, n_there)} "
-            f"(the first is `{short(first)}`); correct this, or leave the value empty"
+            f"column '{short(name)}' is read as text, because {not_numbers(n_strays, n_present)} "
+            f"(the first is `{short(first)}`); correct them, or leave the field empty where a value is missing"
         )
         yield Oddity("numbers_as_text", (name,), text)
-    elif n_there >= FEWEST and len(counts) >= _MOSTLY_OWN * n_there:
+    elif n_present >= MIN_ROWS and len(counts) >= _MOSTLY_OWN * n_present:
         text = f"column '{short(name)}' is a different text in most rows, as a name or an id is; leave it out"
         yield Oddity("id", (name,), text)
     spelled = variants(counts)
     if spelled:
         text = (
-            f"column '{short(name)}' has categories that differ in case or blanks alone: {listed(spelled)}; "
+            f"column '{short(name)}' has categories that differ only in case or blanks: {listed(spelled)}; "
             "write each in one way"
         )
         yield Oddity("spellings", (name,), text)
