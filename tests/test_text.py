@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.text import counted, duration, sanitize, shorten
+from tunecli.text import counted, duration, sanitize, short_repr, shorten
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,25 @@ def test_a_clipped_text_is_no_longer_than_asked_for(text: str, n: int) -> None:
     found = shorten(text, n)
     assert len(found) <= n
     assert found == text or len(text) > n
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a\nb", "'a\\nb'"),
+        (0.5, "0.5"),
+        (10**5000, "2^16609 or more"),
+        (-(2**300), "-2^300 or more"),
+        ([1, 2], "[1, 2]"),
+    ],
+    ids=["text", "float", "large", "negative", "list"],
+)
+def test_a_value_is_shown_by_its_repr(value: object, text: str) -> None:
+    assert short_repr(value) == text
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 10**7, [[1] * 1000] * 1000, 10**50_000], ids=["text", "lists", "number"]
+)
+def test_a_large_value_is_shown_short(value: object) -> None:
+    assert len(short_repr(value)) <= 60

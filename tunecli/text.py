@@ -7,6 +7,8 @@ direction of writing, characters of no width. Knows no format: quoting is its us
 from __future__ import annotations
 
 import unicodedata
+from reprlib import Repr
+from typing import Any
 
 _JOINERS = "\u200c\u200d"  # scripts and emoji need them; a screen does without
 _BLANK_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
@@ -40,6 +42,17 @@ def is_invisible(character: str) -> bool:
 def shorten(text: str, n: int) -> str:
     """The first ``n`` characters of ``text``, the last of them ``…`` where it is longer; ``n`` is at least 1."""
     return text if len(text) <= n else f"{text[: n - 1].rstrip()}{_CUT}"
+
+
+def short_repr(value: Any, n: int = 60) -> str:
+    """``repr(value)`` on one line of at most ``n`` characters, without building a long one first."""
+    if (
+        isinstance(value, int) and value.bit_length() > 200
+    ):  # Python refuses to write so many digits, or is slow
+        return f"{'-' if value < 0 else ''}2^{value.bit_length() - 1} or more"
+    bounded = Repr()
+    bounded.maxstring = bounded.maxother = bounded.maxlong = n
+    return shorten(" ".join(bounded.repr(value).split()), n)
 
 
 def counted(n: int, noun: str) -> str:

@@ -36,7 +36,7 @@ from tunecli.train.state_dicts import of_loss, of_module, restore_loss, restore_
 from tunecli.train.streaming import StreamedEpoch
 from tunecli.train.updater import Updater
 from tunecli.train.user_code import code as own_code
-from tunecli.train.user_code.metric import OwnMetric
+from tunecli.train.user_code.metric import UserMetric
 from tunecli.train.workload import parts_of, steps_of, takes_batch_statistics
 
 _VALIDATION_ROWS = 8192
@@ -155,21 +155,21 @@ class Learner:
         """The trial's epoch ended with this validation loss."""
         self.updater.observe(loss)
 
-    def validate(self, own_metrics: Sequence[OwnMetric] = ()) -> dict[str, float]:
+    def validate(self, user_metrics: Sequence[UserMetric] = ()) -> dict[str, float]:
         """The validation part's metrics, ``val_loss`` among them; those that are undefined are absent.
 
         Args:
-            own_metrics: the user's own, beside ours.
+            user_metrics: the user's own, beside ours.
         """
-        return self._examine(self._fold.x_valid, self._fold.y_valid, "val", own_metrics)
+        return self._examine(self._fold.x_valid, self._fold.y_valid, "val", user_metrics)
 
-    def test(self, weights: dict[str, Tensor], own_metrics: Sequence[OwnMetric] = ()) -> dict[str, float]:
+    def test(self, weights: dict[str, Tensor], user_metrics: Sequence[UserMetric] = ()) -> dict[str, float]:
         """The test part's metrics under ``weights``, ``test_loss`` among them; none where it was not opened."""
         if self._fold.x_test is None or self._fold.y_test is None:
             return {}
         self.model.load_state_dict(weights)
         self.updater.average = None
-        return self._examine(self._fold.x_test, self._fold.y_test, "test", own_metrics)
+        return self._examine(self._fold.x_test, self._fold.y_test, "test", user_metrics)
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's state as it is now: the averaged weights, where an average is kept."""
@@ -202,10 +202,10 @@ class Learner:
         self._train_loss = state["train_loss"]
 
     def _examine(
-        self, x: Tensor, y_N: Tensor, part: str, own_metrics: Sequence[OwnMetric]
+        self, x: Tensor, y_N: Tensor, part: str, user_metrics: Sequence[UserMetric]
     ) -> dict[str, float]:
         training = self._config.training
-        has_own = self._has_own or bool(own_metrics)
+        has_own = self._has_own or bool(user_metrics)
         drawing = own_code.running(self._seed_for("examine"), self._device) if has_own else nullcontext()
         # what is made in inference mode may be no part of a later gradient, and the user's code may keep it
         evaluating = torch.no_grad() if has_own else torch.inference_mode()
@@ -219,7 +219,7 @@ class Learner:
                 return {f"{part}_loss": math.nan}  # a model without an answer has no accuracy
             outputs = self._predict(outputs)
             found = evaluate(self._fold.task, outputs, y_N, self._fold.target_scale, part)
-            for own in own_metrics:
+            for own in user_metrics:
                 score = own.score(self._in_units(outputs), self._in_units(y_N))
                 found[f"{part}_{own.name}"] = score
             return {f"{part}_loss": loss, **finite(found)}

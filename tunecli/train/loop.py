@@ -29,7 +29,7 @@ from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
 from tunecli.train.inference_cost import footprint
 from tunecli.train.learner import Learner
 from tunecli.train.metrics import finite
-from tunecli.train.user_code.metric import OwnMetric, own_metrics
+from tunecli.train.user_code.metric import UserMetric, user_metrics
 from tunecli.trial import Failure, FailureKind, State
 
 
@@ -122,7 +122,7 @@ def _train(
             )  # an earlier attempt wrote the checkpoint, and died before it reported the pause
     keeper = checkpoint.Keeper(job, device)
     metric, early_stop = job.objective.metric, config.training.early_stop
-    measures = own_metrics(job.objective, base_path)
+    measures = user_metrics(job.objective, base_path)
     n_epochs = max(learner.n_epochs for learner in learners)
     for epoch in range(progress.epochs + 1, n_epochs + 1):
         began_s = time.monotonic()
@@ -170,7 +170,7 @@ def _learners(
 
 
 def _epoch(
-    learners: Sequence[Learner], epoch: int, metric: str, measures: Sequence[OwnMetric]
+    learners: Sequence[Learner], epoch: int, metric: str, measures: Sequence[UserMetric]
 ) -> dict[str, float]:
     """Train and validate one epoch of every fold and repeat; their mean metrics, without those that are not finite."""
     metrics_of: list[Mapping[str, float]] = []
@@ -186,7 +186,7 @@ def _epoch(
 
 
 def _test(
-    learners: Sequence[Learner], progress: TrialProgress, measures: Sequence[OwnMetric]
+    learners: Sequence[Learner], progress: TrialProgress, measures: Sequence[UserMetric]
 ) -> dict[str, float]:
     """The mean test metrics of the kept weights."""
     return _mean(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tunecli.objective import Objective
-from tunecli.train.user_code.metric import own_metric
+from tunecli.train.user_code.metric import user_metric
 
 MINE = """
 def score(outputs, targets, within=0.5):
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("args", "share"), [({}, 0.5), ({"within": 2.0}, 1.0)])
 def test_it_gets_outputs_targets_and_arguments_and_gives_a_float(folder, args, share):
-    found = own_metric(Objective("val_score", True, "scoring:score", args), folder)
+    found = user_metric(Objective("val_score", True, "scoring:score", args), folder)
     assert found is not None
     assert found.name == "score"
     value = found.score(torch.tensor([1.0, 2.0]), torch.tensor([1.25, 3.0]))
@@ -34,20 +34,20 @@ def test_it_gets_outputs_targets_and_arguments_and_gives_a_float(folder, args, s
 
 
 def test_a_metric_of_ours_has_no_function():
-    assert own_metric(Objective("val_loss", False), Path()) is None
+    assert user_metric(Objective("val_loss", False), Path()) is None
 
 
 def test_a_name_that_is_not_there_raises(folder):
     with pytest.raises(AttributeError):
-        own_metric(Objective("val_other", True, "scoring:other"), folder)
+        user_metric(Objective("val_other", True, "scoring:other"), folder)
     with pytest.raises(ImportError):
-        own_metric(Objective("val_score", True, "scorring:score"), folder)
+        user_metric(Objective("val_score", True, "scorring:score"), folder)
 
 
 @pytest.mark.parametrize("given", ["None", "'abc'", "[1.0, 2.0]", "__import__('torch').ones(2)", "1j"])
 def test_what_is_no_number_is_told_with_the_metric_s_name(tmp_path: Path, given: str) -> None:
     (tmp_path / "scoring.py").write_text(f"def score(outputs, targets):\n    return {given}\n")
-    found = own_metric(Objective("val_score", True, "scoring:score"), tmp_path)
+    found = user_metric(Objective("val_score", True, "scoring:score"), tmp_path)
     assert found is not None
     with pytest.raises(TypeError, match=r"scoring:score gives .*, and a metric is one number"):
         found.score(torch.zeros(2), torch.zeros(2))
@@ -56,6 +56,6 @@ def test_what_is_no_number_is_told_with_the_metric_s_name(tmp_path: Path, given:
 @pytest.mark.parametrize(("given", "value"), [("10**400", math.inf), ("-10**5000", -math.inf)])
 def test_a_whole_number_beyond_all_floats_is_infinite(tmp_path: Path, given: str, value: float) -> None:
     (tmp_path / "scoring.py").write_text(f"def score(outputs, targets):\n    return {given}\n")
-    found = own_metric(Objective("val_score", True, "scoring:score"), tmp_path)
+    found = user_metric(Objective("val_score", True, "scoring:score"), tmp_path)
     assert found is not None
     assert found.score(torch.zeros(2), torch.zeros(2)) == value

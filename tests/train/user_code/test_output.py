@@ -8,7 +8,7 @@ import pytest
 
 from tunecli.messages import Job
 from tunecli.objective import Objective
-from tunecli.train.user_code.output import JsonLines, Patterns, clipped_line, last_lines
+from tunecli.train.user_code.output import JsonLines, Patterns, last_lines, short_line
 from tunecli.train.user_code.reports import Reports
 from tunecli.trial import FailureKind
 
@@ -122,7 +122,7 @@ def test_the_last_lines_of_both_streams_are_shown_short() -> None:
     said = last_lines("a\nb\n\nc\n\x1b[1md\x1b[0m\n", "e" * 10**6)
     assert said.startswith("its last lines on stdout: `b`, `c`, `d`; its last lines on stderr: `e")
     assert len(said) < 300
-    assert len(clipped_line("x" * 10**6)) == 120
+    assert len(short_line("x" * 10**6)) == 120
 
 
 UNSEEN = [

@@ -18,8 +18,8 @@ from tunecli.objective import Constraint, Objective
 from tunecli.store.database import Log
 from tunecli.study.runner.recovered import recover
 from tunecli.train.user_code import trial_files
-from tunecli.train.user_code.bounds import MOST_EPOCHS, MOST_METRICS, MOST_NAME_CHARACTERS
-from tunecli.train.user_code.reports import Reports
+from tunecli.train.user_code.reports import MAX_METRICS, MAX_NAME_CHARACTERS, Reports
+from tunecli.train.user_code.trial_files import MAX_EPOCH
 from tunecli.trial import FailureKind, Outcome, State, Trial
 
 JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 1)
@@ -235,7 +235,7 @@ def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
     assert trial_files.journal_events(tmp_path / "none") == []
 
 
-@pytest.mark.parametrize("epoch", [0, 1, 2**31, MOST_EPOCHS - 1, MOST_EPOCHS])
+@pytest.mark.parametrize("epoch", [0, 1, 2**31, MAX_EPOCH - 1, MAX_EPOCH])
 def test_an_epoch_within_its_bound_is_kept(tmp_path: Path, epoch: int) -> None:
     recorded = Recorded(tmp_path / "study.db")
     recorded.attempt([(epoch, {"val_loss": 1.0})])
@@ -244,7 +244,7 @@ def test_an_epoch_within_its_bound_is_kept(tmp_path: Path, epoch: int) -> None:
 
 @pytest.mark.parametrize(
     "epoch",
-    [-1, -(2**70), MOST_EPOCHS + 1, 2**63 - 1, 2**63, int(1e300), 10**5000],
+    [-1, -(2**70), MAX_EPOCH + 1, 2**63 - 1, 2**63, int(1e300), 10**5000],
     ids=lambda each: str(each.bit_length()),
 )
 def test_an_epoch_beyond_its_bound_fails_the_trial(epoch: int) -> None:
@@ -257,18 +257,18 @@ def test_an_epoch_beyond_its_bound_fails_the_trial(epoch: int) -> None:
 
 @pytest.mark.parametrize("beyond", [0, 1, 10**6])
 def test_a_metric_s_name_has_a_bound(beyond: int) -> None:
-    name = "n" * (MOST_NAME_CHARACTERS + beyond)
+    name = "n" * (MAX_NAME_CHARACTERS + beyond)
     _, outcome = told([(1, {"val_loss": 1.0, name: 1.0})])
     assert (outcome.failure is None) is (beyond == 0)
     if outcome.failure:
         assert outcome.failure.kind is FailureKind.ERROR and len(outcome.failure.cause) < 200
-        assert "200 at most are kept" in outcome.failure.cause
+        assert "the longest allowed name has 200" in outcome.failure.cause
 
 
 @pytest.mark.parametrize("beyond", [0, 1, 10**5])
 def test_the_number_of_metrics_has_a_bound_over_all_reports(beyond: int) -> None:
-    first = {"val_loss": 1.0, **{f"a{i}": 1.0 for i in range(MOST_METRICS // 2)}}
-    second = {"val_loss": 1.0, **{f"b{i}": 1.0 for i in range(MOST_METRICS // 2 - 1 + beyond)}}
+    first = {"val_loss": 1.0, **{f"a{i}": 1.0 for i in range(MAX_METRICS // 2)}}
+    second = {"val_loss": 1.0, **{f"b{i}": 1.0 for i in range(MAX_METRICS // 2 - 1 + beyond)}}
     events, outcome = told([(1, first), (2, second)])
     assert len(events) == (1 if beyond else 2)
     assert (outcome.failure is None) is (beyond == 0)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tunecli.text import shorten
+
 NoteKind = Literal[
     "one_hot",
     "characters",
@@ -111,8 +113,7 @@ class Oddity:
 
 def short(text: str) -> str:
     """A name or a value on one line, at most 40 characters."""
-    joined = " ".join(text.split())
-    return joined if len(joined) <= _LONGEST else joined[: _LONGEST - 1] + "…"
+    return shorten(" ".join(text.split()), _LONGEST)
 
 
 def listed(names: list[str] | tuple[str, ...], n_shown: int = _MAX_LISTED) -> str:

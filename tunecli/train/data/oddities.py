@@ -174,7 +174,7 @@ def numeric_oddities(table: Table, columns: list[SampledColumn]) -> Iterator[Odd
             continue
         row_number = _row_number_form(table.x[:, place], name, column) if n_examples >= MIN_ROWS else ""
         if row_number:
-            text = f"column '{short(name)}' {row_number}: a model can memorize it; leave it out if it has no other meaning"
+            text = f"column '{short(name)}' {row_number}: a model can memorize it; leave it out if it means no more"
             yield Oddity("id", (name,), text)
         elif n_examples >= MIN_ROWS and (form := _time_form(table.x[:, place], column)):
             text = (

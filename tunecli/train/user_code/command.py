@@ -23,7 +23,7 @@ from tunecli.messages import Event, Job
 from tunecli.seeding import seed_of_32_bits
 from tunecli.train import machine
 from tunecli.train.epoch_end import never
-from tunecli.train.user_code.output import JsonLines, Patterns, clipped_line, last_lines
+from tunecli.train.user_code.output import JsonLines, Patterns, last_lines, short_line
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports
 from tunecli.train.user_code.trial_files import trial_folder
@@ -176,7 +176,7 @@ def _too_long(program: Program, clean: Callable[[str], str]) -> str:
     if not n_lines:
         return ""
     lines = f"{n_lines} lines" if n_lines > 1 else "a line"
-    return f"{lines} of {LINE_BYTES:,} bytes or more on stdout not read: `{clipped_line(clean(first))}`"
+    return f"{lines} of {LINE_BYTES:,} bytes or more on stdout not read: `{short_line(clean(first))}`"
 
 
 def _signal_name(number: int) -> str:

@@ -26,13 +26,13 @@ from tunecli.config.secrets import resolved
 from tunecli.errors import UsageError
 from tunecli.messages import Event, Job, Started
 from tunecli.seeding import seed_for, seed_of_32_bits
+from tunecli.text import short_repr
 from tunecli.train import machine
 from tunecli.train.epoch_end import never
 from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.user_code import code as own_code
-from tunecli.train.user_code.bounds import shown, shown_name
 from tunecli.train.user_code.isolation import once_loaded
-from tunecli.train.user_code.reports import Reports
+from tunecli.train.user_code.reports import Reports, short_name
 from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.trial import Failure, FailureKind
 
@@ -41,10 +41,10 @@ _Said = Failure | dict[str, float]
 
 
 class TrialStopped(Exception):  # noqa: N818  (what happened, not what is wrong)
-    """The trial is to end here: raised by `OwnTrial.report`, to be let through."""
+    """The trial is to end here: raised by `UserTrial.report`, to be let through."""
 
 
-class OwnTrial:
+class UserTrial:
     """What a training function gets beside its parameters.
 
     Attributes:
@@ -85,7 +85,7 @@ class OwnTrial:
                 "`trial.report` works in the process that runs the function; pass the numbers there"
             )
         if isinstance(epoch, bool) or not hasattr(epoch, "__index__"):
-            raise TypeError(f"the epoch is a whole number; this is {shown(epoch)}")
+            raise TypeError(f"the epoch is a whole number; this is {short_repr(epoch)}")
         report = operator.index(epoch), {name: _number(name, value) for name, value in metrics.items()}
         with self._one_at_a_time:
             if not self._is_stopped:
@@ -132,7 +132,7 @@ class OwnTrial:
             except TypeError:
                 if name in self._objective.metrics:
                     raise
-                left_out.append(shown_name(name))
+                left_out.append(short_name(name))
         if left_out:
             more = f" and {len(left_out) - 4} more" if len(left_out) > 4 else ""
             names = f"{', '.join(left_out[:4])}{more}"
@@ -238,7 +238,7 @@ def _ended(
         is_stopping = not reports.is_over and is_stop_wanted()
         return not reports.is_over and not is_stopping
 
-    own = OwnTrial(job, reports.device, folder, told)
+    own = UserTrial(job, reports.device, folder, told)
     said = own._run(trial, Path(job.base_path))
     if isinstance(said, Failure) and said.kind is FailureKind.OOM:
         release_memory(reports.device)
@@ -278,4 +278,6 @@ def _number(name: str, value: Any) -> float:
         return math.inf if value > 0 else -math.inf
     except Exception:  # the value's own class decides what it raises; torch's raises a RuntimeError
         kind = type(value).__name__
-        raise TypeError(f"{shown_name(name)} must be a number; this is {kind:.60} {shown(value)}") from None
+        raise TypeError(
+            f"{short_name(name)} must be a number; this is {kind:.60} {short_repr(value)}"
+        ) from None

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from tunecli.objective import Objective
+from tunecli.text import short_repr
 from tunecli.train.user_code import code as own_code
-from tunecli.train.user_code.bounds import shown
 
 
-class OwnMetric(NamedTuple):
+class UserMetric(NamedTuple):
     """A metric of the user's own.
 
     Attributes:
@@ -30,13 +30,13 @@ class OwnMetric(NamedTuple):
     score: Callable[[Tensor, Tensor], float]
 
 
-def own_metrics(objective: Objective, base_path: Path) -> tuple[OwnMetric, ...]:
-    """Those of an objective's goals that are the user's own; see :func:`own_metric`."""
-    found = (own_metric(goal, base_path) for goal in objective.goals)
+def user_metrics(objective: Objective, base_path: Path) -> tuple[UserMetric, ...]:
+    """Those of an objective's goals that are the user's own; see :func:`user_metric`."""
+    found = (user_metric(goal, base_path) for goal in objective.goals)
     return tuple(each for each in found if each is not None)
 
 
-def own_metric(objective: Objective, base_path: Path) -> OwnMetric | None:
+def user_metric(objective: Objective, base_path: Path) -> UserMetric | None:
     """The metric that a goal names by its code; None where it is one of ours.
 
     Args:
@@ -57,7 +57,7 @@ def own_metric(objective: Objective, base_path: Path) -> OwnMetric | None:
         # copies, since it may write into them and the targets belong to later trials too
         return _number(code_name, score(outputs.clone(), targets.clone(), **args))
 
-    return OwnMetric(name, measured)
+    return UserMetric(name, measured)
 
 
 def _number(code_name: str, value: Any) -> float:
@@ -72,4 +72,6 @@ def _number(code_name: str, value: Any) -> float:
         return math.inf if value > 0 else -math.inf
     except Exception:  # the value's own class decides what it raises; torch's raises a RuntimeError
         kind = type(value).__name__
-        raise TypeError(f"{code_name} gives {kind:.60} {shown(value)}, and a metric is one number") from None
+        raise TypeError(
+            f"{code_name} gives {kind:.60} {short_repr(value)}, and a metric is one number"
+        ) from None

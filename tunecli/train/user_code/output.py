@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunecli.messages import EpochEnded
-from tunecli.train.user_code.bounds import shown
+from tunecli.text import short_repr, shorten
 from tunecli.train.user_code.reports import Reports
 from tunecli.trial import Failure, FailureKind
 
@@ -85,7 +85,7 @@ class JsonLines:
         if not self._n_unread:
             return ""
         more = f" and {self._n_unread - len(self._unread)} more" * (self._n_unread > len(self._unread))
-        lines = ", ".join(f"`{clipped_line(clean(line))}`" for line in self._unread)
+        lines = ", ".join(f"`{short_line(clean(line))}`" for line in self._unread)
         return f"lines that looked like JSON were not read: {lines}{more} (print JSON objects on lines of their own)"
 
     def _note_unread(self, line: str) -> None:
@@ -97,8 +97,8 @@ class JsonLines:
 
     def _refuse(self, name: str, value: Any, what: str) -> None:
         if self.reports.failure is None:
-            said = shown(value) if type(value) is int else json.dumps(value)
-            cause = f"the program reported {name} as {said}, which is no {what}"
+            text = short_repr(value) if type(value) is int else json.dumps(value)
+            cause = f"the program reported {name} as {text}, which is no {what}"
             self.reports.failure = Failure(FailureKind.ERROR, cause)
 
 
@@ -173,7 +173,7 @@ class Patterns:
             try:
                 self._found[name] = _written_number(text)
             except (TypeError, ValueError):
-                cause = f"the pattern of {name} found {shown(text)}, which is no number"
+                cause = f"the pattern of {name} found {short_repr(text)}, which is no number"
                 self.reports.failure = self.reports.failure or Failure(FailureKind.ERROR, cause)
                 return None
         if self.reports.job.objective.metric not in texts:
@@ -197,7 +197,7 @@ class Patterns:
         if line is None:
             return ""
         return (
-            f"the pattern of {missing} matches a line on stderr, which is not read: `{clipped_line(clean(line))}` "
+            f"the pattern of {missing} matches a line on stderr, which is not read: `{short_line(clean(line))}` "
             f"(print it on stdout, or run the program as [sh, -c, 'exec … 2>&1'])"
         )
 
@@ -225,11 +225,10 @@ def last_lines(stdout: str, stderr: str) -> str:
 
 
 def _last(lines: Iterable[str]) -> list[str]:
-    found = [clipped_line(plain) for line in lines if (plain := _CONTROL.sub("", line).strip())]
+    found = [short_line(plain) for line in lines if (plain := _CONTROL.sub("", line).strip())]
     return found[-_SHOWN_LINES:]
 
 
-def clipped_line(line: str) -> str:
-    """The beginning of a line, for a message."""
-    plain = _CONTROL.sub("", line).strip()
-    return plain if len(plain) <= _SHOWN_CHARACTERS else f"{plain[: _SHOWN_CHARACTERS - 1]}…"
+def short_line(line: str) -> str:
+    """The first 120 characters of a line, without control characters."""
+    return shorten(_CONTROL.sub("", line).strip(), _SHOWN_CHARACTERS)

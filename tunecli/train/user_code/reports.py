@@ -9,17 +9,23 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from tunecli.config.secrets import Redactor, names_in, redactor_for
 from tunecli.messages import Ended, EpochEnded, Job, Paused, Started, Stopped
+from tunecli.text import short_repr, shorten
 from tunecli.train import epoch_end
-from tunecli.train.user_code import bounds
-from tunecli.train.user_code.trial_files import Journal
+from tunecli.train.user_code.trial_files import MAX_EPOCH, Journal
 from tunecli.trial import Failure, FailureKind, Outcome, State
 
+MAX_NAME_CHARACTERS = 200
+"""The longest name of a metric. A longer one fails the trial."""
+MAX_METRICS = 4096
+"""The largest number of metrics of one trial, by their names. More fail the trial."""
+
 _SHOWN_METRICS = 8
+_SHOWN_NAME_CHARACTERS = 60
 
 
 @dataclass(slots=True)
@@ -96,8 +102,11 @@ class Reports:
         """
         if self.is_over:
             return None
-        if said := bounds.epoch_beyond(epoch):
-            self.failure = Failure(FailureKind.ERROR, said)
+        if not 0 <= epoch <= MAX_EPOCH:
+            cause = (
+                f"epoch {short_repr(epoch)} was reported; an epoch is a whole number from 0 to {MAX_EPOCH:,}"
+            )
+            self.failure = Failure(FailureKind.ERROR, cause)
             return None
         if self._offset is None or epoch + self._offset < 1:
             self._offset = 1 - min(epoch, 1)
@@ -187,8 +196,8 @@ class Reports:
         return {name if name in known else clean(name): value for name, value in metrics.items()}
 
     def _update(self, metrics: Mapping[str, float]) -> None:
-        if said := bounds.metrics_beyond(metrics, {*self.metrics, *self._not_finite}):
-            self.failure = Failure(FailureKind.ERROR, said)
+        if cause := _name_problem(metrics, {*self.metrics, *self._not_finite}):
+            self.failure = Failure(FailureKind.ERROR, cause)
             return
         name = self.job.objective.metric
         if not math.isfinite(metrics.get(name, 0.0)):
@@ -216,3 +225,20 @@ class Reports:
             self.is_pruned = epoch_end.is_pruned(self.job, last, number, self._least_loss)
             until = self.job.until_epoch
             self.is_paused = not self.is_pruned and until is not None and number >= until
+
+
+def short_name(name: str) -> str:
+    """A metric's name on one line, at most 60 characters."""
+    return shorten(" ".join(name[:1000].split()), _SHOWN_NAME_CHARACTERS)
+
+
+def _name_problem(metrics: Mapping[str, float], known: Collection[str]) -> str:
+    """The problem with the names or the number of metrics, added to the ``known`` ones; empty if there is none."""
+    for name in metrics:
+        if len(name) > MAX_NAME_CHARACTERS:
+            return (
+                f"a metric's name has {len(name):,} characters; the longest allowed name has {MAX_NAME_CHARACTERS}: "
+                f"{short_name(name)}"
+            )
+    n = len(known) + sum(name not in known for name in metrics)
+    return f"{n:,} metrics were reported; a trial can have {MAX_METRICS:,}" if n > MAX_METRICS else ""

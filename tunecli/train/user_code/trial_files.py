@@ -24,7 +24,9 @@ from typing import Any, NamedTuple
 from tunecli.durable_files import open_regular, sync_folder
 from tunecli.errors import NO_ROOM, from_os_error
 from tunecli.messages import EpochEnded, Job, Started
-from tunecli.train.user_code.bounds import MOST_EPOCHS
+
+MAX_EPOCH = 2**53 - 1
+"""The largest number of an epoch: up to it, every whole number is exact in JSON and in the database."""
 
 _PREFIX = "tunecli-"
 _LOCK_NAME = "lock"
@@ -231,4 +233,4 @@ def _event(body: list[Any]) -> Started | EpochEnded:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and 0 <= value <= MOST_EPOCHS + 1
+    return isinstance(value, int) and 0 <= value <= MAX_EPOCH + 1
