@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.benchmarks.methods import space_of
-from tunecli.config.pruners import Asha, Curves, Halving, Hyperband, Pausing
+from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.search.fidelity import Curve, observed, shares, until_epochs
 from tunecli.search.pruners.promotion import choose
 from tunecli.search.samplers.registry import suggest

@@ -31,7 +31,7 @@ import numpy as np
 
 from tests.benchmarks import fidelity
 from tests.benchmarks.methods import METHODS, Problem, Sweep, through_study
-from tunecli.search.samplers.registry import SAMPLERS
+from tunecli.registry.samplers import SAMPLERS
 from tunecli.trial import Parameters
 
 SPACE = """

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tunecli.config.load import parse_study
-from tunecli.config.pruners import Asha, Curves, Halving, Hyperband, Median
 from tunecli.config.run import CheckpointEvery, OnFailure
 from tunecli.errors import ConfigError
+from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Median
 from tunecli.trial import FailureKind
 
 BARE = "objective: {metric: val_loss}\ntrial: {data: {source: iris}}\n"

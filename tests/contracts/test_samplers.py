@@ -14,7 +14,9 @@ from tunecli.config.enumeration import grid_size, position_of_point, space_size
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space, default_point, values_by_key
-from tunecli.search.samplers.registry import SAMPLERS, Sampler
+from tunecli.registry.implementations import implementation
+from tunecli.registry.samplers import SAMPLERS
+from tunecli.search.samplers.registry import Sampler
 from tunecli.trial import Observation, Parameters, State
 
 FINITE = """
@@ -65,7 +67,9 @@ def swept(sampler: Sampler, space: Space, n_trials: int, seed: int = 3) -> list[
     return history
 
 
-@pytest.mark.parametrize("sampler", [pytest.param(sampler, id=name) for name, sampler in SAMPLERS.items()])
+@pytest.mark.parametrize(
+    "sampler", [pytest.param(implementation(info.implementation), id=name) for name, info in SAMPLERS.items()]
+)
 class TestSampler:
     @pytest.mark.parametrize("text", [FINITE, CONTINUOUS])
     def test_every_suggestion_is_a_point_of_the_space_and_concrete(self, sampler: Sampler, text: str) -> None:
@@ -138,8 +142,12 @@ class TestSampler:
         assert sampler(space, history, 40, 3) is not None
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in SAMPLERS if name != "grid"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, id=name) for name, info in SAMPLERS.items() if not info.needs_grid]
+)
 def test_the_seed_matters_to_whoever_draws(name: str) -> None:
     space = space_of(CONTINUOUS)
-    seconds = [SAMPLERS[name](space, [], 1, seed) for seed in range(5)]  # bayes begins in the middle
+    seconds = [
+        implementation(SAMPLERS[name].implementation)(space, [], 1, seed) for seed in range(5)
+    ]  # bayes begins in the middle
     assert len({json.dumps(point) for point in seconds}) == 5

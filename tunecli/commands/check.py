@@ -15,16 +15,15 @@ from tunecli.config.domains import Categorical, Domain
 from tunecli.config.enumeration import grid_size, space_size
 from tunecli.config.labels import described, option_labels, shown
 from tunecli.config.load import load
-from tunecli.config.pruners import Curves, Pausing
-from tunecli.config.samplers import Bayes
 from tunecli.config.space import Space
-from tunecli.config.study import StudySpec
+from tunecli.config.study import Search, StudySpec
 from tunecli.errors import UsageError
 from tunecli.objective import Objective
+from tunecli.registry.pruners import is_pausing, pruner_info
+from tunecli.registry.samplers import require_sampler
 from tunecli.results.columns import short_names
 from tunecli.results.table import ABSENT, display_cell
 from tunecli.results.view import Fit, Section, View
-from tunecli.search.samplers.third_party import require
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.plan.worker_count import jobs_by_device
@@ -103,14 +102,10 @@ def check(spec: StudySpec) -> Check:
             that has settings which nothing would look at.
     """
     search = spec.settings.search
-    require(search.sampler_name)
-    if isinstance(search.pruner, Curves) and search.sampler not in ("bayes", Bayes()):
-        raise UsageError(
-            "the pruner `curves` proposes points by a model and an acquisition of its own",
-            hint="drop `surrogate` and `acquisition` of `search.sampler`",
-        )
+    require_sampler(search.sampler_name)
+    _require_default_sampler(search)
     plan, space, pruner = plan_for(spec), spec.space, search.pruner
-    pauses = pauses_of(spec, pruner) if isinstance(pruner, Pausing) else ()
+    pauses = pauses_of(spec, pruner) if is_pausing(pruner) else ()
     cost = estimate_cost(spec, plan)
     together = fusing(spec, plan.n_workers, plan.n_trials)
     return Check(
@@ -130,6 +125,25 @@ def check(spec: StudySpec) -> Check:
         option_labels(space),
         data_of(spec),
     )
+
+
+def _require_default_sampler(search: Search) -> None:
+    """Refuse settings of the sampler beside a pruner that proposes points itself, for nothing would read them.
+
+    Raises:
+        UsageError: there are such settings.
+    """
+    if search.pruner == "none" or not pruner_info(search.pruner.name).required_sampler:
+        return
+    if isinstance(search.sampler, str):
+        return
+    model = type(search.sampler)
+    if search.sampler != model.model_validate({"name": search.sampler.name}):
+        names = " and ".join(f"`{key}`" for key in model.model_fields if key != "name")
+        raise UsageError(
+            f"the pruner `{search.pruner.name}` proposes points by a model and an acquisition of its own",
+            hint=f"drop {names} of `search.sampler`",
+        )
 
 
 def _rows(space: Space) -> Iterator[ParameterRow]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunecli.config.enumeration import space_size
-from tunecli.config.pruners import Pausing
 from tunecli.config.study import StudySpec
+from tunecli.registry.pruners import is_pausing
 from tunecli.search.pruners.promotion import full_trainings
 from tunecli.study.plan.cost_bounds import extremes, seconds_of
 from tunecli.study.plan.plan import Plan
@@ -40,7 +40,7 @@ def estimate_cost(spec: StudySpec, plan: Plan) -> CostEstimate:
     most: float = n_trials
     epochs = None
     pruner = spec.settings.search.pruner
-    if isinstance(pruner, Pausing):
+    if is_pausing(pruner):
         least, most = full_trainings(pruner, levels_of(spec, pruner), spec.space, n_trials)
         shortest, longest = lengths_of(spec, pruner)
         epochs = round(least * shortest), round(most * longest)

@@ -14,17 +14,19 @@ from tunecli.config.command import unused_parameters
 from tunecli.config.concrete_trial import points_to_check, resolve_trial
 from tunecli.config.domains import Integer, Real, is_plain_over_magnitudes, last_value, n_values
 from tunecli.config.enumeration import grid_position_of_point, grid_size, space_size
+from tunecli.config.families import Pruner
 from tunecli.config.labels import described, shown
 from tunecli.config.metrics import LATENCY, N_PARAMETERS, is_clock
-from tunecli.config.pruners import Pausing, Pruner
 from tunecli.config.range_lines import near_ranges
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space, default_point
 from tunecli.config.study import StudySpec
 from tunecli.errors import UsageError
-from tunecli.search.samplers.bayes import n_initial
+from tunecli.registry.engines import engine_info
+from tunecli.registry.implementations import implementation
+from tunecli.registry.pruners import is_pausing
+from tunecli.registry.samplers import sampler_info
 from tunecli.search.samplers.registry import suggest
-from tunecli.search.samplers.third_party import adapted_by_cmaes
 from tunecli.study.plan.fusing import Fusing
 from tunecli.study.plan.plan import Plan
 from tunecli.study.plan.worker_count import require_device
@@ -36,12 +38,10 @@ from tunecli.train.workload import Cost, sizes_of_parts
 from tunecli.trial import Parameters, Trial
 
 _FEW_EXAMPLES = 20
-_PACKAGED = ("tpe", "cmaes")  # samplers whose package takes a second to import
 _TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
 _SCORED_ON = ("data.source", "data.target", "data.task", "data.validation", "data.test")
 _TRAINED_ON = ("data.train_fraction",)
 _MAX_POINTS = 300
-_MOST_NAMES = 6
 
 
 def check_notes(
@@ -71,8 +71,7 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
     """The first ``n`` points the sampler would try, as far as no result is needed for them."""
     trials: dict[int, Trial] = {}
     name = spec.settings.search.sampler_name
-    needs_none = {"bayes": n_initial(spec.space), "tpe": 1, "cmaes": 1}
-    for number in range(min(n, needs_none.get(name, n))):
+    for number in range(min(n, _n_without_results(spec.space, name, n))):
         history = History(trials.values(), spec.objective).up_to(-1)
         point = suggest(
             name, spec.space, history, number, spec.settings.seed, spec.settings.search.sampler_settings
@@ -83,10 +82,18 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
     return list(trials.values())
 
 
+def _n_without_results(space: Space, sampler: str, n: int) -> int:
+    """How many of the first ``n`` suggestions need no result."""
+    info = sampler_info(sampler)
+    if not info.reads_results:
+        return n
+    return info.n_initial if isinstance(info.n_initial, int) else int(implementation(info.n_initial)(space))
+
+
 def _first_point(spec: StudySpec) -> Parameters | None:
     """Where trial 0 is, unless a package would be imported to know."""
     search = spec.settings.search
-    if not spec.space.parameters or search.sampler_name in _PACKAGED:
+    if not spec.space.parameters or sampler_info(search.sampler_name).package:
         return None
     found = first_suggestions(spec, 1)
     return found[0].parameters if found else None
@@ -105,9 +112,10 @@ def _memory_notes(largest: Cost | None) -> Iterator[str]:
 def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     space, search = spec.space, spec.settings.search
     size, grid = space_size(space), grid_size(space)
+    is_grid = sampler_info(search.sampler_name).needs_grid
     if not space.parameters:
         yield "no key holds a range: this is one trial, which `tunecli train` runs"
-    if search.sampler_name == "grid" and grid is not None and plan.n_trials < grid:
+    if is_grid and grid is not None and plan.n_trials < grid:
         yield f"the grid has {grid:,} points; {plan.n_trials:,} of them are run"
     if size is not None and plan.n_trials > size:
         only = (
@@ -129,11 +137,7 @@ def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
             )
     yield from _configuration_notes(spec)
     default = default_point(space)
-    if (
-        search.sampler_name == "grid"
-        and default is not None
-        and grid_position_of_point(space, default) is None
-    ):
+    if is_grid and default is not None and grid_position_of_point(space, default) is None:
         yield "the defaults do not lie on the grid, so no trial begins with them"
     yield from _device_notes(spec, plan)
     if plan.lookahead < plan.n_workers:
@@ -176,7 +180,7 @@ def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     is_on_cpu = plan.device.partition(":")[0] in ("auto", "cpu") and not places(plan.device)
     if run.per_device > 1 and is_on_cpu:
         yield f"run.per_device {run.per_device} counts jobs on an accelerator: on the CPU it changes nothing"
-    if isinstance(asked, int) and plan.n_workers < asked and run.engine != "inline":
+    if isinstance(asked, int) and plan.n_workers < asked and engine_info(run.engine).max_workers != 1:
         yield f"run.workers {asked}: run.per_device {run.per_device} lets {plan.n_workers} run at a time here"
     try:
         require_device(plan.device)
@@ -213,7 +217,7 @@ def _scale_notes(spec: StudySpec) -> Iterator[str]:
 
 
 def _pruner_notes(pruner: Pruner, pauses: tuple[int, ...]) -> Iterator[str]:
-    if isinstance(pruner, Pausing) and not pauses:
+    if is_pausing(pruner) and not pauses:
         yield f"the pruner `{pruner.name}` changes nothing: its first level is the end of a trial"
 
 
@@ -242,8 +246,9 @@ def _configuration_notes(spec: StudySpec) -> Iterator[str]:
             f"trial.params.{path} is searched, but no argument of `command` mentions it: write `{{{path}}}` in one, "
             "or drop the range"
         )
-    if spec.settings.search.sampler_name == "cmaes":
-        yield from _cmaes_notes(spec.space)
+    notes = sampler_info(spec.settings.search.sampler_name).notes
+    if notes:
+        yield from implementation(notes)(spec.space)
 
 
 def _short_ranges(space: Space) -> Iterator[str]:
@@ -259,22 +264,3 @@ def _short_ranges(space: Space) -> Iterator[str]:
                 f"{parameter.name}: {described(domain)} ends at {shown(last_value(domain))}, "
                 f"as its steps do not reach {shown(domain.high)}"
             )
-
-
-def _cmaes_notes(space: Space) -> Iterator[str]:
-    adapted = [parameter.name for parameter in adapted_by_cmaes(space)]
-    others = [name for name in space.names if name not in adapted]
-    if not space.parameters or not others:
-        return
-    if not adapted:
-        yield (
-            "cmaes adapts two or more numbers that are always active, and this space has fewer: all parameters are "
-            "drawn at random (`bayes` and `tpe` model such a space)"
-        )
-        return
-    yield f"cmaes adapts {_listed(adapted)}; it draws {_listed(others)} at random"
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more

@@ -18,6 +18,7 @@ from tunecli.durable_files import read_regular
 from tunecli.engine import engine_named, name_for_one, needs_torch
 from tunecli.engine.protocol import run_to_end
 from tunecli.errors import NoTrialSucceeded, UsageError
+from tunecli.registry.engines import LOCAL, engine_info
 from tunecli.results.ranking import best
 from tunecli.store.destination import path_in_message, require_destination, write_where_asked
 from tunecli.store.folder import RunFolder
@@ -122,12 +123,12 @@ def _train_again(
     outcome = trial.outcome
     plan = replace(study.plan, device=outcome.device if outcome else study.plan.device)
     job = job_for(study.spec, plan, trial, weights_path=weights_path, open_test=open_test)
-    name = name_for_one(job, "local")  # own code gets the process of its own that it had in the search
+    name = name_for_one(job, LOCAL)  # own code gets the process of its own that it had in the search
     engine = engine_named(
         name,
         n_workers=1,
         threads=job.threads,
-        needs_torch=name == "local" and needs_torch(study.spec, plan.device),
+        needs_torch=not engine_info(name).runs_in_this_process and needs_torch(study.spec, plan.device),
     )
     again = run_to_end(engine, job)
     if again.failure is not None:

@@ -14,8 +14,8 @@ from tunecli.commands.outcome_summary import (
     standing_data,
     standing_lines,
 )
-from tunecli.config.pruners import Pausing
 from tunecli.objective import Objective
+from tunecli.registry.pruners import is_pausing
 from tunecli.results.ranking import Standing, best, standing
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
@@ -73,7 +73,7 @@ def status(folder: RunFolder) -> Status:
     if held_by is None:  # begun, and left by whoever held the study
         counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)
     # Where trials pause, all may have ended as they stand, and yet some are to be continued.
-    is_settled = ending == "complete" or not isinstance(study.spec.settings.search.pruner, Pausing)
+    is_settled = ending == "complete" or not is_pausing(study.spec.settings.search.pruner)
     is_finished = (n_ended >= study.plan.n_trials and is_settled) or ending in _FINAL
     word = "running" if held_by else "finished" if is_finished else "interrupted"
     return Status(

@@ -19,6 +19,7 @@ from tunecli.engine import engine_named, name_for_one, needs_torch
 from tunecli.engine.protocol import Engine, run_job
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.messages import Ended, EpochEnded, Job, Started
+from tunecli.registry.engines import LOCAL, engine_info
 from tunecli.results.comparison import Comparison, Difference, RunRecord, Verdict, compare
 from tunecli.results.ranking import best
 from tunecli.results.view import Section, View
@@ -173,12 +174,12 @@ def _again(study: Study, trial: Trial, recorded: RunRecord, device: str) -> RunR
     failure = recorded.outcome.failure
     took_its_worker = failure is not None and failure.kind in (FailureKind.CRASH, FailureKind.LOST)
     n_epochs = len(recorded.epochs) if recorded.outcome.state is State.PRUNED else None
-    name = "local" if took_its_worker else name_for_one(job, "local")
+    name = LOCAL if took_its_worker else name_for_one(job, LOCAL)
     engine = engine_named(
         name,
         n_workers=1,
         threads=job.threads,
-        needs_torch=name == "local" and needs_torch(study.spec, device),
+        needs_torch=not engine_info(name).runs_in_this_process and needs_torch(study.spec, device),
     )
     return _course(engine, job, n_epochs)
 

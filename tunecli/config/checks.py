@@ -35,6 +35,8 @@ from tunecli.config.study import StudySettings
 from tunecli.config.user_code import METRIC, CodeProblem, code_problems
 from tunecli.errors import Problem
 from tunecli.objective import Objective
+from tunecli.registry.pruners import pruner_info
+from tunecli.registry.samplers import SAMPLERS, SamplerInfo, sampler_info
 
 Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]]]
 """(config, objective, base path) → what only the data can tell: (path under ``trial``, message, hint)."""
@@ -111,7 +113,7 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
     objective, search = settings.objective.objective, settings.search
     several, bounded = bool(objective.further_objectives), bool(objective.constraints)
     found: list[tuple[str, str, str]] = []
-    if several and search.pruner != "none":
+    if several and search.pruner != "none" and not pruner_info(search.pruner.name).handles_several_goals:
         message = f"a pruner ends trials by one metric, and there are {len(objective.goals)} goals"
         found.append(
             ("pruner", message, "drop `pruner`, or make all goals but one constraints: `subject_to`")
@@ -119,12 +121,19 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
     if several and search.stop is not None:
         message = "of several goals no trial is the best, and so none is better than all before it"
         found.append(("stop", message, "drop `stop`, or make all goals but one constraints: `subject_to`"))
-    if search.sampler_name == "cmaes" and (several or bounded):
-        what = "several goals" if several else "constraints"
-        found.append(("sampler", f"`cmaes` knows nothing of {what}", "take `bayes` or `tpe`"))
+    info = sampler_info(search.sampler_name)
+    if (several and not info.handles_several_goals) or (bounded and not info.handles_constraints):
+        what = "several goals" if several and not info.handles_several_goals else "constraints"
+        fitting = [f"`{each.name}`" for each in SAMPLERS.values() if _learns_from_all(each)]
+        found.append(("sampler", f"`{info.name}` knows nothing of {what}", f"take {' or '.join(fitting)}"))
     for key, message, hint in found:
         _, at = locate(settings_tree, {}, ("search", key))
         yield Problem(message, at.mark.file, at.mark.line, at.mark.column, f"search.{key}", hint)
+
+
+def _learns_from_all(info: SamplerInfo) -> bool:
+    """Whether a sampler learns from results, whatever the objective is."""
+    return info.reads_results and info.handles_constraints and info.handles_several_goals
 
 
 def _n_values(plain: Any) -> int:

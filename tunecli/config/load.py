@@ -41,6 +41,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space
 from tunecli.config.study import STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
 from tunecli.errors import ConfigError, Problem, UsageError, os_reason
+from tunecli.registry.samplers import sampler_info
 
 TOP_LEVEL = ("study", "seed", "objective", "trial", "search", "run")
 
@@ -104,7 +105,7 @@ def parse_study(
             )
     if space is not None:
         objective = settings.objective.objective if settings else None
-        if settings is not None and settings.search.sampler == "grid":
+        if settings is not None and sampler_info(settings.search.sampler_name).needs_grid:
             problems.extend(grid_problems(space))
         if settings is not None:
             problems.extend(goal_problems(settings, settings_tree))

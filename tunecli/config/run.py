@@ -8,8 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
+from tunecli.config.families import EngineName
 from tunecli.config.suggestions import nearest
 from tunecli.knob import Count, Knob, Positive
+from tunecli.registry.engines import LOCAL, engine_info
 from tunecli.trial import FailureKind
 
 DEVICE = r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$"
@@ -126,7 +128,7 @@ class Run(Knob):
     workers: Count | Literal["auto"] = "auto"
     per_device: Count = 1
     threads: Count = 1
-    engine: Literal["local", "inline"] = "local"
+    engine: EngineName = LOCAL
     limit: Limit = Limit()
     trial_limit: TrialLimit = TrialLimit()
     checkpoint: Checkpointing = "auto"
@@ -135,7 +137,9 @@ class Run(Knob):
     folder: Annotated[str, Field(pattern=FOLDER)] | None = None
 
     @model_validator(mode="after")
-    def _inline_is_one_worker(self) -> Run:
-        if self.engine == "inline" and self.workers not in ("auto", 1):
-            raise ValueError("the engine `inline` has one worker; `local` has more")
+    def _as_many_workers_as_the_engine_has(self) -> Run:
+        most = engine_info(self.engine).max_workers
+        if most is not None and self.workers != "auto" and self.workers > most:
+            has = "one worker" if most == 1 else f"at most {most} workers"
+            raise ValueError(f"the engine `{self.engine}` has {has}; `{LOCAL}` has more")
         return self

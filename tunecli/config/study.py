@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,14 +16,15 @@ from pydantic import (
     model_validator,
 )
 
+from tunecli.config.families import Pruner, Sampler
 from tunecli.config.objectives import OWN_TRIAL, Goals
-from tunecli.config.pruners import Curves, Pausing, Pruner
 from tunecli.config.run import Run
-from tunecli.config.samplers import Sampler
 from tunecli.config.space import Space
 from tunecli.config.stop import Stop
 from tunecli.knob import Count, Knob
 from tunecli.objective import Objective
+from tunecli.registry.pruners import is_pausing, pruner_info
+from tunecli.registry.samplers import SAMPLERS, sampler_info
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 UNCOUNTED = "uncounted"
@@ -54,7 +55,7 @@ class Search(Knob):
         return self.sampler if isinstance(self.sampler, str) else self.sampler.name
 
     @property
-    def sampler_settings(self) -> dict[str, str]:
+    def sampler_settings(self) -> dict[str, Any]:
         """What the file says of it beside its name."""
         return {} if isinstance(self.sampler, str) else self.sampler.model_dump(exclude={"name"})
 
@@ -62,17 +63,21 @@ class Search(Knob):
     @classmethod
     def _knows_the_end(cls, pruner: Pruner, info: ValidationInfo) -> Pruner:
         is_uncounted = bool(info.context and info.context.get(UNCOUNTED))
-        if is_uncounted and isinstance(pruner, Pausing) and pruner.max_epochs == "auto":
+        if is_uncounted and is_pausing(pruner) and pruner.max_epochs == "auto":
             raise ValueError(
                 f"say how many epochs a full training has: `{{name: {pruner.name}, max_epochs: n}}`"
             )
         return pruner
 
     @model_validator(mode="after")
-    def _curves_propose_by_their_model(self) -> Search:
-        if isinstance(self.pruner, Curves) and self.sampler_name != "bayes":
+    def _sampler_fits_the_pruner(self) -> Search:
+        if self.pruner == "none":
+            return self
+        info = pruner_info(self.pruner.name)
+        if info.required_sampler and self.sampler_name != info.required_sampler:
             raise ValueError(
-                "the pruner `curves` proposes points by its own model: the sampler beside it has to be `bayes`"
+                f"the pruner `{info.name}` proposes points by its own model: the sampler beside it has to be "
+                f"`{info.required_sampler}`"
             )
         return self
 
@@ -80,12 +85,13 @@ class Search(Knob):
     def _expects_something(self) -> Search:
         if self.stop is None or self.stop.improvement is None:
             return self
-        if self.sampler_name != "bayes":
+        if not sampler_info(self.sampler_name).expected_improvement:
+            fitting = " or ".join(f"`{info.name}`" for info in SAMPLERS.values() if info.expected_improvement)
             raise ValueError(
                 f"the sampler `{self.sampler_name}` has no model that expects an improvement: "
-                "take `bayes`, or say `stop: {stagnation: n}`"
+                f"take {fitting}, or say `stop: {{stagnation: n}}`"
             )
-        if isinstance(self.pruner, Pausing):
+        if is_pausing(self.pruner):
             raise ValueError(
                 f"with the pruner `{self.pruner.name}` most trials pause before their end, which no improvement is "
                 "expected of: say `stop: {stagnation: n}`"

@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunecli.registry.engines import INLINE, LOCAL, engine_info
+from tunecli.registry.implementations import implementation, require_package
+
 if TYPE_CHECKING:
     from tunecli.config.study import StudySpec
     from tunecli.engine.protocol import Engine
+    from tunecli.knob import NamedKnob
     from tunecli.messages import Job
 
 __all__ = ["engine_named", "n_cores", "name_for_one", "needs_torch"]
@@ -27,8 +31,9 @@ def engine_named(
     needs_torch: bool = True,
     workers_lock: Path | None = None,
     per_device: int = 1,
+    settings: NamedKnob | None = None,
 ) -> Engine:
-    """The engine that the file calls ``name``: ``inline`` or ``local``.
+    """The engine that the file calls ``name``.
 
     Args:
         name: as in the file.
@@ -37,19 +42,23 @@ def engine_named(
         needs_torch: whether its trials do.
         per_device: how many jobs share one accelerator at a time, at least 1.
         workers_lock: the file that every worker process holds a shared lock of as long as it lives; None: none.
+        settings: what the file says of the engine beside its name.
+
+    Raises:
+        UsageError: there is no such engine, or its package is not installed.
 
     Folders that trials of runs that were killed have left in the temporary folder are removed.
     """
     from tunecli.train.user_code.trial_files import remove_stale
 
     remove_stale()
-    if name == "inline":
-        from tunecli.engine.inline import InlineEngine
+    from tunecli.engine.protocol import EngineOptions
 
-        return InlineEngine()
-    from tunecli.engine.local import LocalEngine
-
-    return LocalEngine(n_workers, threads, needs_torch, workers_lock, per_device)
+    info = engine_info(name)
+    require_package(f"the engine `{name}`", info.package, info.extra, f"the engine {LOCAL}")
+    make = implementation(info.implementation)
+    engine: Engine = make(EngineOptions(n_workers, threads, needs_torch, workers_lock, per_device, settings))
+    return engine
 
 
 def name_for_one(job: Job, engine: str) -> str:
@@ -58,11 +67,11 @@ def name_for_one(job: Job, engine: str) -> str:
     Args:
         job: the trial. What the user's own code leaves behind, or takes along, is its own process's; all else can
             run in this one.
-        engine: as in the file; where that is ``inline``, everything runs in this process.
+        engine: as in the file; where that runs in this process, everything does.
     """
     from tunecli.train.trials import uses_own_code
 
-    return engine if uses_own_code(job) else "inline"
+    return engine if uses_own_code(job) else INLINE
 
 
 def needs_torch(spec: StudySpec, device: str) -> bool:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from tunecli.config.schema import CommandTrial, trial_model
 from tunecli.engine.device_assignment import as_recorded, bound
 from tunecli.engine.failures import Deadline
+from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.train.machine import VISIBLE, Place, places
 
@@ -100,6 +101,11 @@ class InlineEngine:
             else:
                 os.environ[VISIBLE] = before
         self._visible_before = ()
+
+
+def from_options(options: EngineOptions) -> InlineEngine:
+    """The engine that `run.engine: inline` names; it has one worker, whatever ``options`` ask for."""
+    return InlineEngine()
 
 
 @contextmanager

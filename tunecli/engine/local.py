@@ -21,6 +21,7 @@ from typing import Any
 from tunecli.engine.device_assignment import as_recorded, bound, n_slots, next_place
 from tunecli.engine.failures import Deadline, crash
 from tunecli.engine.fork_client import WorkerProcess, changed_environment, forked, start_server
+from tunecli.engine.protocol import EngineOptions
 from tunecli.engine.wire import pack_jobs, unpack_event
 from tunecli.engine.worker import STOP, Terms
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
@@ -289,6 +290,13 @@ class LocalEngine:
         self._n_known_killed += is_out_of_memory
         seconds = time.monotonic() - worker.began_at
         return crash(code, seconds, worker.device, is_out_of_memory=is_out_of_memory)
+
+
+def from_options(options: EngineOptions) -> LocalEngine:
+    """The engine that `run.engine: local` names."""
+    return LocalEngine(
+        options.n_workers, options.threads, options.needs_torch, options.workers_lock, options.per_device
+    )
 
 
 def _send(worker: _Worker, message: bytes) -> None:

@@ -17,13 +17,37 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from tunecli.knob import NamedKnob
 from tunecli.messages import Ended, Event, Job, Paused, Stopped
 from tunecli.trial import Outcome
 
 WAIT_S = 0.2
 """How long a caller that has other things to do waits for events at a time, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What an engine is made from.
+
+    Attributes:
+        n_workers: how many jobs run at a time, at least 1.
+        threads: of each worker.
+        needs_torch: whether the trials need torch.
+        workers_lock: the file that every worker process holds a shared lock of as long as it lives; None: none.
+        per_device: how many jobs share one accelerator at a time, at least 1.
+        settings: what the file says of the engine beside its name, by the model of its registry entry; None: nothing.
+    """
+
+    n_workers: int
+    threads: int
+    needs_torch: bool = True
+    workers_lock: Path | None = None
+    per_device: int = 1
+    settings: NamedKnob | None = None
 
 
 class Engine(Protocol):

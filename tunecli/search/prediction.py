@@ -81,7 +81,13 @@ def predict_trials(space: Space, history: Sequence[Observation], seed: int) -> M
 
 
 def expected_improvement(
-    space: Space, history: Sequence[Observation], number: int, seed: int, *, surrogate: str = "gp"
+    space: Space,
+    history: Sequence[Observation],
+    number: int,
+    seed: int,
+    *,
+    surrogate: str = "gp",
+    acquisition: str = "mixed",
 ) -> float | None:
     """Return the largest expected improvement that trial ``number`` can have on the incumbent, in the unit of the loss.
 
@@ -91,6 +97,7 @@ def expected_improvement(
     Args:
         space, history, number, seed: as for a sampler.
         surrogate: the kind of model; a key of ``SURROGATES``.
+        acquisition: what `bayes` proposes by; the improvement does not depend on it.
 
     Returns:
         At least 0. None as long as `bayes` uses no model, or if no trial is feasible.

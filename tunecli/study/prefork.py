@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tunecli.registry.engines import ENGINES
+
 _VERBS = ("search", "resume")
 _VERBS_OF_ONE = ("train", "verify")  # which fork a worker where they run own code, and only there
 _NOTHING_RUNS = ("--dry-run", "--help", "-h")
@@ -31,7 +33,8 @@ def head_start(words: Sequence[str]) -> Iterator[None]:
         words: the command's, from the verb on.
     """
     path, text = _file(words)
-    if not text or "inline" in text or (words[0] in _VERBS_OF_ONE and not _OWN.search(text)):
+    has_no_worker = any(info.name in text for info in ENGINES.values() if info.runs_in_this_process)
+    if not text or has_no_worker or (words[0] in _VERBS_OF_ONE and not _OWN.search(text)):
         yield
         return
     from tunecli.engine.fork_client import give_up_guess, guess_server

@@ -14,6 +14,7 @@ import pytest
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
+from tunecli.registry.pruners import Curves
 from tunecli.search.bo.final_loss_model import curve_data, known_losses
 from tunecli.search.draws import uniform_draws
 from tunecli.search.fidelity import Choice, Curve
@@ -57,7 +58,7 @@ def begun(n: int, seed: int = 0, level: int = 0) -> list[Curve]:
 
 
 def choice(courses: list[Curve], **changes: Any) -> Choice | None:
-    return curves(PLANE, courses, LEVELS, 3, **{"may_begin": True, **changes})
+    return curves(Curves(), courses, LEVELS, PLANE, 3, **{"may_begin": True, **changes})
 
 
 def take(courses: list[Curve], step: Choice) -> list[Curve]:
@@ -203,12 +204,12 @@ def test_ground_where_trials_fail_is_left_but_for_its_border(level: int, most: i
 def test_in_an_exhausted_space_it_continues() -> None:
     space = space_of("k: {int: [1, 6]}")
     courses = [Curve(n, {"k": n + 1}, State.PRUNED, 0, {0: abs(n - 2.5)}) for n in range(6)]
-    step = curves(space, courses, LEVELS, 0, may_begin=True)
+    step = curves(Curves(), courses, LEVELS, space, 0, may_begin=True)
     assert step is not None
     assert step.number is not None
     over = [Curve(n, {"k": n + 1}, State.COMPLETE, 2, {}, abs(n - 2.5)) for n in range(6)]
-    assert curves(space, over, LEVELS, 0, may_begin=True) is None
-    assert step == curves(space, courses, LEVELS, 0, may_begin=False)
+    assert curves(Curves(), over, LEVELS, space, 0, may_begin=True) is None
+    assert step == curves(Curves(), courses, LEVELS, space, 0, may_begin=False)
 
 
 def test_losses_that_are_no_numbers_do_no_harm() -> None:

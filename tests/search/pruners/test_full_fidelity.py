@@ -20,6 +20,7 @@ from tests.search.pruners.test_freeze_thaw import (
     trained,
 )
 from tunecli.config.space import Space
+from tunecli.registry.pruners import Curves
 from tunecli.search.fidelity import Choice, Curve
 from tunecli.search.pruners.freeze_thaw import curves
 from tunecli.search.pruners.full_fidelity import is_unpaused, shown_ends, unpaused_trials
@@ -190,7 +191,7 @@ def swept(
     courses = [trained(n, quasirandom(space, [], n, seed) or {}, 0, deceptive_loss) for n in range(4)]
     spent = len(courses) * LEVELS[0]
     while spent < n_trainings:
-        step = curves(space, courses, LEVELS, seed, may_begin=True)
+        step = curves(Curves(), courses, LEVELS, space, seed, may_begin=True)
         assert step is not None
         asked((len(courses), step))
         number = len(courses) if step.number is None else step.number

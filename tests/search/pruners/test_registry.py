@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.config.pruners import Median
+from tunecli.registry.pruners import Median
 from tunecli.search.pruners import median as arithmetic
-from tunecli.search.pruners.registry import PRUNERS, Bounds, Curve, decide
+from tunecli.search.pruners.registry import Bounds, Curve, decide
 from tunecli.search.pruners.registry import stop_bounds as bounds_of
 
 EAGER = Median(startup_trials=1, warmup_epochs=0)
@@ -222,10 +222,6 @@ def test_what_it_is_given_is_left_as_it_was() -> None:
     stop_bounds(EAGER, curves)
     assert curves[0] == [3.0, 2.0]
     assert curves[1][0] == 1.0
-
-
-def test_every_pruner_of_the_file_is_known_by_its_name() -> None:
-    assert set(PRUNERS) == {"median"}
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.config.grammar import parse
-from tunecli.config.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.config.reader import read
 from tunecli.config.space import Space
+from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.search.fidelity import Choice, Curve, observed, shares, until_epochs
 from tunecli.search.pruners.full_fidelity import unpaused_trials
 from tunecli.search.pruners.promotion import choose, full_trainings, never_continued

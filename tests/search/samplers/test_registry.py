@@ -12,8 +12,10 @@ from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
+from tunecli.registry.implementations import implementation
+from tunecli.registry.samplers import SAMPLERS
 from tunecli.search.samplers.bayes import bayes
-from tunecli.search.samplers.registry import SAMPLERS, suggest
+from tunecli.search.samplers.registry import suggest
 from tunecli.trial import Observation, State
 
 OURS = ("grid", "random", "quasirandom", "bayes")  # test_optional has the others
@@ -27,7 +29,9 @@ def test_each_name_is_its_sampler() -> None:
     space = space_of("{x: {uniform: [0, 1], grid: 4}}")
     assert set(SAMPLERS) == {"grid", "random", "quasirandom", "bayes", "tpe", "cmaes"}
     for name in OURS:
-        assert suggest(name, space, [], 2, 1) == SAMPLERS[name](space, [], 2, 1)
+        assert suggest(name, space, [], 2, 1) == implementation(SAMPLERS[name].implementation)(
+            space, [], 2, 1
+        )
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:

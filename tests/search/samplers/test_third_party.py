@@ -11,8 +11,8 @@ from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
-from tunecli.search.samplers.registry import SAMPLERS, suggest
-from tunecli.search.samplers.third_party import require
+from tunecli.registry.samplers import require_sampler
+from tunecli.search.samplers.registry import suggest
 from tunecli.trial import Observation, State
 
 PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}
@@ -29,11 +29,11 @@ def test_the_package_to_install_is_named_before_anything_is_tried(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match=f"`{package}`, which is not installed") as caught:
-        SAMPLERS[name](space_of(BOWL), [], 0, 0)
+        suggest(name, space_of(BOWL), [], 0, 0)
     assert "tunecli[optuna]" in str(caught.value.hint)
     with pytest.raises(UsageError, match=f"`{package}`, which is not installed"):
-        require(name)
-    require("bayes")
+        require_sampler(name)
+    require_sampler("bayes")
 
 
 @pytest.mark.parametrize("name", PACKAGES)

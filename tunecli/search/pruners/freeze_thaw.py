@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 
 from tunecli.config.space import Space
+from tunecli.registry.pruners import Curves
 from tunecli.search.bo.acquisition import ACQUISITIONS, Acquisition, log_user_prior
 from tunecli.search.bo.acquisition_optimizer import (
     exclude_repeats,
@@ -46,7 +47,14 @@ _LEAST_CHANCE = 0.05  # of ending best: below it nothing is continued once no tr
 
 
 def curves(
-    space: Space, courses: Sequence[Curve], levels: Sequence[float], seed: int, *, may_begin: bool
+    knob: Curves,
+    courses: Sequence[Curve],
+    levels: Sequence[float],
+    space: Space,
+    seed: int,
+    /,
+    *,
+    may_begin: bool,
 ) -> Choice | None:
     """The next step: see the module, and :func:`tunecli.search.pruners.promotion.choose`.
 

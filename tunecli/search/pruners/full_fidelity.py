@@ -25,6 +25,7 @@ from itertools import chain
 import numpy as np
 
 from tunecli.config.space import Space
+from tunecli.registry.pruners import Curves
 from tunecli.search.bo.acquisition import ACQUISITIONS
 from tunecli.search.bo.acquisition_optimizer import is_repeat
 from tunecli.search.bo.encoding import features, units_of_points
@@ -44,6 +45,21 @@ _BEFORE = 4  # trials for each parameter, and as many more: until then ends are 
 def unpaused_trials(space: Space, n_trials: int) -> range:
     """The numbers of those among the first ``n_trials``."""
     return range(_BEFORE * (len(space.parameters) + 1), n_trials, _EVERY)
+
+
+def full_trainings(knob: Curves, levels: Sequence[float], space: Space, n_trials: int) -> tuple[float, float]:
+    """How many full trainings ``n_trials`` trials of `curves` take, at least and at most.
+
+    Nobody knows how many it continues: from those that never pause, and one at least, to all.
+
+    Args:
+        knob: what the file says of the pruner.
+        levels: shares of a full training, the last one 1.
+        space: where the trials lie.
+        n_trials: how many are begun in all.
+    """
+    n_full = max(len(unpaused_trials(space, n_trials)), 1)
+    return n_full + (n_trials - n_full) * levels[0], float(n_trials)
 
 
 def is_unpaused(space: Space, number: int) -> bool:

@@ -1,4 +1,4 @@
-"""What to continue: every rule whose trials pause, by its name, and the study's way in.
+"""What to continue: the protocol of the pruners whose trials pause, and the study's way in.
 
 A rule is a pure function of the courses it is given (law 1), which are those that the step in question may see
 (law 5); one of those that depend on who arrives first is given all that have arrived.
@@ -6,17 +6,14 @@ A rule is a pure function of the courses it is given (law 1), which are those th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from tunecli.config.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.config.space import Space
+from tunecli.registry.implementations import implementation
+from tunecli.registry.pruners import Pausing, pruner_info
 from tunecli.search.bo.feasibility import feasibility_rank, violation_matrix
 from tunecli.search.fidelity import Choice, Curve
-from tunecli.search.pruners.freeze_thaw import curves
-from tunecli.search.pruners.full_fidelity import unpaused_trials
-from tunecli.search.pruners.successive_halving import asha, given_up, halving, hyperband, share_trained
 from tunecli.trial import State
 
 
@@ -24,26 +21,29 @@ class Rule(Protocol):
     """Says what a study does next."""
 
     def __call__(
-        self, knob: Any, courses: Sequence[Curve], n_levels: int, /, *, may_begin: bool
+        self,
+        knob: Any,
+        courses: Sequence[Curve],
+        levels: Sequence[float],
+        space: Space,
+        seed: int,
+        /,
+        *,
+        may_begin: bool,
     ) -> Choice | None:
         """The next step.
 
         Args:
-            knob: what the file says of the pruner, by its model of `tunecli.config.pruners`.
+            knob: what the file says of the pruner, by the settings model of its registry entry.
             courses: every trial that was begun, by number.
-            n_levels: how many levels there are, at least 1; the last one is a trial's end.
+            levels: shares of a full training, at least one; the last one is 1, a trial's end.
+            space: where a new trial's point lies.
+            seed: the study's.
             may_begin: whether another trial may be begun.
 
         Returns:
             A paused trial and a level after its own, or a new one; None where nothing can be done with what is seen.
         """
-
-
-RULES: Mapping[str, Rule] = MappingProxyType({"halving": halving, "hyperband": hyperband, "asha": asha})
-"""Every rule that knows no space by what ``search.pruner`` calls it; `curves` is the one that does."""
-
-DEPENDS_ON_ARRIVAL = frozenset(("asha",))
-"""Those that decide by all that has arrived, so that their table depends on how fast each trial was."""
 
 
 def choose(
@@ -55,20 +55,12 @@ def choose(
     *,
     may_begin: bool,
 ) -> Choice | None:
-    """What is done next by the pruner that the file names; see :class:`Rule`.
-
-    Args:
-        knob: what the file says of it.
-        courses: every trial that was begun, by number.
-        levels: shares of a full training, the last one 1.
-        space: where a new trial's point lies.
-        seed: the study's.
-        may_begin: whether another trial may be begun.
-    """
-    if isinstance(knob, Curves):
-        return curves(space, courses, levels, seed, may_begin=may_begin)
-    choice = RULES[knob.name](knob, courses, len(levels), may_begin=may_begin)
-    return choice if choice is not None or may_begin else last_resort(courses)
+    """What is done next by the pruner that the file names; see :class:`Rule` for the arguments."""
+    info = pruner_info(knob.name)
+    rule: Rule = implementation(info.implementation)
+    choice = rule(knob, courses, levels, space, seed, may_begin=may_begin)
+    needs_fallback = choice is None and not may_begin and info.has_fallback
+    return last_resort(courses) if needs_fallback else choice
 
 
 def last_resort(courses: Sequence[Curve]) -> Choice | None:
@@ -94,19 +86,17 @@ def full_trainings(
 ) -> tuple[float, float]:
     """How many full trainings ``n_trials`` trials take, at least and at most.
 
-    Of `curves` nobody knows how many it continues: from those that never pause, and one at least, to all.
-
     Args:
         knob: what the file says of the pruner.
         levels: shares of a full training, the last one 1.
         space: where the trials lie.
         n_trials: how many are begun in all.
     """
-    if isinstance(knob, Halving | Hyperband | Asha):
-        found = share_trained(knob, levels, n_trials)
-        return found, found
-    n_full = max(len(unpaused_trials(space, n_trials)), 1)
-    return n_full + (n_trials - n_full) * levels[0], float(n_trials)
+    info = pruner_info(knob.name)
+    if not info.full_trainings:
+        return n_trials * levels[0], float(n_trials)
+    least, most = implementation(info.full_trainings)(knob, levels, space, n_trials)
+    return least, most
 
 
 def never_continued(knob: Pausing, courses: Sequence[Curve], n_levels: int) -> set[int]:
@@ -114,6 +104,8 @@ def never_continued(knob: Pausing, courses: Sequence[Curve], n_levels: int) -> s
 
     None before a trial is complete, for until then any may be the :func:`last_resort`.
     """
-    if not isinstance(knob, Halving | Hyperband) or all(each.state is not State.COMPLETE for each in courses):
+    info = pruner_info(knob.name)
+    if not info.discarded or all(course.state is not State.COMPLETE for course in courses):
         return set()
-    return given_up(knob, courses, n_levels)
+    found: set[int] = implementation(info.discarded)(knob, courses, n_levels)
+    return found

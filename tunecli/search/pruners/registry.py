@@ -1,4 +1,4 @@
-"""What to stop: the `Pruner` protocol, every pruner that ends trials by its name, and the study's way in.
+"""What to stop: the `Pruner` protocol, the bounds that end trials, and the study's way in.
 
 A pruner is a pure function of the curves of the complete trials that a trial may see (laws 1 and 5). It gives bounds
 that are known before the trial begins, so whoever trains it needs no word from the coordinator to end it, and it ends
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from tunecli.config.pruners import Median, Pausing
+from tunecli.knob import NamedKnob
+from tunecli.registry.implementations import implementation
+from tunecli.registry.pruners import Median, is_pausing, pruner_info
 from tunecli.search.pruners.median import medians_of_means
 
 Curve = Sequence[tuple[int, float]]
@@ -55,15 +56,18 @@ class Pruner(Protocol):
         """The bounds for a trial.
 
         Args:
-            knob: what the file says of the pruner, by its model of `tunecli.config.pruners`.
+            knob: what the file says of the pruner, by the settings model of its registry entry.
             curves: of the complete trials that the trial may see, in any order. A loss that is not finite, or beyond
                 1e300, is no news: it is as if that epoch had not told any.
         """
 
 
-def stop_bounds(knob: Literal["none"] | Median | Pausing, curves: Sequence[Curve]) -> Bounds:
+def stop_bounds(knob: Literal["none"] | NamedKnob, curves: Sequence[Curve]) -> Bounds:
     """The bounds for a trial by the pruner that the file names; see :class:`Pruner`. One that pauses gives none."""
-    return PRUNERS[knob.name](knob, curves) if isinstance(knob, Median) else Bounds()
+    if isinstance(knob, str) or is_pausing(knob):
+        return Bounds()
+    pruner: Pruner = implementation(pruner_info(knob.name).implementation)
+    return pruner(knob, curves)
 
 
 def decide(bounds: Bounds, curve: Curve) -> bool:
@@ -97,10 +101,6 @@ def median(knob: Median, curves: Sequence[Curve]) -> Bounds:
     if epochs[-1] < last:  # a curve may end with losses that are no news
         epochs, losses = [*epochs, last], [*losses, losses[-1]]
     return _shortened(epochs, losses)
-
-
-PRUNERS: Mapping[str, Pruner] = MappingProxyType({"median": median})
-"""Every pruner by what ``search.pruner`` calls it, ``none`` apart."""
 
 
 def _begun_after(

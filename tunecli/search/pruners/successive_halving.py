@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from tunecli.config.pruners import Asha, Halving, Hyperband
+from tunecli.config.space import Space
+from tunecli.registry.pruners import Asha, Halving, Hyperband
 from tunecli.search.fidelity import Choice, Curve
 
 
@@ -23,17 +24,37 @@ class Bracket:
     begins_at: int
 
 
-def halving(knob: Halving, courses: Sequence[Curve], n_levels: int, *, may_begin: bool) -> Choice | None:
+def halving(
+    knob: Halving,
+    courses: Sequence[Curve],
+    levels: Sequence[float],
+    space: Space,
+    seed: int,
+    /,
+    *,
+    may_begin: bool,
+) -> Choice | None:
     """Brackets of one kind, all from the first level on.
 
     Jamieson, Talwalkar (2016), "Non-stochastic Best Arm Identification and Hyperparameter Optimization", algorithm 1
     with the factor ``knob.factor`` in place of 2. See :class:`tunecli.search.pruners.promotion.Rule`.
     """
+    n_levels = len(levels)
     return _in_brackets(_brackets(knob, n_levels), knob.factor, courses, n_levels, may_begin)
 
 
-def hyperband(knob: Hyperband, courses: Sequence[Curve], n_levels: int, *, may_begin: bool) -> Choice | None:
+def hyperband(
+    knob: Hyperband,
+    courses: Sequence[Curve],
+    levels: Sequence[float],
+    space: Space,
+    seed: int,
+    /,
+    *,
+    may_begin: bool,
+) -> Choice | None:
     """The brackets of Hyperband, again and again. See :class:`tunecli.search.pruners.promotion.Rule`."""
+    n_levels = len(levels)
     return _in_brackets(_brackets(knob, n_levels), knob.factor, courses, n_levels, may_begin)
 
 
@@ -48,13 +69,22 @@ def hyperband_brackets(n_levels: int, factor: int) -> list[Bracket]:
     ]
 
 
-def asha(knob: Asha, courses: Sequence[Curve], n_levels: int, *, may_begin: bool) -> Choice | None:
+def asha(
+    knob: Asha,
+    courses: Sequence[Curve],
+    levels: Sequence[float],
+    space: Space,
+    seed: int,
+    /,
+    *,
+    may_begin: bool,
+) -> Choice | None:
     """Asynchronous halving: whoever is among the best of a level so far goes on, the highest level first.
 
     Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar (2020), "A System for Massively Parallel
     Hyperparameter Tuning", algorithm 2. See :class:`tunecli.search.pruners.promotion.Rule`.
     """
-    for level in reversed(range(n_levels - 1)):
+    for level in reversed(range(len(levels) - 1)):
         n_known = sum(course.loss_at(level) is not None for course in courses)
         for course in _best(courses, level, n_known // knob.factor):
             if course.is_paused and course.level == level:
@@ -62,7 +92,7 @@ def asha(knob: Asha, courses: Sequence[Curve], n_levels: int, *, may_begin: bool
     return Choice(None, 0) if may_begin else None
 
 
-def given_up(knob: Halving | Hyperband, courses: Sequence[Curve], n_levels: int) -> set[int]:
+def discarded(knob: Halving | Hyperband, courses: Sequence[Curve], n_levels: int) -> set[int]:
     """The numbers of those paused trials that are never continued: of brackets that are full, and not among the kept.
 
     Args:
@@ -82,12 +112,15 @@ def given_up(knob: Halving | Hyperband, courses: Sequence[Curve], n_levels: int)
     return found
 
 
-def share_trained(knob: Halving | Hyperband | Asha, levels: Sequence[float], n_trials: int) -> float:
-    """How many full trainings ``n_trials`` trials take in all, where none fails.
+def full_trainings(
+    knob: Halving | Hyperband | Asha, levels: Sequence[float], space: Space, n_trials: int
+) -> tuple[float, float]:
+    """How many full trainings ``n_trials`` trials take in all, where none fails: at least and at most, the same here.
 
     Args:
         knob: what the file says of the pruner.
         levels: shares of a full training, the last one 1.
+        space: where the trials lie.
         n_trials: how many are begun in all.
     """
     n_levels, total, n_left = len(levels), 0.0, n_trials
@@ -101,7 +134,7 @@ def share_trained(knob: Halving | Hyperband | Asha, levels: Sequence[float], n_t
         n_left -= n_here
         if n_left <= 0:
             break
-    return total
+    return total, total
 
 
 def _brackets(knob: Halving | Hyperband, n_levels: int) -> list[Bracket]:

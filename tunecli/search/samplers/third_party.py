@@ -11,19 +11,18 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from tunecli.config.domains import LAST_UNIT, Categorical, n_values, value_of_unit
 from tunecli.config.space import Parameter, Space, is_active, point_of_units, units_of_point
-from tunecli.errors import UsageError
+from tunecli.registry.samplers import require_sampler, sampler_info
 from tunecli.search.draws import propose
 from tunecli.seeding import generator_for, seed_for
 from tunecli.trial import Observation, Parameters, Scalar, State
 
-_PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}
 _CONSTRAINTS = "constraints"  # the key under which Optuna keeps a trial's excesses
 _FAR = 1e300
+_MOST_NAMES = 6
 
 
 def tpe(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
@@ -55,23 +54,9 @@ def cmaes(space: Space, history: Sequence[Observation], number: int, seed: int) 
     return propose(space, history, number, seed, _cmaes_draws(package, space, history, number, seed))
 
 
-def require(sampler: str) -> None:
-    """Look whether what ``sampler`` is made of is here; of any other sampler it is.
-
-    Raises:
-        UsageError: its package is not installed.
-    """
-    package = _PACKAGES.get(sampler)
-    if package is not None and find_spec(package) is None:
-        raise UsageError(
-            f"the sampler `{sampler}` needs the package `{package}`, which is not installed",
-            hint="pip install 'tunecli[optuna]', or take the sampler bayes",
-        )
-
-
 def _package(sampler: str) -> Any:
-    require(sampler)
-    return import_module(_PACKAGES[sampler])
+    require_sampler(sampler)
+    return import_module(sampler_info(sampler).package)
 
 
 def _tpe_draws(
@@ -149,6 +134,26 @@ def adapted_by_cmaes(space: Space) -> tuple[Parameter, ...]:
         if not parameter.conditions and not isinstance(parameter.domain, Categorical)
     )
     return found if len(found) >= 2 else ()
+
+
+def cmaes_notes(space: Space) -> Iterator[str]:
+    """Which parameters `cmaes` adapts and which it draws at random, for `check`."""
+    adapted = [parameter.name for parameter in adapted_by_cmaes(space)]
+    others = [name for name in space.names if name not in adapted]
+    if not space.parameters or not others:
+        return
+    if not adapted:
+        yield (
+            "cmaes adapts two or more numbers that are always active, and this space has fewer: all parameters are "
+            "drawn at random (`bayes` and `tpe` model such a space)"
+        )
+        return
+    yield f"cmaes adapts {_listed(adapted)}; it draws {_listed(others)} at random"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def _cmaes_draws(

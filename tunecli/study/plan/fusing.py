@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunecli.config.concrete_trial import concrete_trials, points_to_check, resolve_trial, trial_models
-from tunecli.config.pruners import Pausing
 from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySpec
 from tunecli.config.user_code import code_hashes, uses
+from tunecli.registry.pruners import is_pausing
+from tunecli.registry.samplers import sampler_info
 from tunecli.study.plan.cost_bounds import extremes
 from tunecli.train.fused.signature import FusionBlocker, fusion_blockers
 
 WIDTH = 16  # beyond, a core's caches hold no more of the group: measured, 8 to 32 cost a trial the same
-_READS_NOTHING = ("grid", "random", "quasirandom")
 _MOST_WEIGHTS = 20_000  # on a CPU arithmetic outweighs what fusing saves beyond
 _LEAST_GROUP = 4
 
@@ -99,7 +99,7 @@ def _of_the_settings(spec: StudySpec, n_workers: int) -> Iterator[FusionBlocker]
     if trial_models(spec.space.tree) != {TrialConfig}:
         yield FusionBlocker("trial", "", "it is trained by your own code")
         return
-    if isinstance(search.pruner, Pausing):
+    if is_pausing(search.pruner):
         yield FusionBlocker("search.pruner", search.pruner.name, "trials pause on their way")
     if search.repeats > 1:
         yield FusionBlocker("search.repeats", str(search.repeats), "each trial is trained over several seeds")
@@ -118,7 +118,7 @@ def _of_the_room(spec: StudySpec, n_workers: int) -> FusionBlocker:
         why = f"too few trials are known before the first ends; {enough}"
         return FusionBlocker("search.lookahead", str(search.lookahead), why)
     why = f"each trial waits for the results before it; {enough}"
-    if search.sampler_name not in _READS_NOTHING:
+    if sampler_info(search.sampler_name).reads_results:
         return FusionBlocker("search.sampler", search.sampler_name, why)
     return FusionBlocker("search.pruner", getattr(search.pruner, "name", str(search.pruner)), why)
 
@@ -179,4 +179,4 @@ def _room(spec: StudySpec, n_workers: int) -> int:
 def reads_nothing(spec: StudySpec) -> bool:
     """Whether no trial depends on what came of another, so that any number may be begun at once."""
     search = spec.settings.search
-    return search.sampler_name in _READS_NOTHING and search.pruner == "none"
+    return not sampler_info(search.sampler_name).reads_results and search.pruner == "none"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tunecli.config.enumeration import grid_size, space_size
 from tunecli.config.study import DEFAULT_TRIALS, StudySpec
 from tunecli.errors import UsageError
+from tunecli.registry.samplers import sampler_info
 from tunecli.study.plan import worker_count
 from tunecli.study.plan.fusing import fused_width, reads_nothing
 from tunecli.train.machine import places
@@ -68,11 +69,12 @@ def _lookahead(spec: StudySpec, n_workers: int, fuse: int) -> int:
 
 
 def _n_trials(spec: StudySpec) -> int:
-    asked, sampler = spec.settings.search.trials, spec.settings.search.sampler_name
-    n_points = grid_size(spec.space) if sampler == "grid" else space_size(spec.space)
+    asked = spec.settings.search.trials
+    is_grid = sampler_info(spec.settings.search.sampler_name).needs_grid
+    n_points = grid_size(spec.space) if is_grid else space_size(spec.space)
     if asked is not None:
         return asked
-    if sampler == "grid" and n_points is not None:
+    if is_grid and n_points is not None:
         if n_points > MAX_WHOLE_GRID:
             raise UsageError(
                 f"the grid has {n_points:,} points and `search.trials` is not said",

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
 from tunecli.engine.device_assignment import n_slots, spread
+from tunecli.registry.engines import engine_info
+from tunecli.registry.implementations import implementation
 from tunecli.train.machine import Place, places
 
 
@@ -17,8 +19,12 @@ def n_workers(run: Run, here: Sequence[Place]) -> int:
         run: what the file asks for.
         here: the places that its device means on this machine; none: its jobs are on the CPU.
     """
-    if run.engine == "inline":
+    info = engine_info(run.engine)
+    if info.max_workers == 1:
         return 1
+    if info.worker_slots:
+        most = int(implementation(info.worker_slots)(run))
+        return most if run.workers == "auto" else min(run.workers, most)
     most = n_slots(here, run.per_device) or max(1, n_cores() // run.threads)
     if run.workers == "auto":
         return most

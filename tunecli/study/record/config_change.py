@@ -14,11 +14,11 @@ from typing import Any
 from tunecli.config.checks import Inspect
 from tunecli.config.comparison import Difference, differences, kept_overrides
 from tunecli.config.load import bytes_of, parse_study
-from tunecli.config.pruners import Pausing
 from tunecli.config.reader import read
 from tunecli.config.study import StudySpec
 from tunecli.config.user_code import code_changes
 from tunecli.errors import ConfigError, UsageError
+from tunecli.registry.pruners import is_pausing
 from tunecli.store.folder import RunFolder
 from tunecli.study.record import data_hashes
 from tunecli.study.record.facts import recorded_spec
@@ -148,7 +148,7 @@ def raised_total(spec: StudySpec, before: int, after: int, n_suggested: int) -> 
         n_suggested: how many trials were begun.
     """
     pruner = spec.settings.search.pruner
-    if not before <= n_suggested < after or not isinstance(pruner, Pausing):
+    if not before <= n_suggested < after or not is_pausing(pruner):
         return ()
     note = (
         f"note: with the pruner `{pruner.name}` this need not be the study that {after} trials from the "

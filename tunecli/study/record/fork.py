@@ -19,11 +19,12 @@ from typing import Any
 from tunecli.config.comparison import fitting_point
 from tunecli.config.concrete_trial import DanglingReferenceError, concrete
 from tunecli.config.enumeration import grid_position_of_point
-from tunecli.config.pruners import Pausing
 from tunecli.config.study import StudySpec
 from tunecli.config.user_code import code_hashes
 from tunecli.errors import UsageError
 from tunecli.messages import Ended, EpochEnded, Started
+from tunecli.registry.pruners import is_pausing
+from tunecli.registry.samplers import sampler_info
 from tunecli.search.samplers.grid import require_grid
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
@@ -84,7 +85,7 @@ def fork(
         facts = facts_of(log)
         asked = revision(folder, facts, (*overrides, *assignments(changes), f'study="{name}"'), config_path)
         spec = asked.inspected(complaints)
-        if spec.settings.search.sampler_name == "grid":
+        if sampler_info(spec.settings.search.sampler_name).needs_grid:
             require_grid(spec.space)
         plan = plan_for(spec)
         ended = [trial for trial in log.trials() if trial.outcome is not None]
@@ -135,7 +136,7 @@ def _fitting(asked: ConfigChange, spec: StudySpec, ended: Sequence[Trial], log: 
     recorded = asked.recorded
     pruner = spec.settings.search.pruner
     # One that paused may yet be continued there, and could not be here: its checkpoint is the other study's.
-    is_pruned_alike = recorded.settings.search.pruner == pruner and not isinstance(pruner, Pausing)
+    is_pruned_alike = recorded.settings.search.pruner == pruner and not is_pausing(pruner)
     epochs = log.epochs_of(trial.number for trial in ended)
     sessions = {session["id"]: session["versions"] for session in log.sessions()}
     sessions_of = log.sessions_of_results()
@@ -163,7 +164,7 @@ def _fitting(asked: ConfigChange, spec: StudySpec, ended: Sequence[Trial], log: 
 def _total(spec: StudySpec, plan: Plan, reused: Sequence[_Reused]) -> int:
     """How many trials the new study has in all; a grid that is run whole has those beside it as well."""
     n_beside = 0
-    if spec.settings.search.sampler_name == "grid" and spec.settings.search.trials is None:
+    if sampler_info(spec.settings.search.sampler_name).needs_grid and spec.settings.search.trials is None:
         positions = [grid_position_of_point(spec.space, each.trial.parameters) for each in reused]
         n_beside = len(reused) - len({position for position in positions if position is not None})
     return max(plan.n_trials + n_beside, len(reused))

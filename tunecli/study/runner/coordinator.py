@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from functools import partial
 
 from tunecli.config.concrete_trial import concrete, trial_models
-from tunecli.config.pruners import Pausing
 from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.registry.pruners import is_pausing
 from tunecli.results.ranking import leading
 from tunecli.search.samplers.registry import suggest
 from tunecli.study.plan.jobs import job_for, trial_seed
@@ -67,7 +67,7 @@ class Coordinator:
         self.running: dict[int, Trial] = {}
         unended = [trial for trial in self.trials.values() if trial.outcome is None]
         pruner = study.spec.settings.search.pruner
-        self._steps = PauseSchedule(study.spec, pruner, self._log) if isinstance(pruner, Pausing) else None
+        self._steps = PauseSchedule(study.spec, pruner, self._log) if is_pausing(pruner) else None
         self._standstill = StoppingRule(study.spec, study.plan.lookahead)
         self._queued = deque(sorted(unended, key=self._turn))
         self._unended = {trial.number for trial in unended}

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from tunecli import failpoints
 from tunecli.config.concrete_trial import DanglingReferenceError
-from tunecli.config.pruners import Pausing
 from tunecli.engine.protocol import Engine
 from tunecli.messages import Ended
+from tunecli.registry.pruners import is_pausing
 from tunecli.study.plan.plan import AHEAD
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.runner.coordinator import Coordinator
@@ -44,7 +44,7 @@ class JobQueue:
         plan, pruner = study.plan, study.spec.settings.search.pruner
         self._width = max(1, plan.fuse)
         # a group is made of what comes together, and a step of a study that pauses may wait for the one before it
-        is_one_by_one = not plan.fuse and not isinstance(pruner, Pausing)
+        is_one_by_one = not plan.fuse and not is_pausing(pruner)
         spare = min(plan.lookahead - plan.n_workers, (AHEAD - 1) * plan.n_workers)
         self._n_ahead = max(0, spare) if is_one_by_one else 0
 

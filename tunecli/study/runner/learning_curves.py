@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tunecli.config.pruners import Pausing
 from tunecli.config.study import StudySpec
 from tunecli.messages import EpochEnded
+from tunecli.registry.pruners import is_pausing
 from tunecli.search.pruners.registry import Bounds, Curve, stop_bounds
 from tunecli.store.database import Log
 from tunecli.trial import State, Trial
@@ -27,7 +27,7 @@ class Curves:
             trials: all on it, by number.
         """
         self._pruner, self._objective, self._log = spec.settings.search.pruner, spec.objective, log
-        self._is_looked_at = self._pruner != "none" and not isinstance(self._pruner, Pausing)
+        self._is_looked_at = self._pruner != "none" and not is_pausing(self._pruner)
         self._curves: dict[int, Curve] = {}
         if self._is_looked_at:
             complete = [number for number, trial in trials.items() if trial.state is State.COMPLETE]

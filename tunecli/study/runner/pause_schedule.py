@@ -11,12 +11,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from tunecli.config.concrete_trial import DanglingReferenceError, concrete, concrete_trials
-from tunecli.config.pruners import Pausing
 from tunecli.config.schema.training import Training
 from tunecli.config.study import StudySpec
+from tunecli.registry.pruners import Pausing, pruner_info
 from tunecli.results.ranking import total_excess
 from tunecli.search.fidelity import Choice, Curve, observed, shares, until_epochs
-from tunecli.search.pruners.promotion import DEPENDS_ON_ARRIVAL, choose, never_continued
+from tunecli.search.pruners.promotion import choose, never_continued
 from tunecli.store.database import Log
 from tunecli.study.runner.retries import fail_alike
 from tunecli.study.runner.stopping_rule import n_since_best
@@ -41,7 +41,7 @@ class PauseSchedule:
         self._is_exhausted = False
         self._given_up: set[int] = set()
         self._barren = (-1, -1)  # so many steps, and that sight of them, left nothing to do
-        self._depends_on_arrival = knob.name in DEPENDS_ON_ARRIVAL
+        self._depends_on_arrival = pruner_info(knob.name).depends_on_arrival
         self.levels = levels_of(spec, knob)
         for step in log.steps():
             self.add(step)

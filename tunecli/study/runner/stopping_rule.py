@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterable, Mapping
 
 from tunecli.config.study import StudySpec
+from tunecli.registry.implementations import implementation
+from tunecli.registry.samplers import sampler_info
 from tunecli.results.ranking import total_excess
-from tunecli.search.prediction import expected_improvement
 from tunecli.study.record.history import History
 from tunecli.trial import State, Trial
 
@@ -60,9 +61,10 @@ class StoppingRule:
             before = {each: trials[each] for each in range(number)}
             spec = self._spec
             history = History(before.values(), spec.objective).up_to(number - self._lookahead)
-            surrogate = spec.settings.search.sampler_settings.get("surrogate", "gp")
-            self._improvements[number] = expected_improvement(
-                spec.space, history, number, spec.settings.seed, surrogate=surrogate
+            search = spec.settings.search
+            expected = implementation(sampler_info(search.sampler_name).expected_improvement)
+            self._improvements[number] = expected(
+                spec.space, history, number, spec.settings.seed, **search.sampler_settings
             )
         found = self._improvements[number]
         return found is not None and found < least

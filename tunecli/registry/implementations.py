@@ -1,0 +1,48 @@
+"""Importing what a registry entry or a knob names as ``module:attribute``, when it is used for the first time."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from tunecli.errors import UsageError
+
+
+@cache
+def implementation(code_name: str) -> Any:
+    """The object that ``module:attribute`` names; the attribute may be dotted.
+
+    Args:
+        code_name: for example ``torch.optim:AdamW``.
+
+    Raises:
+        ImportError: the module cannot be imported.
+        AttributeError: the module has no such attribute.
+    """
+    module, _, path = code_name.partition(":")
+    found: Any = import_module(module)
+    for attribute in path.split("."):
+        found = getattr(found, attribute)
+    return found
+
+
+def require_package(what: str, package: str, extra: str, instead: str) -> None:
+    """Make sure that a package is installed, without importing it.
+
+    Args:
+        what: what needs it, for example ``the sampler `tpe```.
+        package: the top-level package; empty: none is needed.
+        extra: the extra of tunecli that installs it; empty: the package is installed by its own name.
+        instead: what a person can take in its place, for example ``the sampler bayes``; empty: nothing.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    if package and find_spec(package) is None:
+        target = f"'tunecli[{extra}]'" if extra else package
+        raise UsageError(
+            f"{what} needs the package `{package}`, which is not installed",
+            hint=f"pip install {target}" + (f", or take {instead}" if instead else ""),
+        )

@@ -1,0 +1,180 @@
+"""The pruners: the settings and the capabilities of each. `tunecli.search.pruners` holds the implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self, TypeGuard
+
+from pydantic import Field, model_validator
+
+from tunecli.errors import UsageError
+from tunecli.knob import Count, NamedKnob
+
+
+@dataclass(frozen=True)
+class PrunerInfo:
+    """What the program knows about a pruner without importing it.
+
+    There are two kinds. One gives the bounds that a trial must stay below, and a trial that does not ends. The other
+    pauses every trial at rungs, and decides which paused trial goes on.
+
+    Attributes:
+        name: the value of ``search.pruner``.
+        implementation: ``module:attribute`` of the function; see :class:`tunecli.search.pruners.registry.Pruner`, or
+            where ``pauses_trials``, :class:`tunecli.search.pruners.promotion.Rule`.
+        settings: the model of what the file may say of it; a subclass of `Pausing` where ``pauses_trials``.
+        package: the top-level package that the pruner needs and tunecli does not; empty: none.
+        extra: the extra of tunecli that installs ``package``; empty: none.
+        pauses_trials: whether trials pause at rungs and may be continued.
+        depends_on_arrival: whether a decision uses all that has arrived, so that the table depends on how fast each
+            trial was. Otherwise a decision uses what ``search.lookahead`` allows.
+        required_sampler: the sampler that must stand beside it with its default settings, since the pruner proposes
+            points itself; empty: any.
+        has_fallback: whether the best paused trial is continued where the pruner does nothing more and no trial is
+            complete.
+        full_trainings: ``module:attribute`` of a function of (knob, rung fractions, space, number of trials) that
+            returns how many full trainings the trials take, at least and at most. Empty: between none and all of them
+            are continued.
+        discarded: ``module:attribute`` of a function of (knob, curves, number of rungs) that returns the numbers of
+            the paused trials that are never continued, so that their checkpoints can go. Empty: none is known.
+        handles_several_goals: whether ``objective.pareto`` may be given.
+    """
+
+    name: str
+    implementation: str
+    settings: type[NamedKnob]
+    package: str = ""
+    extra: str = ""
+    pauses_trials: bool = False
+    depends_on_arrival: bool = False
+    required_sampler: str = ""
+    has_fallback: bool = True
+    full_trainings: str = ""
+    discarded: str = ""
+    handles_several_goals: bool = False
+
+
+class Median(NamedKnob):
+    """End a trial whose best is worse than the median of the others' averages (Golovin et al. 2017).
+
+    ``startup_trials``: no trial is ended before so many complete ones are known. ``warmup_epochs``: none is ended by
+    what its first so many epochs gave.
+    """
+
+    name: Literal["median"] = "median"
+    startup_trials: Count = 5
+    warmup_epochs: Annotated[int, Field(ge=0)] = 1
+
+
+class Pausing(NamedKnob):
+    """Base of the pruners whose trials pause at levels, each ``factor`` times as far as the one before.
+
+    ``min_epochs``: how far the first level is at least; ``auto``: about a tenth of a full training. ``max_epochs``: how
+    long a full training is; ``auto``: as ``training.epochs`` says, of each trial its own.
+    """
+
+    min_epochs: Count | Literal["auto"] = "auto"
+    max_epochs: Count | Literal["auto"] = "auto"
+    factor: Annotated[int, Field(ge=2, le=10)] = 3
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        least, most = self.min_epochs, self.max_epochs
+        if isinstance(least, int) and isinstance(most, int) and least > most:
+            raise ValueError(f"min_epochs {least} is above max_epochs {most}")
+        return self
+
+
+class Halving(Pausing):
+    """Successive halving, bracket after bracket (Jamieson, Talwalkar 2016).
+
+    ``bracket``: how many trials begin in one; ``auto``: so many that one of them is trained to its end.
+    """
+
+    name: Literal["halving"] = "halving"
+    bracket: Annotated[int, Field(ge=2)] | Literal["auto"] = "auto"
+
+
+class Hyperband(Pausing):
+    """Brackets of successive halving that begin at each of the levels in turn (Li et al. 2018)."""
+
+    name: Literal["hyperband"] = "hyperband"
+
+
+class Asha(Pausing):
+    """Asynchronous successive halving (Li et al. 2020): nobody waits, so its table depends on who arrives first."""
+
+    name: Literal["asha"] = "asha"
+
+
+class Curves(Pausing):
+    """Continue or begin what a model of configurations and of their curves holds to be worth most at the end.
+
+    From trial 4 * (parameters + 1) on, every third new one is trained to its end without a pause.
+    """
+
+    name: Literal["curves"] = "curves"
+
+
+_HALVING = "tunecli.search.pruners.successive_halving"
+PRUNERS: Mapping[str, PrunerInfo] = MappingProxyType(
+    {
+        info.name: info
+        for info in (
+            PrunerInfo("median", "tunecli.search.pruners.registry:median", Median),
+            PrunerInfo(
+                "halving",
+                f"{_HALVING}:halving",
+                Halving,
+                pauses_trials=True,
+                full_trainings=f"{_HALVING}:full_trainings",
+                discarded=f"{_HALVING}:discarded",
+            ),
+            PrunerInfo(
+                "hyperband",
+                f"{_HALVING}:hyperband",
+                Hyperband,
+                pauses_trials=True,
+                full_trainings=f"{_HALVING}:full_trainings",
+                discarded=f"{_HALVING}:discarded",
+            ),
+            PrunerInfo(
+                "asha",
+                f"{_HALVING}:asha",
+                Asha,
+                pauses_trials=True,
+                depends_on_arrival=True,
+                full_trainings=f"{_HALVING}:full_trainings",
+            ),
+            PrunerInfo(
+                "curves",
+                "tunecli.search.pruners.freeze_thaw:curves",
+                Curves,
+                pauses_trials=True,
+                required_sampler="bayes",
+                has_fallback=False,
+                full_trainings="tunecli.search.pruners.full_fidelity:full_trainings",
+            ),
+        )
+    }
+)
+"""The built-in pruners by name; ``none`` is no pruner."""
+
+
+def pruner_info(name: str) -> PrunerInfo:
+    """The registry entry of the pruner ``name``.
+
+    Raises:
+        UsageError: there is no such pruner.
+    """
+    info = PRUNERS.get(name)
+    if info is None:
+        raise UsageError(f"there is no pruner `{name}`", hint=f"one of none, {', '.join(PRUNERS)}")
+    return info
+
+
+def is_pausing(knob: Any) -> TypeGuard[Pausing]:
+    """Whether the pruner that the file gives pauses trials at rungs; False for ``none``."""
+    return knob != "none" and pruner_info(knob.name).pauses_trials

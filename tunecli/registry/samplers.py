@@ -1,0 +1,114 @@
+"""The samplers: the settings and the capabilities of each. `tunecli.search.samplers` holds the implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from tunecli.errors import UsageError
+from tunecli.knob import NamedKnob
+from tunecli.registry.implementations import require_package
+
+
+@dataclass(frozen=True)
+class SamplerInfo:
+    """What the program knows about a sampler without importing it.
+
+    Attributes:
+        name: the value of ``search.sampler``.
+        implementation: ``module:attribute`` of the function; see :class:`tunecli.search.samplers.registry.Sampler`.
+        settings: the model of what the file may say beside the name; its fields are keyword arguments of the function.
+            None: the name stands alone.
+        package: the top-level package that the sampler needs and tunecli does not; empty: none.
+        extra: the extra of tunecli that installs ``package``; empty: none.
+        reads_results: whether a suggestion depends on the results of other trials.
+        n_initial: the number of first trials that are suggested without any result: a number, or ``module:attribute``
+            of a function of the space. It is not read where ``reads_results`` is False.
+        handles_constraints: whether ``objective.subject_to`` may be given.
+        handles_several_goals: whether ``objective.pareto`` may be given.
+        needs_grid: whether every parameter must have a finite number of values; the default total is all of them.
+        expected_improvement: ``module:attribute`` of a function of (space, history, number, seed) and of the settings
+            as keywords, which returns the expected improvement of trial ``number`` in units of the loss, or None.
+            Empty: ``search.stop.improvement`` does not work with the sampler.
+        notes: ``module:attribute`` of a function of the space that returns notes for `check`; empty: none.
+    """
+
+    name: str
+    implementation: str
+    settings: type[NamedKnob] | None = None
+    package: str = ""
+    extra: str = ""
+    reads_results: bool = True
+    n_initial: int | str = 1
+    handles_constraints: bool = True
+    handles_several_goals: bool = True
+    needs_grid: bool = False
+    expected_improvement: str = ""
+    notes: str = ""
+
+
+class Bayes(NamedKnob):
+    """Where a model of the trials so far promises most.
+
+    ``surrogate``: the model, a Gaussian process (gp) or scikit-optimize's forests. ``acquisition``: what it is asked
+    for: expected improvement (ei), probability of improvement (pi), a lower confidence bound (lcb), or ei and lcb in
+    turn (mixed), and once the search stalls also what may better the best by much.
+    """
+
+    name: Literal["bayes"] = "bayes"
+    surrogate: Literal["gp", "extra_trees", "random_forest"] = "gp"
+    acquisition: Literal["mixed", "ei", "lcb", "pi"] = "mixed"
+
+
+SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
+    {
+        info.name: info
+        for info in (
+            SamplerInfo("grid", "tunecli.search.samplers.grid:grid", reads_results=False, needs_grid=True),
+            SamplerInfo("random", "tunecli.search.samplers.random:random", reads_results=False),
+            SamplerInfo("quasirandom", "tunecli.search.samplers.random:quasirandom", reads_results=False),
+            SamplerInfo(
+                "bayes",
+                "tunecli.search.samplers.bayes:bayes",
+                settings=Bayes,
+                n_initial="tunecli.search.samplers.bayes:n_initial",
+                expected_improvement="tunecli.search.prediction:expected_improvement",
+            ),
+            SamplerInfo("tpe", "tunecli.search.samplers.third_party:tpe", package="optuna", extra="optuna"),
+            SamplerInfo(
+                "cmaes",
+                "tunecli.search.samplers.third_party:cmaes",
+                package="cmaes",
+                extra="optuna",
+                handles_constraints=False,
+                handles_several_goals=False,
+                notes="tunecli.search.samplers.third_party:cmaes_notes",
+            ),
+        )
+    }
+)
+"""The built-in samplers by name."""
+
+
+def sampler_info(name: str) -> SamplerInfo:
+    """The registry entry of the sampler ``name``.
+
+    Raises:
+        UsageError: there is no such sampler.
+    """
+    info = SAMPLERS.get(name)
+    if info is None:
+        raise UsageError(f"there is no sampler `{name}`", hint=f"one of {', '.join(SAMPLERS)}")
+    return info
+
+
+def require_sampler(name: str) -> None:
+    """Make sure that the package that a sampler needs is installed, without importing it.
+
+    Raises:
+        UsageError: there is no such sampler, or its package is not installed.
+    """
+    info = sampler_info(name)
+    require_package(f"the sampler `{name}`", info.package, info.extra, "the sampler bayes")
