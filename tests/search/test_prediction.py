@@ -1,4 +1,4 @@
-"""What the model says in the metric's own units, held to what is known of functions with and without noise."""
+"""Predictions in the metric's own units, compared with functions with and without noise."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bowl(point: Parameters) -> float:
 
 
 def observed(n_trials: int, *, noise: float = 0.0, sampler: str = "quasirandom") -> list[Observation]:
-    """A sweep of the bowl, its losses in the unit of thousands."""
+    """A sweep of the bowl, with losses times 1000."""
     generator, history = np.random.default_rng(1), list[Observation]()
     for number in range(n_trials):
         point = suggest(sampler, space_of(PLANE), history, number, 7)
@@ -39,36 +39,36 @@ def observed(n_trials: int, *, noise: float = 0.0, sampler: str = "quasirandom")
     return history
 
 
-def test_the_noise_is_taken_out_and_what_is_left_is_told() -> None:
+def test_predictions_are_less_noisy_than_losses_and_their_deviations_are_calibrated() -> None:
     history = observed(60, noise=0.05)
-    found = predict_trials(space_of(PLANE), history, 7)
+    predictions = predict_trials(space_of(PLANE), history, 7)
     truth = np.array([1000 * bowl(o.parameters) for o in history])
     losses = np.array([o.loss for o in history])
-    predicted = np.array([found[o.number].loss for o in history])
-    deviations = np.array([found[o.number].deviation for o in history])
+    predicted = np.array([predictions[o.number].loss for o in history])
+    deviations = np.array([predictions[o.number].deviation for o in history])
     assert np.std(predicted - truth) < 0.5 * np.std(losses - truth)
     assert 0.5 < np.mean(np.abs(predicted - truth) < deviations) < 0.95, "about two thirds"
     assert np.mean(np.abs(predicted - truth) < 3 * deviations) > 0.95
 
 
-def test_where_there_is_no_noise_a_trial_is_predicted_to_be_what_it_was() -> None:
+def test_without_noise_the_prediction_is_the_loss() -> None:
     history = observed(30)
-    for number, each in predict_trials(space_of(PLANE), history, 7).items():
-        assert each.loss == pytest.approx(history[number].loss, abs=5)
-        assert 0 < each.deviation < 10
+    for number, prediction in predict_trials(space_of(PLANE), history, 7).items():
+        assert prediction.loss == pytest.approx(history[number].loss, abs=5)
+        assert 0 < prediction.deviation < 10
 
 
-def test_a_lucky_trial_among_its_equals_is_not_the_best_by_prediction() -> None:
+def test_a_lucky_trial_is_not_the_best_by_prediction() -> None:
     history = observed(60, noise=0.05)
     lucky = next(o for o in history if 0.07 < bowl(o.parameters) < 0.12)
     best = min(o.loss for o in history if o.loss is not None) - 10
     history[lucky.number] = Observation(lucky.number, lucky.parameters, State.COMPLETE, best)
-    found = predict_trials(space_of(PLANE), history, 7)
-    assert min(found, key=lambda number: found[number].loss) != lucky.number
-    assert found[lucky.number].loss > best + 50
+    predictions = predict_trials(space_of(PLANE), history, 7)
+    assert min(predictions, key=lambda number: predictions[number].loss) != lucky.number
+    assert predictions[lucky.number].loss > best + 50
 
 
-def test_predictions_depend_on_nothing_but_the_record() -> None:
+def test_predictions_depend_on_the_record_alone() -> None:
     history = observed(30, noise=0.05)
     shuffled = history.copy()
     random.Random(3).shuffle(shuffled)
@@ -76,7 +76,7 @@ def test_predictions_depend_on_nothing_but_the_record() -> None:
     assert predict_trials(space_of(PLANE), history, 7) == predict_trials(space_of(PLANE), ordered, 7)
 
 
-def test_only_complete_trials_are_predicted_and_only_from_them() -> None:
+def test_only_complete_trials_are_used_and_predicted() -> None:
     history = observed(20)
     other = [
         Observation(20, {"x": 0.5, "y": 0.5}, State.FAILED),
@@ -86,11 +86,11 @@ def test_only_complete_trials_are_predicted_and_only_from_them() -> None:
     assert set(predict_trials(space_of(PLANE), history + other, 7)) == set(range(20))
 
 
-def test_a_trial_that_is_far_out_has_no_prediction_and_spoils_none() -> None:
+def test_an_outlier_gets_no_prediction_and_changes_no_other() -> None:
     history = [*observed(20), Observation(20, {"x": 0.9, "y": 0.9}, State.COMPLETE, 1e12)]
-    found = predict_trials(space_of(PLANE), history, 7)
-    assert set(found) == set(range(20))
-    assert found[3].loss == pytest.approx(history[3].loss, abs=10)
+    predictions = predict_trials(space_of(PLANE), history, 7)
+    assert set(predictions) == set(range(20))
+    assert predictions[3].loss == pytest.approx(history[3].loss, abs=10)
 
 
 @pytest.mark.parametrize(
@@ -103,39 +103,39 @@ def test_a_trial_that_is_far_out_has_no_prediction_and_spoils_none() -> None:
     ],
     ids=["none", "few", "alike", "infinite"],
 )
-def test_nothing_is_predicted_where_there_is_nothing_to_go_by(history: list[Observation]) -> None:
+def test_nothing_is_predicted_without_enough_different_losses(history: list[Observation]) -> None:
     assert predict_trials(space_of(PLANE), history, 7) == {}
     assert expected_improvement(space_of(PLANE), history, len(history), 7) is None
 
 
-def test_a_long_record_is_predicted_whole() -> None:
+def test_every_trial_of_a_long_record_is_predicted() -> None:
     generator = np.random.default_rng(5)
     points = [{"x": x, "y": y} for x, y in generator.random((5_000, 2)).tolist()]
     history = [Observation(i, point, State.COMPLETE, bowl(point)) for i, point in enumerate(points)]
-    found = predict_trials(space_of(PLANE), history, 7)
+    predictions = predict_trials(space_of(PLANE), history, 7)
     best = [o for o in history if bowl(o.parameters) < 0.3]
     assert len(best) > 3_500
-    errors = [abs(found[o.number].loss - bowl(o.parameters)) for o in best]
+    errors = [abs(predictions[o.number].loss - bowl(o.parameters)) for o in best]
     assert np.median(errors) < 0.005
 
 
-def test_the_expected_improvement_is_that_of_drawn_losses() -> None:
-    """Held to a mean over draws, since no closed form knows the way back from the warped scale."""
+def test_the_expected_improvement_equals_a_monte_carlo_mean() -> None:
+    """Against a mean over draws, since no closed form includes the inverse of the warp."""
     losses = np.random.default_rng(0).gumbel(2, 1, 50)
-    found = warping(losses)
-    means, deviations, bests = (
+    warp = warping(losses)
+    means, deviations, incumbents = (
         np.array([[-1.0, 0.4], [-0.5, 0.0]]),
         np.array([[0.7, 0.3], [0.5, 1.0]]),
         np.array([-1.2, -0.9]),
     )
     draws = np.random.default_rng(1).standard_normal((200_000, 1, 1)) * deviations + means
-    gains = np.maximum(found.losses(bests)[:, None] - found.losses(draws), 0.0)
+    gains = np.maximum(warp.losses(incumbents)[:, None] - warp.losses(draws), 0.0)
     np.testing.assert_allclose(
-        _improvement(found, means, deviations, bests), gains.mean(axis=(0, 1)), rtol=0.03
+        _improvement(warp, means, deviations, incumbents), gains.mean(axis=(0, 1)), rtol=0.03
     )
 
 
-def test_less_is_to_be_expected_the_nearer_a_sweep_is_to_its_end() -> None:
+def test_the_expected_improvement_falls_during_a_sweep() -> None:
     history = observed(30, sampler="bayes")
     early, late = (
         expected_improvement(space_of(PLANE), history[:n], n, 7) for n in (n_initial(space_of(PLANE)), 30)
@@ -144,7 +144,7 @@ def test_less_is_to_be_expected_the_nearer_a_sweep_is_to_its_end() -> None:
     assert early > 1 > 10 * late >= 0, "in thousandths of the bowl"
 
 
-def test_what_pending_trials_are_expected_to_be_is_not_taken_for_reached() -> None:
+def test_fantasies_of_pending_trials_do_not_count_for_the_incumbent() -> None:
     history = observed(8)
     pending = []
     for number in range(8, 15):
@@ -158,17 +158,17 @@ def test_what_pending_trials_are_expected_to_be_is_not_taken_for_reached() -> No
     assert after > before / 10
 
 
-def test_it_is_in_the_unit_of_the_losses() -> None:
+def test_the_expected_improvement_is_in_the_unit_of_the_losses() -> None:
     history = observed(8)
     tenfold = [
         Observation(o.number, o.parameters, o.state, 10 * o.loss - 4) for o in history if o.loss is not None
     ]
-    plain, scaled = (expected_improvement(space_of(PLANE), each, 8, 7) for each in (history, tenfold))
+    plain, scaled = (expected_improvement(space_of(PLANE), trials, 8, 7) for trials in (history, tenfold))
     assert plain is not None
     assert scaled == pytest.approx(10 * plain, rel=1e-3)
 
 
-def test_nothing_is_to_be_expected_where_all_has_been_tried() -> None:
+def test_an_exhausted_space_promises_no_improvement() -> None:
     space = space_of("{x: {choice: [1, 2, 3, 4, 5]}}")
     history = [Observation(i, {"x": i + 1}, State.COMPLETE, float(i % 3)) for i in range(5)]
     assert expected_improvement(space, history, 5, 7) == 0

@@ -1,4 +1,4 @@
-"""Points as rows: what is one column, what is several, and where what is not active stands."""
+"""Encoding: columns of numeric and categorical parameters, and of inactive ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tunecli.search.bo.encoding import (
 )
 from tunecli.trial import Parameters
 
-ONE = np.sqrt(0.5)  # of an option's column
+ONE = np.sqrt(0.5)  # the value in a chosen option's column
 CONDITIONAL = """
 layers: {list: {of: {logint: [16, 256]}, length: {int: [1, 3]}}}
 optimizer:
@@ -35,7 +35,7 @@ def space_of(text: str) -> Space:
     return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
-def test_a_number_is_its_unit_and_an_option_a_column_of_its_own() -> None:
+def test_a_number_is_one_column_and_each_option_a_column() -> None:
     space = space_of(
         "{lr: {loguniform: [1e-4, 1]}, act: {choice: [a, b, c]}, n: {int: [1, 4]}, one: {choice: [z]}}"
     )
@@ -48,7 +48,7 @@ def test_a_number_is_its_unit_and_an_option_a_column_of_its_own() -> None:
     np.testing.assert_array_equal(encoding_of(space).groups, [0, 1, 1, 1, 2])
 
 
-def test_what_is_not_active_stands_at_one_value_whatever_its_unit_was() -> None:
+def test_inactive_parameters_have_one_encoding_for_every_unit() -> None:
     space = space_of("{x: {choice: [{name: p, a: {uniform: [0, 1]}}, {name: q, b: {choice: [0, 1]}}]}}")
     encoding = encoding_of(space)
     in_q = snap(encoding, np.array([[0.9, 0.1, 0.3], [0.9, 0.7, 0.3]]))
@@ -59,7 +59,7 @@ def test_what_is_not_active_stands_at_one_value_whatever_its_unit_was() -> None:
     np.testing.assert_allclose(in_p, [[ONE, 0, np.cos(0.25), np.sin(0.25), 0, 0]])
 
 
-def test_every_value_is_as_far_from_not_being_there_and_values_from_each_other_as_their_units() -> None:
+def test_every_value_is_at_distance_1_from_inactive_and_values_keep_their_distances() -> None:
     space = space_of("{x: {choice: [{name: p, a: {uniform: [0, 1]}}, q]}}")
     encoding = encoding_of(space)
     units = np.column_stack([np.full(11, 0.25), np.linspace(0, 0.999, 11)])
@@ -69,14 +69,14 @@ def test_every_value_is_as_far_from_not_being_there_and_values_from_each_other_a
     np.testing.assert_allclose(chords, units[:, 1], rtol=0.05)
 
 
-def test_two_options_are_as_far_from_each_other_as_the_ends_of_a_range() -> None:
+def test_two_options_are_at_distance_1() -> None:
     space = space_of("{act: {choice: [a, b, c]}, x: {uniform: [0, 1]}}")
     rows = features(encoding_of(space), units_of_points(space, [{"act": o, "x": 0.5} for o in "abc"]))
     distances = np.linalg.norm(rows[:, None] - rows, axis=2)
     np.testing.assert_allclose(distances, 1 - np.eye(3), atol=1e-12)
 
 
-def test_snapped_candidates_are_the_units_of_the_points_they_become() -> None:
+def test_snapped_units_are_the_units_of_their_points() -> None:
     space = space_of(CONDITIONAL)
     encoding = encoding_of(space)
     snapped_ND = snap(encoding, np.random.default_rng(0).random((300, len(space.parameters))))
@@ -88,19 +88,19 @@ def test_snapped_candidates_are_the_units_of_the_points_they_become() -> None:
     assert rows.max() <= 1
 
 
-def test_settling_twice_is_settling_once() -> None:
+def test_snapping_is_idempotent() -> None:
     encoding = encoding_of(space_of(CONDITIONAL))
     once = snap(encoding, np.random.default_rng(1).random((50, len(encoding.dimensions))))
     np.testing.assert_array_equal(snap(encoding, once), once)
 
 
-def test_a_space_of_no_parameters_has_rows_of_no_columns() -> None:
+def test_a_space_without_parameters_has_no_columns() -> None:
     space = space_of("{a: 1}")
     assert features(encoding_of(space), units_of_points(space, [{}, {}])).shape == (2, 0)
     assert units_of_points(space, []).shape == (0, 0)
 
 
-def test_a_uniform_range_whose_ends_are_far_apart_is_seen_by_magnitude() -> None:
+def test_a_uniform_range_over_magnitudes_has_a_logarithmic_coordinate() -> None:
     space = space_of(
         "{decay: {uniform: [1e-5, 1e-1]}, width: {int: [1, 1000]}, near: {uniform: [0.01, 0.9]}}"
     )
@@ -118,7 +118,7 @@ def test_a_uniform_range_whose_ends_are_far_apart_is_seen_by_magnitude() -> None
     np.testing.assert_allclose(rows[:, 2], 1.0, atol=1e-12)
 
 
-def test_places_lead_back_to_their_units_and_both_ends_stay_what_they_are() -> None:
+def test_units_of_coordinates_inverts_coordinates_of_units_and_keeps_both_ends() -> None:
     space = space_of(
         "{decay: {uniform: [1e-5, 1e-1]}, lr: {loguniform: [1e-4, 1]}, depth: {int: [1, 200], step: 3}}"
     )
@@ -126,10 +126,10 @@ def test_places_lead_back_to_their_units_and_both_ends_stay_what_they_are() -> N
     units = np.random.default_rng(0).random((200, 3))
     units[0], units[1] = 0.0, np.nextafter(1.0, 0.0)
     units[2] = np.nan
-    places = coordinates_of_units(encoding, units)
-    assert places[0].tolist() == [0.0, 0.0, 0.0]
-    assert np.nanmax(places) <= 1.0
-    back = units_of_coordinates(encoding, places)
+    coordinates = coordinates_of_units(encoding, units)
+    assert coordinates[0].tolist() == [0.0, 0.0, 0.0]
+    assert np.nanmax(coordinates) <= 1.0
+    back = units_of_coordinates(encoding, coordinates)
     np.testing.assert_allclose(back, units, rtol=1e-12, atol=1e-15)
     assert np.nanmax(back) < 1.0
 
@@ -145,6 +145,6 @@ def test_places_lead_back_to_their_units_and_both_ends_stay_what_they_are() -> N
         "{x: {normal: [0, 1]}}",
     ],
 )
-def test_every_other_range_is_seen_as_it_is_drawn(text: str) -> None:
+def test_every_other_range_has_its_unit_as_coordinate(text: str) -> None:
     units = np.linspace(0, 1, 17, endpoint=False)[:, None]
     np.testing.assert_array_equal(coordinates_of_units(encoding_of(space_of(text)), units), units)

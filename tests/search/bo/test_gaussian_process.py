@@ -1,4 +1,4 @@
-"""The Gaussian process, against the textbook's with scikit-optimize's kernels, and against what a good model must say."""
+"""The Gaussian process: against textbook formulas with scikit-optimize's kernels, and on functions that it must learn."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ GROUPS_2 = np.arange(2)
 
 def bowl(rows_NF: Floats) -> Floats:
     losses_N = np.sum((rows_NF - 0.3) ** 2, axis=1)
-    found: Floats = (losses_N - losses_N.mean()) / losses_N.std()
-    return found
+    values_N: Floats = (losses_N - losses_N.mean()) / losses_N.std()
+    return values_N
 
 
 def fit(
@@ -36,19 +36,20 @@ def fit(
 
 
 def covariance(kernel_H: Floats, a: Floats, b: Floats) -> Floats:
-    """The kernel from scikit-optimize's and scikit-learn's parts."""
-    lengths, share = np.exp(kernel_H[:2]), 1 / (1 + np.exp(-kernel_H[-1]))
+    """The kernel, built from scikit-optimize's and scikit-learn's."""
+    lengths, fraction = np.exp(kernel_H[:2]), 1 / (1 + np.exp(-kernel_H[-1]))
     joint = Matern(np.exp(kernel_H[2]) * lengths, nu=2.5)(a, b)
-    single = [
+    additive = [
         RationalQuadratic(length / np.sqrt(2), alpha=1.0)(a[:, [i]], b[:, [i]])
         for i, length in enumerate(lengths)
     ]
-    found: Floats = np.exp(kernel_H[3]) * ((1 - share) * joint + share * np.mean(single, axis=0)) + 1.0
-    return found
+    signal = (1 - fraction) * joint + fraction * np.mean(additive, axis=0)
+    total: Floats = np.exp(kernel_H[3]) * signal + 1.0
+    return total
 
 
 @pytest.mark.parametrize("is_conservative", [False, True])
-def test_the_posterior_is_the_textbooks_for_the_same_kernel(*, is_conservative: bool) -> None:
+def test_the_posterior_equals_the_textbook_formula(*, is_conservative: bool) -> None:
     """Rasmussen, Williams (2006), equations 2.25 and 2.26."""
     generator = np.random.default_rng(0)
     rows, new = generator.random((20, 2)), generator.random((30, 2))
@@ -63,8 +64,8 @@ def test_the_posterior_is_the_textbooks_for_the_same_kernel(*, is_conservative: 
     np.testing.assert_allclose(deviation**2, expected_variance, atol=1e-6)
 
 
-@pytest.mark.parametrize(("is_conservative", "reach"), [(False, (0.0, 1e-3)), (True, (-1.5, 1.0))])
-def test_the_likelihood_is_scipys(reach: tuple[float, float], *, is_conservative: bool) -> None:
+@pytest.mark.parametrize(("is_conservative", "factor"), [(False, (0.0, 1e-3)), (True, (-1.5, 1.0))])
+def test_the_log_posterior_equals_scipys(factor: tuple[float, float], *, is_conservative: bool) -> None:
     generator = np.random.default_rng(0)
     rows, values = generator.random((20, 2)), generator.standard_normal(20)
     distances = squared_distances(rows, rows, GROUPS_2)[:, *pair_indices(20)]
@@ -74,18 +75,18 @@ def test_the_likelihood_is_scipys(reach: tuple[float, float], *, is_conservative
         return float(multivariate_normal.logpdf(values, cov=total))
 
     def log_prior(kernel: Floats) -> float:
-        mean = np.array([np.sqrt(2) + 0.5 * np.log(2)] * 2 + [reach[0], 0.0, np.log(1e-3), 0.0])
-        deviation = np.array([np.sqrt(3)] * 2 + [reach[1], 1.0, 2.0, 1.5])
+        mean = np.array([np.sqrt(2) + 0.5 * np.log(2)] * 2 + [factor[0], 0.0, np.log(1e-3), 0.0])
+        deviation = np.array([np.sqrt(3)] * 2 + [factor[1], 1.0, 2.0, 1.5])
         return float(norm.logpdf(kernel, mean, deviation).sum())
 
     kernels = generator.normal([0, 0, -1, 0, -3, 0], 1.0, (4, 6))
     prior = kernel_prior(2, is_conservative=is_conservative)
     expected = [-likelihood(kernel) - log_prior(kernel) for kernel in kernels]
-    found = [negative_log_posterior(kernel, distances, values, prior)[0] for kernel in kernels]
-    np.testing.assert_allclose(np.diff(found), np.diff(expected), rtol=1e-6)
+    actual = [negative_log_posterior(kernel, distances, values, prior)[0] for kernel in kernels]
+    np.testing.assert_allclose(np.diff(actual), np.diff(expected), rtol=1e-6)
 
 
-def test_the_gradient_is_that_of_the_value() -> None:
+def test_the_gradient_equals_finite_differences() -> None:
     generator = np.random.default_rng(0)
     rows, values = generator.random((15, 3)), generator.standard_normal(15)
     distances = squared_distances(rows, rows, np.array([0, 1, 1]))[:, *pair_indices(15)]
@@ -97,41 +98,41 @@ def test_the_gradient_is_that_of_the_value() -> None:
         np.testing.assert_allclose(gradient, numeric, rtol=1e-3, atol=1e-2)
 
 
-def test_the_information_is_fishers() -> None:
-    """½ tr(K⁻¹ ∂K/∂i K⁻¹ ∂K/∂j), its derivatives by central differences."""
+def test_the_fisher_information_equals_its_formula() -> None:
+    """½ tr(K⁻¹ ∂K/∂i K⁻¹ ∂K/∂j), with derivatives by central differences."""
     rows = np.random.default_rng(0).random((15, 2))
     at, step = np.array([0.2, -0.3, -0.8, 0.1, -3.0, 0.4]), 1e-5
 
     def total(kernel: Floats) -> Floats:
         return covariance(kernel, rows, rows) + np.exp(kernel[4]) * np.eye(15)
 
-    slopes = [(total(at + step * unit) - total(at - step * unit)) / (2 * step) for unit in np.eye(6)]
-    solved = [np.linalg.solve(total(at), slope) for slope in slopes]
+    derivatives = [(total(at + step * unit) - total(at - step * unit)) / (2 * step) for unit in np.eye(6)]
+    solved = [np.linalg.solve(total(at), derivative) for derivative in derivatives]
     expected = [[0.5 * np.trace(a @ b) for a in solved] for b in solved]
-    found = fisher_information(at, squared_distances(rows, rows, GROUPS_2))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    actual = fisher_information(at, squared_distances(rows, rows, GROUPS_2))
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_smooth_function_is_learnt_from_thirty_points() -> None:
+def test_thirty_points_teach_a_smooth_function() -> None:
     generator = np.random.default_rng(0)
     rows, new = generator.random((30, 2)), generator.random((50, 2))
     (predicted,), _ = fit(rows, bowl(rows)).predict(new)
     assert np.corrcoef(predicted, bowl(new))[0, 1] > 0.99
 
 
-def test_what_each_parameter_does_alone_is_learnt_from_fewer_points_than_corners() -> None:
+def test_fewer_points_than_corners_teach_an_additive_function() -> None:
     generator = np.random.default_rng(0)
     rows, new = generator.random((20, 6)), generator.integers(0, 2, (64, 6)).astype(float)
 
-    def slopes(rows_NF: Floats) -> Floats:
-        found: Floats = (rows_NF @ np.array([1.0, -2, 0.5, 0, 0, 3]) - 1.25) / 1.1
-        return found
+    def linear(rows_NF: Floats) -> Floats:
+        values_N: Floats = (rows_NF @ np.array([1.0, -2, 0.5, 0, 0, 3]) - 1.25) / 1.1
+        return values_N
 
-    (predicted,), _ = fit(rows, slopes(rows)).predict(new)
-    assert np.corrcoef(predicted, slopes(new))[0, 1] > 0.95
+    (predicted,), _ = fit(rows, linear(rows)).predict(new)
+    assert np.corrcoef(predicted, linear(new))[0, 1] > 0.95
 
 
-def test_noise_is_estimated_and_left_out_of_what_is_predicted() -> None:
+def test_noise_is_estimated_and_not_part_of_the_prediction() -> None:
     generator = np.random.default_rng(0)
     rows = generator.random((80, 1))
     values = np.sin(6 * rows[:, 0]) + 0.3 * generator.standard_normal(80)
@@ -142,7 +143,7 @@ def test_noise_is_estimated_and_left_out_of_what_is_predicted() -> None:
     assert deviation[0] < 0.2
 
 
-def test_pending_points_get_the_value_expected_of_them_and_leave_the_kernels_as_they_are() -> None:
+def test_fantasies_keep_the_mean_and_the_kernels_and_reduce_the_uncertainty() -> None:
     rows = np.random.default_rng(0).random((20, 2))
     pending = np.array([[0.9, 0.05], [0.05, 0.9]])
     before = fit(rows, bowl(rows), n_kernels=4)
@@ -155,37 +156,38 @@ def test_pending_points_get_the_value_expected_of_them_and_leave_the_kernels_as_
     assert before.fantasize(np.empty((0, 2))) is before
 
 
-def test_the_other_kernels_differ_most_where_the_data_say_least() -> None:
+def test_sampled_length_scales_vary_most_for_a_parameter_without_effect() -> None:
     rows = np.random.default_rng(0).random((40, 2))
     values = bowl(np.column_stack([rows[:, 0], np.full(40, 0.3)]))  # the second column does nothing
     lengths = fit(rows, values, n_kernels=64).kernels_SH[:, :2]
     assert lengths[:, 1].std() > 1.5 * lengths[:, 0].std()
 
 
-def test_a_wary_process_is_less_sure_of_what_lies_between_the_points() -> None:
+def test_a_conservative_process_is_less_certain_between_the_points() -> None:
     generator = np.random.default_rng(0)
     rows, new = generator.random((20, 3)), generator.random((50, 3))
-    _, (usual,) = fit(rows, bowl(rows)).predict(new)
-    _, (wary,) = fit(rows, bowl(rows), is_conservative=True).predict(new)
-    assert (wary > usual).all()
+    _, (default,) = fit(rows, bowl(rows)).predict(new)
+    _, (conservative,) = fit(rows, bowl(rows), is_conservative=True).predict(new)
+    assert (conservative > default).all()
 
 
-def test_a_wary_process_sees_that_the_joint_effect_reaches_less_far_than_the_single_ones() -> None:
+def test_a_conservative_process_learns_shorter_length_scales_for_the_joint_effect() -> None:
     rows = np.random.default_rng(0).random((80, 2))
-    slow, quick = rows.sum(axis=1) - 1, np.sin(9 * rows[:, 0]) * np.sin(9 * rows[:, 1])
-    (of_both,), (of_slow,) = (
-        fit(rows, values / values.std(), is_conservative=True).kernels_SH for values in (slow + quick, slow)
+    additive, joint = rows.sum(axis=1) - 1, np.sin(9 * rows[:, 0]) * np.sin(9 * rows[:, 1])
+    (of_both,), (of_additive,) = (
+        fit(rows, values / values.std(), is_conservative=True).kernels_SH
+        for values in (additive + joint, additive)
     )
-    assert of_both[2] < of_slow[2]
-    wary, usual = (
-        fit(rows, slow + quick, n_kernels=64, is_conservative=is_conservative).kernels_SH
+    assert of_both[2] < of_additive[2]
+    conservative, default = (
+        fit(rows, additive + joint, n_kernels=64, is_conservative=is_conservative).kernels_SH
         for is_conservative in (True, False)
     )
-    assert (wary[:, 2] <= 0).all()
-    assert (usual[:, 2] == 0).all()
+    assert (conservative[:, 2] <= 0).all()
+    assert (default[:, 2] == 0).all()
 
 
-def test_repeated_rows_with_different_values_are_no_obstacle() -> None:
+def test_repeated_rows_with_different_values_give_finite_predictions() -> None:
     rows = np.repeat(np.random.default_rng(0).random((3, 2)), 4, axis=0)
     values = np.tile([-1.0, 0.0, 0.5, 0.5], 3)
     mean, deviation = fit(rows, values, n_kernels=4).predict(rows)

@@ -1,4 +1,4 @@
-"""Which trials of a long record count."""
+"""The training subset of a long record."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def failed(n: int) -> list[Observation]:
     return [Observation(1000 + i, {}, State.FAILED) for i in range(n)]
 
 
-def test_a_short_record_counts_whole() -> None:
+def test_a_short_record_is_used_whole() -> None:
     assert training_subset(scored(60), failed(40), 100) == (scored(60), failed(40))
 
 
-def test_of_a_long_one_the_best_half_and_a_spread_of_the_others_count() -> None:
+def test_a_long_record_keeps_the_best_half_and_a_spread_of_the_others() -> None:
     kept, none = training_subset(scored(1000), [], 100)
     losses = sorted(loss for _, loss in kept)
     assert none == []
@@ -27,7 +27,7 @@ def test_of_a_long_one_the_best_half_and_a_spread_of_the_others_count() -> None:
     assert [o.number for o, _ in kept] == sorted(o.number for o, _ in kept)
 
 
-def test_of_many_failures_the_latest_count_and_never_crowd_out_the_losses() -> None:
+def test_the_latest_failures_are_kept_and_never_displace_the_losses() -> None:
     kept, latest = training_subset(scored(1000), failed(500), 100)
     assert (len(kept), latest) == (75, failed(500)[-25:])
     kept, latest = training_subset(scored(3), failed(500), 100)

@@ -1,4 +1,4 @@
-"""Bayesian search: that it finds better points than chance, and what it makes of each kind of trial."""
+"""Bayesian search: it beats random search, and uses every kind of trial."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def space_of(text: str) -> Space:
 
 
 def branin(point: Parameters) -> float:
-    """Dixon, Szegő (1978); its minimum is 0.397887."""
+    """The Branin function (Dixon, Szegő 1978); its minimum is 0.397887."""
     x, y = _number(point, "x"), _number(point, "y")
     valley = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
     return valley**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
 
 
 def mixed(point: Parameters) -> float:
-    """Smooth in each parameter's own scale; its minimum is 0, at adam, relu, depth 3 and width 128."""
+    """A function that is smooth in each parameter's scale; its minimum is 0, at adam, relu, depth 3 and width 128."""
     log_lr = math.log10(_number(point, "optimizer.lr"))
     if point["optimizer"] == "sgd":
         loss = 0.1 + 0.5 * (log_lr + 1) ** 2 + 2 * (_number(point, "optimizer.momentum") - 0.9) ** 2
@@ -92,21 +92,21 @@ def line_history(n_trials: int = 12, minimum: float = 0.3) -> tuple[Observation,
 
 
 @pytest.mark.parametrize(("text", "loss"), [(BRANIN, branin), (MIXED, mixed)], ids=["branin", "mixed"])
-def test_the_best_of_thirty_is_far_better_than_chance_finds(text: str, loss: Loss) -> None:
+def test_the_best_of_thirty_trials_is_far_better_than_that_of_random_search(text: str, loss: Loss) -> None:
     seeds = range(4)
-    found = np.mean([best_of("bayes", text, loss, seed) for seed in seeds])
+    by_model = np.mean([best_of("bayes", text, loss, seed) for seed in seeds])
     by_chance = np.mean([best_of("random", text, loss, seed) for seed in seeds])
     minimum = 0.397887 if loss is branin else 0.0
-    assert found - minimum < 0.5 * (by_chance - minimum)
+    assert by_model - minimum < 0.5 * (by_chance - minimum)
 
 
-def test_the_minimum_of_a_parabola_is_found_at_once() -> None:
+def test_the_minimum_of_a_parabola_is_suggested_at_once() -> None:
     point = bayes(space_of(LINE), line_history(), 12, 0)
     assert point is not None
     assert _number(point, "x") == pytest.approx(0.3, abs=0.03)
 
 
-def test_the_middle_comes_first_then_quasi_random_trials_and_so_are_all_until_two_losses_are_known() -> None:
+def test_trials_are_the_middle_and_then_quasi_random_until_two_losses_are_known() -> None:
     space = space_of(MIXED)
     assert n_initial(space) == 6
     middle = {"activation": "gelu", "depth": 5, "dropout": 0.4, "optimizer": "adam", "optimizer.lr": 1e-3}
@@ -122,19 +122,19 @@ def test_the_middle_comes_first_then_quasi_random_trials_and_so_are_all_until_tw
     assert bayes(space, [*failed, *pending, *alike], 40, 5) == points[40]
 
 
-def test_pending_trials_keep_the_next_away_from_where_they_are() -> None:
+def test_suggestions_keep_away_from_pending_trials() -> None:
     space, history = space_of(LINE), list(line_history())
-    found: list[float] = []
+    suggested: list[float] = []
     for number in range(12, 18):
         point = bayes(space, history, number, 0)
         assert point is not None
-        found.append(_number(point, "x"))
+        suggested.append(_number(point, "x"))
         history.append(Observation(number, point, State.RUNNING))
-    gaps = np.abs(np.subtract.outer(found, found))[np.triu_indices(len(found), 1)]
+    gaps = np.abs(np.subtract.outer(suggested, suggested))[np.triu_indices(len(suggested), 1)]
     assert gaps.min() >= 1e-3
 
 
-def test_a_region_of_failures_is_left() -> None:
+def test_the_search_leaves_a_region_of_failures() -> None:
     """The loss falls towards x = 1, but everything above 0.6 fails."""
     space, history = space_of(LINE), list[Observation]()
     for number in range(24):
@@ -147,19 +147,19 @@ def test_a_region_of_failures_is_left() -> None:
             else Observation(number, point, State.COMPLETE, 1 - x)
         )
     n_failed_late = sum(observation.state is State.FAILED for observation in history[12:])
-    assert n_failed_late <= 6  # where the best lies on the border, half of those that try it fail
+    assert n_failed_late <= 6  # the optimum is on the border, where half of the trials fail
     assert min(observation.loss for observation in history if observation.loss is not None) < 0.405
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf, 1e308])
-def test_one_loss_that_is_no_number_or_beyond_all_measure_spoils_nothing(loss: float) -> None:
+def test_an_infinite_nan_or_huge_loss_does_not_change_the_search(loss: float) -> None:
     bad = Observation(12, {"x": 0.95}, State.COMPLETE, loss)
     point = bayes(space_of(LINE), [*line_history(), bad], 13, 0)
     assert point is not None
     assert _number(point, "x") == pytest.approx(0.3, abs=0.1)
 
 
-def test_scores_near_a_billion_or_a_billionth_make_no_difference() -> None:
+def test_suggestions_do_not_depend_on_the_scale_of_the_losses() -> None:
     def scaled(factor: float) -> Parameters | None:
         history = [
             Observation(o.number, o.parameters, o.state, factor * (o.loss or 0.0)) for o in line_history()
@@ -169,7 +169,7 @@ def test_scores_near_a_billion_or_a_billionth_make_no_difference() -> None:
     assert scaled(2.0**30) == scaled(2.0**-30) == scaled(1.0)
 
 
-def test_a_long_record_is_searched_by_its_best_and_a_spread_of_the_others() -> None:
+def test_the_minimum_is_suggested_from_the_training_subset_of_a_long_record() -> None:
     point = bayes(space_of(LINE), line_history(260), 260, 0)
     assert point is not None
     assert _number(point, "x") == pytest.approx(0.3, abs=0.03)
@@ -177,74 +177,74 @@ def test_a_long_record_is_searched_by_its_best_and_a_spread_of_the_others() -> N
 
 @pytest.mark.parametrize("surrogate", SURROGATES)
 @pytest.mark.parametrize("acquisition", ACQUISITIONS)
-def test_every_surrogate_and_acquisition_comes_near_the_minimum(surrogate: str, acquisition: str) -> None:
+def test_every_surrogate_and_acquisition_suggests_a_point_near_the_minimum(
+    surrogate: str, acquisition: str
+) -> None:
     history = [*line_history(21), Observation(21, {"x": 0.9}, State.RUNNING)]
     point = bayes(space_of(LINE), history, 22, 0, surrogate=surrogate, acquisition=acquisition)
     assert point is not None
     assert _number(point, "x") == pytest.approx(0.3, abs=0.15)
 
 
-def test_a_search_that_polishes_looks_elsewhere_one_turn_in_four() -> None:
-    polished = tuple(
+def test_a_stalled_search_explores_in_one_turn_of_four() -> None:
+    stalled = tuple(
         Observation(12 + i, {"x": x}, State.COMPLETE, (x - 0.3) ** 2)
         for i, x in enumerate(np.linspace(0.29, 0.31, 10).tolist())
     )
     away = []
     for number in (24, 25, 26, 27):
-        point = bayes(space_of(LINE), [*line_history(12), *polished], number, 0)
+        point = bayes(space_of(LINE), [*line_history(12), *stalled], number, 0)
         assert point is not None
         away.append(abs(_number(point, "x") - 0.3))
     assert [distance > 0.1 for distance in away] == [False, True, False, False]
 
 
-def test_what_progress_is_judged_by_are_the_losses_of_trials_that_break_no_constraint() -> None:
-    told = [replace(each, violations=(each.number - 5.5,)) for each in line_history(12)]
-    held, every = (
-        trial_data(space_of(LINE), history).feasible_values_N for history in (told, line_history(12))
+def test_progress_is_measured_by_the_losses_of_feasible_trials() -> None:
+    constrained = [replace(trial, violations=(trial.number - 5.5,)) for trial in line_history(12)]
+    feasible, every = (
+        trial_data(space_of(LINE), history).feasible_values_N for history in (constrained, line_history(12))
     )
-    np.testing.assert_array_equal(held, every[:6])
+    np.testing.assert_array_equal(feasible, every[:6])
     assert len(every) == 12
 
 
-@pytest.mark.parametrize(("excess", "counts"), [(None, True), (-1.0, True), (1.0, False)])
-def test_a_pending_trial_that_likely_holds_counts_in_the_best_as_what_is_expected_of_it(
-    excess: float | None, *, counts: bool
+@pytest.mark.parametrize(("sign", "counts"), [(None, True), (-1.0, True), (1.0, False)])
+def test_the_fantasy_of_a_likely_feasible_pending_trial_counts_for_the_incumbent(
+    sign: float | None, *, counts: bool
 ) -> None:
-    history = [each for each in line_history(12) if abs(_number(each.parameters, "x") - 0.3) > 0.1]
-    if excess is not None:  # near the minimum the constraint holds or breaks
+    history = [o for o in line_history(12) if abs(_number(o.parameters, "x") - 0.3) > 0.1]
+    if sign is not None:  # near the minimum the constraint is satisfied (-1) or violated (+1)
         history = [
-            replace(o, violations=(excess * (0.45 - abs(_number(o.parameters, "x") - 0.3)),)) for o in history
+            replace(o, violations=(sign * (0.45 - abs(_number(o.parameters, "x") - 0.3)),)) for o in history
         ]
-    told = [*history, Observation(40, {"x": 0.3}, State.WAITING)]
+    with_pending = [*history, Observation(40, {"x": 0.3}, State.WAITING)]
     with deterministic_blas():
-        evidence, draw = trial_data(space_of(LINE), told), partial(generator_for, 0, 12)
-        without, with_it = (
-            fit_posterior(evidence, SURROGATES["gp"].default, draw, include_pending=is_counted).incumbent_S
+        data, streams = trial_data(space_of(LINE), with_pending), partial(generator_for, 0, 12)
+        without, including = (
+            fit_posterior(data, SURROGATES["gp"].default, streams, include_pending=is_counted).incumbent_S
             for is_counted in (False, True)
         )
     assert without is not None
-    assert with_it is not None
-    assert (with_it < without).all() == counts
+    assert including is not None
+    assert (including < without).all() == counts
 
 
-def test_ground_where_trials_paused_and_none_failed_is_held_to_be_sound() -> None:
-    known = [each for each in line_history(12) if _number(each.parameters, "x") < 0.3]
+def test_paused_trials_raise_the_probability_of_success_near_them() -> None:
+    known = [o for o in line_history(12) if _number(o.parameters, "x") < 0.3]
     failed = [Observation(20 + n, {"x": 0.8 + 0.05 * n}, State.FAILED) for n in range(4)]
-    chances = []
+    log_probabilities = []
     for state in (State.WAITING, State.RUNNING):
         pending = [Observation(30 + n, {"x": 0.4 + 0.05 * n}, state) for n in range(7)]
         with deterministic_blas():
-            evidence = trial_data(space_of(LINE), [*known, *failed, *pending])
-            posterior = fit_posterior(evidence, SURROGATES["gp"].default, partial(generator_for, 0, 40))
-        chances.append(float(posterior.log_feasible(np.array([[0.7]]))[0]))
-    assert chances[1] > chances[0]
+            data = trial_data(space_of(LINE), [*known, *failed, *pending])
+            posterior = fit_posterior(data, SURROGATES["gp"].default, partial(generator_for, 0, 40))
+        log_probabilities.append(float(posterior.log_feasible(np.array([[0.7]]))[0]))
+    assert log_probabilities[1] > log_probabilities[0]
 
 
 def test_a_turn_of_the_confidence_bound_uses_the_conservative_surrogate() -> None:
-    data, acquisition = (
-        trial_data(space_of(LINE), line_history(8)),
-        ACQUISITIONS["mixed"].improving[1].acquisition,
-    )
+    data = trial_data(space_of(LINE), line_history(8))
+    acquisition = ACQUISITIONS["mixed"].improving[1].acquisition
     points = []
     for fit in (SURROGATES["gp"].default, SURROGATES["gp"].conservative):
         with deterministic_blas():
@@ -260,26 +260,26 @@ def test_a_turn_of_the_confidence_bound_uses_the_conservative_surrogate() -> Non
     assert bayes(space_of(LINE), line_history(8), 9, 0) == points[1] != points[0]
 
 
-def test_a_surrogate_or_an_acquisition_that_does_not_exist_is_named() -> None:
+def test_an_unknown_surrogate_or_acquisition_is_an_error() -> None:
     with pytest.raises(UsageError, match="no surrogate `forest`"):
         bayes(space_of(LINE), [], 0, 0, surrogate="forest")
     with pytest.raises(UsageError, match="no acquisition `es`"):
         bayes(space_of(LINE), [], 0, 0, acquisition="es")
 
 
-def test_a_default_draws_the_early_trials_near_and_the_late_ones_less() -> None:
+def test_a_default_attracts_early_trials_more_than_late_ones() -> None:
     flat = tuple(replace(o, loss=0.1 * (o.loss or 0.0) + o.number % 2) for o in line_history())
-    told = space_of("{x: {uniform: [0, 1], default: 0.8}}")
-    expectation_early, expectation_late = log_user_prior(told, 4), log_user_prior(told, 400)
+    with_default = space_of("{x: {uniform: [0, 1], default: 0.8}}")
+    early, late = log_user_prior(with_default, 4), log_user_prior(with_default, 400)
     units = np.array([[0.8], [0.3]])
-    assert expectation_early(units)[0] == expectation_late(units)[0] == 0
-    assert expectation_early(units)[1] == pytest.approx(100 * expectation_late(units)[1])
-    point = bayes(told, flat, 12, 0)
+    assert early(units)[0] == late(units)[0] == 0
+    assert early(units)[1] == pytest.approx(100 * late(units)[1])
+    point = bayes(with_default, flat, 12, 0)
     assert point is not None
     assert _number(point, "x") > 0.5
 
 
-def test_a_long_record_of_one_loss_but_for_a_forgotten_one_is_explored() -> None:
+def test_a_long_record_whose_training_subset_has_equal_losses_is_accepted() -> None:
     space = space_of(LINE)
     points = [quasirandom(space, [], number, 0) or {} for number in range(250)]
     losses = [0.0] * 20 + [1.0] + [0.0] * 229
@@ -304,7 +304,7 @@ print(json.dumps([suggest("bayes", space, history, n, 3) for n in (len(history),
 """
 
 
-def test_the_same_record_gives_the_same_point_to_the_last_bit_in_another_process() -> None:
+def test_another_process_with_any_number_of_threads_suggests_the_same_bits() -> None:
     space, history = space_of(MIXED), list[Observation]()
     for number in range(20):
         point = suggest("random", space, history, number, 3)
