@@ -15,74 +15,131 @@ from tunecli.trial import Checkpoint, Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """Everything a worker needs to train one trial; plain JSON data.
+class Task:
+    """What to train: all that a trial's score is a function of, apart from `Execution`.
 
     Attributes:
-        number: the trial's number.
-        attempt: 1 for the first run of this trial, one more each time it is run again.
-        config: the concrete trial, as ``trial_of`` reads it.
-        objective: metric and direction.
-        study_seed: names the split of the data, the same for every trial of a study.
-        seed: names initialisation, shuffling and dropout of this trial.
-        repeats: how many times it is trained, over as many seeds made from its own; its metrics are the means.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
-        threads: intra-op threads while it trains.
-        base_path: the folder that relative file names start from.
-        weights_path: where to keep the weights; empty: nowhere.
-        keep_below: keep the weights only where the trial's loss (``sign * score``) is below this; None: always, as
-            where constraints or several goals say more than the loss does.
-        checkpoint_dir: the folder for what the user's own training keeps; empty: one that goes when it ends.
-        code: the SHA-256 of each of the user's own files as the study knows them, by its path from ``base_path``.
-        time_limit_s, idle_limit_s: how long it may take, and go without an epoch's end; None: for ever.
-        open_test: whether the test part is read, and the kept weights' metrics on it told; never in a search.
-        checkpoints_path: the folder of checkpoints; empty: none is kept.
-        checkpoint_epochs: write one every so many epochs; None: as often as costs little; 0: only when asked to stop.
-        checkpoints: where to go on from, the newest first; the first that is sound is taken.
-        stop_above: for each epoch from the first on, the loss (``sign * objective``) above which the least loss so
-            far ends the trial as pruned; None: it goes on. Epochs past its end have no such bound.
-        stop_epochs: the epochs of ``stop_above``, ascending, each of which holds up to the next; empty: 1, 2, 3, …
-        micro_batches: into how many parts each batch is split, its gradient being the mean of theirs.
-        slot: which of the engine's workers runs it, from 0; of several devices of a kind it takes the one in turn.
-        avoid_devices: devices that are not to be used, by name.
-        is_fused: whether it is computed as one of a stack of models, where it can be, be it alone; the bits differ.
-        until_epoch: the epoch after which the trial pauses, a checkpoint behind it; None: it is trained to its end.
-            What it is trained with is the same either way: its schedules know its full length.
-        recorded: of a trial of the user's own, the epochs that earlier attempts have on record, each with its metrics.
-        epoch_offset: what was added to the user's own count of epochs to get those; None: there are none.
-        reports_path: the file that each report of the user's own is kept in first; empty: none.
+        config: the concrete trial, without ranges.
+        objective: the metrics to report, and their directions.
+        study_seed: seed of the split of the data; the same for every trial of a study.
+        seed: seed of this trial's initialisation, shuffling and dropout.
+        repeats: number of trainings, each with a seed made from ``seed``; the trial's metrics are their means.
+        open_test: whether to evaluate the kept weights on the test part; never in a search.
+        code: the expected SHA-256 of each of the user's own files, by its path relative to ``Files.base_path``.
     """
 
-    number: int
-    attempt: int
     config: Mapping[str, Any]
     objective: Objective
     study_seed: int
     seed: int
     repeats: int = 1
-    device: str = "auto"
-    threads: int = 1
+    open_test: bool = False
+    code: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a job reads and writes files.
+
+    Attributes:
+        base_path: the folder that relative file names start from.
+        weights_path: the file for the weights; empty: they are not kept.
+        keep_below: keep the weights only if the trial's loss (``sign * score``) is below this; None: always, as with
+            constraints or several objectives, where the loss alone does not decide.
+        checkpoint_dir: the folder for the user's own checkpoints; empty: a temporary one.
+        checkpoints_path: the folder of our checkpoints; empty: none is written.
+        checkpoint_epochs: epochs between two checkpoints; None: as many as keep their cost small; 0: write one
+            only when the sweep stops.
+        reports_path: the file that buffers the reports of the user's own code; empty: none.
+    """
+
     base_path: str = "."
     weights_path: str = ""
     keep_below: float | None = None
     checkpoint_dir: str = ""
-    code: Mapping[str, str] = field(default_factory=dict)
-    time_limit_s: float | None = None
-    idle_limit_s: float | None = None
-    open_test: bool = False
     checkpoints_path: str = ""
     checkpoint_epochs: int | None = None
-    checkpoints: Sequence[Checkpoint] = ()
+    reports_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When an attempt ends before its full training.
+
+    Attributes:
+        time_s: the longest time it may take; None: unlimited.
+        idle_s: the longest time between two epochs' ends; None: unlimited.
+        stop_above: bounds of the least loss so far (``sign * objective``). The trial is pruned above its epoch's bound;
+            None is no bound, and neither has an epoch beyond the last bound.
+        stop_epochs: the epochs of ``stop_above``, ascending; each bound holds until the next. Empty: 1, 2, 3, …
+        until_epoch: the epoch after which the trial pauses, with a checkpoint; None: train it to its end. Its schedules
+            know the full length either way.
+    """
+
+    time_s: float | None = None
+    idle_s: float | None = None
     stop_above: Sequence[float | None] = ()
     stop_epochs: Sequence[int] = ()
-    micro_batches: int = 1
-    slot: int = 0
-    avoid_devices: Sequence[str] = ()
-    is_fused: bool = False
     until_epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where a trial's earlier attempts ended; all empty for a first attempt.
+
+    Attributes:
+        checkpoints: the newest first; the first one that is intact is loaded.
+        recorded: epochs of a trial of the user's own that are on record, each with its metrics.
+        epoch_offset: what was added to the user's own count of epochs to get those; None: there are none.
+    """
+
+    checkpoints: Sequence[Checkpoint] = ()
     recorded: Sequence[tuple[int, Mapping[str, float]]] = ()
     epoch_offset: int | None = None
-    reports_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Where and how an attempt computes.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
+        threads: intra-op threads.
+        slot: index of the engine's worker, from 0; it picks one of several devices of a kind.
+        avoid_devices: names of devices that must not be used.
+        micro_batches: number of parts of each batch; its gradient is the mean of theirs.
+        is_fused: whether to train it in a stack of models where possible, even alone: the bits differ.
+    """
+
+    device: str = "auto"
+    threads: int = 1
+    slot: int = 0
+    avoid_devices: Sequence[str] = ()
+    micro_batches: int = 1
+    is_fused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything a worker needs for one attempt at one trial.
+
+    Attributes:
+        number: the trial's number.
+        attempt: 1 for the first attempt, one more for each further one.
+        task: what to train.
+        files: where files go.
+        limits: when it ends early.
+        resume: where to go on from.
+        execution: where and how it computes.
+    """
+
+    number: int
+    attempt: int
+    task: Task
+    files: Files = Files()
+    limits: Limits = Limits()
+    resume: ResumePoint = ResumePoint()
+    execution: Execution = Execution()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 from torch.nn.utils import prune
 
+from tests.support.jobs import make_job
 from tunecli.config.schema import TrialConfig
-from tunecli.messages import Ended, Job
+from tunecli.messages import Ended
 from tunecli.objective import Objective
 from tunecli.seeding import seed_for
 from tunecli.train.data.loading import Fold, load
@@ -49,7 +50,7 @@ def learner_of(changes: dict[str, Any]) -> tuple[Learner, Fold]:
 def score_of(trial: dict[str, Any], metric: str = "val_loss", **job: Any) -> dict[str, float]:
     """A whole trial's metrics."""
     given = {"study_seed": 7, "seed": SEED, "device": "cpu", **job}
-    *_, ended = run(Job(0, 1, trial, Objective(metric, False), **given))
+    *_, ended = run(make_job(0, trial, Objective(metric, False), **given))
     assert isinstance(ended, Ended) and ended.outcome.failure is None, ended
     return dict(ended.outcome.metrics)
 

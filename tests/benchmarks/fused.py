@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from tests.support.jobs import make_job
 from tunecli.messages import Ended, Event, Job
 from tunecli.objective import Objective
 from tunecli.train import checkpoint
@@ -55,9 +56,8 @@ def now_s(device: torch.device) -> float:
 def jobs_of(work: dict[str, Any], n: int, device: torch.device) -> list[Job]:
     """So many trials that differ in seed and rate."""
     return [
-        Job(
+        make_job(
             number,
-            1,
             {
                 "data": {"source": "digits"},
                 "optimizer": {"name": "adamw", "lr": 1e-3 * (1 + number % 4)},

@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from tests.support.jobs import make_job
 from tunecli.config.schema.data import Data
-from tunecli.messages import Ended, Job
+from tunecli.messages import Ended
 from tunecli.objective import Objective
 from tunecli.train.data.loading import load
 from tunecli.train.loop import run
@@ -68,7 +69,7 @@ def by_hand(*, fused: bool) -> float:
 
 def by_tunecli(config: dict[str, Any]) -> float:
     """Train as one trial; its validation accuracy."""
-    job = Job(0, 1, config, Objective("val_accuracy", True), study_seed=0, seed=0, device="cpu")
+    job = make_job(0, config, Objective("val_accuracy", True), study_seed=0, seed=0, device="cpu")
     *_, ended = run(job)
     assert isinstance(ended, Ended)
     assert ended.outcome.score is not None, ended.outcome.failure

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.support.jobs import change_job, make_job
 from tunecli.engine import engine_named
 from tunecli.engine.protocol import Engine
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Job, Started, Stopped
@@ -25,7 +25,7 @@ def job(number: int, **changes) -> Job:
         "training": {"epochs": 3, "batch_size": 32},
         **changes,
     }
-    return Job(number, 1, config, Objective("val_accuracy", True), 1, 100 + number, device="cpu")
+    return make_job(number, config, Objective("val_accuracy", True), 1, 100 + number, device="cpu")
 
 
 def drain(engine: Engine, n_ends: int) -> list:
@@ -156,7 +156,7 @@ class TestLocalProcesses:
 class TestTimeLimits:
     def test_a_trial_whose_time_is_up_ends_as_timeout_and_the_next_job_runs(self, engine):
         endless = job(0, training={"epochs": 1_000_000})
-        engine.submit(replace(endless, time_limit_s=0.2))
+        engine.submit(change_job(endless, time_s=0.2))
         *_, ended = drain(engine, 1)
         assert ended.outcome.failure.kind is FailureKind.TIMEOUT
         assert "run.trial_limit.time" in ended.outcome.failure.cause
@@ -165,7 +165,7 @@ class TestTimeLimits:
         assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
 
     def test_a_trial_in_good_time_is_not_ended(self, engine):
-        engine.submit(replace(job(0), time_limit_s=300.0, idle_limit_s=300.0))
+        engine.submit(change_job(job(0), time_s=300.0, idle_s=300.0))
         assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
 
 
@@ -173,15 +173,14 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_goes_on(tmp_path):
     (tmp_path / "hanging.py").write_text(
         "import threading\n\ndef train(params, trial):\n    threading.Event().wait()\n"
     )
-    hanging = Job(
+    hanging = make_job(
         0,
-        1,
         {"python": "hanging:train"},
         Objective("val_loss", False),
         1,
         2,
         base_path=str(tmp_path),
-        idle_limit_s=0.3,
+        idle_s=0.3,
     )
     engine = engine_named("local", n_workers=1, threads=1)
     try:
@@ -197,7 +196,7 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_goes_on(tmp_path):
 
 class TestStopping:
     def test_a_job_that_is_asked_stops_where_its_epoch_ends_and_can_go_on_from_there(self, engine, tmp_path):
-        whole = replace(
+        whole = change_job(
             job(0, training={"epochs": 100_000, "batch_size": 32}), checkpoints_path=str(tmp_path)
         )
         engine.submit(whole)
@@ -208,11 +207,11 @@ class TestStopping:
                 engine.stop()
         last = [event.checkpoint for event in found if isinstance(event, Checkpointed)][-1]
         assert last.epoch == sum(isinstance(event, EpochEnded) for event in found)
-        engine.submit(replace(whole, attempt=2, checkpoints=(last,)))
+        engine.submit(change_job(whole, attempt=2, checkpoints=(last,)))
         started, resumed = events_until(engine, last.epoch + 1)
         assert started.from_epoch == last.epoch
         engine.close()
-        engine.submit(replace(whole, attempt=3))
+        engine.submit(change_job(whole, attempt=3))
         *_, undisturbed = events_until(engine, last.epoch + 1)
         assert resumed.metrics == undisturbed.metrics
 
@@ -229,13 +228,15 @@ class TestDevicesThatAreLost:
         """What a process holds of a lost device is lost: the same trial is well in another process."""
         (tmp_path / "losing.py").write_text(LOSING)
         config = {"python": "losing:train", "params": {"flag": str(tmp_path / "lost before")}}
-        losing = Job(0, 1, config, Objective("val_loss", False), 1, 2, device="cpu", base_path=str(tmp_path))
+        losing = make_job(
+            0, config, Objective("val_loss", False), 1, 2, device="cpu", base_path=str(tmp_path)
+        )
         engine = engine_named("local", n_workers=1, threads=1)
         try:
             engine.submit(losing)
             first = drain(engine, 1)
             assert first[-1].outcome.failure.kind is FailureKind.LOST
-            engine.submit(replace(losing, attempt=2))
+            engine.submit(change_job(losing, attempt=2))
             second = drain(engine, 1)
             assert second[-1].outcome.state is State.COMPLETE
             assert second[0].process_id != first[0].process_id
@@ -244,14 +245,14 @@ class TestDevicesThatAreLost:
 
     def test_a_device_that_is_lost_again_and_again_is_set_aside(self, tmp_path):
         (tmp_path / "losing.py").write_text(LOSING)
-        always = Job(0, 1, {"python": "losing:always"}, Objective("val_loss", False), 1, 2, device="cpu")
-        always = replace(always, base_path=str(tmp_path))
+        always = make_job(0, {"python": "losing:always"}, Objective("val_loss", False), 1, 2, device="cpu")
+        always = change_job(always, base_path=str(tmp_path))
         engine = engine_named("local", n_workers=1, threads=1)
         try:
             for attempt in (1, 2, 3):
-                engine.submit(replace(always, attempt=attempt))
+                engine.submit(change_job(always, attempt=attempt))
                 assert drain(engine, 1)[-1].outcome.failure.kind is FailureKind.LOST
-            engine.submit(replace(job(1), device="cpu"))
+            engine.submit(change_job(job(1), device="cpu"))
             failure = drain(engine, 1)[-1].outcome.failure
             assert failure is not None
             assert "cpu" in failure.cause
@@ -281,7 +282,7 @@ def test_a_trial_whose_time_is_up_may_stop_in_order_before_its_worker_is_killed(
         "    finally:\n        open(params['mark'], 'w').close()\n"
     )
     config = {"python": "slow:train", "params": {"mark": str(tmp_path / "mark")}}
-    slow = Job(0, 1, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path), time_limit_s=0.2)
+    slow = make_job(0, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path), time_s=0.2)
     engine = engine_named("local", n_workers=1, threads=1)
     try:
         engine.submit(slow)
@@ -296,7 +297,7 @@ def test_a_trial_whose_time_is_up_may_stop_in_order_before_its_worker_is_killed(
 def test_a_trial_of_ours_that_heard_that_its_time_is_up_leaves_its_worker_to_the_next():
     engine = engine_named("local", n_workers=1, threads=1)
     try:
-        engine.submit(replace(job(0, training={"epochs": 1_000_000}), time_limit_s=0.2))
+        engine.submit(change_job(job(0, training={"epochs": 1_000_000}), time_s=0.2))
         first = drain(engine, 1)
         assert first[-1].outcome.failure.kind is FailureKind.TIMEOUT
         engine.submit(job(1))
@@ -306,7 +307,7 @@ def test_a_trial_of_ours_that_heard_that_its_time_is_up_leaves_its_worker_to_the
 
 
 def test_a_worker_that_is_frozen_is_ended(tmp_path):
-    frozen = replace(job(0, training={"epochs": 1_000_000}), idle_limit_s=0.5)
+    frozen = change_job(job(0, training={"epochs": 1_000_000}), idle_s=0.5)
     engine = engine_named("local", n_workers=1, threads=1)
     try:
         engine.submit(frozen)

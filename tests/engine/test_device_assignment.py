@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.jobs import make_job
 from tunecli.engine.device_assignment import as_recorded, bound, spread
 from tunecli.engine.local import LocalEngine
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started
@@ -52,7 +53,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
     def make(number: int, together: int = 1, broken: str = "none") -> Job:
         params: dict[str, Any] = {"folder": str(tmp_path / "running"), "together": together, "broken": broken}
         config = {"python": "bound:train", "params": params}
-        return Job(number, 1, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path))
+        return make_job(number, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path))
 
     return make
 
@@ -114,8 +115,8 @@ def test_the_places_share_workers_evenly(n_workers: int, counts: list[int]) -> N
 
 def test_a_job_goes_by_the_name_there_and_its_events_by_the_name_here() -> None:
     place = TWO[1]
-    there = bound(Job(0, 1, {}, Objective("val_loss", False), 1, 2, device="auto"), place, ())
-    assert (there.device, there.avoid_devices) == ("cpu", ())
+    there = bound(make_job(0, {}, Objective("val_loss", False), 1, 2, device="auto"), place, ())
+    assert (there.execution.device, there.execution.avoid_devices) == ("cpu", ())
     outcome = Outcome(State.COMPLETE, device="cpu")
     for event in (Started(0, 1, "cpu", 7), Ended(0, 1, outcome), Paused(0, 1, outcome)):
         told = as_recorded(event, place)

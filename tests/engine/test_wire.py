@@ -5,8 +5,9 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.jobs import change_job, make_job
 from tunecli.engine.wire import pack_event, pack_jobs, unpack_event, unpack_jobs
-from tunecli.messages import Checkpointed, Ended, EpochEnded, Job, Paused, Started, Stopped
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Paused, Started, Stopped
 from tunecli.objective import Constraint, Objective
 from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State
 
@@ -42,9 +43,8 @@ def test_an_event_survives_the_wire(event):
 
 @given(numbers, st.none() | scores, st.text())
 def test_a_job_survives_the_wire(number, keep_below, device):
-    job = Job(
+    job = make_job(
         number,
-        1,
         {"model": {"hidden": [1]}},
         Objective("val_loss", False, "", {}, (Objective("b", True),), (Constraint("c", 1.5, True),)),
         7,
@@ -56,6 +56,6 @@ def test_a_job_survives_the_wire(number, keep_below, device):
         stop_above=(None, 0.5),
         avoid_devices=("cuda:1",),
     )
-    other = dataclasses.replace(job, number=number + 1, is_fused=True)
+    other = change_job(job, number=number + 1, is_fused=True)
     assert unpack_jobs(pack_jobs([job, other])) == [job, other]
-    assert dataclasses.asdict(job)["config"] == {"model": {"hidden": [1]}}
+    assert dataclasses.asdict(job)["task"]["config"] == {"model": {"hidden": [1]}}

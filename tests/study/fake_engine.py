@@ -19,7 +19,7 @@ EPOCHS = 9
 
 def loss_at(job: Job, epoch: int) -> float:
     """Falls with the epochs, from a height that the seed gives."""
-    return 1.0 + (job.seed % 97) / 97 + 1.0 / (epoch + job.seed % 5)
+    return 1.0 + (job.task.seed % 97) / 97 + 1.0 / (epoch + job.task.seed % 5)
 
 
 @dataclass
@@ -62,16 +62,16 @@ class FakeEngine:
 
     def _course(self, job: Job) -> Iterator[Event]:
         number, attempt = job.number, job.attempt
-        from_epoch = job.checkpoints[0].epoch if job.checkpoints else 0
+        from_epoch = job.resume.checkpoints[0].epoch if job.resume.checkpoints else 0
         yield Started(number, attempt, "cpu", 1, from_epoch)
-        if from_epoch and from_epoch == job.until_epoch:
+        if from_epoch and from_epoch == job.limits.until_epoch:
             yield Paused(number, attempt, self._outcome(job, from_epoch, State.PRUNED))
             return
-        if job.seed % 7 == 0 and attempt == 1:
+        if job.task.seed % 7 == 0 and attempt == 1:
             failure = Failure(FailureKind.CRASH, "the worker was killed by SIGKILL")
             yield Ended(number, attempt, Outcome(State.FAILED, failure=failure))
             return
-        if job.seed % 11 == 0:
+        if job.task.seed % 11 == 0:
             failure = Failure(FailureKind.DIVERGED, "val_loss is not a finite number after epoch 1")
             yield Ended(number, attempt, Outcome(State.FAILED, failure=failure))
             return
@@ -79,12 +79,12 @@ class FakeEngine:
             metrics = {"val_loss": loss_at(job, epoch)}
             yield EpochEnded(number, attempt, epoch, EPOCHS, metrics, 0.0)
             curve = [(each, loss_at(job, each)) for each in range(1, epoch + 1)]
-            is_pruned = decide(Bounds(tuple(job.stop_epochs), tuple(job.stop_above)), curve)
+            is_pruned = decide(Bounds(tuple(job.limits.stop_epochs), tuple(job.limits.stop_above)), curve)
             if is_pruned or epoch == EPOCHS:
                 state = State.PRUNED if is_pruned else State.COMPLETE
                 yield Ended(number, attempt, self._outcome(job, epoch, state))
                 return
-            is_pausing = epoch == job.until_epoch
+            is_pausing = epoch == job.limits.until_epoch
             if epoch % 2 == 1 or self._is_stop_wanted or is_pausing:
                 name = f"trial-{number:05d}.{attempt}-{epoch:06d}.checkpoint.safetensors"
                 yield Checkpointed(number, attempt, Checkpoint(name, "", epoch))

@@ -17,9 +17,10 @@ import safetensors
 import safetensors.torch
 import torch
 
+from tests.support.jobs import change_job, make_job
 from tunecli import failpoints
 from tunecli.errors import DiskFull, StoreFailed
-from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Paused, Started, Stopped
 from tunecli.objective import Objective
 from tunecli.train import checkpoint
 from tunecli.train.loop import run
@@ -56,11 +57,11 @@ class Trial:
     def __init__(self, folder: Path, config: Mapping[str, Any], **changes: Any) -> None:
         made = {"device": "cpu", "base_path": str(folder), "checkpoint_epochs": 0, **changes}
         self.folder = folder
-        self.job = Job(3, 1, {**SMALL, **config}, OBJECTIVE, study_seed=7, seed=11, **made)
+        self.job = make_job(3, {**SMALL, **config}, OBJECTIVE, study_seed=7, seed=11, **made)
 
     def whole(self) -> tuple[Metrics, Outcome]:
         """Every epoch and the end of the trial, nobody having disturbed it."""
-        *events, ended = run(replace(self.job, weights_path=str(self.folder / "whole.safetensors")))
+        *events, ended = run(change_job(self.job, weights_path=str(self.folder / "whole.safetensors")))
         assert isinstance(ended, Ended)
         return metrics_of(events), ended.outcome
 
@@ -69,7 +70,7 @@ class Trial:
     ) -> list[Event]:
         """One attempt, which is asked to stop after some epochs of its own; 0: never."""
         calls = itertools.count(1)
-        job = replace(
+        job = change_job(
             self.job,
             attempt=attempt,
             checkpoints=checkpoints,
@@ -349,14 +350,14 @@ def test_the_users_own_code_goes_on_with_what_it_remembers(
 
 def test_a_rate_chain_goes_on_ruling_an_optimizer_that_restores_itself(own: Callable[..., Trial]) -> None:
     trial = own(optimizer="Saying")
-    trial.job = replace(trial.job, config={**trial.job.config, "learning_rate": ["cosine"]})
+    trial.job = change_job(trial.job, config={**trial.job.task.config, "learning_rate": ["cosine"]})
     assert_goes_on_bit_for_bit(trial, 2)
 
 
 def test_the_scale_of_small_gradients_goes_on_where_it_was_lowered(own: Callable[..., Trial]) -> None:
     trial = own(loss="steep")
-    config = {**trial.job.config, "training": {"epochs": 4, "precision": "fp16"}, "optimizer": "sgd"}
-    trial.job = replace(trial.job, config=config)
+    config = {**trial.job.task.config, "training": {"epochs": 4, "precision": "fp16"}, "optimizer": "sgd"}
+    trial.job = change_job(trial.job, config=config)
     assert_goes_on_bit_for_bit(trial, 2)
 
 
@@ -365,7 +366,7 @@ def test_an_optimizer_that_cannot_say_what_it_remembers_trains_without_checkpoin
     own: Callable[..., Trial], name: str
 ) -> None:
     trial = own(optimizer=name)
-    trial.job = replace(trial.job, checkpoint_epochs=1)
+    trial.job = change_job(trial.job, checkpoint_epochs=1)
     assert [type(event) for event in trial.attempt(2)] == [Started, EpochEnded, EpochEnded, Stopped]
     *_, ended = trial.attempt(0, 2)
     assert isinstance(ended, Ended)
@@ -387,7 +388,7 @@ def test_a_trial_that_pauses_again_and_again_is_the_trial_uninterrupted(
     checkpoints: tuple[Checkpoint, ...] = ()
     job, events = trial.job, list[Event]()
     for attempt, until in enumerate((1, 3, None), start=1):
-        trial.job = replace(job, until_epoch=until)
+        trial.job = change_job(job, until_epoch=until)
         started, *events, last = trial.attempt(0, attempt, checkpoints)
         assert isinstance(started, Started)
         assert started.from_epoch == len(found)
@@ -403,7 +404,7 @@ def test_a_trial_that_pauses_again_and_again_is_the_trial_uninterrupted(
 
 def test_one_that_is_as_far_already_pauses_at_once_with_the_same_outcome(tmp_path: Path) -> None:
     trial = Trial(tmp_path, CHAINS)
-    trial.job = replace(trial.job, until_epoch=2)
+    trial.job = change_job(trial.job, until_epoch=2)
     *events, paused = trial.attempt(0)
     *others, again = trial.attempt(0, 2, (checkpoint_of(events),))
     assert metrics_of(others) == []
@@ -414,7 +415,7 @@ def test_one_that_is_as_far_already_pauses_at_once_with_the_same_outcome(tmp_pat
 def test_a_trial_that_is_over_before_it_is_to_pause_is_over(tmp_path: Path) -> None:
     trial = Trial(tmp_path, {})
     for until in (4, 9):
-        trial.job = replace(trial.job, until_epoch=until)
+        trial.job = change_job(trial.job, until_epoch=until)
         assert isinstance(trial.attempt(0)[-1], Ended)
 
 
@@ -471,7 +472,7 @@ def test_by_itself_one_is_due_after_two_seconds_and_twenty_times_what_the_last_o
     tmp_path: Path,
 ) -> None:
     clock = Clock()
-    job = replace(Trial(tmp_path, {}).job, checkpoints_path=str(tmp_path), checkpoint_epochs=None)
+    job = change_job(Trial(tmp_path, {}).job, checkpoints_path=str(tmp_path), checkpoint_epochs=None)
     keeper = checkpoint.Keeper(job, torch.device("cpu"), clock)
     clock.now_s += 1.9
     assert not keeper.is_due(1, is_stopping=False)
@@ -567,7 +568,7 @@ def test_what_is_no_checkpoint_is_refused_even_under_its_right_sha256(
     two: tuple[Trial, tuple[Checkpoint, ...]], content: bytes
 ) -> None:
     trial, _ = two
-    job = replace(
+    job = change_job(
         trial.job, checkpoints_path=str(trial.folder / "checkpoints"), checkpoints=(put(trial, content),)
     )
     found = checkpoint.load_newest(job)
@@ -586,10 +587,10 @@ def test_one_of_another_trial_is_passed_over(
     two: tuple[Trial, tuple[Checkpoint, ...]], change: dict[str, Any], reason: str
 ) -> None:
     trial, (newest, _) = two
-    job = replace(trial.job, checkpoints_path=str(trial.folder / "checkpoints"), checkpoints=(newest,))
+    job = change_job(trial.job, checkpoints_path=str(trial.folder / "checkpoints"), checkpoints=(newest,))
     assert checkpoint.load_newest(job).epoch == 3
     note = f"checkpoint of epoch 3 {reason}; began from the start"
-    assert checkpoint.load_newest(replace(job, **change)) == checkpoint.LoadedCheckpoint(0, note)
+    assert checkpoint.load_newest(change_job(job, **change)) == checkpoint.LoadedCheckpoint(0, note)
 
 
 def test_one_of_another_torch_is_passed_over(two: tuple[Trial, tuple[Checkpoint, ...]]) -> None:
@@ -600,7 +601,7 @@ def test_one_of_another_torch_is_passed_over(two: tuple[Trial, tuple[Checkpoint,
     content = safetensors.torch.save(
         safetensors.torch.load_file(path), {"tunecli": json.dumps({**facts, "torch": "1.0.0"})}
     )
-    job = replace(
+    job = change_job(
         trial.job, checkpoints_path=str(trial.folder / "checkpoints"), checkpoints=(put(trial, content),)
     )
     assert checkpoint.load_newest(job).note.startswith(
@@ -612,7 +613,7 @@ def test_one_of_another_torch_is_passed_over(two: tuple[Trial, tuple[Checkpoint,
 def test_a_name_that_leaves_the_folder_is_no_checkpoint(tmp_path: Path, name: str) -> None:
     (tmp_path / "outside.safetensors").write_bytes(b"")
     (tmp_path / "checkpoints").mkdir()
-    job = replace(
+    job = change_job(
         Trial(tmp_path, {}).job,
         checkpoints_path=str(tmp_path / "checkpoints"),
         checkpoints=(Checkpoint(name, "0" * 64, 1),),
@@ -632,7 +633,7 @@ def test_the_file_holds_tensors_by_name_and_json(two: tuple[Trial, tuple[Checkpo
 
 def test_seconds_are_those_of_all_attempts(two: tuple[Trial, tuple[Checkpoint, ...]]) -> None:
     trial, (newest, _) = two
-    job = replace(trial.job, checkpoints_path=str(trial.folder / "checkpoints"), checkpoints=(newest,))
+    job = change_job(trial.job, checkpoints_path=str(trial.folder / "checkpoints"), checkpoints=(newest,))
     earlier_s = checkpoint.load_newest(job).progress()["seconds"]
     *_, ended = trial.attempt(0, 2, (newest,))
     assert isinstance(ended, Ended)

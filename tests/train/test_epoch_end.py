@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.jobs import change_job, make_job
 from tunecli.config.schema.training import EarlyStop
 from tunecli.messages import Job
 from tunecli.objective import Objective
@@ -18,7 +18,7 @@ from tunecli.trial import Failure, FailureKind, State
 
 
 def job_of(stop_above: tuple[float | None, ...], stop_epochs: tuple[int, ...] = ()) -> Job:
-    return Job(0, 1, {}, Objective("val_loss", False), 1, 1, stop_above=stop_above, stop_epochs=stop_epochs)
+    return make_job(0, {}, Objective("val_loss", False), 1, 1, stop_above=stop_above, stop_epochs=stop_epochs)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_bound_prunes_a_trial_before_its_patience_is_counted() -> None:
 
 
 def test_weights_are_copied_only_after_an_epoch_that_may_be_the_result() -> None:
-    job, progress = replace(job_of(()), weights_path="w", keep_below=2.5), TrialProgress()
+    job, progress = change_job(job_of(()), weights_path="w", keep_below=2.5), TrialProgress()
     copies = [end_epoch(job, progress, each, None, 2).keeps_weights for each in losses_of(1.0, 2.0)]
     assert copies == [False, True]
     assert not end_epoch(job, TrialProgress(), losses_of(3.0)[0], None, 1).keeps_weights

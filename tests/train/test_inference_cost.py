@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support.jobs import make_job
 from tests.train.fused.trials import epochs_of, job_of, outcomes_of
-from tunecli.messages import Job
 from tunecli.objective import Constraint, Objective
 from tunecli.train.fused.group import run_group
 from tunecli.train.loop import run
@@ -90,7 +90,7 @@ def test_a_trial_of_ones_own_reports_what_it_is_held_to_or_fails(tmp_path: Path)
 
     def outcome_of(told: bool) -> Outcome:
         config = {"python": "sized:train", "params": {"told": told}}
-        job = Job(0, 1, config, held, 1, 2, device="cpu", base_path=str(tmp_path))
+        job = make_job(0, config, held, 1, 2, device="cpu", base_path=str(tmp_path))
         (outcome,) = outcomes_of(run_any(job)).values()
         return outcome
 

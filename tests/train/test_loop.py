@@ -6,13 +6,14 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tests.support.jobs import change_job, make_job
 from tunecli.messages import Ended, EpochEnded, Job, Started
 from tunecli.objective import Objective
 from tunecli.train import artifacts
@@ -29,7 +30,7 @@ SMALL: dict[str, Any] = {
 
 
 def job_of(config: Mapping[str, Any], objective: Objective = ACCURACY, **knobs: Any) -> Job:
-    return Job(3, 1, {**SMALL, **config}, objective, study_seed=7, seed=11, **{"device": "cpu", **knobs})
+    return make_job(3, {**SMALL, **config}, objective, study_seed=7, seed=11, **{"device": "cpu", **knobs})
 
 
 def epochs_of(job: Job) -> list[Mapping[str, float]]:
@@ -74,7 +75,7 @@ def test_the_same_job_gives_the_same_bits_whatever_ran_before_it(config: dict[st
 
 def test_the_seed_is_the_jobs() -> None:
     first = epochs_of(job_of({}))
-    assert epochs_of(replace(job_of({}), seed=12)) != first
+    assert epochs_of(change_job(job_of({}), seed=12)) != first
     assert epochs_of(job_of({"seed": 11})) == first, "whoever makes the job settles which seed it is"
 
 
@@ -261,9 +262,9 @@ def test_a_trial_that_is_worse_than_it_may_be_is_pruned_and_keeps_no_weights(tmp
     job = job_of({}, Objective("val_loss", False), weights_path=str(path))
     losses = [metrics["val_loss"] for metrics in epochs_of(job)]
     least = min(losses[:3])
-    assert outcome_of(replace(job, stop_above=(None, None, least))).state is State.COMPLETE
+    assert outcome_of(change_job(job, stop_above=(None, None, least))).state is State.COMPLETE
     path.unlink()
-    events = list(run(replace(job, stop_above=(None, None, math.nextafter(least, 0.0)))))
+    events = list(run(change_job(job, stop_above=(None, None, math.nextafter(least, 0.0)))))
     assert [event.epoch for event in events if isinstance(event, EpochEnded)] == [1, 2, 3]
     assert isinstance(events[-1], Ended)
     outcome = events[-1].outcome

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
-from tunecli.messages import Ended, Job
+from tests.support.jobs import change_job, make_job
+from tunecli.messages import Ended
 from tunecli.objective import Objective
 from tunecli.train.trials import run
 from tunecli.trial import FailureKind
@@ -18,7 +18,9 @@ def test_a_process_that_would_read_changed_code_fails_the_trial(tmp_path):
     path.write_text(MINE)
     code = {"mine_then.py": hashlib.sha256(MINE.encode()).hexdigest()}
     config = {"python": "mine_then:train"}
-    job = Job(0, 1, config, Objective("loss", False), 1, 2, device="cpu", base_path=str(tmp_path), code=code)
+    job = make_job(
+        0, config, Objective("loss", False), 1, 2, device="cpu", base_path=str(tmp_path), code=code
+    )
     path.write_text(MINE.replace("1.0", "2.0"))
     (ended,) = run(job)
     assert isinstance(ended, Ended) and ended.outcome.failure is not None
@@ -27,7 +29,7 @@ def test_a_process_that_would_read_changed_code_fails_the_trial(tmp_path):
     path.write_text(MINE)
     *_, ended = run(job)
     assert isinstance(ended, Ended) and ended.outcome.score == 1.0
-    (found,) = run(replace(job, code={**code, "late.py": "0" * 64}))
+    (found,) = run(change_job(job, code={**code, "late.py": "0" * 64}))
     assert isinstance(found, Ended) and found.outcome.failure is not None
     assert found.outcome.failure.cause.endswith(": late.py")
     path.unlink()

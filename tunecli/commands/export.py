@@ -127,14 +127,14 @@ def _train_again(
     engine = engine_named(
         name,
         n_workers=1,
-        threads=job.threads,
+        threads=job.execution.threads,
         needs_torch=not engine_info(name).runs_in_this_process and needs_torch(study.spec, plan.device),
     )
     again = run_to_end(engine, job)
     if again.failure is not None:
         failure = again.failure
         raise UsageError(f"trained again, trial {trial.number} failed: {failure.kind}: {failure.cause}")
-    is_reproduced = is_clock(job.objective.metric) or again.score == (outcome and outcome.score)
+    is_reproduced = is_clock(job.task.objective.metric) or again.score == (outcome and outcome.score)
     if outcome is None or not is_reproduced:
         score = None if outcome is None else outcome.score
         raise UsageError(

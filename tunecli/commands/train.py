@@ -58,13 +58,13 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
     trial = Trial(0, {}, trial_seed(spec, 0, {}))
     plan = plan_for(spec)
     job = job_for(spec, plan, trial, weights_path=weights_path, open_test=True)
-    is_limited = job.time_limit_s is not None or job.idle_limit_s is not None
+    is_limited = job.limits.time_s is not None or job.limits.idle_s is not None
     # what hangs can only be ended from another process
     engine = engine_named(
         plan.engine if is_limited else name_for_one(job, plan.engine),
         n_workers=1,
-        threads=job.threads,
-        needs_torch=needs_torch(spec, job.device),
+        threads=job.execution.threads,
+        needs_torch=needs_torch(spec, job.execution.device),
     )
     return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job))
 

@@ -178,7 +178,7 @@ def _again(study: Study, trial: Trial, recorded: RunRecord, device: str) -> RunR
     engine = engine_named(
         name,
         n_workers=1,
-        threads=job.threads,
+        threads=job.execution.threads,
         needs_torch=not engine_info(name).runs_in_this_process and needs_torch(study.spec, device),
     )
     return _course(engine, job, n_epochs)
@@ -186,7 +186,7 @@ def _again(study: Study, trial: Trial, recorded: RunRecord, device: str) -> RunR
 
 def _course(engine: Engine, job: Job, n_epochs: int | None) -> RunRecord:
     epochs: list[EpochEnded] = []
-    device = job.device
+    device = job.execution.device
     with closing(run_job(engine, job)) as events:
         for event in events:
             if isinstance(event, Ended):

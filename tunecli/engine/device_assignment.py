@@ -32,13 +32,22 @@ def next_place(here: Sequence[Place], taken: Mapping[str, int]) -> Place:
     return min(here, key=lambda place: taken.get(place.name, 0))
 
 
+def on_slot(job: Job, slot: int, set_aside: Collection[str]) -> Job:
+    """The job for the worker of a slot, without the devices that are set aside."""
+    execution = job.execution
+    avoid_devices = (*execution.avoid_devices, *set_aside)
+    return replace(job, execution=replace(execution, slot=slot, avoid_devices=avoid_devices))
+
+
 def bound(job: Job, place: Place, set_aside: Collection[str]) -> Job:
     """The job as a worker at a place is to see it: its device under its name there.
 
     Where the place itself is set aside, as it is when all are, the trial is to say so.
     """
     is_left = place.name in set_aside
-    return replace(job, device=place.local, slot=0, avoid_devices=(place.local,) if is_left else ())
+    avoid_devices = (place.local,) if is_left else ()
+    execution = replace(job.execution, device=place.local, slot=0, avoid_devices=avoid_devices)
+    return replace(job, execution=execution)
 
 
 def as_recorded(event: Event, place: Place) -> Event:

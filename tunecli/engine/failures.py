@@ -27,7 +27,7 @@ class Deadline:
 
     def ending(self, device: str) -> Ended | None:
         """The end of a job whose time is up; None while it is not."""
-        total_s, idle_s = self._job.time_limit_s, self._job.idle_limit_s
+        total_s, idle_s = self._job.limits.time_s, self._job.limits.idle_s
         if total_s is not None and self.seconds >= total_s:
             cause = f"run.trial_limit.time, {total_s:g} s, has passed"
         elif idle_s is not None and time.monotonic() - self._heard_at >= idle_s:

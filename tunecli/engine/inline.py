@@ -42,12 +42,12 @@ class InlineEngine:
 
         self._is_stop_wanted, self._n_jobs = False, len(jobs)
         # This process keeps to the first part of a GPU that it is given. A whole one only a program has to be bound to.
-        is_program = trial_model(jobs[0].config) is CommandTrial
+        is_program = trial_model(jobs[0].task.config) is CommandTrial
         self._put_back()
         self._part = next(
             (
                 place
-                for place in places(jobs[0].device)
+                for place in places(jobs[0].execution.device)
                 if place.needs_binding or (is_program and place.visible)
             ),
             None,

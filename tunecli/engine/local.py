@@ -13,12 +13,12 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from tunecli.engine.device_assignment import as_recorded, bound, n_slots, next_place
+from tunecli.engine.device_assignment import as_recorded, bound, n_slots, next_place, on_slot
 from tunecli.engine.failures import Deadline, crash
 from tunecli.engine.fork_client import WorkerProcess, changed_environment, forked, start_server
 from tunecli.engine.protocol import EngineOptions
@@ -101,7 +101,7 @@ class LocalEngine:
         Raises:
             RuntimeError: every worker has a job already.
         """
-        self._here = self._places_of(jobs[0].device)
+        self._here = self._places_of(jobs[0].execution.device)
         set_aside = sorted(device for device, n in self._losses.items() if n >= _MOST_LOSSES)
         has_one_job = any(uses_own_code(job) for job in jobs)
         ready = [] if has_one_job else [worker for worker in self._workers if self._is_ready(worker)]
@@ -110,9 +110,7 @@ class LocalEngine:
         idle = ready[0] if ready else self._hire(has_one_job)
         place = idle.place
         placed = [
-            replace(job, slot=idle.slot, avoid_devices=(*job.avoid_devices, *set_aside))
-            if place is None
-            else bound(job, place, set_aside)
+            on_slot(job, idle.slot, set_aside) if place is None else bound(job, place, set_aside)
             for job in jobs
         ]
         idle.jobs, idle.is_group = {job.number: job for job in placed}, len(placed) > 1

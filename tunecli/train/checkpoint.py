@@ -48,7 +48,7 @@ class Keeper:
         self._job = job
         self._device = device
         self._clock = clock
-        self._is_possible = bool(job.checkpoints_path)
+        self._is_possible = bool(job.files.checkpoints_path)
         self._last_s, self._cost_s = clock(), 0.0
 
     def is_due(self, epoch: int, *, is_stopping: bool) -> bool:
@@ -58,7 +58,7 @@ class Keeper:
             epoch: the one that ended, from 1.
             is_stopping: whether the trial is about to stop.
         """
-        every = self._job.checkpoint_epochs
+        every = self._job.files.checkpoint_epochs
         if not self._is_possible or is_stopping:
             return self._is_possible
         if every is not None:
@@ -88,7 +88,7 @@ class Keeper:
             self._is_possible = False
             return None
         name = f"trial-{self._job.number:05d}.{self._job.attempt}-{epoch:06d}.checkpoint.safetensors"
-        sha256 = write_whole(Path(self._job.checkpoints_path) / name, content, "checkpoint")
+        sha256 = write_whole(Path(self._job.files.checkpoints_path) / name, content, "checkpoint")
         self._last_s = self._clock()
         self._cost_s = self._last_s - began_s
         return Checkpointed(self._job.number, self._job.attempt, Checkpoint(name, sha256, epoch))
@@ -127,7 +127,7 @@ class LoadedCheckpoint:
 def load_newest(job: Job) -> LoadedCheckpoint:
     """The newest sound checkpoint of a job, with a note on the newer ones that could not be used."""
     faults: list[str] = []
-    for checkpoint in job.checkpoints:
+    for checkpoint in job.resume.checkpoints:
         try:
             loaded = _read(job, checkpoint)
         except _Unusable as error:
@@ -173,9 +173,9 @@ def _apart_in_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read(job: Job, checkpoint: Checkpoint) -> LoadedCheckpoint:
-    path = Path(job.checkpoints_path) / checkpoint.name
+    path = Path(job.files.checkpoints_path) / checkpoint.name
     try:
-        if not job.checkpoints_path or path.name != checkpoint.name or not path.is_file():
+        if not job.files.checkpoints_path or path.name != checkpoint.name or not path.is_file():
             raise _Unusable("is missing")
         content = path.read_bytes()
     except OSError as error:
@@ -199,9 +199,9 @@ def _read(job: Job, checkpoint: Checkpoint) -> LoadedCheckpoint:
 
 def _identity(job: Job) -> str:
     """What a trial's course follows from."""
-    objective = asdict(job.objective)
+    objective = asdict(job.task.objective)
     del objective["further_objectives"], objective["constraints"]  # a course goes by the first goal alone
-    named = [job.config, objective, job.study_seed, job.seed, job.repeats]
+    named = [job.task.config, objective, job.task.study_seed, job.task.seed, job.task.repeats]
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
 

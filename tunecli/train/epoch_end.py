@@ -133,13 +133,13 @@ def end_epoch(
         n_epochs: planned length of the trial.
     """
     progress.epochs += 1
-    epoch, metric = progress.epochs, job.objective.metric
+    epoch, metric = progress.epochs, job.task.objective.metric
     if (failure := metrics_failure(metrics, metric, epoch)) is not None:
         return EpochEnd(failure)
-    loss = job.objective.sign * metrics[metric]
+    loss = job.task.objective.sign * metrics[metric]
     is_kept = progress.keep(loss, metrics, early_stop)
     may_be_result = early_stop is not None or epoch == n_epochs
-    keeps_weights = is_kept and may_be_result and (job.open_test or saves_weights(job, loss))
+    keeps_weights = is_kept and may_be_result and (job.task.open_test or saves_weights(job, loss))
     ending: State | None = None
     if is_pruned(job, epoch - 1, epoch, progress.least_loss):
         ending = State.PRUNED
@@ -158,9 +158,9 @@ def end_training(
         progress: the test metrics are added to its metrics.
         test: measures the kept weights on the test part; called only if the job opens that part.
     """
-    if job.open_test:
+    if job.task.open_test:
         progress.metrics = {**progress.metrics, **test()}
-    return missing_goal(job.objective, progress.metrics) or State.COMPLETE
+    return missing_goal(job.task.objective, progress.metrics) or State.COMPLETE
 
 
 def ended(
@@ -178,7 +178,7 @@ def ended(
     failure = ending if isinstance(ending, Failure) else None
     outcome = Outcome(
         state=State.FAILED if isinstance(ending, Failure) else ending,
-        score=None if failure else progress.metrics[job.objective.metric],
+        score=None if failure else progress.metrics[job.task.objective.metric],
         metrics={} if failure else progress.metrics,
         epochs=progress.epochs,
         kept_epoch=0 if failure else progress.kept_epoch,
@@ -219,7 +219,7 @@ def missing_goal(objective: Objective, metrics: Mapping[str, float]) -> Failure 
 
 def saves_weights(job: Job, loss: float) -> bool:
     """Whether the weights of a trial that ends with this loss are saved."""
-    return bool(job.weights_path) and (job.keep_below is None or loss < job.keep_below)
+    return bool(job.files.weights_path) and (job.files.keep_below is None or loss < job.files.keep_below)
 
 
 def is_pruned(job: Job, last_epoch: int, epoch: int, least_loss: float) -> bool:
@@ -234,7 +234,7 @@ def is_pruned(job: Job, last_epoch: int, epoch: int, least_loss: float) -> bool:
         epoch: the epoch that ended, from 1.
         least_loss: the lowest ``sign * objective`` so far, this epoch's included.
     """
-    bounds, epochs = job.stop_above, job.stop_epochs
+    bounds, epochs = job.limits.stop_above, job.limits.stop_epochs
     end = epochs[-1] if epochs else len(bounds)
     if last_epoch >= end:
         return False

@@ -52,11 +52,11 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     progress, device, loaded = TrialProgress(), torch.device("cpu"), checkpoint.LoadedCheckpoint()
     ending: Failure | State | None = None
     try:
-        device = devices.resolve(job.device, job.slot, job.avoid_devices)
+        device = devices.resolve(job.execution.device, job.execution.slot, job.execution.avoid_devices)
         loaded = checkpoint.load_newest(job)
     except UsageError as error:
         ending = failure_of(error)
-    device_name = job.device if ending else str(device)
+    device_name = job.execution.device if ending else str(device)
     yield Started(job.number, job.attempt, device_name, os.getpid(), loaded.epoch, loaded.note)
 
     sha256 = ""
@@ -93,7 +93,9 @@ def save_kept_weights(job: Job, progress: TrialProgress) -> str:
     """
     if not progress.weights or not saves_weights(job, progress.kept_loss):
         return ""
-    return artifacts.save_weights(Path(job.weights_path), _with_unique_names(progress.weights), job.config)
+    return artifacts.save_weights(
+        Path(job.files.weights_path), _with_unique_names(progress.weights), job.task.config
+    )
 
 
 def _train(
@@ -108,21 +110,21 @@ def _train(
     Returns:
         How the trial ended: complete, pruned, or a numerical failure; waiting if it pauses; None after a stop request.
     """
-    torch.set_num_threads(job.threads)
-    config, base_path = TrialConfig.model_validate(resolved(job.config)), Path(job.base_path)
+    torch.set_num_threads(job.execution.threads)
+    config, base_path = TrialConfig.model_validate(resolved(job.task.config)), Path(job.files.base_path)
     learners, costs = _learners(job, config, base_path, device)
     if loaded.epoch:
         progress.restore(loaded.progress())
         for number, learner in enumerate(learners):
             learner.restore(loaded.learner(number, device))
         loaded.release()
-        if job.until_epoch is not None and progress.epochs >= job.until_epoch:
+        if job.limits.until_epoch is not None and progress.epochs >= job.limits.until_epoch:
             return (
                 State.WAITING
             )  # an earlier attempt wrote the checkpoint, and died before it reported the pause
     keeper = checkpoint.Keeper(job, device)
-    metric, early_stop = job.objective.metric, config.training.early_stop
-    measures = user_metrics(job.objective, base_path)
+    metric, early_stop = job.task.objective.metric, config.training.early_stop
+    measures = user_metrics(job.task.objective, base_path)
     n_epochs = max(learner.n_epochs for learner in learners)
     for epoch in range(progress.epochs + 1, n_epochs + 1):
         began_s = time.monotonic()
@@ -139,7 +141,7 @@ def _train(
             break
         for learner in learners:
             learner.observe(metrics.get("val_loss", math.inf))
-        is_pausing = epoch == job.until_epoch
+        is_pausing = epoch == job.limits.until_epoch
         is_stopping = is_pausing or is_stop_wanted()
         if keeper.is_due(epoch, is_stopping=is_stopping):
             written = keeper.write(progress.epochs, progress.state(), (each.state() for each in learners))
@@ -154,16 +156,19 @@ def _learners(
     job: Job, config: TrialConfig, base_path: Path, device: torch.device
 ) -> tuple[list[Learner], dict[str, float]]:
     """One learner for every fold of every repeat; and the mean inference cost of the folds' models, if asked for."""
-    folds = loading.load(config.data, base_path, job.study_seed, device, open_test=job.open_test)
+    folds = loading.load(config.data, base_path, job.task.study_seed, device, open_test=job.task.open_test)
     names: list[tuple[int, ...]] = [()] if len(folds) == 1 else [(number,) for number in range(len(folds))]
-    seeds = [job.seed, *(seed_for(job.seed, "repeat", number) for number in range(1, job.repeats))]
+    seeds = [
+        job.task.seed,
+        *(seed_for(job.task.seed, "repeat", number) for number in range(1, job.task.repeats)),
+    ]
     learners = [
-        Learner(config, fold, own_seed, name, base_path, job.micro_batches)
+        Learner(config, fold, own_seed, name, base_path, job.execution.micro_batches)
         for own_seed in seeds
         for fold, name in zip(folds, names, strict=True)
     ]
     costs = [
-        footprint(job.objective, learner, config, fold, job.seed, base_path)
+        footprint(job.task.objective, learner, config, fold, job.task.seed, base_path)
         for learner, fold in zip(learners, folds, strict=False)
     ]
     return learners, _mean(costs)

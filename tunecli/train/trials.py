@@ -72,7 +72,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
     def tell_clean(event: Event) -> None:
         tell(_clean(event, redactor))
 
-    if trial_model(job.config) is FunctionTrial and not _changed(job):
+    if trial_model(job.task.config) is FunctionTrial and not _changed(job):
         from tunecli.train.user_code import function as own_function
 
         own_function.run_here(job, is_stop_wanted, tell_clean)
@@ -83,7 +83,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
 
 def uses_own_code(job: Job) -> bool:
     """Whether a trial imports code of the user's: its function, model, loss, optimizer, data or metric."""
-    return next(uses(job.config, job.objective), None) is not None
+    return next(uses(job.task.config, job.task.objective), None) is not None
 
 
 def _redactor(jobs: Sequence[Job]) -> Redactor:
@@ -91,11 +91,11 @@ def _redactor(jobs: Sequence[Job]) -> Redactor:
 
     The user's code may change its environment, or take a password out of it as a precaution.
     """
-    return redactor_for(sorted({name for job in jobs for name in names_in(job.config)}), os.environ)
+    return redactor_for(sorted({name for job in jobs for name in names_in(job.task.config)}), os.environ)
 
 
 def _changed(job: Job) -> list[str]:
-    return changed_files(job.code, Path(job.base_path)) if job.code else []
+    return changed_files(job.task.code, Path(job.files.base_path)) if job.task.code else []
 
 
 def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
@@ -108,7 +108,7 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
     changed = _changed(job)
     if changed:
         return _of_other_code(job, changed)
-    model = trial_model(job.config)
+    model = trial_model(job.task.config)
     if model is CommandTrial:
         from tunecli.train.user_code import command as own_command
 
@@ -117,7 +117,7 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
         from tunecli.train.user_code import function as own_function
 
         return own_function.run(job, is_stop_wanted)
-    if job.is_fused and not why_not(job):
+    if job.execution.is_fused and not why_not(job):
         return _fused([job], is_stop_wanted)
     from tunecli.train import loop
 
@@ -173,4 +173,4 @@ def _without_secrets(event: Event, redactor: Redactor) -> Event:
 def _of_other_code(job: Job, changed: Sequence[str]) -> Iterator[Event]:
     """The end of a trial that would mix two versions of the user's code in one study."""
     cause = f"your own code has changed since the study began: {', '.join(changed)}"
-    yield Reports(job, job.device).ended(Failure(FailureKind.ERROR, cause))
+    yield Reports(job, job.execution.device).ended(Failure(FailureKind.ERROR, cause))

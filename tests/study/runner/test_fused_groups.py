@@ -2,21 +2,21 @@
 
 from dataclasses import replace
 
-from tunecli.messages import Job
+from tests.support.jobs import make_job
 from tunecli.objective import Objective
 from tunecli.study.runner.fused_groups import Ready, group_of, ready
 
 
 def job(number, **changes):
     config = {"data": {"source": "iris"}, "model": {"name": "mlp", "hidden": [8]}}
-    made = Job(number, 1, config, Objective("val_loss", False), 1, 2, is_fused=True)
+    made = make_job(number, config, Objective("val_loss", False), 1, 2, is_fused=True)
     return replace(made, **changes)
 
 
 def test_a_job_that_failed_once_has_a_limit_or_is_not_fused_is_by_itself():
     assert ready(job(0), is_alone=False).kind
     assert not ready(job(0), is_alone=True).kind
-    assert not ready(job(0, time_limit_s=3.0), is_alone=False).kind
+    assert not ready(job(0, time_s=3.0), is_alone=False).kind
     assert not ready(job(0, is_fused=False), is_alone=False).kind
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tests.support.jobs import change_job
 from tests.train.fused.trials import checkpoints_of, epochs_of, job_of, outcomes_of
 from tunecli.messages import Ended, EpochEnded, Job, Started, Stopped
 from tunecli.objective import Objective
@@ -88,7 +88,7 @@ def after(job: Job, events: list[Any], epoch: int) -> Job:
         event.checkpoint for event in checkpoints_of(events, job.number) if event.checkpoint.epoch == epoch
     ]
     assert kept
-    return replace(job, attempt=2, checkpoints=kept)
+    return change_job(job, attempt=2, checkpoints=kept)
 
 
 OPTIMIZERS = [

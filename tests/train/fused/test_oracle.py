@@ -243,11 +243,11 @@ def test_the_test_part_is_told_where_it_is_opened() -> None:
 def test_the_weights_that_are_kept_are_the_plain_loops(tmp_path: Path) -> None:
     jobs = [job_of(n, weights_path=str(tmp_path / f"{n}.safetensors")) for n in range(3)]
     outcomes = outcomes_of(run_group(jobs))
-    fused = [artifacts.load_weights(Path(job.weights_path)) for job in jobs]
+    fused = [artifacts.load_weights(Path(job.files.weights_path)) for job in jobs]
     for job, (tensors, config) in zip(jobs, fused, strict=True):
         assert len(outcomes[job.number].weights_sha256) == 64
         [*run(job)]
-        expected, plain_config = artifacts.load_weights(Path(job.weights_path))
+        expected, plain_config = artifacts.load_weights(Path(job.files.weights_path))
         assert config == plain_config
         assert tensors.keys() == expected.keys()
         for name, tensor in tensors.items():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.support.jobs import change_job, make_job
 from tests.train.fused.trials import ACCURACY, job_of
 from tunecli.messages import Job
 from tunecli.objective import Objective
@@ -52,8 +52,8 @@ def test_what_is_trained_by_itself_says_why(config: dict[str, Any], reason: str)
         (job_of(0, repeats=2), "it is repeated over several seeds"),
         (job_of(0, micro_batches=2), "its batches are split for want of memory"),
         (job_of(0, code={"mine.py": "0"}), "part of it is your own code"),
-        (Job(0, 1, {"python": "mine:train"}, ACCURACY, 0, 0), "it is trained by your own code"),
-        (Job(0, 1, {"command": ["train"]}, ACCURACY, 0, 0), "it is trained by your own code"),
+        (make_job(0, {"python": "mine:train"}, ACCURACY, 0, 0), "it is trained by your own code"),
+        (make_job(0, {"command": ["train"]}, ACCURACY, 0, 0), "it is trained by your own code"),
     ],
 )
 def test_what_a_job_asks_for_says_why(job: Job, reason: str) -> None:
@@ -105,7 +105,7 @@ def test_another_shape_is_another_signature(config: dict[str, Any]) -> None:
     "other", [{"study_seed": 8}, {"device": "cuda"}, {"open_test": True}, {"threads": 2}], ids=str
 )
 def test_another_place_is_another_signature(other: dict[str, Any]) -> None:
-    assert signature(replace(job_of(0), **other)) != signature(job_of(0))
+    assert signature(change_job(job_of(0), **other)) != signature(job_of(0))
 
 
 def test_it_is_told_without_torch() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tests.support.jobs import make_job
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job
 from tunecli.objective import Objective
 from tunecli.trial import Outcome
@@ -21,7 +22,7 @@ SMALL: dict[str, Any] = {
 def job_of(number: int, config: Mapping[str, Any] = {}, objective: Objective = ACCURACY, **knobs: Any) -> Job:
     """A trial of the small study; its number is in its seed."""
     options = {"device": "cpu", "study_seed": 7, "seed": 100 + number, **knobs}
-    return Job(number, 1, {**SMALL, **config}, objective, **options)
+    return make_job(number, {**SMALL, **config}, objective, **options)
 
 
 def epochs_of(events: Iterable[Event]) -> dict[int, list[Mapping[str, float]]]:

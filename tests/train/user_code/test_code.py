@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.support.jobs import change_job, make_job
 from tunecli.config.schema import TrialConfig
-from tunecli.messages import Ended, Job
+from tunecli.messages import Ended
 from tunecli.objective import Objective
 from tunecli.train.data import loading
 from tunecli.train.trials import run
@@ -130,9 +130,8 @@ def outcome_of(tmp_path):
     (tmp_path / "mine_own.py").write_text(MINE)
 
     def ended(objective: Objective = OURS, *, is_fused: bool = False, **config) -> Outcome:
-        job = Job(
+        job = make_job(
             0,
-            1,
             {**IRIS, **config},
             objective,
             1,
@@ -235,9 +234,9 @@ def test_torch_s_settings_are_put_back(outcome_of):
 def test_what_a_module_sets_at_its_top_holds_for_its_function_in_every_trial(tmp_path):
     (tmp_path / "mine_own.py").write_text(MINE)
     config = {"python": "mine_own:double"}
-    job = Job(0, 1, config, OURS, 1, 100, device="cpu", base_path=str(tmp_path))
+    job = make_job(0, config, OURS, 1, 100, device="cpu", base_path=str(tmp_path))
     for number in range(2):
-        *_, ended = run(replace(job, number=number))
+        *_, ended = run(change_job(job, number=number))
         assert isinstance(ended, Ended)
         assert ended.outcome.score == 8.0, ended.outcome.failure
         assert torch.get_default_dtype() is torch.float32

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 
 import psutil
 import pytest
 
+from tests.support.jobs import change_job, make_job
 from tunecli.messages import Ended, EpochEnded, Job, Started, Stopped
 from tunecli.objective import Objective
 from tunecli.train.devices import names
@@ -20,7 +20,7 @@ from tunecli.trial import FailureKind, Outcome, State
 def job_of(command: list, folder, metrics: dict | None = None, params: dict | None = None, **changes) -> Job:
     config = {"command": command, "params": params or {}, "metrics": metrics or {}}
     made = {"device": "cpu", "base_path": str(folder), **changes}
-    return Job(4, 1, config, Objective("val_loss", False), 1, 100, **made)
+    return make_job(4, config, Objective("val_loss", False), 1, 100, **made)
 
 
 def shell(text: str) -> list:
@@ -109,10 +109,10 @@ def test_the_program_gets_parameters_environment_and_folder(tmp_path):
 
 
 def test_the_program_s_seed_is_of_32_bits(tmp_path):
-    job = replace(job_of(shell("""echo "{\\"val_loss\\": $TUNECLI_SEED}" """), tmp_path), seed=2**52 + 1)
+    job = change_job(job_of(shell("""echo "{\\"val_loss\\": $TUNECLI_SEED}" """), tmp_path), seed=2**52 + 1)
     score = outcome_of(job).score
     assert score is not None and 0 <= score < 2**32
-    assert outcome_of(replace(job, config={**job.config, "seed": 9})).score == score
+    assert outcome_of(change_job(job, config={**job.task.config, "seed": 9})).score == score
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 import tunecli
+from tests.support.jobs import change_job, make_job
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.objective import Objective
 from tunecli.train.trials import run
@@ -122,7 +122,7 @@ def job_of(tmp_path):
     def make(name: str, params: dict | None = None, **changes) -> Job:
         config = {"python": f"mine:{name}", "params": params or {}}
         made = {"device": "cpu", "base_path": str(tmp_path), **changes}
-        return Job(4, 1, config, Objective("val_loss", False), 1, 100, **made)
+        return make_job(4, config, Objective("val_loss", False), 1, 100, **made)
 
     return make
 
@@ -181,9 +181,9 @@ def test_it_gets_the_trial_s_facts_and_a_folder(job_of, tmp_path):
 
 def test_its_seed_is_the_job_s_in_32_bits(job_of):
     job = job_of("facts")
-    of_file = replace(job, config={**job.config, "seed": 9})
+    of_file = change_job(job, config={**job.task.config, "seed": 9})
     assert outcome_of(of_file).metrics["seed"] == 100.0, "the record has settled it"
-    wide = [outcome_of(replace(job, seed=2**52 + k)).metrics["seed"] for k in (0, 0, 1)]
+    wide = [outcome_of(change_job(job, seed=2**52 + k)).metrics["seed"] for k in (0, 0, 1)]
     assert wide[0] == wide[1] != wide[2]
     assert max(wide) < 2**32
 
@@ -282,7 +282,7 @@ def test_asked_to_stop_it_is_told_at_its_next_report_and_keeps_what_it_kept(job_
     events = list(run(job, lambda: next(answers)))
     assert [type(event) for event in events] == [Started, EpochEnded, EpochEnded, Stopped]
     assert (kept / "said").read_text() == "stopped after 2"
-    again = list(run(replace(job, attempt=2)))
+    again = list(run(change_job(job, attempt=2)))
     assert [event.epoch for event in again if isinstance(event, EpochEnded)] == [3, 4, 5]
     assert again[-1].outcome.score == 0.2
 

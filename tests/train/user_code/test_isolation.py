@@ -94,7 +94,7 @@ import json, random, sys
 module, *numbers = sys.argv[1:]
 import numpy
 from tunecli.train.trials import run
-from tunecli.messages import Job
+from tunecli.messages import Execution, Job, Task
 from tunecli.objective import Objective
 
 def state():
@@ -103,7 +103,8 @@ def state():
 before, found = state(), []
 for number in map(int, numbers):
     config, objective = {"python": f"{module}:train"}, Objective("loss", False)
-    *_, last = run(Job(number, 1, config, objective, 1, SEED + number, device="cpu", threads=THREADS, base_path="."))
+    task, execution = Task(config, objective, 1, SEED + number), Execution(device="cpu", threads=THREADS)
+    *_, last = run(Job(number, 1, task, execution=execution))
     assert last.outcome.failure is None, last.outcome.failure.traceback
     found.append(last.outcome.metrics)
 assert state() == before

@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from tunecli.messages import Job
+from tests.support.jobs import change_job, make_job
 from tunecli.objective import Objective
 from tunecli.train.user_code.output import JsonLines, Patterns, last_lines, short_line
 from tunecli.train.user_code.reports import Reports
 from tunecli.trial import FailureKind
 
-JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 1)
+JOB = make_job(0, {}, Objective("val_loss", False), 1, 1)
 
 
 def read_json(*lines: str) -> tuple[list[int], Reports, JsonLines]:
@@ -110,9 +110,7 @@ def test_a_pattern_that_matches_on_stderr_alone_is_said() -> None:
 def test_epochs_that_nobody_numbers_go_on_where_the_program_kept_something(
     is_anew: bool, epochs: list[int]
 ) -> None:
-    job = Job(
-        0, 2, {}, Objective("val_loss", False), 1, 1, recorded=((3, {"val_loss": 1.0}),), epoch_offset=0
-    )
+    job = change_job(JOB, attempt=2, recorded=((3, {"val_loss": 1.0}),), epoch_offset=0)
     reader = Patterns({"val_loss": re.compile(r"loss=(\S+)")}, Reports(job, "cpu"), is_anew)
     assert [event.epoch for n in range(2) for event in reader.read(f"loss={n}")] == epochs
 

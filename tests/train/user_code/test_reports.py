@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.jobs import change_job, make_job
 from tunecli.errors import StoreFailed
 from tunecli.messages import Ended, EpochEnded, Job, Paused, Started
 from tunecli.objective import Constraint, Objective
@@ -22,7 +23,7 @@ from tunecli.train.user_code.reports import MAX_METRICS, MAX_NAME_CHARACTERS, Re
 from tunecli.train.user_code.trial_files import MAX_EPOCH
 from tunecli.trial import FailureKind, Outcome, State, Trial
 
-JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 1)
+JOB = make_job(0, {}, Objective("val_loss", False), 1, 1)
 Report = tuple[int, Mapping[str, float]]
 
 
@@ -49,7 +50,7 @@ class Recorded:
         epochs = self.log.epochs(0)
         offset = epochs[-1].epoch_offset if epochs else None
         recorded = tuple((each.epoch, each.metrics) for each in epochs)
-        return replace(job, attempt=self.log.attempts(0) + 1, recorded=recorded, epoch_offset=offset)
+        return change_job(job, attempt=self.log.attempts(0) + 1, recorded=recorded, epoch_offset=offset)
 
     def attempt(self, reports: Sequence[Report], job: Job = JOB) -> Outcome:
         of_job = self.job(job)
@@ -91,7 +92,7 @@ def test_attempts_cut_anywhere_give_the_course_of_one_in_one_go(
 ) -> None:
     """Counted from 0 or 1 or later, each epoch or every k-th; each attempt goes on, or some reports back."""
     epochs, cuts, backs = drawn
-    job = replace(JOB, stop_above=tuple(bounds), until_epoch=until_epoch)
+    job = change_job(JOB, stop_above=tuple(bounds), until_epoch=until_epoch)
     whole, expected = told([(epoch, of_epoch(epoch)) for epoch in epochs], job)
     recorded, place = Recorded(tmp_path_factory.mktemp("log") / "study.db"), 0
     for cut, back in zip(cuts, backs, strict=True):
@@ -130,11 +131,11 @@ def test_an_attempt_that_reports_nothing_has_what_was(tmp_path: Path) -> None:
 
 def test_what_is_due_at_the_last_epoch_on_record_is_done_at_once() -> None:
     recorded = ((1, {"val_loss": 2.0}), (4, {"val_loss": 1.0}))
-    paused = Reports(replace(JOB, recorded=recorded, until_epoch=3), "cpu")
+    paused = Reports(change_job(JOB, recorded=recorded, until_epoch=3), "cpu")
     assert paused.is_paused and isinstance(paused.ended(), Paused)
-    pruned = Reports(replace(JOB, recorded=recorded, stop_above=(0.5,), stop_epochs=(4,)), "cpu")
+    pruned = Reports(change_job(JOB, recorded=recorded, stop_above=(0.5,), stop_epochs=(4,)), "cpu")
     assert pruned.is_pruned and pruned.ended().outcome.score == 1.0
-    assert not Reports(replace(JOB, recorded=recorded, stop_above=(1.5,), stop_epochs=(1,)), "cpu").is_over
+    assert not Reports(change_job(JOB, recorded=recorded, stop_above=(1.5,), stop_epochs=(1,)), "cpu").is_over
 
 
 @pytest.mark.parametrize("n_committed", range(4))
@@ -152,7 +153,7 @@ def test_reports_that_a_kill_kept_from_the_record_are_recovered(tmp_path: Path, 
 
     path = tmp_path / "trial-00000.reports.jsonl"
     recorded = Recorded(tmp_path / "study.db")
-    reports = Reports(replace(recorded.job(), reports_path=str(path)), "cpu")
+    reports = Reports(change_job(recorded.job(), reports_path=str(path)), "cpu")
     events: list[Started | EpochEnded] = [reports.started()]
     events += [event for n in range(3) if (event := reports.epoch_ended(n, of_epoch(n)))]
     for event in events[:n_committed]:
@@ -305,7 +306,7 @@ def test_a_goal_or_constraint_has_its_last_value_and_fails_the_trial_where_that_
     later = [{name: 1.0} if "good" in each else {name: bad} if "bad" in each else {} for each in last]
     values: list[dict[str, float]] = [{"lat": 2.0, "f1": 0.5}, {"lat": 2.0, "f1": 0.5, name: bad}, *later]
     reports = [(epoch, {"val_loss": 1.0, **each}) for epoch, each in enumerate(values, 1)]
-    recorded, job = Recorded(tmp_path / "study.db"), replace(JOB, objective=GOALS)
+    recorded, job = Recorded(tmp_path / "study.db"), change_job(JOB, objective=GOALS)
     if cut is not None:
         recorded.attempt(reports[:cut], job)
     outcome = recorded.attempt(reports[cut or 0 :], job)
@@ -321,14 +322,15 @@ def test_a_goal_or_constraint_has_its_last_value_and_fails_the_trial_where_that_
 
 def test_a_metric_that_a_later_epoch_leaves_out_keeps_its_last_value() -> None:
     _, outcome = told(
-        [(1, {"val_loss": 1.0, "lat": 2.0, "f1": 0.5}), (2, {"val_loss": 0.2})], replace(JOB, objective=GOALS)
+        [(1, {"val_loss": 1.0, "lat": 2.0, "f1": 0.5}), (2, {"val_loss": 0.2})],
+        change_job(JOB, objective=GOALS),
     )
     assert outcome.state is State.COMPLETE
     assert outcome.metrics == {"val_loss": 0.2, "lat": 2.0, "f1": 0.5}
 
 
 def test_a_pruned_or_paused_trial_shows_no_value_from_before_one_that_is_no_number() -> None:
-    for job in (replace(JOB, until_epoch=2), replace(JOB, stop_above=(None, 0.5))):
+    for job in (change_job(JOB, until_epoch=2), change_job(JOB, stop_above=(None, 0.5))):
         _, outcome = told([(1, {"val_loss": 1.0, "lat": 2.0}), (2, {"val_loss": 1.0, "lat": NAN})], job)
         assert (outcome.state, outcome.metrics) == (State.PRUNED, {"val_loss": 1.0})
 
@@ -338,7 +340,7 @@ def test_a_secret_in_a_metric_s_name_never_stands_in_the_file_of_reports(
 ) -> None:
     """Not even where the user's code takes it out of the environment before it reports."""
     monkeypatch.setenv("TUNECLI_KEY", "hunter2-hunter2")
-    job = replace(JOB, config={"params": {"key": "${env:TUNECLI_KEY}"}}, reports_path=str(tmp_path / "r"))
+    job = change_job(JOB, config={"params": {"key": "${env:TUNECLI_KEY}"}}, reports_path=str(tmp_path / "r"))
     reports = Reports(job, "cpu")
     reports.started()
     monkeypatch.delenv("TUNECLI_KEY")

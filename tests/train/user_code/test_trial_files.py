@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.messages import Job
+from tests.support.jobs import make_job
 from tunecli.objective import Objective
 from tunecli.train.user_code.trial_files import remove_stale, trial_folder
 
-JOB = Job(0, 1, {}, Objective("val_loss", False), 1, 2)
+JOB = make_job(0, {}, Objective("val_loss", False), 1, 2)
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def test_it_is_there_while_the_trial_runs_and_nobody_removes_it(temporary: Path)
 def test_that_of_a_process_that_was_killed_is_removed_and_another_s_is_not(temporary: Path) -> None:
     code = (
         "import os, signal\nfrom tunecli.train.user_code.trial_files import trial_folder\n"
-        "from tunecli.messages import Job\n"
+        "from tunecli.messages import Job, Task\n"
         "from tunecli.objective import Objective\n"
-        "with trial_folder(Job(0, 1, {}, Objective('val_loss', False), 1, 2)) as folder:\n"
+        "with trial_folder(Job(0, 1, Task({}, Objective('val_loss', False), 1, 2))) as folder:\n"
         "    (folder / 'kept').touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=temporary).returncode == -9

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from tunecli.config.concrete_trial import DanglingReferenceError, concrete
 from tunecli.config.study import StudySpec
-from tunecli.messages import EpochEnded, Job
+from tunecli.messages import Execution, Files, Job, Limits, Task
 from tunecli.seeding import seed_for
 from tunecli.study.plan.plan import Plan
-from tunecli.trial import Checkpoint, Parameters, Trial
+from tunecli.trial import Parameters, Trial
 
-NO_CODE: Mapping[str, str] = {}
 _CHECKPOINT_EPOCHS: Mapping[str, int | None] = {"auto": None, "off": 0}
 
 
@@ -26,63 +25,43 @@ def trial_seed(spec: StudySpec, number: int, point: Parameters) -> int:
 
 
 def job_for(
-    spec: StudySpec,
-    plan: Plan,
-    trial: Trial,
-    *,
-    attempt: int = 1,
-    weights_path: Path | None = None,
-    keep_below: float | None = None,
-    checkpoint_dir: Path | None = None,
-    code: Mapping[str, str] = NO_CODE,
-    open_test: bool = False,
-    checkpoints_path: Path | None = None,
-    checkpoints: Sequence[Checkpoint] = (),
-    stop_above: Sequence[float | None] = (),
-    stop_epochs: Sequence[int] = (),
-    micro_batches: int = 1,
-    spent_s: float = 0.0,
-    until_epoch: int | None = None,
-    recorded: Sequence[EpochEnded] = (),
-    reports_path: Path | None = None,
+    spec: StudySpec, plan: Plan, trial: Trial, *, weights_path: Path | None = None, open_test: bool = False
 ) -> Job:
-    """Everything a worker needs to run ``trial``; see `Job`.
+    """The job of a trial's first attempt, without checkpoints and without a pruner's bounds.
 
     Args:
-        spent_s: what it took of its time limit already.
-        recorded: of a trial of the user's own, its epochs on record.
+        spec: the study.
+        plan: its plan: device, threads, fusing.
+        trial: the trial to run.
+        weights_path: the file for its weights; None: they are not kept.
+        open_test: whether to evaluate the weights on the test part.
+
+    Raises:
+        DanglingReferenceError: a ``ref`` of the trial's choices leads nowhere.
     """
-    run = spec.settings.run
-    limit_s = run.trial_limit.time
+    limit = spec.settings.run.trial_limit
     return Job(
-        number=trial.number,
-        attempt=attempt,
-        config=concrete(spec.space, trial.parameters),
-        objective=spec.objective,
-        study_seed=spec.settings.seed,
-        seed=trial.seed,
-        repeats=spec.settings.search.repeats,
-        device=plan.device,
-        threads=plan.threads,
-        base_path=str(spec.base_path.absolute()),
-        weights_path="" if weights_path is None else str(weights_path.absolute()),
-        keep_below=keep_below,
-        time_limit_s=None if limit_s is None else max(0.0, limit_s - spent_s),
-        idle_limit_s=run.trial_limit.idle,
-        open_test=open_test,
-        code=dict(code),
-        checkpoint_dir="" if checkpoint_dir is None else str(checkpoint_dir.absolute()),
-        checkpoints_path="" if checkpoints_path is None else str(checkpoints_path.absolute()),
-        checkpoint_epochs=_CHECKPOINT_EPOCHS[run.checkpoint]
-        if isinstance(run.checkpoint, str)
-        else run.checkpoint.epochs,
-        checkpoints=tuple(checkpoints),
-        stop_above=tuple(stop_above),
-        stop_epochs=tuple(stop_epochs),
-        micro_batches=micro_batches,
-        is_fused=plan.fuse > 0,
-        until_epoch=until_epoch,
-        recorded=tuple((each.epoch, each.metrics) for each in recorded),
-        epoch_offset=recorded[-1].epoch_offset if recorded else None,
-        reports_path="" if reports_path is None else str(reports_path.absolute()),
+        trial.number,
+        1,
+        Task(
+            config=concrete(spec.space, trial.parameters),
+            objective=spec.objective,
+            study_seed=spec.settings.seed,
+            seed=trial.seed,
+            repeats=spec.settings.search.repeats,
+            open_test=open_test,
+        ),
+        Files(base_path=str(spec.base_path.absolute()), weights_path=_text(weights_path)),
+        Limits(time_s=limit.time, idle_s=limit.idle),
+        execution=Execution(device=plan.device, threads=plan.threads, is_fused=plan.fuse > 0),
     )
+
+
+def checkpoint_epochs(spec: StudySpec) -> int | None:
+    """Number of epochs between two checkpoints, as `Files.checkpoint_epochs` has it."""
+    asked = spec.settings.run.checkpoint
+    return _CHECKPOINT_EPOCHS[asked] if isinstance(asked, str) else asked.epochs
+
+
+def _text(path: Path | None) -> str:
+    return "" if path is None else str(path.absolute())

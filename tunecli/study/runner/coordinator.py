@@ -11,15 +11,26 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from tunecli.config.concrete_trial import concrete, trial_models
 from tunecli.config.schema import TrialConfig, trial_model
-from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.messages import (
+    Checkpointed,
+    Ended,
+    EpochEnded,
+    Event,
+    Job,
+    Paused,
+    ResumePoint,
+    Started,
+    Stopped,
+)
 from tunecli.registry.pruners import is_pausing
 from tunecli.results.ranking import leading
 from tunecli.search.samplers.registry import suggest
-from tunecli.study.plan.jobs import job_for, trial_seed
+from tunecli.study.plan.jobs import checkpoint_epochs, job_for, trial_seed
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import Study
@@ -152,29 +163,43 @@ class Coordinator:
             DanglingReferenceError: there is no such trial to run.
         """
         study, number = self._study, trial.number
-        run, checkpoints = study.spec.settings.run, self._checkpoints.get(number, ())
+        run, folder, checkpoints = study.spec.settings.run, study.folder, self._checkpoints.get(number, ())
+        job = job_for(study.spec, study.plan, trial, weights_path=folder.weights_path(number))
         step = None if self._steps is None else self._steps.last(number)
         bounds = self._curves.stop_bounds(number - study.plan.lookahead)
-        reports_path = study.folder.reports_path(number) if self._is_own(trial) else None
+        reports_path = folder.reports_path(number) if self._is_own(trial) else None
         recorded = recover(self._log, self._ledger, reports_path, number) if reports_path else ()
-        return job_for(
-            study.spec,
-            study.plan,
-            trial,
-            attempt=self._log.attempts(number) + 1,
-            weights_path=study.folder.weights_path(number),
+        files = replace(
+            job.files,
             keep_below=keep_below(self._leaders, study.spec.objective),
-            checkpoint_dir=study.folder.checkpoint_dir(number),
-            code=self._code,
-            checkpoints_path=study.folder.checkpoints_path if step or run.checkpoint != "off" else None,
-            checkpoints=checkpoints,
-            stop_above=bounds.losses,
-            stop_epochs=bounds.epochs,
-            micro_batches=micro_batches(run.on_failure, self._setbacks.get(number, [])),
-            spent_s=self._spent_s(number, checkpoints),
+            checkpoint_dir=str(folder.checkpoint_dir(number).absolute()),
+            checkpoints_path=str(folder.checkpoints_path.absolute())
+            if step or run.checkpoint != "off"
+            else "",
+            checkpoint_epochs=checkpoint_epochs(study.spec),
+            reports_path=str(reports_path.absolute()) if reports_path else "",
+        )
+        limit_s = job.limits.time_s
+        limits = replace(
+            job.limits,
+            time_s=None if limit_s is None else max(0.0, limit_s - self._spent_s(number, checkpoints)),
+            stop_above=tuple(bounds.losses),
+            stop_epochs=tuple(bounds.epochs),
             until_epoch=step.until_epoch if step else None,
-            recorded=recorded,
-            reports_path=reports_path,
+        )
+        parts = micro_batches(run.on_failure, self._setbacks.get(number, []))
+        return replace(
+            job,
+            attempt=self._log.attempts(number) + 1,
+            task=replace(job.task, code=dict(self._code)),
+            files=files,
+            limits=limits,
+            resume=ResumePoint(
+                tuple(checkpoints),
+                tuple((epoch.epoch, epoch.metrics) for epoch in recorded),
+                recorded[-1].epoch_offset if recorded else None,
+            ),
+            execution=replace(job.execution, micro_batches=parts),
         )
 
     def _is_own(self, trial: Trial) -> bool:

@@ -28,10 +28,10 @@ def ready(job: Job, *, is_alone: bool) -> Ready:
         job: the trial's.
         is_alone: whether it is to be trained by itself: an attempt at it failed, perhaps through a neighbour.
     """
-    has_limit = job.time_limit_s is not None or job.idle_limit_s is not None
-    if is_alone or has_limit or not job.is_fused or why_not(job):
+    has_limit = job.limits.time_s is not None or job.limits.idle_s is not None
+    if is_alone or has_limit or not job.execution.is_fused or why_not(job):
         return Ready(job, "")
-    from_epoch = job.checkpoints[0].epoch if job.checkpoints else 0
+    from_epoch = job.resume.checkpoints[0].epoch if job.resume.checkpoints else 0
     return Ready(job, f"{signature(job)} from {from_epoch}")
 
 

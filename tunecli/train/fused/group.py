@@ -60,7 +60,9 @@ def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -
         failure = failure_of(error)  # clears the frames, and so frees the group's memory
     if failure.kind is FailureKind.OOM:
         loading.forget()
-        release_memory(str(devices.resolve(jobs[0].device, jobs[0].slot, jobs[0].avoid_devices)))
+        execution = jobs[0].execution
+        device = devices.resolve(execution.device, execution.slot, execution.avoid_devices)
+        release_memory(str(device))
     for job in jobs:
         if job.number not in over:
             yield from _run_alone(job, last_epochs.get(job.number), is_stop_wanted)
@@ -74,7 +76,7 @@ def _run_alone(job: Job, last_epoch: int | None, is_stop_wanted: Callable[[], bo
         last_epoch: the last epoch whose event was yielded, 0 if only `Started` was; None if nothing was.
         is_stop_wanted: as in :func:`run_group`.
     """
-    progress, device_name = TrialProgress(), job.device
+    progress, device_name = TrialProgress(), job.execution.device
     try:
         for event in _run([job], is_stop_wanted):
             is_repeated = False
@@ -92,7 +94,7 @@ def _run_alone(job: Job, last_epoch: int | None, is_stop_wanted: Callable[[], bo
 
 def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
     members: list[Member] = []
-    first = jobs[0]
+    first = jobs[0].execution
     torch.set_num_threads(first.threads)
     for job in jobs:
         loaded, ending, device = checkpoint.LoadedCheckpoint(), None, torch.device("cpu")
@@ -101,7 +103,7 @@ def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Ev
             loaded = checkpoint.load_newest(job)
         except UsageError as error:
             ending = failure_of(error)
-        device_name = job.device if ending else str(device)
+        device_name = job.execution.device if ending else str(device)
         yield Started(job.number, job.attempt, device_name, os.getpid(), loaded.epoch, loaded.note)
         if ending is None:
             try:

@@ -52,13 +52,17 @@ class Member:
             DataError: the data cannot be read or split.
         """
         self.job = job
-        self.config = TrialConfig.model_validate(resolved(job.config))
+        self.config = TrialConfig.model_validate(resolved(job.task.config))
         (self.fold,) = loading.load(
-            self.config.data, Path(job.base_path), job.study_seed, device, open_test=job.open_test
+            self.config.data,
+            Path(job.files.base_path),
+            job.task.study_seed,
+            device,
+            open_test=job.task.open_test,
         )
-        self.learner = Learner(self.config, self.fold, job.seed, (), Path(job.base_path))
+        self.learner = Learner(self.config, self.fold, job.task.seed, (), Path(job.files.base_path))
         self.costs = footprint(
-            job.objective, self.learner, self.config, self.fold, job.seed, Path(job.base_path)
+            job.task.objective, self.learner, self.config, self.fold, job.task.seed, Path(job.files.base_path)
         )
         self.progress = TrialProgress()
         self.progress.charge(0.0)
@@ -122,7 +126,7 @@ class Member:
 
     def seed_for(self, *names: str | int) -> int:
         """A seed of the trial's own."""
-        return seed_for(self.job.seed, *names)
+        return seed_for(self.job.task.seed, *names)
 
     def groups(self) -> list[list[str]]:
         """The names of its model's parameters, by the group of the optimizer that has them."""

@@ -45,11 +45,11 @@ def why_not(job: Job) -> str:
     Raises:
         pydantic.ValidationError: its config is none.
     """
-    if trial_model(job.config) is not TrialConfig:
+    if trial_model(job.task.config) is not TrialConfig:
         return "it is trained by your own code"
     if reason := _of_the_job(job):
         return reason
-    return next((each.why for each in fusion_blockers(TrialConfig.model_validate(dict(job.config)))), "")
+    return next((each.why for each in fusion_blockers(TrialConfig.model_validate(dict(job.task.config)))), "")
 
 
 def fusion_blockers(config: TrialConfig) -> tuple[FusionBlocker, ...]:
@@ -64,7 +64,7 @@ def signature(job: Job) -> str:
     Args:
         job: a trial that :func:`why_not` has nothing against.
     """
-    config = TrialConfig.model_validate(dict(job.config))
+    config = TrialConfig.model_validate(dict(job.task.config))
     training = config.training
     model = config.model.model_dump()
     common = {
@@ -75,29 +75,29 @@ def signature(job: Job) -> str:
         "optimizer": [config.optimizer.name, getattr(config.optimizer, "decay_exclude", [])],
         "steps": [training.batch_size, training.accumulate, training.steps],
         "kernels": [training.tf32, training.deterministic],
-        "objective": [[job.objective.maximize], [*job.objective.metrics]],
+        "objective": [[job.task.objective.maximize], [*job.task.objective.metrics]],
         "place": [
-            job.base_path,
-            job.study_seed,
-            job.open_test,
-            job.device,
-            job.threads,
-            [*job.avoid_devices],
+            job.files.base_path,
+            job.task.study_seed,
+            job.task.open_test,
+            job.execution.device,
+            job.execution.threads,
+            [*job.execution.avoid_devices],
         ],
     }
     return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()
 
 
 def _of_the_job(job: Job) -> str:
-    if any(goal.python for goal in job.objective.goals):
+    if any(goal.python for goal in job.task.objective.goals):
         return "its metric is your own code"
-    if job.code:
+    if job.task.code:
         return "part of it is your own code"
-    if job.repeats > 1:
+    if job.task.repeats > 1:
         return "it is repeated over several seeds"
-    if job.until_epoch is not None:
+    if job.limits.until_epoch is not None:
         return "it pauses on its way"
-    if job.micro_batches > 1:
+    if job.execution.micro_batches > 1:
         return "its batches are split for want of memory"
     return ""
 

@@ -164,7 +164,7 @@ def forget() -> None:
 
 def program_name(job: Job) -> list[str]:
     """What `sys.argv` is in a program that is the trial's code, called without arguments."""
-    module = next((use.module for use in uses(job.config, job.objective)), ("trial",))
+    module = next((use.module for use in uses(job.task.config, job.task.objective)), ("trial",))
     return ["/".join(module) + ".py"]
 
 

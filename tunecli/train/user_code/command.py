@@ -51,7 +51,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     Raises:
         DiskFull, StoreFailed: the disk takes no folder of its, which is no fault of the trial.
     """
-    reports, refused = Reports(job, job.device), None
+    reports, refused = Reports(job, job.execution.device), None
     try:
         reports.device = _device(job)
     except UsageError as error:
@@ -63,7 +63,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     n_killed = machine.n_killed_for_memory()
     with ExitStack() as ending:
         try:
-            trial = CommandTrial.model_validate(resolved(job.config))
+            trial = CommandTrial.model_validate(resolved(job.task.config))
             folder = ending.enter_context(trial_folder(job))
             is_anew = not any(folder.iterdir())
             program = ending.enter_context(_started(trial, job, reports.device, folder))
@@ -85,7 +85,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
             yield reports.stopped()
             return
         reader.close()
-        stderr = _without_secrets(program, names_in(job.config))
+        stderr = _without_secrets(program, names_in(job.task.config))
         is_killed = machine.n_killed_for_memory() > n_killed
         failure = _failure(exit_code, stderr, is_killed=is_killed)
         if failure is None and reports.missing and reports.failure is None:
@@ -111,16 +111,16 @@ def _device(job: Job) -> str:
     Raises:
         UsageError: every device that it could mean is to be avoided.
     """
-    if job.device == "auto" or job.device in job.avoid_devices:
-        return machine.resolved(job.device, job.slot, job.avoid_devices)
-    return job.device
+    if job.execution.device == "auto" or job.execution.device in job.execution.avoid_devices:
+        return machine.resolved(job.execution.device, job.execution.slot, job.execution.avoid_devices)
+    return job.execution.device
 
 
 def _started(trial: CommandTrial, job: Job, device: str, folder: Path) -> Program:
-    seed = seed_of_32_bits(job.seed)
+    seed = seed_of_32_bits(job.task.seed)
     facts = {"number": job.number, "seed": seed, "device": device, "checkpoint_dir": str(folder)}
     program, *arguments = [rendered(argument, trial.params, facts) for argument in trial.command]
-    base_path = Path(job.base_path)
+    base_path = Path(job.files.base_path)
     path = program_path(program, base_path)
     if path is None:
         raise FileNotFoundError(f"there is no program `{program}` on PATH or in {base_path.resolve()}")
@@ -161,7 +161,7 @@ def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure
 
 def _unreported(reports: Reports, reader: JsonLines | Patterns, program: Program, stderr: str) -> Failure:
     """The failure for a metric that is missing at the end, with the program's last lines, which may tell why."""
-    clean = partial(redacted, names=names_in(reports.job.config), is_cut=True)
+    clean = partial(redacted, names=names_in(reports.job.task.config), is_cut=True)
     stdout = clean(program.stdout_tail)
     explanation = reader.explanation(stderr, clean)
     too_long, last = _too_long(program, clean), last_lines(stdout, stderr)

@@ -58,10 +58,10 @@ class UserTrial:
 
     def __init__(self, job: Job, device: str, checkpoint_dir: Path, told: Callable[[_Report], bool]) -> None:
         """``told`` takes a report in, and says whether the function may go on."""
-        self.number, self.device, self.threads = job.number, device, job.threads
-        self.seed = seed_of_32_bits(job.seed)
+        self.number, self.device, self.threads = job.number, device, job.execution.threads
+        self.seed = seed_of_32_bits(job.task.seed)
         self.checkpoint_dir = checkpoint_dir
-        self._objective, self._note = job.objective, ""
+        self._objective, self._note = job.task.objective, ""
         self._told, self._one_at_a_time = told, threading.RLock()
         self._process_id = os.getpid()
         self._is_stopped = False
@@ -190,10 +190,12 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
     Raises:
         DiskFull, StoreFailed: the disk takes no folder of its, which is no fault of the trial.
     """
-    reports = Reports(job, job.device)
+    reports = Reports(job, job.execution.device)
     try:
-        reports.device = machine.resolved(job.device, job.slot, job.avoid_devices)
-        trial = FunctionTrial.model_validate(resolved(job.config))
+        reports.device = machine.resolved(
+            job.execution.device, job.execution.slot, job.execution.avoid_devices
+        )
+        trial = FunctionTrial.model_validate(resolved(job.task.config))
     except (UsageError, ValidationError) as error:
         tell(reports.started())
         tell(reports.ended(failure_of(error)))
@@ -239,7 +241,7 @@ def _ended(
         return not reports.is_over and not is_stopping
 
     own = UserTrial(job, reports.device, folder, told)
-    said = own._run(trial, Path(job.base_path))
+    said = own._run(trial, Path(job.files.base_path))
     if isinstance(said, Failure) and said.kind is FailureKind.OOM:
         release_memory(reports.device)
     if is_stopping:

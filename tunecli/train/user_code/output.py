@@ -58,7 +58,7 @@ class JsonLines:
 
     def _read_object(self, values: dict[str, Any]) -> EpochEnded | None:
         epoch = values.pop("epoch", None)
-        for name in self.reports.job.objective.metrics:
+        for name in self.reports.job.task.objective.metrics:
             if name in values and _number(values[name]) is None:
                 self._refuse(name, values[name], "number")
                 return None
@@ -176,7 +176,7 @@ class Patterns:
                 cause = f"the pattern of {name} found {short_repr(text)}, which is no number"
                 self.reports.failure = self.reports.failure or Failure(FailureKind.ERROR, cause)
                 return None
-        if self.reports.job.objective.metric not in texts:
+        if self.reports.job.task.objective.metric not in texts:
             return None
         metrics, self._found = self._found, {}
         count, is_anew = metrics.pop("epoch", math.nan), self.is_anew

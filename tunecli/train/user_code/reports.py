@@ -60,12 +60,12 @@ class Reports:
 
     def __post_init__(self) -> None:
         """Go on from the recorded epochs of earlier attempts, which may have reached the trial's end and died there."""
-        if names := names_in(self.job.config):  # asked now: the user's code may change its environment
+        if names := names_in(self.job.task.config):  # asked now: the user's code may change its environment
             self._redactor = redactor_for(names, os.environ)
-        self._journal = Journal(self.job.reports_path, self.job.checkpoint_dir)
-        self._offset = self.job.epoch_offset
+        self._journal = Journal(self.job.files.reports_path, self.job.files.checkpoint_dir)
+        self._offset = self.job.resume.epoch_offset
         self._go_on_from(math.inf)
-        epochs = [0, 0, *(epoch for epoch, _ in self.job.recorded)]
+        epochs = [0, 0, *(epoch for epoch, _ in self.job.resume.recorded)]
         self._stop_if_due(epochs[-2], epochs[-1])
 
     @property
@@ -140,7 +140,7 @@ class Reports:
     @property
     def missing(self) -> str:
         """The first required metric that the trial has not reported; empty if it has reported all."""
-        return next((each for each in self.job.objective.metrics if each not in self.metrics), "")
+        return next((each for each in self.job.task.objective.metrics if each not in self.metrics), "")
 
     @property
     def missing_cause(self) -> str:
@@ -160,7 +160,7 @@ class Reports:
             failure: how it failed; None: it did not.
             note: what else a person should know of the end.
         """
-        name = self.job.objective.metric
+        name = self.job.task.objective.metric
         is_cut = self.is_pruned or self.is_paused
         failure = None if is_cut else self.failure or failure
         if failure is None and self.missing and (name not in self.metrics or not is_cut):
@@ -182,7 +182,7 @@ class Reports:
     def _go_on_from(self, epoch: float) -> None:
         """Begin with the recorded epochs before this one."""
         self.epoch, self.metrics, self._least_loss, self._not_finite = 0, {}, math.inf, set()
-        for number, metrics in self.job.recorded:
+        for number, metrics in self.job.resume.recorded:
             if number < epoch:
                 self.epoch = number
                 self._keep(metrics)
@@ -192,14 +192,14 @@ class Reports:
         """The metrics under names that hold no value of the environment; the names in the file hold none."""
         if not self._redactor:
             return metrics
-        known, clean = self.job.objective.metrics, self._redactor.redacted
+        known, clean = self.job.task.objective.metrics, self._redactor.redacted
         return {name if name in known else clean(name): value for name, value in metrics.items()}
 
     def _update(self, metrics: Mapping[str, float]) -> None:
         if cause := _name_problem(metrics, {*self.metrics, *self._not_finite}):
             self.failure = Failure(FailureKind.ERROR, cause)
             return
-        name = self.job.objective.metric
+        name = self.job.task.objective.metric
         if not math.isfinite(metrics.get(name, 0.0)):
             after = f" after epoch {self.epoch}" if self.epoch else ""
             self.failure = Failure(FailureKind.DIVERGED, f"{name} is not a finite number{after}")
@@ -216,14 +216,14 @@ class Reports:
                 self._not_finite.add(name)
 
     def _note_loss(self, metrics: Mapping[str, float]) -> None:
-        name = self.job.objective.metric
+        name = self.job.task.objective.metric
         if name in metrics:
-            self._least_loss = min(self._least_loss, self.job.objective.sign * metrics[name])
+            self._least_loss = min(self._least_loss, self.job.task.objective.sign * metrics[name])
 
     def _stop_if_due(self, last: int, number: int) -> None:
-        if number and self.job.objective.metric in self.metrics:
+        if number and self.job.task.objective.metric in self.metrics:
             self.is_pruned = epoch_end.is_pruned(self.job, last, number, self._least_loss)
-            until = self.job.until_epoch
+            until = self.job.limits.until_epoch
             self.is_paused = not self.is_pruned and until is not None and number >= until
 
 

@@ -44,8 +44,8 @@ def trial_folder(job: Job) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     try:
-        passing = None if job.checkpoint_dir else _passing_folder()
-        made = Path(job.checkpoint_dir) if passing is None else passing.path / "trial"
+        passing = None if job.files.checkpoint_dir else _passing_folder()
+        made = Path(job.files.checkpoint_dir) if passing is None else passing.path / "trial"
         made.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in (*NO_ROOM, errno.EIO, errno.EROFS):
