@@ -1,8 +1,6 @@
 """Who of those that wait is trained together."""
 
-from dataclasses import replace
-
-from tests.support.jobs import make_job
+from tests.support.jobs import change_job, make_job
 from tunecli.objective import Objective
 from tunecli.study.runner.fused_groups import Ready, group_of, ready
 
@@ -10,7 +8,7 @@ from tunecli.study.runner.fused_groups import Ready, group_of, ready
 def job(number, **changes):
     config = {"data": {"source": "iris"}, "model": {"name": "mlp", "hidden": [8]}}
     made = make_job(number, config, Objective("val_loss", False), 1, 2, is_fused=True)
-    return replace(made, **changes)
+    return change_job(made, **changes)
 
 
 def test_a_job_that_failed_once_has_a_limit_or_is_not_fused_is_by_itself():
