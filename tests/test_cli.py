@@ -186,7 +186,7 @@ def test_init_leaves_what_is_there_and_says_what_is_missing(run):
     code, _, err = run("init")
     assert code == 0
     assert Path("tunecli.schema.json").read_text() == "mine"
-    assert "tunecli.schema.json is another file and stays as it is" in err
+    assert "tunecli.schema.json differs and is left unchanged" in err
     code, _, err = run("init", "sub folder/x.yaml")
     assert code == 2
     assert "there is no folder sub folder" in err
@@ -198,7 +198,7 @@ def test_init_leaves_what_is_there_and_says_what_is_missing(run):
     assert Path("sub folder/tunecli.schema.json").is_file()
     code, _, err = run("init", "sub folder/y.yaml")
     assert code == 0
-    assert "is there already" in err
+    assert "is up to date" in err
 
 
 def test_schema_prints_the_schema(run):
@@ -343,7 +343,7 @@ BAD = [
     (["resume", "small.yaml"], 2, "small.yaml"),
     (["export", "nowhere"], 2, "nowhere"),
     (["results", "nowhere", "--format", "xml"], 2, "table, csv, json or markdown"),
-    (["results", "nowhere", "--format", "csv", "--json"], 2, "ask for two formats"),
+    (["results", "nowhere", "--format", "csv", "--json"], 2, "exclude each other"),
     (["train", "small.yaml"], 2, "this file holds ranges (optimizer.lr)"),
     (["check", "empty.yaml"], 2, "the file is empty"),
 ]

@@ -1,7 +1,6 @@
-"""The verbs: flags → study → console → exit code. No logic of their own.
+"""The command line: options → commands → console → exit code.
 
-Each verb imports what it needs when it is called, so that `--help` costs little and only verbs that train load
-torch.
+Each verb imports its command when it is called, so `--help` is fast and only verbs that train load torch.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ from tunecli.console.options import (
 )
 from tunecli.console.streams import prepare
 from tunecli.console.usage import Verb, Verbs, carry_out
-from tunecli.errors import NotReproduced, NoTrialSucceeded, StoreDamaged, TunecliError, UsageError
+from tunecli.errors import StoreDamaged, TunecliError
 
 if TYPE_CHECKING:
     from tunecli.console import Console
@@ -78,10 +77,7 @@ def search(
 
     Progress goes to stderr, the ranked table to stdout. An interrupted sweep is continued by `tunecli resume`.
     """
-    from tunecli.commands.check import (
-        dry_run_view,
-        load_checked,
-    )
+    from tunecli.commands.check import dry_run_view, load_checked
     from tunecli.commands.search import search
     from tunecli.console import Console
     from tunecli.console.live import display_for
@@ -160,32 +156,17 @@ def results(
     columns. Columns are named in full (`optimizer.lr`) or by their unique end (`lr`).
     """
     from tunecli.commands.one_trial import one_trial, one_trial_view
-    from tunecli.commands.results import results, results_view, selection_of
+    from tunecli.commands.results import ResultsOptions, results, results_view, selection_of
     from tunecli.console import Console
-    from tunecli.results.table import to_csv, to_markdown
     from tunecli.store.folder import RunFolder
 
-    asked = selection_of(
-        form=form,
-        is_json=is_json,
-        number=number,
-        n_shown=top,
-        sort_by=sort_by,
-        columns=columns,
-        is_failed_only=is_failed,
-        is_predicted=predict,
-    )
-    console, is_text = Console(is_json=is_json or form == "json"), form in ("csv", "markdown")
+    options = ResultsOptions(form, is_json, number, top, sort_by, columns, is_failed, predict)
+    selection = selection_of(options)
+    console, folder = Console(is_json=is_json or form == "json"), RunFolder.find(run)
     if number is not None:
-        console.show(one_trial_view(one_trial(RunFolder.find(run), number)))
-        return
-    found = results(RunFolder.find(run), is_predicted=predict, selection=asked)
-    for note in (*found.notes, *([f"predicted best: {found.line}"] if is_text and found.line else [])):
-        console.say(f"note: {note}")
-    if is_text:
-        console.raw(to_csv(found.table) if form == "csv" else to_markdown(found.table))
+        console.show(one_trial_view(one_trial(folder, number)))
     else:
-        console.show(results_view(found))
+        console.show(results_view(results(folder, is_predicted=predict, selection=selection), form))
 
 
 @verb(short_help="Write a trial as a runnable YAML file.")
@@ -198,30 +179,12 @@ def export(
     is_json: Json = False,
 ) -> None:
     """Write the best trial, or trial N, as a complete YAML file that `tunecli train` runs."""
-    if out is not None and out == weights:
-        raise UsageError("-o and --weights name the same file")
-    from tunecli.commands.export import export
+    from tunecli.commands.export import export_view
     from tunecli.console import Console
-    from tunecli.store.destination import as_argument, is_stream, require_destination, write_where_asked
     from tunecli.store.folder import RunFolder
 
-    console = Console(is_json=is_json)
-    out = None if out == STDOUT else out
-    if out is not None:
-        require_destination(out)
-    exported = export(RunFolder.find(run), trial, weights, open_test=is_tested)
-    for name, value in exported.tested.items():
-        console.say(f"{name} {value:.6g}")
-    if out is not None:
-        place, is_kept = write_where_asked(out, exported.text), not is_stream(out)
-        console.say(f"wrote {place}" + (f": `tunecli train {as_argument(out)}` runs it" if is_kept else ""))
-    if weights is not None:
-        console.say(f"wrote {exported.weights_place}")
-    if is_json:
-        written = {"out": out and str(out), "weights": weights and str(weights)}
-        console.document("export", {"config": exported.text, **written, "test": dict(exported.tested)})
-    elif out is None:
-        console.raw(exported.text)
+    folder, out_path = RunFolder.find(run), None if out == STDOUT else out
+    Console(is_json=is_json).show(export_view(folder, trial, out_path, weights, open_test=is_tested))
 
 
 @verb(short_help="Re-run trials and compare their scores.")
@@ -237,26 +200,22 @@ def verify(
     is_json: Json = False,
 ) -> None:
     """Run recorded trials again and compare their scores. Exits 3 where a score is not reproduced."""
-    from tunecli.commands.verify import verify, verify_view
+    from tunecli.commands.verify import require_reproduced, verify, verify_view
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
 
     console = Console(is_json=is_json)
-    found = verify(
+    verification = verify(
         RunFolder.find(run),
         number=trial,
         is_all=is_all,
         n_sampled=sample,
         device=device,
         is_exact=is_exact,
-        told=lambda one: console.say(f"trial {one.number}: {one.comparison.verdict.value}"),
+        progress=lambda one: console.say(f"trial {one.number}: {one.comparison.verdict.value}"),
     )
-    console.show(verify_view(found))
-    if found.unreproduced:
-        numbers = ", ".join(map(str, found.unreproduced))
-        raise NotReproduced(
-            f"{len(found.unreproduced)} of {len(found.trials)} not reproduced: trial {numbers}"
-        )
+    console.show(verify_view(verification))
+    require_reproduced(verification)
 
 
 @verb(short_help="Run one training without a search.")
@@ -269,7 +228,7 @@ def train(
 ) -> None:
     """Train once with a file that holds no ranges, and show its metrics."""
     from tunecli.commands.check import load_checked
-    from tunecli.commands.train import opening_lines, train, train_view
+    from tunecli.commands.train import opening_lines, require_complete, train, train_view
     from tunecli.console import Console
 
     console, spec = Console(is_json=is_json), load_checked(config, overrides_of(sets, {"run.device": device}))
@@ -277,10 +236,7 @@ def train(
         console.say(line)
     trained = train(spec, weights)
     console.show(train_view(trained))
-    if trained.outcome.failure is not None:
-        raise NoTrialSucceeded(
-            f"the trial failed: {trained.outcome.failure.kind}: {trained.outcome.failure.cause}"
-        )
+    require_complete(trained)
 
 
 @verb(short_help="Check a file: errors, size, cost.")
@@ -299,14 +255,10 @@ def init(
     ] = Path("study.yaml"),
 ) -> None:
     """Write a YAML file to start from, and beside it the JSON Schema for editors."""
-    from tunecli.commands.init import starter_text, write_starter
+    from tunecli.commands.init import init_view
     from tunecli.console import Console
 
-    console = Console()
-    if path == STDOUT:
-        console.raw(starter_text())
-    for line in write_starter(path) if path != STDOUT else ():
-        console.say(line)
+    Console().show(init_view(None if path == STDOUT else path))
 
 
 @verb(short_help="Print the JSON Schema, or a table of keys.")
@@ -355,7 +307,7 @@ def _show_ending(console: Console, ending: Ending) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a verb and exit with the contract's code."""
+    """Run a verb and exit with its code."""
     from tunecli.study.prefork import head_start
     from tunecli.study.runner.signals import ended_by_signals
 

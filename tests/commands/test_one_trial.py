@@ -7,7 +7,7 @@ import pytest
 from tests.study.whole import Silent
 from tunecli.commands.check import load_checked
 from tunecli.commands.one_trial import one_trial, one_trial_view
-from tunecli.commands.results import results, results_view, selection_of
+from tunecli.commands.results import ResultsOptions, results, results_view, selection_of
 from tunecli.commands.search import ending_view
 from tunecli.errors import UsageError
 from tunecli.store.folder import RunFolder
@@ -69,7 +69,7 @@ def test_a_trial_that_is_not_there_is_an_error(swept):
 
 
 def test_failed_trials_alone_are_told_each_with_its_cause(swept):
-    found = results(swept[0], selection=selection_of(is_failed_only=True))
+    found = results(swept[0], selection=selection_of(ResultsOptions(is_failed_only=True)))
     [section] = results_view(found).sections
     assert section.rows == tuple((n, "ValueError: bad shape (flaky_own.py:3)") for n in ("1", "4"))
     assert [trial["trial"] for trial in results_view(found).data["trials"]] == [1, 4]
@@ -77,16 +77,16 @@ def test_failed_trials_alone_are_told_each_with_its_cause(swept):
 
 def test_columns_order_and_number_of_rows_are_those_asked_for(swept):
     table = results(
-        swept[0], selection=selection_of(columns="trial,x,accuracy", sort_by="-x", n_shown=3)
+        swept[0], selection=selection_of(ResultsOptions(columns="trial,x,accuracy", sort_by="-x", n_shown=3))
     ).table
     assert table.columns == ("trial", "params.x", "accuracy")
     values = [row[1] for row in table.rows]
     assert len(values) == 3 and values == sorted(values, reverse=True)
-    full = results(swept[0], selection=selection_of(sort_by="trial")).table
+    full = results(swept[0], selection=selection_of(ResultsOptions(sort_by="trial"))).table
     assert [row[1] for row in full.rows] == list(range(7))
     assert full.columns == results(swept[0]).table.columns
     with pytest.raises(UsageError, match="--columns"):
-        results(swept[0], selection=selection_of(columns="nothing"))
+        results(swept[0], selection=selection_of(ResultsOptions(columns="nothing")))
 
 
 def test_a_sweep_ends_with_its_best_trial_and_its_failures_together(swept):

@@ -81,7 +81,7 @@ def test_every_form_shows_them(folder, tunecli, form):
     if form == "json":
         assert json.loads(done.stdout)["predicted_best"]["uncertainty"] > 0
     else:
-        assert "whose score is the best" in done.stdout + done.stderr
+        assert "which has the best score" in done.stdout + done.stderr
 
 
 def test_where_too_few_trials_are_complete_that_is_said(study_file, tmp_path):
@@ -89,7 +89,7 @@ def test_where_too_few_trials_are_complete_that_is_said(study_file, tmp_path):
         sweep(study, Silent(), FakeEngine(1, random.Random(0)))
     found = results(RunFolder(tmp_path / "run"), is_predicted=True)
     assert found.table == results(RunFolder(tmp_path / "run")).table
-    assert found.notes == ("no predictions: the model needs 4 complete trials, with scores that differ",)
+    assert found.notes == ("no predictions: the model needs 4 complete trials with different scores",)
     assert results_view(found).data["predicted_best"] is None
 
 
@@ -103,7 +103,7 @@ def test_trials_of_several_versions_are_told_apart_in_the_results(study_file, tm
         sweep(study, Silent())
     with look(RunFolder(tmp_path / "run")) as study:
         (note,) = mixtures(study.log, study.log.trials())
-    assert note == f"the trials ran under several versions of torch: {here['torch']}, 9.9.9"
+    assert note == f"the trials ran with different versions of torch: {here['torch']}, 9.9.9"
     assert note in tunecli("results", tmp_path / "run").stderr
 
 

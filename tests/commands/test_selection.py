@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunecli.commands.results import Selection, selection_of
+from tunecli.commands.results import ResultsOptions, Selection, selection_of
 from tunecli.errors import UsageError
 
 
@@ -10,7 +10,7 @@ from tunecli.errors import UsageError
     ("options", "words"),
     [
         ({"form": "xml"}, "unknown format `xml`"),
-        ({"form": "csv", "is_json": True}, "two formats"),
+        ({"form": "csv", "is_json": True}, "exclude each other"),
         ({"number": 1, "n_shown": 3}, "--top does not work with --trial"),
         ({"number": 0, "sort_by": "x"}, "--sort does not work with --trial"),
         ({"number": 0, "columns": "x"}, "--columns does not work with --trial"),
@@ -26,11 +26,11 @@ from tunecli.errors import UsageError
 )
 def test_what_does_not_go_together_is_an_error_that_names_it(options, words):
     with pytest.raises(UsageError, match=words):
-        selection_of(**options)
+        selection_of(ResultsOptions(**options))
 
 
 def test_columns_are_names_with_commas_between_them():
-    assert selection_of(columns="rank, lr,,x ", sort_by="-lr", n_shown=2) == Selection(
+    assert selection_of(ResultsOptions(columns="rank, lr,,x ", sort_by="-lr", n_shown=2)) == Selection(
         2, "-lr", ("rank", "lr", "x")
     )
-    assert selection_of(number=3, is_json=True) == Selection()
+    assert selection_of(ResultsOptions(number=3, is_json=True)) == Selection()

@@ -14,7 +14,7 @@ def test_train_refuses_a_device_that_is_not_here_before_it_begins(study_file):
         train(load_checked(study_file(), concrete), None)
 
 
-@pytest.mark.parametrize(("kept", "said"), [(0, "3"), (3, "3"), (1, "3, of which epoch 1 is kept")])
-def test_the_epoch_that_is_kept_is_said_where_it_is_not_the_last(kept, said):
+@pytest.mark.parametrize(("kept", "said"), [(0, "3"), (3, "3"), (1, "3 (epoch 1 kept)")])
+def test_a_kept_epoch_before_the_last_is_shown(kept, said):
     outcome = Outcome(State.COMPLETE, 0.5, {"val_loss": 0.5}, epochs=3, kept_epoch=kept)
     assert dict(train_view(Trained("study", "val_loss", 0, outcome)).lines)["epochs"] == said

@@ -126,7 +126,7 @@ def test_all_complete_trials_are_bit_identical_and_programs_are_told_so(run, tun
 
 def test_a_sample_is_the_same_trials_each_time_and_never_more_than_there_are(run):
     told = []
-    first = verify(run, n_sampled=2, told=told.append)
+    first = verify(run, n_sampled=2, progress=told.append)
     assert len({each.number for each in first.trials}) == 2
     assert tuple(told) == first.trials
     assert [each.number for each in verify(run, n_sampled=2).trials] == [each.number for each in first.trials]
@@ -170,7 +170,7 @@ def test_other_versions_are_named_as_a_possible_cause(run, tunecli):
     alter_metric(run, 0, 1, "train_loss", 2.0)
     code, out, _ = tunecli("verify", run.path, "--trial", 0)
     assert code == 3
-    assert "possible cause  version: torch was 1.0, and is " in out
+    assert "possible cause  version: torch was 1.0, now " in out
 
 
 def test_another_device_is_a_cause_and_one_that_is_not_here_is_an_error(run):
@@ -179,7 +179,7 @@ def test_another_device_is_a_cause_and_one_that_is_not_here_is_an_error(run):
         verify(run, number=0)
     assert "--device" in caught.value.hint
     [found] = verify(run, number=0, device="cpu").trials
-    assert found.causes == ("device: it ran on cuda:77, and now on cpu",)
+    assert found.causes == ("device: recorded on cuda:77, run again on cpu",)
 
 
 def test_fewer_epochs_on_record_are_told_as_what_they_are(run):

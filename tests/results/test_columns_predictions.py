@@ -1,4 +1,4 @@
-"""The columns of predictions: where they stand, what they are called, and when they surprise."""
+"""The columns of predictions: where they stand, what they are called, and when they predicted_best."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tunecli.objective import Objective
 from tunecli.results.columns import (
     PredictedBest,
     Prediction,
+    predicted_best,
     predicted_columns,
-    surprise,
     with_predictions,
 )
 from tunecli.results.ranking import rank
@@ -52,8 +52,8 @@ def test_no_two_columns_share_a_name():
 
 
 def test_the_best_by_prediction_surprises_where_it_is_not_the_best_by_score():
-    assert surprise(TABLE, LUCKY, ACCURACY.sign) == PredictedBest(1, 0)
-    assert surprise(TABLE, {**LUCKY, 0: Prediction(0.79, 0.01)}, ACCURACY.sign) is None, "a tie is none"
-    assert surprise(TABLE, {0: Prediction(0.9, 0.1)}, ACCURACY.sign) is None
-    assert surprise(TABLE, {}, ACCURACY.sign) is None
-    assert surprise(results_table([], ACCURACY, ()), {}, ACCURACY.sign) is None
+    assert predicted_best(TABLE, LUCKY, ACCURACY.sign) == PredictedBest(1, 0)
+    assert predicted_best(TABLE, {**LUCKY, 0: Prediction(0.79, 0.01)}, ACCURACY.sign) is None, "a tie is none"
+    assert predicted_best(TABLE, {0: Prediction(0.9, 0.1)}, ACCURACY.sign) is None
+    assert predicted_best(TABLE, {}, ACCURACY.sign) is None
+    assert predicted_best(results_table([], ACCURACY, ()), {}, ACCURACY.sign) is None

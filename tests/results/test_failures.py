@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.results.failures import grouped, place_of, told
+from tunecli.results.failures import failure_line, grouped, place_of
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 OWN = """Traceback (most recent call last):
@@ -51,7 +51,10 @@ def test_trials_that_failed_alike_are_told_together_the_most_first():
 
 
 def test_a_place_that_the_cause_names_is_not_named_twice():
-    assert told(Failure(FailureKind.ERROR, "ValueError: bad (own.py:3)", OWN)) == "ValueError: bad (own.py:3)"
+    assert (
+        failure_line(Failure(FailureKind.ERROR, "ValueError: bad (own.py:3)", OWN))
+        == "ValueError: bad (own.py:3)"
+    )
 
 
 @given(st.lists(st.text(st.characters(), max_size=40).map(lambda text: text * 40), max_size=40))

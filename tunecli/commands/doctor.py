@@ -1,4 +1,4 @@
-"""`tunecli doctor`: versions of packages, cores and devices of this machine."""
+"""`tunecli doctor`: the cores, the devices and the package versions of this machine."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from tunecli.train.machine import places
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The devices and versions of this machine; ``devices`` maps a device's name to what it is.
+    """The devices and package versions of this machine.
 
-    ``auto`` is the device that a file means which names none, and ``slots`` are those that its jobs then share, each
-    by ``run.per_device`` of them; empty: the CPU.
+    Attributes:
+        versions: by package; "absent" where it is not installed.
+        n_cores: the number of cores that this process may use.
+        devices: a description of each device, by name.
+        auto: the device that ``run.device: auto`` uses here.
+        slots: the accelerators that ``run.device: auto`` shares among ``run.per_device`` jobs each; empty: the CPU.
     """
 
     versions: Mapping[str, str]
@@ -27,33 +31,32 @@ class Machine:
 
 
 def doctor() -> Machine:
-    """Look around. Loads torch."""
+    """Describe this machine. Loads torch."""
     from tunecli.train import devices
 
-    here = places("auto")
-    machine = {facts.name: facts.description for facts in devices.describe()}
-    # of a GPU in parts torch sees the first one alone
-    machine |= {place.name: place.description for place in here if place.description}
-    slots = tuple(place.name for place in here)
-    return Machine(versions(), n_cores(), machine, str(devices.resolve("auto")), slots)
+    slots = places("auto")
+    descriptions = {facts.name: facts.description for facts in devices.describe()}
+    # torch sees only the first part of a partitioned GPU
+    descriptions |= {slot.name: slot.description for slot in slots if slot.description}
+    return Machine(
+        versions(), n_cores(), descriptions, str(devices.resolve("auto")), tuple(slot.name for slot in slots)
+    )
 
 
 def doctor_view(machine: Machine) -> View:
-    """What is here to compute with."""
+    """The machine as labelled lines and two tables."""
     versions = tuple(sorted(machine.versions.items()))
     slots = ", ".join(machine.slots)
     lines = (
         ("cores", str(machine.n_cores)),
-        ("auto", machine.auto),
+        ("device: auto", machine.auto),
         (
-            "slots",
-            f"run.per_device jobs at a time on each of {slots}"
-            if slots
-            else "one job for every run.threads cores",
+            "parallel jobs",
+            f"run.per_device on each of {slots}" if slots else "one for every run.threads cores",
         ),
     )
     sections = (
-        Section("devices", ("name", "what"), tuple(machine.devices.items())),
+        Section("devices", ("name", "description"), tuple(machine.devices.items())),
         Section("versions", ("package", "version"), versions),
     )
     data = {

@@ -20,7 +20,14 @@ from tunecli.engine.protocol import run_to_end
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.registry.engines import LOCAL, engine_info
 from tunecli.results.ranking import best
-from tunecli.store.destination import path_in_message, require_destination, write_where_asked
+from tunecli.results.view import View
+from tunecli.store.destination import (
+    as_argument,
+    is_stream,
+    path_in_message,
+    require_destination,
+    write_where_asked,
+)
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.jobs import job_for
 from tunecli.study.record.lifecycle import Study, look
@@ -30,9 +37,12 @@ from tunecli.trial import Outcome, State, Trial
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A trial as a file of its own, and its metrics on the test part where that was asked for.
+    """An exported trial.
 
-    ``weights_place`` is where its weights were written, in words; empty where they were not.
+    Attributes:
+        text: the trial as a complete YAML file.
+        tested: its metrics on the test part of the data; empty: they were not requested.
+        weights_place: the file with its weights, in words; empty: no weights were written.
     """
 
     text: str
@@ -43,13 +53,17 @@ class Exported:
 def export(
     folder: RunFolder, number: int | None, weights_path: Path | None, *, open_test: bool = False
 ) -> Exported:
-    """The best trial, or trial ``number``, as a complete runnable file; its weights to ``weights_path``.
+    """Export a trial, and write its weights to ``weights_path``.
 
-    With ``open_test`` it is trained again, to the recorded score, and measured on what ``data.test`` sets apart.
+    Args:
+        folder: the run folder.
+        number: the trial's number; None: the best trial.
+        weights_path: the file for the weights; None: no weights.
+        open_test: train the trial again, to the recorded score, and measure it on ``data.test``.
 
     Raises:
-        NoTrialSucceeded: the best is asked for and no trial has a score.
-        UsageError: there is no such trial, its weights cannot be had, or nothing is set apart to test on.
+        NoTrialSucceeded: ``number`` is None and no trial has a score.
+        UsageError: there is no such trial, it has no weights, or the study has no ``data.test``.
     """
     if weights_path is not None:
         require_destination(weights_path)
@@ -63,6 +77,45 @@ def export(
         place = _export_weights(study, trial, weights_path) if weights_path is not None else ""
         tested = _tested(study, trial) if open_test else {}
         return Exported(document(study, trial, tested), tested, place)
+
+
+def export_view(
+    folder: RunFolder,
+    number: int | None,
+    out_path: Path | None,
+    weights_path: Path | None,
+    *,
+    open_test: bool = False,
+) -> View:
+    """Export a trial as `export` does, and write the file.
+
+    Args:
+        folder, number, weights_path, open_test: as for `export`.
+        out_path: the file to write; None: the view holds the text.
+
+    Raises:
+        NoTrialSucceeded, UsageError: as `export`; both paths name one file.
+    """
+    if out_path is not None and out_path == weights_path:
+        raise UsageError("-o and --weights name the same file")
+    if out_path is not None:
+        require_destination(out_path)
+    exported = export(folder, number, weights_path, open_test=open_test)
+    messages = [f"{name} {value:.6g}" for name, value in exported.tested.items()]
+    if out_path is not None:
+        place = write_where_asked(out_path, exported.text)
+        how = "" if is_stream(out_path) else f": `tunecli train {as_argument(out_path)}` runs it"
+        messages.append(f"wrote {place}{how}")
+    if weights_path is not None:
+        messages.append(f"wrote {exported.weights_place}")
+    data = {
+        "config": exported.text,
+        "out": out_path and str(out_path),
+        "weights": weights_path and str(weights_path),
+        "test": dict(exported.tested),
+    }
+    raw = exported.text if out_path is None else ""
+    return View("export", data, raw=raw, messages=tuple(messages))
 
 
 def _numbered(trials: list[Trial], number: int) -> Trial:

@@ -1,4 +1,4 @@
-"""`tunecli init`: write a file to start from, and beside it the JSON Schema for editors."""
+"""`tunecli init`: write a YAML file to start from, and beside it the JSON Schema for editors."""
 
 from __future__ import annotations
 
@@ -8,20 +8,32 @@ from shlex import quote
 from tunecli.commands.schema import schema_text
 from tunecli.config.reference import SCHEMA_FILE, STARTER
 from tunecli.errors import UsageError
+from tunecli.results.view import View
 from tunecli.store.destination import as_argument, require_destination
 from tunecli.store.files import kind_of, write_atomically
+
+
+def init_view(path: Path | None) -> View:
+    """Write the starter file to ``path``; None: the view holds its text.
+
+    Raises:
+        UsageError: ``path`` exists, or its folder does not.
+    """
+    if path is None:
+        return View("init", {"config": STARTER}, raw=STARTER)
+    return View("init", {"out": str(path)}, messages=write_starter(path))
 
 
 def write_starter(path: Path) -> tuple[str, ...]:
     """Write the starter file to ``path`` and, beside it, the schema that its first line names.
 
-    A file that is there already stays as it is.
+    A schema that exists already is left unchanged.
 
     Returns:
-        What was done, a sentence each.
+        What was done, one sentence a file.
 
     Raises:
-        UsageError: there is such a file already, or no such folder.
+        UsageError: ``path`` exists, or its folder does not.
     """
     if kind_of(path):
         raise UsageError(f"{path} exists already", hint="name another file")
@@ -30,24 +42,19 @@ def write_starter(path: Path) -> tuple[str, ...]:
     shown = as_argument(path)
     return (
         f"wrote {path}: `tunecli check {shown}`, then `tunecli search {shown}`",
-        _with_schema(path.parent),
+        _write_schema(path.parent),
     )
 
 
-def starter_text() -> str:
-    """The starter file, for stdout."""
-    return STARTER
-
-
-def _with_schema(folder: Path) -> str:
+def _write_schema(folder: Path) -> str:
     path, text = folder / SCHEMA_FILE, schema_text()
     try:
-        there = path.read_text(encoding="utf-8")
+        existing = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         write_atomically(path, text)
-        return f"wrote {path}: editors complete and check the keys by it"
+        return f"wrote {path}: editors use it to complete and check the keys"
     except (OSError, UnicodeDecodeError):
-        there = ""
-    if there == text:
-        return f"{path} is there already: editors complete and check the keys by it"
-    return f"{path} is another file and stays as it is: `tunecli schema > {quote(str(path))}` replaces it"
+        existing = ""
+    if existing == text:
+        return f"{path} is up to date: editors use it to complete and check the keys"
+    return f"{path} differs and is left unchanged: `tunecli schema > {quote(str(path))}` replaces it"

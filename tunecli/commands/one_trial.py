@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunecli.commands.outcome_summary import parameters_block
-from tunecli.results.failures import Place, place_of, told
+from tunecli.results.failures import Place, failure_line, place_of
 from tunecli.results.ranking import Ranked, rank
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
@@ -22,16 +22,16 @@ _SHOWN_SETBACKS = 10
 
 @dataclass(frozen=True)
 class OneTrial:
-    """A trial and what is on record of it.
+    """Everything on record of one trial.
 
     Attributes:
         study: the study's name.
         overview: of all trials.
-        ranked: the trial, and how it stands.
-        n_ranked: how many trials have a rank.
-        n_attempts: how often it was begun.
-        setbacks: the attempts that did not end it.
-        place: the line of the user's own code at which it failed; None where it did not, or where none is known.
+        ranked: the trial with its rank.
+        n_ranked: the number of trials with a rank.
+        n_attempts: the number of times the trial was started.
+        setbacks: the attempts that failed and were repeated.
+        place: the line of the user's own code that failed; None: the trial did not fail, or the line is unknown.
     """
 
     study: str
@@ -48,65 +48,63 @@ class OneTrial:
 
 
 def one_trial(folder: RunFolder, number: int) -> OneTrial:
-    """What is on record of trial ``number``.
+    """Everything on record of trial ``number``.
 
     Raises:
         UsageError: there is no such trial.
-        StoreDamaged, StoreTooNew: the database cannot be used.
+        StoreDamaged, StoreTooNew: the database cannot be read.
     """
     with look(folder) as study:
-        study.log.trial(number)  # whether there is one
+        study.log.trial(number)  # raises where there is no such trial
         trials = study.log.trials()
-        ranked = rank(trials, study.spec.objective, include_unfinished=True)
-        found = next(each for each in ranked if each.trial.number == number)
-        failure = found.trial.outcome.failure if found.trial.outcome else None
+        ranking = rank(trials, study.spec.objective, include_unfinished=True)
+        ranked = next(row for row in ranking if row.trial.number == number)
+        failure = ranked.trial.outcome.failure if ranked.trial.outcome else None
         return OneTrial(
             study.spec.settings.study,
             overview(study, trials),
-            found,
-            sum(each.rank is not None for each in ranked),
+            ranked,
+            sum(row.rank is not None for row in ranking),
             study.log.attempts(number),
             tuple(study.log.failed_attempts(number)),
             None if failure is None else place_of(failure),
         )
 
 
-def one_trial_view(found: OneTrial) -> View:
-    """Everything on record of one trial."""
-    trial, outcome = found.trial, found.trial.outcome
+def one_trial_view(one: OneTrial) -> View:
+    """Outcome, metrics, attempts and parameters of one trial, and the traceback if it failed."""
+    trial, outcome, ranked = one.trial, one.trial.outcome, one.ranked
     failure = outcome.failure if outcome else None
-    lines = [("study", found.study), ("trial", str(trial.number)), ("status", trial.state.value)]
-    if found.ranked.rank is not None:
-        lines.append(("rank", f"{found.ranked.rank} of {found.n_ranked}"))
-    if found.ranked.front is not None:
-        lines.append(("front", str(found.ranked.front)))
-    if found.ranked.is_feasible is not None:
-        lines.append(("feasible", "yes" if found.ranked.is_feasible else "no"))
+    lines = [("study", one.study), ("trial", str(trial.number)), ("status", trial.state.value)]
+    if ranked.rank is not None:
+        lines.append(("rank", f"{ranked.rank} of {one.n_ranked}"))
+    if ranked.front is not None:
+        lines.append(("front", str(ranked.front)))
+    if ranked.is_feasible is not None:
+        lines.append(("feasible", "yes" if ranked.is_feasible else "no"))
     if failure is not None:
-        lines.append(("failure", told(failure)))
-    if found.place is not None:
-        lines.append(("failed at", f"{found.place.path}, line {found.place.line}"))
-    metrics = _metrics(found)
-    lines += [(name, f"{value:.6g}") for name, value in metrics.items()]
+        lines.append(("failure", failure_line(failure)))
+    if one.place is not None:
+        lines.append(("failed at", f"{one.place.path}, line {one.place.line}"))
+    lines += [(name, f"{value:.6g}") for name, value in _metrics(one).items()]
     if outcome is not None:
-        is_kept = outcome.kept_epoch not in (0, outcome.epochs)
-        kept = f", of which epoch {outcome.kept_epoch} is kept" if is_kept else ""
-        lines += [("epochs", f"{outcome.epochs}{kept}"), ("seconds", f"{outcome.seconds:.4g}")]
-        if outcome.seconds >= 60:
-            lines[-1] = ("seconds", f"{outcome.seconds:.4g} ({duration(outcome.seconds)})")
+        has_earlier_weights = outcome.kept_epoch not in (0, outcome.epochs)
+        kept = f" (epoch {outcome.kept_epoch} kept)" if has_earlier_weights else ""
+        seconds = f" ({duration(outcome.seconds)})" if outcome.seconds >= 60 else ""
+        lines += [("epochs", f"{outcome.epochs}{kept}"), ("seconds", f"{outcome.seconds:.4g}{seconds}")]
         lines += [("device", outcome.device)] if outcome.device else []
-    lines += [("seed", str(trial.seed)), ("attempts", str(found.n_attempts))]
-    for setback in found.setbacks[:_SHOWN_SETBACKS]:
+    lines += [("seed", str(trial.seed)), ("attempts", str(one.n_attempts))]
+    for setback in one.setbacks[:_SHOWN_SETBACKS]:
         cause = shorten(sanitize(setback.failure.cause), _LONGEST)
         lines.append((f"attempt {setback.attempt}", f"{setback.failure.kind}: {cause}"))
     heading = "parameters" if trial.parameters else "parameters: none"
-    block = parameters_block(found.overview, trial, heading, "")
+    block = parameters_block(one.overview, trial, heading, "")
     text = failure.traceback if failure else ""
-    return View("trial", _data(found), tuple(lines), blocks=(block,), text=text)
+    return View("trial", _data(one), tuple(lines), blocks=(block,), text=text)
 
 
-def _metrics(found: OneTrial) -> dict[str, float]:
-    outcome, objective = found.trial.outcome, found.overview.objective
+def _metrics(one: OneTrial) -> dict[str, float]:
+    outcome, objective = one.trial.outcome, one.overview.objective
     if outcome is None:
         return {}
     every = dict(outcome.metrics)
@@ -116,19 +114,19 @@ def _metrics(found: OneTrial) -> dict[str, float]:
     return {name: every[name] for name in (*first, *sorted(set(every) - set(first)))}
 
 
-def _data(found: OneTrial) -> dict[str, Any]:
-    trial, outcome = found.trial, found.trial.outcome
+def _data(one: OneTrial) -> dict[str, Any]:
+    trial, outcome = one.trial, one.trial.outcome
     failure = outcome.failure if outcome else None
     return {
-        "study": found.study,
-        "path": found.overview.path,
+        "study": one.study,
+        "path": one.overview.path,
         "trial": trial.number,
         "status": trial.state.value,
-        "rank": found.ranked.rank,
-        "front": found.ranked.front,
-        "feasible": found.ranked.is_feasible,
+        "rank": one.ranked.rank,
+        "front": one.ranked.front,
+        "feasible": one.ranked.is_feasible,
         "score": _finite(outcome.score) if outcome else None,
-        "metrics": {name: _finite(value) for name, value in _metrics(found).items()},
+        "metrics": {name: _finite(value) for name, value in _metrics(one).items()},
         "parameters": {
             name: _finite(value) if isinstance(value, float) else value
             for name, value in trial.parameters.items()
@@ -138,23 +136,27 @@ def _data(found: OneTrial) -> dict[str, Any]:
         "seconds": outcome.seconds if outcome else None,
         "seed": trial.seed,
         "device": outcome.device or None if outcome else None,
-        "attempts": found.n_attempts,
+        "attempts": one.n_attempts,
         "setbacks": [
-            {"attempt": each.attempt, "kind": each.failure.kind.value, "cause": each.failure.cause}
-            for each in found.setbacks
+            {
+                "attempt": setback.attempt,
+                "kind": setback.failure.kind.value,
+                "cause": setback.failure.cause,
+            }
+            for setback in one.setbacks
         ],
         "failure": None
         if failure is None
         else {
             "kind": failure.kind.value,
             "cause": failure.cause,
-            "file": found.place.path if found.place else None,
-            "line": found.place.line if found.place else None,
+            "file": one.place.path if one.place else None,
+            "line": one.place.line if one.place else None,
             "traceback": failure.traceback,
         },
     }
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON has no word for the other numbers."""
+    """None for NaN and the infinities, which JSON cannot hold."""
     return value if value is not None and math.isfinite(value) else None

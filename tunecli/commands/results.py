@@ -1,6 +1,6 @@
-"""`tunecli results`: the ranked table, whole or selected, with a model's predictions where they are asked for.
+"""`tunecli results`: the ranked table, whole or selected, with predictions by ``--predict``.
 
-A model costs a second to load and more with every trial, so it is loaded for `--predict` only.
+The model of the predictions takes a second to load, and longer with every trial, so only ``--predict`` loads it.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.objective import Objective
 from tunecli.results.columns import (
-    PredictedBest,
     Prediction,
     column_named,
     failed_only,
     in_order,
     matching,
+    predicted_best,
     predicted_columns,
     select,
-    surprise,
     with_metrics,
     with_predictions,
 )
-from tunecli.results.failures import told
+from tunecli.results.failures import failure_line
 from tunecli.results.ranking import Standing
-from tunecli.results.table import Table, top
+from tunecli.results.table import Table, to_csv, to_markdown, top
 from tunecli.results.view import Section, View
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS
 from tunecli.search.prediction import predict_trials
@@ -47,14 +46,39 @@ _HOW = "--columns, or --format csv"
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which rows and columns are asked for.
+class ResultsOptions:
+    """The options of `results` as the person gave them.
 
     Attributes:
-        n_shown: how many rows, from the first on; None: all.
-        sort_by: the column to sort by, a `-` before it for the other way round; empty: by rank.
-        columns: their names, in full or the end of them that is no other's; empty: all.
-        is_failed_only: the trials that failed alone.
+        form: ``--format``.
+        is_json: ``--json``.
+        number: ``--trial``.
+        n_shown: ``--top``.
+        sort_by: ``--sort``.
+        columns: ``--columns``, names separated by commas.
+        is_failed_only: ``--failed``.
+        is_predicted: ``--predict``.
+    """
+
+    form: str = "table"
+    is_json: bool = False
+    number: int | None = None
+    n_shown: int | None = None
+    sort_by: str | None = None
+    columns: str | None = None
+    is_failed_only: bool = False
+    is_predicted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The selected rows and columns of the ranked table.
+
+    Attributes:
+        n_shown: the number of rows, from the first; None: all.
+        sort_by: the column to sort by, with a `-` in front to sort from high to low; empty: by rank.
+        columns: names of columns, in full or as a unique end; empty: all columns.
+        is_failed_only: only the trials that failed.
     """
 
     n_shown: int | None = None
@@ -63,65 +87,54 @@ class Selection:
     is_failed_only: bool = False
 
 
-def selection_of(
-    *,
-    form: str = "table",
-    is_json: bool = False,
-    number: int | None = None,
-    n_shown: int | None = None,
-    sort_by: str | None = None,
-    columns: str | None = None,
-    is_failed_only: bool = False,
-    is_predicted: bool = False,
-) -> Selection:
-    """What the options of `results` ask for; ``columns`` are names with commas between them.
+def selection_of(options: ResultsOptions) -> Selection:
+    """The rows and columns that the options select.
 
     Raises:
-        UsageError: an option does not go with another, or names nothing.
+        UsageError: two options exclude each other, or an option has no valid value.
     """
+    form = options.form
     if form not in _FORMS:
         raise UsageError(f"--format: unknown format `{form}`", hint="use table, csv, json or markdown")
     is_text = form in ("csv", "markdown")
-    if is_json and is_text:
-        raise UsageError(f"--format {form} and --json ask for two formats", hint="use one of them")
+    if options.is_json and is_text:
+        raise UsageError(f"--format {form} and --json exclude each other", hint="use one of them")
     used = {
-        "--top": n_shown is not None,
-        "--sort": sort_by is not None,
-        "--columns": columns is not None,
-        "--failed": is_failed_only,
-        "--predict": is_predicted,
+        "--top": options.n_shown is not None,
+        "--sort": options.sort_by is not None,
+        "--columns": options.columns is not None,
+        "--failed": options.is_failed_only,
+        "--predict": options.is_predicted,
         f"--format {form}": is_text,
     }
-    for option in [name for name, is_used in used.items() if is_used and number is not None]:
-        raise UsageError(f"{option} does not work with --trial", hint="drop one of them")
-    if is_failed_only and is_predicted:
-        raise UsageError(
-            "--predict does not work with --failed", hint="a failed trial has no score: drop one"
-        )
-    named = tuple(name for part in (columns or "").split(",") if (name := part.strip()))
-    if columns is not None and not named:
-        raise UsageError("--columns names no column", hint="name some: --columns rank,trial")
-    by = (sort_by or "").strip()
-    if sort_by is not None and not by.removeprefix("-"):
-        raise UsageError("--sort names no column", hint="name one: --sort trial")
-    return Selection(n_shown, by, named, is_failed_only)
+    for option in [name for name, is_used in used.items() if is_used and options.number is not None]:
+        raise UsageError(f"{option} does not work with --trial", hint="use one of them")
+    if options.is_failed_only and options.is_predicted:
+        raise UsageError("--predict does not work with --failed", hint="failed trials have no score")
+    columns = tuple(name for part in (options.columns or "").split(",") if (name := part.strip()))
+    if options.columns is not None and not columns:
+        raise UsageError("--columns names no column", hint="for example: --columns rank,trial")
+    sort_by = (options.sort_by or "").strip()
+    if options.sort_by is not None and not sort_by.removeprefix("-"):
+        raise UsageError("--sort names no column", hint="for example: --sort trial")
+    return Selection(options.n_shown, sort_by, columns, options.is_failed_only)
 
 
 @dataclass(frozen=True)
 class Results:
-    """A ranked table and what to say of it.
+    """A ranked table, with notes and predictions.
 
     Attributes:
-        overview: what the study's trials come to.
-        table: the rows and columns that were asked for, with predictions where there are some.
-        is_selected: whether the columns were asked for by name.
-        failed: of the trials that failed, number and failure, in the table's order; None where not asked for.
-        standing: how the trials stand where one metric does not tell it.
-        notes: what a person should know of it.
-        is_predicted: whether predictions were asked for.
-        predicted: the names of their two columns; none where there are no predictions.
-        best: the trial that is predicted best, and its prediction; None where that is the best by its score too.
-        line: the same in words.
+        overview: of all trials of the study.
+        table: the selected rows and columns, with the columns of predictions if there are any.
+        standing: the Pareto front and the feasible trials; None: there is one goal and no constraint.
+        is_selected: whether columns were selected by name.
+        failed: number and failure of each failed trial, in the table's order; None: `is_failed_only` is off.
+        notes: notes on the table.
+        is_predicted: whether predictions were requested.
+        predicted: the names of the two columns of predictions; empty: there are no predictions.
+        best: the trial with the best prediction, and the prediction; None: it is the trial with the best score.
+        line: ``best`` in words.
     """
 
     overview: Overview
@@ -143,54 +156,54 @@ def results(
     is_predicted: bool = False,
     selection: Selection | None = None,
 ) -> Results:
-    """The ranked table of everything that has ended.
+    """The ranked table of all trials that have ended.
 
     Args:
         folder: the run folder.
-        n_shown: how many rows, from the first on; None: all.
-        is_predicted: with what the Gaussian process of `bayes` holds each complete trial's score to be without its
-            noise, whatever sampler proposed them.
-        selection: which rows and columns, in place of ``n_shown``.
+        n_shown: the number of rows, from the first; None: all.
+        is_predicted: add the noise-free estimate of each complete trial's score by the Gaussian process of `bayes`,
+            whichever sampler proposed the trial.
+        selection: rows and columns, in place of ``n_shown``.
 
     Raises:
-        UsageError: a column is asked for that is not there.
-        StoreDamaged, StoreTooNew: the database cannot be used.
+        UsageError: a selected column does not exist.
+        StoreDamaged, StoreTooNew: the database cannot be read.
     """
     with look(folder) as study:
         trials, objective = study.log.trials(), study.spec.objective
         notes = tuple(mixtures(study.log, trials))
         seen = overview(study, trials)
         space, seed = study.spec.space, study.spec.settings.seed
-    found = Results(seen, seen.table, seen.standing, notes=notes)
+    whole = Results(seen, seen.table, seen.standing, notes=notes)
     if is_predicted:
-        found = _predicted(found, trials, objective, space, seed)
-    return _selected(found, trials, selection or Selection(n_shown))
+        whole = _with_predictions(whole, trials, objective, space, seed)
+    return _selected(whole, trials, selection or Selection(n_shown))
 
 
-def _selected(found: Results, trials: Sequence[Trial], asked: Selection) -> Results:
-    """The rows and columns that were asked for."""
-    sort_by = asked.sort_by.removeprefix("-")
-    table = with_metrics(found.table, trials, (*asked.columns, sort_by))
-    for name in (*asked.columns, sort_by):
+def _selected(whole: Results, trials: Sequence[Trial], selection: Selection) -> Results:
+    """The selected rows and columns."""
+    sort_by = selection.sort_by.removeprefix("-")
+    table = with_metrics(whole.table, trials, (*selection.columns, sort_by))
+    for name in (*selection.columns, sort_by):
         if name in _OF_PREDICTIONS and not matching(name, table.columns):
-            why = found.notes[-1] if found.is_predicted else "add --predict"
+            why = whole.notes[-1] if whole.is_predicted else "add --predict"
             raise UsageError(f"there is no column `{name}`", hint=why)
-    if asked.is_failed_only:
+    if selection.is_failed_only:
         table = failed_only(table)
     if sort_by:
         column = column_named(table, sort_by, "--sort")
-        table = in_order(table, column, is_descending=asked.sort_by.startswith("-"))
-    if asked.n_shown is not None:
-        table = top(table, asked.n_shown)
+        table = in_order(table, column, is_descending=selection.sort_by.startswith("-"))
+    if selection.n_shown is not None:
+        table = top(table, selection.n_shown)
     failed = None
-    if asked.is_failed_only:
-        at, failure_of = table.columns.index("trial"), _failures(trials)
+    if selection.is_failed_only:
+        at, failures = table.columns.index("trial"), _failures(trials)
         numbers = [number for row in table.rows if isinstance(number := row[at], int)]
-        failed = tuple((number, failure_of[number]) for number in numbers)
-    if asked.columns:
-        named = dict.fromkeys(column_named(table, each, "--columns") for each in asked.columns)
-        table = select(table, tuple(named))
-    return replace(found, table=table, is_selected=bool(asked.columns), failed=failed)
+        failed = tuple((number, failures[number]) for number in numbers)
+    if selection.columns:
+        columns = dict.fromkeys(column_named(table, name, "--columns") for name in selection.columns)
+        table = select(table, tuple(columns))
+    return replace(whole, table=table, is_selected=bool(selection.columns), failed=failed)
 
 
 def _failures(trials: Iterable[Trial]) -> dict[int, Failure]:
@@ -198,103 +211,117 @@ def _failures(trials: Iterable[Trial]) -> dict[int, Failure]:
     return {number: failure for number, failure in ended if failure is not None}
 
 
-def _predicted(
-    found: Results, trials: Sequence[Trial], objective: Objective, space: Space, seed: int
+def _with_predictions(
+    whole: Results, trials: Sequence[Trial], objective: Objective, space: Space, seed: int
 ) -> Results:
-    """With a model's estimate of each score, and of which trial is the best."""
-    found = replace(found, is_predicted=True)
+    """Add the columns of predictions, and the trial with the best prediction."""
+    whole = replace(whole, is_predicted=True)
     history = History(trials, objective).up_to(len(trials))
     predictions = {
-        number: Prediction(objective.sign * each.loss, each.deviation)
-        for number, each in predict_trials(space, history, seed).items()
+        number: Prediction(objective.sign * forecast.loss, forecast.deviation)
+        for number, forecast in predict_trials(space, history, seed).items()
     }
     if not predictions:
-        why_none = (
-            f"no predictions: the model needs {n_initial(space)} complete trials, with scores that differ"
-        )
+        why_none = f"no predictions: the model needs {n_initial(space)} complete trials with different scores"
         if len(space.parameters) > MAX_SOBOL_DIMENSIONS:
             why_none = f"no predictions: the model takes up to {MAX_SOBOL_DIMENSIONS:,} parameters"
-        return replace(found, notes=(*found.notes, why_none))
-    table = found.table
-    surprised = None if found.standing else surprise(table, predictions, objective.sign)
-    found = replace(
-        found,
+        return replace(whole, notes=(*whole.notes, why_none))
+    table = whole.table
+    other = None if whole.standing else predicted_best(table, predictions, objective.sign)
+    whole = replace(
+        whole,
         table=with_predictions(table, objective.metric, predictions),
         predicted=predicted_columns(table.columns),
     )
-    if surprised is None:
-        return found
-    best, scored = predictions[surprised.predicted_best], predictions[surprised.scored_best]
-    return replace(found, best=(surprised.predicted_best, best), line=_said(surprised, best, scored))
+    if other is None:
+        return whole
+    best, scored = predictions[other.predicted_best], predictions[other.scored_best]
+    line = (
+        f"trial {other.predicted_best} ({_estimate(best)}), not trial {other.scored_best} ({_estimate(scored)}), "
+        "which has the best score"
+    )
+    return replace(whole, best=(other.predicted_best, best), line=line)
+
+
+def _estimate(prediction: Prediction) -> str:
+    return f"{prediction.score:.4g} ± {prediction.uncertainty:.2g}"
 
 
 def mixtures(log: Log, trials: Iterable[Trial]) -> list[str]:
-    """What the trials of one table do not have in common though their scores may depend on it: devices and versions.
+    """Notes on devices and package versions that differ between trials, as scores may depend on them.
 
     Args:
         log: the record.
-        trials: all on it.
+        trials: all trials on record.
 
     Raises:
-        StoreDamaged: the database cannot be used.
+        StoreDamaged: the database cannot be read.
     """
     ended = [trial.outcome for trial in trials if trial.outcome is not None]
     used = set(log.sessions_of_results().values())
     versions = [session["versions"] for session in log.sessions() if session["id"] in used]
     devices = sorted({outcome.device for outcome in ended if outcome.device})
-    found = [f"the trials ran on several devices: {', '.join(devices)}"] if len(devices) > 1 else []
-    for package in sorted({name for each in versions for name in each}):
-        seen = sorted({each.get(package, "absent") for each in versions})
-        if len(seen) > 1:
-            found.append(f"the trials ran under several versions of {package}: {', '.join(seen)}")
-    return found
+    notes = [f"the trials ran on different devices: {', '.join(devices)}"] if len(devices) > 1 else []
+    for package in sorted({name for of_session in versions for name in of_session}):
+        different = sorted({of_session.get(package, "absent") for of_session in versions})
+        if len(different) > 1:
+            notes.append(f"the trials ran with different versions of {package}: {', '.join(different)}")
+    return notes
 
 
-def _said(found: PredictedBest, best: Prediction, scored: Prediction) -> str:
-    return (
-        f"trial {found.predicted_best} ({_shown(best)}), and not trial {found.scored_best} ({_shown(scored)}), "
-        "whose score is the best"
-    )
+def results_view(results: Results, form: str = "table") -> View:
+    """The ranked table, its best trial, and the trial with the best prediction if that is another one.
 
-
-def _shown(prediction: Prediction) -> str:
-    return f"{prediction.score:.4g} ± {prediction.uncertainty:.2g}"
-
-
-def results_view(found: Results) -> View:
-    """The ranked table, and which trial is predicted to be the best where that is not the one with the best score."""
+    Args:
+        results: a table and its notes.
+        form: one of the formats of ``--format``.
+    """
     data: dict[str, Any] = {
-        "columns": list(found.table.columns),
-        "trials": records_of(found.table),
-        **standing_data(found.standing),
+        "columns": list(results.table.columns),
+        "trials": records_of(results.table),
+        **standing_data(results.standing),
     }
-    if found.is_predicted:
-        number, prediction = found.best or (None, None)
+    if results.is_predicted:
+        number, prediction = results.best or (None, None)
         data["predicted_best"] = prediction and {
             "trial": number,
             "predicted": prediction.score,
             "uncertainty": prediction.uncertainty,
         }
-    if found.failed is not None and not found.is_selected:
-        return _of_failed(found, data)
-    seen = found.overview
-    how = "--format csv" if found.is_selected else _HOW
-    section = section_of(seen.with_table(found.table), how=how, is_asked=found.is_selected)
-    if found.is_selected or found.failed is not None:
-        return View("results", data, sections=(section,))
-    lines = [*standing_lines(found.standing), *([("predicted best", found.line)] if found.line else [])]
-    best_trial = "" if seen.best is None else f"--trial {seen.best.trial.number}"
-    return View(
-        "results", data, tuple(lines), (section,), asides=seen.failures, blocks=best_block(seen, best_trial)
+    notes = tuple(f"note: {note}" for note in results.notes)
+    if form in ("csv", "markdown"):
+        if results.line:
+            notes = (*notes, f"note: predicted best: {results.line}")
+        text = to_csv(results.table) if form == "csv" else to_markdown(results.table)
+        return View("results", data, raw=text, messages=notes)
+    view = (
+        _failed_view(results)
+        if results.failed is not None and not results.is_selected
+        else _table_view(results)
     )
+    return replace(view, data=data, messages=notes)
 
 
-def _of_failed(found: Results, data: dict[str, Any]) -> View:
-    """Each trial that failed, with its cause and where in the user's own code it failed."""
-    path = quote(found.overview.path)
-    if not found.failed:
-        n = len(found.overview.table.rows)
-        return View("results", data, (("failed", f"none of the {n:,} trials that have ended"),))
-    rows = tuple((str(number), told(failure)) for number, failure in found.failed)
-    more = ("more", f"tunecli results {path} --trial {found.failed[0][0]} shows a trial with its traceback")
-    return View("results", data, (more,), (Section("", ("trial", "failure"), rows),))
+def _table_view(results: Results) -> View:
+    seen = results.overview
+    how = "--format csv" if results.is_selected else _HOW
+    section = section_of(seen.with_table(results.table), how=how, is_asked=results.is_selected)
+    if results.is_selected:
+        return View("results", {}, sections=(section,))
+    lines = standing_lines(results.standing)
+    if results.line:
+        lines.append(("predicted best", results.line))
+    best_trial = "" if seen.best is None else f"--trial {seen.best.trial.number}"
+    blocks = best_block(seen, best_trial)
+    return View("results", {}, tuple(lines), (section,), asides=seen.failures, blocks=blocks)
+
+
+def _failed_view(results: Results) -> View:
+    """The failed trials, each with its cause and the line of the user's own code that failed."""
+    if not results.failed:
+        n = len(results.overview.table.rows)
+        return View("results", {}, (("failed", f"none of the {n:,} trials that have ended"),))
+    rows = tuple((str(number), failure_line(failure)) for number, failure in results.failed)
+    path = quote(results.overview.path)
+    more = ("more", f"tunecli results {path} --trial {results.failed[0][0]} shows a trial with its traceback")
+    return View("results", {}, (more,), (Section("", ("trial", "failure"), rows),))

@@ -9,10 +9,13 @@ from tunecli.errors import UsageError
 
 
 def schema_text(form: str = "json") -> str:
-    """The schema as its file has it, or as a table of every key.
+    """The JSON Schema as an indented document, or the table of every key in Markdown.
+
+    Args:
+        form: ``json`` or ``markdown``.
 
     Raises:
-        UsageError: no such format.
+        UsageError: ``form`` is neither.
     """
     if form == "markdown":
         return markdown_table()

@@ -31,11 +31,20 @@ _FINAL = {"exhausted", *ENDED_BY_ITSELF}
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a study stands.
+    """The state of a study.
 
-    ``word`` is ``running`` (``holder`` says by whom), ``finished``, or ``interrupted``: nobody holds it and
-    there is more to do. A study that cannot be read is damaged, and that is an error. ``standing`` is None where one
-    metric tells all. ``ending`` is why its last sweep came to its end; empty where it did not.
+    Attributes:
+        study: the study's name.
+        path: the run folder.
+        word: ``running``; ``finished``; or ``interrupted``: no process holds the study and trials are left to run.
+        holder: the process that holds the study; None: no process does.
+        n_trials: the total number of trials.
+        counts: the number of trials in each state.
+        objective: the goals and constraints.
+        best: the trial of rank 1; None: no trial has a score.
+        standing: the Pareto front and the feasible trials; None: there is one goal and no constraint.
+        elapsed_s: the time that all sweeps of the study took, in seconds.
+        ending: why its last sweep ended; empty: it was interrupted or still runs.
     """
 
     study: str
@@ -52,10 +61,10 @@ class Status:
 
 
 def status(folder: RunFolder) -> Status:
-    """Where the study in ``folder`` stands.
+    """The state of the study in ``folder``.
 
     Raises:
-        StoreDamaged, StoreTooNew: the database cannot be used.
+        StoreDamaged, StoreTooNew: the database cannot be read.
     """
     held_by = holder(folder.path)
     with look(folder) as study:
@@ -65,14 +74,14 @@ def status(folder: RunFolder) -> Status:
         if objective.further_objectives or objective.constraints:
             trials = study.log.trials()
             winner, stands = best(trials, objective), standing(trials, objective)
-        else:  # which is told without reading every trial
+        else:  # the scores alone show the best trial, so not every trial is read
             scores = [(objective.sign * score, n) for n, score in study.log.scores() if math.isfinite(score)]
             winner = study.log.trial(min(scores)[1]) if scores else None
         elapsed_s, ending = float(facts["elapsed_s"]), str(facts["ending"])
     n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
-    if held_by is None:  # begun, and left by whoever held the study
+    if held_by is None:  # a trial that runs on record was interrupted with its process
         counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)
-    # Where trials pause, all may have ended as they stand, and yet some are to be continued.
+    # A pruner that pauses trials may continue trials that have ended.
     is_settled = ending == "complete" or not is_pausing(study.spec.settings.search.pruner)
     is_finished = (n_ended >= study.plan.n_trials and is_settled) or ending in _FINAL
     word = "running" if held_by else "finished" if is_finished else "interrupted"
@@ -92,20 +101,20 @@ def status(folder: RunFolder) -> Status:
 
 
 def status_view(status: Status) -> View:
-    """Where a study stands."""
-    ended = sum(status.counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
+    """The state as labelled lines, with the command that continues an interrupted study."""
+    n_ended = sum(status.counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
     lines = [
         ("study", status.study),
         ("state", status.word + (f" by {status.holder}" if status.holder else "")),
-        ("trials", f"{ended} of {status.n_trials} ended"),
+        ("trials", f"{n_ended} of {status.n_trials} ended"),
         *((state.value, str(n)) for state, n in status.counts.items() if n),
     ]
     score = None
     lines += standing_lines(status.standing)
     if status.best is not None and status.best.outcome is not None:
         score = status.best.outcome.score
-        told = "  ".join(metric_texts(status.best, status.objective))
-        lines.append(("best", f"{told} (trial {status.best.number})"))
+        metrics = "  ".join(metric_texts(status.best, status.objective))
+        lines.append(("best", f"{metrics} (trial {status.best.number})"))
     if status.elapsed_s:
         lines.append(("elapsed", duration(status.elapsed_s)))
     is_limited = status.word == "interrupted" and lifted(status.ending)
@@ -118,7 +127,7 @@ def status_view(status: Status) -> View:
         "path": status.path,
         "state": status.word,
         "n_trials": status.n_trials,
-        "n_ended": ended,
+        "n_ended": n_ended,
         "counts": {state.value: n for state, n in status.counts.items()},
         "best": None
         if status.best is None
@@ -132,7 +141,7 @@ def status_view(status: Status) -> View:
 
 
 def damage_view(path: str, why: str) -> View:
-    """A study whose record cannot be read."""
+    """The view of a study whose database cannot be read; ``why`` is the error."""
     return View(
         "status", {"path": path, "state": "damaged", "why": why}, (("path", path), ("state", "damaged"))
     )

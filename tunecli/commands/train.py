@@ -11,7 +11,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySpec
 from tunecli.engine import engine_named, name_for_one, needs_torch
 from tunecli.engine.protocol import run_to_end
-from tunecli.errors import UsageError
+from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.view import View
 from tunecli.store.destination import require_destination
 from tunecli.study.plan.jobs import job_for, trial_seed
@@ -22,7 +22,7 @@ from tunecli.trial import Outcome, Trial
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What `train` shows: which file, and how it ended."""
+    """The outcome of one training run, with the study's name, its metric and the trial's seed."""
 
     study: str
     metric: str
@@ -31,35 +31,37 @@ class Trained:
 
 
 def train(spec: StudySpec, weights_path: Path | None) -> Trained:
-    """Train the one trial that a file without ranges is; what ``data.test`` sets apart is opened at its end.
+    """Train the one trial of a file without ranges, and measure it on ``data.test`` at its end.
 
-    It trains in this process; the user's own code, and all under a ``run.trial_limit``, on the engine that the file
-    names.
+    The trial runs in this process. The user's own code, and any trial under ``run.trial_limit``, runs on the engine
+    that the file names.
 
     Args:
         spec: a loaded study whose space has no parameter.
-        weights_path: where to write the weights; None: nowhere.
+        weights_path: the file for the weights; None: no weights.
 
     Raises:
-        UsageError: the file holds ranges, there is no such device here, or weights are asked for that the user's
-            own training does not give.
+        UsageError: the file holds ranges, this machine does not have the device, or weights are requested of the
+            user's own training.
     """
     if weights_path is not None and trial_models(spec.space.tree) != {TrialConfig}:
-        raise UsageError("your own training keeps its weights itself", hint="write them in `checkpoint_dir`")
+        raise UsageError(
+            "--weights does not work with your own training", hint="write the weights to `checkpoint_dir`"
+        )
     if weights_path is not None:
         require_destination(weights_path)
     if spec.space.parameters:
         names = ", ".join(spec.space.names[:4]) + (", …" if len(spec.space.names) > 4 else "")
         raise UsageError(
-            f"this file holds ranges ({names}), and `train` runs one concrete trial",
-            hint="`tunecli search` tries them; `tunecli export` writes the best as a concrete file",
+            f"this file holds ranges ({names}), and `train` needs a value for every key",
+            hint="`tunecli search` tries the ranges; `tunecli export` writes the best trial as a file of values",
         )
     require_device(spec.settings.run.device)
     trial = Trial(0, {}, trial_seed(spec, 0, {}))
     plan = plan_for(spec)
     job = job_for(spec, plan, trial, weights_path=weights_path, open_test=True)
     is_limited = job.limits.time_s is not None or job.limits.idle_s is not None
-    # what hangs can only be ended from another process
+    # only another process can end a trial that hangs
     engine = engine_named(
         plan.engine if is_limited else name_for_one(job, plan.engine),
         n_workers=1,
@@ -70,7 +72,7 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
 
 
 def opening_lines(spec: StudySpec) -> list[str]:
-    """What a person should see before a training begins: its data in few lines.
+    """A short summary of the data, for the start of a training.
 
     Raises:
         DataError: the data cannot be read or split.
@@ -78,8 +80,19 @@ def opening_lines(spec: StudySpec) -> list[str]:
     return first_lines(data_of(spec))
 
 
+def require_complete(trained: Trained) -> None:
+    """Refuse a training that failed.
+
+    Raises:
+        NoTrialSucceeded: with the kind and the cause of the failure.
+    """
+    failure = trained.outcome.failure
+    if failure is not None:
+        raise NoTrialSucceeded(f"the trial failed: {failure.kind}: {failure.cause}")
+
+
 def train_view(trained: Trained) -> View:
-    """One training run and its metrics."""
+    """The metrics of a training, the objective's first, as labelled lines."""
     outcome = trained.outcome
     metrics = sorted(outcome.metrics.items(), key=lambda item: (item[0] != trained.metric, item[0]))
     lines = [(name, f"{value:.6g}") for name, value in metrics]
@@ -102,4 +115,4 @@ def train_view(trained: Trained) -> View:
 def _epochs(outcome: Outcome) -> str:
     if outcome.kept_epoch in (0, outcome.epochs):
         return str(outcome.epochs)
-    return f"{outcome.epochs}, of which epoch {outcome.kept_epoch} is kept"
+    return f"{outcome.epochs} (epoch {outcome.kept_epoch} kept)"

@@ -1,7 +1,8 @@
 """`tunecli verify`: run recorded trials again and compare their scores with the record.
 
-Owns which trials are run again and which causes of a difference are listed. It opens the study to read, so it changes
-nothing and works while another process holds the study.
+Owns which trials run again, and the possible causes of a difference. It opens the study to read, so it changes nothing
+and works while another process holds the study. It checks that a trial is a function of its record
+(record-is-the-state, seeds-by-name).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tunecli.config.metrics import is_clock
 from tunecli.config.user_code import code_changes
 from tunecli.engine import engine_named, name_for_one, needs_torch
 from tunecli.engine.protocol import Engine, run_job
-from tunecli.errors import NoTrialSucceeded, UsageError
+from tunecli.errors import NotReproduced, NoTrialSucceeded, UsageError
 from tunecli.messages import Ended, EpochEnded, Job, Started
 from tunecli.registry.engines import LOCAL, engine_info
 from tunecli.results.comparison import Comparison, Difference, RunRecord, Verdict, compare
@@ -39,10 +40,10 @@ class Verified:
     """One trial that was run again.
 
     Attributes:
-        number: the trial's.
-        comparison: how it compares with the record.
-        recorded, again: how it ended, both times.
-        causes: what may be behind a difference, as far as the record can tell; empty where there is none.
+        number: the trial's number.
+        comparison: the second run compared with the record.
+        recorded, again: the outcomes of both runs.
+        causes: possible causes of a difference, from the record; empty: there is no difference, or no known cause.
     """
 
     number: int
@@ -54,7 +55,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All that were run again, in the order of numbers; ``is_exact``: a tolerance is not enough."""
+    """The trials that were run again, by number; ``is_exact``: every bit must be equal, with no tolerance."""
 
     study: str
     path: str
@@ -64,9 +65,9 @@ class Verification:
 
     @property
     def unreproduced(self) -> tuple[int, ...]:
-        """The numbers of those that did not come out as asked."""
+        """The numbers of the trials whose score was not reproduced."""
         refused = {Verdict.NOT_REPRODUCED, *([Verdict.WITHIN_TOLERANCE] if self.is_exact else [])}
-        return tuple(each.number for each in self.trials if each.comparison.verdict in refused)
+        return tuple(one.number for one in self.trials if one.comparison.verdict in refused)
 
 
 def verify(
@@ -77,28 +78,29 @@ def verify(
     n_sampled: int | None = None,
     device: str | None = None,
     is_exact: bool = False,
-    told: Callable[[Verified], None] = lambda _: None,
+    progress: Callable[[Verified], None] = lambda _: None,
 ) -> Verification:
-    """Run the best trial again, or the selected ones.
+    """Run the best trial again, or the selected trials.
 
-    A trial of the user's own code, or one that crashed its worker, has a process of its own; others run in this one.
+    A trial of the user's own code, or one that crashed its worker, runs in a new process; others run in this one.
 
     Args:
         folder: the run folder.
-        number: this trial.
-        is_all: every complete trial.
-        n_sampled: so many of the complete ones, drawn by the study's seed: the same ones each time.
-        device: where to run; None: where each ran.
-        is_exact: whether only what is the same to the last bit is as asked.
-        told: called with each trial as it is done.
+        number: run this trial.
+        is_all: run every complete trial.
+        n_sampled: run this many complete trials, drawn with the study's seed: the same trials each time.
+        device: the device to run on; None: the device that each trial ran on.
+        is_exact: accept identical bits only.
+        progress: called with each trial when it ends.
 
     Raises:
-        NoTrialSucceeded: no trial has a score, and none was named.
-        StoreDamaged, StoreTooNew: the database cannot be used.
-        UsageError: more than one choice, no such trial, a trial that has not ended, or its device is not here.
+        NoTrialSucceeded: no trial has a score, and no ``number`` is given.
+        StoreDamaged, StoreTooNew: the database cannot be read.
+        UsageError: two selections are given, there is no such trial, the trial has not ended, or this machine does
+            not have its device.
     """
     if (number is not None) + is_all + (n_sampled is not None) > 1:
-        raise UsageError("--trial, --all and --sample exclude one another")
+        raise UsageError("--trial, --all and --sample exclude each other", hint="use one of them")
     with look(folder, must_know_plan=True) as study:
         if number is not None:
             chosen = [study.log.trial(number)]
@@ -111,21 +113,33 @@ def verify(
         _require(name, is_asked=device is not None)
     verified = []
     for trial in chosen:
-        course = recorded[trial.number]
-        again = _again(study, trial, course, devices[trial.number])
-        comparison = compare(course, again, uncounted=_of_clocks(study, course.outcome))
+        run = recorded[trial.number]
+        again = _again(study, trial, run, devices[trial.number])
+        comparison = compare(run, again, uncounted=_clock_metrics(study, run.outcome))
         is_same = comparison.verdict in (Verdict.IDENTICAL, Verdict.FAILED_AGAIN)
-        causes = () if is_same else _causes(study, facts, trial, course.outcome, again.outcome)
-        verified.append(Verified(trial.number, comparison, course.outcome, again.outcome, causes))
-        told(verified[-1])
+        causes = () if is_same else _causes(study, facts, trial, run.outcome, again.outcome)
+        verified.append(Verified(trial.number, comparison, run.outcome, again.outcome, causes))
+        progress(verified[-1])
     metric = study.spec.objective.metric
     return Verification(study.spec.settings.study, str(folder.path), metric, is_exact, tuple(verified))
 
 
-def _of_clocks(study: Study, outcome: Outcome) -> set[str]:
-    """What of a trial's metrics a clock gave."""
-    found = {name for name in outcome.metrics if is_clock(name)}
-    return found | ({"score"} if is_clock(study.spec.objective.metric) else set())
+def require_reproduced(verification: Verification) -> None:
+    """Refuse a verification in which a score was not reproduced.
+
+    Raises:
+        NotReproduced: with the numbers of the trials.
+    """
+    if verification.unreproduced:
+        numbers = ", ".join(map(str, verification.unreproduced))
+        n_failed, n = len(verification.unreproduced), len(verification.trials)
+        raise NotReproduced(f"{n_failed} of {n} not reproduced: trial {numbers}")
+
+
+def _clock_metrics(study: Study, outcome: Outcome) -> set[str]:
+    """The metrics of a trial that a clock measures, ``score`` included if the objective is one."""
+    names = {name for name in outcome.metrics if is_clock(name)}
+    return names | ({"score"} if is_clock(study.spec.objective.metric) else set())
 
 
 def _chosen(study: Study, trials: list[Trial], *, is_all: bool, n_sampled: int | None) -> list[Trial]:
@@ -134,7 +148,7 @@ def _chosen(study: Study, trials: list[Trial], *, is_all: bool, n_sampled: int |
     if not complete or (winner is None and not is_all and n_sampled is None):
         raise NoTrialSucceeded(
             "no trial of this study has a score yet",
-            hint=f"tunecli status {study.folder.path}, or verify one that failed with --trial",
+            hint=f"tunecli status {study.folder.path}, or --trial N verifies a failed trial",
         )
     if is_all:
         return complete
@@ -147,8 +161,8 @@ def _chosen(study: Study, trials: list[Trial], *, is_all: bool, n_sampled: int |
 def _recorded(study: Study, trial: Trial) -> RunRecord:
     if trial.outcome is None:
         raise UsageError(
-            f"trial {trial.number} is {trial.state.value}: there is nothing to hold it against",
-            hint=f"tunecli results {study.folder.path} shows those that ended",
+            f"trial {trial.number} is {trial.state.value}: it has no score to compare with",
+            hint=f"tunecli results {study.folder.path} shows the trials that have ended",
         )
     return RunRecord(study.log.epochs(trial.number), trial.outcome)
 
@@ -161,20 +175,20 @@ def _require(device: str, *, is_asked: bool) -> None:
     try:
         require_device(device)
     except UsageError as error:
-        hint = error.hint if is_asked else f"{error.hint}: --device NAME runs it on another"
+        hint = error.hint if is_asked else f"{error.hint}: --device NAME runs the trial on another device"
         raise UsageError(error.message, hint=hint) from error
 
 
 def _again(study: Study, trial: Trial, recorded: RunRecord, device: str) -> RunRecord:
-    """Run the trial from its record; a pruned one as far as it came."""
+    """Run the trial from its record, a pruned trial up to its last recorded epoch."""
     try:
         job = job_for(study.spec, replace(study.plan, device=device), trial)
-    except DanglingReferenceError as error:  # such a trial never was a job
+    except DanglingReferenceError as error:  # the trial failed before it became a job
         return RunRecord([], Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, error.message)))
     failure = recorded.outcome.failure
-    took_its_worker = failure is not None and failure.kind in (FailureKind.CRASH, FailureKind.LOST)
+    crashed_worker = failure is not None and failure.kind in (FailureKind.CRASH, FailureKind.LOST)
     n_epochs = len(recorded.epochs) if recorded.outcome.state is State.PRUNED else None
-    name = LOCAL if took_its_worker else name_for_one(job, LOCAL)
+    name = LOCAL if crashed_worker else name_for_one(job, LOCAL)
     engine = engine_named(
         name,
         n_workers=1,
@@ -203,66 +217,66 @@ def _course(engine: Engine, job: Job, n_epochs: int | None) -> RunRecord:
 def _causes(
     study: Study, facts: Mapping[str, Any], trial: Trial, recorded: Outcome, again: Outcome
 ) -> tuple[str, ...]:
-    """What is not as it was when the study began, or cannot be known to be."""
+    """Differences in device, versions, code and data since the study began, one sentence each."""
     then, now = facts.get("versions", {}), versions()
-    found = []
+    causes = []
     if recorded.device and again.device != recorded.device:
-        found.append(f"device: it ran on {recorded.device}, and now on {again.device}")
-    found += [
-        f"version: {name} was {then.get(name, 'absent')}, and is {now.get(name, 'absent')}"
+        causes.append(f"device: recorded on {recorded.device}, run again on {again.device}")
+    causes += [
+        f"version: {name} was {then.get(name, 'absent')}, now {now.get(name, 'absent')}"
         for name in dict.fromkeys((*then, *now))
         if then.get(name, "absent") != now.get(name, "absent")
     ]
-    found += [f"code: {change}" for change in code_changes(facts.get("code", {}), study.spec)]
-    found += [f"data: {change}" for change in data_hashes.changes(facts.get("data", {}), study.spec)]
-    return tuple(found)
+    causes += [f"code: {change}" for change in code_changes(facts.get("code", {}), study.spec)]
+    causes += [f"data: {change}" for change in data_hashes.changes(facts.get("data", {}), study.spec)]
+    return tuple(causes)
 
 
-def verify_view(found: Verification) -> View:
-    """Trials that were run again, each beside its record, and what may be behind a difference."""
-    columns = ("trial", "verdict", found.metric, "again", "largest difference", "relative")
+def verify_view(verification: Verification) -> View:
+    """Both scores of each trial in full precision, the largest difference, and its possible causes."""
+    columns = ("trial", "verdict", verification.metric, "again", "largest difference", "relative")
     rows = tuple(
         (
-            str(each.number),
-            each.comparison.verdict.value,
-            _full(each.recorded.score),
-            _full(each.again.score),
-            _where(each.comparison.absolute),
-            "—" if each.comparison.relative is None else f"{each.comparison.relative.relative:.2g}",
+            str(one.number),
+            one.comparison.verdict.value,
+            _full(one.recorded.score),
+            _full(one.again.score),
+            _where(one.comparison.absolute),
+            "—" if one.comparison.relative is None else f"{one.comparison.relative.relative:.2g}",
         )
-        for each in found.trials
+        for one in verification.trials
     )
-    n_good = len(found.trials) - len(found.unreproduced)
-    lines = [("reproduced", f"{n_good} of {len(found.trials)}" + (" to the last bit" * found.is_exact))]
-    for each in found.trials:
-        if each.comparison.reason:
-            lines.append((f"trial {each.number}", each.comparison.reason))
-    causes = dict.fromkeys(cause for each in found.trials for cause in each.causes)
+    n, n_good = len(verification.trials), len(verification.trials) - len(verification.unreproduced)
+    lines = [("reproduced", f"{n_good} of {n}" + (" to the last bit" * verification.is_exact))]
+    for one in verification.trials:
+        if one.comparison.reason:
+            lines.append((f"trial {one.number}", one.comparison.reason))
+    causes = dict.fromkeys(cause for one in verification.trials for cause in one.causes)
     lines += [("possible cause", cause) for cause in causes]
-    if found.unreproduced and not causes:
-        lines.append(("possible cause", "another processor, or a record that was changed"))
+    if verification.unreproduced and not causes:
+        lines.append(("possible cause", "another processor, or a changed record"))
     data = {
-        "study": found.study,
-        "path": found.path,
-        "metric": found.metric,
-        "exact": found.is_exact,
-        "reproduced": not found.unreproduced,
-        "trials": [_verified_data(each) for each in found.trials],
+        "study": verification.study,
+        "path": verification.path,
+        "metric": verification.metric,
+        "exact": verification.is_exact,
+        "reproduced": not verification.unreproduced,
+        "trials": [_verified_data(one) for one in verification.trials],
     }
     return View("verify", data, tuple(lines), (Section("", columns, rows),))
 
 
-def _verified_data(each: Verified) -> dict[str, Any]:
-    compared = each.comparison
+def _verified_data(one: Verified) -> dict[str, Any]:
+    comparison = one.comparison
     return {
-        "trial": each.number,
-        "verdict": compared.verdict.value,
-        "reason": compared.reason,
-        "recorded": _run_data(each.recorded),
-        "again": _run_data(each.again),
-        "largest_absolute": _difference_data(compared.absolute),
-        "largest_relative": _difference_data(compared.relative),
-        "possible_causes": list(each.causes),
+        "trial": one.number,
+        "verdict": comparison.verdict.value,
+        "reason": comparison.reason,
+        "recorded": _run_data(one.recorded),
+        "again": _run_data(one.again),
+        "largest_absolute": _difference_data(comparison.absolute),
+        "largest_relative": _difference_data(comparison.relative),
+        "possible_causes": list(one.causes),
     }
 
 
@@ -278,23 +292,24 @@ def _run_data(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _difference_data(found: Difference | None) -> dict[str, Any] | None:
-    if found is None:
+def _difference_data(difference: Difference | None) -> dict[str, Any] | None:
+    if difference is None:
         return None
     return {
-        "metric": found.metric,
-        "epoch": found.epoch or None,
-        "recorded": _finite(found.recorded),
-        "again": _finite(found.again),
-        "absolute": _finite(found.absolute),
-        "relative": _finite(found.relative),
+        "metric": difference.metric,
+        "epoch": difference.epoch or None,
+        "recorded": _finite(difference.recorded),
+        "again": _finite(difference.again),
+        "absolute": _finite(difference.absolute),
+        "relative": _finite(difference.relative),
     }
 
 
-def _where(found: Difference | None) -> str:
-    if found is None:
+def _where(difference: Difference | None) -> str:
+    if difference is None:
         return "—"
-    return f"{found.absolute:.2g} in {found.metric}{f' of epoch {found.epoch}' if found.epoch else ''}"
+    epoch = f" of epoch {difference.epoch}" if difference.epoch else ""
+    return f"{difference.absolute:.2g} in {difference.metric}{epoch}"
 
 
 def _full(score: float | None) -> str:
@@ -302,5 +317,5 @@ def _full(score: float | None) -> str:
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON has no word for the other numbers."""
+    """None for NaN and the infinities, which JSON cannot hold."""
     return value if value is not None and math.isfinite(value) else None

@@ -72,32 +72,35 @@ class Console:
         """A line to the person."""
         write_err(f"{spoken(text, sys.stderr)}\n")
 
-    def show(self, answer: View) -> None:
-        """A verb's answer: JSON where that was asked for, else its tables and lines."""
+    def show(self, view: View) -> None:
+        """Print a verb's output: one JSON document with ``--json``, else its tables and lines."""
+        for message in view.messages:
+            self.say(message)
         if self.is_json:
-            self.document(answer.kind, answer.data)
+            self.document(view.kind, view.data)
             return
-        for note in answer.notes:
+        for note in view.notes:
             self.say(f"note: {note}")
+        if view.raw:
+            self.raw(view.raw)
+            return
+        if not (view.sections or view.lines or view.blocks or view.text):
+            return
         out = sys.stdout
-        # A pipe gets all of a table, however wide; a terminal what fits it.
+        # A pipe gets the whole table, however wide; a terminal gets the columns that fit.
         width = width_of(out) if is_terminal(out) else None
         cut = spoken("…", out)
-        parts = [_table(_spoken(section, out), width, cut, out) for section in answer.sections]
-        if width is not None and answer.asides:
+        parts = [_table(_spoken(section, out), width, cut, out) for section in view.sections]
+        if width is not None and view.asides:
+            parts.append([line for aside in view.asides for line in wrapped(spoken(aside, out), width, "  ")])
+        if view.lines:
             parts.append(
-                [line for aside in answer.asides for line in wrapped(spoken(aside, out), width, "  ")]
+                labelled_lines([(spoken(label, out), spoken(text, out)) for label, text in view.lines], width)
             )
-        if answer.lines:
-            parts.append(
-                labelled_lines(
-                    [(spoken(label, out), spoken(text, out)) for label, text in answer.lines], width
-                )
-            )
-        parts += [block_lines(_spoken_block(block, out), width, cut) for block in answer.blocks]
-        if answer.text:
-            parts.append(spoken(answer.text, out).rstrip("\n").split("\n"))
-        is_table_last = bool(answer.sections) and len(parts) == len(answer.sections)
+        parts += [block_lines(_spoken_block(block, out), width, cut) for block in view.blocks]
+        if view.text:
+            parts.append(spoken(view.text, out).rstrip("\n").split("\n"))
+        is_table_last = bool(view.sections) and len(parts) == len(view.sections)
         text = "\n\n".join("\n".join(part) for part in parts)
         write_out(f"{text}\n" + "\n" * is_table_last)
 

@@ -168,7 +168,7 @@ def predicted_columns(columns: tuple[str, ...]) -> tuple[str, str]:
     return predicted, uncertainty
 
 
-def surprise(table: Table, predictions: Mapping[int, Prediction], sign: float) -> PredictedBest | None:
+def predicted_best(table: Table, predictions: Mapping[int, Prediction], sign: float) -> PredictedBest | None:
     """Where the best prediction is another trial's than the best score; of equal ones the better ranked is taken.
 
     Args:

@@ -36,7 +36,7 @@ def place_of(failure: Failure) -> Place | None:
     return own[-1] if own else None
 
 
-def told(failure: Failure) -> str:
+def failure_line(failure: Failure) -> str:
     """Why and where on one line, bounded: ``ValueError: bad shape (own.py:3)``, ``timeout: no result in 60 s``."""
     place = place_of(failure)
     cause = shorten(sanitize(failure.cause), _LONGEST)
@@ -50,7 +50,7 @@ def grouped(trials: Iterable[Trial]) -> tuple[str, ...]:
     groups: dict[str, list[int]] = {}
     for trial in trials:
         if trial.outcome is not None and trial.outcome.failure is not None:
-            groups.setdefault(told(trial.outcome.failure), []).append(trial.number)
+            groups.setdefault(failure_line(trial.outcome.failure), []).append(trial.number)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), min(group[1])))
     lines = [
         f"{_trials_failed(len(numbers))}: {why}: {_listed(numbers)}" for why, numbers in ordered[:_SHOWN]

@@ -1,4 +1,7 @@
-"""What a verb answers, before anybody decides how it looks: labelled lines, tables, notes, and the same as data."""
+"""A verb's output as values: labelled lines, tables, notes, and the same as JSON data.
+
+The commands build a `View`; only the console decides how it is laid out and printed.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How a table too wide for a terminal is fitted to it: by columns left out, never by rows on several lines.
+    """How a table that is too wide for a terminal is fitted: columns are left out, and no row takes two lines.
 
     Attributes:
         headings: a short heading for each column.
-        first: the columns that come first where there is room, the most needed one first.
-        then: the further columns, likewise. Columns in neither are not shown on a terminal.
-        how: how to see the columns for which there was no room.
+        first: the columns that are shown first, as positions, the most important one first.
+        then: the columns that are shown next, likewise. Columns in neither are not shown on a terminal.
+        how: the option or command that shows the columns left out.
     """
 
     headings: tuple[str, ...]
@@ -29,8 +32,8 @@ class Section:
     """A table of texts under a title, which may be empty.
 
     Attributes:
-        title, columns, rows: all of it, as a pipe gets it.
-        fit: how a terminal gets it; None: whole, its texts on several lines where there is no room.
+        title, columns, rows: the whole table, as a pipe gets it.
+        fit: how the table is fitted to a terminal; None: long texts take several lines.
         narrow: shorter texts for the same rows, for a terminal on which ``rows`` would be broken within words.
     """
 
@@ -46,10 +49,10 @@ class Block:
     """A heading, and labelled values below it.
 
     Attributes:
-        heading, pairs: all of it, as a pipe gets it.
-        short: a short label for each pair, for a terminal on which the labels have no room; empty: none.
-        order: which pairs a terminal shows where they are many, the first first.
-        how: how to see the others; empty: all are shown.
+        heading, pairs: the whole block, as a pipe gets it.
+        short: a short label for each pair, for a terminal on which the full labels do not fit; empty: no short labels.
+        order: positions of the pairs, the most important first, for a terminal that cannot show them all.
+        how: the option or command that shows the other pairs; empty: a terminal gets all pairs.
     """
 
     heading: str
@@ -61,17 +64,19 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A verb's answer.
+    """The output of a verb.
 
     Attributes:
-        kind: the verb; names the schema of ``data``.
-        data: the whole answer as JSON data, in full precision.
-        lines: (label, text) pairs, for a person.
-        sections: tables, for a person.
-        notes: what a person should know beside the answer.
-        asides: sentences below the tables, for a terminal only: what a pipe reads in a column of the table.
-        blocks: what stands last.
-        text: printed below everything as it is, line by line: a traceback.
+        kind: the name of the schema of ``data``, usually the verb.
+        data: the whole output as JSON data, in full precision.
+        messages: lines for stderr, which are printed with ``--json`` too.
+        notes: notes for stderr; with ``--json`` they are in ``data``.
+        raw: text for stdout, printed unchanged in place of all that follows.
+        sections: tables.
+        asides: sentences below the tables, for a terminal only; a pipe finds the same facts in a column.
+        lines: (label, text) pairs below the tables.
+        blocks: printed last.
+        text: printed below everything else, line by line, such as a traceback.
     """
 
     kind: str
@@ -82,3 +87,5 @@ class View:
     asides: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = field(default=())
     text: str = ""
+    raw: str = ""
+    messages: tuple[str, ...] = ()
