@@ -186,7 +186,7 @@ def test_what_a_score_is_made_of_is_noted_where_its_name_does_not_tell(loaded, t
     ],
 )
 def test_a_score_that_is_what_its_name_tells_is_not_noted(loaded, trial, metric):
-    words = ("standardised", "standard deviations", "macro", "as it is trained")
+    words = ("standardised", "standard deviations", "macro", "that is trained")
     assert not [word for word in words if noted(loaded(trial, metric), word)]
 
 

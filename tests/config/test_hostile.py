@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.config.mutants import RANGES, TOKENS, mutants
-from tunecli.commands.check import complaints
 from tunecli.config.load import parse_study
 from tunecli.config.reader import MAX_BYTES, read
 from tunecli.errors import ConfigError
+from tunecli.train.validation import trial_problems
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MAX_S = 0.050
@@ -76,7 +76,7 @@ def survived(n_documents, seed, inspect=None):
 
 
 def test_two_thousand_hostile_files_load_or_are_refused():
-    n_loaded = survived(2_000, seed=1, inspect=complaints)
+    n_loaded = survived(2_000, seed=1, inspect=trial_problems)
     assert 100 < n_loaded < 600  # both gates are met: the mutants are neither all sound nor all rubbish
 
 

@@ -31,7 +31,7 @@ from tunecli.study.runner.pause_schedule import pauses_of
 from tunecli.text import counted
 from tunecli.train.data.summary import DataSummary
 from tunecli.train.machine import places
-from tunecli.train.validation import complaints
+from tunecli.train.validation import trial_problems
 from tunecli.trial import Scalar, Trial
 
 _MAX_SUGGESTIONS = 10
@@ -91,7 +91,7 @@ def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
         ConfigError: with every problem found.
         UsageError: an override is no ``path=value``.
     """
-    return load(path, overrides, complaints)
+    return load(path, overrides, trial_problems)
 
 
 def check(spec: StudySpec) -> Check:

@@ -30,7 +30,7 @@ from tunecli.config.space import Space, point_of_units, point_with, values_by_ke
 from tunecli.config.study import StudySpec
 from tunecli.errors import UsageError
 from tunecli.seeding import generator_for
-from tunecli.train.validation import complaints
+from tunecli.train.validation import trial_problems
 from tunecli.train.validation.notes import trial_notes
 from tunecli.trial import Parameters, Scalar
 
@@ -139,7 +139,8 @@ def _wrong(spec: StudySpec, chosen: _Chosen) -> dict[tuple[str, str], str]:
         if not isinstance(trial, TrialConfig):
             return {}
         told = [
-            (found.parameter, found.message) for found in complaints(trial, spec.objective, spec.base_path)
+            (found.parameter, found.message)
+            for found in trial_problems(trial, spec.objective, spec.base_path)
         ]
     return {
         (path, _gist(message)): redacted(f"{path}: {message}" if path else message, names)

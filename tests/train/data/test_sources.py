@@ -281,7 +281,7 @@ def test_checking_a_bundled_set_loads_neither_torch_nor_scikit_learn() -> None:
         "from tunecli.train.data import preparation, sources, splits\n"
         "from tunecli.objective import Objective\n"
         "config = TrialConfig.model_validate({'data': {'source': 'digits'}})\n"
-        "assert validation.complaints(config, Objective('val_loss', False), Path('.')) == []\n"
+        "assert validation.trial_problems(config, Objective('val_loss', False), Path('.')) == []\n"
         "assert cost(config, Path('.')).n_steps > 0\n"
         "print(sorted({'torch', 'sklearn'} & set(sys.modules)))"
     )

@@ -1,4 +1,4 @@
-"""Links of the learning-rate chain for which a run is too short, told at the key to blame."""
+"""Links of the learning-rate chain that a run is too short for are reported at the key at fault."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tunecli.config.load import parse_study
 from tunecli.config.schema import TrialConfig
 from tunecli.errors import ConfigError
 from tunecli.objective import Objective
-from tunecli.train.validation import Complaint, complaints
+from tunecli.train.validation import Problem, trial_problems
 
 TEN_EPOCHS = {"epochs": 10}
 TWO_AND_A_HALF = {"steps": 5, "batch_size": 64}  # the 120 that train of iris are two batches
 
 
-def told(links: list[Any], training: dict[str, Any], **others: Any) -> list[Complaint]:
+def problems_of(links: list[Any], training: dict[str, Any], **others: Any) -> list[Problem]:
     config = {"data": {"source": "iris"}, "learning_rate": links, "training": training, **others}
-    return complaints(TrialConfig.model_validate(config), Objective("val_loss", False), Path())
+    return trial_problems(TrialConfig.model_validate(config), Objective("val_loss", False), Path())
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def told(links: list[Any], training: dict[str, Any], **others: Any) -> list[Comp
         (TWO_AND_A_HALF, {"linear": {"from_epoch": 2}}),
     ],
 )
-def test_a_link_that_acts_has_no_complaint(training: dict[str, Any], link: dict[str, Any]) -> None:
-    assert told([link], training) == []
+def test_a_link_that_acts_has_no_problem(training: dict[str, Any], link: dict[str, Any]) -> None:
+    assert problems_of([link], training) == []
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_link_that_acts_has_no_complaint(training: dict[str, Any], link: dict[
             "",
         ),
         (TEN_EPOCHS, {"cosine_restarts": {"epochs": 11}}, "cosine_restarts.epochs", "lasts 11 epochs", ""),
-        (TEN_EPOCHS, {"step": {"epochs": 10}}, "step.epochs", "never comes: it has 10", ""),
+        (TEN_EPOCHS, {"step": {"epochs": 10}}, "step.epochs", "never comes: its part of training has 10", ""),
         (
             TEN_EPOCHS,
             {"warmup_stable_decay": {"warmup_fraction": 0.6, "decay_fraction": 0.6}},
@@ -100,22 +100,22 @@ def test_a_link_that_acts_has_no_complaint(training: dict[str, Any], link: dict[
         (TWO_AND_A_HALF, {"warmup": {"epochs": 3}}, "warmup.epochs", "its part of training only 2.5", ""),
     ],
 )
-def test_a_link_that_a_run_is_too_short_for_is_told_once(
+def test_a_link_that_a_run_is_too_short_for_is_one_problem(
     training: dict[str, Any], link: dict[str, Any], key: str, message: str, hint: str
 ) -> None:
-    (complaint,) = told(["cosine", link], training)
-    assert complaint.parameter == f"learning_rate.1.{key}"
-    assert message in complaint.message
-    assert hint in complaint.hint
+    (problem,) = problems_of(["cosine", link], training)
+    assert problem.parameter == f"learning_rate.1.{key}"
+    assert message in problem.message
+    assert hint in problem.hint
 
 
-def test_steps_of_plain_gradient_descent_are_epochs() -> None:
+def test_a_step_of_plain_gradient_descent_is_an_epoch() -> None:
     link, training = {"cut": {"at": [5], "factor": 0.5}}, {"steps": 6, "batch_size": 8}
-    assert told([link], training, optimizer="gd") == []
-    assert [each.parameter for each in told([link], training)] == ["learning_rate.0.cut.at"]
+    assert problems_of([link], training, optimizer="gd") == []
+    assert [problem.parameter for problem in problems_of([link], training)] == ["learning_rate.0.cut.at"]
 
 
-def test_a_late_milestone_is_pointed_at_in_the_file() -> None:
+def test_a_late_milestone_is_reported_with_line_and_column() -> None:
     text = (
         "objective: {metric: val_loss}\n"
         "trial:\n"
@@ -125,7 +125,7 @@ def test_a_late_milestone_is_pointed_at_in_the_file() -> None:
         "    - {cut: {factor: 0.5, at: [3, 40]}}\n"
     )
     with pytest.raises(ConfigError) as caught:
-        parse_study(text.encode(), "study.yaml", (), Path(), complaints)
+        parse_study(text.encode(), "study.yaml", (), Path(), trial_problems)
     (problem,) = caught.value.problems
     assert problem.parameter == "trial.learning_rate.1.cut.at"
     assert (problem.line, problem.column) == (6, text.splitlines()[5].index("[3") + 1)

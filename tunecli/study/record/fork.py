@@ -35,7 +35,7 @@ from tunecli.study.record.facts import facts_of, require_known_plan
 from tunecli.study.record.lifecycle import Study, begin
 from tunecli.study.record.rescoring import rescored
 from tunecli.study.record.versions import changed_versions
-from tunecli.train.validation import complaints
+from tunecli.train.validation import trial_problems
 from tunecli.trial import State, Trial
 
 
@@ -84,7 +84,7 @@ def fork(
         require_known_plan(log.facts(), log.path)
         facts = facts_of(log)
         asked = revision(folder, facts, (*overrides, *assignments(changes), f'study="{name}"'), config_path)
-        spec = asked.inspected(complaints)
+        spec = asked.inspected(trial_problems)
         if sampler_info(spec.settings.search.sampler_name).needs_grid:
             require_grid(spec.space)
         plan = plan_for(spec)

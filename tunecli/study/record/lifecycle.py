@@ -37,7 +37,7 @@ from tunecli.study.record.config_change import (
 from tunecli.study.record.facts import facts_of, plan_of, recorded_spec, require_known_plan
 from tunecli.study.record.names import require_text
 from tunecli.study.record.versions import changed_versions, versions
-from tunecli.train.validation import complaints
+from tunecli.train.validation import trial_problems
 
 # that a sweep begins or goes on with: a small study's record and its best weights
 LEAST_ROOM_BYTES = 16 << 20
@@ -154,7 +154,7 @@ def reopen(
         facts = facts_of(log)
         asked = revision(folder, facts, (*overrides, *assignments(changes)), config_path)
         require_same_study(asked, facts, folder)
-        spec = asked.inspected(complaints)
+        spec = asked.inspected(trial_problems)
         require_same_data(spec, facts, folder)
         log.require_agreement(asked.recorded.objective.metric)
         plan = replace(_replanned(plan_of(facts, path), asked), **changes)

@@ -1,7 +1,7 @@
-"""What is wrong with a trial, as far as it can be known without training.
+"""The problems of a trial that can be found without training it.
 
-Owns the rules that need data and knobs together (the spec checks each knob alone), one file per family. Called
-for hundreds of candidates before a sweep, so everything read from disk is cached below. Loads no torch.
+Owns the rules that need data and settings together (config/ checks each setting alone), one module a subject. A search
+calls this for hundreds of candidates before it starts, so everything read from disk is cached below. Loads no torch.
 """
 
 from __future__ import annotations
@@ -14,33 +14,26 @@ from tunecli.errors import DataError
 from tunecli.objective import Objective
 from tunecli.train.data.sources import facts_of
 from tunecli.train.data.summary import target_note
-from tunecli.train.validation import chains, data, loss, model, training, weights
-from tunecli.train.validation.case import Case, Complaint, FactsUnknownError, Rule
+from tunecli.train.validation import chains, data_fit, training
+from tunecli.train.validation.case import Case, FactsUnknownError, Problem, Rule
 from tunecli.train.workload import sizes_of_parts
 
-__all__ = ["Complaint", "complaints"]
+__all__ = ["Problem", "trial_problems"]
 
-RULES: tuple[Rule, ...] = (
-    *loss.RULES,
-    *model.RULES,
-    *data.RULES,
-    *chains.RULES,
-    *weights.RULES,
-    *training.RULES,
-)
+RULES: tuple[Rule, ...] = (*data_fit.RULES, *chains.RULES, *training.RULES)
 
 
-def complaints(config: TrialConfig, objective: Objective, base_path: Path) -> list[Complaint]:
-    """Everything wrong with a trial that can be known without training it.
+def trial_problems(config: TrialConfig, objective: Objective, base_path: Path) -> list[Problem]:
+    """Find everything wrong with a trial that can be known without training it.
 
     Args:
         config: the trial.
-        objective: what is optimised.
+        objective: the goals and constraints.
         base_path: the folder that relative file names start from.
 
     Returns:
-        The complaints, empty where there are none. Data that cannot be read is the only one then: the
-        other rules need its facts. Of the user's own data nothing is known, and only what needs no facts is told.
+        The problems. Data that cannot be read is the only one then: the other rules need its facts. For the user's own
+        data, whose facts are unknown, only the problems that need no facts are found.
     """
     facts = None
     try:
@@ -50,14 +43,14 @@ def complaints(config: TrialConfig, objective: Objective, base_path: Path) -> li
             parts = sizes_of_parts(config.data, facts, base_path)
             n_train, n_valid = (min(sizes) for sizes in zip(*parts, strict=True))
     except DataError as error:
-        # A target that is no class at all leaves too few examples of each: more data would not mend that.
+        # If the target is not a class at all, each class has too few examples, and more data would not help.
         why = target_note(config.data, base_path) if facts is not None else ""
-        return [Complaint(error.parameter, error.message, why or error.hint)]
+        return [Problem(error.parameter, error.message, why or error.hint)]
     case = Case(config, facts, n_train, n_valid, objective, base_path)
-    return [complaint for rule in RULES for complaint in _told(rule, case)]
+    return [problem for rule in RULES for problem in _problems_of(rule, case)]
 
 
-def _told(rule: Rule, case: Case) -> Iterator[Complaint]:
+def _problems_of(rule: Rule, case: Case) -> Iterator[Problem]:
     try:
         yield from rule(case)
     except FactsUnknownError:

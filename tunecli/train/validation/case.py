@@ -1,4 +1,4 @@
-"""What a rule is given, and what it answers with."""
+"""The value that every rule takes, and the value that it yields."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tunecli.train.data.sources import DataFacts
 from tunecli.train.workload import steps_per_epoch
 
 
-class Complaint(NamedTuple):
+class Problem(NamedTuple):
     """One thing wrong with a trial.
 
     Attributes:
-        parameter: the path under ``trial`` that is to blame, or ``objective.metric``.
+        parameter: the path under ``trial`` at fault, or ``objective.metric``.
         message: what is wrong, in one sentence.
-        hint: what to do about it; empty where the message says so already.
+        hint: what to do about it; empty if the message says so.
     """
 
     parameter: str
@@ -30,19 +30,19 @@ class Complaint(NamedTuple):
 
 
 class FactsUnknownError(LookupError):
-    """A rule asked for what is not known of the user's own data; what it said before stands."""
+    """A rule asked for a fact that is unknown for the user's own data. Problems that it yielded before remain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A trial with all that is known of it before training.
+    """A trial, with the facts of its data that are known before training.
 
     Attributes:
         config: the trial.
-        known_facts: of its data; None where they are unknown. Rules ask for `facts`.
-        known_n_train: examples that train, in the smallest part; None likewise. Rules ask for `n_train`.
-        known_n_valid: examples that validate, in the smallest part; None likewise. Rules ask for `n_valid`.
-        objective: what is optimised.
+        known_facts: facts of its data; None if unknown. Rules ask for `facts`.
+        known_n_train: number of training examples in the smallest part; None if unknown. Rules ask for `n_train`.
+        known_n_valid: number of validation examples in the smallest part; None if unknown. Rules ask for `n_valid`.
+        objective: the goals and constraints.
         base_path: the folder that relative file names start from.
     """
 
@@ -55,10 +55,10 @@ class Case:
 
     @property
     def facts(self) -> DataFacts:
-        """What is known of the data.
+        """Facts of the data.
 
         Raises:
-            FactsUnknownError: nothing is; the rule is left there.
+            FactsUnknownError: they are unknown; the rule ends there.
         """
         if self.known_facts is None:
             raise FactsUnknownError
@@ -66,7 +66,7 @@ class Case:
 
     @property
     def n_train(self) -> int:
-        """Examples that train, in the smallest part.
+        """Number of training examples in the smallest part.
 
         Raises:
             FactsUnknownError: as `facts`.
@@ -77,7 +77,7 @@ class Case:
 
     @property
     def n_valid(self) -> int:
-        """Examples that validate, in the smallest part.
+        """Number of validation examples in the smallest part.
 
         Raises:
             FactsUnknownError: as `facts`.
@@ -88,10 +88,10 @@ class Case:
 
     @property
     def n_epochs(self) -> float:
-        """How long the run is, with fractions where it is counted in steps.
+        """Length of the run in epochs, with a fraction if it is set in steps.
 
         Raises:
-            FactsUnknownError: as `facts`, where it is counted in steps.
+            FactsUnknownError: the length is set in steps, and the data is unknown.
         """
         training = self.config.training
         if training.steps is None:
@@ -99,13 +99,13 @@ class Case:
         return training.steps / steps_per_epoch(self.config, self.n_train)
 
 
-def never_acts(link: Timed, path: str, n_epochs: float) -> Complaint:
-    """What to say of a link whose window opens after the run has ended."""
+def never_acts(link: Timed, path: str, n_epochs: float) -> Problem:
+    """The problem of a chain's link that starts after the run has ended."""
     message = (
         f"{path.rpartition('.')[2]} never acts: it begins after epoch {link.from_epoch}, of {n_epochs:g}"
     )
-    return Complaint(f"{path}.from_epoch", message, f"at most {math.ceil(n_epochs) - 1}")
+    return Problem(f"{path}.from_epoch", message, f"at most {math.ceil(n_epochs) - 1}")
 
 
-Rule = Callable[[Case], Iterator[Complaint]]
-"""What a rule has to say of a case. Where facts are unknown, it ends where it first asks for them."""
+Rule = Callable[[Case], Iterator[Problem]]
+"""Yields the problems of a case. It ends at the first fact that is unknown."""

@@ -1,10 +1,17 @@
-"""Links of the learning-rate chain that never act, or that the run is too short for."""
+"""Links of the two chains that never act, that the run is too short for, or that leave no weights.
+
+Weights are counted for the models whose layers follow from the file; for other models no problem is found.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from math import prod
+from typing import Any
 
+from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.learning_rate import (
     AnyLink,
     CosineRestarts,
@@ -14,40 +21,48 @@ from tunecli.config.schema.learning_rate import (
     Warmup,
     WarmupStableDecay,
 )
+from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
 from tunecli.config.schema.optimizers import Rprop
-from tunecli.train.validation.case import Case, Complaint, Rule, never_acts
+from tunecli.config.schema.weights import SPARE_OUTPUT, WeightCut
+from tunecli.train.data.sources import DataFacts
+from tunecli.train.inputs import Inputs
+from tunecli.train.validation.case import Case, Problem, Rule, never_acts
+
+Shape = tuple[int, ...]
+
+_ROUNDING = 1e-9
 
 
-def _links(case: Case) -> Iterator[Complaint]:
+def _learning_rate_links(case: Case) -> Iterator[Problem]:
     n_epochs = case.n_epochs
     for number, link in enumerate(case.config.learning_rate):
         path = f"learning_rate.{number}.{link.name}"
         if link.from_epoch >= n_epochs:
             yield never_acts(link, path, n_epochs)
-            continue  # nothing else of it matters
+            continue  # its other settings have no effect
         end, whose = n_epochs, "run"
         if link.until_epoch is not None and link.until_epoch < n_epochs:
             end, whose = float(link.until_epoch), "link"
         yield from _milestones(link, path, end, whose)
         yield from _lengths(link, path, end - link.from_epoch)
-        yield from _slopes(link, path)
+        yield from _overlap(link, path)
 
 
-def _follows_no_rate(case: Case) -> Iterator[Complaint]:
+def _rprop(case: Case) -> Iterator[Problem]:
     if isinstance(case.config.optimizer, Rprop) and case.config.learning_rate:
-        message = "rprop reads its rate once, at the first step, and finds its own from there"
-        yield Complaint("learning_rate", message, "drop the chain, or take another optimizer")
+        message = "rprop reads its learning rate only at the first step, and then adapts its own step sizes"
+        yield Problem("learning_rate", message, "drop the chain, or use another optimizer")
 
 
-def _milestones(link: AnyLink, path: str, end: float, whose: str) -> Iterator[Complaint]:
+def _milestones(link: AnyLink, path: str, end: float, whose: str) -> Iterator[Problem]:
     late = [epoch for epoch in link.at or [] if epoch >= end] if isinstance(link, Cut | MultiStep) else []
     if late:
         message = f"a cut after epoch {late[0]} never acts: the {whose} ends after {end:g}"
         last = math.ceil(end) - 1
-        yield Complaint(f"{path}.at", message, f"at most {last}" if last else "drop the link")
+        yield Problem(f"{path}.at", message, f"at most {last}" if last else "drop the link")
 
 
-def _lengths(link: AnyLink, path: str, n_epochs: float) -> Iterator[Complaint]:
+def _lengths(link: AnyLink, path: str, n_epochs: float) -> Iterator[Problem]:
     match link:
         case Warmup() if link.epochs > n_epochs:
             message = f"the warmup lasts {link.epochs:g} epochs, but its part of training only {n_epochs:g}"
@@ -56,19 +71,117 @@ def _lengths(link: AnyLink, path: str, n_epochs: float) -> Iterator[Complaint]:
                 f"the first period lasts {link.epochs:g} epochs, but its part of training only {n_epochs:g}"
             )
         case Step() if link.epochs >= n_epochs:
-            message = f"a step after {link.epochs} epochs never comes: it has {n_epochs:g}"
+            message = f"a step after {link.epochs} epochs never comes: its part of training has {n_epochs:g}"
         case _:
             return
-    yield Complaint(f"{path}.epochs", message, "take fewer, or train longer")
+    yield Problem(f"{path}.epochs", message, "set fewer, or train longer")
 
 
-def _slopes(link: AnyLink, path: str) -> Iterator[Complaint]:
+def _overlap(link: AnyLink, path: str) -> Iterator[Problem]:
     if isinstance(link, WarmupStableDecay) and link.warmup_fraction + link.decay_fraction > 1 + _ROUNDING:
         total = link.warmup_fraction + link.decay_fraction
-        message = f"warmup and decay overlap: they take {total:g} of the run together"
-        yield Complaint(f"{path}.decay_fraction", message, f"at most {1 - link.warmup_fraction:g}")
+        message = f"warmup and decay overlap: together they take {total:g} of the run"
+        yield Problem(f"{path}.decay_fraction", message, f"at most {1 - link.warmup_fraction:g}")
 
 
-_ROUNDING = 1e-9
+def _weight_links(case: Case) -> Iterator[Problem]:
+    n_epochs = case.n_epochs
+    for number, link in enumerate(case.config.weights):
+        path = f"weights.{number}.{link.name}"
+        if link.from_epoch >= n_epochs:
+            yield never_acts(link, path, n_epochs)
+        elif isinstance(link, WeightCut) and link.gradual and (link.until_epoch or 0) > n_epochs:
+            message = (
+                f"the cut never reaches its fraction: that is due at epoch {link.until_epoch} of {n_epochs:g}"
+            )
+            yield Problem(f"{path}.until_epoch", message, "leave it out to end with the run")
 
-RULES: tuple[Rule, ...] = (_links, _follows_no_rate)
+
+def _cuts(case: Case) -> Iterator[Problem]:
+    shapes = _shapes(case.config.model, case.facts)
+    if not shapes:
+        return
+    for number, link in enumerate(case.config.weights):
+        if not isinstance(link, WeightCut):
+            continue
+        key = f"weights.{number}.cut"
+        n_units = _n_units(link, shapes)
+        if not n_units:
+            outputs = "classes" if case.facts.task == "classification" else "prediction"
+            message = f"no rows can be cut: the model has only its output layer, whose rows are the {outputs}"
+            hint = "use magnitude, random or columns, or a model with hidden layers"
+            yield Problem(f"{key}.by", message, hint)
+        elif all(round(link.fraction * n) == n for n in n_units):
+            units = f"{max(n_units)} {_unit_name(link)}"
+            message = f"a fraction of {link.fraction:g} cuts all of {units} and leaves nothing"
+            yield Problem(f"{key}.fraction", message, "use a lower one")
+
+
+def cut_notes(config: TrialConfig, facts: DataFacts) -> Iterator[str]:
+    """Notes on a sound chain's cuts: those too small to cut anything, and cuts that together leave nothing.
+
+    What several cuts leave is computed only if all of them choose among the same units, in the order in which they act.
+    """
+    shapes = _shapes(config.model, facts)
+    cuts = {number: link for number, link in enumerate(config.weights) if isinstance(link, WeightCut)}
+    for number, link in cuts.items():
+        n_units = _n_units(link, shapes)
+        if n_units and all(round(link.fraction * n) == 0 for n in n_units):
+            units = f"{max(n_units):,} {_unit_name(link)}"
+            yield f"weights.{number}.cut cuts nothing: a fraction of {link.fraction:g} of {units} rounds to none"
+    families = {(_unit_name(link), tuple(_n_units(link, shapes))) for link in cuts.values()}
+    if len(cuts) < 2 or len(families) > 1:
+        return
+    ((unit_name, n_units_of_all),) = families
+    n_left = list(n_units_of_all)
+    for link in sorted(cuts.values(), key=lambda cut: cut.from_epoch):
+        n_left = [n - round(link.fraction * n) for n in n_left]
+    if n_units_of_all and not any(n_left):
+        yield f"the {len(cuts)} cuts of `weights` together leave none of the {unit_name}"
+
+
+def _n_units(link: WeightCut, shapes: list[Shape]) -> list[int]:
+    """Number of units that the cut chooses among, for each of its choices."""
+    if link.by in SPARE_OUTPUT:
+        return [shape[0] for shape in shapes[:-1]]
+    if link.by == "columns":
+        return [shape[1] for shape in shapes]
+    sizes = [prod(shape) for shape in shapes]
+    return sizes if link.per == "tensor" or not sizes else [sum(sizes)]
+
+
+def _unit_name(link: WeightCut) -> str:
+    """The plural of what the cut removes: weights, rows or columns."""
+    return "weights" if link.by in ("magnitude", "random") else link.by.removeprefix("random_")
+
+
+def _shapes(model: AnyModel, facts: DataFacts) -> list[Shape]:
+    """The shapes of the model's weights; empty if they are unknown."""
+    if type(model) not in WEIGHT_SHAPES or (isinstance(model, Cnn) and facts.inputs.kind != "image"):
+        return []
+    return WEIGHT_SHAPES[type(model)](model, facts.inputs, facts.n_classes or 1)
+
+
+def _linear(knob: Linear, inputs: Inputs, n_outputs: int) -> list[Shape]:
+    return [(n_outputs, inputs.n_values)]
+
+
+def _mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> list[Shape]:
+    widths = [inputs.n_values, *knob.widths, n_outputs]
+    return [(n_out, n_in) for n_in, n_out in pairwise(widths)]
+
+
+def _cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> list[Shape]:
+    channels = [inputs.shape[0], *knob.channels]
+    kernels: list[Shape] = [(n_out, n_in, knob.kernel, knob.kernel) for n_in, n_out in pairwise(channels)]
+    return [*kernels, (n_outputs, channels[-1])]
+
+
+WEIGHT_SHAPES: dict[type[Any], Callable[[Any, Inputs, int], list[Shape]]] = {
+    Linear: _linear,
+    Mlp: _mlp,
+    Cnn: _cnn,
+}
+"""(knob, inputs, number of outputs) → the shapes of the tensors of two or more dimensions, in order."""
+
+RULES: tuple[Rule, ...] = (_learning_rate_links, _rprop, _weight_links, _cuts)

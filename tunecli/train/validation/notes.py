@@ -1,7 +1,6 @@
-"""What a person should know of a sound trial: what it asks for and does not get, or gets and may not expect.
+"""Notes on a trial in which nothing is wrong: settings without effect, and results that may surprise.
 
-Nothing here is an error: `complaints` has those. Of the user's own data only what needs no facts is told. Loads no
-torch.
+Errors are `trial_problems`. For the user's own data, only notes that need no facts are given. Loads no torch.
 """
 
 from __future__ import annotations
@@ -20,27 +19,33 @@ from tunecli.objective import Objective
 from tunecli.train.chains import learning_rate
 from tunecli.train.chains.moment import Moment
 from tunecli.train.data.sources import DataFacts, facts_of
-from tunecli.train.validation.weights import cut_notes
+from tunecli.train.validation.chains import cut_notes
 from tunecli.train.workload import sizes_of_parts, steps_per_epoch
 
 FEW_STEPS = 200
 """Optimizer steps below which a loss is likely still falling, with a step of the size of adam's at a rate of 1e-3.
 
-Measured on the five bundled sets, two seeds each, all but the model by default: nine tenths of the fall of the
-validation loss took `mlp` 36 to 138 steps, and 99 of 100 parts 48 to 600. `linear`, whose few weights go further, took
-240 to 800 for nine tenths. A larger rate takes fewer steps: at 1e-2, `mlp` took 6 to 14 and `linear` 48 to 162.
+Measured on the five bundled sets, two seeds each, with all settings but the model by default: 90 % of the fall of the
+validation loss took `mlp` 36 to 138 steps, and 99 % took 48 to 600. `linear`, whose few weights move further, took 240
+to 800 for 90 %. A larger rate takes fewer steps: at 1e-2, `mlp` took 6 to 14 and `linear` 48 to 162.
 """
 
-_LINEAR = 5  # times as many
+_LINEAR_FACTOR = 5
 _ADAM_RATE = 1e-3
-_ADAMS = ("adam", "adamw", "nadam", "radam", "adamax")  # whose steps are of the size of their rate
+_ADAMS = ("adam", "adamw", "nadam", "radam", "adamax")  # each step is about as large as the rate
 _FIRST_EPOCHS = 3
-_NOTHING = 1e-12  # of the optimizer's own rate
-_MANY_STEPS = 100  # in an epoch, where their number is not known
+_ZERO_RATE = 1e-12  # as a fraction of the optimizer's own rate
+_ASSUMED_STEPS = 100  # in an epoch, if their number is unknown
 
 
 class TrialNote(NamedTuple):
-    """One note: ``topic`` tells it from others, ``is_of_any`` whether it is worth telling of one trial among many."""
+    """One note.
+
+    Attributes:
+        topic: notes of one topic are shown once.
+        text: the note, in one sentence.
+        is_of_any: whether it is shown if it holds for only one trial among many.
+    """
 
     topic: str
     text: str
@@ -48,7 +53,7 @@ class TrialNote(NamedTuple):
 
 
 def trial_notes(config: TrialConfig, objective: Objective, base_path: Path) -> Iterator[TrialNote]:
-    """What a person should know of a trial in which nothing is wrong.
+    """Notes on a trial in which nothing is wrong.
 
     Args:
         config: the trial.
@@ -72,9 +77,9 @@ def trial_notes(config: TrialConfig, objective: Objective, base_path: Path) -> I
 
 def _batches(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
     batch_size = config.training.batch_size
-    is_asked = "batch_size" in config.training.model_fields_set
+    is_set = "batch_size" in config.training.model_fields_set
     if (
-        is_asked
+        is_set
         and isinstance(batch_size, int)
         and batch_size > n_train
         and not isinstance(config.optimizer, Gd)
@@ -88,8 +93,8 @@ def _batches(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
 
 def _length(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
     if isinstance(config.optimizer, Lbfgs | UserCode):
-        return  # a step of the one is many, of the other nothing is known
-    needed: float = FEW_STEPS * (_LINEAR if isinstance(config.model, Linear) else 1)
+        return  # a step of lbfgs is many; of the user's own optimizer nothing is known
+    needed: float = FEW_STEPS * (_LINEAR_FACTOR if isinstance(config.model, Linear) else 1)
     if config.optimizer.name in _ADAMS:
         needed *= min(1.0, _ADAM_RATE / config.optimizer.lr)
     n_steps = config.training.n_steps(steps_per_epoch(config, n_train))
@@ -103,40 +108,40 @@ def _length(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
 
 
 def _rates(config: TrialConfig, n_train: int | None) -> Iterator[TrialNote]:
-    """That an epoch is trained at rate 0: one of the first, or one of the first in which a link acts."""
+    """Epochs that train at rate 0: the first ones of the run, or of a link."""
     chain, training = config.learning_rate, config.training
     if not chain:
         return
-    n_each = steps_per_epoch(config, n_train) if n_train is not None else _steps_unknown(config)
-    n_steps = training.n_steps(n_each)
+    n_per_epoch = steps_per_epoch(config, n_train) if n_train is not None else _assumed_steps(config)
+    n_steps = training.n_steps(n_per_epoch)
     begins = sorted({0, *(link.from_epoch for link in chain)})
     state = learning_rate.begin(chain)
-    for epoch in dict.fromkeys(begun + later for begun in begins for later in range(_FIRST_EPOCHS)):
-        first, last = epoch * n_each, min((epoch + 1) * n_each, n_steps) - 1
+    for epoch in dict.fromkeys(begin + later for begin in begins for later in range(_FIRST_EPOCHS)):
+        first, last = epoch * n_per_epoch, min((epoch + 1) * n_per_epoch, n_steps) - 1
         if first > last:
             continue
-        moments = (Moment(step, n_each, n_steps) for step in {first, (first + last) // 2, last})
-        if all(learning_rate.rate(chain, state, 1.0, now) <= _NOTHING for now in moments):
-            is_told = any(isinstance(link, Warmup) and link.start == 0 for link in chain)
+        moments = (Moment(step, n_per_epoch, n_steps) for step in {first, (first + last) // 2, last})
+        if all(learning_rate.rate(chain, state, 1.0, now) <= _ZERO_RATE for now in moments):
+            has_start_of_0 = any(isinstance(link, Warmup) and link.start == 0 for link in chain)
             hint = (
-                "without `start`, a warmup begins above 0" if is_told else "look at the chain's first links"
+                "without `start`, a warmup begins above 0"
+                if has_start_of_0
+                else "look at the chain's first links"
             )
-            text = (
-                f"learning_rate: the rate is 0 all through epoch {epoch + 1}, which trains nothing ({hint})"
-            )
+            text = f"learning_rate: the rate is 0 throughout epoch {epoch + 1}, so that epoch trains nothing ({hint})"
             yield TrialNote("learning_rate", text)
             return
 
 
-def _steps_unknown(config: TrialConfig) -> int:
+def _assumed_steps(config: TrialConfig) -> int:
     is_one = config.training.batch_size == "full" or isinstance(config.optimizer, Gd)
-    return 1 if is_one else _MANY_STEPS
+    return 1 if is_one else _ASSUMED_STEPS
 
 
 def has_scaled_target(config: TrialConfig, base_path: Path) -> bool:
-    """Whether a trial's losses are of a target that is divided by the spread of what the trial trains on.
+    """Whether a trial's losses are on a target that is divided by the standard deviation of its training examples.
 
-    Of the user's own data, whose values may decide on the task, it is said where the loss does not rule it out.
+    For the user's own data, whose values may decide the task: True unless the loss or the task rules it out.
 
     Raises:
         DataError: the data cannot be read.
@@ -153,7 +158,7 @@ def has_scaled_target(config: TrialConfig, base_path: Path) -> bool:
 
 
 def _units(config: TrialConfig, objective: Objective, facts: DataFacts | None) -> Iterator[TrialNote]:
-    """That a loss, and a bound of one, is no number in the target's own units."""
+    """Losses, and parameters of losses, that are not in the target's own units."""
     if facts is None or facts.task != "regression" or isinstance(config.loss, Poisson):
         return
     for metric in {"val_loss", "train_loss"} & {*objective.metrics}:
@@ -161,15 +166,15 @@ def _units(config: TrialConfig, objective: Objective, facts: DataFacts | None) -
         yield TrialNote(metric, text)
     if isinstance(config.loss, Huber | SmoothL1):
         for key in {"delta", "beta"} & config.loss.model_fields_set:
-            text = f"loss.{key} is in standard deviations of the target, as the losses are"
+            text = f"loss.{key} is in standard deviations of the target, like the losses"
             yield TrialNote(f"loss.{key}", text)
 
 
 def _scores(config: TrialConfig, objective: Objective) -> Iterator[TrialNote]:
-    """What else a score is made of than its name tells."""
+    """Scores that contain more than their name says."""
     if "val_f1" in objective.metrics:
         yield TrialNote(
-            "val_f1", "val_f1 is the macro average: the mean of each class's F1, with two classes too"
+            "val_f1", "val_f1 is the macro average: the mean of each class's F1, also with two classes"
         )
     loss = config.loss
     parts = []
@@ -180,5 +185,5 @@ def _scores(config: TrialConfig, objective: Objective) -> Iterator[TrialNote]:
     if isinstance(loss, CrossEntropy | Focal | Hinge | Bce) and loss.class_weights:
         parts.append("class_weights")
     if parts and "val_loss" in objective.metrics:
-        text = f"val_loss is the loss as it is trained, with its {' and '.join(parts)}: it is no plain cross entropy"
+        text = f"val_loss is the loss that is trained, with its {' and '.join(parts)}: not the plain cross entropy"
         yield TrialNote("val_loss", text)

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a trial before it is trained."""
+"""The problems of a trial are found before it is trained."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tunecli.config.schema import TrialConfig
 from tunecli.objective import Objective
 from tunecli.train.data.sources import DataFacts
 from tunecli.train.inputs import Inputs
-from tunecli.train.validation import complaints
+from tunecli.train.validation import trial_problems
 from tunecli.train.validation.case import Case
-from tunecli.train.validation.model import RULES
+from tunecli.train.validation.data_fit import RULES
 
 
 def parameters(config: dict[str, Any], metric: str = "val_loss", folder: Path = Path()) -> list[str]:
     objective = Objective(metric, METRICS[metric].maximize if metric in METRICS else True)
-    found = complaints(TrialConfig.model_validate(config), objective, folder)
-    return [complaint.parameter for complaint in found]
+    found = trial_problems(TrialConfig.model_validate(config), objective, folder)
+    return [problem.parameter for problem in found]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def parameters(config: dict[str, Any], metric: str = "val_loss", folder: Path = 
         },
     ],
 )
-def test_a_sound_trial_has_no_complaints(config: dict[str, Any]) -> None:
+def test_a_sound_trial_has_no_problems(config: dict[str, Any]) -> None:
     assert parameters(config) == []
 
 
@@ -135,23 +135,23 @@ def test_a_sound_trial_has_no_complaints(config: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_the_key_to_blame(config: dict[str, Any], expected: list[str]) -> None:
+def test_each_problem_names_the_key_at_fault(config: dict[str, Any], expected: list[str]) -> None:
     assert parameters(config) == expected
 
 
 @pytest.mark.parametrize(
     ("source", "metric"), [("iris", "val_rmse"), ("diabetes", "val_accuracy"), ("iris", "val_acuracy")]
 )
-def test_a_metric_that_the_task_has_not_is_refused(source: str, metric: str) -> None:
+def test_a_metric_of_the_other_task_is_refused(source: str, metric: str) -> None:
     assert parameters({"data": {"source": source}}, metric) == ["objective.metric"]
 
 
-def test_all_complaints_come_at_once() -> None:
+def test_all_problems_are_found_at_once() -> None:
     config = {"data": {"source": "iris", "augment": ["flip"]}, "model": "cnn", "loss": "mse"}
     assert parameters(config, "val_r2") == ["loss", "model", "data.augment.0", "objective.metric"]
 
 
-def test_one_training_example_is_too_few_for_batch_norm(tmp_path: Path) -> None:
+def test_batch_norm_needs_more_than_one_training_example(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n1,0.5\n2,1.5\n")
     config = {"data": {"source": "t.csv", "target": "y"}, "model": {"name": "mlp", "norm": "batch"}}
     assert parameters(config, folder=tmp_path) == ["model.norm"]
@@ -163,10 +163,10 @@ def test_one_training_example_is_too_few_for_batch_norm(tmp_path: Path) -> None:
         (
             Inputs((4,)),
             "cnn",
-            ("cnn needs images, and the data has plain features", "linear, mlp or transformer"),
+            ("cnn needs images, but the data has plain features", "linear, mlp or transformer"),
         ),
-        (Inputs((4,)), "gru", ("sequences, images or tokens, and the", "linear, mlp or transformer")),
-        (Inputs((9,), 5), "mlp", ("images, and the data has tokens", "rnn, lstm, gru or transformer")),
+        (Inputs((4,)), "gru", ("sequences, images or tokens, but the", "linear, mlp or transformer")),
+        (Inputs((9,), 5), "mlp", ("images, but the data has tokens", "rnn, lstm, gru or transformer")),
         (Inputs((9,), 5), "resnet", ("resnet needs images", "rnn, lstm, gru or transformer")),
         (Inputs((9, 2)), "cnn", ("the data has sequences", "linear, mlp, rnn, lstm, gru or transformer")),
         (
@@ -176,18 +176,18 @@ def test_one_training_example_is_too_few_for_batch_norm(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_model_that_cannot_read_the_data_is_told_with_those_that_can(
+def test_a_model_that_cannot_read_the_data_is_refused_with_a_list_of_those_that_can(
     inputs: Inputs, model: Any, expected: tuple[str, str]
 ) -> None:
     config = TrialConfig.model_validate({"data": {"source": "iris"}, "model": model})
     facts = DataFacts(150, inputs, "classification", 3)
     case = Case(config, facts, 120, 30, Objective("val_loss", False), Path())
-    (complaint,) = (complaint for rule in RULES for complaint in rule(case))
-    assert expected[0] in complaint.message
-    assert expected[1] in complaint.hint
+    (problem,) = (problem for rule in RULES for problem in rule(case))
+    assert expected[0] in problem.message
+    assert expected[1] in problem.hint
 
 
-def test_tokens_are_not_varied_and_sequences_only_as_numbers(tmp_path: Path) -> None:
+def test_tokens_take_no_augmentation_and_sequences_only_those_of_numbers(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("t,y\nab,0\nb,1\ncc,0\nd,1\n")
     data = {"source": "t.csv", "target": "y", "text": "t", "augment": ["noise", "mixup"]}
     assert parameters({"data": data, "model": "gru"}, folder=tmp_path) == ["data.augment.0", "data.augment.1"]
@@ -196,7 +196,7 @@ def test_tokens_are_not_varied_and_sequences_only_as_numbers(tmp_path: Path) -> 
     assert parameters({"data": data, "model": "gru"}, folder=tmp_path) == ["data.augment.2"]
 
 
-def test_of_the_users_own_data_only_what_needs_no_facts_is_told(tmp_path: Path) -> None:
+def test_for_user_data_only_problems_that_need_no_facts_are_found(tmp_path: Path) -> None:
     config = {
         "data": {
             "source": {"python": "mine:make"},
@@ -217,12 +217,12 @@ def test_of_the_users_own_data_only_what_needs_no_facts_is_told(tmp_path: Path) 
     ]
 
 
-def test_a_validation_file_does_not_go_with_own_data(tmp_path: Path) -> None:
+def test_user_data_takes_no_validation_file(tmp_path: Path) -> None:
     data = {"source": {"python": "mine:make"}, "validation": {"file": "v.csv"}}
     assert parameters({"data": data}, folder=tmp_path) == ["data.validation"]
 
 
-def test_own_data_that_is_sound_as_far_as_can_be_told_has_no_complaints(tmp_path: Path) -> None:
+def test_user_data_without_known_problems_is_accepted(tmp_path: Path) -> None:
     config = {
         "data": {"source": {"python": "mine:make"}},
         "training": {"steps": 9},
@@ -231,13 +231,13 @@ def test_own_data_that_is_sound_as_far_as_can_be_told_has_no_complaints(tmp_path
     assert parameters(config, "val_accuracy", tmp_path) == []
 
 
-def test_compiling_is_refused_where_there_is_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     config = {"data": {"source": "iris"}, "training": {"compile": True}}
     assert parameters(config) == ["training.compile"]
 
 
-def test_a_test_file_of_other_columns_or_classes_is_told_before_a_search_is_spent(tmp_path: Path) -> None:
+def test_a_test_file_of_other_columns_or_classes_is_refused_before_a_search(tmp_path: Path) -> None:
     rows = "".join(f"{n},{'ab'[n % 2]}\n" for n in range(30))
     (tmp_path / "t.csv").write_text(f"x,y\n{rows}")
     (tmp_path / "columns.csv").write_text("z,y\n1,a\n")
@@ -249,7 +249,7 @@ def test_a_test_file_of_other_columns_or_classes_is_told_before_a_search_is_spen
 
 
 @pytest.mark.parametrize(("source", "metric"), [("diabetes", "val_r2"), ("iris", "val_auroc")])
-def test_a_metric_that_one_example_does_not_define_is_told(source: str, metric: str) -> None:
+def test_a_metric_that_one_example_does_not_define_is_refused(source: str, metric: str) -> None:
     config = {"data": {"source": source, "validation": {"fraction": 0.001}}}
     assert parameters(config, metric) == ["objective.metric"]
 
@@ -264,7 +264,7 @@ def test_a_metric_that_one_example_does_not_define_is_told(source: str, metric: 
         ({"file": "both.csv"}, []),
     ],
 )
-def test_an_auroc_of_a_validation_part_of_one_class_is_told_beforehand(
+def test_an_auroc_on_a_validation_part_of_one_class_is_refused(
     tmp_path: Path, validation: dict[str, Any], expected: list[str]
 ) -> None:
     rows = "".join(f"{n},{'b' if n < 3 else 'a'}\n" for n in range(100))
@@ -285,7 +285,7 @@ def test_an_auroc_of_several_classes_needs_two_of_them(tmp_path: Path) -> None:
         assert parameters(config, "val_auroc", tmp_path) == expected
 
 
-def test_an_r2_of_a_validation_file_of_one_target_is_told_beforehand(tmp_path: Path) -> None:
+def test_an_r2_on_a_validation_file_of_one_target_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{n},{n}.5\n" for n in range(30)))
     for targets, expected in (("2.5 2.5 2.5", ["objective.metric"]), ("2.5 3.5", [])):
         (tmp_path / "v.csv").write_text("x,y\n" + "".join(f"1,{each}\n" for each in targets.split()))

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a weight chain before it trains."""
+"""Links of the weight chain that cannot act are found before training."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tunecli.errors import ConfigError
 from tunecli.objective import Objective
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
-from tunecli.train.validation import complaints
-from tunecli.train.validation.weights import WEIGHT_SHAPES
+from tunecli.train.validation import trial_problems
+from tunecli.train.validation.chains import WEIGHT_SHAPES
 
 
-def blamed(**trial: Any) -> list[str]:
+def keys_at_fault(**trial: Any) -> list[str]:
     config = TrialConfig.model_validate({"data": {"source": "digits"}, "training": {"epochs": 10}} | trial)
-    return [each.parameter for each in complaints(config, Objective("val_loss", False), Path())]
+    return [each.parameter for each in trial_problems(config, Objective("val_loss", False), Path())]
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def blamed(**trial: Any) -> list[str]:
         {"weights": [{"noise": {"from_epoch": 2}}], "training": {"steps": 5, "batch_size": 800}},
     ],
 )
-def test_a_sound_chain_has_no_complaints(trial: dict[str, Any]) -> None:
-    assert blamed(**trial) == []
+def test_a_sound_chain_has_no_problems(trial: dict[str, Any]) -> None:
+    assert keys_at_fault(**trial) == []
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ def test_a_sound_chain_has_no_complaints(trial: dict[str, Any]) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_with_the_key_to_blame(expected: str, trial: dict[str, Any]) -> None:
-    assert blamed(**trial) == [expected]
+def test_each_problem_names_the_key_at_fault(expected: str, trial: dict[str, Any]) -> None:
+    assert keys_at_fault(**trial) == [expected]
 
 
-def test_a_complaint_stands_where_the_file_has_the_key(tmp_path: Path) -> None:
+def test_a_problem_is_reported_with_line_and_column_of_its_key(tmp_path: Path) -> None:
     text = """\
 study: s
 objective: {metric: val_loss}
@@ -78,7 +78,7 @@ trial:
 """
     (tmp_path / "s.yaml").write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load(tmp_path / "s.yaml", (), complaints)
+        load(tmp_path / "s.yaml", (), trial_problems)
     (problem,) = caught.value.problems
     assert (problem.line, problem.parameter) == (10, "trial.weights.1.cut.by")
 

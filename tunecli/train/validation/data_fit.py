@@ -1,0 +1,162 @@
+"""Losses, models and data settings that do not fit the data or each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gcd
+from typing import get_args
+
+from tunecli.config.schema.augmentations import Crop, Cutout, Flip, Mixup
+from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.losses import AnyClassLoss, AnyNumberLoss, Bce, CrossEntropy, Focal, Hinge, Poisson
+from tunecli.config.schema.models import AnyModel, Cnn, ResNet, Transformer
+from tunecli.errors import DataError
+from tunecli.train.data.sources import read_test, require_test
+from tunecli.train.data.stamps import stamps_of
+from tunecli.train.validation.case import Case, Problem, Rule
+
+_PLURALS = {"features": "plain features", "sequence": "sequences", "image": "images", "tokens": "tokens"}
+
+
+def _loss_task(case: Case) -> Iterator[Problem]:
+    loss, task = case.config.loss, case.facts.task
+    if loss is None or isinstance(loss, UserCode) or task in loss.tasks:
+        return
+    family = AnyClassLoss if task == "classification" else AnyNumberLoss
+    names = ", ".join(one.model_fields["name"].default for one in get_args(family))
+    yield Problem("loss", f"`{loss.name}` does not work for {task}", f"use one of {names}")
+
+
+def _class_weights(case: Case) -> Iterator[Problem]:
+    loss, facts, is_balanced = case.config.loss, case.facts, case.config.data.balance == "weight"
+    if facts.task != "classification":
+        return
+    if isinstance(loss, UserCode) and is_balanced:
+        message = "a loss of your own takes no class weights"
+        yield Problem("data.balance", message, "use `balance: sample`, or apply the weights in your loss")
+    if not isinstance(loss, CrossEntropy | Focal | Hinge | Bce) or not loss.class_weights:
+        return
+    if len(loss.class_weights) != facts.n_classes:
+        message = f"{len(loss.class_weights)} class weights, but the data has {facts.n_classes} classes"
+        yield Problem("loss.class_weights", message)
+    if is_balanced:
+        message = "`balance: weight` computes class weights of its own"
+        yield Problem("loss.class_weights", message, "keep one of the two")
+
+
+def _counts(case: Case) -> Iterator[Problem]:
+    least = case.facts.min_target
+    if isinstance(case.config.loss, Poisson) and least is not None and least < 0:
+        message = f"poisson needs counts, but a target is {least:g}"
+        yield Problem("loss", message, "use mse or huber")
+
+
+def _inputs(case: Case) -> Iterator[Problem]:
+    model, kind = case.config.model, case.facts.inputs.kind
+    if isinstance(model, UserCode) or kind in model.kinds:
+        return
+    accepted = _either([_PLURALS[one] for one in model.kinds])
+    message = f"{model.name} needs {accepted}, but the data has {_PLURALS[kind]}"
+    yield Problem("model", message, f"use {_either(_models_for(kind))}")
+
+
+def _models_for(kind: str) -> list[str]:
+    """The names of the models that read inputs of a kind."""
+    return [
+        name
+        for knob in get_args(AnyModel)
+        if knob is not UserCode and kind in knob.kinds
+        for name in get_args(knob.model_fields["name"].annotation)
+    ]
+
+
+def _either(words: list[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _patch(case: Case) -> Iterator[Problem]:
+    model = case.config.model
+    if not isinstance(model, Transformer) or case.facts.inputs.kind != "image":
+        return
+    _, rows, columns = case.facts.inputs.shape
+    if rows % model.patch or columns % model.patch:
+        common = gcd(rows, columns)
+        fitting = [str(patch) for patch in range(1, common + 1) if common % patch == 0]
+        message = f"a patch of {model.patch} does not divide an image of {rows} × {columns}"
+        yield Problem("model.patch", message, f"one of {', '.join(fitting)}")
+
+
+def _initialisation(case: Case) -> Iterator[Problem]:
+    model = case.config.model
+    if isinstance(model, UserCode):
+        return
+    has_convolutions = isinstance(model, Cnn | ResNet)
+    if has_convolutions and model.init.name in ("eye", "sparse"):
+        message = f"{model.init.name} fits linear layers, but {model.name} has convolutions"
+        yield Problem("model.init", message, "use dirac or orthogonal")
+    if not has_convolutions and model.init.name == "dirac":
+        message = f"dirac fits convolutions, but {model.name} has none"
+        yield Problem("model.init", message, "use eye or orthogonal")
+
+
+def _text(case: Case) -> Iterator[Problem]:
+    data = case.config.data
+    for key in ("max_length", "max_tokens"):
+        if data.text is None and key in data.model_fields_set:
+            yield Problem(f"data.{key}", "it limits texts, but no column of texts is named", "set `text`")
+
+
+def _files(case: Case) -> Iterator[Problem]:
+    """Files that are missing, and a test file without the columns and classes of the training data.
+
+    A test file is checked before a search is spent on it, although no trial reads its rows.
+    """
+    test = case.config.data.test
+    for require in (stamps_of, read_test if test is not None and test.file is not None else require_test):
+        try:
+            require(case.config.data, case.base_path)
+        except DataError as error:
+            yield Problem(error.parameter, error.message, error.hint)
+
+
+def _mixups(case: Case) -> Iterator[Problem]:
+    numbers = [number for number, one in enumerate(case.config.data.augment) if isinstance(one, Mixup)]
+    for number in numbers[1:]:
+        yield Problem(f"data.augment.{number}", "a batch is mixed only once", "keep one mixup")
+
+
+def _augmentation(case: Case) -> Iterator[Problem]:
+    for number, augmentation in enumerate(case.config.data.augment):
+        parameter = f"data.augment.{number}"
+        if case.facts.inputs.kind == "tokens":
+            message = f"{augmentation.name} changes numbers, but the data has tokens"
+            yield Problem(parameter, message, "drop it")
+        elif isinstance(augmentation, Flip | Crop | Cutout):
+            yield from _image_augmentation(augmentation, case, parameter)
+
+
+def _image_augmentation(augmentation: Flip | Crop | Cutout, case: Case, parameter: str) -> Iterator[Problem]:
+    if case.facts.inputs.kind != "image":
+        hint = "noise, mask and mixup fit other inputs"
+        yield Problem(parameter, f"{augmentation.name} needs images", hint)
+        return
+    side = min(case.facts.inputs.shape[1:])
+    if isinstance(augmentation, Crop) and augmentation.pixels >= side:
+        message = f"a shift of {augmentation.pixels} pixels can empty an image of {side}"
+        yield Problem(f"{parameter}.pixels", message, f"at most {side - 1}")
+    if isinstance(augmentation, Cutout) and augmentation.size > side:
+        message = f"a square of {augmentation.size} pixels is larger than the image, {side}"
+        yield Problem(f"{parameter}.size", message, f"at most {side}")
+
+
+def _balance(case: Case) -> Iterator[Problem]:
+    if case.config.data.balance != "none" and case.facts.task != "classification":
+        yield Problem("data.balance", "only classes can be balanced", "drop `balance`")
+
+
+RULES: tuple[Rule, ...] = (
+    *(_loss_task, _class_weights, _counts),
+    *(_inputs, _patch, _initialisation),
+    *(_text, _files, _mixups, _augmentation, _balance),
+)
