@@ -124,14 +124,14 @@ def test_a_text_may_be_longer_than_the_standard_reader_takes(tmp_path: Path) -> 
 )
 def test_a_quoted_value_that_does_not_end_is_told_with_its_line(tmp_path: Path, text: str, line: int) -> None:
     with pytest.raises(
-        DataError, match=f"a quoted value begins in line {line} and does not end well"
+        DataError, match=f"the quoted value that begins in line {line} has no proper end"
     ) as caught:
         columns_of(tmp_path, text)
     assert caught.value.hint
 
 
 def test_a_row_of_another_width_names_the_separator(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"line 3 of t\.csv has 1 fields, and the header has 2") as caught:
+    with pytest.raises(DataError, match=r"line 3 of t\.csv has 1 field, and the header has 2") as caught:
         columns_of(tmp_path, "a;b\n1;2\n3\n")
     assert (
         "separated by semicolon; known separators: comma, semicolon, tab, vertical bar" in caught.value.hint
@@ -189,7 +189,7 @@ def test_what_a_column_lacks_and_why_it_is_text_is_noted(tmp_path: Path) -> None
     assert (mostly.values, mostly.place) == ((("n/a?", 1),), "line 10 of t.csv")
     assert notes["missing_marks", "b"].values == (("NA", 1), ("?", 1))
     assert notes["missing_marks", "c"].values == (("-", 2),)
-    assert "`0,5` in line 2 of t.csv has a comma" in notes["decimal_commas", "d"].text
+    assert "`0,5` in line 2 of t.csv has a decimal comma" in notes["decimal_commas", "d"].text
 
 
 def test_a_category_that_counts_as_missing_is_shown_unasked(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_the_lenient_reader_counts_the_declaration_as_a_line(tmp_path: Path) -> 
 
 
 def test_a_declared_separator_that_is_not_known_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"line 1 of t\.csv says that fields are separated by `:`"):
+    with pytest.raises(DataError, match=r"line 1 of t\.csv declares the separator `:`"):
         columns_of(tmp_path, "sep=:\na:b\n1:2\n")
 
 
@@ -374,7 +374,8 @@ def test_a_title_above_the_header_is_named_as_what_was_taken_for_it(tmp_path: Pa
     with pytest.raises(DataError) as raised:
         columns_of(tmp_path, "\nSales in May\na,b\n1,2\n")
     assert (
-        "the header is taken from line 2, `Sales in May`: remove what stands before it" in raised.value.hint
+        "the header is read from line 2, `Sales in May`: remove the lines before the real header"
+        in raised.value.hint
     )
 
 

@@ -48,7 +48,7 @@ def test_an_npz_validation_file_must_have_the_same_shape(tmp_path: Path) -> None
     np.savez(tmp_path / "t.npz", x=np.ones((4, 3)), y=np.arange(4) % 2)
     np.savez(tmp_path / "v.npz", x=np.ones((4, 2)), y=np.arange(4) % 2)
     known = read_table(tmp_path / "t.npz", knobs())
-    with pytest.raises(DataError, match=r"shape \(2,\), the training data \(3,\)"):
+    with pytest.raises(DataError, match=r"shape \(2,\), but the training data \(3,\)"):
         read_table(tmp_path / "v.npz", knobs(), "data.validation", known)
 
 
@@ -80,7 +80,7 @@ def test_one_column_is_read_as_text_word_for_word_and_the_others_are_left_out(tm
         assert table.prose.values.tolist() == ["007", "none", ""]
         assert table.notes == (
             "column 'review' is read character by character",
-            "beside it these are left out: 'stars'",
+            "the other columns are left out: 'stars'",
         )
 
 
@@ -101,7 +101,7 @@ def test_a_text_column_that_is_not_there_is_told_with_the_nearest_name(tmp_path:
 
 def test_arrays_have_no_text_column(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=np.ones((4, 2)), y=np.arange(4) % 2)
-    with pytest.raises(DataError, match="arrays and no columns") as caught:
+    with pytest.raises(DataError, match="holds arrays and has no columns") as caught:
         read_table(tmp_path / "t.npz", knobs(text="x"))
     assert caught.value.parameter == "data.text"
 
@@ -109,9 +109,9 @@ def test_arrays_have_no_text_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("train", "valid", "message"),
     [
-        ("text.csv", "arrays.npz", "arrays, and the training data has columns of text"),
-        ("images.npz", "numbers.csv", "columns, and the training data holds examples of the kind `image`"),
-        ("numbers.csv", "images.npz", r"shape \(1, 5, 6\), the training data \(1,\)"),
+        ("text.csv", "arrays.npz", "arrays, but the training data has columns of text"),
+        ("images.npz", "numbers.csv", "columns, but the training data has inputs of the kind `image`"),
+        ("numbers.csv", "images.npz", r"shape \(1, 5, 6\), but the training data \(1,\)"),
     ],
 )
 def test_a_validation_file_of_a_format_that_cannot_hold_the_same_is_refused(
@@ -146,7 +146,7 @@ def test_a_column_that_scaling_makes_0_is_noted_and_one_that_varies_is_not(tmp_p
     ]
     assert [note.columns for note in notes] == [("near",)]
     assert (
-        "column 'near' varies by 512 around 1.7e+18, no more than rounding: scaling makes it 0"
+        "column 'near' varies by 512 around 1.7e+18, no more than the rounding of its numbers: scaling makes it 0"
         in notes[0].text
     )
 
@@ -167,6 +167,7 @@ def test_why_a_column_has_too_many_values_is_told_where_few_are_no_numbers(tmp_p
         "a,y\n" + "\n".join(f"{row if row != 77 else '7 7'},{row % 2}" for row in range(200))
     )
     with pytest.raises(
-        DataError, match=r"text with 200 distinct values \(the first that is no number: `7 7` in line 79 of"
+        DataError,
+        match=r"text with 200 distinct values \(the first that is not a number: `7 7` in line 79 of",
     ):
         read_table(tmp_path / "t.csv", knobs(target="y"))

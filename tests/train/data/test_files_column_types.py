@@ -126,7 +126,7 @@ def test_a_class_that_is_a_number_may_be_written_in_another_way(tmp_path: Path) 
 
 def test_text_among_a_columns_numbers_is_told_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"column `c` of v.csv is text \(`abc` in line 3 of v.csv\)"
+        DataError, match=r"column `c` of v.csv holds the text `abc` in line 3 of v.csv"
     ) as caught:
         tables_of(tmp_path, "c,y\n1,a\n2,b\n", "c,y\n1,a\nabc,b\n")
     assert caught.value.parameter == "data.validation"
@@ -138,7 +138,7 @@ def test_all_columns_of_a_validation_file_that_do_not_fit_are_told_at_once(tmp_p
     message = caught.value.message
     assert message.startswith("5 columns of v.csv cannot be used: ")
     for part in (
-        "`a` is text (`x` in line 2",
+        "`a` holds the text `x` in line 2",
         "`b` is infinite in line 2",
         "`c` is missing",
         "`d` is missing",
@@ -165,16 +165,18 @@ def test_a_parquet_columns_truth_values_may_come_from_another_format(tmp_path: P
     np.testing.assert_array_equal(table.x[:, 0], [1.0, 0.0, np.nan])
     assert [known.class_names[label] for label in table.y] == ["False", "True", "True"]
     (tmp_path / "v.csv").write_text("flag,y\n2,false\n")
-    with pytest.raises(DataError, match=r"holds `2` in line 2 of v\.csv, and truth values"):
+    with pytest.raises(DataError, match=r"holds `2` in line 2 of v\.csv, but true and false"):
         read_table(tmp_path / "v.csv", knobs(), "data.validation", known)
 
 
 def test_categories_that_only_one_of_the_files_has_are_noted(tmp_path: Path) -> None:
     _, table = tables_of(tmp_path, "c,d,y\nu,k,a\nv,l,b\n", "c,d,y\nw,k,a\nx,m,a\nw,k,b\n")
     shown, _, partly, _ = (note for note in table.data_notes if note.kind == "unmatched")
-    assert "column 'c' of v.csv: no row has a category of the training data (`w`, `x`)" in shown.text
+    assert (
+        "column 'c' of v.csv: all rows have a category that the training data lacks (`w`, `x`)" in shown.text
+    )
     assert (shown.values, shown.place) == ((("w", 2), ("x", 1)), "line 2 of v.csv")
-    assert "1 of 3 rows do not have a category of the training data (`m`)" in partly.text
+    assert "1 of 3 rows have a category that the training data lacks (`m`)" in partly.text
     details = [note.text for note in table.data_notes if note.kind == "unmatched" and note.is_detail]
     assert details == [
         "no row of v.csv has these categories of column 'c': `u`, `v`",

@@ -48,7 +48,7 @@ def test_rows_are_placed_by_line_even_after_a_quoted_line_break(tmp_path: Path) 
     [
         ("", "table.csv is empty"),
         ("a,b\n", "table.csv has no rows"),
-        ("a,b\n1,2\n3\n", "line 3 of table.csv has 1 fields, and the header has 2"),
+        ("a,b\n1,2\n3\n", "line 3 of table.csv has 1 field, and the header has 2"),
         ("a,a\n1,2\n", "two columns named `a`"),
         (",a\n1,2\n", "column 1 of table.csv has no name"),
         ('a,b\n1,"2\n', "is not a readable CSV file"),

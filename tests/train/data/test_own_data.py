@@ -126,7 +126,7 @@ def test_numbers_are_a_regression_where_the_file_says_so(folder: Path) -> None:
         ("give", {"x": [[1]], "y": [1], "z": 1}, {}, "has a key `z`", "data.source"),
         ("give", {"x": [[1], [2]], "y": [0, 1, 1]}, {}, "for 2 examples", "data.source"),
         ("give", {"x": [1, 2], "y": [0, 1]}, {}, "it must hold numbers", "data.source"),
-        ("give", {"x": [[1], [2]], "y": [0, 0]}, {}, "one class only", "data.source"),
+        ("give", {"x": [[1], [2]], "y": [0, 0]}, {}, "only one class", "data.source"),
         ("give", {"x": [[1], [2]], "y": [0, 1], "n_tokens": 2}, {}, "the token 2", "data.source"),
         ("give", {"x": [[1], [2]], "y": [0, 1], "n_tokens": "2"}, {}, "it is a whole number", "data.source"),
         (

@@ -93,9 +93,9 @@ def test_a_file_is_read_again_once_it_has_changed(tmp_path: Path) -> None:
     [
         ("a,y\n1,0\n2,1\n", {}, "data.target", "which column of t.csv is the target"),
         ("a,y\n1,0\n2,1\n", {"target": "yy"}, "data.target", "no column `yy`"),
-        ("y\n1\n2\n", {"target": "y"}, "data.source", "no column beside the target"),
+        ("y\n1\n2\n", {"target": "y"}, "data.source", "no column besides the target"),
         ("a,y\n1,0\n2,\n", {"target": "y"}, "data.target", "missing or infinite in line 3 of t.csv"),
-        ("a,y\n1,b\n2,b\n", {"target": "y"}, "data.target", "one class only"),
+        ("a,y\n1,b\n2,b\n", {"target": "y"}, "data.target", "only one class"),
         ("a,y\n1,b\n2,c\n", {"target": "y", "task": "regression"}, "data.target", "the target is text"),
         ("a,y\n1,0.5\n2,0.5\n", {"target": "y"}, "data.target", "never varies"),
         (
@@ -123,7 +123,7 @@ def test_a_file_that_is_missing_is_told_with_where_it_was_looked_for(tmp_path: P
 
 def test_a_folder_and_an_unknown_ending_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.xls").write_text("x")
-    with pytest.raises(DataError, match="no known format"):
+    with pytest.raises(DataError, match="no known file ending"):
         read_source(data("t.xls", target="y"), tmp_path)
     with pytest.raises(DataError, match="is not a file") as caught:
         read_source(data(f"../{tmp_path.name}", target="y"), tmp_path)
@@ -173,7 +173,7 @@ def test_a_validation_file_follows_the_training_files_columns_and_classes(tmp_pa
     [
         ("a,c,y\n1,u,maybe\n", "class `maybe` in line 2 of v.csv is not in the training data"),
         ("a,y\n1,yes\n", "v.csv has no column `c`"),
-        ("a,c,y\nx,u,yes\n", "column `a` of v.csv is text"),
+        ("a,c,y\nx,u,yes\n", "column `a` of v.csv holds the text"),
     ],
 )
 def test_a_validation_file_that_differs_is_refused(tmp_path: Path, text: str, message: str) -> None:

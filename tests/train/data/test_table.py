@@ -75,7 +75,7 @@ def test_a_text_columns_categories_leave_missing_values_out() -> None:
 def test_a_target_that_counts_as_missing_is_told_with_its_mark() -> None:
     with pytest.raises(DataError, match="in row 1: `null` counts as missing") as caught:
         encode_target(np.array(["a", None], dtype=object), "auto", place, mark="null")
-    assert "where `null` is a class, give it another name" in caught.value.hint
+    assert "if `null` is a class, give it another name" in caught.value.hint
 
 
 @pytest.mark.parametrize(

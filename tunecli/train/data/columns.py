@@ -1,7 +1,8 @@
-"""A table as its file has it: typed columns, with the errors of each and the decisions about it.
+"""The columns of a file, typed, with their problems and notes: the value that every format is read into.
 
-Owns the value that every format is read into, and the errors about a file's columns: all of them at once. Knows no
-format.
+Owns the errors about columns, which are all raised at once. Does not know the formats.
+
+Axes: N rows.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ class Request:
     """The columns to read from a file, and how.
 
     Attributes:
-        parameter: the key to blame for what is wrong with the file.
-        target: the target's column, where it has a name.
-        text: the column that is read character by character: nothing in it is a number, and nothing missing.
-        kinds: what the training file's columns hold; only these are read, and as that. None for the training file,
-            of which every column is read and typed by its values.
+        parameter: the configuration key that errors about the file name.
+        target: the target's column; None if the user has named none.
+        text: the column that is read character by character: its fields are never numbers and never missing.
+        kinds: the kinds of the training file's columns: only these columns are read, each as its kind. None for the
+            training file itself: all its columns are read, and their values decide their kinds.
     """
 
     parameter: str
@@ -42,7 +43,7 @@ class Request:
 
     @property
     def named(self) -> frozenset[str]:
-        """The columns that the user, or the training file, asks for by name."""
+        """The columns that the user or the training file names."""
         return frozenset(name for name in (self.target, self.text) if name) | frozenset(self.kinds or ())
 
     def is_wanted(self, name: str) -> bool:
@@ -57,31 +58,31 @@ class ColumnProblem:
     """Why one column cannot be used.
 
     Attributes:
-        message: the whole sentence, where it is the only problem of the file.
-        short: the same in a list of several, beginning with the column's name.
-        mend: what to do about it.
+        message: the sentence if it is the only problem of the file.
+        short: the same for a list of problems; begins with the column's name.
+        fix: what to do about it.
     """
 
     message: str
     short: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """A table as its file has it.
+    """The columns of a file.
 
     Attributes:
         name: the file's name, for messages.
-        names: its columns, in order; those that hold a stored index are left out.
-        values: per column that is wanted: float64 (NaN where missing), bool, or object (str or None).
-        kinds: per column, what it holds.
-        row_numbers: (N,) where each row stands in the file, counting from 1.
-        row_word: what such a number counts: ``line`` or ``row``.
-        problems: what is wrong with columns; theirs have no values.
-        notes: what was decided about columns.
-        marks: per column, the texts that were read as missing: text, first row, how often; in order of their rows.
-        hint: what to say where a column is not found.
+        names: all its columns, in order, without a stored index.
+        row_numbers: (N,) the place of each row in the file, counted from 1.
+        row_word: the unit of ``row_numbers``: ``line`` or ``row``.
+        values: by requested column, (N,) float64 (NaN if missing), bool, or object (str, or None if missing).
+        kinds: by requested column, its kind.
+        problems: why columns cannot be used; such columns have no values.
+        notes: decisions about columns.
+        marks: by column, the texts that were read as missing: text, first row, number of rows; in order of the rows.
+        hint: advice for the error that a column does not exist.
     """
 
     name: str
@@ -96,29 +97,31 @@ class Columns:
     hint: str = ""
 
     def place(self, row: int) -> str:
-        """Where a row stands, in words: ``line 7 of wine.csv``."""
+        """The place of a row, in words: ``line 7 of wine.csv``."""
         return f"{self.row_word} {self.row_numbers[row]} of {self.name}"
 
-    def add_problem(self, column: str, what: str, mend: str, row: int | None = None) -> None:
+    def add_problem(self, column: str, predicate: str, fix: str, row: int | None = None) -> None:
         """Record why a column cannot be used.
 
         Args:
             column: its name.
-            what: what is wrong, after the column's name: ``is infinite``.
-            mend: what to do about it.
-            row: where.
+            predicate: the rest of the sentence after the column's name: ``is infinite``.
+            fix: what to do about it.
+            row: the index of the row concerned.
         """
         of_file = f" of {self.name}" if row is None else ""
         at_row = "" if row is None else f" in {self.place(row)}"
         self.problems.append(
-            ColumnProblem(f"column `{column}`{of_file} {what}{at_row}", f"`{column}` {what}{at_row}", mend)
+            ColumnProblem(
+                f"column `{column}`{of_file} {predicate}{at_row}", f"`{column}` {predicate}{at_row}", fix
+            )
         )
 
     def add(self, column: str, kind: ColumnKind, values: NDArray[Any]) -> bool:
-        """Keep a column, unless a number in it is infinite; whether it was kept."""
+        """Keep a column. A column with an infinite number becomes a problem instead, and the result is False."""
         if values.dtype == np.float64 and np.isinf(values).any():
-            mend = "write finite numbers, or leave the field empty where one is missing"
-            self.add_problem(column, "is infinite", mend, int(np.isinf(values).argmax()))
+            fix = "write finite numbers, or leave the field empty where a value is missing"
+            self.add_problem(column, "is infinite", fix, int(np.isinf(values).argmax()))
             return False
         self.values[column] = values
         self.kinds[column] = kind
@@ -126,7 +129,7 @@ class Columns:
 
 
 def raise_problems(problems: Sequence[ColumnProblem], file: str, parameter: str) -> None:
-    """Raise what is wrong with the columns of a file as one error, if anything is.
+    """Raise the problems of a file's columns as one error.
 
     Raises:
         DataError: there is at least one problem.
@@ -134,12 +137,11 @@ def raise_problems(problems: Sequence[ColumnProblem], file: str, parameter: str)
     if not problems:
         return
     if len(problems) == 1:
-        raise DataError(problems[0].message, hint=problems[0].mend, parameter=parameter)
-    message = (
-        f"{len(problems)} columns of {file} cannot be used: {_listed([each.short for each in problems])}"
-    )
-    mends = Counter(problem.mend for problem in problems)
-    raise DataError(message, hint=_listed([mend for mend in mends if mend]), parameter=parameter)
+        raise DataError(problems[0].message, hint=problems[0].fix, parameter=parameter)
+    problem_list = _joined([problem.short for problem in problems])
+    message = f"{len(problems)} columns of {file} cannot be used: {problem_list}"
+    fixes = dict.fromkeys(problem.fix for problem in problems if problem.fix)
+    raise DataError(message, hint=_joined([*fixes]), parameter=parameter)
 
 
 def no_such_column(
@@ -151,7 +153,16 @@ def no_such_column(
     parameter: str = "data.target",
     also: str = "",
 ) -> DataError:
-    """The error for a column that is not there, with the nearest name and the list."""
+    """The error for a name that is no column of the file.
+
+    Args:
+        name: the missing column.
+        known: the columns of the file; the error lists them, the most similar one first.
+        file: the file's name.
+        kind: the word for a column of this file.
+        parameter: the configuration key that the error names.
+        also: further advice.
+    """
     hint = "; ".join(part for part in (nearest(name, known), f"it has {names_shown(known)}", also) if part)
     return DataError(f"{file} has no {kind} `{name}`", hint=hint, parameter=parameter)
 
@@ -164,37 +175,37 @@ def check_header(header: Sequence[str], file: str, parameter: str) -> None:
     """
     if not any(header):
         raise DataError(f"{file} is empty", parameter=parameter)
-    found, hints = [], []
+    messages, hints = [], []
     nameless = [str(number) for number, name in enumerate(header, start=1) if not name]
     if nameless:
         word = "column" if len(nameless) == 1 else "columns"
         verb = "has" if len(nameless) == 1 else "have"
-        found.append(f"{word} {names_shown(nameless)} of {file} {verb} no name")
+        messages.append(f"{word} {names_shown(nameless)} of {file} {verb} no name")
         hints.append("name it in the header, or remove it from the file")
     counts = Counter(name for name in header if name)
     repeated = [name for name, n_columns in counts.items() if n_columns > 1]
     if repeated:
         numbers = {2: "two"}
         shown = [f"{numbers.get(counts[name], counts[name])} columns named `{name}`" for name in repeated]
-        found.append(f"{file} has {_listed(shown)}")
+        messages.append(f"{file} has {_joined(shown)}")
         hints.append("give each column a name of its own")
-    if found:
-        raise DataError("; ".join(found), hint="; ".join(hints), parameter=parameter)
+    if messages:
+        raise DataError("; ".join(messages), hint="; ".join(hints), parameter=parameter)
 
 
 def names_shown(names: Sequence[str]) -> str:
-    """Names as a message lists them; of many, the first."""
+    """Names as a message lists them: the first 20, and the number of the others."""
     rest = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
     return ", ".join(names[:_MAX_SHOWN]) + rest
 
 
 def quoted(names: Sequence[str]) -> str:
-    """Columns as a note lists them; of many, the first."""
+    """Names of columns as a note lists them, each in quotes."""
     return names_shown([f"'{name}'" for name in names])
 
 
-def _listed(parts: Sequence[str]) -> str:
-    """As many as an error has room for."""
+def _joined(parts: Sequence[str]) -> str:
+    """As many parts as an error has room for, and the number of the others."""
     shown: list[str] = []
     for part in parts:
         if shown and sum(map(len, shown)) + len(part) > _MAX_CHARACTERS:

@@ -1,6 +1,6 @@
-"""CSV files: cut into fields, read as typed columns, with notes on how the fields were read.
+"""CSV files: split into records and fields, then read as typed columns, with notes on how the fields were read.
 
-How one field becomes a number is in number_text.py.
+number_text.py decides which fields are numbers or missing values.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from tunecli.train.data.table import INEXACT
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _N_SAMPLE_LINES = 64
 BLANK = " \r\n" + "".join(SEPARATORS)
-"""What a line without a single value is made of."""
+"""The characters of a line that holds no value."""
 
 Record = tuple[int, list[str]]
 """The line that a record ends in, counting from 1, and its fields."""
 
-# Excel's own first line, `sep=;`, in quotes or with empty fields where another program has written it anew.
+# The first line `sep=;` of Excel. Other programs rewrite it in quotes or with empty fields after it.
 _DECLARED = re.compile(r"""["']?sep=(.)["']?[,;\t| "']*[\r\n]*""", re.IGNORECASE)
 
 
 def read_records(path: Path, parameter: str) -> tuple[str, list[Record]]:
-    """Cut a file into records.
+    """Split a file into records.
 
-    The separator is the one under which the rows have as many fields as the header; of several, the one that gives
-    the header most. A first line `sep=;`, which Excel reads and writes, decides it and is no record. Separators and
-    line breaks between quotes belong to the value, blanks around quotes do not.
+    The separator is the one with which all rows have as many fields as the header; if there are several such, the one
+    that gives the header the most fields. A first line `sep=;`, which Excel reads and writes, decides it and is no
+    record. Separators and line breaks inside quotes belong to the value; blanks around quotes do not.
 
     Args:
         path: the file.
-        parameter: the key to blame for what is wrong with it.
+        parameter: the configuration key that errors name.
 
     Returns:
         The separator, one of `SEPARATORS`; and the records that are not empty, the header first.
 
     Raises:
-        DataError: the file cannot be opened, is not UTF-8 text, has a quoted value that does not end well, or names a
-            separator that is none of `SEPARATORS`.
+        DataError: the file cannot be opened, is not UTF-8 text, has a quoted value without a proper end, or declares a
+            separator that is not in `SEPARATORS`.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -67,9 +67,9 @@ def read_records(path: Path, parameter: str) -> tuple[str, list[Record]]:
             text = "".join(islice(file, n_skipped, None))
             return separator, list(_counted_from(n_skipped, _lenient_records(text, separator)))
     except _IllFormedError as error:
-        what = f"a quoted value begins in line {error.line + n_skipped} and does not end well"
-        message = f"{path.name} is not a readable CSV file: {what}"
-        hint = 'close it with `"`, and write a quote inside it twice'
+        problem = f"the quoted value that begins in line {error.line + n_skipped} has no proper end"
+        message = f"{path.name} is not a readable CSV file: {problem}"
+        hint = 'close the value with `"`, and write a quote inside it twice'
         raise DataError(message, hint=hint, parameter=parameter) from error
     except UnicodeDecodeError as error:
         hint = "save it as UTF-8"
@@ -80,30 +80,30 @@ def read_records(path: Path, parameter: str) -> tuple[str, list[Record]]:
 
 
 def _require_text(lines: Sequence[str], file: str, parameter: str) -> None:
-    """Make sure that the first lines are text, and no archive or UTF-16 that happens to be valid UTF-8.
+    """Check that the first lines are text: ZIP archives and UTF-16 text may be valid UTF-8 by chance.
 
     Raises:
-        DataError: they are none.
+        DataError: they are not text.
     """
     if lines and lines[0].startswith("PK\3\4"):
-        message = f"{file} is a ZIP archive, as Excel workbooks are, and not CSV"
+        message = f"{file} is not a CSV file but a ZIP archive, such as an Excel workbook"
         raise DataError(message, hint="save it as CSV in UTF-8", parameter=parameter)
     if any("\0" in line for line in lines):
-        message = f"{file} is not UTF-8 text: it holds NUL characters"
+        message = f"{file} is not UTF-8 text: it contains NUL characters"
         raise DataError(message, hint="save it as UTF-8", parameter=parameter)
 
 
 def _declared_separator(first: Sequence[str], file: str, parameter: str) -> str:
-    """The separator that a first line such as `sep=;` declares; empty where there is no such line.
+    """The separator that a first line such as `sep=;` declares; empty without such a line.
 
     Raises:
-        DataError: it declares another one than is known.
+        DataError: it is not in `SEPARATORS`.
     """
     match = _DECLARED.fullmatch(first[0]) if first else None
     if match is None:
         return ""
     if match[1] not in SEPARATORS:
-        message = f"line 1 of {file} says that fields are separated by `{match[1]}`"
+        message = f"line 1 of {file} declares the separator `{match[1]}`, which is not supported"
         hint = f"known separators: {', '.join(SEPARATORS.values())}"
         raise DataError(message, hint=hint, parameter=parameter)
     return match[1]
@@ -114,7 +114,7 @@ def _counted_from(n_skipped: int, records: Iterable[Record]) -> Iterator[Record]
 
 
 def _separator_of(lines: Sequence[str]) -> str:
-    """The separator under which the rows have the header's width; of several, the one that gives most columns."""
+    """The separator that gives all rows the header's width; if several do, the one that gives the most columns."""
     widths = {}
     first = next((place for place, line in enumerate(lines) if line.strip(BLANK)), 0)
     lines = lines[first:]  # the header is the first line that holds a name
@@ -134,7 +134,7 @@ def _separator_of(lines: Sequence[str]) -> str:
 
 
 def _sampled(lines: Sequence[str], separator: str, n_records: int | None = None) -> list[list[str]] | None:
-    """The first records of a file's first lines, without a record that is cut off; None if quotes do not match."""
+    """The first records of a file's first lines, without a last partial one; None if quotes do not match."""
     with suppress(csv.Error):
         return [row for _, row in islice(_plain_records(lines, separator), n_records)]
     rows: list[list[str]] = []
@@ -147,7 +147,7 @@ def _sampled(lines: Sequence[str], separator: str, n_records: int | None = None)
 
 
 def _has_tabs_before_quotes(lines: Sequence[str], separator: str) -> bool:
-    """Python's reader skips blanks before a quote, but no tabs."""
+    """Whether a tab precedes a quote: Python's reader skips blanks there, but not tabs."""
     tabs = re.compile(rf'(?:^|{re.escape(separator)}) *\t[ \t]*"')
     return separator != "\t" and any(map(tabs.search, lines))
 
@@ -158,7 +158,7 @@ def _plain_records(lines: Iterable[str], separator: str) -> Iterator[Record]:
 
 
 class _IllFormedError(Exception):
-    """A quoted value that begins in ``line`` is followed by more than blanks, or is ``is_open``: never closed."""
+    """A quoted value that begins in ``line`` is never closed (``is_open``), or text follows its closing quote."""
 
     def __init__(self, line: int, *, is_open: bool) -> None:
         super().__init__(line)
@@ -167,13 +167,13 @@ class _IllFormedError(Exception):
 
 
 def _lenient_records(text: str, separator: str) -> Iterator[Record]:
-    """Records that Python's reader refuses: with tabs before a quote, blanks after it, or fields longer than it takes.
+    """Records that Python's reader refuses: tabs before a quote, blanks after it, or very long fields.
 
-    Slower, so only for a file that needs it. A quote that follows a blank and opens no quoted value is part of the
-    value.
+    It is slower than Python's reader, so it only reads files that need it. A quote inside an unquoted value is part of
+    the value.
 
     Raises:
-        _IllFormedError: a quoted value is not closed, or is followed by more than blanks.
+        _IllFormedError: a quoted value is not closed, or text other than blanks follows it.
     """
     blanks = "[ ]*+" if separator == "\t" else r"[ \t]*+"
     ends = re.escape(separator) + r"\r\n"
@@ -208,17 +208,14 @@ _LONGEST_WHOLE = 300  # digits of a finite float64
 
 
 def read_csv(path: Path, request: Request) -> Columns:
-    """Read a CSV file with a header, separated by comma, semicolon, tab or vertical bar.
+    """Read a CSV file with a header, separated by comma, semicolon, tab or vertical bar; see `read_records`.
 
-    The header is the first line that holds a name. The separator is the one that a line `sep=;` before it declares,
-    or the one under which the rows have as many fields as the header; of several, the one that gives the header most.
-    Lines of blanks are no rows. Separators and line breaks between quotes belong to the value, blanks around quotes do
-    not. Which texts are numbers and which are missing, number_text.py says. The column that the request names as text
-    is read as it stands.
+    The header is the first line that holds a name. Blank lines are no rows. `read_fields` types each column. The column
+    that the request names as text is read unchanged.
 
     Raises:
-        DataError: the file cannot be opened, is empty, not UTF-8, has a row of another width than the header's, or
-            columns that have no name or the same one.
+        DataError: the file cannot be opened, is empty, is not UTF-8, has a row whose width differs from the header's,
+            or has columns without a name or with the same name.
     """
     parameter = request.parameter
     separator, records = read_records(path, parameter)
@@ -232,19 +229,20 @@ def read_csv(path: Path, request: Request) -> Columns:
         record for record in records[top + 1 :] if len(header) == 1 or any(record[1]) or len(record[1]) > 1
     ]
     if not rows:
-        hint = f"line {header_line} is taken to be the header" if header else ""
+        hint = f"line {header_line} is read as the header" if header else ""
         raise DataError(f"{path.name} has no rows", hint=hint, parameter=parameter)
     known = ", ".join(SEPARATORS.values())
     for line, row in rows:
         if len(row) != len(header):
-            message = f"line {line} of {path.name} has {len(row)} fields, and the header has {len(header)}"
-            hint = f"fields are taken to be separated by {SEPARATORS[separator]}; known separators: {known}"
+            n_fields = f"{len(row)} field{'' if len(row) == 1 else 's'}"
+            message = f"line {line} of {path.name} has {n_fields}, and the header has {len(header)}"
+            hint = f"the fields are read as separated by {SEPARATORS[separator]}; known separators: {known}"
             if len(header) == 1:
-                taken = f"line {header_line}, `{header[0][:40]}`"
-                hint += f"; the header is taken from {taken}: remove what stands before it"
+                header_text = f"line {header_line}, `{header[0][:40]}`"
+                hint += f"; the header is read from {header_text}: remove the lines before the real header"
             raise DataError(message, hint=hint, parameter=parameter)
     row_numbers = np.array([line for line, _ in rows], dtype=np.int64)
-    hint = f"its header has none of the known separators: {known}" if len(header) == 1 else ""
+    hint = f"its header contains none of the known separators: {known}" if len(header) == 1 else ""
     columns = Columns(path.name, tuple(header), row_numbers, "line", hint=hint)
     for name, column in zip(header, zip(*(row for _, row in rows), strict=True), strict=True):
         if request.is_wanted(name):
@@ -258,76 +256,76 @@ def _add(columns: Columns, name: str, fields: Sequence[str], request: Request) -
         values[:] = [field.strip() for field in fields]
         columns.add(name, "text", values)
         return
-    found = read_fields(fields, request.kinds.get(name) if request.kinds else None)
-    if found.misfit_row is not None:
-        add_misfit(columns, name, fields[found.misfit_row].strip(), found)
+    typed = read_fields(fields, request.kinds.get(name) if request.kinds else None)
+    if typed.misfit_row is not None:
+        add_misfit(columns, name, fields[typed.misfit_row].strip(), typed)
         return
-    if found.marks:
-        columns.marks[name] = found.marks
-    if not found.may_be_large:
-        columns.values[name] = found.values
-        columns.kinds[name] = found.kind
-    elif columns.add(name, found.kind, found.values):
-        columns.notes.extend(_notes_of(columns, name, fields, found))
+    if typed.marks:
+        columns.marks[name] = typed.marks
+    if not typed.may_be_large:
+        columns.values[name] = typed.values
+        columns.kinds[name] = typed.kind
+    elif columns.add(name, typed.kind, typed.values):
+        columns.notes.extend(_notes_of(columns, name, fields, typed))
 
 
-def add_misfit(columns: Columns, name: str, text: str, found: FieldColumn) -> None:
-    """Record that a column holds a text that cannot be read as what the training file's column holds."""
-    row = found.misfit_row or 0
-    if found.kind == "truth":
-        what = f"holds `{text[:40]}` in {columns.place(row)}, and truth values in the training data"
-        mend = "write true or false there, or leave it empty"
+def add_misfit(columns: Columns, name: str, text: str, typed: FieldColumn) -> None:
+    """Record that a column holds a text that cannot be read as the training column's kind."""
+    row = typed.misfit_row or 0
+    if typed.kind == "truth":
+        predicate = f"holds `{text[:40]}` in {columns.place(row)}, but true and false in the training data"
+        fix = "write true or false there, or leave the field empty"
     else:
-        what = f"is text (`{text[:40]}` in {columns.place(row)}), and in the training data it holds numbers"
-        mend = "write a number there, or leave it empty where it is missing"
-    columns.add_problem(name, what, mend)
+        predicate = f"holds the text `{text[:40]}` in {columns.place(row)}, but numbers in the training data"
+        fix = "write a number there, or leave the field empty if the value is missing"
+    columns.add_problem(name, predicate, fix)
 
 
-def _notes_of(columns: Columns, name: str, fields: Sequence[str], found: FieldColumn) -> Iterator[DataNote]:
-    marks = [(text, n) for text, _, n in found.marks if text]
+def _notes_of(columns: Columns, name: str, fields: Sequence[str], typed: FieldColumn) -> Iterator[DataNote]:
+    marks = [(text, n) for text, _, n in typed.marks if text]
     if marks:
         shown = ", ".join(f"`{text}` ({n})" for text, n in marks)
-        place = columns.place(min(row for text, row, _ in found.marks if text))
+        place = columns.place(min(row for text, row, _ in typed.marks if text))
         yield DataNote(
             "missing_marks",
             f"in column '{name}' these count as missing: {shown}",
             (name,),
             tuple(marks),
             place,
-            is_detail=found.kind != "text",  # a category may be called so
+            is_detail=typed.kind != "text",  # a category may have such a name
         )
-    if found.odd_row is not None:
-        yield from _notes_of_text(columns, name, fields, found, found.odd_row)
-    if found.kind == "number" and (np.abs(found.values) >= INEXACT).any():
+    if typed.odd_row is not None:
+        yield from _notes_of_text(columns, name, fields, typed, typed.odd_row)
+    if typed.kind == "number" and (np.abs(typed.values) >= INEXACT).any():
         row = next((row for row, text in enumerate(fields) if _is_rounded(text.strip())), None)
         if row is not None:
             yield rounded_note(name, fields[row].strip(), columns.place(row))
 
 
 def _notes_of_text(
-    columns: Columns, name: str, fields: Sequence[str], found: FieldColumn, odd_row: int
+    columns: Columns, name: str, fields: Sequence[str], typed: FieldColumn, odd_row: int
 ) -> Iterator[DataNote]:
-    """Why a column that could have been one of numbers is text."""
+    """Why a column that mostly holds numbers is text."""
     text, place = fields[odd_row].strip(), columns.place(odd_row)
     values = ((text, sum(field.strip() == text for field in fields)),)
-    if found.has_decimal_commas:
-        message = f"column '{name}' is text: `{text}` in {place} has a comma, and a number needs a point"
+    if typed.has_decimal_commas:
+        message = f"column '{name}' is text: `{text}` in {place} has a decimal comma; write a decimal point"
         yield DataNote("decimal_commas", message, (name,), values, place)
-    elif 2 * found.n_numbers > found.n_values:
+    elif 2 * typed.n_numbers > typed.n_values:
         message = (
             f"column '{name}' is text because of `{text[:40]}` in {place}: "
-            f"{found.n_numbers} of its {found.n_values} values are numbers"
+            f"{typed.n_numbers} of its {typed.n_values} values are numbers"
         )
         yield DataNote("mostly_numbers", message, (name,), values, place)
 
 
 def _is_rounded(text: str) -> bool:
-    """Whether a whole number is another one as float64."""
+    """Whether a text is a whole number that float64 cannot represent."""
     is_whole = len(text) < _LONGEST_WHOLE and text.lstrip("+-").isdecimal()
     return is_whole and int(text) != int(float(text))
 
 
 def rounded_note(name: str, text: str, place: str) -> DataNote:
-    """The note on whole numbers that float64 cannot hold."""
+    """The note on whole numbers that float64 cannot represent."""
     message = f"column '{name}' has whole numbers beyond 2^53, which are rounded: `{text[:40]}` in {place}"
     return DataNote("rounded", message, (name,), (), place, is_detail=True)

@@ -1,7 +1,7 @@
-"""From a file to a `Table`: which format reads it, which columns are numbers or text, what a validation file shares.
+"""From a file to a `Table`: the formats, the target, the columns, and a validation file's agreement with training.
 
-A new format is a module with a reader and an entry in `READERS`. The training file decides the type of a column; every
-other file is read with that type. Loads no torch.
+To add a format of tables, write a module with a reader and add it to `READERS`. The training file decides the kind of
+each column; validation and test files are read with these kinds. Loads no torch.
 
 Axes: N examples, F features.
 """
@@ -36,18 +36,18 @@ from tunecli.train.data.scaling import center_and_scale
 from tunecli.train.data.table import MAX_CATEGORIES, Table, TextColumn, encode_target
 
 READERS: dict[str, Callable[[Path, Request], Columns]] = {".csv": read_csv, ".parquet": read_parquet}
-"""(path, columns to read) → columns. NPZ holds arrays and has its own way."""
+"""By the ending of a file's name: (path, columns to read) → columns. `read_npz` reads NPZ files, which hold arrays."""
 
 
 _Target = tuple[NDArray[Any], Task, tuple[str, ...]]
 """A target, its task and its class names."""
 
 _ARRAY_KINDS: dict[str, ColumnKind] = {"b": "truth", "f": "number", "O": "text"}
-"""What a target from an array holds, by the kind of its type."""
+"""The kind of a target from an array, by the kind of its dtype."""
 
-_MEND_TEXT = (
+_FIX_TEXT = (
     f"remove a text column with many values from the file, write it as numbers or as at most {MAX_CATEGORIES} values, "
-    "or name one in `data.text` to read its characters instead of the other columns"
+    "or name it in `data.text` to read its characters instead of the other columns"
 )
 
 
@@ -56,14 +56,14 @@ def read_table(path: Path, data: Data, parameter: str = "data.source", known: Ta
 
     Args:
         path: the file.
-        data: the knobs: which column is the target, what it asks for, how inputs are to be read.
-        parameter: the key to blame for what is wrong with the file.
-        known: the training table, whose columns, types and classes a validation or test file must follow; further
-            columns of the file are left out.
+        data: the data's configuration: target, task, and how inputs are read.
+        parameter: the configuration key that errors about the file name.
+        known: for a validation or test file, the training table: the file must have its columns, kinds and classes.
+            Further columns of the file are left out.
 
     Raises:
-        DataError: the file or its target is missing, unreadable, or not what the knobs say; every column that cannot
-            be used is in the message.
+        DataError: the file or its target is missing or unreadable, or disagrees with the configuration. The message
+            lists every column that cannot be used.
     """
     try:
         return _read(path, data, parameter, known)
@@ -77,10 +77,10 @@ def _read(path: Path, data: Data, parameter: str, known: Table | None) -> Table:
         return _table_of_arrays(path, data, parameter, known)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        hint = "csv, npz and parquet are read; the name of a folder of images ends with a slash"
-        raise DataError(f"{path.name} ends in no known format", hint=hint, parameter=parameter)
+        hint = "use a csv, npz or parquet file; end the name of a folder of images with a slash"
+        raise DataError(f"{path.name} has no known file ending", hint=hint, parameter=parameter)
     if known is not None and known.kind != ("features" if data.text is None else "tokens"):
-        message = f"{path.name} has columns, and the training data holds examples of the kind `{known.kind}`"
+        message = f"{path.name} has columns, but the training data has inputs of the kind `{known.kind}`"
         raise DataError(message, hint="save it as npz", parameter=parameter)
     kinds = None if known is None else _kinds_of(known)
     columns = reader(path, Request(parameter, data.target, data.text, kinds))
@@ -89,45 +89,41 @@ def _read(path: Path, data: Data, parameter: str, known: Table | None) -> Table:
         hint = f"name one of its columns: {names}"
         raise DataError(f"which column of {columns.name} is the target?", hint=hint, parameter="data.target")
     if data.target not in columns.names:
-        blamed = "data.target" if known is None else parameter
-        raise no_such_column(
-            data.target, list(columns.names), columns.name, parameter=blamed, also=columns.hint
-        )
+        key = "data.target" if known is None else parameter
+        raise no_such_column(data.target, list(columns.names), columns.name, parameter=key, also=columns.hint)
     if len(columns.names) == 1:
-        message = f"{columns.name} has no column beside the target"
+        message = f"{columns.name} has no column besides the target"
         raise DataError(message, hint=columns.hint, parameter=parameter)
     features = {name: values for name, values in columns.values.items() if name != data.target}
-    problems = [*columns.problems, *_unfit(features, data, columns, known)]
+    problems = [*columns.problems, *_column_problems(features, data, columns, known)]
     target = _target(columns, data, parameter, known, problems)
     if data.text is not None:
-        blamed = "data.text" if known is None else parameter
-        return _table_of_text(target, columns, data, blamed)
+        return _table_of_text(target, columns, data, "data.text" if known is None else parameter)
     return _table_of_columns(features, target, columns, known)
 
 
 def _kinds_of(known: Table) -> dict[str, ColumnKind]:
-    """What the columns of a training table hold."""
+    """The kinds of the columns of a training table."""
     numbers = dict.fromkeys(known.feature_names, "number")
     texts = dict.fromkeys((column.name for column in known.text), "text")
     return {**numbers, **texts, **known.kinds}  # type: ignore[dict-item]
 
 
-def _unfit(
+def _column_problems(
     features: Mapping[str, NDArray[Any]], data: Data, columns: Columns, known: Table | None
 ) -> Iterator[ColumnProblem]:
-    """The columns that no table can be made of."""
+    """Missing columns, and text columns with too many values."""
     if data.text is not None:
         return
     if known is not None:
         present = set(columns.names)
         for name in (*known.feature_names, *(column.name for column in known.text)):
             if name not in present:
-                what = "which the training data has"
-                message = f"{columns.name} has no column `{name}`, {what}"
-                yield ColumnProblem(message, f"`{name}` is missing, {what}", "add the column to the file")
+                message = f"{columns.name} has no column `{name}`, but the training data has"
+                yield ColumnProblem(message, f"`{name}` is missing", "add the column to the file")
         return
     reasons = {
-        note.columns[0]: f" (the first that is no number: `{note.values[0][0][:40]}` in {note.place})"
+        note.columns[0]: f" (the first that is not a number: `{note.values[0][0][:40]}` in {note.place})"
         for note in columns.notes
         if note.kind in ("mostly_numbers", "decimal_commas")
     }
@@ -135,24 +131,23 @@ def _unfit(
         if values.dtype == object:
             n_values = len(set(values.tolist()) - {None})
             if n_values > MAX_CATEGORIES:
-                what = f"is text with {n_values} distinct values{reasons.get(name, '')}"
-                yield ColumnProblem(
-                    f"column `{name}` of {columns.name} {what}", f"`{name}` {what}", _MEND_TEXT
-                )
+                predicate = f"is text with {n_values} distinct values{reasons.get(name, '')}"
+                message = f"column `{name}` of {columns.name} {predicate}"
+                yield ColumnProblem(message, f"`{name}` {predicate}", _FIX_TEXT)
 
 
 def _target(
     columns: Columns, data: Data, parameter: str, known: Table | None, problems: Sequence[ColumnProblem]
 ) -> _Target:
-    """The target; where it or other columns cannot be used, one error about all of them."""
+    """The target. If it or other columns cannot be used, one error names all of them."""
     assert data.target is not None
     if data.target not in columns.values:
         raise_problems(problems, columns.name, parameter)
     marks = columns.marks.get(data.target, ())
-    mark = min(marks, key=lambda each: each[1])[0] if marks else ""
-    blamed = "data.target" if known is None else parameter
+    mark = min(marks, key=lambda text_and_row: text_and_row[1])[0] if marks else ""
+    key = "data.target" if known is None else parameter
     try:
-        target = encode_target(columns.values[data.target], data.task, columns.place, known, blamed, mark)
+        target = encode_target(columns.values[data.target], data.task, columns.place, known, key, mark)
     except DataError as error:
         if not problems:
             raise
@@ -164,28 +159,31 @@ def _target(
 
 def _table_of_arrays(path: Path, data: Data, parameter: str, known: Table | None) -> Table:
     if data.text is not None:
-        raise DataError(f"{path.name} has arrays and no columns", hint="drop `text`", parameter="data.text")
+        message = f"{path.name} holds arrays and has no columns"
+        raise DataError(message, hint="remove `text`", parameter="data.text")
     if known is not None and known.text:
-        message = f"{path.name} has arrays, and the training data has columns of text"
+        message = f"{path.name} holds arrays, but the training data has columns of text"
         raise DataError(message, hint="save it as csv or parquet", parameter=parameter)
     x, raw_N = read_npz(path, data.target, parameter, data.inputs)
-    blamed = parameter if known else "data.target"
+    key = parameter if known else "data.target"
     name = data.target or "y"
     if known is not None:
         raw_N = _like(raw_N, known.kinds.get(name))
     kinds: dict[str, ColumnKind] = {name: _ARRAY_KINDS.get(raw_N.dtype.kind, "number")}
     y_N, task, classes = encode_target(
-        raw_N, data.task, lambda row: f"example {row} of {path.name}", known, blamed
+        raw_N, data.task, lambda row: f"example {row} of {path.name}", known, key
     )
     if known and known.x.shape[1:] != x.shape[1:]:
-        message = f"{path.name} has examples of shape {x.shape[1:]}, the training data {known.x.shape[1:]}"
+        message = (
+            f"{path.name} has examples of shape {x.shape[1:]}, but the training data {known.x.shape[1:]}"
+        )
         raise DataError(message, parameter=parameter)
     names = tuple(f"x{number}" for number in range(x.shape[1])) if x.ndim == 2 else ()
     return Table(x, y_N, task, classes, names, kinds=kinds)
 
 
 def _like(raw_N: NDArray[Any], kind: ColumnKind | None) -> NDArray[Any]:
-    """Truth values and the numbers 0 and 1 as the training file has them."""
+    """A target in the training file's kind, if it holds truth values or the numbers 0 and 1."""
     if raw_N.dtype == bool and kind == "number":
         return raw_N.astype(np.float64)
     if raw_N.dtype == np.float64 and kind == "truth" and bool(np.isin(raw_N, (0.0, 1.0)).all()):
@@ -197,11 +195,11 @@ def _table_of_text(target: _Target, columns: Columns, data: Data, parameter: str
     text = data.text or ""
     others = tuple(name for name in columns.names if name not in (text, data.target))
     if text not in columns.values or text == data.target:
-        known = [name for name in columns.names if name != data.target]
-        raise no_such_column(text, known, columns.name, parameter=parameter, also=columns.hint)
+        names = [name for name in columns.names if name != data.target]
+        raise no_such_column(text, names, columns.name, parameter=parameter, also=columns.hint)
     notes = [DataNote("characters", f"column '{text}' is read character by character", (text,))]
     if others:
-        notes.append(DataNote("left_out", f"beside it these are left out: {quoted(others)}", others))
+        notes.append(DataNote("left_out", f"the other columns are left out: {quoted(others)}", others))
     y_N, task, classes = target
     return Table(
         np.zeros((len(y_N), 0)),
@@ -243,32 +241,32 @@ def _table_of_columns(
 
 
 def gaps(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator[DataNote]:
-    """Columns with missing numbers."""
+    """The note on columns with missing numbers."""
     missing = tuple(names[column] for column in np.flatnonzero(np.isnan(x_NF).any(axis=0)).tolist())
     if missing:
-        message = f"missing numbers in {quoted(missing)}: the training part's median stands in"
+        message = f"missing numbers in {quoted(missing)} are replaced by the training part's median"
         yield DataNote("imputed", message, missing)
 
 
 def near_constant(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator[DataNote]:
-    """Columns that vary, but by so little that it is lost in the rounding of their numbers."""
+    """Notes on columns that vary by no more than the rounding of their numbers."""
     low_F, high_F = np.fmin.reduce(x_NF, axis=0), np.fmax.reduce(x_NF, axis=0)
     size_F = np.maximum(np.abs(low_F), np.abs(high_F))
     with np.errstate(over="ignore"):
-        # The deviation of N numbers is at least 1/sqrt(N) of half their range: no other column needs a closer look.
+        # The deviation of N numbers is at least 1/sqrt(N) of half their range, which rules out the other columns.
         is_close_F = (high_F - low_F) * 0.5 < 4 * np.sqrt(len(x_NF)) * np.spacing(size_F)
     for column in np.flatnonzero(is_close_F & (high_F > low_F)).tolist():
         values_N = x_NF[~np.isnan(x_NF[:, column]), column]
         if center_and_scale(values_N, (0,), "standard")[2]:
             message = (
                 f"column '{names[column]}' varies by {high_F[column] - low_F[column]:.3g} around "
-                f"{low_F[column]:.6g}, no more than rounding: scaling makes it 0"
+                f"{low_F[column]:.6g}, no more than the rounding of its numbers: scaling makes it 0"
             )
             yield DataNote("near_constant", message, (names[column],))
 
 
 def unmatched(column: TextColumn, trained: TextColumn, columns: Columns) -> Iterator[DataNote]:
-    """Values of a validation or test file that the training file has not, and the other way round."""
+    """Notes on categories of a validation or test file that the training file lacks, and the other way round."""
     counts = Counter(value for value in column.values.tolist() if value is not None)
     known = trained.categories
     unseen = [(value, n_rows) for value, n_rows in counts.items() if value not in known]
@@ -276,12 +274,10 @@ def unmatched(column: TextColumn, trained: TextColumn, columns: Columns) -> Iter
         first = columns.place(column.values.tolist().index(unseen[0][0]))
         n_rows = sum(n for _, n in unseen)
         shown = ", ".join(f"`{value[:40]}`" for value, _ in unseen[:3]) + (", …" if len(unseen) > 3 else "")
-        whole = (
-            "no row" if n_rows == sum(counts.values()) else f"{n_rows} of {sum(counts.values())} rows do not"
-        )
-        verb = "has" if whole == "no row" else "have"
+        n_all = sum(counts.values())
+        rows = "all rows have" if n_rows == n_all else f"{n_rows} of {n_all} rows have"
         message = (
-            f"column '{column.name}' of {columns.name}: {whole} {verb} a category of the training data "
+            f"column '{column.name}' of {columns.name}: {rows} a category that the training data lacks "
             f"({shown}): its inputs are 0 there"
         )
         yield DataNote("unmatched", message, (column.name,), tuple(unseen), first)

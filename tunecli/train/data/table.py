@@ -1,7 +1,6 @@
-"""What a data set is once it is read: features, text columns kept apart, and a target with its task.
+"""A data set once it is read (`Table`): numeric inputs, text columns, and a target with its task.
 
-Owns the rules that turn raw columns into a `Table` (which task a target asks for, which class is which
-index). Knows neither where the columns came from nor how they are split, scaled or trained on; loads no torch.
+Owns the rules for the target: which task it is, and which class has which index. Loads no torch.
 
 Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns.
 """
@@ -24,16 +23,16 @@ from tunecli.train.inputs import InputKind
 
 MAX_CATEGORIES = 100
 MAX_INTEGER_CLASSES = 20
-INEXACT = 2.0**53  # from here on two whole numbers may be the same float64
+INEXACT = 2.0**53  # from this size on, two whole numbers may be the same float64
 
 TaskKnob = Literal["auto", "classification", "regression"]
 Place = Callable[[int], str]
-"""Where a row stands in its file, in words: 0 -> ``line 2 of wine.csv``."""
+"""The place of a row in its file, in words: 0 -> ``line 2 of wine.csv``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextColumn:
-    """A column of text, as read: ``values`` (N,) holds strings, and None where one is missing."""
+    """A column of text: ``values`` (N,) are strings, or None if missing."""
 
     name: str
     values: NDArray[np.object_]
@@ -49,18 +48,18 @@ class Table:
     """A data set, before it is split or scaled.
 
     Attributes:
-        x: features (N, F), NaN where one is missing; or, with none missing, sequences (N, T, F), images
-            (N, C, H, W), or int64 tokens (N, T). No columns, (N, 0), where ``prose`` holds the inputs.
+        x: features (N, F), NaN if missing; sequences (N, T, F) or images (N, C, H, W), never missing; or int64 tokens
+            (N, T). It is (N, 0) if ``prose`` holds the inputs.
         y: (N,) class indices (int64), or the target in its own units (float64).
-        task: what the target asks for.
+        task: classification or regression.
         class_names: one per class, in the order of the indices; empty for regression.
-        feature_names: one per column of ``x``; empty where it holds no features.
-        text: the columns that will be one-hot encoded.
-        data_notes: what was decided while the data was read.
-        prose: the column whose characters become tokens, where there is one.
-        n_tokens: how many different tokens ``x`` may hold; 0 where it holds numbers.
-        kinds: what each column of the file holds, the target's too; a validation file's columns are read as that.
-            Empty where the data came from no file with columns.
+        feature_names: one per column of ``x``; empty if ``x`` holds no features.
+        text: the columns that are one-hot encoded later.
+        data_notes: decisions made while the data was read.
+        prose: the column whose characters become tokens; None if there is none.
+        n_tokens: number of different tokens that ``x`` may hold; 0 if it holds numbers.
+        kinds: the kind of each column of the file, including the target's; validation and test files are read with
+            them. Empty if the data came from no file with columns.
     """
 
     x: NDArray[Any]
@@ -75,18 +74,18 @@ class Table:
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # Tables are cached and shared by every trial of a process, so nobody may write into one.
+        # Tables are cached and shared by all trials of a process.
         self.x.flags.writeable = False
         self.y.flags.writeable = False
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The sentences of `data_notes` that a person should see unasked."""
+        """The texts of `data_notes` that every command shows."""
         return tuple(note.text for note in self.data_notes if not note.is_detail)
 
     @property
     def kind(self) -> InputKind:
-        """What an example will be to a model."""
+        """The kind of inputs that a model gets."""
         if self.prose is not None or self.n_tokens:
             return "tokens"
         kinds: dict[int, InputKind] = {2: "features", 3: "sequence", 4: "image"}
@@ -98,7 +97,7 @@ class Table:
         return self.class_counts_of(slice(None))
 
     def class_counts_of(self, rows: NDArray[np.int64] | slice) -> tuple[int, ...]:
-        """Examples of each class among some rows; empty for regression."""
+        """Examples of each class in ``rows``; empty for regression."""
         if self.task == "regression":
             return ()
         return tuple(np.bincount(self.y[rows], minlength=len(self.class_names)).tolist())
@@ -118,20 +117,19 @@ def encode_target(
     `MAX_INTEGER_CLASSES` distinct values; everything else is a number to predict.
 
     Args:
-        raw_N: bool, float64 (NaN where missing) or object (str, None where missing).
-        task: what the file asks for.
-        place: where a row stands, for messages.
-        known: the training table, whose task and classes a validation file must follow.
-        parameter: the key to blame.
-        mark: the text of the first target that counts as missing, where there is one.
+        raw_N: (N,) bool, float64 (NaN if missing) or object (str, or None if missing).
+        task: the configured task.
+        place: the place of a row in words, for messages.
+        known: for a validation or test file, the training table, whose task and classes the target must have.
+        parameter: the configuration key that errors name.
+        mark: the text of the first target that was read as missing; empty if there is none.
 
     Returns:
-        The target, its task and its class names.
+        The target (N,), int64 class indices or float64; its task; and its class names.
 
     Raises:
-        DataError: a target is missing, infinite, of a class the training data has not, or varies by no more than
-            its rounding; or its classes
-            are numbers that float64 merges.
+        DataError: a target is missing or infinite; has a class that the training data lacks; never varies, or by no
+            more than the rounding of its numbers; or its classes are numbers too large to tell apart.
     """
     if raw_N.dtype == object:
         is_missing_N = np.array([value is None for value in raw_N], dtype=bool)
@@ -142,7 +140,7 @@ def encode_target(
         hint = "remove such rows"
         if mark:
             message += f": `{mark}` counts as missing"
-            hint = f"remove such rows; where `{mark}` is a class, give it another name"
+            hint = f"remove such rows; if `{mark}` is a class, give it another name"
         raise DataError(message, hint=hint, parameter=parameter)
 
     task_found = known.task if known else (_task_of(raw_N) if task == "auto" else task)
@@ -152,8 +150,8 @@ def encode_target(
     if raw_N.dtype == np.float64 and (np.abs(raw_N) >= INEXACT).any():
         where = place(int((np.abs(raw_N) >= INEXACT).argmax()))
         raise DataError(
-            f"the class in {where} is a number of 2^53 or more, where neighbours are not told apart",
-            hint="name the classes by text or smaller numbers; to predict a number, say `data.task: regression`",
+            f"the class in {where} is a number of 2^53 or more: float64 cannot distinguish such classes",
+            hint="name the classes by text or smaller numbers; to predict a number, set `data.task: regression`",
             parameter=parameter,
         )
     names_N = [category_name(value) for value in raw_N.tolist()]
@@ -163,11 +161,12 @@ def encode_target(
         unknown = next((row for row, name in enumerate(names_N) if name not in known_names), None)
         if unknown is not None:
             message = f"class `{names_N[unknown]}` in {place(unknown)} is not in the training data"
-            raise DataError(message, parameter=parameter)
+            hint = "correct it, remove such rows, or add the class to the training data"
+            raise DataError(message, hint=hint, parameter=parameter)
     else:
         class_names = tuple(category_name(value) for value in sorted(set(raw_N.tolist())))
         if len(class_names) < 2:
-            raise DataError("the target has one class only", hint="name another column", parameter=parameter)
+            raise DataError("the target has only one class", hint="name another column", parameter=parameter)
     index = {name: number for number, name in enumerate(class_names)}
     return np.array([index[name] for name in names_N], dtype=np.int64), task_found, class_names
 
@@ -182,7 +181,7 @@ def _task_of(raw_N: NDArray[Any]) -> Task:
 def _as_numbers(raw_N: NDArray[Any], place: Place, parameter: str, *, is_alone: bool) -> NDArray[np.float64]:
     if raw_N.dtype == object:
         row = next((row for row, text in enumerate(raw_N.tolist()) if not NUMBER.fullmatch(text)), 0)
-        message = f"the target is text (`{raw_N[row]}` in {place(row)}), and regression needs numbers"
+        message = f"the target is text (`{raw_N[row]}` in {place(row)}), but regression needs numbers"
         hint = "write a number there, or set `data.task: classification`"
         if DECIMAL_COMMA.fullmatch(raw_N[row]):
             hint = "write decimal points instead of commas"
@@ -192,11 +191,11 @@ def _as_numbers(raw_N: NDArray[Any], place: Place, parameter: str, *, is_alone: 
         raise DataError("the target never varies", hint="name another column", parameter=parameter)
     if is_alone and is_lost(np.ptp(y_N), y_N):
         message = f"the target varies by {np.ptp(y_N):.3g} in all, no more than the rounding of its numbers"
-        hint = "subtract a constant from it before the file is written, or name another column"
+        hint = "subtract a constant from it before you write the file, or name another column"
         raise DataError(message, hint=hint, parameter=parameter)
     return y_N
 
 
 def category_name(value: str | bool | float) -> str:
-    """A value as a class or category is called: ``3.0`` from a file is what a person calls 3."""
+    """The name of a class or category: ``3.0`` is named ``3``."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
