@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.jobs import change_job, make_job
 from tunecli.engine import engine_named
-from tunecli.engine.protocol import Engine
+from tunecli.engine.protocol import Engine, EngineOptions
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Job, Started, Stopped
 from tunecli.objective import Objective
 from tunecli.trial import FailureKind, State
@@ -48,7 +48,7 @@ def events_until(engine: Engine, epoch: int) -> list:
 
 @pytest.fixture(params=["inline", "local"])
 def engine(request):
-    made = engine_named(request.param, n_workers=1, threads=1)
+    made = engine_named(request.param, EngineOptions(1, 1))
     yield made
     made.close()
 
@@ -82,7 +82,7 @@ class TestEngines:
 def test_both_engines_give_the_same_bits():
     scores = []
     for name in ("inline", "local"):
-        engine = engine_named(name, n_workers=1, threads=1)
+        engine = engine_named(name, EngineOptions(1, 1))
         engine.submit(job(0))
         scores.append(drain(engine, 1)[-1].outcome.metrics)
         engine.close()
@@ -91,7 +91,7 @@ def test_both_engines_give_the_same_bits():
 
 class TestLocalProcesses:
     def test_a_killed_worker_costs_its_trial_and_no_other(self):
-        engine = engine_named("local", n_workers=2, threads=1)
+        engine = engine_named("local", EngineOptions(2, 1))
         engine.submit(job(0, training={"epochs": 1_000_000}))
         engine.submit(job(1))
         ends: dict = {}
@@ -109,7 +109,7 @@ class TestLocalProcesses:
         engine.close()
 
     def test_a_worker_that_dies_between_two_jobs_is_replaced(self):
-        engine = engine_named("local", n_workers=1, threads=1)
+        engine = engine_named("local", EngineOptions(1, 1))
         engine.submit(job(0))
         process_id = next(event.process_id for event in drain(engine, 1) if isinstance(event, Started))
         worker = psutil.Process(process_id)
@@ -121,7 +121,7 @@ class TestLocalProcesses:
         engine.close()
 
     def test_a_full_engine_takes_no_further_job(self):
-        engine = engine_named("local", n_workers=1, threads=1)
+        engine = engine_named("local", EngineOptions(1, 1))
         engine.submit(job(0, training={"epochs": 1_000_000}))
         with pytest.raises(RuntimeError, match="all 1 workers have a job"):
             engine.submit(job(1))
@@ -135,9 +135,10 @@ class TestLocalProcesses:
             sys.path.insert(0, {str(Path(__file__).parent)!r})
             from test_engines import job
             from tunecli.engine import engine_named
+            from tunecli.engine.protocol import EngineOptions
             from tunecli.messages import Started
             if __name__ == "__main__":
-                engine = engine_named("local", n_workers=1, threads=1)
+                engine = engine_named("local", EngineOptions(1, 1))
                 engine.submit(job(0, training={{"epochs": 1_000_000}}))
                 while True:
                     for event in engine.events(5.0):
@@ -182,7 +183,7 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_goes_on(tmp_path):
         base_path=str(tmp_path),
         idle_s=0.3,
     )
-    engine = engine_named("local", n_workers=1, threads=1)
+    engine = engine_named("local", EngineOptions(1, 1))
     try:
         engine.submit(hanging)
         *_, ended = drain(engine, 1)
@@ -231,7 +232,7 @@ class TestDevicesThatAreLost:
         losing = make_job(
             0, config, Objective("val_loss", False), 1, 2, device="cpu", base_path=str(tmp_path)
         )
-        engine = engine_named("local", n_workers=1, threads=1)
+        engine = engine_named("local", EngineOptions(1, 1))
         try:
             engine.submit(losing)
             first = drain(engine, 1)
@@ -247,7 +248,7 @@ class TestDevicesThatAreLost:
         (tmp_path / "losing.py").write_text(LOSING)
         always = make_job(0, {"python": "losing:always"}, Objective("val_loss", False), 1, 2, device="cpu")
         always = change_job(always, base_path=str(tmp_path))
-        engine = engine_named("local", n_workers=1, threads=1)
+        engine = engine_named("local", EngineOptions(1, 1))
         try:
             for attempt in (1, 2, 3):
                 engine.submit(change_job(always, attempt=attempt))
@@ -283,7 +284,7 @@ def test_a_trial_whose_time_is_up_may_stop_in_order_before_its_worker_is_killed(
     )
     config = {"python": "slow:train", "params": {"mark": str(tmp_path / "mark")}}
     slow = make_job(0, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path), time_s=0.2)
-    engine = engine_named("local", n_workers=1, threads=1)
+    engine = engine_named("local", EngineOptions(1, 1))
     try:
         engine.submit(slow)
         assert drain(engine, 1)[-1].outcome.failure.kind is FailureKind.TIMEOUT
@@ -295,7 +296,7 @@ def test_a_trial_whose_time_is_up_may_stop_in_order_before_its_worker_is_killed(
 
 
 def test_a_trial_of_ours_that_heard_that_its_time_is_up_leaves_its_worker_to_the_next():
-    engine = engine_named("local", n_workers=1, threads=1)
+    engine = engine_named("local", EngineOptions(1, 1))
     try:
         engine.submit(change_job(job(0, training={"epochs": 1_000_000}), time_s=0.2))
         first = drain(engine, 1)
@@ -308,7 +309,7 @@ def test_a_trial_of_ours_that_heard_that_its_time_is_up_leaves_its_worker_to_the
 
 def test_a_worker_that_is_frozen_is_ended(tmp_path):
     frozen = change_job(job(0, training={"epochs": 1_000_000}), idle_s=0.5)
-    engine = engine_named("local", n_workers=1, threads=1)
+    engine = engine_named("local", EngineOptions(1, 1))
     try:
         engine.submit(frozen)
         found: list = []

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support.jobs import make_job
-from tunecli.engine.device_assignment import as_recorded, bound, spread
+from tunecli.engine.device_assignment import bind_job, with_recorded_device, workers_per_place
 from tunecli.engine.local import LocalEngine
+from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started
 from tunecli.objective import Objective
 from tunecli.train.machine import Place
@@ -37,7 +38,9 @@ def engine_of() -> Iterator[Callable[..., LocalEngine]]:
     made: list[LocalEngine] = []
 
     def make(n_workers: int, per_device: int, here: tuple[Place, ...] = TWO) -> LocalEngine:
-        made.append(LocalEngine(n_workers, 1, per_device=per_device, places=lambda device: here))
+        made.append(
+            LocalEngine(EngineOptions(n_workers, 1, per_device=per_device), places=lambda device: here)
+        )
         return made[-1]
 
     yield make
@@ -109,17 +112,17 @@ def test_where_every_place_is_left_the_next_trial_says_so(
 
 @pytest.mark.parametrize(("n_workers", "counts"), [(1, [1, 0]), (2, [1, 1]), (3, [2, 1]), (6, [3, 3])])
 def test_the_places_share_workers_evenly(n_workers: int, counts: list[int]) -> None:
-    assert list(spread(TWO, n_workers).values()) == counts
-    assert spread((), n_workers) == {}
+    assert list(workers_per_place(TWO, n_workers).values()) == counts
+    assert workers_per_place((), n_workers) == {}
 
 
 def test_a_job_goes_by_the_name_there_and_its_events_by_the_name_here() -> None:
     place = TWO[1]
-    there = bound(make_job(0, {}, Objective("val_loss", False), 1, 2, device="auto"), place, ())
+    there = bind_job(make_job(0, {}, Objective("val_loss", False), 1, 2, device="auto"), place, ())
     assert (there.execution.device, there.execution.avoid_devices) == ("cpu", ())
     outcome = Outcome(State.COMPLETE, device="cpu")
     for event in (Started(0, 1, "cpu", 7), Ended(0, 1, outcome), Paused(0, 1, outcome)):
-        told = as_recorded(event, place)
+        told = with_recorded_device(event, place)
         assert (told.device if isinstance(told, Started) else told.outcome.device) == "cuda:1"
     epoch = EpochEnded(0, 1, 1, 1, {}, 0.0)
-    assert as_recorded(epoch, place) is epoch
+    assert with_recorded_device(epoch, place) is epoch

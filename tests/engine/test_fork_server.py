@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.engine.fork_client import WorkerProcess, forked, start_server
+from tunecli.engine.fork_client import WorkerProcess, fork_worker, start_server
 
 SPOILT = "import pathlib\npathlib.Path(__file__).with_name('ran.txt').open('a').write(__name__ + '\\n')\n"
 # what a worker and the coordinator load of others, and our own package
@@ -70,10 +70,10 @@ def test_no_file_of_the_working_folder_is_executed_for_a_module_of_python_s_or_o
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("has_one_job", [True, False])
-def test_a_worker_ends_with_its_pipe_and_tells_how(has_one_job: bool) -> None:
+@pytest.mark.parametrize("is_single_use", [True, False])
+def test_a_worker_ends_with_its_pipe_and_tells_how(is_single_use: bool) -> None:
     start_server(1)
-    pipe, process = forked(has_one_job=has_one_job)
+    pipe, process = fork_worker(is_single_use=is_single_use)
     assert process.is_alive()
     pipe.close()
     process.join(60.0)
@@ -83,7 +83,7 @@ def test_a_worker_ends_with_its_pipe_and_tells_how(has_one_job: bool) -> None:
 
 def test_a_worker_that_is_killed_tells_by_which_signal() -> None:
     start_server(1)
-    pipe, process = forked(has_one_job=True)
+    pipe, process = fork_worker(is_single_use=True)
     process.kill()
     process.join(60.0)
     assert process.exit_code == -9
@@ -94,14 +94,14 @@ def test_a_worker_that_is_killed_tells_by_which_signal() -> None:
 def test_a_server_that_was_killed_is_replaced(tmp_path: Path) -> None:
     code = (
         "import os, signal\n"
-        "from tunecli.engine.fork_client import forked, server_id, start_server\n"
+        "from tunecli.engine.fork_client import fork_worker, server_id, start_server\n"
         "start_server(1, needs_torch=False)\n"
-        "pipe, process = forked(has_one_job=True)\n"
+        "pipe, process = fork_worker(is_single_use=True)\n"
         "os.kill(server_id(), signal.SIGKILL)\n"
         "process.join(60.0)\n"
         "assert not process.is_alive() and process.exit_code is None\n"
         "pipe.close(); process.close()\n"
-        "pipe, process = forked(has_one_job=True)\n"
+        "pipe, process = fork_worker(is_single_use=True)\n"
         "pipe.close(); process.join(60.0)\n"
         "assert process.exit_code == 0, process.exit_code\n"
         "process.close()\n"

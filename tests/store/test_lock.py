@@ -14,7 +14,7 @@ import pytest
 
 from tunecli.errors import StudyLocked, UsageError
 from tunecli.store import lock
-from tunecli.store.lock import HOLDER_NAME, WORKERS_LOCK_NAME, hold, holder, share
+from tunecli.store.lock import HOLDER_NAME, WORKERS_LOCK_NAME, hold, holder, share_workers_lock
 
 HOLD_UNTIL_TOLD = """
 import sys
@@ -102,8 +102,8 @@ def test_the_record_is_plain_json(tmp_path: Path) -> None:
 WORK_UNTIL_TOLD = """
 import subprocess, sys
 from pathlib import Path
-from tunecli.store.lock import share
-share(Path(sys.argv[1]))
+from tunecli.store.lock import share_workers_lock
+share_workers_lock(Path(sys.argv[1]))
 if sys.argv[2:] == ["with a program"]:
     # Its output is its own, so that it outlives this process unnoticed.
     program = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, close_fds=False)
@@ -157,7 +157,7 @@ class TestWorkers:
     def test_many_share_while_the_study_is_held(self, tmp_path: Path) -> None:
         with hold(tmp_path):
             path = tmp_path / WORKERS_LOCK_NAME
-            descriptors = [share(path), share(path)]
+            descriptors = [share_workers_lock(path), share_workers_lock(path)]
             assert path.read_text() == f"{os.getpid()}\n" * 2
             assert not any(os.get_inheritable(descriptor) for descriptor in descriptors)
         for descriptor in descriptors:
@@ -184,7 +184,7 @@ class TestWorkers:
         path.write_text("4711\n")
         path.chmod(0o444)
         with read_only(open_path):
-            os.close(share(path))
+            os.close(share_workers_lock(path))
             lock._await_end_of_workers(open_path)
         assert path.read_text() == "4711\n"
 
@@ -194,7 +194,7 @@ class TestWorkers:
         with read_only(open_path):
             lock._await_end_of_workers(open_path)
             with pytest.raises(OSError, match="No such file"):
-                share(open_path / WORKERS_LOCK_NAME)
+                share_workers_lock(open_path / WORKERS_LOCK_NAME)
 
     def test_a_link_in_its_place_is_neither_followed_nor_written_through(self, tmp_path: Path) -> None:
         target = tmp_path / "target"
@@ -203,7 +203,7 @@ class TestWorkers:
         with pytest.raises(UsageError, match=WORKERS_LOCK_NAME), hold(tmp_path):
             pass
         with pytest.raises(OSError, match="symbolic links"):
-            share(tmp_path / WORKERS_LOCK_NAME)
+            share_workers_lock(tmp_path / WORKERS_LOCK_NAME)
         assert target.read_text() == "precious"
 
     def test_a_lock_file_of_nonsense_names_nobody(
@@ -211,7 +211,7 @@ class TestWorkers:
     ) -> None:
         monkeypatch.setattr(lock, "_PATIENCE_WITH_WORKERS_S", 0.0)
         path = tmp_path / WORKERS_LOCK_NAME
-        descriptor = share(path)
+        descriptor = share_workers_lock(path)
         path.write_bytes(b"\xff nonsense -1 0 99999999999999999999\n")
         with pytest.raises(StudyLocked, match="a worker of a former run"), hold(tmp_path):
             pass
@@ -224,7 +224,7 @@ class TestWorkers:
         path = tmp_path / WORKERS_LOCK_NAME
         with start_worker(tmp_path) as dead:
             dead.communicate("\n")
-        descriptor = share(path)
+        descriptor = share_workers_lock(path)
         assert path.read_text() == f"{dead.pid}\n{os.getpid()}\n"
         with pytest.raises(StudyLocked, match=rf"\(process {os.getpid()}\)"), hold(tmp_path):
             pass

@@ -12,6 +12,7 @@ CODE = """
 import os, sys
 from tunecli.engine.fork_client import server_id
 from tunecli.engine import engine_named
+from tunecli.engine.protocol import EngineOptions
 from tunecli.study.prefork import head_start
 
 def pid():
@@ -30,7 +31,7 @@ with head_start(sys.argv[3:]):
     guessed = pid()
     took = None
     if threads:
-        engine_named("local", n_workers=1, threads=threads, needs_torch=needs_torch).close()
+        engine_named("local", EngineOptions(1, threads, needs_torch=needs_torch)).close()
         took = pid()
 assert dict(os.environ) == before
 print("none" if guessed is None else "kept" if took == guessed and is_alive(guessed) else

@@ -16,7 +16,7 @@ from tunecli.config.metrics import is_clock
 from tunecli.config.schema import TrialConfig
 from tunecli.durable_files import read_regular
 from tunecli.engine import engine_named, name_for_one, needs_torch
-from tunecli.engine.protocol import run_to_end
+from tunecli.engine.protocol import EngineOptions, run_to_end
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.registry.engines import LOCAL, engine_info
 from tunecli.results.ranking import best
@@ -179,9 +179,11 @@ def _train_again(
     name = name_for_one(job, LOCAL)  # own code gets the process of its own that it had in the search
     engine = engine_named(
         name,
-        n_workers=1,
-        threads=job.execution.threads,
-        needs_torch=not engine_info(name).runs_in_this_process and needs_torch(study.spec, plan.device),
+        EngineOptions(
+            n_workers=1,
+            threads=job.execution.threads,
+            needs_torch=not engine_info(name).runs_in_this_process and needs_torch(study.spec, plan.device),
+        ),
     )
     again = run_to_end(engine, job)
     if again.failure is not None:

@@ -10,7 +10,7 @@ from tunecli.config.concrete_trial import trial_models
 from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySpec
 from tunecli.engine import engine_named, name_for_one, needs_torch
-from tunecli.engine.protocol import run_to_end
+from tunecli.engine.protocol import EngineOptions, run_to_end
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.view import View
 from tunecli.store.destination import require_destination
@@ -64,9 +64,11 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
     # only another process can end a trial that hangs
     engine = engine_named(
         plan.engine if is_limited else name_for_one(job, plan.engine),
-        n_workers=1,
-        threads=job.execution.threads,
-        needs_torch=needs_torch(spec, job.execution.device),
+        EngineOptions(
+            n_workers=1,
+            threads=job.execution.threads,
+            needs_torch=needs_torch(spec, job.execution.device),
+        ),
     )
     return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job))
 

@@ -17,7 +17,7 @@ from tunecli.config.concrete_trial import DanglingReferenceError
 from tunecli.config.metrics import is_clock
 from tunecli.config.user_code import code_changes
 from tunecli.engine import engine_named, name_for_one, needs_torch
-from tunecli.engine.protocol import Engine, run_job
+from tunecli.engine.protocol import Engine, EngineOptions, run_job
 from tunecli.errors import NotReproduced, NoTrialSucceeded, UsageError
 from tunecli.messages import Ended, EpochEnded, Job, Started
 from tunecli.registry.engines import LOCAL, engine_info
@@ -191,9 +191,11 @@ def _again(study: Study, trial: Trial, recorded: RunRecord, device: str) -> RunR
     name = LOCAL if crashed_worker else name_for_one(job, LOCAL)
     engine = engine_named(
         name,
-        n_workers=1,
-        threads=job.execution.threads,
-        needs_torch=not engine_info(name).runs_in_this_process and needs_torch(study.spec, device),
+        EngineOptions(
+            n_workers=1,
+            threads=job.execution.threads,
+            needs_torch=not engine_info(name).runs_in_this_process and needs_torch(study.spec, device),
+        ),
     )
     return _course(engine, job, n_epochs)
 

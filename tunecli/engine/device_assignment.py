@@ -1,7 +1,7 @@
-"""Which accelerator the next worker is bound to, and how jobs and events are told where theirs is.
+"""Assignment of workers to accelerators, and the translation of device names between the study and a worker.
 
-No more jobs than ``per_device`` share a place, and workers are spread evenly. Places whose device was lost again and
-again are left. What runs on the CPU has no place.
+At most ``per_device`` jobs share a place (an accelerator or a part of one), and workers are spread evenly over places.
+Jobs on the CPU have no place. All functions are pure, and the study's plan uses them too.
 """
 
 from __future__ import annotations
@@ -14,44 +14,48 @@ from tunecli.messages import Ended, Event, Job, Paused, Started
 from tunecli.train.machine import Place
 
 
-def n_slots(here: Sequence[Place], per_device: int) -> int:
-    """How many jobs may run at a time; 0 where there are no places."""
-    return len(here) * per_device
+def n_slots(places: Sequence[Place], per_device: int) -> int:
+    """The number of jobs that may run at a time; 0 without places."""
+    return len(places) * per_device
 
 
-def spread(here: Sequence[Place], n_workers: int) -> Mapping[str, int]:
-    """How many workers each place has, by its name."""
-    counts = Counter({place.name: 0 for place in here})
-    for _ in range(n_workers if here else 0):
-        counts[next_place(here, counts).name] += 1
+def workers_per_place(places: Sequence[Place], n_workers: int) -> Mapping[str, int]:
+    """The number of workers on each place, by the place's name; empty without places."""
+    counts = Counter({place.name: 0 for place in places})
+    for _ in range(n_workers if places else 0):
+        counts[least_used_place(places, counts).name] += 1
     return counts
 
 
-def next_place(here: Sequence[Place], taken: Mapping[str, int]) -> Place:
-    """The place with the fewest workers, the first of several; there is at least one place."""
-    return min(here, key=lambda place: taken.get(place.name, 0))
+def least_used_place(places: Sequence[Place], n_used: Mapping[str, int]) -> Place:
+    """The place with the fewest workers, the first in a tie.
 
-
-def on_slot(job: Job, slot: int, set_aside: Collection[str]) -> Job:
-    """The job for the worker of a slot, without the devices that are set aside."""
-    execution = job.execution
-    avoid_devices = (*execution.avoid_devices, *set_aside)
-    return replace(job, execution=replace(execution, slot=slot, avoid_devices=avoid_devices))
-
-
-def bound(job: Job, place: Place, set_aside: Collection[str]) -> Job:
-    """The job as a worker at a place is to see it: its device under its name there.
-
-    Where the place itself is set aside, as it is when all are, the trial is to say so.
+    Args:
+        places: at least one.
+        n_used: the number of workers by the place's name; 0 for a missing name.
     """
-    is_left = place.name in set_aside
-    avoid_devices = (place.local,) if is_left else ()
+    return min(places, key=lambda place: n_used.get(place.name, 0))
+
+
+def with_slot(job: Job, slot: int, set_aside: Collection[str]) -> Job:
+    """The job as a worker without a place gets it: with its slot, and without the devices in ``set_aside``."""
+    avoid_devices = (*job.execution.avoid_devices, *set_aside)
+    return replace(job, execution=replace(job.execution, slot=slot, avoid_devices=avoid_devices))
+
+
+def bind_job(job: Job, place: Place, set_aside: Collection[str]) -> Job:
+    """The job as a worker bound to ``place`` gets it: with the device name that is valid in the worker.
+
+    If the place itself is in ``set_aside``, as when all places are, the job avoids its device, so that the trial fails
+    with that cause.
+    """
+    avoid_devices = (place.local,) if place.name in set_aside else ()
     execution = replace(job.execution, device=place.local, slot=0, avoid_devices=avoid_devices)
     return replace(job, execution=execution)
 
 
-def as_recorded(event: Event, place: Place) -> Event:
-    """The event of a worker at a place, with the device under the name that it has here."""
+def with_recorded_device(event: Event, place: Place) -> Event:
+    """The event of a worker bound to ``place``, with the device name that the study records."""
     if isinstance(event, Started):
         return replace(event, device=place.name)
     if isinstance(event, Ended | Paused):

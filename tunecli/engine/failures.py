@@ -1,4 +1,4 @@
-"""How an engine ends a trial that cannot say so itself: its time is up, or its worker died. A failure is data."""
+"""Failures that an engine finds, because the trial cannot report them: a time limit has passed, or the worker died."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from tunecli.trial import Failure, FailureKind, Outcome, State
 
 
 class Deadline:
-    """The clocks of one job. They start with it, and the second again with every event."""
+    """The two time limits of a job: ``limits.time_s`` since its start and ``limits.idle_s`` since its last event."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._began_at = self._heard_at = time.monotonic()
+        self._began_at = self._idle_since = time.monotonic()
 
-    def heard(self) -> None:
-        """The job said something."""
-        self._heard_at = time.monotonic()
+    def restart_idle(self) -> None:
+        """Count the idle time from now on, because an event of the job came."""
+        self._idle_since = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """How long it has been."""
+        """Seconds since the job started."""
         return time.monotonic() - self._began_at
 
-    def ending(self, device: str) -> Ended | None:
-        """The end of a job whose time is up; None while it is not."""
+    def timeout(self, device: str) -> Ended | None:
+        """The end of the job on ``device`` if one of its limits has passed; else None."""
         total_s, idle_s = self._job.limits.time_s, self._job.limits.idle_s
         if total_s is not None and self.seconds >= total_s:
             cause = f"run.trial_limit.time, {total_s:g} s, has passed"
-        elif idle_s is not None and time.monotonic() - self._heard_at >= idle_s:
+        elif idle_s is not None and time.monotonic() - self._idle_since >= idle_s:
             cause = f"no epoch ended within run.trial_limit.idle, {idle_s:g} s"
         else:
             return None
@@ -43,10 +43,10 @@ def crash(exit_code: int | None, seconds: float, device: str, *, is_out_of_memor
     """The outcome of a trial whose worker died.
 
     Args:
-        exit_code: the worker's, negative where a signal ended it; None: not known.
-        seconds: how long it had the job.
-        device: where it ran.
-        is_out_of_memory: whether the system killed it because memory ran out.
+        exit_code: of the worker; negative if a signal ended it, None if unknown.
+        seconds: how long the worker had the job.
+        device: the trial's device.
+        is_out_of_memory: whether the system killed the worker because memory ran out.
     """
     kind = FailureKind.OOM if is_out_of_memory else FailureKind.CRASH
     if is_out_of_memory:

@@ -1,7 +1,8 @@
-"""The server that workers are forked from, as the coordinator sees it: started, guessed, asked for a worker.
+"""The coordinator's side of the fork server: start it, ask it for workers, and watch and kill a worker.
 
-There is one a process. It is started from a mere guess of what the file asks for, too, before anything else is loaded:
-so this module loads next to nothing, and a guess that was wrong is put right when the engine is made.
+A process has at most one server. `head_start` also starts it early, with settings guessed from the command line and the
+study's file, before anything else is imported; so this module imports very little. If the guess is wrong, the engine
+starts another server.
 """
 
 from __future__ import annotations
@@ -24,15 +25,23 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-# -P, and a path of our own from the first line on: the working folder is never searched for what we load.
+# -P and our own sys.path from the first line: no module of tunecli or Python is ever loaded from the working folder.
 _PROGRAM = "import sys; sys.path[:] = sys.argv[3:]; from tunecli.engine.fork_server import main; main(*sys.argv[1:3])"
 _HASH_SEED = "PYTHONHASHSEED"
-_HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_BLOCKED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
 class _Server:
-    """A running server: the settings it was started with, and the socket that takes requests for workers."""
+    """A running server, with the settings that it was started with.
+
+    Attributes:
+        process_id: of the server.
+        threads: of each worker.
+        has_torch: whether it loaded torch.
+        requests: the socket that takes requests for workers.
+        environment: the coordinator's environment variables at the start.
+    """
 
     process_id: int
     threads: int
@@ -46,18 +55,18 @@ class _Server:
 
 _running: _Server | None = None
 _is_guess = False
-"""Whether no engine has taken it yet."""
+"""Whether the running server was guessed, and no engine has used it yet."""
 
 
 def start_server(threads: int, *, needs_torch: bool = True) -> None:
-    """Start the server, unless one runs that will do.
+    """Start the server, unless a suitable one runs.
 
-    It has a process group of its own, and is deaf to the signals that the coordinator answers: a terminal's Ctrl-C or
-    hang-up, and a batch system's TERM, reach all processes; what to do about them is the coordinator's to decide.
+    The server has a process group of its own and blocks the signals that the coordinator handles: Ctrl-C or hang-up in
+    a terminal, and SIGTERM from a batch system, reach all processes, and only the coordinator decides what to do.
 
     Args:
         threads: of each worker.
-        needs_torch: whether trials do.
+        needs_torch: whether trials need torch.
     """
     global _is_guess, _running
     if _running is not None:
@@ -67,19 +76,19 @@ def start_server(threads: int, *, needs_torch: bool = True) -> None:
         if not is_right:
             _stop(at_once=_is_guess)
     if _running is None:
-        _running = _started(threads, needs_torch)
+        _running = _start(threads, needs_torch)
     _is_guess = False
 
 
 def guess_server(threads: int, *, has_torch: bool) -> bool:
-    """Start the server as a study will most likely want it.
+    """Start the server with guessed settings.
 
     Args:
         threads: of each worker.
         has_torch: whether it loads torch.
 
     Returns:
-        Whether it was started; False where there is one.
+        Whether it was started; False if a server runs already.
     """
     global _is_guess
     if _running is not None:
@@ -90,21 +99,24 @@ def guess_server(threads: int, *, has_torch: bool) -> bool:
 
 
 def give_up_guess() -> None:
-    """End a server that was guessed and that no engine has taken: it would go on loading for seconds."""
+    """End a guessed server that no engine has used; it could go on loading for seconds."""
     if _is_guess:
         _stop(at_once=True)
 
 
 def server_id() -> int | None:
-    """The server's process id; None where none runs."""
+    """The server's process id; None if no server runs."""
     return None if _running is None else _running.process_id
 
 
-def forked(*, has_one_job: bool) -> tuple[Connection, WorkerProcess]:
-    """A new worker, which waits for its terms, and the pipe to it.
+def fork_worker(*, is_single_use: bool) -> tuple[Connection, WorkerProcess]:
+    """Fork a worker from the server.
 
     Args:
-        has_one_job: whether it ends with its first job, and all that the job started with it.
+        is_single_use: whether the worker ends with its first job, with all programs that the job started.
+
+    Returns:
+        The pipe to the worker, which waits for its `WorkerSetup`, and its process.
 
     Raises:
         OSError: no server can be started.
@@ -113,55 +125,63 @@ def forked(*, has_one_job: bool) -> tuple[Connection, WorkerProcess]:
     global _running
     from multiprocessing.connection import Pipe
 
-    from tunecli.engine.fork_server import MANY_JOBS, ONE_JOB
+    from tunecli.engine.fork_server import REUSED, SINGLE_USE
 
     if _running is None:
         raise RuntimeError("there is no server to fork a worker from")
-    ours, theirs = Pipe()
-    channel, its_channel = socket.socketpair()
+    pipe, workers_pipe = Pipe()
+    channel, servers_channel = socket.socketpair()
     try:
-        kind = ONE_JOB if has_one_job else MANY_JOBS
-        descriptors = [theirs.fileno(), its_channel.fileno()]
+        kind = SINGLE_USE if is_single_use else REUSED
+        descriptors = [workers_pipe.fileno(), servers_channel.fileno()]
         try:
             socket.send_fds(_running.requests, [kind], descriptors)
-        except (BrokenPipeError, ConnectionResetError):  # it was killed
+        except (BrokenPipeError, ConnectionResetError):  # the server was killed
             last = _running
             _stop(at_once=True)
-            _running = _started(last.threads, last.has_torch)
+            _running = _start(last.threads, last.has_torch)
             socket.send_fds(_running.requests, [kind], descriptors)
     finally:
-        theirs.close()
-        its_channel.close()
-    return ours, WorkerProcess(channel)
+        workers_pipe.close()
+        servers_channel.close()
+    return pipe, WorkerProcess(channel)
 
 
 def changed_environment() -> dict[str, str] | None:
-    """The environment of workers, where it is another than when the server was started."""
+    """The environment variables for a worker, if they have changed since the server's start; else None."""
     if _running is None or dict(os.environ) == _running.environment:
         return None
-    return {**_of_threads(_running.threads), **os.environ}
+    return {**_thread_variables(_running.threads), **os.environ}
 
 
 class WorkerProcess:
-    """A process that was asked for.
+    """A worker's process: whether it lives, its exit code, and its kill.
+
+    The server is the worker's parent and reports its start and end through a channel. Only the server sends signals to
+    the worker, because only the parent knows that the process id still belongs to it.
 
     Attributes:
-        exit_code: negative where a signal ended it; None while it lives, and where its server ended before it.
+        exit_code: negative if a signal ended the process; None while it lives, and if its server ended first.
     """
 
     def __init__(self, channel: socket.socket) -> None:
+        """Watch a worker that was asked for.
+
+        Args:
+            channel: the coordinator's end of the channel.
+        """
         channel.setblocking(False)
         self._channel = channel
         self._is_over = False
-        self._number = 0
+        self._process_id = 0
         self.exit_code: int | None = None
 
     def fileno(self) -> int:
-        """What becomes readable when something is known of it, its end above all."""
+        """The descriptor that becomes readable when the process starts or ends."""
         return self._channel.fileno()
 
     def is_alive(self) -> bool:
-        """Whether it lives, as far as its server has told."""
+        """Whether the process lives, by the last report of its server."""
         from tunecli.engine.fork_server import NUMBER
 
         while not self._is_over:
@@ -173,25 +193,27 @@ class WorkerProcess:
                 message = b""
             if not message:
                 self._is_over = True
-                if self._number:  # its server ended; on Linux it did with it, elsewhere it may live
+                if (
+                    self._process_id
+                ):  # the server ended. On Linux its workers end with it, elsewhere they may live
                     with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.killpg(self._number, signal.SIGKILL)
-            elif not self._number:
-                (self._number,) = NUMBER.unpack(message)
+                        os.killpg(self._process_id, signal.SIGKILL)
+            elif not self._process_id:
+                (self._process_id,) = NUMBER.unpack(message)
             else:
                 (self.exit_code,) = NUMBER.unpack(message)
                 self._is_over = True
         return not self._is_over
 
     def kill(self) -> None:
-        """Let it be killed, with all that its trial started."""
+        """Ask the server to kill the process and all programs that its trial started."""
         from tunecli.engine.fork_server import KILL
 
         with contextlib.suppress(OSError):
             self._channel.send(KILL)
 
     def join(self, timeout_s: float) -> None:
-        """Wait for its end, so long at most."""
+        """Wait up to ``timeout_s`` seconds for the end of the process."""
         until = time.monotonic() + timeout_s
         while self.is_alive() and (left := until - time.monotonic()) > 0.0:
             poll = select.poll()
@@ -199,56 +221,56 @@ class WorkerProcess:
             poll.poll(left * 1000.0)
 
     def close(self) -> None:
-        """Know no more of it; it is killed where it lives."""
+        """Close the channel, which makes the server kill the process if it lives."""
         self._channel.close()
         self._is_over = True
 
 
-def _of_threads(threads: int) -> dict[str, str]:
+def _thread_variables(threads: int) -> dict[str, str]:
     return {name: str(threads) for name in _THREAD_VARIABLES if name not in os.environ}
 
 
-def _started(threads: int, has_torch: bool) -> _Server:
-    ours, theirs = socket.socketpair()
+def _start(threads: int, has_torch: bool) -> _Server:
+    requests, servers_requests = socket.socketpair()
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
-    # Else the order of a set of strings would be another in each server, and so might a trial's score.
-    seeded = {} if _HASH_SEED in os.environ else {_HASH_SEED: "0"}
-    for_main = ["torch" if has_torch else "", ",".join(seeded)]
+    # Without a fixed hash seed each server would order sets of strings differently, and scores could differ.
+    hash_seed = {} if _HASH_SEED in os.environ else {_HASH_SEED: "0"}
+    for_main = ["torch" if has_torch else "", ",".join(hash_seed)]
     arguments = [sys.executable, *flags, "-P", "-c", _PROGRAM, *for_main, *_safe_path()]
-    environment = {**os.environ, **seeded, **_of_threads(threads)}
+    environment = {**os.environ, **hash_seed, **_thread_variables(threads)}
     try:
-        number = os.posix_spawn(
+        process_id = os.posix_spawn(
             sys.executable,
             arguments,
             environment,
-            file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
+            file_actions=[(os.POSIX_SPAWN_DUP2, servers_requests.fileno(), 0)],
             setpgroup=0,
-            setsigmask=_HELD_BACK,
+            setsigmask=_BLOCKED_SIGNALS,
         )
     except BaseException:
-        ours.close()
+        requests.close()
         raise
     finally:
-        theirs.close()
-    return _Server(number, threads, has_torch, ours, dict(os.environ))
+        servers_requests.close()
+    return _Server(process_id, threads, has_torch, requests, dict(os.environ))
 
 
 def _safe_path() -> list[str]:
-    """Python's path as it is here, without the working folder, unless this package lies there."""
+    """``sys.path`` without the working folder, unless this package is installed in it."""
     home, here = Path(__file__).resolve().parents[2], Path.cwd()
 
     def is_safe(entry: str) -> bool:
         try:
-            place = Path(entry).resolve()
+            folder = Path(entry).resolve()
         except OSError:
             return False
-        return place == home or (bool(entry) and place != here)
+        return folder == home or (bool(entry) and folder != here)
 
     return [str(Path(entry).absolute()) for entry in sys.path if is_safe(entry)]
 
 
 def _stop(*, at_once: bool) -> None:
-    """Let the server go: it ends with its last worker, or at once."""
+    """Close the requests, so that the server ends after its last worker; or kill it at once."""
     global _is_guess, _running
     if _running is not None:
         _running.requests.close()
@@ -261,14 +283,8 @@ def _stop(*, at_once: bool) -> None:
 
 
 def _forget() -> None:
-    """Let the server end with its last worker.
-
-    A process that is forked from this one has none; it must not keep this one's from ending either.
-    """
-    global _is_guess, _running
-    if _running is not None:
-        _running.requests.close()
-    _running, _is_guess = None, False
+    """Let the server end with its last worker; a forked child has no server, and must not keep its parent's alive."""
+    _stop(at_once=False)
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -1,4 +1,4 @@
-"""The engine in this very process: one job at a time, for debugging, tests and `train`."""
+"""The engine that runs jobs in the calling process, one at a time: for debugging, tests and `train`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 from tunecli.config.schema import CommandTrial, trial_model
-from tunecli.engine.device_assignment import as_recorded, bound
+from tunecli.engine.device_assignment import bind_job, with_recorded_device
 from tunecli.engine.failures import Deadline
 from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
@@ -17,34 +17,39 @@ from tunecli.train.machine import VISIBLE, Place, places
 
 
 class InlineEngine:
-    """Runs each job while its events are asked for. Nobody else is there to end one that hangs: a job whose time is
-    up ends with its next epoch."""
+    """Runs a job while the caller iterates over its events.
+
+    No other process can end a job that hangs, so a job past its time limit ends with its next epoch.
+    """
 
     n_workers = 1
 
-    def __init__(self) -> None:
-        self._under_way: Iterator[Event] = iter(())
+    def __init__(self, options: EngineOptions | None = None) -> None:
+        """Make an engine without a job; ``options`` have no effect."""
+        self._running: Iterator[Event] = iter(())
         self._deadline: Deadline | None = None
         self._device = ""
-        self._part: Place | None = None
-        self._visible_before: tuple[str | None, ...] = ()
+        self._place: Place | None = None
+        self._visible_before: tuple[
+            str | None, ...
+        ] = ()  # of CUDA_VISIBLE_DEVICES; empty: nothing to restore
         self._is_stop_wanted = False
         self._n_jobs = 0
 
     @property
     def n_idle(self) -> int:
-        """1 where there is no job."""
+        """1 without a job, else 0."""
         return 1 - bool(self._n_jobs)
 
     def submit(self, *jobs: Job) -> None:
-        """Take a job, or several to be trained together; they begin to run when events are asked for."""
+        """Take a job, or jobs to train together; they begin when the caller asks for events."""
         from tunecli.train.trials import run_together
 
         self._is_stop_wanted, self._n_jobs = False, len(jobs)
-        # This process keeps to the first part of a GPU that it is given. A whole one only a program has to be bound to.
+        # This process uses the first part of a GPU. Only a program of the user needs to be bound to a whole GPU.
         is_program = trial_model(jobs[0].task.config) is CommandTrial
-        self._put_back()
-        self._part = next(
+        self._restore_environment()
+        self._place = next(
             (
                 place
                 for place in places(jobs[0].execution.device)
@@ -52,22 +57,22 @@ class InlineEngine:
             ),
             None,
         )
-        if self._part is not None:
-            if not self._part.needs_binding:
+        if self._place is not None:
+            if not self._place.needs_binding:
                 self._visible_before = (os.environ.get(VISIBLE),)
-            os.environ[VISIBLE] = self._part.visible
-            jobs = tuple(bound(job, self._part, ()) for job in jobs)
-        self._under_way = run_together(jobs, lambda: self._is_stop_wanted)
+            os.environ[VISIBLE] = self._place.visible
+            jobs = tuple(bind_job(job, self._place, ()) for job in jobs)
+        self._running = run_together(jobs, lambda: self._is_stop_wanted)
         self._deadline = Deadline(jobs[0]) if len(jobs) == 1 else None
 
     def events(self, wait_s: float) -> Iterator[Event]:
-        """The next event of the job under way; ``wait_s`` plays no part, training is the wait."""
+        """Train until the running job's next event, and yield it; ``wait_s`` is not used."""
         with _stdout_to_stderr():
-            event = next(self._under_way, None)
+            event = next(self._running, None)
         if event is None:
             return
-        if self._part is not None:
-            event = as_recorded(event, self._part)
+        if self._place is not None:
+            event = with_recorded_device(event, self._place)
         if isinstance(event, Ended | Paused | Stopped):
             self._n_jobs -= 1
         yield event
@@ -76,25 +81,25 @@ class InlineEngine:
             return
         if isinstance(event, Started):
             self._device = event.device
-        ending = None if self._deadline is None else self._deadline.ending(self._device)
-        if isinstance(event, EpochEnded) and ending is not None:
+        timeout = None if self._deadline is None else self._deadline.timeout(self._device)
+        if isinstance(event, EpochEnded) and timeout is not None:
             self.close()
-            yield ending
+            yield timeout
         elif self._deadline is not None:
-            self._deadline.heard()
+            self._deadline.restart_idle()
 
     def stop(self) -> None:
-        """Ask the job under way to stop where its epoch ends; it does when events are asked for."""
+        """Ask the running job to stop at its epoch's end, which comes when the caller asks for events."""
         self._is_stop_wanted = True
 
     def close(self) -> None:
-        """Forget the job under way."""
-        if isinstance(self._under_way, Generator):
-            self._under_way.close()
-        self._under_way, self._n_jobs = iter(()), 0
-        self._put_back()
+        """End the running job."""
+        if isinstance(self._running, Generator):
+            self._running.close()
+        self._running, self._n_jobs = iter(()), 0
+        self._restore_environment()
 
-    def _put_back(self) -> None:
+    def _restore_environment(self) -> None:
         for before in self._visible_before:
             if before is None:
                 os.environ.pop(VISIBLE, None)
@@ -103,27 +108,22 @@ class InlineEngine:
         self._visible_before = ()
 
 
-def from_options(options: EngineOptions) -> InlineEngine:
-    """The engine that `run.engine: inline` names; it has one worker, whatever ``options`` ask for."""
-    return InlineEngine()
-
-
 @contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """A block in which whatever prints, a library in C or a program that it starts too, does so on stderr.
+    """A context in which stdout goes to stderr, also for C libraries and for programs that start in it.
 
-    stdout is data, and the user's own code may print. Where one of the two is closed, Python's own output alone moves.
+    stdout is data, and the user's code may print. If a descriptor is closed, only Python's own output is redirected.
     """
-    with ExitStack() as ending:
+    with ExitStack() as exit_stack:
         try:
-            kept = os.dup(1)
-            ending.callback(os.close, kept)
+            saved = os.dup(1)
+            exit_stack.callback(os.close, saved)
             if sys.stdout is not None:  # closed when this process began
                 sys.stdout.flush()
             os.dup2(2, 1)
-            ending.callback(os.dup2, kept, 1)
-            ending.callback(ctypes.CDLL(None).fflush, None)  # C keeps what it prints into a pipe back
+            exit_stack.callback(os.dup2, saved, 1)
+            exit_stack.callback(ctypes.CDLL(None).fflush, None)  # C buffers its output to a pipe
         except OSError:
             pass
-        ending.enter_context(redirect_stdout(sys.stderr))
+        exit_stack.enter_context(redirect_stdout(sys.stderr))
         yield

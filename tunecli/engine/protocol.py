@@ -31,15 +31,15 @@ WAIT_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What an engine is made from.
+    """The settings that an engine is made from.
 
     Attributes:
-        n_workers: how many jobs run at a time, at least 1.
-        threads: of each worker.
+        n_workers: the largest number of jobs at a time, at least 1.
+        threads: threads of each worker.
         needs_torch: whether the trials need torch.
-        workers_lock: the file that every worker process holds a shared lock of as long as it lives; None: none.
-        per_device: how many jobs share one accelerator at a time, at least 1.
-        settings: what the file says of the engine beside its name, by the model of its registry entry; None: nothing.
+        workers_lock: the file of which every worker process holds a shared lock while it lives; None: no file.
+        per_device: the largest number of jobs on one accelerator at a time, at least 1.
+        settings: the engine's own settings in the file, as the model of its registry entry; None: it has none.
     """
 
     n_workers: int

@@ -1,6 +1,6 @@
-"""Jobs and events as JSON bytes: the only form in which they cross a process boundary.
+"""Serialization of jobs and events as JSON bytes, the only form in which they leave a process.
 
-Nothing is pickled (law 1), so a worker can be of another process, another machine or another version.
+Nothing is pickled, so a worker can run in another process, on another machine or in another version of Python.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _KINDS: dict[str, type[Event]] = {
     "paused": Paused,
     "ended": Ended,
 }
-_FAILURES_OF_OURS: dict[str, type[DiskFull | StoreFailed]] = {
+_STORAGE_ERRORS: dict[str, type[DiskFull | StoreFailed]] = {
     "DiskFull": DiskFull,
     "StoreFailed": StoreFailed,
 }
@@ -91,8 +91,8 @@ def pack_event(event: Event) -> bytes:
     return json.dumps({"kind": _NAMES[type(event)], **_fields_of(event)}, default=_fields_of).encode()
 
 
-def pack_failure_of_ours(error: DiskFull | StoreFailed) -> bytes:
-    """What stops the whole sweep, and not one trial, in the place of an event."""
+def pack_storage_error(error: DiskFull | StoreFailed) -> bytes:
+    """An error that ends the whole sweep, not one trial, as JSON; sent in place of an event."""
     return json.dumps({"kind": type(error).__name__, "message": error.message, "hint": error.hint}).encode()
 
 
@@ -100,12 +100,12 @@ def unpack_event(data: bytes) -> Event:
     """The inverse of :func:`pack_event`.
 
     Raises:
-        DiskFull, StoreFailed: the worker sent :func:`pack_failure_of_ours`.
+        DiskFull, StoreFailed: ``data`` is of :func:`pack_storage_error`.
     """
     body: dict[str, Any] = json.loads(data)
     name = body.pop("kind")
-    if name in _FAILURES_OF_OURS:
-        raise _FAILURES_OF_OURS[name](body["message"], hint=body["hint"])
+    if name in _STORAGE_ERRORS:
+        raise _STORAGE_ERRORS[name](body["message"], hint=body["hint"])
     kind = _KINDS[name]
     if kind is Checkpointed:
         body["checkpoint"] = Checkpoint(**body["checkpoint"])

@@ -1,7 +1,7 @@
-"""What a worker process does: take its terms and its jobs from a pipe, train, send events back.
+"""The worker process: it reads its setup and its jobs from a pipe, trains, and sends events back.
 
-One that runs the user's own code has one job, and runs it as a program of theirs would run: in the main thread of a
-process that has no other, and that ends after it. All others live for the whole sweep.
+A single-use worker runs one job with the user's own code, as a program would run it: in the main thread of a process
+that starts no other thread, and that ends after the job. All other workers live for the whole sweep.
 """
 
 from __future__ import annotations
@@ -23,56 +23,56 @@ from queue import SimpleQueue
 from types import FrameType, ModuleType
 
 from tunecli.engine.fork_server import descendants
-from tunecli.engine.wire import pack_event, pack_failure_of_ours, unpack_jobs
+from tunecli.engine.wire import pack_event, pack_storage_error, unpack_jobs
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.messages import Event, Job
-from tunecli.store.lock import share
+from tunecli.store.lock import share_workers_lock
 from tunecli.train.machine import VISIBLE
 from tunecli.train.trials import run_here, run_together
 
 STOP = b"stop"
-"""The order to stop the job under way where its epoch ends; every other message but the first is jobs."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_CHILDREN_S = 2.0
-_LOOK_S = 0.001
-_EASIER_TO_KILL = b"500"  # of 1000: where memory runs out, the kernel should end a trial and not the sweep
+"""The message that asks the running job to stop at its epoch's end. The first message is the setup, all others jobs."""
+_HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_KILL_CHILDREN_S = 2.0  # how long to kill what the trial started, before giving up
+_POLL_S = 0.001
+_OOM_SCORE = b"500"  # of 1000: if memory runs out, the kernel should kill a trial and not the coordinator
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class WorkerSetup:
     """The first message to a worker.
 
     Attributes:
-        has_one_job: whether it ends with its first job.
-        workers_lock: a file to hold a shared lock of, so that a study is not resumed while this process lives; empty:
-            none.
+        is_single_use: whether the worker ends with its first job.
+        workers_lock: the file of which it holds a shared lock while it lives, so that the study cannot be resumed
+            until then; empty: none.
         visible: the value of CUDA_VISIBLE_DEVICES; empty: unchanged.
         folder: the working folder; empty: unchanged.
-        environment: all variables; None: unchanged.
+        environment: all environment variables; None: unchanged.
     """
 
-    has_one_job: bool
+    is_single_use: bool
     workers_lock: str = ""
     visible: str = ""
     folder: str = ""
     environment: dict[str, str] | None = None
 
     def packed(self) -> bytes:
-        """As JSON."""
+        """The setup as JSON."""
         return json.dumps(asdict(self)).encode()
 
 
 def serve(pipe: Connection) -> None:
-    """Run the jobs that the pipe sends until it closes, or until the only job has ended.
+    """Run the jobs from the pipe until it closes; a single-use worker runs one job.
 
-    A disk's refusal is not the trial's fault: it is sent as such, and the coordinator stops in order.
+    If the disk fails, the worker sends that instead of an event: it is not the trial's fault, and it ends the sweep.
     """
     try:
-        terms = Terms(**json.loads(pipe.recv_bytes()))
+        setup = WorkerSetup(**json.loads(pipe.recv_bytes()))
     except (EOFError, OSError):
         return
-    _settle(terms)
-    if terms.has_one_job:
+    _apply(setup)
+    if setup.is_single_use:
         _serve_once(pipe)
         return
     orders = _Orders(pipe)
@@ -80,41 +80,41 @@ def serve(pipe: Connection) -> None:
         try:
             _run(jobs, orders.is_stop_wanted.is_set, lambda event: pipe.send_bytes(pack_event(event)))
         except (DiskFull, StoreFailed) as error:
-            pipe.send_bytes(pack_failure_of_ours(error))
+            pipe.send_bytes(pack_storage_error(error))
         except BrokenPipeError:
             return
 
 
-def _settle(terms: Terms) -> None:
-    if terms.environment is not None:
+def _apply(setup: WorkerSetup) -> None:
+    if setup.environment is not None:
         os.environ.clear()
-        os.environ.update(terms.environment)
-    if terms.visible:
-        # CUDA reads it once, when it is initialised, and nothing has done that yet
-        os.environ[VISIBLE] = terms.visible
-    if terms.folder:
+        os.environ.update(setup.environment)
+    if setup.visible:
+        # CUDA reads the variable once, at its initialisation, which has not happened yet.
+        os.environ[VISIBLE] = setup.visible
+    if setup.folder:
         with contextlib.suppress(OSError):
-            os.chdir(terms.folder)
+            os.chdir(setup.folder)
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_bytes(_EASIER_TO_KILL)
-    if terms.workers_lock:
-        with contextlib.suppress(OSError):  # a file system without locks has none to hold
-            _not_inherited(share(Path(terms.workers_lock)))
-    with contextlib.suppress(OSError):  # where stderr is closed
-        os.dup2(2, 1)  # stdout is data, and the user's own code may print
+        Path("/proc/self/oom_score_adj").write_bytes(_OOM_SCORE)
+    if setup.workers_lock:
+        with contextlib.suppress(OSError):  # the file system may have no locks
+            _close_in_children(share_workers_lock(Path(setup.workers_lock)))
+    with contextlib.suppress(OSError):  # stderr may be closed
+        os.dup2(2, 1)  # stdout is data, and the user's code may print
     with contextlib.suppress(AttributeError, ValueError, OSError):
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
-def _not_inherited(descriptor: int) -> None:
-    """Let no process that is forked from this one keep a lock."""
-    held = [descriptor]
+def _close_in_children(descriptor: int) -> None:
+    """Close a descriptor in every process that is forked from this one, so that none of them keeps a lock."""
+    to_close = [descriptor]
 
-    def let_go() -> None:
-        while held:  # once: later the number may be another file's
-            os.close(held.pop())
+    def close() -> None:
+        while to_close:  # only once, in a child of a child too: its number may belong to another file by then
+            os.close(to_close.pop())
 
-    os.register_at_fork(after_in_child=let_go)
+    os.register_at_fork(after_in_child=close)
 
 
 def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool], send: Callable[[Event], None]) -> None:
@@ -123,42 +123,42 @@ def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool], send: Callable
 
 
 def _serve_once(pipe: Connection) -> None:
-    """Run one job in this thread; the process starts no other, and ends with all that the job started."""
+    """Run one job in this thread, then end the process and all programs that the job started."""
     try:
         jobs = unpack_jobs(pipe.recv_bytes())
     except (EOFError, OSError):
         return
-    _hear_no_stop()
+    _ignore_signals()
     sys.modules["__main__"] = ModuleType("__main__")
-    stopping, ours = _StopOrder(pipe), os.getpid()
+    is_stop_wanted, worker_id = _StopOrder(pipe), os.getpid()
 
     def send(event: Event) -> None:
-        if os.getpid() != ours:  # a child that the trial forked, and that went on as if it were the trial
+        if os.getpid() != worker_id:  # the trial forked, and its child goes on as if it were the trial
             os._exit(0)
         pipe.send_bytes(pack_event(event))
 
     try:
         if len(jobs) == 1:
-            run_here(jobs[0], stopping, send)
+            run_here(jobs[0], is_stop_wanted, send)
         else:
-            _run(jobs, stopping, send)
+            _run(jobs, is_stop_wanted, send)
     except (DiskFull, StoreFailed) as error:
-        pipe.send_bytes(pack_failure_of_ours(error))
+        pipe.send_bytes(pack_storage_error(error))
     except BrokenPipeError:
         return
-    _end_as_a_program()
+    _exit_like_a_program()
 
 
-def _end_as_a_program() -> None:
-    """Wait for the threads that a program waits for, run the `atexit` handlers, write out what was printed.
+def _exit_like_a_program() -> None:
+    """Do what Python does at a program's end: join threads, run `atexit` handlers, flush; then kill its children.
 
-    Then no process that the trial started runs any more, as far as the system tells of them.
+    The engine limits how long this may take, and kills a worker that does not end.
     """
     for ending in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
-        with contextlib.suppress(BaseException):  # the trial has ended; what fails here is on stderr
+        with contextlib.suppress(BaseException):  # the trial has ended already; the error is on stderr
             ending()
     _flush()
-    _end_children()
+    _kill_children()
 
 
 def _flush() -> None:
@@ -170,22 +170,23 @@ def _flush() -> None:
         ctypes.CDLL(None).fflush(None)
 
 
-def _end_children() -> None:
+def _kill_children() -> None:
+    """Kill all descendants of this process, as far as the system lists them."""
     if _has_no_child():
         return
-    until = time.monotonic() + _CHILDREN_S
+    until = time.monotonic() + _KILL_CHILDREN_S
     while (living := [*descendants(os.getpid())]) and time.monotonic() < until:
-        for number in living:
+        for process_id in living:
             with contextlib.suppress(OSError):
-                os.kill(number, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):  # none of them is ours any more
+                os.kill(process_id, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
 
 
 def _has_no_child() -> bool:
-    """Whether nothing that the trial started is left: this process adopts what its children leave behind (Linux)."""
+    """Whether nothing that the trial started still runs. On Linux this process adopts the orphans of its children."""
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -195,42 +196,42 @@ def _has_no_child() -> bool:
     return False
 
 
-def _hear_no_stop() -> None:
-    """Ignore the signals of a terminal or a batch system here, but not in the programs that this process starts.
+def _ignore_signals() -> None:
+    """Ignore the signals of a terminal or a batch system in this process, but not in programs that it starts.
 
-    They are handled and not blocked: every program that the trial starts would inherit a block.
+    The signals get a handler. If they were blocked, every program that the trial starts would inherit the block.
     """
-    for number in _SIGNALS:
-        signal.signal(number, _unheard)
+    for number in _HANDLED_SIGNALS:
+        signal.signal(number, _ignored)
     with contextlib.suppress(AttributeError):
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # its group is in the background, and it may print
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # the process group is in the background, and may print
     masks: dict[int, set[signal.Signals]] = {}  # by thread
 
-    def hold_back() -> None:  # else a child might be sent one before it hears
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    def block() -> None:  # a signal must not reach the child before its handlers are restored
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED_SIGNALS)
         masks[threading.get_ident()] = blocked  # type: ignore[assignment]
 
-    def let_come() -> None:
+    def unblock() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop(threading.get_ident()))
 
-    def hear_again() -> None:
-        for number in _SIGNALS:
-            if signal.getsignal(number) is _unheard:
+    def restore_handlers() -> None:
+        for number in _HANDLED_SIGNALS:
+            if signal.getsignal(number) is _ignored:
                 signal.signal(
                     number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
                 )
-        let_come()
+        unblock()
 
-    os.register_at_fork(before=hold_back, after_in_parent=let_come, after_in_child=hear_again)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=restore_handlers)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED_SIGNALS)
 
 
-def _unheard(number: int, frame: FrameType | None) -> None:
-    """The coordinator hears it too, and decides."""
+def _ignored(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the coordinator gets the signal too, and decides."""
 
 
 class _StopOrder:
-    """Whether the only job is to stop: asked of the pipe itself, so that no thread has to wait at it."""
+    """Whether the coordinator wants the only job to stop. It reads the pipe itself, so it needs no thread."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe, self._is_wanted = pipe, False
@@ -239,13 +240,13 @@ class _StopOrder:
         if not self._is_wanted and self._pipe.poll():
             try:
                 self._is_wanted = self._pipe.recv_bytes() == STOP
-            except (EOFError, OSError):  # the coordinator is no more
+            except (EOFError, OSError):  # the coordinator has ended
                 os._exit(1)
         return self._is_wanted
 
 
 class _Orders:
-    """What the coordinator sends, read by a thread, so that a job under way can be told to stop."""
+    """The coordinator's messages. A thread reads them, so that an order to stop reaches a running job."""
 
     def __init__(self, pipe: Connection) -> None:
         self.is_stop_wanted = threading.Event()
@@ -253,7 +254,7 @@ class _Orders:
         threading.Thread(target=self._read, args=(pipe,), daemon=True).start()
 
     def next_jobs(self) -> list[Job] | None:
-        """Wait for a job, or for several to be trained together; None where the pipe has closed."""
+        """Wait for a job, or for jobs to train together; None once the pipe has closed."""
         return self._jobs.get()
 
     def _read(self, pipe: Connection) -> None:

@@ -27,8 +27,8 @@ class EngineInfo:
 
     Attributes:
         name: the value of ``run.engine``.
-        implementation: ``module:attribute`` of a function of :class:`tunecli.engine.engine.EngineOptions` that returns
-            an :class:`tunecli.engine.engine.Engine`.
+        implementation: ``module:attribute`` of a class or function that takes an `EngineOptions` and returns an
+            `Engine`, both of `tunecli.engine.protocol`.
         settings: the model of what the file may say beside the name; None: the name stands alone.
         package: the top-level package that the engine needs and tunecli does not; empty: none.
         extra: the extra of tunecli that installs ``package``; empty: none.
@@ -52,9 +52,9 @@ ENGINES: Mapping[str, EngineInfo] = MappingProxyType(
     {
         info.name: info
         for info in (
-            EngineInfo(LOCAL, "tunecli.engine.local:from_options"),
+            EngineInfo(LOCAL, "tunecli.engine.local:LocalEngine"),
             EngineInfo(
-                INLINE, "tunecli.engine.inline:from_options", max_workers=1, runs_in_this_process=True
+                INLINE, "tunecli.engine.inline:InlineEngine", max_workers=1, runs_in_this_process=True
             ),
         )
     }

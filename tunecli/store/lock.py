@@ -93,7 +93,7 @@ def hold(folder: Path) -> Iterator[Holder]:
         lock.release()
 
 
-def share(path: Path) -> int:
+def share_workers_lock(path: Path) -> int:
     """Let ``hold`` know, as long as this process lives, that a worker of the study lives; ``path`` is its lock file.
 
     Programs that the process starts do not inherit the lock; processes that it forks do, and share it until they end.

@@ -16,7 +16,7 @@ from shlex import quote
 
 from tunecli.config.labels import option_labels
 from tunecli.engine import engine_named, needs_torch
-from tunecli.engine.protocol import WAIT_S, Engine
+from tunecli.engine.protocol import WAIT_S, Engine, EngineOptions
 from tunecli.errors import Interrupted
 from tunecli.messages import Event, SweepInfo
 from tunecli.results.ranking import Standing
@@ -112,11 +112,13 @@ def _engine(study: Study) -> Engine:
     plan = study.plan
     return engine_named(
         plan.engine,
-        n_workers=plan.n_workers,
-        threads=plan.threads,
-        needs_torch=needs_torch(study.spec, plan.device),
-        workers_lock=study.folder.workers_lock_path,
-        per_device=study.spec.settings.run.per_device,
+        EngineOptions(
+            n_workers=plan.n_workers,
+            threads=plan.threads,
+            needs_torch=needs_torch(study.spec, plan.device),
+            workers_lock=study.folder.workers_lock_path,
+            per_device=study.spec.settings.run.per_device,
+        ),
     )
 
 

@@ -186,6 +186,7 @@ def test_a_worker_that_takes_a_group_along_costs_nobody_a_trial(spec_of, tmp_pat
     """Whoever was to blame shows when each is run alone; here nobody was, so all complete."""
     overrides = ("run.engine=local", "run.fuse=6", "search.lookahead=12", "training.epochs=12")
     from tunecli.engine import engine_named
+    from tunecli.engine.protocol import EngineOptions
     from tunecli.messages import Ended, Started
     from tunecli.trial import FailedAttempt
 
@@ -203,7 +204,7 @@ def test_a_worker_that_takes_a_group_along_costs_nobody_a_trial(spec_of, tmp_pat
     display = Killing()
     spec = spec_of(*overrides)
     with begin(spec, tmp_path / "run") as study:
-        sweep(study, display, engine_named("local", n_workers=1, threads=1))
+        sweep(study, display, engine_named("local", EngineOptions(1, 1)))
     assert display.setbacks > 1
     states = {trial.state for trial in folder_of(tmp_path / "run").trials}
     assert states == {"complete"}

@@ -148,9 +148,9 @@ def test_a_study_is_not_resumed_while_one_of_its_workers_lives(tmp_path, tunecli
     (tmp_path / "hungry.py").write_text(HUNGRY)
     (tmp_path / "hungry.yaml").write_text(STUDY)
     assert tunecli("search", "hungry.yaml").returncode == 0
-    from tunecli.store.lock import share
+    from tunecli.store.lock import share_workers_lock
 
-    held = share(tmp_path / "runs" / "hungry" / "workers.lock")
+    held = share_workers_lock(tmp_path / "runs" / "hungry" / "workers.lock")
     try:
         done = tunecli("resume", "hungry", "--trials", "2")
         assert done.returncode == 4

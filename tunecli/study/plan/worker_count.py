@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
-from tunecli.engine.device_assignment import n_slots, spread
+from tunecli.engine.device_assignment import n_slots, workers_per_place
 from tunecli.registry.engines import engine_info
 from tunecli.registry.implementations import implementation
 from tunecli.train.machine import Place, places
@@ -41,7 +41,7 @@ def jobs_by_device(device: str, here: Sequence[Place], n_jobs: int) -> Mapping[s
     """
     if not here:
         return {"cpu" if device == "auto" else device: n_jobs}
-    return {name: n for name, n in spread(here, n_jobs).items() if n}
+    return {name: n for name, n in workers_per_place(here, n_jobs).items() if n}
 
 
 def require_device(name: str) -> None:
