@@ -139,8 +139,8 @@ class Learner:
         numbers = range(first, first + len(self.sizes(epoch)))
         return [Moment(number, len(self._steps), self._n_steps) for number in numbers]
 
-    def note(self, train_loss: float) -> None:
-        """An epoch was trained by another, to this mean training loss."""
+    def record_train_loss(self, train_loss: float) -> None:
+        """Record the mean training loss of an epoch that was trained elsewhere."""
         self._train_loss = train_loss
 
     def outputs(self, x: Tensor) -> Tensor:

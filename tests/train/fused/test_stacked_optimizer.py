@@ -30,7 +30,7 @@ ALIKE: list[list[dict[str, Any]]] = [
 ]
 
 
-def together_of(own: Sequence[Mapping[str, Any]], *, is_by_block: bool) -> FusedTrainer:
+def trainer_of(own: Sequence[Mapping[str, Any]], *, is_by_block: bool) -> FusedTrainer:
     members = [
         Member(job_of(number, {"training": TRAINING, **knobs}), CPU, checkpoint.LoadedCheckpoint())
         for number, knobs in enumerate(own)
@@ -61,12 +61,12 @@ def test_every_formula_is_torchs_whatever_numbers_a_row_has(
     if not has_kernels:  # as on devices for which torch has none
         monkeypatch.setattr(optimizers, "_FUSED_DEVICES", set[str]())
     own = [{"optimizer": each} for each in [*knobs, *knobs]]
-    ours, rows = (together_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
+    ours, rows = (trainer_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
     for each in (ours, rows):
         train(each, 2)
         each.keep([each.members[0], each.members[3]])
         train(each, 2)
-    assert [len(members) for members, _ in ours._at_once] == [2] and not rows._at_once
+    assert [len(members) for members, _ in ours._stacked_optimizers] == [2] and not rows._stacked_optimizers
     require_alike(ours, rows)
 
 
@@ -75,7 +75,7 @@ def test_a_trial_has_the_same_bits_whoever_leaves_and_taken_up_as_undisturbed(
     knobs: list[dict[str, Any]],
 ) -> None:
     own = [{"optimizer": each} for each in [*knobs, *knobs]]
-    undisturbed, left, kept = (together_of(own, is_by_block=True) for _ in range(3))
+    undisturbed, left, kept = (trainer_of(own, is_by_block=True) for _ in range(3))
     train(undisturbed, 4)
     train(left, 2)
     left.keep([left.members[1], left.members[2]])
@@ -101,10 +101,10 @@ def test_chains_bounds_and_averages_stay_each_trials_own() -> None:
         {"training": {**TRAINING, "average": "ema"}},
         {},
     ]
-    ours, rows = (together_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
+    ours, rows = (trainer_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
     for each in (ours, rows):
         train(each, 3)
-    assert [len(members) for members, _ in ours._at_once] == [5]
+    assert [len(members) for members, _ in ours._stacked_optimizers] == [5]
     require_alike(ours, rows)
 
 
@@ -121,19 +121,19 @@ def test_who_differs_in_more_than_numbers_steps_beside_the_others(
     knobs: list[dict[str, Any]], sizes: list[int]
 ) -> None:
     own = [{"optimizer": each} for each in knobs]
-    ours, rows = (together_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
+    ours, rows = (trainer_of(own, is_by_block=is_by_block) for is_by_block in (True, False))
     for each in (ours, rows):
         train(each, 2)
         each.members.sort(key=lambda member: member.job.number)
-    assert [len(members) for members, _ in ours._at_once] == sizes
+    assert [len(members) for members, _ in ours._stacked_optimizers] == sizes
     require_alike(ours, rows)
 
 
 def test_rows_too_long_to_gain_by_it_step_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     own = [{"optimizer": {"name": "adam"}}] * 2
-    assert together_of(own, is_by_block=True)._at_once
+    assert trainer_of(own, is_by_block=True)._stacked_optimizers
     monkeypatch.setattr("tunecli.train.fused.trainer.MOST_NUMBERS", 10)
-    assert not together_of(own, is_by_block=True)._at_once
+    assert not trainer_of(own, is_by_block=True)._stacked_optimizers
 
 
 def test_a_group_of_counted_steps_is_its_trials_alone_to_the_last_short_epoch(

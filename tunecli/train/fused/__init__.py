@@ -1,1 +1,1 @@
-"""Many trials of one shape trained as one: the same arithmetic as the plain loop's, paid for once."""
+"""Training many trials of one shape as one: the arithmetic of the plain loop, with its overhead paid once."""

@@ -1,4 +1,9 @@
-"""The gradients of a stack's models, in one of three ways.
+"""The gradients of a stack's models, computed in one of three ways; each equals what autograd gives for a model alone.
+
+`PerceptronGradients` writes out the gradients of perceptrons, for all models at once. `SequentialGradients` takes one
+model after the other, on the CPU: stacked by `torch.func.vmap`, a convolutional net takes as long there, and a small
+group of transformers longer. What is left to gain is everything but the gradient. `VectorisedGradients` uses `vmap` on
+other devices, where a kernel costs more to start than to run.
 
 Axes: T models, B examples, K outputs.
 """
@@ -30,26 +35,33 @@ from tunecli.train.losses import LossFunction
 from tunecli.train.models.activations import ACTIVATIONS
 
 _MOST_NUMBERS = 2**18
-"""Of one model's layer while several models are evaluated at once."""
+"""The most numbers in one model's layer for which several models are evaluated at once."""
 
-_ALONE = (nn.Linear, nn.Flatten, nn.Dropout)
-_OTHERS = {*ACTIVATIONS.values(), *NORMS} - {nn.PReLU, nn.RReLU}
+_BASIC_LAYERS = (nn.Linear, nn.Flatten, nn.Dropout)
+_OTHER_LAYERS = {*ACTIVATIONS.values(), *NORMS} - {nn.PReLU, nn.RReLU}
 
 
 class Gradients(Protocol):
-    """The gradients of a stack's models."""
+    """One way to compute the gradients of a stack's models."""
 
     unit: int
-    """What the number of a batch's examples is rounded up to."""
+    """The number of examples of a batch is padded to a multiple of this."""
     n_spare: int
-    """For how many models behind the members' there are examples too."""
+    """Number of spare models after the members' that need examples, too."""
 
     def begin_epoch(self, seeds: Sequence[int]) -> None:
         """Seed each model's dropout."""
         ...
 
     def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
-        """Put ``share`` of each model's gradient on its first ``n`` examples into the stack's, or add it.
+        """Compute each model's gradient and write it to the stack. Called without autograd.
+
+        Args:
+            x_TB: each model's inputs, (T + n_spare, B, *shape), contiguous.
+            y_TB: each model's targets.
+            n: number of examples that count: the first ones; the others are padding.
+            share: the gradient's factor: the batch's share of the step's examples, in (0, 1].
+            adds: whether to add to the gradient in the stack instead of replacing it.
 
         Returns:
             Each model's mean loss (T,).
@@ -58,26 +70,30 @@ class Gradients(Protocol):
 
 
 def is_perceptron(model: nn.Module) -> bool:
-    """Whether a model is a sequence that can be trained so."""
+    """Whether a model is a sequence of layers that `PerceptronGradients` can train."""
     return (
         isinstance(model, nn.Sequential)
         and isinstance(model[-1], nn.Linear)
-        and all(isinstance(layer, _ALONE) or type(layer) in _OTHERS for layer in model)
+        and all(isinstance(layer, _BASIC_LAYERS) or type(layer) in _OTHER_LAYERS for layer in model)
     )
 
 
 class PerceptronGradients:
-    """The models of a stack, and the loss that they are trained on."""
+    """The gradients of linear models and perceptrons, written out: one matrix product for all models.
+
+    Little here is recorded by autograd, and results are written in place: on one core, recording and allocating cost as
+    much as the products of a small model.
+    """
 
     unit, n_spare = UNIT, 0
 
     def __init__(self, stack: Stack, models: Sequence[nn.Module], make_criterion: MakeCriterion) -> None:
-        """Prepare nothing yet; that is done once a size of batch.
+        """Layers are built later, once for each batch size.
 
         Args:
             stack: the models' weights.
-            models: in its order.
-            make_criterion: (shape of outputs, a tensor of their kind) → the loss.
+            models: the models, in the stack's order.
+            make_criterion: builds the loss for a shape of outputs.
         """
         self._stack, self._models, self._make_criterion = stack, models, make_criterion
         self._generators: list[torch.Generator] = []
@@ -88,14 +104,14 @@ class PerceptronGradients:
         self._has_norm = any(type(layer) in NORMS for layer in layers)
 
     def can_evaluate(self, n: int) -> bool:
-        """Whether :meth:`outputs` takes so many examples: beyond, memory is something and overheads are nothing."""
+        """Whether :meth:`outputs` takes ``n`` examples. For more, it would save no time and take much memory."""
         return not self._has_norm and n * self._widest <= _MOST_NUMBERS
 
     def outputs(self, x_B: Tensor) -> Block:
-        """What the models make of the same examples in evaluation, (T, K, B). Called without autograd.
+        """The models' outputs in evaluation on the same examples, (T, K, B). Called without autograd.
 
         Args:
-            x_B: the examples, (B, *shape), contiguous; as many at every call, and a multiple of ``unit``.
+            x_B: the examples, (B, *shape), contiguous; B is the same at every call, and a multiple of ``unit``.
         """
         if not self._evaluating:
             self._evaluating = self._layers(len(x_B), is_training=False)[0]
@@ -114,18 +130,7 @@ class PerceptronGradients:
             generator.manual_seed(seed)
 
     def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
-        """Put ``share`` of each model's gradient into the stack's, or add it to them. Called without autograd.
-
-        Args:
-            x_TB: each model's inputs, (T, B, *shape), contiguous.
-            y_TB: and targets.
-            n: how many of the B examples count: the first ones.
-            share: of a step's examples, in (0, 1].
-            adds: whether the gradient there is kept.
-
-        Returns:
-            Each model's mean loss (T,).
-        """
+        """See `Gradients.gradient`."""
         if n not in self._bound:
             self._bound[n] = self._bind(n)
         layers, criterion = self._bound[n]
@@ -143,19 +148,19 @@ class PerceptronGradients:
         return layers, self._make_criterion(shape, n, self._stack.weights_TP)
 
     def _layers(self, n: int, *, is_training: bool) -> tuple[list[Layer], int]:
-        """The layers for batches of ``n``, and how many numbers the last one gives."""
+        """The layers for batches of ``n`` examples, and the number of outputs of the last layer."""
         like = self._stack.weights_TP
         layers: list[Layer] = []
         width, n_rows = 0, -(-n // UNIT) * UNIT
         modules = [*self._models[0].named_children()]
-        for place, (name, module) in enumerate(modules):
+        for index, (name, module) in enumerate(modules):
             shape = (len(self._models), n_rows, width)
             match module:
                 case nn.Flatten() | nn.Identity():
                     continue
                 case nn.Linear():
-                    is_last = place == len(modules) - 1
-                    is_first = not layers or not is_training  # there is nobody before it who wants a gradient
+                    is_last = index == len(modules) - 1
+                    is_first = not layers or not is_training  # no layer before it needs a gradient
                     layers.append(
                         LinearLayer(
                             self._stack, f"{name}.", module, n_rows, is_first=is_first, is_last=is_last
@@ -176,8 +181,8 @@ class PerceptronGradients:
         return layers, width
 
 
-class OwnDropout(nn.Dropout):
-    """Dropout that draws from a generator of its model's own what `nn.Dropout` draws from the global one on the CPU."""
+class SeededDropout(nn.Dropout):
+    """Dropout from its own generator: the draws that `nn.Dropout` makes from the global generator on the CPU."""
 
     def __init__(self, p: float, generator: torch.Generator) -> None:
         super().__init__(p)
@@ -191,34 +196,34 @@ class OwnDropout(nn.Dropout):
 
 
 class SequentialGradients:
-    """The models of a stack, and the loss that they are trained on."""
+    """The gradients of any models, one model after the other, by autograd."""
 
     unit, n_spare = 1, 0
 
     def __init__(self, stack: Stack, models: Sequence[nn.Module], loss: LossFunction) -> None:
-        """Give each model's dropout a generator of its own.
+        """Give each model's dropout its own generator.
 
         Args:
             stack: the models' weights.
-            models: in its order.
-            loss: of one model.
+            models: the models, in the stack's order.
+            loss: the loss of one model.
         """
         self._stack, self._models, self._loss = stack, models, loss
         self._generators = [torch.Generator(stack.weights_TP.device) for _ in models]
         for model, generator in zip(models, self._generators, strict=True):
             for name, layer in [*model.named_modules()]:
                 if isinstance(layer, nn.Dropout):
-                    model.set_submodule(name, OwnDropout(layer.p, generator))
+                    model.set_submodule(name, SeededDropout(layer.p, generator))
 
     def begin_epoch(self, seeds: Sequence[int]) -> None:
-        """Seed each model's dropout, and let the models train."""
+        """Seed each model's dropout, and put the models in training mode."""
         for model, generator, seed in zip(self._models, self._generators, seeds, strict=True):
             model.train()
             generator.manual_seed(seed)
 
     @torch.enable_grad()
     def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
-        """As `PerceptronGradients.gradient`."""
+        """See `Gradients.gradient`."""
         if not adds:
             self._stack.gradients_TP.zero_()
         losses = []
@@ -229,8 +234,8 @@ class SequentialGradients:
         return torch.stack(losses)
 
 
-class _FedDropout(nn.Module):
-    """Dropout by a mask that is handed in."""
+class _MaskedDropout(nn.Module):
+    """Dropout by a given mask, already divided by the keep probability."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -241,31 +246,36 @@ class _FedDropout(nn.Module):
 
 
 class VectorisedGradients:
-    """The models of a stack, and the loss that they are trained on."""
+    """The gradients of any models by `torch.func.vmap` over the computation of one model.
+
+    Dropout masks are drawn beforehand, by each model's own generator and in the order of the layers, so a model drops
+    what it would drop alone. A spare model of zeros follows the others. So none of the others is the last, whose last
+    few numbers torch's loops may round differently, and no model is ever alone, for which torch has other kernels.
+    """
 
     unit, n_spare = 1, 1
 
     def __init__(self, stack: Stack, models: Sequence[nn.Module], loss: LossFunction) -> None:
-        """Take the first model's structure.
+        """Copy the first model's structure.
 
         Args:
             stack: the models' weights and buffers.
-            models: in its order.
-            loss: of one model.
+            models: the models, in the stack's order.
+            loss: the loss of one model.
         """
         self._stack, self._loss = stack, loss
         self._models = models
         self._template = copy.deepcopy(models[0]).train()
-        self._dropouts = [name for name, each in models[0].named_modules() if isinstance(each, nn.Dropout)]
-        self._fed = [_FedDropout() for _ in self._dropouts]
-        for name, fed in zip(self._dropouts, self._fed, strict=True):
-            self._template.set_submodule(name, fed)
+        self._dropouts = [name for name, layer in models[0].named_modules() if isinstance(layer, nn.Dropout)]
+        self._masked = [_MaskedDropout() for _ in self._dropouts]
+        for name, layer in zip(self._dropouts, self._masked, strict=True):
+            self._template.set_submodule(name, layer)
         self._keeps = [[1.0 - probability(model, name) for model in models] for name in self._dropouts]
         self._generators: list[torch.Generator] = []
         self._weights = {
-            name: stack.weight_with_spare(name).detach().requires_grad_() for name in stack.places
+            name: stack.weight_with_spare(name).detach().requires_grad_() for name in stack.spans
         }
-        self._gradients = [stack.gradient(name) for name in stack.places]
+        self._gradients = [stack.gradient(name) for name in stack.spans]
         self._order: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
         self._batched = vmap(self._one, in_dims=(0, 0, 0, 0, 0))
 
@@ -278,16 +288,16 @@ class VectorisedGradients:
 
     @torch.enable_grad()
     def gradient(self, x_TB: Tensor, y_TB: Tensor, n: int, share: float, *, adds: bool) -> Tensor:
-        """As `PerceptronGradients.gradient`."""
+        """See `Gradients.gradient`."""
         masks = self._draw(x_TB)
-        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels take one model at a time
+        with sdpa_kernel(SDPBackend.MATH):  # vmap has no rule for the fused attention kernels
             loss_T = self._batched(self._weights, self._stack.buffers, x_TB, y_TB, masks)
-        every = torch.autograd.grad(loss_T.sum(), [*self._weights.values()])
-        found = [gradient[: len(self._models)] for gradient in every]
+        gradients = torch.autograd.grad(loss_T.sum(), [*self._weights.values()])
+        own = [gradient[: len(self._models)] for gradient in gradients]
         if share != 1.0:
-            torch._foreach_mul_(found, share)
+            torch._foreach_mul_(own, share)
         with torch.no_grad():
-            (torch._foreach_add_ if adds else torch._foreach_copy_)(self._gradients, found)
+            (torch._foreach_add_ if adds else torch._foreach_copy_)(self._gradients, own)
         return loss_T.detach()[: len(self._models)]
 
     def _one(
@@ -298,36 +308,36 @@ class VectorisedGradients:
         y_B: Tensor,
         masks: list[Tensor],
     ) -> Tensor:
-        for fed, mask in zip(self._fed, masks, strict=True):
-            fed.mask = mask
+        for layer, mask in zip(self._masked, masks, strict=True):
+            layer.mask = mask
         outputs = functional_call(self._template, (weights, buffers), (x_B,))
         return self._loss(outputs, y_B)
 
     @torch.no_grad()
     def _draw(self, x_TB: Tensor) -> list[Tensor]:
-        """Each dropout layer's mask for each model (T, B, …), already divided by the probability of what stays."""
-        if not self._fed:
+        """Each dropout layer's masks for all models (T, B, …), already divided by the keep probability."""
+        if not self._masked:
             return []
         masks: dict[int, Tensor] = {}
-        for place, shape in self._order_of(x_TB):
+        for index, shape in self._order_of(x_TB):
             mask = torch.zeros((len(x_TB), *shape), dtype=self._stack.weights_TP.dtype, device=x_TB.device)
-            for own, keep, generator in zip(mask[:-1], self._keeps[place], self._generators, strict=True):
+            for own, keep, generator in zip(mask[:-1], self._keeps[index], self._generators, strict=True):
                 own.bernoulli_(keep, generator=generator).div_(keep)
-            masks[place] = mask
-        return [masks[place] for place in range(len(self._fed))]
+            masks[index] = mask
+        return [masks[index] for index in range(len(self._masked))]
 
     def _order_of(self, x_TB: Tensor) -> list[tuple[int, tuple[int, ...]]]:
-        """The dropout layers in the order of their calls, and what they are called with; found by looking on."""
+        """The index and input shape of each dropout layer, in the order of their calls in a forward pass."""
         size = tuple(x_TB.shape[1:])
         if size not in self._order:
             calls: list[tuple[int, tuple[int, ...]]] = []
-            for fed in self._fed:
-                fed.mask = None
-            watched = copy.deepcopy(self._template)
-            for place, name in enumerate(self._dropouts):
-                watched.get_submodule(name).register_forward_pre_hook(
-                    lambda module, inputs, place=place: calls.append((place, tuple(inputs[0].shape)))
+            for layer in self._masked:
+                layer.mask = None
+            observed = copy.deepcopy(self._template)
+            for index, name in enumerate(self._dropouts):
+                observed.get_submodule(name).register_forward_pre_hook(
+                    lambda module, inputs, index=index: calls.append((index, tuple(inputs[0].shape)))
                 )
-            watched(x_TB[0])
+            observed(x_TB[0])
             self._order[size] = calls
         return self._order[size]

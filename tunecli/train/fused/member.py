@@ -1,8 +1,8 @@
-"""One trial of a group: what it has to itself while its model is trained with the others'.
+"""One trial of a group, while its model is trained together with the others'.
 
-Its model, its weight chain, its average and what is kept of them are those of the plain loop's `Learner`, so a trial
-begins, validates, and is kept and taken up again, by the very same code; only its gradient comes from the group, and
-its optimizer acts on the row that its model's weights are views of.
+Its model, weight chain, weight average and checkpoints are those of the plain loop's `Learner`, so a trial begins,
+validates, is saved and is restored by the same code. Only its gradient comes from the group, and its optimizer acts on
+the row that its model's weights are views of.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from tunecli.train.learner import Learner
 
 @lru_cache(maxsize=4)
 def _counters(first: int, n_steps: int, device: torch.device) -> tuple[Tensor, ...]:
-    """The numbers of steps that an epoch's optimizers count, as torch keeps them; a group's members share them."""
+    """The step counts of an epoch, as torch's optimizers keep them: scalar tensors, shared by a group's members."""
     return torch.arange(first + 1, first + n_steps + 1, dtype=torch.float32, device=device).unbind()
 
 
 class Member:
-    """A trial in training beside others."""
+    """A trial that trains in a group."""
 
     def __init__(self, job: Job, device: torch.device, loaded: checkpoint.LoadedCheckpoint) -> None:
-        """Build it as the plain loop does, from its checkpoint where there is one.
+        """Build the trial as the plain loop does, from its checkpoint if it has one.
 
         Args:
             job: the trial.
@@ -48,7 +48,7 @@ class Member:
             loaded: its checkpoint, or none.
 
         Raises:
-            UsageError: the machine cannot do what is asked.
+            UsageError: the machine lacks what the trial needs.
             DataError: the data cannot be read or split.
         """
         self.job = job
@@ -85,74 +85,74 @@ class Member:
 
     @property
     def epoch(self) -> int:
-        """The epoch that it trains next, from 1."""
+        """The next epoch to train, from 1."""
         return self.progress.epochs + 1
 
     @property
     def model(self) -> nn.Module:
-        """Its model, whose weights are views once it is in a stack."""
+        """The model. Its weights are views of a row once it is in a stack."""
         return self.learner.model
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What its optimizer has in common with those that it can step with at once."""
+        """The form of its optimizer; see `stacked_optimizer.form`."""
         return form(self._like)
 
     @property
     def optimizer(self) -> RowOptimizer:
-        """That of its row."""
-        assert self._optimizer is not None, "it is in no stack yet"
+        """The optimizer of its row."""
+        assert self._optimizer is not None, "the member is not in a stack yet"
         return self._optimizer
 
     @property
     def rates(self) -> Sequence[Sequence[float]]:
-        """At each step of the epoch, each group's learning rate."""
+        """The learning rate of each optimizer group at each step of the epoch."""
         return self._rates
 
     @property
     def counters(self) -> Sequence[Tensor]:
-        """At each step of the epoch, how many it will have taken then, as its optimizer keeps that."""
+        """The number of steps taken with each step of the epoch, as scalar tensors."""
         return self._counters
 
     @property
     def n_steps(self) -> int:
-        """How many steps it had taken before the epoch."""
+        """Number of steps taken before the epoch."""
         return self._moments[0].step if self._moments else 0
 
     @property
     def has_average(self) -> bool:
-        """Whether it is validated with averaged weights."""
+        """Whether the trial is validated with averaged weights."""
         return self.learner.updater.average is not None
 
     def seed_for(self, *names: str | int) -> int:
-        """A seed of the trial's own."""
+        """The trial's seed for these names."""
         return seed_for(self.job.task.seed, *names)
 
     def groups(self) -> list[list[str]]:
-        """The names of its model's parameters, by the group of the optimizer that has them."""
+        """The names of the model's parameters in each group of the optimizer."""
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
-        return [[names[id(each)] for each in group["params"]] for group in self._like.param_groups]
+        return [[names[id(parameter)] for parameter in group["params"]] for group in self._like.param_groups]
 
     def sizes(self) -> list[list[int]]:
-        """Per step of its next epoch, the sizes of its batches."""
+        """The sizes of the batches of each step of the next epoch."""
         return self.learner.sizes(self.epoch)
 
     def bind(self, stack: Stack, row: int) -> None:
-        """Train in this row of a stack from now on."""
+        """Move the training to this row of a stack."""
         if self._optimizer is None:
             self._optimizer = RowOptimizer(self._like, stack.bounds)
         self._optimizer.bind(stack.weights_TP[row], stack.gradients_TP[row])
         self._gradient_P = stack.gradients_TP[row]
 
     def begin_epoch(self) -> None:
-        """Find the epoch's moments and learning rates; a rate follows from nothing that happens within an epoch."""
+        """Compute the epoch's steps and learning rates; a rate depends on nothing that happens within the epoch."""
         self._moments = self.learner.moments(self.epoch)
-        given = [group["lr"] for group in self._like.param_groups]
-        self._rates = [self.learner.updater.rates(now) or given for now in self._moments]
+        fixed_rates = [group["lr"] for group in self._like.param_groups]
+        self._rates = [self.learner.updater.rates(now) or fixed_rates for now in self._moments]
         self._counters = _counters(self.n_steps, len(self._moments), self.device)
 
     def update(self, number: int) -> None:
-        """Take a step of the epoch, counted from 0, on the gradient in its row; in update.py's order.
+        """Take step ``number`` of the epoch, from 0, on the gradient in its row, in the order of `Updater.step`.
 
         Called without autograd.
         """
@@ -161,7 +161,7 @@ class Member:
         self.after_step(number)
 
     def before_step(self) -> None:
-        """Mask and bound the gradient in its row."""
+        """Mask and clip the gradient in its row."""
         if self._only_steps:
             return
         if self._chain is not None:
@@ -174,7 +174,7 @@ class Member:
                 self._gradient_P.clamp_(-self._grad_clip.value, self._grad_clip.value)
 
     def after_step(self, number: int) -> None:
-        """Apply the weight chain, and take the weights into the average."""
+        """Apply the weight chain, and update the weight average."""
         if self._only_steps:
             return
         if self._chain is not None:
@@ -182,18 +182,18 @@ class Member:
         self.learner.updater.end_step()
 
     def outputs(self, x: Tensor) -> Tensor:
-        """What its model makes of examples in evaluation, as `Learner` has it: (N, K) float32."""
+        """The model's outputs in evaluation, (N, K) float32, as `Learner.outputs` gives them."""
         if self.model.training:
             self.model.eval()
         with self.learner.lent():
             return self.learner.outputs(x).float()
 
     def end_epoch(self, train_loss: float) -> None:
-        """Note the epoch's mean training loss."""
-        self.learner.note(train_loss)
+        """Record the epoch's mean training loss."""
+        self.learner.record_train_loss(train_loss)
         self._last_rates = self._rates[-1]
 
     def state(self) -> dict[str, Any]:
-        """All that lives from one epoch to the next, as `Learner.state` has it."""
+        """The state to save, as `Learner.state` gives it."""
         self.optimizer.put_state(self._last_rates)
         return self.learner.state()

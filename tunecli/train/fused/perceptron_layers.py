@@ -1,11 +1,11 @@
-"""The gradient of many perceptrons at once, written out: one matrix product for all models where each has its own.
+"""The layers of many perceptrons at once: forward and backward passes that write their results in place.
 
-Takes the sequences of linear layers, norms, activations and dropout that models/ builds for ``linear`` and ``mlp``.
-Little here is recorded by autograd, and results are put where they stay: on one core recording and allocating cost as
-much as the products of a small model. What a model gets does not depend on its neighbours: products and sums are of
-each model alone, and what is element by element goes over blocks with spare numbers behind them (see `room`).
+A model's results do not depend on its neighbours: products and sums are taken for each model alone, and element-wise
+operations work on blocks with spare numbers at their end (see `padded_block`). Norms are written with operations that
+round alike at every position (sums of one model, square roots, quotients) and differentiated by autograd; batch norm's
+running statistics are torch's, in the models' own buffers.
 
-Axes: T models, B examples, I numbers in, H numbers out, K outputs.
+Axes: T models, B examples, I inputs, H outputs (or units) of a layer.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ aten = torch.ops.aten
 
 
 class Layer(Protocol):
-    """One layer of all models, bound to a size of batch."""
+    """One layer of all models, for one batch size."""
 
     def forward(self, x: Block) -> Block:
-        """What leaves the layer; it may be ``x``, overwritten."""
+        """The layer's outputs; they may overwrite ``x``."""
         ...
 
     def backward(self, gradient: Block, *, adds: bool) -> Block:
-        """The gradient with regard to what entered; that of the weights is put in the stack's, or added to it."""
+        """The gradient with respect to the inputs. That of the weights is written to the stack, or added there."""
         ...
 
 
 class LinearLayer:
-    """(T, B, I) → (T, B, H); the last one → (T, H, B), and then its gradient comes in that order too."""
+    """Linear layers: (T, B, I) → (T, B, H). The last layer gives (T, H, B), and takes its gradient in that order."""
 
     def __init__(
         self, stack: Stack, name: str, layer: nn.Linear, n: int, *, is_first: bool, is_last: bool
@@ -85,7 +85,7 @@ class LinearLayer:
 
 
 class InPlaceLayer:
-    """An activation whose derivative follows from what it gave."""
+    """An activation whose derivative is a function of its output."""
 
     def __init__(self, apply: Callable[[Tensor], Tensor], derive: Callable[[Tensor, Tensor], object]) -> None:
         self._apply, self._derive = apply, derive
@@ -102,7 +102,7 @@ class InPlaceLayer:
 
 
 class ActivationLayer:
-    """Any other activation without weights; its derivative is autograd's."""
+    """Any other activation without weights, differentiated by autograd."""
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], like: Tensor, *, is_training: bool) -> None:
         self._module, self._is_training = module, is_training
@@ -122,13 +122,13 @@ class ActivationLayer:
 
     def backward(self, gradient: Block, *, adds: bool) -> Block:
         assert self._x is not None and self._out is not None
-        (found,) = torch.autograd.grad(self._out, self._x, gradient.flat)
-        gradient.flat.copy_(found)
+        (of_input,) = torch.autograd.grad(self._out, self._x, gradient.flat)
+        gradient.flat.copy_(of_input)
         return gradient
 
 
 class DropoutLayer:
-    """Each model's own probability, drawn from its own generator as `nn.Dropout` would draw it alone on the CPU."""
+    """Dropout with each model's own probability and generator; the same draws as `nn.Dropout` makes on the CPU."""
 
     def __init__(
         self,
@@ -160,11 +160,11 @@ IN_PLACE: dict[type[nn.Module], tuple[Callable[[Tensor], Tensor], Callable[[Tens
     nn.Tanh: (torch.tanh_, lambda g, y: aten.tanh_backward.grad_input(g, y, grad_input=g)),
     nn.Sigmoid: (torch.sigmoid_, lambda g, y: aten.sigmoid_backward.grad_input(g, y, grad_input=g)),
 }
-"""(what it does, in place; what makes the gradient before it of that after it and of what it gave, in place)."""
+"""(the activation, in place; (output's gradient, output) → input's gradient, in place)."""
 
 
 class NormLayer:
-    """One norm of all models, on the first ``n`` of a block's examples; behind them are zeros."""
+    """One norm of all models, on the first ``n`` examples of a block; the others are zeros."""
 
     def __init__(self, stack: Stack, name: str, module: nn.Module, shape: tuple[int, ...], n: int) -> None:
         names = [f"{name}.{own}" for own, _ in module.named_parameters()]
@@ -193,13 +193,13 @@ class NormLayer:
     def backward(self, gradient: Block, *, adds: bool) -> Block:
         assert self._x is not None and self._out is not None
         own = gradient.view[:, : self._n]
-        found, *of_weights = torch.autograd.grad(self._out, [self._x, *self._weights_TH], own)
-        own.copy_(found)
-        for place, each in zip(self._gradients, of_weights, strict=True):
+        of_input, *of_weights = torch.autograd.grad(self._out, [self._x, *self._weights_TH], own)
+        own.copy_(of_input)
+        for target, value in zip(self._gradients, of_weights, strict=True):
             if adds:
-                place.add_(each)
+                target.add_(value)
             else:
-                place.copy_(each)
+                target.copy_(value)
         return gradient
 
 
@@ -233,4 +233,4 @@ NORMS: dict[type[nn.Module], Callable[[nn.Module, Tensor, dict[str, Tensor]], Te
     nn.LayerNorm: _layer,
     nn.RMSNorm: _rms,
 }
-"""(a model's norm, (T, B, H), all models' buffers) → what is then scaled and shifted."""
+"""(one model's norm, inputs (T, B, H), all models' buffers) → the normalised inputs, before scale and shift."""

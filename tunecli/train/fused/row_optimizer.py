@@ -1,8 +1,8 @@
 """One trial's optimizer on its row of the stacked weights: torch's own, on one tensor a group instead of many.
 
-All of them here act on each number by itself, so that a row as a whole gets what its parts would. Where torch has a
-kernel for the whole step it is called directly, since finding out anew at each step what to call takes three times as
-long as the step itself. Owns nothing of what a step comes to; that is torch's. Knows neither models nor chains.
+Every optimizer here acts on each number by itself, so a step of the whole row equals the steps of its parts. If torch
+has a kernel for the whole step, it is called directly: torch's own dispatch at each step takes three times as long as
+the step. The mathematics is torch's. Knows neither models nor chains.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 Step = Callable[[float, Tensor], None]
-"""Takes one step at a learning rate; and the number of steps there will have been then."""
+"""(learning rate, number of steps taken with this one) → None; takes one step."""
 
 
 class RowOptimizer:
-    """An optimizer of a row. Its state can be had as, and made from, that of the same optimizer of a model."""
+    """An optimizer of one row, whose state converts to and from that of the same optimizer of a model."""
 
     def __init__(self, like: Optimizer, bounds: Sequence[tuple[int, int]]) -> None:
-        """Begin from the state that an optimizer of the model has.
+        """Take over the state of a model's optimizer.
 
         Args:
-            like: torch's own, over the model's parameters; it is never stepped, and stays where states are put.
-            bounds: where each group's part of the row begins and ends, its parameters in order and then padding.
+            like: the optimizer of the model's parameters. It never steps; it holds the state for checkpoints.
+            bounds: where each group's part of the row begins and ends: its parameters in order, then padding.
         """
         self._like = like
         self._bounds = bounds
@@ -50,7 +50,7 @@ class RowOptimizer:
             self._take_state()
 
     def bind(self, weights_P: Tensor, gradients_P: Tensor) -> None:
-        """Act on this row from now on."""
+        """Act on this row from the next step on."""
         for leaf, (first, last) in zip(self._leaves, self._bounds, strict=True):
             leaf.data = weights_P[first:last]
             assert leaf.grad is not None
@@ -59,17 +59,15 @@ class RowOptimizer:
     def step(self, rates: Sequence[float], n_steps: Tensor) -> None:
         """Take one step.
 
-        Args:
-            rates: each group's learning rate.
-            n_steps: how many steps there will have been, this one included, as the optimizer keeps it: a scalar. That
-                it is made once an epoch for all its steps saves a fifth of a small model's step.
+        Args: rates: each group's learning rate. n_steps: the number of steps taken, this one included, as a scalar
+            tensor. Making these once an epoch for all its steps saves a fifth of a small model's step.
         """
         if self._direct:
             self._n_steps = n_steps
             for step, rate in zip(self._direct, rates, strict=True):
                 step(rate, n_steps)
             return
-        self._note(rates)
+        self._set_rates(rates)
         self._optimizer.step()
         kernel = KERNELS.get(type(self._optimizer))
         if kernel is not None and all(group["fused"] for group in self._optimizer.param_groups):
@@ -80,36 +78,36 @@ class RowOptimizer:
 
     @property
     def kind(self) -> type[Optimizer]:
-        """Which of torch's it is."""
+        """The class of torch's optimizer."""
         return type(self._optimizer)
 
     def options(self, group: int) -> Mapping[str, Any]:
-        """A group's numbers and flags, by torch's names."""
+        """A group's options, by torch's names."""
         options: Mapping[str, Any] = self._optimizer.param_groups[group]
         return options
 
     def state(self, group: int) -> Mapping[str, Any]:
-        """What is remembered of a group's part of the row, by torch's names; nothing before the first step."""
+        """The state of a group's part of the row, by torch's names; empty before the first step."""
         state: Mapping[str, Any] = self._optimizer.state[self._leaves[group]]
         return state
 
     def hold(self, group: int, tensors: Mapping[str, Tensor]) -> None:
-        """Have these for what is remembered of a group; whoever gives them takes all steps from now on."""
+        """Use these tensors as a group's state. The caller takes all steps from now on."""
         self._optimizer.state[self._leaves[group]].update(tensors)
 
     def count(self, n_steps: Tensor) -> None:
-        """So many steps were taken, as in :meth:`step`, if not by it."""
+        """Record the number of steps taken without :meth:`step`."""
         self._n_steps = n_steps
 
     def put_state(self, rates: Sequence[float]) -> None:
-        """Give the model's optimizer the state: views of this one's, and copies of its counters."""
-        self._note(rates)
+        """Give the model's optimizer this one's state: views of its tensors, and copies of its counters."""
+        self._set_rates(rates)
         for leaf, group in zip(self._leaves, self._optimizer.param_groups, strict=True):
             state = self._optimizer.state[leaf]
             if self._n_steps is not None and type(self._optimizer) in _COUNTING:
-                # torch's kernel has it where the weights are, its other ways on the CPU
-                place = leaf.device if group["fused"] else "cpu"
-                state["step"] = self._n_steps.to(place, copy=True)
+                # torch's fused kernel keeps the counter on the weights' device, its other implementations on the CPU
+                device = leaf.device if group["fused"] else "cpu"
+                state["step"] = self._n_steps.to(device, copy=True)
         for own, group, leaf in zip(
             self._optimizer.param_groups, self._like.param_groups, self._leaves, strict=True
         ):
@@ -123,7 +121,7 @@ class RowOptimizer:
                 }
                 first = last
 
-    def _note(self, rates: Sequence[float]) -> None:
+    def _set_rates(self, rates: Sequence[float]) -> None:
         for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
 
@@ -147,14 +145,14 @@ def _parameters(optimizer: Optimizer) -> Iterable[Tensor]:
 
 
 def _part(value: Any, first: int, last: int, like: Tensor) -> Any:
-    """One parameter's part of a row's state; counters and rates are of the row as a whole."""
+    """One parameter's part of a row's state entry; counters and rates belong to the whole row."""
     if not isinstance(value, Tensor):
         return value
     return value.clone() if value.dim() == 0 else value[first:last].view_as(like)
 
 
 def _joined(values: Sequence[Any], leaf: Tensor) -> Any:
-    """A row's state, of all parameters'; what has no axes is a counter, the same for all."""
+    """A row's state entry from those of all parameters; a scalar is a counter, which is the same for all."""
     if not isinstance(values[0], Tensor):
         return values[0]
     if values[0].dim() == 0:
@@ -212,7 +210,7 @@ def _adagrad(leaf: Tensor, group: Mapping[str, Any], state: Mapping[str, Any]) -
 
 
 _COUNTING = {torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad}
-"""Those with a kernel that remember how many steps they took."""
+"""Optimizers with a fused kernel that count their steps."""
 
 KERNELS: dict[type[Optimizer], Callable[[Tensor, Mapping[str, Any], Mapping[str, Any]], Step]] = {
     torch.optim.SGD: _sgd,
@@ -220,4 +218,4 @@ KERNELS: dict[type[Optimizer], Callable[[Tensor, Mapping[str, Any], Mapping[str,
     torch.optim.AdamW: _adam,
     torch.optim.Adagrad: _adagrad,
 }
-"""(a group's part of the row, the group, its state) → its step by torch's kernel for it. Others take their own step."""
+"""(a group's part of the row, the group, its state) → its step by torch's fused kernel. Others use ``step``."""

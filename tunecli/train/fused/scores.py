@@ -1,10 +1,14 @@
-"""A loss of many models at once: each one's mean loss, and its gradient with regard to the outputs.
+"""Losses and metrics of many models at once.
 
-Outputs stand with their classes before their examples, (T, K, B): torch's softmax over an inner axis of ten numbers
-takes fifteen times as long as over an outer one. Cross entropy and its kin are written out; the gradient of any other
-loss is autograd's. Each is the loss that losses.py builds, and a test holds it to that.
+A loss gives each model's mean and its gradient with respect to the outputs. In outputs the classes come before the
+examples, (T, K, B): torch's softmax over an inner axis of ten numbers takes fifteen times as long as over an outer one.
+The gradient of cross entropy and its variants is written out; that of any other loss comes from autograd. Tests compare
+each loss with losses.py.
 
-Axes: T models, B examples, K outputs.
+The metrics equal those of metrics.py to the last bit: the same counts and the same mean ranks. The ranks are found by
+sorting the values and looking up the positives among them, which takes a quarter of the time.
+
+Axes: T models, B examples of a batch, N examples of the validation part, K outputs, M positives of a class.
 """
 
 from __future__ import annotations
@@ -24,21 +28,22 @@ from tunecli.train.losses import LossFunction
 
 
 class Criterion(Protocol):
-    """A loss, bound to a shape of outputs (T, K, B), of whose examples the first n count."""
+    """A loss for outputs of one shape (T, K, B), of which the first n examples count and the others are padding."""
 
     def losses(self, outputs: Block, y_TB: Tensor) -> Tensor:
-        """Each model's loss alone (T,)."""
+        """Each model's mean loss (T,)."""
         ...
 
     def __call__(self, outputs: Block, y_TB: Tensor, share: float) -> tuple[Tensor, Block]:
-        """Each model's loss (T,), and ``share`` of its gradient (T, K, B), which is zero where no example counts."""
+        """Each model's mean loss (T,), and ``share`` times its gradient (T, K, B), which is zero for padding."""
         ...
 
 
-class _CrossEntropies:
-    """Σ_k −t_k w_k log p_k, for smoothed targets t = (1 − ε) one-hot + ε / K, and the classes' weights w.
+class _CrossEntropy:
+    """Cross entropy Σ_k −t_k w_k log p_k, for smoothed targets t = (1 − ε) one-hot + ε / K and class weights w.
 
-    Its gradient is p Σ_k t_k w_k − t w. ``least`` is taken off: the entropy of the targets, for ``kl``.
+    Its gradient with respect to the logits is p Σ_k t_k w_k − t w. ``offset`` is subtracted from the loss: for ``kl``
+    the entropy of the targets.
     """
 
     def __init__(
@@ -48,14 +53,14 @@ class _CrossEntropies:
         like: Tensor,
         smoothing: float = 0.0,
         weights_K: Tensor | None = None,
-        least: float = 0.0,
+        offset: float = 0.0,
     ) -> None:
         self._log_p, self._p = padded_block(shape, like), padded_block(shape, like)
         self._log_p_TKB, self._p_TKB = self._log_p.view[:, :, :n], self._p.view[:, :, :n]
-        self._smoothing, self._weights_K, self._least = smoothing, weights_K, least
+        self._smoothing, self._weights_K, self._offset = smoothing, weights_K, offset
         self._is_plain = smoothing == 0.0 and weights_K is None
         n_models, n_classes, n_rows = shape
-        self._n, self._has_more = n, n < n_rows
+        self._n, self._has_padding = n, n < n_rows
         self._minus = torch.full((n_models, 1, n), -1.0, dtype=like.dtype, device=like.device)
         self._classes_K1 = torch.arange(n_classes, device=like.device)[:, None]
 
@@ -64,11 +69,11 @@ class _CrossEntropies:
         y_T1B = y_TB[:, None]
         if self._is_plain:
             return self._log_p_TKB.gather(1, y_T1B)[:, 0].mean(1).neg_()
-        return (self._target(y_T1B) * self._log_p_TKB).sum(1).mean(1).neg_() - self._least
+        return (self._target(y_T1B) * self._log_p_TKB).sum(1).mean(1).neg_() - self._offset
 
     def __call__(self, outputs: Block, y_TB: Tensor, share: float) -> tuple[Tensor, Block]:
         loss_T = self.losses(outputs, y_TB)
-        # and not exp(log p), which takes ten times as long where p is next to nothing
+        # exp(log p) takes ten times as long if p is tiny
         torch._softmax(outputs.view, 1, False, out=self._p.view)
         y_T1B = y_TB[:, None]
         if self._is_plain:
@@ -76,20 +81,20 @@ class _CrossEntropies:
         else:
             target_TKB = self._target(y_T1B)
             self._p_TKB.mul_(target_TKB.sum(1, keepdim=True)).sub_(target_TKB)
-        if self._has_more:
+        if self._has_padding:
             self._p.view[:, :, self._n :] = 0.0
         self._p.flat.mul_(share / self._n)
         return loss_T, self._p
 
     def _target(self, y_T1B: Tensor) -> Tensor:
-        """t w (T, K, B)."""
+        """The weighted targets t w (T, K, B)."""
         target_TKB = (y_T1B == self._classes_K1).to(self._minus.dtype)
         target_TKB.mul_(1.0 - self._smoothing).add_(self._smoothing / len(self._classes_K1))
         return target_TKB if self._weights_K is None else target_TKB.mul_(self._weights_K[:, None])
 
 
 class _ByAutograd:
-    """Any loss, one model beside the other; models of zeros behind them stand where a loop's last numbers are."""
+    """Any loss, by autograd. Models of zeros follow the others, so that a vectorised loop's last numbers are theirs."""
 
     def __init__(
         self,
@@ -109,11 +114,11 @@ class _ByAutograd:
         self._loss = torch.func.vmap(loss) if is_batched else partial(_one_by_one, loss)
 
     def losses(self, outputs: Block, y_TB: Tensor) -> Tensor:
-        rows, y = self._filled(outputs, y_TB)
+        rows, y = self._filled_rows(outputs, y_TB)
         return self._loss(rows, y)[: self._n_models]
 
     def __call__(self, outputs: Block, y_TB: Tensor, share: float) -> tuple[Tensor, Block]:
-        rows, y = self._filled(outputs, y_TB)
+        rows, y = self._filled_rows(outputs, y_TB)
         rows = rows.detach().requires_grad_()
         with torch.enable_grad():
             loss_T = self._loss(rows, y)
@@ -123,7 +128,7 @@ class _ByAutograd:
             self._gradient.flat.mul_(share)
         return loss_T.detach()[: self._n_models], self._gradient
 
-    def _filled(self, outputs: Block, y_TB: Tensor) -> tuple[Tensor, Tensor]:
+    def _filled_rows(self, outputs: Block, y_TB: Tensor) -> tuple[Tensor, Tensor]:
         if self._y is None:
             self._y = y_TB.new_zeros(len(self._rows), y_TB.shape[1])
         self._y[: self._n_models] = y_TB
@@ -136,7 +141,7 @@ def _one_by_one(loss: LossFunction, rows: Tensor, y: Tensor) -> Tensor:
 
 
 MakeCriterion = Callable[[tuple[int, int, int], int, Tensor], Criterion]
-"""(the outputs' shape (T, K, B), how many of the examples count, a tensor of their kind) → the loss bound to these."""
+"""(shape of the outputs (T, K, B), number of examples that count, a tensor of their dtype and device) → the loss."""
 
 
 def criterion(
@@ -145,10 +150,10 @@ def criterion(
     """The loss of many models.
 
     Args:
-        knob: which one; None: the task's own.
+        knob: the loss's setting; None: the default of the task.
         task: classification or regression.
-        weights_K: the classes' weights, from the data's balance.
-        loss: what losses.py builds of the same.
+        weights_K: class weights of ``data.balance``, if any.
+        loss: the loss of one model that `build_loss` makes of the same setting.
     """
     if isinstance(knob, CrossEntropy | Kl) or (knob is None and task == "classification"):
         smoothing = 0.0 if knob is None else knob.label_smoothing
@@ -157,16 +162,16 @@ def criterion(
         def of_classes(shape: tuple[int, int, int], n: int, like: Tensor) -> Criterion:
             weights = torch.tensor(own) if own else weights_K
             weights = None if weights is None else weights.to(like)
-            least = _entropy(smoothing, shape[1]) if isinstance(knob, Kl) else 0.0
-            return _CrossEntropies(shape, n, like, smoothing, weights, least)
+            offset = _entropy(smoothing, shape[1]) if isinstance(knob, Kl) else 0.0
+            return _CrossEntropy(shape, n, like, smoothing, weights, offset)
 
         return of_classes
-    is_batched = not isinstance(knob, Hinge)  # which has no rule for it
+    is_batched = not isinstance(knob, Hinge)  # torch.func.vmap has no rule for its loss
     return partial(_ByAutograd, loss=loss, is_batched=is_batched)
 
 
 def _entropy(smoothing: float, n_classes: int) -> float:
-    """−Σ t log t of a smoothed target."""
+    """The entropy −Σ t log t of a smoothed target, in nats."""
     shares = [1.0 - smoothing + smoothing / n_classes] + [smoothing / n_classes] * (n_classes - 1)
     return -sum(share * math.log(share) for share in shares if share)
 
@@ -179,11 +184,16 @@ class BatchedMetrics:
         self._ranks = _Ranks(y_N, n_classes)
 
     def __call__(self, logits_TKN: Tensor, best_T1N: Tensor) -> dict[str, Tensor]:
-        """As `metrics.evaluate`, of each model (T,); without meaning for one whose outputs are NaN."""
+        """The metrics of `metrics.evaluate` for each model (T,); meaningless for a model whose outputs are NaN.
+
+        Args:
+            logits_TKN: the outputs.
+            best_T1N: their maximum over the classes.
+        """
         n_models, k = logits_TKN.shape[:2]
         first_T1 = torch.arange(n_models, device=logits_TKN.device)[:, None] * k**2
-        places_TN = first_T1 + self._y_N * k + _first_best(logits_TKN, best_T1N)
-        confusion_TKK = torch.bincount(places_TN.flatten(), minlength=n_models * k**2).double().view(-1, k, k)
+        cell_TN = first_T1 + self._y_N * k + _first_best(logits_TKN, best_T1N)
+        confusion_TKK = torch.bincount(cell_TN.flatten(), minlength=n_models * k**2).double().view(-1, k, k)
         hits_TK = confusion_TKK.diagonal(dim1=1, dim2=2).contiguous()
         true_TK, guessed_TK = confusion_TKK.sum(2), confusion_TKK.sum(1)
         return {
@@ -195,43 +205,43 @@ class BatchedMetrics:
 
 
 class _Ranks:
-    """The Mann-Whitney statistic of each class against the rest, its positives being the same for all models."""
+    """The Mann-Whitney statistic of each class against the rest; all models have the same positives."""
 
     def __init__(self, y_N: Tensor, n_classes: int) -> None:
         self._is_binary = n_classes == 2
         classes = [1] if self._is_binary else range(n_classes)
-        places = [(y_N == each).nonzero()[:, 0] for each in classes]
-        n_positive_K = torch.tensor([len(each) for each in places], device=y_N.device)
+        positives = [(y_N == k).nonzero()[:, 0] for k in classes]
+        n_positive_K = torch.tensor([len(index_M) for index_M in positives], device=y_N.device)
         most = max(1, int(n_positive_K.max()))
-        self._places_KM = torch.stack(
-            [torch.nn.functional.pad(each, (0, most - len(each))) for each in places]
+        self._positive_KM = torch.stack(
+            [torch.nn.functional.pad(index_M, (0, most - len(index_M))) for index_M in positives]
         )
-        self._counts_KM = torch.arange(most, device=y_N.device) < n_positive_K[:, None]
+        self._is_positive_KM = torch.arange(most, device=y_N.device) < n_positive_K[:, None]
         self._n_positive_K = n_positive_K.double()
         self._pairs_K = self._n_positive_K * (len(y_N) - self._n_positive_K)
 
     def auroc(self, logits_TKN: Tensor) -> Tensor:
-        """As `metrics.auroc`, of each model (T,)."""
+        """The area of `metrics.auroc` for each model (T,)."""
         doubles_TKN = logits_TKN.double()
         if self._is_binary:
             scores_TKN = doubles_TKN[:, 1:] - doubles_TKN[:, :1]
         else:
             scores_TKN = torch.log_softmax(doubles_TKN, 1)
         sorted_TKN = _sorted(scores_TKN)
-        value_TKM = scores_TKN.gather(2, self._places_KM.expand(len(scores_TKN), -1, -1))
+        value_TKM = scores_TKN.gather(2, self._positive_KM.expand(len(scores_TKN), -1, -1))
         below_TKM = torch.searchsorted(sorted_TKN, value_TKM)
         not_above_TKM = torch.searchsorted(sorted_TKN, value_TKM, right=True)
         rank_TKM = (below_TKM + not_above_TKM + 1).double() / 2.0
-        rank_TK = (rank_TKM * self._counts_KM).sum(2)
+        rank_TK = (rank_TKM * self._is_positive_KM).sum(2)
         wins_TK = rank_TK - self._n_positive_K * (self._n_positive_K + 1.0) / 2.0
         return _mean_where(wins_TK / self._pairs_K, (self._pairs_K > 0).expand(len(wins_TK), -1))
 
 
 def _first_best(logits_TKN: Tensor, best_T1N: Tensor) -> Tensor:
-    """As ``logits_TKN.argmax(1)``, which over an axis that is not the last takes ten times as long.
+    """The first class (T, N) with the largest logit: ``logits_TKN.argmax(1)`` in a tenth of its time.
 
-    NaN equals nothing, so it has no first best. Such an example counts as the last class: a class that does not exist
-    would be counted among those of the next model.
+    NaN equals nothing, so an example with NaN has no first best. It counts as the last class, because an index past the
+    last class would be counted for the next model.
     """
     k = logits_TKN.shape[1]
     turned_K1 = torch.arange(k, 0, -1, device=logits_TKN.device)[:, None]
@@ -240,7 +250,7 @@ def _first_best(logits_TKN: Tensor, best_T1N: Tensor) -> Tensor:
 
 
 def _sorted(values: Tensor) -> Tensor:
-    """Sorted along the last axis; on the CPU by NumPy, whose vectorised sort takes a tenth of torch's time."""
+    """Sort along the last axis; on the CPU with NumPy, whose vectorised sort takes a tenth of torch's time."""
     if values.device.type != "cpu":
         return values.sort(-1).values
     return torch.from_numpy(np.sort(values.numpy(), -1))

@@ -1,8 +1,8 @@
-"""Which trials can be trained as one: what has to be equal, and what keeps a trial by itself. Loads no torch.
+"""Which trials can be trained as one: the settings that have to be equal, and those that rule it out. Loads no torch.
 
-A group shares its examples, the shape of its models, its batches and its loss. All else is each trial's own: seeds,
-initial weights, probabilities of dropout, the optimizer's numbers, both chains, bounds of the gradient, averages, how
-long it trains and when it stops.
+A group shares its examples, the shape of its models, its batches and its loss. All else differs freely: seeds, initial
+weights, dropout probabilities, the optimizer's numbers, both chains, gradient clipping, weight averages, the length of
+training and early stopping.
 """
 
 from __future__ import annotations
@@ -25,44 +25,55 @@ _OWN_VALUES = ("init", "dropout")
 
 @dataclass(frozen=True, slots=True)
 class FusionBlocker:
-    """What keeps a trial by itself: what stands at a path of its file, and why that does; ``value`` may be empty."""
+    """A setting that keeps a trial out of a group.
+
+    Attributes:
+        key: its path under ``trial``.
+        value: its value; may be empty.
+        why: the reason, as a clause.
+    """
 
     key: str
     value: str
     why: str
 
     def __str__(self) -> str:
-        said = f"{self.key}: {self.value}" if self.value else self.key
-        return f"`{said}`: {self.why}"
+        setting = f"{self.key}: {self.value}" if self.value else self.key
+        return f"`{setting}`: {self.why}"
 
 
 def why_not(job: Job) -> str:
-    """Why a trial is trained by itself; empty where it can be one of a group.
+    """Why a trial cannot be trained in a group; empty if it can.
 
     Args:
         job: the trial.
 
     Raises:
-        pydantic.ValidationError: its config is none.
+        pydantic.ValidationError: its config is invalid.
     """
     if trial_model(job.task.config) is not TrialConfig:
         return "it is trained by your own code"
-    if reason := _of_the_job(job):
+    if reason := _job_blocker(job):
         return reason
-    return next((each.why for each in fusion_blockers(TrialConfig.model_validate(dict(job.task.config)))), "")
+    return next(
+        (blocker.why for blocker in fusion_blockers(TrialConfig.model_validate(dict(job.task.config)))), ""
+    )
 
 
 def fusion_blockers(config: TrialConfig) -> tuple[FusionBlocker, ...]:
-    """All that keeps a trial by itself, as far as its knobs tell, by the paths under ``trial``."""
-    found = (_of_the_model(config.model), _of_what_is_computed(config), _of_the_training(config))
-    return tuple(each for several in found for each in several)
+    """The settings that keep a trial out of a group."""
+    return (
+        *_model_blockers(config.model),
+        *_loss_and_optimizer_blockers(config),
+        *_training_blockers(config),
+    )
 
 
 def signature(job: Job) -> str:
-    """What trials of one group have in common; a SHA-256, in hexadecimal.
+    """A hash of the settings that the trials of a group share: SHA-256, in hexadecimal.
 
     Args:
-        job: a trial that :func:`why_not` has nothing against.
+        job: a trial for which :func:`why_not` is empty.
     """
     config = TrialConfig.model_validate(dict(job.task.config))
     training = config.training
@@ -88,7 +99,7 @@ def signature(job: Job) -> str:
     return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()
 
 
-def _of_the_job(job: Job) -> str:
+def _job_blocker(job: Job) -> str:
     if any(goal.python for goal in job.task.objective.goals):
         return "its metric is your own code"
     if job.task.code:
@@ -96,22 +107,24 @@ def _of_the_job(job: Job) -> str:
     if job.task.repeats > 1:
         return "it is repeated over several seeds"
     if job.limits.until_epoch is not None:
-        return "it pauses on its way"
+        return "it pauses before its end"
     if job.execution.micro_batches > 1:
-        return "its batches are split for want of memory"
+        return "its batches are split to fit into memory"
     return ""
 
 
-def _of_the_model(model: AnyModel) -> Iterator[FusionBlocker]:
+def _model_blockers(model: AnyModel) -> Iterator[FusionBlocker]:
     if isinstance(model, UserCode):
         yield FusionBlocker("model.python", "", "its model is your own code")
     if isinstance(model, Recurrent):
         yield FusionBlocker("model.name", model.name, "a recurrent net's kernels take one model at a time")
     if getattr(getattr(model, "activation", None), "name", "") == "rrelu":
-        yield FusionBlocker("model.activation", "rrelu", "rrelu draws numbers for every model by itself")
+        yield FusionBlocker(
+            "model.activation", "rrelu", "rrelu draws random slopes for each model separately"
+        )
 
 
-def _of_what_is_computed(config: TrialConfig) -> Iterator[FusionBlocker]:
+def _loss_and_optimizer_blockers(config: TrialConfig) -> Iterator[FusionBlocker]:
     optimizer = config.optimizer
     if isinstance(config.loss, UserCode):
         yield FusionBlocker("loss.python", "", "its loss is your own code")
@@ -125,7 +138,7 @@ def _of_what_is_computed(config: TrialConfig) -> Iterator[FusionBlocker]:
         yield FusionBlocker("optimizer.name", optimizer.name, why)
 
 
-def _of_the_training(config: TrialConfig) -> Iterator[FusionBlocker]:
+def _training_blockers(config: TrialConfig) -> Iterator[FusionBlocker]:
     data, training = config.data, config.training
     if data.validation.folds is not None:
         yield FusionBlocker(
@@ -134,11 +147,13 @@ def _of_the_training(config: TrialConfig) -> Iterator[FusionBlocker]:
     if any(isinstance(knob, Mixup) for knob in data.augment):
         yield FusionBlocker("data.augment", "mixup", "mixup mixes the targets of each trial's own batches")
     if isinstance(training.average, Swa):
-        why = "swa takes batch norm's statistics anew for every model"
+        why = "swa recomputes the statistics of batch norm for each model"
         yield FusionBlocker("training.average", "swa", why)
     if training.precision != "float32":
         yield FusionBlocker("training.precision", training.precision, f"it computes in {training.precision}")
     if training.compile:
-        yield FusionBlocker("training.compile", str(training.compile).lower(), "it is compiled by itself")
+        yield FusionBlocker(
+            "training.compile", str(training.compile).lower(), "compiled models run separately"
+        )
     if training.channels_last:
         yield FusionBlocker("training.channels_last", "true", "its images are stored channels last")

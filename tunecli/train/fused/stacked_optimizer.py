@@ -1,11 +1,11 @@
-"""A step of all a stack's optimizers at once, for devices where a kernel costs more to start than to run.
+"""One step of all optimizers of a stack, for devices where a kernel costs more to start than to run.
 
-By rows (optimizers.py) a step starts a kernel a trial, which on a CPU is the quicker way. Here it starts a dozen,
-however many trials there are: each formula acts on all rows, and what differs between the trials (rates, decays,
-averages' memories, counts of steps) stands in columns that are made once an epoch. The states stay the rows' own, as
-views, so a trial is kept, taken up and made smaller as before. Knows neither models nor chains.
+Row by row (row_optimizer.py), a step starts one kernel a trial, which is faster on a CPU. Here a step starts about a
+dozen kernels for any number of trials: each formula acts on all rows, and the values that differ between trials (rates,
+decays, betas, step counts) are columns, made once an epoch. The states stay the rows' own, as views, so checkpoints and
+shrinking work as before. Knows neither models nor chains.
 
-Axes: T rows, P numbers of a group's part of them, S steps of an epoch.
+Axes: T rows, P numbers of a group's part of a row, S steps of an epoch.
 """
 
 from __future__ import annotations
@@ -24,39 +24,40 @@ from tunecli.train.fused.row_optimizer import RowOptimizer
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, Tensor]
-"""What differs between rows at a step, (T, 1) each, by name."""
+"""The values that differ between rows at one step, (T, 1) each, by name."""
 Blocks = Mapping[str, Tensor]
-"""States of all rows, (T, P) each, by torch's names."""
+"""The states of all rows, (T, P) each, by torch's names."""
 Options = Mapping[str, Any]
-"""A group's numbers and flags, by torch's names."""
+"""A group's options, by torch's names."""
 
 MOST_NUMBERS = 100_000
-"""Of a row. A formula goes over memory four times as often as torch's kernel, and needs blocks for what lies between:
-past about here that takes longer than starting a kernel a row. Reckoned from 5 µs a start and 2 TB/s, not measured."""
+"""The longest row that steps by formula. A formula reads and writes memory four times as often as torch's kernel, and
+needs blocks for intermediate results; for longer rows that takes longer than starting a kernel a row. Estimated from 5
+µs a start and 2 TB/s; not measured on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Formula:
     """An optimizer's formula over rows.
 
     Attributes:
-        flags: (a group's options) → what must not differ between rows.
-        fresh: (a group's options) → what each number remembers before the first step, by torch's names.
-        columns: (rates (S, T), numbers of steps (S, T), an option's values by its name (T,)) → by name (S, T), or
-            (1, T) of what is the same at every step.
-        step: (weights (T, P), gradients (T, P), states, columns, options) → nothing; the weights and states are new.
+        flags: (a group's options) → the options that have to be equal in all rows.
+        initial_state: (a group's options) → the initial value of each state, by torch's names.
+        columns: (rates (S, T), step counts (S, T), (option's name) → its values (T,)) → columns by name: (S, T), or
+            (1, T) if they are equal at every step.
+        step: (weights (T, P), gradients (T, P), states, columns, options) → None; updates weights and states in place.
     """
 
     flags: Callable[[Options], tuple[bool, ...]]
-    fresh: Callable[[Options], Mapping[str, float]]
+    initial_state: Callable[[Options], Mapping[str, float]]
     columns: Callable[[Floats, Floats, Callable[[str], Floats]], dict[str, Floats]]
     step: Callable[[Tensor, Tensor, Blocks, Columns, Options], None]
 
 
 def form(optimizer: Optimizer) -> tuple[object, ...]:
-    """What optimizers that step at once have in common, all but numbers; empty where there is no formula here."""
-    rule = RULES.get(type(optimizer))
-    return () if rule is None else (type(optimizer).__name__, *map(rule.flags, optimizer.param_groups))
+    """The kind and flags that optimizers need in common to step at once; empty if there is no formula for them."""
+    formula = FORMULAS.get(type(optimizer))
+    return () if formula is None else (type(optimizer).__name__, *map(formula.flags, optimizer.param_groups))
 
 
 class StackedOptimizer:
@@ -72,30 +73,33 @@ class StackedOptimizer:
         """Move the rows' states into blocks.
 
         Args:
-            rows: of one :func:`form`, which is not empty.
-            weights_TP, gradients_TP: theirs, in their order.
+            rows: optimizers of one :func:`form`, which is not empty.
+            weights_TP, gradients_TP: their weights and gradients, in the same order.
             bounds: where each group's part of a row begins and ends.
         """
         self._rows = rows
-        self._rule = RULES[rows[0].kind]
+        self._formula = FORMULAS[rows[0].kind]
         self._weights = [weights_TP[:, first:last] for first, last in bounds]
         self._gradients = [gradients_TP[:, first:last] for first, last in bounds]
         self._blocks: list[dict[str, Tensor]] = []
         self._columns: list[dict[str, Tensor]] = []
         for group, weights in enumerate(self._weights):
-            blocks = {name: torch.zeros_like(weights) for name in self._rule.fresh(rows[0].options(group))}
-            for place, row in enumerate(rows):
-                for name, value in self._rule.fresh(row.options(group)).items():
-                    blocks[name][place] = row.state(group).get(name, value)
-                row.hold(group, {name: block[place] for name, block in blocks.items()})
+            blocks = {
+                name: torch.zeros_like(weights)
+                for name in self._formula.initial_state(rows[0].options(group))
+            }
+            for index, row in enumerate(rows):
+                for name, value in self._formula.initial_state(row.options(group)).items():
+                    blocks[name][index] = row.state(group).get(name, value)
+                row.hold(group, {name: block[index] for name, block in blocks.items()})
             self._blocks.append(blocks)
 
     def begin_epoch(self, rates_TSG: Sequence[Sequence[Sequence[float]]], first_T: Sequence[int]) -> None:
-        """Make the columns of an epoch's steps.
+        """Compute the columns of an epoch's steps.
 
         Args:
-            rates_TSG: of each row, at each step, each group's learning rate.
-            first_T: how many steps each row had taken before the epoch.
+            rates_TSG: the learning rate of each row, step and group.
+            first_T: the number of steps that each row took before the epoch.
         """
         rates_GST = np.array(rates_TSG, dtype=np.float64).transpose(2, 1, 0)
         n_ST = np.arange(1, rates_GST.shape[1] + 1)[:, None] + np.array(first_T, dtype=np.float64)
@@ -106,7 +110,7 @@ class StackedOptimizer:
             def option(name: str, group: int = group) -> Floats:
                 return np.array([_number(row.options(group), name) for row in self._rows])
 
-            columns = self._rule.columns(rates_ST, n_ST, option)
+            columns = self._formula.columns(rates_ST, n_ST, option)
             self._columns.append(
                 {
                     name: torch.tensor(column, dtype=like.dtype).to(like.device).expand(rates_ST.shape)
@@ -119,7 +123,7 @@ class StackedOptimizer:
         parts = zip(self._weights, self._gradients, self._blocks, self._columns, strict=True)
         for group, (weights, gradients, blocks, columns) in enumerate(parts):
             own = {name: column[number][:, None] for name, column in columns.items()}
-            self._rule.step(weights, gradients, blocks, own, self._rows[0].options(group))
+            self._formula.step(weights, gradients, blocks, own, self._rows[0].options(group))
 
 
 def _number(options: Options, name: str) -> float:
@@ -141,7 +145,7 @@ def _adam_columns(rates_ST: Floats, n_ST: Floats, option: Callable[[str], Floats
 
 
 def _adam(weights: Tensor, gradients: Tensor, states: Blocks, own: Columns, options: Options) -> None:
-    """Kingma, Ba (2015), algorithm 1; Loshchilov, Hutter (2019) for the decay that is decoupled."""
+    """Kingma & Ba 2015, algorithm 1; decoupled weight decay as in Loshchilov & Hutter 2019, algorithm 2."""
     if options["decoupled_weight_decay"]:
         weights.mul_(own["kept"])
     else:
@@ -159,13 +163,15 @@ def _sgd_columns(rates_ST: Floats, n_ST: Floats, option: Callable[[str], Floats]
     return {
         "decay": option("weight_decay")[None],
         "momentum": option("momentum")[None],
-        "news": np.where(n_ST == 1.0, 1.0, 1.0 - option("dampening")),  # the first velocity is the gradient
+        "news": np.where(
+            n_ST == 1.0, 1.0, 1.0 - option("dampening")
+        ),  # torch: the first velocity is the gradient
         "rate": rates_ST,
     }
 
 
 def _sgd(weights: Tensor, gradients: Tensor, states: Blocks, own: Columns, options: Options) -> None:
-    """As torch has it, where a rate that changes leaves the velocity as it was (Sutskever et al. 2013 do not)."""
+    """SGD as in `torch.optim.SGD`: the rate multiplies the velocity, unlike in Sutskever et al. 2013."""
     gradients = torch.addcmul(gradients, weights, own["decay"])
     if "momentum_buffer" in states:
         velocity = states["momentum_buffer"]
@@ -183,25 +189,25 @@ def _adagrad_columns(rates_ST: Floats, n_ST: Floats, option: Callable[[str], Flo
 
 
 def _adagrad(weights: Tensor, gradients: Tensor, states: Blocks, own: Columns, options: Options) -> None:
-    """Duchi, Hazan, Singer (2011), with a diagonal matrix."""
+    """Duchi, Hazan & Singer 2011, figure 1, with a diagonal matrix."""
     gradients = torch.addcmul(gradients, weights, own["decay"])
     total = states["sum"].addcmul_(gradients, gradients)
     weights.sub_(gradients.div(total.sqrt().add_(own["eps"])).mul_(own["rate"]))
 
 
-def _fresh_adam(options: Options) -> Mapping[str, float]:
+def _adam_state(options: Options) -> Mapping[str, float]:
     names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if options["amsgrad"] else [])]
     return dict.fromkeys(names, 0.0)
 
 
-_ADAM = Rule(
+_ADAM = Formula(
     lambda options: (bool(options["amsgrad"]), bool(options["decoupled_weight_decay"])),
-    _fresh_adam,
+    _adam_state,
     _adam_columns,
     _adam,
 )
-RULES: dict[type[Optimizer], Rule] = {
-    torch.optim.SGD: Rule(
+FORMULAS: dict[type[Optimizer], Formula] = {
+    torch.optim.SGD: Formula(
         lambda options: (bool(options["nesterov"]), options["momentum"] != 0.0),
         lambda options: {"momentum_buffer": 0.0} if options["momentum"] != 0.0 else {},
         _sgd_columns,
@@ -209,11 +215,11 @@ RULES: dict[type[Optimizer], Rule] = {
     ),
     torch.optim.Adam: _ADAM,
     torch.optim.AdamW: _ADAM,
-    torch.optim.Adagrad: Rule(
+    torch.optim.Adagrad: Formula(
         lambda options: (),
         lambda options: {"sum": options["initial_accumulator_value"]},
         _adagrad_columns,
         _adagrad,
     ),
 }
-"""torch's optimizers by the formula of all rows; others take their steps by rows."""
+"""The formula of each of torch's optimizers that has one; the others step row by row."""
