@@ -6,7 +6,8 @@ model: ``cross_entropy``, ``{name: cross_entropy}`` and, in chains, ``{cosine: {
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -19,7 +20,14 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Knob(BaseModel):
-    """Base of all concrete knobs: a closed, frozen, strictly typed value."""
+    """Base of all concrete knobs: a closed, frozen, strictly typed value.
+
+    Attributes:
+        implementation: ``module:attribute`` of what the knob configures, which is imported when it is used; a map by
+            name where one class has several names. Empty: the code that reads the knob is its implementation.
+    """
+
+    implementation: ClassVar[str | Mapping[str, str]] = ""
 
     model_config = ConfigDict(
         extra="forbid",

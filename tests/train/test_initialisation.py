@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.activations import AnyActivation
 from tunecli.config.schema.initialisations import AnyInitialisation
-from tunecli.train.initialisation import INITIALISATIONS, NONLINEARITIES, initialise, nonlinearity_of
+from tunecli.registry.implementations import code_names, implementation
+from tunecli.train.initialisation import initialise, nonlinearity_of
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
 
@@ -74,13 +74,12 @@ def assert_drawn(weights: list[Tensor], rule: Callable[[Tensor], Tensor]) -> Non
 
 
 def test_every_rule_and_activation_of_the_spec_is_known() -> None:
-    def names(models: Any) -> set[str]:
-        return {name for each in models for name in get_args(each.model_fields["name"].annotation)}
-
-    assert {"default", *INITIALISATIONS} == names(get_args(AnyInitialisation))
-    assert set(NONLINEARITIES) == names(get_args(AnyActivation))
+    rules = list(get_args(AnyInitialisation))
+    names = {name for each in rules for name in get_args(each.model_fields["name"].annotation)}
+    assert all(callable(implementation(name)) for each in rules for name in code_names(each))
+    assert sum(len(code_names(each)) for each in rules) == len(names) - 1  # `default` sets nothing
     tested = {model_of({"name": "mlp", "init": value}).init.name for value, _ in RULES + OF_MATRICES}
-    assert {"dirac", *tested} == set(INITIALISATIONS)
+    assert {"default", "dirac", *tested} == names
 
 
 @pytest.mark.parametrize(("init", "rule"), RULES + OF_MATRICES)

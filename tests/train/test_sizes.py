@@ -14,7 +14,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.models import AnyModel
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
-from tunecli.train.sizes import SIZES, has_batch_norm
+from tunecli.train.sizes import has_batch_norm, size_of
 
 FEATURES, SEQUENCE, IMAGE, TOKENS = Inputs((7,)), Inputs((5, 3)), Inputs((2, 7, 5)), Inputs((6,), 11)
 KINDS = (FEATURES, SEQUENCE, Inputs((1, 8, 4)), TOKENS)
@@ -71,12 +71,12 @@ def test_parameters_and_multiply_adds_are_the_built_models(value: Any, inputs: I
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         module(x)
     n_parameters = sum(parameter.numel() for parameter in module.parameters())
-    assert SIZES[type(knob)](knob, inputs, 3) == (n_parameters, counter.get_total_flops() // 2)
+    assert size_of(knob, inputs, 3) == (n_parameters, counter.get_total_flops() // 2)
 
 
 def test_nothing_is_known_of_the_users_own_model() -> None:
     knob = model_of({"python": "mine:Net"})
-    assert type(knob) not in SIZES
+    assert size_of(knob, FEATURES, 3) is None
     assert not has_batch_norm(knob)
 
 

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from tunecli.errors import UsageError
+from tunecli.knob import Knob, NamedKnob
 
 
 @cache
@@ -46,3 +47,22 @@ def require_package(what: str, package: str, extra: str, instead: str) -> None:
             f"{what} needs the package `{package}`, which is not installed",
             hint=f"pip install {target}" + (f", or take {instead}" if instead else ""),
         )
+
+
+def code_names(knob: type[Knob]) -> tuple[str, ...]:
+    """Every ``module:attribute`` that a knob's class names; none where the code that reads it implements it."""
+    named = knob.implementation
+    if isinstance(named, str):
+        return (named,) if named else ()
+    return tuple(named.values())
+
+
+def implementation_of(knob: NamedKnob) -> Any:
+    """The object that a knob configures, imported where it was not yet.
+
+    Raises:
+        ImportError: its module cannot be imported.
+        AttributeError: the module has no such attribute.
+    """
+    named = knob.implementation
+    return implementation(named if isinstance(named, str) else named[knob.name])

@@ -6,47 +6,29 @@ positions and learned slopes stay as they were built. Owns no structure; keeps l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from tunecli.config.schema.activations import AnyActivation, LeakyRelu, PRelu, RRelu
-from tunecli.config.schema.base import UserCode
-from tunecli.config.schema.models import AnyModel, Linear, Recurrent
+from tunecli.config.schema.activations import ActivationKnob
+from tunecli.config.schema.initialisations import (
+    DEFAULT,
+    ConstantWeights,
+    InitialisationKnob,
+    Kaiming,
+    NormalWeights,
+    Orthogonal,
+    PlainInitialisation,
+    SparseWeights,
+    TruncatedNormalWeights,
+    UniformWeights,
+    Xavier,
+)
+from tunecli.config.schema.models import AnyModel
+from tunecli.registry.implementations import implementation_of
 from tunecli.train.determinism import scoped_seed
-
-NONLINEARITIES: dict[str, str] = {
-    "relu": "relu",
-    "leaky_relu": "leaky_relu",
-    "prelu": "leaky_relu",
-    "rrelu": "leaky_relu",
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
-    "selu": "selu",
-    "identity": "linear",
-    # torch has no gain for the rest. The other rectifiers pass about what relu passes,
-    "relu6": "relu",
-    "elu": "relu",
-    "celu": "relu",
-    "gelu": "relu",
-    "silu": "relu",
-    "mish": "relu",
-    "softplus": "relu",
-    "hardswish": "relu",
-    "threshold": "relu",
-    # the bounded ones bend as tanh and sigmoid do,
-    "hardtanh": "tanh",
-    "softsign": "tanh",
-    "hardsigmoid": "sigmoid",
-    "logsigmoid": "sigmoid",
-    # and these are the identity but for what is near zero.
-    "softshrink": "linear",
-    "hardshrink": "linear",
-    "tanhshrink": "linear",
-}
-"""The name under which `torch.nn.init.calculate_gain` knows each activation."""
 
 
 class Nonlinearity(NamedTuple):
@@ -75,35 +57,26 @@ def initialise(module: nn.Module, model: AnyModel, seed: int) -> None:
     Raises:
         ValueError: the rule is for matrices, and the model has convolutions.
     """
-    if isinstance(model, UserCode) or model.init.name == "default":
+    init: InitialisationKnob = getattr(model, "init", DEFAULT)
+    if init.name == DEFAULT.name:
         return
-    rule, nonlinearity = INITIALISATIONS[model.init.name], nonlinearity_of(model)
+    rule, nonlinearity = implementation_of(init), nonlinearity_of(model)
     with scoped_seed(seed, torch.device("cpu")), torch.no_grad():
         for layer in module.modules():
-            if model.init.name == "dirac" and not isinstance(layer, nn.Conv2d):
+            if init.name == "dirac" and not isinstance(layer, nn.Conv2d):
                 continue
             for weight in _weights(layer):
-                rule(model.init, weight, nonlinearity)
+                rule(init, weight, nonlinearity)
             _begin_biases(layer)
 
 
 def nonlinearity_of(model: AnyModel) -> Nonlinearity:
     """What follows a model's layers; an ``rrelu`` has the mean of its slopes."""
-    if isinstance(model, Recurrent):
-        return Nonlinearity(model.nonlinearity)
-    if isinstance(model, Linear | UserCode):
-        return Nonlinearity("linear")
-    return Nonlinearity(NONLINEARITIES[model.activation.name], _slope(model.activation))
-
-
-def _slope(activation: AnyActivation) -> float:
-    match activation:
-        case LeakyRelu(negative_slope=slope) | PRelu(init=slope):
-            return slope
-        case RRelu(lower=lower, upper=upper):
-            return (lower + upper) / 2
-        case _:
-            return 0.0
+    own: str | None = getattr(model, "nonlinearity", None)
+    activation: ActivationKnob | None = getattr(model, "activation", None)
+    if activation is not None:
+        return Nonlinearity(activation.gain_name, activation.slope)
+    return Nonlinearity(own or "linear")
 
 
 def _weights(layer: nn.Module) -> Iterator[Tensor]:
@@ -131,20 +104,71 @@ def _begin_biases(layer: nn.Module) -> None:
                     parameter[layer.hidden_size : 2 * layer.hidden_size] = 1.0  # Jozefowicz et al. 2015
 
 
-INITIALISATIONS: dict[str, Callable[[Any, Tensor, Nonlinearity], object]] = {
-    "kaiming_normal": lambda knob, w, kind: nn.init.kaiming_normal_(w, kind.slope, knob.mode, kind.name),
-    "kaiming_uniform": lambda knob, w, kind: nn.init.kaiming_uniform_(w, kind.slope, knob.mode, kind.name),
-    "xavier_normal": lambda knob, w, kind: nn.init.xavier_normal_(w, knob.gain or kind.gain),
-    "xavier_uniform": lambda knob, w, kind: nn.init.xavier_uniform_(w, knob.gain or kind.gain),
-    "orthogonal": lambda knob, w, kind: nn.init.orthogonal_(w, knob.gain or kind.gain),
-    "normal": lambda knob, w, _: nn.init.normal_(w, knob.mean, knob.std),
-    "uniform": lambda knob, w, _: nn.init.uniform_(w, knob.low, knob.high),
-    "trunc_normal": lambda knob, w, _: nn.init.trunc_normal_(w, knob.mean, knob.std, *knob.bounds),
-    "constant": lambda knob, w, _: nn.init.constant_(w, knob.value),
-    "ones": lambda knob, w, _: nn.init.ones_(w),
-    "zeros": lambda knob, w, _: nn.init.zeros_(w),
-    "eye": lambda knob, w, _: nn.init.eye_(w),
-    "dirac": lambda knob, w, _: nn.init.dirac_(w),
-    "sparse": lambda knob, w, _: nn.init.sparse_(w, knob.sparsity, knob.std),
-}
-"""(knob, weight, what follows) → the weight, set in place; every rule but ``default``."""
+def kaiming_normal(knob: Kaiming, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.kaiming_normal_`."""
+    nn.init.kaiming_normal_(weight, kind.slope, knob.mode, kind.name)
+
+
+def kaiming_uniform(knob: Kaiming, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.kaiming_uniform_`."""
+    nn.init.kaiming_uniform_(weight, kind.slope, knob.mode, kind.name)
+
+
+def xavier_normal(knob: Xavier, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.xavier_normal_`."""
+    nn.init.xavier_normal_(weight, knob.gain or kind.gain)
+
+
+def xavier_uniform(knob: Xavier, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.xavier_uniform_`."""
+    nn.init.xavier_uniform_(weight, knob.gain or kind.gain)
+
+
+def orthogonal(knob: Orthogonal, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.orthogonal_`."""
+    nn.init.orthogonal_(weight, knob.gain or kind.gain)
+
+
+def normal(knob: NormalWeights, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.normal_`."""
+    nn.init.normal_(weight, knob.mean, knob.std)
+
+
+def uniform(knob: UniformWeights, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.uniform_`."""
+    nn.init.uniform_(weight, knob.low, knob.high)
+
+
+def trunc_normal(knob: TruncatedNormalWeights, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.trunc_normal_`."""
+    nn.init.trunc_normal_(weight, knob.mean, knob.std, *knob.bounds)
+
+
+def constant(knob: ConstantWeights, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.constant_`."""
+    nn.init.constant_(weight, knob.value)
+
+
+def ones(knob: PlainInitialisation, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.ones_`."""
+    nn.init.ones_(weight)
+
+
+def zeros(knob: PlainInitialisation, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.zeros_`."""
+    nn.init.zeros_(weight)
+
+
+def eye(knob: PlainInitialisation, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.eye_`."""
+    nn.init.eye_(weight)
+
+
+def dirac(knob: PlainInitialisation, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.dirac_`."""
+    nn.init.dirac_(weight)
+
+
+def sparse(knob: SparseWeights, weight: Tensor, kind: Nonlinearity) -> None:
+    """`torch.nn.init.sparse_`."""
+    nn.init.sparse_(weight, knob.sparsity, knob.std)

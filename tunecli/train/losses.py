@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as fn
@@ -29,6 +29,7 @@ from tunecli.config.schema.losses import (
     Huber,
     Kl,
     LogCosh,
+    LossKnob,
     Mae,
     Mse,
     Poisson,
@@ -37,6 +38,7 @@ from tunecli.config.schema.losses import (
     Task,
 )
 from tunecli.errors import UsageError
+from tunecli.registry.implementations import implementation_of
 from tunecli.train.user_code.code import resolve
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -84,9 +86,10 @@ def build_loss(
             raise UsageError("a loss of your own takes no class weights", hint="use `balance: sample`")
         loss: LossFunction = _OwnLoss(knob, base_path)
     elif task == "classification":
-        loss = partial(_on_classes, knob, _class_weights(knob, class_weights_K))
+        weights_K = _class_weights(knob, class_weights_K)
+        loss = partial(_on_classes, implementation_of(knob), knob, weights_K)
     else:
-        loss = partial(REGRESSION_LOSSES[type(knob)], knob, target)
+        loss = partial(implementation_of(knob), knob, target)
     return partial(_in_single, task, loss)
 
 
@@ -101,7 +104,7 @@ def predictor(knob: AnyLoss | None, target: TargetScale = OWN_UNITS) -> Callable
         A function of outputs (N, 1) to predictions (N, 1): the outputs themselves, but for ``poisson``, where
         they are logs of rates in the target's own units.
     """
-    if isinstance(knob, Poisson):
+    if isinstance(knob, LossKnob) and knob.is_of_counts:
         return lambda output_N1: (output_N1.exp() - target.center) / target.scale
     return lambda output_N1: output_N1
 
@@ -118,18 +121,20 @@ def _in_single(task: Task, loss: LossFunction, outputs: Tensor, targets: Tensor)
 
 
 def _class_weights(knob: AnyLoss, balance_K: Tensor | None) -> Tensor | None:
-    own = knob.class_weights if isinstance(knob, CrossEntropy | Focal | Hinge | Bce) else []
+    own = getattr(knob, "class_weights", [])
     if own and balance_K is not None:
         raise UsageError("class weights come from the loss or from `data.balance`, not from both")
     return torch.tensor(own) if own else balance_K
 
 
-def _on_classes(knob: AnyLoss, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+def _on_classes(
+    loss: Callable[..., Tensor], knob: AnyLoss, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor
+) -> Tensor:
     weights_K = None if weights_K is None else weights_K.to(logits_BK)
-    return CLASSIFICATION_LOSSES[type(knob)](knob, weights_K, logits_BK, y_B)
+    return loss(knob, weights_K, logits_BK, y_B)
 
 
-def _cross_entropy(knob: CrossEntropy, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+def cross_entropy(knob: CrossEntropy, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
     """Smoothed as torch does it: each class's part of the target bears that class's weight."""
     if weights_K is None:
         return fn.cross_entropy(logits_BK, y_B, label_smoothing=knob.label_smoothing)
@@ -139,7 +144,7 @@ def _cross_entropy(knob: CrossEntropy, weights_K: Tensor | None, logits_BK: Tens
     return losses_B.mean()
 
 
-def _focal(knob: Focal, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+def focal(knob: Focal, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
     """−(1 − p)^γ log p of the true class (Lin et al. 2017, equation 4)."""
     log_p_B = fn.log_softmax(logits_BK, 1).gather(1, y_B[:, None]).squeeze(1)
     # 1 - p is kept off 0, where a power below 1 has no finite gradient.
@@ -147,20 +152,20 @@ def _focal(knob: Focal, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor
     return _mean(-(miss_B**knob.gamma) * log_p_B, weights_K, y_B)
 
 
-def _hinge(knob: Hinge, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+def hinge(knob: Hinge, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
     """Σ over other classes k of max(0, margin − logit_y + logit_k)^p, divided by K (Weston & Watkins 1999)."""
     losses_B = fn.multi_margin_loss(logits_BK, y_B, p=knob.p, margin=knob.margin, reduction="none")
     return _mean(losses_B, weights_K, y_B)
 
 
-def _bce(knob: Bce, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+def bce(knob: Bce, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
     """Smoothed over classes, as timm's BinaryCrossEntropy (Wightman et al. 2021)."""
     target_BK = _smoothed(y_B, logits_BK, knob.label_smoothing)
     losses_BK = fn.binary_cross_entropy_with_logits(logits_BK, target_BK, reduction="none")
     return _mean(losses_BK.mean(1), weights_K, y_B)
 
 
-def _kl(knob: Kl, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+def kl(knob: Kl, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
     """Σ over classes of t (log t − log p), for the smoothed target t (Kullback & Leibler 1951)."""
     target_BK = _smoothed(y_B, logits_BK, knob.label_smoothing)
     losses_BK = fn.kl_div(fn.log_softmax(logits_BK, 1), target_BK, reduction="none")
@@ -178,19 +183,39 @@ def _mean(losses_B: Tensor, weights_K: Tensor | None, y_B: Tensor) -> Tensor:
     return losses_B.mean() if weights_K is None else (losses_B * weights_K[y_B]).mean()
 
 
-def _log_cosh(knob: LogCosh, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
+def mse(knob: Mse, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
+    """`torch.nn.functional.mse_loss`."""
+    return fn.mse_loss(output_B, y_B)
+
+
+def mae(knob: Mae, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
+    """`torch.nn.functional.l1_loss`."""
+    return fn.l1_loss(output_B, y_B)
+
+
+def huber(knob: Huber, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
+    """`torch.nn.functional.huber_loss`."""
+    return fn.huber_loss(output_B, y_B, delta=knob.delta)
+
+
+def smooth_l1(knob: SmoothL1, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
+    """`torch.nn.functional.smooth_l1_loss`."""
+    return fn.smooth_l1_loss(output_B, y_B, beta=knob.beta)
+
+
+def log_cosh(knob: LogCosh, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
     """log cosh e = |e| + log(1 + exp(−2|e|)) − log 2, which does not overflow."""
     size_B = (output_B - y_B).abs()
     return (size_B + fn.softplus(-2.0 * size_B) - math.log(2.0)).mean()
 
 
-def _quantile(knob: Quantile, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
+def quantile(knob: Quantile, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
     """q e where the error e = target − output is above 0, (q − 1) e elsewhere (Koenker & Bassett 1978)."""
     error_B = y_B - output_B
     return torch.maximum(knob.q * error_B, (knob.q - 1.0) * error_B).mean()
 
 
-def _poisson(knob: Poisson, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
+def poisson(knob: Poisson, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
     """exp(output) − count · output, up to a term of the count alone (`torch.nn.PoissonNLLLoss`)."""
     count_B = _counts(y_B, target)
     return fn.poisson_nll_loss(output_B, count_B, log_input=True, full=knob.full)
@@ -225,24 +250,3 @@ class _OwnLoss:
             message = f"{self._code_name} gives {shown}, and a loss is a tensor of no axes"
             raise UsageError(message, hint="return the mean over the batch")
         return value
-
-
-CLASSIFICATION_LOSSES: dict[type[Any], Callable[[Any, Tensor | None, Tensor, Tensor], Tensor]] = {
-    CrossEntropy: _cross_entropy,
-    Focal: _focal,
-    Hinge: _hinge,
-    Bce: _bce,
-    Kl: _kl,
-}
-"""(knob, class weights, logits, classes) → mean loss."""
-
-REGRESSION_LOSSES: dict[type[Any], Callable[[Any, TargetScale, Tensor, Tensor], Tensor]] = {
-    Mse: lambda knob, target, output_B, y_B: fn.mse_loss(output_B, y_B),
-    Mae: lambda knob, target, output_B, y_B: fn.l1_loss(output_B, y_B),
-    Huber: lambda knob, target, output_B, y_B: fn.huber_loss(output_B, y_B, delta=knob.delta),
-    SmoothL1: lambda knob, target, output_B, y_B: fn.smooth_l1_loss(output_B, y_B, beta=knob.beta),
-    LogCosh: _log_cosh,
-    Quantile: _quantile,
-    Poisson: _poisson,
-}
-"""(knob, how targets were standardised, outputs, numbers) → mean loss, both of shape (B,)."""

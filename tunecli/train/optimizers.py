@@ -7,7 +7,7 @@ is, parameters.py says.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,52 +15,16 @@ import torch
 from torch import nn
 
 from tunecli.config.schema.base import UserCode
-from tunecli.config.schema.optimizers import (
-    Adadelta,
-    Adafactor,
-    Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
-    AnyOptimizer,
-    Asgd,
-    Gd,
-    Lbfgs,
-    Muon,
-    NAdam,
-    RAdam,
-    RmsProp,
-    Rprop,
-    Sgd,
-)
+from tunecli.config.schema.optimizers import AdamW, AnyOptimizer, Lbfgs, Muon, OptimizerKnob
 from tunecli.errors import UsageError
+from tunecli.registry.implementations import implementation_of
 from tunecli.train import compilation
 from tunecli.train.parameters import Part, parts_of
 from tunecli.train.user_code.code import resolve
 
 compilation.put_off()
 
-OPTIMIZERS: dict[type[Any], Callable[..., torch.optim.Optimizer]] = {
-    Sgd: torch.optim.SGD,
-    Gd: torch.optim.SGD,
-    Adam: torch.optim.Adam,
-    AdamW: torch.optim.AdamW,
-    NAdam: torch.optim.NAdam,
-    RAdam: torch.optim.RAdam,
-    Adamax: torch.optim.Adamax,
-    Adagrad: torch.optim.Adagrad,
-    Adadelta: torch.optim.Adadelta,
-    RmsProp: torch.optim.RMSprop,
-    Rprop: torch.optim.Rprop,
-    Asgd: torch.optim.ASGD,
-    Adafactor: torch.optim.Adafactor,
-    Lbfgs: torch.optim.LBFGS,
-    Muon: torch.optim.Muon,
-}
-"""The optimizer that each knob's arguments go to. What makes ``gd`` of SGD is the loop: one step an epoch."""
-
 _FUSED_DEVICES = {"cpu", "cuda"}
-_HAS_FUSED = (Sgd, Gd, Adam, AdamW, Adagrad)
 _NOT_ARGUMENTS = {"name", "decay_exclude"}
 
 
@@ -118,21 +82,25 @@ def rated_groups(optimizers: Sequence[torch.optim.Optimizer]) -> list[tuple[dict
 
 def needs_closure(knob: AnyOptimizer) -> bool:
     """Whether a step evaluates the loss itself, more than once, through a closure given to ``step``."""
-    return isinstance(knob, Lbfgs)
+    return isinstance(knob, OptimizerKnob) and knob.needs_closure
 
 
-def _built(knob: AnyOptimizer, parts: Sequence[Part]) -> torch.optim.Optimizer:
-    arguments = knob.model_dump(exclude=_NOT_ARGUMENTS)
-    if isinstance(knob, _HAS_FUSED) and parts[0].parameter.device.type in _FUSED_DEVICES:
+def _built(knob: OptimizerKnob, parts: Sequence[Part]) -> torch.optim.Optimizer:
+    make, arguments = implementation_of(knob), knob.model_dump(exclude=_NOT_ARGUMENTS)
+    if knob.has_fused_kernel and parts[0].parameter.device.type in _FUSED_DEVICES:
         arguments["fused"] = True
-    else:
+    elif "foreach" in inspect.signature(make).parameters:
         arguments["foreach"] = True
-    return OPTIMIZERS[type(knob)](_groups(knob, parts), **arguments)
+    made = make(_groups(knob, parts), **arguments)
+    if not isinstance(made, torch.optim.Optimizer):
+        message = f"the optimizer `{knob.name}` is a {type(made).__name__}, and not a torch.optim.Optimizer"
+        raise UsageError(message, hint="its `implementation` names a subclass, or a function that makes one")
+    return made
 
 
-def _groups(knob: AnyOptimizer, parts: Sequence[Part]) -> list[dict[str, Any]]:
+def _groups(knob: OptimizerKnob, parts: Sequence[Part]) -> list[dict[str, Any]]:
     """What decays, and then what does not; the one or the other may be missing."""
-    excluded = frozenset() if isinstance(knob, Rprop | Lbfgs | UserCode) else frozenset(knob.decay_exclude)
+    excluded = frozenset(getattr(knob, "decay_exclude", ()))
     decaying = [part.parameter for part in parts if not part.kinds & excluded]
     other = [part.parameter for part in parts if part.kinds & excluded]
     groups: list[dict[str, Any]] = [{"params": decaying}, {"params": other, "weight_decay": 0.0}]
@@ -142,7 +110,10 @@ def _groups(knob: AnyOptimizer, parts: Sequence[Part]) -> list[dict[str, Any]]:
 def _lbfgs(knob: Lbfgs, parts: Sequence[Part]) -> torch.optim.Optimizer:
     arguments = knob.model_dump(exclude={"name", "line_search"})
     search = None if knob.line_search == "none" else knob.line_search
-    return OPTIMIZERS[Lbfgs]([part.parameter for part in parts], line_search_fn=search, **arguments)
+    made: torch.optim.Optimizer = implementation_of(knob)(
+        [part.parameter for part in parts], line_search_fn=search, **arguments
+    )
+    return made
 
 
 def _muon(knob: Muon, parts: Sequence[Part]) -> list[torch.optim.Optimizer]:
@@ -151,7 +122,7 @@ def _muon(knob: Muon, parts: Sequence[Part]) -> list[torch.optim.Optimizer]:
     of_rest = AdamW(lr=knob.lr, weight_decay=knob.weight_decay, decay_exclude=knob.decay_exclude)
     found: list[torch.optim.Optimizer] = []
     if hidden:
-        found.append(OPTIMIZERS[Muon](hidden, **knob.model_dump(exclude=_NOT_ARGUMENTS)))
+        found.append(implementation_of(knob)(hidden, **knob.model_dump(exclude=_NOT_ARGUMENTS)))
     if rest:
         found.append(_built(of_rest, rest))
     return found

@@ -6,11 +6,12 @@ activations are left out. A test holds it to the modules that models/ builds. Lo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tunecli.config.schema.activations import AnyActivation, PRelu
+from tunecli.config.schema.activations import AnyActivation
+from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp, Recurrent, ResNet, Transformer
+from tunecli.registry.implementations import implementation
 from tunecli.train.inputs import Inputs
 
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -41,11 +42,13 @@ def has_batch_norm(model: AnyModel) -> bool:
     return getattr(model, "norm", "none") == "batch"
 
 
-def _linear(knob: Linear, inputs: Inputs, n_outputs: int) -> Size:
+def linear(knob: Linear, inputs: Inputs, n_outputs: int) -> Size:
+    """Of `linear`."""
     return _affine(inputs.n_values, n_outputs)
 
 
-def _mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> Size:
+def mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> Size:
+    """Of `mlp`."""
     norms = {"none": 0, "rms": 1, "batch": 2, "layer": 2}
     size, n_in = NOTHING, inputs.n_values
     for width in knob.widths:
@@ -54,7 +57,8 @@ def _mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> Size:
     return size + _affine(n_in, n_outputs)
 
 
-def _cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> Size:
+def cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> Size:
+    """Of `cnn`."""
     n_channels, rows, columns = inputs.shape
     size = NOTHING
     for n_next in knob.channels:
@@ -67,7 +71,8 @@ def _cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> Size:
     return size + _affine(n_channels, n_outputs)
 
 
-def _resnet(knob: ResNet, inputs: Inputs, n_outputs: int) -> Size:
+def resnet(knob: ResNet, inputs: Inputs, n_outputs: int) -> Size:
+    """Of `resnet`."""
     n_channels, rows, columns = inputs.shape
     n_first = knob.channels[0]
     size = _normed(n_channels, n_first, 3, rows * columns) + _activation(knob.activation)
@@ -86,7 +91,8 @@ def _resnet(knob: ResNet, inputs: Inputs, n_outputs: int) -> Size:
     return size + _affine(n_channels, n_outputs)
 
 
-def _recurrent(knob: Recurrent, inputs: Inputs, n_outputs: int) -> Size:
+def recurrent(knob: Recurrent, inputs: Inputs, n_outputs: int) -> Size:
+    """Of `rnn`, `lstm` and `gru`."""
     n_directions = 2 if knob.bidirectional else 1
     embedding = Size(inputs.n_tokens * knob.embedding)
     match inputs.kind:
@@ -105,7 +111,8 @@ def _recurrent(knob: Recurrent, inputs: Inputs, n_outputs: int) -> Size:
     return size + _affine(n_in, n_outputs)
 
 
-def _transformer(knob: Transformer, inputs: Inputs, n_outputs: int) -> Size:
+def transformer(knob: Transformer, inputs: Inputs, n_outputs: int) -> Size:
+    """Of `transformer`."""
     width, n_inner, norm = knob.width, knob.feedforward * knob.width, Size(2 * knob.width)
     size, n_tokens = _tokens(knob, inputs)
     if knob.positions == "learned" and inputs.kind != "features":
@@ -148,15 +155,12 @@ def _normed(n_in: int, n_out: int, kernel: int, n_places: int) -> Size:
 
 
 def _activation(knob: AnyActivation) -> Size:
-    return Size(1 if isinstance(knob, PRelu) else 0)
+    return Size(knob.n_parameters)
 
 
-SIZES: dict[type[Any], Callable[[Any, Inputs, int], Size]] = {
-    Linear: _linear,
-    Mlp: _mlp,
-    Cnn: _cnn,
-    ResNet: _resnet,
-    Recurrent: _recurrent,
-    Transformer: _transformer,
-}
-"""(knob, inputs, outputs) → its size; of the user's own model nothing is known without running it."""
+def size_of(model: AnyModel, inputs: Inputs, n_outputs: int) -> Size | None:
+    """How large a model is; None where nothing tells without building it."""
+    if isinstance(model, UserCode) or not model.size_function:
+        return None
+    size: Size = implementation(model.size_function)(model, inputs, n_outputs)
+    return size

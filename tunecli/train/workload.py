@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.data import Data
-from tunecli.config.schema.optimizers import Gd, Lbfgs
+from tunecli.config.schema.optimizers import Lbfgs, OptimizerKnob
 from tunecli.train.data.sources import DataFacts, facts_of, read_validation
 from tunecli.train.data.splits import part_sizes
-from tunecli.train.sizes import SIZES, has_batch_norm
+from tunecli.train.sizes import has_batch_norm, size_of
 
 _BACKWARD = 2  # a backward pass costs about two forward ones (Kaplan et al. 2020, section 2.1)
 
@@ -52,9 +51,10 @@ def cost(config: TrialConfig, base_path: Path) -> Cost | None:
     n_steps_of_parts = [steps_per_epoch(config, n_train) for n_train, _ in parts]
     n_steps = sum(config.training.n_steps(steps) for steps in n_steps_of_parts)
     epochs = max(config.training.n_epochs(steps) for steps in n_steps_of_parts)
-    if isinstance(config.model, UserCode):
+    size = size_of(config.model, facts.inputs, n_outputs)
+    if size is None:
         return Cost(None, n_steps, None)
-    n_parameters, n_forward = SIZES[type(config.model)](config.model, facts.inputs, n_outputs)
+    n_parameters, n_forward = size
     n_evaluations = config.optimizer.max_iter if isinstance(config.optimizer, Lbfgs) else 1
     n_passes = sum((1 + _BACKWARD) * n_train * n_evaluations + n_valid for n_train, n_valid in parts)
     return Cost(n_parameters * len(parts), n_steps, n_forward * n_passes * epochs)
@@ -109,8 +109,13 @@ def steps_of(config: TrialConfig, n_examples: int, has_own_norm: bool = False) -
     training = config.training
     fold_single = takes_batch_statistics(config, has_own_norm)
     sizes = batch_sizes(n_examples, training.batch_size, fold_single=fold_single)
-    n = len(sizes) if isinstance(config.optimizer, Gd) else training.accumulate
+    n = len(sizes) if steps_once_an_epoch(config) else training.accumulate
     return [sizes[first : first + n] for first in range(0, len(sizes), n)]
+
+
+def steps_once_an_epoch(config: TrialConfig) -> bool:
+    """Whether the optimizer takes one step an epoch, on the gradient of the whole training set."""
+    return isinstance(config.optimizer, OptimizerKnob) and config.optimizer.steps_once_an_epoch
 
 
 def takes_batch_statistics(config: TrialConfig, has_own_norm: bool) -> bool:

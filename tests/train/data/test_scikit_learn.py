@@ -1,8 +1,11 @@
 """What is read past scikit-learn is what scikit-learn reads."""
 
+from pathlib import Path
+
 import numpy as np
 from sklearn import datasets
 
+from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import Bundled
 from tunecli.train.data import scikit_learn
 
@@ -17,10 +20,10 @@ def test_digits_are_read_from_the_file_that_scikit_learn_reads():
 
 
 def test_without_that_file_scikit_learn_reads_them_itself(monkeypatch):
-    known = scikit_learn._bundled(Bundled(name="digits"))
+    known = scikit_learn.bundled(Bundled(name="digits"), Data(source=Bundled(name="digits")), Path())
     monkeypatch.setattr(scikit_learn, "find_spec", lambda name: None)
     assert scikit_learn._digits() is None
-    asked = scikit_learn._bundled(Bundled(name="digits"))
+    asked = scikit_learn.bundled(Bundled(name="digits"), Data(source=Bundled(name="digits")), Path())
     assert np.array_equal(asked.x, known.x)
     assert asked.x.dtype == known.x.dtype
     assert np.array_equal(asked.y, known.y)

@@ -9,13 +9,14 @@ import pytest
 
 from tunecli.config.load import load
 from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
 from tunecli.errors import ConfigError
 from tunecli.objective import Objective
+from tunecli.registry.implementations import implementation
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
 from tunecli.train.validation import trial_problems
-from tunecli.train.validation.chains import WEIGHT_SHAPES
 
 
 def keys_at_fault(**trial: Any) -> list[str]:
@@ -89,4 +90,5 @@ trial:
 def test_the_shapes_are_those_of_the_built_model(model: AnyModel) -> None:
     inputs = Inputs((2, 8, 8))
     built = [(*each.shape,) for each in build(model, inputs, 6).parameters() if each.dim() > 1]
-    assert WEIGHT_SHAPES[type(model)](model, inputs, 6) == built
+    assert not isinstance(model, UserCode)
+    assert implementation(model.weight_shapes)(model, inputs, 6) == built

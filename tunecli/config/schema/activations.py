@@ -5,16 +5,74 @@ A test holds every knob to the constructor it stands for: same argument names, s
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.knob import Knob, NonNegative, Positive, name_alone
+from tunecli.knob import NamedKnob, NonNegative, Positive, name_alone
 
 
-class PlainActivation(Knob):
+class ActivationKnob(NamedKnob):
+    """Base of the activations. The other fields of one are arguments of its implementation, by their names.
+
+    Attributes:
+        implementation: a subclass of `torch.nn.Module`.
+        gain_as: the name under which `torch.nn.init.calculate_gain` has the gain of the layer before the activation; a
+            map by name where one class has several. torch has gains for a few; of the others the rectifiers pass about
+            what relu passes, the bounded ones bend as tanh and sigmoid do, the shrinking ones are nearly the identity.
+        n_parameters: how many numbers it learns in each place.
+        is_random: whether it draws numbers in training.
+    """
+
+    gain_as: ClassVar[str | Mapping[str, str]] = "linear"
+    n_parameters: ClassVar[int] = 0
+    is_random: ClassVar[bool] = False
+
+    @property
+    def gain_name(self) -> str:
+        """The name for `torch.nn.init.calculate_gain`."""
+        return self.gain_as if isinstance(self.gain_as, str) else self.gain_as[self.name]
+
+    @property
+    def slope(self) -> float:
+        """The slope below 0 where the gain is that of ``leaky_relu``; 0 for all others."""
+        return 0.0
+
+
+class PlainActivation(ActivationKnob):
     """An activation without arguments."""
 
+    implementation: ClassVar[Mapping[str, str]] = {
+        "relu": "torch.nn:ReLU",
+        "relu6": "torch.nn:ReLU6",
+        "selu": "torch.nn:SELU",
+        "silu": "torch.nn:SiLU",
+        "mish": "torch.nn:Mish",
+        "softsign": "torch.nn:Softsign",
+        "tanhshrink": "torch.nn:Tanhshrink",
+        "hardsigmoid": "torch.nn:Hardsigmoid",
+        "hardswish": "torch.nn:Hardswish",
+        "sigmoid": "torch.nn:Sigmoid",
+        "logsigmoid": "torch.nn:LogSigmoid",
+        "tanh": "torch.nn:Tanh",
+        "identity": "torch.nn:Identity",
+    }
+    gain_as: ClassVar[Mapping[str, str]] = {
+        "relu": "relu",
+        "relu6": "relu",
+        "selu": "selu",
+        "silu": "relu",
+        "mish": "relu",
+        "softsign": "tanh",
+        "tanhshrink": "linear",
+        "hardsigmoid": "sigmoid",
+        "hardswish": "relu",
+        "sigmoid": "sigmoid",
+        "logsigmoid": "sigmoid",
+        "tanh": "tanh",
+        "identity": "linear",
+    }
     name: Literal[
         "relu",
         "relu6",
@@ -32,26 +90,49 @@ class PlainActivation(Knob):
     ]
 
 
-class LeakyRelu(Knob):
+class LeakyRelu(ActivationKnob):
     """A rectifier that leaks: ``negative_slope`` times what is below 0 (Maas et al. 2013)."""
 
+    implementation: ClassVar[str] = "torch.nn:LeakyReLU"
+    gain_as: ClassVar[str] = "leaky_relu"
     name: Literal["leaky_relu"] = "leaky_relu"
     negative_slope: float = 0.01
 
+    @property
+    def slope(self) -> float:
+        """As given."""
+        return self.negative_slope
 
-class PRelu(Knob):
+
+class PRelu(ActivationKnob):
     """A leaky rectifier that learns its slope, one number a layer, from ``init`` (He et al. 2015)."""
 
+    implementation: ClassVar[str] = "torch.nn:PReLU"
+    gain_as: ClassVar[str] = "leaky_relu"
+    n_parameters: ClassVar[int] = 1
     name: Literal["prelu"] = "prelu"
     init: float = 0.25
 
+    @property
+    def slope(self) -> float:
+        """What it begins with."""
+        return self.init
 
-class RRelu(Knob):
+
+class RRelu(ActivationKnob):
     """A leaky rectifier with a slope drawn in training, and the mean of its bounds after (Xu et al. 2015)."""
 
+    implementation: ClassVar[str] = "torch.nn:RReLU"
+    gain_as: ClassVar[str] = "leaky_relu"
+    is_random: ClassVar[bool] = True
     name: Literal["rrelu"] = "rrelu"
     lower: float = 1 / 8
     upper: float = 1 / 3
+
+    @property
+    def slope(self) -> float:
+        """The mean of the slopes that it draws."""
+        return (self.lower + self.upper) / 2
 
     @model_validator(mode="after")
     def _lower_is_below(self) -> RRelu:
@@ -60,38 +141,53 @@ class RRelu(Knob):
         return self
 
 
-class Elu(Knob):
+class Elu(ActivationKnob):
     """Exponential linear unit, and its continuously differentiable form (Clevert et al. 2016, Barron 2017)."""
 
+    implementation: ClassVar[Mapping[str, str]] = {
+        "elu": "torch.nn:ELU",
+        "celu": "torch.nn:CELU",
+    }
+    gain_as: ClassVar[str] = "relu"
     name: Literal["elu", "celu"]
     alpha: Positive = 1.0
 
 
-class Gelu(Knob):
+class Gelu(ActivationKnob):
     """Gaussian error linear unit, exact or by its tanh form (Hendrycks & Gimpel 2016)."""
 
+    implementation: ClassVar[str] = "torch.nn:GELU"
+    gain_as: ClassVar[str] = "relu"
     name: Literal["gelu"] = "gelu"
     approximate: Literal["none", "tanh"] = "none"
 
 
-class Softplus(Knob):
+class Softplus(ActivationKnob):
     """log(1 + exp(beta · x)) / beta; the identity where beta · x is above ``threshold``."""
 
+    implementation: ClassVar[str] = "torch.nn:Softplus"
+    gain_as: ClassVar[str] = "relu"
     name: Literal["softplus"] = "softplus"
     beta: Positive = 1.0
     threshold: float = 20.0
 
 
-class Shrink(Knob):
+class Shrink(ActivationKnob):
     """Zero within ±``lambd``; outside it x (hard), or x moved towards zero by ``lambd`` (soft)."""
 
+    implementation: ClassVar[Mapping[str, str]] = {
+        "softshrink": "torch.nn:Softshrink",
+        "hardshrink": "torch.nn:Hardshrink",
+    }
     name: Literal["softshrink", "hardshrink"]
     lambd: NonNegative = 0.5
 
 
-class Hardtanh(Knob):
+class Hardtanh(ActivationKnob):
     """x, bounded by ``min_val`` and ``max_val``."""
 
+    implementation: ClassVar[str] = "torch.nn:Hardtanh"
+    gain_as: ClassVar[str] = "tanh"
     name: Literal["hardtanh"] = "hardtanh"
     min_val: float = -1.0
     max_val: float = 1.0
@@ -103,9 +199,11 @@ class Hardtanh(Knob):
         return self
 
 
-class Threshold(Knob):
+class Threshold(ActivationKnob):
     """x where it is above ``threshold``, else ``value``; torch gives neither a default."""
 
+    implementation: ClassVar[str] = "torch.nn:Threshold"
+    gain_as: ClassVar[str] = "relu"
     name: Literal["threshold"] = "threshold"
     threshold: float
     value: float

@@ -11,7 +11,7 @@ come at an epoch's end either way, and bounds have no clock.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -32,6 +32,7 @@ class Warmup(Timed):
     With ``every: epoch``, epochs are counted in place of steps.
     """
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:warmup"
     name: Literal["warmup"] = "warmup"
     epochs: Positive = 1.0
     start: Share | None = None
@@ -40,6 +41,7 @@ class Warmup(Timed):
 class Cosine(Timed):
     """Fall along half a cosine to ``to`` times the rate, over the whole run (Loshchilov & Hutter 2017)."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:cosine"
     name: Literal["cosine"] = "cosine"
     to: Share = 0.0
 
@@ -50,6 +52,7 @@ class CosineRestarts(Timed):
     The first fall lasts ``epochs``, each later one ``factor`` times as long as the one before it.
     """
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:cosine_restarts"
     name: Literal["cosine_restarts"] = "cosine_restarts"
     epochs: Annotated[float, Field(ge=1e-3)] = 5.0
     factor: Annotated[float, Field(ge=1, le=100)] = 1.0
@@ -59,6 +62,7 @@ class CosineRestarts(Timed):
 class LinearDecay(Timed):
     """Fall linearly to ``to`` times the rate, over the whole run."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:linear"
     name: Literal["linear"] = "linear"
     to: Share = 0.0
 
@@ -66,6 +70,7 @@ class LinearDecay(Timed):
 class Polynomial(Timed):
     """Fall as (1 - progress)^power to ``to`` times the rate, over the whole run."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:polynomial"
     name: Literal["polynomial"] = "polynomial"
     power: Positive = 2.0
     to: Share = 0.0
@@ -74,6 +79,7 @@ class Polynomial(Timed):
 class Exponential(Timed):
     """Times ``gamma`` every epoch; with ``every: step``, its share of that at each step."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:exponential"
     name: Literal["exponential"] = "exponential"
     every: Literal["step", "epoch"] = "epoch"
     gamma: Decay = 0.95
@@ -82,6 +88,7 @@ class Exponential(Timed):
 class Step(Timed):
     """Times ``gamma`` every ``epochs`` epochs."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:step"
     name: Literal["step"] = "step"
     epochs: Count = 10
     gamma: Decay = 0.1
@@ -90,6 +97,7 @@ class Step(Timed):
 class MultiStep(Timed):
     """Times ``gamma`` at each epoch of ``at``."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:multistep"
     name: Literal["multistep"] = "multistep"
     at: list[Count]
     gamma: Decay = 0.1
@@ -102,6 +110,7 @@ class OneCycle(Timed):
     ``warmup_fraction``, and ends at the ``final_div``-th part of where it began.
     """
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:one_cycle"
     name: Literal["one_cycle"] = "one_cycle"
     warmup_fraction: Start = 0.3
     div: Divisor = 25.0
@@ -112,6 +121,7 @@ class OneCycle(Timed):
 class InverseSqrt(Timed):
     """Constant for ``epochs``, then falling as the square root of epochs / epoch (Vaswani et al. 2017)."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:inverse_sqrt"
     name: Literal["inverse_sqrt"] = "inverse_sqrt"
     epochs: Positive = 1.0
 
@@ -124,6 +134,7 @@ class WarmupStableDecay(Timed):
     The fall by 1 - sqrt is Hägele et al.'s (2024), who find a fifth of the run enough for it.
     """
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:warmup_stable_decay"
     name: Literal["warmup_stable_decay"] = "warmup_stable_decay"
     warmup_fraction: Start = 0.05
     decay_fraction: Decay = 0.2
@@ -153,6 +164,7 @@ class OnPlateau(Knob):
 class Cut(Timed):
     """Times ``factor`` at each epoch of ``at``, or on each plateau; or never below ``floor``, a rate."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:cut"
     name: Literal["cut"] = "cut"
     at: list[Count] | None = None
     on_plateau: OnPlateau | None = None
@@ -174,6 +186,7 @@ class Cut(Timed):
 class Clip(Timed):
     """Keep the rate within [``min``, ``max``]."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:clip"
     name: Literal["clip"] = "clip"
     min: NonNegative = 0.0
     max: Positive | None = None

@@ -11,33 +11,51 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from tunecli.config.schema.base import UserCode
-from tunecli.knob import Fraction, Knob, NonNegative, Positive, name_alone
+from tunecli.knob import Fraction, NamedKnob, NonNegative, Positive, name_alone
 
 Task = Literal["classification", "regression"]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
 
-class CrossEntropy(Knob):
+class LossKnob(NamedKnob):
+    """Base of the losses.
+
+    Attributes:
+        implementation: for classification a function of (knob, class weights (K,) or None, logits (B, K), classes
+            (B,)), for regression of (knob, target scale, outputs (B,), standardised targets (B,)); both return the
+            mean loss as a tensor of no axes. See `tunecli.train.losses`.
+        tasks: what the loss serves.
+        is_of_counts: whether targets are counts and outputs the logs of their rates, in the target's own units.
+    """
+
+    tasks: ClassVar[tuple[Task, ...]]
+    is_of_counts: ClassVar[bool] = False
+
+
+class CrossEntropy(LossKnob):
     """Cross entropy on logits; ``label_smoothing`` in [0, 1) (Szegedy et al. 2016)."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:cross_entropy"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     name: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: Smoothing = 0.0
     class_weights: list[Positive] = []
 
 
-class Focal(Knob):
+class Focal(LossKnob):
     """Focal loss, (1 - p)^gamma times the cross entropy (Lin et al. 2017); gamma 0 is cross entropy."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:focal"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     name: Literal["focal"] = "focal"
     gamma: NonNegative = 2.0
     class_weights: list[Positive] = []
 
 
-class Hinge(Knob):
+class Hinge(LossKnob):
     """Multi-class hinge with margin (Weston & Watkins 1999), as ``torch.nn.MultiMarginLoss``; ``p`` 2 squares it."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:hinge"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     name: Literal["hinge"] = "hinge"
     p: Literal[1, 2] = 1
@@ -45,71 +63,81 @@ class Hinge(Knob):
     class_weights: list[Positive] = []
 
 
-class Bce(Knob):
+class Bce(LossKnob):
     """Binary cross entropy of each class against the rest, the mean over classes (Wightman et al. 2021)."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:bce"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     name: Literal["bce"] = "bce"
     label_smoothing: Smoothing = 0.0
     class_weights: list[Positive] = []
 
 
-class Kl(Knob):
+class Kl(LossKnob):
     """Kullback-Leibler divergence of the prediction from the smoothed target: cross entropy less its least value."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:kl"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     name: Literal["kl"] = "kl"
     label_smoothing: Smoothing = 0.1
 
 
-class Mse(Knob):
+class Mse(LossKnob):
     """Mean squared error."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:mse"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
     name: Literal["mse"] = "mse"
 
 
-class Mae(Knob):
+class Mae(LossKnob):
     """Mean absolute error."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:mae"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
     name: Literal["mae"] = "mae"
 
 
-class Huber(Knob):
+class Huber(LossKnob):
     """Huber loss: squared below ``delta``, linear above (Huber 1964)."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:huber"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
     name: Literal["huber"] = "huber"
     delta: Positive = 1.0
 
 
-class SmoothL1(Knob):
+class SmoothL1(LossKnob):
     """Smooth L1: Huber divided by ``beta`` (Girshick 2015)."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:smooth_l1"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
     name: Literal["smooth_l1"] = "smooth_l1"
     beta: Positive = 1.0
 
 
-class LogCosh(Knob):
+class LogCosh(LossKnob):
     """log(cosh(error)): squared near zero, absolute far away."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:log_cosh"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
     name: Literal["log_cosh"] = "log_cosh"
 
 
-class Quantile(Knob):
+class Quantile(LossKnob):
     """Pinball loss, least at the target's quantile ``q`` (Koenker & Bassett 1978)."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:quantile"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
     name: Literal["quantile"] = "quantile"
     q: Fraction = 0.5
 
 
-class Poisson(Knob):
+class Poisson(LossKnob):
     """Negative log-likelihood of counts, the output being the log of their rate; ``full`` adds Stirling's term."""
 
+    implementation: ClassVar[str] = "tunecli.train.losses:poisson"
+    is_of_counts: ClassVar[bool] = True
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
     name: Literal["poisson"] = "poisson"
     full: bool = False

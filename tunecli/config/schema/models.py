@@ -13,22 +13,47 @@ from pydantic import BeforeValidator, Field, model_validator
 from tunecli.config.schema.activations import GELU, RELU, Activation
 from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.initialisations import DEFAULT, Initialisation
-from tunecli.knob import Count, Knob, name_alone
+from tunecli.knob import Count, NamedKnob, name_alone
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Pixels = Annotated[int, Field(ge=1, le=15)]
 Channels = Annotated[list[Count], Field(min_length=1)]
 
 
-class Linear(Knob):
+class ModelKnob(NamedKnob):
+    """Base of the models.
+
+    Attributes:
+        implementation: a function of (knob, inputs, number of outputs) that returns a `torch.nn.Module` from
+            (B, *inputs.shape) to (B, number of outputs).
+        kinds: the inputs that the model takes.
+        size_function: ``module:attribute`` of a function of (knob, inputs, number of outputs) that returns its
+            `tunecli.train.sizes.Size`; empty: its cost is unknown.
+        weight_shapes: ``module:attribute`` of a function of the same that returns the shapes of its tensors of two
+            dimensions or more, in order; empty: they are unknown.
+        has_convolutions: whether it has convolutions.
+        why_not_fused: why several trials with it cannot be trained as one model; empty: they can.
+    """
+
+    kinds: ClassVar[tuple[str, ...]]
+    size_function: ClassVar[str] = ""
+    weight_shapes: ClassVar[str] = ""
+    has_convolutions: ClassVar[bool] = False
+    why_not_fused: ClassVar[str] = ""
+
+
+class Linear(ModelKnob):
     """One linear layer: logistic regression, or linear regression."""
 
+    implementation: ClassVar[str] = "tunecli.train.models.perceptron:linear"
+    size_function: ClassVar[str] = "tunecli.train.sizes:linear"
+    weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:linear"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image")
     name: Literal["linear"] = "linear"
     init: Initialisation = DEFAULT
 
 
-class Mlp(Knob):
+class Mlp(ModelKnob):
     """A multi-layer perceptron: hidden layers, each linear → norm → activation → dropout.
 
     ``hidden`` lists their widths; ``depth`` layers of one ``width`` are its short form. None of them is
@@ -36,6 +61,9 @@ class Mlp(Knob):
     and leaves the other layers as they are.
     """
 
+    implementation: ClassVar[str] = "tunecli.train.models.perceptron:mlp"
+    size_function: ClassVar[str] = "tunecli.train.sizes:mlp"
+    weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:mlp"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image")
     name: Literal["mlp"] = "mlp"
     hidden: list[Count] | None = None
@@ -61,13 +89,17 @@ class Mlp(Knob):
         return self
 
 
-class Cnn(Knob):
+class Cnn(ModelKnob):
     """A convolutional net for images: per entry of ``channels`` a block convolution → norm → activation → pool.
 
     A convolution divides the image's sides by ``stride``, rounded up; a pool halves them while they are at
     least 2. The mean over what is left feeds a linear layer, with ``dropout`` before it.
     """
 
+    implementation: ClassVar[str] = "tunecli.train.models.convolutional:cnn"
+    size_function: ClassVar[str] = "tunecli.train.sizes:cnn"
+    weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:cnn"
+    has_convolutions: ClassVar[bool] = True
     kinds: ClassVar[tuple[str, ...]] = ("image",)
     name: Literal["cnn"] = "cnn"
     channels: Channels = [16, 32]
@@ -80,13 +112,16 @@ class Cnn(Knob):
     init: Initialisation = DEFAULT
 
 
-class ResNet(Knob):
+class ResNet(ModelKnob):
     """A residual net for small images (He et al. 2016, section 4.2): a stage of ``blocks`` per entry of ``channels``.
 
     Every stage but the first halves the image while it is at least 2 × 2. Where a block changes the shape its
     shortcut is a 1 × 1 convolution (the paper's option B). ``dropout`` stands before the last layer.
     """
 
+    implementation: ClassVar[str] = "tunecli.train.models.convolutional:resnet"
+    size_function: ClassVar[str] = "tunecli.train.sizes:resnet"
+    has_convolutions: ClassVar[bool] = True
     kinds: ClassVar[tuple[str, ...]] = ("image",)
     name: Literal["resnet"] = "resnet"
     channels: Channels = [16, 32, 64]
@@ -97,13 +132,16 @@ class ResNet(Knob):
     init: Initialisation = DEFAULT
 
 
-class Recurrent(Knob):
+class Recurrent(ModelKnob):
     """A recurrent net: Elman 1990 (``rnn``), Hochreiter & Schmidhuber 1997 (``lstm``), Cho et al. 2014 (``gru``).
 
     It reads a sequence step by step, an image row by row, tokens through an ``embedding`` of that width.
     ``pool`` says what of its steps feeds the linear layer; padding is left out. ``dropout`` follows each layer.
     """
 
+    implementation: ClassVar[str] = "tunecli.train.models.recurrent:recurrent"
+    size_function: ClassVar[str] = "tunecli.train.sizes:recurrent"
+    why_not_fused: ClassVar[str] = "a recurrent net's kernels take one model at a time"
     kinds: ClassVar[tuple[str, ...]] = ("sequence", "image", "tokens")
     name: Literal["rnn", "lstm", "gru"]
     width: Count = 64
@@ -122,7 +160,7 @@ class Recurrent(Knob):
         return self
 
 
-class Transformer(Knob):
+class Transformer(ModelKnob):
     """A transformer encoder (Vaswani et al. 2017) with its norms first (Xiong et al. 2020).
 
     It reads the steps of a sequence, tokens, the ``patch`` × ``patch`` squares of an image, or features, each
@@ -130,6 +168,8 @@ class Transformer(Knob):
     how many times ``width`` its inner layers are; ``pool`` is the mean over what is read, or a token of its own.
     """
 
+    implementation: ClassVar[str] = "tunecli.train.models.transformer:transformer"
+    size_function: ClassVar[str] = "tunecli.train.sizes:transformer"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image", "tokens")
     name: Literal["transformer"] = "transformer"
     width: Count = 64

@@ -10,20 +10,42 @@ Where there is weight decay, ``decay_exclude`` names what goes without: ``bias``
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from tunecli.config.schema.base import UserCode
-from tunecli.knob import Count, Knob, Momentum, NonNegative, Pair, Positive, name_alone, pair
+from tunecli.knob import Count, Momentum, NamedKnob, NonNegative, Pair, Positive, name_alone, pair
 
 ParameterKind = Literal["bias", "norm", "embedding"]
 DecayExclude = list[ParameterKind]
 
 
-class Sgd(Knob):
+class OptimizerKnob(NamedKnob):
+    """Base of the optimizers. The other fields of one are arguments of its implementation, by their names.
+
+    Attributes:
+        implementation: a subclass of `torch.optim.Optimizer`, or a function that makes one, of (parameter groups,
+            **arguments).
+        has_fused_kernel: whether it takes ``fused=True``, which updates all parameters in one kernel.
+        needs_closure: whether a step evaluates the loss itself, more than once, through a closure given to ``step``.
+        steps_once_an_epoch: whether a step takes the gradient of the whole training set.
+        why_not_fused: why several trials with it cannot be trained as one model; empty: they can.
+    """
+
+    has_fused_kernel: ClassVar[bool] = False
+    needs_closure: ClassVar[bool] = False
+    steps_once_an_epoch: ClassVar[bool] = False
+    why_not_fused: ClassVar[str] = ""
+
+    lr: Positive
+
+
+class Sgd(OptimizerKnob):
     """Stochastic gradient descent, with momentum where asked. Torch's own default rate, 1e-3, would not train."""
 
+    implementation: ClassVar[str] = "torch.optim:SGD"
+    has_fused_kernel: ClassVar[bool] = True
     name: Literal["sgd"] = "sgd"
     lr: Positive = 1e-1
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -39,18 +61,23 @@ class Sgd(Knob):
         return self
 
 
-class Gd(Knob):
+class Gd(OptimizerKnob):
     """Gradient descent: one step an epoch on the gradient of the whole training set, whatever the batch size."""
 
+    implementation: ClassVar[str] = "torch.optim:SGD"
+    has_fused_kernel: ClassVar[bool] = True
+    steps_once_an_epoch: ClassVar[bool] = True
     name: Literal["gd"] = "gd"
     lr: Positive = 1e-1
     weight_decay: NonNegative = 0.0
     decay_exclude: DecayExclude = []
 
 
-class Adam(Knob):
+class Adam(OptimizerKnob):
     """Adam (Kingma & Ba 2015)."""
 
+    implementation: ClassVar[str] = "torch.optim:Adam"
+    has_fused_kernel: ClassVar[bool] = True
     name: Literal["adam"] = "adam"
     lr: Positive = 1e-3
     betas: Pair = (0.9, 0.999)
@@ -64,9 +91,11 @@ class Adam(Knob):
         return _checked_betas(self)
 
 
-class AdamW(Knob):
+class AdamW(OptimizerKnob):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
+    implementation: ClassVar[str] = "torch.optim:AdamW"
+    has_fused_kernel: ClassVar[bool] = True
     name: Literal["adamw"] = "adamw"
     lr: Positive = 1e-3
     betas: Pair = (0.9, 0.999)
@@ -80,9 +109,10 @@ class AdamW(Knob):
         return _checked_betas(self)
 
 
-class NAdam(Knob):
+class NAdam(OptimizerKnob):
     """Adam with Nesterov momentum (Dozat 2016)."""
 
+    implementation: ClassVar[str] = "torch.optim:NAdam"
     name: Literal["nadam"] = "nadam"
     lr: Positive = 2e-3
     betas: Pair = (0.9, 0.999)
@@ -97,9 +127,10 @@ class NAdam(Knob):
         return _checked_betas(self)
 
 
-class RAdam(Knob):
+class RAdam(OptimizerKnob):
     """Rectified Adam (Liu et al. 2020)."""
 
+    implementation: ClassVar[str] = "torch.optim:RAdam"
     name: Literal["radam"] = "radam"
     lr: Positive = 1e-3
     betas: Pair = (0.9, 0.999)
@@ -113,9 +144,10 @@ class RAdam(Knob):
         return _checked_betas(self)
 
 
-class Adamax(Knob):
+class Adamax(OptimizerKnob):
     """Adam on the infinity norm (Kingma & Ba 2015)."""
 
+    implementation: ClassVar[str] = "torch.optim:Adamax"
     name: Literal["adamax"] = "adamax"
     lr: Positive = 2e-3
     betas: Pair = (0.9, 0.999)
@@ -128,9 +160,11 @@ class Adamax(Knob):
         return _checked_betas(self)
 
 
-class Adagrad(Knob):
+class Adagrad(OptimizerKnob):
     """AdaGrad (Duchi, Hazan & Singer 2011)."""
 
+    implementation: ClassVar[str] = "torch.optim:Adagrad"
+    has_fused_kernel: ClassVar[bool] = True
     name: Literal["adagrad"] = "adagrad"
     lr: Positive = 1e-2
     lr_decay: NonNegative = 0.0
@@ -140,9 +174,10 @@ class Adagrad(Knob):
     decay_exclude: DecayExclude = []
 
 
-class Adadelta(Knob):
+class Adadelta(OptimizerKnob):
     """AdaDelta (Zeiler 2012)."""
 
+    implementation: ClassVar[str] = "torch.optim:Adadelta"
     name: Literal["adadelta"] = "adadelta"
     lr: Positive = 1.0
     rho: Annotated[float, Field(ge=0, le=1)] = 0.9
@@ -151,9 +186,10 @@ class Adadelta(Knob):
     decay_exclude: DecayExclude = []
 
 
-class RmsProp(Knob):
+class RmsProp(OptimizerKnob):
     """RMSprop (Hinton 2012), centred where asked (Graves 2013)."""
 
+    implementation: ClassVar[str] = "torch.optim:RMSprop"
     name: Literal["rmsprop"] = "rmsprop"
     lr: Positive = 1e-2
     alpha: Annotated[float, Field(ge=0, lt=1)] = 0.99
@@ -164,12 +200,13 @@ class RmsProp(Knob):
     decay_exclude: DecayExclude = []
 
 
-class Rprop(Knob):
+class Rprop(OptimizerKnob):
     """Resilient backpropagation (Riedmiller & Braun 1993); meant for full batches.
 
     ``lr`` is where its steps begin, and nothing after: they grow and shrink by ``etas``.
     """
 
+    implementation: ClassVar[str] = "torch.optim:Rprop"
     name: Literal["rprop"] = "rprop"
     lr: Positive = 1e-2
     etas: Pair = (0.5, 1.2)
@@ -184,12 +221,13 @@ class Rprop(Knob):
         return self
 
 
-class Asgd(Knob):
+class Asgd(OptimizerKnob):
     """Averaged stochastic gradient descent (Polyak & Juditsky 1992).
 
     torch's takes up a rate that a chain has changed one step late.
     """
 
+    implementation: ClassVar[str] = "torch.optim:ASGD"
     name: Literal["asgd"] = "asgd"
     lr: Positive = 1e-2
     lambd: NonNegative = 1e-4
@@ -199,9 +237,11 @@ class Asgd(Knob):
     decay_exclude: DecayExclude = []
 
 
-class Adafactor(Knob):
+class Adafactor(OptimizerKnob):
     """Adafactor (Shazeer & Stern 2018)."""
 
+    implementation: ClassVar[str] = "torch.optim:Adafactor"
+    why_not_fused: ClassVar[str] = "adafactor treats each matrix as a whole"
     name: Literal["adafactor"] = "adafactor"
     lr: Positive = 1e-2
     beta2_decay: Annotated[float, Field(le=0)] = -0.8
@@ -210,7 +250,7 @@ class Adafactor(Knob):
     decay_exclude: DecayExclude = []
 
 
-class Lbfgs(Knob):
+class Lbfgs(OptimizerKnob):
     """Limited-memory BFGS (Liu & Nocedal 1989); meant for full batches.
 
     A step evaluates the loss up to ``max_eval`` times (1.25 times ``max_iter`` where none is said).
@@ -218,6 +258,9 @@ class Lbfgs(Knob):
     and more often than not too long.
     """
 
+    implementation: ClassVar[str] = "torch.optim:LBFGS"
+    needs_closure: ClassVar[bool] = True
+    why_not_fused: ClassVar[str] = "lbfgs evaluates the loss as often as each model needs"
     name: Literal["lbfgs"] = "lbfgs"
     lr: Positive = 1.0
     max_iter: Count = 20
@@ -228,13 +271,15 @@ class Lbfgs(Knob):
     line_search: Literal["none", "strong_wolfe"] = "strong_wolfe"
 
 
-class Muon(Knob):
+class Muon(OptimizerKnob):
     """Muon (Jordan et al. 2024) on the hidden weight matrices; all else goes to AdamW, with this lr and decay.
 
     ``adjust_lr_fn`` is by default not torch's ``original`` but the one that makes AdamW's learning rates fit
     both (Liu et al. 2025, section 2.2).
     """
 
+    implementation: ClassVar[str] = "torch.optim:Muon"
+    why_not_fused: ClassVar[str] = "muon treats each matrix as a whole"
     name: Literal["muon"] = "muon"
     lr: Positive = 1e-3
     weight_decay: NonNegative = 0.1

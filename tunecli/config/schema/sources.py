@@ -7,37 +7,49 @@ is called and what it takes: reading them is train's.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from tunecli.config.schema.base import UserCode
 from tunecli.config.secrets import escaped, names_in
-from tunecli.knob import Count, Fraction, Knob, NonNegative, Positive, name_alone, pair
+from tunecli.knob import Count, Fraction, NamedKnob, NonNegative, Positive, name_alone, pair
 
 Side = Annotated[int, Field(ge=1, le=1024)]
 """Pixels along one side of an image."""
 
 
-class Bundled(Knob):
+class SourceKnob(NamedKnob):
+    """Base of the sources.
+
+    Attributes:
+        implementation: a function of (knob, the data's knobs, base path) that returns the training data: a
+            `tunecli.train.data.table.Table`, or what the user's own function may return.
+    """
+
+
+class Bundled(SourceKnob):
     """A real data set that comes with scikit-learn."""
 
+    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:bundled"
     name: Literal["digits", "iris", "wine", "breast_cancer", "diabetes"]
 
 
-class FileSource(Knob):
+class FileSource(SourceKnob):
     """A table in a file (csv, npz, parquet); its target column is ``data.target``."""
 
+    implementation: ClassVar[str] = "tunecli.train.data.files:read_file"
     name: Literal["file"] = "file"
     path: Annotated[str, Field(min_length=1)]
 
 
-class Images(Knob):
+class Images(SourceKnob):
     """A folder of images, a sub-folder for each class; they are brought to ``size`` pixels, or [height, width].
 
     Each is read as a viewer shows it: turned as its EXIF orientation says, and over white where it is transparent.
     """
 
+    implementation: ClassVar[str] = "tunecli.train.data.images:read_folder"
     name: Literal["images"] = "images"
     path: Annotated[str, Field(min_length=1)]
     size: Side | Annotated[tuple[Side, Side], BeforeValidator(pair)] = 32
@@ -50,16 +62,18 @@ class Images(Knob):
         return (3 if self.mode == "rgb" else 1, rows, columns)
 
 
-class Torchvision(Knob):
+class Torchvision(SourceKnob):
     """A data set of torchvision's, downloaded into ``root`` where it is not there yet."""
 
+    implementation: ClassVar[str] = "tunecli.train.data.torchvision_sets:read_training"
     name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn"]
     root: Annotated[str, Field(min_length=1)] = "data"
 
 
-class Blobs(Knob):
+class Blobs(SourceKnob):
     """Gaussian clusters, one a class (`sklearn.datasets.make_blobs`)."""
 
+    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:blobs"
     name: Literal["blobs"]
     samples: Count = 1000
     features: Count = 2
@@ -68,18 +82,20 @@ class Blobs(Knob):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Moons(Knob):
+class Moons(SourceKnob):
     """Two interleaved half circles (`sklearn.datasets.make_moons`)."""
 
+    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:moons"
     name: Literal["moons"]
     samples: Count = 1000
     noise: NonNegative = 0.1
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Circles(Knob):
+class Circles(SourceKnob):
     """Two concentric circles (`sklearn.datasets.make_circles`)."""
 
+    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:circles"
     name: Literal["circles"]
     samples: Count = 1000
     noise: NonNegative = 0.05
@@ -87,9 +103,10 @@ class Circles(Knob):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class GeneratedClassification(Knob):
+class GeneratedClassification(SourceKnob):
     """Classes on a hypercube's corners (`sklearn.datasets.make_classification`)."""
 
+    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:classification"
     name: Literal["classification"]
     samples: Count = 1000
     features: Annotated[int, Field(ge=2)] = 20
@@ -107,9 +124,10 @@ class GeneratedClassification(Knob):
         return self
 
 
-class GeneratedRegression(Knob):
+class GeneratedRegression(SourceKnob):
     """A linear target with noise (`sklearn.datasets.make_regression`)."""
 
+    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:regression"
     name: Literal["regression"]
     samples: Count = 1000
     features: Count = 10
@@ -118,9 +136,10 @@ class GeneratedRegression(Knob):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Friedman1(Knob):
+class Friedman1(SourceKnob):
     """Friedman's first problem, five useful features (`sklearn.datasets.make_friedman1`)."""
 
+    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:friedman1"
     name: Literal["friedman1"]
     samples: Count = 1000
     features: Annotated[int, Field(ge=5)] = 10

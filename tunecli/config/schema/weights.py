@@ -7,7 +7,7 @@ norms; ``all`` is every trainable tensor. A row is a slice along the first dimen
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -27,6 +27,7 @@ class WeightClip(Timed):
     The norm is of all weights together, of each tensor, or of each row (max-norm, Srivastava et al. 2014).
     """
 
+    implementation: ClassVar[str] = "tunecli.train.chains.weight_links:clip"
     name: Literal["clip"] = "clip"
     value: Positive | None = None
     norm: Positive | None = None
@@ -77,6 +78,7 @@ class WeightCut(Timed):
 class WeightNoise(Timed):
     """Add Gaussian noise of deviation ``std`` to every entry (Jim, Giles & Horne 1996)."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.weight_links:noise"
     name: Literal["noise"] = "noise"
     std: Positive = 1e-3
     parameters: Parameters = "weights"
@@ -85,6 +87,7 @@ class WeightNoise(Timed):
 class Center(Timed):
     """Take each row's mean from it (centred weight normalisation, Huang et al. 2017)."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.weight_links:center"
     name: Literal["center"] = "center"
     parameters: Literal["weights"] = "weights"
 
@@ -92,6 +95,7 @@ class Center(Timed):
 class UnitNorm(Timed):
     """Scale each row to L2 norm 1 (Keras' ``UnitNorm``)."""
 
+    implementation: ClassVar[str] = "tunecli.train.chains.weight_links:unit_norm"
     name: Literal["unit_norm"] = "unit_norm"
     parameters: Literal["weights"] = "weights"
 

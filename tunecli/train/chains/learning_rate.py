@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from tunecli.config.schema.learning_rate import (
     AnyLink,
@@ -30,6 +29,7 @@ from tunecli.config.schema.learning_rate import (
     Warmup,
     WarmupStableDecay,
 )
+from tunecli.registry.implementations import implementation
 from tunecli.train.chains import plateau
 from tunecli.train.chains.moment import Moment
 from tunecli.train.chains.plateau import Plateaus
@@ -65,7 +65,10 @@ def rate(links: Sequence[AnyLink], state: ChainState, base: float, now: Moment) 
             if window is None:
                 continue
             own = window
-        base = _cut_on_plateaus(link, memory, base) if memory else LINKS[type(link)](link, base, own)
+        if memory:
+            base = _cut_on_plateaus(link, memory, base)
+        else:
+            base = implementation(link.implementation)(link, base, own)
     return base
 
 
@@ -87,17 +90,19 @@ def _cut_on_plateaus(link: AnyLink, memory: LinkState, rate: float) -> float:
     return rate * math.pow(link.factor, Plateaus(*memory).n)
 
 
-def _warmup(link: Warmup, rate: float, now: Moment) -> float:
+def warmup(link: Warmup, rate: float, now: Moment) -> float:
+    """The link `warmup`."""
     if link.start is not None:
         return rate * (link.start + (1.0 - link.start) * min(1.0, now.epoch / link.epochs))
     return rate * min(1.0, _epoch_with_this(link, now) / link.epochs)
 
 
-def _cosine(link: Cosine, rate: float, now: Moment) -> float:
+def cosine(link: Cosine, rate: float, now: Moment) -> float:
+    """The link `cosine`."""
     return rate * _toward(link.to, _half_cosine(now.progress))
 
 
-def _cosine_restarts(link: CosineRestarts, rate: float, now: Moment) -> float:
+def cosine_restarts(link: CosineRestarts, rate: float, now: Moment) -> float:
     """SGDR's equation 5, the period found in closed form: n of them last epochs · (factor^n - 1) / (factor - 1)."""
     n_first = now.epoch / link.epochs  # how long it has been, in first periods
     # Steps are discrete, so a restart that rounding puts a hair after its step is put back on it.
@@ -109,27 +114,32 @@ def _cosine_restarts(link: CosineRestarts, rate: float, now: Moment) -> float:
     return rate * _toward(link.to, _half_cosine((n_first - (length - 1.0) / growth) / length))
 
 
-def _linear(link: LinearDecay, rate: float, now: Moment) -> float:
+def linear(link: LinearDecay, rate: float, now: Moment) -> float:
+    """The link `linear`."""
     return rate * (1.0 + (link.to - 1.0) * now.progress)
 
 
-def _polynomial(link: Polynomial, rate: float, now: Moment) -> float:
+def polynomial(link: Polynomial, rate: float, now: Moment) -> float:
+    """The link `polynomial`."""
     return rate * _toward(link.to, math.pow(1.0 - now.progress, link.power))
 
 
-def _exponential(link: Exponential, rate: float, now: Moment) -> float:
+def exponential(link: Exponential, rate: float, now: Moment) -> float:
+    """The link `exponential`."""
     return rate * math.pow(link.gamma, now.epoch)
 
 
-def _step(link: Step, rate: float, now: Moment) -> float:
+def step(link: Step, rate: float, now: Moment) -> float:
+    """The link `step`."""
     return rate * math.pow(link.gamma, now.epochs_done // link.epochs)
 
 
-def _multistep(link: MultiStep, rate: float, now: Moment) -> float:
+def multistep(link: MultiStep, rate: float, now: Moment) -> float:
+    """The link `multistep`."""
     return rate * math.pow(link.gamma, _n_passed(link.at, link.from_epoch, now))
 
 
-def _one_cycle(link: OneCycle, rate: float, now: Moment) -> float:
+def one_cycle(link: OneCycle, rate: float, now: Moment) -> float:
     """As in ``torch.optim.lr_scheduler.OneCycleLR``, the last step has the lowest rate, the peak is one step early."""
     low, lowest = rate / link.div, rate / link.div / link.final_div
     peak, last = link.warmup_fraction * now.n_steps - 1.0, now.n_steps - 1.0
@@ -140,11 +150,12 @@ def _one_cycle(link: OneCycle, rate: float, now: Moment) -> float:
     return lowest + (rate - lowest) * (1.0 - share if link.shape == "linear" else _half_cosine(share))
 
 
-def _inverse_sqrt(link: InverseSqrt, rate: float, now: Moment) -> float:
+def inverse_sqrt(link: InverseSqrt, rate: float, now: Moment) -> float:
+    """The link `inverse_sqrt`."""
     return rate * math.sqrt(link.epochs / max(link.epochs, now.epoch))
 
 
-def _warmup_stable_decay(link: WarmupStableDecay, rate: float, now: Moment) -> float:
+def warmup_stable_decay(link: WarmupStableDecay, rate: float, now: Moment) -> float:
     """Hu et al.'s (2024) equation 1. Where its two slopes overlap, both act."""
     done = now.progress
     n_warmup = link.warmup_fraction * now.total_epochs
@@ -154,13 +165,15 @@ def _warmup_stable_decay(link: WarmupStableDecay, rate: float, now: Moment) -> f
     return rate * _toward(link.to, _DECAYS[link.shape](1.0 - left))
 
 
-def _cut(link: Cut, rate: float, now: Moment) -> float:
+def cut(link: Cut, rate: float, now: Moment) -> float:
+    """The link `cut`."""
     if link.at is None or link.factor is None:
         return max(rate, link.floor or 0.0)
     return rate * math.pow(link.factor, _n_passed(link.at, link.from_epoch, now))
 
 
-def _clip(link: Clip, rate: float, now: Moment) -> float:
+def clip(link: Clip, rate: float, now: Moment) -> float:
+    """The link `clip`."""
     return max(link.min, rate if link.max is None else min(rate, link.max))
 
 
@@ -193,20 +206,3 @@ _DECAYS: dict[str, Callable[[float], float]] = {
     "cosine": _half_cosine,
     "sqrt": lambda progress: 1.0 - math.sqrt(progress),
 }
-
-LINKS: dict[type[Any], Callable[[Any, float, Moment], float]] = {
-    Warmup: _warmup,
-    Cosine: _cosine,
-    CosineRestarts: _cosine_restarts,
-    LinearDecay: _linear,
-    Polynomial: _polynomial,
-    Exponential: _exponential,
-    Step: _step,
-    MultiStep: _multistep,
-    OneCycle: _one_cycle,
-    InverseSqrt: _inverse_sqrt,
-    WarmupStableDecay: _warmup_stable_decay,
-    Cut: _cut,
-    Clip: _clip,
-}
-"""(link, the rate that reaches it, now in the link's own window) → the rate that leaves it."""

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from tunecli.config.schema.weights import AnyWeightLink, WeightCut
+from tunecli.registry.implementations import implementation
 from tunecli.train.chains.moment import Moment
 from tunecli.train.chains.pruning import Pruning
-from tunecli.train.chains.weight_links import KEEP_ZEROS, LINKS, Update
+from tunecli.train.chains.weight_links import KEEP_ZEROS, Update
 from tunecli.train.parameters import parts_of
 
 
@@ -135,7 +136,7 @@ class WeightChain:
             self._prunings[number] = pruning
             update = partial(self._cut, pruning)
         else:
-            update = LINKS[type(link)](link, tensors, seed_for_step)
+            update = implementation(link.implementation)(link, tensors, seed_for_step)
         is_gradual = isinstance(link, WeightCut) and link.gradual
         every = link.every or ("epoch" if is_gradual else "step")
         until_epoch = math.inf if link.until_epoch is None else link.until_epoch

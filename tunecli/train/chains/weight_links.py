@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +24,8 @@ Update = Callable[[Moment], None]
 _KERAS_EPSILON = 1e-7
 
 
-def _clip(link: WeightClip, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+def clip(link: WeightClip, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+    """Bound weights by value or by norm."""
     if link.norm is None:
         return partial(_bound_entries, weights, link.value or math.inf)
     if link.per == "row":
@@ -55,7 +55,8 @@ def _bound_rows(weights: list[Tensor], bound: float, now: Moment) -> None:
         weight.renorm_(2, 0, bound)
 
 
-def _noise(link: WeightNoise, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+def noise(link: WeightNoise, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+    """Add Gaussian noise."""
     flat_N = torch.cat([weight.detach().flatten() for weight in weights])
     parts = torch.split(flat_N, [weight.numel() for weight in weights])
     noise = [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
@@ -68,7 +69,9 @@ def _noise(link: WeightNoise, weights: list[Tensor], seed_for_step: Callable[[in
     return update
 
 
-def _center(link: Center, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+def center(link: Center, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+    """Take the mean off each row."""
+
     def update(now: Moment) -> None:
         for weight in weights:
             weight.sub_(weight.mean(dim=[*range(1, weight.dim())], keepdim=True))
@@ -76,7 +79,7 @@ def _center(link: Center, weights: list[Tensor], seed_for_step: Callable[[int], 
     return update
 
 
-def _unit_norm(link: UnitNorm, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
+def unit_norm(link: UnitNorm, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
     """Keras' ``UnitNorm`` with its epsilon, so that a row of zeros stays one."""
 
     def update(now: Moment) -> None:
@@ -86,14 +89,6 @@ def _unit_norm(link: UnitNorm, weights: list[Tensor], seed_for_step: Callable[[i
 
     return update
 
-
-LINKS: dict[type[Any], Callable[[Any, list[Tensor], Callable[[int], int]], Update]] = {
-    WeightClip: _clip,
-    WeightNoise: _noise,
-    Center: _center,
-    UnitNorm: _unit_norm,
-}
-"""(link, its weights, a seed by the step's number) → what changes them."""
 
 KEEP_ZEROS = (WeightClip, WeightCut, UnitNorm)
 """Links that leave a weight of zero at zero; any other one may refill what is cut."""

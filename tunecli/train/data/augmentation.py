@@ -8,14 +8,14 @@ Axes: N examples, C channels, H rows, W columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Mixup, Noise
+from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Noise
 from tunecli.errors import DataError
+from tunecli.registry.implementations import implementation_of
 
 
 def augment(augmentations: Sequence[AnyAugmentation], x: Tensor, generator: torch.Generator) -> Tensor:
@@ -33,28 +33,31 @@ def augment(augmentations: Sequence[AnyAugmentation], x: Tensor, generator: torc
         DataError: ``x`` is of another kind, as only the user's own data may turn out to be.
     """
     for number, augmentation in enumerate(augmentations):
-        if not x.is_floating_point() or (isinstance(augmentation, Flip | Crop | Cutout) and x.dim() != 4):
+        if not x.is_floating_point() or (augmentation.needs_images and x.dim() != 4):
             message = f"{augmentation.name} does not fit examples of {x.dtype} and shape {tuple(x.shape[1:])}"
             raise DataError(message, parameter=f"data.augment.{number}")
-        if not isinstance(augmentation, Mixup):
-            x = AUGMENTATIONS[type(augmentation)](augmentation, x, generator)
+        if augmentation.implementation:
+            x = implementation_of(augmentation)(augmentation, x, generator)
     return x
 
 
-def _noise(knob: Noise, x: Tensor, generator: torch.Generator) -> Tensor:
+def noise(knob: Noise, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Add Gaussian noise."""
     return x + knob.std * torch.randn(x.shape, generator=generator).to(x.device)
 
 
-def _mask(knob: Mask, x: Tensor, generator: torch.Generator) -> Tensor:
+def mask(knob: Mask, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Zero each input with a probability."""
     return x.masked_fill((torch.rand(x.shape, generator=generator) < knob.p).to(x.device), 0.0)
 
 
-def _flip(knob: Flip, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+def flip(knob: Flip, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror images left to right with a probability."""
     is_flipped_N = (torch.rand(len(x_NCHW), generator=generator) < knob.p).to(x_NCHW.device)
     return torch.where(is_flipped_N[:, None, None, None], x_NCHW.flip(-1), x_NCHW)
 
 
-def _crop(knob: Crop, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+def crop(knob: Crop, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
     """Each image is shifted by whole pixels, uniform in [-pixels, pixels] on both axes."""
     n, _, rows, columns = x_NCHW.shape
     pad = knob.pixels
@@ -67,7 +70,7 @@ def _crop(knob: Crop, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
     return picked_NHWC.permute(0, 3, 1, 2).contiguous()
 
 
-def _cutout(knob: Cutout, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+def cutout(knob: Cutout, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
     """The square's centre lies anywhere in the image, so part of it may fall outside (DeVries & Taylor 2017)."""
     n, _, rows, columns = x_NCHW.shape
     device = x_NCHW.device
@@ -79,13 +82,3 @@ def _cutout(knob: Cutout, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
     in_columns_NW = (column_NW >= 0) & (column_NW < knob.size)
     is_cut_NHW = in_rows_NH[:, :, None] & in_columns_NW[:, None, :]
     return x_NCHW.masked_fill(is_cut_NHW[:, None], 0.0)
-
-
-AUGMENTATIONS: dict[type[Any], Callable[[Any, Tensor, torch.Generator], Tensor]] = {
-    Noise: _noise,
-    Mask: _mask,
-    Flip: _flip,
-    Crop: _crop,
-    Cutout: _cutout,
-}
-"""(knob, inputs, generator) → inputs."""

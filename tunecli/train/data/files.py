@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.losses import Task
+from tunecli.config.schema.sources import FileSource
 from tunecli.errors import DataError
 from tunecli.train.data.arrays import read_npz
 from tunecli.train.data.columns import (
@@ -287,3 +288,8 @@ def unmatched(column: TextColumn, trained: TextColumn, columns: Columns) -> Iter
         message = f"no row of {columns.name} has these categories of column '{column.name}': {shown}"
         values = tuple((value, 0) for value in absent)
         yield DataNote("unmatched", message, (column.name,), values, is_detail=True)
+
+
+def read_file(source: FileSource, data: Data, base_path: Path) -> Table:
+    """The table of a source that is a file."""
+    return read_table(base_path / source.path, data)

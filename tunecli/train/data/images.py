@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
 from tunecli.train.data.notes import DataNote
@@ -195,3 +196,8 @@ def _as_shown(pillow: ModuleType, image: Any, mode: str) -> Any:
         orientation = None
     operation = _TO_UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return exact if operation is None else exact.transpose(pillow.Transpose[operation])
+
+
+def read_folder(source: Images, data: Data, base_path: Path) -> Table:
+    """The table of a source that is a folder of images."""
+    return read_images(base_path / source.path, source)

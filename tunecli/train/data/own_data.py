@@ -46,23 +46,37 @@ def read_own(knob: UserCode, data: Data, base_path: Path) -> Table:
     make = resolve(knob.python, base_path)
     with running(_SEED):
         made = make(**knob.args)
-    found = _as_map(made, knob.python)
+    return table_of(made, data, knob.python)
+
+
+def table_of(made: Any, data: Data, name: str) -> Table:
+    """The table that ``(x, y)`` or a map of arrays stands for; see `read_own` for what may be in it.
+
+    Args:
+        made: what a function gave.
+        data: how inputs are to be read, and what the target asks for.
+        name: of the function, for messages.
+
+    Raises:
+        DataError: it is not that.
+    """
+    found = _as_map(made, name)
     n_tokens = found.get("n_tokens", 0)
     if not isinstance(n_tokens, int) or isinstance(n_tokens, bool) or n_tokens < 0:
-        raise DataError(f"`n_tokens` of {knob.python} is {n_tokens!r}: it is a whole number")
-    x = _as_array(found["x"], f"`x` of {knob.python}")
+        raise DataError(f"`n_tokens` of {name} is {n_tokens!r}: it is a whole number")
+    x = _as_array(found["x"], f"`x` of {name}")
     if n_tokens:
-        x = as_tokens(x, n_tokens, f"`x` of {knob.python}", "data.source")
+        x = as_tokens(x, n_tokens, f"`x` of {name}", "data.source")
     else:
-        x = as_inputs(x, data.inputs, f"`x` of {knob.python}", "data.source")
-    target_is = f"`y` of {knob.python}"
+        x = as_inputs(x, data.inputs, f"`x` of {name}", "data.source")
+    target_is = f"`y` of {name}"
     raw_N = as_target(_as_array(found["y"], target_is), len(x), target_is, "data.source")
     if found.get("class_names") is not None:
         class_names = tuple(str(name) for name in found["class_names"])
-        y_N = _indices(raw_N, class_names, data, knob.python)
+        y_N = _indices(raw_N, class_names, data, name)
         return Table(x, y_N, "classification", class_names, n_tokens=n_tokens)
     y_N, task, class_names = encode_target(
-        raw_N, data.task, lambda row: f"example {row} of {knob.python}", parameter="data.source"
+        raw_N, data.task, lambda row: f"example {row} of {name}", parameter="data.source"
     )
     return Table(x, y_N, task, class_names, n_tokens=n_tokens)
 

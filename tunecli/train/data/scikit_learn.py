@@ -6,14 +6,13 @@ Owns how each becomes a `Table`; knows neither caches nor splits. Loads no torch
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tunecli.config.schema.losses import Task
+from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import (
     Blobs,
     Bundled,
@@ -26,7 +25,8 @@ from tunecli.config.schema.sources import (
 from tunecli.train.data.table import Table
 
 
-def _bundled(source: Bundled) -> Table:
+def bundled(source: Bundled, data: Data, base_path: Path) -> Table:
+    """A set that comes with scikit-learn."""
     if source.name == "digits" and (found := _digits()) is not None:
         return found
     from sklearn import datasets
@@ -56,24 +56,36 @@ def _digits() -> Table | None:
     return Table(images, rows[:, -1].astype(np.int64), "classification", tuple(map(str, range(10))))
 
 
-def _generated(make: Callable[[Any, Any, int], Any], task: Task) -> Callable[[Any], Table]:
-    """A source whose rows come from a generator of scikit-learn: ``make(datasets, knob, random_state)``."""
+def blobs(knob: Blobs, data: Data, base_path: Path) -> Table:
+    """`sklearn.datasets.make_blobs`."""
+    from sklearn import datasets
 
-    def read(knob: Any) -> Table:
-        from sklearn import datasets
-
-        x_NF, raw_N = make(datasets, knob, knob.seed % 2**32)  # as far as scikit-learn's own seeds go
-        names = tuple(f"x{number}" for number in range(x_NF.shape[1]))
-        if task == "regression":
-            return Table(x_NF, raw_N.astype(np.float64), task, (), names)
-        n_classes = getattr(knob, "classes", 2)
-        return Table(x_NF, raw_N.astype(np.int64), task, tuple(map(str, range(n_classes))), names)
-
-    return read
+    made = datasets.make_blobs(
+        knob.samples, knob.features, centers=knob.classes, cluster_std=knob.spread, random_state=_seed(knob)
+    )
+    return _of_classes(made, knob.classes)
 
 
-def _make_classification(datasets: Any, knob: GeneratedClassification, seed: int) -> Any:
-    return datasets.make_classification(
+def moons(knob: Moons, data: Data, base_path: Path) -> Table:
+    """`sklearn.datasets.make_moons`."""
+    from sklearn import datasets
+
+    return _of_classes(datasets.make_moons(knob.samples, noise=knob.noise, random_state=_seed(knob)), 2)
+
+
+def circles(knob: Circles, data: Data, base_path: Path) -> Table:
+    """`sklearn.datasets.make_circles`."""
+    from sklearn import datasets
+
+    made = datasets.make_circles(knob.samples, noise=knob.noise, factor=knob.factor, random_state=_seed(knob))
+    return _of_classes(made, 2)
+
+
+def classification(knob: GeneratedClassification, data: Data, base_path: Path) -> Table:
+    """`sklearn.datasets.make_classification`."""
+    from sklearn import datasets
+
+    made = datasets.make_classification(
         knob.samples,
         knob.features,
         n_informative=knob.informative,
@@ -81,41 +93,50 @@ def _make_classification(datasets: Any, knob: GeneratedClassification, seed: int
         n_classes=knob.classes,
         n_clusters_per_class=1,
         flip_y=knob.flip,
-        random_state=seed,
+        random_state=_seed(knob),
+    )
+    return _of_classes(made, knob.classes)
+
+
+def regression(knob: GeneratedRegression, data: Data, base_path: Path) -> Table:
+    """`sklearn.datasets.make_regression`."""
+    from sklearn import datasets
+
+    return _of_numbers(
+        datasets.make_regression(
+            knob.samples,
+            knob.features,
+            n_informative=knob.informative,
+            noise=knob.noise,
+            random_state=_seed(knob),
+        )
     )
 
 
-def _make_regression(datasets: Any, knob: GeneratedRegression, seed: int) -> Any:
-    return datasets.make_regression(
-        knob.samples, knob.features, n_informative=knob.informative, noise=knob.noise, random_state=seed
+def friedman1(knob: Friedman1, data: Data, base_path: Path) -> Table:
+    """`sklearn.datasets.make_friedman1`."""
+    from sklearn import datasets
+
+    return _of_numbers(
+        datasets.make_friedman1(knob.samples, knob.features, noise=knob.noise, random_state=_seed(knob))
     )
 
 
-SETS: dict[type[Any], Callable[[Any], Table]] = {
-    Bundled: _bundled,
-    Blobs: _generated(
-        lambda sets, knob, seed: sets.make_blobs(
-            knob.samples, knob.features, centers=knob.classes, cluster_std=knob.spread, random_state=seed
-        ),
-        "classification",
-    ),
-    Moons: _generated(
-        lambda sets, knob, seed: sets.make_moons(knob.samples, noise=knob.noise, random_state=seed),
-        "classification",
-    ),
-    Circles: _generated(
-        lambda sets, knob, seed: sets.make_circles(
-            knob.samples, noise=knob.noise, factor=knob.factor, random_state=seed
-        ),
-        "classification",
-    ),
-    GeneratedClassification: _generated(_make_classification, "classification"),
-    GeneratedRegression: _generated(_make_regression, "regression"),
-    Friedman1: _generated(
-        lambda sets, knob, seed: sets.make_friedman1(
-            knob.samples, knob.features, noise=knob.noise, random_state=seed
-        ),
-        "regression",
-    ),
-}
-"""knob → the set."""
+def _seed(knob: Any) -> int:
+    """As far as scikit-learn's own seeds go."""
+    return int(knob.seed % 2**32)
+
+
+def _of_classes(made: Any, n_classes: int) -> Table:
+    x_NF, raw_N = made
+    class_names = tuple(map(str, range(n_classes)))
+    return Table(x_NF, raw_N.astype(np.int64), "classification", class_names, _names(x_NF))
+
+
+def _of_numbers(made: Any) -> Table:
+    x_NF, raw_N = made
+    return Table(x_NF, raw_N.astype(np.float64), "regression", (), _names(x_NF))
+
+
+def _names(x_NF: Any) -> tuple[str, ...]:
+    return tuple(f"x{number}" for number in range(x_NF.shape[1]))

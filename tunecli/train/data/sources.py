@@ -6,21 +6,20 @@ or models; loads no torch, and scikit-learn only when one of its sets is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.losses import Task
 from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvision
 from tunecli.errors import DataError
-from tunecli.train.data import scikit_learn, torchvision_sets
+from tunecli.registry.implementations import implementation_of
+from tunecli.train.data import torchvision_sets
 from tunecli.train.data.files import read_table
 from tunecli.train.data.images import read_images
-from tunecli.train.data.own_data import read_own
+from tunecli.train.data.own_data import read_own, table_of
 from tunecli.train.data.preparation import learn_alphabet
 from tunecli.train.data.stamps import Stamp, shown, source_stamps, stamps_beside
 from tunecli.train.data.table import Table
@@ -157,7 +156,7 @@ def _read(knobs: str, base_path: str, stamps: tuple[Stamp, ...]) -> Table | Data
     """A table; or what is wrong, as a value, so that a bad file too is read once and not for every trial."""
     data = Data.model_validate_json(knobs)
     try:
-        table = SOURCES[type(data.source)](data.source, data, Path(base_path))
+        table = _made(data, Path(base_path))
         _require_agreement(data, table.task, table.kind)
     except DataError as error:
         return error
@@ -166,6 +165,13 @@ def _read(knobs: str, base_path: str, stamps: tuple[Stamp, ...]) -> Table | Data
         message = f"{shown(data)}: too few samples to have every class, `{absent}` has none"
         return DataError(message, hint="raise `samples`" if hasattr(data.source, "samples") else "")
     return table
+
+
+def _made(data: Data, base_path: Path) -> Table:
+    if isinstance(data.source, UserCode):
+        return read_own(data.source, data, base_path)
+    made = implementation_of(data.source)(data.source, data, base_path)
+    return made if isinstance(made, Table) else table_of(made, data, f"the source `{data.source.name}`")
 
 
 def _read_beside(data: Data, base_path: Path, file: str | None, parameter: str) -> Table | None:
@@ -252,13 +258,3 @@ def _require_agreement(data: Data, task: Task, kind: InputKind) -> None:
     if data.inputs not in ("auto", kind):
         message = f"{shown(data)} holds examples of the kind `{kind}`"
         raise DataError(message, hint="drop `inputs`", parameter="data.inputs")
-
-
-SOURCES: dict[type[Any], Callable[[Any, Data, Path], Table]] = {
-    FileSource: lambda knob, data, base_path: read_table(base_path / knob.path, data),
-    Images: lambda knob, data, base_path: read_images(base_path / knob.path, knob),
-    Torchvision: lambda knob, data, base_path: read_torchvision(knob, base_path),
-    UserCode: read_own,
-    **{kind: lambda knob, data, base_path: scikit_learn.SETS[type(knob)](knob) for kind in scikit_learn.SETS},
-}
-"""(source, data, base path) → its training data."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import Torchvision
 from tunecli.errors import DataError
 from tunecli.train.data.table import Table
@@ -87,3 +88,8 @@ def read_torchvision(knob: Torchvision, base_path: Path, *, is_test: bool = Fals
     class_names = tuple(getattr(found, "classes", map(str, range(len(CLASS_COUNTS[knob.name])))))
     x_NCHW = np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(255.0)
     return Table(x_NCHW, y_N, "classification", class_names)
+
+
+def read_training(source: Torchvision, data: Data, base_path: Path) -> Table:
+    """The training part of a set of torchvision's."""
+    return read_torchvision(source, base_path)

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from tunecli.config.schema.activations import AnyActivation
+from tunecli.registry.implementations import code_names, implementation
 from tunecli.train.fused.perceptron_layers import (
     IN_PLACE,
     NORMS,
@@ -32,13 +34,18 @@ from tunecli.train.fused.perceptron_layers import (
 from tunecli.train.fused.scores import Criterion, MakeCriterion
 from tunecli.train.fused.stack import UNIT, Block, Stack, probability
 from tunecli.train.losses import LossFunction
-from tunecli.train.models.activations import ACTIVATIONS
 
 _MOST_NUMBERS = 2**18
 """The most numbers in one model's layer for which several models are evaluated at once."""
 
 _BASIC_LAYERS = (nn.Linear, nn.Flatten, nn.Dropout)
-_OTHER_LAYERS = {*ACTIVATIONS.values(), *NORMS} - {nn.PReLU, nn.RReLU}
+_ACTIVATIONS = {
+    implementation(name)
+    for knob in get_args(AnyActivation)
+    if not knob.n_parameters and not knob.is_random
+    for name in code_names(knob)
+}
+_OTHER_LAYERS = {*_ACTIVATIONS, *NORMS}
 
 
 class Gradients(Protocol):

@@ -12,15 +12,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import tunecli.config.schema
 from tunecli.config.schema import TrialConfig, trial_model
+from tunecli.config.schema.activations import ActivationKnob
 from tunecli.config.schema.augmentations import Mixup
 from tunecli.config.schema.base import UserCode
-from tunecli.config.schema.models import AnyModel, Recurrent
-from tunecli.config.schema.optimizers import Adafactor, Lbfgs, Muon
+from tunecli.config.schema.models import AnyModel
 from tunecli.config.schema.training import Swa
+from tunecli.knob import Knob
 from tunecli.messages import Job
 
 _OWN_VALUES = ("init", "dropout")
+_SCHEMA = f"{tunecli.config.schema.__name__}."  # the package of the built-in knobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def fusion_blockers(config: TrialConfig) -> tuple[FusionBlocker, ...]:
     return (
         *_model_blockers(config.model),
         *_loss_and_optimizer_blockers(config),
+        *_plug_in_blockers(config),
         *_training_blockers(config),
     )
 
@@ -116,12 +120,13 @@ def _job_blocker(job: Job) -> str:
 def _model_blockers(model: AnyModel) -> Iterator[FusionBlocker]:
     if isinstance(model, UserCode):
         yield FusionBlocker("model.python", "", "its model is your own code")
-    if isinstance(model, Recurrent):
-        yield FusionBlocker("model.name", model.name, "a recurrent net's kernels take one model at a time")
-    if getattr(getattr(model, "activation", None), "name", "") == "rrelu":
-        yield FusionBlocker(
-            "model.activation", "rrelu", "rrelu draws random slopes for each model separately"
-        )
+        return
+    if model.why_not_fused:
+        yield FusionBlocker("model.name", model.name, model.why_not_fused)
+    activation: ActivationKnob | None = getattr(model, "activation", None)
+    if activation is not None and activation.is_random:
+        why = f"{activation.name} draws random slopes for each model separately"
+        yield FusionBlocker("model.activation", activation.name, why)
 
 
 def _loss_and_optimizer_blockers(config: TrialConfig) -> Iterator[FusionBlocker]:
@@ -130,12 +135,21 @@ def _loss_and_optimizer_blockers(config: TrialConfig) -> Iterator[FusionBlocker]
         yield FusionBlocker("loss.python", "", "its loss is your own code")
     if isinstance(optimizer, UserCode):
         yield FusionBlocker("optimizer.python", "", "its optimizer is your own code")
-    elif isinstance(optimizer, Lbfgs):
-        why = "lbfgs evaluates the loss as often as each model needs"
-        yield FusionBlocker("optimizer.name", optimizer.name, why)
-    elif isinstance(optimizer, Muon | Adafactor):
-        why = f"{optimizer.name} treats each matrix as a whole"
-        yield FusionBlocker("optimizer.name", optimizer.name, why)
+    elif optimizer.why_not_fused:
+        yield FusionBlocker("optimizer.name", optimizer.name, optimizer.why_not_fused)
+
+
+def _plug_in_blockers(config: TrialConfig) -> Iterator[FusionBlocker]:
+    """Parts from plug-ins: the code that computes many models at once does not know them."""
+    parts: dict[str, Knob | None] = {
+        "model": config.model,
+        "loss": config.loss,
+        "optimizer": config.optimizer,
+    }
+    for key, knob in parts.items():
+        if knob is not None and not type(knob).__module__.startswith(_SCHEMA):
+            name = str(getattr(knob, "name", ""))
+            yield FusionBlocker(f"{key}.name", name, "a plug-in's code runs for one trial at a time")
 
 
 def _training_blockers(config: TrialConfig) -> Iterator[FusionBlocker]:

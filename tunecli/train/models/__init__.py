@@ -8,7 +8,6 @@ structures without torch; a test holds the two together.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,27 +17,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tunecli.config.schema.base import UserCode
-from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp, Recurrent, ResNet, Transformer
+from tunecli.config.schema.models import AnyModel
 from tunecli.errors import UsageError
+from tunecli.registry.implementations import implementation_of
 from tunecli.train.determinism import scoped_seed
 from tunecli.train.inputs import Inputs
-from tunecli.train.models.convolutional import cnn, resnet
-from tunecli.train.models.perceptron import linear, mlp
-from tunecli.train.models.recurrent import recurrent
-from tunecli.train.models.transformer import transformer
 from tunecli.train.user_code.code import resolve, running
 
-__all__ = ["MODELS", "build", "has_own_norm"]
-
-MODELS: dict[type[Any], Callable[[Any, Inputs, int], nn.Module]] = {
-    Linear: linear,
-    Mlp: mlp,
-    Cnn: cnn,
-    ResNet: resnet,
-    Recurrent: recurrent,
-    Transformer: transformer,
-}
-"""(knob, inputs, outputs) → the module, for all but the user's own."""
+__all__ = ["build", "has_own_norm"]
 
 
 def build(
@@ -66,12 +52,16 @@ def build(
     if inputs.kind not in model.kinds:
         raise ValueError(f"{model.name} needs {' or '.join(model.kinds)} inputs, not {inputs.kind}")
     with scoped_seed(seed, torch.device("cpu")):
-        return MODELS[type(model)](model, inputs, n_outputs)
+        module = implementation_of(model)(model, inputs, n_outputs)
+    if not isinstance(module, nn.Module):
+        message = f"the model `{model.name}` is a {type(module).__name__}, and not a torch.nn.Module"
+        raise UsageError(message, hint="its `implementation` names a function that returns one")
+    return module
 
 
 def has_own_norm(knob: AnyModel, module: nn.Module) -> bool:
-    """Whether the module is of the user's own making and takes statistics over its batch."""
-    return isinstance(knob, UserCode) and any(isinstance(each, _BatchNorm) for each in module.modules())
+    """Whether the module takes statistics over its batch and its knob does not tell, as the user's own does not."""
+    return not hasattr(knob, "norm") and any(isinstance(each, _BatchNorm) for each in module.modules())
 
 
 def _own(knob: UserCode, inputs: Inputs, n_outputs: int, base_path: Path, seed: int) -> nn.Module:

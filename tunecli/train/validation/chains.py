@@ -6,12 +6,12 @@ Weights are counted for the models whose layers follow from the file; for other 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
-from typing import Any
 
 from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.learning_rate import (
     AnyLink,
     CosineRestarts,
@@ -24,6 +24,7 @@ from tunecli.config.schema.learning_rate import (
 from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
 from tunecli.config.schema.optimizers import Rprop
 from tunecli.config.schema.weights import SPARE_OUTPUT, WeightCut
+from tunecli.registry.implementations import implementation
 from tunecli.train.data.sources import DataFacts
 from tunecli.train.inputs import Inputs
 from tunecli.train.validation.case import Case, Problem, Rule, never_acts
@@ -157,31 +158,28 @@ def _unit_name(link: WeightCut) -> str:
 
 def _shapes(model: AnyModel, facts: DataFacts) -> list[Shape]:
     """The shapes of the model's weights; empty if they are unknown."""
-    if type(model) not in WEIGHT_SHAPES or (isinstance(model, Cnn) and facts.inputs.kind != "image"):
+    if isinstance(model, UserCode) or not model.weight_shapes or facts.inputs.kind not in model.kinds:
         return []
-    return WEIGHT_SHAPES[type(model)](model, facts.inputs, facts.n_classes or 1)
+    shapes: list[Shape] = implementation(model.weight_shapes)(model, facts.inputs, facts.n_classes or 1)
+    return shapes
 
 
-def _linear(knob: Linear, inputs: Inputs, n_outputs: int) -> list[Shape]:
+def linear(knob: Linear, inputs: Inputs, n_outputs: int) -> list[Shape]:
+    """Return the shapes of the weights of `linear`, in order."""
     return [(n_outputs, inputs.n_values)]
 
 
-def _mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> list[Shape]:
+def mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> list[Shape]:
+    """Return the shapes of the weights of `mlp`, in order."""
     widths = [inputs.n_values, *knob.widths, n_outputs]
     return [(n_out, n_in) for n_in, n_out in pairwise(widths)]
 
 
-def _cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> list[Shape]:
+def cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> list[Shape]:
+    """Return the shapes of the weights of `cnn`, in order."""
     channels = [inputs.shape[0], *knob.channels]
     kernels: list[Shape] = [(n_out, n_in, knob.kernel, knob.kernel) for n_in, n_out in pairwise(channels)]
     return [*kernels, (n_outputs, channels[-1])]
 
-
-WEIGHT_SHAPES: dict[type[Any], Callable[[Any, Inputs, int], list[Shape]]] = {
-    Linear: _linear,
-    Mlp: _mlp,
-    Cnn: _cnn,
-}
-"""(knob, inputs, number of outputs) → the shapes of the tensors of two or more dimensions, in order."""
 
 RULES: tuple[Rule, ...] = (_learning_rate_links, _rprop, _weight_links, _cuts)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from math import gcd
 from typing import get_args
 
-from tunecli.config.schema.augmentations import Crop, Cutout, Flip, Mixup
+from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Mixup
 from tunecli.config.schema.base import UserCode
-from tunecli.config.schema.losses import AnyClassLoss, AnyNumberLoss, Bce, CrossEntropy, Focal, Hinge, Poisson
-from tunecli.config.schema.models import AnyModel, Cnn, ResNet, Transformer
+from tunecli.config.schema.initialisations import DEFAULT
+from tunecli.config.schema.losses import AnyClassLoss, AnyNumberLoss
+from tunecli.config.schema.models import AnyModel, Transformer
 from tunecli.errors import DataError
 from tunecli.train.data.sources import read_test, require_test
 from tunecli.train.data.stamps import stamps_of
@@ -34,10 +35,11 @@ def _class_weights(case: Case) -> Iterator[Problem]:
     if isinstance(loss, UserCode) and is_balanced:
         message = "a loss of your own takes no class weights"
         yield Problem("data.balance", message, "use `balance: sample`, or apply the weights in your loss")
-    if not isinstance(loss, CrossEntropy | Focal | Hinge | Bce) or not loss.class_weights:
+    class_weights = getattr(loss, "class_weights", [])
+    if not class_weights:
         return
-    if len(loss.class_weights) != facts.n_classes:
-        message = f"{len(loss.class_weights)} class weights, but the data has {facts.n_classes} classes"
+    if len(class_weights) != facts.n_classes:
+        message = f"{len(class_weights)} class weights, but the data has {facts.n_classes} classes"
         yield Problem("loss.class_weights", message)
     if is_balanced:
         message = "`balance: weight` computes class weights of its own"
@@ -46,7 +48,7 @@ def _class_weights(case: Case) -> Iterator[Problem]:
 
 def _counts(case: Case) -> Iterator[Problem]:
     least = case.facts.min_target
-    if isinstance(case.config.loss, Poisson) and least is not None and least < 0:
+    if getattr(case.config.loss, "is_of_counts", False) and least is not None and least < 0:
         message = f"poisson needs counts, but a target is {least:g}"
         yield Problem("loss", message, "use mse or huber")
 
@@ -91,11 +93,11 @@ def _initialisation(case: Case) -> Iterator[Problem]:
     model = case.config.model
     if isinstance(model, UserCode):
         return
-    has_convolutions = isinstance(model, Cnn | ResNet)
-    if has_convolutions and model.init.name in ("eye", "sparse"):
-        message = f"{model.init.name} fits linear layers, but {model.name} has convolutions"
+    init = getattr(model, "init", DEFAULT)
+    if model.has_convolutions and init.name in ("eye", "sparse"):
+        message = f"{init.name} fits linear layers, but {model.name} has convolutions"
         yield Problem("model.init", message, "use dirac or orthogonal")
-    if not has_convolutions and model.init.name == "dirac":
+    if not model.has_convolutions and init.name == "dirac":
         message = f"dirac fits convolutions, but {model.name} has none"
         yield Problem("model.init", message, "use eye or orthogonal")
 
@@ -132,11 +134,11 @@ def _augmentation(case: Case) -> Iterator[Problem]:
         if case.facts.inputs.kind == "tokens":
             message = f"{augmentation.name} changes numbers, but the data has tokens"
             yield Problem(parameter, message, "drop it")
-        elif isinstance(augmentation, Flip | Crop | Cutout):
+        elif augmentation.needs_images:
             yield from _image_augmentation(augmentation, case, parameter)
 
 
-def _image_augmentation(augmentation: Flip | Crop | Cutout, case: Case, parameter: str) -> Iterator[Problem]:
+def _image_augmentation(augmentation: AnyAugmentation, case: Case, parameter: str) -> Iterator[Problem]:
     if case.facts.inputs.kind != "image":
         hint = "noise, mask and mixup fit other inputs"
         yield Problem(parameter, f"{augmentation.name} needs images", hint)

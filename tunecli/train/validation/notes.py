@@ -12,15 +12,14 @@ from typing import NamedTuple
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.learning_rate import Warmup
-from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, Hinge, Huber, Poisson, SmoothL1
+from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, Huber, SmoothL1
 from tunecli.config.schema.models import Linear
-from tunecli.config.schema.optimizers import Gd, Lbfgs
 from tunecli.objective import Objective
 from tunecli.train.chains import learning_rate
 from tunecli.train.chains.moment import Moment
 from tunecli.train.data.sources import DataFacts, facts_of
 from tunecli.train.validation.chains import cut_notes
-from tunecli.train.workload import sizes_of_parts, steps_per_epoch
+from tunecli.train.workload import sizes_of_parts, steps_once_an_epoch, steps_per_epoch
 
 FEW_STEPS = 200
 """Optimizer steps below which a loss is likely still falling, with a step of the size of adam's at a rate of 1e-3.
@@ -78,12 +77,7 @@ def trial_notes(config: TrialConfig, objective: Objective, base_path: Path) -> I
 def _batches(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
     batch_size = config.training.batch_size
     is_set = "batch_size" in config.training.model_fields_set
-    if (
-        is_set
-        and isinstance(batch_size, int)
-        and batch_size > n_train
-        and not isinstance(config.optimizer, Gd)
-    ):
+    if is_set and isinstance(batch_size, int) and batch_size > n_train and not steps_once_an_epoch(config):
         text = (
             f"training.batch_size {batch_size:,} is more than the {n_train:,} training examples: "
             "each step takes all of them, as with `full`"
@@ -92,7 +86,7 @@ def _batches(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
 
 
 def _length(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
-    if isinstance(config.optimizer, Lbfgs | UserCode):
+    if isinstance(config.optimizer, UserCode) or config.optimizer.needs_closure:
         return  # a step of lbfgs is many; of the user's own optimizer nothing is known
     needed: float = FEW_STEPS * (_LINEAR_FACTOR if isinstance(config.model, Linear) else 1)
     if config.optimizer.name in _ADAMS:
@@ -134,7 +128,7 @@ def _rates(config: TrialConfig, n_train: int | None) -> Iterator[TrialNote]:
 
 
 def _assumed_steps(config: TrialConfig) -> int:
-    is_one = config.training.batch_size == "full" or isinstance(config.optimizer, Gd)
+    is_one = config.training.batch_size == "full" or steps_once_an_epoch(config)
     return 1 if is_one else _ASSUMED_STEPS
 
 
@@ -146,7 +140,7 @@ def has_scaled_target(config: TrialConfig, base_path: Path) -> bool:
     Raises:
         DataError: the data cannot be read.
     """
-    if isinstance(config.loss, Poisson):
+    if getattr(config.loss, "is_of_counts", False):
         return False
     facts = facts_of(config.data, base_path)
     if facts is not None:
@@ -159,7 +153,7 @@ def has_scaled_target(config: TrialConfig, base_path: Path) -> bool:
 
 def _units(config: TrialConfig, objective: Objective, facts: DataFacts | None) -> Iterator[TrialNote]:
     """Losses, and parameters of losses, that are not in the target's own units."""
-    if facts is None or facts.task != "regression" or isinstance(config.loss, Poisson):
+    if facts is None or facts.task != "regression" or getattr(config.loss, "is_of_counts", False):
         return
     for metric in {"val_loss", "train_loss"} & {*objective.metrics}:
         text = f"{metric} is on the standardised target; val_mae and val_rmse are in the target's own units"
@@ -182,7 +176,7 @@ def _scores(config: TrialConfig, objective: Objective) -> Iterator[TrialNote]:
         parts.append("label_smoothing")
     if isinstance(loss, Focal):
         parts.append("gamma")
-    if isinstance(loss, CrossEntropy | Focal | Hinge | Bce) and loss.class_weights:
+    if getattr(loss, "class_weights", []):
         parts.append("class_weights")
     if parts and "val_loss" in objective.metrics:
         text = f"val_loss is the loss that is trained, with its {' and '.join(parts)}: not the plain cross entropy"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from tunecli.config.metrics import METRICS
-from tunecli.config.schema.optimizers import Gd, Lbfgs
 from tunecli.config.suggestions import nearest
 from tunecli.config.user_code import goal_places
 from tunecli.train.data.sources import read_validation
@@ -15,6 +14,7 @@ from tunecli.train.data.splits import n_validated_classes
 from tunecli.train.machine import missing_compiler
 from tunecli.train.sizes import has_batch_norm
 from tunecli.train.validation.case import Case, Problem, Rule
+from tunecli.train.workload import steps_once_an_epoch
 
 
 def _batches(case: Case) -> Iterator[Problem]:
@@ -29,7 +29,7 @@ def _batches(case: Case) -> Iterator[Problem]:
 
 def _precision(case: Case) -> Iterator[Problem]:
     training = case.config.training
-    if isinstance(case.config.optimizer, Lbfgs) and training.precision != "float32":
+    if getattr(case.config.optimizer, "needs_closure", False) and training.precision != "float32":
         message = f"lbfgs needs differences of gradients, which {training.precision} is too coarse for"
         yield Problem("training.precision", message, "use float32, or another optimizer")
     if training.compile and (missing := missing_compiler()):
@@ -44,7 +44,7 @@ def _accumulation(case: Case) -> Iterator[Problem]:
     training = case.config.training
     if training.accumulate == 1:
         return
-    if isinstance(case.config.optimizer, Gd) or training.batch_size == "full":
+    if steps_once_an_epoch(case.config) or training.batch_size == "full":
         message = "each step already takes the whole training set, so there is nothing to accumulate"
         yield Problem("training.accumulate", message, "drop it, or use smaller batches")
     elif training.accumulate > (n_batches := -(-case.n_train // training.batch_size)):
