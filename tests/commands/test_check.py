@@ -41,8 +41,11 @@ def checked(tmp_path):
     ],
 )
 def test_trials_that_are_scored_on_different_data_are_noted_however_the_file_spells_it(checked, trial, keys):
-    said = [note for note in checked(trial).notes if "not of the same data" in note]
-    assert said == [f"{key} differs between trials, so their scores are not of the same data" for key in keys]
+    said = [note for note in checked(trial).notes if "come from different data" in note]
+    assert said == [
+        f"{key} differs between trials, so their scores come from different data and cannot be compared"
+        for key in keys
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,7 @@ def test_a_device_that_is_not_here_is_a_note(checked):
     found = checked("{data: {source: iris}}", "run: {device: 'cuda:99'}")
     (note,) = (note for note in found.notes if "run.device" in note)
     assert note.startswith(
-        "run.device: there is no device `cuda:99` on this machine, so it cannot be run on this machine"
+        "run.device: there is no device `cuda:99` on this machine, so this machine cannot run the study"
     )
     found = checked("{data: {source: iris}}", "run: {device: 'cuda:99', per_device: 2}")
     assert not any("on the CPU" in note for note in found.notes)
@@ -131,19 +134,19 @@ def test_when_a_pruner_pauses_is_told_and_that_it_never_does(study_file):
     path = study_file(**{"epochs: 4": "epochs: 27"})
     found = check(load_checked(path, ("search.pruner=halving",)))
     assert (found.pruner, found.pauses) == ("halving", (3, 9))
-    assert dict(check_view(found).lines)["pruner"] == "halving, which pauses at the end of epoch 3, 9"
+    assert dict(check_view(found).lines)["pruner"] == "halving, which pauses trials after epoch 3, 9"
     assert dict(check_view(check(load_checked(path, ()))).lines)["pruner"] == "none"
     short = check(load_checked(path, ("search.pruner={name: halving, max_epochs: 27}", "training.epochs=5")))
     assert short.pauses == (3,)
     never = check(load_checked(path, ("search.pruner=halving", "training.epochs=1")))
-    assert "the pruner `halving` changes nothing: its first level is the end of a trial" in never.notes
+    assert "the pruner `halving` changes nothing: its first rung is the end of a trial" in never.notes
     steps = study_file(**{"epochs: 4": "steps: 90"})
     assert check(load_checked(steps, ("search.pruner={name: halving, max_epochs: 27}",))).pauses == (3, 9)
 
 
 def test_what_curves_would_not_look_at_is_refused(study_file):
     path = study_file(**{"sampler: random": "sampler: {name: bayes, acquisition: ei}"})
-    with pytest.raises(UsageError, match="a model and an acquisition of its own"):
+    with pytest.raises(UsageError, match="its own model and acquisition"):
         check(load_checked(path, ("search.pruner=curves",)))
     plain = study_file(**{"sampler: random": "sampler: {name: bayes, acquisition: mixed}"})
     assert check(load_checked(plain, ("search.pruner=curves",))).pruner == "curves"
@@ -158,7 +161,8 @@ def test_what_clocks_and_pruners_make_of_an_objective_is_noted(tmp_path):
     )
     found = check(load_checked(path, ()))
     assert (
-        "latency_ms is measured while other trials run: `--workers 1` leaves the machine to it" in found.notes
+        "latency_ms is measured while other trials run; `--workers 1` gives undisturbed figures"
+        in found.notes
     )
     answer = check_view(found)
     assert dict(answer.lines)["objective"] == "minimize val_loss, subject to latency_ms <= 5"
@@ -173,9 +177,9 @@ def test_what_can_never_hold_and_what_can_never_end_a_sweep_is_noted(tmp_path):
         "search: {trials: 6, stop: {stagnation: 6}}\n"
     )
     notes = check(load_checked(path, ())).notes
-    assert "no trial holds n_parameters <= 0" in notes
-    assert not any("no trial holds latency_ms" in note for note in notes)
-    assert "search.stop.stagnation 6 never ends a sweep of 6 trials" in notes
+    assert "no trial can satisfy n_parameters <= 0" in notes
+    assert not any("no trial can satisfy latency_ms" in note for note in notes)
+    assert "search.stop.stagnation 6 has no effect in a sweep of 6 trials" in notes
 
 
 def test_a_plain_range_over_magnitudes_and_jobs_on_an_accelerator_that_is_not_used_are_noted(tmp_path):
@@ -187,12 +191,12 @@ def test_a_plain_range_over_magnitudes_and_jobs_on_an_accelerator_that_is_not_us
         "run: {device: cpu, per_device: 2}\n"
     )
     notes = check(load_checked(path, ())).notes
-    told = "seldom draws a small value"
+    told = "rarely draws a small value"
     assert {note for note in notes if told in note} == {
-        f"optimizer.weight_decay: uniform 1e-05 … 0.1 {told}; loguniform draws every magnitude alike",
-        f"model.hidden.0: int 4 … 512 {told}; logint draws every magnitude alike",
+        f"optimizer.weight_decay: uniform 1e-05 … 0.1 {told}; loguniform draws each order of magnitude equally often",
+        f"model.hidden.0: int 4 … 512 {told}; logint draws each order of magnitude equally often",
     }
-    assert "run.per_device 2 counts jobs on an accelerator: on the CPU it changes nothing" in notes
+    assert "run.per_device 2 has no effect on the CPU: it counts jobs on an accelerator" in notes
 
 
 def test_no_more_trials_are_said_to_share_a_model_than_there_are_for_a_worker(tmp_path):
@@ -205,7 +209,7 @@ def test_no_more_trials_are_said_to_share_a_model_than_there_are_for_a_worker(tm
     assert check(load_checked(path, ())).fusing.width == 3
 
 
-def test_check_tells_what_will_never_matter(study_file):
+def test_settings_without_effect_are_noted(study_file):
     path = study_file()
     overrides = (
         "model.dropout={uniform: [0.1, 0.1]}",
@@ -214,8 +218,8 @@ def test_check_tells_what_will_never_matter(study_file):
         "run.workers=4",
     )
     notes = " ".join(check(load_checked(path, overrides)).notes)
-    assert "model.dropout has one value" in notes
-    assert "keeps 3 of the workers waiting" in notes
+    assert "model.dropout: the range holds one value only" in notes
+    assert "leaves 3 of" in notes
 
 
 @pytest.mark.parametrize(
@@ -270,14 +274,14 @@ def test_a_large_grid_is_not_run_whole_unless_that_is_said(study_file):
         check(load_checked(path, overrides))
     found = check(load_checked(path, (*overrides, "search.trials=10")))
     assert found.grid == 4000
-    assert any("10 of them are run" in note for note in found.notes)
+    assert any("the sweep runs 10 of them" in note for note in found.notes)
 
 
-def test_check_notes_a_score_of_few_examples_and_a_model_larger_than_the_machine(study_file):
+def test_few_validation_examples_and_a_model_larger_than_memory_are_noted(study_file):
     few = check(load_checked(study_file(), ("data.validation={fraction: 0.02}",)))
-    assert "the score is of 3 examples: chance moves it by a lot" in few.notes
+    assert "the score is measured on 3 examples only, so it is noisy" in few.notes
     huge = check(load_checked(study_file(), ("model.hidden=[1000000000000]",)))
-    assert any("the largest model takes" in note for note in huge.notes)
+    assert any("the largest model needs" in note for note in huge.notes)
     assert not any("largest model" in note for note in few.notes)
 
 
@@ -292,10 +296,12 @@ def test_a_mistyped_range_among_the_values_of_one_s_own_code_is_noted(checked, t
         pair: {choise: [a], other: 2},
     }"""
     said = [
-        note for note in checked(f"{{python: 'mine:train', params: {params}}}").notes if "no range" in note
+        note
+        for note in checked(f"{{python: 'mine:train', params: {params}}}").notes
+        if "is not a range" in note
     ]
     assert said == [
-        f"trial.params.{name}: {{{key}: {body}}} is no range here, so your code gets it as it stands "
+        f"trial.params.{name}: {{{key}: {body}}} is not a range, so your code receives it unchanged "
         f"(did you mean {{{meant}: {body}}}?)"
         for name, key, meant, body in [
             ("lr", "logunifrom", "loguniform", "[0.0001, 0.1]"),
@@ -315,13 +321,13 @@ def test_a_key_of_tunecli_is_never_noted_as_a_range_of_another_tool(checked):
         learning_rate: [{clip: {min: 1e-6, max: 1e-1}}, {cut: {at: [1, 2], factor: 0.5}}],
         weights: [{clip: {value: 1.0}}, {noise: {std: 0.1}}],
     }"""
-    assert not [note for note in checked(trial).notes if "no range here" in note]
+    assert not [note for note in checked(trial).notes if "is not a range" in note]
 
 
 def test_names_of_parameters_may_be_a_range_s_keys_in_one_s_own_code(checked, tmp_path):
     (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
     notes = checked("{python: 'mine:train', params: {min: 1, max: 2}}").notes
-    assert not [note for note in notes if "no range here" in note]
+    assert not [note for note in notes if "is not a range" in note]
 
 
 def test_how_many_epochs_a_sweep_whose_trials_pause_trains_is_told_of_one_s_own_code_too(checked, tmp_path):

@@ -107,11 +107,11 @@ def test_what_cmaes_does_not_adapt_is_noted_and_is_drawn_at_random(notes_of, spe
 def test_the_direction_follows_from_the_name_and_is_noted(notes_of, spec_of, name, direction):
     trial = f"{{python: 'mine:train', params: {{{TWO}}}}}"
     assert spec_of(trial, metric=name).objective.maximize == (direction == "maximize")
-    (note,) = (each for each in notes_of(trial, metric=name) if "follows from its name" in each)
-    assert note.startswith(f"the direction of {name} follows from its name: {direction} ")
+    (note,) = (each for each in notes_of(trial, metric=name) if "is taken from its name" in each)
+    assert note.startswith(f"the direction of {name} is taken from its name: {direction};")
     said = f"{name}, direction: {'minimize' if direction == 'maximize' else 'maximize'}"
     assert spec_of(trial, metric=said).objective.maximize == (direction == "minimize")
-    assert not any("follows from its name" in each for each in notes_of(trial, metric=said))
+    assert not any("is taken from its name" in each for each in notes_of(trial, metric=said))
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,12 @@ def test_a_name_that_tells_nothing_is_asked_for(name):
     [
         (
             "n: {int: [10, 100], step: 64}",
-            ["params.n: int 10, 74 by 64 ends at 74, as its steps do not reach 100"],
+            ["params.n: int 10, 74 by 64 ends at 74, because its steps do not reach 100"],
         ),
         ("n: {int: [10, 74], step: 64}", []),
         (
             "n: {uniform: [0, 1], step: 0.3}",
-            ["params.n: uniform 0 … 0.9 by 0.3 ends at 0.9, as its steps do not reach 1.0"],
+            ["params.n: uniform 0 … 0.9 by 0.3 ends at 0.9, because its steps do not reach 1.0"],
         ),
         ("n: {uniform: [0, 1], step: 0.1}", []),
         ("n: {int: [1, 9]}", []),

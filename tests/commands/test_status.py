@@ -32,7 +32,7 @@ def test_a_study_at_its_limit_says_so_and_how_to_go_on(study_file, tmp_path):
     run_whole(study_file(), tmp_path / "run", "run.limit.trials=2")
     lines = dict(status_view(status(RunFolder.open_existing(tmp_path / "run"))).lines)
     assert lines["state"] == "interrupted"
-    assert lines["stopped"] == "run.limit.trials have begun"
+    assert lines["stopped"] == "run.limit.trials is reached"
     assert lines["next"] == f"tunecli resume {tmp_path / 'run'} --set run.limit.trials=…"
 
 

@@ -56,7 +56,7 @@ def test_an_epoch_at_rate_0_is_noted_of_one_s_own_data_too(loaded, tmp_path):
 def test_a_note_that_holds_for_some_values_says_for_which(loaded):
     spec = loaded("{data: {source: iris}, training: {batch_size: {choice: [16, 5000, full]}}}")
     (note,) = noted(spec, "more than the 120 training examples")
-    assert note.startswith("where training.batch_size is 5000: ")
+    assert note.startswith("if training.batch_size is 5000: ")
 
 
 def test_a_batch_that_nobody_asked_for_is_not_noted(loaded):
@@ -89,8 +89,8 @@ def test_two_ways_of_weighing_classes_are_noted_as_a_combination_that_fails(load
     (found,) = combinations_that_fail(spec)
     assert dict(found.values) == {"data.balance": "weight", "loss": "cross_entropy"}
     assert 0.05 < found.share < 0.35
-    (note,) = noted(spec, "combine")
-    assert "data.balance weight with loss cross_entropy" in note
+    (note,) = noted(spec, "do not work together")
+    assert "data.balance weight and loss cross_entropy" in note
     assert "class weights of its own" in note
 
 
@@ -144,7 +144,7 @@ def test_trial_0_is_said_to_be_among_those_that_fail(loaded):
     first = {"optimizer": "lbfgs", "training.precision": "bf16"}
     (found,) = combinations_that_fail(spec, first)
     assert found.has_first
-    assert "trial 0 among them" in str(found)
+    assert "trial 0 has them" in str(found)
 
 
 def test_of_a_trial_of_one_s_own_nothing_is_said(loaded, tmp_path):

@@ -1,1 +1,1 @@
-"""The verbs, one module each: what a verb computes, as a frozen value, and its view for the console."""
+"""The verbs, one module each: a function that returns a frozen value, and a view of that value for the console."""

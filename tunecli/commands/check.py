@@ -1,4 +1,4 @@
-"""`tunecli check` and `--dry-run`: errors, the search space, the search and its cost, before a trial runs."""
+"""`tunecli check` and `--dry-run`: the search space, the search and its estimated cost, before a trial runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MAX_SUGGESTIONS = 10
 
 @dataclass(frozen=True, slots=True)
 class ParameterRow:
-    """One parameter as `check` shows it."""
+    """One parameter: its name, range, default and the condition under which it is active, as texts."""
 
     name: str
     range: str
@@ -49,7 +49,7 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class Check:
-    """What is known of a valid study before it runs.
+    """A valid study before it runs: its space, plan, cost and notes.
 
     Attributes:
         study: the study's name.
@@ -61,7 +61,7 @@ class Check:
         size, grid: the number of points of the space and of its grid; None: infinite.
         fusing: which trials are trained as one model.
         jobs_by_device: by device, how many jobs run there at a time.
-        notes: what may not be meant as it is written.
+        notes: settings that may not be intended.
         cost: the estimated cost.
         labels: by parameter, a label for each option whose own label says too little, by the option's ``repr``.
         data: each data set that trials may have.
@@ -85,21 +85,22 @@ class Check:
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
-    """Load a file with everything checked that its data can tell.
+    """Load a file and check it against its data.
 
     Raises:
-        ConfigError: with every problem found.
-        UsageError: an override is no ``path=value``.
+        ConfigError: with every problem of the file.
+        UsageError: an override has no ``path=value`` form.
     """
     return load(path, overrides, trial_problems)
 
 
 def check(spec: StudySpec) -> Check:
-    """What is known of a loaded study before it runs.
+    """Check a loaded study. Trains nothing.
 
     Raises:
-        UsageError: a grid that is too large to be run whole, without saying so; a sampler that is not installed, or
-            that has settings which nothing would look at.
+        UsageError: the grid is too large to run whole and the file sets no number of trials; the sampler's package
+            is not installed; or the sampler has settings that nothing reads.
+        DataError: the data cannot be read or split.
     """
     search = spec.settings.search
     require_sampler(search.sampler_name)
@@ -128,10 +129,10 @@ def check(spec: StudySpec) -> Check:
 
 
 def _require_default_sampler(search: Search) -> None:
-    """Refuse settings of the sampler beside a pruner that proposes points itself, for nothing would read them.
+    """Refuse settings of the sampler with a pruner that proposes the points itself and so reads none of them.
 
     Raises:
-        UsageError: there are such settings.
+        UsageError: the sampler has settings.
     """
     if search.pruner == "none" or not pruner_info(search.pruner.name).required_sampler:
         return
@@ -141,8 +142,8 @@ def _require_default_sampler(search: Search) -> None:
     if search.sampler != model.model_validate({"name": search.sampler.name}):
         names = " and ".join(f"`{key}`" for key in model.model_fields if key != "name")
         raise UsageError(
-            f"the pruner `{search.pruner.name}` proposes points by a model and an acquisition of its own",
-            hint=f"drop {names} of `search.sampler`",
+            f"the pruner `{search.pruner.name}` uses its own model and acquisition to propose points",
+            hint=f"remove {names} from `search.sampler`",
         )
 
 
@@ -154,9 +155,11 @@ def _rows(space: Space) -> Iterator[ParameterRow]:
             f"{names[condition.key]} is {_any_of(condition.values, labels.get(names[condition.key], {}))}"
             for condition in parameter.conditions
         ]
-        told = labels.get(parameter.name, {})
-        default = "" if parameter.default is None else _option(parameter.default, told)
-        yield ParameterRow(parameter.name, _range(parameter.domain, told), default, " and ".join(conditions))
+        own_labels = labels.get(parameter.name, {})
+        default = "" if parameter.default is None else _option(parameter.default, own_labels)
+        yield ParameterRow(
+            parameter.name, _range(parameter.domain, own_labels), default, " and ".join(conditions)
+        )
 
 
 def _range(domain: Domain, labels: Mapping[str, str]) -> str:
@@ -177,69 +180,69 @@ def _any_of(values: Sequence[Scalar], labels: Mapping[str, str]) -> str:
     return " or ".join(_option(value, labels) for value in values)
 
 
-def check_view(found: Check, suggestions: Sequence[Trial] = ()) -> View:
-    """What is known before spending; with ``suggestions``, the first points that would be tried."""
-    names = tuple(dict.fromkeys(row.name for row in found.parameters))
-    rows = tuple((row.name, row.range, row.default, row.only_where) for row in found.parameters)
+def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
+    """The check as labelled lines and tables; ``suggestions`` adds a table of the first trials."""
+    names = tuple(dict.fromkeys(row.name for row in checked.parameters))
+    rows = tuple((row.name, row.range, row.default, row.only_where) for row in checked.parameters)
     short = short_names(names)
     narrow = tuple(
         (short[row.name], row.range, row.default, _with_short_names(row.only_where, short))
-        for row in found.parameters
+        for row in checked.parameters
     )
     columns = ("name", "range", "default", "only where")
     sections = [Section("parameters", columns, rows, narrow=narrow)] if rows else []
     if suggestions:
         points = tuple(
-            (str(trial.number), *(_value(trial, name, found.labels.get(name, {})) for name in names))
+            (str(trial.number), *(_value(trial, name, checked.labels.get(name, {})) for name in names))
             for trial in suggestions
         )
         headings = ("trial", *short_names(names, ("trial",)).values())
-        fit = Fit(headings, (0,), tuple(range(1, len(headings))), "pipe it, or --json")
+        fit = Fit(headings, (0,), tuple(range(1, len(headings))), "pipe the output, or use --json")
         sections.append(Section("the first trials", ("trial", *names), points, fit))
-    plan, notes = found.plan, (*data_notes(found.data), *found.notes)
+    plan, notes = checked.plan, (*data_notes(checked.data), *checked.notes)
     lines = (
-        ("study", found.study),
-        ("objective", objectives.described(found.objective)),
-        *data_lines(found.data),
-        ("search space", _space(found)),
-        *([("grid", counted(found.grid, "point"))] if found.grid is not None else []),
-        ("search", f"{found.sampler}, {counted(plan.n_trials, 'trial')}, lookahead {plan.lookahead}"),
-        ("pruner", _pruner(found)),
-        ("parallel trials", _parallel(found)),
-        ("batched training", _batched(found.fusing)),
-        *cost_lines(found.cost),
+        ("study", checked.study),
+        ("objective", objectives.described(checked.objective)),
+        *data_lines(checked.data),
+        ("search space", _space(checked)),
+        *([("grid", counted(checked.grid, "point"))] if checked.grid is not None else []),
+        ("search", f"{checked.sampler}, {counted(plan.n_trials, 'trial')}, lookahead {plan.lookahead}"),
+        ("pruner", _pruner(checked)),
+        ("parallel trials", _parallel(checked)),
+        ("batched training", _batched(checked.fusing)),
+        *cost_lines(checked.cost),
     )
     data: dict[str, Any] = {
-        "study": found.study,
+        "study": checked.study,
         "objective": {
-            "metric": found.objective.metric,
-            "direction": "maximize" if found.objective.maximize else "minimize",
+            "metric": checked.objective.metric,
+            "direction": "maximize" if checked.objective.maximize else "minimize",
             **{
                 key: value
-                for key, value in objectives.spelled(found.objective).items()
+                for key, value in objectives.spelled(checked.objective).items()
                 if key in ("pareto", "subject_to")
             },
         },
-        "sampler": found.sampler,
-        "pruner": found.pruner,
-        "pauses_after_epochs": list(found.pauses),
+        "sampler": checked.sampler,
+        "pruner": checked.pruner,
+        "pauses_after_epochs": list(checked.pauses),
         "trials": plan.n_trials,
         "workers": plan.n_workers,
         "lookahead": plan.lookahead,
         "parameters": [
             {"name": row.name, "range": row.range, "default": row.default, "only_where": row.only_where}
-            for row in found.parameters
+            for row in checked.parameters
         ],
-        "space_size": found.size,
-        "grid_size": found.grid,
-        "jobs_by_device": dict(found.jobs_by_device),
+        "space_size": checked.size,
+        "grid_size": checked.grid,
+        "jobs_by_device": dict(checked.jobs_by_device),
         "fusing": {
-            "width": found.fusing.width,
-            "share": found.fusing.share,
-            "why_not": [asdict(each) for each in found.fusing.obstacles],
+            "width": checked.fusing.width,
+            "share": checked.fusing.share,
+            "why_not": [asdict(obstacle) for obstacle in checked.fusing.obstacles],
         },
-        **cost_data(found.cost),
-        "data": data_json(found.data),
+        **cost_data(checked.cost),
+        "data": data_json(checked.data),
         "notes": list(notes),
         "suggestions": [dict(trial.parameters) for trial in suggestions],
     }
@@ -247,9 +250,9 @@ def check_view(found: Check, suggestions: Sequence[Trial] = ()) -> View:
 
 
 def dry_run_view(spec: StudySpec) -> View:
-    """The view of `check`, with the first points that the sampler would try."""
-    found = check(spec)
-    return check_view(found, first_suggestions(spec, min(_MAX_SUGGESTIONS, found.plan.n_trials)))
+    """The view of `check`, with a table of the first points that the sampler proposes."""
+    checked = check(spec)
+    return check_view(checked, first_suggestions(spec, min(_MAX_SUGGESTIONS, checked.plan.n_trials)))
 
 
 def _value(trial: Trial, name: str, labels: Mapping[str, str]) -> str:
@@ -263,32 +266,32 @@ def _with_short_names(conditions: str, short: Mapping[str, str]) -> str:
     return " ".join(short.get(word, word) for word in conditions.split(" "))
 
 
-def _space(found: Check) -> str:
-    if found.size is None:
+def _space(checked: Check) -> str:
+    if checked.size is None:
         return "continuous (no finite number of points)"
-    return counted(found.size, "point")
+    return counted(checked.size, "point")
 
 
-def _pruner(found: Check) -> str:
-    """What ends or pauses trials, and when."""
-    if not found.pauses:
-        return found.pruner
-    return f"{found.pruner}, which pauses at the end of epoch {', '.join(map(str, found.pauses))}"
+def _pruner(checked: Check) -> str:
+    """The pruner, and when it pauses trials."""
+    if not checked.pauses:
+        return checked.pruner
+    return f"{checked.pruner}, which pauses trials after epoch {', '.join(map(str, checked.pauses))}"
 
 
-def _parallel(found: Check) -> str:
-    """How many jobs run at a time, and where."""
-    threads = counted(found.plan.threads, "thread")
-    if len(found.jobs_by_device) == 1:
-        [(device, n)] = found.jobs_by_device.items()
+def _parallel(checked: Check) -> str:
+    """The number of parallel jobs, by device."""
+    threads = counted(checked.plan.threads, "thread")
+    if len(checked.jobs_by_device) == 1:
+        [(device, n)] = checked.jobs_by_device.items()
         return f"{n} ({device}, {threads} each)"
-    on = ", ".join(f"{n} on {device}" for device, n in found.jobs_by_device.items())
+    on = ", ".join(f"{n} on {device}" for device, n in checked.jobs_by_device.items())
     return f"{on} ({threads} each)"
 
 
-def _batched(found: Fusing) -> str:
-    """How many trials share a model, and what keeps the rest from it."""
-    reasons = "; ".join(map(str, found.obstacles))
-    if found.share == "none":
+def _batched(fusing: Fusing) -> str:
+    """The number of trials that are trained as one model, and why others are not."""
+    reasons = "; ".join(map(str, fusing.obstacles))
+    if fusing.share == "none":
         return f"off: {reasons}"
-    return f"on: up to {found.width} trials as one model{f', but not with {reasons}' if reasons else ''}"
+    return f"on: up to {fusing.width} trials as one model{f', except with {reasons}' if reasons else ''}"

@@ -1,4 +1,4 @@
-"""The cost of a sweep as `tunecli check` estimates it: weights, steps, epochs and training time."""
+"""The estimated cost of a sweep: weights, steps, epochs and training time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tunecli.train.workload import Cost
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """What a sweep costs, each figure from the least to the most.
+    """The estimated cost of a sweep; each pair is a lower and an upper bound.
 
     Attributes:
-        smallest, largest: the cost of one trial; None for the user's own trial, whose cost is unknown.
-        seconds: a rough estimate of the sweep's wall time on this machine; None where it is unknown.
+        smallest, largest: the cost of one trial; None: it is the user's own trial, whose cost is unknown.
+        seconds: a rough estimate of the sweep's wall time on this machine, in seconds; None: unknown.
         epochs: the epochs that all trials train together; None for a pruner that pauses no trials.
     """
 

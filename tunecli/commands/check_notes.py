@@ -1,7 +1,4 @@
-"""The notes of `tunecli check` on what the file alone tells: it may not be what its writer meant.
-
-Each note says what to write.
-"""
+"""The notes of `tunecli check` on settings that may not be intended. Each note says what to write instead."""
 
 from __future__ import annotations
 
@@ -68,7 +65,7 @@ def check_notes(
 
 
 def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
-    """The first ``n`` points the sampler would try, as far as no result is needed for them."""
+    """Up to ``n`` first points of the sampler: those that it proposes without a result."""
     trials: dict[int, Trial] = {}
     name = spec.settings.search.sampler_name
     for number in range(min(n, _n_without_results(spec.space, name, n))):
@@ -83,7 +80,7 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
 
 
 def _n_without_results(space: Space, sampler: str, n: int) -> int:
-    """How many of the first ``n`` suggestions need no result."""
+    """The number of suggestions among the first ``n`` that need no result."""
     info = sampler_info(sampler)
     if not info.reads_results:
         return n
@@ -91,12 +88,12 @@ def _n_without_results(space: Space, sampler: str, n: int) -> int:
 
 
 def _first_point(spec: StudySpec) -> Parameters | None:
-    """Where trial 0 is, unless a package would be imported to know."""
+    """The point of trial 0; None: the sampler needs a package that takes a second to import."""
     search = spec.settings.search
     if not spec.space.parameters or sampler_info(search.sampler_name).package:
         return None
-    found = first_suggestions(spec, 1)
-    return found[0].parameters if found else None
+    suggestions = first_suggestions(spec, 1)
+    return suggestions[0].parameters if suggestions else None
 
 
 def _memory_notes(largest: Cost | None) -> Iterator[str]:
@@ -104,8 +101,8 @@ def _memory_notes(largest: Cost | None) -> Iterator[str]:
     needed_bytes = 0 if largest is None else (largest.n_parameters or 0) * _TRAINING_BYTES_A_WEIGHT
     if needed_bytes > here_bytes:
         yield (
-            f"the largest model takes {needed_bytes / 2**30:,.0f} GiB while it trains, "
-            f"and this machine has {here_bytes / 2**30:,.0f}"
+            f"the largest model needs {needed_bytes / 2**30:,.0f} GiB of memory to train, "
+            f"and this machine has {here_bytes / 2**30:,.0f} GiB"
         )
 
 
@@ -114,9 +111,9 @@ def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     size, grid = space_size(space), grid_size(space)
     is_grid = sampler_info(search.sampler_name).needs_grid
     if not space.parameters:
-        yield "no key holds a range: this is one trial, which `tunecli train` runs"
+        yield "no key holds a range: there is one trial, which `tunecli train` runs"
     if is_grid and grid is not None and plan.n_trials < grid:
-        yield f"the grid has {grid:,} points; {plan.n_trials:,} of them are run"
+        yield f"the grid has {grid:,} points, and the sweep runs {plan.n_trials:,} of them"
     if size is not None and plan.n_trials > size:
         only = (
             "only 1 distinct point: the sweep ends after 1"
@@ -126,28 +123,29 @@ def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         yield f"{only} of {plan.n_trials:,} trials"
     for parameter in space.parameters:
         if n_values(parameter.domain) == 1 and not parameter.name.endswith(".length"):
-            yield f"{parameter.name} has one value: its range never matters"
+            yield f"{parameter.name}: the range holds one value only"
         if any(not condition.values for condition in parameter.conditions):
-            yield f"{parameter.name} is never active"
+            yield f"{parameter.name} is never used: no value of another parameter makes it active"
         if is_plain_over_magnitudes(parameter.domain):
             log = "logint" if isinstance(parameter.domain, Integer) else "loguniform"
             yield (
-                f"{parameter.name}: {described(parameter.domain)} seldom draws a small value; "
-                f"{log} draws every magnitude alike"
+                f"{parameter.name}: {described(parameter.domain)} rarely draws a small value; "
+                f"{log} draws each order of magnitude equally often"
             )
     yield from _configuration_notes(spec)
     default = default_point(space)
     if is_grid and default is not None and grid_position_of_point(space, default) is None:
-        yield "the defaults do not lie on the grid, so no trial begins with them"
+        yield "the defaults are not on the grid, so no trial uses them"
     yield from _device_notes(spec, plan)
     if plan.lookahead < plan.n_workers:
-        yield f"search.lookahead {plan.lookahead} keeps {plan.n_workers - plan.lookahead} of the workers waiting"
+        n_idle = plan.n_workers - plan.lookahead
+        yield f"search.lookahead {plan.lookahead} leaves {n_idle} of {plan.n_workers} workers idle"
     yield from _goal_notes(spec, plan)
     stop = spec.settings.search.stop
     if stop is not None and stop.stagnation is not None and stop.stagnation >= plan.n_trials:
-        yield f"search.stop.stagnation {stop.stagnation} never ends a sweep of {plan.n_trials} trials"
+        yield f"search.stop.stagnation {stop.stagnation} has no effect in a sweep of {plan.n_trials} trials"
     for name in _differing_data(space, _SCORED_ON):
-        yield f"{name} differs between trials, so their scores are not of the same data"
+        yield f"{name} differs between trials, so their scores come from different data and cannot be compared"
     yield from _scale_notes(spec)
     yield from notes_of_trials(spec, _first_point(spec))
     first = resolve_trial(space, next(points_to_check(space)))
@@ -155,7 +153,7 @@ def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     if facts is not None and isinstance(first, TrialConfig):
         n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
         if n_valid < _FEW_EXAMPLES:
-            yield f"the score is of {n_valid} examples: chance moves it by a lot"
+            yield f"the score is measured on {n_valid} examples only, so it is noisy"
 
 
 def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
@@ -167,42 +165,42 @@ def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         if aim.name.endswith("_loss") and has_losses:
             yield f"{aim.name} is not comparable between trials whose loss differs"
     if any(map(is_clock, spec.objective.metrics)) and plan.n_workers > 1:
-        yield f"{LATENCY} is measured while other trials run: `--workers 1` leaves the machine to it"
+        yield f"{LATENCY} is measured while other trials run; `--workers 1` gives undisturbed figures"
     for bound in spec.objective.constraints:
         if bound.metric in (LATENCY, N_PARAMETERS) and not bound.is_least and bound.bound <= 0:
-            yield f"no trial holds {bound}"
+            yield f"no trial can satisfy {bound}"
 
 
 def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
-    """That the device is not here, as the file may be checked on one machine and run on another, or has no room."""
+    """Notes on devices: the file may be checked on one machine and run on another, so an absent one is no error."""
     run = spec.settings.run
     asked = run.workers
     is_on_cpu = plan.device.partition(":")[0] in ("auto", "cpu") and not places(plan.device)
     if run.per_device > 1 and is_on_cpu:
-        yield f"run.per_device {run.per_device} counts jobs on an accelerator: on the CPU it changes nothing"
+        yield f"run.per_device {run.per_device} has no effect on the CPU: it counts jobs on an accelerator"
     if isinstance(asked, int) and plan.n_workers < asked and engine_info(run.engine).max_workers != 1:
-        yield f"run.workers {asked}: run.per_device {run.per_device} lets {plan.n_workers} run at a time here"
+        yield f"run.workers {asked}: run.per_device {run.per_device} allows {plan.n_workers} at a time on this machine"
     try:
         require_device(plan.device)
     except UsageError as error:
-        yield f"run.device: {error.message}, so it cannot be run on this machine ({error.hint})"
+        yield f"run.device: {error.message}, so this machine cannot run the study ({error.hint})"
 
 
 def _differing_data(space: Space, keys: tuple[str, ...]) -> list[str]:
-    """The keys of the data that differ between trials: ranges, and what branches and references differ in."""
-    found = [name for name in space.names if name.startswith(keys)]
+    """The keys of the data that differ between trials by a range, a branch or a reference."""
+    names = [name for name in space.names if name.startswith(keys)]
     trials = [resolve_trial(space, point) for point in islice(points_to_check(space), _MAX_POINTS)]
-    every = [trial.data for trial in trials if isinstance(trial, TrialConfig)]
+    data = [trial.data for trial in trials if isinstance(trial, TrialConfig)]
     for key in keys:
-        name = key.removeprefix("data.")
-        is_told = any(each.startswith(key) for each in found)
-        if not is_told and any(getattr(one, name) != getattr(every[0], name) for one in every):
-            found.append(key)
-    return found
+        field = key.removeprefix("data.")
+        is_named = any(name.startswith(key) for name in names)
+        if not is_named and any(getattr(one, field) != getattr(data[0], field) for one in data):
+            names.append(key)
+    return names
 
 
 def _scale_notes(spec: StudySpec) -> Iterator[str]:
-    """That a regression's loss has another unit in each trial, as each standardises by what it trains on."""
+    """Notes on a regression's loss: each trial standardises its targets by its own training part."""
     losses = sorted({"val_loss", "train_loss"} & {*spec.objective.metrics})
     if not losses or not _differing_data(spec.space, _TRAINED_ON):
         return
@@ -218,33 +216,33 @@ def _scale_notes(spec: StudySpec) -> Iterator[str]:
 
 def _pruner_notes(pruner: Pruner, pauses: tuple[int, ...]) -> Iterator[str]:
     if is_pausing(pruner) and not pauses:
-        yield f"the pruner `{pruner.name}` changes nothing: its first level is the end of a trial"
+        yield f"the pruner `{pruner.name}` changes nothing: its first rung is the end of a trial"
 
 
 def _fusing_notes(spec: StudySpec, together: Fusing) -> Iterator[str]:
-    """That trials cannot be trained together though the file asks for it; of one trial nothing is asked."""
+    """A note if the file requests fused training and no trials can be fused; one trial alone needs no note."""
     asked = spec.settings.run.fuse
     if isinstance(asked, int) and asked > 1 and together.share == "none" and spec.space.parameters:
         reasons = "; ".join(map(str, together.obstacles))
-        yield f"run.fuse {asked}: no trials are trained together, since of all of them {reasons}"
+        yield f"run.fuse {asked} has no effect: no trials can be trained together ({reasons})"
 
 
 def _configuration_notes(spec: StudySpec) -> Iterator[str]:
-    """The notes of one study, in the order in which a person reads its file."""
+    """Notes on ranges and parameters, in the order of the file."""
     for aim in spec.settings.objective.aims:
         if aim.inferred is not None:
             direction = "maximize" if aim.inferred.maximize else "minimize"
             yield (
-                f"the direction of {aim.name} follows from its name: {direction} "
-                f"(say `direction:` to make sure, or to have it the other way)"
+                f"the direction of {aim.name} is taken from its name: {direction}; "
+                "set `direction:` to choose it yourself"
             )
     for near in near_ranges(spec.space.tree):
-        yield f"trial.{near.name}: {near.written} is no range here, so your code gets it as it stands ({near.hint})"
+        yield f"trial.{near.name}: {near.written} is not a range, so your code receives it unchanged ({near.hint})"
     yield from _short_ranges(spec.space)
     for path in unused_parameters(spec.space):
         yield (
-            f"trial.params.{path} is searched, but no argument of `command` mentions it: write `{{{path}}}` in one, "
-            "or drop the range"
+            f"trial.params.{path} has a range, but no argument of `command` uses it: write `{{{path}}}` in one, "
+            "or remove the range"
         )
     notes = sampler_info(spec.settings.search.sampler_name).notes
     if notes:
@@ -252,7 +250,7 @@ def _configuration_notes(spec: StudySpec) -> Iterator[str]:
 
 
 def _short_ranges(space: Space) -> Iterator[str]:
-    """Ranges whose steps do not reach their upper end."""
+    """Notes on ranges whose steps do not reach the upper bound."""
     for parameter in space.parameters:
         domain = parameter.domain
         if (
@@ -262,5 +260,5 @@ def _short_ranges(space: Space) -> Iterator[str]:
         ):
             yield (
                 f"{parameter.name}: {described(domain)} ends at {shown(last_value(domain))}, "
-                f"as its steps do not reach {shown(domain.high)}"
+                f"because its steps do not reach {shown(domain.high)}"
             )

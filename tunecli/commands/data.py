@@ -1,4 +1,4 @@
-"""What `check`, `search` and `train` show of a study's data before anything is trained: lines, notes and JSON."""
+"""A study's data as `check`, `search` and `train` show it before a trial runs: lines, notes and JSON."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ _MAX_IN_JSON = 100
 
 
 def data_of(spec: StudySpec) -> tuple[DataSummary, ...]:
-    """A summary of each data set that trials may have, at most `_MAX_DATA_SETS`; no summary of an own trial.
+    """A summary of each data set that trials may have, at most `_MAX_DATA_SETS`; empty for the user's own trial.
 
-    The summary shows ``${env:NAME}`` and not the variable's value.
+    A summary shows ``${env:NAME}``, never the variable's value.
 
     Raises:
         DataError: the data cannot be read or split.
     """
-    found: dict[str, DataSummary] = {}
+    summaries: dict[str, DataSummary] = {}
     for point in islice(points_to_check(spec.space), _MAX_POINTS):
         trial = resolve_trial(spec.space, point)
         if not isinstance(trial, TrialConfig):
             continue
         identity = trial.data.model_dump_json(exclude=_NOT_READ)
-        if identity not in found:
+        if identity not in summaries:
             names = [*names_in(concrete(spec.space, point))]
             summary = summary_of(trial.data, spec.base_path, spec.settings.seed)
-            found[identity] = _redacted(summary, names)
-        if len(found) == _MAX_DATA_SETS:
+            summaries[identity] = _redacted(summary, names)
+        if len(summaries) == _MAX_DATA_SETS:
             break
-    return tuple(found.values())
+    return tuple(summaries.values())
 
 
 def _redacted(value: Any, names: Iterable[str]) -> Any:
-    """A value with every text in it redacted."""
+    """The value with every text in it redacted."""
     if not names:
         return value
     match value:
@@ -57,19 +57,19 @@ def _redacted(value: Any, names: Iterable[str]) -> Any:
         case tuple() if hasattr(value, "_fields"):
             return value
         case tuple():
-            return tuple(_redacted(each, names) for each in value)
+            return tuple(_redacted(item, names) for item in value)
         case _ if is_dataclass(value) and not isinstance(value, type):
-            changed = {each.name: _redacted(getattr(value, each.name), names) for each in fields(value)}
+            changed = {item.name: _redacted(getattr(value, item.name), names) for item in fields(value)}
             return replace(value, **changed)
         case _:
             return value
 
 
-def data_lines(found: Sequence[DataSummary]) -> list[tuple[str, str]]:
-    """Labelled lines that tell what was read, of each data set that trials may have."""
+def data_lines(summaries: Sequence[DataSummary]) -> list[tuple[str, str]]:
+    """Labelled lines on each data set: source, parts, target, inputs, missing values, columns left out."""
     lines: list[tuple[str, str]] = []
-    for number, one in enumerate(found, start=1):
-        label = "data" if len(found) == 1 else f"data {number}"
+    for number, one in enumerate(summaries, start=1):
+        label = "data" if len(summaries) == 1 else f"data {number}"
         lines.append((label, _read(one)))
         if one.task is not None:
             lines.append(("target", _target(one)))
@@ -82,21 +82,25 @@ def data_lines(found: Sequence[DataSummary]) -> list[tuple[str, str]]:
     return lines
 
 
-def data_notes(found: Sequence[DataSummary]) -> tuple[str, ...]:
-    """What looks wrong and what was decided while the data were read, once each."""
+def data_notes(summaries: Sequence[DataSummary]) -> tuple[str, ...]:
+    """Notes on oddities of the data and on decisions made while reading them, each once."""
     notes = [
-        text for one in found for text in (*(odd.text for odd in one.oddities), *(n.text for n in one.notes))
+        text
+        for one in summaries
+        for text in (*(odd.text for odd in one.oddities), *(n.text for n in one.notes))
     ]
     return tuple(dict.fromkeys(notes))
 
 
-def first_lines(found: Sequence[DataSummary]) -> list[str]:
-    """The same in few lines, for the start of a sweep or of a training."""
-    lines = [f"{label}: {text}" for label, text in data_lines(found[:1])]
-    if len(found) > 1:
-        lines.append(f"data: trials have {len(found)} or more data sets; `tunecli check` tells of each")
-    odd = [odd.text for one in found for odd in one.oddities]
-    unasked = [note.text for one in found for note in one.notes if not note.is_detail]
+def first_lines(summaries: Sequence[DataSummary]) -> list[str]:
+    """A short form of both, for the start of a sweep or of a training."""
+    lines = [f"{label}: {text}" for label, text in data_lines(summaries[:1])]
+    if len(summaries) > 1:
+        lines.append(
+            f"data: trials have {len(summaries)} or more data sets; `tunecli check` shows each of them"
+        )
+    odd = [odd.text for one in summaries for odd in one.oddities]
+    unasked = [note.text for one in summaries for note in one.notes if not note.is_detail]
     notes = list(dict.fromkeys((*odd, *unasked)))
     lines += [f"note: {note}" for note in notes[:_MAX_FIRST_NOTES]]
     if len(notes) > _MAX_FIRST_NOTES:
@@ -105,9 +109,9 @@ def first_lines(found: Sequence[DataSummary]) -> list[str]:
     return lines
 
 
-def data_json(found: Sequence[DataSummary]) -> list[dict[str, Any]]:
-    """The same as JSON data, of each data set."""
-    return [_as_data(one) for one in found]
+def data_json(summaries: Sequence[DataSummary]) -> list[dict[str, Any]]:
+    """The data sets as JSON data."""
+    return [_as_data(one) for one in summaries]
 
 
 def _as_data(one: DataSummary) -> dict[str, Any]:

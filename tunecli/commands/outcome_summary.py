@@ -1,4 +1,4 @@
-"""What several verbs show of a study's outcome: its table, its best trial, its Pareto front, why its sweep ended."""
+"""The parts of a study's outcome that several verbs show: table, best trial, Pareto front, and why the sweep ended."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from tunecli.trial import Scalar, Trial
 REASONS = {
     "complete": ("finished", "all trials have ended"),
     "exhausted": ("finished", "every point of the space has been tried"),
-    "time": ("stopped", "run.limit.time has passed"),
-    "trials": ("stopped", "run.limit.trials have begun"),
-    "epochs": ("stopped", "run.limit.epochs are trained"),
-    "failures": ("stopped", "run.limit.failures have failed"),
-    "alike": ("stopped", f"the first {FAILED_ALIKE} trials all failed alike"),
+    "time": ("stopped", "run.limit.time is reached"),
+    "trials": ("stopped", "run.limit.trials is reached"),
+    "epochs": ("stopped", "run.limit.epochs is reached"),
+    "failures": ("stopped", "run.limit.failures is reached"),
+    "alike": ("stopped", f"the first {FAILED_ALIKE} trials all failed in the same way"),
     "improvement": (
         "finished",
-        "another trial is expected to better the best by less than search.stop.improvement",
+        "one more trial is expected to improve the best by less than search.stop.improvement",
     ),
     "stagnation": (
         "finished",
-        "search.stop.stagnation complete trials in a row were no better than the best before them",
+        "search.stop.stagnation complete trials in a row brought no improvement",
     ),
 }
-"""Why a sweep ended, by the reason on record: a label, and the reason in words."""
+"""For each recorded reason why a sweep ended, a label and the reason in words."""
 _SHOWN_OF_FRONT = 20
-_WHERE_IT_DIFFERS = ("device", "epochs", "seconds")
-_BESIDE = {*_WHERE_IT_DIFFERS, "seed", "failure"}  # after the parameters; failures are listed below the table
+_SHOWN_IF_DIFFERENT = ("device", "epochs", "seconds")
+_AFTER_PARAMETERS = {*_SHOWN_IF_DIFFERENT, "seed", "failure"}  # failures are listed below the table
 
 
 def reason_line(reason: str, n_trials: int) -> tuple[str, str]:
-    """Why a sweep ended, as a labelled line."""
+    """The reason why a sweep ended, as a label and a text."""
     if reason == "complete":
         return "finished", "the one trial" if n_trials == 1 else f"all {n_trials:,} trials"
     return REASONS.get(reason, ("ended", reason))
 
 
-def lifted(reason: str) -> str:
-    """What to ask for besides to go on past ``reason``; empty where nothing that was set ended the sweep."""
+def resume_options(reason: str) -> str:
+    """The options with which `resume` lifts the limit that ended a sweep; empty: no setting ended it."""
     if reason in ENDED_BY_ITSELF:
         return " --set search.stop=null"
     if reason == "alike":
@@ -57,19 +57,19 @@ def lifted(reason: str) -> str:
     return f" --set run.limit.{reason}=…" if reason in Limit.model_fields else ""
 
 
-def going_on(path: str, reason: str) -> str:
-    """The command that goes on with the study at ``path``, past what ended it."""
-    return f"tunecli resume {quote(path)}{lifted(reason)}"
+def resume_command(path: str, reason: str) -> str:
+    """The command that continues the study at ``path``, with the limit that ended its sweep lifted."""
+    return f"tunecli resume {quote(path)}{resume_options(reason)}"
 
 
 def standing_lines(standing: Standing | None) -> list[tuple[str, str]]:
-    """Which trials hold their constraints, and which are on the front."""
+    """The number of feasible trials, and the trials on the Pareto front."""
     if standing is None or not standing.n_ranked:
         return []
     lines = []
     n = standing.n_feasible
     if n is not None:
-        least = "; the first one breaks its constraints least" * (n == 0)
+        least = "; trials are ranked by how little they break the constraints" * (n == 0)
         lines.append(("feasible", f"{n} of {standing.n_ranked} complete trials{least}"))
     if standing.front:
         numbers = ", ".join(map(str, standing.front[:_SHOWN_OF_FRONT]))
@@ -80,39 +80,39 @@ def standing_lines(standing: Standing | None) -> list[tuple[str, str]]:
 
 
 def standing_data(standing: Standing | None) -> dict[str, Any]:
-    """The same as JSON data; empty where one metric tells all."""
+    """The same as JSON data; empty: there is one goal and no constraint."""
     if standing is None:
         return {}
     return {"n_feasible": standing.n_feasible, "pareto_front": list(standing.front)}
 
 
-def section_of(found: Overview, *, how: str, is_asked: bool = False) -> Section:
-    """The table as texts, without empty columns; a terminal gets the columns that fit.
+def section_of(seen: Overview, *, how: str, is_selected: bool = False) -> Section:
+    """The table as texts, without empty columns. A terminal gets the columns that fit.
 
-    There rank, trial and metrics come first, and the status where it differs; then the parameters that differ, those
-    first that matter most for the scores; then epochs, seconds and device where they differ.
+    A terminal shows rank, trial, metrics and a status that differs; then the parameters that differ, the most important
+    for the scores first; then epochs, seconds and device if they differ.
 
     Args:
-        found: what to show.
-        how: how to see the columns for which a terminal has no room.
-        is_asked: the columns are those that were asked for: none is left out but for want of room.
+        seen: the study's trials.
+        how: the option or command that shows the columns for which a terminal has no room.
+        is_selected: the columns were selected by name, so a terminal leaves out a column only if it does not fit.
     """
-    table = found.table
-    cells = display_cells(table, found.labels)
+    table = seen.table
+    cells = display_cells(table, seen.labels)
     used = list(range(len(table.columns)))
-    if not is_asked:
+    if not is_selected:
         used = [place for place in used if any(row[place] not in ("", ABSENT) for row in cells)]
     columns = [table.columns[place] for place in used]
     rows = tuple(tuple(row[place] for place in used) for row in cells)
     place_of = {column: place for place, column in enumerate(columns)}
-    if is_asked:
+    if is_selected:
         first, then = list(place_of), []
     else:
-        told = [column for column in columns if column not in found.parameters and column not in _BESIDE]
-        first = [column for column in told if column != "status" or column in found.varying]
-        then = [column for column in (*found.order, *_WHERE_IT_DIFFERS) if column in found.varying]
+        leading = [c for c in columns if c not in seen.parameters and c not in _AFTER_PARAMETERS]
+        first = [column for column in leading if column != "status" or column in seen.varying]
+        then = [column for column in (*seen.order, *_SHOWN_IF_DIFFERENT) if column in seen.varying]
     fit = Fit(
-        tuple(found.headings.get(column, column) for column in columns),
+        tuple(seen.headings.get(column, column) for column in columns),
         tuple(place_of[column] for column in first),
         tuple(place_of[column] for column in then if column in place_of),
         how,
@@ -120,32 +120,32 @@ def section_of(found: Overview, *, how: str, is_asked: bool = False) -> Section:
     return Section("", tuple(columns), rows, fit)
 
 
-def best_block(found: Overview, how: str) -> tuple[Block, ...]:
-    """The best trial, its metrics and its parameters; empty where no trial has a rank."""
-    if found.best is None:
+def best_block(seen: Overview, how: str) -> tuple[Block, ...]:
+    """The best trial with its metrics and parameters; empty: no trial has a rank."""
+    if seen.best is None:
         return ()
-    trial = found.best.trial
-    told = metric_texts(trial, found.objective)
-    if found.best.is_feasible is False:
-        told.append("(no trial holds every constraint; this one breaks them least)")
-    elif found.standing is not None and len(found.standing.front) > 1:
-        told.append(f"(first of the {len(found.standing.front)} on the Pareto front)")
-    return (parameters_block(found, trial, "  ".join(["best", f"trial {trial.number}", *told]), how),)
+    trial = seen.best.trial
+    texts = metric_texts(trial, seen.objective)
+    if seen.best.is_feasible is False:
+        texts.append("(no trial satisfies every constraint; this one breaks them least)")
+    elif seen.standing is not None and len(seen.standing.front) > 1:
+        texts.append(f"(first of the {len(seen.standing.front)} on the Pareto front)")
+    return (parameters_block(seen, trial, "  ".join(["best", f"trial {trial.number}", *texts]), how),)
 
 
-def parameters_block(found: Overview, trial: Trial, heading: str, how: str) -> Block:
-    """A trial's parameters below ``heading``, by their full names."""
-    columns = [column for column, name in found.parameters.items() if name in trial.parameters]
+def parameters_block(seen: Overview, trial: Trial, heading: str, how: str) -> Block:
+    """A trial's parameters by their full names, below ``heading``."""
+    columns = [column for column, name in seen.parameters.items() if name in trial.parameters]
     pairs = tuple(
-        (column, _value(trial.parameters[found.parameters[column]], found.labels.get(column, {})))
+        (column, _value(trial.parameters[seen.parameters[column]], seen.labels.get(column, {})))
         for column in columns
     )
-    order = tuple(columns.index(each) for each in found.order if each in columns)
-    return Block(heading, pairs, tuple(found.headings.get(column, column) for column in columns), order, how)
+    order = tuple(columns.index(column) for column in seen.order if column in columns)
+    return Block(heading, pairs, tuple(seen.headings.get(column, column) for column in columns), order, how)
 
 
 def metric_texts(trial: Trial, objective: Objective) -> list[str]:
-    """``val_accuracy 0.9861`` for each goal and constraint."""
+    """A text such as ``val_accuracy 0.9861`` for each goal and constraint."""
     if trial.outcome is None:
         return []
     metrics = {**trial.outcome.metrics, objective.metric: trial.outcome.score}
@@ -157,6 +157,6 @@ def _value(value: Scalar, labels: Mapping[str, str]) -> str:
 
 
 def records_of(table: Table) -> list[dict[str, Any]]:
-    """Its rows as JSON data, by the names of the columns."""
+    """The rows of a table as JSON objects with the columns' names as keys."""
     records: list[dict[str, Any]] = json.loads(to_json(table))
     return records

@@ -305,7 +305,7 @@ def results_view(results: Results, form: str = "table") -> View:
 def _table_view(results: Results) -> View:
     seen = results.overview
     how = "--format csv" if results.is_selected else _HOW
-    section = section_of(seen.with_table(results.table), how=how, is_asked=results.is_selected)
+    section = section_of(seen.with_table(results.table), how=how, is_selected=results.is_selected)
     if results.is_selected:
         return View("results", {}, sections=(section,))
     lines = standing_lines(results.standing)

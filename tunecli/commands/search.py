@@ -1,4 +1,4 @@
-"""`tunecli search` and `tunecli resume`: run a sweep, then show its ranked table, why it ended, and the best trial."""
+"""`tunecli search` and `tunecli resume`: run a sweep, then show its ranked table, why it ended, and its best trial."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tunecli.commands.data import first_lines
 from tunecli.commands.outcome_summary import (
     REASONS,
     best_block,
-    going_on,
-    lifted,
     reason_line,
     records_of,
+    resume_command,
+    resume_options,
     section_of,
     standing_data,
     standing_lines,
@@ -106,48 +106,48 @@ def require_score(ending: Ending) -> None:
 def _next_after_none(ending: Ending) -> str:
     path = quote(str(ending.path))
     if ending.cause:
-        return f"mend it and begin a new study; or go on: {going_on(str(ending.path), ending.reason)}"
+        return f"fix the error and begin a new study, or continue: {resume_command(str(ending.path), ending.reason)}"
     if ending.n_failed:
-        return f"tunecli results {path} --failed shows why each failed"
-    return f"no trial was trained to its end: {going_on(str(ending.path), ending.reason)}"
+        return f"tunecli results {path} --failed shows the cause of each failure"
+    return f"no trial finished; continue: {resume_command(str(ending.path), ending.reason)}"
 
 
 def ending_view(ending: Ending) -> View:
-    """How a sweep ended, and its ranked table."""
-    found, table, path = ending.overview, ending.table, quote(str(ending.path))
+    """The first rows of the ranked table, why the sweep ended, the next commands, and the best trial."""
+    seen, table, path = ending.overview, ending.table, quote(str(ending.path))
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
     lines = [reason_line(ending.reason, len(table.rows)), *standing_lines(ending.standing)]
     lines.append(("run folder", ending.path))
-    if lifted(ending.reason):
-        lines.append(("to go on", going_on(str(ending.path), ending.reason)))
+    if resume_options(ending.reason):
+        lines.append(("continue", resume_command(str(ending.path), ending.reason)))
     if n_hidden:
         lines.append(("more", f"{counted(n_hidden, 'more trial')}: tunecli results {path}"))
     if ending.n_scored:
         lines.append(("next", f"tunecli export {path} -o best.yaml"))
     if ending.standing is not None and len(ending.standing.front) > 1:
-        lines.append(("any other", f"tunecli export {path} --trial N"))
+        lines.append(("other trials", f"tunecli export {path} --trial N"))
     data = {
         "reason": ending.reason,
         "path": ending.path,
         "n_scored": ending.n_scored,
-        "best_trial": None if found.best is None else found.best.trial.number,
+        "best_trial": None if seen.best is None else seen.best.trial.number,
         **standing_data(ending.standing),
         "columns": list(table.columns),
         "trials": records_of(table),
     }
-    shown = found.with_table(top(table, _SHOWN_AT_END))
+    shown = seen.with_table(top(table, _SHOWN_AT_END))
     how = f"tunecli results {path} --columns, or --format csv"
-    best_trial = "" if found.best is None else f"tunecli results {path} --trial {found.best.trial.number}"
+    best_trial = "" if seen.best is None else f"tunecli results {path} --trial {seen.best.trial.number}"
     return View(
         "search",
         data,
         tuple(lines),
         (section_of(shown, how=how),),
-        asides=found.failures,
-        blocks=best_block(found, best_trial),
+        asides=seen.failures,
+        blocks=best_block(seen, best_trial),
     )
 
 
-def opening_lines(found: Check) -> list[str]:
-    """What a person should see before a sweep begins: its data in few lines, and what `check` notes."""
-    return [*first_lines(found.data), *(f"note: {note}" for note in found.notes)]
+def opening_lines(checked: Check) -> list[str]:
+    """Lines for the start of a sweep: a short summary of the data, and the notes of `check`."""
+    return [*first_lines(checked.data), *(f"note: {note}" for note in checked.notes)]

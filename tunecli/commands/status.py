@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tunecli.commands.outcome_summary import (
-    going_on,
-    lifted,
     metric_texts,
     reason_line,
+    resume_command,
+    resume_options,
     standing_data,
     standing_lines,
 )
@@ -117,11 +117,11 @@ def status_view(status: Status) -> View:
         lines.append(("best", f"{metrics} (trial {status.best.number})"))
     if status.elapsed_s:
         lines.append(("elapsed", duration(status.elapsed_s)))
-    is_limited = status.word == "interrupted" and lifted(status.ending)
+    is_limited = status.word == "interrupted" and resume_options(status.ending)
     if (status.word == "finished" and status.ending) or is_limited:
         lines.append(reason_line(status.ending, status.n_trials))
     if status.word == "interrupted":
-        lines.append(("next", going_on(status.path, status.ending)))
+        lines.append(("next", resume_command(status.path, status.ending)))
     data = {
         "study": status.study,
         "path": status.path,

@@ -36,7 +36,7 @@ from tunecli.trial import Parameters, Scalar
 
 _N_RANDOM = 100
 _MAX_PAIRS = 200
-_MAX_TOLD = 5
+_MAX_COMBINATIONS = 5
 _Chosen = Mapping[str, Scalar]
 """Values by the parameters' keys; all others have their default or middle."""
 _MAX_POINTS = 300
@@ -44,7 +44,14 @@ _MAX_POINTS = 300
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """Values that do not work together, by the parameters' names; ``share`` of random trials have them."""
+    """Values that do not work together.
+
+    Attributes:
+        values: names of parameters and their values.
+        message: the error.
+        share: the fraction of random trials that have these values.
+        has_first: whether trial 0 has them.
+    """
 
     values: tuple[tuple[str, Scalar], ...]
     message: str
@@ -52,21 +59,21 @@ class Combination:
     has_first: bool
 
     def __str__(self) -> str:
-        together = " with ".join(f"{name} {_number(value)}" for name, value in self.values)
-        who = f", about {self.share:.0%} of random trials" if self.share >= 0.005 else ""
-        first = ", trial 0 among them" if self.has_first else ""
-        return f"trials that combine {together} do not work as written{who}{first}: {self.message}"
+        together = " and ".join(f"{name} {_number(value)}" for name, value in self.values)
+        share = f" (about {self.share:.0%} of random trials)" if self.share >= 0.005 else ""
+        first = ", and trial 0 has them" if self.has_first else ""
+        return f"{together} do not work together{share}{first}: {self.message}"
 
 
 def combinations_that_fail(spec: StudySpec, first: Parameters | None = None) -> tuple[Combination, ...]:
-    """The combinations of values that do not work, though each value does with the rest at its default or middle.
+    """Combinations of values that fail, though each value alone works with the others at their defaults or middles.
 
     Args:
         spec: a loaded study.
-        first: the point of trial 0, where it is known.
+        first: the point of trial 0; None: unknown.
 
     Returns:
-        At most `_MAX_TOLD`, each with as few values as it takes; empty where none was found. Others may be left.
+        At most `_MAX_COMBINATIONS`, each with as few values as possible. There may be more.
     """
     space = spec.space
     if len(space.parameters) < 2:
@@ -77,12 +84,12 @@ def combinations_that_fail(spec: StudySpec, first: Parameters | None = None) -> 
     n_random: dict[tuple[str, str], int] = {}
     has_first: set[tuple[str, str]] = set()
     for number, chosen in enumerate((*firsts, *random, *_pairs(space))):
-        for gist, message in _wrong(spec, chosen).items():
+        for gist, message in _errors(spec, chosen).items():
             if number < len(firsts):
                 has_first.add(gist)
             elif number < len(firsts) + len(random):
                 n_random[gist] = n_random.get(gist, 0) + 1
-            if gist not in reduced and len(reduced) < _MAX_TOLD:
+            if gist not in reduced and len(reduced) < _MAX_COMBINATIONS:
                 reduced[gist] = (_reduced(spec, chosen, gist), message)
     names = {parameter.key: parameter.name for parameter in space.parameters}
     return tuple(
@@ -104,22 +111,22 @@ def _random_points(space: Space, seed: int) -> Iterator[Parameters]:
 
 
 def _pairs(space: Space) -> Iterator[_Chosen]:
-    """Two parameters at each of their options and bounds: choices with choices first, as far as `_MAX_PAIRS` go."""
+    """Pairs of parameters at each of their options and bounds, at most `_MAX_PAIRS`, pairs of choices first."""
     pairs = sorted(
         combinations(space.parameters, 2),
         key=lambda pair: sum(not isinstance(parameter.domain, Categorical) for parameter in pair),
     )
-    found = (
+    points = (
         {**parents_of(one), **parents_of(other), one.key: value, other.key: beside}
         for one, other in pairs
         for value in bounds(one.domain)
         for beside in bounds(other.domain)
     )
-    return islice(found, _MAX_PAIRS)
+    return islice(points, _MAX_PAIRS)
 
 
-def _wrong(spec: StudySpec, chosen: _Chosen) -> dict[tuple[str, str], str]:
-    """What is wrong at a point: (parameter, the message without its numbers) → the message."""
+def _errors(spec: StudySpec, chosen: _Chosen) -> dict[tuple[str, str], str]:
+    """The errors at a point, by (parameter, the message without its numbers)."""
     point = point_with(spec.space, chosen)
     try:
         plain = concrete(spec.space, point)
@@ -131,20 +138,20 @@ def _wrong(spec: StudySpec, chosen: _Chosen) -> dict[tuple[str, str], str]:
     except UsageError:
         return {}
     except ValidationError as error:
-        told = [
+        errors = [
             (problem.parameter.removeprefix("trial."), problem.message)
             for problem in problems_of(error, trial_model(plain), spec.space, point, "trial")
         ]
     else:
         if not isinstance(trial, TrialConfig):
             return {}
-        told = [
-            (found.parameter, found.message)
-            for found in trial_problems(trial, spec.objective, spec.base_path)
+        errors = [
+            (problem.parameter, problem.message)
+            for problem in trial_problems(trial, spec.objective, spec.base_path)
         ]
     return {
         (path, _gist(message)): redacted(f"{path}: {message}" if path else message, names)
-        for path, message in told
+        for path, message in errors
     }
 
 
@@ -153,11 +160,11 @@ def _gist(message: str) -> str:
 
 
 def _reduced(spec: StudySpec, chosen: _Chosen, gist: tuple[str, str]) -> dict[str, Scalar]:
-    """As few of the values as it takes to fail in that way, the rest put back to their default or middle."""
+    """As few values as still give that error, the others at their default or middle."""
     left = values_by_key(spec.space, point_with(spec.space, chosen))
     for key in reversed([*left]):
-        fewer = {each: value for each, value in left.items() if each != key}
-        if gist in _wrong(spec, fewer):
+        fewer = {other: value for other, value in left.items() if other != key}
+        if gist in _errors(spec, fewer):
             left = fewer
     return left
 
@@ -167,26 +174,26 @@ def _number(value: Scalar) -> str:
 
 
 def notes_of_trials(spec: StudySpec, first: Parameters | None) -> Iterator[str]:
-    """Each note once, and at which values it holds if not with the usual ones.
+    """Each note on the trials once, with the values for which it holds if they are not the defaults.
 
     Args:
         spec: a loaded study.
-        first: the point of trial 0, where it is known.
+        first: the point of trial 0; None: unknown.
 
     Raises:
         DataError: the data cannot be read or split.
     """
-    space, told = spec.space, set[str]()
-    usual = point_with(space, {})
+    space, noted = spec.space, set[str]()
+    default = point_with(space, {})
     for number, point in enumerate(islice(points_to_check(space), _MAX_POINTS)):
         trial = resolve_trial(space, point)
         if not isinstance(trial, TrialConfig):
             continue
-        differing = [name for name in point if name not in usual or point[name] != usual[name]]
+        differing = [name for name in point if name not in default or point[name] != default[name]]
         where = " and ".join(f"{name} is {shown(point[name])}" for name in differing)
         names = names_in(concrete(space, point))
         for note in trial_notes(trial, spec.objective, spec.base_path):
-            if note.topic not in told and (note.is_of_any or number == 0):
-                told.add(note.topic)
-                yield redacted(f"where {where}: {note.text}" if where else note.text, names)
+            if note.topic not in noted and (note.is_of_any or number == 0):
+                noted.add(note.topic)
+                yield redacted(f"if {where}: {note.text}" if where else note.text, names)
     yield from map(str, combinations_that_fail(spec, first))

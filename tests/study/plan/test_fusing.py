@@ -172,7 +172,7 @@ def test_check_tells_a_person_and_a_program_why(spec_of):
         "share": "none",
         "why_not": [{"key": "training.precision", "value": "bf16", "why": "it computes in bf16"}],
     }
-    assert f"run.fuse 8: no trials are trained together, since of all of them {why}" in answer.notes
+    assert f"run.fuse 8 has no effect: no trials can be trained together ({why})" in answer.notes
     assert dict(check_view(check(spec_of())).lines)["batched training"] == "on: up to 12 trials as one model"
 
 
