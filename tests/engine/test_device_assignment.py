@@ -107,7 +107,7 @@ def test_where_every_place_is_left_the_next_trial_says_so(
         (outcome,) = (event.outcome for event in drained(engine, 1) if isinstance(event, Ended))
         assert outcome.failure is not None
         causes.append(outcome.failure.cause)
-    assert "not to be used" in causes[-1]
+    assert "must not be used" in causes[-1]
 
 
 @pytest.mark.parametrize(("n_workers", "counts"), [(1, [1, 0]), (2, [1, 1]), (3, [2, 1]), (6, [3, 3])])

@@ -33,7 +33,7 @@ def test_the_exponential_average_is_torchs_after_every_step() -> None:
         step(model, optimizer, x)
         average.after_step()
         reference.update_parameters(model)
-        with average.lent():
+        with average.applied():
             for found, expected in zip(model.parameters(), reference.module.parameters(), strict=True):
                 assert torch.equal(found, expected)
 
@@ -54,7 +54,7 @@ def test_the_stochastic_average_and_its_batch_statistics_are_torchs() -> None:
         if epoch > 2:
             reference.update_parameters(model)
     update_bn(BATCHES, reference)
-    with average.lent():
+    with average.applied():
         for name, expected in reference.module.state_dict().items():
             torch.testing.assert_close(model.state_dict()[name], expected)
 
@@ -64,7 +64,7 @@ def test_until_it_has_begun_the_models_own_weights_are_seen() -> None:
     average = WeightAverage(Swa(start_fraction=0.5), model, n_epochs=10)
     average.after_epoch(5, BATCHES)
     before = [parameter.clone() for parameter in model.parameters()]
-    with average.lent():
+    with average.applied():
         for found, expected in zip(model.parameters(), before, strict=True):
             assert torch.equal(found, expected)
 
@@ -87,7 +87,7 @@ def test_the_own_weights_come_back_after_an_error_too() -> None:
     average.after_step()
     step(model, torch.optim.SGD(model.parameters(), lr=1.0), BATCHES[0])
     before = [parameter.clone() for parameter in model.parameters()]
-    with pytest.raises(ZeroDivisionError), average.lent():
+    with pytest.raises(ZeroDivisionError), average.applied():
         assert not torch.equal(next(model.parameters()), before[0])
         raise ZeroDivisionError
     for found, expected in zip(model.parameters(), before, strict=True):

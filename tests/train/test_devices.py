@@ -53,7 +53,7 @@ def test_of_one_device_every_slot_takes_that_one(slot: int) -> None:
 
 @pytest.mark.parametrize("name", ["auto", *names()])
 def test_where_all_that_a_name_means_is_avoided_that_is_said(name: str) -> None:
-    with pytest.raises(UsageError, match="not to be used"):
+    with pytest.raises(UsageError, match="must not be used"):
         resolve(name, 0, names())
 
 

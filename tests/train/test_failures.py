@@ -102,7 +102,7 @@ def test_an_error_that_cannot_be_read_is_data_too() -> None:
 
     failure = failure_of(Unreadable())
     assert failure.kind is FailureKind.ERROR
-    assert failure.cause == "Unreadable: its text cannot be had"
+    assert failure.cause == "Unreadable: the error has no readable text"
 
 
 @pytest.mark.parametrize("raised", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
@@ -111,4 +111,4 @@ def test_an_error_whose_own_text_cannot_be_had_is_told_without_it(raised: type[B
         def __str__(self) -> str:
             raise raised("no")
 
-    assert failure_of(BrokenError()).cause == "BrokenError: its text cannot be had"
+    assert failure_of(BrokenError()).cause == "BrokenError: the error has no readable text"

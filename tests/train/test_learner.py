@@ -14,7 +14,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
 from tunecli.train.data.loading import Fold, load
 from tunecli.train.determinism import cpu_generator
-from tunecli.train.epoch_batches import mix, steps_of_epoch
+from tunecli.train.epoch_batches import epoch_steps, mix
 from tunecli.train.learner import Learner
 
 CPU = torch.device("cpu")
@@ -98,7 +98,7 @@ def test_sampling_makes_the_classes_equally_likely() -> None:
     learner, fold, config = learner_of({"data": {"source": "breast_cancer", "balance": "sample"}})
     learner.train_epoch(1)
     orders = [
-        steps_of_epoch(config.data, fold, [[len(fold.y_train)]], epoch, partial(seed_for, 5))
+        epoch_steps(config.data, fold, [[len(fold.y_train)]], epoch, partial(seed_for, 5))
         for epoch in range(1, 11)
     ]
     drawn = torch.cat([batch.y for ((batch,),) in orders])

@@ -307,7 +307,7 @@ def test_split_batches_come_to_the_same_trial() -> None:
 def test_a_device_that_is_avoided_is_a_failure_that_says_so() -> None:
     failure = outcome_of(job_of({}, avoid_devices=("cpu",))).failure
     assert failure is not None
-    assert "cpu is not to be used" in failure.cause
+    assert "cpu must not be used" in failure.cause
 
 
 def test_early_stopping_keeps_the_best_epoch_and_its_weights(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
 from tunecli.train.data.loading import Fold, Placement, load, placed
-from tunecli.train.epoch_batches import Batch, drawn_of, steps_of_epoch
+from tunecli.train.epoch_batches import Batch, epoch_examples, epoch_steps
 from tunecli.train.learner import Learner
 from tunecli.train.streaming import StreamedEpoch
 from tunecli.train.workload import parts_of
@@ -38,7 +38,7 @@ def same(ours: Tensor | None, theirs: Tensor | None) -> bool:
 
 
 def fields_of(batch: Batch) -> tuple[Tensor | None, ...]:
-    return batch.x, batch.y, batch.partner_y, batch.first_share
+    return batch.x, batch.y, batch.partner_y, batch.mix_share
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 10 * A_ROW, 150 * A_ROW, 1 << 30])
@@ -66,8 +66,8 @@ def test_a_streamed_epoch_has_the_batches_of_one_that_lies_on_the_device(
     form = torch.channels_last
     for epoch in (1, 2):
         named = partial(seed_for, 5)
-        whole = steps_of_epoch(config.data, fold, sizes, epoch, named, form, split)
-        drawn = drawn_of(config.data, fold, sizes, epoch, named)
+        whole = epoch_steps(config.data, fold, sizes, epoch, named, form, split)
+        drawn = epoch_examples(config.data, fold, sizes, epoch, named)
         streamed = StreamedEpoch(drawn, sizes, CPU, chunk_bytes, form, split)
         for _ in ("first", "again"):
             found = [[*step] for step in streamed]

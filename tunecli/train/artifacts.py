@@ -22,25 +22,25 @@ from tunecli.errors import CHECK_THE_DISK, StoreFailed, from_os_error
 
 
 def write_whole(path: Path, content: bytes, what: str) -> str:
-    """Put ``content`` at ``path``, whole, durable and read back, or leave what was there untouched.
+    """Write ``content`` to ``path``, whole, durable and verified, or leave the earlier file untouched.
 
     Args:
-        path: where to; its folder is made where it is missing.
-        content: all of it.
-        what: the file's kind, as the failpoints name it.
+        path: the file; its folder is made if it is missing.
+        content: the bytes of the whole file.
+        what: the kind of file, as failpoints name it.
 
     Returns:
         The content's SHA-256, in hexadecimal.
 
     Raises:
         DiskFull: no room, a quota or a limit on file sizes.
-        StoreFailed: any other refusal of the disk, or it gave back other than it took.
+        StoreFailed: any other error of the disk, or the file does not contain what was written.
     """
     sha256 = hashlib.sha256(content).hexdigest()
 
     def read_back(temporary: Path) -> None:
         if _sha256_of(temporary) != sha256:
-            raise StoreFailed(f"{path} was read back other than it was written", hint=CHECK_THE_DISK)
+            raise StoreFailed(f"{path} does not contain what was written to it", hint=CHECK_THE_DISK)
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,38 +52,38 @@ def write_whole(path: Path, content: bytes, what: str) -> str:
 
 def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
-        if hasattr(os, "posix_fadvise"):  # let go of the pages in memory, so that the disk is what is read
+        if hasattr(os, "posix_fadvise"):  # drop the cached pages, so that the disk is read
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
-    """Write weights, whole and durable or not at all.
+    """Write weights as safetensors, whole and durable or not at all.
 
     Args:
-        path: where to; its folder is made where it is missing.
-        tensors: by name; any device.
-        config: the trial, as plain JSON data.
+        path: the file; its folder is made if it is missing.
+        tensors: the weights by name, on any device.
+        config: the trial, as JSON data; stored in the file's metadata.
 
     Returns:
         The file's SHA-256, in hexadecimal.
 
     Raises:
         DiskFull: no room is left.
-        StoreFailed: the disk refuses for another reason.
+        StoreFailed: any other error of the disk.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # One entry only: safetensors writes several in an order that changes, and equal weights should give equal files.
+    # One entry only: safetensors writes several in varying order, but equal weights should give equal files.
     content = safetensors.torch.save(plain, {"config": json.dumps(config, sort_keys=True)})
     return write_whole(path, content, "weights")
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read weights, onto the CPU, and the config they belong to.
+    """Read weights onto the CPU, and the config of their trial.
 
     Raises:
         OSError: the file cannot be read.
-        safetensors.SafetensorError: it is no safetensors file.
+        safetensors.SafetensorError: it is not a safetensors file.
     """
     with safetensors.safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)

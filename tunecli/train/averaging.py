@@ -1,7 +1,7 @@
-"""Averages of the weights along the way, which stand in for the weights whenever a model is looked at.
+"""Weight averages (EMA, SWA), which replace the weights when a model is validated, tested or saved.
 
-Owns the average and how it is lent to the model; knows neither loops nor optimizers. The averages are those of
-`torch.optim.swa_utils`, which a test holds them to.
+Owns the average and its swap with the model's weights; knows neither loops nor optimizers. A test compares the averages
+with `torch.optim.swa_utils`.
 """
 
 from __future__ import annotations
@@ -19,61 +19,61 @@ from tunecli.config.schema.training import AnyAverage, Ema, Swa
 
 
 class WeightAverage:
-    """An average of a model's parameters. Until it has begun, the model's own weights are what is seen."""
+    """An average of a model's parameters. Until it has started, the model's own weights are used."""
 
     def __init__(self, knob: AnyAverage, model: nn.Module, n_epochs: int) -> None:
         """Prepare to average.
 
         Args:
-            knob: which average.
-            model: whose parameters; on its device.
-            n_epochs: the planned number, at least 1.
+            knob: the setting of the average.
+            model: the model, on its device.
+            n_epochs: planned number of epochs, at least 1.
         """
         self._knob = knob
         self._model = model
         self._parameters: list[Tensor] = [*model.parameters()]
         n_before = knob.start_fraction * n_epochs if isinstance(knob, Swa) else 0.0
-        self._first_epoch = math.floor(n_before + 1e-9) + 1  # 0.29 of 100 epochs are 28.999999999999996
+        self._first_epoch = math.floor(n_before + 1e-9) + 1  # 0.29 * 100 is 28.999999999999996
         self._averages: list[Tensor] = []
         self._n_averaged = 0
         self._buffers: dict[str, Tensor] = {}
 
     @property
     def averages(self) -> Mapping[Tensor, Tensor]:
-        """The average of each parameter; none until it has begun."""
+        """The average of each parameter; empty before the first."""
         return dict(zip(self._parameters, self._averages, strict=False))
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Take the weights after an optimizer step into an exponential average: a += (1 - decay) · (w - a)."""
+        """Update an exponential moving average after an optimizer step: a += (1 - decay) · (w - a)."""
         if isinstance(self._knob, Ema):
-            self._take(1.0 - self._knob.decay)
+            self._update(1.0 - self._knob.decay)
 
     @torch.no_grad()
     def after_epoch(
-        self, epoch: int, batches: Iterable[Tensor], hold: Callable[[], None] = lambda: None
+        self, epoch: int, batches: Iterable[Tensor], mask: Callable[[], None] = lambda: None
     ) -> None:
-        """Take the weights at an epoch's end into a stochastic average: a += (w - a) / n.
+        """Update a stochastic weight average at an epoch's end: a += (w - a) / n (Izmailov et al. 2018, algorithm 1).
 
         Args:
             epoch: counted from 1.
-            batches: the inputs of the training examples, for batch norm's statistics under the averaged weights.
-            hold: puts right what has to hold for the averages too, before those statistics are taken.
+            batches: the inputs of the training examples, to recompute batch norm's statistics.
+            mask: zeroes the cut weights in the averages, before those statistics are computed.
         """
         if isinstance(self._knob, Swa) and epoch >= self._first_epoch:
-            self._take(1.0 / (self._n_averaged + 1))
-            hold()
+            self._update(1.0 / (self._n_averaged + 1))
+            mask()
             self._buffers = {}
             own = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
-            with self.lent():
+            with self.applied():
                 update_bn(batches, self._model)
                 self._buffers = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
                 for name, buffer in self._model.named_buffers():
                     buffer.copy_(own[name])
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Let the model have the averaged weights for the length of a block."""
+    def applied(self) -> Iterator[None]:
+        """Give the model the averaged weights for the duration of a block."""
         if not self._averages:
             yield
             return
@@ -90,19 +90,19 @@ class WeightAverage:
                 tensor.data = own
 
     def state(self) -> dict[str, Any]:
-        """What lives on beside the weights: tensors as they are, and plain data."""
+        """The state besides the weights, as tensors and plain data."""
         return {"averages": self._averages, "n_averaged": self._n_averaged, "buffers": self._buffers}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a :meth:`state` of the average of such a model.
+        """Continue from a :meth:`state` of an average of the same model.
 
         Raises:
-            KeyError: it is none.
+            KeyError: ``state`` lacks an entry.
         """
         self._averages, self._n_averaged = [*state["averages"]], state["n_averaged"]
         self._buffers = dict(state["buffers"])
 
-    def _take(self, share: float) -> None:
+    def _update(self, share: float) -> None:
         weights = [parameter.detach() for parameter in self._parameters]
         if not self._averages:
             self._averages = [weight.clone() for weight in weights]

@@ -35,48 +35,46 @@ Forward = Callable[[nn.Module, Tensor], Tensor]
 Compile = bool | Literal["cuda_graphs"]
 
 _numbers = count()
-_MOST_KINDS = 32  # a compiled function holds on to what the compiler loaded for it
+_MOST_KINDS = 32  # a compiled function keeps the libraries that the compiler loaded for it
 
 
 def forward_of(model: nn.Module, kind: str, how: Compile) -> Callable[[Tensor], Tensor]:
-    """The model's forward pass, compiled where it is first used.
+    """The model's forward pass, compiled at its first call.
 
-    Args:
-        model: on its device.
-        kind: what all that share the code have in common; see `kind_of`. Empty: nothing is shared.
-        how: the knob. With ``cuda_graphs``, each further model of a kind is recorded anew, for its weights lie
-            elsewhere, and what was recorded stays as long as the process.
+    Args: model: on its device. kind: key of the compiled code, from `kind_of`; empty: the code is not shared. how: the
+        setting. With ``cuda_graphs``, a graph is recorded for each model of a kind, because their weights are at
+        different addresses; graphs are kept as long as the process.
 
     Raises:
-        UsageError: there is no C++ compiler here, which torch.compile needs.
+        UsageError: torch.compile needs a C++ compiler, and none is installed.
     """
     if missing := missing_compiler():
-        message = f"training.compile needs a C++ compiler, and there is no {missing} here"
+        message = f"training.compile needs a C++ compiler, but {missing} is not installed"
         raise UsageError(message, hint="install one, or drop `compile`")
     forward = partial(_shared(kind, how) if kind else _compiled(how), model)
     if how != "cuda_graphs":
         return forward
-    return lambda x: forward(x).clone()  # the next replay overwrites what a graph gave
+    return lambda x: forward(x).clone()  # the next replay of a graph overwrites its outputs
 
 
 def begin_step(how: Compile, device: torch.device) -> None:
-    """Let what was computed by a recorded graph since the last call be overwritten.
+    """Allow the results of recorded graphs since the last call to be overwritten.
 
-    Once a step and not once a forward pass, which is what torch would guess: until its optimizer steps, a step's
-    gradients are in a graph's memory.
+    Called once a step. By default torch does it at each forward pass, but the gradients of a step stay in a graph's
+    memory until the optimizer steps.
     """
     if how == "cuda_graphs" and device.type == "cuda":
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # torch gives it no types
 
 
 def kind_of(config: TrialConfig, fold: Fold, sizes: Sequence[Sequence[int]], rows: int) -> str:
-    """What trials have in common that are computed by the same code; empty where nobody can tell.
+    """A key that is equal for trials that can run the same compiled code; empty for the user's own model.
 
     Args:
         config: the trial.
         fold: its data.
-        sizes: per step of an epoch, the sizes of its forward passes.
-        rows: how many examples are validated at a time.
+        sizes: the sizes of the forward passes of each step of an epoch.
+        rows: number of examples of one forward pass in validation.
     """
     training, model = config.training, config.model
     if isinstance(model, UserCode):
@@ -98,7 +96,7 @@ def _shared(kind: str, how: Compile) -> Forward:
 
 
 def _compiled(how: Compile) -> Forward:
-    # a code object of its own: torch gives up on one of which it has made a few versions
+    # a new code object: torch stops compiling one after a few versions of it
     name = f"forward_{next(_numbers)}"
     own = FunctionType(_forward.__code__.replace(co_name=name), globals(), name)
     mode = "reduce-overhead" if how == "cuda_graphs" else None  # torch's word for CUDA graphs
@@ -114,23 +112,23 @@ _NAME = "torch._dynamo"
 
 
 class _PutOff(ModuleType):
-    """Stands in `sys.modules` for the compiler; what it does not know itself brings the compiler in its place."""
+    """A stand-in for the compiler in `sys.modules`; any other name that is used replaces it by the compiler."""
 
     def __getattr__(self, name: str) -> Any:
-        # whoever looks through all modules asks each for its file; only the import of a part asks for the path
+        # code that inspects all modules reads ``__file__``; only the import of a submodule reads ``__path__``
         if name.startswith("__") and name != "__path__":
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return getattr(_load(), name)
 
     @staticmethod
     def graph_break(msg: str = "") -> None:
-        """Nothing is being compiled, so there is no graph to break."""
+        """Do nothing: nothing is being compiled, so there is no graph to break."""
 
     @staticmethod
     def disable(
         fn: Callable[..., Any] | None = None, recursive: bool = True, **options: Any
     ) -> Callable[..., Any]:
-        """As the compiler's own: ``fn`` itself as long as there is none, which whoever asked may keep for ever."""
+        """As the compiler's ``disable``: a wrapper that calls ``fn`` directly until the compiler is loaded."""
         if fn is None:
             decorator: Callable[..., Any] = _load().disable(recursive=recursive, **options)
             return decorator
@@ -149,7 +147,7 @@ class _PutOff(ModuleType):
 
 
 def put_off() -> None:
-    """Let the compiler be loaded when it is needed, unless it is there already."""
+    """Delay the import of the compiler until it is used, unless it is loaded already."""
     if _NAME not in sys.modules:
         stand_in = _PutOff(_NAME)
         sys.modules[_NAME] = torch._dynamo = stand_in

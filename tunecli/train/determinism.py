@@ -1,7 +1,7 @@
-"""Torch's global state, seeded or left alone for the length of a block and put back after it: generators and settings.
+"""Torch's global state, set for a block and restored after it: random generators and options.
 
-With `generators`, the only place that seeds a global generator (law 3). Dropout and torch's own initialisation draw
-from torch's and take no generator of ours, which is why this is needed at all.
+With `generators`, the only place that seeds a global generator (seeds-by-name). It is needed because dropout and
+torch's own initialisation draw from torch's global generator and take no other.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @contextmanager
 def scoped_seed(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the CPU's generator and the device's; both are as before when the block ends.
+    """Seed the generators of the CPU and the device for a block, and restore them at its end.
 
     Args:
         seed: at least 0, from `tunecli.seeding.seed_for`.
-        device: where the block computes.
+        device: the device that the block computes on.
     """
     if device.type == "cpu":
         with torch.random.fork_rng(devices=[]):
@@ -36,13 +36,13 @@ def scoped_seed(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def scoped_settings(wanted: Mapping[str, Any] = NOTHING) -> Iterator[None]:
-    """Put torch's global settings back after a block that may change them.
+    """Restore torch's global settings after a block that may change them.
 
-    Those are the default dtype and device, deterministic algorithms, the precision of float32 products, the threads
-    and whether gradients are taken.
+    The settings are the default dtype and device, deterministic algorithms, the precision of float32 products, the
+    number of threads, and whether gradients are recorded.
 
     Args:
-        wanted: what holds as the block begins, as `settings` gives it; of what is not there nothing is changed.
+        wanted: settings for the block, as `settings` gives them; the others stay as they are.
     """
     before = settings()
     try:
@@ -53,7 +53,7 @@ def scoped_settings(wanted: Mapping[str, Any] = NOTHING) -> Iterator[None]:
 
 
 def settings() -> dict[str, Any]:
-    """Torch's global settings as they are, by names of ours."""
+    """Torch's current global settings, by the names in `_SETTINGS`."""
     return {name: get() for name, (get, _) in _SETTINGS.items()}
 
 
@@ -65,14 +65,13 @@ def _set(wanted: Mapping[str, Any]) -> None:
 
 
 def cpu_generator(seed: int) -> torch.Generator:
-    """A generator of its own on the CPU, so that what it draws is the same on every device."""
+    """A new generator on the CPU, so that its draws are the same whichever device trains."""
     return torch.Generator().manual_seed(seed)
 
 
 def _set_default_device(device: torch.device) -> None:
-    torch.set_default_device(
-        None if device.type == "cpu" else device
-    )  # any, the CPU too, makes every call slower
+    # a default device, even the CPU, makes every call of torch slower
+    torch.set_default_device(None if device.type == "cpu" else device)
 
 
 _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
@@ -83,4 +82,4 @@ _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "threads": (torch.get_num_threads, torch.set_num_threads),
     "gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
 }
-"""Torch's global settings: how each is read and set."""
+"""Torch's global settings: the getter and setter of each."""

@@ -1,4 +1,4 @@
-"""Where a trial can run: devices by name, and their facts for a person. Knows nothing of trials."""
+"""The devices of this machine by name, and their descriptions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KINDS = ("cpu", "cuda", "xpu", "mps")
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """A device that is here.
+    """A device of this machine.
 
     Attributes:
         name: as ``--device`` takes it: ``cpu``, ``cuda:0``, …
-        description: its maker's words.
-        memory_bytes: of its own; 0 where it is not known.
+        description: the name that its maker gives it.
+        memory_bytes: its own memory; 0 if unknown.
     """
 
     name: str
@@ -30,16 +30,17 @@ class DeviceFacts:
 
 
 def resolve(name: str, slot: int = 0, avoid: Collection[str] = ()) -> torch.device:
-    """The device a name means.
+    """The device that a name selects.
 
     Args:
-        name: ``auto`` (the accelerator that is here, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, …
-        slot: which of several workers asks, from 0. Where the name has no number and there are several such devices,
-            they are taken in turn.
-        avoid: the names of devices that are not to be used.
+        name: ``auto`` (the accelerator if there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, …
+        slot: number of the worker that asks, from 0. If the name has no number and there are several such devices,
+            the workers take them in turn.
+        avoid: names of devices that must not be used.
 
     Raises:
-        UsageError: no such device, it is not here, or it is to be avoided; the hint names what is here.
+        UsageError: the name is invalid, this machine has no such device, or it must be avoided. The hint lists the
+            devices.
     """
     accelerator = _accelerator()
     if name == "auto":
@@ -47,35 +48,34 @@ def resolve(name: str, slot: int = 0, avoid: Collection[str] = ()) -> torch.devi
     kind, colon, number = name.partition(":")
     here = names()
     if kind not in KINDS or not (number.isdigit() or (not number and not colon)):
-        raise UsageError(f"`{name}` is no device", hint=f"one of auto, {', '.join(here)}")
+        raise UsageError(f"`{name}` is not a device", hint=f"use one of auto, {', '.join(here)}")
     if kind == "cpu" or colon:
         meant = ["cpu" if name == "cpu:0" else f"{kind}:{int(number)}" if colon else kind]
     else:
-        meant = [each for each in here if each.startswith(f"{kind}:")] or [kind]
+        meant = [device for device in here if device.startswith(f"{kind}:")] or [kind]
     if not set(meant) <= set(here):
         raise UsageError(f"there is no device `{name}` on this machine", hint=f"available: {', '.join(here)}")
-    found = in_turn(meant, slot, avoid)
-    if found is None:
-        which = f"{', '.join(meant)} {'is' if len(meant) == 1 else 'are'}"
-        raise UsageError(f"{which} not to be used", hint=f"here are {', '.join(here)}")
-    return torch.device(found)
+    chosen = in_turn(meant, slot, avoid)
+    if chosen is None:
+        raise UsageError(f"{', '.join(meant)} must not be used", hint=f"this machine has {', '.join(here)}")
+    return torch.device(chosen)
 
 
 def in_turn(meant: Sequence[str], slot: int, avoid: Collection[str]) -> str | None:
-    """The device that is a slot's turn, of those that are not avoided; None where all are."""
-    usable = [each for each in meant if each not in avoid]
+    """The device of a worker slot, among those that are not avoided; None if all are."""
+    usable = [device for device in meant if device not in avoid]
     return usable[slot % len(usable)] if usable else None
 
 
 def names() -> list[str]:
-    """The names of all devices that are here, the CPU first."""
+    """The names of all devices of this machine, the CPU first."""
     accelerator = _accelerator()
     count = torch.accelerator.device_count() if accelerator else 0
     return ["cpu", *(f"{accelerator}:{number}" for number in range(count))]
 
 
 def describe() -> list[DeviceFacts]:
-    """The facts of all devices that are here, the CPU first."""
+    """The facts of all devices of this machine, the CPU first."""
     processor = platform.processor() or platform.machine()
     facts = [DeviceFacts("cpu", f"{processor}, {os.cpu_count()} threads", 0)]
     for name in names()[1:]:

@@ -1,9 +1,9 @@
-"""What one epoch trains on: its examples in their order, augmented, cut into the batches of each step.
+"""The batches of one epoch: its examples in random order, augmented, and split into the batches of each step.
 
-A function of data knobs, a fold and seeds that carry the epoch's number (law 3). Every random number is drawn
-on the CPU, so an epoch is the same on every device. Knows neither models nor losses.
+A function of the data settings, a fold and seeds that contain the epoch's number (seeds-by-name). Every random number
+is drawn on the CPU, so an epoch is the same on every device. Knows neither models nor losses.
 
-Axes: N examples.
+Axes: N examples of an epoch, B batches of an epoch.
 """
 
 from __future__ import annotations
@@ -25,36 +25,37 @@ from tunecli.train.determinism import cpu_generator
 
 
 class Batch(NamedTuple):
-    """Examples of one forward pass.
+    """The examples of one forward pass.
 
     Attributes:
         x, y: inputs and targets.
-        share: of its step's examples, in (0, 1].
-        partner_y, first_share: with mixup, the targets of the examples mixed in, and the first ones' share.
+        share: its share of its step's examples, in (0, 1].
+        partner_y: with mixup, the targets of the examples that were mixed in.
+        mix_share: with mixup, the weight of ``y`` against ``partner_y``, in [0, 1].
     """
 
     x: Tensor
     y: Tensor
     share: float
     partner_y: Tensor | None = None
-    first_share: Tensor | None = None
+    mix_share: Tensor | None = None
 
 
 class Step(Protocol):
-    """The batches whose gradient an optimizer step takes."""
+    """The batches of one optimizer step."""
 
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Batch]: ...
 
 
-class Cut(NamedTuple):
-    """A forward pass's place in its epoch.
+class BatchSlice(NamedTuple):
+    """The examples of one forward pass, as a slice of its epoch.
 
     Attributes:
-        first, last: its examples, the last one exclusive.
-        share: of its step's examples, in (0, 1].
-        batch: the number of the batch that it is, or is a part of.
+        first, last: the slice, ``last`` exclusive.
+        share: its share of its step's examples, in (0, 1].
+        batch: the number of its batch in the epoch, from 0; micro-batches share one.
     """
 
     first: int
@@ -64,90 +65,95 @@ class Cut(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """What an epoch trains on.
+class EpochExamples:
+    """The examples of one epoch.
 
     Attributes:
-        x, y: inputs and targets: the epoch's own (N, ...), or those of the fold where ``order`` is given.
-        order: the places (N,) of the epoch's examples in them.
-        partner_y: with mixup, the targets of the examples mixed in.
-        first_shares: with mixup, the first ones' share in each batch.
+        x, y: inputs and targets: the epoch's own (N, ...) in order, or those of the fold if ``order`` is given.
+        order: the indices (N,) of the epoch's examples in ``x`` and ``y``.
+        partner_y: with mixup, the targets of the examples that were mixed in.
+        mix_shares: with mixup, the weight of ``y`` in each batch (B,).
     """
 
     x: Tensor
     y: Tensor
     order: Tensor | None = None
     partner_y: Tensor | None = None
-    first_shares: Tensor | None = None
+    mix_shares: Tensor | None = None
 
     @property
     def sources(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The inputs, the targets and the partners' targets."""
+        """Inputs, targets and the partners' targets."""
         return self.x, self.y, self.partner_y
 
-    def gathered(
+    def gather(
         self, first: int, last: int, into: Sequence[Tensor | None] = (None, None, None)
     ) -> list[Tensor | None]:
-        """The epoch's examples from ``first`` to ``last``, exclusive: as `sources`, and put ``into`` these if given."""
-        found: list[Tensor | None] = []
-        for source, room in zip(self.sources, into, strict=True):
+        """The epoch's examples from ``first`` to ``last``, exclusive, in the order of `sources`.
+
+        Args:
+            first, last: the slice.
+            into: tensors to write to, if given.
+        """
+        parts: list[Tensor | None] = []
+        for source, target in zip(self.sources, into, strict=True):
             if source is None:
-                found.append(None)
+                parts.append(None)
             elif self.order is not None:
-                found.append(torch.index_select(source, 0, self.order[first:last], out=room))
+                parts.append(torch.index_select(source, 0, self.order[first:last], out=target))
             else:
-                found.append(source[first:last] if room is None else room.copy_(source[first:last]))
-        return found
+                parts.append(source[first:last] if target is None else target.copy_(source[first:last]))
+        return parts
 
 
-def drawn_of(
+def epoch_examples(
     data: Data,
     fold: Fold,
     sizes: Sequence[Sequence[int]],
     epoch: int,
     seed_for: Callable[..., int],
-) -> Drawn:
-    """What an epoch trains on, where the fold's examples lie.
+) -> EpochExamples:
+    """Draw the examples of an epoch, on the device that holds the fold's examples.
 
     Args:
-        data: the data's knobs.
+        data: the data settings.
         fold: the examples.
-        sizes: per step, the sizes of its batches; at most N in all.
+        sizes: the sizes of the batches of each step; at most N in total.
         epoch: counted from 1.
         seed_for: (names) → a seed.
     """
     flat_sizes = list(chain.from_iterable(sizes))
-    order_N = order_of_epoch(data, fold, epoch, seed_for)[: sum(flat_sizes)].to(fold.x_train.device)
+    order_N = epoch_order(data, fold, epoch, seed_for)[: sum(flat_sizes)].to(fold.x_train.device)
     if not data.augment:
-        return Drawn(fold.x_train, fold.y_train, order_N)
+        return EpochExamples(fold.x_train, fold.y_train, order_N)
     x, y_N = fold.x_train.index_select(0, order_N), fold.y_train.index_select(0, order_N)
     x = augment(data.augment, x, cpu_generator(seed_for("augment", epoch)))
     partner_y_N: Tensor | None = None
-    first_shares: Tensor | None = None
+    mix_shares: Tensor | None = None
     for knob in data.augment:
         if isinstance(knob, Mixup):
-            x, partner_y_N, first_shares = mix(x, y_N, flat_sizes, knob.alpha, seed_for("mixup", epoch))
-    return Drawn(x, y_N, None, partner_y_N, first_shares)
+            x, partner_y_N, mix_shares = mix(x, y_N, flat_sizes, knob.alpha, seed_for("mixup", epoch))
+    return EpochExamples(x, y_N, None, partner_y_N, mix_shares)
 
 
-def cuts_of(
+def batch_slices(
     sizes: Sequence[Sequence[int]], split: Callable[[int], Sequence[int]] | None
-) -> Iterator[list[Cut]]:
-    """Each step's forward passes; ``split`` as in :func:`steps_of_epoch`."""
+) -> Iterator[list[BatchSlice]]:
+    """The slices of each step's forward passes; ``split`` as in :func:`epoch_steps`."""
     first, batch = 0, 0
     for step in sizes:
-        cuts = []
+        slices = []
         for size in step:
             share = size / sum(step)
             for part in [size] if split is None else split(size):
                 own = share if split is None else share * part / size
-                cuts.append(Cut(first, first + part, own, batch))
+                slices.append(BatchSlice(first, first + part, own, batch))
                 first += part
             batch += 1
-        yield cuts
+        yield slices
 
 
-def steps_of_epoch(
+def epoch_steps(
     data: Data,
     fold: Fold,
     sizes: Sequence[Sequence[int]],
@@ -156,44 +162,39 @@ def steps_of_epoch(
     memory_format: torch.memory_format = torch.contiguous_format,
     split: Callable[[int], Sequence[int]] | None = None,
 ) -> list[list[Batch]]:
-    """The epoch's batches, by step, where the fold's examples lie.
+    """The batches of each step of an epoch, on the device that holds the fold's examples.
 
-    The examples are gathered once, so that every batch is a view.
+    The examples are gathered once; every batch is a view of them.
 
-    Args:
-        data: the data's knobs.
-        fold: the examples.
-        sizes: per step, the sizes of its batches; at most N in all.
-        epoch: counted from 1.
-        seed_for: (names) → a seed.
-        memory_format: how images are stored.
-        split: (a batch's size) → the sizes of its parts; None leaves it whole. The examples, their order and what
-            mixup makes of them are those of the whole batch, the parts' shares those of the whole step.
+    Args: data: the data settings. fold: the examples. sizes: the sizes of the batches of each step; at most N in total.
+        epoch: counted from 1. seed_for: (names) → a seed. memory_format: the memory layout of images. split: (size of a
+        batch) → the sizes of its micro-batches; None: batches stay whole. Order and mixup are those of the whole batch,
+        and the shares are those of the whole step.
     """
-    drawn = drawn_of(data, fold, sizes, epoch, seed_for)
-    x, y_N, partner_y_N = drawn.gathered(0, sum(map(sum, sizes)))
+    examples = epoch_examples(data, fold, sizes, epoch, seed_for)
+    x, y_N, partner_y_N = examples.gather(0, sum(map(sum, sizes)))
     assert x is not None
     assert y_N is not None
     if memory_format is not torch.contiguous_format:
         x = x.contiguous(memory_format=memory_format)
-    steps = [*cuts_of(sizes, split)]
-    lengths = [cut.last - cut.first for cuts in steps for cut in cuts]
+    steps = [*batch_slices(sizes, split)]
+    lengths = [one.last - one.first for slices in steps for one in slices]
     partners: Sequence[Tensor | None] = [None] * len(lengths)
     if partner_y_N is not None:
         partners = torch.split(partner_y_N, lengths)
-    first_shares = None if drawn.first_shares is None else drawn.first_shares.unbind()
+    mix_shares = None if examples.mix_shares is None else examples.mix_shares.unbind()
     pieces = zip(torch.split(x, lengths), torch.split(y_N, lengths), partners, strict=True)
     return [
         [
-            Batch(*piece[:2], cut.share, piece[2], None if first_shares is None else first_shares[cut.batch])
-            for cut, piece in zip(cuts, pieces, strict=False)
+            Batch(*piece[:2], one.share, piece[2], None if mix_shares is None else mix_shares[one.batch])
+            for one, piece in zip(slices, pieces, strict=False)
         ]
-        for cuts in steps
+        for slices in steps
     ]
 
 
-def order_of_epoch(data: Data, fold: Fold, epoch: int, seed_for: Callable[..., int]) -> Tensor:
-    """The epoch's examples in their order (N,), by their places in the training part; on the CPU.
+def epoch_order(data: Data, fold: Fold, epoch: int, seed_for: Callable[..., int]) -> Tensor:
+    """The random order of an epoch: indices (N,) into the training part, on the CPU.
 
     Args:
         data: the data's knobs.
@@ -208,7 +209,7 @@ def order_of_epoch(data: Data, fold: Fold, epoch: int, seed_for: Callable[..., i
 
 
 def _balanced_order(fold: Fold, generator: torch.Generator) -> Tensor:
-    """Draw with replacement, so that every class is as likely as any other."""
+    """Draw with replacement, so that all classes are equally likely."""
     n = len(fold.y_train)
     weight_N = (1.0 / torch.tensor(fold.class_counts, dtype=torch.float64))[fold.y_train.cpu()]
     edges_N = weight_N.cumsum(0)
@@ -219,17 +220,19 @@ def _balanced_order(fold: Fold, generator: torch.Generator) -> Tensor:
 def mix(
     x: Tensor, y_N: Tensor, sizes: Sequence[int], alpha: float, seed: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mix an epoch's examples.
+    """Mixup: mix each example of a batch with another one of it (Zhang et al. 2018, equation 1).
+
+    Random numbers are drawn on the CPU, so that an epoch is the same on every device (seeds-by-name).
 
     Args:
         x: (N, ...) floating point, in the epoch's order.
         y_N: targets.
-        sizes: of the batches, in order; they sum to N.
-        alpha: above 0; the share is near 0 or 1 where it is small, near a half where it is large.
-        seed: names the numbers drawn.
+        sizes: the sizes of the batches, in order; their sum is N.
+        alpha: above 0. The share is near 0 or 1 if it is small, near 0.5 if it is large.
+        seed: seed of the draws.
 
     Returns:
-        The mixed inputs, share · x + (1 - share) · partner's x; the partners' targets (N,); the shares (B,), one
+        The mixed inputs, share · x + (1 - share) · partner's x; the partners' targets (N,); and the shares (B,), one
         ~ Beta(alpha, alpha) a batch, as in the authors' code.
     """
     drawn_B = generator_for(seed, "share").beta(alpha, alpha, len(sizes))

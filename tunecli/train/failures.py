@@ -1,4 +1,4 @@
-"""How an exception that ended a trial becomes data (law 6)."""
+"""The failure of a trial, as data, from the exception that ended it (failure-is-data)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ USER_CODE_ERRORS = (Exception, SystemExit, KeyboardInterrupt)
 """What ends a trial as failed. User code may raise all of them; a signal for this process raises none of them."""
 
 MOST_CAUSE = 1000
-"""Characters of a failure's cause that are kept."""
+"""Longest recorded cause of a failure, in characters."""
 MOST_TRACEBACK = 65536
-"""Characters of its traceback that are kept."""
+"""Longest recorded traceback, in characters."""
 
 _NOT_OWN = (str(Path(__file__).parents[1]) + os.sep, sysconfig.get_path("stdlib") + os.sep)
 _INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")
@@ -29,9 +29,9 @@ _LOST = re.compile(r"\b(cuda|hip) error\b|device-side assert|\bdevice lost\b", r
 
 
 def failure_of(error: BaseException) -> Failure:
-    """A failure as data.
+    """The failure that an exception means.
 
-    The frames that the error came through let go of what they held, which may be most of a device's memory.
+    The local variables of all frames in the exception's traceback are cleared: they may hold most of a device's memory.
     """
     text = _text(error)
     first_line = (text.strip().splitlines() or [""])[0]
@@ -47,9 +47,9 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def bounded(failure: Failure) -> Failure:
-    """The same failure, its cause in one line of 1,000 characters and its traceback of 65,536, as far as they go.
+    """The same failure, with its cause in one line of at most 1,000 characters and its traceback of at most 65,536.
 
-    What is beyond goes from their middles: the record, the table and the screen have to bear any text.
+    Longer texts lose their middle, so that the record, the table and the screen can hold any failure.
     """
     cause = " ".join(failure.cause.splitlines()) if len(failure.cause.splitlines()) > 1 else failure.cause
     cause, found = _cut(cause, MOST_CAUSE), _cut(failure.traceback, MOST_TRACEBACK)
@@ -70,8 +70,8 @@ def _cut(text: str, most: int) -> str:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException:  # the user's own class may do anything, and end the process too
-        return "its text cannot be had"
+    except BaseException:  # the user's own class may do anything, even exit
+        return "the error has no readable text"
 
 
 def _own_place(error: BaseException) -> str:
@@ -85,7 +85,7 @@ def _own_place(error: BaseException) -> str:
 
 
 def release_memory(device: str) -> None:
-    """Let go of what only cycles of references hold, and give what torch keeps cached on an accelerator back to it."""
+    """Free objects in reference cycles, and the memory of an accelerator that torch keeps cached."""
     gc.collect()
     if device != "cpu":
         import torch
@@ -94,27 +94,27 @@ def release_memory(device: str) -> None:
 
 
 def _kind(error: BaseException, text: str) -> FailureKind:
-    """torch reports a full CPU, and much that a driver says, as a RuntimeError, told apart by its words alone."""
+    """The kind of an error. torch raises a plain RuntimeError for many causes, which only its text distinguishes."""
     has_no_room = isinstance(error, OSError) and error.errno == errno.ENOMEM  # a fork, or a map of memory
-    if isinstance(error, MemoryError) or has_no_room or _is_torch_s(error, "OutOfMemoryError"):
+    if isinstance(error, MemoryError) or has_no_room or _is_torch_error(error, "OutOfMemoryError"):
         return FailureKind.OOM
     if not isinstance(error, RuntimeError):
         return FailureKind.ERROR
     words = text.replace("_", " ")  # UR_RESULT_ERROR_DEVICE_LOST, CUBLAS_STATUS_ALLOC_FAILED
     if _FULL.search(words):
         return FailureKind.OOM
-    is_lost = _is_torch_s(error, "AcceleratorError") or _LOST.search(words)
+    is_lost = _is_torch_error(error, "AcceleratorError") or _LOST.search(words)
     return FailureKind.LOST if is_lost else FailureKind.ERROR
 
 
-def _is_torch_s(error: BaseException, name: str) -> bool:
-    """Whether an error is of a class of torch's, which only raises it where it is loaded."""
+def _is_torch_error(error: BaseException, name: str) -> bool:
+    """Whether an error is of a class of torch; False while torch is not loaded."""
     kind = getattr(sys.modules.get("torch"), name, None)
     return kind is not None and isinstance(error, kind)
 
 
 def _clear(error: BaseException) -> None:
-    """Clear the locals of all frames that an error, its causes and what it came up beside were raised through."""
+    """Clear the local variables of all frames of an error, its causes and its contexts."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:

@@ -1,6 +1,6 @@
-"""The generators of ``random`` and of NumPy, seeded for the length of a block. Loads no torch.
+"""The global generators of ``random`` and NumPy, seeded for a block. Loads no torch, unlike determinism.py.
 
-With `determinism`, whose are torch's, the only place that seeds a global generator (law 3).
+With `determinism`, the only place that seeds a global generator (seeds-by-name).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy import random as numpy_random
 
 @contextmanager
 def scoped_plain_seeds(seed: int) -> Iterator[None]:
-    """Seed both; they are as before when the block ends.
+    """Seed both generators for a block, and restore them at its end.
 
     Args:
         seed: at least 0, from `tunecli.seeding.seed_for`; NumPy takes its lowest 32 bits.

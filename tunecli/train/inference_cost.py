@@ -1,7 +1,7 @@
-"""What a model costs whoever uses it: its weights, and how long it takes for an answer.
+"""The cost of using a trained model: its number of parameters, and its latency.
 
-Measured only where an objective names it. The clock is held to a model of the same structure that is built for it and
-never trained, so what is trained is the same whether it is measured or not.
+Measured only if an objective names it. Latency is measured on a separate, untrained model of the same structure, so the
+trial's results do not depend on whether it is measured.
 """
 
 from __future__ import annotations
@@ -29,34 +29,33 @@ _LEAST_PASSES, _MOST_PASSES = 20, 200
 _ENOUGH_S = 0.3
 
 
-def footprint(
+def inference_cost(
     objective: Objective, learner: Learner, config: TrialConfig, fold: Fold, seed: int, base_path: Path
 ) -> dict[str, float]:
-    """Those of ``n_parameters`` and ``latency_ms`` that an objective names.
+    """Measure those of ``n_parameters`` and ``latency_ms`` that an objective names.
 
     Args:
-        objective: what is optimised, and what is to hold besides.
-        learner: whose model is counted.
+        objective: the goals and constraints.
+        learner: holds the model whose parameters are counted.
         config: the trial.
-        fold: the data that it is trained on.
-        seed: the trial's.
+        fold: its data.
+        seed: the trial's seed.
         base_path: the folder of the user's own code.
     """
-    found = {}
+    costs = {}
     if N_PARAMETERS in objective.metrics:
-        found[N_PARAMETERS] = float(
+        costs[N_PARAMETERS] = float(
             sum(weight.numel() for weight in learner.model.parameters() if weight.requires_grad)
         )
     if LATENCY in objective.metrics:
-        found[LATENCY] = latency_ms(config, fold, seed, base_path)
-    return found
+        costs[LATENCY] = latency_ms(config, fold, seed, base_path)
+    return costs
 
 
 def latency_ms(config: TrialConfig, fold: Fold, seed: int, base_path: Path) -> float:
-    """The median time of a forward pass of one example, in milliseconds, on the device of the data.
+    """The median time of a forward pass of one example, in milliseconds of wall time, on the trial's device.
 
-    In the precision that the trial validates in, ten passes being made before the clock is looked at. It is a clock's:
-    whatever else the machine does meanwhile is in it.
+    It uses the precision of the trial's validation, and ten passes to warm up. Other work of the machine adds to it.
     """
     training, device = config.training, fold.placement.device
     model = build(config.model, fold.inputs, fold.n_outputs, base_path, seed_for(seed, "build")).to(device)
@@ -89,6 +88,6 @@ def latency_ms(config: TrialConfig, fold: Fold, seed: int, base_path: Path) -> f
 
 
 def _wait_for(device: torch.device) -> None:
-    """An accelerator takes orders and answers later."""
+    """Wait until an accelerator, which computes asynchronously, has finished."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

@@ -1,9 +1,8 @@
-"""One model and its data: an epoch of training, and what validation says of it.
+"""One model and its data: an epoch of training, and its validation.
 
-The readable reference for every faster way to train (law 4). An epoch is a function of names: its order,
-its dropout and its augmentation come from seeds that carry the epoch's number (law 3), so nothing of a
-generator outlives it. Knows neither objectives nor events; those are loop.py's. What a step does with a
-gradient is update.py's.
+The readable reference for every faster way to train (plain-loop-oracle). The order, dropout and augmentation of an
+epoch come from seeds that contain its number (seeds-by-name), so no generator's state outlives an epoch. Objectives and
+events are in loop.py, and the optimizer step in updater.py.
 
 Axes: N examples, K classes.
 """
@@ -26,7 +25,7 @@ from tunecli.train.chains.moment import Moment
 from tunecli.train.compilation import begin_step, forward_of, kind_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.determinism import scoped_seed
-from tunecli.train.epoch_batches import Batch, Step, cuts_of, drawn_of, steps_of_epoch
+from tunecli.train.epoch_batches import Batch, Step, batch_slices, epoch_examples, epoch_steps
 from tunecli.train.initialisation import initialise
 from tunecli.train.losses import TargetScale, build_loss, own_object, predictor
 from tunecli.train.metrics import evaluate, finite
@@ -39,11 +38,11 @@ from tunecli.train.user_code import code as own_code
 from tunecli.train.user_code.metric import UserMetric
 from tunecli.train.workload import parts_of, steps_of, takes_batch_statistics
 
-_VALIDATION_ROWS = 8192
+_VALIDATION_ROWS = 8192  # examples of one forward pass in validation
 
 
 class Learner:
-    """A model in training: what lives from one epoch to the next is its weights and its updater's state."""
+    """A model in training. Only its weights and its updater's state live from one epoch to the next."""
 
     def __init__(
         self,
@@ -59,14 +58,14 @@ class Learner:
         Args:
             config: the trial.
             fold: its data.
-            seed: the trial's.
-            names: what further names this learner's seeds carry: the fold's number, where there are folds.
+            seed: the trial's seed.
+            names: further names in this learner's seeds: the fold's number if there are folds.
             base_path: the folder of the user's own code.
-            micro_batches: into how many parts a batch is split for want of memory. A step's gradient is that of
-                its whole batches, but for batch norm, whose statistics are each part's, and for dropout.
+            micro_batches: number of parts that each batch is split into to save memory. The gradient of a step is that
+                of its whole batches, except for batch norm, whose statistics are those of each part, and for dropout.
 
         Raises:
-            UsageError: the user's own code is not what it should be, or the machine cannot do what is asked.
+            UsageError: the user's own code is of the wrong kind, or the machine lacks what the trial needs.
         """
         training = config.training
         self._config = config
@@ -97,7 +96,9 @@ class Learner:
         self._validation_rows = max(1, _VALIDATION_ROWS // micro_batches)
         self._forward: Callable[[Tensor], Tensor] = self.model
         if training.compile:
-            passes = [[cut.last - cut.first for cut in step] for step in cuts_of(self._steps, self._split)]
+            passes = [
+                [one.last - one.first for one in step] for step in batch_slices(self._steps, self._split)
+            ]
             kind = kind_of(config, fold, passes, self._validation_rows)
             self._forward = forward_of(self.model, kind, training.compile)
         self._n_steps = training.n_steps(len(self._steps))
@@ -110,8 +111,8 @@ class Learner:
         """Train one epoch, counted from 1.
 
         Returns:
-            The mean training loss over the epoch's examples, as it was while they were trained on. Where the
-            steps are spent already, as one fold's may be before another's, the last epoch's.
+            The training loss: the mean over the epoch's examples, each taken before the step that trained on it. If no
+            step is left, because another fold has more epochs, the last epoch's loss.
         """
         sizes = self.sizes(epoch)
         if not sizes:
@@ -130,11 +131,11 @@ class Learner:
         return self._train_loss
 
     def sizes(self, epoch: int) -> list[list[int]]:
-        """Per step of an epoch, counted from 1, the sizes of its batches; the last epoch may have fewer steps."""
+        """The sizes of the batches of each step of an epoch, counted from 1; the last epoch may have fewer steps."""
         return self._steps[: max(0, self._n_steps - (epoch - 1) * len(self._steps))]
 
     def moments(self, epoch: int) -> list[Moment]:
-        """Which steps of the run those of an epoch are."""
+        """The positions in the run of an epoch's steps."""
         first = (epoch - 1) * len(self._steps)
         numbers = range(first, first + len(self.sizes(epoch)))
         return [Moment(number, len(self._steps), self._n_steps) for number in numbers]
@@ -144,43 +145,46 @@ class Learner:
         self._train_loss = train_loss
 
     def outputs(self, x: Tensor) -> Tensor:
-        """What the model, in evaluation, makes of examples that lie where the fold's do: (N, K), on the device."""
-        found = []
+        """The model's outputs (N, K), on its device, for examples on the device that holds the fold's.
+
+        The caller puts the model in evaluation mode.
+        """
+        parts = []
         for part in torch.split(x, self._validation_rows):
             begin_step(self._config.training.compile, self._device)
-            found.append(self._forward(part.to(self._device)))
-        return torch.cat(found)
+            parts.append(self._forward(part.to(self._device)))
+        return torch.cat(parts)
 
     def observe(self, loss: float) -> None:
-        """The trial's epoch ended with this validation loss."""
+        """Tell the learning-rate chain the validation loss of the epoch that ended."""
         self.updater.observe(loss)
 
     def validate(self, user_metrics: Sequence[UserMetric] = ()) -> dict[str, float]:
-        """The validation part's metrics, ``val_loss`` among them; those that are undefined are absent.
+        """The metrics on the validation part, with ``val_loss``; undefined metrics are absent.
 
         Args:
-            user_metrics: the user's own, beside ours.
+            user_metrics: the user's own metrics, computed in addition.
         """
-        return self._examine(self._fold.x_valid, self._fold.y_valid, "val", user_metrics)
+        return self._evaluate(self._fold.x_valid, self._fold.y_valid, "val", user_metrics)
 
     def test(self, weights: dict[str, Tensor], user_metrics: Sequence[UserMetric] = ()) -> dict[str, float]:
-        """The test part's metrics under ``weights``, ``test_loss`` among them; none where it was not opened."""
+        """The metrics of ``weights`` on the test part, with ``test_loss``; empty if that part was not loaded."""
         if self._fold.x_test is None or self._fold.y_test is None:
             return {}
         self.model.load_state_dict(weights)
         self.updater.average = None
-        return self._examine(self._fold.x_test, self._fold.y_test, "test", user_metrics)
+        return self._evaluate(self._fold.x_test, self._fold.y_test, "test", user_metrics)
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the model's state as it is now: the averaged weights, where an average is kept."""
-        with self.lent():
+        """A copy of the model's current state; with weight averaging, of the averaged weights."""
+        with self.averaged():
             return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
-        """All that lives from one epoch to the next: tensors as they are, and plain data.
+        """The state between two epochs, as tensors and plain data.
 
         Raises:
-            NotPlain: the user's own code cannot say what it remembers.
+            NotPlain: the user's own code has a state that cannot be saved.
         """
         return {
             "model": of_module(self.model),
@@ -191,54 +195,56 @@ class Learner:
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a :meth:`state` of the same learner, to the last bit.
+        """Continue from a :meth:`state` of the same learner, to the last bit.
 
         Raises:
-            RuntimeError, KeyError, ValueError, IndexError: it is of another.
+            RuntimeError, KeyError, ValueError, IndexError: the state is that of another learner.
         """
         restore_module(self.model, state["model"])
         restore_loss(own_object(self.training_loss), state["loss"])
         self.updater.restore(state["updater"])
         self._train_loss = state["train_loss"]
 
-    def _examine(
+    def _evaluate(
         self, x: Tensor, y_N: Tensor, part: str, user_metrics: Sequence[UserMetric]
     ) -> dict[str, float]:
         training = self._config.training
         has_own = self._has_own or bool(user_metrics)
         drawing = own_code.running(self._seed_for("examine"), self._device) if has_own else nullcontext()
-        # what is made in inference mode may be no part of a later gradient, and the user's code may keep it
+        # tensors of inference mode cannot take part in a later gradient, and the user's code may keep them
         evaluating = torch.no_grad() if has_own else torch.inference_mode()
         self.model.eval()
-        with drawing, evaluating, self.lent(), kernels(training):
+        with drawing, evaluating, self.averaged(), kernels(training):
             with autocast(training.precision, self._device):
                 outputs = self.outputs(x)
             outputs = outputs.float()
             loss = float(self.validation_loss(outputs, y_N))
             if math.isnan(float(outputs.sum())) and bool(outputs.isnan().any()):
-                return {f"{part}_loss": math.nan}  # a model without an answer has no accuracy
+                return {
+                    f"{part}_loss": math.nan
+                }  # argmax of NaN is some class, so an accuracy would be meaningless
             outputs = self._predict(outputs)
-            found = evaluate(self._fold.task, outputs, y_N, self._fold.target_scale, part)
+            metrics = evaluate(self._fold.task, outputs, y_N, self._fold.target_scale, part)
             for own in user_metrics:
                 score = own.score(self._in_units(outputs), self._in_units(y_N))
-                found[f"{part}_{own.name}"] = score
-            return {f"{part}_loss": loss, **finite(found)}
+                metrics[f"{part}_{own.name}"] = score
+            return {f"{part}_loss": loss, **finite(metrics)}
 
     def _in_units(self, values: Tensor) -> Tensor:
-        """Predictions or targets in the target's own units; logits and classes as they are."""
+        """Predictions or targets in the target's own units; logits and classes unchanged."""
         if self._fold.task == "classification":
             return values
         return values.view(-1) * self._fold.target_scale + self._fold.target_center
 
-    def lent(self) -> AbstractContextManager[None]:
-        """A block in which the model has the averaged weights, where an average is kept."""
-        return nullcontext() if self.updater.average is None else self.updater.average.lent()
+    def averaged(self) -> AbstractContextManager[None]:
+        """A block in which the model has the averaged weights, if the trial averages them."""
+        return nullcontext() if self.updater.average is None else self.updater.average.applied()
 
     def _seed_for(self, *names: str | int) -> int:
         return seed_for(self._seed, *names, *self._names)
 
     def _drawing(self, *names: str | int) -> AbstractContextManager[None]:
-        """The global generators seeded by name; all of them where the user's own code may draw."""
+        """A block with the global generators seeded by name; all generators if the user's own code may draw numbers."""
         return (own_code.running if self._has_own else scoped_seed)(self._seed_for(*names), self._device)
 
     @contextmanager
@@ -251,16 +257,16 @@ class Learner:
             yield
 
     def _steps_of(self, epoch: int, sizes: list[list[int]]) -> Iterable[Step]:
-        """An epoch's steps on the device; to be gone through as often as one likes."""
+        """An epoch's steps on the device; can be iterated over repeatedly."""
         data, fold = self._config.data, self._fold
         if not fold.placement.chunk_bytes:
-            return steps_of_epoch(data, fold, sizes, epoch, self._seed_for, self._memory_format, self._split)
-        drawn = drawn_of(data, fold, sizes, epoch, self._seed_for)
+            return epoch_steps(data, fold, sizes, epoch, self._seed_for, self._memory_format, self._split)
+        examples = epoch_examples(data, fold, sizes, epoch, self._seed_for)
         chunk_bytes = fold.placement.chunk_bytes
-        return StreamedEpoch(drawn, sizes, self._device, chunk_bytes, self._memory_format, self._split)
+        return StreamedEpoch(examples, sizes, self._device, chunk_bytes, self._memory_format, self._split)
 
     def _gradient(self, step: Step) -> Tensor:
-        """Add a step's gradient to the parameters'; its loss, on the device."""
+        """Add a step's gradient to that of the parameters, and return its loss, on the device."""
         losses = []
         begin_step(self._config.training.compile, self._device)
         for batch in step:
@@ -276,13 +282,13 @@ class Learner:
             outputs = self._forward(batch.x)
         outputs = outputs.float()
         loss = self.training_loss(outputs, batch.y)
-        if batch.partner_y is None or batch.first_share is None:
+        if batch.partner_y is None or batch.mix_share is None:
             return loss
-        # Zhang et al. 2018: for losses that are linear in the target this is the loss of the mixed target.
+        # Zhang et al. 2018, section 2: for losses that are linear in the target, this is the loss of the mixed target.
         other = self.training_loss(outputs, batch.partner_y)
-        return batch.first_share * loss + (1.0 - batch.first_share) * other
+        return batch.mix_share * loss + (1.0 - batch.mix_share) * other
 
     def _class_weights(self) -> Tensor:
-        """N / (K · count): inverse frequency with mean 1 over the training examples (King & Zeng 2001)."""
+        """Class weights (K,), N / (K · count): inverse frequency with mean 1 over the examples (King & Zeng 2001)."""
         counts_K = torch.tensor(self._fold.class_counts, dtype=torch.float32)
         return (counts_K.sum() / (len(counts_K) * counts_K)).to(self._device)

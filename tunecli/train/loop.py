@@ -26,7 +26,7 @@ from tunecli.train import artifacts, checkpoint, devices
 from tunecli.train.data import loading
 from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, never, saves_weights
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
-from tunecli.train.inference_cost import footprint
+from tunecli.train.inference_cost import inference_cost
 from tunecli.train.learner import Learner
 from tunecli.train.metrics import finite
 from tunecli.train.user_code.metric import UserMetric, user_metrics
@@ -168,7 +168,7 @@ def _learners(
         for fold, name in zip(folds, names, strict=True)
     ]
     costs = [
-        footprint(job.task.objective, learner, config, fold, job.task.seed, base_path)
+        inference_cost(job.task.objective, learner, config, fold, job.task.seed, base_path)
         for learner, fold in zip(learners, folds, strict=False)
     ]
     return learners, _mean(costs)

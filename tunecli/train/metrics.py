@@ -1,7 +1,7 @@
-"""The metrics of a validation part, from a model's outputs; undefined ones are left out.
+"""The metrics of a model's outputs on the validation or test part; undefined ones are left out.
 
-Owns the formulas behind the names in tunecli/config/metrics.py; a test holds them to scikit-learn's. Computed
-where the outputs lie and read from the device once.
+Owns the formulas of the names in tunecli/config/metrics.py; a test compares them with scikit-learn. They are computed
+on the device of the outputs and read from it once.
 
 Axes: N examples, K classes.
 """
@@ -21,19 +21,19 @@ from tunecli.config.schema.losses import Task
 def evaluate(
     task: Task, outputs: Tensor, y_N: Tensor, target_scale: float = 1.0, part: str = "val"
 ) -> dict[str, float]:
-    """Every metric of a part but the loss, named as an objective names it.
+    """All metrics of a part except the loss, by their names in an objective.
 
     Args:
         task: classification or regression.
         outputs: (N, K) logits, or (N, 1) standardised predictions.
         y_N: classes, or standardised targets.
-        target_scale: the standard deviation that targets were divided by; gives errors their units back.
-        part: what the names begin with.
+        target_scale: the standard deviation that targets were divided by; errors are multiplied by it.
+        part: prefix of the names: ``val`` or ``test``.
 
     Returns:
-        ``val_accuracy``, ``val_balanced_accuracy``, ``val_f1``, ``val_auroc``; or ``val_mae``, ``val_rmse``
-        (in the target's units) and ``val_r2``. One that is undefined here (R² of a constant target, AUROC of
-        one class) or not finite is absent.
+        ``val_accuracy``, ``val_balanced_accuracy``, ``val_f1``, ``val_auroc``; or ``val_mae``, ``val_rmse`` (in the
+        target's units) and ``val_r2``. A metric that is undefined here (R² of a constant target, AUROC of one class) or
+        not finite is absent.
     """
     if outputs.device.type == "mps":  # it has no float64
         outputs, y_N = outputs.cpu(), y_N.cpu()
@@ -47,7 +47,7 @@ def evaluate(
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics that are numbers."""
+    """The metrics whose values are finite."""
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
@@ -68,16 +68,16 @@ def _classification(logits_NK: Tensor, y_N: Tensor) -> dict[str, Tensor]:
 
 
 def auroc(logits_NK: Tensor, y_N: Tensor) -> Tensor:
-    """Area under the ROC curve: of the second of two classes, else each against the rest, then their mean.
+    """Area under the ROC curve: of the second of two classes; of more, the mean of each class against the rest.
 
-    The Mann-Whitney statistic on mean ranks, so a tie counts a half (Hanley & McNeil 1982). A class that has
-    all the examples or none is left out of the mean.
+    The Mann-Whitney statistic on mean ranks, so a tie counts one half (Hanley & McNeil 1982). A class with all the
+    examples or none is left out of the mean.
 
     Returns:
-        A float64 scalar; NaN where no class is left.
+        A float64 scalar; NaN if no class is left.
     """
     n, n_classes = logits_NK.shape
-    # Logs, because probabilities near 1 round to ties.
+    # Log-probabilities, because probabilities near 1 round to ties.
     scores_KN = torch.log_softmax(logits_NK.double(), 1).T.contiguous()
     is_class_KN = y_N == torch.arange(n_classes, device=y_N.device)[:, None]
     if n_classes == 2:
@@ -86,7 +86,7 @@ def auroc(logits_NK: Tensor, y_N: Tensor) -> Tensor:
     sorted_KN, order_KN = scores_KN.sort(1)
     is_other_KN = sorted_KN[:, 1:] != sorted_KN[:, :-1]
     position_N = torch.arange(n, device=y_N.device)
-    # Where each run of equal scores begins and ends; found so in half the time of two binary searches.
+    # First and last rank of each run of equal scores, in half the time of two binary searches.
     first_KN = fn.pad(is_other_KN * position_N[1:], (1, 0)).cummax(1).values
     last_KN = (n - 1 - fn.pad(is_other_KN * position_N.flip(0)[:-1], (0, 1)).flip(1).cummax(1).values).flip(1)
     rank_KN = (first_KN + last_KN + 2).double() / 2.0

@@ -1,6 +1,7 @@
-"""What each parameter of a model is to an optimizer: a bias, a norm's, an embedding's, a hidden layer's matrix.
+"""The kind of each parameter of a model: bias, norm, embedding or matrix of a hidden layer.
 
-Told by the layer that holds it, so that it is true of the user's own models too. Knows no optimizer.
+The kind follows from the layer that holds the parameter, so it is right for the user's own models, too. Knows no
+optimizer.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ class Part(NamedTuple):
     """One parameter of a model.
 
     Attributes:
-        parameter: itself.
-        kinds: what it is; a norm's bias is two of them, a layer's weight none.
-        is_hidden_matrix: whether it is the 2-D weight of a linear, recurrent or attention layer that is not
-            the model's last.
+        parameter: the tensor.
+        kinds: bias, norm, embedding; a norm's bias has two kinds, a layer's weight none.
+        is_hidden_matrix: whether it is the 2-D weight of a linear, recurrent or attention layer other than the model's
+            last layer.
     """
 
     parameter: nn.Parameter
@@ -34,9 +35,9 @@ class Part(NamedTuple):
 
 
 def parts_of(model: nn.Module) -> list[Part]:
-    """A model's parameters in their order, each once; a shared one is what its first layer makes of it.
+    """A model's parameters in order, each once; a shared one has the kinds that its first layer gives it.
 
-    The last layer is the last that the model registered of those with a weight of two or more dimensions.
+    The last layer is the last registered one that has a weight of two or more dimensions.
     """
     held = [
         (layer, parameter, _kinds(layer, name))

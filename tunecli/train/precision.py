@@ -1,6 +1,6 @@
-"""In what numbers a model computes: mixed precision, and which kernels may be used.
+"""The numeric precision of a model's arithmetic: mixed precision, TF32 and deterministic kernels.
 
-Owns the settings of torch that are global and puts each back when its block ends. Knows no loop.
+Sets torch's global options for a block and restores them at its end.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ _DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.f
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """The block in which a forward pass computes in ``precision`` (Micikevicius et al. 2018)."""
+    """A block in which forward passes compute in ``precision`` (Micikevicius et al. 2018)."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=_DTYPES[precision])
 
 
 def gradient_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler | None:
-    """What keeps small gradients above float16's smallest number; the other precisions need none."""
+    """The scaler that keeps small gradients above float16's smallest number; None for other precisions."""
     return torch.amp.GradScaler(device.type) if precision == "fp16" else None
 
 
 @contextmanager
 def kernels(training: Training) -> Iterator[None]:
-    """Let torch choose only among the kernels that the knobs allow.
+    """A block in which torch uses only kernels that the settings allow.
 
-    cuDNN is always held to algorithms that give the same bits every time. ``deterministic`` goes on to every
-    operation: one that has no such kernel then raises RuntimeError. On CUDA that needs the environment's
-    CUBLAS_WORKSPACE_CONFIG, which is set where it is missing (read by cuBLAS at its first use).
+    cuDNN is always restricted to algorithms that give the same bits every time. ``deterministic`` extends this to every
+    operation: one without such a kernel raises RuntimeError. On CUDA that needs CUBLAS_WORKSPACE_CONFIG in the
+    environment, which is set here if it is missing (cuBLAS reads it at its first use).
     """
     was_deterministic = torch.are_deterministic_algorithms_enabled()
     was_precision = torch.get_float32_matmul_precision()

@@ -1,8 +1,7 @@
-"""From gradients to new weights: what one optimizer step does, always in this order.
+"""The optimizer step: from a gradient to new weights, always in one order.
 
-mask (of cut weights) → clip (of the gradient) → the learning-rate chain → the optimizer → the weight chain → the
-average. Owns every state that lives from one step to the next beside the weights themselves; knows neither
-examples nor losses.
+Learning-rate chain → gradient → mask of cut weights → gradient clipping → optimizer → weight chain → weight average.
+Owns every state that lives from one step to the next besides the weights; knows neither examples nor losses.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from tunecli.train.state_dicts import of_optimizer, restore_optimizer
 
 
 class Updater:
-    """A model's optimizer, its two chains and what bounds its gradient."""
+    """A model's optimizers, two chains, gradient clipping and weight average."""
 
     def __init__(
         self,
@@ -36,13 +35,13 @@ class Updater:
         seed_for: Callable[..., int],
         base_path: Path,
     ) -> None:
-        """Build the optimizer and begin both chains.
+        """Build the optimizers and start both chains.
 
         Args:
             config: the trial.
             model: on its device.
-            n_epochs: the planned number.
-            seed_for: (names) → a seed, for the links that draw numbers.
+            n_epochs: planned number of epochs.
+            seed_for: (names) → a seed, for links that draw random numbers.
             base_path: the folder of the user's own code.
         """
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -62,9 +61,9 @@ class Updater:
         """Take one optimizer step.
 
         Args:
-            now: which step of the run it is.
-            gradient: adds the step's gradient to the parameters', by `backward`, and returns the loss. Called
-                once; by an optimizer with a closure, as often as it likes.
+            now: the position of the step in the run.
+            gradient: adds the step's gradient to that of the parameters, with `backward`, and returns the loss. Called
+                once, or several times by an optimizer that takes a closure.
 
         Returns:
             The loss before the step, on the device.
@@ -75,7 +74,7 @@ class Updater:
         if self._needs_closure:
             loss = self._by_closure(self.optimizers[0], gradient)
         else:
-            loss = self._fresh(gradient)
+            loss = self._clipped_gradient(gradient)
             for optimizer in self.optimizers:
                 if self._scaler is None:
                     optimizer.step()
@@ -89,40 +88,40 @@ class Updater:
         return loss
 
     def rates(self, now: Moment) -> list[float]:
-        """The rate of each of the optimizers' groups at a moment; none where no chain sets them.
+        """The learning rate of each optimizer group at a step; empty if there is no chain.
 
-        It follows from nothing that happens within an epoch.
+        It depends on nothing that happens within the epoch.
         """
         bases = [base for _, base in self._rated_groups]
         rate_of = {base: learning_rate.rate(self._links, self._link_states, base, now) for base in {*bases}}
         return [rate_of[base] for base in bases]
 
     def end_step(self) -> None:
-        """Take the weights, after a step and their chain, into the average."""
+        """Update the weight average, after the step and the weight chain."""
         if self.average is not None:
             self.average.after_step()
-            self._hold_average()
+            self._mask_average()
 
     def end_epoch(self, epoch: int, batches: Iterable[Tensor]) -> None:
-        """Take an epoch's last weights into the average that is made of those; see `WeightAverage.after_epoch`."""
+        """Update the weight average with the weights at an epoch's end; see `WeightAverage.after_epoch`."""
         if self.average is not None:
-            self.average.after_epoch(epoch, batches, self._hold_average)
+            self.average.after_epoch(epoch, batches, self._mask_average)
 
     def backward(self, loss: Tensor) -> None:
-        """Add a loss's gradient, scaled where the precision asks for it."""
+        """Add the gradient of a loss to that of the parameters; scaled if the precision is fp16."""
         if self._scaler is not None:
             loss = self._scaler.scale(loss)
         loss.backward()  # type: ignore[no-untyped-call]
 
     def observe(self, loss: float) -> None:
-        """An epoch ended with this validation loss."""
+        """Tell the learning-rate chain the validation loss of the epoch that ended."""
         self._link_states = learning_rate.observe(self._links, self._link_states, loss)
 
     def state(self) -> dict[str, Any]:
-        """What lives on beside the weights: tensors as they are, and plain data.
+        """The state besides the weights, as tensors and plain data.
 
         Raises:
-            NotPlain: the user's own optimizer cannot say what it remembers.
+            NotPlain: the user's own optimizer has a state that cannot be saved.
         """
         return {
             "optimizers": [of_optimizer(optimizer) for optimizer in self.optimizers],
@@ -133,14 +132,14 @@ class Updater:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a :meth:`state` of the same updater.
+        """Continue from a :meth:`state` of the same updater.
 
         Raises:
-            KeyError, ValueError, IndexError: it is of another.
+            KeyError, ValueError, IndexError: the state is that of another updater.
         """
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             restore_optimizer(optimizer, kept)
-        if self._rated_groups:  # its own load_state_dict may have put others in their place
+        if self._rated_groups:  # load_state_dict of a user's optimizer may have replaced the groups
             groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
             bases = [base for _, base in self._rated_groups]
             self._rated_groups = list(zip(groups, bases, strict=True))
@@ -152,23 +151,24 @@ class Updater:
         if self._scaler is not None:
             self._scaler.load_state_dict(state["scaler"])
 
-    def _hold_average(self) -> None:
-        """What is cut now is cut in the average too, which remembers the weights from before."""
+    def _mask_average(self) -> None:
+        """Zero the cut weights in the average, too, which still contains their earlier values."""
         if self.average is not None and self.weight_chain is not None:
             self.weight_chain.hold_in(self.average.averages)
 
     def _by_closure(self, optimizer: torch.optim.Optimizer, gradient: Callable[[], Tensor]) -> Tensor:
-        """Let the optimizer ask for the gradient as often as it likes; the first loss is that before the step."""
+        """Step an optimizer that evaluates the loss itself; returns the first loss, that before the step."""
         losses: list[Tensor] = []
 
         def closure() -> float:
-            losses.append(self._fresh(gradient))
-            return losses[-1]  # type: ignore[return-value]  # a tensor, which does not wait for the device
+            losses.append(self._clipped_gradient(gradient))
+            return losses[-1]  # type: ignore[return-value]  # a tensor: converting it to float would wait for the device
 
         optimizer.step(closure)
         return losses[0]
 
-    def _fresh(self, gradient: Callable[[], Tensor]) -> Tensor:
+    def _clipped_gradient(self, gradient: Callable[[], Tensor]) -> Tensor:
+        """Compute the gradient anew, unscale, mask and clip it; returns the loss."""
         for parameter in self._parameters:
             parameter.grad = None
         loss = gradient()

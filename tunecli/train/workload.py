@@ -20,12 +20,10 @@ _BACKWARD = 2  # a backward pass costs about two forward ones (Kaplan et al. 202
 class Cost:
     """An estimate for one trial that is neither stopped early nor pruned.
 
-    Attributes:
-        n_parameters: of the model; of all models, where there are folds. None where the model is the user's own:
-            unknown.
-        n_steps: optimizer steps, over all epochs and folds.
-        n_multiply_adds: in linear, convolutional, recurrent and attention layers, training and validation, all
-            epochs and folds; a step of lbfgs counts its ``max_iter`` times. None likewise.
+    Attributes: n_parameters: parameters of the models of all folds; None (unknown) for the user's own model. n_steps:
+        optimizer steps of all epochs and folds. n_multiply_adds: multiply-adds of linear, convolutional, recurrent and
+        attention layers, in training and validation of all epochs and folds; a step of lbfgs counts ``max_iter`` times.
+        None for the user's own model.
     """
 
     n_parameters: int | None
@@ -34,7 +32,7 @@ class Cost:
 
 
 def cost(config: TrialConfig, base_path: Path) -> Cost | None:
-    """Estimate what a trial costs, without training; None where its data is the user's own, and so unknown.
+    """Estimate the cost of a trial without training; None (unknown) for the user's own data.
 
     Args:
         config: the trial.
@@ -61,7 +59,7 @@ def cost(config: TrialConfig, base_path: Path) -> Cost | None:
 
 
 def sizes_of_parts(data: Data, facts: DataFacts, base_path: Path) -> tuple[tuple[int, int], ...]:
-    """How many examples train and validate in each part, once the test part is set apart.
+    """The number of training and of validation examples of each fold, after the test part is split off.
 
     Raises:
         DataError: there are too few examples, or the validation file cannot be read.
@@ -73,21 +71,21 @@ def sizes_of_parts(data: Data, facts: DataFacts, base_path: Path) -> tuple[tuple
 
 
 def steps_per_epoch(config: TrialConfig, n_train: int) -> int:
-    """How often the optimizer steps in an epoch of ``n_train`` examples."""
+    """Number of optimizer steps in an epoch of ``n_train`` examples."""
     return len(steps_of(config, n_train))
 
 
 def batch_sizes(n_examples: int, batch_size: int | Literal["full"], *, fold_single: bool) -> list[int]:
-    """The sizes of an epoch's batches; the last one may be smaller, and none is dropped.
+    """The sizes of an epoch's batches; the last one may be smaller, and it is not dropped.
 
     Args:
         n_examples: at least 1.
-        batch_size: at least 1, or ``full`` for one batch of everything.
-        fold_single: put a last batch of one example into the batch before it. Batch norm needs this: one
-            example has no variance.
+        batch_size: at least 1, or ``full`` for one batch of all examples.
+        fold_single: merge a last batch of one example into the batch before it. Batch norm needs this: one example has
+            no variance.
 
     Returns:
-        At least one size, summing to ``n_examples``.
+        At least one size; the sum is ``n_examples``.
     """
     if batch_size == "full" or batch_size >= n_examples:
         return [n_examples]
@@ -99,12 +97,12 @@ def batch_sizes(n_examples: int, batch_size: int | Literal["full"], *, fold_sing
 
 
 def steps_of(config: TrialConfig, n_examples: int, has_own_norm: bool = False) -> list[list[int]]:
-    """An epoch's optimizer steps: each the sizes of the batches whose gradient it takes.
+    """The optimizer steps of an epoch, each as the sizes of its batches.
 
     Args:
         config: the trial; ``gd`` takes one step an epoch, the others one every ``training.accumulate`` batches.
-        n_examples: that train, at least 1.
-        has_own_norm: whether a model of the user's own, of which the knob tells nothing, has batch norm.
+        n_examples: number of training examples, at least 1.
+        has_own_norm: whether the user's own model, whose setting says nothing about it, has batch norm.
     """
     training = config.training
     fold_single = takes_batch_statistics(config, has_own_norm)
@@ -119,20 +117,20 @@ def steps_once_an_epoch(config: TrialConfig) -> bool:
 
 
 def takes_batch_statistics(config: TrialConfig, has_own_norm: bool) -> bool:
-    """Whether the model cannot train on one example alone; ``has_own_norm`` as in :func:`steps_of`."""
+    """Whether the model needs at least two examples in a batch; ``has_own_norm`` as in :func:`steps_of`."""
     return has_own_norm or has_batch_norm(config.model)
 
 
 def parts_of(size: int, n_parts: int, *, fold_single: bool) -> list[int]:
-    """The sizes of the micro-batches that a batch is split into: as equal as can be, the larger ones first.
+    """The sizes of the micro-batches of a batch: as equal as possible, the larger ones first.
 
     Args:
-        size: of the batch, at least 1.
-        n_parts: how many are asked for, at least 1; there are fewer where they would be empty.
-        fold_single: leave no part of one example, unless the batch is one.
+        size: size of the batch, at least 1.
+        n_parts: the wanted number of parts, at least 1; there are fewer if some would be empty.
+        fold_single: make no part of one example, unless the batch has only one.
 
     Returns:
-        At least one size, summing to ``size``.
+        At least one size; the sum is ``size``.
     """
     n = max(1, min(n_parts, size // 2 if fold_single else size))
     share, rest = divmod(size, n)

@@ -232,7 +232,7 @@ def test_a_device_that_is_avoided_is_an_error_that_says_so(tmp_path):
     started, ended = run(job_of(shell("true"), tmp_path, device="auto", avoid_devices=names()))
     assert isinstance(started, Started)
     assert ended.outcome.failure.kind is FailureKind.ERROR
-    assert "not to be used" in ended.outcome.failure.cause
+    assert "must not be used" in ended.outcome.failure.cause
 
 
 def test_a_program_is_told_its_device_by_name(tmp_path):

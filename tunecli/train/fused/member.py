@@ -26,7 +26,7 @@ from tunecli.train.epoch_end import TrialProgress
 from tunecli.train.fused.row_optimizer import RowOptimizer
 from tunecli.train.fused.stack import Stack
 from tunecli.train.fused.stacked_optimizer import form
-from tunecli.train.inference_cost import footprint
+from tunecli.train.inference_cost import inference_cost
 from tunecli.train.learner import Learner
 
 
@@ -61,7 +61,7 @@ class Member:
             open_test=job.task.open_test,
         )
         self.learner = Learner(self.config, self.fold, job.task.seed, (), Path(job.files.base_path))
-        self.costs = footprint(
+        self.costs = inference_cost(
             job.task.objective, self.learner, self.config, self.fold, job.task.seed, Path(job.files.base_path)
         )
         self.progress = TrialProgress()
@@ -185,7 +185,7 @@ class Member:
         """The model's outputs in evaluation, (N, K) float32, as `Learner.outputs` gives them."""
         if self.model.training:
             self.model.eval()
-        with self.learner.lent():
+        with self.learner.averaged():
             return self.learner.outputs(x).float()
 
     def end_epoch(self, train_loss: float) -> None:

@@ -33,7 +33,7 @@ Options = Mapping[str, Any]
 MOST_NUMBERS = 100_000
 """The longest row that steps by formula. A formula reads and writes memory four times as often as torch's kernel, and
 needs blocks for intermediate results; for longer rows that takes longer than starting a kernel a row. Estimated from 5
-µs a start and 2 TB/s; not measured on a GPU."""
+µs a start and 2 TB/s, not measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as fn
 from torch import Tensor
 
-from tunecli.train.epoch_batches import order_of_epoch, steps_of_epoch
+from tunecli.train.epoch_batches import epoch_order, epoch_steps
 from tunecli.train.fused.gradients import (
     Gradients,
     PerceptronGradients,
@@ -174,15 +174,13 @@ class FusedTrainer:
         n, unit = sum(flat_sizes), self._gradients.unit
         if data.augment:
             epochs = [
-                steps_of_epoch(data, member.fold, [[n]], member.epoch, member.seed_for)[0][0]
+                epoch_steps(data, member.fold, [[n]], member.epoch, member.seed_for)[0][0]
                 for member in self.members
             ]
             x_M, y_M = torch.cat([epoch.x for epoch in epochs]), torch.cat([epoch.y for epoch in epochs])
             order_TN = torch.arange(len(y_M), device=y_M.device).view(len(epochs), n)
         else:
-            orders = [
-                order_of_epoch(data, fold, member.epoch, member.seed_for)[:n] for member in self.members
-            ]
+            orders = [epoch_order(data, fold, member.epoch, member.seed_for)[:n] for member in self.members]
             x_M, y_M, order_TN = fold.x_train, fold.y_train, torch.stack(orders).to(fold.x_train.device)
         order_TN = torch.cat([order_TN, order_TN[:1].expand(self._gradients.n_spare, -1)])
         y_TN = y_M[order_TN]
