@@ -60,10 +60,10 @@ def test_inputs_of_another_kind_are_refused(
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.array([[0, 5]]), "the token 5, and tokens are from 0 to 4"),
+        (np.array([[0, 5]]), "the token 5, but tokens must be from 0 to 4"),
         (np.array([[-1, 2]]), "the token -1"),
-        (np.ones((2, 2)), "tokens are whole numbers"),
-        (np.ones(2, dtype=int), "tokens are whole numbers"),
+        (np.ones((2, 2)), "tokens must be whole numbers"),
+        (np.ones(2, dtype=int), "tokens must be whole numbers"),
     ],
 )
 def test_tokens_are_whole_numbers_in_range(x: NDArray[Any], message: str) -> None:

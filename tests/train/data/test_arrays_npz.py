@@ -90,8 +90,8 @@ def test_a_header_that_claims_what_is_not_there_is_refused_unread(
 @pytest.mark.parametrize(
     ("begun", "message"),
     [
-        (header((2**26, 4)), "`x` in d.npz unpacks to 2147483648 bytes from"),
-        (npy.magic(2, 0) + (2**31 - 1).to_bytes(4, "little"), "no NPZ archive of plain numbers"),
+        (header((2**26, 4)), "`x` in d.npz unpacks from"),
+        (npy.magic(2, 0) + (2**31 - 1).to_bytes(4, "little"), "not an NPZ archive of plain numbers"),
     ],
 )
 def test_an_array_that_unpacks_to_gigabytes_from_little_is_refused_unread(
@@ -167,7 +167,7 @@ def test_an_archive_that_is_cut_or_damaged_anywhere_is_read_or_refused_in_words(
 )
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, write: Callable[[Path], Any]) -> None:
     write(tmp_path / "d.npz")
-    assert "no NPZ archive of plain numbers" in refusal(tmp_path / "d.npz")[0].message
+    assert "not an NPZ archive of plain numbers" in refusal(tmp_path / "d.npz")[0].message
 
 
 def test_members_that_are_no_arrays_and_arrays_that_nobody_needs_are_left_alone(tmp_path: Path) -> None:

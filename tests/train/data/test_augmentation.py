@@ -58,7 +58,7 @@ def test_mixup_is_left_to_others() -> None:
     ],
 )
 def test_what_an_augmentation_cannot_vary_is_refused(knob: AnyAugmentation, x: torch.Tensor) -> None:
-    with pytest.raises(DataError, match=f"{knob.name} does not fit examples of") as caught:
+    with pytest.raises(DataError, match=f"`{knob.name}` cannot augment examples of") as caught:
         augment([Noise(), knob] if x.is_floating_point() else [knob], x, cpu_generator(0))
     assert caught.value.parameter.startswith("data.augment.")
 

@@ -131,8 +131,8 @@ def test_an_npz_target_that_is_not_there_is_told_with_the_nearest_name(tmp_path:
         ({"x": np.array([[1.0], [np.nan]]), "y": np.arange(2)}, "NaN or infinity in example 1"),
         ({"x": np.ones(3), "y": np.arange(3)}, "it must hold numbers"),
         ({"x": np.ones((3, 1)), "y": np.arange(2)}, "for 3 examples"),
-        ({"a": np.ones((3, 1)), "b": np.ones((3, 1)), "y": np.arange(3)}, "2 arrays beside `y`"),
-        ({"x": np.array([[{}]], dtype=object), "y": np.arange(1)}, "no NPZ archive of plain numbers"),
+        ({"a": np.ones((3, 1)), "b": np.ones((3, 1)), "y": np.arange(3)}, "2 arrays besides `y`"),
+        ({"x": np.array([[{}]], dtype=object), "y": np.arange(1)}, "not an NPZ archive of plain numbers"),
     ],
 )
 def test_an_npz_file_that_is_wrong_says_what(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:

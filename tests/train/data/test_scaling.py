@@ -195,7 +195,7 @@ def test_a_number_that_32_bits_cannot_hold_is_told_with_its_column(normalize: st
     found = preparation.fit(
         table, np.arange(2), Data.model_validate({"source": "iris", "normalize": normalize})
     )
-    with pytest.raises(DataError, match="column `b` has a number that is too large for 32 bits"):
+    with pytest.raises(DataError, match="column `b` has a number that is too large for float32"):
         preparation.apply(found, table, np.arange(3))
 
 

@@ -93,7 +93,9 @@ def test_a_validation_file_leaves_the_table_to_training() -> None:
 
 
 def test_more_folds_than_the_smallest_class_has_examples_are_refused() -> None:
-    with pytest.raises(DataError, match="5 folds of 3 examples in the smallest class") as caught:
+    with pytest.raises(
+        DataError, match="5 folds are more than the 3 examples in the smallest class"
+    ) as caught:
         split(table_of(10, 3), data(validation={"folds": 5}), 0)
     assert caught.value.parameter == "data.validation"
 
@@ -177,5 +179,5 @@ def test_too_few_examples_for_a_test_part_are_refused(table: Table, message: str
 
 
 def test_folds_count_what_the_test_part_leaves() -> None:
-    with pytest.raises(DataError, match="5 folds of 4 examples"):
+    with pytest.raises(DataError, match="5 folds are more than the 4 examples"):
         split(table_of(20, 5), data(validation={"folds": 5}, test={"fraction": 0.2}), 0)

@@ -1,4 +1,4 @@
-"""Arrays of inputs and targets, from an NPZ file or the user's own code: checked, in one of four shapes.
+"""Arrays of inputs and targets, from an NPZ file or from the user's code: checked, and brought into one of four shapes.
 
 Nothing is ever unpickled. An array's header is compared with the archive's real size before memory is allocated.
 Loads no torch.
@@ -33,23 +33,23 @@ _TAKEN: dict[InputsKnob, str] = {
     "sequence": "(N, T, F), or (N, T) for one feature",
     "image": "(N, H, W) or (N, C, H, W)",
 }
-"""The shapes that each reading takes, in words."""
+"""The accepted shapes, in words, by the value of ``data.inputs``."""
 
 
 def as_inputs(x: NDArray[Any], inputs: InputsKnob, name: str, parameter: str) -> NDArray[Any]:
     """Read an array of numbers as inputs.
 
     Args:
-        x: the array, as found.
-        inputs: how it is to be read; ``auto`` takes three axes for images of one channel.
-        name: what the array is called, for messages.
-        parameter: the key to blame.
+        x: the raw array.
+        inputs: the kind of the inputs; ``auto`` reads three axes as images of one channel.
+        name: the array's name, for messages.
+        parameter: the configuration key that errors name.
 
     Returns:
         (N, F) float64; or (N, T, F) or (N, C, H, W) float32.
 
     Raises:
-        DataError: it does not hold numbers, has another shape, or NaN or infinity inside.
+        DataError: the array does not hold numbers, has another shape, or contains NaN or infinity.
     """
     is_numbers = bool(x.size) and x.dtype.kind in "biuf"
     shaped = _shaped(x, inputs) if is_numbers else None
@@ -57,12 +57,12 @@ def as_inputs(x: NDArray[Any], inputs: InputsKnob, name: str, parameter: str) ->
         message = f"{name} is {x.dtype} of shape {x.shape}: it must hold numbers, {_TAKEN[inputs]}"
         is_misread = is_numbers and inputs != "auto" and _shaped(x, "auto") is not None
         raise DataError(message, parameter="data.inputs" if is_misread else parameter)
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told below
+    with np.errstate(over="ignore"):  # numbers that are too large become infinite, and fail below
         shaped = shaped.astype(np.float64 if shaped.ndim == 2 else np.float32)
     is_bad_N = ~np.isfinite(shaped).reshape(len(shaped), -1).all(axis=1)
     if is_bad_N.any():
         message = f"{name} has NaN or infinity in example {int(is_bad_N.argmax())}"
-        raise DataError(message, parameter=parameter)
+        raise DataError(message, hint="replace it by a number, or remove the example", parameter=parameter)
     return shaped
 
 
@@ -73,14 +73,16 @@ def as_tokens(x: NDArray[Any], n_tokens: int, name: str, parameter: str) -> NDAr
         (N, T) int64 in [0, n_tokens).
 
     Raises:
-        DataError: it is of another shape or type, or a token is out of range.
+        DataError: the array has another shape or type, or a token is out of range.
     """
     if x.ndim != 2 or x.size == 0 or x.dtype.kind not in "iu":
-        message = f"{name} is {x.dtype} of shape {x.shape}: tokens are whole numbers, (N, T)"
+        message = f"{name} is {x.dtype} of shape {x.shape}: tokens must be whole numbers, (N, T)"
         raise DataError(message, parameter=parameter)
     low, high = int(x.min()), int(x.max())
     if low < 0 or high >= n_tokens:
-        message = f"{name} has the token {low if low < 0 else high}, and tokens are from 0 to {n_tokens - 1}"
+        message = (
+            f"{name} has the token {low if low < 0 else high}, but tokens must be from 0 to {n_tokens - 1}"
+        )
         raise DataError(message, parameter=parameter)
     return x.astype(np.int64)
 
@@ -89,16 +91,16 @@ def as_target(y: NDArray[Any], n_examples: int, name: str, parameter: str) -> ND
     """Read an array as a target, one value an example.
 
     Args:
-        y: (N,) or (N, 1), as found.
+        y: the raw array, (N,) or (N, 1).
         n_examples: N.
-        name: what the array is called, for messages.
-        parameter: the key to blame.
+        name: the array's name, for messages.
+        parameter: the configuration key that errors name.
 
     Returns:
         (N,) bool, float64 or object (str).
 
     Raises:
-        DataError: it is of another shape, or holds neither numbers nor truth values nor text.
+        DataError: the array has another shape, or holds neither numbers nor truth values nor text.
     """
     y_N = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y_N.ndim != 1 or len(y_N) != n_examples or y_N.dtype.kind not in "biufU":
@@ -123,11 +125,11 @@ def _shaped(x: NDArray[Any], inputs: InputsKnob) -> NDArray[Any] | None:
     return None
 
 
-_HINT = "np.savez writes one"
+_HINT = "write it with np.savez"
 _SUFFIX = ".npy"
 _MAX_UNPACKED = 200
 _MIN_UNPACKED_BYTES = 2**30
-"""A larger array that is packed more than 200-fold holds next to nothing, and takes long to unpack."""
+"""A larger array with a compression ratio above 200 is refused: it holds little, and unpacking it takes long."""
 
 _MAX_HEADER_BYTES = 10_000  # as numpy
 
@@ -148,7 +150,7 @@ _BROKEN = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
 )
-"""What zipfile and numpy raise on files that are damaged or made to do damage."""
+"""The errors that zipfile and numpy raise on damaged or malicious files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +170,16 @@ def read_npz(
 
     Args:
         path: the file.
-        target: the target's array; None: ``y``. The inputs are ``x``, or the one other array.
-        parameter: the key to blame for what is wrong with the file.
-        inputs: how the inputs' array is to be read.
+        target: the name of the target's array; None: ``y``. The inputs are ``x``, or the only other array.
+        parameter: the configuration key that errors about the file name.
+        inputs: the kind of the inputs.
 
     Returns:
-        The inputs as of `as_inputs`, the target as of `as_target`.
+        The inputs from `as_inputs`, and the target from `as_target`.
 
     Raises:
-        DataError: not an NPZ file; no such arrays; shapes that do not fit; objects, NaN or infinity inside; more data
-            than it holds or than fits into memory.
+        DataError: the file is no NPZ file, or lacks the arrays; shapes do not agree; an array contains objects, NaN or
+            infinity, claims more data than the file holds, or does not fit into memory.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -192,43 +194,41 @@ def read_npz(
                 for name in (input_name, target_name)
             )
     except _BROKEN as error:
-        message = f"{path.name} is no NPZ archive of plain numbers"
+        message = f"{path.name} is not an NPZ archive of plain numbers"
         raise DataError(message, hint=_HINT, parameter=parameter) from error
     x = as_inputs(x, inputs, f"`{input_name}` in {path.name}", parameter)
     return x, as_target(y_N, len(x), f"`{target_name}` in {path.name}", "data.target")
 
 
 def _names(names: list[str], target: str | None, file: str, parameter: str) -> tuple[str, str]:
-    """The arrays of inputs and target."""
+    """The names of the inputs' and the target's array."""
     target_name = target or "y"
     if target_name not in names:
         raise no_such_column(target_name, names, file, kind="array")
     others = [name for name in names if name != target_name]
     input_name = "x" if "x" in others else others[0] if len(others) == 1 else None
     if input_name is None:
-        message = f"{file} has {len(others)} arrays beside `{target_name}`"
-        raise DataError(message, hint="name the inputs `x`", parameter=parameter)
+        message = f"{file} has {len(others)} arrays besides `{target_name}`"
+        raise DataError(message, hint="give the array of inputs the name `x`", parameter=parameter)
     return input_name, target_name
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, parameter: str) -> NDArray[Any]:
-    """One array, after everything that its header claims is checked."""
+    """Read one array, after its header is checked."""
     with archive.open(member) as file:
         header, n_header_bytes = _header(file)
     if header.dtype.hasobject:
-        message = (
-            f"{Path(archive.filename or '').name} is no NPZ archive of plain numbers: {name} holds objects"
-        )
+        message = f"{Path(archive.filename or '').name} is not an NPZ archive of plain numbers: {name} holds objects"
         raise DataError(message, hint="save numbers or text", parameter=parameter)
     n_bytes = header.n_values * header.dtype.itemsize
     held_bytes = member.file_size - n_header_bytes
     if n_bytes > held_bytes:
-        message = f"{name} claims {n_bytes} bytes, and the file holds {max(0, held_bytes)} of them"
+        message = f"{name} claims {n_bytes} bytes, but the file holds {max(0, held_bytes)}"
         raise DataError(message, hint="the file is damaged: write it again", parameter=parameter)
     packed_bytes = min(member.compress_size, Path(archive.filename or "").stat().st_size)
     if n_bytes > _MIN_UNPACKED_BYTES and n_bytes > _MAX_UNPACKED * packed_bytes:
-        message = f"{name} unpacks to {n_bytes} bytes from {packed_bytes}"
-        hint = "where that is meant, save it without compression: np.savez"
+        message = f"{name} unpacks from {packed_bytes} to {n_bytes} bytes, which looks malicious"
+        hint = "if the file is right, save it without compression: np.savez"
         raise DataError(message, hint=hint, parameter=parameter)
     require_memory(n_bytes + header.n_values * np.dtype(np.float64).itemsize, name, parameter)
     with archive.open(member) as file:
@@ -236,10 +236,10 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, paramet
 
 
 def _header(file: IO[bytes]) -> tuple[_Header, int]:
-    """The shape and type that an array's header claims, and its own length in bytes.
+    """The shape and dtype in an array's header, and the header's length in bytes.
 
     Raises:
-        ValueError: it is not one, too long, or of a version for types that are neither numbers nor text.
+        ValueError: the header is invalid, too long, or of a version for dtypes other than numbers and text.
     """
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):

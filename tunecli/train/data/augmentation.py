@@ -1,7 +1,7 @@
-"""Augmentations: pure functions of inputs and a generator, applied to a whole epoch's examples at once.
+"""Augmentations: pure functions of inputs and a generator, applied to all examples of an epoch at once.
 
-They act after normalisation, so a zero is the training data's mean. Random numbers are drawn on the CPU, so
-that an epoch is the same on every device (law 3).
+They act after normalisation, so 0 is the training data's mean. Random numbers are drawn on the CPU, so that an epoch is
+the same on every device (seeds-by-name).
 
 Axes: N examples, C channels, H rows, W columns.
 """
@@ -19,23 +19,24 @@ from tunecli.registry.implementations import implementation_of
 
 
 def augment(augmentations: Sequence[AnyAugmentation], x: Tensor, generator: torch.Generator) -> Tensor:
-    """Apply a chain of augmentations, in order; ``mixup``, which changes targets too, is mixup.py's.
+    """Apply a chain of augmentations in order, except ``mixup``, which also changes targets and is applied elsewhere.
 
     Args:
         augmentations: the chain.
-        x: (N, ...) floating point, and (N, C, H, W) where any but ``noise`` and ``mask`` is asked for.
-        generator: on the CPU.
+        x: (N, ...) floating point; (N, C, H, W) for ``flip``, ``crop`` and ``cutout``.
+        generator: a generator on the CPU.
 
     Returns:
-        A new tensor of the same shape; ``x`` itself where nothing is to be done.
+        A new tensor of the same shape; ``x`` itself if the chain changes nothing.
 
     Raises:
-        DataError: ``x`` is of another kind, as only the user's own data may turn out to be.
+        DataError: ``x`` has another type or shape. Only the data of the user's code can get this far with one.
     """
     for number, augmentation in enumerate(augmentations):
         if not x.is_floating_point() or (augmentation.needs_images and x.dim() != 4):
-            message = f"{augmentation.name} does not fit examples of {x.dtype} and shape {tuple(x.shape[1:])}"
-            raise DataError(message, parameter=f"data.augment.{number}")
+            shape = tuple(x.shape[1:])
+            message = f"`{augmentation.name}` cannot augment examples of {x.dtype} and shape {shape}"
+            raise DataError(message, hint="remove it from `data.augment`", parameter=f"data.augment.{number}")
         if augmentation.implementation:
             x = implementation_of(augmentation)(augmentation, x, generator)
     return x
@@ -58,7 +59,7 @@ def flip(knob: Flip, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def crop(knob: Crop, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image is shifted by whole pixels, uniform in [-pixels, pixels] on both axes."""
+    """Shift each image by whole pixels, uniform in [-pixels, pixels] on both axes, with zeros at the edges."""
     n, _, rows, columns = x_NCHW.shape
     pad = knob.pixels
     shift_2N = torch.randint(0, 2 * pad + 1, (2, n), generator=generator).to(x_NCHW.device)
@@ -71,7 +72,7 @@ def crop(knob: Crop, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def cutout(knob: Cutout, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
-    """The square's centre lies anywhere in the image, so part of it may fall outside (DeVries & Taylor 2017)."""
+    """Set a square to 0. Its centre lies anywhere in the image, so a part may be outside (DeVries & Taylor 2017)."""
     n, _, rows, columns = x_NCHW.shape
     device = x_NCHW.device
     top_N = torch.randint(0, rows, (n,), generator=generator).to(device) - knob.size // 2

@@ -1,8 +1,7 @@
-"""Folders of images: a sub-folder for each class, every image brought to one size, in [0, 1].
+"""Folders of images: a sub-folder for each class; every image is resized, with values in [0, 1].
 
-Each image is read as a viewer shows it: turned as its EXIF orientation says, and over white where it is transparent.
-Nothing outside the folder is opened, whatever its links say. Pillow is imported only when images are read. Loads no
-torch.
+Each image is read as a viewer shows it: rotated by its EXIF orientation, and on white where it is transparent. No file
+outside the folder is opened, even through links. Pillow is imported only when images are read. Loads no torch.
 
 Axes: N examples, C channels, H rows, W columns.
 """
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
+from tunecli.text import counted
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.table import Table
 from tunecli.train.machine import require_memory
@@ -36,7 +36,7 @@ FORMATS = {
     ".gif": "GIF",
     ".webp": "WEBP",
 }
-"""What is read, by a file's ending, and Pillow's name for it: nothing else is decoded, whatever a file holds."""
+"""By a file's ending, Pillow's name of the format. No other format is decoded, regardless of a file's content."""
 
 _ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 _TO_UPRIGHT = {
@@ -48,7 +48,7 @@ _TO_UPRIGHT = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-"""Pillow's name of the operation that brings an image of an orientation upright (EXIF 2.32, section 4.6.4)."""
+"""By EXIF orientation, Pillow's name of the operation that turns the image upright (EXIF 2.32, section 4.6.4)."""
 
 _BROKEN = (
     OSError,
@@ -63,7 +63,7 @@ _BROKEN = (
     struct.error,
     zlib.error,
 )
-"""What Pillow raises on a broken file."""
+"""The errors that Pillow raises on a broken file."""
 
 _DEEP = (
     "I",
@@ -77,42 +77,50 @@ def read_images(
     """Read a folder of images.
 
     Args:
-        folder: its sub-folders' names are the classes, in alphabetical order.
-        knob: size and channels; an image of another size is stretched, bilinearly.
-        parameter: the key to blame.
-        known: the training table, whose classes a validation or test folder must follow; it may have fewer.
+        folder: the folder; the names of its sub-folders, in alphabetical order, are the classes.
+        knob: size and channels; images of another size are stretched bilinearly.
+        parameter: the configuration key that errors name.
+        known: for a validation or test folder, the training table: the folder may only have its classes.
+
+    Returns:
+        A table with x (N, C, H, W) float32 in [0, 1].
 
     Raises:
-        DataError: Pillow is not installed; there are no two classes, or an unknown one; a class is empty; a file
-            cannot be decoded, is too large, or lies outside the folder; or all together do not fit into memory.
+        DataError: Pillow is not installed; there are fewer than two classes, an unknown class, or a class without
+            images; a file cannot be decoded, is too large, or is a link that leads out of the folder; or the images do
+            not fit into memory.
     """
     pillow = _pillow(parameter)
     names = sorted(path.name for path in _inside(folder, folder, parameter) if path.is_dir())
     if known is None and len(names) < 2:
-        message = f"{folder.name} has {len(names)} sub-folders, and each class is one"
-        raise DataError(message, hint="at least two are needed", parameter=parameter)
+        message = (
+            f"{folder.name} has {len(names)} sub-folder{'' if len(names) == 1 else 's'}; each class needs one"
+        )
+        raise DataError(message, hint="make at least two, one for each class", parameter=parameter)
     class_names = known.class_names if known else tuple(names)
     number_of = {name: number for number, name in enumerate(class_names)}
     unknown = next((name for name in names if name not in number_of), None)
     if unknown is not None:
-        raise DataError(f"class `{unknown}` is not in the training data", parameter=parameter)
+        message = f"class `{unknown}`, a sub-folder of {folder.name}, is not in the training data"
+        raise DataError(message, hint="rename it, or remove it", parameter=parameter)
     pictures: list[Path] = []
     classes: list[int] = []
     n_others = 0
     for name in names:
         files = [path for path in _inside(folder / name, folder, parameter) if path.is_file()]
-        found = [path for path in files if path.suffix.lower() in FORMATS]
-        n_others += len(files) - len(found)
-        if not found:
-            message = f"{folder.name}/{name} holds no image, and each sub-folder is a class"
-            raise DataError(message, hint=_without_images(folder / name), parameter=parameter)
-        pictures += found
-        classes += [number_of[name]] * len(found)
+        in_class = [path for path in files if path.suffix.lower() in FORMATS]
+        n_others += len(files) - len(in_class)
+        if not in_class:
+            message = f"{folder.name}/{name} holds no image, but each sub-folder is a class"
+            raise DataError(message, hint=_hint_without_images(folder / name), parameter=parameter)
+        pictures += in_class
+        classes += [number_of[name]] * len(in_class)
     if not pictures:
         raise DataError(f"{folder.name} holds no images", parameter=parameter)
     notes = []
     if n_others:
-        text = f"{n_others} files of {folder.name} are no images, and left out"
+        verb = "is not an image and is" if n_others == 1 else "are not images and are"
+        text = f"{counted(n_others, 'file')} of {folder.name} {verb} left out"
         notes.append(DataNote("other_files", text))
     y_N = np.array(classes, dtype=np.int64)
     shape = (len(pictures), *knob.shape)
@@ -124,14 +132,16 @@ def read_images(
     return Table(x_NCHW, y_N, "classification", class_names, data_notes=tuple(notes))
 
 
-def _without_images(folder: Path) -> str:
-    """What to do about a sub-folder that holds no image: it may be a part (train, test) that holds the classes."""
+def _hint_without_images(folder: Path) -> str:
+    """Advice about a sub-folder without images: it may be a part (train, test) that holds the classes itself."""
     with suppress(OSError):
         deeper = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
         if any(path.suffix.lower() in FORMATS for inner in deeper for path in inner.iterdir()):
-            return f"its own sub-folders hold images: name {folder.name} as the source where they are the classes"
+            return (
+                f"its own sub-folders hold images: if they are the classes, use {folder.name} as the source"
+            )
     kinds = ", ".join(ending[1:] for ending in FORMATS)
-    return f"put images there ({kinds} are read), or remove that folder"
+    return f"put images there (formats: {kinds}), or remove the folder"
 
 
 def _pillow(parameter: str) -> ModuleType:
@@ -139,27 +149,31 @@ def _pillow(parameter: str) -> ModuleType:
         from PIL import Image
     except ImportError as error:
         hint = "pip install 'tunecli[images]'"
-        raise DataError("images need Pillow to be read", hint=hint, parameter=parameter) from error
+        raise DataError("reading images needs Pillow", hint=hint, parameter=parameter) from error
     return Image
 
 
 def _inside(folder: Path, root: Path, parameter: str) -> list[Path]:
-    """What a folder holds, in order, without what is hidden; a link that leads out of ``root`` is refused."""
+    """The files and folders in a folder, sorted, without hidden ones.
+
+    Raises:
+        DataError: the folder cannot be read, or a link leads out of ``root``.
+    """
     try:
-        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        targets = [path.resolve() for path in found]
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        targets = [path.resolve() for path in paths]
         inner = root.resolve()
-    except (OSError, RuntimeError) as error:  # the latter is how a link to itself is told
+    except (OSError, RuntimeError) as error:  # a link to itself raises RuntimeError
         raise DataError(f"{folder.name} cannot be read: {error}", parameter=parameter) from error
-    for path, target in zip(found, targets, strict=True):
+    for path, target in zip(paths, targets, strict=True):
         if not target.is_relative_to(inner):
-            message = f"{folder.name}/{path.name} leads out of {root.name}"
-            raise DataError(message, hint="copy what it points to", parameter=parameter)
-    return found
+            message = f"{folder.name}/{path.name} is a link that leads out of {root.name}"
+            raise DataError(message, hint="replace the link by a copy of its target", parameter=parameter)
+    return paths
 
 
 def _decoded(pillow: ModuleType, path: Path, knob: Images, parameter: str) -> NDArray[np.float32]:
-    """One image, (C, H, W) in [0, 1]; the first frame of several."""
+    """One image, (C, H, W) in [0, 1]; the first frame if there are several."""
     _, rows, columns = knob.shape
     shown = f"{path.parent.name}/{path.name}"
     try:
@@ -169,12 +183,12 @@ def _decoded(pillow: ModuleType, path: Path, knob: Images, parameter: str) -> ND
             with pillow.open(path, formats=sorted(set(FORMATS.values()))) as image:
                 if image.mode.startswith(_DEEP):
                     message = f"{shown} has more than 8 bits a channel"
-                    raise DataError(message, hint="save it with 8", parameter=parameter)
+                    raise DataError(message, hint="save it with 8 bits a channel", parameter=parameter)
                 exact = _as_shown(pillow, image, "RGB" if knob.mode == "rgb" else "L")
                 sized = exact.resize((columns, rows), pillow.Resampling.BILINEAR)
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
-        hint = f"save it with fewer pixels, at most {pillow.MAX_IMAGE_PIXELS}"
-        raise DataError(f"{shown} is too large to be decoded", hint=hint, parameter=parameter) from error
+        hint = f"save it with at most {pillow.MAX_IMAGE_PIXELS} pixels"
+        raise DataError(f"{shown} has too many pixels", hint=hint, parameter=parameter) from error
     except _BROKEN as error:
         raise DataError(f"{shown} cannot be read as an image: {error}", parameter=parameter) from error
     pixels = np.asarray(sized, dtype=np.float32) / np.float32(255.0)
@@ -182,7 +196,7 @@ def _decoded(pillow: ModuleType, path: Path, knob: Images, parameter: str) -> ND
 
 
 def _as_shown(pillow: ModuleType, image: Any, mode: str) -> Any:
-    """An image in Pillow's ``mode``, without the colours that its transparent pixels hide, and upright."""
+    """An image in Pillow's ``mode``, on a white background and upright."""
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         over_white = pillow.new("RGBA", layer.size, "white")
@@ -191,8 +205,8 @@ def _as_shown(pillow: ModuleType, image: Any, mode: str) -> Any:
     else:
         exact = image.convert(mode)
     try:
-        orientation = image.getexif().get(_ORIENTATION)  # after the pixels: a PNG may hold it behind them
-    except _BROKEN:  # the pixels are whole, and a viewer shows them as they lie
+        orientation = image.getexif().get(_ORIENTATION)  # after the pixels: a PNG may store it after them
+    except _BROKEN:  # the pixels are complete, and a viewer shows them without a rotation
         orientation = None
     operation = _TO_UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return exact if operation is None else exact.transpose(pillow.Transpose[operation])

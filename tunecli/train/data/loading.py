@@ -24,42 +24,47 @@ from tunecli.train.data.table import Table
 from tunecli.train.inputs import Inputs
 
 SHARE = 0.5
-"""Of a device's free memory, what data may take; the rest is for weights, their states and activations."""
+"""The part of a device's free memory that data may take; the rest is for weights, their states and activations."""
 
 _CHUNK_SHARE = 1 / 16
-_MOST_BYTES = 256 << 20  # beyond, a copy is no faster
-_LEAST_BYTES = 1 << 20
+_MAX_CHUNK_BYTES = 256 << 20  # larger copies are not faster
+_MIN_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where data lie; ``chunk_bytes`` is how much of them comes to the device at a time, 0 where all lies there."""
+    """The place of a trial's data.
+
+    Attributes:
+        device: the device that trains on them.
+        chunk_bytes: how many bytes are copied to the device at a time; 0 if all data are on the device.
+    """
 
     device: torch.device
     chunk_bytes: int = 0
 
     @property
     def home(self) -> torch.device:
-        """The device that the data lie on."""
+        """The device that holds the data: ``device``, or the CPU if they come in chunks."""
         return torch.device("cpu") if self.chunk_bytes else self.device
 
 
 def placed(device: torch.device, n_bytes: int, n_epoch_bytes: int, free_bytes: int | None) -> Placement:
-    """Where data lie that a device is to train on.
+    """Choose the place of data by the device's free memory. The choice changes no result.
 
     Args:
-        device: where they are used.
-        n_bytes: all of them.
-        n_epoch_bytes: those that train, of which an epoch makes a copy in its own order.
+        device: the device that trains on them.
+        n_bytes: size of all data.
+        n_epoch_bytes: size of the training part, which an epoch copies in its own order.
         free_bytes: the device's free memory; None: it has no limit of its own.
     """
     if free_bytes is None or n_bytes + n_epoch_bytes <= SHARE * free_bytes:
         return Placement(device)
-    return Placement(device, max(_LEAST_BYTES, min(_MOST_BYTES, int(_CHUNK_SHARE * free_bytes))))
+    return Placement(device, max(_MIN_CHUNK_BYTES, min(_MAX_CHUNK_BYTES, int(_CHUNK_SHARE * free_bytes))))
 
 
 def free_bytes_of(device: torch.device) -> int | None:
-    """A device's free memory, for this process; None where it is the host's or nobody tells."""
+    """A device's free memory for this process, in bytes; None for the CPU."""
     if device.type == "cpu":
         return None
     if device.type == "mps":
@@ -70,17 +75,18 @@ def free_bytes_of(device: torch.device) -> int | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
-    """One model's data, on the device, or on the host where they are too large for it.
+    """The data of one model, on the device, or in host memory if they are too large for it.
 
     Attributes:
         x_train, x_valid: (N, *inputs.shape) float32, or int64 for tokens.
         y_train, y_valid: (N,) int64 classes, or float32 standardised targets; ``y_valid`` is always on the device.
         class_counts: training examples of each class; empty for regression.
-        target_center, target_scale: what standardised targets were; give them their units back. 0 and 1 for classes.
+        target_center, target_scale: the target in its own units is ``y * target_scale + target_center``; 0 and 1 for
+            classes.
         task: classification or regression.
-        inputs: what one example looks like.
-        placement: the device that trains on them, and whether they lie there.
-        x_test, y_test: as those that validate; None where the test part was not opened, or nothing tests.
+        inputs: shape and kind of one example.
+        placement: the device that trains on the data, and whether it holds them.
+        x_test, y_test: the test part, like the validation part; None if it was not read or does not exist.
     """
 
     x_train: Tensor
@@ -111,28 +117,28 @@ def load(
     open_test: bool = False,
     free_bytes: int | None = None,
 ) -> tuple[Fold, ...]:
-    """The data of a trial: one fold, or as many as the knobs say.
+    """The data of a trial: one fold, or ``data.validation.folds``.
 
     Args:
-        data: the data's knobs.
+        data: the data's configuration.
         base_path: the folder that relative file names start from.
-        study_seed: names the split.
-        device: where they are used.
-        open_test: read the test part too. A search never does.
-        free_bytes: the device's free memory; None: as it tells.
+        study_seed: the seed that determines the split.
+        device: the device that trains on the data.
+        open_test: whether to read the test part too. A search never does.
+        free_bytes: the device's free memory; None: ask the device.
 
     Raises:
         DataError: the data cannot be read or split.
     """
     open_test = open_test and data.test is not None
     stamps = stamps_of(data, base_path, open_test=open_test)
-    # Neither changes what is prepared, and trials that differ in them alone should share it.
-    same = data.model_copy(update={"augment": [], "balance": "none"})
-    return _load(same.model_dump_json(), str(base_path), stamps, study_seed, device, open_test, free_bytes)
+    # Neither changes the prepared tensors, so trials that differ only in them share the tensors.
+    shared = data.model_copy(update={"augment": [], "balance": "none"})
+    return _load(shared.model_dump_json(), str(base_path), stamps, study_seed, device, open_test, free_bytes)
 
 
 def forget() -> None:
-    """Let go of everything kept, so that its memory can be used."""
+    """Empty the cache, to free its memory."""
     _load.cache_clear()
 
 
@@ -152,18 +158,18 @@ def _load(
     test = read_test(data, Path(base_path)) if open_test else None
     parts = []
     for part in splits.split(table, data, study_seed, validation, test):
-        found = preparation.fit(table, part.train_indices, data)
-        train = _prepared(found, table, part.train_indices)
-        valid = _prepared(found, validation or table, part.valid_indices)
-        tested = _prepared(found, test or table, part.test_indices) if open_test else None
-        parts.append((part, found, train, valid, tested))
+        fitted = preparation.fit(table, part.train_indices, data)
+        train = _prepared(fitted, table, part.train_indices)
+        valid = _prepared(fitted, validation or table, part.valid_indices)
+        tested = _prepared(fitted, test or table, part.test_indices) if open_test else None
+        parts.append((part, fitted, train, valid, tested))
     n_epoch_bytes = max(_n_bytes(train) for _, _, train, _, _ in parts)
-    n_bytes = sum(_n_bytes(each) for _, _, *several in parts for each in several)
+    n_bytes = sum(_n_bytes(examples) for _, _, *all_examples in parts for examples in all_examples)
     free_bytes = free_bytes_of(device) if free_bytes is None else free_bytes
     placement = placed(device, n_bytes, n_epoch_bytes, free_bytes)
     folds = []
-    for part, found, train, valid, tested in parts:
-        n_tokens = found.alphabet.n_tokens if found.alphabet else table.n_tokens
+    for part, fitted, train, valid, tested in parts:
+        n_tokens = fitted.alphabet.n_tokens if fitted.alphabet else table.n_tokens
         home = placement.home
         fold = Fold(
             train[0].to(home),
@@ -171,8 +177,8 @@ def _load(
             valid[0].to(home),
             valid[1].to(device),
             class_counts=table.class_counts_of(part.train_indices),
-            target_center=found.target_center,
-            target_scale=found.target_scale,
+            target_center=fitted.target_center,
+            target_scale=fitted.target_scale,
             task=table.task,
             inputs=Inputs(tuple(train[0].shape[1:]), n_tokens),
             placement=placement,
@@ -183,10 +189,12 @@ def _load(
     return tuple(folds)
 
 
-def _prepared(found: preparation.Preparation, table: Table, indices: splits.Indices) -> tuple[Tensor, Tensor]:
-    prepared = preparation.apply(found, table, indices)
+def _prepared(
+    fitted: preparation.Preparation, table: Table, indices: splits.Indices
+) -> tuple[Tensor, Tensor]:
+    prepared = preparation.apply(fitted, table, indices)
     return torch.from_numpy(prepared.x), torch.from_numpy(prepared.y)
 
 
 def _n_bytes(examples: tuple[Tensor, Tensor] | None) -> int:
-    return 0 if examples is None else sum(each.nbytes for each in examples)
+    return 0 if examples is None else sum(tensor.nbytes for tensor in examples)

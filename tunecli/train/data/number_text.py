@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 ColumnKind = Literal["number", "truth", "text", "empty"]
-"""What a column holds. ``empty``: nothing but missing values, so that nothing is known of it."""
+"""The kinds of columns. An ``empty`` column holds only missing values."""
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-"""A number as CSV files write it: ASCII digits with a sign, a point and an exponent. ``float`` takes much more."""
+"""A number in a CSV file: ASCII digits with a sign, a point and an exponent. ``float`` accepts much more."""
 
 MISSING = frozenset(
     (
@@ -40,7 +40,7 @@ MISSING = frozenset(
         "-nan(ind)",
     )
 ) | frozenset(("nan(snan)", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "1.#snan", "-1.#snan"))
-"""Missing in any column, in any case: what pandas, R, Excel and C libraries write for a value that is not there."""
+"""Texts that mean a missing value in any column, in any case: pandas, R, Excel and C libraries write them."""
 
 MISSING_AMONG_NUMBERS = frozenset(
     (
@@ -59,15 +59,15 @@ MISSING_AMONG_NUMBERS = frozenset(
         "(null)",
     )
 )
-"""Missing where every other value of the column is a number. In a column of text they are values like any other:
-``+`` and ``-`` are usual names of classes."""
+"""Texts that mean a missing value in a column of numbers. In a column of text they are values: ``+`` and ``-`` are
+usual names of classes."""
 
 INFINITE = frozenset(
     sign + word for sign in ("", "+", "-") for word in ("inf", "infinity", "1.#inf", "1.#infinity")
 )
-"""Infinite where the other values of the column are numbers."""
+"""Texts that mean infinity in a column of numbers."""
 
-_N_SAFE_DIGITS = 16  # 2^53 has as many, and so has every larger number without an exponent
+_N_SAFE_DIGITS = 16  # 2^53 has 16 digits; a number with fewer, without an exponent, is smaller
 _NUMBER_CHARACTERS = "0123456789+-.eE"
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _TRUTHS = {"true": 1.0, "false": 0.0}
@@ -78,16 +78,16 @@ class FieldColumn:
     """The fields of one column, typed.
 
     Attributes:
-        kind: what the column holds.
-        values: float64 with NaN where missing, object (str, None where missing), or bool where it holds truth values
-            and none is missing.
-        marks: the texts that were read as missing, in the order of their first rows: text, first row, how often.
-        misfit_row: the first row whose text does not fit the kind that was asked for; None where all do.
-        n_numbers: how many values are numbers.
-        n_values: how many values are there.
-        odd_row: in a column of text, the row of the first value that makes it text; None elsewhere.
+        kind: the column's kind.
+        values: (N,) float64 (NaN if missing); object (str, or None if missing); or bool, for truth values of which
+            none is missing.
+        marks: the texts that were read as missing, in the order of their first rows: text, first row, number of rows.
+        misfit_row: the first row whose text does not fit the requested kind; None if all rows fit.
+        n_numbers: number of values that are numbers.
+        n_values: number of values that are not missing.
+        odd_row: in a column of text, the row of the first value that makes it text; None otherwise.
         has_decimal_commas: whether every value of a text column is a number with a decimal comma.
-        may_be_large: False where every number is known to be far below 2^53.
+        may_be_large: False if every number is certainly below 2^53.
     """
 
     kind: ColumnKind
@@ -105,9 +105,9 @@ def read_fields(fields: Sequence[str], kind: ColumnKind | None = None) -> FieldC
     """Type a column.
 
     Args:
-        fields: one for each row; blanks around them do not count.
-        kind: what the column is known to hold, from the training file; None: its values decide. It holds numbers
-            where at least one value is a number and all others are numbers, missing or infinite.
+        fields: one for each row; blanks around them are ignored.
+        kind: the kind of the training file's column; None: the values decide. A column holds numbers if at least one
+            value is a number and all others are numbers, missing or infinite.
 
     Example:
         >>> read_fields(["1", "NA", "2.5"]).values.tolist()
@@ -148,9 +148,9 @@ def read_fields(fields: Sequence[str], kind: ColumnKind | None = None) -> FieldC
 
 
 def _plain_numbers(fields: Sequence[str]) -> FieldColumn | None:
-    """A fast path for the usual column of numbers and empty fields only.
+    """A fast path for a column of only numbers and empty fields; None if the column holds anything else.
 
-    Of texts of these characters, ``float`` takes those that `NUMBER` matches.
+    Of the texts made of `_NUMBER_CHARACTERS`, ``float`` accepts exactly those that `NUMBER` matches.
     """
     joined = "".join(fields)
     if joined.strip(_NUMBER_CHARACTERS):
@@ -189,7 +189,7 @@ def _texts(
     values[:] = [None if field in missing else field for field in fields]
     present = [text for text in counts if text not in missing]
     odds = [text for text in present if text not in numbers]
-    # A dash would be missing among numbers: what makes the column text is another value, where there is one.
+    # A dash alone would mean a missing number, so a value of another kind explains better why the column is text.
     odd = next(
         (text for text in odds if text.lower() not in MISSING_AMONG_NUMBERS), odds[0] if odds else None
     )
@@ -205,19 +205,19 @@ def _texts(
 
 
 def _is_decimal(text: str) -> bool:
-    """Whole numbers stand among those with a comma: ``0``, ``0,5``, ``1``."""
+    """Whether a text may belong to a column of decimal commas, which also holds whole numbers: ``0``, ``0,5``."""
     return DECIMAL_COMMA.fullmatch(text) is not None or NUMBER.fullmatch(text) is not None
 
 
 def _marks(
     fields: Sequence[str], counts: Counter[str], missing: set[str]
 ) -> tuple[tuple[str, int, int], ...]:
-    """``counts`` keeps the order of first appearance, and so do these."""
+    """The missing texts with first row and number of rows, in the order of ``counts``, that of first appearance."""
     return tuple((text, fields.index(text), counts[text]) for text in counts if text in missing)
 
 
 PLAIN = "plain"
-"""The form of a number as a reader takes it: sign, digits, point, exponent."""
+"""The form of a number that readers accept: sign, digits, point, exponent."""
 
 _PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[-+]?(\d{1,3}([. '\u00a0\u202f]\d{3})+|\d+),\d+", re.ASCII)
@@ -238,7 +238,7 @@ _MOST_ROWS = 0.8
 
 
 def form_of(text: str) -> str | None:
-    """The form of a number in a text: `PLAIN`, or a form in words; None if the text is no number."""
+    """The form of the number in a text: `PLAIN`, or a form in words; None if the text is no number."""
     if _PLAIN.fullmatch(text):
         return PLAIN
     if _THOUSANDS.fullmatch(text):
@@ -258,19 +258,19 @@ def form_of(text: str) -> str | None:
     if bare != text and form_of(bare):
         return "quotes or blanks around them"
     folded = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
-    folded = "".join(str(unicodedata.decimal(each, each)) for each in folded)
+    folded = "".join(str(unicodedata.decimal(character, character)) for character in folded)
     return "digits or signs of another script" if folded != text and _PLAIN.fullmatch(folded) else None
 
 
 def written_numbers(counts: Mapping[str, int]) -> tuple[str, str] | None:
-    """Whether texts are numbers in a form that no reader takes for one.
+    """The form of texts that are numbers, but not in a form that readers accept.
 
     Args:
-        counts: each distinct text, with how often it occurs.
+        counts: each distinct text, with the number of its occurrences.
 
     Returns:
-        The most frequent such form in words, and the first text that has it; None where fewer than nine in ten
-        of the distinct texts are numbers, or all are plain ones.
+        The most frequent form in words, and the first text that has it; None if fewer than 90 % of the distinct texts
+        are numbers, or if all of them are plain.
     """
     forms = {text: form for text in counts if (form := form_of(text) or _unit_form(text))}
     odd = {text: form for text, form in forms.items() if form != PLAIN}
@@ -282,14 +282,14 @@ def written_numbers(counts: Mapping[str, int]) -> tuple[str, str] | None:
     ):  # codes such as 1a next to 2: a real unit follows most numbers
         return None
     form = Counter(odd.values()).most_common(1)[0][0]
-    return form, next(text for text, each in odd.items() if each == form)
+    return form, next(text for text, text_form in odd.items() if text_form == form)
 
 
 def stray_texts(counts: Mapping[str, int]) -> dict[str, int]:
-    """The few texts that keep a column of numbers from being one, with how often each occurs.
+    """The few texts that make a column of numbers a column of text, with the number of their occurrences.
 
     Returns:
-        Empty where fewer than four in five of the values are plain numbers, or all are.
+        Empty if fewer than 80 % of the values are plain numbers, or if all are.
     """
     strays = {text: n for text, n in counts.items() if form_of(text) != PLAIN}
     n_all, n_strays = sum(counts.values()), sum(strays.values())

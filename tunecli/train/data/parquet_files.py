@@ -1,6 +1,6 @@
-"""Parquet files: columns of numbers, truth values and text; the index that pandas stores is no input.
+"""Parquet files: columns of numbers, truth values and text, without the index that pandas stores.
 
-Loads pyarrow only when such a file is read.
+pyarrow is imported only when a file is read.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ from tunecli.train.data.table import INEXACT, category_name
 from tunecli.train.machine import require_memory
 
 _NAMELESS_INDEX = re.compile(r"__index_level_[0-9]+__")
-"""What pandas calls an index without a name; other programs keep the column when they copy such a file."""
+"""pandas' name of an index without a name. Other programs keep the column when they copy such a file."""
 
-_TYPES = "keep numbers, truth values and text: write a time as a number, and one column for each nested value"
+_FIX_TYPE = (
+    "columns may hold numbers, truth values or text: write a time as a number, and nested values as columns"
+)
 
 
 def read_parquet(path: Path, request: Request) -> Columns:
     """Read a Parquet file: numbers, truth values and text, plain or dictionary-encoded.
 
-    Whole numbers and decimals become the nearest float64, as they would from a CSV file. Columns that pandas takes back
-    as the index of its data frame are left out, unless the request names them. The column that the request names as
-    text is text, whatever its type.
+    Whole numbers and decimals become the nearest float64, as they do from a CSV file. Columns that hold the index of a
+    pandas data frame are left out, unless the request names them. The column that the request names as text becomes
+    text, regardless of its type.
 
     Raises:
         DataError: pyarrow is not installed, the file is not Parquet, has no rows, or does not fit into memory.
@@ -45,7 +47,7 @@ def read_parquet(path: Path, request: Request) -> Columns:
         import pyarrow.parquet as pq
     except ImportError as error:
         hint = "pip install 'tunecli[parquet]'"
-        raise DataError(f"{path.name} needs pyarrow to be read", hint=hint, parameter=parameter) from error
+        raise DataError(f"reading {path.name} needs pyarrow", hint=hint, parameter=parameter) from error
     try:
         with pq.ParquetFile(path) as file:
             _require_memory(file.metadata, path, parameter)
@@ -65,31 +67,35 @@ def read_parquet(path: Path, request: Request) -> Columns:
         try:
             _add(columns, name, column, request, pa)
         except (pa.ArrowException, ValueError, OverflowError, LookupError, ImportError, MemoryError) as error:
-            columns.add_problem(name, f"of type {column.type} cannot be read: {_one_line(error)}", _TYPES)
+            columns.add_problem(name, f"of type {column.type} cannot be read: {_one_line(error)}", _FIX_TYPE)
     if stored and request.kinds is None:
         index = tuple(name for name in table.column_names if name in stored)
-        what = f"column {quoted(index)} holds" if len(index) == 1 else f"columns {quoted(index)} hold"
-        message = f"{what} the index of a pandas data frame: left out (`reset_index()` makes inputs of it)"
+        subject = f"column {quoted(index)} holds" if len(index) == 1 else f"columns {quoted(index)} hold"
+        message = f"{subject} the index of a pandas data frame: left out (`reset_index()` makes inputs of it)"
         columns.notes.append(DataNote("stored_index", message, index))
     return columns
 
 
 def _require_memory(metadata: Any, path: Path, parameter: str) -> None:
-    """A few bytes can claim any number of rows: encodings repeat one value at no cost."""
+    """Check the size that the metadata claims: a few bytes can encode any number of equal rows.
+
+    Raises:
+        DataError: the table does not fit into memory.
+    """
     n_cells = metadata.num_rows * metadata.num_columns
     require_memory(n_cells * np.dtype(np.float64).itemsize, path.name, parameter)
 
 
 def _stored_index(table: Any) -> set[str]:
-    """The columns that pandas takes back as its index: those its metadata lists, and any nameless one.
+    """The columns that hold the index of a pandas data frame: those that its metadata lists, and any without a name.
 
-    An index that is a range is described there and has no column.
+    A range index is described in the metadata and has no column.
     """
     nameless = {name for name in table.column_names if _NAMELESS_INDEX.fullmatch(name)}
     try:
         listed = json.loads((table.schema.metadata or {})[b"pandas"])["index_columns"]
         return nameless | ({name for name in listed if isinstance(name, str)} & set(table.column_names))
-    except (KeyError, TypeError, ValueError, RecursionError):  # written without pandas, or not as pandas does
+    except (KeyError, TypeError, ValueError, RecursionError):  # no metadata of pandas, or not in its form
         return nameless
 
 
@@ -99,92 +105,102 @@ def _add(columns: Columns, name: str, column: Any, request: Request, pa: ModuleT
     if types.is_dictionary(kind):
         kind = kind.value_type
         column = column.cast(kind)
-    asked = (request.kinds or {}).get(name)
+    training_kind = (request.kinds or {}).get(name)
     if name == request.text:
         columns.add(
-            name, "text", _objects(["" if each is None else str(each) for each in column.to_pylist()])
+            name, "text", _objects(["" if value is None else str(value) for value in column.to_pylist()])
         )
-    elif asked == "empty":
-        columns.add(name, asked, np.full(len(column), math.nan))
+    elif training_kind == "empty":
+        columns.add(name, training_kind, np.full(len(column), math.nan))
     elif types.is_null(kind):
-        _add_missing(columns, name, len(column), asked)
+        _add_missing(columns, name, len(column), training_kind)
     elif types.is_boolean(kind):
-        _add_truths(columns, name, column, asked)
+        _add_truths(columns, name, column, training_kind)
     elif types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
-        _add_numbers(columns, name, column, kind, asked, pa)
+        _add_numbers(columns, name, column, kind, training_kind, pa)
     elif types.is_string(kind) or types.is_large_string(kind) or _is_string_view(kind, types):
-        _add_texts(columns, name, column.to_pylist(), asked)
-    elif asked == "text" and types.is_temporal(kind):
+        _add_texts(columns, name, column.to_pylist(), training_kind)
+    elif training_kind == "text" and types.is_temporal(kind):
         columns.add(
-            name, asked, _objects([None if each is None else str(each) for each in column.to_pylist()])
+            name,
+            training_kind,
+            _objects([None if value is None else str(value) for value in column.to_pylist()]),
         )
     else:
-        columns.add_problem(name, f"is of type {column.type}", _TYPES)
+        columns.add_problem(name, f"is of type {column.type}", _FIX_TYPE)
 
 
-def _add_missing(columns: Columns, name: str, n_rows: int, asked: ColumnKind | None) -> None:
-    if asked == "text":
+def _add_missing(columns: Columns, name: str, n_rows: int, training_kind: ColumnKind | None) -> None:
+    if training_kind == "text":
         columns.add(name, "text", _objects([None] * n_rows))
     else:
-        columns.add(name, asked or "empty", np.full(n_rows, math.nan))
+        columns.add(name, training_kind or "empty", np.full(n_rows, math.nan))
 
 
-def _add_truths(columns: Columns, name: str, column: Any, asked: ColumnKind | None) -> None:
+def _add_truths(columns: Columns, name: str, column: Any, training_kind: ColumnKind | None) -> None:
     values = column.to_pylist()
-    if asked == "text" or (asked is None and column.null_count):
-        columns.add(name, "text", _objects([None if each is None else str(each) for each in values]))
+    if training_kind == "text" or (training_kind is None and column.null_count):
+        columns.add(name, "text", _objects([None if value is None else str(value) for value in values]))
     elif column.null_count:
-        numbers = [math.nan if each is None else float(each) for each in values]
-        columns.add(name, asked or "truth", np.array(numbers, dtype=np.float64))
-    elif asked == "number":
-        columns.add(name, asked, np.array(values, dtype=np.float64))
+        numbers = [math.nan if value is None else float(value) for value in values]
+        columns.add(name, training_kind or "truth", np.array(numbers, dtype=np.float64))
+    elif training_kind == "number":
+        columns.add(name, training_kind, np.array(values, dtype=np.float64))
     else:
         columns.add(name, "truth", np.array(values, dtype=bool))
 
 
 def _add_numbers(
-    columns: Columns, name: str, column: Any, kind: Any, asked: ColumnKind | None, pa: ModuleType
+    columns: Columns, name: str, column: Any, kind: Any, training_kind: ColumnKind | None, pa: ModuleType
 ) -> None:
-    if asked == "text":
-        columns.add(name, asked, _objects([_as_text(each) for each in column.to_pylist()]))
+    if training_kind == "text":
+        columns.add(name, training_kind, _objects([_as_text(value) for value in column.to_pylist()]))
         return
     values = _as_float64(column, kind, pa)
-    if asked == "truth":
+    if training_kind == "truth":
         is_other_N = ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
         if is_other_N.any():
             row = int(is_other_N.argmax())
-            what = f"holds {values[row]} in {columns.place(row)}, and truth values in the training data"
-            columns.add_problem(name, what, "write true or false there, or leave it empty")
+            predicate = (
+                f"holds {values[row]} in {columns.place(row)}, but true and false in the training data"
+            )
+            columns.add_problem(name, predicate, "write true or false there, or leave it empty")
             return
         values = values if np.isnan(values).any() else values.astype(bool)
-    found = "empty" if asked is None and bool(np.isnan(values).all()) else asked or "number"
-    if columns.add(name, found, values) and pa.types.is_integer(kind) and (np.abs(values) > INEXACT).any():
+    kept_kind: ColumnKind = training_kind or ("empty" if bool(np.isnan(values).all()) else "number")
+    if (
+        columns.add(name, kept_kind, values)
+        and pa.types.is_integer(kind)
+        and (np.abs(values) > INEXACT).any()
+    ):
         row = int((np.abs(values) > INEXACT).argmax())
         columns.notes.append(rounded_note(name, str(column[row]), columns.place(row)))
 
 
 def _as_float64(column: Any, kind: Any, pa: ModuleType) -> NDArray[np.float64]:
-    """Each number as the nearest float64, NaN where missing."""
+    """Each number as the nearest float64; NaN if missing."""
     if pa.types.is_decimal(kind):
-        # Arrow's own cast of decimals is not always to the nearest.
+        # Arrow's own cast of decimals does not always round to the nearest.
         return np.array(
-            [math.nan if each is None else float(each) for each in column.to_pylist()], dtype=np.float64
+            [math.nan if value is None else float(value) for value in column.to_pylist()], dtype=np.float64
         )
     if pa.types.is_float16(kind):
         column = column.cast(pa.float32())
     return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
-def _add_texts(columns: Columns, name: str, texts: list[str | None], asked: ColumnKind | None) -> None:
-    if asked is None or asked == "text":
+def _add_texts(
+    columns: Columns, name: str, texts: list[str | None], training_kind: ColumnKind | None
+) -> None:
+    if training_kind is None or training_kind == "text":
         columns.add(name, "text", _objects(texts))
         return
-    fields = ["" if each is None else each.strip() for each in texts]
-    found = read_fields(fields, asked)
-    if found.misfit_row is not None:
-        add_misfit(columns, name, fields[found.misfit_row], found)
+    fields = ["" if value is None else value.strip() for value in texts]
+    typed = read_fields(fields, training_kind)
+    if typed.misfit_row is not None:
+        add_misfit(columns, name, fields[typed.misfit_row], typed)
         return
-    columns.add(name, asked, found.values)
+    columns.add(name, training_kind, typed.values)
 
 
 def _is_string_view(kind: Any, types: ModuleType) -> bool:
@@ -192,7 +208,7 @@ def _is_string_view(kind: Any, types: ModuleType) -> bool:
 
 
 def _as_text(value: Any) -> str | None:
-    """A number as a person writes it; a float that is whole as a whole number."""
+    """A number as text; ``3.0`` becomes ``3``."""
     if value is None or value != value:
         return None
     return category_name(value) if isinstance(value, float) else str(value)

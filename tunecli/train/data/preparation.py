@@ -1,7 +1,7 @@
-"""From a table's rows to numbers that a model trains on: imputing, encoding, scaling, and characters as tokens.
+"""From a table's rows to the arrays that a model trains on: imputing, encoding, scaling, and characters as tokens.
 
-`fit` looks at training rows only and `apply` uses its result on any rows, so nothing of the validation or test part
-leaks into training. Loads no torch.
+`fit` sees only training rows, and `apply` uses its result on any rows, so nothing of the validation or test part leaks
+into training. Loads no torch.
 
 Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns.
 """
@@ -30,10 +30,12 @@ _FIRST = 2
 
 @dataclass(frozen=True, slots=True)
 class Alphabet:
-    """What the training part's texts taught.
+    """The characters and the length learnt from the training part's texts.
+
+    Token 0 pads a text to the common length; token 1 is a character that the alphabet lacks.
 
     Attributes:
-        characters: the most frequent first, ties by code point; the first of them is token 2.
+        characters: the most frequent first, ties by code point; the first one is token 2.
         length: tokens in each example, at least 1.
     """
 
@@ -42,17 +44,18 @@ class Alphabet:
 
     @property
     def n_tokens(self) -> int:
-        """How many different tokens there are, padding and unknown among them."""
+        """Number of different tokens, including padding and unknown."""
         return _FIRST + len(self.characters)
 
 
 def learn_alphabet(texts: Iterable[str | None], max_length: int, max_tokens: int) -> Alphabet:
-    """Learn the characters of texts and the length they are brought to.
+    """Learn an alphabet from texts.
 
     Args:
-        texts: the training part's; None is an empty one.
-        max_length: what is longer will be cut; at least 1. Characters beyond it do not count.
-        max_tokens: different tokens in all, padding and unknown among them; at least 2. The rarest characters go.
+        texts: the texts of the training part; None means an empty text.
+        max_length: longer texts are cut, and the characters after the cut are not counted; at least 1.
+        max_tokens: the largest number of different tokens, including padding and unknown; at least 2. The rarest
+            characters are dropped.
     """
     counts: Counter[str] = Counter()
     length = 1
@@ -65,7 +68,7 @@ def learn_alphabet(texts: Iterable[str | None], max_length: int, max_tokens: int
 
 
 def encode(alphabet: Alphabet, texts: Sequence[str | None]) -> NDArray[np.int64]:
-    """Write texts as tokens, cut or padded on the right.
+    """Encode texts as tokens, cut or padded on the right.
 
     Returns:
         (N, T) in [0, n_tokens).
@@ -79,23 +82,23 @@ def encode(alphabet: Alphabet, texts: Sequence[str | None]) -> NDArray[np.int64]
 
 
 _AXES: dict[InputKind, tuple[int, ...]] = {"features": (0,), "sequence": (0, 1), "image": (0, 2, 3)}
-"""What is normalised together, by axis: each feature over examples and steps, each channel over whole images."""
+"""The axes that are normalised together: each feature over examples and steps, each channel over whole images."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Preparation:
-    """What the training part taught.
+    """The result of fitting to the training part.
 
     Attributes:
-        median: (F,) stands in for a missing number; empty where inputs are no features.
-        center: taken from every input; (F,), or (C, 1, 1) for images; empty for tokens.
-        scale: what is left is divided by it; never 0; shaped as ``center``.
-        categories: per text column, its training values in order.
-        alphabet: how texts become tokens, where they do.
+        median: (F,) replaces missing numbers; empty if the inputs are not features.
+        center: subtracted from every input; (F,), or (C, 1, 1) for images; empty for tokens.
+        scale: divides the difference; never 0; shaped like ``center``.
+        categories: by text column, its training values in order.
+        alphabet: the tokens of a text column; None if there is no such column.
         target_center: mean of a regression target, in its units; 0 for classes.
-        target_scale: its standard deviation, above 0; 1 for classes.
-        is_flat: shaped as ``center``: columns that are 0 in every row, since in training they never vary, or by no
-            more than the rounding of their numbers.
+        target_scale: standard deviation of a regression target, above 0; 1 for classes.
+        is_flat: shaped like ``center``: inputs that become 0 in every row, because in training they vary by no more
+            than the rounding of their numbers.
     """
 
     median: NDArray[np.float64]
@@ -110,7 +113,7 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """Inputs as of `Table`, float32, or int64 for tokens; targets, int64 classes or float32 standardised."""
+    """Inputs with the axes of `Table`, float32, or int64 for tokens; and targets (N,), int64 or float32."""
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -119,14 +122,14 @@ class Prepared:
 def fit(table: Table, train_indices: Indices, data: Data) -> Preparation:
     """Learn medians, scales, categories and alphabets from the training rows.
 
-    Inputs are scaled per feature, or per channel of images, as `center_and_scale` says. A feature that is flat in
-    the training part is 0 in every row. A regression target is always standardised: the losses' defaults and the usual
-    learning rates suppose a target of that size.
+    `center_and_scale` scales each feature, or each channel of images. A feature that is flat in the training part
+    becomes 0 in every row. A regression target is always standardised: the defaults of losses and the usual learning
+    rates are made for targets of this size.
 
     Args:
         table: the data.
         train_indices: the rows to learn from.
-        data: its knobs: ``normalize``, and for texts ``max_length`` and ``max_tokens``.
+        data: the data's configuration: ``normalize``, and for texts ``max_length`` and ``max_tokens``.
 
     Raises:
         DataError: numbers are too large to be scaled.
@@ -157,13 +160,13 @@ def fit(table: Table, train_indices: Indices, data: Data) -> Preparation:
 
 
 def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
-    """Prepare any rows with what the training rows taught.
+    """Prepare any rows with the result of `fit`.
 
-    Text columns follow the numbers, one 0/1 input per category; a value that training never saw, or a
-    missing one, is all zeros.
+    Text columns follow the numbers, with one 0/1 input for each category. Values that the training rows lack, and
+    missing ones, are all zeros.
 
     Raises:
-        DataError: a number is too large for 32 bits, once it is scaled.
+        DataError: a scaled number is too large for float32.
     """
     y_N = table.y[indices]
     if table.task == "regression":
@@ -175,7 +178,7 @@ def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
     x = table.x[indices].astype(np.float64, copy=False)
     if table.kind == "features":
         x = np.where(np.isnan(x), preparation.median, x)
-    with np.errstate(over="ignore"):  # values that are too large are refused below
+    with np.errstate(over="ignore"):  # numbers that are too large fail below
         x = (x - preparation.center) / preparation.scale
     if preparation.is_flat.any():
         x = np.where(preparation.is_flat, 0.0, x)
@@ -196,8 +199,8 @@ def _as_float32(x: NDArray[np.float64], names: Sequence[str], other: str) -> NDA
         is_finite_F = np.isfinite(narrow).reshape(len(narrow), -1).all(axis=0)
         column = int((~is_finite_F).argmax())
         name = f"column `{names[column]}`" if column < len(names) else other
-        message = f"{name} has a number that is too large for 32 bits once it is scaled"
-        hint = "scale it by its training values (`normalize`), or correct the number"
+        message = f"{name} has a number that is too large for float32 after scaling"
+        hint = "set `data.normalize` to scale by the training values, or correct the number"
         raise DataError(message, hint=hint)
     return narrow
 
@@ -213,7 +216,7 @@ def _require_finite(center: NDArray[np.float64], scale: NDArray[np.float64], tab
 
 
 def _target_scale(y_N: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and deviation of a target. A target that is constant here may vary elsewhere, so it is not scaled."""
+    """Mean and deviation of a target; a deviation of 1 if it is constant here, since it may vary in other parts."""
     center, scale, is_flat = center_and_scale(y_N, (0,), "standard")
     if not (np.isfinite(center) and np.isfinite(scale)):
         raise DataError(
@@ -225,7 +228,7 @@ def _target_scale(y_N: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _median(x_NF: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the numbers that are there; 0 where a feature has none."""
+    """The median of each feature's present numbers; 0 for a feature without any."""
     is_there_F = ~np.isnan(x_NF).all(axis=0)
     median_F = np.zeros(x_NF.shape[1])
     median_F[is_there_F] = np.nanmedian(x_NF[:, is_there_F], axis=0)

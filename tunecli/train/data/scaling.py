@@ -1,6 +1,4 @@
-"""The center and scale of columns of numbers: exact for columns far from 0, with rounding errors taken into account.
-
-Knows neither tables nor files.
+"""Center and scale of columns of numbers, exact also for columns far from 0; columns of rounding errors are flat.
 
 Axes: F features or channels; the other axes are reduced.
 """
@@ -15,36 +13,36 @@ from numpy.typing import NDArray
 Normalization = Literal["standard", "minmax", "robust", "none"]
 
 _MIN_STEPS = 4
-"""A spread of fewer steps between neighbouring numbers than this is rounding."""
+"""A spread of fewer steps between neighbouring floats than this is rounding."""
 _TINY = 1e-140
-"""The square of a smaller deviation has lost digits to underflow."""
+"""The square of a smaller deviation loses digits to underflow."""
 _FAR = 1e-6
-"""Below this share of its center, a spread is computed from the distances to the least value.
+"""A spread below this fraction of the center is computed from distances to the smallest value.
 
-The mean of N numbers is off by up to N times their rounding: with a spread of this share, that is 2e-10 N of it.
+The mean of N numbers is off by up to N times their rounding: for a spread of this fraction, that is 2e-10 N of it.
 """
 
 
 def center_and_scale(
     x: NDArray[Any], axes: tuple[int, ...], normalize: Normalization
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """What is taken from every value of a column, and what the rest is divided by.
+    """Center and scale of each column, for ``(x - center) / scale``.
 
-    ``standard`` takes the mean and the (biased) standard deviation; ``minmax`` maps the range to [0, 1]; ``robust``
-    takes the median and the interquartile range, as scikit-learn's ``RobustScaler``, or the deviation where the
-    middle half of the values is one. Under ``none`` nothing is taken and nothing divided.
+    ``standard`` uses the mean and the (biased) standard deviation; ``minmax`` maps the range to [0, 1]; ``robust`` uses
+    the median and the interquartile range, like scikit-learn's ``RobustScaler``, or the deviation if the interquartile
+    range is 0. ``none`` gives 0 and 1.
 
     Args:
-        x: numbers, float32 or float64, none missing.
-        axes: what is reduced; one axis stays, of F columns, or none does.
-        normalize: how.
+        x: float32 or float64 numbers without missing ones.
+        axes: the axes that are reduced; at most one axis, of F columns, remains.
+        normalize: the method.
 
     Returns:
-        Center (F,); scale (F,), above 0; and which columns are flat (F,): constant, or of a spread that is lost in the
-        rounding of their numbers. A flat column's scale is 1. Center or scale are infinite or NaN where a column's
-        range is beyond float64.
+        Center (F,); scale (F,), above 0; and is_flat (F,): whether a column is constant, or varies by no more than the
+        rounding of its numbers. A flat column's scale is 1. Center or scale are infinite or NaN if a column's range
+        exceeds float64.
     """
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the caller tells what is infinite
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the caller reports infinite results
         exact = x.astype(np.float64, copy=False)
         low, high = np.array(exact.min(axis=axes)), np.array(exact.max(axis=axes))
         if normalize == "none":
@@ -56,7 +54,7 @@ def center_and_scale(
         elif normalize == "robust":
             quarter, center, three_quarters = np.quantile(exact, [0.25, 0.5, 0.75], axis=axes)
             middle = three_quarters - quarter
-            # A feature that is mostly one value has no middle range; its deviation is the next best measure.
+            # A feature that is mostly one value has an interquartile range of 0, so its deviation is used.
             scale = np.where(middle >= _MIN_STEPS * step, middle, _moments(exact, axes, low, spread)[1])
         else:
             center, scale = _moments(exact, axes, low, spread)
@@ -66,12 +64,12 @@ def center_and_scale(
 
 
 def is_lost(spread: Any, x: NDArray[Any]) -> bool:
-    """Whether a spread of some numbers is no more than their rounding."""
+    """Whether a spread is no more than the rounding of the numbers ``x``."""
     return bool(spread < _MIN_STEPS * rounding(np.abs(x).max(), x.dtype))
 
 
 def rounding(size: Any, dtype: np.dtype[Any]) -> NDArray[np.float64]:
-    """The distance between neighbouring numbers of some size and type; a column's values are off by half of it."""
+    """The distance between neighbouring floats at ``size``; values of that size are rounded by up to half of it."""
     kind = np.float32 if dtype == np.float32 else np.float64
     steps: NDArray[np.float64] = np.spacing(np.asarray(size).astype(kind)).astype(np.float64)
     return steps
@@ -80,9 +78,10 @@ def rounding(size: Any, dtype: np.dtype[Any]) -> NDArray[np.float64]:
 def _moments(
     x: NDArray[np.float64], axes: tuple[int, ...], low: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation.
+    """Mean and deviation of each column.
 
-    Those of columns far from 0, or too large or too small to be squared, come from their places in their range.
+    For columns far from 0, or with numbers too large or too small to be squared, both are computed from the values'
+    relative positions in the column's range.
     """
     mean, deviation = np.array(x.mean(axis=axes)), np.array(x.std(axis=axes))
     is_ordinary = np.isfinite(deviation) & (deviation > _FAR * np.abs(mean)) & (deviation > _TINY)

@@ -1,7 +1,9 @@
-"""What trains, what validates and what is set apart to test; stratified for classification.
+"""Split a table's rows into training, validation and test parts; stratified for classification.
 
-The split is a function of the study's seed alone, so every trial of a study sees the same one (law 3).
-Knows nothing of values, only of classes and counts; loads no torch.
+The split is a function of the study's seed alone, so all trials of a study have the same one (seeds-by-name).
+Loads no torch.
+
+Axes: N examples, K classes.
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """One model's examples, as ascending row numbers.
+    """The examples of one model, as ascending row indices.
 
-    ``valid_indices`` and ``test_indices`` count the rows of their own file where there is one, else those of the
-    table; ``test_indices`` are the same for all parts, and empty where nothing tests.
+    ``valid_indices`` and ``test_indices`` are rows of the validation or test file if there is one, and of the table
+    otherwise. ``test_indices`` are the same for all parts, and empty without a test part.
     """
 
     train_indices: Indices
@@ -36,22 +38,22 @@ class Part:
 def split(
     table: Table, data: Data, study_seed: int, validation: Table | None = None, test: Table | None = None
 ) -> list[Part]:
-    """Split a table into one part, or into as many as there are folds.
+    """Split a table into one part, or into one for each fold.
 
-    With ``train_fraction`` below 1, each class keeps that share of its training examples, at least one; a
-    smaller share is a subset of a larger one.
+    With ``train_fraction`` below 1, each class keeps that fraction of its training examples, at least one. The rows of
+    a smaller fraction are a subset of those of a larger one.
 
     Args:
         table: the training data.
-        data: its knobs.
-        study_seed: names the split.
-        validation, test: the tables of their own files, where there are any.
+        data: the data's configuration.
+        study_seed: the seed that determines the split.
+        validation, test: the tables of the validation and the test file; None without such a file.
 
     Raises:
         DataError: there are too few examples, or too few of one class.
     """
     strata_N = table.y if table.task == "classification" else np.zeros(len(table.y), dtype=np.int64)
-    n_validation_file, n_test_file = (0 if each is None else len(each.y) for each in (validation, test))
+    n_validation_file, n_test_file = (0 if file is None else len(file.y) for file in (validation, test))
     parts = _split(strata_N, data.validation, data.test, data.train_fraction, study_seed, n_validation_file)
     if data.test is None or data.test.fraction is not None:
         return parts
@@ -59,18 +61,19 @@ def split(
 
 
 def require_enough(counts: tuple[int, ...], validation: Validation) -> None:
-    """Make sure that every class can have a training example in every part, and validation has one at all.
+    """Check that every class can have a training example in every part, and that validation can have an example.
 
     Args:
-        counts: examples of each class, or their number alone for regression.
-        validation: what validates.
+        counts: examples of each class; for regression, one number: all examples.
+        validation: the configuration of the validation part.
 
     Raises:
-        DataError: there are too few.
+        DataError: there are too few examples.
     """
     if validation.folds is not None and min(counts) < validation.folds:
-        what = "examples in all" if len(counts) == 1 else "examples in the smallest class"
-        message = f"{validation.folds} folds of {min(counts)} {what}"
+        where = "in all" if len(counts) == 1 else "in the smallest class"
+        examples = "example" if min(counts) == 1 else "examples"
+        message = f"{validation.folds} folds are more than the {min(counts)} {examples} {where}"
         raise DataError(message, hint="use fewer folds", parameter="data.validation")
     if validation.fraction is not None and sum(counts) <= len(counts):
         message = f"{sum(counts)} examples of {len(counts)} classes leave none to validate on"
@@ -87,14 +90,14 @@ def part_sizes(
     n_file: int = 0,
     test: Test | None = None,
 ) -> tuple[tuple[int, int], ...]:
-    """How many examples train and validate in each part; the same for every seed.
+    """The number of training and validation examples of each part; the same for every seed.
 
     Args:
-        counts: examples of each class, or their number alone for regression.
-        validation: what validates.
-        train_fraction: the share of training examples kept, in (0, 1].
-        n_file: rows of the validation file, where there is one.
-        test: what is set apart before.
+        counts: examples of each class; for regression, one number: all examples.
+        validation: the configuration of the validation part.
+        train_fraction: the fraction of training examples kept, in (0, 1].
+        n_file: rows of the validation file; 0 without one.
+        test: the configuration of the test part, which is drawn first.
 
     Raises:
         DataError: there are too few examples.
@@ -106,12 +109,12 @@ def part_sizes(
 
 @lru_cache(maxsize=256)
 def n_validated_classes(counts: tuple[int, ...], validation: Validation, test: Test | None = None) -> int:
-    """How many classes the validation part has, of the parts the fewest; the same for every seed.
+    """The smallest number of classes in a validation part; the same for every seed.
 
     Args:
         counts: examples of each class.
-        validation: what validates: a fraction, or folds.
-        test: what is set apart before.
+        validation: the configuration of the validation part: a fraction, or folds.
+        test: the configuration of the test part, which is drawn first.
 
     Raises:
         DataError: there are too few examples.
@@ -129,13 +132,13 @@ def _split(
     study_seed: int,
     n_validation_file: int,
 ) -> list[Part]:
-    is_test_N = _set_apart(strata_N, test, study_seed)
+    is_test_N = _draw_test(strata_N, test, study_seed)
     strata = [np.flatnonzero((strata_N == k) & ~is_test_N) for k in range(strata_N.max() + 1)]
     require_enough(tuple(map(len, strata)), validation)
     generator = generator_for(study_seed, "split")
     shuffled = [generator.permutation(rows) for rows in strata]
     if validation.folds is not None:
-        # Dealt out like cards, class after class: folds differ by one example at most, in all and per class.
+        # Dealt out in turn, class after class: folds differ by at most one example, in all and in each class.
         cards_N = np.concatenate(shuffled)
         folds = [cards_N[fold :: validation.folds] for fold in range(validation.folds)]
     elif validation.fraction is not None:
@@ -148,15 +151,15 @@ def _split(
         is_valid_N = np.zeros(len(strata_N), dtype=bool)
         is_valid_N[fold] = True
         training = [rows[~is_valid_N[rows]] for rows in shuffled]
-        # A prefix of a fixed order, so that a smaller share is a subset of a larger one.
+        # A prefix of a fixed order: the rows of a smaller fraction are a subset of those of a larger one.
         kept = [rows[: max(1, round(train_fraction * len(rows)))] for rows in training]
         valid_indices = np.arange(n_validation_file) if validation.file is not None else np.sort(fold)
         parts.append(Part(np.sort(np.concatenate(kept)), valid_indices, np.flatnonzero(is_test_N)))
     return parts
 
 
-def _set_apart(strata_N: Indices, test: Test | None, study_seed: int) -> NDArray[np.bool_]:
-    """Which rows test, drawn before anything else is, so that they do not depend on how validation is done."""
+def _draw_test(strata_N: Indices, test: Test | None, study_seed: int) -> NDArray[np.bool_]:
+    """Which rows (N,) are the test part. They are drawn first, and so do not depend on the validation part."""
     is_test_N = np.zeros(len(strata_N), dtype=bool)
     if test is not None and test.fraction is not None:
         generator = generator_for(study_seed, "test")
@@ -172,7 +175,7 @@ def _set_apart(strata_N: Indices, test: Test | None, study_seed: int) -> NDArray
 
 
 def _allot(counts_K: Indices, fraction: float) -> list[int]:
-    """Share out what is set apart by largest remainder, leaving each class one to train on."""
+    """The examples to take from each class: ``fraction`` of all by largest remainder, but never a class's last one."""
     room_K = counts_K - 1
     n_valid = min(max(1, round(float(counts_K.sum()) * fraction)), int(room_K.sum()))
     exact_K = counts_K * (n_valid / counts_K.sum())

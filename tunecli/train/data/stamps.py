@@ -1,4 +1,4 @@
-"""The states of the files that data is read from: what a cache may hold on to. Reads none of them; loads no torch."""
+"""Stamps of the files that data is read from: caches keep a table until a stamp changes. Loads no torch."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Stamp = tuple[str, int, int]
 
 
 def stamps_of(data: Data, base_path: Path, *, open_test: bool = False) -> tuple[Stamp, ...]:
-    """The states of every file that a trial's data is read from.
+    """The stamps of all files that a trial's data is read from.
 
     Args:
-        data: the data's knobs.
+        data: the data's configuration.
         base_path: the folder that relative names start from.
-        open_test: whether the test file is among them.
+        open_test: whether to include the test file.
 
     Raises:
-        DataError: one is not there.
+        DataError: a file is missing.
     """
     files = [(data.validation.file, "data.validation")]
     if open_test and data.test is not None:
@@ -38,10 +38,10 @@ def stamps_of(data: Data, base_path: Path, *, open_test: bool = False) -> tuple[
 
 
 def source_stamps(data: Data, base_path: Path) -> Iterator[Stamp]:
-    """The states of the files of a source: a table, a folder of images, or the user's own module.
+    """The stamps of the files of a source: a table, a folder of images, or a module of the user's code.
 
     Raises:
-        DataError: one is not there.
+        DataError: a file is missing.
     """
     match data.source:
         case FileSource(path=path):
@@ -54,22 +54,22 @@ def source_stamps(data: Data, base_path: Path) -> Iterator[Stamp]:
 
 
 def stamps_beside(data: Data, file: str, base_path: Path, parameter: str) -> tuple[Stamp, ...]:
-    """The states of a validation or test file, which is of the source's own kind.
+    """The stamps of a validation or test file, or folder of images.
 
     Raises:
-        DataError: it is not there, or the source is neither a file nor a folder.
+        DataError: it is missing, or the source is neither a file nor a folder.
     """
     match data.source:
         case Images():
             return tuple(_folder_stamps(file, base_path, parameter))
         case FileSource():
             return (stamp_of(file, base_path, parameter),)
-    message = f"a file of its own goes with a training file, and the source is {shown(data)}"
+    message = f"`file` needs a source that is a file or a folder, and the source is {shown(data)}"
     raise DataError(message, hint="use `fraction`", parameter=parameter)
 
 
 def stamp_of(file: str, base_path: Path, parameter: str) -> Stamp:
-    """Name a file and its state.
+    """The stamp of a file.
 
     Raises:
         DataError: there is no such file.
@@ -78,15 +78,15 @@ def stamp_of(file: str, base_path: Path, parameter: str) -> Stamp:
     try:
         status = path.stat()
     except OSError as error:
-        raise DataError(f"there is no file {file}", hint=_looked(base_path), parameter=parameter) from error
+        raise DataError(f"there is no file {file}", hint=_hint(base_path), parameter=parameter) from error
     if not path.is_file():
-        hint = "the name of a folder of images ends with a slash" if path.is_dir() else ""
+        hint = "end the name of a folder of images with a slash" if path.is_dir() else ""
         raise DataError(f"{file} is not a file", hint=hint, parameter=parameter)
     return str(path.resolve()), status.st_mtime_ns, status.st_size
 
 
 def shown(data: Data) -> str:
-    """A source as a message calls it."""
+    """The name of a source in messages."""
     match data.source:
         case FileSource(path=path) | Images(path=path):
             return path
@@ -96,17 +96,21 @@ def shown(data: Data) -> str:
 
 
 def _folder_stamps(folder: str, base_path: Path, parameter: str) -> Iterator[Stamp]:
-    """The folder's own and its sub-folders': files that come or go are noticed, one that is rewritten is not."""
+    """The stamps of a folder and its sub-folders. They change when a file is added or removed, not when one is edited.
+
+    Raises:
+        DataError: there is no such folder, or it cannot be read.
+    """
     path = base_path / folder
     if not is_folder(path):
-        raise DataError(f"there is no folder {folder}", hint=_looked(base_path), parameter=parameter)
+        raise DataError(f"there is no folder {folder}", hint=_hint(base_path), parameter=parameter)
     try:
         folders = [path, *sorted(inner for inner in path.iterdir() if inner.is_dir())]
-        yield from [(str(each.resolve()), each.stat().st_mtime_ns, 0) for each in folders]
+        yield from [(str(path.resolve()), path.stat().st_mtime_ns, 0) for path in folders]
     except OSError as error:
         message = f"{folder} cannot be read: {os_reason(error)}"
         raise DataError(message, parameter=parameter) from error
 
 
-def _looked(base_path: Path) -> str:
+def _hint(base_path: Path) -> str:
     return f"relative names start from {base_path.resolve()}"
