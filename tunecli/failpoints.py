@@ -1,8 +1,8 @@
-"""Where a process may be made to die: one hook at every durable step, which does nothing unless a test arms it.
+"""Failpoints: hooks at every durable step, where a test can kill the process or make the step fail.
 
-A commit, a rename, a dispatch, a checkpoint each call `reach`. Armed, all processes of a study count together, in a
-file; at the n-th point the one that reaches it is killed, or the step raises as a failing disk would. So every crash
-that can happen between two durable steps can be made to happen, each once. Knows nothing of what the steps do.
+Each commit, rename, dispatch and checkpoint calls `reach`, which does nothing unless a test arms it. Then all processes
+of a study count their points together in a file. At the n-th point the process is killed, or the step raises like a
+failing disk. So tests can produce every crash between two durable steps, one after another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 VARIABLE = "TUNECLI_FAILPOINT"
-"""The environment variable that arms every process which inherits it: ``kill:7:/path/of/the/count``."""
+"""The environment variable that arms every process that inherits it, for example ``kill:7:/path/of/the/count``."""
 
 Mode = Literal["count", "kill", "raise"]
 
@@ -32,13 +32,13 @@ _armed: _Armed | None = None
 
 
 def arm(mode: Mode, at: int, path: Path) -> None:
-    """Arm this process and all that it starts from now on.
+    """Arm this process and all processes that it starts later.
 
     Args:
-        mode: ``count`` only notes each point; ``kill`` ends whoever reaches point ``at`` by SIGKILL; ``raise`` raises
-            OSError with EIO there.
-        at: counted from 1.
-        path: the file in which all processes count together; one line a point.
+        mode: ``count`` only counts the points; ``kill`` kills the process that reaches point ``at`` with SIGKILL;
+            ``raise`` raises OSError with EIO there.
+        at: the point, counted from 1.
+        path: the file in which all processes count together, one line for each point.
     """
     global _armed
     _armed = _Armed(mode, at, path)
@@ -46,10 +46,13 @@ def arm(mode: Mode, at: int, path: Path) -> None:
 
 
 def reach(name: str) -> None:
-    """A durable step is about to be taken, or was just taken, as ``name`` says.
+    """Mark a point before or after a durable step.
+
+    Args:
+        name: the point's name, such as ``commit begins``.
 
     Raises:
-        OSError: armed so.
+        OSError: the point is armed to raise.
     """
     if _armed is None:
         return
@@ -62,7 +65,7 @@ def reach(name: str) -> None:
 
 
 def _count(name: str) -> int:
-    """Which point this is, over all processes."""
+    """Count the point ``name``, and return its number over all processes."""
     assert _armed is not None
     with _armed.path.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -76,7 +79,7 @@ def _from_environment() -> None:
     mode, _, rest = os.environ.get(VARIABLE, "").partition(":")
     at, _, path = rest.partition(":")
     if mode in ("count", "kill", "raise") and at.isdigit():
-        arm(mode, int(at), Path(path))  # type: ignore[arg-type]  # one of the three, as just asked
+        arm(mode, int(at), Path(path))  # type: ignore[arg-type]  # one of the three, by the condition
 
 
 _from_environment()

@@ -19,7 +19,7 @@ from tests.store.records import epoch, everything, trial
 from tunecli.errors import StoreDamaged, StoreTooNew
 from tunecli.messages import Ended
 from tunecli.store import schema
-from tunecli.store.checksums import summed_tables, with_checksums
+from tunecli.store.checksums import checksummed_tables, with_checksums
 from tunecli.store.database import Log
 from tunecli.trial import Outcome, State
 
@@ -90,15 +90,15 @@ def test_the_store_of_the_flips_has_a_row_in_every_table(study: tuple[bytes, str
     path = tmp_path / "study.db"
     path.write_bytes(study[0])
     with closing(sqlite3.connect(path)) as connection:
-        assert set(summed_tables()) == set(schema.tables_in(connection))
-        for table in summed_tables():
+        assert set(checksummed_tables()) == set(schema.tables_in(connection))
+        for table in checksummed_tables():
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] > 0, table
 
 
 def changed_rows(path: Path) -> Iterator[tuple[str, str]]:
     """Each column of a row of each table with another value that its column takes, as an UPDATE."""
     with closing(sqlite3.connect(path)) as connection:
-        for table in summed_tables():
+        for table in checksummed_tables():
             for _, name, kind, *_ in connection.execute(f"PRAGMA table_info({table})").fetchall():
                 change = f"{name} || 'x'" if kind == "TEXT" else f"{name} + 1"
                 key = next(c[1] for c in connection.execute(f"PRAGMA table_info({table})") if c[5] == 1)
@@ -136,7 +136,7 @@ def test_the_message_names_the_table_and_the_row(log: Log) -> None:
     log.append_suggestion(trial(0))
     log._connection.execute("UPDATE suggestion SET seed = seed + 1")
     log.close()
-    with pytest.raises(StoreDamaged, match="the record `suggestion 0` is not what was written"):
+    with pytest.raises(StoreDamaged, match="the checksum of the record `suggestion 0` is wrong"):
         Log.open(log.path)
 
 

@@ -394,13 +394,13 @@ class TestCreation:
     def test_never_over_a_file_that_is_there(self, tmp_path: Path) -> None:
         path = tmp_path / "study.db"
         path.write_text("precious")
-        with pytest.raises(UsageError, match="there already"):
+        with pytest.raises(UsageError, match="exists already"):
             Log.create(path, {})
         assert path.read_text() == "precious"
 
     def test_never_through_a_dangling_link(self, tmp_path: Path) -> None:
         (tmp_path / "study.db").symlink_to(tmp_path / "elsewhere")
-        with pytest.raises(UsageError, match="there already"):
+        with pytest.raises(UsageError, match="exists already"):
             Log.create(tmp_path / "study.db", {})
 
     def test_an_interruption_leaves_no_database(

@@ -126,7 +126,7 @@ class TestOpenExisting:
     def test_says_so_where_there_is_none_at_all(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as caught:
             RunFolder.open_existing(tmp_path / "nowhere" / "a")
-        assert "`tunecli search CONFIG` begins one; there is none under" in caught.value.hint
+        assert "there are no studies under" in caught.value.hint
 
 
 class TestFind:
@@ -151,7 +151,7 @@ class TestFind:
         study(tmp_path / "x")
         with pytest.raises(UsageError):
             RunFolder.find(text, tmp_path / "runs")
-        with pytest.raises(UsageError, match="no name of a study"):
+        with pytest.raises(UsageError, match="not a valid name of a study"):
             RunFolder.named(text)
 
     @given(st.text(st.characters()))

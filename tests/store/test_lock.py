@@ -127,13 +127,13 @@ class TestWorkers:
     def test_a_study_is_not_held_while_a_worker_lives_and_is_once_it_has_ended(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lock, "_PATIENCE_WITH_WORKERS_S", 0.1)
+        monkeypatch.setattr(lock, "_WORKERS_WAIT_S", 0.1)
         with start_worker(tmp_path) as worker:
             assert worker.stdout is not None
             assert worker.stdout.readline() == "shared\n"
             for _ in range(2):
                 with pytest.raises(
-                    StudyLocked, match=rf"worker \(process {worker.pid}\) of a former run"
+                    StudyLocked, match=rf"worker \(process {worker.pid}\) of an earlier run"
                 ) as caught:
                     hold(tmp_path).__enter__()
                 assert caught.value.exit_code == 4
@@ -209,18 +209,18 @@ class TestWorkers:
     def test_a_lock_file_of_nonsense_names_nobody(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lock, "_PATIENCE_WITH_WORKERS_S", 0.0)
+        monkeypatch.setattr(lock, "_WORKERS_WAIT_S", 0.0)
         path = tmp_path / WORKERS_LOCK_NAME
         descriptor = share_workers_lock(path)
         path.write_bytes(b"\xff nonsense -1 0 99999999999999999999\n")
-        with pytest.raises(StudyLocked, match="a worker of a former run"), hold(tmp_path):
+        with pytest.raises(StudyLocked, match="a worker of an earlier run"), hold(tmp_path):
             pass
         os.close(descriptor)
 
     def test_the_stale_numbers_of_the_dead_are_not_named(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lock, "_PATIENCE_WITH_WORKERS_S", 0.0)
+        monkeypatch.setattr(lock, "_WORKERS_WAIT_S", 0.0)
         path = tmp_path / WORKERS_LOCK_NAME
         with start_worker(tmp_path) as dead:
             dead.communicate("\n")

@@ -165,11 +165,7 @@ class WorkerProcess:
     """
 
     def __init__(self, channel: socket.socket) -> None:
-        """Watch a worker that was asked for.
-
-        Args:
-            channel: the coordinator's end of the channel.
-        """
+        """Watch the worker at the other end of ``channel``."""
         channel.setblocking(False)
         self._channel = channel
         self._is_over = False

@@ -1,7 +1,7 @@
 """The engine of local processes: workers forked from a server that has loaded what trials import.
 
 Most workers live for the whole sweep. A trial that runs the user's own code gets a single-use worker, so no other trial
-sees what it leaves in its process or the programs that it started. A worker that dies costs only its own trial, which
+sees the traces in its process or the programs that it started. A worker that dies costs only its own trial, which
 fails as `crash` with the signal's name; the worker is replaced. A worker that lost its device is replaced too, and a
 device that is lost three times in a row is set aside. All workers end with the coordinator, even if it is killed.
 """
@@ -250,9 +250,7 @@ class LocalEngine:
                 event = unpack_event(worker.pipe.recv_bytes())
                 if worker.place is not None:
                     event = with_recorded_device(event, worker.place)
-                if isinstance(
-                    event, Started
-                ):  # the time limit excludes what the worker loads before the start
+                if isinstance(event, Started):  # the time limit excludes the imports before the start
                     worker.device = event.device
                     worker.deadline = None if worker.is_group else Deadline(worker.jobs[event.number])
                 if worker.deadline is not None:

@@ -72,8 +72,7 @@ class Engine(Protocol):
         """Yield the events that have come; wait up to ``wait_s`` seconds for the first.
 
         Raises:
-            DiskFull, StoreFailed: a worker could not write what its trial must keep. Events that were yielded before
-                remain valid.
+            DiskFull, StoreFailed: a worker could not write a file of its trial. Events yielded before it remain valid.
         """
 
     def stop(self) -> None:
@@ -86,7 +85,7 @@ class Engine(Protocol):
 def run_job(engine: Engine, job: Job) -> Generator[Event]:
     """Run one job on an engine that has no other; yield its events to the last, then close the engine.
 
-    The job begins with the first event that is asked for. Closing the iterator early ends the job.
+    The job begins when the caller takes the first event. Closing the iterator early ends the job.
 
     Raises:
         DiskFull, StoreFailed: as of `Engine.events`.

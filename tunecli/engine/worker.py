@@ -33,7 +33,7 @@ from tunecli.train.trials import run_here, run_together
 STOP = b"stop"
 """The message that asks the running job to stop at its epoch's end. The first message is the setup, all others jobs."""
 _HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_KILL_CHILDREN_S = 2.0  # how long to kill what the trial started, before giving up
+_KILL_CHILDREN_S = 2.0  # the longest time to kill the programs of a trial
 _POLL_S = 0.001
 _OOM_SCORE = b"500"  # of 1000: if memory runs out, the kernel should kill a trial and not the coordinator
 

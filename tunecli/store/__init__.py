@@ -1,1 +1,1 @@
-"""What happened? The event log, the run folder, the lock; the only room that knows SQL."""
+"""The record of a study: the event log, the run folder and the lock. Only this package uses SQL."""

@@ -1,9 +1,9 @@
-"""A checksum for every row of the log, so that a bit that rots on the disk is found when the row is read.
+"""A checksum for each row of the log, to find a bit that changed on the disk.
 
-SQLite checks the structure of a file but not the values in its rows: a changed digit of a score goes unnoticed. Each
-row therefore ends with the CRC-32 of its table's name and of its other values. CRC-32 finds every change of up to 32
-neighbouring bits of what it is computed from, and misses another damage once in four billion times. It is no defence
-against a person who changes a row on purpose. Knows SQL and nothing of what the rows mean.
+SQLite checks the structure of a file but not the values in its rows, so it does not notice a changed digit of a score.
+Each row therefore ends with the CRC-32 of its table's name and its other values. CRC-32 finds every change of up to 32
+neighbouring bits, and misses other damage with a probability of one in four billion. It does not protect against a
+person who changes a row on purpose. This module does not know the meaning of rows.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Row = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class Summed:
+class ChecksummedTable:
     """A table whose rows have checksums.
 
     Attributes:
-        name: the table's.
-        columns: the names of its columns, in their order, without the checksum's.
-        checksum: of a row's values in that order; a longer row's further values are left out.
+        name: the table's name.
+        columns: the names of its columns in order, without the checksum's.
+        checksum: computes the checksum of a row's values in that order; it ignores further values.
     """
 
     name: str
@@ -41,42 +41,41 @@ class Summed:
 
 
 @cache
-def summed_tables(n_steps: int = SCHEMA_VERSION) -> Mapping[str, Summed]:
-    """The tables of a schema whose rows have checksums, by name."""
+def checksummed_tables(n_steps: int = SCHEMA_VERSION) -> Mapping[str, ChecksummedTable]:
+    """The tables that have checksums after ``n_steps`` of the schema, by name."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
         take_steps(model, n_steps)
         columns = {name: model.execute(f"PRAGMA table_info({name})").fetchall() for name in tables_in(model)}
-    return {name: _summed(name, each) for name, each in columns.items()}
+    return {name: _table(name, info) for name, info in columns.items()}
 
 
 def with_checksums(table: str, rows: Iterable[Row]) -> list[tuple[Any, ...]]:
-    """The rows of a table as they are stored, each with its checksum at its end.
+    """The rows of a table as they are stored, each followed by its checksum.
 
     Raises:
-        ValueError: a value is not of its column's type.
+        ValueError: a value does not have its column's type.
     """
-    checksum = summed_tables()[table].checksum
+    checksum = checksummed_tables()[table].checksum
     return [(*row, checksum(row)) for row in rows]
 
 
-def first_wrong(connection: sqlite3.Connection, table: str) -> str | None:
-    """Which row of a table is not what was written, in words; None where all are."""
-    summed = summed_tables(version(connection))[table]
-    checksum = summed.checksum
-    for row in connection.execute(f"SELECT {', '.join(summed.columns)}, {COLUMN} FROM {table}"):
+def first_damaged_row(connection: sqlite3.Connection, table: str) -> str | None:
+    """The table and key of the first row whose checksum is wrong, for a message; None if all are right."""
+    description = checksummed_tables(version(connection))[table]
+    for row in connection.execute(f"SELECT {', '.join(description.columns)}, {COLUMN} FROM {table}"):
         try:
-            if checksum(row) == row[-1]:
+            if description.checksum(row) == row[-1]:
                 continue
         except ValueError:
-            pass  # a value of another type than was written
+            pass  # a value has another type than its column
         return f"{table} {row[0]!r}"[:80]
     return None
 
 
 def new_database(facts: Iterable[tuple[str, str]]) -> bytes:
-    """The bytes of a database with ``facts`` (keys and JSON) in it, to be put in place whole.
+    """The bytes of a new database that holds ``facts`` (keys and JSON values).
 
-    So there is no moment, and no crash, with half a schema.
+    The caller writes them as one file, so a crash cannot leave half a schema.
 
     Raises:
         UsageError: this Python's SQLite is too old.
@@ -89,55 +88,60 @@ def new_database(facts: Iterable[tuple[str, str]]) -> bytes:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a database to today's tables; in one transaction with whatever else the caller has begun."""
+    """Bring a database to the current schema, in the caller's transaction."""
     is_older = version(connection) < SCHEMA_VERSION
     take_steps(connection)
-    if is_older:  # its rows have no checksums, or those of fewer columns
+    if is_older:  # its rows have no checksums, or checksums of fewer columns
         add_checksums(connection)
 
 
 def add_checksums(connection: sqlite3.Connection) -> None:
-    """Give every row of a database the checksum of its present values."""
-    for name, summed in summed_tables().items():
+    """Write the checksum of its present values into every row of a database."""
+    for name, table in checksummed_tables().items():
         function = f"checksum_of_{name}"
         connection.create_function(
-            function, len(summed.columns), lambda *row, of=summed.checksum: of(row), deterministic=True
+            function, len(table.columns), lambda *row, of=table.checksum: of(row), deterministic=True
         )
-        connection.execute(f"UPDATE {name} SET {COLUMN} = {function}({', '.join(summed.columns)})")
+        connection.execute(f"UPDATE {name} SET {COLUMN} = {function}({', '.join(table.columns)})")
 
 
-def _summed(name: str, columns: Sequence[tuple[Any, ...]]) -> Summed:
-    """The table of rows of ``PRAGMA table_info``: (place, name, type, is not NULL, default, place in the key)."""
+def _table(name: str, columns: Sequence[tuple[Any, ...]]) -> ChecksummedTable:
+    """Prepare the checksum of a table.
+
+    Args:
+        name: the table's name.
+        columns: the rows of ``PRAGMA table_info``: (index, name, type, is not NULL, default, index in the key).
+    """
     own = [column for column in columns if column[1] != COLUMN]
-    codes, numbers, texts, perhaps = "<", [], [], []
+    codes, numbers, texts, nullable = "<", [], [], []
     for place, _, kind, is_filled, _, key in own:
         if not is_filled and not key:
-            perhaps.append(place)
+            nullable.append(place)
         elif kind == "TEXT":
             texts.append(place)
         else:
             numbers.append(place)
             codes += "q" if kind == "INTEGER" else "d"
     pack, numbers_of, texts_of = Struct(codes).pack, _getter(numbers), _getter(texts)
-    only_text = texts[0] if len(texts) == 1 else None  # as of epochs, of which there are the most
+    only_text = texts[0] if len(texts) == 1 else None  # as in `epoch`, the longest table
     seed = crc32(name.encode())
 
     def checksum(row: Row) -> int:
         try:
             text = row[only_text] if only_text is not None else "\x1f".join(texts_of(row))
-            if perhaps:
-                text += "".join(f"\x1f{row[place]!a}" for place in perhaps)
+            if nullable:
+                text += "".join(f"\x1f{row[place]!a}" for place in nullable)
             return crc32(text.encode(), crc32(pack(*numbers_of(row)), seed))
         except Exception as error:  # struct.error, TypeError, UnicodeEncodeError, OverflowError
             raise ValueError(
                 f"a record of {name} has a value of another type than its column ({error})"
             ) from error
 
-    return Summed(name, tuple(column[1] for column in own), checksum)
+    return ChecksummedTable(name, tuple(column[1] for column in own), checksum)
 
 
 def _getter(places: Sequence[int]) -> Callable[[Row], tuple[Any, ...]]:
-    """What takes the values in these places of a row, as a tuple however many there are."""
+    """A function that returns the values at these indexes of a row, always as a tuple."""
     if not places:
         return lambda row: ()
     if len(places) == 1:

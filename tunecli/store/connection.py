@@ -1,9 +1,9 @@
-"""How the database is opened and kept honest: the pragmas, the checks, and SQLite's errors in our words.
+"""Opening and checking the database: the pragmas, the integrity checks, and the translation of SQLite's errors.
 
-A rollback journal with ``synchronous=EXTRA`` rather than WAL: SQLite before 3.44.6, 3.50.7 and 3.51.3 can corrupt a
-WAL database that has two connections (sqlite.org/wal.html, "the WAL-reset bug"), and a sweep commits far too seldom to
-notice the difference. Where SQLite can open the file nothing else here does: to close it again would take SQLite's
-locks away (sqlite.org/howtocorrupt.html, 2.2). Knows SQL and nothing of what the rows mean.
+The database uses a rollback journal with ``synchronous=EXTRA`` and not WAL: SQLite before 3.44.6, 3.50.7 and 3.51.3 can
+corrupt a WAL database that has two connections (sqlite.org/wal.html, "the WAL-reset bug"), and a sweep commits so
+seldom that WAL would not be faster. This module opens the file only through SQLite, because closing another descriptor
+of it would release SQLite's locks (sqlite.org/howtocorrupt.html, 2.2). It does not know the meaning of rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tunecli.errors import (
     UsageError,
     from_os_error,
 )
-from tunecli.store.checksums import first_wrong, migrate, summed_tables
+from tunecli.store.checksums import checksummed_tables, first_damaged_row, migrate
 from tunecli.store.files import has_room, write_atomically
 from tunecli.store.schema import (
     APPLICATION_ID,
@@ -42,33 +42,33 @@ from tunecli.store.schema import (
 )
 
 _BUSY_TIMEOUT_S = 20.0
-_MAY_LEAVE_ITS_PAGE_BYTES = (
-    500  # a row leaves its page of 4 KiB from 1,003 bytes on, and is hardly more than its text
+_LONG_TEXT_BYTES = (
+    500  # a row of more than 1,002 bytes leaves its page of 4 KiB, and is little longer than its text
 )
 
 
 def open_to_write(
     path: Path, examine: Callable[[sqlite3.Connection, bool], object] = lambda *_: None
 ) -> sqlite3.Connection:
-    """The coordinator's connection. What a killed predecessor left half done is rolled back first.
+    """Open the database for the coordinator; SQLite first rolls back an unfinished transaction of a killed one.
 
-    Every row is checked before anything is written. A database of an older tunecli is copied beside itself, as
-    ``study.db.v1``, and then brought to today's tables in one transaction: killed anywhere, it is the one or the other.
+    Every row is checked before anything is written. A database of an older tunecli is copied to ``study.db.v1`` in the
+    same folder, and then migrated in one transaction, so a kill at any time leaves the old schema or the new one.
 
     Args:
         path: the database.
-        examine: reads the database, with today's tables, before anything is written, and raises where it must not be;
-            is also told whether an older tunecli wrote it.
+        examine: called before anything is written, with a connection that has the current schema and with whether an
+            older tunecli wrote the database; raises to cancel the opening.
 
     Raises:
-        StoreDamaged: found by reading all of it; nothing was written.
+        StoreDamaged: a check failed; nothing was written.
         StoreTooNew: a later tunecli wrote it.
-        UsageError: it is not there, not writable, or a symbolic link.
-        DiskFull, StoreFailed: the disk refuses the copy or the change.
+        UsageError: it is missing, not writable, or a symbolic link.
+        DiskFull, StoreFailed: the copy or the migration cannot be written.
     """
-    with explaining(path):
+    with translated_errors(path):
         if path.is_symlink():
-            # Whoever holds this folder's lock does not hold the other's.
+            # The lock of this run folder does not protect a database in another folder.
             raise UsageError(f"{path} is a symbolic link", hint="put the database itself into the run folder")
         connection = _connect(path)
         try:
@@ -76,39 +76,38 @@ def open_to_write(
             _require_sound(connection, path)
             is_older = version(connection) < SCHEMA_VERSION
             if not is_older:
-                require_true(connection, path, summed_tables())
+                require_checksums(connection, path, checksummed_tables())
             with closing(_in_memory(connection, path)) if is_older else nullcontext(connection) as readable:
                 examine(readable, is_older)
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA foreign_keys = ON")
-            # Also where nothing is to be changed: a folder that cannot be written to is found now, not at trial 1.
+            # Also without a migration, so that a folder that cannot be written to is found now and not at trial 1.
             with transaction(connection, path):
                 if version(connection) < SCHEMA_VERSION:
                     _keep_copy(connection, path)
                 migrate(connection)
         except BaseException as error:
             connection.close()
-            if isinstance(error, sqlite3.OperationalError) and _forbids_what_its_folder_allows(error, path):
-                raise damaged(path, "its header says that it is not to be written") from error
+            if isinstance(error, sqlite3.OperationalError) and _is_read_only_by_its_header(error, path):
+                raise damaged(path, "its header marks it as read-only") from error
             raise
         return connection
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A reader's connection: it never writes a row, waits while the coordinator commits, and works on read-only media.
+    """Open the database for a reader, which waits while the coordinator commits, and works on read-only media.
 
-    A writer that was killed leaves a hot journal, which whoever comes next must roll back, reader or not; so the
-    connection may write to the file, though never through SQL. Where the file or its folder forbids that (or knows no
-    locks), a private copy is recovered and read instead; and so is a copy where an older tunecli wrote it, brought to
-    today's tables.
+    A killed writer leaves a hot journal, and the next process must roll it back, even a reader. So the connection can
+    write to the file, but not through SQL. If the file or its folder is read-only, or the file system has no locks, the
+    connection is to a recovered private copy; if an older tunecli wrote the database, to a migrated private copy.
 
     Raises:
-        StoreDamaged: found by reading all of it.
+        StoreDamaged: a check failed.
         StoreTooNew: a later tunecli wrote it.
-        UsageError: it is not there, or not readable.
+        UsageError: it is missing or not readable.
     """
-    with explaining(path):
+    with translated_errors(path):
         connection = _connect(path)
         try:
             connection.execute("PRAGMA query_only = ON")
@@ -127,13 +126,13 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    """All that the block writes becomes durable at its end, or none of it where anything raises.
+    """Commit the writes of the block at its end, durably; roll them back if it raises.
 
-    SQLite's roll-back after a failed sync is no second try of it: every page is written anew, from a journal that was
-    synced before.
+    SQLite's rollback after a failed fsync does not repeat that fsync: it writes every page anew, from a journal that
+    was synced before.
 
     Raises:
-        DiskFull, StoreFailed: the disk refused the commit.
+        DiskFull, StoreFailed: the commit cannot be written.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -145,59 +144,59 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
         except OSError as error:
             raise from_os_error(error, path) from error
     except BaseException:
-        with suppress(sqlite3.Error):  # SQLite itself rolls back on the worst errors
+        with suppress(sqlite3.Error):  # SQLite has already rolled back after some errors
             connection.execute("ROLLBACK")
         raise
 
 
-def require_true(connection: sqlite3.Connection, path: Path, tables: Iterable[str]) -> None:
-    """Make sure that every row of these tables is what was written, by its checksum.
+def require_checksums(connection: sqlite3.Connection, path: Path, tables: Iterable[str]) -> None:
+    """Check every row of these tables by its checksum.
 
     Raises:
-        StoreDamaged: one is not.
+        StoreDamaged: a checksum is wrong.
     """
     for table in tables:
-        if row := first_wrong(connection, table):
-            raise damaged(path, f"the record `{row}` is not what was written (its checksum differs)")
+        if row := first_damaged_row(connection, table):
+            raise damaged(path, f"the checksum of the record `{row}` is wrong")
 
 
 @contextmanager
-def explaining(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about the database at ``path`` into the tree of `tunecli.errors`.
+def translated_errors(path: Path) -> Iterator[None]:
+    """Translate SQLite's errors about the database at ``path`` into those of `tunecli.errors`.
 
     Raises:
         DiskFull, StoreDamaged, StoreFailed, StudyLocked, UsageError: by SQLite's result code.
-        ValueError: a record that contradicts the log (a number twice, an event of an unknown trial): a bug of ours.
+        ValueError: a record contradicts the log (a number twice, an event of an unknown trial), which is a bug.
     """
     try:
         yield
     except sqlite3.IntegrityError as error:
         raise ValueError(f"this contradicts the log {path}: {error}") from error
-    except sqlite3.ProgrammingError:  # SQL misused, a connection that is closed: a bug, told as it is
+    except sqlite3.ProgrammingError:  # wrong SQL or a closed connection, which is a bug
         raise
     except sqlite3.DatabaseError as error:
         raise _from_sqlite_error(error, path) from error
     except (
         UnicodeDecodeError
-    ) as error:  # SQLite quotes a damaged schema in its message, which Python cannot read
-        raise damaged(path, "its tables are not described in text") from error
+    ) as error:  # SQLite quotes a damaged schema in a message that Python cannot decode
+        raise damaged(path, "its schema is not text") from error
 
 
 def damaged(path: Path, why: str) -> StoreDamaged:
-    """The error for a database that is not what it should be."""
+    """The error for a damaged database, for the caller to raise."""
     return StoreDamaged(
         f"{path} is damaged: {why}",
-        hint="results.csv holds the table so far; restore a copy of the run folder, or begin a new study",
+        hint="results.csv holds the results so far; restore a copy of the run folder, or start a new study",
     )
 
 
 def _from_sqlite_error(error: sqlite3.DatabaseError, path: Path) -> Exception:
     code = _code(error)
-    # SQLite keeps the errno to itself: a quota, or a limit on the size of files, looks like a disk that fails.
+    # SQLite does not report the errno: a quota or a limit on the size of files looks like a failure of the disk.
     if code == sqlite3.SQLITE_FULL or (code in _PERHAPS_NO_ROOM and not has_room(path)):
         return DiskFull(f"no room to write {path}: {error}", hint=FREE_SPACE)
     if code == sqlite3.SQLITE_BUSY:
-        return StudyLocked(f"{path} is in use by another process", hint="wait for it; then try again")
+        return StudyLocked(f"another process uses {path}", hint="wait until it ends, then try again")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return UsageError(
             f"cannot open or write {path}: {error}", hint="make the file and its folder writable"
@@ -211,7 +210,7 @@ _CANNOT_RECOVER = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQL
 _PERHAPS_NO_ROOM = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 
 
-def _forbids_what_its_folder_allows(error: sqlite3.OperationalError, path: Path) -> bool:
+def _is_read_only_by_its_header(error: sqlite3.OperationalError, path: Path) -> bool:
     is_forbidden = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY
     return is_forbidden and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
@@ -228,7 +227,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise from_os_error(error, path, "read") from error
     if not is_there:
         raise UsageError(f"there is no {path}")
-    uri = f"{path.absolute().as_uri()}?mode=rw"  # rw: open it or fail, never make one
+    uri = f"{path.absolute().as_uri()}?mode=rw"  # rw: fail if it is missing, do not create it
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
@@ -249,7 +248,7 @@ def _connect_to_copy(path: Path) -> sqlite3.Connection:
 
 
 def _in_memory(source: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """A private copy with today's tables, which changes nothing on disk."""
+    """Copy the database into memory and migrate the copy; nothing on disk changes."""
     memory = sqlite3.connect(":memory:", isolation_level=None)
     try:
         source.backup(memory)
@@ -264,7 +263,7 @@ def _in_memory(source: sqlite3.Connection, path: Path) -> sqlite3.Connection:
 
 
 def _keep_copy(connection: sqlite3.Connection, path: Path) -> None:
-    """Put the database as it is beside itself, unless it lies there already; what else lies there is left alone."""
+    """Copy the unchanged database into its folder, unless a copy is there; never overwrite another file."""
     content = connection.serialize()
     copy_path = first_path = path.with_name(f"{path.name}.v{version(connection)}")
     n = 1
@@ -285,31 +284,31 @@ def _is_file_of(path: Path, content: bytes) -> bool:
 
 def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    found = version(connection)
-    if application_id != APPLICATION_ID or found < 1:
-        raise damaged(path, "it is not a database of tunecli's")
-    if found > SCHEMA_VERSION:
+    schema = version(connection)
+    if application_id != APPLICATION_ID or schema < 1:
+        raise damaged(path, "it is not a database of tunecli")
+    if schema > SCHEMA_VERSION:
         raise StoreTooNew(
-            f"{path} was written by a later tunecli (schema {found}; this one knows {SCHEMA_VERSION})",
+            f"a later tunecli wrote {path} (schema {schema}; this version reads up to {SCHEMA_VERSION})",
             hint="upgrade tunecli",
         )
-    if tables_in(connection) != tables_of(found):
-        # One flipped bit makes a version an older one, and what is called so must not be migrated.
-        raise damaged(path, f"its tables are not those of its version, {found}")
+    if tables_in(connection) != tables_of(schema):
+        # One flipped bit can turn the version into an older one. Such a database must not be migrated.
+        raise damaged(path, f"its tables do not match its schema version, {schema}")
 
 
 def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
-    """Check every page, and what SQLite does not look at: the texts that are too long for theirs."""
-    # `quick_check` is hardly quicker here, where no table has an index, and misses a page that took another's place.
+    """Check every page, and the texts that are longer than a page, whose content SQLite does not check."""
+    # `quick_check` is hardly faster, because no table has an index, and misses a page in another's place.
     (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if answer != "ok":
         raise damaged(path, " ".join(str(answer).split()))
     if version(connection) >= CHECKSUMS_SINCE:
         if version(connection) < SCHEMA_VERSION:
-            require_true(connection, path, summed_tables(version(connection)))
+            require_checksums(connection, path, checksummed_tables(version(connection)))
         return
     for table, column in LONG_TEXTS[version(connection) - 1]:
-        is_long = f"length(CAST({column} AS BLOB)) > {_MAY_LEAVE_ITS_PAGE_BYTES}"
+        is_long = f"length(CAST({column} AS BLOB)) > {_LONG_TEXT_BYTES}"
         broken = f"SELECT 1 FROM {table} WHERE {is_long} AND NOT json_valid({column}) LIMIT 1"
         if connection.execute(broken).fetchone():
-            raise damaged(path, f"a record of {table} cannot be understood")
+            raise damaged(path, f"a record of {table} is not valid JSON")

@@ -1,8 +1,8 @@
-"""The event log: what was suggested, started, measured and how it ended, in the order of trial numbers.
+"""The event log of a study: suggestions, starts, epochs, checkpoints and ends of trials.
 
-Owns ``study.db``, the truth of a study. Rows are only ever added; where a trial stands is read off them. Every append
-is durable when the call returns, so what is recorded can be acted on. Knows nothing of what parameters or metrics
-mean. Keeps law 1 (the record is the state) and, with the lock, law 2 (one writer).
+It owns ``study.db``, which is the state of the study (record-is-the-state). Rows are only added, and a trial's state is
+computed from them. Every append is durable when the call returns, so the caller can act on it (write-ahead). Together
+with the lock of the run folder, the log has one writer. It does not know the meaning of parameters or metrics.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tunecli.store import rows
 from tunecli.store.checksums import new_database, with_checksums
 from tunecli.store.connection import (
     damaged,
-    explaining,
     open_to_read,
     open_to_write,
-    require_true,
+    require_checksums,
     transaction,
+    translated_errors,
 )
 from tunecli.store.files import write_atomically
 from tunecli.store.rows import decode, encode
@@ -36,74 +36,77 @@ from tunecli.trial import Checkpoint, FailedAttempt, Outcome, State, Step, Trial
 
 
 class Log:
-    """One study's log, open. Make it with `create`, `open` or `open_to_read`; close it, or use it in a ``with``.
+    """An open log, made by `create`, `open` or `open_to_read`; it is a context manager that closes it.
 
-    Every method raises `StoreDamaged` where the database cannot be read as what it should be; every method that writes
-    raises also `DiskFull` where there is no room, `StoreFailed` where the disk refuses otherwise, and ValueError where
-    the record would contradict the log: a number that is there already, an event of a trial nobody suggested or
-    started. After `StoreFailed` nothing more is written, for a disk that failed once proves nothing by a second try:
-    open the log anew, which checks all of it.
+    Every method raises `StoreDamaged` if the database is damaged. A method that writes also raises `DiskFull`,
+    `StoreFailed` for any other failure of the disk, and ValueError if the record would contradict the log: a second
+    suggestion of a number, or an event of a trial that was not suggested or started. After `StoreFailed` every write
+    raises it again, because a later success would prove nothing; opening the log anew checks all of it.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection, self.path = connection, path
-        self._refusal: StoreFailed | None = None
-        self._true: dict[str, int] = {}  # tables whose rows were checked, and of which commit of another's
+        self._storage_error: StoreFailed | None = None
+        self._checked: dict[str, int] = {}  # by checked table, the data version at which it was checked
 
     @classmethod
     def create(cls, path: Path, facts: Mapping[str, Any]) -> Self:
-        """Begin the log of a new study with ``facts`` in it, and open it for the coordinator.
+        """Create the log of a new study, and open it for the coordinator.
 
-        The file appears whole: killed in the middle, there is none.
+        The file is written as a whole, so a kill leaves no partial log.
+
+        Args:
+            path: the new database.
+            facts: the study's first facts, see :meth:`set_fact`.
 
         Raises:
-            UsageError: there is a file already, or its folder is read-only or missing.
-            DiskFull, StoreFailed: no room, or the disk refuses otherwise.
+            UsageError: the file exists, or its folder is read-only or missing.
+            DiskFull, StoreFailed: the file cannot be written.
         """
         if path.exists() or path.is_symlink():
             raise UsageError(
-                f"{path} is there already", hint="resume that study, or give this one another name"
+                f"{path} exists already", hint="resume that study, or give this one another name"
             )
         write_atomically(path, new_database((key, encode(value)) for key, value in facts.items()))
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path, understand: Callable[[Mapping[str, Any]], object] = lambda _: None) -> Self:
-        """Open the log for the coordinator, which must hold the study's lock; all of it is checked first.
+    def open(cls, path: Path, examine_facts: Callable[[Mapping[str, Any]], object] = lambda _: None) -> Self:
+        """Check the whole log, and open it for the coordinator, which holds the study's lock.
 
-        What an older tunecli wrote is copied beside itself and brought to today's tables.
+        A log of an older tunecli is copied in its folder, and then migrated.
 
         Args:
             path: the database.
-            understand: is given the facts before anything is written, and raises where they cannot be used.
+            examine_facts: called with the facts before anything is written; raises if the study cannot be used.
 
         Raises:
-            StoreDamaged, StoreTooNew: nothing was written to it; or what ``understand`` raises.
-            UsageError: it is not there, not writable, or a link.
-            StudyLocked: something else writes to it.
-            DiskFull, StoreFailed: the disk refuses to be written to.
+            StoreDamaged, StoreTooNew: nothing was written; so also for an error of ``examine_facts``.
+            UsageError: it is missing, not writable, or a link.
+            StudyLocked: another program writes to it.
+            DiskFull, StoreFailed: it cannot be written.
         """
 
         def examine(connection: sqlite3.Connection, is_older: bool) -> None:
             log = cls(connection, path)
             if is_older:  # its rows had no checksums when they were written
                 log._read_all()
-            understand(log.facts())
+            examine_facts(log.facts())
 
         return cls(open_to_write(path, examine), path)
 
     @classmethod
     def open_to_read(cls, path: Path) -> Self:
-        """Open the log for reading, while a coordinator writes or on read-only media.
+        """Open the log for a reader; a coordinator may write at the same time, and the media may be read-only.
 
         Raises:
             StoreDamaged, StoreTooNew: it cannot be read.
-            UsageError: it is not there.
+            UsageError: it is missing.
         """
         return cls(open_to_read(path), path)
 
     def close(self) -> None:
-        """Close the database; the log is of no use afterwards. Closing twice is harmless."""
+        """Close the database. A second call has no effect."""
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -116,25 +119,28 @@ class Log:
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
-        """All the appends of the block, or none where it raises. A block inside a block is a part of the outer one."""
-        if self._refusal is not None:
-            raise StoreFailed(self._refusal.message, hint=self._refusal.hint)
+        """Write the appends of the block in one transaction, or none if it raises; a nested block joins the outer."""
+        if self._storage_error is not None:
+            raise StoreFailed(self._storage_error.message, hint=self._storage_error.hint)
         try:
-            with explaining(self.path):
+            with translated_errors(self.path):
                 if self._connection.in_transaction:
                     yield
                     return
                 with transaction(self._connection, self.path):
                     yield
-        except StoreFailed as refusal:
-            self._refusal = refusal
+        except StoreFailed as error:
+            self._storage_error = error
             raise
 
     def append_session(self, versions: Mapping[str, str]) -> int:
-        """Record that this process holds the study from now on, with what its results may depend on.
+        """Record that this process runs the study from now on.
+
+        Args:
+            versions: versions of software and hardware on which results can depend, by name.
 
         Returns:
-            The session's id, to be named by the attempts that start in it.
+            The session's id, which the starts of its attempts refer to.
         """
         with self.atomic():
             [(session,)] = self._rows("SELECT coalesce(max(id), 0) + 1 FROM session")
@@ -142,43 +148,44 @@ class Log:
             return int(session)
 
     def append_suggestion(self, trial: Trial) -> None:
-        """Record a suggestion: number, parameters and seed of ``trial``, before anybody runs it (law 7)."""
+        """Record the number, parameters and seed of a trial before it runs (write-ahead)."""
         self._append("suggestion", [(trial.number, encode(trial.parameters), trial.seed, _now())])
 
     def append_step(self, step: Step) -> None:
-        """Record what is done next, before anybody does it (law 7): its trial is begun, or continued."""
+        """Record the next step before its trial is started or continued (write-ahead)."""
         self._append("step", [(step.number, step.step, step.level, step.until_epoch, _now())])
 
     def append_pause(self, event: Paused, step: int) -> None:
-        """Record that a step ended and its trial did not."""
+        """Record that a trial paused at the end of ``step``."""
         self._append("pause", [rows.of_pause(event, step, _now())])
 
     def append_start(self, event: Started, session: int | None = None) -> None:
-        """Record that an attempt at a trial began, or goes on from where an earlier one came to."""
+        """Record that an attempt started, or continues from an earlier attempt's checkpoint."""
         number, attempt = event.number, event.attempt
         row = (number, attempt, event.device, event.process_id, _now(), session, event.from_epoch)
         self._append("start", [row])
 
     def append_checkpoint(self, event: Checkpointed) -> None:
-        """Record where a trial can go on from; together with the epochs up to it, or those would be lost."""
-        at = event.checkpoint
-        self._append("checkpoint", [(event.number, event.attempt, at.epoch, at.name, at.sha256, _now())])
+        """Record a checkpoint; its epochs must be recorded before it or in the same transaction."""
+        saved = event.checkpoint
+        row = (event.number, event.attempt, saved.epoch, saved.name, saved.sha256, _now())
+        self._append("checkpoint", [row])
 
-    def append_failed_attempt(self, setback: FailedAttempt) -> None:
-        """Record that an attempt ended without ending its trial; it need not have started."""
-        failure = encode(asdict(setback.failure))
-        self._append("setback", [(setback.number, setback.attempt, failure, _now())])
+    def append_failed_attempt(self, failed: FailedAttempt) -> None:
+        """Record that an attempt failed and its trial is tried again. The attempt need not have a recorded start."""
+        failure = encode(asdict(failed.failure))
+        self._append("setback", [(failed.number, failed.attempt, failure, _now())])
 
     def append_epochs(self, events: Sequence[EpochEnded]) -> None:
-        """Record epochs, of one trial or of many, in one transaction."""
+        """Record epochs of one or several trials in one transaction."""
         self._append("epoch", list(map(rows.of_epoch, events)))
 
     def append_result(self, event: Ended) -> None:
-        """Record how a trial ended. Only complete, pruned and failed are ends, and a failure has its kind."""
+        """Record the end of a trial; its state is complete, pruned or failed."""
         self._append("result", [rows.of_result(event, _now())])
 
     def set_fact(self, key: str, value: Any) -> None:
-        """Remember ``value``, anything JSON can hold, under ``key``; the one record that may be overwritten."""
+        """Record a fact of the study under ``key``, any JSON value. Only facts can be overwritten."""
         with self.atomic():
             self._connection.executemany(
                 "INSERT INTO study VALUES (?, ?, ?) ON CONFLICT (key)"
@@ -187,64 +194,65 @@ class Log:
             )
 
     def facts(self) -> dict[str, Any]:
-        """Everything the study remembers about itself."""
+        """All facts of the study by key."""
         with self._reading("study"):
             return {
                 key: decode(value) for key, value in self._connection.execute("SELECT key, value FROM study")
             }
 
     def trials(self) -> list[Trial]:
-        """Every trial in the order of numbers, with where it stands.
+        """All trials in the order of their numbers, each with its state.
 
-        Running where an attempt was started and nothing is recorded of its end, waiting where none was since the last
-        that ended, else what the trial's result says; where it paused and was not continued, what its pause says.
+        A trial with a result has the state of the result. A paused trial is pruned, with the outcome at its pause. A
+        trial whose last attempt started and has not ended is running. Any other trial is waiting.
         """
         with self._reading(*rows.TRIAL_TABLES):
             return rows.trials(self._rows(rows.ALL_TRIALS))
 
     def trial(self, number: int) -> Trial:
-        """The trial of that number.
+        """The trial ``number``.
 
         Raises:
-            UsageError: there is none.
+            UsageError: the study has no such trial.
         """
         with self._reading(*rows.TRIAL_TABLES):
-            if found := rows.trials(self._rows(rows.ONE_TRIAL, number)):
-                return found[0]
+            if trials := rows.trials(self._rows(rows.ONE_TRIAL, number)):
+                return trials[0]
             [(n_trials,)] = self._rows("SELECT count(*) FROM suggestion")
         raise UsageError(f"there is no trial {number}", hint=f"the study has {n_trials} trials")
 
     def counts(self) -> dict[State, int]:
-        """How many trials stand where; every state is a key."""
+        """The number of trials in each state, 0 included."""
         with self._reading(*rows.TRIAL_TABLES):
-            found = {State(state): int(n) for state, n in self._rows(rows.COUNTS)}
-        return {state: found.get(state, 0) for state in State}
+            counts = {State(state): int(n) for state, n in self._rows(rows.COUNTS)}
+        return {state: counts.get(state, 0) for state in State}
 
     def scores(self) -> list[tuple[int, float]]:
-        """Number and score of every complete trial that has one, by number; much cheaper than its trial."""
+        """Number and score of every complete trial with a score, in order; much faster than :meth:`trials`."""
         with self._reading("result"):
             return rows.scores(self._rows(rows.SCORES))
 
     def epochs(self, number: int) -> list[EpochEnded]:
-        """The epochs of trial ``number``, in order, whichever attempt trained them; empty where there are none.
+        """The epochs of trial ``number`` in order, from all its attempts.
 
-        An attempt that went on from an epoch keeps those up to it and replaces those after it.
+        An attempt that continued from an epoch keeps the epochs up to it, and replaces the later ones.
         """
         return self.epochs_of([number])[number]
 
     def epochs_of(self, numbers: Iterable[int]) -> dict[int, list[EpochEnded]]:
-        """The epochs of each of those trials, as :meth:`epochs` has them."""
-        asked = list(dict.fromkeys(numbers))
+        """The epochs of each of the trials by number, as :meth:`epochs` returns them."""
+        unique = list(dict.fromkeys(numbers))
         with self._reading("epoch", "start"):
-            return rows.epochs(self._rows(rows.EPOCHS, encode(asked)), asked)
+            return rows.epochs(self._rows(rows.EPOCHS, encode(unique)), unique)
 
     def require_agreement(self, metric: str) -> None:
-        """Make sure that each score is what its trial's metrics say of ``metric``, where they say it.
+        """Check that each score equals its trial's value of ``metric``, where the trial has one.
 
-        Checksums tell nothing of rows that were damaged before an older database was migrated; this tells something.
+        This can find rows that were damaged before the migration of an older database. Their checksums are right,
+        because the migration computed them.
 
         Raises:
-            StoreDamaged: one is not.
+            StoreDamaged: a score differs.
         """
         with self._reading("result", "pause"):
             for number, score, value in (
@@ -254,28 +262,28 @@ class Log:
                 raise ValueError(f"trial {number} has the score {score} and the {metric} {value}")
 
     def steps(self) -> list[Step]:
-        """What was done of a study whose trials pause, in order; empty where they do not."""
+        """The steps of a study whose trials pause, in order; empty for other studies."""
         with self._reading("step"):
             return rows.steps(self._rows(rows.STEPS))
 
     def pauses(self) -> dict[int, Outcome]:
-        """By step, what its trial had come to when it paused there."""
+        """The outcome at each pause, by the step that ended there."""
         with self._reading("pause"):
             return rows.pauses(self._rows(rows.PAUSES))
 
     def attempts(self, number: int) -> int:
-        """How often trial ``number`` was begun, as far as is known; its next attempt is one more."""
+        """The number of the last recorded attempt at trial ``number``; 0 if there is none."""
         with self._reading("start", "setback"):
             [(attempt,)] = self._rows(rows.ATTEMPTS, number)
             return int(attempt)
 
     def started(self, number: int) -> set[int]:
-        """The attempts at trial ``number`` whose start is on record."""
+        """The attempts at trial ``number`` whose start is recorded."""
         with self._reading("start"):
             return {int(attempt) for (attempt,) in self._rows(rows.STARTS, number)}
 
     def failed_attempts(self, number: int) -> list[FailedAttempt]:
-        """The attempts at trial ``number`` that ended without ending it, in order."""
+        """The attempts at trial ``number`` that failed and did not end it, in order."""
         with self._reading("setback"):
             return [
                 FailedAttempt(number, attempt, rows.failure(failure))
@@ -283,30 +291,30 @@ class Log:
             ]
 
     def checkpoints(self, number: int) -> tuple[Checkpoint, ...]:
-        """Where trial ``number`` can go on from, the newest first, two at most.
+        """The newest checkpoints of trial ``number``, at most two, the newest first.
 
-        What an attempt that started from an earlier epoch has passed over does not count.
+        Checkpoints after the epoch from which a later attempt continued are left out.
         """
         with self._reading("checkpoint", "start"):
             return rows.checkpoints(self._rows(rows.CHECKPOINTS, number))
 
     def all_checkpoint_names(self) -> set[str]:
-        """The names of :meth:`checkpoints` of every trial without a result: the files that may be needed."""
+        """The file names of :meth:`checkpoints` of every trial without a result: the files that a resume may need."""
         with self._reading("checkpoint", "start", "result"):
             return rows.newest_names(self._rows(rows.CHECKPOINTS_OF_UNENDED))
 
     def sessions(self) -> list[Mapping[str, Any]]:
-        """Each time that a process held the study, in order: ``id``, ``at``, ``host``, ``process_id``, ``versions``."""
+        """The sessions in order, each with ``id``, ``at``, ``host``, ``process_id`` and ``versions``."""
         with self._reading("session"):
             return rows.sessions(self._rows(rows.SESSIONS))
 
     def sessions_of_results(self) -> dict[int, int]:
-        """By trial, the session of the attempt that ended it; without those that are on record of none."""
+        """The session in which each trial ended, by number; trials without a recorded session are left out."""
         with self._reading("result", "start"):
             return dict(self._rows(rows.SESSIONS_OF_RESULTS))
 
     def _rows(self, query: str, *values: Any) -> list[rows.Row]:
-        # All rows at once: a slow reader must not hold the file while the coordinator wants to commit.
+        # All rows at once: a slow reader must not lock the file while the coordinator wants to commit.
         return self._connection.execute(query, values).fetchall()
 
     def _append(self, table: str, records: Sequence[rows.Row]) -> None:
@@ -318,7 +326,7 @@ class Log:
             self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows_to_write)
 
     def _read_all(self) -> None:
-        """Make sure that all of it can be understood, as checksums tell where there are some."""
+        """Decode every record of a database without checksums, so that a malformed record raises now."""
         numbers = [trial.number for trial in self.trials()]
         self.epochs_of(numbers), self.steps(), self.pauses(), self.sessions(), self.all_checkpoint_names()
         for number in numbers:
@@ -326,17 +334,19 @@ class Log:
 
     @contextmanager
     def _reading(self, *tables: str) -> Iterator[None]:
-        with explaining(self.path):
+        with translated_errors(self.path):
             try:
-                [(commit,)] = self._rows("PRAGMA data_version")  # of other connections: own rows are known
-                unchecked = [table for table in tables if self._true.get(table) != commit]
-                require_true(self._connection, self.path, unchecked)
-                self._true |= dict.fromkeys(unchecked, int(commit))
+                [(commit,)] = self._rows(
+                    "PRAGMA data_version"
+                )  # changes with commits of other connections only
+                unchecked = [table for table in tables if self._checked.get(table) != commit]
+                require_checksums(self._connection, self.path, unchecked)
+                self._checked |= dict.fromkeys(unchecked, int(commit))
                 yield
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise damaged(self.path, f"a record cannot be understood ({error})") from error
+                raise damaged(self.path, f"a record is malformed ({error})") from error
 
 
 def _now() -> str:
-    # For a person to read: order is by number and durations come from monotonic clocks, so clocks may jump.
+    # Only for people: order is by number, and durations come from monotonic clocks, so the clock may jump.
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,7 +1,8 @@
-"""The run folder: which file lies where, how a study is found again, and its journal for people.
+"""The run folder of a study: its files' names, how a study is found by name or path, and its log for people.
 
-Owns the names inside ``runs/<study>/``. The database makes a folder a study, so it comes first: a folder without one is
-nothing yet, whatever else was written before a crash. Knows no file's content. No name becomes a path unchecked.
+It owns the names in ``runs/<study>/``. A folder is a study if it has a database, which is therefore written first: a
+folder without one holds no study, even if a crash left other files in it. Every name is checked before it is used in a
+path.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tunecli.store.rows import encode
 
 RUNS = Path("runs")
 REPORTS_ENDING = ".reports.jsonl"
-"""Of the names of files that hold what a trial of the user's own has reported."""
+"""The ending of the names of files that hold the reports of the user's own code."""
 
 _CHECKPOINT_ENDING = ".checkpoint.safetensors"
 _OF_A_TRIAL = re.compile(r"trial-[0-9]{5,}(.*\.safetensors)?", re.DOTALL)
@@ -41,21 +42,22 @@ class RunFolder:
     def create(cls, path: Path) -> Self:
         """Make the folder of a new study.
 
-        An empty folder is taken over, and so is what a search left that was killed before its database stood.
+        The folder may exist if it is empty, or holds only the files of a search that was killed before it wrote the
+        database.
 
         Raises:
-            UsageError: a study or somebody's files are there already, or the place is read-only.
-            DiskFull: no room.
+            UsageError: it holds a study or other files, or cannot be written.
+            DiskFull: the disk is full.
         """
         folder = cls(path)
         if _holds_study(path):
             raise UsageError(
                 f"{path} holds a study already",
-                hint=f"`tunecli resume {quote(str(path))}` goes on, or name another folder",
+                hint=f"continue it with `tunecli resume {quote(str(path))}`, or name another folder",
             )
         try:
             make_folder(path)
-            if others := sorted(item.name for item in path.iterdir() if not folder._is_left_by_us(item)):
+            if others := sorted(item.name for item in path.iterdir() if not folder._can_be_left_over(item)):
                 raise UsageError(
                     f"{path} holds other files ({', '.join(others[:3])})",
                     hint="name a new or an empty folder",
@@ -68,11 +70,11 @@ class RunFolder:
 
     @classmethod
     def open_existing(cls, path: Path) -> Self:
-        """The folder of a study that was begun.
+        """Open the folder of an existing study.
 
         Raises:
-            UsageError: there is no folder, or no study in it; the hint names studies near it. Or what
-                `require_own_files` raises.
+            UsageError: the folder is missing or holds no study; the hint names studies with a similar name. Also as
+                `require_own_files`.
         """
         folder = cls(path)
         folder.require_own_files()
@@ -82,24 +84,24 @@ class RunFolder:
 
     @classmethod
     def named(cls, name: str, runs: Path = RUNS) -> Self:
-        """Where the study ``name`` lives or will live.
+        """The folder of the study ``name`` under ``runs``, which need not exist.
 
         Raises:
-            UsageError: this is no name of a study.
+            UsageError: ``name`` is not a valid name of a study.
         """
         if not STUDY_NAME.fullmatch(name):
             raise UsageError(
-                f"{name!r} is no name of a study",
-                hint="letters, digits, `_`, `.` and `-`, a letter or digit first, 64 at most",
+                f"{name!r} is not a valid name of a study",
+                hint="use letters, digits, `_`, `.` and `-`; start with a letter or digit; at most 64 characters",
             )
         return cls(runs / name)
 
     @classmethod
     def find(cls, text: str, runs: Path = RUNS) -> Self:
-        """The study a person means by ``text``: the path of its folder, else its name under ``runs``.
+        """Open the study that the user names by the path of its folder, or by its name under ``runs``.
 
         Raises:
-            UsageError: there is no such study; the hint names those near it.
+            UsageError: there is no such study; the hint names studies with a similar name.
         """
         path = Path(text)
         if STUDY_NAME.fullmatch(text) and not _holds_study(path):
@@ -107,15 +109,15 @@ class RunFolder:
         return cls.open_existing(path)
 
     def require_own_files(self, *, is_writing: bool = False) -> None:
-        """Make sure that what has the name of one of our files is a file: no pipe, device, socket, folder or link.
+        """Check that the files of the study are regular files, and not pipes, devices, sockets, folders or links.
 
-        So nothing waits for the other end of a pipe, and nothing outside the folder is read, written or removed.
+        So tunecli never waits for a pipe, and never reads, writes or removes a file outside the folder.
 
         Args:
-            is_writing: look also at what is written, and not only at what is read of every study.
+            is_writing: check also the files that only a coordinator uses.
 
         Raises:
-            UsageError: one is not; the message has its path.
+            UsageError: a file is of another kind; the message has its path.
         """
         read = (self.database_path, self.path / "study.db-journal", self.path / LOCK_NAME)
         written = (
@@ -132,17 +134,17 @@ class RunFolder:
             _require(self.checkpoints_path, DIRECTORY)
             with suppress(OSError):
                 for path in sorted(self.checkpoints_path.iterdir()):
-                    if found := _OF_A_TRIAL.fullmatch(path.name):
-                        _require(path, FILE if found[1] else DIRECTORY)
+                    if match := _OF_A_TRIAL.fullmatch(path.name):
+                        _require(path, FILE if match[1] else DIRECTORY)
 
     @property
     def database_path(self) -> Path:
-        """The event log: the truth."""
+        """The event log, which is the state of the study."""
         return self.path / "study.db"
 
     @property
     def config_path(self) -> Path:
-        """The configuration as the person wrote it."""
+        """The configuration as the user wrote it."""
         return self.path / "config.yaml"
 
     @property
@@ -162,42 +164,42 @@ class RunFolder:
 
     @property
     def workers_lock_path(self) -> Path:
-        """What each worker shares a lock of as long as it lives."""
+        """The file of which each worker holds a shared lock while it lives."""
         return self.path / WORKERS_LOCK_NAME
 
     @property
     def log_path(self) -> Path:
-        """The journal for people, JSON lines."""
+        """The log for people, as JSON lines."""
         return self.path / "log.jsonl"
 
     def weights_path(self, number: int) -> Path:
-        """Where the weights of trial ``number`` are kept, where they are."""
+        """The file of the weights of trial ``number``; only the best trials' weights are kept."""
         return self.checkpoints_path / f"trial-{number:05d}.safetensors"
 
     def checkpoint_dir(self, number: int) -> Path:
-        """The folder for what trial ``number`` itself keeps, where the user's own code trains it."""
+        """The folder for the files of the user's own code in trial ``number``."""
         return self.checkpoints_path / f"trial-{number:05d}"
 
     def reports_path(self, number: int) -> Path:
-        """Where the reports of trial ``number`` are kept until they are on record, where it is the user's own."""
+        """The file that buffers the reports of the user's own code in trial ``number`` until they are recorded."""
         return self.checkpoints_path / f"trial-{number:05d}{REPORTS_ENDING}"
 
     def append_log(self, record: Mapping[str, Any]) -> None:
-        """Add ``record`` to the journal as one line of strict JSON.
+        """Append ``record`` to the log for people as one line of strict JSON.
 
-        Best effort: the truth is in the database, so a journal that cannot be written stops nothing.
+        An error is ignored: the state of the study is in the database.
         """
         line = (encode(record) + "\n").encode()
         with suppress(OSError):
-            # One write to a file opened for appending: lines never mix.
+            # One write to a file in append mode, so lines of two processes never mix.
             descriptor = open_regular(self.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             try:
                 os.write(descriptor, line)
             finally:
                 os.close(descriptor)
 
-    def _is_left_by_us(self, item: Path) -> bool:
-        """Whether ``item`` can be what a search left that was killed before its database stood."""
+    def _can_be_left_over(self, item: Path) -> bool:
+        """Whether a search that was killed before it wrote the database can have left ``item``."""
         if item == self.checkpoints_path:
             return item.is_dir() and not item.is_symlink() and not any(item.iterdir())
         ours = (LOCK_NAME, WORKERS_LOCK_NAME, HOLDER_NAME, self.log_path.name)
@@ -205,14 +207,11 @@ class RunFolder:
 
 
 def remove_orphans(folder: RunFolder, known: Set[str]) -> None:
-    """Remove checkpoints that the record does not name, and reports of trials that have ended; the caller holds the
-    study's lock.
-
-    No link is followed.
+    """Remove checkpoints and report files that the log no longer needs; links are not followed.
 
     Args:
-        folder: the run folder.
-        known: the names of those that stay.
+        folder: the run folder, whose lock the caller holds.
+        known: the names of the files to keep.
     """
     endings = (_CHECKPOINT_ENDING, REPORTS_ENDING)
     remove_files(folder.checkpoints_path, lambda name: name.endswith(endings) and name not in known)
@@ -221,18 +220,19 @@ def remove_orphans(folder: RunFolder, known: Set[str]) -> None:
 def _holds_study(path: Path) -> bool:
     try:
         return kind_of(path / "study.db") == FILE
-    except (UsageError, StoreFailed, ValueError):  # forbidden, too long, or with a NUL in it
+    except (UsageError, StoreFailed, ValueError):  # no permission, too long, or with a NUL in it
         return False
 
 
 def _require(path: Path, kind: str) -> None:
     try:
-        found = kind_of(path)
-    except ValueError:  # a NUL: there is no such path
+        actual_kind = kind_of(path)
+    except ValueError:  # a NUL in the path: it cannot exist
         return
-    if found not in ("", kind):
+    if actual_kind not in ("", kind):
         raise UsageError(
-            f"{path} is {found}, and must be {kind} of tunecli's", hint="move it away; then try again"
+            f"{path} is {actual_kind}, but tunecli needs {kind} of its own there",
+            hint="move it, then try again",
         )
 
 
@@ -242,5 +242,5 @@ def _studies_near(path: Path) -> str:
     except (OSError, ValueError):
         names = []
     if not names:
-        return f"`tunecli search CONFIG` begins one; there is none under {path.parent} yet"
+        return f"there are no studies under {path.parent}; `tunecli search CONFIG` starts one"
     return nearest(path.name, names) or f"studies under {path.parent}: {', '.join(names[:8])}"

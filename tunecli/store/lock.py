@@ -1,8 +1,7 @@
-"""One coordinator a study: the lock, who holds it, and that no worker of a former one still lives.
+"""The study's lock: one coordinator at a time, and no new one while workers of an earlier one live (one-writer).
 
-Owns ``study.lock`` and ``workers.lock``, locks of the kernel's that end with their holders however those die, so they
-cannot go stale; and what is written in ``holder.json`` and ``workers.lock``, which says in words who that is and is
-never trusted for more. Keeps law 2: one writer.
+``study.lock`` and ``workers.lock`` are kernel locks. They end with their holders, even after SIGKILL, so they cannot
+become stale. The texts in ``holder.json`` and ``workers.lock`` name the holders for messages, and decide nothing.
 """
 
 from __future__ import annotations
@@ -29,23 +28,21 @@ LOCK_NAME = "study.lock"
 WORKERS_LOCK_NAME = "workers.lock"
 HOLDER_NAME = "holder.json"
 
-# `holder` takes the lock for an instant to ask whether anybody has it; that instant must not turn a coordinator away.
-_PATIENCE_S = 0.3
-# A worker sees that its coordinator has gone, and ends; until then the trial it trains is not to be trained again.
-_PATIENCE_WITH_WORKERS_S = 3.0
-_WAIT_S = 0.02
-_SHOWN_WORKERS = 5
-_MOST_BYTES = 1 << 16
+_LOCK_WAIT_S = 0.3  # `holder` takes the lock for an instant, and must not turn a coordinator away
+_WORKERS_WAIT_S = 3.0  # for workers to see that their coordinator has ended, and to end
+_POLL_S = 0.02
+_MAX_SHOWN_WORKERS = 5
+_MAX_READ_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a study. Where the lock is held and its holder is not on record, ``process_id`` is 0.
+    """The process that holds a study's lock.
 
     Attributes:
-        process_id: on ``host``.
-        host: the machine's name.
-        started: when the study was taken, ISO 8601 in UTC.
+        process_id: its process id on ``host``; 0 if unknown.
+        host: the name of its machine.
+        started: when it took the lock, ISO 8601 in UTC.
     """
 
     process_id: int = 0
@@ -55,29 +52,29 @@ class Holder:
     def __str__(self) -> str:
         if not self.process_id:
             return "another process"
-        return f"process {self.process_id} on {self.host}, since {self.started}"
+        return f"process {self.process_id} on {self.host} (since {self.started})"
 
 
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[Holder]:
-    """Hold the study in ``folder`` until the block ends.
+    """Hold the lock of the study in ``folder`` until the block ends.
 
     Yields:
-        What is on record about this process.
+        This process, as written to ``holder.json``.
 
     Raises:
-        StudyLocked: another process holds it; the message says which, where and since when. Or nobody does, and a
-            worker of a former holder will not end.
-        UsageError: the folder is read-only, or is not there.
-        DiskFull, StoreFailed: the disk refuses to take down who holds it.
+        StudyLocked: another process holds the lock, and the message names it; or a worker of an earlier holder does
+            not end.
+        UsageError: the folder is read-only or missing.
+        DiskFull, StoreFailed: ``holder.json`` cannot be written.
     """
     lock = FileLock(folder / LOCK_NAME)
     try:
-        lock.acquire(timeout=_PATIENCE_S)
+        lock.acquire(timeout=_LOCK_WAIT_S)
     except Timeout:
         raise StudyLocked(
-            f"the study in {folder} is held by {_on_record(folder)}",
-            hint="wait for it, or stop it; then resume. `status` and `results` work meanwhile",
+            f"{_recorded_holder(folder)} runs the study in {folder}",
+            hint="wait for it or stop it, then resume; `status` and `results` work at any time",
         ) from None
     except OSError as error:
         raise from_os_error(error, folder / LOCK_NAME) from error
@@ -94,34 +91,34 @@ def hold(folder: Path) -> Iterator[Holder]:
 
 
 def share_workers_lock(path: Path) -> int:
-    """Let ``hold`` know, as long as this process lives, that a worker of the study lives; ``path`` is its lock file.
+    """Take a shared lock that makes :func:`hold` wait while this worker lives.
 
-    Programs that the process starts do not inherit the lock; processes that it forks do, and share it until they end.
+    Programs that the process starts do not inherit the lock. Processes that it forks do, and hold it until they end.
 
     Args:
         path: ``workers.lock`` in the run folder.
 
     Returns:
-        The descriptor that holds the lock; closing it gives the lock back.
+        The descriptor that holds the lock; closing it releases the lock.
 
     Raises:
-        OSError: the file can neither be opened nor made, or its file system knows no locks.
+        OSError: the file cannot be opened or created, or its file system has no locks.
     """
     descriptor = _open_workers_lock(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits no longer than a coordinator takes to look
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits only while a coordinator checks it
     except BaseException:
         os.close(descriptor)
         raise
-    with contextlib.suppress(OSError):  # read-only, or no room: it is for people, and the lock is what counts
+    with contextlib.suppress(OSError):  # read-only or no room; the text is only for messages
         os.write(descriptor, f"{os.getpid()}\n".encode())
     return descriptor
 
 
 def holder(folder: Path) -> Holder | None:
-    """Who holds the study in ``folder``; None where nobody does.
+    """The process that holds the study in ``folder``; None if the study is free.
 
-    Writes nothing, so it works where only reading is allowed, and never disturbs the holder.
+    It writes nothing, so it works in a read-only folder, and it does not disturb the holder.
     """
     try:
         descriptor = open_regular(folder / LOCK_NAME, os.O_RDONLY)
@@ -130,8 +127,8 @@ def holder(folder: Path) -> Holder | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _on_record(folder)
-    except OSError:  # a file system without locks: nobody can hold one
+        return _recorded_holder(folder)
+    except OSError:  # the file system has no locks, so the study is free
         return None
     finally:
         os.close(descriptor)
@@ -139,30 +136,34 @@ def holder(folder: Path) -> Holder | None:
 
 
 def _await_end_of_workers(folder: Path) -> None:
-    """Wait for the workers of a former holder, which end by themselves.
+    """Wait for the workers of an earlier holder, which end by themselves.
 
     Raises:
-        StudyLocked: one does not.
-        UsageError: its lock file is none.
+        StudyLocked: a worker does not end.
+        UsageError, StoreFailed: ``workers.lock`` is not a regular file.
     """
     path = folder / WORKERS_LOCK_NAME
     try:
         descriptor = _open_workers_lock(path)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR, errno.EINVAL):  # somebody's: it is not to be written to
+        if error.errno in (
+            errno.ELOOP,
+            errno.EISDIR,
+            errno.EINVAL,
+        ):  # another user's file, which must not be written
             raise from_os_error(error, path) from error
         return
     try:
-        until = time.monotonic() + _PATIENCE_WITH_WORKERS_S
-        while not _is_taken(descriptor):
+        until = time.monotonic() + _WORKERS_WAIT_S
+        while not _lock_exclusively(descriptor):
             if time.monotonic() >= until:
                 raise StudyLocked(
-                    f"{_living_workers(descriptor)} of a former run of the study in {folder} still lives",
-                    hint="stop it, then resume. `status` and `results` work meanwhile",
+                    f"{_living_workers(descriptor)} of an earlier run of the study in {folder} is still running",
+                    hint="stop it, then resume; `status` and `results` work at any time",
                 )
-            time.sleep(_WAIT_S)
+            time.sleep(_POLL_S)
         with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, 0)  # those named in it have ended
+            os.ftruncate(descriptor, 0)  # the workers named in it have ended
     finally:
         os.close(descriptor)
 
@@ -176,8 +177,8 @@ def _open_workers_lock(path: Path) -> int:
         return open_regular(path, os.O_RDONLY)
 
 
-def _is_taken(descriptor: int) -> bool:
-    """Whether nobody shares the lock; where the file system knows no locks, nobody can."""
+def _lock_exclusively(descriptor: int) -> bool:
+    """Take the lock, and return whether no worker shares it; True if the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -188,25 +189,27 @@ def _is_taken(descriptor: int) -> bool:
 
 
 def _living_workers(descriptor: int) -> str:
-    living = _keepers(descriptor)
+    living = _processes_with(descriptor)
     if not living:
         with contextlib.suppress(OSError, ValueError):
             size = os.fstat(descriptor).st_size
-            lines = os.pread(descriptor, _MOST_BYTES, max(0, size - _MOST_BYTES)).decode("ascii").split()
+            lines = (
+                os.pread(descriptor, _MAX_READ_BYTES, max(0, size - _MAX_READ_BYTES)).decode("ascii").split()
+            )
             living = {number for number in map(int, lines) if _lives(number)}
-    named = [str(number) for number in sorted(living)][:_SHOWN_WORKERS]
+    named = [str(number) for number in sorted(living)][:_MAX_SHOWN_WORKERS]
     return f"a worker (process {' or '.join(named)})" if named else "a worker"
 
 
-def _keepers(descriptor: int) -> set[int]:
-    """The other processes that have the lock's file open, as far as Linux tells this user; none elsewhere."""
-    lock, found = os.fstat(descriptor), set[int]()
+def _processes_with(descriptor: int) -> set[int]:
+    """The other processes that have the file open, as far as Linux shows them to this user; empty elsewhere."""
+    lock, process_ids = os.fstat(descriptor), set[int]()
     for opened in Path("/proc").glob("[0-9]*/fd/*"):
         with contextlib.suppress(OSError):
             facts = opened.stat()
             if (facts.st_dev, facts.st_ino) == (lock.st_dev, lock.st_ino):
-                found.add(int(opened.parts[2]))
-    return found - {os.getpid()}
+                process_ids.add(int(opened.parts[2]))
+    return process_ids - {os.getpid()}
 
 
 def _lives(process_id: int) -> bool:
@@ -219,7 +222,7 @@ def _lives(process_id: int) -> bool:
     return True
 
 
-def _on_record(folder: Path) -> Holder:
+def _recorded_holder(folder: Path) -> Holder:
     try:
         record = json.loads(read_regular(folder / HOLDER_NAME))
         return Holder(int(record["process_id"]), str(record["host"]), str(record["started"]))

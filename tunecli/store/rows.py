@@ -1,10 +1,14 @@
-"""What the log asks its tables, and its rows as the values of `tunecli.trial`.
+"""The queries of the log, and the conversion between its rows and the values of `tunecli.trial`.
 
-A trial's course is what became of it: an attempt that went on from epoch f keeps what the attempts before it recorded
-up to f, and replaces what they recorded after. One of the user's own tells where it went on only by its first report,
-n: it starts from the last epoch on record, and an epoch of an earlier attempt that is n or later is replaced. Rows that
-left the course stay in the tables and are not read. A trial whose last step ended in a pause is a pruned one, until it
-is continued. Knows SQL and JSON; opens and writes nothing.
+A trial's history is made of its attempts. An attempt that continued from epoch f keeps the epochs and checkpoints that
+earlier attempts recorded up to f, and replaces later ones. An attempt of the user's own code shows where it continued
+only by its first report, epoch n: it starts from the last recorded epoch, and replaces the epochs of earlier attempts
+from n on. Replaced rows stay in the tables and are not read. A trial whose last step ended in a pause counts as pruned
+until it continues.
+
+Values are stored as JSON in ASCII, and every float is restored to the bit. JSON has no NaN, and SQLite turns NaN into
+NULL, so a float that is not finite is written as ``{"$float": "nan"}``. ASCII escapes keep text that is not valid
+Unicode, such as a lone surrogate from a file name in a traceback.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from tunecli.messages import Ended, EpochEnded, Paused
 from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State, Step, Trial
 
 N_CHECKPOINTS = 2
-"""How many generations of a trial's checkpoints can be gone on from."""
+"""The number of a trial's newest checkpoints that are kept."""
 
 Row = tuple[Any, ...]
 
@@ -29,9 +33,9 @@ _MARK = "$float"
 _SPELLINGS = ("nan", "inf", "-inf")
 
 TRIAL_TABLES = ("suggestion", "start", "setback", "step", "pause", "result")
-"""What a trial and its state are read off."""
+"""The tables that determine a trial and its state."""
 
-# An attempt with a setback or a pause is over, and so is every one before it.
+# An attempt that failed or paused has ended, and so have all attempts before it.
 _STATE = """
 coalesce(r.state, iif(p.step IS NOT NULL, 'pruned', iif(EXISTS (
     SELECT 1 FROM start WHERE start.number = s.number
@@ -72,21 +76,21 @@ SESSIONS_OF_RESULTS = """
 SELECT number, session FROM result JOIN start USING (number, attempt) WHERE session IS NOT NULL ORDER BY number
 """
 
-_ON_COURSE = """NOT EXISTS (
+_NOT_REPLACED = """NOT EXISTS (
     SELECT 1 FROM start AS later
     WHERE later.number = e.number AND later.attempt > e.attempt AND later.from_epoch < e.epoch
 )"""
 EPOCHS = f"""
 SELECT number, attempt, epoch, total_epochs, metrics, seconds, epoch_offset FROM epoch AS e
-WHERE number IN (SELECT value FROM json_each(?1)) AND {_ON_COURSE} ORDER BY number, attempt, epoch
+WHERE number IN (SELECT value FROM json_each(?1)) AND {_NOT_REPLACED} ORDER BY number, attempt, epoch
 """
 CHECKPOINTS = f"""
 SELECT name, sha256, epoch FROM checkpoint AS e
-WHERE number = ?1 AND {_ON_COURSE} ORDER BY attempt DESC, epoch DESC LIMIT {N_CHECKPOINTS}
+WHERE number = ?1 AND {_NOT_REPLACED} ORDER BY attempt DESC, epoch DESC LIMIT {N_CHECKPOINTS}
 """
 CHECKPOINTS_OF_UNENDED = f"""
 SELECT number, name FROM checkpoint AS e
-WHERE NOT EXISTS (SELECT 1 FROM result WHERE result.number = e.number) AND {_ON_COURSE}
+WHERE NOT EXISTS (SELECT 1 FROM result WHERE result.number = e.number) AND {_NOT_REPLACED}
 ORDER BY number DESC, attempt DESC, epoch DESC
 """
 
@@ -95,7 +99,7 @@ def trials(rows: Sequence[Row]) -> list[Trial]:
     """The trials of the rows of ``ALL_TRIALS`` or ``ONE_TRIAL``.
 
     Raises:
-        ValueError, KeyError, TypeError: a row cannot be understood.
+        ValueError, KeyError, TypeError: a row is malformed.
     """
     ended = [row for row in rows if row[4] is not None]
     all_scores = decode_all([row[4] for row in ended])
@@ -121,18 +125,18 @@ def _outcome(row: Row, score: float | None, metrics: Mapping[str, float]) -> Out
 
 
 def failure(text: str) -> Failure:
-    """A failure from its JSON."""
+    """Decode a failure from JSON."""
     record: Mapping[str, str] = decode(text)
     return Failure(FailureKind(record["kind"]), record["cause"], record.get("traceback", ""))
 
 
 def sessions(rows: Iterable[Row]) -> list[Mapping[str, Any]]:
-    """The sessions of the rows of ``SESSIONS``, as `Log.sessions` has them."""
-    found: list[Mapping[str, Any]] = []
+    """The sessions of the rows of ``SESSIONS``, as `Log.sessions` returns them."""
+    sessions: list[Mapping[str, Any]] = []
     for key, at, host, process_id, text in rows:
         versions = {name: str(version) for name, version in decode(text).items()}
-        found.append({"id": key, "at": at, "host": host, "process_id": process_id, "versions": versions})
-    return found
+        sessions.append({"id": key, "at": at, "host": host, "process_id": process_id, "versions": versions})
+    return sessions
 
 
 def steps(rows: Iterable[Row]) -> list[Step]:
@@ -141,7 +145,7 @@ def steps(rows: Iterable[Row]) -> list[Step]:
 
 
 def pauses(rows: Sequence[Row]) -> dict[int, Outcome]:
-    """By step, the outcomes of the rows of ``PAUSES``."""
+    """The outcomes of the rows of ``PAUSES``, by step."""
     all_scores, all_metrics = (decode_all([row[place] for row in rows]) for place in (1, 2))
     return {
         step: Outcome(State.PRUNED, score, metrics, *rest)
@@ -150,15 +154,15 @@ def pauses(rows: Sequence[Row]) -> dict[int, Outcome]:
 
 
 def epochs(rows: Sequence[Row], numbers: Iterable[int]) -> dict[int, list[EpochEnded]]:
-    """By trial, the epochs of the rows of ``EPOCHS``; of two attempts that have one, the later tells it."""
-    found: dict[int, list[EpochEnded]] = {number: [] for number in numbers}
+    """The epochs of the rows of ``EPOCHS``, by trial; if two attempts recorded an epoch, the later attempt's."""
+    by_trial: dict[int, list[EpochEnded]] = {number: [] for number in numbers}
     all_metrics = decode_all([row[4] for row in rows])
     for (number, attempt, epoch, total, _, seconds, offset), metrics in zip(rows, all_metrics, strict=True):
-        course = found[number]
-        while course and course[-1].epoch >= epoch:
-            course.pop()
-        course.append(EpochEnded(number, attempt, epoch, total, metrics, seconds, offset))
-    return found
+        of_trial = by_trial[number]
+        while of_trial and of_trial[-1].epoch >= epoch:
+            of_trial.pop()
+        of_trial.append(EpochEnded(number, attempt, epoch, total, metrics, seconds, offset))
+    return by_trial
 
 
 def checkpoints(rows: Iterable[Row]) -> tuple[Checkpoint, ...]:
@@ -167,13 +171,13 @@ def checkpoints(rows: Iterable[Row]) -> tuple[Checkpoint, ...]:
 
 
 def newest_names(rows: Iterable[Row]) -> set[str]:
-    """Of the rows of ``CHECKPOINTS_OF_UNENDED``, the names of each trial's newest."""
+    """The file names of each trial's newest checkpoints, of the rows of ``CHECKPOINTS_OF_UNENDED``."""
     by_trial = groupby(rows, key=itemgetter(0))
     return {name for _, of_one in by_trial for _, name in islice(of_one, N_CHECKPOINTS)}
 
 
 def scores(rows: Sequence[Row]) -> list[tuple[int, float]]:
-    """Numbers and scores of the rows of ``SCORES``."""
+    """The trial numbers and scores of the rows of ``SCORES``."""
     values = decode_all([score for _, score in rows])
     return [(number, float(value)) for (number, _), value in zip(rows, values, strict=True)]
 
@@ -192,12 +196,18 @@ def of_epoch(event: EpochEnded) -> Row:
 
 
 def of_pause(event: Paused, step: int, at: str) -> Row:
-    """The end of a step that did not end its trial, as a row of the table ``pause``."""
+    """A pause as a row of the table ``pause``.
+
+    Args:
+        event: the pause.
+        step: the index of the step that ended.
+        at: the time, ISO 8601.
+    """
     return (event.number, step, event.attempt, *_numbers(event.outcome), at)
 
 
 def of_result(event: Ended, at: str) -> Row:
-    """The end of a trial as a row of the table ``result``."""
+    """The end of a trial as a row of the table ``result``; ``at`` is the time, ISO 8601."""
     end = event.outcome
     reason = encode(asdict(end.failure)) if end.failure else None
     return (event.number, event.attempt, end.state, *_numbers(end), reason, end.weights_sha256, at)
@@ -210,32 +220,34 @@ def _numbers(end: Outcome) -> Row:
 
 
 def _seconds(seconds: float) -> float:
-    return seconds + 0.0  # SQLite stores -0.0 as 0, and a checksum would tell them apart
+    return seconds + 0.0  # SQLite stores -0.0 as 0, and their checksums differ
 
 
 def encode(value: Any) -> str:
     """``value`` as one line of JSON; a tuple becomes a list.
 
     Raises:
-        TypeError: a value that is neither null, bool, number, text, list nor map.
+        TypeError: it holds a value that is not null, bool, number, text, list or map.
     """
     try:
         return _dumps(value)
     except ValueError:
-        return _dumps(_spelled(value))
+        return _dumps(_with_marked_floats(value))
 
 
 def decode(text: str) -> Any:
-    """What :func:`encode` was given.
+    """The value that :func:`encode` was given.
 
     Raises:
         ValueError: ``text`` is not JSON.
     """
-    return json.loads(text, object_hook=_revived if _MARK in text else None)
+    return json.loads(text, object_hook=_unmarked if _MARK in text else None)
 
 
 def decode_all(texts: Sequence[str]) -> list[Any]:
-    """What :func:`encode` was given, text by text; several times as fast as one by one, and equal keys share memory.
+    """The values that :func:`encode` was given.
+
+    This is several times as fast as :func:`decode` for each text, and equal keys share memory.
 
     Raises:
         ValueError: one of them is not JSON.
@@ -245,7 +257,7 @@ def decode_all(texts: Sequence[str]) -> list[Any]:
     for i in marked:
         plain[i] = "null"
     values: list[Any] = json.loads(f"[{','.join(plain)}]")
-    if len(values) != len(texts):  # a text that is no JSON by itself, and with its neighbours is
+    if len(values) != len(texts):  # two texts that are not JSON can be JSON when joined
         return [decode(text) for text in texts]
     for i in marked:
         values[i] = decode(texts[i])
@@ -262,17 +274,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _spelled(value: Any) -> Any:
+def _with_marked_floats(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return {_MARK: str(float(value))}
     if isinstance(value, Mapping):
-        return {key: _spelled(item) for key, item in value.items()}
+        return {key: _with_marked_floats(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_spelled(item) for item in value]
+        return [_with_marked_floats(item) for item in value]
     return value
 
 
-def _revived(value: dict[str, Any]) -> Any:
+def _unmarked(value: dict[str, Any]) -> Any:
     if value.keys() == {_MARK} and value[_MARK] in _SPELLINGS:
         return float(value[_MARK])
     return value

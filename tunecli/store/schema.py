@@ -1,8 +1,7 @@
-"""The tables of ``study.db``, as the steps that lead to them: one step a version, each applied once, in order.
+"""The schema of ``study.db`` as migration steps: one step a version, each applied once, in order.
 
-A new database takes all of them and an older one those it lacks, so both end as the same tables by construction. A
-step that was released is never changed: a later need is a later step. Knows SQL and nothing of files or of what rows
-mean.
+A new database takes all steps and an older one the missing steps, so both get the same tables. A released step is never
+changed; a later change is a new step.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ CREATE TABLE checkpoint (
     PRIMARY KEY (number, attempt, epoch),
     FOREIGN KEY (number, attempt) REFERENCES start
 ) STRICT, WITHOUT ROWID""",
-    # An attempt may fail before it says that it began, so it need not have a start.
+    # An attempt that failed. It can fail before its start is recorded, so it need not have a row in `start`.
     """
 CREATE TABLE setback (
     number INTEGER NOT NULL REFERENCES suggestion,
@@ -101,7 +100,7 @@ CREATE TABLE setback (
 )
 
 _STEPS_AND_PAUSES = (
-    # What is done next of a study whose trials pause: begin trial ``number``, or continue it.
+    # The schedule of a study whose trials pause: each step starts trial ``number``, or continues it.
     """
 CREATE TABLE step (
     number INTEGER NOT NULL REFERENCES suggestion,
@@ -111,7 +110,7 @@ CREATE TABLE step (
     at TEXT NOT NULL,
     PRIMARY KEY (number, step)
 ) STRICT, WITHOUT ROWID""",
-    # How a step ended that did not end its trial: with what a result would say of a trial that ends there.
+    # A step that ended in a pause, with the values that a result would have if the trial ended there.
     """
 CREATE TABLE pause (
     number INTEGER NOT NULL,
@@ -143,7 +142,7 @@ _TABLES = (
 )
 _EPOCH_OFFSETS_AND_CHECKSUMS = (
     "ALTER TABLE epoch ADD COLUMN epoch_offset INTEGER NOT NULL DEFAULT 0",
-    # The last column of each table, so that a row is written with its checksum at its end: see `checksums`.
+    # The last column of each table, because `checksums` appends the checksum to a row.
     *(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0" for table in _TABLES),
 )
 
@@ -156,7 +155,7 @@ _STEPS = (
 
 SCHEMA_VERSION = len(_STEPS)
 CHECKSUMS_SINCE = 4
-"""From this version on every row has a checksum."""
+"""The first version in which every row has a checksum."""
 
 _LONG_TEXTS = (
     ("study", "value"),
@@ -167,11 +166,11 @@ _LONG_TEXTS = (
 )
 _MORE_LONG_TEXTS = (*_LONG_TEXTS, ("session", "versions"), ("setback", "failure"))
 LONG_TEXTS = (_LONG_TEXTS, _MORE_LONG_TEXTS, (*_MORE_LONG_TEXTS, ("pause", "metrics")))
-"""For each version without checksums, the JSON that may be long enough to leave its page, by table and column."""
+"""The columns whose JSON may be longer than a page, as (table, column), for each version without checksums."""
 
 
 def take_steps(connection: sqlite3.Connection, n_steps: int = SCHEMA_VERSION) -> None:
-    """Take the steps that the database lacks; in one transaction with whatever else the caller has begun."""
+    """Apply the missing steps to a database, up to ``n_steps``, in the caller's transaction."""
     for step in _STEPS[version(connection) : n_steps]:
         for statement in step:
             connection.execute(statement)
@@ -179,26 +178,26 @@ def take_steps(connection: sqlite3.Connection, n_steps: int = SCHEMA_VERSION) ->
 
 
 def version(connection: sqlite3.Connection) -> int:
-    """How many steps the database has taken."""
+    """The schema version of the database, which is the number of its steps."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def tables_in(connection: sqlite3.Connection) -> dict[str, str]:
-    """The tables that a database has, each with the statement that makes it."""
+    """The database's tables by name, each with its CREATE statement."""
     query = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
     return dict(connection.execute(query))
 
 
 @cache
 def tables_of(n_steps: int) -> Mapping[str, str]:
-    """The tables that a database of so many steps has, each with the statement that makes it."""
+    """The tables after ``n_steps`` by name, each with its CREATE statement."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
         take_steps(model, n_steps)
         return tables_in(model)
 
 
 def require_strict_tables() -> None:
-    """Make sure that SQLite knows the tables used here.
+    """Check that SQLite supports STRICT tables.
 
     Raises:
         UsageError: this Python's SQLite is too old.

@@ -153,7 +153,7 @@ def test_who_reads_refuses_what_it_would_read_and_nothing_else(place: Any, name:
 @pytest.mark.parametrize("name", ["checkpoints", "checkpoints/trial-00001"])
 def test_a_folder_of_ours_must_be_a_folder(place: Any, name: str, make: Make) -> None:
     folder, path, _ = place(name, make)
-    with pytest.raises(UsageError, match="must be a directory") as caught, reopen(folder, {}):
+    with pytest.raises(UsageError, match="needs a directory") as caught, reopen(folder, {}):
         pass
     assert str(path) in caught.value.message
 
