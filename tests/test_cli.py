@@ -303,15 +303,15 @@ def test_a_folder_that_init_does_not_find_is_said_with_what_makes_it(run):
 BAD_CSV = "a,b,c\n1,2,x\n3,4,y\n"
 
 BAD = [
-    (["search", "none.yaml"], 2, "none.yaml: there is no such file"),
+    (["search", "none.yaml"], 2, "none.yaml: file not found"),
     (["search", "empty.yaml"], 2, "empty.yaml:1:1: the file is empty"),
     (["search", "small.yaml", "--set", "trial.modle=mlp"], 2, "did you mean `model`?"),
     (
         ["search", "small.yaml", "--set", "training.epochs=ten"],
         2,
-        "must be a whole number; this is the text 'ten'",
+        "must be a whole number, not the text 'ten'",
     ),
-    (["search", "small.yaml", "--set", "optimizer.lr={uniform: [2, 1]}"], 2, "this range is reversed"),
+    (["search", "small.yaml", "--set", "optimizer.lr={uniform: [2, 1]}"], 2, "the range is reversed"),
     (["search", "small.yaml", "--set", "objective.metric=val_acc"], 2, "did you mean `val_accuracy`?"),
     (
         ["search", "small.yaml", "--set", "objective.metric=val_rmse"],

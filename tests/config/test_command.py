@@ -62,10 +62,10 @@ def test_text_arrives_as_it_is(text):
     ("argument", "words"),
     [
         ("{optimizer.rl}", "did you mean `optimizer.lr`?"),
-        ("{hidden.2}", "`{hidden.2}` names nothing"),
-        ("{}", "known here: optimizer.lr, optimizer.name, hidden"),
-        ("{optimizer.lr", "this `{` belongs to no placeholder"),
-        ("a}", "`}}` is a brace"),
+        ("{hidden.2}", "`{hidden.2}` is no key under `params`"),
+        ("{}", "known names: optimizer.lr, optimizer.name, hidden"),
+        ("{optimizer.lr", "unmatched `{`"),
+        ("a}", "write `}}` for a literal brace"),
     ],
 )
 def test_a_placeholder_that_names_nothing_is_told(argument, words):

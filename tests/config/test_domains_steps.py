@@ -143,7 +143,10 @@ def test_a_range_is_shown_with_its_real_last_value(domain: Domain, text: str) ->
     ("lr", "words"),
     [
         ("{uniform: [1e9, 1000000001], step: 1e-7}", "`step` is too small for numbers as large as"),
-        ("{uniform: [1.0, 1.0000000000000002], grid: 5}", "`grid` takes 5 points of a range in which fewer"),
+        (
+            "{uniform: [1.0, 1.0000000000000002], grid: 5}",
+            "`grid` is 5, but the range contains fewer numbers",
+        ),
     ],
 )
 def test_steps_that_numbers_of_this_size_cannot_tell_apart_are_refused(lr: str, words: str, tmp_path) -> None:

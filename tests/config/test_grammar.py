@@ -106,43 +106,43 @@ def test_what_is_no_range_stays_a_tree():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{normal: [10, 1.0e-16], grid: 3}", "`grid` takes 3 points of a range in which fewer numbers lie"),
-        ("{normal: [-1.0e+17, 1], grid: 2}", "`grid` takes 2 points of a range in which fewer numbers lie"),
-        ("{uniform: [1, 1.0000000000000004], grid: 9}", "`grid` takes 9 points of a range"),
-        ("{uniform: [1, 0]}", "this range is reversed: 1 is above 0 ([0, 1])"),
-        ("{loguniform: [0, 1]}", "a logarithmic range lies above 0; this one begins at 0"),
-        ("{int: [1.5, 3]}", "`int` takes two finite whole numbers, [low, high]"),
-        ("{int: [true, 3]}", "`int` takes two finite whole numbers"),
+        ("{normal: [10, 1.0e-16], grid: 3}", "`grid` is 3, but the range contains fewer numbers"),
+        ("{normal: [-1.0e+17, 1], grid: 2}", "`grid` is 2, but the range contains fewer numbers"),
+        ("{uniform: [1, 1.0000000000000004], grid: 9}", "`grid` is 9, but the range contains fewer"),
+        ("{uniform: [1, 0]}", "the range is reversed: 1 is above 0 (write [0, 1])"),
+        ("{loguniform: [0, 1]}", "a logarithmic range must be above 0, not start at 0"),
+        ("{int: [1.5, 3]}", "`int` must be two finite whole numbers, [low, high]"),
+        ("{int: [true, 3]}", "`int` must be two finite whole numbers"),
         ("{uniform: [0, .inf]}", "two finite numbers"),
         ("{uniform: 3}", "two finite numbers"),
         ("{uniform: [1]}", "two finite numbers"),
-        ("{normal: [0, 0]}", "the deviation of `normal` is above 0"),
+        ("{normal: [0, 0]}", "the deviation of `normal` must be above 0"),
         ("{choice: []}", "at least one option"),
         ("{choice: relu}", "at least one option"),
-        ("{choice: [1, 1]}", "the option 1 stands twice"),
-        ("{choice: [{choice: [1, 2]}, 3]}", "a choice stands directly in a choice"),
-        ("{choice: [1, 2], default: 3}", "the default 3 does not lie in its range (one of 1, 2)"),
-        ("{uniform: [0, 1], default: 2}", "the default 2 does not lie in its range"),
-        ("{uniform: [0, 1], step: 0}", "`step` is a number above 0"),
-        ("{int: [0, 1000000000], grid: 100000000}", "`grid` is at most 10,000 points"),
-        ("{uniform: [0, 1], grid: 0}", "`grid` is a whole number above 0"),
+        ("{choice: [1, 1]}", "the option 1 appears twice"),
+        ("{choice: [{choice: [1, 2]}, 3]}", "an option must not be a `choice` itself"),
+        ("{choice: [1, 2], default: 3}", "the default 3 is not one of the options (options: 1, 2)"),
+        ("{uniform: [0, 1], default: 2}", "the default 2 is not in the range"),
+        ("{uniform: [0, 1], step: 0}", "`step` must be a number above 0"),
+        ("{int: [0, 1000000000], grid: 100000000}", "`grid` must be at most 10,000 points"),
+        ("{uniform: [0, 1], grid: 0}", "`grid` must be a whole number above 0"),
         (
             "{uniform: [0, 1], defualt: 1}",
-            "`defualt` cannot stand beside the range `uniform` (did you mean `default`?)",
+            "unknown key `defualt` beside the range `uniform` (did you mean `default`?)",
         ),
-        ("{choice: [1, 2], grid: 2}", "`grid` cannot stand beside the range `choice`"),
-        ("{ref: a, default: 1}", "cannot stand beside"),
-        ("{ref: 3}", "`ref` takes the path of another key"),
-        ("{list: [1]}", "`list` takes"),
-        ("{list: {of: 1}}", "`length` is missing"),
-        ("{list: {of: 1, length: x}}", "a list's `length` is a whole number"),
-        ("{list: {of: 1, length: {int: [-1, 2]}}}", "length lies between 0 and 64"),
-        ("{list: {of: 1, length: {int: [1, 1000000000]}}}", "length lies between 0 and 64"),
+        ("{choice: [1, 2], grid: 2}", "unknown key `grid` beside the range `choice`"),
+        ("{ref: a, default: 1}", "unknown key `default` beside the range `ref`"),
+        ("{ref: 3}", "`ref` must be the path of another key"),
+        ("{list: [1]}", "`list` must be"),
+        ("{list: {of: 1}}", "missing `length`"),
+        ("{list: {of: 1, length: x}}", "the `length` of a list must be a whole number"),
+        ("{list: {of: 1, length: {int: [-1, 2]}}}", "length of a list must be between 0 and 64"),
+        ("{list: {of: 1, length: {int: [1, 1000000000]}}}", "length of a list must be between 0 and 64"),
         (
             "{list: {of: {int: [1, 3]}, length: 2}, default: [2, 9]}",
-            "the default 9 does not lie in its range",
+            "the default 9 is not in the range",
         ),
-        ("{uniform: [0, 1], int: [0, 1]}", "`int` cannot stand beside the range `uniform`"),
+        ("{uniform: [0, 1], int: [0, 1]}", "unknown key `int` beside the range `uniform`"),
     ],
 )
 def test_a_range_that_cannot_be_says_why(text, words):
@@ -157,8 +157,8 @@ def test_all_that_is_wrong_with_a_range_is_told_at_once():
     _, problems = understood("{loguniform: [1e-1, 1e-4], defualt: 1e-2}")
     assert len(problems) == 2
     told = " ".join(map(str, problems))
-    assert "`defualt` cannot stand beside" in told
-    assert "this range is reversed" in told
+    assert "unknown key `defualt` beside" in told
+    assert "the range is reversed" in told
 
 
 def test_a_bad_item_of_a_list_is_told_once():

@@ -241,7 +241,7 @@ def test_a_program_that_the_environment_names_is_looked_for_and_told_by_its_vari
     (tmp_path / "own.yaml").write_text(text.replace("'${env:TUNECLI_OTHER}', ", ""))
     with pytest.raises(ConfigError) as caught:
         load_checked(tmp_path / "own.yaml", ())
-    assert "there is no program `${env:TUNECLI_TOOLS}/run`" in str(caught.value)
+    assert "program `${env:TUNECLI_TOOLS}/run` not found" in str(caught.value)
     assert "private" not in str(caught.value).replace(str(tmp_path / "own.yaml"), "")
     (tmp_path / "private").mkdir()
     (tmp_path / "private" / "run").write_text("#!/bin/sh\n")

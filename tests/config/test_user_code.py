@@ -78,61 +78,65 @@ def test_what_can_be_called_is_let_through(folder, plain):
 @pytest.mark.parametrize(
     ("plain", "place", "words"),
     [
-        ({"python": "mien:train"}, ("python",), "there is no module `mien` beside the file"),
+        ({"python": "mien:train"}, ("python",), "module `mien` not found beside the file"),
         ({"python": "mien:train"}, ("python",), "did you mean `mine`?"),
-        ({"python": "mine:trian"}, ("python",), "mine.py defines no `trian` (did you mean `train`?)"),
-        ({"python": "mine.inner:train"}, ("python",), "there is no module `mine.inner`"),
+        ({"python": "mine:trian"}, ("python",), "mine.py does not define `trian` (did you mean `train`?)"),
+        ({"python": "mine.inner:train"}, ("python",), "module `mine.inner` not found"),
         ({"python": "broken:f"}, ("python",), "broken.py:1: "),
         (
             {"python": "random:train"},
             ("python",),
-            "`random` is a module of Python's own too (rename random.py)",
+            "`random` is also the name of a standard Python module (rename random.py)",
         ),
-        ({"python": "mine:other"}, ("python",), "it is called as `other(params, trial)`, and takes (params)"),
-        ({"python": "mine:by_name"}, ("python",), "it is called as `by_name(params, trial)`, and takes (**)"),
-        ({"python": "mine:greedy"}, ("python",), "and takes (params, trial, more)"),
-        (network(model={"python": "mine:Net"}), ("model", "python"), "needs the argument `depth`"),
+        ({"python": "mine:other"}, ("python",), "it is called as `other(params, trial)`, but takes (params)"),
+        ({"python": "mine:by_name"}, ("python",), "it is called as `by_name(params, trial)`, but takes (**)"),
+        ({"python": "mine:greedy"}, ("python",), "but takes (params, trial, more)"),
+        (network(model={"python": "mine:Net"}), ("model", "python"), "missing argument `depth`"),
         (
             network(model={"python": "mine:Net", "args": {"depth": 1, "widht": 2}}),
             ("model", "args", "widht"),
-            "`Net` takes no argument `widht` (did you mean `width`?)",
+            "`Net` has no parameter `widht` (did you mean `width`?)",
         ),
         (
             network(model={"python": "mine:Net", "args": {"depth": 1, "n_outputs": 2}}),
             ("model", "args", "n_outputs"),
-            "`n_outputs` is given to `Net` already",
+            "`Net` already receives `n_outputs`",
         ),
         (
             network(loss={"python": "mine:loss", "args": {"targets": 1}}),
             ("loss", "args", "targets"),
-            "takes no argument `targets`",
+            "has no parameter `targets`",
         ),
         (
             network(loss={"python": "mine:other"}),
             ("loss", "python"),
             "it is called as `other(outputs, targets)`",
         ),
-        (network(optimizer={"python": "mine:optimizer"}), ("optimizer", "python"), "needs the argument `lr`"),
+        (network(optimizer={"python": "mine:optimizer"}), ("optimizer", "python"), "missing argument `lr`"),
         (
             {"data": {"source": {"python": "mine:data"}}},
             ("data", "source", "python"),
-            "needs the argument `n`",
+            "missing argument `n`",
         ),
-        ({"command": ["no-such-program"]}, ("command", 0), "there is no program `no-such-program`"),
+        ({"command": ["no-such-program"]}, ("command", 0), "program `no-such-program` not found"),
         ({"command": ["mine.py"]}, ("command", 0), "chmod +x mine.py"),
         ({"command": ["python", "mien.py"]}, ("command", 1), "did you mean `mine.py`?"),
         (
             network(loss={"python": "mine:Smooth", "args": {"gama": 1.0}}),
             ("loss", "args", "gama"),
-            "`Smooth` takes no argument `gama` (did you mean `gamma`?)",
+            "`Smooth` has no parameter `gama` (did you mean `gamma`?)",
         ),
         ({"command": ["python3", "-u", "mien.py"]}, ("command", 2), "did you mean `mine.py`?"),
-        ({"command": ["sh", "mine.sh"]}, ("command", 1), "there is no file mine.sh beside"),
-        ({"command": ["sh", "-c", "{x}"], "params": {"y": 1}}, ("command", 2), "`{x}` names nothing"),
+        ({"command": ["sh", "mine.sh"]}, ("command", 1), "file mine.sh not found beside"),
+        (
+            {"command": ["sh", "-c", "{x}"], "params": {"y": 1}},
+            ("command", 2),
+            "`{x}` is no key under `params`",
+        ),
         (
             {"command": ["sh"], "metrics": {"val_los": "(.)"}},
             ("metrics",),
-            "no pattern finds the objective, `val_loss` (did you mean `val_los`?)",
+            "no pattern for the objective `val_loss` (did you mean `val_los`?)",
         ),
     ],
 )
@@ -156,7 +160,7 @@ def test_a_module_in_a_package_beside_the_file_is_found(folder):
     (folder / "pack" / "deep" / "own.py").write_text("def train(params, trial): pass\n")
     assert complaints(folder, {"python": "pack.deep.own:train"}) == []
     (found,) = complaints(folder, {"python": "pack.deep.own:trial"})
-    assert "own.py defines no `trial`" in found.message
+    assert "own.py does not define `trial`" in found.message
 
 
 FUNCTION = """\
@@ -189,28 +193,28 @@ def problems(text: str, folder: Path, *overrides: str) -> list[str]:
 
 def test_problems_bear_line_and_column(folder):
     assert problems(FUNCTION, folder) == [
-        "f.yaml:4:33: trial.python: mine.py defines no `trian` (did you mean `train`?)"
+        "f.yaml:4:33: trial.python: mine.py does not define `trian` (did you mean `train`?)"
     ]
     assert problems(NETWORK, folder) == [
-        "f.yaml:2:49: objective.metric.args.att: `score` takes no argument `att` (did you mean `at`?)"
+        "f.yaml:2:49: objective.metric.args.att: `score` has no parameter `att` (did you mean `at`?)"
     ]
     (found,) = problems(COMMAND, folder)
     assert found.startswith(
-        "f.yaml:4:21: trial.command.2: `{rate}` names nothing under `params` (known here: lr,"
+        "f.yaml:4:21: trial.command.2: `{rate}` is no key under `params` (known names: lr,"
     )
 
 
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("objective={metric: height}", "say which `direction` of height is better"),
-        ("objective.metric=1st", "'1st' is no metric's name"),
-        ("objective.metric={python: mine:score}", "a trial of your own reports its metrics itself"),
+        ("objective={metric: height}", "missing `direction` of height"),
+        ("objective.metric=1st", "invalid metric name '1st'"),
+        ("objective.metric={python: mine:score}", "your own trial reports its metrics itself"),
         ("search.repeats=3", "a trial of your own is run once"),
-        ("python=mine", "must be `module:name`, such as `mine:Net`; this is the text 'mine'"),
-        ("prams.lr=3", "`prams` is not known here (did you mean `params`?)"),
-        ("run.folder=relative", "must be a folder from the root on"),
-        ("run.folder=/no/such/folder", "run.folder: there is no such folder"),
+        ("python=mine", "must be `module:name`, such as `mine:Net`, not the text 'mine'"),
+        ("prams.lr=3", "unknown key `prams` (did you mean `params`?)"),
+        ("run.folder=relative", "must be an absolute path such as"),
+        ("run.folder=/no/such/folder", "run.folder: folder not found"),
     ],
 )
 def test_a_trial_of_one_s_own_has_rules_of_its_own(folder, override, words):
@@ -234,9 +238,9 @@ def test_a_command_is_checked_before_it_runs(folder, override, words):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("objective.direction=", "say which `direction` of val_score is better"),
-        ("objective.metric={python: mine:accuracy}", "`val_accuracy` is built in already"),
-        ("objective.metric={pyton: mine:score}", "`pyton` is not known here (did you mean `python`?)"),
+        ("objective.direction=", "missing `direction` of val_score"),
+        ("objective.metric={python: mine:accuracy}", "`val_accuracy` is a built-in metric"),
+        ("objective.metric={pyton: mine:score}", "unknown key `pyton` (did you mean `python`?)"),
         ("objective.metric=mine:score", "unknown metric `mine:score`"),
         ("objective.metric=3", "objective.metric: must be text"),
     ],

@@ -13,13 +13,13 @@ BROKEN = [
     (
         "a: [64, 64\nb: 1\n",
         "2:2",
-        "the list opened by `[` at 1:4 goes on here without `,` or `]`",
+        "the list opened by `[` at 1:4 needs `,` or `]` here",
         "close it with `]`",
     ),
     (
         "a:\n  b: {c: 1\nd: 2\n",
         "3:2",
-        "the map opened by `{` at 2:6 goes on here without `,` or `}`",
+        "the map opened by `{` at 2:6 needs `,` or `}` here",
         "close it with `}`",
     ),
     ("a: [1, 2}\n", "1:9", "the list opened by `[` at 1:4", "close it with `]`"),
@@ -28,42 +28,47 @@ BROKEN = [
         "command: [python, x.py, --lr={lr}]\n",
         "1:30",
         "opened by `[` at 1:10",
-        'quote an argument that holds a brace: "--lr={lr}"',
+        'quote an argument that contains a brace: "--lr={lr}"',
     ),
     (
         "command: [x, --a {b.c}]\n",
         "1:18",
         "opened by `[` at 1:10",
-        'quote an argument that holds a brace: "--a {b.c}"',
+        'quote an argument that contains a brace: "--a {b.c}"',
     ),
     (
         "command: [x, {lr}x, y]\n",
         "1:18",
         "opened by `[` at 1:10",
-        'quote an argument that holds a brace: "{lr}x"',
+        'quote an argument that contains a brace: "{lr}x"',
     ),
     (
         "command: [x, {a}{b}]\n",
         "1:17",
         "opened by `[` at 1:10",
-        'quote an argument that holds a brace: "{a}{b}"',
+        'quote an argument that contains a brace: "{a}{b}"',
     ),
-    ("a: {lr}=3\n", "1:8", "text follows a closed brace", 'quote an argument that holds a brace: "{lr}=3"'),
-    ("a: 'it's'\n", "1:8", "text follows a closed quote", "written twice"),
-    ("a: b: c\n", "1:5", "a `:` stands where none may", "quote a text that holds `: `"),
-    ("a 1\nb: 2\n", "2:2", "a `:` stands where none may", "the line before"),
-    ("a: @x\n", "1:4", "`@` cannot begin a value", "quote the value"),
-    ("a: %x\n", "1:4", "`%` cannot begin a value", "quote the value"),
-    ("\ta: 1\n", "1:1", "a tab", "spaces, not tabs"),
+    (
+        "a: {lr}=3\n",
+        "1:8",
+        "unexpected text after a closing brace",
+        'quote an argument that contains a brace: "{lr}=3"',
+    ),
+    ("a: 'it's'\n", "1:8", "unexpected text after a closing quote", "write a quote twice"),
+    ("a: b: c\n", "1:5", "unexpected `:`", "quote a text that contains `: `"),
+    ("a 1\nb: 2\n", "2:2", "unexpected `:`", "the line above"),
+    ("a: @x\n", "1:4", "a value cannot start with `@`", "quote the value"),
+    ("a: %x\n", "1:4", "a value cannot start with `%`", "quote the value"),
+    ("\ta: 1\n", "1:1", "a tab", "spaces"),
     (
         "a:\n  b: 1\n c: 2\n",
         "3:2",
-        "indented otherwise than the map that began at 1:1",
-        "the same indentation",
+        "not indented like the map that starts at 1:1",
+        "by the same number of spaces",
     ),
-    ("- a\nb: 1\n", "2:1", "indented otherwise than the list of `-` items that began at 1:1", ""),
-    ('a: "\\q"\n', "1:5", "begins an escape", "single quotes"),
-    ("a: }\n", "1:4", "a value is missing before `}`", ""),
+    ("- a\nb: 1\n", "2:1", "not indented like the list of `-` items that starts at 1:1", ""),
+    ('a: "\\q"\n', "1:5", "unknown escape after", "single quotes"),
+    ("a: }\n", "1:4", "missing value before `}`", ""),
 ]
 
 
@@ -73,7 +78,7 @@ def test_where_it_began_and_where_it_broke_are_both_told(text, place, message, h
         read(text.encode(), "f")
     (problem,) = caught.value.problems
     assert f"{problem.line}:{problem.column}" == place
-    assert problem.message.startswith("this is not YAML: ")
+    assert problem.message.startswith("invalid YAML: ")
     assert message in problem.message
     assert hint in problem.hint
 

@@ -232,7 +232,7 @@ def test_check_tells_the_place_of_code_that_cannot_be_called(folder, tunecli):
     (folder / "own.yaml").write_text(FUNCTION.replace("mine:train", "mine:trian"))
     code, _, err = tunecli("check", "own.yaml")
     assert code == 2
-    assert "own.yaml:5:11: trial.python: mine.py defines no `trian` (did you mean `train`?)" in err
+    assert "own.yaml:5:11: trial.python: mine.py does not define `trian` (did you mean `train`?)" in err
 
 
 def test_the_user_s_metric_has_its_column_and_survives_the_export(folder, tunecli):

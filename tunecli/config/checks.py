@@ -52,7 +52,7 @@ def trial_problems(
         n_visited += n_each
         if n_visited > MAX_VISITED:
             mark = space.tree.mark
-            message = f"too many ranges and options to check: the limit is {MAX_VISITED:,} values in all"
+            message = f"too many ranges and options to check: the limit is {MAX_VISITED:,} values in total"
             yield Problem(message, mark.file, mark.line, mark.column, "trial")
             return
         try:
@@ -94,7 +94,9 @@ def trial_problems(
 
 def _unset(place: Place, name: str) -> CodeProblem:
     message = f"the environment variable `{name}` is not set"
-    return CodeProblem(place, message, f"export {name}=…; `$${{env:{name}}}` is the text itself")
+    return CodeProblem(
+        place, message, f"run `export {name}=…`, or write `$${{env:{name}}}` for the text itself"
+    )
 
 
 def grid_problems(space: Space) -> Iterator[Problem]:
@@ -103,8 +105,8 @@ def grid_problems(space: Space) -> Iterator[Problem]:
         if n_grid_points(parameter.domain) is None:
             steps = [int(step) if is_index(step, MAX_VALUES) else step for step in parameter.name.split(".")]
             _, found = locate(space, next(points_of(space, parameter)), steps)
-            mark, hint = found.mark, "write `grid: n` or `step:` beside it, or take another sampler"
-            message = "a grid cannot be made of a continuous range"
+            mark, hint = found.mark, "add `grid: n` or `step:` to the range, or use another sampler"
+            message = "the sampler `grid` needs a finite range, not a continuous one"
             yield Problem(message, mark.file, mark.line, mark.column, f"trial.{parameter.name}", hint)
 
 
@@ -114,18 +116,26 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
     several, bounded = bool(objective.further_objectives), bool(objective.constraints)
     found: list[tuple[str, str, str]] = []
     if several and search.pruner != "none" and not pruner_info(search.pruner.name).handles_several_goals:
-        message = f"a pruner ends trials by one metric, and there are {len(objective.goals)} goals"
+        message = f"a pruner needs one objective, and this study has {len(objective.goals)}"
         found.append(
-            ("pruner", message, "drop `pruner`, or make all goals but one constraints: `subject_to`")
+            (
+                "pruner",
+                message,
+                "remove `pruner`, or turn all objectives but one into constraints: `subject_to`",
+            )
         )
     if several and search.stop is not None:
-        message = "of several goals no trial is the best, and so none is better than all before it"
-        found.append(("stop", message, "drop `stop`, or make all goals but one constraints: `subject_to`"))
+        message = f"`stop` needs one objective, and this study has {len(objective.goals)}"
+        found.append(
+            ("stop", message, "remove `stop`, or turn all objectives but one into constraints: `subject_to`")
+        )
     info = sampler_info(search.sampler_name)
     if (several and not info.handles_several_goals) or (bounded and not info.handles_constraints):
-        what = "several goals" if several and not info.handles_several_goals else "constraints"
+        unsupported = "several objectives" if several and not info.handles_several_goals else "constraints"
         fitting = [f"`{each.name}`" for each in SAMPLERS.values() if _learns_from_all(each)]
-        found.append(("sampler", f"`{info.name}` knows nothing of {what}", f"take {' or '.join(fitting)}"))
+        found.append(
+            ("sampler", f"`{info.name}` does not support {unsupported}", f"use {' or '.join(fitting)}")
+        )
     for key, message, hint in found:
         _, at = locate(settings_tree, {}, ("search", key))
         yield Problem(message, at.mark.file, at.mark.line, at.mark.column, f"search.{key}", hint)

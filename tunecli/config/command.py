@@ -67,9 +67,7 @@ def rendered(argument: str | int | float, params: Mapping[str, Any], facts: Mapp
         if found[0] in ("{{", "}}"):
             return found[0][0]
         if found[2] is None:
-            raise PlaceholderError(
-                f"this `{found[0]}` belongs to no placeholder", f"`{found[0] * 2}` is a brace"
-            )
+            raise PlaceholderError(f"unmatched `{found[0]}`", f"write `{found[0] * 2}` for a literal brace")
         return _text(_look_up(found[2], params, facts))
 
     return _PIECE.sub(value_of, argument)
@@ -125,11 +123,14 @@ def _look_up(path: str, params: Mapping[str, Any], facts: Mapping[str, Any]) -> 
                 if path in facts:
                     return facts[path]
                 known = [*_paths(params), *facts]
-                hint = nearest(path, known) or f"known here: {', '.join(known)}; `{{{{` is a brace"
+                hint = (
+                    nearest(path, known)
+                    or f"known names: {', '.join(known)}; write `{{{{` for a literal brace"
+                )
                 if path in known:
                     nested = path.replace(".", ": {") + ": …" + "}" * path.count(".")
-                    hint = f"the dots of a key are taken for steps: nest it, `{nested}`"
-                raise PlaceholderError(f"`{{{path}}}` names nothing under `params`", hint)
+                    hint = f"a dot separates levels: nest the key, `{nested}`"
+                raise PlaceholderError(f"`{{{path}}}` is no key under `params`", hint)
     return found
 
 

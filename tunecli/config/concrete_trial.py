@@ -207,15 +207,15 @@ class _Resolution:
     def _resolved(self, part: Any, trail: tuple[Reference, ...], depth: int) -> Any:
         self._n_visited += 1
         if trail and self._n_visited > MAX_VALUES:
-            raise DanglingReferenceError(trail[0], f"references multiply to more than {MAX_VALUES:,} values")
+            raise DanglingReferenceError(trail[0], f"references expand to more than {MAX_VALUES:,} values")
         if trail and depth > MAX_LEVELS:
-            message = f"references lead more than {MAX_LEVELS} levels deep"
+            message = f"references are nested more than {MAX_LEVELS} levels deep"
             raise DanglingReferenceError(trail[0], message)
         match part:
             case Reference(path=path):
                 if path in (passed.path for passed in trail):
                     names = " → ".join((*(passed.path for passed in trail), path))
-                    raise DanglingReferenceError(part, f"`ref: {path}` names itself, through {names}")
+                    raise DanglingReferenceError(part, f"`ref: {path}` refers to itself: {names}")
                 return self._resolved(_look_up(self._root, part), (*trail, part), depth + 1)
             case dict():
                 return {key: self._resolved(item, trail, depth + 1) for key, item in part.items()}
@@ -234,6 +234,6 @@ def _look_up(root: Any, reference: Reference) -> Any:
             case list() if is_index(step, len(found)):
                 found = found[int(step)]
             case _:
-                message = f"`ref: {reference.path}` names nothing: there is no `{step}` there"
+                message = f"`ref: {reference.path}` does not exist: no key `{step}`"
                 raise DanglingReferenceError(reference, message)
     return found

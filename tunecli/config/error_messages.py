@@ -51,9 +51,9 @@ _BOUNDS = {
 
 _PATTERNS = {
     CODE_NAME: "`module:name`, such as `mine:Net`",
-    METRIC_KEY: "a metric's name: a letter, then letters, digits and `_./-`",
-    DEVICE: "`auto`, `cpu`, `mps`, `cuda`, `xpu`, or one of several, such as `cuda:1`",
-    FOLDER: "a folder from the root on: it begins with `/`",
+    METRIC_KEY: "the name of a metric: a letter, then letters, digits and `_./-`",
+    DEVICE: "one of `auto`, `cpu`, `mps`, `cuda`, `xpu`, or a numbered device such as `cuda:1`",
+    FOLDER: "an absolute path such as `/home/me/data`",
 }
 
 
@@ -96,7 +96,7 @@ def problems_of(
 def _of_range(domain: Domain, details: list[dict[str, Any]], place: Sequence[str | int]) -> str:
     """The hint for a range, some of whose values were refused."""
     if place == ("learning_rate",):
-        return "the rate is `optimizer.lr`: put the range there"
+        return "the learning rate is `optimizer.lr`: put the range there"
     if isinstance(domain, Real | Integer) and any(detail["type"] == "list_type" for detail in details):
         word = f"{'log' if domain.is_log else ''}{'int' if isinstance(domain, Integer) else 'uniform'}"
         if lines := lines_for({word: [domain.low, domain.high]}):
@@ -121,19 +121,19 @@ def _worded(
         if is_hinted:
             is_searchable = level.partition(".")[0] == "trial" or (not level and model is not StudySettings)
             hint = value_hint(given, kinds, options, place, is_searchable=is_searchable)
-        return f"must be {', or '.join(dict.fromkeys(wanted))}; this is {_shown(given)}", hint
+        return f"must be {' or '.join(dict.fromkeys(wanted))}, not {_shown(given)}", hint
     detail = details[0]
     kind, path = detail["type"], detail["loc"]
     match kind:
         case "extra_forbidden":
             return _unknown_key(str(path[-1]), given, models_at(model, path[:-1]), level, is_hinted=is_hinted)
         case "missing":
-            return f"`{path[-1]}` is missing", ""
+            return f"missing key `{path[-1]}`", _example_hint(str(path[-1]), models_at(model, path[:-1]))
         case "union_tag_invalid":
             tag = str(detail["ctx"]["tag"])
             options = _words(detail)
             near = nearest_or_alias(tag, options) or hint_of(lines_for(given)) or hint_of(lines_for(tag))
-            return f"`{tag}` is not known here", near or f"one of {', '.join(options)}"
+            return f"unknown name `{tag}`", near or f"one of {', '.join(options)}"
         case "union_tag_not_found":
             options = [name for found in models_at(model, path) for name in names_of(found)]
             options += [word for word in ("none",) if "none" in _words(detail)]
@@ -144,20 +144,20 @@ def _worded(
             return str(detail["ctx"]["error"]), ""
         case "too_short":
             least, held = detail["ctx"]["min_length"], detail["ctx"]["actual_length"]
-            return f"must hold at least {least}; this holds {held or 'none'}", ""
+            return f"must have at least {least} {_items(least)}, not {held}", ""
         case "too_long":
             most, held = detail["ctx"]["max_length"], detail["ctx"]["actual_length"]
-            return f"must hold at most {most}; this holds {held}", ""
+            return f"must have at most {most} {_items(most)}, not {held}", ""
         case "string_pattern_mismatch":
             pattern = detail["ctx"]["pattern"]
             hint = device_hint(given) if pattern == DEVICE else ""
-            return f"must be {_PATTERNS.get(pattern, pattern)}; this is {_shown(given)}", hint
+            return f"must be {_PATTERNS.get(pattern, pattern)}, not {_shown(given)}", hint
         case "string_too_short" | "string_too_long":
             bound = detail["ctx"].get("min_length") or detail["ctx"].get("max_length")
             side = "at least" if kind == "string_too_short" else "at most"
-            return f"must be text of {side} {bound} characters; this is {_shown(given)}", ""
+            return f"must be text of {side} {bound} characters, not {_shown(given)}", ""
         case _:
-            return f"cannot be {_shown(given)}", ""
+            return f"invalid value: {_shown(given)}", ""
 
 
 def _unknown_key(
@@ -166,16 +166,18 @@ def _unknown_key(
     known = [name for found in models for name in found.model_fields]
     absent = {name: why for found in models for name, why in _absent(found).items()}
     if key in absent:
-        return f"`{key}` cannot stand here", absent[key]
+        return f"key `{key}` is not allowed here", absent[key]
+    message = f"unknown key `{key}`"
     if not is_hinted:
-        return f"`{key}` is not known here", ""
+        return message, ""
     if any(key in names_of(each) for each in models):
-        return f"`{key}` is not known here", f"write `name: {key}` instead"
-    spelt = meant(key, known)
-    if spelt and plain_name(spelt) == plain_name(key):
-        return f"`{key}` is not known here", f"did you mean `{spelt}`?"
-    hint = unknown_key_hint(key, given, level, known)
-    return f"`{key}` is not known here", hint or f"known here: {', '.join(dict.fromkeys(known))}"
+        return message, f"write `name: {key}` instead"
+    same = meant(key, known)
+    if same and plain_name(same) == plain_name(key):
+        return message, f"did you mean `{same}`?"
+    return message, unknown_key_hint(
+        key, given, level, known
+    ) or f"known keys: {', '.join(_own_first(models))}"
 
 
 def _nameless(
@@ -185,29 +187,29 @@ def _nameless(
     if not isinstance(given, dict):
         example = example_of(place, given) if place is not None else ""
         choice = hint_of(lines_for_list(given)) if isinstance(given, list) else ""
-        return f"must be one of {', '.join(options)}; this is {_shown(given)}", choice or (
+        return f"must be one of {', '.join(options)}, not {_shown(given)}", choice or (
             f"write `{example}`" if example else ""
         )
     if own := next(filter(None, (own_code_map(str(key), value) for key, value in given.items())), ""):
-        return "this map has no `name`", f"write {own}"
+        return "missing `name`", f"write {own}"
     for key in ("type", "kind", "class", "id", "algorithm", "method"):
         if isinstance(word := given.get(key), str) and (
             name := word if word in options else meant(word, options)
         ):
-            return "this map has no `name`", f"write `name: {name}` instead of `{key}: {word}`"
+            return "missing `name`", f"write `name: {name}` instead of `{key}: {word}`"
     if near := hint_of(lines_for(given)):
-        return "this map has no `name`", near
+        return "missing `name`", near
     words = [word for word in given if word in options or alias(str(word)) in options]
     if len(given) == 1 and words and place is not None and (example := example_of(place, given)):
-        return f"`{words[0]}` takes its arguments in a map", f"write `{example}`"
+        return f"the arguments of `{words[0]}` must be a map", f"write `{example}`"
     if near := range_key_hint(given):
-        return "this map has no `name`", near
+        return "missing `name`", near
     usual = getattr(place.field.default, "name", "") if place is not None else ""
     fitting = [name for each in models if given.keys() <= each.model_fields.keys() for name in names_of(each)]
     example = usual if usual in fitting or not fitting else fitting[0]
     example = example or next(iter(options), "")
     return (
-        f"`name` is missing: one of {', '.join(options)}",
+        f"missing `name`; one of {', '.join(options)}",
         f"for example `name: {example}`" if example else "",
     )
 
@@ -253,7 +255,7 @@ def nearest_or_alias(word: str, options: Sequence[str]) -> str:
 
 def _too_many_keys(given: Mapping[str, Any], options: Sequence[str]) -> tuple[str, str]:
     """A link of a chain is told by its one key."""
-    message = f"a link is a map with one key, and this has {', '.join(f'`{key}`' for key in given)}"
+    message = f"a link must be a map with one key, not with {', '.join(f'`{key}`' for key in given)}"
     links, others = ([key for key in given if (key in options) is known] for known in (True, False))
     if not links:
         return message, f"one of {', '.join(options)}"
@@ -269,7 +271,8 @@ def _wanted(detail: dict[str, Any]) -> str:
         word, key = _BOUNDS[kind]
         return f"{word} {detail['ctx'][key]:g}"
     if kind == "literal_error":
-        return "one of " + ", ".join(f"`{word}`" for word in _words(detail))
+        words = [f"`{word}`" for word in _words(detail)]
+        return f"one of {', '.join(words)}" if len(words) > 1 else words[0]
     return ""
 
 
@@ -292,5 +295,23 @@ def _shown(value: Any) -> str:
 
 
 def _absent(model: type[BaseModel]) -> Mapping[str, str]:
-    """What a person might look for in a model and is not there on purpose, and why."""
+    """Keys that a model lacks on purpose, and the reason for each."""
     return getattr(model, "ABSENT", {})
+
+
+def _items(count: int) -> str:
+    return "item" if count == 1 else "items"
+
+
+def _example_hint(key: str, models: Sequence[type[BaseModel]]) -> str:
+    """The hint for a missing key: a line with a value that it accepts."""
+    owner = next((model for model in models if key in model.model_fields), None)
+    example = example_of(Place(owner, key, owner.model_fields[key], is_item=False), None) if owner else ""
+    return f"for example `{example}`" if example else ""
+
+
+def _own_first(models: Sequence[type[BaseModel]]) -> list[str]:
+    """The keys of the models without `name`, those that a class defines itself before inherited ones."""
+    keys = [key for model in models for key in model.model_fields if key != "name"]
+    own = {key for model in models for key in model.__annotations__}
+    return list(dict.fromkeys(sorted(keys, key=lambda key: key not in own)))

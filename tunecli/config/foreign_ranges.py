@@ -50,13 +50,14 @@ _WORDS_BY_KIND: dict[str, str] = {
     "loguniform": "loguniform loguniformvalues qloguniform qloguniformvalues suggestloguniform reciprocal "
     "logfloat invloguniformvalues loginterval",
     "int": "int integer intuniform uniformint quniformint suggestint",
-    "below": "randint qrandint range",
+    "below": "randint qrandint",
     "logbelow": "lograndint qlograndint",
     "logint": "logint loguniformint intloguniform",
     "normal": "normal qnormal gauss gaussian randn qrandn normalfloat",
     "lognormal": "lognormal qlognormal",
     "choice": "choice categorical gridsearch discrete suggestcategorical ordinal values vals choices "
     "options categories oneof sweep enum",
+    "either": "range",
     "exponents": "log logspace",
     "constant": "const constant",
 }
@@ -186,7 +187,9 @@ def asked_by_text(text: str) -> Asked | None:
     )
     words = {pair[1]: pair[2] for pair in named if pair}
     plain = [each for each in arguments if not (isinstance(each, str) and "=" in each)]
-    kind = _KINDS.get(_key(word), "")
+    kind = (
+        "below" if _key(word) == "range" else _KINDS.get(_key(word), "")
+    )  # Python's range leaves out its end
     if kind == "choice":
         if len(plain) > 1 and isinstance(plain[0], str) and isinstance(plain[-1], list):
             plain = plain[-1:]  # hyperopt's and Optuna's first argument is the name
@@ -196,7 +199,8 @@ def asked_by_text(text: str) -> Asked | None:
     if any("log" in each.lower() for each in plain if isinstance(each, str)):
         words["log"] = "True"  # scikit-optimize's third argument
     plain = [each for each in plain if _number(each) is not None]
-    found = _asked_by_word(word, plain or [_number(words[each]) for each in _PARTS if each in words])
+    numbers = plain or [_number(words[each]) for each in _PARTS if each in words]
+    found = _asked_by_word(word, numbers, kind if kind == "below" else "")
     if found is None:
         return None
     is_hyperopt = text.lstrip().startswith("hp.")

@@ -77,7 +77,7 @@ def _ambiguous(key: str, path: str, mark: Mark) -> Problem:
     """A parameter's name is its path, so the dots in it must be between keys: `a.b` is `b` in `a` already."""
     outer, _, inner = key.rpartition(".")
     message = (
-        f"a key that holds a range has no `.` in it: the range's name would be that of `{inner}` in `{outer}`"
+        f"a key that holds a range must not contain `.`: the name would be that of `{inner}` in `{outer}`"
     )
     nested = key.replace(".", ": {") + ": …" + "}" * key.count(".")
     hint = f"nest it, `{nested}`, or write `{key.replace('.', '_')}`"
@@ -95,10 +95,10 @@ class _Range:
         allowed = [name for name in MODIFIERS if self._is_allowed(name)]
         extra = [k for k in self.node.items if k != self.key and k not in allowed]
         for other in extra:
-            beside = f"beside it may stand {', '.join(f'`{name}`' for name in allowed)}"
+            beside = f"keys allowed beside it: {', '.join(f'`{name}`' for name in allowed)}"
             self.problem(
-                f"`{other}` cannot stand beside the range `{self.key}`",
-                nearest(other, allowed) or (beside if allowed else "a `ref` stands alone"),
+                f"unknown key `{other}` beside the range `{self.key}`",
+                nearest(other, allowed) or (beside if allowed else "`ref` takes no other key"),
                 self.node.marks[other],
             )
         found = self._parsed(self.node.items[self.key])  # whose own problems are told with these
@@ -133,35 +133,36 @@ class _Range:
 
     def _choice(self, body: Node) -> Expression:
         if not isinstance(body, SequenceNode) or not body.items:
-            return self.problem("`choice` takes a list of at least one option", self._meant(body), body.mark)
+            return self.problem(
+                "`choice` must be a list of at least one option", self._meant(body), body.mark
+            )
         labels = labels_of(body.items)
         times = Counter((type(label), label) for label in labels)
         for label, node in zip(labels, body.items, strict=True):
             if isinstance(label, float) and math.isnan(label):
-                hint = "write a number, a text or null"
-                return self.problem(
-                    "NaN cannot be an option: it equals nothing, not even itself", hint, node.mark
-                )
+                message = "an option must not be NaN, because NaN does not equal itself"
+                return self.problem(message, "write a number, a text or null", node.mark)
             if isinstance(node, ScalarNode) and times[type(label), label] > 1:
-                return self.problem(f"the option {label!r} stands twice in this choice", mark=node.mark)
+                return self.problem(f"the option {label!r} appears twice in this choice", mark=node.mark)
         options = tuple(parse(option, self._report, self.path) for option in body.items)
         for option, at in zip(options, body.items, strict=True):
             if isinstance(option, Choice):
                 return self.problem(
-                    "a choice stands directly in a choice", "write all options in one", at.mark
+                    "an option must not be a `choice` itself", "write all options in one list", at.mark
                 )
         default = self._default(Categorical(labels))
         return Choice(labels, options, default, "default" in self.node.items, self.mark)
 
     def _list(self, body: Node) -> Expression:
-        shape = "`list` takes `{of: …, length: …}`"
+        shape = "`list` must be `{of: …, length: …}`"
         if not isinstance(body, MapNode):
             return self.problem(shape, self._meant(body), body.mark)
         for key in body.items:
             if key not in ("of", "length"):
-                self.problem(f"`{key}` is not known in a list", shape, body.marks[key])
+                self.problem(f"unknown key `{key}` in `list`", shape, body.marks[key])
         if not {"of", "length"} <= body.items.keys():
-            return self.problem(f"{shape}; `{'length' if 'of' in body.items else 'of'}` is missing")
+            missing = "length" if "of" in body.items else "of"
+            return self.problem(f"{shape}; missing `{missing}`")
         lengths = self._lengths(body.items["length"])
         if lengths is None:
             return Broken(self.mark)
@@ -181,7 +182,7 @@ class _Range:
         if node is None:
             return None
         if not isinstance(node, SequenceNode) or not contains(lengths, len(node.items)):
-            self.problem("a list's default is a list of a length it can have", mark=node.mark)
+            self.problem("the default of a list must be a list of an allowed length", mark=node.mark)
             return None
         values = tuple(
             item.value if isinstance(item, ScalarNode) else flow_label(item) for item in node.items
@@ -189,7 +190,7 @@ class _Range:
         for value, item, at in zip(values, items, node.items, strict=False):
             domain = domain_of(item)
             if domain is None or not contains(domain, value):
-                self.problem(f"the default {_plain(value)} does not lie in its range", mark=at.mark)
+                self.problem(f"the default {_plain(value)} is not in the range", mark=at.mark)
                 return None
         return values
 
@@ -205,12 +206,13 @@ class _Range:
                 domain = Categorical(labels)
             case _:
                 self.problem(
-                    "a list's `length` is a whole number or a range of whole numbers", mark=node.mark
+                    "the `length` of a list must be a whole number or a range of whole numbers",
+                    mark=node.mark,
                 )
                 return None
         lengths = (domain.low, domain.high) if isinstance(domain, Integer) else _lengths_of(domain)
         if min(lengths) < 0 or max(lengths) > MAX_LIST_LENGTH:
-            self.problem(f"a list's length lies between 0 and {MAX_LIST_LENGTH}", mark=node.mark)
+            self.problem(f"the length of a list must be between 0 and {MAX_LIST_LENGTH}", mark=node.mark)
             return None
         return domain
 
@@ -224,7 +226,9 @@ class _Range:
 
     def _reference(self, body: Node) -> Expression:
         if not isinstance(body, ScalarNode) or not isinstance(body.value, str) or not body.value:
-            return self.problem("`ref` takes the path of another key, such as `optimizer.lr`", mark=body.mark)
+            return self.problem(
+                "`ref` must be the path of another key, such as `optimizer.lr`", mark=body.mark
+            )
         return Reference(body.value.removeprefix("trial."), self.mark)
 
     def _numeric(self, body: Node) -> Expression:
@@ -235,40 +239,40 @@ class _Range:
             return Broken(self.mark)
         low, high = numbers
         if is_normal and high <= 0:
-            return self.problem("the deviation of `normal` is above 0", mark=body.mark)
+            return self.problem("the deviation of `normal` must be above 0", mark=body.mark)
         if not is_normal and low > high:
             return self.problem(
-                f"this range is reversed: {low} is above {high}", f"[{high}, {low}]", body.mark
+                f"the range is reversed: {low} is above {high}", f"write [{high}, {low}]", body.mark
             )
         if self.key.startswith("log") and low <= 0:
-            return self.problem(f"a logarithmic range lies above 0; this one begins at {low}", mark=body.mark)
+            return self.problem(f"a logarithmic range must be above 0, not start at {low}", mark=body.mark)
         widest = (low - 4 * high, low + 4 * high) if is_normal else (low, high)
         if not math.isfinite(float(widest[1]) - float(widest[0])):
-            return self.problem("this range is wider than numbers reach", mark=body.mark)
+            return self.problem("the range is too wide: its width is not a finite number", mark=body.mark)
         asked = self._modifier("grid", whole=True)
         grid = None if asked is None else int(asked)
         if grid is not None and grid > MAX_GRID:
             return self.problem(
-                f"`grid` is at most {MAX_GRID:,} points of one range", mark=self.node.items["grid"].mark
+                f"`grid` must be at most {MAX_GRID:,} points", mark=self.node.items["grid"].mark
             )
         step = self._modifier("step", whole=is_whole)
         if step and not (float(high) - float(low)) / step <= MAX_STEPS:
             return self.problem(
-                f"`step` divides this range into more than {MAX_STEPS:,} values",
+                f"`step` is too small: the range would have more than {MAX_STEPS:,} values",
                 mark=self.node.items["step"].mark,
             )
         if step and not is_whole and is_too_fine(float(low), float(high), step):
             return self.problem(
                 f"`step` is too small for numbers as large as {_plain(max(low, high, key=abs))}: "
-                "neighbours would be the same number",
-                "write a range that starts near 0 and add the large number where the value is used",
+                "neighbouring values would be equal",
+                "write a range that starts near 0, and add the large number where the value is used",
                 self.node.items["step"].mark,
             )
         if grid and grid > 1 and step is None and (is_normal or (low < high and not is_whole)):
             spacing = float(high if is_normal else high - low) / grid
             if is_too_fine(float(widest[0]), float(widest[1]), spacing):
                 return self.problem(
-                    f"`grid` takes {grid:,} points of a range in which fewer numbers lie",
+                    f"`grid` is {grid:,}, but the range contains fewer numbers",
                     f"write {'a larger deviation' if is_normal else 'a wider range'}, or a smaller `grid`",
                     self.node.items["grid"].mark,
                 )
@@ -290,7 +294,7 @@ class _Range:
             for value in values
         )
         if not is_right or not all(math.isfinite(value) for value in values):
-            self.problem(f"`{self.key}` takes two finite {kind}, {names}", self._meant(body), body.mark)
+            self.problem(f"`{self.key}` must be two finite {kind}, {names}", self._meant(body), body.mark)
             return None
         return values[0], values[1]
 
@@ -302,7 +306,7 @@ class _Range:
         is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         if is_number and 0 < value < math.inf:
             return int(value) if whole else float(value)
-        self.problem(f"`{key}` is {'a whole number' if whole else 'a number'} above 0", mark=node.mark)
+        self.problem(f"`{key}` must be {'a whole number' if whole else 'a number'} above 0", mark=node.mark)
         return None
 
     def _default(self, domain: Domain) -> Scalar:
@@ -314,8 +318,11 @@ class _Range:
             value = float(value)
         if contains(domain, value):
             return value
-        hint = f"one of {', '.join(map(str, domain.options))}" if isinstance(domain, Categorical) else ""
-        self.problem(f"the default {_plain(value)} does not lie in its range", hint, node.mark)
+        message, hint = f"the default {_plain(value)} is not in the range", ""
+        if isinstance(domain, Categorical):
+            message = f"the default {_plain(value)} is not one of the options"
+            hint = f"options: {', '.join(map(str, domain.options))}"
+        self.problem(message, hint, node.mark)
         return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from tunecli.config.expressions import RANGE_KEYS
@@ -15,14 +16,17 @@ from tunecli.config.metrics import METRICS
 from tunecli.config.model_paths import Place, example_of, is_taken, models_in, names_of, paths_by_key
 from tunecli.config.range_lines import flow, hint_of, lines_for, lines_for_list
 from tunecli.config.reader import MapNode, plain_of, scalar
-from tunecli.config.suggestions import PATH_BY_NAME, alias, meant, nearest, plain_name
+from tunecli.config.suggestions import LINK_KEYS_ELSEWHERE, PATH_BY_NAME, alias, meant, nearest, plain_name
 from tunecli.errors import Problem
 
 _STRUCTURES = {"list_type", "tuple_type", "model_type", "model_attributes_type", "dict_type"}
 _TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _BOUND = re.compile(r"\s*([A-Za-z][\w.@/-]*)\s*(<=?|>=?)\s*([-+.\deE_]+)\s*")
 _NUMBERS = re.compile(r"[-+\d.eE]+([,;x ]+[-+\d.eE]+)+")
+_FORMULA = re.compile(r"([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?)\s*(\*\*|[/*^])\s*([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?)")
 _GROUPED = re.compile(r"[-+]?\d{1,3}([_,' ]\d{3})+(\.\d+)?")
+_CHAINS = ("trial.learning_rate.", "trial.weights.", "trial.data.augment.")
+_LONGEST_KEY = 100
 _MOST_PLACES = 3
 _VERY_NEAR = 0.8
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -65,17 +69,17 @@ def value_hint(
         place: the key that refused it.
         is_searchable: whether a range may stand there.
     """
-    is_whole = "int_type" in kinds or None
-    is_number = is_whole or "float_type" in kinds
+    is_number = bool({"int_type", "float_type"} & set(kinds))
+    is_whole = "int_type" in kinds if is_number else None
     wants_structure = bool(_STRUCTURES & set(kinds))
     if place is not None and (meant_here := _hint_by_key(given, kinds, place)):
         return meant_here
     if isinstance(given, Mapping):
         if place is not None and place.key == "command" and all(value is None for value in given.values()):
-            return f'quote an argument that holds a brace: "{{{", ".join(map(str, given))}}}"'
+            return f'quote an argument that contains a brace: "{{{", ".join(map(str, given))}}}"'
         lines = lines_for(given, is_whole=is_whole) if is_searchable else ()
         if lines and place is not None and place.key == "learning_rate" and not place.is_item:
-            return f"the rate is `optimizer.lr`: write optimizer: {{name: adamw, lr: {lines[-1]}}}"
+            return f"the learning rate is `optimizer.lr`: write optimizer: {{name: adamw, lr: {lines[-1]}}}"
         if lines:
             wants_list = "list_type" in kinds and not re.match(r"\{choice: \[\[", lines[0])
             return hint_of([f"[{line}]" for line in lines] if wants_list else lines)
@@ -84,11 +88,11 @@ def value_hint(
         if is_searchable and (near := range_key_hint(given)):
             return near
     if place is not None and place.key == "seed" and isinstance(given, list):
-        return f"write `search: {{repeats: {len(given)}}}`: each trial is then trained over so many seeds"
+        return f"write `search: {{repeats: {len(given)}}}` to train each trial with {len(given)} seeds"
     if place is not None and place.key == "device":
-        return device_hint(given)
+        return _devices_hint(given) if isinstance(given, list) else device_hint(given)
     if isinstance(given, list) and is_searchable and not {"list_type", "tuple_type"} & set(kinds):
-        return hint_of(lines_for_list(given, is_whole=is_whole, is_number=bool(is_number)))
+        return hint_of(lines_for_list(given, is_whole=is_whole, is_number=is_number))
     if isinstance(given, list) and not wants_structure:
         if place is not None and place.key == "metric" and all(isinstance(each, str) for each in given):
             goals = ", ".join(f"{{metric: {flow(each)}}}" for each in given)
@@ -108,7 +112,7 @@ def value_hint(
         return f"write {int(given)}"
     if given is None:
         example = example_of(place, given) if wants_structure and place is not None else ""
-        return f"write `{example}`, or drop the key" if example else "write a value, or drop the key"
+        return f"write `{example}`, or remove the key" if example else "write a value, or remove the key"
     is_name = place is not None and place.key == "metric"
     if (
         "string_type" in kinds
@@ -135,6 +139,8 @@ def _hint_by_key(given: Any, kinds: Sequence[str], place: Place) -> str:
         return "write `stop: {stagnation: 20}`"
     if not isinstance(given, str):
         return ""
+    if place.key == "class_weights":
+        return "write a list with one number per class, or use `data.balance: weight`"
     if place.key == "subject_to" and (bound := _BOUND.fullmatch(given)):
         return f'write `subject_to: {{{bound[1]}: "{bound[2][0]}= {bound[3]}"}}`'
     if "list_type" in kinds and not place.is_item and _NUMBERS.fullmatch(given):
@@ -168,10 +174,23 @@ def _number_hint(given: str, *, is_whole: bool) -> str:
         text = text.replace(",", ".")
     elif re.fullmatch(r"[-+]?\d+(\.\d+)?\s*%", text):
         text = flow(float(text.rstrip("% ")) / 100)
+    elif (formula := _FORMULA.fullmatch(text)) is not None:
+        text = _result(float(formula[1]), formula[2], float(formula[3]))
     is_number = re.fullmatch(r"[-+]?\d+" if is_whole else r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text)
     if is_number and text == given:
         return f"write {text} without quotes"
     return f"write {text}" if is_number else ""
+
+
+def _result(left: float, operator: str, right: float) -> str:
+    """The number that a formula such as ``1/1000`` or ``10**-3`` gives; empty if it gives none."""
+    try:
+        number = left / right if operator == "/" else left * right if operator == "*" else left**right
+    except (OverflowError, ZeroDivisionError):
+        return ""
+    if isinstance(number, complex) or not math.isfinite(number):
+        return ""
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else flow(number)
 
 
 def range_key_hint(given: Any) -> str:
@@ -191,6 +210,13 @@ def device_hint(given: Any) -> str:
     if name in ("cuda", "mps") and (not colon or (number.isascii() and number.isdecimal())):
         return f"did you mean `{name}{colon}{number}`?" if name == "cuda" else f"did you mean `{name}`?"
     return nearest(text, ("auto", "cpu", "mps", "cuda", "xpu"))
+
+
+def _devices_hint(given: Sequence[Any]) -> str:
+    """The hint for a list of devices: one key without a number uses all of its kind."""
+    kinds = {str(each).lower().partition(":")[0] for each in given}
+    kind = next(iter(kinds)) if len(kinds) == 1 else ""
+    return f"write `device: {kind}` to use all of them" if kind in ("cuda", "xpu") else "write one device"
 
 
 def _names_a_member(given: Mapping[str, Any], place: Place) -> bool:
@@ -215,15 +241,15 @@ def tool_of(keys: Iterable[str], known: Iterable[str]) -> str:
 def unknown_keys(root: MapNode, known: Sequence[str]) -> Iterator[Problem]:
     """The top-level keys of a file that are none of the ``known`` ones, the tool's name first that the file is for."""
     if tool := tool_of(root.marks, known):
-        hint = "`tunecli init` writes a study to start from; the lines below say where each key belongs"
-        yield Problem(f"this looks like {tool}, not like a tunecli study", root.mark.file, 1, 1, hint=hint)
+        hint = "`tunecli init` writes a study to start from; the lines below show where each key belongs"
+        yield Problem(f"this looks like {tool}, not a tunecli study", root.mark.file, 1, 1, hint=hint)
     trial_keys = {path for paths in paths_by_key().values() for path in paths}
     for key, mark in root.marks.items():
         if key not in known:
             inside_trial = "it belongs under `trial`" if f"trial.{key}" in trial_keys else ""
             hint = inside_trial or unknown_key_hint(key, plain_of(root.items[key]), "", known)
-            hint = hint or f"known here: {', '.join(known)}"
-            yield Problem(f"`{key}` is not known here", mark.file, mark.line, mark.column, key, hint)
+            hint = hint or f"known keys: {', '.join(known)}"
+            yield Problem(f"unknown key `{key}`", mark.file, mark.line, mark.column, key, hint)
 
 
 def own_code_map(key: str, value: Any) -> str:
@@ -246,6 +272,9 @@ def unknown_key_hint(key: str, value: Any, level: str, known: Sequence[str]) -> 
     if own := own_code_map(key, value):
         return f"write {own}"
     bare = plain_name(key)
+    if level.startswith(_CHAINS):  # keys of links are short and mean other things elsewhere
+        ours = next((name for name in LINK_KEYS_ELSEWHERE.get(bare, "").split() if name in known), "")
+        return f"did you mean `{ours}`?" if ours else nearest(key, known)
     if level == "trial.data" and bare in _OF_A_SOURCE and isinstance(value, str):
         return f"write `source: {flow(value)}`"
     if bare in ("classweights", "classweight") and isinstance(value, str):
@@ -262,24 +291,30 @@ def unknown_key_hint(key: str, value: Any, level: str, known: Sequence[str]) -> 
         return "did you mean `metric`?"
     if paths:
         return _known_as([*paths, *([called] if called and called not in paths else [])], level)
-    return nearest(key, known, _VERY_NEAR) or (_known_as([called], level) if called else nearest(key, known))
+    near = nearest(key, known, _VERY_NEAR) or (_known_as([called], level) if called else nearest(key, known))
+    if near or len(key) > _LONGEST_KEY:
+        return near
+    alike = get_close_matches(key, [name for name in paths_by_key() if name != key], 1, _VERY_NEAR)
+    elsewhere = [path for name in alike for path in paths_by_key()[name] if path.rpartition(".")[0] != level]
+    return _known_as(elsewhere, level) if elsewhere else ""
 
 
 def _known_as(paths: Sequence[str], level: str) -> str:
     is_in_trial = level.partition(".")[0] == "trial"
-    inside = [path for path in paths if is_in_trial and path.startswith("trial.")] or paths
+    at_top_level = not level or is_in_trial
+    inside = [path for path in paths if at_top_level and path.startswith("trial.")] or paths
     if "." not in inside[0]:
         at_top = "at the top level of the file"
         if inside[0] != "trial":
             return f"it belongs {at_top}, next to `trial`"
-        return f"it belongs {at_top}" if is_in_trial else f"it is `trial`, {at_top}"
+        return f"it belongs {at_top}" if is_in_trial else f"use `trial`, {at_top}"
     short = [path.removeprefix("trial.") if is_in_trial else path for path in inside]
     shown = [f"`{one if '.' in one else path}`" for one, path in zip(short, inside, strict=True)][
         :_MOST_PLACES
     ]
-    return f"it is {' or '.join(shown)}"
+    return f"use {' or '.join(shown)}"
 
 
 def rate_hint(value: Any) -> str:
     """What to write for a number at `learning_rate`, which is a chain of schedules."""
-    return f"the rate is `optimizer.lr`: write optimizer: {{name: adamw, lr: {flow(value)}}}"
+    return f"the learning rate is `optimizer.lr`: write optimizer: {{name: adamw, lr: {flow(value)}}}"

@@ -67,9 +67,9 @@ def bytes_of(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)  # not all of it: it may be a device, and endless
     except FileNotFoundError:
         hint = "`tunecli init` writes one to start from"
-        raise ConfigError([Problem("there is no such file", str(path), hint=hint)]) from None
+        raise ConfigError([Problem("file not found", str(path), hint=hint)]) from None
     except OSError as error:
-        raise ConfigError([Problem(f"cannot be read: {os_reason(error)}", str(path))]) from None
+        raise ConfigError([Problem(f"cannot read the file: {os_reason(error)}", str(path))]) from None
 
 
 def parse_study(
@@ -89,7 +89,7 @@ def parse_study(
         except ConfigError as error:
             problems.extend(error.problems)
     if not isinstance(root, MapNode):
-        raise ConfigError([Problem("a study is a map of keys", file, root.mark.line, root.mark.column)])
+        raise ConfigError([Problem("a study must be a map of keys", file, root.mark.line, root.mark.column)])
     problems.extend(unknown_keys(root, TOP_LEVEL))
     space = _space(root, file, problems)
     settings, settings_tree = _settings(root, file, space, problems)
@@ -100,9 +100,7 @@ def parse_study(
         if inspect is not None and not is_folder(base_path):
             _, found = locate(settings_tree, {}, ("run", "folder"))
             mark = found.mark
-            problems.append(
-                Problem("there is no such folder", mark.file, mark.line, mark.column, "run.folder")
-            )
+            problems.append(Problem("folder not found", mark.file, mark.line, mark.column, "run.folder"))
     if space is not None:
         objective = settings.objective.objective if settings else None
         if settings is not None and sampler_info(settings.search.sampler_name).needs_grid:
@@ -130,7 +128,7 @@ def _in_order(problems: list[Problem], file: str) -> list[Problem]:
     """By place, the file's own first; a range refused at both its ends is told once."""
     told: dict[tuple[str, int, int, str, str], Problem] = {}
     for problem in problems:
-        gist = problem.message.partition("; this is ")[0]
+        gist = problem.message.partition(", not ")[0]
         told.setdefault((problem.file, problem.line, problem.column, problem.parameter, gist), problem)
     return sorted(told.values(), key=lambda p: (p.file != file, p.file, p.line, p.column))
 
@@ -146,9 +144,9 @@ def _settings(
     for part in walk(tree):
         if not isinstance(part, Fixed | Broken | Group | FixedList):
             mark = part.mark
-            hint = "only what stands under `trial` is searched; write one value here"
+            hint = "write one value here"
             found.append(
-                Problem("a range belongs under `trial`", mark.file, mark.line, mark.column, hint=hint)
+                Problem("a range is allowed only under `trial`", mark.file, mark.line, mark.column, hint=hint)
             )
     problems.extend(found)
     if isinstance(tree, Broken):
@@ -179,9 +177,9 @@ def _space(root: MapNode, file: str, problems: list[Problem]) -> Space | None:
     trial: Node | None = root.items.get("trial")
     if not isinstance(trial, MapNode):
         mark = root.mark if trial is None else trial.mark
-        missing = "`trial` is missing" if trial is None else "`trial` is a map of keys"
+        message = "missing key `trial`" if trial is None else "`trial` must be a map of keys"
         hint = "for example `trial: {data: {source: digits}}`"
-        problems.append(Problem(missing, mark.file, mark.line, mark.column, "trial", hint))
+        problems.append(Problem(message, mark.file, mark.line, mark.column, "trial", hint))
         return None
     return Space(_bounded(trial, problems))
 
@@ -194,7 +192,7 @@ def _bounded(node: Node, problems: list[Problem]) -> Expression:
     some = islice(walk(tree), MAX_VALUES)
     lists = (part for part in some if isinstance(part, VariableList) and n_expressions(part) > MAX_VALUES)
     mark = next(lists, tree).mark
-    message = f"more than {MAX_VALUES:,} values, lists counted at their greatest lengths"
+    message = f"more than {MAX_VALUES:,} values, counting each list at its greatest length"
     problems.append(Problem(message, mark.file, mark.line, mark.column))
     return Broken(node.mark)
 
@@ -232,18 +230,18 @@ def _with_value(node: Node, steps: list[str], value: Node, mark: Mark, done: tup
             changed = tuple(_with_value(option, steps, value, mark, done) for option in options.items)
             return _replaced(node, "choice", SequenceNode(changed, options.mark), node.marks["choice"])
         case MapNode(items=items) if set(items) & set(RANGE_KEYS):
-            _refuse(mark, done, "is a range: set it whole")
+            _refuse(mark, done, "is a range: set it as a whole")
         case MapNode(items=items):
             if step not in items and rest and rest[0].isascii() and rest[0].isdecimal():
                 whole = ".".join((*done, step)).removeprefix("trial.")
-                _refuse(mark, (*done, step), f"is not in the file: set it whole, --set '{whole}=[…]'")
+                _refuse(mark, (*done, step), f"is not in the file: set it as a whole, --set '{whole}=[…]'")
             inner = items.get(step, _implied((*done, step), mark))
             return _replaced(
                 node, step, _with_value(inner, rest, value, mark, (*done, step)), node.marks.get(step, mark)
             )
         case SequenceNode(items=parts):
             if not is_index(step, len(parts)):
-                _refuse(mark, done, f"is a list of {len(parts)}; `{step}` is none of its places")
+                _refuse(mark, done, f"is a list of length {len(parts)}: it has no item `{step}`")
             place = int(step)
             inner = _with_value(parts[place], rest, value, mark, (*done, step))
             return SequenceNode((*parts[:place], inner, *parts[place + 1 :]), node.mark)

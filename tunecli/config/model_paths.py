@@ -132,6 +132,8 @@ _USUAL: dict[str, Any] = {
     "target": "price",
     "hidden": [64, 64],
     "python": "mine:train",
+    "metric": "val_accuracy",
+    "at": [10],
 }
 
 _NO_VALUES = ("yes", "no", "on", "off", "y", "n")

@@ -52,15 +52,15 @@ _EXAMPLES = 'write `"<= 5"` or `">= 0.9"`'
 def _bound(value: Any) -> Any:
     """A text such as ``<= 5`` or ``>= 1_000``, and nothing else."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f'say which side of {value} is allowed: `"<= {value}"` or `">= {value}"`')
+        raise ValueError(f'must be a bound, not a number: write `"<= {value}"` or `">= {value}"`')
     if not isinstance(value, str):
-        raise ValueError(f"a bound is a text: {_EXAMPLES}")
+        raise ValueError(f"must be a bound: {_EXAMPLES}")
     text = value.strip()
     found = _BOUND.fullmatch(text)
     if found is None:
         raise ValueError(_not_a_bound(text))
     if not math.isfinite(float(found[2].replace("_", ""))):
-        raise ValueError(f"{found[2][:40]} is too large for a number")
+        raise ValueError(f"the number {found[2][:40]} is too large")
     return text
 
 
@@ -72,12 +72,12 @@ def _not_a_bound(text: str) -> str:
     if said not in ("<=", ">="):
         meant = _MISSPELT.get(said)
         near = f"did you mean `{meant} {rest[:40]}`?" if meant and rest else _EXAMPLES
-        return f"{shown} does not begin with `<=` or `>=`; {near}"
+        return f"{shown} must start with `<=` or `>=`; {near}"
     if not rest:
-        return f"{shown} names no number after `{said}`; {_EXAMPLES}"
+        return f"{shown} has no number after `{said}`; {_EXAMPLES}"
     begin = re.match(r"[-+0-9._eE]*\s*", rest)
     place = min(text.index(rest) + (begin.end() if begin else 0) + 1, len(text))
-    return f"{shown}: one number follows `{said}`, and character {place} is not part of one; {_EXAMPLES}"
+    return f"{shown} has an invalid number after `{said}`, at character {place}; {_EXAMPLES}"
 
 
 Bound = Annotated[
@@ -122,9 +122,9 @@ class Aim(Knob):
     def _known_metric(cls, metric: str | UserCode, info: ValidationInfo) -> str | UserCode:
         if isinstance(metric, UserCode):
             if _is_own_trial(info):
-                raise ValueError("a trial of your own reports its metrics itself: name one of them")
+                raise ValueError("your own trial reports its metrics itself: write the name of one of them")
             if _column(metric) in METRICS:
-                raise ValueError(f"`{_column(metric)}` is built in already; give your function another name")
+                raise ValueError(f"`{_column(metric)}` is a built-in metric; give your function another name")
         else:
             _require_metric(metric, METRICS, info)
         return metric
@@ -132,7 +132,7 @@ class Aim(Knob):
     @model_validator(mode="after")
     def _has_direction(self) -> Aim:
         if self.direction is None and self.natural is None and self.inferred is None:
-            raise ValueError(f"say which `direction` of {self.name} is better: maximize or minimize")
+            raise ValueError(f"missing `direction` of {self.name}: write maximize or minimize")
         return self
 
     @property
@@ -190,8 +190,8 @@ class Pareto(Knob):
     """
 
     ABSENT: ClassVar[Mapping[str, str]] = {
-        "metric": "say `metric` or `pareto`, and not both",
-        "direction": "each metric under `pareto` says its own",
+        "metric": "write `metric` or `pareto`, not both",
+        "direction": "each metric under `pareto` has its own `direction`",
     }
 
     pareto: Annotated[list[Aim], Field(min_length=2, max_length=MOST_GOALS)]
@@ -203,7 +203,7 @@ class Pareto(Knob):
         names = [aim.name for aim in pareto]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"`{twice}` is named twice")
+            raise ValueError(f"`{twice}` appears twice")
         return pareto
 
     @property
@@ -279,7 +279,7 @@ def _is_own_trial(info: ValidationInfo) -> bool:
 def _require_metric(name: str, known: Iterable[str], info: ValidationInfo) -> None:
     if _is_own_trial(info):
         if not re.fullmatch(METRIC_NAME, name):
-            raise ValueError(f"{name!r} is no metric's name: a letter, then letters, digits and `_./-`")
+            raise ValueError(f"invalid metric name {name!r}: use a letter, then letters, digits and `_./-`")
     elif name not in known:
         names = list(dict.fromkeys(known))
         ended = [each for each in names if each.endswith(f"_{_SHORT.get(name, name)}")]

@@ -83,14 +83,14 @@ def read(data: bytes, file: str, *, line: int = 1, column: int = 1) -> Node:
         ConfigError: with the position of what is wrong, as far as reading could go.
     """
     if len(data) > MAX_BYTES:
-        _refuse(Mark(file, 1, 1), f"the file is too long; the limit is {MAX_BYTES:,} bytes")
+        _refuse(Mark(file, 1, 1), f"the file is too large: the limit is {MAX_BYTES:,} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         bad_line = data.count(b"\n", 0, error.start) + 1
         _refuse(
             Mark(file, bad_line, error.start - data.rfind(b"\n", 0, error.start)),
-            "this is not UTF-8",
+            "the file is not UTF-8",
             "save it as UTF-8",
         )
     return _Reader(text, file, line - 1, column - 1).document()
@@ -110,7 +110,7 @@ def scalar(text: str) -> Scalar:
         return text
     if _INT.fullmatch(text) or _BASED.fullmatch(text) or _FLOAT.fullmatch(text):
         if len(text) > MAX_NUMBER_LENGTH:
-            raise ValueError(f"a number of {len(text)} characters; the limit is {MAX_NUMBER_LENGTH}")
+            raise ValueError(f"a number must have at most {MAX_NUMBER_LENGTH} characters, not {len(text)}")
         if _INT.fullmatch(text):
             return int(text)
         return int(text, 0) if _BASED.fullmatch(text) else float(text)
@@ -143,7 +143,7 @@ class _Reader:
         next(self._events)  # the document's end
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
-            self._problem(self._mark(after), "a second document begins here", "one file holds one study")
+            self._problem(self._mark(after), "a second document starts here", "write one study per file")
         if self._problems:
             raise ConfigError(self._problems)
         return node
@@ -167,15 +167,13 @@ class _Reader:
                 None if begun is None else (begun.line, begun.column),
                 None if begun is None else self._place(begun.line, begun.column)[1:],
             )
-            problem = Problem(
-                f"this is not YAML: {told.message}", at.file, at.line, at.column, hint=told.hint
-            )
+            problem = Problem(f"invalid YAML: {told.message}", at.file, at.line, at.column, hint=told.hint)
             raise ConfigError([*self._problems, problem]) from None
         except yaml.reader.ReaderError as error:
             before = text[: error.position] if isinstance(error.position, int) else ""
             at = self._place(before.count("\n"), len(before) - before.rfind("\n") - 1)
             raise ConfigError(
-                [Problem("a character that YAML does not allow", at.file, at.line, at.column)]
+                [Problem("YAML does not allow this character", at.file, at.line, at.column)]
             ) from None
 
     def _place(self, line: int, column: int) -> Mark:
@@ -196,13 +194,13 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(str(event.anchor), mark)
         if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
-            _refuse(mark, "a value is missing here")
+            _refuse(mark, "missing value")
         self._count(1, mark)
         if depth > MAX_DEPTH:
             _refuse(mark, f"nested more than {MAX_DEPTH} levels deep")
         if event.tag is not None:
             self._problem(
-                mark, f"the tag `{event.tag}` is refused", "plain values need no tag; quote what is a string"
+                mark, f"the tag `{event.tag}` is not allowed", "remove it; quote the value if it is a text"
             )
         before, anchor = self._n_nodes, event.anchor
         if anchor is not None:
@@ -222,7 +220,7 @@ class _Reader:
     def _count(self, n: int, mark: Mark) -> None:
         self._n_nodes += n
         if self._n_nodes > MAX_NODES:
-            _refuse(mark, f"more than {MAX_NODES:,} values, aliases counted as what they stand for")
+            _refuse(mark, f"more than {MAX_NODES:,} values, counting every use of an alias")
 
     def _alias(self, anchor: str, mark: Mark) -> Node:
         node = self._anchors.get(anchor)
@@ -230,14 +228,14 @@ class _Reader:
             known = anchor in self._anchors
             _refuse(
                 mark,
-                f"`*{anchor}` stands for {'itself: a cycle' if known else 'nothing: no such anchor before it'}",
+                f"`*{anchor}` {'refers to itself' if known else 'refers to an anchor that is not defined above'}",
             )
         self._count(self._sizes[anchor], mark)
         return node
 
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> ScalarNode:
         if "\0" in event.value:
-            self._problem(mark, "a NUL character, which neither a name nor a path can hold")
+            self._problem(mark, "a NUL character is not allowed")
         if event.style is not None and event.style != "":
             return ScalarNode(event.value, mark)
         try:
@@ -262,11 +260,11 @@ class _Reader:
                 shown = f" `{json.dumps(key.value)}`" if isinstance(key, ScalarNode) else ""
                 is_rest = isinstance(value, ScalarNode) and value.value is None and shown
                 hint = (
-                    "a `,` begins another key: write a list in brackets, [8, 16]" if is_rest else "quote it"
+                    "a `,` starts another key: write a list in brackets, [8, 16]" if is_rest else "quote it"
                 )
-                self._problem(key.mark, f"the key{shown} is not a string", hint)
+                self._problem(key.mark, f"the key{shown} must be a text", hint)
             elif key.value == "<<":
-                self._problem(key.mark, "merge keys (`<<`) are refused", "write the keys out")
+                self._problem(key.mark, "merge keys (`<<`) are not allowed", "write the keys out")
             elif key.value in items:
                 first = marks[key.value]
                 self._problem(key.mark, f"duplicate key `{key.value}`", f"first on line {first.line}")

@@ -81,7 +81,7 @@ def _value(found: re.Match[str], place: Place, environment: Mapping[str, str]) -
     value = found[0][1:] if is_itself else environment.get(name)
     if value is None:
         at = f"`{'.'.join(map(str, place))}`: " if place else ""
-        raise UsageError(f"{at}the environment variable `{name}` is not set", hint=f"export {name}=…")
+        raise UsageError(f"{at}the environment variable `{name}` is not set", hint=f"run `export {name}=…`")
     return value.replace("{", "{{").replace("}", "}}") if place[:1] == ("command",) else value
 
 

@@ -95,6 +95,27 @@ _KEYS_ELSEWHERE: dict[str, str] = {
     "seed": "randomseed randomstate seedeverything",
 }
 """By a path of the file: the names of that key in other tools, without `_` and capitals."""
+LINK_KEYS_ELSEWHERE = {
+    **dict.fromkeys(("size", "stepsize", "period", "t0", "steps", "warmupsteps", "numwarmupsteps"), "epochs"),
+    **dict.fromkeys(("warmupepochs", "numepochs", "interval"), "epochs"),
+    **dict.fromkeys(("milestones", "boundaries"), "at"),
+    **dict.fromkeys(("decay", "rate", "decayrate"), "gamma"),
+    **dict.fromkeys(("etamin", "minlr", "endlr", "finallr", "end", "final", "endfactor", "alpha"), "to min"),
+    **dict.fromkeys(("warmupratio", "pctstart"), "warmup_fraction"),
+    **dict.fromkeys(("anneal", "annealstrategy", "decaytype"), "shape"),
+    **dict.fromkeys(("maxlr",), "max"),
+    **dict.fromkeys(("tmult", "mult"), "factor"),
+    **dict.fromkeys(("startfactor", "initlr"), "start"),
+    **dict.fromkeys(("maxnorm", "clipnorm", "norms"), "norm"),
+    **dict.fromkeys(("clipvalue", "maxvalue"), "value"),
+    **dict.fromkeys(("amount", "sparsity", "finalsparsity", "ratio", "percent"), "fraction"),
+    **dict.fromkeys(("method", "criterion", "strategy"), "by"),
+    **dict.fromkeys(("scope",), "per"),
+    **dict.fromkeys(("sigma", "deviation", "stddev", "scale"), "std"),
+    **dict.fromkeys(("prob", "probability"), "p"),
+    **dict.fromkeys(("padding", "pad"), "pixels"),
+}
+"""By another library's name of a link's argument: our names, the first of which that the link has is meant."""
 PATH_BY_NAME = {name: path for path, names in _KEYS_ELSEWHERE.items() for name in names.split()}
 
 

@@ -161,21 +161,23 @@ def _use_problems(use: CodeUse, base_path: Path) -> Iterator[CodeProblem]:
         if not any(module_files(base_path, use.module)) and _is_installed(top):
             return
         beside = sorted({file.stem for file in base_path.glob("*.py")})
-        message = f"there is no module `{'.'.join(use.module)}` beside the file, and none is installed"
+        message = f"module `{'.'.join(use.module)}` not found beside the file or among the installed packages"
         yield CodeProblem(place, message, nearest(top, beside) or f"looked in {base_path.resolve()}")
         return
     if top in sys.stdlib_module_names:
-        yield CodeProblem(place, f"`{top}` is a module of Python's own too", f"rename {path.name}")
+        yield CodeProblem(
+            place, f"`{top}` is also the name of a standard Python module", f"rename {path.name}"
+        )
         return
     try:
         signature = signature_of(parsed(path), use.name)
     except SyntaxError as error:
         yield CodeProblem(place, f"{path.name}:{error.lineno or 1}: {error.msg}")
     except OSError as error:
-        yield CodeProblem(place, f"{path.name} cannot be read: {os_reason(error)}")
+        yield CodeProblem(place, f"cannot read {path.name}: {os_reason(error)}")
     except NoSuchNameError as error:
         hint = nearest(use.name, error.known) or f"it defines {', '.join(error.known) or 'nothing'}"
-        yield CodeProblem(place, f"{path.name} defines no `{use.name}`", hint)
+        yield CodeProblem(place, f"{path.name} does not define `{use.name}`", hint)
     else:
         is_metric = use.place[:1] == METRIC[:1]
         call = _CALLS.get(METRIC if is_metric else use.place)
@@ -194,21 +196,23 @@ def _call_problems(use: CodeUse, signature: Signature, call: _Call) -> Iterator[
         required = sorted(signature.required - set(signature.positional))
         takes = ", ".join((*signature.positional, *required, *(["**"] if signature.any_name else [])))
         shown = f"{use.name}({', '.join(call.given)})"
-        message = f"it is called as `{shown}`, and takes ({takes})"
-        yield CodeProblem((*use.place, "python"), message, f"it must take ({', '.join(call.given)})")
+        message = f"it is called as `{shown}`, but takes ({takes})"
+        yield CodeProblem(
+            (*use.place, "python"), message, f"change its parameters to ({', '.join(call.given)})"
+        )
         return
     for name in use.args:
         place = (*use.place, "args", name)
         if name in call.offered and name in free:
-            yield CodeProblem(place, f"`{name}` is given to `{use.name}` already", "leave it out", True)
+            yield CodeProblem(place, f"`{use.name}` already receives `{name}`", "remove it", True)
         elif name not in free and not (signature.any_name and name not in signature.positional[:n_given]):
-            takes = ", ".join(sorted(free - call.offered)) or "nothing by name"
+            takes = ", ".join(sorted(free - call.offered)) or "no argument by name"
             hint = nearest(name, free - call.offered) or f"it takes {takes}"
-            yield CodeProblem(place, f"`{use.name}` takes no argument `{name}`", hint, True)
+            yield CodeProblem(place, f"`{use.name}` has no parameter `{name}`", hint, True)
     for name in sorted(missing):
         place = (*use.place, "args") if use.args else (*use.place, "python")
-        hint = f"say it: args: {{{name}: …}}"
-        yield CodeProblem(place, f"`{use.name}` needs the argument `{name}`", hint)
+        hint = f"write args: {{{name}: …}}"
+        yield CodeProblem(place, f"missing argument `{name}` of `{use.name}`", hint)
 
 
 def _command_problems(
@@ -224,22 +228,22 @@ def _command_problems(
         return
     program, real_program = words[0], real_words[0]
     if program_path(real_program, base_path) is None:
-        hint = f"neither on PATH nor in {base_path.resolve()}"
+        hint = f"it is neither on PATH nor in {base_path.resolve()}"
         if is_file(base_path / real_program):
-            hint = f"it may not be executed: chmod +x {program}"
-        yield CodeProblem(("command", 0), f"there is no program `{program}`", hint)
+            hint = f"it is not executable: run `chmod +x {program}`"
+        yield CodeProblem(("command", 0), f"program `{program}` not found", hint)
     place = script_place(words)
     if place is not None and is_script(words[place]) and not is_file(base_path / real_words[place]):
         named = str(plain["command"][place])
         if not any(f"{{{name}}}" in named for name in TRIAL_NAMES):  # else only the trial knows its name
             beside = sorted(file.name for file in base_path.glob(f"*{Path(words[place]).suffix}"))
-            message = f"there is no file {words[place]} beside the configuration"
+            message = f"file {words[place]} not found beside the configuration"
             yield CodeProblem(("command", place), message, nearest(words[place], beside))
     patterns = plain.get("metrics") or {}
     for name in objective.metrics if patterns else ():
         if name not in patterns:
-            what = "objective" if name == objective.metric else "metric"
-            message = f"no pattern finds the {what}, `{name}`"
+            kind = "objective" if name == objective.metric else "metric"
+            message = f"no pattern for the {kind} `{name}`"
             yield CodeProblem(("metrics",), message, nearest(name, patterns))
 
 

@@ -36,10 +36,10 @@ def syntax_message(
     character = line[at[1] : at[1] + 1] if at is not None else ""
     where = f"{begun_at[0]}:{begun_at[1]}" if begun_at is not None and begun != at else ""
     if character == "\t":
-        return SyntaxMessage("a tab stands here", "indent with spaces, not tabs")
+        return SyntaxMessage("a tab is not allowed here", "indent with spaces")
     for kind, (name, opening, closing) in _ENDS.items():
         if context.endswith(f"flow {kind}") and where:
-            message = f"the {name} opened by `{opening}` at {where} goes on here without `,` or `{closing}`"
+            message = f"the {name} opened by `{opening}` at {where} needs `,` or `{closing}` here"
             return SyntaxMessage(
                 message,
                 _brace_hint(line, at) or f"close it with `{closing}`, or put a `,` between two values",
@@ -47,46 +47,48 @@ def syntax_message(
     if "quoted scalar" in context and "end of stream" in problem and where:
         quote = _line(text, begun)[begun[1] : begun[1] + 1] if begun is not None else ""
         return SyntaxMessage(
-            f"the quote {quote or 'that was'} opened at {where} is never closed", "close it on its own line"
+            f"the quote {quote or ''} opened at {where} is never closed", "close it on the same line"
         )
     if "escape" in problem:
         return SyntaxMessage(
-            "a `\\` in double quotes begins an escape, and this one is unknown",
+            "unknown escape after `\\` in double quotes",
             "use single quotes, or write `\\\\`",
         )
     if problem.startswith("mapping values are not allowed"):
         return SyntaxMessage(
-            "a `:` stands where none may: one line holds one key",
-            "quote a text that holds `: `; and see that the line before has a blank after its `:`",
+            "unexpected `:`: a line can have only one key",
+            "quote a text that contains `: `, and write a space after the `:` of the line above",
         )
     if problem.startswith("found character that cannot start"):
-        return SyntaxMessage(f"`{character}` cannot begin a value", "quote the value")
+        return SyntaxMessage(f"a value cannot start with `{character}`", "quote the value")
     if "expected key" in problem or "expected '-' indicator" in problem:
         return _misplaced(problem, line, at, where)
-    if "node content" in problem:
+    if "<document start>" in problem:
         return SyntaxMessage(
-            f"a value is missing before `{character}`" if character.strip() else "a value is missing here"
+            "unexpected text after the first value", "write the whole file as one map of keys"
         )
-    return SyntaxMessage(f"{problem} (it began at {where})" if where else problem)
+    if "node content" in problem:
+        return SyntaxMessage(f"missing value before `{character}`" if character.strip() else "missing value")
+    return SyntaxMessage(f"{problem} (it starts at {where})" if where else problem)
 
 
 def _misplaced(problem: str, line: str, at: tuple[int, int] | None, where: str) -> SyntaxMessage:
     """A line that does not go on with the map or list above it, or more text after a value that has ended."""
     before = line[: at[1]].strip() if at is not None else ""
     if not before:
-        what = "list of `-` items" if "indicator" in problem else "map"
-        began = f" that began at {where}" if where else ""
+        kind = "list of `-` items" if "indicator" in problem else "map"
+        start = f" that starts at {where}" if where else ""
         return SyntaxMessage(
-            f"this line is indented otherwise than the {what}{began}",
-            "give all keys of one map the same indentation",
+            f"this line is not indented like the {kind}{start}",
+            "indent all keys of a map by the same number of spaces",
         )
     if before.endswith("'"):
         return SyntaxMessage(
-            "text follows a closed quote", "inside single quotes a quote is written twice: 'it''s'"
+            "unexpected text after a closing quote", "inside single quotes, write a quote twice: 'it''s'"
         )
     if before.endswith("}") and (hint := _brace_hint(line, at)):
-        return SyntaxMessage("text follows a closed brace", hint)
-    return SyntaxMessage("text follows a value that has ended", "quote the whole value")
+        return SyntaxMessage("unexpected text after a closing brace", hint)
+    return SyntaxMessage("unexpected text after a value", "quote the whole value")
 
 
 def _brace_hint(line: str, at: tuple[int, int] | None) -> str:
@@ -105,7 +107,7 @@ def _brace_hint(line: str, at: tuple[int, int] | None) -> str:
     if not re.search(r"\{[\w.]*\}", word):
         return ""
     shown = word if len(word) < _LONGEST and '"' not in word else "--lr={lr}"
-    return f'quote an argument that holds a brace: "{shown}"'
+    return f'quote an argument that contains a brace: "{shown}"'
 
 
 def _line(text: str, at: tuple[int, int] | None) -> str:

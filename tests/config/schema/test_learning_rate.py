@@ -109,7 +109,7 @@ def test_a_link_is_read_and_the_schema_accepts_it(link: str, expected: Any, sche
         ("{cosine: {every: week}}", "trial.learning_rate.0.cosine.every", "must be one of `step`, `epoch`"),
         ("{cosine: {from_epoch: 1.5}}", "trial.learning_rate.0.cosine.from_epoch", "a whole number"),
         ("{cosine_restarts: {factor: 0.5}}", "trial.learning_rate.0.cosine_restarts.factor", "at least 1"),
-        ("multistep", "trial.learning_rate.0.at", "`at` is missing"),
+        ("multistep", "trial.learning_rate.0.at", "missing key `at`"),
     ],
 )
 def test_what_a_link_cannot_mean_is_told_at_its_place(link: str, parameter: str, message: str) -> None:

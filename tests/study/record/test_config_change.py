@@ -167,7 +167,7 @@ def test_a_file_that_is_wrong_is_told_at_its_place(begun, tmp_path):
         reopen(begun, {}, config_path=tmp_path / "none.yaml"),
     ):
         pass
-    assert "there is no such file" in str(caught.value)
+    assert "file not found" in str(caught.value)
 
 
 @pytest.mark.parametrize("how", ["missing", "not UTF-8", "forbidden"])

@@ -464,4 +464,4 @@ def test_resume_goes_on_as_another_file_asks(tunecli_here):
     assert len(json.loads(out)["trials"]) == 5
     code, _, err = tunecli_here("resume", "small", "--config", "none.yaml")
     assert code == 2
-    assert "none.yaml: there is no such file" in err
+    assert "none.yaml: file not found" in err

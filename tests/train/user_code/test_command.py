@@ -158,8 +158,8 @@ def test_the_end_of_stderr_is_the_traceback(tmp_path):
 @pytest.mark.parametrize(
     ("command", "cause"),
     [
-        (["no-such-program"], "there is no program `no-such-program`"),
-        (["sh", "{nothing}"], "`{nothing}` names nothing"),
+        (["no-such-program"], "program `no-such-program` not found"),
+        (["sh", "{nothing}"], "`{nothing}` is no key under `params`"),
         (["sh", "-c", "a\0b"], "null byte"),
         ([], "validation error"),
     ],

@@ -123,7 +123,7 @@ def _started(trial: CommandTrial, job: Job, device: str, folder: Path) -> Progra
     base_path = Path(job.files.base_path)
     path = program_path(program, base_path)
     if path is None:
-        raise FileNotFoundError(f"there is no program `{program}` on PATH or in {base_path.resolve()}")
+        raise FileNotFoundError(f"program `{program}` not found on PATH or in {base_path.resolve()}")
     environment = {
         "PYTHONUNBUFFERED": "1",  # into a pipe, Python would keep its lines back
         **os.environ,
