@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 from tests.benchmarks.methods import space_of
 from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Pausing
-from tunecli.search.fidelity import Curve, observed, shares, until_epochs
-from tunecli.search.pruners.promotion import choose
-from tunecli.search.samplers.registry import suggest
+from tunecli.search.fidelity import Curve, comparable, pause_epochs, rung_fractions
+from tunecli.search.protocols import next_action, suggest
 from tunecli.trial import Observation, Parameters, State
 
 LossCurve = Callable[[Parameters, int], float]
@@ -62,25 +61,25 @@ def pausing(knob: Pausing, sampler: str) -> Method:
     """The rule and the sampler, as a study calls them; with as many trials as it takes."""
 
     def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
-        space, courses, ends, seconds = space_of(text), list[Curve](), list[tuple[int, float]](), []
-        levels, spent = shares(full_epochs, knob.min_epochs, knob.factor), 0
-        untils = [until or full_epochs for until in until_epochs(full_epochs, levels)]
+        space, curves, ends, seconds = space_of(text), list[Curve](), list[tuple[int, float]](), []
+        fractions, spent = rung_fractions(full_epochs, knob.min_epochs, knob.factor), 0
+        untils = [until or full_epochs for until in pause_epochs(full_epochs, fractions)]
         while spent < budget:
             began_s = time.perf_counter()
-            choice = choose(knob, courses, levels, space, seed, may_begin=True)
-            assert choice is not None
-            if choice.number is None:
-                seen = observed(courses, len(levels), len(space.parameters) + 3)
-                point = choice.parameters or suggest(sampler, space, seen, len(courses), seed)
+            action = next_action(knob, curves, fractions, space, seed, may_begin=True)
+            assert action is not None
+            if action.number is None:
+                seen = comparable(curves, len(fractions), len(space.parameters) + 3)
+                point = action.parameters or suggest(sampler, space, seen, len(curves), seed)
                 assert point is not None
-                courses.append(Curve(len(courses), point, State.WAITING, 0))
+                curves.append(Curve(len(curves), point, State.WAITING, 0))
             seconds.append(time.perf_counter() - began_s)
-            number = len(courses) - 1 if choice.number is None else choice.number
-            before = courses[number]
-            until = untils[choice.level]
+            number = len(curves) - 1 if action.number is None else action.number
+            before = curves[number]
+            until = untils[action.rung]
             loss = curve(before.parameters, until)
             spent += until - before.epochs
-            courses[number] = _after(before, choice.level, len(levels), loss, until)
+            curves[number] = _after(before, action.rung, len(fractions), loss, until)
             if until == full_epochs:
                 ends.append((spent, loss))
         return Spent(tuple(ends), tuple(seconds))
@@ -88,11 +87,11 @@ def pausing(knob: Pausing, sampler: str) -> Method:
     return run
 
 
-def _after(before: Curve, level: int, n_levels: int, loss: float, epochs: int) -> Curve:
+def _after(before: Curve, rung: int, n_rungs: int, loss: float, epochs: int) -> Curve:
     number, point = before.number, before.parameters
-    if level == n_levels - 1:
-        return Curve(number, point, State.COMPLETE, level, before.losses, loss, epochs)
-    return Curve(number, point, State.PRUNED, level, {**before.losses, level: loss}, None, epochs)
+    if rung == n_rungs - 1:
+        return Curve(number, point, State.COMPLETE, rung, before.losses, loss, epochs)
+    return Curve(number, point, State.PRUNED, rung, {**before.losses, rung: loss}, None, epochs)
 
 
 METHODS: Mapping[str, Method] = {

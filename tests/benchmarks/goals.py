@@ -22,7 +22,7 @@ import numpy as np
 
 from tests.benchmarks.methods import asked_of, number, space_of, suggested_by
 from tunecli.results.ranking import hypervolume
-from tunecli.search.samplers.registry import suggest
+from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, Scalar, State
 
 Values = tuple[tuple[float, ...], tuple[float, ...]]

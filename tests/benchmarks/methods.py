@@ -28,7 +28,7 @@ from tunecli.config.domains import Categorical, Integer, Real
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space, is_active
-from tunecli.search.samplers.registry import suggest
+from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, Scalar, State
 
 Loss = Callable[[Parameters], float | None]

@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from tests.benchmarks.methods import number, space_of
 from tunecli.config.space import Space
+from tunecli.search.protocols import suggest
 from tunecli.search.samplers.random import random
-from tunecli.search.samplers.registry import suggest
 from tunecli.trial import Observation, State
 
 

@@ -16,7 +16,7 @@ from tunecli.config.reader import read
 from tunecli.config.space import Space, default_point, values_by_key
 from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import SAMPLERS
-from tunecli.search.samplers.registry import Sampler
+from tunecli.search.protocols import Sampler
 from tunecli.trial import Observation, Parameters, State
 
 FINITE = """

@@ -88,9 +88,9 @@ def test_an_infinite_space_repeats_the_last_draw_if_none_is_new() -> None:
 def test_a_point_of_10_to_the_24_is_found_by_arithmetic() -> None:
     space = space_of("{" + ", ".join(f"k{i}: {{int: [1, 1000]}}" for i in range(8)) + "}")
     first = point_at(space, 0)
-    found = propose(space, history_of(first), 1, 5, [first])
-    assert found is not None
-    position = position_of_point(space, found)
+    point = propose(space, history_of(first), 1, 5, [first])
+    assert point is not None
+    position = position_of_point(space, point)
     assert position is not None
     assert position > 10**18
 

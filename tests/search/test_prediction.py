@@ -11,10 +11,10 @@ import pytest
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
-from tunecli.search.bo.warping import warping
+from tunecli.search.bo.outcome_transforms import warping
 from tunecli.search.prediction import _improvement, expected_improvement, predict_trials
+from tunecli.search.protocols import suggest
 from tunecli.search.samplers.bayes import n_initial
-from tunecli.search.samplers.registry import suggest
 from tunecli.trial import Observation, Parameters, State
 
 PLANE = "{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
-from tunecli.search.pruners.registry import Bounds, decide
+from tunecli.search.protocols import Bounds, decide
 from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State
 
 EPOCHS = 9

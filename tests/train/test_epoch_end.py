@@ -12,7 +12,7 @@ from tests.support.jobs import change_job, make_job
 from tunecli.config.schema.training import EarlyStop
 from tunecli.messages import Job
 from tunecli.objective import Objective
-from tunecli.search.pruners.registry import Bounds, decide
+from tunecli.search.protocols import Bounds, decide
 from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, is_pruned, never
 from tunecli.trial import Failure, FailureKind, State
 

@@ -8,7 +8,7 @@ from typing import Any
 from tunecli.config.enumeration import space_size
 from tunecli.config.study import StudySpec
 from tunecli.registry.pruners import is_pausing
-from tunecli.search.pruners.promotion import full_trainings
+from tunecli.search.protocols import full_trainings
 from tunecli.study.plan.cost_bounds import extremes, seconds_of
 from tunecli.study.plan.plan import Plan
 from tunecli.study.runner.pause_schedule import lengths_of, levels_of

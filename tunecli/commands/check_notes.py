@@ -23,7 +23,7 @@ from tunecli.registry.engines import engine_info
 from tunecli.registry.implementations import implementation
 from tunecli.registry.pruners import is_pausing
 from tunecli.registry.samplers import sampler_info
-from tunecli.search.samplers.registry import suggest
+from tunecli.search.protocols import suggest
 from tunecli.study.plan.fusing import Fusing
 from tunecli.study.plan.plan import Plan
 from tunecli.study.plan.worker_count import require_device

@@ -22,8 +22,8 @@ class PrunerInfo:
 
     Attributes:
         name: the value of ``search.pruner``.
-        implementation: ``module:attribute`` of the function; see :class:`tunecli.search.pruners.registry.Pruner`, or
-            where ``pauses_trials``, :class:`tunecli.search.pruners.promotion.Rule`.
+        implementation: ``module:attribute`` of the function; see :class:`tunecli.search.protocols.StoppingPruner`, or
+            where ``pauses_trials``, :class:`tunecli.search.protocols.PausingPruner`.
         settings: the model of what the file may say of it; a subclass of `Pausing` where ``pauses_trials``.
         package: the top-level package that the pruner needs and tunecli does not; empty: none.
         extra: the extra of tunecli that installs ``package``; empty: none.
@@ -123,7 +123,7 @@ PRUNERS: Mapping[str, PrunerInfo] = MappingProxyType(
     {
         info.name: info
         for info in (
-            PrunerInfo("median", "tunecli.search.pruners.registry:median", Median),
+            PrunerInfo("median", "tunecli.search.pruners.median:median", Median),
             PrunerInfo(
                 "halving",
                 f"{_HALVING}:halving",
@@ -150,12 +150,12 @@ PRUNERS: Mapping[str, PrunerInfo] = MappingProxyType(
             ),
             PrunerInfo(
                 "curves",
-                "tunecli.search.pruners.freeze_thaw:curves",
+                "tunecli.search.pruners.freeze_thaw:freeze_thaw",
                 Curves,
                 pauses_trials=True,
                 required_sampler="bayes",
                 has_fallback=False,
-                full_trainings="tunecli.search.pruners.full_fidelity:full_trainings",
+                full_trainings="tunecli.search.pruners.freeze_thaw:full_trainings",
             ),
         )
     }

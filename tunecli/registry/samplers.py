@@ -18,7 +18,7 @@ class SamplerInfo:
 
     Attributes:
         name: the value of ``search.sampler``.
-        implementation: ``module:attribute`` of the function; see :class:`tunecli.search.samplers.registry.Sampler`.
+        implementation: ``module:attribute`` of the function; see :class:`tunecli.search.protocols.Sampler`.
         settings: the model of what the file may say beside the name; its fields are keyword arguments of the function.
             None: the name stands alone.
         package: the top-level package that the sampler needs and tunecli does not; empty: none.

@@ -1,39 +1,40 @@
-"""How far each trial of a study has come whose trials pause, and at which levels they do.
+"""Fidelities: the rungs at which trials pause, and each trial's learning curve over them.
 
-A *level* is a share of a trial's full training, the last one all of it. What a rule decides is a pure function of the
-courses (laws 1 and 5), each as far as it may be seen. Knows neither records nor rules.
+A *rung* is an index into the study's *rung fractions*, ascending fractions of a full training; the last one is 1. What
+a pausing pruner decides is a pure function of the curves, each up to the result that the decision may use
+(record-is-the-state, speed-independence). This module knows neither the record nor any pruner.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tunecli.trial import Observation, Parameters, State
 
-_AUTO_SHARE = 10  # a first level near a tenth: before it, ranks say little of those at the end
+_AUTO_DIVISOR = 10  # the first rung is near a tenth: earlier, ranks say little about the final ones
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A trial that was begun, as far as it may be seen.
+    """A trial that was begun, up to the last result that may be used.
 
     Attributes:
         number, parameters: the trial's.
-        state: waiting while what its last step gives is not to be seen; pruned where it is paused; complete or failed.
-        level: to which it is trained by its last step.
-        losses: by level, its loss (``sign * objective``) when it paused there.
-        loss: its loss at its end; None where it is not complete.
-        epochs: how many it was trained, as far as may be seen.
-        violations: by level, its end being the last one, how far it exceeded each constraint.
+        state: WAITING while the result of its last step may not be used; PRUNED if it is paused; COMPLETE or FAILED.
+        rung: the rung that its last step trains it to.
+        losses: its loss (``sign * objective``, lower is better) at each rung where it paused.
+        loss: its final loss; None if it is not complete.
+        epochs: the number of epochs it was trained.
+        violations: its violations of the constraints at each rung where it paused, and at its end under the last rung.
     """
 
     number: int
     parameters: Parameters
     state: State
-    level: int
+    rung: int
     losses: Mapping[int, float] = field(default_factory=dict)
     loss: float | None = None
     epochs: int = 0
@@ -41,48 +42,51 @@ class Curve:
 
     @property
     def is_paused(self) -> bool:
-        """Whether it may be continued."""
+        """Whether the trial can be continued."""
         return self.state is State.PRUNED
 
-    def loss_at(self, level: int) -> float | None:
-        """Its loss at a level, infinite where it failed before; None where it is not known yet.
+    def loss_at(self, rung: int) -> float | None:
+        """Return the loss at a rung; infinite if the trial failed before it, None if it is not known yet.
 
-        A trial that was complete before the level, or did not pause there, has its last loss.
+        A trial that was complete before the rung, or did not pause there, has its final loss.
         """
-        if level in self.losses:
-            return self.losses[level]
+        if rung in self.losses:
+            return self.losses[rung]
         if self.state is State.COMPLETE:
             return math.inf if self.loss is None else self.loss
         return math.inf if self.state is State.FAILED else None
 
-    def violations_at(self, level: int) -> tuple[float, ...]:
-        """How far it exceeds each constraint at a level, or at its end where it did not pause there."""
-        return self.violations.get(level, self.violations[max(self.violations)] if self.violations else ())
+    def violations_at(self, rung: int) -> tuple[float, ...]:
+        """Return the violations at a rung, or the latest ones if the trial did not pause there."""
+        return self.violations.get(rung, self.violations[max(self.violations)] if self.violations else ())
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What is done next: trial ``number`` is trained to ``level``; None: a new one is begun.
+class Action:
+    """The next thing that a study does: train a trial to a rung.
 
-    ``parameters``: the new one's; None: the sampler's.
+    Attributes:
+        number: a paused trial; None begins a new one.
+        rung: the rung it is trained to.
+        parameters: the point of a new trial; None if the sampler suggests it.
     """
 
     number: int | None
-    level: int
+    rung: int
     parameters: Parameters | None = None
 
 
-def shares(full_epochs: int, min_epochs: int | Literal["auto"], factor: int) -> tuple[float, ...]:
-    """The levels as shares of a full training, each ``factor`` times the one before, the last one 1.
+def rung_fractions(full_epochs: int, min_epochs: int | Literal["auto"], factor: int) -> tuple[float, ...]:
+    """Return the rungs as fractions of a full training, each ``factor`` times the one before, the last one 1.
 
     Args:
         full_epochs: of a full training, at least 1.
-        min_epochs: how far the first level is at least; ``auto``: as near a tenth as there is.
+        min_epochs: lower bound of the first rung; ``auto``: the nearest rung to a tenth of a full training.
         factor: at least 2.
     """
     n = 0
     if min_epochs == "auto":
-        while factor ** (n + 1) <= full_epochs and factor ** (2 * n + 1) < _AUTO_SHARE**2:
+        while factor ** (n + 1) <= full_epochs and factor ** (2 * n + 1) < _AUTO_DIVISOR**2:
             n += 1
     else:
         while min_epochs * factor ** (n + 1) <= full_epochs:
@@ -90,48 +94,50 @@ def shares(full_epochs: int, min_epochs: int | Literal["auto"], factor: int) -> 
     return tuple(1.0 / factor**below for below in range(n, -1, -1))
 
 
-def until_epochs(full_epochs: int, levels: Sequence[float]) -> tuple[int | None, ...]:
-    """The epoch after which a trial pauses at each level; None where it is trained to its end.
+def pause_epochs(full_epochs: int, fractions: Sequence[float]) -> tuple[int | None, ...]:
+    """Return the epoch after which a trial pauses at each rung; None if it is trained to its end.
 
-    No two levels are the same epoch, so a short trial ends before the last level.
+    Two rungs never have the same epoch, so a short trial ends before the last rung.
+
+    Args:
+        full_epochs: of a full training of this trial.
+        fractions: see :func:`rung_fractions`.
     """
-    found: list[int | None] = []
+    epochs: list[int | None] = []
     epoch = 0
-    for share in levels:
-        epoch = max(epoch + 1, round(full_epochs * share))
-        found.append(epoch if epoch < full_epochs and share < 1 else None)
-    return tuple(found)
+    for fraction in fractions:
+        epoch = max(epoch + 1, round(full_epochs * fraction))
+        epochs.append(epoch if epoch < full_epochs and fraction < 1 else None)
+    return tuple(epochs)
 
 
-def proposed(courses: Sequence[Curve]) -> list[Observation]:
-    """Every trial that was begun by its point alone, for :mod:`tunecli.search.draws`."""
-    return [Observation(course.number, course.parameters, course.state) for course in courses]
+def begun(curves: Sequence[Curve]) -> list[Observation]:
+    """Return every trial without its results, for the functions of :mod:`tunecli.search.draws`."""
+    return [Observation(curve.number, curve.parameters, curve.state) for curve in curves]
 
 
-def observed(courses: Sequence[Curve], n_levels: int, n_least: int) -> list[Observation]:
-    """What a sampler may see: losses of one level alone, the highest that at least ``n_least`` trials have one at.
+def comparable(curves: Sequence[Curve], n_rungs: int, min_known: int) -> list[Observation]:
+    """Return the trials as a sampler sees them: with the losses of one rung, since losses of two do not compare.
 
-    Losses of different levels do not compare (Falkner, Klein, Hutter (2018), "BOHB", section 3.1). A trial that has
-    none at that level is pending: running where it has paused before, for it did not fail until then, else waiting.
-    Where no level has so many, it is the first.
+    Falkner, Klein, Hutter (2018), "BOHB", section 3.1. The rung is the highest one at which ``min_known`` trials have a
+    loss, or else the first. A trial without a loss there is pending: RUNNING if it has paused before, so that it did
+    not fail until then, else WAITING.
     """
-    level = next(
-        (level for level in reversed(range(n_levels)) if sum(map(_is_known_at(level), courses)) >= n_least), 0
-    )
-    seen = []
-    for course in courses:
-        loss = course.loss_at(level)
-        if course.state is State.FAILED:
-            seen.append(Observation(course.number, course.parameters, State.FAILED))
+
+    def n_known(rung: int) -> int:
+        return sum(curve.state is not State.FAILED and curve.loss_at(rung) is not None for curve in curves)
+
+    rung = next((rung for rung in reversed(range(n_rungs)) if n_known(rung) >= min_known), 0)
+    observations = []
+    for curve in curves:
+        loss = curve.loss_at(rung)
+        if curve.state is State.FAILED:
+            observations.append(Observation(curve.number, curve.parameters, State.FAILED))
         elif loss is None:
-            state = State.RUNNING if course.losses else State.WAITING
-            seen.append(Observation(course.number, course.parameters, state))
+            state = State.RUNNING if curve.losses else State.WAITING
+            observations.append(Observation(curve.number, curve.parameters, state))
         else:
-            state = State.COMPLETE if course.state is State.COMPLETE else State.PRUNED
-            violations = course.violations_at(level)
-            seen.append(Observation(course.number, course.parameters, state, loss, (), violations))
-    return seen
-
-
-def _is_known_at(level: int) -> Callable[[Curve], bool]:
-    return lambda course: course.state is not State.FAILED and course.loss_at(level) is not None
+            state = State.COMPLETE if curve.state is State.COMPLETE else State.PRUNED
+            violations = curve.violations_at(rung)
+            observations.append(Observation(curve.number, curve.parameters, state, loss, (), violations))
+    return observations

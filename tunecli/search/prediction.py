@@ -18,9 +18,9 @@ from tunecli.config.space import Space
 from tunecli.search.bo.acquisition import log_expected_improvement
 from tunecli.search.bo.acquisition_optimizer import exclude_repeats, is_large_model, ranked_candidates
 from tunecli.search.bo.encoding import Floats, features, units_of_points
+from tunecli.search.bo.outcome_transforms import Warping
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, finite_loss, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES
-from tunecli.search.bo.warping import Warping
 from tunecli.search.samplers.bayes import n_initial
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, State

@@ -1,4 +1,4 @@
-"""The rule that joins configurations and curves: what it must hold to, and that it finds what others do not."""
+"""The pruner `curves`: promises of every pausing pruner, and sweeps in which it finds good trials."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from tunecli.config.space import Space
 from tunecli.registry.pruners import Curves
 from tunecli.search.bo.final_loss_model import curve_data, known_losses
 from tunecli.search.draws import uniform_draws
-from tunecli.search.fidelity import Choice, Curve
-from tunecli.search.pruners.freeze_thaw import curves
-from tunecli.search.pruners.full_fidelity import is_unpaused
+from tunecli.search.fidelity import Action, Curve
+from tunecli.search.pruners.freeze_thaw import freeze_thaw, full_fidelity_trials
 from tunecli.search.samplers.random import quasirandom
 from tunecli.trial import Parameters, State
 
-LEVELS = (1 / 9, 1 / 3, 1.0)
+FRACTIONS = (1 / 9, 1 / 3, 1.0)
 
 
 def space_of(text: str) -> Space:
@@ -33,209 +32,208 @@ def space_of(text: str) -> Space:
 PLANE = space_of("x: {uniform: [-1.0, 1.0]}\ny: {uniform: [-1.0, 1.0]}\nkind: {choice: [a, b]}")
 
 
-def place_of(point: Parameters) -> tuple[float, float]:
+def xy(point: Parameters) -> tuple[float, float]:
     return float(point["x"]), float(point["y"])
 
 
-def loss_of(point: Parameters, level: int) -> float:
-    """A bowl that every trial starts far above; who learns slowly ends as well as the others."""
-    x, y = place_of(point)
+def loss_of(point: Parameters, rung: int) -> float:
+    """A bowl that every trial starts far above; slow learners end as well as the others."""
+    x, y = xy(point)
     end = (x - 0.4) ** 2 + (y + 0.3) ** 2 + (0.3 if point["kind"] == "a" else 0.0)
-    return end + (1.5 - LEVELS[level] * 1.5) * (1 + 0.2 * x)
+    return end + (1.5 - FRACTIONS[rung] * 1.5) * (1 + 0.2 * x)
 
 
 def trained(
-    number: int, point: Parameters, level: int, loss: Callable[[Parameters, int], float] = loss_of
+    number: int, point: Parameters, rung: int, loss: Callable[[Parameters, int], float] = loss_of
 ) -> Curve:
-    losses = {each: loss(point, each) for each in range(level + 1)}
-    if level == len(LEVELS) - 1:
-        return Curve(number, point, State.COMPLETE, level, losses, losses.pop(level))
-    return Curve(number, point, State.PRUNED, level, losses)
+    losses = {each: loss(point, each) for each in range(rung + 1)}
+    if rung == len(FRACTIONS) - 1:
+        return Curve(number, point, State.COMPLETE, rung, losses, losses.pop(rung))
+    return Curve(number, point, State.PRUNED, rung, losses)
 
 
-def begun(n: int, seed: int = 0, level: int = 0) -> list[Curve]:
-    return [trained(number, quasirandom(PLANE, [], number, seed) or {}, level) for number in range(n)]
+def begun(n: int, seed: int = 0, rung: int = 0) -> list[Curve]:
+    return [trained(number, quasirandom(PLANE, [], number, seed) or {}, rung) for number in range(n)]
 
 
-def choice(courses: list[Curve], **changes: Any) -> Choice | None:
-    return curves(Curves(), courses, LEVELS, PLANE, 3, **{"may_begin": True, **changes})
+def next_action(curves: list[Curve], **changes: Any) -> Action | None:
+    return freeze_thaw(Curves(), curves, FRACTIONS, PLANE, 3, **{"may_begin": True, **changes})
 
 
-def take(courses: list[Curve], step: Choice) -> list[Curve]:
-    """The courses after ``step``, which is done at once."""
-    number = len(courses) if step.number is None else step.number
-    point = step.parameters if step.number is None else courses[number].parameters
+def take(curves: list[Curve], action: Action) -> list[Curve]:
+    """The curves after ``action``."""
+    number = len(curves) if action.number is None else action.number
+    point = action.parameters if action.number is None else curves[number].parameters
     assert point is not None
-    courses[number : number + 1] = [trained(number, point, step.level)]
-    return courses
+    curves[number : number + 1] = [trained(number, point, action.rung)]
+    return curves
 
 
-def test_the_first_trials_are_the_samplers() -> None:
+def test_the_sampler_suggests_the_first_trials() -> None:
     for n in range(4):
-        assert choice(begun(n)) == Choice(None, 0)
+        assert next_action(begun(n)) == Action(None, 0)
 
 
-def test_a_step_is_a_function_of_the_courses() -> None:
-    courses = begun(12)
-    first = choice(courses)
+def test_an_action_is_a_function_of_the_curves() -> None:
+    curves = begun(12)
+    first = next_action(curves)
     random.seed(5)
-    assert choice(list(courses)) == first
-    assert choice(begun(12)) == first
+    assert next_action(list(curves)) == first
+    assert next_action(begun(12)) == first
 
 
-def test_it_begins_new_points_of_the_space_and_continues_the_best() -> None:
-    courses = begun(4)
+def test_new_trials_are_begun_and_the_best_are_continued() -> None:
+    curves = begun(4)
     kinds = []
     for _ in range(40):
-        step = choice(courses)
-        assert step is not None
-        take(courses, step)
-        kinds.append(step.number is None)
+        action = next_action(curves)
+        assert action is not None
+        take(curves, action)
+        kinds.append(action.number is None)
     assert 5 < sum(kinds) < 35
-    complete = [course.loss for course in courses if course.loss is not None]
+    complete = [curve.loss for curve in curves if curve.loss is not None]
     assert min(complete) < 0.02
-    assert len(complete) < len(courses), "some are never trained to their end"
+    assert len(complete) < len(curves), "some trials never finish"
 
 
-def held_to(course: Curve) -> Curve:
-    """Under the constraint x ≤ 0, which the best of all breaks."""
-    excess = place_of(course.parameters)[0]
-    return replace(course, violations=dict.fromkeys(range(course.level + 1), (excess,)))
+def constrained(curve: Curve) -> Curve:
+    """Add the constraint x ≤ 0, which the global optimum violates."""
+    violation = xy(curve.parameters)[0]
+    return replace(curve, violations=dict.fromkeys(range(curve.rung + 1), (violation,)))
 
 
-def test_it_finds_the_best_that_breaks_no_constraint() -> None:
-    courses = [held_to(course) for course in begun(4)]
+def test_the_feasible_optimum_is_found() -> None:
+    curves = [constrained(curve) for curve in begun(4)]
     for _ in range(50):
-        step = choice(courses)
-        assert step is not None
-        courses = list(map(held_to, take(courses, step)))
-    complete = [course for course in courses if course.loss is not None]
-    holding = [course for course in complete if course.violations[2][0] <= 0]
-    assert min(course.loss or 0.0 for course in holding) < 0.16 + 0.03  # on the border
-    assert len(holding) > len(complete) / 2
+        action = next_action(curves)
+        assert action is not None
+        curves = list(map(constrained, take(curves, action)))
+    complete = [curve for curve in curves if curve.loss is not None]
+    feasible = [curve for curve in complete if curve.violations[2][0] <= 0]
+    assert min(curve.loss or 0.0 for curve in feasible) < 0.16 + 0.03  # on the border
+    assert len(feasible) > len(complete) / 2
 
 
-def test_where_every_trial_breaks_a_constraint_what_most_likely_holds_is_wanted() -> None:
-    right = [course for course in map(held_to, begun(24)) if course.violations[0][0] > 0.1]
-    broken = [replace(course, number=number) for number, course in enumerate(right)]
+def test_without_a_feasible_trial_the_likeliest_feasible_point_is_next() -> None:
+    infeasible = [curve for curve in map(constrained, begun(24)) if curve.violations[0][0] > 0.1]
+    broken = [replace(curve, number=number) for number, curve in enumerate(infeasible)]
     assert len(broken) >= 6
-    step = choice(broken)
-    assert step is not None
-    assert step.parameters is not None
-    assert place_of(step.parameters)[0] < min(place_of(course.parameters)[0] for course in broken)
-    step = choice(broken, may_begin=False)
-    assert step is not None
-    assert step.number == min(broken, key=lambda course: place_of(course.parameters)[0]).number
+    action = next_action(broken)
+    assert action is not None
+    assert action.parameters is not None
+    assert xy(action.parameters)[0] < min(xy(curve.parameters)[0] for curve in broken)
+    action = next_action(broken, may_begin=False)
+    assert action is not None
+    assert action.number == min(broken, key=lambda curve: xy(curve.parameters)[0]).number
 
 
-def test_of_a_long_record_the_trials_that_break_no_constraint_are_kept() -> None:
+def test_the_training_subset_keeps_all_feasible_trials() -> None:
     points = [next(iter(uniform_draws(PLANE, n, 0))) for n in range(220)]
-    courses = [held_to(trained(n, point, 2)) for n, point in enumerate(points)]
-    courses = [
-        replace(course, violations={2: (place_of(course.parameters)[0] + 0.8,)}, losses={})
-        for course in courses
-    ]
-    evidence = curve_data(PLANE, courses, known_losses(courses, 3), LEVELS)
-    holding = [course for course in courses if course.violations[2][0] <= 0]
-    assert len(evidence.rows_NF) < len(courses)
-    assert len(evidence.feasible_WF) == len(holding) > 10
-    assert (evidence.violations_NC <= 0).sum() == len(holding)
+    curves = [constrained(trained(n, point, 2)) for n, point in enumerate(points)]
+    curves = [replace(curve, violations={2: (xy(curve.parameters)[0] + 0.8,)}, losses={}) for curve in curves]
+    data = curve_data(PLANE, curves, known_losses(curves, 3), FRACTIONS)
+    feasible = [curve for curve in curves if curve.violations[2][0] <= 0]
+    assert len(data.rows_NF) < len(curves)
+    assert len(data.feasible_WF) == len(feasible) > 10
+    assert (data.violations_NC <= 0).sum() == len(feasible)
 
 
-def test_a_constraint_of_which_nothing_is_known_before_the_end_hides_no_losses() -> None:
-    courses = [replace(course, violations={0: (math.nan,)}) for course in begun(12)]
-    best = min(courses, key=lambda course: course.losses[0])
-    step = choice(courses, may_begin=False)
-    assert step == choice(begun(12), may_begin=False)
-    assert step is not None
-    assert step.number == best.number
+def test_a_constraint_that_is_unknown_before_the_end_hides_no_losses() -> None:
+    curves = [replace(curve, violations={0: (math.nan,)}) for curve in begun(12)]
+    best = min(curves, key=lambda curve: curve.losses[0])
+    action = next_action(curves, may_begin=False)
+    assert action == next_action(begun(12), may_begin=False)
+    assert action is not None
+    assert action.number == best.number
 
 
-def test_what_failed_or_is_under_way_is_not_continued() -> None:
-    courses = begun(10)
-    best = min(range(10), key=lambda n: courses[n].losses[0])
+def test_failed_and_running_trials_are_not_continued() -> None:
+    curves = begun(10)
+    best = min(range(10), key=lambda n: curves[n].losses[0])
     for state in (State.FAILED, State.WAITING):
-        courses[best] = Curve(best, courses[best].parameters, state, 1, courses[best].losses)
-        step = choice(courses, may_begin=False)
-        assert step is not None
-        assert step.number not in (None, best)
+        curves[best] = Curve(best, curves[best].parameters, state, 1, curves[best].losses)
+        action = next_action(curves, may_begin=False)
+        assert action is not None
+        assert action.number not in (None, best)
 
 
-def test_once_none_may_begin_the_likely_ones_are_continued_and_then_it_is_over() -> None:
-    courses = begun(12)
-    steps = []
-    while (step := choice(courses, may_begin=False)) is not None:
-        assert step.number is not None
-        steps.append(step)
-        courses[step.number] = trained(step.number, courses[step.number].parameters, step.level)
-        assert len(steps) < 24
-    complete = [course.loss for course in courses if course.loss is not None]
+def test_probable_bests_are_continued_once_no_trial_may_be_begun() -> None:
+    curves = begun(12)
+    actions = []
+    while (action := next_action(curves, may_begin=False)) is not None:
+        assert action.number is not None
+        actions.append(action)
+        curves[action.number] = trained(action.number, curves[action.number].parameters, action.rung)
+        assert len(actions) < 24
+    complete = [curve.loss for curve in curves if curve.loss is not None]
     assert complete
-    assert min(complete) == min(loss_of(course.parameters, 2) for course in courses)
+    assert min(complete) == min(loss_of(curve.parameters, 2) for curve in curves)
     assert len(complete) < 12
 
 
-def test_where_no_model_can_tell_the_paused_are_continued_in_turn() -> None:
+def test_paused_trials_are_continued_in_turn_without_a_model() -> None:
     flat = [Curve(n, {"x": 0.1 * n, "y": 0.0, "kind": "a"}, State.PRUNED, 0, {0: 1.0}) for n in range(5)]
-    assert choice(flat, may_begin=False) == Choice(0, 1)
-    failed = [Curve(n, course.parameters, State.FAILED, 0) for n, course in enumerate(flat)]
-    assert choice(failed, may_begin=False) is None
-    assert choice(failed) == Choice(None, 0)
+    assert next_action(flat, may_begin=False) == Action(0, 1)
+    failed = [Curve(n, curve.parameters, State.FAILED, 0) for n, curve in enumerate(flat)]
+    assert next_action(failed, may_begin=False) is None
+    assert next_action(failed) == Action(None, 0)
 
 
-@pytest.mark.parametrize(("level", "most"), [(0, 12), (1, 4)])
-def test_ground_where_trials_fail_is_left_but_for_its_border(level: int, most: int) -> None:
-    def told(course: Curve) -> Curve:
-        is_failing = place_of(course.parameters)[0] > 0.2 and course.level >= level
-        losses = {each: loss for each, loss in course.losses.items() if each < level}
-        return Curve(course.number, course.parameters, State.FAILED, level, losses) if is_failing else course
+@pytest.mark.parametrize(("rung", "most"), [(0, 12), (1, 4)])
+def test_a_region_of_failures_is_left_except_for_its_border(rung: int, most: int) -> None:
+    def tested(curve: Curve) -> Curve:
+        is_failing = xy(curve.parameters)[0] > 0.2 and curve.rung >= rung
+        losses = {each: loss for each, loss in curve.losses.items() if each < rung}
+        return Curve(curve.number, curve.parameters, State.FAILED, rung, losses) if is_failing else curve
 
-    courses = list(map(told, begun(6)))
+    curves = list(map(tested, begun(6)))
     for _ in range(40):
-        step = choice(courses)
-        assert step is not None
-        courses = list(map(told, take(courses, step)))
-    # Those that never pause probe the border on their own: who begins them knows of no trial that paused beside it.
-    latest = [course.state for course in courses if not is_unpaused(PLANE, course.number)][-16:]
-    assert latest.count(State.FAILED) <= most, "the best there is lies on the border"
-    assert min(course.loss for course in courses if course.loss is not None) < 0.04 + 0.03
+        action = next_action(curves)
+        assert action is not None
+        curves = list(map(tested, take(curves, action)))
+    # Full-fidelity trials test the border again, since paused trials next to it are not known to their model.
+    latest = [
+        curve.state for curve in curves if curve.number not in full_fidelity_trials(PLANE, len(curves))
+    ][-16:]
+    assert latest.count(State.FAILED) <= most, "the optimum is on the border"
+    assert min(curve.loss for curve in curves if curve.loss is not None) < 0.04 + 0.03
 
 
-def test_in_an_exhausted_space_it_continues() -> None:
+def test_paused_trials_are_continued_in_an_exhausted_space() -> None:
     space = space_of("k: {int: [1, 6]}")
-    courses = [Curve(n, {"k": n + 1}, State.PRUNED, 0, {0: abs(n - 2.5)}) for n in range(6)]
-    step = curves(Curves(), courses, LEVELS, space, 0, may_begin=True)
-    assert step is not None
-    assert step.number is not None
-    over = [Curve(n, {"k": n + 1}, State.COMPLETE, 2, {}, abs(n - 2.5)) for n in range(6)]
-    assert curves(Curves(), over, LEVELS, space, 0, may_begin=True) is None
-    assert step == curves(Curves(), courses, LEVELS, space, 0, may_begin=False)
+    curves = [Curve(n, {"k": n + 1}, State.PRUNED, 0, {0: abs(n - 2.5)}) for n in range(6)]
+    action = freeze_thaw(Curves(), curves, FRACTIONS, space, 0, may_begin=True)
+    assert action is not None
+    assert action.number is not None
+    complete = [Curve(n, {"k": n + 1}, State.COMPLETE, 2, {}, abs(n - 2.5)) for n in range(6)]
+    assert freeze_thaw(Curves(), complete, FRACTIONS, space, 0, may_begin=True) is None
+    assert action == freeze_thaw(Curves(), curves, FRACTIONS, space, 0, may_begin=False)
 
 
-def test_losses_that_are_no_numbers_do_no_harm() -> None:
-    courses = begun(10)
-    courses[3] = Curve(3, courses[3].parameters, State.PRUNED, 0, {0: math.inf})
-    courses[4] = Curve(4, courses[4].parameters, State.PRUNED, 0, {0: 1e300})
-    assert choice(courses) is not None
+def test_infinite_and_huge_losses_are_accepted() -> None:
+    curves = begun(10)
+    curves[3] = Curve(3, curves[3].parameters, State.PRUNED, 0, {0: math.inf})
+    curves[4] = Curve(4, curves[4].parameters, State.PRUNED, 0, {0: 1e300})
+    assert next_action(curves) is not None
 
 
-def test_a_decision_at_a_hundred_trials_takes_a_moment() -> None:
+def test_a_decision_at_a_hundred_trials_takes_less_than_a_second() -> None:
     points = [next(iter(uniform_draws(PLANE, n, 0))) for n in range(100)]
-    courses = [trained(n, point, n % 10 // 8) for n, point in enumerate(points)]
-    choice(courses)
+    curves = [trained(n, point, n % 10 // 8) for n, point in enumerate(points)]
+    next_action(curves)
     began_s = time.process_time()
-    choice(courses)
+    next_action(curves)
     assert time.process_time() - began_s < 1.0
 
 
-def test_in_a_record_longer_than_the_model_takes_the_turns_go_on() -> None:
-    courses = begun(64, level=2)
+def test_turns_alternate_in_a_record_longer_than_the_training_subset() -> None:
+    curves = begun(64, rung=2)
     distances = []
     for n in range(61, 65):
-        found = choice(courses[:n])
-        assert found is not None
-        assert found.parameters is not None
-        x, y = place_of(found.parameters)
+        action = next_action(curves[:n])
+        assert action is not None
+        assert action.parameters is not None
+        x, y = xy(action.parameters)
         distances.append(math.hypot(x - 0.4, y + 0.3))
     assert min(distances) < 0.05
     assert max(distances) > 0.5

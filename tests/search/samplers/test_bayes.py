@@ -23,9 +23,9 @@ from tunecli.search.bo.acquisition_optimizer import exclude_repeats, ranked_cand
 from tunecli.search.bo.encoding import Floats, features
 from tunecli.search.bo.posterior import Posterior, deterministic_blas, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES
+from tunecli.search.protocols import suggest
 from tunecli.search.samplers.bayes import bayes, n_initial
 from tunecli.search.samplers.random import quasirandom
-from tunecli.search.samplers.registry import suggest
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters, State
 
@@ -292,7 +292,7 @@ def test_a_long_record_whose_training_subset_has_equal_losses_is_accepted() -> N
 
 PROGRAM = """
 import json, sys
-from tunecli.search.samplers.registry import suggest
+from tunecli.search.protocols import suggest
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space

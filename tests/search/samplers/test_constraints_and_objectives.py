@@ -12,7 +12,7 @@ import pytest
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space
-from tunecli.search.samplers.registry import suggest
+from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, State
 
 SQUARE = "{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}"

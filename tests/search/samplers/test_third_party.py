@@ -1,4 +1,4 @@
-"""The samplers others wrote: what they are told, and what is said where they are not installed."""
+"""Samplers of other packages: they use the record, and a missing package is an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tunecli.config.reader import read
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.registry.samplers import require_sampler
-from tunecli.search.samplers.registry import suggest
+from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, State
 
 PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}
@@ -24,7 +24,7 @@ def space_of(text: str) -> Space:
 
 
 @pytest.mark.parametrize(("name", "package"), PACKAGES.items())
-def test_the_package_to_install_is_named_before_anything_is_tried(
+def test_a_missing_package_is_named_before_the_first_trial(
     name: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -37,7 +37,7 @@ def test_the_package_to_install_is_named_before_anything_is_tried(
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_what_was_recorded_draws_the_later_trials_towards_the_good_ones(name: str) -> None:
+def test_later_trials_are_nearer_to_the_optimum(name: str) -> None:
     space, history = space_of(BOWL), list[Observation]()
     for number in range(60):
         point = suggest(name, space, history, number, 4)

@@ -13,7 +13,7 @@ from tunecli.commands.status import status
 from tunecli.commands.verify import verify
 from tunecli.errors import ConfigError, Interrupted, UsageError
 from tunecli.messages import Paused
-from tunecli.search.pruners.full_fidelity import unpaused_trials
+from tunecli.search.pruners.freeze_thaw import full_fidelity_trials
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import begin, reopen
 from tunecli.study.sweep import sweep
@@ -128,7 +128,7 @@ def test_curves_that_are_stopped_and_resumed_come_to_the_undisturbed_table(study
         sweep(study, Silent(stop_after=n_ended))
     with reopen(RunFolder.open_existing(tmp_path / "cut"), {}) as study:
         assert comparable(sweep(study, Silent()).table) == comparable(whole)
-        unpaused = list(unpaused_trials(study.spec.space, 15))
+        unpaused = list(full_fidelity_trials(study.spec.space, 15))
         steps = [(step.number, step.level) for step in study.log.steps() if step.number in unpaused]
         trials = study.log.trials()
     assert unpaused

@@ -6,7 +6,7 @@ logarithmic scale: far from the incumbent the plain values underflow to 0, and a
 Optimization"). On this scale the log-probability of feasibility and the user's prior are added. Only the order of the
 scores matters.
 
-*Units*: losses are warped (see `warping`): mean 0, standard deviation 1, lower is better.
+*Units*: losses are warped (see `outcome_transforms`): mean 0, standard deviation 1, lower is better.
 
 Axes: S members of a surrogate, M points, N losses, D parameters.
 """

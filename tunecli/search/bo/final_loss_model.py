@@ -34,6 +34,7 @@ from tunecli.search.bo.feasibility import (
     log_probability_success,
     violation_matrix,
 )
+from tunecli.search.bo.outcome_transforms import Warping, warping
 from tunecli.search.bo.posterior import (
     Posterior,
     Streams,
@@ -42,7 +43,6 @@ from tunecli.search.bo.posterior import (
     with_incumbent,
 )
 from tunecli.search.bo.surrogate import FitSurrogate
-from tunecli.search.bo.warping import Warping, warping
 from tunecli.search.fidelity import Curve
 from tunecli.trial import State
 
@@ -146,7 +146,7 @@ def curve_data(
         pending_PF=rows_of(pending),
         tried_TF=rows_of(curves),
         failed_UF=rows_of(failed[-_MAX_FAILED:]),
-        failed_log10_remaining_U=log10_remaining([curve.level for curve in failed[-_MAX_FAILED:]]),
+        failed_log10_remaining_U=log10_remaining([curve.rung for curve in failed[-_MAX_FAILED:]]),
         feasible_WF=rows_of(complete)[is_feasible_W],
     )
 

@@ -35,8 +35,8 @@ from tunecli.search.bo.feasibility import (
     log_probability_success,
     violation_matrix,
 )
+from tunecli.search.bo.outcome_transforms import Warping, warping
 from tunecli.search.bo.surrogate import FitSurrogate, Surrogate
-from tunecli.search.bo.warping import Warping, warping
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS
 from tunecli.trial import Observation, State
 

@@ -1,7 +1,8 @@
-"""Successive halving in brackets, synchronous and not: which trial is continued, and where a new one begins.
+"""Successive halving: `halving` and `hyperband` in synchronous brackets, and `asha` without brackets.
 
-Synchronous halving is a pure function of what was begun and what it gave, so a bracket can be told again from the
-record at any time (law 1). Axes and units: none; losses are lower the better, and of equal ones the lower number wins.
+Synchronous halving is a pure function of the trials that were begun and their results, so a bracket can be computed
+again from the record at any time (record-is-the-state). Lower losses are better; of equal losses the lower trial number
+is better.
 """
 
 from __future__ import annotations
@@ -13,192 +14,191 @@ from itertools import cycle
 
 from tunecli.config.space import Space
 from tunecli.registry.pruners import Asha, Halving, Hyperband
-from tunecli.search.fidelity import Choice, Curve
+from tunecli.search.fidelity import Action, Curve
 
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """``n_trials`` trials that begin by being trained to level ``begins_at``."""
+    """``n_trials`` trials that are first trained to ``first_rung``."""
 
     n_trials: int
-    begins_at: int
+    first_rung: int
 
 
 def halving(
-    knob: Halving,
-    courses: Sequence[Curve],
-    levels: Sequence[float],
+    settings: Halving,
+    curves: Sequence[Curve],
+    fractions: Sequence[float],
     space: Space,
     seed: int,
     /,
     *,
     may_begin: bool,
-) -> Choice | None:
-    """Brackets of one kind, all from the first level on.
+) -> Action | None:
+    """Run equal brackets one after another, each from the first rung.
 
-    Jamieson, Talwalkar (2016), "Non-stochastic Best Arm Identification and Hyperparameter Optimization", algorithm 1
-    with the factor ``knob.factor`` in place of 2. See :class:`tunecli.search.pruners.promotion.Rule`.
+    Jamieson, Talwalkar (2016), "Non-stochastic Best Arm Identification and Hyperparameter Optimization", algorithm 1,
+    with ``settings.factor`` in place of 2. See :class:`tunecli.search.protocols.PausingPruner`.
     """
-    n_levels = len(levels)
-    return _in_brackets(_brackets(knob, n_levels), knob.factor, courses, n_levels, may_begin)
+    n_rungs = len(fractions)
+    return _next_in_brackets(_brackets(settings, n_rungs), settings.factor, curves, n_rungs, may_begin)
 
 
 def hyperband(
-    knob: Hyperband,
-    courses: Sequence[Curve],
-    levels: Sequence[float],
+    settings: Hyperband,
+    curves: Sequence[Curve],
+    fractions: Sequence[float],
     space: Space,
     seed: int,
     /,
     *,
     may_begin: bool,
-) -> Choice | None:
-    """The brackets of Hyperband, again and again. See :class:`tunecli.search.pruners.promotion.Rule`."""
-    n_levels = len(levels)
-    return _in_brackets(_brackets(knob, n_levels), knob.factor, courses, n_levels, may_begin)
+) -> Action | None:
+    """Run the brackets of Hyperband repeatedly. See :class:`tunecli.search.protocols.PausingPruner`."""
+    n_rungs = len(fractions)
+    return _next_in_brackets(_brackets(settings, n_rungs), settings.factor, curves, n_rungs, may_begin)
 
 
-def hyperband_brackets(n_levels: int, factor: int) -> list[Bracket]:
-    """One round, the most eager bracket first.
+def hyperband_brackets(n_rungs: int, factor: int) -> list[Bracket]:
+    """Return the brackets of one round, the one that begins at the lowest rung first.
 
     Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar (2018), "Hyperband: A Novel Bandit-Based Approach to Hyperparameter
     Optimization", algorithm 1: n = ⌈(s_max + 1) ηˢ / (s + 1)⌉ trials for s = s_max, …, 0.
     """
-    return [
-        Bracket(-(-n_levels * factor**s // (s + 1)), n_levels - 1 - s) for s in range(n_levels - 1, -1, -1)
-    ]
+    return [Bracket(-(-n_rungs * factor**s // (s + 1)), n_rungs - 1 - s) for s in range(n_rungs - 1, -1, -1)]
 
 
 def asha(
-    knob: Asha,
-    courses: Sequence[Curve],
-    levels: Sequence[float],
+    settings: Asha,
+    curves: Sequence[Curve],
+    fractions: Sequence[float],
     space: Space,
     seed: int,
     /,
     *,
     may_begin: bool,
-) -> Choice | None:
-    """Asynchronous halving: whoever is among the best of a level so far goes on, the highest level first.
+) -> Action | None:
+    """Promote any trial that is among the best fraction 1 / ``factor`` of its rung so far, the highest rung first.
 
     Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar (2020), "A System for Massively Parallel
-    Hyperparameter Tuning", algorithm 2. See :class:`tunecli.search.pruners.promotion.Rule`.
+    Hyperparameter Tuning", algorithm 2. See :class:`tunecli.search.protocols.PausingPruner`.
     """
-    for level in reversed(range(len(levels) - 1)):
-        n_known = sum(course.loss_at(level) is not None for course in courses)
-        for course in _best(courses, level, n_known // knob.factor):
-            if course.is_paused and course.level == level:
-                return Choice(course.number, level + 1)
-    return Choice(None, 0) if may_begin else None
+    for rung in reversed(range(len(fractions) - 1)):
+        n_known = sum(curve.loss_at(rung) is not None for curve in curves)
+        for curve in _best(curves, rung, n_known // settings.factor):
+            if curve.is_paused and curve.rung == rung:
+                return Action(curve.number, rung + 1)
+    return Action(None, 0) if may_begin else None
 
 
-def discarded(knob: Halving | Hyperband, courses: Sequence[Curve], n_levels: int) -> set[int]:
-    """The numbers of those paused trials that are never continued: of brackets that are full, and not among the kept.
+def discarded(settings: Halving | Hyperband, curves: Sequence[Curve], n_rungs: int) -> set[int]:
+    """Return the numbers of the paused trials that are never continued: those that a full bracket did not promote.
 
     Args:
-        knob: what the file says of the pruner.
-        courses: every trial that was begun, by number.
-        n_levels: how many levels there are.
+        settings: of the pruner.
+        curves: every trial that was begun, by number.
+        n_rungs: the number of rungs.
     """
-    found: set[int] = set()
-    for bracket, members in _members(_brackets(knob, n_levels), courses):
+    numbers: set[int] = set()
+    for bracket, members in _members(_brackets(settings, n_rungs), curves):
         if len(members) < bracket.n_trials:
             break
-        kept = {course.number for course in members}
-        for _, rung in _rungs(members, bracket.begins_at, knob.factor, n_levels):
-            kept = {course.number for course in rung}
-        reached = {course.number for course in members if course.is_paused}
-        found |= reached - kept
-    return found
+        promoted = {curve.number for curve in members}
+        for _, best in _promotions(members, bracket.first_rung, settings.factor, n_rungs):
+            promoted = {curve.number for curve in best}
+        paused = {curve.number for curve in members if curve.is_paused}
+        numbers |= paused - promoted
+    return numbers
 
 
 def full_trainings(
-    knob: Halving | Hyperband | Asha, levels: Sequence[float], space: Space, n_trials: int
+    settings: Halving | Hyperband | Asha, fractions: Sequence[float], space: Space, n_trials: int
 ) -> tuple[float, float]:
-    """How many full trainings ``n_trials`` trials take in all, where none fails: at least and at most, the same here.
+    """Return how many full trainings ``n_trials`` trials take if none fails; the minimum and the maximum are equal.
 
     Args:
-        knob: what the file says of the pruner.
-        levels: shares of a full training, the last one 1.
-        space: where the trials lie.
-        n_trials: how many are begun in all.
+        settings: of the pruner.
+        fractions: the rungs as fractions of a full training; the last one is 1.
+        space: the space of the trials.
+        n_trials: the number of trials that are begun.
     """
-    n_levels, total, n_left = len(levels), 0.0, n_trials
-    kinds = [Bracket(n_trials, 0)] if isinstance(knob, Asha) else _brackets(knob, n_levels)
+    n_rungs, total, n_left = len(fractions), 0.0, n_trials
+    kinds = [Bracket(n_trials, 0)] if isinstance(settings, Asha) else _brackets(settings, n_rungs)
     for bracket in cycle(kinds):
-        n_here = min(bracket.n_trials, n_left)
-        total += n_here * levels[bracket.begins_at]
-        for level in range(bracket.begins_at + 1, n_levels):
-            n_on = max(1, n_here // knob.factor ** (level - bracket.begins_at))
-            total += n_on * (levels[level] - levels[level - 1])
-        n_left -= n_here
+        n_begun = min(bracket.n_trials, n_left)
+        total += n_begun * fractions[bracket.first_rung]
+        for rung in range(bracket.first_rung + 1, n_rungs):
+            n_promoted = max(1, n_begun // settings.factor ** (rung - bracket.first_rung))
+            total += n_promoted * (fractions[rung] - fractions[rung - 1])
+        n_left -= n_begun
         if n_left <= 0:
             break
     return total, total
 
 
-def _brackets(knob: Halving | Hyperband, n_levels: int) -> list[Bracket]:
-    """Those that follow one another, again and again."""
-    if isinstance(knob, Hyperband):
-        return hyperband_brackets(n_levels, knob.factor)
-    return [Bracket(knob.factor ** (n_levels - 1) if knob.bracket == "auto" else knob.bracket, 0)]
+def _brackets(settings: Halving | Hyperband, n_rungs: int) -> list[Bracket]:
+    """Return the brackets of one round; a study repeats the round."""
+    if isinstance(settings, Hyperband):
+        return hyperband_brackets(n_rungs, settings.factor)
+    n_trials = settings.factor ** (n_rungs - 1) if settings.bracket == "auto" else settings.bracket
+    return [Bracket(n_trials, 0)]
 
 
-def _in_brackets(
-    kinds: Sequence[Bracket], factor: int, courses: Sequence[Curve], n_levels: int, may_begin: bool
-) -> Choice | None:
-    """The first bracket that can go on does; a trial begins where none can.
+def _next_in_brackets(
+    kinds: Sequence[Bracket], factor: int, curves: Sequence[Curve], n_rungs: int, may_begin: bool
+) -> Action | None:
+    """Return the first promotion that a bracket has, or a new trial if a bracket before it is not full.
 
-    So a later bracket is begun only while what the earlier ones wait for is not to be seen. A bracket that nothing
-    more can begin in is halved as it is.
+    So a later bracket begins only while the earlier ones wait for results that may not be used yet. If no trial may
+    begin, a bracket that is not full is halved as it is.
     """
-    for bracket, members in _members(kinds, courses):
+    for bracket, members in _members(kinds, curves):
         if len(members) == bracket.n_trials or not may_begin:
-            choice = _promotion(members, bracket.begins_at, factor, n_levels)
-            if choice is not None:
-                return choice
+            action = _next_promotion(members, bracket.first_rung, factor, n_rungs)
+            if action is not None:
+                return action
         else:
-            return Choice(None, bracket.begins_at)
+            return Action(None, bracket.first_rung)
     return None
 
 
-def _members(kinds: Sequence[Bracket], courses: Sequence[Curve]) -> Iterator[tuple[Bracket, Sequence[Curve]]]:
-    """Each bracket and those that were begun in it, up to the first that is not full."""
+def _members(kinds: Sequence[Bracket], curves: Sequence[Curve]) -> Iterator[tuple[Bracket, Sequence[Curve]]]:
+    """Yield each bracket and the trials that were begun in it, up to the first bracket that is not full."""
     begin = 0
     for bracket in cycle(kinds):
-        members = courses[begin : begin + bracket.n_trials]
+        members = curves[begin : begin + bracket.n_trials]
         yield bracket, members
         if len(members) < bracket.n_trials:
             return
         begin += bracket.n_trials
 
 
-def _promotion(members: Sequence[Curve], begins_at: int, factor: int, n_levels: int) -> Choice | None:
-    """Who of a bracket goes on next; None where all do who may, or a level waits for its last result."""
-    for level, rung in _rungs(members, begins_at, factor, n_levels):
-        for course in rung:
-            if course.is_paused and course.level == level:
-                return Choice(course.number, level + 1)
+def _next_promotion(members: Sequence[Curve], first_rung: int, factor: int, n_rungs: int) -> Action | None:
+    """Return the next promotion of a bracket; None if all are made, or if a result at a rung is not known yet."""
+    for rung, best in _promotions(members, first_rung, factor, n_rungs):
+        for curve in best:
+            if curve.is_paused and curve.rung == rung:
+                return Action(curve.number, rung + 1)
     return None
 
 
-def _rungs(
-    members: Sequence[Curve], begins_at: int, factor: int, n_levels: int
+def _promotions(
+    members: Sequence[Curve], first_rung: int, factor: int, n_rungs: int
 ) -> Iterator[tuple[int, Sequence[Curve]]]:
-    """Each level and those who go on from it, the best first, as far as all results of a level are known."""
-    rung = members
-    for level in range(begins_at, n_levels - 1):
-        if any(course.loss_at(level) is None for course in rung):
+    """Yield each rung and the trials promoted from it, the best first, up to the first rung without all results."""
+    candidates = members
+    for rung in range(first_rung, n_rungs - 1):
+        if any(curve.loss_at(rung) is None for curve in candidates):
             return
-        rung = _best(rung, level, max(1, len(members) // factor ** (level - begins_at + 1)))
-        yield level, rung
+        candidates = _best(candidates, rung, max(1, len(members) // factor ** (rung - first_rung + 1)))
+        yield rung, candidates
 
 
-def _best(courses: Sequence[Curve], level: int, n_best: int) -> list[Curve]:
-    """The best at a level, of those that did not fail; the best first."""
+def _best(curves: Sequence[Curve], rung: int, n_best: int) -> list[Curve]:
+    """Return the ``n_best`` trials at a rung that did not fail, the best first."""
     known = [
-        (loss, course.number, course)
-        for course in courses
-        if (loss := course.loss_at(level)) is not None and math.isfinite(loss)
+        (loss, curve.number, curve)
+        for curve in curves
+        if (loss := curve.loss_at(rung)) is not None and math.isfinite(loss)
     ]
-    return [course for _, _, course in sorted(known, key=lambda each: each[:2])[:n_best]]
+    return [curve for _, _, curve in sorted(known, key=lambda item: item[:2])[:n_best]]

@@ -1,7 +1,7 @@
 """Bayesian optimisation, one suggestion on one page: recorded trials → posterior → acquisition → optimiser → point.
 
-Each step is a module of :mod:`tunecli.search.bo`: `scalarization` combines several objectives, `posterior` fits the
-surrogate and the feasibility models, `acquisition` scores a prediction and adds the user's prior, and
+Each step is a module of :mod:`tunecli.search.bo`: `outcome_transforms` combines several objectives, `posterior` fits
+the surrogate and the feasibility models, `acquisition` scores a prediction and adds the user's prior, and
 `acquisition_optimizer` finds the best point. A suggestion starts from the record alone, with random numbers that are
 named by seed and trial number (record-is-the-state, seeds-by-name).
 
@@ -23,8 +23,8 @@ from tunecli.search.bo.acquisition_optimizer import (
     to_points,
 )
 from tunecli.search.bo.encoding import Floats, features
+from tunecli.search.bo.outcome_transforms import scalarize
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
-from tunecli.search.bo.scalarization import scalarize
 from tunecli.search.bo.surrogate import SURROGATES, SurrogateKind
 from tunecli.search.draws import propose, sobol_draws
 from tunecli.seeding import generator_for
@@ -44,7 +44,7 @@ def bayes(
 
     The first trial is the default, or else the middle of the space. The next ones, up to :func:`n_initial` and until
     two different losses are known, are quasi-random, and so is every trial of a space with more parameters than a Sobol
-    sequence has dimensions. See :class:`tunecli.search.samplers.registry.Sampler`.
+    sequence has dimensions. See :class:`tunecli.search.protocols.Sampler`.
 
     Args:
         space, history, number, seed: as for every sampler.

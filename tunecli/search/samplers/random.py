@@ -17,7 +17,7 @@ def random(space: Space, history: Sequence[Observation], number: int, seed: int)
     """Return a uniform draw: each parameter independent and uniform in its own scale.
 
     Bergstra, Bengio (2012), "Random Search for Hyper-Parameter Optimization". None if a finite space is exhausted. See
-    :class:`tunecli.search.samplers.registry.Sampler`.
+    :class:`tunecli.search.protocols.Sampler`.
     """
     return propose(space, history, number, seed)
 
@@ -29,7 +29,7 @@ def quasirandom(space: Space, history: Sequence[Observation], number: int, seed:
     takes trial 0 without using a point of the sequence, which is balanced only if its first 2**k points are complete. A
     uniform draw replaces a point that was tried before, and every point in a space of more than
     ``MAX_SOBOL_DIMENSIONS`` parameters. None if a finite space is exhausted. See
-    :class:`tunecli.search.samplers.registry.Sampler`.
+    :class:`tunecli.search.protocols.Sampler`.
     """
     position = number - (default_point(space) is not None)
     return propose(space, history, number, seed, sobol_draws(space, position, seed))

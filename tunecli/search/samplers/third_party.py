@@ -26,7 +26,7 @@ _MOST_NAMES = 6
 
 
 def tpe(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
-    """Optuna's tree-structured Parzen estimator; see :class:`tunecli.search.samplers.registry.Sampler`.
+    """Optuna's tree-structured Parzen estimator; see :class:`tunecli.search.protocols.Sampler`.
 
     Bergstra, Bardenet, Bengio, Kégl (2011), "Algorithms for Hyper-Parameter Optimization". Pending trials count as bad
     ones (its constant liar), failed ones do not count. Several goals go by Ozaki, Tanigaki, Watanabe, Nomura, Onishi
@@ -40,7 +40,7 @@ def tpe(space: Space, history: Sequence[Observation], number: int, seed: int) ->
 
 
 def cmaes(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
-    """Covariance matrix adaptation; see :class:`tunecli.search.samplers.registry.Sampler`.
+    """Covariance matrix adaptation; see :class:`tunecli.search.protocols.Sampler`.
 
     Hansen, Ostermeier (2001), "Completely Derandomized Self-Adaptation in Evolution Strategies", as Nomura and
     Shibata's `cmaes` implements it. It adapts the numeric parameters that are always active, where there are two or

@@ -29,7 +29,7 @@ from tunecli.messages import (
 )
 from tunecli.registry.pruners import is_pausing
 from tunecli.results.ranking import leading
-from tunecli.search.samplers.registry import suggest
+from tunecli.search.protocols import suggest
 from tunecli.study.plan.jobs import checkpoint_epochs, job_for, trial_seed
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.history import History

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from tunecli.config.study import StudySpec
 from tunecli.messages import EpochEnded
 from tunecli.registry.pruners import is_pausing
-from tunecli.search.pruners.registry import Bounds, Curve, stop_bounds
+from tunecli.search.protocols import Bounds, LossCurve, stop_bounds
 from tunecli.store.database import Log
 from tunecli.trial import State, Trial
 
@@ -28,7 +28,7 @@ class Curves:
         """
         self._pruner, self._objective, self._log = spec.settings.search.pruner, spec.objective, log
         self._is_looked_at = self._pruner != "none" and not is_pausing(self._pruner)
-        self._curves: dict[int, Curve] = {}
+        self._curves: dict[int, LossCurve] = {}
         if self._is_looked_at:
             complete = [number for number, trial in trials.items() if trial.state is State.COMPLETE]
             epochs_of = log.epochs_of(complete)
@@ -44,7 +44,7 @@ class Curves:
         seen = [curve for number, curve in self._curves.items() if number <= last_seen]
         return stop_bounds(self._pruner, seen)
 
-    def _curve(self, epochs: Sequence[EpochEnded]) -> Curve:
+    def _curve(self, epochs: Sequence[EpochEnded]) -> LossCurve:
         """The loss at each epoch that told one: the user's own trial may report without, or not every epoch."""
         metric, sign = self._objective.metric, self._objective.sign
         return [(each.epoch, sign * each.metrics[metric]) for each in epochs if metric in each.metrics]

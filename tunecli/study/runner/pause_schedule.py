@@ -15,8 +15,8 @@ from tunecli.config.schema.training import Training
 from tunecli.config.study import StudySpec
 from tunecli.registry.pruners import Pausing, pruner_info
 from tunecli.results.ranking import total_excess
-from tunecli.search.fidelity import Choice, Curve, observed, shares, until_epochs
-from tunecli.search.pruners.promotion import choose, never_continued
+from tunecli.search.fidelity import Action, Curve, comparable, pause_epochs, rung_fractions
+from tunecli.search.protocols import discarded_trials, next_action
 from tunecli.store.database import Log
 from tunecli.study.runner.retries import fail_alike
 from tunecli.study.runner.stopping_rule import n_since_best
@@ -69,7 +69,7 @@ class PauseSchedule:
     def newly_given_up(self, trials: Mapping[int, Trial]) -> set[int]:
         """The trials that are never continued, each told once."""
         courses = self._courses(trials, len(self._steps))
-        found = never_continued(self.knob, courses, len(self.levels)) - self._given_up
+        found = discarded_trials(self.knob, courses, len(self.levels)) - self._given_up
         self._given_up |= found
         return found
 
@@ -103,15 +103,15 @@ class PauseSchedule:
             may_begin = len(trials) < n_trials and not self._is_exhausted
             choice = self._choice(courses, may_begin=may_begin)
             if choice is not None and choice.number is None:
-                seen = observed(courses, len(self.levels), len(self._spec.space.parameters) + 3)
+                seen = comparable(courses, len(self.levels), len(self._spec.space.parameters) + 3)
                 trial = new_trial(len(trials), choice.parameters, seen)
                 if trial is not None:
-                    return (self._step(trial, choice.level), trial), ""
+                    return (self._step(trial, choice.rung), trial), ""
                 self._is_exhausted = True
                 choice = self._choice(courses, may_begin=False)
             if choice is not None and choice.number is not None:
                 trial = trials[choice.number]
-                return (self._step(trial, choice.level), trial), ""
+                return (self._step(trial, choice.rung), trial), ""
             self._barren = (len(self._steps), last_seen)
         # A rule that makes its own points says by None that there is none left.
         return None, "exhausted" if len(trials) < n_trials else "complete"
@@ -131,16 +131,16 @@ class PauseSchedule:
         )
         return n_since_best(places) >= stop.stagnation
 
-    def _choice(self, courses: Sequence[Curve], *, may_begin: bool) -> Choice | None:
+    def _choice(self, courses: Sequence[Curve], *, may_begin: bool) -> Action | None:
         seed = self._spec.settings.seed
-        return choose(self.knob, courses, self.levels, self._spec.space, seed, may_begin=may_begin)
+        return next_action(self.knob, courses, self.levels, self._spec.space, seed, may_begin=may_begin)
 
     def _step(self, trial: Trial, level: int) -> Step:
         try:
             full_epochs = _full_epochs(self.knob, concrete(self._spec.space, trial.parameters))
         except DanglingReferenceError:  # such a trial ends before it is trained
             full_epochs = 1
-        until_epoch = until_epochs(full_epochs, self.levels)[level]
+        until_epoch = pause_epochs(full_epochs, self.levels)[level]
         return Step(len(self._steps), trial.number, level, until_epoch)
 
     def _sights(
@@ -214,7 +214,7 @@ def _ends(courses: Iterable[Curve], trials: Mapping[int, Trial]) -> Iterator[Fai
 
 def levels_of(spec: StudySpec, knob: Pausing) -> tuple[float, ...]:
     """The levels at which this study's trials pause, as shares of a full training: those of its longest trial."""
-    return shares(lengths_of(spec, knob)[1], knob.min_epochs, knob.factor)
+    return rung_fractions(lengths_of(spec, knob)[1], knob.min_epochs, knob.factor)
 
 
 def lengths_of(spec: StudySpec, knob: Pausing) -> tuple[int, int]:
@@ -231,7 +231,7 @@ def pauses_of(spec: StudySpec, knob: Pausing) -> tuple[int, ...]:
     """The epochs after which this study's longest trials pause, if they are as long as the file says they are."""
     configs = list(concrete_trials(spec.space))
     _, full_epochs = _lengths(knob, configs)
-    epochs = until_epochs(full_epochs, shares(full_epochs, knob.min_epochs, knob.factor))
+    epochs = pause_epochs(full_epochs, rung_fractions(full_epochs, knob.min_epochs, knob.factor))
     last = max(map(_said_epochs, configs), default=1.0)
     return tuple(epoch for epoch in epochs if epoch is not None and epoch < last)
 

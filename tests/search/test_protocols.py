@@ -1,4 +1,4 @@
-"""The study's way in: names, order, and what is loaded."""
+"""Samplers by name: settings, order of the history, and imports."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import SAMPLERS
+from tunecli.search.protocols import suggest
 from tunecli.search.samplers.bayes import bayes
-from tunecli.search.samplers.registry import suggest
 from tunecli.trial import Observation, State
 
-OURS = ("grid", "random", "quasirandom", "bayes")  # test_optional has the others
+OURS = ("grid", "random", "quasirandom", "bayes")  # test_third_party tests the others
 
 
 def space_of(text: str) -> Space:
     return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
-def test_each_name_is_its_sampler() -> None:
+def test_suggest_calls_the_sampler_of_that_name() -> None:
     space = space_of("{x: {uniform: [0, 1], grid: 4}}")
     assert set(SAMPLERS) == {"grid", "random", "quasirandom", "bayes", "tpe", "cmaes"}
     for name in OURS:
@@ -34,13 +34,13 @@ def test_each_name_is_its_sampler() -> None:
         )
 
 
-def test_an_unknown_name_is_refused_with_those_there_are() -> None:
+def test_an_unknown_sampler_is_an_error_that_lists_all() -> None:
     with pytest.raises(UsageError, match="no sampler `hyperopt`") as caught:
         suggest("hyperopt", space_of("{}"), [], 0, 0)
     assert "grid, random, quasirandom, bayes" in caught.value.hint
 
 
-def test_settings_reach_the_sampler_that_has_them_and_no_other() -> None:
+def test_settings_reach_their_sampler_and_unknown_ones_are_errors() -> None:
     space = space_of("{x: {uniform: [0, 1]}}")
     history = [Observation(i, {"x": i / 10}, State.COMPLETE, (i - 4.0) ** 2) for i in range(10)]
     settings = {"surrogate": "extra_trees", "acquisition": "lcb"}
@@ -66,9 +66,9 @@ def test_the_order_in_which_trials_ended_does_not_matter(name: str) -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
-def test_importing_the_room_loads_no_scientific_stack() -> None:
+def test_importing_search_loads_no_scientific_stack() -> None:
     program = (
-        "import sys, tunecli.search, tunecli.search.samplers.registry;"
+        "import sys, tunecli.search, tunecli.search.protocols;"
         "print({'skopt', 'scipy', 'sklearn', 'torch', 'threadpoolctl'} & {m.split('.')[0] for m in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -76,9 +76,9 @@ def test_importing_the_room_loads_no_scientific_stack() -> None:
 
 
 @pytest.mark.parametrize("name", ["grid", "random"])
-def test_the_simple_samplers_never_load_it(name: str) -> None:
+def test_grid_and_random_load_no_scientific_stack(name: str) -> None:
     program = (
-        "import sys; from tunecli.search.samplers.registry import suggest; from tunecli.config.space import Space;"
+        "import sys; from tunecli.search.protocols import suggest; from tunecli.config.space import Space;"
         "from tunecli.config.grammar import parse; from tunecli.config.reader import read;"
         f"print(suggest('{name}', Space(parse(read(b'{{x: {{int: [1, 9]}}}}', 'f'), print)), [], 0, 0) is not None,"
         "{'skopt', 'scipy', 'sklearn'} & {m.split('.')[0] for m in sys.modules})"

@@ -1,24 +1,77 @@
-"""Warp losses to a scale on which a Gaussian process fits them well, and back.
+"""Transform recorded losses before a model is fitted: scalarize several objectives into one loss, and warp losses.
 
-Losses of training are skewed: a few good ones close together, and a long tail up to the loss of a run that learnt
-nothing. A model of the raw losses spends its capacity on the tail. The warp is monotonic, approximately normalises the
-losses, and does not depend on their unit or origin. Pure functions of numbers.
+**Scalarization** gives each trial other weights, so that a sweep covers the Pareto front: Knowles (2006), "ParEGO: A
+Hybrid Algorithm With On-Line Landscape Approximation for Expensive Multiobjective Optimization Problems".
 
-Axes: N losses.
+**Warping** is for the Gaussian process. Losses of training are skewed: a few good ones close together, and a long tail
+up to the loss of a run that learnt nothing. A model of the raw losses spends its capacity on the tail. The warp is
+monotonic, approximately normalises the losses, and does not depend on their unit or origin.
+
+Axes: N losses or trials, K objectives.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.seeding import generator_for
+from tunecli.trial import Observation
+
 Floats = NDArray[np.float64]
 
+# Knowles's ρ, the weight of the sum: without it a dominated point could have the lowest scalarized loss.
+_AUGMENTATION = 0.05
 _CAP_IQRS = 3.0  # interquartile ranges above the upper quartile: Tukey's outer fence
 _LARGEST = float(np.finfo(np.float64).max)
 _POWERS = np.linspace(-2.0, 2.0, 81)
+
+
+def scalarize(history: Sequence[Observation], number: int, seed: int) -> Sequence[Observation]:
+    """Return the trials with one loss each, as trial ``number`` sees them.
+
+    The loss of a trial with several is ParEGO's augmented Chebyshev function, with weights that are drawn uniformly
+    from the simplex for each ``number``. Each objective's losses are first warped as those of a single objective are:
+    else a metric like a parameter count, where one bad trial spans most of the range, would draw all weights to one end
+    of the front. A trial with a loss that is not finite gets None. Trials with a single loss stay as they are.
+
+    Args:
+        history: every earlier trial, by number.
+        number: the number of the trial that is suggested.
+        seed: the study's seed.
+    """
+    with_losses = [trial for trial in history if trial.losses]
+    if not with_losses:
+        return history
+    finite = [trial for trial in with_losses if np.isfinite(trial.losses).all()]
+    loss_by_number: dict[int, float] = {}
+    if finite:
+        losses_NK = np.array([trial.losses for trial in finite])
+        weights_K = generator_for(seed, number, "weights").dirichlet(np.ones(losses_NK.shape[1]))
+        values_N = augmented_chebyshev(scaled(losses_NK), weights_K)
+        loss_by_number = dict(zip((trial.number for trial in finite), values_N.tolist(), strict=True))
+    return [
+        replace(trial, loss=loss_by_number.get(trial.number)) if trial.losses else trial for trial in history
+    ]
+
+
+def scaled(losses_NK: Floats) -> Floats:
+    """Return each objective's warped losses, scaled from 0 (best) to 1 (worst), (N, K)."""
+    warped_NK = np.stack([warped(losses_N) for losses_N in losses_NK.T], axis=1)
+    raised_NK = warped_NK - warped_NK.min(axis=0)
+    spans_K = raised_NK.max(axis=0)
+    scaled_NK: Floats = raised_NK / np.where(spans_K > 0, spans_K, 1.0)
+    return scaled_NK
+
+
+def augmented_chebyshev(losses_NK: Floats, weights_K: Floats) -> Floats:
+    """Return maxₖ wₖ lₖ + ρ Σₖ wₖ lₖ, (N,): Knowles (2006), equation 2."""
+    weighted_NK = weights_K * losses_NK
+    scalar_N: Floats = weighted_NK.max(axis=1) + _AUGMENTATION * weighted_NK.sum(axis=1)
+    return scalar_N
 
 
 @dataclass(frozen=True, slots=True)

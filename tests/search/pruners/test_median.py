@@ -1,4 +1,4 @@
-"""The median rule, held to one written down as the paper says it, and to what must hold of any pruner."""
+"""The median stopping rule: against a direct implementation of the paper, and properties of every stopping pruner."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.registry.pruners import Median
+from tunecli.search.protocols import Bounds, LossCurve, decide
+from tunecli.search.protocols import stop_bounds as bounds_of
 from tunecli.search.pruners import median as arithmetic
-from tunecli.search.pruners.registry import Bounds, Curve, decide
-from tunecli.search.pruners.registry import stop_bounds as bounds_of
 
 EAGER = Median(startup_trials=1, warmup_epochs=0)
 
 
-def each_epoch(losses: Iterable[float]) -> Curve:
-    """The curve of a trial that tells a loss at each epoch, from the first on."""
+def each_epoch(losses: Iterable[float]) -> LossCurve:
+    """The curve of a trial that reports a loss at each epoch."""
     return list(enumerate(losses, start=1))
 
 
 def stop_bounds(knob: object, curves: Iterable[Iterable[float]]) -> tuple[float | None, ...]:
-    """The bounds at each epoch, up to the last one, of trials that tell a loss at each."""
+    """The bounds at each epoch up to the last one, from trials that report a loss at each."""
     bounds = bounds_of(knob, [each_epoch(curve) for curve in curves])  # type: ignore[arg-type]
     last = bounds.epochs[-1] if bounds.epochs else 0
     return tuple(bounds.at(epoch - 1, epoch) for epoch in range(1, last + 1))
@@ -37,11 +37,11 @@ def is_over(bounds: tuple[float | None, ...], losses: Sequence[float]) -> bool:
     return decide(Bounds(tuple(range(1, len(bounds) + 1)), bounds), each_epoch(losses))
 
 
-def by_hand(curves: Sequence[Curve], epoch: int) -> float:
-    """Golovin et al. 2017, section 3.2, one curve after the other: of the losses told up to that epoch."""
+def by_hand(curves: Sequence[LossCurve], epoch: int) -> float:
+    """The median of the average losses up to that epoch (Golovin et al. 2017, section 3.2), curve by curve."""
     averages = []
     for curve in curves:
-        so_far = [loss for told_at, loss in curve if told_at <= epoch]
+        so_far = [loss for reported_at, loss in curve if reported_at <= epoch]
         average = np.cumsum(so_far)[-1] / len(so_far) if so_far else math.inf
         averages.append(max(average, min(so_far, default=math.inf)))
     averages.sort()
@@ -59,7 +59,7 @@ any_losses = losses | st.sampled_from([math.nan, math.inf, -math.inf, 1e308, -1e
 some_curves = st.lists(st.lists(losses, min_size=1, max_size=9), min_size=1, max_size=9)
 
 
-def test_none_bounds_nothing() -> None:
+def test_the_pruner_none_sets_no_bounds() -> None:
     assert bounds_of("none", [each_epoch([1.0])] * 9) == Bounds()
 
 
@@ -71,11 +71,11 @@ def test_a_worked_example() -> None:
 
 
 @given(some_curves)
-def test_the_bounds_are_those_of_the_rule_as_the_paper_says_it(curves: list[list[float]]) -> None:
+def test_bounds_equal_the_direct_implementation(curves: list[list[float]]) -> None:
     assert stop_bounds(EAGER, curves) == all_by_hand(curves)
 
 
-def test_so_they_are_where_curves_are_long_and_of_all_lengths() -> None:
+def test_bounds_of_long_curves_of_all_lengths_equal_the_direct_implementation() -> None:
     generator = np.random.default_rng(0)
     for lengths in ([700, 3, 64, 65, 128, 1, 129, 500], [5] * 40 + [300, 301], range(1, 200)):
         curves = [generator.normal(size=length).tolist() for length in lengths]
@@ -89,7 +89,7 @@ def test_so_they_are_where_curves_are_long_and_of_all_lengths() -> None:
 
 sparse_curves = st.lists(
     st.dictionaries(st.integers(1, 200), losses, min_size=1, max_size=8).map(
-        lambda told: sorted(told.items())
+        lambda reports: sorted(reports.items())
     ),
     min_size=1,
     max_size=8,
@@ -97,26 +97,25 @@ sparse_curves = st.lists(
 
 
 @given(sparse_curves, st.integers(1, 250), st.integers(0, 200), st.integers(0, 30))
-def test_trials_that_report_now_and_then_are_compared_by_epoch(
-    curves: list[Curve], epoch: int, last: int, warmup: int
+def test_trials_that_report_at_different_epochs_are_compared_by_epoch(
+    curves: list[LossCurve], epoch: int, last: int, warmup: int
 ) -> None:
-    """Whichever epochs the others reported, and whichever one the trial reports."""
     last = min(last, epoch - 1)
     end = max(curve[-1][0] for curve in curves)
-    found = bounds_of(Median(startup_trials=1, warmup_epochs=warmup), curves).at(last, epoch)
+    bound = bounds_of(Median(startup_trials=1, warmup_epochs=warmup), curves).at(last, epoch)
     expected = by_hand(curves, min(epoch, end))
     is_bound = math.isfinite(expected) and last < end and min(epoch, end) > warmup
-    assert found == (expected if is_bound else None)
+    assert bound == (expected if is_bound else None)
 
 
 @given(sparse_curves)
-def test_losses_are_added_up_alike_in_blocks_and_one_by_one(curves: list[Curve]) -> None:
+def test_blocks_and_single_losses_give_the_same_sums(curves: list[LossCurve]) -> None:
     epochs, medians = arithmetic.medians_of_means(curves)
     one_by_one = arithmetic._one_by_one(curves, epochs)
     assert list(one_by_one) == medians
 
 
-def test_epochs_that_have_little_in_common_take_a_moment() -> None:
+def test_epochs_with_little_in_common_take_seconds() -> None:
     generator = np.random.default_rng(0)
     curves = [
         [(int(epoch), 0.5) for epoch in np.unique(generator.integers(1, 2**53, 100))] for _ in range(300)
@@ -126,7 +125,7 @@ def test_epochs_that_have_little_in_common_take_a_moment() -> None:
     assert time.process_time() - began_s < 5.0
 
 
-def test_a_trial_that_is_equal_at_the_epochs_it_reports_is_never_worse() -> None:
+def test_a_trial_with_equal_losses_at_more_epochs_is_not_pruned() -> None:
     each_tenth = [(epoch, 10.0 / epoch) for epoch in range(10, 41, 10)]
     each = [(epoch, 10.0 / epoch) for epoch in range(1, 41)]
     bounds = bounds_of(Median(startup_trials=3, warmup_epochs=1), [each_tenth] * 3)
@@ -142,10 +141,10 @@ def test_the_order_of_the_trials_does_not_matter(curves: list[list[float]], rand
 
 
 @given(st.lists(st.lists(any_losses, max_size=6), max_size=9), st.data())
-def test_the_best_so_far_is_never_pruned(curves: list[list[float]], data: st.DataObject) -> None:
-    """A trial that at each epoch is no worse than any loss that any other ever told."""
-    told = [loss for curve in curves for loss in curve if abs(loss) < 1e300]
-    best = min(told, default=0.0)
+def test_the_best_trial_is_never_pruned(curves: list[list[float]], data: st.DataObject) -> None:
+    """A trial whose losses are all at most the lowest loss of any other trial."""
+    finite = [loss for curve in curves for loss in curve if abs(loss) < 1e300]
+    best = min(finite, default=0.0)
     own = data.draw(
         st.lists(st.floats(-1e7, best), min_size=1, max_size=8) if best >= -1e7 else st.just([best])
     )
@@ -154,14 +153,14 @@ def test_the_best_so_far_is_never_pruned(curves: list[list[float]], data: st.Dat
 
 
 @given(some_curves)
-def test_a_trial_like_all_the_others_is_never_pruned(curves: list[list[float]]) -> None:
+def test_a_trial_equal_to_all_others_is_never_pruned(curves: list[list[float]]) -> None:
     curve = curves[0]
     bounds = stop_bounds(EAGER, [curve] * 7)
     assert not any(is_over(bounds, curve[: epoch + 1]) for epoch in range(len(curve)))
 
 
 @given(some_curves, st.lists(losses, min_size=1, max_size=9), st.floats(0, 100))
-def test_who_is_better_at_each_epoch_ends_no_earlier(
+def test_a_trial_that_is_better_at_each_epoch_ends_no_earlier(
     curves: list[list[float]], own: list[float], by: float
 ) -> None:
     bounds = stop_bounds(EAGER, curves)
@@ -171,7 +170,7 @@ def test_who_is_better_at_each_epoch_ends_no_earlier(
 
 
 @given(some_curves, st.integers(0, 8), st.floats(0, 100))
-def test_better_curves_bound_no_higher(curves: list[list[float]], which: int, by: float) -> None:
+def test_better_curves_give_no_higher_bounds(curves: list[list[float]], which: int, by: float) -> None:
     better = list(curves)
     which %= len(curves)
     better[which] = [loss - by for loss in curves[which]]
@@ -179,32 +178,34 @@ def test_better_curves_bound_no_higher(curves: list[list[float]], which: int, by
     assert all(low is not None and high is not None and low <= high for low, high in pairs)
 
 
-def test_nobody_is_pruned_before_so_many_complete_trials_are_known() -> None:
+def test_no_trial_is_pruned_before_startup_trials_are_complete() -> None:
     knob = Median(startup_trials=3, warmup_epochs=0)
     assert stop_bounds(knob, [[1.0], [2.0]]) == ()
     assert stop_bounds(knob, [[1.0], [2.0], [3.0]]) == (2.0,)
-    assert stop_bounds(knob, [[1.0], [2.0], [], [math.nan]]) == (), "a curve that tells nothing is not known"
+    assert stop_bounds(knob, [[1.0], [2.0], [], [math.nan]]) == (), (
+        "a curve without a finite loss does not count"
+    )
     assert stop_bounds(knob, []) == ()
 
 
-def test_the_first_epochs_are_let_pass() -> None:
+def test_the_warm_up_has_no_bounds() -> None:
     curves = [[1.0, 2.0, 3.0]] * 5
     assert stop_bounds(Median(), curves) == (None, 1.5, 2.0)
     assert stop_bounds(Median(warmup_epochs=2), curves) == (None, None, 2.0)
     assert stop_bounds(Median(warmup_epochs=9), curves) == (None, None, None)
 
 
-@pytest.mark.parametrize("no_news", [math.nan, math.inf, -math.inf, 1e308, -1e308])
-def test_a_loss_that_is_no_number_is_no_news(no_news: float) -> None:
-    assert stop_bounds(EAGER, [[no_news, 2.0, no_news, 4.0]]) == (None, 2.0, 2.0, 3.0)
-    assert stop_bounds(EAGER, [[5.0, no_news]]) == (5.0, 5.0)
+@pytest.mark.parametrize("not_finite", [math.nan, math.inf, -math.inf, 1e308, -1e308])
+def test_a_loss_that_is_not_finite_counts_as_not_reported(not_finite: float) -> None:
+    assert stop_bounds(EAGER, [[not_finite, 2.0, not_finite, 4.0]]) == (None, 2.0, 2.0, 3.0)
+    assert stop_bounds(EAGER, [[5.0, not_finite]]) == (5.0, 5.0)
 
 
-def test_most_that_told_nothing_yet_bound_nothing_yet() -> None:
+def test_there_is_no_bound_before_half_of_the_curves_report() -> None:
     assert stop_bounds(EAGER, [[math.nan, 3.0], [math.nan, 5.0], [1.0, 1.0]]) == (None, 3.0)
 
 
-def test_a_trial_ends_where_its_least_loss_so_far_is_above_the_bound() -> None:
+def test_a_trial_ends_if_its_lowest_loss_is_above_the_bound() -> None:
     bounds = (None, 2.0, None, 1.0)
     assert not is_over(bounds, [])
     assert not is_over(bounds, [9.0])
@@ -213,11 +214,11 @@ def test_a_trial_ends_where_its_least_loss_so_far_is_above_the_bound() -> None:
     assert not is_over(bounds, [1.5, 9.0]), "the best so far counts, not the last"
     assert not is_over(bounds, [9.0, 9.0, 9.0])
     assert is_over(bounds, [1.5, 9.0, 9.0, 9.0])
-    assert not is_over(bounds, [9.0] * 5), "past their end there is no bound"
-    assert is_over(bounds, [math.nan, math.nan]), "a trial that has told nothing is the worst"
+    assert not is_over(bounds, [9.0] * 5), "there is no bound after the last one"
+    assert is_over(bounds, [math.nan, math.nan]), "a trial without a finite loss is the worst"
 
 
-def test_what_it_is_given_is_left_as_it_was() -> None:
+def test_the_curves_are_not_changed() -> None:
     curves = [[3.0, 2.0], [1.0, math.nan]]
     stop_bounds(EAGER, curves)
     assert curves[0] == [3.0, 2.0]
@@ -229,16 +230,16 @@ def test_what_it_is_given_is_left_as_it_was() -> None:
     [[100] * 10_000, [1_000_000] + [10] * 10_000, list(range(1, 1_400))],
     ids=["even", "odd", "all"],
 )
-def test_a_million_epochs_take_a_moment(lengths: list[int]) -> None:
+def test_a_million_epochs_take_seconds(lengths: list[int]) -> None:
     curves = [[float(number % 7)] * length for number, length in enumerate(lengths)]
     began_s = time.process_time()
     assert len(stop_bounds(EAGER, curves)) == max(lengths)
     assert time.process_time() - began_s < 5.0
 
 
-def test_importing_it_loads_no_scientific_stack() -> None:
+def test_importing_the_protocols_loads_no_scientific_stack() -> None:
     program = (
-        "import sys, tunecli.search.pruners.registry;"
+        "import sys, tunecli.search.protocols, tunecli.search.pruners.median;"
         "print({'skopt', 'scipy', 'sklearn', 'torch'} & {m.split('.')[0] for m in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""The warp: it keeps the order, removes the unit, and accepts every list of finite losses."""
+"""Warping keeps the order and removes the unit of any finite losses; scalarization gives one loss for several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from scipy.stats import skew
 from scipy.stats import yeojohnson as scipys_yeojohnson
 
-from tunecli.search.bo.warping import standardised, warped, warping, yeo_johnson, yeo_johnson_inverse
+from tunecli.search.bo.outcome_transforms import (
+    augmented_chebyshev,
+    scalarize,
+    scaled,
+    standardised,
+    warped,
+    warping,
+    yeo_johnson,
+    yeo_johnson_inverse,
+)
+from tunecli.trial import Observation, State
 
 losses_lists = st.lists(st.floats(-1e308, 1e308), min_size=1, max_size=30)
 
@@ -74,3 +84,21 @@ def test_any_values_become_finite_losses_in_the_same_order(losses: list[float], 
     inverse = warping(np.array(losses)).losses(np.sort(values))
     assert np.isfinite(inverse).all()
     assert (inverse[1:] >= inverse[:-1]).all()
+
+
+def test_the_augmented_chebyshev_function_equals_knowles_and_prefers_dominating_points() -> None:
+    losses = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 1.0]])
+    weights = np.array([0.25, 0.75])
+    np.testing.assert_allclose(
+        augmented_chebyshev(losses, weights), [0.75 + 0.0375, 0.375 + 0.025, 0.75 + 0.05]
+    )
+    assert (scaled(losses * [1e-9, 1e9]).min(axis=0) == 0).all()
+    assert (scaled(losses * [1e-9, 1e9]).max(axis=0) == 1).all()
+
+
+def test_weights_depend_on_seed_and_number() -> None:
+    history = [Observation(i, {}, State.COMPLETE, 0.1 * i, (0.1 * i, (0.1 * i - 0.4) ** 2)) for i in range(8)]
+    first = [o.loss for o in scalarize(history, 8, 0)]
+    assert first == [o.loss for o in scalarize(history, 8, 0)]
+    assert first != [o.loss for o in scalarize(history, 9, 0)]
+    assert first != [o.loss for o in scalarize(history, 8, 1)]

@@ -1,0 +1,239 @@
+"""The protocols of samplers and pruners, and the functions through which the rest of the program calls them.
+
+Implementations are found by name in :mod:`tunecli.registry` and imported when they are used. All of them are pure
+functions of the record (record-is-the-state): nothing is kept between calls, so a resumed sweep does what an
+uninterrupted one does.
+
+- A `Sampler` suggests the point of a trial.
+- A `StoppingPruner` ends trials early, by bounds that are known before a trial begins. So the process that trains it
+  needs no message to end it, and it ends at the same epoch anywhere.
+- A `PausingPruner` pauses trials at rungs, and decides which paused trial is continued.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+from tunecli.config.space import Space
+from tunecli.errors import UsageError
+from tunecli.knob import NamedKnob
+from tunecli.registry.implementations import implementation
+from tunecli.registry.pruners import Pausing, is_pausing, pruner_info
+from tunecli.registry.samplers import sampler_info
+from tunecli.search.bo.feasibility import feasibility_rank, violation_matrix
+from tunecli.search.fidelity import Action, Curve
+from tunecli.trial import Observation, Parameters, State
+
+LossCurve = Sequence[tuple[int, float]]
+"""The (epoch, loss) pairs that a trial reported, by epoch; losses are ``sign * objective``, lower is better."""
+
+
+class Sampler(Protocol):
+    """Suggests the point of a trial."""
+
+    def __call__(
+        self, space: Space, history: Sequence[Observation], number: int, seed: int, /
+    ) -> Parameters | None:
+        """Return the point of trial ``number``.
+
+        Args:
+            space: the space of the point.
+            history: every earlier trial, by number. A pending one has no loss (speed-independence), and a failed one
+                says that it failed (failure-is-data).
+            number: the trial's number, from 0. Trial 0 gets the space's default if it has one.
+            seed: the study's seed, at least 0.
+
+        Returns:
+            A point of ``space`` that is, in a finite space, not in ``history``; None if no such point is left.
+        """
+
+
+def suggest(
+    name: str,
+    space: Space,
+    history: Sequence[Observation],
+    number: int,
+    seed: int,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Parameters | None:
+    """Return the point of trial ``number`` by the sampler ``name``; see :class:`Sampler`.
+
+    Args:
+        name: a sampler of the registry.
+        space, number, seed: as for a sampler.
+        history: in any order. It is sorted by number, so a suggestion does not depend on the order in which trials
+            ended (speed-independence).
+        settings: of the sampler, as in its settings model; `bayes` has ``surrogate`` and ``acquisition``.
+
+    Raises:
+        UsageError: there is no such sampler; its package is not installed; it cannot search this space; or it has no
+            such setting.
+    """
+    info = sampler_info(name)
+    known = {} if info.settings is None else info.settings.model_fields
+    unknown = sorted(set(settings) - (set(known) - {"name"}))
+    if unknown:
+        raise UsageError(f"the sampler `{name}` has no setting `{unknown[0]}`")
+    in_order = sorted(history, key=attrgetter("number"))
+    point: Parameters | None = implementation(info.implementation)(space, in_order, number, seed, **settings)
+    return point
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Upper bounds of a trial's lowest loss so far, by epoch.
+
+    Attributes:
+        epochs: ascending; a bound applies from its epoch up to the next one's.
+        losses: the bound of each; None: no bound.
+
+    Before the first epoch and after the last one there is no bound.
+    """
+
+    epochs: tuple[int, ...] = ()
+    losses: tuple[float | None, ...] = ()
+
+    def at(self, last_epoch: int, epoch: int) -> float | None:
+        """Return the bound for a report of ``epoch`` after one of ``last_epoch`` (0: none); None without a bound.
+
+        The first report after the last bound is compared with that bound; later ones are not.
+        """
+        if not self.epochs or last_epoch >= self.epochs[-1]:
+            return None
+        index = bisect_right(self.epochs, epoch) - 1
+        return self.losses[index] if index >= 0 else None
+
+
+class StoppingPruner(Protocol):
+    """Bounds the losses at which a trial may continue."""
+
+    def __call__(self, settings: Any, curves: Sequence[LossCurve], /) -> Bounds:
+        """Return the bounds for a trial.
+
+        Args:
+            settings: the user's settings, as in the settings model of the registry entry.
+            curves: of the complete trials that the trial may see (speed-independence), in any order. A loss that is not
+                finite or above 1e300 counts as not reported.
+        """
+
+
+def stop_bounds(settings: Literal["none"] | NamedKnob, curves: Sequence[LossCurve]) -> Bounds:
+    """Return the bounds for a trial by the pruner with these settings; see :class:`StoppingPruner`.
+
+    A pruner that pauses trials sets no bounds.
+    """
+    if isinstance(settings, str) or is_pausing(settings):
+        return Bounds()
+    pruner: StoppingPruner = implementation(pruner_info(settings.name).implementation)
+    return pruner(settings, curves)
+
+
+def decide(bounds: Bounds, curve: LossCurve) -> bool:
+    """Return whether a trial ends after the last report of ``curve``: its lowest loss is above the bound."""
+    if not curve:
+        return False
+    last_epoch = curve[-2][0] if len(curve) > 1 else 0
+    bound = bounds.at(last_epoch, curve[-1][0])
+    lowest = min((loss for _, loss in curve if math.isfinite(loss)), default=math.inf)
+    return bound is not None and lowest > bound
+
+
+class PausingPruner(Protocol):
+    """Decides which trial is trained next, and to which rung."""
+
+    def __call__(
+        self,
+        settings: Any,
+        curves: Sequence[Curve],
+        fractions: Sequence[float],
+        space: Space,
+        seed: int,
+        /,
+        *,
+        may_begin: bool,
+    ) -> Action | None:
+        """Return the next action.
+
+        Args:
+            settings: the user's settings, as in the settings model of the registry entry.
+            curves: every trial that was begun, by number, with the results that the decision may use
+                (speed-independence). A pruner that depends on arrival gets all results.
+            fractions: the rungs as fractions of a full training; at least one, and the last one is 1.
+            space: the space of a new trial's point.
+            seed: the study's seed.
+            may_begin: whether a new trial may be begun.
+
+        Returns:
+            A paused trial with a rung above its own, or a new trial; None if these results allow no action.
+        """
+
+
+def next_action(
+    settings: Pausing,
+    curves: Sequence[Curve],
+    fractions: Sequence[float],
+    space: Space,
+    seed: int,
+    *,
+    may_begin: bool,
+) -> Action | None:
+    """Return the next action by the pruner with these settings; see :class:`PausingPruner`."""
+    info = pruner_info(settings.name)
+    pruner: PausingPruner = implementation(info.implementation)
+    action = pruner(settings, curves, fractions, space, seed, may_begin=may_begin)
+    needs_fallback = action is None and not may_begin and info.has_fallback
+    return fallback(curves) if needs_fallback else action
+
+
+def fallback(curves: Sequence[Curve]) -> Action | None:
+    """Continue the best paused trial of the highest rung if no trial is complete or running, else return None.
+
+    This happens after too few trials for a promotion to the end, or if all promoted trials failed. It makes sure that a
+    study ends with a complete trial if any trial can be trained. Brackets that are computed again later do not change
+    by it; to `asha` it is one more result at its rungs.
+    """
+    paused = [curve for curve in curves if curve.is_paused]
+    if not paused or any(curve.state in (State.COMPLETE, State.WAITING) for curve in curves):
+        return None
+    ranks = feasibility_rank(
+        [curve.losses[curve.rung] for curve in paused],
+        violation_matrix([curve.violations_at(curve.rung) for curve in paused]),
+    )
+    best, _ = min(zip(paused, ranks, strict=True), key=lambda pair: (-pair[0].rung, pair[1]))
+    return Action(best.number, best.rung + 1)
+
+
+def full_trainings(
+    settings: Pausing, fractions: Sequence[float], space: Space, n_trials: int
+) -> tuple[float, float]:
+    """Return how many full trainings ``n_trials`` trials take, at least and at most.
+
+    Args:
+        settings: of the pruner.
+        fractions: the rungs as fractions of a full training; the last one is 1.
+        space: the space of the trials.
+        n_trials: the number of trials that are begun.
+    """
+    info = pruner_info(settings.name)
+    if not info.full_trainings:
+        return n_trials * fractions[0], float(n_trials)
+    least, most = implementation(info.full_trainings)(settings, fractions, space, n_trials)
+    return least, most
+
+
+def discarded_trials(settings: Pausing, curves: Sequence[Curve], n_rungs: int) -> set[int]:
+    """Return the numbers of the paused trials that are never continued, so that their checkpoints can be deleted.
+
+    Empty before a trial is complete: until then any trial may be the :func:`fallback`.
+    """
+    info = pruner_info(settings.name)
+    if not info.discarded or all(curve.state is not State.COMPLETE for curve in curves):
+        return set()
+    numbers: set[int] = implementation(info.discarded)(settings, curves, n_rungs)
+    return numbers
