@@ -1,7 +1,7 @@
 """Torch's global state, set for a block and restored after it: random generators and options.
 
-With `generators`, the only place that seeds a global generator (seeds-by-name). It is needed because dropout and
-torch's own initialisation draw from torch's global generator and take no other.
+With `scoped_plain_seeds` of user_code/code.py, the only place that seeds a global generator (seeds-by-name). It is
+needed because dropout and torch's own initialisation draw from torch's global generator and take no other.
 """
 
 from __future__ import annotations

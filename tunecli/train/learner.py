@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
-from tunecli.train.chains.moment import Moment
+from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.compilation import begin_step, forward_of, kind_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.determinism import scoped_seed
@@ -134,11 +134,11 @@ class Learner:
         """The sizes of the batches of each step of an epoch, counted from 1; the last epoch may have fewer steps."""
         return self._steps[: max(0, self._n_steps - (epoch - 1) * len(self._steps))]
 
-    def moments(self, epoch: int) -> list[Moment]:
+    def moments(self, epoch: int) -> list[StepPosition]:
         """The positions in the run of an epoch's steps."""
         first = (epoch - 1) * len(self._steps)
         numbers = range(first, first + len(self.sizes(epoch)))
-        return [Moment(number, len(self._steps), self._n_steps) for number in numbers]
+        return [StepPosition(number, len(self._steps), self._n_steps) for number in numbers]
 
     def record_train_loss(self, train_loss: float) -> None:
         """Record the mean training loss of an epoch that was trained elsewhere."""

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from tunecli.config.schema.optimizers import ParameterKind
-from tunecli.train.models.tokens import FeatureTokens, LearnedPositions
+from tunecli.train.models.transformer import FeatureTokens, LearnedPositions
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)  # _NormBase: batch and instance norms
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, FeatureTokens, LearnedPositions)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from tunecli.config.schema import TrialConfig
 from tunecli.train.averaging import WeightAverage
 from tunecli.train.chains import learning_rate
-from tunecli.train.chains.moment import Moment
-from tunecli.train.chains.plateau import Plateaus
+from tunecli.train.chains.learning_rate import Plateaus
+from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.chains.weight_chain import WeightChain
 from tunecli.train.optimizers import build_optimizers, needs_closure, rated_groups
 from tunecli.train.precision import gradient_scaler
@@ -57,7 +57,7 @@ class Updater:
         device = self._parameters[0].device if self._parameters else torch.device("cpu")
         self._scaler = gradient_scaler(config.training.precision, device)
 
-    def step(self, now: Moment, gradient: Callable[[], Tensor]) -> Tensor:
+    def step(self, now: StepPosition, gradient: Callable[[], Tensor]) -> Tensor:
         """Take one optimizer step.
 
         Args:
@@ -87,7 +87,7 @@ class Updater:
         self.end_step()
         return loss
 
-    def rates(self, now: Moment) -> list[float]:
+    def rates(self, now: StepPosition) -> list[float]:
         """The learning rate of each optimizer group at a step; empty if there is no chain.
 
         It depends on nothing that happens within the epoch.

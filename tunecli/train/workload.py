@@ -11,7 +11,7 @@ from tunecli.config.schema.data import Data
 from tunecli.config.schema.optimizers import Lbfgs, OptimizerKnob
 from tunecli.train.data.sources import DataFacts, facts_of, read_validation
 from tunecli.train.data.splits import part_sizes
-from tunecli.train.sizes import has_batch_norm, size_of
+from tunecli.train.model_size import has_batch_norm, size_of
 
 _BACKWARD = 2  # a backward pass costs about two forward ones (Kaplan et al. 2020, section 2.1)
 

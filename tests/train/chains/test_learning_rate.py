@@ -16,7 +16,7 @@ from torch.optim import lr_scheduler as schedulers
 from tunecli.config.schema import learning_rate as knobs
 from tunecli.registry.implementations import implementation
 from tunecli.train.chains.learning_rate import begin, observe, rate
-from tunecli.train.chains.moment import Moment
+from tunecli.train.chains.step_position import StepPosition
 
 BASE, EPOCHS, STEPS = 0.3, 12, 5
 LOSSES = [
@@ -41,11 +41,11 @@ LOSSES = [
 ]
 
 
-def at(step: int) -> Moment:
-    return Moment(step, STEPS, STEPS * EPOCHS)
+def at(step: int) -> StepPosition:
+    return StepPosition(step, STEPS, STEPS * EPOCHS)
 
 
-def one(link: knobs.AnyLink, now: Moment, base: float = BASE) -> float:
+def one(link: knobs.AnyLink, now: StepPosition, base: float = BASE) -> float:
     return rate([link], begin([link]), base, now)
 
 
@@ -155,7 +155,8 @@ def test_no_step_of_a_warmup_trains_at_rate_0(
 ) -> None:
     windowed = link.model_copy(update={"every": every, "from_epoch": from_epoch})
     moments = [
-        Moment(n, steps_per_epoch, n_epochs * steps_per_epoch) for n in range(n_epochs * steps_per_epoch)
+        StepPosition(n, steps_per_epoch, n_epochs * steps_per_epoch)
+        for n in range(n_epochs * steps_per_epoch)
     ]
     rates = [one(windowed, now) for now in moments[: (from_epoch + 8) * steps_per_epoch]]
     assert min(rates) > 0
@@ -188,7 +189,7 @@ def test_a_restart_is_at_the_full_rate_though_its_period_is_no_exact_number(
         begins.append(begins[-1] + epochs * factor ** (len(begins) - 1))
     scale = 10_000_000
     for begun in begins:
-        now = Moment(round(begun * scale), scale, 1000 * scale)
+        now = StepPosition(round(begun * scale), scale, 1000 * scale)
         assert one(link, now) == pytest.approx(BASE, rel=1e-6)
 
 
@@ -214,7 +215,7 @@ def test_cutting_on_plateaus_is_torchs_over_a_whole_run(
     state = begin(links)
     found, expected = [], []
     for epoch, loss in enumerate(LOSSES):
-        found.append(rate(links, state, BASE, Moment(epoch, 1, len(LOSSES))))
+        found.append(rate(links, state, BASE, StepPosition(epoch, 1, len(LOSSES))))
         expected.append(stepped.param_groups[0]["lr"])
         state = observe(links, state, loss)
         scheduler.step(loss)
@@ -263,7 +264,7 @@ def test_inverse_sqrt_is_constant_and_then_falls() -> None:
 )
 def test_warmup_stable_decay_rises_stays_and_falls(shape: Any, half_way: float) -> None:
     link = knobs.WarmupStableDecay(warmup_fraction=0.2, decay_fraction=0.4, shape=shape, to=0.1)
-    found = [one(link, Moment(step, 1, 100), 1.0) for step in (0, 4, 19, 40, 60, 80, 100)]
+    found = [one(link, StepPosition(step, 1, 100), 1.0) for step in (0, 4, 19, 40, 60, 80, 100)]
     assert found == same([0.05, 0.25, 1.0, 1.0, 1.0, 0.1 + 0.9 * half_way, 0.1])
 
 
@@ -273,7 +274,7 @@ def test_warmup_stable_decay_rises_stays_and_falls(shape: Any, half_way: float) 
 )
 def test_within_a_window_a_link_spends_its_whole_course_there(link: Any) -> None:
     windowed = link.model_copy(update={"from_epoch": 2, "until_epoch": 7})
-    alone = [one(link, Moment(step, STEPS, 5 * STEPS)) for step in range(5 * STEPS)]
+    alone = [one(link, StepPosition(step, STEPS, 5 * STEPS)) for step in range(5 * STEPS)]
     assert by_step(windowed) == [BASE] * 2 * STEPS + alone + [BASE] * 5 * STEPS
 
 
@@ -298,7 +299,7 @@ def test_renewed_every_epoch_in_a_window_a_link_holds_its_value() -> None:
 
 
 def test_a_run_counted_in_steps_may_end_within_an_epoch() -> None:
-    run = [Moment(step, 10, 25) for step in range(26)]
+    run = [StepPosition(step, 10, 25) for step in range(26)]
     assert [one(knobs.LinearDecay(), now, 1.0) for now in run] == same([1 - step / 25 for step in range(26)])
     assert one(knobs.LinearDecay(every="epoch"), run[24], 1.0) == same(1 - 20 / 25)
 
@@ -390,7 +391,7 @@ def test_any_chain_gives_a_finite_rate_that_is_not_negative(
     for loss in losses:
         state = observe(chain, state, loss)
     for step in {0, int(done * n_steps), n_steps - 1}:
-        found = rate(chain, state, base, Moment(step, steps_per_epoch, n_steps))
+        found = rate(chain, state, base, StepPosition(step, steps_per_epoch, n_steps))
         assert math.isfinite(found)
         assert found >= 0
 

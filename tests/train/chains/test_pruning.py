@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from tunecli.config.schema.weights import WeightCut
-from tunecli.train.chains.moment import Moment
 from tunecli.train.chains.pruning import RULES, SPARE_OUTPUT, Pruning, cut_fraction
+from tunecli.train.chains.step_position import StepPosition
 
 STEPS, EPOCHS = 4, 10
 SEED = 11
@@ -26,8 +26,8 @@ def weights_of(model: nn.Sequential) -> list[Tensor]:
     return [model[0].weight.detach(), model[1].weight.detach(), model[3].weight.detach()]
 
 
-def at(step: int) -> Moment:
-    return Moment(step, STEPS, STEPS * EPOCHS)
+def at(step: int) -> StepPosition:
+    return StepPosition(step, STEPS, STEPS * EPOCHS)
 
 
 def chosen(links: list[WeightCut], weights: list[Tensor]) -> list[Tensor]:
@@ -117,8 +117,10 @@ def test_a_gradual_cut_follows_zhu_and_gupta(until: int | None, end: int, steps:
     for step in range(2 * steps, end * steps):
         t, t_0, span = step + 1, 2 * steps, (end - 2) * steps
         expected = 0.9 + (0.1 - 0.9) * (1 - (t - t_0) / span) ** 3
-        assert cut_fraction(link, Moment(step, steps, EPOCHS * steps)) == pytest.approx(expected, rel=1e-12)
-    assert cut_fraction(link, Moment(end * steps - 1, steps, EPOCHS * steps)) == 0.9
+        assert cut_fraction(link, StepPosition(step, steps, EPOCHS * steps)) == pytest.approx(
+            expected, rel=1e-12
+        )
+    assert cut_fraction(link, StepPosition(end * steps - 1, steps, EPOCHS * steps)) == 0.9
 
 
 @pytest.mark.parametrize("by", RULES)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.weights import AnyWeightLink, Center, UnitNorm, WeightClip, WeightCut, WeightNoise
 from tunecli.seeding import seed_for
-from tunecli.train.chains.moment import Moment
+from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.chains.weight_chain import WeightChain
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
@@ -23,8 +23,8 @@ STEPS, EPOCHS = 3, 6
 SEEDS = partial(seed_for, 7)
 
 
-def at(step: int) -> Moment:
-    return Moment(step, STEPS, STEPS * EPOCHS)
+def at(step: int) -> StepPosition:
+    return StepPosition(step, STEPS, STEPS * EPOCHS)
 
 
 def net() -> nn.Sequential:
@@ -351,5 +351,5 @@ def test_a_bias_of_two_dimensions_is_still_a_bias() -> None:
     assert bias.ndim == 2
     before = bias.detach().clone()
     chain = WeightChain([WeightClip(value=1e-6)], model, lambda *names: 0)
-    chain.apply(Moment(0, 1, 1))
+    chain.apply(StepPosition(0, 1, 1))
     assert torch.equal(bias, before)

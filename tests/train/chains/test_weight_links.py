@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from tunecli.config.schema.weights import AnyWeightLink, Center, UnitNorm, WeightClip, WeightCut, WeightNoise
 from tunecli.registry.implementations import implementation
-from tunecli.train.chains.moment import Moment
+from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.chains.weight_links import KEEP_ZEROS
 
-NOW = Moment(3, 4, 40)
+NOW = StepPosition(3, 4, 40)
 SHAPES = ((6, 5), (4, 3, 2, 2), (3, 6))
 
 
@@ -23,7 +23,7 @@ def weights() -> list[Tensor]:
     return [torch.randn(shape, generator=generator) for shape in SHAPES]
 
 
-def after(link: Any, tensors: list[Tensor], now: Moment = NOW) -> list[Tensor]:
+def after(link: Any, tensors: list[Tensor], now: StepPosition = NOW) -> list[Tensor]:
     found = [tensor.clone() for tensor in tensors]
     implementation(link.implementation)(link, found, lambda step: 100 + step)(now)
     return found

@@ -12,8 +12,13 @@ from torch import nn
 from tunecli.config.schema.models import Transformer
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
-from tunecli.train.models.tokens import FeatureTokens, PatchTokens, SinusoidalPositions
-from tunecli.train.models.transformer import Block, TransformerNet
+from tunecli.train.models.transformer import (
+    Block,
+    FeatureTokens,
+    PatchTokens,
+    SinusoidalPositions,
+    TransformerNet,
+)
 
 G = torch.Generator().manual_seed(0)
 TEXTS = torch.tensor([[4, 2, 9, 1, 3], [7, 0, 0, 0, 0], [5, 5, 8, 0, 0]])

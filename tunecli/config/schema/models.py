@@ -28,7 +28,7 @@ class ModelKnob(NamedKnob):
             (B, *inputs.shape) to (B, number of outputs).
         kinds: the inputs that the model takes.
         size_function: ``module:attribute`` of a function of (knob, inputs, number of outputs) that returns its
-            `tunecli.train.sizes.Size`; empty: its cost is unknown.
+            `tunecli.train.model_size.Size`; empty: its cost is unknown.
         weight_shapes: ``module:attribute`` of a function of the same that returns the shapes of its tensors of two
             dimensions or more, in order; empty: they are unknown.
         has_convolutions: whether it has convolutions.
@@ -46,7 +46,7 @@ class Linear(ModelKnob):
     """One linear layer: logistic regression, or linear regression."""
 
     implementation: ClassVar[str] = "tunecli.train.models.perceptron:linear"
-    size_function: ClassVar[str] = "tunecli.train.sizes:linear"
+    size_function: ClassVar[str] = "tunecli.train.model_size:linear"
     weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:linear"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image")
     name: Literal["linear"] = "linear"
@@ -62,7 +62,7 @@ class Mlp(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.perceptron:mlp"
-    size_function: ClassVar[str] = "tunecli.train.sizes:mlp"
+    size_function: ClassVar[str] = "tunecli.train.model_size:mlp"
     weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:mlp"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image")
     name: Literal["mlp"] = "mlp"
@@ -97,7 +97,7 @@ class Cnn(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.convolutional:cnn"
-    size_function: ClassVar[str] = "tunecli.train.sizes:cnn"
+    size_function: ClassVar[str] = "tunecli.train.model_size:cnn"
     weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:cnn"
     has_convolutions: ClassVar[bool] = True
     kinds: ClassVar[tuple[str, ...]] = ("image",)
@@ -120,7 +120,7 @@ class ResNet(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.convolutional:resnet"
-    size_function: ClassVar[str] = "tunecli.train.sizes:resnet"
+    size_function: ClassVar[str] = "tunecli.train.model_size:resnet"
     has_convolutions: ClassVar[bool] = True
     kinds: ClassVar[tuple[str, ...]] = ("image",)
     name: Literal["resnet"] = "resnet"
@@ -140,7 +140,7 @@ class Recurrent(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.recurrent:recurrent"
-    size_function: ClassVar[str] = "tunecli.train.sizes:recurrent"
+    size_function: ClassVar[str] = "tunecli.train.model_size:recurrent"
     why_not_fused: ClassVar[str] = "a recurrent net's kernels take one model at a time"
     kinds: ClassVar[tuple[str, ...]] = ("sequence", "image", "tokens")
     name: Literal["rnn", "lstm", "gru"]
@@ -169,7 +169,7 @@ class Transformer(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.transformer:transformer"
-    size_function: ClassVar[str] = "tunecli.train.sizes:transformer"
+    size_function: ClassVar[str] = "tunecli.train.model_size:transformer"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image", "tokens")
     name: Literal["transformer"] = "transformer"
     width: Count = 64

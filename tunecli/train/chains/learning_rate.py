@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from tunecli.config.schema.learning_rate import (
     AnyLink,
@@ -24,15 +25,33 @@ from tunecli.config.schema.learning_rate import (
     LinearDecay,
     MultiStep,
     OneCycle,
+    OnPlateau,
     Polynomial,
     Step,
     Warmup,
     WarmupStableDecay,
 )
 from tunecli.registry.implementations import implementation
-from tunecli.train.chains import plateau
-from tunecli.train.chains.moment import Moment
-from tunecli.train.chains.plateau import Plateaus
+from tunecli.train.chains.step_position import StepPosition
+
+
+class Plateaus(NamedTuple):
+    """What is remembered of the losses so far.
+
+    Attributes:
+        best: the lowest loss, None before the first.
+        n_bad: epochs in a row that did not improve on it.
+        n_cooling: epochs still to come in which none counts.
+        n: plateaus found.
+        n_epochs: epochs told of.
+    """
+
+    best: float | None = None
+    n_bad: int = 0
+    n_cooling: int = 0
+    n: int = 0
+    n_epochs: int = 0
+
 
 LinkState = tuple[()] | Plateaus
 """What a link remembers: nothing, or the plateaus it has seen."""
@@ -46,7 +65,7 @@ def begin(links: Sequence[AnyLink]) -> ChainState:
     return tuple(Plateaus() if isinstance(link, Cut) and link.on_plateau else () for link in links)
 
 
-def rate(links: Sequence[AnyLink], state: ChainState, base: float, now: Moment) -> float:
+def rate(links: Sequence[AnyLink], state: ChainState, base: float, now: StepPosition) -> float:
     """The learning rate of one step.
 
     Args:
@@ -82,7 +101,7 @@ def _observe(link: AnyLink, memory: LinkState, loss: float) -> LinkState:
         return ()
     seen = Plateaus(*memory)
     is_outside = seen.n_epochs < link.from_epoch or seen.n_epochs >= (link.until_epoch or math.inf)
-    return plateau.skip(seen) if is_outside else plateau.observe(link.on_plateau, seen, loss)
+    return skip_epoch(seen) if is_outside else observe_plateau(link.on_plateau, seen, loss)
 
 
 def _cut_on_plateaus(link: AnyLink, memory: LinkState, rate: float) -> float:
@@ -90,19 +109,44 @@ def _cut_on_plateaus(link: AnyLink, memory: LinkState, rate: float) -> float:
     return rate * math.pow(link.factor, Plateaus(*memory).n)
 
 
-def warmup(link: Warmup, rate: float, now: Moment) -> float:
+def observe_plateau(knob: OnPlateau, seen: Plateaus, loss: float) -> Plateaus:
+    """Take in the loss of one more epoch, lower being better.
+
+    Equals ``torch.optim.lr_scheduler.ReduceLROnPlateau.step`` in its mode ``min``, but for two things: its ``eps``
+    ignores cuts of less than 1e-8, and its relative threshold lets a loss below 0 get worse and calls it better.
+    """
+    best = math.inf if seen.best is None else seen.best
+    is_relative = knob.threshold_mode == "relative"
+    is_better = loss < best - knob.threshold * (abs(best) if is_relative and seen.best is not None else 1.0)
+    n_bad = 0 if is_better or seen.n_cooling else seen.n_bad + 1
+    is_plateau = n_bad > knob.patience
+    return Plateaus(
+        loss if is_better else seen.best,
+        0 if is_plateau else n_bad,
+        knob.cooldown if is_plateau else max(0, seen.n_cooling - 1),
+        seen.n + is_plateau,
+        seen.n_epochs + 1,
+    )
+
+
+def skip_epoch(seen: Plateaus) -> Plateaus:
+    """Let an epoch pass whose loss does not count."""
+    return seen._replace(n_epochs=seen.n_epochs + 1)
+
+
+def warmup(link: Warmup, rate: float, now: StepPosition) -> float:
     """The link `warmup`."""
     if link.start is not None:
         return rate * (link.start + (1.0 - link.start) * min(1.0, now.epoch / link.epochs))
     return rate * min(1.0, _epoch_with_this(link, now) / link.epochs)
 
 
-def cosine(link: Cosine, rate: float, now: Moment) -> float:
+def cosine(link: Cosine, rate: float, now: StepPosition) -> float:
     """The link `cosine`."""
     return rate * _toward(link.to, _half_cosine(now.progress))
 
 
-def cosine_restarts(link: CosineRestarts, rate: float, now: Moment) -> float:
+def cosine_restarts(link: CosineRestarts, rate: float, now: StepPosition) -> float:
     """SGDR's equation 5, the period found in closed form: n of them last epochs · (factor^n - 1) / (factor - 1)."""
     n_first = now.epoch / link.epochs  # how long it has been, in first periods
     # Steps are discrete, so a restart that rounding puts a hair after its step is put back on it.
@@ -114,32 +158,32 @@ def cosine_restarts(link: CosineRestarts, rate: float, now: Moment) -> float:
     return rate * _toward(link.to, _half_cosine((n_first - (length - 1.0) / growth) / length))
 
 
-def linear(link: LinearDecay, rate: float, now: Moment) -> float:
+def linear(link: LinearDecay, rate: float, now: StepPosition) -> float:
     """The link `linear`."""
     return rate * (1.0 + (link.to - 1.0) * now.progress)
 
 
-def polynomial(link: Polynomial, rate: float, now: Moment) -> float:
+def polynomial(link: Polynomial, rate: float, now: StepPosition) -> float:
     """The link `polynomial`."""
     return rate * _toward(link.to, math.pow(1.0 - now.progress, link.power))
 
 
-def exponential(link: Exponential, rate: float, now: Moment) -> float:
+def exponential(link: Exponential, rate: float, now: StepPosition) -> float:
     """The link `exponential`."""
     return rate * math.pow(link.gamma, now.epoch)
 
 
-def step(link: Step, rate: float, now: Moment) -> float:
+def step(link: Step, rate: float, now: StepPosition) -> float:
     """The link `step`."""
     return rate * math.pow(link.gamma, now.epochs_done // link.epochs)
 
 
-def multistep(link: MultiStep, rate: float, now: Moment) -> float:
+def multistep(link: MultiStep, rate: float, now: StepPosition) -> float:
     """The link `multistep`."""
     return rate * math.pow(link.gamma, _n_passed(link.at, link.from_epoch, now))
 
 
-def one_cycle(link: OneCycle, rate: float, now: Moment) -> float:
+def one_cycle(link: OneCycle, rate: float, now: StepPosition) -> float:
     """As in ``torch.optim.lr_scheduler.OneCycleLR``, the last step has the lowest rate, the peak is one step early."""
     low, lowest = rate / link.div, rate / link.div / link.final_div
     peak, last = link.warmup_fraction * now.n_steps - 1.0, now.n_steps - 1.0
@@ -150,12 +194,12 @@ def one_cycle(link: OneCycle, rate: float, now: Moment) -> float:
     return lowest + (rate - lowest) * (1.0 - share if link.shape == "linear" else _half_cosine(share))
 
 
-def inverse_sqrt(link: InverseSqrt, rate: float, now: Moment) -> float:
+def inverse_sqrt(link: InverseSqrt, rate: float, now: StepPosition) -> float:
     """The link `inverse_sqrt`."""
     return rate * math.sqrt(link.epochs / max(link.epochs, now.epoch))
 
 
-def warmup_stable_decay(link: WarmupStableDecay, rate: float, now: Moment) -> float:
+def warmup_stable_decay(link: WarmupStableDecay, rate: float, now: StepPosition) -> float:
     """Hu et al.'s (2024) equation 1. Where its two slopes overlap, both act."""
     done = now.progress
     n_warmup = link.warmup_fraction * now.total_epochs
@@ -165,14 +209,14 @@ def warmup_stable_decay(link: WarmupStableDecay, rate: float, now: Moment) -> fl
     return rate * _toward(link.to, _DECAYS[link.shape](1.0 - left))
 
 
-def cut(link: Cut, rate: float, now: Moment) -> float:
+def cut(link: Cut, rate: float, now: StepPosition) -> float:
     """The link `cut`."""
     if link.at is None or link.factor is None:
         return max(rate, link.floor or 0.0)
     return rate * math.pow(link.factor, _n_passed(link.at, link.from_epoch, now))
 
 
-def clip(link: Clip, rate: float, now: Moment) -> float:
+def clip(link: Clip, rate: float, now: StepPosition) -> float:
     """The link `clip`."""
     return max(link.min, rate if link.max is None else min(rate, link.max))
 
@@ -180,7 +224,7 @@ def clip(link: Clip, rate: float, now: Moment) -> float:
 _HAIR = 1e-9  # far less than a step, far more than a rounding error
 
 
-def _epoch_with_this(link: Warmup | WarmupStableDecay, now: Moment) -> float:
+def _epoch_with_this(link: Warmup | WarmupStableDecay, now: StepPosition) -> float:
     """Epochs done once the step that is next has been taken, or the epoch where the link holds its value for one."""
     return (now.step + (now.steps_per_epoch if link.every == "epoch" else 1)) / now.steps_per_epoch
 
@@ -195,7 +239,7 @@ def _half_cosine(progress: float) -> float:
     return (1.0 + math.cos(math.pi * progress)) / 2.0
 
 
-def _n_passed(milestones: Sequence[int], from_epoch: int, now: Moment) -> int:
+def _n_passed(milestones: Sequence[int], from_epoch: int, now: StepPosition) -> int:
     """Milestones count epochs of the run, and ``now`` those since the link's own first."""
     done = from_epoch + now.epochs_done
     return sum([milestone <= done for milestone in milestones])  # a list: half a generator's time

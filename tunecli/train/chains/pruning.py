@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tunecli.config.schema.weights import SPARE_OUTPUT, CutRule, WeightCut
-from tunecli.train.chains.moment import Moment
+from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.determinism import cpu_generator
 
 
@@ -44,7 +44,7 @@ class Pruning:
         """Whether acting now would cut anything more: the first time, and again where the cut is gradual."""
         return self._link.gradual or not self.masks
 
-    def choose(self, now: Moment, left: Sequence[Tensor]) -> None:
+    def choose(self, now: StepPosition, left: Sequence[Tensor]) -> None:
         """Choose what to cut, beside what this cut holds already.
 
         Args:
@@ -70,7 +70,7 @@ class Pruning:
             torch._foreach_mul_(self.weights, self.masks)
 
 
-def cut_fraction(link: WeightCut, now: Moment) -> float:
+def cut_fraction(link: WeightCut, now: StepPosition) -> float:
     """The fraction that is cut once a step is taken, at least ``link.start`` where the cut is gradual.
 
     Zhu & Gupta 2017, "To prune, or not to prune", equation 1, in the epochs done after the step:

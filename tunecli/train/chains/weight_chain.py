@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from tunecli.config.schema.weights import AnyWeightLink, WeightCut
 from tunecli.registry.implementations import implementation
-from tunecli.train.chains.moment import Moment
 from tunecli.train.chains.pruning import Pruning
+from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.chains.weight_links import KEEP_ZEROS, Update
 from tunecli.train.parameters import parts_of
 
@@ -77,7 +77,7 @@ class WeightChain:
             if pairs:
                 torch._foreach_mul_([grad for grad, _ in pairs], [mask for _, mask in pairs])
 
-    def apply(self, now: Moment) -> None:
+    def apply(self, now: StepPosition) -> None:
         """Apply the links that act now, in order, and hold what is cut at zero.
 
         Args:
@@ -145,7 +145,7 @@ class WeightChain:
     def _mask_names(self, number: int) -> list[str]:
         return [f"{number}.{name}" for name in self._names[: len(self._prunings[number].weights)]]
 
-    def _cut(self, pruning: Pruning, now: Moment) -> None:
+    def _cut(self, pruning: Pruning, now: StepPosition) -> None:
         if pruning.is_open:
             left = self._left_by(other for other in self._prunings.values() if other is not pruning)
             pruning.choose(now, left[: len(pruning.weights)])

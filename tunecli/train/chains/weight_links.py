@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from tunecli.config.schema.weights import Center, UnitNorm, WeightClip, WeightCut, WeightNoise
-from tunecli.train.chains.moment import Moment
+from tunecli.train.chains.step_position import StepPosition
 
-Update = Callable[[Moment], None]
+Update = Callable[[StepPosition], None]
 """Changes, in place, the weights that it is bound to; called without autograd, once the optimizer took the step."""
 
 _KERAS_EPSILON = 1e-7
@@ -34,23 +34,23 @@ def clip(link: WeightClip, weights: list[Tensor], seed_for_step: Callable[[int],
     return partial(_bound_tensors if link.per == "tensor" else _bound_model, weights, bound)
 
 
-def _bound_entries(weights: list[Tensor], value: float, now: Moment) -> None:
+def _bound_entries(weights: list[Tensor], value: float, now: StepPosition) -> None:
     torch._foreach_clamp_max_(weights, value)
     torch._foreach_clamp_min_(weights, -value)
 
 
-def _bound_model(weights: list[Tensor], bound: Tensor, now: Moment) -> None:
+def _bound_model(weights: list[Tensor], bound: Tensor, now: StepPosition) -> None:
     """`torch.nn.utils.clip_grad_norm_` for weights; within the bound the factor is 1 to the last bit."""
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(weights)))
     torch._foreach_mul_(weights, bound / torch.maximum(norm, bound))
 
 
-def _bound_tensors(weights: list[Tensor], bound: Tensor, now: Moment) -> None:
+def _bound_tensors(weights: list[Tensor], bound: Tensor, now: StepPosition) -> None:
     norms_T = torch.stack(torch._foreach_norm(weights))
     torch._foreach_mul_(weights, (bound / torch.maximum(norms_T, bound)).unbind())
 
 
-def _bound_rows(weights: list[Tensor], bound: float, now: Moment) -> None:
+def _bound_rows(weights: list[Tensor], bound: float, now: StepPosition) -> None:
     for weight in weights:
         weight.renorm_(2, 0, bound)
 
@@ -62,7 +62,7 @@ def noise(link: WeightNoise, weights: list[Tensor], seed_for_step: Callable[[int
     noise = [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
     generator = torch.Generator(flat_N.device)
 
-    def update(now: Moment) -> None:
+    def update(now: StepPosition) -> None:
         flat_N.normal_(0.0, link.std, generator=generator.manual_seed(seed_for_step(now.step)))
         torch._foreach_add_(weights, noise)
 
@@ -72,7 +72,7 @@ def noise(link: WeightNoise, weights: list[Tensor], seed_for_step: Callable[[int
 def center(link: Center, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
     """Take the mean off each row."""
 
-    def update(now: Moment) -> None:
+    def update(now: StepPosition) -> None:
         for weight in weights:
             weight.sub_(weight.mean(dim=[*range(1, weight.dim())], keepdim=True))
 
@@ -82,7 +82,7 @@ def center(link: Center, weights: list[Tensor], seed_for_step: Callable[[int], i
 def unit_norm(link: UnitNorm, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
     """Keras' ``UnitNorm`` with its epsilon, so that a row of zeros stays one."""
 
-    def update(now: Moment) -> None:
+    def update(now: StepPosition) -> None:
         for weight in weights:
             norm = torch.linalg.vector_norm(weight, dim=[*range(1, weight.dim())], keepdim=True)
             weight.div_(norm.add_(_KERAS_EPSILON))

@@ -20,7 +20,7 @@ from tunecli.config.secrets import resolved
 from tunecli.messages import Job
 from tunecli.seeding import seed_for
 from tunecli.train import checkpoint
-from tunecli.train.chains.moment import Moment
+from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.data import loading
 from tunecli.train.epoch_end import TrialProgress
 from tunecli.train.fused.row_optimizer import RowOptimizer
@@ -79,7 +79,7 @@ class Member:
         self._optimizer: RowOptimizer | None = None
         self._rates: list[list[float]] = []
         self._last_rates: list[float] = []
-        self._moments: list[Moment] = []
+        self._moments: list[StepPosition] = []
         self._counters: Sequence[Tensor] = ()
         self._only_steps = self._chain is None and self._grad_clip is None and updater.average is None
 

@@ -11,8 +11,7 @@ from torch import nn
 
 from tunecli.config.schema.models import Cnn, ResNet
 from tunecli.train.inputs import Inputs
-from tunecli.train.models.activations import build_activation
-from tunecli.train.models.layers import MeanOverImage, Residual, channel_norm, dropout
+from tunecli.train.models.layers import MeanOverImage, Residual, build_activation, channel_norm, dropout
 
 _POOLS: dict[str, Callable[[], nn.Module]] = {"max": lambda: nn.MaxPool2d(2), "mean": lambda: nn.AvgPool2d(2)}
 

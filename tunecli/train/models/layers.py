@@ -10,7 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tunecli.config.schema.activations import AnyActivation
+from tunecli.registry.implementations import implementation_of
 from tunecli.train.inputs import Inputs
+
+
+def build_activation(knob: AnyActivation) -> nn.Module:
+    """A new module for every place, since some of them learn."""
+    module: nn.Module = implementation_of(knob)(**knob.model_dump(exclude={"name"}))
+    return module
 
 
 class Residual(nn.Module):

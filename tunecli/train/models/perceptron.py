@@ -6,8 +6,7 @@ from torch import nn
 
 from tunecli.config.schema.models import Linear, Mlp
 from tunecli.train.inputs import Inputs
-from tunecli.train.models.activations import build_activation
-from tunecli.train.models.layers import Residual, dropout, flat, unit_norm
+from tunecli.train.models.layers import Residual, build_activation, dropout, flat, unit_norm
 
 
 def linear(knob: Linear, inputs: Inputs, n_outputs: int) -> nn.Module:

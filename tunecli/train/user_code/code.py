@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import random
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,11 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from numpy import random as numpy_random
+
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.base import UserCode
 from tunecli.config.user_code import uses
 from tunecli.messages import Job
-from tunecli.train.generators import scoped_plain_seeds
 from tunecli.train.user_code.isolation import once_loaded
 
 if TYPE_CHECKING:
@@ -179,3 +181,22 @@ def _is_of(visit: _Visit, module_name: str) -> bool:
     origin = getattr(getattr(sys.modules.get(top), "__spec__", None), "origin", None) or ""
     beside = (str(visit.folder / f"{top}.py"), str(visit.folder / top / "__init__.py"))
     return top not in visit.loaded_before and origin in beside
+
+
+@contextmanager
+def scoped_plain_seeds(seed: int) -> Iterator[None]:
+    """Seed the global generators of ``random`` and NumPy for a block, and restore them at its end.
+
+    Loads no torch. With `tunecli.train.determinism`, the only place that seeds a global generator (seeds-by-name).
+
+    Args:
+        seed: at least 0, from `tunecli.seeding.seed_for`; NumPy takes its lowest 32 bits.
+    """
+    python_state, numpy_state = random.getstate(), numpy_random.get_state()
+    try:
+        random.seed(seed)
+        numpy_random.seed(seed % 2**32)
+        yield
+    finally:
+        random.setstate(python_state)
+        numpy_random.set_state(numpy_state)

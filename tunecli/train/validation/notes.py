@@ -16,7 +16,7 @@ from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, Huber, Smooth
 from tunecli.config.schema.models import Linear
 from tunecli.objective import Objective
 from tunecli.train.chains import learning_rate
-from tunecli.train.chains.moment import Moment
+from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.data.sources import DataFacts, facts_of
 from tunecli.train.validation.chains import cut_notes
 from tunecli.train.workload import sizes_of_parts, steps_once_an_epoch, steps_per_epoch
@@ -114,7 +114,7 @@ def _rates(config: TrialConfig, n_train: int | None) -> Iterator[TrialNote]:
         first, last = epoch * n_per_epoch, min((epoch + 1) * n_per_epoch, n_steps) - 1
         if first > last:
             continue
-        moments = (Moment(step, n_per_epoch, n_steps) for step in {first, (first + last) // 2, last})
+        moments = (StepPosition(step, n_per_epoch, n_steps) for step in {first, (first + last) // 2, last})
         if all(learning_rate.rate(chain, state, 1.0, now) <= _ZERO_RATE for now in moments):
             has_start_of_0 = any(isinstance(link, Warmup) and link.start == 0 for link in chain)
             hint = (

@@ -12,7 +12,7 @@ from tunecli.config.user_code import goal_places
 from tunecli.train.data.sources import read_validation
 from tunecli.train.data.splits import n_validated_classes
 from tunecli.train.machine import missing_compiler
-from tunecli.train.sizes import has_batch_norm
+from tunecli.train.model_size import has_batch_norm
 from tunecli.train.validation.case import Case, Problem, Rule
 from tunecli.train.workload import steps_once_an_epoch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Moment(NamedTuple):
+class StepPosition(NamedTuple):
     """A step of the run.
 
     Attributes:
@@ -43,11 +43,11 @@ class Moment(NamedTuple):
         """Whether this step is the last of its epoch."""
         return (self.step + 1) % self.steps_per_epoch == 0 or self.step + 1 == self.n_steps
 
-    def epoch_start(self) -> Moment:
+    def epoch_start(self) -> StepPosition:
         """The first step of the same epoch."""
-        return Moment(self.step - self.step % self.steps_per_epoch, self.steps_per_epoch, self.n_steps)
+        return StepPosition(self.step - self.step % self.steps_per_epoch, self.steps_per_epoch, self.n_steps)
 
-    def within(self, from_epoch: int, until_epoch: int | None) -> Moment | None:
+    def within(self, from_epoch: int, until_epoch: int | None) -> StepPosition | None:
         """The same moment of the run that is a window of this one.
 
         Args:
@@ -61,4 +61,4 @@ class Moment(NamedTuple):
         last = self.n_steps if until_epoch is None else until_epoch * self.steps_per_epoch
         if self.step < first or (until_epoch is not None and self.step >= last):
             return None
-        return Moment(self.step - first, self.steps_per_epoch, max(1, last - first))
+        return StepPosition(self.step - first, self.steps_per_epoch, max(1, last - first))

@@ -11,7 +11,7 @@ import torch.nn.functional as fn
 
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.activations import AnyActivation, Gelu, PRelu, Shrink
-from tunecli.train.models.activations import build_activation
+from tunecli.train.models.layers import build_activation
 
 NOT_KNOBS = {"args", "kwargs", "inplace", "device", "dtype", "num_parameters", "min_value", "max_value"}
 """num_parameters is always one a layer; min_value and max_value are old names of min_val and max_val."""
