@@ -9,13 +9,13 @@ from typing import get_args
 from tunecli.config.reference import key_rows, markdown_table
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.activations import AnyActivation
-from tunecli.config.schema.augmentations import AnyAugmentation
-from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.data import AnyAugmentation
 from tunecli.config.schema.initialisations import AnyInitialisation
 from tunecli.config.schema.learning_rate import AnyLink
 from tunecli.config.schema.losses import AnyLoss
 from tunecli.config.schema.models import AnyModel
 from tunecli.config.schema.optimizers import AnyOptimizer
+from tunecli.config.schema.user_code import UserCode
 from tunecli.config.schema.weights import AnyWeightLink
 
 KEYS = Path(__file__).parents[2] / "docs" / "reference" / "keys.md"

@@ -19,8 +19,8 @@ import torch
 
 from tests.support.jobs import change_job, make_job
 from tunecli import failpoints
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.optimizers import AnyOptimizer
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Paused, Started, Stopped
 from tunecli.objective import Objective

@@ -13,7 +13,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from tunecli.config.schema import losses as knobs
-from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.train.losses import (
     TargetScale,

@@ -16,7 +16,7 @@ from torch import nn
 
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema import optimizers as knobs
-from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation
 from tunecli.train.optimizers import build_optimizers, needs_closure, rated_groups

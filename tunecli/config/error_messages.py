@@ -18,8 +18,7 @@ from tunecli.config.hints import device_hint, own_code_map, range_key_hint, unkn
 from tunecli.config.model_paths import Place, example_of, models_at, names_of, place_at
 from tunecli.config.range_lines import hint_of, lines_for, lines_for_list
 from tunecli.config.run import DEVICE, FOLDER
-from tunecli.config.schema.base import CODE_NAME
-from tunecli.config.schema.user_code import METRIC_KEY
+from tunecli.config.schema.user_code import CODE_NAME, METRIC_KEY
 from tunecli.config.space import Space
 from tunecli.config.study import StudySettings
 from tunecli.config.suggestions import alias, meant, nearest, plain_name

@@ -22,8 +22,7 @@ from pydantic import (
 )
 
 from tunecli.config.metrics import METRICS, maximized_by_name
-from tunecli.config.schema.base import UserCode
-from tunecli.config.schema.user_code import METRIC_NAME
+from tunecli.config.schema.user_code import METRIC_NAME, UserCode
 from tunecli.config.suggestions import nearest
 from tunecli.knob import Knob
 from tunecli.objective import Constraint, Objective

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,8 +20,7 @@ from tunecli.config.families import Pruner, Sampler
 from tunecli.config.objectives import OWN_TRIAL, Goals
 from tunecli.config.run import Run
 from tunecli.config.space import Space
-from tunecli.config.stop import Stop
-from tunecli.knob import Count, Knob
+from tunecli.knob import Count, Knob, Positive
 from tunecli.objective import Objective
 from tunecli.registry.pruners import is_pausing, pruner_info
 from tunecli.registry.samplers import SAMPLERS, sampler_info
@@ -30,6 +29,27 @@ STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 UNCOUNTED = "uncounted"
 """The key of the validation context that says whether nothing tells how many epochs a trial has."""
 DEFAULT_TRIALS = 50
+
+
+class Stop(Knob):
+    """End the sweep by itself; where both are said, by whichever comes first.
+
+    ``improvement``: once the best candidate may be expected to better the best so far by less than this, in the
+    metric's own units, at ``patience`` suggestions in a row. ``stagnation``: once so many complete trials in a row, by
+    number, were no better than the best before them. Trials under way end as they would.
+    """
+
+    improvement: Positive | None = None
+    patience: Count = 3
+    stagnation: Count | None = None
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        if self.improvement is None and self.stagnation is None:
+            raise ValueError("say `improvement: x`, in the metric's units, or `stagnation: n`, in trials")
+        if self.improvement is None and "patience" in self.model_fields_set:
+            raise ValueError("`patience` is of `improvement`, which is not said")
+        return self
 
 
 class Search(Knob):

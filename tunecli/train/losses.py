@@ -19,7 +19,6 @@ import torch
 import torch.nn.functional as fn
 from torch import Tensor, nn
 
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.losses import (
     AnyLoss,
     Bce,
@@ -37,6 +36,7 @@ from tunecli.config.schema.losses import (
     SmoothL1,
     Task,
 )
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
 from tunecli.train.user_code.code import resolve

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tunecli.config.schema.activations import AnyActivation
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp, Recurrent, ResNet, Transformer
+from tunecli.config.schema.user_code import UserCode
 from tunecli.registry.implementations import implementation
 from tunecli.train.inputs import Inputs
 

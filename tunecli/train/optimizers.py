@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.optimizers import AdamW, AnyOptimizer, Lbfgs, Muon, OptimizerKnob
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
 from tunecli.train import compilation

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.data import Data, with_absolute_paths
 from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvision
+from tunecli.config.schema.user_code import UserCode
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from tunecli.config.concrete_trial import resolve_trial
 from tunecli.config.load import load
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.activations import LeakyRelu
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.models import AnyModel, Mlp
+from tunecli.config.schema.user_code import UserCode
 from tunecli.config.space import point_with
 from tunecli.train.inputs import InputKind
 

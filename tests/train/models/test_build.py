@@ -13,8 +13,8 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.models import AnyModel
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation
 from tunecli.train.determinism import scoped_seed

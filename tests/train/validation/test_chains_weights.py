@@ -9,8 +9,8 @@ import pytest
 
 from tunecli.config.load import load
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import ConfigError
 from tunecli.objective import Objective
 from tunecli.registry.implementations import implementation

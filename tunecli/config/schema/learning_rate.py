@@ -11,17 +11,34 @@ come at an epoch's end either way, and bounds have no clock.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import Timed
 from tunecli.knob import Count, Knob, NonNegative, Positive, link
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Start = Annotated[float, Field(ge=0, lt=1)]
 Decay = Annotated[float, Field(gt=0, le=1)]
 Divisor = Annotated[float, Field(ge=1)]
+
+
+class Timed(Knob):
+    """Base of both chains' links: when one acts. It does so while ``from_epoch`` <= epochs done < ``until_epoch``.
+
+    ``every`` says how often: at each step, or once an epoch (a rate is set as it begins, weights changed as it ends);
+    None is the link's own nature.
+    """
+
+    every: Literal["step", "epoch"] | None = None
+    from_epoch: Annotated[int, Field(ge=0)] = 0
+    until_epoch: Count | None = None
+
+    @model_validator(mode="after")
+    def _window_in_order(self) -> Self:
+        if self.until_epoch is not None and self.until_epoch <= self.from_epoch:
+            raise ValueError(f"until_epoch {self.until_epoch} is not after from_epoch {self.from_epoch}")
+        return self
 
 
 class Warmup(Timed):

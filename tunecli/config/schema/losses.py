@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.user_code import UserCode
 from tunecli.knob import Fraction, NamedKnob, NonNegative, Positive, name_alone
 
 Task = Literal["classification", "regression"]

@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tunecli.config.schema.activations import GELU, RELU, Activation
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.initialisations import DEFAULT, Initialisation
+from tunecli.config.schema.user_code import UserCode
 from tunecli.knob import Count, NamedKnob, name_alone
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.user_code import UserCode
 from tunecli.knob import Count, Momentum, NamedKnob, NonNegative, Pair, Positive, name_alone, pair
 
 ParameterKind = Literal["bias", "norm", "embedding"]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.user_code import UserCode
 from tunecli.config.secrets import escaped, names_in
 from tunecli.knob import Count, Fraction, NamedKnob, NonNegative, Positive, name_alone, pair
 

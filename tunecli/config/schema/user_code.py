@@ -6,12 +6,24 @@ Either gets ``params`` as they stand in the file, ranges replaced by values, and
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from tunecli.config.schema.base import CodeName
 from tunecli.knob import Knob, Seed
+
+_DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+CODE_NAME = rf"^{_DOTTED}:{_DOTTED}$"
+CodeName = Annotated[str, Field(pattern=CODE_NAME)]
+
+
+class UserCode(Knob):
+    """The user's own: ``python: module:name``, the module beside the file; ``args`` go to it by name."""
+
+    name: Literal["python"] = "python"
+    python: CodeName
+    args: dict[str, Any] = {}
+
 
 METRIC_NAME = r"[A-Za-z][A-Za-z0-9_./-]*"
 

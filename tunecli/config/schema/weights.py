@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.config.schema.base import Timed
+from tunecli.config.schema.learning_rate import Timed
 from tunecli.knob import Fraction, Positive, link
 
 CutRule = Literal["magnitude", "random", "rows", "columns", "random_rows"]

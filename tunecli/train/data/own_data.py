@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.data import Data
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DataError
 from tunecli.train.data.arrays import as_inputs, as_target, as_tokens
 from tunecli.train.data.table import Table, encode_target

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.losses import Task
 from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvision
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DataError
 from tunecli.registry.implementations import implementation_of
 from tunecli.train.data import torchvision_sets

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tunecli.config.paths import is_folder
 from tunecli.config.python_source import module_files
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import FileSource, Images
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DataError, os_reason
 
 Stamp = tuple[str, int, int]

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.models import AnyModel
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
 from tunecli.train.determinism import scoped_seed

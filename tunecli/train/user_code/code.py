@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from numpy import random as numpy_random
 
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.user_code import UserCode
 from tunecli.config.user_code import uses
 from tunecli.messages import Job
 from tunecli.train.user_code.isolation import once_loaded

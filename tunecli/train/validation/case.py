@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.base import Timed
+from tunecli.config.schema.learning_rate import Timed
 from tunecli.objective import Objective
 from tunecli.train.data.sources import DataFacts
 from tunecli.train.workload import steps_per_epoch

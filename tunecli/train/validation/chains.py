@@ -11,7 +11,6 @@ from itertools import pairwise
 from math import prod
 
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.learning_rate import (
     AnyLink,
     CosineRestarts,
@@ -23,6 +22,7 @@ from tunecli.config.schema.learning_rate import (
 )
 from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
 from tunecli.config.schema.optimizers import Rprop
+from tunecli.config.schema.user_code import UserCode
 from tunecli.config.schema.weights import SPARE_OUTPUT, WeightCut
 from tunecli.registry.implementations import implementation
 from tunecli.train.data.sources import DataFacts

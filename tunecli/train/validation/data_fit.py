@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from math import gcd
 from typing import get_args
 
-from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Mixup
-from tunecli.config.schema.base import UserCode
+from tunecli.config.schema.data import AnyAugmentation, Crop, Cutout, Mixup
 from tunecli.config.schema.initialisations import DEFAULT
 from tunecli.config.schema.losses import AnyClassLoss, AnyNumberLoss
 from tunecli.config.schema.models import AnyModel, Transformer
+from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DataError
 from tunecli.train.data.sources import read_test, require_test
 from tunecli.train.data.stamps import stamps_of

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.base import UserCode
 from tunecli.config.schema.learning_rate import Warmup
 from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, Huber, SmoothL1
 from tunecli.config.schema.models import Linear
+from tunecli.config.schema.user_code import UserCode
 from tunecli.objective import Objective
 from tunecli.train.chains import learning_rate
 from tunecli.train.chains.step_position import StepPosition
