@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.store.earlier import FACTS, record_v3
-from tests.store.records import epoch, everything, trial
+from tests.support.log_records import epoch, everything, trial
+from tests.support.older_logs import FACTS, record_v3
 from tunecli.errors import StoreDamaged, StoreTooNew
 from tunecli.messages import Ended
 from tunecli.store import schema

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.records import (
+from tests.support.log_records import (
     ASSETS,
     begin,
     checkpointed,

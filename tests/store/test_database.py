@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.store.records import (
+from tests.support.log_records import (
     begin,
     checkpointed,
     complete,

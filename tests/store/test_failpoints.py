@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.store import forked
-from tests.store.actions import appends
-from tests.store.records import ASSETS, trial, without_clocks
+from tests.support import store_faults
+from tests.support.log_records import ASSETS, trial, without_clocks
+from tests.support.store_actions import appends
 from tunecli import failpoints
 from tunecli.durable_files import is_leftover
 from tunecli.errors import StoreFailed
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def ends_at_each_step(mode: str, action: str, path: Path) -> list[tuple[str, int | str]]:
-    command = [sys.executable, str(Path(forked.__file__)), mode, action, str(path)]
+    command = [sys.executable, str(Path(store_faults.__file__)), mode, action, str(path)]
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True
     )

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.earlier import FACTS as EARLIER_FACTS
-from tests.store.earlier import record_v2, record_v3
-from tests.store.records import ASSETS, begin, checkpointed, complete, everything, without_clocks
+from tests.support.log_records import ASSETS, begin, checkpointed, complete, everything, without_clocks
+from tests.support.older_logs import FACTS as EARLIER_FACTS
+from tests.support.older_logs import record_v2, record_v3
 from tunecli.errors import StoreTooNew
 from tunecli.messages import EpochEnded
 from tunecli.store import schema

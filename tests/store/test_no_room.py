@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.records import ASSETS, everything, filled, trial
+from tests.support.log_records import ASSETS, everything, filled, trial
 from tunecli.durable_files import is_leftover
 from tunecli.errors import DiskFull
 from tunecli.store import schema

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.store import recorded
-from tests.store.actions import appends
-from tests.store.disk import Disk, Image
-from tests.store.records import ASSETS, without_clocks
+from tests.support import store_recorder
+from tests.support.log_records import ASSETS, without_clocks
+from tests.support.lossy_disk import Disk, Image
+from tests.support.store_actions import appends
 from tunecli.durable_files import is_leftover
 from tunecli.errors import StoreDamaged
 from tunecli.store import schema
@@ -33,7 +33,7 @@ def steps_of(action: str, folder: Path, image: Image) -> list[list[object]]:
     for name, content in image.items():
         (folder / name).write_bytes(content)
     record = folder.parent / f"{action}.jsonl"
-    command = [sys.executable, str(Path(recorded.__file__)), action, str(folder), str(record)]
+    command = [sys.executable, str(Path(store_recorder.__file__)), action, str(folder), str(record)]
     subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
     return [json.loads(line) for line in record.read_text().splitlines()]
 

@@ -6,7 +6,16 @@ import math
 
 import pytest
 
-from tests.store.records import begin, checkpointed, complete, everything, failed, paused, setback, trial
+from tests.support.log_records import (
+    begin,
+    checkpointed,
+    complete,
+    everything,
+    failed,
+    paused,
+    setback,
+    trial,
+)
 from tunecli.store.database import Log
 from tunecli.trial import Outcome, State, Step
 

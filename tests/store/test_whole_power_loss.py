@@ -26,8 +26,8 @@ from typing import Any
 
 import pytest
 
-from tests.store.disk_tree import DiskTree, Tree, write_tree
 from tests.study.mended import folder_of
+from tests.support.lossy_disk_tree import DiskTree, Tree, write_tree
 from tunecli.store.database import Log
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ class Found:
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("library") / "preload.so"
-    source = Path(__file__).parent / "preload.c"
+    source = ROOT / "tests" / "support" / "preload.c"
     subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(path), str(source)], check=True)
     return path
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import ReadOnly, open_path, read_only  # noqa: F401
 from tests.study.whole import run_whole
+from tests.support.read_only import ReadOnly, open_path, read_only  # noqa: F401
 from tunecli import cli
 from tunecli.errors import StoreDamaged, TunecliError
 from tunecli.store.checksums import add_checksums

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.store.disk import Content
+from tests.support.lossy_disk import Content
 
 Tree = dict[str, bytes | None]
 """By path below the folder: what a file holds; None for a folder."""

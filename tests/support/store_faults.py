@@ -1,6 +1,6 @@
 """Do a thing to a folder again and again, each time in a process of its own that fails at another step.
 
-    python tests/store/forked.py MODE ACTION FOLDER
+    python tests/support/store_faults.py MODE ACTION FOLDER
 
 For n = 1, 2, … the folder ``FOLDER/start`` is copied to ``FOLDER/n`` and a forked process does ACTION to it. MODE
 ``kill`` and ``raise`` end or fail it at its n-th failpoint; ``refuse`` has the operating system refuse the n-th thing that
@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.store.actions import ACTIONS
-from tests.store.recorded import Recorder
+from tests.support.store_actions import ACTIONS
+from tests.support.store_recorder import Recorder
 from tunecli import failpoints
 
 

@@ -9,7 +9,7 @@ from tunecli.messages import Checkpointed, Ended, EpochEnded, Paused, Started
 from tunecli.store.database import Log
 from tunecli.trial import Checkpoint, FailedAttempt, Failure, FailureKind, Outcome, State, Trial
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parents[1] / "store" / "assets"
 
 
 def trial(number: int, **parameters: Any) -> Trial:

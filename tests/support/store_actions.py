@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.store.records import begin, checkpointed, complete, epoch, paused, setback, trial
+from tests.support.log_records import begin, checkpointed, complete, epoch, paused, setback, trial
 from tunecli.store.database import Log
 from tunecli.store.files import write_atomically
 from tunecli.trial import Step

@@ -1,6 +1,6 @@
 """Do a thing to a folder and record every write, sync and change of a name that it asks of the operating system.
 
-    python tests/store/recorded.py ACTION FOLDER RECORD
+    python tests/support/store_recorder.py ACTION FOLDER RECORD
 
 What Python asks is seen by wrapping ``os``, what SQLite asks by a VFS of SQLite's own kind around its default one: the
 files it opens are the default's, and of their methods three are looked at on their way (sqlite.org/vfs.html). Everything
@@ -22,7 +22,7 @@ from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char_p, c_int, c_int6
 from pathlib import Path
 from typing import Any
 
-from tests.store.actions import ACTIONS
+from tests.support.store_actions import ACTIONS
 
 SQLITE_OPEN_CREATE = 0x4
 SQLITE_OPEN_MAIN_JOURNAL = 0x800
