@@ -15,13 +15,19 @@ Parameters = Mapping[str, Scalar]
 
 
 class State(StrEnum):
-    """Where a trial stands. Only the last three are ends."""
+    """A trial's state. The last three are final; a paused trial may be continued."""
 
     WAITING = "waiting"
     RUNNING = "running"
+    PAUSED = "paused"
     COMPLETE = "complete"
     PRUNED = "pruned"
     FAILED = "failed"
+
+    @property
+    def shown(self) -> State:
+        """The state that tables, JSON and messages show: pruned for a paused trial, itself otherwise."""
+        return State.PRUNED if self is State.PAUSED else self
 
 
 class FailureKind(StrEnum):
@@ -127,12 +133,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A trial as a sampler may see it.
+    """What a sampler sees of a trial.
 
-    ``loss`` is the score with its sign turned so that lower is better; None while the trial counts as
-    pending (law 5) and where it failed. A pending one is running where it has paused, and so did not fail until then,
-    else waiting. Where there is a loss, ``losses`` are those of all goals, empty where there is one; ``violations`` say
-    how far each constraint is exceeded, 0 or less where it holds.
+    Attributes:
+        number, parameters: the trial's number and point.
+        state: waiting or paused while its result must not be seen yet (speed-independence). A paused trial has not
+            failed so far.
+        loss: ``sign * score``, lower is better; for a paused trial its loss at the epoch where it paused, if that
+            counts. None while the trial is pending, and if it failed.
+        losses: the losses of all objectives if there are several; else empty.
+        violations: the violation of each constraint, 0 or less where it is satisfied; empty without a loss.
     """
 
     number: int
@@ -141,3 +151,8 @@ class Observation:
     loss: float | None = None
     losses: tuple[float, ...] = ()
     violations: tuple[float, ...] = ()
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether its result is still to come, as far as the sampler sees."""
+        return self.loss is None and self.state in (State.WAITING, State.RUNNING, State.PAUSED)

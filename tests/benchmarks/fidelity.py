@@ -91,7 +91,7 @@ def _after(before: Curve, rung: int, n_rungs: int, loss: float, epochs: int) -> 
     number, point = before.number, before.parameters
     if rung == n_rungs - 1:
         return Curve(number, point, State.COMPLETE, rung, before.losses, loss, epochs)
-    return Curve(number, point, State.PRUNED, rung, {**before.losses, rung: loss}, None, epochs)
+    return Curve(number, point, State.PAUSED, rung, {**before.losses, rung: loss}, None, epochs)
 
 
 METHODS: Mapping[str, Method] = {

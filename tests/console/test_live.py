@@ -26,7 +26,7 @@ def test_a_trial_that_paused_is_told_so_and_counts_again_once_it_is_continued():
     display.began(SweepInfo("own", Objective("loss", False), 3, 1), [])
     trial = Trial(0, {}, 0)
     display.suggested(trial)
-    display.happened(Paused(0, 1, Outcome(State.PRUNED, 0.5, {"loss": 0.5}, 2, 2)))
+    display.happened(Paused(0, 1, Outcome(State.PAUSED, 0.5, {"loss": 0.5}, 2, 2)))
     display.suggested(trial)
     display.happened(Ended(0, 2, Outcome(State.COMPLETE, 0.25, {"loss": 0.25}, 6, 6)))
     _, paused, ended = shown

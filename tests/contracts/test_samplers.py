@@ -41,7 +41,7 @@ STATES = (
     State.FAILED,
     State.COMPLETE,
     State.PRUNED,
-    State.RUNNING,
+    State.PAUSED,
     State.COMPLETE,
     State.WAITING,
 )
@@ -125,7 +125,7 @@ class TestSampler:
         assert points.count({"x": 5, "y": "b"}) == 1
         assert len(points) == 18
 
-    @pytest.mark.parametrize("state", [State.FAILED, State.RUNNING, State.WAITING])
+    @pytest.mark.parametrize("state", [State.FAILED, State.PAUSED, State.WAITING])
     def test_a_record_without_one_loss_is_no_obstacle(self, sampler: Sampler, state: State) -> None:
         space = space_of(CONTINUOUS)
         history: list[Observation] = []

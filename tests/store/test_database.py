@@ -121,7 +121,7 @@ class TestWhereATrialStands:
         log.append_result(Ended(4, 1, Outcome(State.FAILED, failure=failure)))
         states = [State.WAITING, State.RUNNING, State.COMPLETE, State.PRUNED, State.FAILED]
         assert [t.state for t in log.trials()] == states
-        assert log.counts() == dict.fromkeys(states, 1)
+        assert log.counts() == {**dict.fromkeys(states, 1), State.PAUSED: 0}
         assert log.trial(4).outcome == Outcome(State.FAILED, failure=failure)
 
     def test_a_trial_can_fail_without_having_started(self, log: Log) -> None:

@@ -53,7 +53,7 @@ def test_a_trial_is_pruned_once_it_paused_and_not_any_more_once_it_is_continued(
     assert states(log) == [State.RUNNING]
     log.append_checkpoint(checkpointed(0, 3))
     log.append_pause(paused(0, 0.25), 0)
-    assert states(log) == [State.PRUNED]
+    assert states(log) == [State.PAUSED]
     assert log.trial(0).outcome == paused(0, 0.25).outcome
     log.append_step(Step(1, 0, 1, None))
     assert states(log) == [State.WAITING]
@@ -84,7 +84,7 @@ def test_a_continued_trial_may_fail(log):
 def test_a_score_comes_back_to_the_bit(log, score):
     started(log, 0, 0)
     event = paused(0)
-    outcome = Outcome(State.PRUNED, score, {"val_loss": 0.1 + 0.2}, 4, 2, 0.5, "cuda:1")
+    outcome = Outcome(State.PAUSED, score, {"val_loss": 0.1 + 0.2}, 4, 2, 0.5, "cuda:1")
     log.append_pause(type(event)(0, 1, outcome), 0)
     assert repr(log.trial(0).outcome) == repr(outcome) == repr(log.pauses()[0])
 

@@ -65,7 +65,7 @@ class FakeEngine:
         from_epoch = job.resume.checkpoints[0].epoch if job.resume.checkpoints else 0
         yield Started(number, attempt, "cpu", 1, from_epoch)
         if from_epoch and from_epoch == job.limits.until_epoch:
-            yield Paused(number, attempt, self._outcome(job, from_epoch, State.PRUNED))
+            yield Paused(number, attempt, self._outcome(job, from_epoch, State.PAUSED))
             return
         if job.task.seed % 7 == 0 and attempt == 1:
             failure = Failure(FailureKind.CRASH, "the worker was killed by SIGKILL")
@@ -89,7 +89,7 @@ class FakeEngine:
                 name = f"trial-{number:05d}.{attempt}-{epoch:06d}.checkpoint.safetensors"
                 yield Checkpointed(number, attempt, Checkpoint(name, "", epoch))
             if is_pausing:
-                yield Paused(number, attempt, self._outcome(job, epoch, State.PRUNED))
+                yield Paused(number, attempt, self._outcome(job, epoch, State.PAUSED))
                 return
             if self._is_stop_wanted:
                 yield Stopped(number, attempt)

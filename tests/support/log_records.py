@@ -41,7 +41,7 @@ def complete(number: int, score: float = 0.5, attempt: int = 1) -> Ended:
 
 def paused(number: int, score: float = 0.5, attempt: int = 1, epochs: int = 3) -> Paused:
     return Paused(
-        number, attempt, Outcome(State.PRUNED, score, {"val_loss": score}, epochs, epochs, 1.5, "cpu")
+        number, attempt, Outcome(State.PAUSED, score, {"val_loss": score}, epochs, epochs, 1.5, "cpu")
     )
 
 

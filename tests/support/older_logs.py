@@ -77,11 +77,11 @@ def record_v3(log: Log) -> None:
         log.append_step(Step(step, number, 0, 2))
     session = log.append_session({"tunecli": "0.1.0", "torch": "2.13.0"})
     log.append_epochs([_epoch(4, 2, attempt=2)])
-    log.append_pause(Paused(4, 2, Outcome(State.PRUNED, 0.6, {"val_loss": 0.6}, 2, 2, 0.5, "cpu")), 0)
+    log.append_pause(Paused(4, 2, Outcome(State.PAUSED, 0.6, {"val_loss": 0.6}, 2, 2, 0.5, "cpu")), 0)
     log.append_start(Started(5, 1, "cpu", 4802), session)
     log.append_epochs([_epoch(5, 1), _epoch(5, 2)])
     log.append_pause(
-        Paused(5, 1, Outcome(State.PRUNED, math.inf, {"val_loss": math.inf}, 2, 2, 0.5, "cpu")), 1
+        Paused(5, 1, Outcome(State.PAUSED, math.inf, {"val_loss": math.inf}, 2, 2, 0.5, "cpu")), 1
     )
     log.append_step(Step(2, 4, 1, None))
     log.append_start(Started(4, 3, "cpu", 4803, 2), session)

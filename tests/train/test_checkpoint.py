@@ -398,7 +398,7 @@ def test_a_trial_that_pauses_again_and_again_is_the_trial_uninterrupted(
         if until is not None:
             checkpoints = (checkpoint_of(events),)
             assert isinstance(last, Paused)
-            assert (last.outcome.state, last.outcome.epochs) == (State.PRUNED, until)
+            assert (last.outcome.state, last.outcome.epochs) == (State.PAUSED, until)
             assert last.outcome.score == found[last.outcome.kept_epoch - 1][1]["val_loss"]
     assert isinstance(last, Ended)
     assert (found, without_clock(last.outcome)) == (metrics, without_clock(outcome))

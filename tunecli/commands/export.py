@@ -126,7 +126,7 @@ def _numbered(trials: list[Trial], number: int) -> Trial:
 
 def _export_weights(study: Study, trial: Trial, weights_path: Path) -> str:
     if trial.outcome is None or trial.state is State.FAILED:
-        raise UsageError(f"trial {trial.number} is {trial.state.value}: it has no weights")
+        raise UsageError(f"trial {trial.number} is {trial.state.shown.value}: it has no weights")
     _require_complete(study, trial)
     if trial_models(study.spec.space.tree) != {TrialConfig}:
         kept_by_it = study.folder.checkpoint_dir(trial.number)
@@ -149,7 +149,7 @@ def _export_weights(study: Study, trial: Trial, weights_path: Path) -> str:
 
 def _tested(study: Study, trial: Trial) -> Mapping[str, float]:
     if trial.outcome is None or trial.state is State.FAILED:
-        raise UsageError(f"trial {trial.number} is {trial.state.value}: there is nothing to test")
+        raise UsageError(f"trial {trial.number} is {trial.state.shown.value}: there is nothing to test")
     _require_complete(study, trial)
     if not concrete(study.spec.space, trial.parameters).get("data", {}).get("test"):
         raise UsageError(
@@ -161,7 +161,7 @@ def _tested(study: Study, trial: Trial) -> Mapping[str, float]:
 
 def _require_complete(study: Study, trial: Trial) -> None:
     """Trained again, a trial is trained to its end, which is not where a pruned one's score is from."""
-    if trial.state is State.PRUNED and trial.outcome is not None:
+    if trial.state.shown is State.PRUNED and trial.outcome is not None:
         run, number = quote(str(study.folder.path)), trial.number
         raise UsageError(
             f"trial {number} was pruned after epoch {trial.outcome.epochs}, and weights are those of a whole training",

@@ -75,7 +75,7 @@ def one_trial_view(one: OneTrial) -> View:
     """Outcome, metrics, attempts and parameters of one trial, and the traceback if it failed."""
     trial, outcome, ranked = one.trial, one.trial.outcome, one.ranked
     failure = outcome.failure if outcome else None
-    lines = [("study", one.study), ("trial", str(trial.number)), ("status", trial.state.value)]
+    lines = [("study", one.study), ("trial", str(trial.number)), ("status", trial.state.shown.value)]
     if ranked.rank is not None:
         lines.append(("rank", f"{ranked.rank} of {one.n_ranked}"))
     if ranked.front is not None:
@@ -121,7 +121,7 @@ def _data(one: OneTrial) -> dict[str, Any]:
         "study": one.study,
         "path": one.overview.path,
         "trial": trial.number,
-        "status": trial.state.value,
+        "status": trial.state.shown.value,
         "rank": one.ranked.rank,
         "front": one.ranked.front,
         "feasible": one.ranked.is_feasible,

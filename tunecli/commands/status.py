@@ -69,6 +69,7 @@ def status(folder: RunFolder) -> Status:
     held_by = holder(folder.path)
     with look(folder) as study:
         counts = study.log.counts()
+        counts[State.PRUNED] += counts.pop(State.PAUSED)  # a paused trial is shown as pruned
         facts = facts_of(study.log)
         objective, stands = study.spec.objective, None
         if objective.further_objectives or objective.constraints:

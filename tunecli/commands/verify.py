@@ -161,7 +161,7 @@ def _chosen(study: Study, trials: list[Trial], *, is_all: bool, n_sampled: int |
 def _recorded(study: Study, trial: Trial) -> RunRecord:
     if trial.outcome is None:
         raise UsageError(
-            f"trial {trial.number} is {trial.state.value}: it has no score to compare with",
+            f"trial {trial.number} is {trial.state.shown.value}: it has no score to compare with",
             hint=f"tunecli results {study.folder.path} shows the trials that have ended",
         )
     return RunRecord(study.log.epochs(trial.number), trial.outcome)
@@ -187,7 +187,7 @@ def _again(study: Study, trial: Trial, recorded: RunRecord, device: str) -> RunR
         return RunRecord([], Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, error.message)))
     failure = recorded.outcome.failure
     crashed_worker = failure is not None and failure.kind in (FailureKind.CRASH, FailureKind.LOST)
-    n_epochs = len(recorded.epochs) if recorded.outcome.state is State.PRUNED else None
+    n_epochs = len(recorded.epochs) if recorded.outcome.state.shown is State.PRUNED else None
     name = LOCAL if crashed_worker else name_for_one(job, LOCAL)
     engine = engine_named(
         name,
@@ -284,7 +284,7 @@ def _verified_data(one: Verified) -> dict[str, Any]:
 
 def _run_data(outcome: Outcome) -> dict[str, Any]:
     return {
-        "state": outcome.state.value,
+        "state": outcome.state.shown.value,
         "score": _finite(outcome.score),
         "epochs": outcome.epochs,
         "device": outcome.device,

@@ -115,7 +115,7 @@ def _line(board: Board, event: Ended | Paused) -> str:
         parts.append(f"failed ({_failed(outcome.failure)})")
     else:
         parts.append(
-            outcome.state.value
+            outcome.state.shown.value
             if outcome.score is None
             else _told(board.trials[event.number], heading.objective)
         )

@@ -138,7 +138,7 @@ def _mismatch(recorded: RunRecord, again: RunRecord) -> str:
 
 
 def _kind(outcome: Outcome) -> str:
-    return f"failed: {outcome.failure.kind.value}" if outcome.failure else outcome.state.value
+    return f"failed: {outcome.failure.kind.value}" if outcome.failure else outcome.state.shown.value
 
 
 def _pairs(recorded: RunRecord, again: RunRecord) -> Iterator[_Pair]:

@@ -154,13 +154,13 @@ def _places(trials: Sequence[Trial], objective: Objective) -> dict[int, tuple[in
 def _key(trial: Trial, objective: Objective, places: Mapping[int, tuple[int, float]]) -> _Key:
     is_rankable = _is_rankable(trial, objective)
     score = _score(trial)
-    is_number = is_rankable or (math.isfinite(score) and trial.state is State.PRUNED)
+    is_number = is_rankable or (math.isfinite(score) and trial.state.shown is State.PRUNED)
     broken = violation(trial, objective) if is_rankable else 0.0
     front, added = places.get(trial.number, (0, 0.0))
     loss = objective.sign * score if is_number else 0.0
     further = _losses(trial, objective)[1:] if is_rankable else ()
     goodness = (float(front), -added, loss, *further)
-    return (_ORDER.index(trial.state), not is_number, broken > 0.0, broken, goodness, trial.number)
+    return (_ORDER.index(trial.state.shown), not is_number, broken > 0.0, broken, goodness, trial.number)
 
 
 @dataclass(frozen=True, slots=True)

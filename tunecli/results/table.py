@@ -221,7 +221,7 @@ def _row(
     return (
         ranked.rank,
         trial.number,
-        str(trial.state),
+        str(trial.state.shown),
         *({_FRONT: ranked.front, _FEASIBLE: ranked.is_feasible}[mark] for mark in marks),
         _metric_cell(objective.metric, outcome.score),
         *(_metric_cell(name, outcome.metrics.get(name)) for name in objective.metrics[1:]),

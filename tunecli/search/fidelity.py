@@ -43,7 +43,7 @@ class Curve:
     @property
     def is_paused(self) -> bool:
         """Whether the trial can be continued."""
-        return self.state is State.PRUNED
+        return self.state is State.PAUSED
 
     def loss_at(self, rung: int) -> float | None:
         """Return the loss at a rung; infinite if the trial failed before it, None if it is not known yet.
@@ -120,7 +120,7 @@ def comparable(curves: Sequence[Curve], n_rungs: int, min_known: int) -> list[Ob
     """Return the trials as a sampler sees them: with the losses of one rung, since losses of two do not compare.
 
     Falkner, Klein, Hutter (2018), "BOHB", section 3.1. The rung is the highest one at which ``min_known`` trials have a
-    loss, or else the first. A trial without a loss there is pending: RUNNING if it has paused before, so that it did
+    loss, or else the first. A trial without a loss there is pending: PAUSED if it has paused before, so that it did
     not fail until then, else WAITING.
     """
 
@@ -134,10 +134,10 @@ def comparable(curves: Sequence[Curve], n_rungs: int, min_known: int) -> list[Ob
         if curve.state is State.FAILED:
             observations.append(Observation(curve.number, curve.parameters, State.FAILED))
         elif loss is None:
-            state = State.RUNNING if curve.losses else State.WAITING
+            state = State.PAUSED if curve.losses else State.WAITING
             observations.append(Observation(curve.number, curve.parameters, state))
         else:
-            state = State.COMPLETE if curve.state is State.COMPLETE else State.PRUNED
+            state = State.COMPLETE if curve.state is State.COMPLETE else State.PAUSED
             violations = curve.violations_at(rung)
             observations.append(Observation(curve.number, curve.parameters, state, loss, (), violations))
     return observations

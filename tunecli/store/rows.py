@@ -37,7 +37,7 @@ TRIAL_TABLES = ("suggestion", "start", "setback", "step", "pause", "result")
 
 # An attempt that failed or paused has ended, and so have all attempts before it.
 _STATE = """
-coalesce(r.state, iif(p.step IS NOT NULL, 'pruned', iif(EXISTS (
+coalesce(r.state, iif(p.step IS NOT NULL, 'paused', iif(EXISTS (
     SELECT 1 FROM start WHERE start.number = s.number
     AND start.attempt > (SELECT coalesce(max(attempt), 0) FROM setback WHERE setback.number = s.number)
     AND start.attempt > (SELECT coalesce(max(attempt), 0) FROM pause WHERE pause.number = s.number)
@@ -148,7 +148,7 @@ def pauses(rows: Sequence[Row]) -> dict[int, Outcome]:
     """The outcomes of the rows of ``PAUSES``, by step."""
     all_scores, all_metrics = (decode_all([row[place] for row in rows]) for place in (1, 2))
     return {
-        step: Outcome(State.PRUNED, score, metrics, *rest)
+        step: Outcome(State.PAUSED, score, metrics, *rest)
         for (step, _, _, *rest), score, metrics in zip(rows, all_scores, all_metrics, strict=True)
     }
 

@@ -72,13 +72,13 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     if ending is None:
         yield Stopped(job.number, job.attempt)
         return
-    is_paused = ending is State.WAITING
+    is_paused = ending is State.PAUSED
     if isinstance(ending, Failure) and ending.kind is FailureKind.OOM:
         progress.weights.clear()
         loaded.release()
         loading.forget()
         release_memory(str(device))
-    end = ended(job, progress, State.PRUNED if is_paused else ending, device_name, sha256)
+    end = ended(job, progress, ending, device_name, sha256)
     yield Paused(end.number, end.attempt, end.outcome) if is_paused else end
 
 
@@ -108,7 +108,7 @@ def _train(
     """Train, keeping ``progress`` up to date.
 
     Returns:
-        How the trial ended: complete, pruned, or a numerical failure; waiting if it pauses; None after a stop request.
+        How the trial ended: complete, pruned, or a numerical failure; paused; None after a stop request.
     """
     torch.set_num_threads(job.execution.threads)
     config, base_path = TrialConfig.model_validate(resolved(job.task.config)), Path(job.files.base_path)
@@ -119,9 +119,8 @@ def _train(
             learner.restore(loaded.learner(number, device))
         loaded.release()
         if job.limits.until_epoch is not None and progress.epochs >= job.limits.until_epoch:
-            return (
-                State.WAITING
-            )  # an earlier attempt wrote the checkpoint, and died before it reported the pause
+            # an earlier attempt wrote the checkpoint, and died before it reported the pause
+            return State.PAUSED
     keeper = checkpoint.Keeper(job, device)
     metric, early_stop = job.task.objective.metric, config.training.early_stop
     measures = user_metrics(job.task.objective, base_path)
@@ -148,7 +147,7 @@ def _train(
             if written is not None:
                 yield written
         if is_stopping:
-            return State.WAITING if is_pausing else None
+            return State.PAUSED if is_pausing else None
     return end_training(job, progress, lambda: _test(learners, progress, measures))
 
 

@@ -49,7 +49,7 @@ def trained(
     losses = {each: loss(point, each) for each in range(rung + 1)}
     if rung == len(FRACTIONS) - 1:
         return Curve(number, point, State.COMPLETE, rung, losses, losses.pop(rung))
-    return Curve(number, point, State.PRUNED, rung, losses)
+    return Curve(number, point, State.PAUSED, rung, losses)
 
 
 def begun(n: int, seed: int = 0, rung: int = 0) -> list[Curve]:
@@ -172,7 +172,7 @@ def test_probable_bests_are_continued_once_no_trial_may_be_begun() -> None:
 
 
 def test_paused_trials_are_continued_in_turn_without_a_model() -> None:
-    flat = [Curve(n, {"x": 0.1 * n, "y": 0.0, "kind": "a"}, State.PRUNED, 0, {0: 1.0}) for n in range(5)]
+    flat = [Curve(n, {"x": 0.1 * n, "y": 0.0, "kind": "a"}, State.PAUSED, 0, {0: 1.0}) for n in range(5)]
     assert next_action(flat, may_begin=False) == Action(0, 1)
     failed = [Curve(n, curve.parameters, State.FAILED, 0) for n, curve in enumerate(flat)]
     assert next_action(failed, may_begin=False) is None
@@ -201,7 +201,7 @@ def test_a_region_of_failures_is_left_except_for_its_border(rung: int, most: int
 
 def test_paused_trials_are_continued_in_an_exhausted_space() -> None:
     space = space_of("k: {int: [1, 6]}")
-    curves = [Curve(n, {"k": n + 1}, State.PRUNED, 0, {0: abs(n - 2.5)}) for n in range(6)]
+    curves = [Curve(n, {"k": n + 1}, State.PAUSED, 0, {0: abs(n - 2.5)}) for n in range(6)]
     action = freeze_thaw(Curves(), curves, FRACTIONS, space, 0, may_begin=True)
     assert action is not None
     assert action.number is not None
@@ -212,8 +212,8 @@ def test_paused_trials_are_continued_in_an_exhausted_space() -> None:
 
 def test_infinite_and_huge_losses_are_accepted() -> None:
     curves = begun(10)
-    curves[3] = Curve(3, curves[3].parameters, State.PRUNED, 0, {0: math.inf})
-    curves[4] = Curve(4, curves[4].parameters, State.PRUNED, 0, {0: 1e300})
+    curves[3] = Curve(3, curves[3].parameters, State.PAUSED, 0, {0: math.inf})
+    curves[4] = Curve(4, curves[4].parameters, State.PAUSED, 0, {0: 1e300})
     assert next_action(curves) is not None
 
 

@@ -112,20 +112,20 @@ def assert_continues(space: Space) -> None:
 def test_final_observations_are_complete_failed_running_and_predicted_trials() -> None:
     point: Parameters = {"x": 0.0}
     curves = [
-        Curve(0, point, State.PRUNED, 0, {0: 5.0}, violations={0: (0.5,)}),
+        Curve(0, point, State.PAUSED, 0, {0: 5.0}, violations={0: (0.5,)}),
         Curve(1, point, State.COMPLETE, 2, {0: 5.0, 1: 4.0}, 3.0, violations={0: (2.0,), 2: (1.0,)}),
-        Curve(2, point, State.PRUNED, 1, {0: 5.0, 1: 4.5}),
+        Curve(2, point, State.PAUSED, 1, {0: 5.0, 1: 4.5}),
         Curve(3, point, State.FAILED, 1, {0: 5.0}),
         Curve(4, point, State.WAITING, 0),
         Curve(5, point, State.WAITING, 1, {0: 5.0}, violations={0: (0.5,)}),
     ]
     observations = final_observations(curves, 3, {0: 3.5})
     assert [(each.number, each.state, each.loss, each.violations) for each in observations] == [
-        (0, State.PRUNED, 3.5, ()),
+        (0, State.PAUSED, 3.5, ()),
         (1, State.COMPLETE, 3.0, (1.0,)),
         (3, State.FAILED, None, ()),
         (4, State.WAITING, None, ()),
-        (5, State.RUNNING, None, ()),
+        (5, State.PAUSED, None, ()),
     ]
 
 

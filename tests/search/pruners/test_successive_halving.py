@@ -59,7 +59,7 @@ class Play:
         elif action.rung == last:
             curve = Curve(number, {}, State.COMPLETE, last, before, loss)
         else:
-            curve = Curve(number, {}, State.PRUNED, action.rung, {**before, action.rung: loss})
+            curve = Curve(number, {}, State.PAUSED, action.rung, {**before, action.rung: loss})
         self.curves[number : number + 1] = [curve]
 
     def reached(self, rung: int) -> list[int]:
@@ -136,7 +136,7 @@ def test_no_trial_is_promoted_before_the_bracket_is_full_and_known() -> None:
     hidden = Curve(8, {}, State.WAITING, 0)
     play.curves[8] = hidden
     assert play.action() == Action(None, 0), "the next bracket begins meanwhile"
-    play.curves[8] = Curve(8, {}, State.PRUNED, 0, {0: 8.0})
+    play.curves[8] = Curve(8, {}, State.PAUSED, 0, {0: 8.0})
     assert play.action() == Action(0, 1)
 
 
@@ -152,12 +152,12 @@ def test_the_lower_number_wins_a_tie_and_failed_trials_are_never_promoted() -> N
 
 
 def test_a_trial_that_is_complete_before_a_rung_competes_without_an_action() -> None:
-    curves = [Curve(n, {}, State.PRUNED, 0, {0: float(n)}) for n in range(9)]
+    curves = [Curve(n, {}, State.PAUSED, 0, {0: float(n)}) for n in range(9)]
     curves[1] = Curve(1, {}, State.COMPLETE, 0, {}, 1.0)
     assert action_of(Halving(), curves, 3, may_begin=False) == Action(0, 1)
-    curves[0] = Curve(0, {}, State.PRUNED, 1, {0: 0.0, 1: 0.5})
+    curves[0] = Curve(0, {}, State.PAUSED, 1, {0: 0.0, 1: 0.5})
     assert action_of(Halving(), curves, 3, may_begin=False) == Action(2, 1)
-    curves[2] = Curve(2, {}, State.PRUNED, 1, {0: 2.0, 1: 2.0})
+    curves[2] = Curve(2, {}, State.PAUSED, 1, {0: 2.0, 1: 2.0})
     assert action_of(Halving(), curves, 3, may_begin=False) == Action(0, 2)
 
 
@@ -267,8 +267,8 @@ def test_the_order_of_the_trials_in_a_bracket_does_not_matter(losses: list[float
 def test_a_sampler_sees_the_losses_of_one_rung() -> None:
     curves = [
         Curve(0, {}, State.COMPLETE, 2, {0: 9.0, 1: 5.0}, 1.0),
-        Curve(1, {}, State.PRUNED, 1, {0: 8.0, 1: 6.0}),
-        Curve(2, {}, State.PRUNED, 0, {0: 7.0}),
+        Curve(1, {}, State.PAUSED, 1, {0: 8.0, 1: 6.0}),
+        Curve(2, {}, State.PAUSED, 0, {0: 7.0}),
         Curve(3, {}, State.FAILED, 0),
         Curve(4, {}, State.WAITING, 0),
     ]
@@ -281,8 +281,8 @@ def test_a_sampler_sees_the_losses_of_one_rung() -> None:
     ]
     assert [each.state for each in comparable(curves, 3, 2)] == [
         State.COMPLETE,
-        State.PRUNED,
-        State.RUNNING,  # it has not failed so far
+        State.PAUSED,
+        State.PAUSED,  # it has not failed so far
         State.FAILED,
         State.WAITING,
     ]

@@ -117,7 +117,7 @@ def test_trials_are_the_middle_and_then_quasi_random_until_two_losses_are_known(
         history = [Observation(i, points[i], State.COMPLETE, float(i)) for i in range(number)]
         assert bayes(space, history, number, 5) == points[number]
     failed = [Observation(i, points[i], State.FAILED) for i in range(30)]
-    pending = [Observation(i, points[i], State.RUNNING) for i in range(30, 38)]
+    pending = [Observation(i, points[i], State.PAUSED) for i in range(30, 38)]
     alike = [Observation(i, points[i], State.COMPLETE, 1.0) for i in range(38, 40)]
     assert bayes(space, [*failed, *pending, *alike], 40, 5) == points[40]
 
@@ -129,7 +129,7 @@ def test_suggestions_keep_away_from_pending_trials() -> None:
         point = bayes(space, history, number, 0)
         assert point is not None
         suggested.append(_number(point, "x"))
-        history.append(Observation(number, point, State.RUNNING))
+        history.append(Observation(number, point, State.PAUSED))
     gaps = np.abs(np.subtract.outer(suggested, suggested))[np.triu_indices(len(suggested), 1)]
     assert gaps.min() >= 1e-3
 
@@ -180,7 +180,7 @@ def test_the_minimum_is_suggested_from_the_training_subset_of_a_long_record() ->
 def test_every_surrogate_and_acquisition_suggests_a_point_near_the_minimum(
     surrogate: str, acquisition: str
 ) -> None:
-    history = [*line_history(21), Observation(21, {"x": 0.9}, State.RUNNING)]
+    history = [*line_history(21), Observation(21, {"x": 0.9}, State.PAUSED)]
     point = bayes(space_of(LINE), history, 22, 0, surrogate=surrogate, acquisition=acquisition)
     assert point is not None
     assert _number(point, "x") == pytest.approx(0.3, abs=0.15)
@@ -233,7 +233,7 @@ def test_paused_trials_raise_the_probability_of_success_near_them() -> None:
     known = [o for o in line_history(12) if _number(o.parameters, "x") < 0.3]
     failed = [Observation(20 + n, {"x": 0.8 + 0.05 * n}, State.FAILED) for n in range(4)]
     log_probabilities = []
-    for state in (State.WAITING, State.RUNNING):
+    for state in (State.WAITING, State.PAUSED):
         pending = [Observation(30 + n, {"x": 0.4 + 0.05 * n}, state) for n in range(7)]
         with deterministic_blas():
             data = trial_data(space_of(LINE), [*known, *failed, *pending])
@@ -309,7 +309,7 @@ def test_another_process_with_any_number_of_threads_suggests_the_same_bits() -> 
     for number in range(20):
         point = suggest("random", space, history, number, 3)
         assert point is not None
-        state = (State.COMPLETE, State.COMPLETE, State.PRUNED, State.FAILED, State.RUNNING)[number % 5]
+        state = (State.COMPLETE, State.COMPLETE, State.PRUNED, State.FAILED, State.PAUSED)[number % 5]
         is_scored = state in (State.COMPLETE, State.PRUNED)
         history.append(Observation(number, point, state, mixed(point) if is_scored else None))
     here = [suggest("bayes", space, history, number, 3) for number in (20, 21)]

@@ -43,7 +43,7 @@ def test_equal_sources_have_one_version_wherever_they_lie(copy: Path) -> None:
 
 @pytest.mark.parametrize("change", ["edit", "add", "remove", "move"])
 def test_another_source_is_another_version(copy: Path, change: str) -> None:
-    source = copy / "tunecli" / "results" / "pareto.py"
+    source = copy / "tunecli" / "results" / "ranking.py"
     if change == "edit":
         source.write_text(source.read_text() + "# one more line\n")
     elif change == "add":

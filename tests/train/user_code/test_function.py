@@ -317,7 +317,7 @@ def test_it_pauses_at_its_first_report_from_the_epoch_on(job_of, until, every, e
     params = {"losses": [3.0, 2.0, 4.0], "every": every}
     *_, last = run(job_of("worsens", params, until_epoch=until))
     assert isinstance(last, Ended if epochs is None else Paused)
-    assert last.outcome.state is (State.COMPLETE if epochs is None else State.PRUNED)
+    assert last.outcome.state is (State.COMPLETE if epochs is None else State.PAUSED)
     if epochs is not None:
         assert last.outcome.epochs == epochs
 

@@ -330,9 +330,10 @@ def test_a_metric_that_a_later_epoch_leaves_out_keeps_its_last_value() -> None:
 
 
 def test_a_pruned_or_paused_trial_shows_no_value_from_before_one_that_is_no_number() -> None:
-    for job in (change_job(JOB, until_epoch=2), change_job(JOB, stop_above=(None, 0.5))):
+    paused, pruned = change_job(JOB, until_epoch=2), change_job(JOB, stop_above=(None, 0.5))
+    for job, state in ((paused, State.PAUSED), (pruned, State.PRUNED)):
         _, outcome = told([(1, {"val_loss": 1.0, "lat": 2.0}), (2, {"val_loss": 1.0, "lat": NAN})], job)
-        assert (outcome.state, outcome.metrics) == (State.PRUNED, {"val_loss": 1.0})
+        assert (outcome.state, outcome.metrics) == (state, {"val_loss": 1.0})
 
 
 def test_a_secret_in_a_metric_s_name_never_stands_in_the_file_of_reports(

@@ -131,7 +131,7 @@ def curve_data(
     begun = list({item.curve.number: item.curve for item in subset}.values())
     paused, failed, pending, complete = (
         [curve for curve in curves if curve.state is state]
-        for state in (State.PRUNED, State.FAILED, State.WAITING, State.COMPLETE)
+        for state in (State.PAUSED, State.FAILED, State.WAITING, State.COMPLETE)
     )
     is_feasible_W = is_feasible(violation_matrix([curve.violations_at(len(rungs) - 1) for curve in complete]))
     return CurveData(

@@ -41,7 +41,6 @@ from tunecli.search.draws import MAX_SOBOL_DIMENSIONS
 from tunecli.trial import Observation, State
 
 _MAX_OBSERVATIONS = 200  # a Gaussian process costs the cube of their number
-_PENDING = (State.WAITING, State.RUNNING)
 
 _T = TypeVar("_T")
 
@@ -136,11 +135,11 @@ def trial_data(space: Space, history: Sequence[Observation]) -> TrialData:
     rank_by_number = _feasibility_ranks(with_loss)
     chosen, failed = training_subset(
         [(trial, rank_by_number.get(trial.number, loss)) for trial, loss in with_loss],
-        [trial for trial in history if trial.state not in _PENDING and finite_loss(trial) is None],
+        [trial for trial in history if not trial.is_pending and finite_loss(trial) is None],
         _MAX_OBSERVATIONS,
     )
     trained = [trial for trial, _ in chosen]
-    pending = [trial for trial in history if trial.state in _PENDING]
+    pending = [trial for trial in history if trial.is_pending]
     units_ND, failed_UD, pending_PD = (
         units_of_points(space, (trial.parameters for trial in trials))
         for trials in (trained, failed, pending)
@@ -156,9 +155,7 @@ def trial_data(space: Space, history: Sequence[Observation]) -> TrialData:
         rows_NF,
         failed_UF,
         pending_PF,
-        survived_PF=pending_PF[[trial.state is State.RUNNING for trial in pending]][
-            -_MAX_OBSERVATIONS // 4 :
-        ],
+        survived_PF=pending_PF[[trial.state is State.PAUSED for trial in pending]][-_MAX_OBSERVATIONS // 4 :],
         tried_TF=np.vstack([rows_NF, failed_UF, pending_PF]),
         warping=loss_warping,
         violations_NC=violation_matrix([trial.violations for trial in trained]),

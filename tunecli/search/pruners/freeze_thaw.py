@@ -124,11 +124,11 @@ def final_observations(
     for curve in curves:
         number, point = curve.number, curve.parameters
         if not curve.is_paused:
-            state = State.RUNNING if curve.state is State.WAITING and curve.losses else curve.state
+            state = State.PAUSED if curve.state is State.WAITING and curve.losses else curve.state
             violations = curve.violations_at(n_rungs - 1) if state is State.COMPLETE else ()
             observations.append(Observation(number, point, state, curve.loss, (), violations))
         elif number in predicted:
-            observations.append(Observation(number, point, State.PRUNED, predicted[number]))
+            observations.append(Observation(number, point, State.PAUSED, predicted[number]))
     return observations
 
 

@@ -18,7 +18,7 @@ from tunecli.config.space import Parameter, Space, is_active, point_of_units, un
 from tunecli.registry.samplers import require_sampler, sampler_info
 from tunecli.search.draws import propose
 from tunecli.seeding import generator_for, seed_for
-from tunecli.trial import Observation, Parameters, Scalar, State
+from tunecli.trial import Observation, Parameters, Scalar
 
 _CONSTRAINTS = "constraints"  # the key under which Optuna keeps a trial's excesses
 _FAR = 1e300
@@ -76,8 +76,7 @@ def _tpe_draws(
     study = optuna.create_study(sampler=sampler, directions=["minimize"] * n_losses)
     for observation in history:
         losses = _losses(observation)
-        is_pending = observation.state in (State.WAITING, State.RUNNING)
-        state = states.COMPLETE if losses else states.RUNNING if is_pending else states.FAIL
+        state = states.COMPLETE if losses else states.RUNNING if observation.is_pending else states.FAIL
         told = _told(space, observation.parameters)
         of_told = {key: distributions[key] for key in told}
         excesses = {_CONSTRAINTS: _finite_excesses(observation)} if losses and has_excesses else {}
@@ -171,7 +170,7 @@ def _cmaes_draws(
         bounds=np.tile([0.0, 1.0], (len(places), 1)),
         seed=seed_for(seed, number, "cmaes") % 2**32,
     )
-    ended = [o for o in history if o.state not in (State.WAITING, State.RUNNING)]
+    ended = [o for o in history if not o.is_pending]
     worst = max((loss for o in ended if (loss := _loss(o)) is not None), default=0.0)
     size = strategy.population_size
     for first in range(0, len(ended) - size + 1, size):

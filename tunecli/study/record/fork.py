@@ -148,7 +148,7 @@ def _fitting(asked: ConfigChange, spec: StudySpec, ended: Sequence[Trial], log: 
         except DanglingReferenceError:
             continue
         point = fitting_point(spec.space, trial.parameters, config)
-        if point is None or (trial.state is State.PRUNED and not is_pruned_alike):
+        if point is None or (trial.state.shown is State.PRUNED and not is_pruned_alike):
             continue
         assert trial.outcome is not None
         told = rescored(trial.outcome, epochs[trial.number], config, recorded.objective, spec.objective)

@@ -362,7 +362,7 @@ class Coordinator:
         self._ledger.writing().append_pause(event, self._steps.paused(number, outcome))
         trial = self.running.pop(number)
         self._unended.discard(number)
-        self.trials[number] = Trial(number, trial.parameters, trial.seed, State.PRUNED, outcome)
+        self.trials[number] = Trial(number, trial.parameters, trial.seed, State.PAUSED, outcome)
         self._remove(self._checkpoints.pop(number, ())[1:])
         self._drop_reports(number)
         self._ledger.note(
@@ -374,7 +374,7 @@ class Coordinator:
         with self.together():
             if reason in ("complete", "exhausted"):
                 for number, trial in self.trials.items():
-                    if trial.state is State.PRUNED:
+                    if trial.state is State.PAUSED:
                         self._remove(self._log.checkpoints(number))
             self._ledger.writing().set_fact("ending", reason)
 

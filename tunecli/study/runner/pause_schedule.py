@@ -185,7 +185,7 @@ class PauseSchedule:
         level = own[-1].level if own else len(self.levels) - 1
         is_seen = not own or own[-1].step <= last_seen
         if is_seen and own and own[-1].step in self._pauses:
-            return Curve(trial.number, trial.parameters, State.PRUNED, level, losses, None, epochs, excesses)
+            return Curve(trial.number, trial.parameters, State.PAUSED, level, losses, None, epochs, excesses)
         if not is_seen or trial.outcome is None:
             return Curve(trial.number, trial.parameters, State.WAITING, level, losses, None, epochs, excesses)
         # One that another pruner ended has no checkpoint to go on from.

@@ -162,11 +162,12 @@ class Reports:
         """
         name = self.job.task.objective.metric
         is_cut = self.is_pruned or self.is_paused
+        state = State.PAUSED if self.is_paused else State.PRUNED if self.is_pruned else State.COMPLETE
         failure = None if is_cut else self.failure or failure
         if failure is None and self.missing and (name not in self.metrics or not is_cut):
             failure = Failure(FailureKind.ERROR, self.missing_cause)
         outcome = Outcome(
-            state=State.FAILED if failure else State.PRUNED if is_cut else State.COMPLETE,
+            state=State.FAILED if failure else state,
             score=None if failure else self.metrics[name],
             metrics={} if failure else self.metrics,
             epochs=self.epoch,
