@@ -13,10 +13,10 @@ from tunecli.engine.local import LocalEngine
 from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started
 from tunecli.objective import Objective
-from tunecli.train.machine import Place
+from tunecli.train.machine import Accelerator
 from tunecli.trial import FailureKind, Outcome, State
 
-TWO = (Place("cuda:0", "cpu", "MIG-a"), Place("cuda:1", "cpu", "MIG-b"))
+TWO = (Accelerator("cuda:0", "cpu", "MIG-a"), Accelerator("cuda:1", "cpu", "MIG-b"))
 # each waits until so many run at a time, tells where it is bound to, and may lose its device
 CODE = """
 import os, pathlib, time
@@ -37,7 +37,7 @@ def train(params, trial):
 def engine_of() -> Iterator[Callable[..., LocalEngine]]:
     made: list[LocalEngine] = []
 
-    def make(n_workers: int, per_device: int, here: tuple[Place, ...] = TWO) -> LocalEngine:
+    def make(n_workers: int, per_device: int, here: tuple[Accelerator, ...] = TWO) -> LocalEngine:
         made.append(
             LocalEngine(EngineOptions(n_workers, 1, per_device=per_device), places=lambda device: here)
         )

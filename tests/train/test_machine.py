@@ -10,7 +10,15 @@ import pytest
 
 from tunecli.errors import UsageError
 from tunecli.train import devices
-from tunecli.train.machine import Place, instances, is_cpu, meant_by, places, resolved, whole_places
+from tunecli.train.machine import (
+    Accelerator,
+    accelerators,
+    device_name,
+    is_cpu,
+    mig_instances,
+    selected_by,
+    whole_accelerators,
+)
 
 # as in NVIDIA's MIG user guide: a GPU in three parts, and one that is whole
 LISTING = """\
@@ -51,7 +59,7 @@ SECOND = "GPU-1f3b7a52-0f7d-4a3c-9d5e-6b1f6c2b7d10"
     ],
 )
 def test_every_part_that_may_be_seen_is_a_place_of_its_own(visible: str | None, seen: list[str]) -> None:
-    found = instances(LISTING, visible)
+    found = mig_instances(LISTING, visible)
     assert [place.visible for place in found] == seen
     assert [place.name for place in found] == [f"cuda:{number}" for number in range(len(seen))]
     assert {place.local for place in found} <= {"cuda:0"}
@@ -59,15 +67,15 @@ def test_every_part_that_may_be_seen_is_a_place_of_its_own(visible: str | None, 
 
 @pytest.mark.parametrize("visible", [None, "0", "1,0", "GPU-2"])
 def test_of_whole_gpus_torch_tells_itself(visible: str | None) -> None:
-    assert instances(WHOLE, visible) == ()
-    assert instances("", visible) == ()
+    assert mig_instances(WHOLE, visible) == ()
+    assert mig_instances("", visible) == ()
 
 
 def test_a_part_says_what_it_is_a_part_of() -> None:
-    assert instances(LISTING, None)[0].description == "NVIDIA A100-SXM4-40GB MIG 3g.20gb"
+    assert mig_instances(LISTING, None)[0].description == "NVIDIA A100-SXM4-40GB MIG 3g.20gb"
 
 
-HERE = [Place(name, name) for name in ("cuda:0", "cuda:1", "cuda:2")]
+HERE = [Accelerator(name, name) for name in ("cuda:0", "cuda:1", "cuda:2")]
 
 
 @pytest.mark.parametrize(
@@ -82,19 +90,19 @@ HERE = [Place(name, name) for name in ("cuda:0", "cuda:1", "cuda:2")]
     ],
 )
 def test_a_device_s_name_means_all_of_its_kind_or_one(device: str, meant: list[str]) -> None:
-    assert [place.name for place in meant_by(device, HERE)] == meant
+    assert [place.name for place in selected_by(device, HERE)] == meant
 
 
 def test_the_cpu_is_no_place_and_is_told_without_torch() -> None:
-    assert places("cpu") == places("cpu:0") == ()
-    program = "import sys; from tunecli.train.machine import places; places('cpu'); assert 'torch' not in sys.modules"
+    assert accelerators("cpu") == accelerators("cpu:0") == ()
+    program = "import sys; from tunecli.train.machine import accelerators; accelerators('cpu'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "cpu:0", *devices.names()])
 def test_a_device_is_the_one_that_torch_tells_and_the_cpu_needs_no_telling(name: str) -> None:
-    assert resolved(name) == str(devices.resolve(name))
-    assert not is_cpu(name) or resolved(name) == "cpu"
+    assert device_name(name) == str(devices.resolve(name))
+    assert not is_cpu(name) or device_name(name) == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -103,14 +111,14 @@ def test_a_device_is_the_one_that_torch_tells_and_the_cpu_needs_no_telling(name:
 )
 def test_what_torch_refuses_is_refused_in_its_words(name: str, avoid: Sequence[str]) -> None:
     with pytest.raises(UsageError) as refused:
-        resolved(name, 0, avoid)
+        device_name(name, 0, avoid)
     with pytest.raises(UsageError) as by_torch:
         devices.resolve(name, 0, avoid)
     assert (refused.value.message, refused.value.hint) == (by_torch.value.message, by_torch.value.hint)
 
 
 def test_the_cpu_is_resolved_without_torch() -> None:
-    program = "import sys; from tunecli.train.machine import resolved; resolved('cpu'); assert 'torch' not in sys.modules"
+    program = "import sys; from tunecli.train.machine import device_name; device_name('cpu'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
@@ -128,6 +136,6 @@ def test_the_cpu_is_resolved_without_torch() -> None:
 def test_each_of_several_whole_gpus_is_seen_alone_by_who_works_on_it(
     names: list[str], visible: str | None, bound_to: list[tuple[str, str]]
 ) -> None:
-    found = whole_places(names, visible)
+    found = whole_accelerators(names, visible)
     assert [place.name for place in found] == names
     assert [(place.local, place.visible) for place in found] == bound_to

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.train.machine import n_killed_for_memory, tells_of_memory
+from tunecli.train.machine import is_out_of_memory, n_killed_for_memory
 
 V2 = {"proc/self/cgroup": "0::/user/run\n", "sys/fs/cgroup/user/run/memory.events": "oom 3\noom_kill 2\n"}
 CONTAINER = {"proc/self/cgroup": "0::/hidden\n", "sys/fs/cgroup/memory.events": "oom_kill 4\n"}
@@ -47,4 +47,4 @@ def test_kills_are_counted_where_the_system_counts_them(
     ],
 )
 def test_last_words_of_a_program(words: str, is_told: bool) -> None:
-    assert tells_of_memory(words) is is_told
+    assert is_out_of_memory(words) is is_told

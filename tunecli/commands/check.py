@@ -30,7 +30,7 @@ from tunecli.study.plan.worker_count import jobs_by_device
 from tunecli.study.runner.pause_schedule import pauses_of
 from tunecli.text import counted
 from tunecli.train.data.summary import DataSummary
-from tunecli.train.machine import places
+from tunecli.train.machine import accelerators
 from tunecli.train.validation import trial_problems
 from tunecli.trial import Scalar, Trial
 
@@ -120,7 +120,7 @@ def check(spec: StudySpec) -> Check:
         space_size(space),
         grid_size(space),
         together,
-        jobs_by_device(plan.device, places(plan.device), plan.n_workers),
+        jobs_by_device(plan.device, accelerators(plan.device), plan.n_workers),
         check_notes(spec, plan, pauses, together, cost.largest),
         cost,
         option_labels(space),

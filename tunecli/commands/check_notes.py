@@ -29,7 +29,7 @@ from tunecli.study.plan.plan import Plan
 from tunecli.study.plan.worker_count import require_device
 from tunecli.study.record.history import History
 from tunecli.train.data.sources import facts_of
-from tunecli.train.machine import places
+from tunecli.train.machine import accelerators
 from tunecli.train.validation.notes import has_scaled_target
 from tunecli.train.workload import Cost, sizes_of_parts
 from tunecli.trial import Parameters, Trial
@@ -175,7 +175,7 @@ def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     """Notes on devices: the file may be checked on one machine and run on another, so an absent one is no error."""
     run = spec.settings.run
     asked = run.workers
-    is_on_cpu = plan.device.partition(":")[0] in ("auto", "cpu") and not places(plan.device)
+    is_on_cpu = plan.device.partition(":")[0] in ("auto", "cpu") and not accelerators(plan.device)
     if run.per_device > 1 and is_on_cpu:
         yield f"run.per_device {run.per_device} has no effect on the CPU: it counts jobs on an accelerator"
     if isinstance(asked, int) and plan.n_workers < asked and engine_info(run.engine).max_workers != 1:

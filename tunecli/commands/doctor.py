@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tunecli.engine import n_cores
 from tunecli.results.view import Section, View
 from tunecli.study.record.versions import versions
-from tunecli.train.machine import places
+from tunecli.train.machine import accelerators
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def doctor() -> Machine:
     """Describe this machine. Loads torch."""
     from tunecli.train import devices
 
-    slots = places("auto")
+    slots = accelerators("auto")
     descriptions = {facts.name: facts.description for facts in devices.describe()}
     # torch sees only the first part of a partitioned GPU
     descriptions |= {slot.name: slot.description for slot in slots if slot.description}

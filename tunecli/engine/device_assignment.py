@@ -11,15 +11,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tunecli.messages import Ended, Event, Job, Paused, Started
-from tunecli.train.machine import Place
+from tunecli.train.machine import Accelerator
 
 
-def n_slots(places: Sequence[Place], per_device: int) -> int:
+def n_slots(places: Sequence[Accelerator], per_device: int) -> int:
     """The number of jobs that may run at a time; 0 without places."""
     return len(places) * per_device
 
 
-def workers_per_place(places: Sequence[Place], n_workers: int) -> Mapping[str, int]:
+def workers_per_place(places: Sequence[Accelerator], n_workers: int) -> Mapping[str, int]:
     """The number of workers on each place, by the place's name; empty without places."""
     counts = Counter({place.name: 0 for place in places})
     for _ in range(n_workers if places else 0):
@@ -27,7 +27,7 @@ def workers_per_place(places: Sequence[Place], n_workers: int) -> Mapping[str, i
     return counts
 
 
-def least_used_place(places: Sequence[Place], n_used: Mapping[str, int]) -> Place:
+def least_used_place(places: Sequence[Accelerator], n_used: Mapping[str, int]) -> Accelerator:
     """The place with the fewest workers, the first in a tie.
 
     Args:
@@ -43,7 +43,7 @@ def with_slot(job: Job, slot: int, set_aside: Collection[str]) -> Job:
     return replace(job, execution=replace(job.execution, slot=slot, avoid_devices=avoid_devices))
 
 
-def bind_job(job: Job, place: Place, set_aside: Collection[str]) -> Job:
+def bind_job(job: Job, place: Accelerator, set_aside: Collection[str]) -> Job:
     """The job as a worker bound to ``place`` gets it: with the device name that is valid in the worker.
 
     If the place itself is in ``set_aside``, as when all places are, the job avoids its device, so that the trial fails
@@ -54,7 +54,7 @@ def bind_job(job: Job, place: Place, set_aside: Collection[str]) -> Job:
     return replace(job, execution=execution)
 
 
-def with_recorded_device(event: Event, place: Place) -> Event:
+def with_recorded_device(event: Event, place: Accelerator) -> Event:
     """The event of a worker bound to ``place``, with the device name that the study records."""
     if isinstance(event, Started):
         return replace(event, device=place.name)

@@ -13,7 +13,7 @@ from tunecli.engine.device_assignment import bind_job, with_recorded_device
 from tunecli.engine.failures import Deadline
 from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
-from tunecli.train.machine import VISIBLE, Place, places
+from tunecli.train.machine import VISIBLE, Accelerator, accelerators
 
 
 class InlineEngine:
@@ -29,7 +29,7 @@ class InlineEngine:
         self._running: Iterator[Event] = iter(())
         self._deadline: Deadline | None = None
         self._device = ""
-        self._place: Place | None = None
+        self._place: Accelerator | None = None
         self._visible_before: tuple[
             str | None, ...
         ] = ()  # of CUDA_VISIBLE_DEVICES; empty: nothing to restore
@@ -52,7 +52,7 @@ class InlineEngine:
         self._place = next(
             (
                 place
-                for place in places(jobs[0].execution.device)
+                for place in accelerators(jobs[0].execution.device)
                 if place.needs_binding or (is_program and place.visible)
             ),
             None,

@@ -32,7 +32,7 @@ from tunecli.engine.wire import pack_jobs, unpack_event
 from tunecli.engine.worker import STOP, WorkerSetup
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train import machine
-from tunecli.train.machine import Place, n_killed_for_memory
+from tunecli.train.machine import Accelerator, n_killed_for_memory
 from tunecli.train.trials import uses_own_code
 from tunecli.trial import FailureKind, Outcome
 
@@ -65,7 +65,7 @@ class _Worker:
     process: WorkerProcess
     pipe: connection.Connection
     slot: int
-    place: Place | None
+    place: Accelerator | None
     is_single_use: bool = False
     jobs: dict[int, Job] = field(default_factory=dict)
     is_group: bool = False
@@ -104,7 +104,7 @@ class LocalEngine:
     def __init__(
         self,
         options: EngineOptions,
-        places: Callable[[str], tuple[Place, ...]] = machine.places,
+        places: Callable[[str], tuple[Accelerator, ...]] = machine.accelerators,
         n_killed: Callable[[], int] = n_killed_for_memory,
     ) -> None:
         """Start the fork server; workers are forked when jobs need them.
@@ -117,7 +117,7 @@ class LocalEngine:
         self._options = options
         self._n_killed, self._n_known_killed = n_killed, n_killed()
         self._places_of = places
-        self._places: tuple[Place, ...] = ()
+        self._places: tuple[Accelerator, ...] = ()
         self._losses: Counter[str] = Counter()
         start_server(options.threads, needs_torch=options.needs_torch)
         self._workers: list[_Worker] = []
@@ -187,7 +187,7 @@ class LocalEngine:
             pipe.close()
 
     @property
-    def _usable_places(self) -> list[Place]:
+    def _usable_places(self) -> list[Accelerator]:
         return [place for place in self._places if self._losses[place.name] < _MAX_LOSSES]
 
     def _is_ready(self, worker: _Worker) -> bool:
@@ -227,7 +227,7 @@ class LocalEngine:
         self._workers.append(worker)
         return worker
 
-    def _setup(self, place: Place | None, is_single_use: bool) -> WorkerSetup:
+    def _setup(self, place: Accelerator | None, is_single_use: bool) -> WorkerSetup:
         try:
             folder = str(Path.cwd())
         except OSError:

@@ -24,21 +24,21 @@ from pathlib import Path
 from tunecli.errors import DataError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_LISTING_S = 30.0  # a driver in trouble may never answer
+_LISTING_S = 30.0  # a faulty driver may never answer
 _GPU = re.compile(r"GPU (?P<number>\d+): (?P<what>.+) \(UUID: (?P<uuid>GPU-[^)]+)\)")
 _INSTANCE = re.compile(r"\s+MIG (?P<what>\S+)\s+Device\s+\d+: \(UUID: (?P<uuid>MIG-[^)]+)\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """An accelerator, or a part of one that is as good as one.
+class Accelerator:
+    """An accelerator, or an instance of a partitioned one.
 
     Attributes:
-        name: as ``--device`` takes it and the record has it: ``cuda:0``, …
+        name: its name for ``--device`` and in the record: ``cuda:0``, …
         local: its name within a process that is bound to it.
-        visible: what CUDA_VISIBLE_DEVICES has to be in such a process; empty: as it is.
-        description: its maker's words, where they were read.
-        needs_binding: whether no process can use it that is not bound to it, as where a GPU is partitioned.
+        visible: the value of CUDA_VISIBLE_DEVICES in such a process; empty: unchanged.
+        description: the name that its maker gives it; empty if it was not read.
+        needs_binding: whether a process has to be bound to it to use it, as with instances of a partitioned GPU.
     """
 
     name: str
@@ -48,19 +48,23 @@ class Place:
     needs_binding: bool = False
 
 
-def places(device: str) -> tuple[Place, ...]:
-    """The places that a device's name means on this machine; none where it means the CPU, or nothing that is here.
+def accelerators(device: str) -> tuple[Accelerator, ...]:
+    """The accelerators of this machine that a device's name selects; empty for the CPU and for unknown devices.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
     """
-    if device.partition(":")[0] == "cpu" or (device == "auto" and not may_be_here()):
+    if device.partition(":")[0] == "cpu" or (device == "auto" and not may_have_accelerator()):
         return ()
-    return _places(device, os.environ.get(VISIBLE))
+    return _accelerators(device, os.environ.get(VISIBLE))
 
 
-def resolved(device: str, slot: int = 0, avoid: Collection[str] = ()) -> str:
-    """The name of the one device that a device's name means, as `devices.resolve` has it, and its errors."""
+def device_name(device: str, slot: int = 0, avoid: Collection[str] = ()) -> str:
+    """The name of the one device that a name selects: `devices.resolve`, without torch for the CPU.
+
+    Raises:
+        UsageError: as `devices.resolve`.
+    """
     if is_cpu(device) and "cpu" not in avoid:
         return "cpu"
     from tunecli.train import devices
@@ -68,28 +72,28 @@ def resolved(device: str, slot: int = 0, avoid: Collection[str] = ()) -> str:
     return str(devices.resolve(device, slot, avoid))
 
 
-def meant_by(device: str, here: Sequence[Place]) -> tuple[Place, ...]:
-    """Those of the places that are here that a device's name means; see `places`."""
+def selected_by(device: str, here: Sequence[Accelerator]) -> tuple[Accelerator, ...]:
+    """Those of some accelerators that a device's name selects; see `accelerators`."""
     if device == "auto":
         return tuple(here)
     kind, colon, number = device.partition(":")
     return tuple(
-        place
-        for place in here
-        if (place.name == f"{kind}:{int(number)}" if colon else place.name.startswith(f"{kind}:"))
+        one
+        for one in here
+        if (one.name == f"{kind}:{int(number)}" if colon else one.name.startswith(f"{kind}:"))
     )
 
 
-def instances(listing: str, visible: str | None) -> tuple[Place, ...]:
-    """The places of a machine of which a GPU is partitioned; none where no part of one may be seen.
+def mig_instances(listing: str, visible: str | None) -> tuple[Accelerator, ...]:
+    """The accelerators of a machine with a partitioned GPU; empty if no instance is visible.
 
     Args:
-        listing: what ``nvidia-smi -L`` prints.
-        visible: CUDA_VISIBLE_DEVICES: numbers or UUIDs, which may be cut short as long as they tell. As CUDA reads it,
-            one that names nothing hides all behind it, and an empty one everything. None: it is not set.
+        listing: the output of ``nvidia-smi -L``.
+        visible: CUDA_VISIBLE_DEVICES: numbers or UUIDs, or unambiguous prefixes of UUIDs. As in CUDA, an entry that
+            names nothing hides all entries after it, and an empty value hides everything. None: the variable is unset.
     """
     gpus = _read(listing)
-    chosen: list[Place] = []
+    chosen: list[Accelerator] = []
     if visible is None:
         chosen = [each for parts in gpus.values() for each in parts]
     for word in [] if visible is None else visible.split(","):
@@ -105,28 +109,28 @@ def instances(listing: str, visible: str | None) -> tuple[Place, ...]:
     )
 
 
-def _read(listing: str) -> dict[str, list[Place]]:
-    """By the UUID of each GPU, its instances, or itself where it has none; their names are not settled."""
-    gpus: dict[str, list[Place]] = {}
-    whole = Place("", "cuda:0")
+def _read(listing: str) -> dict[str, list[Accelerator]]:
+    """The instances of each GPU, or the GPU itself if it has none, by the GPU's UUID; their names are still empty."""
+    gpus: dict[str, list[Accelerator]] = {}
+    whole = Accelerator("", "cuda:0")
     for line in listing.splitlines():
         if found := _GPU.match(line):
-            whole = Place("", "cuda:0", found["uuid"], found["what"])
+            whole = Accelerator("", "cuda:0", found["uuid"], found["what"])
             gpus[whole.visible] = [whole]
         elif gpus and (found := _INSTANCE.match(line)):
-            part = Place("", "cuda:0", found["uuid"], f"{whole.description} MIG {found['what']}")
+            part = Accelerator("", "cuda:0", found["uuid"], f"{whole.description} MIG {found['what']}")
             gpus[whole.visible] = [each for each in gpus[whole.visible] if each is not whole] + [part]
     return gpus
 
 
-def _named(word: str, gpus: Mapping[str, Sequence[Place]]) -> list[Place]:
-    """What one entry of CUDA_VISIBLE_DEVICES names; of a GPU that is partitioned, all its instances."""
+def _named(word: str, gpus: Mapping[str, Sequence[Accelerator]]) -> list[Accelerator]:
+    """The accelerators that one entry of CUDA_VISIBLE_DEVICES names; for a partitioned GPU, all its instances."""
     every = [*gpus.values()]
     if word.isdecimal():
-        # in the order of the bus, as the listing has them; CUDA's own may be another where the GPUs differ
+        # the listing is in bus order; CUDA's own order may be another if the GPUs differ
         return [*every[int(word)]] if int(word) < len(every) else []
     if word.startswith("MIG-GPU-"):  # of drivers before R470: MIG-GPU-<UUID>/<instance>/<part>
-        return [Place("", "cuda:0", word, "MIG")]
+        return [Accelerator("", "cuda:0", word, "MIG")]
     found = [parts for uuid, parts in gpus.items() if word and uuid.startswith(word)]
     found += [
         [each]
@@ -138,35 +142,34 @@ def _named(word: str, gpus: Mapping[str, Sequence[Place]]) -> list[Place]:
 
 
 @cache
-def _places(device: str, visible: str | None) -> tuple[Place, ...]:
-    parts = instances(_listing(), visible)
+def _accelerators(device: str, visible: str | None) -> tuple[Accelerator, ...]:
+    parts = mig_instances(_listing(), visible)
     if parts:
-        return meant_by(device, parts)
+        return selected_by(device, parts)
     from tunecli.train import devices
 
-    return meant_by(device, whole_places(devices.names()[1:], visible))
+    return selected_by(device, whole_accelerators(devices.names()[1:], visible))
 
 
-def whole_places(names: Sequence[str], visible: str | None) -> list[Place]:
-    """The places of accelerators that are not partitioned.
+def whole_accelerators(names: Sequence[str], visible: str | None) -> list[Accelerator]:
+    """The accelerators of a machine without a partitioned GPU.
 
-    With several CUDA devices, each place names its device for CUDA_VISIBLE_DEVICES: most programs compute on the first
-    device that they see.
+    With several CUDA devices, each names itself in ``visible``, because most programs use the first device they see.
 
     Args:
-        names: of all that are here: ``cuda:0``, …
-        visible: CUDA_VISIBLE_DEVICES, whose entries they are in turn; None: it is not set, and they are all.
+        names: the names of all accelerators: ``cuda:0``, …
+        visible: CUDA_VISIBLE_DEVICES, whose entries are these devices in order; None: the variable is unset.
     """
     if len(names) < 2 or not names[0].startswith("cuda:"):
-        return [Place(name, name) for name in names]
+        return [Accelerator(name, name) for name in names]
     words = [str(number) for number in range(len(names))] if visible is None else visible.split(",")
-    if len(words) < len(names):  # what it says is not what is here
-        return [Place(name, name) for name in names]
-    return [Place(name, "cuda:0", words[number].strip()) for number, name in enumerate(names)]
+    if len(words) < len(names):  # the variable does not match the devices
+        return [Accelerator(name, name) for name in names]
+    return [Accelerator(name, "cuda:0", words[number].strip()) for number, name in enumerate(names)]
 
 
 def _listing() -> str:
-    """What ``nvidia-smi -L`` prints; nothing where it cannot be asked."""
+    """The output of ``nvidia-smi -L``; empty if it fails."""
     try:
         done = subprocess.run(
             ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=_LISTING_S, stdin=subprocess.DEVNULL
@@ -179,21 +182,21 @@ def _listing() -> str:
 _DRIVERS = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvgpu", "/dev/dxg", "/dev/kfd")
 _DRIVERS_OF_XPU = ("/dev/dri",)
 _OF_BUILDS = {"cpu": (), "xpu": _DRIVERS_OF_XPU, "": _DRIVERS, "cu": _DRIVERS, "rocm": _DRIVERS}
-"""What a build of torch can use, by what its version says that it was built for, without the numbers."""
+"""The driver files of the accelerators that a build of torch can use, by the build's name without its numbers."""
 
 
-def may_be_here() -> bool:
-    """Whether torch's build and the drivers leave it possible that torch finds an accelerator."""
+def may_have_accelerator() -> bool:
+    """Whether torch may find an accelerator, judged by torch's build and the drivers, without loading torch."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64" and _build() != "cpu"
     here = {driver for driver in (*_DRIVERS, *_DRIVERS_OF_XPU) if Path(driver).exists()}
-    # asked last, since it takes longer; one who built torch may have built it for anything
+    # the build is read last, because that takes longer; an unknown build may support any accelerator
     return bool(here) and not here.isdisjoint(_OF_BUILDS.get(_build(), (*_DRIVERS, *_DRIVERS_OF_XPU)))
 
 
 def is_cpu(device: str) -> bool:
-    """Whether a device's name can mean nothing but the CPU, whatever torch would find."""
-    return device in ("cpu", "cpu:0") or (device == "auto" and not may_be_here())
+    """Whether a device's name certainly selects the CPU."""
+    return device in ("cpu", "cpu:0") or (device == "auto" and not may_have_accelerator())
 
 
 def _build() -> str:
@@ -207,9 +210,9 @@ def _build() -> str:
 
 
 def missing_compiler() -> str:
-    """The compiler that was looked for and is not here; empty where there is one.
+    """The name of the C++ compiler that is missing; empty if there is one.
 
-    ``CXX`` names it, as it does for torch; else it is g++ or clang++.
+    The compiler is that of the variable ``CXX``, as for torch, or g++ or clang++.
     """
     wanted = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++"]
     return "" if any(shutil.which(name) for name in wanted) else " or ".join(wanted)
@@ -217,7 +220,7 @@ def missing_compiler() -> str:
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
-_WORDS = re.compile(
+_OUT_OF_MEMORY = re.compile(
     r"MemoryError\b|std::bad_alloc|can.?t allocate memory|cannot allocate memory"
     r"|out of (device )?memory|\balloc failed|resource_?exhausted|oom when allocating|cannot allocate vector of size"
     r"|memory allocation of \d+ bytes failed|detected \d+ oom.kill",
@@ -225,19 +228,19 @@ _WORDS = re.compile(
 )
 
 
-def tells_of_memory(words: str) -> bool:
-    """Whether a program's last words are those of one that memory was not enough for."""
-    return _WORDS.search(words) is not None
+def is_out_of_memory(text: str) -> bool:
+    """Whether the last output of a program says that memory ran out."""
+    return _OUT_OF_MEMORY.search(text) is not None
 
 
 def n_killed_for_memory(root: Path = Path("/")) -> int:
-    """How many processes the kernel has killed so far to get memory back: in this control group, or in all.
+    """Number of processes that the kernel has killed so far to free memory: in this control group, or in all.
 
     Args:
-        root: where the kernel's files are looked for.
+        root: the folder that holds ``proc`` and ``sys``.
 
     Returns:
-        The count; 0 where the system tells of none.
+        The count; 0 if the system gives none.
     """
     for path in (*_of_this_group(root), root / "proc/vmstat"):
         try:
@@ -250,7 +253,7 @@ def n_killed_for_memory(root: Path = Path("/")) -> int:
 
 
 def _of_this_group(root: Path) -> list[Path]:
-    """The files of this process's control group that count; cgroup v2 has one hierarchy, v1 one for memory."""
+    """The files with the counts of this process's control group; cgroup v2 has one hierarchy, v1 one for memory."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -271,34 +274,34 @@ def _of_this_group(root: Path) -> list[Path]:
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
-_FRACTION = 0.9
+_USABLE_FRACTION = 0.9
 
 
 def require_memory(n_bytes: int, what: str, parameter: str) -> None:
     """Make sure that data fit into memory before any of it is allocated.
 
     Args:
-        n_bytes: what is about to be allocated in all.
-        what: what takes them, for messages: ``photos``.
-        parameter: the key to blame.
+        n_bytes: total size to allocate.
+        what: the name of the data in the message: ``photos``.
+        parameter: the key at fault.
 
     Raises:
-        DataError: less than that is free.
+        DataError: too little memory is free.
     """
     free_bytes = available_bytes()
-    if free_bytes is not None and n_bytes > _FRACTION * free_bytes:
+    if free_bytes is not None and n_bytes > _USABLE_FRACTION * free_bytes:
         message = f"{what} takes {_shown(n_bytes)} of memory, and {_shown(free_bytes)} are free"
         hint = "use fewer examples or smaller ones, or a machine with more memory"
         raise DataError(message, hint=hint, parameter=parameter)
 
 
 def available_bytes() -> int | None:
-    """Memory that can be had without swapping: the machine's, or this container's limit; None if unknown."""
-    found = [each for each in (_of_machine(), _of_container()) if each is not None]
-    return min(found) if found else None
+    """Memory available without swapping, in bytes: the machine's, or this container's limit; None if unknown."""
+    known = [n_bytes for n_bytes in (_machine_bytes(), _container_bytes()) if n_bytes is not None]
+    return min(known) if known else None
 
 
-def _of_machine() -> int | None:
+def _machine_bytes() -> int | None:
     try:
         for line in _MEMINFO.read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -307,12 +310,12 @@ def _of_machine() -> int | None:
         pass
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # not told on this system
+    except (AttributeError, OSError, ValueError):  # unknown on this system
         return None
 
 
-def _of_container() -> int | None:
-    """The limit of the control group, of either version. What it uses is not counted: caches are part of that."""
+def _container_bytes() -> int | None:
+    """The memory limit of the control group, v1 or v2. Its current use is ignored, because it includes caches."""
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
             return int((_CGROUP / name).read_text(encoding="ascii"))

@@ -5,9 +5,9 @@ import pytest
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
 from tunecli.study.plan.worker_count import jobs_by_device, n_workers
-from tunecli.train.machine import Place
+from tunecli.train.machine import Accelerator
 
-FOUR = [Place(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
+FOUR = [Accelerator(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
 
 
 @pytest.mark.parametrize(

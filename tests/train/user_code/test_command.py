@@ -12,7 +12,7 @@ from tests.support.jobs import change_job, make_job
 from tunecli.messages import Ended, EpochEnded, Job, Started, Stopped
 from tunecli.objective import Objective
 from tunecli.train.devices import names
-from tunecli.train.machine import resolved
+from tunecli.train.machine import device_name
 from tunecli.train.trials import run
 from tunecli.trial import FailureKind, Outcome, State
 
@@ -236,7 +236,7 @@ def test_a_device_that_is_avoided_is_an_error_that_says_so(tmp_path):
 
 
 def test_a_program_is_told_its_device_by_name(tmp_path):
-    device = resolved("auto")
+    device = device_name("auto")
     command = ["sh", "-c", '[ "$0" = "$TUNECLI_DEVICE" ] && echo "{{\\"val_loss\\": 1}}" $0', "{device}"]
     started, *_, ended = run(job_of(command, tmp_path, device="auto"))
     assert (started.device, ended.outcome.device) == (device, device)

@@ -13,7 +13,7 @@ from tunecli.errors import UsageError
 from tunecli.registry.samplers import sampler_info
 from tunecli.study.plan import worker_count
 from tunecli.study.plan.fusing import fused_width, reads_nothing
-from tunecli.train.machine import places
+from tunecli.train.machine import accelerators
 
 MAX_WHOLE_GRID = 1000
 AHEAD = 8
@@ -51,7 +51,7 @@ def plan_for(spec: StudySpec) -> Plan:
         UsageError: a grid of more points than one would run without saying so, and no ``search.trials``.
     """
     search, run = spec.settings.search, spec.settings.run
-    n_workers = worker_count.n_workers(run, places(run.device))
+    n_workers = worker_count.n_workers(run, accelerators(run.device))
     fuse = fused_width(spec, n_workers)
     lookahead = _lookahead(spec, n_workers, fuse) if search.lookahead == "auto" else search.lookahead
     return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine, fuse)

@@ -9,10 +9,10 @@ from tunecli.engine import n_cores
 from tunecli.engine.device_assignment import n_slots, workers_per_place
 from tunecli.registry.engines import engine_info
 from tunecli.registry.implementations import implementation
-from tunecli.train.machine import Place, places
+from tunecli.train.machine import Accelerator, accelerators
 
 
-def n_workers(run: Run, here: Sequence[Place]) -> int:
+def n_workers(run: Run, here: Sequence[Accelerator]) -> int:
     """How many jobs run at a time; no result depends on it (law 5).
 
     Args:
@@ -31,7 +31,7 @@ def n_workers(run: Run, here: Sequence[Place]) -> int:
     return min(run.workers, most) if here else run.workers
 
 
-def jobs_by_device(device: str, here: Sequence[Place], n_jobs: int) -> Mapping[str, int]:
+def jobs_by_device(device: str, here: Sequence[Accelerator], n_jobs: int) -> Mapping[str, int]:
     """How many of ``n_jobs`` run on each device at a time, by its name.
 
     Args:
@@ -50,7 +50,7 @@ def require_device(name: str) -> None:
     Raises:
         UsageError: there is no such device here.
     """
-    if name not in ("auto", "cpu") and not places(name):
+    if name not in ("auto", "cpu") and not accelerators(name):
         from tunecli.train import devices
 
         devices.resolve(name)

@@ -112,7 +112,7 @@ def _device(job: Job) -> str:
         UsageError: every device that it could mean is to be avoided.
     """
     if job.execution.device == "auto" or job.execution.device in job.execution.avoid_devices:
-        return machine.resolved(job.execution.device, job.execution.slot, job.execution.avoid_devices)
+        return machine.device_name(job.execution.device, job.execution.slot, job.execution.avoid_devices)
     return job.execution.device
 
 
@@ -151,7 +151,7 @@ def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure
         return Failure(FailureKind.OOM, "memory ran out, and the system killed the program", stderr)
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     said = lines[-1] if lines else "it said nothing on stderr"
-    is_full = any(machine.tells_of_memory(line) for line in lines[-_LAST_LINES:])
+    is_full = any(machine.is_out_of_memory(line) for line in lines[-_LAST_LINES:])
     if exit_code < 0:
         cause = f"the program was killed by {_signal_name(-exit_code)}"
         return Failure(FailureKind.OOM if is_full else FailureKind.CRASH, cause, stderr)

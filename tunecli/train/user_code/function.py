@@ -192,7 +192,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
     """
     reports = Reports(job, job.execution.device)
     try:
-        reports.device = machine.resolved(
+        reports.device = machine.device_name(
             job.execution.device, job.execution.slot, job.execution.avoid_devices
         )
         trial = FunctionTrial.model_validate(resolved(job.task.config))
