@@ -72,8 +72,8 @@ def test_how_a_task_was_settled_is_told(shops):
         "{source: shops.csv, target: y}": "inferred: the target's values are text",
         "{source: shops.csv, target: y, task: classification}": "`data.task: classification`",
         "{source: shops.csv, target: x}": "inferred: the target's values are numbers, not all of them whole",
-        "{name: moons}": "known of this set",
-        "iris": "known of this set",
+        "{name: moons}": "known for this data set",
+        "iris": "known for this data set",
     }
     for source, expected in why.items():
         data = source if "target" in source else f"{{source: {source}}}"

@@ -260,7 +260,7 @@ def test_the_facts_of_text_are_those_of_the_whole_column(tmp_path: Path) -> None
 def test_inputs_are_only_for_arrays_that_could_be_either(source: str, inputs: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("t,y\n1,0\n2,1\n")
     for read in (read_source, facts_of):
-        with pytest.raises(DataError, match="holds examples of the kind") as caught:
+        with pytest.raises(DataError, match="has inputs of the kind") as caught:
             read(data(source, inputs=inputs, target="y" if source == "t.csv" else None), tmp_path)
         assert caught.value.parameter == "data.inputs"
 

@@ -31,7 +31,7 @@ class SourceKnob(NamedKnob):
 class Bundled(SourceKnob):
     """A real data set that comes with scikit-learn."""
 
-    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:bundled"
+    implementation: ClassVar[str] = "tunecli.train.data.datasets:bundled"
     name: Literal["digits", "iris", "wine", "breast_cancer", "diabetes"]
 
 
@@ -65,7 +65,7 @@ class Images(SourceKnob):
 class Torchvision(SourceKnob):
     """A data set of torchvision's, downloaded into ``root`` where it is not there yet."""
 
-    implementation: ClassVar[str] = "tunecli.train.data.torchvision_sets:read_training"
+    implementation: ClassVar[str] = "tunecli.train.data.datasets:torchvision_training"
     name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn"]
     root: Annotated[str, Field(min_length=1)] = "data"
 
@@ -73,7 +73,7 @@ class Torchvision(SourceKnob):
 class Blobs(SourceKnob):
     """Gaussian clusters, one a class (`sklearn.datasets.make_blobs`)."""
 
-    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:blobs"
+    implementation: ClassVar[str] = "tunecli.train.data.datasets:blobs"
     name: Literal["blobs"]
     samples: Count = 1000
     features: Count = 2
@@ -85,7 +85,7 @@ class Blobs(SourceKnob):
 class Moons(SourceKnob):
     """Two interleaved half circles (`sklearn.datasets.make_moons`)."""
 
-    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:moons"
+    implementation: ClassVar[str] = "tunecli.train.data.datasets:moons"
     name: Literal["moons"]
     samples: Count = 1000
     noise: NonNegative = 0.1
@@ -95,7 +95,7 @@ class Moons(SourceKnob):
 class Circles(SourceKnob):
     """Two concentric circles (`sklearn.datasets.make_circles`)."""
 
-    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:circles"
+    implementation: ClassVar[str] = "tunecli.train.data.datasets:circles"
     name: Literal["circles"]
     samples: Count = 1000
     noise: NonNegative = 0.05
@@ -106,7 +106,7 @@ class Circles(SourceKnob):
 class GeneratedClassification(SourceKnob):
     """Classes on a hypercube's corners (`sklearn.datasets.make_classification`)."""
 
-    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:classification"
+    implementation: ClassVar[str] = "tunecli.train.data.datasets:classification"
     name: Literal["classification"]
     samples: Count = 1000
     features: Annotated[int, Field(ge=2)] = 20
@@ -127,7 +127,7 @@ class GeneratedClassification(SourceKnob):
 class GeneratedRegression(SourceKnob):
     """A linear target with noise (`sklearn.datasets.make_regression`)."""
 
-    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:regression"
+    implementation: ClassVar[str] = "tunecli.train.data.datasets:regression"
     name: Literal["regression"]
     samples: Count = 1000
     features: Count = 10
@@ -139,7 +139,7 @@ class GeneratedRegression(SourceKnob):
 class Friedman1(SourceKnob):
     """Friedman's first problem, five useful features (`sklearn.datasets.make_friedman1`)."""
 
-    implementation: ClassVar[str] = "tunecli.train.data.scikit_learn:friedman1"
+    implementation: ClassVar[str] = "tunecli.train.data.datasets:friedman1"
     name: Literal["friedman1"]
     samples: Count = 1000
     features: Annotated[int, Field(ge=5)] = 10

@@ -52,6 +52,11 @@ _FIX_TEXT = (
 )
 
 
+def read_file(source: FileSource, data: Data, base_path: Path) -> Table:
+    """The table of a source that is a file; see `read_table`."""
+    return read_table(base_path / source.path, data)
+
+
 def read_table(path: Path, data: Data, parameter: str = "data.source", known: Table | None = None) -> Table:
     """Read a file.
 
@@ -288,8 +293,3 @@ def unmatched(column: TextColumn, trained: TextColumn, columns: Columns) -> Iter
         message = f"no row of {columns.name} has these categories of column '{column.name}': {shown}"
         values = tuple((value, 0) for value in absent)
         yield DataNote("unmatched", message, (column.name,), values, is_detail=True)
-
-
-def read_file(source: FileSource, data: Data, base_path: Path) -> Table:
-    """The table of a source that is a file."""
-    return read_table(base_path / source.path, data)

@@ -71,6 +71,11 @@ _DEEP = (
 )  # Pillow's modes of more than 8 bits a channel begin with these; it would cut them off at 255
 
 
+def read_folder(source: Images, data: Data, base_path: Path) -> Table:
+    """The table of a source that is a folder of images; see `read_images`."""
+    return read_images(base_path / source.path, source)
+
+
 def read_images(
     folder: Path, knob: Images, parameter: str = "data.source", known: Table | None = None
 ) -> Table:
@@ -210,8 +215,3 @@ def _as_shown(pillow: ModuleType, image: Any, mode: str) -> Any:
         orientation = None
     operation = _TO_UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return exact if operation is None else exact.transpose(pillow.Transpose[operation])
-
-
-def read_folder(source: Images, data: Data, base_path: Path) -> Table:
-    """The table of a source that is a folder of images."""
-    return read_images(base_path / source.path, source)

@@ -1,7 +1,7 @@
-"""Where data comes from: each source of the file, read into a `Table`; and its facts without training.
+"""The sources of data, each read into a `Table`, and the facts about them before any training.
 
-Owns the registry of sources and the cache that reads each of them once a process. Knows nothing of splits
-or models; loads no torch, and scikit-learn only when one of its sets is read.
+A source's knob names the function that reads it (`SourceKnob.implementation`). Owns the cache that reads each source
+once a process. Loads no torch, and scikit-learn only when one of its sets is read.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvisi
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DataError
 from tunecli.registry.implementations import implementation_of
-from tunecli.train.data import torchvision_sets
+from tunecli.train.data import datasets
+from tunecli.train.data.datasets import read_torchvision, require_torchvision
 from tunecli.train.data.files import read_table
 from tunecli.train.data.images import read_images
-from tunecli.train.data.own_data import read_own, table_of
 from tunecli.train.data.preparation import learn_alphabet
 from tunecli.train.data.stamps import Stamp, shown, source_stamps, stamps_beside
 from tunecli.train.data.table import Table
-from tunecli.train.data.torchvision_sets import read_torchvision, require_torchvision
+from tunecli.train.data.user_data import read_user_data, table_of
 from tunecli.train.inputs import InputKind, Inputs
 
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What is known of a data set before any training.
+    """The facts about a data set before any training.
 
     Attributes:
-        n_examples: rows in all, before validation and test are set apart.
-        inputs: what one example looks like. Text columns count with all their values and characters; those that
-            only validation or test has are not encoded, so a model may see a little less.
+        n_examples: all rows, before the validation and test parts are taken from them.
+        inputs: shape and kind of one example. Text columns count with all their values and characters. A model may have
+            fewer inputs: values that only the validation or test part has are not encoded.
         task: classification or regression.
         n_classes: 0 for regression.
         class_counts: examples of each class; empty for regression.
-        notes: what a person should know about how the data was understood.
-        min_target: the least target of a regression, in its own units; None for classes.
+        notes: decisions that the user should know, made while the data was read.
+        min_target: the smallest target of a regression, in its own units; None for classes.
     """
 
     n_examples: int
@@ -60,37 +60,37 @@ BUNDLED_FACTS: dict[str, DataFacts] = {
     "breast_cancer": DataFacts(569, Inputs((30,)), "classification", 2, (212, 357)),
     "diabetes": DataFacts(442, Inputs((10,)), "regression", 0, min_target=25.0),
 }
-"""Kept here so that checking a file costs no import of scikit-learn; a test holds it to the sets themselves."""
+"""Constants, so that a check need not import scikit-learn; a test compares them with the sets."""
 
 
 def read_source(data: Data, base_path: Path) -> Table:
-    """Read the training data; a source is read once a process, until its files change.
+    """Read the training data. A source is read once a process, and again when its files change.
 
     Args:
-        data: the data's knobs.
+        data: the data's configuration.
         base_path: the folder that relative file names start from.
 
     Raises:
-        DataError: a file or its target is missing, unreadable or not what the knobs say.
-        Exception: whatever the user's own function raises.
+        DataError: a file or its target is missing or unreadable, or disagrees with the configuration.
+        Exception: any error that the user's function raises.
     """
     return _table_or_raise(_read(*_identity(data, base_path)))
 
 
 def read_validation(data: Data, base_path: Path) -> Table | None:
-    """Read the validation file, in the training data's columns and classes; None where there is none.
+    """Read the validation file, with the training data's columns and classes; None without such a file.
 
     Raises:
-        DataError: as `read_source`; or a column or class differs from the training data's.
+        DataError: as for `read_source`; or a column or class differs from the training data's.
     """
     return _read_beside(data, base_path, data.validation.file, "data.validation")
 
 
 def read_test(data: Data, base_path: Path) -> Table | None:
-    """Read what tests, likewise, where it is a file or the source's own; None where it is a part of the training data.
+    """Read the test file, or the source's own test part; None if the test part is taken from the training data.
 
     Raises:
-        DataError: as `read_validation`; or the source has no test part of its own.
+        DataError: as for `read_validation`; or the source has no test part of its own.
     """
     require_test(data, base_path)
     if data.test is None:
@@ -101,28 +101,28 @@ def read_test(data: Data, base_path: Path) -> Table | None:
 
 
 def require_test(data: Data, base_path: Path) -> None:
-    """Make sure that what tests is there, without looking into it: that is nobody's to know before the end.
+    """Check that the test part exists, without reading it: nothing before the study's end may depend on its content.
 
     Raises:
-        DataError: it is not; or does not go with the source.
+        DataError: it does not exist, or the source cannot have it.
     """
     if data.test is None:
         return
     if data.test.own and not isinstance(data.source, Torchvision):
         message = f"{shown(data)} has no test part of its own"
-        raise DataError(message, hint="use `fraction` or `file`", parameter="data.test")
+        raise DataError(message, hint="use `fraction` or `file` instead of `own`", parameter="data.test")
     if data.test.file is not None:
         stamps_beside(data, data.test.file, base_path, "data.test")
 
 
 def facts_of(data: Data, base_path: Path) -> DataFacts | None:
-    """What is known of a data set before any training; cached like `read_source`.
+    """The facts about a data set before any training; cached like `read_source`.
 
     Returns:
-        The facts; None where the data is the user's own, whose code is not run to know them.
+        The facts; None for data from the user's code, which is not run to learn them.
 
     Raises:
-        DataError: as `read_source`.
+        DataError: as for `read_source`.
     """
     match data.source:
         case UserCode():
@@ -132,8 +132,8 @@ def facts_of(data: Data, base_path: Path) -> DataFacts | None:
             facts = BUNDLED_FACTS[name]
         case Torchvision(name=name):
             require_torchvision(data.source)
-            counts = torchvision_sets.CLASS_COUNTS[name]
-            inputs = Inputs(torchvision_sets.SHAPES[name])
+            counts = datasets.CLASS_COUNTS[name]
+            inputs = Inputs(datasets.SHAPES[name])
             facts = DataFacts(sum(counts), inputs, "classification", len(counts), counts)
         case _:
             return _facts(data.max_length, data.max_tokens, *_identity(data, base_path))
@@ -142,34 +142,34 @@ def facts_of(data: Data, base_path: Path) -> DataFacts | None:
 
 
 _TABLE_KEYS = {"source", "target", "task", "inputs", "text"}
-"""The knobs that a table is a function of, beside its files."""
+"""The keys of the data's configuration that determine a table, besides its files."""
 
 
 def _identity(data: Data, base_path: Path) -> tuple[str, str, tuple[Stamp, ...]]:
-    """What a table is a function of."""
+    """The values that determine a table: configuration, folder and file stamps. They are the cache's key."""
     knobs = data.model_dump_json(include=_TABLE_KEYS)
     return knobs, str(base_path.resolve()), tuple(source_stamps(data, base_path))
 
 
 @lru_cache(maxsize=8)
 def _read(knobs: str, base_path: str, stamps: tuple[Stamp, ...]) -> Table | DataError:
-    """A table; or what is wrong, as a value, so that a bad file too is read once and not for every trial."""
+    """A table, or the error as a value, so that the cache keeps it and a bad file is not read for every trial."""
     data = Data.model_validate_json(knobs)
     try:
-        table = _made(data, Path(base_path))
+        table = _read_table(data, Path(base_path))
         _require_agreement(data, table.task, table.kind)
     except DataError as error:
         return error
     if table.task == "classification" and min(table.class_counts) == 0:
         absent = table.class_names[table.class_counts.index(0)]
-        message = f"{shown(data)}: too few samples to have every class, `{absent}` has none"
+        message = f"{shown(data)} has too few samples: class `{absent}` has none"
         return DataError(message, hint="raise `samples`" if hasattr(data.source, "samples") else "")
     return table
 
 
-def _made(data: Data, base_path: Path) -> Table:
+def _read_table(data: Data, base_path: Path) -> Table:
     if isinstance(data.source, UserCode):
-        return read_own(data.source, data, base_path)
+        return read_user_data(data.source, data, base_path)
     made = implementation_of(data.source)(data.source, data, base_path)
     return made if isinstance(made, Table) else table_of(made, data, f"the source `{data.source.name}`")
 
@@ -190,7 +190,7 @@ def _read_like(
     own_stamps: tuple[Stamp, ...],
     parameter: str,
 ) -> Table | DataError:
-    """A validation or test file, in the columns and classes of the training data."""
+    """A validation or test file, with the columns and classes of the training data."""
     known = _read(knobs, base_path, stamps)
     if isinstance(known, DataError):
         return known
@@ -225,7 +225,7 @@ def _facts(
 
 
 def _inputs_of(table: Table, max_length: int, max_tokens: int) -> Inputs:
-    """What an example of the whole table would look like."""
+    """Shape and kind of an example, if all rows of the table were training rows."""
     if table.prose is not None:
         alphabet = learn_alphabet(table.prose.values.tolist(), max_length, max_tokens)
         return Inputs((alphabet.length,), alphabet.n_tokens)
@@ -234,27 +234,35 @@ def _inputs_of(table: Table, max_length: int, max_tokens: int) -> Inputs:
     return Inputs(tuple(table.x.shape[1:]), table.n_tokens)
 
 
-def _table_or_raise(found: Table | DataError) -> Table:
-    if isinstance(found, DataError):
-        raise DataError(found.message, hint=found.hint, parameter=found.parameter)
-    return found
+def _table_or_raise(result: Table | DataError) -> Table:
+    if isinstance(result, DataError):  # a new one: a cached error would collect tracebacks
+        raise DataError(result.message, hint=result.hint, parameter=result.parameter)
+    return result
 
 
 def _require_no_columns(data: Data) -> None:
-    """Refuse to name columns where there are none."""
+    """Refuse names of columns for a source without columns.
+
+    Raises:
+        DataError: the configuration names a target or a text column.
+    """
     if data.target is not None:
-        message = f"{shown(data)} brings its own target"
-        raise DataError(message, hint="drop `target`", parameter="data.target")
+        message = f"{shown(data)} has its own target"
+        raise DataError(message, hint="remove `target`", parameter="data.target")
     if data.text is not None:
-        raise DataError(f"{shown(data)} has no columns", hint="drop `text`", parameter="data.text")
+        raise DataError(f"{shown(data)} has no columns", hint="remove `text`", parameter="data.text")
 
 
 def _require_agreement(data: Data, task: Task, kind: InputKind) -> None:
-    """Refuse knobs that say of the data what it is not."""
+    """Refuse a configuration that disagrees with the data.
+
+    Raises:
+        DataError: `target`, `text`, `task` or `inputs` does not fit.
+    """
     if not isinstance(data.source, FileSource):
         _require_no_columns(data)
         if data.task not in ("auto", task):
-            raise DataError(f"{shown(data)} is a {task} task", hint="drop `task`", parameter="data.task")
+            raise DataError(f"{shown(data)} is a {task} task", hint="remove `task`", parameter="data.task")
     if data.inputs not in ("auto", kind):
-        message = f"{shown(data)} holds examples of the kind `{kind}`"
-        raise DataError(message, hint="drop `inputs`", parameter="data.inputs")
+        message = f"{shown(data)} has inputs of the kind `{kind}`"
+        raise DataError(message, hint="remove `inputs`", parameter="data.inputs")

@@ -1,7 +1,6 @@
-"""The facts about a trial's data before any training: task, classes, inputs, parts, missing values, oddities.
+"""The summary of a trial's data before any training: task, classes, inputs, parts, missing values, oddities.
 
-Owns the facts that a person is shown; how they are worded is not decided here, except for what looks wrong
-(oddities.py). The user's own function is never called for them. Loads no torch.
+Owns the facts, not their wording, except for oddities. The user's code is never run. Loads no torch.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from tunecli.train.workload import sizes_of_parts
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A column's missing values, and their replacement."""
+    """A column with missing values, their number, and their replacement in words."""
 
     column: str
     n_missing: int
@@ -43,26 +42,26 @@ class DataSummary:
     """The facts about a data set and its use.
 
     Attributes:
-        source: as the file names it.
-        is_read: False where it is the user's own function, of which nothing else is known.
-        n_examples: rows of the training source.
-        task: classification or regression; None where it is not known.
-        why: how the task was settled, in words.
-        target: the target's column; empty where it has none.
-        class_counts: each class with its examples; empty for regression. Names are numbers where none are known.
-        target_range: the least and the greatest target of a regression, where known.
-        inputs: what one example looks like; None where it is not known.
-        n_numbers: numeric columns; None where the inputs are no columns.
-        n_categories: each one-hot column with its categories, all of the source.
-        prose: the column that is read character by character; empty where there is none.
-        parts: examples that train and validate, in each fold.
+        source: its name in the configuration.
+        is_read: False for data from the user's code, of which nothing else is known.
         validation: how the validation part is chosen, in words.
-        n_test: examples that no trial of a search reads; None where their number is not known.
+        n_examples: rows of the training source.
+        task: classification or regression; None if unknown.
+        why: the reason for the task, in words.
+        target: the target's column; empty if it has no name.
+        class_counts: each class with its number of examples; empty for regression. A class without a name is a number.
+        target_range: the smallest and the largest target of a regression; None if unknown.
+        inputs: shape and kind of one example; None if unknown.
+        n_numbers: number of numeric columns; None if the inputs are not columns.
+        n_categories: each one-hot column with the number of its categories in the whole source.
+        prose: the column that is read character by character; empty if there is none.
+        parts: number of training and validation examples, for each fold.
+        n_test: number of test examples; None if unknown.
         left_out: columns that no model sees.
-        missing: columns that miss values.
+        missing: columns with missing values.
         oddities: what looks wrong, the worst first.
-        notes: what was decided while the data was read, beside what the other attributes tell.
-        n_checked: rows that the oddities were looked for in.
+        notes: decisions made while the data was read, except those that other attributes show.
+        n_checked: number of rows in which oddities were searched.
     """
 
     source: str
@@ -88,12 +87,12 @@ class DataSummary:
 
 
 def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
-    """The facts about a trial's data, found without training and without running the user's code.
+    """The summary of a trial's data, without training and without running the user's code.
 
     Args:
-        data: the data's knobs.
+        data: the data's configuration.
         base_path: the folder that relative file names start from.
-        study_seed: names the split.
+        study_seed: the seed that determines the split.
 
     Raises:
         DataError: the data cannot be read or split.
@@ -102,7 +101,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
     facts = facts_of(data, base_path)
     if facts is None:
         task: Task | None = None if data.task == "auto" else data.task
-        why = f"`data.task: {task}`" if task else "its values decide once the function has run"
+        why = f"`data.task: {task}`" if task else "the target's values decide when the function has run"
         return DataSummary(shown(data), is_read=False, validation=validation, task=task, why=why)
     parts = sizes_of_parts(data, facts, base_path)
     n_test = _n_test(data, facts, base_path)
@@ -114,7 +113,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
             validation=validation,
             n_examples=facts.n_examples,
             task=facts.task,
-            why="known of this set",
+            why="known for this data set",
             class_counts=counts,
             inputs=facts.inputs,
             parts=parts,
@@ -124,7 +123,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
     is_inferred = isinstance(data.source, FileSource) and data.task == "auto"
     target = (data.target or "y") if isinstance(data.source, FileSource) else ""
     text_counts = {column.name: Counter(column.values.tolist()) for column in table.text}
-    n_none = {name: each.pop(None, 0) for name, each in text_counts.items()}
+    n_none = {name: counts_of_column.pop(None, 0) for name, counts_of_column in text_counts.items()}
     odd = (
         *oddities(table, target, text_counts, is_inferred=is_inferred),
         *_unseen(table, text_counts, data, base_path, study_seed),
@@ -144,7 +143,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         target_range=y_range,
         inputs=facts.inputs,
         n_numbers=table.x.shape[1] if table.kind == "features" else None,
-        n_categories=tuple((name, len(each)) for name, each in text_counts.items()),
+        n_categories=tuple((name, len(counts_of_column)) for name, counts_of_column in text_counts.items()),
         prose=table.prose.name if table.prose else "",
         parts=parts,
         n_test=n_test,
@@ -161,13 +160,13 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
     )
 
 
-_UNLIKELY = 1e-9  # that a training part misses a category that is not rare
-_TOLD = ("one_hot", "characters", "left_out", "imputed")
-"""Kinds of notes that a summary tells in other attributes."""
+_UNLIKELY = 1e-9  # probability that a training part lacks a category that is not rare
+_KINDS_SHOWN_ELSEWHERE = ("one_hot", "characters", "left_out", "imputed")
+"""Kinds of notes that a summary shows in other attributes."""
 
 
 def _placed(odd: Oddity, notes: tuple[DataNote, ...]) -> Oddity:
-    """An oddity with the place of its first value in the file, where the reader noted it."""
+    """An oddity with the place of its first value in the file, if a note has it."""
     if odd.kind not in ("numbers_as_classes", "numbers_as_text"):
         return odd
     same = (
@@ -180,7 +179,7 @@ def _placed(odd: Oddity, notes: tuple[DataNote, ...]) -> Oddity:
 
 
 def target_note(data: Data, base_path: Path) -> str:
-    """Why a target has so many classes, in words, where its values are likely none; else empty.
+    """A warning that the target's many classes are probably a mistake; empty if they look right.
 
     Raises:
         DataError: the data cannot be read.
@@ -191,29 +190,29 @@ def target_note(data: Data, base_path: Path) -> str:
     if table.task != "classification":
         return ""
     target = data.target or "y"
-    found = [
-        one
-        for one in target_oddities(table, target, is_inferred=True)
-        if one.kind in ("numbers_as_classes", "ratings")
-    ]
-    if found:
-        return _placed(found[0], table.data_notes).text
+    all_oddities = target_oddities(table, target, is_inferred=True)
+    oddity = next((one for one in all_oddities if one.kind in ("numbers_as_classes", "ratings")), None)
+    if oddity is not None:
+        return _placed(oddity, table.data_notes).text
     if len(table.class_names) > len(table.y) / 2:
-        return f"most values of '{short(target)}' are a class of their own: name another target, or merge classes"
+        return (
+            f"most values of '{short(target)}' are classes of one row: name another target, or merge classes"
+        )
     return ""
 
 
 def _further(notes: tuple[DataNote, ...], odd: tuple[Oddity, ...]) -> tuple[DataNote, ...]:
-    """The notes that say something which nothing else here says."""
+    """The notes whose facts neither an oddity nor another attribute shows."""
     looked_odd = {
         name for one in odd if one.kind in ("numbers_as_classes", "numbers_as_text") for name in one.columns
     }
     constant = {name for one in odd if one.kind == "constant" for name in one.columns}
-    said = {"mostly_numbers": looked_odd, "decimal_commas": looked_odd, "near_constant": constant}
+    shown_columns = {"mostly_numbers": looked_odd, "decimal_commas": looked_odd, "near_constant": constant}
     return tuple(
         note
         for note in notes
-        if note.kind not in _TOLD and not (note.columns and set(note.columns) <= said.get(note.kind, set()))
+        if note.kind not in _KINDS_SHOWN_ELSEWHERE
+        and not (note.columns and set(note.columns) <= shown_columns.get(note.kind, set()))
     )
 
 
@@ -238,11 +237,11 @@ def _n_test(data: Data, facts: DataFacts, base_path: Path) -> int | None:
 
 
 def _why(table: Table, data: Data, *, is_inferred: bool) -> str:
-    """How the task was settled."""
+    """The reason for the task, in words."""
     if isinstance(data.source, Images):
         return "each folder is a class"
     if not isinstance(data.source, FileSource):
-        return "known of this set"
+        return "known for this data set"
     if not is_inferred:
         return f"`data.task: {data.task}`"
     if table.task == "regression":
@@ -280,13 +279,13 @@ def _missing(table: Table, n_none: Mapping[str, int]) -> Iterator[Missing]:
 def _unseen(
     table: Table, counts: Mapping[str, Mapping[str, int]], data: Data, base_path: Path, study_seed: int
 ) -> Iterator[Oddity]:
-    """Categories that a validation part has and the part that trains has not."""
+    """Oddities of text columns whose validation part has categories that the training part lacks."""
     if not table.text:
         return
     validation = read_validation(data, base_path)
     parts = splits.split(table, data, study_seed, validation)
     n_valid = len({*np.concatenate([part.valid_indices for part in parts]).tolist()})
-    # A category that is frequent is in every random training part: only the rare ones are looked for.
+    # A frequent category is in every random training part, so only rare ones are searched for.
     share_left = 1 - min(len(part.train_indices) for part in parts) / len(table.y)
     n_rare = math.log(_UNLIKELY) / math.log(share_left) if share_left > 0 else 0.0
     for number, column in enumerate(table.text):
@@ -299,17 +298,17 @@ def _unseen(
         for part in parts:
             absent = rare.difference(column.values[part.train_indices].tolist())
             if beside is None:
-                strange = [each for each in column.values[part.valid_indices].tolist() if each in absent]
+                strange = [value for value in column.values[part.valid_indices].tolist() if value in absent]
                 n_rows += len(strange)
             else:
                 strange = [
-                    each for each in beside if each is not None and (each not in known or each in absent)
+                    value for value in beside if value is not None and (value not in known or value in absent)
                 ]
-                n_rows += sum(beside[each] for each in strange)
+                n_rows += sum(beside[value] for value in strange)
             unseen.update(dict.fromkeys(strange))
         if unseen:
             text = (
                 f"column '{short(column.name)}': {n_rows:,} of {n_valid:,} validation rows have a category that "
-                f"is not in the training part ({listed([*unseen])}); a model sees all zeros for it"
+                f"is not in the training part ({listed([*unseen])}); a model gets all zeros for it"
             )
             yield Oddity("unseen", (column.name,), text)

@@ -11,8 +11,8 @@ import pytest
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import Torchvision
 from tunecli.errors import DataError
+from tunecli.train.data.datasets import CLASS_COUNTS, SHAPES
 from tunecli.train.data.sources import facts_of, read_source, require_test
-from tunecli.train.data.torchvision_sets import CLASS_COUNTS, SHAPES
 
 NAMES = get_args(Torchvision.model_fields["name"].annotation)
 

@@ -7,11 +7,11 @@ from sklearn import datasets
 
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import Bundled
-from tunecli.train.data import scikit_learn
+from tunecli.train.data import datasets as tunecli_datasets
 
 
 def test_digits_are_read_from_the_file_that_scikit_learn_reads():
-    found = scikit_learn._digits()
+    found = tunecli_datasets._digits()
     assert found is not None
     bunch = datasets.load_digits()
     assert np.array_equal(found.x, bunch.images[:, None].astype(np.float32))
@@ -20,10 +20,10 @@ def test_digits_are_read_from_the_file_that_scikit_learn_reads():
 
 
 def test_without_that_file_scikit_learn_reads_them_itself(monkeypatch):
-    known = scikit_learn.bundled(Bundled(name="digits"), Data(source=Bundled(name="digits")), Path())
-    monkeypatch.setattr(scikit_learn, "find_spec", lambda name: None)
-    assert scikit_learn._digits() is None
-    asked = scikit_learn.bundled(Bundled(name="digits"), Data(source=Bundled(name="digits")), Path())
+    known = tunecli_datasets.bundled(Bundled(name="digits"), Data(source=Bundled(name="digits")), Path())
+    monkeypatch.setattr(tunecli_datasets, "find_spec", lambda name: None)
+    assert tunecli_datasets._digits() is None
+    asked = tunecli_datasets.bundled(Bundled(name="digits"), Data(source=Bundled(name="digits")), Path())
     assert np.array_equal(asked.x, known.x)
     assert asked.x.dtype == known.x.dtype
     assert np.array_equal(asked.y, known.y)
