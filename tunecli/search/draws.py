@@ -41,8 +41,8 @@ def propose(
         draws: the sampler's points, the preferred first; read only as far as needed. Uniform draws follow them.
 
     Returns:
-        The first new draw. If none is new: in a finite space one of the remaining points with equal probability, in an
-        infinite one the last draw. None if every point of a finite space has been tried.
+        The first new draw. If every draw was tried before: in a finite space one of the remaining points with equal
+        probability, in an infinite one the last draw. None if every point of a finite space has been tried.
     """
     if is_exhausted(space, history):
         return None

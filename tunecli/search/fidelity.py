@@ -1,7 +1,7 @@
 """Fidelities: the rungs at which trials pause, and each trial's learning curve over them.
 
-A *rung* is an index into the study's *rung fractions*, ascending fractions of a full training; the last one is 1. What
-a pausing pruner decides is a pure function of the curves, each up to the result that the decision may use
+A *rung* is an index into the study's *rung fractions*, ascending fractions of a full training; the last one is 1. The
+decision of a pausing pruner is a pure function of the curves, each up to the result that the decision may use
 (record-is-the-state, speed-independence). This module knows neither the record nor any pruner.
 """
 

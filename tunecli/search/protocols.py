@@ -1,8 +1,8 @@
 """The protocols of samplers and pruners, and the functions through which the rest of the program calls them.
 
 Implementations are found by name in :mod:`tunecli.registry` and imported when they are used. All of them are pure
-functions of the record (record-is-the-state): nothing is kept between calls, so a resumed sweep does what an
-uninterrupted one does.
+functions of the record (record-is-the-state): nothing is kept between calls, so a resumed sweep equals an
+uninterrupted one.
 
 - A `Sampler` suggests the point of a trial.
 - A `StoppingPruner` ends trials early, by bounds that are known before a trial begins. So the process that trains it

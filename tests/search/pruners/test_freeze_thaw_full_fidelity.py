@@ -1,4 +1,4 @@
-"""The full-fidelity trials of `curves`: their numbers, their training data, and what they find."""
+"""The full-fidelity trials of `curves`: their numbers, their training data, and their benefit."""
 
 from __future__ import annotations
 

@@ -158,8 +158,8 @@ def yeo_johnson_inverse(bent: Floats, power: float) -> Floats:
 def standardised(losses_N: Floats) -> Floats:
     """Return the losses with mean 0 and standard deviation 1, after large outliers are reduced to Tukey's outer fence.
 
-    A loss of 1e9 from a trial that nearly diverged shows that its region is bad, not that all others are equal. Small
-    outliers are what the search is for, and stay. Equal losses become 0.
+    A loss of 1e9 from a trial that nearly diverged shows that its region is bad, not that all others are equal. Low
+    outliers are the goal of the search, and stay. Equal losses become 0.
     """
     return _standardised(losses_N)[0]
 

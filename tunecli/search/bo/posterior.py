@@ -53,7 +53,7 @@ ScoredTrial = tuple[Observation, float]
 
 @dataclass(frozen=True)
 class Posterior:
-    """What the models predict of a trial.
+    """The prediction of a trial: loss, feasibility, and the incumbent to improve on.
 
     Attributes:
         surrogate: of the warped losses, conditioned on fantasies of the pending trials.
@@ -198,7 +198,7 @@ def with_incumbent(
 ) -> Posterior:
     """Return the posterior whose incumbent is the best of ``feasible_WF`` and the likely feasible of ``pending_PF``.
 
-    Without a feasible trial there is no incumbent, whatever is pending.
+    Without a feasible trial there is no incumbent, even if likely feasible ones are pending.
     """
     if not len(feasible_WF):
         return Posterior(surrogate, log_feasible, None)
@@ -222,9 +222,9 @@ def training_subset(
 ) -> tuple[list[ScoredTrial], list[Observation]]:
     """Return at most ``limit`` trials for the fit, by number: the finished ones with their scores, and the failed ones.
 
-    If there are too many of both, failures get a quarter of the places, for the latest. Of too many finished trials,
-    half of the places go to the best, since the next point is near them, and half are spread over the ranks of the
-    others, so that the model still knows what is bad. The result does not depend on the order in which trials ended.
+    If there are too many of both, the latest failures get a quarter of the places. The best finished trials get half of
+    the others, since the next point is near them; the rest is spread over the ranks of the other finished trials, so
+    that the model still knows bad regions. The result does not depend on the order in which trials ended.
     """
     n_failed = min(len(failed), max(limit // 4, limit - len(scored)))
     latest_failed = list(failed[len(failed) - n_failed :])

@@ -1,4 +1,4 @@
-"""The pruner `curves`: continue a paused trial or begin a new one, whichever has the higher acquisition for its cost.
+"""The pruner `curves`: continue a paused trial or begin a new one, by the acquisition for its cost.
 
 After Swersky, Snoek, Adams (2014), "Freeze-Thaw Bayesian Optimization". One model of points and fidelities predicts the
 final loss of every trial (`final_loss_model`). An action is worth the acquisition at the end of the trial, weighted by

@@ -1,7 +1,7 @@
-"""Grid search: every point of the grid once, in the order of the file, the last key turning fastest.
+"""Grid search: every point of the grid once, in the order of the file; the last key changes fastest.
 
-Lazy: a point is computed from its place, so a grid of 10^18 points costs no memory. The history is read for what was
-tried already, since a study may begin with the trials of another (law 1).
+A point is computed from its position, so a grid of 10^18 points costs no memory. Tried points come from the history
+and not from the trial's number, since a study may begin with the trials of another one (record-is-the-state).
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from tunecli.trial import Observation, Parameters
 
 
 def grid(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
-    """The next point of the grid that was not tried; None past its end; see `Sampler`.
+    """Return the next point of the grid that was not tried; None after the last one.
 
-    The default goes first where it lies on the grid, and the others follow in their order. Trials that are missing from
-    the history are taken to be the next ones of that order.
+    A default on the grid is the first point, and the others follow in order. Trials that are missing from the history
+    count as the next ones in that order. See :class:`tunecli.search.protocols.Sampler`.
 
     Raises:
-        UsageError: a continuous parameter does not say how many points the grid takes from it.
+        UsageError: a continuous range has neither ``grid:`` nor ``step:``.
     """
     size = require_grid(space)
-    positions = (grid_position_of_point(space, observation.parameters) for observation in history)
+    positions = (grid_position_of_point(space, trial.parameters) for trial in history)
     present = {position for position in positions if position is not None}
     rank = number - len(history)
     if rank >= size - len(present):
@@ -40,16 +40,16 @@ def grid(space: Space, history: Sequence[Observation], number: int, seed: int) -
 
 
 def require_grid(space: Space) -> int:
-    """How many points the grid has.
+    """Return the number of points of the grid.
 
     Raises:
-        UsageError: a continuous parameter does not say how many points the grid takes from it.
+        UsageError: a continuous range has neither ``grid:`` nor ``step:``.
     """
     size = grid_size(space)
     if size is None:
-        endless = [p.name for p in space.parameters if n_grid_points(p.domain) is None]
+        continuous = [p.name for p in space.parameters if n_grid_points(p.domain) is None]
         raise UsageError(
-            f"a grid cannot be made of continuous ranges: {', '.join(dict.fromkeys(endless))}",
+            f"a grid cannot be made of continuous ranges: {', '.join(dict.fromkeys(continuous))}",
             hint="write `grid: n` or `step:` beside each, or take another sampler",
         )
     return size

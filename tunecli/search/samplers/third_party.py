@@ -1,15 +1,15 @@
-"""Two samplers that others wrote: `tpe` of Optuna and `cmaes` of the package of that name, with ``tunecli[optuna]``.
+"""Samplers of other packages: `tpe` of Optuna and `cmaes` of cmaes, installed by ``tunecli[optuna]``.
 
-Both are state in their own houses. Here each is made anew for every suggestion and told the record, with random numbers
-named by seed and trial number (law 1). Both see the units of a point and no values, so the scale of a range is the
-file's. Neither package is imported before its sampler is used.
+Their objects keep state. Here each suggestion creates a new object and replays the record into it, with random numbers
+that are named by seed and trial number (record-is-the-state, seeds-by-name). Both see units and not values, so a range
+has the scale that the file gives it. A package is imported when its sampler is used.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -20,17 +20,18 @@ from tunecli.search.draws import propose
 from tunecli.seeding import generator_for, seed_for
 from tunecli.trial import Observation, Parameters, Scalar
 
-_CONSTRAINTS = "constraints"  # the key under which Optuna keeps a trial's excesses
-_FAR = 1e300
-_MOST_NAMES = 6
+_CONSTRAINTS = "constraints"  # Optuna's key of a trial's violations
+_UNKNOWN_VIOLATION = 1e300
+_MAX_NAMES = 6
 
 
 def tpe(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
-    """Optuna's tree-structured Parzen estimator; see :class:`tunecli.search.protocols.Sampler`.
+    """Return the suggestion of Optuna's tree-structured Parzen estimator.
 
     Bergstra, Bardenet, Bengio, Kégl (2011), "Algorithms for Hyper-Parameter Optimization". Pending trials count as bad
-    ones (its constant liar), failed ones do not count. Several goals go by Ozaki, Tanigaki, Watanabe, Nomura, Onishi
-    (2022), "Multiobjective Tree-Structured Parzen Estimator", and what breaks a constraint counts as bad.
+    (constant liar), and so do infeasible ones; failed ones do not count. Several objectives: Ozaki, Tanigaki, Watanabe,
+    Nomura, Onishi (2022), "Multiobjective Tree-Structured Parzen Estimator". See
+    :class:`tunecli.search.protocols.Sampler`.
 
     Raises:
         UsageError: Optuna is not installed.
@@ -40,12 +41,12 @@ def tpe(space: Space, history: Sequence[Observation], number: int, seed: int) ->
 
 
 def cmaes(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
-    """Covariance matrix adaptation; see :class:`tunecli.search.protocols.Sampler`.
+    """Return the suggestion of the covariance matrix adaptation evolution strategy.
 
     Hansen, Ostermeier (2001), "Completely Derandomized Self-Adaptation in Evolution Strategies", as Nomura and
-    Shibata's `cmaes` implements it. It adapts the numeric parameters that are always active, where there are two or
-    more; all others are drawn at random. Trials that ended make up the generations in the order of their numbers;
-    a failed one ranks below all others.
+    Shibata's `cmaes` implements it. It adapts the numeric parameters that are always active, if there are at least two,
+    and draws all others at random. Trials that ended form the generations, by their numbers; a failed one has the worst
+    loss of all. See :class:`tunecli.search.protocols.Sampler`.
 
     Raises:
         UsageError: the package is not installed.
@@ -64,32 +65,35 @@ def _tpe_draws(
 ) -> Iterator[Parameters]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     states, distributions = optuna.trial.TrialState, _distributions(optuna, space)
-    n_losses = max((len(observation.losses) for observation in history), default=0) or 1
-    has_excesses = any(observation.violations for observation in history)
+    n_losses = max((len(trial.losses) for trial in history), default=0) or 1
+    has_violations = any(trial.violations for trial in history)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the constant liar and constraints are experimental
+        warnings.simplefilter("ignore")  # the constant liar and constraints are experimental in Optuna
         sampler = optuna.samplers.TPESampler(
             seed=seed_for(seed, number, "tpe") % 2**32,
             constant_liar=True,
-            constraints_func=_excesses if has_excesses else None,
+            constraints_func=_recorded_violations if has_violations else None,
         )
     study = optuna.create_study(sampler=sampler, directions=["minimize"] * n_losses)
-    for observation in history:
-        losses = _losses(observation)
-        state = states.COMPLETE if losses else states.RUNNING if observation.is_pending else states.FAIL
-        told = _told(space, observation.parameters)
-        of_told = {key: distributions[key] for key in told}
-        excesses = {_CONSTRAINTS: _finite_excesses(observation)} if losses and has_excesses else {}
+    for trial in history:
+        losses = _losses(trial)
+        values = _optuna_values(space, trial.parameters)
+        has_constraints = bool(losses) and has_violations
         study.add_trial(
             optuna.trial.create_trial(
-                state=state,
+                state=states.COMPLETE if losses else states.RUNNING if trial.is_pending else states.FAIL,
                 values=losses or None,
-                params=told,
-                distributions=of_told,
-                system_attrs=excesses,
+                params=values,
+                distributions={key: distributions[key] for key in values},
+                system_attrs={_CONSTRAINTS: _finite_violations(trial)} if has_constraints else {},
             )
         )
-    trial, values, units = study.ask(), dict[str, Scalar](), list[float]()
+    yield point_of_units(space, _suggested_units(study.ask(), space, distributions))
+
+
+def _suggested_units(trial: Any, space: Space, distributions: Mapping[str, Any]) -> list[float]:
+    """Ask Optuna for each active parameter; an inactive one has unit 0.5."""
+    values, units = dict[str, Scalar](), list[float]()
     for parameter in space.parameters:
         unit = 0.5
         if is_active(parameter, values):
@@ -102,11 +106,11 @@ def _tpe_draws(
                 unit = min(trial.suggest_float(parameter.key, 0.0, 1.0), LAST_UNIT)
                 values[parameter.key] = value_of_unit(domain, unit)
         units.append(unit)
-    yield point_of_units(space, units)
+    return units
 
 
 def _distributions(optuna: Any, space: Space) -> dict[str, Any]:
-    """By key: an option is told by its position, since to Optuna 1 and true are the same."""
+    """Return the distribution of each parameter by key: of units, or of positions, since 1 equals true in Optuna."""
     return {
         parameter.key: optuna.distributions.CategoricalDistribution(range(len(parameter.domain.options)))
         if isinstance(parameter.domain, Categorical)
@@ -115,28 +119,29 @@ def _distributions(optuna: Any, space: Space) -> dict[str, Any]:
     }
 
 
-def _told(space: Space, point: Parameters) -> dict[str, float | int]:
-    told: dict[str, float | int] = {}
+def _optuna_values(space: Space, point: Parameters) -> dict[str, float | int]:
+    """Return a point's values in Optuna's distributions: the position of an option, and the unit of a number."""
+    values: dict[str, float | int] = {}
     for parameter, unit in zip(space.parameters, units_of_point(space, point), strict=True):
         if unit is not None:
             domain = parameter.domain
             is_option = isinstance(domain, Categorical)
-            told[parameter.key] = int(unit * (n_values(domain) or 1)) if is_option else unit
-    return told
+            values[parameter.key] = int(unit * (n_values(domain) or 1)) if is_option else unit
+    return values
 
 
 def adapted_by_cmaes(space: Space) -> tuple[Parameter, ...]:
-    """The parameters that `cmaes` adapts: numbers that are always active, where there are two or more; else none."""
-    found = tuple(
+    """Return the parameters that `cmaes` adapts: numbers that are always active; none if there are fewer than two."""
+    adapted = tuple(
         parameter
         for parameter in space.parameters
         if not parameter.conditions and not isinstance(parameter.domain, Categorical)
     )
-    return found if len(found) >= 2 else ()
+    return adapted if len(adapted) >= 2 else ()
 
 
 def cmaes_notes(space: Space) -> Iterator[str]:
-    """Which parameters `cmaes` adapts and which it draws at random, for `check`."""
+    """Yield a note for `check`: the parameters that `cmaes` adapts, and those that it draws at random."""
     adapted = [parameter.name for parameter in adapted_by_cmaes(space)]
     others = [name for name in space.names if name not in adapted]
     if not space.parameters or not others:
@@ -151,8 +156,8 @@ def cmaes_notes(space: Space) -> Iterator[str]:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more
 
 
 def _cmaes_draws(
@@ -161,47 +166,46 @@ def _cmaes_draws(
     import numpy as np
 
     adapted = {parameter.key for parameter in adapted_by_cmaes(space)}
-    places = [place for place, parameter in enumerate(space.parameters) if parameter.key in adapted]
-    if not places:
+    indices = [index for index, parameter in enumerate(space.parameters) if parameter.key in adapted]
+    if not indices:
         return
     strategy = package.CMA(
-        mean=np.full(len(places), 0.5),
+        mean=np.full(len(indices), 0.5),
         sigma=0.2,
-        bounds=np.tile([0.0, 1.0], (len(places), 1)),
+        bounds=np.tile([0.0, 1.0], (len(indices), 1)),
         seed=seed_for(seed, number, "cmaes") % 2**32,
     )
     ended = [o for o in history if not o.is_pending]
     worst = max((loss for o in ended if (loss := _loss(o)) is not None), default=0.0)
     size = strategy.population_size
     for first in range(0, len(ended) - size + 1, size):
-        told = []
-        for observation in ended[first : first + size]:
-            units_of_all = units_of_point(space, observation.parameters)
-            loss = _loss(observation)
-            units_D = np.array([units_of_all[place] for place in places], dtype=np.float64)
-            told.append((units_D, worst if loss is None else loss))
-        strategy.tell(told)
-    units = generator_for(seed, number, "cmaes", "others").random(len(space.parameters))
-    units[places] = np.clip(strategy.ask(), 0.0, LAST_UNIT)
-    yield point_of_units(space, units.tolist())
+        generation = []
+        for trial in ended[first : first + size]:
+            units, loss = units_of_point(space, trial.parameters), _loss(trial)
+            adapted_units = np.array([units[index] for index in indices], dtype=np.float64)
+            generation.append((adapted_units, worst if loss is None else loss))
+        strategy.tell(generation)
+    suggested = generator_for(seed, number, "cmaes", "others").random(len(space.parameters))
+    suggested[indices] = np.clip(strategy.ask(), 0.0, LAST_UNIT)
+    yield point_of_units(space, suggested.tolist())
 
 
-def _loss(observation: Observation) -> float | None:
-    loss = observation.loss
+def _loss(trial: Observation) -> float | None:
+    loss = trial.loss
     return loss if loss is not None and math.isfinite(loss) else None
 
 
-def _losses(observation: Observation) -> list[float]:
-    """Of each goal; none where one of them is not a number."""
-    losses = observation.losses or (() if observation.loss is None else (observation.loss,))
+def _losses(trial: Observation) -> list[float]:
+    """Return the loss of each objective; empty if one of them is not finite."""
+    losses = trial.losses or (() if trial.loss is None else (trial.loss,))
     return [*losses] if all(map(math.isfinite, losses)) else []
 
 
-def _finite_excesses(observation: Observation) -> list[float]:
-    """What is not known is told as broken, since Optuna takes numbers only."""
-    return [excess if math.isfinite(excess) else _FAR for excess in observation.violations]
+def _finite_violations(trial: Observation) -> list[float]:
+    """Return the violations, an unknown one as 1e300, since Optuna requires numbers."""
+    return [violation if math.isfinite(violation) else _UNKNOWN_VIOLATION for violation in trial.violations]
 
 
-def _excesses(trial: Any) -> Sequence[float]:
-    found: Sequence[float] = trial.system_attrs[_CONSTRAINTS]
-    return found
+def _recorded_violations(trial: Any) -> Sequence[float]:
+    violations: Sequence[float] = trial.system_attrs[_CONSTRAINTS]
+    return violations
