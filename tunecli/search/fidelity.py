@@ -23,7 +23,7 @@ class Curve:
 
     Attributes:
         number, parameters: the trial's.
-        state: WAITING while the result of its last step may not be used; PRUNED if it is paused; COMPLETE or FAILED.
+        state: WAITING while the result of its last step may not be used; PAUSED, COMPLETE or FAILED.
         rung: the rung that its last step trains it to.
         losses: its loss (``sign * objective``, lower is better) at each rung where it paused.
         loss: its final loss; None if it is not complete.
