@@ -178,7 +178,7 @@ def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     is_on_cpu = plan.device.partition(":")[0] in ("auto", "cpu") and not accelerators(plan.device)
     if run.per_device > 1 and is_on_cpu:
         yield f"run.per_device {run.per_device} has no effect on the CPU: it counts jobs on an accelerator"
-    if isinstance(asked, int) and plan.n_workers < asked and engine_info(run.engine).max_workers != 1:
+    if isinstance(asked, int) and plan.n_workers < asked and engine_info(run.engine_name).max_workers != 1:
         yield f"run.workers {asked}: run.per_device {run.per_device} allows {plan.n_workers} at a time on this machine"
     try:
         require_device(plan.device)

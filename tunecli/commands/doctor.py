@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tunecli.engine import n_cores
+from tunecli.registry import plugins
+from tunecli.registry.plugins import PlugIn
 from tunecli.results.view import Section, View
+from tunecli.study.record.plug_ins import plug_in_problem
 from tunecli.study.record.versions import versions
 from tunecli.train.machine import accelerators
 
@@ -20,6 +23,7 @@ class Machine:
         n_cores: the number of cores that this process may use.
         devices: a description of each device, by name.
         auto: the device that ``run.device: auto`` uses here.
+        plug_ins: every plug-in that is installed, each with the reason why it cannot be used; empty: it can.
         slots: the accelerators that ``run.device: auto`` shares among ``run.per_device`` jobs each; empty: the CPU.
     """
 
@@ -28,6 +32,7 @@ class Machine:
     devices: Mapping[str, str]
     auto: str
     slots: tuple[str, ...] = ()
+    plug_ins: tuple[tuple[PlugIn, str], ...] = ()
 
 
 def doctor() -> Machine:
@@ -39,7 +44,12 @@ def doctor() -> Machine:
     # torch sees only the first part of a partitioned GPU
     descriptions |= {slot.name: slot.description for slot in slots if slot.description}
     return Machine(
-        versions(), n_cores(), descriptions, str(devices.resolve("auto")), tuple(slot.name for slot in slots)
+        versions(),
+        n_cores(),
+        descriptions,
+        str(devices.resolve("auto")),
+        tuple(slot.name for slot in slots),
+        tuple((each, plug_in_problem(each)) for each in plugins.plug_ins()),
     )
 
 
@@ -55,15 +65,28 @@ def doctor_view(machine: Machine) -> View:
             f"run.per_device on each of {slots}" if slots else "one for every run.threads cores",
         ),
     )
-    sections = (
+    sections: tuple[Section, ...] = (
         Section("devices", ("name", "description"), tuple(machine.devices.items())),
         Section("versions", ("package", "version"), versions),
     )
+    if machine.plug_ins:
+        columns = ("kind", "name", "distribution", "version", "problem")
+        rows = tuple((*_described(each), problem) for each, problem in machine.plug_ins)
+        sections = (*sections, Section("plug-ins", columns, rows))
     data = {
         "cores": machine.n_cores,
         "auto": machine.auto,
         "slots": list(machine.slots),
         "devices": dict(machine.devices),
         "versions": dict(versions),
+        "plug_ins": [
+            dict(zip(("kind", "name", "distribution", "version"), _described(each), strict=True))
+            | {"problem": problem}
+            for each, problem in machine.plug_ins
+        ],
     }
     return View("doctor", data, lines, sections)
+
+
+def _described(plug_in: PlugIn) -> tuple[str, str, str, str]:
+    return plug_in.group, plug_in.name, plug_in.distribution, plug_in.version

@@ -68,6 +68,7 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
             n_workers=1,
             threads=job.execution.threads,
             needs_torch=needs_torch(spec, job.execution.device),
+            settings=spec.settings.run.engine_settings,
         ),
     )
     return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job))

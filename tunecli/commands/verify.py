@@ -31,6 +31,7 @@ from tunecli.study.plan.worker_count import require_device
 from tunecli.study.record import data_hashes
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study, look
+from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import versions
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
@@ -220,7 +221,7 @@ def _causes(
     study: Study, facts: Mapping[str, Any], trial: Trial, recorded: Outcome, again: Outcome
 ) -> tuple[str, ...]:
     """Differences in device, versions, code and data since the study began, one sentence each."""
-    then, now = facts.get("versions", {}), versions()
+    then, now = facts.get("versions", {}), versions(plug_ins_of(study.spec))
     causes = []
     if recorded.device and again.device != recorded.device:
         causes.append(f"device: recorded on {recorded.device}, run again on {again.device}")

@@ -1,18 +1,108 @@
-"""What a file may write for a sampler, a pruner and an engine: unions that are built from the registry."""
+"""What a file may write for a sampler, a pruner and an engine, and how families of knobs take in plug-ins.
+
+The unions are built from the registry. `OpenTo` annotates a union that plug-ins extend: it looks for a plug-in only
+where a name is not built in.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Discriminator, Tag, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    GetCoreSchemaHandler,
+    Tag,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import InitErrorDetails, PydanticKnownError, core_schema
 
-from tunecli.knob import NamedKnob, name_alone
-from tunecli.registry.engines import ENGINES
-from tunecli.registry.pruners import PRUNERS
-from tunecli.registry.samplers import SAMPLERS
+from tunecli.errors import UsageError
+from tunecli.knob import Knob, NamedKnob, name_alone
+from tunecli.registry import plugins
+from tunecli.registry.engines import ENGINES, EngineInfo
+from tunecli.registry.plugins import Group
+from tunecli.registry.pruners import PRUNERS, PrunerInfo
+from tunecli.registry.samplers import SAMPLERS, SamplerInfo
+
+
+@dataclass(frozen=True)
+class OpenTo:
+    """Annotates a union of knobs that the plug-ins of a group extend.
+
+    Attributes:
+        group: of the plug-ins.
+        kind: what they give: a knob's base class, or an info's.
+        built_in: the names that the union knows itself; empty: those of its members.
+    """
+
+    group: Group
+    kind: type
+    built_in: frozenset[str] = frozenset()
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        known = self.built_in or frozenset(names_in(source))
+
+        def validate(value: Any, built_in: core_schema.ValidatorFunctionWrapHandler) -> Any:
+            name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", value)
+            if not isinstance(name, str) or name in known:
+                return built_in(value)
+            return _of_plug_in(self, name, value, known, built_in)
+
+        return core_schema.no_info_wrap_validator_function(
+            validate, handler(source), serialization=core_schema.simple_ser_schema("any")
+        )
+
+
+def _of_plug_in(
+    family: OpenTo, name: str, value: Any, known: frozenset[str], built_in: Callable[[Any], Any]
+) -> Any:
+    """A value that names a plug-in; where there is none of that name, the union's own error with all the names."""
+    try:
+        given = plugins.load(family.group, name, family.kind)
+    except UsageError as error:
+        raise ValueError(f"{error.message} ({error.hint})") from error
+    if given is None:
+        if added := plugins.names(family.group):
+            tags = ", ".join(f"'{each}'" for each in [*sorted(known), *added])
+            context = {"discriminator": "'name'", "tag": name, "expected_tags": tags}
+            raise PydanticKnownError("union_tag_invalid", context)
+        return built_in(value)
+    model: type[Knob] | None = given if isinstance(given, type) else given.settings
+    if model is None:
+        if isinstance(value, Mapping) and set(value) != {"name"}:
+            raise ValueError(f"`{name}` has no settings: write its name alone")
+        return name
+    if isinstance(value, Knob):
+        return value
+    try:
+        return model.model_validate(value if isinstance(value, Mapping) else {"name": value})
+    except ValidationError as error:
+        details = [_under(name, dict(detail)) for detail in error.errors(include_url=False)]
+        raise ValidationError.from_exception_data(model.__name__, details) from None
+
+
+def _under(name: str, detail: dict[str, Any]) -> InitErrorDetails:
+    """One error of a plug-in's model at the path that it has below a member of a union."""
+    return InitErrorDetails(
+        type=detail["type"], loc=(name, *detail["loc"]), input=detail["input"], ctx=detail.get("ctx", {})
+    )
+
+
+def names_in(annotation: Any) -> Iterator[str]:
+    """The names of the members of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, Knob):
+        yield from get_args(annotation.model_fields["name"].annotation)
+    for part in get_args(annotation):
+        yield from names_in(part)
+
 
 _WORD = "word"
 _WITH_SETTINGS = {info.name: info.settings for info in SAMPLERS.values() if info.settings is not None}
@@ -52,7 +142,7 @@ def _union(members: Sequence[Any]) -> Any:
 if TYPE_CHECKING:
     Sampler = str | NamedKnob
     Pruner = Literal["none"] | NamedKnob
-    EngineName = str
+    Engine = str | NamedKnob
 else:
     Sampler = Annotated[
         _union(
@@ -62,6 +152,7 @@ else:
             ]
         ),
         Discriminator(_sampler_tag),
+        OpenTo("samplers", SamplerInfo, frozenset(SAMPLERS)),
         BeforeValidator(_sampler_word),
     ]
     Pruner = Annotated[
@@ -72,6 +163,11 @@ else:
             ]
         ),
         Discriminator(_pruner_tag),
+        OpenTo("pruners", PrunerInfo, frozenset(("none", *PRUNERS))),
         BeforeValidator(_pruner_map),
     ]
-    EngineName = Literal[tuple(ENGINES)]
+    Engine = Annotated[
+        Literal[tuple(ENGINES)],
+        OpenTo("engines", EngineInfo, frozenset(ENGINES)),
+        BeforeValidator(_sampler_word),
+    ]

@@ -23,6 +23,7 @@ from tunecli.config.schema import CommandTrial, FunctionTrial, TrialConfig
 from tunecli.config.study import StudySettings
 from tunecli.config.suggestions import alias
 from tunecli.knob import Knob
+from tunecli.registry import plugins
 
 _DEEPEST = 6
 
@@ -46,8 +47,13 @@ def models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[Ba
         ]
         inside = [inner for field in fields for inner in models_in(field.annotation)]
         # a tag may be called as a field is: `python`
-        found = inside or [each for each in found if step in names_of(each)] or found
+        found = inside or [each for each in found if step in names_of(each)] or _of_plug_ins(step) or found
     return found
+
+
+def _of_plug_ins(step: str | int) -> list[type[BaseModel]]:
+    """The models of the plug-ins that a step names; none where it is no name, or one that is built in."""
+    return [*plugins.loaded_settings(step)] if isinstance(step, str) else []
 
 
 def place_at(model: type[BaseModel], path: Iterable[str | int]) -> Place | None:
@@ -65,7 +71,7 @@ def place_at(model: type[BaseModel], path: Iterable[str | int]) -> Place | None:
             inside = [inner for owner in owners for inner in models_in(owner.model_fields[step].annotation)]
             found = inside or found
         else:
-            found = [each for each in found if step in names_of(each)] or found
+            found = [each for each in found if step in names_of(each)] or _of_plug_ins(step) or found
     return place
 
 

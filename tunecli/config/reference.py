@@ -18,7 +18,17 @@ from pydantic.fields import FieldInfo
 
 from tunecli.config.model_paths import models_in, names_of
 from tunecli.config.schema import CommandTrial, FunctionTrial, TrialConfig
+from tunecli.config.schema.losses import LossKnob
+from tunecli.config.schema.models import ModelKnob
+from tunecli.config.schema.optimizers import OptimizerKnob
+from tunecli.config.schema.sources import SourceKnob
 from tunecli.config.study import STUDY_NAME, StudySettings
+from tunecli.knob import Knob
+from tunecli.registry import plugins
+from tunecli.registry.engines import EngineInfo
+from tunecli.registry.plugins import Group
+from tunecli.registry.pruners import PrunerInfo
+from tunecli.registry.samplers import SamplerInfo
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_FILE = "tunecli.schema.json"
@@ -76,9 +86,12 @@ def json_schema() -> dict[str, Any]:
     """The schema of a whole file, draft 2020-12."""
     settings = StudySettings.model_json_schema()
     definitions: dict[str, Any] = settings.pop("$defs")
+    _add_plug_ins_with_infos(definitions)
     kinds = (TrialConfig, FunctionTrial, CommandTrial)
     for kind in kinds:
         trial = kind.model_json_schema(by_alias=True)
+        if kind is TrialConfig:
+            _add_plug_in_knobs(trial)
         for name, definition in trial.pop("$defs", {}).items():
             definitions[name] = _searchable(definition)
         definitions[kind.__name__] = _searchable(trial)
@@ -99,6 +112,53 @@ def json_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "$defs": definitions | _ranges(),
     }
+
+
+def _add_plug_ins_with_infos(definitions: dict[str, Any]) -> None:
+    """Let a file name the samplers, pruners and engines of plug-ins; what cannot be used is left out."""
+    places: tuple[tuple[Group, type, str, str], ...] = (
+        ("samplers", SamplerInfo, "Search", "sampler"),
+        ("pruners", PrunerInfo, "Search", "pruner"),
+        ("engines", EngineInfo, "Run", "engine"),
+    )
+    for group, kind, owner, key in places:
+        infos = list(plugins.usable(group, kind))
+        if not infos:
+            continue
+        properties = definitions[owner]["properties"]
+        default = properties[key].pop("default")
+        options: list[dict[str, Any]] = [properties[key], {"enum": [info.name for info in infos]}]
+        for info in infos:
+            if info.settings is not None:
+                options.append({"$ref": f"#/$defs/{_define(info.settings, definitions)}"})
+        properties[key] = {"anyOf": options, "default": default}
+
+
+def _add_plug_in_knobs(trial: dict[str, Any]) -> None:
+    """Let a trial name the optimizers, losses, models and data of plug-ins; what cannot be used is left out."""
+    definitions: dict[str, Any] = trial["$defs"]
+    places: tuple[tuple[Group, type, dict[str, Any], str], ...] = (
+        ("optimizers", OptimizerKnob, trial["properties"], "optimizer"),
+        ("losses", LossKnob, trial["properties"], "loss"),
+        ("models", ModelKnob, trial["properties"], "model"),
+        ("data", SourceKnob, definitions["Data"]["properties"], "source"),
+    )
+    for group, kind, properties, key in places:
+        schema = properties[key]
+        family = schema if "discriminator" in schema else schema.get("anyOf", [schema])[0]
+        for knob in plugins.usable(group, kind):
+            ref = f"#/$defs/{_define(knob, definitions)}"
+            family["discriminator"]["mapping"][knob.model_fields["name"].default] = ref
+            family["oneOf"].append({"$ref": ref})
+
+
+def _define(knob: type[Knob], definitions: dict[str, Any]) -> str:
+    """Add the schema of a plug-in's model to the definitions, and return the name that it has there."""
+    schema = knob.model_json_schema()
+    definitions |= {name: each for name, each in schema.pop("$defs", {}).items() if name not in definitions}
+    name = knob.__name__ if knob.__name__ not in definitions else f"{knob.__module__}.{knob.__name__}"
+    definitions[name] = schema
+    return name
 
 
 def _searchable(definition: dict[str, Any]) -> dict[str, Any]:

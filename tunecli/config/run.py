@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from tunecli.config.families import EngineName
+from tunecli.config.families import Engine
 from tunecli.config.suggestions import nearest
-from tunecli.knob import Count, Knob, Positive
+from tunecli.knob import Count, Knob, NamedKnob, Positive
 from tunecli.registry.engines import LOCAL, engine_info
 from tunecli.trial import FailureKind
 
@@ -128,7 +128,7 @@ class Run(Knob):
     workers: Count | Literal["auto"] = "auto"
     per_device: Count = 1
     threads: Count = 1
-    engine: EngineName = LOCAL
+    engine: Engine = LOCAL
     limit: Limit = Limit()
     trial_limit: TrialLimit = TrialLimit()
     checkpoint: Checkpointing = "auto"
@@ -136,10 +136,20 @@ class Run(Knob):
     on_failure: OnFailure = OnFailure()
     folder: Annotated[str, Field(pattern=FOLDER)] | None = None
 
+    @property
+    def engine_name(self) -> str:
+        """What the engine is called."""
+        return self.engine if isinstance(self.engine, str) else self.engine.name
+
+    @property
+    def engine_settings(self) -> NamedKnob | None:
+        """What the file says of the engine beside its name; None: nothing."""
+        return None if isinstance(self.engine, str) else self.engine
+
     @model_validator(mode="after")
     def _as_many_workers_as_the_engine_has(self) -> Run:
-        most = engine_info(self.engine).max_workers
+        most = engine_info(self.engine_name).max_workers
         if most is not None and self.workers != "auto" and self.workers > most:
             has = "one worker" if most == 1 else f"at most {most} workers"
-            raise ValueError(f"the engine `{self.engine}` has {has}; `{LOCAL}` has more")
+            raise ValueError(f"the engine `{self.engine_name}` has {has}; `{LOCAL}` has more")
         return self

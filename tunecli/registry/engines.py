@@ -66,9 +66,14 @@ def engine_info(name: str) -> EngineInfo:
     """The registry entry of the engine ``name``.
 
     Raises:
-        UsageError: there is no such engine.
+        UsageError: there is no such engine, or it is of a plug-in that cannot be used.
     """
-    info = ENGINES.get(name)
+    if name in ENGINES:
+        return ENGINES[name]
+    from tunecli.registry import plugins
+
+    info: EngineInfo | None = plugins.load("engines", name, EngineInfo)
     if info is None:
-        raise UsageError(f"there is no engine `{name}`", hint=f"one of {', '.join(ENGINES)}")
+        known = ", ".join([*ENGINES, *plugins.names("engines")])
+        raise UsageError(f"there is no engine `{name}`", hint=f"one of {known}")
     return info

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,13 +20,19 @@ def implementation(code_name: str) -> Any:
         code_name: for example ``torch.optim:AdamW``.
 
     Raises:
-        ImportError: the module cannot be imported.
-        AttributeError: the module has no such attribute.
+        UsageError: it cannot be imported, or has no such attribute.
     """
     module, _, path = code_name.partition(":")
-    found: Any = import_module(module)
-    for attribute in path.split("."):
-        found = getattr(found, attribute)
+    try:
+        found: Any = import_module(module)
+        for attribute in path.split("."):
+            found = getattr(found, attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        if module.partition(".")[0] == "tunecli":
+            raise
+        owners = packages_distributions().get(module.partition(".")[0], [])
+        hint = f"it is of {' and '.join(dict.fromkeys(owners))}" if owners else ""
+        raise UsageError(f"`{code_name}` cannot be imported: {error}", hint=hint) from error
     return found
 
 
@@ -61,8 +68,7 @@ def implementation_of(knob: NamedKnob) -> Any:
     """The object that a knob configures, imported where it was not yet.
 
     Raises:
-        ImportError: its module cannot be imported.
-        AttributeError: the module has no such attribute.
+        UsageError: it cannot be imported.
     """
     named = knob.implementation
     return implementation(named if isinstance(named, str) else named[knob.name])

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from tunecli.errors import UsageError
 from tunecli.knob import Count, NamedKnob
+from tunecli.registry import plugins
 
 
 @dataclass(frozen=True)
@@ -167,11 +168,14 @@ def pruner_info(name: str) -> PrunerInfo:
     """The registry entry of the pruner ``name``.
 
     Raises:
-        UsageError: there is no such pruner.
+        UsageError: there is no such pruner, or it is of a plug-in that cannot be used.
     """
-    info = PRUNERS.get(name)
+    if name in PRUNERS:
+        return PRUNERS[name]
+    info: PrunerInfo | None = plugins.load("pruners", name, PrunerInfo)
     if info is None:
-        raise UsageError(f"there is no pruner `{name}`", hint=f"one of none, {', '.join(PRUNERS)}")
+        known = ", ".join(["none", *PRUNERS, *plugins.names("pruners")])
+        raise UsageError(f"there is no pruner `{name}`", hint=f"one of {known}")
     return info
 
 

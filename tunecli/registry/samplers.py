@@ -9,6 +9,7 @@ from typing import Literal
 
 from tunecli.errors import UsageError
 from tunecli.knob import NamedKnob
+from tunecli.registry import plugins
 from tunecli.registry.implementations import require_package
 
 
@@ -96,11 +97,14 @@ def sampler_info(name: str) -> SamplerInfo:
     """The registry entry of the sampler ``name``.
 
     Raises:
-        UsageError: there is no such sampler.
+        UsageError: there is no such sampler, or it is of a plug-in that cannot be used.
     """
-    info = SAMPLERS.get(name)
+    if name in SAMPLERS:
+        return SAMPLERS[name]
+    info: SamplerInfo | None = plugins.load("samplers", name, SamplerInfo)
     if info is None:
-        raise UsageError(f"there is no sampler `{name}`", hint=f"one of {', '.join(SAMPLERS)}")
+        known = ", ".join([*SAMPLERS, *plugins.names("samplers")])
+        raise UsageError(f"there is no sampler `{name}`", hint=f"one of {known}")
     return info
 
 

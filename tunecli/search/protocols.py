@@ -20,12 +20,13 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from tunecli.config.space import Space
+from tunecli.config.domains import contains
+from tunecli.config.space import Space, values_by_key
 from tunecli.errors import UsageError
 from tunecli.knob import NamedKnob
 from tunecli.registry.implementations import implementation
 from tunecli.registry.pruners import Pausing, is_pausing, pruner_info
-from tunecli.registry.samplers import sampler_info
+from tunecli.registry.samplers import SAMPLERS, sampler_info
 from tunecli.search.bo.feasibility import feasibility_rank, violation_matrix
 from tunecli.search.fidelity import Action, Curve
 from tunecli.trial import Observation, Parameters, State
@@ -73,7 +74,7 @@ def suggest(
 
     Raises:
         UsageError: there is no such sampler; its package is not installed; it cannot search this space; or it has no
-            such setting.
+            such setting. Or the sampler is a plug-in's and returned no point of the space.
     """
     info = sampler_info(name)
     known = {} if info.settings is None else info.settings.model_fields
@@ -82,7 +83,28 @@ def suggest(
         raise UsageError(f"the sampler `{name}` has no setting `{unknown[0]}`")
     in_order = sorted(history, key=attrgetter("number"))
     point: Parameters | None = implementation(info.implementation)(space, in_order, number, seed, **settings)
-    return point
+    return point if point is None or name in SAMPLERS else _checked(name, space, point)
+
+
+def _checked(name: str, space: Space, point: Any) -> Parameters:
+    """Return the point of a plug-in's sampler, its values in the order of the file.
+
+    Raises:
+        UsageError: it is not a point of the space.
+    """
+    try:
+        values = values_by_key(space, point)
+        active = [parameter for parameter in space.parameters if parameter.key in values]
+        names = [parameter.name for parameter in active]
+        wrong = [key for key in point if key not in names]
+        wrong += [each.name for each in active if not contains(each.domain, values[each.key])]
+    except (KeyError, TypeError, AttributeError) as error:
+        message = f"the sampler `{name}` returned {point!r}, which is not a point of the space"
+        raise UsageError(message, hint=f"{type(error).__name__}: {error}") from error
+    if wrong:
+        message = f"the sampler `{name}` returned {point!r}, which is not a point of the space"
+        raise UsageError(message, hint=f"see `{wrong[0]}`")
+    return {key: point[key] for key in names}
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ def _engine(study: Study) -> Engine:
             needs_torch=needs_torch(study.spec, plan.device),
             workers_lock=study.folder.workers_lock_path,
             per_device=study.spec.settings.run.per_device,
+            settings=study.spec.settings.run.engine_settings,
         ),
     )
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
+from tunecli.config.families import OpenTo
 from tunecli.config.schema.user_code import UserCode
 from tunecli.knob import Fraction, NamedKnob, NonNegative, Positive, name_alone
 
@@ -146,4 +147,8 @@ class Poisson(LossKnob):
 AnyClassLoss = CrossEntropy | Focal | Hinge | Bce | Kl
 AnyNumberLoss = Mse | Mae | Huber | SmoothL1 | LogCosh | Quantile | Poisson
 AnyLoss = AnyClassLoss | AnyNumberLoss | UserCode
-Loss = Annotated[Annotated[AnyLoss, Field(discriminator="name")], BeforeValidator(name_alone)]
+Loss = Annotated[
+    Annotated[AnyLoss, Field(discriminator="name")],
+    OpenTo("losses", LossKnob),
+    BeforeValidator(name_alone),
+]

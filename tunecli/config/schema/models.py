@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from tunecli.config.families import OpenTo
 from tunecli.config.schema.activations import GELU, RELU, Activation
 from tunecli.config.schema.initialisations import DEFAULT, Initialisation
 from tunecli.config.schema.user_code import UserCode
@@ -191,4 +192,8 @@ class Transformer(ModelKnob):
 
 
 AnyModel = Linear | Mlp | Cnn | ResNet | Recurrent | Transformer | UserCode
-Model = Annotated[Annotated[AnyModel, Field(discriminator="name")], BeforeValidator(name_alone)]
+Model = Annotated[
+    Annotated[AnyModel, Field(discriminator="name")],
+    OpenTo("models", ModelKnob),
+    BeforeValidator(name_alone),
+]

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from tunecli.config.families import OpenTo
 from tunecli.config.schema.user_code import UserCode
 from tunecli.knob import Count, Momentum, NamedKnob, NonNegative, Pair, Positive, name_alone, pair
 
@@ -319,4 +320,8 @@ AnyOptimizer = (
     | Muon
     | UserCode
 )
-Optimizer = Annotated[Annotated[AnyOptimizer, Field(discriminator="name")], BeforeValidator(name_alone)]
+Optimizer = Annotated[
+    Annotated[AnyOptimizer, Field(discriminator="name")],
+    OpenTo("optimizers", OptimizerKnob),
+    BeforeValidator(name_alone),
+]

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from tunecli.config.families import OpenTo
 from tunecli.config.schema.user_code import UserCode
 from tunecli.config.secrets import escaped, names_in
 from tunecli.knob import Count, Fraction, NamedKnob, NonNegative, Positive, name_alone, pair
@@ -174,6 +175,7 @@ AnySource = (
 )
 Source = Annotated[
     Annotated[AnySource, Field(discriminator="name", json_schema_extra={"x-file": True})],
+    OpenTo("data", SourceKnob),
     BeforeValidator(_named),
 ]
 

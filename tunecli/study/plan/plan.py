@@ -54,7 +54,7 @@ def plan_for(spec: StudySpec) -> Plan:
     n_workers = worker_count.n_workers(run, accelerators(run.device))
     fuse = fused_width(spec, n_workers)
     lookahead = _lookahead(spec, n_workers, fuse) if search.lookahead == "auto" else search.lookahead
-    return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine, fuse)
+    return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine_name, fuse)
 
 
 def _lookahead(spec: StudySpec, n_workers: int, fuse: int) -> int:

@@ -19,7 +19,7 @@ def n_workers(run: Run, here: Sequence[Accelerator]) -> int:
         run: what the file asks for.
         here: the places that its device means on this machine; none: its jobs are on the CPU.
     """
-    info = engine_info(run.engine)
+    info = engine_info(run.engine_name)
     if info.max_workers == 1:
         return 1
     if info.worker_slots:

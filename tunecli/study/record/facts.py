@@ -21,7 +21,7 @@ from tunecli.errors import ConfigError, StoreDamaged, StoreTooNew
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan
-from tunecli.study.record.versions import versions
+from tunecli.study.record.versions import absent_plug_ins, versions
 
 T = TypeVar("T")
 
@@ -93,6 +93,8 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
         return parse_study(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
     except ConfigError as error:
         then, now = facts["versions"].get("tunecli", "another version"), versions()["tunecli"]
+        if (absent := absent_plug_ins(facts["versions"])) and not error.hint:
+            error.hint = f"this study used plug-ins that are not installed here: {', '.join(absent)}"
         if then != now and not error.hint:
             error.hint = f"tunecli {then} began this study, and this is {now}: use that version for it"
         raise

@@ -33,6 +33,7 @@ from tunecli.study.record import data_hashes
 from tunecli.study.record.config_change import ConfigChange, assignments, revision
 from tunecli.study.record.facts import facts_of, require_known_plan
 from tunecli.study.record.lifecycle import Study, begin
+from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.rescoring import rescored
 from tunecli.study.record.versions import changed_versions
 from tunecli.train.validation import trial_problems
@@ -97,7 +98,7 @@ def fork(
         spec, new_folder.path, plan=plan, facts={"forked_from": origin}, fill=_writer(reused)
     ) as study:
         shown = [line for line in asked.lines if not line.startswith("changed: study:")]
-        for line in (*shown, *changed_versions(facts.get("versions", {}))):
+        for line in (*shown, *changed_versions(facts.get("versions", {}), plug_ins_of(spec))):
             say(line)
         if not reused and not obstacles and asked.recorded.objective != spec.objective:
             obstacles = ["the objective differs"]

@@ -36,6 +36,7 @@ from tunecli.study.record.config_change import (
 )
 from tunecli.study.record.facts import facts_of, plan_of, recorded_spec, require_known_plan
 from tunecli.study.record.names import require_text
+from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import changed_versions, versions
 from tunecli.train.validation import trial_problems
 
@@ -99,7 +100,7 @@ def begin(
             "overrides": [*spec.overrides, *([] if is_named else [f'study="{spec.settings.study}"'])],
             "base_path": str(spec.base_path.resolve()),
             "plan": asdict(plan),
-            "versions": versions(),
+            "versions": versions(plug_ins_of(spec)),
             "code": code,
             "data": data,
             "elapsed_s": 0.0,
@@ -165,7 +166,7 @@ def reopen(
                 f"{n_suggested} trials were suggested already; the total cannot be {plan.n_trials}"
             )
         notes = raised_total(spec, plan_of(facts, path).n_trials, plan.n_trials, n_suggested)
-        for line in (*asked.lines, *changed_versions(facts["versions"]), *notes):
+        for line in (*asked.lines, *changed_versions(facts["versions"], plug_ins_of(spec)), *notes):
             say(line)
         if spec.text != facts["config"] or not folder.config_path.exists():
             # Before its row: cut off between the two, it is asked once more.

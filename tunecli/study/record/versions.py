@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tunecli
+
+if TYPE_CHECKING:
+    from tunecli.registry.plugins import PlugIn
 
 _PACKAGES = ("torch", "numpy", "scikit-learn", "scikit-optimize", "scipy")
 
@@ -35,9 +39,17 @@ def tunecli_version() -> str:
     return f"{tunecli.__version__}+{digest.hexdigest()[:_SHOWN_DIGITS]}" if paths else tunecli.__version__
 
 
+def versions(plug_ins: Iterable[PlugIn] = ()) -> Mapping[str, str]:
+    """The versions of what a result may depend on: this program, Python, the packages that compute, and plug-ins.
+
+    Args:
+        plug_ins: those that the study uses; their versions are added by the names of their distributions.
+    """
+    return {**_versions(), **{each.distribution: each.version for each in plug_ins}}
+
+
 @cache
-def versions() -> Mapping[str, str]:
-    """What a result may depend on: this program, Python and the packages that compute."""
+def _versions() -> Mapping[str, str]:
     found = {"tunecli": tunecli_version(), "python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -47,10 +59,24 @@ def versions() -> Mapping[str, str]:
     return found
 
 
-def changed_versions(then: Mapping[str, str]) -> list[str]:
-    """A line for each version that is not what it was ``then``."""
+def changed_versions(then: Mapping[str, str], plug_ins: Iterable[PlugIn] = ()) -> list[str]:
+    """A line for each version that is not what it was ``then``, those of the study's plug-ins included."""
     return [
         f"note: {name} was {then[name]}, and is {now}"
-        for name, now in versions().items()
+        for name, now in versions(plug_ins).items()
         if then.get(name, now) != now
     ]
+
+
+def absent_plug_ins(then: Mapping[str, str]) -> list[str]:
+    """The distributions, with their versions, whose plug-ins a study used ``then`` and that are not installed now."""
+    known = _versions()
+    return [f"{name} {then[name]}" for name in then if name not in known and not _is_installed(name)]
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True

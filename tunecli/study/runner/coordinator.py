@@ -34,6 +34,7 @@ from tunecli.study.plan.jobs import checkpoint_epochs, job_for, trial_seed
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import Study
+from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.publish import publish
 from tunecli.study.record.versions import versions
 from tunecli.study.runner.cleanup import tidy
@@ -92,7 +93,7 @@ class Coordinator:
         self._published_at, self._publishing_s = time.monotonic(), 0.0
         self._tidy()
         with self._log.atomic():
-            session = self._log.append_session(versions())
+            session = self._log.append_session(versions(plug_ins_of(study.spec)))
             self._log.set_fact("ending", "")  # all trials may have ended or paused, and yet the study goes on
         self._ledger = RecordWriter(self._log, study.folder, session, float(facts["elapsed_s"]))
 

@@ -1,0 +1,180 @@
+"""Plug-ins: what other distributions add by entry points, looked up only for a name that is not built in.
+
+An entry point of the groups `tunecli.samplers`, `tunecli.pruners` and `tunecli.engines` gives an info of this package.
+One of the groups `tunecli.optimizers`, `tunecli.losses`, `tunecli.models` and `tunecli.data` gives a knob's class. A
+built-in name takes precedence over a plug-in's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from tunecli.errors import UsageError
+from tunecli.knob import Knob
+
+Group = Literal["samplers", "pruners", "engines", "optimizers", "losses", "models", "data"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+_WHAT: Mapping[Group, str] = MappingProxyType(
+    {
+        "samplers": "sampler",
+        "pruners": "pruner",
+        "engines": "engine",
+        "optimizers": "optimizer",
+        "losses": "loss",
+        "models": "model",
+        "data": "data source",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlugIn:
+    """One entry point.
+
+    Attributes:
+        group: of what it adds.
+        name: by which the file names it.
+        distribution: the distribution that brings it, as `pip` names it.
+        version: of the distribution.
+        code_name: ``module:attribute`` of what it gives.
+    """
+
+    group: Group
+    name: str
+    distribution: str
+    version: str
+    code_name: str
+
+    def __str__(self) -> str:
+        return f"the {_WHAT[self.group]} `{self.name}` of {self.distribution} {self.version}"
+
+
+@cache
+def plug_ins() -> tuple[PlugIn, ...]:
+    """Every plug-in that is installed, by group and name. Reads the metadata of all distributions; imports none."""
+    found = []
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"] or "a distribution without a name"
+        for entry in distribution.entry_points:
+            prefix, _, group = entry.group.partition(".")
+            if prefix == "tunecli" and group in GROUPS:
+                found.append(PlugIn(group, entry.name, name, distribution.version, entry.value))
+    # a distribution that lies in two folders of the path counts once: the first is the one that is imported
+    first = {(each.group, each.name, each.distribution.lower()): each for each in reversed(found)}
+    return tuple(
+        sorted(first.values(), key=lambda each: (GROUPS.index(each.group), each.name, each.distribution))
+    )
+
+
+def names(group: Group) -> tuple[str, ...]:
+    """The names that plug-ins add to a group, those included that cannot be used."""
+    return tuple(dict.fromkeys(each.name for each in plug_ins() if each.group == group))
+
+
+def plug_in(group: Group, name: str) -> PlugIn | None:
+    """The plug-in of that name; None where there is none.
+
+    Raises:
+        UsageError: two distributions bring one, or its name is no identifier.
+    """
+    found = [each for each in plug_ins() if (each.group, each.name) == (group, name)]
+    if len(found) > 1:
+        owners = " and ".join(f"{each.distribution} {each.version}" for each in found)
+        raise UsageError(
+            f"{len(found)} plug-ins bring a {_WHAT[group]} `{name}`: {owners}",
+            hint="uninstall all but one of them",
+        )
+    if found and not name.isidentifier():
+        raise UsageError(
+            f"{found[0]} cannot be used: a plug-in's name has letters, digits and `_` only, a letter first",
+            hint=f"tell the author of {found[0].distribution}",
+        )
+    return found[0] if found else None
+
+
+@cache
+def load(group: Group, name: str, kind: type) -> Any:
+    """What the plug-in ``name`` gives; None where there is no such plug-in.
+
+    Args:
+        group: of the plug-in.
+        name: by which the file names it.
+        kind: an info's class, which it gives an instance of; or a knob's, which it gives a subclass of.
+
+    Raises:
+        UsageError: it cannot be used, and which distribution it is of.
+    """
+    found = plug_in(group, name)
+    if found is None:
+        return None
+    try:
+        given = metadata.EntryPoint(name, f"tunecli.{group}", found.code_name).load()
+    except Exception as error:  # whatever the plug-in's module raises
+        raise _unusable(
+            found, f"`{found.code_name}` cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if issubclass(kind, Knob):
+        if not (isinstance(given, type) and issubclass(given, kind)):
+            raise _unusable(found, f"`{found.code_name}` is no subclass of tunecli.{kind.__name__}")
+        if not given.implementation:
+            raise _unusable(found, f"`{found.code_name}` names no `implementation`")
+        _require_name(found, given)
+        return given
+    if not isinstance(given, kind):
+        raise _unusable(found, f"`{found.code_name}` is no tunecli.{kind.__name__}")
+    if getattr(given, "name", "") != name:
+        raise _unusable(found, f"its info has another name, `{getattr(given, 'name', '')}`")
+    settings: type[Knob] | None = getattr(given, "settings", None)
+    if settings is not None:
+        _require_name(found, settings)
+    return given
+
+
+def loaded_settings(name: str) -> tuple[type[Knob], ...]:
+    """The models of the plug-ins called ``name``, whatever their group; none where they cannot be used."""
+    found = []
+    for each in plug_ins():
+        if each.name == name:
+            try:
+                given = metadata.EntryPoint(name, f"tunecli.{each.group}", each.code_name).load()
+            except Exception:
+                continue
+            model = given if isinstance(given, type) else getattr(given, "settings", None)
+            if isinstance(model, type) and issubclass(model, Knob):
+                found.append(model)
+    return tuple(found)
+
+
+def usable(group: Group, kind: type) -> Iterator[Any]:
+    """What the plug-ins of a group give, by name; those that cannot be used are left out."""
+    for name in names(group):
+        try:
+            yield load(group, name, kind)
+        except UsageError:
+            continue
+
+
+def problem(found: PlugIn, kind: type) -> str:
+    """Why a plug-in cannot be used; empty where it can."""
+    try:
+        load(found.group, found.name, kind)
+    except UsageError as error:
+        return error.message
+    return ""
+
+
+def _require_name(found: PlugIn, settings: type[Knob]) -> None:
+    """Make sure that a settings model is told apart by the plug-in's name."""
+    field = settings.model_fields.get("name")
+    if field is None or get_args(field.annotation) != (found.name,) or field.default != found.name:
+        line = f'name: Literal["{found.name}"] = "{found.name}"'
+        raise _unusable(found, f"{settings.__name__} has no field `{line}`")
+
+
+def _unusable(found: PlugIn, why: str) -> UsageError:
+    return UsageError(f"{found} cannot be used: {why}", hint=f"uninstall or update {found.distribution}")

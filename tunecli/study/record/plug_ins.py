@@ -1,0 +1,84 @@
+"""The plug-ins that a study names, and why one that is installed cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tunecli.config.concrete_trial import concrete_trials
+from tunecli.config.families import names_in
+from tunecli.config.schema import TrialConfig, trial_model
+from tunecli.config.schema.losses import AnyLoss, LossKnob
+from tunecli.config.schema.models import AnyModel, ModelKnob
+from tunecli.config.schema.optimizers import AnyOptimizer, OptimizerKnob
+from tunecli.config.schema.sources import AnySource, SourceKnob
+from tunecli.config.study import StudySpec
+from tunecli.registry import plugins
+from tunecli.registry.engines import ENGINES, EngineInfo
+from tunecli.registry.plugins import Group, PlugIn
+from tunecli.registry.pruners import PRUNERS, PrunerInfo
+from tunecli.registry.samplers import SAMPLERS, SamplerInfo
+
+
+def plug_ins_of(spec: StudySpec) -> tuple[PlugIn, ...]:
+    """The plug-ins that a study names. The installed ones are looked for only where a name is not built in.
+
+    Raises:
+        UsageError: a plug-in that it names cannot be used.
+    """
+    search, run = spec.settings.search, spec.settings.run
+    named: dict[tuple[Group, str], None] = {
+        ("samplers", search.sampler_name): None,
+        ("pruners", "none" if search.pruner == "none" else search.pruner.name): None,
+        ("engines", run.engine_name): None,
+    }
+    for plain in concrete_trials(spec.space):
+        if trial_model(plain) is TrialConfig:
+            named |= dict.fromkeys(_named_in(plain))
+    unknown = [(group, name) for group, name in named if name not in _BUILT_IN[group]]
+    found = (plugins.plug_in(group, name) for group, name in unknown if name.isidentifier())
+    return tuple(each for each in found if each is not None)
+
+
+_BUILT_IN: Mapping[Group, frozenset[str]] = {
+    "samplers": frozenset(SAMPLERS),
+    "pruners": frozenset(("none", *PRUNERS)),
+    "engines": frozenset(ENGINES),
+    "optimizers": frozenset(names_in(AnyOptimizer)),
+    "losses": frozenset(names_in(AnyLoss)),
+    "models": frozenset(names_in(AnyModel)),
+    "data": frozenset(names_in(AnySource)),
+}
+
+
+def _named_in(plain: Mapping[str, Any]) -> Iterator[tuple[Group, str]]:
+    """The names in a concrete trial that a plug-in may have."""
+    data = plain.get("data")
+    values: dict[Group, Any] = {
+        "optimizers": plain.get("optimizer"),
+        "losses": plain.get("loss"),
+        "models": plain.get("model"),
+        "data": data.get("source") if isinstance(data, Mapping) else None,
+    }
+    for group, value in values.items():
+        name = value.get("name") if isinstance(value, Mapping) else value
+        if isinstance(name, str):
+            yield group, name
+
+
+_KINDS: Mapping[Group, type] = {
+    "samplers": SamplerInfo,
+    "pruners": PrunerInfo,
+    "engines": EngineInfo,
+    "optimizers": OptimizerKnob,
+    "losses": LossKnob,
+    "models": ModelKnob,
+    "data": SourceKnob,
+}
+
+
+def plug_in_problem(plug_in: PlugIn) -> str:
+    """Why a plug-in cannot be used, in a sentence; empty where it can."""
+    if plug_in.name in _BUILT_IN[plug_in.group]:
+        return f"the built-in `{plug_in.name}` is taken instead"
+    return plugins.problem(plug_in, _KINDS[plug_in.group])
