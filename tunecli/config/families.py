@@ -43,12 +43,12 @@ class OpenTo:
 
     group: Group
     kind: type
-    built_in: frozenset[str] = frozenset()
+    built_in: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        known = self.built_in or frozenset(names_in(source))
+        known = self.built_in or tuple(names_in(source))
 
         def validate(value: Any, built_in: core_schema.ValidatorFunctionWrapHandler) -> Any:
             name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", value)
@@ -62,7 +62,7 @@ class OpenTo:
 
 
 def _of_plug_in(
-    family: OpenTo, name: str, value: Any, known: frozenset[str], built_in: Callable[[Any], Any]
+    family: OpenTo, name: str, value: Any, known: tuple[str, ...], built_in: Callable[[Any], Any]
 ) -> Any:
     """A value that names a plug-in; where there is none of that name, the union's own error with all the names."""
     try:
@@ -71,7 +71,7 @@ def _of_plug_in(
         raise ValueError(f"{error.message} ({error.hint})") from error
     if given is None:
         if added := plugins.names(family.group):
-            tags = ", ".join(f"'{each}'" for each in [*sorted(known), *added])
+            tags = ", ".join(f"'{each}'" for each in [*known, *added])
             context = {"discriminator": "'name'", "tag": name, "expected_tags": tags}
             raise PydanticKnownError("union_tag_invalid", context)
         return built_in(value)
@@ -152,7 +152,7 @@ else:
             ]
         ),
         Discriminator(_sampler_tag),
-        OpenTo("samplers", SamplerInfo, frozenset(SAMPLERS)),
+        OpenTo("samplers", SamplerInfo, tuple(SAMPLERS)),
         BeforeValidator(_sampler_word),
     ]
     Pruner = Annotated[
@@ -163,11 +163,11 @@ else:
             ]
         ),
         Discriminator(_pruner_tag),
-        OpenTo("pruners", PrunerInfo, frozenset(("none", *PRUNERS))),
+        OpenTo("pruners", PrunerInfo, ("none", *PRUNERS)),
         BeforeValidator(_pruner_map),
     ]
     Engine = Annotated[
         Literal[tuple(ENGINES)],
-        OpenTo("engines", EngineInfo, frozenset(ENGINES)),
+        OpenTo("engines", EngineInfo, tuple(ENGINES)),
         BeforeValidator(_sampler_word),
     ]

@@ -113,7 +113,7 @@ def load(group: Group, name: str, kind: type) -> Any:
     if found is None:
         return None
     try:
-        given = metadata.EntryPoint(name, f"tunecli.{group}", found.code_name).load()
+        given = _entry_point(found).load()
     except Exception as error:  # whatever the plug-in's module raises
         raise _unusable(
             found, f"`{found.code_name}` cannot be imported: {type(error).__name__}: {error}"
@@ -141,7 +141,7 @@ def loaded_settings(name: str) -> tuple[type[Knob], ...]:
     for each in plug_ins():
         if each.name == name:
             try:
-                given = metadata.EntryPoint(name, f"tunecli.{each.group}", each.code_name).load()
+                given = _entry_point(each).load()
             except Exception:
                 continue
             model = given if isinstance(given, type) else getattr(given, "settings", None)
@@ -166,6 +166,10 @@ def problem(found: PlugIn, kind: type) -> str:
     except UsageError as error:
         return error.message
     return ""
+
+
+def _entry_point(found: PlugIn) -> metadata.EntryPoint:
+    return metadata.EntryPoint(found.name, found.code_name, f"tunecli.{found.group}")
 
 
 def _require_name(found: PlugIn, settings: type[Knob]) -> None:
