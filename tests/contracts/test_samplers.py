@@ -8,11 +8,10 @@ import json
 import numpy as np
 import pytest
 
+from tests.support.spaces import space_of
 from tunecli.config.concrete_trial import concrete
 from tunecli.config.domains import contains
 from tunecli.config.enumeration import grid_size, position_of_point, space_size
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
 from tunecli.config.space import Space, default_point, values_by_key
 from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import SAMPLERS
@@ -45,10 +44,6 @@ STATES = (
     State.COMPLETE,
     State.WAITING,
 )
-
-
-def space_of(text: str) -> Space:
-    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
 def observed(number: int, point: Parameters, state: State) -> Observation:

@@ -10,17 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.spaces import space_of
 from tunecli.config.enumeration import point_at, position_of_point
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
-from tunecli.config.space import Space
 from tunecli.search.draws import N_ATTEMPTS, nth_absent, propose, sobol_units, uniform_draws
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters, State
-
-
-def space_of(text: str) -> Space:
-    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
 def history_of(*points: Parameters) -> list[Observation]:

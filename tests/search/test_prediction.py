@@ -8,9 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
-from tunecli.config.space import Space
+from tests.support.spaces import space_of
 from tunecli.search.bo.outcome_transforms import warping
 from tunecli.search.prediction import _improvement, expected_improvement, predict_trials
 from tunecli.search.protocols import suggest
@@ -18,10 +16,6 @@ from tunecli.search.samplers.bayes import n_initial
 from tunecli.trial import Observation, Parameters, State
 
 PLANE = "{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}"
-
-
-def space_of(text: str) -> Space:
-    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
 def bowl(point: Parameters) -> float:

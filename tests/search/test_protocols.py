@@ -8,9 +8,7 @@ from itertools import permutations
 
 import pytest
 
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
-from tunecli.config.space import Space
+from tests.support.spaces import space_of
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import SAMPLERS
@@ -19,10 +17,6 @@ from tunecli.search.samplers.bayes import bayes
 from tunecli.trial import Observation, State
 
 OURS = ("grid", "random", "quasirandom", "bayes")  # test_third_party tests the others
-
-
-def space_of(text: str) -> Space:
-    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
 def test_suggest_calls_the_sampler_of_that_name() -> None:

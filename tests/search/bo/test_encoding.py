@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
-from tunecli.config.space import Space, point_of_units
+from tests.support.spaces import space_of
+from tunecli.config.space import point_of_units
 from tunecli.search.bo.encoding import (
     coordinates_of_units,
     encoding_of,
@@ -29,10 +28,6 @@ only: {choice: [one]}
 batch: {choice: [32, 64, full]}
 noise: {normal: [0, 1]}
 """
-
-
-def space_of(text: str) -> Space:
-    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
 def test_a_number_is_one_column_and_each_option_a_column() -> None:

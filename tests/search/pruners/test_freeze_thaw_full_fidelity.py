@@ -9,16 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.search.pruners.test_freeze_thaw import (
-    FRACTIONS,
-    PLANE,
-    begun,
-    next_action,
-    space_of,
-    take,
-    trained,
-    xy,
-)
+from tests.support.curves import FRACTIONS, PLANE, begun, next_action, take, trained, xy
+from tests.support.spaces import space_of
 from tunecli.config.space import Space
 from tunecli.registry.pruners import Curves
 from tunecli.search.fidelity import Action, Curve

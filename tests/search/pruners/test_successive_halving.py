@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
-from tunecli.config.space import Space
+from tests.support.spaces import space_of
 from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.search.fidelity import Action, Curve, comparable, pause_epochs, rung_fractions
 from tunecli.search.protocols import discarded_trials, full_trainings, next_action
@@ -19,7 +17,7 @@ from tunecli.search.pruners.freeze_thaw import full_fidelity_trials
 from tunecli.search.pruners.successive_halving import Bracket, hyperband_brackets
 from tunecli.trial import State
 
-EMPTY = Space(parse(read(b"x: 1", "test.yaml"), lambda problem: pytest.fail(str(problem))))
+EMPTY = space_of("x: 1")
 
 
 def action_of(knob: Pausing, curves: list[Curve], n_rungs: int, *, may_begin: bool) -> Action | None:

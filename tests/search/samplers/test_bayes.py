@@ -14,9 +14,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
-from tunecli.config.space import Space
+from tests.support.spaces import space_of
 from tunecli.errors import UsageError
 from tunecli.search.bo.acquisition import ACQUISITIONS, log_user_prior
 from tunecli.search.bo.acquisition_optimizer import exclude_repeats, ranked_candidates, to_points
@@ -43,10 +41,6 @@ width: {logint: [8, 1024]}
 dropout: {uniform: [0, 0.8]}
 """
 LINE = "{x: {uniform: [0, 1]}}"
-
-
-def space_of(text: str) -> Space:
-    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
 def branin(point: Parameters) -> float:

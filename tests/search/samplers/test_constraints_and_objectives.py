@@ -9,9 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
-from tunecli.config.space import Space
+from tests.support.spaces import space_of
 from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, State
 
@@ -19,10 +17,6 @@ SQUARE = "{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}"
 
 Values = Callable[[float, float], tuple[tuple[float, ...], tuple[float, ...]]]
 """(x, y) → (losses, violations)"""
-
-
-def space_of(text: str) -> Space:
-    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
 def swept(sampler: str, values: Values, n_trials: int, seed: int = 0) -> list[Observation]:

@@ -6,16 +6,11 @@ from itertools import product
 
 import pytest
 
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
+from tests.support.spaces import space_of
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.search.samplers.grid import grid
 from tunecli.trial import Observation, Parameters, State
-
-
-def space_of(text: str) -> Space:
-    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
 def points_of(space: Space) -> list[Parameters]:

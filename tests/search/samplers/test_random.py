@@ -5,20 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from scipy import stats
 from scipy.stats import qmc
 
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
-from tunecli.config.space import Space
+from tests.support.spaces import space_of
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, uniform_draws
 from tunecli.search.samplers.random import quasirandom, random
 from tunecli.trial import Observation, State
-
-
-def space_of(text: str) -> Space:
-    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
 def test_random_trials_are_uniform_in_the_scale_of_each_parameter() -> None:

@@ -7,9 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from tunecli.config.grammar import parse
-from tunecli.config.reader import read
-from tunecli.config.space import Space
+from tests.support.spaces import space_of
 from tunecli.errors import UsageError
 from tunecli.registry.samplers import require_sampler
 from tunecli.search.protocols import suggest
@@ -17,10 +15,6 @@ from tunecli.trial import Observation, State
 
 PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}
 BOWL = "{x: {loguniform: [1e-4, 1]}, y: {uniform: [-1, 3]}, kind: {choice: [1, true]}}"
-
-
-def space_of(text: str) -> Space:
-    return Space(parse(read(text.encode(), "test.yaml"), lambda problem: pytest.fail(str(problem))))
 
 
 @pytest.mark.parametrize(("name", "package"), PACKAGES.items())
