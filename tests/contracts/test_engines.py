@@ -62,7 +62,7 @@ class TestEngines:
         assert {event.number for event in found} == {4}
         assert found[-1].outcome.state is State.COMPLETE
 
-    def test_a_trial_that_fails_is_an_end_and_the_next_job_runs(self, engine):
+    def test_a_failed_trial_ends_and_the_next_job_runs(self, engine):
         engine.submit(job(0, optimizer={"name": "sgd", "lr": 1e30}))
         outcome = drain(engine, 1)[-1].outcome
         assert outcome.state is State.FAILED
@@ -70,16 +70,16 @@ class TestEngines:
         engine.submit(job(1))
         assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
 
-    def test_nothing_happens_where_there_is_no_job(self, engine):
+    def test_an_engine_without_a_job_has_no_events(self, engine):
         assert list(engine.events(0.0)) == []
 
-    def test_no_event_is_left_after_the_end(self, engine):
+    def test_no_event_follows_the_end(self, engine):
         engine.submit(job(0))
         drain(engine, 1)
         assert list(engine.events(0.0)) == []
 
 
-def test_both_engines_give_the_same_bits():
+def test_all_engines_compute_the_same_bits():
     scores = []
     for name in ("inline", "local"):
         engine = engine_named(name, EngineOptions(1, 1))
@@ -90,7 +90,7 @@ def test_both_engines_give_the_same_bits():
 
 
 class TestLocalProcesses:
-    def test_a_killed_worker_costs_its_trial_and_no_other(self):
+    def test_a_killed_worker_fails_only_its_own_trial(self):
         engine = engine_named("local", EngineOptions(2, 1))
         engine.submit(job(0, training={"epochs": 1_000_000}))
         engine.submit(job(1))
@@ -120,14 +120,14 @@ class TestLocalProcesses:
         assert end.state is State.COMPLETE or end.failure.kind is FailureKind.CRASH
         engine.close()
 
-    def test_a_full_engine_takes_no_further_job(self):
+    def test_a_full_engine_rejects_another_job(self):
         engine = engine_named("local", EngineOptions(1, 1))
         engine.submit(job(0, training={"epochs": 1_000_000}))
         with pytest.raises(RuntimeError, match="all 1 workers have a job"):
             engine.submit(job(1))
         engine.close()
 
-    def test_workers_end_with_a_parent_that_is_killed(self, tmp_path):
+    def test_workers_end_when_their_parent_is_killed(self, tmp_path):
         script = tmp_path / "parent.py"
         script.write_text(
             textwrap.dedent(f"""
@@ -155,7 +155,7 @@ class TestLocalProcesses:
 
 
 class TestTimeLimits:
-    def test_a_trial_whose_time_is_up_ends_as_timeout_and_the_next_job_runs(self, engine):
+    def test_a_trial_past_its_time_limit_ends_as_timeout_and_the_next_job_runs(self, engine):
         endless = job(0, training={"epochs": 1_000_000})
         engine.submit(change_job(endless, time_s=0.2))
         *_, ended = drain(engine, 1)
@@ -165,12 +165,12 @@ class TestTimeLimits:
         engine.submit(job(1))
         assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
 
-    def test_a_trial_in_good_time_is_not_ended(self, engine):
+    def test_a_trial_within_its_time_limit_completes(self, engine):
         engine.submit(change_job(job(0), time_s=300.0, idle_s=300.0))
         assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
 
 
-def test_a_worker_that_hangs_is_ended_and_the_next_one_goes_on(tmp_path):
+def test_a_hanging_worker_is_killed_and_the_next_job_runs(tmp_path):
     (tmp_path / "hanging.py").write_text(
         "import threading\n\ndef train(params, trial):\n    threading.Event().wait()\n"
     )
@@ -196,7 +196,7 @@ def test_a_worker_that_hangs_is_ended_and_the_next_one_goes_on(tmp_path):
 
 
 class TestStopping:
-    def test_a_job_that_is_asked_stops_where_its_epoch_ends_and_can_go_on_from_there(self, engine, tmp_path):
+    def test_a_job_stops_at_its_epochs_end_and_continues_from_its_checkpoint(self, engine, tmp_path):
         whole = change_job(
             job(0, training={"epochs": 100_000, "batch_size": 32}), checkpoints_path=str(tmp_path)
         )
@@ -216,7 +216,7 @@ class TestStopping:
         *_, undisturbed = events_until(engine, last.epoch + 1)
         assert resumed.metrics == undisturbed.metrics
 
-    def test_the_next_job_is_not_stopped_by_what_the_last_one_was_asked(self, engine):
+    def test_stop_does_not_affect_the_next_job(self, engine):
         engine.submit(job(0))
         drain(engine, 1)
         engine.stop()
@@ -224,7 +224,7 @@ class TestStopping:
         assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
 
 
-class TestDevicesThatAreLost:
+class TestLostDevices:
     def test_a_worker_that_lost_its_device_is_replaced(self, tmp_path):
         """What a process holds of a lost device is lost: the same trial is well in another process."""
         (tmp_path / "losing.py").write_text(LOSING)
@@ -244,7 +244,7 @@ class TestDevicesThatAreLost:
         finally:
             engine.close()
 
-    def test_a_device_that_is_lost_again_and_again_is_set_aside(self, tmp_path):
+    def test_a_repeatedly_lost_device_is_set_aside(self, tmp_path):
         (tmp_path / "losing.py").write_text(LOSING)
         always = make_job(0, {"python": "losing:always"}, Objective("val_loss", False), 1, 2, device="cpu")
         always = change_job(always, base_path=str(tmp_path))
@@ -276,7 +276,7 @@ def always(params, trial):
 """
 
 
-def test_a_trial_whose_time_is_up_may_stop_in_order_before_its_worker_is_killed(tmp_path):
+def test_a_trial_past_its_time_limit_can_stop_before_its_worker_is_killed(tmp_path):
     (tmp_path / "slow.py").write_text(
         "import time\n\ndef train(params, trial):\n    try:\n"
         "        for epoch in range(10**6):\n            time.sleep(0.01)\n            trial.report(epoch, val_loss=1.0)\n"
@@ -295,7 +295,7 @@ def test_a_trial_whose_time_is_up_may_stop_in_order_before_its_worker_is_killed(
         engine.close()
 
 
-def test_a_trial_of_ours_that_heard_that_its_time_is_up_leaves_its_worker_to_the_next():
+def test_a_worker_survives_a_timeout_that_its_trial_obeyed():
     engine = engine_named("local", EngineOptions(1, 1))
     try:
         engine.submit(change_job(job(0, training={"epochs": 1_000_000}), time_s=0.2))
@@ -307,7 +307,7 @@ def test_a_trial_of_ours_that_heard_that_its_time_is_up_leaves_its_worker_to_the
         engine.close()
 
 
-def test_a_worker_that_is_frozen_is_ended(tmp_path):
+def test_a_frozen_worker_is_killed(tmp_path):
     frozen = change_job(job(0, training={"epochs": 1_000_000}), idle_s=0.5)
     engine = engine_named("local", EngineOptions(1, 1))
     try:

@@ -68,7 +68,7 @@ def drained(engine: LocalEngine, n_ends: int) -> list[Event]:
     return found
 
 
-def test_workers_are_spread_over_the_places_and_each_sees_its_own(
+def test_workers_are_spread_over_the_places_and_each_sees_only_its_own(
     engine_of: Callable[..., LocalEngine], job: Callable[..., Job]
 ) -> None:
     engine = engine_of(8, per_device=2)
@@ -82,7 +82,7 @@ def test_workers_are_spread_over_the_places_and_each_sees_its_own(
     assert where == [("cuda:0", 0.0)] * 2 + [("cuda:1", 1.0)] * 2
 
 
-def test_a_place_whose_device_is_lost_again_and_again_is_left_and_no_other_gets_more_jobs_for_it(
+def test_a_place_whose_device_is_lost_repeatedly_is_set_aside_without_more_jobs_elsewhere(
     engine_of: Callable[..., LocalEngine], job: Callable[..., Job]
 ) -> None:
     engine = engine_of(2, per_device=1)
@@ -97,7 +97,7 @@ def test_a_place_whose_device_is_lost_again_and_again_is_left_and_no_other_gets_
     assert engine.n_workers == engine.n_idle == 1
 
 
-def test_where_every_place_is_left_the_next_trial_says_so(
+def test_the_next_trial_reports_that_every_place_is_set_aside(
     engine_of: Callable[..., LocalEngine], job: Callable[..., Job]
 ) -> None:
     engine = engine_of(1, per_device=1, here=TWO[:1])
@@ -111,12 +111,12 @@ def test_where_every_place_is_left_the_next_trial_says_so(
 
 
 @pytest.mark.parametrize(("n_workers", "counts"), [(1, [1, 0]), (2, [1, 1]), (3, [2, 1]), (6, [3, 3])])
-def test_the_places_share_workers_evenly(n_workers: int, counts: list[int]) -> None:
+def test_workers_are_spread_evenly(n_workers: int, counts: list[int]) -> None:
     assert list(workers_per_place(TWO, n_workers).values()) == counts
     assert workers_per_place((), n_workers) == {}
 
 
-def test_a_job_goes_by_the_name_there_and_its_events_by_the_name_here() -> None:
+def test_a_job_has_the_workers_device_name_and_its_events_the_recorded_one() -> None:
     place = TWO[1]
     there = bind_job(make_job(0, {}, Objective("val_loss", False), 1, 2, device="auto"), place, ())
     assert (there.execution.device, there.execution.avoid_devices) == ("cpu", ())

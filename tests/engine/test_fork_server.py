@@ -59,7 +59,7 @@ def spoilt(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("text", [COMMAND, FUNCTION, BUILT_IN], ids=["command", "function", "built-in"])
-def test_no_file_of_the_working_folder_is_executed_for_a_module_of_python_s_or_ours(
+def test_no_file_of_the_working_folder_is_imported_as_a_module_of_python_or_tunecli(
     spoilt: Path, text: str
 ) -> None:
     (spoilt / "s.yaml").write_text(text)
@@ -71,7 +71,7 @@ def test_no_file_of_the_working_folder_is_executed_for_a_module_of_python_s_or_o
 
 
 @pytest.mark.parametrize("is_single_use", [True, False])
-def test_a_worker_ends_with_its_pipe_and_tells_how(is_single_use: bool) -> None:
+def test_a_worker_ends_with_its_pipe_and_has_exit_code_0(is_single_use: bool) -> None:
     start_server(1)
     pipe, process = fork_worker(is_single_use=is_single_use)
     assert process.is_alive()
@@ -81,7 +81,7 @@ def test_a_worker_ends_with_its_pipe_and_tells_how(is_single_use: bool) -> None:
     process.close()
 
 
-def test_a_worker_that_is_killed_tells_by_which_signal() -> None:
+def test_a_killed_worker_has_the_signal_as_its_exit_code() -> None:
     start_server(1)
     pipe, process = fork_worker(is_single_use=True)
     process.kill()
@@ -91,7 +91,7 @@ def test_a_worker_that_is_killed_tells_by_which_signal() -> None:
     process.close()
 
 
-def test_a_server_that_was_killed_is_replaced(tmp_path: Path) -> None:
+def test_a_killed_server_is_replaced(tmp_path: Path) -> None:
     code = (
         "import os, signal\n"
         "from tunecli.engine.fork_client import fork_worker, server_id, start_server\n"
@@ -110,7 +110,7 @@ def test_a_server_that_was_killed_is_replaced(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_process_of_nobody_is_over() -> None:
+def test_a_process_whose_server_ended_is_over() -> None:
     import socket
 
     ours, theirs = socket.socketpair()

@@ -40,7 +40,7 @@ def study(folder: Path, trial: str) -> StudySpec:
         ("{data: {source: iris}}", "cpu", True),
     ],
 )
-def test_a_study_needs_torch_where_its_code_loads_it_or_its_device_or_training_is_torch_s(
+def test_a_study_needs_torch_for_its_imports_its_device_or_built_in_training(
     tmp_path: Path, trial: str, device: str, is_needed: bool
 ) -> None:
     assert needs_torch(study(tmp_path, trial), device) is is_needed

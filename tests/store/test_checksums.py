@@ -64,7 +64,7 @@ def of_numbers(sound: bytes) -> Iterator[Flip]:
     "flips",
     [sampled, of_numbers, pytest.param(every_byte, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
 )
-def test_a_flipped_bit_is_found_or_changes_nothing(
+def test_a_flipped_bit_is_detected_or_changes_no_value(
     tmp_path: Path, study: tuple[bytes, str], flips: Any
 ) -> None:
     sound, told = study
@@ -86,7 +86,7 @@ def test_a_flipped_bit_is_found_or_changes_nothing(
     assert ends["harmless"] == 0 or flips is not of_numbers
 
 
-def test_the_store_of_the_flips_has_a_row_in_every_table(study: tuple[bytes, str], tmp_path: Path) -> None:
+def test_the_flipped_database_has_a_row_in_every_table(study: tuple[bytes, str], tmp_path: Path) -> None:
     path = tmp_path / "study.db"
     path.write_bytes(study[0])
     with closing(sqlite3.connect(path)) as connection:
@@ -109,7 +109,7 @@ def changed_rows(path: Path) -> Iterator[tuple[str, str]]:
                 )
 
 
-def test_a_change_of_any_value_of_any_table_is_found_before_anything_is_written(
+def test_a_changed_value_in_any_table_is_detected_before_the_first_write(
     tmp_path: Path, study: tuple[bytes, str]
 ) -> None:
     path = tmp_path / "study.db"
@@ -132,7 +132,7 @@ def test_a_change_of_any_value_of_any_table_is_found_before_anything_is_written(
     assert n_changed > 0.9 * len(changes)
 
 
-def test_the_message_names_the_table_and_the_row(log: Log) -> None:
+def test_the_error_names_the_table_and_the_row(log: Log) -> None:
     log.append_suggestion(trial(0))
     log._connection.execute("UPDATE suggestion SET seed = seed + 1")
     log.close()
@@ -140,7 +140,7 @@ def test_the_message_names_the_table_and_the_row(log: Log) -> None:
         Log.open(log.path)
 
 
-def test_a_reader_sees_what_another_process_damages_after_it_has_read(log: Log) -> None:
+def test_an_open_reader_detects_later_damage_by_another_process(log: Log) -> None:
     log.append_suggestion(trial(0))
     with Log.open_to_read(log.path) as reader:
         assert len(reader.trials()) == 1
@@ -155,7 +155,7 @@ def test_a_reader_sees_what_another_process_damages_after_it_has_read(log: Log) 
     st.integers(-(2**63), 2**63 - 1),
 )
 @settings(max_examples=30, deadline=None)
-def test_whatever_a_row_holds_it_comes_back_with_its_checksum(
+def test_any_row_is_read_back_with_a_right_checksum(
     tmp_path_factory: pytest.TempPathFactory, seconds: float, device: str, seed: int
 ) -> None:
     with Log.create(tmp_path_factory.mktemp("any") / "study.db", {}) as log:
@@ -168,21 +168,21 @@ def test_whatever_a_row_holds_it_comes_back_with_its_checksum(
         assert (found.seed, found.outcome.device, found.outcome.seconds) == (seed, device, seconds)
 
 
-def test_a_fact_that_is_set_again_has_a_new_checksum(log: Log) -> None:
+def test_an_overwritten_fact_has_a_new_checksum(log: Log) -> None:
     log.set_fact("seed", 8)
     log.close()
     with Log.open(log.path) as again:
         assert again.facts() == {"seed": 8}
 
 
-def test_a_value_of_another_type_is_a_bug_and_not_recorded(log: Log) -> None:
+def test_a_value_of_the_wrong_type_raises_and_is_not_recorded(log: Log) -> None:
     with pytest.raises(ValueError, match="epoch"):
         log.append_epochs([epoch(0, "one")])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="suggestion"):
         with_checksums("suggestion", [(2**63, "{}", 0, "")])
 
 
-def test_rows_of_one_table_are_no_rows_of_another() -> None:
+def test_the_checksum_depends_on_the_table() -> None:
     [step, *_] = with_checksums("checkpoint", [(0, 1, 2, "a", "b", "c")])
     [other, *_] = with_checksums("setback", [(0, 1, "a", "b")])
     assert step[-1] != other[-1]

@@ -99,7 +99,7 @@ def some_flipped_bits(sound: bytes) -> Damaged:
     "damage",
     [whole_pages, truncations, some_flipped_bits, pytest.param(flipped_bits, marks=pytest.mark.slow)],
 )
-def test_each_page_in_turn_is_refused_and_left_as_it_is_or_nothing_is_lost(
+def test_each_damaged_page_is_rejected_unchanged_or_loses_nothing(
     tmp_path: Path, study: tuple[bytes, str], damage: object
 ) -> None:
     sound, told = study
@@ -121,7 +121,7 @@ def test_each_page_in_turn_is_refused_and_left_as_it_is_or_nothing_is_lost(
     assert ends["refused"] > ends["read"] or damage is not whole_pages, ends
 
 
-def test_the_study_has_pages_of_every_kind(study: tuple[bytes, str]) -> None:
+def test_the_damaged_database_has_pages_of_every_kind(study: tuple[bytes, str]) -> None:
     sound, _ = study
     kinds = {sound[start] for start in range(PAGE_BYTES, len(sound), PAGE_BYTES)}
     assert set(TREE_HEADER_BYTES) <= kinds
@@ -131,7 +131,9 @@ def test_the_study_has_pages_of_every_kind(study: tuple[bytes, str]) -> None:
 
 @pytest.mark.parametrize("filling", [bytes(PAGE_BYTES), b"\xff" * PAGE_BYTES], ids=["zeros", "ones"])
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_of_a_database_of_an_earlier_version_too(tmp_path: Path, filling: bytes, version: int) -> None:
+def test_damage_to_a_database_of_an_earlier_version_is_rejected_too(
+    tmp_path: Path, filling: bytes, version: int
+) -> None:
     path = Path(shutil.copy(ASSETS / f"study-v{version}.db", tmp_path / "study.db"))
     sound = path.read_bytes()
     for start in range(0, len(sound), PAGE_BYTES):
@@ -149,7 +151,7 @@ def test_of_a_database_of_an_earlier_version_too(tmp_path: Path, filling: bytes,
     [b"", b"not a database, by far " * 300, b"SQLite format 3\x00"],
     ids=["empty", "text", "header"],
 )
-def test_what_is_no_database_is_damaged(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_damaged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "study.db"
     path.write_bytes(content)
     for opening in OPENINGS:
@@ -159,7 +161,7 @@ def test_what_is_no_database_is_damaged(tmp_path: Path, content: bytes) -> None:
         assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE a (b)")
@@ -171,7 +173,7 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["nothing", "a folder", "a dangling link", "a link to itself", "a pipe"])
-def test_what_is_no_file_is_a_usage_error(tmp_path: Path, kind: str) -> None:
+def test_a_path_that_is_not_a_file_is_a_usage_error(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "study.db"
     match kind:
         case "a folder":
@@ -189,7 +191,7 @@ def test_what_is_no_file_is_a_usage_error(tmp_path: Path, kind: str) -> None:
     assert list(tmp_path.iterdir()) == before
 
 
-def test_a_link_to_a_database_is_read_and_never_written_through(tmp_path: Path) -> None:
+def test_a_link_to_a_database_is_read_but_not_opened_for_writing(tmp_path: Path) -> None:
     target, path = tmp_path / "target.db", tmp_path / "study.db"
     filled(target, 2)
     path.symlink_to(target)
@@ -204,7 +206,7 @@ def test_a_link_to_a_database_is_read_and_never_written_through(tmp_path: Path) 
 @pytest.mark.parametrize(
     "damage", ["parameters = '{'", "parameters = CAST(x'ff' AS TEXT)", "parameters = '1,2'"]
 )
-def test_a_record_that_cannot_be_understood_is_damage(log: Log, damage: str) -> None:
+def test_a_malformed_record_is_damage(log: Log, damage: str) -> None:
     for number in range(2):
         log.append_suggestion(trial(number))
     log._connection.execute(f"UPDATE suggestion SET {damage} WHERE number = 1")
@@ -224,7 +226,7 @@ def test_a_record_that_cannot_be_understood_is_damage(log: Log, damage: str) -> 
         "UPDATE study SET value = '{' WHERE key = 'plan'",
     ],
 )
-def test_an_older_database_with_a_row_that_cannot_be_understood_is_not_migrated(
+def test_an_older_database_with_a_malformed_record_is_not_migrated(
     tmp_path: Path, version: int, damage: str
 ) -> None:
     path = Path(shutil.copy(ASSETS / f"study-v{version}.db", tmp_path / "study.db"))

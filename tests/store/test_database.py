@@ -69,7 +69,7 @@ class TestRoundTrip:
         st.lists(METRICS, max_size=4),
         st.dictionaries(TEXT.filter(str.isprintable), SCALARS, max_size=3),
     )
-    def test_whatever_goes_in_comes_out_of_a_file_opened_anew(
+    def test_a_reopened_log_returns_all_that_was_appended(
         self,
         rows: list[tuple[dict[str, Any], int, Outcome | None]],
         curve: list[dict[str, float]],
@@ -101,7 +101,7 @@ class TestRoundTrip:
                 if expected:
                     assert repr(log.epochs(0)) == repr(epochs)
 
-    def test_a_score_of_nan_is_neither_none_nor_null(self, log: Log) -> None:
+    def test_a_score_of_nan_is_restored_as_nan(self, log: Log) -> None:
         for number, score in enumerate([math.nan, math.inf, -math.inf]):
             log.append_suggestion(trial(number))
             log.append_result(complete(number, score))
@@ -109,8 +109,8 @@ class TestRoundTrip:
         assert repr(scores) == "[nan, inf, -inf]"
 
 
-class TestWhereATrialStands:
-    def test_waiting_then_running_then_what_its_result_says(self, log: Log) -> None:
+class TestStates:
+    def test_a_trial_is_waiting_then_running_then_has_the_state_of_its_result(self, log: Log) -> None:
         for number in range(5):
             log.append_suggestion(trial(number))
         for number in range(1, 5):
@@ -131,27 +131,27 @@ class TestWhereATrialStands:
         )
         assert log.trial(0).state is State.FAILED
 
-    def test_trials_come_by_number_in_whatever_order_they_were_written(self, log: Log) -> None:
+    def test_trials_are_ordered_by_number(self, log: Log) -> None:
         for number in (2, 0, 1):
             log.append_suggestion(trial(number))
         assert [t.number for t in log.trials()] == [0, 1, 2]
 
-    def test_an_empty_study_has_every_state_counted_zero(self, log: Log) -> None:
+    def test_an_empty_study_counts_zero_for_every_state(self, log: Log) -> None:
         assert log.trials() == []
         assert log.counts() == dict.fromkeys(State, 0)
 
-    def test_a_number_nobody_suggested_is_a_usage_error(self, log: Log) -> None:
+    def test_an_unknown_trial_number_is_a_usage_error(self, log: Log) -> None:
         with pytest.raises(UsageError, match="no trial 3"):
             log.trial(3)
 
-    def test_facts_can_be_set_again(self, log: Log) -> None:
+    def test_a_fact_can_be_overwritten(self, log: Log) -> None:
         log.set_fact("lookahead", 4)
         log.set_fact("seed", {"any": ["json", None, math.inf]})
         assert log.facts() == {"lookahead": 4, "seed": {"any": ["json", None, math.inf]}}
 
 
 class TestAttempts:
-    def test_a_new_one_begins_the_course_anew(self, log: Log) -> None:
+    def test_an_attempt_from_the_start_replaces_all_epochs(self, log: Log) -> None:
         log.append_suggestion(trial(0))
         assert log.attempts(0) == 0
         begin(log, 0, 1)
@@ -163,9 +163,7 @@ class TestAttempts:
         assert log.epochs(0) == [epoch(0, 1, attempt=2, loss=0.1)]
         assert log.attempts(0) == 2
 
-    def test_one_that_goes_on_keeps_the_epochs_it_goes_on_from_and_replaces_those_after(
-        self, log: Log
-    ) -> None:
+    def test_a_continued_attempt_keeps_earlier_epochs_and_replaces_later_ones(self, log: Log) -> None:
         log.append_suggestion(trial(0))
         begin(log, 0, 1)
         log.append_epochs([epoch(0, i) for i in range(1, 6)])
@@ -183,7 +181,7 @@ class TestAttempts:
         )
     )
     @settings(max_examples=60, deadline=None)
-    def test_the_course_is_that_of_a_list_cut_off_where_each_attempt_goes_on(
+    def test_epochs_equal_a_list_that_each_attempt_truncates_at_its_start(
         self, trials: list[list[tuple[int, int]]]
     ) -> None:
         courses: dict[int, list[EpochEnded]] = {}
@@ -212,7 +210,7 @@ class TestAttempts:
             assert {number: log.checkpoints(number) for number in courses} == newest
             assert log.all_checkpoint_names() == {each.name for kept in newest.values() for each in kept}
 
-    def test_epochs_of_many_are_asked_for_at_once_and_who_has_none_has_an_empty_list(self, log: Log) -> None:
+    def test_epochs_of_several_trials_are_read_at_once_and_may_be_empty(self, log: Log) -> None:
         for number in range(3):
             log.append_suggestion(trial(number))
             begin(log, number)
@@ -220,9 +218,7 @@ class TestAttempts:
         assert log.epochs_of([2, 1, 2, 99]) == {2: [epoch(2, 1)], 1: [], 99: []}
         assert log.epochs_of([]) == {}
 
-    def test_one_that_ended_without_ending_its_trial_leaves_it_waiting_until_the_next_starts(
-        self, log: Log
-    ) -> None:
+    def test_a_failed_attempt_leaves_its_trial_waiting_until_the_next_starts(self, log: Log) -> None:
         log.append_suggestion(trial(0))
         for attempt in (1, 2):
             begin(log, 0, attempt)
@@ -234,7 +230,7 @@ class TestAttempts:
         assert log.trial(0).state is State.COMPLETE
         assert log.failed_attempts(0) == [setback(0, 1), setback(0, 2)]
 
-    def test_one_that_failed_before_it_started_counts_as_one(self, log: Log) -> None:
+    def test_an_attempt_that_failed_before_its_start_is_counted(self, log: Log) -> None:
         log.append_suggestion(trial(0))
         log.append_failed_attempt(setback(0, 1, FailureKind.LOST, "the node went away"))
         assert log.trial(0).state is State.WAITING
@@ -243,7 +239,7 @@ class TestAttempts:
         assert log.trial(0).state is State.RUNNING
         assert log.failed_attempts(0) == [setback(0, 1, FailureKind.LOST, "the node went away")]
 
-    def test_the_newest_two_checkpoints_of_a_trial_without_a_result_are_needed(self, log: Log) -> None:
+    def test_the_newest_two_checkpoints_of_an_unfinished_trial_are_returned(self, log: Log) -> None:
         for number in range(3):
             log.append_suggestion(trial(number))
             begin(log, number)
@@ -255,7 +251,7 @@ class TestAttempts:
         needed = [checkpointed(0, 6), checkpointed(0, 4), checkpointed(1, 3)]
         assert log.all_checkpoint_names() == {event.checkpoint.name for event in needed}
 
-    def test_a_checkpoint_that_an_attempt_passed_over_is_not_gone_on_from_again(self, log: Log) -> None:
+    def test_a_checkpoint_after_a_later_attempts_start_is_left_out(self, log: Log) -> None:
         log.append_suggestion(trial(0))
         begin(log, 0, 1)
         for at in (2, 4):
@@ -267,7 +263,7 @@ class TestAttempts:
 
 
 class TestSessions:
-    def test_each_time_a_process_holds_the_study_is_told_with_its_versions(self, log: Log) -> None:
+    def test_sessions_are_returned_with_their_versions(self, log: Log) -> None:
         versions = {"tunecli": "0.1.0", "torch": "2.13.0"}
         assert [log.append_session(versions), log.append_session({})] == [1, 2]
         first, second = log.sessions()
@@ -275,9 +271,7 @@ class TestSessions:
         assert (second["id"], second["host"], second["process_id"]) == (2, socket.gethostname(), os.getpid())
         assert datetime.fromisoformat(first["at"]) <= datetime.fromisoformat(second["at"])
 
-    def test_a_result_belongs_to_the_session_in_which_the_attempt_that_ended_it_started(
-        self, log: Log
-    ) -> None:
+    def test_a_result_belongs_to_the_session_of_its_last_attempt(self, log: Log) -> None:
         first, second = log.append_session({}), log.append_session({})
         for number in range(5):
             log.append_suggestion(trial(number))
@@ -292,13 +286,13 @@ class TestSessions:
         log.append_result(failed(4))
         assert log.sessions_of_results() == {0: first, 1: second}
 
-    def test_a_start_in_a_session_that_never_was_contradicts_the_log(self, log: Log) -> None:
+    def test_a_start_in_an_unknown_session_contradicts_the_log(self, log: Log) -> None:
         log.append_suggestion(trial(0))
         with pytest.raises(ValueError, match="contradicts"):
             begin(log, 0, session=7)
 
 
-def test_scores_are_those_of_complete_trials_by_number(log: Log) -> None:
+def test_scores_are_of_complete_trials_in_order(log: Log) -> None:
     for number in range(6):
         log.append_suggestion(trial(number))
     for number, score in ((4, 0.1), (0, math.nan), (2, 1e300)):
@@ -311,8 +305,8 @@ def test_scores_are_those_of_complete_trials_by_number(log: Log) -> None:
     assert repr(log.scores()) == repr([pair for pair in by_trial if pair[1] is not None])
 
 
-class TestTheLogRefusesWhatContradictsIt:
-    def test_a_second_suggestion_start_epoch_or_result(self, log: Log) -> None:
+class TestContradictions:
+    def test_a_second_suggestion_start_epoch_or_result_is_rejected(self, log: Log) -> None:
         log.append_suggestion(trial(0, lr=0.1))
         begin(log, 0)
         log.append_epochs([epoch(0, 1)])
@@ -333,7 +327,7 @@ class TestTheLogRefusesWhatContradictsIt:
                 again()
         assert everything(log) == before
 
-    def test_events_of_a_trial_that_was_never_suggested_or_started(self, log: Log) -> None:
+    def test_an_event_of_an_unknown_or_unstarted_trial_is_rejected(self, log: Log) -> None:
         with pytest.raises(ValueError, match="contradicts"):
             begin(log, 0)
         with pytest.raises(ValueError, match="contradicts"):
@@ -355,7 +349,7 @@ class TestTheLogRefusesWhatContradictsIt:
         ],
         ids=["not an end", "no kind", "a success with a failure"],
     )
-    def test_an_end_that_is_none(self, log: Log, outcome: Outcome) -> None:
+    def test_a_result_in_a_state_that_is_not_an_end_is_rejected(self, log: Log, outcome: Outcome) -> None:
         log.append_suggestion(trial(0))
         with pytest.raises(ValueError, match="contradicts"):
             log.append_result(Ended(0, 1, outcome))
@@ -363,7 +357,7 @@ class TestTheLogRefusesWhatContradictsIt:
 
 
 class TestAtomic:
-    def test_all_of_a_block_or_nothing(self, log: Log) -> None:
+    def test_a_block_is_written_as_a_whole_or_not_at_all(self, log: Log) -> None:
         with pytest.raises(ZeroDivisionError), log.atomic():
             log.append_suggestion(trial(0))
             with log.atomic():
@@ -377,7 +371,7 @@ class TestAtomic:
                 begin(log, 0)
         assert log.trial(0).state is State.RUNNING
 
-    def test_readers_see_nothing_of_an_open_block(self, log: Log) -> None:
+    def test_readers_do_not_see_an_open_block(self, log: Log) -> None:
         with log.atomic():
             log.append_suggestion(trial(0))
             with Log.open_to_read(log.path) as reader:
@@ -391,14 +385,14 @@ class TestAtomic:
 
 
 class TestCreation:
-    def test_never_over_a_file_that_is_there(self, tmp_path: Path) -> None:
+    def test_create_does_not_overwrite_a_file(self, tmp_path: Path) -> None:
         path = tmp_path / "study.db"
         path.write_text("precious")
         with pytest.raises(UsageError, match="exists already"):
             Log.create(path, {})
         assert path.read_text() == "precious"
 
-    def test_never_through_a_dangling_link(self, tmp_path: Path) -> None:
+    def test_create_does_not_write_through_a_dangling_link(self, tmp_path: Path) -> None:
         (tmp_path / "study.db").symlink_to(tmp_path / "elsewhere")
         with pytest.raises(UsageError, match="exists already"):
             Log.create(tmp_path / "study.db", {})
@@ -414,7 +408,7 @@ class TestCreation:
             Log.create(tmp_path / "study.db", {})
         assert list(tmp_path.iterdir()) == []
 
-    def test_names_that_mean_something_in_a_uri_are_only_names(self, tmp_path: Path) -> None:
+    def test_special_characters_of_a_uri_are_allowed_in_a_path(self, tmp_path: Path) -> None:
         folder = tmp_path / "a?mode=memory#b%20c ü"
         folder.mkdir()
         with Log.create(folder / "study.db", {"x": 1}):
@@ -422,7 +416,7 @@ class TestCreation:
         with Log.open(folder / "study.db") as log:
             assert log.facts() == {"x": 1}
 
-    def test_the_journal_is_a_rollback_journal_and_every_commit_reaches_the_disk(self, log: Log) -> None:
+    def test_the_database_has_a_rollback_journal_and_extra_synchronous_commits(self, log: Log) -> None:
         assert log._connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert log._connection.execute("PRAGMA synchronous").fetchone() == (3,)
         assert log._connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
@@ -454,15 +448,15 @@ def killed(open_path: Path) -> Path:
 
 
 class TestAfterAKill:
-    def test_the_coordinator_finds_what_was_committed_and_nothing_else(self, killed: Path) -> None:
+    def test_the_coordinator_finds_exactly_the_committed_rows(self, killed: Path) -> None:
         with Log.open(killed) as log:
             assert [t.number for t in log.trials()] == list(range(120))
 
-    def test_so_does_a_reader(self, killed: Path) -> None:
+    def test_a_reader_finds_them_too(self, killed: Path) -> None:
         with Log.open_to_read(killed) as log:
             assert [t.number for t in log.trials()] == list(range(120))
 
-    def test_so_does_a_reader_where_nothing_can_be_written(
+    def test_a_reader_without_write_permission_finds_them_too(
         self, killed: Path, read_only: Callable[[Path], AbstractContextManager[None]]
     ) -> None:
         before = {item.name: item.read_bytes() for item in killed.parent.iterdir()}
@@ -473,7 +467,7 @@ class TestAfterAKill:
             assert log.counts()[State.COMPLETE] == 120
         assert {item.name: item.read_bytes() for item in killed.parent.iterdir()} == before
 
-    def test_so_does_a_reader_that_may_write_the_file_and_not_the_folder(
+    def test_a_reader_that_can_write_the_file_but_not_its_folder_finds_them_too(
         self, killed: Path, read_only: Callable[[Path], AbstractContextManager[None]]
     ) -> None:
         for item in killed.parent.iterdir():
@@ -482,7 +476,7 @@ class TestAfterAKill:
             assert [t.number for t in log.trials()] == list(range(120))
 
 
-class TestWhereOnlyReadingIsAllowed:
+class TestReadOnlyFolder:
     def test_readers_work(
         self, open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
     ) -> None:
@@ -503,7 +497,7 @@ class TestWhereOnlyReadingIsAllowed:
             Log.open(path)
 
 
-def test_a_writer_that_will_not_let_go_is_named_as_such(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_keeps_its_lock_is_reported(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_BUSY_TIMEOUT_S", 0.01)
     with log.atomic():
         log.append_suggestion(trial(0))
@@ -526,14 +520,14 @@ def test_readers_and_the_coordinator_wait_for_each_other(log: Log) -> None:
     assert [len(log.trials())] * 2 == read()
 
 
-def test_a_copy_of_the_folder_is_a_copy_of_the_study(log: Log, tmp_path: Path) -> None:
+def test_a_copied_folder_is_a_copied_study(log: Log, tmp_path: Path) -> None:
     log.append_suggestion(trial(0))
     shutil.copy(log.path, tmp_path / "copy.db")
     with Log.open(tmp_path / "copy.db") as copy:
         assert copy.trials() == log.trials()
 
 
-def test_a_hundred_thousand_trials_can_be_listed_and_counted(log: Log) -> None:
+def test_a_hundred_thousand_trials_are_listed_and_counted_fast(log: Log) -> None:
     rows = [(n, '{"optimizer.lr":0.001}', n, "") for n in range(100_000)]
     results = [
         (n, 1, "complete", "0.5", '{"val_loss":0.5}', 3, 3, 1.0, "cpu", None, "", "") for n in range(90_000)
@@ -551,7 +545,7 @@ QUERIES = sorted(
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_no_query_scans_a_table_inside_the_scan_of_another(log: Log, name: str) -> None:
+def test_no_query_scans_a_table_for_each_row_of_another(log: Log, name: str) -> None:
     query: str = getattr(rows, name)
     arguments = ("[0]",) if "?1" in query else ()
     plan = [row[3] for row in log._connection.execute("EXPLAIN QUERY PLAN " + query, arguments)]

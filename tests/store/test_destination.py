@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> Path:
     ],
 )
 @pytest.mark.parametrize("is_link", [False, True])
-def test_a_file_of_a_study_is_no_destination(run: Path, tmp_path: Path, name: str, is_link: bool) -> None:
+def test_a_file_of_a_study_is_rejected(run: Path, tmp_path: Path, name: str, is_link: bool) -> None:
     (run / "checkpoints" / "trial-00001").mkdir()
     path = run / name
     if is_link:
@@ -50,12 +50,12 @@ def test_a_file_of_a_study_is_no_destination(run: Path, tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", ["mine.yaml", "best.yaml", "weights.safetensors"])
-def test_another_file_in_a_run_folder_is_one(run: Path, name: str) -> None:
+def test_another_file_in_a_run_folder_is_accepted(run: Path, name: str) -> None:
     require_destination(run / name)
 
 
 @pytest.mark.parametrize("name", ["study.db", "config.yaml", "checkpoints/x"])
-def test_these_names_are_free_where_no_study_is(tmp_path: Path, name: str) -> None:
+def test_the_names_of_a_studys_files_are_accepted_outside_a_study(tmp_path: Path, name: str) -> None:
     (tmp_path / "checkpoints").mkdir()
     require_destination(tmp_path / name)
 
@@ -71,9 +71,7 @@ def test_these_names_are_free_where_no_study_is(tmp_path: Path, name: str) -> No
         ("dangling", "there is no folder .*nowhere"),
     ],
 )
-def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
-    tmp_path: Path, name: str, message: str
-) -> None:
+def test_a_path_that_cannot_be_written_is_rejected(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to("loop")
@@ -83,7 +81,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
 
 
 @pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd"])
-def test_what_a_shell_appends_to_keeps_what_it_held(tmp_path: Path, folder: str) -> None:
+def test_output_is_appended_to_a_file_that_the_shell_has_open(tmp_path: Path, folder: str) -> None:
     path = tmp_path / "all.txt"
     path.write_text("before\n")
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -99,11 +97,11 @@ def test_what_a_shell_appends_to_keeps_what_it_held(tmp_path: Path, folder: str)
 @pytest.mark.parametrize(
     ("name", "expected"), [("a.yaml", "a.yaml"), ("-x", "./-x"), ("-", "./-"), ("--a b", "'./--a b'")]
 )
-def test_a_name_is_no_option_of_the_command_that_names_it(name: str, expected: str) -> None:
+def test_a_path_as_an_argument_does_not_look_like_an_option(name: str, expected: str) -> None:
     assert as_argument(Path(name)) == expected
 
 
-def test_a_pipe_that_nobody_reads_is_no_fault_of_the_disks(tmp_path: Path) -> None:
+def test_a_pipe_without_a_reader_raises_broken_pipe(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
 
@@ -118,7 +116,7 @@ def test_a_pipe_that_nobody_reads_is_no_fault_of_the_disks(tmp_path: Path) -> No
     reader.join()
 
 
-def test_what_a_person_names_is_written_through_links_and_into_pipes(tmp_path: Path) -> None:
+def test_output_is_written_through_links_and_into_devices(tmp_path: Path) -> None:
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("old")
     link.symlink_to(target)

@@ -51,7 +51,7 @@ def record_step_by_step(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[
 
 
 @pytest.mark.parametrize(("mode", "action"), [("kill", "record"), ("raise", "record"), ("refuse", "begin")])
-def test_whichever_step_of_a_sweep_fails_what_was_said_to_be_recorded_is_and_nothing_is_half(
+def test_a_failure_at_any_step_of_a_sweep_keeps_every_reported_record_whole(
     tmp_path: Path, record_step_by_step: list[tuple[str, str]], mode: str, action: str
 ) -> None:
     (tmp_path / "start").mkdir()
@@ -78,7 +78,7 @@ def test_whichever_step_of_a_sweep_fails_what_was_said_to_be_recorded_is_and_not
 
 
 @pytest.mark.parametrize("mode", ["kill", "raise", "refuse"])
-def test_whichever_step_of_a_migration_fails_the_database_is_the_old_one_or_the_new_one(
+def test_a_failure_at_any_step_of_a_migration_leaves_the_old_or_the_new_database(
     tmp_path: Path, mode: str
 ) -> None:
     (tmp_path / "start").mkdir()
@@ -111,7 +111,7 @@ def test_the_steps_of_a_migration_are_the_copy_and_one_commit(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("at", [1, 2])
-def test_a_log_that_the_disk_refused_once_is_read_from_and_no_longer_written_to(
+def test_a_log_is_readable_but_not_writable_after_a_failed_write(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     with monkeypatch.context() as patch:
@@ -135,7 +135,7 @@ def test_a_log_that_the_disk_refused_once_is_read_from_and_no_longer_written_to(
 
 
 @pytest.mark.parametrize("at", [1, 2])
-def test_a_file_is_the_old_one_or_the_new_one_where_the_disk_fails_at_its_rename(
+def test_a_failed_rename_leaves_the_old_or_the_new_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     path = tmp_path / "best.yaml"

@@ -23,24 +23,24 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException) ->
     monkeypatch.setattr(os, step, fail)
 
 
-def test_bytes_arrive_as_they_are(tmp_path: Path) -> None:
+def test_bytes_are_written_unchanged(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a", b"\x00\xff\r\n")
     assert (tmp_path / "a").read_bytes() == b"\x00\xff\r\n"
 
 
-def test_text_is_utf8_and_its_line_ends_stay(tmp_path: Path) -> None:
+def test_text_is_written_as_utf8_with_its_line_ends(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a", "ü\n")
     assert (tmp_path / "a").read_bytes() == b"\xc3\xbc\n"
 
 
-def test_old_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_old_content_is_replaced_and_no_other_file_remains(tmp_path: Path) -> None:
     for content in ("old", "new"):
         write_atomically(tmp_path / "a", content)
     assert [item.name for item in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text() == "new"
 
 
-def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
+def test_a_file_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         write_atomically(tmp_path / "a", "")
@@ -80,7 +80,7 @@ def test_a_failure_at_any_step_leaves_the_old_content_and_no_temporary(
         assert str(path) in str(caught.value)
 
 
-def test_a_failed_sync_of_the_folder_is_told_and_leaves_one_whole_file(
+def test_a_failed_sync_of_the_folder_raises_and_leaves_one_whole_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, real, calls = tmp_path / "a", os.fsync, []
@@ -99,7 +99,9 @@ def test_a_failed_sync_of_the_folder_is_told_and_leaves_one_whole_file(
     assert [item.name for item in tmp_path.iterdir()] == ["a"]
 
 
-def test_file_then_rename_then_folder_is_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_is_sync_file_then_rename_then_sync_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps: list[str] = []
     fsync, replace = os.fsync, os.replace
 
@@ -117,7 +119,7 @@ def test_file_then_rename_then_folder_is_the_order(tmp_path: Path, monkeypatch: 
     assert steps == ["sync file", "rename", "sync folder"]
 
 
-def test_a_link_is_replaced_and_its_target_left_alone(tmp_path: Path) -> None:
+def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("precious")
     (tmp_path / "a").symlink_to(target)
@@ -138,7 +140,7 @@ def test_a_read_only_folder_is_a_usage_error_with_the_path(
         write_atomically(open_path / "a", "x")
 
 
-def test_the_leftovers_of_the_killed_go_and_everything_else_stays(
+def test_only_leftovers_of_killed_writers_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -152,7 +154,7 @@ def test_the_leftovers_of_the_killed_go_and_everything_else_stays(
     assert [item.name for item in tmp_path.iterdir()] == [".mine.tmp"]
 
 
-def test_those_of_training_go_from_the_checkpoints_and_what_is_somebodys_stays(tmp_path: Path) -> None:
+def test_only_leftovers_of_training_are_removed_from_the_checkpoints(tmp_path: Path) -> None:
     checkpoints = tmp_path / "checkpoints"
     (checkpoints / "trial-00001").mkdir(parents=True)
     (checkpoints / ".folder.tmp").mkdir()
@@ -178,7 +180,7 @@ def test_those_of_training_go_from_the_checkpoints_and_what_is_somebodys_stays(t
     remove_leftovers(tmp_path / "nowhere")
 
 
-def test_no_link_is_followed_when_leftovers_go(tmp_path: Path) -> None:
+def test_removing_leftovers_does_not_follow_links(tmp_path: Path) -> None:
     elsewhere, run = tmp_path / "elsewhere", tmp_path / "run"
     elsewhere.mkdir()
     run.mkdir()
@@ -197,7 +199,7 @@ def test_no_link_is_followed_when_leftovers_go(tmp_path: Path) -> None:
     assert target.read_text() == "precious"
 
 
-def test_a_run_folder_behind_a_link_is_tidied_all_the_same(tmp_path: Path) -> None:
+def test_leftovers_in_a_run_folder_behind_a_link_are_removed(tmp_path: Path) -> None:
     run, link = tmp_path / "run", tmp_path / "link"
     (run / "checkpoints").mkdir(parents=True)
     link.symlink_to(run)
@@ -207,7 +209,7 @@ def test_a_run_folder_behind_a_link_is_tidied_all_the_same(tmp_path: Path) -> No
     assert [str(item.relative_to(run)) for item in run.rglob("*")] == ["checkpoints"]
 
 
-def test_a_file_that_will_not_go_stays_and_stops_nothing(
+def test_a_file_that_cannot_be_removed_is_skipped(
     open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
 ) -> None:
     (open_path / "a").touch()

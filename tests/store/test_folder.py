@@ -41,7 +41,7 @@ def study(path: Path) -> Path:
     return path
 
 
-def test_the_files_are_those_of_the_contract() -> None:
+def test_the_files_have_the_documented_names() -> None:
     folder = RunFolder(Path("r"))
     paths = (
         folder.database_path,
@@ -68,37 +68,37 @@ def test_the_files_are_those_of_the_contract() -> None:
 
 
 class TestCreate:
-    def test_makes_the_folder_and_its_parents(self, tmp_path: Path) -> None:
+    def test_the_folder_and_its_parents_are_made(self, tmp_path: Path) -> None:
         folder = RunFolder.create(tmp_path / "runs" / "a")
         assert folder.checkpoints_path.is_dir()
 
-    def test_takes_over_what_a_killed_search_left_before_its_database_stood(self, tmp_path: Path) -> None:
+    def test_the_leftovers_of_a_search_without_a_database_are_accepted(self, tmp_path: Path) -> None:
         folder = RunFolder.create(tmp_path / "a")
         with hold(folder.path):
             folder.append_log({"event": "begin"})
             assert RunFolder.create(tmp_path / "a") == folder
 
-    def test_refuses_a_folder_that_holds_a_study(self, tmp_path: Path) -> None:
+    def test_a_folder_with_a_study_is_rejected(self, tmp_path: Path) -> None:
         study(tmp_path / "a")
         with pytest.raises(UsageError, match="holds a study already") as caught:
             RunFolder.create(tmp_path / "a")
         assert "resume" in caught.value.hint
 
     @pytest.mark.parametrize("name", ["config.yaml", "best.yaml", "thesis.tex", "checkpoints/mine.pt"])
-    def test_refuses_a_folder_with_somebodys_files_in_it(self, tmp_path: Path, name: str) -> None:
+    def test_a_folder_with_other_files_is_rejected(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("precious")
         with pytest.raises(UsageError, match="holds other files"):
             RunFolder.create(tmp_path)
 
-    def test_refuses_a_file(self, tmp_path: Path) -> None:
+    def test_a_file_is_rejected(self, tmp_path: Path) -> None:
         (tmp_path / "a").touch()
         with pytest.raises(UsageError):
             RunFolder.create(tmp_path / "a")
         with pytest.raises(UsageError):
             RunFolder.create(tmp_path / "a" / "b")
 
-    def test_refuses_a_read_only_place(
+    def test_a_read_only_folder_is_rejected(
         self, open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
     ) -> None:
         with read_only(open_path), pytest.raises(UsageError, match="Permission denied"):
@@ -106,31 +106,31 @@ class TestCreate:
 
 
 class TestOpenExisting:
-    def test_finds_a_study(self, tmp_path: Path) -> None:
+    def test_a_study_is_found(self, tmp_path: Path) -> None:
         path = study(tmp_path / "a")
         assert RunFolder.open_existing(path) == RunFolder(path)
 
-    def test_says_what_is_near_a_name_that_is_wrong(self, tmp_path: Path) -> None:
+    def test_a_wrong_name_suggests_similar_studies(self, tmp_path: Path) -> None:
         study(tmp_path / "digits-mlp")
         with pytest.raises(UsageError, match="no study in") as caught:
             RunFolder.open_existing(tmp_path / "digit-mlp")
         assert "`digits-mlp`" in caught.value.hint
 
-    def test_lists_the_studies_where_nothing_is_near(self, tmp_path: Path) -> None:
+    def test_a_wrong_name_without_similar_studies_lists_all(self, tmp_path: Path) -> None:
         study(tmp_path / "a")
         (tmp_path / "zebra").mkdir()
         with pytest.raises(UsageError, match="no study in") as caught:
             RunFolder.open_existing(tmp_path / "zebra")
         assert caught.value.hint.endswith(": a")
 
-    def test_says_so_where_there_is_none_at_all(self, tmp_path: Path) -> None:
+    def test_a_folder_without_studies_is_reported(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as caught:
             RunFolder.open_existing(tmp_path / "nowhere" / "a")
         assert "there are no studies under" in caught.value.hint
 
 
 class TestFind:
-    def test_by_name_and_by_path(self, tmp_path: Path) -> None:
+    def test_a_study_is_found_by_name_and_by_path(self, tmp_path: Path) -> None:
         path = study(tmp_path / "runs" / "a")
         assert RunFolder.find("a", tmp_path / "runs").path == path
         assert RunFolder.find(str(path), tmp_path / "elsewhere").path == path
@@ -144,7 +144,7 @@ class TestFind:
         assert RunFolder.find("digits").path == Path("runs/digits")
 
     @pytest.mark.parametrize("text", HOSTILE)
-    def test_what_is_no_name_finds_nothing_under_runs(
+    def test_an_invalid_name_finds_nothing_under_runs(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -155,7 +155,7 @@ class TestFind:
             RunFolder.named(text)
 
     @given(st.text(st.characters()))
-    def test_a_name_never_leaves_the_folder_of_runs(self, text: str) -> None:
+    def test_a_name_cannot_leave_the_runs_folder(self, text: str) -> None:
         try:
             path = RunFolder.named(text, Path("/runs")).path
         except UsageError:
@@ -163,8 +163,8 @@ class TestFind:
         assert os.path.normpath(path) == f"/runs/{text}"
 
 
-class TestJournal:
-    def test_holds_one_strict_json_object_a_line(self, tmp_path: Path) -> None:
+class TestLogForPeople:
+    def test_each_line_is_one_strict_json_object(self, tmp_path: Path) -> None:
         folder = RunFolder.create(tmp_path / "a")
         folder.append_log({"event": "end", "text": "two\nlines\u2028"})
         folder.append_log({"loss": math.nan})
@@ -173,10 +173,10 @@ class TestJournal:
         assert json.loads(lines[1], parse_constant=pytest.fail) == {"loss": {"$float": "nan"}}
         assert len(lines) == 2
 
-    def test_stops_nothing_where_it_cannot_be_written(self, tmp_path: Path) -> None:
+    def test_an_error_of_the_log_is_ignored(self, tmp_path: Path) -> None:
         RunFolder(tmp_path / "nowhere").append_log({"event": "begin"})
 
-    def test_does_not_follow_a_link(self, tmp_path: Path) -> None:
+    def test_a_link_is_not_followed(self, tmp_path: Path) -> None:
         folder = RunFolder.create(tmp_path / "a")
         folder.log_path.symlink_to(tmp_path / "target")
         folder.append_log({"event": "begin"})
@@ -184,7 +184,7 @@ class TestJournal:
 
 
 class TestOrphans:
-    def test_checkpoints_that_nobody_knows_go_and_all_else_stays(self, tmp_path: Path) -> None:
+    def test_only_unknown_checkpoints_are_removed(self, tmp_path: Path) -> None:
         folder = RunFolder.create(tmp_path / "a")
         kept = ["trial-00001-2.checkpoint.safetensors", "trial-00001.safetensors", "mine.pt"]
         for name in (*kept, "trial-00001-1.checkpoint.safetensors", "trial-00002-9.checkpoint.safetensors"):
@@ -194,7 +194,7 @@ class TestOrphans:
         left = {item.name for item in folder.checkpoints_path.iterdir()}
         assert left == {*kept, "folder.checkpoint.safetensors"}
 
-    def test_no_link_is_followed(self, tmp_path: Path) -> None:
+    def test_links_are_not_followed(self, tmp_path: Path) -> None:
         folder, elsewhere = RunFolder.create(tmp_path / "a"), tmp_path / "elsewhere"
         elsewhere.mkdir()
         target = elsewhere / "x.checkpoint.safetensors"
@@ -207,7 +207,7 @@ class TestOrphans:
         remove_orphans(folder, set())
         assert target.read_text() == "precious"
 
-    def test_a_study_without_checkpoints_has_none(self, tmp_path: Path) -> None:
+    def test_a_study_without_checkpoints_has_no_orphans(self, tmp_path: Path) -> None:
         remove_orphans(RunFolder(tmp_path / "nowhere"), set())
 
 

@@ -39,7 +39,7 @@ def start_holder(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_the_holder_is_on_record_while_it_holds_and_gone_after(tmp_path: Path) -> None:
+def test_the_holder_is_recorded_while_it_holds_the_lock(tmp_path: Path) -> None:
     with hold(tmp_path) as me:
         assert me == holder(tmp_path)
         assert (me.process_id, me.host) == (os.getpid(), socket.gethostname())
@@ -47,7 +47,7 @@ def test_the_holder_is_on_record_while_it_holds_and_gone_after(tmp_path: Path) -
     assert not (tmp_path / HOLDER_NAME).exists()
 
 
-def test_a_second_holder_is_refused_and_told_who_where_and_since_when(tmp_path: Path) -> None:
+def test_a_second_holder_is_rejected_with_the_first_ones_process_host_and_start(tmp_path: Path) -> None:
     with hold(tmp_path) as me, pytest.raises(StudyLocked) as caught, hold(tmp_path):
         pass
     message = str(caught.value)
@@ -55,7 +55,7 @@ def test_a_second_holder_is_refused_and_told_who_where_and_since_when(tmp_path: 
     assert caught.value.exit_code == 4
 
 
-def test_the_refused_leave_the_record_of_the_holder_alone(tmp_path: Path) -> None:
+def test_a_rejected_holder_keeps_the_record_of_the_first(tmp_path: Path) -> None:
     with hold(tmp_path) as me:
         for _ in range(2):
             with pytest.raises(StudyLocked), hold(tmp_path):
@@ -70,7 +70,7 @@ def test_the_study_is_free_again_after_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_a_killed_holder_holds_nothing_though_its_record_lies_there(tmp_path: Path) -> None:
+def test_a_killed_holder_frees_the_lock_although_its_record_remains(tmp_path: Path) -> None:
     with start_holder(tmp_path) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -84,7 +84,7 @@ def test_a_killed_holder_holds_nothing_though_its_record_lies_there(tmp_path: Pa
         assert holder(tmp_path) == me
 
 
-def test_of_many_that_start_at_once_one_holds(tmp_path: Path) -> None:
+def test_exactly_one_of_many_simultaneous_starts_gets_the_lock(tmp_path: Path) -> None:
     processes = [start_holder(tmp_path) for _ in range(6)]
     try:
         answers = [process.stdout.readline() for process in processes if process.stdout]
@@ -124,7 +124,7 @@ def start_worker(folder: Path, *more: str) -> subprocess.Popen[str]:
 
 
 class TestWorkers:
-    def test_a_study_is_not_held_while_a_worker_lives_and_is_once_it_has_ended(
+    def test_a_study_is_locked_while_a_worker_lives_and_free_afterwards(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(lock, "_WORKERS_WAIT_S", 0.1)
@@ -142,7 +142,7 @@ class TestWorkers:
         with hold(tmp_path):
             assert (tmp_path / WORKERS_LOCK_NAME).read_text() == "", "who has ended is forgotten"
 
-    def test_one_that_is_about_to_end_is_waited_for(self, tmp_path: Path) -> None:
+    def test_hold_waits_for_a_worker_that_ends_soon(self, tmp_path: Path) -> None:
         with start_worker(tmp_path) as worker:
             assert worker.stdout is not None
             assert worker.stdout.readline() == "shared\n"
@@ -154,7 +154,7 @@ class TestWorkers:
                 assert process.stdout.readline() == "held\n"
                 process.communicate("\n")
 
-    def test_many_share_while_the_study_is_held(self, tmp_path: Path) -> None:
+    def test_many_workers_share_the_lock_while_the_study_is_held(self, tmp_path: Path) -> None:
         with hold(tmp_path):
             path = tmp_path / WORKERS_LOCK_NAME
             descriptors = [share_workers_lock(path), share_workers_lock(path)]
@@ -177,7 +177,7 @@ class TestWorkers:
         finally:
             os.kill(program, signal.SIGKILL)
 
-    def test_a_lock_file_that_may_only_be_read_is_good_enough(
+    def test_a_read_only_lock_file_can_be_locked(
         self, open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
     ) -> None:
         path = open_path / WORKERS_LOCK_NAME
@@ -188,7 +188,7 @@ class TestWorkers:
             lock._await_end_of_workers(open_path)
         assert path.read_text() == "4711\n"
 
-    def test_where_none_can_be_made_a_study_is_held_all_the_same(
+    def test_a_study_is_held_even_if_no_workers_lock_can_be_made(
         self, open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
     ) -> None:
         with read_only(open_path):
@@ -196,7 +196,7 @@ class TestWorkers:
             with pytest.raises(OSError, match="No such file"):
                 share_workers_lock(open_path / WORKERS_LOCK_NAME)
 
-    def test_a_link_in_its_place_is_neither_followed_nor_written_through(self, tmp_path: Path) -> None:
+    def test_a_link_in_place_of_the_workers_lock_is_not_followed(self, tmp_path: Path) -> None:
         target = tmp_path / "target"
         target.write_text("precious")
         (tmp_path / WORKERS_LOCK_NAME).symlink_to(target)
@@ -206,7 +206,7 @@ class TestWorkers:
             share_workers_lock(tmp_path / WORKERS_LOCK_NAME)
         assert target.read_text() == "precious"
 
-    def test_a_lock_file_of_nonsense_names_nobody(
+    def test_a_malformed_workers_lock_names_no_process(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(lock, "_WORKERS_WAIT_S", 0.0)
@@ -217,7 +217,7 @@ class TestWorkers:
             pass
         os.close(descriptor)
 
-    def test_the_stale_numbers_of_the_dead_are_not_named(
+    def test_the_process_ids_of_dead_workers_are_not_named(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(lock, "_WORKERS_WAIT_S", 0.0)

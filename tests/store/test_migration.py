@@ -112,12 +112,12 @@ def old(open_path: Path) -> Path:
     return Path(shutil.copy(OLD, open_path / "study.db"))
 
 
-def test_the_old_one_is_of_the_first_version() -> None:
+def test_the_asset_has_schema_version_1() -> None:
     with closing(sqlite3.connect(f"{OLD.as_uri()}?mode=ro", uri=True)) as connection:
         assert schema.version(connection) == 1
 
 
-def test_opened_for_writing_it_is_kept_beside_itself_and_brought_to_todays_tables(old: Path) -> None:
+def test_opening_for_writing_keeps_a_copy_and_migrates(old: Path) -> None:
     with Log.open(old) as log:
         require_all_there(log)
         assert schema.version(log._connection) == schema.SCHEMA_VERSION
@@ -125,7 +125,7 @@ def test_opened_for_writing_it_is_kept_beside_itself_and_brought_to_todays_table
     assert (old.parent / "study.db.v1").read_bytes() == OLD.read_bytes()
 
 
-def test_it_goes_on_as_any_other(old: Path) -> None:
+def test_a_migrated_study_continues(old: Path) -> None:
     with Log.open(old) as log:
         session = log.append_session({"tunecli": "0.2.0"})
         begin(log, 4, attempt=2, session=session)
@@ -139,7 +139,7 @@ def test_it_goes_on_as_any_other(old: Path) -> None:
         assert everything(log) == told
 
 
-def test_its_tables_are_those_of_a_new_one(old: Path, tmp_path: Path) -> None:
+def test_migrated_tables_equal_new_tables(old: Path, tmp_path: Path) -> None:
     query = "SELECT type, name, sql FROM sqlite_schema ORDER BY name"
     with Log.open(old) as migrated, Log.create(tmp_path / "new.db", {}) as new:
         assert migrated._rows(query) == new._rows(query)
@@ -157,7 +157,7 @@ def test_a_reader_changes_nothing(old: Path) -> None:
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_a_reader_needs_no_right_to_write(
+def test_a_reader_needs_no_write_permission(
     old: Path, read_only: Callable[[Path], AbstractContextManager[None]]
 ) -> None:
     old.chmod(0o444)
@@ -165,7 +165,7 @@ def test_a_reader_needs_no_right_to_write(
         require_all_there(log)
 
 
-def test_a_copy_that_lies_there_from_before_is_not_written_again(old: Path) -> None:
+def test_an_existing_copy_is_not_written_again(old: Path) -> None:
     copy = Path(shutil.copy(OLD, old.parent / "study.db.v1"))
     before = copy.stat()
     Log.open(old).close()
@@ -174,9 +174,7 @@ def test_a_copy_that_lies_there_from_before_is_not_written_again(old: Path) -> N
 
 
 @pytest.mark.parametrize("kind", ["another file", "folder", "dangling link"])
-def test_whatever_else_has_the_name_of_the_copy_stays_and_the_copy_takes_another(
-    old: Path, kind: str
-) -> None:
+def test_another_file_with_the_copys_name_stays_and_the_copy_gets_another_name(old: Path, kind: str) -> None:
     taken = old.parent / "study.db.v1"
     if kind == "folder":
         taken.mkdir()
@@ -190,7 +188,7 @@ def test_whatever_else_has_the_name_of_the_copy_stays_and_the_copy_takes_another
     assert not (old.parent / "elsewhere").exists()
 
 
-def test_a_newer_one_is_refused_and_left_alone(log: Log) -> None:
+def test_a_newer_database_is_rejected_unchanged(log: Log) -> None:
     log.close()
     with closing(sqlite3.connect(log.path)) as later:
         later.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
@@ -225,28 +223,28 @@ class TestLaterVersions:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             assert schema.version(connection) == schema_version
 
-    def test_a_reader_reads_all_of_it_and_changes_nothing(self, path: Path, told: str) -> None:
+    def test_a_reader_reads_everything_and_changes_nothing(self, path: Path, told: str) -> None:
         before = path.read_bytes()
         with Log.open_to_read(path) as log:
             assert without_clocks(log) == told
         assert path.read_bytes() == before
         assert sorted(item.name for item in path.parent.iterdir()) == ["new.db", "study.db"]
 
-    def test_a_writer_keeps_a_copy_and_goes_on(self, path: Path, told: str, schema_version: int) -> None:
+    def test_a_writer_keeps_a_copy_and_continues(self, path: Path, told: str, schema_version: int) -> None:
         before = path.read_bytes()
         with Log.open(path) as log:
             assert without_clocks(log) == told
             log.append_epochs([EpochEnded(4, 2, 9, 0, {"val_loss": 0.5}, 0.25, epoch_offset=1)])
         assert path.with_name(f"study.db.v{schema_version}").read_bytes() == before
 
-    def test_its_tables_are_those_of_a_new_one(self, path: Path, tmp_path: Path) -> None:
+    def test_migrated_tables_equal_new_tables(self, path: Path, tmp_path: Path) -> None:
         query = "SELECT type, name, sql FROM sqlite_schema ORDER BY name"
         with Log.open(path) as migrated, Log.create(tmp_path / "empty.db", {}) as new:
             assert migrated._rows(query) == new._rows(query)
             assert migrated._rows("PRAGMA foreign_key_check") == []
 
 
-def test_the_offset_of_an_epoch_is_recorded_and_that_of_an_old_one_is_none(tmp_path: Path) -> None:
+def test_an_epochs_offset_is_recorded_and_is_0_for_old_epochs(tmp_path: Path) -> None:
     path = Path(shutil.copy(ASSETS / "study-v3.db", tmp_path / "study.db"))
     told = EpochEnded(4, 3, 4, 0, {"val_loss": 0.5}, 0.25, epoch_offset=1)
     with Log.open(path) as log:

@@ -81,7 +81,7 @@ def limited(code: str, path: Path, limit_bytes: int) -> dict[str, object]:
 @pytest.mark.parametrize(
     "limit_bytes", [0, 511, 600, PAGE_BYTES, 5000, 10 * PAGE_BYTES, 12 * PAGE_BYTES + 1, 40 * PAGE_BYTES]
 )
-def test_a_commit_without_room_is_taken_back_and_the_study_goes_on_once_there_is(
+def test_a_commit_without_room_is_rolled_back_and_works_once_there_is_room(
     tmp_path: Path, limit_bytes: int
 ) -> None:
     path = tmp_path / "study.db"
@@ -98,7 +98,7 @@ def test_a_commit_without_room_is_taken_back_and_the_study_goes_on_once_there_is
 
 
 @pytest.mark.parametrize("limit_bytes", [0, 600, len(OLD) - 1, len(OLD)])
-def test_a_migration_without_room_leaves_the_old_database(tmp_path: Path, limit_bytes: int) -> None:
+def test_a_migration_without_room_keeps_the_old_database(tmp_path: Path, limit_bytes: int) -> None:
     path = tmp_path / "study.db"
     path.write_bytes(OLD)
     said = limited(OPENING, path, limit_bytes)
@@ -110,7 +110,7 @@ def test_a_migration_without_room_leaves_the_old_database(tmp_path: Path, limit_
         assert schema.version(log._connection) == schema.SCHEMA_VERSION
 
 
-def test_a_file_without_room_stays_what_it_was(tmp_path: Path) -> None:
+def test_a_write_without_room_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     path.write_text("old")
     said = limited(WRITING, path, 50_000)
@@ -137,7 +137,7 @@ def test_a_full_disk_stops_the_append_and_leaves_the_log_sound(log: Log) -> None
 
 
 class TestRequireRoom:
-    def test_is_content_with_what_is_there_and_says_what_is_missing(self, tmp_path: Path) -> None:
+    def test_enough_room_passes_and_too_little_is_reported(self, tmp_path: Path) -> None:
         free_bytes = shutil.disk_usage(tmp_path).free
         require_room(tmp_path, 1)
         with pytest.raises(DiskFull, match=r"GiB are free .* may need .* GiB") as caught:
@@ -145,17 +145,17 @@ class TestRequireRoom:
         assert str(tmp_path) in str(caught.value)
         assert caught.value.exit_code == 6
 
-    def test_asks_the_file_system_of_a_folder_that_is_yet_to_be_made(self, tmp_path: Path) -> None:
+    def test_a_missing_folder_is_checked_by_its_file_system(self, tmp_path: Path) -> None:
         require_room(tmp_path / "runs" / "a" / "b", 1)
         with pytest.raises(DiskFull):
             require_room(tmp_path / "runs" / "a" / "b", 2**80)
 
-    def test_asks_that_of_a_relative_name_too(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_a_relative_path_is_checked_too(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.chdir(tmp_path)
         require_room(Path("runs/a"), 1)
 
 
-def test_where_there_is_room_the_attempt_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_probe_for_room_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("x")
     assert has_room(path)

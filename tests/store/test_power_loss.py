@@ -99,7 +99,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
     return steps_of("record", tmp_path_factory.mktemp("sweep") / "run", {})
 
 
-def test_what_was_said_to_be_recorded_is_and_nothing_is_half(
+def test_every_reported_record_survives_a_power_loss_whole(
     tmp_path: Path, record_step_by_step: tuple[list[str], list[str]], sweep: list[list[object]]
 ) -> None:
     names, told = record_step_by_step
@@ -122,7 +122,7 @@ def test_what_was_said_to_be_recorded_is_and_nothing_is_half(
     assert aftermath.n_folders > 250
 
 
-def test_a_migration_leaves_the_old_database_or_the_new_one_and_the_copy(tmp_path: Path) -> None:
+def test_a_power_loss_in_a_migration_leaves_the_old_or_the_new_database_and_the_copy(tmp_path: Path) -> None:
     start = {"study.db": OLD}
     steps = steps_of("migrate", tmp_path / "recorded", start)
     aftermath = Aftermath(tmp_path / "run")
@@ -140,7 +140,7 @@ def test_a_migration_leaves_the_old_database_or_the_new_one_and_the_copy(tmp_pat
 
 
 @pytest.mark.parametrize("forgotten", ["sync", "sync folder"])
-def test_without_its_syncs_the_record_would_not_survive(
+def test_without_syncs_the_record_does_not_survive(
     tmp_path: Path,
     record_step_by_step: tuple[list[str], list[str]],
     sweep: list[list[object]],

@@ -31,7 +31,7 @@ def refuse(constant: str) -> None:
 
 
 @given(VALUES)
-def test_every_value_comes_back_and_the_text_is_strict_ascii_json(value: Any) -> None:
+def test_every_value_is_restored_from_strict_ascii_json(value: Any) -> None:
     text = encode(value)
     assert same(decode(text), value)
     assert text.isascii()
@@ -43,7 +43,7 @@ def test_text_that_spells_nan_stays_text() -> None:
     assert decode(encode({"a": "nan", "b": "$float"})) == {"a": "nan", "b": "$float"}
 
 
-def test_what_json_cannot_hold_is_refused() -> None:
+def test_a_value_that_is_not_json_raises() -> None:
     with pytest.raises(TypeError, match="complex"):
         encode({"a": 1j})
     with pytest.raises(TypeError, match="complex"):

@@ -38,7 +38,7 @@ def states(log: Log) -> list[State]:
     return found
 
 
-def test_steps_come_back_in_the_order_they_were_made(log):
+def test_steps_are_returned_in_order(log):
     for number in (0, 1):
         started(log, number, number)
         log.append_pause(paused(number), number)
@@ -48,7 +48,7 @@ def test_steps_come_back_in_the_order_they_were_made(log):
     assert log.steps() == steps
 
 
-def test_a_trial_is_pruned_once_it_paused_and_not_any_more_once_it_is_continued(log):
+def test_a_paused_trial_is_pruned_until_it_continues(log):
     started(log, 0, 0)
     assert states(log) == [State.RUNNING]
     log.append_checkpoint(checkpointed(0, 3))
@@ -81,7 +81,7 @@ def test_a_continued_trial_may_fail(log):
 
 
 @pytest.mark.parametrize("score", [None, math.inf, -0.0, 0.1])
-def test_a_score_comes_back_to_the_bit(log, score):
+def test_a_score_is_restored_to_the_bit(log, score):
     started(log, 0, 0)
     event = paused(0)
     outcome = Outcome(State.PAUSED, score, {"val_loss": 0.1 + 0.2}, 4, 2, 0.5, "cuda:1")
@@ -89,7 +89,7 @@ def test_a_score_comes_back_to_the_bit(log, score):
     assert repr(log.trial(0).outcome) == repr(outcome) == repr(log.pauses()[0])
 
 
-def test_what_contradicts_the_log_is_refused(log):
+def test_a_contradicting_step_or_pause_is_rejected(log):
     started(log, 0, 0)
     log.append_pause(paused(0), 0)
     before = everything(log)

@@ -219,7 +219,7 @@ def resumed(names: Sequence[str], recording: Recording, memory: Path) -> dict[st
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_record_gives_the_folder_that_the_sweep_left(recording: Recording) -> None:
+def test_replaying_the_record_gives_the_folder_of_the_sweep(recording: Recording) -> None:
     disk = recording.disk_at_first()
     for line in recording.lines:
         disk.take(line)
@@ -232,9 +232,7 @@ def test_the_record_gives_the_folder_that_the_sweep_left(recording: Recording) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_study_resumes_to_the_undisturbed_one_after_any_power_loss(
-    recording: Recording, memory: Path
-) -> None:
+def test_a_study_resumes_to_the_same_results_after_any_power_loss(recording: Recording, memory: Path) -> None:
     chance = random.Random(0)
     write_tree({}, memory / "whole")
     ends = resumed(["whole"], recording, memory)["whole"]
