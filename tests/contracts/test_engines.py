@@ -1,4 +1,7 @@
-"""What every engine promises: of each job one end, whatever became of whoever ran it."""
+"""Contract tests of the engine protocol: each job has exactly one end, even if its worker dies.
+
+TestEngines runs on every engine; the other tests are for engines with processes.
+"""
 
 import os
 import signal
@@ -36,7 +39,7 @@ def drain(engine: Engine, n_ends: int) -> list:
 
 
 def events_until(engine: Engine, epoch: int) -> list:
-    """All up to that epoch's end, checkpoints aside."""
+    """The events up to the end of an epoch, without checkpoints."""
     found: list = []
     while True:
         for event in engine.events(5.0):
@@ -226,7 +229,7 @@ class TestStopping:
 
 class TestLostDevices:
     def test_a_worker_that_lost_its_device_is_replaced(self, tmp_path):
-        """What a process holds of a lost device is lost: the same trial is well in another process."""
+        """A process that lost its device cannot use it again, but another process can."""
         (tmp_path / "losing.py").write_text(LOSING)
         config = {"python": "losing:train", "params": {"flag": str(tmp_path / "lost before")}}
         losing = make_job(

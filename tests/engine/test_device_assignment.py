@@ -1,5 +1,7 @@
-"""Workers on accelerators: spread evenly, no more than may share one, each bound to its own. The accelerators here are
-values; the workers are real, and compute on the CPU."""
+"""Workers are spread evenly over accelerators, within the limit for each, and bound to them.
+
+The accelerators here are only values; the workers are real, and compute on the CPU.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from tunecli.train.machine import Accelerator
 from tunecli.trial import FailureKind, Outcome, State
 
 TWO = (Accelerator("cuda:0", "cpu", "MIG-a"), Accelerator("cuda:1", "cpu", "MIG-b"))
-# each waits until so many run at a time, tells where it is bound to, and may lose its device
+# Each trial waits until `together` trials run, reports the accelerator that it is bound to, and may lose its device.
 CODE = """
 import os, pathlib, time
 

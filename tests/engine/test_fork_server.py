@@ -11,7 +11,7 @@ import pytest
 from tunecli.engine.fork_client import WorkerProcess, fork_worker, start_server
 
 SPOILT = "import pathlib\npathlib.Path(__file__).with_name('ran.txt').open('a').write(__name__ + '\\n')\n"
-# what a worker and the coordinator load of others, and our own package
+# the packages that workers and the coordinator import, tunecli included
 OTHERS = (
     "tunecli",
     "torch",
@@ -51,7 +51,7 @@ def train(params, trial):
 
 @pytest.fixture
 def spoilt(tmp_path: Path) -> Path:
-    """A folder with a file for every module of Python's and of ours, each of which tells that it was executed."""
+    """A folder with a file for every module of Python and of tunecli, each of which notes its import."""
     for name in {*sys.stdlib_module_names, *OTHERS}:
         (tmp_path / f"{name}.py").write_text(SPOILT)
     (tmp_path / "mine.py").write_text(MINE)

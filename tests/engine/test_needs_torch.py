@@ -1,4 +1,4 @@
-"""Which studies need torch is told from their file and the sources that it names, and torch is not loaded for it."""
+"""needs_torch decides from the study's file and the sources that it names, without importing torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What crosses a process boundary arrives as it was sent."""
+"""Jobs and events are equal after serialization."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""A bit that rots in a row is found when the row is read, and nothing is written to the database that it is in."""
+"""A changed bit in a row is detected when the row is read, and its database is not written to."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Flip = tuple[int, int]
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
-    """A small database with rows in every table, and all that it tells."""
+    """A small database with rows in every table, and all its contents."""
     path = tmp_path_factory.mktemp("sound") / "study.db"
     with Log.create(path, FACTS | {"config": "study: a"}) as log:
         record_v3(log)
@@ -38,7 +38,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
 
 
 def sampled(sound: bytes) -> Iterator[Flip]:
-    """A bit of so many bytes, most of them of bytes that hold something."""
+    """Random bits, nine in ten of them in bytes that are not zero."""
     chance = random.Random(0)
     filled = [place for place, byte in enumerate(sound) if byte]
     for _ in range(N_SAMPLED):
@@ -52,7 +52,7 @@ def every_byte(sound: bytes) -> Iterator[Flip]:
 
 
 def of_numbers(sound: bytes) -> Iterator[Flip]:
-    """Every bit of a score and of a metric, wherever they are."""
+    """Every bit of a score and of a metric."""
     for text in (b"0.8", b'{"val_loss":0.7}'):
         place = sound.find(text)
         while place >= 0:
@@ -96,7 +96,7 @@ def test_the_flipped_database_has_a_row_in_every_table(study: tuple[bytes, str],
 
 
 def changed_rows(path: Path) -> Iterator[tuple[str, str]]:
-    """Each column of a row of each table with another value that its column takes, as an UPDATE."""
+    """UPDATE statements that change each column of each table to another valid value."""
     with closing(sqlite3.connect(path)) as connection:
         for table in checksummed_tables():
             for _, name, kind, *_ in connection.execute(f"PRAGMA table_info({table})").fetchall():

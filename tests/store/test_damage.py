@@ -1,4 +1,4 @@
-"""What a damaged database may be: refused and left as it is, or read as if nothing were wrong; and nothing else."""
+"""A damaged database is either rejected unchanged, or read completely and correctly."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Damaged = Iterator[tuple[str, bytes]]
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
-    """The bytes of a database with a row in every table, trees of two levels, long texts and pages set free; and all it tells."""
+    """The bytes of a database with a row in every table, trees of two levels, long texts and free pages; and its contents."""
     path = tmp_path_factory.mktemp("sound") / "study.db"
     with Log.create(path, {"config": "study: a\n" * 700, "elapsed_s": 1.0}) as log:
         with log.atomic():
@@ -79,7 +79,7 @@ def truncations(sound: bytes) -> Damaged:
 
 
 def flipped_bits(sound: bytes) -> Damaged:
-    """Each bit of the file's header and of each page's."""
+    """Each bit of the file header and of each page header."""
     for start in range(0, len(sound), PAGE_BYTES):
         before = 0 if start else DATABASE_HEADER_BYTES
         n_bytes = before + TREE_HEADER_BYTES.get(sound[start + before], OVERFLOW_HEADER_BYTES)

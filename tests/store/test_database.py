@@ -94,7 +94,7 @@ class TestRoundTrip:
                     log.append_epochs(epochs)
             expected = [replace(t, state=State.RUNNING) if t.outcome is None else t for t in expected]
             with Log.open_to_read(path) as log:
-                # repr tells NaN from None, 1 from True and 0.0 from -0.0, as == does not; map order is kept
+                # repr distinguishes NaN from None, 1 from True and 0.0 from -0.0, unlike ==; it keeps the order of maps
                 assert repr(log.trials()) == repr(expected)
                 assert [repr(log.trial(t.number)) for t in expected] == [repr(t) for t in expected]
                 assert repr(sorted(log.facts().items())) == repr(sorted(facts.items()))
@@ -549,6 +549,6 @@ def test_no_query_scans_a_table_for_each_row_of_another(log: Log, name: str) -> 
     query: str = getattr(rows, name)
     arguments = ("[0]",) if "?1" in query else ()
     plan = [row[3] for row in log._connection.execute("EXPLAIN QUERY PLAN " + query, arguments)]
-    # a virtual table is the JSON of one row
+    # a virtual table holds the JSON of one row
     scans = [step for step in plan if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]
     assert len(scans) <= 1, plan

@@ -1,4 +1,4 @@
-"""No file that a person asks for is written over the record of a study, and a stream is not replaced by a file."""
+"""Output never overwrites the record of a study, and a stream is not replaced by a file."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def said(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def record_step_by_step(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
-    """The names of the steps of `actions.record`, and all that the log tells after each."""
+    """The names of the steps of `store_actions.record`, and the contents of the log after each."""
     path = tmp_path_factory.mktemp("whole") / "study.db"
     with Log.create(path, {"seed": 7}) as log:
         told = [("create", without_clocks(log))]
@@ -67,7 +67,7 @@ def test_a_failure_at_any_step_of_a_sweep_keeps_every_reported_record_whole(
             assert not returned
             continue
         found = told.index(said(folder / "study.db")) + 1
-        # The step under way may have become durable before its caller could be told.
+        # The failed step may have become durable before it could return.
         assert found in (len(returned), len(returned) + 1), (at, step)
         with Log.open(folder / "study.db") as log:
             assert without_clocks(log) == told[found - 1]

@@ -217,5 +217,5 @@ def test_the_names_of_a_new_run_folder_and_of_those_above_it_are_durable(tmp_pat
     RunFolder.create(tmp_path / "runs" / "far" / "first")
     assert {tmp_path, tmp_path / "runs", tmp_path / "runs" / "far"} <= set(synced)
     synced.clear()
-    RunFolder.create(tmp_path / "runs" / "far" / "first")  # whoever made it may have been killed
+    RunFolder.create(tmp_path / "runs" / "far" / "first")  # a killed process may have made it
     assert tmp_path / "runs" / "far" in synced

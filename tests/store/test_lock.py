@@ -105,7 +105,7 @@ from pathlib import Path
 from tunecli.store.lock import share_workers_lock
 share_workers_lock(Path(sys.argv[1]))
 if sys.argv[2:] == ["with a program"]:
-    # Its output is its own, so that it outlives this process unnoticed.
+    # It has its own output, so that it can outlive this process.
     program = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, close_fds=False)
     print(program.pid, flush=True)
 else:
@@ -148,7 +148,9 @@ class TestWorkers:
             assert worker.stdout.readline() == "shared\n"
             with start_holder(tmp_path) as process:
                 assert process.stdout is not None
-                while holder(tmp_path) is None:  # until it has the study's lock, and waits for the worker
+                while (
+                    holder(tmp_path) is None
+                ):  # until the process has the study's lock and waits for the worker
                     assert process.poll() is None
                 worker.communicate("\n")
                 assert process.stdout.readline() == "held\n"

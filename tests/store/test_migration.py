@@ -1,4 +1,4 @@
-"""``assets/study-v1.db`` was written by the first release's code: six trials, of every state but waiting and one that is."""
+"""Migration of ``assets/study-v1.db``, which the first release wrote: six trials in all states."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def require_all_there(log: Log) -> None:
 
 @pytest.fixture
 def old(open_path: Path) -> Path:
-    """A database of the first version in a folder of its own."""
+    """A database of schema version 1 in its own folder."""
     return Path(shutil.copy(OLD, open_path / "study.db"))
 
 
@@ -206,7 +206,7 @@ RECORDERS = {2: record_v2, 3: record_v3}
 
 @pytest.mark.parametrize("schema_version", RECORDERS)
 class TestLaterVersions:
-    """`earlier.record_v2` and `record_v3` say what the assets hold."""
+    """`older_logs.record_v2` and `record_v3` wrote the assets."""
 
     @pytest.fixture
     def path(self, tmp_path: Path, schema_version: int) -> Path:
@@ -214,7 +214,7 @@ class TestLaterVersions:
 
     @pytest.fixture
     def told(self, tmp_path: Path, schema_version: int) -> str:
-        """What a database tells in which today's code records the same."""
+        """The contents of a database in which the current code records the same."""
         with Log.create(tmp_path / "new.db", EARLIER_FACTS) as log:
             RECORDERS[schema_version](log)
             return without_clocks(log)

@@ -1,4 +1,4 @@
-"""No room: a limit on the size of files refuses a write as a full disk does, and needs nobody's leave to be set."""
+"""Lack of room: a limit on the size of files makes writes fail like a full disk, and needs no permission to be set."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ print(json.dumps(said))
 
 
 def limited(code: str, path: Path, limit_bytes: int) -> dict[str, object]:
-    """What ``code`` says where no file may be longer than so many bytes."""
+    """The output of ``code`` under a limit on the size of files, in bytes."""
     command = [sys.executable, "-c", LIMITED + code, str(path), str(limit_bytes)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     said: dict[str, object] = json.loads(done.stdout)
@@ -121,7 +121,7 @@ def test_a_write_without_room_keeps_the_old_file(tmp_path: Path) -> None:
 
 def test_a_full_disk_stops_the_append_and_leaves_the_log_sound(log: Log) -> None:
     [(pages,)] = log._rows("PRAGMA page_count")
-    log._connection.execute(f"PRAGMA max_page_count = {pages + 2}")  # SQLite's own way to run out of room
+    log._connection.execute(f"PRAGMA max_page_count = {pages + 2}")  # makes SQLite run out of room
     with pytest.raises(DiskFull) as caught:
         for number in range(1000):
             log.append_suggestion(trial(number, text="x" * 500))

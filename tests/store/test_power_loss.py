@@ -1,4 +1,4 @@
-"""Every write and sync of a sweep's record, up to any one of them, and then the power goes."""
+"""Power loss after every single write and sync of a sweep's log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OLD = (ASSETS / "study-v1.db").read_bytes()
 
 
 def steps_of(action: str, folder: Path, image: Image) -> list[list[object]]:
-    """What ``action`` asks of the operating system, done to a folder with these files."""
+    """The operations of ``action`` on the operating system, in a folder with these files."""
     folder.mkdir()
     for name, content in image.items():
         (folder / name).write_bytes(content)
@@ -39,21 +39,21 @@ def steps_of(action: str, folder: Path, image: Image) -> list[list[object]]:
 
 
 class Aftermath:
-    """Looks at what a power loss may leave, each different folder once."""
+    """Checks the folders that a power loss can leave, each different folder once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._told: dict[int, str] = {}
 
     def told(self, image: Image) -> str:
-        """All that the log tells of the study in the folder; what is there besides is left as it is."""
+        """The contents of the log in the folder; other files stay unchanged."""
         key = hash(frozenset(image.items()))
         if key not in self._told:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir()
             for name, content in image.items():
                 (self._folder / name).write_bytes(content)
-            # A reader finds what a coordinator finds, in a fraction of the time; here and there both are asked.
+            # A reader finds the same as a coordinator in a fraction of the time, so only some folders are opened by both.
             openings = (Log.open_to_read, Log.open) if len(self._told) % 10 == 0 else (Log.open_to_read,)
             for opening in openings:
                 with opening(self._folder / "study.db") as log:
@@ -69,7 +69,7 @@ class Aftermath:
 def require_survival(
     steps: Sequence[Sequence[object]], start: Image, require: Callable[[Image, list[object]], None]
 ) -> None:
-    """Let the power go after each step; ``require`` is given what may be found, and what had returned before."""
+    """Cut the power after each operation; ``require`` gets a possible folder and the steps that had returned."""
     chance, disk, returned = random.Random(0), Disk(start), []
     for step in (["mark", "begin"], *steps):
         if step[0] == "mark":
@@ -82,7 +82,7 @@ def require_survival(
 
 @pytest.fixture(scope="module")
 def record_step_by_step(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[str]]:
-    """The names of the steps of `actions.record`, and all that the log tells after each."""
+    """The names of the steps of `store_actions.record`, and the contents of the log after each."""
     path = tmp_path_factory.mktemp("whole") / "study.db"
     with Log.create(path, {"seed": 7}) as log:
         names, told = ["create"], [without_clocks(log)]
@@ -95,7 +95,7 @@ def record_step_by_step(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
-    """What a short sweep's record asks of the operating system."""
+    """The operations of a short sweep's log on the operating system."""
     return steps_of("record", tmp_path_factory.mktemp("sweep") / "run", {})
 
 

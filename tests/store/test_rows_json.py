@@ -16,7 +16,7 @@ VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(T
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal in type and to the bit, where ``==`` takes 1 for True, and NaN for nothing."""
+    """Whether two values are equal in type and to the bit; for ``==``, 1 is True and NaN equals nothing."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):

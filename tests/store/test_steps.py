@@ -1,4 +1,4 @@
-"""Steps and pauses on record: a trial that paused is a pruned one, until it is continued."""
+"""Recorded steps and pauses: a paused trial counts as pruned until it continues."""
 
 from __future__ import annotations
 

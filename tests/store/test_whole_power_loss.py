@@ -1,11 +1,11 @@
-"""Every change of files of whole studies, by all their processes, up to any one of them, and then the power goes.
+"""Power loss at random moments of whole studies, over the writes of all their processes.
 
-`preload.c` stands between a real sweep and the C library and writes down what the database, its journal, results.csv,
-best.yaml, config.yaml, the checkpoints, the weights, the own trials' reports, the locks and log.jsonl ask of the disk.
-`disk_tree.py` then makes, for moments drawn by a seed, the folders that a disk may hold: what was synced is there, what
-was not may be missing, or torn at its sectors. Python and SQLite write through the C library; a writer that is linked
-statically or makes its system calls itself is not seen, so the record must give the very folder that the sweep left.
-Needs ``cc``. ``TUNECLI_POWER_CUTS`` says at how many moments of each study the power goes.
+`preload.c` wraps the C library in a real sweep, and records every file operation of the database, its journal,
+results.csv, best.yaml, config.yaml, the checkpoints, the weights, the reports of user code, the locks and log.jsonl.
+`lossy_disk_tree.py` then builds, for moments drawn by a seed, the folders that a disk can hold: synced data is there,
+other data may be missing, or torn at sectors. Python and SQLite write through the C library. A writer that is linked
+statically or makes its own system calls would be missed, so a test checks that the record gives the sweep's folder.
+The tests need ``cc``. ``TUNECLI_POWER_CUTS`` is the number of power cuts in each study.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ trial:
 search: {sampler: quasirandom, trials: 6, lookahead: 2, pruner: {name: median, startup_trials: 2, warmup_epochs: 2}}
 run: {device: cpu}
 """
-# It notes how far it has come in the careful way, after each report.
+# It saves its progress durably after each report.
 KEEPER = """\
 import json, os
 
@@ -79,18 +79,18 @@ def train(params, trial):
 """
 RUN = "runs/first"
 SAID = "said.txt"
-INLINE = ("--set", "run.engine=inline")  # the same trials without the start of a process for each resume
+INLINE = ("--set", "run.engine=inline")  # the same trials, without starting a process for each resume
 ENDED = re.compile(r"^\[\d+/\d+\] trial (\d+) +(.*)$", re.MULTILINE)
 PAUSED = re.compile(r"paused after epoch (\d+)")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What a sweep asked of the disk.
+    """The recorded file operations of a sweep.
 
     Attributes:
-        file: what it ran.
-        disk: the folder that was recorded.
+        file: the study's file.
+        disk: the recorded folder.
         lines: the record.
     """
 
@@ -99,13 +99,13 @@ class Recording:
     lines: tuple[str, ...]
 
     def disk_at_first(self) -> DiskTree:
-        """The disk before the first line."""
+        """An empty disk, before the first line of the record."""
         return DiskTree(self.disk.stat().st_ino)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What may be found after the power went: the folder, and what the sweep had said before."""
+    """A possible state after a power loss: the folder, and the sweep's output until then."""
 
     tree: Tree
     said: str
@@ -128,7 +128,7 @@ def recording(
     file.write_text(request.param)
     (place / "keeper.py").write_text(KEEPER)
     disk.mkdir()
-    said = disk / SAID  # written to by the sweep, so the record tells what had been said at any moment
+    said = disk / SAID  # the sweep's output, so that the record shows it at any moment
     with said.open("w") as stderr:
         environment = os.environ | {
             "PYTHONPATH": str(ROOT),
@@ -144,7 +144,7 @@ def recording(
 
 
 def images(recording: Recording, chance: random.Random) -> list[Found]:
-    """What may be found after the power went at moments of all parts of the record, each different folder once."""
+    """Possible states after power losses at moments in all parts of the record, each different folder once."""
     n_lines = len(recording.lines)
     bounds = [n_lines * i // N_CUTS for i in range(N_CUTS + 1)]
     cuts = {chance.randint(low + 1, high) for low, high in pairwise(bounds)} | {n_lines}
@@ -160,18 +160,18 @@ def images(recording: Recording, chance: random.Random) -> list[Found]:
 
 
 def content_of(tree: Tree, path: str) -> bytes:
-    """The content of a file that is there."""
+    """The content of an existing file."""
     content = tree[path]
     assert content is not None
     return content
 
 
 def broken_promises(found: Found, path: Path) -> list[str]:
-    """Which of the things that the sweep had said are not on record in the folder ``path``."""
-    said = dict(ENDED.findall(found.said))  # by trial, the last that was said of it
+    """The ends of trials that the sweep had printed and that the folder ``path`` does not record."""
+    said = dict(ENDED.findall(found.said))  # the last printed line of each trial
     if not said or not (path / RUN / "study.db").exists():
         return [f"trial {number} is lost: {what}" for number, what in said.items()]
-    copy = path / "copy"  # to look rolls back, and the folder is to be resumed as it was found
+    copy = path / "copy"  # opening the database rolls it back, and `resume` must get the folder unchanged
     copy.mkdir()
     for name in ("study.db", "study.db-journal"):
         if (path / RUN / name).exists():
@@ -191,14 +191,14 @@ def broken_promises(found: Found, path: Path) -> list[str]:
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
-    """A folder that is fast and passes: after the power came back, nothing fails any more."""
+    """A fast temporary folder; after the power loss no operation fails."""
     fast = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=fast if fast.is_dir() else None) as folder:
         yield Path(folder)
 
 
 def resumed(names: Sequence[str], recording: Recording, memory: Path) -> dict[str, list[dict[str, Any]]]:
-    """How `status` and `resume` of each folder ended, or `search` where there was no study yet."""
+    """The results of `status` and `resume` in each folder, or of `search` if it holds no study yet."""
     steps = [
         {"arguments": ["status", "--json", RUN], "where": f"{RUN}/study.db"},
         {"arguments": ["resume", RUN, *INLINE, "--workers", "1"], "where": f"{RUN}/study.db"},

@@ -1,4 +1,4 @@
-"""Events and records for the tests of the store, each with what its test does not care about filled in."""
+"""Events and records for the tests of the store, with default values for fields that a test does not use."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def filled(path: Path, n_trials: int = 120) -> None:
 
 
 def everything(log: Log) -> str:
-    """All that the log tells, to the bit: ``repr`` tells NaN from None, 1 from True and 0.0 from -0.0."""
+    """The contents of the log as text; ``repr`` distinguishes NaN from None, 1 from True and 0.0 from -0.0."""
     trials = log.trials()
     numbers = [each.number for each in trials]
     return repr(
@@ -84,6 +84,6 @@ def everything(log: Log) -> str:
 
 
 def without_clocks(log: Log) -> str:
-    """`everything`, but for what differs from run to run: when a process held the study, and which."""
+    """`everything` without the values that differ between runs: the times and process ids of sessions."""
     sessions = log.sessions()
     return everything(log).replace(repr(sessions), repr([session["versions"] for session in sessions]))

@@ -1,8 +1,8 @@
-"""A disk that may lose, when its power goes, whatever it was not told to sync: in any part, and in any order.
+"""A model of a disk that can lose unsynced data in a power loss, in any part and any order.
 
-Contents and names are apart, as in POSIX: a sync of a file keeps its content, one of its folder keeps the names in it.
-What was not synced may be there or not: of contents each sector of 512 bytes by itself; of names, which file systems
-keep in a journal, the changes up to any one.
+Contents and names are separate, as in POSIX: the sync of a file keeps its content, the sync of a folder keeps the names
+in it. Of unsynced contents, each sector of 512 bytes is kept or lost independently. Of unsynced names, which file
+systems keep in a journal, the changes up to any point are kept.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Step = Sequence[Any]
 
 @dataclass
 class Content:
-    """What a file holds: what was synced, and what was written since."""
+    """The content of a file: the synced bytes, and the writes since then."""
 
     synced: bytes = b""
-    written: list[tuple[int, bytes | None]] = field(default_factory=list)  # None: cut off there
+    written: list[tuple[int, bytes | None]] = field(default_factory=list)  # None: truncated there
 
     def after(self, kept: float, chance: random.Random) -> bytes:
-        """The content where each sector that was not synced is kept with probability ``kept``."""
+        """A possible content: each unsynced sector is kept with probability ``kept``."""
         content = bytearray(self.synced)
         for offset, data in self.written:
             if data is None:
@@ -42,7 +42,7 @@ class Content:
 
 
 class Disk:
-    """One folder of it."""
+    """A folder of files on the disk."""
 
     def __init__(self, image: Image) -> None:
         self._names = {name: Content(data) for name, data in image.items()}
@@ -51,7 +51,7 @@ class Disk:
         ]  # after each change of a name since the sync
 
     def take(self, step: Step) -> None:
-        """Carry out a step as `recorded` writes it down."""
+        """Apply one operation of a record of `store_recorder`."""
         match step:
             case ["write", name, offset, data]:
                 self._names[name].written.append((offset, bytes.fromhex(data)))
@@ -75,7 +75,7 @@ class Disk:
                 raise AssertionError(step)
 
     def after_power_loss(self, chance: random.Random, n: int) -> Iterator[Image]:
-        """What may be found: nothing lost, all lost that can be, either of contents and names alone, and ``n`` at random."""
+        """Possible states: nothing lost, everything unsynced lost, only contents or names lost, and ``n`` random ones."""
         for names in (self._earlier[0], self._earlier[-1]):
             for kept in (0.0, 1.0):
                 yield _image(names, kept, chance)

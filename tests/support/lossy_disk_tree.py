@@ -1,8 +1,8 @@
-"""A disk with folders in it, driven by the record of `preload.c`, that may lose whatever it was not told to sync.
+"""A model of a disk with folders that can lose unsynced data, driven by a record of `preload.c`.
 
-As `disk.Disk` loses contents and names, each folder of it by itself: what a folder's sync keeps is the names in it, and
-neither what those files hold nor its own name in the folder above. Many a file system keeps more: with one journal for
-all names, any sync keeps all of them, and still no other file's content. Both kinds are tried.
+It loses contents and names like `lossy_disk.Disk`, each folder independently: the sync of a folder keeps the names in
+it, but neither the contents of its files nor its own name in its parent. Many file systems keep more: with one journal
+for all names, any sync keeps all names, but no other file's content. The tests use both kinds.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 from tests.support.lossy_disk import Content
 
 Tree = dict[str, bytes | None]
-"""By path below the folder: what a file holds; None for a folder."""
+"""The content of each file, None for a folder, by the path below the root folder."""
 
 
 @dataclass(eq=False)
 class Directory:
-    """The names in it.
+    """The names in a folder.
 
     Attributes:
-        names: as they are.
-        earlier: the synced ones, and those after each change since then.
-        in_journal: as they were when anything at all was last synced.
+        names: the current names.
+        earlier: the synced names, and the names after each change since then.
+        in_journal: the names at the last sync of any file or folder.
     """
 
     names: dict[str, Content | Directory] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Directory:
     in_journal: dict[str, Content | Directory] = field(default_factory=dict)
 
     def change(self, name: str, item: Content | Directory | None) -> None:
-        """Give ``item`` that name; None: nothing has it any more."""
+        """Give ``item`` the name; None removes the name."""
         if item is None:
             del self.names[name]
         else:
@@ -41,7 +41,7 @@ class Directory:
         self.earlier.append(dict(self.names))
 
     def sync(self) -> None:
-        """Keep the names."""
+        """Make the current names durable."""
         self.earlier = [dict(self.names)]
 
 
@@ -49,7 +49,7 @@ NamesOf = Callable[[Directory], dict[str, Content | Directory]]
 
 
 class DiskTree:
-    """One folder of a disk with all that is below it; at first it is empty."""
+    """A folder of the disk with everything below it; empty at first."""
 
     def __init__(self, inode: int) -> None:
         self._root = Directory()
@@ -57,7 +57,7 @@ class DiskTree:
         self._directories = [self._root]
 
     def take(self, line: str) -> None:
-        """Carry out a line of the record."""
+        """Apply one line of the record."""
         match line.split(" "):
             case ["create", inode, folder, name]:
                 self._make(Content(), inode, folder, name)
@@ -89,7 +89,7 @@ class DiskTree:
                 raise AssertionError(line)
 
     def _make(self, item: Content | Directory, inode: str, folder: str, name: str) -> None:
-        self._by_inode[int(inode)] = item  # a number whose file has gone may be given again
+        self._by_inode[int(inode)] = item  # the number of a removed file can be used again
         self._directory(folder).change(_name(name), item)
         if isinstance(item, Directory):
             self._directories.append(item)
@@ -105,11 +105,11 @@ class DiskTree:
         return found
 
     def now(self) -> Tree:
-        """What is there while the power is on."""
+        """The tree without any loss."""
         return _tree(self._root, lambda directory: directory.names, 1.0, random.Random(0))
 
     def after_power_loss(self, chance: random.Random, n: int) -> Iterator[Tree]:
-        """What may be found: all lost that can be, nothing lost, either of contents and names alone; all names; ``n`` at random."""
+        """Possible trees: all or no unsynced data lost, only contents or names lost, all names kept, and ``n`` random ones."""
         for which in (0, -1):
             for kept in (0.0, 1.0):
                 yield _tree(self._root, lambda directory, at=which: directory.earlier[at], kept, chance)
@@ -138,7 +138,7 @@ def _tree(directory: Directory, names_of: NamesOf, kept: float, chance: random.R
 
 
 def write_tree(tree: Tree, path: Path) -> None:
-    """Make the folder ``path`` with all of that in it."""
+    """Write a tree to the folder ``path``."""
     path.mkdir(parents=True)
     for name, content in tree.items():
         if content is None:

@@ -1,6 +1,6 @@
-"""What earlier releases wrote into ``assets/study-v2.db`` and ``study-v3.db``: these functions, called with their code.
+"""The functions with which earlier releases wrote ``assets/study-v2.db`` and ``study-v3.db``.
 
-Today's code records the same again, so a test can hold what an old database tells against what a new one does.
+The current code can record the same again, so tests compare an old database with a new one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FACTS: dict[str, Any] = {
 
 
 def record_v2(log: Log) -> None:
-    """Six trials with sessions, setbacks and checkpoints; a long traceback, and a NaN."""
+    """Record six trials with sessions, failed attempts, checkpoints, a long traceback and a NaN."""
     first = log.append_session({"tunecli": "0.1.0", "torch": "2.12.0"})
     for number in range(6):
         log.append_suggestion(
@@ -68,7 +68,7 @@ def record_v2(log: Log) -> None:
 
 
 def record_v3(log: Log) -> None:
-    """The same with steps, and pauses of two trials; one of them goes on and the other does not."""
+    """Record the same with steps and the pauses of two trials, of which one continues."""
     from tunecli.messages import Paused
     from tunecli.trial import Step
 

@@ -27,7 +27,7 @@ def open_path() -> Iterator[Path]:
 
 @pytest.fixture
 def read_only() -> ReadOnly:
-    """``with read_only(folder):`` makes a folder read-only; root becomes the user "nobody" in the block."""
+    """``with read_only(folder):`` makes a folder read-only; root becomes an unprivileged user in the block."""
 
     @contextmanager
     def guard(folder: Path) -> Iterator[None]:

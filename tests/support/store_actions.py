@@ -1,4 +1,4 @@
-"""What the tests let a process of its own do to a run folder, while something goes wrong."""
+"""Actions on a run folder that tests run in a separate process and interrupt."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tunecli.store.files import write_atomically
 from tunecli.trial import Step
 
 Returned = Callable[[str], object]
-"""Is told each thing that was done, once it was."""
+"""Called with the name of each step when it has returned."""
 
 
 def migrate(folder: Path, returned: Returned) -> None:
-    """Open a database for writing, whichever version it is of."""
+    """Open a database of any version for writing."""
     Log.open(folder / "study.db").close()
     returned("open")
 
 
 def begin_study(folder: Path, returned: Returned) -> None:
-    """Live through the first steps of a sweep."""
+    """Do the first steps of a sweep."""
     with Log.create(folder / "study.db", {"seed": 7}) as log:
         returned("create")
         for name, append in appends(log)[:2]:
@@ -30,7 +30,7 @@ def begin_study(folder: Path, returned: Returned) -> None:
 
 
 def record(folder: Path, returned: Returned) -> None:
-    """Live through a short sweep."""
+    """Do the steps of a short sweep."""
     with Log.create(folder / "study.db", {"seed": 7}) as log:
         returned("create")
         for name, append in appends(log):
@@ -41,7 +41,7 @@ def record(folder: Path, returned: Returned) -> None:
 
 
 def appends(log: Log) -> list[tuple[str, Callable[[], object]]]:
-    """What `record` appends, one transaction each."""
+    """The appends of `record`, one transaction each."""
 
     def goes_on() -> None:
         with log.atomic():

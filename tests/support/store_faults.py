@@ -1,11 +1,11 @@
-"""Do a thing to a folder again and again, each time in a process of its own that fails at another step.
+"""Run an action on copies of a folder, each time in a new process that fails at another step.
 
     python tests/support/store_faults.py MODE ACTION FOLDER
 
-For n = 1, 2, … the folder ``FOLDER/start`` is copied to ``FOLDER/n`` and a forked process does ACTION to it. MODE
-``kill`` and ``raise`` end or fail it at its n-th failpoint; ``refuse`` has the operating system refuse the n-th thing that
-SQLite asks for. It ends with the n that has no n-th step. Prints a JSON list: of each n, the step's name and how the
-process ended: -9, or ``done``, or the error's name.
+For n = 1, 2, … the folder ``FOLDER/start`` is copied to ``FOLDER/n``, and a forked process runs ACTION on it. The modes
+``kill`` and ``raise`` kill the process or raise at its n-th failpoint; with ``refuse`` the n-th operation of SQLite on
+the operating system fails. The program ends at the first n without an n-th step. It prints a JSON list with the step's
+name for each n, and how the process ended: -9, ``done``, or the error's name.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _do(action: str, folder: Path) -> None:
 
 
 def _name(steps: Path, at: int) -> str | None:
-    """What failed; None where nothing did."""
+    """The name of the error; None if the action succeeded."""
     lines = steps.read_text().splitlines()
     if not lines or not lines[0].startswith("["):
         return lines[at - 1] if len(lines) >= at else None

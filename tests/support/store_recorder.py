@@ -1,13 +1,13 @@
-"""Do a thing to a folder and record every write, sync and change of a name that it asks of the operating system.
+"""Run an action on a folder, and record its writes, syncs and changes of names on the operating system.
 
     python tests/support/store_recorder.py ACTION FOLDER RECORD
 
-What Python asks is seen by wrapping ``os``, what SQLite asks by a VFS of SQLite's own kind around its default one: the
-files it opens are the default's, and of their methods three are looked at on their way (sqlite.org/vfs.html). Everything
-is carried out as asked. The record is one JSON list a line:
+Wrappers of ``os`` record Python's operations. A VFS around SQLite's default VFS records SQLite's: its files are those of
+the default, with three of their methods wrapped (sqlite.org/vfs.html). Every operation is carried out unchanged. The
+record has one JSON list on each line:
 
     ["write", name, offset, hex]   ["truncate", name, size]   ["sync", name]   ["sync folder"]
-    ["create", name]   ["rename", old, new]   ["remove", name]   ["mark", what returned]
+    ["create", name]   ["rename", old, new]   ["remove", name]   ["mark", returned step]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REFUSALS = {"write": 778, "truncate": 1546, "sync": 1034, "remove": 2570}  # the
 
 
 class File(Structure):
-    """``sqlite3_file``: all that is known of it is where its methods are."""
+    """``sqlite3_file``, of which only the pointer to its methods is used."""
 
     _fields_ = [("methods", c_void_p)]
 
@@ -55,7 +55,7 @@ class Methods(Structure):
     ]
 
 
-# A path is an address: the file keeps it, and options stand behind its end.
+# Pass the address of the path, because SQLite keeps it, and reads options after its end.
 OPEN = CFUNCTYPE(c_int, c_void_p, c_void_p, POINTER(File), c_int, POINTER(c_int))
 REMOVE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int)
 
@@ -77,11 +77,11 @@ class Vfs(Structure):
 
 
 _WATCHING: list[Recorder] = []
-"""SQLite calls them as long as the process lives, so they must not be collected before."""
+"""Callbacks of SQLite, kept alive because SQLite calls them until the process ends."""
 
 
 class Recorder:
-    """Writes down what happens in ``folder``; of what SQLite asks, the step ``refuse_at`` is refused as by a bad disk."""
+    """Records the operations in ``folder``; SQLite's operation ``refuse_at`` fails like on a bad disk."""
 
     def __init__(self, folder: Path, path: Path, refuse_at: int = 0) -> None:
         self.folder = folder.resolve()
@@ -91,11 +91,11 @@ class Recorder:
         self._kept_alive: list[object] = []
 
     def note(self, *step: Any) -> None:
-        """One step more."""
+        """Record one more operation."""
         self._record.write(json.dumps(step) + "\n")
 
     def ask(self, what: str, name: str, *step: Any) -> int:
-        """SQLite asks for this; 0, or the code of the error that it is told."""
+        """Record an operation of SQLite, and return 0, or the error code if it is to fail."""
         self._n_asked += 1
         if self._n_asked == self._refuse_at:
             self.note(f"refuse to {what}", name)
@@ -104,7 +104,7 @@ class Recorder:
         return 0
 
     def name_in_folder(self, path: Any) -> str | None:
-        """The name of a path that lies in the folder."""
+        """The name of a path in the folder."""
         found = Path(os.fsdecode(path)).absolute()
         return found.name if found.parent.resolve() == self.folder else None
 
@@ -140,8 +140,8 @@ class Recorder:
             setattr(os, function, _followed_by(getattr(os, function), after))
 
     def watch_sqlite(self) -> None:
-        """Make a VFS that records SQLite's default from now on."""
-        library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))  # None: it is a part of the interpreter
+        """Install a VFS that records the operations of SQLite's default VFS."""
+        library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))  # None: it is built into the interpreter
         library.sqlite3_vfs_find.restype = POINTER(Vfs)
         default = library.sqlite3_vfs_find(None).contents
         vfs = Vfs.from_buffer_copy(default)
