@@ -1,4 +1,4 @@
-"""What every sampler promises."""
+"""The contract of a sampler, tested with every built-in one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ STATES = (
 
 
 def observed(number: int, point: Parameters, state: State) -> Observation:
-    """A trial with a loss that depends on its point alone."""
+    """Return a trial in that state; its loss, if it has one, depends on its point alone."""
     loss = sum(json.dumps(point, sort_keys=True).encode()) % 97 / 97
     return Observation(number, point, state, loss if state in (State.COMPLETE, State.PRUNED) else None)
 
@@ -67,7 +67,7 @@ def swept(sampler: Sampler, space: Space, n_trials: int, seed: int = 3) -> list[
 )
 class TestSampler:
     @pytest.mark.parametrize("text", [FINITE, CONTINUOUS])
-    def test_every_suggestion_is_a_point_of_the_space_and_concrete(self, sampler: Sampler, text: str) -> None:
+    def test_every_suggestion_is_a_concrete_point_of_the_space(self, sampler: Sampler, text: str) -> None:
         space = space_of(text)
         for observation in swept(sampler, space, 28):
             values = values_by_key(space, observation.parameters)
@@ -76,9 +76,7 @@ class TestSampler:
             assert all(contains(p.domain, values[p.key]) for p in active)
             assert "choice" not in json.dumps(concrete(space, observation.parameters))
 
-    def test_a_finite_space_is_exhausted_without_a_repeat_and_then_there_is_none(
-        self, sampler: Sampler
-    ) -> None:
+    def test_a_finite_space_is_exhausted_without_a_repeat_and_then_gives_none(self, sampler: Sampler) -> None:
         space = space_of(FINITE)
         size = space_size(space)
         assert size == 2 * ((1 + 2 + 4) + 4 * 3 + 1)
@@ -87,7 +85,7 @@ class TestSampler:
         assert sorted(positions, key=str) == sorted(range(size), key=str)
         assert sampler(space, history, size, 3) is None
 
-    def test_the_same_arguments_give_the_same_point_and_are_left_as_they_were(self, sampler: Sampler) -> None:
+    def test_the_same_arguments_give_the_same_point_and_do_not_change(self, sampler: Sampler) -> None:
         space, again = space_of(CONTINUOUS), space_of(CONTINUOUS)
         history = swept(sampler, space, 16)
         before = copy.deepcopy(history)
@@ -97,7 +95,7 @@ class TestSampler:
         assert sampler(again, tuple(before), 16, 3) == first
         assert history == before
 
-    def test_no_global_generator_is_read_or_moved(self, sampler: Sampler) -> None:
+    def test_global_random_generators_are_not_used(self, sampler: Sampler) -> None:
         space = space_of(CONTINUOUS)
         history = swept(sampler, space, 16)
         before = np.random.get_state()
@@ -113,7 +111,7 @@ class TestSampler:
         history = swept(sampler, space, 3)
         assert [position_of_point(space, observation.parameters) for observation in history] == [0]
 
-    def test_the_default_is_the_first_trial_and_is_not_proposed_again(self, sampler: Sampler) -> None:
+    def test_the_default_is_the_first_trial_and_is_not_suggested_again(self, sampler: Sampler) -> None:
         space = space_of("{x: {int: [1, 6], default: 5}, y: {choice: [a, b, c], default: b}}")
         points = [observation.parameters for observation in swept(sampler, space, 20)]
         assert points[0] == default_point(space) == {"x": 5, "y": "b"}
@@ -121,7 +119,7 @@ class TestSampler:
         assert len(points) == 18
 
     @pytest.mark.parametrize("state", [State.FAILED, State.PAUSED, State.WAITING])
-    def test_a_record_without_one_loss_is_no_obstacle(self, sampler: Sampler, state: State) -> None:
+    def test_a_record_without_any_loss_is_accepted(self, sampler: Sampler, state: State) -> None:
         space = space_of(CONTINUOUS)
         history: list[Observation] = []
         for number in range(20):
@@ -130,7 +128,7 @@ class TestSampler:
             history.append(Observation(number, point, state))
         assert len({json.dumps(observation.parameters) for observation in history}) == 20
 
-    def test_trials_lost_from_the_middle_of_the_record_are_no_obstacle(self, sampler: Sampler) -> None:
+    def test_a_record_with_missing_trials_is_accepted(self, sampler: Sampler) -> None:
         space = space_of(CONTINUOUS)
         assert (grid_size(space) or 0) > 40
         history = swept(sampler, space, 20)[::3]
@@ -140,7 +138,7 @@ class TestSampler:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, id=name) for name, info in SAMPLERS.items() if not info.needs_grid]
 )
-def test_the_seed_matters_to_whoever_draws(name: str) -> None:
+def test_samplers_that_draw_depend_on_the_seed(name: str) -> None:
     space = space_of(CONTINUOUS)
     seconds = [
         implementation(SAMPLERS[name].implementation)(space, [], 1, seed) for seed in range(5)

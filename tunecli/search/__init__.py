@@ -1,1 +1,1 @@
-"""What to try next? Pure functions from the record to a point, and nothing loaded before it is needed."""
+"""Which point to try next, and which trial to stop or continue: pure functions of the record."""

@@ -1,1 +1,1 @@
-"""The parts of the Bayesian optimiser: encoding, surrogate, posterior, acquisition function and its optimizer."""
+"""The parts of the Bayesian optimiser: encoding, surrogate, posterior, acquisition and its optimiser."""

@@ -30,8 +30,8 @@ Acquisition = Callable[[Floats, Floats, Floats], Floats]
 """(means (S, M), deviations (S, M), each member's incumbent (S,)) → scores (M,)."""
 
 _LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
-# The next four were chosen by reasoning, and kept since stalled sweeps then improved; no other values near them did
-# measurably better.
+# The next four were chosen by reasoning, and kept because stalled sweeps improved. Nearby values made no measurable
+# difference.
 _TARGET_FRACTION = 0.25
 _MIN_LEAD = 0.5  # the incumbent is above the mean if infeasible trials are better
 _N_LATEST = 8
@@ -75,11 +75,12 @@ def negative_lcb(
 
 
 def log_ei_with_target(mean_SM: Floats, deviation_SM: Floats, incumbent_S: Floats) -> Floats:
-    """Return the log expected improvement on a target below the incumbent, (M,); a quarter of its lead over the mean.
+    """Return the log expected improvement on a target below the incumbent, summed over the members, (M,).
 
-    A certain but small improvement has almost no value, an unlikely large one its probability. Targets below the
+    The distance is a quarter of the incumbent's lead over the mean of the losses, 0; the lead is at least 0.5. A
+    certain but small improvement has almost no value, an unlikely large one its probability. Targets below the
     incumbent are those of Jones (2001), "A Taxonomy of Global Optimization Methods Based on Response Surfaces", section
-    6, there for the probability of improvement. The mean of the losses is 0; the lead is at least half a deviation.
+    6, there for the probability of improvement.
     """
     lead_S = np.maximum(-incumbent_S, _MIN_LEAD)
     return log_expected_improvement(mean_SM, deviation_SM, incumbent_S - _TARGET_FRACTION * lead_S)

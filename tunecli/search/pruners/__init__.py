@@ -1,1 +1,1 @@
-"""The pruners: which trials to end or to pause early. One module each, and `registry`, which finds them by name."""
+"""The pruners: `median` ends trials early; `successive_halving` and `freeze_thaw` pause and continue them."""

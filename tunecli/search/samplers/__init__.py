@@ -1,1 +1,1 @@
-"""The samplers: which point to try next. One module each, and `registry`, which finds them by name."""
+"""The samplers, which suggest the point of a trial. `bayes` is built from the modules of `tunecli.search.bo`."""
