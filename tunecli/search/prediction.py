@@ -97,7 +97,7 @@ def expected_improvement(
     Args:
         space, history, number, seed: as for a sampler.
         surrogate: the kind of model; a key of ``SURROGATES``.
-        acquisition: what `bayes` proposes by; the improvement does not depend on it.
+        acquisition: of `bayes`, whose settings are passed on; the result does not depend on it.
 
     Returns:
         At least 0. None as long as `bayes` uses no model, or if no trial is feasible.

@@ -37,7 +37,8 @@ _MIN_LEAD = 0.5  # the incumbent is above the mean if infeasible trials are bett
 _N_LATEST = 8
 _MIN_GAIN = 0.1
 
-_PRIOR_STRENGTH = 10.0  # πBO's β: the prior's exponent is 1 at trial 10, and a tenth at trial 100
+# πBO's β, in the paper a tenth of the budget: the prior's exponent is 1 at trial 10, and a tenth at trial 100.
+_PRIOR_STRENGTH = 10.0
 _PRIOR_DEVIATION = 0.25  # in units: a user's default is accurate to about a quarter of its range
 
 

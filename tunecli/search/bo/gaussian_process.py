@@ -19,8 +19,7 @@ Every process is fitted from its arguments alone. This module knows rows and num
 
 Axes: N observed points, M other points, P pending points, D parameters, F columns of the encoding, S kernels, X pairs
 of points, H hyper-parameters: log length scales (D), log of the factor by which the joint effect's length scales differ
-from them, log signal variance, log noise variance, log odds of the additive fraction of the signal
-variance.
+from them, log signal variance, log noise variance, log odds of the additive fraction of the signal variance.
 """
 
 from __future__ import annotations
@@ -36,11 +35,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 # Mean and deviation of each hyper-parameter's normal prior, for values of variance 1 and coordinates in [0, 1].
-_LENGTH_PRIOR = (math.sqrt(2.0), math.sqrt(3.0))  # Hvarfner et al. (2024), section 4; plus ½ log D
-_FACTOR_PRIOR = (
-    0.0,
-    1e-3,
-)  # factor 1: its bounds are equal; so narrow that it does not change the other draws
+_LENGTH_PRIOR = (math.sqrt(2.0), math.sqrt(3.0))  # Hvarfner et al. (2024); the mean before ½ log D
+_FACTOR_PRIOR = (0.0, 1e-3)  # factor 1, by equal bounds; too narrow to change the draws of the others
 _CONSERVATIVE_FACTOR_PRIOR = (-1.5, 1.0)  # factor 0.08 to 0.6
 _SIGNAL_PRIOR = (0.0, 1.0)
 _NOISE_PRIOR = (math.log(1e-3), 2.0)  # deviation from nothing to a fifth of the values'

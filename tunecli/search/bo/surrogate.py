@@ -59,6 +59,12 @@ class SurrogateKind:
 
 @dataclass(frozen=True)
 class _Forest:
+    """Breiman (2001), "Random Forests", or Geurts, Ernst, Wehenkel (2006), "Extremely Randomized Trees".
+
+    The deviation is that of the mixture of all trees: Hutter, Xu, Hoos, Leyton-Brown (2014), "Algorithm Runtime
+    Prediction: Methods & Evaluation", section 4.3.2.
+    """
+
     trees: str
     rows_NF: Floats
     values_N: Floats
