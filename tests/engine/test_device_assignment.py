@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.jobs import make_job
-from tunecli.engine.device_assignment import bind_job, with_recorded_device, workers_per_place
+from tunecli.engine.device_assignment import bind_job, with_recorded_device, workers_per_accelerator
 from tunecli.engine.local import LocalEngine
 from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started
@@ -41,7 +41,7 @@ def engine_of() -> Iterator[Callable[..., LocalEngine]]:
 
     def make(n_workers: int, per_device: int, here: tuple[Accelerator, ...] = TWO) -> LocalEngine:
         made.append(
-            LocalEngine(EngineOptions(n_workers, 1, per_device=per_device), places=lambda device: here)
+            LocalEngine(EngineOptions(n_workers, 1, per_device=per_device), accelerators=lambda device: here)
         )
         return made[-1]
 
@@ -70,7 +70,7 @@ def drained(engine: LocalEngine, n_ends: int) -> list[Event]:
     return found
 
 
-def test_workers_are_spread_over_the_places_and_each_sees_only_its_own(
+def test_workers_are_spread_over_the_accelerators_and_each_sees_only_its_own(
     engine_of: Callable[..., LocalEngine], job: Callable[..., Job]
 ) -> None:
     engine = engine_of(8, per_device=2)
@@ -84,7 +84,7 @@ def test_workers_are_spread_over_the_places_and_each_sees_only_its_own(
     assert where == [("cuda:0", 0.0)] * 2 + [("cuda:1", 1.0)] * 2
 
 
-def test_a_place_whose_device_is_lost_repeatedly_is_set_aside_without_more_jobs_elsewhere(
+def test_an_accelerator_that_is_lost_repeatedly_is_set_aside_without_more_jobs_elsewhere(
     engine_of: Callable[..., LocalEngine], job: Callable[..., Job]
 ) -> None:
     engine = engine_of(2, per_device=1)
@@ -99,7 +99,7 @@ def test_a_place_whose_device_is_lost_repeatedly_is_set_aside_without_more_jobs_
     assert engine.n_workers == engine.n_idle == 1
 
 
-def test_the_next_trial_reports_that_every_place_is_set_aside(
+def test_the_next_trial_reports_that_every_accelerator_is_set_aside(
     engine_of: Callable[..., LocalEngine], job: Callable[..., Job]
 ) -> None:
     engine = engine_of(1, per_device=1, here=TWO[:1])
@@ -114,17 +114,17 @@ def test_the_next_trial_reports_that_every_place_is_set_aside(
 
 @pytest.mark.parametrize(("n_workers", "counts"), [(1, [1, 0]), (2, [1, 1]), (3, [2, 1]), (6, [3, 3])])
 def test_workers_are_spread_evenly(n_workers: int, counts: list[int]) -> None:
-    assert list(workers_per_place(TWO, n_workers).values()) == counts
-    assert workers_per_place((), n_workers) == {}
+    assert list(workers_per_accelerator(TWO, n_workers).values()) == counts
+    assert workers_per_accelerator((), n_workers) == {}
 
 
 def test_a_job_has_the_workers_device_name_and_its_events_the_recorded_one() -> None:
-    place = TWO[1]
-    there = bind_job(make_job(0, {}, Objective("val_loss", False), 1, 2, device="auto"), place, ())
+    accelerator = TWO[1]
+    there = bind_job(make_job(0, {}, Objective("val_loss", False), 1, 2, device="auto"), accelerator, ())
     assert (there.execution.device, there.execution.avoid_devices) == ("cpu", ())
     outcome = Outcome(State.COMPLETE, device="cpu")
     for event in (Started(0, 1, "cpu", 7), Ended(0, 1, outcome), Paused(0, 1, outcome)):
-        told = with_recorded_device(event, place)
+        told = with_recorded_device(event, accelerator)
         assert (told.device if isinstance(told, Started) else told.outcome.device) == "cuda:1"
     epoch = EpochEnded(0, 1, 1, 1, {}, 0.0)
-    assert with_recorded_device(epoch, place) is epoch
+    assert with_recorded_device(epoch, accelerator) is epoch

@@ -29,7 +29,7 @@ class InlineEngine:
         self._running: Iterator[Event] = iter(())
         self._deadline: Deadline | None = None
         self._device = ""
-        self._place: Accelerator | None = None
+        self._accelerator: Accelerator | None = None
         self._visible_before: tuple[
             str | None, ...
         ] = ()  # of CUDA_VISIBLE_DEVICES; empty: nothing to restore
@@ -49,19 +49,19 @@ class InlineEngine:
         # This process uses the first part of a GPU. Only a program of the user needs to be bound to a whole GPU.
         is_program = trial_model(jobs[0].task.config) is CommandTrial
         self._restore_environment()
-        self._place = next(
+        self._accelerator = next(
             (
-                place
-                for place in accelerators(jobs[0].execution.device)
-                if place.needs_binding or (is_program and place.visible)
+                accelerator
+                for accelerator in accelerators(jobs[0].execution.device)
+                if accelerator.needs_binding or (is_program and accelerator.visible)
             ),
             None,
         )
-        if self._place is not None:
-            if not self._place.needs_binding:
+        if self._accelerator is not None:
+            if not self._accelerator.needs_binding:
                 self._visible_before = (os.environ.get(VISIBLE),)
-            os.environ[VISIBLE] = self._place.visible
-            jobs = tuple(bind_job(job, self._place, ()) for job in jobs)
+            os.environ[VISIBLE] = self._accelerator.visible
+            jobs = tuple(bind_job(job, self._accelerator, ()) for job in jobs)
         self._running = run_together(jobs, lambda: self._is_stop_wanted)
         self._deadline = Deadline(jobs[0]) if len(jobs) == 1 else None
 
@@ -71,8 +71,8 @@ class InlineEngine:
             event = next(self._running, None)
         if event is None:
             return
-        if self._place is not None:
-            event = with_recorded_device(event, self._place)
+        if self._accelerator is not None:
+            event = with_recorded_device(event, self._accelerator)
         if isinstance(event, Ended | Paused | Stopped):
             self._n_jobs -= 1
         yield event

@@ -20,7 +20,7 @@ from typing import Any
 
 from tunecli.engine.device_assignment import (
     bind_job,
-    least_used_place,
+    least_used_accelerator,
     n_slots,
     with_recorded_device,
     with_slot,
@@ -50,7 +50,7 @@ class _Worker:
         process: the process.
         pipe: jobs and orders go in, events come out.
         slot: the worker's index; free slots are used again.
-        place: the accelerator to which the process is bound; None on the CPU.
+        accelerator: the accelerator to which the process is bound; None on the CPU.
         is_single_use: whether the process ends with its first job, because the job runs the user's own code.
         jobs: the running jobs, by trial number; more than one if they are fused.
         is_group: whether the jobs are fused.
@@ -65,7 +65,7 @@ class _Worker:
     process: WorkerProcess
     pipe: connection.Connection
     slot: int
-    place: Accelerator | None
+    accelerator: Accelerator | None
     is_single_use: bool = False
     jobs: dict[int, Job] = field(default_factory=dict)
     is_group: bool = False
@@ -104,20 +104,20 @@ class LocalEngine:
     def __init__(
         self,
         options: EngineOptions,
-        places: Callable[[str], tuple[Accelerator, ...]] = machine.accelerators,
+        accelerators: Callable[[str], tuple[Accelerator, ...]] = machine.accelerators,
         n_killed: Callable[[], int] = n_killed_for_memory,
     ) -> None:
         """Start the fork server; workers are forked when jobs need them.
 
         Args:
             options: the settings of the engine.
-            places: returns the accelerators that a job's ``device`` selects.
+            accelerators: returns the accelerators that a job's ``device`` selects.
             n_killed: returns how many processes the system has killed because memory ran out.
         """
         self._options = options
         self._n_killed, self._n_known_killed = n_killed, n_killed()
-        self._places_of = places
-        self._places: tuple[Accelerator, ...] = ()
+        self._accelerators_of = accelerators
+        self._accelerators: tuple[Accelerator, ...] = ()
         self._losses: Counter[str] = Counter()
         start_server(options.threads, needs_torch=options.needs_torch)
         self._workers: list[_Worker] = []
@@ -126,9 +126,11 @@ class LocalEngine:
     @property
     def n_workers(self) -> int:
         """Number of workers; fewer than asked for where the accelerators in use have fewer slots."""
-        if not self._places:
+        if not self._accelerators:
             return self._options.n_workers
-        return max(1, min(self._options.n_workers, n_slots(self._usable_places, self._options.per_device)))
+        return max(
+            1, min(self._options.n_workers, n_slots(self._usable_accelerators, self._options.per_device))
+        )
 
     @property
     def n_idle(self) -> int:
@@ -141,20 +143,17 @@ class LocalEngine:
         Raises:
             RuntimeError: every worker has a job.
         """
-        self._places = self._places_of(jobs[0].execution.device)
+        self._accelerators = self._accelerators_of(jobs[0].execution.device)
         set_aside = sorted(device for device, n in self._losses.items() if n >= _MAX_LOSSES)
         is_single_use = any(uses_own_code(job) for job in jobs)
         ready = [] if is_single_use else [worker for worker in self._workers if self._is_ready(worker)]
         if not self.n_idle and not ready:
             raise RuntimeError(f"all {self.n_workers} workers have a job")
         worker = ready[0] if ready else self._new_worker(is_single_use)
-        place = worker.place
-        worker.assign(
-            [
-                with_slot(job, worker.slot, set_aside) if place is None else bind_job(job, place, set_aside)
-                for job in jobs
-            ]
-        )
+        if worker.accelerator is None:
+            worker.assign([with_slot(job, worker.slot, set_aside) for job in jobs])
+        else:
+            worker.assign([bind_job(job, worker.accelerator, set_aside) for job in jobs])
 
     def events(self, wait_s: float) -> Iterator[Event]:
         """Yield the events that workers sent, and the ends of jobs whose workers died or are past their time limit."""
@@ -187,13 +186,13 @@ class LocalEngine:
             pipe.close()
 
     @property
-    def _usable_places(self) -> list[Accelerator]:
-        return [place for place in self._places if self._losses[place.name] < _MAX_LOSSES]
+    def _usable_accelerators(self) -> list[Accelerator]:
+        return [usable for usable in self._accelerators if self._losses[usable.name] < _MAX_LOSSES]
 
     def _is_ready(self, worker: _Worker) -> bool:
-        allowed = self._usable_places or self._places
-        is_well_placed = worker.place in allowed if self._places else worker.place is None
-        return not worker.jobs and not worker.is_single_use and is_well_placed and worker.process.is_alive()
+        allowed = self._usable_accelerators or self._accelerators
+        is_well_bound = worker.accelerator in allowed if self._accelerators else worker.accelerator is None
+        return not worker.jobs and not worker.is_single_use and is_well_bound and worker.process.is_alive()
 
     def _dispose_useless(self) -> None:
         """End idle workers that are dead, bound to a device that is set aside, or too many with one more to come."""
@@ -207,10 +206,11 @@ class LocalEngine:
 
     def _new_worker(self, is_single_use: bool) -> _Worker:
         self._dispose_useless()
-        place = None
-        if self._places:
-            names = Counter(worker.place.name for worker in self._workers if worker.place is not None)
-            place = least_used_place(self._usable_places or self._places, names)
+        accelerator = None
+        if self._accelerators:
+            bound = [worker.accelerator for worker in self._workers if worker.accelerator is not None]
+            n_used = Counter(used.name for used in bound)
+            accelerator = least_used_accelerator(self._usable_accelerators or self._accelerators, n_used)
         if is_single_use:
             self._spares = [spare for spare in self._spares if spare[1].is_alive()]
         if is_single_use and self._spares:
@@ -220,14 +220,14 @@ class LocalEngine:
         with contextlib.suppress(
             BrokenPipeError, ConnectionResetError
         ):  # a dead worker shows when it is read
-            pipe.send_bytes(self._setup(place, is_single_use).packed())
+            pipe.send_bytes(self._setup(accelerator, is_single_use).packed())
         taken = {worker.slot for worker in self._workers}
         slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
-        worker = _Worker(process, pipe, slot, place, is_single_use)
+        worker = _Worker(process, pipe, slot, accelerator, is_single_use)
         self._workers.append(worker)
         return worker
 
-    def _setup(self, place: Accelerator | None, is_single_use: bool) -> WorkerSetup:
+    def _setup(self, accelerator: Accelerator | None, is_single_use: bool) -> WorkerSetup:
         try:
             folder = str(Path.cwd())
         except OSError:
@@ -236,7 +236,7 @@ class LocalEngine:
         return WorkerSetup(
             is_single_use,
             workers_lock="" if lock is None else str(lock.absolute()),
-            visible="" if place is None else place.visible,
+            visible="" if accelerator is None else accelerator.visible,
             folder=folder,
             environment=changed_environment(),
         )
@@ -248,8 +248,8 @@ class LocalEngine:
         try:
             while worker.jobs and worker.pipe.poll():
                 event = unpack_event(worker.pipe.recv_bytes())
-                if worker.place is not None:
-                    event = with_recorded_device(event, worker.place)
+                if worker.accelerator is not None:
+                    event = with_recorded_device(event, worker.accelerator)
                 if isinstance(event, Started):  # the time limit excludes the imports before the start
                     worker.device = event.device
                     worker.deadline = None if worker.is_group else Deadline(worker.jobs[event.number])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
-from tunecli.engine.device_assignment import n_slots, workers_per_place
+from tunecli.engine.device_assignment import n_slots, workers_per_accelerator
 from tunecli.registry.engines import engine_info
 from tunecli.registry.implementations import implementation
 from tunecli.train.machine import Accelerator, accelerators
@@ -41,7 +41,7 @@ def jobs_by_device(device: str, here: Sequence[Accelerator], n_jobs: int) -> Map
     """
     if not here:
         return {"cpu" if device == "auto" else device: n_jobs}
-    return {name: n for name, n in workers_per_place(here, n_jobs).items() if n}
+    return {name: n for name, n in workers_per_accelerator(here, n_jobs).items() if n}
 
 
 def require_device(name: str) -> None:
