@@ -208,7 +208,7 @@ def test_global_generators_are_seeded_for_it_and_put_back(job_of):
         ("full", {}, FailureKind.OOM, "RuntimeError"),
         ("nothing", {}, FailureKind.ERROR, "AttributeError: module 'mine' has no attribute 'nothing'"),
         ("elsewhere", {}, FailureKind.ERROR, "val_loss was never reported, only train_loss"),
-        ("returns", {"value": "text"}, FailureKind.ERROR, "what the function returns must be a number"),
+        ("returns", {"value": "text"}, FailureKind.ERROR, "the function's return value must be a number"),
         (
             "returns",
             {"value": {"val_loss": [1, 2]}},
@@ -231,7 +231,7 @@ def test_global_generators_are_seeded_for_it_and_put_back(job_of):
             "misreports",
             {"args": [1.5], "metrics": {}},
             FailureKind.ERROR,
-            "the epoch is a whole number; this is 1.5",
+            "the epoch must be a whole number; this is 1.5",
         ),
     ],
 )
@@ -258,7 +258,7 @@ def test_an_exception_keeps_its_traceback(job_of):
 def test_nothing_reported_at_all_is_said(job_of):
     failure = outcome_of(job_of("train", {"epochs": 0})).failure
     assert failure is not None
-    assert failure.cause == "val_loss was never reported, and neither was anything else"
+    assert failure.cause == "val_loss was never reported, and no other metric was either"
 
 
 def test_an_objective_that_is_no_number_ends_it_there(job_of, tmp_path):
@@ -372,7 +372,7 @@ def test_what_is_no_number_of_what_it_returns_is_left_out_with_a_note(job_of):
     value = {"val_loss": 2.0, "history": [1, 2], "best": None, "name": "x"}
     *_, ended = run(job_of("returns", {"value": value}))
     assert (ended.outcome.score, ended.outcome.metrics) == (2.0, {"val_loss": 2.0, "other": 1.0})
-    assert ended.note == "what the function returned as history, best, name is no number, and is not kept"
+    assert ended.note == "history, best, name, returned by the function, are not kept: only numbers are"
 
 
 @pytest.mark.parametrize("value", [None, [1.0], "x", {}])

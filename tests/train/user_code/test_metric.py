@@ -49,7 +49,7 @@ def test_what_is_no_number_is_told_with_the_metric_s_name(tmp_path: Path, given:
     (tmp_path / "scoring.py").write_text(f"def score(outputs, targets):\n    return {given}\n")
     found = user_metric(Objective("val_score", True, "scoring:score"), tmp_path)
     assert found is not None
-    with pytest.raises(TypeError, match=r"scoring:score gives .*, and a metric is one number"):
+    with pytest.raises(TypeError, match=r"scoring:score returned .*, but a metric is one number"):
         found.score(torch.zeros(2), torch.zeros(2))
 
 

@@ -1,1 +1,1 @@
-"""How does the user's own code run? Found beside their file, seeded by name, and kept from touching anything else."""
+"""Runs the user's code: found beside the configuration file, seeded by name, and isolated from everything else."""

@@ -1,8 +1,8 @@
-"""The user's own code, found beside their file and imported by name.
+"""Imports the user's code by name, from the folder of the configuration file.
 
-The only place that imports it: nothing of a file runs but what its ``python:`` keys name. Each trial imports its
-modules anew, so what one leaves in them no other sees; an import draws from generators of its own. A module of Python's
-own is never taken from the user's folder. Loads no torch that the user's code does not.
+Nothing else imports it, and only the code that ``python:`` keys name is imported. Each trial imports the modules anew,
+so no trial sees changes that another made to them, and an import has random generators of its own. A module of Python's
+standard library is never taken from the user's folder. Loads torch only if the user's code does.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     import torch
 
 _IMPORT_SEED = 0
-_STANDARD = os.path.dirname(os.__file__)  # noqa: PTH120  (as it stands in the path)
+_STANDARD = os.path.dirname(os.__file__)  # noqa: PTH120  (the same text as in sys.path)
 
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
-    """A user's folder that stands first on Python's path.
+    """A user's folder that was put on Python's path.
 
     Attributes:
-        folder: where that is.
-        loaded_before: the modules that were loaded before it stood there.
-        settings: by module, which of torch's settings its import changed.
+        folder: the folder.
+        loaded_before: names of the modules that were loaded before.
+        settings: by module, the settings of torch that its import changed.
     """
 
     folder: Path
@@ -50,79 +50,83 @@ class _Visit:
 
 _visits: list[_Visit] = []
 _loaded: list[frozenset[str]] = []
-"""The modules that were loaded when `note_loaded` was called, for the first visit after that; or nothing."""
+"""The names of the loaded modules from `note_loaded`, used by the next visit; empty if it was not called."""
 
 
 def note_loaded() -> None:
-    """Note which modules are loaded, in a process that others are forked from to run trials.
+    """Record which modules are loaded, in a process that workers are forked from.
 
-    Each of them would do so by itself, and so copy the memory of a thousand names: about 150 pages, 1 ms.
+    Otherwise each worker would do so, and copy the memory of a thousand names: about 150 pages, 1 ms.
     """
     _loaded[:] = [frozenset(sys.modules)]
 
 
 def is_in(config: TrialConfig) -> bool:
-    """Whether the model, the loss or the optimizer of a trial is the user's own."""
+    """Whether the model, the loss or the optimizer of a trial is the user's code."""
     return any(isinstance(knob, UserCode) for knob in (config.model, config.loss, config.optimizer))
 
 
 def resolve(code_name: str, base_path: Path) -> Any:
-    """Import what ``python: module:name`` names.
+    """Import the object that ``python: module:name`` names.
 
     Args:
-        code_name: ``module:name``, dots allowed in both.
-        base_path: the folder of the user's file, where modules are looked for first.
+        code_name: ``module:name``; both may contain dots.
+        base_path: the folder of the configuration file, which is searched first.
 
     Raises:
-        ImportError: there is no such module.
+        ImportError: the module does not exist.
         AttributeError: the module has no such name.
+        Exception: any error that importing the module raises.
     """
     _look_first_in(base_path.resolve())
     module_name, _, path = code_name.partition(":")
     with running(_IMPORT_SEED):
-        found: Any = _imported(module_name)
-    for step in path.split("."):
-        found = getattr(found, step)
-    return found
+        value: Any = _imported(module_name)
+    for attribute in path.split("."):
+        value = getattr(value, attribute)
+    return value
 
 
 @contextmanager
 def running(seed: int, device: torch.device | str = "cpu", code_name: str = "") -> Iterator[None]:
-    """A block in which the user's code runs, and after which nothing global is other than before (law 3).
+    """A block that runs user code: it seeds the global generators and restores them and torch's settings afterwards.
 
     Args:
-        seed: of the generators of torch, ``random`` and NumPy.
-        device: whose generator of torch's, beside the CPU's.
-        code_name: as `resolve` had it, where torch's settings are to be those that the module made at its import.
+        seed: the seed of the global generators of torch, ``random`` and NumPy.
+        device: the device whose torch generator is seeded, besides the CPU's.
+        code_name: ``module:name`` of the code: the block starts with the settings of torch that importing its module
+            made. Empty: with the present settings.
     """
-    wanted = _visits[-1].settings.get(code_name.partition(":")[0], {}) if _visits else {}
-    with once_loaded(lambda: _torch_scoped(seed, device, wanted)), scoped_plain_seeds(seed):
+    module_settings = _visits[-1].settings.get(code_name.partition(":")[0], {}) if _visits else {}
+    with once_loaded(lambda: _torch_scoped(seed, device, module_settings)), scoped_plain_seeds(seed):
         yield
 
 
 @contextmanager
-def _torch_scoped(seed: int, device: torch.device | str, wanted: Mapping[str, Any]) -> Iterator[None]:
+def _torch_scoped(
+    seed: int, device: torch.device | str, module_settings: Mapping[str, Any]
+) -> Iterator[None]:
     import torch
 
     from tunecli.train import compilation
     from tunecli.train.determinism import scoped_seed, scoped_settings
 
     compilation.put_off()
-    with scoped_settings(wanted), scoped_seed(seed, torch.device(device)):
+    with scoped_settings(module_settings), scoped_seed(seed, torch.device(device)):
         yield
 
 
 def _imported(module_name: str) -> ModuleType:
     changed: dict[str, Any] = {}
-    with once_loaded(lambda: _noted(changed)):
+    with once_loaded(lambda: _noting_settings(changed)):
         module = importlib.import_module(module_name)
     _visits[-1].settings.setdefault(module_name, changed)
     return module
 
 
 @contextmanager
-def _noted(changed: dict[str, Any]) -> Iterator[None]:
-    """A block after which it is known which of torch's settings it changed, and to what."""
+def _noting_settings(changed: dict[str, Any]) -> Iterator[None]:
+    """A block that adds the settings of torch that it changed, with their new values, to ``changed``."""
     from tunecli.train.determinism import settings
 
     before = settings()
@@ -131,21 +135,21 @@ def _noted(changed: dict[str, Any]) -> Iterator[None]:
 
 
 def _look_first_in(folder: Path) -> None:
-    """Put a user's folder on Python's path, in the place of another's: both may have a module of the same name."""
+    """Put a user's folder on Python's path and remove another user's: both may have a module of the same name."""
     if any(visit.folder == folder for visit in _visits):
         if str(folder) in sys.path:
             return
     else:
         forget()
         _visits.append(_Visit(folder, _loaded.pop() if _loaded else frozenset(sys.modules)))
-    sys.path[:] = sorted([str(folder), *sys.path], key=_is_not_of_python)  # sorting keeps the order else
+    sys.path[:] = sorted([str(folder), *sys.path], key=_is_not_of_python)  # the sort is stable
     _read_anew(folder)
 
 
 def _read_anew(folder: Path) -> None:
-    """Let Python list a user's folder, and those below it, at the next import.
+    """Make Python list a user's folder, and the folders in it, at the next import.
 
-    What it knows of other folders stays, and it checks their times as always: each trial would list all of them.
+    Its cache of other folders stays; clearing it would make every trial list all of them.
     """
     known, top = sys.path_importer_cache, str(folder)
     below = top.rstrip(os.sep) + os.sep
@@ -155,28 +159,28 @@ def _read_anew(folder: Path) -> None:
 
 
 def forget() -> None:
-    """Let the next trial import the user's modules as if no other had."""
+    """Remove the user's modules and folders, so that the next trial imports them anew."""
     while _visits:
         visit = _visits.pop()
-        with suppress(ValueError):  # whoever else changes the path may have put it back already
+        with suppress(ValueError):  # `isolation` or the user's code may have removed it already
             sys.path.remove(str(visit.folder))
         for name in [name for name in sys.modules if _is_of(visit, name)]:
             del sys.modules[name]
 
 
 def program_name(job: Job) -> list[str]:
-    """What `sys.argv` is in a program that is the trial's code, called without arguments."""
+    """The `sys.argv` for a trial: the path of its first module, without arguments."""
     module = next((use.module for use in uses(job.task.config, job.task.objective)), ("trial",))
     return ["/".join(module) + ".py"]
 
 
 def _is_not_of_python(entry: str) -> bool:
-    """Whether an entry of Python's path is no part of its standard library."""
+    """Whether an entry of Python's path is not part of the standard library."""
     return not (entry.endswith(".zip") or entry in (_STANDARD, os.path.join(_STANDARD, "lib-dynload")))  # noqa: PTH118
 
 
 def _is_of(visit: _Visit, module_name: str) -> bool:
-    """Whether a module was loaded from right beside the user's file; what merely lies below, an environment, stays."""
+    """Whether a module comes directly from the user's folder; a virtual environment inside the folder does not."""
     top = module_name.partition(".")[0]
     origin = getattr(getattr(sys.modules.get(top), "__spec__", None), "origin", None) or ""
     beside = (str(visit.folder / f"{top}.py"), str(visit.folder / top / "__init__.py"))

@@ -1,7 +1,7 @@
-"""The user's own program, in any language, run as a trial.
+"""Runs a command of the user, a program in any language, as a trial.
 
-Its arguments carry the parameters, its stdout the metrics, its exit code or the signal that ended it the outcome. No
-shell stands between. Loads no torch.
+Its arguments carry the parameters, its stdout the metrics, and its exit code or signal the outcome. It is started
+without a shell. Loads no torch.
 """
 
 from __future__ import annotations
@@ -29,27 +29,28 @@ from tunecli.train.user_code.reports import Reports
 from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.trial import Failure, FailureKind
 
-_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # itself, or what a shell waited for
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the program itself was killed, or a child of its shell
 _LAST_LINES = 3
-_STOP_S = 5.0  # for a program that is asked to stop to put its things in order
+_STOP_S = 5.0  # from SIGTERM to SIGKILL
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
     """Run a `CommandTrial`.
 
-    The program runs in the configuration's folder, with the trial's facts in its environment too: ``TUNECLI_TRIAL``,
-    ``TUNECLI_SEED``, ``TUNECLI_DEVICE``, ``TUNECLI_CHECKPOINT_DIR``.
+    The program runs in the folder of the configuration file. Its environment has the facts about the trial:
+    ``TUNECLI_TRIAL``, ``TUNECLI_SEED``, ``TUNECLI_DEVICE`` and ``TUNECLI_CHECKPOINT_DIR``.
 
     Args:
-        job: everything about it.
+        job: the trial.
         is_stop_wanted: whether to stop; the program then gets SIGTERM at once, and SIGKILL five seconds later.
 
     Yields:
-        `Started`, an `EpochEnded` for every epoch that it prints, then exactly one `Ended` or, where a stop was
-        wanted, `Stopped`. Pruned, or dropped half way, the program is killed with all that it started.
+        `Started`, an `EpochEnded` for every epoch that the program prints, then exactly one `Ended` or `Paused`, or
+        `Stopped` after a stop. If the trial is pruned or the generator is closed, the program and everything that it
+        started are killed.
 
     Raises:
-        DiskFull, StoreFailed: the disk takes no folder of its, which is no fault of the trial.
+        DiskFull, StoreFailed: the disk refuses the trial's folder or journal; the trial itself has not failed.
     """
     reports, refused = Reports(job, job.execution.device), None
     try:
@@ -57,7 +58,9 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
     except UsageError as error:
         refused = Failure(FailureKind.ERROR, f"{error} ({error.hint})")
     yield reports.started()
-    if refused is not None or reports.is_over:  # an earlier attempt may have come to its end, and died there
+    if (
+        refused is not None or reports.is_over
+    ):  # an earlier attempt may have ended the trial before it was killed
         yield reports.ended(refused)
         return
     n_killed = machine.n_killed_for_memory()
@@ -95,21 +98,21 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
 
 @dataclass(slots=True)
 class _Latch:
-    """Whether something was ever so when it was asked."""
+    """A condition that stays true once it was true."""
 
-    asked: Callable[[], bool]
+    condition: Callable[[], bool]
     is_set: bool = False
 
     def __call__(self) -> bool:
-        self.is_set = self.is_set or self.asked()
+        self.is_set = self.is_set or self.condition()
         return self.is_set
 
 
 def _device(job: Job) -> str:
-    """The device by name: a program takes no ``auto``. Torch is asked only where the name alone does not tell.
+    """The device's name, never ``auto``. Loads torch only if the name alone is not enough.
 
     Raises:
-        UsageError: every device that it could mean is to be avoided.
+        UsageError: all suitable devices are to be avoided.
     """
     if job.execution.device == "auto" or job.execution.device in job.execution.avoid_devices:
         return machine.device_name(job.execution.device, job.execution.slot, job.execution.avoid_devices)
@@ -125,7 +128,7 @@ def _started(trial: CommandTrial, job: Job, device: str, folder: Path) -> Progra
     if path is None:
         raise FileNotFoundError(f"program `{program}` not found on PATH or in {base_path.resolve()}")
     environment = {
-        "PYTHONUNBUFFERED": "1",  # into a pipe, Python would keep its lines back
+        "PYTHONUNBUFFERED": "1",  # else Python buffers lines that it writes to a pipe
         **os.environ,
         "TUNECLI_TRIAL": str(job.number),
         "TUNECLI_SEED": str(seed),
@@ -144,39 +147,45 @@ def _without_secrets(program: Program, names: Sequence[str]) -> str:
 
 
 def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure | None:
-    """What a program's end says; ``is_killed``: the kernel has ended processes for memory meanwhile."""
+    """The failure that a program's end means; None if there is none.
+
+    Args:
+        exit_code: negative for a signal.
+        stderr: the end of its output there.
+        is_killed: whether the kernel killed a process for memory while the program ran.
+    """
     if exit_code == 0:
         return None
     if is_killed and exit_code in _KILLED:
         return Failure(FailureKind.OOM, "memory ran out, and the system killed the program", stderr)
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    said = lines[-1] if lines else "it said nothing on stderr"
+    last_line = lines[-1] if lines else "it printed nothing on stderr"
     is_full = any(machine.is_out_of_memory(line) for line in lines[-_LAST_LINES:])
     if exit_code < 0:
         cause = f"the program was killed by {_signal_name(-exit_code)}"
         return Failure(FailureKind.OOM if is_full else FailureKind.CRASH, cause, stderr)
-    cause = f"exit code {exit_code}: {said}"
+    cause = f"exit code {exit_code}: {last_line}"
     return Failure(FailureKind.OOM if is_full else FailureKind.ERROR, cause, stderr)
 
 
 def _unreported(reports: Reports, reader: JsonLines | Patterns, program: Program, stderr: str) -> Failure:
-    """The failure for a metric that is missing at the end, with the program's last lines, which may tell why."""
+    """The failure for a metric that is missing at the end, with the program's last lines, which may explain it."""
     clean = partial(redacted, names=names_in(reports.job.task.config), is_cut=True)
     stdout = clean(program.stdout_tail)
     explanation = reader.explanation(stderr, clean)
     too_long, last = _too_long(program, clean), last_lines(stdout, stderr)
-    found = (reports.missing_cause, too_long, explanation, last or "it printed nothing" * (not too_long))
+    causes = (reports.missing_cause, too_long, explanation, last or "it printed nothing" * (not too_long))
     output = f"stdout:\n{stdout}\nstderr:\n{stderr}"
-    return Failure(FailureKind.ERROR, "; ".join(filter(None, found)), output)
+    return Failure(FailureKind.ERROR, "; ".join(filter(None, causes)), output)
 
 
 def _too_long(program: Program, clean: Callable[[str], str]) -> str:
-    """That lines were too long to be read, in words; empty where none was."""
+    """A message about lines that were too long to read; empty if there were none."""
     n_lines, first = program.too_long
     if not n_lines:
         return ""
-    lines = f"{n_lines} lines" if n_lines > 1 else "a line"
-    return f"{lines} of {LINE_BYTES:,} bytes or more on stdout not read: `{short_line(clean(first))}`"
+    lines, verb = (f"{n_lines} lines", "were") if n_lines > 1 else ("a line", "was")
+    return f"{lines} of {LINE_BYTES:,} bytes or more on stdout {verb} not read: `{short_line(clean(first))}`"
 
 
 def _signal_name(number: int) -> str:

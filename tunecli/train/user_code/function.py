@@ -1,8 +1,8 @@
-"""The user's own training function, ``train(params, trial)``, run as a trial.
+"""Runs a training function of the user, ``train(params, trial)``, as a trial.
 
-What it reports is told before its report returns, so it never runs ahead of the record and can be told there to stop:
-where its objective is no number, where it is pruned, and where the sweep stops. Global generators are seeded for its
-length (law 3), and torch's settings put back after it.
+A report is recorded before it returns, so the function never runs ahead of the record. A report also ends the trial: if
+its objective is not a number, if it is pruned, or if the sweep stops. Global generators are seeded while the function
+runs (seeds-by-name), and torch's settings are restored afterwards.
 """
 
 from __future__ import annotations
@@ -37,64 +37,66 @@ from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.trial import Failure, FailureKind
 
 _Report = tuple[int, dict[str, float]]
-_Said = Failure | dict[str, float]
+_Result = Failure | dict[str, float]
 
 
-class TrialStopped(Exception):  # noqa: N818  (what happened, not what is wrong)
-    """The trial is to end here: raised by `UserTrial.report`, to be let through."""
+class TrialStopped(Exception):  # noqa: N818  (an event, not an error)
+    """Raised by `UserTrial.report` to end the trial; a training function should not catch it."""
 
 
 class UserTrial:
-    """What a training function gets beside its parameters.
+    """The second argument of a training function.
 
     Attributes:
         number: the trial's number.
-        seed: its seed, of 32 bits; the global generators of torch, ``random`` and NumPy are seeded from it already.
-        device: where to compute, as torch names it: ``cpu``, ``cuda:0``, …
-        threads: how many threads to compute with; torch is set to it already.
-        checkpoint_dir: a folder for what the function wants to keep. It is there, and holds what an earlier run of
-            the same trial left.
+        seed: its seed, of 32 bits. The global generators of torch, ``random`` and NumPy are already seeded from it.
+        device: the device to compute on, in torch's words: ``cpu``, ``cuda:0``, …
+        threads: the number of threads to compute with. torch already uses it.
+        checkpoint_dir: an existing folder for files of the function. It keeps the files of earlier attempts of the
+            same trial.
     """
 
-    def __init__(self, job: Job, device: str, checkpoint_dir: Path, told: Callable[[_Report], bool]) -> None:
-        """``told`` takes a report in, and says whether the function may go on."""
+    def __init__(
+        self, job: Job, device: str, checkpoint_dir: Path, accept: Callable[[_Report], bool]
+    ) -> None:
+        """``accept`` handles a report, and returns whether the function may continue."""
         self.number, self.device, self.threads = job.number, device, job.execution.threads
         self.seed = seed_of_32_bits(job.task.seed)
         self.checkpoint_dir = checkpoint_dir
         self._objective, self._note = job.task.objective, ""
-        self._told, self._one_at_a_time = told, threading.RLock()
+        self._accept, self._one_at_a_time = accept, threading.RLock()
         self._process_id = os.getpid()
         self._is_stopped = False
 
     def report(self, epoch: int, **metrics: Any) -> None:
-        """Say that an epoch ended, with its metrics by name; the last value of the objective is the trial's score.
+        """Report the end of an epoch, with its metrics. The last value of the objective is the trial's score.
+
+        An epoch above 2^53 - 1, a name of more than 200 characters or more than 4,096 metrics fail the trial.
 
         Args:
             epoch: its number, counted from 0 or 1.
-            metrics: numbers, or tensors and arrays of one.
+            metrics: by name, numbers, or tensors and arrays of one number.
 
         Raises:
-            TrialStopped: the trial is to end here.
-            TypeError: ``epoch`` is no whole number, or a metric no number.
-            RuntimeError: it is called in another process than the function.
-
-        An epoch above 2^53 - 1, a name of more than 200 characters and more than 4,096 metrics end the trial as failed.
+            TrialStopped: the trial ends here.
+            TypeError: ``epoch`` is not a whole number, or a metric is not a number.
+            RuntimeError: the call comes from another process than the function's.
         """
         if os.getpid() != self._process_id:
             raise RuntimeError(
-                "`trial.report` works in the process that runs the function; pass the numbers there"
+                "`trial.report` works only in the process that runs the function; pass the numbers to it"
             )
         if isinstance(epoch, bool) or not hasattr(epoch, "__index__"):
-            raise TypeError(f"the epoch is a whole number; this is {short_repr(epoch)}")
+            raise TypeError(f"the epoch must be a whole number; this is {short_repr(epoch)}")
         report = operator.index(epoch), {name: _number(name, value) for name, value in metrics.items()}
         with self._one_at_a_time:
             if not self._is_stopped:
-                self._is_stopped = not self._told(report)
+                self._is_stopped = not self._accept(report)
             if self._is_stopped:
-                raise TrialStopped(f"trial {self.number} is to end here")
+                raise TrialStopped(f"trial {self.number} ends here")
 
-    def _run(self, trial: FunctionTrial, base_path: Path) -> _Said:
-        """Call the function; what it said last, or how it failed."""
+    def _run(self, trial: FunctionTrial, base_path: Path) -> _Result:
+        """Call the function. The result is the metrics that it returned, or its failure."""
         try:
             with once_loaded(lambda: _threads(self.threads)):
                 function = own_code.resolve(trial.python, base_path)
@@ -105,30 +107,30 @@ class UserTrial:
                         if not _is_success(error):
                             raise
                         value = None  # a script's `sys.exit(0)`: what it reported counts
-                    said: _Said = self._returned(value)
+                    result: _Result = self._returned(value)
         except TrialStopped:
-            said = {}
-        except BaseException as error:  # SystemExit too: what the user's code does ends its trial alone
+            result = {}
+        except BaseException as error:  # also SystemExit and KeyboardInterrupt: they end only this trial
             if os.getpid() != self._process_id:
                 _leave(error)
-            said = failure_of(error)
+            result = failure_of(error)
         if os.getpid() != self._process_id:
             _leave(SystemExit(0))
         with self._one_at_a_time:
-            self._is_stopped = True  # a thread that it left behind may report no more
-        return said
+            self._is_stopped = True  # threads that the function left behind can no longer report
+        return result
 
     def _returned(self, value: Any) -> dict[str, float]:
-        """The numbers that the function returns; other values of a mapping are left out, with a note."""
+        """The metrics that the function returned. Values of a map that are not numbers are left out, with a note."""
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            return {self._objective.metric: _number("what the function returns", value)}
+            return {self._objective.metric: _number("the function's return value", value)}
         numbers, left_out = {}, []
-        for key, each in value.items():
+        for key, item in value.items():
             name = str(key)
             try:
-                numbers[name] = _number(name, each)
+                numbers[name] = _number(name, item)
             except TypeError:
                 if name in self._objective.metrics:
                     raise
@@ -136,15 +138,16 @@ class UserTrial:
         if left_out:
             more = f" and {len(left_out) - 4} more" if len(left_out) > 4 else ""
             names = f"{', '.join(left_out[:4])}{more}"
-            self._note = f"what the function returned as {names} is no number, and is not kept"
+            verb = "is" if len(left_out) == 1 else "are"
+            self._note = f"{names}, returned by the function, {verb} not kept: only numbers are"
         return numbers
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
-    """Run a `FunctionTrial` as a generator of events; the function has a thread meanwhile.
+    """Run a `FunctionTrial` as a generator of events, with the function in a thread.
 
-    The two take turns: the function waits in its report until the next event is asked for. Args, events and errors
-    are those of :func:`run_here`. Dropped half way, the function is stopped at the report in which it waits.
+    The two take turns: the function waits in its report until the caller requests the next event. Arguments, events and
+    errors are those of `run_here`. If the generator is closed, the function stops at the report in which it waits.
     """
     events: SimpleQueue[Event | BaseException | None] = SimpleQueue()
     turns: SimpleQueue[bool] = SimpleQueue()
@@ -170,7 +173,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         while (event := events.get()) is not None:
             if isinstance(event, BaseException):
                 raise event
-            yield event  # a generator that is dropped leaves here
+            yield event  # a closed generator leaves here
             turns.put(True)
     finally:
         is_dropped.set()
@@ -179,16 +182,16 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
 
 
 def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]) -> None:
-    """Run a `FunctionTrial` in this thread, as a program would run it in its main one.
+    """Run a `FunctionTrial` in this thread, as a program runs it in its main thread.
 
     Args:
-        job: everything about it.
+        job: the trial.
         is_stop_wanted: whether to stop at the next report.
-        tell: called with `Started`, an `EpochEnded` for every epoch that is reported, then exactly one `Ended` or
-            `Paused` or, where a stop was wanted, `Stopped`.
+        tell: called with `Started`, an `EpochEnded` for every reported epoch, then exactly one `Ended` or `Paused`, or
+            `Stopped` after a stop.
 
     Raises:
-        DiskFull, StoreFailed: the disk takes no folder of its, which is no fault of the trial.
+        DiskFull, StoreFailed: the disk refuses the trial's folder or journal; the trial itself has not failed.
     """
     reports = Reports(job, job.execution.device)
     try:
@@ -201,7 +204,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
         tell(reports.ended(failure_of(error)))
         return
     tell(reports.started())
-    if reports.is_over:  # an earlier attempt came to its end, and died before that was on record
+    if reports.is_over:  # an earlier attempt ended the trial, and was killed before the end was recorded
         tell(reports.ended())
         return
     with ExitStack() as ending:
@@ -217,7 +220,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
 def _threads(n_threads: int) -> Iterator[None]:
     import torch
 
-    torch.set_num_threads(n_threads)  # OpenMP keeps it by thread
+    torch.set_num_threads(n_threads)  # OpenMP has one setting for each thread
     yield
 
 
@@ -229,10 +232,10 @@ def _ended(
     is_stop_wanted: Callable[[], bool],
     tell: Callable[[Event], None],
 ) -> Event:
-    """Call the function, telling of each epoch; how the attempt ended."""
+    """Call the function, with an event for each epoch. The result is the event of the attempt's end."""
     is_stopping = False
 
-    def told(report: _Report) -> bool:
+    def accept(report: _Report) -> bool:
         nonlocal is_stopping
         event = reports.epoch_ended(*report)
         if event is not None:
@@ -240,16 +243,16 @@ def _ended(
         is_stopping = not reports.is_over and is_stop_wanted()
         return not reports.is_over and not is_stopping
 
-    own = UserTrial(job, reports.device, folder, told)
-    said = own._run(trial, Path(job.files.base_path))
-    if isinstance(said, Failure) and said.kind is FailureKind.OOM:
+    user_trial = UserTrial(job, reports.device, folder, accept)
+    result = user_trial._run(trial, Path(job.files.base_path))
+    if isinstance(result, Failure) and result.kind is FailureKind.OOM:
         release_memory(reports.device)
     if is_stopping:
         return reports.stopped()
-    if isinstance(said, Failure):
-        return reports.ended(said)
-    reports.update(said)
-    return reports.ended(note=own._note)
+    if isinstance(result, Failure):
+        return reports.ended(result)
+    reports.update(result)
+    return reports.ended(note=user_trial._note)
 
 
 def _is_success(error: SystemExit) -> bool:
@@ -258,12 +261,12 @@ def _is_success(error: SystemExit) -> bool:
 
 
 def _leave(error: BaseException) -> NoReturn:
-    """End a process that the function forked and did not end, as Python would end it."""
+    """End a process that the function forked and that returned from the function, as Python would end it."""
     code = error.code if isinstance(error, SystemExit) else 1
     if not isinstance(error, SystemExit):
         traceback.print_exception(error)
     elif isinstance(code, str):
-        print(code, file=sys.stderr)  # noqa: T201  (as Python does)
+        print(code, file=sys.stderr)  # noqa: T201  (like Python)
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
@@ -273,10 +276,10 @@ def _leave(error: BaseException) -> NoReturn:
 def _number(name: str, value: Any) -> float:
     tensor: Any = getattr(sys.modules.get("torch"), "Tensor", ())
     if isinstance(value, tensor):
-        value = value.detach()  # torch warns of a number made from what still wants a gradient
+        value = value.detach()  # torch warns when a tensor with a gradient becomes a number
     try:
         return float(value)
-    except OverflowError:  # a whole number beyond all floats
+    except OverflowError:  # a whole number beyond the range of float
         return math.inf if value > 0 else -math.inf
     except Exception:  # the value's own class decides what it raises; torch's raises a RuntimeError
         kind = type(value).__name__

@@ -1,9 +1,9 @@
-"""How the process stays as it was around the user's own code.
+"""Undoes the changes that the user's code makes to its process.
 
-A worker that runs the user's code ends with its trial, and all changes end with it. With `run.engine: inline`, trials
-share a process with the sweep: outside a trial, the process is as if no trial had run. One table lists what is put
-back. Threads, open files and patches of other modules are not. Loads no torch: settings of torch are made at the
-moment that the user's code loads it.
+A worker that runs the user's code ends with its trial, and the changes end with it. With `run.engine: inline`, trials
+share a process with the sweep, so the changes are undone whenever the trial is not running. One table lists what is
+restored; threads, open files and patches of other modules are not. Settings of torch are made at the moment that the
+user's code loads it. Loads no torch.
 """
 
 from __future__ import annotations
@@ -31,51 +31,52 @@ from tunecli.messages import Event
 
 
 def kept_apart(events: Iterator[Event], arguments: Sequence[str]) -> Iterator[Event]:
-    """The same events; the trial's changes to the process are undone while the caller handles one.
+    """The same events. While the caller handles one, the trial's changes to the process are undone.
 
     Args:
-        events: of a trial; it runs while the next one is asked for.
-        arguments: what `sys.argv` is at first.
+        events: the events of a trial, which runs while the next one is computed.
+        arguments: the trial's `sys.argv` at its start.
     """
-    theirs: Mapping[str, Any] = {**_as_it_is(), "arguments": list(arguments)}
+    theirs: Mapping[str, Any] = {**_present_state(), "arguments": list(arguments)}
     try:
         while True:
-            ours = _as_it_is()
-            _put(theirs)
+            ours = _present_state()
+            _restore(theirs)
             try:
                 event = next(events, None)
             finally:
-                theirs = _as_it_is()
-                _put(ours)
+                theirs = _present_state()
+                _restore(ours)
             if event is None:
                 return
             yield event
     finally:
         if isinstance(events, Generator):
-            ours = _as_it_is()
-            _put(theirs)
+            ours = _present_state()
+            _restore(theirs)
             try:
                 events.close()
             finally:
-                _put(ours)
+                _restore(ours)
 
 
-def _as_it_is() -> dict[str, Any]:
+def _present_state() -> dict[str, Any]:
     return {name: get() for name, (get, _) in _STATE.items()}
 
 
-def _put(state: Mapping[str, Any]) -> None:
-    """Put the process into a state; what is so already is left alone."""
+def _restore(state: Mapping[str, Any]) -> None:
+    """Set each part of the process that differs from ``state``."""
     for name, value in state.items():
         get, put = _STATE[name]
         if get() != value:
-            with contextlib.suppress(OSError, ValueError, locale.Error):  # a folder that is gone, a thread
+            # The folder may be gone; signal handlers can only be set in the main thread.
+            with contextlib.suppress(OSError, ValueError, locale.Error):
                 put(value)
 
 
 def _folder() -> str:
     try:
-        return os.getcwd()  # noqa: PTH109  (a string is compared)
+        return os.getcwd()  # noqa: PTH109  (strings are compared)
     except OSError:
         return ""
 
@@ -92,25 +93,25 @@ def _umask() -> int:
     return before
 
 
-def _in_place(of_it: list[Any]) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+def _in_place(items: list[Any]) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     def put(value: list[Any]) -> None:
-        of_it[:] = value
+        items[:] = value
 
-    return lambda: list(of_it), put
+    return lambda: list(items), put
 
 
-def _attribute(of_it: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    return lambda: getattr(of_it, name), lambda value: setattr(of_it, name, value)
+def _attribute(owner: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    return lambda: getattr(owner, name), lambda value: setattr(owner, name, value)
 
 
 def _set_filters(value: list[Any]) -> None:
     warnings.filters[:] = value  # type: ignore[index]
-    warnings._filters_mutated()  # type: ignore[attr-defined]  # else what was decided before still holds
+    warnings._filters_mutated()  # type: ignore[attr-defined]  # else Python's cache of earlier decisions stays
 
 
 def _handlers() -> dict[int, Any]:
-    found = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    return {number: handler for number, handler in found.items() if handler is not None}
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    return {number: handler for number, handler in handlers.items() if handler is not None}
 
 
 def _set_handlers(value: Mapping[int, Any]) -> None:
@@ -124,7 +125,7 @@ def _blocked() -> set[int]:
 
 
 def _alarm() -> tuple[float, float]:
-    """The seconds left, and those from one to the next."""
+    """The seconds until the alarm, and its interval in seconds."""
     return signal.getitimer(signal.ITIMER_REAL)
 
 
@@ -178,22 +179,25 @@ _STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "timeout of sockets": (socket.getdefaulttimeout, socket.setdefaulttimeout),
     "temporary folder": _attribute(tempfile, "tempdir"),
 }
-"""How each part of the process is read and set."""
+"""By part of the process, the functions that read and set it."""
 
 
 _NAME = "torch"
 _waiting: list[Callable[[], None]] = []
-"""What is to be done once torch is loaded, in this order."""
+"""Functions to call when torch is loaded, in this order."""
 _lock = threading.RLock()
-"""Of the list: the user's code may load torch in a thread of its own, while the block ends."""
+"""Guards the list: the user's code may load torch in another thread while a block ends."""
 
 
 @contextmanager
 def once_loaded(scope: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """A block of which a scope is a part from the moment that torch is loaded, be it before the block or in it.
+    """A block with a scope that is entered at once if torch is loaded, or at the moment that the block loads it.
+
+    So a trial has the same result whether torch was loaded before it or not (seeds-by-name).
 
     Args:
-        scope: makes it; called with torch loaded, in the thread that loads it.
+        scope: makes the context manager; called with torch loaded, in the thread that loads it, and before the
+            importing code continues.
     """
     with ExitStack() as entered:
         if _NAME in sys.modules:
@@ -219,7 +223,7 @@ def _waited_for(act: Callable[[], None]) -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Finds torch where the others do, to be told when it is loaded."""
+    """Finds torch through the other finders, and wraps its loader to notice when it is loaded."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -236,18 +240,18 @@ class _Finder(MetaPathFinder):
 
 @dataclass(frozen=True, slots=True)
 class _Loader(Loader):
-    """Another's, that tells when it is done."""
+    """A loader that calls the waiting functions after another loader has loaded torch."""
 
-    of_it: Loader
+    wrapped: Loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self.of_it.create_module(spec)
+        return self.wrapped.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         if module.__spec__ is not None:
-            module.__spec__.loader = self.of_it
-        module.__loader__ = self.of_it
-        self.of_it.exec_module(module)
+            module.__spec__.loader = self.wrapped
+        module.__loader__ = self.wrapped
+        self.wrapped.exec_module(module)
         with _lock:
             for act in _waiting:
                 act()

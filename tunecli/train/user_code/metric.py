@@ -1,4 +1,4 @@
-"""The user's own metric, ``score(outputs, targets, **args) -> float``, as the loop calls it.
+"""A metric of the user's code, ``score(outputs, targets, **args) -> float``, as the training loop calls it.
 
 Axes: N examples, K classes.
 """
@@ -18,12 +18,12 @@ from tunecli.train.user_code import code as own_code
 
 
 class UserMetric(NamedTuple):
-    """A metric of the user's own.
+    """A metric of the user's code.
 
     Attributes:
-        name: what stands after ``val_`` and ``test_``.
-        score: a function of the whole part, called with gradients off: logits (N, K) and classes (N,), or predictions
-            and targets (N,) in the target's own units.
+        name: the metric's name after ``val_`` and ``test_``.
+        score: a function of a whole part, called without gradients: of logits (N, K) and classes (N,), or of
+            predictions (N,) and targets (N,) in the target's own units.
     """
 
     name: str
@@ -31,20 +31,20 @@ class UserMetric(NamedTuple):
 
 
 def user_metrics(objective: Objective, base_path: Path) -> tuple[UserMetric, ...]:
-    """Those of an objective's goals that are the user's own; see :func:`user_metric`."""
-    found = (user_metric(goal, base_path) for goal in objective.goals)
-    return tuple(each for each in found if each is not None)
+    """The user's metrics among an objective's goals; see `user_metric`."""
+    metrics = (user_metric(goal, base_path) for goal in objective.goals)
+    return tuple(metric for metric in metrics if metric is not None)
 
 
 def user_metric(objective: Objective, base_path: Path) -> UserMetric | None:
-    """The metric that a goal names by its code; None where it is one of ours.
+    """The user's metric that a goal names; None for a metric of tunecli.
 
     Args:
-        objective: what is optimised; its value goes by the name ``objective.metric``.
-        base_path: the folder in which the user's module is looked for first.
+        objective: the goal; ``objective.metric`` is the metric's name, with ``val_``.
+        base_path: the folder in which the user's module is searched first.
 
     Raises:
-        ImportError: there is no such module.
+        ImportError: the module does not exist.
         AttributeError: the module has no such name.
     """
     if not objective.python:
@@ -54,17 +54,17 @@ def user_metric(objective: Objective, base_path: Path) -> UserMetric | None:
     code_name = objective.python
 
     def measured(outputs: Tensor, targets: Tensor) -> float:
-        # copies, since it may write into them and the targets belong to later trials too
+        # copies: the function may change them, and later trials share the targets
         return _number(code_name, score(outputs.clone(), targets.clone(), **args))
 
     return UserMetric(name, measured)
 
 
 def _number(code_name: str, value: Any) -> float:
-    """What the metric gives, as a float; infinite where it is a whole number beyond all floats.
+    """The metric's result as a float; infinite for a whole number beyond the range of float.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: the result is not a number.
     """
     try:
         return float(value)
@@ -73,5 +73,5 @@ def _number(code_name: str, value: Any) -> float:
     except Exception:  # the value's own class decides what it raises; torch's raises a RuntimeError
         kind = type(value).__name__
         raise TypeError(
-            f"{code_name} gives {kind:.60} {short_repr(value)}, and a metric is one number"
+            f"{code_name} returned {kind:.60} {short_repr(value)}, but a metric is one number"
         ) from None

@@ -1,6 +1,6 @@
-"""What a program prints on stdout, read as metrics: lines of JSON, or what regular expressions find.
+"""Reads metrics from a program's stdout: from JSON objects, or with regular expressions.
 
-Owns which lines count as reports, and the message about lines that only look like one. Loads no torch.
+Owns which lines are reports, and the message about lines that only look like reports. Loads no torch.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
     r"|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffe]"
 )
-_MOST_DIGITS = 400  # a whole number of more is beyond all floats
+_MAX_DIGITS = 400  # a whole number with more digits is beyond the range of float
 _SHOWN_LINES = 3
 _SHOWN_CHARACTERS = 120
 
 
 @dataclass(slots=True)
 class JsonLines:
-    """Lines that are JSON objects: ``{"epoch": 3, "val_loss": 0.41}`` ends an epoch, and one without ``epoch`` updates
-    the metrics; ``null`` is no finite number, as JavaScript writes one. Several objects on one line are read in their
-    order. All other lines are the program's own. Colours, byte order marks and other characters that a terminal does
-    not show are no part of a line.
+    """Reads lines of JSON objects.
+
+    ``{"epoch": 3, "val_loss": 0.41}`` ends an epoch; an object without ``epoch`` updates the metrics. ``null`` means
+    a number that is not finite, as JavaScript writes it. Several objects on one line are read in order. Other lines are
+    ignored. Colours, byte order marks and other characters that a terminal does not show are removed first.
     """
 
     reports: Reports
@@ -73,14 +74,14 @@ class JsonLines:
         return self.reports.epoch_ended(epoch if isinstance(epoch, int) else int(count), metrics)
 
     def close(self) -> None:
-        """Nothing waits."""
+        """Do nothing: every object is read at once."""
 
     def explanation(self, stderr: str, clean: Callable[[str], str]) -> str:
-        """What lines may be meant to be reports and were not read; empty where there are none.
+        """A message about lines that look like reports and were not read; empty if there are none.
 
         Args:
-            stderr: the end of what the program printed there.
-            clean: a text without what is secret in it; called before a line is cut.
+            stderr: the end of the program's output there.
+            clean: removes secrets from a text; called before a line is cut.
         """
         if not self._n_unread:
             return ""
@@ -117,14 +118,14 @@ def _objects(line: str) -> list[dict[str, Any]]:
 
 
 def _whole(digits: str) -> float:
-    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)  # Python refuses to read more digits
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)  # Python refuses to read more digits
 
 
 _DECODER = json.JSONDecoder(parse_int=_whole)
 
 
 def _number(value: Any) -> float | None:
-    """A JSON value as a metric's; None where it is none."""
+    """A JSON value as a metric; None if it is not a number."""
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -137,17 +138,17 @@ def _number(value: Any) -> float | None:
 
 @dataclass(slots=True)
 class Patterns:
-    """What regular expressions find, each searched in every line.
+    """Reads metrics with regular expressions; each is searched in every line.
 
-    An epoch ends with the line in which the objective is found, and takes with it what the others found since the
-    last one; a pattern named ``epoch`` gives its number, which is counted otherwise: on from the last one on record
-    where the program finds what it kept, and else from 1 again (``is_anew``).
+    The line that matches the objective's pattern ends an epoch, with the metrics that other patterns have found since
+    the last one. The pattern named ``epoch`` finds its number. Without it, epochs are counted: from 1 if the program
+    starts anew (``is_anew``), and else from the last recorded one.
     """
 
     patterns: Mapping[str, re.Pattern[str]]
     reports: Reports
     is_anew: bool = False
-    _found: dict[str, float] = field(default_factory=dict)
+    _metrics: dict[str, float] = field(default_factory=dict)
 
     def read(self, line: str) -> Iterator[EpochEnded]:
         """Read a line.
@@ -166,19 +167,19 @@ class Patterns:
         plain = _CONTROL.sub("", line)
         texts = {
             name: match[1]
-            for name, each in self.patterns.items()
-            if (match := each.search(line) or each.search(plain))
+            for name, pattern in self.patterns.items()
+            if (match := pattern.search(line) or pattern.search(plain))
         }
         for name, text in texts.items():
             try:
-                self._found[name] = _written_number(text)
+                self._metrics[name] = _written_number(text)
             except (TypeError, ValueError):
                 cause = f"the pattern of {name} found {short_repr(text)}, which is no number"
                 self.reports.failure = self.reports.failure or Failure(FailureKind.ERROR, cause)
                 return None
         if self.reports.job.task.objective.metric not in texts:
             return None
-        metrics, self._found = self._found, {}
+        metrics, self._metrics = self._metrics, {}
         count, is_anew = metrics.pop("epoch", math.nan), self.is_anew
         self.is_anew = False
         if count.is_integer():
@@ -186,12 +187,12 @@ class Patterns:
         return self.reports.epoch_ended(1 if is_anew else self.reports.next_epoch, metrics)
 
     def close(self) -> None:
-        """What was found after the last epoch belongs to the trial."""
-        self._found.pop("epoch", None)
-        self.reports.update(self._found)
+        """Add the metrics found after the last epoch to the trial."""
+        self._metrics.pop("epoch", None)
+        self.reports.update(self._metrics)
 
     def explanation(self, stderr: str, clean: Callable[[str], str]) -> str:
-        """Whether a pattern would have matched on stderr; empty where none would. See `JsonLines.explanation`."""
+        """A message if the missing metric's pattern matches on stderr; else empty. See `JsonLines.explanation`."""
         pattern = self.patterns.get(missing := self.reports.missing)
         line = None if pattern is None else next(filter(pattern.search, stderr.splitlines()), None)
         if line is None:
@@ -203,30 +204,30 @@ class Patterns:
 
 
 def _written_number(text: str) -> float:
-    """The number that a pattern found, in ASCII as programs print one, colours aside.
+    """The number that a pattern found: ASCII digits, without colours.
 
     Raises:
-        TypeError, ValueError: it found nothing, or no number.
+        TypeError, ValueError: the pattern found nothing, or no number.
     """
     plain = _CONTROL.sub("", text)
-    if "_" in plain or not plain.isascii():  # which Python takes, too
+    if "_" in plain or not plain.isascii():  # Python's float accepts both
         raise ValueError(plain)
     return float(plain)
 
 
 def last_lines(stdout: str, stderr: str) -> str:
-    """The last lines that a program printed, in one line for a message; empty where it printed none."""
-    said = [
+    """The last lines that a program printed, as one line for a message; empty if it printed none."""
+    parts = [
         f"its last lines on {name}: {', '.join(f'`{line}`' for line in lines)}"
         for name, text in (("stdout", stdout), ("stderr", stderr))
         if (lines := _last(text.splitlines()))
     ]
-    return "; ".join(said)
+    return "; ".join(parts)
 
 
 def _last(lines: Iterable[str]) -> list[str]:
-    found = [short_line(plain) for line in lines if (plain := _CONTROL.sub("", line).strip())]
-    return found[-_SHOWN_LINES:]
+    shown = [short_line(plain) for line in lines if (plain := _CONTROL.sub("", line).strip())]
+    return shown[-_SHOWN_LINES:]
 
 
 def short_line(line: str) -> str:

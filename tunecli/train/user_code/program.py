@@ -1,9 +1,10 @@
-"""A program and everything it starts, which never outlives whoever started it.
+"""A program and everything it starts, none of which outlives this process.
 
-Owns its process group, its two pipes and its end; knows nothing of what it prints. The group is led by a guard, a
-shell that waits at a pipe of ours: however we end, SIGKILL included, the pipe closes and the guard kills its group.
-Unlike Linux's PR_SET_PDEATHSIG, that reaches what the program itself started, and works on macOS. What leaves the group
-on purpose (setsid, a daemon) is the user's to end; of that, only the program itself is killed, where we end in order.
+Owns its process group, its two pipes and its end; does not know the meaning of its output. The group is led by a guard,
+a shell that waits at a pipe of ours: when this process ends, even by SIGKILL, the pipe closes and the guard kills its
+group. Unlike Linux's PR_SET_PDEATHSIG, this reaches the processes that the program started, and works on macOS. A
+process that leaves the group on purpose (setsid, a daemon) survives; if it is the program itself, it is killed when
+this process ends in order.
 """
 
 from __future__ import annotations
@@ -25,28 +26,28 @@ from tunecli.train.epoch_end import never
 _GUARD = "trap '' INT TERM HUP; read _; kill -KILL 0"
 _CHUNK_BYTES = 65536
 LINE_BYTES = 65536
-"""A line on stdout of so many bytes or more is not read."""
+"""Lines on stdout of this many bytes or more are not read."""
 _STDERR_BYTES = 65536
 _STDOUT_BYTES = 16384
 _WAIT_S = 0.2
 _END_S = 10.0
 _ROUNDS_AFTER_END = 64
-_LINE_END = re.compile(rb"[\r\n]+")  # a progress bar's lines end in a carriage return
+_LINE_END = re.compile(rb"[\r\n]+")  # the lines of a progress bar end in a carriage return
 
 
 class Program:
-    """A program under way, used in a ``with``: when that is left, nothing of it runs any more."""
+    """A running program, used as a context manager: at the block's end, nothing of it runs any more."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
-        """Start it, with nothing on its stdin.
+        """Start the program, with an empty stdin.
 
         Args:
-            arguments: the program's path, and what it gets.
+            arguments: the program's path and its arguments.
             folder: its working directory.
-            environment: whole.
+            environment: its complete environment.
 
         Raises:
-            OSError: it cannot be started.
+            OSError: the program cannot be started.
         """
         self._stderr, self._stdout = bytearray(), bytearray()
         self._is_stderr_cut = False
@@ -77,20 +78,20 @@ class Program:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._end_guard()
-        self._process.kill()  # it may have left the group
+        self._process.kill()  # the program may have left the group
         for pipe in (self._process.stdout, self._process.stderr):
             assert pipe is not None
             pipe.close()
-        with suppress(subprocess.TimeoutExpired):  # stuck in the kernel, where no signal reaches it
+        with suppress(subprocess.TimeoutExpired):  # the kernel may block signals to it for a while
             self._process.wait(_END_S)
 
     def lines(self, is_enough: Callable[[], bool] = never) -> Iterator[str]:
-        """What it prints on stdout, line by line as it comes, until it has ended; its stderr is read meanwhile.
+        """The lines of its stdout as they come, until the program has ended. Its stderr is read at the same time.
 
-        A line of 64 KB or more is left out.
+        Lines of 64 KB or more are left out; see `too_long`.
 
         Args:
-            is_enough: whether to end before the program does; asked a few times a second.
+            is_enough: whether to return before the program has ended; called a few times a second.
         """
         assert self._process.stdout is not None and self._process.stderr is not None
         rest, rounds_left = b"", _ROUNDS_AFTER_END
@@ -102,7 +103,7 @@ class Program:
                 has_ended = self._process.poll() is not None
                 if not has_ended and is_enough():
                     return
-                if has_ended:  # what it left behind may hold its pipes open for ever
+                if has_ended:  # processes that it left behind may keep its pipes open
                     self._kill_group()
                     rounds_left -= 1
                 ready = selector.select(0 if has_ended else _WAIT_S)
@@ -126,7 +127,7 @@ class Program:
             yield line
 
     def _line(self, line: bytes) -> str:
-        """The line as text; empty where it is longer than is read, which is noted."""
+        """The line as text; empty for a line that is too long, which is counted."""
         if len(line) < LINE_BYTES:
             return _text(line)
         self._n_too_long += 1
@@ -134,7 +135,7 @@ class Program:
         return ""
 
     def stop(self, within_s: float) -> None:
-        """Ask it, and what it started, to end (SIGTERM), and wait that long at most; it is killed where it is left."""
+        """Send SIGTERM to the program and everything it started, and wait for its end, at most ``within_s`` seconds."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._guard.pid, signal.SIGTERM)
         until_s = time.monotonic() + within_s
@@ -143,13 +144,13 @@ class Program:
         self.wait(lambda: time.monotonic() >= until_s)
 
     def wait(self, is_enough: Callable[[], bool] = never) -> int | None:
-        """Wait for its end, its output having ended.
+        """Wait for the program's end, after its output has ended.
 
         Args:
-            is_enough: as of :meth:`lines`.
+            is_enough: as in `lines`.
 
         Returns:
-            Its exit code, negative where a signal ended it; None where it has not ended.
+            Its exit code, negative for a signal; None if it has not ended.
         """
         while self._process.poll() is None and not is_enough():
             with suppress(subprocess.TimeoutExpired):
@@ -158,28 +159,28 @@ class Program:
 
     @property
     def too_long(self) -> tuple[int, str]:
-        """How many lines were too long to be read, and the beginning of the first one."""
+        """Number of lines that were too long to read, and the first bytes of the first one as text."""
         return self._n_too_long, _text(self._first_too_long)
 
     @property
     def stdout_tail(self) -> str:
-        """The last 16 KB that it printed on stdout, in whole lines."""
+        """The last 16 KB of its stdout, in whole lines."""
         if len(self._stdout) < _STDOUT_BYTES:
             return _text(bytes(self._stdout))
         return _text(bytes(self._stdout.partition(b"\n")[2]))
 
     @property
     def stderr_tail(self) -> str:
-        """The last 64 KB that it printed on stderr."""
+        """The last 64 KB of its stderr."""
         return _text(bytes(self._stderr))
 
     @property
     def is_stderr_cut(self) -> bool:
-        """Whether it printed more than that."""
+        """Whether its stderr was longer than `stderr_tail`."""
         return self._is_stderr_cut
 
     def _kill_group(self) -> None:
-        # The guard is not waited for before the end, so its number is no other group's.
+        # The guard stays unwaited until the end, so no other group can get its number.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._guard.pid, signal.SIGKILL)
 
@@ -193,19 +194,19 @@ def _text(line: bytes) -> str:
     return line.decode(errors="replace")
 
 
-def _unheard(number: int, frame: FrameType | None) -> None:
+def _ignore(number: int, frame: FrameType | None) -> None:
     pass
 
 
 @contextmanager
 def _signals_unblocked() -> Iterator[None]:
-    """A worker is deaf to what its terminal or batch system sends; what it starts must not inherit that.
+    """A block without blocked signals: a worker blocks those of its terminal or batch system, its programs must not.
 
-    One that has come already is dropped here: what to do about it is the coordinator's to decide.
+    Pending signals are dropped: the coordinator handles them.
     """
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    heard = [number for number in blocked if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    before = {number: signal.signal(number, _unheard) for number in heard}
+    handled = [number for number in blocked if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, _ignore) for number in handled}
     signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
     try:
         yield

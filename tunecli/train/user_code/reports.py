@@ -1,7 +1,7 @@
-"""What a trial of the user's own has reported so far, and the events and the outcome that follow from it.
+"""The reports of a user's trial so far, and the events and the outcome that follow from them.
 
-Shared by functions and commands, so that both are scored by one rule. All of it follows from the epochs that are
-reported, so an attempt that goes on begins with what the attempts before it have on record. Loads no torch.
+Functions and commands share it, so that both are scored by the same rules. Everything follows from the reported epochs,
+so an attempt that continues a trial starts from the recorded epochs of earlier attempts. Loads no torch.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _SHOWN_NAME_CHARACTERS = 60
 
 @dataclass(slots=True)
 class Reports:
-    """How far a trial of the user's own has come.
+    """The progress of a user's trial. Reports after a failure, a prune or a pause are ignored.
 
     Attributes:
         job: the trial.
-        device: where it runs, as far as we know.
-        metrics: every metric's last value; one whose last value was no finite number is left out.
-        epoch: the last one, counted from 1; 0 where none was reported.
-        failure: set once the objective was no finite number, or a report was beyond a bound; nothing counts after that.
-        is_pruned: set once the least loss so far was above its bound at an epoch's end; nothing counts after that.
-        is_paused: set once the trial is trained as far as it was asked to be; so too.
+        device: the name of its device.
+        metrics: the last value of every metric, without metrics whose last value was not finite.
+        epoch: the last reported epoch, counted from 1; 0 before any report.
+        failure: set when the objective was not finite, or when a report exceeded a limit.
+        is_pruned: set when the smallest loss so far was above the pruner's bound at an epoch's end.
+        is_paused: set when the trial has reached ``job``'s last requested epoch.
     """
 
     job: Job
@@ -59,8 +59,8 @@ class Reports:
     _epoch_began_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        """Go on from the recorded epochs of earlier attempts, which may have reached the trial's end and died there."""
-        if names := names_in(self.job.task.config):  # asked now: the user's code may change its environment
+        """Continue from the recorded epochs of earlier attempts; one may have been killed at the trial's end."""
+        if names := names_in(self.job.task.config):  # read now: the user's code may change its environment
             self._redactor = redactor_for(names, os.environ)
         self._journal = Journal(self.job.files.reports_path, self.job.files.checkpoint_dir)
         self._offset = self.job.resume.epoch_offset
@@ -70,35 +70,35 @@ class Reports:
 
     @property
     def is_over(self) -> bool:
-        """Whether the trial is to end here."""
+        """Whether the trial ends here."""
         return self.failure is not None or self.is_pruned or self.is_paused
 
     @property
     def next_epoch(self) -> int:
-        """The number of the next epoch, as the user counts."""
+        """The number of the next epoch, in the user's counting."""
         return self.epoch + 1 - (self._offset or 0)
 
     def started(self) -> Started:
-        """The beginning of the attempt."""
+        """The event of the attempt's start, also written to the journal."""
         event = Started(self.job.number, self.job.attempt, self.device, os.getpid(), self.epoch)
         self._journal.add(event)
         return event
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> EpochEnded | None:
-        """Take in an epoch's metrics.
+        """Handle the report of an epoch.
 
         Args:
-            epoch: as the user counts; where a trial's first is 0, all are taken as one more. The first one of an
-                attempt says where it goes on: later epochs of earlier attempts no longer count. Any other that is not
-                above the last one only updates the metrics.
-            metrics: by name. A secret in a name is removed here, before the report stands in any file.
+            epoch: its number, in the user's counting. If a trial's first epoch is 0, all numbers are raised by one. The
+                first epoch of an attempt says where it continues: later epochs of earlier attempts are dropped. Any
+                other number that is not above the last one only updates the metrics.
+            metrics: by name. Secrets in names are removed before the report is written to any file.
 
         Returns:
-            The event; None where no new epoch ended, or the objective is not finite (then `failure` is set). It may
-            be the trial's last (then `is_pruned` or `is_paused` is set).
+            The event; None if no new epoch ended, or if the objective is not finite (then `failure` is set). It is the
+            trial's last one if `is_pruned` or `is_paused` is set now.
 
         Raises:
-            DiskFull, StoreFailed: the disk refuses to keep it.
+            DiskFull, StoreFailed: the disk refuses the journal.
         """
         if self.is_over:
             return None
@@ -116,49 +116,51 @@ class Reports:
             if number <= self.epoch:
                 self._go_on_from(number)
         last, self.epoch = self.epoch, max(self.epoch, number)
-        told = self._without_secrets(metrics)
-        self._update(told)
+        metrics = self._without_secrets(metrics)
+        self._update(metrics)
         if self.is_over or number <= last:
             return None
-        self._note_loss(told)
+        self._note_loss(metrics)
         self._stop_if_due(last, number)
         now_s = time.monotonic()
         seconds, self._epoch_began_s = now_s - self._epoch_began_s, now_s
-        event = EpochEnded(self.job.number, self.job.attempt, number, 0, told, seconds, self._offset)
+        event = EpochEnded(self.job.number, self.job.attempt, number, 0, metrics, seconds, self._offset)
         self._journal.add(event)
         return event
 
     def update(self, metrics: Mapping[str, float]) -> None:
-        """Take in metrics that belong to no new epoch."""
+        """Handle metrics that belong to no new epoch."""
         if not self.is_over:
             self._update(self._without_secrets(metrics))
 
     def stopped(self) -> Stopped:
-        """The end of an attempt that was asked to stop."""
+        """The event of the end of an attempt that was stopped."""
         return Stopped(self.job.number, self.job.attempt)
 
     @property
     def missing(self) -> str:
         """The first required metric that the trial has not reported; empty if it has reported all."""
-        return next((each for each in self.job.task.objective.metrics if each not in self.metrics), "")
+        return next((name for name in self.job.task.objective.metrics if name not in self.metrics), "")
 
     @property
     def missing_cause(self) -> str:
-        """That a metric is missing, in words."""
+        """A message about the missing metric."""
         if self.missing in self._not_finite:
-            return f"{self.missing} is not a finite number at the end, and the objective names it"
-        reported = "and neither was anything else"
+            return f"{self.missing} is not a finite number at the end, but the objective needs it"
+        reported = "and no other metric was either"
         if self.metrics:
             first, n_more = list(self.metrics)[:_SHOWN_METRICS], len(self.metrics) - _SHOWN_METRICS
             reported = f"only {', '.join(first)}{f' and {n_more} more' if n_more > 0 else ''}"
         return f"{self.missing} was never reported, {reported}"
 
     def ended(self, failure: Failure | None = None, note: str = "") -> Ended | Paused:
-        """The end: paused, pruned, failed by ``failure``, or by what was reported or never was, else complete.
+        """The event of the trial's end: paused, pruned, failed or complete.
+
+        A trial without ``failure`` also fails if a report was invalid or a required metric is missing.
 
         Args:
-            failure: how it failed; None: it did not.
-            note: what else a person should know of the end.
+            failure: the failure of the user's code; None: there was none.
+            note: a further fact for the user.
         """
         name = self.job.task.objective.metric
         is_cut = self.is_pruned or self.is_paused
@@ -181,7 +183,7 @@ class Reports:
         return Ended(self.job.number, self.job.attempt, outcome, note)
 
     def _go_on_from(self, epoch: float) -> None:
-        """Begin with the recorded epochs before this one."""
+        """Start from the recorded epochs before ``epoch``."""
         self.epoch, self.metrics, self._least_loss, self._not_finite = 0, {}, math.inf, set()
         for number, metrics in self.job.resume.recorded:
             if number < epoch:
@@ -190,7 +192,7 @@ class Reports:
                 self._note_loss(metrics)
 
     def _without_secrets(self, metrics: Mapping[str, float]) -> Mapping[str, float]:
-        """The metrics under names that hold no value of the environment; the names in the file hold none."""
+        """The metrics, with secrets removed from their names; names in the configuration hold none."""
         if not self._redactor:
             return metrics
         known, clean = self.job.task.objective.metrics, self._redactor.redacted
@@ -207,7 +209,7 @@ class Reports:
         self._keep(metrics)
 
     def _keep(self, metrics: Mapping[str, float]) -> None:
-        """Let these be the metrics' last values: one that is no finite number leaves none, not the one before."""
+        """Set the last values of metrics. A value that is not finite removes the value before it."""
         for name, value in metrics.items():
             if math.isfinite(value):
                 self.metrics[name] = value

@@ -34,18 +34,18 @@ _LOCK_NAME = "lock"
 
 @contextmanager
 def trial_folder(job: Job) -> Iterator[Path]:
-    """The job's ``checkpoint_dir``, made where it is missing and removed where it was left empty.
+    """The job's ``checkpoint_dir``, created if it is missing, and removed if it is empty at the end.
 
-    A job that names none gets a folder that goes with the trial.
+    A job without one gets a temporary folder, which is removed with its content.
 
     Raises:
-        DiskFull: no room is left for it.
-        StoreFailed: the disk refuses to be written to.
-        OSError: it cannot be made.
+        DiskFull: the disk is full.
+        StoreFailed: the disk refuses writes.
+        OSError: the folder cannot be created for another reason.
     """
     try:
-        passing = None if job.files.checkpoint_dir else _passing_folder()
-        made = Path(job.files.checkpoint_dir) if passing is None else passing.path / "trial"
+        temporary = None if job.files.checkpoint_dir else _temporary_folder()
+        made = Path(job.files.checkpoint_dir) if temporary is None else temporary.path / "trial"
         made.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in (*NO_ROOM, errno.EIO, errno.EROFS):
@@ -54,23 +54,23 @@ def trial_folder(job: Job) -> Iterator[Path]:
     try:
         yield made
     finally:
-        if passing is not None:
-            shutil.rmtree(passing.path, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary.path, ignore_errors=True)
             with suppress(OSError):
-                os.close(passing.lock)
-        with suppress(OSError):  # gone, or it holds something
+                os.close(temporary.lock)
+        with suppress(OSError):  # it is gone, or not empty
             made.rmdir()
 
 
-class _Passing(NamedTuple):
-    """A folder that goes with its trial, and the descriptor of the lock that says that the trial lives."""
+class _TemporaryFolder(NamedTuple):
+    """A temporary folder, and the descriptor of its lock, which is held while the trial runs."""
 
     path: Path
     lock: int
 
 
 def remove_stale() -> None:
-    """Remove the folders of killed trials: the locks on them are free."""
+    """Remove the temporary folders of killed trials: their locks are free."""
     mine = os.getuid()
     with suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
@@ -81,7 +81,9 @@ def remove_stale() -> None:
 
 
 def _remove_if_stale(path: Path) -> None:
-    descriptor = open_regular(path / _LOCK_NAME, os.O_RDWR)  # one without a lock is none of ours
+    descriptor = open_regular(
+        path / _LOCK_NAME, os.O_RDWR
+    )  # a folder without a lock file is not ours: OSError
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(path, ignore_errors=True)
@@ -89,44 +91,44 @@ def _remove_if_stale(path: Path) -> None:
         os.close(descriptor)
 
 
-def _passing_folder() -> _Passing:
+def _temporary_folder() -> _TemporaryFolder:
     path = Path(tempfile.mkdtemp(prefix=_PREFIX))
     descriptor = os.open(path / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with suppress(OSError):  # a file system without locks
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    (path / "new").rename(path / _LOCK_NAME)  # another process sees the file only once it is locked
-    return _Passing(path, descriptor)
+    (path / "new").rename(path / _LOCK_NAME)  # other processes see the file only once it is locked
+    return _TemporaryFolder(path, descriptor)
 
 
-_LEAST_WAIT_S = 0.05
-_COST_WAIT = 20.0  # by the cost of the last sync: so all of them take less than 5 % of the time
+_MIN_WAIT_S = 0.05
+_COST_WAIT = 20.0  # times the cost of the last sync: so all syncs take less than 5 % of the time
 
 
 class Journal:
-    """A trial's file of reports, as one attempt writes it.
+    """The journal of a trial's reports, as one attempt writes it.
 
-    A sync of 4 ms is much to a function that reports a thousand times a second, and nothing to one that trains. So
-    every report is synced where the trial keeps files of its own, which may be durable; else now and then. An
-    attempt's first report always is: from it follows how the trial counts its epochs.
+    A sync of 4 ms is expensive for a function that reports a thousand times a second, and cheap for one that trains. So
+    every report is synced if the trial keeps files of its own, which may be durable; otherwise reports are synced at
+    intervals. An attempt's first report is always synced, since it decides how the trial's epochs are counted.
     """
 
     def __init__(self, path: str, folder: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Write nothing yet.
 
         Args:
-            path: the file; empty: none is kept.
-            folder: where the trial keeps its own files; empty: it keeps none that last.
-            clock: seconds, monotonic.
+            path: the file; empty: no journal is kept.
+            folder: the trial's checkpoint folder; empty: its files are temporary.
+            clock: monotonic seconds.
         """
         self._path, self._folder, self._clock = path, folder, clock
         self._is_name_synced = False
         self._last_s, self._cost_s = clock(), 0.0
 
     def add(self, event: Started | EpochEnded) -> None:
-        """Add an event, durable where that is due.
+        """Add an event, and sync the file if a sync is due.
 
         Raises:
-            DiskFull, StoreFailed: as `add_event`.
+            DiskFull, StoreFailed: as for `add_event`.
         """
         is_synced = bool(self._path) and isinstance(event, EpochEnded) and self._is_due()
         began_s = self._clock()
@@ -140,34 +142,34 @@ class Journal:
 
     def _is_due(self) -> bool:
         if not self._is_name_synced or self._clock() - self._last_s >= max(
-            _LEAST_WAIT_S, _COST_WAIT * self._cost_s
+            _MIN_WAIT_S, _COST_WAIT * self._cost_s
         ):
             return True
         try:
             with os.scandir(self._folder or os.devnull) as items:
                 return any(True for _ in items)
-        except OSError:  # it is not there any more, or is none
+        except OSError:  # the folder is gone, or is not a folder
             return False
 
 
 def add_event(
     path: str, event: Started | EpochEnded, *, is_synced: bool = False, is_name_synced: bool = False
 ) -> None:
-    """Add an event to the file at ``path``; an empty path keeps nothing.
+    """Add an event to the journal at ``path``; do nothing if the path is empty.
 
     Args:
         path: the file.
-        event: an attempt's begin, or an epoch.
-        is_synced: make all that the file holds durable.
-        is_name_synced: make the names in its folder durable too, the trial's own folder among them.
+        event: an attempt's start, or an epoch.
+        is_synced: whether to make the whole file durable.
+        is_name_synced: whether to make the names in its folder durable too, including the trial's own folder.
 
     Raises:
-        DiskFull: no room is left for it.
-        StoreFailed: the disk refuses, or something else than a file is there.
+        DiskFull: the disk is full.
+        StoreFailed: the disk refuses, or the path is not a regular file.
     """
     if not path:
         return
-    # A power failure may have cut off the last line of the attempt before.
+    # A power failure may have cut off the last line of the previous attempt.
     start = "\n" if isinstance(event, Started) else ""
     line = f"{start}{json.dumps(_body(event))}\n".encode()
     try:
@@ -186,7 +188,7 @@ def add_event(
 
 
 def journal_events(path: Path) -> list[Started | EpochEnded]:
-    """The events in the file, in order; none if it is missing or not a regular file."""
+    """The events in a journal, in order; empty if the file is missing or not a regular file."""
     try:
         descriptor = open_regular(path, os.O_RDONLY)
     except OSError:
@@ -200,7 +202,7 @@ def _events(content: bytes) -> Iterator[Started | EpochEnded]:
         try:
             yield _event(json.loads(line))
         except (ValueError, TypeError, AttributeError, RecursionError):
-            continue  # a power failure may leave a part of a line
+            continue  # a power failure may leave a partial line
 
 
 def _body(event: Started | EpochEnded) -> list[Any]:
@@ -212,10 +214,10 @@ def _body(event: Started | EpochEnded) -> list[Any]:
 
 
 def _event(body: list[Any]) -> Started | EpochEnded:
-    """The event, of what :func:`_body` gives.
+    """The inverse of `_body`.
 
     Raises:
-        ValueError, TypeError, AttributeError: the line says something else.
+        ValueError, TypeError, AttributeError: the line holds something else.
     """
     kind, number, attempt, *rest = body
     if kind == "started":
@@ -229,7 +231,7 @@ def _event(body: list[Any]) -> Started | EpochEnded:
             isinstance(value, float) for value in numbers
         ):
             return EpochEnded(number, attempt, epoch, 0, metrics, seconds, offset)
-    raise ValueError("this is no event")
+    raise ValueError("not an event")
 
 
 def _is_count(value: Any) -> bool:
