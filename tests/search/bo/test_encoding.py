@@ -40,7 +40,7 @@ def test_a_number_is_one_column_and_each_option_a_column() -> None:
     ]
     rows = features(encoding_of(space), units_of_points(space, points))
     np.testing.assert_allclose(rows, [[0.5, 0, 0, ONE, 0.125], [0, ONE, 0, 0, 0.875]], atol=1e-12)
-    np.testing.assert_array_equal(encoding_of(space).groups, [0, 1, 1, 1, 2])
+    np.testing.assert_array_equal(encoding_of(space).groups_F, [0, 1, 1, 1, 2])
 
 
 def test_inactive_parameters_have_one_encoding_for_every_unit() -> None:

@@ -68,11 +68,11 @@ class Encoding:
 
     Attributes:
         dimensions: the parameters of the space, in its order.
-        groups: (F,), the parameter that each column belongs to. Parameters that vary are counted from 0.
+        groups_F: the parameter that each column belongs to. Parameters that vary are counted from 0.
     """
 
     dimensions: tuple[_Dimension, ...]
-    groups: NDArray[np.intp]
+    groups_F: NDArray[np.intp]
 
 
 def encoding_of(space: Space) -> Encoding:

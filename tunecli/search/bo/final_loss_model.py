@@ -203,10 +203,10 @@ def fit_final_loss_model(data: CurveData, fit: FitSurrogate, streams: Streams) -
         fit: fits the surrogate.
         streams: random generators by name.
     """
-    groups, pending_PF = data.encoding.groups, at_full_fidelity(data.pending_PF)
-    groups_F = np.append(groups, groups.max(initial=-1) + 1)
+    encoded_F, pending_PF = data.encoding.groups_F, at_full_fidelity(data.pending_PF)
+    groups_F = np.append(encoded_F, encoded_F.max(initial=-1) + 1)
     rows_NF = np.column_stack([data.rows_NF, data.log10_remaining_N])
-    surrogate = fit(rows_NF, data.warping.values, groups_F, streams("surrogate")).fantasize(pending_PF)
+    surrogate = fit(rows_NF, data.warping.values_N, groups_F, streams("surrogate")).fantasize(pending_PF)
     constraints = log_probability_constraints(
         rows_NF, data.violations_NC, pending_PF, groups_F, streams("constraints")
     )

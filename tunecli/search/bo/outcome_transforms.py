@@ -79,13 +79,13 @@ class Warping:
     """Warped losses, and the inverse of the warp.
 
     Attributes:
-        values: (N,), the warped losses, with mean 0 and standard deviation 1.
+        values_N: the warped losses, with mean 0 and standard deviation 1.
         outlier_cap: larger losses were replaced by this loss before the warp, in the unit of the losses.
     """
 
-    values: Floats
+    values_N: Floats
     outlier_cap: float
-    _losses: Floats
+    _losses_N: Floats
     _scale: _Scale
     _power: float
     _mean: float
@@ -99,7 +99,7 @@ class Warping:
         """
         bent = values * self._deviation + self._mean
         unclipped = self._scale.losses(yeo_johnson_inverse(bent, self._power))
-        low, high = float(self._losses.min()), float(self._losses.max())
+        low, high = float(self._losses_N.min()), float(self._losses_N.max())
         span = high - low
         clipped: Floats = np.clip(unclipped, max(low - span, -_LARGEST), min(high + span, _LARGEST))
         return clipped
@@ -127,7 +127,7 @@ def warping(losses_N: Floats) -> Warping:
 
 def warped(losses_N: Floats) -> Floats:
     """Return the warped losses, (N,); see :func:`warping`."""
-    return warping(losses_N).values
+    return warping(losses_N).values_N
 
 
 def yeo_johnson(values_N: Floats, power: float) -> Floats:

@@ -113,7 +113,7 @@ class TrialData:
     @property
     def feasible_values_N(self) -> Floats:
         """The warped losses of the feasible training trials, by number."""
-        values_N: Floats = self.warping.values[is_feasible(self.violations_NC)]
+        values_N: Floats = self.warping.values_N[is_feasible(self.violations_NC)]
         return values_N
 
 
@@ -148,7 +148,7 @@ def trial_data(space: Space, history: Sequence[Observation]) -> TrialData:
     rows_NF, failed_UF, pending_PF = (
         features(encoding, units) for units in (units_ND, failed_UD, pending_PD)
     )
-    sort_keys = [rank for _, rank in chosen] if rank_by_number else loss_warping.values
+    sort_keys = [rank for _, rank in chosen] if rank_by_number else loss_warping.values_N
     return TrialData(
         encoding,
         units_ND,
@@ -175,8 +175,8 @@ def fit_posterior(
         include_pending: whether the fantasies of likely feasible pending trials count for the incumbent. Without them
             the next trial would try to improve on the same incumbent at the same place again.
     """
-    groups_F = data.encoding.groups
-    surrogate = fit(data.rows_NF, data.warping.values, groups_F, streams("surrogate")).fantasize(
+    groups_F = data.encoding.groups_F
+    surrogate = fit(data.rows_NF, data.warping.values_N, groups_F, streams("surrogate")).fantasize(
         data.pending_PF
     )
     success = log_probability_success(

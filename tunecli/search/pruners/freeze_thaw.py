@@ -155,7 +155,7 @@ def _best_action(
         return _continue_likely_best(paused, log_probability_W, is_any_complete=is_any_complete)
     is_final_N = (data.log10_remaining_N == 0.0) & is_feasible(data.violations_NC)
     # A model chose every trial that is complete, so none of these losses counts as an initial one.
-    turn = ACQUISITIONS["mixed"].at(len(known), data.warping.values[is_final_N])
+    turn = ACQUISITIONS["mixed"].at(len(known), data.warping.values_N[is_final_N])
     ranked_MD, best_score = _ranked_candidates(space, data, model, turn.acquisition, number, streams)
     # The acquisition per fraction of a full training that is left. The scores are logarithms.
     costs_W = np.array([1.0 - fractions[curve.rung] for curve in paused])
