@@ -60,7 +60,7 @@ def test_a_torn_write_never_gets_the_name(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "file"
     write_whole(path, b"old", "thing")
     monkeypatch.setattr(os, "fsync", lambda handle: os.ftruncate(handle, 3))
-    with pytest.raises(StoreFailed, match="does not contain what was written to it"):
+    with pytest.raises(StoreFailed, match="differs from the bytes written to it"):
         write_whole(path, b"much longer than that", "thing")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]

@@ -281,9 +281,9 @@ def test_a_loss_of_torch_can_be_named_as_it_is() -> None:
     torch.testing.assert_close(found, nn.SoftMarginLoss()(OUTPUTS[:, 0], TARGETS.sign()))
 
 
-@pytest.mark.parametrize(("code", "told"), [("each", r"shape \(50,\)"), ("number", "gives 1.0")])
-def test_own_code_that_gives_no_scalar_is_refused(folder: Path, code: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+@pytest.mark.parametrize(("code", "message"), [("each", r"shape \(50,\)"), ("number", "returns 1.0")])
+def test_own_code_that_gives_no_scalar_is_refused(folder: Path, code: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         build_loss(own(code), "regression", base_path=folder)(OUTPUTS, TARGETS)
 
 

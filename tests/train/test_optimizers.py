@@ -279,7 +279,7 @@ def test_a_function_may_build_it_and_every_group_has_a_base_of_its_own(folder: P
 
 
 def test_own_code_that_gives_no_optimizer_is_refused(folder: Path) -> None:
-    with pytest.raises(UsageError, match="own_optimizers:nothing gives a NoneType"):
+    with pytest.raises(UsageError, match="own_optimizers:nothing returns a NoneType"):
         build_optimizers(own("nothing"), small_model(), folder)
 
 

@@ -1,1 +1,1 @@
-"""What is one trial? Data, models, losses, optimizers, the learning-rate chain, metrics, devices, the loop."""
+"""Runs one trial: the loops, and their data, models, losses, optimizers, chains, metrics and devices."""

@@ -34,13 +34,13 @@ def write_whole(path: Path, content: bytes, what: str) -> str:
 
     Raises:
         DiskFull: no room, a quota or a limit on file sizes.
-        StoreFailed: any other error of the disk, or the file does not contain what was written.
+        StoreFailed: any other error of the disk, or the file differs from the bytes written to it.
     """
     sha256 = hashlib.sha256(content).hexdigest()
 
     def read_back(temporary: Path) -> None:
         if _sha256_of(temporary) != sha256:
-            raise StoreFailed(f"{path} does not contain what was written to it", hint=CHECK_THE_DISK)
+            raise StoreFailed(f"{path} differs from the bytes written to it", hint=CHECK_THE_DISK)
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""A trial's checkpoints: its whole state at an epoch's end, in one safetensors file that only tensors and JSON are in.
+"""A trial's checkpoints: its whole state at an epoch's end, in one safetensors file of tensors and JSON.
 
-Owns the file, when one is due, and which of several is taken up again: the newest that is sound and of this very
-trial. A file is checked against its SHA-256 before a byte of it is interpreted. No generator's state is in it, since
-whatever is random is a function of names (law 3); so a trial that goes on is the trial uninterrupted (law 1). Knows
-neither learners nor events.
+Owns the file, when a checkpoint is due, and which one a trial continues from: the newest that is sound and of the same
+trial. A file is checked against its SHA-256 before any byte of it is interpreted. It contains no generator's state,
+because random draws come from named seeds (seeds-by-name); so a resumed trial equals the uninterrupted one
+(record-is-the-state). Knows no learners.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from tunecli.trial import Checkpoint
 
 _ENTRY = "tunecli"
 _LEAST_WAIT_S = 2.0
-_COST_WAIT = 20.0  # by the cost of the last one: so all of them take less than 5 % of the time
+_COST_WAIT = 20.0  # times the cost of the last one, so that checkpoints take less than 5 % of the time
 
 State = Mapping[str, Any]
 
 
 class Keeper:
-    """Writes a trial's checkpoints, as often as its job says."""
+    """Writes a trial's checkpoints, as often as its job asks for."""
 
     def __init__(self, job: Job, device: torch.device, clock: Callable[[], float] = time.monotonic) -> None:
-        """Write none yet.
+        """Start without a checkpoint.
 
         Args:
             job: the trial.
-            device: where it trains.
-            clock: seconds, monotonic.
+            device: the device that trains.
+            clock: a monotonic clock, in seconds.
         """
         self._job = job
         self._device = device
@@ -52,10 +52,10 @@ class Keeper:
         self._last_s, self._cost_s = clock(), 0.0
 
     def is_due(self, epoch: int, *, is_stopping: bool) -> bool:
-        """Whether to write one at an epoch's end, after which there is another epoch.
+        """Whether to write a checkpoint at the end of an epoch that is not the last.
 
         Args:
-            epoch: the one that ended, from 1.
+            epoch: the epoch that ended, from 1.
             is_stopping: whether the trial is about to stop.
         """
         every = self._job.files.checkpoint_epochs
@@ -66,12 +66,12 @@ class Keeper:
         return self._clock() - self._last_s >= max(_LEAST_WAIT_S, _COST_WAIT * self._cost_s)
 
     def write(self, epoch: int, progress: State, learners: Iterable[State]) -> Checkpointed | None:
-        """Write one, whole and durable or not at all.
+        """Write a checkpoint, whole and durable or not at all.
 
         Args:
-            epoch: the one that ended, from 1.
+            epoch: the epoch that ended, from 1.
             progress: the trial's, as `TrialProgress.state` gives it.
-            learners: each learner's; asked for one after the other.
+            learners: the state of each learner, read one after the other.
 
         Returns:
             The event that reports it; None if the user's own code has a state that is not plain data. Then this
@@ -79,7 +79,7 @@ class Keeper:
 
         Raises:
             DiskFull: no room is left.
-            StoreFailed: the disk refuses for another reason.
+            StoreFailed: any other error of the disk.
         """
         began_s = self._clock()
         try:
@@ -115,7 +115,7 @@ class LoadedCheckpoint:
         return state
 
     def learner(self, number: int, device: torch.device) -> State:
-        """The state of one learner, its tensors on the device where it trains."""
+        """The state of one learner, with its tensors on the device that trains."""
         state: State = put_together(self._learners[number], self._tensors, device)
         return state
 
@@ -138,8 +138,8 @@ def load_newest(job: Job) -> LoadedCheckpoint:
     return LoadedCheckpoint(0, f"{', '.join(faults)}; began from the start" if faults else "")
 
 
-class _Unusable(Exception):  # noqa: N818  (what it is)
-    """A checkpoint that is passed over, and why."""
+class _Unusable(Exception):  # noqa: N818  (named after the file)
+    """A checkpoint that cannot be used; the message says why."""
 
 
 def _packed(job: Job, epoch: int, progress: State, learners: Iterable[State], device: torch.device) -> bytes:
@@ -161,15 +161,15 @@ def _packed(job: Job, epoch: int, progress: State, learners: Iterable[State], de
 
 
 def _apart_in_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors on the CPU, each a block of its own, which the format asks for: tied weights share one."""
-    found: dict[str, Tensor] = {}
+    """Copies on the CPU where needed, no two in the same memory, as the format requires: tied weights share memory."""
+    separate: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
         plain = tensor.detach().cpu().contiguous()
         memory = plain.untyped_storage().data_ptr()
-        found[name] = plain.clone() if memory in seen else plain
+        separate[name] = plain.clone() if memory in seen else plain
         seen.add(memory)
-    return found
+    return separate
 
 
 def _read(job: Job, checkpoint: Checkpoint) -> LoadedCheckpoint:
@@ -184,27 +184,29 @@ def _read(job: Job, checkpoint: Checkpoint) -> LoadedCheckpoint:
         raise _Unusable("is damaged (sha256 differs)")
     try:
         tensors = safetensors.torch.load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])  # as the format has it
+        header = json.loads(
+            content[8 : 8 + int.from_bytes(content[:8], "little")]
+        )  # safetensors: length, then JSON
         facts = json.loads(header["__metadata__"][_ENTRY])
-        found = LoadedCheckpoint(facts["epoch"], "", facts["course"], facts["learners"], tensors)
+        loaded = LoadedCheckpoint(facts["epoch"], "", facts["course"], facts["learners"], tensors)
         identity, version = facts["trial"], facts["torch"]
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _Unusable("is no checkpoint") from error
-    if (identity, found.epoch) != (_identity(job), checkpoint.epoch):
+    if (identity, loaded.epoch) != (_identity(job), checkpoint.epoch):
         raise _Unusable("is of another trial")
     if version != _torch_version():
         raise _Unusable(f"was written with torch {version}, and this is {_torch_version()}")
-    return found
+    return loaded
 
 
 def _identity(job: Job) -> str:
-    """What a trial's course follows from."""
+    """A hash of everything that a trial's results follow from."""
     objective = asdict(job.task.objective)
-    del objective["further_objectives"], objective["constraints"]  # a course goes by the first goal alone
+    del objective["further_objectives"], objective["constraints"]  # training depends on the first goal alone
     named = [job.task.config, objective, job.task.study_seed, job.task.seed, job.task.repeats]
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
 
 def _torch_version() -> str:
-    """Without the build: numbers are taken from one machine to another."""
+    """Torch's version without the build, so that checkpoints can be moved between machines."""
     return str(torch.__version__).partition("+")[0]

@@ -5,7 +5,7 @@ the same structure runs the same code. `torch.nn.Module.compile` does not help: 
 which is never compiled. The compiled function depends on the kind alone, with fixed shapes, and so does the result of a
 trial (speed-independence). Trials of the user's own model share no code: nothing shows that two models are alike.
 
-torch's optimizers import `torch._dynamo` when they are built and when they step, only to switch it off where nothing is
+torch's optimizers import `torch._dynamo` when they are built and when they step, only to switch it off when no code is
 compiled. Importing it takes as long as importing torch. Until another of its names is used, a stand-in answers instead.
 """
 
@@ -46,7 +46,7 @@ def forward_of(model: nn.Module, kind: str, how: Compile) -> Callable[[Tensor], 
         different addresses; graphs are kept as long as the process.
 
     Raises:
-        UsageError: torch.compile needs a C++ compiler, and none is installed.
+        UsageError: torch.compile needs a C++ compiler, but the machine has none.
     """
     if missing := missing_compiler():
         message = f"training.compile needs a C++ compiler, but {missing} is not installed"

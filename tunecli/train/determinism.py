@@ -65,7 +65,7 @@ def _set(wanted: Mapping[str, Any]) -> None:
 
 
 def cpu_generator(seed: int) -> torch.Generator:
-    """A new generator on the CPU, so that its draws are the same whichever device trains."""
+    """A new generator on the CPU, so that its draws are the same on every device."""
     return torch.Generator().manual_seed(seed)
 
 

@@ -1,7 +1,7 @@
 """The rules for an epoch's end, which the plain loop, the fused trainer and the user's own training all apply.
 
-Owns a trial's progress, and what an epoch's metrics decide: whether the trial has failed, which epoch is kept, and
-whether it is pruned, stopped early or complete. Loads no torch.
+Owns a trial's progress, and the decisions that an epoch's metrics lead to: whether the trial has failed, which epoch is
+kept, and whether it is pruned, stopped early or complete. Loads no torch.
 """
 
 from __future__ import annotations
@@ -105,11 +105,11 @@ class TrialProgress:
 
 
 class EpochEnd(NamedTuple):
-    """What an epoch's metrics decide.
+    """The decisions at an epoch's end.
 
     Attributes:
         ending: how the trial ends: pruned, complete, or a failure; None: another epoch follows.
-        keeps_weights: whether the weights after this epoch are to be copied.
+        keeps_weights: whether to copy the weights after this epoch.
     """
 
     ending: Failure | State | None
@@ -193,7 +193,7 @@ def ended(
 def metrics_failure(metrics: Mapping[str, float], metric: str, epoch: int) -> Failure | None:
     """The failure of a trial whose losses or objective are not finite; None if all are.
 
-    The validation loss is required whatever the objective is: a model whose outputs are NaN still has an accuracy,
+    The validation loss is required for every objective: a model whose outputs are NaN still has an accuracy,
     because argmax assigns its outputs to some class.
     """
     missing = next((name for name in ("train_loss", "val_loss", metric) if name not in metrics), None)

@@ -15,7 +15,7 @@ from tunecli.errors import TunecliError
 from tunecli.trial import Failure, FailureKind
 
 USER_CODE_ERRORS = (Exception, SystemExit, KeyboardInterrupt)
-"""What ends a trial as failed. User code may raise all of them; a signal for this process raises none of them."""
+"""The exceptions that end a trial as failed. User code may raise them; a signal to this process does not."""
 
 MOST_CAUSE = 1000
 """Longest recorded cause of a failure, in characters."""

@@ -1,7 +1,7 @@
-"""How weights begin: the rules of torch.nn.init, for every linear, convolutional and recurrent layer.
+"""Initial weights: the rules of torch.nn.init for every linear, convolutional and recurrent layer.
 
-Where a rule is given biases begin at zero, and only the forget gates of an LSTM at one. Norms, embeddings,
-positions and learned slopes stay as they were built. Owns no structure; keeps law 3 by a scoped seed.
+With a rule, biases start at zero, except those of an LSTM's forget gates, which start at one. Norms, embeddings,
+positions and learned slopes keep the values that they were built with. Draws come from a scoped seed (seeds-by-name).
 """
 
 from __future__ import annotations
@@ -32,27 +32,26 @@ from tunecli.train.determinism import scoped_seed
 
 
 class Nonlinearity(NamedTuple):
-    """What follows a layer: its name for `torch.nn.init`, and its slope below 0 where it is ``leaky_relu``."""
+    """The nonlinearity after a layer: its name for `torch.nn.init`, and for ``leaky_relu`` its slope below 0."""
 
     name: Any
     slope: float = 0.0
 
     @property
     def gain(self) -> float:
-        """By how much weights are larger, so that what passes keeps its variance."""
+        """The factor of the weights that preserves the variance through the nonlinearity."""
         return float(nn.init.calculate_gain(self.name, self.slope))
 
 
 def initialise(module: nn.Module, model: AnyModel, seed: int) -> None:
-    """Set the weights of a built model in place, by its ``init`` and with its activation's gain.
+    """Set the weights of a built model in place, by the rule of its ``init`` and with the gain of its activation.
 
-    The matrices of a recurrent layer's gates are layers of their own. ``default`` leaves everything as it was
-    built, and so does a model of the user's own.
+    Each gate of a recurrent layer counts as a layer. With ``default``, and for the user's own model, nothing changes.
 
     Args:
-        module: what ``model`` was built as, on the CPU.
-        model: its knobs.
-        seed: names the numbers drawn.
+        module: the built model, on the CPU.
+        model: its setting.
+        seed: seed of the draws.
 
     Raises:
         ValueError: the rule is for matrices, and the model has convolutions.
@@ -67,11 +66,11 @@ def initialise(module: nn.Module, model: AnyModel, seed: int) -> None:
                 continue
             for weight in _weights(layer):
                 rule(init, weight, nonlinearity)
-            _begin_biases(layer)
+            _set_biases(layer)
 
 
 def nonlinearity_of(model: AnyModel) -> Nonlinearity:
-    """What follows a model's layers; an ``rrelu`` has the mean of its slopes."""
+    """The nonlinearity after a model's layers; for ``rrelu`` with the mean of its slopes."""
     own: str | None = getattr(model, "nonlinearity", None)
     activation: ActivationKnob | None = getattr(model, "activation", None)
     if activation is not None:
@@ -80,7 +79,7 @@ def nonlinearity_of(model: AnyModel) -> Nonlinearity:
 
 
 def _weights(layer: nn.Module) -> Iterator[Tensor]:
-    """The weights of one layer: one tensor, or one of each gate."""
+    """The weights of one layer: one tensor, or one for each gate."""
     match layer:
         case nn.Linear() | nn.Conv2d():
             yield layer.weight
@@ -90,7 +89,7 @@ def _weights(layer: nn.Module) -> Iterator[Tensor]:
                     yield from torch.split(parameter, layer.hidden_size)
 
 
-def _begin_biases(layer: nn.Module) -> None:
+def _set_biases(layer: nn.Module) -> None:
     match layer:
         case nn.Linear() | nn.Conv2d():
             if layer.bias is not None:
@@ -99,7 +98,7 @@ def _begin_biases(layer: nn.Module) -> None:
             for name, parameter in layer.named_parameters():
                 if name.startswith("bias"):
                     parameter.zero_()
-                # The gates stand in the order input, forget, cell, output. torch adds two biases; one is set.
+                # torch orders the gates input, forget, cell, output, and adds two biases; only one is set.
                 if isinstance(layer, nn.LSTM) and name.startswith("bias_ih"):
                     parameter[layer.hidden_size : 2 * layer.hidden_size] = 1.0  # Jozefowicz et al. 2015
 

@@ -1,4 +1,4 @@
-"""What one example looks like to a model. Loads no torch."""
+"""The shape of one example, as models see it. Loads no torch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Inputs:
     """The inputs of a data set.
 
     Attributes:
-        shape: of one example: (F,) features, (T, F) a sequence, (C, H, W) an image, or (T,) tokens.
-        n_tokens: how many different tokens there are, 0 (padding) among them; 0 where inputs are numbers.
+        shape: the shape of one example: (F,) features, (T, F) a sequence, (C, H, W) an image, or (T,) tokens.
+        n_tokens: number of different tokens, padding (token 0) included; 0 if inputs are numbers.
     """
 
     shape: tuple[int, ...]
@@ -23,7 +23,7 @@ class Inputs:
 
     @property
     def kind(self) -> InputKind:
-        """Which of the four it is."""
+        """The kind of inputs: one of four."""
         if self.n_tokens:
             return "tokens"
         kinds: dict[int, InputKind] = {1: "features", 2: "sequence", 3: "image"}
@@ -31,5 +31,5 @@ class Inputs:
 
     @property
     def n_values(self) -> int:
-        """Numbers in one example."""
+        """Number of values in one example."""
         return prod(self.shape)

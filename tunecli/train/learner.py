@@ -65,7 +65,7 @@ class Learner:
                 of its whole batches, except for batch norm, whose statistics are those of each part, and for dropout.
 
         Raises:
-            UsageError: the user's own code is of the wrong kind, or the machine lacks what the trial needs.
+            UsageError: the user's own code is of the wrong kind, or the machine lacks something that the trial needs.
         """
         training = config.training
         self._config = config

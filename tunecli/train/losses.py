@@ -1,8 +1,7 @@
-"""The losses: each the mean over a batch, of outputs and targets.
+"""The losses: each is the mean over a batch, computed from outputs and targets.
 
-Class weights enter as mean(weight · loss), and not as torch's weighted mean, which divides by the batch's
-own weights: so the gradient of an epoch is the same sum whatever the batches. Outputs are float32, whatever the
-model computes in. Knows no loop.
+Class weights enter as mean(weight · loss). torch's weighted mean divides by the sum of the batch's weights instead;
+here the gradient of an epoch is the same sum for any batches. Outputs are float32 in every precision.
 
 Axes: B examples, K classes.
 """
@@ -46,7 +45,7 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 class TargetScale(NamedTuple):
-    """How a regression target was standardised: (its own units - center) / scale."""
+    """The standardisation of a regression target: standardised = (target - center) / scale."""
 
     center: float = 0.0
     scale: float = 1.0
@@ -66,17 +65,17 @@ def build_loss(
     """Build a loss.
 
     Args:
-        knob: which one; None: cross entropy, or mean squared error. It serves ``task``.
-        task: chooses where ``knob`` is None, and how outputs are shaped.
-        class_weights_K: of the data's balance; classification only.
-        target: gives standardised targets their own units back, for the losses that need them.
-        base_path: the folder where the user's own code is looked for.
+        knob: the loss's setting, one for ``task``; None: cross entropy, or mean squared error.
+        task: the default loss and the shape of outputs depend on it.
+        class_weights_K: class weights of ``data.balance``; classification only.
+        target: converts standardised targets back to their own units, for the losses that need those.
+        base_path: the folder of the user's own code.
 
     Returns:
         A function of outputs (B, K) and classes (B,), or of outputs (B, 1) and standardised numbers (B,).
 
     Raises:
-        UsageError: ``class_weights_K`` meets a loss that has weights of its own or takes none.
+        UsageError: ``class_weights_K`` is given, and the loss has weights of its own or takes none.
         ImportError, AttributeError: the user's own code cannot be found.
     """
     if knob is None:
@@ -84,7 +83,7 @@ def build_loss(
     if isinstance(knob, UserCode):
         if class_weights_K is not None:
             raise UsageError("a loss of your own takes no class weights", hint="use `balance: sample`")
-        loss: LossFunction = _OwnLoss(knob, base_path)
+        loss: LossFunction = _UserLoss(knob, base_path)
     elif task == "classification":
         weights_K = _class_weights(knob, class_weights_K)
         loss = partial(_on_classes, implementation_of(knob), knob, weights_K)
@@ -94,15 +93,15 @@ def build_loss(
 
 
 def predictor(knob: AnyLoss | None, target: TargetScale = OWN_UNITS) -> Callable[[Tensor], Tensor]:
-    """What makes a model's outputs comparable to standardised targets, for the metrics of regression.
+    """The function from a model's outputs to predictions of the standardised target, for regression metrics.
 
     Args:
-        knob: the loss that gives the outputs their meaning.
-        target: how targets were standardised.
+        knob: the loss, which defines the meaning of outputs.
+        target: the standardisation of the target.
 
     Returns:
-        A function of outputs (N, 1) to predictions (N, 1): the outputs themselves, but for ``poisson``, where
-        they are logs of rates in the target's own units.
+        A function of outputs (N, 1) to predictions (N, 1): the identity, except for ``poisson``, whose outputs are logs
+        of rates in the target's own units.
     """
     if isinstance(knob, LossKnob) and knob.is_of_counts:
         return lambda output_N1: (output_N1.exp() - target.center) / target.scale
@@ -110,13 +109,13 @@ def predictor(knob: AnyLoss | None, target: TargetScale = OWN_UNITS) -> Callable
 
 
 def own_object(loss: LossFunction) -> object | None:
-    """What the user's own code made of a loss that :func:`build_loss` built; None where the loss is ours."""
+    """The user's own object or function within a loss of :func:`build_loss`; None for tunecli's losses."""
     inner = loss.args[-1] if isinstance(loss, partial) else loss
-    return inner.made if isinstance(inner, _OwnLoss) else None
+    return inner.made if isinstance(inner, _UserLoss) else None
 
 
 def _in_single(task: Task, loss: LossFunction, outputs: Tensor, targets: Tensor) -> Tensor:
-    """Regression's outputs lose their axis of one: beside targets (B,) it would spread to (B, B)."""
+    """Drop the last axis of regression outputs (B, 1), which would broadcast with targets (B,) to (B, B)."""
     return loss(outputs if task == "classification" else outputs.squeeze(-1), targets)
 
 
@@ -135,7 +134,7 @@ def _on_classes(
 
 
 def cross_entropy(knob: CrossEntropy, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
-    """Smoothed as torch does it: each class's part of the target bears that class's weight."""
+    """`torch.nn.functional.cross_entropy`; with smoothing, each class's part of the target has that class's weight."""
     if weights_K is None:
         return fn.cross_entropy(logits_BK, y_B, label_smoothing=knob.label_smoothing)
     losses_B = fn.cross_entropy(
@@ -147,7 +146,7 @@ def cross_entropy(knob: CrossEntropy, weights_K: Tensor | None, logits_BK: Tenso
 def focal(knob: Focal, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
     """−(1 − p)^γ log p of the true class (Lin et al. 2017, equation 4)."""
     log_p_B = fn.log_softmax(logits_BK, 1).gather(1, y_B[:, None]).squeeze(1)
-    # 1 - p is kept off 0, where a power below 1 has no finite gradient.
+    # 1 - p is clamped above 0, where a power below 1 has an infinite gradient.
     miss_B = (-log_p_B.expm1()).clamp_min(1e-7)
     return _mean(-(miss_B**knob.gamma) * log_p_B, weights_K, y_B)
 
@@ -159,21 +158,21 @@ def hinge(knob: Hinge, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor)
 
 
 def bce(knob: Bce, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
-    """Smoothed over classes, as timm's BinaryCrossEntropy (Wightman et al. 2021)."""
+    """The mean over classes of binary cross entropy, with smoothing as in timm (Wightman et al. 2021)."""
     target_BK = _smoothed(y_B, logits_BK, knob.label_smoothing)
     losses_BK = fn.binary_cross_entropy_with_logits(logits_BK, target_BK, reduction="none")
     return _mean(losses_BK.mean(1), weights_K, y_B)
 
 
 def kl(knob: Kl, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
-    """Σ over classes of t (log t − log p), for the smoothed target t (Kullback & Leibler 1951)."""
+    """Kullback-Leibler divergence Σ_k t_k (log t_k − log p_k), for the smoothed target t (Kullback & Leibler 1951)."""
     target_BK = _smoothed(y_B, logits_BK, knob.label_smoothing)
     losses_BK = fn.kl_div(fn.log_softmax(logits_BK, 1), target_BK, reduction="none")
     return _mean(losses_BK.sum(1), weights_K, y_B)
 
 
 def _smoothed(y_B: Tensor, logits_BK: Tensor, smoothing: float) -> Tensor:
-    """(1 − ε) one-hot + ε / K (Szegedy et al. 2016, section 7)."""
+    """Smoothed targets (B, K): (1 − ε) one-hot + ε / K (Szegedy et al. 2016, section 7)."""
     n_classes = logits_BK.shape[1]
     is_class_BK = y_B[:, None] == torch.arange(n_classes, device=y_B.device)
     return is_class_BK.to(logits_BK.dtype) * (1.0 - smoothing) + smoothing / n_classes
@@ -210,21 +209,21 @@ def log_cosh(knob: LogCosh, target: TargetScale, output_B: Tensor, y_B: Tensor) 
 
 
 def quantile(knob: Quantile, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
-    """q e where the error e = target − output is above 0, (q − 1) e elsewhere (Koenker & Bassett 1978)."""
+    """max(q e, (q − 1) e) for the error e = target − output (Koenker & Bassett 1978)."""
     error_B = y_B - output_B
     return torch.maximum(knob.q * error_B, (knob.q - 1.0) * error_B).mean()
 
 
 def poisson(knob: Poisson, target: TargetScale, output_B: Tensor, y_B: Tensor) -> Tensor:
-    """exp(output) − count · output, up to a term of the count alone (`torch.nn.PoissonNLLLoss`)."""
+    """exp(output) − count · output, plus a term of the count alone if ``full`` (`torch.nn.PoissonNLLLoss`)."""
     count_B = _counts(y_B, target)
     return fn.poisson_nll_loss(output_B, count_B, log_input=True, full=knob.full)
 
 
 def _counts(y_B: Tensor, target: TargetScale) -> Tensor:
-    """Targets in their own units; a whole number where they are within rounding of one.
+    """Targets in their own units, rounded to a whole number if they are within rounding error of one.
 
-    Standardising rounds, and Stirling's term jumps at 1: a count of 1 has to come back as no more than that.
+    Standardising rounds, and Stirling's term jumps above 1, so a count of 1 must be converted back to exactly 1.
     """
     scaled_B = y_B * target.scale
     count_B = scaled_B + target.center
@@ -233,20 +232,20 @@ def _counts(y_B: Tensor, target: TargetScale) -> Tensor:
     return torch.where((count_B - whole_B).abs() <= rounding_B, whole_B, count_B)
 
 
-class _OwnLoss:
-    """The user's function of (outputs, targets, **args); or an object of their class, made with ``args``."""
+class _UserLoss:
+    """The user's loss: their function of (outputs, targets, **args), or an object of their class made with ``args``."""
 
     def __init__(self, knob: UserCode, base_path: Path) -> None:
-        found = resolve(knob.python, base_path)
-        self.made = found(**knob.args) if isinstance(found, type) else partial(found, **knob.args)
+        code = resolve(knob.python, base_path)
+        self.made = code(**knob.args) if isinstance(code, type) else partial(code, **knob.args)
         self._code_name = knob.python
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if isinstance(self.made, nn.Module):
             self.made.to(outputs.device).train(torch.is_grad_enabled())
-        value = self.made(outputs.clone(), targets.clone())  # it may write into them, and they are used again
+        value = self.made(outputs.clone(), targets.clone())  # clones, because the code may write to them
         if not isinstance(value, Tensor) or value.ndim != 0:
             shown = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
-            message = f"{self._code_name} gives {shown}, and a loss is a tensor of no axes"
+            message = f"{self._code_name} returns {shown}, but a loss must be a tensor without axes"
             raise UsageError(message, hint="return the mean over the batch")
         return value

@@ -1,8 +1,8 @@
-"""What this machine has, found without loading torch where that is possible: accelerators, memory, a C++ compiler.
+"""The accelerators, memory and C++ compiler of this machine, found without loading torch where that is possible.
 
 A GPU is one accelerator. A process that works on one of several GPUs sees only that one, as ``cuda:0``. Each instance
 of a partitioned GPU (MIG) is an accelerator, too; a process sees at most one: "CUDA can only enumerate a single
-compute instance", whichever it finds first, and no whole GPU beside it (NVIDIA, Multi-Instance GPU User Guide, "CUDA
+compute instance", the first that it finds, and no whole GPU beside it (NVIDIA, Multi-Instance GPU User Guide, "CUDA
 Device Enumeration"). So each process that works on an instance has to name it in CUDA_VISIBLE_DEVICES before CUDA is
 initialised, which reads that variable once; and only the driver's own listing shows which instances there are. Torch is
 loaded only where an accelerator may be present.

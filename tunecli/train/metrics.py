@@ -71,7 +71,7 @@ def auroc(logits_NK: Tensor, y_N: Tensor) -> Tensor:
     """Area under the ROC curve: of the second of two classes; of more, the mean of each class against the rest.
 
     The Mann-Whitney statistic on mean ranks, so a tie counts one half (Hanley & McNeil 1982). A class with all the
-    examples or none is left out of the mean.
+    examples or no examples is left out of the mean.
 
     Returns:
         A float64 scalar; NaN if no class is left.

@@ -1,7 +1,7 @@
-"""How large each model is: its parameters, and the multiply-adds of one example's forward pass.
+"""The size of each model: its parameters, and the multiply-adds of one example's forward pass.
 
-Counts what is done in matrix products, convolutions, attention and recurrent kernels; additions, norms and
-activations are left out. A test holds it to the modules that models/ builds. Loads no torch.
+Counts matrix products, convolutions, attention and recurrent kernels; additions, norms and activations are left out. A
+test compares it with the modules that models/ builds. Loads no torch.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 class Size(NamedTuple):
-    """Parameters, and multiply-adds of one example's forward pass. Both 0: unknown."""
+    """Number of parameters, and of multiply-adds in one example's forward pass."""
 
     n_parameters: int
     n_multiply_adds: int = 0
 
-    def __add__(self, other: tuple[int, ...]) -> Size:  # type: ignore[override]  # sizes add up, not on
+    def __add__(self, other: tuple[int, ...]) -> Size:  # type: ignore[override]  # adds instead of concatenating
         return Size(self[0] + other[0], self[1] + other[1])
 
     def times(self, n: int) -> Size:
-        """Of ``n`` such parts."""
+        """The size of ``n`` such parts."""
         return Size(self[0] * n, self[1] * n)
 
 
@@ -35,20 +35,20 @@ NOTHING = Size(0, 0)
 
 
 def has_batch_norm(model: AnyModel) -> bool:
-    """Whether a model takes statistics over its batch, and so needs at least two examples in each.
+    """Whether a model has batch norm, and so needs at least two examples in each batch.
 
-    Of the user's own it is not known, and taken as no.
+    False for the user's own model, of which it is unknown.
     """
     return getattr(model, "norm", "none") == "batch"
 
 
 def linear(knob: Linear, inputs: Inputs, n_outputs: int) -> Size:
-    """Of `linear`."""
+    """The size of `linear`."""
     return _affine(inputs.n_values, n_outputs)
 
 
 def mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> Size:
-    """Of `mlp`."""
+    """The size of `mlp`."""
     norms = {"none": 0, "rms": 1, "batch": 2, "layer": 2}
     size, n_in = NOTHING, inputs.n_values
     for width in knob.widths:
@@ -58,7 +58,7 @@ def mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> Size:
 
 
 def cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> Size:
-    """Of `cnn`."""
+    """The size of `cnn`."""
     n_channels, rows, columns = inputs.shape
     size = NOTHING
     for n_next in knob.channels:
@@ -72,7 +72,7 @@ def cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> Size:
 
 
 def resnet(knob: ResNet, inputs: Inputs, n_outputs: int) -> Size:
-    """Of `resnet`."""
+    """The size of `resnet`."""
     n_channels, rows, columns = inputs.shape
     n_first = knob.channels[0]
     size = _normed(n_channels, n_first, 3, rows * columns) + _activation(knob.activation)
@@ -92,7 +92,7 @@ def resnet(knob: ResNet, inputs: Inputs, n_outputs: int) -> Size:
 
 
 def recurrent(knob: Recurrent, inputs: Inputs, n_outputs: int) -> Size:
-    """Of `rnn`, `lstm` and `gru`."""
+    """The size of `rnn`, `lstm` and `gru`."""
     n_directions = 2 if knob.bidirectional else 1
     embedding = Size(inputs.n_tokens * knob.embedding)
     match inputs.kind:
@@ -112,7 +112,7 @@ def recurrent(knob: Recurrent, inputs: Inputs, n_outputs: int) -> Size:
 
 
 def transformer(knob: Transformer, inputs: Inputs, n_outputs: int) -> Size:
-    """Of `transformer`."""
+    """The size of `transformer`."""
     width, n_inner, norm = knob.width, knob.feedforward * knob.width, Size(2 * knob.width)
     size, n_tokens = _tokens(knob, inputs)
     if knob.positions == "learned" and inputs.kind != "features":
@@ -126,7 +126,7 @@ def transformer(knob: Transformer, inputs: Inputs, n_outputs: int) -> Size:
 
 
 def _tokens(knob: Transformer, inputs: Inputs) -> tuple[Size, int]:
-    """The size of what makes tokens of an example, and how many it makes."""
+    """The size of the layer that turns an example into tokens, and the number of tokens."""
     match inputs.kind:
         case "tokens":
             return Size(inputs.n_tokens * knob.width), inputs.shape[0]
@@ -159,7 +159,7 @@ def _activation(knob: AnyActivation) -> Size:
 
 
 def size_of(model: AnyModel, inputs: Inputs, n_outputs: int) -> Size | None:
-    """How large a model is; None where nothing tells without building it."""
+    """The size of a model; None if it is unknown without building it."""
     if isinstance(model, UserCode) or not model.size_function:
         return None
     size: Size = implementation(model.size_function)(model, inputs, n_outputs)

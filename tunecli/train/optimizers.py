@@ -1,7 +1,7 @@
-"""From an optimizer's knob to torch's own optimizers.
+"""Builds torch's optimizers from a setting.
 
-Owns the names, and which parameters go to which optimizer and group. The mathematics is torch's; what a parameter
-is, parameters.py says.
+Owns which parameters go to which optimizer and group. The mathematics is torch's; parameters.py finds the kind of each
+parameter.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ _NOT_ARGUMENTS = {"name", "decay_exclude"}
 def build_optimizers(
     knob: AnyOptimizer, model: nn.Module, base_path: Path = Path()
 ) -> list[torch.optim.Optimizer]:
-    """Build what updates a model, each parameter by one optimizer; a training step is a step of all of them.
+    """Build the optimizers of a model. Each parameter belongs to one of them; a training step is a step of all.
 
-    Where torch has a kernel that updates all parameters at once, it is used: AdamW's step of a small model
-    on a CPU then takes under a third of the time. The other optimizers take torch's operations on lists of
-    tensors (15 % faster there). Both give the same bits every time.
+    If torch has a fused kernel that updates all parameters at once, it is used: AdamW's step of a small model on a CPU
+    then takes under a third of the time. The other optimizers use torch's operations on lists of tensors (15 % faster
+    there). Both give the same bits every time.
 
     Args:
-        knob: which one, with its arguments.
-        model: on the device where it will be trained.
-        base_path: the folder where the user's own code is looked for.
+        knob: the optimizer's setting.
+        model: the model, on the device that trains.
+        base_path: the folder of the user's own code.
 
     Returns:
-        One; or two for ``muon``, whose own part is the hidden layers' matrices, while AdamW has the rest
-        (Jordan et al. 2024). A part of ``muon`` that has no parameters is left out.
+        One optimizer. For ``muon`` two: Muon for the matrices of hidden layers, and AdamW for all other parameters
+        (Jordan et al. 2024); one of them is left out if it has no parameters.
 
     Raises:
-        UsageError: the model has no parameters, or the user's own code gives no optimizer.
+        UsageError: the model has no parameters, or the user's own code returns no optimizer.
         ImportError, AttributeError: the user's own code cannot be found.
     """
     parts = parts_of(model)
     if not parts:
-        raise UsageError("the model has no parameters, and so nothing to train")
+        raise UsageError("the model has no parameters to train")
     match knob:
         case UserCode():
             return [_own(knob, parts, base_path)]
@@ -65,23 +65,23 @@ def build_optimizers(
 
 
 def rated_groups(optimizers: Sequence[torch.optim.Optimizer]) -> list[tuple[dict[str, Any], float]]:
-    """Every parameter group, whose ``lr`` a chain may change, with the rate that the chain starts from: its own.
+    """All parameter groups, each with the learning rate that it was built with, from which a chain starts.
 
     Raises:
-        UsageError: a group of the user's own optimizer has none.
+        UsageError: a group of the user's own optimizer has no ``lr``.
     """
-    found = []
+    rated = []
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             if "lr" not in group:
                 message = f"{type(optimizer).__name__} has no `lr` for a learning-rate chain to change"
                 raise UsageError(message, hint="drop `learning_rate`, or name the rate `lr` in its groups")
-            found.append((group, float(group["lr"])))
-    return found
+            rated.append((group, float(group["lr"])))
+    return rated
 
 
 def needs_closure(knob: AnyOptimizer) -> bool:
-    """Whether a step evaluates the loss itself, more than once, through a closure given to ``step``."""
+    """Whether a step evaluates the loss itself, possibly several times, through a closure passed to ``step``."""
     return isinstance(knob, OptimizerKnob) and knob.needs_closure
 
 
@@ -93,13 +93,15 @@ def _built(knob: OptimizerKnob, parts: Sequence[Part]) -> torch.optim.Optimizer:
         arguments["foreach"] = True
     made = make(_groups(knob, parts), **arguments)
     if not isinstance(made, torch.optim.Optimizer):
-        message = f"the optimizer `{knob.name}` is a {type(made).__name__}, and not a torch.optim.Optimizer"
-        raise UsageError(message, hint="its `implementation` names a subclass, or a function that makes one")
+        message = f"the optimizer `{knob.name}` is a {type(made).__name__}, not a torch.optim.Optimizer"
+        raise UsageError(
+            message, hint="its `implementation` must name a subclass, or a function that returns one"
+        )
     return made
 
 
 def _groups(knob: OptimizerKnob, parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """What decays, and then what does not; the one or the other may be missing."""
+    """The parameters with weight decay, then those without; empty groups are left out."""
     excluded = frozenset(getattr(knob, "decay_exclude", ()))
     decaying = [part.parameter for part in parts if not part.kinds & excluded]
     other = [part.parameter for part in parts if part.kinds & excluded]
@@ -120,26 +122,26 @@ def _muon(knob: Muon, parts: Sequence[Part]) -> list[torch.optim.Optimizer]:
     hidden = [part.parameter for part in parts if part.is_hidden_matrix]
     rest = [part for part in parts if not part.is_hidden_matrix]
     of_rest = AdamW(lr=knob.lr, weight_decay=knob.weight_decay, decay_exclude=knob.decay_exclude)
-    found: list[torch.optim.Optimizer] = []
+    optimizers: list[torch.optim.Optimizer] = []
     if hidden:
-        found.append(implementation_of(knob)(hidden, **knob.model_dump(exclude=_NOT_ARGUMENTS)))
+        optimizers.append(implementation_of(knob)(hidden, **knob.model_dump(exclude=_NOT_ARGUMENTS)))
     if rest:
-        found.append(_built(of_rest, rest))
-    return found
+        optimizers.append(_built(of_rest, rest))
+    return optimizers
 
 
 def _own(knob: UserCode, parts: Sequence[Part], base_path: Path) -> torch.optim.Optimizer:
-    found = resolve(knob.python, base_path)([part.parameter for part in parts], **knob.args)
-    if not isinstance(found, torch.optim.Optimizer):
+    made = resolve(knob.python, base_path)([part.parameter for part in parts], **knob.args)
+    if not isinstance(made, torch.optim.Optimizer):
         raise UsageError(
-            f"{knob.python} gives a {type(found).__name__}, and an optimizer is a torch.optim.Optimizer",
+            f"{knob.python} returns a {type(made).__name__}, but an optimizer must be a torch.optim.Optimizer",
             hint="name a subclass of it, or a function of (parameters, **args) that returns one",
         )
     try:
-        inspect.signature(found.step).bind()
+        inspect.signature(made.step).bind()
     except TypeError:
         raise UsageError(
-            f"the `step` of {knob.python} asks for a closure, and is called without one",
-            hint="let it take none: def step(self, closure=None)",
+            f"the `step` of {knob.python} needs a closure, but it is called without one",
+            hint="make it optional: def step(self, closure=None)",
         ) from None
-    return found
+    return made

@@ -1,10 +1,10 @@
-"""What a module and an optimizer remember from one epoch to the next: as data to be kept, and put back in place.
+"""The state of modules and optimizers between two epochs, as tensors and plain data that can be saved and restored.
 
-Modules by their state_dict, and every buffer. Optimizers by theirs; torch's ``load_state_dict`` rounds what it is given
-to the weights' dtype and puts new groups in the place of those that others hold, so what is torch's own is put back
-directly. Objects of the user's own classes also keep their attributes, as far as those are plain data: a counter, a
-running mean. What such an optimizer holds beside that may be what it goes by, so then its trial has no checkpoint; of
-a module or a loss it is left. Knows no file.
+A module's state is its state_dict and every buffer. An optimizer's is its state_dict; torch's ``load_state_dict``
+rounds values to the weights' dtype and replaces parameter groups that others hold, so the state of torch's own
+optimizers is restored directly. For objects of the user's own classes, attributes of plain data are part of the state:
+a counter, a running mean. If the user's own optimizer has other attributes, its trial has no checkpoints, because the
+optimizer may depend on them; those of a module or loss are ignored. Knows no file.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-_NOT_THEIRS = {"torch", "tunecli"}
-_OF_THE_DEVICE = {"params", "foreach", "fused"}
-_FIXED = (torch.device, torch.dtype)
-_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_NOT_USER_PACKAGES = {"torch", "tunecli"}
+_DEVICE_OPTIONS = {"params", "foreach", "fused"}
+_CONSTANTS = (torch.device, torch.dtype)
+_MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))
 
 
 def of_module(module: nn.Module) -> dict[str, Any]:
-    """A module's weights, buffers and, where it has parts of the user's own, their plain attributes.
+    """A module's weights and buffers, and the plain attributes of submodules of the user's own classes.
 
     Raises:
-        NotPlain: its own state_dict cannot be had.
+        NotPlain: its ``state_dict`` raises an error.
     """
     try:
         state = dict(module.state_dict(keep_vars=True))
     except Exception as error:
         raise NotPlain(f"state_dict raises {type(error).__name__}") from error
-    weights = {_memory(each) for each in chain(module.parameters(), module.buffers())}
-    own = {name: part for name, part in module.named_modules() if _is_theirs(part)}
+    weights = {_memory(tensor) for tensor in chain(module.parameters(), module.buffers())}
+    own = {name: part for name, part in module.named_modules() if _is_user_class(part)}
     return {
         "state": state,
         "buffers": dict(module.named_buffers()),
-        "own": {name: _attributes(part, _OF_EVERY_MODULE, weights) for name, part in own.items()},
+        "own": {name: _attributes(part, _MODULE_ATTRIBUTES, weights) for name, part in own.items()},
     }
 
 
 def restore_module(module: nn.Module, state: Mapping[str, Any]) -> None:
-    """Put back what :func:`of_module` took from one like it.
+    """Restore the state of :func:`of_module` of a module of the same structure.
 
     Raises:
-        RuntimeError, KeyError, AttributeError: it is not like it.
+        RuntimeError, KeyError, AttributeError: the structure differs.
     """
     for name, kept in state["buffers"].items():
         path, _, leaf = name.rpartition(".")
@@ -57,7 +57,7 @@ def restore_module(module: nn.Module, state: Mapping[str, Any]) -> None:
         buffer = getattr(owner, leaf)
         if isinstance(buffer, Tensor) and (buffer.shape, buffer.dtype) == (kept.shape, kept.dtype):
             buffer.copy_(kept)
-        else:  # one that grows
+        else:  # a buffer that grows
             setattr(owner, leaf, kept)
     module.load_state_dict(state["state"])
     for name, attributes in state["own"].items():
@@ -65,7 +65,7 @@ def restore_module(module: nn.Module, state: Mapping[str, Any]) -> None:
 
 
 def of_loss(loss: Any) -> dict[str, Any]:
-    """What the user's own loss, a module or another object of theirs, remembers; nothing of a function."""
+    """The state of the user's own loss, a module or another object; empty for a function."""
     if isinstance(loss, nn.Module):
         return of_module(loss)
     if isinstance(loss, FunctionType | partial) or not hasattr(loss, "__dict__"):
@@ -74,7 +74,7 @@ def of_loss(loss: Any) -> dict[str, Any]:
 
 
 def restore_loss(loss: Any, state: Mapping[str, Any]) -> None:
-    """Put back what :func:`of_loss` took from one like it."""
+    """Restore the state of :func:`of_loss`."""
     if isinstance(loss, nn.Module):
         restore_module(loss, state)
     elif state:
@@ -82,30 +82,30 @@ def restore_loss(loss: Any, state: Mapping[str, Any]) -> None:
 
 
 def of_optimizer(optimizer: Optimizer) -> dict[str, Any]:
-    """An optimizer's state and groups, and the plain attributes of one of the user's own.
+    """An optimizer's state and groups, and the plain attributes of an optimizer of the user's own class.
 
     Raises:
-        NotPlain: it holds something else, another optimizer perhaps, and has no state_dict of its own that tells about
-            it; or that one cannot be had.
+        NotPlain: it has another attribute, such as another optimizer, and no ``state_dict`` of its own; or its
+            ``state_dict`` raises an error.
     """
     try:
         state = dict(optimizer.state_dict())
     except Exception as error:
         raise NotPlain(f"state_dict raises {type(error).__name__}") from error
-    if not _is_theirs(optimizer) or _says_itself(optimizer):
+    if not _is_user_class(optimizer) or _has_own_state_dict(optimizer):
         return {"state": state, "own": {}}
-    weights = {_memory(each) for group in optimizer.param_groups for each in group["params"]}
-    return {"state": state, "own": _attributes(optimizer, _of_every_optimizer(), weights, is_all=True)}
+    weights = {_memory(tensor) for group in optimizer.param_groups for tensor in group["params"]}
+    return {"state": state, "own": _attributes(optimizer, _optimizer_attributes(), weights, is_all=True)}
 
 
 def restore_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-    """Put back what :func:`of_optimizer` took from one like it; which kernels it uses stays its own.
+    """Restore the state of :func:`of_optimizer` of a similar optimizer; which kernels it uses does not change.
 
     Raises:
-        ValueError, IndexError: it is not like it.
+        ValueError, IndexError: the optimizer has other parameters or groups.
     """
     kept = state["state"]
-    if _says_itself(optimizer):
+    if _has_own_state_dict(optimizer):
         optimizer.load_state_dict(kept)
         return
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -113,22 +113,22 @@ def restore_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
     for key, value in kept["state"].items():
         optimizer.state[parameters[key] if isinstance(key, int) else key] = value
     for group, values in zip(optimizer.param_groups, kept["param_groups"], strict=True):
-        group.update({name: value for name, value in values.items() if name not in _OF_THE_DEVICE})
+        group.update({name: value for name, value in values.items() if name not in _DEVICE_OPTIONS})
     vars(optimizer).update(state["own"])
 
 
-def _is_theirs(thing: object) -> bool:
-    return type(thing).__module__.partition(".")[0] not in _NOT_THEIRS
+def _is_user_class(thing: object) -> bool:
+    return type(thing).__module__.partition(".")[0] not in _NOT_USER_PACKAGES
 
 
 @cache
-def _of_every_optimizer() -> frozenset[str]:
-    """The attributes that any optimizer has; not found at import, since making the first one takes torch a second."""
+def _optimizer_attributes() -> frozenset[str]:
+    """The attributes that every optimizer has. Not read at import: torch's first optimizer takes a second to make."""
     return frozenset(vars(torch.optim.SGD([torch.zeros(1)])))
 
 
-def _says_itself(optimizer: Optimizer) -> bool:
-    """Whether its class says for itself what there is to keep."""
+def _has_own_state_dict(optimizer: Optimizer) -> bool:
+    """Whether its class overrides ``state_dict`` or ``load_state_dict``."""
     kind = type(optimizer)
     return (kind.state_dict, kind.load_state_dict) != (Optimizer.state_dict, Optimizer.load_state_dict)
 
@@ -136,29 +136,36 @@ def _says_itself(optimizer: Optimizer) -> bool:
 def _attributes(
     thing: object, known: frozenset[str], weights: set[int], *, is_all: bool = False
 ) -> dict[str, Any]:
-    """The attributes that are plain data, and no other view of a weight; ``is_all`` wants all that may change."""
-    found = {}
+    """The attributes that are plain data and do not share memory with a weight.
+
+    Args:
+        thing: the object.
+        known: names of attributes to leave out.
+        weights: the memory of the weights.
+        is_all: raise `NotPlain` for an attribute that is not plain data and may change.
+    """
+    plain = {}
     for name, value in vars(thing).items():
         if name in known:
             continue
         try:
             _, tensors = take_apart(value, name, torch.device("cpu"))
         except NotPlain:
-            if is_all and not (callable(value) or isinstance(value, _FIXED)):
+            if is_all and not (callable(value) or isinstance(value, _CONSTANTS)):
                 raise
             continue
-        if not any(isinstance(each, nn.Parameter) or _memory(each) in weights for each in tensors.values()):
-            found[name] = value
-    return found
+        if not any(isinstance(one, nn.Parameter) or _memory(one) in weights for one in tensors.values()):
+            plain[name] = value
+    return plain
 
 
 def _memory(tensor: Tensor) -> int:
-    """What tells whether two tensors share it."""
+    """A key that is equal for tensors that share memory."""
     return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else id(tensor)
 
 
 Node = Any
-"""JSON: null, a boolean, a number, a string, or an object of one key that says what else it is."""
+"""JSON: null, a boolean, a number, a string, or an object whose one key is the type of its value."""
 
 _PLAIN = (type(None), bool, int, str)
 _TENSORS = (Tensor, nn.Parameter)
@@ -168,38 +175,37 @@ _DTYPES = {
 }
 
 
-class NotPlain(Exception):  # noqa: N818  (what it is)
-    """A value that is neither plain data nor a tensor of a kind that can be kept."""
+class NotPlain(Exception):  # noqa: N818  (named after the value)
+    """A value that is neither plain data nor a tensor that can be saved."""
 
 
 def take_apart(tree: Any, name: str, device: torch.device) -> tuple[Node, dict[str, Tensor]]:
-    """The data that a tree is.
+    """Split a tree into JSON and tensors.
 
-    Args:
-        tree: of dicts, lists and tuples, whose leaves are None, booleans, numbers, strings and dense tensors; all of
-            just these types. A dict's keys are strings, numbers or booleans.
-        name: what the tensors' names begin with.
-        device: whose the tree is; a tensor that lies elsewhere is noted as lying on the CPU.
+    Args: tree: dicts, lists and tuples, whose leaves are None, booleans, numbers, strings and dense tensors; exactly
+        these types. A dict's keys are strings, numbers or booleans.
+        name: prefix of the tensors' names.
+        device: the tree's device; a tensor on another device is recorded as being on the CPU.
 
     Returns:
-        JSON, and the tensors that it names: not copies.
+        The JSON, and the tensors that it names, which are not copied.
 
     Raises:
-        NotPlain: it holds something else.
+        NotPlain: the tree contains anything else.
     """
     tensors: dict[str, Tensor] = {}
     names: dict[int, str] = {}
 
-    def taken(value: Any, path: str) -> Node:
+    def split(value: Any, path: str) -> Node:
         kind = type(value)
         if kind in _PLAIN:
             return value
         if kind is float:
             return value if math.isfinite(value) else {"float": str(value)}
         if kind is list or kind is tuple:
-            return {kind.__name__: [taken(each, f"{path}.{place}") for place, each in enumerate(value)]}
+            return {kind.__name__: [split(item, f"{path}.{index}") for index, item in enumerate(value)]}
         if kind is dict:
-            return {"dict": [[_key(key, path), taken(each, f"{path}.{key}")] for key, each in value.items()]}
+            return {"dict": [[_key(key, path), split(item, f"{path}.{key}")] for key, item in value.items()]}
         if kind not in _TENSORS or value.layout is not torch.strided or value.dtype not in _DTYPES:
             raise NotPlain(f"{path} is a {kind.__name__}")
         if id(value) not in names:
@@ -207,23 +213,23 @@ def take_apart(tree: Any, name: str, device: torch.device) -> tuple[Node, dict[s
             names[id(value)], tensors[unique] = unique, value
         return {"tensor": [names[id(value)], _layout(value), value.device != device]}
 
-    return taken(tree, name), tensors
+    return split(tree, name), tensors
 
 
 def put_together(node: Node, tensors: Mapping[str, Tensor], device: torch.device) -> Any:
-    """The tree that :func:`take_apart` took apart.
+    """Build the tree that :func:`take_apart` split.
 
     Args:
-        node: its JSON.
-        tensors: by name, anywhere.
-        device: whose the tree is to be.
+        node: the JSON.
+        tensors: the tensors by name, on any device.
+        device: the device of the new tree.
 
     Returns:
-        The tree. Its tensors are copies of their own: what is read from a file lies anywhere in memory, and where a
-        tensor lies can decide in which order it is summed.
+        The tree. Its tensors are copies: tensors read from a file are not aligned in memory, and the order in which a
+        tensor is summed can depend on its alignment.
 
     Raises:
-        KeyError, TypeError, ValueError, RuntimeError: the JSON is of nothing that was taken apart.
+        KeyError, TypeError, ValueError, RuntimeError: the JSON is not from :func:`take_apart`.
     """
     made: dict[str, Tensor] = {}
 
@@ -235,17 +241,17 @@ def put_together(node: Node, tensors: Mapping[str, Tensor], device: torch.device
             case "float":
                 return float(value)
             case "list":
-                return [put(each) for each in value]
+                return [put(item) for item in value]
             case "tuple":
-                return tuple(put(each) for each in value)
+                return tuple(put(item) for item in value)
             case "dict":
-                return {key: put(each) for key, each in value}
+                return {key: put(item) for key, item in value}
         name, stride, is_on_cpu = node["tensor"]
         if name not in made:
-            kept = tensors[name]
+            saved = tensors[name]
             target = torch.device("cpu") if is_on_cpu else device
-            empty = torch.empty_strided(kept.shape, stride, dtype=kept.dtype, device=target)
-            made[name] = empty.copy_(kept)
+            empty = torch.empty_strided(saved.shape, stride, dtype=saved.dtype, device=target)
+            made[name] = empty.copy_(saved)
         return made[name]
 
     return put(node)
@@ -258,5 +264,5 @@ def _key(key: Any, path: str) -> Any:
 
 
 def _layout(tensor: Tensor) -> list[int]:
-    """The strides, in entries; of a tensor that is no dense block of memory those of one that is."""
+    """The strides of a tensor, in entries; if it is not a dense block of memory, those of a dense copy."""
     return list(torch.empty_like(tensor, device="meta").stride())

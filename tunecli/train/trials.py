@@ -1,6 +1,6 @@
-"""Trials of whatever kind, from Jobs to events: our own loops, the user's function or command.
+"""Runs a trial of any kind, from a Job to its events: tunecli's own loops, the user's function or their command.
 
-Each kind is imported when it is run: a command needs no torch, and whoever only names `run` needs neither.
+Each kind is imported when it is run: a command needs no torch.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
 
 
 def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
-    """Run one trial, or several as one model. No event holds a secret value of the environment.
+    """Run one trial, or a fused group of trials. No event contains a secret value of the environment.
 
     Args:
-        jobs: everything about each; where there are several, all are fused and have one signature.
-        is_stop_wanted: whether to stop: our own loop does where its epoch ends, the user's function at its next
-            report, their command at once.
+        jobs: one job, or several fused ones of one signature.
+        is_stop_wanted: whether to stop. Tunecli's own loop stops at an epoch's end, the user's function at its next
+            report, and their command at once.
 
     Yields:
         For each job, at most one `Started`, an `EpochEnded` for every epoch, a `Checkpointed` for every checkpoint,
-        then exactly one `Ended` or `Stopped`; a trial that fails ends as failed (law 6).
+        then exactly one `Ended` or `Stopped`, or `Paused`. A trial that fails ends as failed (failure-is-data).
 
     Raises:
-        DiskFull: no room is left for what is to be kept, which is no fault of the trial.
-        StoreFailed: the disk refuses for another reason, which is none either.
+        DiskFull: no room is left for weights or a checkpoint. That ends the sweep, not the trial.
+        StoreFailed: any other error of the disk, likewise.
     """
     redactor = _redactor(jobs)
     has_own_code = any(uses_own_code(job) for job in jobs)
     if has_own_code:
-        own_code.forget()  # before the files are compared with the record: this trial reads them anew
+        own_code.forget()  # before the files are compared with the record: this trial imports them anew
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
     if has_own_code:
         events = isolation.kept_apart(events, own_code.program_name(jobs[0]))
@@ -60,11 +60,11 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
     """Run one trial of the user's own code in this thread, for a process that has no other trial.
 
     Args:
-        job, is_stop_wanted: as of :func:`run_together`.
+        job, is_stop_wanted: as in :func:`run_together`.
         tell: called with each event that :func:`run_together` yields.
 
     Raises:
-        DiskFull, StoreFailed: as of :func:`run_together`.
+        DiskFull, StoreFailed: as in :func:`run_together`.
     """
     sys.argv = own_code.program_name(job)
     redactor = _redactor([job])
@@ -82,14 +82,14 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
 
 
 def uses_own_code(job: Job) -> bool:
-    """Whether a trial imports code of the user's: its function, model, loss, optimizer, data or metric."""
+    """Whether a trial imports the user's code: a function, model, loss, optimizer, data source or metric."""
     return next(uses(job.task.config, job.task.objective), None) is not None
 
 
 def _redactor(jobs: Sequence[Job]) -> Redactor:
-    """Of the environment variables that their configurations name, with the values that these have before they run.
+    """A redactor for the environment variables that the jobs' configurations name, with their values before the run.
 
-    The user's code may change its environment, or take a password out of it as a precaution.
+    The user's code may change its environment, for example remove a password from it.
     """
     return redactor_for(sorted({name for job in jobs for name in names_in(job.task.config)}), os.environ)
 
@@ -107,7 +107,7 @@ def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[
 def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
     changed = _changed(job)
     if changed:
-        return _of_other_code(job, changed)
+        return _code_changed(job, changed)
     model = trial_model(job.task.config)
     if model is CommandTrial:
         from tunecli.train.user_code import command as own_command
@@ -125,7 +125,7 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
 
 
 def _clean_events(events: Iterator[Event], redactor: Redactor) -> Iterator[Event]:
-    """The same events, each as :func:`_clean` gives it."""
+    """The same events, each cleaned by :func:`_clean`."""
     try:
         for event in events:
             yield _clean(event, redactor)
@@ -135,14 +135,10 @@ def _clean_events(events: Iterator[Event], redactor: Redactor) -> Iterator[Event
 
 
 def _clean(event: Event, redactor: Redactor) -> Event:
-    """The event with its texts bounded, and without secrets in its texts.
+    """The event without secrets in its texts, and with texts of limited length.
 
-    Secrets are removed first: a cut through the middle of one would leave the rest of it. The names of metrics hold
-    none: our loop's are known, and `Reports` has removed secrets from those of the user's code.
-
-    Args:
-        event: as the trial gave it.
-        redactor: of the environment variables that the configuration names.
+    Secrets are removed first: shortening a text could cut through a secret and leave a part of it. The names of metrics
+    contain no secret: those of tunecli's loop are fixed, and `Reports` has cleaned those of the user's code.
     """
     if redactor:
         event = _without_secrets(event, redactor)
@@ -162,7 +158,7 @@ def _without_secrets(event: Event, redactor: Redactor) -> Event:
         case Ended(outcome=outcome) | Paused(outcome=outcome):
             failure = outcome.failure
             if failure is not None:
-                cause = redacted(failure.cause, is_cut=True)  # it is one line of a longer text
+                cause = redacted(failure.cause, is_cut=True)  # the cause is one line of a longer text
                 trace = redacted(failure.traceback, is_cut="…" in failure.traceback)
                 failure = replace(failure, cause=cause, traceback=trace)
             event = replace(event, outcome=replace(outcome, failure=failure))
@@ -170,7 +166,7 @@ def _without_secrets(event: Event, redactor: Redactor) -> Event:
     return event
 
 
-def _of_other_code(job: Job, changed: Sequence[str]) -> Iterator[Event]:
-    """The end of a trial that would mix two versions of the user's code in one study."""
+def _code_changed(job: Job, changed: Sequence[str]) -> Iterator[Event]:
+    """The failure of a trial that would mix two versions of the user's code in one study."""
     cause = f"your own code has changed since the study began: {', '.join(changed)}"
     yield Reports(job, job.execution.device).ended(Failure(FailureKind.ERROR, cause))

@@ -154,7 +154,7 @@ class Updater:
     def _mask_average(self) -> None:
         """Zero the cut weights in the average, too, which still contains their earlier values."""
         if self.average is not None and self.weight_chain is not None:
-            self.weight_chain.hold_in(self.average.averages)
+            self.weight_chain.mask_copies(self.average.averages)
 
     def _by_closure(self, optimizer: torch.optim.Optimizer, gradient: Callable[[], Tensor]) -> Tensor:
         """Step an optimizer that evaluates the loss itself; returns the first loss, that before the step."""

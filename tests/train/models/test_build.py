@@ -201,5 +201,5 @@ def test_the_users_own_model_is_told_what_it_asks_for_by_name(own_code: Path) ->
 
 
 def test_a_model_that_is_no_module_is_an_error_that_says_so(own_code: Path) -> None:
-    with pytest.raises(UsageError, match="own_models:nothing gives a str, and a model is a torch"):
+    with pytest.raises(UsageError, match="own_models:nothing returns a str, but a model must be a torch"):
         build(model_of({"python": "own_models:nothing"}), FEATURES, 2, own_code)

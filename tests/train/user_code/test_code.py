@@ -245,16 +245,16 @@ def test_what_a_module_sets_at_its_top_holds_for_its_function_in_every_trial(tmp
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"model": own("Net", shift=2)}, "mine_own:Net gives (N, 5), and the data ask for (N, 3)"),
-        ({"model": own("Flat")}, "mine_own:Flat gives (N,), and the data ask for (N, 3)"),
+        ({"model": own("Net", shift=2)}, "mine_own:Net returns (N, 5), but the data needs (N, 3)"),
+        ({"model": own("Flat")}, "mine_own:Flat returns (N,), but the data needs (N, 3)"),
         (
             {"model": own("Flat"), "data": {"source": "diabetes"}},
-            "mine_own:Flat gives (N,), and the data ask for (N, 1)",
+            "mine_own:Flat returns (N,), but the data needs (N, 1)",
         ),
-        ({"model": own("Pair")}, "mine_own:Pair gives a tuple, and a model a tensor (N, 3)"),
+        ({"model": own("Pair")}, "mine_own:Pair returns a tuple, but a model must return a tensor (N, 3)"),
         (
             {"optimizer": own("Closing", lr=0.1)},
-            "the `step` of mine_own:Closing asks for a closure, and is called without one",
+            "the `step` of mine_own:Closing needs a closure, but it is called without one",
         ),
     ],
 )

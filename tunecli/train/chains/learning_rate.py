@@ -1,11 +1,11 @@
-"""The learning-rate chain: each link maps the rate that reaches it to the rate that leaves it.
+"""The learning-rate chain: each link maps an incoming learning rate to an outgoing one.
 
-A link is a pure function of the moment, after optax's schedules: the rate at any step is known without the steps
-before it. Only ``cut.on_plateau`` depends on what training has shown; that is the chain's state, plain numbers which
-whoever trains carries along: `begin` makes it, `observe` takes in an epoch's loss, `rate` reads it. So a checkpoint
-has no scheduler to save, and a chain resumed is the chain uninterrupted (law 1). Each link equals torch's scheduler of
-that name, stepped as often as the link's ``every`` says. A warm-up counts its own step, since one that counts the steps
-before it trains the first at rate 0: with full batches that is a whole epoch. Loads no torch.
+A link is a pure function of the step, like optax's schedules: the rate at any step follows without the steps before it.
+Only ``cut.on_plateau`` depends on training so far. Its memory is the chain's state, a tuple of plain numbers: `begin`
+makes it, `observe` adds an epoch's loss, `rate` reads it. So a checkpoint saves no scheduler, and a resumed chain
+equals the uninterrupted one (record-is-the-state). Each link equals torch's scheduler of that name, stepped as often as
+the link's ``every`` says. A warmup counts the step itself: counting only the steps before it would train the first step
+at rate 0, which with full batches is a whole epoch. Loads no torch.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from tunecli.train.chains.step_position import StepPosition
 
 
 class Plateaus(NamedTuple):
-    """What is remembered of the losses so far.
+    """The memory of ``cut.on_plateau``.
 
     Attributes:
-        best: the lowest loss, None before the first.
-        n_bad: epochs in a row that did not improve on it.
-        n_cooling: epochs still to come in which none counts.
-        n: plateaus found.
-        n_epochs: epochs told of.
+        best: the lowest loss; None before the first.
+        n_bad: number of epochs in a row without improvement.
+        n_cooling: number of coming epochs that do not count as bad.
+        n: number of plateaus found.
+        n_epochs: number of epochs observed.
     """
 
     best: float | None = None
@@ -54,10 +54,10 @@ class Plateaus(NamedTuple):
 
 
 LinkState = tuple[()] | Plateaus
-"""What a link remembers: nothing, or the plateaus it has seen."""
+"""The memory of a link: empty, or its plateaus."""
 
 ChainState = tuple[LinkState, ...]
-"""What each link of a chain remembers."""
+"""The memory of each link of a chain."""
 
 
 def begin(links: Sequence[AnyLink]) -> ChainState:
@@ -70,12 +70,12 @@ def rate(links: Sequence[AnyLink], state: ChainState, base: float, now: StepPosi
 
     Args:
         links: the chain, applied in order.
-        state: the chain's, with all epochs before this one observed.
+        state: the chain's state, after all epochs before this one.
         base: the optimizer's own rate, at least 0.
         now: the step.
 
     Returns:
-        At least 0.
+        The rate, at least 0.
     """
     for link, memory in zip(links, state, strict=True):
         own = now.epoch_start() if link.every == "epoch" else now
@@ -92,7 +92,7 @@ def rate(links: Sequence[AnyLink], state: ChainState, base: float, now: StepPosi
 
 
 def observe(links: Sequence[AnyLink], state: ChainState, loss: float) -> ChainState:
-    """The state of a chain after one more epoch, which ended with this loss; lower is better."""
+    """The state of a chain after one more epoch, which ended with validation loss ``loss``."""
     return tuple(_observe(link, memory, loss) for link, memory in zip(links, state, strict=True))
 
 
@@ -110,10 +110,10 @@ def _cut_on_plateaus(link: AnyLink, memory: LinkState, rate: float) -> float:
 
 
 def observe_plateau(knob: OnPlateau, seen: Plateaus, loss: float) -> Plateaus:
-    """Take in the loss of one more epoch, lower being better.
+    """Add the loss of one more epoch; lower is better. A loss that is not a number counts as no improvement.
 
-    Equals ``torch.optim.lr_scheduler.ReduceLROnPlateau.step`` in its mode ``min``, but for two things: its ``eps``
-    ignores cuts of less than 1e-8, and its relative threshold lets a loss below 0 get worse and calls it better.
+    Equals ``torch.optim.lr_scheduler.ReduceLROnPlateau.step`` in mode ``min``, with two differences: torch's ``eps``
+    ignores cuts of less than 1e-8, and for a loss below 0 torch's relative threshold counts some increases as better.
     """
     best = math.inf if seen.best is None else seen.best
     is_relative = knob.threshold_mode == "relative"
@@ -130,77 +130,83 @@ def observe_plateau(knob: OnPlateau, seen: Plateaus, loss: float) -> Plateaus:
 
 
 def skip_epoch(seen: Plateaus) -> Plateaus:
-    """Let an epoch pass whose loss does not count."""
+    """Add an epoch whose loss does not count, because the link is not active."""
     return seen._replace(n_epochs=seen.n_epochs + 1)
 
 
 def warmup(link: Warmup, rate: float, now: StepPosition) -> float:
-    """The link `warmup`."""
+    """The link `warmup`: linear from ``start`` (by default from one step's share) to the full rate."""
     if link.start is not None:
         return rate * (link.start + (1.0 - link.start) * min(1.0, now.epoch / link.epochs))
     return rate * min(1.0, _epoch_with_this(link, now) / link.epochs)
 
 
 def cosine(link: Cosine, rate: float, now: StepPosition) -> float:
-    """The link `cosine`."""
+    """The link `cosine` (Loshchilov & Hutter 2017, equation 5, one period)."""
     return rate * _toward(link.to, _half_cosine(now.progress))
 
 
 def cosine_restarts(link: CosineRestarts, rate: float, now: StepPosition) -> float:
-    """SGDR's equation 5, the period found in closed form: n of them last epochs · (factor^n - 1) / (factor - 1)."""
-    n_first = now.epoch / link.epochs  # how long it has been, in first periods
-    # Steps are discrete, so a restart that rounding puts a hair after its step is put back on it.
+    """SGDR (Loshchilov & Hutter 2017, equation 5).
+
+    The period follows in closed form: n of them last epochs · (factor^n - 1) / (factor - 1).
+    """
+    n_first = now.epoch / link.epochs  # elapsed time, in lengths of the first period
+    # _EPSILON: rounding may put a restart just after its step; it belongs to that step.
     if link.factor == 1.0:
-        return rate * _toward(link.to, _half_cosine(n_first - math.floor(n_first + _HAIR)))
+        return rate * _toward(link.to, _half_cosine(n_first - math.floor(n_first + _EPSILON)))
     growth = link.factor - 1.0
-    n_done = math.floor(math.log1p(n_first * growth) / math.log1p(growth) + _HAIR)
+    n_done = math.floor(math.log1p(n_first * growth) / math.log1p(growth) + _EPSILON)
     length = math.pow(link.factor, n_done)
     return rate * _toward(link.to, _half_cosine((n_first - (length - 1.0) / growth) / length))
 
 
 def linear(link: LinearDecay, rate: float, now: StepPosition) -> float:
-    """The link `linear`."""
+    """The link `linear`: from the full rate to ``to`` times it, over the run."""
     return rate * (1.0 + (link.to - 1.0) * now.progress)
 
 
 def polynomial(link: Polynomial, rate: float, now: StepPosition) -> float:
-    """The link `polynomial`."""
+    """The link `polynomial`: from the full rate to ``to`` times it, by (1 - progress) to the power ``power``."""
     return rate * _toward(link.to, math.pow(1.0 - now.progress, link.power))
 
 
 def exponential(link: Exponential, rate: float, now: StepPosition) -> float:
-    """The link `exponential`."""
+    """The link `exponential`: times ``gamma`` an epoch."""
     return rate * math.pow(link.gamma, now.epoch)
 
 
 def step(link: Step, rate: float, now: StepPosition) -> float:
-    """The link `step`."""
+    """The link `step`: times ``gamma`` every ``epochs`` epochs."""
     return rate * math.pow(link.gamma, now.epochs_done // link.epochs)
 
 
 def multistep(link: MultiStep, rate: float, now: StepPosition) -> float:
-    """The link `multistep`."""
+    """The link `multistep`: times ``gamma`` at each milestone."""
     return rate * math.pow(link.gamma, _n_passed(link.at, link.from_epoch, now))
 
 
 def one_cycle(link: OneCycle, rate: float, now: StepPosition) -> float:
-    """As in ``torch.optim.lr_scheduler.OneCycleLR``, the last step has the lowest rate, the peak is one step early."""
+    """Smith & Topin 2019. As in ``torch.optim.lr_scheduler.OneCycleLR``, the last step has the lowest rate.
+
+    The peak is one step before ``warmup_fraction`` of the run.
+    """
     low, lowest = rate / link.div, rate / link.div / link.final_div
     peak, last = link.warmup_fraction * now.n_steps - 1.0, now.n_steps - 1.0
     if now.step < peak:
         share = now.step / peak
         return low + (rate - low) * (share if link.shape == "linear" else 1.0 - _half_cosine(share))
-    share = min(1.0, (now.step - peak) / max(_HAIR, last - peak))
+    share = min(1.0, (now.step - peak) / max(_EPSILON, last - peak))
     return lowest + (rate - lowest) * (1.0 - share if link.shape == "linear" else _half_cosine(share))
 
 
 def inverse_sqrt(link: InverseSqrt, rate: float, now: StepPosition) -> float:
-    """The link `inverse_sqrt`."""
+    """The link `inverse_sqrt`: constant for ``epochs``, then √(epochs / epoch) (Vaswani et al. 2017, equation 3)."""
     return rate * math.sqrt(link.epochs / max(link.epochs, now.epoch))
 
 
 def warmup_stable_decay(link: WarmupStableDecay, rate: float, now: StepPosition) -> float:
-    """Hu et al.'s (2024) equation 1. Where its two slopes overlap, both act."""
+    """Hu et al. 2024, equation 1. If warmup and decay overlap, both act."""
     done = now.progress
     n_warmup = link.warmup_fraction * now.total_epochs
     if n_warmup > 0:
@@ -210,39 +216,39 @@ def warmup_stable_decay(link: WarmupStableDecay, rate: float, now: StepPosition)
 
 
 def cut(link: Cut, rate: float, now: StepPosition) -> float:
-    """The link `cut`."""
+    """The link `cut`: by a factor at each milestone, or to a floor. ``on_plateau`` is handled in `rate`."""
     if link.at is None or link.factor is None:
         return max(rate, link.floor or 0.0)
     return rate * math.pow(link.factor, _n_passed(link.at, link.from_epoch, now))
 
 
 def clip(link: Clip, rate: float, now: StepPosition) -> float:
-    """The link `clip`."""
+    """The link `clip`: bounds the rate from below and above."""
     return max(link.min, rate if link.max is None else min(rate, link.max))
 
 
-_HAIR = 1e-9  # far less than a step, far more than a rounding error
+_EPSILON = 1e-9  # far less than a step, far more than a rounding error
 
 
 def _epoch_with_this(link: Warmup | WarmupStableDecay, now: StepPosition) -> float:
-    """Epochs done once the step that is next has been taken, or the epoch where the link holds its value for one."""
+    """Epochs done after this step; after this epoch if the link keeps one value for an epoch."""
     return (now.step + (now.steps_per_epoch if link.every == "epoch" else 1)) / now.steps_per_epoch
 
 
 def _toward(to: float, share: float) -> float:
-    """From 1 to ``to`` as ``share`` goes from 1 to 0."""
+    """Interpolate: 1 at ``share`` 1, ``to`` at ``share`` 0."""
     return to + (1.0 - to) * share
 
 
 def _half_cosine(progress: float) -> float:
-    """From 1 to 0 as ``progress`` goes from 0 to 1."""
+    """Half a cosine: 1 at ``progress`` 0, and 0 at ``progress`` 1."""
     return (1.0 + math.cos(math.pi * progress)) / 2.0
 
 
 def _n_passed(milestones: Sequence[int], from_epoch: int, now: StepPosition) -> int:
-    """Milestones count epochs of the run, and ``now`` those since the link's own first."""
+    """Number of milestones passed. Milestones count epochs of the run, ``now`` those since the link's start."""
     done = from_epoch + now.epochs_done
-    return sum([milestone <= done for milestone in milestones])  # a list: half a generator's time
+    return sum([milestone <= done for milestone in milestones])  # a list takes half a generator's time
 
 
 _DECAYS: dict[str, Callable[[float], float]] = {

@@ -1,4 +1,4 @@
-"""Where a run stands at one of its steps: the time that both chains go by. Loads no torch."""
+"""The position of an optimizer step in the run: the time scale of both chains. Loads no torch."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class StepPosition(NamedTuple):
-    """A step of the run.
+    """One optimizer step of the run.
 
     Attributes:
-        step: optimizer steps taken before it, counting from 0.
+        step: number of steps taken before it.
         steps_per_epoch: at least 1.
-        n_steps: how many there will be in all, at least 1.
+        n_steps: planned number of steps of the run, at least 1.
     """
 
     step: int
@@ -20,22 +20,22 @@ class StepPosition(NamedTuple):
 
     @property
     def epoch(self) -> float:
-        """Epochs done, with fractions."""
+        """Epochs done before this step, with a fraction."""
         return self.step / self.steps_per_epoch
 
     @property
     def epochs_done(self) -> int:
-        """Whole epochs done."""
+        """Whole epochs done before this step."""
         return self.step // self.steps_per_epoch
 
     @property
     def total_epochs(self) -> float:
-        """The length of the run, with fractions where it is counted in steps."""
+        """Length of the run in epochs, with a fraction if it is set in steps."""
         return self.n_steps / self.steps_per_epoch
 
     @property
     def progress(self) -> float:
-        """The share of the run that is done, in [0, 1]."""
+        """Fraction of the run that is done, in [0, 1]."""
         return min(1.0, self.step / self.n_steps)
 
     @property
@@ -48,14 +48,14 @@ class StepPosition(NamedTuple):
         return StepPosition(self.step - self.step % self.steps_per_epoch, self.steps_per_epoch, self.n_steps)
 
     def within(self, from_epoch: int, until_epoch: int | None) -> StepPosition | None:
-        """The same moment of the run that is a window of this one.
+        """The position of this step in a window of the run.
 
         Args:
-            from_epoch: epochs done where the window opens, at least 0.
-            until_epoch: epochs done where it closes, above ``from_epoch``; None where the run ends.
+            from_epoch: number of epochs before the window, at least 0.
+            until_epoch: the epoch at whose end the window closes, above ``from_epoch``; None: the end of the run.
 
         Returns:
-            None outside the window.
+            The position, counted from the window's start; None outside the window.
         """
         first = from_epoch * self.steps_per_epoch
         last = self.n_steps if until_epoch is None else until_epoch * self.steps_per_epoch

@@ -1,8 +1,8 @@
-"""The weight chain: what is done to a model's weights after an optimizer step, link by link, in place.
+"""The weight chain: links that change a model's weights in place after an optimizer step, in order.
 
-Owns the order and the timing of the links; what each does is weight_links.py's, and pruning.py's for cuts. What lives
-from one step to the next is the masks of the cuts alone: whatever is random is a function of names, the step's number
-among them (law 3). Waits for the device only where a cut is chosen.
+Owns the order and timing of the links, which are in weight_links.py, and for cuts in pruning.py. Only the masks of cuts
+live from one step to the next: random draws come from seeds that contain the step's number (seeds-by-name). Waits for
+the device only when weights to cut are chosen.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tunecli.train.chains.weight_links import KEEP_ZEROS, Update
 from tunecli.train.parameters import parts_of
 
 
-class _Place(NamedTuple):
-    """A link at its place in the chain, bound to its weights; plain numbers, since each step reads them."""
+class _BoundLink(NamedTuple):
+    """A link bound to its weights, with its timing as plain numbers, which each step reads."""
 
     from_epoch: int
     until_epoch: float
@@ -34,20 +34,20 @@ class _Place(NamedTuple):
 
 
 class WeightChain:
-    """The links in training. What they cut is exactly zero whenever :meth:`apply` returns."""
+    """The links in training. Cut weights are exactly zero whenever :meth:`apply` returns."""
 
     def __init__(
         self, links: Sequence[AnyWeightLink], model: nn.Module, seed_for: Callable[..., int]
     ) -> None:
-        """Bind the links to a model; nothing is changed yet.
+        """Bind the links to a model, without changing it.
 
         Args:
             links: the chain, applied in order.
-            model: on its device already. Its last tensor of two dimensions or more is the output layer's.
-            seed_for: a seed by its names, for example ``seed_for("noise", 2, step)``.
+            model: the model, on its device. Its last tensor of two or more dimensions is the output layer's.
+            seed_for: (names) → a seed, for example ``seed_for("noise", 2, step)``.
 
         Raises:
-            ValueError: the model has no tensor that a link could act on.
+            ValueError: the model has no tensor for a link to act on.
         """
         trainable: dict[str, Tensor] = {n: each for n, each in model.named_parameters() if each.requires_grad}
         others = {part.parameter for part in parts_of(model) if part.kinds & {"bias", "norm"}}
@@ -55,18 +55,18 @@ class WeightChain:
         self._weights = [trainable[name] for name in self._names]
         self._prunings: dict[int, Pruning] = {}
         self._kept: list[Tensor] = []
-        """One mask for each weight, zero where any cut holds; none while nothing is cut."""
-        self._places: list[_Place] = []
+        """One mask for each weight, zero for cut entries; empty while nothing is cut."""
+        self._bound_links: list[_BoundLink] = []
         for number, link in enumerate(links):
             tensors = [*trainable.values()] if link.parameters == "all" else self._weights
-            self._places.append(self._place(number, link, tensors, partial(seed_for, link.name, number)))
+            self._bound_links.append(self._bind(number, link, tensors, partial(seed_for, link.name, number)))
         after_a_cut = links[min(self._prunings) :] if self._prunings else []
         self._is_refilled = any(not isinstance(link, KEEP_ZEROS) for link in after_a_cut)
 
     def mask_gradients(self) -> None:
-        """Zero the gradients of what is cut, as `torch.nn.utils.prune`'s reparametrisation does.
+        """Zero the gradients of cut weights, as the reparametrisation of `torch.nn.utils.prune` does.
 
-        Called before the gradient is bounded, so that only weights in use count in its norm.
+        Called before gradient clipping, so that only weights in use count in the norm.
         """
         if self._kept:
             pairs = [
@@ -78,14 +78,14 @@ class WeightChain:
                 torch._foreach_mul_([grad for grad, _ in pairs], [mask for _, mask in pairs])
 
     def apply(self, now: StepPosition) -> None:
-        """Apply the links that act now, in order, and hold what is cut at zero.
+        """Apply the links that act at this step, in order, and keep cut weights at zero.
 
         Args:
-            now: the step that the optimizer has just taken.
+            now: the step that the optimizer just took.
         """
         epochs_done, is_epoch_end = now.epochs_done, now.is_epoch_end
         with torch.no_grad():
-            for from_epoch, until_epoch, is_for_epoch_ends, update, pruning in self._places:
+            for from_epoch, until_epoch, is_for_epoch_ends, update, pruning in self._bound_links:
                 if from_epoch <= epochs_done < until_epoch and (is_epoch_end or not is_for_epoch_ends):
                     update(now)
                 if pruning is not None:
@@ -93,17 +93,17 @@ class WeightChain:
             if self._is_refilled and self._kept:
                 torch._foreach_mul_(self._weights, self._kept)
 
-    def hold_in(self, copies: Mapping[Tensor, Tensor]) -> None:
-        """Zero what is cut in copies of the weights, such as their average.
+    def mask_copies(self, copies: Mapping[Tensor, Tensor]) -> None:
+        """Zero the cut entries in copies of the weights, such as their average.
 
         Args:
-            copies: a tensor for each parameter of the model, or none at all.
+            copies: a copy of each parameter of the model, by parameter; or empty.
         """
         if self._kept and copies:
             torch._foreach_mul_([copies[weight] for weight in self._weights], self._kept)
 
     def state(self) -> dict[str, Tensor]:
-        """What lives on beside the weights: the masks chosen so far, by link and parameter (``1.0.weight``)."""
+        """The state besides the weights: the masks chosen so far, by link and parameter (``1.0.weight``)."""
         return {
             name: mask
             for number, pruning in self._prunings.items()
@@ -112,10 +112,10 @@ class WeightChain:
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a :meth:`state` of the same chain.
+        """Continue from a :meth:`state` of the same chain.
 
         Raises:
-            KeyError: some masks of a cut are there and others are not.
+            KeyError: the state lacks some masks of a cut.
         """
         for number, pruning in self._prunings.items():
             names = self._mask_names(number)
@@ -123,14 +123,14 @@ class WeightChain:
             weights = zip(names, pruning.weights, strict=True) if is_chosen else ()
             pruning.masks = [state[name].to(weight) for name, weight in weights]
         is_any_chosen = any(pruning.masks for pruning in self._prunings.values())
-        self._kept = self._left_by(self._prunings.values()) if is_any_chosen else []
+        self._kept = self._mask_of(self._prunings.values()) if is_any_chosen else []
 
-    def _place(
+    def _bind(
         self, number: int, link: AnyWeightLink, tensors: list[Tensor], seed_for_step: Callable[[int], int]
-    ) -> _Place:
+    ) -> _BoundLink:
         pruning = Pruning(link, tensors, seed_for_step) if isinstance(link, WeightCut) else None
         if not (pruning.weights if pruning else tensors):
-            raise ValueError(f"weights.{number}.{link.name}: the model has no tensor that it could act on")
+            raise ValueError(f"weights.{number}.{link.name}: the model has no tensor for it to act on")
         update: Update
         if pruning is not None:
             self._prunings[number] = pruning
@@ -140,19 +140,19 @@ class WeightChain:
         is_gradual = isinstance(link, WeightCut) and link.gradual
         every = link.every or ("epoch" if is_gradual else "step")
         until_epoch = math.inf if link.until_epoch is None else link.until_epoch
-        return _Place(link.from_epoch, until_epoch, every == "epoch", update, pruning)
+        return _BoundLink(link.from_epoch, until_epoch, every == "epoch", update, pruning)
 
     def _mask_names(self, number: int) -> list[str]:
         return [f"{number}.{name}" for name in self._names[: len(self._prunings[number].weights)]]
 
     def _cut(self, pruning: Pruning, now: StepPosition) -> None:
         if pruning.is_open:
-            left = self._left_by(other for other in self._prunings.values() if other is not pruning)
+            left = self._mask_of(other for other in self._prunings.values() if other is not pruning)
             pruning.choose(now, left[: len(pruning.weights)])
-            self._kept = self._left_by(self._prunings.values())
+            self._kept = self._mask_of(self._prunings.values())
 
-    def _left_by(self, prunings: Iterable[Pruning]) -> list[Tensor]:
-        """For each weight, the product of its masks; some cuts spare the last weight and have none for it."""
+    def _mask_of(self, prunings: Iterable[Pruning]) -> list[Tensor]:
+        """The product of the masks of each weight; some cuts spare the last weight and have no mask for it."""
         left = [torch.ones_like(weight) for weight in self._weights]
         for pruning in prunings:
             for product, mask in zip(left, pruning.masks, strict=False):

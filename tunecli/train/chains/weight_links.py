@@ -1,9 +1,9 @@
-"""What each link of the weight chain does to weights, in place; cuts are pruning.py's.
+"""The links of the weight chain except cuts, which are in pruning.py: each changes weights in place.
 
-A link is bound to its tensors once, with all that can be prepared, and is then a function of the step alone. No
-function here waits for the device. Knows neither order nor timing.
+A link is bound to its tensors once, and is then a function of the step alone. No function here waits for the device.
+Knows neither the order nor the timing of links.
 
-Axes: T tensors, N entries of all of them.
+Axes: T tensors, N entries of all tensors.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tunecli.config.schema.weights import Center, UnitNorm, WeightClip, WeightCu
 from tunecli.train.chains.step_position import StepPosition
 
 Update = Callable[[StepPosition], None]
-"""Changes, in place, the weights that it is bound to; called without autograd, once the optimizer took the step."""
+"""(the step just taken) → None; changes the weights that it is bound to, in place. Called without autograd."""
 
 _KERAS_EPSILON = 1e-7
 
 
 def clip(link: WeightClip, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
-    """Bound weights by value or by norm."""
+    """The link `clip`: bounds weights by value or by norm."""
     if link.norm is None:
         return partial(_bound_entries, weights, link.value or math.inf)
     if link.per == "row":
@@ -40,7 +40,7 @@ def _bound_entries(weights: list[Tensor], value: float, now: StepPosition) -> No
 
 
 def _bound_model(weights: list[Tensor], bound: Tensor, now: StepPosition) -> None:
-    """`torch.nn.utils.clip_grad_norm_` for weights; within the bound the factor is 1 to the last bit."""
+    """`torch.nn.utils.clip_grad_norm_` for weights; within the bound the factor is exactly 1."""
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(weights)))
     torch._foreach_mul_(weights, bound / torch.maximum(norm, bound))
 
@@ -56,7 +56,7 @@ def _bound_rows(weights: list[Tensor], bound: float, now: StepPosition) -> None:
 
 
 def noise(link: WeightNoise, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
-    """Add Gaussian noise."""
+    """The link `noise`: adds Gaussian noise of standard deviation ``std``."""
     flat_N = torch.cat([weight.detach().flatten() for weight in weights])
     parts = torch.split(flat_N, [weight.numel() for weight in weights])
     noise = [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
@@ -70,7 +70,7 @@ def noise(link: WeightNoise, weights: list[Tensor], seed_for_step: Callable[[int
 
 
 def center(link: Center, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
-    """Take the mean off each row."""
+    """The link `center`: subtracts the mean of each row."""
 
     def update(now: StepPosition) -> None:
         for weight in weights:
@@ -80,7 +80,7 @@ def center(link: Center, weights: list[Tensor], seed_for_step: Callable[[int], i
 
 
 def unit_norm(link: UnitNorm, weights: list[Tensor], seed_for_step: Callable[[int], int]) -> Update:
-    """Keras' ``UnitNorm`` with its epsilon, so that a row of zeros stays one."""
+    """The link `unit_norm`: divides each row by its norm, with Keras' epsilon so that a row of zeros stays zero."""
 
     def update(now: StepPosition) -> None:
         for weight in weights:
@@ -91,4 +91,4 @@ def unit_norm(link: UnitNorm, weights: list[Tensor], seed_for_step: Callable[[in
 
 
 KEEP_ZEROS = (WeightClip, WeightCut, UnitNorm)
-"""Links that leave a weight of zero at zero; any other one may refill what is cut."""
+"""Links that leave a weight of zero at zero; other links may change cut weights."""

@@ -2,8 +2,8 @@
 
 `PerceptronGradients` writes out the gradients of perceptrons, for all models at once. `SequentialGradients` takes one
 model after the other, on the CPU: stacked by `torch.func.vmap`, a convolutional net takes as long there, and a small
-group of transformers longer. What is left to gain is everything but the gradient. `VectorisedGradients` uses `vmap` on
-other devices, where a kernel costs more to start than to run.
+group of transformers longer. A group still saves time on everything but the gradient. `VectorisedGradients` uses `vmap`
+on other devices, where a kernel costs more to start than to run.
 
 Axes: T models, B examples, K outputs.
 """
@@ -256,7 +256,7 @@ class VectorisedGradients:
     """The gradients of any models by `torch.func.vmap` over the computation of one model.
 
     Dropout masks are drawn beforehand, by each model's own generator and in the order of the layers, so a model drops
-    what it would drop alone. A spare model of zeros follows the others. So none of the others is the last, whose last
+    the same units as alone. A spare model of zeros follows the others. So none of the others is the last, whose last
     few numbers torch's loops may round differently, and no model is ever alone, for which torch has other kernels.
     """
 

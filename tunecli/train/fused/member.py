@@ -48,7 +48,7 @@ class Member:
             loaded: its checkpoint, or none.
 
         Raises:
-            UsageError: the machine lacks what the trial needs.
+            UsageError: the machine lacks something that the trial needs.
             DataError: the data cannot be read or split.
         """
         self.job = job

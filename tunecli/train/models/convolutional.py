@@ -1,4 +1,4 @@
-"""The convolutional nets: a plain one, and the residual one of He et al. 2016 for small images.
+"""The convolutional networks: a plain one, and the residual network of He et al. 2016 for small images.
 
 Axes: B examples, C channels, H rows, W columns.
 """
@@ -51,7 +51,7 @@ def resnet(knob: ResNet, inputs: Inputs, n_outputs: int) -> nn.Module:
 
 
 def _convolution(n_in: int, n_out: int, kernel: int, stride: int) -> list[nn.Module]:
-    """A convolution with an output for every ``stride``-th pixel: padding is kernel - 1 in all."""
+    """A convolution with one output for every ``stride``-th pixel: kernel - 1 pixels of padding in total."""
     before, after = (kernel - 1) // 2, kernel // 2
     if before == after:
         return [nn.Conv2d(n_in, n_out, kernel, stride, before)]
@@ -59,7 +59,7 @@ def _convolution(n_in: int, n_out: int, kernel: int, stride: int) -> list[nn.Mod
 
 
 def _residual_block(knob: ResNet, n_in: int, n_out: int, stride: int) -> nn.Module:
-    """Two 3 × 3 convolutions beside the shortcut; the norms have biases, so the convolutions need none."""
+    """Two 3 × 3 convolutions with a shortcut. They have no biases: the norms have biases."""
     block = nn.Sequential(
         nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False),
         *channel_norm(knob.norm, n_out),

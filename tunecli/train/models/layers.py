@@ -1,6 +1,6 @@
-"""Layers that torch has not, and its norms by name.
+"""Layers that torch lacks, and torch's norms and activations by name.
 
-No `forward` here or beside it branches on what is in a tensor, so that `torch.func.vmap` can take it.
+No `forward` in this folder branches on the values of a tensor, so that `torch.func.vmap` works.
 
 Axes: B examples of a batch, T steps, D units, C channels, H rows, W columns.
 """
@@ -16,7 +16,7 @@ from tunecli.train.inputs import Inputs
 
 
 def build_activation(knob: AnyActivation) -> nn.Module:
-    """A new module for every place, since some of them learn."""
+    """Build a new module for each use, because some activations have parameters."""
     module: nn.Module = implementation_of(knob)(**knob.model_dump(exclude={"name"}))
     return module
 
@@ -36,7 +36,7 @@ class Residual(nn.Module):
 class MeanOverImage(nn.Module):
     """Mean over rows and columns: (B, C, H, W) → (B, C).
 
-    `nn.AdaptiveAvgPool2d` is the same number, and its backward pass is not reproducible on CUDA.
+    `nn.AdaptiveAvgPool2d` gives the same numbers, but its backward pass is not reproducible on CUDA.
     """
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -44,12 +44,12 @@ class MeanOverImage(nn.Module):
 
 
 def flat(inputs: Inputs) -> list[nn.Module]:
-    """What makes one row of numbers of each example; nothing where it is one."""
+    """The layer that flattens an example to one row of numbers; empty if it is one already."""
     return [nn.Flatten()] if len(inputs.shape) > 1 else []
 
 
 def dropout(p: float) -> list[nn.Module]:
-    """Dropout where there is any, so that a model without it draws no numbers."""
+    """A dropout layer; empty for probability 0, so that a model without dropout draws no random numbers."""
     return [nn.Dropout(p)] if p > 0 else []
 
 
@@ -83,20 +83,19 @@ def channel_norm(name: str, n_channels: int) -> list[nn.Module]:
 
 
 def n_groups(n_channels: int) -> int:
-    """The most groups that divide the channels: at most 32, each of two channels or more.
+    """The largest number of groups that divides the channels: at most 32, with at least two channels in each.
 
-    32 is the paper's number (Wu & He 2018, table 3); a group of one channel would be nothing but its own mean
-    where an image is down to one pixel.
+    32 is the paper's number (Wu & He 2018, table 3). If an image has shrunk to one pixel, a group of one channel would
+    contain only its own mean.
     """
     most = min(32, max(1, n_channels // 2))
     return next(groups for groups in range(most, 0, -1) if n_channels % groups == 0)
 
 
 def is_read(tokens_BT: Tensor) -> Tensor:
-    """Which steps (B, T) are tokens and not padding, which is token 0.
+    """Which steps (B, T) are read: tokens, but not padding, which is token 0 and follows the tokens.
 
-    Padding follows the tokens. An example without tokens has its first padding read, so that there is
-    something to take a mean of.
+    If an example has no tokens, its first padding is read, so that a mean over steps is defined.
     """
     first_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device) == 0
     return (tokens_BT != 0) | first_T

@@ -1,4 +1,4 @@
-"""The linear model and the multi-layer perceptron, as plain sequences of torch's layers."""
+"""The linear model and the multi-layer perceptron, as sequences of torch's layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def linear(knob: Linear, inputs: Inputs, n_outputs: int) -> nn.Module:
 
 
 def mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> nn.Module:
-    """Hidden layers, then a linear one; a skip stands around each hidden layer as wide as what it reads."""
+    """Hidden layers, then a linear one. With ``residual``, each hidden layer as wide as its input has a shortcut."""
     layers = flat(inputs)
     n_in = inputs.n_values
     for width in knob.widths:

@@ -1,9 +1,8 @@
-"""The recurrent nets, on torch's kernels: one a layer and direction.
+"""The recurrent networks, on torch's kernels: one kernel a layer and direction.
 
-torch's own nets of several layers and directions are the same numbers on whole sequences (a test holds it).
-On padded ones they want lengths on the CPU; here the reverse direction reads each example backwards from its
-last token instead, and nothing waits for the device. These kernels are the one thing here that
-`torch.func.vmap` does not take.
+On whole sequences, torch's own networks of several layers and directions give the same numbers (a test compares them).
+For padded sequences torch needs lengths on the CPU. Here the reverse direction reads each example backwards from its
+last token instead, so nothing waits for the device. `torch.func.vmap` does not support these kernels.
 
 Axes: B examples, T steps, F numbers of a step, D units, C channels, H rows, W columns.
 """
@@ -19,7 +18,7 @@ from tunecli.train.models.layers import dropout, is_read, mean_over_steps
 
 
 def recurrent(knob: Recurrent, inputs: Inputs, n_outputs: int) -> nn.Module:
-    """Layers over the steps of an example, what is kept of them, a linear layer."""
+    """Recurrent layers over the steps of an example, a pool over the steps, and a linear layer."""
     return RecurrentNet(knob, inputs, n_outputs)
 
 
@@ -58,7 +57,7 @@ class RecurrentNet(nn.Module):
         return self.output(self._pooled(hidden_BTD, is_read_BT, length_B1))  # type: ignore[no-any-return]
 
     def _pooled(self, hidden_BTD: Tensor, is_read_BT: Tensor, length_B1: Tensor) -> Tensor:
-        """``last`` is where each direction ends: the onward one at the last step, the reverse one at the first."""
+        """Pool over the steps, (B, n_out). ``last`` is the last step forward, and the first step in reverse."""
         if self._pool == "mean":
             return mean_over_steps(hidden_BTD, is_read_BT)
         if self._pool == "max":
@@ -68,7 +67,7 @@ class RecurrentNet(nn.Module):
 
 
 class RecurrentLayer(nn.Module):
-    """One layer, onward and, where it is bidirectional, in reverse: (B, T, F) → (B, T, D) or (B, T, 2 D)."""
+    """One layer, forward and, if bidirectional, in reverse: (B, T, F) → (B, T, D) or (B, T, 2 D)."""
 
     def __init__(self, knob: Recurrent, n_in: int) -> None:
         super().__init__()
@@ -84,7 +83,7 @@ class RecurrentLayer(nn.Module):
 
 
 def _steps(knob: Recurrent, inputs: Inputs) -> tuple[nn.Module, int]:
-    """What makes steps of an example, and how many numbers each has."""
+    """The layer that turns an example into steps, and the number of values in a step."""
     match inputs.kind:
         case "tokens":
             return nn.Embedding(inputs.n_tokens, knob.embedding, padding_idx=0), knob.embedding
@@ -106,5 +105,5 @@ def _kernel(knob: Recurrent, n_in: int) -> nn.Module:
 
 
 def _taken(x_BTF: Tensor, place_BS: Tensor) -> Tensor:
-    """The steps of each example at its own places: (B, S, F)."""
+    """The steps at each example's own indices: (B, S, F)."""
     return x_BTF.gather(1, place_BS[..., None].expand(-1, -1, x_BTF.shape[2]))

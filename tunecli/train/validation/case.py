@@ -20,7 +20,7 @@ class Problem(NamedTuple):
 
     Attributes:
         parameter: the path under ``trial`` at fault, or ``objective.metric``.
-        message: what is wrong, in one sentence.
+        message: the problem, in one sentence.
         hint: what to do about it; empty if the message says so.
     """
 

@@ -121,7 +121,8 @@ def _cuts(case: Case) -> Iterator[Problem]:
 def cut_notes(config: TrialConfig, facts: DataFacts) -> Iterator[str]:
     """Notes on a sound chain's cuts: those too small to cut anything, and cuts that together leave nothing.
 
-    What several cuts leave is computed only if all of them choose among the same units, in the order in which they act.
+    The effect of several cuts together is computed only if all of them choose among the same units, in the order in
+    which they act.
     """
     shapes = _shapes(config.model, facts)
     cuts = {number: link for number, link in enumerate(config.weights) if isinstance(link, WeightCut)}
@@ -152,7 +153,7 @@ def _n_units(link: WeightCut, shapes: list[Shape]) -> list[int]:
 
 
 def _unit_name(link: WeightCut) -> str:
-    """The plural of what the cut removes: weights, rows or columns."""
+    """The units that a cut removes, in the plural: weights, rows or columns."""
     return "weights" if link.by in ("magnitude", "random") else link.by.removeprefix("random_")
 
 

@@ -56,7 +56,7 @@ def trial_notes(config: TrialConfig, objective: Objective, base_path: Path) -> I
 
     Args:
         config: the trial.
-        objective: what is optimised.
+        objective: the goals and constraints.
         base_path: the folder that relative file names start from.
 
     Raises:
