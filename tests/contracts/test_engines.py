@@ -16,8 +16,10 @@ import pytest
 from tests.support.jobs import change_job, make_job
 from tunecli.engine import engine_named
 from tunecli.engine.protocol import Engine, EngineOptions
-from tunecli.messages import Checkpointed, Ended, EpochEnded, Job, Started, Stopped
+from tunecli.messages import Ended, Job, Started
 from tunecli.objective import Objective
+from tunecli.registry.engines import ENGINES
+from tunecli.testing import EngineContract
 from tunecli.trial import FailureKind, State
 
 
@@ -38,58 +40,8 @@ def drain(engine: Engine, n_ends: int) -> list:
     return found
 
 
-def events_until(engine: Engine, epoch: int) -> list:
-    """The events up to the end of an epoch, without checkpoints."""
-    found: list = []
-    while True:
-        for event in engine.events(5.0):
-            if not isinstance(event, Checkpointed):
-                found.append(event)
-            if isinstance(event, EpochEnded) and event.epoch == epoch:
-                return found
-
-
-@pytest.fixture(params=["inline", "local"])
-def engine(request):
-    made = engine_named(request.param, EngineOptions(1, 1))
-    yield made
-    made.close()
-
-
-class TestEngines:
-    def test_a_job_starts_ends_its_epochs_in_order_and_ends_once(self, engine):
-        engine.submit(job(4))
-        found = drain(engine, 1)
-        assert [type(event) for event in found] == [Started, EpochEnded, EpochEnded, EpochEnded, Ended]
-        assert [event.epoch for event in found[1:4]] == [1, 2, 3]
-        assert {event.number for event in found} == {4}
-        assert found[-1].outcome.state is State.COMPLETE
-
-    def test_a_failed_trial_ends_and_the_next_job_runs(self, engine):
-        engine.submit(job(0, optimizer={"name": "sgd", "lr": 1e30}))
-        outcome = drain(engine, 1)[-1].outcome
-        assert outcome.state is State.FAILED
-        assert outcome.failure.kind is FailureKind.DIVERGED
-        engine.submit(job(1))
-        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
-
-    def test_an_engine_without_a_job_has_no_events(self, engine):
-        assert list(engine.events(0.0)) == []
-
-    def test_no_event_follows_the_end(self, engine):
-        engine.submit(job(0))
-        drain(engine, 1)
-        assert list(engine.events(0.0)) == []
-
-
-def test_all_engines_compute_the_same_bits():
-    scores = []
-    for name in ("inline", "local"):
-        engine = engine_named(name, EngineOptions(1, 1))
-        engine.submit(job(0))
-        scores.append(drain(engine, 1)[-1].outcome.metrics)
-        engine.close()
-    assert scores[0] == scores[1]
+for _name, _info in ENGINES.items():
+    globals()[f"Test{_name.title()}"] = type(f"Test{_name.title()}", (EngineContract,), {"engine": _info})
 
 
 class TestLocalProcesses:
@@ -157,22 +109,6 @@ class TestLocalProcesses:
             assert alive == []
 
 
-class TestTimeLimits:
-    def test_a_trial_past_its_time_limit_ends_as_timeout_and_the_next_job_runs(self, engine):
-        endless = job(0, training={"epochs": 1_000_000})
-        engine.submit(change_job(endless, time_s=0.2))
-        *_, ended = drain(engine, 1)
-        assert ended.outcome.failure.kind is FailureKind.TIMEOUT
-        assert "run.trial_limit.time" in ended.outcome.failure.cause
-        assert ended.outcome.device == "cpu"
-        engine.submit(job(1))
-        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
-
-    def test_a_trial_within_its_time_limit_completes(self, engine):
-        engine.submit(change_job(job(0), time_s=300.0, idle_s=300.0))
-        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
-
-
 def test_a_hanging_worker_is_killed_and_the_next_job_runs(tmp_path):
     (tmp_path / "hanging.py").write_text(
         "import threading\n\ndef train(params, trial):\n    threading.Event().wait()\n"
@@ -196,35 +132,6 @@ def test_a_hanging_worker_is_killed_and_the_next_job_runs(tmp_path):
         assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
     finally:
         engine.close()
-
-
-class TestStopping:
-    def test_a_job_stops_at_its_epochs_end_and_continues_from_its_checkpoint(self, engine, tmp_path):
-        whole = change_job(
-            job(0, training={"epochs": 100_000, "batch_size": 32}), checkpoints_path=str(tmp_path)
-        )
-        engine.submit(whole)
-        found: list = []
-        while not any(isinstance(event, Stopped) for event in found):
-            found.extend(engine.events(5.0))
-            if any(isinstance(event, EpochEnded) for event in found):
-                engine.stop()
-        last = [event.checkpoint for event in found if isinstance(event, Checkpointed)][-1]
-        assert last.epoch == sum(isinstance(event, EpochEnded) for event in found)
-        engine.submit(change_job(whole, attempt=2, checkpoints=(last,)))
-        started, resumed = events_until(engine, last.epoch + 1)
-        assert started.from_epoch == last.epoch
-        engine.close()
-        engine.submit(change_job(whole, attempt=3))
-        *_, undisturbed = events_until(engine, last.epoch + 1)
-        assert resumed.metrics == undisturbed.metrics
-
-    def test_stop_does_not_affect_the_next_job(self, engine):
-        engine.submit(job(0))
-        drain(engine, 1)
-        engine.stop()
-        engine.submit(job(1))
-        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
 
 
 class TestLostDevices:
