@@ -1,7 +1,7 @@
 """A trial's data as tensors: read, split, prepared, and placed on the device or in host memory.
 
-Owns the cache of prepared tensors. What it holds is a function of data knobs, files, the study's seed and the device,
-so a trial's result does not depend on earlier trials.
+Owns the cache of prepared tensors. Its content is a function of the data's configuration, the files, the study's seed
+and the device, so a trial's result does not depend on earlier trials.
 
 Axes: N examples, K classes.
 """

@@ -79,8 +79,8 @@ class FieldColumn:
 
     Attributes:
         kind: the column's kind.
-        values: (N,) float64 (NaN if missing); object (str, or None if missing); or bool, for truth values of which
-            none is missing.
+        values: (N,) float64 (NaN if missing); object (str, or None if missing); or bool, for truth values without
+            missing ones.
         marks: the texts that were read as missing, in the order of their first rows: text, first row, number of rows.
         misfit_row: the first row whose text does not fit the requested kind; None if all rows fit.
         n_numbers: number of values that are numbers.

@@ -1,6 +1,6 @@
 """Data from the user's code: ``make_data(**args)`` is called once a process, and its result becomes a `Table`.
 
-Owns what such a function may return. A check never calls it. Loads no torch, but accepts tensors.
+Owns the accepted forms of the result. A check never calls the function. Loads no torch, but accepts tensors.
 
 Axes: N examples, T tokens.
 """

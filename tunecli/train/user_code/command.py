@@ -112,7 +112,7 @@ def _device(job: Job) -> str:
     """The device's name, never ``auto``. Loads torch only if the name alone is not enough.
 
     Raises:
-        UsageError: all suitable devices are to be avoided.
+        UsageError: every suitable device is in ``avoid_devices``.
     """
     if job.execution.device == "auto" or job.execution.device in job.execution.avoid_devices:
         return machine.device_name(job.execution.device, job.execution.slot, job.execution.avoid_devices)

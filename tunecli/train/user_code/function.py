@@ -106,7 +106,7 @@ class UserTrial:
                     except SystemExit as error:
                         if not _is_success(error):
                             raise
-                        value = None  # a script's `sys.exit(0)`: what it reported counts
+                        value = None  # `sys.exit(0)` ends a script in order, so its reports count
                     result: _Result = self._returned(value)
         except TrialStopped:
             result = {}
@@ -281,7 +281,7 @@ def _number(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:  # a whole number beyond the range of float
         return math.inf if value > 0 else -math.inf
-    except Exception:  # the value's own class decides what it raises; torch's raises a RuntimeError
+    except Exception:  # any error: the value's class decides, and torch raises RuntimeError
         kind = type(value).__name__
         raise TypeError(
             f"{short_name(name)} must be a number; this is {kind:.60} {short_repr(value)}"

@@ -1,9 +1,9 @@
 """Undoes the changes that the user's code makes to its process.
 
 A worker that runs the user's code ends with its trial, and the changes end with it. With `run.engine: inline`, trials
-share a process with the sweep, so the changes are undone whenever the trial is not running. One table lists what is
-restored; threads, open files and patches of other modules are not. Settings of torch are made at the moment that the
-user's code loads it. Loads no torch.
+share a process with the sweep, so the changes are undone whenever the trial is not running. One table lists the parts
+that are restored; threads, open files and patches of other modules are not. Settings of torch are made at the moment
+that the user's code loads it. Loads no torch.
 """
 
 from __future__ import annotations

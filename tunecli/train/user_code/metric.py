@@ -70,7 +70,7 @@ def _number(code_name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
-    except Exception:  # the value's own class decides what it raises; torch's raises a RuntimeError
+    except Exception:  # any error: the value's class decides, and torch raises RuntimeError
         kind = type(value).__name__
         raise TypeError(
             f"{code_name} returned {kind:.60} {short_repr(value)}, but a metric is one number"

@@ -104,7 +104,7 @@ class JsonLines:
 
 
 def _objects(line: str) -> list[dict[str, Any]]:
-    """The JSON objects that a line consists of; none where it holds anything else."""
+    """The JSON objects that a line consists of; an empty list if it holds anything else."""
     for text in dict.fromkeys((line, _CONTROL.sub("", line))):
         with suppress(ValueError, RecursionError):
             objects, rest = [], text.strip()

@@ -1,9 +1,10 @@
 """The files of a user's trial: the folder for its checkpoints, and the journal of its reports.
 
 The user's code may save how far it came as soon as a report returns, and may be killed before the coordinator has
-recorded the report. So each report is written to the journal first, and the coordinator takes from it what its record
-lacks. A report is one line of JSON, added by one write: a kill leaves whole lines, and a partial line is no report. The
-journal is synced so often that after a power failure the user's saved state is not ahead of it. Loads no torch.
+recorded the report. So each report is written to the journal first, and the coordinator reads from it the reports that
+its record lacks (write-ahead). A report is one line of JSON, added by one write: a kill leaves whole lines, and a
+partial line is no report. The journal is synced so often that after a power failure the user's saved state is not ahead
+of it. Loads no torch.
 """
 
 from __future__ import annotations
