@@ -15,7 +15,7 @@ import pytest
 
 from tests.study.left_behind import LEFT
 from tests.verbs import called
-from tunecli.train.user_code import code as own_code
+from tunecli.train.user_code import code as user_code
 
 IRIS = "data: {source: iris}, training: {epochs: 1}, optimizer: {name: sgd, lr: {uniform: [0.01, 0.1]}}"
 KINDS = {
@@ -125,7 +125,7 @@ def test_what_can_be_put_back_is_put_back_where_all_share_a_process(tunecli, fol
     for name in SHARED:
         shared += f"\nSTATE.pop({name!r})\n"
     (folder / "left.py").write_text(shared)
-    own_code.forget()  # what another test of this process has imported
+    user_code.forget()  # what another test of this process has imported
     before = dict(os.environ), Path.cwd(), list(sys.path)
     table(tunecli("search", "s.yaml", "--set", "run={engine: inline, device: cpu}", "--json"))
     assert (dict(os.environ), Path.cwd(), list(sys.path)) == before

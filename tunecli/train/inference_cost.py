@@ -22,7 +22,7 @@ from tunecli.train.data.loading import Fold
 from tunecli.train.learner import Learner
 from tunecli.train.models import build
 from tunecli.train.precision import autocast, kernels
-from tunecli.train.user_code import code as own_code
+from tunecli.train.user_code import code as user_code
 
 _WARM_UP_PASSES = 10
 _LEAST_PASSES, _MOST_PASSES = 20, 200
@@ -64,8 +64,8 @@ def latency_ms(config: TrialConfig, fold: Fold, seed: int, base_path: Path) -> f
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.eval()
     forward = forward_of(model, "", training.compile) if training.compile else model
-    has_own = own_code.is_in(config)
-    drawing = own_code.running(seed_for(seed, "latency"), device) if has_own else nullcontext()
+    has_own = user_code.has_user_code(config)
+    drawing = user_code.running(seed_for(seed, "latency"), device) if has_own else nullcontext()
     times_s: list[float] = []
     with (
         drawing,

@@ -34,7 +34,7 @@ from tunecli.train.precision import autocast, kernels
 from tunecli.train.state_dicts import of_loss, of_module, restore_loss, restore_module
 from tunecli.train.streaming import StreamedEpoch
 from tunecli.train.updater import Updater
-from tunecli.train.user_code import code as own_code
+from tunecli.train.user_code import code as user_code
 from tunecli.train.user_code.metric import UserMetric
 from tunecli.train.workload import parts_of, steps_of, takes_batch_statistics
 
@@ -82,7 +82,7 @@ class Learner:
         self.class_weights_K = self._class_weights() if config.data.balance == "weight" else None
         target = TargetScale(fold.target_center, fold.target_scale)
         loss = partial(build_loss, config.loss, fold.task, target=target, base_path=base_path)
-        self._has_own = own_code.is_in(config)
+        self._has_own = user_code.has_user_code(config)
         with self._drawing("loss"):
             self.training_loss = loss(class_weights_K=self.class_weights_K)
             self.validation_loss = self.training_loss if self.class_weights_K is None else loss()
@@ -210,7 +210,7 @@ class Learner:
     ) -> dict[str, float]:
         training = self._config.training
         has_own = self._has_own or bool(user_metrics)
-        drawing = own_code.running(self._seed_for("examine"), self._device) if has_own else nullcontext()
+        drawing = user_code.running(self._seed_for("examine"), self._device) if has_own else nullcontext()
         # tensors of inference mode cannot take part in a later gradient, and the user's code may keep them
         evaluating = torch.no_grad() if has_own else torch.inference_mode()
         self.model.eval()
@@ -245,7 +245,7 @@ class Learner:
 
     def _drawing(self, *names: str | int) -> AbstractContextManager[None]:
         """A block with the global generators seeded by name; all generators if the user's own code may draw numbers."""
-        return (own_code.running if self._has_own else scoped_seed)(self._seed_for(*names), self._device)
+        return (user_code.running if self._has_own else scoped_seed)(self._seed_for(*names), self._device)
 
     @contextmanager
     def _computing(self, epoch: int) -> Iterator[None]:

@@ -19,7 +19,7 @@ from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train.epoch_end import never
 from tunecli.train.failures import bounded
 from tunecli.train.fused.signature import why_not
-from tunecli.train.user_code import code as own_code
+from tunecli.train.user_code import code as user_code
 from tunecli.train.user_code import isolation
 from tunecli.train.user_code.reports import Reports
 from tunecli.trial import Failure, FailureKind
@@ -49,10 +49,10 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
     redactor = _redactor(jobs)
     has_own_code = any(uses_own_code(job) for job in jobs)
     if has_own_code:
-        own_code.forget()  # before the files are compared with the record: this trial imports them anew
+        user_code.forget()  # before the files are compared with the record: this trial imports them anew
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
     if has_own_code:
-        events = isolation.kept_apart(events, own_code.program_name(jobs[0]))
+        events = isolation.kept_apart(events, user_code.program_name(jobs[0]))
     return _clean_events(events, redactor)
 
 
@@ -66,16 +66,16 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
     Raises:
         DiskFull, StoreFailed: as in :func:`run_together`.
     """
-    sys.argv = own_code.program_name(job)
+    sys.argv = user_code.program_name(job)
     redactor = _redactor([job])
 
     def tell_clean(event: Event) -> None:
         tell(_clean(event, redactor))
 
     if trial_model(job.task.config) is FunctionTrial and not _changed(job):
-        from tunecli.train.user_code import function as own_function
+        from tunecli.train.user_code import function as user_function
 
-        own_function.run_here(job, is_stop_wanted, tell_clean)
+        user_function.run_here(job, is_stop_wanted, tell_clean)
         return
     for event in _events(job, is_stop_wanted):
         tell_clean(event)
@@ -110,13 +110,13 @@ def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
         return _code_changed(job, changed)
     model = trial_model(job.task.config)
     if model is CommandTrial:
-        from tunecli.train.user_code import command as own_command
+        from tunecli.train.user_code import command as user_command
 
-        return own_command.run(job, is_stop_wanted)
+        return user_command.run(job, is_stop_wanted)
     if model is FunctionTrial:
-        from tunecli.train.user_code import function as own_function
+        from tunecli.train.user_code import function as user_function
 
-        return own_function.run(job, is_stop_wanted)
+        return user_function.run(job, is_stop_wanted)
     if job.execution.is_fused and not why_not(job):
         return _fused([job], is_stop_wanted)
     from tunecli.train import loop

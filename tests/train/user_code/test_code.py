@@ -15,7 +15,7 @@ from tunecli.messages import Ended
 from tunecli.objective import Objective
 from tunecli.train.data import loading
 from tunecli.train.trials import run
-from tunecli.train.user_code import code as own_code
+from tunecli.train.user_code import code as user_code
 from tunecli.trial import FailureKind, Outcome, State
 
 MINE = """
@@ -119,7 +119,7 @@ def own(name: str, **args) -> dict:
 @pytest.fixture(autouse=True)
 def fresh():
     """As a process is that has run no trial yet."""
-    own_code._look_first_in(Path(__file__).parent)
+    user_code._look_first_in(Path(__file__).parent)
     loading.forget()
     yield
     loading.forget()
@@ -200,8 +200,8 @@ def test_whatever_it_draws_from_is_seeded(outcome_of, config, objective):
 
 def test_what_an_import_draws_is_the_same_in_every_process(outcome_of, tmp_path):
     def drawn() -> list[float]:
-        own_code._look_first_in(Path(__file__).parent)
-        torch_s, *others = own_code.resolve("mine_own:DRAWN", tmp_path)
+        user_code._look_first_in(Path(__file__).parent)
+        torch_s, *others = user_code.resolve("mine_own:DRAWN", tmp_path)
         return [*torch_s.tolist(), *others]
 
     first = drawn()
@@ -211,7 +211,7 @@ def test_what_an_import_draws_is_the_same_in_every_process(outcome_of, tmp_path)
 
 def test_a_learner_has_one_loss_of_the_user_s_class(outcome_of, tmp_path):
     assert outcome_of(loss=own("Counting")).state is State.COMPLETE
-    assert own_code.resolve("mine_own:Counting.made", tmp_path) == 1
+    assert user_code.resolve("mine_own:Counting.made", tmp_path) == 1
 
 
 def test_torch_s_settings_are_put_back(outcome_of):

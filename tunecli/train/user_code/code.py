@@ -61,7 +61,7 @@ def note_loaded() -> None:
     _loaded[:] = [frozenset(sys.modules)]
 
 
-def is_in(config: TrialConfig) -> bool:
+def has_user_code(config: TrialConfig) -> bool:
     """Whether the model, the loss or the optimizer of a trial is the user's code."""
     return any(isinstance(knob, UserCode) for knob in (config.model, config.loss, config.optimizer))
 

@@ -30,7 +30,7 @@ from tunecli.text import short_repr
 from tunecli.train import machine
 from tunecli.train.epoch_end import never
 from tunecli.train.failures import failure_of, release_memory
-from tunecli.train.user_code import code as own_code
+from tunecli.train.user_code import code as user_code
 from tunecli.train.user_code.isolation import once_loaded
 from tunecli.train.user_code.reports import Reports, short_name
 from tunecli.train.user_code.trial_files import trial_folder
@@ -99,8 +99,8 @@ class UserTrial:
         """Call the function. The result is the metrics that it returned, or its failure."""
         try:
             with once_loaded(lambda: _threads(self.threads)):
-                function = own_code.resolve(trial.python, base_path)
-                with own_code.running(seed_for(self.seed, "function"), self.device, trial.python):
+                function = user_code.resolve(trial.python, base_path)
+                with user_code.running(seed_for(self.seed, "function"), self.device, trial.python):
                     try:
                         value = function(trial.params, self)
                     except SystemExit as error:

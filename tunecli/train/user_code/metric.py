@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tunecli.objective import Objective
 from tunecli.text import short_repr
-from tunecli.train.user_code import code as own_code
+from tunecli.train.user_code import code as user_code
 
 
 class UserMetric(NamedTuple):
@@ -49,7 +49,7 @@ def user_metric(objective: Objective, base_path: Path) -> UserMetric | None:
     """
     if not objective.python:
         return None
-    score, args = own_code.resolve(objective.python, base_path), dict(objective.args)
+    score, args = user_code.resolve(objective.python, base_path), dict(objective.args)
     name = objective.metric.removeprefix("val_")
     code_name = objective.python
 
