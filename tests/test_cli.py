@@ -150,7 +150,7 @@ def test_a_dash_is_stdout_for_what_is_text_and_no_file_of_that_name(run, here):
     for words in (("export", "runs/small"), ("train", "small.yaml")):
         code, out, err = run(*words, "--weights", "-")
         assert (code, out) == (2, "")
-        assert "weights go to a file and not to stdout" in err
+        assert "weights cannot go to stdout" in err
     assert not (here / "-").exists()
     assert not (here / "tunecli.schema.json").exists()
 
@@ -398,7 +398,7 @@ def test_an_export_without_a_score_exits_3(run):
 def test_a_trial_that_does_not_exist_is_named(run, finished):
     code, _, err = run("export", finished, "--trial", 7)
     assert code == 2
-    assert "there is no trial 7; they are numbered 0 to 1" in err
+    assert "there is no trial 7" in err
 
 
 def test_hostile_text_does_not_drive_the_terminal(run, here):
@@ -466,7 +466,7 @@ def test_an_answer_that_has_no_room_exits_6(finished):
     command = f"{sys.executable} -m tunecli results small > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.returncode == 6
-    assert "no room" in done.stderr
+    assert "disk is full" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -44,7 +44,7 @@ from tunecli.console.options import (
     overrides_of,
 )
 from tunecli.console.streams import prepare
-from tunecli.console.usage import Verb, Verbs, carry_out
+from tunecli.console.usage import Verb, Verbs, run_verb
 from tunecli.errors import StoreDamaged, TunecliError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def search(
 ) -> None:
     """Run the sweep that CONFIG describes and rank its trials.
 
-    Progress goes to stderr, the ranked table to stdout. An interrupted sweep is continued by `tunecli resume`.
+    Progress goes to stderr, the ranked table to stdout. `tunecli resume` continues an interrupted sweep.
     """
     from tunecli.commands.check import dry_run_view, load_checked
     from tunecli.commands.search import search
@@ -152,8 +152,8 @@ def results(
 ) -> None:
     """Show the ranked table, or everything about one trial.
 
-    On a terminal the table shows what fits: the score, and the parameters that matter most for it. A pipe gets all
-    columns. Columns are named in full (`optimizer.lr`) or by their unique end (`lr`).
+    A terminal shows the columns that fit: the score, and the parameters that matter most for it. A pipe gets all
+    columns. A column is named in full (`optimizer.lr`) or by its unique end (`lr`).
     """
     from tunecli.commands.one_trial import one_trial, one_trial_view
     from tunecli.commands.results import ResultsOptions, results, results_view, selection_of
@@ -199,7 +199,7 @@ def verify(
     is_exact: Exact = False,
     is_json: Json = False,
 ) -> None:
-    """Run recorded trials again and compare their scores. Exits 3 where a score is not reproduced."""
+    """Run recorded trials again and compare their scores. The exit code is 3 if a score is not reproduced."""
     from tunecli.commands.verify import require_reproduced, verify, verify_view
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
@@ -226,15 +226,13 @@ def train(
     weights: WeightsFile = None,
     is_json: Json = False,
 ) -> None:
-    """Train once with a file that holds no ranges, and show its metrics."""
+    """Train once with a file without ranges, and show the metrics."""
     from tunecli.commands.check import load_checked
-    from tunecli.commands.train import opening_lines, require_complete, train, train_view
+    from tunecli.commands.train import require_complete, train, train_view
     from tunecli.console import Console
 
     console, spec = Console(is_json=is_json), load_checked(config, overrides_of(sets, {"run.device": device}))
-    for line in opening_lines(spec):
-        console.say(line)
-    trained = train(spec, weights)
+    trained = train(spec, weights, console.say)
     console.show(train_view(trained))
     require_complete(trained)
 
@@ -315,7 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else [*arguments]
     try:
         with ended_by_signals(), head_start(words):
-            code = carry_out(app, words or ["--help"])
+            code = run_verb(app, words or ["--help"])
         sys.exit(code if words else 2)
     except TunecliError as error:
         from tunecli.console import Console

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tunecli.console.layout import block_lines, clip, labelled_lines, n_left_out, table_lines, wrapped
+from tunecli.console.layout import (
+    block_lines,
+    clip,
+    labelled_lines,
+    message_lines,
+    n_left_out,
+    table_lines,
+    wrapped,
+)
 from tunecli.results.view import Block, Fit, Section
 
 WIDTHS = st.integers(40, 400)
@@ -107,3 +115,25 @@ def test_a_block_that_is_to_be_whole_is_whole():
 def test_a_command_is_never_broken():
     command = "tunecli resume " + "/very/long/" * 12
     assert labelled_lines([("next", command)], 40) == [f"next  {command}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("one two three", ["one two", "  three"]),
+        ("  one two three", ["  one two", "  three"]),
+        ("one  two", ["one  two"]),
+        ("", [""]),
+        ("see `a b c d e f` now", ["see", "  `a b c d e f`", "  now"]),
+        ("left `open and on", ["left `open", "  and on"]),
+        ("again: tunecli resume 'a b c'", ["again:", "  tunecli resume 'a b c'"]),
+        ("try `tunecli check` now", ["try", "  `tunecli check`", "  now"]),
+        ("/a/path/that/is/long is", ["/a/path/that/is/long", "  is"]),
+    ],
+)
+def test_a_message_is_broken_at_blanks_outside_commands_and_quoted_text(text, lines):
+    assert message_lines(text, 10, "  ") == lines
+
+
+def test_a_message_that_fits_is_one_line():
+    assert message_lines("a short message", 80) == ["a short message"]

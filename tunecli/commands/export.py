@@ -69,7 +69,7 @@ def export(
         require_destination(weights_path)
     with look(folder) as study:
         trials = study.log.trials()
-        trial = best(trials, study.spec.objective) if number is None else _numbered(trials, number)
+        trial = best(trials, study.spec.objective) if number is None else study.log.trial(number)
         if trial is None:
             raise NoTrialSucceeded(
                 "no trial of this study has a score yet", hint=f"tunecli status {quote(str(folder.path))}"
@@ -97,7 +97,7 @@ def export_view(
         NoTrialSucceeded, UsageError: as `export`; both paths name one file.
     """
     if out_path is not None and out_path == weights_path:
-        raise UsageError("-o and --weights name the same file")
+        raise UsageError("-o and --weights name the same file", hint="name two files")
     if out_path is not None:
         require_destination(out_path)
     exported = export(folder, number, weights_path, open_test=open_test)
@@ -118,28 +118,23 @@ def export_view(
     return View("export", data, raw=raw, messages=tuple(messages))
 
 
-def _numbered(trials: list[Trial], number: int) -> Trial:
-    if not 0 <= number < len(trials):
-        raise UsageError(f"there is no trial {number}; they are numbered 0 to {len(trials) - 1}")
-    return trials[number]
-
-
 def _export_weights(study: Study, trial: Trial, weights_path: Path) -> str:
     if trial.outcome is None or trial.state is State.FAILED:
-        raise UsageError(f"trial {trial.number} is {trial.state.shown.value}: it has no weights")
+        raise UsageError(f"trial {trial.number} is {trial.state.shown.value}, so it has no weights")
     _require_complete(study, trial)
     if trial_models(study.spec.space.tree) != {TrialConfig}:
         kept_by_it = study.folder.checkpoint_dir(trial.number)
         raise UsageError(
-            f"trial {trial.number} is your own training", hint=f"what it kept is in {kept_by_it}"
+            f"trial {trial.number} is your own training, whose weights tunecli does not save",
+            hint=f"the files that it wrote are in {kept_by_it}",
         )
     if weights_path.exists() and not weights_path.is_file():
-        raise UsageError(f"{weights_path} is no regular file, which weights need")
+        raise UsageError(f"--weights: {weights_path} is not a regular file", hint="name another file")
     kept = study.folder.weights_path(trial.number)
     try:
         content = read_regular(kept)
         is_kept = hashlib.sha256(content).hexdigest() == trial.outcome.weights_sha256
-    except OSError:  # not kept, or what lies there is no file of ours
+    except OSError:  # not kept, or not a file of tunecli
         is_kept = False
     if not is_kept:
         _train_again(study, trial, weights_path.resolve())
@@ -149,22 +144,22 @@ def _export_weights(study: Study, trial: Trial, weights_path: Path) -> str:
 
 def _tested(study: Study, trial: Trial) -> Mapping[str, float]:
     if trial.outcome is None or trial.state is State.FAILED:
-        raise UsageError(f"trial {trial.number} is {trial.state.shown.value}: there is nothing to test")
+        raise UsageError(f"trial {trial.number} is {trial.state.shown.value}, so there is nothing to test")
     _require_complete(study, trial)
     if not concrete(study.spec.space, trial.parameters).get("data", {}).get("test"):
         raise UsageError(
-            "this study sets nothing apart to test on", hint="`data.test` does, before it begins"
+            "this study has no test data", hint="set `data.test` in the file before the study begins"
         )
     metrics = _train_again(study, trial, open_test=True).metrics
     return {name: value for name, value in metrics.items() if name.startswith("test_")}
 
 
 def _require_complete(study: Study, trial: Trial) -> None:
-    """Trained again, a trial is trained to its end, which is not where a pruned one's score is from."""
+    """Refuse a pruned trial: a repeated training runs to the end, but the score comes from an earlier epoch."""
     if trial.state.shown is State.PRUNED and trial.outcome is not None:
         run, number = quote(str(study.folder.path)), trial.number
         raise UsageError(
-            f"trial {number} was pruned after epoch {trial.outcome.epochs}, and weights are those of a whole training",
+            f"trial {number} was pruned after epoch {trial.outcome.epochs}; only a complete trial has final weights",
             hint=f"tunecli export {run} --trial {number} -o trial.yaml, then tunecli train trial.yaml",
         )
 
@@ -172,11 +167,11 @@ def _require_complete(study: Study, trial: Trial) -> None:
 def _train_again(
     study: Study, trial: Trial, weights_path: Path | None = None, *, open_test: bool = False
 ) -> Outcome:
-    """Only the best trial's weights are kept; any other's are a function of its record."""
+    """Train the trial again, to the recorded score; only the best trial's weights are on disk."""
     outcome = trial.outcome
     plan = replace(study.plan, device=outcome.device if outcome else study.plan.device)
     job = job_for(study.spec, plan, trial, weights_path=weights_path, open_test=open_test)
-    name = name_for_one(job, LOCAL)  # own code gets the process of its own that it had in the search
+    name = name_for_one(job, LOCAL)  # the user's own code runs in a process of its own, as in the search
     engine = engine_named(
         name,
         EngineOptions(
@@ -188,12 +183,14 @@ def _train_again(
     again = run_to_end(engine, job)
     if again.failure is not None:
         failure = again.failure
-        raise UsageError(f"trained again, trial {trial.number} failed: {failure.kind}: {failure.cause}")
+        raise UsageError(
+            f"trial {trial.number} was trained again and failed: {failure.kind}: {failure.cause}"
+        )
     is_reproduced = is_clock(job.task.objective.metric) or again.score == (outcome and outcome.score)
     if outcome is None or not is_reproduced:
         score = None if outcome is None else outcome.score
         raise UsageError(
-            f"trained again, trial {trial.number} scores {again.score!r} and not {score!r} as recorded",
-            hint="another machine, device or version computes other bits",
+            f"trial {trial.number} was trained again and scores {again.score!r} instead of the recorded {score!r}",
+            hint="the machine, device or a package version differs from the recorded one",
         )
     return again

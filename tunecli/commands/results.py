@@ -42,7 +42,7 @@ from tunecli.trial import Failure, Trial
 
 _FORMS = ("table", "csv", "json", "markdown")
 _OF_PREDICTIONS = ("predicted", "uncertainty")
-_HOW = "--columns, or --format csv"
+_HOW = "--format csv, or --columns NAMES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,5 +323,5 @@ def _failed_view(results: Results) -> View:
         return View("results", {}, (("failed", f"none of the {n:,} trials that have ended"),))
     rows = tuple((str(number), failure_line(failure)) for number, failure in results.failed)
     path = quote(results.overview.path)
-    more = ("more", f"tunecli results {path} --trial {results.failed[0][0]} shows a trial with its traceback")
+    more = ("traceback", f"tunecli results {path} --trial {results.failed[0][0]}")
     return View("results", {}, (more,), (Section("", ("trial", "failure"), rows),))

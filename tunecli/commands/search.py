@@ -136,7 +136,7 @@ def ending_view(ending: Ending) -> View:
         "trials": records_of(table),
     }
     shown = seen.with_table(top(table, _SHOWN_AT_END))
-    how = f"tunecli results {path} --columns, or --format csv"
+    how = f"tunecli results {path} --format csv, or --columns NAMES"
     best_trial = "" if seen.best is None else f"tunecli results {path} --trial {seen.best.trial.number}"
     return View(
         "search",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Trained:
     outcome: Outcome
 
 
-def train(spec: StudySpec, weights_path: Path | None) -> Trained:
+def train(spec: StudySpec, weights_path: Path | None, say: Callable[[str], None] = lambda _: None) -> Trained:
     """Train the one trial of a file without ranges, and measure it on ``data.test`` at its end.
 
     The trial runs in this process. The user's own code, and any trial under ``run.trial_limit``, runs on the engine
@@ -39,10 +40,12 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
     Args:
         spec: a loaded study whose space has no parameter.
         weights_path: the file for the weights; None: no weights.
+        say: shows a line to the person: a summary of the data, before the training.
 
     Raises:
         UsageError: the file holds ranges, this machine does not have the device, or weights are requested of the
             user's own training.
+        DataError: the data cannot be read or split.
     """
     if weights_path is not None and trial_models(spec.space.tree) != {TrialConfig}:
         raise UsageError(
@@ -57,6 +60,8 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
             hint="`tunecli search` tries the ranges; `tunecli export` writes the best trial as a file of values",
         )
     require_device(spec.settings.run.device)
+    for line in first_lines(data_of(spec)):
+        say(line)
     trial = Trial(0, {}, trial_seed(spec, 0, {}))
     plan = plan_for(spec)
     job = job_for(spec, plan, trial, weights_path=weights_path, open_test=True)
@@ -72,15 +77,6 @@ def train(spec: StudySpec, weights_path: Path | None) -> Trained:
         ),
     )
     return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job))
-
-
-def opening_lines(spec: StudySpec) -> list[str]:
-    """A short summary of the data, for the start of a training.
-
-    Raises:
-        DataError: the data cannot be read or split.
-    """
-    return first_lines(data_of(spec))
 
 
 def require_complete(trained: Trained) -> None:

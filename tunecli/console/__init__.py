@@ -1,7 +1,7 @@
 """The only room that prints: frozen values in, text or JSON out. stdout is data, stderr everything else.
 
-Whatever a name or an error holds, it is printed as text: markup is never interpreted and what nobody sees is dropped,
-so a hostile file cannot drive the terminal.
+Names and errors are printed as text: markup is never interpreted and invisible characters are dropped, so a hostile
+file cannot control the terminal.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from typing import Any, TextIO
 from rich.console import Console as RichConsole
 from rich.text import Text
 
-from tunecli.console.layout import block_lines, clip, labelled_lines, n_left_out, table_lines, wrapped
+from tunecli.console.layout import (
+    block_lines,
+    clip,
+    labelled_lines,
+    message_lines,
+    n_left_out,
+    table_lines,
+    wrapped,
+)
 from tunecli.console.streams import is_plain, is_terminal, seen, spoken, width_of, write_err, write_out
 from tunecli.errors import ConfigError, Interrupted, TunecliError
 from tunecli.results.view import Block, Section, View
@@ -26,51 +34,51 @@ SCHEMA_VERSION = 1
 
 
 def plain(text: str) -> Text:
-    """Text that no terminal acts on."""
+    """Text without characters that control a terminal."""
     return Text(seen(text))
 
 
 class _Terminal(RichConsole):
-    """rich answers a broken pipe by closing stdout, whichever stream broke; here it stays an error of its own."""
+    """A rich console that raises on a broken pipe; rich itself closes stdout, even if stderr broke."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
 class Console:
-    """Where a verb's answer goes.
+    """Prints the output of a verb.
 
     Args:
-        is_json: answers are one JSON document instead of text.
+        is_json: print one JSON document instead of text.
     """
 
     def __init__(self, *, is_json: bool = False) -> None:
         self.is_json = is_json
 
     def live(self) -> RichConsole | None:
-        """Where a table can be redrawn in place; None where stderr is none, or no terminal that can do it."""
+        """A rich console on stderr for a table that is redrawn in place; None: stderr is not such a terminal."""
         if self.is_json or is_plain(sys.stderr):
             return None
-        here = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        variables = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         width = width_of(sys.stderr) if os.environ.get("COLUMNS") else None  # else rich follows the window
-        return _Terminal(file=sys.stderr, highlight=False, markup=False, width=width, _environ=here)
+        return _Terminal(file=sys.stderr, highlight=False, markup=False, width=width, _environ=variables)
 
     def document(self, kind: str, body: Mapping[str, Any]) -> None:
-        """One JSON document in ASCII, with the version of its schema."""
+        """Print one JSON document in ASCII, with the version of its schema."""
         payload = {"schema_version": SCHEMA_VERSION, "kind": kind, **body}
         self.raw(json.dumps(payload, indent=2, allow_nan=False, default=str) + "\n")
 
     def raw(self, text: str) -> None:
-        """Data as it is. A reader that has gone, as `head` goes, is no error: nothing more is said to it.
+        """Print data unchanged to stdout. A reader that has closed the pipe, such as `head`, is no error.
 
         Raises:
-            DiskFull: stdout is a file and there is no room for it.
+            DiskFull: stdout is a file and the disk is full.
         """
         write_out(seen(text) if is_terminal(sys.stdout) else text)
 
     def say(self, text: str) -> None:
-        """A line to the person."""
-        write_err(f"{spoken(text, sys.stderr)}\n")
+        """Print a line to stderr. A terminal gets it broken at blanks; a pipe gets it whole."""
+        write_err(f"{_message(text)}\n")
 
     def show(self, view: View) -> None:
         """Print a verb's output: one JSON document with ``--json``, else its tables and lines."""
@@ -105,13 +113,13 @@ class Console:
         write_out(f"{text}\n" + "\n" * is_table_last)
 
     def error(self, error: TunecliError) -> None:
-        """One block on stderr: what happened, where, what to do."""
+        """Print an error to stderr: what happened, where, and what to do."""
         if self.is_json:
             write_err(
                 json.dumps({"schema_version": SCHEMA_VERSION, "kind": "error", **_as_data(error)}) + "\n"
             )
             return
-        if isinstance(error, Interrupted):  # as was asked for: no error
+        if isinstance(error, Interrupted):  # the person stopped it, so it is no error
             self.say(f"{error.message}. Continue: {error.hint}" if error.hint else error.message)
             return
         lines = [f"error: {error.message}"]
@@ -119,7 +127,17 @@ class Console:
             lines += [f"  {problem}" for problem in error.problems]
         if error.hint:
             lines.append(f"  try: {error.hint}")
-        write_err(f"{_styled(spoken(chr(10).join(lines), sys.stderr), '31', sys.stderr)}\n")
+        text = "\n".join(_message(line, "    ") for line in lines)
+        write_err(f"{_styled(text, '31', sys.stderr)}\n")
+
+
+def _message(text: str, indent: str = "  ") -> str:
+    """The text as stderr shows it; a terminal gets lines of its width, the further ones indented."""
+    text = spoken(text, sys.stderr)
+    if not is_terminal(sys.stderr):
+        return text
+    width = width_of(sys.stderr)
+    return "\n".join(part for line in text.split("\n") for part in message_lines(line, width, indent))
 
 
 def _table(section: Section, width: int | None, cut: str, out: TextIO | None) -> list[str]:

@@ -1,16 +1,18 @@
 """Tables and sentences as lines of text, of any width or fitted to one. Pure: texts in, lines out.
 
-Texts are what a terminal shows as they are: `tunecli.console.streams.spoken` has made them so.
+`tunecli.console.streams.spoken` has made the texts printable, so every character has a known width.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.cells import cell_len
 
 from tunecli.results.view import Block, Fit, Section
 
+_COMMAND = re.compile(r"(?<!`)\btunecli \w.*$")  # an unquoted command, up to the end of the text
 _GAP = 2
 _WIDEST_CELL = 24  # of a fitted table, before spare width is shared out
 _WIDEST_HEADING = 28
@@ -21,11 +23,12 @@ _RANGE = ("…", "...")
 
 
 def table_lines(section: Section, width: int | None, cut: str = "…") -> list[str]:
-    """The heading and the rows of a table, at most ``width`` columns wide; None: of any width.
+    """The heading and the rows of a table, without its title.
 
     Args:
-        section: its title is not among the lines.
-        width: the largest width of a line, at least 40; a table without a `Fit` breaks texts that are too wide.
+        section: the table.
+        width: the largest width of a line, at least 40; None: any. A table without a `Fit` breaks texts that are too
+            wide.
         cut: the mark that replaces the rest of a text.
     """
     columns = list(zip(section.columns, *section.rows, strict=True))
@@ -45,14 +48,14 @@ def table_lines(section: Section, width: int | None, cut: str = "…") -> list[s
 
 
 def n_left_out(section: Section, width: int | None) -> int:
-    """The number of columns that a terminal would show and that do not fit."""
+    """The number of columns that a terminal leaves out because they do not fit."""
     if width is None or section.fit is None:
         return 0
     return len(section.fit.first) + len(section.fit.then) - len(_fitted(section, section.fit, width)[0])
 
 
 def block_lines(block: Block, width: int | None, cut: str = "…") -> list[str]:
-    """A block's heading, and its pairs: one below the other, or side by side where they are many."""
+    """A block's heading and its pairs, one below the other, or side by side if there are many."""
     if width is None:
         n = max((len(label) for label, _ in block.pairs), default=0)
         return [block.heading, *(f"  {label:<{n}}  {text}".rstrip() for label, text in block.pairs)]
@@ -85,7 +88,7 @@ def block_lines(block: Block, width: int | None, cut: str = "…") -> list[str]:
 
 
 def labelled_lines(pairs: Sequence[tuple[str, str]], width: int | None) -> list[str]:
-    """``label  text`` line by line. A sentence that is too long is broken at blanks; a command is never broken."""
+    """``label  text`` lines. A sentence that is too long is broken at blanks; a line with a command is never broken."""
     n = max((cell_len(label) for label, _ in pairs), default=0)
     lines: list[str] = []
     for label, text in pairs:
@@ -101,7 +104,7 @@ def labelled_lines(pairs: Sequence[tuple[str, str]], width: int | None) -> list[
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """The text in lines of at most ``width`` columns, broken at blanks, or within a word that is longer than a line."""
+    """The text in lines of at most ``width`` columns, broken at blanks, or within a word longer than a line."""
     lines, line = [], ""
     for word in _words(text):
         joined = f"{line} {word}" if line.strip() else f"{line}{word}"
@@ -119,8 +122,35 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     return [*lines, line] if line.strip() or not lines else lines
 
 
+def message_lines(text: str, width: int, indent: str = "") -> list[str]:
+    """A message in lines of at most ``width`` columns, broken at blanks.
+
+    A command, text in backticks and a long word are never broken, so that they can be copied. A line with one of them
+    may be wider than ``width``.
+
+    Args:
+        text: one line of a message; the blanks in front of it are kept.
+        width: the largest width of a line.
+        indent: what every line but the first begins with.
+    """
+    command = _COMMAND.search(text)
+    sentence = text if command is None else text[: command.start()]
+    words = re.findall(r"(?:`[^`]*`|[^ ])+|(?<= )(?= )", sentence.strip(" "))
+    if command is not None:
+        words.append(command[0])
+    lines, line = [], text[: len(text) - len(text.lstrip(" "))]
+    is_empty = True
+    for word in words:
+        if not is_empty and cell_len(f"{line} {word}") > width:
+            lines.append(line)
+            line, is_empty = indent, True
+        line += word if is_empty else f" {word}"
+        is_empty = False
+    return [*lines, line]
+
+
 def clip(text: str, width: int, cut: str = "…", *, in_middle: bool = False) -> str:
-    """``text`` in at most ``width`` columns; ``cut`` replaces the part that is left out."""
+    """``text`` in at most ``width`` columns; ``cut`` replaces the rest."""
     if cell_len(text) <= width:
         return text
     room = width - cell_len(cut)
@@ -138,12 +168,12 @@ def padded(text: str, width: int, *, is_right: bool = False) -> str:
 
 
 def _first(text: str, width: int) -> str:
-    """As many characters as ``width`` columns hold, at least one: a line that takes none would never end."""
+    """The characters that fit in ``width`` columns, at least one, so that every line takes some of the text."""
     return _prefix(text, width) or text[:1]
 
 
 def _prefix(text: str, width: int) -> str:
-    """As many characters as ``width`` columns hold."""
+    """The characters that fit in ``width`` columns."""
     n_columns = 0
     for place, character in enumerate(text):
         n_columns += cell_len(character)
@@ -171,7 +201,7 @@ def _is_numeric(texts: Sequence[str]) -> bool:
 
 
 def _fitted(section: Section, fit: Fit, width: int) -> tuple[list[int], list[int]]:
-    """Which columns are shown, in their order, and how wide each is."""
+    """The positions of the columns that are shown, in order, and their widths."""
     texts = list(zip(*section.rows, strict=True)) if section.rows else [()] * len(section.columns)
     headings = [cell_len(heading) for heading in fit.headings]
     wanted = [max(heading, _widest(column)) for heading, column in zip(headings, texts, strict=True)]
@@ -201,7 +231,7 @@ def _longest_words(columns: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _words(text: str) -> list[str]:
-    """The parts of a text that are never broken: words, and the two ends of a range together."""
+    """The parts of a text that are never broken: words, and a range with both its bounds."""
     words: list[str] = []
     for word in text.split(" "):
         if words and (word in _RANGE or words[-1].split(" ")[-1] in _RANGE):
@@ -212,12 +242,14 @@ def _words(text: str) -> list[str]:
 
 
 def _broken(columns: Sequence[Sequence[str]], width: int) -> list[str]:
-    """The whole table: the widest columns are narrowed, and their texts take several lines."""
+    """The whole table: the widest columns become narrower, and their texts take several lines."""
     widths = [_widest(column) for column in columns]
     room = width - _GAP * (len(columns) - 1)
     for least in (_longest_words(columns), [_NARROWEST_CELL] * len(columns), [1] * len(columns)):
         while sum(widths) > room and any(n > low for n, low in zip(widths, least, strict=True)):
-            place = max(range(len(widths)), key=lambda each: (widths[each] > least[each], widths[each]))
+            place = max(
+                range(len(widths)), key=lambda column: (widths[column] > least[column], widths[column])
+            )
             widths[place] -= 1
     sides = [_is_numeric(column[1:]) for column in columns]
     lines = []

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a live table on a terminal, plain lines elsewhere. All on stderr."""
+"""The display of a running sweep on stderr: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_CAUSE = 300
 
 
 class PlainDisplay:
-    """One line a trial that ended: for pipes, logs and `--json`.
+    """One line for each trial that ends, for pipes, logs and `--json`.
 
     Args:
         say: prints a line.
@@ -54,14 +54,14 @@ class PlainDisplay:
         if isinstance(event, Started | Ended) and event.note:
             self._say(f"trial {event.number}: {sanitize(event.note)}")
         elif isinstance(event, FailedAttempt) and event.failure.kind is not FailureKind.INTERRUPTED:
-            self._say(f"trial {event.number}: {_failed(event.failure)}; it is tried again")
+            self._say(f"trial {event.number}: {_failed(event.failure)}; retrying")
 
     def ended(self) -> None:
-        """Lines need no end."""
+        """Nothing is left to close."""
 
 
 class LiveDisplay:
-    """A table that is redrawn in place: progress, the best so far, what runs now."""
+    """A table that is redrawn in place: progress, the best trials, the running trials."""
 
     def __init__(self, console: RichConsole) -> None:
         self._console = console
@@ -95,17 +95,17 @@ class LiveDisplay:
 
 
 def display_for(console: Console) -> PlainDisplay | LiveDisplay:
-    """Lines for programs, pipes and logs; a table for a terminal."""
+    """A live table for a terminal, plain lines for a pipe, a log or `--json`."""
     terminal = console.live()
     return PlainDisplay(console.say) if terminal is None else LiveDisplay(terminal)
 
 
 def _recorded(board: Board) -> str:
-    """Say that all trials are on record, and that nothing is left to do unless a paused trial may be continued."""
+    """That all trials are recorded; nothing is left to do unless a paused trial may continue."""
     n = board.heading.n_trials
-    told = "the trial is recorded" if n == 1 else f"all {n:,} trials are recorded"
+    recorded = "the trial is recorded" if n == 1 else f"all {n:,} trials are recorded"
     is_over = all(trial.state in (State.COMPLETE, State.FAILED) for trial in board.trials.values())
-    return f"{board.heading.study}: {'nothing to do: ' * is_over}{told}"
+    return f"{board.heading.study}: {'nothing to do: ' * is_over}{recorded}"
 
 
 def _line(board: Board, event: Ended | Paused) -> str:
@@ -117,7 +117,7 @@ def _line(board: Board, event: Ended | Paused) -> str:
         parts.append(
             outcome.state.shown.value
             if outcome.score is None
-            else _told(board.trials[event.number], heading.objective)
+            else _metrics(board.trials[event.number], heading.objective)
         )
     if isinstance(event, Paused):
         parts.append(f"paused after epoch {outcome.epochs}")
@@ -134,8 +134,8 @@ def _line(board: Board, event: Ended | Paused) -> str:
     return "  ".join(parts)
 
 
-def _told(trial: Trial, objective: Objective) -> str:
-    """A trial's goals, and which constraints it breaks."""
+def _metrics(trial: Trial, objective: Objective) -> str:
+    """A trial's goals, and the constraints that it breaks."""
     metrics = trial.outcome.metrics if trial.outcome else {}
     goals = [f"{goal.metric} {number_of(trial, goal.metric, objective)}" for goal in objective.goals]
     excesses = zip(objective.constraints, objective.violations(metrics), strict=True)

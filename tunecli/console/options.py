@@ -1,4 +1,4 @@
-"""The options and arguments that verbs share: their names, their values and their help."""
+"""The options and arguments that verbs share: names, values and help."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ import typer
 from tunecli.console.usage import whole_number
 
 STDOUT = Path("-")
-"""What a person writes for stdout in the place of a file."""
+"""The file name that means stdout."""
 
 
 def file_name(text: str | Path) -> Path:
-    """What reads the name of a file from a command line; `-` may be stdout."""
+    """The path that the text of an argument names.
+
+    Raises:
+        typer.BadParameter: the text is empty.
+    """
     if not str(text):
-        raise typer.BadParameter("the name of the file is empty")
+        raise typer.BadParameter("the file name is empty")
     return Path(text)
 
 
 def _regular_file_name(text: str | Path) -> Path:
     path = file_name(text)
     if path == STDOUT:
-        raise typer.BadParameter("weights go to a file and not to stdout; `./-` is a file of that name")
+        raise typer.BadParameter("weights cannot go to stdout; for a file named `-`, write `./-`")
     return path
 
 
 def overrides_of(sets: Sequence[str] | None, flags: Mapping[str, object] | None = None) -> tuple[str, ...]:
-    """``path=value`` texts: those of ``--set``, then one for each other option that changes a key of the file."""
+    """Texts of the form ``path=value``: those of ``--set``, then one for each other option that sets a key."""
     given = (f"{path}={value}" for path, value in (flags or {}).items() if value is not None)
     return (*(sets or ()), *given)
 
@@ -42,7 +46,7 @@ Run = Annotated[
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Override one key of the file. VALUE may be a range."),
+    typer.Option("--set", metavar="PATH=VALUE", help="Set a key of the file. VALUE may be a range."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Trials = Annotated[
@@ -51,7 +55,7 @@ Trials = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", metavar="N", parser=whole_number(1), help="Number of trials run in parallel."),
+    typer.Option("--workers", metavar="N", parser=whole_number(1), help="Number of parallel trials."),
 ]
 Device = Annotated[
     str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps or xpu.")
@@ -82,27 +86,27 @@ Columns = Annotated[
     str | None,
     typer.Option("--columns", metavar="A,B,C", help="Show these columns, in this order."),
 ]
-Failed = Annotated[bool, typer.Option("--failed", help="Show failed trials only, with the cause.")]
+Failed = Annotated[bool, typer.Option("--failed", help="Show only failed trials, with their causes.")]
 OneTrial = Annotated[
     int | None,
     typer.Option("--trial", metavar="N", parser=whole_number(0), help="Show everything about trial N."),
 ]
 Predict = Annotated[
     bool,
-    typer.Option("--predict", help="Add the model's noise-free estimate of each score and its uncertainty."),
+    typer.Option("--predict", help="Add a model's noise-free estimate of each score, with its uncertainty."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check only, and show the first trials.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check the file and show the first trials; run nothing.")
+]
 Fork = Annotated[
     str | None,
-    typer.Option(
-        "--fork", metavar="NAME", help="Start a new study NAME that reuses the trials that still fit."
-    ),
+    typer.Option("--fork", metavar="NAME", help="Start study NAME, which reuses the trials that fit."),
 ]
-Tested = Annotated[bool, typer.Option("--test", help="Re-train it and print its metrics on `data.test`.")]
-Exact = Annotated[bool, typer.Option("--exact", help="Require identical bits, not 1e-6 relative.")]
+Tested = Annotated[bool, typer.Option("--test", help="Re-train the trial and measure it on `data.test`.")]
+Exact = Annotated[bool, typer.Option("--exact", help="Require identical bits, not 1e-6 relative accuracy.")]
 Sample = Annotated[
     int | None,
-    typer.Option("--sample", metavar="N", parser=whole_number(1), help="Verify N complete trials at random."),
+    typer.Option("--sample", metavar="N", parser=whole_number(1), help="Verify N random complete trials."),
 ]
 RunFolderPath = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="The run folder [default: runs/<study>].")

@@ -1,7 +1,7 @@
-"""The two streams as they are: of any encoding, of any width, a terminal, a pipe, a full disk, closed.
+"""Writing to stdout and stderr, whatever they are: a terminal, a pipe, a file on a full disk, or closed.
 
-Nothing that is written here ever ends in a traceback: what an encoding lacks is replaced (``-`` for ``—``, ``...`` for
-``…``, else ``?``), and a reader that has gone is no error.
+Writing never ends in a traceback: a character that the encoding lacks is replaced (``-`` for ``—``, ``...`` for ``…``,
+else ``?``), and a reader that has closed the pipe is no error.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _STAND_INS = {
     "—": "-", "–": "-", "−": "-", "‐": "-", "…": "...", "·": "-", "±": "+/-", "▸": ">", "→": "->", "×": "x", "≤": "<=",
     "≥": ">=", "‘": "'", "’": "'", "“": '"', "”": '"', "\xa0": " ", "━": "-", "╸": "-", "╺": "-", "─": "-", "│": "|",
 }  # fmt: skip
-_NARROWEST, _WIDEST, _USUAL = 40, 10_000, 80
+_NARROWEST, _WIDEST, _DEFAULT_WIDTH = 40, 10_000, 80
 
 
 def prepare() -> None:
     """Make both streams replace characters that their encoding lacks, for every writer.
 
     A standard stream that the caller closed is opened on the null device. Otherwise the next file that is opened,
-    such as a study's database, would take its number and receive all that the user's code or a C library prints.
+    such as a study's database, takes its number and receives everything that the user's code or a C library prints.
     """
     for number in (0, 1, 2):
         try:
@@ -43,7 +43,7 @@ def prepare() -> None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person sees what is written to ``stream``."""
+    """Whether ``stream`` is a terminal."""
     try:
         return stream is not None and stream.isatty()
     except (OSError, ValueError):
@@ -51,22 +51,22 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def is_plain(stream: TextIO | None) -> bool:
-    """Whether escape sequences are of no use to ``stream``."""
+    """Whether ``stream`` shows no escape sequences: it is no terminal, or a dumb one."""
     return not is_terminal(stream) or os.environ.get("TERM", "dumb") in ("dumb", "unknown", "")
 
 
 def width_of(stream: TextIO | None) -> int:
-    """How many columns a terminal has: as ``COLUMNS`` says, else as the terminal does, else 80; at least 40."""
-    said = os.environ.get("COLUMNS", "")
-    n_columns = int(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0
+    """The number of columns of a terminal: ``COLUMNS``, else the terminal's own, else 80; at least 40."""
+    variable = os.environ.get("COLUMNS", "")
+    n_columns = int(variable) if variable.isascii() and variable.isdigit() and len(variable) < 6 else 0
     if not n_columns and stream is not None:
         with suppress(OSError, ValueError):
             n_columns = os.get_terminal_size(stream.fileno()).columns
-    return min(max(n_columns or _USUAL, _NARROWEST), _WIDEST)
+    return min(max(n_columns or _DEFAULT_WIDTH, _NARROWEST), _WIDEST)
 
 
 def seen(text: str) -> str:
-    """``text`` without control and invisible characters; line ends stay, other white space becomes blanks."""
+    """``text`` without control and invisible characters. Line ends stay; other white space becomes blanks."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -78,7 +78,7 @@ def seen(text: str) -> str:
 
 
 def spoken(text: str, stream: TextIO | None) -> str:
-    """:func:`seen`, in characters that the stream's encoding has, so that its width is known before it is laid out."""
+    """`seen` text in characters that the stream's encoding has, so its width is known before it is laid out."""
     text = seen(text)
     encoding = getattr(stream, "encoding", None)
     if text.isascii() or not encoding:
@@ -90,10 +90,10 @@ def spoken(text: str, stream: TextIO | None) -> str:
 
 
 def write_out(text: str) -> None:
-    """Write to stdout. A reader that has gone, as `head` goes, is no error: nothing more is said to it.
+    """Write to stdout. A reader that has closed the pipe, such as `head`, is no error, and gets nothing more.
 
     Raises:
-        DiskFull: stdout is a file and there is no room for it.
+        DiskFull: stdout is a file and the disk is full.
     """
     if sys.stdout is None:  # the caller closed it
         return
@@ -102,11 +102,11 @@ def write_out(text: str) -> None:
     except (OSError, ValueError) as error:
         _silence(sys.stdout)
         if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise DiskFull("there is no room for the answer on stdout") from None
+            raise DiskFull("the disk is full: the output on stdout is incomplete") from None
 
 
 def write_err(text: str) -> None:
-    """Write to stderr; an error of the stream is ignored."""
+    """Write to stderr, ignoring errors of the stream."""
     if sys.stderr is not None:
         try:
             _write(sys.stderr, text)
@@ -122,16 +122,16 @@ def _write(stream: TextIO, text: str) -> None:
         stream.flush()
         return
     stream.flush()
-    waiting = memoryview(text.encode(stream.encoding or "utf-8", _HANDLER))
-    while waiting:
+    unwritten = memoryview(text.encode(stream.encoding or "utf-8", _HANDLER))
+    while unwritten:
         try:
-            waiting = waiting[os.write(number, waiting) :]
+            unwritten = unwritten[os.write(number, unwritten) :]
         except BlockingIOError:
             select.select([], [number], [])
 
 
 def _silence(stream: TextIO) -> None:
-    """Send all that is still written to the stream to the null device, so that closing it raises no error."""
+    """Redirect the stream to the null device, so that closing it raises no error."""
     with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

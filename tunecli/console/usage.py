@@ -1,4 +1,4 @@
-"""The command line itself: help that any stream survives, and what is wrong with a command as one of our errors."""
+"""The command line: help that is printed to any stream, and mistakes in a command as tunecli's own errors."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tunecli.errors import TunecliError, UsageError
 
 
 class Verb(TyperCommand):
-    """A verb whose help goes where every answer goes."""
+    """A verb whose help is printed by the console."""
 
     def get_help(self, ctx: Any) -> str:
-        return _written(super().get_help(ctx))
+        return _printed(super().get_help(ctx))
 
 
 class Verbs(TyperGroup):
-    """All of them, likewise."""
+    """The program, whose help is printed by the console."""
 
     def get_help(self, ctx: Any) -> str:
-        return _written(super().get_help(ctx))
+        return _printed(super().get_help(ctx))
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """What reads a whole number of at least ``least`` from a command line."""
+    """A parser for a whole number of at least ``least``."""
 
     def read(text: str | int) -> int:
         try:
@@ -41,15 +41,15 @@ def whole_number(least: int) -> Callable[[str], int]:
     return read
 
 
-def carry_out(app: typer.Typer, words: Sequence[str]) -> int:
+def run_verb(app: typer.Typer, words: Sequence[str]) -> int:
     """Run a command.
 
     Returns:
         The exit code.
 
     Raises:
-        UsageError: there is no such verb or option, or a value is missing or of no use.
-        TunecliError: what the verb raises.
+        UsageError: there is no such verb or option, or a value is missing or invalid.
+        TunecliError: any error of the verb.
     """
     try:
         code = app(args=[*words], prog_name="tunecli", standalone_mode=False)
@@ -58,18 +58,18 @@ def carry_out(app: typer.Typer, words: Sequence[str]) -> int:
     except typer.Abort:
         return 130
     except Exception as error:
-        if not hasattr(error, "format_message"):  # of no command line
+        if not hasattr(error, "format_message"):  # not an error of the command line
             raise
-        raise _as_ours(error) from None
+        raise _usage_error(error) from None
     return code if isinstance(code, int) else 0
 
 
-def _written(text: str) -> str:
+def _printed(text: str) -> str:
     Console().raw(f"{text}\n")
     raise typer.Exit
 
 
-def _as_ours(error: Any) -> UsageError:
+def _usage_error(error: Any) -> UsageError:
     parameter = getattr(error, "param", None)
     message = str(error.format_message()).rstrip(".")
     names = getattr(parameter, "opts", None)
