@@ -1,8 +1,7 @@
-"""Seeds by name: the only place a seed is made (law 3).
+"""Seeds by name: all seeds of tunecli are made here (seeds-by-name).
 
-A seed is a function of a root and a list of names, never of a position in a stream, so nothing about
-random numbers has to be saved: the same names give the same seed in another process, on another day and
-after a crash. Knows neither torch nor what the names mean.
+A seed is a function of a root and a list of names, and not of a position in a stream. So no state of a random generator
+has to be saved: the same names give the same seed in another process, on another day and after a crash.
 """
 
 from __future__ import annotations
@@ -11,17 +10,16 @@ import zlib
 
 import numpy as np
 
-_SEED_BITS = 53  # a seed survives JSON readers that keep numbers as doubles
+_SEED_BITS = 53  # JSON readers that use doubles keep such an integer exactly
 
 
 def seed_for(root: int, *names: str | int) -> int:
-    """The seed that belongs to ``names`` under ``root``.
-
-    ``numpy.random.SeedSequence`` with the names as its spawn key; text enters as its CRC-32.
+    """The seed for ``names`` under ``root``, by ``numpy.random.SeedSequence`` with the names as its spawn key.
 
     Args:
         root: the study's seed, or a seed made by this function; at least 0.
-        names: what the seed is for, for example ``("shuffle", epoch)``; numbers at least 0.
+        names: the purpose of the seed, for example ``("shuffle", epoch)``; numbers at least 0. Text enters as its
+            CRC-32.
 
     Returns:
         An integer in [0, 2**53).
@@ -32,10 +30,10 @@ def seed_for(root: int, *names: str | int) -> int:
 
 
 def seed_of_32_bits(seed: int) -> int:
-    """A seed for code that takes no more, as NumPy's and scikit-learn's does: itself where it fits, or one named by it.
+    """A seed for code that takes at most 32 bits, such as scikit-learn.
 
     Args:
-        seed: at least 0.
+        seed: at least 0. A seed below 2**32 is returned unchanged.
 
     Returns:
         An integer in [0, 2**32).

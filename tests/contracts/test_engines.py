@@ -1,6 +1,6 @@
 """Contract tests of the engine protocol: each job has exactly one end, even if its worker dies.
 
-TestEngines runs on every engine; the other tests are for engines with processes.
+`EngineContract` runs on every engine of the registry; the other tests are for engines that run jobs in other processes.
 """
 
 import os
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -34,19 +35,32 @@ def job(number: int, **changes) -> Job:
 
 
 def drain(engine: Engine, n_ends: int) -> list:
-    found: list = []
-    while sum(isinstance(event, Ended) for event in found) < n_ends:
-        found.extend(engine.events(5.0))
-    return found
+    events: list = []
+    while sum(isinstance(event, Ended) for event in events) < n_ends:
+        events.extend(engine.events(5.0))
+    return events
+
+
+@pytest.fixture(params=[name for name, info in ENGINES.items() if not info.runs_in_this_process])
+def make_engine(request):
+    """Makes an engine with worker processes, which is closed at the end of the test."""
+    with ExitStack() as exit_stack:
+
+        def make(n_workers: int = 1) -> Engine:
+            made = engine_named(request.param, EngineOptions(n_workers, 1))
+            exit_stack.callback(made.close)
+            return made
+
+        yield make
 
 
 for _name, _info in ENGINES.items():
     globals()[f"Test{_name.title()}"] = type(f"Test{_name.title()}", (EngineContract,), {"engine": _info})
 
 
-class TestLocalProcesses:
-    def test_a_killed_worker_fails_only_its_own_trial(self):
-        engine = engine_named("local", EngineOptions(2, 1))
+class TestWorkerProcesses:
+    def test_a_killed_worker_fails_only_its_own_trial(self, make_engine):
+        engine = make_engine(2)
         engine.submit(job(0, training={"epochs": 1_000_000}))
         engine.submit(job(1))
         ends: dict = {}
@@ -61,10 +75,9 @@ class TestLocalProcesses:
         assert ends[1].state is State.COMPLETE
         engine.submit(job(2))
         assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
-        engine.close()
 
-    def test_a_worker_that_dies_between_two_jobs_is_replaced(self):
-        engine = engine_named("local", EngineOptions(1, 1))
+    def test_a_worker_that_dies_between_two_jobs_is_replaced(self, make_engine):
+        engine = make_engine()
         engine.submit(job(0))
         process_id = next(event.process_id for event in drain(engine, 1) if isinstance(event, Started))
         worker = psutil.Process(process_id)
@@ -73,14 +86,12 @@ class TestLocalProcesses:
         engine.submit(job(1))
         end = drain(engine, 1)[-1].outcome
         assert end.state is State.COMPLETE or end.failure.kind is FailureKind.CRASH
-        engine.close()
 
-    def test_a_full_engine_rejects_another_job(self):
-        engine = engine_named("local", EngineOptions(1, 1))
+    def test_a_full_engine_rejects_another_job(self, make_engine):
+        engine = make_engine()
         engine.submit(job(0, training={"epochs": 1_000_000}))
         with pytest.raises(RuntimeError, match="all 1 workers have a job"):
             engine.submit(job(1))
-        engine.close()
 
     def test_workers_end_when_their_parent_is_killed(self, tmp_path):
         script = tmp_path / "parent.py"
@@ -109,7 +120,7 @@ class TestLocalProcesses:
             assert alive == []
 
 
-def test_a_hanging_worker_is_killed_and_the_next_job_runs(tmp_path):
+def test_a_hanging_worker_is_killed_and_the_next_job_runs(make_engine, tmp_path):
     (tmp_path / "hanging.py").write_text(
         "import threading\n\ndef train(params, trial):\n    threading.Event().wait()\n"
     )
@@ -122,53 +133,44 @@ def test_a_hanging_worker_is_killed_and_the_next_job_runs(tmp_path):
         base_path=str(tmp_path),
         idle_s=0.3,
     )
-    engine = engine_named("local", EngineOptions(1, 1))
-    try:
-        engine.submit(hanging)
-        *_, ended = drain(engine, 1)
-        assert ended.outcome.failure.kind is FailureKind.TIMEOUT
-        assert "run.trial_limit.idle" in ended.outcome.failure.cause
-        engine.submit(job(1))
-        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
-    finally:
-        engine.close()
+    engine = make_engine()
+    engine.submit(hanging)
+    *_, ended = drain(engine, 1)
+    assert ended.outcome.failure.kind is FailureKind.TIMEOUT
+    assert "run.trial_limit.idle" in ended.outcome.failure.cause
+    engine.submit(job(1))
+    assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
 
 
 class TestLostDevices:
-    def test_a_worker_that_lost_its_device_is_replaced(self, tmp_path):
+    def test_a_worker_that_lost_its_device_is_replaced(self, make_engine, tmp_path):
         """A process that lost its device cannot use it again, but another process can."""
         (tmp_path / "losing.py").write_text(LOSING)
         config = {"python": "losing:train", "params": {"flag": str(tmp_path / "lost before")}}
         losing = make_job(
             0, config, Objective("val_loss", False), 1, 2, device="cpu", base_path=str(tmp_path)
         )
-        engine = engine_named("local", EngineOptions(1, 1))
-        try:
-            engine.submit(losing)
-            first = drain(engine, 1)
-            assert first[-1].outcome.failure.kind is FailureKind.LOST
-            engine.submit(change_job(losing, attempt=2))
-            second = drain(engine, 1)
-            assert second[-1].outcome.state is State.COMPLETE
-            assert second[0].process_id != first[0].process_id
-        finally:
-            engine.close()
+        engine = make_engine()
+        engine.submit(losing)
+        first = drain(engine, 1)
+        assert first[-1].outcome.failure.kind is FailureKind.LOST
+        engine.submit(change_job(losing, attempt=2))
+        second = drain(engine, 1)
+        assert second[-1].outcome.state is State.COMPLETE
+        assert second[0].process_id != first[0].process_id
 
-    def test_a_repeatedly_lost_device_is_set_aside(self, tmp_path):
+    def test_a_repeatedly_lost_device_is_set_aside(self, make_engine, tmp_path):
         (tmp_path / "losing.py").write_text(LOSING)
         always = make_job(0, {"python": "losing:always"}, Objective("val_loss", False), 1, 2, device="cpu")
         always = change_job(always, base_path=str(tmp_path))
-        engine = engine_named("local", EngineOptions(1, 1))
-        try:
-            for attempt in (1, 2, 3):
-                engine.submit(change_job(always, attempt=attempt))
-                assert drain(engine, 1)[-1].outcome.failure.kind is FailureKind.LOST
-            engine.submit(change_job(job(1), device="cpu"))
-            failure = drain(engine, 1)[-1].outcome.failure
-            assert failure is not None
-            assert "cpu" in failure.cause
-        finally:
-            engine.close()
+        engine = make_engine()
+        for attempt in (1, 2, 3):
+            engine.submit(change_job(always, attempt=attempt))
+            assert drain(engine, 1)[-1].outcome.failure.kind is FailureKind.LOST
+        engine.submit(change_job(job(1), device="cpu"))
+        failure = drain(engine, 1)[-1].outcome.failure
+        assert failure is not None
+        assert "cpu" in failure.cause
 
 
 LOSING = """
@@ -186,7 +188,7 @@ def always(params, trial):
 """
 
 
-def test_a_trial_past_its_time_limit_can_stop_before_its_worker_is_killed(tmp_path):
+def test_a_trial_past_its_time_limit_can_stop_before_its_worker_is_killed(make_engine, tmp_path):
     (tmp_path / "slow.py").write_text(
         "import time\n\ndef train(params, trial):\n    try:\n"
         "        for epoch in range(10**6):\n            time.sleep(0.01)\n            trial.report(epoch, val_loss=1.0)\n"
@@ -194,40 +196,31 @@ def test_a_trial_past_its_time_limit_can_stop_before_its_worker_is_killed(tmp_pa
     )
     config = {"python": "slow:train", "params": {"mark": str(tmp_path / "mark")}}
     slow = make_job(0, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path), time_s=0.2)
-    engine = engine_named("local", EngineOptions(1, 1))
-    try:
-        engine.submit(slow)
-        assert drain(engine, 1)[-1].outcome.failure.kind is FailureKind.TIMEOUT
-        assert (tmp_path / "mark").exists(), "it heard"
-        engine.submit(job(1))
-        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
-    finally:
-        engine.close()
+    engine = make_engine()
+    engine.submit(slow)
+    assert drain(engine, 1)[-1].outcome.failure.kind is FailureKind.TIMEOUT
+    assert (tmp_path / "mark").exists(), "the trial stopped by itself"
+    engine.submit(job(1))
+    assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
 
 
-def test_a_worker_survives_a_timeout_that_its_trial_obeyed():
-    engine = engine_named("local", EngineOptions(1, 1))
-    try:
-        engine.submit(change_job(job(0, training={"epochs": 1_000_000}), time_s=0.2))
-        first = drain(engine, 1)
-        assert first[-1].outcome.failure.kind is FailureKind.TIMEOUT
-        engine.submit(job(1))
-        assert drain(engine, 1)[0].process_id == first[0].process_id
-    finally:
-        engine.close()
+def test_a_worker_survives_a_timeout_that_its_trial_obeyed(make_engine):
+    engine = make_engine()
+    engine.submit(change_job(job(0, training={"epochs": 1_000_000}), time_s=0.2))
+    first = drain(engine, 1)
+    assert first[-1].outcome.failure.kind is FailureKind.TIMEOUT
+    engine.submit(job(1))
+    assert drain(engine, 1)[0].process_id == first[0].process_id
 
 
-def test_a_frozen_worker_is_killed(tmp_path):
+def test_a_frozen_worker_is_killed(make_engine, tmp_path):
     frozen = change_job(job(0, training={"epochs": 1_000_000}), idle_s=0.5)
-    engine = engine_named("local", EngineOptions(1, 1))
-    try:
-        engine.submit(frozen)
-        found: list = []
-        while not any(isinstance(event, Ended) for event in found):
-            for event in engine.events(1.0):
-                if isinstance(event, Started):
-                    os.kill(event.process_id, signal.SIGSTOP)
-                found.append(event)
-        assert found[-1].outcome.failure.kind is FailureKind.TIMEOUT
-    finally:
-        engine.close()
+    engine = make_engine()
+    engine.submit(frozen)
+    events: list = []
+    while not any(isinstance(event, Ended) for event in events):
+        for event in engine.events(1.0):
+            if isinstance(event, Started):
+                os.kill(event.process_id, signal.SIGSTOP)
+            events.append(event)
+    assert events[-1].outcome.failure.kind is FailureKind.TIMEOUT

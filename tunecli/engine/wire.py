@@ -81,8 +81,8 @@ def _with_tuples(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _objective(body: dict[str, Any]) -> Objective:
-    further = tuple(_objective(each) for each in body["further_objectives"])
-    constraints = tuple(Constraint(**each) for each in body["constraints"])
+    further = tuple(_objective(objective) for objective in body["further_objectives"])
+    constraints = tuple(Constraint(**constraint) for constraint in body["constraints"])
     return Objective(**{**body, "further_objectives": further, "constraints": constraints})
 
 

@@ -33,6 +33,7 @@ _WORKERS_WAIT_S = 3.0  # for workers to see that their coordinator has ended, an
 _POLL_S = 0.02
 _MAX_SHOWN_WORKERS = 5
 _MAX_READ_BYTES = 1 << 16
+_NOT_A_FILE = (errno.ELOOP, errno.EISDIR, errno.EINVAL)  # a link, a folder, another kind: see `open_regular`
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +147,7 @@ def _await_end_of_workers(folder: Path) -> None:
     try:
         descriptor = _open_workers_lock(path)
     except OSError as error:
-        if error.errno in (
-            errno.ELOOP,
-            errno.EISDIR,
-            errno.EINVAL,
-        ):  # another user's file, which must not be written
+        if error.errno in _NOT_A_FILE:  # another user's link or folder, which must not be written
             raise from_os_error(error, path) from error
         return
     try:
