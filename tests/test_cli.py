@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.verbs import called
+from tunecli.config.json_schema import json_schema
 from tunecli.config.load import parse_study
-from tunecli.config.reference import STARTER, json_schema
+from tunecli.config.reference import STARTER
 
 SMALL = """\
 study: small

@@ -34,7 +34,7 @@ def test_only_bayes_expects_an_improvement_and_any_sampler_may_stagnate(sampler)
     with pytest.raises(ConfigError) as caught:
         search("{improvement: 0.1}", f"search.sampler={sampler}")
     (problem,) = caught.value.problems
-    assert f"the sampler `{sampler}` has no model" in str(problem)
+    assert f"does not work with the sampler `{sampler}`" in str(problem)
     assert "stop: {stagnation: n}" in str(problem)
     assert search("{stagnation: 5}", f"search.sampler={sampler}").stop.stagnation == 5
 
@@ -46,7 +46,7 @@ def test_the_forests_expect_one_too():
 
 @pytest.mark.parametrize("pruner", ["halving", "hyperband", "asha", "curves"])
 def test_no_improvement_is_expected_of_trials_that_pause(pruner):
-    with pytest.raises(ConfigError, match="pause before their end"):
+    with pytest.raises(ConfigError, match="most of its trials never finish"):
         search("{improvement: 0.1}", f"search.pruner={pruner}")
     assert search("{stagnation: 5}", f"search.pruner={pruner}").stop.stagnation == 5
 
@@ -54,11 +54,11 @@ def test_no_improvement_is_expected_of_trials_that_pause(pruner):
 @pytest.mark.parametrize(
     ("stop", "words"),
     [
-        ("{}", "say `improvement: x`, in the metric's units, or `stagnation: n`"),
+        ("{}", "write `improvement: x`, in the metric's units, or `stagnation: n`"),
         ("{improvement: 0}", "must be above 0"),
         ("{improvement: 1%}", "number"),
         ("{stagnation: 0}", "at least 1"),
-        ("{stagnation: 5, patience: 2}", "`patience` is of `improvement`"),
+        ("{stagnation: 5, patience: 2}", "`patience` needs `improvement`"),
         ("{improvment: 0.1}", "did you mean `improvement`"),
         ("5", "search.stop"),
     ],

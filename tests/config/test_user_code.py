@@ -210,7 +210,7 @@ def test_problems_bear_line_and_column(folder):
         ("objective={metric: height}", "missing `direction` of height"),
         ("objective.metric=1st", "invalid metric name '1st'"),
         ("objective.metric={python: mine:score}", "your own trial reports its metrics itself"),
-        ("search.repeats=3", "a trial of your own is run once"),
+        ("search.repeats=3", "your own trial runs once"),
         ("python=mine", "must be `module:name`, such as `mine:Net`, not the text 'mine'"),
         ("prams.lr=3", "unknown key `prams` (did you mean `params`?)"),
         ("run.folder=relative", "must be an absolute path such as"),
@@ -224,9 +224,9 @@ def test_a_trial_of_one_s_own_has_rules_of_its_own(folder, override, words):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("metrics.loss=loss=(.", "trial.metrics.loss: this is no regular expression"),
-        ("metrics.loss=.*", "trial.metrics.loss: one group must hold the number; this has 0"),
-        ("command=[]", "this names no program"),
+        ("metrics.loss=loss=(.", "trial.metrics.loss: invalid regular expression"),
+        ("metrics.loss=.*", "trial.metrics.loss: must have exactly one group, for the number, not 0"),
+        ("command=[]", "must name a program"),
         ("command=[[]]", "trial.command.0"),
         ("command=ls", "must be a list"),
     ],

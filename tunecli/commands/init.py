@@ -6,7 +6,8 @@ from pathlib import Path
 from shlex import quote
 
 from tunecli.commands.schema import schema_text
-from tunecli.config.reference import SCHEMA_FILE, STARTER
+from tunecli.config.json_schema import SCHEMA_FILE
+from tunecli.config.reference import STARTER
 from tunecli.errors import UsageError
 from tunecli.results.view import View
 from tunecli.store.destination import as_argument, require_destination

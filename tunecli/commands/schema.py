@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tunecli.config.reference import json_schema, markdown_table
+from tunecli.config.json_schema import json_schema
+from tunecli.config.reference import markdown_table
 from tunecli.errors import UsageError
 
 

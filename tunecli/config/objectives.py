@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from tunecli.config.metrics import METRICS, maximized_by_name
+from tunecli.config.metrics import METRIC_LINES, METRICS, maximized_by_name
 from tunecli.config.schema.user_code import METRIC_NAME, UserCode
 from tunecli.config.suggestions import nearest
 from tunecli.knob import Knob
@@ -101,16 +101,20 @@ def _bounded(name: str, info: ValidationInfo) -> str:
 Bounds = Annotated[dict[Annotated[str, AfterValidator(_bounded)], Bound], Field(min_length=1)]
 """By metric, what it is to hold."""
 
+_METRIC_NAMES = [{"const": name, "description": line} for name, line in METRIC_LINES.items()]
 _Metric = Annotated[
-    Annotated[str, Tag("name")] | Annotated[UserCode, Tag("own")],
+    Annotated[str, Tag("name"), WithJsonSchema({"anyOf": [*_METRIC_NAMES, {"type": "string"}]})]
+    | Annotated[UserCode, Tag("own")],
     Discriminator(lambda value: "own" if isinstance(value, dict | UserCode) else "name"),
 ]
 
 
 class Aim(Knob):
-    """One metric and which way is better; the direction follows from the metric where it is not said.
+    """One metric and its direction. The direction follows from the metric if the file does not give it.
 
-    ``metric`` is one of ours, or the user's own function, or, where the trial is the user's own, what that reports.
+    Attributes:
+        metric: built-in metric, your own function (`{python: module:name}`), or a metric that your own trial reports.
+        direction: whether a higher or a lower value is better.
     """
 
     metric: _Metric
@@ -166,7 +170,11 @@ class Aim(Knob):
 
 
 class Goal(Aim):
-    """What is optimised. ``subject_to``: by metric, a bound that a trial is to hold, such as `"<= 5"`."""
+    """The objective: one metric, with optional constraints.
+
+    Attributes:
+        subject_to: constraints by metric, such as `"<= 5"`; a trial that violates one is not feasible.
+    """
 
     subject_to: Bounds | None = None
 
@@ -183,9 +191,11 @@ class Goal(Aim):
 
 
 class Pareto(Knob):
-    """Several metrics, none of which is worth a fixed amount of another: the best trials are those of the front.
+    """Several objectives without fixed weights; the best trials are those on the Pareto front.
 
-    ``pareto``: the metrics, the first of which early stopping goes by. ``subject_to``: as of a single goal.
+    Attributes:
+        pareto: objectives; early stopping and rung decisions follow the first.
+        subject_to: constraints by metric, such as `"<= 5"`; a trial that violates one is not feasible.
     """
 
     ABSENT: ClassVar[Mapping[str, str]] = {

@@ -26,9 +26,9 @@ def _seconds(value: Any) -> Any:
         return value
     found = _DURATION.fullmatch(value)
     if not value or found is None:
-        said = repr(value) if len(value) < 60 else "a long text"
+        shown = repr(value) if len(value) < 60 else "a long text"
         raise ValueError(
-            f"invalid duration {said}: write seconds (7200), or days, hours, minutes and seconds: 2h, 1h30m, 90s"
+            f"invalid duration {shown}: write seconds (7200), or days, hours, minutes and seconds: 2h, 1h30m, 90s"
         )
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
@@ -38,12 +38,17 @@ Duration = Annotated[Positive | None, BeforeValidator(_seconds), WithJsonSchema(
 
 
 class Limit(Knob):
-    """Totals over all runs of a study, after which no further trial is begun; those under way end.
+    """Totals over all runs of a study, after which no further trial starts; running trials finish.
 
-    ``epochs`` and ``failures`` are counted over the trials whose results the next suggestion may see, so that
-    they too do not depend on how fast a neighbour was (law 5). Without ``failures``, a sweep ends where its first 5
-    trials have all failed with the same message, apart from digits, and no other trial has come further; with 0,
-    no number of failures ends it.
+    Epochs and failures are counted over the trials whose results the next suggestion may use, so they do not depend on
+    the speed of other trials (speed-independence).
+
+    Attributes:
+        time: largest time: seconds, or a text such as 2h or 1h30m.
+        trials: largest number of trials.
+        epochs: largest number of epochs, summed over the trials.
+        failures: largest number of failed trials; 0 is no limit. Without it, a study ends when its first 5 trials all
+            fail with the same message (digits aside) and no other trial has got further.
     """
 
     time: Duration = None
@@ -53,14 +58,23 @@ class Limit(Knob):
 
 
 class TrialLimit(Knob):
-    """How long one trial may take, and how long it may go without an epoch's end; it then fails as `timeout`."""
+    """Time limits of one trial, which then fails as `timeout`.
+
+    Attributes:
+        time: largest time of a trial: seconds, or a text such as 2h or 1h30m.
+        idle: largest time without the end of an epoch.
+    """
 
     time: Duration = None
     idle: Duration = None
 
 
 class CheckpointEvery(Knob):
-    """A checkpoint at the end of every so many ``epochs``."""
+    """A checkpoint at the end of every n-th epoch.
+
+    Attributes:
+        epochs: number of epochs between two checkpoints.
+    """
 
     epochs: Count
 
@@ -69,7 +83,7 @@ def _checkpointing(value: Any) -> Any:
     if value in ("auto", "off") or isinstance(value, dict | CheckpointEvery):
         return value
     near = nearest(value, ("auto", "off")) if isinstance(value, str) else ""
-    raise ValueError(f"say `auto`, `off` or `{{epochs: n}}`{f'; {near}' if near else ''}")
+    raise ValueError(f"must be `auto`, `off` or `{{epochs: n}}`{f'; {near}' if near else ''}")
 
 
 Checkpointing = Annotated[
@@ -83,10 +97,17 @@ _RetryOrSkip = Literal["retry", "skip"]
 
 
 class OnFailure(Knob):
-    """What follows when a trial fails, by the kind of its failure.
+    """What happens after a failed trial, by the kind of its failure. `skip` ends the trial.
 
-    ``skip``: that is its end. ``retry``: it is tried again, once for each kind. ``split``: it is tried again with each
-    batch in twice as many parts as before, to the same gradient in less memory.
+    `retry` runs it again, once per kind. `split` runs it again with each batch in twice as many parts, which needs
+    less memory for the same gradient.
+
+    Attributes:
+        oom: out of memory.
+        crash: the worker process died.
+        lost: the accelerator was lost.
+        timeout: the trial exceeded `trial_limit`.
+        error: the training raised an error.
     """
 
     ABSENT: ClassVar[Mapping[str, str]] = {
@@ -114,14 +135,21 @@ class OnFailure(Knob):
 class Run(Knob):
     """Where and how trials run.
 
-    ``workers`` jobs run at a time, and no more than ``per_device`` of them on one accelerator; ``auto`` is as many as
-    that allows, or on the CPU one for every ``threads`` cores.
-    ``threads`` is fixed, and not the cores divided by the workers, since the bits of a matrix product may
-    depend on it and a trial's result must not depend on its neighbours (law 5). ``checkpoint`` says how often a trial
-    keeps what it goes on from after an interruption: as often as costs little, never, or every so many epochs.
-    ``fuse`` says how many trials of one shape are trained as one model: as many as pay, none (off), or at most so many.
-    ``folder`` is where relative file names, modules and programs are looked for instead of in the file's own folder,
-    so that an exported file runs from anywhere.
+    Attributes:
+        device: device: `auto`, `cpu`, `mps`, `cuda`, `xpu`, or one of several, such as `cuda:1`.
+        workers: number of trials that run at the same time; `auto` is as many as `per_device` and `threads` allow.
+        per_device: largest number of trials that run on one accelerator at the same time.
+        threads: CPU threads per trial. The number is fixed, because the bits of a matrix product can depend on it.
+        engine: how trials run: in worker processes (`local`), or in this process, one at a time (`inline`).
+        limit: totals after which no further trial starts.
+        trial_limit: time limits of one trial.
+        checkpoint: how often a trial saves its state for resuming: as often as it costs little (`auto`), never, or
+            every n epochs.
+        fuse: how many trials of one shape are trained as one model: as many as pay off (`auto`), none (`off`), or at
+            most n.
+        on_failure: what happens after a failed trial, by the kind of its failure.
+        folder: folder from which relative file names, modules and programs are resolved, instead of the file's own
+            folder; it must be absolute.
     """
 
     device: Annotated[str, Field(pattern=DEVICE)] = "auto"
@@ -151,5 +179,5 @@ class Run(Knob):
         most = engine_info(self.engine_name).max_workers
         if most is not None and self.workers != "auto" and self.workers > most:
             has = "one worker" if most == 1 else f"at most {most} workers"
-            raise ValueError(f"the engine `{self.engine_name}` has {has}; `{LOCAL}` has more")
+            raise ValueError(f"`engine: {self.engine_name}` has {has}; use `engine: {LOCAL}`")
         return self

@@ -32,11 +32,16 @@ DEFAULT_TRIALS = 50
 
 
 class Stop(Knob):
-    """End the sweep by itself; where both are said, by whichever comes first.
+    """End the study before its total when more trials promise little; with both keys, whichever applies first.
 
-    ``improvement``: once the best candidate may be expected to better the best so far by less than this, in the
-    metric's own units, at ``patience`` suggestions in a row. ``stagnation``: once so many complete trials in a row, by
-    number, were no better than the best before them. Trials under way end as they would.
+    Running trials finish.
+
+    Attributes:
+        improvement: stop when the expected improvement of the best candidate is below this, in the metric's units, for
+            `patience` suggestions in a row.
+        patience: number of suggestions in a row for `improvement`.
+        stagnation: stop after this many complete trials in a row, by number, that are not better than the best one
+            before them.
     """
 
     improvement: Positive | None = None
@@ -46,20 +51,24 @@ class Stop(Knob):
     @model_validator(mode="after")
     def _says_when(self) -> Self:
         if self.improvement is None and self.stagnation is None:
-            raise ValueError("say `improvement: x`, in the metric's units, or `stagnation: n`, in trials")
+            raise ValueError("write `improvement: x`, in the metric's units, or `stagnation: n`, in trials")
         if self.improvement is None and "patience" in self.model_fields_set:
-            raise ValueError("`patience` is of `improvement`, which is not said")
+            raise ValueError("`patience` needs `improvement`")
         return self
 
 
 class Search(Knob):
     """How the space is searched.
 
-    ``trials`` None means all of a grid and 50 otherwise. ``lookahead`` q: suggestion n is made from the
-    results of trials up to n - q; ``auto`` follows from the number of workers when the study starts.
-    ``repeats`` r: each trial is trained over r seeds and scored by its mean. ``pruner`` ends trials that do
-    worse than others did, or pauses them and continues the best; ``trials`` then counts those that are begun.
-    ``stop`` ends the sweep before its total once more trials promise nothing.
+    Attributes:
+        sampler: how points are proposed.
+        trials: number of trials; by default the whole grid for `grid`, else 50. With a pruner, trials that start
+            count.
+        lookahead: with q, suggestion n uses the results of trials up to n - q; `auto` follows from the number of
+            workers when the study starts.
+        repeats: number of seeds that each trial is trained with; its score is the mean.
+        pruner: ends trials that are worse than others, or pauses them and continues the best.
+        stop: ends the study before its total when more trials promise little.
     """
 
     sampler: Sampler = "bayes"
@@ -85,7 +94,7 @@ class Search(Knob):
         is_uncounted = bool(info.context and info.context.get(UNCOUNTED))
         if is_uncounted and is_pausing(pruner) and pruner.max_epochs == "auto":
             raise ValueError(
-                f"say how many epochs a full training has: `{{name: {pruner.name}, max_epochs: n}}`"
+                f"missing `max_epochs`, the epochs of a full training: `{{name: {pruner.name}, max_epochs: n}}`"
             )
         return pruner
 
@@ -96,8 +105,8 @@ class Search(Knob):
         info = pruner_info(self.pruner.name)
         if info.required_sampler and self.sampler_name != info.required_sampler:
             raise ValueError(
-                f"the pruner `{info.name}` proposes points by its own model: the sampler beside it has to be "
-                f"`{info.required_sampler}`"
+                f"the pruner `{info.name}` needs the sampler `{info.required_sampler}`, because its model proposes "
+                "the points"
             )
         return self
 
@@ -108,13 +117,13 @@ class Search(Knob):
         if not sampler_info(self.sampler_name).expected_improvement:
             fitting = " or ".join(f"`{info.name}`" for info in SAMPLERS.values() if info.expected_improvement)
             raise ValueError(
-                f"the sampler `{self.sampler_name}` has no model that expects an improvement: "
-                f"take {fitting}, or say `stop: {{stagnation: n}}`"
+                f"`stop.improvement` does not work with the sampler `{self.sampler_name}`: "
+                f"use {fitting}, or `stop: {{stagnation: n}}`"
             )
         if is_pausing(self.pruner):
             raise ValueError(
-                f"with the pruner `{self.pruner.name}` most trials pause before their end, which no improvement is "
-                "expected of: say `stop: {stagnation: n}`"
+                f"`stop.improvement` does not work with the pruner `{self.pruner.name}`, because most of its trials "
+                "never finish: use `stop: {stagnation: n}`"
             )
         return self
 
@@ -123,7 +132,7 @@ class Search(Knob):
     def _ours_to_repeat(cls, repeats: int, info: ValidationInfo) -> int:
         if repeats > 1 and info.context and info.context.get(OWN_TRIAL):
             raise ValueError(
-                "a trial of your own is run once; repeat within it, over seeds made from its own"
+                "your own trial runs once: repeat the training inside it, with seeds derived from its own"
             )
         return repeats
 
@@ -134,13 +143,21 @@ def _study_name(name: str) -> str:
         known = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-_.")[:64]
         hint = f", for example `{known}`" if STUDY_NAME.fullmatch(known) else ""
         raise ValueError(
-            f"a study's name has letters, digits and `_.-` only, at most 64, a letter or digit first{hint}"
+            f"must be at most 64 letters, digits and `_.-`, starting with a letter or digit{hint}"
         )
     return name
 
 
 class StudySettings(Knob):
-    """Every top-level key but ``trial``."""
+    """Every top-level key except ``trial``.
+
+    Attributes:
+        study: name of the study and of its run folder; by default the file's name.
+        seed: seed of the study, the one source of randomness.
+        objective: what is optimised.
+        search: how the space is searched.
+        run: where and how trials run.
+    """
 
     study: Annotated[
         str,

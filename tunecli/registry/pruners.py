@@ -58,10 +58,11 @@ class PrunerInfo:
 
 
 class Median(NamedKnob):
-    """End a trial whose best is worse than the median of the others' averages (Golovin et al. 2017).
+    """End a trial whose best value is worse than the median of the other trials' averages (Golovin et al. 2017).
 
-    ``startup_trials``: no trial is ended before so many complete ones are known. ``warmup_epochs``: none is ended by
-    what its first so many epochs gave.
+    Attributes:
+        startup_trials: number of complete trials before any trial is ended.
+        warmup_epochs: epochs of a trial whose values are not used.
     """
 
     name: Literal["median"] = "median"
@@ -70,10 +71,12 @@ class Median(NamedKnob):
 
 
 class Pausing(NamedKnob):
-    """Base of the pruners whose trials pause at levels, each ``factor`` times as far as the one before.
+    """Base of the pruners that pause trials at rungs, each `factor` times as far as the one before.
 
-    ``min_epochs``: how far the first level is at least; ``auto``: about a tenth of a full training. ``max_epochs``: how
-    long a full training is; ``auto``: as ``training.epochs`` says, of each trial its own.
+    Attributes:
+        min_epochs: epochs of the first rung; `auto` is about a tenth of a full training.
+        max_epochs: epochs of a full training; `auto` is each trial's own `training.epochs`.
+        factor: ratio of the epochs of two consecutive rungs.
     """
 
     min_epochs: Count | Literal["auto"] = "auto"
@@ -84,14 +87,15 @@ class Pausing(NamedKnob):
     def _in_order(self) -> Self:
         least, most = self.min_epochs, self.max_epochs
         if isinstance(least, int) and isinstance(most, int) and least > most:
-            raise ValueError(f"min_epochs {least} is above max_epochs {most}")
+            raise ValueError(f"`min_epochs` must be at most `max_epochs`: {least} is above {most}")
         return self
 
 
 class Halving(Pausing):
-    """Successive halving, bracket after bracket (Jamieson, Talwalkar 2016).
+    """Successive halving, one bracket after another (Jamieson & Talwalkar 2016).
 
-    ``bracket``: how many trials begin in one; ``auto``: so many that one of them is trained to its end.
+    Attributes:
+        bracket: number of trials that start in a bracket; `auto` is as many as leave one that trains to the end.
     """
 
     name: Literal["halving"] = "halving"
@@ -99,21 +103,24 @@ class Halving(Pausing):
 
 
 class Hyperband(Pausing):
-    """Brackets of successive halving that begin at each of the levels in turn (Li et al. 2018)."""
+    """Brackets of successive halving that start at each rung in turn (Li et al. 2018)."""
 
     name: Literal["hyperband"] = "hyperband"
 
 
 class Asha(Pausing):
-    """Asynchronous successive halving (Li et al. 2020): nobody waits, so its table depends on who arrives first."""
+    """Asynchronous successive halving (Li et al. 2020).
+
+    No trial waits, so the table depends on the order in which results arrive.
+    """
 
     name: Literal["asha"] = "asha"
 
 
 class Curves(Pausing):
-    """Continue or begin what a model of configurations and of their curves holds to be worth most at the end.
+    """Start or continue the trial that a model of configurations and learning curves expects to be best at the end.
 
-    From trial 4 * (parameters + 1) on, every third new one is trained to its end without a pause.
+    From trial 4 · (parameters + 1) on, every third new trial trains to the end without a pause.
     """
 
     name: Literal["curves"] = "curves"

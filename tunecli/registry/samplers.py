@@ -51,11 +51,13 @@ class SamplerInfo:
 
 
 class Bayes(NamedKnob):
-    """Where a model of the trials so far promises most.
+    """Bayesian optimisation: propose the point that a model of the results so far expects most of.
 
-    ``surrogate``: the model, a Gaussian process (gp) or scikit-optimize's forests. ``acquisition``: what it is asked
-    for: expected improvement (ei), probability of improvement (pi), a lower confidence bound (lcb), or ei and lcb in
-    turn (mixed), and once the search stalls also what may better the best by much.
+    Attributes:
+        surrogate: model: a Gaussian process (`gp`), or scikit-optimize's forests.
+        acquisition: what the model is maximised for: expected improvement (`ei`), probability of improvement (`pi`), a
+            lower confidence bound (`lcb`), or ei and lcb in turn (`mixed`), which also looks for a large improvement
+            once the search stalls.
     """
 
     name: Literal["bayes"] = "bayes"

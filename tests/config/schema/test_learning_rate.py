@@ -9,9 +9,9 @@ import jsonschema
 import pytest
 
 from tunecli.config.concrete_trial import resolve_trial
+from tunecli.config.json_schema import json_schema
 from tunecli.config.load import parse_study
 from tunecli.config.reader import MapNode, Node, ScalarNode, read
-from tunecli.config.reference import json_schema
 from tunecli.config.schema.learning_rate import (
     Clip,
     Cosine,
@@ -86,11 +86,11 @@ def test_a_link_is_read_and_the_schema_accepts_it(link: str, expected: Any, sche
 @pytest.mark.parametrize(
     ("link", "parameter", "message"),
     [
-        ("{cut: {}}", "trial.learning_rate.0", "say one of `at` with `factor`"),
-        ("{cut: {at: [3], floor: 0.1}}", "trial.learning_rate.0", "say one of `at` with `factor`"),
-        ("{cut: {on_plateau: {}}}", "trial.learning_rate.0", "`on_plateau` and `factor` go together"),
-        ("{cut: {at: [3]}}", "trial.learning_rate.0", "`at` and `factor` go together"),
-        ("{cut: {floor: 0.1, factor: 0.5}}", "trial.learning_rate.0", "`factor` goes with `at` or"),
+        ("{cut: {}}", "trial.learning_rate.0", "write exactly one of `at` with `factor`"),
+        ("{cut: {at: [3], floor: 0.1}}", "trial.learning_rate.0", "write exactly one of `at` with `factor`"),
+        ("{cut: {on_plateau: {}}}", "trial.learning_rate.0", "`on_plateau` needs a `factor`"),
+        ("{cut: {at: [3]}}", "trial.learning_rate.0", "`at` needs a `factor`"),
+        ("{cut: {floor: 0.1, factor: 0.5}}", "trial.learning_rate.0", "`floor` takes no `factor`"),
         (
             "{cut: {on_plateau: {threshold: 2.0}, factor: 0.5}}",
             "trial.learning_rate.0.cut.on_plateau",
@@ -104,7 +104,7 @@ def test_a_link_is_read_and_the_schema_accepts_it(link: str, expected: Any, sche
         (
             "{cosine: {from_epoch: 4, until_epoch: 4}}",
             "trial.learning_rate.0.cosine",
-            "is not after from_epoch 4",
+            "must be above `from_epoch` (4)",
         ),
         ("{cosine: {every: week}}", "trial.learning_rate.0.cosine.every", "must be one of `step`, `epoch`"),
         ("{cosine: {from_epoch: 1.5}}", "trial.learning_rate.0.cosine.from_epoch", "a whole number"),

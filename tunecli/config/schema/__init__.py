@@ -1,6 +1,6 @@
-"""Every knob of one training run, as concrete values: a trial with no range left in it.
+"""The settings of one training run: a trial in which every range is replaced by a value.
 
-`TrialConfig` trains a network in our own loop; `FunctionTrial` and `CommandTrial` run the user's own training.
+`TrialConfig` trains a network in tunecli's loop; `FunctionTrial` and `CommandTrial` run the user's own training.
 """
 
 from __future__ import annotations
@@ -19,7 +19,18 @@ from tunecli.knob import Knob, Seed
 
 
 class TrialConfig(Knob):
-    """One training run. ``loss`` None means the task's own: cross entropy, or mean squared error."""
+    """One training run. Any value can be a range.
+
+    Attributes:
+        data: training, validation and test data.
+        model: model and its structure.
+        loss: loss; by default cross entropy for classification and mean squared error for regression.
+        optimizer: optimizer and its arguments.
+        learning_rate: chain of schedules, cuts and clips, applied in order to the optimizer's learning rate.
+        weights: chain of clips and cuts, applied in order to the weights after each optimizer step.
+        training: length of training, batches, early stop and number formats.
+        seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
+    """
 
     data: Data
     model: Model = Mlp()
@@ -35,16 +46,16 @@ AnyTrial = TrialConfig | FunctionTrial | CommandTrial
 
 
 def trial_model(plain: Any) -> type[AnyTrial]:
-    """Which kind of trial a concrete tree is: told by its key ``python`` or ``command``."""
+    """The kind of a concrete trial, by its key ``python`` or ``command``."""
     keys = plain if isinstance(plain, dict) else {}
     return FunctionTrial if "python" in keys else CommandTrial if "command" in keys else TrialConfig
 
 
 def trial_of(plain: Any) -> AnyTrial:
-    """The trial that a concrete tree is.
+    """The trial of a concrete tree.
 
     Raises:
-        pydantic.ValidationError: it is none.
+        pydantic.ValidationError: the tree is not a valid trial.
     """
     return trial_model(plain).model_validate(plain)
 

@@ -1,6 +1,6 @@
-"""The activations and their arguments, as `torch.nn` has them; no torch is loaded.
+"""The activations and their arguments, as in `torch.nn`, without importing torch.
 
-A test holds every knob to the constructor it stands for: same argument names, same defaults.
+A test compares each knob with its constructor in torch: same argument names, same defaults.
 """
 
 from __future__ import annotations
@@ -91,7 +91,11 @@ class PlainActivation(ActivationKnob):
 
 
 class LeakyRelu(ActivationKnob):
-    """A rectifier that leaks: ``negative_slope`` times what is below 0 (Maas et al. 2013)."""
+    """Leaky ReLU (Maas et al. 2013).
+
+    Attributes:
+        negative_slope: slope for negative inputs.
+    """
 
     implementation: ClassVar[str] = "torch.nn:LeakyReLU"
     gain_as: ClassVar[str] = "leaky_relu"
@@ -105,7 +109,11 @@ class LeakyRelu(ActivationKnob):
 
 
 class PRelu(ActivationKnob):
-    """A leaky rectifier that learns its slope, one number a layer, from ``init`` (He et al. 2015)."""
+    """Leaky ReLU whose slope is learnt, one number per layer (He et al. 2015).
+
+    Attributes:
+        init: initial slope.
+    """
 
     implementation: ClassVar[str] = "torch.nn:PReLU"
     gain_as: ClassVar[str] = "leaky_relu"
@@ -120,7 +128,12 @@ class PRelu(ActivationKnob):
 
 
 class RRelu(ActivationKnob):
-    """A leaky rectifier with a slope drawn in training, and the mean of its bounds after (Xu et al. 2015)."""
+    """Leaky ReLU whose slope is drawn at random in training; later the mean of the bounds is used (Xu et al. 2015).
+
+    Attributes:
+        lower: smallest slope.
+        upper: largest slope.
+    """
 
     implementation: ClassVar[str] = "torch.nn:RReLU"
     gain_as: ClassVar[str] = "leaky_relu"
@@ -137,12 +150,16 @@ class RRelu(ActivationKnob):
     @model_validator(mode="after")
     def _lower_is_below(self) -> RRelu:
         if self.lower > self.upper:
-            raise ValueError(f"lower {self.lower:g} is above upper {self.upper:g}")
+            raise ValueError(f"`lower` must be at most `upper`: {self.lower:g} is above {self.upper:g}")
         return self
 
 
 class Elu(ActivationKnob):
-    """Exponential linear unit, and its continuously differentiable form (Clevert et al. 2016, Barron 2017)."""
+    """Exponential linear unit, and its continuously differentiable form (Clevert et al. 2016, Barron 2017).
+
+    Attributes:
+        alpha: the function approaches minus this value for very negative inputs.
+    """
 
     implementation: ClassVar[Mapping[str, str]] = {
         "elu": "torch.nn:ELU",
@@ -154,7 +171,11 @@ class Elu(ActivationKnob):
 
 
 class Gelu(ActivationKnob):
-    """Gaussian error linear unit, exact or by its tanh form (Hendrycks & Gimpel 2016)."""
+    """Gaussian error linear unit (Hendrycks & Gimpel 2016).
+
+    Attributes:
+        approximate: compute it exactly (`none`), or by the tanh approximation.
+    """
 
     implementation: ClassVar[str] = "torch.nn:GELU"
     gain_as: ClassVar[str] = "relu"
@@ -163,7 +184,12 @@ class Gelu(ActivationKnob):
 
 
 class Softplus(ActivationKnob):
-    """log(1 + exp(beta · x)) / beta; the identity where beta · x is above ``threshold``."""
+    """log(1 + exp(beta · x)) / beta, a smooth ReLU.
+
+    Attributes:
+        beta: sharpness of the bend.
+        threshold: where beta · x is above this, the function is the identity.
+    """
 
     implementation: ClassVar[str] = "torch.nn:Softplus"
     gain_as: ClassVar[str] = "relu"
@@ -173,7 +199,11 @@ class Softplus(ActivationKnob):
 
 
 class Shrink(ActivationKnob):
-    """Zero within ±``lambd``; outside it x (hard), or x moved towards zero by ``lambd`` (soft)."""
+    """Zero within ±lambd; outside, x (hardshrink) or x moved towards zero by lambd (softshrink).
+
+    Attributes:
+        lambd: half the width of the zero interval.
+    """
 
     implementation: ClassVar[Mapping[str, str]] = {
         "softshrink": "torch.nn:Softshrink",
@@ -184,7 +214,12 @@ class Shrink(ActivationKnob):
 
 
 class Hardtanh(ActivationKnob):
-    """x, bounded by ``min_val`` and ``max_val``."""
+    """x, limited to an interval.
+
+    Attributes:
+        min_val: lower limit.
+        max_val: upper limit.
+    """
 
     implementation: ClassVar[str] = "torch.nn:Hardtanh"
     gain_as: ClassVar[str] = "tanh"
@@ -195,12 +230,19 @@ class Hardtanh(ActivationKnob):
     @model_validator(mode="after")
     def _min_is_below(self) -> Hardtanh:
         if self.min_val >= self.max_val:
-            raise ValueError(f"min_val {self.min_val:g} is not below max_val {self.max_val:g}")
+            raise ValueError(
+                f"`min_val` must be below `max_val`: {self.min_val:g} is not below {self.max_val:g}"
+            )
         return self
 
 
 class Threshold(ActivationKnob):
-    """x where it is above ``threshold``, else ``value``; torch gives neither a default."""
+    """x above a threshold, a constant below it. torch has no defaults for the two.
+
+    Attributes:
+        threshold: threshold.
+        value: output for inputs at or below the threshold.
+    """
 
     implementation: ClassVar[str] = "torch.nn:Threshold"
     gain_as: ClassVar[str] = "relu"

@@ -1,7 +1,4 @@
-"""The data's knobs: how much of it is used, how it is read and prepared, what validates and what tests.
-
-Where it comes from is sources.py's, how it is varied augmentations.py's.
-"""
+"""The settings under ``data``: preparation, augmentation, validation and test data. Sources are in `sources`."""
 
 from __future__ import annotations
 
@@ -17,7 +14,13 @@ FileName = Annotated[str, Field(min_length=1)]
 
 
 class Validation(Knob):
-    """What validates: a fraction set apart, or each of ``folds`` parts in turn, or a file of its own."""
+    """Validation data: a fraction of the data, each of several folds in turn, or a file.
+
+    Attributes:
+        fraction: fraction of the data; stratified by class for classification.
+        folds: number of folds; each one validates a training on the others, and the score is the mean.
+        file: file or folder of validation data.
+    """
 
     fraction: Fraction | None = None
     folds: Annotated[int, Field(ge=2)] | None = None
@@ -26,15 +29,17 @@ class Validation(Knob):
     @model_validator(mode="after")
     def _one_way(self) -> Validation:
         if sum(way is not None for way in (self.fraction, self.folds, self.file)) != 1:
-            raise ValueError("say one of `fraction`, `folds` or `file`")
+            raise ValueError("write exactly one of `fraction`, `folds` and `file`")
         return self
 
 
 class Test(Knob):
-    """What is set apart before validation is, and read by no trial of a search.
+    """Test data, set apart before the validation data; no trial of a search reads it.
 
-    A fraction, validation's share being one of the rest; a file (or folder of images) of its own; or what the
-    source itself keeps for testing (``own``).
+    Attributes:
+        fraction: fraction of the data; the validation fraction is taken from the rest.
+        file: file or folder of test data.
+        own: use the test set that comes with the source.
     """
 
     fraction: Fraction | None = None
@@ -44,7 +49,7 @@ class Test(Knob):
     @model_validator(mode="after")
     def _one_way(self) -> Test:
         if sum(way is not None for way in (self.fraction, self.file, self.own)) != 1:
-            raise ValueError("say one of `fraction`, `file` or `own`")
+            raise ValueError("write exactly one of `fraction`, `file` and `own`")
         return self
 
 
@@ -52,16 +57,21 @@ class AugmentationKnob(NamedKnob):
     """Base of the augmentations.
 
     Attributes:
-        implementation: a function of (knob, inputs (N, ...), generator on the CPU) that returns the new inputs. Empty:
-            it changes targets too, and the loop does it.
-        needs_images: whether inputs have to be (N, C, H, W).
+        implementation: a function of (knob, inputs (N, ...), generator on the CPU) that returns the new inputs; empty
+        if
+            it changes targets too, and the training loop applies it.
+        needs_images: whether inputs must be (N, C, H, W).
     """
 
     needs_images: ClassVar[bool] = False
 
 
 class Noise(AugmentationKnob):
-    """Add Gaussian noise of deviation ``std`` to every input (after normalisation)."""
+    """Add Gaussian noise to every input, after normalisation.
+
+    Attributes:
+        std: standard deviation of the noise.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.augmentation:noise"
     name: Literal["noise"] = "noise"
@@ -69,7 +79,11 @@ class Noise(AugmentationKnob):
 
 
 class Flip(AugmentationKnob):
-    """Mirror an image left to right with probability ``p``."""
+    """Mirror images left to right.
+
+    Attributes:
+        p: probability.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.augmentation:flip"
     needs_images: ClassVar[bool] = True
@@ -78,7 +92,11 @@ class Flip(AugmentationKnob):
 
 
 class Crop(AugmentationKnob):
-    """Shift an image by up to ``pixels`` each way, zeros coming in (pad and crop)."""
+    """Shift images by a random number of pixels each way, padded with zeros (pad and crop).
+
+    Attributes:
+        pixels: largest shift, in pixels.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.augmentation:crop"
     needs_images: ClassVar[bool] = True
@@ -87,7 +105,11 @@ class Crop(AugmentationKnob):
 
 
 class Cutout(AugmentationKnob):
-    """Zero a square of ``size`` pixels at a random place of each image (DeVries & Taylor 2017)."""
+    """Zero a square at a random place of each image (DeVries & Taylor 2017).
+
+    Attributes:
+        size: side of the square, in pixels.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.augmentation:cutout"
     needs_images: ClassVar[bool] = True
@@ -96,7 +118,11 @@ class Cutout(AugmentationKnob):
 
 
 class Mask(AugmentationKnob):
-    """Zero each input with probability ``p`` (after normalisation, so a zero is about the training part's middle)."""
+    """Set inputs to zero at random, after normalisation.
+
+    Attributes:
+        p: probability for each input.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.augmentation:mask"
     name: Literal["mask"] = "mask"
@@ -104,7 +130,11 @@ class Mask(AugmentationKnob):
 
 
 class Mixup(AugmentationKnob):
-    """Mix each example with another of its batch, by a share ~ Beta(alpha, alpha) (Zhang et al. 2018)."""
+    """Mix each example with another one of its batch, with a weight drawn from Beta(alpha, alpha) (Zhang et al. 2018).
+
+    Attributes:
+        alpha: parameter of the Beta distribution.
+    """
 
     name: Literal["mixup"] = "mixup"
     alpha: Positive = 0.2
@@ -118,11 +148,23 @@ Augmentation = Annotated[
 
 
 class Data(Knob):
-    """Training, validation and test data. Whatever is fitted (scales, categories, tokens) sees the training part only.
+    """Training, validation and test data. Scales, categories and tokens are fitted on the training part only.
 
-    ``inputs`` says what arrays hold: ``auto`` reads (N, F) as features, (N, H, W) and (N, C, H, W) as images;
-    ``sequence`` reads (N, T, F). ``text`` names a column whose characters become tokens, at most ``max_length`` an
-    example and at most ``max_tokens`` different ones, padding and "unknown" among them.
+    Attributes:
+        source: where the data comes from: a bundled data set, a file, a folder of images, or your own code.
+        target: column that is predicted.
+        task: classification or regression; `auto` decides by the target.
+        inputs: what arrays contain; `auto` reads (N, F) as features, (N, H, W) and (N, C, H, W) as images. `sequence`
+            reads (N, T, F).
+        text: column whose characters become tokens.
+        max_length: largest number of tokens per example.
+        max_tokens: largest number of different tokens, including padding and "unknown".
+        validation: validation data.
+        test: test data, which no trial of a search reads.
+        train_fraction: fraction of the training data that is used.
+        normalize: scaling of the inputs, fitted on the training part.
+        balance: balance of the classes in training: weight the loss, or sample rare classes more often.
+        augment: chain of augmentations, applied in order to the training examples of each epoch.
     """
 
     source: Source
@@ -141,7 +183,7 @@ class Data(Knob):
 
 
 def with_absolute_paths(config: dict[str, Any], base_path: Path) -> dict[str, Any]:
-    """A concrete trial whose files and folders are named from the root, so that it can be run from anywhere."""
+    """A concrete trial with absolute paths, so that it can run from any folder."""
     data = dict(config["data"])
     data["source"] = with_absolute_path(data["source"], base_path)
     for key in ("validation", "test"):

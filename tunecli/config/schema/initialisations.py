@@ -1,7 +1,7 @@
-"""How weights may begin: the rules of `torch.nn.init` and their arguments; no torch is loaded.
+"""Rules for initial weights: those of `torch.nn.init` and their arguments, without importing torch.
 
-Names are torch's without the last underscore. Where torch's default would not train (a deviation of 1), the
-default here does, and the knob says which it is.
+Names are torch's without the last underscore. Where torch's default would not train (a deviation of 1), the knob has
+another default and says so.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from tunecli.knob import Fraction, NamedKnob, Positive, name_alone
 
 
 class InitialisationKnob(NamedKnob):
-    """Base of the rules.
+    """Base of the rules for initial weights.
 
     Attributes:
-        implementation: a function of (knob, weight, what follows) that sets the weight in place; none for ``default``.
+        implementation: a function of (knob, weight, next layer) that sets the weight in place; empty for ``default``.
     """
 
 
 class PlainInitialisation(InitialisationKnob):
-    """A rule without arguments; ``default`` is what torch's own layers begin with.
+    """A rule without arguments.
 
-    ``eye`` is for models of matrices alone; ``dirac`` sets convolutions and leaves the last layer to torch.
+    `default` keeps torch's own initial weights; `eye` is for models that have matrices only; `dirac` sets convolutions
+    and leaves the last layer to torch.
     """
 
     implementation: ClassVar[Mapping[str, str]] = {
@@ -38,7 +39,11 @@ class PlainInitialisation(InitialisationKnob):
 
 
 class Kaiming(InitialisationKnob):
-    """Variance gain² / fan, so that what goes forward (``fan_in``) or back keeps its size (He et al. 2015)."""
+    """Variance gain² / fan, so that activations or gradients keep their size through the layers (He et al. 2015).
+
+    Attributes:
+        mode: keep the size of activations (`fan_in`) or of gradients (`fan_out`).
+    """
 
     implementation: ClassVar[Mapping[str, str]] = {
         "kaiming_normal": "tunecli.train.initialisation:kaiming_normal",
@@ -49,7 +54,11 @@ class Kaiming(InitialisationKnob):
 
 
 class Xavier(InitialisationKnob):
-    """Variance 2 gain² / (fan in + fan out) (Glorot & Bengio 2010); ``gain`` None is the activation's."""
+    """Variance 2 gain² / (fan in + fan out) (Glorot & Bengio 2010).
+
+    Attributes:
+        gain: scale factor; by default the activation's.
+    """
 
     implementation: ClassVar[Mapping[str, str]] = {
         "xavier_normal": "tunecli.train.initialisation:xavier_normal",
@@ -60,7 +69,11 @@ class Xavier(InitialisationKnob):
 
 
 class Orthogonal(InitialisationKnob):
-    """A random orthogonal matrix times ``gain`` (Saxe et al. 2014); None is the activation's."""
+    """A random orthogonal matrix (Saxe et al. 2014).
+
+    Attributes:
+        gain: scale factor; by default the activation's.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.initialisation:orthogonal"
     name: Literal["orthogonal"] = "orthogonal"
@@ -68,7 +81,12 @@ class Orthogonal(InitialisationKnob):
 
 
 class NormalWeights(InitialisationKnob):
-    """Normally distributed; the deviation is Keras' default."""
+    """Normally distributed weights. The default deviation is that of Keras.
+
+    Attributes:
+        mean: mean.
+        std: standard deviation.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.initialisation:normal"
     name: Literal["normal"] = "normal"
@@ -77,7 +95,12 @@ class NormalWeights(InitialisationKnob):
 
 
 class UniformWeights(InitialisationKnob):
-    """Uniform between ``low`` and ``high``; the bounds are Keras' default."""
+    """Uniformly distributed weights. The default bounds are those of Keras.
+
+    Attributes:
+        low: lower bound.
+        high: upper bound.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.initialisation:uniform"
     name: Literal["uniform"] = "uniform"
@@ -87,12 +110,19 @@ class UniformWeights(InitialisationKnob):
     @model_validator(mode="after")
     def _low_is_below(self) -> UniformWeights:
         if self.low >= self.high:
-            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+            raise ValueError(f"`low` must be below `high`: {self.low:g} is not below {self.high:g}")
         return self
 
 
 class TruncatedNormalWeights(InitialisationKnob):
-    """Normally distributed, drawn again outside ``low`` and ``high``; None is two deviations from the mean."""
+    """Normally distributed weights, drawn again if they are out of bounds.
+
+    Attributes:
+        mean: mean.
+        std: standard deviation.
+        low: lower bound; by default two deviations below the mean.
+        high: upper bound; by default two deviations above the mean.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.initialisation:trunc_normal"
     name: Literal["trunc_normal"] = "trunc_normal"
@@ -103,7 +133,7 @@ class TruncatedNormalWeights(InitialisationKnob):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The lowest and the highest weight."""
+        """Smallest and largest weight."""
         low = self.mean - 2 * self.std if self.low is None else self.low
         return low, self.mean + 2 * self.std if self.high is None else self.high
 
@@ -111,12 +141,16 @@ class TruncatedNormalWeights(InitialisationKnob):
     def _low_is_below(self) -> TruncatedNormalWeights:
         low, high = self.bounds
         if low >= high:
-            raise ValueError(f"low {low:g} is not below high {high:g}")
+            raise ValueError(f"`low` must be below `high`: {low:g} is not below {high:g}")
         return self
 
 
 class ConstantWeights(InitialisationKnob):
-    """All the same."""
+    """All weights equal.
+
+    Attributes:
+        value: the weight.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.initialisation:constant"
     name: Literal["constant"] = "constant"
@@ -124,7 +158,12 @@ class ConstantWeights(InitialisationKnob):
 
 
 class SparseWeights(InitialisationKnob):
-    """A share ``sparsity`` of each unit's weights zero, the rest normal (Martens 2010); matrices only."""
+    """Normally distributed weights, a part of which is zero (Martens 2010); for matrices only.
+
+    Attributes:
+        sparsity: fraction of each unit's weights that is zero.
+        std: standard deviation of the other weights.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.initialisation:sparse"
     name: Literal["sparse"] = "sparse"

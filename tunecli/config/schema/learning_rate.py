@@ -1,12 +1,12 @@
-"""The learning-rate chain: links applied in order to the optimizer's base rate.
+"""The learning-rate chain: links that are applied in order to the optimizer's learning rate.
 
-A link maps the rate that reaches it to the rate that leaves it: schedules multiply it, a clip bounds it. None but
-``cut.on_plateau`` remembers anything, so the rate at a step is known without having trained the steps before it.
+A link maps an incoming rate to an outgoing rate: schedules multiply it, a clip bounds it. Only ``cut.on_plateau`` has a
+state, so the rate at a step is known without training the steps before it.
 
-Every link takes the keys of `Timed`. Inside its window a link's clock starts at ``from_epoch``, and what lasts "the
-whole run" ends at ``until_epoch``, or with the run where there is none. The milestones of ``at`` alone count epochs of
-the run. Only what changes within an epoch tells ``every: step`` from ``every: epoch``: steps, milestones and plateaus
-come at an epoch's end either way, and bounds have no clock.
+Every link has the keys of `Timed`. A link counts epochs from its ``from_epoch``, and a schedule over "the whole run"
+ends at ``until_epoch`` if that is set. Only the milestones of ``at`` count epochs of the run. ``every`` matters only
+for links that change within an epoch: steps, milestones and plateaus come at the end of an epoch, and bounds do not
+change.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ Divisor = Annotated[float, Field(ge=1)]
 
 
 class Timed(Knob):
-    """Base of both chains' links: when one acts. It does so while ``from_epoch`` <= epochs done < ``until_epoch``.
+    """Base of the links of both chains. A link acts while `from_epoch` <= epochs done < `until_epoch`.
 
-    ``every`` says how often: at each step, or once an epoch (a rate is set as it begins, weights changed as it ends);
-    None is the link's own nature.
+    Attributes:
+        every: how often the link acts: at each step, or once per epoch (a rate is set when the epoch starts, weights
+            change when it ends). The default depends on the link.
+        from_epoch: first epoch, counted from 0, in which the link acts.
+        until_epoch: epoch from which the link no longer acts; by default it acts to the end.
     """
 
     every: Literal["step", "epoch"] | None = None
@@ -37,16 +40,19 @@ class Timed(Knob):
     @model_validator(mode="after")
     def _window_in_order(self) -> Self:
         if self.until_epoch is not None and self.until_epoch <= self.from_epoch:
-            raise ValueError(f"until_epoch {self.until_epoch} is not after from_epoch {self.from_epoch}")
+            raise ValueError(
+                f"`until_epoch` ({self.until_epoch}) must be above `from_epoch` ({self.from_epoch})"
+            )
         return self
 
 
 class Warmup(Timed):
-    """Rise linearly to the full rate over the first ``epochs`` (Goyal et al. 2017).
+    """Rise linearly to the full rate (Goyal et al. 2017). With `every: epoch`, epochs are counted instead of steps.
 
-    Without ``start``, the first of n steps has 1/n of the rate and the n-th all of it, so no step trains at rate 0.
-    With ``start`` (a factor), the first step has that part of the rate, and the step after the last one all of it.
-    With ``every: epoch``, epochs are counted in place of steps.
+    Attributes:
+        epochs: length of the warmup, in epochs.
+        start: fraction of the rate at the first step. By default the first of n steps has 1/n of the rate and the n-th
+            all of it, so no step trains at rate 0.
     """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:warmup"
@@ -56,7 +62,11 @@ class Warmup(Timed):
 
 
 class Cosine(Timed):
-    """Fall along half a cosine to ``to`` times the rate, over the whole run (Loshchilov & Hutter 2017)."""
+    """Fall along half a cosine over the whole run (Loshchilov & Hutter 2017).
+
+    Attributes:
+        to: final rate, as a fraction of the full rate.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:cosine"
     name: Literal["cosine"] = "cosine"
@@ -64,9 +74,12 @@ class Cosine(Timed):
 
 
 class CosineRestarts(Timed):
-    """Fall along half a cosine to ``to`` times the rate, again and again (SGDR, Loshchilov & Hutter 2017).
+    """Fall along half a cosine, again and again (SGDR, Loshchilov & Hutter 2017).
 
-    The first fall lasts ``epochs``, each later one ``factor`` times as long as the one before it.
+    Attributes:
+        epochs: length of the first fall, in epochs.
+        factor: length of each fall, as a multiple of the one before.
+        to: rate at the end of a fall, as a fraction of the full rate.
     """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:cosine_restarts"
@@ -77,7 +90,11 @@ class CosineRestarts(Timed):
 
 
 class LinearDecay(Timed):
-    """Fall linearly to ``to`` times the rate, over the whole run."""
+    """Fall linearly over the whole run.
+
+    Attributes:
+        to: final rate, as a fraction of the full rate.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:linear"
     name: Literal["linear"] = "linear"
@@ -85,7 +102,12 @@ class LinearDecay(Timed):
 
 
 class Polynomial(Timed):
-    """Fall as (1 - progress)^power to ``to`` times the rate, over the whole run."""
+    """Fall as (1 - progress)^power over the whole run.
+
+    Attributes:
+        power: exponent.
+        to: final rate, as a fraction of the full rate.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:polynomial"
     name: Literal["polynomial"] = "polynomial"
@@ -94,7 +116,12 @@ class Polynomial(Timed):
 
 
 class Exponential(Timed):
-    """Times ``gamma`` every epoch; with ``every: step``, its share of that at each step."""
+    """Multiply the rate by a factor every epoch; with `every: step`, by the corresponding root at each step.
+
+    Attributes:
+        every: how often the factor is applied.
+        gamma: factor per epoch.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:exponential"
     name: Literal["exponential"] = "exponential"
@@ -103,7 +130,12 @@ class Exponential(Timed):
 
 
 class Step(Timed):
-    """Times ``gamma`` every ``epochs`` epochs."""
+    """Multiply the rate by a factor every few epochs.
+
+    Attributes:
+        epochs: number of epochs between two cuts.
+        gamma: factor.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:step"
     name: Literal["step"] = "step"
@@ -112,7 +144,12 @@ class Step(Timed):
 
 
 class MultiStep(Timed):
-    """Times ``gamma`` at each epoch of ``at``."""
+    """Multiply the rate by a factor at given epochs.
+
+    Attributes:
+        at: numbers of epochs of the run after which the rate changes.
+        gamma: factor.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:multistep"
     name: Literal["multistep"] = "multistep"
@@ -121,10 +158,13 @@ class MultiStep(Timed):
 
 
 class OneCycle(Timed):
-    """Rise to the rate, then fall far below where it began, over the whole run (Smith & Topin 2019).
+    """Rise to the rate, then fall far below the start, over the whole run (Smith & Topin 2019).
 
-    The rate that reaches the link is the peak: the run begins at its ``div``-th part, peaks after
-    ``warmup_fraction``, and ends at the ``final_div``-th part of where it began.
+    Attributes:
+        warmup_fraction: fraction of the run after which the rate peaks.
+        div: the run starts at the peak rate divided by this.
+        final_div: the run ends at the initial rate divided by this.
+        shape: shape of the rise and the fall.
     """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:one_cycle"
@@ -136,7 +176,11 @@ class OneCycle(Timed):
 
 
 class InverseSqrt(Timed):
-    """Constant for ``epochs``, then falling as the square root of epochs / epoch (Vaswani et al. 2017)."""
+    """Constant at first, then falling with the inverse square root of the epoch (Vaswani et al. 2017).
+
+    Attributes:
+        epochs: number of epochs with the constant rate.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:inverse_sqrt"
     name: Literal["inverse_sqrt"] = "inverse_sqrt"
@@ -144,11 +188,13 @@ class InverseSqrt(Timed):
 
 
 class WarmupStableDecay(Timed):
-    """Rise linearly, stay, and fall to ``to`` times the rate, over the whole run (Hu et al. 2024).
+    """Rise linearly, stay, and fall, over the whole run (Hu et al. 2024). As with `warmup`, no step trains at rate 0.
 
-    As with ``warmup``, the first of the n steps that rise has 1/n of the rate: none trains at rate 0.
-
-    The fall by 1 - sqrt is Hägele et al.'s (2024), who find a fifth of the run enough for it.
+    Attributes:
+        warmup_fraction: fraction of the run in which the rate rises.
+        decay_fraction: fraction of the run in which the rate falls; a fifth is enough for `sqrt` (Hägele et al. 2024).
+        shape: shape of the fall; `sqrt` is 1 - sqrt (Hägele et al. 2024).
+        to: final rate, as a fraction of the full rate.
     """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:warmup_stable_decay"
@@ -160,10 +206,13 @@ class WarmupStableDecay(Timed):
 
 
 class OnPlateau(Knob):
-    """When the validation loss has stopped falling: ``patience`` epochs in a row are forgiven, the next is not.
+    """Cut the rate when the validation loss has stopped falling, as torch's `ReduceLROnPlateau`.
 
-    An epoch improves that undercuts the best loss by ``threshold``, a share of it or absolute. For ``cooldown``
-    epochs after a cut none counts. The names and the meaning are torch's ``ReduceLROnPlateau``'s.
+    Attributes:
+        patience: epochs in a row without improvement that are allowed; the next one triggers a cut.
+        threshold: an epoch counts as an improvement if the loss falls by more than this.
+        threshold_mode: whether `threshold` is a fraction of the best loss, or an absolute number.
+        cooldown: epochs after a cut that are not counted.
     """
 
     patience: Annotated[int, Field(ge=0)] = 3
@@ -174,12 +223,19 @@ class OnPlateau(Knob):
     @model_validator(mode="after")
     def _can_improve(self) -> OnPlateau:
         if self.threshold_mode == "relative" and self.threshold >= 1:
-            raise ValueError(f"a relative threshold is below 1; this is {self.threshold:g}")
+            raise ValueError(f"a relative `threshold` must be below 1, not {self.threshold:g}")
         return self
 
 
 class Cut(Timed):
-    """Times ``factor`` at each epoch of ``at``, or on each plateau; or never below ``floor``, a rate."""
+    """Multiply the rate by a factor at given epochs or on each plateau, or keep it above a floor.
+
+    Attributes:
+        at: numbers of epochs of the run after which the rate is multiplied by `factor`.
+        on_plateau: multiply the rate by `factor` on each plateau of the validation loss.
+        factor: factor.
+        floor: lowest learning rate.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:cut"
     name: Literal["cut"] = "cut"
@@ -192,16 +248,23 @@ class Cut(Timed):
     def _one_way(self) -> Cut:
         said = [key for key in ("at", "on_plateau", "floor") if getattr(self, key) is not None]
         if len(said) != 1:
-            raise ValueError("say one of `at` with `factor`, `on_plateau` with `factor`, and `floor`")
+            raise ValueError(
+                "write exactly one of `at` with `factor`, `on_plateau` with `factor`, and `floor`"
+            )
         if said == ["floor"] and self.factor is not None:
-            raise ValueError("`factor` goes with `at` or `on_plateau`, not with `floor`")
+            raise ValueError("`floor` takes no `factor`; only `at` and `on_plateau` do")
         if said != ["floor"] and self.factor is None:
-            raise ValueError(f"`{said[0]}` and `factor` go together")
+            raise ValueError(f"`{said[0]}` needs a `factor`")
         return self
 
 
 class Clip(Timed):
-    """Keep the rate within [``min``, ``max``]."""
+    """Keep the rate between two bounds.
+
+    Attributes:
+        min: lowest learning rate.
+        max: highest learning rate.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:clip"
     name: Literal["clip"] = "clip"
@@ -211,9 +274,9 @@ class Clip(Timed):
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Clip:
         if self.min == 0 and self.max is None:
-            raise ValueError("say `min`, `max` or both: a rate is never below 0")
+            raise ValueError("write `min`, `max` or both")
         if self.max is not None and self.max < self.min:
-            raise ValueError(f"max {self.max:g} is below min {self.min:g}")
+            raise ValueError(f"`max` must be at least `min`: {self.max:g} is below {self.min:g}")
         return self
 
 

@@ -1,8 +1,4 @@
-"""The losses and their arguments, each with the tasks it serves.
-
-``class_weights``, one for each class in the classes' order, multiply the examples' losses. They are part of the
-loss, and so of ``val_loss``; ``data.balance: weight`` weighs training alone.
-"""
+"""The losses and their arguments, each with the tasks it is for."""
 
 from __future__ import annotations
 
@@ -25,8 +21,11 @@ class LossKnob(NamedKnob):
         implementation: for classification a function of (knob, class weights (K,) or None, logits (B, K), classes
             (B,)), for regression of (knob, target scale, outputs (B,), standardised targets (B,)); both return the
             mean loss as a tensor of no axes. See `tunecli.train.losses`.
-        tasks: what the loss serves.
-        is_of_counts: whether targets are counts and outputs the logs of their rates, in the target's own units.
+        tasks: the tasks that the loss is for.
+        is_of_counts: whether targets are counts, and outputs the logarithms of their rates, in the target's own units.
+        label_smoothing: probability that the target spreads over all classes.
+        class_weights: factor for the loss of each class, in the order of the classes. It is part of `val_loss`, whereas
+            `data.balance: weight` changes training only.
     """
 
     tasks: ClassVar[tuple[Task, ...]]
@@ -34,7 +33,7 @@ class LossKnob(NamedKnob):
 
 
 class CrossEntropy(LossKnob):
-    """Cross entropy on logits; ``label_smoothing`` in [0, 1) (Szegedy et al. 2016)."""
+    """Cross entropy on logits (Szegedy et al. 2016 for label smoothing)."""
 
     implementation: ClassVar[str] = "tunecli.train.losses:cross_entropy"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
@@ -44,7 +43,11 @@ class CrossEntropy(LossKnob):
 
 
 class Focal(LossKnob):
-    """Focal loss, (1 - p)^gamma times the cross entropy (Lin et al. 2017); gamma 0 is cross entropy."""
+    """Focal loss: (1 - p)^gamma times the cross entropy (Lin et al. 2017).
+
+    Attributes:
+        gamma: exponent; a larger one gives easy examples less weight, and 0 is cross entropy.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.losses:focal"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
@@ -54,7 +57,12 @@ class Focal(LossKnob):
 
 
 class Hinge(LossKnob):
-    """Multi-class hinge with margin (Weston & Watkins 1999), as ``torch.nn.MultiMarginLoss``; ``p`` 2 squares it."""
+    """Multi-class hinge loss with a margin (Weston & Watkins 1999), as `torch.nn.MultiMarginLoss`.
+
+    Attributes:
+        p: exponent of the margin's violation: 1, or 2 for the squared hinge.
+        margin: margin by which the right class must win.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.losses:hinge"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
@@ -65,7 +73,7 @@ class Hinge(LossKnob):
 
 
 class Bce(LossKnob):
-    """Binary cross entropy of each class against the rest, the mean over classes (Wightman et al. 2021)."""
+    """Binary cross entropy of each class against the rest, averaged over classes (Wightman et al. 2021)."""
 
     implementation: ClassVar[str] = "tunecli.train.losses:bce"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
@@ -75,7 +83,10 @@ class Bce(LossKnob):
 
 
 class Kl(LossKnob):
-    """Kullback-Leibler divergence of the prediction from the smoothed target: cross entropy less its least value."""
+    """Kullback-Leibler divergence of the prediction from the smoothed target.
+
+    It equals the cross entropy minus its smallest value.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.losses:kl"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
@@ -100,7 +111,11 @@ class Mae(LossKnob):
 
 
 class Huber(LossKnob):
-    """Huber loss: squared below ``delta``, linear above (Huber 1964)."""
+    """Huber loss: squared for small errors, linear for large ones (Huber 1964).
+
+    Attributes:
+        delta: error at which the loss becomes linear.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.losses:huber"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
@@ -109,7 +124,11 @@ class Huber(LossKnob):
 
 
 class SmoothL1(LossKnob):
-    """Smooth L1: Huber divided by ``beta`` (Girshick 2015)."""
+    """Smooth L1 loss: the Huber loss divided by `beta` (Girshick 2015).
+
+    Attributes:
+        beta: error at which the loss becomes linear.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.losses:smooth_l1"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
@@ -118,7 +137,7 @@ class SmoothL1(LossKnob):
 
 
 class LogCosh(LossKnob):
-    """log(cosh(error)): squared near zero, absolute far away."""
+    """log(cosh(error)): squared for small errors, absolute for large ones."""
 
     implementation: ClassVar[str] = "tunecli.train.losses:log_cosh"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
@@ -126,7 +145,11 @@ class LogCosh(LossKnob):
 
 
 class Quantile(LossKnob):
-    """Pinball loss, least at the target's quantile ``q`` (Koenker & Bassett 1978)."""
+    """Pinball loss, which is smallest at a quantile of the target (Koenker & Bassett 1978).
+
+    Attributes:
+        q: quantile to predict.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.losses:quantile"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
@@ -135,7 +158,11 @@ class Quantile(LossKnob):
 
 
 class Poisson(LossKnob):
-    """Negative log-likelihood of counts, the output being the log of their rate; ``full`` adds Stirling's term."""
+    """Negative log-likelihood of counts; the model's output is the logarithm of their rate.
+
+    Attributes:
+        full: add Stirling's approximation of the constant term.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.losses:poisson"
     is_of_counts: ClassVar[bool] = True

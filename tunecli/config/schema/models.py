@@ -33,7 +33,10 @@ class ModelKnob(NamedKnob):
         weight_shapes: ``module:attribute`` of a function of the same that returns the shapes of its tensors of two
             dimensions or more, in order; empty: they are unknown.
         has_convolutions: whether it has convolutions.
-        why_not_fused: why several trials with it cannot be trained as one model; empty: they can.
+        why_not_fused: why several trials with it cannot be trained as one model; empty if they can.
+        activation: activation after each layer.
+        dropout: dropout probability after each layer.
+        init: rule for the initial weights.
     """
 
     kinds: ClassVar[tuple[str, ...]]
@@ -44,7 +47,7 @@ class ModelKnob(NamedKnob):
 
 
 class Linear(ModelKnob):
-    """One linear layer: logistic regression, or linear regression."""
+    """One linear layer: logistic regression or linear regression."""
 
     implementation: ClassVar[str] = "tunecli.train.models.perceptron:linear"
     size_function: ClassVar[str] = "tunecli.train.model_size:linear"
@@ -57,9 +60,12 @@ class Linear(ModelKnob):
 class Mlp(ModelKnob):
     """A multi-layer perceptron: hidden layers, each linear → norm → activation → dropout.
 
-    ``hidden`` lists their widths; ``depth`` layers of one ``width`` are its short form. None of them is
-    [64, 64]. ``residual`` adds a layer's input to its output wherever both are equally wide (He et al. 2016),
-    and leaves the other layers as they are.
+    Attributes:
+        hidden: widths of the hidden layers; by default [64, 64].
+        width: width of every hidden layer, together with `depth` instead of `hidden`.
+        depth: number of hidden layers, together with `width` instead of `hidden`.
+        residual: add a layer's input to its output where both have the same width (He et al. 2016).
+        norm: normalisation after each linear layer.
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.perceptron:mlp"
@@ -86,15 +92,23 @@ class Mlp(ModelKnob):
     @model_validator(mode="after")
     def _widths_are_said_once(self) -> Mlp:
         if self.hidden is not None and (self.width is not None or self.depth is not None):
-            raise ValueError("`width` and `depth` are short for `hidden`: write it, or them")
+            raise ValueError("write `hidden`, or `width` and `depth`, not both")
         return self
 
 
 class Cnn(ModelKnob):
-    """A convolutional net for images: per entry of ``channels`` a block convolution → norm → activation → pool.
+    """A convolutional network for images.
 
-    A convolution divides the image's sides by ``stride``, rounded up; a pool halves them while they are at
-    least 2. The mean over what is left feeds a linear layer, with ``dropout`` before it.
+    Each entry of `channels` is a block convolution → norm → activation → pool; the mean over all pixels feeds a linear
+    layer.
+
+    Attributes:
+        channels: output channels of each block.
+        kernel: side of the convolutions, in pixels.
+        stride: stride of the convolutions: the image's sides are divided by it, rounded up.
+        pool: pooling, which halves the image's sides while they are at least 2 pixels.
+        dropout: dropout probability before the linear layer.
+        norm: normalisation after each convolution.
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.convolutional:cnn"
@@ -114,10 +128,16 @@ class Cnn(ModelKnob):
 
 
 class ResNet(ModelKnob):
-    """A residual net for small images (He et al. 2016, section 4.2): a stage of ``blocks`` per entry of ``channels``.
+    """A residual network for small images (He et al. 2016, section 4.2).
 
-    Every stage but the first halves the image while it is at least 2 × 2. Where a block changes the shape its
-    shortcut is a 1 × 1 convolution (the paper's option B). ``dropout`` stands before the last layer.
+    Every stage but the first halves the image while it is at least 2 × 2; a shortcut that changes the shape is a 1 × 1
+    convolution (option B).
+
+    Attributes:
+        channels: output channels of each stage.
+        blocks: residual blocks per stage.
+        dropout: dropout probability before the last layer.
+        norm: normalisation after each convolution.
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.convolutional:resnet"
@@ -134,10 +154,18 @@ class ResNet(ModelKnob):
 
 
 class Recurrent(ModelKnob):
-    """A recurrent net: Elman 1990 (``rnn``), Hochreiter & Schmidhuber 1997 (``lstm``), Cho et al. 2014 (``gru``).
+    """A recurrent network: `rnn` (Elman 1990), `lstm` (Hochreiter & Schmidhuber 1997) or `gru` (Cho et al. 2014).
 
-    It reads a sequence step by step, an image row by row, tokens through an ``embedding`` of that width.
-    ``pool`` says what of its steps feeds the linear layer; padding is left out. ``dropout`` follows each layer.
+    It reads a sequence step by step, an image row by row, and tokens through an embedding.
+
+    Attributes:
+        width: size of the hidden state.
+        layers: number of layers.
+        bidirectional: read the sequence in both directions.
+        nonlinearity: activation of an `rnn`; lstm and gru have tanh.
+        embedding: size of the token vectors.
+        pool: which steps feed the linear layer: the last one, or the mean or maximum of all. Padding is left out.
+        dropout: dropout probability after each layer.
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.recurrent:recurrent"
@@ -157,16 +185,24 @@ class Recurrent(ModelKnob):
     @model_validator(mode="after")
     def _gates_have_their_own_nonlinearity(self) -> Recurrent:
         if self.name != "rnn" and self.nonlinearity != "tanh":
-            raise ValueError(f"only rnn has a `nonlinearity` to choose; {self.name}'s is tanh")
+            raise ValueError(f"only `rnn` has a `nonlinearity`; {self.name} always uses tanh")
         return self
 
 
 class Transformer(ModelKnob):
-    """A transformer encoder (Vaswani et al. 2017) with its norms first (Xiong et al. 2020).
+    """A transformer encoder (Vaswani et al. 2017) with the norms first (Xiong et al. 2020).
 
-    It reads the steps of a sequence, tokens, the ``patch`` × ``patch`` squares of an image, or features, each
-    through an affine map of its own (Gorishniy et al. 2021), which need no ``positions``. ``feedforward`` is
-    how many times ``width`` its inner layers are; ``pool`` is the mean over what is read, or a token of its own.
+    It reads the steps of a sequence, tokens, squares of an image, or features, each through its own affine map
+    (Gorishniy et al. 2021).
+
+    Attributes:
+        width: size of the token vectors; `heads` must divide it.
+        layers: number of layers.
+        heads: attention heads per layer.
+        feedforward: width of the inner layers, as a multiple of `width`.
+        positions: position embedding; features need none.
+        patch: side of the squares that an image is cut into, in pixels.
+        pool: what feeds the last layer: the mean over all tokens, or a token of its own (`cls`).
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.transformer:transformer"
@@ -187,7 +223,7 @@ class Transformer(ModelKnob):
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Transformer:
         if self.width % self.heads:
-            raise ValueError(f"heads {self.heads} does not divide width {self.width}")
+            raise ValueError(f"`heads` must divide `width`: {self.width} is not a multiple of {self.heads}")
         return self
 
 

@@ -1,11 +1,8 @@
-"""The optimizers and their arguments, as `torch.optim` has them; no torch is loaded.
+"""The optimizers and their arguments, as in `torch.optim`, without importing torch.
 
-A test holds every model to the constructor it stands for: same argument names, same defaults (except where
-a default would not train, which the class says). ``lr`` defaults follow torch. Of torch's own only SparseAdam
-is left out, which takes sparse gradients alone.
-
-Where there is weight decay, ``decay_exclude`` names what goes without: ``bias`` (of any layer, a norm's too),
-``norm`` (a norm's scales and shifts), ``embedding`` (the vectors of tokens).
+A test compares each knob with its constructor in torch: same argument names, same defaults. A knob with another
+default, because torch's would not train, says so. All of torch's optimizers are here except SparseAdam, which needs
+sparse gradients.
 """
 
 from __future__ import annotations
@@ -23,15 +20,25 @@ DecayExclude = list[ParameterKind]
 
 
 class OptimizerKnob(NamedKnob):
-    """Base of the optimizers. The other fields of one are arguments of its implementation, by their names.
+    """Base of the optimizers. The other fields are arguments of the implementation, by name.
 
     Attributes:
-        implementation: a subclass of `torch.optim.Optimizer`, or a function that makes one, of (parameter groups,
+        implementation: subclass of `torch.optim.Optimizer`, or a function that makes one from (parameter groups,
             **arguments).
-        has_fused_kernel: whether it takes ``fused=True``, which updates all parameters in one kernel.
-        needs_closure: whether a step evaluates the loss itself, more than once, through a closure given to ``step``.
-        steps_once_an_epoch: whether a step takes the gradient of the whole training set.
-        why_not_fused: why several trials with it cannot be trained as one model; empty: they can.
+        has_fused_kernel: whether it accepts ``fused=True``, which updates all parameters in one kernel.
+        needs_closure: whether a step evaluates the loss itself, several times, through a closure passed to ``step``.
+        steps_once_an_epoch: whether a step uses the gradient of the whole training set.
+        why_not_fused: why several trials with it cannot be trained as one model; empty if they can.
+        lr: learning rate, before the `learning_rate` chain.
+        weight_decay: weight decay: L2 penalty, or decoupled decay in adamw and muon.
+        decay_exclude: parameters without weight decay: `bias` (of every layer and norm), `norm` (scales and shifts of
+            norms), `embedding` (token vectors).
+        momentum: momentum: share of the old direction that a step keeps.
+        nesterov: use Nesterov momentum.
+        betas: decay rates of the running means of the gradient and of its square.
+        eps: small number in the denominator, against division by zero.
+        amsgrad: use the AMSGrad variant: the largest squared gradient so far (Reddi et al. 2018).
+        decoupled_weight_decay: apply weight decay to the weights directly, as adamw does.
     """
 
     has_fused_kernel: ClassVar[bool] = False
@@ -43,7 +50,11 @@ class OptimizerKnob(NamedKnob):
 
 
 class Sgd(OptimizerKnob):
-    """Stochastic gradient descent, with momentum where asked. Torch's own default rate, 1e-3, would not train."""
+    """Stochastic gradient descent, optionally with momentum. torch's default rate of 1e-3 would hardly train.
+
+    Attributes:
+        dampening: factor by which momentum reduces the new gradient.
+    """
 
     implementation: ClassVar[str] = "torch.optim:SGD"
     has_fused_kernel: ClassVar[bool] = True
@@ -58,12 +69,12 @@ class Sgd(OptimizerKnob):
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Sgd:
         if self.nesterov and (self.momentum <= 0 or self.dampening != 0):
-            raise ValueError("nesterov needs momentum above 0 and dampening 0")
+            raise ValueError("`nesterov` needs `momentum` above 0 and `dampening` 0")
         return self
 
 
 class Gd(OptimizerKnob):
-    """Gradient descent: one step an epoch on the gradient of the whole training set, whatever the batch size."""
+    """Gradient descent: one step per epoch on the gradient of the whole training set, with any batch size."""
 
     implementation: ClassVar[str] = "torch.optim:SGD"
     has_fused_kernel: ClassVar[bool] = True
@@ -111,7 +122,11 @@ class AdamW(OptimizerKnob):
 
 
 class NAdam(OptimizerKnob):
-    """Adam with Nesterov momentum (Dozat 2016)."""
+    """Adam with Nesterov momentum (Dozat 2016).
+
+    Attributes:
+        momentum_decay: decay of the momentum schedule.
+    """
 
     implementation: ClassVar[str] = "torch.optim:NAdam"
     name: Literal["nadam"] = "nadam"
@@ -162,7 +177,12 @@ class Adamax(OptimizerKnob):
 
 
 class Adagrad(OptimizerKnob):
-    """AdaGrad (Duchi, Hazan & Singer 2011)."""
+    """AdaGrad (Duchi, Hazan & Singer 2011).
+
+    Attributes:
+        lr_decay: decay of the learning rate with the number of steps.
+        initial_accumulator_value: initial sum of squared gradients.
+    """
 
     implementation: ClassVar[str] = "torch.optim:Adagrad"
     has_fused_kernel: ClassVar[bool] = True
@@ -176,7 +196,11 @@ class Adagrad(OptimizerKnob):
 
 
 class Adadelta(OptimizerKnob):
-    """AdaDelta (Zeiler 2012)."""
+    """AdaDelta (Zeiler 2012).
+
+    Attributes:
+        rho: decay rate of the running mean of squared gradients.
+    """
 
     implementation: ClassVar[str] = "torch.optim:Adadelta"
     name: Literal["adadelta"] = "adadelta"
@@ -188,7 +212,12 @@ class Adadelta(OptimizerKnob):
 
 
 class RmsProp(OptimizerKnob):
-    """RMSprop (Hinton 2012), centred where asked (Graves 2013)."""
+    """RMSprop (Hinton 2012), optionally centred (Graves 2013).
+
+    Attributes:
+        alpha: decay rate of the running mean of squared gradients.
+        centered: divide by the estimated variance of the gradient instead of its second moment.
+    """
 
     implementation: ClassVar[str] = "torch.optim:RMSprop"
     name: Literal["rmsprop"] = "rmsprop"
@@ -202,9 +231,12 @@ class RmsProp(OptimizerKnob):
 
 
 class Rprop(OptimizerKnob):
-    """Resilient backpropagation (Riedmiller & Braun 1993); meant for full batches.
+    """Resilient backpropagation (Riedmiller & Braun 1993), for full batches.
 
-    ``lr`` is where its steps begin, and nothing after: they grow and shrink by ``etas``.
+    Attributes:
+        lr: initial step size; later steps grow and shrink by `etas`.
+        etas: factors by which a step size shrinks and grows.
+        step_sizes: smallest and largest step size.
     """
 
     implementation: ClassVar[str] = "torch.optim:Rprop"
@@ -216,16 +248,21 @@ class Rprop(OptimizerKnob):
     @model_validator(mode="after")
     def _etas_shrink_and_grow(self) -> Rprop:
         if not 0 < self.etas[0] < 1 < self.etas[1]:
-            raise ValueError("etas are a shrinking factor in (0, 1) and a growing one above 1")
+            raise ValueError("`etas` must be a factor between 0 and 1, and a factor above 1")
         if not 0 <= self.step_sizes[0] <= self.step_sizes[1]:
-            raise ValueError("step_sizes are the smallest and the largest step, at least 0 and in this order")
+            raise ValueError("`step_sizes` must be the smallest and the largest step, both at least 0")
         return self
 
 
 class Asgd(OptimizerKnob):
     """Averaged stochastic gradient descent (Polyak & Juditsky 1992).
 
-    torch's takes up a rate that a chain has changed one step late.
+    In torch, a rate that a chain changes takes effect one step late.
+
+    Attributes:
+        lambd: decay term.
+        alpha: power of the learning rate's decay.
+        t0: step at which averaging starts.
     """
 
     implementation: ClassVar[str] = "torch.optim:ASGD"
@@ -239,7 +276,12 @@ class Asgd(OptimizerKnob):
 
 
 class Adafactor(OptimizerKnob):
-    """Adafactor (Shazeer & Stern 2018)."""
+    """Adafactor (Shazeer & Stern 2018).
+
+    Attributes:
+        beta2_decay: exponent of the decay of the squared-gradient mean.
+        d: threshold that clips the size of an update.
+    """
 
     implementation: ClassVar[str] = "torch.optim:Adafactor"
     why_not_fused: ClassVar[str] = "adafactor treats each matrix as a whole"
@@ -252,11 +294,16 @@ class Adafactor(OptimizerKnob):
 
 
 class Lbfgs(OptimizerKnob):
-    """Limited-memory BFGS (Liu & Nocedal 1989); meant for full batches.
+    """Limited-memory BFGS (Liu & Nocedal 1989), for full batches.
 
-    A step evaluates the loss up to ``max_eval`` times (1.25 times ``max_iter`` where none is said).
-    ``line_search`` is torch's ``line_search_fn``; ``none``, torch's default, makes ``lr`` the length of its steps,
-    and more often than not too long.
+    Attributes:
+        lr: learning rate: with `line_search: none`, the step length.
+        max_iter: iterations per step.
+        max_eval: loss evaluations per step; by default 1.25 times `max_iter`.
+        tolerance_grad: stop a step when the gradient is smaller than this.
+        tolerance_change: stop a step when the loss or the parameters change by less than this.
+        history_size: number of past updates that approximate the curvature.
+        line_search: torch's `line_search_fn`. With `none`, torch's default, steps are often too long.
     """
 
     implementation: ClassVar[str] = "torch.optim:LBFGS"
@@ -273,10 +320,15 @@ class Lbfgs(OptimizerKnob):
 
 
 class Muon(OptimizerKnob):
-    """Muon (Jordan et al. 2024) on the hidden weight matrices; all else goes to AdamW, with this lr and decay.
+    """Muon (Jordan et al.
 
-    ``adjust_lr_fn`` is by default not torch's ``original`` but the one that makes AdamW's learning rates fit
-    both (Liu et al. 2025, section 2.2).
+    2024) on the hidden weight matrices; AdamW, with the same lr and weight decay, on all other parameters.
+
+    Attributes:
+        ns_coefficients: coefficients of the Newton-Schulz iteration.
+        ns_steps: number of Newton-Schulz iterations.
+        adjust_lr_fn: how the rate follows a matrix's shape. The default, not torch's, suits AdamW's learning rates
+            (Liu et al. 2025, section 2.2).
     """
 
     implementation: ClassVar[str] = "torch.optim:Muon"
@@ -298,7 +350,7 @@ AdamLike = TypeVar("AdamLike", Adam, AdamW, NAdam, RAdam, Adamax)
 
 def _checked_betas(knob: AdamLike) -> AdamLike:
     if not all(0 <= beta < 1 for beta in knob.betas):
-        raise ValueError("betas lie in [0, 1)")
+        raise ValueError("`betas` must be at least 0 and below 1")
     return knob
 
 

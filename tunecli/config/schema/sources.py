@@ -1,7 +1,6 @@
-"""Where data comes from: bundled and generated sets, files, folders of images, and the user's own code.
+"""Sources of data: bundled and generated data sets, files, folders of images, and the user's own code.
 
-Files and folders are named relative to the user's file; `with_absolute_path` undoes that. Knows only what each source
-is called and what it takes: reading them is train's.
+Paths are relative to the user's file; `with_absolute_path` makes them absolute. The `train` package reads the data.
 """
 
 from __future__ import annotations
@@ -25,7 +24,12 @@ class SourceKnob(NamedKnob):
 
     Attributes:
         implementation: a function of (knob, the data's knobs, base path) that returns the training data: a
-            `tunecli.train.data.table.Table`, or what the user's own function may return.
+            `tunecli.train.data.table.Table`, or a value that the user's own function may return.
+        samples: number of examples.
+        features: number of features.
+        classes: number of classes.
+        noise: standard deviation of the noise.
+        seed: seed of the data.
     """
 
 
@@ -37,7 +41,11 @@ class Bundled(SourceKnob):
 
 
 class FileSource(SourceKnob):
-    """A table in a file (csv, npz, parquet); its target column is ``data.target``."""
+    """A table in a file (csv, npz or parquet); its target column is `data.target`.
+
+    Attributes:
+        path: path of the file, relative to the configuration file.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.files:read_file"
     name: Literal["file"] = "file"
@@ -45,9 +53,14 @@ class FileSource(SourceKnob):
 
 
 class Images(SourceKnob):
-    """A folder of images, a sub-folder for each class; they are brought to ``size`` pixels, or [height, width].
+    """A folder of images with one sub-folder per class.
 
-    Each is read as a viewer shows it: turned as its EXIF orientation says, and over white where it is transparent.
+    EXIF orientation is applied, and transparent pixels become white.
+
+    Attributes:
+        path: path of the folder, relative to the configuration file.
+        size: size to which images are scaled, in pixels: one side, or [height, width].
+        mode: read images in colour or in grey.
     """
 
     implementation: ClassVar[str] = "tunecli.train.data.images:read_folder"
@@ -64,7 +77,11 @@ class Images(SourceKnob):
 
 
 class Torchvision(SourceKnob):
-    """A data set of torchvision's, downloaded into ``root`` where it is not there yet."""
+    """A data set of torchvision, downloaded if it is missing.
+
+    Attributes:
+        root: folder for the download, relative to the configuration file.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.datasets:torchvision_training"
     name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn"]
@@ -72,7 +89,11 @@ class Torchvision(SourceKnob):
 
 
 class Blobs(SourceKnob):
-    """Gaussian clusters, one a class (`sklearn.datasets.make_blobs`)."""
+    """Gaussian clusters, one per class (`sklearn.datasets.make_blobs`).
+
+    Attributes:
+        spread: standard deviation of a cluster.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.datasets:blobs"
     name: Literal["blobs"]
@@ -94,7 +115,11 @@ class Moons(SourceKnob):
 
 
 class Circles(SourceKnob):
-    """Two concentric circles (`sklearn.datasets.make_circles`)."""
+    """Two concentric circles (`sklearn.datasets.make_circles`).
+
+    Attributes:
+        factor: radius of the inner circle, as a fraction of the outer one.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.datasets:circles"
     name: Literal["circles"]
@@ -105,7 +130,12 @@ class Circles(SourceKnob):
 
 
 class GeneratedClassification(SourceKnob):
-    """Classes on a hypercube's corners (`sklearn.datasets.make_classification`)."""
+    """Classes on the corners of a hypercube (`sklearn.datasets.make_classification`).
+
+    Attributes:
+        informative: number of features that tell the classes apart.
+        flip: fraction of examples whose class is random.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.datasets:classification"
     name: Literal["classification"]
@@ -119,14 +149,22 @@ class GeneratedClassification(SourceKnob):
     @model_validator(mode="after")
     def _room_for_classes(self) -> GeneratedClassification:
         if self.informative > self.features:
-            raise ValueError(f"{self.informative} informative features of {self.features} in all")
+            raise ValueError(
+                f"`informative` must be at most `features`: {self.informative} is above {self.features}"
+            )
         if self.classes > 2**self.informative:
-            raise ValueError(f"{self.classes} classes need more than {self.informative} informative features")
+            raise ValueError(
+                f"{self.classes} classes need more than {self.informative} `informative` features"
+            )
         return self
 
 
 class GeneratedRegression(SourceKnob):
-    """A linear target with noise (`sklearn.datasets.make_regression`)."""
+    """A linear target with noise (`sklearn.datasets.make_regression`).
+
+    Attributes:
+        informative: number of features that the target depends on.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.data.datasets:regression"
     name: Literal["regression"]
@@ -138,7 +176,7 @@ class GeneratedRegression(SourceKnob):
 
 
 class Friedman1(SourceKnob):
-    """Friedman's first problem, five useful features (`sklearn.datasets.make_friedman1`)."""
+    """Friedman's first problem, with five useful features (`sklearn.datasets.make_friedman1`)."""
 
     implementation: ClassVar[str] = "tunecli.train.data.datasets:friedman1"
     name: Literal["friedman1"]
@@ -149,9 +187,9 @@ class Friedman1(SourceKnob):
 
 
 def _named(value: Any) -> Any:
-    """A name alone is a registry name, unless it reads as a folder (a slash at its end) or a file (slash or dot).
+    """A text as a source: a folder if it ends in a slash, a file if it contains a slash or a dot, else a name.
 
-    What the environment is to tell is a file, or the folder that a slash after it makes it.
+    A text with an environment variable is a file, or a folder if it ends in a slash.
     """
     if isinstance(value, str) and value.endswith("/"):
         return {"name": "images", "path": value}
@@ -181,7 +219,7 @@ Source = Annotated[
 
 
 def with_absolute_path(source: Any, base_path: Path) -> Any:
-    """A source as a file says it, with its file or folder named from the root; the others as they are."""
+    """A source as the file writes it, with an absolute path where it has one."""
     named = _named(source)
     if not isinstance(named, dict):
         return source
@@ -197,10 +235,12 @@ def with_absolute_path(source: Any, base_path: Path) -> Any:
 
 
 def absolute(name: str, base_path: Path) -> str:
-    """A file's or folder's name from the root; one that begins with an ``${env:…}`` is taken to be so already."""
+    """The absolute path of a file or folder; one that starts with ``${env:…}`` counts as absolute already."""
     if name.startswith("${env:"):
         return name
-    place = base_path.resolve()
-    if names_in(name) or escaped(str(place)) != str(place):  # the folder's own name names no variable
-        return str(Path(escaped(str(place))) / name)
+    folder = base_path.resolve()
+    if names_in(name) or escaped(str(folder)) != str(
+        folder
+    ):  # the folder's own name must not name a variable
+        return str(Path(escaped(str(folder))) / name)
     return str((base_path / name).resolve())

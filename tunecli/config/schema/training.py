@@ -1,4 +1,4 @@
-"""The training loop's own knobs: how long, in what batches, what bounds the gradient, when to stop, in what numbers."""
+"""The settings of the training loop: length, batches, gradient limits, early stop, averages and number formats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from tunecli.knob import Count, Fraction, Knob, NonNegative, Positive, name_alon
 
 
 class GradientClip(Knob):
-    """Bound the gradient by its global norm (Pascanu et al. 2013) or each entry by ``value``; norm goes first."""
+    """Limit the gradient by its global norm (Pascanu et al. 2013), by value, or by both, the norm first.
+
+    Attributes:
+        norm: largest global L2 norm of the gradient.
+        value: largest absolute value of an entry.
+    """
 
     norm: Positive | None = None
     value: Positive | None = None
@@ -18,14 +23,16 @@ class GradientClip(Knob):
     @model_validator(mode="after")
     def _some_way(self) -> GradientClip:
         if self.norm is None and self.value is None:
-            raise ValueError("say `norm`, `value` or both")
+            raise ValueError("write `norm`, `value` or both")
         return self
 
 
 class EarlyStop(Knob):
-    """Stop when the objective has not improved by more than ``min_delta`` for ``patience`` epochs.
+    """Stop when the objective no longer improves. The trial keeps the weights and metrics of its best epoch.
 
-    The best epoch's weights and metrics are the trial's.
+    Attributes:
+        patience: epochs without improvement after which training stops.
+        min_delta: an epoch counts as an improvement if the objective improves by more than this.
     """
 
     patience: Count = 5
@@ -33,9 +40,12 @@ class EarlyStop(Knob):
 
 
 class Ema(Knob):
-    """Validate and keep an exponential moving average of the weights, taken after every step (Polyak & Juditsky 1992).
+    """Validate and keep an exponential moving average of the weights (Polyak & Juditsky 1992).
 
-    ``decay`` is the share of the old average that stays; the average begins as the weights after the first step.
+    It is updated after every step, and starts as the weights after the first step.
+
+    Attributes:
+        decay: share of the old average that each update keeps.
     """
 
     name: Literal["ema"] = "ema"
@@ -45,7 +55,10 @@ class Ema(Knob):
 class Swa(Knob):
     """Validate and keep the mean of the weights at the ends of the last epochs (Izmailov et al. 2018).
 
-    It begins once ``start_fraction`` of the epochs are done; batch norm's statistics are taken anew for the mean.
+    The statistics of batch norms are recomputed for the mean.
+
+    Attributes:
+        start_fraction: fraction of the epochs after which averaging starts.
     """
 
     name: Literal["swa"] = "swa"
@@ -59,13 +72,21 @@ Average = Annotated[Annotated[AnyAverage, Field(discriminator="name")], BeforeVa
 class Training(Knob):
     """How one model is trained.
 
-    ``batch_size`` is a number, 1 for single examples, or ``full``. ``accumulate`` batches make one optimizer step,
-    on the gradient that one batch of all their examples would have. ``steps``, optimizer steps in all, takes the
-    place of ``epochs``; the last epoch then ends where the steps do. ``precision`` is what the model computes in
-    (mixed precision; weights stay float32). ``tf32`` lets an NVIDIA GPU round float32 products to 10 bits, and is
-    nothing elsewhere. ``deterministic`` refuses every kernel that may differ between two runs. ``compile`` hands the
-    model to torch.compile; with ``cuda_graphs`` what it makes for an NVIDIA GPU is recorded once and replayed, and
-    elsewhere that is the same as ``true``. ``channels_last`` stores images with their channels innermost.
+    Attributes:
+        epochs: number of epochs.
+        steps: number of optimizer steps, instead of `epochs`; the last epoch ends with the last step.
+        batch_size: examples per batch; 1 trains on single examples, `full` on the whole training set.
+        accumulate: batches per optimizer step; the gradient equals that of one batch of all their examples.
+        grad_clip: limit of the gradient.
+        early_stop: stop when the objective no longer improves.
+        average: average of the weights that is validated and kept instead of the last ones.
+        precision: number format of the model's computation; `bf16` and `fp16` are mixed precision, and the weights
+            stay float32.
+        compile: compile the model with `torch.compile`. `cuda_graphs` also records and replays it on an NVIDIA GPU,
+            and equals `true` elsewhere.
+        channels_last: store images with the channels as the innermost dimension.
+        tf32: let an NVIDIA GPU round float32 products to 10 bits; no effect elsewhere.
+        deterministic: refuse every kernel whose result may differ between two runs.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
@@ -84,13 +105,13 @@ class Training(Knob):
     @model_validator(mode="after")
     def _one_length(self) -> Training:
         if self.steps is not None and "epochs" in self.model_fields_set:
-            raise ValueError("say `epochs` or `steps`, not both")
+            raise ValueError("write `epochs` or `steps`, not both")
         return self
 
     def n_steps(self, steps_per_epoch: int) -> int:
-        """Optimizer steps in all."""
+        """Total number of optimizer steps."""
         return self.epochs * steps_per_epoch if self.steps is None else self.steps
 
     def n_epochs(self, steps_per_epoch: int) -> int:
-        """Epochs in all, the last one perhaps cut short."""
+        """Total number of epochs; the last one may be incomplete."""
         return self.epochs if self.steps is None else -(-self.steps // steps_per_epoch)

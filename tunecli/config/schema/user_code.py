@@ -1,6 +1,6 @@
-"""Trials that are the user's own: a Python function, or a program in any language.
+"""The user's own code: classes and functions by name, and trials that are a Python function or a program.
 
-Either gets ``params`` as they stand in the file, ranges replaced by values, and reports metrics of any name.
+An own trial receives ``params`` as in the file, with ranges replaced by values, and reports metrics of any name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ CodeName = Annotated[str, Field(pattern=CODE_NAME)]
 
 
 class UserCode(Knob):
-    """The user's own: ``python: module:name``, the module beside the file; ``args`` go to it by name."""
+    """The user's own code, in a module beside the file.
+
+    Attributes:
+        python: function or class, as `module:name`.
+        args: arguments that are passed to it by name.
+    """
 
     name: Literal["python"] = "python"
     python: CodeName
@@ -32,11 +37,13 @@ def _with_one_group(pattern: str) -> str:
     try:
         n_groups = re.compile(pattern).groups
     except (re.error, OverflowError) as error:
-        raise ValueError(f"this is no regular expression: {error}") from None
+        raise ValueError(f"invalid regular expression: {error}") from None
     except RecursionError:
-        raise ValueError("this regular expression is nested too deeply") from None
+        raise ValueError("the regular expression is nested too deeply") from None
     if n_groups != 1:
-        raise ValueError(f"one group must hold the number; this has {n_groups}: loss=([0-9.eE+-]+)")
+        raise ValueError(
+            f"must have exactly one group, for the number, not {n_groups}; for example loss=([0-9.eE+-]+)"
+        )
     return pattern
 
 
@@ -46,7 +53,7 @@ MetricName = Annotated[str, Field(pattern=METRIC_KEY)]
 
 def _with_a_program(command: Any) -> Any:
     if command == []:
-        raise ValueError("this names no program: write it first, then its arguments, [python, train.py]")
+        raise ValueError("must name a program and its arguments, for example [python, train.py]")
     return command
 
 
@@ -54,7 +61,13 @@ MetricPattern = Annotated[str, Field(max_length=1000), AfterValidator(_with_one_
 
 
 class FunctionTrial(Knob):
-    """A whole training function of the user's own, ``train(params, trial)``, in a module beside the file."""
+    """The user's own training function, `train(params, trial)`, in a module beside the file.
+
+    Attributes:
+        python: training function, as `module:name`.
+        params: parameters that the function receives; any value can be a range.
+        seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
+    """
 
     python: CodeName
     params: dict[str, Any] = {}
@@ -62,9 +75,13 @@ class FunctionTrial(Knob):
 
 
 class CommandTrial(Knob):
-    """A program; ``{optimizer.lr}`` in an argument is a path under ``params``.
+    """A program that trains. It reports metrics as JSON lines on stdout, or through patterns.
 
-    Its metrics are JSON lines on its stdout, or what the one group of each regular expression in ``metrics`` finds.
+    Attributes:
+        command: program and arguments; `{optimizer.lr}` in an argument is replaced by that value under `params`.
+        params: parameters of the command; any value can be a range.
+        metrics: regular expression for each metric, whose one group matches the number in the program's output.
+        seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
     """
 
     command: Annotated[list[str | int | float], Field(min_length=1), BeforeValidator(_with_a_program)]

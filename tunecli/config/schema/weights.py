@@ -1,8 +1,7 @@
-"""The weight chain: links applied in order to the model's weights after an optimizer step.
+"""The weight chain: links that are applied in order to the model's weights after an optimizer step.
 
-Without ``every`` a link acts at each step, a gradual cut at each epoch's end; ``every: epoch`` acts at an epoch's last
-step. ``parameters: weights`` are the trainable tensors of two dimensions or more, which leaves out biases and
-norms; ``all`` is every trainable tensor. A row is a slice along the first dimension: one unit's incoming weights.
+Without ``every``, a link acts at each step, and a gradual cut at the end of each epoch. ``every: epoch`` acts at the
+last step of an epoch. A row is a slice along the first dimension: the incoming weights of one unit.
 """
 
 from __future__ import annotations
@@ -18,13 +17,19 @@ CutRule = Literal["magnitude", "random", "rows", "columns", "random_rows"]
 Parameters = Literal["weights", "all"]
 
 SPARE_OUTPUT: tuple[CutRule, ...] = ("rows", "random_rows")
-"""These leave the output layer alone: a row of it is a class, or the prediction itself."""
+"""Rules that leave the output layer alone, because each of its rows is a class or the prediction itself."""
 
 
 class WeightClip(Timed):
-    """Every entry into [-``value``, ``value``] (Arjovsky et al. 2017), or the L2 norm to at most ``norm``.
+    """Limit every weight to [-value, value] (Arjovsky et al. 2017), or the L2 norm of the weights.
 
-    The norm is of all weights together, of each tensor, or of each row (max-norm, Srivastava et al. 2014).
+    Attributes:
+        value: largest absolute value of a weight.
+        norm: largest L2 norm.
+        per: what the norm is taken of: all weights together, each tensor, or each row (max-norm, Srivastava et al.
+            2014).
+        parameters: `weights`: tensors of two or more dimensions, without biases and norms; `all`: every trainable
+            tensor.
     """
 
     implementation: ClassVar[str] = "tunecli.train.chains.weight_links:clip"
@@ -37,20 +42,26 @@ class WeightClip(Timed):
     @model_validator(mode="after")
     def _one_way(self) -> WeightClip:
         if (self.value is None) == (self.norm is None):
-            raise ValueError("say either `value` or `norm`")
+            raise ValueError("write either `value` or `norm`")
         if self.norm is None and self.per is not None:
-            raise ValueError("`per` goes with `norm`: a value bounds every entry by itself")
+            raise ValueError("`per` needs `norm`: `value` limits every weight by itself")
         if self.per == "row" and self.parameters == "all":
-            raise ValueError("`per: row` needs `parameters: weights`: a bias has no rows")
+            raise ValueError("`per: row` needs `parameters: weights`, because a bias has no rows")
         return self
 
 
 class WeightCut(Timed):
-    """Prune: set the ``fraction`` of weights that matters least to zero, and hold it there to the end of training.
+    """Prune: set the least important weights to zero, and keep them there to the end of training.
 
-    By smallest ``magnitude`` (Han et al. 2015), at ``random``, or whole ``rows`` (output units, channels) or
-    ``columns`` (inputs) of smallest L2 norm (Li et al. 2017); rows spare the output layer. ``gradual``: cubically
-    from ``start`` at ``from_epoch`` to ``fraction`` at ``until_epoch`` or the run's end (Zhu & Gupta 2017).
+    Attributes:
+        by: which weights are cut: the smallest (Han et al. 2015), random ones, or whole rows (output units) or columns
+            (inputs) of smallest L2 norm (Li et al. 2017). Rows leave the output layer alone.
+        fraction: fraction of the weights that is zero in the end.
+        per: whether weights are compared over the whole model, or within each tensor.
+        gradual: raise the fraction cubically from `start` at `from_epoch` to `fraction` at `until_epoch` or the end of
+            the run (Zhu & Gupta 2017).
+        start: initial fraction of a gradual cut.
+        parameters: `weights`: tensors of two or more dimensions, without biases and norms.
     """
 
     name: Literal["cut"] = "cut"
@@ -65,18 +76,26 @@ class WeightCut(Timed):
     def _fits_together(self) -> WeightCut:
         if self.per == "model" and self.by not in ("magnitude", "random"):
             raise ValueError(
-                f"`per: model` does not go with `by: {self.by}`: layers' {self.by.removeprefix('random_')} differ "
-                "in length, so say `per: tensor`"
+                f"`by: {self.by}` needs `per: tensor`, because the {self.by.removeprefix('random_')} of different "
+                "layers differ in length"
             )
         if self.start > 0 and not self.gradual:
-            raise ValueError("`start` goes with `gradual: true`")
+            raise ValueError("`start` needs `gradual: true`")
         if self.start >= self.fraction:
-            raise ValueError(f"start {self.start:g} is not below fraction {self.fraction:g}")
+            raise ValueError(
+                f"`start` must be below `fraction`: {self.start:g} is not below {self.fraction:g}"
+            )
         return self
 
 
 class WeightNoise(Timed):
-    """Add Gaussian noise of deviation ``std`` to every entry (Jim, Giles & Horne 1996)."""
+    """Add Gaussian noise to every weight (Jim, Giles & Horne 1996).
+
+    Attributes:
+        std: standard deviation of the noise.
+        parameters: `weights`: tensors of two or more dimensions, without biases and norms; `all`: every trainable
+            tensor.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.weight_links:noise"
     name: Literal["noise"] = "noise"
@@ -85,7 +104,11 @@ class WeightNoise(Timed):
 
 
 class Center(Timed):
-    """Take each row's mean from it (centred weight normalisation, Huang et al. 2017)."""
+    """Subtract the mean of each row from it (centred weight normalisation, Huang et al. 2017).
+
+    Attributes:
+        parameters: `weights`: tensors of two or more dimensions, without biases and norms.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.weight_links:center"
     name: Literal["center"] = "center"
@@ -93,7 +116,11 @@ class Center(Timed):
 
 
 class UnitNorm(Timed):
-    """Scale each row to L2 norm 1 (Keras' ``UnitNorm``)."""
+    """Scale each row to L2 norm 1 (Keras' `UnitNorm`).
+
+    Attributes:
+        parameters: `weights`: tensors of two or more dimensions, without biases and norms.
+    """
 
     implementation: ClassVar[str] = "tunecli.train.chains.weight_links:unit_norm"
     name: Literal["unit_norm"] = "unit_norm"

@@ -6,8 +6,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from tunecli.config.json_schema import json_schema
 from tunecli.config.reader import MapNode, Node, ScalarNode, read
-from tunecli.config.reference import STARTER, json_schema
+from tunecli.config.reference import STARTER
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
@@ -106,6 +107,18 @@ def test_objectives_are_accepted_in_each_of_their_forms(validator, objective):
 @pytest.mark.parametrize("objective", BAD_OBJECTIVES)
 def test_mistyped_objectives_are_refused(validator, objective):
     assert list(validator.iter_errors({"objective": objective, "trial": TRIAL}))
+
+
+def test_every_key_has_a_description():
+    schema = json_schema()
+    models = {"the file": schema, **schema["$defs"]}
+    missing = [
+        f"{name}.{key}"
+        for name, model in models.items()
+        for key, value in model.get("properties", {}).items()
+        if not value.get("description")
+    ]
+    assert missing == []
 
 
 def test_every_shipped_file_bears_the_modeline():
