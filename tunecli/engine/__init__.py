@@ -49,9 +49,9 @@ def name_for_one(job: Job, engine: str) -> str:
         job: the trial.
         engine: the engine that the file names.
     """
-    from tunecli.train.trials import uses_own_code
+    from tunecli.train.trials import uses_user_code
 
-    return engine if uses_own_code(job) else INLINE
+    return engine if uses_user_code(job) else INLINE
 
 
 def needs_torch(spec: StudySpec, device: str) -> bool:

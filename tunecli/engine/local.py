@@ -33,7 +33,7 @@ from tunecli.engine.worker import STOP, WorkerSetup
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train import machine
 from tunecli.train.machine import Accelerator, n_killed_for_memory
-from tunecli.train.trials import uses_own_code
+from tunecli.train.trials import uses_user_code
 from tunecli.trial import FailureKind, Outcome
 
 _KILL_WAIT_S = 10.0  # for the end of a process after SIGKILL
@@ -145,7 +145,7 @@ class LocalEngine:
         """
         self._accelerators = self._accelerators_of(jobs[0].execution.device)
         set_aside = sorted(device for device, n in self._losses.items() if n >= _MAX_LOSSES)
-        is_single_use = any(uses_own_code(job) for job in jobs)
+        is_single_use = any(uses_user_code(job) for job in jobs)
         ready = [] if is_single_use else [worker for worker in self._workers if self._is_ready(worker)]
         if not self.n_idle and not ready:
             raise RuntimeError(f"all {self.n_workers} workers have a job")

@@ -89,5 +89,5 @@ def describe() -> list[DeviceFacts]:
 
 
 def _accelerator() -> str | None:
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return found.type if found is not None and found.type in KINDS else None
+    device = torch.accelerator.current_accelerator(check_available=True)
+    return device.type if device is not None and device.type in KINDS else None

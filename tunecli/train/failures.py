@@ -39,8 +39,8 @@ def failure_of(error: BaseException) -> Failure:
         cause = f"{first_line} ({error.hint})" if error.hint else first_line
     else:
         cause = f"{type(error).__name__}: {first_line}".rstrip(": ")
-        place = _own_place(error)
-        cause = f"{_cut(cause, MOST_CAUSE - len(place) - 3)} ({place})" if place else cause
+        line = _user_line(error)
+        cause = f"{_cut(cause, MOST_CAUSE - len(line) - 3)} ({line})" if line else cause
     failure = Failure(_kind(error, text), cause, "".join(traceback.format_exception(error)))
     _clear(error)
     return failure
@@ -52,10 +52,10 @@ def bounded(failure: Failure) -> Failure:
     Longer texts lose their middle, so that the record, the table and the screen can hold any failure.
     """
     cause = " ".join(failure.cause.splitlines()) if len(failure.cause.splitlines()) > 1 else failure.cause
-    cause, found = _cut(cause, MOST_CAUSE), _cut(failure.traceback, MOST_TRACEBACK)
-    if (cause, found) == (failure.cause, failure.traceback):
+    cause, trace = _cut(cause, MOST_CAUSE), _cut(failure.traceback, MOST_TRACEBACK)
+    if (cause, trace) == (failure.cause, failure.traceback):
         return failure
-    return Failure(failure.kind, cause, found)
+    return Failure(failure.kind, cause, trace)
 
 
 def _cut(text: str, most: int) -> str:
@@ -74,14 +74,14 @@ def _text(error: BaseException) -> str:
         return "the error has no readable text"
 
 
-def _own_place(error: BaseException) -> str:
+def _user_line(error: BaseException) -> str:
     """File and line of the innermost frame of the user's code that raised the error; empty if no such frame exists."""
-    place = ""
+    file_and_line = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         path = frame.f_code.co_filename
         if not path.startswith(_NOT_OWN) and not _INSTALLED.search(path) and Path(path).is_absolute():
-            place = f"{Path(path).name}:{line}"
-    return place
+            file_and_line = f"{Path(path).name}:{line}"
+    return file_and_line
 
 
 def release_memory(device: str) -> None:
@@ -118,11 +118,11 @@ def _clear(error: BaseException) -> None:
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
-        each = waiting.pop()
-        if each is None or id(each) in seen:
+        current = waiting.pop()
+        if current is None or id(current) in seen:
             continue
-        seen.add(id(each))
-        traceback.clear_frames(each.__traceback__)
-        waiting += [each.__cause__, each.__context__]
-        if isinstance(each, BaseExceptionGroup):
-            waiting += each.exceptions
+        seen.add(id(current))
+        traceback.clear_frames(current.__traceback__)
+        waiting += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            waiting += current.exceptions

@@ -64,12 +64,12 @@ def latency_ms(config: TrialConfig, fold: Fold, seed: int, base_path: Path) -> f
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.eval()
     forward = forward_of(model, "", training.compile) if training.compile else model
-    has_own = user_code.has_user_code(config)
-    drawing = user_code.running(seed_for(seed, "latency"), device) if has_own else nullcontext()
+    has_user_code = user_code.has_user_code(config)
+    drawing = user_code.running(seed_for(seed, "latency"), device) if has_user_code else nullcontext()
     times_s: list[float] = []
     with (
         drawing,
-        torch.no_grad() if has_own else torch.inference_mode(),
+        torch.no_grad() if has_user_code else torch.inference_mode(),
         kernels(training),
         autocast(training.precision, device),
     ):

@@ -27,9 +27,9 @@ from tunecli.train.data.loading import Fold
 from tunecli.train.determinism import scoped_seed
 from tunecli.train.epoch_batches import Batch, Step, batch_slices, epoch_examples, epoch_steps
 from tunecli.train.initialisation import initialise
-from tunecli.train.losses import TargetScale, build_loss, own_object, predictor
+from tunecli.train.losses import TargetScale, build_loss, predictor, user_object
 from tunecli.train.metrics import evaluate, finite
-from tunecli.train.models import build, has_own_norm
+from tunecli.train.models import build, has_undeclared_batch_norm
 from tunecli.train.precision import autocast, kernels
 from tunecli.train.state_dicts import of_loss, of_module, restore_loss, restore_module
 from tunecli.train.streaming import StreamedEpoch
@@ -82,12 +82,12 @@ class Learner:
         self.class_weights_K = self._class_weights() if config.data.balance == "weight" else None
         target = TargetScale(fold.target_center, fold.target_scale)
         loss = partial(build_loss, config.loss, fold.task, target=target, base_path=base_path)
-        self._has_own = user_code.has_user_code(config)
+        self._has_user_code = user_code.has_user_code(config)
         with self._drawing("loss"):
             self.training_loss = loss(class_weights_K=self.class_weights_K)
             self.validation_loss = self.training_loss if self.class_weights_K is None else loss()
         self._predict = predictor(config.loss, target)
-        has_norm = has_own_norm(config.model, self.model)
+        has_norm = has_undeclared_batch_norm(config.model, self.model)
         self._steps = steps_of(config, len(fold.y_train), has_norm)
         self._split: Callable[[int], list[int]] | None = None
         if micro_batches > 1:
@@ -188,7 +188,7 @@ class Learner:
         """
         return {
             "model": of_module(self.model),
-            "loss": of_loss(own_object(self.training_loss)),
+            "loss": of_loss(user_object(self.training_loss)),
             "updater": self.updater.state(),
             "train_loss": self._train_loss,
         }
@@ -201,7 +201,7 @@ class Learner:
             RuntimeError, KeyError, ValueError, IndexError: the state is that of another learner.
         """
         restore_module(self.model, state["model"])
-        restore_loss(own_object(self.training_loss), state["loss"])
+        restore_loss(user_object(self.training_loss), state["loss"])
         self.updater.restore(state["updater"])
         self._train_loss = state["train_loss"]
 
@@ -209,10 +209,12 @@ class Learner:
         self, x: Tensor, y_N: Tensor, part: str, user_metrics: Sequence[UserMetric]
     ) -> dict[str, float]:
         training = self._config.training
-        has_own = self._has_own or bool(user_metrics)
-        drawing = user_code.running(self._seed_for("examine"), self._device) if has_own else nullcontext()
+        has_user_code = self._has_user_code or bool(user_metrics)
+        drawing = (
+            user_code.running(self._seed_for("examine"), self._device) if has_user_code else nullcontext()
+        )
         # tensors of inference mode cannot take part in a later gradient, and the user's code may keep them
-        evaluating = torch.no_grad() if has_own else torch.inference_mode()
+        evaluating = torch.no_grad() if has_user_code else torch.inference_mode()
         self.model.eval()
         with drawing, evaluating, self.averaged(), kernels(training):
             with autocast(training.precision, self._device):
@@ -245,7 +247,9 @@ class Learner:
 
     def _drawing(self, *names: str | int) -> AbstractContextManager[None]:
         """A block with the global generators seeded by name; all generators if the user's own code may draw numbers."""
-        return (user_code.running if self._has_own else scoped_seed)(self._seed_for(*names), self._device)
+        return (user_code.running if self._has_user_code else scoped_seed)(
+            self._seed_for(*names), self._device
+        )
 
     @contextmanager
     def _computing(self, epoch: int) -> Iterator[None]:

@@ -143,7 +143,9 @@ def _train(
         is_pausing = epoch == job.limits.until_epoch
         is_stopping = is_pausing or is_stop_wanted()
         if keeper.is_due(epoch, is_stopping=is_stopping):
-            written = keeper.write(progress.epochs, progress.state(), (each.state() for each in learners))
+            written = keeper.write(
+                progress.epochs, progress.state(), (learner.state() for learner in learners)
+            )
             if written is not None:
                 yield written
         if is_stopping:

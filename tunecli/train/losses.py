@@ -108,7 +108,7 @@ def predictor(knob: AnyLoss | None, target: TargetScale = OWN_UNITS) -> Callable
     return lambda output_N1: output_N1
 
 
-def own_object(loss: LossFunction) -> object | None:
+def user_object(loss: LossFunction) -> object | None:
     """The user's own object or function within a loss of :func:`build_loss`; None for tunecli's losses."""
     inner = loss.args[-1] if isinstance(loss, partial) else loss
     return inner.made if isinstance(inner, _UserLoss) else None

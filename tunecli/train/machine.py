@@ -95,17 +95,17 @@ def mig_instances(listing: str, visible: str | None) -> tuple[Accelerator, ...]:
     gpus = _read(listing)
     chosen: list[Accelerator] = []
     if visible is None:
-        chosen = [each for parts in gpus.values() for each in parts]
+        chosen = [one for parts in gpus.values() for one in parts]
     for word in [] if visible is None else visible.split(","):
         named = _named(word.strip(), gpus)
         if not named:
             break
         chosen += named
-    if not any(each.visible.startswith("MIG-") for each in chosen):
+    if not any(one.visible.startswith("MIG-") for one in chosen):
         return ()
     return tuple(
-        replace(each, name=f"cuda:{number}", needs_binding=True)
-        for number, each in enumerate(dict.fromkeys(chosen))
+        replace(one, name=f"cuda:{number}", needs_binding=True)
+        for number, one in enumerate(dict.fromkeys(chosen))
     )
 
 
@@ -114,12 +114,12 @@ def _read(listing: str) -> dict[str, list[Accelerator]]:
     gpus: dict[str, list[Accelerator]] = {}
     whole = Accelerator("", "cuda:0")
     for line in listing.splitlines():
-        if found := _GPU.match(line):
-            whole = Accelerator("", "cuda:0", found["uuid"], found["what"])
+        if match := _GPU.match(line):
+            whole = Accelerator("", "cuda:0", match["uuid"], match["what"])
             gpus[whole.visible] = [whole]
-        elif gpus and (found := _INSTANCE.match(line)):
-            part = Accelerator("", "cuda:0", found["uuid"], f"{whole.description} MIG {found['what']}")
-            gpus[whole.visible] = [each for each in gpus[whole.visible] if each is not whole] + [part]
+        elif gpus and (match := _INSTANCE.match(line)):
+            part = Accelerator("", "cuda:0", match["uuid"], f"{whole.description} MIG {match['what']}")
+            gpus[whole.visible] = [one for one in gpus[whole.visible] if one is not whole] + [part]
     return gpus
 
 
@@ -131,14 +131,11 @@ def _named(word: str, gpus: Mapping[str, Sequence[Accelerator]]) -> list[Acceler
         return [*every[int(word)]] if int(word) < len(every) else []
     if word.startswith("MIG-GPU-"):  # of drivers before R470: MIG-GPU-<UUID>/<instance>/<part>
         return [Accelerator("", "cuda:0", word, "MIG")]
-    found = [parts for uuid, parts in gpus.items() if word and uuid.startswith(word)]
-    found += [
-        [each]
-        for parts in every
-        for each in parts
-        if word.startswith("MIG-") and each.visible.startswith(word)
+    named = [parts for uuid, parts in gpus.items() if word and uuid.startswith(word)]
+    named += [
+        [one] for parts in every for one in parts if word.startswith("MIG-") and one.visible.startswith(word)
     ]
-    return [*found[0]] if len(found) == 1 else []
+    return [*named[0]] if len(named) == 1 else []
 
 
 @cache
@@ -244,11 +241,11 @@ def n_killed_for_memory(root: Path = Path("/")) -> int:
     """
     for path in (*_of_this_group(root), root / "proc/vmstat"):
         try:
-            found = _COUNT.search(path.read_text())
+            count = _COUNT.search(path.read_text())
         except OSError:
             continue
-        if found:
-            return int(found[1])
+        if count:
+            return int(count[1])
     return 0
 
 

@@ -44,12 +44,12 @@ def parts_of(model: nn.Module) -> list[Part]:
         for layer in model.modules()
         for name, parameter in layer.named_parameters(recurse=False)
     ]
-    weighty = [layer for layer, parameter, kinds in held if parameter.ndim >= 2 and not kinds]
-    found: dict[nn.Parameter, Part] = {}
+    weighted = [layer for layer, parameter, kinds in held if parameter.ndim >= 2 and not kinds]
+    parts: dict[nn.Parameter, Part] = {}
     for layer, parameter, kinds in held:
         is_matrix = isinstance(layer, MATRIX_LAYERS) and parameter.ndim == 2 and not kinds
-        found.setdefault(parameter, Part(parameter, kinds, is_matrix and layer is not weighty[-1]))
-    return list(found.values())
+        parts.setdefault(parameter, Part(parameter, kinds, is_matrix and layer is not weighted[-1]))
+    return list(parts.values())
 
 
 def _kinds(layer: nn.Module, name: str) -> frozenset[ParameterKind]:

@@ -62,23 +62,23 @@ class StreamedEpoch:
                 for step in chunk:
                     yield [self.batch(one, examples, first) for one in step]
 
-    def batch(self, place: BatchSlice, examples: Sequence[Tensor | None], first: int) -> Batch:
+    def batch(self, where: BatchSlice, examples: Sequence[Tensor | None], first: int) -> Batch:
         """One batch.
 
         Args:
-            place: its slice of the epoch.
+            where: its slice of the epoch.
             examples: inputs, targets and partners' targets on the device, in the order of `EpochExamples.sources`.
             first: the index in the epoch of the first of these.
         """
         x, y, partner_y = (
-            None if part is None else part[place.first - first : place.last - first] for part in examples
+            None if part is None else part[where.first - first : where.last - first] for part in examples
         )
         assert x is not None
         assert y is not None
         if self.memory_format is not torch.contiguous_format:
             x = x.contiguous(memory_format=self.memory_format)
-        mix_share = None if self.examples.mix_shares is None else self.examples.mix_shares[place.batch]
-        return Batch(x, y, place.share, partner_y, None if mix_share is None else mix_share.to(self.device))
+        mix_share = None if self.examples.mix_shares is None else self.examples.mix_shares[where.batch]
+        return Batch(x, y, where.share, partner_y, None if mix_share is None else mix_share.to(self.device))
 
     def _most_rows(self) -> int:
         x = self.examples.x

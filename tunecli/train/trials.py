@@ -47,11 +47,11 @@ def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never
         StoreFailed: any other error of the disk, likewise.
     """
     redactor = _redactor(jobs)
-    has_own_code = any(uses_own_code(job) for job in jobs)
-    if has_own_code:
+    has_user_code = any(uses_user_code(job) for job in jobs)
+    if has_user_code:
         user_code.forget()  # before the files are compared with the record: this trial imports them anew
     events = _events(jobs[0], is_stop_wanted) if len(jobs) == 1 else _fused(jobs, is_stop_wanted)
-    if has_own_code:
+    if has_user_code:
         events = isolation.kept_apart(events, user_code.program_name(jobs[0]))
     return _clean_events(events, redactor)
 
@@ -81,7 +81,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
         tell_clean(event)
 
 
-def uses_own_code(job: Job) -> bool:
+def uses_user_code(job: Job) -> bool:
     """Whether a trial imports the user's code: a function, model, loss, optimizer, data source or metric."""
     return next(uses(job.task.config, job.task.objective), None) is not None
 

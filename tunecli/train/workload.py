@@ -96,16 +96,18 @@ def batch_sizes(n_examples: int, batch_size: int | Literal["full"], *, fold_sing
     return sizes
 
 
-def steps_of(config: TrialConfig, n_examples: int, has_own_norm: bool = False) -> list[list[int]]:
+def steps_of(
+    config: TrialConfig, n_examples: int, has_undeclared_batch_norm: bool = False
+) -> list[list[int]]:
     """The optimizer steps of an epoch, each as the sizes of its batches.
 
     Args:
         config: the trial; ``gd`` takes one step an epoch, the others one every ``training.accumulate`` batches.
         n_examples: number of training examples, at least 1.
-        has_own_norm: whether the user's own model, whose setting says nothing about it, has batch norm.
+        has_undeclared_batch_norm: whether the user's own model, whose setting says nothing about it, has batch norm.
     """
     training = config.training
-    fold_single = takes_batch_statistics(config, has_own_norm)
+    fold_single = takes_batch_statistics(config, has_undeclared_batch_norm)
     sizes = batch_sizes(n_examples, training.batch_size, fold_single=fold_single)
     n = len(sizes) if steps_once_an_epoch(config) else training.accumulate
     return [sizes[first : first + n] for first in range(0, len(sizes), n)]
@@ -116,9 +118,9 @@ def steps_once_an_epoch(config: TrialConfig) -> bool:
     return isinstance(config.optimizer, OptimizerKnob) and config.optimizer.steps_once_an_epoch
 
 
-def takes_batch_statistics(config: TrialConfig, has_own_norm: bool) -> bool:
-    """Whether the model needs at least two examples in a batch; ``has_own_norm`` as in :func:`steps_of`."""
-    return has_own_norm or has_batch_norm(config.model)
+def takes_batch_statistics(config: TrialConfig, has_undeclared_batch_norm: bool) -> bool:
+    """Whether the model needs at least two examples in a batch; the parameters are those of :func:`steps_of`."""
+    return has_undeclared_batch_norm or has_batch_norm(config.model)
 
 
 def parts_of(size: int, n_parts: int, *, fold_single: bool) -> list[int]:

@@ -49,9 +49,13 @@ class WeightChain:
         Raises:
             ValueError: the model has no tensor for a link to act on.
         """
-        trainable: dict[str, Tensor] = {n: each for n, each in model.named_parameters() if each.requires_grad}
+        trainable: dict[str, Tensor] = {
+            name: weight for name, weight in model.named_parameters() if weight.requires_grad
+        }
         others = {part.parameter for part in parts_of(model) if part.kinds & {"bias", "norm"}}
-        self._names = [name for name, each in trainable.items() if each.dim() >= 2 and each not in others]
+        self._names = [
+            name for name, weight in trainable.items() if weight.dim() >= 2 and weight not in others
+        ]
         self._weights = [trainable[name] for name in self._names]
         self._prunings: dict[int, Pruning] = {}
         self._kept: list[Tensor] = []

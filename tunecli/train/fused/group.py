@@ -119,8 +119,8 @@ def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Ev
         """The epoch that a member is at, where that matters: counted in steps, the last epoch may be shorter."""
         return member.epoch if member.config.training.steps else 0
 
-    for _, alike in groupby(sorted(members, key=next_epoch), key=next_epoch):
-        yield from _train([*alike], is_stop_wanted)
+    for _, at_epoch in groupby(sorted(members, key=next_epoch), key=next_epoch):
+        yield from _train([*at_epoch], is_stop_wanted)
 
 
 def _train(members: Sequence[Member], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
@@ -150,7 +150,7 @@ def _train(members: Sequence[Member], is_stop_wanted: Callable[[], bool]) -> Ite
             began_s = time.monotonic()
             if member.keeper.is_due(member.progress.epochs, is_stopping=is_stopping):
                 progress = member.progress
-                states = (each.state() for each in [member])
+                states = (one.state() for one in [member])
                 written = member.keeper.write(progress.epochs, progress.state(), states)
                 progress.charge(time.monotonic() - began_s)
                 if written is not None:

@@ -131,7 +131,7 @@ class FusedTrainer:
         stack = self._stack
         if not (self._is_by_block and self.members[0].form and stack.weights_TP.shape[1] <= MOST_NUMBERS):
             return []
-        groups = [[*alike] for _, alike in groupby(self.members, key=lambda member: member.form)]
+        groups = [[*of_form] for _, of_form in groupby(self.members, key=lambda member: member.form)]
         sizes = [len(members) for members in groups]
         parts = zip(torch.split(stack.weights_TP, sizes), torch.split(stack.gradients_TP, sizes), strict=True)
         return [

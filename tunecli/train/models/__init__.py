@@ -24,7 +24,7 @@ from tunecli.train.determinism import scoped_seed
 from tunecli.train.inputs import Inputs
 from tunecli.train.user_code.code import resolve, running
 
-__all__ = ["build", "has_own_norm"]
+__all__ = ["build", "has_undeclared_batch_norm"]
 
 
 def build(
@@ -59,7 +59,7 @@ def build(
     return module
 
 
-def has_own_norm(knob: AnyModel, module: nn.Module) -> bool:
+def has_undeclared_batch_norm(knob: AnyModel, module: nn.Module) -> bool:
     """Whether the module has batch norm although its setting has no ``norm``, as with the user's own model."""
     return not hasattr(knob, "norm") and any(isinstance(layer, _BatchNorm) for layer in module.modules())
 
