@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 from contextlib import ExitStack
-from pathlib import Path
 
 import psutil
 import pytest
@@ -17,28 +16,12 @@ import pytest
 from tests.support.jobs import change_job, make_job
 from tunecli.engine import engine_named
 from tunecli.engine.protocol import Engine, EngineOptions
-from tunecli.messages import Ended, Job, Started
+from tunecli.messages import Ended, Started
 from tunecli.objective import Objective
 from tunecli.registry.engines import ENGINES
 from tunecli.testing import EngineContract
+from tunecli.testing.engines import drain, job_of
 from tunecli.trial import FailureKind, State
-
-
-def job(number: int, **changes) -> Job:
-    config = {
-        "data": {"source": "iris"},
-        "model": {"name": "mlp", "hidden": [8]},
-        "training": {"epochs": 3, "batch_size": 32},
-        **changes,
-    }
-    return make_job(number, config, Objective("val_accuracy", True), 1, 100 + number, device="cpu")
-
-
-def drain(engine: Engine, n_ends: int) -> list:
-    events: list = []
-    while sum(isinstance(event, Ended) for event in events) < n_ends:
-        events.extend(engine.events(5.0))
-    return events
 
 
 @pytest.fixture(params=[name for name, info in ENGINES.items() if not info.runs_in_this_process])
@@ -61,8 +44,8 @@ for _name, _info in ENGINES.items():
 class TestWorkerProcesses:
     def test_a_killed_worker_fails_only_its_own_trial(self, make_engine):
         engine = make_engine(2)
-        engine.submit(job(0, training={"epochs": 1_000_000}))
-        engine.submit(job(1))
+        engine.submit(job_of(0, training={"epochs": 1_000_000}))
+        engine.submit(job_of(1))
         ends: dict = {}
         while len(ends) < 2:
             for event in engine.events(5.0):
@@ -73,39 +56,37 @@ class TestWorkerProcesses:
         assert ends[0].failure.kind is FailureKind.CRASH
         assert "SIGKILL" in ends[0].failure.cause
         assert ends[1].state is State.COMPLETE
-        engine.submit(job(2))
-        assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+        engine.submit(job_of(2))
+        assert drain(engine)[-1].outcome.state is State.COMPLETE
 
     def test_a_worker_that_dies_between_two_jobs_is_replaced(self, make_engine):
         engine = make_engine()
-        engine.submit(job(0))
-        process_id = next(event.process_id for event in drain(engine, 1) if isinstance(event, Started))
+        engine.submit(job_of(0))
+        process_id = next(event.process_id for event in drain(engine) if isinstance(event, Started))
         worker = psutil.Process(process_id)
         worker.kill()
         psutil.wait_procs([worker], timeout=10)
-        engine.submit(job(1))
-        end = drain(engine, 1)[-1].outcome
+        engine.submit(job_of(1))
+        end = drain(engine)[-1].outcome
         assert end.state is State.COMPLETE or end.failure.kind is FailureKind.CRASH
 
     def test_a_full_engine_rejects_another_job(self, make_engine):
         engine = make_engine()
-        engine.submit(job(0, training={"epochs": 1_000_000}))
+        engine.submit(job_of(0, training={"epochs": 1_000_000}))
         with pytest.raises(RuntimeError, match="all 1 workers have a job"):
-            engine.submit(job(1))
+            engine.submit(job_of(1))
 
     def test_workers_end_when_their_parent_is_killed(self, tmp_path):
         script = tmp_path / "parent.py"
         script.write_text(
-            textwrap.dedent(f"""
-            import sys
-            sys.path.insert(0, {str(Path(__file__).parent)!r})
-            from test_engines import job
+            textwrap.dedent("""
+            from tunecli.testing.engines import job_of
             from tunecli.engine import engine_named
             from tunecli.engine.protocol import EngineOptions
             from tunecli.messages import Started
             if __name__ == "__main__":
                 engine = engine_named("local", EngineOptions(1, 1))
-                engine.submit(job(0, training={{"epochs": 1_000_000}}))
+                engine.submit(job_of(0, training={"epochs": 1_000_000}))
                 while True:
                     for event in engine.events(5.0):
                         if isinstance(event, Started):
@@ -135,11 +116,11 @@ def test_a_hanging_worker_is_killed_and_the_next_job_runs(make_engine, tmp_path)
     )
     engine = make_engine()
     engine.submit(hanging)
-    *_, ended = drain(engine, 1)
+    *_, ended = drain(engine)
     assert ended.outcome.failure.kind is FailureKind.TIMEOUT
     assert "run.trial_limit.idle" in ended.outcome.failure.cause
-    engine.submit(job(1))
-    assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+    engine.submit(job_of(1))
+    assert drain(engine)[-1].outcome.state is State.COMPLETE
 
 
 class TestLostDevices:
@@ -152,10 +133,10 @@ class TestLostDevices:
         )
         engine = make_engine()
         engine.submit(losing)
-        first = drain(engine, 1)
+        first = drain(engine)
         assert first[-1].outcome.failure.kind is FailureKind.LOST
         engine.submit(change_job(losing, attempt=2))
-        second = drain(engine, 1)
+        second = drain(engine)
         assert second[-1].outcome.state is State.COMPLETE
         assert second[0].process_id != first[0].process_id
 
@@ -166,9 +147,9 @@ class TestLostDevices:
         engine = make_engine()
         for attempt in (1, 2, 3):
             engine.submit(change_job(always, attempt=attempt))
-            assert drain(engine, 1)[-1].outcome.failure.kind is FailureKind.LOST
-        engine.submit(change_job(job(1), device="cpu"))
-        failure = drain(engine, 1)[-1].outcome.failure
+            assert drain(engine)[-1].outcome.failure.kind is FailureKind.LOST
+        engine.submit(change_job(job_of(1), device="cpu"))
+        failure = drain(engine)[-1].outcome.failure
         assert failure is not None
         assert "cpu" in failure.cause
 
@@ -198,23 +179,23 @@ def test_a_trial_past_its_time_limit_can_stop_before_its_worker_is_killed(make_e
     slow = make_job(0, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path), time_s=0.2)
     engine = make_engine()
     engine.submit(slow)
-    assert drain(engine, 1)[-1].outcome.failure.kind is FailureKind.TIMEOUT
+    assert drain(engine)[-1].outcome.failure.kind is FailureKind.TIMEOUT
     assert (tmp_path / "mark").exists(), "the trial stopped by itself"
-    engine.submit(job(1))
-    assert drain(engine, 1)[-1].outcome.state is State.COMPLETE
+    engine.submit(job_of(1))
+    assert drain(engine)[-1].outcome.state is State.COMPLETE
 
 
 def test_a_worker_survives_a_timeout_that_its_trial_obeyed(make_engine):
     engine = make_engine()
-    engine.submit(change_job(job(0, training={"epochs": 1_000_000}), time_s=0.2))
-    first = drain(engine, 1)
+    engine.submit(change_job(job_of(0, training={"epochs": 1_000_000}), time_s=0.2))
+    first = drain(engine)
     assert first[-1].outcome.failure.kind is FailureKind.TIMEOUT
-    engine.submit(job(1))
-    assert drain(engine, 1)[0].process_id == first[0].process_id
+    engine.submit(job_of(1))
+    assert drain(engine)[0].process_id == first[0].process_id
 
 
 def test_a_frozen_worker_is_killed(make_engine, tmp_path):
-    frozen = change_job(job(0, training={"epochs": 1_000_000}), idle_s=0.5)
+    frozen = change_job(job_of(0, training={"epochs": 1_000_000}), idle_s=0.5)
     engine = make_engine()
     engine.submit(frozen)
     events: list = []

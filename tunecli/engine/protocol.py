@@ -1,7 +1,7 @@
 """The engine protocol: jobs in, events out.
 
 `tunecli.engine.inline.InlineEngine` and `tunecli.engine.local.LocalEngine` implement it, and
-``tests/contracts/test_engines.py`` runs the same tests on each. `run_job` drains an engine that runs a single trial.
+`tunecli.testing.EngineContract` tests every implementation. `run_job` drains an engine that runs a single trial.
 
 The events of one job come in this order:
 
