@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.objective import Constraint, Objective
-from tunecli.results.ranking import Standing, best, contributions, leading, rank, standing, violation
+from tunecli.results.ranking import FrontSummary, best, contributions, front_summary, leading, rank, violation
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 ACCURACY = Objective("val_accuracy", maximize=True)
@@ -138,7 +138,7 @@ def test_what_breaks_a_constraint_stands_after_all_that_hold_by_how_much_it_does
     ]
     assert best(trials, objective) is trials[4]
     assert best([trials[0], trials[2]], objective) is trials[2], "the least broken where none holds"
-    assert standing(trials, objective) == Standing(5, 2, ())
+    assert front_summary(trials, objective) == FrontSummary(5, 2, ())
 
 
 def test_a_bound_of_zero_is_exceeded_in_the_unit_of_the_metric() -> None:
@@ -192,7 +192,7 @@ def test_several_goals_under_constraints_stand_as_by_hand_in_any_order(
     assert (first and first.number) == (expected[0] if expected else None)
     front = {row.trial.number for row in ranked if row.front == 1}
     assert {t.number for t in leading(trials, GOALS)} == (front or {*expected[:1]})
-    stands = standing(trials, GOALS)
+    stands = front_summary(trials, GOALS)
     assert stands is not None and {*stands.front} == front
 
 

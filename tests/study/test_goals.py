@@ -74,8 +74,8 @@ def test_a_sweep_of_two_goals_ends_with_its_front_first(file_of, tmp_path):
     assert [row["front"] for row in rows] == front_numbers(points)
     assert [row["front"] for row in rows] == sorted(row["front"] for row in rows)
     front = [row["trial"] for row in rows if row["front"] == 1]
-    assert ending.standing.front == tuple(front)
-    assert ending.standing.n_feasible is None
+    assert ending.front_summary.front == tuple(front)
+    assert ending.front_summary.n_feasible is None
     assert kept_weights(tmp_path / "run") == {*front}, "the weights of the whole front are kept"
     assert all(isinstance(row["n_parameters"], int) for row in rows)
 
@@ -106,7 +106,7 @@ def test_a_constrained_sweep_ends_feasible(file_of, tmp_path):
     assert held[0]
     scores = [row["val_loss"] for row, is_held in zip(rows, held, strict=True) if is_held]
     assert scores == sorted(scores)
-    assert (ending.standing.n_ranked, ending.standing.n_feasible) == (16, sum(held))
+    assert (ending.front_summary.n_ranked, ending.front_summary.n_feasible) == (16, sum(held))
     assert kept_weights(tmp_path / "run") == {rows[0]["trial"]}
 
 
@@ -126,13 +126,13 @@ def test_where_none_holds_the_best_is_what_breaks_least_and_that_is_said(file_of
 
 def test_results_says_who_is_on_the_front(file_of, tunecli, tmp_path):
     ending = run_whole(file_of(BOTH), tmp_path / "run", "search.trials=6")
-    first, *_ = ending.standing.front
+    first, *_ = ending.front_summary.front
     shown = tunecli("results", "run").stdout
-    numbers = ", ".join(map(str, ending.standing.front))
+    numbers = ", ".join(map(str, ending.front_summary.front))
     assert f"{numbers}; best.yaml is trial {first}" in shown
     data = json.loads(tunecli("results", "run", "--json").stdout)
-    assert data["pareto_front"] == [*ending.standing.front]
-    assert data["n_feasible"] == ending.standing.n_feasible
+    assert data["pareto_front"] == [*ending.front_summary.front]
+    assert data["n_feasible"] == ending.front_summary.n_feasible
     assert data["trials"][0]["trial"] == first
     assert (
         (tmp_path / "run" / "results.csv")

@@ -10,7 +10,7 @@ from typing import Any
 from tunecli.config.labels import shown
 from tunecli.config.run import Limit
 from tunecli.objective import Objective
-from tunecli.results.ranking import Standing
+from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import ABSENT, Table, display_cells, to_json
 from tunecli.results.view import Block, Fit, Section
 from tunecli.study.record.overview import Overview
@@ -62,28 +62,28 @@ def resume_command(path: str, reason: str) -> str:
     return f"tunecli resume {quote(path)}{resume_options(reason)}"
 
 
-def standing_lines(standing: Standing | None) -> list[tuple[str, str]]:
+def front_lines(summary: FrontSummary | None) -> list[tuple[str, str]]:
     """The number of feasible trials, and the trials on the Pareto front."""
-    if standing is None or not standing.n_ranked:
+    if summary is None or not summary.n_ranked:
         return []
     lines = []
-    n = standing.n_feasible
+    n = summary.n_feasible
     if n is not None:
         least = "; trials are ranked by how little they break the constraints" * (n == 0)
-        lines.append(("feasible", f"{n} of {standing.n_ranked} complete trials{least}"))
-    if standing.front:
-        numbers = ", ".join(map(str, standing.front[:_SHOWN_OF_FRONT]))
-        more = f" and {len(standing.front) - _SHOWN_OF_FRONT} more" * (len(standing.front) > _SHOWN_OF_FRONT)
-        word = "trials" if len(standing.front) > 1 else "trial"
-        lines.append(("pareto front", f"{word} {numbers}{more}; best.yaml is trial {standing.front[0]}"))
+        lines.append(("feasible", f"{n} of {summary.n_ranked} complete trials{least}"))
+    if summary.front:
+        numbers = ", ".join(map(str, summary.front[:_SHOWN_OF_FRONT]))
+        more = f" and {len(summary.front) - _SHOWN_OF_FRONT} more" * (len(summary.front) > _SHOWN_OF_FRONT)
+        word = "trials" if len(summary.front) > 1 else "trial"
+        lines.append(("pareto front", f"{word} {numbers}{more}; best.yaml is trial {summary.front[0]}"))
     return lines
 
 
-def standing_data(standing: Standing | None) -> dict[str, Any]:
+def front_data(summary: FrontSummary | None) -> dict[str, Any]:
     """The same as JSON data; empty: there is one goal and no constraint."""
-    if standing is None:
+    if summary is None:
         return {}
-    return {"n_feasible": standing.n_feasible, "pareto_front": list(standing.front)}
+    return {"n_feasible": summary.n_feasible, "pareto_front": list(summary.front)}
 
 
 def section_of(seen: Overview, *, how: str, is_selected: bool = False) -> Section:
@@ -128,8 +128,8 @@ def best_block(seen: Overview, how: str) -> tuple[Block, ...]:
     texts = metric_texts(trial, seen.objective)
     if seen.best.is_feasible is False:
         texts.append("(no trial satisfies every constraint; this one breaks them least)")
-    elif seen.standing is not None and len(seen.standing.front) > 1:
-        texts.append(f"(first of the {len(seen.standing.front)} on the Pareto front)")
+    elif seen.front_summary is not None and len(seen.front_summary.front) > 1:
+        texts.append(f"(first of the {len(seen.front_summary.front)} on the Pareto front)")
     return (parameters_block(seen, trial, "  ".join(["best", f"trial {trial.number}", *texts]), how),)
 
 

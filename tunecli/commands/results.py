@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
 
-from tunecli.commands.outcome_summary import best_block, records_of, section_of, standing_data, standing_lines
+from tunecli.commands.outcome_summary import best_block, front_data, front_lines, records_of, section_of
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.objective import Objective
@@ -27,7 +27,7 @@ from tunecli.results.columns import (
     with_predictions,
 )
 from tunecli.results.failures import failure_line
-from tunecli.results.ranking import Standing
+from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import Table, to_csv, to_markdown, top
 from tunecli.results.view import Section, View
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS
@@ -127,7 +127,7 @@ class Results:
     Attributes:
         overview: of all trials of the study.
         table: the selected rows and columns, with the columns of predictions if there are any.
-        standing: the Pareto front and the feasible trials; None: there is one goal and no constraint.
+        front_summary: the Pareto front and the feasible trials; None: there is one goal and no constraint.
         is_selected: whether columns were selected by name.
         failed: number and failure of each failed trial, in the table's order; None: `is_failed_only` is off.
         notes: notes on the table.
@@ -139,7 +139,7 @@ class Results:
 
     overview: Overview
     table: Table
-    standing: Standing | None
+    front_summary: FrontSummary | None
     is_selected: bool = False
     failed: tuple[tuple[int, Failure], ...] | None = None
     notes: tuple[str, ...] = ()
@@ -174,7 +174,7 @@ def results(
         notes = tuple(mixtures(study.log, trials))
         seen = overview(study, trials)
         space, seed = study.spec.space, study.spec.settings.seed
-    whole = Results(seen, seen.table, seen.standing, notes=notes)
+    whole = Results(seen, seen.table, seen.front_summary, notes=notes)
     if is_predicted:
         whole = _with_predictions(whole, trials, objective, space, seed)
     return _selected(whole, trials, selection or Selection(n_shown))
@@ -227,7 +227,7 @@ def _with_predictions(
             why_none = f"no predictions: the model takes up to {MAX_SOBOL_DIMENSIONS:,} parameters"
         return replace(whole, notes=(*whole.notes, why_none))
     table = whole.table
-    other = None if whole.standing else predicted_best(table, predictions, objective.sign)
+    other = None if whole.front_summary else predicted_best(table, predictions, objective.sign)
     whole = replace(
         whole,
         table=with_predictions(table, objective.metric, predictions),
@@ -279,7 +279,7 @@ def results_view(results: Results, form: str = "table") -> View:
     data: dict[str, Any] = {
         "columns": list(results.table.columns),
         "trials": records_of(results.table),
-        **standing_data(results.standing),
+        **front_data(results.front_summary),
     }
     if results.is_predicted:
         number, prediction = results.best or (None, None)
@@ -308,7 +308,7 @@ def _table_view(results: Results) -> View:
     section = section_of(seen.with_table(results.table), how=how, is_selected=results.is_selected)
     if results.is_selected:
         return View("results", {}, sections=(section,))
-    lines = standing_lines(results.standing)
+    lines = front_lines(results.front_summary)
     if results.line:
         lines.append(("predicted best", results.line))
     best_trial = "" if seen.best is None else f"--trial {seen.best.trial.number}"

@@ -12,13 +12,13 @@ from tunecli.commands.data import first_lines
 from tunecli.commands.outcome_summary import (
     REASONS,
     best_block,
+    front_data,
+    front_lines,
     reason_line,
     records_of,
     resume_command,
     resume_options,
     section_of,
-    standing_data,
-    standing_lines,
 )
 from tunecli.config.study import StudySpec
 from tunecli.errors import NoTrialSucceeded
@@ -116,7 +116,7 @@ def ending_view(ending: Ending) -> View:
     """The first rows of the ranked table, why the sweep ended, the next commands, and the best trial."""
     seen, table, path = ending.overview, ending.table, quote(str(ending.path))
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
-    lines = [reason_line(ending.reason, len(table.rows)), *standing_lines(ending.standing)]
+    lines = [reason_line(ending.reason, len(table.rows)), *front_lines(ending.front_summary)]
     lines.append(("run folder", ending.path))
     if resume_options(ending.reason):
         lines.append(("continue", resume_command(str(ending.path), ending.reason)))
@@ -124,14 +124,14 @@ def ending_view(ending: Ending) -> View:
         lines.append(("more", f"{counted(n_hidden, 'more trial')}: tunecli results {path}"))
     if ending.n_scored:
         lines.append(("next", f"tunecli export {path} -o best.yaml"))
-    if ending.standing is not None and len(ending.standing.front) > 1:
+    if ending.front_summary is not None and len(ending.front_summary.front) > 1:
         lines.append(("other trials", f"tunecli export {path} --trial N"))
     data = {
         "reason": ending.reason,
         "path": ending.path,
         "n_scored": ending.n_scored,
         "best_trial": None if seen.best is None else seen.best.trial.number,
-        **standing_data(ending.standing),
+        **front_data(ending.front_summary),
         "columns": list(table.columns),
         "trials": records_of(table),
     }

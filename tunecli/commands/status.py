@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tunecli.commands.outcome_summary import (
+    front_data,
+    front_lines,
     metric_texts,
     reason_line,
     resume_command,
     resume_options,
-    standing_data,
-    standing_lines,
 )
 from tunecli.objective import Objective
 from tunecli.registry.pruners import is_pausing
-from tunecli.results.ranking import Standing, best, standing
+from tunecli.results.ranking import FrontSummary, best, front_summary
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
@@ -42,7 +42,7 @@ class Status:
         counts: the number of trials in each state.
         objective: the goals and constraints.
         best: the trial of rank 1; None: no trial has a score.
-        standing: the Pareto front and the feasible trials; None: there is one goal and no constraint.
+        front_summary: the Pareto front and the feasible trials; None: there is one goal and no constraint.
         elapsed_s: the time that all sweeps of the study took, in seconds.
         ending: why its last sweep ended; empty: it was interrupted or still runs.
     """
@@ -55,7 +55,7 @@ class Status:
     counts: Mapping[State, int]
     objective: Objective
     best: Trial | None
-    standing: Standing | None
+    front_summary: FrontSummary | None
     elapsed_s: float
     ending: str
 
@@ -71,10 +71,10 @@ def status(folder: RunFolder) -> Status:
         counts = study.log.counts()
         counts[State.PRUNED] += counts.pop(State.PAUSED)  # a paused trial is shown as pruned
         facts = facts_of(study.log)
-        objective, stands = study.spec.objective, None
+        objective, summary = study.spec.objective, None
         if objective.further_objectives or objective.constraints:
             trials = study.log.trials()
-            winner, stands = best(trials, objective), standing(trials, objective)
+            winner, summary = best(trials, objective), front_summary(trials, objective)
         else:  # the scores alone show the best trial, so not every trial is read
             scores = [(objective.sign * score, n) for n, score in study.log.scores() if math.isfinite(score)]
             winner = study.log.trial(min(scores)[1]) if scores else None
@@ -95,7 +95,7 @@ def status(folder: RunFolder) -> Status:
         counts,
         objective,
         winner,
-        stands,
+        summary,
         elapsed_s,
         ending,
     )
@@ -111,7 +111,7 @@ def status_view(status: Status) -> View:
         *((state.value, str(n)) for state, n in status.counts.items() if n),
     ]
     score = None
-    lines += standing_lines(status.standing)
+    lines += front_lines(status.front_summary)
     if status.best is not None and status.best.outcome is not None:
         score = status.best.outcome.score
         metrics = "  ".join(metric_texts(status.best, status.objective))
@@ -133,7 +133,7 @@ def status_view(status: Status) -> View:
         "best": None
         if status.best is None
         else {"trial": status.best.number, "metric": status.objective.metric, "score": score},
-        **standing_data(status.standing),
+        **front_data(status.front_summary),
         "elapsed_s": status.elapsed_s,
         "reason": status.ending or None,
         "holder": str(status.holder) if status.holder else None,

@@ -1,1 +1,1 @@
-"""What does it mean? Ranking, the table, the answer a verb gives, the exported file."""
+"""The meaning of the recorded trials: ranking, the table, importance, failures, the exported file, and views."""

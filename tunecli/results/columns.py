@@ -20,11 +20,14 @@ _LISTED = 12
 
 
 def short_names(names: Sequence[str], taken: Collection[str] = ()) -> dict[str, str]:
-    """A short name for each name, no two alike.
+    """A unique short name for each name: the shortest end of its path that is no end of another path.
+
+    ``optimizer.lr`` is ``lr`` if no other parameter ends in ``lr``, and ``model.hidden.0`` is ``hidden.0``: a part that
+    says nothing alone (a position, ``length``, ``choice``, ``name``) keeps the part before it.
 
     Args:
         names: dotted paths, each once.
-        taken: names of other columns, which no short name may be.
+        taken: names of other columns, which no short name may equal.
     """
     ends = Counter(end for name in names for end in set(_ends(name)))
     return {
@@ -36,19 +39,19 @@ def short_names(names: Sequence[str], taken: Collection[str] = ()) -> dict[str, 
 
 
 def matching(asked: str, names: Collection[str]) -> list[str]:
-    """The names that ``asked`` may mean: itself, or else all that end in it, or else none."""
+    """The names that ``asked`` may mean: the equal name, else all names that end in it."""
     return [asked] if asked in names else [name for name in names if asked in _ends(name)]
 
 
 def nearest(asked: str, names: Sequence[str]) -> str | None:
-    """The name most like ``asked``, or like its last parts; None where none is."""
+    """The name most similar to ``asked`` in full or by its end; None: no name is similar."""
     whole_of = {end: name for name in reversed(names) for end in _ends(name)} | {name: name for name in names}
     found = difflib.get_close_matches(asked, whole_of, n=1, cutoff=0.6)
     return whole_of[found[0]] if found else None
 
 
 def _ends(name: str) -> list[str]:
-    """``a.b.c`` → ``c``, ``b.c``, ``a.b.c``."""
+    """All ends of a path, the shortest first: ``a.b.c`` gives ``c``, ``b.c``, ``a.b.c``."""
     parts = name.split(".")
     return [".".join(parts[place:]) for place in range(len(parts) - 1, -1, -1)]
 
@@ -59,7 +62,7 @@ def _says_something(end: str) -> bool:
 
 
 def with_metrics(table: Table, trials: Iterable[Trial], asked: Iterable[str]) -> Table:
-    """The table with a column at its end for each recorded metric among ``asked`` that has none."""
+    """The table with a further column for each recorded metric among ``asked`` that has no column yet."""
     metrics = {trial.number: trial.outcome.metrics for trial in trials if trial.outcome is not None}
     known = {name for each in metrics.values() for name in each}
     added = tuple(name for name in dict.fromkeys(asked) if name in known and name not in table.columns)
@@ -74,16 +77,18 @@ def with_metrics(table: Table, trials: Iterable[Trial], asked: Iterable[str]) ->
 
 
 def column_named(table: Table, asked: str, option: str) -> str:
-    """The column that ``asked`` names.
+    """The column that ``asked`` names in full or by a unique end.
 
     Raises:
-        UsageError: it names none, or several.
+        UsageError: it names no column, or more than one.
     """
     found = matching(asked, table.columns)
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f"{option}: `{asked}` may be {' or '.join(found)}", hint="give more of its name")
+        raise UsageError(
+            f"{option}: `{asked}` is ambiguous: {' or '.join(found)}", hint="write more of the name"
+        )
     near = nearest(asked, table.columns)
     more = f" and {len(table.columns) - _LISTED} more" if len(table.columns) > _LISTED else ""
     listed = f"the columns are {', '.join(table.columns[:_LISTED])}{more}"
@@ -93,7 +98,7 @@ def column_named(table: Table, asked: str, option: str) -> str:
 
 
 def select(table: Table, columns: Sequence[str]) -> Table:
-    """Those columns, in that order."""
+    """The table with these columns, in this order."""
     places = [table.columns.index(column) for column in columns]
     return Table(
         tuple(columns), tuple(tuple(row[place] for place in places) for row in table.rows), len(columns)
@@ -107,7 +112,7 @@ def failed_only(table: Table) -> Table:
 
 
 def in_order(table: Table, column: str, *, is_descending: bool = False) -> Table:
-    """The rows by a column: numbers before texts, rows without a value last either way, equal ones as they were."""
+    """The rows sorted by a column, stably: numbers before texts, rows without a value last in both directions."""
     at = table.columns.index(column)
     present = [row for row in table.rows if not _is_absent(row[at])]
     absent = [row for row in table.rows if _is_absent(row[at])]
@@ -129,7 +134,7 @@ def _key(cell: Cell) -> tuple[int, float, str]:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A score without its noise: the median, and half the distance between the 16th and the 84th percentile."""
+    """A noise-free score: its median, and half the distance between the 16th and the 84th percentile."""
 
     score: float
     uncertainty: float
@@ -137,7 +142,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class PredictedBest:
-    """The trial that is predicted to be best is not the one with the best score."""
+    """The trial with the best prediction, which is not the trial with the best score."""
 
     predicted_best: int
     scored_best: int
@@ -146,13 +151,12 @@ class PredictedBest:
 def with_predictions(table: Table, metric: str, predictions: Mapping[int, Prediction]) -> Table:
     """The table with the columns `predicted` and `uncertainty` after the metric's.
 
-    Where another column has such a name, both of ours are followed by an underscore. A trial without a prediction has
-    None.
+    Both names end in an underscore if another column has one of them. A trial without a prediction has None.
 
     Args:
         table: ranked; its columns are those of `results_table`.
         metric: the name of the score's column.
-        predictions: by the trial's number.
+        predictions: by trial number.
     """
     place, number_at = table.columns.index(metric) + 1, table.columns.index("trial")
     ours = predicted_columns(table.columns)
@@ -161,7 +165,7 @@ def with_predictions(table: Table, metric: str, predictions: Mapping[int, Predic
 
 
 def predicted_columns(columns: tuple[str, ...]) -> tuple[str, str]:
-    """What the two columns are called beside those."""
+    """The names of the two columns beside ``columns``."""
     predicted, uncertainty = "predicted", "uncertainty"
     while {predicted, uncertainty} & set(columns):
         predicted, uncertainty = f"{predicted}_", f"{uncertainty}_"
@@ -169,21 +173,21 @@ def predicted_columns(columns: tuple[str, ...]) -> tuple[str, str]:
 
 
 def predicted_best(table: Table, predictions: Mapping[int, Prediction], sign: float) -> PredictedBest | None:
-    """Where the best prediction is another trial's than the best score; of equal ones the better ranked is taken.
+    """The trial with the best prediction if it is not the trial with the best score; the better rank breaks ties.
 
     Args:
         table: ranked.
-        predictions: by the trial's number.
-        sign: ``sign * score`` is lower the better.
+        predictions: by trial number.
+        sign: ``sign * score`` is a loss, of which less is better.
     """
     rank_at, number_at = table.columns.index("rank"), table.columns.index("trial")
     ranked = [
         number for row in table.rows if row[rank_at] is not None and isinstance(number := row[number_at], int)
     ]
-    told = [number for number in ranked if number in predictions]
-    if not told:
+    numbers = [number for number in ranked if number in predictions]
+    if not numbers:
         return None
-    best = min(told, key=lambda number: sign * predictions[number].score)
+    best = min(numbers, key=lambda number: sign * predictions[number].score)
     return None if best == ranked[0] else PredictedBest(best, ranked[0])
 
 

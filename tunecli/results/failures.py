@@ -1,4 +1,4 @@
-"""Failures as people read them: where in the user's own code each happened, and which trials failed alike."""
+"""Failures as texts: the line of the user's own code that failed, and groups of trials with the same failure."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Place:
 
 
 def place_of(failure: Failure) -> Place | None:
-    """The last line of the user's own code in the failure's traceback; None where none of theirs is in it."""
+    """The last line of the user's own code in the failure's traceback; None: the traceback has no such line."""
     frames = [Place(path, int(line)) for path, line in _FRAME.findall(failure.traceback)]
     own = [frame for frame in frames if not _LIBRARY.search(frame.path) and not _OURS.search(frame.path)]
     return own[-1] if own else None
 
 
 def failure_line(failure: Failure) -> str:
-    """Why and where on one line, bounded: ``ValueError: bad shape (own.py:3)``, ``timeout: no result in 60 s``."""
+    """Cause and place on one line of bounded length, such as ``ValueError: bad shape (own.py:3)``."""
     place = place_of(failure)
     cause = shorten(sanitize(failure.cause), _LONGEST)
     where = "" if place is None or str(place) in cause else f" ({sanitize(str(place))})"
@@ -46,7 +46,7 @@ def failure_line(failure: Failure) -> str:
 
 
 def grouped(trials: Iterable[Trial]) -> tuple[str, ...]:
-    """A line for each group of failures alike, the largest first: how many, why, where, and which trials."""
+    """A line for each group of equal failures, the largest group first: number, cause, place and trials."""
     groups: dict[str, list[int]] = {}
     for trial in trials:
         if trial.outcome is not None and trial.outcome.failure is not None:

@@ -1,8 +1,8 @@
 """The order of trials: ranks, feasibility, and Pareto fronts.
 
-Owns the one order every table, report and export uses. Only a complete trial with finite numbers for all goals and
-constraints has a rank: NaN and the infinities never stand above a number, and a failure is never best (law 6). Those
-that break a constraint stand after all that hold every one. Knows neither files nor wording.
+Owns the one order that every table, report and export uses. Only a complete trial with finite values of all goals and
+constraints has a rank: NaN and the infinities never rank above a number, and a failure is never best (failure-is-data).
+Infeasible trials rank after all feasible trials.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ Point = tuple[float, ...]
 _ORDER = (State.COMPLETE, State.PRUNED, State.FAILED, State.RUNNING, State.WAITING)
 _UNFINISHED = (State.RUNNING, State.WAITING)
 _Key = tuple[int, bool, bool, float, tuple[float, ...], int]
-_BEYOND = 0.1  # of a front's range lies the point that volumes are measured from beyond its worst
+_REFERENCE_MARGIN = (
+    0.1  # distance of the reference point beyond the front's worst, as a fraction of its range
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A trial and its rank: 1 is best; None where it is not complete or has no finite score.
+    """A trial with its rank.
 
     Attributes:
-        rank, trial: see above.
-        front: of several goals, the number of its front, 1 being the Pareto front; None where there is one goal, where
-            it has no rank, and where it breaks a constraint.
-        is_feasible: whether it holds every constraint; None where there are none, and where it has no rank.
+        rank: 1 is best; None: the trial is not complete or has no finite score.
+        trial: the trial.
+        front: the number of its front, 1 being the Pareto front; None: there is one goal, or the trial has no rank or
+            is infeasible.
+        is_feasible: whether it satisfies every constraint; None: there is no constraint, or the trial has no rank.
     """
 
     rank: int | None
@@ -39,16 +42,16 @@ class Ranked:
 
 
 def rank(trials: Iterable[Trial], objective: Objective, *, include_unfinished: bool = False) -> list[Ranked]:
-    """Trials in the order of the table: complete, then pruned, each from the best score to none; then failed.
+    """Trials in the order of the table: complete, then pruned, each from the best score to no score; then failed.
 
-    Complete ones that break a constraint come after those that hold all, by :func:`violation` and then by score. Of
-    several goals the fronts follow one another, each from the trial that adds most to the volume it covers. Ties, and
-    trials without a finite score, stand by number, so the order is a function of the trials alone.
+    Infeasible complete trials follow the feasible ones, by `violation` and then by score. With several goals, trials
+    are ordered by front, and within a front by their contribution to its hypervolume, the largest first. Ties, and
+    trials without a finite score, are ordered by number, so the order is a function of the trials alone.
 
     Args:
         trials: in any order.
-        objective: says which way is better, and what is to hold.
-        include_unfinished: append the running ones and then the waiting ones, else they are left out.
+        objective: the goals and constraints.
+        include_unfinished: append running trials and then waiting trials; otherwise they are left out.
     """
     shown = [trial for trial in trials if include_unfinished or trial.state not in _UNFINISHED]
     places = _places(shown, objective) if objective.further_objectives else {}
@@ -67,17 +70,17 @@ def rank(trials: Iterable[Trial], objective: Objective, *, include_unfinished: b
 
 
 def best(trials: Iterable[Trial], objective: Objective) -> Trial | None:
-    """The trial of rank 1; None where no trial has a rank."""
+    """The trial of rank 1; None: no trial has a rank."""
     first = leading(trials, objective)
     places = _places(first, objective) if objective.further_objectives else {}
     return min(first, key=lambda trial: _key(trial, objective, places), default=None)
 
 
 def leading(trials: Iterable[Trial], objective: Objective) -> list[Trial]:
-    """The best trial, or of several goals all of the Pareto front, by number; empty where none has a rank.
+    """The best trial, or with several goals all trials of the Pareto front, by number; empty: no trial has a rank.
 
-    Where none holds every constraint it is the one that breaks them least. What leads of some trials and of what led
-    before them leads of all.
+    If no trial is feasible, it is the trial with the smallest violation. It holds that
+    ``leading(old_leaders + new) == leading(all)``.
     """
     rankable = [trial for trial in trials if _is_rankable(trial, objective)]
     feasible = (
@@ -87,27 +90,27 @@ def leading(trials: Iterable[Trial], objective: Objective) -> list[Trial]:
         first = min(rankable, key=lambda trial: _key(trial, objective, {}), default=None)
         return [] if first is None else [first]
     numbers = front_numbers([_losses(trial, objective) for trial in feasible])
-    led = [trial for trial, number in zip(feasible, numbers, strict=True) if number == 1]
-    return sorted(led, key=lambda trial: trial.number)
+    leaders = [trial for trial, number in zip(feasible, numbers, strict=True) if number == 1]
+    return sorted(leaders, key=lambda trial: trial.number)
 
 
 def is_feasible(trial: Trial, objective: Objective) -> bool:
-    """Whether a trial has ended with all constraints held; so it has where there are none."""
+    """Whether a trial satisfies all constraints; true if there are none."""
     return violation(trial, objective) == 0.0
 
 
 def violation(trial: Trial, objective: Objective) -> float:
-    """By how much a trial breaks its constraints, at least 0: the sum of what each is exceeded by, as a share of its
-    bound (of 1 where that is 0), so that it does not depend on the metrics' units nor on other trials.
+    """The total constraint violation of a trial, at least 0; infinite if a metric has no value.
 
-    Deb (2000), "An Efficient Constraint Handling Method for Genetic Algorithms", compares those that break any by such
-    a sum. Infinite where a metric has no value.
+    The sum of the excesses over the constraints, each as a fraction of its bound (of 1 if the bound is 0), so that it
+    depends neither on the metrics' units nor on other trials. Deb (2000), "An Efficient Constraint Handling Method for
+    Genetic Algorithms", compares infeasible points by such a sum.
     """
     return total_excess(objective.violations(_metrics(trial, objective)), objective)
 
 
 def total_excess(excesses: Sequence[float], objective: Objective) -> float:
-    """The :func:`violation` of a trial that exceeds each constraint by so much, in its metric's unit."""
+    """The `violation` of a trial that exceeds each constraint by ``excesses``, in the metrics' units."""
     total = 0.0
     for constraint, excess in zip(objective.constraints, excesses, strict=False):
         if math.isnan(excess):
@@ -129,7 +132,7 @@ def _score(trial: Trial) -> float:
 
 
 def _metrics(trial: Trial, objective: Objective) -> Mapping[str, float]:
-    """A trial's metrics, its score by the name of the first goal."""
+    """A trial's metrics, with its score under the name of the first goal."""
     return {**(trial.outcome.metrics if trial.outcome else {}), objective.metric: _score(trial)}
 
 
@@ -138,7 +141,7 @@ def _losses(trial: Trial, objective: Objective) -> tuple[float, ...]:
 
 
 def _places(trials: Sequence[Trial], objective: Objective) -> dict[int, tuple[int, float]]:
-    """By number, the front of each trial that holds all constraints, and what it adds to that."""
+    """By trial number, the front of each feasible trial and its contribution to that front."""
     feasible = [trial for trial in trials if _is_rankable(trial, objective) and is_feasible(trial, objective)]
     losses = [_losses(trial, objective) for trial in feasible]
     fronts: dict[int, list[int]] = {}
@@ -164,13 +167,13 @@ def _key(trial: Trial, objective: Objective, places: Mapping[int, tuple[int, flo
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How many hold their constraints, and who is on the front.
+class FrontSummary:
+    """The Pareto front and the number of feasible trials.
 
     Attributes:
-        n_ranked: how many trials have a rank.
-        n_feasible: how many of them hold every constraint; None where there are none.
-        front: the numbers of those on the Pareto front, the first ranked one first; empty where there is one goal.
+        n_ranked: the number of trials with a rank.
+        n_feasible: the number of ranked trials that satisfy every constraint; None: there is no constraint.
+        front: the numbers of the trials on the Pareto front, by rank; empty: there is one goal.
     """
 
     n_ranked: int
@@ -178,14 +181,14 @@ class Standing:
     front: tuple[int, ...]
 
 
-def standing(trials: Iterable[Trial], objective: Objective) -> Standing | None:
-    """How trials stand; None where one metric tells all: there are neither constraints nor further goals."""
+def front_summary(trials: Iterable[Trial], objective: Objective) -> FrontSummary | None:
+    """The Pareto front and the feasible trials; None: there is one goal and no constraint."""
     if not objective.further_objectives and not objective.constraints:
         return None
-    of_rank = [each for each in rank(trials, objective) if each.rank is not None]
-    n_feasible = sum(each.is_feasible is True for each in of_rank) if objective.constraints else None
-    front = tuple(each.trial.number for each in of_rank if each.front == 1)
-    return Standing(len(of_rank), n_feasible, front)
+    ranked = [row for row in rank(trials, objective) if row.rank is not None]
+    n_feasible = sum(row.is_feasible is True for row in ranked) if objective.constraints else None
+    front = tuple(row.trial.number for row in ranked if row.front == 1)
+    return FrontSummary(len(ranked), n_feasible, front)
 
 
 def dominates(one: Point, other: Point) -> bool:
@@ -194,12 +197,12 @@ def dominates(one: Point, other: Point) -> bool:
 
 
 def front_numbers(points: Sequence[Point]) -> list[int]:
-    """The number of each point's front, from 1: those that none beats are the first; without them, the second; …
+    """The number of each point's front, from 1: non-dominated points form the first front, and so on without them.
 
     Deb, Pratap, Agarwal, Meyarivan (2002), "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", section
-    III-A; found as Zhang, Tian, Cheng, Jin (2015), "An Efficient Approach to Nondominated Sorting for Evolutionary
-    Multiobjective Optimization": in lexicographic order nobody is beaten by who comes later, and each front is searched
-    from its last member, by bisection over the fronts.
+    III-A. The algorithm is that of Zhang, Tian, Cheng, Jin (2015), "An Efficient Approach to Nondominated Sorting for
+    Evolutionary Multiobjective Optimization": in lexicographic order no point is dominated by a later one, and each
+    front is searched from its last member, by bisection over the fronts.
     """
     fronts: list[list[Point]] = []
     number_of: dict[Point, int] = {}
@@ -219,12 +222,12 @@ def front_numbers(points: Sequence[Point]) -> list[int]:
 
 
 def contributions(front: Sequence[Point]) -> list[float]:
-    """The volume that only a point of a front covers, for each; equal points share it.
+    """The hypervolume contribution of each point of a front; equal points have the same contribution.
 
-    Losses are scaled to the front's range, and volumes measured from a tenth of it beyond the worst (Ishibuchi, Imada,
-    Setoguchi, Nojima (2018), "How to Specify a Reference Point in Hypervolume Calculation for Fair Performance
-    Comparison"), so that the ends of the front count, and count less than what is good in all goals. A point that is
-    alone has 1.
+    Losses are scaled to the front's range, and the reference point lies a tenth of that range beyond the worst
+    (Ishibuchi, Imada, Setoguchi, Nojima (2018), "How to Specify a Reference Point in Hypervolume Calculation for Fair
+    Performance Comparison"). So the ends of the front count, but less than points that are good in all goals. A single
+    point contributes 1.
     """
     distinct = sorted(set(front))
     if len(distinct) == 1:
@@ -237,27 +240,31 @@ def contributions(front: Sequence[Point]) -> list[float]:
         )
         for point in distinct
     ]
-    reference = (1.0 + _BEYOND,) * len(ranges)
-    if len(ranges) == 2:  # each covers a rectangle between its neighbours
-        ends = [(-_BEYOND, 1.0 + _BEYOND), *scaled, (1.0 + _BEYOND, -_BEYOND)]
+    reference = (1.0 + _REFERENCE_MARGIN,) * len(ranges)
+    if len(ranges) == 2:  # each point alone covers a rectangle between its neighbours
+        ends = [
+            (-_REFERENCE_MARGIN, 1.0 + _REFERENCE_MARGIN),
+            *scaled,
+            (1.0 + _REFERENCE_MARGIN, -_REFERENCE_MARGIN),
+        ]
         volumes = [
             (after[0] - own[0]) * (before[1] - own[1])
             for before, own, after in zip(ends, scaled, ends[2:], strict=False)
         ]
-        found = dict(zip(distinct, volumes, strict=True))
-        return [found[point] for point in front]
+        volume_of = dict(zip(distinct, volumes, strict=True))
+        return [volume_of[point] for point in front]
     share = {
-        point: _own_volume(scaled[place], [*scaled[:place], *scaled[place + 1 :]], reference)
+        point: _exclusive_volume(scaled[place], [*scaled[:place], *scaled[place + 1 :]], reference)
         for place, point in enumerate(distinct)
     }
     return [share[point] for point in front]
 
 
 def hypervolume(points: Sequence[Point], reference: Point) -> float:
-    """The volume of what the points beat, up to ``reference``.
+    """The volume that the points dominate, up to ``reference``.
 
-    While, Bradstreet, Barone (2012), "A Fast Way of Calculating Exact Hypervolumes": each point's own volume beside
-    those that follow it. Two goals are added up in their order.
+    While, Bradstreet, Barone (2012), "A Fast Way of Calculating Exact Hypervolumes": the sum of each point's exclusive
+    volume relative to the later points. Two goals are a sum of rectangles.
     """
     inside = sorted({point for point in points if all(a < b for a, b in zip(point, reference, strict=True))})
     if len(reference) == 2:
@@ -267,11 +274,11 @@ def hypervolume(points: Sequence[Point], reference: Point) -> float:
                 total += (reference[0] - first) * (lowest - second)
                 lowest = second
         return total
-    return sum(_own_volume(point, inside[place + 1 :], reference) for place, point in enumerate(inside))
+    return sum(_exclusive_volume(point, inside[place + 1 :], reference) for place, point in enumerate(inside))
 
 
-def _own_volume(point: Point, others: Sequence[Point], reference: Point) -> float:
-    """What a point covers and none of the others does."""
+def _exclusive_volume(point: Point, others: Sequence[Point], reference: Point) -> float:
+    """The volume that ``point`` dominates and no other point does."""
     volume = 1.0
     for value, most in zip(point, reference, strict=True):
         volume *= most - value

@@ -19,7 +19,7 @@ from tunecli.engine import engine_named, needs_torch
 from tunecli.engine.protocol import WAIT_S, Engine, EngineOptions
 from tunecli.errors import Interrupted
 from tunecli.messages import Event, SweepInfo
-from tunecli.results.ranking import Standing
+from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import Table
 from tunecli.store.files import remove_leftovers
 from tunecli.study.record.lifecycle import Study
@@ -55,9 +55,9 @@ class Ending:
         return self.overview.table
 
     @property
-    def standing(self) -> Standing | None:
-        """How the trials stand; None where one metric tells all."""
-        return self.overview.standing
+    def front_summary(self) -> FrontSummary | None:
+        """The Pareto front and the feasible trials; None: there is one goal and no constraint."""
+        return self.overview.front_summary
 
 
 def sweep(study: Study, display: Display, engine: Engine | None = None) -> Ending:

@@ -10,7 +10,7 @@ from tunecli.objective import Objective
 from tunecli.results.columns import short_names
 from tunecli.results.failures import grouped
 from tunecli.results.importance import by_importance, importances
-from tunecli.results.ranking import Ranked, Standing, best, rank, standing
+from tunecli.results.ranking import FrontSummary, Ranked, best, front_summary, rank
 from tunecli.results.table import Table, parameter_columns
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.publish import table_of
@@ -25,7 +25,7 @@ class Overview:
         path: the run folder.
         table: ranked.
         objective: the goals and constraints.
-        standing: how the trials stand where one metric does not tell it.
+        front_summary: the Pareto front and the feasible trials; None: there is one goal and no constraint.
         parameters: by the column of a parameter, its name.
         headings: a short heading for each of these columns.
         order: these columns, those first that matter most for the scores.
@@ -38,7 +38,7 @@ class Overview:
     path: str
     table: Table
     objective: Objective
-    standing: Standing | None
+    front_summary: FrontSummary | None
     parameters: Mapping[str, str]
     headings: Mapping[str, str]
     order: tuple[str, ...]
@@ -64,7 +64,7 @@ def overview(study: Study, trials: Sequence[Trial]) -> Overview:
         str(study.folder.path),
         table,
         spec.objective,
-        standing(trials, spec.objective),
+        front_summary(trials, spec.objective),
         parameters,
         short_names(list(parameters), [column for column in table.columns if column not in parameters]),
         tuple(column_of[name] for name in matters if name in column_of),
