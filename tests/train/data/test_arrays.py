@@ -1,4 +1,4 @@
-"""Arrays are read as the user says, or refused with what they are."""
+"""Arrays are read as configured, or refused with their shape and dtype."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tunecli.train.data.arrays import InputsKnob, as_inputs, as_target, as_token
         ("image", (4, 2, 5, 6), (4, 2, 5, 6)),
     ],
 )
-def test_inputs_have_the_shape_that_is_asked_for(
+def test_inputs_have_the_configured_shape(
     inputs: InputsKnob, shape: tuple[int, ...], expected: tuple[int, ...]
 ) -> None:
     x = np.arange(np.prod(shape)).reshape(shape)
@@ -93,7 +93,7 @@ def test_targets_of_another_shape_or_type_are_refused(y: NDArray[Any]) -> None:
         as_target(y, 2, "y", "data.target")
 
 
-def test_nobody_elses_array_is_kept() -> None:
+def test_results_are_copies() -> None:
     x, y = np.ones((2, 3)), np.array([True, False])
     assert not np.shares_memory(as_inputs(x, "auto", "x", ""), x)
     assert not np.shares_memory(as_target(y, 2, "y", ""), y)

@@ -1,4 +1,4 @@
-"""An NPZ archive is read only once its headers are true: a false one costs no memory and no time."""
+"""An NPZ archive is read only after its headers are checked: a false header costs no memory and no time."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ CLAIMS: dict[str, bytes] = {
 @pytest.mark.parametrize("claim", CLAIMS)
 @pytest.mark.parametrize("place", ["x", "y"])
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
-def test_a_header_that_claims_what_is_not_there_is_refused_unread(
+def test_header_that_claims_missing_data_is_refused_before_reading(
     tmp_path: Path, claim: str, place: str, compression: int
 ) -> None:
     members = {"x.npy": written(np.ones((3, 2))), "y.npy": Y, f"{place}.npy": CLAIMS[claim]}
@@ -94,7 +94,7 @@ def test_a_header_that_claims_what_is_not_there_is_refused_unread(
         (npy.magic(2, 0) + (2**31 - 1).to_bytes(4, "little"), "not an NPZ archive of plain numbers"),
     ],
 )
-def test_an_array_that_unpacks_to_gigabytes_from_little_is_refused_unread(
+def test_extreme_compression_ratio_is_refused_before_reading(
     tmp_path: Path, begun: bytes, message: str
 ) -> None:
     n_values, block = 2**28, b"\0" * 2**24
@@ -115,7 +115,7 @@ def test_an_array_that_unpacks_to_gigabytes_from_little_is_refused_unread(
     assert n_bytes < 2_000_000
 
 
-def test_sizes_in_the_archives_own_directory_are_not_believed(tmp_path: Path) -> None:
+def test_false_sizes_in_the_archive_directory_are_not_trusted(tmp_path: Path) -> None:
     path = archive(
         tmp_path / "d.npz", {"x.npy": header((2**40, 1)) + b"\0" * 64, "y.npy": Y}, zipfile.ZIP_STORED
     )
@@ -129,7 +129,7 @@ def test_sizes_in_the_archives_own_directory_are_not_believed(tmp_path: Path) ->
         assert taken < 20_000_000
 
 
-def test_arrays_that_do_not_fit_into_memory_are_refused_unread(
+def test_arrays_larger_than_memory_are_refused_before_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez(tmp_path / "d.npz", x=np.zeros((100_000, 2), dtype=np.uint8), y=np.zeros(100_000))
@@ -140,7 +140,7 @@ def test_arrays_that_do_not_fit_into_memory_are_refused_unread(
     assert n_bytes < 1_000_000
 
 
-def test_an_archive_that_is_cut_or_damaged_anywhere_is_read_or_refused_in_words(tmp_path: Path) -> None:
+def test_damaged_archive_is_read_or_raises_data_error(tmp_path: Path) -> None:
     path = tmp_path / "d.npz"
     np.savez_compressed(path, x=np.random.default_rng(0).normal(size=(30, 3)), y=np.arange(30) % 2)
     whole = path.read_bytes()
@@ -165,12 +165,12 @@ def test_an_archive_that_is_cut_or_damaged_anywhere_is_read_or_refused_in_words(
         lambda path: path.write_text("a,y\n1,2\n"),
     ],
 )
-def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, write: Callable[[Path], Any]) -> None:
+def test_file_that_is_no_archive_is_refused(tmp_path: Path, write: Callable[[Path], Any]) -> None:
     write(tmp_path / "d.npz")
     assert "not an NPZ archive of plain numbers" in refusal(tmp_path / "d.npz")[0].message
 
 
-def test_members_that_are_no_arrays_and_arrays_that_nobody_needs_are_left_alone(tmp_path: Path) -> None:
+def test_other_members_and_unused_arrays_are_ignored(tmp_path: Path) -> None:
     members = {
         "README.txt": b"hello",
         "x.npy": written(np.ones((3, 2))),
@@ -190,7 +190,7 @@ def test_arrays_of_every_plain_type_are_read(tmp_path: Path, version: tuple[int,
     np.testing.assert_array_equal(x, values.astype(np.float64))
 
 
-def test_fortran_order_is_kept_in_mind(tmp_path: Path) -> None:
+def test_fortran_order_is_respected(tmp_path: Path) -> None:
     values = np.asfortranarray(np.arange(6.0).reshape(3, 2))
     np.savez(tmp_path / "d.npz", x=values, y=np.arange(3))
     np.testing.assert_array_equal(read_npz(tmp_path / "d.npz", None, "data.source")[0], values)

@@ -1,4 +1,4 @@
-"""Augmentations do what they say, and are a function of the generator."""
+"""Each augmentation does its work, and is a function of the generator."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tunecli.train.determinism import cpu_generator
 IMAGES = torch.arange(1.0, 1 + 200 * 2 * 5 * 6).view(200, 2, 5, 6)
 
 
-def test_every_augmentation_of_the_spec_is_known() -> None:
+def test_every_augmentation_has_an_implementation() -> None:
     known = [each for each in get_args(AnyAugmentation) if each.implementation]
     assert {*known, Mixup} == set(get_args(AnyAugmentation))
     assert all(callable(implementation(each.implementation)) for each in known)
 
 
 @pytest.mark.parametrize("knob", [Noise(), Flip(), Crop(), Cutout(), Mask()])
-def test_the_same_seed_gives_the_same_images_and_the_input_is_untouched(knob: AnyAugmentation) -> None:
+def test_same_seed_gives_same_images_and_the_input_is_unchanged(knob: AnyAugmentation) -> None:
     before = IMAGES.clone()
     first, again, other = (augment([knob], IMAGES, cpu_generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
@@ -32,19 +32,19 @@ def test_the_same_seed_gives_the_same_images_and_the_input_is_untouched(knob: An
     assert first.shape == IMAGES.shape
 
 
-def test_noise_has_the_deviation_asked_for() -> None:
+def test_noise_has_the_configured_deviation() -> None:
     x = torch.zeros(200, 50)
     assert augment([Noise(std=0.3)], x, cpu_generator(0)).std().item() == pytest.approx(0.3, rel=0.02)
 
 
-def test_a_mask_zeroes_about_p_of_the_inputs_and_leaves_the_others() -> None:
+def test_mask_zeroes_about_p_of_the_inputs() -> None:
     x = torch.ones(200, 50)
     masked = augment([Mask(p=0.3)], x, cpu_generator(0))
     assert masked.mean().item() == pytest.approx(0.7, abs=0.02)
     assert set(masked.unique().tolist()) == {0.0, 1.0}
 
 
-def test_mixup_is_left_to_others() -> None:
+def test_mixup_leaves_the_inputs_unchanged() -> None:
     assert augment([Mixup()], IMAGES, cpu_generator(0)) is IMAGES
 
 
@@ -57,13 +57,13 @@ def test_mixup_is_left_to_others() -> None:
         (Mixup(), torch.zeros(4, 3, dtype=torch.int64)),
     ],
 )
-def test_what_an_augmentation_cannot_vary_is_refused(knob: AnyAugmentation, x: torch.Tensor) -> None:
+def test_unsuitable_inputs_are_refused(knob: AnyAugmentation, x: torch.Tensor) -> None:
     with pytest.raises(DataError, match=f"`{knob.name}` cannot augment examples of") as caught:
         augment([Noise(), knob] if x.is_floating_point() else [knob], x, cpu_generator(0))
     assert caught.value.parameter.startswith("data.augment.")
 
 
-def test_a_flip_mirrors_about_p_of_the_images() -> None:
+def test_flip_mirrors_about_p_of_the_images() -> None:
     flipped = augment([Flip(p=0.3)], IMAGES, cpu_generator(0))
     mirrored = [torch.equal(one, other.flip(-1)) for one, other in zip(flipped, IMAGES, strict=True)]
     kept = [torch.equal(one, other) for one, other in zip(flipped, IMAGES, strict=True)]
@@ -71,7 +71,7 @@ def test_a_flip_mirrors_about_p_of_the_images() -> None:
     assert 40 <= sum(mirrored) <= 80
 
 
-def test_a_crop_shifts_each_image_and_zeros_come_in() -> None:
+def test_crop_shifts_each_image_and_fills_with_zeros() -> None:
     padded = torch.nn.functional.pad(IMAGES, (2, 2, 2, 2))
     seen = set()
     for number, image in enumerate(augment([Crop(pixels=2)], IMAGES, cpu_generator(0))):
@@ -86,7 +86,7 @@ def test_a_crop_shifts_each_image_and_zeros_come_in() -> None:
     assert len(seen) == 25
 
 
-def test_a_cutout_zeroes_one_square_that_may_reach_over_the_edge() -> None:
+def test_cutout_zeroes_one_square_that_may_cross_the_edge() -> None:
     cut = augment([Cutout(size=3)], IMAGES, cpu_generator(0))
     for before, after in zip(IMAGES, cut, strict=True):
         holes = after[0] == 0

@@ -1,4 +1,4 @@
-"""How a CSV file is cut into fields, and that no file whatever ends in anything but columns or a `DataError`."""
+"""A CSV file is split into fields; any file gives columns or a `DataError`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def texts_of(columns: Columns) -> dict[str, list[object]]:
     st.lists(st.text("xy,;\t| \"'\n01", max_size=6), min_size=5, max_size=40),
     st.sampled_from(["\n", "\r\n", "\r"]),
 )
-def test_a_file_that_the_standard_writer_wrote_is_read_back(
+def test_file_from_the_standard_writer_is_read_back(
     separator: str, header: list[str], cells: list[str], newline: str
 ) -> None:
     header = [f"n{name}" for name in header]  # one that is blank alone has no name
@@ -77,7 +77,9 @@ def test_a_file_that_the_standard_writer_wrote_is_read_back(
         ("\ufeffa;b\n1;2\n", ["a", "b"]),
     ],
 )
-def test_the_separator_is_the_one_that_the_rows_have_too(tmp_path: Path, text: str, names: list[str]) -> None:
+def test_separator_is_the_one_that_the_rows_share_with_the_header(
+    tmp_path: Path, text: str, names: list[str]
+) -> None:
     assert list(columns_of(tmp_path, text).names) == names
 
 
@@ -93,16 +95,16 @@ def test_the_separator_is_the_one_that_the_rows_have_too(tmp_path: Path, text: s
         'x,y\r"0" ,0.5\r"1" ,1.5\r',
     ],
 )
-def test_blanks_around_quotes_are_no_part_of_the_value(tmp_path: Path, text: str) -> None:
+def test_blanks_around_quotes_are_not_part_of_the_value(tmp_path: Path, text: str) -> None:
     assert texts_of(columns_of(tmp_path, text)) == {"x": [0.0, 1.0], "y": [0.5, 1.5]}
 
 
-def test_a_quote_within_a_value_is_part_of_it(tmp_path: Path) -> None:
+def test_quote_inside_a_value_belongs_to_it(tmp_path: Path) -> None:
     text = 'x,y\n5 "inch", "so" he said\n"a ""b""" ,ab"c\n'
     assert texts_of(columns_of(tmp_path, text)) == {"x": ['5 "inch"', 'a "b"'], "y": ['"so" he said', 'ab"c']}
 
 
-def test_lines_are_counted_alike_where_the_reader_has_to_be_lenient(tmp_path: Path) -> None:
+def test_lenient_reader_counts_the_same_lines(tmp_path: Path) -> None:
     text = 'x,y\n"a\nb" ,1\n\n"c",2\r\n"d\r\ne",3\n'
     columns = columns_of(tmp_path, text)
     assert texts_of(columns)["x"] == ["a\nb", "c", "d\r\ne"]
@@ -113,7 +115,7 @@ def test_lines_are_counted_alike_where_the_reader_has_to_be_lenient(tmp_path: Pa
     ]
 
 
-def test_a_text_may_be_longer_than_the_standard_reader_takes(tmp_path: Path) -> None:
+def test_field_may_be_longer_than_the_standard_limit(tmp_path: Path) -> None:
     columns = columns_of(tmp_path, f'x,y\n"{"word " * 40_000}end",1\nb,2\n')
     assert len(str(columns.values["x"][0])) == 200_003
 
@@ -122,7 +124,7 @@ def test_a_text_may_be_longer_than_the_standard_reader_takes(tmp_path: Path) -> 
     ("text", "line"),
     [('x,y\n1,2\n"a"b,3\n', 3), ('x,y\n1,"2\n', 2), ('x,y\n"1,2\n3,4\n', 2), ('x,y\n1,2\n3,"4" 5\n', 3)],
 )
-def test_a_quoted_value_that_does_not_end_is_told_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+def test_unclosed_quoted_value_is_reported_with_its_line(tmp_path: Path, text: str, line: int) -> None:
     with pytest.raises(
         DataError, match=f"the quoted value that begins in line {line} has no proper end"
     ) as caught:
@@ -130,7 +132,7 @@ def test_a_quoted_value_that_does_not_end_is_told_with_its_line(tmp_path: Path, 
     assert caught.value.hint
 
 
-def test_a_row_of_another_width_names_the_separator(tmp_path: Path) -> None:
+def test_row_of_another_width_is_reported_with_the_separator(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 3 of t\.csv has 1 field, and the header has 2") as caught:
         columns_of(tmp_path, "a;b\n1;2\n3\n")
     assert (
@@ -139,14 +141,14 @@ def test_a_row_of_another_width_names_the_separator(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["a b y\n1 2 3\n4 5 6\n", "a:b:y\n1:2:3\n", "y\n1\n2\n"])
-def test_a_file_of_one_column_is_told_which_separators_are_known(tmp_path: Path, text: str) -> None:
+def test_file_of_one_column_gets_a_hint_about_separators(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(DataError) as caught:
         read_table(tmp_path / "t.csv", Data.model_validate({"source": "t.csv", "target": "y"}))
     assert "none of the known separators: comma, semicolon, tab, vertical bar" in caught.value.hint
 
 
-def test_all_that_is_wrong_with_a_header_is_told_at_once(tmp_path: Path) -> None:
+def test_all_header_problems_are_in_one_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         columns_of(tmp_path, "a,,b,a,,b,b\n1,2,3,4,5,6,7\n")
     assert caught.value.message == (
@@ -154,7 +156,7 @@ def test_all_that_is_wrong_with_a_header_is_told_at_once(tmp_path: Path) -> None
     )
 
 
-def test_files_of_very_many_columns_are_read_column_by_column(tmp_path: Path) -> None:
+def test_file_of_many_columns_is_read(tmp_path: Path) -> None:
     """Anything that compares each column with each other would take many minutes."""
     n_columns = 60_000
     names = ",".join(f"g{number}" for number in range(n_columns))
@@ -169,7 +171,7 @@ def test_files_of_very_many_columns_are_read_column_by_column(tmp_path: Path) ->
         read_table(tmp_path / "v.csv", data, "data.validation", known)
 
 
-def test_what_a_column_lacks_and_why_it_is_text_is_noted(tmp_path: Path) -> None:
+def test_missing_marks_and_the_reason_for_text_are_noted(tmp_path: Path) -> None:
     rows = [*(f"{number},{number}.5,{number},0,5" for number in range(8)), "n/a?,NA,-,1,5", "9,?,-,2,5"]
     text = "a;b;c;d\n" + "\n".join(
         ";".join((*row.split(",")[:3], ",".join(row.split(",")[3:]))) for row in rows
@@ -192,7 +194,7 @@ def test_what_a_column_lacks_and_why_it_is_text_is_noted(tmp_path: Path) -> None
     assert "`0,5` in line 2 of t.csv has a decimal comma" in notes["decimal_commas", "d"].text
 
 
-def test_a_category_that_counts_as_missing_is_shown_unasked(tmp_path: Path) -> None:
+def test_category_that_counts_as_missing_is_a_visible_note(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("country,size,y\nNA,1,a\nDE,NA,b\nNA,,a\nDE,4,b\n")
     table = read_table(tmp_path / "t.csv", Data.model_validate({"source": "t.csv", "target": "y"}))
     assert "in column 'country' these count as missing: `NA` (2)" in table.notes
@@ -200,20 +202,20 @@ def test_a_category_that_counts_as_missing_is_shown_unasked(tmp_path: Path) -> N
     assert [(note.columns, note.values) for note in details] == [(("size",), (("NA", 1),))]
 
 
-def test_a_whole_number_that_is_rounded_is_noted(tmp_path: Path) -> None:
+def test_rounded_whole_number_is_noted(tmp_path: Path) -> None:
     columns = columns_of(tmp_path, f"a,b,c\n{2**53},{2**53 + 1},1e300\n1,2,3\n")
     (note,) = columns.notes
     assert (note.kind, note.columns) == ("rounded", ("b",))
 
 
-def test_a_class_that_counts_as_missing_is_told_as_that(tmp_path: Path) -> None:
+def test_class_that_counts_as_missing_is_explained(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n1,b\n2,NA\n3,\n")
     with pytest.raises(DataError, match=r"in line 3 of t\.csv: `NA` counts as missing") as caught:
         read_table(tmp_path / "t.csv", Data.model_validate({"source": "t.csv", "target": "y"}))
     assert "another name" in caught.value.hint
 
 
-def test_all_columns_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> None:
+def test_all_unusable_columns_are_in_one_error(tmp_path: Path) -> None:
     lines = [
         f"n{row},t{row},{'inf' if row == 5 else row},{'none' if row == 9 else row % 2},{row}"
         for row in range(150)
@@ -233,7 +235,7 @@ def test_all_columns_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> Non
         assert part in caught.value.hint
 
 
-def test_of_very_many_bad_columns_the_first_are_told_and_the_others_counted(tmp_path: Path) -> None:
+def test_many_bad_columns_are_shortened_to_the_first_and_a_count(tmp_path: Path) -> None:
     columns = 300
     lines = [",".join(f"v{row}_{column}" for column in range(columns)) + f",{row % 2}" for row in range(101)]
     (tmp_path / "t.csv").write_text(
@@ -285,9 +287,7 @@ PIECES = st.sampled_from(
     st.sampled_from(["y", "a", "x", "1"]),
     st.sampled_from([None, "a"]),
 )
-def test_no_file_ends_in_anything_but_a_table_or_an_error_in_words(
-    body: str, target: str, text: str | None
-) -> None:
+def test_any_file_gives_a_table_or_data_error(body: str, target: str, text: str | None) -> None:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "t.csv"
         path.write_bytes(body.encode("utf-8"))
@@ -305,7 +305,7 @@ def test_no_file_ends_in_anything_but_a_table_or_an_error_in_words(
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=60))
-def test_no_bytes_end_in_anything_but_columns_or_an_error_in_words(body: bytes) -> None:
+def test_any_bytes_give_columns_or_data_error(body: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "t.csv"
         path.write_bytes(b"a,y\n" + body)
@@ -322,55 +322,53 @@ BODY = "a{s}b{s}y\n1{s}2{s}x\n3{s}4{s}z\n"
 @pytest.mark.parametrize(
     "first", ["sep={s}\n", '"sep={s}"\n', "SEP={s}\r\n", "sep={s}{s}{s}\n", '"sep={s}"{s}{s}\n', "sep={s} \r"]
 )
-def test_the_separator_that_the_first_line_declares_is_taken(
-    tmp_path: Path, first: str, separator: str
-) -> None:
+def test_separator_declared_in_the_first_line_is_used(tmp_path: Path, first: str, separator: str) -> None:
     columns = columns_of(tmp_path, (first + BODY).replace("{s}", separator))
     assert columns.names == ("a", "b", "y")
     assert texts_of(columns) == {"a": [1.0, 3.0], "b": [2.0, 4.0], "y": ["x", "z"]}
     assert columns.place(0) == "line 3 of t.csv"
 
 
-def test_a_declared_separator_decides_where_the_header_holds_more_of_another(tmp_path: Path) -> None:
+def test_declared_separator_wins_over_a_more_frequent_one(tmp_path: Path) -> None:
     columns = columns_of(tmp_path, "sep=;\na,b,c;y\n1,2,3;x\n")
     assert columns.names == ("a,b,c", "y")
 
 
-def test_the_lenient_reader_counts_the_declaration_as_a_line(tmp_path: Path) -> None:
+def test_lenient_reader_counts_the_declaration_as_a_line(tmp_path: Path) -> None:
     columns = columns_of(tmp_path, 'sep=;\n\t"a";b\n\t"1";2\n')
     assert columns.names == ("a", "b")
     assert columns.place(0) == "line 3 of t.csv"
 
 
-def test_a_declared_separator_that_is_not_known_is_named(tmp_path: Path) -> None:
+def test_unknown_declared_separator_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 1 of t\.csv declares the separator `:`"):
         columns_of(tmp_path, "sep=:\na:b\n1:2\n")
 
 
 @pytest.mark.parametrize("before", ["\n", "\n\n\r\n", "  \n", ",,\n", " , , \n\n", ";;;;\n,\n", '"",""\n'])
-def test_blank_lines_before_the_header_are_passed_over(tmp_path: Path, before: str) -> None:
+def test_blank_lines_before_the_header_are_skipped(tmp_path: Path, before: str) -> None:
     columns = columns_of(tmp_path, before + BODY.replace("{s}", ","))
     assert texts_of(columns) == {"a": [1.0, 3.0], "b": [2.0, 4.0], "y": ["x", "z"]}
     assert columns.place(1) == f"line {before.count(chr(10)) + 3} of t.csv"
 
 
-def test_lines_of_blanks_between_rows_are_no_rows(tmp_path: Path) -> None:
+def test_blank_lines_between_rows_are_not_rows(tmp_path: Path) -> None:
     columns = columns_of(tmp_path, "a,b\n1,2\n   \n\n3,4\n \n")
     assert texts_of(columns) == {"a": [1.0, 3.0], "b": [2.0, 4.0]}
 
 
-def test_an_empty_value_of_the_only_column_is_a_row(tmp_path: Path) -> None:
+def test_empty_value_of_the_only_column_is_a_row(tmp_path: Path) -> None:
     columns = columns_of(tmp_path, 'a\n1\n""\n3\n')
     assert len(columns.values["a"]) == 3
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "  \n \n", ",,\n,,\n"])
-def test_a_file_without_a_single_name_is_empty(tmp_path: Path, text: str) -> None:
+def test_file_without_column_names_is_empty(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match=r"t\.csv is empty"):
         columns_of(tmp_path, text)
 
 
-def test_a_title_above_the_header_is_named_as_what_was_taken_for_it(tmp_path: Path) -> None:
+def test_title_above_the_header_is_named_in_the_hint(tmp_path: Path) -> None:
     with pytest.raises(DataError) as raised:
         columns_of(tmp_path, "\nSales in May\na,b\n1,2\n")
     assert (
@@ -387,7 +385,7 @@ def test_a_title_above_the_header_is_named_as_what_was_taken_for_it(tmp_path: Pa
         ("a,b\n1,2\n".encode("utf-32-be"), "NUL characters"),
     ],
 )
-def test_what_is_no_text_is_told_so(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_content_that_is_not_text_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=expected):

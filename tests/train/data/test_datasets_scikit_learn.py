@@ -1,4 +1,4 @@
-"""What is read past scikit-learn is what scikit-learn reads."""
+"""The digits read without scikit-learn are those that scikit-learn reads."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tunecli.config.schema.sources import Bundled
 from tunecli.train.data import datasets as tunecli_datasets
 
 
-def test_digits_are_read_from_the_file_that_scikit_learn_reads():
+def test_digits_file_gives_the_same_table_as_scikit_learn():
     found = tunecli_datasets._digits()
     assert found is not None
     bunch = datasets.load_digits()
@@ -19,7 +19,7 @@ def test_digits_are_read_from_the_file_that_scikit_learn_reads():
     assert found.class_names == tuple(map(str, bunch.target_names))
 
 
-def test_without_that_file_scikit_learn_reads_them_itself(monkeypatch):
+def test_digits_fall_back_to_scikit_learn(monkeypatch):
     known = tunecli_datasets.bundled(Bundled(name="digits"), Data(source=Bundled(name="digits")), Path())
     monkeypatch.setattr(tunecli_datasets, "find_spec", lambda name: None)
     assert tunecli_datasets._digits() is None

@@ -1,4 +1,4 @@
-"""What is known of torchvision's sets without them; reading one needs the network, and is not tested."""
+"""Facts about torchvision's sets without the sets; reading one needs the network, and is not tested."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ NAMES = get_args(Torchvision.model_fields["name"].annotation)
         ("svhn", 73_257),
     ],
 )
-def test_the_counts_add_up_to_the_sizes_that_their_authors_give(name: str, n_examples: int) -> None:
+def test_class_counts_sum_to_the_published_sizes(name: str, n_examples: int) -> None:
     assert sum(CLASS_COUNTS[name]) == n_examples
 
 
-def test_every_set_of_the_spec_is_known() -> None:
+def test_every_torchvision_set_has_counts_and_a_shape() -> None:
     assert set(NAMES) == set(CLASS_COUNTS) == set(SHAPES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_set_is_known_without_it_or_the_extra_is_named(name: str, tmp_path: Path) -> None:
+def test_facts_need_no_download_and_a_missing_library_names_the_extra(name: str, tmp_path: Path) -> None:
     knob = Data.model_validate({"source": name, "test": {"own": True}})
     require_test(knob, tmp_path)
     if importlib.util.find_spec("torchvision") is not None:

@@ -1,4 +1,4 @@
-"""Files become tables, and a validation file takes the training table's columns."""
+"""Files become tables, and a validation file is read with the training table's columns."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_an_npz_validation_file_must_have_the_same_shape(tmp_path: Path) -> None
         read_table(tmp_path / "v.npz", knobs(), "data.validation", known)
 
 
-def test_a_category_that_reads_as_a_number_in_validation_keeps_its_name(tmp_path: Path) -> None:
+def test_numeric_category_of_a_validation_file_keeps_its_name(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("c,y\n10000000,0\nnorth,1\n")
     (tmp_path / "v.csv").write_text("c,y\n10000000,1\n,0\n")
     known = read_table(tmp_path / "t.csv", knobs(target="y"))
@@ -60,14 +60,14 @@ def test_a_category_that_reads_as_a_number_in_validation_keeps_its_name(tmp_path
     assert table.text[0].values.tolist() == ["10000000", None]
 
 
-def test_npz_sequences_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+def test_npz_sequences_are_read_if_configured(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=np.ones((4, 5, 6)), y=np.arange(4) % 2)
     table = read_table(tmp_path / "t.npz", knobs(inputs="sequence"))
     assert table.kind == "sequence"
     assert table.x.shape == (4, 5, 6)
 
 
-def test_one_column_is_read_as_text_word_for_word_and_the_others_are_left_out(tmp_path: Path) -> None:
+def test_text_column_is_read_unchanged_and_the_others_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("review,stars,label\n 007 ,1,a\nnone,2,b\n,3,a\n")
     pq.write_table(
         pa.table({"review": ["007", "none", None], "stars": [1, 2, 3], "label": ["a", "b", "a"]}),
@@ -91,7 +91,7 @@ def test_a_text_column_of_numbers_is_still_text(tmp_path: Path) -> None:
     assert table.prose.values.tolist() == ["10", "20"]
 
 
-def test_a_text_column_that_is_not_there_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+def test_missing_text_column_is_reported_with_the_nearest_name(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("review,y\nx,a\ny,b\n")
     with pytest.raises(DataError, match="no column `revew`") as caught:
         read_table(tmp_path / "t.csv", knobs(target="y", text="revew"))
@@ -114,7 +114,7 @@ def test_arrays_have_no_text_column(tmp_path: Path) -> None:
         ("numbers.csv", "images.npz", r"shape \(1, 5, 6\), but the training data \(1,\)"),
     ],
 )
-def test_a_validation_file_of_a_format_that_cannot_hold_the_same_is_refused(
+def test_validation_file_of_an_unsuitable_format_is_refused(
     tmp_path: Path, train: str, valid: str, message: str
 ) -> None:
     (tmp_path / "text.csv").write_text("x0,c,y\n1,u,0\n2,v,1\n")
@@ -126,7 +126,7 @@ def test_a_validation_file_of_a_format_that_cannot_hold_the_same_is_refused(
         read_table(tmp_path / valid, knobs(target="y"), "data.validation", known)
 
 
-def test_the_same_numbers_may_come_from_an_array_and_from_columns(tmp_path: Path) -> None:
+def test_arrays_and_columns_with_the_same_numbers_agree(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("x0,x1,y\n1,2,0\n3,4,1\n")
     np.savez(tmp_path / "t.npz", x=np.array([[1, 2], [3, 4]]), y=np.arange(2))
     for train, valid in (("t.csv", "t.npz"), ("t.npz", "t.csv")):
@@ -135,7 +135,7 @@ def test_the_same_numbers_may_come_from_an_array_and_from_columns(tmp_path: Path
         np.testing.assert_array_equal(table.x, known.x)
 
 
-def test_a_column_that_scaling_makes_0_is_noted_and_one_that_varies_is_not(tmp_path: Path) -> None:
+def test_only_near_constant_columns_are_noted(tmp_path: Path) -> None:
     start = 1_700_000_000_000_000_000
     rows = [f"{start + row % 3 * 256},{start + row % 3 * 256_000},5,{row % 2},{row % 2}" for row in range(60)]
     (tmp_path / "t.csv").write_text("near,far,same,flag,y\n" + "\n".join([*rows, ",,,,1"]))
@@ -151,7 +151,7 @@ def test_a_column_that_scaling_makes_0_is_noted_and_one_that_varies_is_not(tmp_p
     )
 
 
-def test_columns_beside_the_text_may_hold_anything(tmp_path: Path) -> None:
+def test_other_columns_than_the_text_may_hold_anything(tmp_path: Path) -> None:
     lines = [f"text {row},name {row},inf,{row % 2}" for row in range(150)]
     (tmp_path / "t.csv").write_text("t,name,b,y\n" + "\n".join(lines))
     table = read_table(tmp_path / "t.csv", knobs(target="y", text="t"))
@@ -162,7 +162,7 @@ def test_columns_beside_the_text_may_hold_anything(tmp_path: Path) -> None:
     assert other.prose.values.tolist() == ["007"]
 
 
-def test_why_a_column_has_too_many_values_is_told_where_few_are_no_numbers(tmp_path: Path) -> None:
+def test_too_many_values_error_names_the_first_non_number(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         "a,y\n" + "\n".join(f"{row if row != 77 else '7 7'},{row % 2}" for row in range(200))
     )

@@ -1,4 +1,4 @@
-"""A column is typed once, by the training file: wherever rows are split into files, they are encoded alike."""
+"""The training file decides a column's kind: rows are encoded alike in one file or two."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write(path: Path, rows: dict[str, list[Cell]]) -> None:
 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[dict[str, list[Cell]], int]:
-    """Rows, and how many of them are the training file's: these alone show what each column holds."""
+    """Rows, and the number of the training file's rows, which alone decide the columns' kinds."""
     n_rows, n_train = draw(st.integers(6, 14)), draw(st.integers(4, 5))
 
     def column(pool: list[Cell], shown: list[Cell]) -> list[Cell]:
@@ -73,7 +73,7 @@ def tables(draw: st.DrawFn) -> tuple[dict[str, list[Cell]], int]:
 
 @settings(max_examples=60, deadline=None)
 @given(tables(), st.sampled_from(["csv", "parquet"]))
-def test_rows_of_a_file_of_their_own_are_encoded_as_in_one_file(
+def test_rows_are_encoded_the_same_in_one_or_two_files(
     drawn: tuple[dict[str, list[Cell]], int], ending: str
 ) -> None:
     rows, n_train = drawn
@@ -124,7 +124,7 @@ def test_a_class_that_is_a_number_may_be_written_in_another_way(tmp_path: Path) 
     assert table.y.tolist() == [1, 0]
 
 
-def test_text_among_a_columns_numbers_is_told_with_its_line(tmp_path: Path) -> None:
+def test_text_in_a_numeric_column_is_reported_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"column `c` of v.csv holds the text `abc` in line 3 of v.csv"
     ) as caught:
@@ -132,7 +132,7 @@ def test_text_among_a_columns_numbers_is_told_with_its_line(tmp_path: Path) -> N
     assert caught.value.parameter == "data.validation"
 
 
-def test_all_columns_of_a_validation_file_that_do_not_fit_are_told_at_once(tmp_path: Path) -> None:
+def test_all_unusable_validation_columns_are_in_one_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         tables_of(tmp_path, "a,b,c,d,y\n1,1,1,u,a\n2,2,2,v,b\n", "a,b,y\nx,inf,a\n2,2,q\n")
     message = caught.value.message
@@ -147,12 +147,12 @@ def test_all_columns_of_a_validation_file_that_do_not_fit_are_told_at_once(tmp_p
         assert part in message
 
 
-def test_a_column_that_training_does_not_know_is_not_looked_at(tmp_path: Path) -> None:
+def test_column_unknown_to_training_is_ignored(tmp_path: Path) -> None:
     _, table = tables_of(tmp_path, "c,y\n1,a\n2,b\n", "c,y,more\n1,a,inf\n")
     assert table.feature_names == ("c",)
 
 
-def test_a_column_with_no_value_in_training_takes_any(tmp_path: Path) -> None:
+def test_column_empty_in_training_accepts_any_value(tmp_path: Path) -> None:
     _, table = tables_of(tmp_path, "c,e,y\n1,,a\n2,NA,b\n", "c,e,y\n1,text,a\n")
     assert np.isnan(table.x[0, 1])
 
@@ -169,7 +169,7 @@ def test_a_parquet_columns_truth_values_may_come_from_another_format(tmp_path: P
         read_table(tmp_path / "v.csv", knobs(), "data.validation", known)
 
 
-def test_categories_that_only_one_of_the_files_has_are_noted(tmp_path: Path) -> None:
+def test_categories_of_only_one_file_are_noted(tmp_path: Path) -> None:
     _, table = tables_of(tmp_path, "c,d,y\nu,k,a\nv,l,b\n", "c,d,y\nw,k,a\nx,m,a\nw,k,b\n")
     shown, _, partly, _ = (note for note in table.data_notes if note.kind == "unmatched")
     assert (

@@ -1,4 +1,4 @@
-"""CSV, Parquet and NPZ files become columns, or an error that says where to look."""
+"""CSV, Parquet and NPZ files become columns, or an error that names the place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def csv_file(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_csv_column_is_numeric_where_every_value_there_reads_as_a_number(tmp_path: Path) -> None:
+def test_csv_column_of_only_numbers_is_numeric(tmp_path: Path) -> None:
     columns = read_csv(csv_file(tmp_path, "a,b,c\n1,x,2\n,y,NA\n3e-1,,5\n"), SOURCE)
     np.testing.assert_array_equal(columns.values["a"], [1.0, np.nan, 0.3])
     np.testing.assert_array_equal(columns.values["c"], [2.0, np.nan, 5.0])
@@ -33,12 +33,12 @@ def test_a_csv_column_is_numeric_where_every_value_there_reads_as_a_number(tmp_p
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_the_separator_is_the_one_the_header_uses(tmp_path: Path, separator: str) -> None:
+def test_separator_is_that_of_the_header(tmp_path: Path, separator: str) -> None:
     text = "\n".join(separator.join(row) for row in (["a", "b"], ["1", "2"]))
     assert list(read_csv(csv_file(tmp_path, text), SOURCE).values) == ["a", "b"]
 
 
-def test_rows_are_placed_by_line_even_after_a_quoted_line_break(tmp_path: Path) -> None:
+def test_row_places_count_quoted_line_breaks(tmp_path: Path) -> None:
     columns = read_csv(csv_file(tmp_path, 'a,b\n1,"two\nlines"\n\n3,4\n'), SOURCE)
     assert columns.place(1) == "line 5 of table.csv"
 
@@ -54,7 +54,7 @@ def test_rows_are_placed_by_line_even_after_a_quoted_line_break(tmp_path: Path) 
         ('a,b\n1,"2\n', "is not a readable CSV file"),
     ],
 )
-def test_a_csv_file_that_is_wrong_says_where(tmp_path: Path, text: str, message: str) -> None:
+def test_bad_csv_file_is_reported_with_its_place(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read_csv(csv_file(tmp_path, text), Request("data.validation"))
     assert caught.value.parameter == "data.validation"
@@ -116,7 +116,7 @@ def test_an_npz_target_may_have_any_name_and_the_other_array_is_the_input(tmp_pa
     assert read_npz(path, "label", "data.source")[1].tolist() == ["cat", "dog"]
 
 
-def test_an_npz_target_that_is_not_there_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+def test_missing_npz_target_is_reported_with_the_nearest_name(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     np.savez(path, x=np.ones((2, 3)), label=np.arange(2))
     with pytest.raises(DataError, match="no array `labels`") as caught:
@@ -135,7 +135,7 @@ def test_an_npz_target_that_is_not_there_is_told_with_the_nearest_name(tmp_path:
         ({"x": np.array([[{}]], dtype=object), "y": np.arange(1)}, "not an NPZ archive of plain numbers"),
     ],
 )
-def test_an_npz_file_that_is_wrong_says_what(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+def test_bad_npz_file_is_reported(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     path = tmp_path / "data.npz"
     np.savez(path, **arrays)
     with pytest.raises(DataError, match=message):

@@ -1,4 +1,4 @@
-"""Folders of images become arrays, and a bad file is told by its name."""
+"""Folders of images become arrays, and an error names the bad file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read(folder: Path, **others: Any) -> Table:
     return read_images(folder, knob(**others))
 
 
-def test_each_sub_folder_is_a_class_and_files_stand_in_order(photos: Path) -> None:
+def test_each_sub_folder_is_a_class_and_files_are_sorted(photos: Path) -> None:
     table = read(photos, size=[6, 4])
     assert table.class_names == ("cat", "dog")
     assert table.y.tolist() == [0, 1, 1]
@@ -52,7 +52,7 @@ def test_each_sub_folder_is_a_class_and_files_stand_in_order(photos: Path) -> No
     np.testing.assert_array_equal(table.x[1], expected)
 
 
-def test_images_are_brought_to_one_size_bilinearly(photos: Path) -> None:
+def test_images_are_resized_bilinearly(photos: Path) -> None:
     table = read(photos, size=[3, 8])
     assert table.x.shape == (3, 3, 3, 8)
     resized = Image.open(photos / "cat" / "x.png").resize((8, 3), Image.Resampling.BILINEAR)
@@ -91,9 +91,7 @@ AS_STORED = {  # by EXIF orientation, how the picture lies in the file (EXIF 2.3
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
 @pytest.mark.parametrize("orientation", AS_STORED)
-def test_an_image_is_turned_as_its_exif_orientation_says(
-    tmp_path: Path, ending: str, orientation: int
-) -> None:
+def test_image_is_rotated_by_its_exif_orientation(tmp_path: Path, ending: str, orientation: int) -> None:
     stored = np.kron(AS_STORED[orientation], np.ones((16, 16)))  # whole blocks, which JPEG keeps
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -106,7 +104,7 @@ def test_an_image_is_turned_as_its_exif_orientation_says(
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\0\x09", b"MM", b""])
-def test_an_image_whose_exif_is_damaged_is_read_as_it_lies(tmp_path: Path, exif: bytes) -> None:
+def test_image_with_damaged_exif_is_not_rotated(tmp_path: Path, exif: bytes) -> None:
     pixels = RNG.integers(0, 256, (4, 4, 3))
     for name in "ab":
         save(tmp_path, f"{name}/x.png", pixels)
@@ -118,7 +116,7 @@ def test_an_image_whose_exif_is_damaged_is_read_as_it_lies(tmp_path: Path, exif:
 
 
 @pytest.mark.parametrize("value", [0, 9, 65535, 1])
-def test_an_orientation_that_exif_does_not_define_turns_nothing(tmp_path: Path, value: int) -> None:
+def test_undefined_exif_orientation_is_ignored(tmp_path: Path, value: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = value
     for name in "ab":
@@ -164,9 +162,7 @@ def transparent(mode: str) -> Image.Image:
     + [("P", "gif"), ("RGBA", "webp"), ("LA", "webp")],
 )
 @pytest.mark.parametrize("wanted", ["rgb", "gray"])
-def test_what_is_transparent_is_white_and_its_hidden_colour_does_not_show(
-    tmp_path: Path, mode: str, ending: str, wanted: str
-) -> None:
+def test_transparent_pixels_become_white(tmp_path: Path, mode: str, ending: str, wanted: str) -> None:
     image = transparent(mode)
     options: dict[str, Any] = {"transparency": image.info["transparency"]} if image.info else {}
     if ending == "webp":
@@ -183,7 +179,7 @@ def test_what_is_transparent_is_white_and_its_hidden_colour_does_not_show(
         np.testing.assert_allclose(x[:, 0, 1], [0.0, 1.0, 0.0], atol=0.01)
 
 
-def test_what_is_half_transparent_is_mixed_with_white_before_it_is_resized(tmp_path: Path) -> None:
+def test_half_transparent_pixels_are_blended_with_white_before_resizing(tmp_path: Path) -> None:
     pixels = np.array([[(0, 0, 0, 128), (255, 0, 0, 0)]])
     for name in "ab":
         save(tmp_path, f"{name}/x.png", pixels)
@@ -202,7 +198,7 @@ def test_other_files_and_hidden_ones_are_left_out_and_counted(photos: Path) -> N
     assert table.notes == ("1 file of photos is not an image and is left out",)
 
 
-def test_a_validation_folder_follows_the_training_folders_classes(photos: Path, tmp_path: Path) -> None:
+def test_validation_folder_uses_the_training_classes(photos: Path, tmp_path: Path) -> None:
     known = read(photos)
     save(tmp_path / "v", "dog/a.png", np.zeros((2, 2, 3)))
     assert read_images(tmp_path / "v" / "photos", knob(), "data.validation", known).y.tolist() == [1]
@@ -214,7 +210,7 @@ def test_a_validation_folder_follows_the_training_folders_classes(photos: Path, 
     assert caught.value.parameter == "data.validation"
 
 
-def test_a_link_out_of_the_folder_is_refused_and_one_inside_is_followed(photos: Path, tmp_path: Path) -> None:
+def test_link_out_of_the_folder_is_refused_and_one_inside_is_followed(photos: Path, tmp_path: Path) -> None:
     (photos / "cat" / "y.png").symlink_to(photos / "dog" / "a.png")
     assert read(photos).class_counts == (2, 2)
     outside = save(tmp_path / "other", "a.png", np.zeros((2, 2, 3)))
@@ -235,7 +231,7 @@ def test_a_link_to_itself_is_refused(photos: Path) -> None:
         read(photos)
 
 
-def test_a_file_that_is_cut_short_is_told_by_its_name_wherever_it_ends(photos: Path) -> None:
+def test_truncated_file_is_reported_by_name(photos: Path) -> None:
     path = photos / "cat" / "x.png"
     whole = path.read_bytes()
     for n_bytes in range(0, len(whole) // 2, 5):
@@ -245,7 +241,7 @@ def test_a_file_that_is_cut_short_is_told_by_its_name_wherever_it_ends(photos: P
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path, ending: str) -> None:
+def test_damaged_image_is_read_or_raises_data_error(tmp_path: Path, ending: str) -> None:
     save(tmp_path, "a/x.png", np.zeros((4, 4, 3)))
     path = save(tmp_path, f"b/x{ending}", RNG.integers(0, 256, (9, 9, 3)))
     whole = bytearray(path.read_bytes())
@@ -260,13 +256,13 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path, endi
             assert f"b/x{ending}" in error.message
 
 
-def test_what_a_file_holds_and_not_its_ending_decides_what_is_decoded(photos: Path) -> None:
+def test_content_and_not_the_ending_selects_the_decoder(photos: Path) -> None:
     Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8)).save(photos / "cat" / "x.png", format="TIFF")
     with pytest.raises(DataError, match=r"cat/x\.png cannot be read as an image"):
         read(photos)
 
 
-def test_an_image_that_would_fill_the_memory_is_not_decoded(photos: Path, monkeypatch: Any) -> None:
+def test_image_larger_than_memory_is_not_decoded(photos: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     with pytest.raises(DataError, match=r"cat/x\.png has too many pixels"):
         read(photos)
@@ -296,7 +292,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_file_that_would_unpack_to_gigabytes_is_told_by_its_name(photos: Path, name: str) -> None:
+def test_decompression_bomb_is_reported_by_name(photos: Path, name: str) -> None:
     (photos / "cat" / name).write_bytes(BOMBS[name])
     tracemalloc.start()
     with pytest.raises(DataError, match=f"cat/{name} (has too many pixels|cannot be read as an image)"):
@@ -306,7 +302,7 @@ def test_a_file_that_would_unpack_to_gigabytes_is_told_by_its_name(photos: Path,
     assert n_bytes < 20_000_000
 
 
-def test_images_that_do_not_fit_into_memory_are_not_decoded(
+def test_images_larger_than_memory_are_not_decoded(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "meminfo").write_text("MemAvailable: 1000 kB\n")
@@ -315,7 +311,7 @@ def test_images_that_do_not_fit_into_memory_are_not_decoded(
         read(photos, size=1024)
 
 
-def test_more_than_8_bits_a_channel_are_refused_and_not_cut_off(photos: Path) -> None:
+def test_more_than_8_bits_per_channel_are_refused(photos: Path) -> None:
     Image.fromarray(np.full((4, 4), 40_000, dtype=np.uint16)).save(photos / "cat" / "x.png")
     with pytest.raises(DataError, match=r"cat/x\.png has more than 8 bits"):
         read(photos)
@@ -339,14 +335,14 @@ def test_a_folder_without_classes_or_images_is_refused(
         read(tmp_path / "photos")
 
 
-def test_a_folder_of_parts_is_told_from_one_of_classes(photos: Path) -> None:
+def test_folder_of_parts_gets_a_hint(photos: Path) -> None:
     save(photos.parent, "train/cat/a.png", np.zeros((4, 4)))
     with pytest.raises(DataError, match="photos/train holds no image") as caught:
         read(photos)
     assert "if they are the classes, use train as the source" in caught.value.hint
 
 
-def test_an_empty_sub_folder_is_told_what_to_do_about(photos: Path) -> None:
+def test_empty_sub_folder_gets_a_hint(photos: Path) -> None:
     (photos / "empty").mkdir()
     with pytest.raises(
         DataError, match="photos/empty holds no image, but each sub-folder is a class"
@@ -355,7 +351,7 @@ def test_an_empty_sub_folder_is_told_what_to_do_about(photos: Path) -> None:
     assert "or remove the folder" in caught.value.hint
 
 
-def test_without_pillow_the_extra_is_named(photos: Path, monkeypatch: Any) -> None:
+def test_missing_pillow_names_the_extra(photos: Path, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(DataError, match="needs Pillow") as caught:
         read(photos)

@@ -1,4 +1,4 @@
-"""Prepared data is kept for the next trial, and shared only where it is the same."""
+"""Prepared data is cached for the next trial, and shared only if it is the same."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def data(**knobs: object) -> Data:
     return Data.model_validate({"source": "iris", **knobs})
 
 
-def test_trials_that_prepare_the_same_share_it() -> None:
+def test_trials_with_the_same_preparation_share_tensors() -> None:
     first = loading.load(data(), Path(), 7, CPU)
     assert loading.load(data(augment=["noise"], balance="weight"), Path(), 7, CPU) is first
     assert loading.load(data(normalize="none"), Path(), 7, CPU) is not first
     assert loading.load(data(), Path(), 8, CPU) is not first
 
 
-def test_a_fold_knows_its_shapes_and_counts() -> None:
+def test_fold_has_shapes_and_counts() -> None:
     folds = loading.load(data(validation={"folds": 5}), Path(), 7, CPU)
     assert len(folds) == 5
     assert folds[0].inputs.shape == (4,)
@@ -35,7 +35,7 @@ def test_a_fold_knows_its_shapes_and_counts() -> None:
     assert folds[0].x_valid.shape == (30, 4)
 
 
-def test_a_changed_file_is_loaded_anew(tmp_path: Path) -> None:
+def test_changed_file_is_loaded_anew(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     knob = data(source="d.npz")
     np.savez(tmp_path / "d.npz", x=rng.normal(size=(20, 2)), y=rng.normal(size=20))
@@ -44,7 +44,7 @@ def test_a_changed_file_is_loaded_anew(tmp_path: Path) -> None:
     assert len(loading.load(knob, tmp_path, 7, CPU)[0].y_train) > len(first[0].y_train)
 
 
-def test_a_validation_file_is_scaled_by_the_training_file(tmp_path: Path) -> None:
+def test_validation_file_is_scaled_by_the_training_file(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n0,0.5\n10,1.5\n20,4\n")
     (tmp_path / "v.csv").write_text("a,y\n40,2\n")
     knob = data(source="t.csv", target="y", normalize="minmax", validation={"file": "v.csv"})
@@ -54,7 +54,7 @@ def test_a_validation_file_is_scaled_by_the_training_file(tmp_path: Path) -> Non
     assert fold.y_valid.item() * fold.target_scale + fold.target_center == pytest.approx(2.0)
 
 
-def test_the_test_part_is_there_only_where_it_is_opened() -> None:
+def test_test_part_is_loaded_only_if_opened() -> None:
     knob = data(test={"fraction": 0.2})
     (closed,) = loading.load(knob, Path(), 7, CPU)
     assert closed.x_test is None
@@ -68,13 +68,13 @@ def test_the_test_part_is_there_only_where_it_is_opened() -> None:
     assert loading.load(knob, Path(), 7, CPU) == (closed,)
 
 
-def test_where_nothing_tests_there_is_nothing_to_open() -> None:
+def test_data_without_a_test_part_has_no_test_tensors() -> None:
     first = loading.load(data(), Path(), 7, CPU)
     assert loading.load(data(), Path(), 7, CPU, open_test=True) is first
     assert first[0].x_test is None
 
 
-def test_a_test_file_is_read_only_where_it_is_opened_and_scaled_by_the_training_file(tmp_path: Path) -> None:
+def test_test_file_is_read_only_if_opened_and_scaled_by_training(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n0,0.5\n10,1.5\n20,4\n5,3\n")
     knob = data(
         source="t.csv", target="y", normalize="minmax", test={"file": "w.csv"}, validation={"file": "t.csv"}
@@ -91,7 +91,7 @@ def test_a_test_file_is_read_only_where_it_is_opened_and_scaled_by_the_training_
     assert again.x_test.tolist() == [[3.0], [3.5]]
 
 
-def test_tokens_come_as_whole_numbers_with_how_many_there_are(tmp_path: Path) -> None:
+def test_tokens_are_int64_with_their_number(tmp_path: Path) -> None:
     lines = [f"{'ab' * (row % 3)}c,{row % 2}" for row in range(20)]
     (tmp_path / "t.csv").write_text("\n".join(["word,y", *lines]))
     (fold,) = loading.load(data(source="t.csv", target="y", text="word"), tmp_path, 7, CPU)
@@ -100,7 +100,7 @@ def test_tokens_come_as_whole_numbers_with_how_many_there_are(tmp_path: Path) ->
     assert fold.inputs.kind == "tokens"
 
 
-def test_sequences_come_as_sequences(tmp_path: Path) -> None:
+def test_sequences_keep_their_shape(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.ones((20, 7, 2)), y=np.arange(20) % 2)
     (fold,) = loading.load(data(source="d.npz", inputs="sequence"), tmp_path, 7, CPU)
     assert fold.inputs == Inputs((7, 2))

@@ -1,4 +1,4 @@
-"""A text is a number where a CSV reader takes it for one, whatever Python's ``float`` takes."""
+"""A text is a number if a CSV reader reads it as one; Python's ``float`` accepts more."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ texts = st.lists(st.sampled_from(PIECES), max_size=7).map("".join).map(str.strip
         "1L",
     ]
 )
-def test_what_is_a_number_is_what_the_grammar_and_another_reader_say(candidates: list[str]) -> None:
+def test_grammar_of_numbers_matches_an_independent_reader(candidates: list[str]) -> None:
     for text in candidates:
         if text.lower() in WORDS:
             continue
@@ -140,7 +140,7 @@ def test_what_is_a_number_is_what_the_grammar_and_another_reader_say(candidates:
         max_size=30,
     )
 )
-def test_numbers_are_read_to_the_last_bit_on_both_ways(values: list[float | int | None]) -> None:
+def test_both_paths_read_numbers_to_the_last_bit(values: list[float | int | None]) -> None:
     fields = ["" if value is None else repr(value) for value in values]
     expected = [math.nan if value is None else float(value) for value in values]
     np.testing.assert_array_equal(
@@ -151,7 +151,7 @@ def test_numbers_are_read_to_the_last_bit_on_both_ways(values: list[float | int 
 
 
 @pytest.mark.parametrize("mark", sorted(MISSING))
-def test_a_mark_of_a_missing_value_is_one_in_every_column_and_case(mark: str) -> None:
+def test_missing_marks_hold_in_every_column_and_case(mark: str) -> None:
     for spelt in (mark, mark.upper(), mark.capitalize()):
         assert math.isnan(read_fields([spelt, "1"]).values[0])
         assert read_fields([spelt, "word"]).values.tolist() == [None, "word"]
@@ -159,7 +159,7 @@ def test_a_mark_of_a_missing_value_is_one_in_every_column_and_case(mark: str) ->
 
 
 @pytest.mark.parametrize("mark", sorted(MISSING_AMONG_NUMBERS))
-def test_a_dash_or_a_point_is_missing_among_numbers_alone(mark: str) -> None:
+def test_dash_or_point_is_missing_only_among_numbers(mark: str) -> None:
     found = read_fields([mark, "1", "2.5", mark])
     assert found.kind == "number"
     assert found.marks == ((mark, 0, 2),)
@@ -169,7 +169,7 @@ def test_a_dash_or_a_point_is_missing_among_numbers_alone(mark: str) -> None:
 
 
 @pytest.mark.parametrize("word", [*sorted(INFINITE), "INF", "Infinity", "1e400", "-1e999"])
-def test_an_infinite_number_is_infinite_and_not_text(word: str) -> None:
+def test_infinity_among_numbers_is_not_text(word: str) -> None:
     found = read_fields(["1", word])
     assert found.kind == "number"
     assert math.isinf(found.values[1])
@@ -180,19 +180,19 @@ def test_words_for_infinity_without_any_number_are_text() -> None:
     assert read_fields(["inf", "north"]).kind == "text"
 
 
-def test_a_column_of_text_tells_its_first_value_that_is_no_number() -> None:
+def test_text_column_reports_its_first_non_number() -> None:
     found = read_fields(["1", "-", "NA", "2", "n/a?", "n/a?"])
     assert (found.kind, found.odd_row, found.n_numbers, found.n_values) == ("text", 4, 2, 5)
     assert not found.has_decimal_commas
 
 
-def test_decimal_commas_are_seen_where_every_value_is_such_a_number() -> None:
+def test_decimal_commas_are_detected_if_all_values_have_that_form() -> None:
     assert read_fields(["0,5", "1", "", "-2,25"]).has_decimal_commas
     assert not read_fields(["0,5", "x"]).has_decimal_commas
     assert not read_fields(["1", "2"]).has_decimal_commas
 
 
-def test_a_very_long_field_takes_no_longer_than_its_length() -> None:
+def test_very_long_field_is_read_in_linear_time() -> None:
     digits = "1" * 100_000
     for text in (digits + "x", digits + "." + digits + "x", digits + "e" + digits + "x", "+" * 100_000):
         assert read_fields([text, "1"]).kind == "text"

@@ -1,4 +1,4 @@
-"""Oddities planted in generated tables are found, each by its kind and column, and clean tables have none."""
+"""Oddities planted in generated tables are reported with kind and column, and clean tables have none."""
 
 from __future__ import annotations
 
@@ -92,23 +92,21 @@ COLUMNS: dict[str, tuple[str, Plant]] = {
 @given(
     st.sampled_from(sorted(COLUMNS)), st.integers(0, 10**6), st.sampled_from(["classification", "regression"])
 )
-def test_an_oddity_planted_in_a_column_is_told_and_nothing_else_is(
-    planted: str, seed: int, task: str
-) -> None:
+def test_planted_oddity_is_the_only_one_reported(planted: str, seed: int, task: str) -> None:
     r = np.random.default_rng(seed)
     table = clean(r, task)
     kind, plant = COLUMNS[planted]
     odd = found({"planted": plant(r, table), **table})
-    told = [one for one in odd if one.kind == kind]
-    assert told
-    assert all("planted" in one.columns and "planted" in one.text for one in told)
-    # What is rare may be missing in training too, and dates that all differ number the rows.
+    planted_oddities = [one for one in odd if one.kind == kind]
+    assert planted_oddities
+    assert all("planted" in one.columns and "planted" in one.text for one in planted_oddities)
+    # Rare values may be missing in training too, and dates that all differ number the rows.
     assert kinds(odd) <= {kind, "unseen", *(["id"] if kind == "date" else [])}
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from(["code", "threshold", "squared", "per value"]))
-def test_a_column_that_tells_the_target_is_a_leak_and_the_measure_is_told(seed: int, how: str) -> None:
+def test_leak_is_reported_with_its_measure(seed: int, how: str) -> None:
     r = np.random.default_rng(seed)
     table = clean(r, "regression" if how in ("squared", "per value") else "classification")
     y = table["y"]
@@ -146,9 +144,7 @@ TARGETS: dict[str, Callable[[np.random.Generator], list[Any]]] = {
 
 @settings(deadline=None, max_examples=50)
 @given(st.sampled_from(sorted(TARGETS)), st.integers(0, 10**6))
-def test_a_target_of_numbers_that_became_classes_is_told_unless_the_file_says_so(
-    written: str, seed: int
-) -> None:
+def test_numbers_read_as_classes_are_reported_unless_the_task_is_set(written: str, seed: int) -> None:
     r = np.random.default_rng(seed)
     table = {**clean(r, "classification"), "y": TARGETS[written](r)}
     (odd,) = [one for one in found(table) if one.kind == "numbers_as_classes"]
@@ -156,7 +152,7 @@ def test_a_target_of_numbers_that_became_classes_is_told_unless_the_file_says_so
     assert "numbers_as_classes" not in kinds(found(table, task="classification"))
 
 
-def test_grades_that_became_classes_and_classes_that_became_numbers_are_told() -> None:
+def test_grades_and_coded_classes_are_reported() -> None:
     r = np.random.default_rng(0)
     table = clean(r, "classification")
     grades = {**table, "y": r.integers(3, 9, N).tolist()}
@@ -168,7 +164,7 @@ def test_grades_that_became_classes_and_classes_that_became_numbers_are_told() -
     assert "classes_as_numbers" not in kinds(found(letters, task="regression"))
 
 
-def test_a_small_class_and_a_class_that_nearly_all_are_of_are_told() -> None:
+def test_small_and_dominant_classes_are_reported() -> None:
     table = clean(np.random.default_rng(1), "classification")
     table["y"] = ["rare"] * 3 + ["often"] * (N - 3)
     odd = {one.kind: one.text for one in found(table)}
@@ -176,7 +172,7 @@ def test_a_small_class_and_a_class_that_nearly_all_are_of_are_told() -> None:
     assert "97.5%" in odd["imbalanced"]
 
 
-def test_a_category_that_training_never_sees_is_told_with_its_rows() -> None:
+def test_unseen_category_is_reported_with_its_rows() -> None:
     r = np.random.default_rng(2)
     table = clean(r, "regression")
     table["d"] = [*table["d"][:-40], *(f"only here {number}" for number in range(40))]
@@ -185,7 +181,7 @@ def test_a_category_that_training_never_sees_is_told_with_its_rows() -> None:
     assert "unseen" not in kinds(found(clean(r, "regression"), validation={"folds": 4}))
 
 
-def test_a_column_whose_sample_is_constant_is_looked_at_whole() -> None:
+def test_column_with_a_constant_sample_is_checked_completely() -> None:
     n = 30_000
     table = {"a": [0.0] * n, "b": np.random.default_rng(0).normal(size=n).round(4).tolist()}
     table["a"][17] = 1.0
@@ -193,7 +189,7 @@ def test_a_column_whose_sample_is_constant_is_looked_at_whole() -> None:
     assert found(table) == ()
 
 
-def test_a_name_as_long_as_a_page_is_shortened_in_a_note() -> None:
+def test_long_name_is_shortened_in_a_note() -> None:
     table = {"x" * 5000: [5] * N, **clean(np.random.default_rng(3), "regression")}
     (odd,) = found(table)
     assert len(odd.text) < 200

@@ -1,4 +1,4 @@
-"""Parquet columns of any type become what the same values in a CSV file become, or an error that names the column."""
+"""Parquet columns become the same as CSV columns with the same values, or an error that names the column."""
 
 from __future__ import annotations
 
@@ -66,9 +66,7 @@ TABLE = pa.table({"a": [0.5, 1.5, 2.5], "y": [0, 1, 0], "id": [7, 9, 8], "__inde
         ({"id": 1}, ["id", "__index_level_0__"]),
     ],
 )
-def test_what_pandas_takes_back_as_its_index_is_no_input(
-    tmp_path: Path, index_columns: Any, left_out: list[str]
-) -> None:
+def test_pandas_index_is_not_an_input(tmp_path: Path, index_columns: Any, left_out: list[str]) -> None:
     pq.write_table(with_pandas(TABLE, index_columns), tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet", knobs())
     assert set(table.feature_names) == {"a", "id", "__index_level_0__"} - set(left_out)
@@ -80,18 +78,18 @@ def test_what_pandas_takes_back_as_its_index_is_no_input(
 @pytest.mark.parametrize(
     "metadata", [b"", b"{", b"[]", b'"x"', b'{"index_columns": 5}', b"\xff", b"[" * 100_000]
 )
-def test_metadata_that_is_not_pandas_own_leaves_nothing_out(tmp_path: Path, metadata: bytes) -> None:
+def test_invalid_pandas_metadata_leaves_out_no_column(tmp_path: Path, metadata: bytes) -> None:
     table = TABLE.drop(["__index_level_0__"]).replace_schema_metadata({b"pandas": metadata})
     assert columns_of(tmp_path, table).names == ("a", "y", "id")
 
 
-def test_an_index_that_the_user_names_is_read(tmp_path: Path) -> None:
+def test_index_named_by_the_user_is_read(tmp_path: Path) -> None:
     pq.write_table(with_pandas(TABLE, ["y"]), tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet", knobs())
     assert (table.y.tolist(), table.feature_names) == ([0, 1, 0], ("a", "id"))
 
 
-def test_an_index_that_the_training_file_has_as_an_input_is_read(tmp_path: Path) -> None:
+def test_index_that_is_a_training_input_is_read(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,id,y\n1,5,0\n2,6,1\n")
     known = read_table(tmp_path / "t.csv", knobs())
     pq.write_table(with_pandas(TABLE, ["id"]), tmp_path / "v.parquet")
@@ -110,7 +108,7 @@ def test_an_index_that_the_training_file_has_as_an_input_is_read(tmp_path: Path)
         max_size=8,
     ),
 )
-def test_numbers_are_rounded_as_those_of_a_csv_file(
+def test_numbers_are_rounded_like_csv_numbers(
     tmp_path_factory: pytest.TempPathFactory,
     signed: list[int | None],
     unsigned: list[int | None],
@@ -125,12 +123,12 @@ def test_numbers_are_rounded_as_those_of_a_csv_file(
         np.testing.assert_array_equal(columns.values["a"], read_csv(folder / "t.csv", SOURCE).values["a"])
 
 
-def test_whole_numbers_that_float64_cannot_hold_are_noted(tmp_path: Path) -> None:
+def test_whole_numbers_beyond_float64_are_noted(tmp_path: Path) -> None:
     (note,) = columns_of(tmp_path, pa.table({"a": [1_700_000_000_000_000_001, 2], "b": [1, 2]})).notes
     assert (note.kind, note.columns) == ("rounded", ("a",))
 
 
-def test_classes_that_float64_merges_are_refused_in_words(tmp_path: Path) -> None:
+def test_classes_that_float64_merges_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1.0, 2.0], "y": [2**60, 2**60 + 1]}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"the class in row 1 of t\.parquet is a number of 2\^53 or more"):
         read_table(tmp_path / "t.parquet", knobs(task="classification"))
@@ -170,7 +168,7 @@ def test_a_column_of_a_known_type_is_read(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(values, np.array(expected, dtype=values.dtype))
 
 
-def test_all_columns_of_other_types_are_told_at_once(tmp_path: Path) -> None:
+def test_all_columns_of_other_types_are_in_one_error(tmp_path: Path) -> None:
     pq.write_table(
         pa.table({**BAD, "a": [1, 2], "y": [0, 1], "infinite": [0.5, np.inf]}), tmp_path / "t.parquet"
     )
@@ -181,13 +179,13 @@ def test_all_columns_of_other_types_are_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_column_of_another_type_beside_the_text_is_not_looked_at(tmp_path: Path, name: str) -> None:
+def test_other_columns_than_the_text_are_not_read(tmp_path: Path, name: str) -> None:
     pq.write_table(pa.table({"a": BAD[name], "t": ["u", "v"], "y": [0, 1]}), tmp_path / "t.parquet")
     assert read_table(tmp_path / "t.parquet", knobs(text="t")).prose is not None
 
 
 @pytest.mark.parametrize("name", [*GOOD, *BAD])
-def test_a_text_column_of_any_type_is_read_or_told(tmp_path: Path, name: str) -> None:
+def test_text_column_of_any_type_is_read_or_reported(tmp_path: Path, name: str) -> None:
     array = GOOD[name][0] if name in GOOD else BAD[name]
     pq.write_table(pa.table({"a": array, "y": [0, 1]}), tmp_path / "t.parquet")
     try:
@@ -198,7 +196,7 @@ def test_a_text_column_of_any_type_is_read_or_told(tmp_path: Path, name: str) ->
         assert "column `a`" in error.message
 
 
-def test_a_damaged_file_is_read_or_refused_in_words(tmp_path: Path) -> None:
+def test_damaged_file_is_read_or_raises_data_error(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     pq.write_table(
         pa.table({"a": [0.5, 1.5, 2.5] * 20, "t": ["u", "v", None] * 20, "y": [0, 1, 0] * 20}), path
@@ -216,9 +214,7 @@ def test_a_damaged_file_is_read_or_refused_in_words(tmp_path: Path) -> None:
             assert error.message
 
 
-def test_rows_that_would_fill_the_memory_are_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_larger_than_memory_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table({"a": np.zeros(200_000), "y": np.zeros(200_000)}), tmp_path / "t.parquet")
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 9 kB\nMemAvailable: 1000 kB\n")

@@ -1,4 +1,4 @@
-"""What is fitted on the training part, and that nothing of the validation part gets into it."""
+"""Preparation is fitted to the training part alone."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_regression_target_is_standardised_and_its_units_are_kept() -> None:
     np.testing.assert_allclose(y * found.target_scale + found.target_center, table.y[VALID], rtol=1e-5)
 
 
-def test_a_feature_that_is_mostly_one_value_is_scaled_robustly_by_its_deviation() -> None:
+def test_robust_scaling_of_a_mostly_constant_feature_uses_its_deviation() -> None:
     x = np.zeros((40, 1))
     x[0] = 8.0
     found = preparation.fit(table_of(x), TRAIN, knobs("robust"))
@@ -122,7 +122,7 @@ def test_tokens_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("normalize", ["standard", "minmax"])
-def test_numbers_too_large_to_be_scaled_are_refused_in_words(normalize: str) -> None:
+def test_numbers_too_large_to_scale_are_refused(normalize: str) -> None:
     x = RNG.normal(size=(40, 1))
     x[:2, 0] = (1e308, -1e308)
     with pytest.raises(DataError, match="too large to be scaled"):

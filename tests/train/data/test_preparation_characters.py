@@ -1,4 +1,4 @@
-"""Texts become tokens by the training part's characters alone."""
+"""Texts become tokens, with an alphabet from the training part alone."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tunecli.train.data.preparation import PADDING, UNKNOWN, Alphabet, encode, l
 texts_of_any_kind = st.lists(st.none() | st.text(max_size=12), min_size=1, max_size=8)
 
 
-def test_characters_stand_by_frequency_and_then_by_code_point() -> None:
+def test_characters_are_sorted_by_frequency_then_code_point() -> None:
     assert learn_alphabet(["banana", "band"], 10, 256).characters == ("a", "n", "b", "d")
 
 
-def test_the_rarest_characters_go_where_there_are_too_many_and_read_as_unknown() -> None:
+def test_rarest_characters_beyond_the_limit_become_unknown() -> None:
     alphabet = learn_alphabet(["banana"], 10, 4)
     assert alphabet == Alphabet(("a", "n"), 6)
     assert alphabet.n_tokens == 4
     assert encode(alphabet, ["ban"]).tolist() == [[UNKNOWN, 2, 3, PADDING, PADDING, PADDING]]
 
 
-def test_a_text_is_cut_and_what_was_cut_off_teaches_nothing() -> None:
+def test_characters_after_the_cut_are_not_learnt() -> None:
     alphabet = learn_alphabet(["abc"], 2, 256)
     assert alphabet == Alphabet(("a", "b"), 2)
     assert encode(alphabet, ["abc", "a", "", None]).tolist() == [[2, 3], [2, 0], [0, 0], [0, 0]]
@@ -33,7 +33,7 @@ def test_empty_texts_are_one_token_of_padding() -> None:
 
 
 @given(texts_of_any_kind, texts_of_any_kind, st.integers(1, 15), st.integers(3, 10))
-def test_tokens_are_in_range_and_known_texts_can_be_read_back(
+def test_tokens_are_in_range_and_decode_to_the_text(
     known: list[str | None], others: list[str | None], max_length: int, max_tokens: int
 ) -> None:
     alphabet = learn_alphabet(known, max_length, max_tokens)

@@ -1,4 +1,4 @@
-"""Whatever stands in the validation and test parts, training sees not a bit of it."""
+"""The content of the validation and test parts does not change training."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def with_other_rows_wild(table: Table, kept: NDArray[np.int64], rng: np.random.G
     st.sampled_from(["classification", "regression"]),
     st.sampled_from(NORMALIZATIONS),
 )
-def test_other_rows_change_nothing_of_what_is_trained_on(
+def test_validation_and_test_rows_do_not_change_training_tensors(
     seed: int, kind: str, task: str, normalize: str
 ) -> None:
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Scaled columns are what exact arithmetic gives, at any distance from 0; rounding never becomes an input."""
+"""Scaled columns match exact arithmetic at any distance from 0, and rounding never becomes an input."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ shares = st.floats(-17, 2).map(lambda power: 10.0**power)
 @example(1e30, 0.0, [0.0, 0.0, 0.0])
 @example(1e-250, 1e-3, [-1.0, 1.0])
 @example(1e200, 1.0, [-1.0, 1.0])
-def test_standard_scores_are_those_of_exact_arithmetic_or_0(
+def test_standard_scores_match_exact_arithmetic_or_are_0(
     offset: float, share: float, places: list[float]
 ) -> None:
     x = offset + np.array(places) * share * (abs(offset) or 1.0)
@@ -87,7 +87,7 @@ def test_standard_scores_are_those_of_exact_arithmetic_or_0(
     st.lists(st.floats(-1, 1), min_size=2, max_size=40),
     st.floats(-1e30, 1e30),
 )
-def test_what_trains_is_bounded_at_any_distance_from_0(
+def test_scaled_training_values_are_bounded_at_any_offset(
     normalize: Normalization, offset: float, share: float, places: list[float], other: float
 ) -> None:
     x = offset + np.array(places) * share * (abs(offset) or 1.0)
@@ -104,9 +104,7 @@ def test_what_trains_is_bounded_at_any_distance_from_0(
 
 @pytest.mark.parametrize("normalize", SCALED)
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e9, 1e30, 1e300, 5e-324, 1.7e18])
-def test_a_column_that_never_varies_in_training_is_0_in_every_row(
-    normalize: Normalization, value: float
-) -> None:
+def test_column_constant_in_training_is_0_in_every_row(normalize: Normalization, value: float) -> None:
     x = np.full(91, value)
     assert not scaled(x, normalize).any()
     assert not scaled(x, normalize, np.array([value + 1e5, -value, np.nan])).any()
@@ -114,7 +112,7 @@ def test_a_column_that_never_varies_in_training_is_0_in_every_row(
 
 @pytest.mark.parametrize("normalize", SCALED)
 @pytest.mark.parametrize("center", [1.0, -1e9, 1e30, 1.7e18])
-def test_a_column_that_varies_by_its_rounding_is_0(normalize: Normalization, center: float) -> None:
+def test_column_that_varies_by_rounding_is_0(normalize: Normalization, center: float) -> None:
     step = np.spacing(abs(center))
     x = center + step * (np.arange(40) % 3)
     assert x.min() < x.max()
@@ -124,7 +122,7 @@ def test_a_column_that_varies_by_its_rounding_is_0(normalize: Normalization, cen
     assert len(set(kept.tolist())) == 3
 
 
-def test_nanoseconds_within_a_millisecond_are_scaled_as_their_distances() -> None:
+def test_nanosecond_timestamps_keep_their_distances() -> None:
     distances = np.random.default_rng(0).integers(0, 1_000_000, 30_000) // 256 * 256
     stamps = (1_700_000_000_000_000_000 // 256 * 256 + distances).astype(np.float64)
     expected = (distances - distances.mean()) / distances.std()
@@ -134,7 +132,7 @@ def test_nanoseconds_within_a_millisecond_are_scaled_as_their_distances() -> Non
 
 
 @pytest.mark.parametrize("normalize", SCALED)
-def test_images_and_sequences_are_held_to_the_rounding_of_32_bits(normalize: Normalization) -> None:
+def test_images_and_sequences_use_float32_rounding(normalize: Normalization) -> None:
     flat = np.full((20, 2, 4, 4), 0.1, dtype=np.float32)
     flat[:, 1] += np.random.default_rng(0).normal(size=(20, 4, 4)).astype(np.float32)
     flat[::2, 0] = np.nextafter(np.float32(0.1), np.float32(1.0))
@@ -148,7 +146,7 @@ def test_images_and_sequences_are_held_to_the_rounding_of_32_bits(normalize: Nor
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e9, 1.7e15])
-def test_a_target_far_from_0_keeps_its_distances(offset: float) -> None:
+def test_target_far_from_0_keeps_its_distances(offset: float) -> None:
     distances = np.random.default_rng(0).integers(-1000, 1000, 40) * 64.0
     table = Table(np.zeros((40, 1)), offset + distances, "regression")
     knobs = Data.model_validate({"source": "diabetes"})
@@ -158,7 +156,7 @@ def test_a_target_far_from_0_keeps_its_distances(offset: float) -> None:
     np.testing.assert_allclose(y, expected, atol=1e-4)
 
 
-def test_a_target_that_is_constant_in_the_training_part_keeps_what_varies_elsewhere() -> None:
+def test_target_constant_in_training_keeps_its_variation_elsewhere() -> None:
     table = Table(np.zeros((4, 1)), np.array([5.0, 5.0, 5.0, 7.5]), "regression")
     found = preparation.fit(table, np.arange(3), Data.model_validate({"source": "diabetes"}))
     assert preparation.apply(found, table, np.arange(4)).y.tolist() == [0.0, 0.0, 0.0, 2.5]
@@ -169,7 +167,7 @@ def test_a_target_that_is_constant_in_the_training_part_keeps_what_varies_elsewh
     assert np.abs(y).max() <= 1.0
 
 
-def test_a_target_that_varies_by_its_rounding_is_refused() -> None:
+def test_target_that_varies_by_rounding_is_refused() -> None:
     with pytest.raises(DataError, match="varies by 256 in all, no more than the rounding") as caught:
         encode_target(1.7e18 + 256.0 * (np.arange(30) % 2), "regression", str)
     assert caught.value.parameter == "data.target"
@@ -184,7 +182,7 @@ def test_a_column_beyond_float64_is_named() -> None:
 
 
 @pytest.mark.parametrize(("normalize", "other"), [("none", 1e300), ("standard", 1e300), ("minmax", -1e300)])
-def test_a_number_that_32_bits_cannot_hold_is_told_with_its_column(normalize: str, other: float) -> None:
+def test_number_beyond_float32_is_reported_with_its_column(normalize: str, other: float) -> None:
     table = Table(
         np.array([[1.0, 0.5], [2.0, 1.5], [3.0, other]]),
         np.arange(3) % 2,
@@ -201,7 +199,7 @@ def test_a_number_that_32_bits_cannot_hold_is_told_with_its_column(normalize: st
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(SCALED), st.sampled_from([(0,), (0, 1), (0, 2, 3)]))
-def test_ordinary_columns_have_numpys_own_mean_and_deviation(
+def test_ordinary_columns_have_numpys_mean_and_deviation(
     seed: int, normalize: Normalization, axes: tuple[int, ...]
 ) -> None:
     rng = np.random.default_rng(seed)

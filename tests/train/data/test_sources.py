@@ -1,4 +1,4 @@
-"""Every source gives a table; what is known before training agrees with it; torch stays unloaded."""
+"""Every source gives a table, facts before training agree with it, and torch stays unloaded."""
 
 from __future__ import annotations
 
@@ -44,14 +44,12 @@ def facts_from(table: Table) -> DataFacts:
 
 
 @pytest.mark.parametrize("name", list(BUNDLED_FACTS))
-def test_the_static_facts_of_a_bundled_set_are_those_of_the_set(name: str, tmp_path: Path) -> None:
+def test_constant_facts_match_the_bundled_sets(name: str, tmp_path: Path) -> None:
     assert facts_of(data(name), tmp_path) == facts_from(read_source(data(name), tmp_path))
 
 
 @pytest.mark.parametrize("name", GENERATED)
-def test_a_generated_set_has_the_samples_asked_for_and_is_the_same_every_time(
-    name: str, tmp_path: Path
-) -> None:
+def test_generated_set_has_the_configured_samples_and_is_reproducible(name: str, tmp_path: Path) -> None:
     first = read_source(data({"name": name, "samples": 60, "seed": 1}), tmp_path)
     other = read_source(data({"name": name, "samples": 60, "seed": 2**32 + 1}), tmp_path)
     assert len(first.x) == 60
@@ -64,7 +62,7 @@ def test_a_generated_set_without_an_example_of_each_class_is_refused(tmp_path: P
         read_source(data({"name": "blobs", "samples": 2, "classes": 3}), tmp_path)
 
 
-def test_text_is_kept_apart_and_the_notes_say_what_was_done(tmp_path: Path) -> None:
+def test_text_columns_are_separate_and_noted(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("size,city,y\n1,Rom,a\n,Bern,b\n3,Rom,a\n")
     table = read_source(data("t.csv", target="y"), tmp_path)
     assert table.feature_names == ("size",)
@@ -77,7 +75,7 @@ def test_text_is_kept_apart_and_the_notes_say_what_was_done(tmp_path: Path) -> N
     assert facts.inputs.shape == (3,)
 
 
-def test_a_file_is_read_again_once_it_has_changed(tmp_path: Path) -> None:
+def test_changed_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,y\n1,0\n2,1\n")
     knob = data("t.csv", target="y")
@@ -106,7 +104,7 @@ def test_a_file_is_read_again_once_it_has_changed(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_table_that_is_wrong_names_the_key_to_blame(
+def test_bad_table_raises_an_error_with_its_key(
     tmp_path: Path, text: str, knobs: dict[str, str], parameter: str, message: str
 ) -> None:
     (tmp_path / "t.csv").write_text(text)
@@ -115,7 +113,7 @@ def test_a_table_that_is_wrong_names_the_key_to_blame(
     assert caught.value.parameter == parameter
 
 
-def test_a_file_that_is_missing_is_told_with_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_missing_file_is_reported_with_the_searched_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no file no\.csv") as caught:
         read_source(data("no.csv", target="y"), tmp_path)
     assert str(tmp_path) in caught.value.hint
@@ -134,7 +132,7 @@ def test_a_folder_and_an_unknown_ending_are_refused(tmp_path: Path) -> None:
     ("knobs", "parameter"), [({"target": "y"}, "data.target"), ({"task": "regression"}, "data.task")]
 )
 @pytest.mark.parametrize("source", ["iris", "moons"])
-def test_a_source_with_its_own_target_takes_no_other(
+def test_source_with_its_own_target_refuses_another(
     source: str, knobs: dict[str, str], parameter: str, tmp_path: Path
 ) -> None:
     for read in (read_source, facts_of):
@@ -152,12 +150,12 @@ def test_a_source_with_its_own_target_takes_no_other(
         ([str(n) for n in range(21)], "regression"),
     ],
 )
-def test_the_task_follows_from_the_target(tmp_path: Path, values: list[str], task: str) -> None:
+def test_task_is_inferred_from_the_target(tmp_path: Path, values: list[str], task: str) -> None:
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{n},{value}\n" for n, value in enumerate(values)))
     assert read_source(data("t.csv", target="y"), tmp_path).task == task
 
 
-def test_a_validation_file_follows_the_training_files_columns_and_classes(tmp_path: Path) -> None:
+def test_validation_file_uses_the_training_columns_and_classes(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,c,y\n1,u,no\n2,v,yes\n3,v,yes\n")
     (tmp_path / "v.csv").write_text("y,extra,c,a\nyes,0,7,5\n")
     knob = data("t.csv", target="y", validation={"file": "v.csv"})
@@ -176,7 +174,7 @@ def test_a_validation_file_follows_the_training_files_columns_and_classes(tmp_pa
         ("a,c,y\nx,u,yes\n", "column `a` of v.csv holds the text"),
     ],
 )
-def test_a_validation_file_that_differs_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_validation_file_that_disagrees_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.csv").write_text("a,c,y\n1,u,no\n2,v,yes\n")
     (tmp_path / "v.csv").write_text(text)
     with pytest.raises(DataError, match=message) as caught:
@@ -189,7 +187,7 @@ def test_a_validation_file_needs_a_training_file(tmp_path: Path) -> None:
         read_validation(data("iris", validation={"file": "v.csv"}), tmp_path)
 
 
-def test_a_test_file_follows_the_training_files_columns_and_classes(tmp_path: Path) -> None:
+def test_test_file_uses_the_training_columns_and_classes(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,c,y\n1,u,no\n2,v,yes\n3,v,yes\n")
     (tmp_path / "w.csv").write_text("y,a\nyes,7\n")
     knob = data("t.csv", target="y", test={"file": "w.csv"})
@@ -215,16 +213,16 @@ def test_a_test_file_follows_the_training_files_columns_and_classes(tmp_path: Pa
         ("photos/", {"file": "t.csv"}, "there is no folder t.csv"),
     ],
 )
-def test_a_test_part_that_is_not_there_is_known_without_reading_any(
+def test_missing_test_part_is_reported_without_reading_data(
     source: object, test: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "t.csv").write_text("nobody reads this")
+    (tmp_path / "t.csv").write_text("never read")
     with pytest.raises(DataError, match=message) as caught:
         require_test(data(source, test=test), tmp_path)
     assert caught.value.parameter == "data.test"
 
 
-def test_a_folder_of_images_is_read_again_once_a_file_has_come(tmp_path: Path) -> None:
+def test_folder_of_images_is_read_again_after_a_new_file(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.new("L", (4, 4)).save(tmp_path / "photos" / name / "a.png")
@@ -244,7 +242,7 @@ def test_a_folder_of_images_is_read_again_once_a_file_has_come(tmp_path: Path) -
     assert read_source(knob, tmp_path).class_counts == (2, 1)
 
 
-def test_the_facts_of_text_are_those_of_the_whole_column(tmp_path: Path) -> None:
+def test_facts_of_text_use_the_whole_column(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("t,y\nabc,0\nabcdef,1\nb,0\n")
     facts = facts_of(data("t.csv", target="y", text="t"), tmp_path)
     assert facts is not None
@@ -257,7 +255,7 @@ def test_the_facts_of_text_are_those_of_the_whole_column(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("source", "inputs"), [("iris", "image"), ("digits", "sequence"), ("t.csv", "image")]
 )
-def test_inputs_are_only_for_arrays_that_could_be_either(source: str, inputs: str, tmp_path: Path) -> None:
+def test_wrong_inputs_kind_is_refused(source: str, inputs: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("t,y\n1,0\n2,1\n")
     for read in (read_source, facts_of):
         with pytest.raises(DataError, match="has inputs of the kind") as caught:
@@ -265,7 +263,7 @@ def test_inputs_are_only_for_arrays_that_could_be_either(source: str, inputs: st
         assert caught.value.parameter == "data.inputs"
 
 
-def test_nobody_can_write_into_a_shared_table(tmp_path: Path) -> None:
+def test_shared_table_is_read_only(tmp_path: Path) -> None:
     table = read_source(data("iris"), tmp_path)
     with pytest.raises(ValueError, match="read-only"):
         table.x[0, 0] = 0.0

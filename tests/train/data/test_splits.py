@@ -30,9 +30,7 @@ counts_of_classes = st.lists(st.integers(1, 30), min_size=2, max_size=6)
 
 
 @given(counts_of_classes, st.floats(0.01, 0.99), st.integers(0, 2**40))
-def test_a_fraction_parts_the_examples_and_leaves_each_class_one_to_train_on(
-    counts: list[int], fraction: float, seed: int
-) -> None:
+def test_fraction_leaves_each_class_a_training_example(counts: list[int], fraction: float, seed: int) -> None:
     table = table_of(*counts)
     knob = data(validation={"fraction": fraction})
     if sum(counts) == len(counts):
@@ -47,14 +45,14 @@ def test_a_fraction_parts_the_examples_and_leaves_each_class_one_to_train_on(
     assert len(part.valid_indices) == wanted
 
 
-def test_a_fraction_takes_the_same_share_of_every_class() -> None:
+def test_fraction_is_stratified() -> None:
     table = table_of(100, 50, 10)
     (part,) = split(table, data(validation={"fraction": 0.2}), 3)
     assert np.bincount(table.y[part.valid_indices]).tolist() == [20, 10, 2]
 
 
 @given(st.lists(st.integers(4, 20), min_size=2, max_size=5), st.integers(2, 4))
-def test_folds_validate_every_example_once_and_differ_by_one_at_most(counts: list[int], folds: int) -> None:
+def test_folds_validate_every_example_once_and_differ_by_at_most_one(counts: list[int], folds: int) -> None:
     table = table_of(*counts)
     parts = split(table, data(validation={"folds": folds}), 5)
     assert sorted(np.concatenate([part.valid_indices for part in parts])) == list(range(sum(counts)))
@@ -66,7 +64,7 @@ def test_folds_validate_every_example_once_and_differ_by_one_at_most(counts: lis
 
 
 @given(counts_of_classes, st.floats(0.01, 1.0), st.floats(0.01, 1.0))
-def test_a_smaller_share_of_the_training_data_is_a_subset_of_a_larger_one(
+def test_smaller_train_fraction_is_a_subset_of_a_larger_one(
     counts: list[int], one: float, other: float
 ) -> None:
     table = table_of(*counts, 30)
@@ -78,14 +76,14 @@ def test_a_smaller_share_of_the_training_data_is_a_subset_of_a_larger_one(
     np.testing.assert_array_equal(few.valid_indices, many.valid_indices)
 
 
-def test_the_seed_alone_decides_the_split() -> None:
+def test_split_depends_on_the_seed_alone() -> None:
     table = numbers(50)
     first, again, other = (split(table, data(), seed)[0].valid_indices for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert set(first) != set(other)
 
 
-def test_a_validation_file_leaves_the_table_to_training() -> None:
+def test_with_a_validation_file_all_rows_train() -> None:
     knob = data(validation={"file": "v.csv"})
     (part,) = split(numbers(10), knob, 0, numbers(4))
     assert part.train_indices.tolist() == list(range(10))
@@ -106,9 +104,7 @@ def test_one_example_cannot_be_split() -> None:
 
 
 @given(counts_of_classes, st.floats(0.05, 0.5), st.floats(0.1, 1.0))
-def test_the_sizes_of_the_parts_are_known_without_the_labels(
-    counts: list[int], fraction: float, train_fraction: float
-) -> None:
+def test_part_sizes_need_no_labels(counts: list[int], fraction: float, train_fraction: float) -> None:
     counts = [*counts, 5]
     knob = data(validation={"fraction": fraction}, train_fraction=train_fraction)
     (part,) = split(table_of(*counts), knob, 9)
@@ -122,7 +118,7 @@ def test_the_sizes_of_the_parts_are_known_without_the_labels(
     st.none() | st.builds(lambda share: {"fraction": share}, st.floats(0.05, 0.2)),
     st.integers(0, 2**40),
 )
-def test_how_many_classes_validate_is_known_without_the_labels_and_the_seed(
+def test_number_of_validated_classes_needs_no_labels_or_seed(
     counts: list[int], validation: dict[str, float], test: dict[str, float] | None, seed: int
 ) -> None:
     knob, table = data(validation=validation, test=test), table_of(*counts)
@@ -137,7 +133,7 @@ def test_how_many_classes_validate_is_known_without_the_labels_and_the_seed(
 
 
 @given(counts_of_classes, st.floats(0.05, 0.5), st.floats(0.05, 0.5), st.integers(0, 2**40))
-def test_the_test_part_is_set_apart_first_and_does_not_depend_on_how_validation_is_done(
+def test_test_part_does_not_depend_on_the_validation(
     counts: list[int], fraction: float, test_fraction: float, seed: int
 ) -> None:
     counts = [count + 4 for count in counts]
@@ -156,7 +152,7 @@ def test_the_test_part_is_set_apart_first_and_does_not_depend_on_how_validation_
     assert sizes == ((len(whole.train_indices), len(whole.valid_indices)),)
 
 
-def test_without_a_test_part_the_split_is_what_it_would_be_anyway() -> None:
+def test_split_without_a_test_part_is_unchanged() -> None:
     (part,) = split(numbers(30), data(), 3)
     assert len(part.test_indices) == 0
     (beside,) = split(numbers(30), data(test={"file": "w.csv"}), 3, test=numbers(4))
@@ -178,6 +174,6 @@ def test_too_few_examples_for_a_test_part_are_refused(table: Table, message: str
     assert caught.value.parameter == "data.test"
 
 
-def test_folds_count_what_the_test_part_leaves() -> None:
+def test_folds_are_checked_after_the_test_part_is_drawn() -> None:
     with pytest.raises(DataError, match="5 folds are more than the 4 examples"):
         split(table_of(20, 5), data(validation={"folds": 5}, test={"fraction": 0.2}), 0)

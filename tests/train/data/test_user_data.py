@@ -1,4 +1,4 @@
-"""The user's own data: called once, and read or refused as arrays from a file are."""
+"""The user's data function is called once, and its result is checked like arrays from a file."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_arrays_lists_and_tensors_are_the_same_data(folder: Path, kind: str) -> 
     assert (table.kind, table.task, table.class_names) == ("features", "classification", ("0", "1"))
 
 
-def test_it_is_called_once_for_the_same_arguments_and_anew_once_its_module_has_changed(folder: Path) -> None:
+def test_function_is_called_once_until_its_module_changes(folder: Path) -> None:
     first = read_source(own("make", {"n": 8}), folder)
     assert read_source(own("make", {"n": 8}, normalize="none"), folder) is first
     assert calls(folder) == 1
@@ -85,21 +85,21 @@ def test_it_is_called_once_for_the_same_arguments_and_anew_once_its_module_has_c
     assert calls(folder) == 3
 
 
-def test_nothing_is_known_of_it_and_nothing_is_run_to_know(folder: Path) -> None:
+def test_facts_are_none_and_the_function_is_not_run(folder: Path) -> None:
     assert facts_of(own("broken"), folder) is None
 
 
-def test_what_the_function_raises_is_what_the_trial_fails_with(folder: Path) -> None:
+def test_error_of_the_function_is_raised_unchanged(folder: Path) -> None:
     with pytest.raises(RuntimeError, match="the disk is on fire"):
         read_source(own("broken"), folder)
 
 
-def test_inputs_are_read_as_the_file_says(folder: Path) -> None:
+def test_inputs_are_read_as_configured(folder: Path) -> None:
     assert read_source(own("images"), folder).x.shape == (4, 1, 5, 6)
     assert read_source(own("images", inputs="sequence"), folder).x.shape == (4, 5, 6)
 
 
-def test_a_number_of_tokens_makes_tokens(folder: Path) -> None:
+def test_n_tokens_makes_tokens(folder: Path) -> None:
     parts = {"x": [[0, 3], [4, 1]], "y": ["a", "b"], "n_tokens": 5}
     table = read_source(own("give", parts), folder)
     assert (table.kind, table.n_tokens, table.class_names) == ("tokens", 5, ("a", "b"))
@@ -107,13 +107,13 @@ def test_a_number_of_tokens_makes_tokens(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("y", [[1, 0, 1], ["no", "yes", "no"]])
-def test_class_names_are_in_the_order_given(folder: Path, y: list[Any]) -> None:
+def test_class_names_keep_their_order(folder: Path, y: list[Any]) -> None:
     table = read_source(own("give", {"x": [[1], [2], [3]], "y": y, "class_names": ["yes", "no"]}), folder)
     assert table.class_names == ("yes", "no")
     assert table.y.tolist() == [1, 0, 1]
 
 
-def test_numbers_are_a_regression_where_the_file_says_so(folder: Path) -> None:
+def test_configured_regression_wins(folder: Path) -> None:
     table = read_source(own("make", task="regression"), folder)
     assert table.task == "regression"
 
@@ -169,7 +169,7 @@ def test_numbers_are_a_regression_where_the_file_says_so(folder: Path) -> None:
         ("make", {}, {"text": "x"}, "has no columns", "data.text"),
     ],
 )
-def test_what_is_no_data_is_refused(
+def test_invalid_results_are_refused(
     folder: Path, name: str, args: dict[str, Any], knobs: dict[str, Any], message: str, parameter: str
 ) -> None:
     with pytest.raises(DataError, match=message) as caught:
@@ -177,7 +177,9 @@ def test_what_is_no_data_is_refused(
     assert caught.value.parameter == parameter
 
 
-def test_code_that_takes_its_folder_off_the_path_harms_nobody_elses(folder: Path, tmp_path: Path) -> None:
+def test_code_that_removes_its_folder_from_the_path_leaves_the_path_intact(
+    folder: Path, tmp_path: Path
+) -> None:
     read_source(own("make"), folder)
     sys.path.remove(str(folder))
     (tmp_path / "other").mkdir()

@@ -1,4 +1,4 @@
-"""The user's own code runs seeded, on copies, and leaves nothing behind that a later trial could see."""
+"""The user's code runs seeded, on copies, and leaves no trace for later trials."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def outcome_of(tmp_path):
     ],
     ids=["model", "averaged model", "loss", "metric"],
 )
-def test_what_it_writes_into_its_arguments_reaches_no_data(outcome_of, tmp_path, config, objective):
+def test_code_that_changes_its_arguments_changes_no_data(outcome_of, tmp_path, config, objective):
     data = TrialConfig.model_validate(IRIS).data
     (fold,) = loading.load(data, tmp_path, 1, torch.device("cpu"))
     before = [part.clone() for part in (fold.x_train, fold.y_train, fold.x_valid, fold.y_valid)]
@@ -169,7 +169,7 @@ def test_what_it_writes_into_its_arguments_reaches_no_data(outcome_of, tmp_path,
     assert outcome_of(objective, **config).metrics == first.metrics
 
 
-def test_a_loss_that_writes_gives_the_scores_of_one_that_does_not(outcome_of):
+def test_loss_that_changes_its_arguments_gives_the_same_scores(outcome_of):
     assert outcome_of(loss=own("writing_loss")).metrics == outcome_of(loss="cross_entropy").metrics
 
 
@@ -186,7 +186,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("config", "objective"), CASES, ids=["net", "forward", "loss", "optimizer", "data", "metric"]
 )
-def test_whatever_it_draws_from_is_seeded(outcome_of, config, objective):
+def test_all_global_generators_are_seeded(outcome_of, config, objective):
     first = outcome_of(objective, **config)
     assert first.state is State.COMPLETE, first.failure
     loading.forget()
@@ -198,7 +198,7 @@ def test_whatever_it_draws_from_is_seeded(outcome_of, config, objective):
     assert np.random.get_state()[1].tolist() == states[2]
 
 
-def test_what_an_import_draws_is_the_same_in_every_process(outcome_of, tmp_path):
+def test_draws_of_an_import_are_the_same_in_every_process(outcome_of, tmp_path):
     def drawn() -> list[float]:
         user_code._look_first_in(Path(__file__).parent)
         torch_s, *others = user_code.resolve("mine_own:DRAWN", tmp_path)
@@ -209,12 +209,12 @@ def test_what_an_import_draws_is_the_same_in_every_process(outcome_of, tmp_path)
     assert drawn() == first
 
 
-def test_a_learner_has_one_loss_of_the_user_s_class(outcome_of, tmp_path):
+def test_learner_makes_one_loss_of_the_users_class(outcome_of, tmp_path):
     assert outcome_of(loss=own("Counting")).state is State.COMPLETE
     assert user_code.resolve("mine_own:Counting.made", tmp_path) == 1
 
 
-def test_torch_s_settings_are_put_back(outcome_of):
+def test_torch_settings_are_restored(outcome_of):
     def settings():
         return (
             torch.get_default_dtype(),
@@ -231,7 +231,7 @@ def test_torch_s_settings_are_put_back(outcome_of):
     assert settings() == before
 
 
-def test_what_a_module_sets_at_its_top_holds_for_its_function_in_every_trial(tmp_path):
+def test_settings_from_a_modules_import_hold_in_every_trial(tmp_path):
     (tmp_path / "mine_own.py").write_text(MINE)
     config = {"python": "mine_own:double"}
     job = make_job(0, config, OURS, 1, 100, device="cpu", base_path=str(tmp_path))
@@ -258,7 +258,7 @@ def test_what_a_module_sets_at_its_top_holds_for_its_function_in_every_trial(tmp
         ),
     ],
 )
-def test_what_does_not_fit_is_said(outcome_of, config, words):
+def test_unsuitable_code_is_reported(outcome_of, config, words):
     failure = outcome_of(**config).failure
     assert failure is not None
     assert failure.cause.startswith(words)
@@ -293,7 +293,7 @@ def test_a_metric_that_exits_or_interrupts_fails_its_trial(outcome_of, name, cau
     assert failure.cause.startswith(cause)
 
 
-def test_a_last_batch_of_one_is_no_batch_for_batch_norm_of_one_s_own(outcome_of):
+def test_last_batch_of_one_example_is_skipped_for_the_users_batch_norm(outcome_of):
     training = {"epochs": 1, "batch_size": 17}  # iris trains on 120 = 7 · 17 + 1
     outcome = outcome_of(model=own("Net", norm=True), training=training)
     assert outcome.state is State.COMPLETE, outcome.failure

@@ -1,4 +1,4 @@
-"""The user's program runs as a trial: arguments in, metrics out, and its end is the trial's."""
+"""The user's program runs as a trial: arguments in, metrics out, and its end is the trial's end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def epochs_of(job: Job) -> list[tuple[int, dict]]:
     return [(event.epoch, dict(event.metrics)) for event in run(job) if isinstance(event, EpochEnded)]
 
 
-def test_json_lines_are_epochs_and_other_lines_are_the_program_s_own(tmp_path):
+def test_json_lines_are_epochs_and_other_lines_are_ignored(tmp_path):
     lines = """
     echo starting
     echo '{"epoch": 0, "val_loss": 0.5, "name": "x", "ok": true, "deep": {}}'
@@ -54,13 +54,13 @@ def test_json_lines_are_epochs_and_other_lines_are_the_program_s_own(tmp_path):
 
 
 @pytest.mark.parametrize("value", ['"0.5 nats"', "true", "[1]"])
-def test_an_objective_that_is_no_number_is_an_error(tmp_path, value):
+def test_objective_that_is_no_number_is_an_error(tmp_path, value):
     failure = outcome_of(job_of(shell(f"""echo '{{"val_loss": {value}}}'; sleep 600"""), tmp_path)).failure
     assert failure is not None
     assert failure.cause == f"the program reported val_loss as {value}, which is no number"
 
 
-def test_a_program_may_report_without_epochs(tmp_path):
+def test_program_may_report_without_epochs(tmp_path):
     outcome = outcome_of(job_of(shell("""echo '{"val_loss": 3}'"""), tmp_path))
     assert (outcome.score, outcome.epochs, outcome.kept_epoch) == (3.0, 0, 0)
 
@@ -68,7 +68,7 @@ def test_a_program_may_report_without_epochs(tmp_path):
 PATTERNS = {"val_loss": "val=([0-9.e+-]+|nan)", "train_loss": "^train=(.*)$"}
 
 
-def test_patterns_find_metrics_and_the_objective_s_line_ends_an_epoch(tmp_path):
+def test_patterns_find_metrics_and_the_objectives_line_ends_an_epoch(tmp_path):
     text = "printf 'train=2\\nval=1.5 s\\rtrain=1\\nnoise\\nval=5e-1\\ntrain=9'"
     job = job_of(shell(text), tmp_path, PATTERNS)
     assert epochs_of(job) == [
@@ -78,7 +78,7 @@ def test_patterns_find_metrics_and_the_objective_s_line_ends_an_epoch(tmp_path):
     assert outcome_of(job).metrics == {"train_loss": 9.0, "val_loss": 0.5}
 
 
-def test_a_pattern_may_give_the_epoch_s_number(tmp_path):
+def test_pattern_may_give_the_epochs_number(tmp_path):
     job = job_of(shell("echo '[10] val=2'; echo '[20] val=1'"), tmp_path, {**PATTERNS, "epoch": r"\[(\d+)\]"})
     assert epochs_of(job) == [(10, {"val_loss": 2.0}), (20, {"val_loss": 1.0})]
 
@@ -108,7 +108,7 @@ def test_the_program_gets_parameters_environment_and_folder(tmp_path):
     assert interpreter == sys.executable
 
 
-def test_the_program_s_seed_is_of_32_bits(tmp_path):
+def test_programs_seed_has_32_bits(tmp_path):
     job = change_job(job_of(shell("""echo "{\\"val_loss\\": $TUNECLI_SEED}" """), tmp_path), seed=2**52 + 1)
     score = outcome_of(job).score
     assert score is not None and 0 <= score < 2**32
@@ -137,7 +137,7 @@ def test_the_program_s_seed_is_of_32_bits(tmp_path):
         ),
     ],
 )
-def test_how_it_ends_is_the_trial_s_outcome(tmp_path, text, kind, cause):
+def test_exit_code_or_signal_is_the_trials_outcome(tmp_path, text, kind, cause):
     outcome = outcome_of(job_of(shell(text), tmp_path))
     assert outcome.state is State.FAILED
     assert outcome.failure is not None
@@ -164,7 +164,7 @@ def test_the_end_of_stderr_is_the_traceback(tmp_path):
         ([], "validation error"),
     ],
 )
-def test_what_cannot_be_started_is_an_error(tmp_path, command, cause):
+def test_program_that_cannot_be_started_is_an_error(tmp_path, command, cause):
     started, ended = run(job_of(command, tmp_path))
     assert isinstance(started, Started)
     assert isinstance(ended, Ended)
@@ -175,7 +175,7 @@ def test_what_cannot_be_started_is_an_error(tmp_path, command, cause):
     assert "\n" not in failure.cause
 
 
-def test_a_trial_that_is_dropped_kills_the_program_and_what_it_started(tmp_path):
+def test_closed_generator_kills_the_program_and_its_children(tmp_path):
     text = """sleep 600 & echo "{\\"epoch\\": 1, \\"val_loss\\": 1, \\"a\\": $$, \\"b\\": $!}"; wait"""
     events = run(job_of(shell(text), tmp_path))
     next(events)
@@ -186,7 +186,7 @@ def test_a_trial_that_is_dropped_kills_the_program_and_what_it_started(tmp_path)
     assert psutil.wait_procs(programs, timeout=10)[1] == []
 
 
-def test_asked_to_stop_the_program_may_put_its_things_in_order(tmp_path):
+def test_program_may_clean_up_after_sigterm(tmp_path):
     text = """
     trap 'echo kept > kept; exit 3' TERM
     echo '{"epoch": 1, "val_loss": 1}'
@@ -202,7 +202,7 @@ def test_asked_to_stop_the_program_may_put_its_things_in_order(tmp_path):
     assert (tmp_path / "kept").read_text() == "kept\n"
 
 
-def test_a_program_that_is_silent_is_stopped_too(tmp_path):
+def test_silent_program_is_stopped(tmp_path):
     text = "trap 'echo kept > kept; exit 0' TERM; exec >&- 2>&-; echo ready > ready; while :; do sleep 0.05; done"
     events = run(job_of(shell(text), tmp_path), (tmp_path / "ready").exists)
     assert [type(event) for event in events] == [Started, Stopped]
@@ -214,7 +214,7 @@ def test_a_program_that_has_ended_was_not_stopped(tmp_path):
     assert isinstance(ended, Ended) and ended.outcome.score == 3.0
 
 
-def test_a_program_that_is_worse_than_it_may_be_is_killed_and_pruned(tmp_path):
+def test_program_above_the_pruners_bound_is_killed_and_pruned(tmp_path):
     text = """
     echo '{"epoch": 1, "val_loss": 2}'
     echo '{"epoch": 2, "val_loss": 4}'
@@ -228,14 +228,14 @@ def test_a_program_that_is_worse_than_it_may_be_is_killed_and_pruned(tmp_path):
     assert outcome.failure is None
 
 
-def test_a_device_that_is_avoided_is_an_error_that_says_so(tmp_path):
+def test_avoided_device_is_an_error(tmp_path):
     started, ended = run(job_of(shell("true"), tmp_path, device="auto", avoid_devices=names()))
     assert isinstance(started, Started)
     assert ended.outcome.failure.kind is FailureKind.ERROR
     assert "must not be used" in ended.outcome.failure.cause
 
 
-def test_a_program_is_told_its_device_by_name(tmp_path):
+def test_program_gets_its_device_by_name(tmp_path):
     device = device_name("auto")
     command = ["sh", "-c", '[ "$0" = "$TUNECLI_DEVICE" ] && echo "{{\\"val_loss\\": 1}}" $0', "{device}"]
     started, *_, ended = run(job_of(command, tmp_path, device="auto"))
@@ -247,6 +247,6 @@ def test_a_program_is_told_its_device_by_name(tmp_path):
     "end",
     ["raise MemoryError", "import resource as r; r.setrlimit(r.RLIMIT_AS, (2**28, 2**28)); bytearray(2**30)"],
 )
-def test_a_program_that_memory_is_not_enough_for_ends_as_oom(tmp_path, end):
+def test_program_out_of_memory_ends_as_oom(tmp_path, end):
     *_, ended = run(job_of(["python", "-c", end], tmp_path))
     assert ended.outcome.failure.kind is FailureKind.OOM

@@ -1,4 +1,4 @@
-"""The user's function runs as a trial: its reports are the trial's epochs, its failure is the trial's alone."""
+"""The user's function runs as a trial: its reports are epochs, and its failure ends only this trial."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def outcome_of(job: Job) -> Outcome:
     return ended.outcome
 
 
-def test_what_it_reports_is_the_trial_s_epochs(job_of):
+def test_reports_become_epochs(job_of):
     events: list[Event] = list(run(job_of("train", {"epochs": 3, "optimizer": {"lr": 6.0}})))
     assert [type(event) for event in events] == [Started, EpochEnded, EpochEnded, EpochEnded, Ended]
     epochs = [event for event in events if isinstance(event, EpochEnded)]
@@ -145,11 +145,11 @@ def test_what_it_reports_is_the_trial_s_epochs(job_of):
     assert outcome.device == "cpu"
 
 
-def test_a_count_from_zero_is_recorded_from_one(job_of):
+def test_epochs_counted_from_0_are_recorded_from_1(job_of):
     assert [event.epoch for event in run(job_of("from_zero")) if isinstance(event, EpochEnded)] == [1, 2, 3]
 
 
-def test_an_epoch_that_was_reported_only_updates_the_metrics(job_of):
+def test_repeated_epoch_only_updates_the_metrics(job_of):
     events = list(run(job_of("again")))
     assert [event.epoch for event in events if isinstance(event, EpochEnded)] == [2]
     assert outcome_of(job_of("again")).metrics == {"val_loss": 2.0, "extra": 1.0}
@@ -163,13 +163,13 @@ def test_an_epoch_that_was_reported_only_updates_the_metrics(job_of):
         ({"val_loss": 2, "more": True}, {"val_loss": 2.0, "other": 1.0, "more": 1.0}),
     ],
 )
-def test_what_it_returns_is_final(job_of, value, metrics):
+def test_return_value_is_final(job_of, value, metrics):
     outcome = outcome_of(job_of("returns", {"value": value}))
     assert outcome.metrics == metrics
     assert outcome.score == metrics["val_loss"]
 
 
-def test_it_gets_the_trial_s_facts_and_a_folder(job_of, tmp_path):
+def test_function_gets_the_trials_facts_and_a_folder(job_of, tmp_path):
     kept = tmp_path / "checkpoints" / "trial-00004"
     changes = {"threads": 1, "checkpoint_dir": str(kept)}
     assert outcome_of(job_of("facts", **changes)).metrics == {"val_loss": 4.0, "seed": 100.0, "is_cpu": 1.0}
@@ -179,7 +179,7 @@ def test_it_gets_the_trial_s_facts_and_a_folder(job_of, tmp_path):
     assert outcome_of(job_of("facts", {"keep": True})).state is State.COMPLETE
 
 
-def test_its_seed_is_the_job_s_in_32_bits(job_of):
+def test_seed_is_the_jobs_seed_in_32_bits(job_of):
     job = job_of("facts")
     of_file = change_job(job, config={**job.task.config, "seed": 9})
     assert outcome_of(of_file).metrics["seed"] == 100.0, "the record has settled it"
@@ -188,7 +188,7 @@ def test_its_seed_is_the_job_s_in_32_bits(job_of):
     assert max(wide) < 2**32
 
 
-def test_global_generators_are_seeded_for_it_and_put_back(job_of):
+def test_global_generators_are_seeded_and_restored(job_of):
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     first = outcome_of(job_of("draws")).metrics
     assert outcome_of(job_of("draws")).metrics == first
@@ -235,7 +235,7 @@ def test_global_generators_are_seeded_for_it_and_put_back(job_of):
         ),
     ],
 )
-def test_its_failure_is_data(job_of, name, params, kind, cause):
+def test_failures_are_data(job_of, name, params, kind, cause):
     failure = outcome_of(job_of(name, params)).failure
     assert failure is not None
     assert failure.kind is kind
@@ -255,13 +255,13 @@ def test_an_exception_keeps_its_traceback(job_of):
     assert "mine.py" in failure.traceback and "in raises" in failure.traceback
 
 
-def test_nothing_reported_at_all_is_said(job_of):
+def test_function_without_reports_fails_with_a_message(job_of):
     failure = outcome_of(job_of("train", {"epochs": 0})).failure
     assert failure is not None
     assert failure.cause == "val_loss was never reported, and no other metric was either"
 
 
-def test_an_objective_that_is_no_number_ends_it_there(job_of, tmp_path):
+def test_objective_that_is_not_finite_ends_the_trial(job_of, tmp_path):
     mark = tmp_path / "mark"
     events = list(run(job_of("diverges", {"mark": str(mark)})))
     assert [event.epoch for event in events if isinstance(event, EpochEnded)] == [1]
@@ -275,7 +275,7 @@ def test_an_objective_that_is_no_number_ends_it_there(job_of, tmp_path):
     assert mark.read_text() == "stopped"
 
 
-def test_asked_to_stop_it_is_told_at_its_next_report_and_keeps_what_it_kept(job_of, tmp_path):
+def test_stop_is_raised_at_the_next_report_and_files_are_kept(job_of, tmp_path):
     kept = tmp_path / "kept"
     job = job_of("keeps", checkpoint_dir=str(kept))
     answers = iter([False, True])
@@ -287,7 +287,7 @@ def test_asked_to_stop_it_is_told_at_its_next_report_and_keeps_what_it_kept(job_
     assert again[-1].outcome.score == 0.2
 
 
-def test_a_function_that_ends_otherwise_once_stopped_is_stopped_all_the_same(job_of, tmp_path):
+def test_function_that_catches_the_stop_is_still_stopped(job_of, tmp_path):
     *_, last = run(job_of("keeps", {"stubborn": True}, checkpoint_dir=str(tmp_path / "kept")), lambda: True)
     assert isinstance(last, Stopped)
 
@@ -302,9 +302,7 @@ def test_a_function_that_ends_otherwise_once_stopped_is_stopped_all_the_same(job
         ({"losses": [3.0, 2.0], "every": 10}, (None, None, None, 2.5), 10, State.PRUNED),
     ],
 )
-def test_it_is_pruned_where_the_least_loss_so_far_is_above_its_bound(
-    job_of, params, stop_above, epochs, state
-):
+def test_trial_is_pruned_if_its_least_loss_is_above_the_bound(job_of, params, stop_above, epochs, state):
     outcome = outcome_of(job_of("worsens", params, stop_above=stop_above))
     assert (outcome.state, outcome.epochs) == (state, epochs)
     if state is State.PRUNED:
@@ -313,7 +311,7 @@ def test_it_is_pruned_where_the_least_loss_so_far_is_above_its_bound(
 
 
 @pytest.mark.parametrize(("until", "every", "epochs"), [(2, 1, 2), (2, 3, 3), (9, 1, None)])
-def test_it_pauses_at_its_first_report_from_the_epoch_on(job_of, until, every, epochs):
+def test_trial_pauses_at_its_first_report_from_until_epoch_on(job_of, until, every, epochs):
     params = {"losses": [3.0, 2.0, 4.0], "every": every}
     *_, last = run(job_of("worsens", params, until_epoch=until))
     assert isinstance(last, Ended if epochs is None else Paused)
@@ -322,14 +320,14 @@ def test_it_pauses_at_its_first_report_from_the_epoch_on(job_of, until, every, e
         assert last.outcome.epochs == epochs
 
 
-def test_memory_that_was_not_enough_is_given_back_before_the_end_is_told(job_of):
+def test_memory_is_released_before_an_out_of_memory_end_is_reported(job_of):
     for event in run(job_of("full_of_itself")):
         if isinstance(event, Ended):
             assert event.outcome.failure.kind is FailureKind.OOM
             assert [each() for each in sys.modules["mine"].alive] == [None]
 
 
-def test_a_trial_that_is_dropped_stops_its_function_at_its_report(job_of):
+def test_closed_generator_stops_the_function_at_its_report(job_of):
     events = run(job_of("train", {"epochs": 10**9, "optimizer": {"lr": 1.0}}))
     before = torch.get_rng_state()
     assert isinstance(next(events), Started)
@@ -343,7 +341,7 @@ def test_a_trial_that_is_dropped_stops_its_function_at_its_report(job_of):
     [{"device": "cuda:99"}, {"avoid_devices": ("cpu",)}, {"checkpoint_dir": "/dev/null/folder"}],
     ids=lambda each: next(iter(each)),
 )
-def test_what_cannot_begin_is_data_too(job_of, changes):
+def test_trial_that_cannot_start_fails_as_data(job_of, changes):
     started, ended = run(job_of("train", **changes))
     assert isinstance(started, Started)
     assert isinstance(ended, Ended)
@@ -351,14 +349,14 @@ def test_what_cannot_begin_is_data_too(job_of, changes):
     assert ended.outcome.failure.kind is FailureKind.ERROR
 
 
-def test_the_stop_is_an_exception_that_users_can_name():
+def test_trial_stopped_is_public():
     assert tunecli.TrialStopped is TrialStopped
     assert issubclass(TrialStopped, Exception)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = tunecli.nothing
 
 
-def test_a_module_of_another_folder_is_not_taken_for_this_one(job_of, tmp_path):
+def test_module_of_another_folder_is_not_confused_with_this_one(job_of, tmp_path):
     assert outcome_of(job_of("from_zero")).score == 1.0
     other = tmp_path / "other"
     other.mkdir()
@@ -368,7 +366,7 @@ def test_a_module_of_another_folder_is_not_taken_for_this_one(job_of, tmp_path):
     assert Path(torch.__file__).is_file()
 
 
-def test_what_is_no_number_of_what_it_returns_is_left_out_with_a_note(job_of):
+def test_returned_values_that_are_no_numbers_are_left_out_with_a_note(job_of):
     value = {"val_loss": 2.0, "history": [1, 2], "best": None, "name": "x"}
     *_, ended = run(job_of("returns", {"value": value}))
     assert (ended.outcome.score, ended.outcome.metrics) == (2.0, {"val_loss": 2.0, "other": 1.0})
@@ -376,7 +374,7 @@ def test_what_is_no_number_of_what_it_returns_is_left_out_with_a_note(job_of):
 
 
 @pytest.mark.parametrize("value", [None, [1.0], "x", {}])
-def test_an_objective_that_is_no_number_in_what_it_returns_fails_the_trial(job_of, value):
+def test_returned_objective_that_is_no_number_fails_the_trial(job_of, value):
     failure = outcome_of(job_of("returns", {"value": {"val_loss": value}})).failure
     assert failure is not None and failure.kind is FailureKind.ERROR
     assert "TypeError: val_loss must be a number" in failure.cause
@@ -397,7 +395,7 @@ def test_a_whole_number_of_numpy_or_torch_is_an_epoch(job_of, epoch):
     assert [event.epoch for event in events if isinstance(event, EpochEnded)] == [3]
 
 
-def test_its_failure_names_the_line_of_its_own_frame(job_of):
+def test_failure_names_the_line_in_the_users_code(job_of):
     line = 1 + next(n for n, text in enumerate(MINE.splitlines()) if "no such luck" in text)
     failure = outcome_of(job_of("raises")).failure
     assert failure is not None and failure.cause == f"ValueError: no such luck (mine.py:{line})"

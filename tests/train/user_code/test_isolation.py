@@ -1,4 +1,4 @@
-"""A trial's bits and torch's settings are the same whenever its function loads torch: before it, in it, or never."""
+"""A trial's bits and torch's settings are the same if torch loads before it, in it, or never."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ print(json.dumps(found))
 
 @pytest.fixture
 def found_of(tmp_path: Path) -> Any:
-    """What the trials of a module report that run in a process of their own, one after the other."""
+    """Runs a module's trials in a new process, one after the other, and returns their metrics."""
     for name, text in {**MODULES, "measuring": MEASURED}.items():
         (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "loading.py").write_text("import torch\nfrom measuring import *\nmade = torch.zeros(3)\n")
@@ -135,7 +135,7 @@ def found_of(tmp_path: Path) -> Any:
 
 
 def drawn(number: int) -> dict[str, float]:
-    """What the generators give of a trial, by each library's own."""
+    """The expected draws of a trial, made with each library's own generator."""
     seed = seed_for(SEED + number, "function")
     return {
         "loss": torch.rand((), generator=torch.Generator().manual_seed(seed)).item(),
@@ -153,13 +153,13 @@ def expected(number: int, dtype: int = 4) -> dict[str, float]:
     [("inside", [0, 1]), ("inside", [1]), ("elsewhere", [0, 1]), ("in_a_thread", [0, 1])],
     ids=["in the function", "in that of a later worker", "by another module", "in a thread"],
 )
-def test_what_a_trial_draws_and_finds_set_does_not_depend_on_when_torch_is_loaded(
+def test_random_draws_and_settings_do_not_depend_on_when_torch_loads(
     found_of: Any, module: str, numbers: list[int]
 ) -> None:
     assert found_of(module, numbers) == [expected(number) for number in numbers]
 
 
-def test_nor_does_it_where_its_module_loads_torch_whose_own_draws_have_a_seed_too(found_of: Any) -> None:
+def test_module_that_loads_torch_draws_from_a_seed(found_of: Any) -> None:
     top = {
         "top": torch.rand((), generator=torch.Generator().manual_seed(0)).item(),
         "top_python": random.Random(0).random(),
@@ -168,5 +168,5 @@ def test_nor_does_it_where_its_module_loads_torch_whose_own_draws_have_a_seed_to
     assert found_of("at_its_top", [0, 1]) == [{**expected(number, dtype=8), **top} for number in (0, 1)]
 
 
-def test_a_function_that_loads_no_torch_runs_without_it_and_is_seeded_all_the_same(found_of: Any) -> None:
+def test_function_without_torch_is_seeded_and_loads_no_torch(found_of: Any) -> None:
     assert found_of("never", [0, 1]) == [{**drawn(number), "loss": 0, "torch": 0} for number in (0, 1)]

@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("args", "share"), [({}, 0.5), ({"within": 2.0}, 1.0)])
-def test_it_gets_outputs_targets_and_arguments_and_gives_a_float(folder, args, share):
+def test_metric_gets_outputs_targets_and_arguments(folder, args, share):
     found = user_metric(Objective("val_score", True, "scoring:score", args), folder)
     assert found is not None
     assert found.name == "score"
@@ -33,11 +33,11 @@ def test_it_gets_outputs_targets_and_arguments_and_gives_a_float(folder, args, s
     assert value == share
 
 
-def test_a_metric_of_ours_has_no_function():
+def test_built_in_metric_has_no_user_function():
     assert user_metric(Objective("val_loss", False), Path()) is None
 
 
-def test_a_name_that_is_not_there_raises(folder):
+def test_unknown_name_raises(folder):
     with pytest.raises(AttributeError):
         user_metric(Objective("val_other", True, "scoring:other"), folder)
     with pytest.raises(ImportError):
@@ -45,7 +45,7 @@ def test_a_name_that_is_not_there_raises(folder):
 
 
 @pytest.mark.parametrize("given", ["None", "'abc'", "[1.0, 2.0]", "__import__('torch').ones(2)", "1j"])
-def test_what_is_no_number_is_told_with_the_metric_s_name(tmp_path: Path, given: str) -> None:
+def test_result_that_is_no_number_is_reported_with_the_metrics_name(tmp_path: Path, given: str) -> None:
     (tmp_path / "scoring.py").write_text(f"def score(outputs, targets):\n    return {given}\n")
     found = user_metric(Objective("val_score", True, "scoring:score"), tmp_path)
     assert found is not None
@@ -54,7 +54,7 @@ def test_what_is_no_number_is_told_with_the_metric_s_name(tmp_path: Path, given:
 
 
 @pytest.mark.parametrize(("given", "value"), [("10**400", math.inf), ("-10**5000", -math.inf)])
-def test_a_whole_number_beyond_all_floats_is_infinite(tmp_path: Path, given: str, value: float) -> None:
+def test_whole_number_beyond_float_is_infinite(tmp_path: Path, given: str, value: float) -> None:
     (tmp_path / "scoring.py").write_text(f"def score(outputs, targets):\n    return {given}\n")
     found = user_metric(Objective("val_score", True, "scoring:score"), tmp_path)
     assert found is not None

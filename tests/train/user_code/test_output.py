@@ -1,4 +1,4 @@
-"""What a program prints is read as its metrics, or said to be unread."""
+"""The output of a program is read as metrics, or reported as unread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_json(*lines: str) -> tuple[list[int], Reports, JsonLines]:
 @pytest.mark.parametrize(
     "epoch", ['"1"', "true", "[1]", "{}", "NaN", "Infinity", "1" + "0" * 400, "-1" + "0" * 5000]
 )
-def test_an_epoch_that_is_no_whole_number_is_said(epoch: str) -> None:
+def test_epoch_that_is_no_whole_number_fails_the_trial(epoch: str) -> None:
     epochs, reports, _ = read_json(f'{{"epoch": {epoch}, "val_loss": 1}}')
     assert epochs == [] and reports.failure is not None
     assert reports.failure.kind is FailureKind.ERROR
@@ -36,13 +36,13 @@ def test_an_epoch_that_is_no_whole_number_is_said(epoch: str) -> None:
     ("epoch", "epochs"),
     [("9007199254740991", [9007199254740991]), ("1e3", [1000]), ("null", []), ("0.5", [])],
 )
-def test_an_epoch_within_the_bound_is_read(epoch: str, epochs: list[int]) -> None:
+def test_epoch_within_the_limit_is_read(epoch: str, epochs: list[int]) -> None:
     found, reports, _ = read_json(f'{{"epoch": {epoch}, "val_loss": 1}}')
     assert (found, reports.failure, reports.metrics) == (epochs, None, {"val_loss": 1.0})
 
 
 @pytest.mark.parametrize("epoch", ["9007199254740992", "9223372036854775808", "1e300", "-1", "-1e300"])
-def test_an_epoch_beyond_the_bound_fails_the_trial(epoch: str) -> None:
+def test_epoch_beyond_the_limit_fails_the_trial(epoch: str) -> None:
     lines = f'{{"epoch": {epoch}, "val_loss": 1}}'
     epochs, by_json, _ = read_json(lines)
     by_pattern = Reports(JOB, "cpu")
@@ -68,7 +68,7 @@ def test_an_epoch_beyond_the_bound_fails_the_trial(epoch: str) -> None:
     ],
     ids=range(9),
 )
-def test_a_line_that_looks_like_json_and_is_not_read_is_said(line: str) -> None:
+def test_unread_line_that_looks_like_json_is_reported(line: str) -> None:
     _, reports, reader = read_json("plain words", line)
     said = reader.explanation("", lambda text: text)
     looks_so = not line.startswith("[")
@@ -86,20 +86,20 @@ def test_several_json_objects_on_one_line_are_read_in_order(between: str) -> Non
     assert reader.explanation("", str) == ""
 
 
-def test_nothing_counts_after_an_object_that_fails_the_trial() -> None:
+def test_objects_after_a_failing_one_are_ignored() -> None:
     epochs, reports, _ = read_json('{"epoch": 1, "val_loss": NaN} {"epoch": 2, "val_loss": 2}')
     assert epochs == []
     assert reports.failure is not None and reports.failure.kind is FailureKind.DIVERGED
 
 
-def test_few_of_many_unread_lines_are_shown_and_secrets_go_before_they_are_cut() -> None:
+def test_few_unread_lines_are_shown_without_secrets() -> None:
     line = "{'key': '" + "x" * 100 + "secret-secret" + "x" * 500
     _, _, reader = read_json(*[line] * 1000)
     said = reader.explanation("", lambda text: text.replace("secret-secret", "***"))
     assert "and 997 more" in said and "secret" not in said and len(said) < 700
 
 
-def test_a_pattern_that_matches_on_stderr_alone_is_said() -> None:
+def test_pattern_that_matches_only_stderr_is_reported() -> None:
     reader = Patterns({"val_loss": re.compile(r"loss=(\S+)")}, Reports(JOB, "cpu"))
     stderr = "starting\nINFO loss=0.5\n"
     assert "matches a line on stderr, which is not read: `INFO loss=0.5`" in reader.explanation(stderr, str)
@@ -107,15 +107,13 @@ def test_a_pattern_that_matches_on_stderr_alone_is_said() -> None:
 
 
 @pytest.mark.parametrize(("is_anew", "epochs"), [(True, [1, 2]), (False, [4, 5])])
-def test_epochs_that_nobody_numbers_go_on_where_the_program_kept_something(
-    is_anew: bool, epochs: list[int]
-) -> None:
+def test_unnumbered_epochs_continue_if_the_program_kept_state(is_anew: bool, epochs: list[int]) -> None:
     job = change_job(JOB, attempt=2, recorded=((3, {"val_loss": 1.0}),), epoch_offset=0)
     reader = Patterns({"val_loss": re.compile(r"loss=(\S+)")}, Reports(job, "cpu"), is_anew)
     assert [event.epoch for n in range(2) for event in reader.read(f"loss={n}")] == epochs
 
 
-def test_the_last_lines_of_both_streams_are_shown_short() -> None:
+def test_last_lines_of_both_streams_are_shortened() -> None:
     assert last_lines("", " \n") == ""
     said = last_lines("a\nb\n\nc\n\x1b[1md\x1b[0m\n", "e" * 10**6)
     assert said.startswith("its last lines on stdout: `b`, `c`, `d`; its last lines on stderr: `e")
@@ -139,7 +137,7 @@ UNSEEN = [
 
 @pytest.mark.parametrize("mark", UNSEEN, ids=ascii)
 @pytest.mark.parametrize("place", ["before", "after", "both", "within"])
-def test_what_a_terminal_does_not_show_is_no_part_of_a_line(mark: str, place: str) -> None:
+def test_invisible_characters_are_not_part_of_a_line(mark: str, place: str) -> None:
     before, after = mark * (place in ("before", "both")), mark * (place in ("after", "both"))
     within = mark.strip("\u00a0") * (place == "within")
     epochs, reports, _ = read_json(f'{before}{{"epoch": 2, {within}"val_loss": 0.5}}{after}')
@@ -151,7 +149,7 @@ def test_what_a_terminal_does_not_show_is_no_part_of_a_line(mark: str, place: st
     assert [(event.epoch, event.metrics) for event in events] == [(2, {"val_loss": 0.5})]
 
 
-def test_a_name_keeps_what_a_terminal_does_not_show() -> None:
+def test_metric_name_keeps_invisible_characters() -> None:
     _, reports, _ = read_json('{"val_loss": 0.5, "a\u200bb": 1.0}')
     assert reports.metrics == {"val_loss": 0.5, "a\u200bb": 1.0}
 
@@ -164,13 +162,13 @@ def test_a_whole_number_of_any_length_is_a_number(digits: int, sign: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["1_000", "\u0661", "\uff11", "0,5", "0.5,", "1e", "--1", "", "0x10"])
-def test_a_pattern_s_number_is_written_as_programs_write_one(text: str) -> None:
+def test_pattern_refuses_unusual_forms_of_numbers(text: str) -> None:
     reports = Reports(JOB, "cpu")
     assert [*Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}")] == []
     assert reports.failure is not None and reports.failure.cause.endswith("which is no number")
 
 
 @pytest.mark.parametrize("text", ["1", "-1.5", "+.5", "1e-3", "1E+3", " 2. ", "\x1b[31m0.1\x1b[0m"])
-def test_every_usual_form_of_a_number_is_read_by_a_pattern(text: str) -> None:
+def test_pattern_reads_every_usual_form_of_a_number(text: str) -> None:
     reports = Reports(JOB, "cpu")
     assert [*Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}")] != []

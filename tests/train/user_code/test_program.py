@@ -1,4 +1,4 @@
-"""A program and all it starts end with whoever started it, and never wait for anybody to read."""
+"""A program and its children end with the parent, and never block on unread output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def program(text: str, folder) -> Program:
     return Program(["/bin/sh", "-c", text], folder, os.environ)
 
 
-def test_its_lines_and_its_exit_code_come_back(tmp_path):
+def test_lines_and_exit_code_are_returned(tmp_path):
     with program("echo one; echo two >&2; printf three; exit 4", tmp_path) as found:
         assert list(found.lines()) == ["one", "three"]
         assert found.wait() == 4
@@ -32,17 +32,17 @@ def test_much_output_on_both_pipes_blocks_nothing(tmp_path):
         assert len(found.stderr_tail) == 65536
 
 
-def test_a_line_without_end_takes_no_memory_and_is_left_out(tmp_path):
+def test_endless_line_takes_no_memory_and_is_left_out(tmp_path):
     with program("head -c 3000000 /dev/zero; echo; echo after", tmp_path) as found:
         assert list(found.lines()) == ["after"]
 
 
-def test_what_is_no_text_is_read_all_the_same(tmp_path):
+def test_output_that_is_not_text_is_read(tmp_path):
     with program(r"printf 'a\377b\n'", tmp_path) as found:
         assert list(found.lines()) == ["a\ufffdb"]
 
 
-def test_what_it_leaves_behind_neither_delays_nor_outlives_it(tmp_path):
+def test_child_left_behind_neither_delays_nor_outlives_the_program(tmp_path):
     os.mkfifo(tmp_path / "go")
     with program("sleep 600 & echo $!; cat go", tmp_path) as found:
         lines = found.lines()
@@ -53,7 +53,7 @@ def test_what_it_leaves_behind_neither_delays_nor_outlives_it(tmp_path):
         assert psutil.wait_procs([left], timeout=10)[1] == []
 
 
-def test_it_is_asked_to_end_and_waited_for(tmp_path):
+def test_stop_sends_sigterm_and_waits(tmp_path):
     text = "trap 'yes x | head -n 100000; echo bye; exit 7' TERM; echo here; sleep 600 & wait"
     with program(text, tmp_path) as found:
         assert next(found.lines()) == "here"
@@ -61,7 +61,7 @@ def test_it_is_asked_to_end_and_waited_for(tmp_path):
         assert found.wait() == 7
 
 
-def test_a_program_that_will_not_end_is_killed_where_it_is_left(tmp_path):
+def test_program_that_ignores_sigterm_is_killed(tmp_path):
     text = "trap '' TERM; echo here; while :; do sleep 0.05; done"
     with program(text, tmp_path) as found:
         assert next(found.lines()) == "here"
@@ -70,27 +70,27 @@ def test_a_program_that_will_not_end_is_killed_where_it_is_left(tmp_path):
     assert found.wait() == -signal.SIGKILL
 
 
-def test_a_program_that_leaves_its_group_is_ended_all_the_same(tmp_path):
+def test_program_that_leaves_its_group_is_killed(tmp_path):
     text = "import os, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(30)"
     with Program([sys.executable, "-c", text], tmp_path, os.environ) as found:
         next(found.lines())
     assert found.wait() == -signal.SIGKILL
 
 
-def test_a_program_that_closes_its_output_is_waited_for(tmp_path):
+def test_program_that_closes_its_output_is_awaited(tmp_path):
     with program("exec >&- 2>&-; sleep 0.1; exit 5", tmp_path) as found:
         assert list(found.lines()) == []
         assert found.wait() == 5
 
 
-def test_what_cannot_be_started_leaves_no_guard(tmp_path):
+def test_failed_start_leaves_no_guard(tmp_path):
     before = psutil.Process().children(recursive=True)
     with pytest.raises(FileNotFoundError):
         Program(["/no/such/program"], tmp_path, os.environ)
     assert psutil.Process().children(recursive=True) == before
 
 
-def test_signals_that_a_worker_does_not_hear_reach_its_program(tmp_path):
+def test_signals_blocked_in_a_worker_reach_its_program(tmp_path):
     blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     handlers = {number: signal.getsignal(number) for number in blocked}
@@ -104,7 +104,7 @@ def test_signals_that_a_worker_does_not_hear_reach_its_program(tmp_path):
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def test_it_dies_with_a_parent_that_is_killed_and_so_does_what_it_started(tmp_path):
+def test_program_and_children_die_with_a_killed_parent(tmp_path):
     script = (
         "import os, sys\n"
         "from tunecli.train.user_code.program import Program\n"

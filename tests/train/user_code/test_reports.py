@@ -1,4 +1,4 @@
-"""A trial of the user's own, cut into attempts anywhere, has the course of one that was never stopped."""
+"""A user's trial that is interrupted anywhere has the same curve as one uninterrupted run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Report = tuple[int, Mapping[str, float]]
 
 
 def told(reports: Sequence[Report], job: Job = JOB) -> tuple[list[EpochEnded], Outcome]:
-    """What one attempt gives that reports this and ends."""
+    """The events and the outcome of one attempt with these reports."""
     of_job = Reports(job, "cpu")
     events = []
     for epoch, metrics in reports:
@@ -64,7 +64,7 @@ class Recorded:
 
 
 def of_epoch(epoch: int) -> dict[str, float]:
-    """What the function measures at an epoch, whichever attempt does; not everything at each."""
+    """The metrics of an epoch, the same in every attempt; some epochs leave some metrics out."""
     found = {"val_loss": math.sin(epoch), "size": 3.0, "late": math.nan if epoch % 5 == 2 else float(epoch)}
     return {name: found[name] for name in found if (name, epoch % 3) not in (("size", 0), ("late", 1))}
 
@@ -84,7 +84,7 @@ def epochs_and_cuts(draw: st.DrawFn) -> tuple[list[int], list[int], list[int]]:
 
 @settings(max_examples=60, deadline=None)
 @given(epochs_and_cuts(), st.lists(st.none() | st.floats(-1, 1), max_size=12), st.none() | st.integers(1, 30))
-def test_attempts_cut_anywhere_give_the_course_of_one_in_one_go(
+def test_interrupted_attempts_give_the_same_curve_as_one_run(
     tmp_path_factory: pytest.TempPathFactory,
     drawn: tuple[list[int], list[int], list[int]],
     bounds: list[float | None],
@@ -105,7 +105,7 @@ def test_attempts_cut_anywhere_give_the_course_of_one_in_one_go(
     recorded.log.close()
 
 
-def test_an_attempt_that_begins_anew_replaces_all_that_was(tmp_path: Path) -> None:
+def test_attempt_that_starts_over_replaces_earlier_epochs(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path / "study.db")
     recorded.attempt([(epoch, {"val_loss": 9.0, "old": 1.0}) for epoch in range(5)])
     outcome = recorded.attempt([(epoch, {"val_loss": 1.0}) for epoch in range(3)])
@@ -115,21 +115,21 @@ def test_an_attempt_that_begins_anew_replaces_all_that_was(tmp_path: Path) -> No
     assert [epoch for epoch, _ in recorded.course()] == [1, 2, 3, 4]
 
 
-def test_one_that_counts_from_zero_after_one_did_not_begins_anew(tmp_path: Path) -> None:
+def test_attempt_that_counts_from_0_after_one_from_1_starts_over(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path / "study.db")
     recorded.attempt([(1, {"val_loss": 9.0}), (2, {"val_loss": 9.0})])
     recorded.attempt([(0, {"val_loss": 1.0}), (1, {"val_loss": 1.0})])
     assert recorded.course() == [(1, {"val_loss": 1.0}), (2, {"val_loss": 1.0})]
 
 
-def test_an_attempt_that_reports_nothing_has_what_was(tmp_path: Path) -> None:
+def test_attempt_without_reports_keeps_the_recorded_epochs(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path / "study.db")
     recorded.attempt([(epoch, of_epoch(epoch)) for epoch in range(8)])
     outcome = recorded.attempt([])
     assert (outcome.state, outcome.epochs, outcome.score) == (State.COMPLETE, 8, math.sin(7))
 
 
-def test_what_is_due_at_the_last_epoch_on_record_is_done_at_once() -> None:
+def test_prune_or_pause_due_at_the_last_recorded_epoch_happens_at_once() -> None:
     recorded = ((1, {"val_loss": 2.0}), (4, {"val_loss": 1.0}))
     paused = Reports(change_job(JOB, recorded=recorded, until_epoch=3), "cpu")
     assert paused.is_paused and isinstance(paused.ended(), Paused)
@@ -139,7 +139,7 @@ def test_what_is_due_at_the_last_epoch_on_record_is_done_at_once() -> None:
 
 
 @pytest.mark.parametrize("n_committed", range(4))
-def test_reports_that_a_kill_kept_from_the_record_are_recovered(tmp_path: Path, n_committed: int) -> None:
+def test_reports_lost_by_a_kill_are_recovered_from_the_journal(tmp_path: Path, n_committed: int) -> None:
     """The coordinator has committed the first few of the events of an attempt, or none of them."""
 
     class Direct:
@@ -185,7 +185,7 @@ def test_reports_that_a_kill_kept_from_the_record_are_recovered(tmp_path: Path, 
         b"\xff\xfe",
     ],
 )
-def test_a_line_that_is_no_event_is_left_out(tmp_path: Path, line: bytes) -> None:
+def test_journal_line_that_is_no_event_is_skipped(tmp_path: Path, line: bytes) -> None:
     event = EpochEnded(0, 1, 1, 0, {"val_loss": 0.5}, 0.25)
     path = tmp_path / "reports"
     trial_files.add_event(str(path), event)
@@ -193,7 +193,7 @@ def test_a_line_that_is_no_event_is_left_out(tmp_path: Path, line: bytes) -> Non
     assert trial_files.journal_events(path) == [event, event]
 
 
-def test_an_attempt_begins_a_line_of_its_own(tmp_path: Path) -> None:
+def test_attempt_starts_a_new_journal_line(tmp_path: Path) -> None:
     started, epoch = Started(0, 2, "cpu", 7, 1), EpochEnded(0, 2, 2, 0, {"val_loss": 0.5}, 0.25)
     path = tmp_path / "reports"
     path.write_bytes(b'["epoch", 0, 1, 2, {"val_')  # as a power failure may leave it
@@ -206,7 +206,7 @@ def test_an_attempt_begins_a_line_of_its_own(tmp_path: Path) -> None:
     ("is_kept", "seconds_between", "n_synced"),
     [(False, 1 / 1024, 1), (True, 1 / 1024, 50), (False, 1 / 4, 50), (False, 1 / 64, 13)],
 )
-def test_reports_are_durable_before_what_follows_from_them_may_be(
+def test_reports_are_durable_before_the_users_files_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_kept: bool, seconds_between: float, n_synced: int
 ) -> None:
     synced: list[str] = []
@@ -224,7 +224,7 @@ def test_reports_are_durable_before_what_follows_from_them_may_be(
     assert synced.count(str(tmp_path)) == 1  # its own name and the folder's beside it
 
 
-def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
+def test_journal_refuses_paths_that_are_no_files(tmp_path: Path) -> None:
     event = EpochEnded(0, 1, 1, 0, {}, 0.25)
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to(tmp_path / "other")
@@ -237,7 +237,7 @@ def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2**31, MAX_EPOCH - 1, MAX_EPOCH])
-def test_an_epoch_within_its_bound_is_kept(tmp_path: Path, epoch: int) -> None:
+def test_epoch_within_the_limit_is_kept(tmp_path: Path, epoch: int) -> None:
     recorded = Recorded(tmp_path / "study.db")
     recorded.attempt([(epoch, {"val_loss": 1.0})])
     assert recorded.course() == [(max(epoch, 1), {"val_loss": 1.0})]
@@ -248,7 +248,7 @@ def test_an_epoch_within_its_bound_is_kept(tmp_path: Path, epoch: int) -> None:
     [-1, -(2**70), MAX_EPOCH + 1, 2**63 - 1, 2**63, int(1e300), 10**5000],
     ids=lambda each: str(each.bit_length()),
 )
-def test_an_epoch_beyond_its_bound_fails_the_trial(epoch: int) -> None:
+def test_epoch_beyond_the_limit_fails_the_trial(epoch: int) -> None:
     events, outcome = told([(1, {"val_loss": 1.0}), (epoch, {"val_loss": 1.0}), (2, {"val_loss": 0.0})])
     assert [event.epoch for event in events] == [1]
     assert outcome.failure is not None and outcome.failure.kind is FailureKind.ERROR
@@ -257,7 +257,7 @@ def test_an_epoch_beyond_its_bound_fails_the_trial(epoch: int) -> None:
 
 
 @pytest.mark.parametrize("beyond", [0, 1, 10**6])
-def test_a_metric_s_name_has_a_bound(beyond: int) -> None:
+def test_length_of_metric_names_is_limited(beyond: int) -> None:
     name = "n" * (MAX_NAME_CHARACTERS + beyond)
     _, outcome = told([(1, {"val_loss": 1.0, name: 1.0})])
     assert (outcome.failure is None) is (beyond == 0)
@@ -267,7 +267,7 @@ def test_a_metric_s_name_has_a_bound(beyond: int) -> None:
 
 
 @pytest.mark.parametrize("beyond", [0, 1, 10**5])
-def test_the_number_of_metrics_has_a_bound_over_all_reports(beyond: int) -> None:
+def test_number_of_metrics_is_limited_over_all_reports(beyond: int) -> None:
     first = {"val_loss": 1.0, **{f"a{i}": 1.0 for i in range(MAX_METRICS // 2)}}
     second = {"val_loss": 1.0, **{f"b{i}": 1.0 for i in range(MAX_METRICS // 2 - 1 + beyond)}}
     events, outcome = told([(1, first), (2, second)])
@@ -275,7 +275,7 @@ def test_the_number_of_metrics_has_a_bound_over_all_reports(beyond: int) -> None
     assert (outcome.failure is None) is (beyond == 0)
 
 
-def test_an_end_says_what_else_there_is_to_know() -> None:
+def test_end_carries_its_note() -> None:
     ended = Reports(JOB, "cpu").ended(note="one thing")
     assert isinstance(ended, Ended) and ended.note == "one thing"
 
@@ -294,7 +294,7 @@ NAN, INF = math.nan, math.inf
     [([], False), ([{}], False), ([{"good": True}], True), ([{"good": True}, {"bad": True}], False)],
     ids=["nothing later", "left out later", "a number later", "none again later"],
 )
-def test_a_goal_or_constraint_has_its_last_value_and_fails_the_trial_where_that_is_no_number(
+def test_goals_and_constraints_use_last_values_that_must_be_finite(
     tmp_path: Path,
     bad: float,
     name: str,
@@ -320,7 +320,7 @@ def test_a_goal_or_constraint_has_its_last_value_and_fails_the_trial_where_that_
     assert outcome.failure.cause.startswith(f"{name} is not a finite number at the end")
 
 
-def test_a_metric_that_a_later_epoch_leaves_out_keeps_its_last_value() -> None:
+def test_metric_missing_in_a_later_epoch_keeps_its_last_value() -> None:
     _, outcome = told(
         [(1, {"val_loss": 1.0, "lat": 2.0, "f1": 0.5}), (2, {"val_loss": 0.2})],
         change_job(JOB, objective=GOALS),
@@ -329,14 +329,14 @@ def test_a_metric_that_a_later_epoch_leaves_out_keeps_its_last_value() -> None:
     assert outcome.metrics == {"val_loss": 0.2, "lat": 2.0, "f1": 0.5}
 
 
-def test_a_pruned_or_paused_trial_shows_no_value_from_before_one_that_is_no_number() -> None:
+def test_pruned_or_paused_trial_drops_values_that_became_not_finite() -> None:
     paused, pruned = change_job(JOB, until_epoch=2), change_job(JOB, stop_above=(None, 0.5))
     for job, state in ((paused, State.PAUSED), (pruned, State.PRUNED)):
         _, outcome = told([(1, {"val_loss": 1.0, "lat": 2.0}), (2, {"val_loss": 1.0, "lat": NAN})], job)
         assert (outcome.state, outcome.metrics) == (state, {"val_loss": 1.0})
 
 
-def test_a_secret_in_a_metric_s_name_never_stands_in_the_file_of_reports(
+def test_secret_in_a_metric_name_is_never_in_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even where the user's code takes it out of the environment before it reports."""

@@ -1,4 +1,4 @@
-"""The folder of a trial that keeps nothing goes with it, or soon after where the trial could not remove it."""
+"""A temporary trial folder is removed at the trial's end, or later if the trial was killed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_is_there_while_the_trial_runs_and_nobody_removes_it(temporary: Path) -> None:
+def test_temporary_folder_exists_while_the_trial_runs(temporary: Path) -> None:
     with trial_folder(JOB) as folder:
         remove_stale()
         (folder / "kept").touch()
@@ -31,7 +31,7 @@ def test_it_is_there_while_the_trial_runs_and_nobody_removes_it(temporary: Path)
     assert [*temporary.iterdir()] == []
 
 
-def test_that_of_a_process_that_was_killed_is_removed_and_another_s_is_not(temporary: Path) -> None:
+def test_only_stale_folders_of_killed_trials_are_removed(temporary: Path) -> None:
     code = (
         "import os, signal\nfrom tunecli.train.user_code.trial_files import trial_folder\n"
         "from tunecli.messages import Job, Task\n"
