@@ -19,7 +19,7 @@ from tunecli.errors import DiskFull, StoreFailed
 from tunecli.train.artifacts import write_whole
 
 
-def test_the_content_is_there_and_nothing_else(tmp_path: Path) -> None:
+def test_a_written_file_has_its_content_and_leaves_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file"
     assert write_whole(path, b"old", "thing") == hashlib.sha256(b"old").hexdigest()
     assert write_whole(path, b"new", "thing") == hashlib.sha256(b"new").hexdigest()
@@ -37,7 +37,7 @@ def test_the_content_is_there_and_nothing_else(tmp_path: Path) -> None:
         (errno.EROFS, StoreFailed),
     ],
 )
-def test_a_refusal_leaves_the_old_file_and_is_never_tried_again(
+def test_a_failed_write_leaves_the_old_file_and_is_not_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception]
 ) -> None:
     path = tmp_path / "file"
@@ -56,7 +56,7 @@ def test_a_refusal_leaves_the_old_file_and_is_never_tried_again(
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_torn_write_never_gets_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torn_write_never_replaces_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     write_whole(path, b"old", "thing")
     monkeypatch.setattr(os, "fsync", lambda handle: os.ftruncate(handle, 3))
@@ -66,7 +66,7 @@ def test_a_torn_write_never_gets_the_name(tmp_path: Path, monkeypatch: pytest.Mo
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_folder_that_cannot_be_made_is_the_stores_failure(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_raises_store_failed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreFailed, match="cannot write"):
         write_whole(tmp_path / "file" / "below", b"", "thing")

@@ -17,7 +17,7 @@ from tunecli.train import artifacts
 TENSORS = {"a": torch.arange(6.0).view(2, 3).T, "n": torch.tensor(7)}
 
 
-def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+def test_weights_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "w.safetensors"
     sha256 = artifacts.save_weights(path, TENSORS, {"optimizer": {"lr": 1e-3}})
     found, config = artifacts.load_weights(path)
@@ -50,7 +50,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     assert [each.name for each in tmp_path.iterdir()] == ["w.safetensors"]
 
 
-def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_text("not weights")
     with pytest.raises(safetensors.SafetensorError):

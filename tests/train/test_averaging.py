@@ -24,7 +24,7 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor) ->
     optimizer.step()
 
 
-def test_the_exponential_average_is_torchs_after_every_step() -> None:
+def test_the_exponential_average_equals_torchs_after_every_step() -> None:
     model = model_of()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     average = WeightAverage(Ema(decay=0.8), model, n_epochs=1)
@@ -38,7 +38,7 @@ def test_the_exponential_average_is_torchs_after_every_step() -> None:
                 assert torch.equal(found, expected)
 
 
-def test_the_stochastic_average_and_its_batch_statistics_are_torchs() -> None:
+def test_the_stochastic_average_and_its_batch_statistics_equal_torchs() -> None:
     model = model_of()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     average = WeightAverage(Swa(start_fraction=0.5), model, n_epochs=4)
@@ -59,7 +59,7 @@ def test_the_stochastic_average_and_its_batch_statistics_are_torchs() -> None:
             torch.testing.assert_close(model.state_dict()[name], expected)
 
 
-def test_until_it_has_begun_the_models_own_weights_are_seen() -> None:
+def test_before_the_average_starts_the_models_own_weights_are_used() -> None:
     model = model_of()
     average = WeightAverage(Swa(start_fraction=0.5), model, n_epochs=10)
     average.after_epoch(5, BATCHES)
@@ -81,7 +81,7 @@ def test_the_stochastic_average_begins_once_its_fraction_of_the_epochs_is_done(
     assert average.averages
 
 
-def test_the_own_weights_come_back_after_an_error_too() -> None:
+def test_the_models_own_weights_are_restored_after_an_error() -> None:
     model = model_of()
     average = WeightAverage(Ema(decay=0.5), model, n_epochs=1)
     average.after_step()

@@ -123,7 +123,7 @@ def assert_goes_on_bit_for_bit(trial: Trial, *stops: int) -> Outcome:
 
 @pytest.mark.parametrize("average", AVERAGES)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_goes_on_bit_for_bit(tmp_path: Path, name: str, average: str) -> None:
+def test_every_optimizer_continues_bit_for_bit(tmp_path: Path, name: str, average: str) -> None:
     training = {"epochs": 4, "batch_size": 32, "average": AVERAGES[average], "grad_clip": {"norm": 1.0}}
     optimizer: dict[str, Any] = {"name": name}
     if name == "lbfgs":
@@ -142,7 +142,7 @@ def test_every_optimizer_goes_on_bit_for_bit(tmp_path: Path, name: str, average:
     ],
     ids=lambda each: each["name"],
 )
-def test_what_an_optimizer_remembers_only_when_asked_to_goes_on_too(
+def test_optional_state_of_optimizers_continues_bit_for_bit(
     tmp_path: Path, optimizer: dict[str, Any]
 ) -> None:
     assert_goes_on_bit_for_bit(Trial(tmp_path, {"optimizer": optimizer}), 1, 1)
@@ -199,13 +199,13 @@ def test_what_an_optimizer_remembers_only_when_asked_to_goes_on_too(
         "gradient descent",
     ],
 )
-def test_every_shape_of_a_trial_goes_on_bit_for_bit(
+def test_every_kind_of_trial_continues_bit_for_bit(
     tmp_path: Path, config: dict[str, Any], changes: dict[str, Any]
 ) -> None:
     assert_goes_on_bit_for_bit(Trial(tmp_path, config, **changes), 1, 2)
 
 
-def test_a_fold_whose_steps_are_spent_goes_on_with_its_last_loss_and_batch_statistics(tmp_path: Path) -> None:
+def test_a_fold_without_steps_left_keeps_its_last_loss_and_batch_statistics(tmp_path: Path) -> None:
     data = {"source": "iris", "validation": {"folds": 4}}
     n_most = -(-113 // 3)  # steps an epoch of the larger parts, one more than the smaller ones take
     training = {"steps": 4 * n_most, "batch_size": 3, "average": AVERAGES["swa"]}
@@ -213,7 +213,7 @@ def test_a_fold_whose_steps_are_spent_goes_on_with_its_last_loss_and_batch_stati
     assert assert_goes_on_bit_for_bit(Trial(tmp_path, config), 4).epochs == 5
 
 
-def test_early_stopping_goes_on_with_its_patience_and_the_best_weights_so_far(tmp_path: Path) -> None:
+def test_early_stopping_continues_with_its_patience_and_best_weights(tmp_path: Path) -> None:
     config = {
         "optimizer": {"name": "sgd", "lr": 2.0},
         "training": {"epochs": 40, "early_stop": {"patience": 4}},
@@ -344,19 +344,19 @@ def own(tmp_path: Path) -> Callable[..., Trial]:
     ],
     ids=lambda names: " ".join(names.values()),
 )
-def test_the_users_own_code_goes_on_with_what_it_remembers(
+def test_the_users_own_code_continues_with_its_attributes(
     own: Callable[..., Trial], names: dict[str, str]
 ) -> None:
     assert_goes_on_bit_for_bit(own(**names), 1, 2)
 
 
-def test_a_rate_chain_goes_on_ruling_an_optimizer_that_restores_itself(own: Callable[..., Trial]) -> None:
+def test_a_chain_sets_the_rates_of_an_optimizer_that_restores_itself(own: Callable[..., Trial]) -> None:
     trial = own(optimizer="Saying")
     trial.job = change_job(trial.job, config={**trial.job.task.config, "learning_rate": ["cosine"]})
     assert_goes_on_bit_for_bit(trial, 2)
 
 
-def test_the_scale_of_small_gradients_goes_on_where_it_was_lowered(own: Callable[..., Trial]) -> None:
+def test_the_gradient_scale_continues_after_it_was_lowered(own: Callable[..., Trial]) -> None:
     trial = own(loss="steep")
     config = {**trial.job.task.config, "training": {"epochs": 4, "precision": "fp16"}, "optimizer": "sgd"}
     trial.job = change_job(trial.job, config=config)
@@ -364,7 +364,7 @@ def test_the_scale_of_small_gradients_goes_on_where_it_was_lowered(own: Callable
 
 
 @pytest.mark.parametrize("name", ["Lookahead", "Silent"])
-def test_an_optimizer_that_cannot_say_what_it_remembers_trains_without_checkpoints(
+def test_an_optimizer_whose_state_cannot_be_saved_trains_without_checkpoints(
     own: Callable[..., Trial], name: str
 ) -> None:
     trial = own(optimizer=name)
@@ -381,7 +381,7 @@ def test_an_optimizer_that_cannot_say_what_it_remembers_trains_without_checkpoin
     [{}, CHAINS, {"training": {"epochs": 4, "early_stop": {"patience": 3}}}],
     ids=["plain", "chains", "early stop"],
 )
-def test_a_trial_that_pauses_again_and_again_is_the_trial_uninterrupted(
+def test_a_trial_that_pauses_repeatedly_equals_the_uninterrupted_one(
     tmp_path: Path, config: dict[str, Any]
 ) -> None:
     trial = Trial(tmp_path, config)
@@ -404,7 +404,7 @@ def test_a_trial_that_pauses_again_and_again_is_the_trial_uninterrupted(
     assert (found, without_clock(last.outcome)) == (metrics, without_clock(outcome))
 
 
-def test_one_that_is_as_far_already_pauses_at_once_with_the_same_outcome(tmp_path: Path) -> None:
+def test_a_trial_already_at_its_pause_pauses_at_once_with_the_same_outcome(tmp_path: Path) -> None:
     trial = Trial(tmp_path, CHAINS)
     trial.job = change_job(trial.job, until_epoch=2)
     *events, paused = trial.attempt(0)
@@ -414,7 +414,7 @@ def test_one_that_is_as_far_already_pauses_at_once_with_the_same_outcome(tmp_pat
     assert without_clock(again.outcome) == without_clock(paused.outcome)
 
 
-def test_a_trial_that_is_over_before_it_is_to_pause_is_over(tmp_path: Path) -> None:
+def test_a_trial_that_ends_before_its_pause_ends(tmp_path: Path) -> None:
     trial = Trial(tmp_path, {})
     for until in (4, 9):
         trial.job = change_job(trial.job, until_epoch=until)
@@ -439,7 +439,7 @@ def test_without_a_folder_a_trial_stops_without_a_checkpoint(tmp_path: Path) -> 
     assert [type(event) for event in run(trial.job, lambda: True)] == [Started, EpochEnded, Stopped]
 
 
-def test_a_stop_that_comes_with_the_last_epoch_is_the_trials_end(tmp_path: Path) -> None:
+def test_a_stop_request_at_the_last_epoch_ends_the_trial_as_complete(tmp_path: Path) -> None:
     *_, last = Trial(tmp_path, {}).attempt(4)
     assert isinstance(last, Ended)
     assert not (tmp_path / "checkpoints").exists()
@@ -452,7 +452,7 @@ def test_a_stop_that_comes_with_the_last_epoch_is_the_trials_end(tmp_path: Path)
         ({}, {"stop_above": (None, -1.0)}),
     ],
 )
-def test_the_epoch_that_ends_a_trial_writes_none(
+def test_the_last_epoch_of_a_trial_writes_no_checkpoint(
     tmp_path: Path, config: dict[str, Any], changes: dict[str, Any]
 ) -> None:
     *_, checkpointed, epoch, ended = Trial(tmp_path, config, checkpoint_epochs=1, **changes).attempt(0)
@@ -470,7 +470,7 @@ class Clock:
         return self.now_s
 
 
-def test_by_itself_one_is_due_after_two_seconds_and_twenty_times_what_the_last_one_cost(
+def test_by_default_a_checkpoint_is_due_after_two_seconds_and_twenty_times_the_last_ones_cost(
     tmp_path: Path,
 ) -> None:
     clock = Clock()
@@ -518,12 +518,12 @@ def resumed(trial: Trial, checkpoints: tuple[Checkpoint, ...]) -> tuple[int, str
     return started.from_epoch, started.note
 
 
-def test_the_newest_of_several_is_taken(two: tuple[Trial, tuple[Checkpoint, ...]]) -> None:
+def test_the_newest_of_several_checkpoints_is_used(two: tuple[Trial, tuple[Checkpoint, ...]]) -> None:
     assert resumed(*two) == (3, "")
 
 
 @pytest.mark.parametrize("place", [0, 20, -1])
-def test_of_a_rotten_one_the_older_is_used_and_that_is_said(
+def test_if_the_newest_checkpoint_is_damaged_the_older_is_used_with_a_note(
     two: tuple[Trial, tuple[Checkpoint, ...]], place: int
 ) -> None:
     trial, checkpoints = two
@@ -534,7 +534,7 @@ def test_of_a_rotten_one_the_older_is_used_and_that_is_said(
     )
 
 
-def test_where_none_is_sound_the_trial_begins_from_the_start_and_says_so(
+def test_without_a_sound_checkpoint_the_trial_starts_over_with_a_note(
     two: tuple[Trial, tuple[Checkpoint, ...]],
 ) -> None:
     trial, checkpoints = two
@@ -566,7 +566,7 @@ def put(trial: Trial, content: bytes, epoch: int = 3) -> Checkpoint:
     ],
     ids=["empty", "text", "no metadata", "a list", "half", "deep"],
 )
-def test_what_is_no_checkpoint_is_refused_even_under_its_right_sha256(
+def test_a_file_that_is_not_a_checkpoint_is_refused_despite_a_matching_sha256(
     two: tuple[Trial, tuple[Checkpoint, ...]], content: bytes
 ) -> None:
     trial, _ = two
@@ -585,7 +585,7 @@ def test_what_is_no_checkpoint_is_refused_even_under_its_right_sha256(
         ({"checkpoints_path": ""}, "is missing"),
     ],
 )
-def test_one_of_another_trial_is_passed_over(
+def test_a_checkpoint_of_another_trial_is_skipped(
     two: tuple[Trial, tuple[Checkpoint, ...]], change: dict[str, Any], reason: str
 ) -> None:
     trial, (newest, _) = two
@@ -595,7 +595,7 @@ def test_one_of_another_trial_is_passed_over(
     assert checkpoint.load_newest(change_job(job, **change)) == checkpoint.LoadedCheckpoint(0, note)
 
 
-def test_one_of_another_torch_is_passed_over(two: tuple[Trial, tuple[Checkpoint, ...]]) -> None:
+def test_a_checkpoint_of_another_torch_version_is_skipped(two: tuple[Trial, tuple[Checkpoint, ...]]) -> None:
     trial, (newest, _) = two
     path = trial.folder / "checkpoints" / newest.name
     with safetensors.safe_open(path, "pt") as file:
@@ -612,7 +612,7 @@ def test_one_of_another_torch_is_passed_over(two: tuple[Trial, tuple[Checkpoint,
 
 
 @pytest.mark.parametrize("name", ["../outside.safetensors", "/etc/hostname", "..", ""])
-def test_a_name_that_leaves_the_folder_is_no_checkpoint(tmp_path: Path, name: str) -> None:
+def test_a_checkpoint_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "outside.safetensors").write_bytes(b"")
     (tmp_path / "checkpoints").mkdir()
     job = change_job(

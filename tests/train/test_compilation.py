@@ -45,7 +45,7 @@ def test_without_a_compiler_it_is_refused_in_words(monkeypatch: pytest.MonkeyPat
 @pytest.mark.slow
 @QUIET
 @pytest.mark.parametrize("how", [True, "cuda_graphs"])
-def test_trials_of_one_kind_are_compiled_once_and_learn_what_they_would_plainly(how: bool | str) -> None:
+def test_trials_of_one_kind_are_compiled_once_and_learn_as_without_compiling(how: bool | str) -> None:
     counts = []
     for seed, hidden in ((1, 8), (2, 8), (3, 6), (4, 8)):
         model = {**NET, "hidden": [hidden], "dropout": 0.0, "init": ["default", "orthogonal"][seed % 2]}
@@ -66,7 +66,7 @@ def kind(model: dict[str, Any], **training: Any) -> str:
     return kind_of(learner._config, learner._fold, [[32, 24]], 64)
 
 
-def test_what_is_compiled_otherwise_is_of_another_kind() -> None:
+def test_settings_that_change_the_compiled_code_change_the_kind() -> None:
     same = kind(NET)
     assert kind({**NET, "init": "orthogonal"}) == same
     for model, training in (
@@ -79,7 +79,7 @@ def test_what_is_compiled_otherwise_is_of_another_kind() -> None:
         assert kind(model, **training) != same
 
 
-def test_models_of_the_users_own_share_nothing() -> None:
+def test_the_users_own_models_share_no_compiled_code() -> None:
     config = TrialConfig.model_validate({"data": {"source": "iris"}, "model": {"python": "mine:Net"}})
     (fold,) = load(config.data, Path(), 7, torch.device("cpu"))
     assert kind_of(config, fold, [[32]], 64) == ""

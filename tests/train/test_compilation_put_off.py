@@ -27,7 +27,7 @@ def output_of(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_training_loads_none_of_it_by_whatever_optimizer() -> None:
+def test_training_with_any_optimizer_does_not_load_the_compiler() -> None:
     run = """
 for name in ("sgd", "adamw", "nadam", "adagrad", "rmsprop", "asgd", "adafactor", "lbfgs", "muon"):
     score({"optimizer": {"name": name}})
@@ -37,7 +37,7 @@ score({"training": {"epochs": 1, "batch_size": 64, "grad_clip": {"norm": 1.0}}})
     assert output_of(f"{TRIAL}{run}\nprint({IS_LOADED})") == "False"
 
 
-def test_a_trial_that_is_compiled_has_it_and_an_optimizer_goes_on_after_it_was_loaded() -> None:
+def test_a_compiled_trial_loads_the_compiler_and_optimizers_work_before_and_after() -> None:
     run = """
 model = torch.nn.Linear(2, 1)
 optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
@@ -60,10 +60,10 @@ print(steps, torch._dynamo.__file__ is not None)
         "import torch; torch.use_deterministic_algorithms(True); torch.compiler.reset()",
     ],
 )
-def test_whoever_asks_for_it_gets_it(code: str) -> None:
+def test_using_the_compiler_loads_it(code: str) -> None:
     assert output_of(f"{TRIAL}{code}\nprint({IS_LOADED})") == "True"
 
 
-def test_to_look_through_all_modules_loads_none_of_it() -> None:
+def test_inspecting_all_modules_does_not_load_the_compiler() -> None:
     look = "import inspect; inspect.getmodule(inspect.currentframe())"
     assert output_of(f"{TRIAL}{look}\nprint({IS_LOADED})") == "False"

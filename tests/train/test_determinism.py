@@ -10,7 +10,7 @@ from tunecli.train.determinism import cpu_generator, scoped_seed
 CPU = torch.device("cpu")
 
 
-def test_a_scoped_seed_seeds_its_block_and_puts_the_state_back() -> None:
+def test_a_scoped_seed_seeds_its_block_and_restores_the_state() -> None:
     before = torch.get_rng_state()
     with scoped_seed(3, CPU):
         first = torch.rand(5)
@@ -20,7 +20,7 @@ def test_a_scoped_seed_seeds_its_block_and_puts_the_state_back() -> None:
     assert torch.equal(torch.rand(5, generator=cpu_generator(3)), first)
 
 
-def test_the_state_is_put_back_after_an_error_too() -> None:
+def test_the_state_is_restored_after_an_error() -> None:
     before = torch.get_rng_state()
     with pytest.raises(KeyError), scoped_seed(3, CPU):
         torch.rand(5)

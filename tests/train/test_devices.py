@@ -9,17 +9,17 @@ from tunecli.errors import UsageError
 from tunecli.train.devices import describe, in_turn, names, resolve
 
 
-def test_the_cpu_is_always_here() -> None:
+def test_the_cpu_is_always_available() -> None:
     assert resolve("cpu") == torch.device("cpu")
     assert names()[0] == "cpu"
 
 
-def test_auto_is_the_accelerator_where_there_is_one() -> None:
+def test_auto_selects_the_accelerator_if_there_is_one() -> None:
     assert str(resolve("auto")) == (names()[1] if len(names()) > 1 else "cpu")
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "xpu:99", "cpu:1", "gpu", "cuda:", "cuda:x", ""])
-def test_a_device_that_is_not_here_is_refused_with_those_that_are(name: str) -> None:
+def test_a_missing_device_is_refused_with_a_list_of_those_available(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         resolve(name)
     assert "cpu" in caught.value.hint
@@ -39,20 +39,20 @@ FOUR = ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]
         (0, FOUR, None),
     ],
 )
-def test_workers_take_the_devices_in_turn_but_those_that_are_avoided(
+def test_workers_take_devices_in_turn_except_avoided_ones(
     slot: int, avoid: tuple[str, ...], device: str | None
 ) -> None:
     assert in_turn(FOUR, slot, avoid) == device
 
 
 @pytest.mark.parametrize("slot", [0, 1, 7])
-def test_of_one_device_every_slot_takes_that_one(slot: int) -> None:
+def test_every_slot_takes_the_only_device(slot: int) -> None:
     assert resolve("cpu", slot) == torch.device("cpu")
     assert resolve(names()[-1], slot, names()[:-1]) == torch.device(names()[-1])
 
 
 @pytest.mark.parametrize("name", ["auto", *names()])
-def test_where_all_that_a_name_means_is_avoided_that_is_said(name: str) -> None:
+def test_a_name_whose_devices_are_all_avoided_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="must not be used"):
         resolve(name, 0, names())
 

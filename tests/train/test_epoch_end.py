@@ -58,7 +58,7 @@ def test_a_trial_is_pruned_above_the_bound_of_its_epoch_and_not_on_it(
         (10, 99, True),
     ],
 )
-def test_a_bound_holds_from_its_epoch_on_up_to_the_next(last: int, epoch: int, is_over: bool) -> None:
+def test_a_bound_holds_from_its_epoch_to_the_next_bound(last: int, epoch: int, is_over: bool) -> None:
     assert is_pruned(job_of((1.0, 7.0, 2.0), (10, 20, 30)), last, epoch, 5.0) is is_over
 
 
@@ -67,7 +67,7 @@ some_curves = st.dictionaries(st.integers(1, 40), st.floats(-3, 3), min_size=1, 
 
 
 @given(some_bounds, some_curves)
-def test_whoever_trains_ends_a_trial_where_the_pruner_says(
+def test_training_prunes_a_trial_at_the_epoch_that_the_pruner_decides(
     bounds: dict[int, float | None], curve: dict[int, float]
 ) -> None:
     epochs = tuple(sorted(bounds))
@@ -80,7 +80,7 @@ def test_whoever_trains_ends_a_trial_where_the_pruner_says(
         last = epoch
 
 
-def test_nobody_asks_to_stop() -> None:
+def test_never_requests_no_stop() -> None:
     assert not never()
 
 

@@ -37,7 +37,7 @@ from tunecli.trial import Failure, FailureKind
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_the_kind_is_told_by_type_and_words(error: Exception, kind: FailureKind) -> None:
+def test_the_kind_of_a_failure_follows_from_type_and_text(error: Exception, kind: FailureKind) -> None:
     failure = failure_of(error)
     assert failure.kind is kind
     assert "\n" not in failure.cause
@@ -47,7 +47,7 @@ class Big:
     """Something that weighs."""
 
 
-def test_the_frames_of_an_error_and_of_its_causes_let_go_of_what_they_held() -> None:
+def test_the_frames_of_an_error_and_its_causes_release_their_objects() -> None:
     found: list[weakref.ref[Big]] = []
 
     def first() -> None:
@@ -75,7 +75,7 @@ def test_the_frames_of_an_error_and_of_its_causes_let_go_of_what_they_held() -> 
 
 
 @pytest.mark.parametrize("beyond", [-1, 0, 1, 10**6])
-def test_texts_have_bounds_and_keep_their_head_and_their_tail(beyond: int) -> None:
+def test_long_texts_keep_their_head_and_tail(beyond: int) -> None:
     def text(most: int) -> str:
         return "head" + "x" * (most + beyond - 8) + "tail"
 
@@ -86,7 +86,7 @@ def test_texts_have_bounds_and_keep_their_head_and_their_tail(beyond: int) -> No
         assert ("characters" in said) is (beyond > 0)
 
 
-def test_the_place_is_said_however_long_the_text() -> None:
+def test_file_and_line_are_kept_for_any_length_of_text() -> None:
     try:
         raise ValueError("x" * 10**6)
     except ValueError as error:
@@ -95,7 +95,7 @@ def test_the_place_is_said_however_long_the_text() -> None:
     assert cause.startswith("ValueError: xxx") and "(test_failures.py:" in cause[-25:]
 
 
-def test_an_error_that_cannot_be_read_is_data_too() -> None:
+def test_an_error_with_an_unreadable_text_becomes_data() -> None:
     class Unreadable(Exception):  # noqa: N818
         def __str__(self) -> str:
             raise RuntimeError("not me")
@@ -106,7 +106,7 @@ def test_an_error_that_cannot_be_read_is_data_too() -> None:
 
 
 @pytest.mark.parametrize("raised", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_an_error_whose_own_text_cannot_be_had_is_told_without_it(raised: type[BaseException]) -> None:
+def test_an_error_whose_str_raises_is_reported_without_its_text(raised: type[BaseException]) -> None:
     class BrokenError(Exception):
         def __str__(self) -> str:
             raise raised("no")

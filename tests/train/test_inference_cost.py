@@ -25,7 +25,7 @@ N_WEIGHTS = 4 * 16 + 16 + 16 * 3 + 3
 MEASURED = {"n_parameters", "latency_ms"}
 
 
-def test_weights_are_counted_and_an_answer_timed_at_every_epoch() -> None:
+def test_parameters_and_latency_are_reported_at_every_epoch() -> None:
     (epochs,) = epochs_of(run(job_of(0, objective=COSTLY))).values()
     assert [each["n_parameters"] for each in epochs] == [N_WEIGHTS] * 3
     assert all(0 < each["latency_ms"] < 1000 for each in epochs)
@@ -40,21 +40,21 @@ def test_weights_are_counted_and_an_answer_timed_at_every_epoch() -> None:
         {"training": {"epochs": 2, "average": "ema"}},
     ],
 )
-def test_measuring_changes_nothing_of_what_is_trained(config: dict[str, object]) -> None:
+def test_measuring_does_not_change_the_training(config: dict[str, object]) -> None:
     (plain,) = epochs_of(run(job_of(0, config))).values()
     (measured,) = epochs_of(run(job_of(0, config, COSTLY))).values()
     assert [{k: v for k, v in each.items() if k not in MEASURED} for each in measured] == plain
     assert not any(MEASURED & {*each} for each in plain), "nothing is measured that nobody asked for"
 
 
-def test_fused_trials_tell_them_too() -> None:
+def test_fused_trials_report_inference_costs() -> None:
     jobs = [job_of(number, objective=COSTLY, is_fused=True) for number in range(3)]
     for epochs in epochs_of(run_group(jobs)).values():
         assert {each["n_parameters"] for each in epochs} == {N_WEIGHTS}
         assert all(each["latency_ms"] > 0 for each in epochs)
 
 
-def test_weights_of_ones_own_model_are_counted_and_its_generators_left_alone(tmp_path: Path) -> None:
+def test_parameters_of_the_users_own_model_are_counted_and_generators_left_alone(tmp_path: Path) -> None:
     (tmp_path / "counted_net.py").write_text(
         "import torch\n\nclass Net(torch.nn.Module):\n"
         "    def __init__(self, n_outputs):\n        super().__init__()\n"
@@ -73,7 +73,7 @@ def test_weights_of_ones_own_model_are_counted_and_its_generators_left_alone(tmp
 
 
 @pytest.mark.parametrize("is_fused", [False, True])
-def test_a_trial_that_ends_without_a_metric_it_is_held_to_fails_and_names_it(is_fused: bool) -> None:
+def test_a_trial_without_a_metric_of_the_objective_fails_and_names_it(is_fused: bool) -> None:
     one_class = Objective("val_accuracy", True, constraints=(Constraint("val_rmse", 1.0),))
     job = job_of(0, objective=one_class, is_fused=is_fused)
     (outcome,) = outcomes_of(run_group([job]) if is_fused else run(job)).values()
@@ -82,7 +82,7 @@ def test_a_trial_that_ends_without_a_metric_it_is_held_to_fails_and_names_it(is_
     assert outcome.failure.cause.startswith("val_rmse is not a number at the trial's end")
 
 
-def test_a_trial_of_ones_own_reports_what_it_is_held_to_or_fails(tmp_path: Path) -> None:
+def test_a_user_function_that_does_not_report_a_goal_fails(tmp_path: Path) -> None:
     (tmp_path / "sized.py").write_text(
         "def train(params, trial):\n    trial.report(1, loss=1.0)\n    return {'size': 3.0} if params['told'] else None\n"
     )
@@ -101,7 +101,7 @@ def test_a_trial_of_ones_own_reports_what_it_is_held_to_or_fails(tmp_path: Path)
     assert failed.failure.cause == "size was never reported, only loss"
 
 
-def test_several_metrics_of_ones_own_are_goals_together(tmp_path: Path) -> None:
+def test_several_user_metrics_can_be_goals(tmp_path: Path) -> None:
     (tmp_path / "two_scores.py").write_text(
         "def one(outputs, targets):\n    return float(len(targets))\n\n"
         "def two(outputs, targets, add):\n    return outputs.shape[1] + add\n"

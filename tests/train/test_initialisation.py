@@ -73,7 +73,7 @@ def assert_drawn(weights: list[Tensor], rule: Callable[[Tensor], Tensor]) -> Non
         torch.testing.assert_close(weight, expected, rtol=0, atol=0)
 
 
-def test_every_rule_and_activation_of_the_spec_is_known() -> None:
+def test_every_setting_of_a_rule_or_activation_is_implemented() -> None:
     rules = list(get_args(AnyInitialisation))
     names = {name for each in rules for name in get_args(each.model_fields["name"].annotation)}
     assert all(callable(implementation(name)) for each in rules for name in code_names(each))
@@ -83,7 +83,7 @@ def test_every_rule_and_activation_of_the_spec_is_known() -> None:
 
 
 @pytest.mark.parametrize(("init", "rule"), RULES + OF_MATRICES)
-def test_linear_layers_begin_as_torchs_rule_has_it_and_biases_at_zero(
+def test_linear_layers_are_initialised_by_torchs_rule_and_biases_at_zero(
     init: Any, rule: Callable[[Tensor], Tensor]
 ) -> None:
     module = begun({"name": "mlp", "hidden": [6], "norm": "layer", "init": init}, Inputs((8,)))
@@ -94,7 +94,7 @@ def test_linear_layers_begin_as_torchs_rule_has_it_and_biases_at_zero(
 
 
 @pytest.mark.parametrize(("init", "rule"), RULES)
-def test_convolutions_begin_as_torchs_rule_has_it(init: Any, rule: Callable[[Tensor], Tensor]) -> None:
+def test_convolutions_are_initialised_by_torchs_rule(init: Any, rule: Callable[[Tensor], Tensor]) -> None:
     module = begun({"name": "resnet", "channels": [4], "init": init}, IMAGE)
     weights = [layer.weight for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     assert len(weights) == 4
@@ -102,7 +102,7 @@ def test_convolutions_begin_as_torchs_rule_has_it(init: Any, rule: Callable[[Ten
 
 
 @pytest.mark.parametrize(("init", "rule"), RULES + OF_MATRICES)
-def test_each_gate_of_a_recurrent_layer_begins_as_a_layer_of_its_own(
+def test_each_gate_of_a_recurrent_layer_is_initialised_as_a_layer(
     init: Any, rule: Callable[[Tensor], Tensor]
 ) -> None:
     net = begun({"name": "rnn", "nonlinearity": "relu", "width": 3, "init": init}, TOKENS)
@@ -113,7 +113,7 @@ def test_each_gate_of_a_recurrent_layer_begins_as_a_layer_of_its_own(
 
 
 @pytest.mark.parametrize(("name", "n_gates"), [("lstm", 4), ("gru", 3)])
-def test_gates_are_orthogonal_one_by_one_and_a_forget_gate_begins_open(name: str, n_gates: int) -> None:
+def test_each_gate_is_orthogonal_and_a_forget_gate_starts_open(name: str, n_gates: int) -> None:
     init = {"name": "orthogonal", "gain": 1.0}
     state = begun({"name": name, "width": 6, "bidirectional": True, "init": init}, TOKENS).state_dict()
     for direction in ("onward", "reverse"):
@@ -144,13 +144,13 @@ def test_dirac_sets_convolutions_and_leaves_the_last_layer_to_torch() -> None:
     ("value", "inputs"),
     [("linear", FEATURES), ("mlp", FEATURES), ("cnn", IMAGE), ("lstm", TOKENS), ("transformer", TOKENS)],
 )
-def test_default_is_as_it_was_built(value: str, inputs: Inputs) -> None:
+def test_default_changes_nothing(value: str, inputs: Inputs) -> None:
     module, built = build(model_of(value), inputs, 2), build(model_of(value), inputs, 2)
     initialise(module, model_of(value), 5)
     assert all(torch.equal(tensor, built.state_dict()[name]) for name, tensor in module.state_dict().items())
 
 
-def test_the_default_of_a_linear_model_is_torchs_own() -> None:
+def test_the_default_of_a_linear_model_equals_torchs() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         reference = nn.Linear(400, 2)
@@ -160,7 +160,7 @@ def test_the_default_of_a_linear_model_is_torchs_own() -> None:
 
 
 @pytest.mark.parametrize("init", ["kaiming_normal", "orthogonal", {"name": "sparse", "sparsity": 0.5}])
-def test_the_seed_names_the_weights_and_torchs_generator_is_left_alone(init: Any) -> None:
+def test_weights_depend_on_the_seed_and_torchs_generator_is_unchanged(init: Any) -> None:
     value = {"name": "transformer", "width": 8, "init": init}
     before = torch.get_rng_state()
     first, again, other = (begun(value, TOKENS, seed).state_dict() for seed in (5, 5, 6))
@@ -189,7 +189,7 @@ def test_the_seed_names_the_weights_and_torchs_generator_is_left_alone(init: Any
         ("rrelu", (2 / (1 + (11 / 48) ** 2)) ** 0.5),
     ],
 )
-def test_the_gain_is_the_activations(activation: Any, gain: float) -> None:
+def test_the_gain_is_that_of_the_activation(activation: Any, gain: float) -> None:
     value = {"name": "mlp", "hidden": [300], "activation": activation}
     assert nonlinearity_of(model_of(value)).gain == pytest.approx(gain)
     first, *_ = begun({**value, "init": "kaiming_normal"}, FEATURES).children()
@@ -203,11 +203,11 @@ def test_the_gain_is_the_activations(activation: Any, gain: float) -> None:
     ("value", "gain"),
     [("linear", 1.0), ("lstm", 5 / 3), ("rnn", 5 / 3), ({"name": "rnn", "nonlinearity": "relu"}, 2**0.5)],
 )
-def test_models_without_a_choice_of_activation_have_the_gain_of_their_own(value: Any, gain: float) -> None:
+def test_models_without_an_activation_setting_have_their_own_gain(value: Any, gain: float) -> None:
     assert nonlinearity_of(model_of(value)).gain == pytest.approx(gain)
 
 
-def test_the_users_own_model_is_left_as_it_is() -> None:
+def test_the_users_own_model_is_not_initialised() -> None:
     module = nn.Linear(3, 2)
     before = module.weight.detach().clone()
     initialise(module, model_of({"python": "mine:Net"}), 5)

@@ -28,7 +28,7 @@ def learner_of(
     return Learner(concrete, fold, seed, micro_batches=micro_batches), fold, concrete
 
 
-def test_epochs_are_the_plain_torch_loop() -> None:
+def test_epochs_equal_a_plain_torch_loop() -> None:
     config = {
         "model": {"name": "mlp", "hidden": [8]},
         "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9},
@@ -60,7 +60,7 @@ def test_epochs_are_the_plain_torch_loop() -> None:
 
 @pytest.mark.parametrize("balance", ["none", "weight"])
 @pytest.mark.parametrize("batch_size", [7, 50])
-def test_gradient_descent_is_the_same_whatever_the_batch(batch_size: int, balance: str) -> None:
+def test_gradient_descent_does_not_depend_on_the_batch_size(batch_size: int, balance: str) -> None:
     config = {"optimizer": {"name": "gd", "lr": 0.5}, "data": {"source": "wine", "balance": balance}}
     whole, _, _ = learner_of({**config, "training": {"batch_size": "full"}})
     parts, _, _ = learner_of({**config, "training": {"batch_size": batch_size}})
@@ -70,7 +70,7 @@ def test_gradient_descent_is_the_same_whatever_the_batch(batch_size: int, balanc
         torch.testing.assert_close(parts.weights()[name], tensor, rtol=1e-4, atol=1e-6)
 
 
-def test_an_epoch_is_a_function_of_its_names() -> None:
+def test_an_epoch_depends_only_on_its_seeds() -> None:
     config = {
         "data": {"source": "digits", "augment": ["noise", "crop"], "balance": "sample"},
         "model": {"name": "cnn", "channels": [4], "dropout": 0.3},
@@ -86,7 +86,7 @@ def test_an_epoch_is_a_function_of_its_names() -> None:
 
 
 @pytest.mark.parametrize("init", ["default", "orthogonal"])
-def test_the_seed_alone_names_the_initial_weights(init: str) -> None:
+def test_initial_weights_depend_only_on_the_seed(init: str) -> None:
     config = {"model": {"name": "transformer", "width": 8, "init": init}}
     first, again, other = (learner_of(config, seed)[0].weights() for seed in (5, 5, 6))
     assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
@@ -125,7 +125,7 @@ def test_validation_is_in_chunks_and_the_loss_has_no_class_weights() -> None:
     assert learner.validate()["val_loss"] == pytest.approx(expected)
 
 
-def test_poissons_metrics_are_those_of_the_counts() -> None:
+def test_metrics_of_poisson_are_those_of_the_counts() -> None:
     config = {"data": {"source": "diabetes"}, "loss": "poisson", "training": {"epochs": 1}}
     learner, fold, _ = learner_of(config)
     learner.train_epoch(1)
@@ -146,7 +146,7 @@ def test_the_chain_sets_the_rate_of_every_optimizer() -> None:
     assert [group["lr"] for group in groups] == [0.05, 0.05, 0.05]
 
 
-def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
+def test_accumulated_batches_give_the_step_of_one_large_batch() -> None:
     whole, _, _ = learner_of({"training": {"batch_size": 48}})
     parts, _, _ = learner_of({"training": {"batch_size": 16, "accumulate": 3}})
     for epoch in (1, 2):
@@ -167,7 +167,7 @@ def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
     ],
     ids=["sgd", "accumulated", "mixup", "gd", "lbfgs"],
 )
-def test_a_split_batch_makes_the_step_of_the_whole_one(config: dict[str, Any], micro_batches: int) -> None:
+def test_a_split_batch_gives_the_step_of_the_whole_batch(config: dict[str, Any], micro_batches: int) -> None:
     model = {"name": "mlp", "hidden": [8], "activation": "tanh"}
     whole, _, _ = learner_of({"model": model, **config})
     parts, _, _ = learner_of({"model": model, **config}, micro_batches=micro_batches)
@@ -193,7 +193,7 @@ def test_a_split_batch_of_batch_norm_has_no_part_of_one_example() -> None:
     assert seen == [3, 2, 2] * 16 + [2, 2, 2, 2]  # 120 examples: 16 batches of 7, the last one of 8
 
 
-def test_validation_takes_fewer_rows_at_a_time_where_batches_are_split() -> None:
+def test_validation_takes_fewer_rows_at_a_time_with_split_batches() -> None:
     whole, _, _ = learner_of({})
     parts, _, _ = learner_of({}, micro_batches=4096)
     seen = rows_seen(parts)
@@ -218,7 +218,7 @@ def test_mixed_precision_learns_with_weights_in_float32(precision: str) -> None:
     assert {tensor.dtype for tensor in learner.weights().values()} == {torch.float32}
 
 
-def test_a_scaled_gradient_is_bounded_as_what_it_stands_for() -> None:
+def test_a_scaled_gradient_is_unscaled_before_clipping() -> None:
     config = {"model": "linear", "optimizer": {"name": "sgd", "lr": 1.0}}
     training = {"batch_size": "full", "grad_clip": {"norm": 0.05}}
     half, _, _ = learner_of({**config, "training": {**training, "precision": "fp16"}})
@@ -281,7 +281,7 @@ def test_both_chains_act_in_their_order_at_every_step() -> None:
     assert int((found[0] == 0).sum()) == 6
 
 
-def test_an_average_is_what_is_validated_and_kept() -> None:
+def test_averaged_weights_are_validated_and_saved() -> None:
     config = {"optimizer": {"name": "sgd", "lr": 0.5}, "training": {"average": {"name": "ema", "decay": 0.9}}}
     averaged, _, _ = learner_of(config)
     plain, _, _ = learner_of({**config, "training": {}})
@@ -294,7 +294,7 @@ def test_an_average_is_what_is_validated_and_kept() -> None:
 
 
 @pytest.mark.parametrize("average", [{"name": "ema", "decay": 0.9}, {"name": "swa", "start_fraction": 0.0}])
-def test_what_is_cut_is_cut_in_the_average_too(average: dict[str, Any]) -> None:
+def test_cut_weights_are_zero_in_the_average(average: dict[str, Any]) -> None:
     learner, _, _ = learner_of(
         {
             "weights": [{"cut": {"fraction": 0.5, "from_epoch": 1}}],
@@ -310,7 +310,7 @@ def test_what_is_cut_is_cut_in_the_average_too(average: dict[str, Any]) -> None:
             assert not torch.equal(tensor, own[name])
 
 
-def test_the_stochastic_average_takes_batch_statistics_anew() -> None:
+def test_the_stochastic_average_recomputes_batch_statistics() -> None:
     learner, fold, _ = learner_of(
         {
             "model": {"name": "mlp", "hidden": [8], "norm": "batch"},
@@ -355,7 +355,7 @@ def test_channels_last_is_another_layout_of_the_same_numbers() -> None:
     assert seen and all(seen)
 
 
-def test_the_test_part_is_opened_only_when_asked() -> None:
+def test_the_test_part_is_read_only_if_requested() -> None:
     config = TrialConfig.model_validate({"data": {"source": "iris", "test": {"fraction": 0.2}}})
     (closed,) = load(config.data, Path(), 7, CPU)
     (opened,) = load(config.data, Path(), 7, CPU, open_test=True)

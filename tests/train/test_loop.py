@@ -43,7 +43,7 @@ def outcome_of(job: Job) -> Outcome:
     return last.outcome
 
 
-def test_a_trial_starts_tells_every_epoch_and_ends_once() -> None:
+def test_a_trial_yields_its_start_every_epoch_and_one_end() -> None:
     started, *epochs, ended = run(job_of({}))
     assert isinstance(started, Started)
     assert isinstance(ended, Ended)
@@ -66,14 +66,14 @@ def test_a_trial_starts_tells_every_epoch_and_ends_once() -> None:
         {"data": {"source": "digits"}, "model": {"name": "cnn", "channels": [4], "dropout": 0.1}},
     ],
 )
-def test_the_same_job_gives_the_same_bits_whatever_ran_before_it(config: dict[str, Any]) -> None:
+def test_the_same_job_gives_the_same_bits_after_any_other_trial(config: dict[str, Any]) -> None:
     first = epochs_of(job_of(config))
     torch.rand(3)
     epochs_of(job_of({"data": {"source": "wine"}, "optimizer": "sgd"}))
     assert epochs_of(job_of(config)) == first
 
 
-def test_the_seed_is_the_jobs() -> None:
+def test_the_trial_uses_the_seed_of_its_job() -> None:
     first = epochs_of(job_of({}))
     assert epochs_of(change_job(job_of({}), seed=12)) != first
     assert epochs_of(job_of({"seed": 11})) == first, "whoever makes the job settles which seed it is"
@@ -90,7 +90,7 @@ def test_digits_are_learned() -> None:
     assert (outcome_of(job_of(config)).score or 0.0) >= 0.95
 
 
-def test_a_regression_is_learned_and_told_in_the_targets_units() -> None:
+def test_a_regression_is_learned_and_scored_in_the_targets_units() -> None:
     source = {"name": "regression", "samples": 400, "noise": 0.1}
     config = {"data": {"source": source}, "model": "linear", "training": {"epochs": 30, "batch_size": 16}}
     outcome = outcome_of(job_of(config, Objective("val_r2", True)))
@@ -99,7 +99,7 @@ def test_a_regression_is_learned_and_told_in_the_targets_units() -> None:
 
 
 @pytest.mark.parametrize("objective", [ACCURACY, Objective("train_loss", False)])
-def test_a_rate_beyond_measure_ends_as_diverged(objective: Objective) -> None:
+def test_a_huge_learning_rate_ends_as_diverged(objective: Objective) -> None:
     outcome = outcome_of(job_of({"optimizer": {"name": "sgd", "lr": 1e30}}, objective))
     assert outcome.state is State.FAILED
     assert outcome.failure is not None
@@ -108,7 +108,7 @@ def test_a_rate_beyond_measure_ends_as_diverged(objective: Objective) -> None:
     assert outcome.epochs >= 1
 
 
-def test_an_objective_that_is_undefined_ends_as_an_error_that_says_so(tmp_path: Path) -> None:
+def test_an_undefined_objective_ends_as_an_error(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n1,0\n2,1\n3,0\n4,1\n")
     (tmp_path / "v.csv").write_text("a,y\n1,0\n2,0\n")
     data = {"source": "t.csv", "target": "y", "validation": {"file": "v.csv"}}
@@ -139,14 +139,14 @@ def test_a_failure_is_data(job: Job, cause: str) -> None:
     assert "Traceback" in failure.traceback
 
 
-def test_memory_that_is_not_there_ends_as_oom() -> None:
+def test_a_failed_allocation_ends_as_oom() -> None:
     config = {"model": {"name": "mlp", "hidden": [2**44]}}
     failure = outcome_of(job_of(config)).failure
     assert failure is not None
     assert failure.kind is FailureKind.OOM
 
 
-def test_a_trial_can_be_dropped_half_way() -> None:
+def test_a_trial_can_be_abandoned_half_way() -> None:
     events = run(job_of({}))
     next(events), next(events)
     events.close()
@@ -180,7 +180,7 @@ alive = []
 
 
 @pytest.mark.parametrize("at", [1, 9])
-def test_memory_is_given_back_before_a_trial_is_told_out_of_it(
+def test_memory_is_freed_before_a_trial_ends_as_oom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -224,7 +224,7 @@ def losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize(("after", "n_epochs"), [(0, 0), (5, 1), (7, 1)])
-def test_a_loss_that_is_no_number_ends_the_trial_with_its_epoch(
+def test_a_loss_of_nan_ends_the_trial_at_its_epoch(
     losses: Path, value: str, after: int, n_epochs: int
 ) -> None:
     loss = {"python": "mine_losses:constant", "args": {"value": value, "after": after}}
@@ -241,7 +241,7 @@ def test_a_loss_that_is_no_number_ends_the_trial_with_its_epoch(
     assert (outcome.score, outcome.metrics, outcome.weights_sha256) == (None, {}, "")
 
 
-def test_a_loss_beyond_measure_that_is_a_number_is_kept_as_it_is(losses: Path) -> None:
+def test_a_huge_but_finite_loss_is_recorded_unchanged(losses: Path) -> None:
     loss = {"python": "mine_losses:constant", "args": {"value": 1e30}}
     events = list(run(job_of({"loss": loss}, Objective("val_loss", False), base_path=str(losses))))
     json.dumps([asdict(event) for event in events], allow_nan=False)
@@ -252,12 +252,12 @@ def test_a_loss_beyond_measure_that_is_a_number_is_kept_as_it_is(losses: Path) -
     assert outcome.metrics["train_loss"] == pytest.approx(1e30)
 
 
-def test_a_score_beyond_measure_is_kept_too(losses: Path) -> None:
+def test_a_huge_but_finite_score_is_recorded_unchanged(losses: Path) -> None:
     objective = Objective("val_score", True, "mine_losses:score", {"value": -1e30})
     assert outcome_of(job_of({}, objective, base_path=str(losses))).score == -1e30
 
 
-def test_a_trial_that_is_worse_than_it_may_be_is_pruned_and_keeps_no_weights(tmp_path: Path) -> None:
+def test_a_trial_above_its_bound_is_pruned_without_weights(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     job = job_of({}, Objective("val_loss", False), weights_path=str(path))
     losses = [metrics["val_loss"] for metrics in epochs_of(job)]
@@ -279,7 +279,7 @@ def test_the_last_epoch_has_its_bound_like_any_other() -> None:
     assert (outcome.state, outcome.epochs) == (State.PRUNED, 4)
 
 
-def test_what_counts_for_pruning_is_the_least_loss_so_far_whatever_the_direction() -> None:
+def test_pruning_compares_the_lowest_loss_so_far_for_both_directions() -> None:
     config = {
         "optimizer": {"name": "sgd", "lr": 2.0},
         "training": {"epochs": 12, "early_stop": {"patience": 9}},
@@ -296,7 +296,7 @@ def test_what_counts_for_pruning_is_the_least_loss_so_far_whatever_the_direction
     assert pruned.kept_epoch == scores.index(max(scores[:falls])) + 1
 
 
-def test_split_batches_come_to_the_same_trial() -> None:
+def test_split_batches_give_the_same_trial() -> None:
     config = {"model": {"name": "mlp", "hidden": [16]}}
     whole, parts = (epochs_of(job_of(config, micro_batches=n)) for n in (1, 4))
     assert [metrics["val_loss"] for metrics in parts] == pytest.approx(
@@ -304,7 +304,7 @@ def test_split_batches_come_to_the_same_trial() -> None:
     )
 
 
-def test_a_device_that_is_avoided_is_a_failure_that_says_so() -> None:
+def test_an_avoided_device_is_a_failure_with_its_cause() -> None:
     failure = outcome_of(job_of({}, avoid_devices=("cpu",))).failure
     assert failure is not None
     assert "cpu must not be used" in failure.cause
@@ -362,7 +362,7 @@ def test_the_threads_are_those_of_the_job() -> None:
         torch.set_num_threads(before)
 
 
-def test_steps_take_the_place_of_epochs_and_end_the_last_one_early() -> None:
+def test_steps_replace_epochs_and_end_the_last_one_early() -> None:
     n_batches = -(-120 // 32)  # 120 of 150 train
     whole = epochs_of(job_of({"training": {"epochs": 2, "batch_size": 32}}))
     same = epochs_of(job_of({"training": {"steps": 2 * n_batches, "batch_size": 32}}))
@@ -381,7 +381,7 @@ def test_folds_of_different_size_take_the_same_number_of_steps() -> None:
     assert outcome_of(job_of(config)).state is State.COMPLETE
 
 
-def test_repeats_are_other_seeds_and_their_metrics_the_mean() -> None:
+def test_repeats_use_other_seeds_and_report_mean_metrics() -> None:
     one = outcome_of(job_of({}))
     three = outcome_of(job_of({}, repeats=3))
     assert three.metrics["val_accuracy_std"] >= 0

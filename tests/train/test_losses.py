@@ -42,7 +42,7 @@ CLASSIFICATION_LOSSES: tuple[Any, ...] = get_args(knobs.AnyClassLoss)
 REGRESSION_LOSSES: tuple[Any, ...] = get_args(knobs.AnyNumberLoss)
 
 
-def test_every_loss_of_the_spec_is_known() -> None:
+def test_every_loss_setting_is_implemented() -> None:
     assert set(get_args(knobs.AnyLoss)) == {*CLASSIFICATION_LOSSES, *REGRESSION_LOSSES, UserCode}
 
 
@@ -61,20 +61,20 @@ def test_every_loss_serves_the_task_it_is_built_for() -> None:
         (knobs.Focal(gamma=0.0), nn.CrossEntropyLoss()),
     ],
 )
-def test_classification_losses_are_torchs(knob: knobs.AnyLoss | None, reference: nn.Module) -> None:
+def test_classification_losses_equal_torchs(knob: knobs.AnyLoss | None, reference: nn.Module) -> None:
     torch.testing.assert_close(
         build_loss(knob, "classification")(LOGITS, CLASSES), reference(LOGITS, CLASSES)
     )
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_bce_is_torchs_on_one_hot_targets(smoothing: float) -> None:
+def test_bce_equals_torchs_on_one_hot_targets(smoothing: float) -> None:
     found = build_loss(knobs.Bce(label_smoothing=smoothing), "classification")(LOGITS, CLASSES)
     torch.testing.assert_close(found, nn.BCEWithLogitsLoss()(LOGITS, smoothed(smoothing)))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_kl_is_torchs_and_the_cross_entropy_less_the_targets_entropy(smoothing: float) -> None:
+def test_kl_equals_torchs_and_is_cross_entropy_minus_the_targets_entropy(smoothing: float) -> None:
     found = build_loss(knobs.Kl(label_smoothing=smoothing), "classification")(LOGITS, CLASSES)
     reference = nn.KLDivLoss(reduction="batchmean")(torch.log_softmax(LOGITS, 1), smoothed(smoothing))
     torch.testing.assert_close(found, reference)
@@ -82,7 +82,7 @@ def test_kl_is_torchs_and_the_cross_entropy_less_the_targets_entropy(smoothing: 
     assert found.item() == pytest.approx(cross_entropy - stats.entropy(smoothed(smoothing)[0]), rel=1e-5)
 
 
-def test_kl_is_nothing_where_the_model_says_the_smoothed_target() -> None:
+def test_kl_is_zero_if_the_model_predicts_the_smoothed_target() -> None:
     logits = smoothed(0.2).log()
     assert build_loss(knobs.Kl(label_smoothing=0.2), "classification")(
         logits, CLASSES
@@ -99,13 +99,13 @@ def test_kl_is_nothing_where_the_model_says_the_smoothed_target() -> None:
         (knobs.SmoothL1(beta=0.5), nn.SmoothL1Loss(beta=0.5)),
     ],
 )
-def test_regression_losses_are_torchs(knob: knobs.AnyLoss | None, reference: nn.Module) -> None:
+def test_regression_losses_equal_torchs(knob: knobs.AnyLoss | None, reference: nn.Module) -> None:
     found = build_loss(knob, "regression")(OUTPUTS, TARGETS)
     torch.testing.assert_close(found, reference(OUTPUTS[:, 0], TARGETS))
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0, 5.0])
-def test_focal_is_its_closed_form(gamma: float) -> None:
+def test_focal_equals_its_closed_form(gamma: float) -> None:
     p = torch.softmax(LOGITS.double(), 1)[torch.arange(50), CLASSES]
     expected = (-((1 - p) ** gamma) * p.log()).mean()
     found = build_loss(knobs.Focal(gamma=gamma), "classification")(LOGITS.double(), CLASSES)
@@ -121,20 +121,20 @@ def test_gradients_are_finite_where_the_model_is_certain(knob: knobs.AnyLoss) ->
 
 
 @pytest.mark.parametrize("knob", [knob() for knob in CLASSIFICATION_LOSSES])
-def test_gradients_of_losses_of_classes_are_those_of_their_values(knob: knobs.AnyLoss) -> None:
+def test_gradients_of_classification_losses_match_finite_differences(knob: knobs.AnyLoss) -> None:
     loss = build_loss(knob, "classification", WEIGHTS)
     logits = LOGITS[:5].double().requires_grad_()
     assert torch.autograd.gradcheck(lambda outputs: loss(outputs, CLASSES[:5]), logits)
 
 
 @pytest.mark.parametrize("knob", [knob() for knob in REGRESSION_LOSSES])
-def test_gradients_of_losses_of_numbers_are_those_of_their_values(knob: knobs.AnyLoss) -> None:
+def test_gradients_of_regression_losses_match_finite_differences(knob: knobs.AnyLoss) -> None:
     loss = build_loss(knob, "regression", target=SCALE)
     outputs = OUTPUTS[:5].double().requires_grad_()
     assert torch.autograd.gradcheck(lambda outputs: loss(outputs, TARGETS[:5].double()), outputs)
 
 
-def test_log_cosh_is_its_closed_form_and_does_not_overflow() -> None:
+def test_log_cosh_equals_its_closed_form_and_does_not_overflow() -> None:
     loss = build_loss(knobs.LogCosh(), "regression")
     error = OUTPUTS[:, 0].double() - TARGETS.double()
     torch.testing.assert_close(loss(OUTPUTS.double(), TARGETS.double()), error.cosh().log().mean())
@@ -157,19 +157,19 @@ def test_the_pinball_loss_at_one_half_is_half_the_absolute_error() -> None:
     torch.testing.assert_close(2.0 * found, nn.L1Loss()(OUTPUTS[:, 0], TARGETS))
 
 
-def test_the_pinball_loss_charges_q_for_what_is_missed_above() -> None:
+def test_the_pinball_loss_weighs_errors_above_by_q() -> None:
     loss = build_loss(knobs.Quantile(q=0.9), "regression")
     assert loss(torch.zeros(1, 1), torch.tensor([2.0])).item() == pytest.approx(1.8)
     assert loss(torch.zeros(1, 1), torch.tensor([-2.0])).item() == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_poisson_is_torchs_on_the_counts_themselves(full: bool) -> None:
+def test_poisson_equals_torchs_on_the_counts(full: bool) -> None:
     found = build_loss(knobs.Poisson(full=full), "regression", target=SCALE)(OUTPUTS, STANDARDISED)
     torch.testing.assert_close(found, nn.PoissonNLLLoss(full=full)(OUTPUTS[:, 0], COUNTS.float()))
 
 
-def test_poisson_in_full_is_the_likelihood_but_for_stirlings_error() -> None:
+def test_full_poisson_is_the_likelihood_up_to_stirlings_error() -> None:
     counts = np.array([0, 1, 20, 50])
     target = TargetScale(10.0, 20.0)
     standardised = torch.tensor((counts - target.center) / target.scale, dtype=torch.float32)
@@ -179,7 +179,7 @@ def test_poisson_in_full_is_the_likelihood_but_for_stirlings_error() -> None:
     assert found.item() == pytest.approx(expected, abs=0.01)
 
 
-def test_poisson_leaves_rates_that_are_not_whole_as_they_are() -> None:
+def test_poisson_does_not_round_targets_that_are_not_whole() -> None:
     rates = torch.tensor([1e-5, 3e-5, 2e-4])
     target = TargetScale(rates.mean().item(), rates.std().item())
     standardised = (rates - target.center) / target.scale
@@ -187,7 +187,7 @@ def test_poisson_leaves_rates_that_are_not_whole_as_they_are() -> None:
     torch.testing.assert_close(found, nn.PoissonNLLLoss()(OUTPUTS[:3, 0], rates))
 
 
-def test_only_poissons_outputs_are_not_yet_predictions() -> None:
+def test_only_outputs_of_poisson_need_a_conversion_to_predictions() -> None:
     assert torch.equal(predictor(None, SCALE)(OUTPUTS), OUTPUTS)
     assert torch.equal(predictor(knobs.Mse(), SCALE)(OUTPUTS), OUTPUTS)
     predicted = predictor(knobs.Poisson(), SCALE)(COUNTS[1:].double().log()[:, None])
@@ -204,13 +204,13 @@ def test_class_weights_multiply_each_examples_loss(knob: knobs.AnyLoss) -> None:
 
 
 @pytest.mark.parametrize("knob", WEIGHABLE)
-def test_a_losss_own_class_weights_are_those_of_the_balance(knob: Any) -> None:
+def test_class_weights_of_the_loss_and_of_the_balance_act_alike(knob: Any) -> None:
     own = build_loss(knob(class_weights=[0.5, 1.0, 2.0, 0.1]), "classification")
     balanced = build_loss(knob(), "classification", WEIGHTS)
     torch.testing.assert_close(own(LOGITS, CLASSES), balanced(LOGITS, CLASSES))
 
 
-def test_class_weights_weigh_each_part_of_a_smoothed_target_as_torchs_do() -> None:
+def test_class_weights_multiply_each_part_of_a_smoothed_target_as_in_torch() -> None:
     knob = knobs.CrossEntropy(label_smoothing=0.2, class_weights=WEIGHTS.tolist())
     reference = nn.CrossEntropyLoss(WEIGHTS, label_smoothing=0.2, reduction="none")(LOGITS, CLASSES)
     torch.testing.assert_close(build_loss(knob, "classification")(LOGITS, CLASSES), reference.mean())
@@ -275,18 +275,18 @@ def test_the_users_own_class_is_made_with_its_args_and_called(folder: Path) -> N
     torch.testing.assert_close(loss(LOGITS, CLASSES), nn.CrossEntropyLoss(WEIGHTS)(LOGITS, CLASSES))
 
 
-def test_a_loss_of_torch_can_be_named_as_it_is() -> None:
+def test_a_loss_of_torch_can_be_used_by_name() -> None:
     knob = UserCode(python="torch.nn:SoftMarginLoss")
     found = build_loss(knob, "regression")(OUTPUTS, TARGETS.sign())
     torch.testing.assert_close(found, nn.SoftMarginLoss()(OUTPUTS[:, 0], TARGETS.sign()))
 
 
 @pytest.mark.parametrize(("code", "message"), [("each", r"shape \(50,\)"), ("number", "returns 1.0")])
-def test_own_code_that_gives_no_scalar_is_refused(folder: Path, code: str, message: str) -> None:
+def test_a_user_loss_that_returns_no_scalar_is_refused(folder: Path, code: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         build_loss(own(code), "regression", base_path=folder)(OUTPUTS, TARGETS)
 
 
-def test_a_loss_of_the_users_own_takes_no_class_weights(folder: Path) -> None:
+def test_a_user_loss_takes_no_class_weights(folder: Path) -> None:
     with pytest.raises(UsageError, match="takes no class weights"):
         build_loss(own("power"), "classification", WEIGHTS, base_path=folder)

@@ -58,7 +58,7 @@ SECOND = "GPU-1f3b7a52-0f7d-4a3c-9d5e-6b1f6c2b7d10"
         ),
     ],
 )
-def test_every_part_that_may_be_seen_is_a_place_of_its_own(visible: str | None, seen: list[str]) -> None:
+def test_every_visible_instance_is_an_accelerator(visible: str | None, seen: list[str]) -> None:
     found = mig_instances(LISTING, visible)
     assert [place.visible for place in found] == seen
     assert [place.name for place in found] == [f"cuda:{number}" for number in range(len(seen))]
@@ -66,12 +66,12 @@ def test_every_part_that_may_be_seen_is_a_place_of_its_own(visible: str | None, 
 
 
 @pytest.mark.parametrize("visible", [None, "0", "1,0", "GPU-2"])
-def test_of_whole_gpus_torch_tells_itself(visible: str | None) -> None:
+def test_whole_gpus_are_left_to_torch(visible: str | None) -> None:
     assert mig_instances(WHOLE, visible) == ()
     assert mig_instances("", visible) == ()
 
 
-def test_a_part_says_what_it_is_a_part_of() -> None:
+def test_an_instance_describes_its_gpu() -> None:
     assert mig_instances(LISTING, None)[0].description == "NVIDIA A100-SXM4-40GB MIG 3g.20gb"
 
 
@@ -89,18 +89,18 @@ HERE = [Accelerator(name, name) for name in ("cuda:0", "cuda:1", "cuda:2")]
         ("xpu", []),
     ],
 )
-def test_a_device_s_name_means_all_of_its_kind_or_one(device: str, meant: list[str]) -> None:
+def test_a_device_name_selects_all_of_its_kind_or_one(device: str, meant: list[str]) -> None:
     assert [place.name for place in selected_by(device, HERE)] == meant
 
 
-def test_the_cpu_is_no_place_and_is_told_without_torch() -> None:
+def test_the_cpu_is_no_accelerator_and_needs_no_torch() -> None:
     assert accelerators("cpu") == accelerators("cpu:0") == ()
     program = "import sys; from tunecli.train.machine import accelerators; accelerators('cpu'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "cpu:0", *devices.names()])
-def test_a_device_is_the_one_that_torch_tells_and_the_cpu_needs_no_telling(name: str) -> None:
+def test_a_device_name_is_resolved_as_by_torch(name: str) -> None:
     assert device_name(name) == str(devices.resolve(name))
     assert not is_cpu(name) or device_name(name) == "cpu"
 
@@ -109,7 +109,7 @@ def test_a_device_is_the_one_that_torch_tells_and_the_cpu_needs_no_telling(name:
     ("name", "avoid"),
     [("cpu:1", ()), ("gpu", ()), ("cuda:99", ()), ("cpu", ("cpu",)), ("auto", devices.names())],
 )
-def test_what_torch_refuses_is_refused_in_its_words(name: str, avoid: Sequence[str]) -> None:
+def test_a_device_that_torch_lacks_is_refused_alike(name: str, avoid: Sequence[str]) -> None:
     with pytest.raises(UsageError) as refused:
         device_name(name, 0, avoid)
     with pytest.raises(UsageError) as by_torch:
@@ -133,7 +133,7 @@ def test_the_cpu_is_resolved_without_torch() -> None:
         ([], None, []),
     ],
 )
-def test_each_of_several_whole_gpus_is_seen_alone_by_who_works_on_it(
+def test_a_process_on_one_of_several_gpus_sees_only_that_one(
     names: list[str], visible: str | None, bound_to: list[tuple[str, str]]
 ) -> None:
     found = whole_accelerators(names, visible)

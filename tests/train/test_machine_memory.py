@@ -18,9 +18,7 @@ NEITHER = {"proc/vmstat": "nr_free_pages 1\noom_kill 6\n"}
 
 
 @pytest.mark.parametrize(("files", "count"), [(V2, 2), (CONTAINER, 4), (V1, 5), (NEITHER, 6), ({}, 0)])
-def test_kills_are_counted_where_the_system_counts_them(
-    tmp_path: Path, files: dict[str, str], count: int
-) -> None:
+def test_kills_are_read_from_the_systems_counters(tmp_path: Path, files: dict[str, str], count: int) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -46,5 +44,5 @@ def test_kills_are_counted_where_the_system_counts_them(
         ("", False),
     ],
 )
-def test_last_words_of_a_program(words: str, is_told: bool) -> None:
+def test_the_last_output_of_a_program_shows_whether_memory_ran_out(words: str, is_told: bool) -> None:
     assert is_out_of_memory(words) is is_told

@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
-def test_classification_metrics_are_scikit_learns_ties_included(n_classes: int) -> None:
+def test_classification_metrics_equal_scikit_learns_with_ties(n_classes: int) -> None:
     logits = RNG.integers(-3, 4, (200, n_classes)).astype(np.float32)  # whole numbers tie often
     y = RNG.integers(0, n_classes, 200)
     found = evaluate("classification", torch.from_numpy(logits), torch.from_numpy(y))
@@ -31,7 +31,7 @@ def test_classification_metrics_are_scikit_learns_ties_included(n_classes: int) 
         assert found["val_auroc"] == pytest.approx(expected, abs=2e-3)
 
 
-def test_auroc_without_ties_is_scikit_learns_one_versus_rest() -> None:
+def test_auroc_without_ties_equals_scikit_learns_one_versus_rest() -> None:
     logits = RNG.normal(size=(300, 5))
     y = RNG.integers(0, 5, 300)
     p = torch.softmax(torch.from_numpy(logits), 1).numpy()
@@ -39,7 +39,7 @@ def test_auroc_without_ties_is_scikit_learns_one_versus_rest() -> None:
     assert auroc(torch.from_numpy(logits), torch.from_numpy(y)).item() == pytest.approx(expected)
 
 
-def test_a_class_that_is_absent_counts_for_nothing() -> None:
+def test_an_absent_class_does_not_count() -> None:
     logits = torch.tensor([[9.0, 0.0, 0.0], [0.0, 9.0, 0.0], [9.0, 0.0, 0.0]])
     y = torch.tensor([0, 1, 1])
     found = evaluate("classification", logits, y)
@@ -56,7 +56,7 @@ def test_auroc_of_one_class_is_left_out() -> None:
     assert set(found) == {"val_accuracy", "val_balanced_accuracy", "val_f1"}
 
 
-def test_regression_metrics_are_scikit_learns_in_the_targets_units() -> None:
+def test_regression_metrics_equal_scikit_learns_in_the_targets_units() -> None:
     y, guess = RNG.normal(size=(2, 100))
     found = evaluate("regression", torch.from_numpy(guess)[:, None], torch.from_numpy(y), target_scale=40.0)
     assert found["val_mae"] == pytest.approx(reference.mean_absolute_error(40 * y, 40 * guess))
@@ -69,7 +69,7 @@ def test_r2_of_a_constant_target_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_every_metric_that_the_spec_gives_a_task_is_computed(task: str) -> None:
+def test_every_metric_of_a_task_is_computed(task: str) -> None:
     outputs = torch.randn(
         20, 2 if task == "classification" else 1, generator=torch.Generator().manual_seed(1)
     )

@@ -63,7 +63,7 @@ def model_of(value: Any) -> AnyModel:
 
 
 @pytest.mark.parametrize(("value", "inputs"), FORMS)
-def test_parameters_and_multiply_adds_are_the_built_models(value: Any, inputs: Inputs) -> None:
+def test_parameters_and_multiply_adds_equal_those_of_the_built_model(value: Any, inputs: Inputs) -> None:
     knob = model_of(value)
     # torch's counter knows neither the fused attention nor the fused LSTM: doubles have no such LSTM.
     module: nn.Module = build(knob, inputs, 3).eval().double()
@@ -74,14 +74,14 @@ def test_parameters_and_multiply_adds_are_the_built_models(value: Any, inputs: I
     assert size_of(knob, inputs, 3) == (n_parameters, counter.get_total_flops() // 2)
 
 
-def test_nothing_is_known_of_the_users_own_model() -> None:
+def test_the_size_of_the_users_own_model_is_unknown() -> None:
     knob = model_of({"python": "mine:Net"})
     assert size_of(knob, FEATURES, 3) is None
     assert not has_batch_norm(knob)
 
 
 @pytest.mark.parametrize(("value", "inputs"), FORMS)
-def test_batch_norm_is_known_where_it_is(value: Any, inputs: Inputs) -> None:
+def test_batch_norm_is_found_in_the_setting(value: Any, inputs: Inputs) -> None:
     modules = build(model_of(value), inputs, 3).modules()
     found = any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in modules)
     assert has_batch_norm(model_of(value)) == found

@@ -81,7 +81,7 @@ def assert_trains_as(knob: Any, reference: Callable[[nn.Module], Optimizers]) ->
 
 
 @pytest.mark.parametrize("knob", OF_TORCH)
-def test_a_knobs_arguments_and_defaults_are_the_constructors(knob: Any) -> None:
+def test_arguments_and_defaults_equal_those_of_torchs_constructor(knob: Any) -> None:
     constructor: Any = implementation(knob.implementation)
     expected = {
         name: parameter.default
@@ -96,7 +96,7 @@ def test_a_knobs_arguments_and_defaults_are_the_constructors(knob: Any) -> None:
 
 
 @pytest.mark.parametrize("knob", OPTIMIZERS)
-def test_every_optimizer_that_decays_can_spare_parameters_of_it(knob: Any) -> None:
+def test_every_optimizer_with_weight_decay_can_exclude_parameters(knob: Any) -> None:
     fields = knob.model_fields
     assert ("decay_exclude" in fields) == ("weight_decay" in fields)
 
@@ -139,12 +139,12 @@ def knob_defaults(knob: Any) -> dict[str, Any]:
 SAID_OTHERWISE: dict[Any, dict[str, Any]] = {knobs.Lbfgs: {"line_search_fn": "strong_wolfe"}}
 
 
-def test_lbfgs_takes_steps_of_its_rate_where_it_is_told_to_search_no_line() -> None:
+def test_lbfgs_without_line_search_takes_steps_of_its_rate() -> None:
     knob = knobs.Lbfgs(line_search="none", lr=0.1, max_iter=4)
     assert_trains_as(knob, lambda model: [torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=4)])
 
 
-def test_lbfgs_alone_needs_a_closure_and_finds_a_parabolas_foot_in_one_step() -> None:
+def test_only_lbfgs_needs_a_closure_and_it_minimises_a_parabola_in_one_step() -> None:
     assert [knob for knob in OPTIMIZERS if needs_closure(knob())] == [knobs.Lbfgs]
     model = nn.Linear(2, 1, bias=False)
     (optimizer,) = build_optimizers(knobs.Lbfgs(line_search="strong_wolfe"), model)
@@ -164,7 +164,7 @@ def test_lbfgs_alone_needs_a_closure_and_finds_a_parabolas_foot_in_one_step() ->
     ("knob", "exclude"),
     [*((knob, ["bias", "norm"]) for knob in DECAYING), (knobs.AdamW, ["bias"]), (knobs.AdamW, ["norm"])],
 )
-def test_what_is_excluded_does_not_decay(knob: Any, exclude: list[Any]) -> None:
+def test_excluded_parameters_do_not_decay(knob: Any, exclude: list[Any]) -> None:
     def reference(model: nn.Module) -> Optimizers:
         assert isinstance(model, nn.Sequential)
         first, norm, _, second, _, last = model
@@ -185,7 +185,7 @@ def test_what_is_excluded_does_not_decay(knob: Any, exclude: list[Any]) -> None:
     assert_trains_as(knob(lr=0.01, weight_decay=0.5, decay_exclude=exclude), reference)
 
 
-def test_embeddings_can_be_spared_of_decay() -> None:
+def test_embeddings_can_be_excluded_from_decay() -> None:
     model = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 2))
     (adamw,) = build_optimizers(knobs.AdamW(decay_exclude=["embedding"]), model)
     assert [(group["weight_decay"], len(group["params"])) for group in adamw.param_groups] == [
@@ -195,13 +195,13 @@ def test_embeddings_can_be_spared_of_decay() -> None:
     assert adamw.param_groups[1]["params"][0] is model[0].weight
 
 
-def test_a_model_all_of_whose_parameters_are_spared_still_trains() -> None:
+def test_a_model_with_all_parameters_excluded_still_trains() -> None:
     (sgd,) = build_optimizers(knobs.Sgd(lr=0.5, decay_exclude=["norm"]), nn.LayerNorm(3))
     assert [group["weight_decay"] for group in sgd.param_groups] == [0.0]
     assert {base for _, base in rated_groups([sgd])} == {0.5}
 
 
-def test_muon_has_the_hidden_matrices_and_adamw_the_rest() -> None:
+def test_muon_updates_the_hidden_matrices_and_adamw_the_rest() -> None:
     def reference(model: nn.Module) -> Optimizers:
         hidden = [model[0].weight, model[3].weight]  # type: ignore[index]
         rest = [each for each in model.parameters() if all(each is not other for other in hidden)]
@@ -222,13 +222,13 @@ def test_muon_has_the_hidden_matrices_and_adamw_the_rest() -> None:
     assert_trains_as(knob, reference)
 
 
-def test_muon_is_adamw_alone_where_nothing_is_hidden() -> None:
+def test_without_hidden_matrices_muon_is_adamw_alone() -> None:
     (only,) = build_optimizers(knobs.Muon(), nn.Linear(3, 2))
     assert isinstance(only, torch.optim.AdamW)
 
 
 @pytest.mark.parametrize("knob", [knobs.Sgd(lr=0.3), knobs.Muon(lr=0.3), knobs.Lbfgs(lr=0.3)])
-def test_the_base_rate_is_the_knobs(knob: Any) -> None:
+def test_the_base_rate_is_the_setting(knob: Any) -> None:
     assert {base for _, base in rated_groups(build_optimizers(knob, small_model()))} == {0.3}
 
 
@@ -273,12 +273,12 @@ def test_the_users_own_optimizer_trains_with_its_args(folder: Path) -> None:
         torch.testing.assert_close(mine, other)
 
 
-def test_a_function_may_build_it_and_every_group_has_a_base_of_its_own(folder: Path) -> None:
+def test_a_function_may_build_the_optimizer_and_each_group_has_its_own_base_rate(folder: Path) -> None:
     optimizers = build_optimizers(own("groups", lr=0.25), small_model(), folder)
     assert [base for _, base in rated_groups(optimizers)] == [0.25, 0.5]
 
 
-def test_own_code_that_gives_no_optimizer_is_refused(folder: Path) -> None:
+def test_user_code_that_returns_no_optimizer_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="own_optimizers:nothing returns a NoneType"):
         build_optimizers(own("nothing"), small_model(), folder)
 
@@ -296,6 +296,6 @@ def test_a_model_without_parameters_is_refused() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"name": "rprop", "step_sizes": [5.0, 1.0]}, {"name": "rmsprop", "alpha": 1.0}]
 )
-def test_arguments_that_could_not_train_are_refused(wrong: dict[str, Any]) -> None:
+def test_arguments_that_cannot_train_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TrialConfig.model_validate({"data": {"source": "iris"}, "optimizer": wrong})

@@ -32,7 +32,7 @@ def by_name(model: nn.Module) -> dict[str, Part]:
     return {name: parts[parameter] for name, parameter in model.named_parameters()}
 
 
-def test_every_parameter_is_told_once_and_in_the_models_order() -> None:
+def test_every_parameter_appears_once_in_the_models_order() -> None:
     model = Everything()
     assert [id(part.parameter) for part in parts_of(model)] == [id(each) for each in model.parameters()]
 
@@ -61,7 +61,7 @@ def test_kinds_follow_the_layer() -> None:
     }
 
 
-def test_hidden_matrices_are_those_of_layers_that_multiply_but_the_last() -> None:
+def test_hidden_matrices_are_those_of_all_matrix_layers_but_the_last() -> None:
     hidden = [name for name, part in by_name(Everything()).items() if part.is_hidden_matrix]
     assert hidden == [
         "lstm.weight_ih_l0",

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
 )
-def test_a_product_is_computed_in_the_precision_asked_for(precision: str, dtype: torch.dtype) -> None:
+def test_a_product_is_computed_in_the_set_precision(precision: str, dtype: torch.dtype) -> None:
     with autocast(precision, CPU):  # type: ignore[arg-type]
         assert nn.Linear(3, 2)(torch.ones(1, 3)).dtype is dtype
 
@@ -27,7 +27,7 @@ def test_only_fp16_needs_its_gradients_scaled() -> None:
 
 
 @pytest.mark.parametrize("training", [Training(), Training(tf32=True, deterministic=True)])
-def test_settings_hold_within_the_block_and_are_put_back_after_an_error(training: Training) -> None:
+def test_settings_hold_within_the_block_and_are_restored_after_an_error(training: Training) -> None:
     before = (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
     with pytest.raises(ZeroDivisionError), kernels(training):
         assert torch.are_deterministic_algorithms_enabled() is training.deterministic

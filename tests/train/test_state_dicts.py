@@ -36,11 +36,11 @@ def spelled(tree: Any) -> str:
 
 
 @given(TREES)
-def test_plain_data_comes_back_as_it_was(tree: Any) -> None:
+def test_plain_data_is_restored_unchanged(tree: Any) -> None:
     assert spelled(through(tree)) == spelled(tree)
 
 
-def test_infinities_and_nan_come_back() -> None:
+def test_infinities_and_nan_are_restored() -> None:
     low, high, nan = through([-math.inf, math.inf, math.nan])
     assert (low, high, math.isnan(nan)) == (-math.inf, math.inf, True)
 
@@ -49,7 +49,7 @@ def test_infinities_and_nan_come_back() -> None:
     "dtype",
     [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool],
 )
-def test_tensors_come_back_as_copies_of_the_same_bits(dtype: torch.dtype) -> None:
+def test_tensors_are_restored_as_copies_with_the_same_bits(dtype: torch.dtype) -> None:
     tensor = (torch.randn(3, 4, dtype=torch.float64) * 3).to(dtype)
     tree = {"a": [tensor, {"b": torch.zeros((), dtype=dtype)}], "none": torch.zeros(0, 2, dtype=dtype)}
     found = through(tree)
@@ -60,14 +60,14 @@ def test_tensors_come_back_as_copies_of_the_same_bits(dtype: torch.dtype) -> Non
     assert found["none"].shape == (0, 2)
 
 
-def test_a_tensor_in_two_places_comes_back_as_one() -> None:
+def test_a_tensor_that_occurs_twice_is_restored_as_one() -> None:
     tensor = torch.ones(2)
     first, second, other = through([tensor, tensor, tensor.clone()])
     assert first is second
     assert other is not first
 
 
-def test_tensors_are_named_by_their_places_and_no_two_alike() -> None:
+def test_tensors_have_unique_names_from_their_paths() -> None:
     tree = {"a": {"b": torch.zeros(1)}, "a.b": torch.ones(1), "c": [torch.ones(2)]}
     _, tensors = take_apart(tree, "t", CPU)
     assert list(tensors) == ["t.a.b", "t.a.b (1)", "t.c.0"]
@@ -84,13 +84,13 @@ def test_tensors_are_named_by_their_places_and_no_two_alike() -> None:
     ],
     ids=["channels last", "transposed", "strided", "expanded"],
 )
-def test_a_tensor_keeps_its_layout_where_it_is_one_block(tensor: torch.Tensor) -> None:
+def test_a_dense_tensor_keeps_its_layout(tensor: torch.Tensor) -> None:
     found = through(tensor)
     assert torch.equal(found, tensor)
     assert found.stride() == torch.empty_like(tensor).stride()
 
 
-def test_what_lay_on_the_cpu_beside_another_device_stays_there() -> None:
+def test_a_tensor_on_the_cpu_beside_another_device_stays_there() -> None:
     meta = torch.device("meta")
     node, tensors = take_apart([torch.zeros(1), torch.zeros(1, device=meta)], "t", meta)
     on_cpu, on_device = put_together(node, tensors, meta)
@@ -114,12 +114,12 @@ def test_what_lay_on_the_cpu_beside_another_device_stays_there() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_whatever_else_is_refused_with_its_place(value: Any) -> None:
+def test_any_other_value_is_refused_with_its_path(value: Any) -> None:
     with pytest.raises(NotPlain, match=r"t\.deep\.1"):
         take_apart({"deep": [0, value]}, "t", CPU)
 
 
 @pytest.mark.parametrize("node", [{}, {"other": 1}, {"tensor": ["t", [1], False]}, {"list": [1], "dict": []}])
-def test_what_was_never_taken_apart_is_refused(node: Any) -> None:
+def test_json_of_another_origin_is_refused(node: Any) -> None:
     with pytest.raises((KeyError, ValueError)):
         put_together(node, {}, CPU)

@@ -58,7 +58,7 @@ def fields_of(batch: Batch) -> tuple[Tensor | None, ...]:
     ],
     ids=str,
 )
-def test_a_streamed_epoch_has_the_batches_of_one_that_lies_on_the_device(
+def test_a_streamed_epoch_has_the_same_batches_as_one_on_the_device(
     data: dict[str, Any], sizes: list[list[int]], split: Callable[[int], list[int]] | None, chunk_bytes: int
 ) -> None:
     config = TrialConfig.model_validate({"data": {"source": "digits", **data}})
@@ -90,7 +90,7 @@ def test_a_streamed_epoch_has_the_batches_of_one_that_lies_on_the_device(
     ],
     ids=str,
 )
-def test_a_trial_trains_to_the_same_bits_wherever_its_data_lie(
+def test_a_trial_gives_the_same_bits_with_its_data_on_host_or_device(
     config: dict[str, Any], micro_batches: int
 ) -> None:
     training = {"epochs": 2, **config.get("training", {})}
@@ -108,7 +108,7 @@ def test_a_trial_trains_to_the_same_bits_wherever_its_data_lie(
 @pytest.mark.parametrize(
     ("free_bytes", "is_whole"), [(None, True), (3 << 30, True), (2 << 30, False), (0, False)]
 )
-def test_data_lie_on_the_device_where_they_and_an_epoch_of_them_take_half_of_what_is_free(
+def test_data_is_on_the_device_if_it_and_one_epoch_take_half_of_the_free_memory(
     free_bytes: int | None, is_whole: bool
 ) -> None:
     found = placed(GPU, 800 << 20, 700 << 20, free_bytes)
@@ -119,7 +119,7 @@ def test_data_lie_on_the_device_where_they_and_an_epoch_of_them_take_half_of_wha
         assert 1 << 20 <= found.chunk_bytes <= 256 << 20
 
 
-def test_what_does_not_fit_stays_on_the_host_and_its_targets_of_validation_do_not() -> None:
+def test_data_that_does_not_fit_stays_on_the_host_except_validation_targets() -> None:
     config = TrialConfig.model_validate({"data": {"source": "digits", "test": {"fraction": 0.1}}})
     (fold,) = load(config.data, Path(), 7, CPU, open_test=True, free_bytes=1000)
     assert fold.placement == Placement(CPU, 1 << 20)

@@ -27,31 +27,31 @@ def cost_of(config: TrialConfig) -> Cost:
         ({"training": {"batch_size": 17, "epochs": 1}, "model": {"name": "mlp", "norm": "batch"}}, 7),
     ],
 )
-def test_steps_are_those_of_the_loop(knobs: dict[str, Any], steps: int) -> None:
+def test_counted_steps_equal_those_of_the_loop(knobs: dict[str, Any], steps: int) -> None:
     config = TrialConfig.model_validate({"data": {"source": "iris"}, **knobs})
     assert cost_of(config).n_steps == steps
 
 
-def test_folds_cost_a_model_each() -> None:
+def test_each_fold_costs_one_model() -> None:
     one = TrialConfig.model_validate({"data": {"source": "iris"}})
     five = TrialConfig.model_validate({"data": {"source": "iris", "validation": {"folds": 5}}})
     assert cost_of(five).n_parameters == 5 * cost_of(one).n_parameters
     assert cost_of(five).n_multiply_adds == 5 * cost_of(one).n_multiply_adds
 
 
-def test_the_users_own_model_costs_its_steps_alone() -> None:
+def test_for_the_users_own_model_only_steps_are_known() -> None:
     found = cost_of(TrialConfig.model_validate({"data": {"source": "iris"}, "model": {"python": "mine:Net"}}))
     assert (found.n_parameters, found.n_multiply_adds) == (None, None)
     assert found.n_steps == 40
 
 
-def test_what_is_set_apart_to_test_costs_nothing() -> None:
+def test_the_test_part_costs_nothing() -> None:
     config = TrialConfig.model_validate(
         {"data": {"source": "iris", "test": {"fraction": 0.5}}, "training": {"batch_size": 10, "epochs": 1}}
     )
     assert cost_of(config).n_steps == 6
 
 
-def test_the_cost_of_the_users_own_data_is_not_known() -> None:
+def test_the_cost_of_the_users_own_data_is_unknown() -> None:
     config = TrialConfig.model_validate({"data": {"source": {"python": "mine:make"}}})
     assert cost(config, Path()) is None

@@ -94,12 +94,14 @@ PER_EPOCH: list[tuple[Any, Callable[[Any], Any]]] = [
 
 
 @pytest.mark.parametrize(("link", "make"), PER_EPOCH)
-def test_at_every_epochs_start_a_link_is_torchs_scheduler(link: Any, make: Callable[[Any], Any]) -> None:
+def test_at_the_start_of_every_epoch_a_link_equals_torchs_scheduler(
+    link: Any, make: Callable[[Any], Any]
+) -> None:
     assert by_epoch(link) == same(torchs(make, EPOCHS))
 
 
 @pytest.mark.parametrize(("link", "make"), PER_EPOCH)
-def test_renewed_every_epoch_a_link_holds_that_through_the_epoch(
+def test_with_every_epoch_a_link_keeps_one_rate_within_an_epoch(
     link: Any, make: Callable[[Any], Any]
 ) -> None:
     held = link.model_copy(update={"every": "epoch"})
@@ -131,13 +133,13 @@ PER_STEP: list[tuple[Any, Callable[[Any], Any]]] = [
 
 
 @pytest.mark.parametrize(("link", "make"), PER_STEP)
-def test_between_epochs_the_smooth_links_are_torchs_stepped_every_step(
+def test_within_an_epoch_smooth_links_equal_torchs_schedulers_stepped_every_step(
     link: Any, make: Callable[[Any], Any]
 ) -> None:
     assert by_step(link) == same(torchs(make, EPOCHS * STEPS))
 
 
-def test_a_warmup_counted_in_epochs_is_torchs_whose_first_epoch_has_its_share_of_the_rate() -> None:
+def test_a_warmup_by_epochs_equals_torchs_linear_warmup() -> None:
     held = by_step(knobs.Warmup(epochs=4.0, every="epoch"))
     expected = torchs(lambda o: schedulers.LinearLR(o, 1 / 4, 1.0, 3), EPOCHS)
     assert held == same([found for found in expected for _ in range(STEPS)])
@@ -163,12 +165,12 @@ def test_no_step_of_a_warmup_trains_at_rate_0(
     assert max(rates) == same(BASE)
 
 
-def test_a_warmup_that_is_told_to_start_at_0_does() -> None:
+def test_a_warmup_with_start_0_starts_at_rate_0() -> None:
     assert by_epoch(knobs.Warmup(epochs=2.0, start=0.0))[:3] == same([0.0, BASE / 2, BASE])
 
 
 @pytest.mark.parametrize(("epochs", "factor"), [(4, 1), (1, 2), (2, 3)])
-def test_warm_restarts_are_torchs_stepped_with_fractions_of_an_epoch(epochs: int, factor: int) -> None:
+def test_cosine_restarts_equal_torchs_stepped_by_fractions_of_an_epoch(epochs: int, factor: int) -> None:
     scheduler = schedulers.CosineAnnealingWarmRestarts(stepped := optimizer(), epochs, factor, eta_min=0.03)
     expected = []
     stepped.step()
@@ -180,7 +182,7 @@ def test_warm_restarts_are_torchs_stepped_with_fractions_of_an_epoch(epochs: int
 
 
 @pytest.mark.parametrize(("epochs", "factor", "restarts"), [(0.1, 1.0, 120), (1.0, 10.0, 2), (0.2, 1.5, 8)])
-def test_a_restart_is_at_the_full_rate_though_its_period_is_no_exact_number(
+def test_a_restart_has_the_full_rate_despite_rounding_of_its_period(
     epochs: float, factor: float, restarts: int
 ) -> None:
     link = knobs.CosineRestarts(epochs=epochs, factor=factor)
@@ -197,7 +199,7 @@ def test_a_restart_is_at_the_full_rate_though_its_period_is_no_exact_number(
     ("threshold_mode", "torchs_mode", "threshold"), [("relative", "rel", 1e-3), ("absolute", "abs", 0.05)]
 )
 @pytest.mark.parametrize(("patience", "cooldown"), [(0, 0), (1, 0), (2, 3), (0, 2)])
-def test_cutting_on_plateaus_is_torchs_over_a_whole_run(
+def test_cuts_on_plateaus_equal_torchs_over_a_whole_run(
     threshold_mode: Any, torchs_mode: Any, threshold: float, patience: int, cooldown: int
 ) -> None:
     scheduler = schedulers.ReduceLROnPlateau(
@@ -223,7 +225,7 @@ def test_cutting_on_plateaus_is_torchs_over_a_whole_run(
     assert found[-1] < BASE
 
 
-def test_a_chain_goes_on_from_its_state_in_json() -> None:
+def test_a_chain_continues_from_its_state_in_json() -> None:
     links = [
         knobs.Cosine(),
         knobs.Cut(on_plateau=knobs.OnPlateau(patience=1), factor=0.5),
@@ -238,7 +240,7 @@ def test_a_chain_goes_on_from_its_state_in_json() -> None:
     assert rate(links, through, BASE, at(0)) < BASE
 
 
-def test_a_plateau_is_looked_for_within_the_window_only() -> None:
+def test_plateaus_are_detected_only_within_the_window() -> None:
     link = knobs.Cut(on_plateau=knobs.OnPlateau(patience=1), factor=0.5, from_epoch=3, until_epoch=8)
     state, found = begin([link]), []
     for epoch in range(EPOCHS):
@@ -272,7 +274,7 @@ def test_warmup_stable_decay_rises_stays_and_falls(shape: Any, half_way: float) 
     "link",
     [knobs.Cosine(), knobs.LinearDecay(), knobs.Polynomial(), knobs.OneCycle(), knobs.WarmupStableDecay()],
 )
-def test_within_a_window_a_link_spends_its_whole_course_there(link: Any) -> None:
+def test_a_link_runs_its_whole_schedule_within_its_window(link: Any) -> None:
     windowed = link.model_copy(update={"from_epoch": 2, "until_epoch": 7})
     alone = [one(link, StepPosition(step, STEPS, 5 * STEPS)) for step in range(5 * STEPS)]
     assert by_step(windowed) == [BASE] * 2 * STEPS + alone + [BASE] * 5 * STEPS
@@ -284,7 +286,7 @@ def test_an_open_window_lasts_to_the_end_of_the_run() -> None:
     assert one(late, at(EPOCHS * STEPS)) == 0.0
 
 
-def test_a_windows_clock_starts_with_it_and_milestones_count_epochs_of_the_run() -> None:
+def test_a_window_counts_time_from_its_start_but_milestones_count_epochs_of_the_run() -> None:
     assert by_epoch(knobs.Exponential(gamma=0.5, from_epoch=10)) == same([BASE] * 11 + [BASE / 2])
     assert by_epoch(knobs.Step(epochs=1, gamma=0.5, from_epoch=10)) == same([BASE] * 11 + [BASE / 2])
     assert by_epoch(knobs.Cut(at=[11], factor=0.5, from_epoch=10)) == same([BASE] * 11 + [BASE / 2])
@@ -293,30 +295,30 @@ def test_a_windows_clock_starts_with_it_and_milestones_count_epochs_of_the_run()
     )
 
 
-def test_renewed_every_epoch_in_a_window_a_link_holds_its_value() -> None:
+def test_with_every_epoch_a_link_in_a_window_keeps_one_rate_within_an_epoch() -> None:
     link = knobs.LinearDecay(every="epoch", from_epoch=10)
     assert by_step(link)[-2 * STEPS :] == same([BASE] * STEPS + [BASE / 2] * STEPS)
 
 
-def test_a_run_counted_in_steps_may_end_within_an_epoch() -> None:
+def test_a_run_set_in_steps_may_end_within_an_epoch() -> None:
     run = [StepPosition(step, 10, 25) for step in range(26)]
     assert [one(knobs.LinearDecay(), now, 1.0) for now in run] == same([1 - step / 25 for step in range(26)])
     assert one(knobs.LinearDecay(every="epoch"), run[24], 1.0) == same(1 - 20 / 25)
 
 
-def test_a_floor_and_a_clip_bound_the_rate_that_reaches_them() -> None:
+def test_a_floor_and_a_clip_bound_the_incoming_rate() -> None:
     assert one(knobs.Cut(floor=0.5), at(0), 0.3) == 0.5
     assert one(knobs.Clip(min=0.1, max=0.2), at(0), 0.3) == 0.2
     assert one(knobs.Clip(min=0.4), at(0), 0.3) == 0.4
 
 
-def test_order_matters() -> None:
+def test_the_order_of_links_matters() -> None:
     halve, clip = knobs.Cut(at=[1], factor=0.5), knobs.Clip(max=0.1)
     assert rate([halve, clip], begin([halve, clip]), 0.3, at(STEPS)) == 0.1
     assert rate([clip, halve], begin([clip, halve]), 0.3, at(STEPS)) == 0.05
 
 
-def test_twenty_links_that_cut_and_clip_in_turn_are_folded_one_after_another() -> None:
+def test_twenty_alternating_cuts_and_clips_apply_in_order() -> None:
     links: list[Any] = []
     for i in range(10):
         links += [knobs.Cut(at=[i + 1], factor=0.9), knobs.Clip(min=0.01 * i, max=0.3 - 0.02 * i)]
@@ -328,7 +330,7 @@ def test_twenty_links_that_cut_and_clip_in_turn_are_folded_one_after_another() -
         assert rate(links, begin(links), BASE, at(epoch * STEPS)) == same(expected)
 
 
-def test_an_empty_chain_is_the_base_rate_and_every_link_of_the_spec_is_known() -> None:
+def test_an_empty_chain_gives_the_base_rate_and_every_setting_has_a_link() -> None:
     assert rate([], begin([]), BASE, at(17)) == BASE
     assert all(callable(implementation(each.implementation)) for each in get_args(knobs.AnyLink))
 
@@ -396,7 +398,7 @@ def test_any_chain_gives_a_finite_rate_that_is_not_negative(
         assert found >= 0
 
 
-def test_a_loss_below_zero_that_gets_worse_is_no_improvement() -> None:
+def test_a_negative_loss_that_increases_is_not_an_improvement() -> None:
     (cut,) = [knobs.Cut(on_plateau=knobs.OnPlateau(patience=1, threshold=1e-2), factor=0.5)]
     state = begin([cut])
     for loss in (-100.0, -99.5, -99.0):

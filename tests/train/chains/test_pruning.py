@@ -77,12 +77,12 @@ CUTS = [
 ]
 
 
-def test_every_rule_is_held_to_torch() -> None:
+def test_every_rule_is_compared_with_torch() -> None:
     assert {cut.by for cut in CUTS} == set(RULES)
 
 
 @pytest.mark.parametrize("link", CUTS, ids=repr)
-def test_a_cut_is_torchs_to_the_last_entry(link: WeightCut) -> None:
+def test_a_cut_equals_torchs_to_the_last_entry(link: WeightCut) -> None:
     found = chosen([link], weights_of(net()))
     assert all(torch.equal(*pair) for pair in zip(found, torchs_masks([link]), strict=True))
     assert any((mask == 0).any() for mask in found)
@@ -90,7 +90,7 @@ def test_a_cut_is_torchs_to_the_last_entry(link: WeightCut) -> None:
 
 @pytest.mark.parametrize("first", CUTS, ids=repr)
 @pytest.mark.parametrize("second", CUTS, ids=repr)
-def test_a_second_cut_takes_its_fraction_of_what_the_first_left_as_torchs_container_does(
+def test_a_second_cut_takes_its_fraction_of_the_remaining_weights_like_torchs_container(
     first: WeightCut, second: WeightCut
 ) -> None:
     expected = torchs_masks([first, second])
@@ -124,7 +124,7 @@ def test_a_gradual_cut_follows_zhu_and_gupta(until: int | None, end: int, steps:
 
 
 @pytest.mark.parametrize("by", RULES)
-def test_a_gradual_cuts_masks_only_grow_and_end_at_the_fraction(by: Any) -> None:
+def test_the_masks_of_a_gradual_cut_only_grow_and_reach_the_fraction(by: Any) -> None:
     link = WeightCut(by=by, fraction=0.6, gradual=True, per="tensor")
     weights = [torch.randn(10, 20), torch.randn(20, 10)]
     pruning = Pruning(link, weights, lambda step: step)

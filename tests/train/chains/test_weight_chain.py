@@ -86,7 +86,7 @@ def test_links_apply_in_their_order() -> None:
     assert same([weight == 0 for weight in outcomes[0]], [weight == 0 for weight in outcomes[1]])
 
 
-def test_a_chain_of_twenty_links_is_the_fold_of_its_links() -> None:
+def test_a_chain_of_twenty_links_applies_them_one_after_another() -> None:
     links: list[AnyWeightLink] = []
     for number in range(10):
         links += [WeightCut(fraction=0.1), WeightClip(norm=3.0 - number / 4)]
@@ -106,7 +106,7 @@ def test_a_chain_of_twenty_links_is_the_fold_of_its_links() -> None:
     assert torch.equal(found == 0, ~left)
 
 
-def test_what_is_cut_holds_through_momentum_and_weight_decay() -> None:
+def test_cut_weights_stay_zero_under_momentum_and_weight_decay() -> None:
     model = net()
     chain = WeightChain([WeightCut(fraction=0.3, from_epoch=2, until_epoch=3)], model, SEEDS)
     n_cut = round(0.3 * (8 * 12 + 12 * 4))
@@ -121,14 +121,14 @@ def test_what_is_cut_holds_through_momentum_and_weight_decay() -> None:
 
 
 @pytest.mark.parametrize("after", [WeightNoise(std=0.1), Center()])
-def test_a_link_after_a_cut_leaves_it_at_zero(after: AnyWeightLink) -> None:
+def test_a_link_after_a_cut_keeps_cut_weights_at_zero(after: AnyWeightLink) -> None:
     model = net()
     chain = WeightChain([WeightCut(fraction=0.25), after], model, SEEDS)
     for _ in trained(model, chain, range(2 * STEPS), adam(model)):
         assert n_zeros(model) == 36
 
 
-def test_only_what_is_kept_has_a_gradient() -> None:
+def test_only_kept_weights_have_a_gradient() -> None:
     model = net()
     chain = WeightChain([WeightCut(by="rows", fraction=0.5)], model, SEEDS)
     model(torch.randn(6, 8)).sum().backward()
@@ -144,7 +144,7 @@ def test_only_what_is_kept_has_a_gradient() -> None:
     assert same(rest, before[1:])
 
 
-def test_a_parameter_without_a_gradient_is_passed_over() -> None:
+def test_a_parameter_without_a_gradient_is_skipped() -> None:
     model = net()
     chain = WeightChain([WeightCut()], model, SEEDS)
     chain.apply(at(0))
@@ -165,7 +165,7 @@ def test_a_parameter_without_a_gradient_is_passed_over() -> None:
         ({"every": "epoch", "from_epoch": 2, "until_epoch": 4}, [8, 11]),
     ],
 )
-def test_a_link_acts_in_its_window_alone(timing: dict[str, Any], expected: list[int]) -> None:
+def test_a_link_acts_only_within_its_window(timing: dict[str, Any], expected: list[int]) -> None:
     model = net()
     chain = WeightChain([WeightClip(value=0.01, **timing)], model, SEEDS)
     acted = []
@@ -188,7 +188,7 @@ def test_a_link_acts_in_its_window_alone(timing: dict[str, Any], expected: list[
         ({"gradual": True, "every": "step"}, 0),
     ],
 )
-def test_a_cut_is_chosen_when_it_first_acts(timing: dict[str, Any], first: int) -> None:
+def test_a_cut_chooses_weights_when_it_first_acts(timing: dict[str, Any], first: int) -> None:
     model = net()
     chain = WeightChain([WeightCut(fraction=0.5, **timing)], model, SEEDS)
     steps = itertools.takewhile(lambda step: not n_zeros(model), range(18))
@@ -198,7 +198,7 @@ def test_a_cut_is_chosen_when_it_first_acts(timing: dict[str, Any], first: int) 
     assert last == first
 
 
-def test_a_gradual_cut_reaches_its_fraction_and_holds_it() -> None:
+def test_a_gradual_cut_reaches_its_fraction_and_keeps_it() -> None:
     model = net()
     link = WeightCut(fraction=0.5, gradual=True, from_epoch=1, until_epoch=4)
     chain = WeightChain([link], model, SEEDS)
@@ -208,7 +208,7 @@ def test_a_gradual_cut_reaches_its_fraction_and_holds_it() -> None:
     assert expected[2] == 72
 
 
-def test_a_cut_that_acts_later_takes_from_what_is_left_wherever_it_stands() -> None:
+def test_a_later_cut_takes_from_the_remaining_weights_at_any_position_of_the_chain() -> None:
     model = net()
     chain = WeightChain([WeightCut(fraction=0.5, from_epoch=1), WeightCut(fraction=0.5)], model, SEEDS)
     chain.apply(at(0))
@@ -217,7 +217,7 @@ def test_a_cut_that_acts_later_takes_from_what_is_left_wherever_it_stands() -> N
     assert n_zeros(model) == 72 + 36
 
 
-def test_random_cuts_of_one_chain_differ_and_come_from_their_names() -> None:
+def test_random_cuts_of_one_chain_use_different_seeds() -> None:
     links: list[AnyWeightLink] = [WeightCut(by="random", fraction=0.5) for _ in range(2)]
     found = []
     for seed in (7, 7, 8):
@@ -228,7 +228,7 @@ def test_random_cuts_of_one_chain_differ_and_come_from_their_names() -> None:
     assert not same(found[0], found[2])
 
 
-def test_a_seed_is_named_by_link_place_and_step_and_a_cut_asks_once() -> None:
+def test_a_seed_contains_link_position_and_step_and_a_cut_reads_it_once() -> None:
     asked: list[tuple[str | int, ...]] = []
 
     def seeds(*names: str | int) -> int:
@@ -245,7 +245,9 @@ def test_a_seed_is_named_by_link_place_and_step_and_a_cut_asks_once() -> None:
     ("parameters", "expected"),
     [("weights", {"0.weight", "3.weight"}), ("all", {"0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias"})],
 )  # fmt: skip
-def test_weights_are_what_has_two_dimensions_and_all_is_all(parameters: Any, expected: set[str]) -> None:
+def test_weights_have_two_or_more_dimensions_and_all_means_all_parameters(
+    parameters: Any, expected: set[str]
+) -> None:
     model = net()
     before = {name: each.detach().clone() for name, each in model.named_parameters()}
     WeightChain([WeightNoise(std=0.1, parameters=parameters)], model, SEEDS).apply(at(0))
@@ -253,7 +255,7 @@ def test_weights_are_what_has_two_dimensions_and_all_is_all(parameters: Any, exp
     assert changed == expected
 
 
-def test_what_does_not_train_is_left_alone() -> None:
+def test_parameters_without_training_are_left_alone() -> None:
     model = net()
     model[0].weight.requires_grad_(False)
     before = model[0].weight.clone()
@@ -273,7 +275,7 @@ CHAIN: list[AnyWeightLink] = [
 
 
 @pytest.mark.parametrize("stop", [0, STEPS, 3 * STEPS, 3 * STEPS + 1, 5 * STEPS])
-def test_a_restored_chain_goes_on_bit_for_bit(stop: int) -> None:
+def test_a_restored_chain_continues_bit_for_bit(stop: int) -> None:
     expected = run(net(), CHAIN)
     model = net()
     optimizer = adam(model)
@@ -299,7 +301,7 @@ def test_the_state_names_each_mask_by_link_and_parameter() -> None:
     assert [*chain.state()] == ["1.0.weight", "1.3.weight", "2.0.weight"]
 
 
-def test_half_a_state_is_refused() -> None:
+def test_an_incomplete_state_is_refused() -> None:
     model = net()
     chain = WeightChain([WeightCut()], model, SEEDS)
     chain.apply(at(0))
@@ -309,7 +311,7 @@ def test_half_a_state_is_refused() -> None:
         chain.restore(state)
 
 
-def test_an_earlier_state_takes_back_what_was_cut_since() -> None:
+def test_restoring_an_earlier_state_undoes_later_cuts() -> None:
     model = net()
     chain = WeightChain([WeightCut()], model, SEEDS)
     start = chain.state()
@@ -328,7 +330,7 @@ def test_an_earlier_state_takes_back_what_was_cut_since() -> None:
         (nn.BatchNorm1d(4), WeightNoise(), "weights.1.noise"),
     ],
 )
-def test_a_model_that_a_link_has_nothing_to_do_with_is_refused(
+def test_a_model_without_a_tensor_for_a_link_is_refused(
     model: nn.Module, link: AnyWeightLink, where: str
 ) -> None:
     with pytest.raises(ValueError, match=where):

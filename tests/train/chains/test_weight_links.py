@@ -51,7 +51,7 @@ def test_a_value_bounds_every_entry() -> None:
     assert same(after(WeightClip(value=0.3), weights()), [weight.clamp(-0.3, 0.3) for weight in weights()])
 
 
-def test_the_models_norm_is_bounded_as_torch_bounds_a_gradients() -> None:
+def test_the_norm_of_the_model_is_bounded_like_that_of_a_gradient_in_torch() -> None:
     parameters = [nn.Parameter(torch.empty(shape)) for shape in SHAPES]
     for parameter, weight in zip(parameters, weights(), strict=True):
         parameter.grad = weight
@@ -60,7 +60,7 @@ def test_the_models_norm_is_bounded_as_torch_bounds_a_gradients() -> None:
         torch.testing.assert_close(found, parameter.grad, rtol=1e-6, atol=0)
 
 
-def test_each_tensors_norm_is_bounded_by_itself() -> None:
+def test_the_norm_of_each_tensor_is_bounded_separately() -> None:
     bound = 4.5
     norms = [norm(weight.flatten().tolist()) for weight in weights()]
     assert min(norms) < bound < max(norms)
@@ -69,7 +69,7 @@ def test_each_tensors_norm_is_bounded_by_itself() -> None:
         torch.testing.assert_close(found, each, rtol=1e-6, atol=0)
 
 
-def test_each_rows_norm_is_bounded_by_itself() -> None:
+def test_the_norm_of_each_row_is_bounded_separately() -> None:
     bound = 2.0
     link = WeightClip(norm=bound, per="row")
     n_bounded = 0
@@ -86,12 +86,12 @@ def test_within_its_bound_a_norm_changes_no_bit(per: Any) -> None:
 
 
 @pytest.mark.parametrize("per", ["model", "tensor", "row"])
-def test_a_model_of_zeros_stays_so(per: Any) -> None:
+def test_a_model_of_zeros_stays_zero(per: Any) -> None:
     zeros = [torch.zeros(shape) for shape in SHAPES]
     assert same(after(WeightClip(norm=1.0, per=per), zeros), zeros)
 
 
-def test_center_takes_each_rows_mean_from_it() -> None:
+def test_center_subtracts_the_mean_of_each_row() -> None:
     for found, weight in zip(after(Center(), weights()), weights(), strict=True):
         for row, old in zip(rows(found), rows(weight), strict=True):
             mean = math.fsum(old) / len(old)
@@ -106,7 +106,7 @@ def test_unit_norm_scales_each_row_and_leaves_a_row_of_zeros() -> None:
             assert row == pytest.approx([value / (norm(old) or 1.0) for value in old], rel=1e-5)
 
 
-def test_noise_has_its_deviation_and_no_mean() -> None:
+def test_noise_has_its_standard_deviation_and_mean_zero() -> None:
     (found,) = after(WeightNoise(std=0.1), [torch.ones(200, 200)])
     assert found.mean().item() == pytest.approx(1.0, abs=4 * 0.1 / 200)
     assert found.std().item() == pytest.approx(0.1, rel=0.02)
@@ -123,7 +123,7 @@ def test_noise_is_a_function_of_the_step() -> None:
 @pytest.mark.parametrize(
     "link", [WeightClip(value=0.1), WeightClip(norm=1.0), WeightClip(norm=0.5, per="row"), UnitNorm()]
 )
-def test_a_link_said_to_keep_zeros_does(link: Any) -> None:
+def test_links_declared_to_keep_zeros_keep_them(link: Any) -> None:
     given = weights()
     for weight in given:
         weight[weight.abs() < 0.5] = 0.0

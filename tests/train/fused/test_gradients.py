@@ -68,7 +68,7 @@ def gradients(
 
 
 @pytest.mark.parametrize("knob", MODELS, ids=str)
-def test_all_ways_give_the_same_gradients_losses_and_statistics(knob: dict[str, Any]) -> None:
+def test_all_three_ways_give_the_same_gradients_losses_and_statistics(knob: dict[str, Any]) -> None:
     models = built(knob)
     ways: list[Make] = [lambda stack, each: VectorisedGradients(stack, each, LOSS)]
     if is_perceptron(models[0]):
@@ -81,7 +81,7 @@ def test_all_ways_give_the_same_gradients_losses_and_statistics(knob: dict[str, 
         torch.testing.assert_close(found, by_itself, rtol=1e-9, atol=1e-12)
 
 
-def test_a_model_drops_by_its_seed_alone_and_not_by_its_place() -> None:
+def test_dropout_depends_on_a_models_seed_and_not_on_its_row() -> None:
     models = built(MODELS[0])
     first, _, _ = gradients(perceptrons, copy.deepcopy(models), [5, 6, 7])
     turned, _, _ = gradients(perceptrons, copy.deepcopy(models[1:] + models[:1]), [6, 7, 5])

@@ -22,7 +22,7 @@ LONG: dict[str, Any] = {
 }
 
 
-def test_each_trial_starts_tells_every_epoch_and_ends_once() -> None:
+def test_each_trial_yields_its_start_every_epoch_and_one_end() -> None:
     jobs = [job_of(number) for number in (5, 2, 9)]
     events = [*run_group(jobs)]
     assert [event.number for event in events[:3] if isinstance(event, Started)] == [5, 2, 9]
@@ -39,7 +39,7 @@ def test_each_trial_starts_tells_every_epoch_and_ends_once() -> None:
         assert outcome.device == "cpu"
 
 
-def test_the_groups_time_is_shared_out() -> None:
+def test_the_time_of_a_group_is_divided_among_its_trials() -> None:
     events = [*run_group([job_of(number) for number in range(4)])]
     epochs_s = sum(event.seconds for event in events if isinstance(event, EpochEnded))
     assert sum(outcome.seconds for outcome in outcomes_of(events).values()) == pytest.approx(
@@ -47,7 +47,7 @@ def test_the_groups_time_is_shared_out() -> None:
     )
 
 
-def test_trials_that_end_early_leave_the_others_bits_as_they_are() -> None:
+def test_trials_that_end_early_do_not_change_the_bits_of_the_others() -> None:
     pruned = job_of(0, LONG, stop_above=[None, -2.0])
     diverged = job_of(1, {**LONG, "optimizer": {"name": "adam", "lr": 1e30}})
     short = job_of(2, {**LONG, "training": {"epochs": 3, "batch_size": 32}})
@@ -108,7 +108,7 @@ OPTIMIZERS = [
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_trial_goes_on_from_a_checkpoint_of_either_loop(name: str, tmp_path: Path) -> None:
+def test_a_trial_continues_from_a_checkpoint_of_either_loop(name: str, tmp_path: Path) -> None:
     momentum = {"momentum": 0.9} if name == "sgd" else {}
     exclude = {} if name == "rprop" else {"decay_exclude": ["bias"]}
     config = {
@@ -137,7 +137,7 @@ def test_a_trial_goes_on_from_a_checkpoint_of_either_loop(name: str, tmp_path: P
         assert found["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-5)
 
 
-def test_trials_of_different_ages_train_beside_each_other(tmp_path: Path) -> None:
+def test_trials_at_different_epochs_train_in_one_group(tmp_path: Path) -> None:
     config = {**LONG, "training": {"steps": 14, "batch_size": 32}}
     jobs = [job_of(n, config, checkpoints_path=str(tmp_path), checkpoint_epochs=1) for n in range(2)]
     fused = [*run_group(jobs)]
@@ -146,7 +146,7 @@ def test_trials_of_different_ages_train_beside_each_other(tmp_path: Path) -> Non
     assert mixed == {0: told[0][3:], 1: told[1]}
 
 
-def test_batch_norms_statistics_are_kept(tmp_path: Path) -> None:
+def test_the_statistics_of_batch_norm_are_saved(tmp_path: Path) -> None:
     model = {"name": "mlp", "hidden": [16], "norm": "batch", "dropout": 0.1}
     config = {**LONG, "model": model, "training": {"epochs": 3, "batch_size": 32}}
     jobs = [job_of(n, config, checkpoints_path=str(tmp_path), checkpoint_epochs=1) for n in range(2)]
@@ -166,7 +166,7 @@ def test_a_stop_leaves_every_trial_at_a_checkpoint(tmp_path: Path) -> None:
     assert resumed == {number: epochs[2:] for number, epochs in epochs_of(run_group(jobs)).items()}
 
 
-def test_a_checkpoint_that_is_no_good_is_told_of_and_passed_over(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_noted_and_skipped(tmp_path: Path) -> None:
     job = job_of(0, checkpoints_path=str(tmp_path), checkpoints=(Checkpoint("gone", "0" * 64, 2),))
     first, *_ = run_group([job, job_of(1)])
     assert isinstance(first, Started)
@@ -180,7 +180,7 @@ def test_a_trial_that_cannot_be_built_fails_alone() -> None:
     assert outcomes[1].state is State.COMPLETE
 
 
-def test_a_group_that_fails_is_run_one_by_one_and_told_as_if_nothing_had_been() -> None:
+def test_after_a_failure_of_the_group_each_trial_runs_alone_without_repeated_events() -> None:
     jobs = [job_of(number, LONG) for number in range(3)]
     fails = iter([False, True])
 
@@ -200,7 +200,7 @@ def test_a_group_that_fails_is_run_one_by_one_and_told_as_if_nothing_had_been() 
         assert own[-1].outcome.state is State.COMPLETE
 
 
-def test_a_trial_that_fails_alone_too_fails_with_its_cause() -> None:
+def test_a_trial_that_fails_alone_reports_its_cause() -> None:
     def ask() -> bool:
         raise torch.OutOfMemoryError("no room at all")
 
@@ -218,9 +218,7 @@ def test_torchs_global_generator_is_untouched_even_between_epochs() -> None:
 
 @pytest.mark.parametrize("source", ["iris", "wine", "breast_cancer", "digits"])
 @pytest.mark.parametrize("place", range(4))
-def test_a_model_whose_outputs_are_nan_diverges_and_leaves_its_neighbours_bits(
-    source: str, place: int
-) -> None:
+def test_a_model_with_nan_outputs_diverges_without_changing_its_neighbours(source: str, place: int) -> None:
     one_step = {
         "data": {"source": source},
         "optimizer": {"name": "sgd", "lr": 0.1},
@@ -246,9 +244,7 @@ def test_a_model_whose_outputs_are_nan_diverges_and_leaves_its_neighbours_bits(
 
 @pytest.mark.parametrize("is_fused", [True, False])
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_auroc", "val_f1", "train_loss"])
-def test_a_model_whose_outputs_are_nan_has_no_score_whatever_the_objective(
-    metric: str, is_fused: bool
-) -> None:
+def test_a_model_with_nan_outputs_has_no_score_for_any_objective(metric: str, is_fused: bool) -> None:
     broken = {"optimizer": {"name": "sgd", "lr": 1e30}, "training": {"epochs": 1, "batch_size": "full"}}
     job = job_of(0, broken, Objective(metric, metric != "train_loss"))
     outcome = outcomes_of(run_group([job]) if is_fused else run(job))[0]

@@ -73,12 +73,12 @@ OPTIMIZERS: list[list[dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("knobs", OPTIMIZERS, ids=lambda knobs: str(knobs[0])[:60])
-def test_every_optimizer(knobs: list[dict[str, Any]]) -> None:
+def test_every_optimizer_matches_the_plain_loop(knobs: list[dict[str, Any]]) -> None:
     require_equal({}, [{"optimizer": knob} for knob in knobs])
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_every_activation_at_odd_widths(name: str) -> None:
+def test_every_activation_matches_the_plain_loop_at_odd_widths(name: str) -> None:
     activation = {"name": name, "threshold": 0.1, "value": 0.0} if name == "threshold" else name
     require_equal({"model": {"name": "mlp", "hidden": [13, 7], "activation": activation, "dropout": 0.2}})
 
@@ -98,7 +98,7 @@ def test_every_activation_at_odd_widths(name: str) -> None:
     ],
     ids=str,
 )
-def test_every_loss_of_classes(loss: dict[str, Any]) -> None:
+def test_every_classification_loss_matches_the_plain_loop(loss: dict[str, Any]) -> None:
     require_equal({"loss": loss})
 
 
@@ -116,7 +116,7 @@ def test_every_loss_of_classes(loss: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_every_loss_of_numbers(loss: Any) -> None:
+def test_every_regression_loss_matches_the_plain_loop(loss: Any) -> None:
     rate = 1e-6 if "poisson" in str(loss) else 1e-3
     config = {"data": {"source": "diabetes"}, "loss": loss, "optimizer": {"name": "sgd", "lr": rate}}
     require_equal(config, objective=LOSS)
@@ -154,7 +154,7 @@ DIGITS: dict[str, Any] = {
     ],
     ids=str,
 )
-def test_every_model(model: dict[str, Any]) -> None:
+def test_every_model_matches_the_plain_loop(model: dict[str, Any]) -> None:
     require_equal({**DIGITS, "model": model})
 
 
@@ -170,14 +170,14 @@ def test_every_model(model: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_every_way_to_train(training: dict[str, Any]) -> None:
+def test_every_training_setting_matches_the_plain_loop(training: dict[str, Any]) -> None:
     require_equal({"training": training})
 
 
 @pytest.mark.parametrize(
     "data", [{"balance": "weight"}, {"balance": "sample"}, {"augment": ["noise", "mask"]}], ids=str
 )
-def test_every_way_to_vary_the_data(data: dict[str, Any]) -> None:
+def test_every_data_setting_matches_the_plain_loop(data: dict[str, Any]) -> None:
     require_equal({"data": {"source": "wine", **data}})
 
 
@@ -202,7 +202,7 @@ def test_every_way_to_vary_the_data(data: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_every_link_of_the_learning_rate(links: list[Any]) -> None:
+def test_every_learning_rate_link_matches_the_plain_loop(links: list[Any]) -> None:
     require_equal({}, [{"learning_rate": links}, {"learning_rate": []}])
 
 
@@ -221,7 +221,7 @@ def test_every_link_of_the_learning_rate(links: list[Any]) -> None:
     ],
     ids=str,
 )
-def test_every_link_of_the_weights(links: list[Any]) -> None:
+def test_every_weight_link_matches_the_plain_loop(links: list[Any]) -> None:
     require_equal({"training": {"epochs": 3, "average": "ema"}}, [{"weights": links}, {"weights": []}])
 
 
@@ -234,11 +234,13 @@ def test_every_link_of_the_weights(links: list[Any]) -> None:
     ],
     ids=str,
 )
-def test_every_metric_of_two_classes_of_rare_ones_and_of_ties(config: dict[str, Any]) -> None:
+def test_every_metric_matches_the_plain_loop_with_two_classes_rare_classes_and_ties(
+    config: dict[str, Any],
+) -> None:
     require_equal(config)
 
 
-def test_the_test_part_is_told_where_it_is_opened() -> None:
+def test_the_test_part_is_scored_if_it_is_opened() -> None:
     data = {"source": "iris", "test": {"fraction": 0.2}}
     job = job_of(0, {"data": data}, open_test=True)
     (plain,), (fused,) = (outcomes_of(events).values() for events in (run(job), run_group([job])))
@@ -246,7 +248,7 @@ def test_the_test_part_is_told_where_it_is_opened() -> None:
     assert "test_accuracy" in fused.metrics
 
 
-def test_the_weights_that_are_kept_are_the_plain_loops(tmp_path: Path) -> None:
+def test_saved_weights_match_the_plain_loop(tmp_path: Path) -> None:
     jobs = [job_of(n, weights_path=str(tmp_path / f"{n}.safetensors")) for n in range(3)]
     outcomes = outcomes_of(run_group(jobs))
     fused = [artifacts.load_weights(Path(job.files.weights_path)) for job in jobs]
@@ -260,7 +262,7 @@ def test_the_weights_that_are_kept_are_the_plain_loops(tmp_path: Path) -> None:
             torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
 
 
-def test_a_neighbour_whose_average_is_validated_leaves_the_others_bits_as_they_are() -> None:
+def test_a_neighbour_with_averaged_weights_does_not_change_the_bits_of_others() -> None:
     averaged = {**SMALL["training"], "average": {"name": "ema", "decay": 0.9}}
     jobs = [job_of(0), job_of(1, {"training": averaged}), job_of(2)]
     assert len({signature(job) for job in jobs}) == 1

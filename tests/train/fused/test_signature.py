@@ -44,7 +44,7 @@ NET = {"name": "mlp", "hidden": [8], "dropout": 0.1}
     ],
     ids=str,
 )
-def test_what_is_trained_by_itself_says_why(config: dict[str, Any], reason: str) -> None:
+def test_a_setting_that_rules_out_fusing_gives_the_reason(config: dict[str, Any], reason: str) -> None:
     assert why_not(job_of(0, config)) == reason
 
 
@@ -59,7 +59,7 @@ def test_what_is_trained_by_itself_says_why(config: dict[str, Any], reason: str)
         (make_job(0, {"command": ["train"]}, ACCURACY, 0, 0), "it is trained by your own code"),
     ],
 )
-def test_what_a_job_asks_for_says_why(job: Job, reason: str) -> None:
+def test_a_job_that_rules_out_fusing_gives_the_reason(job: Job, reason: str) -> None:
     assert why_not(job) == reason
 
 
@@ -95,22 +95,22 @@ UNLIKE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("config", ALIKE, ids=str)
-def test_what_is_each_trials_own_keeps_no_two_apart(config: dict[str, Any]) -> None:
+def test_settings_of_each_trials_own_do_not_change_the_signature(config: dict[str, Any]) -> None:
     assert signature(job_of(1, {"model": NET, **config})) == signature(job_of(0, {"model": NET}))
 
 
 @pytest.mark.parametrize("config", UNLIKE, ids=str)
-def test_another_shape_is_another_signature(config: dict[str, Any]) -> None:
+def test_another_shape_gives_another_signature(config: dict[str, Any]) -> None:
     assert signature(job_of(0, {"model": NET, **config})) != signature(job_of(0, {"model": NET}))
 
 
 @pytest.mark.parametrize(
     "other", [{"study_seed": 8}, {"device": "cuda"}, {"open_test": True}, {"threads": 2}], ids=str
 )
-def test_another_place_is_another_signature(other: dict[str, Any]) -> None:
+def test_another_device_or_folder_gives_another_signature(other: dict[str, Any]) -> None:
     assert signature(change_job(job_of(0), **other)) != signature(job_of(0))
 
 
-def test_it_is_told_without_torch() -> None:
+def test_the_signature_needs_no_torch() -> None:
     program = "import sys; import tunecli.train.fused.signature; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -55,7 +55,7 @@ def require_alike(ours: FusedTrainer, expected: FusedTrainer) -> None:
 
 @pytest.mark.parametrize("has_kernels", [True, False])
 @pytest.mark.parametrize("knobs", ALIKE, ids=lambda knobs: str(knobs[0])[:60])
-def test_every_formula_is_torchs_whatever_numbers_a_row_has(
+def test_every_formula_equals_torchs_optimizer_for_any_numbers(
     knobs: list[dict[str, Any]], has_kernels: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not has_kernels:  # as on devices for which torch has none
@@ -71,7 +71,7 @@ def test_every_formula_is_torchs_whatever_numbers_a_row_has(
 
 
 @pytest.mark.parametrize("knobs", ALIKE, ids=lambda knobs: str(knobs[0])[:60])
-def test_a_trial_has_the_same_bits_whoever_leaves_and_taken_up_as_undisturbed(
+def test_a_trials_bits_do_not_depend_on_trials_that_leave_or_on_a_restart(
     knobs: list[dict[str, Any]],
 ) -> None:
     own = [{"optimizer": each} for each in [*knobs, *knobs]]
@@ -93,7 +93,7 @@ def test_a_trial_has_the_same_bits_whoever_leaves_and_taken_up_as_undisturbed(
         torch.testing.assert_close(member.learner.weights(), expected, rtol=0.0, atol=0.0)
 
 
-def test_chains_bounds_and_averages_stay_each_trials_own() -> None:
+def test_chains_clipping_and_averages_act_on_each_trial_separately() -> None:
     own: list[dict[str, Any]] = [
         {"weights": [{"cut": {"by": "magnitude", "fraction": 0.3}}, {"clip": {"value": 0.4}}]},
         {"learning_rate": [{"warmup": {"epochs": 1}}, {"cosine": {"to": 0.0}}]},
@@ -117,7 +117,7 @@ def test_chains_bounds_and_averages_stay_each_trials_own() -> None:
     ],
     ids=["another flag", "another state", "no formula"],
 )
-def test_who_differs_in_more_than_numbers_steps_beside_the_others(
+def test_optimizers_of_different_forms_step_in_separate_blocks(
     knobs: list[dict[str, Any]], sizes: list[int]
 ) -> None:
     own = [{"optimizer": each} for each in knobs]
@@ -129,14 +129,14 @@ def test_who_differs_in_more_than_numbers_steps_beside_the_others(
     require_alike(ours, rows)
 
 
-def test_rows_too_long_to_gain_by_it_step_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_rows_step_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     own = [{"optimizer": {"name": "adam"}}] * 2
     assert trainer_of(own, is_by_block=True)._stacked_optimizers
     monkeypatch.setattr("tunecli.train.fused.trainer.MOST_NUMBERS", 10)
     assert not trainer_of(own, is_by_block=True)._stacked_optimizers
 
 
-def test_a_group_of_counted_steps_is_its_trials_alone_to_the_last_short_epoch(
+def test_a_group_set_in_steps_matches_its_trials_alone_up_to_a_short_last_epoch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(group, "FusedTrainer", partial(FusedTrainer, is_by_block=True))

@@ -68,9 +68,7 @@ def examples(inputs: Inputs, n: int, seed: int = 0) -> Tensor:
 
 
 @pytest.mark.parametrize(("value", "inputs"), ALL)
-def test_a_model_gives_its_outputs_for_each_example_and_every_weight_learns(
-    value: Any, inputs: Inputs
-) -> None:
+def test_a_model_returns_outputs_for_each_example_and_trains_every_weight(value: Any, inputs: Inputs) -> None:
     module = build(model_of(value), inputs, 3)
     outputs = module(examples(inputs, 4))
     assert outputs.shape == (4, 3)
@@ -79,7 +77,7 @@ def test_a_model_gives_its_outputs_for_each_example_and_every_weight_learns(
 
 
 @pytest.mark.parametrize(("value", "inputs"), ALL)
-def test_an_example_is_scored_alone_as_among_others(value: Any, inputs: Inputs) -> None:
+def test_an_example_has_the_same_outputs_alone_and_in_a_batch(value: Any, inputs: Inputs) -> None:
     module, x = build(model_of(value), inputs, 3).eval(), examples(inputs, 4)
     with torch.no_grad():
         torch.testing.assert_close(module(x)[2:3], module(x[2:3]), rtol=1e-4, atol=1e-5)
@@ -113,7 +111,7 @@ def test_dropout_acts_in_training_only(value: str) -> None:
 
 
 @pytest.mark.parametrize(("value", "inputs"), FORMS)
-def test_many_of_one_shape_are_trained_as_one(value: Any, inputs: Inputs) -> None:
+def test_many_models_of_one_shape_are_trained_as_one(value: Any, inputs: Inputs) -> None:
     modules = [build(model_of(value), inputs, 3, seed=seed) for seed in range(3)]
     parameters, buffers = stack_module_state(modules)  # type: ignore[arg-type]
     x = examples(inputs, 4)
@@ -145,13 +143,13 @@ def test_a_model_refuses_inputs_that_it_cannot_read(value: Any, inputs: Inputs) 
         build(model_of(value), inputs, 2)
 
 
-def test_every_model_of_the_spec_can_be_built() -> None:
+def test_every_model_setting_can_be_built() -> None:
     models = set(get_args(AnyModel)) - {UserCode}
     assert all(callable(implementation(each.implementation)) for each in models)
 
 
 @pytest.mark.parametrize("value", ["lstm", "transformer"])
-def test_the_seed_alone_names_every_weight_and_the_global_generator_is_left_alone(value: str) -> None:
+def test_weights_depend_only_on_the_seed_and_the_global_generator_is_unchanged(value: str) -> None:
     before = torch.get_rng_state()
     first, again, other = (build(model_of(value), TOKENS, 2, seed=seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(before, torch.get_rng_state())
@@ -182,7 +180,7 @@ def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     sys.modules.pop("own_models", None)
 
 
-def test_the_users_own_model_is_told_what_it_asks_for_by_name(own_code: Path) -> None:
+def test_the_users_own_model_gets_the_facts_that_its_parameters_name(own_code: Path) -> None:
     def built(value: dict[str, Any], inputs: Inputs, seed: int = 0) -> nn.Module:
         return build(model_of(value), inputs, 2, own_code, seed)
 
@@ -200,6 +198,6 @@ def test_the_users_own_model_is_told_what_it_asks_for_by_name(own_code: Path) ->
     assert isinstance(built(arguments, FEATURES), nn.Linear)
 
 
-def test_a_model_that_is_no_module_is_an_error_that_says_so(own_code: Path) -> None:
+def test_a_model_that_is_not_a_module_is_refused(own_code: Path) -> None:
     with pytest.raises(UsageError, match="own_models:nothing returns a str, but a model must be a torch"):
         build(model_of({"python": "own_models:nothing"}), FEATURES, 2, own_code)

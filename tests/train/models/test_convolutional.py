@@ -56,7 +56,7 @@ def test_resnets_of_20_32_and_56_layers_have_the_papers_parameters(blocks: int, 
     assert (size.n_parameters - 2752) / 1e6 == pytest.approx(millions, abs=0.006)
 
 
-def test_a_block_of_zeros_passes_its_input_on() -> None:
+def test_a_residual_block_of_zeros_is_the_identity() -> None:
     module = build(ResNet(channels=[3], blocks=2), Inputs((2, 4, 4)), 2)
     stem, (first, _, second, _) = nn.Sequential(*[*module.children()][:3]), [*module.children()][3:7]
     for block in (first, second):

@@ -28,7 +28,7 @@ def knob_of(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_knobs_arguments_and_defaults_are_the_constructors(name: str) -> None:
+def test_arguments_and_defaults_equal_those_of_torchs_constructor(name: str) -> None:
     expected = {
         argument: parameter.default
         for argument, parameter in inspect.signature(
@@ -44,7 +44,7 @@ def test_a_knobs_arguments_and_defaults_are_the_constructors(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_alone_is_torchs_function_with_its_defaults(name: str) -> None:
+def test_a_name_alone_gives_torchs_function_with_its_defaults(name: str) -> None:
     module = build_activation(knob_of({"name": name, **NEEDED.get(name, {})})).eval()
     if name == "prelu":
         expected = fn.prelu(X, torch.tensor([0.25]))

@@ -22,7 +22,7 @@ def test_a_hidden_layer_is_linear_norm_activation_dropout(norm: str, layer: type
     assert kinds == [nn.Linear, layer, nn.GELU, nn.Dropout, nn.Linear]
 
 
-def test_a_mlp_is_the_composition_it_says() -> None:
+def test_an_mlp_equals_the_composition_of_its_layers() -> None:
     model = build(Mlp(hidden=[4], activation=PlainActivation(name="tanh")), Inputs((3,)), 2)
     x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     first, _, last = model.children()
@@ -32,7 +32,7 @@ def test_a_mlp_is_the_composition_it_says() -> None:
     torch.testing.assert_close(model(x), expected)
 
 
-def test_a_skip_stands_only_where_widths_agree() -> None:
+def test_a_shortcut_exists_only_between_equal_widths() -> None:
     model = build(Mlp(hidden=[3, 8, 8, 4], residual=True), Inputs((3,)), 2)
     assert [type(layer) for layer in model.children()] == [
         Residual,

@@ -32,7 +32,7 @@ def net_of(inputs: Inputs, **knobs: Any) -> TransformerNet:
 
 @pytest.mark.parametrize("is_padded", [False, True])
 @pytest.mark.parametrize("heads", [1, 4])
-def test_a_block_is_torchs_own_encoder_layer(heads: int, is_padded: bool) -> None:
+def test_a_block_equals_torchs_encoder_layer(heads: int, is_padded: bool) -> None:
     block = Block(Transformer(width=8, heads=heads, feedforward=3))
     reference = nn.TransformerEncoderLayer(8, heads, 24, 0.0, "gelu", batch_first=True, norm_first=True)
     attention, (norm, inner, _, outer) = block.attention, block.feedforward.block.children()
@@ -62,7 +62,7 @@ def test_padding_changes_nothing_and_an_empty_text_has_a_score(pool: str, positi
 
 
 @pytest.mark.parametrize("pool", ["mean", "cls"])
-def test_without_positions_the_order_of_tokens_is_nothing_and_with_them_it_is_something(pool: str) -> None:
+def test_the_order_of_tokens_matters_only_with_positions(pool: str) -> None:
     order = torch.tensor([3, 0, 4, 1, 2])
     whole = TEXTS[:1]
     blind = net_of(Inputs((5,), 10), pool=pool, positions="none")
@@ -72,7 +72,7 @@ def test_without_positions_the_order_of_tokens_is_nothing_and_with_them_it_is_so
         assert (net(whole[:, order]) - net(whole)).abs().max() > 1e-3
 
 
-def test_features_are_told_apart_by_their_own_maps_alone() -> None:
+def test_features_differ_only_by_their_affine_maps() -> None:
     tokens = FeatureTokens(3, 4)
     x = torch.randn(2, 3, generator=G)
     expected = torch.stack([x[:, f, None] * tokens.weight[f] + tokens.bias[f] for f in range(3)], 1)
@@ -80,7 +80,7 @@ def test_features_are_told_apart_by_their_own_maps_alone() -> None:
     assert isinstance(net_of(Inputs((3,))).positions, nn.Identity)
 
 
-def test_patches_are_a_convolution_as_wide_as_its_stride() -> None:
+def test_patches_equal_a_convolution_with_a_stride_of_its_width() -> None:
     tokens = PatchTokens(3, 2, 5)
     x = torch.randn(4, 3, 6, 8, generator=G)
     kernel = tokens.linear.weight.unflatten(1, (3, 2, 2))
@@ -89,7 +89,7 @@ def test_patches_are_a_convolution_as_wide_as_its_stride() -> None:
 
 
 @pytest.mark.parametrize("width", [6, 7])
-def test_sinusoidal_positions_are_the_papers(width: int) -> None:
+def test_sinusoidal_positions_equal_the_papers_formula(width: int) -> None:
     added = SinusoidalPositions(50, width)(torch.zeros(1, 50, width))[0]
     for place in (0, 1, 49):
         for unit in range(width):
