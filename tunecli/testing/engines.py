@@ -70,11 +70,15 @@ class EngineContract:
     engine: ClassVar[EngineInfo]
     settings: ClassVar[NamedKnob | None] = None
 
+    def make(self) -> Engine:
+        """Return an engine of one worker."""
+        made: Engine = implementation(self.engine.implementation)(EngineOptions(1, 1, settings=self.settings))
+        return made
+
     @pytest.fixture
     def made(self) -> Iterator[Engine]:
         """An engine of one worker, closed at the end."""
-        make = implementation(self.engine.implementation)
-        made: Engine = make(EngineOptions(1, 1, settings=self.settings))
+        made = self.make()
         yield made
         made.close()
 
@@ -145,8 +149,10 @@ class EngineContract:
         started, resumed = _up_to(made, last.epoch + 1)
         assert isinstance(started, Started) and started.from_epoch == last.epoch
         made.close()
-        made.submit(replace(whole, attempt=3))
-        *_, undisturbed = _up_to(made, last.epoch + 1)
+        another = self.make()
+        another.submit(replace(whole, attempt=3))
+        *_, undisturbed = _up_to(another, last.epoch + 1)
+        another.close()
         assert isinstance(resumed, EpochEnded) and isinstance(undisturbed, EpochEnded)
         assert resumed.metrics == undisturbed.metrics
 

@@ -18,7 +18,7 @@ from tunecli.knob import NamedKnob
 from tunecli.registry.implementations import implementation
 from tunecli.registry.pruners import Pausing, PrunerInfo
 from tunecli.search.fidelity import Action, Curve, rung_fractions
-from tunecli.search.protocols import Bounds, LossCurve, decide, discarded_trials, full_trainings, next_action
+from tunecli.search.protocols import Bounds, LossCurve, discarded_trials, full_trainings, next_action
 from tunecli.trial import Parameters, State
 
 _SPACE = "{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}"
@@ -135,9 +135,6 @@ class StoppingPrunerContract(_Contract):
         ]
         odd: LossCurve = [(1, math.nan), (2, math.inf), (3, 1e301)]
         assert self.bounds([*curves, odd, []]) == self.bounds(curves)
-
-    def test_no_trial_ends_while_nothing_is_known(self) -> None:
-        assert not decide(self.bounds([]), [(1, 1e9), (2, math.nan)])
 
 
 class PausingPrunerContract(_Contract):
