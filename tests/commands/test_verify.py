@@ -186,7 +186,7 @@ def test_fewer_epochs_on_record_are_told_as_what_they_are(run):
     alter(run, "DELETE FROM epoch WHERE number = 4 AND epoch = 4")
     [found] = verify(run, number=4).trials
     assert found.comparison.verdict is Verdict.NOT_REPRODUCED
-    assert found.comparison.reason == "epochs reported: 4, and 3 on record"
+    assert found.comparison.reason == "epochs reported: 4, but the record says 3"
 
 
 def test_a_pruned_trial_is_run_as_far_as_it_came(run):
@@ -247,7 +247,7 @@ def test_own_code_that_changed_is_named(own, tunecli):
 def test_a_failure_that_no_longer_fails_is_not_reproduced(own):
     edit(MINE.replace("> 1.5", "> 2.25"))
     [found] = verify(own, number=numbers(own, "failed")[0]).trials
-    assert found.comparison.reason == "it is complete, and failed: error on record"
+    assert found.comparison.reason == "it is complete, but the record says failed: error"
 
 
 def test_a_failure_of_another_kind_is_not_reproduced(own):
@@ -257,7 +257,7 @@ def test_a_failure_of_another_kind_is_not_reproduced(own):
     [found] = verify(own, number=number).trials
     assert (
         found.comparison.reason
-        == "it is failed: error (ValueError: too far (mine.py:3)), and failed: oom on record"
+        == "it is failed: error (ValueError: too far (mine.py:3)), but the record says failed: oom"
     )
 
 

@@ -103,12 +103,12 @@ def by_yaml_1_2(text: str) -> Any:
 
 
 def tag_by_yaml_1_1(text: str, key: str) -> str:
-    """The type that PyYAML's resolver gives the value at ``trial.key``, nothing constructed."""
+    """The type that PyYAML's resolver gives the value at ``trial.key``, without constructing it."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode)
     (trial,) = [value for name, value in root.value if name.value == "trial"]
-    (found,) = [value for name, value in trial.value if name.value == key]
-    return str(found.tag).removeprefix("tag:yaml.org,2002:")
+    (node,) = [value for name, value in trial.value if name.value == key]
+    return str(node.tag).removeprefix("tag:yaml.org,2002:")
 
 
 def test_the_document_is_complete_and_readable() -> None:
@@ -143,30 +143,30 @@ def test_the_document_is_complete_and_readable() -> None:
     )
 
 
-def test_the_trials_own_seed_takes_the_place_of_the_one_in_its_configuration() -> None:
+def test_the_trials_own_seed_replaces_the_one_in_its_configuration() -> None:
     read_back = by_yaml_1_2(document({"seed": 5, "loss": None}))
     assert list(read_back["trial"].items()) == [("seed", 123), ("loss", None)]
 
 
-def test_minimizing_is_written_as_such() -> None:
+def test_the_direction_minimize_is_written() -> None:
     text = concrete_document("a", 0, Objective("val_loss", maximize=False), {}, 0, {})
     assert by_yaml_1_2(text)["objective"] == {"metric": "val_loss", "direction": "minimize"}
 
 
-def test_a_name_cannot_leave_the_comment() -> None:
+def test_a_study_name_cannot_end_the_comment() -> None:
     text = concrete_document("x\nrun: {device: evil}\x1b[2J", 7, ACCURACY, {}, 1, {})
     assert text.splitlines()[0] == "# study x run: {device: evil}[2J"
     assert by_yaml_1_2(text)["run"] == {}
 
 
-def test_a_value_that_stands_twice_is_written_twice() -> None:
+def test_a_shared_value_is_written_twice_and_not_as_an_alias() -> None:
     shared = [1, {"a": 2}]
     text = document({"a": shared, "b": shared})
     assert "&" not in text
     assert by_yaml_1_2(text)["trial"]["a"] == by_yaml_1_2(text)["trial"]["b"] == shared
 
 
-def test_what_is_no_plain_data_is_refused() -> None:
+def test_a_value_that_is_no_plain_data_is_refused() -> None:
     with pytest.raises(yaml.representer.RepresenterError):
         document({"a": object()})
 
@@ -174,9 +174,9 @@ def test_what_is_no_plain_data_is_refused() -> None:
 PLACES = [(value, place) for value in TRAPS for place in ("value", "in a list", "key")]
 
 
-# A merge key is refused wherever it stands, even quoted, so no file can have it to export.
+# The reader refuses a merge key everywhere, even quoted, so no configuration has one.
 @pytest.mark.parametrize(("value", "place"), [pair for pair in PLACES if pair != ("<<", "key")])
-def test_a_string_that_could_be_misread_is_not(value: str, place: str) -> None:
+def test_a_string_that_looks_like_another_type_reads_back_as_a_string(value: str, place: str) -> None:
     values: dict[str, Any] = {"value": value, "in a list": [value], "key": {value: 1}}
     trial = {"v": values[place]}
     text = document(trial)
@@ -185,7 +185,7 @@ def test_a_string_that_could_be_misread_is_not(value: str, place: str) -> None:
         assert tag_by_yaml_1_1(text, "v") == "str"
 
 
-# Nor can a file have a NUL: the reader refuses it, since neither a name nor a path can hold one.
+# The reader also refuses NUL, since neither a name nor a path can hold one.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats(allow_nan=False) | TEXTS
 
@@ -193,12 +193,12 @@ SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats(a
 @given(SCALARS)
 def test_every_scalar_reads_back_to_the_same_bits_and_type(value: Any) -> None:
     text = document({"v": value})
-    found = by_yaml_1_2(text)["trial"]["v"]
-    assert type(found) is type(value)
+    read_back = by_yaml_1_2(text)["trial"]["v"]
+    assert type(read_back) is type(value)
     if isinstance(value, float):
-        assert struct.pack("d", found) == struct.pack("d", value)
+        assert struct.pack("d", read_back) == struct.pack("d", value)
     else:
-        assert found == value
+        assert read_back == value
     assert tag_by_yaml_1_1(text, "v") == TAGS[type(value)]
 
 
@@ -215,5 +215,5 @@ TREES = st.recursive(
 
 
 @given(st.dictionaries(KEYS, TREES, max_size=4))
-def test_every_tree_reads_back_in_its_order(trial: dict[str, Any]) -> None:
+def test_every_tree_reads_back_with_its_keys_in_order(trial: dict[str, Any]) -> None:
     assert repr(by_yaml_1_2(document(trial))["trial"]) == repr({**trial, "seed": 123})

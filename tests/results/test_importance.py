@@ -1,4 +1,4 @@
-"""How much a parameter matters: what decides the score comes first, what does not is about 0, and a few trials tell nothing."""
+"""Importance: high for a parameter that decides the score, about 0 for another, and 0 for all with few trials."""
 
 import random
 
@@ -22,7 +22,7 @@ NAMES = ("noise", "kind", "rate", "width", "inner")
 
 def trials_of(n, seed=0, state=State.COMPLETE):
     draw = random.Random(seed)
-    found = []
+    trials = []
     for number in range(n):
         point = {
             "noise": draw.random(),
@@ -33,32 +33,32 @@ def trials_of(n, seed=0, state=State.COMPLETE):
         if point["kind"] == "a":
             point["inner"] = draw.random()
         loss = (point["rate"] - 0.5) ** 2 + 0.1 * (point["kind"] == "b") + 0.001 * draw.random()
-        found.append(
+        trials.append(
             Trial(number, point, 0, state, Outcome(state, loss, {"loss": loss, "other": point["width"]}))
         )
-    return found
+    return trials
 
 
-def test_what_decides_the_score_comes_first_even_with_its_best_value_in_the_middle():
-    found = importances(trials_of(200), LOSS, NAMES)
-    assert by_importance(found)[:2] == ["rate", "kind"]
-    assert found["rate"] > 0.3
-    assert max(found["noise"], found["width"]) < 0.1
+def test_the_deciding_parameter_comes_first_even_with_its_best_value_in_the_middle():
+    importance_of = importances(trials_of(200), LOSS, NAMES)
+    assert by_importance(importance_of)[:2] == ["rate", "kind"]
+    assert importance_of["rate"] > 0.3
+    assert max(importance_of["noise"], importance_of["width"]) < 0.1
 
 
-def test_of_several_goals_each_counts():
+def test_every_goal_counts():
     goals = Objective("loss", False, further_objectives=(Objective("other", True),))
     assert importances(trials_of(100), goals, NAMES)["width"] > 0.9
 
 
-def test_few_trials_and_trials_without_a_score_tell_nothing_so_the_file_s_order_stays():
+def test_importance_is_zero_for_few_trials_or_without_scores_and_the_file_s_order_stays():
     for trials in (trials_of(MIN_TRIALS - 1), trials_of(50, state=State.PRUNED), []):
-        found = importances(trials, LOSS, NAMES)
-        assert set(found.values()) == {0.0}
-        assert by_importance(found) == list(NAMES)
+        importance_of = importances(trials, LOSS, NAMES)
+        assert set(importance_of.values()) == {0.0}
+        assert by_importance(importance_of) == list(NAMES)
 
 
-def test_scores_or_values_that_are_all_alike_tell_nothing():
+def test_importance_is_zero_if_all_scores_or_all_values_are_equal():
     alike = [Trial(n, {"a": n, "b": 1}, 0, State.COMPLETE, Outcome(State.COMPLETE, 1.0)) for n in range(20)]
     assert set(importances(alike, LOSS, ("a", "b")).values()) == {0.0}
     nan = [Trial(n, {"a": n}, 0, State.COMPLETE, Outcome(State.COMPLETE, float("nan"))) for n in range(20)]
@@ -66,13 +66,13 @@ def test_scores_or_values_that_are_all_alike_tell_nothing():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_shares_are_those_of_scipy(seed):
+def test_the_fractions_agree_with_scipy(seed):
     draw = random.Random(seed)
     values = [draw.choice([1.0, 2.0, 3.0, 4.5]) + draw.random() * seed for _ in range(40)]
     groups = [draw.randrange(4) for _ in values]
     n, k = len(values), len(set(groups))
     h = kruskal(
-        *([v for v, g in zip(values, groups, strict=True) if g == each] for each in set(groups))
+        *([v for v, g in zip(values, groups, strict=True) if g == group] for group in set(groups))
     ).statistic
     share = h / (n - 1)  # of the variance of the ranks, which are corrected for ties
     assert _between_groups(groups, _ranks(values)) == pytest.approx(

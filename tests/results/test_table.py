@@ -62,7 +62,7 @@ def one_cell(cell: Cell) -> Table:
     return Table(("a",), ((cell,),))
 
 
-def test_the_columns_are_those_of_the_contract(table: Table) -> None:
+def test_the_columns_have_the_documented_names_and_order(table: Table) -> None:
     assert table.columns == (
         "rank",
         "trial",
@@ -77,7 +77,7 @@ def test_the_columns_are_those_of_the_contract(table: Table) -> None:
     )
 
 
-def test_the_rows_hold_what_happened(table: Table) -> None:
+def test_a_row_shows_the_trial_and_its_outcome(table: Table) -> None:
     assert table.rows == (
         (1, 0, "complete", 0.1 + 0.2, 1e-5, "relu", None, 20, 12.3456, 11, "cpu", None),
         (None, 1, "failed", None, 0.5, "null", -0.25, 0, 1.0, 12, "cuda:0", "oom: no memory\nleft"),
@@ -85,7 +85,7 @@ def test_the_rows_hold_what_happened(table: Table) -> None:
     )
 
 
-def test_a_parameter_named_like_a_column_goes_by_its_path_from_the_top() -> None:
+def test_a_parameter_with_the_name_of_a_column_has_its_full_path() -> None:
     table = results_table(
         rank([Trial(0, {"seed": 5}, 9)], ACCURACY, include_unfinished=True), ACCURACY, ["seed"]
     )
@@ -94,7 +94,7 @@ def test_a_parameter_named_like_a_column_goes_by_its_path_from_the_top() -> None
     assert (row["trial.seed"], row["seed"]) == (5, 9)
 
 
-def test_csv_is_exact_and_defused(table: Table) -> None:
+def test_csv_has_exact_floats_and_no_formulas(table: Table) -> None:
     assert read_csv(to_csv(table)) == [
         list(table.columns),
         ["1", "0", "complete", "0.30000000000000004", "1e-05", "relu", "", "20", "12.3456", "11", "cpu", ""],
@@ -134,7 +134,7 @@ def test_csv_is_exact_and_defused(table: Table) -> None:
         (-math.inf, "-inf"),
     ],
 )
-def test_only_text_is_defused_in_csv(cell: Cell, written: str) -> None:
+def test_csv_defuses_formulas_in_text_only(cell: Cell, written: str) -> None:
     assert read_csv(to_csv(Table(("a", "b"), ((cell, "x"),))))[1] == [written, "x"]
 
 
@@ -142,7 +142,7 @@ FORMULAS = st.text(st.sampled_from("=+-@＝＋－＠;, \"'a1\t\r\n\u200b\u200d\u
 
 
 @given(FORMULAS | st.text(st.characters()))
-def test_no_spreadsheet_takes_a_text_for_a_formula_whatever_separates_its_cells(text: str) -> None:
+def test_no_text_begins_a_formula_with_either_separator_of_cells(text: str) -> None:
     line = to_csv(Table(("x", "y"), ((1, text),))).splitlines()[1]
     for separator in ",;":
         for cell in next(csv.reader([line], delimiter=separator)):
@@ -150,7 +150,7 @@ def test_no_spreadsheet_takes_a_text_for_a_formula_whatever_separates_its_cells(
             assert cell == line or not unseen.startswith(tuple("=+-@＝＋－＠"))
 
 
-def test_options_that_are_written_alike_are_told_apart_in_every_form() -> None:
+def test_options_that_look_the_same_differ_in_every_format() -> None:
     values = [1, "1", None, "null", True, "true", "a"]
     trials = [
         Trial(n, {"p": value}, 0, State.COMPLETE, Outcome(State.COMPLETE, 1.0))
@@ -165,18 +165,18 @@ def test_options_that_are_written_alike_are_told_apart_in_every_form() -> None:
     assert [row[at] for row in display_cells(table)] == shown
     assert [row["p"] for row in json.loads(to_json(table))] == [1, "1", "null", '"null"', True, "true", "a"]
     plain = results_table(rank(trials[1:2], ACCURACY), ACCURACY, ["p"])
-    assert read_csv(to_csv(plain))[1][at] == "1", "where nothing is alike texts are as they were"
+    assert read_csv(to_csv(plain))[1][at] == "1", "without options that look the same, texts have no quotes"
     assert options_alike(["1", "2", None]) == set()
 
 
-def test_a_label_stands_in_place_of_a_value() -> None:
+def test_a_label_replaces_a_value() -> None:
     table = Table(("p", "q"), (("a#2", "a#2"), ("null", 1)))
     labels = {"p": {"'a#2'": "a(x=1)", "'null'": "wrong", "None": "none"}}
     assert display_cells(table, labels) == (("a(x=1)", "a#2"), ("none", "1"))
 
 
 @given(st.floats(allow_nan=False) | st.integers())
-def test_a_number_in_csv_reads_back_to_the_bit(cell: float) -> None:
+def test_a_number_in_csv_reads_back_to_the_same_bits(cell: float) -> None:
     (_, (text,)) = read_csv(to_csv(one_cell(cell)))
     assert repr(type(cell)(text)) == repr(cell)
 
@@ -198,7 +198,7 @@ def test_json_is_strict_and_one_object_a_row(table: Table) -> None:
     assert json.loads(to_json(one_cell(math.nan)), parse_constant=pytest.fail) == [{"a": None}]
 
 
-def test_markdown_is_aligned_and_cannot_be_broken_out_of() -> None:
+def test_markdown_is_aligned_and_a_cell_cannot_end_early() -> None:
     table = Table(("name", "lr"), (("a|b", 0.0123412), ("<b>`\\\n", None)))
     assert to_markdown(table).splitlines() == [
         r"| name     |      lr |",
@@ -216,7 +216,7 @@ def test_an_empty_table_still_has_its_header() -> None:
     assert display_cells(table) == ()
 
 
-def test_people_read_four_digits_plain_integers_and_a_dash(table: Table) -> None:
+def test_display_cells_have_four_digits_plain_integers_and_a_dash(table: Table) -> None:
     assert display_cells(table)[0] == (
         "1", "0", "complete", "0.3", "1e-05", "relu", "—", "20", "12.35", "11", "cpu", "—",
     )  # fmt: skip
@@ -232,7 +232,7 @@ def test_top_takes_the_first_rows(table: Table) -> None:
         top(table, -1)
 
 
-def test_two_runs_that_differ_in_time_alone_are_the_same_without_the_clock() -> None:
+def test_runs_that_differ_only_in_time_are_equal_without_the_clock() -> None:
     def run(seconds: float) -> Table:
         outcome: dict[str, Any] = {"epochs": 2, "kept_epoch": 2, "device": "cpu"}
         trial = Trial(
@@ -251,10 +251,10 @@ def test_two_runs_that_differ_in_time_alone_are_the_same_without_the_clock() -> 
         ((10.0, 10.0, 10.0), ("10", "10", "10")),
         ((0.1234567, 0.1234561, 0.1234567), ("0.123457", "0.123456", "0.123457")),
         ((10.0, math.nextafter(10.0, 11), 10.0), ("10", "10.000000000000002", "10")),
-        ((0.12341, 0.12342, 0.5), ("0.1234", "0.1234", "0.5")),  # the column tells something as it is
+        ((0.12341, 0.12342, 0.5), ("0.1234", "0.1234", "0.5")),  # the column shows a difference already
     ],
 )
-def test_different_values_of_a_parameter_are_not_all_shown_alike(
+def test_different_values_of_a_parameter_do_not_all_look_the_same(
     values: tuple[float, ...], expected: tuple[str, ...]
 ) -> None:
     rows = tuple((1, number, "complete", 0.5, value, 12.34567) for number, value in enumerate(values))

@@ -1,7 +1,7 @@
-"""A trial that was run twice: whether the second time gave what the first did, and how far off it is.
+"""Comparison of two runs of one trial: their verdict, and their largest differences.
 
-Owns what counts as the same: to the last bit, within a relative tolerance, or not. Knows neither where the two courses
-come from nor why they may differ. The tolerance is stated here, once.
+Owns the definition of "the same": identical to the last bit, within a relative tolerance, or not reproduced. Only this
+module states the tolerance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Pair = tuple[int, Mapping[str, float], Mapping[str, float]]
 
 
 class Verdict(StrEnum):
-    """What became of a trial that was run again."""
+    """The result of running a recorded trial again."""
 
     IDENTICAL = "bit-identical"
     WITHIN_TOLERANCE = "within tolerance"
@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What a trial gave, run once: its epochs in order, and how it ended."""
+    """One run of a trial: its epochs in order, and its outcome."""
 
     epochs: Sequence[EpochEnded]
     outcome: Outcome
@@ -37,7 +37,14 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One metric that is not the same; ``epoch`` counts from 1, 0 is the trial's own metrics and its ``score``."""
+    """One metric that differs between the two runs.
+
+    Attributes:
+        metric: its name; ``score`` for the trial's score.
+        epoch: counts from 1; 0: the metrics and the score of the trial's outcome.
+        recorded: its value on record.
+        again: its value in the second run.
+    """
 
     metric: str
     epoch: int
@@ -46,12 +53,12 @@ class Difference:
 
     @property
     def absolute(self) -> float:
-        """At least 0; infinite where one of the two is no finite number."""
+        """The absolute difference, at least 0; infinite if one of the values is not finite."""
         return abs(self.recorded - self.again) if self._is_finite else math.inf
 
     @property
     def relative(self) -> float:
-        """The absolute difference over the larger magnitude, as ``math.isclose`` has it; in [0, 2], or infinite."""
+        """The absolute difference over the larger magnitude, as in ``math.isclose``: in [0, 2], or infinite."""
         if not self._is_finite:
             return math.inf
         return self.absolute / (max(abs(self.recorded), abs(self.again)) or 1.0)
@@ -63,13 +70,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two courses side by side.
+    """The comparison of two runs of a trial.
 
     Attributes:
-        verdict: what to call it.
-        reason: what else than a number is not the same, in a few words; empty where nothing is.
-        absolute: where the absolute difference is largest; None where no metric differs.
-        relative: where the relative one is.
+        verdict: the result.
+        reason: a difference that no tolerance covers, such as another state, in a few words; empty: there is none.
+        absolute: the metric with the largest absolute difference; None: no metric differs.
+        relative: the metric with the largest relative difference; None: no metric differs.
     """
 
     verdict: Verdict
@@ -85,40 +92,40 @@ def compare(
     tolerance: float = RELATIVE_TOLERANCE,
     uncounted: Set[str] = frozenset(),
 ) -> Comparison:
-    """Hold what a trial gave against the record of it: every metric of every epoch, and the score.
+    """Compare a second run of a trial with its record: every metric of every epoch, and the score.
 
-    A failure is reproduced where it fails again with the same kind. Of a pruned trial only the epochs count.
+    A failure is reproduced if the second run fails with the same kind. For a pruned trial only the epochs are compared.
 
     Args:
-        recorded: the course on record.
-        again: the same trial's, run once more.
-        tolerance: the largest relative difference that may be called a tolerance, at least 0.
-        uncounted: metrics, ``score`` among them, that need not be the same: a clock's never are.
+        recorded: the run on record.
+        again: the second run of the same trial.
+        tolerance: the largest relative difference that counts as within tolerance, at least 0.
+        uncounted: metrics that may differ, possibly ``score``: a clock never gives the same value twice.
     """
     reason = _mismatch(recorded, again)
     if recorded.outcome.state is State.FAILED and not reason:
         return Comparison(Verdict.FAILED_AGAIN)
     differences = [
-        each
+        difference
         for pair in _pairs(recorded, again)
-        for each in _differences(pair)
-        if each.metric not in uncounted
+        for difference in _differences(pair)
+        if difference.metric not in uncounted
     ]
     if not differences:
         return Comparison(Verdict.NOT_REPRODUCED if reason else Verdict.IDENTICAL, reason)
-    absolute = max(differences, key=lambda each: each.absolute)
-    relative = max(differences, key=lambda each: each.relative)
+    absolute = max(differences, key=lambda difference: difference.absolute)
+    relative = max(differences, key=lambda difference: difference.relative)
     is_near = not reason and relative.relative <= tolerance
     verdict = Verdict.WITHIN_TOLERANCE if is_near else Verdict.NOT_REPRODUCED
     return Comparison(verdict, reason, absolute, relative)
 
 
 def _mismatch(recorded: RunRecord, again: RunRecord) -> str:
-    """What no tolerance covers."""
+    """The first difference that no tolerance covers, in a few words; empty: there is none."""
     then, now = recorded.outcome, again.outcome
     if _kind(then) != _kind(now):
         why = f" ({now.failure.cause})" if now.failure else ""
-        return f"it is {_kind(now)}{why}, and {_kind(then)} on record"
+        return f"it is {_kind(now)}{why}, but the record says {_kind(then)}"
     if then.state is State.FAILED:
         return ""
     counts = [
@@ -126,14 +133,14 @@ def _mismatch(recorded: RunRecord, again: RunRecord) -> str:
         ("epochs reported", len(recorded.epochs), len(again.epochs)),
     ]
     if then.state is State.COMPLETE:
-        counts.append(("the epoch that is kept", then.kept_epoch, now.kept_epoch))
-    for what, before, after in counts:
+        counts.append(("kept epoch", then.kept_epoch, now.kept_epoch))
+    for label, before, after in counts:
         if before != after:
-            return f"{what}: {after}, and {before} on record"
-    for epoch, metrics, found in _pairs(recorded, again):
-        if metrics.keys() != found.keys():
-            names = ", ".join(sorted(metrics.keys() ^ found.keys()))
-            return f"{names}: measured only once{f' in epoch {epoch}' if epoch else ''}"
+            return f"{label}: {after}, but the record says {before}"
+    for epoch, metrics, metrics_again in _pairs(recorded, again):
+        if metrics.keys() != metrics_again.keys():
+            names = ", ".join(sorted(metrics.keys() ^ metrics_again.keys()))
+            return f"{names}: measured in only one of the two runs{f', in epoch {epoch}' if epoch else ''}"
     return ""
 
 
@@ -142,11 +149,11 @@ def _kind(outcome: Outcome) -> str:
 
 
 def _pairs(recorded: RunRecord, again: RunRecord) -> Iterator[_Pair]:
-    """The metrics of every epoch that both have, then those that the trials ended with."""
-    found = {event.epoch: event.metrics for event in again.epochs}
+    """The metrics of both runs for every epoch that both have, then the metrics of both outcomes, as epoch 0."""
+    metrics_again = {event.epoch: event.metrics for event in again.epochs}
     for event in recorded.epochs:
-        if event.epoch in found:
-            yield event.epoch, event.metrics, found[event.epoch]
+        if event.epoch in metrics_again:
+            yield event.epoch, event.metrics, metrics_again[event.epoch]
     if recorded.outcome.state is again.outcome.state is State.COMPLETE:
         yield 0, _final(recorded.outcome), _final(again.outcome)
 
@@ -158,6 +165,6 @@ def _final(outcome: Outcome) -> Mapping[str, float]:
 def _differences(pair: _Pair) -> Iterator[Difference]:
     epoch, recorded, again = pair
     for metric, value in recorded.items():
-        # The text of all bits: it tells -0.0 from 0.0, and a NaN is itself.
+        # Hexadecimal text distinguishes -0.0 from 0.0, and a NaN equals itself.
         if metric in again and float(value).hex() != float(again[metric]).hex():
             yield Difference(metric, epoch, value, again[metric])

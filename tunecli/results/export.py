@@ -1,7 +1,7 @@
-"""A trial as a complete configuration: the file that `tunecli train` runs to the same score.
+"""Export of a trial as a complete configuration, which `tunecli train` runs to the same score.
 
-Owns how a concrete configuration is spelled: every value reads back to the same bits and the same type by the core
-schema of YAML 1.2, and by YAML 1.1 too, since the file will meet other readers. Knows not what the keys mean.
+Owns the YAML spelling of a concrete configuration. Every value reads back to the same bits and the same type by the
+core schema of YAML 1.2, and by YAML 1.1 too, since other readers may read the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tunecli.config.reader import scalar
 from tunecli.objective import Objective
 from tunecli.text import sanitize
 
-# Strings by every YAML reader we promise anything about, and booleans to some that go by YAML 1.1 to the letter.
+# Readers that follow YAML 1.1 to the letter read these as booleans; PyYAML and YAML 1.2 read them as strings.
 _ONE_LETTER_BOOLEANS = {"y", "Y", "n", "N"}
 
 
@@ -35,23 +35,25 @@ def concrete_document(
     metrics: Mapping[str, float] | None = None,
     tested: Mapping[str, float] | None = None,
 ) -> str:
-    """One trial as a file of its own: ``study``, ``seed``, ``objective``, ``trial`` and ``run``, keys in their order.
+    """The YAML text of one trial's configuration: ``study``, ``seed``, ``objective``, ``trial`` and ``run``.
+
+    The keys keep their order. The first line is a comment that says where the configuration comes from.
 
     Args:
         study_name: the study's name.
-        study_seed: the study's seed, which names the split of the data.
-        objective: what is optimised, and what is to hold.
-        trial_config: what stands under ``trial`` with no range left in it: dicts, lists and scalars.
+        study_seed: the study's seed, which determines the split of the data.
+        objective: the goals and constraints.
+        trial_config: the value of ``trial``, without ranges: dicts, lists and scalars.
         trial_seed: the trial's own seed, written as ``trial.seed``.
-        run: what stands under ``run``.
-        number: the trial's number, for the first line, a comment.
-        score: its score, for that line too.
-        repeats: over how many seeds it was trained; written where it is more than one.
-        metrics: its others, of which those that the objective names stand in that line too.
-        tested: its metrics on the test part, likewise.
+        run: the value of ``run``.
+        number: the trial's number, for the comment.
+        score: the trial's score, for the comment.
+        repeats: the number of seeds that the trial was trained with; written if it is more than 1.
+        metrics: the trial's other metrics; the comment shows those that the objective names.
+        tested: the trial's metrics on the test part, for the comment.
 
     Raises:
-        yaml.representer.RepresenterError: a value that is no plain data.
+        yaml.representer.RepresenterError: a value is no plain data.
     """
     document = {
         "study": study_name,
@@ -90,7 +92,7 @@ def _origin(
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper, which quotes what YAML 1.1 would misread, and then what YAML 1.2 would; it knows no aliases."""
+    """A SafeDumper without aliases. It quotes strings that YAML 1.1 would misread, and those that YAML 1.2 would."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

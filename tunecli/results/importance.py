@@ -1,4 +1,7 @@
-"""How much each parameter matters for the recorded scores: an order for what is shown first, no claim about causes."""
+"""Importance of each parameter for the recorded scores.
+
+It orders the columns on a screen, and claims nothing about causes.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,25 @@ from tunecli.objective import Objective
 from tunecli.trial import Scalar, State, Trial
 
 MIN_TRIALS = 8
-"""With fewer complete trials chance decides, and every importance is 0."""
+"""With fewer complete trials than this, chance dominates, and every importance is 0."""
 _N_BINS = 4
 _MIN_IN_BIN = 2
 
 
 def importances(trials: Iterable[Trial], objective: Objective, names: Sequence[str]) -> dict[str, float]:
-    """For each parameter, the share of the variance of the scores' ranks that it accounts for, from 0 to 1.
+    """By parameter, the fraction of the variance of the scores' ranks that it explains, from 0 to 1.
 
-    Only complete trials count. With several goals, the goal that a parameter matters most for counts.
+    Only complete trials count. With several goals, each parameter gets its largest value over the goals.
 
-    - Choices: the share of the variance between the groups of trials with one option (epsilon squared, the effect size
-      of a Kruskal-Wallis test; Kelley 1935).
-    - Numbers: the larger of Spearman's squared rank correlation and the share between the quarters of the values, which
-      sees a best value in the middle.
+    - Choices: the variance between the groups of trials with the same option, as a fraction (epsilon squared, the
+      effect size of a Kruskal-Wallis test; Kelley 1935).
+    - Numbers: the larger of Spearman's squared rank correlation and the fraction between the quarters of the values,
+      which detects a best value in the middle.
 
-    Both are reduced by what chance gives on average, so a choice gains nothing by the number of its options. A
-    parameter that some trials do not have is judged by the trials that have it, times their share. Parameters are
-    judged one at a time: what matters only together with another may be missed. With fewer than `MIN_TRIALS` trials
-    all are 0.
+    Both are reduced by their average under chance, so a choice gains nothing from a large number of options. A
+    parameter that only some trials have is computed from those trials, and multiplied by their fraction. Each parameter
+    is considered alone, so an effect of two parameters together may be missed. With fewer than `MIN_TRIALS` trials all
+    values are 0.
 
     Args:
         trials: in any order.
@@ -35,7 +38,7 @@ def importances(trials: Iterable[Trial], objective: Objective, names: Sequence[s
         names: the parameters' names, in the order of the file.
     """
     complete = [trial for trial in trials if trial.state is State.COMPLETE and trial.outcome is not None]
-    found = dict.fromkeys(names, 0.0)
+    importance_of = dict.fromkeys(names, 0.0)
     for metric in (goal.metric for goal in objective.goals):
         scored = [
             (trial, value) for trial in complete if (value := _value(trial, metric, objective)) is not None
@@ -43,14 +46,14 @@ def importances(trials: Iterable[Trial], objective: Objective, names: Sequence[s
         for name in names:
             pairs = [(trial.parameters[name], value) for trial, value in scored if name in trial.parameters]
             if len(pairs) >= MIN_TRIALS:
-                share = len(pairs) / len(scored)
-                found[name] = max(found[name], share * _explained(pairs))
-    return found
+                fraction = len(pairs) / len(scored)
+                importance_of[name] = max(importance_of[name], fraction * _explained_fraction(pairs))
+    return importance_of
 
 
-def by_importance(found: dict[str, float]) -> list[str]:
-    """The names, the most important first; equal ones in the order of the file."""
-    return sorted(found, key=lambda name: -found[name])
+def by_importance(importance_of: dict[str, float]) -> list[str]:
+    """The names, the most important first; equally important ones in the order of the file."""
+    return sorted(importance_of, key=lambda name: -importance_of[name])
 
 
 def _value(trial: Trial, metric: str, objective: Objective) -> float | None:
@@ -61,15 +64,15 @@ def _value(trial: Trial, metric: str, objective: Objective) -> float | None:
     return value if value is not None and value - value == 0 else None  # finite
 
 
-def _explained(pairs: Sequence[tuple[Scalar, float]]) -> float:
+def _explained_fraction(pairs: Sequence[tuple[Scalar, float]]) -> float:
     ranks = _ranks([value for _, value in pairs])
     kinds = {type(value) for value, _ in pairs}
     if not kinds <= {int, float}:
         return _between_groups([(type(value), value) for value, _ in pairs], ranks)
-    places = _ranks([float(value) for value, _ in pairs])  # type: ignore[arg-type]  # all are numbers
-    n_bins = min(_N_BINS, len(set(places)), len(pairs) // _MIN_IN_BIN)
-    bins = [int((place - 0.5) * n_bins / len(pairs)) for place in places]
-    return max(_correlation(places, ranks), _between_groups(bins, ranks))
+    value_ranks = _ranks([float(value) for value, _ in pairs])  # type: ignore[arg-type]  # all are numbers
+    n_bins = min(_N_BINS, len(set(value_ranks)), len(pairs) // _MIN_IN_BIN)
+    bins = [int((value_rank - 0.5) * n_bins / len(pairs)) for value_rank in value_ranks]
+    return max(_correlation(value_ranks, ranks), _between_groups(bins, ranks))
 
 
 def _between_groups(groups: Sequence[Hashable], ranks: Sequence[float]) -> float:
@@ -78,30 +81,31 @@ def _between_groups(groups: Sequence[Hashable], ranks: Sequence[float]) -> float
     total = sum((rank - mean) ** 2 for rank in ranks)
     if total == 0 or not 1 < n_groups < n:
         return 0.0
-    of: dict[Hashable, list[float]] = {}
+    ranks_of: dict[Hashable, list[float]] = {}
     for group, rank in zip(groups, ranks, strict=True):
-        of.setdefault(group, []).append(rank)
-    share = sum(len(each) * (sum(each) / len(each) - mean) ** 2 for each in of.values()) / total
-    return max(0.0, 1 - (1 - share) * (n - 1) / (n - n_groups))
+        ranks_of.setdefault(group, []).append(rank)
+    between = sum(len(members) * (sum(members) / len(members) - mean) ** 2 for members in ranks_of.values())
+    return max(0.0, 1 - (1 - between / total) * (n - 1) / (n - n_groups))
 
 
-def _correlation(places: Sequence[float], ranks: Sequence[float]) -> float:
+def _correlation(value_ranks: Sequence[float], ranks: Sequence[float]) -> float:
     n, mean = len(ranks), (len(ranks) + 1) / 2
-    both = sum((p - mean) * (r - mean) for p, r in zip(places, ranks, strict=True))
-    of_places, of_ranks = (sum((each - mean) ** 2 for each in every) for every in (places, ranks))
-    if of_places == 0 or of_ranks == 0:
+    covariance = sum((v - mean) * (r - mean) for v, r in zip(value_ranks, ranks, strict=True))
+    value_variance = sum((v - mean) ** 2 for v in value_ranks)
+    rank_variance = sum((r - mean) ** 2 for r in ranks)
+    if value_variance == 0 or rank_variance == 0:
         return 0.0
-    return max(0.0, 1 - (1 - both**2 / (of_places * of_ranks)) * (n - 1) / (n - 2))
+    return max(0.0, 1 - (1 - covariance**2 / (value_variance * rank_variance)) * (n - 1) / (n - 2))
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
-    """The rank of each value from 1 on, equal ones sharing their mean."""
+    """The rank of each value, from 1; equal values get the mean of their ranks."""
     order = sorted(range(len(values)), key=values.__getitem__)
     ranks = [0.0] * len(values)
     n_before = 0
     for _, group in groupby(order, key=values.__getitem__):
-        alike = list(group)
-        for place in alike:
-            ranks[place] = n_before + (len(alike) + 1) / 2
-        n_before += len(alike)
+        ties = list(group)
+        for index in ties:
+            ranks[index] = n_before + (len(ties) + 1) / 2
+        n_before += len(ties)
     return ranks

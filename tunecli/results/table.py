@@ -1,7 +1,7 @@
-"""The ranked table: its columns, its rows, and the texts it is written as.
+"""The ranked table: its columns, its rows, and its text as CSV, JSON, Markdown and display cells.
 
-Owns the names and the order of the columns, which results.csv, ``results`` and the report share. Floats are written
-in full wherever a program may read them and short where only people do. Knows no file and no terminal.
+Owns the names and the order of the columns, which results.csv, ``results`` and the report share. Floats have all their
+digits in the formats that programs read, and four digits in those that only people read.
 """
 
 from __future__ import annotations
@@ -24,30 +24,33 @@ from tunecli.trial import Outcome, Parameters, Scalar
 Cell = None | bool | int | float | str
 ABSENT = "—"
 _CLOCK = "seconds"
-_MOST_DIGITS = 17  # of a float, after which two are the same
+_MOST_DIGITS = 17  # any two different floats differ within 17 significant digits
 _LEADING = ("rank", "trial", "status")
 _FRONT, _FEASIBLE = "front", "feasible"
 _TRAILING = ("epochs", _CLOCK, "seed", "device", "failure")
 
-# What a spreadsheet takes for a formula (OWASP, "CSV Injection"): a cell that begins so, in full width too. A cell
-# begins at the front of a text, and after a semicolon where the spreadsheet's locale separates by that. Blanks, quotes
-# and joiners may stand before the sign; `sanitize` has removed all else that is not seen.
+# Spreadsheets read a cell that begins with one of these signs, also in full width, as a formula (OWASP, "CSV
+# Injection"). A cell begins at the start of a text, and after a semicolon if the spreadsheet's locale separates by
+# semicolons. Blanks, quotes and joiners may precede the sign; `sanitize` removes all other invisible characters.
 _FORMULA = re.compile(r"""(^|;)(?=["\s\u200c\u200d]*[=+@＝＋－＠-])""")
-# What would end a cell, or begin code or HTML.
+# Characters that would end a Markdown cell, or begin code or HTML.
 _MARKDOWN = re.compile(r"[\\|`<]")
 
 
 class Quoted(str):
-    """A text that is written like another option of its parameter, ``1`` or ``null``, and so in quotes."""
+    """A text option that looks like another option of its parameter, ``1`` or ``null``; it is written in quotes."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells under named columns; every row is as long as ``columns``, and no two columns share a name.
+    """Rows of cells under named columns.
 
-    The first ``n_leading`` columns say how the trials stand; the parameters follow them.
+    Attributes:
+        columns: the names, each once.
+        rows: the cells, one a column.
+        n_leading: the number of columns before those of the parameters: rank, trial, status, metrics.
     """
 
     columns: tuple[str, ...]
@@ -64,17 +67,17 @@ def results_table(
 ) -> Table:
     """The table of a study.
 
-    The columns are rank, trial, status, the metric's name, one for each parameter, epochs, seconds, seed, device and
-    failure. Of several goals each has a column, and ``front`` stands before them; where there are constraints,
-    ``feasible`` does, and their metrics follow. A parameter named like one of the others (``seed``) is called by its
-    path from the top, ``trial.seed``.
-    A parameter that a trial does not have is None; one whose value is null is the text ``null``.
+    The columns are rank, trial, status, the metric's name, one a parameter, epochs, seconds, seed, device and failure.
+    With several goals each goal has a column, after a column ``front``. With constraints there is a column
+    ``feasible``, and the metrics of the constraints follow those of the goals. A parameter with the name of another
+    column (``seed``) is named by its full path, ``trial.seed``. The cell of a parameter that the trial does not have is
+    None; that of a parameter whose value is null is the text ``null``.
 
     Args:
         ranked: the rows, in their order.
         objective: names the columns of the goals and the constraints.
         parameter_names: paths under ``trial`` in the order of the columns.
-        alike: by parameter, the texts to be told from another option by quotes, as `options_alike` has them.
+        alike: by parameter, the text options that need quotes, from `options_alike`.
     """
     marks = ((_FRONT,) if objective.further_objectives else ()) + (
         (_FEASIBLE,) if objective.constraints else ()
@@ -89,7 +92,7 @@ def results_table(
 
 
 def top(table: Table, n: int) -> Table:
-    """The first ``n`` rows, ``n`` at least 0; all of them where there are fewer.
+    """The table with its first ``n`` rows, or with all rows if there are fewer.
 
     Raises:
         ValueError: ``n`` is negative.
@@ -100,26 +103,26 @@ def top(table: Table, n: int) -> Table:
 
 
 def without_clock(table: Table) -> Table:
-    """The table without what a clock gave: what two runs of one study must have in common.
+    """The table without columns that a clock measures: two runs of one study have the rest in common.
 
-    Where a goal or a constraint is a clock's, ranks follow from it, and are no more the same than it is.
+    If a clock measures a goal or a constraint, ranks depend on it, and may differ too.
     """
     kept = [
-        place
-        for place, column in enumerate(table.columns)
-        if column != _CLOCK and not (place < table.n_leading and is_clock(column))
+        index
+        for index, column in enumerate(table.columns)
+        if column != _CLOCK and not (index < table.n_leading and is_clock(column))
     ]
     return Table(
-        tuple(table.columns[place] for place in kept),
-        tuple(tuple(row[place] for place in kept) for row in table.rows),
-        sum(place < table.n_leading for place in kept),
+        tuple(table.columns[index] for index in kept),
+        tuple(tuple(row[index] for index in kept) for row in table.rows),
+        sum(index < table.n_leading for index in kept),
     )
 
 
 def to_csv(table: Table) -> str:
-    """CSV with a header line: floats to the last bit, absent cells empty, booleans as ``true`` and ``false``.
+    """The table as CSV with a header line: exact floats, empty absent cells, booleans as ``true`` and ``false``.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers never do.
+    An apostrophe precedes text that a spreadsheet would read as a formula, but never a number.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -129,17 +132,17 @@ def to_csv(table: Table) -> str:
 
 
 def to_json(table: Table) -> str:
-    """A list with one object for each row, strict JSON: a float that is not finite is null, as JSON has no other."""
+    """The table as strict JSON: a list with one object a row. Floats that are not finite become null."""
     rows = [dict(zip(table.columns, map(_json_cell, row), strict=True)) for row in table.rows]
     return json.dumps(rows, indent=2, allow_nan=False) + "\n"
 
 
 def to_markdown(table: Table) -> str:
-    """A table in GitHub's dialect, its pipes aligned and its numbers to the right, cells as people read them."""
+    """The table in GitHub's Markdown, with aligned pipes, numbers aligned right, and the cells of `display_cells`."""
     cells = zip(*display_cells(table), strict=True) if table.rows else ((),) * len(table.columns)
     columns = [
-        _markdown_column(name, texts, is_number=_is_numeric(row[place] for row in table.rows))
-        for place, (name, texts) in enumerate(zip(table.columns, cells, strict=True))
+        _markdown_column(name, texts, is_number=_is_numeric(row[index] for row in table.rows))
+        for index, (name, texts) in enumerate(zip(table.columns, cells, strict=True))
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*columns, strict=True))
 
@@ -147,38 +150,39 @@ def to_markdown(table: Table) -> str:
 def display_cells(
     table: Table, labels: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 ) -> tuple[tuple[str, ...], ...]:
-    """The rows as people read them: floats to four digits, text on one line, ``—`` for what is absent.
+    """The cells as people read them: floats with four digits, text on one line, ``—`` for an absent cell.
 
-    Where a parameter's floats differ and four digits show them all alike, they get as many as tell them apart.
+    If a parameter has different floats that all look the same with four digits, they get as many digits as distinguish
+    them.
 
     Args:
-        table: any.
-        labels: by column, what to write in place of a cell, by the cell's ``repr``.
+        table: any table.
+        labels: by column and by the ``repr`` of a cell, the text that replaces the cell.
     """
-    places = {place: labels[name] for place, name in enumerate(table.columns) if name in labels}
-    for place, name in enumerate(table.columns):
-        if place < table.n_leading or name in _TRAILING:
+    texts_at = {index: labels[name] for index, name in enumerate(table.columns) if name in labels}
+    for index, name in enumerate(table.columns):
+        if index < table.n_leading or name in _TRAILING:
             continue
-        cells = [row[place] for row in table.rows]
+        cells = [row[index] for row in table.rows]
         if digits := _digits_needed([cell for cell in cells if isinstance(cell, float)]):
             longer = {_key(cell): f"{cell:.{digits}g}" for cell in cells if isinstance(cell, float)}
-            places[place] = {**longer, **places.get(place, {})}
-    if not places:
+            texts_at[index] = {**longer, **texts_at.get(index, {})}
+    if not texts_at:
         return tuple(tuple(map(display_cell, row)) for row in table.rows)
     return tuple(
-        tuple(places.get(place, {}).get(_key(cell)) or display_cell(cell) for place, cell in enumerate(row))
+        tuple(texts_at.get(index, {}).get(_key(cell)) or display_cell(cell) for index, cell in enumerate(row))
         for row in table.rows
     )
 
 
 def _digits_needed(values: Sequence[float]) -> int:
-    """How many digits tell different values apart that `display_cell` shows all alike; 0 where it does not."""
-    different = set(values)
-    if len(different) < 2 or len({display_cell(value) for value in different}) > 1:
+    """The number of digits that distinguishes the values if `display_cell` shows all of them the same; else 0."""
+    distinct = set(values)
+    if len(distinct) < 2 or len({display_cell(value) for value in distinct}) > 1:
         return 0
     lengths = range(5, _MOST_DIGITS)
     return next(
-        (n for n in lengths if len({f"{value:.{n}g}" for value in different}) == len(different)), _MOST_DIGITS
+        (n for n in lengths if len({f"{value:.{n}g}" for value in distinct}) == len(distinct)), _MOST_DIGITS
     )
 
 
@@ -187,22 +191,24 @@ def _key(cell: Cell) -> str:
 
 
 def options_alike(options: Iterable[Scalar]) -> frozenset[str]:
-    """The texts among a choice's options that are written like another option: ``"1"`` where 1 is an option too."""
-    every = list(options)
-    others = {_csv_cell("null" if each is None else each) for each in every if not isinstance(each, str)}
-    return frozenset(each for each in every if isinstance(each, str) and sanitize(each) in others)
+    """The text options of a choice that look like an option of another type: ``"1"`` if 1 is an option too."""
+    listed = list(options)
+    others = {
+        _csv_cell("null" if option is None else option) for option in listed if not isinstance(option, str)
+    }
+    return frozenset(option for option in listed if isinstance(option, str) and sanitize(option) in others)
 
 
 def parameter_columns(table: Table, parameter_names: Sequence[str]) -> dict[str, str]:
-    """The parameter of each column of the table that holds one."""
+    """By column, the parameter that it shows, for the columns of parameters."""
     pairs = ((name, f"trial.{name}") for name in parameter_names)
-    ours = set(table.columns)
-    leading = {*table.columns[: table.n_leading], *_TRAILING}
-    return {path if name in leading else name: name for name, path in pairs if {name, path} & ours}
+    columns = set(table.columns)
+    other_columns = {*table.columns[: table.n_leading], *_TRAILING}
+    return {path if name in other_columns else name: name for name, path in pairs if {name, path} & columns}
 
 
 def _metric_columns(objective: Objective, taken: Sequence[str]) -> tuple[str, ...]:
-    """The names of the columns of the metrics: those that are taken, as the user's own may be, are told apart."""
+    """The names of the metrics' columns; a further metric whose name is taken, as a user's may be, gets a prefix."""
     first, *others = objective.metrics
     return (first, *(f"metric.{name}" if name in taken else name for name in others))
 
@@ -262,15 +268,13 @@ def _csv_cell(cell: Cell) -> str:
 
 
 def _json_cell(cell: Cell) -> Cell:
-    if (
-        isinstance(cell, Quoted) and cell == "null"
-    ):  # null itself is the text `null`, as null says that there is none
-        return '"null"'
+    if isinstance(cell, Quoted) and cell == "null":
+        return '"null"'  # a parameter's null is the text `null`, since JSON's null is an absent cell
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 def display_cell(cell: Cell) -> str:
-    """A cell as people read it."""
+    """A cell as people read it: floats with four digits, text on one line, ``—`` for None."""
     match cell:
         case None:
             return ABSENT
@@ -285,11 +289,11 @@ def display_cell(cell: Cell) -> str:
 
 
 def _markdown_column(name: str, texts: Sequence[str], *, is_number: bool) -> list[str]:
-    """One column's lines, each as wide as the widest: the name, the rule, the cells."""
+    """The lines of one column, padded to the widest: the name, the delimiter, the cells."""
     name, *cells = (_MARKDOWN.sub(r"\\\g<0>", text) for text in (sanitize(name), *texts))
     width = max(3, *map(len, (name, *cells)))
-    rule = "-" * (width - 1) + (":" if is_number else "-")
-    return [text.rjust(width) if is_number else text.ljust(width) for text in (name, rule, *cells)]
+    delimiter = "-" * (width - 1) + (":" if is_number else "-")
+    return [text.rjust(width) if is_number else text.ljust(width) for text in (name, delimiter, *cells)]
 
 
 def _is_numeric(cells: Iterable[Cell]) -> bool:
