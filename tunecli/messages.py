@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from tunecli.objective import Objective
-from tunecli.trial import Checkpoint, Outcome
+from tunecli.trial import Checkpoint, FailedAttempt, Outcome, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +224,15 @@ Event = Started | EpochEnded | Checkpointed | Stopped | Paused | Ended
 
 @dataclass(frozen=True, slots=True)
 class SweepInfo:
-    """What stays the same while a sweep runs: what a display shows above its trials.
+    """What a display shows above the trials; it does not change during a sweep.
 
-    ``names`` are the parameters', in the order of the file; ``labels`` say by parameter what to call a value, by its
-    ``repr``, where the value itself says too little.
+    Attributes:
+        study: the study's name.
+        objective: the study's objective.
+        n_trials: the total.
+        n_workers: number of jobs that run at a time.
+        names: the parameters' names, in the order of the file.
+        labels: by parameter and by a value's ``repr``, what to show in place of a value that says too little.
     """
 
     study: str
@@ -236,3 +241,19 @@ class SweepInfo:
     n_workers: int
     names: tuple[str, ...] = ()
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+class Display(Protocol):
+    """Shows a sweep while it runs. It cannot stop training: after its first failure it is not called any more."""
+
+    def began(self, heading: SweepInfo, trials: list[Trial]) -> None:
+        """The sweep begins or goes on, with these trials on record."""
+
+    def suggested(self, trial: Trial) -> None:
+        """A trial was recorded, and a worker gets it next."""
+
+    def happened(self, event: Event | FailedAttempt) -> None:
+        """An event was recorded; `FailedAttempt` replaces an end after which the trial is tried again."""
+
+    def ended(self) -> None:
+        """Nothing more will come."""

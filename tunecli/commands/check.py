@@ -25,8 +25,7 @@ from tunecli.results.columns import short_names
 from tunecli.results.table import ABSENT, display_cell
 from tunecli.results.view import Fit, Section, View
 from tunecli.study.plan.fusing import Fusing, fusing
-from tunecli.study.plan.plan import Plan, plan_for
-from tunecli.study.plan.worker_count import jobs_by_device
+from tunecli.study.plan.plan import Plan, jobs_by_device, plan_for
 from tunecli.study.runner.pause_schedule import pauses_of
 from tunecli.text import counted
 from tunecli.train.data.summary import DataSummary

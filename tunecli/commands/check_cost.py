@@ -9,7 +9,7 @@ from tunecli.config.enumeration import space_size
 from tunecli.config.study import StudySpec
 from tunecli.registry.pruners import is_pausing
 from tunecli.search.protocols import full_trainings
-from tunecli.study.plan.cost_bounds import extremes, seconds_of
+from tunecli.study.plan.fusing import extremes, seconds_of
 from tunecli.study.plan.plan import Plan
 from tunecli.study.runner.pause_schedule import lengths_of, levels_of
 from tunecli.train.workload import Cost

@@ -25,8 +25,7 @@ from tunecli.registry.pruners import is_pausing
 from tunecli.registry.samplers import sampler_info
 from tunecli.search.protocols import suggest
 from tunecli.study.plan.fusing import Fusing
-from tunecli.study.plan.plan import Plan
-from tunecli.study.plan.worker_count import require_device
+from tunecli.study.plan.plan import Plan, require_device
 from tunecli.study.record.history import History
 from tunecli.train.data.sources import facts_of
 from tunecli.train.machine import accelerators

@@ -29,9 +29,9 @@ from tunecli.store.destination import (
     write_where_asked,
 )
 from tunecli.store.folder import RunFolder
-from tunecli.study.plan.jobs import job_for
 from tunecli.study.record.lifecycle import Study, look
 from tunecli.study.record.publish import document
+from tunecli.study.runner.jobs import job_for
 from tunecli.trial import Outcome, State, Trial
 
 

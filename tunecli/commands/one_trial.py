@@ -12,7 +12,7 @@ from tunecli.results.ranking import Ranked, rank
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import look
-from tunecli.study.record.overview import Overview, overview
+from tunecli.study.record.publish import Overview, overview
 from tunecli.text import duration, sanitize, shorten
 from tunecli.trial import FailedAttempt, Trial
 

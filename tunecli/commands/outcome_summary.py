@@ -13,9 +13,8 @@ from tunecli.objective import Objective
 from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import ABSENT, Table, display_cells, to_json
 from tunecli.results.view import Block, Fit, Section
-from tunecli.study.record.overview import Overview
-from tunecli.study.runner.retries import FAILED_ALIKE
-from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
+from tunecli.study.record.publish import Overview
+from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF, FAILED_ALIKE
 from tunecli.trial import Scalar, Trial
 
 REASONS = {

@@ -37,7 +37,7 @@ from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import look
-from tunecli.study.record.overview import Overview, overview
+from tunecli.study.record.publish import Overview, overview
 from tunecli.trial import Failure, Trial
 
 _FORMS = ("table", "csv", "json", "markdown")

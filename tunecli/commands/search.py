@@ -22,12 +22,12 @@ from tunecli.commands.outcome_summary import (
 )
 from tunecli.config.study import StudySpec
 from tunecli.errors import NoTrialSucceeded
+from tunecli.messages import Display
 from tunecli.results.table import top
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import begin, reopen
-from tunecli.study.runner.display import Display
 from tunecli.study.runner.signals import resumable
 from tunecli.study.sweep import Ending, sweep
 from tunecli.text import counted

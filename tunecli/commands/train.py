@@ -15,9 +15,8 @@ from tunecli.engine.protocol import EngineOptions, run_to_end
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.view import View
 from tunecli.store.destination import require_destination
-from tunecli.study.plan.jobs import job_for, trial_seed
-from tunecli.study.plan.plan import plan_for
-from tunecli.study.plan.worker_count import require_device
+from tunecli.study.plan.plan import plan_for, require_device
+from tunecli.study.runner.jobs import job_for, trial_seed
 from tunecli.trial import Outcome, Trial
 
 

@@ -26,13 +26,12 @@ from tunecli.results.ranking import best
 from tunecli.results.view import Section, View
 from tunecli.seeding import generator_for
 from tunecli.store.folder import RunFolder
-from tunecli.study.plan.jobs import job_for
-from tunecli.study.plan.worker_count import require_device
-from tunecli.study.record import data_hashes
-from tunecli.study.record.facts import facts_of
+from tunecli.study.plan.plan import require_device
+from tunecli.study.record.facts import changed_data, facts_of
 from tunecli.study.record.lifecycle import Study, look
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import versions
+from tunecli.study.runner.jobs import job_for
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 
@@ -231,7 +230,7 @@ def _causes(
         if then.get(name, "absent") != now.get(name, "absent")
     ]
     causes += [f"code: {change}" for change in code_changes(facts.get("code", {}), study.spec)]
-    causes += [f"data: {change}" for change in data_hashes.changes(facts.get("data", {}), study.spec)]
+    causes += [f"data: {change}" for change in changed_data(facts.get("data", {}), study.spec)]
     return tuple(causes)
 
 

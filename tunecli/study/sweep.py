@@ -1,15 +1,15 @@
-"""The sweep, one readable loop: suggest → record → dispatch → record → rank.
+"""The sweep: suggest → record → train → record, until the study has its total, then rank.
 
-Law 7: a suggestion is committed before a worker gets it, a result before it is used. Law 5: suggestion n sees
-the results of trials up to n - lookahead, whatever order they ended in, so the table does not depend on the
-number of workers. Law 2: only this loop writes to the log, through `progress`.
+A suggestion is committed before a worker gets it, and a result before it is used (write-ahead). Suggestion n uses the
+results of trials up to n - lookahead, in whatever order they ended, so the table does not depend on the number of
+workers (speed-independence). Only this process writes the log, through the coordinator (one-writer).
 """
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from shlex import quote
@@ -18,31 +18,36 @@ from tunecli.config.labels import option_labels
 from tunecli.engine import engine_named, needs_torch
 from tunecli.engine.protocol import WAIT_S, Engine, EngineOptions
 from tunecli.errors import Interrupted
-from tunecli.messages import Event, SweepInfo
+from tunecli.messages import Display, Event, SweepInfo
 from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import Table
 from tunecli.store.files import remove_leftovers
 from tunecli.study.record.lifecycle import Study
-from tunecli.study.record.overview import Overview, overview
+from tunecli.study.record.publish import Overview, overview
 from tunecli.study.runner.coordinator import Coordinator
-from tunecli.study.runner.display import Display, Unfailing
 from tunecli.study.runner.job_queue import JobQueue
 from tunecli.study.runner.signals import noted_signals
+from tunecli.study.runner.stopping_rule import EndReason
 from tunecli.text import counted
-from tunecli.trial import State, Trial
+from tunecli.trial import FailedAttempt, State, Trial
 
-_STOP_WAIT_S = 10.0  # for the trials under way to reach an epoch's end, once a signal came
+_STOP_WAIT_S = 10.0  # after a signal, for running trials to reach the end of an epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a sweep came to its end; ``reason`` is ``complete``, ``exhausted``, or which of ``run.limit`` is spent.
+    """How a sweep ended.
 
-    ``n_scored`` trials have a score and ``n_failed`` failed. ``cause`` is the failure of all trials where that ended
-    the sweep (``alike``), else empty.
+    Attributes:
+        reason: why it ended.
+        path: the run folder.
+        overview: the ranked table, and what a screen shows of it.
+        n_scored: number of complete trials.
+        n_failed: number of failed trials.
+        cause: the first failure, if the sweep ended because all trials failed alike; else empty.
     """
 
-    reason: str
+    reason: EndReason
     path: str
     overview: Overview
     n_scored: int
@@ -65,47 +70,64 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
 
     Args:
         study: open, and held by this process.
-        display: is told what happens.
-        engine: where trials run; None: the plan's.
+        display: shows the sweep.
+        engine: where trials run; None: the engine of the study's plan.
+
+    Returns:
+        How the sweep ended.
 
     Raises:
-        Interrupted: SIGINT, SIGTERM or SIGHUP came; what was recorded stays, the rest can be resumed.
-        DiskFull, StoreFailed: the disk refused what had to be written; so too.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came. What was recorded stays, and the rest can be resumed.
+        DiskFull, StoreFailed: the disk refuses a write. What was recorded stays, too.
     """
-    engine = engine or _engine(study)
-    shown = Unfailing(display)
-    with noted_signals() as received, ExitStack() as ending:
-        ending.callback(remove_leftovers, study.folder.path)  # of workers that were killed half way
-        ending.callback(engine.close)
-        progress = Coordinator(study)
-        ending.callback(progress.tidy)
-        ending.callback(progress.publish)
-        ending.callback(progress.flush)
-        ending.callback(shown.ended)
-        ending.callback(engine.close)
-        plan = study.plan
-        heading = SweepInfo(
-            study.spec.settings.study,
-            study.spec.objective,
-            plan.n_trials,
-            plan.n_workers,
-            study.spec.space.names,
-            option_labels(study.spec.space),
-        )
-        shown.began(heading, list(progress.trials.values()))
-        reason = _run(study, engine, progress, shown, received)
-        progress.conclude(reason)
-    trials = list(progress.trials.values())
-    n_scored, n_failed = (
-        sum(trial.state is state for trial in trials) for state in (State.COMPLETE, State.FAILED)
-    )
-    cause = _first_failure(trials) if reason == "alike" else ""
-    return Ending(reason, str(study.folder.path), overview(study, trials), n_scored, n_failed, cause)
+    engine, shown = engine or _engine(study), _SilencedDisplay(display)
+    with noted_signals() as received, ExitStack() as cleanup:  # the callbacks run from the last to the first
+        cleanup.callback(remove_leftovers, study.folder.path)  # temporary files of workers that were killed
+        cleanup.callback(engine.close)
+        coordinator = Coordinator(study)
+        cleanup.callback(coordinator.close)
+        cleanup.callback(shown.ended)
+        cleanup.callback(engine.close)
+        shown.began(_info(study), list(coordinator.trials.values()))
+        reason = _run(study, engine, coordinator, shown, received)
+        coordinator.conclude(reason)
+    return _ending(study, reason, list(coordinator.trials.values()))
 
 
-def _first_failure(trials: Sequence[Trial]) -> str:
-    failures = (trial.outcome.failure for trial in trials if trial.outcome and trial.outcome.failure)
-    return next((f"{failure.kind}: {failure.cause}" for failure in failures), "")
+def _run(
+    study: Study, engine: Engine, coordinator: Coordinator, display: Display, received: Sequence[int]
+) -> EndReason:
+    """Hand out jobs and record events until nothing is left to do."""
+    queue = JobQueue(study, engine, coordinator, display)
+    deadline_s: float | None = None
+    while True:
+        if not received:
+            queue.keep_busy(received)
+        if not coordinator.running and not received:
+            return queue.end_reason or EndReason.COMPLETE
+        _record_events(engine, queue, coordinator, display, received)
+        if received:
+            if deadline_s is None:
+                engine.stop()
+                queue.put_back()
+                deadline_s = time.monotonic() + _STOP_WAIT_S
+            if not coordinator.running or time.monotonic() > deadline_s:
+                raise _interrupted(study, coordinator, received[0])
+        coordinator.tend()
+
+
+def _record_events(
+    engine: Engine, queue: JobQueue, coordinator: Coordinator, display: Display, received: Sequence[int]
+) -> None:
+    """Wait for the workers' events, hand out waiting jobs, then record the events and show them."""
+    events: list[Event] = []
+    try:
+        for event in engine.events(WAIT_S):
+            events.append(event)
+        queue.hand_out(received)
+    finally:  # events that came before a worker reported a full disk are recorded all the same
+        for recorded in coordinator.record(events):
+            display.happened(recorded)
 
 
 def _engine(study: Study) -> Engine:
@@ -123,35 +145,61 @@ def _engine(study: Study) -> Engine:
     )
 
 
-def _run(study: Study, engine: Engine, progress: Coordinator, display: Display, received: list[int]) -> str:
-    dispatch, stopped_by = JobQueue(study, engine, progress, display), 0.0
-    while True:
-        if not received:
-            dispatch.keep_busy(received)
-        if not progress.running and not received:
-            return dispatch.reason or "complete"
-        came: list[Event] = []
-        try:
-            for event in engine.events(WAIT_S):
-                came.append(event)
-            dispatch.pass_on(received)
-        finally:  # what came before a worker told that its disk is full is on record all the same
-            for happened in progress.record(came):
-                display.happened(happened)
-        if received:
-            if not stopped_by:
-                engine.stop()
-                dispatch.put_back()
-                stopped_by = time.monotonic() + _STOP_WAIT_S
-            if not progress.running or time.monotonic() > stopped_by:
-                raise _interrupted(study, progress, received[0])
-        progress.tend()
+def _info(study: Study) -> SweepInfo:
+    spec, plan = study.spec, study.plan
+    return SweepInfo(
+        spec.settings.study,
+        spec.objective,
+        plan.n_trials,
+        plan.n_workers,
+        spec.space.names,
+        option_labels(spec.space),
+    )
 
 
-def _interrupted(study: Study, progress: Coordinator, signal_number: int) -> Interrupted:
+def _ending(study: Study, reason: EndReason, trials: Sequence[Trial]) -> Ending:
+    n_scored, n_failed = (
+        sum(trial.state is state for trial in trials) for state in (State.COMPLETE, State.FAILED)
+    )
+    cause = _first_failure(trials) if reason is EndReason.ALIKE else ""
+    return Ending(reason, str(study.folder.path), overview(study, trials), n_scored, n_failed, cause)
+
+
+def _first_failure(trials: Sequence[Trial]) -> str:
+    failures = (trial.outcome.failure for trial in trials if trial.outcome and trial.outcome.failure)
+    return next((f"{failure.kind}: {failure.cause}" for failure in failures), "")
+
+
+def _interrupted(study: Study, coordinator: Coordinator, signal_number: int) -> Interrupted:
     return Interrupted(
-        f"Interrupted by {signal.Signals(signal_number).name} after {progress.n_ended} of "
+        f"Interrupted by {signal.Signals(signal_number).name} after {coordinator.n_ended} of "
         f"{counted(study.plan.n_trials, 'trial')}; nothing is lost",
         signal_number=signal_number,
         hint=f"tunecli resume {quote(str(study.folder.path))}",
     )
+
+
+class _SilencedDisplay:
+    """A display that is not called any more after its first failure: a closed terminal or pipe never stops training."""
+
+    def __init__(self, display: Display) -> None:
+        self._display: Display | None = display
+
+    def began(self, heading: SweepInfo, trials: list[Trial]) -> None:
+        self._call(lambda display: display.began(heading, trials))
+
+    def suggested(self, trial: Trial) -> None:
+        self._call(lambda display: display.suggested(trial))
+
+    def happened(self, event: Event | FailedAttempt) -> None:
+        self._call(lambda display: display.happened(event))
+
+    def ended(self) -> None:
+        self._call(lambda display: display.ended())
+
+    def _call(self, call: Callable[[Display], None]) -> None:
+        if self._display is not None:
+            try:
+                call(self._display)
+            except (OSError, SystemExit):  # rich exits by SystemExit if its pipe is broken
+                self._display = None

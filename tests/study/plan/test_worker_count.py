@@ -4,7 +4,7 @@ import pytest
 
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
-from tunecli.study.plan.worker_count import jobs_by_device, n_workers
+from tunecli.study.plan.plan import jobs_by_device, worker_count
 from tunecli.train.machine import Accelerator
 
 FOUR = [Accelerator(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
@@ -28,7 +28,7 @@ FOUR = [Accelerator(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
     ids=str,
 )
 def test_accelerators_have_slots_and_the_cpu_has_cores(run, n_places, expected):
-    assert n_workers(run, FOUR[:n_places]) == expected
+    assert worker_count(run, FOUR[:n_places]) == expected
 
 
 def test_jobs_are_told_by_the_device_they_run_on():

@@ -5,7 +5,7 @@ import pytest
 from tunecli.commands.check import load_checked
 from tunecli.errors import ConfigError, UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.record import data_hashes
+from tunecli.study.record import facts
 from tunecli.study.record.lifecycle import begin, reopen
 
 ROWS = "".join(f"{n},{n % 5},{'ab'[n % 2]}\n" for n in range(40))
@@ -43,7 +43,7 @@ def test_data_that_are_gone_are_told_as_the_file_tells_them(begun, tmp_path):
 
 
 def test_a_bundled_set_has_no_file(study_file):
-    assert data_hashes.contents(load_checked(study_file(), ())) == {}
+    assert facts.data_hashes(load_checked(study_file(), ())) == {}
 
 
 def test_a_folder_counts_by_its_files_names_and_sizes(tmp_path):
@@ -51,8 +51,8 @@ def test_a_folder_counts_by_its_files_names_and_sizes(tmp_path):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(b"x")
     photos = tmp_path / "photos"
-    before = data_hashes._sha256(photos)
+    before = facts._sha256(photos)
     (photos / "dog" / "1.png").write_bytes(b"xy")
-    between = data_hashes._sha256(photos)
+    between = facts._sha256(photos)
     (photos / "dog" / "2.png").write_bytes(b"x")
-    assert len({before, between, data_hashes._sha256(photos)}) == 3
+    assert len({before, between, facts._sha256(photos)}) == 3

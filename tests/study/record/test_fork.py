@@ -361,7 +361,10 @@ def test_a_fork_s_name_is_a_study_s_and_free(parent, name):
         return
     with pytest.raises(UsageError) as caught, fork(parent, name, {}):
         pass
-    assert "no name of a study" in caught.value.message or "holds a study already" in caught.value.message
+    assert (
+        "not a valid name of a study" in caught.value.message
+        or "holds a study already" in caught.value.message
+    )
     assert sorted(item.name for item in parent.path.parent.iterdir()) == before
 
 

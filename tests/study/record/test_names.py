@@ -15,8 +15,7 @@ from tunecli.config.concrete_trial import concrete
 from tunecli.config.secrets import escaped, names_in, resolved
 from tunecli.errors import TunecliError, UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import Study, begin, look
-from tunecli.study.record.names import is_text, require_text
+from tunecli.study.record.lifecycle import Study, begin, is_text, look, require_text
 from tunecli.study.record.publish import document
 from tunecli.trial import Trial
 

@@ -8,7 +8,7 @@ import pytest
 
 from tunecli.messages import EpochEnded
 from tunecli.objective import Constraint, Objective
-from tunecli.study.record.rescoring import rescored
+from tunecli.study.record.fork import rescored
 from tunecli.trial import Failure, FailureKind, Outcome, State
 
 ACCURACY, LOSS = Objective("val_accuracy", True), Objective("val_loss", False)

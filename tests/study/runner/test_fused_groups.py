@@ -2,7 +2,7 @@
 
 from tests.support.jobs import change_job, make_job
 from tunecli.objective import Objective
-from tunecli.study.runner.fused_groups import Ready, group_of, ready
+from tunecli.study.runner.job_queue import WaitingJob, next_group, waiting_job
 
 
 def job(number, **changes):
@@ -12,14 +12,14 @@ def job(number, **changes):
 
 
 def test_a_job_that_failed_once_has_a_limit_or_is_not_fused_is_by_itself():
-    assert ready(job(0), is_alone=False).kind
-    assert not ready(job(0), is_alone=True).kind
-    assert not ready(job(0, time_s=3.0), is_alone=False).kind
-    assert not ready(job(0, is_fused=False), is_alone=False).kind
+    assert waiting_job(job(0), is_alone=False).group_key
+    assert not waiting_job(job(0), is_alone=True).group_key
+    assert not waiting_job(job(0, time_s=3.0), is_alone=False).group_key
+    assert not waiting_job(job(0, is_fused=False), is_alone=False).group_key
 
 
 def test_idle_workers_share_what_waits_and_kinds_do_not_mix():
-    waiting = [Ready(job(number), "ab"[number % 2]) for number in range(8)]
-    assert [each.job.number for each in group_of(waiting, 2, 16)] == [0, 2]
-    assert [each.job.number for each in group_of(waiting, 1, 3)] == [0, 2, 4]
-    assert [each.job.number for each in group_of([Ready(job(5), ""), *waiting], 1, 16)] == [5]
+    waiting = [WaitingJob(job(number), "ab"[number % 2]) for number in range(8)]
+    assert [each.job.number for each in next_group(waiting, 2, 16)] == [0, 2]
+    assert [each.job.number for each in next_group(waiting, 1, 3)] == [0, 2, 4]
+    assert [each.job.number for each in next_group([WaitingJob(job(5), ""), *waiting], 1, 16)] == [5]

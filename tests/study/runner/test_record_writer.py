@@ -42,16 +42,16 @@ def trial(number):
 
 
 def test_a_block_is_one_commit_with_all_that_waited_and_the_blocks_within(ledger, log, commits):
-    with ledger.together():
-        ledger.writing().append_suggestion(trial(0))
-        with ledger.together():
-            ledger.writing().append_suggestion(trial(1))
+    with ledger.atomic():
+        ledger.log_to_write().append_suggestion(trial(0))
+        with ledger.atomic():
+            ledger.log_to_write().append_suggestion(trial(1))
     ledger.start(Started(0, 1, "cpu", 1, 0))
     ledger.epoch(EpochEnded(0, 1, 1, 2, {"val_loss": 0.5}, 0.1))
     assert commits() == 1
     assert log.epochs(0) == []
-    with ledger.together():
-        ledger.writing().append_result(Ended(0, 1, Outcome(State.COMPLETE, score=0.5)))
+    with ledger.atomic():
+        ledger.log_to_write().append_result(Ended(0, 1, Outcome(State.COMPLETE, score=0.5)))
     assert commits() == 2
     assert [epoch.metrics for epoch in log.epochs(0)] == [{"val_loss": 0.5}]
     assert log.attempts(0) == 1
@@ -60,7 +60,7 @@ def test_a_block_is_one_commit_with_all_that_waited_and_the_blocks_within(ledger
 
 def test_a_block_that_writes_nothing_commits_nothing(ledger, commits):
     ledger.start(Started(0, 1, "cpu", 1, 0))
-    with ledger.together():
+    with ledger.atomic():
         pass
     assert commits() == 0
     assert not ledger.is_torn
@@ -69,8 +69,8 @@ def test_a_block_that_writes_nothing_commits_nothing(ledger, commits):
 def test_files_go_and_the_journal_tells_only_after_the_commit(ledger, tmp_path):
     surpassed, journal = tmp_path / "weights", RunFolder(tmp_path).log_path
     surpassed.write_text("old")
-    with ledger.together():
-        ledger.writing().append_suggestion(trial(0))
+    with ledger.atomic():
+        ledger.log_to_write().append_suggestion(trial(0))
         ledger.drop(surpassed)
         ledger.note({"trial": 0})
         assert surpassed.exists()
@@ -82,13 +82,13 @@ def test_files_go_and_the_journal_tells_only_after_the_commit(ledger, tmp_path):
 def test_nothing_follows_from_a_refused_block_later_on(ledger, tmp_path):
     surpassed, journal = tmp_path / "weights", RunFolder(tmp_path).log_path
     surpassed.write_text("old")
-    with pytest.raises(DiskFull), ledger.together():
-        ledger.writing().append_suggestion(trial(0))
+    with pytest.raises(DiskFull), ledger.atomic():
+        ledger.log_to_write().append_suggestion(trial(0))
         ledger.drop(surpassed)
         ledger.note({"trial": 0})
         raise DiskFull("no room is left")
-    with ledger.together():
-        ledger.writing().append_suggestion(trial(1))
+    with ledger.atomic():
+        ledger.log_to_write().append_suggestion(trial(1))
     assert surpassed.exists()
     assert not journal.exists()
     assert ledger.is_torn, "one commit more does not bring back what was lost"
@@ -104,8 +104,8 @@ def test_nothing_goes_where_the_commit_is_refused_and_the_process_knows_it_is_ah
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(failpoints, "reach", refuse)
-    with pytest.raises(StoreFailed), ledger.together():
-        ledger.writing().append_suggestion(trial(0))
+    with pytest.raises(StoreFailed), ledger.atomic():
+        ledger.log_to_write().append_suggestion(trial(0))
         ledger.drop(surpassed)
     assert surpassed.exists()
     assert ledger.is_torn

@@ -9,7 +9,9 @@ from tunecli.config.run import Limit, OnFailure
 from tunecli.objective import Constraint, Objective
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import look
-from tunecli.study.runner.retries import FAILED_ALIKE, fail_alike, is_tried_again, keep_below, micro_batches
+from tunecli.study.runner.jobs import is_tried_again, micro_batches
+from tunecli.study.runner.record_writer import keep_below
+from tunecli.study.runner.stopping_rule import FAILED_ALIKE, fail_alike
 from tunecli.trial import FailedAttempt, Failure, FailureKind, Outcome, State, Trial
 
 DEFAULT = OnFailure()

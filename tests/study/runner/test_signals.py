@@ -19,7 +19,7 @@ PHASES = {
     "the imports": ("tunecli.cli", None, False),
     "the guess of a server": ("tunecli.study.prefork", "_file", False),
     "the check": ("tunecli.commands.check", "check", False),
-    "the look at the data": ("tunecli.study.record.data_hashes", "contents", False),
+    "the look at the data": ("tunecli.study.record.facts", "data_hashes", False),
     "the folder": ("tunecli.store.folder", "RunFolder.create", False),
     "the copy of the file": ("tunecli.study.record.lifecycle", "write_atomically", True),
     "the engine": ("tunecli.study.sweep", "_engine", True),

@@ -17,7 +17,7 @@ from tunecli.errors import StoreFailed
 from tunecli.messages import Ended, EpochEnded, Job, Paused, Started
 from tunecli.objective import Constraint, Objective
 from tunecli.store.database import Log
-from tunecli.study.runner.recovered import recover
+from tunecli.study.runner.jobs import record_reports
 from tunecli.train.user_code import trial_files
 from tunecli.train.user_code.reports import MAX_METRICS, MAX_NAME_CHARACTERS, Reports
 from tunecli.train.user_code.trial_files import MAX_EPOCH
@@ -162,7 +162,7 @@ def test_reports_lost_by_a_kill_are_recovered_from_the_journal(tmp_path: Path, n
         else:
             recorded.log.append_epochs([event])
     for _ in range(2):  # it may be killed in the middle of it, too
-        found = recover(recorded.log, Direct(recorded.log), path, 0)  # type: ignore[arg-type]
+        found = record_reports(recorded.log, Direct(recorded.log), path, 0)  # type: ignore[arg-type]
         assert repr(found) == repr(events[1:])  # a NaN is itself
     assert recorded.log.attempts(0) == 1
 

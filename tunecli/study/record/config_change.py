@@ -20,8 +20,7 @@ from tunecli.config.user_code import code_changes
 from tunecli.errors import ConfigError, UsageError
 from tunecli.registry.pruners import is_pausing
 from tunecli.store.folder import RunFolder
-from tunecli.study.record import data_hashes
-from tunecli.study.record.facts import recorded_spec
+from tunecli.study.record.facts import changed_data, recorded_spec
 
 PLAN_PATHS = {"n_trials": "search.trials", "n_workers": "run.workers", "device": "run.device"}
 """What sets each field of a plan that a person may change."""
@@ -106,7 +105,7 @@ def require_same_study(asked: ConfigChange, facts: Mapping[str, Any], folder: Ru
     )
     if code := code_changes(facts.get("code", {}), asked.asked):
         told.append(f"your own code is not what it was when the study began: {', '.join(code)}")
-    if refused and (data := data_hashes.changes(facts.get("data", {}), asked.asked)):
+    if refused and (data := changed_data(facts.get("data", {}), asked.asked)):
         told.append(_of_data(data))
     _refuse(told, folder)
 
@@ -117,7 +116,7 @@ def require_same_data(spec: StudySpec, facts: Mapping[str, Any], folder: RunFold
     Raises:
         UsageError: which files differ; and the way out.
     """
-    found = data_hashes.changes(facts.get("data", {}), spec)
+    found = changed_data(facts.get("data", {}), spec)
     _refuse([_of_data(found)] if found else [], folder)
 
 

@@ -19,25 +19,25 @@ from typing import Any
 from tunecli.config.comparison import fitting_point
 from tunecli.config.concrete_trial import DanglingReferenceError, concrete
 from tunecli.config.enumeration import grid_position_of_point
+from tunecli.config.metrics import MEASURED
 from tunecli.config.study import StudySpec
 from tunecli.config.user_code import code_hashes
 from tunecli.errors import UsageError
 from tunecli.messages import Ended, EpochEnded, Started
+from tunecli.objective import Objective
 from tunecli.registry.pruners import is_pausing
 from tunecli.registry.samplers import sampler_info
 from tunecli.search.samplers.grid import require_grid
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan, plan_for
-from tunecli.study.record import data_hashes
 from tunecli.study.record.config_change import ConfigChange, assignments, revision
-from tunecli.study.record.facts import facts_of, require_known_plan
+from tunecli.study.record.facts import data_hashes, facts_of, require_known_plan
 from tunecli.study.record.lifecycle import Study, begin
 from tunecli.study.record.plug_ins import plug_ins_of
-from tunecli.study.record.rescoring import rescored
 from tunecli.study.record.versions import changed_versions
 from tunecli.train.validation import trial_problems
-from tunecli.trial import State, Trial
+from tunecli.trial import FailureKind, Outcome, State, Trial
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _obstacles(recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any], p
         "run.threads": facts["plan"]["threads"] != plan.threads,
     }
     found = [f"{what} differs" for what, is_so in differs.items() if is_so]
-    code, data = code_hashes(spec), data_hashes.contents(spec)
+    code, data = code_hashes(spec), data_hashes(spec)
     # What only one of the two names is read by no trial that is in both; but it may be imported by what both name.
     found += [
         f"{name} is gone"
@@ -190,3 +190,57 @@ def _writer(reused: Sequence[_Reused]) -> Callable[[Log], None]:
             log.append_result(Ended(number, 1, replace(outcome, weights_sha256="")))
 
     return write
+
+
+_OF_THE_MACHINE = (FailureKind.OOM, FailureKind.TIMEOUT, FailureKind.CRASH, FailureKind.LOST)
+
+
+def rescored(
+    outcome: Outcome, epochs: Sequence[EpochEnded], config: Mapping[str, Any], old: Objective, new: Objective
+) -> tuple[Outcome, Sequence[EpochEnded]] | None:
+    """How a trial ended, and its epochs, had ``new`` been asked of it; None where the record does not tell.
+
+    The first goal may differ only where nothing of the trial's own course went by it: no early stopping, no end of an
+    epoch, no end by a pruner, no deviation over folds and repeats. A failure stands where it is the machine's.
+
+    Args:
+        outcome: as it was recorded under ``old``.
+        epochs: its epochs.
+        config: the concrete trial.
+        old, new: the objectives.
+    """
+    if old == new:
+        return outcome, epochs
+    own = [goal for goal in old.goals if goal.python]
+    if any(goal.python and not any(_is_same(goal, each) for each in own) for goal in new.goals):
+        return None
+    if outcome.failure is not None:
+        return (outcome, epochs) if outcome.failure.kind in _OF_THE_MACHINE else None
+    if not _is_same(old, new) and _went_by(old, outcome, config):
+        return None
+    wanted = new.metrics if outcome.state is State.COMPLETE else (new.metric,)
+    if any(name not in outcome.metrics for name in wanted):
+        return None
+    idle = ({*old.metrics} & {*MEASURED}) | {goal.metric for goal in own}
+    idle -= {*new.metrics}
+    again = replace(outcome, score=outcome.metrics[new.metric], metrics=_without(idle, outcome.metrics))
+    return again, [replace(epoch, metrics=_without(idle, epoch.metrics)) for epoch in epochs]
+
+
+def _is_same(one: Objective, other: Objective) -> bool:
+    return replace(one, further_objectives=(), constraints=()) == replace(
+        other, further_objectives=(), constraints=()
+    )
+
+
+def _went_by(goal: Objective, outcome: Outcome, config: Mapping[str, Any]) -> bool:
+    """Whether a trial's course is another one under another first goal."""
+    training = config.get("training")
+    stops_early = isinstance(training, Mapping) and bool(training.get("early_stop"))
+    ends_epochs = "command" in config and bool(config.get("metrics"))
+    has_deviation = f"{goal.metric}_std" in outcome.metrics
+    return stops_early or ends_epochs or has_deviation or outcome.state is not State.COMPLETE
+
+
+def _without(names: set[str], metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name not in names}

@@ -22,9 +22,7 @@ from tunecli.store.database import Log
 from tunecli.store.files import kind_of, require_room, write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
-from tunecli.study.plan.plan import Plan, plan_for
-from tunecli.study.plan.worker_count import require_device
-from tunecli.study.record import data_hashes
+from tunecli.study.plan.plan import Plan, plan_for, require_device
 from tunecli.study.record.config_change import (
     PLAN_PATHS,
     ConfigChange,
@@ -34,8 +32,13 @@ from tunecli.study.record.config_change import (
     require_same_study,
     revision,
 )
-from tunecli.study.record.facts import facts_of, plan_of, recorded_spec, require_known_plan
-from tunecli.study.record.names import require_text
+from tunecli.study.record.facts import (
+    data_hashes,
+    facts_of,
+    plan_of,
+    recorded_spec,
+    require_known_plan,
+)
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import changed_versions, versions
 from tunecli.train.validation import trial_problems
@@ -88,7 +91,7 @@ def begin(
             )
     require_device(plan.device)
     require_room(path, LEAST_ROOM_BYTES)
-    code, data = code_hashes(spec), data_hashes.contents(spec)
+    code, data = code_hashes(spec), data_hashes(spec)
     if code or data or any("command" in plain for plain in concrete_trials(spec.space)):
         require_text(str(spec.base_path.resolve()), spec.base_path)  # found now, and not when all is trained
     folder = RunFolder.create(path)
@@ -210,3 +213,41 @@ def look(folder: RunFolder, *, must_know_plan: bool = False) -> Iterator[Study]:
         spec = recorded_spec(facts, folder)
         log.require_agreement(spec.objective.metric)
         yield Study(spec, plan_of(facts, log.path), folder, log)
+
+
+def is_text(name: str) -> bool:
+    """Whether a name that the operating system gave is valid UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def require_text(tree: Any, base_path: Path) -> None:
+    """Make sure that every text of a plain tree can be written into a file.
+
+    Args:
+        tree: what an exported file would hold.
+        base_path: the folder that its relative names start from, and the only source of names that are no text.
+
+    Raises:
+        UsageError: one cannot.
+    """
+    if not all(is_text(text) for text in _texts(tree)):
+        raise UsageError(
+            f"the name of the folder {str(base_path.resolve())!a} is not UTF-8, and an exported file must hold it",
+            hint="rename the folder, or move the study's file and what it names into another",
+        )
+
+
+def _texts(tree: Any) -> Iterator[str]:
+    match tree:
+        case str():
+            yield tree
+        case Mapping():
+            for item in tree.values():
+                yield from _texts(item)
+        case list() | tuple():
+            for item in tree:
+                yield from _texts(item)

@@ -1,119 +1,166 @@
-"""What workers get next: the jobs that wait for one, made ready while others are at work.
+"""The jobs that wait for a worker: made while others train, grouped where they can share a model, handed to the engine.
 
-Owns the order of suggesting, recording and handing out: a trial is on record before a worker gets it (law 7), several
-in one commit where several are due. What is suggested depends on the record alone (law 5), so how many jobs wait here
-changes no table; it changes only whether a worker waits for its next one.
+A trial is on record before a worker gets it (write-ahead), several trials in one commit where several are due. What is
+suggested depends on the record alone (speed-independence). So the number of waiting jobs and the composition of groups
+change no table; they change only whether a worker waits for its next job. Knows no torch: the signature says which
+trials can share a model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tunecli import failpoints
 from tunecli.config.concrete_trial import DanglingReferenceError
 from tunecli.engine.protocol import Engine
-from tunecli.messages import Ended
+from tunecli.messages import Display, Ended, Job
 from tunecli.registry.pruners import is_pausing
 from tunecli.study.plan.plan import AHEAD
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.runner.coordinator import Coordinator
-from tunecli.study.runner.display import Display
-from tunecli.study.runner.fused_groups import Ready, group_of, ready
+from tunecli.study.runner.stopping_rule import EndReason
+from tunecli.train.fused.signature import signature, why_not
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    """A job that waits for a worker.
+
+    Attributes:
+        job: the job.
+        group_key: jobs with the same key can be trained as one model; empty: this one is trained alone.
+    """
+
+    job: Job
+    group_key: str
 
 
 class JobQueue:
     """The jobs that wait for a worker.
 
     Attributes:
-        reason: why no trial is begun any more, as `Ending` has it; empty while there may be more.
+        end_reason: why no further trial begins; None while there may be more.
     """
 
-    def __init__(self, study: Study, engine: Engine, progress: Coordinator, display: Display) -> None:
-        """None wait.
+    def __init__(self, study: Study, engine: Engine, coordinator: Coordinator, display: Display) -> None:
+        """An empty queue.
 
         Args:
-            study: what is run.
-            engine: where.
-            progress: makes the suggestions, and the record.
-            display: is told of them.
+            study: the study.
+            engine: where its jobs run.
+            coordinator: suggests trials and records them.
+            display: shows the trials that are suggested.
         """
-        self._engine, self._progress, self._display = engine, progress, display
-        self._waiting: list[Ready] = []
-        self.reason = ""
+        self._engine, self._coordinator, self._display = engine, coordinator, display
+        self._waiting: list[WaitingJob] = []
+        self.end_reason: EndReason | None = None
         plan, pruner = study.plan, study.spec.settings.search.pruner
         self._width = max(1, plan.fuse)
-        # a group is made of what comes together, and a step of a study that pauses may wait for the one before it
+        # A group is made of jobs that come together, and a step of a pausing study may wait for the one before.
         is_one_by_one = not plan.fuse and not is_pausing(pruner)
         spare = min(plan.lookahead - plan.n_workers, (AHEAD - 1) * plan.n_workers)
         self._n_ahead = max(0, spare) if is_one_by_one else 0
 
     def keep_busy(self, received: Sequence[int]) -> None:
-        """Give every idle worker a job, as far as there are any, and make ready what comes next.
+        """Give every idle worker a job, as far as there are any, and make the jobs that come next.
 
         Args:
-            received: the signals that came; with the first, nothing more is suggested.
+            received: the signals that have come; after the first one, nothing more is suggested.
 
         Raises:
-            DiskFull, StoreFailed: the disk refused the record of it.
+            DiskFull, StoreFailed: the disk refuses the record.
         """
-        if self._progress.is_out_of_time:
-            self.reason = "time"
+        if self._coordinator.is_out_of_time:
+            self.end_reason = EndReason.TIME
             self.put_back()
         while self._engine.n_idle:
-            self._make_ready(self._engine.n_idle * self._width, received)
+            self._fill(self._engine.n_idle * self._width, received)
             if not self._waiting or received:
                 break
             self._submit()
         if len(self._waiting) <= self._n_ahead // 2:  # several at a time, in one commit
-            self._make_ready(self._n_ahead, received)
+            self._fill(self._n_ahead, received)
 
-    def pass_on(self, received: Sequence[int]) -> None:
-        """Give idle workers what was made ready ahead, which is on record and waits for no result.
+    def hand_out(self, received: Sequence[int]) -> None:
+        """Give idle workers the jobs that were made ahead: they are on record and need no result.
 
-        So a worker is at its next trial while the result of its last one is recorded.
+        So a worker trains its next trial while the result of its last one is recorded.
         """
         while self._n_ahead and self._waiting and self._engine.n_idle:
-            if received or self._progress.is_out_of_time:
+            if received or self._coordinator.is_out_of_time:
                 return
             self._submit()
 
-    def _submit(self) -> None:
-        group = group_of(self._waiting, self._engine.n_idle, self._width)
-        self._waiting = [each for each in self._waiting if each not in group]
-        failpoints.reach("dispatch")
-        self._engine.submit(*(each.job for each in group))
-
     def put_back(self) -> None:
-        """Leave what waits for another time."""
-        self._progress.put_back(each.job.number for each in self._waiting)
+        """Empty the queue. Its trials stay on record, and a later session runs them."""
+        self._coordinator.put_back(waiting.job.number for waiting in self._waiting)
         self._waiting = []
 
-    def _make_ready(self, n_wanted: int, received: Sequence[int]) -> None:
-        with self._progress.together():
-            # what is to be tried again goes on when nothing new would begin any more
+    def _submit(self) -> None:
+        group = next_group(self._waiting, self._engine.n_idle, self._width)
+        self._waiting = [waiting for waiting in self._waiting if waiting not in group]
+        failpoints.reach("dispatch")
+        self._engine.submit(*(waiting.job for waiting in group))
+
+    def _fill(self, n_wanted: int, received: Sequence[int]) -> None:
+        """Suggest and record trials until ``n_wanted`` jobs wait, in one commit."""
+        with self._coordinator.atomic():
+            # A trial that is tried again runs even if no new one begins any more.
             while (
                 len(self._waiting) < n_wanted
                 and not received
-                and (not self.reason or self._progress.has_queued)
+                and (not self.end_reason or self._coordinator.has_queued)
             ):
-                trial, why_none = self._progress.next_trial()
-                if trial is None:
-                    self.reason = why_none or self.reason
+                trial = self._coordinator.next_trial()
+                if not isinstance(trial, Trial):
+                    self.end_reason = trial or self.end_reason
                     break
                 self._display.suggested(trial)
-                self._waiting += self._made(trial)
-        if self.reason == "time":
+                self._add(trial)
+        if self.end_reason is EndReason.TIME:
             self.put_back()
 
-    def _made(self, trial: Trial) -> list[Ready]:
-        """The trial's job; none where there is no such trial, which then has ended."""
+    def _add(self, trial: Trial) -> None:
+        """Make the trial's job; if its choices make no trial, end it as failed."""
         try:
-            return [ready(self._progress.job_for(trial), is_alone=self._progress.is_alone(trial.number))]
+            job = self._coordinator.job_for(trial)
         except DanglingReferenceError as error:
-            # Rare: `check` tries two choices together, and this one takes three. A failure is data (law 6).
+            # Rare: `check` tries two choices together, and this one takes three (failure-is-data).
             failure = Failure(FailureKind.ERROR, error.message)
-            unmade = Ended(trial.number, 1, Outcome(State.FAILED, failure=failure))
-            for event in self._progress.record([unmade]):
+            end = Ended(trial.number, 1, Outcome(State.FAILED, failure=failure))
+            for event in self._coordinator.record([end]):
                 self._display.happened(event)
-            return []
+            return
+        self._waiting.append(waiting_job(job, is_alone=self._coordinator.has_failed_attempt(trial.number)))
+
+
+def waiting_job(job: Job, *, is_alone: bool) -> WaitingJob:
+    """The job with the key of its group.
+
+    Args:
+        job: the trial's job.
+        is_alone: whether to train it by itself: an attempt at it failed, perhaps through a neighbour in its group.
+    """
+    has_limit = job.limits.time_s is not None or job.limits.idle_s is not None
+    if is_alone or has_limit or not job.execution.is_fused or why_not(job):
+        return WaitingJob(job, "")
+    from_epoch = job.resume.checkpoints[0].epoch if job.resume.checkpoints else 0
+    return WaitingJob(job, f"{signature(job)} from {from_epoch}")
+
+
+def next_group(waiting: Sequence[WaitingJob], n_idle: int, width: int) -> list[WaitingJob]:
+    """The jobs to train together next: the first one, and others that can share its model.
+
+    Args:
+        waiting: at least one job, by number.
+        n_idle: number of idle workers; as many groups are made if there are jobs for them.
+        width: the largest size of a group.
+    """
+    first = waiting[0]
+    if not first.group_key:
+        return [first]
+    alike = [job for job in waiting if job.group_key == first.group_key]
+    share = -(-len(alike) // max(1, n_idle))
+    return alike[: max(1, min(width, share))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tunecli.config.concrete_trial import DanglingReferenceError, concrete, concrete_trials
 from tunecli.config.schema.training import Training
@@ -18,197 +19,212 @@ from tunecli.results.ranking import total_excess
 from tunecli.search.fidelity import Action, Curve, comparable, pause_epochs, rung_fractions
 from tunecli.search.protocols import discarded_trials, next_action
 from tunecli.store.database import Log
-from tunecli.study.runner.retries import fail_alike
-from tunecli.study.runner.stopping_rule import n_since_best
+from tunecli.study.runner.stopping_rule import EndReason, fail_alike, n_since_best
 from tunecli.trial import Failure, Observation, Outcome, Parameters, State, Step, Trial
 
 
 class PauseSchedule:
-    """What was done, in order; ``levels`` are shares of a full training."""
+    """The steps that were done, in order, and the decision about the next one."""
 
-    def __init__(self, spec: StudySpec, knob: Pausing, log: Log) -> None:
-        """Read the record's.
+    def __init__(self, spec: StudySpec, pruner: Pausing, log: Log) -> None:
+        """Read the steps and pauses on record.
 
         Args:
-            spec: what the user asked for.
-            knob: the pruner.
+            spec: the study.
+            pruner: the pruner's settings.
             log: the record.
         """
-        self._spec, self.knob, self._sign = spec, knob, spec.objective.sign
+        self._spec, self._pruner, self._sign = spec, pruner, spec.objective.sign
         self._steps: list[Step] = []
-        self._pauses: dict[int, Outcome] = log.pauses()
-        self._of: dict[int, list[Step]] = {}
+        self._pauses: dict[int, Outcome] = log.pauses()  # by step
+        self._steps_of: dict[int, list[Step]] = {}  # by trial
         self._is_exhausted = False
-        self._given_up: set[int] = set()
-        self._barren = (-1, -1)  # so many steps, and that sight of them, left nothing to do
-        self._depends_on_arrival = pruner_info(knob.name).depends_on_arrival
-        self.levels = levels_of(spec, knob)
+        self._discarded: set[int] = set()
+        self._idle_view = (-1, -1)  # (number of steps, last step seen) that left nothing to do
+        self._depends_on_arrival = pruner_info(pruner.name).depends_on_arrival
+        self._fractions = levels_of(spec, pruner)
         for step in log.steps():
             self.add(step)
 
     def add(self, step: Step) -> None:
-        """A step was recorded."""
+        """Add a step that was recorded."""
         self._steps.append(step)
-        self._of.setdefault(step.number, []).append(step)
+        self._steps_of.setdefault(step.number, []).append(step)
 
-    def last(self, number: int) -> Step | None:
-        """The last step of a trial; None where it has none."""
-        own = self._of.get(number)
-        return own[-1] if own else None
+    def last_step(self, number: int) -> Step | None:
+        """The last step of a trial; None if it has none."""
+        steps = self._steps_of.get(number)
+        return steps[-1] if steps else None
 
-    def paused(self, number: int, outcome: Outcome) -> int:
-        """The trial's last step ended in a pause.
-
-        Returns:
-            Which step that is.
-        """
-        step = self._of[number][-1].step
+    def pause(self, number: int, outcome: Outcome) -> int:
+        """Add the end of a trial's last step, and return that step's index."""
+        step = self._steps_of[number][-1].step
         self._pauses[step] = outcome
         return step
 
-    def newly_given_up(self, trials: Mapping[int, Trial]) -> set[int]:
-        """The trials that are never continued, each told once."""
-        courses = self._courses(trials, len(self._steps))
-        found = discarded_trials(self.knob, courses, len(self.levels)) - self._given_up
-        self._given_up |= found
-        return found
+    def newly_discarded(self, trials: Mapping[int, Trial]) -> set[int]:
+        """Numbers of the trials that will never be continued, and that no earlier call returned."""
+        curves = self._curves(trials, len(self._steps))
+        new = discarded_trials(self._pruner, curves, len(self._fractions)) - self._discarded
+        self._discarded |= new
+        return new
 
     def next(
         self,
         trials: Mapping[int, Trial],
         lookahead: int,
         n_trials: float,
-        spent_by: Callable[[int, int], str],
+        spent_by: Callable[[int, int], EndReason | None],
         new_trial: Callable[[int, Parameters | None, Sequence[Observation]], Trial | None],
-    ) -> tuple[tuple[Step, Trial] | None, str]:
-        """The next step and its trial, not recorded yet; or None and why there is none: empty where a result is due.
+    ) -> tuple[Step, Trial] | EndReason | None:
+        """The next step and its trial, which are not recorded yet.
 
         Args:
-            trials: all on record, by number.
-            lookahead: see the module.
-            n_trials: how many may be begun in all.
-            spent_by: which total so many epochs and failures spend; empty: none.
-            new_trial: by its number and point, or else by what the sampler may see; None: no point is left.
-        """
-        for last_seen, courses in self._sights(lookahead, trials):
-            if courses is None:
-                return None, ""
-            n_failed = sum(course.state is State.FAILED for course in courses)
-            if reason := spent_by(sum(course.epochs for course in courses), n_failed):
-                return None, reason
-            if fail_alike(self._spec.settings.run.limit, _ends(courses, trials)):
-                return None, "alike"
-            if self._is_stagnant(courses):
-                return None, "stagnation"
-            may_begin = len(trials) < n_trials and not self._is_exhausted
-            choice = self._choice(courses, may_begin=may_begin)
-            if choice is not None and choice.number is None:
-                seen = comparable(courses, len(self.levels), len(self._spec.space.parameters) + 3)
-                trial = new_trial(len(trials), choice.parameters, seen)
-                if trial is not None:
-                    return (self._step(trial, choice.rung), trial), ""
-                self._is_exhausted = True
-                choice = self._choice(courses, may_begin=False)
-            if choice is not None and choice.number is not None:
-                trial = trials[choice.number]
-                return (self._step(trial, choice.rung), trial), ""
-            self._barren = (len(self._steps), last_seen)
-        # A rule that makes its own points says by None that there is none left.
-        return None, "exhausted" if len(trials) < n_trials else "complete"
+            trials: all trials on record, by number.
+            lookahead: the study's lookahead, in steps.
+            n_trials: the largest number of trials to begin.
+            spent_by: (number of epochs, number of failed trials) -> the limit that they reach; None if neither.
+            new_trial: (number, point, history) -> a new trial, at the point or where the sampler suggests it; None if
+                the space has no further point.
 
-    def _is_stagnant(self, courses: Sequence[Curve]) -> bool:
-        """Whether too many trials in a row, by the step that completed them, were no better than the best before."""
+        Returns:
+            The step and its trial; why there is none; or None if a result must come first.
+        """
+        for last_seen, curves in self._views(lookahead, trials):
+            if curves is None:
+                return None
+            if reason := self._end_reason(curves, trials, spent_by):
+                return reason
+            may_begin = len(trials) < n_trials and not self._is_exhausted
+            action = self._next_action(curves, may_begin=may_begin)
+            if action is not None and action.number is None:
+                history = comparable(curves, len(self._fractions), len(self._spec.space.parameters) + 3)
+                trial = new_trial(len(trials), action.parameters, history)
+                if trial is not None:
+                    return self._step(trial, action.rung), trial
+                self._is_exhausted = True
+                action = self._next_action(curves, may_begin=False)
+            if action is not None and action.number is not None:
+                trial = trials[action.number]
+                return self._step(trial, action.rung), trial
+            self._idle_view = (len(self._steps), last_seen)
+        # A pruner that proposes points itself returns None if there is none left.
+        return EndReason.EXHAUSTED if len(trials) < n_trials else EndReason.COMPLETE
+
+    def _end_reason(
+        self,
+        curves: Sequence[Curve],
+        trials: Mapping[int, Trial],
+        spent_by: Callable[[int, int], EndReason | None],
+    ) -> EndReason | None:
+        n_failed = sum(curve.state is State.FAILED for curve in curves)
+        if reason := spent_by(sum(curve.epochs for curve in curves), n_failed):
+            return reason
+        if fail_alike(self._spec.settings.run.limit, _failures(curves, trials)):
+            return EndReason.ALIKE
+        return EndReason.STAGNATION if self._is_stagnant(curves) else None
+
+    def _is_stagnant(self, curves: Sequence[Curve]) -> bool:
+        """Whether too many trials in a row, by the step that completed them, did not improve on the best before."""
         stop = self._spec.settings.search.stop
         if stop is None or stop.stagnation is None:
             return False
-        complete = [course for course in courses if course.state is State.COMPLETE]
-        complete.sort(key=lambda course: own[-1].step if (own := self._of.get(course.number)) else -1)
-        objective, last = self._spec.objective, len(self.levels) - 1
-        places = (
-            (total_excess(course.violations_at(last), objective), course.loss)
-            for course in complete
-            if course.loss is not None
+        complete = [curve for curve in curves if curve.state is State.COMPLETE]
+        complete.sort(key=lambda curve: step.step if (step := self.last_step(curve.number)) else -1)
+        objective, last = self._spec.objective, len(self._fractions) - 1
+        scores = (
+            (total_excess(curve.violations_at(last), objective), curve.loss)
+            for curve in complete
+            if curve.loss is not None
         )
-        return n_since_best(places) >= stop.stagnation
+        return n_since_best(scores) >= stop.stagnation
 
-    def _choice(self, courses: Sequence[Curve], *, may_begin: bool) -> Action | None:
+    def _next_action(self, curves: Sequence[Curve], *, may_begin: bool) -> Action | None:
         seed = self._spec.settings.seed
-        return next_action(self.knob, courses, self.levels, self._spec.space, seed, may_begin=may_begin)
+        return next_action(self._pruner, curves, self._fractions, self._spec.space, seed, may_begin=may_begin)
 
-    def _step(self, trial: Trial, level: int) -> Step:
+    def _step(self, trial: Trial, rung: int) -> Step:
         try:
-            full_epochs = _full_epochs(self.knob, concrete(self._spec.space, trial.parameters))
+            full_epochs = _full_epochs(self._pruner, concrete(self._spec.space, trial.parameters))
         except DanglingReferenceError:  # such a trial ends before it is trained
             full_epochs = 1
-        until_epoch = pause_epochs(full_epochs, self.levels)[level]
-        return Step(len(self._steps), trial.number, level, until_epoch)
+        until_epoch = pause_epochs(full_epochs, self._fractions)[rung]
+        return Step(len(self._steps), trial.number, rung, until_epoch)
 
-    def _sights(
-        self, lookahead: int, trials: Mapping[int, Trial]
-    ) -> Iterator[tuple[int, list[Curve] | None]]:
-        """The last step whose result may be seen, and the courses so: first as the next step sees them at least, then
-        ever more; without what is known to leave nothing to do.
+    def _views(self, lookahead: int, trials: Mapping[int, Trial]) -> Iterator[tuple[int, list[Curve] | None]]:
+        """What the next step may be made from: pairs of the last step whose result is seen, and all curves up to it.
 
-        None, and nothing after it, where a result is to be waited for.
+        The first pair holds what the lookahead allows, each further one the result of one more step. Pairs that are
+        known to leave nothing to do are skipped. A pair with None ends the iteration: a result must come first.
         """
         n = len(self._steps)
-        is_over = [
+        has_ended = [
             step.step in self._pauses or trials[step.number].outcome is not None for step in self._steps
         ]
         if self._depends_on_arrival:
-            yield n, self._courses(trials, n)
-            if not all(is_over):
+            yield n, self._curves(trials, n)
+            if not all(has_ended):
                 yield n, None
             return
-        n_barren, last_barren = self._barren
+        n_idle, last_idle = self._idle_view
         for last_seen in range(max(n - lookahead, -1), max(n, 0)):
-            if n_barren == n and last_seen <= last_barren:
+            if n_idle == n and last_seen <= last_idle:
                 continue
-            if not all(is_over[: last_seen + 1]):
+            if not all(has_ended[: last_seen + 1]):
                 yield last_seen, None
                 return
-            yield last_seen, self._courses(trials, last_seen)
+            yield last_seen, self._curves(trials, last_seen)
 
-    def _courses(self, trials: Mapping[int, Trial], last_seen: int) -> list[Curve]:
-        return [self._course(trials[number], last_seen) for number in sorted(trials)]
+    def _curves(self, trials: Mapping[int, Trial], last_seen: int) -> list[Curve]:
+        return [self._curve(trials[number], last_seen) for number in sorted(trials)]
 
-    def _course(self, trial: Trial, last_seen: int) -> Curve:
-        own = self._of.get(trial.number, [])
+    def _curve(self, trial: Trial, last_seen: int) -> Curve:
+        """The trial's curve, from the results of the steps up to ``last_seen``."""
+        steps = self._steps_of.get(trial.number, [])
         seen = {
             step.level: self._pauses[step.step]
-            for step in own
+            for step in steps
             if step.step <= last_seen and step.step in self._pauses
         }
-        losses = {level: self._loss(outcome) for level, outcome in seen.items()}
-        excesses = {level: self._excesses(outcome) for level, outcome in seen.items()}
-        epochs = max((outcome.epochs for outcome in seen.values()), default=0)
-        level = own[-1].level if own else len(self.levels) - 1
-        is_seen = not own or own[-1].step <= last_seen
-        if is_seen and own and own[-1].step in self._pauses:
-            return Curve(trial.number, trial.parameters, State.PAUSED, level, losses, None, epochs, excesses)
+        curve = Curve(
+            trial.number,
+            trial.parameters,
+            State.WAITING,
+            steps[-1].level if steps else len(self._fractions) - 1,
+            {rung: self._loss(outcome) for rung, outcome in seen.items()},
+            epochs=max((outcome.epochs for outcome in seen.values()), default=0),
+            violations={rung: self._violations(outcome) for rung, outcome in seen.items()},
+        )
+        is_seen = not steps or steps[-1].step <= last_seen
+        if is_seen and steps and steps[-1].step in self._pauses:
+            return replace(curve, state=State.PAUSED)
         if not is_seen or trial.outcome is None:
-            return Curve(trial.number, trial.parameters, State.WAITING, level, losses, None, epochs, excesses)
-        # One that another pruner ended has no checkpoint to go on from.
-        is_complete = trial.state is State.COMPLETE
-        state, loss = (State.COMPLETE, self._loss(trial.outcome)) if is_complete else (State.FAILED, None)
-        if is_complete:
-            excesses[len(self.levels) - 1] = self._excesses(trial.outcome)
-        return Curve(
-            trial.number, trial.parameters, state, level, losses, loss, trial.outcome.epochs, excesses
+            return curve
+        if (
+            trial.state is not State.COMPLETE
+        ):  # a trial that another pruner ended has no checkpoint to continue from
+            return replace(curve, state=State.FAILED, epochs=trial.outcome.epochs)
+        at_end = {len(self._fractions) - 1: self._violations(trial.outcome)}
+        return replace(
+            curve,
+            state=State.COMPLETE,
+            loss=self._loss(trial.outcome),
+            epochs=trial.outcome.epochs,
+            violations={**curve.violations, **at_end},
         )
 
     def _loss(self, outcome: Outcome) -> float:
         return float("inf") if outcome.score is None else self._sign * outcome.score
 
-    def _excesses(self, outcome: Outcome) -> tuple[float, ...]:
+    def _violations(self, outcome: Outcome) -> tuple[float, ...]:
         return self._spec.objective.violations(outcome.metrics)
 
 
-def _ends(courses: Iterable[Curve], trials: Mapping[int, Trial]) -> Iterator[Failure | None]:
-    """How each trial failed of which anything is known; None: it did not, or not yet."""
-    for course in courses:
-        outcome = trials[course.number].outcome if course.state is State.FAILED else None
-        if course.state is not State.WAITING or course.losses:
+def _failures(curves: Iterable[Curve], trials: Mapping[int, Trial]) -> Iterator[Failure | None]:
+    """The failure of each trial of which anything is known; None: it has not failed so far."""
+    for curve in curves:
+        outcome = trials[curve.number].outcome if curve.state is State.FAILED else None
+        if curve.state is not State.WAITING or curve.losses:
             yield outcome.failure if outcome else None
 
 

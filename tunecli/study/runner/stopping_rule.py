@@ -1,45 +1,91 @@
-"""Whether a sweep ends by itself, because further trials promise nothing: `search.stop`.
+"""Why and when a sweep ends: a limit is reached, every trial fails alike, or `search.stop` applies.
 
-A pure function of the record and of a trial's number, seen with the study's lookahead (laws 1 and 5): so a resumed
-sweep ends where the uninterrupted one does, and any number of workers gives the same table.
+Everything here is a pure function of the record, seen with the study's lookahead (record-is-the-state,
+speed-independence). So a resumed sweep ends where the uninterrupted one does, for any number of workers.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 
+from tunecli.config.run import Limit
 from tunecli.config.study import StudySpec
 from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import sampler_info
 from tunecli.results.ranking import total_excess
 from tunecli.study.record.history import History
-from tunecli.trial import State, Trial
+from tunecli.trial import Failure, FailureKind, State, Trial
 
-ENDED_BY_ITSELF = frozenset(("improvement", "stagnation"))
+FAILED_ALIKE = 5
+"""If the first trials all fail with one message, this many of them end the sweep."""
+_NUMBERS = re.compile(
+    r"0x[0-9a-f]+"  # an address
+    r"|(?<![a-z0-9])(?=[a-f-]*[0-9])[0-9a-f]{8,}(-[0-9a-f]{4,12})*(?![a-z0-9])"  # a hash, a UUID
+    r"|(?<![a-z0-9])tmp[a-z0-9_]{8}(?![a-z0-9_])"  # a temporary file's name
+    r"|[-+]?[0-9][0-9.]*(e[-+]?[0-9]+)?",
+    re.IGNORECASE,
+)
+
+
+class EndReason(StrEnum):
+    """Why a sweep ended. The record and the JSON output hold its value."""
+
+    COMPLETE = "complete"  # the total is reached
+    EXHAUSTED = "exhausted"  # the space has no further point
+    TIME = "time"
+    TRIALS = "trials"
+    EPOCHS = "epochs"
+    FAILURES = "failures"
+    ALIKE = "alike"  # the first trials all failed with one message
+    IMPROVEMENT = "improvement"
+    STAGNATION = "stagnation"
+
+
+ENDED_BY_ITSELF = frozenset((EndReason.IMPROVEMENT, EndReason.STAGNATION))
 """The reasons that `search.stop` gives."""
 
 
 class StoppingRule:
-    """What `search.stop` asks; what was found for a number is kept, since it is a function of it."""
+    """Decides before each suggestion whether the sweep ends instead; it caches each number's expected improvement."""
 
     def __init__(self, spec: StudySpec, lookahead: int) -> None:
         self._spec, self._lookahead = spec, lookahead
         self._improvements: dict[int, float | None] = {}
 
-    def reason(self, trials: Mapping[int, Trial], number: int) -> str:
-        """Why trial ``number`` is not begun: `improvement` or `stagnation`; empty where it is.
+    def reason(self, trials: Mapping[int, Trial], number: int) -> EndReason | None:
+        """Why the sweep ends before trial ``number``; None if that trial begins.
 
         Args:
-            trials: all on record by number, those up to ``number`` - lookahead with their ends.
-            number: the next trial's.
+            trials: all trials on record by number; those up to ``number`` - lookahead have ended.
+            number: the next trial's number.
         """
+        return self._limit_reached(trials, number - self._lookahead) or self._nothing_gained(trials, number)
+
+    def _limit_reached(self, trials: Mapping[int, Trial], last_seen: int) -> EndReason | None:
+        """The limit that the trials up to ``last_seen`` reach."""
+        limit = self._spec.settings.run.limit
+        if limit.trials is not None and len(trials) >= limit.trials:
+            return EndReason.TRIALS
+        outcomes = (trials[number].outcome for number in range(last_seen + 1))
+        if fail_alike(limit, (outcome.failure if outcome else None for outcome in outcomes)):
+            return EndReason.ALIKE
+        if limit.epochs is None and not limit.failures:
+            return None
+        seen = [trial for trial in trials.values() if trial.outcome and trial.number <= last_seen]
+        n_epochs = sum(trial.outcome.epochs for trial in seen if trial.outcome)
+        return spent_by(limit, n_epochs, sum(trial.state is State.FAILED for trial in seen))
+
+    def _nothing_gained(self, trials: Mapping[int, Trial], number: int) -> EndReason | None:
+        """Whether `search.stop` ends the sweep: stagnation, or too little expected improvement."""
         stop, objective = self._spec.settings.search.stop, self._spec.objective
         if stop is None:
-            return ""
+            return None
         if stop.stagnation is not None:
-            seen = [trials[each] for each in range(max(0, number - self._lookahead + 1))]
-            places = (
+            seen = [trials[seen_number] for seen_number in range(max(0, number - self._lookahead + 1))]
+            scores = (
                 (
                     total_excess(objective.violations(outcome.metrics), objective),
                     objective.sign * outcome.score,
@@ -47,18 +93,18 @@ class StoppingRule:
                 for trial in seen
                 if trial.state is State.COMPLETE and (outcome := trial.outcome) and outcome.score is not None
             )
-            if n_since_best(places) >= stop.stagnation:
-                return "stagnation"
+            if n_since_best(scores) >= stop.stagnation:
+                return EndReason.STAGNATION
         if stop.improvement is not None and number >= stop.patience:
-            last = range(number, number - stop.patience, -1)
-            if all(self._is_below(trials, each, stop.improvement) for each in last):
-                return "improvement"
-        return ""
+            recent = range(number, number - stop.patience, -1)
+            if all(self._is_below(trials, suggestion, stop.improvement) for suggestion in recent):
+                return EndReason.IMPROVEMENT
+        return None
 
     def _is_below(self, trials: Mapping[int, Trial], number: int, least: float) -> bool:
-        """Whether suggestion ``number``, as it was made, promised less."""
+        """Whether suggestion ``number`` had an expected improvement below ``least`` when it was made."""
         if number not in self._improvements:
-            before = {each: trials[each] for each in range(number)}
+            before = {earlier: trials[earlier] for earlier in range(number)}
             spec = self._spec
             history = History(before.values(), spec.objective).up_to(number - self._lookahead)
             search = spec.settings.search
@@ -66,18 +112,48 @@ class StoppingRule:
             self._improvements[number] = expected(
                 spec.space, history, number, spec.settings.seed, **search.sampler_settings
             )
-        found = self._improvements[number]
-        return found is not None and found < least
+        improvement = self._improvements[number]
+        return improvement is not None and improvement < least
 
 
-def n_since_best(places: Iterable[tuple[float, float]]) -> int:
-    """How many trials, in their order, come after the first of the best ones; of those whose numbers are finite.
+def spent_by(limit: Limit, n_epochs: int, n_failed: int) -> EndReason | None:
+    """The limit that ``n_epochs`` epochs and ``n_failed`` failed trials reach; None if neither."""
+    if limit.epochs is not None and n_epochs >= limit.epochs:
+        return EndReason.EPOCHS
+    return EndReason.FAILURES if limit.failures and n_failed >= limit.failures else None
+
+
+def fail_alike(limit: Limit, failures: Iterable[Failure | None]) -> bool:
+    """Whether all visible trials failed with the same message, and they are at least `FAILED_ALIKE`.
+
+    A wrong name or a missing package fails every trial, and the rest of the sweep would only repeat it.
 
     Args:
-        places: of each trial the total excess of its constraints, which goes first, and its loss.
+        limit: the file's limits; ``limit.failures``, 0 included, replaces this rule.
+        failures: of the visible trials, in order: how each failed; None: it did not fail.
+    """
+    if limit.failures is not None:
+        return False
+    first, n_alike = None, 0
+    for failure in failures:
+        if failure is None or (first is not None and _without_numbers(failure) != first):
+            return False
+        first, n_alike = _without_numbers(failure), n_alike + 1
+    return n_alike >= FAILED_ALIKE
+
+
+def _without_numbers(failure: Failure) -> tuple[FailureKind, str]:
+    return failure.kind, _NUMBERS.sub("0", failure.cause)
+
+
+def n_since_best(scores: Iterable[tuple[float, float]]) -> int:
+    """Number of trials after the first of the best ones; trials with a number that is not finite do not count.
+
+    Args:
+        scores: of each trial in order, the total violation of its constraints, which is compared first, and its loss.
     """
     best, n = (math.inf, math.inf), 0
-    for place in places:
-        if all(map(math.isfinite, place)):
-            best, n = (place, 0) if place < best else (best, n + 1)
+    for score in scores:
+        if all(map(math.isfinite, score)):
+            best, n = (score, 0) if score < best else (best, n + 1)
     return n
