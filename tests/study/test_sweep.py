@@ -231,7 +231,7 @@ def test_a_reference_that_check_could_not_find_broken_is_a_failed_trial(study_fi
     with begin(replace(spec, space=Space(hidden)), tmp_path / "run") as study:
         table = sweep(study, Silent()).table
     assert [row[table.columns.index("status")] for row in table.rows] == ["failed", "failed"]
-    assert "there is no `nothing` there" in str(table.rows[0][-1])
+    assert "no key `nothing`" in str(table.rows[0][-1])
 
 
 @pytest.mark.parametrize(
