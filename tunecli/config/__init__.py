@@ -1,1 +1,1 @@
-"""What did the user ask for? YAML → the study's settings and the space found under `trial`."""
+"""The configuration: YAML → the study's settings and the search space under `trial`."""

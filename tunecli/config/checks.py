@@ -39,9 +39,9 @@ from tunecli.registry.pruners import pruner_info
 from tunecli.registry.samplers import SAMPLERS, SamplerInfo, sampler_info
 
 Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]]]
-"""(config, objective, base path) → what only the data can tell: (path under ``trial``, message, hint)."""
+"""(config, objective, base path) → problems that only the data shows: (path under ``trial``, message, hint)."""
 MAX_VISITED = 2_000_000
-"""How many values all the trials that are checked may hold: it takes some seconds."""
+"""Largest number of values in all checked trials together; checking so many takes some seconds."""
 
 
 def trial_problems(
@@ -100,7 +100,7 @@ def _unset(place: Place, name: str) -> CodeProblem:
 
 
 def grid_problems(space: Space) -> Iterator[Problem]:
-    """The ranges of which a grid would take no end of points."""
+    """The ranges that have no finite number of grid points."""
     for parameter in space.parameters:
         if n_grid_points(parameter.domain) is None:
             steps = [int(step) if is_index(step, MAX_VALUES) else step for step in parameter.name.split(".")]
@@ -111,7 +111,7 @@ def grid_problems(space: Space) -> Iterator[Problem]:
 
 
 def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Problem]:
-    """The sampler, the pruner and the stop that know nothing of several goals, or of constraints."""
+    """Settings that do not work with several objectives, or with constraints."""
     objective, search = settings.objective.objective, settings.search
     several, bounded = bool(objective.further_objectives), bool(objective.constraints)
     found: list[tuple[str, str, str]] = []
@@ -142,7 +142,7 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
 
 
 def _learns_from_all(info: SamplerInfo) -> bool:
-    """Whether a sampler learns from results, whatever the objective is."""
+    """Whether a sampler learns from results with any kind of objective."""
     return info.reads_results and info.handles_constraints and info.handles_several_goals
 
 
@@ -174,7 +174,7 @@ def _inspected(
 
 
 def _of_data_alone(plain: Any, base_path: Path, inspect: Inspect) -> Iterator[CodeProblem]:
-    """What is wrong with the data of a trial that has other problems, so that all are told at once."""
+    """Problems of the data of a trial that has other problems, so that one run reports both."""
     if not isinstance(plain, dict) or trial_model(plain) is not TrialConfig:
         return
     try:

@@ -26,7 +26,7 @@ from tunecli.config.space import Space
 from tunecli.config.suggestions import nearest
 
 TRIAL_NAMES = ("seed", "device", "number", "checkpoint_dir")
-"""What an argument can hold besides paths under ``params``."""
+"""Names that an argument can contain besides paths under ``params``."""
 
 _INTERPRETER = re.compile(
     r"(awk|bash|dash|deno|fish|gawk|julia|ksh|lua|node|octave|perl|php|pypy|python|Rscript|ruby|sh|tclsh|zsh)[\d.]*"
@@ -39,7 +39,7 @@ _PIECE = re.compile(r"(\$\{env:[^{}]*\})|\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 class PlaceholderError(LookupError):
-    """An argument holds a placeholder that names nothing, or a brace that belongs to none."""
+    """An argument contains an unknown placeholder, or an unmatched brace."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -47,16 +47,16 @@ class PlaceholderError(LookupError):
 
 
 def rendered(argument: str | int | float, params: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
-    """One argument as the program gets it.
+    """Replace the placeholders of one argument.
 
     Args:
-        argument: as it stands in the file. ``{path}`` is a value under ``params``, or else one of ``facts``; ``{{``
-            and ``}}`` are braces. An ``${env:NAME}`` that was not resolved stays as it is.
-        params: the trial's parameters, as deep as they stand in the file.
+        argument: the argument in the file. ``{path}`` is a value under ``params``, or else one of ``facts``; ``{{`` and
+            ``}}`` are literal braces. An unresolved ``${env:NAME}`` is kept.
+        params: the trial's parameters, nested as in the file.
         facts: the trial's seed, device and so on, by `TRIAL_NAMES`.
 
     Raises:
-        PlaceholderError: see there.
+        PlaceholderError: a placeholder is unknown, or a brace is unmatched.
     """
     if not isinstance(argument, str):
         return json.dumps(argument)
@@ -74,16 +74,16 @@ def rendered(argument: str | int | float, params: Mapping[str, Any], facts: Mapp
 
 
 def placeholders(argument: str) -> Iterator[str]:
-    """The paths that the placeholders of an argument name."""
+    """The paths in the placeholders of an argument."""
     for found in _PIECE.finditer(argument):
         if found[2] is not None:
             yield found[2].strip().rstrip("?")
 
 
 def program_path(program: str, base_path: Path) -> str | None:
-    """The program a command names: what the shell would find, or else what lies beside the file; None where nothing is.
+    """Path of a command's program: from PATH, or else beside the file; None if there is no such program.
 
-    ``python`` is the interpreter that runs this.
+    ``python`` is the interpreter of this process.
     """
     if program == "python":
         return sys.executable
@@ -92,14 +92,14 @@ def program_path(program: str, base_path: Path) -> str | None:
 
 
 def is_script(word: str) -> bool:
-    """Whether a word looks like the name of a program in source form."""
+    """Whether a word looks like the file name of a script."""
     return _SCRIPT.fullmatch(word) is not None
 
 
 def script_place(words: Sequence[str]) -> int | None:
-    """Which of a command's words is the script that an interpreter runs: the first that is no option.
+    """Index of the script among the words of a command that starts an interpreter: the first word that is no option.
 
-    None where the program is no known interpreter, or gets its code as an argument or by a module's name.
+    None if the program is no known interpreter, or receives its code as an argument or by module name.
     """
     if not _INTERPRETER.fullmatch(Path(words[0]).name):
         return None
@@ -145,7 +145,7 @@ def _text(value: Any) -> str:
 
 
 def unused_parameters(space: Space) -> Iterator[str]:
-    """The names, under ``params``, of the parameters that no placeholder of any command in the space names."""
+    """Names under ``params`` of the parameters that no placeholder of any command in the space uses."""
     commands = list(_commands(space))
     if not commands:
         return
@@ -160,12 +160,12 @@ def unused_parameters(space: Space) -> Iterator[str]:
 
 
 def _is_on_one_line(path: str, other: str) -> bool:
-    """Whether one of two paths leads to the other."""
+    """Whether one of two paths is a prefix of the other."""
     return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
 
 
 def _commands(space: Space) -> Iterator[list[str]]:
-    """The texts of each command that a trial may run."""
+    """The arguments of each command that a trial may run, texts only."""
     for part in walk(space.tree):
         if isinstance(part, Group) and "command" in part.items:
             for lists in walk(part.items["command"]):

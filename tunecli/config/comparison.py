@@ -48,12 +48,12 @@ class _Nothing:
 
 
 NOTHING = _Nothing()
-"""What stands at a path of which the file says nothing."""
+"""Value at a path that the file does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What stood at ``path`` of the one file, and what stands there in the other; plain data or `NOTHING`."""
+    """The two values at ``path`` in two files: plain data, or `NOTHING`."""
 
     path: str
     old: Any
@@ -61,7 +61,7 @@ class Difference:
 
     @property
     def may_change(self) -> bool:
-        """Whether a study that has begun may go on so."""
+        """Whether a study that has begun may continue with the new value."""
         return _is_under(self.path, _MAY_CHANGE) and not _is_under(self.path, _MAY_NOT)
 
     def __str__(self) -> str:
@@ -69,7 +69,10 @@ class Difference:
 
 
 def differences(old: StudySpec, new: StudySpec) -> list[Difference]:
-    """What ``new`` asks for otherwise than ``old``, in the order of the file; its name only where it says one."""
+    """The values in ``new`` that differ from ``old``, in the order of the file.
+
+    The study's name counts only if ``new`` contains it.
+    """
     old_tree, new_tree = (_effective(spec.text, spec.overrides) for spec in (old, new))
     old_settings, new_settings = _settings(old), _settings(new)
     if "study" not in new_tree:
@@ -78,7 +81,7 @@ def differences(old: StudySpec, new: StudySpec) -> list[Difference]:
     found = [*_between(old_settings, new_settings, ""), *in_trial]
     if not in_trial:
         shapes = [tuple(parameter.key for parameter in spec.space.parameters) for spec in (old, new)]
-        if shapes[0] != shapes[1]:  # samplers go by their order
+        if shapes[0] != shapes[1]:  # samplers depend on the order
             found.append(
                 Difference("trial", *("ranges in the order " + ", ".join(shape) for shape in shapes))
             )
@@ -86,11 +89,10 @@ def differences(old: StudySpec, new: StudySpec) -> list[Difference]:
 
 
 def kept_overrides(overrides: Sequence[str], old_text: str, new_text: str) -> tuple[str, ...]:
-    """Those of the ``overrides`` of an ``old_text`` that hold for the ``new_text``: where the file itself was changed
-    since, that is the later wish.
+    """The ``overrides`` of an ``old_text`` that still apply to the ``new_text``: an edit of the file wins over them.
 
     Raises:
-        ConfigError: ``new_text`` is no YAML.
+        ConfigError: ``new_text`` is not YAML.
     """
     if old_text == new_text:
         return tuple(overrides)
@@ -110,7 +112,7 @@ def says(text: str, overrides: Sequence[str], key: str) -> bool:
 
 
 def full_path(path: str) -> str:
-    """The path of an override from the top of the file."""
+    """The path of an override from the top level of the file."""
     path = path.strip()
     return path if path.partition(".")[0] in TOP_LEVEL else f"trial.{path}"
 
@@ -124,7 +126,7 @@ def _effective(text: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _settings(spec: StudySpec) -> dict[str, Any]:
-    """The settings as plain data, what is optimised in its own words."""
+    """The settings as plain data, with the objective in one form."""
     plain = spec.settings.model_dump()
     plain["objective"] = spelled(spec.objective)
     return plain
@@ -147,7 +149,7 @@ def _are_ranges(*maps: Mapping[str, Any]) -> bool:
 
 
 def _are_same(old: Any, new: Any) -> bool:
-    """1, 1.0 and true are three values."""
+    """Whether two values are equal; 1, 1.0 and true are three different values."""
     if old is NOTHING or new is NOTHING:
         return old is new
     return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
@@ -163,7 +165,7 @@ def _shown(value: Any) -> str:
 
 
 def _flow(value: Any) -> str:
-    """Plain data in one line, as a file might spell it."""
+    """Plain data in one line of YAML."""
     match value:
         case None:
             return "nothing"
@@ -178,7 +180,7 @@ def _flow(value: Any) -> str:
 
 
 def is_point(space: Space, point: Parameters) -> bool:
-    """Whether ``point`` is of ``space``: a value for each parameter that is active, of its range, and no other."""
+    """Whether ``point`` belongs to ``space``: one value in range for each active parameter, and no other values."""
     values: dict[str, Scalar] = {}
     for parameter in space.parameters:
         if is_active(parameter, values):
@@ -192,12 +194,12 @@ def fitting_point(space: Space, point: Parameters, config: Any) -> Parameters | 
     """The point of ``space`` whose concrete trial is ``config``.
 
     Args:
-        space: where it is looked for.
-        point: where ``config`` came from, in another space; it is taken as it is where it will do.
+        space: the space to search.
+        point: the point of ``config`` in another space; it is returned unchanged if it fits.
         config: a concrete trial, as plain data.
 
     Returns:
-        None where the space holds no such trial, or it cannot be told where.
+        None if the space contains no such trial, or its point is ambiguous.
     """
     found: dict[str, Scalar] = {}
     if is_point(space, point) and _is_at(space, point, config):
@@ -217,12 +219,12 @@ def _is_at(space: Space, point: Parameters, config: Any) -> bool:
 
 
 def _canonical(config: Any) -> str:
-    """A trial with its defaults filled in, in one spelling: what it is, however it was written."""
+    """A trial in one spelling, with its defaults filled in."""
     return json.dumps(trial_of(config).model_dump(), sort_keys=True)
 
 
 def _match(expression: Expression, name: str, plain: Any, point: dict[str, Scalar]) -> bool:
-    """Note in ``point`` the values at which ``expression`` may be ``plain``; False where it can be at none."""
+    """Write into ``point`` the values at which ``expression`` can be ``plain``; False if there are none."""
     match expression:
         case Fixed(value=value):
             return bool(value == plain or {"name": value} == plain)
@@ -253,16 +255,16 @@ def _match(expression: Expression, name: str, plain: Any, point: dict[str, Scala
             parts = {"name": plain} if isinstance(plain, str) else plain
             if not isinstance(parts, Mapping):
                 return False
-            # A key that only one of the two spells out may stand at its default: that is seen in the end.
+            # A key that only one of the two contains may have its default value; `_is_at` compares that.
             is_told = all(isinstance(item, Fixed) for key, item in named.items() if key not in parts)
             shared = [(key, item) for key, item in named.items() if key in parts]
             return is_told and _match_all(shared, name, parts, point)
-        case _:  # a reference gives what it names
+        case _:  # a reference has the value of another key
             return True
 
 
 def _is_exactly(option: Expression, plain: Any) -> bool:
-    """1, 1.0 and true may be three options."""
+    """Whether an option is exactly this value: 1, 1.0 and true may be three options."""
     return isinstance(option, Fixed) and is_among(plain, (option.value,))
 
 

@@ -37,12 +37,12 @@ from tunecli.config.space import Parameter, Space, point_with
 from tunecli.trial import Parameters, Scalar
 
 MAX_VALUES = 10_000
-"""How many values a trial holds at most, a reference counted as what it names."""
+"""Largest number of values in a trial, with each reference counted as the value it refers to."""
 MAX_LEVELS = 100
 
 
 class DanglingReferenceError(LookupError):
-    """A `ref` that names nothing that exists at a point, or itself."""
+    """A `ref` whose path does not exist at a point, or that refers to itself."""
 
     def __init__(self, reference: Reference, message: str) -> None:
         super().__init__(message)
@@ -50,43 +50,43 @@ class DanglingReferenceError(LookupError):
 
 
 def concrete(space: Space, point: Parameters) -> Any:
-    """The plain tree at ``point``: every range replaced by its value, every `ref` by what it names.
+    """The plain tree at ``point``, with every range and every `ref` replaced by its value.
 
     Raises:
         KeyError: an active parameter has no value in ``point``.
-        DanglingReferenceError: a `ref` names nothing that exists at this point, or itself.
+        DanglingReferenceError: the path of a `ref` does not exist at this point, or the `ref` refers to itself.
     """
     return _Resolution(_plain(space.tree, "", point)).whole()
 
 
 def resolve_trial(space: Space, point: Parameters) -> AnyTrial:
-    """The concrete trial at ``point`` of a space that was checked, with what its environment holds.
+    """The concrete trial at ``point`` of a checked space, with environment variables replaced by their values.
 
     Raises:
-        UsageError: a variable that it names is not set any more.
+        UsageError: an environment variable is no longer set.
     """
     return trial_of(resolved(concrete(space, point)))
 
 
 def trial_models(tree: Expression) -> set[type[AnyTrial]]:
-    """Which kinds of trial a trial's tree may become."""
+    """The kinds of trial that a tree can become."""
     if isinstance(tree, Choice):
         return {model for option in tree.options for model in trial_models(option)}
     return {trial_model(tree.items if isinstance(tree, Group) else None)}
 
 
 def concrete_trials(space: Space) -> Iterator[Any]:
-    """The plain tree at each of `points_to_check`, where there is one."""
+    """The plain tree at each of `points_to_check` whose references all exist."""
     for point in points_to_check(space):
         with suppress(DanglingReferenceError):
             yield concrete(space, point)
 
 
 def points_to_check(space: Space) -> Iterator[Parameters]:
-    """Points at which every branch is taken and every range stands at each of its bounds, one at a time.
+    """Points that take every branch, and every range at each of its bounds, one at a time.
 
-    Where a `ref` stands in a branch, that branch is taken together with every option of every other choice,
-    since what the `ref` names may be there in some of them only.
+    A branch with a `ref` is combined with every option of every other choice, because the referenced key may exist for
+    some of them only.
     """
     yield point_with(space, {})
     for parameter in space.parameters:
@@ -100,18 +100,18 @@ def points_to_check(space: Space) -> Iterator[Parameters]:
 
 
 def points_of(space: Space, parameter: Parameter) -> Iterator[Parameters]:
-    """Points at which one parameter takes each of its options or bounds, and all else its default or middle."""
+    """Points at which one parameter takes each option or bound, and every other parameter its default or middle."""
     for value in bounds(parameter.domain):
         yield point_with(space, {**parents_of(parameter), parameter.key: value})
 
 
 def parents_of(parameter: Parameter) -> dict[str, Scalar]:
-    """By key, options of the choices above a parameter under which it is there."""
+    """Options of the parent choices, by key, that make a parameter active."""
     return {condition.key: condition.values[-1] for condition in parameter.conditions if condition.values}
 
 
 def branches_with_references(space: Space) -> list[dict[str, Scalar]]:
-    """For each `ref` of the tree: the branches that lead to it, as choices' labels and list lengths by key."""
+    """The branches that lead to each `ref`, as labels of choices and lengths of lists by key."""
     found: list[dict[str, Scalar]] = []
 
     def visit(expression: Expression, key: str, taken: dict[str, Scalar]) -> None:
@@ -138,12 +138,11 @@ def locate(
 ) -> tuple[tuple[str | int, ...], Expression]:
     """Follow ``path`` as far as the tree at ``point`` goes.
 
-    Steps that are no keys of the tree are passed over: a validator's path also names which member of a union
-    it tried. That may be called as a key is (``python``): a key that holds a plain value is none of the steps where
-    the next step is a key beside it.
+    Steps that are no keys of the tree are skipped: a validator's path also contains the names of union members. Such a
+    name can equal a key (``python``); a key with a plain value is skipped if the next step is a key beside it.
 
     Returns:
-        The steps taken, and the deepest expression they lead to.
+        The steps taken, and the deepest expression that they lead to.
     """
     taken: tuple[str | int, ...] = ()
     found, name = _chosen(space.tree, "", point), ""
@@ -165,7 +164,7 @@ def locate(
 
 
 def _chosen(expression: Expression, name: str, point: Parameters) -> Expression:
-    """What stands at ``name`` once every choice on the way is made."""
+    """The expression at ``name``, after every choice on the way is made."""
     while isinstance(expression, Choice):
         chosen = point[expression.name_at(name)]
         branches = zip(expression.labels, expression.options, strict=True)
@@ -195,7 +194,7 @@ def _plain(expression: Expression, name: str, point: Parameters) -> Any:
 
 
 class _Resolution:
-    """A tree while its references are replaced: what was visited is counted, since references can multiply."""
+    """A tree while its references are replaced; it counts the visited values, because references can multiply."""
 
     def __init__(self, root: Any) -> None:
         self._root = root

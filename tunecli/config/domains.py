@@ -27,14 +27,14 @@ _FAR_APART = 100.0  # as many times its lower end is the upper end of a range th
 
 @dataclass(frozen=True, slots=True)
 class Categorical:
-    """One of ``options``: values as they are, or the labels of sub-trees."""
+    """One of ``options``: values, or the labels of sub-trees."""
 
     options: tuple[Scalar, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Real:
-    """A number in [``low``, ``high``]; in steps of ``step`` from ``low`` where that is set."""
+    """A number in [``low``, ``high``]; with ``step``, only the values ``low + n * step``."""
 
     low: float
     high: float
@@ -45,7 +45,7 @@ class Real:
 
 @dataclass(frozen=True, slots=True)
 class Integer:
-    """A whole number in [``low``, ``high``], ``step`` apart."""
+    """A whole number in [``low``, ``high``], in steps of ``step``."""
 
     low: int
     high: int
@@ -56,7 +56,7 @@ class Integer:
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """A normally distributed number; a grid takes the middles of ``grid`` equally likely slices."""
+    """A normally distributed number; a grid takes the medians of ``grid`` equally likely intervals."""
 
     mean: float
     deviation: float
@@ -67,7 +67,7 @@ Domain = Categorical | Real | Integer | Normal
 
 
 def n_values(domain: Domain) -> int | None:
-    """How many values the domain has; None where it is continuous."""
+    """Number of values of the domain; None if it is continuous."""
     match domain:
         case Categorical(options=options):
             return len(options)
@@ -82,7 +82,7 @@ def n_values(domain: Domain) -> int | None:
 
 
 def value_at(domain: Domain, position: int) -> Scalar:
-    """The value numbered ``position`` of a finite domain, 0 ≤ position < ``n_values(domain)``."""
+    """The value at ``position`` of a finite domain, 0 ≤ position < ``n_values(domain)``."""
     match domain:
         case Categorical(options=options):
             return options[position]
@@ -95,13 +95,13 @@ def value_at(domain: Domain, position: int) -> Scalar:
 
 
 def last_value(domain: Integer | Real) -> float:
-    """The greatest value that a range draws: below its upper end where its steps do not reach that."""
+    """The largest value of a range; below its upper end if the steps do not reach that."""
     count = n_values(domain)
     return domain.high if count is None else value_at(domain, count - 1)  # type: ignore[return-value]  # a number
 
 
 def position_of(domain: Domain, value: Scalar) -> int | None:
-    """The number of ``value`` among a finite domain's values; None where it is not one of them."""
+    """Position of ``value`` among a finite domain's values; None if the domain does not contain it."""
     count = n_values(domain)
     if count is None:
         return None
@@ -129,7 +129,7 @@ def position_of(domain: Domain, value: Scalar) -> int | None:
 
 
 def contains(domain: Domain, value: Scalar) -> bool:
-    """Whether ``value`` may be drawn from the domain."""
+    """Whether ``value`` can be drawn from the domain."""
     if n_values(domain) is not None:
         return position_of(domain, value) is not None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -138,9 +138,9 @@ def contains(domain: Domain, value: Scalar) -> bool:
 
 
 def bounds(domain: Domain) -> tuple[Scalar, ...]:
-    """The values at which a domain is tried for validity: every option, or both ends.
+    """The values at which a domain is validated: every option, or both ends.
 
-    A normal domain has no ends; four deviations each way stand for them.
+    A normal domain has no ends; four deviations each way are used.
     """
     match domain:
         case Categorical(options=options):
@@ -154,14 +154,14 @@ def bounds(domain: Domain) -> tuple[Scalar, ...]:
 
 
 def centre(domain: Domain) -> Scalar:
-    """What stands in the middle of the domain; a categorical domain's is its first option."""
+    """The middle of the domain; the first option of a categorical domain."""
     return domain.options[0] if isinstance(domain, Categorical) else value_of_unit(domain, 0.5)
 
 
 def is_plain_over_magnitudes(domain: Domain) -> TypeGuard[Real | Integer]:
-    """Whether a range whose ends are positive and a hundred times apart is yet drawn by its plain values.
+    """Whether a range is not logarithmic although its ends are positive and differ by a factor of 100 or more.
 
-    What such a number does goes by ratios as a rule, and nearly all of its draws are of the largest magnitude.
+    Such a parameter usually acts by ratios, and nearly all draws are of the largest magnitude.
     """
     if not isinstance(domain, Real | Integer) or domain.is_log:
         return False
@@ -171,8 +171,8 @@ def is_plain_over_magnitudes(domain: Domain) -> TypeGuard[Real | Integer]:
 def value_of_unit(domain: Domain, unit: float) -> Scalar:
     """The value at ``unit`` ∈ [0, 1) of the domain's own scale.
 
-    Whole numbers and options each own an equal share of the unit interval (a logarithmic integer its share
-    of the logarithm), so a uniform unit is a uniform draw.
+    Whole numbers and options have equal shares of the unit interval (a logarithmic integer a share of the logarithm),
+    so a uniform unit is a uniform draw.
     """
     match domain:
         case Categorical(options=options):
@@ -205,10 +205,10 @@ def value_of_unit(domain: Domain, unit: float) -> Scalar:
 
 
 def unit_of_value(domain: Domain, value: Scalar) -> float:
-    """The unit, in [0, 1), at the middle of what ``value_of_unit`` maps to ``value``.
+    """The unit, in [0, 1), in the middle of the interval that ``value_of_unit`` maps to ``value``.
 
     Raises:
-        ValueError: ``value`` is none of a categorical domain's options.
+        ValueError: a categorical domain does not contain ``value``.
     """
     if isinstance(domain, Categorical):
         position = position_of(domain, value)
@@ -258,7 +258,7 @@ def share_between(low: float, high: float, value: float, *, is_log: bool) -> flo
 
 
 def _is_close(domain: Real) -> bool:
-    """Whether a stepped range's values are so close, compared with their size, that their logarithms hardly differ."""
+    """Whether a stepped range's values are so close, for their size, that their logarithms hardly differ."""
     return domain.step is not None and domain.step < CLOSE * domain.high
 
 
@@ -271,7 +271,7 @@ _ULPS_A_STEP = 4
 
 @lru_cache(maxsize=1024)
 def n_steps(low: float, high: float, step: float) -> int:
-    """How many steps lie between ``low`` and ``high``.
+    """Number of steps between ``low`` and ``high``.
 
     An upper end that misses a value by a rounding error (a step of 0.3333333333 from 0 to 1) counts as that value.
     """
@@ -281,36 +281,36 @@ def n_steps(low: float, high: float, step: float) -> int:
 
 
 def stepped(low: float, high: float, step: float, position: int) -> float:
-    """The value ``position`` steps above ``low``, and never above ``high``."""
+    """The value ``position`` steps above ``low``, at most ``high``."""
     if position == 0:
         return low
     return min(float(_EXACT.fma(_decimal(step), position, _decimal(low))), high)
 
 
 def nearest_position(low: float, step: float, value: float) -> int:
-    """The number of steps from ``low`` to ``value``, rounded to a whole number; it may lie outside the range."""
+    """Number of steps from ``low`` to ``value``, rounded; it may be outside the range."""
     ratio = _EXACT.divide(_EXACT.subtract(Decimal(repr(float(value))), _decimal(low)), _decimal(step))
     return int(ratio.to_integral_value(ROUND_HALF_EVEN))
 
 
 def is_same(value: float, exact: float, size: float, step: float) -> bool:
-    """Whether ``value`` is ``exact`` but for rounding, in a range of numbers as large as ``size``."""
+    """Whether ``value`` equals ``exact`` up to rounding, in a range of numbers as large as ``size``."""
     rounding = _ROUNDED * abs(exact) + _ULPS_A_STEP * math.ulp(size)
     return value == exact or abs(value - exact) <= min(rounding, _SAME * step)
 
 
 def is_too_fine(low: float, high: float, step: float) -> bool:
-    """Whether floats of this size cannot tell values apart that lie ``step`` apart."""
+    """Whether floats of this size cannot represent values that are ``step`` apart."""
     return step < _ULPS_A_STEP * math.ulp(max(abs(low), abs(high)))
 
 
 def offset_of_share(low: float, width: float, share: float) -> float:
-    """How far above ``low`` > 0 the logarithmic range [``low``, ``low + width``] is at ``share`` of its logarithm."""
+    """Distance above ``low`` > 0 at ``share`` of the logarithmic range [``low``, ``low + width``]."""
     return low * math.expm1(share * math.log1p(width / low))
 
 
 def share_of_offset(low: float, width: float, offset: float) -> float:
-    """The way back from :func:`offset_of_share`."""
+    """The inverse of :func:`offset_of_share`."""
     return math.log1p(offset / low) / math.log1p(width / low) if width else 0.5
 
 

@@ -48,32 +48,32 @@ _NARROW = 1e-10  # for its size, so that so many digits tell one point of a grid
 
 
 def space_size(space: Space) -> int | None:
-    """How many different points there are; None where a parameter is continuous."""
+    """Number of different points; None if a parameter is continuous."""
     return _count(space.tree, n_values)
 
 
 def grid_size(space: Space) -> int | None:
-    """How many points the grid has; None where a continuous parameter names no `grid: n`."""
+    """Number of grid points; None if a continuous parameter has no `grid: n`."""
     return _count(space.tree, n_grid_points)
 
 
 def point_at(space: Space, position: int) -> Parameters:
-    """The point numbered ``position`` of a finite space, 0 ≤ position < ``space_size``; the last key turns fastest."""
+    """The point at ``position`` of a finite space, 0 ≤ position < ``space_size``; the last key changes fastest."""
     return _unrank(space, position, n_values, value_at)
 
 
 def grid_point(space: Space, position: int) -> Parameters:
-    """The grid's point numbered ``position``, 0 ≤ position < ``grid_size``; the last key turns fastest."""
+    """The grid point at ``position``, 0 ≤ position < ``grid_size``; the last key changes fastest."""
     return _unrank(space, position, n_grid_points, grid_point_at)
 
 
 def position_of_point(space: Space, point: Parameters) -> int | None:
-    """The number of ``point`` in a finite space; None where it is none of its points."""
+    """Position of ``point`` in a finite space; None if the space does not contain it."""
     return _rank(space.tree, "", point, n_values, position_of)
 
 
 def grid_position_of_point(space: Space, point: Parameters) -> int | None:
-    """The number of ``point`` in the grid; None where it is not on it."""
+    """Position of ``point`` in the grid; None if it is not on the grid."""
     return _rank(space.tree, "", point, n_grid_points, grid_position_of)
 
 
@@ -197,7 +197,7 @@ def _rank_all(
 
 
 def n_grid_points(domain: Domain) -> int | None:
-    """How many points a grid takes from the domain; None where it is continuous and no `grid: n` is given."""
+    """Number of points that a grid takes from the domain; None if it is continuous and has no `grid: n`."""
     count = n_values(domain)
     grid = None if isinstance(domain, Categorical) else domain.grid
     if grid is None:
@@ -206,7 +206,7 @@ def n_grid_points(domain: Domain) -> int | None:
 
 
 def grid_point_at(domain: Domain, position: int) -> Scalar:
-    """The grid's point numbered ``position``, 0 ≤ position < ``n_grid_points(domain)``."""
+    """The grid point at ``position`` of a domain, 0 ≤ position < ``n_grid_points``."""
     if isinstance(domain, Categorical) or domain.grid is None:
         return value_at(domain, position)
     match domain:
@@ -231,7 +231,7 @@ def grid_point_at(domain: Domain, position: int) -> Scalar:
 
 
 def grid_position_of(domain: Domain, value: Scalar) -> int | None:
-    """The number of ``value`` among the grid's points; None where it is not one of them."""
+    """Position of ``value`` among the domain's grid points; None if it is not one of them."""
     if isinstance(domain, Categorical) or domain.grid is None:
         return position_of(domain, value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -243,7 +243,7 @@ def grid_position_of(domain: Domain, value: Scalar) -> int | None:
 
 
 def _near_grid_position(domain: Integer | Real | Normal, value: float, n_points: int) -> int | None:
-    """Where ``value`` is among the grid's points, if it is one, or one beside it; None where that cannot be told."""
+    """Position of the grid point nearest to ``value``, within one; None if it is unknown."""
     match domain:
         case Integer(grid=int(grid)):
             return bisect_left(_integer_grid(domain, grid), value)
@@ -273,5 +273,5 @@ def _integer_grid(domain: Integer, grid: int) -> tuple[int, ...]:
 
 
 def _rounded_if_distinct(value: float, spacing: float) -> float:
-    """``value`` as a person would write it, where its neighbours, ``spacing`` apart, stay others."""
+    """``value`` rounded to 12 digits, if neighbours that are ``spacing`` apart stay different."""
     return float(f"{value:.{_SIGNIFICANT_DIGITS}g}") if spacing >= CLOSE * abs(value) else value

@@ -59,13 +59,13 @@ _PATTERNS = {
 def problems_of(
     error: ValidationError, model: type[BaseModel], space: Space, point: Parameters, prefix: str
 ) -> Iterator[Problem]:
-    """The problems in ``error``, each at its place.
+    """The problems in ``error``, each at its place in the file.
 
     Args:
-        error: what validating the concrete tree at ``point`` raised.
-        model: the model it was validated against.
-        space, point: where the concrete tree came from.
-        prefix: what parameter paths begin with, ``trial`` or nothing.
+        error: raised by validating the concrete tree at ``point``.
+        model: the model of that validation.
+        space, point: where the concrete tree comes from.
+        prefix: the start of parameter paths: ``trial`` or nothing.
     """
     by_place: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
     for detail in error.errors(include_url=False):
@@ -93,7 +93,7 @@ def problems_of(
 
 
 def _of_range(domain: Domain, details: list[dict[str, Any]], place: Sequence[str | int]) -> str:
-    """The hint for a range, some of whose values were refused."""
+    """The hint for a range that contains invalid values."""
     if place == ("learning_rate",):
         return "the learning rate is `optimizer.lr`: put the range there"
     if isinstance(domain, Real | Integer) and any(detail["type"] == "list_type" for detail in details):
@@ -182,7 +182,7 @@ def _unknown_key(
 def _nameless(
     given: Any, options: Sequence[str], place: Place | None, models: Sequence[type[BaseModel]]
 ) -> tuple[str, str]:
-    """A map of a family that has no `name`, or a plain value in its place."""
+    """The message for a map without `name`, or a plain value, in the place of a named knob."""
     if not isinstance(given, dict):
         example = example_of(place, given) if place is not None else ""
         choice = hint_of(lines_for_list(given)) if isinstance(given, list) else ""
@@ -214,7 +214,7 @@ def _nameless(
 
 
 def _of_a_split_call(parent: Group, key: str) -> str:
-    """The hint where a comma cut a call such as ``tune.uniform(0, 1)`` into a value and a key of a map in braces."""
+    """The hint for a call such as ``tune.uniform(0, 1)`` in braces, which its comma splits into two keys."""
     keys = list(parent.items)
     if key not in keys:
         return ""
@@ -247,13 +247,13 @@ def _opens(part: object) -> bool:
 
 
 def nearest_or_alias(word: str, options: Sequence[str]) -> str:
-    """The hint for a name that other libraries have, or that was mistyped."""
+    """The hint for another library's name, or for a mistyped one."""
     name = meant(word, options)
     return f"did you mean `{name}`?" if name else nearest(word, options)
 
 
 def _too_many_keys(given: Mapping[str, Any], options: Sequence[str]) -> tuple[str, str]:
-    """A link of a chain is told by its one key."""
+    """The message for a link with several keys: the key of a link is its name."""
     message = f"a link must be a map with one key, not with {', '.join(f'`{key}`' for key in given)}"
     links, others = ([key for key in given if (key in options) is known] for known in (True, False))
     if not links:

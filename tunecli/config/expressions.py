@@ -19,12 +19,12 @@ from tunecli.trial import Scalar
 RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
 """The keys that make a map a range."""
 MODIFIERS = ("default", "step", "grid")
-"""Keys that some ranges take in addition."""
+"""Further keys of some ranges."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """A value that is no range."""
+    """A value that is not a range."""
 
     value: Scalar
     mark: Mark
@@ -32,7 +32,7 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A map; ``marks`` holds where each key stands."""
+    """A map; ``marks`` has the position of each key."""
 
     items: dict[str, Expression]
     marks: dict[str, Mark]
@@ -41,7 +41,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class FixedList:
-    """A list of a fixed length."""
+    """A list of fixed length."""
 
     items: tuple[Expression, ...]
     mark: Mark
@@ -49,9 +49,9 @@ class FixedList:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of ``options``; ``labels`` are what the record calls them. A scalar's label is the scalar.
+    """One of ``options``; the record contains their ``labels``. The label of a scalar is the scalar.
 
-    Where an option is itself a range of numbers, that range bears the path's name and the choice the name
+    If an option is itself a range of numbers, that range has the path as its name, and the choice has the name
     ``<path>.choice``: ``{choice: [0, {loguniform: [1e-6, 1e-1]}]}``.
     """
 
@@ -62,7 +62,7 @@ class Choice:
     mark: Mark
 
     def name_at(self, path: str) -> str:
-        """What the record calls the choice that stands at ``path``."""
+        """Name of the choice at ``path`` in the record."""
         return f"{path}.choice" if any(isinstance(option, Numeric) for option in self.options) else path
 
 
@@ -77,7 +77,7 @@ class Numeric:
 
 @dataclass(frozen=True, slots=True)
 class VariableList:
-    """A list whose length is itself a value or a range of whole numbers."""
+    """A list whose length is a value or a range of whole numbers."""
 
     items: tuple[Expression, ...]
     """One expression for each place up to the greatest length, all alike but for their place."""
@@ -89,7 +89,7 @@ class VariableList:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Another key's value, by its path under ``trial``."""
+    """The value of another key, by its path under ``trial``."""
 
     path: str
     mark: Mark
@@ -97,7 +97,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Stands where something could not be understood; what is wrong has been told."""
+    """Placeholder for a part with a problem that was reported."""
 
     mark: Mark
 
@@ -120,7 +120,7 @@ def walk(expression: Expression) -> Iterator[Expression]:
 
 
 def n_expressions(expression: Expression) -> int:
-    """How many expressions the tree holds, each list at its greatest length; counted without going over its items."""
+    """Number of expressions in the tree, with each list at its greatest length; computed without visiting its items."""
     match expression:
         case Group(items=named):
             return 1 + sum(map(n_expressions, named.values()))
@@ -133,7 +133,7 @@ def n_expressions(expression: Expression) -> int:
 
 
 def domain_of(expression: Expression) -> Domain | None:
-    """The domain that a range draws from; None for what is no parameter itself."""
+    """The domain of a range; None if the expression is not a parameter."""
     match expression:
         case Numeric(domain=domain):
             return domain
@@ -144,10 +144,10 @@ def domain_of(expression: Expression) -> Domain | None:
 
 
 def literal(expression: Expression) -> Any:
-    """The plain value of an expression with no range in it.
+    """The plain value of an expression without ranges.
 
     Raises:
-        ValueError: there is a range in it.
+        ValueError: the expression contains a range.
     """
     match expression:
         case Fixed(value=value):
@@ -163,7 +163,7 @@ def literal(expression: Expression) -> Any:
 
 
 def children(expression: Group | FixedList) -> list[tuple[str | int, Expression]]:
-    """The steps into a map or a fixed list, and what stands there."""
+    """The keys or indices of a map or fixed list, with the expression at each."""
     if isinstance(expression, Group):
         return list(expression.items.items())
     return list(enumerate(expression.items))

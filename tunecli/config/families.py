@@ -1,7 +1,6 @@
-"""What a file may write for a sampler, a pruner and an engine, and how families of knobs take in plug-ins.
+"""Unions of the samplers, pruners and engines that a file can name, and of knobs that plug-ins extend.
 
-The unions are built from the registry. `OpenTo` annotates a union that plug-ins extend: it looks for a plug-in only
-where a name is not built in.
+The unions are built from the registry. `OpenTo` looks for a plug-in only if a name is not built in.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ class OpenTo:
     """Annotates a union of knobs that the plug-ins of a group extend.
 
     Attributes:
-        group: of the plug-ins.
-        kind: what they give: a knob's base class, or an info's.
-        built_in: the names that the union knows itself; empty: those of its members.
+        group: group of the plug-ins.
+        kind: class of the plug-ins: a knob's base class, or an info's.
+        built_in: names of the union's own members; empty: taken from the members.
     """
 
     group: Group
@@ -64,7 +63,7 @@ class OpenTo:
 def _of_plug_in(
     family: OpenTo, name: str, value: Any, known: tuple[str, ...], built_in: Callable[[Any], Any]
 ) -> Any:
-    """A value that names a plug-in; where there is none of that name, the union's own error with all the names."""
+    """The value as a plug-in's; if no plug-in has the name, the union's own error with all the names."""
     try:
         given = plugins.load(family.group, name, family.kind)
     except UsageError as error:

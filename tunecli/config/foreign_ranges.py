@@ -62,7 +62,7 @@ _WORDS_BY_KIND: dict[str, str] = {
     "constant": "const constant",
 }
 _KINDS = {word: kind for kind, words in _WORDS_BY_KIND.items() for word in words.split()}
-"""By a word without its `_` and in lower case: what it draws. ``below``: a whole number below the upper end."""
+"""Kind of range by a word in lower case without ``_``. ``below``: a whole number below the upper end."""
 _LONGEST_TEXT = 300
 _CALL = re.compile(r"\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)\s*\((.*?)\)?\s*", re.DOTALL)
 _TAGGED = re.compile(r"(?:tag\s*\(\s*log\s*,\s*|int\s*\(\s*)?(\w+)\s*\((.*?)\)*\s*", re.DOTALL)
@@ -72,7 +72,7 @@ _PARTS = ("min", "max", "low", "high")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What another tool's words ask for."""
+    """A range that another tool's words describe."""
 
     kind: str
     numbers: tuple[float, ...] = ()
@@ -81,7 +81,7 @@ class Asked:
 
 
 def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
-    """What a map of another tool's words asks for."""
+    """The range that a map of another tool's words describes; else None."""
     if len(named) == 1:
         ((word, body),) = named.items()
         if (found := _asked_by_word(word, body)) is not None:
@@ -132,7 +132,7 @@ def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
 
 
 def _asked_by_word(word: str, body: Any, known_kind: str = "") -> Asked | None:
-    """What ``word`` with its arguments asks for."""
+    """The range that ``word`` with its arguments describes; None if it describes none."""
     kind = known_kind or _KINDS.get(_key(word), "")
     is_named = isinstance(body, list | tuple) and len(body) > 1 and isinstance(body[0], str)
     if is_named and kind != "choice" and _key(word).startswith("suggest"):
@@ -154,7 +154,7 @@ def _asked_by_word(word: str, body: Any, known_kind: str = "") -> Asked | None:
         return None
     low, high, *rest = given
     if kind == "exponents":
-        is_plain = 0 < low < high <= 1  # nobody means 10^0.00001 to 10^0.1
+        is_plain = 0 < low < high <= 1  # values, because 10^0.00001 to 10^0.1 makes no sense
         return Asked("loguniform", (low, high) if is_plain else powers(10, low, high))
     if _key(word) == "linspace":
         return Asked("uniform", (low, high))
@@ -162,7 +162,7 @@ def _asked_by_word(word: str, body: Any, known_kind: str = "") -> Asked | None:
 
 
 def asked_by_text(text: str) -> Asked | None:
-    """What a text such as ``tune.loguniform(1e-4, 1e-1)`` or ``0.1, 0.2`` asks for."""
+    """The range that a text such as ``tune.loguniform(1e-4, 1e-1)`` or ``0.1, 0.2`` describes; else None."""
     if len(text) > _LONGEST_TEXT:
         return None
     if span := _SPAN.fullmatch(text):
@@ -213,7 +213,7 @@ def asked_by_text(text: str) -> Asked | None:
 
 
 def _arguments(text: str) -> list[Any]:
-    """The arguments of a call, as far as they read as YAML does."""
+    """The arguments of a call, as far as they are YAML."""
     try:
         node = read(f"[{text}]".encode(), "")
     except (ConfigError, RecursionError):
@@ -230,7 +230,7 @@ def powers(base: float, low: float, high: float) -> tuple[float, ...]:
 
 
 def _number(value: Any) -> float | None:
-    """A number, also where another tool quotes it."""
+    """A number, including one that another tool writes in quotes; None for other values."""
     if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", value) and len(value) < 40:
         try:
             value = int(value) if re.fullmatch(r"[-+]?\d+", value) else float(value)

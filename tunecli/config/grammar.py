@@ -1,16 +1,16 @@
-"""Nodes → expressions: what in a tree is a value, what is a range, and where each stands in the file.
+"""Nodes → expressions: find the ranges in a tree, each with its place in the file.
 
-An expression is the tree the user wrote with its ranges understood. A map with one reserved key is a range:
+A map with one reserved key is a range:
 
     {choice: [...]}                     one of several values or sub-trees
     {uniform: [a, b]}  {loguniform: …}  a real number
     {int: [a, b]}      {logint: …}      a whole number
     {normal: [mean, deviation]}         a normally distributed number
-    {list: {of: …, length: …}}          a list of its own length
-    {ref: optimizer.lr}                 another key's value, repeated
+    {list: {of: …, length: …}}          a list of variable length
+    {ref: optimizer.lr}                 the value of another key
 
-Beside the key may stand `default`, `step` and `grid`. Every problem is gathered, none raised. Knows nothing
-of what the keys mean: that is the knobs' part.
+A range may have the keys `default`, `step` and `grid`. Problems are collected, not raised. Does not know the meaning of
+keys outside ranges.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Report = Callable[[Problem], None]
 
 
 def parse(node: Node, report: Report, path: str = "") -> Expression:
-    """Understand ``node``; what is wrong goes to ``report`` and is replaced by `Broken`."""
+    """Parse ``node``; each problem is passed to ``report``, and its part becomes `Broken`."""
     match node:
         case ScalarNode(value=value, mark=mark):
             return Fixed(value, mark)
@@ -74,7 +74,7 @@ def _is_dotted(key: str) -> bool:
 
 
 def _ambiguous(key: str, path: str, mark: Mark) -> Problem:
-    """A parameter's name is its path, so the dots in it must be between keys: `a.b` is `b` in `a` already."""
+    """The problem of a key with a dot and a range: parameter names are paths, so `a.b` is already `b` in `a`."""
     outer, _, inner = key.rpartition(".")
     message = (
         f"a key that holds a range must not contain `.`: the name would be that of `{inner}` in `{outer}`"
@@ -85,7 +85,7 @@ def _ambiguous(key: str, path: str, mark: Mark) -> Problem:
 
 
 class _Range:
-    """One range while it is being read: its node, its path and where problems go."""
+    """One range during parsing: its node, its path and where problems are reported."""
 
     def __init__(self, node: MapNode, key: str, path: str, report: Report) -> None:
         self.node, self.key, self.path, self._report = node, key, path, report
@@ -101,7 +101,7 @@ class _Range:
                 nearest(other, allowed) or (beside if allowed else "`ref` takes no other key"),
                 self.node.marks[other],
             )
-        found = self._parsed(self.node.items[self.key])  # whose own problems are told with these
+        found = self._parsed(self.node.items[self.key])  # its problems are reported as well
         return Broken(self.mark) if extra else found
 
     def _parsed(self, body: Node) -> Expression:

@@ -32,7 +32,7 @@ _VERY_NEAR = 0.8
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 _OF_A_SOURCE = ("file", "path", "csv", "filename", "filepath", "folder", "name")
-"""What the name of a data file or of a bundled set is often put at."""
+"""Keys under which people often write the name of a data file or of a bundled data set."""
 
 _FILES: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = (
     ("a W&B sweep", (frozenset({"method", "parameters"}), frozenset({"program", "parameters"}))),
@@ -64,10 +64,10 @@ def value_hint(
 
     Args:
         given: the value, plain.
-        kinds: pydantic's names for what was expected.
-        words: the words that would do, if any.
-        place: the key that refused it.
-        is_searchable: whether a range may stand there.
+        kinds: pydantic's names of the expected kinds.
+        words: the words that are valid here, if any.
+        place: the key that refused the value.
+        is_searchable: whether a range is allowed here.
     """
     is_number = bool({"int_type", "float_type"} & set(kinds))
     is_whole = "int_type" in kinds if is_number else None
@@ -132,7 +132,7 @@ def value_hint(
 
 
 def _hint_by_key(given: Any, kinds: Sequence[str], place: Place) -> str:
-    """The hint for a plain value whose meaning its key tells: `stop: 3`, `subject_to: n <= 5`, `hidden: 8,8`."""
+    """The hint for a plain value whose meaning follows from its key: `stop: 3`, `subject_to: n <= 5`, `hidden: 8,8`."""
     if place.key == "stop" and _is_number(given) and given >= 1:
         return f"write `stop: {{stagnation: {math.floor(given)}}}`"
     if place.key == "stop" and given is True:
@@ -194,14 +194,14 @@ def _result(left: float, operator: str, right: float) -> str:
 
 
 def range_key_hint(given: Any) -> str:
-    """The hint for a map that was to be a range, where its key was mistyped."""
+    """The hint for a range whose key is mistyped."""
     if not isinstance(given, Mapping):
         return ""
     return next(filter(None, (nearest(str(key), RANGE_KEYS) for key in given)), "")
 
 
 def device_hint(given: Any) -> str:
-    """The hint for a device by another name: ``gpu``, ``0``."""
+    """The hint for another name of a device: ``gpu``, ``0``."""
     text = str(given).lower()
     kind, colon, number = text.partition(":")
     if text.isascii() and text.isdecimal() and len(text) < 4:
@@ -220,7 +220,7 @@ def _devices_hint(given: Sequence[Any]) -> str:
 
 
 def _names_a_member(given: Mapping[str, Any], place: Place) -> bool:
-    """Whether a map has the name of a member of the key's family, as its key or by `name`."""
+    """Whether a map contains the name of a member of the key's family, as its key or in `name`."""
     names = {name for model in models_in(place.field.annotation) for name in names_of(model)}
     words = [str(given.get("name", "")), *(map(str, given) if len(given) == 1 else ())]
     return any(word in names or alias(word) in names for word in words)
@@ -231,7 +231,7 @@ def _is_number(value: Any) -> bool:
 
 
 def tool_of(keys: Iterable[str], known: Iterable[str]) -> str:
-    """The tool whose file has these top-level keys, as in ``a W&B sweep``; empty for unknown files and for our own."""
+    """The tool whose files have these top-level keys, as in ``a W&B sweep``; empty if it is unknown or tunecli."""
     found = set(keys)
     if len(found & set(known)) > len(found) / 2:
         return ""
@@ -239,7 +239,7 @@ def tool_of(keys: Iterable[str], known: Iterable[str]) -> str:
 
 
 def unknown_keys(root: MapNode, known: Sequence[str]) -> Iterator[Problem]:
-    """The top-level keys of a file that are none of the ``known`` ones, the tool's name first that the file is for."""
+    """A problem for each top-level key that is not ``known``; first one for the file if it is another tool's."""
     if tool := tool_of(root.marks, known):
         hint = "`tunecli init` writes a study to start from; the lines below show where each key belongs"
         yield Problem(f"this looks like {tool}, not a tunecli study", root.mark.file, 1, 1, hint=hint)
@@ -253,7 +253,7 @@ def unknown_keys(root: MapNode, known: Sequence[str]) -> Iterator[Problem]:
 
 
 def own_code_map(key: str, value: Any) -> str:
-    """``{python: mymod:Net}`` for a class's dotted path as Hydra and Lightning write it; else empty."""
+    """``{python: mymod:Net}`` for a dotted class path of Hydra or Lightning; empty for other values."""
     if key not in ("_target_", "class_path") or not isinstance(value, str) or not _DOTTED.fullmatch(value):
         return ""
     module, _, name = value.rpartition(".")
@@ -261,13 +261,13 @@ def own_code_map(key: str, value: Any) -> str:
 
 
 def unknown_key_hint(key: str, value: Any, level: str, known: Sequence[str]) -> str:
-    """The hint for a key that ``level`` does not have: its right place; empty for a key that no place has.
+    """The hint for an unknown key: where it belongs; empty if that is unknown.
 
     Args:
-        key: as the file has it.
-        value: what stands there, plain.
-        level: the path of the map that holds it, from the top level on; empty at the top.
-        known: the keys that may stand there.
+        key: the key in the file.
+        value: its value, plain.
+        level: the path of the map that contains it; empty at the top level.
+        known: the keys that are allowed there.
     """
     if own := own_code_map(key, value):
         return f"write {own}"
@@ -316,5 +316,5 @@ def _known_as(paths: Sequence[str], level: str) -> str:
 
 
 def rate_hint(value: Any) -> str:
-    """What to write for a number at `learning_rate`, which is a chain of schedules."""
+    """The hint for a number at `learning_rate`, which is a chain of schedules."""
     return f"the learning rate is `optimizer.lr`: write optimizer: {{name: adamw, lr: {flow(value)}}}"

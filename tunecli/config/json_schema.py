@@ -1,7 +1,7 @@
 """The JSON Schema of a file, for editors. Under ``trial``, each leaf is a value or a range.
 
-It is derived from the pydantic models and their docstrings, so it matches what is accepted. What a schema cannot say
-(valid bounds of a range, metrics that fit the data) is left to `check`.
+It is derived from the pydantic models and their docstrings, so it matches the program. Checks that a schema cannot
+express (bounds of a range, metrics that fit the data) are left to `check`.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _add_plug_ins_with_infos(definitions: dict[str, Any]) -> None:
-    """Let a file name the samplers, pruners and engines of plug-ins; what cannot be used is left out."""
+    """Allow the samplers, pruners and engines of plug-ins, except those that cannot be used."""
     places: tuple[tuple[Group, type, str, str], ...] = (
         ("samplers", SamplerInfo, "Search", "sampler"),
         ("pruners", PrunerInfo, "Search", "pruner"),
@@ -148,7 +148,7 @@ def _add_plug_ins_with_infos(definitions: dict[str, Any]) -> None:
 
 
 def _add_plug_in_knobs(trial: dict[str, Any]) -> None:
-    """Let a trial name the optimizers, losses, models and data of plug-ins; what cannot be used is left out."""
+    """Allow the optimizers, losses, models and data of plug-ins in a trial, except those that cannot be used."""
     definitions: dict[str, Any] = trial["$defs"]
     places: tuple[tuple[Group, type, dict[str, Any], str], ...] = (
         ("optimizers", OptimizerKnob, trial["properties"], "optimizer"),
@@ -210,7 +210,7 @@ def _subclasses(knob: type[Knob]) -> Iterator[type[Knob]]:
 
 
 def _searchable(definition: dict[str, Any]) -> dict[str, Any]:
-    """A model's schema in which every property may hold a range instead."""
+    """A model's schema in which every property may be a range."""
     found = copy.deepcopy(definition)
     for name, schema in found.get("properties", {}).items():
         if name != "name" or "enum" in schema:  # one of several that take the same keys may be searched
@@ -228,7 +228,7 @@ def _or_range(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _open(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let list items be ranges, and a family's member be its name alone or, in a chain, ``{name: {…}}``."""
+    """Allow ranges as list items, and a family's member as its name alone or, in a chain, as ``{name: {…}}``."""
     if "items" in schema:
         schema["items"] = _or_range(_open(schema["items"]))
     for key in ("anyOf", "oneOf"):

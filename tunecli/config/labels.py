@@ -40,7 +40,7 @@ _LONGEST_LABEL = 40
 
 
 def labels_of(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
-    """What the record calls each option: a scalar itself; a sub-tree its name; else its text or its number."""
+    """The label of each option in the record: a scalar itself; a sub-tree's name; else its text or its number."""
     told_apart = _labels_by_difference(options)
     wanted = [told_apart.get(n, _label(option, n + 1)) for n, option in enumerate(options)]
     labels: list[Scalar] = []
@@ -57,10 +57,10 @@ def labels_of(options: tuple[Node, ...]) -> tuple[Scalar, ...]:
 
 
 def _labels_by_difference(options: tuple[Node, ...]) -> dict[int, str]:
-    """Labels such as ``source=iris``, by place, for the maps whose labels would otherwise differ in a number alone.
+    """Labels such as ``source=iris``, by index, for maps whose labels would otherwise differ in a number only.
 
-    These are maps of one and the same key, and those too long for a label. The keys in which they differ say which is
-    which, where all have them with plain values and the text is short.
+    These are maps with the same single key, and maps too long for a label. The label lists the keys in which they
+    differ, if every map has them with plain values and the text is short.
     """
     maps = {n: each for n, each in enumerate(options) if isinstance(each, MapNode) and not _is_range(each)}
     usual = {n: _label(option, 0) for n, option in maps.items()}
@@ -103,7 +103,7 @@ def _label(option: Node, number: int) -> Scalar:
 
 
 def flow_label(node: Node) -> str:
-    """A short plain sub-tree as one line; empty where it is long or holds a range."""
+    """A short plain sub-tree in one line; empty if it is long or contains a range."""
 
     def plain(part: Node) -> Any:
         match part:
@@ -128,7 +128,7 @@ _RANGE = "…"
 
 
 def options_of(space: Space) -> dict[str, tuple[Scalar, ...]]:
-    """By the name of each choice, its options; those of all branches where several hold a choice of that name."""
+    """The options of each choice by name, over all branches that have a choice of that name."""
     found: dict[str, tuple[Scalar, ...]] = {}
     for parameter in space.parameters:
         if isinstance(parameter.domain, Categorical):
@@ -137,7 +137,7 @@ def options_of(space: Space) -> dict[str, tuple[Scalar, ...]]:
 
 
 def option_labels(space: Space) -> dict[str, dict[str, str]]:
-    """For each choice by name, the label of each option by its ``repr``; only options that need another label."""
+    """By choice, the screen label of each option (by its ``repr``) that needs another one than in the record."""
     found: dict[str, dict[str, str]] = {}
     for name, options in options_of(space).items():
         alike: dict[str, set[str]] = {}
@@ -171,7 +171,7 @@ def _choices(expression: Expression, name: str) -> Iterator[tuple[str, Choice]]:
 
 
 def _distinct_labels(choice: Choice) -> dict[str, str]:
-    """Labels for the sub-trees that the record tells apart by a number alone."""
+    """Labels for sub-trees that differ in a number only in the record."""
     numbered = sorted(
         (label.partition("#")[0], place)
         for place, label in enumerate(choice.labels)
@@ -231,7 +231,7 @@ def _leaves(expression: Expression, name: str) -> Iterator[tuple[str, str]]:
 
 
 def shown(value: Scalar) -> str:
-    """A value as a file spells it and the tables show it: ``null``, ``true``."""
+    """A value as in a file and in the tables: ``null``, ``true``."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -50,17 +50,17 @@ def load(path: Path, overrides: tuple[str, ...] = (), inspect: Inspect | None = 
     """Read, override and check the file at ``path``.
 
     Raises:
-        ConfigError: with every problem found.
-        UsageError: an override is no ``path=value``.
+        ConfigError: the file has problems; the error contains all of them.
+        UsageError: an override is not ``path=value``.
     """
     return parse_study(bytes_of(path), str(path), overrides, path.parent, inspect)
 
 
 def bytes_of(path: Path) -> bytes:
-    """What the file at ``path`` holds, as far as it may be a study's.
+    """The content of the file at ``path``, up to one byte more than a study may have.
 
     Raises:
-        ConfigError: it is not there, or cannot be read.
+        ConfigError: the file does not exist, or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -75,11 +75,11 @@ def bytes_of(path: Path) -> bytes:
 def parse_study(
     data: bytes, file: str, overrides: tuple[str, ...], base_path: Path, inspect: Inspect | None = None
 ) -> StudySpec:
-    """The same for a file's bytes; ``file`` is the name that problems bear.
+    """The same for the bytes of a file; problems name it ``file``.
 
     Raises:
-        ConfigError: with every problem found.
-        UsageError: an override is no ``path=value``.
+        ConfigError: the file has problems; the error contains all of them.
+        UsageError: an override is not ``path=value``.
     """
     root = read(data, file)
     problems: list[Problem] = []
@@ -114,7 +114,7 @@ def parse_study(
 
 
 def _folder_as_written(root: MapNode) -> Path | None:
-    """What ``run.folder`` says in a file whose settings have problems, for the data's to be told at the right place."""
+    """``run.folder`` of a file whose settings have problems, so that the data is looked for in the right folder."""
     run = root.items.get("run")
     folder = run.items.get("folder") if isinstance(run, MapNode) else None
     match folder:
@@ -125,7 +125,7 @@ def _folder_as_written(root: MapNode) -> Path | None:
 
 
 def _in_order(problems: list[Problem], file: str) -> list[Problem]:
-    """By place, the file's own first; a range refused at both its ends is told once."""
+    """Problems by place, those of the file first; a range that is invalid at both ends is reported once."""
     told: dict[tuple[str, int, int, str, str], Problem] = {}
     for problem in problems:
         gist = problem.message.partition(", not ")[0]
@@ -169,7 +169,7 @@ def _settings(
 
 
 def _counts_steps(space: Space) -> bool:
-    """Whether a trial may be given by its optimizer steps; how many epochs they are only the data tell."""
+    """Whether a trial may be measured in optimizer steps; only the data shows how many epochs they are."""
     return any(isinstance(part, Group) and "steps" in part.items for part in walk(space.tree))
 
 
@@ -185,7 +185,7 @@ def _space(root: MapNode, file: str, problems: list[Problem]) -> Space | None:
 
 
 def _bounded(node: Node, problems: list[Problem]) -> Expression:
-    """The node understood, unless its lists multiply to more than anyone writes."""
+    """The parsed node, or a problem if its lists multiply to too many values."""
     tree = parse(node, problems.append)
     if n_expressions(tree) <= MAX_VALUES:
         return tree
@@ -200,9 +200,14 @@ def _bounded(node: Node, problems: list[Problem]) -> Expression:
 def override(root: Node, assignment: str) -> Node:
     """``root`` with one ``path=value`` applied.
 
+    The value is YAML and may be a range. A path that starts with no top-level key is taken under ``trial``. Where the
+    path crosses a choice, every branch takes the value. Where it crosses a plain name (``optimizer: adam``), the name
+    becomes a map; where the file has nothing, the default's name does. Under ``run``, which has no names, a word
+    (``checkpoint: off``) is replaced by the map.
+
     Raises:
         UsageError: ``assignment`` has no ``=`` or no path.
-        ConfigError: the value is not YAML, or the path leads into something that has no keys.
+        ConfigError: the value is not YAML, or the path leads into a value that has no keys.
     """
     path, equals, text = assignment.partition("=")
     path = path.strip()
@@ -256,7 +261,7 @@ def _with_value(node: Node, steps: list[str], value: Node, mark: Mark, done: tup
 
 
 def _implied(path: tuple[str, ...], mark: Mark) -> MapNode:
-    """What stands at a path of which the file says nothing: the default's name, where the default has one."""
+    """The map at a path that the file does not have: with the default's name, if the default has one."""
     field = TrialConfig.model_fields.get(path[1]) if path[0] == "trial" and len(path) == 2 else None
     name = getattr(field.default, "name", None) if field is not None else None
     if name is None:

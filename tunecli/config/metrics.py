@@ -1,4 +1,4 @@
-"""The metrics an objective may name: their direction and the tasks they fit. How they are computed is train's."""
+"""The metrics that an objective can name: their direction, and the tasks that have them. `train` computes them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ REGRESSION: tuple[Task, ...] = ("regression",)
 LATENCY = "latency_ms"
 N_PARAMETERS = "n_parameters"
 MEASURED = (N_PARAMETERS, LATENCY)
-"""What a model costs to use: measured only where the file names it, since a clock takes its time."""
+"""Cost of using a model; measured only if the file names it, because timing takes time."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricFacts:
-    """Whether more is better, and which tasks have it; whether it is a whole number, and whether a clock's."""
+    """Whether a higher value is better, which tasks have the metric, and whether it is a count or a clock's."""
 
     maximize: bool
     tasks: tuple[Task, ...]
@@ -59,11 +59,11 @@ METRIC_LINES: dict[str, str] = {
     LATENCY: "Median time in milliseconds of a forward pass of one example, after a warm-up; measured only where the "
     "file names it.",
 }
-"""What each metric is, in one line."""
+"""A description of each metric in one line."""
 
 
 def is_clock(name: str) -> bool:
-    """Whether a metric, or its deviation over folds or repeats, is a clock's: it is never the same twice."""
+    """Whether a metric, or its deviation over folds or repeats, is measured by a clock and so never repeats."""
     facts = METRICS.get(name.removesuffix("_std"))
     return facts is not None and facts.is_clock
 
@@ -90,10 +90,10 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 
 
 def maximized_by_name(name: str) -> bool | None:
-    """Whether more of a metric of the user's own is better, as far as its name tells; None where it does not.
+    """Whether a higher value of a user's own metric is better, as far as its name shows; None if it does not.
 
     ``test_loss`` and ``val/ppl`` are minimized, ``acc`` and ``eval_f1_macro`` maximized. A name with words of both
-    kinds, or with one that turns another round (``neg_loss``), tells nothing.
+    kinds, or with an inverting word (``neg_loss``), is ambiguous.
     """
     words = {word.lower() for word in _WORDS.findall(name)} | {
         part.lower() for part in re.split(r"[_./-]", name)

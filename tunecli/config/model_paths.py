@@ -30,7 +30,7 @@ _DEEPEST = 6
 
 @dataclass(frozen=True)
 class Place:
-    """A key of a model; ``is_item`` where the path leads on to one item of the list that it holds."""
+    """A key of a model; ``is_item`` if the path leads on to an item of the list at that key."""
 
     owner: type[BaseModel]
     key: str
@@ -39,7 +39,7 @@ class Place:
 
 
 def models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[BaseModel]]:
-    """The models that a validator's ``path`` below ``model`` may lead to."""
+    """The models that a validator's ``path`` below ``model`` can lead to."""
     found = [model]
     for step in path:
         fields = [
@@ -52,12 +52,12 @@ def models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[Ba
 
 
 def _of_plug_ins(step: str | int) -> list[type[BaseModel]]:
-    """The models of the plug-ins that a step names; none where it is no name, or one that is built in."""
+    """The plug-in models with the name ``step``; none if it is a built-in name or no name."""
     return [*plugins.loaded_settings(step)] if isinstance(step, str) else []
 
 
 def place_at(model: type[BaseModel], path: Iterable[str | int]) -> Place | None:
-    """The deepest key on a validator's ``path``; None where the path names none."""
+    """The deepest key on a validator's ``path``; None if the path contains no key."""
     found, place = [model], None
     for step in path:
         if step == "name" and place is not None:  # a tag: no path leads to the key of that name
@@ -76,21 +76,21 @@ def place_at(model: type[BaseModel], path: Iterable[str | int]) -> Place | None:
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation names, in its order."""
+    """The models in an annotation, in its order."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in typing.get_args(annotation) for model in models_in(part)]
 
 
 def names_of(model: type[BaseModel]) -> tuple[str, ...]:
-    """What a member of a family is called; empty where the model is none."""
+    """The names of a member of a family; empty if the model has no name."""
     field = model.model_fields.get("name")
     return tuple(typing.get_args(field.annotation)) if field else ()
 
 
 @lru_cache(maxsize=1)
 def paths_by_key() -> dict[str, tuple[str, ...]]:
-    """By a key's name: the paths, from the file's top level on, at which it may stand, the shortest first."""
+    """The paths at which each key may be written, from the top level on, the shortest first."""
     found: dict[str, list[str]] = {"trial": ["trial"]}
     for model, prefix in (
         (StudySettings, ""),
@@ -149,7 +149,7 @@ _LONGEST_GIVEN = 1000
 
 
 def example_of(place: Place, given: Any) -> str:
-    """``key: value`` with a value that ``place`` takes, made from the ``given`` one where it can be; else empty."""
+    """``key: value`` with a value that ``place`` accepts, made from the ``given`` one if possible; else empty."""
     written = json.dumps(given, default=str)
     return _example(
         place.owner, place.key, place.is_item, written if len(written) <= _LONGEST_GIVEN else "null"
@@ -167,7 +167,7 @@ def _example(owner: type[BaseModel], key: str, is_item: bool, written: str) -> s
 
 
 def is_taken(place: Place, value: Any) -> bool:
-    """Whether the key takes ``value``."""
+    """Whether the key accepts ``value``."""
     for shaped in ([value], [value, value]) if place.is_item else (value,):
         try:
             _checker(place.owner, place.key).model_validate({place.key: shaped})
@@ -179,7 +179,7 @@ def is_taken(place: Place, value: Any) -> bool:
 
 @lru_cache(maxsize=256)
 def _checker(owner: type[BaseModel], key: str) -> type[BaseModel]:
-    """A model of one key alone."""
+    """A model with this key only."""
     field = owner.model_fields[key]
     fields: dict[str, Any] = {key: (field.annotation, copy.copy(field))}
     return create_model("One", __base__=Knob, **fields)
@@ -233,7 +233,7 @@ def _candidates(place: Place, given: Any) -> Iterator[Any]:
 
 
 def _words(annotation: Any) -> Iterator[Any]:
-    """The words that an annotation lets stand."""
+    """The words that an annotation allows."""
     if typing.get_origin(annotation) is typing.Literal:
         yield from typing.get_args(annotation)
     else:
@@ -246,14 +246,14 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _renamed(given: Any) -> Iterator[Any]:
-    """The same with another library's name as ours."""
+    """The value with another library's name replaced by ours."""
     name = given if isinstance(given, str) else given.get("name") if isinstance(given, dict) else None
     if isinstance(name, str) and (ours := alias(name)):
         yield ours
 
 
 def _shapes(model: type[BaseModel], value: dict[str, Any], is_chain: bool) -> Iterator[Any]:
-    """A member of a family with its name; links of a chain as ``{name: {…}}``."""
+    """A member of a family with its name; a link of a chain as ``{name: {…}}``."""
     names = names_of(model)
     if not names:
         yield value
@@ -288,7 +288,7 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 
 def _plain(model: type[BaseModel]) -> Iterator[dict[str, Any]]:
-    """Maps of the model with as little in them as it takes."""
+    """Maps of the model with its required keys, and with one optional key each."""
     required = {
         key: field for key, field in model.model_fields.items() if field.is_required() and key != "name"
     }

@@ -1,6 +1,4 @@
-"""What a study optimises: one metric or several, and what a trial is to hold besides. How trials are ranked by it is
-results' part, and how they are proposed search's.
-"""
+"""The objectives of a study, and its constraints."""
 
 from __future__ import annotations
 
@@ -28,10 +26,10 @@ from tunecli.knob import Knob
 from tunecli.objective import Constraint, Objective
 
 OWN_TRIAL = "own_trial"
-"""The key of the validation context that says whether the trial is the user's own and names its metrics itself."""
+"""Key of the validation context: whether the trial is the user's own, and names its metrics itself."""
 
 MOST_GOALS = 4
-"""Beyond, nearly every trial is on the front, which then tells nothing."""
+"""With more objectives, nearly every trial is on the Pareto front."""
 
 _BOUND = re.compile(
     r"(<=|>=)\s*([-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?)"
@@ -49,7 +47,7 @@ _EXAMPLES = 'write `"<= 5"` or `">= 0.9"`'
 
 
 def _bound(value: Any) -> Any:
-    """A text such as ``<= 5`` or ``>= 1_000``, and nothing else."""
+    """A text such as ``<= 5`` or ``>= 1_000``."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f'must be a bound, not a number: write `"<= {value}"` or `">= {value}"`')
     if not isinstance(value, str):
@@ -64,7 +62,7 @@ def _bound(value: Any) -> Any:
 
 
 def _not_a_bound(text: str) -> str:
-    """What is wrong with a text, and where in it."""
+    """The message for a text that is not a bound, with the position of the mistake."""
     sign = re.match(r"[<>=≤≥]*", text)
     said, rest = (sign[0] if sign else ""), text[len(sign[0]) if sign else 0 :].strip()
     shown = repr(text) if len(text) < 60 else "a long text"
@@ -87,7 +85,7 @@ Bound = Annotated[
 
 
 def _bounded(name: str, info: ValidationInfo) -> str:
-    """A metric that may have a bound: a known one, or one of the user's own that is a goal already."""
+    """A metric that can have a constraint: a built-in one, or a metric of the user's own that is an objective."""
     goals = (
         [info.data["metric"]]
         if "metric" in info.data
@@ -99,7 +97,7 @@ def _bounded(name: str, info: ValidationInfo) -> str:
 
 
 Bounds = Annotated[dict[Annotated[str, AfterValidator(_bounded)], Bound], Field(min_length=1)]
-"""By metric, what it is to hold."""
+"""The constraint of each metric."""
 
 _METRIC_NAMES = [{"const": name, "description": line} for name, line in METRIC_LINES.items()]
 _Metric = Annotated[
@@ -140,18 +138,18 @@ class Aim(Knob):
 
     @property
     def name(self) -> str:
-        """The metric's name, and its column's."""
+        """Name of the metric, and of its column."""
         return self.metric if isinstance(self.metric, str) else _column(self.metric)
 
     @property
     def natural(self) -> Objective | None:
-        """The metric in the direction that is better by its nature; None where we do not know its nature."""
+        """The metric in the direction in which it is better; None for a metric that is not built in."""
         facts = METRICS.get(self.name)
         return None if facts is None else Objective(self.name, facts.maximize)
 
     @property
     def inferred(self) -> Objective | None:
-        """The user's own metric in the direction that its name tells; None where the file says it, or no name does."""
+        """The user's own metric in the direction that its name suggests; None if the file or no name decides."""
         if self.direction is not None or self.natural is not None:
             return None
         maximize = maximized_by_name(self.name)
@@ -159,7 +157,7 @@ class Aim(Knob):
 
     @property
     def goal(self) -> Objective:
-        """The metric with its direction settled."""
+        """The metric with its direction."""
         if self.direction is None and self.natural is not None:
             return self.natural
         return self.inferred or self._own(maximize=self.direction == "maximize")
@@ -180,12 +178,12 @@ class Goal(Aim):
 
     @property
     def aims(self) -> tuple[Aim, ...]:
-        """All that is optimised."""
+        """All objectives."""
         return (self,)
 
     @property
     def objective(self) -> Objective:
-        """The goal, and its constraints."""
+        """The objective with its constraints."""
         goal = self.goal
         return Objective(goal.metric, goal.maximize, goal.python, goal.args, (), constraints(self.subject_to))
 
@@ -217,12 +215,12 @@ class Pareto(Knob):
 
     @property
     def aims(self) -> tuple[Aim, ...]:
-        """All that is optimised."""
+        """All objectives."""
         return tuple(self.pareto)
 
     @property
     def objective(self) -> Objective:
-        """The goals, and their constraints."""
+        """The objectives with their constraints."""
         first, *others = (aim.goal for aim in self.pareto)
         found = constraints(self.subject_to)
         return Objective(first.metric, first.maximize, first.python, first.args, tuple(others), found)
@@ -234,16 +232,16 @@ Goals = Annotated[
         lambda value: "several" if isinstance(value, Pareto) or _is_several(value) else "one",
     ),
 ]
-"""One goal, or several under ``pareto``."""
+"""One objective, or several under ``pareto``."""
 
 
 def constraints(bounds: Mapping[str, str] | None) -> tuple[Constraint, ...]:
-    """What a file's ``subject_to`` says, in its order."""
+    """The constraints of a ``subject_to``, in its order."""
     return tuple(Constraint(name, *_read(text)) for name, text in (bounds or {}).items())
 
 
 def spelled(objective: Objective) -> dict[str, Any]:
-    """An objective as a file says it, its directions written out and its numbers in one form."""
+    """An objective in one form of the file, with explicit directions."""
     aims = [
         {
             "metric": {"python": goal.python, "args": dict(goal.args)} if goal.python else goal.metric,
@@ -277,7 +275,7 @@ def _is_several(value: Any) -> bool:
 
 
 def _column(metric: UserCode) -> str:
-    """``mine:score`` is in the column ``val_score``."""
+    """Name of the column of a user's metric: ``mine:score`` is ``val_score``."""
     return "val_" + re.split(r"[:.]", metric.python)[-1]
 
 

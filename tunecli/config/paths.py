@@ -1,6 +1,6 @@
-"""What text from a file may mean as a place: an index into a list, or a name on disk. Never raises.
+"""Text from a file as a list index or as a path. Never raises.
 
-Text that could be neither (``²``, a name longer than the file system allows) is simply no place.
+Text that cannot be either (``²``, a name longer than the file system allows) is neither.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def is_index(step: str, length: int) -> bool:
-    """Whether ``step`` of a path is the number of an item, from 0, in a list of ``length``."""
+    """Whether ``step`` of a path is an index, from 0, into a list of ``length``."""
     is_number = step.isascii() and step.isdecimal()
     return is_number and len(step) <= len(str(length)) and int(step) < length
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file lies at ``path``."""
+    """Whether there is a file at ``path``."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -23,7 +23,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder lies at ``path``."""
+    """Whether there is a folder at ``path``."""
     try:
         return path.is_dir()
     except (OSError, ValueError):

@@ -42,7 +42,7 @@ class Signature:
 
 
 class NoSuchNameError(LookupError):
-    """The module does not define the name; ``known`` are those it does."""
+    """The module does not define the name; ``known`` are the names that it defines."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__(name)
@@ -50,11 +50,11 @@ class NoSuchNameError(LookupError):
 
 
 def parsed(path: Path) -> ast.Module:
-    """The syntax tree of a file of source.
+    """The syntax tree of a source file.
 
     Raises:
-        OSError: it cannot be read.
-        SyntaxError: it is no Python; ``lineno`` and ``msg`` say where and why.
+        OSError: the file cannot be read.
+        SyntaxError: the file is not Python; ``lineno`` and ``msg`` have the place and the reason.
     """
     facts = path.stat()
     return _parsed(path, facts.st_mtime_ns, facts.st_size)
@@ -63,17 +63,17 @@ def parsed(path: Path) -> ast.Module:
 @lru_cache(maxsize=256)
 def _parsed(path: Path, modified_ns: int, n_bytes: int) -> ast.Module:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the compiler finds odd is told where the code runs
+        warnings.simplefilter("ignore")  # warnings appear where the code runs
         try:
             return ast.parse(path.read_bytes(), filename=str(path))
         except ValueError as error:  # a NUL byte, an encoding that is not there
             raise SyntaxError(str(error)) from None
-        except (RecursionError, MemoryError):  # what the parser raises of itself, on sources made to
+        except (RecursionError, MemoryError):  # raised by the parser for hostile sources
             raise SyntaxError("nested too deeply") from None
 
 
 def signature_of(module: ast.Module, name: str) -> Signature | None:
-    """How the module's ``name`` can be called; None where its source does not tell.
+    """The signature of the module's ``name``; None if the source alone does not show it.
 
     Args:
         module: the parsed module.
@@ -89,7 +89,7 @@ def signature_of(module: ast.Module, name: str) -> Signature | None:
 
 
 def is_class(module: ast.Module, name: str) -> bool:
-    """Whether the module's ``name`` is a class by its source; not so where its source does not tell.
+    """Whether the module's ``name`` is a class; False if the source alone does not show it.
 
     Raises:
         NoSuchNameError: the module defines no such name.
@@ -114,7 +114,7 @@ def _definition_of(module: ast.Module, name: str) -> _Definition | None:
 
 
 def _defined(body: Iterable[ast.stmt], name: str, whole_name: str) -> _Definition | None:
-    """The last definition of ``name``; None where it is bound in another way."""
+    """The last definition of ``name``; None if it is bound in another way."""
     known: dict[str, _Definition | None] = {}
     is_open = False
     for bound, definition in _bindings(body):
@@ -128,7 +128,7 @@ def _defined(body: Iterable[ast.stmt], name: str, whole_name: str) -> _Definitio
 
 
 def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, _Definition | None]]:
-    """Every name that statements bind, with its definition where it is one."""
+    """Every name that statements bind, with its definition if it has one."""
     for statement in body:
         match statement:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -188,12 +188,11 @@ def _signature_of_function(found: _Function, *, skip_first: bool) -> Signature |
 
 
 Source = tuple[Path, Path]
-"""A file, and the folder in which what it imports is looked for."""
+"""A file, and the folder in which its imports are looked for."""
 
 
 def module_files(folder: Path, steps: Iterable[str]) -> Iterator[Path]:
-    """The files that importing ``steps`` reads from ``folder``: the packages on the way and the module, as far as any
-    lies there."""
+    """The files that ``import`` reads from ``folder`` for a module: its packages and itself, as far as they exist."""
     for step in steps:
         if is_file(folder / step / "__init__.py"):
             yield folder / step / "__init__.py"
@@ -206,7 +205,7 @@ def module_files(folder: Path, steps: Iterable[str]) -> Iterator[Path]:
 
 
 def module_file(folder: Path, steps: tuple[str, ...]) -> Path | None:
-    """The file of one module, None where it does not lie in ``folder``."""
+    """The file of one module; None if it is not in ``folder``."""
     *above, last = steps
     for name in (Path(*above, last, "__init__.py"), Path(*above, f"{last}.py")):
         if is_file(folder / name):
@@ -215,7 +214,7 @@ def module_file(folder: Path, steps: tuple[str, ...]) -> Path | None:
 
 
 def follow_imports(sources: Iterable[Source], base_path: Path) -> set[Source]:
-    """The sources and all that they import, as far as it lies below ``base_path``."""
+    """The sources and all their imports below ``base_path``."""
     waiting, seen = list(sources), set[Source]()
     while waiting:
         source = waiting.pop()
@@ -228,12 +227,12 @@ def follow_imports(sources: Iterable[Source], base_path: Path) -> set[Source]:
 
 
 def may_import_package(modules: Iterable[Sequence[str]], folder: Path, wanted: str) -> bool:
-    """Whether a package may be imported with the modules: by them or what they import, be it through what is installed.
+    """Whether the modules may import a package, directly or through other modules, installed ones included.
 
     Args:
-        modules: the steps of their names. What a module imports that does not lie in ``folder`` is not known.
+        modules: the parts of their names. Imports of a module outside ``folder`` are unknown.
         folder: an absolute path.
-        wanted: the package, by the name that it is installed and imported by.
+        wanted: the package, by its name in imports.
     """
     files = [[*module_files(folder, steps)] for steps in modules]
     if not all(files):
@@ -243,7 +242,7 @@ def may_import_package(modules: Iterable[Sequence[str]], folder: Path, wanted: s
 
 
 def _from_elsewhere(sources: Iterable[Source], folder: Path) -> set[str]:
-    """The packages that the sources import, or what those follow to does, and that do not lie beside them."""
+    """The packages that the sources and their imports import from outside their folder."""
     return {
         steps[0]
         for file, root in follow_imports(sources, folder)
@@ -253,7 +252,7 @@ def _from_elsewhere(sources: Iterable[Source], folder: Path) -> set[str]:
 
 
 def _asks_for(package: str, wanted: str) -> bool:
-    """Whether an installed package asks for another, of all its extras none; by the name that it is imported by."""
+    """Whether an installed package depends on another without extras; both by their names in imports."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
@@ -264,7 +263,7 @@ def _asks_for(package: str, wanted: str) -> bool:
 
 
 def _imports(file: Path, root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """What a file imports: the folder where it is looked for first, and its name step by step."""
+    """The imports of a file: the folder that is searched first, and the parts of the name."""
     if file.suffix != ".py":
         return
     try:
@@ -283,7 +282,7 @@ def _imports(file: Path, root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def sha256_of(path: Path) -> str:
-    """In hexadecimal; empty where the file cannot be read, as a program may be that can be run."""
+    """SHA-256 of a file in hexadecimal; empty if it cannot be read, as a program may be that can be run."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
@@ -291,13 +290,13 @@ def sha256_of(path: Path) -> str:
 
 
 def changed_files(recorded: Mapping[str, str], base_path: Path) -> list[str]:
-    """Which of a study's files are no more what they were, as far as this process would still read them.
+    """The recorded files that have changed and that this process could still read.
 
-    A module that is loaded runs as it was when it was, whatever became of its file.
+    A loaded module keeps running as it was loaded, even if its file changes.
 
     Args:
-        recorded: by the file's name, its SHA-256 when the study began.
-        base_path: the folder that the names start from.
+        recorded: SHA-256 of each file when the study began, by name.
+        base_path: the folder that the names are relative to.
     """
     folder = base_path.resolve()
     changed = [name for name, sha256 in recorded.items() if sha256_of(folder / name) != sha256]

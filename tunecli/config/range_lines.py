@@ -32,11 +32,11 @@ _LONGEST_LINE = 160
 
 
 def lines_for(value: Any, *, is_whole: bool | None = None) -> tuple[str, ...]:
-    """Our lines for a range of another tool's, the likeliest first; empty where ``value`` looks like none.
+    """Our lines for another tool's range, the most likely first; empty if ``value`` does not look like a range.
 
     Args:
-        value: a plain value: a map, a text, never a list, which may be meant as one.
-        is_whole: whether the key takes whole numbers; None where nothing is known of it.
+        value: a plain value: a map or a text, never a list, which may be meant as one.
+        is_whole: whether the key takes whole numbers; None if that is unknown.
     """
     asked = (
         asked_by_map(value)
@@ -84,7 +84,7 @@ def flow(value: Any) -> str:
 
 
 def short_flow(value: Any) -> str:
-    """The same; a text that is too long ends in `…`."""
+    """The same; a text that is too long is cut to `…`."""
     text = flow(value)
     if len(text) <= _LONGEST_LINE:
         return text
@@ -92,7 +92,7 @@ def short_flow(value: Any) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text stays one without quotes."""
+    """Whether a text needs no quotes in YAML."""
     if not re.fullmatch(r"[\w./][\w ./:+-]*", text) or text.endswith((" ", ":")) or ": " in text:
         return False
     return len(text) <= _LONGEST_LINE and scalar(text) == text
@@ -157,7 +157,7 @@ _OWN_VALUES = re.compile(r"params\.|(.*\.)?args\.")
 
 @dataclass(frozen=True, slots=True)
 class NearRange:
-    """A value at the path ``name`` that is no range, though it is ``written`` like one; ``hint`` says what to write."""
+    """A value at the path ``name`` that looks like a range (``written``) but is none; ``hint`` says what to write."""
 
     name: str
     written: str
@@ -165,7 +165,7 @@ class NearRange:
 
 
 def near_ranges(tree: Expression, name: str = "") -> Iterator[NearRange]:
-    """Every map and text under `params` or `args` that another tool, or this one but for a letter, reads as a range."""
+    """Every map and text under `params` or `args` that looks like another tool's range, or like a mistyped one."""
     match tree:
         case Group():
             if _OWN_VALUES.match(name) and (near := _near(tree, name)):

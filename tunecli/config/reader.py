@@ -35,7 +35,7 @@ _NAN = {".nan", ".NaN", ".NAN"}
 
 
 class Mark(NamedTuple):
-    """A place: file, 1-based line, 1-based column."""
+    """A position: file, 1-based line, 1-based column."""
 
     file: str
     line: int
@@ -60,7 +60,7 @@ class SequenceNode:
 
 @dataclass(frozen=True, slots=True)
 class MapNode:
-    """A map; ``marks`` says where each key stands."""
+    """A map; ``marks`` has the position of each key."""
 
     items: dict[str, Node]
     marks: dict[str, Mark]
@@ -76,11 +76,11 @@ def read(data: bytes, file: str, *, line: int = 1, column: int = 1) -> Node:
 
     Args:
         data: the file's bytes; UTF-8, with or without a byte order mark.
-        file: the name that positions bear.
-        line, column: where the first character stands, for text that is a part of something else.
+        file: the file's name in positions.
+        line, column: position of the first character, for a text that is part of another one.
 
     Raises:
-        ConfigError: with the position of what is wrong, as far as reading could go.
+        ConfigError: the text has problems, each with its position.
     """
     if len(data) > MAX_BYTES:
         _refuse(Mark(file, 1, 1), f"the file is too large: the limit is {MAX_BYTES:,} bytes")
@@ -97,10 +97,10 @@ def read(data: bytes, file: str, *, line: int = 1, column: int = 1) -> Node:
 
 
 def scalar(text: str) -> Scalar:
-    """The value of a plain scalar by the core schema of YAML 1.2 (section 10.3.2).
+    """The value of a plain scalar in the core schema of YAML 1.2 (section 10.3.2).
 
     Raises:
-        ValueError: a number of more than 64 characters.
+        ValueError: a number has more than 64 characters.
     """
     if text in _NULL:
         return None
@@ -124,7 +124,7 @@ def _refuse(mark: Mark, message: str, hint: str = "") -> NoReturn:
 
 
 class _Reader:
-    """One document while it is being read: the event stream, the anchors met, the nodes counted."""
+    """One document during reading: the event stream, the anchors so far, and the number of nodes."""
 
     def __init__(self, text: str, file: str, first_line: int, first_column: int) -> None:
         self._file, self._first_line, self._first_column = file, first_line, first_column
@@ -186,7 +186,7 @@ class _Reader:
 
     def _problem(self, mark: Mark, message: str, hint: str = "") -> None:
         self._problems.append(Problem(message, mark.file, mark.line, mark.column, hint=hint))
-        if len(self._problems) == MAX_PROBLEMS:  # nobody reads more of them at a time
+        if len(self._problems) == MAX_PROBLEMS:  # more are not readable at a time
             raise ConfigError(self._problems)
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
@@ -274,7 +274,7 @@ class _Reader:
 
 
 def plain_of(node: Node) -> Any:
-    """The plain value of a node, ranges and all."""
+    """The plain value of a node, ranges included."""
     match node:
         case ScalarNode(value=value):
             return value

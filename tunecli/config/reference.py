@@ -1,6 +1,6 @@
-"""The reference of every key under ``trial`` as a Markdown table, and the starter file of `tunecli init`.
+"""A Markdown table of every key under ``trial``, and the starter file of `tunecli init`.
 
-The table is derived from the pydantic models, so it matches what is accepted.
+The table is derived from the pydantic models, so it matches the program.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tunecli.config.schema import TrialConfig
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """One key: its path under ``trial``, what it may be, and what it is where nothing is said."""
+    """One key: its path under ``trial``, its possible values, and its default."""
 
     key: str
     values: str
@@ -28,9 +28,9 @@ class KeyRow:
 
 
 def key_rows(model: type[BaseModel] = TrialConfig, prefix: str = "") -> Iterator[KeyRow]:
-    """The keys of a model of knobs, in its order, each family of named knobs as one row.
+    """The keys of a model of knobs, in its order, with one row per family of named knobs.
 
-    What several members of a family share and is itself a family (a model's ``activation``) has a row of its own.
+    A family that several members share (a model's ``activation``) has a row of its own.
     """
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
@@ -51,7 +51,7 @@ def key_rows(model: type[BaseModel] = TrialConfig, prefix: str = "") -> Iterator
 
 def markdown_table() -> str:
     """The keys as a Markdown table."""
-    lines = ["| key | what it may be | default |", "|---|---|---|"]
+    lines = ["| key | values | default |", "|---|---|---|"]
     lines += [f"| `{row.key}` | {row.values} | {row.default} |" for row in key_rows()]
     return "\n".join(lines) + "\n"
 
@@ -83,7 +83,7 @@ def _member(member: type[BaseModel], shared: set[str]) -> Iterator[str]:
 
 
 def _argument(name: str, field: FieldInfo) -> str:
-    """An argument's name, with the keys below it where it is a map."""
+    """The name of an argument, with the keys below it if it is a map."""
     below = [
         key for model in models_in(field.annotation) if not names_of(model) for key in model.model_fields
     ]
@@ -105,7 +105,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _kinds(annotation: Any, metadata: list[Any]) -> Iterator[str]:
-    """What a value that is no knob may be, in words."""
+    """The possible values of a field that is not a knob, in words."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         yield from (f"`{str(option).lower() if option is True else option}`" for option in arguments)
@@ -148,7 +148,7 @@ def _origins(annotation: Any) -> Iterator[Any]:
 
 STARTER = """\
 # yaml-language-server: $schema=tunecli.schema.json
-# A study: `tunecli check FILE` says what it would do, `tunecli search FILE` does it.
+# A study: `tunecli check FILE` checks it, `tunecli search FILE` runs it.
 study: first-study
 seed: 7
 objective: {metric: val_accuracy, direction: maximize}

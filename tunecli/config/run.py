@@ -1,4 +1,4 @@
-"""Where and how trials run, how long they may, and what follows when one fails: the keys under ``run``."""
+"""The settings under ``run``: where and how trials run, their limits, and what happens after a failure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(
 
 
 def _seconds(value: Any) -> Any:
-    """``2h``, ``1h30m`` and ``45s`` are durations; a number is seconds."""
+    """``2h``, ``1h30m`` and ``45s`` in seconds; a number is seconds already."""
     if not isinstance(value, str):
         return value
     found = _DURATION.fullmatch(value)
@@ -121,7 +121,7 @@ class OnFailure(Knob):
     error: _RetryOrSkip = "skip"
 
     def of(self, kind: FailureKind) -> Policy:
-        """The policy for failures of this ``kind``; ``skip`` where the file can say none."""
+        """The policy for failures of this ``kind``; ``skip`` for kinds that the file cannot set."""
         policies: dict[FailureKind, Policy] = {
             FailureKind.OOM: self.oom,
             FailureKind.CRASH: self.crash,
@@ -166,12 +166,12 @@ class Run(Knob):
 
     @property
     def engine_name(self) -> str:
-        """What the engine is called."""
+        """Name of the engine."""
         return self.engine if isinstance(self.engine, str) else self.engine.name
 
     @property
     def engine_settings(self) -> NamedKnob | None:
-        """What the file says of the engine beside its name; None: nothing."""
+        """The settings of the engine beside its name; None if there are none."""
         return None if isinstance(self.engine, str) else self.engine
 
     @model_validator(mode="after")

@@ -31,7 +31,7 @@ _WRITTEN = re.compile(r"(\$?)\$\{env:([^{}]*)\}")
 
 
 def references(tree: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Each variable that a plain tree of maps, lists and scalars names, with the place of the text that does."""
+    """Each variable that a plain tree of maps, lists and scalars uses, with the path of the text that contains it."""
     match tree:
         case str():
             yield from ((place, found[2]) for found in _WRITTEN.finditer(tree) if not found[1])
@@ -44,22 +44,23 @@ def references(tree: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
 
 
 def names_in(tree: Any) -> tuple[str, ...]:
-    """The variables that a plain tree names, each once, in its order."""
+    """The variables that a plain tree uses, each once, in its order."""
     return tuple(dict.fromkeys(name for _, name in references(tree)))
 
 
 def escaped(text: str) -> str:
-    """A text escaped so that none of its parts is read as a variable."""
+    """A text in which no part is read as a variable."""
     return _WRITTEN.sub(lambda found: f"${found[0]}", text)
 
 
 def resolved(tree: Any, environment: Mapping[str, str] = os.environ) -> Any:
     """A plain tree, such as a concrete trial, with each ``${env:NAME}`` replaced by the variable's value.
 
-    In a trial's ``command``, where braces are placeholders, those of the value are doubled, so that they stay its own.
+    In a trial's ``command``, where braces are placeholders, the braces of a value are doubled, so that they stay
+    literal.
 
     Raises:
-        UsageError: a variable is not set; the message names it and the path of the text that names it.
+        UsageError: a variable is not set; the message has its name and the path of the text.
     """
     return _resolved(tree, (), environment)
 
@@ -88,12 +89,12 @@ def _value(found: re.Match[str], place: Place, environment: Mapping[str, str]) -
 def redacted(
     text: str, names: Iterable[str], environment: Mapping[str, str] = os.environ, *, is_cut: bool = False
 ) -> str:
-    """``text`` with the value of each of the variables ``names`` replaced by ``${env:NAME}`` again.
+    """``text`` with the value of each of the variables ``names`` replaced by ``${env:NAME}``.
 
     Args:
         text: any text.
-        names, environment: the variables, and where their values are.
-        is_cut: whether the text may begin or end within a value, or have a ``…`` in one.
+        names, environment: the variables, and the source of their values.
+        is_cut: whether the text may start or end within a value, or contain a ``…`` in one.
     """
     return redactor_for(names, environment).redacted(text, is_cut=is_cut)
 
@@ -120,7 +121,7 @@ class _Span(NamedTuple):
 
 
 class Redactor:
-    """Replaces the values of some variables by ``${env:NAME}``, in any number of texts."""
+    """Replaces the values of some variables by ``${env:NAME}`` in any number of texts."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         """``values`` are by the variables' names."""
@@ -148,7 +149,7 @@ class Redactor:
 
         Args:
             text: any text.
-            is_cut: whether the text may begin or end within a value, or have a ``…`` in one.
+            is_cut: whether the text may start or end within a value, or contain a ``…`` in one.
         """
         spans = self._spans(text)
         if is_cut:
@@ -170,7 +171,7 @@ class Redactor:
         return spans
 
     def _parts(self, text: str) -> list[_Span]:
-        """What a cut has left of values: their beginnings before it, and their ends after it."""
+        """Parts of values at cuts of the text: the start of a value before a cut, and the end of one after it."""
         marked = (found.span() for found in islice(_CUT.finditer(text), _MOST_CUTS))
         cuts = [(0, 0), (len(text), len(text)), *marked]
         spans = []
@@ -196,7 +197,7 @@ def redactor_for(names: Iterable[str], environment: Mapping[str, str]) -> Redact
 
 
 class _Needles:
-    """Texts that are looked for at once, also where they overlap; of two at one place the longer is found."""
+    """Texts that are searched together, overlaps included; of two at one position, the longer is found."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
@@ -230,7 +231,7 @@ def _spellings(value: str) -> set[str]:
 
 
 def _base64_parts(value: str) -> set[str]:
-    """The parts that every Base64 text with the value's bytes contains, with any bytes before and after them."""
+    """Parts that every Base64 text with the value's bytes contains, with any bytes around them."""
     parts = set()
     for data in {value.encode("utf-8", "surrogateescape"), value.strip().encode("utf-8", "surrogateescape")}:
         for n_before in range(3):
@@ -242,7 +243,7 @@ def _base64_parts(value: str) -> set[str]:
 
 
 def _joined(text: str) -> tuple[str, list[int] | None]:
-    """``text`` without the breaks of its lines, and where each character of that stands; None: where it stood."""
+    """``text`` without line breaks, and the position of each character in ``text``; None if nothing was removed."""
     if not any(mark in text for mark in ("\n", "\r", "\\n")):
         return text, None
     kept: list[str] = []
@@ -272,7 +273,7 @@ def _moved(spans: Iterable[_Span], places: list[int] | None) -> Iterator[_Span]:
 
 
 def _overlap(before: str, spelling: str) -> int:
-    """How many characters at the end of ``before`` are the beginning of ``spelling``; 0 where too few are."""
+    """Number of characters at the end of ``before`` that start ``spelling``; 0 if there are too few."""
     if before[-_SHORTEST_PART:] not in spelling:
         return 0
     for n in range(min(len(before), len(spelling), _LONGEST_PART), _SHORTEST_PART - 1, -1):
@@ -282,7 +283,7 @@ def _overlap(before: str, spelling: str) -> int:
 
 
 def _merged(spans: Iterable[_Span]) -> list[_Span]:
-    """Spans in order; overlapping spans become one with the first one's name."""
+    """Spans in order; overlapping spans become one with the name of the first."""
     merged: list[_Span] = []
     for span in sorted(spans, key=lambda each: (each.start, -each.end)):
         if merged and span.start < merged[-1].end:

@@ -35,7 +35,7 @@ from tunecli.trial import Parameters, Scalar
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Holds where the parameter ``key`` has one of ``values``."""
+    """Is met if the parameter ``key`` has one of ``values``."""
 
     key: str
     values: tuple[Scalar, ...]
@@ -46,11 +46,11 @@ class Parameter:
     """One dimension of the space.
 
     Attributes:
-        key: unique in the space; the path with the branches that lead to it, ``optimizer{adamw}.lr``.
-        name: the path, ``optimizer.lr``; parameters of different branches may share it.
-        domain: what it ranges over; a choice's options are its labels.
-        conditions: all must hold for the parameter to be active.
-        default: what a person would try first; None where nothing was said.
+        key: unique in the space: the path with the branches that lead to it, ``optimizer{adamw}.lr``.
+        name: the path, ``optimizer.lr``; parameters of different branches can share it.
+        domain: its domain; the options of a choice are labels.
+        conditions: conditions that are all met if the parameter is active.
+        default: value of the first trial; None if the file has no default.
     """
 
     key: str
@@ -62,7 +62,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """Everything a trial's tree may become."""
+    """The tree of a trial with its ranges."""
 
     tree: Expression
 
@@ -73,14 +73,14 @@ class Space:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The parameters' names, each once, in the order of the file: the results' columns."""
+        """The names of the parameters, each once, in the order of the file: the columns of the results."""
         return tuple(dict.fromkeys(parameter.name for parameter in self.parameters))
 
 
 def point_of_units(space: Space, units: Sequence[float]) -> Parameters:
-    """The point whose parameters take ``units`` (one in [0, 1) for each of ``space.parameters``).
+    """The point whose parameters have ``units`` (one in [0, 1) for each of ``space.parameters``).
 
-    Units of parameters that turn out inactive are not read.
+    Units of inactive parameters are not used.
     """
     values: dict[str, Scalar] = {}
     point: dict[str, Scalar] = {}
@@ -91,9 +91,9 @@ def point_of_units(space: Space, units: Sequence[float]) -> Parameters:
 
 
 def point_with(space: Space, chosen: Mapping[str, Scalar]) -> Parameters:
-    """The point at which the parameters keyed in ``chosen`` have those values, and the others their default or middle.
+    """The point with the values in ``chosen`` by key, and the default or middle for every other parameter.
 
-    A parameter is there only where it is active, so ``chosen`` names the parents of what it is after.
+    Only active parameters are included, so ``chosen`` must contain the parents of the parameters it sets.
     """
     values: dict[str, Scalar] = {}
     point: dict[str, Scalar] = {}
@@ -105,7 +105,7 @@ def point_with(space: Space, chosen: Mapping[str, Scalar]) -> Parameters:
 
 
 def units_of_point(space: Space, point: Parameters) -> tuple[float | None, ...]:
-    """The unit of every parameter of the space at ``point``; None where it is not active.
+    """The unit of every parameter of the space at ``point``; None for inactive ones.
 
     Raises:
         KeyError, ValueError: ``point`` does not belong to this space.
@@ -118,10 +118,10 @@ def units_of_point(space: Space, point: Parameters) -> tuple[float | None, ...]:
 
 
 def values_by_key(space: Space, point: Parameters) -> dict[str, Scalar]:
-    """The point's values by the parameters' keys, active ones only.
+    """The point's values by the keys of the parameters, active ones only.
 
     Raises:
-        KeyError: a parameter that is active has no value in ``point``.
+        KeyError: an active parameter has no value in ``point``.
     """
     values: dict[str, Scalar] = {}
     for parameter in space.parameters:
@@ -131,7 +131,7 @@ def values_by_key(space: Space, point: Parameters) -> dict[str, Scalar]:
 
 
 def is_active(parameter: Parameter, values: Mapping[str, Scalar]) -> bool:
-    """Whether the parameter takes part, given its parents' ``values`` by key."""
+    """Whether the parameter is active, given the ``values`` of its parents by key."""
     return all(
         condition.key in values and is_among(values[condition.key], condition.values)
         for condition in parameter.conditions
@@ -139,10 +139,10 @@ def is_active(parameter: Parameter, values: Mapping[str, Scalar]) -> bool:
 
 
 def default_point(space: Space) -> Parameters | None:
-    """What a person would try first; None where no parameter of the space has a default.
+    """The point of the file's defaults; None if no parameter has one.
 
-    A parameter without a default takes the middle of its range; a choice without one takes the first branch
-    that holds a default, or else its first option.
+    A parameter without a default takes the middle of its range; a choice without one takes the first branch that
+    contains a default, or else its first option.
     """
     point: dict[str, Scalar] = {}
     has_default = _default(space.tree, "", point)

@@ -1,4 +1,4 @@
-"""The study's own settings: everything of the file that is not under ``trial``, and so holds no range."""
+"""The settings of a study: everything in the file except ``trial``. They contain no ranges."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tunecli.registry.samplers import SAMPLERS, sampler_info
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 UNCOUNTED = "uncounted"
-"""The key of the validation context that says whether nothing tells how many epochs a trial has."""
+"""Key of the validation context: whether the number of epochs of a trial is unknown."""
 DEFAULT_TRIALS = 50
 
 
 class Stop(Knob):
-    """End the study before its total when more trials promise little; with both keys, whichever applies first.
+    """End the study before its total when more trials promise little; with both keys, the first that applies decides.
 
     Running trials finish.
 
@@ -80,12 +80,12 @@ class Search(Knob):
 
     @property
     def sampler_name(self) -> str:
-        """What the sampler is called."""
+        """Name of the sampler."""
         return self.sampler if isinstance(self.sampler, str) else self.sampler.name
 
     @property
     def sampler_settings(self) -> dict[str, Any]:
-        """What the file says of it beside its name."""
+        """The settings of the sampler beside its name."""
         return {} if isinstance(self.sampler, str) else self.sampler.model_dump(exclude={"name"})
 
     @field_validator("pruner")
@@ -138,7 +138,7 @@ class Search(Knob):
 
 
 def _study_name(name: str) -> str:
-    """The name of the run folder, on any file system."""
+    """A name that is valid for a folder on any file system."""
     if not STUDY_NAME.fullmatch(name):
         known = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-_.")[:64]
         hint = f", for example `{known}`" if STUDY_NAME.fullmatch(known) else ""
@@ -154,7 +154,7 @@ class StudySettings(Knob):
     Attributes:
         study: name of the study and of its run folder; by default the file's name.
         seed: seed of the study, the one source of randomness.
-        objective: what is optimised.
+        objective: the objective, or several of them, and constraints.
         search: how the space is searched.
         run: where and how trials run.
     """
@@ -172,14 +172,14 @@ class StudySettings(Knob):
 
 @dataclass(frozen=True)
 class StudySpec:
-    """What the user asked for, whole and checked.
+    """A checked study.
 
     Attributes:
-        settings: name, seed, search and run.
-        space: the trial's tree with its ranges.
+        settings: name, seed, objective, search and run.
+        space: the tree of the trial with its ranges.
         text: the file as the user wrote it.
         overrides: each ``path=value`` given with ``--set``.
-        base_path: the folder that relative file names in it start from.
+        base_path: the folder that relative file names start from.
     """
 
     settings: StudySettings
@@ -190,5 +190,5 @@ class StudySpec:
 
     @property
     def objective(self) -> Objective:
-        """What is optimised, and what a trial is to hold besides."""
+        """The objective, with further objectives and constraints."""
         return self.settings.objective.objective

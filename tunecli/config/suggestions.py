@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-_LONGEST = 100  # nothing known is near that; comparing takes the product of the lengths
+_LONGEST = 100  # longer than every known name; comparing takes time with the product of the lengths
 _NAMES_ELSEWHERE: dict[str, str] = {
     "cosine": "cosineannealing cosinedecay",
     "cosine_restarts": "cosineannealingwarmrestarts cosinewithrestarts",
@@ -120,10 +120,10 @@ PATH_BY_NAME = {name: path for path, names in _KEYS_ELSEWHERE.items() for name i
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The hint "did you mean `lr`?", or empty where nothing known is near enough; ``cutoff`` 1 is the same letters."""
+    """The hint "did you mean `lr`?", or empty if no known name is similar; with ``cutoff`` 1 only case may differ."""
     if len(word) > _LONGEST:
         return ""
-    names = [name for name in known if name != word]  # what was refused is no suggestion
+    names = [name for name in known if name != word]  # not the refused name itself
     begun = [name for name in names if len(word) > 2 and name.startswith(word)]
     spelt = [name for name in names if name.lower() == word.lower()]
     matches = spelt or begun or difflib.get_close_matches(word, names, n=1, cutoff=cutoff)
@@ -136,7 +136,7 @@ def plain_name(word: str) -> str:
 
 
 def alias(word: str) -> str:
-    """Our name for another library's; empty where it is known as none."""
+    """Our name for another library's; empty if it is unknown."""
     if len(word) > 100:
         return ""
     bare = plain_name(word)
@@ -144,7 +144,7 @@ def alias(word: str) -> str:
 
 
 def meant(word: str, options: Iterable[str]) -> str:
-    """The one of ``options`` that ``word`` is, spelled another way or called otherwise elsewhere; else empty."""
+    """The one of ``options`` that ``word`` means, in another spelling or another library's name; else empty."""
     if len(word) > 100:
         return ""
     bare = plain_name(word)

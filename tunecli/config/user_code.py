@@ -51,10 +51,10 @@ class CodeUse(NamedTuple):
     """One ``python: module:name`` of a file.
 
     Attributes:
-        place: of the map that holds it, under ``trial``; or `METRIC`.
-        module: the steps of the module's name.
-        name: what it names there.
-        args: what goes to it by name.
+        place: path of the map that contains it, under ``trial``; or `METRIC`.
+        module: the parts of the module's name.
+        name: the name in the module.
+        args: arguments that are passed by name.
     """
 
     place: Place
@@ -64,10 +64,9 @@ class CodeUse(NamedTuple):
 
 
 class CodeProblem(NamedTuple):
-    """One thing wrong with the user's code: where, what, and what to do.
+    """One problem of the user's code.
 
-    ``place`` is under ``trial``, or begins as `METRIC` does; ``is_key`` where the key there is to blame and not its
-    value.
+    ``place`` is under ``trial``, or starts as `METRIC` does; ``is_key`` if the key there is wrong, not its value.
     """
 
     place: Place
@@ -78,7 +77,7 @@ class CodeProblem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """How what stands at a place is called: so many arguments by place, and these by name to whoever takes them."""
+    """How the object at a place is called: its positional arguments, and arguments that are offered by name."""
 
     given: tuple[str, ...] = ()
     offered: frozenset[str] = frozenset()
@@ -95,7 +94,7 @@ _CALLS: dict[Place, _Call] = {
 
 
 def uses(plain: Any, objective: Objective) -> Iterator[CodeUse]:
-    """Every ``python:`` of a concrete trial and of what it is scored by."""
+    """Every ``python:`` of a concrete trial and of its objective."""
     yield from _uses(plain, ())
     for place, goal in zip(goal_places(objective), objective.goals, strict=True):
         if goal.python:
@@ -103,22 +102,22 @@ def uses(plain: Any, objective: Objective) -> Iterator[CodeUse]:
 
 
 def goal_places(objective: Objective) -> list[Place]:
-    """Where in a file each goal's metric stands."""
+    """The path of each objective's metric in a file."""
     if not objective.further_objectives:
         return [METRIC]
     return [("objective", "pareto", number, "metric") for number in range(len(objective.goals))]
 
 
 def code_problems(plain: Any, objective: Objective, base_path: Path) -> Iterator[CodeProblem]:
-    """Everything that can be known to be wrong with the user's code without running it.
+    """Problems of the user's code that are visible without running it.
 
     Args:
-        plain: a concrete trial, as its model accepts it.
-        objective: what is optimised.
+        plain: a valid concrete trial.
+        objective: the objective.
         base_path: the folder in which modules and commands are looked for.
 
     Raises:
-        UsageError: a command names an environment variable that is not set.
+        UsageError: a command uses an environment variable that is not set.
     """
     for use in uses(plain, objective):
         yield from _use_problems(use, base_path)
@@ -127,7 +126,7 @@ def code_problems(plain: Any, objective: Objective, base_path: Path) -> Iterator
 
 
 def command_words(plain: Mapping[str, Any]) -> list[str]:
-    """A command's arguments as a trial might get them; those that cannot be rendered are left out."""
+    """The arguments of a command with sample values for a trial's facts, except arguments that cannot be rendered."""
     words = []
     for argument in plain["command"]:
         try:
@@ -255,7 +254,7 @@ def _is_installed(package: str) -> bool:
 
 
 def code_hashes(spec: StudySpec) -> dict[str, str]:
-    """The SHA-256, in hexadecimal, of every file of the user's own code, by its path from the file's folder."""
+    """SHA-256, in hexadecimal, of every file of the user's own code, by its path relative to the file's folder."""
     base_path = spec.base_path.resolve()
     sources = [
         source
@@ -274,7 +273,7 @@ def code_hashes(spec: StudySpec) -> dict[str, str]:
 
 
 def code_changes(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:
-    """What of the user's code is not what ``recorded`` says: each file's name, and what became of it."""
+    """Differences between the user's code and ``recorded``: each file's name, and what happened to it."""
     now = code_hashes(spec)
     return [
         f"{name} {'is new' if name not in recorded else 'is gone' if name not in now else 'has changed'}"
@@ -284,9 +283,9 @@ def code_changes(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:
 
 
 def _command_sources(plain: Any, base_path: Path) -> Iterator[Source]:
-    """The program where it lies beside the file, its script, and modules that it is told to run.
+    """The program if it is beside the file, its script, and the modules that it runs.
 
-    Every other file of a command is data: it may well be what the program writes.
+    Every other file of a command is data, and the program may even write it.
     """
     if not isinstance(plain, Mapping) or "command" not in plain:
         return

@@ -10,7 +10,7 @@ _ENDS = {"sequence": ("list", "[", "]"), "mapping": ("map", "{", "}")}
 
 
 class SyntaxMessage(NamedTuple):
-    """What is wrong, and what to do about it."""
+    """A message, and a hint."""
 
     message: str
     hint: str = ""
@@ -24,13 +24,13 @@ def syntax_message(
     begun: tuple[int, int] | None,
     begun_at: tuple[int, int] | None,
 ) -> SyntaxMessage:
-    """A plain message for an error of the lexer.
+    """The message for a syntax error.
 
     Args:
-        problem, context: as PyYAML words them.
+        problem, context: in PyYAML's words.
         text: the whole text.
-        at, begun: 0-based line and column where the error was noticed, and where what it is about began.
-        begun_at: the latter as a file's 1-based line and column.
+        at, begun: 0-based line and column of the error, and of the start of the construct that contains it.
+        begun_at: the latter as 1-based line and column of the file.
     """
     line = _line(text, at)
     character = line[at[1] : at[1] + 1] if at is not None else ""
@@ -73,7 +73,7 @@ def syntax_message(
 
 
 def _misplaced(problem: str, line: str, at: tuple[int, int] | None, where: str) -> SyntaxMessage:
-    """A line that does not go on with the map or list above it, or more text after a value that has ended."""
+    """The message for a line that does not continue the map or list above it, or for text after a complete value."""
     before = line[: at[1]].strip() if at is not None else ""
     if not before:
         kind = "list of `-` items" if "indicator" in problem else "map"
@@ -111,6 +111,6 @@ def _brace_hint(line: str, at: tuple[int, int] | None) -> str:
 
 
 def _line(text: str, at: tuple[int, int] | None) -> str:
-    """The line of a text by its number from 0; empty for a number that the text lacks."""
+    """Line ``at[0]`` of a text, counted from 0; empty if the text has no such line."""
     lines = [] if at is None else text.split("\n", at[0] + 1)
     return lines[at[0]] if at is not None and at[0] < len(lines) else ""

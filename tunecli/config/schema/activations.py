@@ -104,7 +104,7 @@ class LeakyRelu(ActivationKnob):
 
     @property
     def slope(self) -> float:
-        """As given."""
+        """The slope for negative inputs."""
         return self.negative_slope
 
 
@@ -123,7 +123,7 @@ class PRelu(ActivationKnob):
 
     @property
     def slope(self) -> float:
-        """What it begins with."""
+        """The initial slope."""
         return self.init
 
 

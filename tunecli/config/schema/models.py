@@ -84,7 +84,7 @@ class Mlp(ModelKnob):
 
     @property
     def widths(self) -> list[int]:
-        """How wide each hidden layer is."""
+        """Width of each hidden layer."""
         if self.hidden is not None:
             return self.hidden
         return [64 if self.width is None else self.width] * (2 if self.depth is None else self.depth)

@@ -219,7 +219,7 @@ Source = Annotated[
 
 
 def with_absolute_path(source: Any, base_path: Path) -> Any:
-    """A source as the file writes it, with an absolute path where it has one."""
+    """A source as the file writes it, with an absolute path if it contains a path."""
     named = _named(source)
     if not isinstance(named, dict):
         return source

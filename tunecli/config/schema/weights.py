@@ -26,7 +26,7 @@ class WeightClip(Timed):
     Attributes:
         value: largest absolute value of a weight.
         norm: largest L2 norm.
-        per: what the norm is taken of: all weights together, each tensor, or each row (max-norm, Srivastava et al.
+        per: scope of the norm: all weights together, each tensor, or each row (max-norm, Srivastava et al.
             2014).
         parameters: `weights`: tensors of two or more dimensions, without biases and norms; `all`: every trainable
             tensor.
