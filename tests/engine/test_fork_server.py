@@ -119,3 +119,14 @@ def test_a_process_whose_server_ended_is_over() -> None:
     theirs.close()
     assert not process.is_alive()
     process.close()
+
+
+def test_the_client_imports_no_other_package() -> None:
+    """The server must start before anything that takes long to import."""
+    code = (
+        "import sys, tunecli.engine.fork_client\n"
+        "heavy = {'pydantic', 'numpy', 'yaml', 'importlib.metadata', 'multiprocessing', 'ctypes'} & {*sys.modules}\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,12 +1,12 @@
-"""Engines run trials: jobs go in, events come out. This module makes an engine by its name in the file."""
+"""Engines run trials: jobs go in, events come out. This module makes an engine by its name in the file.
+
+Its functions import what they need, because `head_start` imports this package before all other modules.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
-
-from tunecli.registry.engines import INLINE, LOCAL, engine_info
-from tunecli.registry.implementations import implementation, require_package
 
 if TYPE_CHECKING:
     from tunecli.config.study import StudySpec
@@ -31,6 +31,8 @@ def engine_named(name: str, options: EngineOptions) -> Engine:
     Raises:
         UsageError: there is no such engine, or its package is not installed.
     """
+    from tunecli.registry.engines import LOCAL, engine_info
+    from tunecli.registry.implementations import implementation, require_package
     from tunecli.train.user_code.trial_files import remove_stale
 
     remove_stale()
@@ -49,6 +51,7 @@ def name_for_one(job: Job, engine: str) -> str:
         job: the trial.
         engine: the engine that the file names.
     """
+    from tunecli.registry.engines import INLINE
     from tunecli.train.trials import uses_user_code
 
     return engine if uses_user_code(job) else INLINE
