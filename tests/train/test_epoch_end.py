@@ -134,4 +134,4 @@ def test_a_complete_trial_without_a_value_for_a_goal_has_failed() -> None:
     progress = TrialProgress(metrics={"train_loss": 1.0})
     failure = end_training(job_of(()), progress, dict)
     assert isinstance(failure, Failure)
-    assert failure.cause.startswith("val_loss is not a number")
+    assert failure.cause.startswith("val_loss has no value")

@@ -79,7 +79,7 @@ def test_a_trial_without_a_metric_of_the_objective_fails_and_names_it(is_fused: 
     (outcome,) = outcomes_of(run_group([job]) if is_fused else run(job)).values()
     assert outcome.failure is not None
     assert outcome.failure.kind is FailureKind.ERROR
-    assert outcome.failure.cause.startswith("val_rmse is not a number at the trial's end")
+    assert outcome.failure.cause.startswith("val_rmse has no value at the trial's end")
 
 
 def test_a_user_function_that_does_not_report_a_goal_fails(tmp_path: Path) -> None:

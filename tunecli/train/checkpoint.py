@@ -184,9 +184,8 @@ def _read(job: Job, checkpoint: Checkpoint) -> LoadedCheckpoint:
         raise _Unusable("is damaged (sha256 differs)")
     try:
         tensors = safetensors.torch.load(content)
-        header = json.loads(
-            content[8 : 8 + int.from_bytes(content[:8], "little")]
-        )  # safetensors: length, then JSON
+        # a safetensors file begins with the length of its JSON header in 8 bytes
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         facts = json.loads(header["__metadata__"][_ENTRY])
         loaded = LoadedCheckpoint(facts["epoch"], "", facts["course"], facts["learners"], tensors)
         identity, version = facts["trial"], facts["torch"]

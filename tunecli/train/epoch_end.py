@@ -200,9 +200,7 @@ def metrics_failure(metrics: Mapping[str, float], metric: str, epoch: int) -> Fa
     if missing is None:
         return None
     if "val_loss" in metrics and missing != "train_loss":
-        cause = (
-            f"{missing} is not defined on this validation part, though val_loss is {metrics['val_loss']:.4g}"
-        )
+        cause = f"{missing} is not defined on this validation part, although val_loss is {metrics['val_loss']:.4g}"
         return Failure(FailureKind.ERROR, cause)
     return Failure(FailureKind.DIVERGED, f"{missing} is not a finite number after epoch {epoch}")
 
@@ -213,7 +211,7 @@ def missing_goal(objective: Objective, metrics: Mapping[str, float]) -> Failure 
     if missing is None:
         return None
     return Failure(
-        FailureKind.ERROR, f"{missing} is not a number at the trial's end, and the objective names it"
+        FailureKind.ERROR, f"{missing} has no value at the trial's end, but the objective needs one"
     )
 
 

@@ -222,9 +222,8 @@ class Learner:
             outputs = outputs.float()
             loss = float(self.validation_loss(outputs, y_N))
             if math.isnan(float(outputs.sum())) and bool(outputs.isnan().any()):
-                return {
-                    f"{part}_loss": math.nan
-                }  # argmax of NaN is some class, so an accuracy would be meaningless
+                # argmax of NaN is some class, so an accuracy would be meaningless
+                return {f"{part}_loss": math.nan}
             outputs = self._predict(outputs)
             metrics = evaluate(self._fold.task, outputs, y_N, self._fold.target_scale, part)
             for own in user_metrics:

@@ -129,9 +129,8 @@ class _Transfer:
             stream = torch.get_device_module(device).current_stream(device)
             stream.wait_event(self.event)
             for tensor in self.examples:
-                if (
-                    tensor is not None
-                ):  # its memory belongs to the copying stream, which must not reuse it yet
+                if tensor is not None:
+                    # its memory belongs to the copying stream, which must not reuse it yet
                     tensor.record_stream(stream)
         return self.examples
 

@@ -163,9 +163,8 @@ def _sgd_columns(rates_ST: Floats, n_ST: Floats, option: Callable[[str], Floats]
     return {
         "decay": option("weight_decay")[None],
         "momentum": option("momentum")[None],
-        "news": np.where(
-            n_ST == 1.0, 1.0, 1.0 - option("dampening")
-        ),  # torch: the first velocity is the gradient
+        # as in torch, the first velocity is the gradient
+        "news": np.where(n_ST == 1.0, 1.0, 1.0 - option("dampening")),
         "rate": rates_ST,
     }
 
