@@ -11,11 +11,11 @@ IS_LOADED = "'torch._dynamo.convert_frame' in sys.modules"
 TRIAL = """
 import sys, torch
 from tests.train.fused.trials import job_of
-from tunecli.train.trials import run_together
+from tunecli.train.trials import run_trials
 from tunecli.messages import Ended
 
 def score(config, is_fused=False):
-    *_, ended = run_together([job_of(0, config, is_fused=is_fused)])
+    *_, ended = run_trials([job_of(0, config, is_fused=is_fused)])
     assert isinstance(ended, Ended) and ended.outcome.failure is None, ended
     return ended.outcome.score
 """

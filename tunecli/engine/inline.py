@@ -43,7 +43,7 @@ class InlineEngine:
 
     def submit(self, *jobs: Job) -> None:
         """Take a job, or jobs to train together; they begin when the caller asks for events."""
-        from tunecli.train.trials import run_together
+        from tunecli.train.trials import run_trials
 
         self._is_stop_wanted, self._n_jobs = False, len(jobs)
         # This process uses the first part of a GPU. Only a program of the user needs to be bound to a whole GPU.
@@ -62,7 +62,7 @@ class InlineEngine:
                 self._visible_before = (os.environ.get(VISIBLE),)
             os.environ[VISIBLE] = self._accelerator.visible
             jobs = tuple(bind_job(job, self._accelerator, ()) for job in jobs)
-        self._running = run_together(jobs, lambda: self._is_stop_wanted)
+        self._running = run_trials(jobs, lambda: self._is_stop_wanted)
         self._deadline = Deadline(jobs[0]) if len(jobs) == 1 else None
 
     def events(self, wait_s: float) -> Iterator[Event]:

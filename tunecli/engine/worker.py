@@ -28,7 +28,7 @@ from tunecli.errors import DiskFull, StoreFailed
 from tunecli.messages import Event, Job
 from tunecli.store.lock import share_workers_lock
 from tunecli.train.machine import VISIBLE
-from tunecli.train.trials import run_here, run_together
+from tunecli.train.trials import run_here, run_trials
 
 STOP = b"stop"
 """The message that asks the running job to stop at its epoch's end. The first message is the setup, all others jobs."""
@@ -118,7 +118,7 @@ def _close_in_children(descriptor: int) -> None:
 
 
 def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool], send: Callable[[Event], None]) -> None:
-    for event in run_together(jobs, is_stop_wanted):
+    for event in run_trials(jobs, is_stop_wanted):
         send(event)
 
 

@@ -26,11 +26,11 @@ from tunecli.trial import Failure, FailureKind
 
 
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
-    """Run one trial; see `run_together`."""
-    return run_together([job], is_stop_wanted)
+    """Run one trial; see `run_trials`."""
+    return run_trials([job], is_stop_wanted)
 
 
-def run_together(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
+def run_trials(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
     """Run one trial, or a fused group of trials. No event contains a secret value of the environment.
 
     Args:
@@ -60,11 +60,11 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
     """Run one trial of the user's own code in this thread, for a process that has no other trial.
 
     Args:
-        job, is_stop_wanted: as in :func:`run_together`.
-        tell: called with each event that :func:`run_together` yields.
+        job, is_stop_wanted: as in :func:`run_trials`.
+        tell: called with each event that :func:`run_trials` yields.
 
     Raises:
-        DiskFull, StoreFailed: as in :func:`run_together`.
+        DiskFull, StoreFailed: as in :func:`run_trials`.
     """
     sys.argv = user_code.program_name(job)
     redactor = _redactor([job])
