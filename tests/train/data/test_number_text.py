@@ -52,7 +52,7 @@ def arrow_number(text: str) -> float | None:
 
 
 def by_grammar(text: str) -> bool:
-    """A number by JSON's grammar, with what CSV files add: a plus, leading zeros, and a point at either end."""
+    """A number by JSON's grammar, plus the forms of CSV files: a plus, leading zeros, and a point at either end."""
     rest = text.removeprefix("+") if text.startswith("+") else text.removeprefix("-")
 
     def digits(part: str) -> bool:
