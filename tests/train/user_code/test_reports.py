@@ -27,7 +27,7 @@ JOB = make_job(0, {}, Objective("val_loss", False), 1, 1)
 Report = tuple[int, Mapping[str, float]]
 
 
-def told(reports: Sequence[Report], job: Job = JOB) -> tuple[list[EpochEnded], Outcome]:
+def run_reports(reports: Sequence[Report], job: Job = JOB) -> tuple[list[EpochEnded], Outcome]:
     """The events and the outcome of one attempt with these reports."""
     of_job = Reports(job, "cpu")
     events = []
@@ -55,7 +55,7 @@ class Recorded:
     def attempt(self, reports: Sequence[Report], job: Job = JOB) -> Outcome:
         of_job = self.job(job)
         self.log.append_start(Reports(of_job, "cpu").started())
-        events, outcome = told(reports, of_job)
+        events, outcome = run_reports(reports, of_job)
         self.log.append_epochs(events)
         return outcome
 
@@ -93,7 +93,7 @@ def test_interrupted_attempts_give_the_same_curve_as_one_run(
     """Counted from 0 or 1 or later, each epoch or every k-th; each attempt goes on, or some reports back."""
     epochs, cuts, backs = drawn
     job = change_job(JOB, stop_above=tuple(bounds), until_epoch=until_epoch)
-    whole, expected = told([(epoch, of_epoch(epoch)) for epoch in epochs], job)
+    whole, expected = run_reports([(epoch, of_epoch(epoch)) for epoch in epochs], job)
     recorded, place = Recorded(tmp_path_factory.mktemp("log") / "study.db"), 0
     for cut, back in zip(cuts, backs, strict=True):
         recorded.attempt([(epoch, of_epoch(epoch)) for epoch in epochs[place:cut]], job)
@@ -249,7 +249,9 @@ def test_epoch_within_the_limit_is_kept(tmp_path: Path, epoch: int) -> None:
     ids=lambda each: str(each.bit_length()),
 )
 def test_epoch_beyond_the_limit_fails_the_trial(epoch: int) -> None:
-    events, outcome = told([(1, {"val_loss": 1.0}), (epoch, {"val_loss": 1.0}), (2, {"val_loss": 0.0})])
+    events, outcome = run_reports(
+        [(1, {"val_loss": 1.0}), (epoch, {"val_loss": 1.0}), (2, {"val_loss": 0.0})]
+    )
     assert [event.epoch for event in events] == [1]
     assert outcome.failure is not None and outcome.failure.kind is FailureKind.ERROR
     assert "an epoch is a whole number from 0 to 9,007,199,254,740,991" in outcome.failure.cause
@@ -259,7 +261,7 @@ def test_epoch_beyond_the_limit_fails_the_trial(epoch: int) -> None:
 @pytest.mark.parametrize("beyond", [0, 1, 10**6])
 def test_length_of_metric_names_is_limited(beyond: int) -> None:
     name = "n" * (MAX_NAME_CHARACTERS + beyond)
-    _, outcome = told([(1, {"val_loss": 1.0, name: 1.0})])
+    _, outcome = run_reports([(1, {"val_loss": 1.0, name: 1.0})])
     assert (outcome.failure is None) is (beyond == 0)
     if outcome.failure:
         assert outcome.failure.kind is FailureKind.ERROR and len(outcome.failure.cause) < 200
@@ -270,7 +272,7 @@ def test_length_of_metric_names_is_limited(beyond: int) -> None:
 def test_number_of_metrics_is_limited_over_all_reports(beyond: int) -> None:
     first = {"val_loss": 1.0, **{f"a{i}": 1.0 for i in range(MAX_METRICS // 2)}}
     second = {"val_loss": 1.0, **{f"b{i}": 1.0 for i in range(MAX_METRICS // 2 - 1 + beyond)}}
-    events, outcome = told([(1, first), (2, second)])
+    events, outcome = run_reports([(1, first), (2, second)])
     assert len(events) == (1 if beyond else 2)
     assert (outcome.failure is None) is (beyond == 0)
 
@@ -321,7 +323,7 @@ def test_goals_and_constraints_use_last_values_that_must_be_finite(
 
 
 def test_metric_missing_in_a_later_epoch_keeps_its_last_value() -> None:
-    _, outcome = told(
+    _, outcome = run_reports(
         [(1, {"val_loss": 1.0, "lat": 2.0, "f1": 0.5}), (2, {"val_loss": 0.2})],
         change_job(JOB, objective=GOALS),
     )
@@ -332,7 +334,9 @@ def test_metric_missing_in_a_later_epoch_keeps_its_last_value() -> None:
 def test_pruned_or_paused_trial_drops_values_that_became_not_finite() -> None:
     paused, pruned = change_job(JOB, until_epoch=2), change_job(JOB, stop_above=(None, 0.5))
     for job, state in ((paused, State.PAUSED), (pruned, State.PRUNED)):
-        _, outcome = told([(1, {"val_loss": 1.0, "lat": 2.0}), (2, {"val_loss": 1.0, "lat": NAN})], job)
+        _, outcome = run_reports(
+            [(1, {"val_loss": 1.0, "lat": 2.0}), (2, {"val_loss": 1.0, "lat": NAN})], job
+        )
         assert (outcome.state, outcome.metrics) == (state, {"val_loss": 1.0})
 
 

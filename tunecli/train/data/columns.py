@@ -47,7 +47,7 @@ class Request:
         return frozenset(name for name in (self.target, self.text) if name) | frozenset(self.kinds or ())
 
     def is_wanted(self, name: str) -> bool:
-        """Whether a column is read at all."""
+        """Whether a column is read. Readers drop all other columns."""
         if self.text is not None:
             return name in (self.target, self.text)
         return self.kinds is None or name in self.kinds or name == self.target

@@ -125,7 +125,7 @@ def _column_problems(
         present = set(columns.names)
         for name in (*known.feature_names, *(column.name for column in known.text)):
             if name not in present:
-                message = f"{columns.name} has no column `{name}`, but the training data has"
+                message = f"{columns.name} has no column `{name}`, which the training data has"
                 yield ColumnProblem(message, f"`{name}` is missing", "add the column to the file")
         return
     reasons = {

@@ -156,7 +156,7 @@ def _read(knobs: str, base_path: str, stamps: tuple[Stamp, ...]) -> Table | Data
     """A table, or the error as a value, so that the cache keeps it and a bad file is not read for every trial."""
     data = Data.model_validate_json(knobs)
     try:
-        table = _read_table(data, Path(base_path))
+        table = _call_reader(data, Path(base_path))
         _require_agreement(data, table.task, table.kind)
     except DataError as error:
         return error
@@ -167,7 +167,7 @@ def _read(knobs: str, base_path: str, stamps: tuple[Stamp, ...]) -> Table | Data
     return table
 
 
-def _read_table(data: Data, base_path: Path) -> Table:
+def _call_reader(data: Data, base_path: Path) -> Table:
     if isinstance(data.source, UserCode):
         return read_user_data(data.source, data, base_path)
     made = implementation_of(data.source)(data.source, data, base_path)
