@@ -1,7 +1,7 @@
-"""Text that came from outside, made fit for one line of a table, a file or a screen.
+"""Text from outside, made safe for one line of a table, a file or a screen; and numbers as short texts.
 
-Names and causes of failures may hold anything: line ends, escape sequences that repaint a terminal, marks that turn the
-direction of writing, characters of no width. Knows no format: quoting is its user's part.
+Names and causes of failures may contain anything: line ends, escape sequences that control a terminal, marks that
+change the direction of writing, characters without width. Knows no format: the caller quotes.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import unicodedata
 from reprlib import Repr
 from typing import Any
 
-_JOINERS = "\u200c\u200d"  # scripts and emoji need them; a screen does without
+_JOINERS = "\u200c\u200d"  # some scripts and emoji need them; a terminal does not
 _BLANK_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
 _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 _CUT = "…"
 
 
 def sanitize(text: str) -> str:
-    """``text`` on one line: white space is single blanks, what is not seen is gone, lone surrogates are marked."""
+    """``text`` on one line: single blanks, no invisible characters, and a mark for each lone surrogate."""
     kept = (
         _NO_TEXT if "\ud800" <= character <= "\udfff" else character
         for character in text

@@ -98,7 +98,7 @@ def test_trials_of_several_versions_are_told_apart_in_the_results(study_file, tm
     with look(RunFolder(tmp_path / "run")) as study:
         assert mixtures(study.log, study.log.trials()) == []
     here = coordinator.versions()
-    monkeypatch.setattr(coordinator, "versions", lambda: {**here, "torch": "9.9.9"})
+    monkeypatch.setattr(coordinator, "versions", lambda *_: {**here, "torch": "9.9.9"})
     with reopen(RunFolder(tmp_path / "run"), {"n_trials": 3}) as study:
         sweep(study, Silent())
     with look(RunFolder(tmp_path / "run")) as study:

@@ -19,7 +19,7 @@ class Machine:
     """The devices and package versions of this machine.
 
     Attributes:
-        versions: by package; "absent" where it is not installed.
+        versions: by package.
         n_cores: the number of cores that this process may use.
         devices: a description of each device, by name.
         auto: the device that ``run.device: auto`` uses here.

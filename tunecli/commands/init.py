@@ -31,7 +31,7 @@ def write_starter(path: Path) -> tuple[str, ...]:
     A schema that exists already is left unchanged.
 
     Returns:
-        What was done, one sentence a file.
+        A sentence for each file.
 
     Raises:
         UsageError: ``path`` exists, or its folder does not.

@@ -55,7 +55,7 @@ def one_trial(folder: RunFolder, number: int) -> OneTrial:
         StoreDamaged, StoreTooNew: the database cannot be read.
     """
     with look(folder) as study:
-        study.log.trial(number)  # raises where there is no such trial
+        study.log.trial(number)  # raises if there is no such trial
         trials = study.log.trials()
         ranking = rank(trials, study.spec.objective, include_unfinished=True)
         ranked = next(row for row in ranking if row.trial.number == number)

@@ -162,7 +162,7 @@ def results(
         folder: the run folder.
         n_shown: the number of rows, from the first; None: all.
         is_predicted: add the noise-free estimate of each complete trial's score by the Gaussian process of `bayes`,
-            whichever sampler proposed the trial.
+            with any sampler.
         selection: rows and columns, in place of ``n_shown``.
 
     Raises:

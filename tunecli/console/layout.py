@@ -131,7 +131,7 @@ def message_lines(text: str, width: int, indent: str = "") -> list[str]:
     Args:
         text: one line of a message; the blanks in front of it are kept.
         width: the largest width of a line.
-        indent: what every line but the first begins with.
+        indent: blanks in front of every line but the first.
     """
     command = _COMMAND.search(text)
     sentence = text if command is None else text[: command.start()]

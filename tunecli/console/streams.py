@@ -1,4 +1,4 @@
-"""Writing to stdout and stderr, whatever they are: a terminal, a pipe, a file on a full disk, or closed.
+"""Writing to stdout and stderr, each of which may be a terminal, a pipe, a file on a full disk, or closed.
 
 Writing never ends in a traceback: a character that the encoding lacks is replaced (``-`` for ``—``, ``...`` for ``…``,
 else ``?``), and a reader that has closed the pipe is no error.
