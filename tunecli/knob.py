@@ -23,8 +23,8 @@ class Knob(BaseModel):
     """Base of all concrete knobs: a closed, frozen, strictly typed value.
 
     Attributes:
-        implementation: ``module:attribute`` of what the knob configures, which is imported when it is used; a map by
-            name where one class has several names. Empty: the code that reads the knob is its implementation.
+        implementation: ``module:attribute`` of the implementation, which is imported when it is used; a map by name if
+            the class has several names. Empty: the code that reads the knob implements it.
     """
 
     implementation: ClassVar[str | Mapping[str, str]] = ""
@@ -52,7 +52,7 @@ def name_alone(value: Any) -> Any:
 
 
 def link(value: Any) -> Any:
-    """``{cosine: {to: 0}}`` and ``cosine`` are links of a chain; inside they are told apart by ``name``."""
+    """``{cosine: {to: 0}}`` and ``cosine`` are links of a chain; both become ``{name: …}``."""
     if isinstance(value, str):
         return {"name": value}
     if isinstance(value, dict) and len(value) == 1:

@@ -43,7 +43,7 @@ def checked(tmp_path: Path, text: str = STUDY, verb: str = "check") -> subproces
         ("import nothing_of_that_name\n", "No module named 'nothing_of_that_name'"),
         ("raise RuntimeError('no luck')\n", "RuntimeError: no luck"),
         ("OTHER = 1\n", "has no attribute 'INFO'"),
-        ("INFO = 3\n", "is no tunecli.SamplerInfo"),
+        ("INFO = 3\n", "is not a tunecli.SamplerInfo"),
         (f"{GOOD}INFO = SamplerInfo('yours', 'bad:mine')\n", "another name, `yours`"),
         (
             GOOD + NAMELESS,
@@ -75,15 +75,15 @@ def test_a_bad_sampler_is_one_error_that_says_what_is_wrong(tmp_path: Path, modu
             "optimizers",
             "from tunecli import Knob\n\nclass X(Knob):\n    pass\n",
             "optimizer: mine",
-            "no subclass of tunecli.OptimizerKnob",
+            "not a subclass of tunecli.OptimizerKnob",
         ),
         (
             "losses",
             "from typing import Literal\nfrom tunecli import LossKnob\n\nclass X(LossKnob):\n    name: Literal['mine'] = 'mine'\n",
             "loss: mine",
-            "names no `implementation`",
+            "has no `implementation`",
         ),
-        ("data", "X = 7\n", "data: {source: mine}", "no subclass of tunecli.SourceKnob"),
+        ("data", "X = 7\n", "data: {source: mine}", "not a subclass of tunecli.SourceKnob"),
     ],
 )
 def test_a_bad_knob_is_told_at_its_place(

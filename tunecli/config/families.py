@@ -89,7 +89,7 @@ def _of_plug_in(
 
 
 def _under(name: str, detail: dict[str, Any]) -> InitErrorDetails:
-    """One error of a plug-in's model at the path that it has below a member of a union."""
+    """Return an error of a plug-in's model with the path that an error of a built-in member has."""
     return InitErrorDetails(
         type=detail["type"], loc=(name, *detail["loc"]), input=detail["input"], ctx=detail.get("ctx", {})
     )

@@ -1,4 +1,4 @@
-"""Samplers, pruners and engines: the name of each, how it is imported, and what it can do.
+"""The registries of samplers, pruners and engines: names, implementations, settings and capabilities.
 
-The rest of the program asks an entry of these registries for a capability, and never compares names or types.
+The rest of the program asks a registry entry for a capability, and never compares names or types.
 """

@@ -1,6 +1,6 @@
-"""The engines: how each is made and what it can do. `tunecli.engine` holds the implementations.
+"""The registry of engines. `tunecli.engine` contains the implementations.
 
-Loads next to nothing, since it is asked before the program's other modules are imported.
+This module imports almost nothing, because it is used before the other modules are imported.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ INLINE = "inline"
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What the program knows about an engine without importing it.
+    """The registry entry of an engine: its implementation and its capabilities.
 
     Attributes:
         name: the value of ``run.engine``.
         implementation: ``module:attribute`` of a class or function that takes an `EngineOptions` and returns an
             `Engine`, both of `tunecli.engine.protocol`.
-        settings: the model of what the file may say beside the name; None: the name stands alone.
-        package: the top-level package that the engine needs and tunecli does not; empty: none.
-        extra: the extra of tunecli that installs ``package``; empty: none.
-        max_workers: how many jobs it can run at a time; None: any number.
+        settings: the model of the engine's settings in the file; None: it has no settings.
+        package: the top-level package that only this engine needs; may be empty.
+        extra: the extra of tunecli that installs ``package``; may be empty.
+        max_workers: the largest number of jobs at a time; None: no limit.
         runs_in_this_process: whether jobs run in the process that submits them.
         worker_slots: ``module:attribute`` of a function of the file's ``run`` settings that returns how many jobs can
-            run at a time; empty: as many as this machine's accelerators or cores allow.
+            run at a time; empty: the number that this machine's accelerators or cores allow.
     """
 
     name: str
@@ -63,10 +63,10 @@ ENGINES: Mapping[str, EngineInfo] = MappingProxyType(
 
 
 def engine_info(name: str) -> EngineInfo:
-    """The registry entry of the engine ``name``.
+    """Return the registry entry of an engine.
 
     Raises:
-        UsageError: there is no such engine, or it is of a plug-in that cannot be used.
+        UsageError: there is no such engine, or it belongs to a plug-in that cannot be used.
     """
     if name in ENGINES:
         return ENGINES[name]

@@ -1,4 +1,4 @@
-"""Importing what a registry entry or a knob names as ``module:attribute``, when it is used for the first time."""
+"""Import the implementations that registry entries and knobs name as ``module:attribute``, at their first use."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from tunecli.knob import Knob, NamedKnob
 
 @cache
 def implementation(code_name: str) -> Any:
-    """The object that ``module:attribute`` names; the attribute may be dotted.
+    """Return the object with the name ``module:attribute``; the attribute may have dots.
 
     Args:
         code_name: for example ``torch.optim:AdamW``.
 
     Raises:
-        UsageError: it cannot be imported, or has no such attribute.
+        UsageError: the module cannot be imported, or has no such attribute.
     """
     module, _, path = code_name.partition(":")
     try:
         found: Any = import_module(module)
         for attribute in path.split("."):
             found = getattr(found, attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a plug-in's module may raise any error
         if module.partition(".")[0] == "tunecli":
             raise
         owners = packages_distributions().get(module.partition(".")[0], [])
-        hint = f"it is of {' and '.join(dict.fromkeys(owners))}" if owners else ""
-        raise UsageError(f"`{code_name}` cannot be imported: {error}", hint=hint) from error
+        hint = f"it belongs to {' and '.join(dict.fromkeys(owners))}" if owners else ""
+        message = f"`{code_name}` cannot be imported: {type(error).__name__}: {error}"
+        raise UsageError(message, hint=hint) from error
     return found
 
 
@@ -40,13 +41,13 @@ def require_package(what: str, package: str, extra: str, instead: str) -> None:
     """Make sure that a package is installed, without importing it.
 
     Args:
-        what: what needs it, for example ``the sampler `tpe```.
-        package: the top-level package; empty: none is needed.
-        extra: the extra of tunecli that installs it; empty: the package is installed by its own name.
-        instead: what a person can take in its place, for example ``the sampler bayes``; empty: nothing.
+        what: the part that needs it, for example ``the sampler `tpe```.
+        package: the top-level package; empty: the part needs no package.
+        extra: the extra of tunecli that installs it; empty: pip installs it by its own name.
+        instead: an alternative for the hint, for example ``the sampler bayes``; may be empty.
 
     Raises:
-        UsageError: it is not installed.
+        UsageError: the package is not installed.
     """
     if package and find_spec(package) is None:
         target = f"'tunecli[{extra}]'" if extra else package
@@ -57,7 +58,7 @@ def require_package(what: str, package: str, extra: str, instead: str) -> None:
 
 
 def code_names(knob: type[Knob]) -> tuple[str, ...]:
-    """Every ``module:attribute`` that a knob's class names; none where the code that reads it implements it."""
+    """Return the names of all implementations of a knob's class."""
     named = knob.implementation
     if isinstance(named, str):
         return (named,) if named else ()
@@ -65,7 +66,7 @@ def code_names(knob: type[Knob]) -> tuple[str, ...]:
 
 
 def implementation_of(knob: NamedKnob) -> Any:
-    """The object that a knob configures, imported where it was not yet.
+    """Return the implementation of a knob.
 
     Raises:
         UsageError: it cannot be imported.

@@ -1,7 +1,7 @@
-"""Plug-ins: what other distributions add by entry points, looked up only for a name that is not built in.
+"""Plug-ins: entry points of other distributions. They are looked up only for names that are not built in.
 
-An entry point of the groups `tunecli.samplers`, `tunecli.pruners` and `tunecli.engines` gives an info of this package.
-One of the groups `tunecli.optimizers`, `tunecli.losses`, `tunecli.models` and `tunecli.data` gives a knob's class. A
+Entry points of the groups `tunecli.samplers`, `tunecli.pruners` and `tunecli.engines` give a registry entry. Those of
+the groups `tunecli.optimizers`, `tunecli.losses`, `tunecli.models` and `tunecli.data` give the class of a knob. A
 built-in name takes precedence over a plug-in's.
 """
 
@@ -37,11 +37,11 @@ class PlugIn:
     """One entry point.
 
     Attributes:
-        group: of what it adds.
-        name: by which the file names it.
-        distribution: the distribution that brings it, as `pip` names it.
+        group: the group, without ``tunecli.``.
+        name: its name in a file.
+        distribution: the name of the distribution, as `pip` shows it.
         version: of the distribution.
-        code_name: ``module:attribute`` of what it gives.
+        code_name: ``module:attribute`` of the object that the entry point gives.
     """
 
     group: Group
@@ -56,7 +56,7 @@ class PlugIn:
 
 @cache
 def plug_ins() -> tuple[PlugIn, ...]:
-    """Every plug-in that is installed, by group and name. Reads the metadata of all distributions; imports none."""
+    """Return all installed plug-ins, sorted by group and name. This reads metadata and imports no plug-in."""
     found = []
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"] or "a distribution without a name"
@@ -64,7 +64,7 @@ def plug_ins() -> tuple[PlugIn, ...]:
             prefix, _, group = entry.group.partition(".")
             if prefix == "tunecli" and group in GROUPS:
                 found.append(PlugIn(group, entry.name, name, distribution.version, entry.value))
-    # a distribution that lies in two folders of the path counts once: the first is the one that is imported
+    # a distribution in two folders of the path counts once, with the version that Python imports
     first = {(each.group, each.name, each.distribution.lower()): each for each in reversed(found)}
     return tuple(
         sorted(first.values(), key=lambda each: (GROUPS.index(each.group), each.name, each.distribution))
@@ -72,21 +72,21 @@ def plug_ins() -> tuple[PlugIn, ...]:
 
 
 def names(group: Group) -> tuple[str, ...]:
-    """The names that plug-ins add to a group, those included that cannot be used."""
+    """Return the names of the plug-ins of a group, including those that cannot be used."""
     return tuple(dict.fromkeys(each.name for each in plug_ins() if each.group == group))
 
 
 def plug_in(group: Group, name: str) -> PlugIn | None:
-    """The plug-in of that name; None where there is none.
+    """Return the plug-in with a name, or None.
 
     Raises:
-        UsageError: two distributions bring one, or its name is no identifier.
+        UsageError: two distributions have a plug-in of this name, or the name is not an identifier.
     """
     found = [each for each in plug_ins() if (each.group, each.name) == (group, name)]
     if len(found) > 1:
         owners = " and ".join(f"{each.distribution} {each.version}" for each in found)
         raise UsageError(
-            f"{len(found)} plug-ins bring a {_WHAT[group]} `{name}`: {owners}",
+            f"{len(found)} plug-ins have a {_WHAT[group]} `{name}`: {owners}",
             hint="uninstall all but one of them",
         )
     if found and not name.isidentifier():
@@ -99,34 +99,34 @@ def plug_in(group: Group, name: str) -> PlugIn | None:
 
 @cache
 def load(group: Group, name: str, kind: type) -> Any:
-    """What the plug-in ``name`` gives; None where there is no such plug-in.
+    """Import a plug-in and return its registry entry or the class of its knob; None if no plug-in has the name.
 
     Args:
-        group: of the plug-in.
-        name: by which the file names it.
-        kind: an info's class, which it gives an instance of; or a knob's, which it gives a subclass of.
+        group: the group of the plug-in.
+        name: its name in the file.
+        kind: the class of the registry entry, or the base class of the knob.
 
     Raises:
-        UsageError: it cannot be used, and which distribution it is of.
+        UsageError: the plug-in cannot be used. The message names its distribution.
     """
     found = plug_in(group, name)
     if found is None:
         return None
     try:
         given = _entry_point(found).load()
-    except Exception as error:  # whatever the plug-in's module raises
+    except Exception as error:  # a plug-in's module may raise any error
         raise _unusable(
             found, f"`{found.code_name}` cannot be imported: {type(error).__name__}: {error}"
         ) from error
     if issubclass(kind, Knob):
         if not (isinstance(given, type) and issubclass(given, kind)):
-            raise _unusable(found, f"`{found.code_name}` is no subclass of tunecli.{kind.__name__}")
+            raise _unusable(found, f"`{found.code_name}` is not a subclass of tunecli.{kind.__name__}")
         if not given.implementation:
-            raise _unusable(found, f"`{found.code_name}` names no `implementation`")
+            raise _unusable(found, f"`{found.code_name}` has no `implementation`")
         _require_name(found, given)
         return given
     if not isinstance(given, kind):
-        raise _unusable(found, f"`{found.code_name}` is no tunecli.{kind.__name__}")
+        raise _unusable(found, f"`{found.code_name}` is not a tunecli.{kind.__name__}")
     if getattr(given, "name", "") != name:
         raise _unusable(found, f"its info has another name, `{getattr(given, 'name', '')}`")
     settings: type[Knob] | None = getattr(given, "settings", None)
@@ -136,7 +136,7 @@ def load(group: Group, name: str, kind: type) -> Any:
 
 
 def loaded_settings(name: str) -> tuple[type[Knob], ...]:
-    """The models of the plug-ins called ``name``, whatever their group; none where they cannot be used."""
+    """Return the settings models of all usable plug-ins with a name, of any group."""
     found = []
     for each in plug_ins():
         if each.name == name:
@@ -151,7 +151,7 @@ def loaded_settings(name: str) -> tuple[type[Knob], ...]:
 
 
 def usable(group: Group, kind: type) -> Iterator[Any]:
-    """What the plug-ins of a group give, by name; those that cannot be used are left out."""
+    """Yield the registry entries or knob classes of all usable plug-ins of a group, sorted by name."""
     for name in names(group):
         try:
             yield load(group, name, kind)
@@ -160,7 +160,7 @@ def usable(group: Group, kind: type) -> Iterator[Any]:
 
 
 def problem(found: PlugIn, kind: type) -> str:
-    """Why a plug-in cannot be used; empty where it can."""
+    """Return the reason why a plug-in cannot be used, or an empty text."""
     try:
         load(found.group, found.name, kind)
     except UsageError as error:
@@ -173,7 +173,7 @@ def _entry_point(found: PlugIn) -> metadata.EntryPoint:
 
 
 def _require_name(found: PlugIn, settings: type[Knob]) -> None:
-    """Make sure that a settings model is told apart by the plug-in's name."""
+    """Make sure that the field ``name`` of a settings model has the plug-in's name."""
     field = settings.model_fields.get("name")
     if field is None or get_args(field.annotation) != (found.name,) or field.default != found.name:
         line = f'name: Literal["{found.name}"] = "{found.name}"'

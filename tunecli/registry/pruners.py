@@ -1,4 +1,4 @@
-"""The pruners: the settings and the capabilities of each. `tunecli.search.pruners` holds the implementations."""
+"""The registry of pruners, with their settings. `tunecli.search.pruners` contains the implementations."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from tunecli.registry import plugins
 
 @dataclass(frozen=True)
 class PrunerInfo:
-    """What the program knows about a pruner without importing it.
+    """The registry entry of a pruner: its implementation, settings and capabilities.
 
-    There are two kinds. One gives the bounds that a trial must stay below, and a trial that does not ends. The other
-    pauses every trial at rungs, and decides which paused trial goes on.
+    There are two kinds. A stopping pruner sets upper bounds of the loss, and ends a trial that exceeds one. A pausing
+    pruner pauses every trial at rungs, and decides which paused trial is continued.
 
     Attributes:
         name: the value of ``search.pruner``.
         implementation: ``module:attribute`` of the function; see :class:`tunecli.search.protocols.StoppingPruner`, or
             where ``pauses_trials``, :class:`tunecli.search.protocols.PausingPruner`.
-        settings: the model of what the file may say of it; a subclass of `Pausing` where ``pauses_trials``.
-        package: the top-level package that the pruner needs and tunecli does not; empty: none.
-        extra: the extra of tunecli that installs ``package``; empty: none.
-        pauses_trials: whether trials pause at rungs and may be continued.
-        depends_on_arrival: whether a decision uses all that has arrived, so that the table depends on how fast each
-            trial was. Otherwise a decision uses what ``search.lookahead`` allows.
-        required_sampler: the sampler that must stand beside it with its default settings, since the pruner proposes
-            points itself; empty: any.
-        has_fallback: whether the best paused trial is continued where the pruner does nothing more and no trial is
+        settings: the model of its settings in the file; a subclass of `Pausing` for a pausing pruner.
+        package: the top-level package that only this pruner needs; may be empty.
+        extra: the extra of tunecli that installs ``package``; may be empty.
+        pauses_trials: whether it is a pausing pruner.
+        depends_on_arrival: whether a decision uses all results that have arrived, so that the table depends on the
+            speed of the trials. Otherwise a decision uses the results that ``search.lookahead`` allows.
+        required_sampler: the sampler that the file must name, with its default settings, because the pruner suggests
+            points itself; empty: any sampler.
+        has_fallback: whether the best paused trial is continued if the pruner has no further action and no trial is
             complete.
         full_trainings: ``module:attribute`` of a function of (knob, rung fractions, space, number of trials) that
-            returns how many full trainings the trials take, at least and at most. Empty: between none and all of them
-            are continued.
+            returns how many full trainings the trials take, at least and at most. Empty: any number of trials is
+            continued.
         discarded: ``module:attribute`` of a function of (knob, curves, number of rungs) that returns the numbers of
-            the paused trials that are never continued, so that their checkpoints can go. Empty: none is known.
+            the paused trials that are never continued, so that their checkpoints can be deleted. Empty: unknown.
         handles_several_goals: whether ``objective.pareto`` may be given.
     """
 
@@ -172,10 +172,10 @@ PRUNERS: Mapping[str, PrunerInfo] = MappingProxyType(
 
 
 def pruner_info(name: str) -> PrunerInfo:
-    """The registry entry of the pruner ``name``.
+    """Return the registry entry of a pruner.
 
     Raises:
-        UsageError: there is no such pruner, or it is of a plug-in that cannot be used.
+        UsageError: there is no such pruner, or it belongs to a plug-in that cannot be used.
     """
     if name in PRUNERS:
         return PRUNERS[name]
@@ -187,5 +187,5 @@ def pruner_info(name: str) -> PrunerInfo:
 
 
 def is_pausing(knob: Any) -> TypeGuard[Pausing]:
-    """Whether the pruner that the file gives pauses trials at rungs; False for ``none``."""
+    """Return whether the settings belong to a pausing pruner; False for ``none``."""
     return knob != "none" and pruner_info(knob.name).pauses_trials

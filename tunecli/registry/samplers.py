@@ -1,4 +1,4 @@
-"""The samplers: the settings and the capabilities of each. `tunecli.search.samplers` holds the implementations."""
+"""The registry of samplers, with their settings. `tunecli.search.samplers` contains the implementations."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tunecli.registry.implementations import require_package
 
 @dataclass(frozen=True)
 class SamplerInfo:
-    """What the program knows about a sampler without importing it.
+    """The registry entry of a sampler: its implementation, settings and capabilities.
 
     Attributes:
         name: the value of ``search.sampler``.
         implementation: ``module:attribute`` of the function; see :class:`tunecli.search.protocols.Sampler`.
-        settings: the model of what the file may say beside the name; its fields are keyword arguments of the function.
-            None: the name stands alone.
-        package: the top-level package that the sampler needs and tunecli does not; empty: none.
-        extra: the extra of tunecli that installs ``package``; empty: none.
+        settings: the model of its settings in the file; the fields are keyword arguments of the function. None: it has
+            no settings.
+        package: the top-level package that only this sampler needs; may be empty.
+        extra: the extra of tunecli that installs ``package``; may be empty.
         reads_results: whether a suggestion depends on the results of other trials.
         n_initial: the number of first trials that are suggested without any result: a number, or ``module:attribute``
-            of a function of the space. It is not read where ``reads_results`` is False.
+            of a function of the space. Unused if ``reads_results`` is False.
         handles_constraints: whether ``objective.subject_to`` may be given.
         handles_several_goals: whether ``objective.pareto`` may be given.
         needs_grid: whether every parameter must have a finite number of values; the default total is all of them.
         expected_improvement: ``module:attribute`` of a function of (space, history, number, seed) and of the settings
             as keywords, which returns the expected improvement of trial ``number`` in units of the loss, or None.
             Empty: ``search.stop.improvement`` does not work with the sampler.
-        notes: ``module:attribute`` of a function of the space that returns notes for `check`; empty: none.
+        notes: ``module:attribute`` of a function of the space that returns notes for `check`; may be empty.
     """
 
     name: str
@@ -96,10 +96,10 @@ SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
 
 
 def sampler_info(name: str) -> SamplerInfo:
-    """The registry entry of the sampler ``name``.
+    """Return the registry entry of a sampler.
 
     Raises:
-        UsageError: there is no such sampler, or it is of a plug-in that cannot be used.
+        UsageError: there is no such sampler, or it belongs to a plug-in that cannot be used.
     """
     if name in SAMPLERS:
         return SAMPLERS[name]

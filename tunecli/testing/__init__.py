@@ -1,4 +1,4 @@
-"""Contract tests for samplers, pruners and engines: what the rest of the program relies on.
+"""Contract tests for samplers, pruners and engines: the behaviour that the rest of the program relies on.
 
 The author of a plug-in subclasses one in a test module that pytest collects. The built-in implementations run through
 the same tests::

@@ -1,4 +1,4 @@
-"""The contract of an engine: exactly one end of each job, whatever became of the worker."""
+"""The contract of an engine: each job ends exactly once, even if its worker dies."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def end_of(engine: Engine) -> Ended:
 
 
 class EngineContract:
-    """What every engine promises; subclass it in a test module and set ``engine``.
+    """The contract of every engine. Subclass it in a test module and set ``engine``.
 
     Attributes:
         engine: the registry entry.
-        settings: what a file says of it; None: its name alone.
+        settings: its settings; None: it has none.
     """
 
     engine: ClassVar[EngineInfo]

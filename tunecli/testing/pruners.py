@@ -108,11 +108,11 @@ class _Contract:
 
 
 class StoppingPrunerContract(_Contract):
-    """What every pruner that ends trials promises; subclass it in a test module and set ``pruner``.
+    """The contract of a stopping pruner. Subclass it in a test module and set ``pruner``.
 
     Attributes:
         pruner: the registry entry.
-        settings: what a file says of it; None: its defaults.
+        settings: its settings; None: the defaults.
     """
 
     def bounds(self, curves: Sequence[LossCurve]) -> Bounds:
@@ -138,11 +138,11 @@ class StoppingPrunerContract(_Contract):
 
 
 class PausingPrunerContract(_Contract):
-    """What every pruner that pauses trials promises; subclass it in a test module and set ``pruner``.
+    """The contract of a pausing pruner. Subclass it in a test module and set ``pruner``.
 
     Attributes:
         pruner: the registry entry.
-        settings: what a file says of it; None: its defaults.
+        settings: its settings; None: the defaults.
     """
 
     def sweep(self, n_trials: int, n_failed: int = 0, full_epochs: int = 27) -> Sweep:

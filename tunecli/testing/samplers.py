@@ -63,7 +63,7 @@ def observed(number: int, point: Parameters, state: State) -> Observation:
 
 
 class SamplerContract:
-    """What every sampler promises; subclass it in a test module and set ``sampler``.
+    """The contract of every sampler. Subclass it in a test module and set ``sampler``.
 
     Attributes:
         sampler: the registry entry.

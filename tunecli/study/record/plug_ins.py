@@ -1,4 +1,4 @@
-"""The plug-ins that a study names, and why one that is installed cannot be used."""
+"""The plug-ins of a study, and the reasons why an installed plug-in cannot be used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tunecli.registry.samplers import SAMPLERS, SamplerInfo
 
 
 def plug_ins_of(spec: StudySpec) -> tuple[PlugIn, ...]:
-    """The plug-ins that a study names. The installed ones are looked for only where a name is not built in.
+    """Return the plug-ins that a study names. Names that are built in cost no search for plug-ins.
 
     Raises:
         UsageError: a plug-in that it names cannot be used.
@@ -52,7 +52,7 @@ _BUILT_IN: Mapping[Group, frozenset[str]] = {
 
 
 def _named_in(plain: Mapping[str, Any]) -> Iterator[tuple[Group, str]]:
-    """The names in a concrete trial that a plug-in may have."""
+    """Yield the names in a concrete trial that may belong to plug-ins."""
     data = plain.get("data")
     values: dict[Group, Any] = {
         "optimizers": plain.get("optimizer"),
@@ -78,7 +78,7 @@ _KINDS: Mapping[Group, type] = {
 
 
 def plug_in_problem(plug_in: PlugIn) -> str:
-    """Why a plug-in cannot be used, in a sentence; empty where it can."""
+    """Return the reason why a plug-in cannot be used, or an empty text."""
     if plug_in.name in _BUILT_IN[plug_in.group]:
-        return f"the built-in `{plug_in.name}` is taken instead"
+        return f"the built-in `{plug_in.name}` takes precedence"
     return plugins.problem(plug_in, _KINDS[plug_in.group])

@@ -1,6 +1,6 @@
 """The versions of the software that a result may depend on.
 
-This program's own version names its sources too, since a number may stand for many states of them.
+The version of this program includes a hash of its sources, because they change between two version numbers.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def tunecli_version() -> str:
 
 
 def versions(plug_ins: Iterable[PlugIn] = ()) -> Mapping[str, str]:
-    """The versions of what a result may depend on: this program, Python, the packages that compute, and plug-ins.
+    """Return the versions of this program, Python, the packages that compute results, and the study's plug-ins.
 
     Args:
-        plug_ins: those that the study uses; their versions are added by the names of their distributions.
+        plug_ins: of the study; each adds the version of its distribution.
     """
     return {**_versions(), **{each.distribution: each.version for each in plug_ins}}
 
@@ -60,7 +60,7 @@ def _versions() -> Mapping[str, str]:
 
 
 def changed_versions(then: Mapping[str, str], plug_ins: Iterable[PlugIn] = ()) -> list[str]:
-    """A line for each version that is not what it was ``then``, those of the study's plug-ins included."""
+    """Return a line for each version that differs from ``then``, including the versions of plug-ins."""
     return [
         f"note: {name} was {then[name]}, and is {now}"
         for name, now in versions(plug_ins).items()
@@ -69,7 +69,7 @@ def changed_versions(then: Mapping[str, str], plug_ins: Iterable[PlugIn] = ()) -
 
 
 def absent_plug_ins(then: Mapping[str, str]) -> list[str]:
-    """The distributions, with their versions, whose plug-ins a study used ``then`` and that are not installed now."""
+    """Return the recorded distributions that are not installed now, with their recorded versions."""
     known = _versions()
     return [f"{name} {then[name]}" for name in then if name not in known and not _is_installed(name)]
 
