@@ -1,7 +1,7 @@
-"""Hostile study files, made from sound ones: the same seed makes the same bytes.
+"""Hostile study files, made from valid ones: the same seed makes the same bytes.
 
-Each mutant starts from a sound text and is hurt a few times, by characters, by lines or by whole pieces of YAML, so
-most still resemble a study and so reach deep into what reads them. Knows nothing of what should become of them.
+Each mutant starts from a valid text and is damaged a few times: by characters, by lines or by whole pieces of YAML. So most
+mutants still resemble a study and reach deep into the reader.
 """
 
 from __future__ import annotations

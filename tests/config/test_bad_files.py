@@ -1,4 +1,4 @@
-"""Bad study files and what is said of each: the place, in words, through the door that `check` and `search` go through."""
+"""Bad study files: the place and the text of each error, with the checks of `check` and `search`."""
 
 import json
 import os
@@ -649,7 +649,7 @@ def test_the_file_that_all_the_bad_ones_are_made_from_is_sound(written):
 
 
 @pytest.mark.parametrize(("text", "place", "words"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
-def test_a_bad_file_is_refused_at_its_place_in_words(written, text, place, words):
+def test_a_bad_file_is_refused_with_place_and_reason(written, text, place, words):
     found = problems_of(written(text))
     said = [f"{problem.line}:{problem.column} {problem}" for problem in found]
     assert any(text.startswith(f"{place} ") and words in text for text in said), said
@@ -678,7 +678,7 @@ def test_a_bad_file_is_refused_at_its_place_in_words(written, text, place, words
         "octal",
     ],
 )
-def test_what_only_looks_bad_loads(written, text):
+def test_unusual_but_valid_files_load(written, text):
     load_checked(written(text), ())
 
 
@@ -702,7 +702,7 @@ def test_a_file_without_end_is_read_no_further_than_the_limit():
         ("trials: 2", "trials: many", "search.trials"),
     ],
 )
-def test_data_that_are_not_there_are_told_with_everything_else(written, old, new, other):
+def test_missing_data_is_reported_with_all_other_problems(written, old, new, other):
     said = [str(problem) for problem in problems_of(written(study(old, new, study("iris", "gone.csv"))))]
     assert any("trial.data.source: " in text and "gone.csv" in text for text in said), said
     assert any(other in text for text in said), said

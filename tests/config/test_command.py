@@ -1,4 +1,4 @@
-"""What a placeholder becomes: exactly the value, to the last bit, in the words of any language."""
+"""The placeholders of a command: each becomes exactly its value, to the last bit."""
 
 import json
 import os
@@ -68,7 +68,7 @@ def test_text_arrives_as_it_is(text):
         ("a}", "write `}}` for a literal brace"),
     ],
 )
-def test_a_placeholder_that_names_nothing_is_told(argument, words):
+def test_an_unknown_placeholder_is_refused(argument, words):
     with pytest.raises(PlaceholderError) as caught:
         rendered(argument, PARAMS, FACTS)
     assert words in f"{caught.value.message} ({caught.value.hint})"

@@ -1,4 +1,4 @@
-"""What two files ask for differently, told by path; and what of that leaves a study that has begun what it is."""
+"""Differences between two files, by path, and the settings that may change after a study has begun."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def changed(old, new):
         ("device: cpu", "device: cpu, threads: 2", "run.threads: 1 → 2"),
     ],
 )  # fmt: skip
-def test_what_would_make_the_record_lie_may_not_change(old, new, line):
+def test_settings_that_the_record_depends_on_cannot_change(old, new, line):
     assert told(changed(old, new)) == [line]
     assert [each.may_change for each in differences(spec_of(), spec_of(changed(old, new)))] == [False]
 
@@ -99,7 +99,7 @@ def test_how_many_trials_and_where_and_how_long_they_run_may_change(old, new, li
         ("{name: mlp, hidden: [8, 4]}", "{hidden: [8, 4], name: mlp}"),
     ],
 )
-def test_what_is_only_said_otherwise_is_no_difference(old, new):
+def test_another_spelling_is_no_difference(old, new):
     assert told(changed(old, new)) == []
 
 
@@ -132,7 +132,7 @@ def test_one_and_one_point_and_true_are_three_values():
             assert bool(told(own % after, old=own % before)) == (before != after)
 
 
-def test_what_is_long_is_cut_short():
+def test_long_values_are_cut():
     (line,) = told(changed("[8, 4]", f"[{', '.join(['8'] * 300)}]"))
     assert len(line) < 300
     assert line.endswith(" …")

@@ -1,4 +1,4 @@
-"""Which trials of one study another could have run: found by what they are, not by how they were written."""
+"""Trials of one study that fit the space of another, whatever their spelling."""
 
 from pathlib import Path
 
@@ -83,7 +83,7 @@ POINT = {
         (
             "{name: sgd, lr",
             "{name: sgd, momentum: {uniform: [0, 0.9]}, lr",
-            None,  # it may stand at its default, and where that is cannot be told from the trial
+            None,  # it may have its default value, and the trial does not show whether it has
         ),
         ("source: iris", "source: {name: iris}", POINT),
         ("source: iris", "source: wine", None),
@@ -97,7 +97,7 @@ def test_a_trial_fits_where_the_other_space_holds_the_very_same(old, new, point)
     assert fitting_point(after, POINT, concrete(before, POINT)) == point
 
 
-def test_what_is_written_at_other_places_of_the_file_stands_in_the_order_of_the_new_space():
+def test_a_fitting_point_follows_the_order_of_the_new_space():
     lines = OURS.splitlines(keepends=True)
     after = space_of("".join(lines[:1] + lines[3:] + lines[1:3]))
     found = fitting_point(after, POINT, concrete(space_of(OURS), POINT))
@@ -125,7 +125,7 @@ def test_what_is_written_at_other_places_of_the_file_stands_in_the_order_of_the_
         ("{x: {choice: [0.5, 0.7]}, n: {choice: [1, {int: [2, 4]}]}, flag: true, again: 0.5}", True),
     ],
 )
-def test_one_s_own_parameters_fit_where_they_are_the_same_values_of_the_same_kind(params, fits):
+def test_own_parameters_fit_if_value_and_type_are_equal(params, fits):
     before = space_of(OWN)
     point = {"params.x": 0.5, "params.n": 3, "params.flag": True}
     after = space_of(f"  python: mine:train\n  params: {params}\n")

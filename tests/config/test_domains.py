@@ -118,7 +118,7 @@ def test_grid_points_and_grid_positions_are_inverse_bijections(domain: Domain) -
         Integer(1, 1000, is_log=True, step=3, grid=40),
     ],
 )
-def test_a_point_of_a_narrow_or_uneven_grid_is_found_and_what_lies_beside_it_is_not(domain: Domain) -> None:
+def test_points_of_narrow_and_uneven_grids_are_found_but_not_their_neighbours(domain: Domain) -> None:
     points = [grid_point_at(domain, position) for position in range(n_grid_points(domain) or 0)]
     assert [grid_position_of(domain, point) for point in points] == [points.index(point) for point in points]
     for beside in (2e9, -1.0, 0.4999, True, "1", None, float("nan"), float("inf")):
@@ -198,7 +198,7 @@ def test_a_range_of_one_number_has_a_grid_of_one_point(grid: int) -> None:
     assert grid_point_at(domain, 0) == 0.1234567890123456
 
 
-def test_options_that_only_python_holds_equal_are_told_apart() -> None:
+def test_options_that_are_equal_in_python_only_stay_different() -> None:
     domain = Categorical((1, 1.0, True, "1"))
     assert [position_of(domain, value) for value in domain.options] == [0, 1, 2, 3]
     with pytest.raises(ValueError, match="none of"):

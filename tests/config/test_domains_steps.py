@@ -1,4 +1,4 @@
-"""Stepped ranges of numbers of any size: distinct values, inside, on the grid, and back from their units."""
+"""Ranges with steps, for numbers of any size: distinct values in the range, and units that map back to them."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_range_is_shown_with_its_real_last_value(domain: Domain, text: str) ->
         ),
     ],
 )
-def test_steps_that_numbers_of_this_size_cannot_tell_apart_are_refused(lr: str, words: str, tmp_path) -> None:
+def test_steps_below_the_resolution_of_floats_are_refused(lr: str, words: str, tmp_path) -> None:
     text = f"objective: {{metric: val_loss}}\ntrial: {{python: 'm:f', params: {{x: {lr}}}}}\n"
     with pytest.raises(ConfigError, match=words):
         parse_study(text.encode(), "study.yaml", (), tmp_path)

@@ -129,7 +129,7 @@ def test_a_grid_of_10_to_the_18_points_is_counted_and_numbered_at_once() -> None
 
 
 @pytest.mark.parametrize("point", [{}, {"a": "z"}, {"a": "x"}, {"a": "x", "b": 9}, {"a": "x", "b": 1.0}])
-def test_what_is_no_point_of_the_space_has_no_number(point: dict[str, Any]) -> None:
+def test_values_outside_the_space_have_no_position(point: dict[str, Any]) -> None:
     space = space_of("{a: {choice: [x, y]}, b: {int: [1, 3]}}")
     assert position_of_point(space, point) is None
     assert grid_position_of_point(space, point) is None

@@ -1,4 +1,4 @@
-"""Ranges in the words of other tools, and the lines that are shown for them, which are all ranges here."""
+"""Ranges in other tools' words, and the valid lines that are suggested for them."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_every_line_that_is_shown_is_a_sound_range_or_value(line):
     assert told == []
     (part,) = expression.items.values()
     assert not isinstance(part, Fixed) or not line.startswith("{")
-    assert lines_for(plain(line)) in ((), (line,)), "what is right already is not changed"
+    assert lines_for(plain(line)) in ((), (line,)), "a correct line is not changed"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_every_line_that_is_shown_is_a_sound_range_or_value(line):
     ["{}", "{a: 1}", "{lr: [1, 2]}", "{size: 3, min: 1}", "{min: 1}", "{max: 2}", "hello", "'f(x)'", "'a, b'", "{name: x}",
      "'print(1, 2)'", "'import os'", "'(1, 2)'", "{type: adam}", "{start: a, stop: b}", "{min: 2, max: 1}", "{q: 1}"],
 )  # fmt: skip
-def test_what_is_no_range_stays_what_it_is(text):
+def test_other_values_are_no_foreign_ranges(text):
     assert lines_for(plain(text)) == ()
 
 
@@ -170,7 +170,7 @@ def test_a_list_of_any_values_becomes_a_choice_of_these(given_values):
 
 @settings(deadline=None)
 @given(st.text("abcxyz 01.:,{}[]'\"#-&*!|>%@`\n", max_size=12))
-def test_any_text_is_written_so_that_it_reads_back(text):
+def test_every_text_reads_back_as_written(text):
     assert plain(flow(text)) == text
 
 
@@ -183,7 +183,7 @@ def test_no_text_breaks_the_search_for_a_range(text):
         assert not any("takes two" in str(problem) for problem in told)
 
 
-def test_values_of_one_s_own_code_in_other_tools_words_are_told_with_their_lines():
+def test_own_params_in_another_tools_words_are_noted_with_the_line_to_write():
     params = ", ".join(
         f"p{n}: {text}" for n, (_, text, _) in enumerate(TABLE) if text.startswith("{") or "(" in text
     )

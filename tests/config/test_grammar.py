@@ -1,4 +1,4 @@
-"""Ranges as they are written: what each reads as, and what is wrong with those that read as nothing."""
+"""The grammar of ranges: how each is parsed, and the errors of invalid ones."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_a_choice_names_its_options_by_value_by_name_by_link_and_by_text():
     assert expression.labels == ("relu", 3, "focal", "cosine", "[64, 64]", '{"a": 1, "b": 2}')
 
 
-def test_options_of_one_name_are_told_apart_by_number():
+def test_options_of_one_name_are_numbered():
     expression, _ = understood("{choice: [{name: sgd, m: 0}, {name: sgd, m: 1}]}")
     assert isinstance(expression, Choice)
     assert expression.labels == ("sgd", "sgd#2")
@@ -69,7 +69,7 @@ def test_options_of_one_name_are_told_apart_by_number():
         ("{list: {of: 1, length: 2}}, {list: {of: 2, length: 2}}", ("list", "list#2")),
     ],
 )
-def test_options_without_a_name_are_told_apart_by_the_values_in_which_they_differ(options, labels):
+def test_options_without_a_name_are_labelled_by_their_differences(options, labels):
     expression, problems = understood(f"{{choice: [{options}]}}")
     assert problems == []
     assert isinstance(expression, Choice)
@@ -97,7 +97,7 @@ def test_a_reference_may_begin_at_trial():
     assert expression.path == "optimizer.lr"
 
 
-def test_what_is_no_range_stays_a_tree():
+def test_maps_without_a_range_key_stay_maps():
     expression, _ = understood("{a: {b: 1}, c: [x]}")
     assert isinstance(expression, Group)
     assert isinstance(expression.items["c"].items[0], Fixed)
@@ -145,7 +145,7 @@ def test_what_is_no_range_stays_a_tree():
         ("{uniform: [0, 1], int: [0, 1]}", "unknown key `int` beside the range `uniform`"),
     ],
 )
-def test_a_range_that_cannot_be_says_why(text, words):
+def test_an_invalid_range_is_refused_with_a_reason(text, words):
     _, problems = understood(text)
     assert len(problems) == 1
     assert words in str(problems[0])
@@ -153,7 +153,7 @@ def test_a_range_that_cannot_be_says_why(text, words):
     assert problems[0].parameter.startswith("trial.x")
 
 
-def test_all_that_is_wrong_with_a_range_is_told_at_once():
+def test_all_problems_of_a_range_are_reported_at_once():
     _, problems = understood("{loguniform: [1e-1, 1e-4], defualt: 1e-2}")
     assert len(problems) == 2
     told = " ".join(map(str, problems))
@@ -161,7 +161,7 @@ def test_all_that_is_wrong_with_a_range_is_told_at_once():
     assert "the range is reversed" in told
 
 
-def test_a_bad_item_of_a_list_is_told_once():
+def test_a_bad_list_item_is_reported_once():
     _, problems = understood("{list: {of: {int: [3, 1]}, length: {int: [1, 9]}}}")
     assert len(problems) == 1
 

@@ -1,4 +1,4 @@
-"""Each usual mistake and the exact line that is shown for it; and that no hint anywhere says again what was refused."""
+"""Common mistakes with the line that is suggested for each; no hint suggests the refused value again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def optimizer(text: str) -> str:
 
 
 HINTS: list[tuple[str, str, str]] = [
-    # plain values whose key says what they mean
+    # plain values whose meaning follows from the key
     (study("hidden: [8]", "hidden: '8,8'"), "trial.model.hidden", "write `hidden: [8, 8]`"),
     (study("hidden: [8]", "hidden: 16 x 8"), "trial.model.hidden", "write `hidden: [16, 8]`"),
     (study("hidden: [8]", "hidden: {int: [8, 16]}"), "trial.model.hidden", "write [{int: [8, 16]}]"),
@@ -136,13 +136,13 @@ def problems(text: str) -> tuple:
 
 
 @pytest.mark.parametrize(("text", "parameter", "hint"), HINTS, ids=[f"{row[1]}: {row[2]}" for row in HINTS])
-def test_a_usual_mistake_gets_the_line_to_write(text, parameter, hint):
+def test_a_common_mistake_gets_the_line_to_write(text, parameter, hint):
     found = [(problem.parameter, problem.hint) for problem in problems(text)]
     assert (parameter, hint) in found, found
 
 
 @pytest.mark.parametrize(("text", "parameter", "hint"), HINTS, ids=[f"{row[1]}: {row[2]}" for row in HINTS])
-def test_a_line_to_write_is_yaml_and_differs_from_what_stands_there(text, parameter, hint):
+def test_a_suggested_line_is_yaml_and_differs_from_the_original(text, parameter, hint):
     for line in re.findall(r"write (\{.*?\}(?: or \{.*?\})*)$", hint):
         for each in line.split(" or "):
             read(f"a: {each}".encode(), "hint")
@@ -285,7 +285,7 @@ def test_our_own_files_look_like_no_other_tool_s(path):
     assert tool_of(root.items, TOP_LEVEL) == ""
 
 
-def test_all_mistakes_of_a_file_are_told_at_once():
+def test_all_mistakes_of_a_file_are_reported_at_once():
     text = (
         lr("{min: 0.1, max: 1}")
         .replace("epochs: 3", "epochs: '3', early_stop: 5")
@@ -326,7 +326,7 @@ def test_the_examples_of_a_command_are_lists_of_words():
         ("sweep: {trials: 3}", "search: {trials: 3}"),
     ],
 )
-def test_what_is_to_be_written_in_place_of_a_mistake_is_accepted(wrong: str, right: str) -> None:
+def test_suggested_lines_are_accepted(wrong: str, right: str) -> None:
     key = right.partition(":")[0]
     kept = "\n".join(line for line in SOUND.splitlines() if not line.startswith(f"{key}:"))
     (problem,) = (each for each in problems(f"{kept}\n{wrong}\n") if each.hint)

@@ -1,4 +1,4 @@
-"""No file can hurt the reader: each loads or is refused, in little time and little room."""
+"""The reader is safe against hostile files: each one loads or is refused, in little time and memory."""
 
 import gc
 import itertools
@@ -28,7 +28,7 @@ def shipped():
 
 
 def is_refused(data, inspect=None):
-    """Whether a file is refused; whatever else it may do than load or be refused is raised here."""
+    """Whether a file is refused; anything other than loading or being refused is raised here."""
     try:
         parse_study(data, "hostile.yaml", (), CONFIGS, inspect)
     except ConfigError as error:
@@ -86,7 +86,7 @@ def test_a_hundred_thousand_hostile_files_load_or_are_refused():
 
 
 def test_hostile_files_leave_no_memory_behind_and_take_little():
-    is_refused(shipped()[0].encode())  # what is imported and kept for good
+    is_refused(shipped()[0].encode())  # loads the modules, which stay in memory
     tracemalloc.start()
     try:
         for data in itertools.chain(

@@ -1,4 +1,4 @@
-"""The schema for editors: it accepts what the program accepts, and refuses what a person would mistype."""
+"""The schema for editors accepts and refuses the same files as the program, and describes every key."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def validator():
 
 
 @pytest.mark.parametrize("text", [STARTER, *(path.read_text() for path in CONFIGS)])
-def test_what_is_shipped_is_accepted(validator, text):
+def test_shipped_files_are_accepted(validator, text):
     assert [error.message for error in validator.iter_errors(plain(read(text.encode(), "f")))] == []
 
 
@@ -49,7 +49,7 @@ def test_what_is_shipped_is_accepted(validator, text):
         {"command": ["ls", {"unifrom": [0, 1]}]},
     ],
 )
-def test_what_is_mistyped_is_refused(validator, trial):
+def test_mistyped_trials_are_refused(validator, trial):
     assert list(validator.iter_errors({"objective": {"metric": "val_loss"}, "trial": trial}))
 
 
@@ -121,7 +121,7 @@ def test_every_key_has_a_description():
     assert missing == []
 
 
-def test_every_shipped_file_bears_the_modeline():
+def test_every_shipped_file_has_the_modeline():
     for path in CONFIGS:
         assert path.read_text().startswith("# yaml-language-server: $schema=")
 
@@ -135,7 +135,7 @@ def test_no_other_reader_of_yaml_is_used_by_the_package():
         assert "import pickle" not in text and "torch.load(" not in loads, path
 
 
-def test_the_schema_beside_the_examples_is_the_program_s_own():
+def test_the_schema_in_configs_is_up_to_date():
     shipped = (Path(__file__).parents[2] / "configs" / "tunecli.schema.json").read_text()
     assert json.loads(shipped) == json.loads(json.dumps(json_schema())), (
         "tunecli schema > configs/tunecli.schema.json"

@@ -1,4 +1,4 @@
-"""An option's label on a screen: the key that differs instead of a number, and quotes around a text that looks like a number."""
+"""Labels of options on a screen: the differing key instead of a number, and quotes around texts that look like numbers."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def space_of(choice):
         ("{choice: [{name: a, x: 1}, {name: b, x: 2}]}", {}),
     ],
 )  # fmt: skip
-def test_options_that_look_alike_are_told_apart(choice, labels):
+def test_options_that_look_alike_get_different_labels(choice, labels):
     assert option_labels(space_of(choice)).get("params.p", {}) == {
         repr(key): text for key, text in labels.items()
     }

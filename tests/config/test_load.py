@@ -1,4 +1,4 @@
-"""From a file to a checked study: every problem at once, at its place, in words."""
+"""From a file to a checked study: all problems at once, each at its place."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_the_file_name_names_a_study_that_has_no_name():
     assert spec_of(SMALL.replace("study: small\n", "")).settings.study == "f"
 
 
-def test_a_concrete_trial_is_what_the_file_says_at_a_point():
+def test_a_concrete_trial_has_the_values_of_its_point():
     spec = spec_of(SMALL)
     config = resolve_trial(spec.space, {"optimizer": "adamw", "optimizer.lr": 0.01, "training.epochs": 2})
     assert config.optimizer.name == "adamw"
@@ -130,7 +130,7 @@ def test_a_reference_repeats_another_value():
         ("training:", "bogus: 1\n  training:", "trial.bogus: unknown key `bogus`"),
     ],
 )
-def test_a_problem_is_told_at_its_place(old, new, words):
+def test_a_problem_is_reported_at_its_place(old, new, words):
     assert old in SMALL
     found = problems(SMALL.replace(old, new, 1))
     assert any(words in text for text in found), found
@@ -147,7 +147,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file():
     assert [problem.split(":")[1] for problem in found] == ["1", "4", "5", "10"]
 
 
-def test_a_range_that_is_wrong_at_both_ends_is_told_once():
+def test_a_range_with_two_bad_ends_is_reported_once():
     assert len(problems(SMALL.replace("{int: [1, 3]}", "{int: [-3, 0]}"))) == 1
 
 
@@ -169,7 +169,7 @@ def test_an_override_crosses_a_choice_into_every_branch():
     assert {resolve_trial(spec.space, point).optimizer.lr for point in points_to_check(spec.space)} == {0.5}
 
 
-def test_an_override_turns_a_name_alone_into_what_can_hold_it():
+def test_an_override_turns_a_plain_name_into_a_map():
     spec = spec_of(SMALL, "optimizer=adam", "optimizer.lr=0.5", "model.hidden.0=3")
     config = resolve_trial(spec.space, point_with(spec.space, {}))
     assert (config.optimizer.name, config.optimizer.lr, config.model.hidden) == ("adam", 0.5, [3])
@@ -190,7 +190,7 @@ def test_an_override_turns_a_name_alone_into_what_can_hold_it():
         ("seed.x=1", "is a plain value"),
     ],
 )
-def test_a_bad_override_says_which(assignment, words):
+def test_a_bad_override_is_named(assignment, words):
     text = SMALL.replace("study: small", "study: small\nseed: 3")
     assert any(words in problem for problem in problems(text, assignment)), problems(text, assignment)
 
@@ -201,7 +201,7 @@ def test_an_override_without_path_or_value_is_a_usage_error(assignment):
         spec_of(SMALL, assignment)
 
 
-def test_what_only_the_data_can_tell_is_placed_in_the_file():
+def test_problems_of_the_data_have_a_place_in_the_file():
     def inspect(config, objective, base_path):
         yield "data.source", "no such flower", "pick another"
         yield "objective.metric", "not for flowers", ""
@@ -254,7 +254,7 @@ def test_a_bad_reference_hides_no_other_problem():
 BARE = "objective: {metric: val_loss}\ntrial: {data: {source: iris}}\n"
 
 
-def test_a_set_reaches_into_what_the_file_leaves_to_its_default():
+def test_an_override_reaches_into_a_default():
     spec = spec_of(BARE, "optimizer.lr=0.2", "model.hidden=[8]", "training.epochs=2")
     config = resolve_trial(spec.space, {})
     assert (config.optimizer.name, config.optimizer.lr) == ("adamw", 0.2)

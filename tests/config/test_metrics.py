@@ -1,4 +1,4 @@
-"""Every metric has its line, and the list of metrics in docs/guide/objectives.md holds it as it is."""
+"""Every metric has a description, and docs/guide/objectives.md lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file may optimise: one metric or several, and bounds on others; each mistake is told at its place."""
+"""Objectives and constraints in a file; each mistake is reported at its place."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("objective", "place", "message"), BAD)
-def test_a_mistake_is_told_at_its_place(tmp_path: Path, objective: str, place: str, message: str) -> None:
+def test_a_mistake_is_reported_at_its_place(tmp_path: Path, objective: str, place: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         spec_of(tmp_path, objective)
     (problem,) = caught.value.problems
@@ -127,7 +127,7 @@ BOUNDED = "{metric: val_accuracy, subject_to: {n_parameters: '<= 10'}}"
         (SEVERAL, "{stop: {stagnation: 9}}", "`stop` needs one objective"),
     ],
 )
-def test_what_knows_nothing_of_goals_is_refused(
+def test_samplers_and_pruners_without_support_for_several_objectives_are_refused(
     tmp_path: Path, objective: str, search: str, message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -148,7 +148,7 @@ def test_a_pruner_goes_with_constraints(tmp_path: Path) -> None:
         ("{pareto: [{metric: val_accuracy}, {metric: val_r2}]}", "objective.pareto.1.metric"),
     ],
 )
-def test_a_metric_of_another_task_is_told_at_its_place(
+def test_a_metric_of_another_task_is_reported_at_its_place(
     tmp_path: Path, objective: str, parameter: str
 ) -> None:
     path = tmp_path / "study.yaml"
@@ -159,7 +159,7 @@ def test_a_metric_of_another_task_is_told_at_its_place(
     assert "a classification task has no" in caught.value.problems[0].message
 
 
-def test_a_command_whose_patterns_find_no_bounded_metric_is_told_of(tmp_path: Path) -> None:
+def test_a_command_without_a_pattern_for_a_constraint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     command = "trial: {command: [echo, '{a}'], params: {a: {int: [1, 2]}}, metrics: {loss: 'l=(.+)'}}\n"
     path.write_text(
@@ -170,7 +170,7 @@ def test_a_command_whose_patterns_find_no_bounded_metric_is_told_of(tmp_path: Pa
     assert "no pattern for the metric `size`" in caught.value.problems[0].message
 
 
-def test_check_says_what_is_optimised_and_what_bounds_it(tmp_path: Path) -> None:
+def test_check_shows_objectives_and_constraints(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, SEVERAL.replace("]}", "], subject_to: {latency_ms: '<= 5'}}"))
     text = "maximize val_accuracy and minimize n_parameters, subject to latency_ms <= 5"
     assert described(spec.objective) == text

@@ -1,4 +1,4 @@
-"""What sources import from elsewhere is told without running them, and which of it brings another package along."""
+"""Imports are found without running the sources, with the packages that they bring along."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_nothing_else_is_brought(folder: Path, wanted: str) -> None:
     assert not may_import_package([["mine"], ["broken"]], folder, wanted)
 
 
-def test_what_an_installed_module_imports_is_not_known(folder: Path) -> None:
+def test_imports_of_an_installed_module_are_unknown(folder: Path) -> None:
     assert may_import_package([["mine"], ["elsewhere"]], folder, "nothing")
     assert not may_import_package([["pack", "inner"]], folder, "nothing")
 

@@ -1,4 +1,4 @@
-"""What a source says of a name is what `inspect` says of the imported one."""
+"""Signatures from source equal those that `inspect` finds in the imported object."""
 
 import inspect
 import runpy
@@ -93,7 +93,7 @@ UNKNOWN = ["functools", "joined", "other", "first", "second", "third", "cached",
 
 
 @pytest.mark.parametrize("name", [*UNKNOWN, "opened", "looped", "other.x", "Derived.anything"])
-def test_what_the_source_alone_cannot_tell_is_not_known(module, name):
+def test_signatures_that_the_source_does_not_show_are_unknown(module, name):
     assert signature_of(module, name) is None
 
 
@@ -102,7 +102,7 @@ def test_a_definition_in_a_branch_is_found(module):
 
 
 @pytest.mark.parametrize("name", ["trian", "Plain.made", "params"])
-def test_a_name_that_is_not_there_is_told_with_those_that_are(module, name):
+def test_an_undefined_name_is_reported_with_the_defined_ones(module, name):
     with pytest.raises(NoSuchNameError) as caught:
         signature_of(module, name)
     assert caught.value.name == name
@@ -116,7 +116,7 @@ def test_a_module_that_may_define_anything_is_believed(tmp_path, text):
 
 
 @pytest.mark.parametrize("source", [b"def f(:", b"x = 1\0", b"# coding: nothing\n"])
-def test_what_is_no_python_is_a_syntax_error(tmp_path, source):
+def test_a_file_that_is_not_python_is_a_syntax_error(tmp_path, source):
     path = tmp_path / "mine.py"
     path.write_bytes(source)
     with pytest.raises(SyntaxError):

@@ -45,7 +45,7 @@ def problem(text: str | bytes) -> str:
         ("-", "-"),
     ],
 )
-def test_a_plain_scalar_is_what_the_core_schema_says(text, value):
+def test_plain_scalars_follow_the_core_schema(text, value):
     found = scalar(text)
     assert type(found) is type(value)
     assert found == value
@@ -111,7 +111,7 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(text):
         (b"#" + b"x" * 1_000_001, "the limit is 1,000,000"),
     ],
 )
-def test_what_is_refused_says_where_and_why(text, words):
+def test_a_refused_file_has_place_and_reason(text, words):
     assert words in problem(text)
 
 
@@ -121,7 +121,7 @@ def test_all_problems_of_a_readable_text_come_at_once():
     assert len(caught.value.problems) == 3
 
 
-def test_an_alias_stands_for_what_its_anchor_holds():
+def test_an_alias_has_the_value_of_its_anchor():
     root = read(b"a: &x {b: 1}\nc: *x\n", "f")
     assert isinstance(root, MapNode)
     assert root.items["a"] is root.items["c"]

@@ -1,4 +1,4 @@
-"""The table of every key is complete, and docs/reference/keys.md shows it as it is."""
+"""The table of every key is complete, and docs/reference/keys.md shows it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,13 @@ def names_of(knob: object) -> tuple[str, ...]:
     return tuple(knob.model_fields["name"].annotation.__args__)  # type: ignore[attr-defined]
 
 
-def test_the_readmes_table_is_generated_from_the_knobs() -> None:
+def test_the_table_of_keys_is_generated_from_the_knobs() -> None:
     found = re.search(r"<!-- keys -->\n(.*?)<!-- /keys -->", KEYS.read_text(), re.DOTALL)
     assert found is not None
-    assert found.group(1) == markdown_table(), (
-        "tunecli schema --format markdown prints what should stand there"
-    )
+    assert found.group(1) == markdown_table(), "`tunecli schema --format markdown` prints the table"
 
 
-def test_every_registered_name_stands_under_its_key() -> None:
+def test_every_registered_name_is_listed_under_its_key() -> None:
     families = {
         "optimizer": AnyOptimizer,
         "learning_rate": AnyLink,
@@ -55,6 +53,6 @@ def test_every_top_level_key_of_a_trial_is_there() -> None:
     assert {key.partition(".")[0] for key in VALUES} == set(TrialConfig.model_fields)
 
 
-def test_what_all_members_share_is_told_once() -> None:
+def test_shared_arguments_are_listed_once() -> None:
     assert VALUES["learning_rate"].endswith("; each with every, from_epoch, until_epoch")
     assert VALUES["learning_rate"].count("from_epoch") == 1

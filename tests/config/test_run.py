@@ -1,4 +1,4 @@
-"""The settings that say where trials run, what they keep and what follows when one fails; and the pruner beside them."""
+"""The settings under `run`: checkpoints, policies for failures; and pruners."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def problems(text, *overrides):
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_a_file_that_says_nothing_prunes_nothing_and_keeps_and_retries_what_helps():
+def test_the_defaults_prune_nothing_checkpoint_and_retry():
     settings = settings_of("")
     assert settings.search.pruner == "none"
     assert settings.run.checkpoint == "auto"
@@ -63,14 +63,14 @@ def test_a_pruner_is_a_name_or_a_name_with_its_arguments(written, pruner):
         ("{pruner: curves, sampler: random}", "needs the sampler `bayes`"),
     ],
 )
-def test_what_makes_no_pruner_is_refused(written, told):
+def test_invalid_pruners_are_refused(written, told):
     assert told in problems(f"search: {written}\n")[0]
 
 
 @pytest.mark.parametrize(
     ("written", "checkpoint"), [("auto", "auto"), ("off", "off"), ("{epochs: 3}", CheckpointEvery(epochs=3))]
 )
-def test_checkpoints_come_by_themselves_never_or_every_so_many_epochs(written, checkpoint):
+def test_checkpoints_are_automatic_off_or_every_n_epochs(written, checkpoint):
     assert settings_of(f"run: {{checkpoint: {written}}}\n").run.checkpoint == checkpoint
 
 
@@ -102,7 +102,7 @@ def test_a_policy_can_be_set_from_the_command_line():
     assert problems("", "run.on_failure.timeout=split")[0].startswith(told)
 
 
-def test_every_kind_of_failure_has_a_policy_and_what_the_file_cannot_say_is_the_end():
+def test_every_kind_of_failure_has_a_policy():
     said = OnFailure(oom="skip", error="retry")
     policies = {kind: said.of(kind) for kind in FailureKind}
     assert policies == {

@@ -1,4 +1,4 @@
-"""The sampler is a name, or a name with what it takes."""
+"""A sampler is a name, or a name with settings."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_bayes_takes_a_surrogate_and_an_acquisition():
         ("3", "search.sampler"),
     ],
 )
-def test_what_is_no_sampler_is_refused_where_it_stands(sampler, words):
+def test_an_invalid_sampler_is_refused_at_its_place(sampler, words):
     with pytest.raises(ConfigError) as caught:
         search(sampler)
     (problem,) = caught.value.problems

@@ -1,4 +1,4 @@
-"""What a file takes from the environment stays unresolved wherever it is kept, and nothing said of it tells its value."""
+"""References to environment variables stay unresolved in every record, and no message contains their values."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def test_a_text_takes_its_variables_values(text, value):
     assert resolved({"params": [{"a": text}, 3]}, ENVIRONMENT) == {"params": [{"a": value}, 3]}
 
 
-def test_what_is_no_text_stays_and_so_do_keys_and_the_tree_itself():
+def test_only_text_values_are_resolved():
     tree = {"${env:TOKEN}": [1, 2.5, True, None, "${env:TOKEN}"]}
     assert resolved(tree, ENVIRONMENT) == {"${env:TOKEN}": [1, 2.5, True, None, "s3cr3t"]}
     assert tree["${env:TOKEN}"][4] == "${env:TOKEN}"
@@ -123,12 +123,12 @@ def test_a_value_is_found_in_a_url_and_line_by_line():
     assert redacted("?key=a%2Fb%20c", ["U"], {"U": "a/b c"}) == "?key=${env:U}"
 
 
-def test_the_longer_of_two_values_goes_first_and_what_is_put_in_is_left_alone():
+def test_the_longer_of_two_values_is_redacted_first():
     environment = {"A": "abc", "ABC": "abcdef", "E": "env"}
     assert redacted("abcdef abc env", environment, environment) == "${env:ABC} ${env:A} ${env:E}"
 
 
-def test_a_text_without_variables_is_what_it_was():
+def test_a_text_without_variables_is_unchanged():
     assert redacted("anything", []) == "anything"
     assert redacted("anything", ["EMPTY", "ABSENT"], ENVIRONMENT) == "anything"
 
@@ -137,7 +137,7 @@ values = st.text("0123456789 äß/\\'\"\n", min_size=3).filter(lambda value: len
 
 
 @given(values, st.text("0123 \n"), st.text("0123 \n"), st.sampled_from([str, repr, json.dumps]))
-def test_what_was_resolved_is_redacted_again_wherever_it_stands(value, before, after, quoted):
+def test_resolved_values_are_redacted_everywhere(value, before, after, quoted):
     environment = {"NAME": value}
     whole = resolved(f"{before}${{env:NAME}}{after}", environment)
     assert whole == before + value + after
@@ -190,7 +190,7 @@ def test_data_are_read_where_the_environment_says(data_folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "valid.csv"])
-def test_what_is_wrong_with_data_is_told_without_saying_where_they_are(data_folder, tmp_path, name):
+def test_problems_of_data_do_not_reveal_their_path(data_folder, tmp_path, name):
     (data_folder / name).unlink()
     with pytest.raises(ConfigError) as caught:
         load_checked(tmp_path / "table.yaml", ())
@@ -199,7 +199,7 @@ def test_what_is_wrong_with_data_is_told_without_saying_where_they_are(data_fold
     assert "somewhere-private" not in said
 
 
-def test_a_variable_that_is_empty_is_checked_as_what_it_is(data_folder, tmp_path, monkeypatch):
+def test_an_empty_variable_is_checked_as_an_empty_text(data_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("TUNECLI_DATA", "")
     text = TABLE.replace("'${env:TUNECLI_DATA}/mine.csv'", "{name: file, path: '${env:TUNECLI_DATA}'}")
     (tmp_path / "table.yaml").write_text(text)
@@ -220,7 +220,7 @@ def test_a_source_that_the_environment_names_is_a_file_or_a_folder(source, kind)
     assert Data.model_validate({"source": source}).source == kind
 
 
-def test_an_exported_file_names_its_variables_and_what_stands_before_them_from_the_root():
+def test_an_exported_file_keeps_variables_and_has_absolute_paths():
     data = {
         "source": "${env:DATA}/mine.csv",
         "target": "y",
@@ -233,7 +233,7 @@ def test_an_exported_file_names_its_variables_and_what_stands_before_them_from_t
     assert found["test"] == {"file": "/base/test.csv"}
 
 
-def test_a_program_that_the_environment_names_is_looked_for_and_told_by_its_variable(tmp_path, monkeypatch):
+def test_a_program_from_the_environment_is_checked_and_reported_by_its_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNECLI_TOOLS", str(tmp_path / "private"))
     text = COMMAND.replace(
         "python, -c, 'pass', 'key=${env:TUNECLI_TOKEN}', '{t}'", "'${env:TUNECLI_TOOLS}/run'"

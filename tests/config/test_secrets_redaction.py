@@ -1,4 +1,4 @@
-"""A value is taken out of a text however it is spelled there, whole or cut."""
+"""A value is removed from a text in every spelling, whole or cut."""
 
 import ast
 import base64
@@ -74,7 +74,7 @@ def test_a_value_with_each_character_on_its_own_line_is_found(value):
     st.binary(max_size=9),
     st.binary(max_size=9),
 )
-def test_base64_gives_no_value_away_wherever_it_stands_in_the_bytes(value, before, after):
+def test_values_are_found_at_every_offset_in_base64(value, before, after):
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         encoded = encode(before + value.encode() + after).decode()
         told = redacted(f"Basic {encoded};", ["T"], {"T": value})
@@ -84,7 +84,7 @@ def test_base64_gives_no_value_away_wherever_it_stands_in_the_bytes(value, befor
 
 @settings(deadline=None)
 @given(st.integers(0, 84), st.integers(0, 84), st.text("xyz \n", max_size=5))
-def test_what_a_cut_leaves_of_a_value_is_taken_out_too(first, last, around):
+def test_parts_of_a_value_at_a_cut_are_redacted(first, last, around):
     start, end = LONG[first:], LONG[:last]
     told = redacted(f"{start}{around}{end}", ["T"], {"T": LONG}, is_cut=True).replace("${env:T}", "")
     assert not any(LONG[n : n + 4] in told for n in range(len(LONG) - 3)), told
@@ -92,7 +92,7 @@ def test_what_a_cut_leaves_of_a_value_is_taken_out_too(first, last, around):
     assert not any(LONG[n : n + 4] in told for n in range(len(LONG) - 3)), told
 
 
-def test_what_only_begins_like_a_value_stays_in_a_whole_text():
+def test_a_text_that_only_starts_like_a_value_stays():
     environment = {"PLACE": "/home/alice/private"}
     assert redacted("no file /home/alice/public", ["PLACE"], environment) == "no file /home/alice/public"
     assert redacted("no file /home/alice", ["PLACE"], environment) == "no file /home/alice"

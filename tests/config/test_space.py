@@ -169,7 +169,7 @@ def test_options_that_only_python_holds_equal_choose_their_own_branch() -> None:
     assert type(concrete(space, {"x": 1.0})["x"]) is float
 
 
-def test_a_ref_repeats_what_stands_where_it_points() -> None:
+def test_a_ref_has_the_value_of_the_key_it_refers_to() -> None:
     space = space_of(
         "{a: {choice: [{name: p, lr: {uniform: [0, 1]}}, q]}, b: {ref: a}, c: {ref: a.lr}, d: [{ref: e.1}], e: [1, 2]}"
     )
@@ -190,7 +190,7 @@ def test_a_space_without_defaults_has_no_default_point() -> None:
     assert default_point(space_of("{b: 5}")) is None
 
 
-def test_what_has_no_default_takes_its_middle_and_a_choice_the_branch_with_one() -> None:
+def test_parameters_without_a_default_take_their_middle() -> None:
     assert default_point(space_of(OPTIMIZERS)) == {
         "hidden.length": 2,
         "hidden.0": 63,

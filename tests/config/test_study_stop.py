@@ -1,4 +1,4 @@
-"""When a sweep is to end by itself: what a file may say of it."""
+"""The settings under `search.stop`."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_it_is_an_improvement_a_stagnation_or_both():
 
 
 @pytest.mark.parametrize("sampler", ["grid", "random", "quasirandom", "tpe", "cmaes"])
-def test_only_bayes_expects_an_improvement_and_any_sampler_may_stagnate(sampler):
+def test_only_bayes_supports_stop_improvement(sampler):
     with pytest.raises(ConfigError) as caught:
         search("{improvement: 0.1}", f"search.sampler={sampler}")
     (problem,) = caught.value.problems
@@ -45,7 +45,7 @@ def test_the_forests_expect_one_too():
 
 
 @pytest.mark.parametrize("pruner", ["halving", "hyperband", "asha", "curves"])
-def test_no_improvement_is_expected_of_trials_that_pause(pruner):
+def test_stop_improvement_does_not_work_with_pausing_pruners(pruner):
     with pytest.raises(ConfigError, match="most of its trials never finish"):
         search("{improvement: 0.1}", f"search.pruner={pruner}")
     assert search("{stagnation: 5}", f"search.pruner={pruner}").stop.stagnation == 5
@@ -63,7 +63,7 @@ def test_no_improvement_is_expected_of_trials_that_pause(pruner):
         ("5", "search.stop"),
     ],
 )
-def test_what_makes_no_sense_is_refused_where_it_stands(stop, words):
+def test_invalid_stop_settings_are_refused_at_their_place(stop, words):
     with pytest.raises(ConfigError) as caught:
         search(stop)
     assert all(problem.line == 4 for problem in caught.value.problems)

@@ -1,4 +1,4 @@
-"""The user's code is held against how it will be called, at the place in the file, and never run."""
+"""The user's code is compared with the way it will be called, and never run."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def network(**knobs):
         {"data": {"source": {"python": "numpy.random:default_rng", "args": {"n": 3}}}},
     ],
 )
-def test_what_can_be_called_is_let_through(folder, plain):
+def test_callable_code_has_no_problems(folder, plain):
     assert complaints(folder, plain) == []
 
 
@@ -140,7 +140,7 @@ def test_what_can_be_called_is_let_through(folder, plain):
         ),
     ],
 )
-def test_what_cannot_be_called_is_told_at_its_place(folder, plain, place, words):
+def test_uncallable_code_is_reported_at_its_place(folder, plain, place, words):
     (found,) = complaints(folder, plain)
     assert found.place == place
     assert words in f"{found.message} ({found.hint})"
@@ -191,7 +191,7 @@ def problems(text: str, folder: Path, *overrides: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_problems_bear_line_and_column(folder):
+def test_problems_have_line_and_column(folder):
     assert problems(FUNCTION, folder) == [
         "f.yaml:4:33: trial.python: mine.py does not define `trian` (did you mean `train`?)"
     ]
@@ -217,7 +217,7 @@ def test_problems_bear_line_and_column(folder):
         ("run.folder=/no/such/folder", "run.folder: folder not found"),
     ],
 )
-def test_a_trial_of_one_s_own_has_rules_of_its_own(folder, override, words):
+def test_rules_for_own_trials(folder, override, words):
     assert any(words in problem for problem in problems(FUNCTION, folder, override))
 
 
@@ -245,11 +245,11 @@ def test_a_command_is_checked_before_it_runs(folder, override, words):
         ("objective.metric=3", "objective.metric: must be text"),
     ],
 )
-def test_the_user_s_metric_says_its_direction_and_its_own_name(folder, override, words):
+def test_an_own_metric_needs_a_direction_and_a_new_name(folder, override, words):
     assert any(words in problem for problem in problems(NETWORK, folder, override))
 
 
-def test_a_known_metric_keeps_its_direction_in_a_trial_of_one_s_own(folder):
+def test_a_built_in_metric_keeps_its_direction_in_an_own_trial(folder):
     text = FUNCTION.replace("{metric: loss, direction: minimize}", "{metric: val_accuracy}")
     text = text.replace("{choice: [mine:train, mine:trian]}", "mine:train")
     assert parse_study(text.encode(), "f.yaml", (), folder, lambda *_: ()).objective.maximize

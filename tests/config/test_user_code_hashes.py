@@ -1,4 +1,4 @@
-"""The hashes cover every source that lies beside the file, however it is reached, and of nothing else."""
+"""The hashes cover every source beside the file that a trial can reach, and nothing else."""
 
 import hashlib
 

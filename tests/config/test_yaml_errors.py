@@ -1,4 +1,4 @@
-"""Text that is no YAML: both places are named, and what to do."""
+"""Syntax errors of YAML: both places, and a hint."""
 
 import pytest
 from hypothesis import given, settings
@@ -73,7 +73,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("text", "place", "message", "hint"), BROKEN, ids=[repr(row[0]) for row in BROKEN])
-def test_where_it_began_and_where_it_broke_are_both_told(text, place, message, hint):
+def test_a_syntax_error_names_its_start_and_its_place(text, place, message, hint):
     with pytest.raises(ConfigError) as caught:
         read(text.encode(), "f")
     (problem,) = caught.value.problems
@@ -83,7 +83,7 @@ def test_where_it_began_and_where_it_broke_are_both_told(text, place, message, h
     assert hint in problem.hint
 
 
-def test_places_are_those_of_the_file_that_the_text_is_a_part_of():
+def test_places_are_those_of_the_surrounding_file():
     with pytest.raises(ConfigError) as caught:
         read(b"[1, 2", "f", line=7, column=11)
     (problem,) = caught.value.problems

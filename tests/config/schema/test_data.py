@@ -1,4 +1,4 @@
-"""How data is named in a file, and that such a name can be made good for any folder."""
+"""Data sources in a file, and their absolute paths."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tunecli.config.schema.user_code import UserCode
         ({"python": "mine:make", "args": {"n": 3}}, UserCode(python="mine:make", args={"n": 3})),
     ],
 )
-def test_a_source_is_what_its_name_reads_as(source: Any, expected: Any) -> None:
+def test_a_source_follows_from_its_text(source: Any, expected: Any) -> None:
     found = Data.model_validate({"source": source}).source
     assert found == (expected or Images(path="photos", size=(8, 16), mode="gray"))
     assert Data.model_validate_json(Data(source=found).model_dump_json()).source == found
@@ -47,7 +47,7 @@ def test_an_image_has_a_shape() -> None:
         {"source": {"name": "images", "path": "p", "size": 5000}},
     ],
 )
-def test_what_cannot_be_is_refused(knobs: dict[str, Any]) -> None:
+def test_impossible_settings_are_refused(knobs: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Data.model_validate({"source": "iris", **knobs})
 

@@ -1,4 +1,4 @@
-"""What a link of the learning-rate chain may say, as it stands in the file."""
+"""The links of the learning-rate chain in a file."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_link_is_read_and_the_schema_accepts_it(link: str, expected: Any, sche
         ("multistep", "trial.learning_rate.0.at", "missing key `at`"),
     ],
 )
-def test_what_a_link_cannot_mean_is_told_at_its_place(link: str, parameter: str, message: str) -> None:
+def test_impossible_links_are_reported_at_their_place(link: str, parameter: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_study(text_of(f"[{link}]"), "study.yaml", (), Path())
     (problem,) = caught.value.problems

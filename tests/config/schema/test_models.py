@@ -1,4 +1,4 @@
-"""The models' knobs: their short forms, what excludes what, and what a file may say of activation and init."""
+"""The settings of models: short forms, contradictions, activations and initial weights."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def test_width_and_depth_are_short_for_hidden(knobs: dict[str, Any], widths: lis
         ({"name": "mlp", "init": "constant"}, "Field required"),
     ],
 )
-def test_what_contradicts_itself_is_refused(value: dict[str, Any], words: str) -> None:
+def test_contradictory_models_are_refused(value: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         model_of(value)
 
 
-def test_the_users_own_model_is_told_by_its_key() -> None:
+def test_an_own_model_is_recognised_by_its_key() -> None:
     model = model_of({"python": "mine:Net", "args": {"width": 3}})
     assert isinstance(model, UserCode)
     assert model.args == {"width": 3}

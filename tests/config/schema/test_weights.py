@@ -1,4 +1,4 @@
-"""The weight chain's links: how they are spelled, and what cannot be asked for."""
+"""The links of the weight chain: spellings and contradictions."""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ def test_a_link_is_read_in_every_spelling(given: Any, expected: Any) -> None:
         ({"noise": {"from_epoch": 3, "until_epoch": 3}}, "must be above `from_epoch`"),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_reason(given: Any, message: str) -> None:
+def test_impossible_links_are_refused_with_a_reason(given: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         LINK.validate_python(given)
