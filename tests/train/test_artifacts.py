@@ -1,4 +1,4 @@
-"""A file is there whole, or it is as before: whatever the disk does, and wherever the writer is killed."""
+"""A file is written whole or stays as before, for every error of the disk and every moment of a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weights file: what is read is what was written, whole or not at all."""
+"""The weights file is written whole or not at all, and read as written."""
 
 from __future__ import annotations
 

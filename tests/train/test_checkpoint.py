@@ -1,4 +1,4 @@
-"""A trial that goes on from a checkpoint is the trial uninterrupted, to the last bit; a damaged one is never used."""
+"""A trial that continues from a checkpoint equals the uninterrupted one to the last bit; damaged files are not used."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Trial:
         self.job = make_job(3, {**SMALL, **config}, OBJECTIVE, study_seed=7, seed=11, **made)
 
     def whole(self) -> tuple[Metrics, Outcome]:
-        """Every epoch and the end of the trial, nobody having disturbed it."""
+        """Every epoch and the end of the uninterrupted trial."""
         *events, ended = run(change_job(self.job, weights_path=str(self.folder / "whole.safetensors")))
         assert isinstance(ended, Ended)
         return metrics_of(events), ended.outcome
@@ -461,7 +461,7 @@ def test_the_last_epoch_of_a_trial_writes_no_checkpoint(
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -509,7 +509,7 @@ def flip(path: Path, place: int) -> None:
 
 
 def resumed(trial: Trial, checkpoints: tuple[Checkpoint, ...]) -> tuple[int, str]:
-    """Where a trial goes on from, and what it says; what it comes to is what it would have."""
+    """The epoch that a trial continues from, and its note; its results equal those of the uninterrupted trial."""
     started, *events, ended = trial.attempt(0, 2, checkpoints)
     assert isinstance(started, Started) and isinstance(ended, Ended)
     metrics, outcome = trial.whole()

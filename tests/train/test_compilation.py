@@ -1,4 +1,4 @@
-"""A compiled model computes what it would by itself, by code that is compiled once for all of its kind."""
+"""A compiled model gives the same results as uncompiled, and all models of one kind share the compiled code."""
 
 from __future__ import annotations
 

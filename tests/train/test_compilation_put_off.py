@@ -1,4 +1,4 @@
-"""torch's compiler is loaded by whoever compiles, and by nobody else."""
+"""torch's compiler is loaded only by code that compiles."""
 
 from __future__ import annotations
 

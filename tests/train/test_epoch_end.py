@@ -31,7 +31,7 @@ def job_of(stop_above: tuple[float | None, ...], stop_epochs: tuple[int, ...] = 
         ((None, -0.9), 1, 2, -0.95, False),
         ((1.0, None), 1, 2, 5.0, False),
         ((None, 1.0), 2, 3, 5.0, False),
-        ((None, 1.0, None), 1, 3, 5.0, False),  # what the trial's loss was at epoch 2 is not known
+        ((None, 1.0, None), 1, 3, 5.0, False),  # the trial's loss at epoch 2 is unknown
         ((None, 1.0, 6.0), 1, 3, 5.0, False),
         ((1.0, None, None), 1, 3, 5.0, False),
         ((None, 1.0), 1, 9, 5.0, True),  # the first report past the last bound

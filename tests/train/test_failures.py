@@ -1,4 +1,4 @@
-"""What an exception becomes: its kind told by type and words, and nothing of the trial's left in its frames."""
+"""Exceptions become failures: the kind follows from type and text, and frames release the trial's objects."""
 
 from __future__ import annotations
 

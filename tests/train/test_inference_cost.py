@@ -1,4 +1,4 @@
-"""What a model costs to use: told where it is asked for, by every way to train, and changing nothing of the training."""
+"""Inference costs are reported if the objective names them, by every kind of trial, without changing the training."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_measuring_does_not_change_the_training(config: dict[str, object]) -> No
     (plain,) = epochs_of(run(job_of(0, config))).values()
     (measured,) = epochs_of(run(job_of(0, config, COSTLY))).values()
     assert [{k: v for k, v in each.items() if k not in MEASURED} for each in measured] == plain
-    assert not any(MEASURED & {*each} for each in plain), "nothing is measured that nobody asked for"
+    assert not any(MEASURED & {*each} for each in plain), "nothing is measured unless the objective names it"
 
 
 def test_fused_trials_report_inference_costs() -> None:

@@ -1,4 +1,4 @@
-"""Initial weights follow torch.nn.init, each activation's gain, and the seed that names them."""
+"""Initial weights follow torch.nn.init, the activation's gain, and their seed."""
 
 from __future__ import annotations
 

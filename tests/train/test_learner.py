@@ -80,7 +80,7 @@ def test_an_epoch_depends_only_on_its_seeds() -> None:
     straight.train_epoch(1)
     resumed, _, _ = learner_of(config)
     resumed.model.load_state_dict(straight.weights())
-    torch.rand(17)  # whatever else draws from torch's generator in between
+    torch.rand(17)  # other draws from torch's generator in between
     assert straight.train_epoch(2) == resumed.train_epoch(2)
     assert all(torch.equal(one, resumed.weights()[name]) for name, one in straight.weights().items())
 

@@ -76,7 +76,7 @@ def test_the_same_job_gives_the_same_bits_after_any_other_trial(config: dict[str
 def test_the_trial_uses_the_seed_of_its_job() -> None:
     first = epochs_of(job_of({}))
     assert epochs_of(change_job(job_of({}), seed=12)) != first
-    assert epochs_of(job_of({"seed": 11})) == first, "whoever makes the job settles which seed it is"
+    assert epochs_of(job_of({"seed": 11})) == first, "the seed comes from the job alone, not from the config"
 
 
 def test_torchs_global_generator_is_untouched_even_between_epochs() -> None:

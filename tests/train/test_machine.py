@@ -1,4 +1,4 @@
-"""Which accelerators are places for jobs: by the driver's listing, as CUDA_VISIBLE_DEVICES leaves them to be seen."""
+"""The accelerators for jobs follow from the driver's listing and CUDA_VISIBLE_DEVICES."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kernel and a program's last words tell of memory that ran out."""
+"""The kernel's counters and a program's last output show whether memory ran out."""
 
 from __future__ import annotations
 

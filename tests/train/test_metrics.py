@@ -1,4 +1,4 @@
-"""The metrics are scikit-learn's."""
+"""The metrics equal scikit-learn's."""
 
 from __future__ import annotations
 

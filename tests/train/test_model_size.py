@@ -1,4 +1,4 @@
-"""The sizes by arithmetic are those of the built modules, parameter by parameter and product by product."""
+"""The computed sizes equal those of the built modules, in parameters and in multiply-adds."""
 
 from __future__ import annotations
 

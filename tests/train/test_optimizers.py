@@ -1,4 +1,4 @@
-"""The optimizers' knobs agree with torch's constructors, and each trains as torch's own does in a plain loop."""
+"""Settings of optimizers agree with torch's constructors, and each trains like torch's in a plain loop."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "LBFGS": {"line_search_fn": None},
     "SGD": {"lr": 1e-3},
 }
-"""Torch's defaults where ours differ: Muon's rate is to fit AdamW too, and two would not train by torch's own."""
+"""Torch's defaults that tunecli changes: Muon's rate has to fit AdamW, and two would not train with torch's."""
 
 G = torch.Generator().manual_seed(0)
 X = torch.randn(24, 5, generator=G)

@@ -1,4 +1,4 @@
-"""What the parameters of a model are, over torch's kinds of layers."""
+"""The kinds of a model's parameters, for torch's kinds of layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mixed precision and the settings of torch that are global: right within a block, as before after it."""
+"""Mixed precision and torch's global settings hold within a block and are restored after it."""
 
 from __future__ import annotations
 

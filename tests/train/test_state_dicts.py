@@ -1,4 +1,4 @@
-"""State survives being data, to the last bit, or it is refused."""
+"""State is saved and restored to the last bit, or it is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data that are too large for their device come in chunks: the same batches, in the same order, to the last bit."""
+"""Data that is too large for its device is copied in chunks: the same batches in the same order, to the last bit."""
 
 from __future__ import annotations
 

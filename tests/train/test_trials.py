@@ -1,4 +1,4 @@
-"""A trial of whatever kind runs on the code that its study began with, or ends as failed."""
+"""A trial of any kind runs with the code that its study began with, or ends as failed."""
 
 from __future__ import annotations
 

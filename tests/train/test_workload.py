@@ -1,4 +1,4 @@
-"""The cost estimate counts what the model, the loop and the layers really do."""
+"""The cost estimate counts the real work of the model, the loop and the layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an epoch's examples fall into batches."""
+"""The division of an epoch's examples into batches."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_the_masks_of_a_gradual_cut_only_grow_and_reach_the_fraction(by: Any) ->
     counts = []
     for step in range(STEPS * EPOCHS):
         for weight in weights:
-            weight.normal_()  # what was small may be large by now
+            weight.normal_()  # small weights may be large by now
         pruning.choose(at(step), left)
         assert all((mask <= old).all() for mask, old in zip(pruning.masks, before, strict=True))
         before = pruning.masks

@@ -1,4 +1,4 @@
-"""The weight chain in training: order, timing, and cuts that hold."""
+"""The weight chain in training: order, timing, and cuts that stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each link of the weight chain but cuts, against torch's own or its formula."""
+"""Each link of the weight chain except cuts, against torch or its formula."""
 
 from __future__ import annotations
 

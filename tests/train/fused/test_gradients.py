@@ -1,4 +1,4 @@
-"""The three ways to many models' gradients are one: what autograd finds for each model by itself; in float64."""
+"""All three ways to compute many models' gradients equal autograd for each model alone, in float64."""
 
 from __future__ import annotations
 

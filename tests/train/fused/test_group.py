@@ -1,4 +1,4 @@
-"""A group of trials: who ends leaves it, and what becomes of the others is what it would have been."""
+"""A group of trials: a trial that ends leaves the group, and the others do not change."""
 
 from __future__ import annotations
 

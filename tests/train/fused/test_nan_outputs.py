@@ -1,4 +1,4 @@
-"""NaN among the outputs of one model changes no metric of another, wherever it stands."""
+"""NaN in the outputs of one model changes no metric of another, in any row."""
 
 from __future__ import annotations
 

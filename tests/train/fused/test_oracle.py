@@ -1,7 +1,7 @@
-"""A fused trial is the plain loop's, whatever it is made of; and the same bits whoever trains beside it (law 4).
+"""A fused trial matches the plain loop for every setting, and its bits do not depend on its group (plain-loop-oracle).
 
-Both ways compute in float32 and add in other orders, so single steps differ by rounding, a few times 1e-7. Three epochs
-of a small model that is trained at a sane rate keep that below 1e-5; that is held here, and 2e-4 is what is promised.
+Both ways compute in float32 but add in different orders, so single steps differ by rounding, a few times 1e-7. After
+three epochs of a small model at a moderate rate the difference is below 1e-5, which is tested; the promise is 2e-4.
 """
 
 from __future__ import annotations
@@ -31,21 +31,23 @@ def require_equal(
     own: Sequence[Mapping[str, Any]] = ({},),
     objective: Objective = ACCURACY,
 ) -> None:
-    """Five trials as one are each what it is alone; and one has the same bits alone, in another place and with others."""
+    """Five fused trials match the plain loop; one has the same bits alone, in another row and in another group."""
     jobs = [job_of(number, {**config, **own[number % len(own)]}, objective) for number in range(5)]
     assert {why_not(job) for job in jobs} == {""}
     assert len({signature(job) for job in jobs}) == 1
-    together = epochs_of(events := [*run_group(jobs)])
-    told = [event.number for event in events if isinstance(event, EpochEnded)]
-    assert told == [0, 1, 2, 3, 4] * len(together[0]), "one by one is the way out where a group fails"
+    fused = epochs_of(events := [*run_group(jobs)])
+    numbers = [event.number for event in events if isinstance(event, EpochEnded)]
+    assert numbers == [0, 1, 2, 3, 4] * len(fused[0]), (
+        "the trials ran one by one, as after a failure of the group"
+    )
     for number in (1, 4):
         (plain,) = epochs_of(run(jobs[number])).values()
-        assert len(together[number]) == len(plain)
-        for found, expected in zip(together[number], plain, strict=True):
-            assert set(found) == set(expected)
-            assert found == pytest.approx(expected, rel=TOLERANCE)
-    assert epochs_of(run_group(jobs[1:2]))[1] == together[1]
-    assert epochs_of(run_group([jobs[4], jobs[1], jobs[0]]))[1] == together[1]
+        assert len(fused[number]) == len(plain)
+        for actual, expected in zip(fused[number], plain, strict=True):
+            assert set(actual) == set(expected)
+            assert actual == pytest.approx(expected, rel=TOLERANCE)
+    assert epochs_of(run_group(jobs[1:2]))[1] == fused[1]
+    assert epochs_of(run_group([jobs[4], jobs[1], jobs[0]]))[1] == fused[1]
 
 
 ACTIVATIONS = sorted(
@@ -266,7 +268,7 @@ def test_a_neighbour_with_averaged_weights_does_not_change_the_bits_of_others() 
     averaged = {**SMALL["training"], "average": {"name": "ema", "decay": 0.9}}
     jobs = [job_of(0), job_of(1, {"training": averaged}), job_of(2)]
     assert len({signature(job) for job in jobs}) == 1
-    together = epochs_of(run_group(jobs))
+    fused = epochs_of(run_group(jobs))
     for job in jobs:
-        assert epochs_of(run_group([job]))[job.number] == together[job.number]
-        assert together[job.number][-1] == pytest.approx(epochs_of(run(job))[job.number][-1], rel=TOLERANCE)
+        assert epochs_of(run_group([job]))[job.number] == fused[job.number]
+        assert fused[job.number][-1] == pytest.approx(epochs_of(run(job))[job.number][-1], rel=TOLERANCE)

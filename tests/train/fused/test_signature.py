@@ -1,4 +1,4 @@
-"""What can be trained as one: told in words where it cannot, and by equal signatures where it can."""
+"""Trials that can be fused have equal signatures; the others give a reason."""
 
 from __future__ import annotations
 

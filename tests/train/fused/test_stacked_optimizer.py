@@ -1,4 +1,4 @@
-"""Optimizers that step at once do what they would by rows, which is what an accelerator's trials rest on."""
+"""Optimizers that step at once, as on an accelerator, give the results of steps row by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs for the tests of fused trials, and what becomes of them."""
+"""Jobs for the tests of fused trials, and their events."""
 
 from __future__ import annotations
 

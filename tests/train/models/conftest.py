@@ -1,4 +1,4 @@
-"""Models this small are fastest on one core, and several suites may share the machine."""
+"""Run these tests on one core: such small models are fastest there, and other suites may share the machine."""
 
 from __future__ import annotations
 

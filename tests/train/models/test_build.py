@@ -1,4 +1,4 @@
-"""Every model, in every form: shapes, learning, many as one, and no trace left in torch's generators."""
+"""Every model in every form: shapes, learning, vmap over many, and unchanged global generators."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ OTHER_FORMS: list[tuple[Any, Inputs]] = [
     ({"name": "gru", "bidirectional": True, "pool": "max"}, SEQUENCE),
     ({"name": "rnn", "nonlinearity": "relu", "pool": "max"}, TOKENS),
 ]
-"""What it does not: batch norm's statistics are set in place, and torch's recurrent kernels have no rule."""
+"""Models that vmap does not take: batch norm sets its statistics in place, and recurrent kernels have no rule."""
 ALL = [*FORMS, *OTHER_FORMS]
 
 

@@ -1,4 +1,4 @@
-"""The activations' knobs agree with torch's constructors, and the modules with torch's functions."""
+"""Settings of activations agree with torch's constructors, and the modules with torch's functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The multi-layer perceptron is the composition it says."""
+"""The multi-layer perceptron equals the composition of its layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transformer against torch's own encoder layer, and what it must not notice."""
+"""The transformer against torch's encoder layer, and its independence of padding and order."""
 
 from __future__ import annotations
 
