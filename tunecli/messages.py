@@ -1,4 +1,4 @@
-"""What the coordinator and the workers send each other: a `Job` goes out, events come back.
+"""Messages of a sweep: the coordinator sends a `Job` to a worker, which answers with events.
 
 The events of an attempt are `Started`, then `EpochEnded` and `Checkpointed`, and one of `Ended`, `Paused` or `Stopped`.
 All are plain data that survives JSON; nothing is pickled.
@@ -43,13 +43,13 @@ class Files:
 
     Attributes:
         base_path: the folder that relative file names start from.
-        weights_path: the file for the weights; empty: they are not kept.
+        weights_path: the file for the weights; empty: keep no weights.
         keep_below: keep the weights only if the trial's loss (``sign * score``) is below this; None: always, as with
             constraints or several objectives, where the loss alone does not decide.
         checkpoint_dir: the folder for the user's own checkpoints; empty: a temporary one.
-        checkpoints_path: the folder of our checkpoints; empty: none is written.
-        checkpoint_epochs: epochs between two checkpoints; None: as many as keep their cost small; 0: write one
-            only when the sweep stops.
+        checkpoints_path: the folder of our checkpoints; empty: write no checkpoints.
+        checkpoint_epochs: epochs between two checkpoints; None: as many as keep their cost small; 0: write a
+            checkpoint only when the sweep stops.
         reports_path: the file that buffers the reports of the user's own code; empty: none.
     """
 
@@ -69,8 +69,8 @@ class Limits:
     Attributes:
         time_s: the longest time it may take; None: unlimited.
         idle_s: the longest time between two epochs' ends; None: unlimited.
-        stop_above: bounds of the least loss so far (``sign * objective``). The trial is pruned above its epoch's bound;
-            None is no bound, and neither has an epoch beyond the last bound.
+        stop_above: bounds of the least loss so far (``sign * objective``). A trial above its epoch's bound is pruned;
+            None: no bound at this epoch. Epochs beyond the last bound have no bound.
         stop_epochs: the epochs of ``stop_above``, ascending; each bound holds until the next. Empty: 1, 2, 3, …
         until_epoch: the epoch after which the trial pauses, with a checkpoint; None: train it to its end. Its schedules
             know the full length either way.
@@ -90,7 +90,7 @@ class ResumePoint:
     Attributes:
         checkpoints: the newest first; the first one that is intact is loaded.
         recorded: epochs of a trial of the user's own that are on record, each with its metrics.
-        epoch_offset: what was added to the user's own count of epochs to get those; None: there are none.
+        epoch_offset: number that was added to the user's own count of epochs to get those; None: no recorded epochs.
     """
 
     checkpoints: Sequence[Checkpoint] = ()
@@ -144,9 +144,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A worker began to train a trial, or goes on with it after ``from_epoch``.
+    """A worker began an attempt.
 
-    ``note`` says what of its checkpoints could not be used, and why; empty where all is well.
+    Attributes:
+        number, attempt: the trial and the attempt.
+        device: where it trains.
+        process_id: the worker's process.
+        from_epoch: the epoch of the checkpoint that it goes on from; 0: it trains from the start.
+        note: why a checkpoint could not be used; empty if there was no problem.
     """
 
     number: int
@@ -159,14 +164,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """One epoch is over.
+    """An epoch ended.
 
     Attributes:
-        number, attempt: which attempt at which trial trained it.
-        epoch: counted from 1.
-        total_epochs: the planned number; 0 where it is not known.
-        metrics: by name.
-        seconds: how long it took.
+        number, attempt: the trial and the attempt.
+        epoch: the epoch, from 1.
+        total_epochs: planned number of epochs; 0 if unknown.
+        metrics: the epoch's metrics, by name.
+        seconds: duration of the epoch.
         epoch_offset: the number that was added to the user's own count of epochs to get ``epoch``.
     """
 
@@ -181,7 +186,7 @@ class EpochEnded:
 
 @dataclass(frozen=True, slots=True)
 class Checkpointed:
-    """The trial can go on from here, whatever becomes of whoever trains it: the file is whole and durable."""
+    """A checkpoint is complete and durable: the trial can go on from it even if its worker dies."""
 
     number: int
     attempt: int
@@ -190,7 +195,7 @@ class Checkpointed:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The attempt is over and its trial is not, for no fault of its own (``cause``); it goes on another time."""
+    """An attempt was interrupted for a reason outside its trial (``cause``); the trial is resumed later."""
 
     number: int
     attempt: int
@@ -199,9 +204,9 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """The trial was trained as far as it was asked to, and may be continued another time.
+    """The trial reached `Limits.until_epoch`, and may be continued later.
 
-    ``outcome`` is how it ends where it is not: pruned, with what it had come to.
+    ``outcome`` has the state paused, and the metrics up to that epoch: the trial's result if it is never continued.
     """
 
     number: int
@@ -211,7 +216,7 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The trial is over, one way or another; ``note`` says what else a person should know of it."""
+    """The trial ended: complete, pruned or failed. ``note`` is shown to the user; it may be empty."""
 
     number: int
     attempt: int

@@ -1,4 +1,4 @@
-"""What a study optimises: its objective, further objectives, and constraints."""
+"""Objectives and constraints of a study."""
 
 from __future__ import annotations
 

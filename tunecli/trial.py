@@ -1,4 +1,4 @@
-"""A trial and its results as frozen values: state, outcome, failure, checkpoint, step, and what a sampler sees of it.
+"""A trial and its results as frozen values: state, outcome, failure, checkpoint, step, and its view for samplers.
 
 Each is plain data that survives JSON; nothing is pickled.
 """
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """Why a trial failed ."""
+    """Why a trial failed."""
 
     OOM = "oom"
     DIVERGED = "diverged"
@@ -39,12 +39,12 @@ class FailureKind(StrEnum):
     CRASH = "crash"
     ERROR = "error"
     LOST = "lost"
-    INTERRUPTED = "interrupted"  # of an attempt that a signal stopped, never of a trial
+    INTERRUPTED = "interrupted"  # an attempt that a signal stopped; never a trial
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failure as data: its kind, its cause in one line, and the traceback where there is one."""
+    """Why an attempt or a trial failed: the kind, the cause in one line, and the traceback (may be empty)."""
 
     kind: FailureKind
     cause: str
@@ -53,7 +53,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """An attempt that ended without ending its trial, which is tried again: ``failure`` says why."""
+    """An attempt that failed or was interrupted, and whose trial is tried again; ``failure`` says why."""
 
     number: int
     attempt: int
@@ -62,12 +62,12 @@ class FailedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a trial can go on from: its state at the end of ``epoch``, in the file ``name``.
+    """A trial's state at the end of an epoch, in a file.
 
     Attributes:
-        name: the file's, in the run folder's checkpoints.
-        sha256: of its content, in hexadecimal.
-        epoch: counted from 1.
+        name: the file's name, in the run folder's checkpoints.
+        sha256: SHA-256 of its content, in hexadecimal.
+        epoch: the epoch, from 1.
     """
 
     name: str
@@ -80,16 +80,16 @@ class Outcome:
     """How a trial ended.
 
     Attributes:
-        state: complete, pruned or failed.
-        score: the objective at ``kept_epoch``; None where the trial failed.
+        state: complete, pruned, paused or failed.
+        score: the objective at ``kept_epoch``; None if the trial failed.
         metrics: every metric at ``kept_epoch``, by name.
-        epochs: how many epochs were trained.
-        kept_epoch: 1-based: the last one, or the best one under early stopping; 0 where none ended.
-        seconds: time spent training this trial, monotonic clock.
+        epochs: number of epochs that were trained.
+        kept_epoch: the last epoch, or the best one under early stopping, from 1; 0 if no epoch ended.
+        seconds: training time, monotonic clock.
         device: where it ran, for example ``cpu`` or ``cuda:0``.
-        failure: set exactly where the state is failed.
-        weights_sha256: of the weights file, where this trial's weights were kept; else empty. Whether they were kept
-            depends on which trials led when it ended, and so on how fast its neighbours were.
+        failure: why it failed; None unless the state is failed.
+        weights_sha256: SHA-256 of the weights file; empty if the weights were not kept. Whether they were kept depends
+            on which trials led when it ended, and so on the speed of other trials.
     """
 
     state: State
@@ -105,7 +105,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One point of the space and what became of it; ``number`` is its identity."""
+    """A point of the space with its seed, its state and its outcome; ``number`` is its identity."""
 
     number: int
     parameters: Parameters
@@ -116,24 +116,24 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a study whose trials pause does next: begin a trial, or continue one, and how far.
+    """One step of a study whose trials pause: it begins or continues a trial, up to a rung.
 
     Attributes:
-        step: its place in the study's one sequence of steps, from 0.
-        number: the trial's.
-        level: to which of the pruner's levels the trial is trained; the last one is its end.
+        step: index in the study's sequence of steps, from 0.
+        number: the trial's number.
+        rung: the pruner's rung that the trial is trained to, from 0; the last rung is a full training.
         until_epoch: the epoch after which it pauses; None: it is trained to its end.
     """
 
     step: int
     number: int
-    level: int
+    rung: int
     until_epoch: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a sampler sees of a trial.
+    """A trial, as a sampler sees it.
 
     Attributes:
         number, parameters: the trial's number and point.

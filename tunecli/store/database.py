@@ -153,7 +153,7 @@ class Log:
 
     def append_step(self, step: Step) -> None:
         """Record the next step before its trial is started or continued (write-ahead)."""
-        self._append("step", [(step.number, step.step, step.level, step.until_epoch, _now())])
+        self._append("step", [(step.number, step.step, step.rung, step.until_epoch, _now())])
 
     def append_pause(self, event: Paused, step: int) -> None:
         """Record that a trial paused at the end of ``step``."""

@@ -1,7 +1,7 @@
 """The sweep: suggest → record → train → record, until the study has its total, then rank.
 
 A suggestion is committed before a worker gets it, and a result before it is used (write-ahead). Suggestion n uses the
-results of trials up to n - lookahead, in whatever order they ended, so the table does not depend on the number of
+results of trials up to n - lookahead, in any order of their ends, so the table does not depend on the number of
 workers (speed-independence). Only this process writes the log, through the coordinator (one-writer).
 """
 
@@ -41,7 +41,7 @@ class Ending:
     Attributes:
         reason: why it ended.
         path: the run folder.
-        overview: the ranked table, and what a screen shows of it.
+        overview: the ranked table, and the facts that a screen shows with it.
         n_scored: number of complete trials.
         n_failed: number of failed trials.
         cause: the first failure, if the sweep ended because all trials failed alike; else empty.
@@ -77,8 +77,8 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         How the sweep ended.
 
     Raises:
-        Interrupted: SIGINT, SIGTERM or SIGHUP came. What was recorded stays, and the rest can be resumed.
-        DiskFull, StoreFailed: the disk refuses a write. What was recorded stays, too.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came. The record is kept, and the sweep can be resumed.
+        DiskFull, StoreFailed: the disk refuses a write. The record is kept, too.
     """
     engine, shown = engine or _engine(study), _SilencedDisplay(display)
     with noted_signals() as received, ExitStack() as cleanup:  # the callbacks run from the last to the first

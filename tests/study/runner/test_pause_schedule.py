@@ -76,7 +76,7 @@ def test_a_round_of_hyperband_is_as_long_as_it_says_and_its_best_are_trained_in_
         steps, trials = study.log.steps(), study.log.trials()
     assert [step.step for step in steps] == list(range(len(steps)))
     assert [step.until_epoch for step in steps[:9]] == [1] * 9
-    n_at = [sum(step.level == level for step in steps) for level in range(3)]
+    n_at = [sum(step.rung == rung for step in steps) for rung in range(3)]
     assert n_at == [9, 3 + 3, 1 + 1], "nine, three, one; and of the second bracket three and one"
     assert sum(trial.state is State.COMPLETE for trial in trials) == 2
     assert all(trial.outcome.epochs == 9 for trial in trials if trial.state is State.COMPLETE)
@@ -129,7 +129,7 @@ def test_curves_that_are_stopped_and_resumed_come_to_the_undisturbed_table(study
     with reopen(RunFolder.open_existing(tmp_path / "cut"), {}) as study:
         assert comparable(sweep(study, Silent()).table) == comparable(whole)
         unpaused = list(full_fidelity_trials(study.spec.space, 15))
-        steps = [(step.number, step.level) for step in study.log.steps() if step.number in unpaused]
+        steps = [(step.number, step.rung) for step in study.log.steps() if step.number in unpaused]
         trials = study.log.trials()
     assert unpaused
     assert steps == [(number, 2) for number in unpaused], "each has one step, to its end"

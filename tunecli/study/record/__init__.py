@@ -1,1 +1,1 @@
-"""What is on record? A study in its folder: begun, gone on with, changed, forked, and published for people."""
+"""A study in its run folder: begin, resume, change, fork and publish."""

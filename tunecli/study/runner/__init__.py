@@ -1,1 +1,1 @@
-"""What keeps a sweep going? What a worker gets next, what follows from each event, and how that is written."""
+"""The parts of a running sweep: the next trial, the jobs, the events, and the writer of the record."""

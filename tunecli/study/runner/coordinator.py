@@ -42,7 +42,7 @@ class Coordinator:
     """
 
     def __init__(self, study: Study) -> None:
-        """Read the record, clean up what a crash left, and begin a session.
+        """Read the record, remove files that a crash left, and begin a session.
 
         Raises:
             DiskFull, StoreFailed: the disk refuses to be written to.
@@ -95,7 +95,7 @@ class Coordinator:
         with self._writer.atomic():
             yield
 
-    # Which trial comes next
+    # The next trial
 
     def next_trial(self) -> Trial | EndReason | None:
         """The next trial to run, now on record; why there is none; or None if a result must come first."""
@@ -183,7 +183,7 @@ class Coordinator:
         """Whether an attempt at the trial has failed, so that it is trained alone."""
         return self._attempts.has_failed(number)
 
-    # What follows from an event
+    # Events
 
     def record(self, events: Sequence[Event]) -> list[Event | FailedAttempt]:
         """Record the workers' events: starts and epochs with the next commit, all others now.
@@ -266,10 +266,10 @@ class Coordinator:
         self.trials[number] = Trial(number, trial.parameters, trial.seed, state, event.outcome)
         return self.trials[number]
 
-    # What is done now and then, and at the end
+    # The table, and the end of the sweep
 
     def tend(self) -> None:
-        """Commit what has been buffered for a while, and rewrite the table: the longer it takes, the less often."""
+        """Commit buffered events if it is time, and rewrite the table: the longer that takes, the less often."""
         self._writer.flush_if_due()
         now = time.monotonic()
         if now - self._published_at > max(_PUBLISH_WAIT_S, self._publishing_s / _PUBLISH_SHARE):
@@ -290,7 +290,7 @@ class Coordinator:
             self._writer.log_to_write().set_fact("ending", reason)
 
     def close(self) -> None:
-        """Commit what is buffered, rewrite the table, and remove superfluous files.
+        """Commit buffered events, rewrite the table, and remove superfluous files.
 
         Does nothing after a failed commit: memory is ahead of the record then.
         """

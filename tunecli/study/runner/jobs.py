@@ -1,7 +1,7 @@
-"""A trial's seed and its jobs, and what follows from a failed attempt.
+"""Trials' seeds and jobs, and the rules for another attempt.
 
-`job_for` makes the job of a first attempt. In a sweep, `Attempts` keeps what later attempts go on from, and makes the
-job of the next one.
+`job_for` makes the job of a first attempt. In a sweep, `Attempts` keeps the failed attempts and checkpoints of each
+trial, and makes the job of its next attempt.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tunecli.trial import Checkpoint, FailedAttempt, Failure, FailureKind, Param
 
 _CHECKPOINT_EPOCHS: Mapping[str, int | None] = {"auto": None, "off": 0}
 _KEPT_CHECKPOINTS = 2  # of each trial: the newest may turn out to be damaged
-_MOST_PARTS = 64  # of a batch; with parts this small, what is too large is the model
+_MOST_PARTS = 64  # of a batch; with parts this small, the model itself is too large
 
 
 def trial_seed(spec: StudySpec, number: int, point: Parameters) -> int:
@@ -89,7 +89,7 @@ class Attempts:
             self.begin(number)
 
     def begin(self, number: int) -> None:
-        """Read what is on record of a trial that is begun or continued."""
+        """Read the failed attempts and checkpoints of a trial that is begun or continued."""
         self._failed[number] = self._log.failed_attempts(number)
         self._checkpoints[number] = self._log.checkpoints(number)
 
@@ -194,7 +194,7 @@ def is_tried_again(
     """Whether a failed attempt is followed by another one, and so does not end its trial.
 
     Args:
-        policy: ``run.on_failure``: what follows each kind of failure.
+        policy: ``run.on_failure``: the action after each kind of failure.
         failure: how the attempt ended.
         failed: the trial's earlier failed attempts.
         can_split: whether the trial's batches can be split: our own loop trains it.
@@ -216,8 +216,8 @@ def micro_batches(policy: OnFailure, failed: Sequence[FailedAttempt]) -> int:
 def record_reports(log: Log, writer: RecordWriter, path: Path, number: int) -> list[EpochEnded]:
     """Record the events in a trial's file of reports that the log lacks; call it in a block of the writer.
 
-    The user's code goes on from the last epoch that it reported, wherever its worker or the coordinator was killed. So
-    the record must have that epoch too, or the trial's curve would have a gap.
+    The user's code goes on from the last epoch that it reported, even after its worker or the coordinator was killed.
+    So the record must have that epoch too, or the trial's curve would have a gap.
 
     Args:
         log: the record.

@@ -1,8 +1,8 @@
-"""The steps of a study whose trials pause: what was done, what of it a next step may see, and what that is.
+"""The steps of a study whose trials pause: those on record, and the decision about the next one.
 
-Owns the one sequence of steps. Step k is made from the results of the steps up to k - lookahead; where those leave
-nothing to do, from one more at a time, each waited for. So a step depends on the steps before it and on nothing of who
-was faster (law 5), rules apart that say they do. Reads the record (law 1), and writes none.
+Step k is made from the results of the steps up to k - lookahead. If those leave nothing to do, it waits for the results
+of later steps, one at a time. So a step depends on earlier steps, and not on the speed of any trial
+(speed-independence), except with pruners that depend on arrival. Reads the record and never writes it.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class PauseSchedule:
         return Step(len(self._steps), trial.number, rung, until_epoch)
 
     def _views(self, lookahead: int, trials: Mapping[int, Trial]) -> Iterator[tuple[int, list[Curve] | None]]:
-        """What the next step may be made from: pairs of the last step whose result is seen, and all curves up to it.
+        """Views of the record for the next step: pairs of the last step whose result is seen, and all curves up to it.
 
         The first pair holds what the lookahead allows, each further one the result of one more step. Pairs that are
         known to leave nothing to do are skipped. A pair with None ends the iteration: a result must come first.
@@ -182,7 +182,7 @@ class PauseSchedule:
         """The trial's curve, from the results of the steps up to ``last_seen``."""
         steps = self._steps_of.get(trial.number, [])
         seen = {
-            step.level: self._pauses[step.step]
+            step.rung: self._pauses[step.step]
             for step in steps
             if step.step <= last_seen and step.step in self._pauses
         }
@@ -190,7 +190,7 @@ class PauseSchedule:
             trial.number,
             trial.parameters,
             State.WAITING,
-            steps[-1].level if steps else len(self._fractions) - 1,
+            steps[-1].rung if steps else len(self._fractions) - 1,
             {rung: self._loss(outcome) for rung, outcome in seen.items()},
             epochs=max((outcome.epochs for outcome in seen.values()), default=0),
             violations={rung: self._violations(outcome) for rung, outcome in seen.items()},
@@ -228,41 +228,41 @@ def _failures(curves: Iterable[Curve], trials: Mapping[int, Trial]) -> Iterator[
             yield outcome.failure if outcome else None
 
 
-def levels_of(spec: StudySpec, knob: Pausing) -> tuple[float, ...]:
-    """The levels at which this study's trials pause, as shares of a full training: those of its longest trial."""
-    return rung_fractions(lengths_of(spec, knob)[1], knob.min_epochs, knob.factor)
+def levels_of(spec: StudySpec, pruner: Pausing) -> tuple[float, ...]:
+    """The study's rungs, as fractions of a full training; the longest trial determines them."""
+    return rung_fractions(lengths_of(spec, pruner)[1], pruner.min_epochs, pruner.factor)
 
 
-def lengths_of(spec: StudySpec, knob: Pausing) -> tuple[int, int]:
-    """The epochs of a full training, of the shortest trial and of the longest."""
-    return _lengths(knob, concrete_trials(spec.space))
+def lengths_of(spec: StudySpec, pruner: Pausing) -> tuple[int, int]:
+    """Epochs of a full training, of the shortest and of the longest trial."""
+    return _lengths(pruner, concrete_trials(spec.space))
 
 
-def _lengths(knob: Pausing, configs: Iterable[Mapping[str, object]]) -> tuple[int, int]:
-    lengths = [_full_epochs(knob, config) for config in configs]
+def _lengths(pruner: Pausing, configs: Iterable[Mapping[str, object]]) -> tuple[int, int]:
+    lengths = [_full_epochs(pruner, config) for config in configs]
     return min(lengths, default=1), max(lengths, default=1)
 
 
-def pauses_of(spec: StudySpec, knob: Pausing) -> tuple[int, ...]:
-    """The epochs after which this study's longest trials pause, if they are as long as the file says they are."""
+def pauses_of(spec: StudySpec, pruner: Pausing) -> tuple[int, ...]:
+    """Epochs after which the study's longest trial pauses, if it is as long as the file says."""
     configs = list(concrete_trials(spec.space))
-    _, full_epochs = _lengths(knob, configs)
-    epochs = pause_epochs(full_epochs, rung_fractions(full_epochs, knob.min_epochs, knob.factor))
-    last = max(map(_said_epochs, configs), default=1.0)
+    _, full_epochs = _lengths(pruner, configs)
+    epochs = pause_epochs(full_epochs, rung_fractions(full_epochs, pruner.min_epochs, pruner.factor))
+    last = max(map(_configured_epochs, configs), default=1.0)
     return tuple(epoch for epoch in epochs if epoch is not None and epoch < last)
 
 
-def _full_epochs(knob: Pausing, config: Mapping[str, object]) -> int:
-    return int(_said_epochs(config)) if knob.max_epochs == "auto" else knob.max_epochs
+def _full_epochs(pruner: Pausing, config: Mapping[str, object]) -> int:
+    return int(_configured_epochs(config)) if pruner.max_epochs == "auto" else pruner.max_epochs
 
 
-def _said_epochs(config: Mapping[str, object]) -> float:
-    """How many epochs a trial has; infinite where the file does not tell, and so has to say `max_epochs`.
+def _configured_epochs(config: Mapping[str, object]) -> float:
+    """Number of epochs in a trial's configuration; infinite if the configuration does not determine it.
 
-    It does not of one of the user's own, nor of one that is given by its steps.
+    It does not for the user's own code, nor with ``training.steps``: such a study must set ``max_epochs``.
     """
     training = config.get("training")
-    said = training.get("epochs") if isinstance(training, Mapping) else None
+    epochs = training.get("epochs") if isinstance(training, Mapping) else None
     if "python" in config or "command" in config or (isinstance(training, Mapping) and training.get("steps")):
         return math.inf
-    return said if isinstance(said, int) else int(Training.model_fields["epochs"].default)
+    return epochs if isinstance(epochs, int) else int(Training.model_fields["epochs"].default)

@@ -112,7 +112,7 @@ class RecordWriter:
         self._starts, self._epochs = [], []
 
     def flush_if_due(self) -> None:
-        """Commit what has been buffered for a second or longer."""
+        """Commit the buffered events if the last commit was more than a second ago."""
         if (self._starts or self._epochs or self._notes) and time.monotonic() - self._committed_at > _WAIT_S:
             with self.atomic():
                 self.settle()

@@ -1,7 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP: the first one ends what runs in order, the second one ends the process at once.
+"""SIGINT, SIGTERM and SIGHUP: the first signal ends the command in order, the second one ends the process at once.
 
-While a sweep trains, the first signal is noted and the sweep stops by itself. Before and after that, and in every other
-verb, it is raised as an exception, so that locks and files are released on the way out.
+While a sweep trains, the first signal is only noted, and the sweep stops by itself. Before and after that, and in every
+other verb, it raises an exception, so that locks and files are released.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signalled(BaseException):
-    """A signal came. No handler of ordinary errors catches it; ``hint`` is what to do next, where known."""
+    """A signal came. Handlers of ordinary errors do not catch it. ``hint`` is the command to run next; it may be empty."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -29,9 +29,9 @@ class Signalled(BaseException):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """A block that the first SIGINT, SIGTERM or SIGHUP ends; a signal that the process ignores does not end it.
+    """End the block at the first SIGINT, SIGTERM or SIGHUP; a signal that the process ignores stays ignored.
 
-    Outside the main thread the block is only carried out, for signals are not received there.
+    Outside the main thread this does nothing, since signals are not received there.
 
     Raises:
         Interrupted: one of them came.
@@ -63,11 +63,12 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def resumable(path: Path, *, is_begun: bool) -> Iterator[None]:
-    """A block in which a signal that ends it says how to resume the study in ``path``, once there is one.
+    """Add the command that resumes the study to a signal that ends the block.
 
     Args:
         path: the run folder.
-        is_begun: whether the block goes on with a study; else it begins one, and a study from before is another's.
+        is_begun: whether the block continues a study. Otherwise it begins one, and a study that was there before is
+            another one.
     """
     was_there = not is_begun and _holds_study(path)
     try:
@@ -87,9 +88,10 @@ def _holds_study(path: Path) -> bool:
 
 @contextmanager
 def noted_signals() -> Iterator[list[int]]:
-    """A block in which the first SIGINT, SIGTERM or SIGHUP only adds its number to the list that is yielded.
+    """Add the number of the first SIGINT, SIGTERM or SIGHUP in the block to the list that is yielded.
 
-    After it, each of them acts as if nobody listened. What is ignored already stays ignored: `nohup` means it.
+    After the first signal, each of them has its default action. A signal that the process ignores stays ignored, as
+    under `nohup`.
     """
     received: list[int] = []
 
