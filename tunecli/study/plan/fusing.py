@@ -1,7 +1,7 @@
-"""Whether a study trains several trials as one model, how many at most, and what keeps the others by themselves.
+"""Whether a study trains several trials as one model, how many, and why not; and the cheapest and the largest trial.
 
-It is settled when the study begins, by what its file says alone, since a fused trial's bits are not those of a trial by
-itself. Knows no torch: what can share a model is the signature's to say.
+Fusing is decided when the study begins, from its file alone, since a fused trial's bits differ from those of a trial
+trained alone. Knows no torch: the signature says which trials can share a model.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from tunecli.train.fused.signature import FusionBlocker, fusion_blockers
 from tunecli.train.workload import Cost, cost
 from tunecli.trial import Parameters
 
-# Measured for the plain loop on one core: what a step costs whatever its size, and arithmetic on small matrices.
+# Measured for the plain loop on one core: the fixed cost of a step, and arithmetic on small matrices.
 _SECONDS_A_STEP = 2.5e-4
 _MULTIPLY_ADDS_A_SECOND = 2.0e10
 
 
-WIDTH = 16  # beyond, a core's caches hold no more of the group: measured, 8 to 32 cost a trial the same
-_MOST_WEIGHTS = 20_000  # on a CPU arithmetic outweighs what fusing saves beyond
-_LEAST_GROUP = 4
+WIDTH = 16  # larger groups do not fit a core's caches: measured, 8 to 32 trials cost the same per trial
+_MAX_WEIGHTS = 20_000  # with more, arithmetic on a CPU outweighs the saving
+_MIN_GROUP = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Fusing:
-    """What of a study is trained together.
+    """How a study fuses trials.
 
     Attributes:
-        width: how many trials a group has at most; 0 where each is trained by itself.
-        share: which of the trials can be one of a group.
-        obstacles: what keeps the others by themselves; empty where there are none.
+        width: the largest number of trials in a group; 0: each trial is trained alone.
+        share: how many of the trials can be in a group.
+        obstacles: why the other trials are trained alone; empty if all trials can be in a group.
     """
 
     width: int
@@ -57,80 +57,84 @@ class Fusing:
 
 
 def fusing(spec: StudySpec, n_workers: int, n_trials: int) -> Fusing:
-    """What of a study is trained together, and why the rest is not.
+    """How a study fuses trials, and why it does not fuse the others.
 
     Args:
         spec: the study.
-        n_workers: how many groups run at a time.
-        n_trials: how many trials there are.
+        n_workers: number of groups that run at a time.
+        n_trials: the study's total.
     """
     width = fused_width(spec, n_workers)
-    of_all = [*_of_the_study(spec, n_workers), *_of_the_numbers(spec, width, n_workers, n_trials)]
+    of_all = [*_study_blockers(spec, n_workers), *_number_blockers(spec, width, n_workers, n_trials)]
     if of_all:
         return Fusing(width, "none", tuple(of_all))
-    each = _of_each_trial(spec)
+    each = _blockers_of_trials(spec)
     share: Literal["all", "some", "none"] = "some" if any(each) else "all"
     if all(each):
         share = "none"
     elif not width:
-        return Fusing(0, "none", (_of_the_size(spec),))
+        return Fusing(0, "none", (_size_blocker(spec),))
     most = max(1, -(-n_trials // n_workers))  # as many groups are made as there are workers
     return Fusing(min(width, most), share, tuple(dict.fromkeys(one for several in each for one in several)))
 
 
 def fused_width(spec: StudySpec, n_workers: int) -> int:
-    """How many trials a group has at most; 0 where each is trained by itself.
+    """The largest number of trials in a group; 0: each trial is trained alone.
 
-    ``auto`` fuses where several trials are known before the first of them ends, and where their models are so small
-    that what surrounds the arithmetic costs more than it.
+    ``run.fuse: auto`` fuses trials if several are known before the first of them ends, and if their models are
+    so small that the overhead of a step costs more than its arithmetic.
 
     Args:
         spec: the study.
-        n_workers: how many groups run at a time.
+        n_workers: number of groups that run at a time.
     """
-    if not may_fuse(spec, n_workers) or next(_of_the_code(spec), None) or all(_of_each_trial(spec)):
+    if (
+        not may_fuse(spec, n_workers)
+        or next(_user_code_blockers(spec), None)
+        or all(_blockers_of_trials(spec))
+    ):
         return 0
     if spec.settings.run.fuse != "auto":
         return int(spec.settings.run.fuse)
     n_weights = _most_weights(spec)
-    is_small = n_weights is not None and n_weights <= _MOST_WEIGHTS
-    return min(WIDTH, _room(spec, n_workers)) if is_small else 0
+    is_small = n_weights is not None and n_weights <= _MAX_WEIGHTS
+    return min(WIDTH, _n_per_worker(spec, n_workers)) if is_small else 0
 
 
 def may_fuse(spec: StudySpec, n_workers: int) -> bool:
-    """Whether the study fuses trials as far as its settings tell, whatever its trials are like and cost."""
-    return next(_of_the_settings(spec, n_workers), None) is None
+    """Whether the settings allow fusing; the trials' models and sizes are not looked at."""
+    return next(_settings_blockers(spec, n_workers), None) is None
 
 
-def _of_the_study(spec: StudySpec, n_workers: int) -> Iterator[FusionBlocker]:
-    yield from _of_the_settings(spec, n_workers)
-    yield from _of_the_code(spec)
+def _study_blockers(spec: StudySpec, n_workers: int) -> Iterator[FusionBlocker]:
+    yield from _settings_blockers(spec, n_workers)
+    yield from _user_code_blockers(spec)
 
 
-def _of_the_settings(spec: StudySpec, n_workers: int) -> Iterator[FusionBlocker]:
-    """What in the settings keeps all trials by themselves."""
+def _settings_blockers(spec: StudySpec, n_workers: int) -> Iterator[FusionBlocker]:
+    """The settings that prevent fusing for all trials."""
     search, run = spec.settings.search, spec.settings.run
     if run.fuse == "off":
-        yield FusionBlocker("run.fuse", "off", "each trial is trained by itself")
+        yield FusionBlocker("run.fuse", "off", "each trial is trained alone")
         return
     if trial_models(spec.space.tree) != {TrialConfig}:
         yield FusionBlocker("trial", "", "it is trained by your own code")
         return
     if is_pausing(search.pruner):
-        yield FusionBlocker("search.pruner", search.pruner.name, "trials pause on their way")
+        yield FusionBlocker("search.pruner", search.pruner.name, "trials pause and are continued")
     if search.repeats > 1:
         yield FusionBlocker("search.repeats", str(search.repeats), "each trial is trained over several seeds")
     if run.fuse != "auto":
         return
     if run.trial_limit.time is not None or run.trial_limit.idle is not None:
-        yield FusionBlocker("run.trial_limit", "", "a trial that may be ended has a worker of its own")
-    if _room(spec, n_workers) < _LEAST_GROUP:
-        yield _of_the_room(spec, n_workers)
+        yield FusionBlocker("run.trial_limit", "", "a trial with a time limit needs a worker of its own")
+    if _n_per_worker(spec, n_workers) < _MIN_GROUP:
+        yield _lookahead_blocker(spec, n_workers)
 
 
-def _of_the_room(spec: StudySpec, n_workers: int) -> FusionBlocker:
+def _lookahead_blocker(spec: StudySpec, n_workers: int) -> FusionBlocker:
     search = spec.settings.search
-    enough = f"`search.lookahead: {_LEAST_GROUP * n_workers}` or more tells enough of them"
+    enough = f"`search.lookahead: {_MIN_GROUP * n_workers}` or more makes enough trials known"
     if search.lookahead != "auto":
         why = f"too few trials are known before the first ends; {enough}"
         return FusionBlocker("search.lookahead", str(search.lookahead), why)
@@ -140,37 +144,35 @@ def _of_the_room(spec: StudySpec, n_workers: int) -> FusionBlocker:
     return FusionBlocker("search.pruner", getattr(search.pruner, "name", str(search.pruner)), why)
 
 
-def _of_the_code(spec: StudySpec) -> Iterator[FusionBlocker]:
-    """A module of the user's own beside the file: no trial of a study that has one shares a model."""
+def _user_code_blockers(spec: StudySpec) -> Iterator[FusionBlocker]:
+    """A module of the user's own: no trial of a study that has one shares a model."""
     used = next((use for plain in concrete_trials(spec.space) for use in uses(plain, spec.objective)), None)
     if used is not None and (spec.objective.python or code_hashes(spec)):
         place = ".".join(map(str, (*used.place, "python")))
-        yield FusionBlocker(place, "", "what is part of your own code is trained by itself")
+        yield FusionBlocker(place, "", "trials that use your own code are trained alone")
 
 
-def _of_the_numbers(spec: StudySpec, width: int, n_workers: int, n_trials: int) -> Iterator[FusionBlocker]:
-    """What leaves every group with one trial, though its bits are those of a group."""
+def _number_blockers(spec: StudySpec, width: int, n_workers: int, n_trials: int) -> Iterator[FusionBlocker]:
+    """The numbers that leave every group with one trial, though its bits are those of a fused trial."""
     search, limit = spec.settings.search, spec.settings.run.trial_limit
     if not width:
         return
     if width == 1:
-        yield FusionBlocker("run.fuse", "1", "each is a group of its own")
+        yield FusionBlocker("run.fuse", "1", "each trial is a group of its own")
     if n_trials <= n_workers:
-        why = "too few trials" if n_workers == 1 else f"each of {n_workers} workers has one at most"
+        why = "too few trials" if n_workers == 1 else f"each of {n_workers} workers gets at most one trial"
         yield FusionBlocker("search.trials", str(n_trials), why)
     if limit.time is not None or limit.idle is not None:
-        yield FusionBlocker("run.trial_limit", "", "a trial that may be ended has a worker of its own")
+        yield FusionBlocker("run.trial_limit", "", "a trial with a time limit needs a worker of its own")
     if search.lookahead != "auto" and search.lookahead < 2 * n_workers:
         why = f"too few trials are known at a time; `search.lookahead: {width * n_workers}` fills the groups"
         yield FusionBlocker("search.lookahead", str(search.lookahead), why)
 
 
-def _of_the_size(spec: StudySpec) -> FusionBlocker:
+def _size_blocker(spec: StudySpec) -> FusionBlocker:
     n_weights = _most_weights(spec)
     how_many = "of an unknown size" if n_weights is None else f"of {n_weights:,} weights"
-    why = (
-        f"beyond {_MOST_WEIGHTS:,} weights nothing was gained when measured, but `run.fuse: {WIDTH}` does it"
-    )
+    why = f"above {_MAX_WEIGHTS:,} weights fusing saved no time when measured; `run.fuse: {WIDTH}` forces it"
     return FusionBlocker("model", how_many, why)
 
 
@@ -179,14 +181,14 @@ def _most_weights(spec: StudySpec) -> int | None:
     return None if largest is None else largest.n_parameters
 
 
-def _of_each_trial(spec: StudySpec) -> list[tuple[FusionBlocker, ...]]:
-    """What the knobs of each trial that stands for others keep it by itself for."""
+def _blockers_of_trials(spec: StudySpec) -> list[tuple[FusionBlocker, ...]]:
+    """Why each representative trial is trained alone, by its settings; empty tuples for trials that can be fused."""
     trials = (resolve_trial(spec.space, point) for point in points_to_check(spec.space))
     return [fusion_blockers(trial) for trial in trials if isinstance(trial, TrialConfig)]
 
 
-def _room(spec: StudySpec, n_workers: int) -> int:
-    """How many trials a worker may have before any of their results is seen."""
+def _n_per_worker(spec: StudySpec, n_workers: int) -> int:
+    """Number of trials that a worker can get before any of their results is needed."""
     search = spec.settings.search
     if search.lookahead != "auto":
         return search.lookahead // n_workers
@@ -194,13 +196,16 @@ def _room(spec: StudySpec, n_workers: int) -> int:
 
 
 def reads_nothing(spec: StudySpec) -> bool:
-    """Whether no trial depends on what came of another, so that any number may be begun at once."""
+    """Whether no trial depends on the result of another, so that any number can begin at once."""
     search = spec.settings.search
     return not sampler_info(search.sampler_name).reads_results and search.pruner == "none"
 
 
 def extremes(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
-    """What the smallest and the largest trial cost; the steps alone where any has a model of the user's own."""
+    """Cost of the cheapest and of the most expensive trial; only their steps if a trial has a model of the user's own.
+
+    Both are None if a trial is trained by the user's own code.
+    """
     costs = []
     for point in (*points_to_check(spec.space), *_corners(spec.space)):
         try:
@@ -208,19 +213,19 @@ def extremes(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
         except (
             DanglingReferenceError,
             ValidationError,
-        ):  # of a corner, which nobody checked: it will cost nothing
+        ):  # a corner that no check has seen: such a trial costs nothing
             continue
-        found = cost(trial, spec.base_path) if isinstance(trial, TrialConfig) else None
-        if found is None:
+        workload = cost(trial, spec.base_path) if isinstance(trial, TrialConfig) else None
+        if workload is None:
             return None, None
-        costs.append(found)
-    if any(found.n_multiply_adds is None for found in costs):
-        costs = [Cost(None, found.n_steps, None) for found in costs]
+        costs.append(workload)
+    if any(workload.n_multiply_adds is None for workload in costs):
+        costs = [Cost(None, workload.n_steps, None) for workload in costs]
     return min(costs, key=seconds_of), max(costs, key=seconds_of)
 
 
 def _corners(space: Space) -> Iterator[Parameters]:
-    """Points at which all numbers stand at their lowest, or at their highest, with each option of each choice."""
+    """Points with all numbers at their lowest or at their highest value, and each option of each choice."""
     for end in (0, -1):
         numbers = {
             parameter.key: list(bounds(parameter.domain))[end]
@@ -234,6 +239,6 @@ def _corners(space: Space) -> Iterator[Parameters]:
                     yield point_with(space, {**numbers, **parents_of(parameter), parameter.key: option})
 
 
-def seconds_of(found: Cost) -> float:
-    """Roughly how long a trial of that cost takes on one core, by the plain loop."""
-    return found.n_steps * _SECONDS_A_STEP + (found.n_multiply_adds or 0) / _MULTIPLY_ADDS_A_SECOND
+def seconds_of(workload: Cost) -> float:
+    """Rough estimate of a trial's seconds on one core in the plain loop."""
+    return workload.n_steps * _SECONDS_A_STEP + (workload.n_multiply_adds or 0) / _MULTIPLY_ADDS_A_SECOND

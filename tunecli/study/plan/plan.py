@@ -1,6 +1,6 @@
-"""What a study settles when it begins: the total, the workers, how far ahead is suggested, how many are fused.
+"""The plan of a study: its total, lookahead, workers, device and fusing, decided once when it begins.
 
-Recorded with the study, since results may depend on some of it. Reads the file and the machine, and nothing else.
+The plan is recorded, since results may depend on it. It follows from the file and the machine alone.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from tunecli.train.machine import Accelerator, accelerators
 
 MAX_WHOLE_GRID = 1000
 AHEAD = 8
-"""So many trials a worker are made ready before it needs them, where none depends on what came of another."""
+"""Number of trials per worker that are suggested ahead if no trial depends on the result of another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a study settled when it began.
+    """Decisions made when a study begins.
 
     Attributes:
         n_trials: the total; `resume --trials` raises it.
-        lookahead: suggestion n is made from the results of trials up to n - lookahead (law 5).
-        n_workers: how many jobs run at a time; results do not depend on it.
+        lookahead: suggestion n is made from the results of trials up to n - lookahead (speed-independence).
+        n_workers: number of jobs that run at a time; results do not depend on it.
         threads: intra-op threads of each worker; fixed, since bits may depend on it.
-        device: as asked.
-        engine: as asked.
-        fuse: how many trials are trained as one model at most; 0: each by a loop of its own. Their bits differ, so it
-            is settled once; how many are in a group changes none.
+        device: ``run.device``.
+        engine: ``run.engine``.
+        fuse: the largest number of trials in one model; 0: each trial is trained alone. A fused trial's
+            bits differ, so it is fixed. The actual number of trials in a group changes no bits.
     """
 
     n_trials: int
@@ -50,10 +50,10 @@ class Plan:
 
 
 def plan_for(spec: StudySpec) -> Plan:
-    """Settle what the file leaves to the machine or to the size of the space.
+    """The plan of a study: ``auto`` settings follow from the machine and the size of the space.
 
     Raises:
-        UsageError: a grid of more points than one would run without saying so, and no ``search.trials``.
+        UsageError: the grid has more than `MAX_WHOLE_GRID` points, and ``search.trials`` is not set.
     """
     search, run = spec.settings.search, spec.settings.run
     n_workers = worker_count(run, accelerators(run.device))
@@ -63,12 +63,12 @@ def plan_for(spec: StudySpec) -> Plan:
 
 
 def _lookahead(spec: StudySpec, n_workers: int, fuse: int) -> int:
-    """So much that no worker waits for a suggestion where several run; a single one sees all that came before."""
+    """Enough that no worker waits for a suggestion; with a single worker, 1: each suggestion uses all results."""
     if fuse:
         return n_workers * fuse
     limit = spec.settings.run.limit
     is_counted = limit.epochs is not None or bool(limit.failures) or spec.settings.search.stop is not None
-    if reads_nothing(spec) and not is_counted:  # what ends a sweep should see results soon
+    if reads_nothing(spec) and not is_counted:  # a limit or `search.stop` needs results soon
         return n_workers * AHEAD
     return n_workers if n_workers == 1 else n_workers + 1
 
@@ -82,19 +82,19 @@ def _n_trials(spec: StudySpec) -> int:
     if is_grid and n_points is not None:
         if n_points > MAX_WHOLE_GRID:
             raise UsageError(
-                f"the grid has {n_points:,} points and `search.trials` is not said",
-                hint="say how many of them: --set search.trials=1000",
+                f"the grid has {n_points:,} points and `search.trials` is not set",
+                hint="set the number of trials: --set search.trials=1000",
             )
         return n_points
     return DEFAULT_TRIALS if n_points is None else min(DEFAULT_TRIALS, n_points)
 
 
 def worker_count(run: Run, here: Sequence[Accelerator]) -> int:
-    """How many jobs run at a time; no result depends on it (law 5).
+    """Number of jobs that run at a time; no result depends on it (speed-independence).
 
     Args:
-        run: what the file asks for.
-        here: the places that its device means on this machine; none: its jobs are on the CPU.
+        run: the file's ``run`` settings.
+        here: this machine's accelerators for ``run.device``; empty: the jobs run on the CPU.
     """
     info = engine_info(run.engine_name)
     if info.max_workers == 1:
@@ -109,12 +109,12 @@ def worker_count(run: Run, here: Sequence[Accelerator]) -> int:
 
 
 def jobs_by_device(device: str, here: Sequence[Accelerator], n_jobs: int) -> Mapping[str, int]:
-    """How many of ``n_jobs`` run on each device at a time, by its name.
+    """Number of jobs that run on each device at a time, by the device's name.
 
     Args:
-        device: as asked, where there are no places: the CPU, or what is not here.
-        here: the places that it means.
-        n_jobs: at a time.
+        device: ``run.device``, for a study without accelerators.
+        here: this machine's accelerators for ``device``.
+        n_jobs: number of jobs that run at a time.
     """
     if not here:
         return {"cpu" if device == "auto" else device: n_jobs}
@@ -122,10 +122,10 @@ def jobs_by_device(device: str, here: Sequence[Accelerator], n_jobs: int) -> Map
 
 
 def require_device(name: str) -> None:
-    """Make sure that a device is here before trials are spent on it; loads torch where it is an accelerator.
+    """Make sure that this machine has a device; loads torch for an accelerator.
 
     Raises:
-        UsageError: there is no such device here.
+        UsageError: there is no such device.
     """
     if name not in ("auto", "cpu") and not accelerators(name):
         from tunecli.train import devices

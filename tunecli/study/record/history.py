@@ -17,14 +17,14 @@ from tunecli.trial import Observation, Outcome, State, Trial
 
 
 class History:
-    """What was observed of each trial that ended; made once and not at every suggestion."""
+    """Observations of all trials, kept up to date so that they are not made anew at every suggestion."""
 
     def __init__(self, trials: Iterable[Trial], objective: Objective) -> None:
-        """Look at the record.
+        """Make the observations of recorded trials.
 
         Args:
-            trials: all of it, by number.
-            objective: what is optimised, and what is to hold.
+            trials: all trials on record, by number.
+            objective: the objectives and constraints.
         """
         self._objective = objective
         self._pending: dict[int, Observation] = {}
@@ -35,7 +35,7 @@ class History:
             self.add(trial)
 
     def add(self, trial: Trial) -> None:
-        """A trial is on record: it was suggested, as the last one, or has ended."""
+        """Add a trial that was suggested (the last one), or update one that has ended."""
         number = trial.number
         self._pending[number] = self._shown[number] = Observation(number, trial.parameters, State.WAITING)
         if trial.outcome is not None:
@@ -50,11 +50,11 @@ class History:
         objective = self._objective
         metrics = {**outcome.metrics, objective.metric: score}
         losses = objective.losses(metrics) if objective.further_objectives else ()
-        loss, excesses = objective.sign * score, objective.violations(metrics)
-        return Observation(trial.number, trial.parameters, trial.state, loss, losses, excesses)
+        loss, violations = objective.sign * score, objective.violations(metrics)
+        return Observation(trial.number, trial.parameters, trial.state, loss, losses, violations)
 
     def up_to(self, last_seen: int) -> list[Observation]:
-        """All trials by number; those numbered above ``last_seen``, and those that run, are pending."""
+        """All observations by number; trials after ``last_seen``, and those that have not ended, are pending."""
         if last_seen < self._last_seen:
             self._shown, self._last_seen = dict(self._pending), -1
         for number in range(self._last_seen + 1, last_seen + 1):
@@ -65,35 +65,35 @@ class History:
 
 
 class LearningCurves:
-    """By number, the losses of each complete trial with their epochs; none where no pruner looks at them."""
+    """Learning curves of the complete trials, for pruners that stop trials; empty for other studies."""
 
     def __init__(self, spec: StudySpec, log: Log, trials: Mapping[int, Trial]) -> None:
-        """Read the record's.
+        """Read the curves on record.
 
         Args:
-            spec: what the user asked for.
+            spec: the study.
             log: the record.
-            trials: all on it, by number.
+            trials: all trials on record, by number.
         """
         self._pruner, self._objective, self._log = spec.settings.search.pruner, spec.objective, log
-        self._is_looked_at = self._pruner != "none" and not is_pausing(self._pruner)
+        self._is_needed = self._pruner != "none" and not is_pausing(self._pruner)
         self._curves: dict[int, LossCurve] = {}
-        if self._is_looked_at:
+        if self._is_needed:
             complete = [number for number, trial in trials.items() if trial.state is State.COMPLETE]
             epochs_of = log.epochs_of(complete)
             self._curves = {number: self._curve(epochs) for number, epochs in epochs_of.items()}
 
     def add(self, number: int) -> None:
-        """A trial is on record as complete, with all its epochs."""
-        if self._is_looked_at:
+        """Add the curve of a trial that was recorded as complete."""
+        if self._is_needed:
             self._curves[number] = self._curve(self._log.epochs(number))
 
     def stop_bounds(self, last_seen: int) -> Bounds:
-        """The pruner's bounds for a trial that may see those up to ``last_seen``."""
+        """The pruner's bounds for a trial, made from the curves of trials up to ``last_seen``."""
         seen = [curve for number, curve in self._curves.items() if number <= last_seen]
         return stop_bounds(self._pruner, seen)
 
     def _curve(self, epochs: Sequence[EpochEnded]) -> LossCurve:
-        """The loss at each epoch that told one: the user's own trial may report without, or not every epoch."""
+        """The loss at each epoch that reported it; user code may skip epochs or the metric."""
         metric, sign = self._objective.metric, self._objective.sign
-        return [(each.epoch, sign * each.metrics[metric]) for each in epochs if metric in each.metrics]
+        return [(epoch.epoch, sign * epoch.metrics[metric]) for epoch in epochs if metric in epoch.metrics]

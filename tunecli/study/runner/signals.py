@@ -20,7 +20,7 @@ _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signalled(BaseException):
-    """A signal came. Handlers of ordinary errors do not catch it. ``hint`` is the command to run next; it may be empty."""
+    """A signal came. Handlers of ordinary errors do not catch it. ``hint`` is the command to run next, or empty."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
