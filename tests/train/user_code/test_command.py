@@ -126,7 +126,7 @@ def test_programs_seed_has_32_bits(tmp_path):
         ("exit 1", FailureKind.ERROR, "exit code 1: it printed nothing on stderr"),
         ("kill -SEGV $$", FailureKind.CRASH, "the program was killed by SIGSEGV"),
         ("kill -TERM $$", FailureKind.CRASH, "the program was killed by SIGTERM"),
-        ("true", FailureKind.ERROR, "val_loss was never reported, and no other metric was either"),
+        ("true", FailureKind.ERROR, "val_loss was never reported, nor was any other metric"),
         ("echo '{\"loss\": 1}'", FailureKind.ERROR, "val_loss was never reported, only loss"),
         ('echo \'{"epoch": 1, "val_loss": NaN}\'; sleep 600', FailureKind.DIVERGED, "after epoch 1"),
         ("echo '{\"val_loss\": null}'; sleep 600", FailureKind.DIVERGED, "val_loss is not a finite number"),

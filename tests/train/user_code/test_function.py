@@ -258,7 +258,7 @@ def test_an_exception_keeps_its_traceback(job_of):
 def test_function_without_reports_fails_with_a_message(job_of):
     failure = outcome_of(job_of("train", {"epochs": 0})).failure
     assert failure is not None
-    assert failure.cause == "val_loss was never reported, and no other metric was either"
+    assert failure.cause == "val_loss was never reported, nor was any other metric"
 
 
 def test_objective_that_is_not_finite_ends_the_trial(job_of, tmp_path):
@@ -370,7 +370,7 @@ def test_returned_values_that_are_no_numbers_are_left_out_with_a_note(job_of):
     value = {"val_loss": 2.0, "history": [1, 2], "best": None, "name": "x"}
     *_, ended = run(job_of("returns", {"value": value}))
     assert (ended.outcome.score, ended.outcome.metrics) == (2.0, {"val_loss": 2.0, "other": 1.0})
-    assert ended.note == "history, best, name, returned by the function, are not kept: only numbers are"
+    assert ended.note == "returned values that are not numbers are not kept: history, best, name"
 
 
 @pytest.mark.parametrize("value", [None, [1.0], "x", {}])

@@ -187,8 +187,8 @@ def _decoded(pillow: ModuleType, path: Path, knob: Images, parameter: str) -> ND
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             with pillow.open(path, formats=sorted(set(FORMATS.values()))) as image:
                 if image.mode.startswith(_DEEP):
-                    message = f"{shown} has more than 8 bits a channel"
-                    raise DataError(message, hint="save it with 8 bits a channel", parameter=parameter)
+                    message = f"{shown} has more than 8 bits per channel"
+                    raise DataError(message, hint="save it with 8 bits per channel", parameter=parameter)
                 exact = _as_shown(pillow, image, "RGB" if knob.mode == "rgb" else "L")
                 sized = exact.resize((columns, rows), pillow.Resampling.BILINEAR)
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:

@@ -174,7 +174,7 @@ def numeric_oddities(table: Table, columns: list[SampledColumn]) -> Iterator[Odd
             continue
         row_number = _row_number_form(table.x[:, place], name, column) if n_examples >= MIN_ROWS else ""
         if row_number:
-            text = f"column '{short(name)}' {row_number}: a model can memorize it; leave it out if it means no more"
+            text = f"column '{short(name)}' {row_number}: a model can memorize it; leave it out if it is only an id"
             yield Oddity("id", (name,), text)
         elif n_examples >= MIN_ROWS and (form := _time_form(table.x[:, place], column)):
             text = (
@@ -214,9 +214,9 @@ def _row_number_form(values_N: NDArray[np.float64], name: str, column: SampledCo
         return "has the name of an id, and is different in each row"
     steps_N = np.diff(values_N)
     if (steps_N > 0).all() or (steps_N < 0).all():
-        return "rises or falls from row to row, as a row's number or time does"
+        return "only increases or only decreases from row to row, like a row number or a time"
     # n random draws from a range of `spread` values collide about n²/2/spread times (the birthday problem).
-    return "is a different whole number in each row, as an id is" if n * n / 2 / spread >= _COLLISIONS else ""
+    return "is a different whole number in each row, like an id" if n * n / 2 / spread >= _COLLISIONS else ""
 
 
 def _time_form(values_N: NDArray[np.float64], column: SampledColumn) -> str:
@@ -271,7 +271,7 @@ def text_oddities(column: TextColumn, counts: Mapping[str, int]) -> Iterator[Odd
         )
         yield Oddity("numbers_as_text", (name,), text)
     elif n_present >= MIN_ROWS and len(counts) >= _MOSTLY_OWN * n_present:
-        text = f"column '{short(name)}' is a different text in most rows, as a name or an id is; leave it out"
+        text = f"column '{short(name)}' is a different text in most rows, like a name or an id; leave it out"
         yield Oddity("id", (name,), text)
     spelled = variants(counts)
     if spelled:

@@ -216,7 +216,11 @@ def _require_finite(center: NDArray[np.float64], scale: NDArray[np.float64], tab
 
 
 def _target_scale(y_N: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and deviation of a target; a deviation of 1 if it is constant here, since it may vary in other parts."""
+    """Mean and deviation of a target.
+
+    The deviation is 1 for a constant target, which may vary in other parts, and the rounding step for a target that
+    varies only by rounding.
+    """
     center, scale, is_flat = center_and_scale(y_N, (0,), "standard")
     if not (np.isfinite(center) and np.isfinite(scale)):
         raise DataError(

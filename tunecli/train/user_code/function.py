@@ -138,8 +138,7 @@ class UserTrial:
         if left_out:
             more = f" and {len(left_out) - 4} more" if len(left_out) > 4 else ""
             names = f"{', '.join(left_out[:4])}{more}"
-            verb = "is" if len(left_out) == 1 else "are"
-            self._note = f"{names}, returned by the function, {verb} not kept: only numbers are"
+            self._note = f"returned values that are not numbers are not kept: {names}"
         return numbers
 
 

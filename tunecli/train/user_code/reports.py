@@ -147,7 +147,7 @@ class Reports:
         """A message about the missing metric."""
         if self.missing in self._not_finite:
             return f"{self.missing} is not a finite number at the end, but the objective needs it"
-        reported = "and no other metric was either"
+        reported = "nor was any other metric"
         if self.metrics:
             first, n_more = list(self.metrics)[:_SHOWN_METRICS], len(self.metrics) - _SHOWN_METRICS
             reported = f"only {', '.join(first)}{f' and {n_more} more' if n_more > 0 else ''}"
