@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
 
+from tunecli.config.schema.activations import AnyActivation
+from tunecli.config.schema.losses import AnyLoss
+from tunecli.config.schema.models import AnyModel
+from tunecli.config.schema.optimizers import AnyOptimizer
+from tunecli.config.schema.sources import AnySource
+from tunecli.config.schema.user_code import UserCode
+from tunecli.knob import Knob
 from tunecli.registry.engines import ENGINES, INLINE, LOCAL
-from tunecli.registry.implementations import implementation
+from tunecli.registry.implementations import code_names, implementation
 from tunecli.registry.pruners import PRUNERS, Pausing, is_pausing
 from tunecli.registry.samplers import SAMPLERS
 
@@ -70,3 +78,27 @@ def test_a_registry_loads_no_implementation(module: str, loaded: set[str]) -> No
     script = f"import sys, {module}; print(sorted({loaded!r} & sys.modules.keys()))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def knobs(base: type[Knob] = Knob) -> Iterator[type[Knob]]:
+    """Every built-in knob that the schema defines."""
+    for knob in base.__subclasses__():
+        if knob.__module__.startswith("tunecli.config.schema"):
+            yield knob
+        yield from knobs(knob)
+
+
+@pytest.mark.parametrize(
+    "knob", sorted(set(knobs()), key=lambda knob: (knob.__module__, knob.__name__)), ids=str
+)
+def test_each_code_name_of_a_knob_can_be_imported(knob: type[Knob]) -> None:
+    further = [getattr(knob, key, "") for key in ("size_function", "weight_shapes")]
+    assert all(callable(implementation(name)) for name in (*code_names(knob), *further) if name)
+
+
+def test_every_name_of_a_family_has_an_implementation() -> None:
+    families = (AnyOptimizer, AnyActivation, AnyModel, AnyLoss, AnySource)
+    for knob in {each for family in families for each in get_args(family)} - {UserCode}:
+        names = get_args(knob.model_fields["name"].annotation)
+        assert isinstance(knob.implementation, str) or set(knob.implementation) == set(names)
+        assert knob.implementation
