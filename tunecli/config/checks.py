@@ -79,15 +79,15 @@ def trial_problems(
         if inspect is None:
             continue
         if unset or trial is None or objective is None:
-            told: Iterable[CodeProblem] = unset or _of_data_alone(plain, base_path, inspect)
+            code_findings: Iterable[CodeProblem] = unset or _of_data_alone(plain, base_path, inspect)
         else:
-            told = _own_problems(trial, plain, objective, base_path, inspect)
-        for place, message, hint, is_key in told:
+            code_findings = _own_problems(trial, plain, objective, base_path, inspect)
+        for place, message, hint, is_key in code_findings:
             is_setting = place[0] == METRIC[0]
             tree, at = (settings_tree, {}) if is_setting else (space, point)
-            _, found = locate(tree, at, place)
+            _, expression = locate(tree, at, place)
             _, parent = locate(tree, at, place[:-1])
-            mark = parent.marks[str(place[-1])] if is_key and isinstance(parent, Group) else found.mark
+            mark = parent.marks[str(place[-1])] if is_key and isinstance(parent, Group) else expression.mark
             name = ".".join(map(str, place if is_setting else ("trial", *place)))
             yield Problem(message, mark.file, mark.line, mark.column, name, hint)
 
@@ -104,8 +104,8 @@ def grid_problems(space: Space) -> Iterator[Problem]:
     for parameter in space.parameters:
         if n_grid_points(parameter.domain) is None:
             steps = [int(step) if is_index(step, MAX_VALUES) else step for step in parameter.name.split(".")]
-            _, found = locate(space, next(points_of(space, parameter)), steps)
-            mark, hint = found.mark, "add `grid: n` or `step:` to the range, or use another sampler"
+            _, expression = locate(space, next(points_of(space, parameter)), steps)
+            mark, hint = expression.mark, "add `grid: n` or `step:` to the range, or use another sampler"
             message = "the sampler `grid` needs a finite range, not a continuous one"
             yield Problem(message, mark.file, mark.line, mark.column, f"trial.{parameter.name}", hint)
 
@@ -114,10 +114,10 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
     """Settings that do not work with several objectives, or with constraints."""
     objective, search = settings.objective.objective, settings.search
     several, bounded = bool(objective.further_objectives), bool(objective.constraints)
-    found: list[tuple[str, str, str]] = []
+    unsupported_settings: list[tuple[str, str, str]] = []
     if several and search.pruner != "none" and not pruner_info(search.pruner.name).handles_several_goals:
         message = f"a pruner needs one objective, and this study has {len(objective.goals)}"
-        found.append(
+        unsupported_settings.append(
             (
                 "pruner",
                 message,
@@ -126,17 +126,17 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
         )
     if several and search.stop is not None:
         message = f"`stop` needs one objective, and this study has {len(objective.goals)}"
-        found.append(
+        unsupported_settings.append(
             ("stop", message, "remove `stop`, or turn all objectives but one into constraints: `subject_to`")
         )
     info = sampler_info(search.sampler_name)
     if (several and not info.handles_several_goals) or (bounded and not info.handles_constraints):
         unsupported = "several objectives" if several and not info.handles_several_goals else "constraints"
         fitting = [f"`{each.name}`" for each in SAMPLERS.values() if _learns_from_all(each)]
-        found.append(
+        unsupported_settings.append(
             ("sampler", f"`{info.name}` does not support {unsupported}", f"use {' or '.join(fitting)}")
         )
-    for key, message, hint in found:
+    for key, message, hint in unsupported_settings:
         _, at = locate(settings_tree, {}, ("search", key))
         yield Problem(message, at.mark.file, at.mark.line, at.mark.column, f"search.{key}", hint)
 
@@ -181,5 +181,5 @@ def _of_data_alone(plain: Any, base_path: Path, inspect: Inspect) -> Iterator[Co
         trial = TrialConfig.model_validate(resolved({"data": plain.get("data")}))
     except ValidationError:
         return
-    found = _inspected(trial, plain, Objective("val_loss", False), base_path, inspect)
-    yield from (complaint for complaint in found if complaint.place[0] == "data")
+    problems = _inspected(trial, plain, Objective("val_loss", False), base_path, inspect)
+    yield from (problem for problem in problems if problem.place[0] == "data")

@@ -61,23 +61,23 @@ def rendered(argument: str | int | float, params: Mapping[str, Any], facts: Mapp
     if not isinstance(argument, str):
         return json.dumps(argument)
 
-    def value_of(found: re.Match[str]) -> str:
-        if found[1]:
-            return found[1]
-        if found[0] in ("{{", "}}"):
-            return found[0][0]
-        if found[2] is None:
-            raise PlaceholderError(f"unmatched `{found[0]}`", f"write `{found[0] * 2}` for a literal brace")
-        return _text(_look_up(found[2], params, facts))
+    def value_of(match: re.Match[str]) -> str:
+        if match[1]:
+            return match[1]
+        if match[0] in ("{{", "}}"):
+            return match[0][0]
+        if match[2] is None:
+            raise PlaceholderError(f"unmatched `{match[0]}`", f"write `{match[0] * 2}` for a literal brace")
+        return _text(_look_up(match[2], params, facts))
 
     return _PIECE.sub(value_of, argument)
 
 
 def placeholders(argument: str) -> Iterator[str]:
     """The paths in the placeholders of an argument."""
-    for found in _PIECE.finditer(argument):
-        if found[2] is not None:
-            yield found[2].strip().rstrip("?")
+    for match in _PIECE.finditer(argument):
+        if match[2] is not None:
+            yield match[2].strip().rstrip("?")
 
 
 def program_path(program: str, base_path: Path) -> str | None:
@@ -87,8 +87,8 @@ def program_path(program: str, base_path: Path) -> str | None:
     """
     if program == "python":
         return sys.executable
-    found = None if "/" in program else shutil.which(program)
-    return found or shutil.which(str((base_path / program).resolve()))
+    path = None if "/" in program else shutil.which(program)
+    return path or shutil.which(str((base_path / program).resolve()))
 
 
 def is_script(word: str) -> bool:
@@ -112,13 +112,13 @@ def script_place(words: Sequence[str]) -> int | None:
 
 
 def _look_up(path: str, params: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
-    found: Any = params
+    value: Any = params
     for step in path.split("."):
-        match found:
-            case Mapping() if step in found:
-                found = found[step]
-            case list() if is_index(step, len(found)):
-                found = found[int(step)]
+        match value:
+            case Mapping() if step in value:
+                value = value[step]
+            case list() if is_index(step, len(value)):
+                value = value[int(step)]
             case _:
                 if path in facts:
                     return facts[path]
@@ -131,7 +131,7 @@ def _look_up(path: str, params: Mapping[str, Any], facts: Mapping[str, Any]) -> 
                     nested = path.replace(".", ": {") + ": …" + "}" * path.count(".")
                     hint = f"a dot separates levels: nest the key, `{nested}`"
                 raise PlaceholderError(f"`{{{path}}}` is no key under `params`", hint)
-    return found
+    return value
 
 
 def _paths(params: Mapping[str, Any]) -> Iterator[str]:

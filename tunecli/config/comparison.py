@@ -78,14 +78,14 @@ def differences(old: StudySpec, new: StudySpec) -> list[Difference]:
     if "study" not in new_tree:
         new_settings["study"] = old_settings["study"]
     in_trial = list(_between(old_tree["trial"], new_tree["trial"], "trial"))
-    found = [*_between(old_settings, new_settings, ""), *in_trial]
+    changes = [*_between(old_settings, new_settings, ""), *in_trial]
     if not in_trial:
         shapes = [tuple(parameter.key for parameter in spec.space.parameters) for spec in (old, new)]
         if shapes[0] != shapes[1]:  # samplers depend on the order
-            found.append(
+            changes.append(
                 Difference("trial", *("ranges in the order " + ", ".join(shape) for shape in shapes))
             )
-    return sorted(found, key=lambda each: TOP_LEVEL.index(each.path.partition(".")[0]))
+    return sorted(changes, key=lambda each: TOP_LEVEL.index(each.path.partition(".")[0]))
 
 
 def kept_overrides(overrides: Sequence[str], old_text: str, new_text: str) -> tuple[str, ...]:
@@ -201,14 +201,16 @@ def fitting_point(space: Space, point: Parameters, config: Any) -> Parameters | 
     Returns:
         None if the space contains no such trial, or its point is ambiguous.
     """
-    found: dict[str, Scalar] = {}
+    matched: dict[str, Scalar] = {}
     if is_point(space, point) and _is_at(space, point, config):
-        found = dict(point)
+        matched = dict(point)
     elif not (
-        _match(space.tree, "", config, found) and is_point(space, found) and _is_at(space, found, config)
+        _match(space.tree, "", config, matched)
+        and is_point(space, matched)
+        and _is_at(space, matched, config)
     ):
         return None
-    return {name: found[name] for name in space.names if name in found}
+    return {name: matched[name] for name in space.names if name in matched}
 
 
 def _is_at(space: Space, point: Parameters, config: Any) -> bool:

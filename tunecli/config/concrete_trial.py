@@ -112,12 +112,12 @@ def parents_of(parameter: Parameter) -> dict[str, Scalar]:
 
 def branches_with_references(space: Space) -> list[dict[str, Scalar]]:
     """The branches that lead to each `ref`, as labels of choices and lengths of lists by key."""
-    found: list[dict[str, Scalar]] = []
+    branches: list[dict[str, Scalar]] = []
 
     def visit(expression: Expression, key: str, taken: dict[str, Scalar]) -> None:
         match expression:
             case Reference():
-                found.append(taken)
+                branches.append(taken)
             case Group() | FixedList():
                 for step, item in children(expression):
                     visit(item, join(key, step), taken)
@@ -130,7 +130,7 @@ def branches_with_references(space: Space) -> list[dict[str, Scalar]]:
                     visit(item, join(key, place), {**taken, join(key, "length"): longest})
 
     visit(space.tree, "", {})
-    return found
+    return branches
 
 
 def locate(
@@ -145,9 +145,9 @@ def locate(
         The steps taken, and the deepest expression that they lead to.
     """
     taken: tuple[str | int, ...] = ()
-    found, name = _chosen(space.tree, "", point), ""
+    expression, name = _chosen(space.tree, "", point), ""
     for step, following in zip_longest(path, path[1:]):
-        match found:
+        match expression:
             case Group(items=named) if step in named:
                 inner = named[str(step)]
                 if isinstance(inner, Fixed) and following in named:
@@ -159,8 +159,8 @@ def locate(
             case _:
                 continue
         name = join(name, step)
-        found, taken = _chosen(inner, name, point), (*taken, step)
-    return taken, found
+        expression, taken = _chosen(inner, name, point), (*taken, step)
+    return taken, expression
 
 
 def _chosen(expression: Expression, name: str, point: Parameters) -> Expression:
@@ -225,14 +225,14 @@ class _Resolution:
 
 
 def _look_up(root: Any, reference: Reference) -> Any:
-    found = root
+    value = root
     for step in reference.path.split("."):
-        match found:
-            case dict() if step in found:
-                found = found[step]
-            case list() if is_index(step, len(found)):
-                found = found[int(step)]
+        match value:
+            case dict() if step in value:
+                value = value[step]
+            case list() if is_index(step, len(value)):
+                value = value[int(step)]
             case _:
                 message = f"`ref: {reference.path}` does not exist: no key `{step}`"
                 raise DanglingReferenceError(reference, message)
-    return found
+    return value

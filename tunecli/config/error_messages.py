@@ -73,10 +73,10 @@ def problems_of(
         missing = detail["loc"][-1:] if detail["type"] == "missing" else ()
         by_place.setdefault((*taken, *missing), []).append(dict(detail))
     for number, (place, details) in enumerate(by_place.items()):
-        taken, found = locate(space, point, place)
-        if isinstance(found, Broken):
+        taken, expression = locate(space, point, place)
+        if isinstance(expression, Broken):
             continue
-        mark = found.mark
+        mark = expression.mark
         level = (*((prefix,) if prefix else ()), *place[:-1])
         is_hinted = number < _MOST_HINTS
         message, hint = _worded(details, model, ".".join(map(str, level)), is_hinted=is_hinted)
@@ -86,8 +86,8 @@ def problems_of(
                 mark = parent.marks.get(str(place[-1]), mark)
             if is_hinted:
                 hint = _of_a_split_call(parent, str(place[-1])) or hint
-        if isinstance(found, Numeric) and details[0]["type"] != "extra_forbidden":
-            hint = _of_range(found.domain, details, place)
+        if isinstance(expression, Numeric) and details[0]["type"] != "extra_forbidden":
+            hint = _of_range(expression.domain, details, place)
         parameter = ".".join(str(step) for step in ((prefix,) if prefix else ()) + place)
         yield Problem(message, mark.file, mark.line, mark.column, parameter, hint)
 
@@ -134,7 +134,7 @@ def _worded(
             near = nearest_or_alias(tag, options) or hint_of(lines_for(given)) or hint_of(lines_for(tag))
             return f"unknown name `{tag}`", near or f"one of {', '.join(options)}"
         case "union_tag_not_found":
-            options = [name for found in models_at(model, path) for name in names_of(found)]
+            options = [name for member in models_at(model, path) for name in names_of(member)]
             options += [word for word in ("none",) if "none" in _words(detail)]
             if isinstance(path[-1], int) and isinstance(given, dict) and len(given) > 1:
                 return _too_many_keys(given, options)
@@ -162,8 +162,8 @@ def _worded(
 def _unknown_key(
     key: str, given: Any, models: Sequence[type[BaseModel]], level: str, *, is_hinted: bool
 ) -> tuple[str, str]:
-    known = [name for found in models for name in found.model_fields]
-    absent = {name: why for found in models for name, why in _absent(found).items()}
+    known = [name for member in models for name in member.model_fields]
+    absent = {name: why for member in models for name, why in _absent(member).items()}
     if key in absent:
         return f"key `{key}` is not allowed here", absent[key]
     message = f"unknown key `{key}`"

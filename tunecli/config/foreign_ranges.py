@@ -84,8 +84,8 @@ def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
     """The range that a map of another tool's words describes; else None."""
     if len(named) == 1:
         ((word, body),) = named.items()
-        if (found := _asked_by_word(word, body)) is not None:
-            return found
+        if (asked := _asked_by_word(word, body)) is not None:
+            return asked
     said = {_key(word): value for word, value in named.items()}
     for word in _INNER & said.keys():
         if isinstance(inner := said[word], Mapping):
@@ -138,8 +138,8 @@ def _asked_by_word(word: str, body: Any, known_kind: str = "") -> Asked | None:
     if is_named and kind != "choice" and _key(word).startswith("suggest"):
         body = body[1:]
     if isinstance(body, Mapping) and kind and kind not in ("choice", "constant"):
-        found = asked_by_map({**body, "type": word if known_kind == "" else kind})
-        return found if found is not None else None
+        asked = asked_by_map({**body, "type": word if known_kind == "" else kind})
+        return asked if asked is not None else None
     if not kind or kind == "constant" or not isinstance(body, list | tuple) or not body:
         return None
     if kind == "choice":
@@ -200,16 +200,16 @@ def asked_by_text(text: str) -> Asked | None:
         words["log"] = "True"  # scikit-optimize's third argument
     plain = [each for each in plain if _number(each) is not None]
     numbers = plain or [_number(words[each]) for each in _PARTS if each in words]
-    found = _asked_by_word(word, numbers, kind if kind == "below" else "")
-    if found is None:
+    asked = _asked_by_word(word, numbers, kind if kind == "below" else "")
+    if asked is None:
         return None
     is_hyperopt = text.lstrip().startswith("hp.")
     if words.get("log", "").lower() == "true" or "log" in words.get("prior", ""):
-        found = Asked("logint" if found.kind == "int" else "loguniform", found.numbers, step=found.step)
-    elif is_hyperopt and found.kind == "loguniform":
-        found = Asked("loguniform", powers(math.e, *found.numbers))
+        asked = Asked("logint" if asked.kind == "int" else "loguniform", asked.numbers, step=asked.step)
+    elif is_hyperopt and asked.kind == "loguniform":
+        asked = Asked("loguniform", powers(math.e, *asked.numbers))
     step = _number(words.get("step") or words.get("q"))
-    return found if step is None else Asked(found.kind, found.numbers, found.values, step)
+    return asked if step is None else Asked(asked.kind, asked.numbers, asked.values, step)
 
 
 def _arguments(text: str) -> list[Any]:
@@ -218,8 +218,8 @@ def _arguments(text: str) -> list[Any]:
         node = read(f"[{text}]".encode(), "")
     except (ConfigError, RecursionError):
         return []
-    found = plain_of(node)
-    return found if isinstance(found, list) else []
+    arguments = plain_of(node)
+    return arguments if isinstance(arguments, list) else []
 
 
 def powers(base: float, low: float, high: float) -> tuple[float, ...]:

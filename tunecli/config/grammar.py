@@ -101,8 +101,8 @@ class _Range:
                 nearest(other, allowed) or (beside if allowed else "`ref` takes no other key"),
                 self.node.marks[other],
             )
-        found = self._parsed(self.node.items[self.key])  # its problems are reported as well
-        return Broken(self.mark) if extra else found
+        expression = self._parsed(self.node.items[self.key])  # its problems are reported as well
+        return Broken(self.mark) if extra else expression
 
     def _parsed(self, body: Node) -> Expression:
         match self.key:
@@ -195,9 +195,9 @@ class _Range:
         return values
 
     def _lengths(self, node: Node) -> Domain | None:
-        found = parse(node, self._report, join(self.path, "length"))
+        lengths_expression = parse(node, self._report, join(self.path, "length"))
         domain: Domain | None = None
-        match found:
+        match lengths_expression:
             case Fixed(value=int(length)) if not isinstance(length, bool):
                 domain = Categorical((length,))
             case Numeric(domain=Integer() as domain):

@@ -232,10 +232,10 @@ def _is_number(value: Any) -> bool:
 
 def tool_of(keys: Iterable[str], known: Iterable[str]) -> str:
     """The tool whose files have these top-level keys, as in ``a W&B sweep``; empty if it is unknown or tunecli."""
-    found = set(keys)
-    if len(found & set(known)) > len(found) / 2:
+    given = set(keys)
+    if len(given & set(known)) > len(given) / 2:
         return ""
-    return next((tool for tool, marks in _FILES if any(mark <= found for mark in marks)), "")
+    return next((tool for tool, marks in _FILES if any(mark <= given for mark in marks)), "")
 
 
 def unknown_keys(root: MapNode, known: Sequence[str]) -> Iterator[Problem]:

@@ -211,11 +211,11 @@ def _subclasses(knob: type[Knob]) -> Iterator[type[Knob]]:
 
 def _searchable(definition: dict[str, Any]) -> dict[str, Any]:
     """A model's schema in which every property may be a range."""
-    found = copy.deepcopy(definition)
-    for name, schema in found.get("properties", {}).items():
+    searchable = copy.deepcopy(definition)
+    for name, schema in searchable.get("properties", {}).items():
         if name != "name" or "enum" in schema:  # one of several that take the same keys may be searched
-            found["properties"][name] = _or_range(_open(schema))
-    return found
+            searchable["properties"][name] = _or_range(_open(schema))
+    return searchable
 
 
 def _or_range(schema: dict[str, Any]) -> dict[str, Any]:

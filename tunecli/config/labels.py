@@ -129,11 +129,11 @@ _RANGE = "…"
 
 def options_of(space: Space) -> dict[str, tuple[Scalar, ...]]:
     """The options of each choice by name, over all branches that have a choice of that name."""
-    found: dict[str, tuple[Scalar, ...]] = {}
+    options: dict[str, tuple[Scalar, ...]] = {}
     for parameter in space.parameters:
         if isinstance(parameter.domain, Categorical):
-            found[parameter.name] = (*found.get(parameter.name, ()), *parameter.domain.options)
-    return found
+            options[parameter.name] = (*options.get(parameter.name, ()), *parameter.domain.options)
+    return options
 
 
 def option_labels(space: Space) -> dict[str, dict[str, str]]:
@@ -177,16 +177,18 @@ def _distinct_labels(choice: Choice) -> dict[str, str]:
         for place, label in enumerate(choice.labels)
         if isinstance(label, str)
     )
-    found: dict[str, str] = {}
+    distinct: dict[str, str] = {}
     for base, group in groupby(numbered, key=lambda each: each[0]):
         places = [place for _, place in group]
         labels = (
             _by_difference(base, [choice.options[place] for place in places]) if len(places) > 1 else None
         )
         if base and labels:
-            found |= {repr(choice.labels[place]): label for place, label in zip(places, labels, strict=True)}
-    texts = [found.get(repr(label), shown(label)) for label in choice.labels]
-    return found if len(set(texts)) == len(texts) else {}
+            distinct |= {
+                repr(choice.labels[place]): label for place, label in zip(places, labels, strict=True)
+            }
+    texts = [distinct.get(repr(label), shown(label)) for label in choice.labels]
+    return distinct if len(set(texts)) == len(texts) else {}
 
 
 def _by_difference(base: str, options: Sequence[Expression]) -> list[str] | None:

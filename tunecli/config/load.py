@@ -98,8 +98,8 @@ def parse_study(
     elif settings.run.folder is not None:
         base_path = Path(settings.run.folder)
         if inspect is not None and not is_folder(base_path):
-            _, found = locate(settings_tree, {}, ("run", "folder"))
-            mark = found.mark
+            _, expression = locate(settings_tree, {}, ("run", "folder"))
+            mark = expression.mark
             problems.append(Problem("folder not found", mark.file, mark.line, mark.column, "run.folder"))
     if space is not None:
         objective = settings.objective.objective if settings else None
@@ -126,11 +126,13 @@ def _folder_as_written(root: MapNode) -> Path | None:
 
 def _in_order(problems: list[Problem], file: str) -> list[Problem]:
     """Problems by place, those of the file first; a range that is invalid at both ends is reported once."""
-    told: dict[tuple[str, int, int, str, str], Problem] = {}
+    first_of_each: dict[tuple[str, int, int, str, str], Problem] = {}
     for problem in problems:
         gist = problem.message.partition(", not ")[0]
-        told.setdefault((problem.file, problem.line, problem.column, problem.parameter, gist), problem)
-    return sorted(told.values(), key=lambda p: (p.file != file, p.file, p.line, p.column))
+        first_of_each.setdefault(
+            (problem.file, problem.line, problem.column, problem.parameter, gist), problem
+        )
+    return sorted(first_of_each.values(), key=lambda p: (p.file != file, p.file, p.line, p.column))
 
 
 def _settings(
@@ -139,16 +141,16 @@ def _settings(
     own = MapNode(
         {k: v for k, v in root.items.items() if k in TOP_LEVEL and k != "trial"}, root.marks, root.mark
     )
-    found: list[Problem] = []
-    tree = _bounded(own, found)
+    range_problems: list[Problem] = []
+    tree = _bounded(own, range_problems)
     for part in walk(tree):
         if not isinstance(part, Fixed | Broken | Group | FixedList):
             mark = part.mark
             hint = "write one value here"
-            found.append(
+            range_problems.append(
                 Problem("a range is allowed only under `trial`", mark.file, mark.line, mark.column, hint=hint)
             )
-    problems.extend(found)
+    problems.extend(range_problems)
     if isinstance(tree, Broken):
         return None, Space(tree)
     try:

@@ -40,15 +40,15 @@ class Place:
 
 def models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[BaseModel]]:
     """The models that a validator's ``path`` below ``model`` can lead to."""
-    found = [model]
+    models = [model]
     for step in path:
         fields = [
-            each.model_fields[step] for each in found if isinstance(step, str) and step in each.model_fields
+            each.model_fields[step] for each in models if isinstance(step, str) and step in each.model_fields
         ]
         inside = [inner for field in fields for inner in models_in(field.annotation)]
         # a tag may be called as a field is: `python`
-        found = inside or [each for each in found if step in names_of(each)] or _of_plug_ins(step) or found
-    return found
+        models = inside or [each for each in models if step in names_of(each)] or _of_plug_ins(step) or models
+    return models
 
 
 def _of_plug_ins(step: str | int) -> list[type[BaseModel]]:
@@ -58,20 +58,20 @@ def _of_plug_ins(step: str | int) -> list[type[BaseModel]]:
 
 def place_at(model: type[BaseModel], path: Iterable[str | int]) -> Place | None:
     """The deepest key on a validator's ``path``; None if the path contains no key."""
-    found, place = [model], None
+    models, place = [model], None
     for step in path:
         if step == "name" and place is not None:  # a tag: no path leads to the key of that name
             continue
         if isinstance(step, int):
             place = place and Place(place.owner, place.key, place.field, is_item=True)
             continue
-        owners = [each for each in found if step in each.model_fields]
+        owners = [each for each in models if step in each.model_fields]
         if owners:
             place = Place(owners[0], step, owners[0].model_fields[step], is_item=False)
             inside = [inner for owner in owners for inner in models_in(owner.model_fields[step].annotation)]
-            found = inside or found
+            models = inside or models
         else:
-            found = [each for each in found if step in names_of(each)] or _of_plug_ins(step) or found
+            models = [each for each in models if step in names_of(each)] or _of_plug_ins(step) or models
     return place
 
 
@@ -91,7 +91,7 @@ def names_of(model: type[BaseModel]) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def paths_by_key() -> dict[str, tuple[str, ...]]:
     """The paths at which each key may be written, from the top level on, the shortest first."""
-    found: dict[str, list[str]] = {"trial": ["trial"]}
+    all_paths: dict[str, list[str]] = {"trial": ["trial"]}
     for model, prefix in (
         (StudySettings, ""),
         (TrialConfig, "trial"),
@@ -99,10 +99,10 @@ def paths_by_key() -> dict[str, tuple[str, ...]]:
         (CommandTrial, "trial"),
     ):
         for key, path in _paths(model, prefix, 0):
-            paths = found.setdefault(key, [])
+            paths = all_paths.setdefault(key, [])
             if path not in paths:
                 paths.append(path)
-    return {key: tuple(sorted(paths, key=lambda path: path.count("."))) for key, paths in found.items()}
+    return {key: tuple(sorted(paths, key=lambda path: path.count("."))) for key, paths in all_paths.items()}
 
 
 def _paths(model: type[BaseModel], prefix: str, depth: int) -> Iterator[tuple[str, str]]:

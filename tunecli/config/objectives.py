@@ -53,11 +53,11 @@ def _bound(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError(f"must be a bound: {_EXAMPLES}")
     text = value.strip()
-    found = _BOUND.fullmatch(text)
-    if found is None:
+    match = _BOUND.fullmatch(text)
+    if match is None:
         raise ValueError(_not_a_bound(text))
-    if not math.isfinite(float(found[2].replace("_", ""))):
-        raise ValueError(f"the number {found[2][:40]} is too large")
+    if not math.isfinite(float(match[2].replace("_", ""))):
+        raise ValueError(f"the number {match[2][:40]} is too large")
     return text
 
 
@@ -222,8 +222,8 @@ class Pareto(Knob):
     def objective(self) -> Objective:
         """The objectives with their constraints."""
         first, *others = (aim.goal for aim in self.pareto)
-        found = constraints(self.subject_to)
-        return Objective(first.metric, first.maximize, first.python, first.args, tuple(others), found)
+        limits = constraints(self.subject_to)
+        return Objective(first.metric, first.maximize, first.python, first.args, tuple(others), limits)
 
 
 Goals = Annotated[
@@ -249,12 +249,12 @@ def spelled(objective: Objective) -> dict[str, Any]:
         }
         for goal in objective.goals
     ]
-    found: dict[str, Any] = {"pareto": aims} if objective.further_objectives else aims[0]
+    plain: dict[str, Any] = {"pareto": aims} if objective.further_objectives else aims[0]
     if objective.constraints:
-        found["subject_to"] = {
+        plain["subject_to"] = {
             each.metric: f"{'>=' if each.is_least else '<='} {each.bound!r}" for each in objective.constraints
         }
-    return found
+    return plain
 
 
 def described(objective: Objective) -> str:

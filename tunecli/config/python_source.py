@@ -82,10 +82,10 @@ def signature_of(module: ast.Module, name: str) -> Signature | None:
     Raises:
         NoSuchNameError: the module defines no such name.
     """
-    found = _definition_of(module, name)
-    if isinstance(found, ast.ClassDef):
-        return _signature_of_class(found)
-    return None if found is None else _signature_of_function(found, skip_first=False)
+    definition = _definition_of(module, name)
+    if isinstance(definition, ast.ClassDef):
+        return _signature_of_class(definition)
+    return None if definition is None else _signature_of_function(definition, skip_first=False)
 
 
 def is_class(module: ast.Module, name: str) -> bool:
@@ -99,18 +99,18 @@ def is_class(module: ast.Module, name: str) -> bool:
 
 def _definition_of(module: ast.Module, name: str) -> _Definition | None:
     first, *steps = name.split(".")
-    body, found = module.body, _defined(module.body, first, name)
+    body, definition = module.body, _defined(module.body, first, name)
     for step in steps:
-        if not isinstance(found, ast.ClassDef):
+        if not isinstance(definition, ast.ClassDef):
             return None
-        body, outer = found.body, found
+        body, outer = definition.body, definition
         try:
-            found = _defined(body, step, name)
+            definition = _defined(body, step, name)
         except NoSuchNameError:
             if outer.bases or outer.decorator_list or outer.keywords:
                 return None
             raise
-    return found
+    return definition
 
 
 def _defined(body: Iterable[ast.stmt], name: str, whole_name: str) -> _Definition | None:
@@ -153,24 +153,26 @@ def _stored(node: ast.AST) -> Iterator[str]:
             yield part.id
 
 
-def _signature_of_class(found: ast.ClassDef) -> Signature | None:
-    if found.decorator_list or found.keywords:
+def _signature_of_class(definition: ast.ClassDef) -> Signature | None:
+    if definition.decorator_list or definition.keywords:
         return None
     try:
-        maker = _defined(found.body, "__init__", "__init__")
+        maker = _defined(definition.body, "__init__", "__init__")
     except NoSuchNameError:
-        is_plain = not found.bases and not any(name == "__new__" for name, _ in _bindings(found.body))
+        is_plain = not definition.bases and not any(
+            name == "__new__" for name, _ in _bindings(definition.body)
+        )
         return Signature((), frozenset(), frozenset(), False, False) if is_plain else None
     return _signature_of_function(maker, skip_first=True) if isinstance(maker, _Function) else None
 
 
-def _signature_of_function(found: _Function, *, skip_first: bool) -> Signature | None:
-    decorators = [each.id if isinstance(each, ast.Name) else "" for each in found.decorator_list]
+def _signature_of_function(definition: _Function, *, skip_first: bool) -> Signature | None:
+    decorators = [each.id if isinstance(each, ast.Name) else "" for each in definition.decorator_list]
     if decorators == ["classmethod"]:
         skip_first = True
     elif decorators not in ([], ["staticmethod"]):
         return None
-    arguments = found.args
+    arguments = definition.args
     slots = [*arguments.posonlyargs, *arguments.args]
     n_required = len(slots) - len(arguments.defaults)
     required = {slot.arg for slot in slots[:n_required]}
@@ -222,7 +224,7 @@ def follow_imports(sources: Iterable[Source], base_path: Path) -> set[Source]:
             seen.add(source)
             _, root = source
             for folder, steps in _imports(*source):
-                waiting.extend((found, root) for found in module_files(folder, steps))
+                waiting.extend((file, root) for file in module_files(folder, steps))
     return seen
 
 

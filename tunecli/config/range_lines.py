@@ -205,8 +205,8 @@ def _meant(key: str, value: Expression) -> str:
     if not isinstance(value, FixedList):
         return ""
     is_bounds = len(value.items) == 2 and all(map(_is_number_expression, value.items))
-    found = difflib.get_close_matches(key, ("choice", *_BOUNDED) if is_bounds else ("choice",), 1, _ALIKE)
-    return found[0] if found else ""
+    matches = difflib.get_close_matches(key, ("choice", *_BOUNDED) if is_bounds else ("choice",), 1, _ALIKE)
+    return matches[0] if matches else ""
 
 
 def _is_number_expression(expression: Expression) -> bool:

@@ -114,8 +114,8 @@ def scalar(text: str) -> Scalar:
         if _INT.fullmatch(text):
             return int(text)
         return int(text, 0) if _BASED.fullmatch(text) else float(text)
-    if found := _INF.fullmatch(text):
-        return float(found[1] + "inf")
+    if match := _INF.fullmatch(text):
+        return float(match[1] + "inf")
     return float("nan") if text in _NAN else text
 
 
@@ -159,7 +159,7 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark, begun = error.problem_mark or error.context_mark, error.context_mark
             at = self._place(mark.line, mark.column) if mark is not None else Mark(self._file, 1, 1)
-            told = syntax_message(
+            syntax = syntax_message(
                 error.problem or error.context or "it cannot be read",
                 error.context or "",
                 text,
@@ -167,7 +167,13 @@ class _Reader:
                 None if begun is None else (begun.line, begun.column),
                 None if begun is None else self._place(begun.line, begun.column)[1:],
             )
-            problem = Problem(f"invalid YAML: {told.message}", at.file, at.line, at.column, hint=told.hint)
+            problem = Problem(
+                f"invalid YAML: {syntax.message}",
+                at.file,
+                at.line,
+                at.column,
+                hint=syntax.hint,
+            )
             raise ConfigError([*self._problems, problem]) from None
         except yaml.reader.ReaderError as error:
             before = text[: error.position] if isinstance(error.position, int) else ""

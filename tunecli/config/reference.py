@@ -63,10 +63,10 @@ def _values(field: FieldInfo) -> str:
     is_list = any(part is list for part in _origins(field.annotation))
     named = [set(member.model_fields) - {"name"} for member in members if "python" not in names_of(member)]
     shared = set.intersection(*named) if len(named) > 2 else set()
-    found = ", ".join(text for member in members for text in _member(member, shared))
-    told = [name for name in members[0].model_fields if name in shared]
-    found += f"; each with {', '.join(told)}" if told else ""
-    return f"a list of {found}" if is_list else found
+    text_of_members = ", ".join(text for member in members for text in _member(member, shared))
+    shared_names = [name for name in members[0].model_fields if name in shared]
+    text_of_members += f"; each with {', '.join(shared_names)}" if shared_names else ""
+    return f"a list of {text_of_members}" if is_list else text_of_members
 
 
 def _member(member: type[BaseModel], shared: set[str]) -> Iterator[str]:
@@ -131,13 +131,13 @@ def _flat(annotation: Any) -> list[Any]:
 
 def _bounds(metadata: list[Any]) -> str:
     words = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
-    found = [
+    limits = [
         f"{sign} {getattr(part, name):g}"
         for part in metadata
         for kind, (sign, name) in words.items()
         if isinstance(part, kind) and getattr(part, name) < 10**6
     ]
-    return f" {' and '.join(found)}" if found else ""
+    return f" {' and '.join(limits)}" if limits else ""
 
 
 def _origins(annotation: Any) -> Iterator[Any]:

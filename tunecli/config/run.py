@@ -24,13 +24,13 @@ def _seconds(value: Any) -> Any:
     """``2h``, ``1h30m`` and ``45s`` in seconds; a number is seconds already."""
     if not isinstance(value, str):
         return value
-    found = _DURATION.fullmatch(value)
-    if not value or found is None:
+    match = _DURATION.fullmatch(value)
+    if not value or match is None:
         shown = repr(value) if len(value) < 60 else "a long text"
         raise ValueError(
             f"invalid duration {shown}: write seconds (7200), or days, hours, minutes and seconds: 2h, 1h30m, 90s"
         )
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 

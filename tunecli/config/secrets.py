@@ -34,7 +34,7 @@ def references(tree: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
     """Each variable that a plain tree of maps, lists and scalars uses, with the path of the text that contains it."""
     match tree:
         case str():
-            yield from ((place, found[2]) for found in _WRITTEN.finditer(tree) if not found[1])
+            yield from ((place, match[2]) for match in _WRITTEN.finditer(tree) if not match[1])
         case Mapping():
             for key, item in tree.items():
                 yield from references(item, (*place, key))
@@ -50,7 +50,7 @@ def names_in(tree: Any) -> tuple[str, ...]:
 
 def escaped(text: str) -> str:
     """A text in which no part is read as a variable."""
-    return _WRITTEN.sub(lambda found: f"${found[0]}", text)
+    return _WRITTEN.sub(lambda match: f"${match[0]}", text)
 
 
 def resolved(tree: Any, environment: Mapping[str, str] = os.environ) -> Any:
@@ -68,7 +68,7 @@ def resolved(tree: Any, environment: Mapping[str, str] = os.environ) -> Any:
 def _resolved(tree: Any, place: Place, environment: Mapping[str, str]) -> Any:
     match tree:
         case str():
-            return _WRITTEN.sub(lambda found: _value(found, place, environment), tree)
+            return _WRITTEN.sub(lambda match: _value(match, place, environment), tree)
         case Mapping():
             return {key: _resolved(item, (*place, key), environment) for key, item in tree.items()}
         case list() | tuple():
@@ -77,9 +77,9 @@ def _resolved(tree: Any, place: Place, environment: Mapping[str, str]) -> Any:
             return tree
 
 
-def _value(found: re.Match[str], place: Place, environment: Mapping[str, str]) -> str:
-    is_itself, name = found.groups()
-    value = found[0][1:] if is_itself else environment.get(name)
+def _value(match: re.Match[str], place: Place, environment: Mapping[str, str]) -> str:
+    is_itself, name = match.groups()
+    value = match[0][1:] if is_itself else environment.get(name)
     if value is None:
         at = f"`{'.'.join(map(str, place))}`: " if place else ""
         raise UsageError(f"{at}the environment variable `{name}` is not set", hint=f"run `export {name}=…`")
@@ -172,7 +172,7 @@ class Redactor:
 
     def _parts(self, text: str) -> list[_Span]:
         """Parts of values at cuts of the text: the start of a value before a cut, and the end of one after it."""
-        marked = (found.span() for found in islice(_CUT.finditer(text), _MOST_CUTS))
+        marked = (match.span() for match in islice(_CUT.finditer(text), _MOST_CUTS))
         cuts = [(0, 0), (len(text), len(text)), *marked]
         spans = []
         for value, name in self._values.items():
@@ -206,8 +206,8 @@ class _Needles:
 
     def found(self, text: str) -> Iterator[_Span]:
         if self._pattern is not None:
-            for found in self._pattern.finditer(text):
-                yield _Span(found.start(1), found.end(1), self._names[found[1]])
+            for match in self._pattern.finditer(text):
+                yield _Span(match.start(1), match.end(1), self._names[match[1]])
 
 
 def _spellings(value: str) -> set[str]:
@@ -249,10 +249,10 @@ def _joined(text: str) -> tuple[str, list[int] | None]:
     kept: list[str] = []
     places: list[int] = []
     at = 0
-    for found in _BREAK.finditer(text):
-        kept.append(text[at : found.start()])
-        places.extend(range(at, found.start()))
-        at = found.end()
+    for match in _BREAK.finditer(text):
+        kept.append(text[at : match.start()])
+        places.extend(range(at, match.start()))
+        at = match.end()
     kept.append(text[at:])
     places.extend(range(at, len(text)))
     return "".join(kept), places

@@ -193,11 +193,13 @@ def _default(expression: Expression, name: str, point: dict[str, Scalar]) -> boo
         case VariableList(items=items, lengths=lengths, default_length=default_length, default_items=given):
             length = centre(lengths) if default_length is None else default_length
             point[join(name, "length")] = length
-            found = default_length is not None
+            has_default_inside = default_length is not None
             for step, item in enumerate(items[: int(length or 0)]):
-                told = item if given is None else _with_default(item, given[step])
-                found = _default(told, join(name, step), point) or found
-            return found
+                item_with_default = item if given is None else _with_default(item, given[step])
+                has_default_inside = (
+                    _default(item_with_default, join(name, step), point) or has_default_inside
+                )
+            return has_default_inside
         case Group() | FixedList():
             return _default_of_all(children(expression), name, point)
         case _:
@@ -213,7 +215,7 @@ def _with_default(expression: Expression, default: Scalar) -> Expression:
 def _default_of_all(
     children: Sequence[tuple[str | int, Expression]], name: str, point: dict[str, Scalar]
 ) -> bool:
-    found = False
+    has_default = False
     for step, item in children:
-        found = _default(item, join(name, step), point) or found
-    return found
+        has_default = _default(item, join(name, step), point) or has_default
+    return has_default

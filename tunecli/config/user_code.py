@@ -295,9 +295,7 @@ def _command_sources(plain: Any, base_path: Path) -> Iterator[Source]:
     script = script_place(words)
     for place, word in enumerate(words):
         if place and words[place - 1] == "-m":
-            yield from (
-                (found, base_path) for found in module_files(base_path, [*word.split("."), "__main__"])
-            )
+            yield from ((file, base_path) for file in module_files(base_path, [*word.split("."), "__main__"]))
             continue
         path = program_path(word, base_path) or word if place == 0 else word
         file = Path(os.path.normpath(base_path / path))
