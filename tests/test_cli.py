@@ -63,7 +63,7 @@ def test_search_shows_the_ranked_table_on_stdout_and_progress_on_stderr(run):
     assert Path("runs/small/results.csv").is_file()
 
 
-def test_search_answers_programs_in_json(run):
+def test_search_prints_json(run):
     code, out, _ = run("search", "small.yaml", "--json", "--trials", 3, "--out", "elsewhere")
     body = document(out)
     assert code == 0
@@ -80,7 +80,7 @@ def test_a_dry_run_trains_nothing_and_writes_nothing(run):
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "markdown"])
-def test_results_come_in_every_form(run, finished, form):
+def test_results_are_printed_in_every_format(run, finished, form):
     code, out, _ = run("results", finished, "--format", form, "--top", 1)
     assert code == 0
     assert "optimizer.lr" in out
@@ -97,13 +97,13 @@ def test_a_study_is_found_by_its_name(run, finished):
     assert (body["state"], body["n_ended"], body["n_trials"]) == ("finished", 2, 2)
 
 
-def test_status_and_results_are_said_in_words(run, finished):
+def test_status_and_results_are_printed_as_text(run, finished):
     code, out, _ = run("status", finished)
     assert code == 0
     assert "finished" in out and "2 of 2 ended" in out
 
 
-def test_export_and_train_go_round(run, finished):
+def test_an_exported_trial_trains_to_the_same_score(run, finished):
     code, _, err = run("export", finished, "-o", "best.yaml", "--weights", "best.safetensors")
     assert code == 0
     assert "wrote best.yaml" in err
@@ -114,13 +114,13 @@ def test_export_and_train_go_round(run, finished):
     assert document(out)["score"] == document(table)["trials"][0]["val_accuracy"]
 
 
-def test_export_writes_to_stdout_where_no_file_is_named(run, finished):
+def test_export_writes_to_stdout_without_a_file(run, finished):
     code, out, _ = run("export", finished, "--trial", 1)
     assert code == 0
     assert parse_study(out.encode(), "f.yaml", (), Path()).space.parameters == ()
 
 
-def test_resume_goes_on(run, finished):
+def test_resume_continues_to_the_new_total(run, finished):
     code, out, _ = run("resume", finished, "--trials", 4, "--json")
     assert code == 0
     assert len(document(out)["trials"]) == 4
@@ -139,7 +139,7 @@ def test_init_writes_a_file_that_check_accepts(run):
     assert run("init")[0] == 2
 
 
-def test_a_dash_is_stdout_for_what_is_text_and_no_file_of_that_name(run, here):
+def test_a_dash_means_stdout_for_text_and_is_refused_for_weights(run, here):
     assert run("search", "small.yaml")[0] == 0
     _, plain, _ = run("export", "runs/small")
     assert run("export", "runs/small", "-o", "-") == (0, plain, "")
@@ -164,7 +164,7 @@ def test_a_dash_is_stdout_for_what_is_text_and_no_file_of_that_name(run, here):
         ("train", "one.yaml", "--weights", "runs/small/study.db"),
     ],
 )
-def test_no_file_is_written_over_a_study(run, here, words):
+def test_no_file_replaces_a_study(run, here, words):
     (here / "one.yaml").write_text(SMALL.replace("{loguniform: [1e-3, 1e-1]}", "0.01"))
     assert run("search", "small.yaml")[0] == 0
     before = (here / "runs/small/study.db").read_bytes()
@@ -175,14 +175,14 @@ def test_no_file_is_written_over_a_study(run, here, words):
 
 
 @pytest.mark.parametrize("words", [("init",), ("search", "small.yaml", "--out"), ("export", "small", "-o")])
-def test_a_name_longer_than_the_disk_takes_is_told_in_one_block(run, words):
+def test_a_file_name_too_long_for_the_disk_is_one_error_block(run, words):
     assert run("search", "small.yaml")[0] == 0
     code, _, err = run(*words, "x" * 300)
     assert code == 2
     assert "File name too long" in err
 
 
-def test_init_leaves_what_is_there_and_says_what_is_missing(run):
+def test_init_keeps_existing_files_and_names_a_missing_folder(run):
     Path("tunecli.schema.json").write_text("mine")
     code, _, err = run("init")
     assert code == 0
@@ -208,7 +208,7 @@ def test_schema_prints_the_schema(run):
     assert json.loads(out) == json.loads(json.dumps(json_schema()))
 
 
-def test_doctor_says_what_is_here(run):
+def test_doctor_shows_devices_and_versions(run):
     code, out, _ = run("doctor", "--json")
     assert code == 0
     body = document(out)
@@ -280,7 +280,7 @@ def test_every_verb_and_option_has_help_in_whole_sentences_by_both_flags(run, ve
         (["verify", "x", "--sample", ""], "--sample: '' is not a whole number"),
     ],
 )
-def test_a_value_that_is_no_number_is_said_in_our_words(run, words, said):
+def test_a_value_that_is_no_number_has_a_plain_error(run, words, said):
     code, out, err = run(*words)
     assert (code, out) == (2, "")
     assert err.splitlines()[0] == f"error: {said}"
@@ -295,7 +295,7 @@ def test_a_command_without_a_verb_shows_the_verbs_and_exits_2(run):
     assert "Commands:" in out
 
 
-def test_a_folder_that_init_does_not_find_is_said_with_what_makes_it(run):
+def test_a_missing_folder_for_init_has_the_command_that_makes_it(run):
     code, _, err = run("init", "sub/x.yaml")
     assert code == 2
     assert "mkdir -p sub" in err
@@ -370,14 +370,14 @@ def test_errors_are_data_for_programs(run):
     assert body["exit_code"] == 2
 
 
-def test_a_study_in_which_nothing_succeeds_exits_3(run):
+def test_a_study_without_a_successful_trial_exits_3(run):
     code, out, err = run("search", "small.yaml", "--set", "optimizer={name: sgd, lr: 1e30}")
     assert code == 3
     assert "diverged" in out
     assert "no trial succeeded" in err
 
 
-def test_where_none_failed_and_none_succeeded_it_is_said_how_to_go_on(run):
+def test_a_study_without_a_finished_trial_names_the_command_that_continues(run):
     words = (
         "trial.training.epochs=9",
         "search.pruner=halving",
@@ -396,7 +396,7 @@ def test_an_export_without_a_score_exits_3(run):
     assert run("export", "small")[0] == 3
 
 
-def test_a_trial_that_does_not_exist_is_named(run, finished):
+def test_a_trial_number_that_does_not_exist_is_named(run, finished):
     code, _, err = run("export", finished, "--trial", 7)
     assert code == 2
     assert "there is no trial 7" in err
@@ -432,7 +432,7 @@ def test_verbs_that_do_not_train_load_neither_torch_nor_skopt(run, finished, arg
     assert done.stderr.splitlines()[-1] == "[]", done.stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(finished):
+def test_a_pipe_that_its_reader_closes_is_no_error(finished):
     command = f"{sys.executable} -m tunecli results {finished} --format csv | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert done.stderr == ""
@@ -463,7 +463,7 @@ def test_a_stdout_that_is_closed_or_gone_is_quiet(finished, arguments):
         assert done.returncode == 0, done.stderr
 
 
-def test_an_answer_that_has_no_room_exits_6(finished):
+def test_output_to_a_full_disk_exits_6(finished):
     command = f"{sys.executable} -m tunecli results small > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.returncode == 6
@@ -471,7 +471,7 @@ def test_an_answer_that_has_no_room_exits_6(finished):
     assert "Traceback" not in done.stderr
 
 
-def test_a_search_whose_progress_nobody_reads_goes_on(here):
+def test_a_search_continues_if_its_stderr_is_closed(here):
     command = f"{sys.executable} -m tunecli search small.yaml 2> >(true) > out.txt; echo $?"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout.strip() == "0"

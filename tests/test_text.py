@@ -28,7 +28,7 @@ def test_text_is_made_one_harmless_line(text: str, expected: str) -> None:
 
 
 @given(st.text(st.characters()))
-def test_no_control_and_no_line_end_is_left_and_doing_it_twice_is_doing_it_once(text: str) -> None:
+def test_sanitize_removes_controls_and_line_ends_and_is_idempotent(text: str) -> None:
     line = sanitize(text)
     assert not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in line)
     assert sanitize(line) == line
@@ -45,12 +45,12 @@ def test_a_number_of_things_has_its_plural(n: int, text: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"), [(-1, "0s"), (59.4, "59s"), (75, "1m15s"), (3600, "1h00m"), (90061, "25h01m")]
 )
-def test_a_duration_is_told_in_its_two_largest_units(seconds: float, text: str) -> None:
+def test_a_duration_has_its_two_largest_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
 @given(st.text(), st.integers(1, 30))
-def test_a_clipped_text_is_no_longer_than_asked_for(text: str, n: int) -> None:
+def test_a_shortened_text_has_at_most_n_characters(text: str, n: int) -> None:
     found = shorten(text, n)
     assert len(found) <= n
     assert found == text or len(text) > n

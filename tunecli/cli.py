@@ -130,12 +130,12 @@ def status(run: Run, is_json: Json = False) -> None:
     folder = RunFolder.find(run)
     console = Console(is_json=is_json)
     try:
-        found = status(folder)
+        state = status(folder)
     except StoreDamaged as error:
         if not is_json:  # there the error is the one document
             console.show(damage_view(str(folder.path), error.message))
         raise
-    console.show(status_view(found))
+    console.show(status_view(state))
 
 
 @verb(short_help="Show the ranked table, or one trial.")

@@ -40,7 +40,7 @@ def checked(tmp_path):
         ),
     ],
 )
-def test_trials_that_are_scored_on_different_data_are_noted_however_the_file_spells_it(checked, trial, keys):
+def test_scores_from_different_data_are_noted_for_every_spelling_in_the_file(checked, trial, keys):
     said = [note for note in checked(trial).notes if "come from different data" in note]
     assert said == [
         f"{key} differs between trials, so their scores come from different data and cannot be compared"
@@ -51,7 +51,7 @@ def test_trials_that_are_scored_on_different_data_are_noted_however_the_file_spe
 @pytest.mark.parametrize(
     "model", ["{python: 'torch.nn:Linear'}", "{choice: [mlp, {python: 'torch.nn:Linear'}]}"]
 )
-def test_of_a_model_of_one_s_own_the_steps_alone_are_known(checked, model):
+def test_the_cost_of_a_user_model_is_its_steps_only(checked, model):
     found = checked(f"{{data: {{source: iris}}, model: {model}, training: {{batch_size: full}}}}")
     answer = check_view(found)
     assert dict(answer.lines)["one trial"] == "20 steps; your own model: weights and cost unknown"
@@ -79,19 +79,19 @@ def test_of_a_model_of_one_s_own_the_steps_alone_are_known(checked, model):
         ("{clip: {value: 1}}", []),
     ],
 )
-def test_cuts_that_do_nothing_and_cuts_that_leave_nothing_are_noted(checked, weights, said):
+def test_cuts_without_effect_and_cuts_of_all_weights_are_noted(checked, weights, said):
     trial = f"{{data: {{source: {DATA}}}, model: linear, weights: [{weights}]}}"
     assert [note for note in checked(trial).notes if "cut" in note] == said
 
 
-def test_nothing_is_said_of_cuts_in_a_model_whose_weights_are_not_known(checked):
+def test_cuts_in_a_model_with_unknown_weights_are_not_noted(checked):
     trial = (
         "{data: {source: digits}, model: resnet, weights: [{cut: {fraction: 0.1}}, {cut: {fraction: 0.1}}]}"
     )
     assert not [note for note in checked(trial).notes if "cut" in note]
 
 
-def test_a_device_that_is_not_here_is_a_note(checked):
+def test_a_missing_device_is_a_note(checked):
     found = checked("{data: {source: iris}}", "run: {device: 'cuda:99'}")
     (note,) = (note for note in found.notes if "run.device" in note)
     assert note.startswith(
@@ -101,7 +101,7 @@ def test_a_device_that_is_not_here_is_a_note(checked):
     assert not any("on the CPU" in note for note in found.notes)
 
 
-def test_an_empty_value_is_null_as_the_table_has_it(checked):
+def test_an_empty_value_is_shown_as_null(checked):
     found = checked(
         "{data: {source: iris}, training: {grad_clip: {choice: [null, {norm: {uniform: [1, 2]}}]}}}"
     )
@@ -115,7 +115,7 @@ def test_an_empty_value_is_null_as_the_table_has_it(checked):
     assert found.range == "choice true, false"
 
 
-def test_the_time_that_is_told_is_that_of_the_epochs_a_pruner_spends(checked):
+def test_the_estimated_time_counts_the_epochs_that_a_pruner_spends(checked):
     trial = "{data: {source: iris}, optimizer: {name: sgd, lr: {uniform: [0.1, 1]}}, training: {epochs: 9}}"
     rest = "search: {{trials: 9, lookahead: 1, pruner: {}}}\nrun: {{workers: 1}}"
     seconds = {
@@ -130,7 +130,7 @@ def test_the_time_that_is_told_is_that_of_the_epochs_a_pruner_spends(checked):
     assert seconds["curves"][1] == whole[1]
 
 
-def test_when_a_pruner_pauses_is_told_and_that_it_never_does(study_file):
+def test_the_epochs_of_pauses_are_shown_and_a_pruner_that_never_pauses_is_noted(study_file):
     path = study_file(**{"epochs: 4": "epochs: 27"})
     found = check(load_checked(path, ("search.pruner=halving",)))
     assert (found.pruner, found.pauses) == ("halving", (3, 9))
@@ -144,7 +144,7 @@ def test_when_a_pruner_pauses_is_told_and_that_it_never_does(study_file):
     assert check(load_checked(steps, ("search.pruner={name: halving, max_epochs: 27}",))).pauses == (3, 9)
 
 
-def test_what_curves_would_not_look_at_is_refused(study_file):
+def test_sampler_settings_that_curves_does_not_read_are_refused(study_file):
     path = study_file(**{"sampler: random": "sampler: {name: bayes, acquisition: ei}"})
     with pytest.raises(UsageError, match="its own model and acquisition"):
         check(load_checked(path, ("search.pruner=curves",)))
@@ -152,7 +152,7 @@ def test_what_curves_would_not_look_at_is_refused(study_file):
     assert check(load_checked(plain, ("search.pruner=curves",))).pruner == "curves"
 
 
-def test_what_clocks_and_pruners_make_of_an_objective_is_noted(tmp_path):
+def test_clock_metrics_and_pruners_beside_an_objective_are_noted(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(
         "objective: {metric: val_loss, subject_to: {latency_ms: '<= 5'}}\n"
@@ -169,7 +169,7 @@ def test_what_clocks_and_pruners_make_of_an_objective_is_noted(tmp_path):
     assert answer.data["objective"]["subject_to"] == {"latency_ms": "<= 5.0"}
 
 
-def test_what_can_never_hold_and_what_can_never_end_a_sweep_is_noted(tmp_path):
+def test_an_unsatisfiable_bound_and_an_unreachable_stop_are_noted(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(
         "objective: {metric: val_loss, subject_to: {n_parameters: '<= 0', latency_ms: '<= 5'}}\n"
@@ -182,7 +182,7 @@ def test_what_can_never_hold_and_what_can_never_end_a_sweep_is_noted(tmp_path):
     assert "search.stop.stagnation 6 has no effect in a sweep of 6 trials" in notes
 
 
-def test_a_plain_range_over_magnitudes_and_jobs_on_an_accelerator_that_is_not_used_are_noted(tmp_path):
+def test_a_uniform_range_over_magnitudes_and_per_device_on_the_cpu_are_noted(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(
         "objective: {metric: val_loss}\n"
@@ -199,7 +199,7 @@ def test_a_plain_range_over_magnitudes_and_jobs_on_an_accelerator_that_is_not_us
     assert "run.per_device 2 has no effect on the CPU: it counts jobs on an accelerator" in notes
 
 
-def test_no_more_trials_are_said_to_share_a_model_than_there_are_for_a_worker(tmp_path):
+def test_fused_groups_are_no_larger_than_the_trials_of_a_worker(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(
         "objective: {metric: val_loss}\n"
@@ -259,7 +259,7 @@ def test_check_warns_of_losses_that_cannot_be_compared(study_file):
     assert any("not comparable" in note for note in check(load_checked(study_file(), overrides)).notes)
 
 
-def test_an_endless_grid_says_which_range_needs_a_number_of_points(study_file):
+def test_an_infinite_grid_names_the_range_without_grid_points(study_file):
     with pytest.raises(ConfigError) as caught:
         load_checked(study_file(**{"sampler: random": "sampler: grid"}), ())
     found = [(each.line, each.column, each.parameter) for each in caught.value.problems]
@@ -267,7 +267,7 @@ def test_an_endless_grid_says_which_range_needs_a_number_of_points(study_file):
     assert "grid: n" in caught.value.problems[0].hint
 
 
-def test_a_large_grid_is_not_run_whole_unless_that_is_said(study_file):
+def test_a_large_grid_needs_an_explicit_number_of_trials(study_file):
     path = study_file(**{", trials: 6": ""})
     overrides = ("search.sampler=grid", "optimizer=adam", "training.epochs={int: [1, 2000]}")
     with pytest.raises(UsageError, match="the grid has 4,000 points"):
@@ -285,7 +285,7 @@ def test_few_validation_examples_and_a_model_larger_than_memory_are_noted(study_
     assert not any("largest model" in note for note in few.notes)
 
 
-def test_a_mistyped_range_among_the_values_of_one_s_own_code_is_noted(checked, tmp_path):
+def test_a_mistyped_range_in_params_is_noted(checked, tmp_path):
     (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
     params = """{
         lr: {logunifrom: [1e-4, 1e-1]}, x: {uniform: [0, 1]}, deep: [{choise: [a, b], step: 1}],
@@ -312,7 +312,7 @@ def test_a_mistyped_range_among_the_values_of_one_s_own_code_is_noted(checked, t
     ]
 
 
-def test_a_key_of_tunecli_is_never_noted_as_a_range_of_another_tool(checked):
+def test_tunecli_keys_are_not_taken_for_ranges_of_another_tool(checked):
     trial = """{
         data: {source: digits, augment: [{noise: {std: 0.1}}]},
         model: {name: mlp, activation: {name: hardtanh, min_val: -1.0, max_val: 1.0},
@@ -324,13 +324,13 @@ def test_a_key_of_tunecli_is_never_noted_as_a_range_of_another_tool(checked):
     assert not [note for note in checked(trial).notes if "is not a range" in note]
 
 
-def test_names_of_parameters_may_be_a_range_s_keys_in_one_s_own_code(checked, tmp_path):
+def test_params_may_have_the_names_of_range_keys(checked, tmp_path):
     (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
     notes = checked("{python: 'mine:train', params: {min: 1, max: 2}}").notes
     assert not [note for note in notes if "is not a range" in note]
 
 
-def test_how_many_epochs_a_sweep_whose_trials_pause_trains_is_told_of_one_s_own_code_too(checked, tmp_path):
+def test_the_epochs_of_a_pausing_sweep_are_estimated_for_user_code_too(checked, tmp_path):
     (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
     own = "{python: 'mine:train', params: {x: {uniform: [0, 1]}}}"
     search = "search: {sampler: bayes, trials: 14, pruner: %s}"

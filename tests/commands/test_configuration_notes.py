@@ -51,14 +51,14 @@ TWO = "a: {uniform: [0, 1]}, b: {uniform: [0, 1]}"
         ("'{ab}'", "ab: {uniform: [0, 1]}, a: {uniform: [0, 1]}", ["a"]),
     ],
 )
-def test_a_parameter_that_no_argument_mentions_is_noted(notes_of, arguments, params, unused):
+def test_a_parameter_that_no_argument_uses_is_noted(notes_of, arguments, params, unused):
     told = [
         note.split()[0] for note in notes_of(command(arguments, params)) if "no argument of `command`" in note
     ]
     assert told == [f"trial.params.{path}" for path in unused]
 
 
-def test_a_parameter_that_one_of_several_commands_mentions_is_used(notes_of):
+def test_a_parameter_that_one_of_several_commands_uses_is_not_noted(notes_of):
     commands = "{choice: [[python, -c, pass, '{a}'], [python, -c, pass, '{b}']]}"
     trial = f"{{command: {commands}, params: {{{TWO}}}}}"
     assert not any("no argument" in note for note in notes_of(trial))
@@ -81,7 +81,7 @@ def test_a_function_gets_all_of_its_parameters(notes_of):
         (f"{TWO}, c: {{choice: [x, {{d: {{uniform: [0, 1]}}}}]}}", "it draws params.c, params.c.d at random"),
     ],
 )
-def test_what_cmaes_does_not_adapt_is_noted_and_is_drawn_at_random(notes_of, spec_of, params, note):
+def test_parameters_that_cmaes_draws_at_random_are_noted(notes_of, spec_of, params, note):
     trial = f"{{python: 'mine:train', params: {{{params}}}}}"
     told = [each for each in notes_of(trial, sampler="cmaes") if "cmaes" in each]
     assert (told == []) if note is None else (note in told[0])
@@ -104,7 +104,7 @@ def test_what_cmaes_does_not_adapt_is_noted_and_is_drawn_at_random(notes_of, spe
         )),
     ],
 )  # fmt: skip
-def test_the_direction_follows_from_the_name_and_is_noted(notes_of, spec_of, name, direction):
+def test_a_direction_taken_from_the_name_is_noted(notes_of, spec_of, name, direction):
     trial = f"{{python: 'mine:train', params: {{{TWO}}}}}"
     assert spec_of(trial, metric=name).objective.maximize == (direction == "maximize")
     (note,) = (each for each in notes_of(trial, metric=name) if "is taken from its name" in each)
@@ -129,7 +129,7 @@ def test_the_direction_follows_from_the_name_and_is_noted(notes_of, spec_of, nam
         "cost",
     ],
 )
-def test_a_name_that_tells_nothing_is_asked_for(name):
+def test_a_metric_name_without_a_known_direction_is_refused(name):
     assert maximized_by_name(name) is None
 
 
@@ -149,6 +149,6 @@ def test_a_name_that_tells_nothing_is_asked_for(name):
         ("n: {int: [1, 9]}", []),
     ],
 )
-def test_a_range_whose_steps_do_not_reach_its_end_is_noted(notes_of, params, told):
+def test_steps_that_do_not_reach_the_upper_bound_are_noted(notes_of, params, told):
     trial = f"{{python: 'mine:train', params: {{{params}}}}}"
     assert [note for note in notes_of(trial) if "do not reach" in note] == told

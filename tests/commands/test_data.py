@@ -37,7 +37,7 @@ def checked(folder: Path, trial: str, rest: str = "objective: {metric: val_loss}
     return check(load_checked(path, ()))
 
 
-def test_check_tells_task_classes_inputs_parts_and_missing_values(shops):
+def test_check_shows_task_classes_inputs_parts_and_missing_values(shops):
     data = "data: {source: shops.csv, target: y, test: {fraction: 0.25}, validation: {fraction: 0.2}}"
     answer = check_view(checked(shops, f"{data}, {LINEAR}"))
     lines = dict(answer.lines)
@@ -57,7 +57,7 @@ def test_check_tells_task_classes_inputs_parts_and_missing_values(shops):
     assert not any("one-hot" in note for note in answer.notes)
 
 
-def test_folds_a_validation_file_and_columns_left_out_are_told(shops):
+def test_folds_a_validation_file_and_excluded_columns_are_shown(shops):
     folded = checked(shops, f"data: {{source: shops.csv, target: y, validation: {{folds: 3}}}}, {LINEAR}")
     assert dict(check_view(folded).lines)["data"].endswith("53 to 54 train, 26 to 27 validate (3 folds)")
     data = "data: {source: shops.csv, target: y, text: shop, validation: {file: shops.csv}}, model: gru"
@@ -67,7 +67,7 @@ def test_folds_a_validation_file_and_columns_left_out_are_told(shops):
     assert lines["left out"] == "columns 'x', 'z'"
 
 
-def test_how_a_task_was_settled_is_told(shops):
+def test_the_reason_for_the_task_is_shown(shops):
     why = {
         "{source: shops.csv, target: y}": "inferred: the target's values are text",
         "{source: shops.csv, target: y, task: classification}": "`data.task: classification`",
@@ -80,7 +80,7 @@ def test_how_a_task_was_settled_is_told(shops):
         assert expected in dict(check_view(checked(shops, f"data: {data}, {LINEAR}")).lines)["target"]
 
 
-def test_of_many_classes_the_first_are_told_and_how_many_more_there_are(tmp_path):
+def test_the_first_of_many_classes_are_shown_with_the_number_of_others(tmp_path):
     (tmp_path / "many.csv").write_text(
         "x,y\n" + "".join(f"{i % 7}.5,class {i % 40:02d}\n" for i in range(400))
     )
@@ -91,25 +91,25 @@ def test_of_many_classes_the_first_are_told_and_how_many_more_there_are(tmp_path
     assert "and 34 more" in target
 
 
-def test_the_user_s_own_function_is_not_run_to_tell_of_its_data(tmp_path):
+def test_check_does_not_run_the_users_data_function(tmp_path):
     (tmp_path / "mine.py").write_text("def make():\n    raise SystemExit\n")
     found = checked(
         tmp_path, f"data: {{source: {{python: 'mine:make'}}, validation: {{folds: 2}}}}, {LINEAR}"
     )
     lines = dict(check_view(found).lines)
-    assert lines["data"] == "mine:make: your own function, which runs once trials do; validated by 2 folds"
+    assert lines["data"] == "mine:make: your own function, which runs when trials start; validated by 2 folds"
     assert "target" not in lines
     assert check_view(found).data["data"][0]["is_read"] is False
 
 
-def test_each_data_set_that_trials_may_have_is_told(shops):
+def test_each_data_set_of_the_space_is_shown(shops):
     found = checked(shops, f"data: {{source: {{choice: [iris, wine]}}}}, {LINEAR}")
     lines = dict(check_view(found).lines)
     assert lines["data 1"].startswith("iris, 150 examples")
     assert lines["data 2"].startswith("wine, 178 examples")
 
 
-def test_a_search_begins_with_a_few_lines_however_much_looks_odd(shops):
+def test_a_search_begins_with_few_lines_for_data_with_many_oddities(shops):
     table = (shops / "shops.csv").read_text().splitlines()
     odd = [f"id,{','.join(f'one{n}' for n in range(9))},{table[0]}"]
     odd += [f"{i},{'5,' * 9}{line}" for i, line in enumerate(table[1:])]
@@ -128,7 +128,7 @@ def test_a_search_begins_with_a_few_lines_however_much_looks_odd(shops):
     assert sum("one value" in note for note in check_view(found).notes) == 9
 
 
-def test_search_and_train_say_what_was_read_on_stderr(shops, tunecli):
+def test_search_and_train_summarize_the_data_on_stderr(shops, tunecli):
     checked(shops, "data: {source: shops.csv, target: y}, model: linear, training: {epochs: 1}")
     for verb in ("search", "train"):
         done = tunecli(verb, "study.yaml", "--json")
@@ -136,7 +136,7 @@ def test_search_and_train_say_what_was_read_on_stderr(shops, tunecli):
         assert done.stderr.startswith("data: shops.csv, 80 examples: 64 train, 16 validate")
 
 
-def test_what_an_environment_variable_holds_stands_in_no_summary(shops, monkeypatch):
+def test_no_summary_holds_the_value_of_an_environment_variable(shops, monkeypatch):
     monkeypatch.setenv("WHERE_IT_IS", "shops.csv")
     found = checked(shops, f"data: {{source: '${{env:WHERE_IT_IS}}', target: y}}, {LINEAR}")
     answer = check_view(found)
@@ -153,7 +153,7 @@ def test_what_an_environment_variable_holds_stands_in_no_summary(shops, monkeypa
     ],
 )
 @pytest.mark.parametrize("validation", ["{fraction: 0.2}", "{folds: 3}"])
-def test_a_target_that_is_no_class_is_the_reason_given_where_examples_are_too_few(
+def test_too_few_examples_of_a_non_class_target_are_explained_by_the_target(
     tmp_path, written, expected, validation
 ):
     rows = "".join(f'{i % 7},"{written.format(i=i)}"\n' for i in range(20))

@@ -21,7 +21,7 @@ def test_the_exported_best_trains_to_the_same_score_to_the_last_bit(study_file, 
     assert trained.outcome.score == table.rows[0][3]
 
 
-def test_weights_that_were_not_kept_are_trained_again_to_the_same_bits(study_file, tmp_path):
+def test_weights_not_on_disk_are_trained_again_to_the_same_bits(study_file, tmp_path):
     run_whole(study_file(), tmp_path / "run")
     folder = RunFolder.open_existing(tmp_path / "run")
     for number in range(6):
@@ -34,7 +34,7 @@ def test_weights_that_were_not_kept_are_trained_again_to_the_same_bits(study_fil
     ).read_bytes()
 
 
-def test_kept_weights_that_are_not_what_was_recorded_are_trained_again(study_file, tmp_path):
+def test_changed_weights_on_disk_are_trained_again(study_file, tmp_path):
     run_whole(study_file(), tmp_path / "run", "search.trials=2")
     folder = RunFolder.open_existing(tmp_path / "run")
     best = status(folder).best
@@ -58,7 +58,7 @@ def test_an_export_names_its_files_so_that_it_runs_from_anywhere(study_file, tmp
     assert train(load_checked(elsewhere, ()), None).outcome.score == table.rows[0][3]
 
 
-def test_own_code_is_trained_again_in_a_process_of_its_own_for_weights_and_test_metrics(study_file, tmp_path):
+def test_user_code_is_trained_again_in_its_own_process_for_weights_and_test_metrics(study_file, tmp_path):
     """Inside this one it would meet what an earlier trial, or this test, has left in its modules."""
     (tmp_path / "nets.py").write_text(
         "import os, torch\n"

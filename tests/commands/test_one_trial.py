@@ -38,7 +38,7 @@ def swept(tmp_path_factory):
         return RunFolder(path / "run"), sweep(study, Silent())
 
 
-def test_a_trial_that_failed_is_told_with_its_file_its_line_and_its_traceback(swept):
+def test_a_failed_trial_is_shown_with_file_line_and_traceback(swept):
     answer = one_trial_view(one_trial(swept[0], 4))
     lines = dict(answer.lines)
     assert lines["failure"] == "ValueError: bad shape (flaky_own.py:3)"
@@ -54,7 +54,7 @@ def test_a_trial_that_failed_is_told_with_its_file_its_line_and_its_traceback(sw
     json.dumps(answer.data, allow_nan=False)
 
 
-def test_a_trial_that_is_complete_is_told_with_all_its_metrics_and_parameters(swept):
+def test_a_complete_trial_is_shown_with_all_metrics_and_parameters(swept):
     number = swept[1].table.rows[0][1]
     answer = one_trial_view(one_trial(swept[0], number))
     assert dict(answer.lines)["rank"] == "1 of 5"
@@ -63,19 +63,19 @@ def test_a_trial_that_is_complete_is_told_with_all_its_metrics_and_parameters(sw
     assert answer.data["failure"] is None and answer.data["attempts"] == 1
 
 
-def test_a_trial_that_is_not_there_is_an_error(swept):
+def test_a_missing_trial_is_an_error(swept):
     with pytest.raises(UsageError, match="there is no trial 99"):
         one_trial(swept[0], 99)
 
 
-def test_failed_trials_alone_are_told_each_with_its_cause(swept):
+def test_failed_shows_only_failed_trials_with_their_causes(swept):
     found = results(swept[0], selection=selection_of(ResultsOptions(is_failed_only=True)))
     [section] = results_view(found).sections
     assert section.rows == tuple((n, "ValueError: bad shape (flaky_own.py:3)") for n in ("1", "4"))
     assert [trial["trial"] for trial in results_view(found).data["trials"]] == [1, 4]
 
 
-def test_columns_order_and_number_of_rows_are_those_asked_for(swept):
+def test_columns_order_and_number_of_rows_are_selected(swept):
     table = results(
         swept[0], selection=selection_of(ResultsOptions(columns="trial,x,accuracy", sort_by="-x", n_shown=3))
     ).table
@@ -89,7 +89,7 @@ def test_columns_order_and_number_of_rows_are_those_asked_for(swept):
         results(swept[0], selection=selection_of(ResultsOptions(columns="nothing")))
 
 
-def test_a_sweep_ends_with_its_best_trial_and_its_failures_together(swept):
+def test_the_end_of_a_sweep_shows_the_best_trial_and_grouped_failures(swept):
     ending = swept[1]
     answer = ending_view(ending)
     best = ending.table.rows[0]

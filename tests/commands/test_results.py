@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
     return RunFolder(path / "run")
 
 
-def test_the_lucky_trial_stands_first_and_is_not_predicted_best(folder):
+def test_the_lucky_trial_ranks_first_and_is_not_predicted_best(folder):
     found = results(folder, is_predicted=True)
     first = found.table.rows[0]
     assert 0.75 < first[found.table.columns.index("params.x")] < 0.8
@@ -58,13 +58,13 @@ def test_the_lucky_trial_stands_first_and_is_not_predicted_best(folder):
     assert data["trials"][0]["predicted"] == first[found.table.columns.index("predicted")]
 
 
-def test_the_line_stays_where_its_trial_is_not_shown(folder):
+def test_the_predicted_best_is_named_even_if_its_row_is_not_shown(folder):
     found = results(folder, n_shown=1, is_predicted=True)
     assert len(found.table.rows) == 1
     assert found.line == results(folder, is_predicted=True).line
 
 
-def test_the_predictions_are_the_record_s_and_leave_its_table_as_it_was(folder):
+def test_predictions_are_deterministic_and_do_not_change_the_recorded_table(folder):
     before = folder.results_path.read_bytes()
     assert results(folder, is_predicted=True) == results(folder, is_predicted=True)
     assert folder.results_path.read_bytes() == before
@@ -74,7 +74,7 @@ def test_the_predictions_are_the_record_s_and_leave_its_table_as_it_was(folder):
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "markdown"])
-def test_every_form_shows_them(folder, tunecli, form):
+def test_every_format_shows_predictions(folder, tunecli, form):
     done = tunecli("results", folder.path, "--predict", "--format", form, "--top", 2)
     assert done.returncode == 0, done.stderr
     assert "predicted" in done.stdout and "uncertainty" in done.stdout
@@ -84,7 +84,7 @@ def test_every_form_shows_them(folder, tunecli, form):
         assert "which has the best score" in done.stdout + done.stderr
 
 
-def test_where_too_few_trials_are_complete_that_is_said(study_file, tmp_path):
+def test_too_few_complete_trials_for_predictions_are_noted(study_file, tmp_path):
     with begin(load_checked(study_file(), ("search.trials=2",)), tmp_path / "run") as study:
         sweep(study, Silent(), FakeEngine(1, random.Random(0)))
     found = results(RunFolder(tmp_path / "run"), is_predicted=True)
@@ -93,7 +93,7 @@ def test_where_too_few_trials_are_complete_that_is_said(study_file, tmp_path):
     assert results_view(found).data["predicted_best"] is None
 
 
-def test_trials_of_several_versions_are_told_apart_in_the_results(study_file, tmp_path, monkeypatch, tunecli):
+def test_results_note_different_package_versions(study_file, tmp_path, monkeypatch, tunecli):
     run_whole(study_file(), tmp_path / "run", "search.trials=2")
     with look(RunFolder(tmp_path / "run")) as study:
         assert mixtures(study.log, study.log.trials()) == []
@@ -110,7 +110,7 @@ def test_trials_of_several_versions_are_told_apart_in_the_results(study_file, tm
 @pytest.mark.parametrize(
     "asked", [Selection(sort_by="predicted"), Selection(columns=("trial", "uncertainty"))]
 )
-def test_a_column_of_predictions_is_asked_for_together_with_them(folder, asked):
+def test_a_column_of_predictions_needs_predict(folder, asked):
     found = results(folder, is_predicted=True, selection=asked)
     assert {"predicted", "uncertainty"} & set(found.table.columns)
     with pytest.raises(UsageError, match="there is no column") as caught:

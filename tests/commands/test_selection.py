@@ -24,12 +24,12 @@ from tunecli.errors import UsageError
         ({"sort_by": ""}, "--sort names no column"),
     ],
 )
-def test_what_does_not_go_together_is_an_error_that_names_it(options, words):
+def test_options_that_exclude_each_other_are_an_error_that_names_them(options, words):
     with pytest.raises(UsageError, match=words):
         selection_of(ResultsOptions(**options))
 
 
-def test_columns_are_names_with_commas_between_them():
+def test_columns_are_names_separated_by_commas():
     assert selection_of(ResultsOptions(columns="rank, lr,,x ", sort_by="-lr", n_shown=2)) == Selection(
         2, "-lr", ("rank", "lr", "x")
     )

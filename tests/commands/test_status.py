@@ -6,7 +6,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.trial import State
 
 
-def test_status_counts_what_ended_and_knows_the_best(study_file, tmp_path):
+def test_status_counts_ended_trials_and_shows_the_best(study_file, tmp_path):
     run_whole(study_file(), tmp_path / "run")
     found = status(RunFolder.open_existing(tmp_path / "run"))
     assert (found.word, found.n_trials, found.counts[State.COMPLETE]) == ("finished", 6, 6)
@@ -28,7 +28,7 @@ def test_a_study_of_curves_whose_space_is_exhausted_is_finished(study_file, tmp_
     assert (found.word, found.ending) == ("finished", "exhausted")
 
 
-def test_a_study_at_its_limit_says_so_and_how_to_go_on(study_file, tmp_path):
+def test_a_study_at_its_limit_names_the_limit_and_the_command_that_continues(study_file, tmp_path):
     run_whole(study_file(), tmp_path / "run", "run.limit.trials=2")
     lines = dict(status_view(status(RunFolder.open_existing(tmp_path / "run"))).lines)
     assert lines["state"] == "interrupted"
@@ -36,7 +36,7 @@ def test_a_study_at_its_limit_says_so_and_how_to_go_on(study_file, tmp_path):
     assert lines["next"] == f"tunecli resume {tmp_path / 'run'} --set run.limit.trials=…"
 
 
-def test_a_study_that_is_damaged_is_said_to_be_and_its_table_stays_readable(study_file, tmp_path, tunecli):
+def test_a_damaged_study_is_reported_and_its_csv_table_stays_readable(study_file, tmp_path, tunecli):
     run_whole(study_file(), tmp_path / "run")
     database = tmp_path / "run" / "study.db"
     database.write_bytes(database.read_bytes()[:4096] + b"\xff" * 8192)

@@ -8,7 +8,7 @@ from tunecli.errors import UsageError
 from tunecli.trial import Outcome, State
 
 
-def test_train_refuses_a_device_that_is_not_here_before_it_begins(study_file):
+def test_train_refuses_a_missing_device_before_it_begins(study_file):
     concrete = ("optimizer={name: sgd}", "training.batch_size=16", "run.device=cuda:99")
     with pytest.raises(UsageError, match="no device `cuda:99`"):
         train(load_checked(study_file(), concrete), None)

@@ -39,27 +39,27 @@ def noted(spec, word):
         ("{warmup: {epochs: 1, start: 0}}", "{batch_size: 16, accumulate: 8}", True),
     ],
 )
-def test_an_epoch_at_rate_0_is_noted_whichever_link_holds_it_there(loaded, chain, training, is_noted):
+def test_an_epoch_at_rate_0_is_noted_for_every_link(loaded, chain, training, is_noted):
     found = noted(
         loaded(f"{{data: {{source: iris}}, learning_rate: [{chain}], training: {training}}}"), "rate is 0"
     )
     assert len(found) == is_noted
 
 
-def test_an_epoch_at_rate_0_is_noted_of_one_s_own_data_too(loaded, tmp_path):
+def test_an_epoch_at_rate_0_is_noted_for_user_data_too(loaded, tmp_path):
     (tmp_path / "mine.py").write_text("def make():\n    raise SystemExit\n")
     trial = "{{data: {{source: {{python: 'mine:make'}}}}, learning_rate: [{{warmup: {{start: 0{}}}}}]}}"
     assert noted(loaded(trial.format(", every: epoch")), "rate is 0")
     assert not noted(loaded(trial.format("")), "rate is 0")
 
 
-def test_a_note_that_holds_for_some_values_says_for_which(loaded):
+def test_a_note_for_some_values_names_them(loaded):
     spec = loaded("{data: {source: iris}, training: {batch_size: {choice: [16, 5000, full]}}}")
     (note,) = noted(spec, "more than the 120 training examples")
     assert note.startswith("if training.batch_size is 5000: ")
 
 
-def test_a_batch_that_nobody_asked_for_is_not_noted(loaded):
+def test_a_default_batch_size_is_not_noted(loaded):
     assert not noted(loaded("{data: {source: iris, train_fraction: 0.2}}"), "training examples")
 
 
@@ -136,7 +136,7 @@ def test_values_that_do_not_work_together_are_named_and_no_others(loaded, trial,
     assert {name for one in found for name, _ in one.values} == names
 
 
-def test_trial_0_is_said_to_be_among_those_that_fail(loaded):
+def test_a_failing_trial_0_is_noted(loaded):
     spec = loaded(
         "{data: {source: iris}, optimizer: {choice: [adamw, lbfgs]},"
         " training: {precision: {choice: [float32, bf16]}, batch_size: 32}}",
@@ -147,7 +147,7 @@ def test_trial_0_is_said_to_be_among_those_that_fail(loaded):
     assert "trial 0 has them" in str(found)
 
 
-def test_of_a_trial_of_one_s_own_nothing_is_said(loaded, tmp_path):
+def test_a_user_trial_gets_no_notes(loaded, tmp_path):
     (tmp_path / "mine.py").write_text("def train(params, trial):\n    return 1.0\n")
     spec = loaded("{python: 'mine:train', params: {a: {uniform: [0, 1]}, b: {int: [1, 9]}}}")
     assert combinations_that_fail(spec) == ()
@@ -172,7 +172,7 @@ def test_of_a_trial_of_one_s_own_nothing_is_said(loaded, tmp_path):
         ("{data: {source: iris}, loss: focal}", "val_loss", "with its gamma"),
     ],
 )
-def test_what_a_score_is_made_of_is_noted_where_its_name_does_not_tell(loaded, trial, metric, expected):
+def test_the_averaging_of_a_score_is_noted_if_its_name_does_not_say(loaded, trial, metric, expected):
     assert len(noted(loaded(trial, metric), expected)) == 1
 
 
@@ -185,12 +185,12 @@ def test_what_a_score_is_made_of_is_noted_where_its_name_does_not_tell(loaded, t
         ("{data: {source: {name: friedman1}}, loss: mae}", "val_mae"),
     ],
 )
-def test_a_score_that_is_what_its_name_tells_is_not_noted(loaded, trial, metric):
+def test_a_score_that_its_name_describes_is_not_noted(loaded, trial, metric):
     words = ("standardised", "standard deviations", "macro", "that is trained")
     assert not [word for word in words if noted(loaded(trial, metric), word)]
 
 
-def test_the_metrics_that_fit_a_task_are_told_with_the_average_that_f1_is(loaded):
+def test_the_metrics_of_a_task_are_listed_with_the_average_of_f1(loaded):
     with pytest.raises(ConfigError) as caught:
         loaded("{data: {source: iris}}", "val_r2")
     assert "val_f1 (macro average)" in caught.value.problems[0].hint

@@ -104,7 +104,7 @@ def best_number(run: RunFolder) -> int:
     return int(results(run).table.rows[0][1])
 
 
-def test_the_best_trial_is_the_one_that_is_verified_and_its_bits_come_again(run, tunecli):
+def test_verify_runs_the_best_trial_and_reproduces_its_bits(run, tunecli):
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     code, out, err = tunecli("verify", run.path, "--exact")
     assert code == 0, err
@@ -115,7 +115,7 @@ def test_the_best_trial_is_the_one_that_is_verified_and_its_bits_come_again(run,
     assert {p: b for p, b in after.items() if p.suffix not in (".db-shm", ".db-wal")} == before
 
 
-def test_all_complete_trials_are_bit_identical_and_programs_are_told_so(run, tunecli):
+def test_verify_all_reports_bit_identical_trials_in_json(run, tunecli):
     code, out, _ = tunecli("verify", run.path, "--all", "--json")
     body = json.loads(out)
     assert (code, body["schema_version"], body["kind"], body["reproduced"]) == (0, 1, "verify", True)
@@ -124,7 +124,7 @@ def test_all_complete_trials_are_bit_identical_and_programs_are_told_so(run, tun
     assert all(trial["recorded"]["score"] == trial["again"]["score"] for trial in body["trials"])
 
 
-def test_a_sample_is_the_same_trials_each_time_and_never_more_than_there_are(run):
+def test_a_sample_is_the_same_each_time_and_at_most_all_trials(run):
     told = []
     first = verify(run, n_sampled=2, progress=told.append)
     assert len({each.number for each in first.trials}) == 2
@@ -133,7 +133,7 @@ def test_a_sample_is_the_same_trials_each_time_and_never_more_than_there_are(run
     assert [each.number for each in verify(run, n_sampled=100).trials] == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_score_that_was_changed_is_not_reproduced_and_exits_3(run, tunecli):
+def test_a_changed_score_is_not_reproduced_and_exits_3(run, tunecli):
     number = best_number(run)
     alter(run, f"UPDATE result SET score = '0.999', {metrics_with('0.999')} WHERE number = ?", number)
     code, out, err = tunecli("verify", run.path, "--json")
@@ -146,7 +146,7 @@ def test_a_score_that_was_changed_is_not_reproduced_and_exits_3(run, tunecli):
     assert trial["possible_causes"] == [], "nothing is otherwise than it was"
 
 
-def test_a_metric_of_one_epoch_that_was_changed_is_found_where_it_is(run):
+def test_a_changed_metric_of_one_epoch_is_located(run):
     alter_metric(run, 2, 3, "val_loss", 1.01)
     [found] = verify(run, number=2).trials
     assert found.comparison.verdict is Verdict.NOT_REPRODUCED
@@ -154,7 +154,7 @@ def test_a_metric_of_one_epoch_that_was_changed_is_found_where_it_is(run):
     assert math.isclose(found.comparison.relative.relative, 0.01 / 1.01)
 
 
-def test_a_tolerance_is_enough_unless_the_same_bits_are_asked_for(run, tunecli):
+def test_exact_refuses_a_difference_within_tolerance(run, tunecli):
     alter_metric(run, 1, 2, "train_loss", 1 + 1e-8)
     assert verify(run, number=1).trials[0].comparison.verdict is Verdict.WITHIN_TOLERANCE
     code, out, _ = tunecli("verify", run.path, "--trial", 1)
@@ -164,7 +164,7 @@ def test_a_tolerance_is_enough_unless_the_same_bits_are_asked_for(run, tunecli):
     assert tunecli("verify", run.path, "--trial", 1, "--exact")[0] == 3
 
 
-def test_other_versions_are_named_as_a_possible_cause(run, tunecli):
+def test_changed_versions_are_named_as_a_possible_cause(run, tunecli):
     fact(run, "versions", {"tunecli": "0.0.1", "torch": "1.0"})
     assert verify(run, number=0).trials[0].causes == (), "what is identical has no cause"
     alter_metric(run, 0, 1, "train_loss", 2.0)
@@ -173,7 +173,7 @@ def test_other_versions_are_named_as_a_possible_cause(run, tunecli):
     assert "possible cause  version: torch was 1.0, now " in out
 
 
-def test_another_device_is_a_cause_and_one_that_is_not_here_is_an_error(run):
+def test_another_device_is_a_cause_and_a_missing_one_is_an_error(run):
     alter(run, f"UPDATE result SET device = 'cuda:77', score = '0.5', {metrics_with('0.5')} WHERE number = 0")
     with pytest.raises(UsageError, match="cuda:77") as caught:
         verify(run, number=0)
@@ -182,14 +182,14 @@ def test_another_device_is_a_cause_and_one_that_is_not_here_is_an_error(run):
     assert found.causes == ("device: recorded on cuda:77, run again on cpu",)
 
 
-def test_fewer_epochs_on_record_are_told_as_what_they_are(run):
+def test_fewer_epochs_on_record_are_reported(run):
     alter(run, "DELETE FROM epoch WHERE number = 4 AND epoch = 4")
     [found] = verify(run, number=4).trials
     assert found.comparison.verdict is Verdict.NOT_REPRODUCED
     assert found.comparison.reason == "epochs reported: 4, but the record says 3"
 
 
-def test_a_pruned_trial_is_run_as_far_as_it_came(run):
+def test_a_pruned_trial_is_run_up_to_its_last_epoch(run):
     alter(run, "DELETE FROM epoch WHERE number = 4 AND epoch > 2")
     alter(run, "UPDATE result SET state = 'pruned', epochs = 2, kept_epoch = 2 WHERE number = 4")
     [found] = verify(run, number=4).trials
@@ -197,12 +197,12 @@ def test_a_pruned_trial_is_run_as_far_as_it_came(run):
     assert found.again.epochs == 2
 
 
-def test_a_study_in_another_s_hands_can_be_verified(run):
+def test_a_study_held_by_another_process_can_be_verified(run):
     with hold(run.path):
         assert verify(run, number=3).unreproduced == ()
 
 
-def test_what_cannot_be_verified_is_said(run, tunecli):
+def test_trials_that_cannot_be_verified_are_errors(run, tunecli):
     assert tunecli("verify", run.path, "--trial", 6)[0] == 2
     assert tunecli("verify", run.path, "--trial", 1, "--all")[0] == 2
     alter(run, "DELETE FROM result")
@@ -229,7 +229,7 @@ def numbers(run: RunFolder, status: str) -> list[int]:
     return [int(row[1]) for row in results(run).table.rows if row[2].startswith(status)]
 
 
-def test_an_own_function_is_verified_and_its_failure_fails_again(own):
+def test_a_user_function_is_verified_and_its_failure_fails_again(own):
     assert {each.comparison.verdict for each in verify(own, is_all=True).trials} == {Verdict.IDENTICAL}
     for number in numbers(own, "failed"):
         assert verify(own, number=number, is_exact=True).unreproduced == ()
@@ -237,7 +237,7 @@ def test_an_own_function_is_verified_and_its_failure_fails_again(own):
     assert failed.comparison.verdict is Verdict.FAILED_AGAIN
 
 
-def test_own_code_that_changed_is_named(own, tunecli):
+def test_changed_user_code_is_named(own, tunecli):
     edit(MINE.replace("- 1.0", "- 1.25"))
     code, out, _ = tunecli("verify", "own")
     assert code == 3
@@ -261,7 +261,7 @@ def test_a_failure_of_another_kind_is_not_reproduced(own):
     )
 
 
-def test_a_command_is_verified_and_its_death_is_a_crash_again(tmp_path, tunecli):
+def test_a_command_is_verified_and_its_crash_crashes_again(tmp_path, tunecli):
     (tmp_path / "command.yaml").write_text(COMMAND)
     assert tunecli("search", "command.yaml")[0] == 0
     run = RunFolder.find("command")
@@ -269,7 +269,7 @@ def test_a_command_is_verified_and_its_death_is_a_crash_again(tmp_path, tunecli)
     assert {Verdict.IDENTICAL, Verdict.FAILED_AGAIN} == set(verdicts)
 
 
-def test_a_function_that_takes_its_process_along_does_so_in_a_worker(own):
+def test_a_function_that_ends_its_process_is_verified_in_a_worker(own):
     edit("import os\n\n\ndef train(params, trial):\n    os._exit(9)\n")
     number = numbers(own, "failed")[0]
     failure = json.dumps({"kind": "crash", "cause": "the worker ended", "traceback": ""})
@@ -277,7 +277,7 @@ def test_a_function_that_takes_its_process_along_does_so_in_a_worker(own):
     assert verify(own, number=number).trials[0].comparison.verdict is Verdict.FAILED_AGAIN
 
 
-def test_a_data_file_that_has_changed_or_gone_is_named(tmp_path, tunecli):
+def test_a_changed_or_missing_data_file_is_named(tmp_path, tunecli):
     rows = "".join(f"{i % 7},{i % 5},{(i % 7) * 2 + i % 5}\n" for i in range(60))
     (tmp_path / "mine.csv").write_text("a,b,c\n" + rows)
     (tmp_path / "table.yaml").write_text(

@@ -125,13 +125,13 @@ def check(patch, studies, words, **how):
 
 
 @pytest.mark.parametrize("words", READING, ids=" ".join)
-def test_what_is_read_is_written_in_every_encoding(monkeypatch, studies, words):
+def test_every_output_is_written_in_every_encoding(monkeypatch, studies, words):
     for encoding, is_terminal in STREAMS:
         check(monkeypatch, studies, words, encoding=encoding, is_terminal=is_terminal)
 
 
 @pytest.mark.parametrize("words", READING, ids=" ".join)
-def test_what_is_read_fits_every_width(monkeypatch, studies, words):
+def test_every_output_fits_every_width(monkeypatch, studies, words):
     for columns in WIDTHS:
         check(monkeypatch, studies, words, columns=columns, is_terminal=True)
 
@@ -141,12 +141,14 @@ def test_what_is_read_fits_every_width(monkeypatch, studies, words):
     ("encoding", "columns", "is_terminal"),
     [("utf-8", "60", True), ("latin-1", "200", True), ("ascii", "40", True), ("ascii", "", False)],
 )
-def test_what_runs_is_shown_on_every_stream(monkeypatch, studies, words, encoding, columns, is_terminal):
+def test_a_running_sweep_is_shown_on_every_stream(
+    monkeypatch, studies, words, encoding, columns, is_terminal
+):
     check(monkeypatch, studies, words, encoding=encoding, columns=columns, is_terminal=is_terminal)
 
 
 @pytest.mark.parametrize("words", [*READING, *RUNNING], ids=" ".join)
-def test_a_stream_that_is_closed_is_no_error(monkeypatch, studies, words):
+def test_a_closed_stream_is_no_error(monkeypatch, studies, words):
     monkeypatch.chdir(studies)
     new = f"closed-{len(list(studies.iterdir()))}"
     for name in ("stdout", "stderr"):

@@ -57,7 +57,7 @@ def test_a_pipe_gets_every_character_of_a_table(section):
     )
 
 
-def test_the_columns_that_are_needed_most_are_there_and_in_their_order():
+def test_the_most_important_columns_are_shown_in_order():
     columns = ("rank", "trial", "score", "a", "b" * 30, "c")
     fit = Fit(columns, (0, 1, 2), (5, 4, 3))
     section = Section("", columns, (("1", "7", "0.5", "x" * 12, "y", "z"),), fit)
@@ -75,7 +75,7 @@ def test_a_sentence_is_broken_at_blanks_and_nothing_is_lost(text, width):
 
 
 @given(TEXTS, st.integers(1, 80), st.booleans(), st.sampled_from(["…", "..."]))
-def test_a_text_is_cut_to_its_width_and_else_left_as_it_is(text, width, in_middle, cut):
+def test_a_text_is_cut_to_its_width_or_unchanged(text, width, in_middle, cut):
     found = clip(text, width, cut, in_middle=in_middle)
     assert cell_len(found) <= max(width, 2)  # a wide character takes two columns, and no text becomes empty
     assert found == text or cell_len(text) > width
@@ -105,7 +105,7 @@ def test_a_block_of_any_number_of_values_fits_a_screen_and_says_what_it_leaves_o
         assert str(n - 1) in values, "the one that matters most is among them"
 
 
-def test_a_block_that_is_to_be_whole_is_whole():
+def test_a_block_without_how_is_shown_whole():
     pairs = tuple((f"params.p{i}", "x" * i) for i in range(60))
     lines = block_lines(Block("parameters", pairs), 40)
     assert "".join(lines).count("x") == sum(range(60))

@@ -12,7 +12,7 @@ from tunecli.objective import Constraint, Objective
 from tunecli.trial import Outcome, State, Trial
 
 
-def test_a_trial_that_does_not_say_how_many_epochs_it_has_counts_when_it_ends():
+def test_a_trial_without_a_number_of_epochs_counts_when_it_ends():
     board = Board(SweepInfo("own", Objective("loss", False), 3, 1), {})
     for number, total_epochs in enumerate((4, 0)):
         board.suggested(Trial(number, {}, 0))
@@ -20,7 +20,7 @@ def test_a_trial_that_does_not_say_how_many_epochs_it_has_counts_when_it_ends():
     assert board.done == 0.25
 
 
-def test_a_trial_that_paused_is_told_so_and_counts_again_once_it_is_continued():
+def test_a_paused_trial_is_shown_as_paused_and_counts_as_running_when_continued():
     shown: list[str] = []
     display = PlainDisplay(shown.append)
     display.began(SweepInfo("own", Objective("loss", False), 3, 1), [])
@@ -34,7 +34,7 @@ def test_a_trial_that_paused_is_told_so_and_counts_again_once_it_is_continued():
     assert ended.startswith("[1/3] trial 0  loss 0.2500  best 0.2500 (trial 0)")
 
 
-def test_several_goals_and_what_is_broken_are_told_line_by_line_and_in_the_live_table():
+def test_goals_and_broken_constraints_are_shown_in_lines_and_in_the_live_table():
     goals = Objective(
         "accuracy",
         True,
@@ -76,7 +76,7 @@ def a_board(n_parameters: int, n_running: int) -> Board:
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
 @pytest.mark.parametrize("n_parameters", [0, 1, 40])
 @pytest.mark.parametrize("n_running", [1, 3, 64])
-def test_the_live_view_fits_every_width_and_shows_what_each_running_trial_has_come_to(
+def test_the_live_view_fits_every_width_and_shows_the_metric_of_running_trials(
     width, n_parameters, n_running
 ):
     paper = Console(file=io.StringIO(), width=width)
@@ -96,7 +96,7 @@ def test_the_live_view_fits_every_width_and_shows_what_each_running_trial_has_co
     assert (f"+{n_running - 10}" in " ".join(lines).split()) == (n_running > 10)
 
 
-def test_a_study_of_which_all_is_recorded_says_so():
+def test_a_study_with_all_trials_recorded_says_so():
     done = [Trial(n, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, 1.0)) for n in range(2)]
     shown: list[str] = []
     PlainDisplay(shown.append).began(SweepInfo("own", Objective("loss", False), 2, 1), done)

@@ -49,7 +49,7 @@ def test_the_tool_s_own_glyphs_have_stand_ins(encoding, written):
         | st.sampled_from("\x9b\x1b\u202e\u2066\u200b\u200d\ufeff\u2060\U000e0041\r\t\x85\u2028\u3164")
     )
 )
-def test_nothing_is_left_on_which_a_terminal_acts_or_which_nobody_sees(text):
+def test_control_and_invisible_characters_are_removed(text):
     found = seen(text)
     assert all(character == "\n" or character.isprintable() for character in found)
     assert not any(
@@ -65,7 +65,7 @@ def test_nothing_is_left_on_which_a_terminal_acts_or_which_nobody_sees(text):
     [("120", 120), ("40", 40), ("400", 400), ("1", 40), ("0", 80), ("", 80), ("-5", 80), ("wide", 80), ("²", 80), ("٣٠", 80),
      ("9" * 4000, 80), ("80.5", 80), (" 90", 80), (None, 80)],
 )  # fmt: skip
-def test_a_width_is_what_columns_says_where_that_is_one(monkeypatch, said, width):
+def test_a_valid_columns_variable_sets_the_width(monkeypatch, said, width):
     monkeypatch.delenv("COLUMNS", raising=False)
     if said is not None:
         monkeypatch.setenv("COLUMNS", said)
@@ -73,7 +73,7 @@ def test_a_width_is_what_columns_says_where_that_is_one(monkeypatch, said, width
     assert width_of(None) == width
 
 
-def test_a_disk_without_room_is_an_error_of_its_own_on_stdout_and_none_on_stderr(monkeypatch):
+def test_a_full_disk_is_an_error_on_stdout_and_none_on_stderr(monkeypatch):
     with Path("/dev/full").open("w") as out, Path("/dev/full").open("w") as err:
         monkeypatch.setattr(sys, "stdout", out)
         monkeypatch.setattr(sys, "stderr", err)
@@ -84,7 +84,7 @@ def test_a_disk_without_room_is_an_error_of_its_own_on_stdout_and_none_on_stderr
         write_out("and this goes nowhere")
 
 
-def test_a_reader_that_has_gone_and_a_closed_stream_are_no_error(monkeypatch):
+def test_a_closed_pipe_and_a_closed_stream_are_no_error(monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as stream:

@@ -114,7 +114,7 @@ def test_a_search_on_a_terminal_ends_with_its_winner_on_the_screen(folder, tmp_p
 @pytest.mark.parametrize(
     ("words", "encoding"), [("results own", "latin-1"), ("check own.yaml", "ascii"), ("--help", "utf-16")]
 )
-def test_a_stdout_of_another_encoding_gets_it_all(folder, words, encoding):
+def test_a_stdout_of_another_encoding_gets_everything(folder, words, encoding):
     done = subprocess.run(
         [sys.executable, "-m", "tunecli", *words.split()],
         cwd=folder,
@@ -145,7 +145,7 @@ def test_streams_that_are_closed_full_or_gone_make_no_traceback(folder, words, r
     assert "Traceback" not in said and "Exception" not in said
 
 
-def test_a_closed_stdout_is_not_taken_for_a_file_of_the_study(folder, tmp_path):
+def test_a_closed_stdout_does_not_become_a_file_of_the_study(folder, tmp_path):
     run = tmp_path / "run"
     words = f"search own.yaml --out {run} --set run.engine=inline"
     done = subprocess.run(

@@ -33,7 +33,7 @@ def test_a_column_is_named_in_full_or_by_its_end(asked, found):
     ("asked", "words"),
     [("lr", "a.lr or b.lr"), ("dropuot", "did you mean `model.dropout`?"), ("", "the columns are rank, trial"), ("val_los", "`val_loss`")],
 )  # fmt: skip
-def test_a_name_of_no_or_of_several_columns_is_an_error_that_helps(asked, words):
+def test_a_name_of_no_column_or_of_two_is_an_error_with_a_hint(asked, words):
     with pytest.raises(UsageError) as caught:
         column_named(TABLE, asked, "--sort")
     assert words in f"{caught.value.message} {caught.value.hint}"
@@ -49,7 +49,7 @@ def test_columns_and_rows_are_selected():
     [("trial", False, [0, 2, 4]), ("trial", True, [4, 2, 0]), ("a.lr", False, [2, 4, 0]), ("a.lr", True, [4, 2, 0]),
      ("val_loss", True, [0, 4, 2]), ("model.dropout", False, [4, 2, 0])],
 )  # fmt: skip
-def test_rows_are_sorted_and_those_without_a_value_stand_last(column, is_descending, trials):
+def test_rows_are_sorted_and_rows_without_a_value_come_last(column, is_descending, trials):
     assert [row[1] for row in in_order(TABLE, column, is_descending=is_descending).rows] == trials
 
 
@@ -60,7 +60,7 @@ def test_cells_of_any_kind_can_be_sorted_by(cells, is_descending):
     assert sorted(row[1] for row in found.rows) == list(range(len(cells)))
 
 
-def test_a_metric_that_has_no_column_gets_one_where_it_is_asked_for():
+def test_a_selected_metric_without_a_column_gets_one():
     trials = [Trial(4, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, 0.1, {"f1": 0.9, "val_loss": 0.1}))]
     table = with_metrics(TABLE, trials, ["f1", "val_loss", "nothing"])
     assert table.columns == (*TABLE.columns, "f1")

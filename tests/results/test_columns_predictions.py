@@ -28,7 +28,7 @@ TABLE = results_table(rank(TRIALS, ACCURACY), ACCURACY, ("lr",))
 LUCKY = {0: Prediction(0.71, 0.05), 1: Prediction(0.79, 0.01), 2: Prediction(0.7, 0.01)}
 
 
-def test_they_stand_after_the_score_and_are_absent_where_there_is_none():
+def test_predictions_follow_the_score_and_may_be_absent():
     found = with_predictions(TABLE, "val_accuracy", LUCKY)
     assert found.columns[:7] == ("rank", "trial", "status", "val_accuracy", "predicted", "uncertainty", "lr")
     assert found.columns[6:] == TABLE.columns[4:]
@@ -36,7 +36,7 @@ def test_they_stand_after_the_score_and_are_absent_where_there_is_none():
     assert [(*row[:4], *row[6:]) for row in found.rows] == list(TABLE.rows)
 
 
-def test_every_form_has_them():
+def test_every_format_has_the_predictions():
     found = with_predictions(TABLE, "val_accuracy", LUCKY)
     assert to_csv(found).splitlines()[1].split(",")[:6] == ["1", "0", "complete", "0.9", "0.71", "0.05"]
     assert json.loads(to_json(found))[0]["predicted"] == 0.71
@@ -51,7 +51,7 @@ def test_no_two_columns_share_a_name():
     assert len(set(columns)) == len(columns)
 
 
-def test_the_best_by_prediction_surprises_where_it_is_not_the_best_by_score():
+def test_a_predicted_best_that_is_not_the_scored_best_is_returned():
     assert predicted_best(TABLE, LUCKY, ACCURACY.sign) == PredictedBest(1, 0)
     assert predicted_best(TABLE, {**LUCKY, 0: Prediction(0.79, 0.01)}, ACCURACY.sign) is None, "a tie is none"
     assert predicted_best(TABLE, {0: Prediction(0.9, 0.1)}, ACCURACY.sign) is None

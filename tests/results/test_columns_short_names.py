@@ -9,7 +9,7 @@ from tunecli.results.columns import matching, nearest, short_names
 PATHS = st.lists(st.lists(st.sampled_from(["a", "b", "lr", "0", "length", "name"]), min_size=1, max_size=4).map(".".join), unique=True, max_size=12)  # fmt: skip
 
 
-def test_a_name_is_as_short_as_it_can_be_and_still_says_something():
+def test_a_short_name_is_the_shortest_end_that_says_something():
     names = ["model.hidden.length", "model.hidden.0", "model.dropout", "loss", "loss.gamma", "optimizer.lr",
              "learning_rate.0.warmup.epochs", "weights.0.clip.norm", "training.grad_clip.norm", "trial.seed", "params.x"]  # fmt: skip
     assert list(short_names(names, ("epochs", "seed")).values()) == [
@@ -19,7 +19,7 @@ def test_a_name_is_as_short_as_it_can_be_and_still_says_something():
 
 
 @given(PATHS, st.lists(st.sampled_from(["a", "b", "lr", "rank"]), unique=True))
-def test_no_two_are_alike_none_is_taken_and_each_leads_back_to_its_name(names, taken):
+def test_short_names_are_unique_not_taken_and_match_their_name(names, taken):
     names = [name for name in names if name not in taken]
     short = short_names(names, taken)
     assert len(set(short.values())) == len(names)

@@ -39,7 +39,7 @@ def test_the_place_is_the_last_line_of_the_user_s_own_code(traceback, place):
     assert (found and str(found)) == place
 
 
-def test_trials_that_failed_alike_are_told_together_the_most_first():
+def test_equal_failures_are_grouped_the_largest_group_first():
     trials = [failed(n, "ValueError: bad", OWN) for n in (7, 1, 4)] + [
         failed(2, "no result", kind=FailureKind.TIMEOUT)
     ]
@@ -58,7 +58,7 @@ def test_a_place_that_the_cause_names_is_not_named_twice():
 
 
 @given(st.lists(st.text(st.characters(), max_size=40).map(lambda text: text * 40), max_size=40))
-def test_whatever_was_raised_the_lines_are_few_short_and_each_one_line(causes):
+def test_failure_lines_are_few_and_short_for_any_exception(causes):
     lines = grouped(failed(n, cause, OWN) for n, cause in enumerate(causes))
     assert len(lines) <= 6
     assert all(len(line) < 500 and "\n" not in line for line in lines)

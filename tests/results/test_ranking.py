@@ -58,17 +58,17 @@ def test_complete_then_pruned_then_failed_then_the_unfinished() -> None:
     ]
 
 
-def test_minimizing_turns_the_scores_and_nothing_else() -> None:
+def test_minimizing_reverses_the_scores_only() -> None:
     assert [number for _, number in numbers(MIXED, LOSS)] == [3, 8, 6, 5, 7, 2, 9, 1, 10, 4, 0, 11]
 
 
-def test_the_unfinished_are_left_out_unless_asked_for() -> None:
+def test_unfinished_trials_are_left_out_by_default() -> None:
     assert {row.trial.number for row in rank(MIXED, LOSS)} == {1, 2, 3, 5, 6, 7, 8, 9, 10}
 
 
 @pytest.mark.parametrize("objective", [ACCURACY, LOSS])
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, None])
-def test_what_is_no_number_never_stands_above_one(objective: Objective, score: float | None) -> None:
+def test_nan_and_infinities_never_rank_above_a_number(objective: Objective, score: float | None) -> None:
     trials = [
         trial(0, State.COMPLETE, score),
         trial(1, State.COMPLETE, 1e300),
@@ -115,7 +115,7 @@ def measured(number: int, state: State = State.COMPLETE, **metrics: float) -> Tr
     return Trial(number, {}, 0, state, Outcome(state, metrics.get("a"), metrics))
 
 
-def test_what_breaks_a_constraint_stands_after_all_that_hold_by_how_much_it_does() -> None:
+def test_infeasible_trials_follow_feasible_ones_by_violation() -> None:
     objective = bounded(Constraint("b", 10.0), Constraint("c", 0.5, is_least=True))
     trials = [
         measured(0, a=1.0, b=20.0, c=0.5),  # the whole bound beyond
@@ -141,7 +141,7 @@ def test_what_breaks_a_constraint_stands_after_all_that_hold_by_how_much_it_does
     assert front_summary(trials, objective) == FrontSummary(5, 2, ())
 
 
-def test_a_bound_of_zero_is_exceeded_in_the_unit_of_the_metric() -> None:
+def test_the_violation_of_a_zero_bound_is_in_the_metrics_unit() -> None:
     assert violation(measured(0, a=0.0, b=3.0), bounded(Constraint("b", 0.0))) == 3.0
 
 
@@ -180,7 +180,7 @@ def ranked_by_hand(trials: list[Trial]) -> list[int]:
 
 
 @given(MEASURED, st.randoms())
-def test_several_goals_under_constraints_stand_as_by_hand_in_any_order(
+def test_goals_under_constraints_rank_as_computed_by_hand_in_any_order(
     trials: list[Trial], random: object
 ) -> None:
     expected = ranked_by_hand(trials)
@@ -197,7 +197,7 @@ def test_several_goals_under_constraints_stand_as_by_hand_in_any_order(
 
 
 @given(MEASURED)
-def test_who_leads_may_be_told_trial_by_trial(trials: list[Trial]) -> None:
+def test_leaders_can_be_updated_trial_by_trial(trials: list[Trial]) -> None:
     led: list[Trial] = []
     for each in trials:
         led = leading([*led, each], GOALS)

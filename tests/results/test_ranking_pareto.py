@@ -52,18 +52,18 @@ def volume_by_counting(points: list[Point], most: int) -> float:
 
 
 @given(POINTS)
-def test_fronts_are_those_of_the_definition(points: list[Point]) -> None:
+def test_front_numbers_agree_with_the_definition(points: list[Point]) -> None:
     assert front_numbers(points) == fronts_by_definition(points)
 
 
 @given(POINTS)
-def test_the_volume_is_that_of_the_cubes_it_is_made_of(points: list[Point]) -> None:
+def test_the_hypervolume_is_the_sum_of_its_unit_cubes(points: list[Point]) -> None:
     reference = (6.0,) * len(points[0])
     assert hypervolume(points, reference) == pytest.approx(volume_by_counting(points, 6))
 
 
 @given(POINTS)
-def test_a_contribution_is_what_is_lost_without_the_point(points: list[Point]) -> None:
+def test_a_contribution_is_the_volume_lost_without_the_point(points: list[Point]) -> None:
     front = [point for point, number in zip(points, front_numbers(points), strict=True) if number == 1]
     distinct = sorted(set(front))
     ranges = [(min(values), max(values)) for values in zip(*distinct, strict=True)]

@@ -11,6 +11,7 @@ from tunecli.config.concrete_trial import concrete, points_to_check, resolve_tri
 from tunecli.config.schema import TrialConfig
 from tunecli.config.secrets import names_in, redacted
 from tunecli.config.study import StudySpec
+from tunecli.text import counted
 from tunecli.train.data.notes import listed, short
 from tunecli.train.data.summary import DataSummary, summary_of
 
@@ -68,17 +69,17 @@ def _redacted(value: Any, names: Iterable[str]) -> Any:
 def data_lines(summaries: Sequence[DataSummary]) -> list[tuple[str, str]]:
     """Labelled lines on each data set: source, parts, target, inputs, missing values, columns left out."""
     lines: list[tuple[str, str]] = []
-    for number, one in enumerate(summaries, start=1):
+    for number, summary in enumerate(summaries, start=1):
         label = "data" if len(summaries) == 1 else f"data {number}"
-        lines.append((label, _read(one)))
-        if one.task is not None:
-            lines.append(("target", _target(one)))
-        if one.is_read:
-            lines.append(("inputs", _inputs(one)))
-        if one.missing:
-            lines.append(("missing", _missing(one)))
-        if one.left_out:
-            lines.append(("left out", f"columns {listed(one.left_out, _MAX_COLUMNS)}"))
+        lines.append((label, _read(summary)))
+        if summary.task is not None:
+            lines.append(("target", _target(summary)))
+        if summary.is_read:
+            lines.append(("inputs", _inputs(summary)))
+        if summary.missing:
+            lines.append(("missing", _missing(summary)))
+        if summary.left_out:
+            lines.append(("left out", f"columns {listed(summary.left_out, _MAX_COLUMNS)}"))
     return lines
 
 
@@ -86,8 +87,8 @@ def data_notes(summaries: Sequence[DataSummary]) -> tuple[str, ...]:
     """Notes on oddities of the data and on decisions made while reading them, each once."""
     notes = [
         text
-        for one in summaries
-        for text in (*(odd.text for odd in one.oddities), *(n.text for n in one.notes))
+        for summary in summaries
+        for text in (*(odd.text for odd in summary.oddities), *(n.text for n in summary.notes))
     ]
     return tuple(dict.fromkeys(notes))
 
@@ -99,8 +100,8 @@ def first_lines(summaries: Sequence[DataSummary]) -> list[str]:
         lines.append(
             f"data: trials have {len(summaries)} or more data sets; `tunecli check` shows each of them"
         )
-    odd = [odd.text for one in summaries for odd in one.oddities]
-    unasked = [note.text for one in summaries for note in one.notes if not note.is_detail]
+    odd = [odd.text for summary in summaries for odd in summary.oddities]
+    unasked = [note.text for summary in summaries for note in summary.notes if not note.is_detail]
     notes = list(dict.fromkeys((*odd, *unasked)))
     lines += [f"note: {note}" for note in notes[:_MAX_FIRST_NOTES]]
     if len(notes) > _MAX_FIRST_NOTES:
@@ -111,35 +112,40 @@ def first_lines(summaries: Sequence[DataSummary]) -> list[str]:
 
 def data_json(summaries: Sequence[DataSummary]) -> list[dict[str, Any]]:
     """The data sets as JSON data."""
-    return [_as_data(one) for one in summaries]
+    return [_as_data(summary) for summary in summaries]
 
 
-def _as_data(one: DataSummary) -> dict[str, Any]:
+def _as_data(summary: DataSummary) -> dict[str, Any]:
     return {
-        "source": one.source,
-        "is_read": one.is_read,
-        "n_examples": one.n_examples if one.is_read else None,
-        "task": one.task,
-        "why": one.why,
-        "target": one.target or None,
-        "n_classes": len(one.class_counts),
-        "classes": [{"name": name, "n_examples": n} for name, n in one.class_counts[:_MAX_IN_JSON]],
-        "target_range": None if one.target_range is None else list(one.target_range),
+        "source": summary.source,
+        "is_read": summary.is_read,
+        "n_examples": summary.n_examples if summary.is_read else None,
+        "task": summary.task,
+        "why": summary.why,
+        "target": summary.target or None,
+        "n_classes": len(summary.class_counts),
+        "classes": [{"name": name, "n_examples": n} for name, n in summary.class_counts[:_MAX_IN_JSON]],
+        "target_range": None if summary.target_range is None else list(summary.target_range),
         "inputs": None
-        if one.inputs is None
-        else {"kind": one.inputs.kind, "shape": list(one.inputs.shape), "n_tokens": one.inputs.n_tokens},
-        "n_numbers": one.n_numbers,
-        "text_columns": [{"name": name, "n_categories": n} for name, n in one.n_categories],
-        "prose": one.prose or None,
-        "parts": [{"n_train": n_train, "n_valid": n_valid} for n_train, n_valid in one.parts],
-        "validation": one.validation,
-        "n_test": one.n_test,
-        "left_out": list(one.left_out),
+        if summary.inputs is None
+        else {
+            "kind": summary.inputs.kind,
+            "shape": list(summary.inputs.shape),
+            "n_tokens": summary.inputs.n_tokens,
+        },
+        "n_numbers": summary.n_numbers,
+        "text_columns": [{"name": name, "n_categories": n} for name, n in summary.n_categories],
+        "prose": summary.prose or None,
+        "parts": [{"n_train": n_train, "n_valid": n_valid} for n_train, n_valid in summary.parts],
+        "validation": summary.validation,
+        "n_test": summary.n_test,
+        "left_out": list(summary.left_out),
         "missing": [
-            {"column": each.column, "n_missing": each.n_missing, "rule": each.rule} for each in one.missing
+            {"column": column.column, "n_missing": column.n_missing, "rule": column.rule}
+            for column in summary.missing
         ],
         "oddities": [
-            {"kind": odd.kind, "columns": list(odd.columns), "text": odd.text} for odd in one.oddities
+            {"kind": odd.kind, "columns": list(odd.columns), "text": odd.text} for odd in summary.oddities
         ],
         "notes": [
             {
@@ -149,71 +155,71 @@ def _as_data(one: DataSummary) -> dict[str, Any]:
                 "place": note.place,
                 "text": note.text,
             }
-            for note in one.notes
+            for note in summary.notes
         ],
-        "n_rows_checked": one.n_checked,
+        "n_rows_checked": summary.n_checked,
     }
 
 
-def _read(one: DataSummary) -> str:
-    if not one.is_read:
-        return f"{one.source}: your own function, which runs once trials do; validated by {one.validation}"
-    parts = _parts(one)
-    if one.n_test is None:
-        parts += ", a test part of its own"
-    elif one.n_test:
-        parts += f", {one.n_test:,} test"
-    return f"{one.source}, {_counted(one.n_examples, 'example')}: {parts}"
+def _read(summary: DataSummary) -> str:
+    if not summary.is_read:
+        return f"{summary.source}: your own function, which runs when trials start; validated by {summary.validation}"
+    parts = _parts(summary)
+    if summary.n_test is None:
+        parts += ", a separate test set"
+    elif summary.n_test:
+        parts += f", {summary.n_test:,} test"
+    return f"{summary.source}, {counted(summary.n_examples, 'example')}: {parts}"
 
 
-def _parts(one: DataSummary) -> str:
-    trains = sorted({n_train for n_train, _ in one.parts})
-    validates = sorted({n_valid for _, n_valid in one.parts})
-    how = one.validation if len(one.parts) == 1 else f"{len(one.parts)} folds"
+def _parts(summary: DataSummary) -> str:
+    trains = sorted({n_train for n_train, _ in summary.parts})
+    validates = sorted({n_valid for _, n_valid in summary.parts})
+    how = summary.validation if len(summary.parts) == 1 else f"{len(summary.parts)} folds"
     return f"{_span(trains)} train, {_span(validates)} validate ({how})"
 
 
-def _target(one: DataSummary) -> str:
-    named = f"'{short(one.target)}', " if one.target else ""
-    told = f"{named}{one.task}"
-    if one.class_counts:
-        classes = one.class_counts[:_MAX_CLASSES]
-        more = len(one.class_counts) - len(classes)
-        counted = ", ".join(f"'{short(name)}' {n:,}" for name, n in classes) + (
+def _target(summary: DataSummary) -> str:
+    named = f"'{short(summary.target)}', " if summary.target else ""
+    text = f"{named}{summary.task}"
+    if summary.class_counts:
+        classes = summary.class_counts[:_MAX_CLASSES]
+        more = len(summary.class_counts) - len(classes)
+        names = ", ".join(f"'{short(name)}' {n:,}" for name, n in classes) + (
             f" and {more:,} more" if more else ""
         )
-        told += f", {len(one.class_counts):,} classes: {counted}"
-    elif one.target_range is not None:
-        told += f", from {one.target_range[0]:g} to {one.target_range[1]:g}"
-    return f"{told} ({one.why})"
+        text += f", {len(summary.class_counts):,} classes: {names}"
+    elif summary.target_range is not None:
+        text += f", from {summary.target_range[0]:g} to {summary.target_range[1]:g}"
+    return f"{text} ({summary.why})"
 
 
-def _inputs(one: DataSummary) -> str:
-    assert one.inputs is not None
-    shape = " × ".join(map(str, one.inputs.shape))
-    if one.prose:
-        n_tokens = one.inputs.n_tokens
-        return f"the characters of '{short(one.prose)}', at most {shape} of them, {n_tokens} different tokens"
-    if one.inputs.kind != "features" or one.n_numbers is None:
+def _inputs(summary: DataSummary) -> str:
+    assert summary.inputs is not None
+    shape = " × ".join(map(str, summary.inputs.shape))
+    if summary.prose:
+        n_tokens = summary.inputs.n_tokens
+        return f"the characters of '{short(summary.prose)}', at most {shape} of them, {n_tokens} different tokens"
+    if summary.inputs.kind != "features" or summary.n_numbers is None:
         kinds = {"features": "values", "sequence": "sequences (steps × values)", "image": "images"}
-        if one.inputs.n_tokens:
-            return f"{shape} tokens, {one.inputs.n_tokens} different ones"
-        return f"{shape} {kinds[one.inputs.kind]}"
-    told = [_counted(one.n_numbers, "number")] if one.n_numbers or not one.n_categories else []
-    if one.n_categories:
-        columns = _listed([f"'{short(name)}' {n}" for name, n in one.n_categories])
-        n_columns = _counted(len(one.n_categories), "text column")
-        told.append(f"{n_columns} one-hot, by categories: {columns}")
-        return f"{'; '.join(told)}; {shape} values in all"
-    return told[0]
+        if summary.inputs.n_tokens:
+            return f"{shape} tokens, {summary.inputs.n_tokens} different ones"
+        return f"{shape} {kinds[summary.inputs.kind]}"
+    parts = [counted(summary.n_numbers, "number")] if summary.n_numbers or not summary.n_categories else []
+    if summary.n_categories:
+        columns = _listed([f"'{short(name)}' {n}" for name, n in summary.n_categories])
+        n_columns = counted(len(summary.n_categories), "text column")
+        parts.append(f"{n_columns} one-hot, by categories: {columns}")
+        return f"{'; '.join(parts)}; {shape} values in all"
+    return parts[0]
 
 
-def _missing(one: DataSummary) -> str:
+def _missing(summary: DataSummary) -> str:
     by_rule: dict[str, list[str]] = {}
-    for each in one.missing:
-        by_rule.setdefault(each.rule, []).append(f"'{short(each.column)}' {each.n_missing:,}")
-    told = [f"{_listed(columns)} ({rule})" for rule, columns in by_rule.items()]
-    return "; ".join(told)
+    for column in summary.missing:
+        by_rule.setdefault(column.rule, []).append(f"'{short(column.column)}' {column.n_missing:,}")
+    texts = [f"{_listed(columns)} ({rule})" for rule, columns in by_rule.items()]
+    return "; ".join(texts)
 
 
 def _listed(texts: Sequence[str]) -> str:
@@ -223,7 +229,3 @@ def _listed(texts: Sequence[str]) -> str:
 
 def _span(numbers: Sequence[int]) -> str:
     return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -49,7 +49,7 @@ def doctor() -> Machine:
         descriptions,
         str(devices.resolve("auto")),
         tuple(slot.name for slot in slots),
-        tuple((each, plug_in_problem(each)) for each in plugins.plug_ins()),
+        tuple((plug_in, plug_in_problem(plug_in)) for plug_in in plugins.plug_ins()),
     )
 
 
@@ -71,7 +71,7 @@ def doctor_view(machine: Machine) -> View:
     )
     if machine.plug_ins:
         columns = ("kind", "name", "distribution", "version", "problem")
-        rows = tuple((*_described(each), problem) for each, problem in machine.plug_ins)
+        rows = tuple((*_described(plug_in), problem) for plug_in, problem in machine.plug_ins)
         sections = (*sections, Section("plug-ins", columns, rows))
     data = {
         "cores": machine.n_cores,
@@ -80,9 +80,9 @@ def doctor_view(machine: Machine) -> View:
         "devices": dict(machine.devices),
         "versions": dict(versions),
         "plug_ins": [
-            dict(zip(("kind", "name", "distribution", "version"), _described(each), strict=True))
+            dict(zip(("kind", "name", "distribution", "version"), _described(plug_in), strict=True))
             | {"problem": problem}
-            for each, problem in machine.plug_ins
+            for plug_in, problem in machine.plug_ins
         ],
     }
     return View("doctor", data, lines, sections)

@@ -162,7 +162,7 @@ def _spoken(section: Section, out: TextIO | None) -> Section:
 
     fit = section.fit and replace(section.fit, headings=on_one_line(section.fit.headings))
     title = spoken(section.title, out)
-    rows, narrow = (tuple(map(on_one_line, each)) for each in (section.rows, section.narrow))
+    rows, narrow = (tuple(map(on_one_line, texts)) for texts in (section.rows, section.narrow))
     return Section(title, on_one_line(section.columns), rows, fit, narrow)
 
 

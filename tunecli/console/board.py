@@ -1,4 +1,4 @@
-"""The board behind the display of a sweep: its trials, its progress, and their drawing on a terminal."""
+"""The state behind the display of a sweep, its trials and its progress, and how a terminal shows it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SHOWN_RUNNING = 10
 
 @dataclass
 class Board:
-    """The sweep as the display knows it: trials by number, and the last epoch of each running trial."""
+    """The state of a sweep for its display: trials by number, and the last epoch of each running trial."""
 
     heading: SweepInfo
     trials: dict[int, Trial]
@@ -52,14 +52,14 @@ class Board:
 
     @property
     def done(self) -> float:
-        """How many trials are done, the running ones by their share of epochs."""
+        """The number of ended trials, plus the fraction of its epochs for each running trial."""
         epochs = [epoch for epoch in list(self.epochs.values()) if epoch.total_epochs]
-        under_way = sum(epoch.epoch / epoch.total_epochs for epoch in epochs)
-        return self.n_ended + under_way
+        running = sum(epoch.epoch / epoch.total_epochs for epoch in epochs)
+        return self.n_ended + running
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace so far; None while there is none."""
+        """The estimated time to the end, in seconds; None: no trial has made progress yet."""
         gained = self.done - self.done_before
         if gained <= 0:
             return None
@@ -102,7 +102,7 @@ class Board:
 
 
 def drawing(board: Board, width: int) -> Group:
-    """The board as it is drawn on a terminal ``width`` columns wide."""
+    """The board for a terminal with ``width`` columns."""
     heading = board.heading
     left = board.seconds_left
     failed = sum(trial.state is State.FAILED for trial in list(board.trials.values()))
@@ -139,12 +139,10 @@ def _best_table(board: Board) -> Section:
     front = ("front",) if objective.further_objectives else ()
     feasible = ("feasible",) if objective.constraints else ()
     rows = []
-    for each in rank(complete, objective)[:_SHOWN_BEST]:
-        marks = [str(each.front or "—")] * bool(front) + ["yes" if each.is_feasible else "no"] * bool(
-            feasible
-        )
-        metrics = [number_of(each.trial, name, objective) for name in objective.metrics]
-        rows.append((each.trial, (str(each.rank or "—"), str(each.trial.number), *marks, *metrics)))
+    for row in rank(complete, objective)[:_SHOWN_BEST]:
+        marks = [str(row.front or "—")] * bool(front) + ["yes" if row.is_feasible else "no"] * bool(feasible)
+        metrics = [number_of(row.trial, name, objective) for name in objective.metrics]
+        rows.append((row.trial, (str(row.rank or "—"), str(row.trial.number), *marks, *metrics)))
     return _table(board, ("rank", "trial", *front, *feasible, *objective.metrics), rows)
 
 
@@ -200,7 +198,7 @@ def number_of(trial: Trial, metric: str, objective: Objective) -> str:
 
 
 def decimals(value: float, metric: str) -> str:
-    """Four decimals, or four digits where those would say nothing."""
+    """The value with four decimals, or with four digits if it is very small or large."""
     if metric in METRICS and METRICS[metric].is_count:
         return f"{value:.0f}"
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"

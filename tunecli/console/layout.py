@@ -74,13 +74,13 @@ def block_lines(block: Block, width: int | None, cut: str = "…") -> list[str]:
     n_shown = min(n_pairs, n_across * _MOST_LINES_OF_BLOCK)
     shown = sorted([*(block.order or range(n_pairs))][:n_shown])
     n_down = -(-n_shown // n_across)
-    each = (width - 2 - _GAP * (n_across - 1)) // n_across
+    cell_width = (width - 2 - _GAP * (n_across - 1)) // n_across
     cells = []
     for place in shown:
         label = padded(clip(labels[place], label_width, cut, in_middle=True), label_width)
-        cells.append(f"{label}  {clip(block.pairs[place][1], each - label_width - _GAP, cut)}")
+        cells.append(f"{label}  {clip(block.pairs[place][1], cell_width - label_width - _GAP, cut)}")
     for row in range(n_down):
-        texts = [padded(cell, each) for cell in cells[row::n_down]]
+        texts = [padded(cell, cell_width) for cell in cells[row::n_down]]
         lines.append(f"  {(' ' * _GAP).join(texts)}".rstrip())
     if n_shown < n_pairs:
         lines.append(f"  +{n_pairs - n_shown} more: {block.how}")

@@ -46,8 +46,8 @@ def matching(asked: str, names: Collection[str]) -> list[str]:
 def nearest(asked: str, names: Sequence[str]) -> str | None:
     """The name most similar to ``asked`` in full or by its end; None: no name is similar."""
     whole_of = {end: name for name in reversed(names) for end in _ends(name)} | {name: name for name in names}
-    found = difflib.get_close_matches(asked, whole_of, n=1, cutoff=0.6)
-    return whole_of[found[0]] if found else None
+    close = difflib.get_close_matches(asked, whole_of, n=1, cutoff=0.6)
+    return whole_of[close[0]] if close else None
 
 
 def _ends(name: str) -> list[str]:
@@ -64,7 +64,7 @@ def _says_something(end: str) -> bool:
 def with_metrics(table: Table, trials: Iterable[Trial], asked: Iterable[str]) -> Table:
     """The table with a further column for each recorded metric among ``asked`` that has no column yet."""
     metrics = {trial.number: trial.outcome.metrics for trial in trials if trial.outcome is not None}
-    known = {name for each in metrics.values() for name in each}
+    known = {name for of_trial in metrics.values() for name in of_trial}
     added = tuple(name for name in dict.fromkeys(asked) if name in known and name not in table.columns)
     if not added:
         return table
@@ -82,12 +82,12 @@ def column_named(table: Table, asked: str, option: str) -> str:
     Raises:
         UsageError: it names no column, or more than one.
     """
-    found = matching(asked, table.columns)
-    if len(found) == 1:
-        return found[0]
-    if found:
+    names = matching(asked, table.columns)
+    if len(names) == 1:
+        return names[0]
+    if names:
         raise UsageError(
-            f"{option}: `{asked}` is ambiguous: {' or '.join(found)}", hint="write more of the name"
+            f"{option}: `{asked}` is ambiguous: {' or '.join(names)}", hint="write more of the name"
         )
     near = nearest(asked, table.columns)
     more = f" and {len(table.columns) - _LISTED} more" if len(table.columns) > _LISTED else ""
@@ -192,5 +192,5 @@ def predicted_best(table: Table, predictions: Mapping[int, Prediction], sign: fl
 
 
 def _cells(predictions: Mapping[int, Prediction], number: Cell) -> tuple[Cell, Cell]:
-    found = predictions.get(number) if isinstance(number, int) else None
-    return (None, None) if found is None else (found.score, found.uncertainty)
+    prediction = predictions.get(number) if isinstance(number, int) else None
+    return (None, None) if prediction is None else (prediction.score, prediction.uncertainty)
