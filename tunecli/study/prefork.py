@@ -1,8 +1,7 @@
-"""The workers' server, started before anything else is: to load torch takes longer than all that is done before.
+"""Starts the workers' server before everything else, since loading torch takes longer than the rest of the start-up.
 
-What the study will want of it is guessed from the command's words and the text of the file that they name, which nobody
-has understood yet. The engine puts right what was guessed wrong, so a guess changes how long a study takes and nothing
-else. Loads next to nothing.
+The server's settings are guessed from the command's words and the unparsed text of the file. The engine corrects wrong
+guesses, so a guess affects only the time. This module loads almost nothing.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from pathlib import Path
 from tunecli.registry.engines import ENGINES
 
 _VERBS = ("search", "resume")
-_VERBS_OF_ONE = ("train", "verify")  # which fork a worker where they run own code, and only there
+_VERBS_OF_ONE = ("train", "verify")  # these fork a worker only for the user's own code
 _NOTHING_RUNS = ("--dry-run", "--help", "-h")
 _MOST_BYTES = 1_000_000  # a larger file is refused
 _THREADS = re.compile(r"\bthreads[\"']?\s*[:=]\s*([1-9]\d{0,2})\b")
 _DEVICE = re.compile(r"(?:\bdevice[\"']?\s*[:=]|--device[=\n])\s*[\"']?([a-z]+(?::\d+)?)\b")
-_DATA = re.compile(r"\bsource[\"']?\s*[:=]")  # which a trial of our own has, and no other
+_DATA = re.compile(r"\bsource[\"']?\s*[:=]")  # only in trials that our own loop trains
 _OWN = re.compile(r"\bpython[\"']?\s*[:=]")
 _FUNCTION = re.compile(r"\bpython[\"']?\s*[:=]\s*[\"']?([\w.]+):")
 
 
 @contextmanager
 def head_start(words: Sequence[str]) -> Iterator[None]:
-    """A block in which a command is carried out, while the server that its workers come from is loading.
+    """Load the workers' server while the block runs the command.
 
     Args:
-        words: the command's, from the verb on.
+        words: the command's words, from the verb on.
     """
     path, text = _file(words)
     has_no_worker = any(info.name in text for info in ENGINES.values() if info.runs_in_this_process)
@@ -48,7 +47,7 @@ def head_start(words: Sequence[str]) -> Iterator[None]:
 
 
 def _needs_torch(folder: Path, text: str) -> bool:
-    """Whether the trials seem to need torch, as `tunecli.engine.needs_torch` will know."""
+    """Guess whether the trials need torch, as `tunecli.engine.needs_torch` will know."""
     modules = [name.split(".") for name in _FUNCTION.findall(text)]
     if _DATA.search(text) or not modules:
         return "command" not in text
@@ -58,12 +57,12 @@ def _needs_torch(folder: Path, text: str) -> bool:
     device = _DEVICE.findall(text)
     if not is_cpu(device[-1] if device else "auto"):
         return True
-    # a run's file does not lie beside the code, and whoever resumes it may
+    # a run folder's file is not beside the code, but the working directory may be
     return all(may_import_package(modules, place.resolve(), "torch") for place in (folder, Path()))
 
 
 def _file(words: Sequence[str]) -> tuple[Path, str]:
-    """The study's file, and its text with what the words change in it; that is empty where no study seems to be run."""
+    """Path of the study's file, and its text with the command's words; empty if the command runs no study."""
     if not words or words[0] not in (*_VERBS, *_VERBS_OF_ONE) or any(word in _NOTHING_RUNS for word in words):
         return Path(), ""
     named = [Path(word) for word in words[1:] if not word.startswith("-")]

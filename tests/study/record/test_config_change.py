@@ -70,7 +70,7 @@ def test_of_two_wishes_the_file_that_is_named_is_taken_and_that_is_said(begun, t
     edit(begun.config_path, **{"trials: 6": "trials: 4"})
     said, table = resumed(begun, config_path=wish)
     assert said == [
-        f"note: {begun.config_path} was edited too, and {wish} is taken",
+        f"note: {begun.config_path} was edited too; {wish} is used",
         "changed: search.trials: 2 → 3",
     ]
     assert len(table.rows) == 3
@@ -183,7 +183,7 @@ def test_a_folder_s_file_that_cannot_be_read_is_not_needed(begun, how):
             path.chmod(0o644)
     said, _ = resumed(begun)
     is_noted = how == "not UTF-8" or (how == "forbidden" and os.geteuid() != 0)
-    assert said == ([f"note: {path} cannot be read, and the copy on record is taken"] if is_noted else [])
+    assert said == ([f"note: {path} cannot be read; the recorded copy is used"] if is_noted else [])
     if how == "missing":
         assert path.read_text() == text
 
@@ -212,7 +212,7 @@ def test_code_that_has_changed_is_refused_with_the_way_out_and_with_all_else(tmp
     (tmp_path / "mine.py").write_text(CODE + "\n")
     with (
         pytest.raises(
-            UsageError, match=r"your own code is not what it was .*: mine\.py has changed"
+            UsageError, match=r"your own code has changed since the study began: mine\.py has changed"
         ) as caught,
         reopen(folder, {}),
     ):
@@ -232,7 +232,9 @@ def test_data_that_have_changed_are_refused_with_the_way_out(study_file, tmp_pat
     (tmp_path / "mine.csv").write_text(f"a,b,y\n{rows}1,2,a\n")
     folder = RunFolder.open_existing(tmp_path / "run")
     with (
-        pytest.raises(UsageError, match=r"the data is not what it was .*: mine\.csv has changed") as caught,
+        pytest.raises(
+            UsageError, match=r"the data have changed since the study began: mine\.csv has changed"
+        ) as caught,
         reopen(folder, {}),
     ):
         pass

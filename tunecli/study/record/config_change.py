@@ -1,6 +1,7 @@
-"""What a person asks of a study that has begun: its file as it now is, or another, held against the file on record.
+"""The change of a study's config when it is resumed or forked: the new file compared with the recorded one.
 
-Owns which file that is, which overrides still hold, and the refusal of what would make the record lie. Writes nothing.
+Decides which file is used, which recorded overrides still apply, and which changes are refused, since the recorded
+trials would not belong to the changed study. Writes nothing.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.record.facts import changed_data, recorded_spec
 
 PLAN_PATHS = {"n_trials": "search.trials", "n_workers": "run.workers", "device": "run.device"}
-"""What sets each field of a plan that a person may change."""
+"""The setting of each field of a plan that the user may change."""
 
 
 @dataclass(frozen=True)
 class ConfigChange:
-    """A study as it is on record, and as it is asked to be.
+    """The recorded config of a study and the requested one.
 
     Attributes:
-        recorded: what was asked when it began, or when it was last resumed.
-        asked: what is asked now; nothing of it was held against its data yet.
-        differences: between the two.
-        notes: what a person should know of where ``asked`` comes from.
-        file: the name that its problems bear.
+        recorded: the config when the study began, or when it was last resumed.
+        asked: the requested config; it is not yet checked against its data.
+        differences: the differences between the two.
+        notes: notes on the source of ``asked``.
+        file: the file name for error messages.
     """
 
     recorded: StudySpec
@@ -46,14 +47,14 @@ class ConfigChange:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The notes and the differences, each as a line for a person."""
+        """The notes and the differences, a line each."""
         return (*(f"note: {each}" for each in self.notes), *(f"changed: {each}" for each in self.differences))
 
     def inspected(self, inspect: Inspect) -> StudySpec:
-        """What is asked, checked as far as its data can tell.
+        """The requested config, checked against its data.
 
         Raises:
-            ConfigError: with every problem found.
+            ConfigError: with every problem of the file.
         """
         spec = self.asked
         return parse_study(spec.text.encode(), self.file, spec.overrides, spec.base_path, inspect)
@@ -62,20 +63,20 @@ class ConfigChange:
 def revision(
     folder: RunFolder, facts: Mapping[str, Any], overrides: Sequence[str], config_path: Path | None = None
 ) -> ConfigChange:
-    """What is asked of the study in ``folder``.
+    """The requested change of the study in ``folder``.
 
-    The file is the one at ``config_path``, or else the folder's own, which a person may have edited, or else the one on
-    record. Relative names go on to start where they did.
+    The requested file is ``config_path``, or else the run folder's file, which the user may have edited, or else the
+    recorded one. Relative names start from the same folder as before.
 
     Args:
         folder: the run folder.
-        facts: the record's.
-        overrides: ``path=value``, on top of those on record that still hold.
+        facts: the recorded facts.
+        overrides: assignments ``path=value``, in addition to recorded overrides that still apply.
         config_path: another file.
 
     Raises:
-        ConfigError: the file is not there, or wrong.
-        UsageError: an override is no ``path=value``.
+        ConfigError: the file is missing or wrong.
+        UsageError: an override does not have the form ``path=value``.
     """
     recorded_text, base_path = str(facts["config"]), Path(facts["base_path"])
     own, notes = _own_text(folder.config_path)
@@ -83,7 +84,7 @@ def revision(
     if config_path is not None:
         data, file = bytes_of(config_path), str(config_path)
         if own not in (None, recorded_text):
-            notes = (f"{folder.config_path} was edited too, and {config_path} is taken",)
+            notes = (f"{folder.config_path} was edited too; {config_path} is used",)
     read(data, file)
     kept = kept_overrides(facts["overrides"], recorded_text, data.decode("utf-8-sig"))
     recorded = recorded_spec(facts, folder)
@@ -92,59 +93,59 @@ def revision(
 
 
 def require_same_study(asked: ConfigChange, facts: Mapping[str, Any], folder: RunFolder) -> None:
-    """Make sure that a study that goes on as asked is still the one on record.
+    """Make sure that the requested config and the user's code still make the recorded study.
 
     Raises:
-        UsageError: what differs and may not, in the file or in the user's own code; and the way out.
+        UsageError: a setting or a code file differs that must not; the hint says how to fork the study.
     """
     refused = [str(each) for each in asked.differences if not each.may_change]
-    told = (
+    problems = (
         ["these changes would make it a different study:", *(f"  {each}" for each in refused)]
         if refused
         else []
     )
     if code := code_changes(facts.get("code", {}), asked.asked):
-        told.append(f"your own code is not what it was when the study began: {', '.join(code)}")
+        problems.append(f"your own code has changed since the study began: {', '.join(code)}")
     if refused and (data := changed_data(facts.get("data", {}), asked.asked)):
-        told.append(_of_data(data))
-    _refuse(told, folder)
+        problems.append(_of_data(data))
+    _refuse(problems, folder)
 
 
 def require_same_data(spec: StudySpec, facts: Mapping[str, Any], folder: RunFolder) -> None:
-    """Make sure that a study goes on with the data that it began with.
+    """Make sure that the data are those that the study began with.
 
     Raises:
-        UsageError: which files differ; and the way out.
+        UsageError: a data file differs; the hint says how to fork the study.
     """
-    found = changed_data(facts.get("data", {}), spec)
-    _refuse([_of_data(found)] if found else [], folder)
+    changed = changed_data(facts.get("data", {}), spec)
+    _refuse([_of_data(changed)] if changed else [], folder)
 
 
 def _of_data(changes: Sequence[str]) -> str:
-    return f"the data is not what it was when the study began: {', '.join(changes)}"
+    return f"the data have changed since the study began: {', '.join(changes)}"
 
 
-def _refuse(told: Sequence[str], folder: RunFolder) -> None:
-    if told:
+def _refuse(problems: Sequence[str], folder: RunFolder) -> None:
+    if problems:
         fork = f"tunecli resume {quote(str(folder.path))} --fork NAME"
-        hint = f"leave it as it was, or begin a new study with the trials that still fit: {fork}"
-        raise UsageError("\n".join(told), hint=hint)
+        hint = f"undo the changes, or begin a new study that reuses the trials that still fit: {fork}"
+        raise UsageError("\n".join(problems), hint=hint)
 
 
 def assignments(changes: Mapping[str, Any]) -> tuple[str, ...]:
-    """Fields of a plan that are asked to differ, by `PLAN_PATHS`, as overrides."""
+    """Changed fields of a plan as overrides ``path=value``."""
     return tuple(f"{PLAN_PATHS[field]}={value}" for field, value in changes.items())
 
 
 def raised_total(spec: StudySpec, before: int, after: int, n_suggested: int) -> tuple[str, ...]:
-    """That a study whose trials pause may not be what it would be had it begun with its new total; nothing where it is.
+    """A note that a raised total may give a different study than that total from the start; empty if it does not.
 
-    Once it could begin no more, it continued trials that would else have waited for others.
+    In a study whose trials pause, the last trial was followed by continued trials that would otherwise have waited.
 
     Args:
-        spec: what is asked.
+        spec: the requested config.
         before, after: the totals.
-        n_suggested: how many trials were begun.
+        n_suggested: number of suggested trials.
     """
     pruner = spec.settings.search.pruner
     if not before <= n_suggested < after or not is_pausing(pruner):
@@ -157,12 +158,12 @@ def raised_total(spec: StudySpec, before: int, after: int, n_suggested: int) -> 
 
 
 def _own_text(path: Path) -> tuple[str | None, tuple[str, ...]]:
-    """What the run folder's file says; None where it is not there, or not to be read, which is then noted."""
+    """Text of the run folder's file, and notes; None if the file is missing, or cannot be read (with a note)."""
     if not path.exists() and not path.is_symlink():
         return None, ()
     try:
         if path.is_symlink() or not path.is_file():
-            raise OSError("it is no regular file")
+            raise OSError("it is not a regular file")
         return bytes_of(path).decode("utf-8-sig"), ()
     except (OSError, ConfigError, UnicodeDecodeError):
-        return None, (f"{path} cannot be read, and the copy on record is taken",)
+        return None, (f"{path} cannot be read; the recorded copy is used",)

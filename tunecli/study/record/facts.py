@@ -1,8 +1,8 @@
-"""The facts that a record has about its study, as values of today's program.
+"""The facts that a record holds about its study: config, plan, versions, and hashes of code and data.
 
-A later tunecli may record more than this one knows, and an earlier one less, under the same schema. What is missing has
-its default, what is unknown is left alone, and what has another type is an error that says where. A field of the plan
-that this program does not know may change what a trial computes, so a study with one can be read but not gone on with.
+Under the same schema, a later tunecli may record more facts than this one knows, an earlier one fewer. Missing facts
+have a default, unknown facts are ignored, and a fact of the wrong type is an error that names it. An unknown field of
+the plan may change the results of trials, so a study with one can be read but not resumed.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def facts_of(log: Log) -> dict[str, Any]:
     """The facts on record, complete and of the right types; facts unknown to this program stay as recorded.
 
     Raises:
-        StoreDamaged: one is missing that has no default, or is of another type.
+        StoreDamaged: a fact without a default is missing, or a fact has the wrong type.
     """
     return checked(log.facts(), log.path)
 
 
 def checked(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The same of facts that were read from the database at ``path``."""
+    """Check and complete facts that were read from the database at ``path``, as `facts_of` does."""
     known = from_record(_Facts, facts, "the study", path)
     from_record(Plan, known.plan, "plan", path)
     return {**facts, **asdict(known)}
@@ -66,24 +66,24 @@ def plan_of(facts: Mapping[str, Any], path: Path) -> Plan:
     """The plan on record.
 
     Raises:
-        StoreDamaged: it is not one.
+        StoreDamaged: the recorded plan is not valid.
     """
     return from_record(Plan, facts["plan"], "plan", path)
 
 
 def require_known_plan(facts: Mapping[str, Any], path: Path) -> None:
-    """Make sure that this program knows all that was settled when the study began.
+    """Make sure that this program knows every field of the recorded plan.
 
     Raises:
         StoreDamaged: the facts are not those of a study.
-        StoreTooNew: it does not.
+        StoreTooNew: a field is unknown.
     """
     plan = checked(facts, path)["plan"]
     unknown = sorted({*plan} - {each.name for each in fields(Plan)})
     if unknown:
         raise StoreTooNew(
             f"{path} was written by a later tunecli: its plan has {', '.join(unknown)}, which this one does not know",
-            hint="go on with that version; `status`, `results` and `export` work with this one",
+            hint="use that version; `status`, `results` and `export` work with this one",
         )
 
 
@@ -91,7 +91,7 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
     """The study's file as it is on record.
 
     Raises:
-        ConfigError: this program refuses what the one that began the study took.
+        ConfigError: this version refuses the file, which the version that began the study accepted.
     """
     file, base_path = str(folder.config_path), Path(facts["base_path"])
     try:
@@ -106,28 +106,26 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
 
 
 def from_record(kind: type[T], record: Any, what: str, path: Path) -> T:
-    """A value of the dataclass ``kind`` from its record; fields that it does not have are left out.
+    """Make a value of the dataclass ``kind`` from its record; unknown fields are ignored.
 
     Args:
         kind: a dataclass.
-        record: its fields by name, as they were read.
-        what: the record's name, for the error.
+        record: its fields by name.
+        what: the record's name, for the error message.
         path: the database.
 
     Raises:
-        StoreDamaged: a field is missing that has no default, or has another type.
+        StoreDamaged: a field without a default is missing, or a field has the wrong type.
     """
     if not isinstance(record, Mapping):
-        raise _not_understood(what, "it is no map", path)
+        raise _not_understood(what, "it is not a map", path)
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for each in fields(kind):  # type: ignore[arg-type]
         if each.name in record:
             value = record[each.name]
             if not _is_of(hints[each.name], value):
-                raise _not_understood(
-                    f"{what}.{each.name}", f"it is of the type {type(value).__name__}", path
-                )
+                raise _not_understood(f"{what}.{each.name}", f"it has the type {type(value).__name__}", path)
             values[each.name] = value
         elif each.default is MISSING and each.default_factory is MISSING:
             raise _not_understood(f"{what}.{each.name}", "it is missing", path)
@@ -136,13 +134,13 @@ def from_record(kind: type[T], record: Any, what: str, path: Path) -> T:
 
 def _not_understood(where: str, why: str, path: Path) -> StoreDamaged:
     return StoreDamaged(
-        f"{path} is damaged, or a later tunecli wrote it: the record `{where}` cannot be understood, since {why}",
+        f"{path} is damaged, or a later tunecli wrote it: the record `{where}` cannot be read: {why}",
         hint="use the version that wrote it, or restore a copy of the run folder",
     )
 
 
 def _is_of(hint: Any, value: Any) -> bool:
-    """Whether a value that was read from JSON is of a type; a whole number is a float too, and a bool is no number."""
+    """Whether a JSON value has a type; an int counts as a float, and a bool does not count as a number."""
     arguments = get_args(hint)
     match get_origin(hint) or hint:
         case typing.Any:
@@ -165,20 +163,21 @@ def _is_of(hint: Any, value: Any) -> bool:
 
 
 def data_hashes(spec: StudySpec) -> dict[str, str]:
-    """The SHA-256, in hexadecimal, of every data file of a study, by its name in the study's file.
+    """SHA-256, in hexadecimal, of every data file of a study, by its name in the study's file.
 
-    What is not there is left out. A name that the environment completes stays as the file has it.
+    Missing files are left out. A folder of images is hashed by the names and sizes of its files. Generated and bundled
+    data sets are identified by the recorded versions, and the user's own function by its code.
 
     Raises:
-        UsageError: a name holds a variable that is not set.
+        UsageError: a name contains an environment variable that is not set.
     """
     names = sorted({name for plain in concrete_trials(spec.space) for name in _names(plain)})
-    found = {name: _sha256(spec.base_path / resolved(name)) for name in names}
-    return {name: digest for name, digest in found.items() if digest}
+    hashes = {name: _sha256(spec.base_path / resolved(name)) for name in names}
+    return {name: digest for name, digest in hashes.items() if digest}
 
 
 def changed_data(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:
-    """What of the data is not what ``recorded`` says: each file's name, and what became of it."""
+    """The data files that differ from ``recorded``: a text for each, with its name and the kind of change."""
     now = data_hashes(spec)
     return [
         f"{name} {'is gone' if name not in now else 'has changed'}"
@@ -199,7 +198,7 @@ def _names(plain: Mapping[str, object]) -> Iterator[str]:
 
 
 def _sha256(path: Path) -> str:
-    """Of a file's content, or of the list of a folder's files; empty where there is nothing."""
+    """SHA-256 of a file's content, or of the listing of a folder; empty if the path does not exist."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

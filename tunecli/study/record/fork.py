@@ -1,10 +1,9 @@
-"""A new study that begins with those trials of another which it could have run itself.
+"""Forks a study: begins a new one that reuses trials of another.
 
-A trial fits where the new space holds the very same concrete trial, and all else that its score is a function of is as
-it was: the study's seed, repeats, threads, the user's code and the data. What is optimised may differ as far as a
-trial's metrics on record tell its new score (`rescored`). A trial keeps its seed, outcome and epochs, and gets the next
-number of the new study, which goes on from there as from any record (law 1). The other study is read, and nothing of it
-is changed.
+A trial is reused if the new space contains the same concrete trial, and if everything else that its score depends on is
+unchanged: the study's seed, repeats, threads, the user's code and the data. The objective may differ if the recorded
+metrics give the new score (`rescored`). A reused trial keeps its seed, outcome and epochs, and gets the next number of
+the new study, which goes on from there as from any record (record-is-the-state). The other study is only read.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from tunecli.trial import FailureKind, Outcome, State, Trial
 
 @dataclass(frozen=True)
 class _Reused:
-    """A trial under its new number, whom it was before, its epochs, and what its result may depend on."""
+    """A reused trial: the trial with its new number, its number before, its epochs, and the versions that ran it."""
 
     trial: Trial
     number_before: int
@@ -60,26 +59,29 @@ def fork(
     config_path: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Study]:
-    """Begin the study ``name`` beside the one in ``folder``, as its file now asks, and hold it.
+    """Begin the study ``name`` in a folder beside ``folder``, with that study's edited file, and lock it.
 
     Args:
-        folder: the run folder of the other study, whoever holds it.
-        name: of the new study, and of its folder.
-        changes: fields of the plan that are asked to differ: ``n_trials``, ``n_workers``, ``device``. The total counts
-            the trials that are reused, and is never below their number.
-        overrides: ``path=value``.
-        config_path: a file that takes the place of the folder's.
-        say: is told, a line each, what differs, how many trials are reused, and what else a person should know.
+        folder: the run folder of the other study; another process may hold it.
+        name: name of the new study and of its folder.
+        changes: changed fields of the plan: ``n_trials``, ``n_workers``, ``device``. The total includes the reused
+            trials and is never below their number.
+        overrides: assignments ``path=value``.
+        config_path: a file to use in place of the folder's file.
+        say: is called with each line for the user: differences, the number of reused trials, notes.
+
+    Yields:
+        The new study.
 
     Raises:
         ConfigError: the file is wrong.
         StoreDamaged, StoreTooNew: the other study's database cannot be used.
-        UsageError: ``name`` is none, or there is a study of that name; a grid is asked for and cannot be made; or there
-            is no such device.
+        UsageError: ``name`` is not valid or is taken, the space has no grid for a grid sampler, or there is no such
+            device.
     """
     new_folder = RunFolder.named(name, _beside(folder.path))
     if new_folder.database_path.exists():
-        hint = f"give this one another name, or go on with that: tunecli resume {quote(str(new_folder.path))}"
+        hint = f"give the new study another name, or resume this one: tunecli resume {quote(str(new_folder.path))}"
         raise UsageError(f"{new_folder.path} holds a study already", hint=hint)
     with Log.open_to_read(folder.database_path) as log:
         require_known_plan(log.facts(), log.path)
@@ -90,8 +92,8 @@ def fork(
             require_grid(spec.space)
         plan = plan_for(spec)
         ended = [trial for trial in log.trials() if trial.outcome is not None]
-        obstacles = _obstacles(asked.recorded, spec, facts, plan)
-        reused = [] if obstacles else list(_fitting(asked, spec, ended, log))
+        differences = _global_differences(asked.recorded, spec, facts, plan)
+        reused = [] if differences else list(_fitting(asked, spec, ended, log))
     plan = replace(plan, n_trials=_total(spec, plan, reused))
     origin = {"path": str(folder.path.resolve()), "trials": [each.number_before for each in reused]}
     with begin(
@@ -100,9 +102,9 @@ def fork(
         shown = [line for line in asked.lines if not line.startswith("changed: study:")]
         for line in (*shown, *changed_versions(facts.get("versions", {}), plug_ins_of(spec))):
             say(line)
-        if not reused and not obstacles and asked.recorded.objective != spec.objective:
-            obstacles = ["the objective differs"]
-        why = f", since {' and '.join(obstacles)}" if obstacles else ""
+        if not reused and not differences and asked.recorded.objective != spec.objective:
+            differences = ["the objective differs"]
+        why = f", since {' and '.join(differences)}" if differences else ""
         say(f"reused: {len(reused)} of the {len(ended)} trials that ended in {folder.path}{why}")
         yield study
 
@@ -111,32 +113,36 @@ def _beside(path: Path) -> Path:
     return path.parent if path.name not in ("", "..") else path.resolve().parent
 
 
-def _obstacles(recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any], plan: Plan) -> list[str]:
-    """Why no trial of the recorded study could be one of the new; empty where there is no such reason."""
+def _global_differences(
+    recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any], plan: Plan
+) -> list[str]:
+    """Differences that prevent the reuse of any trial; empty if there are none."""
     old, new = recorded.settings, spec.settings
     differs = {
         "the seed": old.seed != new.seed,
         "search.repeats": old.search.repeats != new.search.repeats,
         "run.threads": facts["plan"]["threads"] != plan.threads,
     }
-    found = [f"{what} differs" for what, is_so in differs.items() if is_so]
+    differences = [f"{name} differs" for name, is_different in differs.items() if is_different]
     code, data = code_hashes(spec), data_hashes(spec)
-    # What only one of the two names is read by no trial that is in both; but it may be imported by what both name.
-    found += [
+    # No trial of both studies reads a file that only one of them names, but a file that both name may import it.
+    differences += [
         f"{name} is gone"
         for name in facts.get("code", {})
         if name not in code and not (spec.base_path / name).is_file()
     ]
     before = {**facts.get("code", {}), **facts.get("data", {})}
     now = {**code, **data}
-    return found + [f"{name} has changed" for name in before if now.get(name, before[name]) != before[name]]
+    return differences + [
+        f"{name} has changed" for name in before if now.get(name, before[name]) != before[name]
+    ]
 
 
 def _fitting(asked: ConfigChange, spec: StudySpec, ended: Sequence[Trial], log: Log) -> Iterator[_Reused]:
-    """Those of the ``ended`` trials that the new study holds too, numbered anew in their order."""
+    """The ``ended`` trials that the new study can reuse, with new numbers in their order."""
     recorded = asked.recorded
     pruner = spec.settings.search.pruner
-    # One that paused may yet be continued there, and could not be here: its checkpoint is the other study's.
+    # A paused trial cannot be continued here: its checkpoint belongs to the other study.
     is_pruned_alike = recorded.settings.search.pruner == pruner and not is_pausing(pruner)
     epochs = log.epochs_of(trial.number for trial in ended)
     sessions = {session["id"]: session["versions"] for session in log.sessions()}
@@ -152,18 +158,18 @@ def _fitting(asked: ConfigChange, spec: StudySpec, ended: Sequence[Trial], log: 
         if point is None or (trial.state.shown is State.PRUNED and not is_pruned_alike):
             continue
         assert trial.outcome is not None
-        told = rescored(trial.outcome, epochs[trial.number], config, recorded.objective, spec.objective)
-        if told is None:
+        result = rescored(trial.outcome, epochs[trial.number], config, recorded.objective, spec.objective)
+        if result is None:
             continue
-        outcome, own_epochs = told
+        outcome, own_epochs = result
         versions = sessions.get(sessions_of.get(trial.number), first_versions)
-        again = replace(trial, number=number, parameters=point, outcome=outcome)
-        yield _Reused(again, trial.number, own_epochs, versions)
+        renumbered = replace(trial, number=number, parameters=point, outcome=outcome)
+        yield _Reused(renumbered, trial.number, own_epochs, versions)
         number += 1
 
 
 def _total(spec: StudySpec, plan: Plan, reused: Sequence[_Reused]) -> int:
-    """How many trials the new study has in all; a grid that is run whole has those beside it as well."""
+    """The new study's total. A grid without ``search.trials`` adds the reused trials that are not on the grid."""
     n_beside = 0
     if sampler_info(spec.settings.search.sampler_name).needs_grid and spec.settings.search.trials is None:
         positions = [grid_position_of_point(spec.space, each.trial.parameters) for each in reused]
@@ -172,7 +178,7 @@ def _total(spec: StudySpec, plan: Plan, reused: Sequence[_Reused]) -> int:
 
 
 def _writer(reused: Sequence[_Reused]) -> Callable[[Log], None]:
-    """What writes the reused trials into the log of the new study."""
+    """A function that writes the reused trials into the log of the new study."""
 
     def write(log: Log) -> None:
         sessions: dict[str, int] = {}
@@ -186,7 +192,7 @@ def _writer(reused: Sequence[_Reused]) -> Callable[[Log], None]:
                     sessions[known] = log.append_session(each.versions)
                 log.append_start(Started(number, 1, outcome.device, 0), sessions[known])
             log.append_epochs([replace(epoch, number=number, attempt=1) for epoch in each.epochs])
-            # The weights stay where they are: they are a function of the record, and are made again where asked for.
+            # The weights are not copied: they are a function of the record, and are computed again on demand.
             log.append_result(Ended(number, 1, replace(outcome, weights_sha256="")))
 
     return write
@@ -198,16 +204,21 @@ _OF_THE_MACHINE = (FailureKind.OOM, FailureKind.TIMEOUT, FailureKind.CRASH, Fail
 def rescored(
     outcome: Outcome, epochs: Sequence[EpochEnded], config: Mapping[str, Any], old: Objective, new: Objective
 ) -> tuple[Outcome, Sequence[EpochEnded]] | None:
-    """How a trial ended, and its epochs, had ``new`` been asked of it; None where the record does not tell.
+    """The outcome and epochs of a trial under another objective.
 
-    The first goal may differ only where nothing of the trial's own course went by it: no early stopping, no end of an
-    epoch, no end by a pruner, no deviation over folds and repeats. A failure stands where it is the machine's.
+    What a trial reported is recorded by the name of each metric. So if its training would have been the same under
+    ``new``, its score is read from the record, and it does not run again. The first objective may differ only if it did
+    not affect the training: no early stopping, no epoch ends by its metric, no pruning, no deviation over folds and
+    repeats. A failure is kept if its cause is the machine.
 
     Args:
-        outcome: as it was recorded under ``old``.
-        epochs: its epochs.
+        outcome: the outcome recorded under ``old``.
+        epochs: the recorded epochs.
         config: the concrete trial.
         old, new: the objectives.
+
+    Returns:
+        The new outcome and epochs; None if the record does not determine them.
     """
     if old == new:
         return outcome, epochs
@@ -216,15 +227,17 @@ def rescored(
         return None
     if outcome.failure is not None:
         return (outcome, epochs) if outcome.failure.kind in _OF_THE_MACHINE else None
-    if not _is_same(old, new) and _went_by(old, outcome, config):
+    if not _is_same(old, new) and _affects_training(old, outcome, config):
         return None
     wanted = new.metrics if outcome.state is State.COMPLETE else (new.metric,)
     if any(name not in outcome.metrics for name in wanted):
         return None
-    idle = ({*old.metrics} & {*MEASURED}) | {goal.metric for goal in own}
-    idle -= {*new.metrics}
-    again = replace(outcome, score=outcome.metrics[new.metric], metrics=_without(idle, outcome.metrics))
-    return again, [replace(epoch, metrics=_without(idle, epoch.metrics)) for epoch in epochs]
+    dropped = ({*old.metrics} & {*MEASURED}) | {goal.metric for goal in own}
+    dropped -= {*new.metrics}
+    new_outcome = replace(
+        outcome, score=outcome.metrics[new.metric], metrics=_without(dropped, outcome.metrics)
+    )
+    return new_outcome, [replace(epoch, metrics=_without(dropped, epoch.metrics)) for epoch in epochs]
 
 
 def _is_same(one: Objective, other: Objective) -> bool:
@@ -233,8 +246,8 @@ def _is_same(one: Objective, other: Objective) -> bool:
     )
 
 
-def _went_by(goal: Objective, outcome: Outcome, config: Mapping[str, Any]) -> bool:
-    """Whether a trial's course is another one under another first goal."""
+def _affects_training(goal: Objective, outcome: Outcome, config: Mapping[str, Any]) -> bool:
+    """Whether another first objective could have changed the trial's training."""
     training = config.get("training")
     stops_early = isinstance(training, Mapping) and bool(training.get("early_stop"))
     ends_epochs = "command" in config and bool(config.get("metrics"))

@@ -1,6 +1,7 @@
-"""A study in its folder: what was asked (spec), what was settled when it began (plan), what happened (log).
+"""A study in its run folder: begin, resume, or read it.
 
-Law 1: everything a study knows is read back from here; nothing else survives a crash, and nothing is pickled.
+A study is its spec (the file), its plan (decided when it began) and its log (its history). All of it is read from the
+record (record-is-the-state), and nothing is pickled.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import changed_versions, versions
 from tunecli.train.validation import trial_problems
 
-# that a sweep begins or goes on with: a small study's record and its best weights
+# free space that a sweep needs: a small study's record and its best weights
 LEAST_ROOM_BYTES = 16 << 20
 NOTHING_RECORDED: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study that is open: its spec, its plan and its log."""
+    """An open study: its spec, plan, run folder and log."""
 
     spec: StudySpec
     plan: Plan
@@ -67,24 +68,27 @@ def begin(
     facts: Mapping[str, Any] = NOTHING_RECORDED,
     fill: Callable[[Log], None] | None = None,
 ) -> Iterator[Study]:
-    """Make the run folder and hold the study.
+    """Create the run folder of a new study, and lock it.
 
     Args:
-        spec: what is asked.
-        path: the folder.
-        plan: what is settled; None: what `plan_for` settles.
-        facts: what the record is to hold besides.
-        fill: writes what the study begins with into its log, before the log appears: with all of that, or not at all.
+        spec: the study's file.
+        path: the run folder.
+        plan: the study's plan; None: the one that `plan_for` makes.
+        facts: further facts for the record.
+        fill: writes the first entries of the log; the log appears with all of them, or not at all.
+
+    Yields:
+        The study.
 
     Raises:
         UsageError: the folder holds a study already, or cannot be written.
-        StudyLocked: another process holds it.
-        DiskFull: next to no room is left.
+        StudyLocked: another process holds the study.
+        DiskFull: less than `LEAST_ROOM_BYTES` are free.
     """
     plan = plan or plan_for(spec)
     if kind_of(path / "study.db"):
         RunFolder(path).require_own_files(is_writing=True)
-        with hold(path):  # in another's hands, that is what there is to say
+        with hold(path):  # StudyLocked says more, if another process holds it
             raise UsageError(
                 f"{path} holds a study already",
                 hint=f"tunecli resume {quote(str(path))}, or --out another folder",
@@ -93,7 +97,7 @@ def begin(
     require_room(path, LEAST_ROOM_BYTES)
     code, data = code_hashes(spec), data_hashes(spec)
     if code or data or any("command" in plain for plain in concrete_trials(spec.space)):
-        require_text(str(spec.base_path.resolve()), spec.base_path)  # found now, and not when all is trained
+        require_text(str(spec.base_path.resolve()), spec.base_path)  # now, not after all trials are trained
     folder = RunFolder.create(path)
     with hold(folder.path):
         is_named = says(spec.text, spec.overrides, "study")
@@ -134,26 +138,29 @@ def reopen(
     config_path: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Study]:
-    """Hold a recorded study to go on with it, as its file now asks.
+    """Lock a recorded study to resume it, with its file as it is now.
 
     Args:
-        folder: the run folder. Where its ``config.yaml`` was edited, that is asked.
-        changes: fields of the plan that are asked to differ from now on: ``n_trials`` (never fewer than were
-            suggested), ``n_workers``, ``device``.
-        overrides: ``path=value``, from now on.
-        config_path: a file that takes the place of the folder's.
-        say: is told, a line each, what differs from now on, and what else a person should know.
+        folder: the run folder; an edited ``config.yaml`` in it takes effect.
+        changes: changed fields of the plan: ``n_trials`` (at least the number of suggested trials), ``n_workers``,
+            ``device``.
+        overrides: further assignments ``path=value``.
+        config_path: a file to use in place of the folder's file.
+        say: is called with each line for the user: differences and notes.
+
+    Yields:
+        The study.
 
     Raises:
-        ConfigError: the file is wrong, or what was recorded no longer sound, for example because its data have gone.
-        StudyLocked: another process holds it.
+        ConfigError: the file is wrong, or the recorded file is not valid any more, for example without its data.
+        StudyLocked: another process holds the study.
         StoreDamaged, StoreTooNew: the database cannot be used.
-        UsageError: ``n_trials`` is below what was suggested already, there is no such device, or what is asked, the
-            data or the user's own code are another study's.
+        UsageError: ``n_trials`` is below the number of suggested trials, there is no such device, or the changed
+            settings, data or code would make it a different study.
     """
     path = folder.database_path
     folder.require_own_files(is_writing=True)
-    with hold(folder.path), Log.open(path, lambda found: require_known_plan(found, path)) as log:
+    with hold(folder.path), Log.open(path, lambda recorded: require_known_plan(recorded, path)) as log:
         require_room(folder.path, LEAST_ROOM_BYTES)
         facts = facts_of(log)
         asked = revision(folder, facts, (*overrides, *assignments(changes)), config_path)
@@ -172,7 +179,7 @@ def reopen(
         for line in (*asked.lines, *changed_versions(facts["versions"], plug_ins_of(spec)), *notes):
             say(line)
         if spec.text != facts["config"] or not folder.config_path.exists():
-            # Before its row: cut off between the two, it is asked once more.
+            # Before the row: after a crash between the two, the edited file takes effect again.
             write_atomically(folder.config_path, spec.text)
         with log.atomic():
             log.set_fact("plan", asdict(plan))
@@ -183,7 +190,7 @@ def reopen(
 
 
 def _replanned(plan: Plan, asked: ConfigChange) -> Plan:
-    """The plan with what is asked to differ settled anew."""
+    """The plan, with the fields that the changed settings affect decided anew."""
     changed = {each.path for each in asked.differences}
     fields = {field for field, path in PLAN_PATHS.items() if path in changed}
     if "run.engine" in changed:
@@ -196,14 +203,17 @@ def _replanned(plan: Plan, asked: ConfigChange) -> Plan:
 
 @contextmanager
 def look(folder: RunFolder, *, must_know_plan: bool = False) -> Iterator[Study]:
-    """A study to read from, whoever holds it.
+    """Open a study to read it; another process may hold it.
 
     Args:
         folder: the run folder.
-        must_know_plan: refuse a study whose plan has fields that this program does not know: its trials are to be run.
+        must_know_plan: refuse a study whose plan has unknown fields; needed to run its trials.
+
+    Yields:
+        The study.
 
     Raises:
-        ConfigError: this program refuses the study's file, which another version took.
+        ConfigError: this version refuses the study's file, which another version accepted.
         StoreDamaged, StoreTooNew: the database cannot be used.
     """
     with Log.open_to_read(folder.database_path) as log:
@@ -216,7 +226,7 @@ def look(folder: RunFolder, *, must_know_plan: bool = False) -> Iterator[Study]:
 
 
 def is_text(name: str) -> bool:
-    """Whether a name that the operating system gave is valid UTF-8."""
+    """Whether a file name is valid UTF-8; Linux allows any bytes."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -225,19 +235,19 @@ def is_text(name: str) -> bool:
 
 
 def require_text(tree: Any, base_path: Path) -> None:
-    """Make sure that every text of a plain tree can be written into a file.
+    """Make sure that every string of a tree can be written to a YAML file.
 
     Args:
-        tree: what an exported file would hold.
-        base_path: the folder that its relative names start from, and the only source of names that are no text.
+        tree: content of an exported file.
+        base_path: the folder that relative names start from, and the only source of names that are not UTF-8.
 
     Raises:
-        UsageError: one cannot.
+        UsageError: a string is not valid UTF-8.
     """
     if not all(is_text(text) for text in _texts(tree)):
         raise UsageError(
             f"the name of the folder {str(base_path.resolve())!a} is not UTF-8, and an exported file must hold it",
-            hint="rename the folder, or move the study's file and what it names into another",
+            hint="rename the folder, or move the study's file and the files it names to another folder",
         )
 
 

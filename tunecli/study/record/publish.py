@@ -1,4 +1,4 @@
-"""What people read of a record: the ranked table, and a trial as a file of its own."""
+"""The readable form of a record: the ranked table, a trial as a file, and an overview for a screen."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ NOTHING_TESTED: Mapping[str, float] = {}
 
 
 def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_TESTED) -> str:
-    """A trial as a complete runnable file: its ranges replaced by its values, its seed fixed; with its test metrics.
+    """A trial as a complete runnable file: each range replaced by its value, the seed fixed, and its test metrics.
 
     Raises:
-        UsageError: the file would name a folder whose name is not UTF-8, which no file can.
+        UsageError: the file would contain a folder name that is not UTF-8.
     """
     spec = study.spec
     config = concrete(spec.space, trial.parameters)
@@ -70,14 +70,14 @@ def table_of(study: Study, trials: Sequence[Trial]) -> Table:
 
 
 def publish(study: Study, trials: Sequence[Trial]) -> None:
-    """Write what people read: results.csv, ranked, and best.yaml."""
+    """Write results.csv, ranked, and best.yaml."""
     write_atomically(study.folder.results_path, to_csv(table_of(study, trials)))
     winner = best(trials, study.spec.objective)
     if winner is None:
         return
     try:
         text = document(study, winner)
-    except UsageError:  # no file can hold it: possible in a study that an earlier tunecli began
+    except UsageError:  # a folder name is not UTF-8: possible in a study that an earlier tunecli began
         return
     write_atomically(study.folder.best_path, text)
 
@@ -88,16 +88,16 @@ class Overview:
 
     Attributes:
         path: the run folder.
-        table: ranked.
-        objective: the goals and constraints.
+        table: the ranked table.
+        objective: the objectives and constraints.
         front_summary: the Pareto front and the feasible trials; None: there is one goal and no constraint.
-        parameters: by the column of a parameter, its name.
+        parameters: the name of each parameter, by its column.
         headings: a short heading for each of these columns.
-        order: these columns, those first that matter most for the scores.
-        labels: by column, what to call a value, by its ``repr``, where the value itself says too little.
-        varying: the columns of which not all cells are alike.
+        order: these columns, by importance for the scores.
+        labels: by column and by a value's ``repr``, what to show in place of a value that says too little.
+        varying: the columns with more than one distinct value.
         failures: a line for each kind of failure.
-        best: the trial of rank 1, its front and whether it is feasible; None where no trial has a rank.
+        best: the trial of rank 1, with its front and feasibility; None if no trial has a rank.
     """
 
     path: str
@@ -113,17 +113,17 @@ class Overview:
     best: Ranked | None
 
     def with_table(self, table: Table) -> Overview:
-        """The same with other columns or rows."""
+        """A copy with another table."""
         return replace(self, table=table)
 
 
 def overview(study: Study, trials: Sequence[Trial]) -> Overview:
-    """What ``trials``, all of the study's, come to."""
+    """Overview of ``trials``, which are all trials of the study."""
     spec, table = study.spec, table_of(study, trials)
     parameters = parameter_columns(table, spec.space.names)
     column_of = {name: column for column, name in parameters.items()}
     first = best(trials, spec.objective)
-    matters = by_importance(importances(trials, spec.objective, spec.space.names))
+    ranked_names = by_importance(importances(trials, spec.objective, spec.space.names))
     labels = option_labels(spec.space)
     return Overview(
         str(study.folder.path),
@@ -132,7 +132,7 @@ def overview(study: Study, trials: Sequence[Trial]) -> Overview:
         front_summary(trials, spec.objective),
         parameters,
         short_names(list(parameters), [column for column in table.columns if column not in parameters]),
-        tuple(column_of[name] for name in matters if name in column_of),
+        tuple(column_of[name] for name in ranked_names if name in column_of),
         {column: labels[name] for column, name in parameters.items() if name in labels},
         varying(table),
         grouped(trials),
@@ -141,7 +141,7 @@ def overview(study: Study, trials: Sequence[Trial]) -> Overview:
 
 
 def varying(table: Table) -> frozenset[str]:
-    """The columns of which not all cells are alike."""
+    """The columns with more than one distinct value."""
     return frozenset(
         column
         for place, column in enumerate(table.columns)
