@@ -18,9 +18,9 @@ from tunecli.messages import Ended
 from tunecli.objective import Objective
 from tunecli.seeding import seed_for
 from tunecli.train.data.loading import Fold, load
-from tunecli.train.determinism import cpu_generator
 from tunecli.train.learner import Learner
 from tunecli.train.loop import run
+from tunecli.train.torch_state import cpu_generator
 
 SEED, EPOCHS, ROWS = 11, 3, 120
 BASE: dict[str, Any] = {

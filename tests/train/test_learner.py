@@ -13,9 +13,9 @@ from torch import nn
 from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
 from tunecli.train.data.loading import Fold, load
-from tunecli.train.determinism import cpu_generator
 from tunecli.train.epoch_batches import epoch_steps, mix
 from tunecli.train.learner import Learner
+from tunecli.train.torch_state import cpu_generator
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ import torch
 from tests.support.jobs import change_job, make_job
 from tunecli.messages import Ended, EpochEnded, Job, Started
 from tunecli.objective import Objective
-from tunecli.train import artifacts
+from tunecli.train import checkpoint
 from tunecli.train.loop import run
 from tunecli.trial import FailureKind, Outcome, State
 
@@ -327,7 +327,7 @@ def test_early_stopping_keeps_the_best_epoch_and_its_weights(tmp_path: Path) -> 
     shorter = {**config, "training": {"epochs": best}}
     last = tmp_path / "last.safetensors"
     outcome_of(job_of(shorter, objective, weights_path=str(last)))
-    kept, expected = artifacts.load_weights(path)[0], artifacts.load_weights(last)[0]
+    kept, expected = checkpoint.load_weights(path)[0], checkpoint.load_weights(last)[0]
     assert all(torch.equal(kept[name], tensor) for name, tensor in expected.items())
 
 
@@ -337,7 +337,7 @@ def test_folds_report_their_mean_and_deviation_and_keep_all_weights(tmp_path: Pa
     outcome = outcome_of(job_of(config, weights_path=str(path)))
     assert outcome.score == outcome.metrics["val_accuracy"]
     assert outcome.metrics["val_accuracy_std"] >= 0
-    tensors, kept_config = artifacts.load_weights(path)
+    tensors, kept_config = checkpoint.load_weights(path)
     assert {name.split(".")[0] for name in tensors} == {"model0", "model1", "model2"}
     assert kept_config["data"] == config["data"]
 

@@ -1,15 +1,20 @@
-"""A trial's checkpoints: its whole state at an epoch's end, in one safetensors file of tensors and JSON.
+"""The files that a trial leaves behind: checkpoints and weights, written whole, durable and verified (write-ahead).
 
-Owns the file, when a checkpoint is due, and which one a trial continues from: the newest that is sound and of the same
+A checkpoint is a trial's whole state at an epoch's end, in one safetensors file of tensors and JSON. This module owns
+the file, when a checkpoint is due, and which one a trial continues from: the newest that is sound and of the same
 trial. A file is checked against its SHA-256 before any byte of it is interpreted. It contains no generator's state,
 because random draws come from named seeds (seeds-by-name); so a resumed trial equals the uninterrupted one
-(record-is-the-state). Knows no learners.
+(record-is-the-state).
+
+A disk that refuses a file is not the trial's fault, so it stops the sweep in order. Temporary files have the name that
+the run folder's cleanup knows. Knows no learners.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,9 +26,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tunecli.errors import os_reason
+from tunecli import durable_files
+from tunecli.errors import CHECK_THE_DISK, StoreFailed, from_os_error, os_reason
 from tunecli.messages import Checkpointed, Job
-from tunecli.train.artifacts import write_whole
 from tunecli.train.state_dicts import Node, NotPlain, put_together, take_apart
 from tunecli.trial import Checkpoint
 
@@ -138,8 +143,78 @@ def load_newest(job: Job) -> LoadedCheckpoint:
     return LoadedCheckpoint(0, f"{', '.join(faults)}; began from the start" if faults else "")
 
 
+def save_weights(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
+    """Write weights as safetensors, whole and durable or not at all.
+
+    Args:
+        path: the file; its folder is made if it is missing.
+        tensors: the weights by name, on any device.
+        config: the trial, as JSON data; stored in the file's metadata.
+
+    Returns:
+        The file's SHA-256, in hexadecimal.
+
+    Raises:
+        DiskFull: no room is left.
+        StoreFailed: any other error of the disk.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # One entry only: safetensors writes several in varying order, but equal weights should give equal files.
+    content = safetensors.torch.save(plain, {"config": json.dumps(config, sort_keys=True)})
+    return write_whole(path, content, "weights")
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read weights onto the CPU, and the config of their trial.
+
+    Raises:
+        OSError: the file cannot be read.
+        safetensors.SafetensorError: it is not a safetensors file.
+    """
+    with safetensors.safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+        metadata = file.metadata() or {}
+    return tensors, json.loads(metadata.get("config", "{}"))
+
+
+def write_whole(path: Path, content: bytes, what: str) -> str:
+    """Write ``content`` to ``path``, whole, durable and verified, or leave the earlier file untouched.
+
+    Args:
+        path: the file; its folder is made if it is missing.
+        content: the bytes of the whole file.
+        what: the kind of file, as failpoints name it.
+
+    Returns:
+        The content's SHA-256, in hexadecimal.
+
+    Raises:
+        DiskFull: no room, a quota or a limit on file sizes.
+        StoreFailed: any other error of the disk, or the file differs from the bytes written to it.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+
+    def read_back(temporary: Path) -> None:
+        if _sha256_of(temporary) != sha256:
+            raise StoreFailed(f"{path} differs from the bytes written to it", hint=CHECK_THE_DISK)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable_files.put(path, content, steps=(f"rename {what}", f"renamed {what}"), examine=read_back)
+    except OSError as error:
+        raise from_os_error(error, path, is_users_path=False) from error
+    return sha256
+
+
 class _Unusable(Exception):  # noqa: N818  (named after the file)
     """A checkpoint that cannot be used; the message says why."""
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        if hasattr(os, "posix_fadvise"):  # drop the cached pages, so that the disk is read
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _packed(job: Job, epoch: int, progress: State, learners: Iterable[State], device: torch.device) -> bytes:

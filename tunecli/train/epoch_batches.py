@@ -20,7 +20,7 @@ from tunecli.config.schema.data import Data, Mixup
 from tunecli.seeding import generator_for
 from tunecli.train.data.augmentation import augment
 from tunecli.train.data.loading import Fold
-from tunecli.train.determinism import cpu_generator
+from tunecli.train.torch_state import cpu_generator
 
 
 class Batch(NamedTuple):

@@ -28,7 +28,7 @@ from tunecli.config.schema.initialisations import (
 )
 from tunecli.config.schema.models import AnyModel
 from tunecli.registry.implementations import implementation_of
-from tunecli.train.determinism import scoped_seed
+from tunecli.train.torch_state import scoped_seed
 
 
 class Nonlinearity(NamedTuple):

@@ -24,15 +24,14 @@ from tunecli.seeding import seed_for
 from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.compilation import begin_step, forward_of, kind_of
 from tunecli.train.data.loading import Fold
-from tunecli.train.determinism import scoped_seed
 from tunecli.train.epoch_batches import Batch, Step, batch_slices, epoch_examples, epoch_steps
 from tunecli.train.initialisation import initialise
 from tunecli.train.losses import TargetScale, build_loss, predictor, user_object
 from tunecli.train.metrics import evaluate, finite
 from tunecli.train.models import build, has_undeclared_batch_norm
-from tunecli.train.precision import autocast, kernels
 from tunecli.train.state_dicts import of_loss, of_module, restore_loss, restore_module
 from tunecli.train.streaming import StreamedEpoch
+from tunecli.train.torch_state import autocast, kernels, scoped_seed
 from tunecli.train.updater import Updater
 from tunecli.train.user_code import code as user_code
 from tunecli.train.user_code.metric import UserMetric

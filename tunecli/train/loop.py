@@ -22,13 +22,12 @@ from tunecli.config.secrets import resolved
 from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.messages import EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.seeding import seed_for
-from tunecli.train import artifacts, checkpoint, devices
+from tunecli.train import checkpoint, devices
 from tunecli.train.data import loading
 from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, never, saves_weights
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
-from tunecli.train.inference_cost import inference_cost
 from tunecli.train.learner import Learner
-from tunecli.train.metrics import finite
+from tunecli.train.metrics import finite, inference_cost
 from tunecli.train.user_code.metric import UserMetric, user_metrics
 from tunecli.trial import Failure, FailureKind, State
 
@@ -93,7 +92,7 @@ def save_kept_weights(job: Job, progress: TrialProgress) -> str:
     """
     if not progress.weights or not saves_weights(job, progress.kept_loss):
         return ""
-    return artifacts.save_weights(
+    return checkpoint.save_weights(
         Path(job.files.weights_path), _with_unique_names(progress.weights), job.task.config
     )
 
@@ -169,7 +168,7 @@ def _learners(
         for fold, name in zip(folds, names, strict=True)
     ]
     costs = [
-        inference_cost(job.task.objective, learner, config, fold, job.task.seed, base_path)
+        inference_cost(job.task.objective, learner.model, config, fold, job.task.seed, base_path)
         for learner, fold in zip(learners, folds, strict=False)
     ]
     return learners, _mean(costs)

@@ -1,7 +1,8 @@
-"""The metrics of a model's outputs on the validation or test part; undefined ones are left out.
+"""The metrics of a trained model: of its outputs on the validation or test part, and of the cost of using it.
 
 Owns the formulas of the names in tunecli/config/metrics.py; a test compares them with scikit-learn. They are computed
-on the device of the outputs and read from it once.
+on the device of the outputs and read from it once; undefined ones are left out. The cost (number of parameters,
+latency) is measured only if an objective names it.
 
 Axes: N examples, K classes.
 """
@@ -9,13 +10,30 @@ Axes: N examples, K classes.
 from __future__ import annotations
 
 import math
+import statistics
+import time
 from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 import torch.nn.functional as fn
-from torch import Tensor
+from torch import Tensor, nn
 
+from tunecli.config.metrics import LATENCY, N_PARAMETERS
+from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.losses import Task
+from tunecli.objective import Objective
+from tunecli.seeding import seed_for
+from tunecli.train.compilation import forward_of
+from tunecli.train.data.loading import Fold
+from tunecli.train.models import build
+from tunecli.train.torch_state import autocast, kernels
+from tunecli.train.user_code import code as user_code
+
+_WARM_UP_PASSES = 10
+_LEAST_PASSES, _MOST_PASSES = 20, 200
+_ENOUGH_S = 0.3
 
 
 def evaluate(
@@ -110,3 +128,69 @@ def _regression(output_N1: Tensor, y_N: Tensor) -> dict[str, Tensor]:
 
 def _mean_where(values_K: Tensor, is_counted_K: Tensor) -> Tensor:
     return torch.where(is_counted_K, values_K, 0.0).sum() / is_counted_K.sum()
+
+
+def inference_cost(
+    objective: Objective, model: nn.Module, config: TrialConfig, fold: Fold, seed: int, base_path: Path
+) -> dict[str, float]:
+    """Measure those of ``n_parameters`` and ``latency_ms`` that an objective names.
+
+    Args:
+        objective: the goals and constraints.
+        model: the model whose parameters are counted.
+        config: the trial.
+        fold: its data.
+        seed: the trial's seed.
+        base_path: the folder of the user's own code.
+    """
+    costs = {}
+    if N_PARAMETERS in objective.metrics:
+        costs[N_PARAMETERS] = float(
+            sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        )
+    if LATENCY in objective.metrics:
+        costs[LATENCY] = latency_ms(config, fold, seed, base_path)
+    return costs
+
+
+def latency_ms(config: TrialConfig, fold: Fold, seed: int, base_path: Path) -> float:
+    """The median time of a forward pass of one example, in milliseconds of wall time, on the trial's device.
+
+    It is measured on a separate, untrained model of the same structure, so the trial's results do not depend on whether
+    it is measured. It uses the precision of the trial's validation, and ten passes to warm up. Other work of the
+    machine adds to it.
+    """
+    training, device = config.training, fold.placement.device
+    model = build(config.model, fold.inputs, fold.n_outputs, base_path, seed_for(seed, "build")).to(device)
+    x = fold.x_train[:1].to(device)
+    if training.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.eval()
+    forward = forward_of(model, "", training.compile) if training.compile else model
+    has_user_code = user_code.has_user_code(config)
+    drawing = user_code.running(seed_for(seed, "latency"), device) if has_user_code else nullcontext()
+    times_s: list[float] = []
+    with (
+        drawing,
+        torch.no_grad() if has_user_code else torch.inference_mode(),
+        kernels(training),
+        autocast(training.precision, device),
+    ):
+        for _ in range(_WARM_UP_PASSES):
+            forward(x)
+        _wait_for(device)
+        began_s = time.perf_counter()
+        while len(times_s) < _MOST_PASSES:
+            before_s = time.perf_counter()
+            if len(times_s) >= _LEAST_PASSES and before_s - began_s > _ENOUGH_S:
+                break
+            forward(x)
+            _wait_for(device)
+            times_s.append(time.perf_counter() - before_s)
+    return 1000.0 * statistics.median(times_s)
+
+
+def _wait_for(device: torch.device) -> None:
+    """Wait until an accelerator, which computes asynchronously, has finished."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

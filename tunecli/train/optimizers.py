@@ -1,7 +1,8 @@
-"""Builds torch's optimizers from a setting.
+"""Builds torch's optimizers from a setting, and finds the kind of each parameter of a model.
 
-Owns which parameters go to which optimizer and group. The mathematics is torch's; parameters.py finds the kind of each
-parameter.
+Owns which parameters go to which optimizer and group. The mathematics is torch's. A parameter's kind (bias, norm,
+embedding, or matrix of a hidden layer) follows from the layer that holds it, so it is right for the user's own models,
+too.
 """
 
 from __future__ import annotations
@@ -9,23 +10,28 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
-from tunecli.config.schema.optimizers import AdamW, AnyOptimizer, Lbfgs, Muon, OptimizerKnob
+from tunecli.config.schema.optimizers import AdamW, AnyOptimizer, Lbfgs, Muon, OptimizerKnob, ParameterKind
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
 from tunecli.train import compilation
-from tunecli.train.parameters import Part, parts_of
+from tunecli.train.models.transformer import FeatureTokens, LearnedPositions
 from tunecli.train.user_code.code import resolve
 
 compilation.put_off()
 
 _FUSED_DEVICES = {"cpu", "cuda"}
 _NOT_ARGUMENTS = {"name", "decay_exclude"}
+
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)  # _NormBase: batch and instance norms
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, FeatureTokens, LearnedPositions)
+MATRIX_LAYERS = (nn.Linear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 
 
 def build_optimizers(
@@ -83,6 +89,50 @@ def rated_groups(optimizers: Sequence[torch.optim.Optimizer]) -> list[tuple[dict
 def needs_closure(knob: AnyOptimizer) -> bool:
     """Whether a step evaluates the loss itself, possibly several times, through a closure passed to ``step``."""
     return isinstance(knob, OptimizerKnob) and knob.needs_closure
+
+
+class Part(NamedTuple):
+    """One parameter of a model.
+
+    Attributes:
+        parameter: the tensor.
+        kinds: bias, norm, embedding; a norm's bias has two kinds, a layer's weight none.
+        is_hidden_matrix: whether it is the 2-D weight of a linear, recurrent or attention layer other than the model's
+            last layer.
+    """
+
+    parameter: nn.Parameter
+    kinds: frozenset[ParameterKind]
+    is_hidden_matrix: bool
+
+
+def parts_of(model: nn.Module) -> list[Part]:
+    """A model's parameters in order, each once; a shared one has the kinds that its first layer gives it.
+
+    The last layer is the last registered one that has a weight of two or more dimensions.
+    """
+    held = [
+        (layer, parameter, _kinds(layer, name))
+        for layer in model.modules()
+        for name, parameter in layer.named_parameters(recurse=False)
+    ]
+    weighted = [layer for layer, parameter, kinds in held if parameter.ndim >= 2 and not kinds]
+    parts: dict[nn.Parameter, Part] = {}
+    for layer, parameter, kinds in held:
+        is_matrix = isinstance(layer, MATRIX_LAYERS) and parameter.ndim == 2 and not kinds
+        parts.setdefault(parameter, Part(parameter, kinds, is_matrix and layer is not weighted[-1]))
+    return list(parts.values())
+
+
+def _kinds(layer: nn.Module, name: str) -> frozenset[ParameterKind]:
+    kinds: set[ParameterKind] = set()
+    if name.startswith("bias") or name.endswith("bias"):  # bias_hh_l0, in_proj_bias
+        kinds.add("bias")
+    if isinstance(layer, NORMS):
+        kinds.add("norm")
+    if isinstance(layer, EMBEDDINGS):
+        kinds.add("embedding")
+    return frozenset(kinds)
 
 
 def _built(knob: OptimizerKnob, parts: Sequence[Part]) -> torch.optim.Optimizer:

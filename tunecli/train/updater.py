@@ -20,8 +20,8 @@ from tunecli.train.chains.learning_rate import Plateaus
 from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.chains.weight_chain import WeightChain
 from tunecli.train.optimizers import build_optimizers, needs_closure, rated_groups
-from tunecli.train.precision import gradient_scaler
 from tunecli.train.state_dicts import of_optimizer, restore_optimizer
+from tunecli.train.torch_state import gradient_scaler
 
 
 class Updater:

@@ -11,7 +11,7 @@ from tunecli.config.schema.data import AnyAugmentation, Crop, Cutout, Flip, Mask
 from tunecli.errors import DataError
 from tunecli.registry.implementations import implementation
 from tunecli.train.data.augmentation import augment
-from tunecli.train.determinism import cpu_generator
+from tunecli.train.torch_state import cpu_generator
 
 IMAGES = torch.arange(1.0, 1 + 200 * 2 * 5 * 6).view(200, 2, 5, 6)
 

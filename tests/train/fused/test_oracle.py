@@ -17,7 +17,7 @@ from tests.train.fused.trials import ACCURACY, SMALL, epochs_of, job_of, outcome
 from tunecli.config.schema.activations import AnyActivation
 from tunecli.messages import EpochEnded
 from tunecli.objective import Objective
-from tunecli.train import artifacts
+from tunecli.train import checkpoint
 from tunecli.train.fused.group import run_group
 from tunecli.train.fused.signature import signature, why_not
 from tunecli.train.loop import run
@@ -253,11 +253,11 @@ def test_the_test_part_is_scored_if_it_is_opened() -> None:
 def test_saved_weights_match_the_plain_loop(tmp_path: Path) -> None:
     jobs = [job_of(n, weights_path=str(tmp_path / f"{n}.safetensors")) for n in range(3)]
     outcomes = outcomes_of(run_group(jobs))
-    fused = [artifacts.load_weights(Path(job.files.weights_path)) for job in jobs]
+    fused = [checkpoint.load_weights(Path(job.files.weights_path)) for job in jobs]
     for job, (tensors, config) in zip(jobs, fused, strict=True):
         assert len(outcomes[job.number].weights_sha256) == 64
         [*run(job)]
-        expected, plain_config = artifacts.load_weights(Path(job.files.weights_path))
+        expected, plain_config = checkpoint.load_weights(Path(job.files.weights_path))
         assert config == plain_config
         assert tensors.keys() == expected.keys()
         for name, tensor in tensors.items():

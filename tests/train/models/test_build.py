@@ -17,9 +17,9 @@ from tunecli.config.schema.models import AnyModel
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation
-from tunecli.train.determinism import scoped_seed
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
+from tunecli.train.torch_state import scoped_seed
 
 FEATURES, SEQUENCE, IMAGE, TOKENS = Inputs((5,)), Inputs((6, 3)), Inputs((2, 8, 12)), Inputs((7,), 11)
 RECURRENT = ["rnn", "lstm", "gru"]

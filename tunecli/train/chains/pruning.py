@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tunecli.config.schema.weights import SPARE_OUTPUT, CutRule, WeightCut
 from tunecli.train.chains.step_position import StepPosition
-from tunecli.train.determinism import cpu_generator
+from tunecli.train.torch_state import cpu_generator
 
 
 class Pruning:

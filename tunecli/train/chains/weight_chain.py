@@ -20,7 +20,7 @@ from tunecli.registry.implementations import implementation
 from tunecli.train.chains.pruning import Pruning
 from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.chains.weight_links import KEEP_ZEROS, Update
-from tunecli.train.parameters import parts_of
+from tunecli.train.optimizers import parts_of
 
 
 class _BoundLink(NamedTuple):

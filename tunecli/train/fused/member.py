@@ -26,8 +26,8 @@ from tunecli.train.epoch_end import TrialProgress
 from tunecli.train.fused.row_optimizer import RowOptimizer
 from tunecli.train.fused.stack import Stack
 from tunecli.train.fused.stacked_optimizer import form
-from tunecli.train.inference_cost import inference_cost
 from tunecli.train.learner import Learner
+from tunecli.train.metrics import inference_cost
 
 
 @lru_cache(maxsize=4)
@@ -62,7 +62,12 @@ class Member:
         )
         self.learner = Learner(self.config, self.fold, job.task.seed, (), Path(job.files.base_path))
         self.costs = inference_cost(
-            job.task.objective, self.learner, self.config, self.fold, job.task.seed, Path(job.files.base_path)
+            job.task.objective,
+            self.learner.model,
+            self.config,
+            self.fold,
+            job.task.seed,
+            Path(job.files.base_path),
         )
         self.progress = TrialProgress()
         self.progress.charge(0.0)

@@ -30,7 +30,7 @@ from tunecli.train.fused.scores import BatchedMetrics, Criterion, criterion
 from tunecli.train.fused.stack import UNIT, Block, Stack, padded_block
 from tunecli.train.fused.stacked_optimizer import MOST_NUMBERS, StackedOptimizer
 from tunecli.train.metrics import finite
-from tunecli.train.precision import kernels
+from tunecli.train.torch_state import kernels
 
 
 class FusedTrainer:

@@ -20,8 +20,8 @@ from tunecli.config.schema.models import AnyModel
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
-from tunecli.train.determinism import scoped_seed
 from tunecli.train.inputs import Inputs
+from tunecli.train.torch_state import scoped_seed
 from tunecli.train.user_code.code import resolve, running
 
 __all__ = ["build", "has_undeclared_batch_norm"]

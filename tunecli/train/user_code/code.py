@@ -109,7 +109,7 @@ def _torch_scoped(
     import torch
 
     from tunecli.train import compilation
-    from tunecli.train.determinism import scoped_seed, scoped_settings
+    from tunecli.train.torch_state import scoped_seed, scoped_settings
 
     compilation.put_off()
     with scoped_settings(module_settings), scoped_seed(seed, torch.device(device)):
@@ -127,7 +127,7 @@ def _imported(module_name: str) -> ModuleType:
 @contextmanager
 def _noting_settings(changed: dict[str, Any]) -> Iterator[None]:
     """A block that adds the settings of torch that it changed, with their new values, to ``changed``."""
-    from tunecli.train.determinism import settings
+    from tunecli.train.torch_state import settings
 
     before = settings()
     yield
@@ -191,7 +191,7 @@ def _is_of(visit: _Visit, module_name: str) -> bool:
 def scoped_plain_seeds(seed: int) -> Iterator[None]:
     """Seed the global generators of ``random`` and NumPy for a block, and restore them at its end.
 
-    Loads no torch. With `tunecli.train.determinism`, the only place that seeds a global generator (seeds-by-name).
+    Loads no torch. With `tunecli.train.torch_state`, the only place that seeds a global generator (seeds-by-name).
 
     Args:
         seed: at least 0, from `tunecli.seeding.seed_for`; NumPy takes its lowest 32 bits.

@@ -16,7 +16,7 @@ import pytest
 from tunecli import failpoints
 from tunecli.durable_files import is_leftover
 from tunecli.errors import DiskFull, StoreFailed
-from tunecli.train.artifacts import write_whole
+from tunecli.train.checkpoint import write_whole
 
 
 def test_a_written_file_has_its_content_and_leaves_no_other_file(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_made_raises_store_failed(tmp_path: Path) -> Non
 WRITER = """
 import sys
 from pathlib import Path
-from tunecli.train.artifacts import write_whole
+from tunecli.train.checkpoint import write_whole
 write_whole(Path(sys.argv[1]), b"new", "thing")
 """
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tunecli.config.schema.training import Training
-from tunecli.train.precision import autocast, gradient_scaler, kernels
+from tunecli.train.torch_state import autocast, gradient_scaler, kernels
 
 CPU = torch.device("cpu")
 

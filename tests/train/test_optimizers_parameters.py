@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from tunecli.train.parameters import Part, parts_of
+from tunecli.train.optimizers import Part, parts_of
 
 
 class Everything(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tunecli.train.determinism import cpu_generator, scoped_seed
+from tunecli.train.torch_state import cpu_generator, scoped_seed
 
 CPU = torch.device("cpu")
 
