@@ -129,7 +129,7 @@ def test_doctor_and_the_schema_show_the_plug_ins(work: Path, site: Path) -> None
         ("search.sampler=hil", "did you mean `hill`?"),
         ("search.pruner={name: ceiling, epoc: 1}", "did you mean `epoch`?"),
         ("run.engine=talkin", "did you mean `talking`?"),
-        ("run.workers=3", "the engine `talking` has one worker"),
+        ("run.workers=3", "`engine: talking` has one worker"),
     ],
 )
 def test_a_mistake_at_a_plug_in_is_told_as_at_a_built_in(
@@ -140,6 +140,7 @@ def test_a_mistake_at_a_plug_in_is_told_as_at_a_built_in(
     assert words in found.stderr
 
 
+@pytest.mark.slow
 def test_the_contract_tests_of_the_document_pass(work: Path, site: Path) -> None:
     write_files(work, {"test_hill.py": documented_files()["test_hill.py"]})
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_hill.py"]
