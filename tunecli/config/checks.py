@@ -132,7 +132,7 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
     info = sampler_info(search.sampler_name)
     if (several and not info.handles_several_goals) or (bounded and not info.handles_constraints):
         unsupported = "several objectives" if several and not info.handles_several_goals else "constraints"
-        fitting = [f"`{each.name}`" for each in SAMPLERS.values() if _learns_from_all(each)]
+        fitting = [f"`{sampler.name}`" for sampler in SAMPLERS.values() if _learns_from_all(sampler)]
         unsupported_settings.append(
             ("sampler", f"`{info.name}` does not support {unsupported}", f"use {' or '.join(fitting)}")
         )

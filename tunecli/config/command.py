@@ -155,7 +155,7 @@ def unused_parameters(space: Space) -> Iterator[str]:
         if name.startswith(_PREFIX):
             path = name.removeprefix(_PREFIX)
             owner = path.removesuffix(".choice").removesuffix(".length")
-            if not any(_is_on_one_line(owner, each) for each in paths):
+            if not any(_is_on_one_line(owner, used) for used in paths):
                 yield path
 
 
@@ -171,8 +171,8 @@ def _commands(space: Space) -> Iterator[list[str]]:
             for lists in walk(part.items["command"]):
                 if isinstance(lists, FixedList):
                     yield [
-                        each.value
-                        for each in walk(lists)
-                        if isinstance(each, Fixed) and isinstance(each.value, str)
+                        part.value
+                        for part in walk(lists)
+                        if isinstance(part, Fixed) and isinstance(part.value, str)
                     ]
             return

@@ -85,7 +85,7 @@ def differences(old: StudySpec, new: StudySpec) -> list[Difference]:
             changes.append(
                 Difference("trial", *("ranges in the order " + ", ".join(shape) for shape in shapes))
             )
-    return sorted(changes, key=lambda each: TOP_LEVEL.index(each.path.partition(".")[0]))
+    return sorted(changes, key=lambda change: TOP_LEVEL.index(change.path.partition(".")[0]))
 
 
 def kept_overrides(overrides: Sequence[str], old_text: str, new_text: str) -> tuple[str, ...]:
@@ -97,11 +97,11 @@ def kept_overrides(overrides: Sequence[str], old_text: str, new_text: str) -> tu
     if old_text == new_text:
         return tuple(overrides)
     old, new = _effective(old_text, ()), _effective(new_text, ())
-    changed = [_CHOICE.sub("", each.path) for each in _between(old, new, "")]
+    changed = [_CHOICE.sub("", difference.path) for difference in _between(old, new, "")]
 
     def is_kept(assignment: str) -> bool:
         path = full_path(assignment.partition("=")[0])
-        return not any(_is_under(path, (each,)) or _is_under(each, (path,)) for each in changed)
+        return not any(_is_under(path, (other,)) or _is_under(other, (path,)) for other in changed)
 
     return tuple(filter(is_kept, overrides))
 
@@ -145,7 +145,7 @@ def _between(old: Any, new: Any, path: str) -> Iterator[Difference]:
 
 
 def _are_ranges(*maps: Mapping[str, Any]) -> bool:
-    return any(_NUMERIC_RANGES & set(each) for each in maps)
+    return any(_NUMERIC_RANGES & set(one) for one in maps)
 
 
 def _are_same(old: Any, new: Any) -> bool:
@@ -237,7 +237,7 @@ def _match(expression: Expression, name: str, plain: Any, point: dict[str, Scala
             return contains(domain, value)
         case Choice(labels=labels, options=options):
             branches = sorted(
-                zip(labels, options, strict=True), key=lambda each: not _is_exactly(each[1], plain)
+                zip(labels, options, strict=True), key=lambda branch: not _is_exactly(branch[1], plain)
             )
             for label, option in branches:
                 inner: dict[str, Scalar] = {expression.name_at(name): label}

@@ -169,7 +169,7 @@ def _unknown_key(
     message = f"unknown key `{key}`"
     if not is_hinted:
         return message, ""
-    if any(key in names_of(each) for each in models):
+    if any(key in names_of(model) for model in models):
         return message, f"write `name: {key}` instead"
     same = meant(key, known)
     if same and plain_name(same) == plain_name(key):
@@ -204,7 +204,9 @@ def _nameless(
     if near := range_key_hint(given):
         return "missing `name`", near
     usual = getattr(place.field.default, "name", "") if place is not None else ""
-    fitting = [name for each in models if given.keys() <= each.model_fields.keys() for name in names_of(each)]
+    fitting = [
+        name for model in models if given.keys() <= model.model_fields.keys() for name in names_of(model)
+    ]
     example = usual if usual in fitting or not fitting else fitting[0]
     example = example or next(iter(options), "")
     return (

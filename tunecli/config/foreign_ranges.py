@@ -89,7 +89,7 @@ def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
     said = {_key(word): value for word, value in named.items()}
     for word in _INNER & said.keys():
         if isinstance(inner := said[word], Mapping):
-            said |= {_key(each): value for each, value in inner.items()}
+            said |= {_key(item): value for item, value in inner.items()}
     known = _LOW | _HIGH | _STEP | _MEAN | _DEVIATION | _TYPE | _SCALE | _VALUES | _INNER | _BESIDE
     if not said.keys() <= known:
         return None
@@ -110,13 +110,13 @@ def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
     numbers = [_number(first(_LOW)), _number(first(_HIGH))]
     if kind in ("normal", "lognormal"):
         numbers = [_number(first(_MEAN)), _number(first(_DEVIATION))]
-        return Asked(kind, tuple(each for each in numbers if each is not None), step=step)
+        return Asked(kind, tuple(item for item in numbers if item is not None), step=step)
     bounds = said.get("bounds")
     if isinstance(bounds, list) and len(bounds) == 2:
-        numbers = [_number(each) for each in bounds]
+        numbers = [_number(item) for item in bounds]
     if None in numbers:
         return None
-    low, high = (each for each in numbers if each is not None)
+    low, high = (item for item in numbers if item is not None)
     scale = first(_SCALE)
     is_log = True in (said.get("log"), said.get("logscale")) or (
         isinstance(scale, str) and "log" in scale.lower()
@@ -144,10 +144,10 @@ def _asked_by_word(word: str, body: Any, known_kind: str = "") -> Asked | None:
         return None
     if kind == "choice":
         return Asked("choice", values=tuple(body))
-    numbers = [_number(each) for each in body]
+    numbers = [_number(item) for item in body]
     if None in numbers or not 1 <= len(numbers) <= 3:
         return None
-    given = [each for each in numbers if each is not None]
+    given = [item for item in numbers if item is not None]
     if len(given) == 1:
         given = [0, *given] if kind in ("below", "int") else given
     if len(given) < 2:
@@ -166,7 +166,7 @@ def asked_by_text(text: str) -> Asked | None:
     if len(text) > _LONGEST_TEXT:
         return None
     if span := _SPAN.fullmatch(text):
-        low, high = (_number(each) for each in span.groups())
+        low, high = (_number(argument) for argument in span.groups())
         return Asked("either", (low, high)) if low is not None and high is not None else None
     called = _CALL.fullmatch(text)
     if called is None:
@@ -183,10 +183,12 @@ def asked_by_text(text: str) -> Asked | None:
             word = "loginterval" if is_log else "int"
     arguments = _arguments(inside)
     named = (
-        re.fullmatch(r"(\w+)\s*=\s*(.*)", each, re.DOTALL) for each in arguments if isinstance(each, str)
+        re.fullmatch(r"(\w+)\s*=\s*(.*)", argument, re.DOTALL)
+        for argument in arguments
+        if isinstance(argument, str)
     )
     words = {pair[1]: pair[2] for pair in named if pair}
-    plain = [each for each in arguments if not (isinstance(each, str) and "=" in each)]
+    plain = [argument for argument in arguments if not (isinstance(argument, str) and "=" in argument)]
     kind = (
         "below" if _key(word) == "range" else _KINDS.get(_key(word), "")
     )  # Python's range leaves out its end
@@ -196,10 +198,10 @@ def asked_by_text(text: str) -> Asked | None:
         return _asked_by_word(word, plain[0] if len(plain) == 1 and isinstance(plain[0], list) else plain)
     if plain and isinstance(plain[0], str) and _number(plain[0]) is None and kind:
         plain = plain[1:]
-    if any("log" in each.lower() for each in plain if isinstance(each, str)):
+    if any("log" in argument.lower() for argument in plain if isinstance(argument, str)):
         words["log"] = "True"  # scikit-optimize's third argument
-    plain = [each for each in plain if _number(each) is not None]
-    numbers = plain or [_number(words[each]) for each in _PARTS if each in words]
+    plain = [argument for argument in plain if _number(argument) is not None]
+    numbers = plain or [_number(words[argument]) for argument in _PARTS if argument in words]
     asked = _asked_by_word(word, numbers, kind if kind == "below" else "")
     if asked is None:
         return None

@@ -94,8 +94,8 @@ def value_hint(
     if isinstance(given, list) and is_searchable and not {"list_type", "tuple_type"} & set(kinds):
         return hint_of(lines_for_list(given, is_whole=is_whole, is_number=is_number))
     if isinstance(given, list) and not wants_structure:
-        if place is not None and place.key == "metric" and all(isinstance(each, str) for each in given):
-            goals = ", ".join(f"{{metric: {flow(each)}}}" for each in given)
+        if place is not None and place.key == "metric" and all(isinstance(item, str) for item in given):
+            goals = ", ".join(f"{{metric: {flow(item)}}}" for item in given)
             return f"write `objective: {{pareto: [{goals}]}}`"
         example = example_of(place, None) if place is not None else ""
         return f"write one value, such as `{example}`" if example else "write one value"
@@ -214,7 +214,7 @@ def device_hint(given: Any) -> str:
 
 def _devices_hint(given: Sequence[Any]) -> str:
     """The hint for a list of devices: one key without a number uses all of its kind."""
-    kinds = {str(each).lower().partition(":")[0] for each in given}
+    kinds = {str(device).lower().partition(":")[0] for device in given}
     kind = next(iter(kinds)) if len(kinds) == 1 else ""
     return f"write `device: {kind}` to use all of them" if kind in ("cuda", "xpu") else "write one device"
 

@@ -178,7 +178,7 @@ def _distinct_labels(choice: Choice) -> dict[str, str]:
         if isinstance(label, str)
     )
     distinct: dict[str, str] = {}
-    for base, group in groupby(numbered, key=lambda each: each[0]):
+    for base, group in groupby(numbered, key=lambda pair: pair[0]):
         places = [place for _, place in group]
         labels = (
             _by_difference(base, [choice.options[place] for place in places]) if len(places) > 1 else None

@@ -43,11 +43,18 @@ def models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[Ba
     models = [model]
     for step in path:
         fields = [
-            each.model_fields[step] for each in models if isinstance(step, str) and step in each.model_fields
+            member.model_fields[step]
+            for member in models
+            if isinstance(step, str) and step in member.model_fields
         ]
         inside = [inner for field in fields for inner in models_in(field.annotation)]
         # a tag may be called as a field is: `python`
-        models = inside or [each for each in models if step in names_of(each)] or _of_plug_ins(step) or models
+        models = (
+            inside
+            or [member for member in models if step in names_of(member)]
+            or _of_plug_ins(step)
+            or models
+        )
     return models
 
 
@@ -65,13 +72,13 @@ def place_at(model: type[BaseModel], path: Iterable[str | int]) -> Place | None:
         if isinstance(step, int):
             place = place and Place(place.owner, place.key, place.field, is_item=True)
             continue
-        owners = [each for each in models if step in each.model_fields]
+        owners = [member for member in models if step in member.model_fields]
         if owners:
             place = Place(owners[0], step, owners[0].model_fields[step], is_item=False)
             inside = [inner for owner in owners for inner in models_in(owner.model_fields[step].annotation)]
             models = inside or models
         else:
-            models = [each for each in models if step in names_of(each)] or _of_plug_ins(step) or models
+            models = [member for member in models if step in names_of(member)] or _of_plug_ins(step) or models
     return place
 
 
@@ -200,8 +207,8 @@ def _candidates(place: Place, given: Any) -> Iterator[Any]:
         yield from (
             [word] for value in given.values() for word in (value, *_renamed(value)) if isinstance(word, str)
         )
-    if isinstance(given, list) and all(isinstance(each, str) for each in given):
-        yield {"pareto": [{"metric": each} for each in given]}
+    if isinstance(given, list) and all(isinstance(item, str) for item in given):
+        yield {"pareto": [{"metric": item} for item in given]}
     is_text = is_text and given.lower() not in _NO_VALUES
     if place.key in _USUAL and not is_text and not isinstance(given, dict):
         yield _USUAL[place.key]
@@ -298,7 +305,14 @@ def _plain(model: type[BaseModel]) -> Iterator[dict[str, Any]]:
         nested = (value for inner in models_in(field.annotation) for value in _plain(inner))
         usual = [_USUAL[key]] if key in _USUAL else []
         pool = [*usual, *typing.get_args(field.annotation), *_SAMPLES, *nested]
-        fitting = next((each for each in pool if not isinstance(each, type) and is_taken(place, each)), None)
+        fitting = next(
+            (
+                candidate
+                for candidate in pool
+                if not isinstance(candidate, type) and is_taken(place, candidate)
+            ),
+            None,
+        )
         filled[key] = fitting
     if required:
         yield filled

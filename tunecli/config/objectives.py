@@ -89,7 +89,7 @@ def _bounded(name: str, info: ValidationInfo) -> str:
     goals = (
         [info.data["metric"]]
         if "metric" in info.data
-        else [each.metric for each in info.data.get("pareto", ())]
+        else [objective.metric for objective in info.data.get("pareto", ())]
     )
     own = [_column(metric) for metric in goals if isinstance(metric, UserCode)]
     _require_metric(name, (*METRICS, *own), info)
@@ -252,7 +252,8 @@ def spelled(objective: Objective) -> dict[str, Any]:
     plain: dict[str, Any] = {"pareto": aims} if objective.further_objectives else aims[0]
     if objective.constraints:
         plain["subject_to"] = {
-            each.metric: f"{'>=' if each.is_least else '<='} {each.bound!r}" for each in objective.constraints
+            constraint.metric: f"{'>=' if constraint.is_least else '<='} {constraint.bound!r}"
+            for constraint in objective.constraints
         }
     return plain
 
@@ -289,6 +290,6 @@ def _require_metric(name: str, known: Iterable[str], info: ValidationInfo) -> No
             raise ValueError(f"invalid metric name {name!r}: use a letter, then letters, digits and `_./-`")
     elif name not in known:
         names = list(dict.fromkeys(known))
-        ended = [each for each in names if each.endswith(f"_{_SHORT.get(name, name)}")]
+        ended = [known_name for known_name in names if known_name.endswith(f"_{_SHORT.get(name, name)}")]
         near = f"did you mean `{ended[0]}`?" if ended else nearest(name, names, _VERY_NEAR)
         raise ValueError(f"unknown metric `{name}`; {near or 'one of ' + ', '.join(names)}")

@@ -167,7 +167,9 @@ def _signature_of_class(definition: ast.ClassDef) -> Signature | None:
 
 
 def _signature_of_function(definition: _Function, *, skip_first: bool) -> Signature | None:
-    decorators = [each.id if isinstance(each, ast.Name) else "" for each in definition.decorator_list]
+    decorators = [
+        decorator.id if isinstance(decorator, ast.Name) else "" for decorator in definition.decorator_list
+    ]
     if decorators == ["classmethod"]:
         skip_first = True
     elif decorators not in ([], ["staticmethod"]):
@@ -261,7 +263,10 @@ def _asks_for(package: str, wanted: str) -> bool:
         asked = requires(package) or []
     except (PackageNotFoundError, ValueError):
         return False
-    return any(re.match(rf"{wanted}(?![\w.-])", each) and "extra ==" not in each for each in asked)
+    return any(
+        re.match(rf"{wanted}(?![\w.-])", requirement) and "extra ==" not in requirement
+        for requirement in asked
+    )
 
 
 def _imports(file: Path, root: Path) -> Iterator[tuple[Path, list[str]]]:

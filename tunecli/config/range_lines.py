@@ -119,10 +119,10 @@ def _lines(asked: Asked, is_whole: bool | None) -> tuple[str, ...]:
         kind, high = ("int" if kind == "below" else "logint"), high - (step or 1)
     if low > high or (kind.startswith("log") and low <= 0):
         return ()
-    are_whole = all(float(each).is_integer() for each in (low, high, step or 1))
+    are_whole = all(float(number).is_integer() for number in (low, high, step or 1))
     by = f", step: {flow(step)}" if step is not None and step > 0 else ""
     if kind == "either":
-        are_ints = all(isinstance(each, int) for each in (low, high))
+        are_ints = all(isinstance(number, int) for number in (low, high))
         is_int = are_whole and (is_whole or (is_whole is None and are_ints))
         names = ["int", "logint"] if is_int else ["uniform", "loguniform"]
         names = names if low > 0 else names[:1]
@@ -140,7 +140,7 @@ def _lines(asked: Asked, is_whole: bool | None) -> tuple[str, ...]:
 
 def _choice(values: Sequence[Any]) -> str:
     distinct = [
-        each for place, each in enumerate(values) if not any(_same(each, one) for one in values[:place])
+        value for place, value in enumerate(values) if not any(_same(value, one) for one in values[:place])
     ]
     text = f"{{choice: {flow(distinct)}}}"
     return text if len(text) <= _LONGEST_LINE else f"{{choice: [{short_flow(distinct[0])}, …]}}"

@@ -42,7 +42,7 @@ def key_rows(model: type[BaseModel] = TrialConfig, prefix: str = "") -> Iterator
         inner: dict[str, list[FieldInfo]] = {}
         for member in members:
             for inner_name, inner_field in member.model_fields.items():
-                if any(names_of(each) for each in models_in(inner_field.annotation)):
+                if any(names_of(inner_model) for inner_model in models_in(inner_field.annotation)):
                     inner.setdefault(inner_name, []).append(inner_field)
         for inner_name, fields in inner.items():
             defaults = dict.fromkeys(map(_default, fields))
@@ -99,7 +99,11 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, BaseModel):
         names = names_of(type(value))
         said = {key: getattr(value, key) for key in value.model_fields_set if key != "name"}
-        text = names[0] if names and not said else ", ".join(f"{key}: {each}" for key, each in said.items())
+        text = (
+            names[0]
+            if names and not said
+            else ", ".join(f"{key}: {setting}" for key, setting in said.items())
+        )
         return f"`{text}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
@@ -111,7 +115,11 @@ def _kinds(annotation: Any, metadata: list[Any]) -> Iterator[str]:
         yield from (f"`{str(option).lower() if option is True else option}`" for option in arguments)
     elif origin is typing.Annotated:
         yield from _kinds(
-            arguments[0], [*metadata, *(part for each in arguments[1:] for part in _flat(each))]
+            arguments[0],
+            [
+                *metadata,
+                *(part for argument in arguments[1:] for part in _flat(argument)),
+            ],
         )
     elif origin is list:
         yield "a list of " + ", ".join(_kinds(arguments[0], []))

@@ -263,7 +263,7 @@ def _folded(text: str) -> tuple[str, list[int] | None]:
     joined, places = _joined(text)
     lowered = joined.lower()
     if len(lowered) != len(joined):
-        lowered = "".join(low if len(low := each.lower()) == 1 else each for each in joined)
+        lowered = "".join(low if len(low := character.lower()) == 1 else character for character in joined)
     return lowered, places
 
 
@@ -285,7 +285,7 @@ def _overlap(before: str, spelling: str) -> int:
 def _merged(spans: Iterable[_Span]) -> list[_Span]:
     """Spans in order; overlapping spans become one with the name of the first."""
     merged: list[_Span] = []
-    for span in sorted(spans, key=lambda each: (each.start, -each.end)):
+    for span in sorted(spans, key=lambda item: (item.start, -item.end)):
         if merged and span.start < merged[-1].end:
             merged[-1] = merged[-1]._replace(end=max(span.end, merged[-1].end))
         else:

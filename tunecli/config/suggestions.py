@@ -150,8 +150,8 @@ def meant(word: str, options: Iterable[str]) -> str:
     bare = plain_name(word)
     bares = (bare, _AFTER.sub("", bare))
     known = list(options)
-    for each in known:
-        if each != word and plain_name(each) in bares:
-            return each
+    for option in known:
+        if option != word and plain_name(option) in bares:
+            return option
     ours = alias(word)
     return ours if ours in known and ours != word else ""
