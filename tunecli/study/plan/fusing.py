@@ -134,11 +134,11 @@ def _settings_blockers(spec: StudySpec, n_workers: int) -> Iterator[FusionBlocke
 
 def _lookahead_blocker(spec: StudySpec, n_workers: int) -> FusionBlocker:
     search = spec.settings.search
-    enough = f"`search.lookahead: {_MIN_GROUP * n_workers}` or more makes enough trials known"
+    enough = f"`search.lookahead: {_MIN_GROUP * n_workers}` or more turns it on"
     if search.lookahead != "auto":
         why = f"too few trials are known before the first ends; {enough}"
         return FusionBlocker("search.lookahead", str(search.lookahead), why)
-    why = f"each trial waits for the results before it; {enough}"
+    why = f"each trial needs earlier results; {enough}"
     if sampler_info(search.sampler_name).reads_results:
         return FusionBlocker("search.sampler", search.sampler_name, why)
     return FusionBlocker("search.pruner", getattr(search.pruner, "name", str(search.pruner)), why)
