@@ -229,7 +229,7 @@ Event = Started | EpochEnded | Checkpointed | Stopped | Paused | Ended
 
 @dataclass(frozen=True, slots=True)
 class SweepInfo:
-    """What a display shows above the trials; it does not change during a sweep.
+    """Facts that a display shows above the trials; they do not change during a sweep.
 
     Attributes:
         study: the study's name.

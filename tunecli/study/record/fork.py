@@ -206,7 +206,7 @@ def rescored(
 ) -> tuple[Outcome, Sequence[EpochEnded]] | None:
     """The outcome and epochs of a trial under another objective.
 
-    What a trial reported is recorded by the name of each metric. So if its training would have been the same under
+    The record holds each metric by its name. So if its training would have been the same under
     ``new``, its score is read from the record, and it does not run again. The first objective may differ only if it did
     not affect the training: no early stopping, no epoch ends by its metric, no pruning, no deviation over folds and
     repeats. A failure is kept if its cause is the machine.

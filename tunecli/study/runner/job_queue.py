@@ -1,7 +1,7 @@
 """The jobs that wait for a worker: made while others train, grouped where they can share a model, handed to the engine.
 
-A trial is on record before a worker gets it (write-ahead), several trials in one commit where several are due. What is
-suggested depends on the record alone (speed-independence). So the number of waiting jobs and the composition of groups
+A trial is on record before a worker gets it (write-ahead), several trials in one commit where several are due. A
+suggestion depends on the record alone (speed-independence). So the number of waiting jobs and the composition of groups
 change no table; they change only whether a worker waits for its next job. Knows no torch: the signature says which
 trials can share a model.
 """

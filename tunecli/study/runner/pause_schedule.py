@@ -154,7 +154,7 @@ class PauseSchedule:
     def _views(self, lookahead: int, trials: Mapping[int, Trial]) -> Iterator[tuple[int, list[Curve] | None]]:
         """Views of the record for the next step: pairs of the last step whose result is seen, and all curves up to it.
 
-        The first pair holds what the lookahead allows, each further one the result of one more step. Pairs that are
+        The first pair holds all results that the lookahead allows, and each further pair one more. Pairs that are
         known to leave nothing to do are skipped. A pair with None ends the iteration: a result must come first.
         """
         n = len(self._steps)
