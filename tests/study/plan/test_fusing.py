@@ -1,4 +1,4 @@
-"""Trials that are trained together: who shares a model, and that a study does not depend on it."""
+"""Fused trials: which trials share a model, and that a study's results do not depend on the groups."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ run: {device: cpu, workers: 1, engine: inline, checkpoint: {epochs: 1}}
 
 
 class Watching:
-    """A display that may stop the sweep after so many epochs."""
+    """A display that may stop the sweep after ``stop_after`` epochs."""
 
     def __init__(self, stop_after=None):
         self.stop_after, self.n_epochs = stop_after, 0
@@ -65,20 +65,20 @@ def whole(spec, path):
 
 
 @pytest.mark.parametrize("fuse", [2, 5, 16])
-def test_how_many_are_in_a_group_changes_no_bit(spec_of, tmp_path, fuse):
+def test_the_size_of_a_group_changes_no_bit(spec_of, tmp_path, fuse):
     alone = whole(spec_of("run.fuse=1", "search.lookahead=12"), tmp_path / "alone")
     together = whole(spec_of(f"run.fuse={fuse}", "search.lookahead=12"), tmp_path / "together")
     assert together.trials == alone.trials
 
 
-def test_neither_do_workers(spec_of, tmp_path):
+def test_the_number_of_workers_changes_no_bit_of_fused_trials(spec_of, tmp_path):
     one = whole(spec_of("run.fuse=4", "search.lookahead=8"), tmp_path / "one")
     overrides = ("run.fuse=4", "search.lookahead=8", "run.workers=2", "run.engine=local")
     assert whole(spec_of(*overrides), tmp_path / "two").trials == one.trials
 
 
 @pytest.mark.parametrize("stop_after", [1, 7, 20])
-def test_a_group_that_is_stopped_goes_on_to_the_undisturbed_table(spec_of, tmp_path, stop_after):
+def test_a_resumed_group_gives_the_undisturbed_table(spec_of, tmp_path, stop_after):
     undisturbed = whole(spec_of(), tmp_path / "whole")
     from tunecli.errors import Interrupted
 
@@ -86,19 +86,19 @@ def test_a_group_that_is_stopped_goes_on_to_the_undisturbed_table(spec_of, tmp_p
         sweep(study, Watching(stop_after))
     with reopen(RunFolder(tmp_path / "cut"), {}) as study:
         sweep(study, Watching())
-    found = folder_of(tmp_path / "cut")
-    assert found.trials == undisturbed.trials
-    assert found.table == undisturbed.table
+    resumed = folder_of(tmp_path / "cut")
+    assert resumed.trials == undisturbed.trials
+    assert resumed.table == undisturbed.table
 
 
-def test_fused_and_alone_come_to_the_same_within_rounding(spec_of, tmp_path):
+def test_fused_and_unfused_scores_agree_within_rounding(spec_of, tmp_path):
     fused, plain = (whole(spec_of(f"run.fuse={fuse}"), tmp_path / fuse) for fuse in ("auto", "off"))
     for a, b in zip(fused.trials, plain.trials, strict=True):
         assert (a.parameters, a.seed, a.state) == (b.parameters, b.seed, b.state)
         assert float(a.score) == pytest.approx(float(b.score), rel=2e-3)
 
 
-def test_an_exported_trial_is_computed_as_it_was(spec_of, tmp_path, tunecli):
+def test_an_exported_fused_trial_reproduces_its_score(spec_of, tmp_path, tunecli):
     spec = spec_of()
     with begin(spec, tmp_path / "run") as study:
         sweep(study, Watching())
@@ -109,7 +109,7 @@ def test_an_exported_trial_is_computed_as_it_was(spec_of, tmp_path, tunecli):
     assert tunecli("verify", tmp_path / "run", "--all", "--exact").returncode == 0
 
 
-def test_auto_fuses_only_what_gains_by_it(spec_of):
+def test_auto_fuses_only_studies_that_gain_from_it(spec_of):
     assert fused_width(spec_of(), 1) == 16
     for override in (
         "run.fuse=off",
@@ -149,21 +149,21 @@ def test_auto_fuses_only_what_gains_by_it(spec_of):
     ],
     ids=str,
 )
-def test_what_keeps_trials_by_themselves_is_told_by_its_key(spec_of, overrides, share, keys):
-    found = fusing(spec_of(*overrides), 1, 1 if "search.trials=1" in overrides else 12)
-    assert found.share == share
-    assert [each.key for each in found.obstacles] == keys
-    assert all(each.why for each in found.obstacles)
+def test_the_reasons_against_fusing_name_their_keys(spec_of, overrides, share, keys):
+    fused = fusing(spec_of(*overrides), 1, 1 if "search.trials=1" in overrides else 12)
+    assert fused.share == share
+    assert [blocker.key for blocker in fused.obstacles] == keys
+    assert all(blocker.why for blocker in fused.obstacles)
 
 
-def test_where_nothing_can_be_fused_no_suggestion_waits_for_a_group(spec_of):
-    """A lookahead made for groups would cost the sampler what it could have learnt."""
+def test_the_lookahead_ignores_groups_if_nothing_can_be_fused(spec_of):
+    """A lookahead for groups would hide results from the sampler for nothing."""
     overrides = ("run.fuse=8", "search.sampler=bayes", "training.precision=bf16")
     assert check(spec_of(*overrides)).plan.lookahead == 1
     assert check(spec_of(*overrides[:2])).plan.lookahead == 8
 
 
-def test_check_tells_a_person_and_a_program_why(spec_of):
+def test_check_reports_the_reasons_as_text_and_as_json(spec_of):
     answer = check_view(check(spec_of("training.precision=bf16", "run.fuse=8")))
     why = "`training.precision: bf16`: it computes in bf16"
     assert dict(answer.lines)["batched training"] == f"off: {why}"
@@ -176,14 +176,14 @@ def test_check_tells_a_person_and_a_program_why(spec_of):
     assert dict(check_view(check(spec_of())).lines)["batched training"] == "on: up to 12 trials as one model"
 
 
-def test_an_exported_trial_that_names_a_group_is_not_warned_of(spec_of):
+def test_an_exported_trial_with_fuse_gets_no_note(spec_of):
     one = ("model.hidden=[8]", "model.dropout=0.1", "optimizer.lr=0.01", "learning_rate=[]", "weights=[]")
-    found = check(spec_of(*one, "run.fuse=8", "search.trials=1"))
-    assert not [note for note in found.notes if "fuse" in note]
+    checked = check(spec_of(*one, "run.fuse=8", "search.trials=1"))
+    assert not [note for note in checked.notes if "fuse" in note]
 
 
-def test_a_worker_that_takes_a_group_along_costs_nobody_a_trial(spec_of, tmp_path):
-    """Whoever was to blame shows when each is run alone; here nobody was, so all complete."""
+def test_the_trials_of_a_killed_group_all_complete(spec_of, tmp_path):
+    """The trials of a killed group run alone, which shows the one that kills its worker; here none does."""
     overrides = ("run.engine=local", "run.fuse=6", "search.lookahead=12", "training.epochs=12")
     from tunecli.engine import engine_named
     from tunecli.engine.protocol import EngineOptions
@@ -192,10 +192,10 @@ def test_a_worker_that_takes_a_group_along_costs_nobody_a_trial(spec_of, tmp_pat
 
     class Killing(Watching):
         pids = None
-        setbacks = 0
+        n_failed_attempts = 0
 
         def happened(self, event):
-            self.setbacks += isinstance(event, FailedAttempt)
+            self.n_failed_attempts += isinstance(event, FailedAttempt)
             if isinstance(event, Started) and self.pids is None:
                 self.pids = event.process_id
                 os.kill(event.process_id, signal.SIGKILL)
@@ -205,6 +205,6 @@ def test_a_worker_that_takes_a_group_along_costs_nobody_a_trial(spec_of, tmp_pat
     spec = spec_of(*overrides)
     with begin(spec, tmp_path / "run") as study:
         sweep(study, display, engine_named("local", EngineOptions(1, 1)))
-    assert display.setbacks > 1
+    assert display.n_failed_attempts > 1
     states = {trial.state for trial in folder_of(tmp_path / "run").trials}
     assert states == {"complete"}

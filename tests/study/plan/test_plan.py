@@ -1,4 +1,4 @@
-"""What a study settles when it begins."""
+"""The plan of a new study."""
 
 import pytest
 
@@ -16,6 +16,6 @@ from tunecli.study.plan.plan import plan_for
         (("search.sampler=random", "run.workers=2", "run.fuse=4"), 8),
     ],
 )
-def test_the_lookahead_is_so_that_no_worker_waits_for_a_suggestion(study_file, overrides, lookahead):
+def test_the_automatic_lookahead_keeps_every_worker_busy(study_file, overrides, lookahead):
     spec = load_checked(study_file(), ("search.lookahead=auto", "run.engine=local", *overrides))
     assert plan_for(spec).lookahead == lookahead

@@ -1,4 +1,4 @@
-"""How many jobs run at a time, and where."""
+"""The number of jobs that run at a time, and their devices."""
 
 import pytest
 
@@ -11,7 +11,7 @@ FOUR = [Accelerator(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
 
 
 @pytest.mark.parametrize(
-    ("run", "n_places", "expected"),
+    ("run", "n_accelerators", "expected"),
     [
         (Run(), 0, n_cores()),
         (Run(threads=n_cores() * 2), 0, 1),
@@ -27,11 +27,11 @@ FOUR = [Accelerator(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
     ],
     ids=str,
 )
-def test_accelerators_have_slots_and_the_cpu_has_cores(run, n_places, expected):
-    assert worker_count(run, FOUR[:n_places]) == expected
+def test_the_worker_count_follows_accelerator_slots_or_cpu_cores(run, n_accelerators, expected):
+    assert worker_count(run, FOUR[:n_accelerators]) == expected
 
 
-def test_jobs_are_told_by_the_device_they_run_on():
+def test_jobs_are_counted_by_device():
     assert jobs_by_device("auto", [], 3) == {"cpu": 3}
     assert jobs_by_device("cuda:9", [], 1) == {"cuda:9": 1}
     assert jobs_by_device("auto", FOUR[:2], 3) == {"cuda:0": 2, "cuda:1": 1}

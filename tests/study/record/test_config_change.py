@@ -1,4 +1,4 @@
-"""Going on with a study whose file, code or data are not what they were: what may change does, the rest is refused."""
+"""Resuming a study whose file, code or data have changed: allowed changes are applied, others are refused."""
 
 import os
 
@@ -31,10 +31,10 @@ def edit(path, **replaced):
 
 
 def resumed(folder, changes=None, overrides=(), **options):
-    """What was said, and the table, of a study that was gone on with."""
-    said: list[str] = []
-    with reopen(folder, changes or {}, overrides, say=said.append, **options) as study:
-        return said, sweep(study, Silent()).table
+    """Resume a study; the lines for the user, and the table."""
+    lines: list[str] = []
+    with reopen(folder, changes or {}, overrides, say=lines.append, **options) as study:
+        return lines, sweep(study, Silent()).table
 
 
 def facts(folder):
@@ -42,41 +42,41 @@ def facts(folder):
         return study.log.facts()
 
 
-def test_an_edit_of_the_folder_s_file_is_what_is_asked_and_said(begun, study_file, tmp_path):
+def test_an_edit_of_the_folder_s_file_is_applied_and_reported(begun, study_file, tmp_path):
     edit(begun.config_path, **{"trials: 6": "trials: 4", "engine: inline": "engine: inline, checkpoint: off"})
-    said, table = resumed(begun)
-    assert said == ["changed: search.trials: 2 → 4", "changed: run.checkpoint: auto → off"]
+    lines, table = resumed(begun)
+    assert lines == ["changed: search.trials: 2 → 4", "changed: run.checkpoint: auto → off"]
     assert comparable(table) == comparable(run_whole(study_file(), tmp_path / "whole", "search.trials=4"))
     assert facts(begun)["config"] == begun.config_path.read_text()
-    assert "search.trials=2" not in facts(begun)["overrides"], "the edit is the later wish"
-    assert resumed(begun)[0] == [], "it is said once"
+    assert "search.trials=2" not in facts(begun)["overrides"], "the edit is later than the override"
+    assert resumed(begun)[0] == [], "a change is reported once"
     assert status(begun).n_trials == 4
 
 
-def test_another_file_takes_the_place_of_the_folder_s(begun, tmp_path):
+def test_another_file_replaces_the_folder_s(begun, tmp_path):
     wish = tmp_path / "elsewhere" / "wish.yaml"
     wish.parent.mkdir()
     wish.write_text((begun.config_path).read_text().replace("trials: 6", "trials: 3"))
-    said, table = resumed(begun, config_path=wish)
-    assert said == ["changed: search.trials: 2 → 3"]
+    lines, table = resumed(begun, config_path=wish)
+    assert lines == ["changed: search.trials: 2 → 3"]
     assert len(table.rows) == 3
     assert begun.config_path.read_text() == wish.read_text()
     assert resumed(begun)[0] == []
 
 
-def test_of_two_wishes_the_file_that_is_named_is_taken_and_that_is_said(begun, tmp_path):
+def test_a_named_file_is_used_before_an_edited_one_and_that_is_reported(begun, tmp_path):
     wish = tmp_path / "wish.yaml"
     wish.write_text(begun.config_path.read_text().replace("trials: 6", "trials: 3"))
     edit(begun.config_path, **{"trials: 6": "trials: 4"})
-    said, table = resumed(begun, config_path=wish)
-    assert said == [
+    lines, table = resumed(begun, config_path=wish)
+    assert lines == [
         f"note: {begun.config_path} was edited too; {wish} is used",
         "changed: search.trials: 2 → 3",
     ]
     assert len(table.rows) == 3
 
 
-def test_an_edit_that_changes_nothing_is_recorded_and_says_nothing(begun):
+def test_an_edit_that_changes_no_key_is_recorded_without_a_line(begun):
     begun.config_path.write_text("# what I think of it\n" + begun.config_path.read_text())
     assert resumed(begun)[0] == []
     assert facts(begun)["config"].startswith("# what I think of it")
@@ -97,7 +97,7 @@ def test_an_edit_that_changes_nothing_is_recorded_and_says_nothing(begun):
         ("study: small", "study: other", "study: small → other"),
     ],
 )
-def test_what_would_make_the_record_lie_is_refused_with_the_way_out(begun, old, new, line):
+def test_a_change_that_makes_it_another_study_is_refused_with_a_hint(begun, old, new, line):
     before = facts(begun)
     edit(begun.config_path, **{old: new})
     with pytest.raises(UsageError) as caught, reopen(begun, {}):
@@ -107,12 +107,12 @@ def test_what_would_make_the_record_lie_is_refused_with_the_way_out(begun, old, 
     assert f"tunecli resume {begun.path} --fork NAME" in caught.value.hint
     assert facts(begun) == before
     begun.config_path.unlink()
-    said, _ = resumed(begun)
-    assert said == []
-    assert old in begun.config_path.read_text(), "the record has the text, and gives it back"
+    lines, _ = resumed(begun)
+    assert lines == []
+    assert old in begun.config_path.read_text(), "the missing file is written again from the record"
 
 
-def test_all_that_differs_is_refused_at_once(begun):
+def test_all_refused_changes_are_reported_at_once(begun):
     with (
         pytest.raises(UsageError) as caught,
         reopen(begun, {}, ("seed=4", "training.epochs=5", "run.limit.time=1h")),
@@ -121,21 +121,21 @@ def test_all_that_differs_is_refused_at_once(begun):
     assert caught.value.message.splitlines()[1:] == ["  seed: 3 → 4", "  trial.training.epochs: 4 → 5"]
 
 
-def test_flags_and_overrides_go_on_top_of_the_file_s_edits(begun):
+def test_flags_and_overrides_are_applied_after_the_file_s_edits(begun):
     edit(begun.config_path, **{"trials: 6": "trials: 4"})
-    said, table = resumed(begun, {"n_trials": 3}, ("run.limit.epochs=1000",))
-    assert said == ["changed: search.trials: 2 → 3", "changed: run.limit.epochs: nothing → 1000"]
+    lines, table = resumed(begun, {"n_trials": 3}, ("run.limit.epochs=1000",))
+    assert lines == ["changed: search.trials: 2 → 3", "changed: run.limit.epochs: nothing → 1000"]
     assert len(table.rows) == 3
-    said, table = resumed(begun, {"n_trials": 5, "n_workers": 1})
-    assert said == ["changed: search.trials: 3 → 5"]
+    lines, table = resumed(begun, {"n_trials": 5, "n_workers": 1})
+    assert lines == ["changed: search.trials: 3 → 5"]
     assert len(table.rows) == 5
     with look(begun) as study:
-        assert study.spec.settings.run.limit.epochs == 1000, "what was asked before goes on to hold"
+        assert study.spec.settings.run.limit.epochs == 1000, "the earlier override still applies"
 
 
 def test_the_engine_and_the_workers_may_change(begun, study_file, tmp_path):
-    said, table = resumed(begun, {"n_trials": 4}, ("run.engine=local", "run.workers=2"))
-    assert said == [
+    lines, table = resumed(begun, {"n_trials": 4}, ("run.engine=local", "run.workers=2"))
+    assert lines == [
         "changed: search.trials: 2 → 4",
         "changed: run.workers: 1 → 2",
         "changed: run.engine: inline → local",
@@ -145,7 +145,7 @@ def test_the_engine_and_the_workers_may_change(begun, study_file, tmp_path):
     assert comparable(table) == comparable(run_whole(study_file(), tmp_path / "whole", "search.trials=4"))
 
 
-def test_a_total_below_what_was_suggested_is_refused_wherever_it_is_asked(begun):
+def test_a_total_below_the_number_of_suggested_trials_is_refused(begun):
     for changes, overrides in (({"n_trials": 1}, ()), ({}, ("search.trials=1",))):
         with (
             pytest.raises(UsageError, match="2 trials were suggested already"),
@@ -157,7 +157,7 @@ def test_a_total_below_what_was_suggested_is_refused_wherever_it_is_asked(begun)
         pass
 
 
-def test_a_file_that_is_wrong_is_told_at_its_place(begun, tmp_path):
+def test_an_invalid_file_is_reported_with_its_position(begun, tmp_path):
     edit(begun.config_path, **{"trials: 6": "trials: 0"})
     with pytest.raises(ConfigError) as caught, reopen(begun, {}):
         pass
@@ -171,7 +171,7 @@ def test_a_file_that_is_wrong_is_told_at_its_place(begun, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["missing", "not UTF-8", "forbidden"])
-def test_a_folder_s_file_that_cannot_be_read_is_not_needed(begun, how):
+def test_a_folder_s_file_that_cannot_be_read_is_replaced_by_the_record(begun, how):
     path, text = begun.config_path, begun.config_path.read_text()
     path.unlink()
     if how == "not UTF-8":
@@ -179,17 +179,17 @@ def test_a_folder_s_file_that_cannot_be_read_is_not_needed(begun, how):
     if how == "forbidden":
         path.write_text(text)
         path.chmod(0)
-        if os.geteuid() == 0:  # who is root reads it all the same
+        if os.geteuid() == 0:  # root can read it anyway
             path.chmod(0o644)
-    said, _ = resumed(begun)
+    lines, _ = resumed(begun)
     is_noted = how == "not UTF-8" or (how == "forbidden" and os.geteuid() != 0)
-    assert said == ([f"note: {path} cannot be read; the recorded copy is used"] if is_noted else [])
+    assert lines == ([f"note: {path} cannot be read; the recorded copy is used"] if is_noted else [])
     if how == "missing":
         assert path.read_text() == text
 
 
-def test_a_study_cut_off_between_its_file_and_its_record_is_asked_once_more(begun):
-    """As a crash would leave it: the new file is there, the record is as it was."""
+def test_a_change_whose_record_a_crash_prevented_is_applied_again(begun):
+    """A crash can leave the new file beside the old record."""
     begun.config_path.write_text(begun.config_path.read_text().replace("trials: 6", "trials: 3"))
     assert len(resumed(begun)[1].rows) == 3
 
@@ -204,7 +204,7 @@ run: {device: cpu, engine: inline}
 """
 
 
-def test_code_that_has_changed_is_refused_with_the_way_out_and_with_all_else(tmp_path):
+def test_changed_code_is_refused_with_a_hint_and_with_all_other_changes(tmp_path):
     (tmp_path / "mine.py").write_text(CODE)
     (tmp_path / "own.yaml").write_text(OWN)
     run_whole(tmp_path / "own.yaml", tmp_path / "run")
@@ -224,7 +224,7 @@ def test_code_that_has_changed_is_refused_with_the_way_out_and_with_all_else(tmp
     assert "mine.py has changed" in caught.value.message
 
 
-def test_data_that_have_changed_are_refused_with_the_way_out(study_file, tmp_path):
+def test_changed_data_is_refused_with_a_hint(study_file, tmp_path):
     rows = "".join(f"{n % 7},{n % 5},{'ab'[n % 2]}\n" for n in range(60))
     (tmp_path / "mine.csv").write_text(f"a,b,y\n{rows}")
     path = study_file(**{"{source: iris}": "{source: mine.csv, target: y}"})
@@ -241,11 +241,11 @@ def test_data_that_have_changed_are_refused_with_the_way_out(study_file, tmp_pat
     assert "--fork NAME" in caught.value.hint
 
 
-def test_versions_that_changed_are_a_note_and_no_obstacle(begun):
+def test_changed_versions_are_noted_and_do_not_prevent_a_resume(begun):
     with reopen(begun, {}) as study:
         study.log.set_fact("versions", {**study.log.facts()["versions"], "torch": "1.0", "scipy": "0.1"})
-    said, _ = resumed(begun)
-    assert [line.partition(",")[0] for line in said] == ["note: torch was 1.0", "note: scipy was 0.1"]
+    lines, _ = resumed(begun)
+    assert [line.partition(",")[0] for line in lines] == ["note: torch was 1.0", "note: scipy was 0.1"]
 
 
 def test_a_study_named_by_its_file_keeps_that_name(study_file, tmp_path):

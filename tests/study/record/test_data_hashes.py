@@ -1,4 +1,4 @@
-"""A study goes on with the data that it began with, or not at all."""
+"""The hashes of a study's data: a study is resumed only with the data that it began with."""
 
 import pytest
 
@@ -14,7 +14,7 @@ TABLE = "{source: mine.csv, target: y, validation: {file: valid.csv}}"
 
 @pytest.fixture
 def begun(study_file, tmp_path):
-    """A study on a table and a validation file, begun and left."""
+    """A study on a table and a validation file, begun and closed."""
     for name in ("mine.csv", "valid.csv"):
         (tmp_path / name).write_text(f"a,b,y\n{ROWS}")
     path = study_file(**{"{source: iris}": TABLE})
@@ -23,30 +23,30 @@ def begun(study_file, tmp_path):
     return RunFolder.open_existing(tmp_path / "run")
 
 
-def test_the_same_data_go_on_wherever_their_clocks_stand(begun, tmp_path):
+def test_a_study_is_resumed_with_the_same_data_of_another_time_stamp(begun, tmp_path):
     (tmp_path / "mine.csv").write_text(f"a,b,y\n{ROWS}")
     with reopen(begun, {}):
         pass
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "valid.csv"])
-def test_changed_data_are_refused_with_the_file_s_name(begun, tmp_path, name):
+def test_changed_data_is_refused_with_the_file_s_name(begun, tmp_path, name):
     (tmp_path / name).write_text(f"a,b,y\n{ROWS}9,9,a\n")
     with pytest.raises(UsageError, match=f"{name} has changed"), reopen(begun, {}):
         pass
 
 
-def test_data_that_are_gone_are_told_as_the_file_tells_them(begun, tmp_path):
+def test_missing_data_is_an_error_of_the_configuration(begun, tmp_path):
     (tmp_path / "mine.csv").unlink()
     with pytest.raises(ConfigError, match=r"no file mine\.csv"), reopen(begun, {}):
         pass
 
 
-def test_a_bundled_set_has_no_file(study_file):
+def test_a_bundled_data_set_has_no_hash(study_file):
     assert facts.data_hashes(load_checked(study_file(), ())) == {}
 
 
-def test_a_folder_counts_by_its_files_names_and_sizes(tmp_path):
+def test_a_folder_is_hashed_by_the_names_and_sizes_of_its_files(tmp_path):
     for name in ("cat/1.png", "dog/1.png"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(b"x")

@@ -1,4 +1,4 @@
-"""The facts of a record that another version of this program wrote: read, or refused with a reason; never a traceback."""
+"""Facts that another version of this program recorded: they are read, or refused with a reason and no traceback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_missing_fact_has_its_default_or_is_damage(name: str) -> None:
+def test_a_missing_fact_has_its_default_or_is_an_error(name: str) -> None:
     rest = {key: value for key, value in WHOLE.items() if key != name}
     if name in NEEDED:
         with pytest.raises(StoreDamaged, match=rf"record `the study\.{name}`"):
@@ -51,11 +51,11 @@ def test_a_missing_fact_has_its_default_or_is_damage(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PLAN)
-def test_a_missing_field_of_the_plan_has_its_default_or_is_damage(name: str) -> None:
+def test_a_missing_field_of_the_plan_has_its_default_or_is_an_error(name: str) -> None:
     rest = {key: value for key, value in PLAN.items() if key != name}
-    found = {each.name: each for each in fields(Plan)}[name]
-    if found.default is not MISSING:
-        assert getattr(plan_of(checked({**WHOLE, "plan": rest}, PATH), PATH), name) == found.default
+    default = {known.name: known.default for known in fields(Plan)}[name]
+    if default is not MISSING:
+        assert getattr(plan_of(checked({**WHOLE, "plan": rest}, PATH), PATH), name) == default
     else:
         with pytest.raises(StoreDamaged, match=rf"record `plan\.{name}`"):
             checked({**WHOLE, "plan": rest}, PATH)
@@ -66,31 +66,31 @@ def test_a_missing_field_of_the_plan_has_its_default_or_is_damage(name: str) -> 
     st.dictionaries(st.text(max_size=6), VALUES, max_size=3),
 )
 @settings(max_examples=60, deadline=None)
-def test_what_is_unknown_is_left_alone(facts: dict[str, Any], plan: dict[str, Any]) -> None:
-    found = checked({**facts, **WHOLE, "plan": {**plan, **PLAN}}, PATH)
+def test_unknown_facts_are_unchanged(facts: dict[str, Any], plan: dict[str, Any]) -> None:
+    complete = checked({**facts, **WHOLE, "plan": {**plan, **PLAN}}, PATH)
     facts = {key: value for key, value in facts.items() if key not in WHOLE}
-    assert repr({key: found[key] for key in facts}) == repr(facts)
-    assert plan_of(found, PATH) == Plan(**PLAN)
+    assert repr({key: complete[key] for key in facts}) == repr(facts)
+    assert plan_of(complete, PATH) == Plan(**PLAN)
 
 
 @given(st.sampled_from([*WHOLE, *(f"plan.{name}" for name in PLAN)]), VALUES)
 @settings(max_examples=100, deadline=None)
-def test_a_fact_of_another_type_is_damage_and_says_which(name: str, value: Any) -> None:
+def test_a_fact_of_another_type_is_an_error_that_names_it(name: str, value: Any) -> None:
     facts = {**WHOLE, "plan": {**PLAN}}
     group, _, field = name.rpartition(".")
     (facts["plan"] if group else facts)[field] = value
     try:
-        found = checked(facts, PATH)
+        complete = checked(facts, PATH)
     except StoreDamaged as error:
         assert (error.exit_code, name in error.message) == (5, True), error.message
         return
-    same = found["plan"][field] if group else found[field]
-    assert type(same) is type(value) or {type(same), type(value)} == {int, float}
+    accepted = complete["plan"][field] if group else complete[field]
+    assert type(accepted) is type(value) or {type(accepted), type(value)} == {int, float}
 
 
 @pytest.fixture
 def folder(study_file: Any, tmp_path: Path) -> RunFolder:
-    """A study that has begun, and whose trials have not."""
+    """A study that has begun, without trials."""
     folder = RunFolder(tmp_path / "run")
     with begin(load_checked(study_file(), ()), folder.path):
         pass
@@ -98,7 +98,7 @@ def folder(study_file: Any, tmp_path: Path) -> RunFolder:
 
 
 @pytest.mark.parametrize("unknown", [{"future": 1}, {"future": None, "more": {"a": [1]}}])
-def test_a_plan_with_an_unknown_field_is_read_and_not_gone_on_with(folder: RunFolder, unknown: Any) -> None:
+def test_a_plan_with_an_unknown_field_can_be_read_but_not_resumed(folder: RunFolder, unknown: Any) -> None:
     with Log.open(folder.database_path) as log:
         log.set_fact("plan", {**log.facts()["plan"], **unknown})
     before = folder.database_path.read_bytes()
@@ -115,7 +115,7 @@ def test_a_plan_with_an_unknown_field_is_read_and_not_gone_on_with(folder: RunFo
     "name", ["config", "plan", "overrides", "versions", "code", "data", "elapsed_s", "ending"]
 )
 @pytest.mark.parametrize("value", [None, 7, "text", [1], {"a": 1}])
-def test_no_verb_meets_a_retyped_fact_with_a_traceback(folder: RunFolder, name: str, value: Any) -> None:
+def test_a_fact_of_another_type_never_gives_a_traceback(folder: RunFolder, name: str, value: Any) -> None:
     with Log.open(folder.database_path) as log:
         log.set_fact(name, value)
     before = folder.database_path.read_bytes()
@@ -128,7 +128,7 @@ def test_no_verb_meets_a_retyped_fact_with_a_traceback(folder: RunFolder, name: 
             assert error.exit_code == 2 or folder.database_path.read_bytes() == before
 
 
-def test_a_file_that_another_version_took_says_which_version(folder: RunFolder) -> None:
+def test_the_error_of_a_file_from_another_version_names_the_version(folder: RunFolder) -> None:
     with Log.open(folder.database_path) as log:
         facts = log.facts()
         log.set_fact("config", facts["config"] + "\nlater: {than: this}\n")
@@ -139,9 +139,9 @@ def test_a_file_that_another_version_took_says_which_version(folder: RunFolder) 
     assert caught.value.hint.startswith("tunecli 9.9 began this study")
 
 
-def test_the_facts_of_a_new_study_are_those_that_are_known(folder: RunFolder) -> None:
+def test_a_new_study_records_only_known_facts(folder: RunFolder) -> None:
     with Log.open_to_read(folder.database_path) as log:
         facts = log.facts()
     require_known_plan(facts, PATH)
-    known = {each.name for each in fields(facts_module._Facts)}
+    known = {fact.name for fact in fields(facts_module._Facts)}
     assert {*facts} <= known

@@ -1,4 +1,4 @@
-"""What lies in a run folder under the name of one of its files and is none: refused with its path, and never waited for."""
+"""Objects in a run folder that are not the regular file of that name: refused with their path, and never waited for."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(whole: Path, tmp_path: Path) -> Iterator[Callable[[str, Make], tuple[RunFolder, Path, Path]]]:
-    """Put something of a kind in the place of one of the study's files, and say where and what a link leads to."""
+    """Replace one of the study's files by an object of a kind; the run folder, the path, and the target of a link."""
 
     def put(name: str, make: Make) -> tuple[RunFolder, Path, Path]:
         path, target = whole / name, tmp_path / "target"
@@ -118,7 +118,7 @@ def shape(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize("name", [*READ, *WRITTEN, *OF_TRIALS])
-def test_who_writes_refuses_it_at_once_and_changes_nothing(place: Any, name: str, make: Make) -> None:
+def test_resume_refuses_the_object_at_once_and_changes_nothing(place: Any, name: str, make: Make) -> None:
     folder, path, target = place(name, make)
     before, content = shape(folder.path), target.read_bytes()
     with pytest.raises(UsageError) as caught, reopen(folder, {"n_trials": 9}):
@@ -130,7 +130,7 @@ def test_who_writes_refuses_it_at_once_and_changes_nothing(place: Any, name: str
 
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize("name", [*READ, *WRITTEN, *OF_TRIALS])
-def test_who_reads_refuses_what_it_would_read_and_nothing_else(place: Any, name: str, make: Make) -> None:
+def test_reading_refuses_only_objects_that_it_would_read(place: Any, name: str, make: Make) -> None:
     folder, path, target = place(name, make)
     before, content = shape(folder.path), target.read_bytes()
     asks: tuple[Callable[[], object], ...] = (
@@ -149,9 +149,9 @@ def test_who_reads_refuses_what_it_would_read_and_nothing_else(place: Any, name:
     assert (shape(folder.path), target.read_bytes()) == (before, content)
 
 
-@pytest.mark.parametrize("make", [each for each in KINDS if each is not directory])
+@pytest.mark.parametrize("make", [make for make in KINDS if make is not directory])
 @pytest.mark.parametrize("name", ["checkpoints", "checkpoints/trial-00001"])
-def test_a_folder_of_ours_must_be_a_folder(place: Any, name: str, make: Make) -> None:
+def test_a_subfolder_of_the_study_must_be_a_folder(place: Any, name: str, make: Make) -> None:
     folder, path, _ = place(name, make)
     with pytest.raises(UsageError, match="needs a directory") as caught, reopen(folder, {}):
         pass
@@ -160,7 +160,7 @@ def test_a_folder_of_ours_must_be_a_folder(place: Any, name: str, make: Make) ->
 
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize("name", ["study.lock", "workers.lock", "holder.json", "log.jsonl", "checkpoints"])
-def test_a_search_refuses_it_in_a_folder_that_it_would_take_over(
+def test_a_search_refuses_the_object_in_an_existing_folder(
     tmp_path: Path, whole: Path, name: str, make: Make
 ) -> None:
     folder = tmp_path / "new"
@@ -176,7 +176,7 @@ def test_a_search_refuses_it_in_a_folder_that_it_would_take_over(
 
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize("name", ["study.lock", "holder.json", "workers.lock"])
-def test_a_search_on_a_folder_that_holds_a_study_refuses_it_too(place: Any, name: str, make: Make) -> None:
+def test_a_search_refuses_the_object_in_a_folder_with_a_study(place: Any, name: str, make: Make) -> None:
     folder, _, target = place(name, make)
     before, content = shape(folder.path), target.read_bytes()
     with (
@@ -188,7 +188,7 @@ def test_a_search_on_a_folder_that_holds_a_study_refuses_it_too(place: Any, name
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_a_journal_for_people_is_not_written_through_what_is_no_file(tmp_path: Path, make: Make) -> None:
+def test_the_journal_is_written_only_to_a_regular_file(tmp_path: Path, make: Make) -> None:
     folder, target = RunFolder(tmp_path / "run"), tmp_path / "target"
     folder.path.mkdir()
     target.write_text("precious")
@@ -197,7 +197,7 @@ def test_a_journal_for_people_is_not_written_through_what_is_no_file(tmp_path: P
     assert target.read_text() == "precious"
 
 
-def test_a_journal_with_a_reader_at_the_end_of_a_pipe_is_not_written_either(tmp_path: Path) -> None:
+def test_the_journal_is_not_written_to_a_pipe_with_a_reader(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     os.mkfifo(folder.log_path)
     reader = os.open(folder.log_path, os.O_RDONLY | os.O_NONBLOCK)
@@ -207,7 +207,7 @@ def test_a_journal_with_a_reader_at_the_end_of_a_pipe_is_not_written_either(tmp_
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_only_a_file_is_read(tmp_path: Path, make: Make) -> None:
+def test_only_a_regular_file_is_read(tmp_path: Path, make: Make) -> None:
     target = tmp_path / "target"
     target.write_text("content")
     assert read_regular(target) == b"content"
@@ -219,11 +219,11 @@ def test_only_a_file_is_read(tmp_path: Path, make: Make) -> None:
 @pytest.mark.parametrize(
     ("path", "kind"), [("/dev/null", "a device"), ("/", "a directory"), ("/dev/null/x", ""), ("/nowhere", "")]
 )
-def test_what_lies_somewhere_is_said_in_words(path: str, kind: str) -> None:
+def test_the_kind_of_a_path_has_a_name(path: str, kind: str) -> None:
     assert kind_of(Path(path)) == kind
 
 
-def test_an_export_goes_through_a_link_that_the_user_names_and_says_so(tmp_path: Path) -> None:
+def test_an_export_follows_a_link_that_the_user_names_and_reports_it(tmp_path: Path) -> None:
     target, through = tmp_path / "target", tmp_path / "link"
     target.write_text("old")
     through.symlink_to(target)
@@ -232,7 +232,7 @@ def test_an_export_goes_through_a_link_that_the_user_names_and_says_so(tmp_path:
     assert write_where_asked(target, "newer") == str(target)
 
 
-def test_a_study_whose_files_are_its_own_goes_on(whole: Path) -> None:
+def test_a_study_with_regular_files_is_resumed(whole: Path) -> None:
     before = to_csv(results(RunFolder(whole)).table)
     with reopen(RunFolder(whole), {}):
         pass

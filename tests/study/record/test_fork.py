@@ -1,4 +1,4 @@
-"""A fork: the trials of another study that still fit, and then what a study that begins with them does next."""
+"""Forks: which trials of another study are reused, and how the new study continues."""
 
 import json
 import shutil
@@ -40,12 +40,12 @@ def parent(study_file, tmp_path):
 
 
 def forked(folder, name="two", changes=None, overrides=(), display=None, **options):
-    """What was said, the fork's folder, and the numbers of the trials that were run."""
-    said: list[str] = []
+    """Fork a study and run it; the lines for the user, the fork's folder, and the numbers of the trials that ran."""
+    lines: list[str] = []
     display = display or Silent()
-    with fork(folder, name, changes or {}, overrides, say=said.append, **options) as study:
+    with fork(folder, name, changes or {}, overrides, say=lines.append, **options) as study:
         sweep(study, display)
-    return said, RunFolder.open_existing(folder.path.parent / name), display.started
+    return lines, RunFolder.open_existing(folder.path.parent / name), display.started
 
 
 def trials_of(folder):
@@ -55,12 +55,15 @@ def trials_of(folder):
 
 def epochs_of(folder, number):
     with look(folder) as study:
-        return [(each.epoch, each.total_epochs, each.metrics) for each in study.log.epochs(number)]
+        return [(event.epoch, event.total_epochs, event.metrics) for event in study.log.epochs(number)]
 
 
-def test_a_fork_that_changes_nothing_reuses_all_and_goes_on_to_its_total(parent):
-    said, folder, ran = forked(parent, changes={"n_trials": 6})
-    assert said == ["changed: search.trials: 4 → 6", f"reused: 4 of the 4 trials that ended in {parent.path}"]
+def test_a_fork_without_changes_reuses_all_trials_and_runs_up_to_its_total(parent):
+    lines, folder, ran = forked(parent, changes={"n_trials": 6})
+    assert lines == [
+        "changed: search.trials: 4 → 6",
+        f"reused: 4 of the 4 trials that ended in {parent.path}",
+    ]
     assert folder.path == parent.path.parent / "two"
     assert ran == [4, 5]
     before, after = trials_of(parent), trials_of(folder)
@@ -79,23 +82,23 @@ def test_a_fork_that_changes_nothing_reuses_all_and_goes_on_to_its_total(parent)
         )
         assert epochs_of(folder, new.number) == epochs_of(parent, old.number)
     assert len(after) == 6
-    found = status(folder)
-    assert (found.study, found.word, found.n_trials) == ("two", "finished", 6)
+    progress = status(folder)
+    assert (progress.study, progress.word, progress.n_trials) == ("two", "finished", 6)
 
 
-def test_what_a_fork_reuses_and_runs_is_what_its_file_gives(parent, study_file, tmp_path):
-    """Where nothing but the total differs, the fork is the study that had it from the beginning."""
+def test_a_fork_with_another_total_equals_a_whole_study(parent, study_file, tmp_path):
+    """If only the total differs, the fork equals the study that had that total from the start."""
     _, folder, _ = forked(parent, changes={"n_trials": 6})
     whole = run_whole(study_file(), tmp_path / "whole", "study=two")
     assert comparable(results(folder).table) == comparable(whole)
 
 
-def test_only_the_trials_that_still_fit_are_reused_in_their_order(parent, tmp_path):
+def test_only_trials_that_still_fit_are_reused_in_their_order(parent, tmp_path):
     before = trials_of(parent)
     kept = [trial for trial in before if trial.parameters["training.batch_size"] == 16]
     assert 0 < len(kept) < 4
-    said, folder, ran = forked(parent, overrides=("training.batch_size=16",), changes={"n_trials": 5})
-    assert said[-1] == f"reused: {len(kept)} of the 4 trials that ended in {parent.path}"
+    lines, folder, ran = forked(parent, overrides=("training.batch_size=16",), changes={"n_trials": 5})
+    assert lines[-1] == f"reused: {len(kept)} of the 4 trials that ended in {parent.path}"
     after = trials_of(folder)
     for number, (old, new) in enumerate(zip(kept, after, strict=False)):
         assert (new.number, new.seed) == (number, old.seed)
@@ -108,14 +111,14 @@ def test_only_the_trials_that_still_fit_are_reused_in_their_order(parent, tmp_pa
         }
 
 
-def test_a_key_that_was_fixed_may_become_a_range_around_what_it_was(parent):
-    said, folder, ran = forked(parent, overrides=("training.epochs={int: [2, 4]}",), changes={"n_trials": 5})
-    assert said[-1].startswith("reused: 4 of the 4")
+def test_a_fixed_key_may_become_a_range_that_contains_its_value(parent):
+    lines, folder, ran = forked(parent, overrides=("training.epochs={int: [2, 4]}",), changes={"n_trials": 5})
+    assert lines[-1].startswith("reused: 4 of the 4")
     assert {trial.parameters["training.epochs"] for trial in trials_of(folder)[:4]} == {4}
     assert ran == [4]
 
 
-def test_a_reused_trial_is_exported_trained_and_verified_like_any_other(parent, tmp_path):
+def test_a_reused_trial_can_be_exported_trained_and_verified(parent, tmp_path):
     _, folder, _ = forked(parent, overrides=("training.batch_size=16",), changes={"n_trials": 4})
     assert verify(folder, is_all=True, is_exact=True).unreproduced == ()
     best = tmp_path / "best.yaml"
@@ -135,9 +138,9 @@ def test_a_reused_trial_is_exported_trained_and_verified_like_any_other(parent, 
         (("seed=4", "search.repeats=2"), "the seed differs and search.repeats differs"),
     ],
 )
-def test_where_scores_would_be_of_another_kind_none_is_reused_and_that_is_said(parent, overrides, why):
-    said, folder, ran = forked(parent, overrides=(*overrides, "search.trials=1"))
-    assert said[-1] == f"reused: 0 of the 4 trials that ended in {parent.path}, since {why}"
+def test_no_trial_is_reused_if_its_score_would_differ_and_the_reason_is_reported(parent, overrides, why):
+    lines, folder, ran = forked(parent, overrides=(*overrides, "search.trials=1"))
+    assert lines[-1] == f"reused: 0 of the 4 trials that ended in {parent.path}, since {why}"
     assert ran == [0]
     assert len(trials_of(folder)) == 1
 
@@ -150,9 +153,9 @@ def test_where_scores_would_be_of_another_kind_none_is_reused_and_that_is_said(p
         ("{pareto: [{metric: val_loss}, {metric: val_accuracy}]}", "val_loss"),
     ],
 )
-def test_a_score_that_the_record_tells_is_read_off_anew(parent, objective, metric):
-    said, folder, ran = forked(parent, overrides=(f"objective={objective}", "search.trials=4"))
-    assert said[-1].startswith("reused: 4 of the 4")
+def test_a_recorded_metric_becomes_the_new_score(parent, objective, metric):
+    lines, folder, ran = forked(parent, overrides=(f"objective={objective}", "search.trials=4"))
+    assert lines[-1].startswith("reused: 4 of the 4")
     assert ran == []
     assert [t.outcome.score for t in trials_of(folder)] == [
         t.outcome.metrics[metric] for t in trials_of(parent)
@@ -160,55 +163,55 @@ def test_a_score_that_the_record_tells_is_read_off_anew(parent, objective, metri
     assert verify(folder, is_all=True, is_exact=True).unreproduced == ()
 
 
-def test_where_trials_were_stopped_early_by_another_metric_none_is_reused(parent):
+def test_no_trial_is_reused_if_another_metric_stopped_it_early(parent):
     _, earlier, _ = forked(
         parent, name="earlier", overrides=("training.early_stop={patience: 1}", "search.trials=2")
     )
-    said, _, ran = forked(earlier, name="later", overrides=("objective.metric=val_f1", "search.trials=1"))
-    assert said[-1] == f"reused: 0 of the 2 trials that ended in {earlier.path}, since the objective differs"
+    lines, _, ran = forked(earlier, name="later", overrides=("objective.metric=val_f1", "search.trials=1"))
+    assert lines[-1] == f"reused: 0 of the 2 trials that ended in {earlier.path}, since the objective differs"
     assert ran == [0]
 
 
-def test_what_only_says_how_to_search_leaves_every_trial_as_it_is(parent):
+def test_changes_of_the_search_do_not_prevent_reuse(parent):
     overrides = ("search.sampler=bayes", "search.lookahead=1", "run.checkpoint=off", "search.trials=4")
-    said, _, ran = forked(parent, overrides=overrides)
-    assert said[-1].startswith("reused: 4 of the 4")
+    lines, _, ran = forked(parent, overrides=overrides)
+    assert lines[-1].startswith("reused: 4 of the 4")
     assert ran == []
 
 
-def test_a_total_below_what_is_reused_is_that(parent):
-    said, folder, ran = forked(parent, changes={"n_trials": 2})
-    assert said[-1].startswith("reused: 4 of the 4")
+def test_a_total_below_the_number_of_reused_trials_is_raised_to_it(parent):
+    lines, folder, ran = forked(parent, changes={"n_trials": 2})
+    assert lines[-1].startswith("reused: 4 of the 4")
     assert ran == []
     assert (status(folder).word, status(folder).n_trials) == ("finished", 4)
 
 
-def test_a_fork_takes_what_was_edited_in_the_folder_or_another_file(parent, tmp_path):
+def test_a_fork_uses_the_edited_file_of_the_folder_or_another_file(parent, tmp_path):
     text = parent.config_path.read_text()
     parent.config_path.write_text(text.replace("[1e-3, 1.0]", "[1e-3, 0.5]"))
     with pytest.raises(UsageError, match="would make it a different study"), reopen(parent, {}):
         pass
-    said, folder, _ = forked(parent)
+    lines, folder, _ = forked(parent)
     assert (
         "changed: trial.optimizer.choice.0.lr: {loguniform: [0.001, 1.0]} → {loguniform: [0.001, 0.5]}"
-        in said
+        in lines
     )
     assert folder.config_path.read_text() == parent.config_path.read_text()
     (tmp_path / "wish.yaml").write_text(text.replace("[16, 32]", "[16, 32, full]").replace("small", "other"))
-    said, folder, _ = forked(parent, "three", config_path=tmp_path / "wish.yaml")
-    assert "changed: trial.training.batch_size.choice: [16, 32] → [16, 32, full]" in said
+    lines, folder, _ = forked(parent, "three", config_path=tmp_path / "wish.yaml")
+    assert "changed: trial.training.batch_size.choice: [16, 32] → [16, 32, full]" in lines
     assert status(folder).study == "three", "the folder's name is the study's"
 
 
-def test_a_fork_of_a_fork_is_one_too(parent):
+def test_a_fork_can_be_forked(parent):
     forked(parent, changes={"n_trials": 5})
-    said, folder, ran = forked(RunFolder(parent.path.parent / "two"), "three", {"n_trials": 6})
-    assert said[-1].startswith("reused: 5 of the 5")
+    lines, folder, ran = forked(RunFolder(parent.path.parent / "two"), "three", {"n_trials": 6})
+    assert lines[-1].startswith("reused: 5 of the 5")
     assert ran == [5]
     assert status(folder).study == "three"
 
 
-def test_a_fork_that_is_stopped_is_resumed_like_any_study(parent):
+def test_a_stopped_fork_can_be_resumed(parent):
     with pytest.raises(Interrupted) as caught:
         forked(parent, changes={"n_trials": 8}, display=Silent(stop_after=2, signal_number=signal.SIGTERM))
     assert f"tunecli resume {parent.path.parent / 'two'}" in caught.value.hint
@@ -232,13 +235,13 @@ def test_trials_that_have_not_ended_are_not_reused(study_file, tmp_path):
         study.log.append_suggestion(Trial(n, point, 1))
         study.log.append_suggestion(Trial(n + 1, point, 2))
         study.log.append_start(Started(n + 1, 1, "cpu", 1))
-    said, _, ran = forked(parent, changes={"n_trials": 3})
-    assert said[-1].startswith("reused: 2 of the 2")
+    lines, _, ran = forked(parent, changes={"n_trials": 3})
+    assert lines[-1].startswith("reused: 2 of the 2")
     assert ran == [2]
 
 
 def ended(study, number, state, *, lr, failure=None, device="cpu"):
-    """Put a trial with that end on record."""
+    """Record a trial with that outcome."""
     point = {"optimizer": "sgd", "optimizer.lr": lr, "training.batch_size": 16}
     score = None if failure else 0.5
     log = study.log
@@ -253,7 +256,7 @@ def ended(study, number, state, *, lr, failure=None, device="cpu"):
 
 @pytest.fixture
 def mixed(study_file, tmp_path):
-    """A study with a pruner, and with one trial of each end."""
+    """A study with a pruner, and with a complete, a pruned and two failed trials."""
     path = study_file(**{"lookahead: 2": "lookahead: 2, pruner: median"})
     with begin(load_checked(path, ()), tmp_path / "runs" / "small") as study:
         ended(study, 0, State.COMPLETE, lr=0.1)
@@ -263,32 +266,32 @@ def mixed(study_file, tmp_path):
     return RunFolder.open_existing(tmp_path / "runs" / "small")
 
 
-def test_each_end_is_reused_as_what_it_is(mixed):
-    said, folder, _ = forked(mixed, changes={"n_trials": 4})
-    assert said[-1].startswith("reused: 4 of the 4")
-    found = trials_of(folder)
-    assert [trial.state for trial in found] == [State.COMPLETE, State.PRUNED, State.FAILED, State.FAILED]
-    assert [trial.seed for trial in found] == [100, 101, 102, 103]
-    assert found[2].outcome is not None
-    assert found[2].outcome.failure == Failure(FailureKind.DIVERGED, "no number", "Traceback")
+def test_trials_of_every_state_are_reused_with_their_state(mixed):
+    lines, folder, _ = forked(mixed, changes={"n_trials": 4})
+    assert lines[-1].startswith("reused: 4 of the 4")
+    trials = trials_of(folder)
+    assert [trial.state for trial in trials] == [State.COMPLETE, State.PRUNED, State.FAILED, State.FAILED]
+    assert [trial.seed for trial in trials] == [100, 101, 102, 103]
+    assert trials[2].outcome is not None
+    assert trials[2].outcome.failure == Failure(FailureKind.DIVERGED, "no number", "Traceback")
 
 
 @pytest.mark.parametrize("pruner", ["none", "{name: median, startup_trials: 3}"])
-def test_what_another_pruner_ended_is_not_reused(mixed, pruner):
-    said, folder, _ = forked(mixed, overrides=(f"search.pruner={pruner}", "search.trials=3"))
-    assert said[-1].startswith("reused: 3 of the 4")
+def test_a_trial_that_another_pruner_ended_is_not_reused(mixed, pruner):
+    lines, folder, _ = forked(mixed, overrides=(f"search.pruner={pruner}", "search.trials=3"))
+    assert lines[-1].startswith("reused: 3 of the 4")
     assert [trial.state for trial in trials_of(folder)] == [State.COMPLETE, State.FAILED, State.FAILED]
 
 
-def test_a_reused_trial_keeps_the_versions_that_it_ran_under(mixed):
+def test_a_reused_trial_keeps_the_versions_that_it_ran_with(mixed):
     with reopen(mixed, {}) as study:
         study.log.set_fact("versions", {"torch": "1.0"})
-    said, folder, _ = forked(mixed, changes={"n_trials": 3})
-    assert any(line.startswith("note: torch was 1.0, and is ") for line in said)
+    lines, folder, _ = forked(mixed, changes={"n_trials": 3})
+    assert any(line.startswith("note: torch was 1.0, and is ") for line in lines)
     with look(folder) as study:
         sessions = {session["id"]: session["versions"] for session in study.log.sessions()}
-        found = study.log.sessions_of_results()
-    assert sessions[found[0]] == sessions[found[1]] == {"torch": "1.0"}
+        session_of = study.log.sessions_of_results()
+    assert sessions[session_of[0]] == sessions[session_of[1]] == {"torch": "1.0"}
 
 
 GRID = """\
@@ -305,16 +308,16 @@ run: {device: cpu, workers: 1, engine: inline}
 """
 
 
-def test_a_forked_grid_repeats_no_point_and_runs_all_of_it(tmp_path):
+def test_a_forked_grid_runs_every_point_once(tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text(GRID)
     run_whole(path, tmp_path / "runs" / "small", "search.trials=5")
     parent = RunFolder.open_existing(tmp_path / "runs" / "small")
-    said, folder, ran = forked(
+    lines, folder, ran = forked(
         parent, overrides=("training.batch_size={choice: [full, 16, 8]}", "search.trials=")
     )
     n_reused = 9 - len(ran)
-    assert said[-1].startswith(f"reused: {n_reused} of the 5")
+    assert lines[-1].startswith(f"reused: {n_reused} of the 5")
     assert 0 < n_reused < 5
     points = [json.dumps(trial.parameters, sort_keys=True) for trial in trials_of(folder)]
     with look(folder) as study:
@@ -324,18 +327,18 @@ def test_a_forked_grid_repeats_no_point_and_runs_all_of_it(tmp_path):
     assert status(folder).n_trials == 9
 
 
-def test_a_grid_counts_what_lies_beside_it_on_top(tmp_path):
+def test_reused_trials_off_the_grid_count_in_addition_to_it(tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text(GRID.replace("sampler: grid", "sampler: random, trials: 3").replace(", default: 0.1", ""))
     run_whole(path, tmp_path / "runs" / "small")
     parent = RunFolder.open_existing(tmp_path / "runs" / "small")
-    said, folder, ran = forked(parent, overrides=("search.sampler=grid", "search.trials="))
-    assert said[-1].startswith("reused: 3 of the 3")
+    lines, folder, ran = forked(parent, overrides=("search.sampler=grid", "search.trials="))
+    assert lines[-1].startswith("reused: 3 of the 3")
     assert status(folder).n_trials == 12
     assert ran == list(range(3, 12))
 
 
-def test_code_and_data_that_changed_leave_no_trial_and_those_of_other_options_matter_to_none(tmp_path):
+def test_changed_code_prevents_reuse_unless_only_a_dropped_option_uses_it(tmp_path):
     (tmp_path / "mine.py").write_text(CODE)
     (tmp_path / "other.py").write_text(CODE)
     (tmp_path / "own.yaml").write_text(OWN.replace("mine:train", "{choice: [mine:train, other:train]}"))
@@ -344,19 +347,19 @@ def test_code_and_data_that_changed_leave_no_trial_and_those_of_other_options_ma
     n_mine = sum(trial.parameters["python"] == "mine:train" for trial in trials_of(parent))
     assert 0 < n_mine < 6
     (tmp_path / "other.py").write_text(CODE + "\n")
-    said, _, _ = forked(parent, "two", overrides=("search.trials=1",))
-    assert said[-1] == f"reused: 0 of the 6 trials that ended in {parent.path}, since other.py has changed"
-    said, _, _ = forked(parent, "three", overrides=("python=mine:train", "search.trials=1"))
-    assert said[-1].startswith(f"reused: {n_mine} of the 6")
+    lines, _, _ = forked(parent, "two", overrides=("search.trials=1",))
+    assert lines[-1] == f"reused: 0 of the 6 trials that ended in {parent.path}, since other.py has changed"
+    lines, _, _ = forked(parent, "three", overrides=("python=mine:train", "search.trials=1"))
+    assert lines[-1].startswith(f"reused: {n_mine} of the 6")
     (tmp_path / "other.py").unlink()
-    said, _, _ = forked(parent, "four", overrides=("python=mine:train", "search.trials=1"))
-    assert said[-1].endswith("since other.py is gone"), "it may have been imported"
+    lines, _, _ = forked(parent, "four", overrides=("python=mine:train", "search.trials=1"))
+    assert lines[-1].endswith("since other.py is gone"), "it may have been imported"
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", "", ".hidden", "a" * 65, "small", "007"])
-def test_a_fork_s_name_is_a_study_s_and_free(parent, name):
+def test_a_fork_needs_a_valid_and_free_name(parent, name):
     before = sorted(item.name for item in parent.path.parent.iterdir())
-    if name == "007":  # a number, were it not a name
+    if name == "007":  # YAML would read it as a number
         assert forked(parent, name)[1].path.name == name
         return
     with pytest.raises(UsageError) as caught, fork(parent, name, {}):
@@ -368,7 +371,7 @@ def test_a_fork_s_name_is_a_study_s_and_free(parent, name):
     assert sorted(item.name for item in parent.path.parent.iterdir()) == before
 
 
-def test_a_fork_that_cannot_be_leaves_nothing_behind(parent):
+def test_a_failed_fork_leaves_nothing_behind(parent):
     for overrides in (("training.epochs=0",), ("search.sampler=grid",), ("run.device=cuda:77",)):
         with pytest.raises((ConfigError, UsageError)), fork(parent, "two", {}, overrides):
             pass
@@ -376,7 +379,7 @@ def test_a_fork_that_cannot_be_leaves_nothing_behind(parent):
 
 
 @pytest.mark.slow
-def test_a_fork_that_is_killed_at_any_step_is_there_with_all_it_reuses_or_not_at_all(parent, tmp_path):
+def test_a_killed_fork_has_all_its_reused_trials_or_does_not_exist(parent, tmp_path):
     fork_it = ["resume", "small", "--fork", "two", "--trials", "5"]
     steps_path = tmp_path / "whole" / "failpoints.txt"
     tasks = {"whole": [{"arguments": fork_it, "failpoint": ["count", 0]}]}
@@ -399,7 +402,7 @@ def test_a_fork_that_is_killed_at_any_step_is_there_with_all_it_reuses_or_not_at
 
 
 def run_forked(parent, place, tasks):
-    """How each step of each task ended; each task has a copy of the study of its own."""
+    """The exit code and output of each step of each task; each task has its own copy of the study."""
     for name in tasks:
         shutil.copytree(parent.path.parent, place / name / "runs")
     file = place / "tasks.json"
@@ -412,7 +415,7 @@ def run_forked(parent, place, tasks):
     return json.loads(done.stdout)
 
 
-def test_the_other_study_is_only_read_and_may_be_in_another_s_hands(parent):
+def test_the_other_study_is_only_read_and_may_be_locked(parent):
     before = {item.name: item.read_bytes() for item in parent.path.iterdir() if item.is_file()}
     with hold(parent.path):
         forked(parent)
@@ -426,7 +429,7 @@ def test_the_other_study_is_only_read_and_may_be_in_another_s_hands(parent):
         pass
 
 
-def test_a_fork_lies_beside_its_study_from_wherever_that_is_named(parent, monkeypatch):
+def test_a_fork_is_created_beside_its_study_for_any_spelling_of_the_path(parent, monkeypatch):
     monkeypatch.chdir(parent.path)
     with fork(RunFolder(Path()), "two", {}) as study:
         assert study.folder.path.resolve() == parent.path.parent / "two"
@@ -434,12 +437,12 @@ def test_a_fork_lies_beside_its_study_from_wherever_that_is_named(parent, monkey
 
 @pytest.fixture
 def tunecli_here(parent, capsys, monkeypatch):
-    """Run a verb in this process, where the study's folder is runs/small; its exit code, stdout and stderr."""
+    """Run a verb in this process, in the folder that contains runs/small; its exit code, stdout and stderr."""
     monkeypatch.chdir(parent.path.parent.parent)
     return partial(called, capture=capsys, monkeypatch=monkeypatch)
 
 
-def test_resume_refuses_forks_and_goes_on_as_the_verb_says(tunecli_here):
+def test_the_verb_resume_refuses_changes_and_forks(tunecli_here):
     code, out, err = tunecli_here("resume", "small", "--set", "training.epochs=5")
     assert (code, out) == (2, "")
     assert "trial.training.epochs: 4 → 5" in err
@@ -458,7 +461,7 @@ def test_resume_refuses_forks_and_goes_on_as_the_verb_says(tunecli_here):
     assert "tunecli resume runs/two" in err
 
 
-def test_resume_goes_on_as_another_file_asks(tunecli_here):
+def test_the_verb_resume_takes_another_file(tunecli_here):
     text = Path("runs/small/config.yaml").read_text()
     Path("wish.yaml").write_text(text.replace("trials: 6", "trials: 5"))
     code, out, err = tunecli_here("resume", "small", "--config", "wish.yaml", "--json")

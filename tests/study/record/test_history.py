@@ -1,4 +1,4 @@
-"""What a sampler sees of the record."""
+"""The observations that a sampler gets from the record."""
 
 import random
 from dataclasses import replace
@@ -10,13 +10,13 @@ from tunecli.study.record.history import History
 from tunecli.trial import Outcome, State, Trial
 
 
-def test_a_sampler_sees_only_what_the_lookahead_lets_it_see():
+def test_trials_above_the_limit_are_pending():
     trials = {
         n: Trial(n, {"x": n}, n, State.COMPLETE, Outcome(State.COMPLETE, score=float(n))) for n in range(4)
     }
     trials[2] = replace(trials[2], state=State.FAILED, outcome=Outcome(State.FAILED, score=None))
-    seen = History(trials.values(), Objective("val_accuracy", maximize=True)).up_to(2)
-    assert [(one.state, one.loss) for one in seen] == [
+    observations = History(trials.values(), Objective("val_accuracy", maximize=True)).up_to(2)
+    assert [(observation.state, observation.loss) for observation in observations] == [
         (State.COMPLETE, 0.0),
         (State.COMPLETE, -1.0),
         (State.FAILED, None),
@@ -25,17 +25,17 @@ def test_a_sampler_sees_only_what_the_lookahead_lets_it_see():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_a_sampler_sees_does_not_depend_on_who_looked_before(seed):
+def test_the_observations_do_not_depend_on_earlier_calls(seed):
     generator, objective = random.Random(seed), Objective("val_accuracy", maximize=True)
     trials = {n: Trial(n, {"x": n}, n) for n in range(12)}
-    seen = History(list(trials.values())[:6], objective)
+    history = History(list(trials.values())[:6], objective)
     for number in generator.sample(range(12), 12):
         for begun in range(6, number + 1):
-            seen.add(trials[begun])
+            history.add(trials[begun])
         trials[number] = replace(
             trials[number], state=State.COMPLETE, outcome=Outcome(State.COMPLETE, score=float(number))
         )
-        seen.add(trials[number])
-        known = [trials[one.number] for one in seen.up_to(-9)]
+        history.add(trials[number])
+        added = [trials[observation.number] for observation in history.up_to(-9)]
         last_seen = generator.randrange(-2, 12)
-        assert seen.up_to(last_seen) == History(known, objective).up_to(last_seen)
+        assert history.up_to(last_seen) == History(added, objective).up_to(last_seen)

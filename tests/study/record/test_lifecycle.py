@@ -1,4 +1,4 @@
-"""A study begins, and goes on, only where it can."""
+"""Conditions under which a study cannot begin or be resumed."""
 
 import shutil
 from collections import namedtuple
@@ -12,7 +12,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import begin, reopen
 
 
-def test_a_search_on_a_folder_that_holds_a_study_offers_to_resume(study_file, tmp_path):
+def test_a_search_on_a_folder_with_a_study_suggests_resume(study_file, tmp_path):
     path = study_file()
     run_whole(path, tmp_path / "run", "search.trials=1")
     with pytest.raises(UsageError) as caught, begin(load_checked(path, ()), tmp_path / "run"):
@@ -21,7 +21,7 @@ def test_a_search_on_a_folder_that_holds_a_study_offers_to_resume(study_file, tm
     assert "tunecli resume" in caught.value.hint
 
 
-def test_resume_refuses_a_device_that_is_not_here_and_records_nothing(study_file, tmp_path):
+def test_resume_refuses_a_missing_device_and_records_nothing(study_file, tmp_path):
     run_whole(study_file(), tmp_path / "run", "search.trials=1")
     folder = RunFolder.open_existing(tmp_path / "run")
     with pytest.raises(UsageError, match="cuda:77"), reopen(folder, {"device": "cuda:77"}):
@@ -30,7 +30,7 @@ def test_resume_refuses_a_device_that_is_not_here_and_records_nothing(study_file
         assert study.plan.device == "cpu"
 
 
-def test_resume_refuses_to_go_on_without_its_data(study_file, tmp_path):
+def test_resume_refuses_a_study_without_its_data(study_file, tmp_path):
     data = tmp_path / "mine.csv"
     data.write_text("a,c\n" + "\n".join(f"{i % 7},{(i % 7) > 3}" for i in range(60)) + "\n")
     run_whole(
@@ -44,7 +44,7 @@ def test_resume_refuses_to_go_on_without_its_data(study_file, tmp_path):
         pass
 
 
-def test_a_study_begins_only_where_there_is_room(study_file, tmp_path, monkeypatch):
+def test_a_study_begins_and_resumes_only_with_room_on_disk(study_file, tmp_path, monkeypatch):
     Usage = namedtuple("Usage", "total used free")
     path = study_file()
     run_whole(path, tmp_path / "before")

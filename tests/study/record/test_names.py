@@ -1,4 +1,4 @@
-"""What we export is read back by our own reader, whatever the folders and the values are called."""
+"""Exports from folders with unusual names: they name the same folder, or are refused."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ NAMES = [
 
 
 def begun(folder: Path, text: str) -> Study:
-    """A study of a file in ``folder`` that has begun; its log is closed."""
+    """A study of a file in ``folder`` that has begun and is closed."""
     (folder / "own.py").write_text("def train(params, trial):\n    return params['x']\n")
     (folder / 'a "b".csv').write_text("a,c\n" + "".join(f"{i},{i % 3}\n" for i in range(40)))
     (folder / "s.yaml").write_text(text)
@@ -72,9 +72,7 @@ def begun(folder: Path, text: str) -> Study:
 
 @pytest.mark.parametrize("text", [OWN, CSV], ids=["own", "csv"])
 @pytest.mark.parametrize("name", NAMES)
-def test_an_export_from_a_folder_of_any_name_names_the_same_folder(
-    tmp_path: Path, name: str, text: str
-) -> None:
+def test_an_export_names_a_folder_of_any_name(tmp_path: Path, name: str, text: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
     study = begun(folder, text)
@@ -91,7 +89,7 @@ def test_an_export_from_a_folder_of_any_name_names_the_same_folder(
 
 @pytest.mark.parametrize("text", [OWN, CSV], ids=["own", "csv"])
 @pytest.mark.parametrize("name", [b"f\xe9", b"\xff\xfe", b"\xed\xa0\x80", b"ok\xc3"])
-def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_trained(
+def test_a_folder_name_that_is_not_utf_8_is_refused_before_training(
     tmp_path: Path, name: bytes, text: str
 ) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
@@ -103,7 +101,7 @@ def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_trained(
     assert not (folder / "run").exists()
 
 
-def test_a_study_that_names_no_file_begins_in_such_a_folder_and_its_export_is_read(tmp_path: Path) -> None:
+def test_a_study_without_files_begins_in_such_a_folder_and_can_be_exported(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xe9"))
     folder.mkdir()
     text = CSV.replace("""'a "b".csv', target: c""", "diabetes")
@@ -115,7 +113,7 @@ def test_a_study_that_names_no_file_begins_in_such_a_folder_and_its_export_is_re
         assert again.spec.base_path == folder
 
 
-def test_an_export_that_no_file_could_hold_is_refused_with_the_folder_s_name(tmp_path: Path) -> None:
+def test_an_export_with_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"f\\udce9"):
         require_text({"run": {"folder": "/f\udce9"}}, Path("/f\udce9"))
 
@@ -126,7 +124,7 @@ def test_an_export_that_no_file_could_hold_is_refused_with_the_folder_s_name(tmp
     )
 )
 @settings(max_examples=60, deadline=None)
-def test_a_tree_is_refused_where_and_only_where_a_text_of_it_is_none(tree: Any) -> None:
+def test_a_tree_is_refused_only_for_a_text_that_is_not_utf_8(tree: Any) -> None:
     require_text(tree, Path("/"))
     for broken in ({"a": tree, "b": ["\udc80"]}, ["\ud800", tree]):
         with pytest.raises(TunecliError):
@@ -135,11 +133,11 @@ def test_a_tree_is_refused_where_and_only_where_a_text_of_it_is_none(tree: Any) 
 
 @given(st.text() | st.lists(st.sampled_from(["$", "{", "}", "${env:", "HOME", "a", "/"])).map("".join))
 @settings(max_examples=100, deadline=None)
-def test_a_text_that_stands_for_itself_names_no_variable(text: str) -> None:
+def test_an_escaped_text_names_no_variable(text: str) -> None:
     assert names_in(escaped(text)) == ()
     assert resolved(escaped(text), {}) == text
 
 
-def test_names_are_text_or_not() -> None:
+def test_is_text_accepts_only_valid_utf_8() -> None:
     assert is_text("漢字\n")
     assert not is_text("f\udce9")

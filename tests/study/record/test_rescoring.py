@@ -1,4 +1,4 @@
-"""A score is read off anew where the record tells it, and nowhere else."""
+"""Rescoring: a trial gets a new score only if its record contains it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ PLAIN: dict[str, Any] = {"data": {"source": "iris"}}
 COMPLETE = Outcome(State.COMPLETE, 0.9, METRICS, 1, 1)
 
 
-def test_an_objective_that_is_the_same_leaves_all_as_it_is() -> None:
+def test_the_same_objective_changes_nothing() -> None:
     assert rescored(COMPLETE, EPOCHS, PLAIN, ACCURACY, ACCURACY) == (COMPLETE, EPOCHS)
 
 
-def test_another_metric_is_read_off_the_record() -> None:
-    told = rescored(COMPLETE, EPOCHS, PLAIN, ACCURACY, LOSS)
-    assert told is not None
-    assert (told[0].score, told[0].metrics) == (0.3, METRICS)
+def test_another_recorded_metric_becomes_the_score() -> None:
+    rescored_trial = rescored(COMPLETE, EPOCHS, PLAIN, ACCURACY, LOSS)
+    assert rescored_trial is not None
+    assert (rescored_trial[0].score, rescored_trial[0].metrics) == (0.3, METRICS)
 
 
-def test_what_would_not_be_measured_any_more_is_dropped_from_every_epoch() -> None:
+def test_metrics_that_are_no_longer_measured_are_dropped_from_every_epoch() -> None:
     costly = Objective("val_accuracy", True, further_objectives=(Objective("n_parameters", False),))
-    told = rescored(COMPLETE, EPOCHS, PLAIN, costly, LOSS)
-    assert told is not None
-    assert {*told[0].metrics} == {*told[1][0].metrics} == {"val_accuracy", "val_loss"}
+    rescored_trial = rescored(COMPLETE, EPOCHS, PLAIN, costly, LOSS)
+    assert rescored_trial is not None
+    assert {*rescored_trial[0].metrics} == {*rescored_trial[1][0].metrics} == {"val_accuracy", "val_loss"}
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_what_would_not_be_measured_any_more_is_dropped_from_every_epoch() -> No
         ),
     ],
 )
-def test_where_the_record_does_not_tell_there_is_none(
+def test_there_is_no_new_score_if_the_record_lacks_it(
     outcome: Outcome, config: dict[str, Any], old: Objective, new: Objective
 ) -> None:
     assert rescored(outcome, EPOCHS, config, old, new) is None
 
 
-def test_a_failure_of_the_machine_and_a_cut_by_the_same_metric_stand() -> None:
+def test_a_failure_of_the_machine_and_a_pruning_by_the_same_metric_are_kept() -> None:
     full = Outcome(State.FAILED, failure=Failure(FailureKind.OOM, "full"))
     assert rescored(full, [], PLAIN, ACCURACY, LOSS) == (full, [])
     bounded = Objective("val_accuracy", True, constraints=(Constraint("val_f1", 0.5, True),))
     pruned = Outcome(State.PRUNED, 0.9, METRICS)
-    told = rescored(pruned, EPOCHS, PLAIN, ACCURACY, bounded)
-    assert told is not None and told[0].state is State.PRUNED
+    rescored_trial = rescored(pruned, EPOCHS, PLAIN, ACCURACY, bounded)
+    assert rescored_trial is not None and rescored_trial[0].state is State.PRUNED

@@ -1,4 +1,4 @@
-"""A study whose database has rotted: exit 5, and neither the database nor the table that people read is written to."""
+"""A damaged database: exit code 5, and neither the database nor results.csv is written."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def verb(*words: object) -> int:
 
 
 def rot_first_score(path: Path) -> None:
-    """Flip a bit of the last digit of the first trial's score, where its result has it."""
+    """Flip a bit of the last digit of the first trial's score in its result row."""
     content = path.read_bytes()
     score = first_score(path)
     place = -1
@@ -73,7 +73,7 @@ def first_score(path: Path) -> str:
         return str(connection.execute("SELECT score FROM result").fetchone()[0])
 
 
-def test_a_flipped_digit_of_a_score_is_found_by_every_verb_and_nothing_is_written(
+def test_every_verb_detects_a_flipped_digit_of_a_score_and_writes_nothing(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rot_first_score(run / "study.db")
@@ -85,11 +85,11 @@ def test_a_flipped_digit_of_a_score_is_found_by_every_verb_and_nothing_is_writte
     assert files_of(run) == before
 
 
-def test_whatever_bit_is_flipped_resume_finds_it_or_tells_the_same_table(run: Path) -> None:
+def test_resume_detects_any_flipped_bit_that_changes_the_content(run: Path) -> None:
     sound = (run / "study.db").read_bytes()
     before = files_of(run)
     with look(RunFolder(run)) as study:
-        told = repr((study.log.trials(), study.log.epochs_of(range(4)), study.plan))
+        content = repr((study.log.trials(), study.log.epochs_of(range(4)), study.plan))
     chance, n_found = random.Random(1), 0
     filled = [place for place, byte in enumerate(sound) if byte]
     for _ in range(N_FLIPS):
@@ -98,7 +98,7 @@ def test_whatever_bit_is_flipped_resume_finds_it_or_tells_the_same_table(run: Pa
         (run / "study.db").write_bytes(flipped)
         try:
             with look(RunFolder(run)) as study:
-                assert repr((study.log.trials(), study.log.epochs_of(range(4)), study.plan)) == told, place
+                assert repr((study.log.trials(), study.log.epochs_of(range(4)), study.plan)) == content, place
         except TunecliError as error:
             assert error.exit_code == 5, place
             with pytest.raises(TunecliError) as caught, reopen(RunFolder(run), {}):
@@ -112,7 +112,7 @@ def test_whatever_bit_is_flipped_resume_finds_it_or_tells_the_same_table(run: Pa
     }
 
 
-def test_a_score_that_differs_from_its_trial_s_metrics_is_found_whatever_the_checksums_say(run: Path) -> None:
+def test_a_score_that_differs_from_the_trial_s_metrics_is_detected_without_checksums(run: Path) -> None:
     with closing(sqlite3.connect(run / "study.db", isolation_level=None)) as connection:
         connection.execute("UPDATE result SET score = '0.125' WHERE number = 2")
         add_checksums(connection)
@@ -125,7 +125,7 @@ def test_a_score_that_differs_from_its_trial_s_metrics_is_found_whatever_the_che
 
 @pytest.fixture
 def readable(whole: Path, open_path: Path) -> Iterator[Path]:  # noqa: F811
-    """The study in a folder that every user may enter."""
+    """The study in a folder that every user may read."""
     run = Path(shutil.copytree(whole, open_path / "run"))
     shutil.copy(whole.parent / "own.py", open_path)
     yield run
@@ -136,7 +136,7 @@ def all_read_only(run: Path) -> None:
         path.chmod(0o555 if path.is_dir() else 0o444)
 
 
-def test_a_read_only_folder_can_be_asked_everything_and_is_not_gone_on_with(
+def test_a_read_only_folder_can_be_read_by_every_verb_but_not_resumed(
     readable: Path,
     read_only: ReadOnly,  # noqa: F811
     tmp_path: Path,
@@ -162,7 +162,7 @@ def test_a_read_only_folder_can_be_asked_everything_and_is_not_gone_on_with(
     assert (elsewhere / "best.yaml").read_text().startswith("# study own")
 
 
-def test_a_database_that_is_read_only_in_a_folder_that_is_not_is_said_before_the_first_trial(
+def test_a_read_only_database_is_an_error_before_the_first_trial(
     readable: Path,
     read_only: ReadOnly,  # noqa: F811
     capsys: pytest.CaptureFixture[str],
@@ -182,7 +182,7 @@ def test_a_database_that_is_read_only_in_a_folder_that_is_not_is_said_before_the
     assert (readable / "study.db").read_bytes() == before
 
 
-def test_a_search_into_a_read_only_place_fails_before_the_first_trial(
+def test_a_search_into_a_read_only_folder_fails_before_the_first_trial(
     whole: Path,
     open_path: Path,  # noqa: F811
     read_only: ReadOnly,  # noqa: F811

@@ -1,4 +1,4 @@
-"""The version on record names the sources that a trial was run by."""
+"""The recorded version identifies the sources that a trial ran with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASK = "from tunecli.study.record.versions import tunecli_version; print(tunecli_
 
 
 def version_of(folder: Path) -> str:
-    """The version that the copy of the package in ``folder`` gives itself."""
+    """The version of the copy of the package in ``folder``."""
     command = [sys.executable, "-c", ASK]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.strip()
@@ -30,19 +30,19 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_is_the_number_and_the_digest_of_the_sources() -> None:
+def test_the_version_is_the_number_and_the_digest_of_the_sources() -> None:
     assert re.fullmatch(re.escape(tunecli.__version__) + r"\+[0-9a-f]{12}", tunecli_version())
     assert versions()["tunecli"] == tunecli_version()
 
 
-def test_equal_sources_have_one_version_wherever_they_lie(copy: Path) -> None:
+def test_equal_sources_in_another_folder_have_the_same_version(copy: Path) -> None:
     (copy / "tunecli" / "__pycache__").mkdir()
     (copy / "tunecli" / "__pycache__" / "notes.txt").write_text("no source")
     assert version_of(copy) == tunecli_version()
 
 
 @pytest.mark.parametrize("change", ["edit", "add", "remove", "move"])
-def test_another_source_is_another_version(copy: Path, change: str) -> None:
+def test_a_change_of_the_sources_changes_the_version(copy: Path, change: str) -> None:
     source = copy / "tunecli" / "results" / "ranking.py"
     if change == "edit":
         source.write_text(source.read_text() + "# one more line\n")
@@ -55,7 +55,7 @@ def test_another_source_is_another_version(copy: Path, change: str) -> None:
     assert version_of(copy) != tunecli_version()
 
 
-def test_a_version_that_differs_is_told_by_both_names() -> None:
-    told = changed_versions({**versions(), "tunecli": "0.1.0+0123456789ab"})
-    assert told == [f"note: tunecli was 0.1.0+0123456789ab, and is {tunecli_version()}"]
+def test_a_changed_version_is_reported_with_both_versions() -> None:
+    lines = changed_versions({**versions(), "tunecli": "0.1.0+0123456789ab"})
+    assert lines == [f"note: tunecli was 0.1.0+0123456789ab, and is {tunecli_version()}"]
     assert changed_versions(versions()) == []
