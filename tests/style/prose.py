@@ -30,9 +30,9 @@ PATTERNS = {
         r"\bwhere (there (is|are) (none|one|no|any|several)|nothing|none|nobody|no one|it (is|has|does|can|was|had) (none|no|not|one)|they (are|have)|one (is|has))\b"
     ),
     "an impersonal subject": r"\b(nobody|no one|anybody|somebody)\b",
-    "none as a person": r"\b(and|,|;|or) none (is|are|was|has|can|does|where)\b|\bnone where\b|\bnone is\b",
+    "none as a person": r"\b(and|,|;|or) none (is|are|was|has|can|does|where)\b|\bnone where\b|(?-i:\bnone is\b)",
     "a program that is told": r"\b(is|are|was|were|be|been|being) (not )?(told|held to|thought|wished|let pass|had by|gone by|asked for)\b",
-    "a thing that stands": r"\b(stands|stand|stood) (for|in|there|at|as|by|on|beside|alone|under|where)\b",
+    "a thing that stands": r"\b(stands|stand|stood) (for|in|there|at|as|by|on|beside|alone|under|where|after|before|first|last)\b",
     "is to be": r"\b(is|are|was|were) (not )?to (be|have|hold|go|give|take|keep|come|end|run|see|say|tell|know|train|show|do|read|stop|make|get|find|fit)\b",
     "be it": r"\bbe it\b|\bbe they\b|\bbe (there|he) ",
     "goes by": r"\b(goes|go|going|went|gone) by\b",
@@ -49,7 +49,7 @@ _QUOTED = re.compile(r"``[^`]*``|`[^`]*`|:\w+:`[^`]*`")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One docstring, comment or string of the package, and where it begins."""
+    """One docstring, comment or string of the package, or a line of the documentation, and where it begins."""
 
     path: Path
     line: int
@@ -100,13 +100,31 @@ def texts(root: Path = PACKAGE_PATH) -> list[Text]:
     return [text for path in paths for text in texts_of(path)]
 
 
+def pages(root: Path) -> list[Text]:
+    """Every paragraph, list item and table row of the documentation, without its code blocks.
+
+    The rows of a table that shows sentences to avoid are left out: its heading is ``| not | but |``.
+    """
+    found = []
+    for path in sorted([root / "README.md", root / "CONTRIBUTING.md", *(root / "docs").rglob("*.md")]):
+        is_code = is_example = False
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if line.lstrip().startswith("```"):
+                is_code = not is_code
+            is_example = line.startswith("|") and (is_example or line.startswith("| not |"))
+            if not is_code and not is_example:
+                found.append(Text(path, number, "page", line))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("paths", nargs="*", type=Path, default=[PACKAGE_PATH])
     parser.add_argument("--quiet", action="store_true", help="print the totals alone")
     asked = parser.parse_args()
     found = [text for path in asked.paths for text in texts(path)]
-    for kind in ("docstring", "string", "comment"):
+    found += pages(PACKAGE_PATH.parent) if asked.paths == [PACKAGE_PATH] else []
+    for kind in ("docstring", "string", "comment", "page"):
         of_kind = [text for text in found if text.kind == kind]
         hits = [(text, text.findings()) for text in of_kind]
         hits = [(text, findings) for text, findings in hits if findings]
