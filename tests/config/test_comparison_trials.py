@@ -1,4 +1,4 @@
-"""Trials of one study that fit the space of another, whatever their spelling."""
+"""Trials of one study that fit the space of another, in any spelling."""
 
 from pathlib import Path
 

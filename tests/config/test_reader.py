@@ -1,4 +1,4 @@
-"""The YAML reader: the core schema of YAML 1.2, positions, and what it refuses."""
+"""The YAML reader: the core schema of YAML 1.2, positions, and refusals."""
 
 import pytest
 from hypothesis import given
