@@ -1,4 +1,4 @@
-"""Studies whose trials pause: one table whatever the workers, and continued trials that are those trained in one go."""
+"""Studies whose trials pause, for any number of workers."""
 
 import random
 
@@ -90,7 +90,7 @@ def test_a_round_of_hyperband_is_as_long_as_it_says_and_its_best_are_trained_in_
 
 
 @pytest.mark.parametrize("pruner", ["hyperband", "curves"])
-def test_the_table_does_not_depend_on_the_workers_nor_on_who_is_first(study_file, tmp_path, pruner):
+def test_the_table_does_not_depend_on_the_workers_or_their_order(study_file, tmp_path, pruner):
     path = study_file(CURVES, **{"pruner: curves": f"pruner: {pruner}"})
     one = run_whole(path, tmp_path / "one")
     two = run_whole(path, tmp_path / "two", "run.engine=local", "run.workers=2")
@@ -137,7 +137,7 @@ def test_curves_that_are_stopped_and_resumed_come_to_the_undisturbed_table(study
     assert status(RunFolder(tmp_path / "cut")).word == "finished"
 
 
-def test_a_raised_total_goes_on_from_what_paused(study_file, tmp_path):
+def test_a_raised_total_continues_the_paused_trials(study_file, tmp_path):
     run_whole(study_file(**HYPERBAND), tmp_path / "run", "search.trials=4", "search.pruner=halving")
     folder = RunFolder.open_existing(tmp_path / "run")
     before = {row[1]: row for row in results(folder).table.rows}
@@ -151,7 +151,7 @@ def test_a_raised_total_goes_on_from_what_paused(study_file, tmp_path):
     assert not verify(folder, is_all=True, is_exact=True).unreproduced
 
 
-def test_a_study_all_of_whose_trials_paused_is_not_finished(study_file, tmp_path):
+def test_a_study_with_only_paused_trials_is_not_finished(study_file, tmp_path):
     def after(n):
         if len(study.log.steps()) == 10:
             raise Gone
@@ -164,7 +164,7 @@ def test_a_study_all_of_whose_trials_paused_is_not_finished(study_file, tmp_path
     assert status(RunFolder(tmp_path / "run")).word == "interrupted"
 
 
-def test_a_limit_of_epochs_counts_what_was_trained(study_file, tmp_path):
+def test_a_limit_of_epochs_counts_trained_epochs(study_file, tmp_path):
     with begin(load_checked(study_file(**HYPERBAND), ("run.limit.epochs=6",)), tmp_path / "run") as study:
         ending = sweep(study, Silent())
         assert ending.reason == "epochs"
@@ -217,7 +217,7 @@ def test_where_all_that_is_promoted_fails_another_is_trained_to_its_end_however_
 
 
 @pytest.mark.parametrize("text", [FUNCTION, "steps"])
-def test_where_nothing_tells_how_long_a_trial_is_the_file_has_to_say(study_file, tmp_path, text):
+def test_max_epochs_is_required_where_the_length_of_a_trial_is_unknown(study_file, tmp_path, text):
     (tmp_path / "mine.py").write_text(MINE)
     if text == "steps":
         path = study_file(**HYPERBAND, **{"epochs: 9": "steps: 90"})

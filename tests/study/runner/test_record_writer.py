@@ -1,4 +1,4 @@
-"""How the record is written: what belongs together in one commit, and nothing gone before it."""
+"""Commits of the record writer, and the files that it removes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def trial(number):
     return Trial(number, {"x": float(number)}, number)
 
 
-def test_a_block_is_one_commit_with_all_that_waited_and_the_blocks_within(ledger, log, commits):
+def test_a_block_commits_buffered_events_and_nested_blocks_at_once(ledger, log, commits):
     with ledger.atomic():
         ledger.log_to_write().append_suggestion(trial(0))
         with ledger.atomic():
@@ -66,7 +66,7 @@ def test_a_block_that_writes_nothing_commits_nothing(ledger, commits):
     assert not ledger.is_torn
 
 
-def test_files_go_and_the_journal_tells_only_after_the_commit(ledger, tmp_path):
+def test_files_are_removed_and_the_journal_is_written_after_the_commit(ledger, tmp_path):
     surpassed, journal = tmp_path / "weights", RunFolder(tmp_path).log_path
     surpassed.write_text("old")
     with ledger.atomic():
@@ -79,7 +79,7 @@ def test_files_go_and_the_journal_tells_only_after_the_commit(ledger, tmp_path):
     assert journal.read_text() == '{"trial":0}\n'
 
 
-def test_nothing_follows_from_a_refused_block_later_on(ledger, tmp_path):
+def test_a_refused_block_has_no_later_effect(ledger, tmp_path):
     surpassed, journal = tmp_path / "weights", RunFolder(tmp_path).log_path
     surpassed.write_text("old")
     with pytest.raises(DiskFull), ledger.atomic():

@@ -99,7 +99,7 @@ def test_before_a_sweep_trains_a_signal_ends_it_in_one_line(tmp_path: Path, phas
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_each_signal_is_raised_once_and_what_was_heard_before_is_heard_after(number: signal.Signals) -> None:
+def test_each_signal_is_raised_once_and_earlier_handlers_are_restored(number: signal.Signals) -> None:
     before = [signal.getsignal(each) for each in SIGNALS]
     with pytest.raises(Interrupted) as caught, ended_by_signals():
         os.kill(os.getpid(), number)
@@ -115,7 +115,7 @@ def test_while_a_sweep_trains_a_signal_is_noted_and_raises_nothing() -> None:
         assert received == [signal.SIGTERM]
 
 
-def test_what_is_ignored_stays_ignored() -> None:
+def test_ignored_signals_stay_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with ended_by_signals():

@@ -1,4 +1,4 @@
-"""Sweeps that end by themselves: at the same trial whatever the workers and the kills, and said so."""
+"""Sweeps that end by themselves, at the same trial for any number of workers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def run(path, folder, *overrides, engine=None):
     ("losses", "n"),
     [([], 0), ([1.0], 0), ([3.0, 2.0, 2.0, 4.0], 2), ([3.0, math.nan, 4.0, math.inf, 1.0, 1.0], 1)],
 )
-def test_what_is_no_better_is_counted_from_the_first_of_the_best(losses, n):
+def test_trials_without_improvement_are_counted_from_the_first_best_one(losses, n):
     assert n_since_best([(0.0, loss) for loss in losses]) == n
 
 
@@ -113,7 +113,7 @@ def test_any_sweep_ends_after_so_many_trials_in_a_row_without_a_better_one(still
     )
 
 
-def test_trials_that_fail_or_pause_are_no_standstill(tmp_path):
+def test_failed_and_paused_trials_do_not_count_as_stagnation(tmp_path):
     path = tmp_path / "still.yaml"
     path.write_text(PAUSING)
     found = run(path, tmp_path / "one", engine=FakeEngine(1, random.Random(0)))

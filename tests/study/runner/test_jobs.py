@@ -1,4 +1,4 @@
-"""What follows from a failure: the pure rule, and trials that are tried again for real."""
+"""Retries: the pure rules, and trials that are tried again for real."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def test_a_crash_is_retried_once_whatever_was_interrupted_meanwhile(kind):
 
 
 @pytest.mark.parametrize("kind", [FailureKind.DIVERGED, FailureKind.ERROR, FailureKind.TIMEOUT])
-def test_what_would_fail_again_is_not_retried(kind):
+def test_failures_that_would_repeat_are_not_retried(kind):
     assert not is_tried_again(DEFAULT, failed(kind), [], can_split=True)
 
 
@@ -46,7 +46,7 @@ def test_each_lack_of_memory_halves_the_parts_until_they_are_as_small_as_makes_s
     assert seen == [2, 4, 8, 16, 32, 64]
 
 
-def test_what_is_not_our_loop_cannot_be_split():
+def test_batches_of_user_code_cannot_be_split():
     assert not is_tried_again(DEFAULT, failed(FailureKind.OOM), [], can_split=False)
 
 
@@ -102,7 +102,7 @@ def test_a_trial_that_lacks_memory_is_split_and_comes_out_as_one_that_does_not(t
     assert any("Traceback" in json.loads(line).get("traceback", "") for line in journal)
 
 
-def test_a_trial_that_lacks_memory_ends_as_oom_where_nothing_else_is_asked(tmp_path, tunecli):
+def test_a_trial_that_lacks_memory_ends_as_oom_by_default(tmp_path, tunecli):
     (tmp_path / "hungry.py").write_text(HUNGRY)
     (tmp_path / "hungry.yaml").write_text(STUDY)
     done = tunecli("search", "hungry.yaml", "--set", "run.on_failure={oom: skip}")
@@ -205,7 +205,7 @@ VARYING = {
 
 
 @pytest.mark.parametrize("kind", [*VARYING])
-def test_failures_are_alike_whatever_differs_only_by_chance(kind):
+def test_failures_that_differ_only_in_numbers_are_alike(kind):
     values = [0xDEADBEEF12, 0xABCDEF0123, 0x1234567890, 0xFFFFFFFF00, 0x9F8E7D6C5B]
     names = ["ab_cdefg", "x9k2_1aa", "zzzzzzzz", "12345678", "q_q_q_q_"]
     causes = [
@@ -225,6 +225,6 @@ def test_failures_are_alike_whatever_differs_only_by_chance(kind):
         ("tmp folder is full", "tmp folder is gone"),
     ],
 )
-def test_failures_that_say_something_else_are_not_alike(one, other):
+def test_failures_with_different_messages_are_not_alike(one, other):
     ends = [Failure(FailureKind.ERROR, cause) for cause in [one] * (FAILED_ALIKE - 1) + [other]]
     assert not fail_alike(Limit(), ends)
