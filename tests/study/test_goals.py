@@ -121,7 +121,7 @@ def test_where_none_holds_the_best_is_what_breaks_least_and_that_is_said(file_of
     assert "not feasible" in ended.stderr
     rows = records(results(RunFolder.open_existing(tmp_path / "run")).table)
     assert rows[0]["n_parameters"] == min(row["n_parameters"] for row in rows)
-    assert "the first one breaks" in tunecli("status", "run").stdout
+    assert "how little they break the constraints" in tunecli("status", "run").stdout
 
 
 def test_results_says_who_is_on_the_front(file_of, tunecli, tmp_path):
