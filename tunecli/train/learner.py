@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tunecli.config.schema import TrialConfig
 from tunecli.seeding import seed_for
-from tunecli.train.chains.step_position import StepPosition
+from tunecli.train.chains import StepPosition
 from tunecli.train.compilation import begin_step, forward_of, kind_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.epoch_batches import Batch, Step, batch_slices, epoch_examples, epoch_steps

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from tunecli.config.schema import TrialConfig
 from tunecli.train.averaging import WeightAverage
-from tunecli.train.chains import learning_rate
+from tunecli.train.chains import StepPosition, learning_rate
 from tunecli.train.chains.learning_rate import Plateaus
-from tunecli.train.chains.step_position import StepPosition
 from tunecli.train.chains.weight_chain import WeightChain
 from tunecli.train.optimizers import build_optimizers, needs_closure, rated_groups
 from tunecli.train.state_dicts import of_optimizer, restore_optimizer

@@ -15,8 +15,8 @@ from torch.optim import lr_scheduler as schedulers
 
 from tunecli.config.schema import learning_rate as knobs
 from tunecli.registry.implementations import implementation
+from tunecli.train.chains import StepPosition
 from tunecli.train.chains.learning_rate import begin, observe, rate
-from tunecli.train.chains.step_position import StepPosition
 
 BASE, EPOCHS, STEPS = 0.3, 12, 5
 LOSSES = [

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from tunecli.config.schema.weights import WeightCut
+from tunecli.train.chains import StepPosition
 from tunecli.train.chains.pruning import RULES, SPARE_OUTPUT, Pruning, cut_fraction
-from tunecli.train.chains.step_position import StepPosition
 
 STEPS, EPOCHS = 4, 10
 SEED = 11

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.weights import AnyWeightLink, Center, UnitNorm, WeightClip, WeightCut, WeightNoise
 from tunecli.seeding import seed_for
-from tunecli.train.chains.step_position import StepPosition
+from tunecli.train.chains import StepPosition
 from tunecli.train.chains.weight_chain import WeightChain
 from tunecli.train.inputs import Inputs
 from tunecli.train.models import build

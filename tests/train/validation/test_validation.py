@@ -15,7 +15,7 @@ from tunecli.train.data.sources import DataFacts
 from tunecli.train.inputs import Inputs
 from tunecli.train.validation import trial_problems
 from tunecli.train.validation.case import Case
-from tunecli.train.validation.data_fit import RULES
+from tunecli.train.validation.settings import DATA_RULES
 
 
 def parameters(config: dict[str, Any], metric: str = "val_loss", folder: Path = Path()) -> list[str]:
@@ -182,7 +182,7 @@ def test_a_model_that_cannot_read_the_data_is_refused_with_a_list_of_those_that_
     config = TrialConfig.model_validate({"data": {"source": "iris"}, "model": model})
     facts = DataFacts(150, inputs, "classification", 3)
     case = Case(config, facts, 120, 30, Objective("val_loss", False), Path())
-    (problem,) = (problem for rule in RULES for problem in rule(case))
+    (problem,) = (problem for rule in DATA_RULES for problem in rule(case))
     assert expected[0] in problem.message
     assert expected[1] in problem.hint
 

@@ -49,7 +49,7 @@ class ModelKnob(NamedKnob):
 class Linear(ModelKnob):
     """One linear layer: logistic regression or linear regression."""
 
-    implementation: ClassVar[str] = "tunecli.train.models.perceptron:linear"
+    implementation: ClassVar[str] = "tunecli.train.models.feedforward:linear"
     size_function: ClassVar[str] = "tunecli.train.model_size:linear"
     weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:linear"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image")
@@ -68,7 +68,7 @@ class Mlp(ModelKnob):
         norm: normalisation after each linear layer.
     """
 
-    implementation: ClassVar[str] = "tunecli.train.models.perceptron:mlp"
+    implementation: ClassVar[str] = "tunecli.train.models.feedforward:mlp"
     size_function: ClassVar[str] = "tunecli.train.model_size:mlp"
     weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:mlp"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image")
@@ -111,7 +111,7 @@ class Cnn(ModelKnob):
         norm: normalisation after each convolution.
     """
 
-    implementation: ClassVar[str] = "tunecli.train.models.convolutional:cnn"
+    implementation: ClassVar[str] = "tunecli.train.models.feedforward:cnn"
     size_function: ClassVar[str] = "tunecli.train.model_size:cnn"
     weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:cnn"
     has_convolutions: ClassVar[bool] = True
@@ -140,7 +140,7 @@ class ResNet(ModelKnob):
         norm: normalisation after each convolution.
     """
 
-    implementation: ClassVar[str] = "tunecli.train.models.convolutional:resnet"
+    implementation: ClassVar[str] = "tunecli.train.models.feedforward:resnet"
     size_function: ClassVar[str] = "tunecli.train.model_size:resnet"
     has_convolutions: ClassVar[bool] = True
     kinds: ClassVar[tuple[str, ...]] = ("image",)

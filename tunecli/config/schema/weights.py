@@ -32,7 +32,7 @@ class WeightClip(Timed):
             tensor.
     """
 
-    implementation: ClassVar[str] = "tunecli.train.chains.weight_links:clip"
+    implementation: ClassVar[str] = "tunecli.train.chains.weight_chain:clip"
     name: Literal["clip"] = "clip"
     value: Positive | None = None
     norm: Positive | None = None
@@ -97,7 +97,7 @@ class WeightNoise(Timed):
             tensor.
     """
 
-    implementation: ClassVar[str] = "tunecli.train.chains.weight_links:noise"
+    implementation: ClassVar[str] = "tunecli.train.chains.weight_chain:noise"
     name: Literal["noise"] = "noise"
     std: Positive = 1e-3
     parameters: Parameters = "weights"
@@ -110,7 +110,7 @@ class Center(Timed):
         parameters: `weights`: tensors of two or more dimensions, without biases and norms.
     """
 
-    implementation: ClassVar[str] = "tunecli.train.chains.weight_links:center"
+    implementation: ClassVar[str] = "tunecli.train.chains.weight_chain:center"
     name: Literal["center"] = "center"
     parameters: Literal["weights"] = "weights"
 
@@ -122,7 +122,7 @@ class UnitNorm(Timed):
         parameters: `weights`: tensors of two or more dimensions, without biases and norms.
     """
 
-    implementation: ClassVar[str] = "tunecli.train.chains.weight_links:unit_norm"
+    implementation: ClassVar[str] = "tunecli.train.chains.weight_chain:unit_norm"
     name: Literal["unit_norm"] = "unit_norm"
     parameters: Literal["weights"] = "weights"
 

@@ -32,7 +32,7 @@ from tunecli.config.schema.learning_rate import (
     WarmupStableDecay,
 )
 from tunecli.registry.implementations import implementation
-from tunecli.train.chains.step_position import StepPosition
+from tunecli.train.chains import StepPosition
 
 
 class Plateaus(NamedTuple):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tunecli.config.schema.weights import SPARE_OUTPUT, CutRule, WeightCut
-from tunecli.train.chains.step_position import StepPosition
+from tunecli.train.chains import StepPosition
 from tunecli.train.torch_state import cpu_generator
 
 

@@ -20,7 +20,7 @@ from tunecli.config.secrets import resolved
 from tunecli.messages import Job
 from tunecli.seeding import seed_for
 from tunecli.train import checkpoint
-from tunecli.train.chains.step_position import StepPosition
+from tunecli.train.chains import StepPosition
 from tunecli.train.data import loading
 from tunecli.train.epoch_end import TrialProgress
 from tunecli.train.fused.row_optimizer import RowOptimizer

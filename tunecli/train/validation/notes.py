@@ -15,8 +15,7 @@ from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, Huber, Smooth
 from tunecli.config.schema.models import Linear
 from tunecli.config.schema.user_code import UserCode
 from tunecli.objective import Objective
-from tunecli.train.chains import learning_rate
-from tunecli.train.chains.step_position import StepPosition
+from tunecli.train.chains import StepPosition, learning_rate
 from tunecli.train.data.sources import DataFacts, facts_of
 from tunecli.train.validation.chains import cut_notes
 from tunecli.train.workload import sizes_of_parts, steps_once_an_epoch, steps_per_epoch

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from tunecli.config.schema.weights import AnyWeightLink, Center, UnitNorm, WeightClip, WeightCut, WeightNoise
 from tunecli.registry.implementations import implementation
-from tunecli.train.chains.step_position import StepPosition
-from tunecli.train.chains.weight_links import KEEP_ZEROS
+from tunecli.train.chains import StepPosition
+from tunecli.train.chains.weight_chain import KEEP_ZEROS
 
 NOW = StepPosition(3, 4, 40)
 SHAPES = ((6, 5), (4, 3, 2, 2), (3, 6))

@@ -1,4 +1,4 @@
-"""The convolutional networks: a plain one, and the residual network of He et al. 2016 for small images.
+"""The feed-forward networks: linear model, perceptron, plain convolutional network, and ResNet for small images.
 
 Axes: B examples, C channels, H rows, W columns.
 """
@@ -9,11 +9,40 @@ from collections.abc import Callable
 
 from torch import nn
 
-from tunecli.config.schema.models import Cnn, ResNet
+from tunecli.config.schema.models import Cnn, Linear, Mlp, ResNet
 from tunecli.train.inputs import Inputs
-from tunecli.train.models.layers import MeanOverImage, Residual, build_activation, channel_norm, dropout
+from tunecli.train.models.layers import (
+    MeanOverImage,
+    Residual,
+    build_activation,
+    channel_norm,
+    dropout,
+    flat,
+    unit_norm,
+)
 
 _POOLS: dict[str, Callable[[], nn.Module]] = {"max": lambda: nn.MaxPool2d(2), "mean": lambda: nn.AvgPool2d(2)}
+
+
+def linear(knob: Linear, inputs: Inputs, n_outputs: int) -> nn.Module:
+    """One linear layer over all the numbers of an example."""
+    return nn.Sequential(*flat(inputs), nn.Linear(inputs.n_values, n_outputs))
+
+
+def mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> nn.Module:
+    """Hidden layers, then a linear one. With ``residual``, each hidden layer as wide as its input has a shortcut."""
+    layers = flat(inputs)
+    n_in = inputs.n_values
+    for width in knob.widths:
+        block = [
+            nn.Linear(n_in, width),
+            *unit_norm(knob.norm, width),
+            build_activation(knob.activation),
+            *dropout(knob.dropout),
+        ]
+        layers += [Residual(nn.Sequential(*block))] if knob.residual and n_in == width else block
+        n_in = width
+    return nn.Sequential(*layers, nn.Linear(n_in, n_outputs))
 
 
 def cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> nn.Module:
