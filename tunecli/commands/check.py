@@ -238,7 +238,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         "fusing": {
             "width": checked.fusing.width,
             "share": checked.fusing.share,
-            "why_not": [asdict(obstacle) for obstacle in checked.fusing.obstacles],
+            "why_not": [asdict(blocker) for blocker in checked.fusing.blockers],
         },
         **cost_data(checked.cost),
         "data": data_json(checked.data),
@@ -290,7 +290,7 @@ def _parallel(checked: Check) -> str:
 
 def _batched(fusing: Fusing) -> str:
     """The number of trials that are trained as one model, and why others are not."""
-    reasons = "; ".join(map(str, fusing.obstacles))
+    reasons = "; ".join(map(str, fusing.blockers))
     if fusing.share == "none":
         return f"off: {reasons}"
     return f"on: up to {fusing.width} trials as one model{f', except with {reasons}' if reasons else ''}"

@@ -9,7 +9,7 @@ from tunecli.config.enumeration import space_size
 from tunecli.config.study import StudySpec
 from tunecli.registry.pruners import is_pausing
 from tunecli.search.protocols import full_trainings
-from tunecli.study.plan.fusing import extremes, seconds_of
+from tunecli.study.plan.fusing import cost_bounds, seconds_of
 from tunecli.study.plan.plan import Plan
 from tunecli.study.runner.pause_schedule import lengths_of, levels_of
 from tunecli.train.workload import Cost
@@ -33,7 +33,7 @@ class CostEstimate:
 
 def estimate_cost(spec: StudySpec, plan: Plan) -> CostEstimate:
     """The cost of the sweep that ``plan`` describes."""
-    smallest, largest = extremes(spec)
+    smallest, largest = cost_bounds(spec)
     n_trials = min(plan.n_trials, space_size(spec.space) or plan.n_trials)
     n_parallel = min(plan.n_workers, plan.lookahead, n_trials)
     least: float = n_trials

@@ -222,7 +222,7 @@ def _fusing_notes(spec: StudySpec, together: Fusing) -> Iterator[str]:
     """A note if the file requests fused training and no trials can be fused; one trial alone needs no note."""
     asked = spec.settings.run.fuse
     if isinstance(asked, int) and asked > 1 and together.share == "none" and spec.space.parameters:
-        reasons = "; ".join(map(str, together.obstacles))
+        reasons = "; ".join(map(str, together.blockers))
         yield f"run.fuse {asked} has no effect: no trials can be trained together ({reasons})"
 
 

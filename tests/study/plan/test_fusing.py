@@ -152,8 +152,8 @@ def test_auto_fuses_only_studies_that_gain_from_it(spec_of):
 def test_the_reasons_against_fusing_name_their_keys(spec_of, overrides, share, keys):
     fused = fusing(spec_of(*overrides), 1, 1 if "search.trials=1" in overrides else 12)
     assert fused.share == share
-    assert [blocker.key for blocker in fused.obstacles] == keys
-    assert all(blocker.why for blocker in fused.obstacles)
+    assert [blocker.key for blocker in fused.blockers] == keys
+    assert all(blocker.why for blocker in fused.blockers)
 
 
 def test_the_lookahead_ignores_groups_if_nothing_can_be_fused(spec_of):

@@ -48,12 +48,12 @@ class Fusing:
     Attributes:
         width: the largest number of trials in a group; 0: each trial is trained alone.
         share: how many of the trials can be in a group.
-        obstacles: why the other trials are trained alone; empty if all trials can be in a group.
+        blockers: why the other trials are trained alone; empty if all trials can be in a group.
     """
 
     width: int
     share: Literal["all", "some", "none"]
-    obstacles: tuple[FusionBlocker, ...]
+    blockers: tuple[FusionBlocker, ...]
 
 
 def fusing(spec: StudySpec, n_workers: int, n_trials: int) -> Fusing:
@@ -65,17 +65,21 @@ def fusing(spec: StudySpec, n_workers: int, n_trials: int) -> Fusing:
         n_trials: the study's total.
     """
     width = fused_width(spec, n_workers)
-    of_all = [*_study_blockers(spec, n_workers), *_number_blockers(spec, width, n_workers, n_trials)]
-    if of_all:
-        return Fusing(width, "none", tuple(of_all))
-    each = _blockers_of_trials(spec)
-    share: Literal["all", "some", "none"] = "some" if any(each) else "all"
-    if all(each):
+    study_blockers = [*_study_blockers(spec, n_workers), *_number_blockers(spec, width, n_workers, n_trials)]
+    if study_blockers:
+        return Fusing(width, "none", tuple(study_blockers))
+    trial_blockers = _blockers_of_trials(spec)
+    share: Literal["all", "some", "none"] = "some" if any(trial_blockers) else "all"
+    if all(trial_blockers):
         share = "none"
     elif not width:
         return Fusing(0, "none", (_size_blocker(spec),))
     most = max(1, -(-n_trials // n_workers))  # as many groups are made as there are workers
-    return Fusing(min(width, most), share, tuple(dict.fromkeys(one for several in each for one in several)))
+    return Fusing(
+        min(width, most),
+        share,
+        tuple(dict.fromkeys(blocker for blockers in trial_blockers for blocker in blockers)),
+    )
 
 
 def fused_width(spec: StudySpec, n_workers: int) -> int:
@@ -177,7 +181,7 @@ def _size_blocker(spec: StudySpec) -> FusionBlocker:
 
 
 def _most_weights(spec: StudySpec) -> int | None:
-    _, largest = extremes(spec)
+    _, largest = cost_bounds(spec)
     return None if largest is None else largest.n_parameters
 
 
@@ -201,7 +205,7 @@ def reads_nothing(spec: StudySpec) -> bool:
     return not sampler_info(search.sampler_name).reads_results and search.pruner == "none"
 
 
-def extremes(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
+def cost_bounds(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
     """Cost of the cheapest and of the most expensive trial; only their steps if a trial has a model of the user's own.
 
     Both are None if a trial is trained by the user's own code.

@@ -74,11 +74,11 @@ def _lookahead(spec: StudySpec, n_workers: int, fuse: int) -> int:
 
 
 def _n_trials(spec: StudySpec) -> int:
-    asked = spec.settings.search.trials
+    n_trials = spec.settings.search.trials
     is_grid = sampler_info(spec.settings.search.sampler_name).needs_grid
     n_points = grid_size(spec.space) if is_grid else space_size(spec.space)
-    if asked is not None:
-        return asked
+    if n_trials is not None:
+        return n_trials
     if is_grid and n_points is not None:
         if n_points > MAX_WHOLE_GRID:
             raise UsageError(

@@ -33,14 +33,14 @@ class ConfigChange:
 
     Attributes:
         recorded: the config when the study began, or when it was last resumed.
-        asked: the requested config; it is not yet checked against its data.
+        requested: the requested config; it is not yet checked against its data.
         differences: the differences between the two.
-        notes: notes on the source of ``asked``.
+        notes: notes on the source of ``requested``.
         file: the file name for error messages.
     """
 
     recorded: StudySpec
-    asked: StudySpec
+    requested: StudySpec
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
     file: str
@@ -48,7 +48,10 @@ class ConfigChange:
     @property
     def lines(self) -> tuple[str, ...]:
         """The notes and the differences, a line each."""
-        return (*(f"note: {each}" for each in self.notes), *(f"changed: {each}" for each in self.differences))
+        return (
+            *(f"note: {note}" for note in self.notes),
+            *(f"changed: {difference}" for difference in self.differences),
+        )
 
     def inspected(self, inspect: Inspect) -> StudySpec:
         """The requested config, checked against its data.
@@ -56,11 +59,11 @@ class ConfigChange:
         Raises:
             ConfigError: with every problem of the file.
         """
-        spec = self.asked
+        spec = self.requested
         return parse_study(spec.text.encode(), self.file, spec.overrides, spec.base_path, inspect)
 
 
-def revision(
+def read_config_change(
     folder: RunFolder, facts: Mapping[str, Any], overrides: Sequence[str], config_path: Path | None = None
 ) -> ConfigChange:
     """The requested change of the study in ``folder``.
@@ -88,25 +91,25 @@ def revision(
     read(data, file)
     kept = kept_overrides(facts["overrides"], recorded_text, data.decode("utf-8-sig"))
     recorded = recorded_spec(facts, folder)
-    asked = parse_study(data, file, (*kept, *overrides), base_path)
-    return ConfigChange(recorded, asked, tuple(differences(recorded, asked)), notes, file)
+    requested = parse_study(data, file, (*kept, *overrides), base_path)
+    return ConfigChange(recorded, requested, tuple(differences(recorded, requested)), notes, file)
 
 
-def require_same_study(asked: ConfigChange, facts: Mapping[str, Any], folder: RunFolder) -> None:
+def require_same_study(change: ConfigChange, facts: Mapping[str, Any], folder: RunFolder) -> None:
     """Make sure that the requested config and the user's code still make the recorded study.
 
     Raises:
         UsageError: a setting or a code file differs that must not; the hint says how to fork the study.
     """
-    refused = [str(each) for each in asked.differences if not each.may_change]
+    refused = [str(difference) for difference in change.differences if not difference.may_change]
     problems = (
-        ["these changes would make it a different study:", *(f"  {each}" for each in refused)]
+        ["these changes would make it a different study:", *(f"  {line}" for line in refused)]
         if refused
         else []
     )
-    if code := code_changes(facts.get("code", {}), asked.asked):
+    if code := code_changes(facts.get("code", {}), change.requested):
         problems.append(f"your own code has changed since the study began: {', '.join(code)}")
-    if refused and (data := changed_data(facts.get("data", {}), asked.asked)):
+    if refused and (data := changed_data(facts.get("data", {}), change.requested)):
         problems.append(_of_data(data))
     _refuse(problems, folder)
 
@@ -140,7 +143,8 @@ def assignments(changes: Mapping[str, Any]) -> tuple[str, ...]:
 def raised_total(spec: StudySpec, before: int, after: int, n_suggested: int) -> tuple[str, ...]:
     """A note that a raised total may give a different study than that total from the start; empty if it does not.
 
-    In a study whose trials pause, the last trial was followed by continued trials that would otherwise have waited.
+    After the last trial of the old total began, the pruner continued paused trials that would otherwise have waited for
+    more trials to compare with.
 
     Args:
         spec: the requested config.
@@ -151,8 +155,8 @@ def raised_total(spec: StudySpec, before: int, after: int, n_suggested: int) -> 
     if not before <= n_suggested < after or not is_pausing(pruner):
         return ()
     note = (
-        f"note: with the pruner `{pruner.name}` this need not be the study that {after} trials from the "
-        f"start would be: after trial {n_suggested - 1} it went on with the best of those it had"
+        f"note: the result can differ from that of a study with {after} trials from the start: after trial "
+        f"{n_suggested - 1} the pruner `{pruner.name}` continued the best trials that it had"
     )
     return (note,)
 

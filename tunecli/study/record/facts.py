@@ -79,7 +79,7 @@ def require_known_plan(facts: Mapping[str, Any], path: Path) -> None:
         StoreTooNew: a field is unknown.
     """
     plan = checked(facts, path)["plan"]
-    unknown = sorted({*plan} - {each.name for each in fields(Plan)})
+    unknown = sorted({*plan} - {known.name for known in fields(Plan)})
     if unknown:
         raise StoreTooNew(
             f"{path} was written by a later tunecli: its plan has {', '.join(unknown)}, which this one does not know",
@@ -97,63 +97,64 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
     try:
         return parse_study(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
     except ConfigError as error:
-        then, now = facts["versions"].get("tunecli", "another version"), versions()["tunecli"]
+        then, now = facts["versions"].get("tunecli"), versions()["tunecli"]
         if (absent := absent_plug_ins(facts["versions"])) and not error.hint:
             error.hint = f"this study used plug-ins that are not installed here: {', '.join(absent)}"
         if then != now and not error.hint:
-            error.hint = f"tunecli {then} began this study, and this is {now}: use that version for it"
+            began = f"tunecli {then}" if then else "another version of tunecli"
+            error.hint = f"{began} began this study, but this is {now}: use that version for it"
         raise
 
 
-def from_record(kind: type[T], record: Any, what: str, path: Path) -> T:
+def from_record(kind: type[T], record: Any, name: str, path: Path) -> T:
     """Make a value of the dataclass ``kind`` from its record; unknown fields are ignored.
 
     Args:
         kind: a dataclass.
         record: its fields by name.
-        what: the record's name, for the error message.
+        name: the record's name, for the error message.
         path: the database.
 
     Raises:
         StoreDamaged: a field without a default is missing, or a field has the wrong type.
     """
     if not isinstance(record, Mapping):
-        raise _not_understood(what, "it is not a map", path)
+        raise _unreadable(name, "it is not a map", path)
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
-    for each in fields(kind):  # type: ignore[arg-type]
-        if each.name in record:
-            value = record[each.name]
-            if not _is_of(hints[each.name], value):
-                raise _not_understood(f"{what}.{each.name}", f"it has the type {type(value).__name__}", path)
-            values[each.name] = value
-        elif each.default is MISSING and each.default_factory is MISSING:
-            raise _not_understood(f"{what}.{each.name}", "it is missing", path)
+    for known in fields(kind):  # type: ignore[arg-type]
+        if known.name in record:
+            value = record[known.name]
+            if not _has_type(hints[known.name], value):
+                raise _unreadable(f"{name}.{known.name}", f"it has the type {type(value).__name__}", path)
+            values[known.name] = value
+        elif known.default is MISSING and known.default_factory is MISSING:
+            raise _unreadable(f"{name}.{known.name}", "it is missing", path)
     return kind(**values)
 
 
-def _not_understood(where: str, why: str, path: Path) -> StoreDamaged:
+def _unreadable(where: str, why: str, path: Path) -> StoreDamaged:
     return StoreDamaged(
         f"{path} is damaged, or a later tunecli wrote it: the record `{where}` cannot be read: {why}",
         hint="use the version that wrote it, or restore a copy of the run folder",
     )
 
 
-def _is_of(hint: Any, value: Any) -> bool:
+def _has_type(hint: Any, value: Any) -> bool:
     """Whether a JSON value has a type; an int counts as a float, and a bool does not count as a number."""
     arguments = get_args(hint)
     match get_origin(hint) or hint:
         case typing.Any:
             return True
         case types.UnionType | typing.Union:
-            return any(_is_of(each, value) for each in arguments)
+            return any(_has_type(member, value) for member in arguments)
         case builtins.dict:
             keys, items = arguments
             return isinstance(value, dict) and all(
-                _is_of(keys, key) and _is_of(items, value[key]) for key in value
+                _has_type(keys, key) and _has_type(items, value[key]) for key in value
             )
         case builtins.list | builtins.tuple:
-            return isinstance(value, list) and all(_is_of(arguments[0], item) for item in value)
+            return isinstance(value, list) and all(_has_type(arguments[0], item) for item in value)
         case builtins.float:
             return isinstance(value, int | float) and not isinstance(value, bool)
         case builtins.int:
@@ -204,6 +205,6 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     if not path.is_dir():
         return ""
-    files = sorted(each for each in path.glob("*/*") if each.is_file())
-    listing = "\n".join(f"{each.relative_to(path).as_posix()} {each.stat().st_size}" for each in files)
+    files = sorted(file for file in path.glob("*/*") if file.is_file())
+    listing = "\n".join(f"{file.relative_to(path).as_posix()} {file.stat().st_size}" for file in files)
     return hashlib.sha256(listing.encode()).hexdigest()

@@ -30,7 +30,7 @@ from tunecli.search.samplers.grid import require_grid
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan, plan_for
-from tunecli.study.record.config_change import ConfigChange, assignments, revision
+from tunecli.study.record.config_change import ConfigChange, assignments, read_config_change
 from tunecli.study.record.facts import data_hashes, facts_of, require_known_plan
 from tunecli.study.record.lifecycle import Study, begin
 from tunecli.study.record.plug_ins import plug_ins_of
@@ -40,11 +40,11 @@ from tunecli.trial import FailureKind, Outcome, State, Trial
 
 
 @dataclass(frozen=True)
-class _Reused:
+class _ReusedTrial:
     """A reused trial: the trial with its new number, its number before, its epochs, and the versions that ran it."""
 
     trial: Trial
-    number_before: int
+    old_number: int
     epochs: Sequence[EpochEnded]
     versions: Mapping[str, str]
 
@@ -86,23 +86,25 @@ def fork(
     with Log.open_to_read(folder.database_path) as log:
         require_known_plan(log.facts(), log.path)
         facts = facts_of(log)
-        asked = revision(folder, facts, (*overrides, *assignments(changes), f'study="{name}"'), config_path)
-        spec = asked.inspected(trial_problems)
+        change = read_config_change(
+            folder, facts, (*overrides, *assignments(changes), f'study="{name}"'), config_path
+        )
+        spec = change.inspected(trial_problems)
         if sampler_info(spec.settings.search.sampler_name).needs_grid:
             require_grid(spec.space)
         plan = plan_for(spec)
         ended = [trial for trial in log.trials() if trial.outcome is not None]
-        differences = _global_differences(asked.recorded, spec, facts, plan)
-        reused = [] if differences else list(_fitting(asked, spec, ended, log))
+        differences = _global_differences(change.recorded, spec, facts, plan)
+        reused = [] if differences else list(_reusable_trials(change, spec, ended, log))
     plan = replace(plan, n_trials=_total(spec, plan, reused))
-    origin = {"path": str(folder.path.resolve()), "trials": [each.number_before for each in reused]}
+    origin = {"path": str(folder.path.resolve()), "trials": [entry.old_number for entry in reused]}
     with begin(
         spec, new_folder.path, plan=plan, facts={"forked_from": origin}, fill=_writer(reused)
     ) as study:
-        shown = [line for line in asked.lines if not line.startswith("changed: study:")]
+        shown = [line for line in change.lines if not line.startswith("changed: study:")]
         for line in (*shown, *changed_versions(facts.get("versions", {}), plug_ins_of(spec))):
             say(line)
-        if not reused and not differences and asked.recorded.objective != spec.objective:
+        if not reused and not differences and change.recorded.objective != spec.objective:
             differences = ["the objective differs"]
         why = f", since {' and '.join(differences)}" if differences else ""
         say(f"reused: {len(reused)} of the {len(ended)} trials that ended in {folder.path}{why}")
@@ -138,9 +140,11 @@ def _global_differences(
     ]
 
 
-def _fitting(asked: ConfigChange, spec: StudySpec, ended: Sequence[Trial], log: Log) -> Iterator[_Reused]:
+def _reusable_trials(
+    change: ConfigChange, spec: StudySpec, ended: Sequence[Trial], log: Log
+) -> Iterator[_ReusedTrial]:
     """The ``ended`` trials that the new study can reuse, with new numbers in their order."""
-    recorded = asked.recorded
+    recorded = change.recorded
     pruner = spec.settings.search.pruner
     # A paused trial cannot be continued here: its checkpoint belongs to the other study.
     is_pruned_alike = recorded.settings.search.pruner == pruner and not is_pausing(pruner)
@@ -164,41 +168,41 @@ def _fitting(asked: ConfigChange, spec: StudySpec, ended: Sequence[Trial], log: 
         outcome, own_epochs = result
         versions = sessions.get(sessions_of.get(trial.number), first_versions)
         renumbered = replace(trial, number=number, parameters=point, outcome=outcome)
-        yield _Reused(renumbered, trial.number, own_epochs, versions)
+        yield _ReusedTrial(renumbered, trial.number, own_epochs, versions)
         number += 1
 
 
-def _total(spec: StudySpec, plan: Plan, reused: Sequence[_Reused]) -> int:
+def _total(spec: StudySpec, plan: Plan, reused: Sequence[_ReusedTrial]) -> int:
     """The new study's total. A grid without ``search.trials`` adds the reused trials that are not on the grid."""
-    n_beside = 0
+    n_off_grid = 0
     if sampler_info(spec.settings.search.sampler_name).needs_grid and spec.settings.search.trials is None:
-        positions = [grid_position_of_point(spec.space, each.trial.parameters) for each in reused]
-        n_beside = len(reused) - len({position for position in positions if position is not None})
-    return max(plan.n_trials + n_beside, len(reused))
+        positions = [grid_position_of_point(spec.space, entry.trial.parameters) for entry in reused]
+        n_off_grid = len(reused) - len({position for position in positions if position is not None})
+    return max(plan.n_trials + n_off_grid, len(reused))
 
 
-def _writer(reused: Sequence[_Reused]) -> Callable[[Log], None]:
+def _writer(reused: Sequence[_ReusedTrial]) -> Callable[[Log], None]:
     """A function that writes the reused trials into the log of the new study."""
 
     def write(log: Log) -> None:
         sessions: dict[str, int] = {}
-        for each in reused:
-            number, outcome = each.trial.number, each.trial.outcome
+        for entry in reused:
+            number, outcome = entry.trial.number, entry.trial.outcome
             assert outcome is not None
-            log.append_suggestion(each.trial)
-            if outcome.device or each.epochs:
-                known = str(sorted(each.versions.items()))
-                if known not in sessions:
-                    sessions[known] = log.append_session(each.versions)
-                log.append_start(Started(number, 1, outcome.device, 0), sessions[known])
-            log.append_epochs([replace(epoch, number=number, attempt=1) for epoch in each.epochs])
+            log.append_suggestion(entry.trial)
+            if outcome.device or entry.epochs:
+                session_key = str(sorted(entry.versions.items()))
+                if session_key not in sessions:
+                    sessions[session_key] = log.append_session(entry.versions)
+                log.append_start(Started(number, 1, outcome.device, 0), sessions[session_key])
+            log.append_epochs([replace(epoch, number=number, attempt=1) for epoch in entry.epochs])
             # The weights are not copied: they are a function of the record, and are computed again on demand.
             log.append_result(Ended(number, 1, replace(outcome, weights_sha256="")))
 
     return write
 
 
-_OF_THE_MACHINE = (FailureKind.OOM, FailureKind.TIMEOUT, FailureKind.CRASH, FailureKind.LOST)
+_MACHINE_FAILURES = (FailureKind.OOM, FailureKind.TIMEOUT, FailureKind.CRASH, FailureKind.LOST)
 
 
 def rescored(
@@ -206,10 +210,10 @@ def rescored(
 ) -> tuple[Outcome, Sequence[EpochEnded]] | None:
     """The outcome and epochs of a trial under another objective.
 
-    The record holds each metric by its name. So if its training would have been the same under
-    ``new``, its score is read from the record, and it does not run again. The first objective may differ only if it did
-    not affect the training: no early stopping, no epoch ends by its metric, no pruning, no deviation over folds and
-    repeats. A failure is kept if its cause is the machine.
+    The record holds each metric by its name. So if the training would have been the same under ``new``, the score is
+    read from the record, and the trial does not run again. The first objective may differ only if it did not affect the
+    training: no early stopping, no epoch ends by its metric, no pruning, no deviation over folds and repeats. A failure
+    is kept if its cause is the machine.
 
     Args:
         outcome: the outcome recorded under ``old``.
@@ -223,14 +227,14 @@ def rescored(
     if old == new:
         return outcome, epochs
     own = [goal for goal in old.goals if goal.python]
-    if any(goal.python and not any(_is_same(goal, each) for each in own) for goal in new.goals):
+    if any(goal.python and not any(_is_same(goal, old_goal) for old_goal in own) for goal in new.goals):
         return None
     if outcome.failure is not None:
-        return (outcome, epochs) if outcome.failure.kind in _OF_THE_MACHINE else None
+        return (outcome, epochs) if outcome.failure.kind in _MACHINE_FAILURES else None
     if not _is_same(old, new) and _affects_training(old, outcome, config):
         return None
-    wanted = new.metrics if outcome.state is State.COMPLETE else (new.metric,)
-    if any(name not in outcome.metrics for name in wanted):
+    needed = new.metrics if outcome.state is State.COMPLETE else (new.metric,)
+    if any(name not in outcome.metrics for name in needed):
         return None
     dropped = ({*old.metrics} & {*MEASURED}) | {goal.metric for goal in own}
     dropped -= {*new.metrics}

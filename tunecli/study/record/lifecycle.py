@@ -29,9 +29,9 @@ from tunecli.study.record.config_change import (
     ConfigChange,
     assignments,
     raised_total,
+    read_config_change,
     require_same_data,
     require_same_study,
-    revision,
 )
 from tunecli.study.record.facts import (
     data_hashes,
@@ -121,8 +121,8 @@ def begin(
 def _created(path: Path, facts: Mapping[str, Any], fill: Callable[[Log], None] | None) -> Log:
     if fill is None:
         return Log.create(path, facts)
-    with TemporaryDirectory(prefix="tunecli-") as place:
-        draft_path = Path(place) / path.name
+    with TemporaryDirectory(prefix="tunecli-") as draft_folder:
+        draft_path = Path(draft_folder) / path.name
         with Log.create(draft_path, facts) as draft, draft.atomic():
             fill(draft)
         write_atomically(path, draft_path.read_bytes())
@@ -163,12 +163,12 @@ def reopen(
     with hold(folder.path), Log.open(path, lambda recorded: require_known_plan(recorded, path)) as log:
         require_room(folder.path, LEAST_ROOM_BYTES)
         facts = facts_of(log)
-        asked = revision(folder, facts, (*overrides, *assignments(changes)), config_path)
-        require_same_study(asked, facts, folder)
-        spec = asked.inspected(trial_problems)
+        change = read_config_change(folder, facts, (*overrides, *assignments(changes)), config_path)
+        require_same_study(change, facts, folder)
+        spec = change.inspected(trial_problems)
         require_same_data(spec, facts, folder)
-        log.require_agreement(asked.recorded.objective.metric)
-        plan = replace(_replanned(plan_of(facts, path), asked), **changes)
+        log.require_agreement(change.recorded.objective.metric)
+        plan = replace(_replanned(plan_of(facts, path), change), **changes)
         require_device(plan.device)
         n_suggested = sum(log.counts().values())
         if plan.n_trials < n_suggested:
@@ -176,28 +176,28 @@ def reopen(
                 f"{n_suggested} trials were suggested already; the total cannot be {plan.n_trials}"
             )
         notes = raised_total(spec, plan_of(facts, path).n_trials, plan.n_trials, n_suggested)
-        for line in (*asked.lines, *changed_versions(facts["versions"], plug_ins_of(spec)), *notes):
+        for line in (*change.lines, *changed_versions(facts["versions"], plug_ins_of(spec)), *notes):
             say(line)
         if spec.text != facts["config"] or not folder.config_path.exists():
             # Before the row: after a crash between the two, the edited file takes effect again.
             write_atomically(folder.config_path, spec.text)
         with log.atomic():
             log.set_fact("plan", asdict(plan))
-            if asked.differences or spec.text != facts["config"]:
+            if change.differences or spec.text != facts["config"]:
                 log.set_fact("overrides", list(spec.overrides))
                 log.set_fact("config", spec.text)
         yield Study(spec, plan, folder, log)
 
 
-def _replanned(plan: Plan, asked: ConfigChange) -> Plan:
+def _replanned(plan: Plan, change: ConfigChange) -> Plan:
     """The plan, with the fields that the changed settings affect decided anew."""
-    changed = {each.path for each in asked.differences}
+    changed = {difference.path for difference in change.differences}
     fields = {field for field, path in PLAN_PATHS.items() if path in changed}
     if "run.engine" in changed:
         fields |= {"engine", "n_workers"}
     if changed & {"run.device", "run.per_device"}:
         fields.add("n_workers")
-    fresh = asdict(plan_for(asked.asked)) if fields else {}
+    fresh = asdict(plan_for(change.requested)) if fields else {}
     return replace(plan, **{field: fresh[field] for field in fields})
 
 

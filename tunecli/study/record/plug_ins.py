@@ -34,10 +34,10 @@ def plug_ins_of(spec: StudySpec) -> tuple[PlugIn, ...]:
     }
     for plain in concrete_trials(spec.space):
         if trial_model(plain) is TrialConfig:
-            named |= dict.fromkeys(_named_in(plain))
+            named |= dict.fromkeys(_plug_in_names(plain))
     unknown = [(group, name) for group, name in named if name not in _BUILT_IN[group]]
-    found = (plugins.plug_in(group, name) for group, name in unknown if name.isidentifier())
-    return tuple(each for each in found if each is not None)
+    installed = (plugins.plug_in(group, name) for group, name in unknown if name.isidentifier())
+    return tuple(plug_in for plug_in in installed if plug_in is not None)
 
 
 _BUILT_IN: Mapping[Group, frozenset[str]] = {
@@ -51,7 +51,7 @@ _BUILT_IN: Mapping[Group, frozenset[str]] = {
 }
 
 
-def _named_in(plain: Mapping[str, Any]) -> Iterator[tuple[Group, str]]:
+def _plug_in_names(plain: Mapping[str, Any]) -> Iterator[tuple[Group, str]]:
     """Yield the names in a concrete trial that may belong to plug-ins."""
     data = plain.get("data")
     values: dict[Group, Any] = {

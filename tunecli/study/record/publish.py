@@ -136,7 +136,7 @@ def overview(study: Study, trials: Sequence[Trial]) -> Overview:
         {column: labels[name] for column, name in parameters.items() if name in labels},
         varying(table),
         grouped(trials),
-        None if first is None else next(each for each in rank(trials, spec.objective) if each.trial is first),
+        None if first is None else next(row for row in rank(trials, spec.objective) if row.trial is first),
     )
 
 
@@ -144,6 +144,6 @@ def varying(table: Table) -> frozenset[str]:
     """The columns with more than one distinct value."""
     return frozenset(
         column
-        for place, column in enumerate(table.columns)
-        if len({(type(row[place]), row[place]) for row in table.rows}) > 1
+        for index, column in enumerate(table.columns)
+        if len({(type(row[index]), row[index]) for row in table.rows}) > 1
     )

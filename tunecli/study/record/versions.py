@@ -43,20 +43,20 @@ def versions(plug_ins: Iterable[PlugIn] = ()) -> Mapping[str, str]:
     """Return the versions of this program, Python, the packages that compute results, and the study's plug-ins.
 
     Args:
-        plug_ins: of the study; each adds the version of its distribution.
+        plug_ins: the study's plug-ins; each adds the version of its distribution.
     """
-    return {**_versions(), **{each.distribution: each.version for each in plug_ins}}
+    return {**_versions(), **{plug_in.distribution: plug_in.version for plug_in in plug_ins}}
 
 
 @cache
 def _versions() -> Mapping[str, str]:
-    found = {"tunecli": tunecli_version(), "python": platform.python_version()}
+    version_of = {"tunecli": tunecli_version(), "python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            version_of[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "absent"
-    return found
+            version_of[package] = "absent"
+    return version_of
 
 
 def changed_versions(then: Mapping[str, str], plug_ins: Iterable[PlugIn] = ()) -> list[str]:
