@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.initialisations import AnyInitialisation
 from tunecli.registry.implementations import code_names, implementation
+from tunecli.train.data.table import Inputs
 from tunecli.train.initialisation import initialise, nonlinearity_of
-from tunecli.train.inputs import Inputs
 from tunecli.train.models import build
 
 FEATURES, IMAGE, TOKENS = Inputs((400,)), Inputs((3, 8, 8)), Inputs((5,), 9)

@@ -15,7 +15,7 @@ from tunecli.config.schema.activations import LeakyRelu
 from tunecli.config.schema.models import AnyModel, Mlp
 from tunecli.config.schema.user_code import UserCode
 from tunecli.config.space import point_with
-from tunecli.train.inputs import InputKind
+from tunecli.train.data.table import InputKind
 
 
 def model_of(value: Any) -> Any:

@@ -16,7 +16,7 @@ from tunecli.config.schema.weights import AnyWeightLink, Center, UnitNorm, Weigh
 from tunecli.seeding import seed_for
 from tunecli.train.chains import StepPosition
 from tunecli.train.chains.weight_chain import WeightChain
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.models import build
 
 STEPS, EPOCHS = 3, 6

@@ -10,7 +10,7 @@ import torch
 
 from tunecli.config.schema.data import Data
 from tunecli.train.data import loading
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 
 CPU = torch.device("cpu")
 

@@ -22,8 +22,7 @@ from tunecli.train.data.sources import (
     read_validation,
     require_test,
 )
-from tunecli.train.data.table import Table
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs, Table
 
 GENERATED = ["blobs", "moons", "circles", "classification", "regression", "friedman1"]
 

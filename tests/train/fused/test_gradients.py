@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tunecli.config.schema import TrialConfig
+from tunecli.train.data.table import Inputs
 from tunecli.train.fused.gradients import (
     PerceptronGradients,
     SequentialGradients,
@@ -19,7 +20,6 @@ from tunecli.train.fused.gradients import (
 )
 from tunecli.train.fused.scores import criterion
 from tunecli.train.fused.stack import Stack
-from tunecli.train.inputs import Inputs
 from tunecli.train.losses import build_loss
 from tunecli.train.models import build
 

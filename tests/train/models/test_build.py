@@ -17,7 +17,7 @@ from tunecli.config.schema.models import AnyModel
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.models import build
 from tunecli.train.torch_state import scoped_seed
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from tunecli.config.schema.activations import Gelu, PlainActivation
 from tunecli.config.schema.models import Mlp
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.models import build
 from tunecli.train.models.layers import Residual
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tunecli.config.schema.models import Transformer
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.models import build
 from tunecli.train.models.transformer import (
     Block,

@@ -14,7 +14,7 @@ from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import ConfigError
 from tunecli.objective import Objective
 from tunecli.registry.implementations import implementation
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.models import build
 from tunecli.train.validation import trial_problems
 

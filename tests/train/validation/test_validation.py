@@ -12,7 +12,7 @@ from tunecli.config.metrics import METRICS
 from tunecli.config.schema import TrialConfig
 from tunecli.objective import Objective
 from tunecli.train.data.sources import DataFacts
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.validation import trial_problems
 from tunecli.train.validation.case import Case
 from tunecli.train.validation.settings import DATA_RULES

@@ -29,7 +29,7 @@ class ModelKnob(NamedKnob):
             (B, *inputs.shape) to (B, number of outputs).
         kinds: the inputs that the model takes.
         size_function: ``module:attribute`` of a function of (knob, inputs, number of outputs) that returns its
-            `tunecli.train.model_size.Size`; empty: its cost is unknown.
+            `tunecli.train.workload.Size`; empty: its cost is unknown.
         weight_shapes: ``module:attribute`` of a function of the same that returns the shapes of its tensors of two
             dimensions or more, in order; empty: they are unknown.
         has_convolutions: whether it has convolutions.
@@ -50,7 +50,7 @@ class Linear(ModelKnob):
     """One linear layer: logistic regression or linear regression."""
 
     implementation: ClassVar[str] = "tunecli.train.models.feedforward:linear"
-    size_function: ClassVar[str] = "tunecli.train.model_size:linear"
+    size_function: ClassVar[str] = "tunecli.train.workload:linear_size"
     weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:linear"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image")
     name: Literal["linear"] = "linear"
@@ -69,7 +69,7 @@ class Mlp(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.feedforward:mlp"
-    size_function: ClassVar[str] = "tunecli.train.model_size:mlp"
+    size_function: ClassVar[str] = "tunecli.train.workload:mlp_size"
     weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:mlp"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image")
     name: Literal["mlp"] = "mlp"
@@ -112,7 +112,7 @@ class Cnn(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.feedforward:cnn"
-    size_function: ClassVar[str] = "tunecli.train.model_size:cnn"
+    size_function: ClassVar[str] = "tunecli.train.workload:cnn_size"
     weight_shapes: ClassVar[str] = "tunecli.train.validation.chains:cnn"
     has_convolutions: ClassVar[bool] = True
     kinds: ClassVar[tuple[str, ...]] = ("image",)
@@ -141,7 +141,7 @@ class ResNet(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.feedforward:resnet"
-    size_function: ClassVar[str] = "tunecli.train.model_size:resnet"
+    size_function: ClassVar[str] = "tunecli.train.workload:resnet_size"
     has_convolutions: ClassVar[bool] = True
     kinds: ClassVar[tuple[str, ...]] = ("image",)
     name: Literal["resnet"] = "resnet"
@@ -169,7 +169,7 @@ class Recurrent(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.recurrent:recurrent"
-    size_function: ClassVar[str] = "tunecli.train.model_size:recurrent"
+    size_function: ClassVar[str] = "tunecli.train.workload:recurrent_size"
     why_not_fused: ClassVar[str] = "a recurrent net's kernels take one model at a time"
     kinds: ClassVar[tuple[str, ...]] = ("sequence", "image", "tokens")
     name: Literal["rnn", "lstm", "gru"]
@@ -206,7 +206,7 @@ class Transformer(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.transformer:transformer"
-    size_function: ClassVar[str] = "tunecli.train.model_size:transformer"
+    size_function: ClassVar[str] = "tunecli.train.workload:transformer_size"
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image", "tokens")
     name: Literal["transformer"] = "transformer"
     width: Count = 64

@@ -20,8 +20,7 @@ from tunecli.config.schema.losses import Task
 from tunecli.train.data import preparation, splits
 from tunecli.train.data.sources import read_source, read_test, read_validation
 from tunecli.train.data.stamps import Stamp, stamps_of
-from tunecli.train.data.table import Table
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs, Table
 
 SHARE = 0.5
 """The part of a device's free memory that data may take; the rest is for weights, their states and activations."""

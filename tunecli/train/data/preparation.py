@@ -21,8 +21,7 @@ from tunecli.errors import DataError
 from tunecli.train.data.columns import names_shown
 from tunecli.train.data.scaling import center_and_scale, rounding
 from tunecli.train.data.splits import Indices
-from tunecli.train.data.table import Table
-from tunecli.train.inputs import InputKind
+from tunecli.train.data.table import InputKind, Table
 
 PADDING, UNKNOWN = 0, 1
 _FIRST = 2

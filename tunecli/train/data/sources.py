@@ -22,9 +22,8 @@ from tunecli.train.data.files import read_table
 from tunecli.train.data.images import read_images
 from tunecli.train.data.preparation import learn_alphabet
 from tunecli.train.data.stamps import Stamp, shown, source_stamps, stamps_beside
-from tunecli.train.data.table import Table
+from tunecli.train.data.table import InputKind, Inputs, Table
 from tunecli.train.data.user_data import read_user_data, table_of
-from tunecli.train.inputs import InputKind, Inputs
 
 
 @dataclass(frozen=True, slots=True)

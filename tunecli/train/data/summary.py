@@ -23,8 +23,7 @@ from tunecli.train.data.number_text import PLAIN, form_of
 from tunecli.train.data.oddities import oddities, target_oddities
 from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_test, read_validation
 from tunecli.train.data.stamps import shown
-from tunecli.train.data.table import MAX_INTEGER_CLASSES, Table
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import MAX_INTEGER_CLASSES, Inputs, Table
 from tunecli.train.workload import sizes_of_parts
 
 

@@ -1,4 +1,4 @@
-"""A data set once it is read (`Table`): numeric inputs, text columns, and a target with its task.
+"""A data set once it is read (`Table`): inputs, text columns, and a target with its task; and the shape of an example.
 
 Owns the rules for the target: which task it is, and which class has which index. Loads no torch.
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -19,15 +20,41 @@ from tunecli.errors import DataError
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import DECIMAL_COMMA, NUMBER, ColumnKind
 from tunecli.train.data.scaling import is_lost
-from tunecli.train.inputs import InputKind
 
 MAX_CATEGORIES = 100
 MAX_INTEGER_CLASSES = 20
 INEXACT = 2.0**53  # from this size on, two whole numbers may be the same float64
 
+InputKind = Literal["features", "sequence", "image", "tokens"]
 TaskKnob = Literal["auto", "classification", "regression"]
 Place = Callable[[int], str]
 """The place of a row in its file, in words: 0 -> ``line 2 of wine.csv``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The inputs of a data set.
+
+    Attributes:
+        shape: the shape of one example: (F,) features, (T, F) a sequence, (C, H, W) an image, or (T,) tokens.
+        n_tokens: number of different tokens, padding (token 0) included; 0 if inputs are numbers.
+    """
+
+    shape: tuple[int, ...]
+    n_tokens: int = 0
+
+    @property
+    def kind(self) -> InputKind:
+        """The kind of inputs: one of four."""
+        if self.n_tokens:
+            return "tokens"
+        kinds: dict[int, InputKind] = {1: "features", 2: "sequence", 3: "image"}
+        return kinds[len(self.shape)]
+
+    @property
+    def n_values(self) -> int:
+        """Number of values in one example."""
+        return prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,7 @@
 """The models: builds a torch module from a setting, with inputs and outputs that fit the data.
 
 Owns the structures, with torch's default initial weights; initialisation.py sets others. No model has side effects
-except on batch norm's statistics, so that many models of one shape can be trained as one. model_size.py counts the
+except on batch norm's statistics, so that many models of one shape can be trained as one. workload.py counts the
 parameters of the same structures without torch; a test compares the two.
 """
 
@@ -20,7 +20,7 @@ from tunecli.config.schema.models import AnyModel
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.torch_state import scoped_seed
 from tunecli.train.user_code.code import resolve, running
 

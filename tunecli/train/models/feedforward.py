@@ -10,7 +10,7 @@ from collections.abc import Callable
 from torch import nn
 
 from tunecli.config.schema.models import Cnn, Linear, Mlp, ResNet
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.models.layers import (
     MeanOverImage,
     Residual,

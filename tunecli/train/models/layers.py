@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tunecli.config.schema.activations import AnyActivation
 from tunecli.registry.implementations import implementation_of
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 
 
 def build_activation(knob: AnyActivation) -> nn.Module:

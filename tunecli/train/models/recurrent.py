@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tunecli.config.schema.models import Recurrent
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.models.layers import dropout, is_read, mean_over_steps
 
 

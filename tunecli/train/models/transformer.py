@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tunecli.config.schema.models import Transformer
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.models.layers import Residual, build_activation, dropout, is_read, mean_over_steps
 
 

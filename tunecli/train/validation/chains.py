@@ -26,7 +26,7 @@ from tunecli.config.schema.user_code import UserCode
 from tunecli.config.schema.weights import SPARE_OUTPUT, WeightCut
 from tunecli.registry.implementations import implementation
 from tunecli.train.data.sources import DataFacts
-from tunecli.train.inputs import Inputs
+from tunecli.train.data.table import Inputs
 from tunecli.train.validation.case import Case, Problem, Rule, never_acts
 
 Shape = tuple[int, ...]

@@ -21,9 +21,8 @@ from tunecli.train.data.sources import read_test, read_validation, require_test
 from tunecli.train.data.splits import n_validated_classes
 from tunecli.train.data.stamps import stamps_of
 from tunecli.train.machine import missing_compiler
-from tunecli.train.model_size import has_batch_norm
 from tunecli.train.validation.case import Case, Problem, Rule
-from tunecli.train.workload import steps_once_an_epoch
+from tunecli.train.workload import has_batch_norm, steps_once_an_epoch
 
 _PLURALS = {"features": "plain features", "sequence": "sequences", "image": "images", "tokens": "tokens"}
 

@@ -12,9 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.models import AnyModel
-from tunecli.train.inputs import Inputs
-from tunecli.train.model_size import has_batch_norm, size_of
+from tunecli.train.data.table import Inputs
 from tunecli.train.models import build
+from tunecli.train.workload import has_batch_norm, size_of
 
 FEATURES, SEQUENCE, IMAGE, TOKENS = Inputs((7,)), Inputs((5, 3)), Inputs((2, 7, 5)), Inputs((6,), 11)
 KINDS = (FEATURES, SEQUENCE, Inputs((1, 8, 4)), TOKENS)

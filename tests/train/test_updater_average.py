@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from tunecli.config.schema.training import Ema, Swa
-from tunecli.train.averaging import WeightAverage
+from tunecli.train.updater import WeightAverage
 
 BATCHES = [torch.randn(8, 3, generator=torch.Generator().manual_seed(seed)) for seed in range(5)]
 
