@@ -203,7 +203,7 @@ class Studies(RuleBasedStateMachine):
                 kinds = [each.failure.kind for each in study.log.failed_attempts(number)]
                 assert kinds.count(FailureKind.CRASH) <= 1
                 assert set(kinds) <= {FailureKind.CRASH, FailureKind.INTERRUPTED}
-        ended = [each for each in self.seen.values() if each.state in ENDS]
+        ended = [each for each in self.seen.values() if each.state in (*ENDS, "paused")]
         table, told = results(folder).table, status(folder)
         assert len(table.rows) == len(ended)
         assert sum(row[0] is not None for row in table.rows) == sum(
