@@ -12,7 +12,9 @@ from tunecli.trial import Failure, FailureKind, Trial
 
 _FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
 _LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python3[\d.]*)[/\\]|^<")
-_OURS = re.compile(r"[/\\]tunecli[/\\](train|engine|study|search|store|spec|config)[/\\]")
+_OURS = re.compile(
+    r"[/\\]tunecli[/\\](train|engine|study|search|store|spec|config|commands|registry|console|results)[/\\]"
+)
 _LONGEST = 300
 _SHOWN = 5
 _SHOWN_TRIALS = 12
