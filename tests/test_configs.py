@@ -112,7 +112,7 @@ def test_a_function_of_one_s_own_is_tuned(tmp_path):
         ("loop", "--runs 1", "chains / loop"),
         ("overhead", "--trials 3 --runs 1", "median wall / training"),
         ("peers", "--works mlp64 --trials 2 --runs 1 --methods tunecli", "mlp64: 2 trials"),
-        ("recording", "--trials 4 --runs 1", "trials"),
+        ("recording", "--trials 4 --runs 1", "fuse: auto"),
         ("scale", "--trials 50 --runs 1", "50"),
         ("spaces", "--methods bayes --problems branins --seeds 1 --budget 6", "branins"),
         ("suggestions", "--trials 20 --parameters 3 --runs 1", "MB"),

@@ -1,8 +1,8 @@
-"""What a budget of epochs is worth to each way of spending it: `lcbench.py --epochs`.
+"""Benchmark of samplers and pruners at equal budgets of epochs: `lcbench.py --epochs`.
 
-A trial costs the epochs that it is trained, a continued one only those it adds. Ours are the pure functions that a
-study calls, step by step as it would with one worker; nothing is trained. What counts is the best of the trials that
-were trained to their end, since only such a one has a rank.
+A trial costs the epochs that it trains; a continued trial costs only its further epochs. The methods call the same pure
+functions as a study with one worker, step by step, without any training. The result is the best loss of the trials that
+were trained to their end, since only these have a rank.
 """
 
 from __future__ import annotations
@@ -19,27 +19,32 @@ from tunecli.search.protocols import next_action, suggest
 from tunecli.trial import Observation, Parameters, State
 
 LossCurve = Callable[[Parameters, int], float]
-"""The loss at a point after so many epochs."""
+"""(parameters, number of epochs) → the loss after that many epochs."""
 
 
 @dataclass(frozen=True)
 class Spent:
-    """The loss of each trial that came to its end and the epochs spent by then, and the seconds of each decision."""
+    """The result of a sweep.
+
+    Attributes:
+        ends: for each trial that was trained to its end, the epochs spent until then, and its loss.
+        seconds: the time of each decision.
+    """
 
     ends: tuple[tuple[int, float], ...]
     seconds: tuple[float, ...]
 
     def best_within(self, n_epochs: int) -> float:
-        """The least loss of those that ended within ``n_epochs``; infinite where none did."""
+        """The lowest loss of the trials that ended within ``n_epochs``; infinite if no trial did."""
         return min((loss for spent, loss in self.ends if spent <= n_epochs), default=math.inf)
 
 
 Method = Callable[[str, LossCurve, int, int, int], Spent]
-"""Runs (space, curve, epochs of a full training, seed, epochs to spend)."""
+"""(text of the space, learning curve, epochs of a full training, seed, budget of epochs) → the result."""
 
 
 def full(sampler: str) -> Method:
-    """Every trial trained to its end."""
+    """A sampler without a pruner: every trial is trained to its end."""
 
     def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
         space, done, ends, seconds = space_of(text), list[Observation](), list[tuple[int, float]](), []
@@ -58,7 +63,7 @@ def full(sampler: str) -> Method:
 
 
 def pausing(knob: Pausing, sampler: str) -> Method:
-    """The rule and the sampler, as a study calls them; with as many trials as it takes."""
+    """A pausing pruner and a sampler, called as by a study; it begins trials until the budget is spent."""
 
     def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
         space, curves, ends, seconds = space_of(text), list[Curve](), list[tuple[int, float]](), []
@@ -69,8 +74,8 @@ def pausing(knob: Pausing, sampler: str) -> Method:
             action = next_action(knob, curves, fractions, space, seed, may_begin=True)
             assert action is not None
             if action.number is None:
-                seen = comparable(curves, len(fractions), len(space.parameters) + 3)
-                point = action.parameters or suggest(sampler, space, seen, len(curves), seed)
+                history = comparable(curves, len(fractions), len(space.parameters) + 3)
+                point = action.parameters or suggest(sampler, space, history, len(curves), seed)
                 assert point is not None
                 curves.append(Curve(len(curves), point, State.WAITING, 0))
             seconds.append(time.perf_counter() - began_s)

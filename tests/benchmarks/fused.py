@@ -1,13 +1,13 @@
-"""What training trials as one takes beside training them one by one, and how much of the core's arithmetic it reaches.
+"""Time of fused training compared with training one by one, and the fraction of the peak arithmetic that it reaches.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/fused.py [--runs 5] [--widths 1,4,8,16,32] [--only mlp64]
     python tests/benchmarks/fused.py --device cuda:0 --widths 64,256
 
-On digits, batch 64, AdamW, 20 epochs (the convolutional net and the transformer 3), validated after each; one thread.
-Processor time is counted and not the clock's, so that a busy machine spoils less, but for an accelerator, which is
-waited for; runs alternate, and medians are shown. The steps' arithmetic is that of the products forward and back, but
-for the gradient of the inputs, which nobody needs; the peak is the best of several square products, measured in the
-same run.
+The trials train on digits with batch 64 and AdamW for 20 epochs (the convolutional net and the transformer for 3), with
+validation after each epoch, on one thread. On a CPU the benchmark measures processor time, since it depends less on
+other processes; on an accelerator it measures wall time, after synchronising. Runs alternate, and the table shows
+medians. The arithmetic of a step is that of the matrix products forward and backward, without the gradient of the
+inputs, which is not computed. The peak is the best of several square products, measured in the same run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WORKS: dict[str, dict[str, Any]] = {
 
 
 def now_s(device: torch.device) -> float:
-    """Processor time of this process, or the clock's once an accelerator has done all it was told."""
+    """Processor time of this process, or wall time after an accelerator has finished its work, in seconds."""
     if device.type == "cpu":
         return time.process_time()
     torch.accelerator.synchronize(device)
@@ -54,7 +54,7 @@ def now_s(device: torch.device) -> float:
 
 
 def jobs_of(work: dict[str, Any], n: int, device: torch.device) -> list[Job]:
-    """So many trials that differ in seed and rate."""
+    """``n`` trials that differ in seed and learning rate."""
     return [
         make_job(
             number,
@@ -73,7 +73,7 @@ def jobs_of(work: dict[str, Any], n: int, device: torch.device) -> list[Job]:
 
 
 def spent_s(train: Callable[[], Iterable[Event]], device: torch.device) -> float:
-    """Time of some trials, all of which have to end well."""
+    """Seconds of a training; fails if a trial has no score."""
     began_s = now_s(device)
     for event in train():
         assert not isinstance(event, Ended) or event.outcome.score is not None, event
@@ -81,23 +81,23 @@ def spent_s(train: Callable[[], Iterable[Event]], device: torch.device) -> float
 
 
 def step_s(work: dict[str, Any], n: int, device: torch.device) -> float:
-    """Time of one step of one trial among ``n``: the least of several epochs."""
+    """Seconds of a step per trial in a group of ``n``: the lowest of several epochs."""
     group = FusedTrainer(
         [Member(job, device, checkpoint.LoadedCheckpoint()) for job in jobs_of(work, n, device)]
     )
     n_steps = len(group.members[0].sizes())
-    found = []
+    times_s = []
     for _ in range(6):
         began_s = now_s(device)
         group.train_epoch()
-        found.append((now_s(device) - began_s) / n_steps / n)
+        times_s.append((now_s(device) - began_s) / n_steps / n)
         for member in group.members:
             member.progress.epochs += 1
-    return min(found)
+    return min(times_s)
 
 
 def peak(device: torch.device) -> float:
-    """The device's GFLOP/s in square products: one core's, or an accelerator's."""
+    """GFLOP/s of square matrix products on one core or an accelerator."""
     best = 0.0
     for n in (256, 384, 512) if device.type == "cpu" else (2048, 4096):
         a, b, c = (torch.randn(n, n, device=device) for _ in range(3))
@@ -110,7 +110,7 @@ def peak(device: torch.device) -> float:
 
 
 def gflop_of_a_step(work: dict[str, Any]) -> float:
-    """Of a perceptron on 64 inputs and 10 classes; the last batch of an epoch, which is smaller, taken in its share."""
+    """GFLOP of a step of a perceptron with 64 inputs and 10 classes, averaged over the batches of an epoch."""
     widths = [64, *work["model"]["hidden"], 10]
     products = [a * b for a, b in pairwise(widths)]
     mean_batch = 1437 / 23
@@ -118,7 +118,7 @@ def gflop_of_a_step(work: dict[str, Any]) -> float:
 
 
 def main() -> None:
-    """Print a table for every work."""
+    """Print a table for every workload."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--widths", default="1,4,8,16,32")

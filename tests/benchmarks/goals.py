@@ -1,11 +1,11 @@
-"""How well each method does where constraints are to hold, or several goals are to be met.
+"""Benchmark of samplers on problems with constraints or with several goals.
 
     python -m tests.benchmarks.goals [--methods random,bayes,optuna-tpe,optuna-gp] [--problems gramacy,…] [--seeds 5]
 
-Two problems with constraints and two with two goals, all of known optimum. What is shown is the mean gap and its
-standard error over seeds: of a problem with constraints, how far the best loss of those trials that hold them all is
-above the optimum (`never` counts sweeps in which none did, which are left out of the mean); of two goals, which share of
-the best hypervolume is missing.
+There are two problems with constraints and two with two goals, all with known optima. The table shows the mean gap and
+its standard error over seeds. For constraints, the gap is the difference between the best loss of the feasible trials
+and the optimum; `never` counts sweeps without a feasible trial, which the mean leaves out. For two goals, the gap is
+the missing fraction of the best hypervolume.
 """
 
 from __future__ import annotations
@@ -20,19 +20,26 @@ from functools import cache
 
 import numpy as np
 
-from tests.benchmarks.methods import asked_of, number, space_of, suggested_by
+from tests.benchmarks.methods import number, parse_options, space_of, suggested_by
 from tunecli.results.ranking import hypervolume
 from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, Scalar, State
 
 Values = tuple[tuple[float, ...], tuple[float, ...]]
-"""The losses of the goals, and the excesses of the constraints: 0 or less where they hold."""
+"""The losses of the goals, and the excesses of the constraints: 0 or less if they are satisfied."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A function to be searched; ``best`` is the least loss that holds, or the greatest hypervolume up to
-    ``reference``. ``log_of`` are goals whose volume is measured on a logarithmic scale."""
+    """A function to optimise.
+
+    Attributes:
+        name: its name.
+        text: its space, as in the file.
+        values: the function.
+        best: the lowest feasible loss, or the largest hypervolume up to ``reference``.
+        reference: the reference point of the hypervolume; empty: there is one goal.
+    """
 
     name: str
     text: str
@@ -40,24 +47,24 @@ class Problem:
     best: Callable[[], float]
     reference: tuple[float, ...] = ()
 
-    def gap(self, told: Sequence[Values]) -> float:
-        """How far these trials are from the best; infinite where none holds the constraints."""
-        held = [losses for losses, excesses in told if all(excess <= 0 for excess in excesses)]
+    def gap(self, trials: Sequence[Values]) -> float:
+        """The gap between the trials and the optimum; infinite if no trial is feasible."""
+        feasible = [losses for losses, excesses in trials if all(excess <= 0 for excess in excesses)]
         if self.reference:
-            return 1.0 - hypervolume(held, self.reference) / self.best()
-        return min((losses[0] for losses in held), default=math.inf) - self.best()
+            return 1.0 - hypervolume(feasible, self.reference) / self.best()
+        return min((losses[0] for losses in feasible), default=math.inf) - self.best()
 
 
 def gramacy(point: Parameters) -> Values:
-    """The toy of Gramacy et al. (2016), "Modeling an Augmented Lagrangian for Blackbox Constrained Optimization": the
-    optimum lies on the border of a region that waves."""
+    """The toy problem of Gramacy et al. (2016), "Modeling an Augmented Lagrangian for Blackbox Constrained
+    Optimization": the optimum lies on the wavy border of the feasible region."""
     x, y = number(point, "x"), number(point, "y")
     wave = 1.5 - x - 2 * y - 0.5 * math.sin(2 * math.pi * (x**2 - 2 * y))
     return (x + y,), (wave, x**2 + y**2 - 1.5)
 
 
 def capacity(point: Parameters) -> Values:
-    """A net that is the better the larger it is, and may have 2^17 weights; the count has a tail of a thousand bounds."""
+    """A net that improves with its size, with at most 2^17 weights; the space allows up to 64 times as many."""
     width, depth = number(point, "width"), number(point, "depth")
     rate = (math.log10(number(point, "lr")) + 3) ** 2
     drop = (number(point, "dropout") - 0.2) ** 2
@@ -83,7 +90,7 @@ def zdt1(point: Parameters) -> Values:
 
 
 def sizes(point: Parameters) -> Values:
-    """What a net gets wrong, which falls with the logarithm of its weights, and their number in units of 2^16."""
+    """A net's error, which falls with the logarithm of its number of weights, and that number in units of 2^16."""
     width, depth = number(point, "width"), number(point, "depth")
     n_weights = depth * width**2
     rate = (math.log10(number(point, "lr")) + 3) ** 2
@@ -133,32 +140,32 @@ Method = Callable[[Problem, int, int], list[Values]]
 
 
 def ours(sampler: str) -> Method:
-    """The sampler of that name, as the study calls it."""
+    """Our sampler of that name, called as by a study."""
 
     def run(problem: Problem, seed: int, n_trials: int) -> list[Values]:
-        space, done, told = space_of(problem.text), list[Observation](), list[Values]()
+        space, done, trials = space_of(problem.text), list[Observation](), list[Values]()
         for trial in range(n_trials):
             point = suggest(sampler, space, done, trial, seed)
             if point is None:
                 break
             losses, excesses = problem.values(point)
-            several = losses if len(losses) > 1 else ()
-            done.append(Observation(trial, point, State.COMPLETE, losses[0], several, excesses))
-            told.append((losses, excesses))
-        return told
+            all_losses = losses if len(losses) > 1 else ()
+            done.append(Observation(trial, point, State.COMPLETE, losses[0], all_losses, excesses))
+            trials.append((losses, excesses))
+        return trials
 
     return run
 
 
 def optuna_with(name: str) -> Method:
-    """Optuna by ask and tell, told of the constraints."""
+    """A sampler of Optuna, by ask and tell, with the constraints."""
 
     def run(problem: Problem, seed: int, n_trials: int) -> list[Values]:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore")
-        told = list[Values]()
+        trials = list[Values]()
         has_constraints = bool(problem.values(_middle(problem))[1])
         n_goals = len(problem.values(_middle(problem))[0])
         constraints = (lambda trial: trial.user_attrs["excesses"]) if has_constraints else None
@@ -172,8 +179,8 @@ def optuna_with(name: str) -> Method:
             losses, excesses = problem.values(point)
             trial.set_user_attr("excesses", excesses)
             study.tell(trial, losses)
-            told.append((losses, excesses))
-        return told
+            trials.append((losses, excesses))
+        return trials
 
     return run
 
@@ -193,20 +200,22 @@ METHODS: dict[str, Method] = {
 
 def main() -> None:
     """Print the table."""
-    asked = asked_of(__doc__, METHODS, PROBLEMS, 50)
-    marks = [asked.budget // 2, asked.budget]
+    options = parse_options(__doc__, METHODS, PROBLEMS, 50)
+    marks = [options.budget // 2, options.budget]
     print(f"{'gap after':12}{'':14}" + "".join(f"{mark:>24}" for mark in marks) + f"{'s each':>10}")
-    for name in asked.problems.split(","):
-        for method in asked.methods.split(","):
+    for name in options.problems.split(","):
+        for method in options.methods.split(","):
             began_s = time.perf_counter()
             try:
-                sweeps = [METHODS[method](PROBLEMS[name], seed, asked.budget) for seed in range(asked.seeds)]
+                sweeps = [
+                    METHODS[method](PROBLEMS[name], seed, options.budget) for seed in range(options.seeds)
+                ]
             except ImportError as error:
                 print(f"{method}: left out, {error}", file=sys.stderr)
                 continue
-            seconds = (time.perf_counter() - began_s) / asked.seeds / asked.budget
+            seconds = (time.perf_counter() - began_s) / options.seeds / options.budget
             cells = "".join(
-                f"{_cell([PROBLEMS[name].gap(told[:mark]) for told in sweeps]):>24}" for mark in marks
+                f"{_cell([PROBLEMS[name].gap(trials[:mark]) for trials in sweeps]):>24}" for mark in marks
             )
             print(f"{name:12}{method:14}{cells}{seconds:>10.3f}", flush=True)
 

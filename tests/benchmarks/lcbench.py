@@ -1,17 +1,17 @@
-"""How good the configurations are that each method finds for an MLP's seven hyper-parameters.
+"""Benchmark of samplers and pruners on seven hyper-parameters of an MLP.
 
     python -m tests.benchmarks.lcbench --data DIR [--methods bayes,optuna-gp] [--tasks 3945,…] [--seeds 5] [--budget 100]
     python -m tests.benchmarks.lcbench --data DIR --epochs 520 1040 2600 [--methods hyperband,curves] …
 
-``DIR`` holds `tasks.json` and `model.onnx`: the YAHPO Gym surrogate (Pfisterer et al. 2022) of LCBench (Zimmer,
-Lindauer, Hutter 2021), real learning curves over 52 epochs on OpenML tasks. Every trial of the first form is a full
-training; the second form compares at equal budgets of epochs, where a method may stop trials and continue them
-(`fidelity.py`), and a method that has trained none to its end by then counts as the median of random. The
-regret is (found - best known) / (median of random - best known); 0 is the best known. Means and standard errors are
-over tasks, a task's value being its mean over seeds; the rank is among the methods of this run.
+``DIR`` contains `tasks.json` and `model.onnx`: the YAHPO Gym surrogate (Pfisterer et al. 2022) of LCBench (Zimmer,
+Lindauer, Hutter 2021), real learning curves over 52 epochs on OpenML tasks. In the first form every trial is a full
+training. The second form compares methods at equal budgets of epochs, where a method may pause trials and continue them
+(`fidelity.py`); a method that has trained no trial to its end counts as the median of random search. The regret is
+(loss - best known) / (median of random - best known); 0 is the best known. Means and standard errors are over tasks,
+with the mean over seeds for each task. The rank is among the methods of this run.
 
-The weight decay's range is the benchmark's own, uniform over four powers of ten. ``--decay loguniform`` tells every
-method that its magnitude is what counts.
+The range of the weight decay is that of the benchmark, uniform over four powers of ten. With ``--decay loguniform``
+every method samples it on a logarithmic scale.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _NAMES = (
 
 @dataclass(frozen=True)
 class Task:
-    """One data set's learning curves, and what its regret is measured by."""
+    """The learning curves of one data set, and the two errors that define its regret."""
 
     name: str
     code: int
@@ -69,17 +69,17 @@ class Task:
         """1 - validation accuracy after ``epoch`` epochs, 1 to 52."""
         x_cont = np.array([[epoch, *(point[name] for name in _NAMES)]], dtype=np.float32)
         x_cat = np.array([[self.code]], dtype=np.int32)
-        (found,) = self.session.run(None, {"x_cat": x_cat, "x_cont": x_cont})
-        return 1.0 - float(found[0, 1]) / 100
+        (outputs,) = self.session.run(None, {"x_cat": x_cat, "x_cont": x_cont})
+        return 1.0 - float(outputs[0, 1]) / 100
 
     def regret(self, error: float) -> float:
-        """0 at the best known, 1 at the median of random."""
+        """The regret of an error, at least 0: 0 is the best known, 1 the median of random search."""
         return max(0.0, (error - self.best_known) / (self.random_median - self.best_known))
 
 
 @lru_cache(maxsize=1)
 def load(data_path: Path) -> list[Task]:
-    """Every task of the benchmark."""
+    """Load every task of the benchmark."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -90,7 +90,7 @@ def load(data_path: Path) -> list[Task]:
 
 
 def problem_of(task: Task, space: str) -> Problem:
-    """The task with full trainings only."""
+    """The problem of a task in which every trial is a full training."""
     return Problem(task.name, space, task.error, task.error)
 
 
@@ -104,37 +104,37 @@ def main() -> None:
         "--methods", default="", help=f"{', '.join(METHODS)}; or {', '.join(fidelity.METHODS)}"
     )
     parser.add_argument("--epochs", type=int, nargs="+", help="budgets of epochs to compare at")
-    parser.add_argument("--tasks", default="", help="OpenML tasks; all where nothing is said")
+    parser.add_argument("--tasks", default="", help="OpenML tasks; default: all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=100, help="trials a sweep")
     parser.add_argument("--marks", type=int, nargs="+", default=[25, 50, 100], help="trials to compare after")
     parser.add_argument("--decay", choices=["uniform", "loguniform"], default="uniform")
     parser.add_argument(
-        "--jobs", type=int, default=1, help="processes; with more than one, they slow each other's seconds"
+        "--jobs", type=int, default=1, help="processes; with more than one, they slow each other down"
     )
     parser.add_argument(
-        "--through-study", action="store_true", help="our samplers by whole `tunecli search` runs"
+        "--through-study", action="store_true", help="run our samplers in whole `tunecli search` runs"
     )
-    parser.add_argument("--json", type=Path, help="where to keep every trial's regret")
-    asked = parser.parse_args()
-    wanted = set(asked.tasks.split(",")) - {""}
-    tasks = [task for task in load(asked.data) if not wanted or task.name in wanted]
-    seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
-    space = SPACE.replace("DECAY", asked.decay)
-    pool = ProcessPoolExecutor(asked.jobs, get_context("spawn"))
-    run = partial(run_all, pool, asked.data, space, tasks, seeds)
+    parser.add_argument("--json", type=Path, help="the file to write every trial's regret to")
+    options = parser.parse_args()
+    wanted = set(options.tasks.split(",")) - {""}
+    tasks = [task for task in load(options.data) if not wanted or task.name in wanted]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    space = SPACE.replace("DECAY", options.decay)
+    pool = ProcessPoolExecutor(options.jobs, get_context("spawn"))
+    run = partial(run_all, pool, options.data, space, tasks, seeds)
     try:
-        if asked.epochs:
-            by_epochs(tasks, asked.methods or ",".join(fidelity.METHODS), sorted(asked.epochs), run)
+        if options.epochs:
+            by_epochs(tasks, options.methods or ",".join(fidelity.METHODS), sorted(options.epochs), run)
         else:
-            by_trials(tasks, asked, run)
-    finally:  # and not by `with`, which would wait for all sweeps after an error in one
+            by_trials(tasks, options, run)
+    finally:  # `with` would wait for all sweeps after an error in one
         pool.shutdown(cancel_futures=True)
 
 
 Run = Callable[[str, int, str], list[list[Any]]]
-"""(method, budget, of which kind) → what each of its sweeps came to, by task and seed."""
+"""(method, budget, kind of the budget) → the result of each sweep, by task and seed."""
 
 
 def run_all(
@@ -147,18 +147,18 @@ def run_all(
     budget: int,
     kind: str,
 ) -> list[list[Any]]:
-    """A method's sweeps of all tasks with all seeds."""
+    """Run a method on all tasks with all seeds; the results by task and seed."""
     waiting = [
         [pool.submit(one, data_path, space, task.name, seed, name, budget, kind) for seed in seeds]
         for task in tasks
     ]
-    return [[each.result() for each in of_task] for of_task in waiting]
+    return [[sweep.result() for sweep in of_task] for of_task in waiting]
 
 
 def one(
     data_path: Path, space: str, task_name: str, seed: int, name: str, budget: int, kind: str
 ) -> Sweep | fidelity.Spent:
-    """One sweep, in a process of the pool."""
+    """Run one sweep, in a process of the pool."""
     task = next(task for task in load(data_path) if task.name == task_name)
     if kind == "epochs":
         return fidelity.METHODS[name](space, task.error, N_EPOCHS, seed, budget)
@@ -166,13 +166,15 @@ def one(
     return method(problem_of(task, space), seed, budget)
 
 
-def by_trials(tasks: Sequence[Task], asked: argparse.Namespace, run: Run) -> None:
-    """Print the regret of each of `methods.METHODS` after so many trials."""
+def by_trials(tasks: Sequence[Task], options: argparse.Namespace, run: Run) -> None:
+    """Print the regret of each of `methods.METHODS` after each number of trials in ``options.marks``."""
     regrets: dict[str, np.ndarray[Any, Any]] = {}
     seconds: dict[str, float] = {}
-    for name in (asked.methods or "random,bayes,optuna-tpe,optuna-gp").split(","):
+    for name in (options.methods or "random,bayes,optuna-tpe,optuna-gp").split(","):
         try:
-            sweeps: list[list[Sweep]] = run(name, asked.budget, "study" if asked.through_study else "trials")
+            sweeps: list[list[Sweep]] = run(
+                name, options.budget, "study" if options.through_study else "trials"
+            )
         except ImportError as error:
             print(f"{name}: left out, {error}", file=sys.stderr)
             continue
@@ -184,10 +186,10 @@ def by_trials(tasks: Sequence[Task], asked: argparse.Namespace, run: Run) -> Non
         )
         seconds[name] = float(np.mean([sweep.seconds for of_task in sweeps for sweep in of_task]))
         print(f"{name}: {regrets[name][:, :, -1].mean():.4f} at the end", file=sys.stderr)
-    marks = sorted({mark for mark in asked.marks if mark < asked.budget} | {asked.budget})
+    marks = sorted({mark for mark in options.marks if mark < options.budget} | {options.budget})
     print_table(regrets, seconds, marks)
-    if asked.json:
-        asked.json.write_text(json.dumps({name: regret.tolist() for name, regret in regrets.items()}))
+    if options.json:
+        options.json.write_text(json.dumps({name: regret.tolist() for name, regret in regrets.items()}))
 
 
 def by_epochs(tasks: Sequence[Task], methods: str, marks: Sequence[int], run: Run) -> None:
@@ -196,7 +198,7 @@ def by_epochs(tasks: Sequence[Task], methods: str, marks: Sequence[int], run: Ru
     for name in methods.split(","):
         sweeps: list[list[fidelity.Spent]] = run(name, marks[-1], "epochs")
         losses = np.array([[[s.best_within(mark) for mark in marks] for s in of_task] for of_task in sweeps])
-        found = np.array(
+        regrets = np.array(
             [
                 [
                     [task.regret(loss) if np.isfinite(loss) else 1.0 for loss in of_sweep]
@@ -206,18 +208,18 @@ def by_epochs(tasks: Sequence[Task], methods: str, marks: Sequence[int], run: Ru
             ]
         )
         seconds = [sweep.seconds for of_task in sweeps for sweep in of_task]
-        by_task = found.mean(axis=1)
+        by_task = regrets.mean(axis=1)
         errors = by_task.std(axis=0, ddof=1) / np.sqrt(len(tasks)) if len(tasks) > 1 else np.zeros(len(marks))
         cells = "".join(f"{m:>10.4f} ± {e:.3f}" for m, e in zip(by_task.mean(axis=0), errors, strict=True))
-        each = float(np.mean([second for of_sweep in seconds for second in of_sweep]))
+        mean_s = float(np.mean([second for of_sweep in seconds for second in of_sweep]))
         steps = float(np.mean([len(of_sweep) for of_sweep in seconds]))
-        print(f"{name:16}{cells}{each:>10.4f}{steps:>8.0f}", flush=True)
+        print(f"{name:16}{cells}{mean_s:>10.4f}{steps:>8.0f}", flush=True)
 
 
 def print_table(
     regrets: dict[str, np.ndarray[Any, Any]], seconds: dict[str, float], marks: Sequence[int]
 ) -> None:
-    """Regret after each of ``marks`` trials; each method's array is of (tasks, seeds, trials)."""
+    """Print the regret after each of ``marks`` trials; the axes of each method's array are tasks, seeds and trials."""
     print(f"{'regret after':16}" + "".join(f"{mark:>18}" for mark in marks) + f"{'rank':>8}{'s each':>10}")
     ranks = mean_ranks({name: regret[:, :, marks[-1] - 1] for name, regret in regrets.items()})
     for name, regret in regrets.items():
@@ -230,7 +232,7 @@ def print_table(
 
 
 def mean_ranks(final: dict[str, np.ndarray[Any, Any]]) -> dict[str, float]:
-    """Each method's mean rank among all, from 1; ties share theirs."""
+    """The mean rank of each method among all, from 1; tied methods get the mean of their ranks."""
     from scipy.stats import rankdata
 
     ranks = rankdata(np.stack(list(final.values())), axis=0)

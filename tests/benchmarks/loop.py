@@ -1,10 +1,10 @@
-"""What tunecli's own loop costs beside a loop written by hand, and what the two chains cost on top.
+"""Time of tunecli's training loop compared with a loop written by hand, and the additional time of the two chains.
 
     python tests/benchmarks/loop.py [--runs 15]
 
-The work is a 64-64-64-10 MLP on digits: AdamW, batch 64, 20 epochs, validated after each. The loop by hand gathers its
-batches from tensors in memory and uses the same fused AdamW. Runs alternate within one process on one thread, and the
-ratios are of medians.
+The workload is a 64-64-64-10 MLP on digits: AdamW, batch 64, 20 epochs, with validation after each. The loop by hand
+takes its batches from tensors in memory and uses the same fused AdamW. Runs alternate within one process on one thread,
+and the ratios are those of medians.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CHAINS: dict[str, Any] = {
 
 
 def by_hand(*, fused: bool) -> float:
-    """Train as a person would write it; the last validation accuracy."""
+    """Train with a loop written by hand; the last validation accuracy."""
     (fold,) = load(Data.model_validate(PLAIN["data"]), Path(), 0, torch.device("cpu"))
     x, y = fold.x_train, fold.y_train
     layers = [nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
@@ -68,7 +68,7 @@ def by_hand(*, fused: bool) -> float:
 
 
 def by_tunecli(config: dict[str, Any]) -> float:
-    """Train as one trial; its validation accuracy."""
+    """Train as one trial of tunecli; its validation accuracy."""
     job = make_job(0, config, Objective("val_accuracy", True), study_seed=0, seed=0, device="cpu")
     *_, ended = run(job)
     assert isinstance(ended, Ended)
@@ -88,7 +88,7 @@ def main() -> None:
         "tunecli": lambda: by_tunecli(PLAIN),
         "tunecli with both chains": lambda: by_tunecli(CHAINS),
     }
-    for train in ways.values():  # the first of each pays for imports and caches
+    for train in ways.values():  # warm up imports and caches
         assert train() > 0.9
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(n_runs):

@@ -1,8 +1,9 @@
-"""What the search benchmarks share: a problem, and every method as a loop over it.
+"""The problems and methods of the search benchmarks.
 
-A method runs a whole sweep of a problem, one trial after another, and tells each trial's loss and the seconds each
-suggestion took. Ours is the pure function alone, or the whole of `tunecli search` (``through_study``); a peer sees the
-same space through its own interface. What is not installed raises `ImportError`, which the tables tell in a line.
+A method runs a whole sweep of a problem, one trial after another, and returns the loss of each trial and the seconds of
+each suggestion. Our methods are the pure function alone, or the whole of `tunecli search` (``through_study``); a peer
+gets the same space through its own interface. A peer that is not installed raises `ImportError`, and the tables report
+it in a line.
 """
 
 from __future__ import annotations
@@ -32,12 +33,19 @@ from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, Scalar, State
 
 Loss = Callable[[Parameters], float | None]
-"""The loss at a point, lower is better; None where the trial fails."""
+"""The loss at a point, lower is better; None: the trial fails."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A space as the file writes it, the loss over it, and the loss that counts (without noise, where there is some)."""
+    """A function to optimise.
+
+    Attributes:
+        name: its name.
+        text: its space, as in the file.
+        loss: the loss that a trial reports, possibly with noise.
+        truth: the loss without noise, which the benchmark evaluates.
+    """
 
     name: str
     text: str
@@ -52,18 +60,23 @@ class Problem:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The true loss of each trial in turn, infinite where it failed, and what its suggestion cost."""
+    """The result of a sweep.
+
+    Attributes:
+        losses: the true loss of each trial in order; infinite: it failed.
+        seconds: the time of each suggestion.
+    """
 
     losses: tuple[float, ...]
     seconds: tuple[float, ...]
 
     def best_after(self, n_trials: int) -> float:
-        """The least loss of the first ``n_trials``."""
+        """The lowest loss of the first ``n_trials``."""
         return min(self.losses[:n_trials])
 
 
 def space_of(text: str) -> Space:
-    """The space that the text of a `trial:` describes."""
+    """The space that the text under `trial` describes."""
 
     def refuse(problem: Any) -> None:
         raise ValueError(str(problem))
@@ -72,7 +85,7 @@ def space_of(text: str) -> Space:
 
 
 def ours(sampler: str, *, lookahead: int = 1) -> Method:
-    """The sampler of that name, as the study calls it; of the last ``lookahead`` - 1 trials no result is known."""
+    """Our sampler of that name, called as by a study; the results of the last ``lookahead`` - 1 trials are pending."""
 
     def run(problem: Problem, seed: int, n_trials: int) -> Sweep:
         space, done, losses, seconds = problem.space, list[Observation](), list[float](), list[float]()
@@ -93,9 +106,9 @@ def ours(sampler: str, *, lookahead: int = 1) -> Method:
 
 
 def through_study(sampler: str) -> Method:
-    """A whole `tunecli search` with that sampler: file, record, engine. For spaces without branches.
+    """A whole `tunecli search` with that sampler: file, record, engine. Only for spaces without branches.
 
-    The seconds are those from one trial's end to the next one's start.
+    The seconds are measured from the end of a trial to the start of the next one.
     """
 
     def run(problem: Problem, seed: int, n_trials: int) -> Sweep:
@@ -126,14 +139,14 @@ def through_study(sampler: str) -> Method:
     return run
 
 
-def told(params: Parameters) -> dict[str, float]:
-    """What the study's trial calls; nan where it fails."""
+def evaluate(params: Parameters) -> dict[str, float]:
+    """The metrics of a trial of `through_study`, which the study's own function calls; NaN: the trial fails."""
     loss = _TRIED[0](params)
     return {"loss": math.nan if loss is None else loss}
 
 
 _TRIED: list[Loss] = []
-_MODULE = "from tests.benchmarks.methods import told\n\ndef train(params, trial):\n    return told(params)\n"
+_MODULE = "from tests.benchmarks.methods import evaluate\n\ndef train(params, trial):\n    return evaluate(params)\n"
 _STUDY = """\
 study: benchmark
 seed: {}
@@ -148,7 +161,7 @@ run: {{device: cpu, engine: inline}}
 
 
 def optuna_with(make_sampler: Callable[[Any, int], Any]) -> Method:
-    """Optuna by ask and tell, with the sampler that ``make_sampler(optuna, seed)`` makes."""
+    """Optuna by ask and tell, with the sampler ``make_sampler(optuna, seed)``."""
 
     def run(problem: Problem, seed: int, n_trials: int) -> Sweep:
         import optuna
@@ -180,7 +193,7 @@ def optuna_with(make_sampler: Callable[[Any, int], Any]) -> Method:
 
 
 def suggested_by(trial: Any, key: str, domain: Any) -> Scalar:
-    """What an Optuna trial takes for a parameter of ours."""
+    """The value that an Optuna trial suggests for one of our parameters."""
     match domain:
         case Categorical(options=options):
             value: Scalar = trial.suggest_categorical(key, options)
@@ -194,21 +207,21 @@ def suggested_by(trial: Any, key: str, domain: Any) -> Scalar:
 
 
 def number(point: Parameters, name: str) -> float:
-    """A parameter that is a number."""
+    """The value of a numerical parameter, as a float."""
     value = point[name]
     assert isinstance(value, int | float)
     return float(value)
 
 
-def asked_of(
+def parse_options(
     doc: str | None, methods: Iterable[str], problems: Iterable[str], budget: int
 ) -> argparse.Namespace:
-    """What the command line of a table of methods and problems asks for.
+    """Parse the command line of a benchmark that prints a table of methods and problems.
 
     Args:
-        doc: the program's.
-        methods, problems: the names of all there are.
-        budget: the usual number of trials.
+        doc: the docstring of the program.
+        methods, problems: all names.
+        budget: the default number of trials.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", default="random,bayes,optuna-tpe,optuna-gp", help=", ".join(methods))
@@ -220,10 +233,10 @@ def asked_of(
     return parser.parse_args()
 
 
-def skopt_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
-    """scikit-optimize's own `Optimizer`: a Gaussian process and gp_hedge; every branch's parameters always stand.
+def skopt_defaults(problem: Problem, seed: int, n_trials: int) -> Sweep:
+    """scikit-optimize's own `Optimizer`: a Gaussian process and gp_hedge.
 
-    It knows no failed trial, so one is told as the worst loss so far.
+    The space contains the parameters of every branch. It has no failed trials, so they get the worst loss so far.
     """
     import skopt
 
@@ -241,28 +254,31 @@ def skopt_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
             case _:
                 raise TypeError(f"no problem here has such a domain: {parameter.domain}")
     optimizer = skopt.Optimizer(dimensions, random_state=seed)
-    told: list[float] = []
+    reported: list[float] = []
     for _ in range(n_trials):
         began_s = time.perf_counter()
-        asked = optimizer.ask()
+        suggested = optimizer.ask()
         seconds.append(time.perf_counter() - began_s)
         values: dict[str, Scalar] = {}
         point: dict[str, Scalar] = {}
-        for parameter, value in zip(space.parameters, asked, strict=True):
+        for parameter, value in zip(space.parameters, suggested, strict=True):
             if is_active(parameter, values):
                 plain = value.item() if isinstance(value, np.generic) else value
                 values[parameter.key] = point[parameter.name] = plain
         loss = problem.loss(point)
-        told.append(max(told, default=1.0) if loss is None else loss)
+        reported.append(max(reported, default=1.0) if loss is None else loss)
         began_s = time.perf_counter()
-        optimizer.tell(asked, told[-1])  # fits the model that the next question is answered by
+        optimizer.tell(suggested, reported[-1])  # fits the model for the next suggestion
         seconds[-1] += time.perf_counter() - began_s
         losses.append(_true_loss(problem, point))
     return Sweep(tuple(losses), tuple(seconds))
 
 
-def hebo_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
-    """Huawei's HEBO (Cowen-Rivers et al. 2022); every branch's parameters always stand, a failed trial is told as the worst."""
+def hebo_defaults(problem: Problem, seed: int, n_trials: int) -> Sweep:
+    """Huawei's HEBO (Cowen-Rivers et al. 2022).
+
+    The space contains the parameters of every branch, and a failed trial gets the worst loss so far.
+    """
     import pandas
     import torch
     from hebo.design_space.design_space import DesignSpace
@@ -288,16 +304,16 @@ def hebo_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
     optimizer = HEBO(DesignSpace().parse(described), scramble_seed=seed)
 
     def ask() -> tuple[Mapping[str, Any], Callable[[float], None]]:
-        asked: pandas.DataFrame = optimizer.suggest(1)
-        return asked.iloc[0].to_dict(), lambda loss: optimizer.observe(asked, np.array([[loss]]))
+        suggested: pandas.DataFrame = optimizer.suggest(1)
+        return suggested.iloc[0].to_dict(), lambda loss: optimizer.observe(suggested, np.array([[loss]]))
 
-    return _asked_and_told(problem, n_trials, ask)
+    return _ask_and_tell(problem, n_trials, ask)
 
 
-def smac_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
+def smac_defaults(problem: Problem, seed: int, n_trials: int) -> Sweep:
     """SMAC3's facade for hyper-parameters (Lindauer et al. 2022): a random forest and log expected improvement.
 
-    Every branch's parameters always stand, and a failed trial is told as the worst.
+    The space contains the parameters of every branch, and a failed trial gets the worst loss so far.
     """
     import ConfigSpace
     import smac
@@ -319,7 +335,7 @@ def smac_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
                 raise TypeError(f"no problem here has such a domain: {domain}")
 
     def never(config: Any, seed: int = 0) -> float:
-        raise RuntimeError("the facade is asked and told")
+        raise RuntimeError("the benchmark uses only ask and tell")
 
     with tempfile.TemporaryDirectory() as folder:
         scenario = smac.Scenario(
@@ -328,32 +344,38 @@ def smac_as_it_comes(problem: Problem, seed: int, n_trials: int) -> Sweep:
         facade = smac.HyperparameterOptimizationFacade(scenario, never, logging_level=False)
 
         def ask() -> tuple[Mapping[str, Any], Callable[[float], None]]:
-            asked: TrialInfo = facade.ask()
-            return dict(asked.config), lambda loss: facade.tell(asked, TrialValue(cost=loss))
+            suggested: TrialInfo = facade.ask()
+            return dict(suggested.config), lambda loss: facade.tell(suggested, TrialValue(cost=loss))
 
-        return _asked_and_told(problem, n_trials, ask)
+        return _ask_and_tell(problem, n_trials, ask)
 
 
-def _asked_and_told(
+def _ask_and_tell(
     problem: Problem, n_trials: int, ask: Callable[[], tuple[Mapping[str, Any], Callable[[float], None]]]
 ) -> Sweep:
-    """A sweep by a peer whose ``ask`` gives a value of every parameter, options by their text, and how to tell the loss."""
-    space, told, losses, seconds = problem.space, list[float](), list[float](), list[float]()
+    """Run a sweep by ask and tell.
+
+    Args:
+        problem: the function to optimise.
+        n_trials: the number of trials.
+        ask: returns a value for every parameter, with options as text, and a function that takes the loss.
+    """
+    space, reported, losses, seconds = problem.space, list[float](), list[float](), list[float]()
     for _ in range(n_trials):
         began_s = time.perf_counter()
-        asked, tell = ask()
+        suggested, tell = ask()
         seconds.append(time.perf_counter() - began_s)
         values: dict[str, Scalar] = {}
         point: dict[str, Scalar] = {}
         for parameter in space.parameters:
             if is_active(parameter, values):
                 values[parameter.key] = point[parameter.name] = _in_domain(
-                    parameter.domain, asked[parameter.key]
+                    parameter.domain, suggested[parameter.key]
                 )
         loss = problem.loss(point)
-        told.append(max(told, default=1.0) if loss is None else loss)
+        reported.append(max(reported, default=1.0) if loss is None else loss)
         began_s = time.perf_counter()
-        tell(told[-1])  # a model may be fitted here
+        tell(reported[-1])  # may fit a model
         seconds[-1] += time.perf_counter() - began_s
         losses.append(_true_loss(problem, point))
     return Sweep(tuple(losses), tuple(seconds))
@@ -362,8 +384,8 @@ def _asked_and_told(
 def _in_domain(domain: Any, value: Any) -> Scalar:
     match domain:
         case Categorical(options=options):
-            found: Scalar = next(option for option in options if str(option) == str(value))
-            return found
+            chosen: Scalar = next(option for option in options if str(option) == str(value))
+            return chosen
         case Integer(low=low, high=high):
             nearest: int = min(max(round(float(value)), low), high)
             return nearest
@@ -373,7 +395,7 @@ def _in_domain(domain: Any, value: Any) -> Scalar:
 
 
 Method = Callable[[Problem, int, int], Sweep]
-"""Runs (problem, seed, number of trials)."""
+"""(problem, seed, number of trials) → the result of a sweep."""
 
 METHODS: Mapping[str, Method] = {
     "random": ours("random"),
@@ -381,9 +403,9 @@ METHODS: Mapping[str, Method] = {
     "bayes": ours("bayes"),
     "bayes-q4": ours("bayes", lookahead=4),
     "bayes-q8": ours("bayes", lookahead=8),
-    "skopt": skopt_as_it_comes,
-    "hebo": hebo_as_it_comes,
-    "smac": smac_as_it_comes,
+    "skopt": skopt_defaults,
+    "hebo": hebo_defaults,
+    "smac": smac_defaults,
     "optuna-tpe": optuna_with(lambda optuna, seed: optuna.samplers.TPESampler(seed=seed)),
     "optuna-gp": optuna_with(lambda optuna, seed: optuna.samplers.GPSampler(seed=seed)),
     "optuna-cmaes": optuna_with(lambda optuna, seed: optuna.samplers.CmaEsSampler(seed=seed)),

@@ -1,9 +1,10 @@
-"""What a sweep costs beside its training: wall time over the sum of the trials' own times, one worker.
+"""Overhead of a sweep with one worker: wall time divided by the sum of the trials' own times.
 
     python tests/benchmarks/overhead.py [--trials 32] [--runs 3]
 
-The work is a 64-64-64-10 MLP on digits (AdamW, batch 64, 20 epochs, random search). Start-up (the worker, its
-imports, the first trial with its reading of the data) is told apart: the ratio begins where the first trial ends.
+The workload is a 64-64-64-10 MLP on digits (AdamW, batch 64, 20 epochs, random search). Start-up (the worker, its
+imports, the first trial with its reading of the data) is reported separately: the ratio is measured from the end of the
+first trial.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ run: {device: cpu, workers: 1, fuse: off}
 
 
 class Stopwatch:
-    """Notes when trials end and how long each said it took."""
+    """A display that records when trials end, and their own seconds."""
 
     def __init__(self) -> None:
         self.began_at = time.monotonic()
@@ -56,7 +57,7 @@ class Stopwatch:
 
 
 def measure(n_trials: int) -> tuple[float, float, float]:
-    """(start-up, ratio after it, median seconds a trial) of one sweep."""
+    """Seconds of start-up, the ratio after it, and the median seconds of a trial, of one sweep."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "overhead.yaml"
         path.write_text(STUDY)

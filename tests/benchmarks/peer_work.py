@@ -1,4 +1,4 @@
-"""The works of peers.py as a person would write them by hand, run by another library. See there."""
+"""The workloads of peers.py with a training loop by hand, run by another library. See there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Parts = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def make_table(path: Path) -> None:
-    """50,000 × 40 generated numbers of three classes."""
+    """Write a table of 50,000 rows, 40 features and three classes."""
     from sklearn.datasets import make_classification
 
     x, y = make_classification(50_000, 40, n_informative=20, n_classes=3, random_state=0)
@@ -26,7 +26,7 @@ def make_table(path: Path) -> None:
 
 
 def data(work: str) -> Parts:
-    """Training and validation parts, standardised."""
+    """The standardised features and the targets of the training part, and those of the validation part."""
     from sklearn.datasets import load_digits, load_wine
     from sklearn.model_selection import train_test_split
 
@@ -45,7 +45,7 @@ def data(work: str) -> Parts:
 
 
 class Tokens(nn.Module):
-    """A number a token, as our transformer reads a table."""
+    """A transformer with a token for each feature, like tunecli's transformer for tables."""
 
     def __init__(self, n_features: int, width: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Tokens(nn.Module):
 
 
 def model(work: str) -> nn.Module:
-    """The work's model."""
+    """The workload's model."""
     match work:
         case "mlp64" | "mlp256":
             w = int(work[3:])
@@ -88,7 +88,7 @@ def model(work: str) -> nn.Module:
 
 
 def batches(parts: Parts, batch: int, loop: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch."""
+    """The batches of one epoch."""
     x, y = parts[0], parts[1]
     if loop == "dataloader":
         yield from DataLoader(TensorDataset(x, y), batch_size=batch, shuffle=True)
@@ -100,7 +100,7 @@ def batches(parts: Parts, batch: int, loop: str) -> Iterator[tuple[Tensor, Tenso
 
 
 def train(arguments: argparse.Namespace, parts: Parts, lr: float, weight_decay: float) -> float:
-    """One trial; its validation accuracy."""
+    """Train one trial; its validation accuracy."""
     net = model(arguments.work)
     optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=weight_decay)
     accuracy = 0.0
@@ -117,7 +117,7 @@ def train(arguments: argparse.Namespace, parts: Parts, lr: float, weight_decay: 
 
 
 def optuna_process(arguments: argparse.Namespace, storage: str, n_trials: int) -> None:
-    """A process's share of the trials of one study."""
+    """Run one process's part of the trials of a study."""
     import optuna
 
     torch.set_num_threads(1)
@@ -133,7 +133,7 @@ def optuna_process(arguments: argparse.Namespace, storage: str, n_trials: int) -
 
 
 def by_optuna(arguments: argparse.Namespace) -> None:
-    """On SQLite, in so many processes."""
+    """Run the workload in Optuna, on SQLite, in one or several processes."""
     import optuna
 
     with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +155,7 @@ def by_optuna(arguments: argparse.Namespace) -> None:
 
 
 def by_ray(arguments: argparse.Namespace) -> None:
-    """Ray Tune with a core a trial."""
+    """Run the workload in Ray Tune, with a core for each trial."""
     import ray
     from ray import tune
 
@@ -171,7 +171,7 @@ def by_ray(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run the work."""
+    """Run the workload."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--make")
     parser.add_argument("--peer", choices=["optuna", "ray"])

@@ -1,14 +1,13 @@
-"""The same sweep through tunecli and through others, as whole processes, start-up included.
+"""Time of the same sweep in tunecli and in other libraries, as whole processes with their start-up.
 
     python tests/benchmarks/peers.py [--works mlp64 mlp256 cnn tabular transformer] [--runs 5] [--trials 64]
 
-A work is a model, its data and a random search over its learning rate and weight decay. tunecli runs it from plain YAML
-with two workers; Optuna runs it as most people write it, a DataLoader in a loop of one's own, in one process and in two
-on SQLite, and with a loop over indexed tensors; Ray Tune likewise, where it is installed. All trial functions compute
-on one thread.
-Runs alternate, the medians and their ratios are printed, of the clock and, on Linux, of the processor time of all
-processes together, which a busy machine spoils less; and beside them what the core gives in matrix products, measured
-in the same run.
+A workload is a model, its data, and a random search over its learning rate and weight decay. tunecli runs it from YAML
+with two workers. Optuna runs it with the usual loop over a DataLoader, in one process and in two processes on SQLite,
+and with a loop over indexed tensors. Ray Tune runs it with indexed tensors, if it is installed. All trials compute on
+one thread. Runs alternate. The table shows medians and their ratios, of wall time and, on Linux, of the processor time
+of all processes together, which depends less on other processes. The benchmark also prints the speed of a core in
+matrix products, measured in the same run.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Work:
-    """One workload: what stands under ``trial`` in the YAML; ``peer_work.py`` has the same by hand."""
+    """One workload: the value of ``trial`` in the YAML; ``peer_work.py`` has the same model and data by hand."""
 
     name: str
     trial: str
@@ -73,7 +72,7 @@ run: {{device: cpu, workers: {workers}}}
 
 
 def tunecli(work: Work, n_trials: int, workers: int, folder: Path) -> list[str]:
-    """The command that runs the work from YAML."""
+    """The command that runs the workload from YAML."""
     text = STUDY.format(
         trial=work.trial, epochs=work.epochs, batch_size=work.batch_size, trials=n_trials, workers=workers
     )
@@ -82,7 +81,7 @@ def tunecli(work: Work, n_trials: int, workers: int, folder: Path) -> list[str]:
 
 
 def peer(library: str, loop: str, processes: int) -> Callable[[Work, int, Path], list[str]]:
-    """The command that runs the work through another library."""
+    """The command that runs the workload in another library."""
 
     def command(work: Work, n_trials: int, folder: Path) -> list[str]:
         script = str(HERE / "peer_work.py")
@@ -103,7 +102,7 @@ METHODS: dict[str, Callable[[Work, int, Path], list[str]]] = {
 
 
 def seconds(command: list[str], folder: Path) -> tuple[float, float]:
-    """Wall time of a whole process, and the processor time of it and of all that it started."""
+    """Wall seconds of a whole process, and the processor seconds of it and of all processes that it started."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
@@ -111,7 +110,7 @@ def seconds(command: list[str], folder: Path) -> tuple[float, float]:
     took = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(f"{command} failed:\n{done.stderr[-2000:]}")
-    with contextlib.suppress(ChildProcessError):  # whoever outlived it, adopted by this process
+    with contextlib.suppress(ChildProcessError):  # wait for adopted processes that outlived it
         while True:
             os.wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -119,13 +118,13 @@ def seconds(command: list[str], folder: Path) -> tuple[float, float]:
 
 
 def adopt() -> None:
-    """Let what outlives its parent become this process's, so that its time is counted; Linux has that."""
+    """Adopt orphans of child processes, so that their time is counted; works on Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
 
 def peak() -> float:
-    """What one core gives in a product of two 1,024 × 1,024 matrices, in 1e9 multiply-adds and adds a second."""
+    """GFLOP/s of one core in a product of two 1,024 × 1,024 matrices."""
     import torch
 
     torch.set_num_threads(1)
@@ -139,7 +138,7 @@ def peak() -> float:
 
 
 def main() -> None:
-    """Run and print."""
+    """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS))
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
@@ -159,19 +158,19 @@ def main() -> None:
         for _ in range(arguments.runs):
             for method, command in methods.items():
                 with tempfile.TemporaryDirectory() as folder:
-                    place = Path(folder)
+                    folder_path = Path(folder)
                     if name == "tabular":
                         subprocess.run(
                             [sys.executable, str(HERE / "peer_work.py"), "--make", "tabular.npz"],
-                            cwd=place,
+                            cwd=folder_path,
                             check=True,
                         )
-                    times[method].append(seconds(command(work, n_trials, place), place))
+                    times[method].append(seconds(command(work, n_trials, folder_path), folder_path))
         ours = next(iter(methods))
         print(f"\n{name}: {n_trials} trials, medians of {arguments.runs}")
-        for method, each in times.items():
+        for method, pairs in times.items():
             line = f"  {method:34s}"
-            for kind, of in zip(("", "processor"), zip(*each, strict=True), strict=True):
+            for kind, of in zip(("", "processor"), zip(*pairs, strict=True), strict=True):
                 mine = [pair[kind == "processor"] for pair in times[ours]]
                 ratio = statistics.median(a / b for a, b in zip(of, mine, strict=True))
                 line += f" {kind} {statistics.median(of):7.2f} s {ratio:5.2f} x"

@@ -1,10 +1,11 @@
-"""What never losing a trial costs: recording, and checkpoints, each as a share of the sweep's wall time.
+"""Cost of durability: the time of recording and of checkpoints, as fractions of the wall time.
 
     python -m tests.benchmarks.recording [--trials 32] [--runs 3]
 
-Recording: the time inside the log (every commit, every read) and in rewriting the table, over the sweep's from the
-first dispatch to its end; the work is a digits sweep, one worker, once with trials apart and once as `auto` has them.
-Checkpoints: the time in writing them, over the trial's; one long trial of an MLP and one of a CNN, `checkpoint: auto`.
+Recording: the time in the log (every commit, every read) and in rewriting the table, divided by the time of the sweep
+from the first dispatch to its end. The workload is a sweep on digits with one worker, once without fused trials and
+once with `fuse: auto`. Checkpoints: the time of writing them, divided by the time of the trial, for one long trial of an
+MLP and one of a CNN with `checkpoint: auto`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ LONG_TRIALS = {
 
 
 class Clock:
-    """Adds up the time spent within some functions; one within another counts once."""
+    """Sums the time in some functions; a nested call counts once."""
 
     def __init__(self) -> None:
         self.seconds, self.n_calls, self._depth = 0.0, 0, 0
@@ -74,7 +75,7 @@ class Clock:
 
 @contextmanager
 def timed(owner: Any, names: list[str], clock: Clock) -> Iterator[None]:
-    """Time these functions of a class or module for a while."""
+    """Time the functions ``names`` of a class or module within the block."""
     with ExitStack() as restoring:
         for name in names:
             original = owner.__dict__[name]
@@ -84,9 +85,9 @@ def timed(owner: Any, names: list[str], clock: Clock) -> Iterator[None]:
 
 
 def shares(study: str, overrides: tuple[str, ...]) -> tuple[float, Clock, Clock]:
-    """(wall seconds from the first dispatch on, time recording, time writing checkpoints) of one sweep."""
+    """Wall seconds from the first dispatch, the time of recording, and the time of checkpoints, of one sweep."""
     recording, writing = Clock(), Clock()
-    # `atomic` is a block around the others, so its commit is timed where it is left
+    # `atomic` is a context manager around the others, so its commit is timed at its exit
     names = [
         name
         for name, member in vars(Log).items()
@@ -103,7 +104,7 @@ def shares(study: str, overrides: tuple[str, ...]) -> tuple[float, Clock, Clock]
 
         @contextmanager
         def atomic(log: Log) -> Iterator[None]:
-            with ExitStack() as block:  # what is done in it beside writing is not recording
+            with ExitStack() as block:  # code in the block that does not write is not recording
                 with recording.running():
                     inner = ExitStack()
                     inner.enter_context(plain(log))
@@ -124,23 +125,23 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     print(f"{'recording':<14}  {'wall s':>7}  {'calls':>6}  {'share':>7}")
-    for name, fuse in [("trials apart", "off"), ("as auto has it", "auto")]:
-        found = []
+    for name, fuse in [("fuse: off", "off"), ("fuse: auto", "auto")]:
+        fractions = []
         for _ in range(options.runs):
             seconds, recording, _ = shares(STUDY, (f"search.trials={options.trials}", f"run.fuse={fuse}"))
-            found.append(recording.seconds / seconds)
+            fractions.append(recording.seconds / seconds)
         print(
-            f"{name:<14}  {seconds:>7.2f}  {recording.n_calls:>6}  {statistics.median(found):>7.2%}  (goal: 2 %)"
+            f"{name:<14}  {seconds:>7.2f}  {recording.n_calls:>6}  {statistics.median(fractions):>7.2%}  (goal: 2 %)"
         )
     print(f"\n{'checkpoints':<14}  {'wall s':>7}  {'files':>6}  {'share':>7}")
     for name, (model, n_epochs) in LONG_TRIALS.items():
-        found = []
+        fractions = []
         for _ in range(options.runs):
             text = LONG.replace("MODEL", model).replace("EPOCHS", str(n_epochs))
             seconds, _, writing = shares(text, ())
-            found.append(writing.seconds / seconds)
+            fractions.append(writing.seconds / seconds)
         print(
-            f"{name:<14}  {seconds:>7.2f}  {writing.n_calls:>6}  {statistics.median(found):>7.2%}  (goal: 5 %)"
+            f"{name:<14}  {seconds:>7.2f}  {writing.n_calls:>6}  {statistics.median(fractions):>7.2%}  (goal: 5 %)"
         )
 
 

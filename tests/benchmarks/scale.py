@@ -1,10 +1,10 @@
-"""What reading a study costs by the number of its trials: what resume, status and the pruner read, and the bytes it takes.
+"""Cost of reading a study, by the number of its trials: for resume, status, results and a pruner, and its bytes on disk.
 
     python tests/benchmarks/scale.py [--trials 1000 10000 100000] [--epochs 5] [--runs 3]
 
-Each reading is a process of its own, so that its peak memory is its own; the figures are those of the fastest run: the
-time on the wall, that of the processor (the one that counts where others work on the same machine), and the memory. Most
-trials are complete, some pruned, some failed with a traceback, a few went on from a checkpoint, and the last runs.
+Each reading runs in its own process, so that its peak memory can be measured. The figures are those of the fastest run:
+wall time, processor time (which depends less on other processes), and memory. Most trials are complete, some are
+pruned, some failed with a traceback, a few continued from a checkpoint, and the last one runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VERSIONS = {"tunecli": "0.1.0", "python": "3.11.7", "torch": "2.13.0"}
 
 
 def build(path: Path, n_trials: int, n_epochs: int) -> None:
-    """Write a study as a sweep would, but for the number of its commits."""
+    """Write a study like that of a sweep, but in a single commit."""
     random.seed(0)
     facts = {"config": "study: digits-mlp\n" * 40, "elapsed_s": 0.0}
     with Log.create(path, facts) as log, log.atomic():
@@ -74,7 +74,7 @@ def _trial(log: Log, number: int, n_epochs: int, session: int, *, is_last: bool)
 
 
 def resume(path: Path) -> None:
-    """What `resume` reads before it goes on."""
+    """Read the same as `resume` before its first trial."""
     with Log.open(path) as log:
         log.facts()
         log.trials()
@@ -82,7 +82,7 @@ def resume(path: Path) -> None:
 
 
 def status(path: Path) -> None:
-    """What `status` reads."""
+    """Read the same as `status`."""
     with Log.open_to_read(path) as log:
         log.facts()
         log.counts()
@@ -91,14 +91,14 @@ def status(path: Path) -> None:
 
 
 def results(path: Path) -> None:
-    """What `results` reads."""
+    """Read the same as `results`."""
     with Log.open_to_read(path) as log:
         log.trials()
         log.sessions_of_results()
 
 
 def curves(path: Path) -> None:
-    """What a pruner reads when a study is resumed: every complete trial's epochs."""
+    """Read the same as a pruner when a study is resumed: the epochs of every complete trial."""
     with Log.open_to_read(path) as log:
         log.epochs_of(number for number, _ in log.scores())
 
@@ -107,7 +107,7 @@ READINGS = {reading.__name__: reading for reading in (resume, status, results, c
 
 
 def measured(reading: str, path: Path) -> list[float]:
-    """Seconds on the wall, of the processor, and peak megabytes of a reading in a process of its own."""
+    """Wall seconds, processor seconds, and peak megabytes of a reading in its own process."""
     command = [sys.executable, __file__, "--read", reading, str(path)]
     figures: list[float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return figures

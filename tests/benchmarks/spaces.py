@@ -1,9 +1,9 @@
-"""How good the points are that each method finds where the space is mixed, conditional, noisy or partly forbidden.
+"""Benchmark of samplers on mixed, conditional, noisy or partly failing spaces.
 
     python -m tests.benchmarks.spaces [--methods bayes,optuna-tpe,optuna-gp] [--problems hartmann6,…] [--seeds 5]
 
-Seven problems with known optima, each with one difficulty of real sweeps in it. What is shown is the mean gap, the best
-true loss of the trials so far above the optimum, and its standard error over seeds.
+There are seven problems with known optima, each with one difficulty of real sweeps. The table shows the mean gap, which
+is the difference between the best true loss so far and the optimum, and its standard error over seeds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import zlib
 
 import numpy as np
 
-from tests.benchmarks.methods import METHODS, Problem, asked_of, number
+from tests.benchmarks.methods import METHODS, Problem, number, parse_options
 from tunecli.trial import Parameters
 
 _HARTMANN_A = np.array(
@@ -36,7 +36,7 @@ _HARTMANN_P = 1e-4 * np.array(
 
 
 def hartmann6(point: Parameters) -> float:
-    """Six smooth parameters, several basins (Dixon, Szegő 1978); 0 at the optimum."""
+    """The Hartmann function of six parameters, with several basins (Dixon, Szegő 1978); 0 at the optimum."""
     x = np.array([number(point, f"x{i}") for i in range(6)])
     inner = np.einsum("ij,ij->i", _HARTMANN_A, np.square(x - _HARTMANN_P))
     return 3.32236801 - float(np.array([1.0, 1.2, 3.0, 3.2]) @ np.exp(-inner))
@@ -55,7 +55,7 @@ def branins(point: Parameters) -> float:
 
 
 def optimizers(point: Parameters) -> float:
-    """Two optimizers with learning rates of their own, and an MLP's shape; 0 at adamw, relu, three layers."""
+    """Two optimizers, each with its own learning rate, and the shape of an MLP; 0 at adamw, relu, three layers."""
     log_lr = math.log10(number(point, "optimizer.lr"))
     if point["optimizer"] == "sgd":
         loss = 0.1 + 0.5 * (log_lr + 1) ** 2 + 2 * (number(point, "optimizer.momentum") - 0.9) ** 2
@@ -68,7 +68,7 @@ def optimizers(point: Parameters) -> float:
 
 
 def kernels(point: Parameters) -> float:
-    """Like a support vector machine: a kernel, and under each its own parameters; 0 at rbf, C 10, gamma 0.01."""
+    """A loss like that of a support vector machine: each kernel has its own parameters; 0 at rbf, C 10, gamma 0.01."""
     log_c = math.log10(number(point, "C"))
     kind = str(point["kernel"])
     if kind == "rbf":
@@ -83,20 +83,20 @@ def kernels(point: Parameters) -> float:
 
 
 def ackley(point: Parameters) -> float:
-    """Four parameters, many small pits in one large one (Ackley 1987); 0 at the optimum, which is off the centre."""
+    """Many local minima in one basin, over four parameters (Ackley 1987); 0 at the optimum, which is off the centre."""
     x = np.array([number(point, f"x{i}") for i in range(4)]) - 0.7
     root = math.sqrt(float(np.square(x).mean()))
     return 20 - 20 * math.exp(-0.2 * root) + math.e - math.exp(float(np.cos(2 * math.pi * x).mean()))
 
 
 def noisy_ackley(point: Parameters) -> float:
-    """Ackley's function with a deviation of 0.3 added; the noise belongs to the point."""
+    """Ackley's function with noise of standard deviation 0.3; the noise is a function of the point."""
     seed = zlib.crc32(repr(sorted(point.items())).encode())
     return ackley(point) + 0.3 * float(np.random.default_rng(seed).standard_normal())
 
 
 def memory(point: Parameters) -> float | None:
-    """Larger is better until the device is full: the optimum lies on the border of what fails; 0 at the optimum."""
+    """Larger is better until memory runs out: the optimum lies on the border of the failing region; 0 at the optimum."""
     log_batch, log_width = math.log2(number(point, "batch")), math.log2(number(point, "width"))
     log_lr = math.log10(number(point, "lr"))
     if log_batch + log_width > 15 or log_lr > -0.5:  # out of memory; diverged
@@ -107,11 +107,11 @@ def memory(point: Parameters) -> float | None:
 
 
 def depths(point: Parameters) -> float:
-    """A list whose length is searched: each layer wants its own width; 0 at three layers of 2^8, 2^7, 2^6."""
+    """A list of variable length, with another best width for each layer; 0 at three layers of 2^8, 2^7, 2^6."""
     n_layers = int(number(point, "layers.length"))
     loss = 0.25 * (n_layers - 3) ** 2
-    for place in range(n_layers):
-        loss += 0.08 * (math.log2(number(point, f"layers.{place}")) - (8 - place)) ** 2
+    for layer in range(n_layers):
+        loss += 0.08 * (math.log2(number(point, f"layers.{layer}")) - (8 - layer)) ** 2
     return loss + (math.log10(number(point, "lr")) + 3) ** 2 * 0.3
 
 
@@ -182,13 +182,15 @@ kernel:
 
 def main() -> None:
     """Print the table."""
-    asked = asked_of(__doc__, METHODS, PROBLEMS, 60)
-    marks = [asked.budget // 2, asked.budget]
+    options = parse_options(__doc__, METHODS, PROBLEMS, 60)
+    marks = [options.budget // 2, options.budget]
     print(f"{'gap after':14}{'':16}" + "".join(f"{mark:>20}" for mark in marks) + f"{'s each':>10}")
-    for name in asked.problems.split(","):
-        for method in asked.methods.split(","):
+    for name in options.problems.split(","):
+        for method in options.methods.split(","):
             try:
-                sweeps = [METHODS[method](PROBLEMS[name], seed, asked.budget) for seed in range(asked.seeds)]
+                sweeps = [
+                    METHODS[method](PROBLEMS[name], seed, options.budget) for seed in range(options.seeds)
+                ]
             except ImportError as error:
                 print(f"{method}: left out, {error}", file=sys.stderr)
                 continue

@@ -1,11 +1,12 @@
-"""How quickly trials follow one another: many that cost nothing, and how long workers wait for `bayes`.
+"""Throughput of trials that cost nothing, and the time that workers wait for `bayes`.
 
     python -m tests.benchmarks.turnover [--trials 1000] [--runs 3]
 
-The first table holds whole processes, start-up included, to Optuna with its random sampler and SQLite: trials a second
-of an objective that costs nothing, two workers against Optuna's one process, alternating. Beside it, the rate between
-the first and the last result. The second: two workers, `bayes`, trials that take a given time and no processor; the
-share of the workers' time between the first trial's start and the last one's end in which they had none.
+The first table compares tunecli with two workers and Optuna in one process, with its random sampler and SQLite: trials
+a second of an objective that costs nothing, over whole processes with their start-up, in alternating runs. It also
+shows the rate between the first and the last result. The second table is for two workers, `bayes`, and trials that take
+a given time without using the processor: the fraction of the workers' time without a trial, between the start of the
+first trial and the end of the last.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ study.optimize(
 
 
 def write_study(folder: Path, function: str, sampler: str, n_trials: int, seconds: float = 0.0) -> Path:
-    """The study's file and the function it names."""
+    """Write the study's file and the function that it names; the path of the file."""
     (folder / "mine.py").write_text(FUNCTION)
     text = STUDY.replace("FUNCTION", function).replace("SECONDS", str(seconds))
     path = folder / "turnover.yaml"
@@ -69,14 +70,14 @@ def write_study(folder: Path, function: str, sampler: str, n_trials: int, second
 
 
 def took_s(command: list[str], folder: Path) -> float:
-    """Wall time of a whole process."""
+    """Wall seconds of a whole process."""
     began = time.perf_counter()
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return time.perf_counter() - began
 
 
 def rates(n_trials: int) -> tuple[float, float, float | None]:
-    """Trials a second of one run: ours whole, ours between its results, Optuna's whole where it is installed."""
+    """Trials a second of one run: tunecli's whole process, between its results, and Optuna's; None: not installed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_study(folder, "trivial", "random", n_trials)
@@ -92,7 +93,7 @@ def rates(n_trials: int) -> tuple[float, float, float | None]:
 
 
 def waiting_share(seconds: float, n_trials: int) -> float:
-    """Of the time of two workers, the share without a trial."""
+    """The fraction of the time of two workers in which they have no trial."""
     with tempfile.TemporaryDirectory() as name:
         folder, watch = Path(name), Stopwatch()
         path = write_study(folder, "slow", "bayes", n_trials, seconds)
@@ -109,16 +110,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     print(f"{'run':>4}  {'ours, trials/s':>14}  {'between results':>15}  {'Optuna':>7}  {'ratio':>6}")
-    found = []
+    ratios = []
     for run in range(options.runs):
         whole, between, optuna = rates(options.trials)
         if optuna is None:
             print(f"{run:>4}  {whole:>14.0f}  {between:>15.0f}  Optuna is not installed")
             continue
-        found.append(whole / optuna)
-        print(f"{run:>4}  {whole:>14.0f}  {between:>15.0f}  {optuna:>7.0f}  {found[-1]:>6.2f}")
-    if found:
-        print(f"median ratio, whole processes: {statistics.median(found):.2f} (goal: 3)")
+        ratios.append(whole / optuna)
+        print(f"{run:>4}  {whole:>14.0f}  {between:>15.0f}  {optuna:>7.0f}  {ratios[-1]:>6.2f}")
+    if ratios:
+        print(f"median ratio, whole processes: {statistics.median(ratios):.2f} (goal: 3)")
     print("\na trial's seconds  share of the workers' time without one, bayes, 40 trials (goal: 5 %)")
     shares = {seconds: waiting_share(seconds, 40) for seconds in (0.2, 0.5, 1.0)}
     for seconds, share in shares.items():
