@@ -1,4 +1,4 @@
-"""The table as it was asked for: columns by name, rows in another order."""
+"""Selection and order of the table: columns by name, rows by a column."""
 
 import math
 
@@ -22,11 +22,11 @@ TABLE = Table(
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("asked", "column"),
     [("dropout", "model.dropout"), ("model.dropout", "model.dropout"), ("rank", "rank"), ("a.lr", "a.lr")],
 )
-def test_a_column_is_named_in_full_or_by_its_end(asked, found):
-    assert column_named(TABLE, asked, "--columns") == found
+def test_a_column_is_named_in_full_or_by_its_end(asked, column):
+    assert column_named(TABLE, asked, "--columns") == column
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_rows_are_sorted_and_rows_without_a_value_come_last(column, is_descendin
 @given(st.lists(st.none() | st.booleans() | st.integers() | st.floats() | st.text()), st.booleans())
 def test_cells_of_any_kind_can_be_sorted_by(cells, is_descending):
     table = Table(("x", "n"), tuple((cell, n) for n, cell in enumerate(cells)))
-    found = in_order(table, "x", is_descending=is_descending)
-    assert sorted(row[1] for row in found.rows) == list(range(len(cells)))
+    ordered = in_order(table, "x", is_descending=is_descending)
+    assert sorted(row[1] for row in ordered.rows) == list(range(len(cells)))
 
 
 def test_a_selected_metric_without_a_column_gets_one():

@@ -1,4 +1,4 @@
-"""The columns of predictions: where they stand, what they are called, and when they predicted_best."""
+"""The columns of predictions: their position, their names, and the trial that is predicted to be best."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ LUCKY = {0: Prediction(0.71, 0.05), 1: Prediction(0.79, 0.01), 2: Prediction(0.7
 
 
 def test_predictions_follow_the_score_and_may_be_absent():
-    found = with_predictions(TABLE, "val_accuracy", LUCKY)
-    assert found.columns[:7] == ("rank", "trial", "status", "val_accuracy", "predicted", "uncertainty", "lr")
-    assert found.columns[6:] == TABLE.columns[4:]
-    assert [row[4:6] for row in found.rows] == [(0.71, 0.05), (0.79, 0.01), (0.7, 0.01), (None, None)]
-    assert [(*row[:4], *row[6:]) for row in found.rows] == list(TABLE.rows)
+    table = with_predictions(TABLE, "val_accuracy", LUCKY)
+    assert table.columns[:7] == ("rank", "trial", "status", "val_accuracy", "predicted", "uncertainty", "lr")
+    assert table.columns[6:] == TABLE.columns[4:]
+    assert [row[4:6] for row in table.rows] == [(0.71, 0.05), (0.79, 0.01), (0.7, 0.01), (None, None)]
+    assert [(*row[:4], *row[6:]) for row in table.rows] == list(TABLE.rows)
 
 
 def test_every_format_has_the_predictions():
-    found = with_predictions(TABLE, "val_accuracy", LUCKY)
-    assert to_csv(found).splitlines()[1].split(",")[:6] == ["1", "0", "complete", "0.9", "0.71", "0.05"]
-    assert json.loads(to_json(found))[0]["predicted"] == 0.71
-    assert "| predicted | uncertainty |" in to_markdown(found)
+    table = with_predictions(TABLE, "val_accuracy", LUCKY)
+    assert to_csv(table).splitlines()[1].split(",")[:6] == ["1", "0", "complete", "0.9", "0.71", "0.05"]
+    assert json.loads(to_json(table))[0]["predicted"] == 0.71
+    assert "| predicted | uncertainty |" in to_markdown(table)
 
 
 def test_no_two_columns_share_a_name():

@@ -1,4 +1,4 @@
-"""Short names: the shortest end of a path that is no other's, and back again."""
+"""Short names: the shortest end of a path that is unique, and their match back to the full names."""
 
 import pytest
 from hypothesis import given
@@ -30,11 +30,11 @@ def test_short_names_are_unique_not_taken_and_match_their_name(names, taken):
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("asked", "name"),
     [("optimizer.lrr", "optimizer.lr"), ("lrr", "optimizer.lr"), ("dropot", "model.dropout"), ("qqqq", None), ("val_los", "val_loss")],
 )  # fmt: skip
-def test_a_misspelt_name_finds_the_nearest(asked, found):
-    assert nearest(asked, ["rank", "val_loss", "optimizer.lr", "model.dropout"]) == found
+def test_a_misspelt_name_finds_the_nearest(asked, name):
+    assert nearest(asked, ["rank", "val_loss", "optimizer.lr", "model.dropout"]) == name
 
 
 def test_an_end_that_several_names_share_finds_them_all():

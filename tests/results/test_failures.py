@@ -1,4 +1,4 @@
-"""Failures as people read them: by cause and place, bounded whatever was raised."""
+"""Failures as people read them: grouped by cause and place, with a bounded length for any cause."""
 
 import pytest
 from hypothesis import given
@@ -35,8 +35,8 @@ def failed(number, cause, traceback="", kind=FailureKind.ERROR):
     ],
 )
 def test_the_place_is_the_last_line_of_the_user_s_own_code(traceback, place):
-    found = place_of(Failure(FailureKind.ERROR, "x", traceback))
-    assert (found and str(found)) == place
+    last_own = place_of(Failure(FailureKind.ERROR, "x", traceback))
+    assert (last_own and str(last_own)) == place
 
 
 def test_equal_failures_are_grouped_the_largest_group_first():

@@ -118,12 +118,12 @@ def measured(number: int, state: State = State.COMPLETE, **metrics: float) -> Tr
 def test_infeasible_trials_follow_feasible_ones_by_violation() -> None:
     objective = bounded(Constraint("b", 10.0), Constraint("c", 0.5, is_least=True))
     trials = [
-        measured(0, a=1.0, b=20.0, c=0.5),  # the whole bound beyond
+        measured(0, a=1.0, b=20.0, c=0.5),  # violation 1: b is twice its bound
         measured(1, a=9.0, b=10.0, c=0.5),  # on both bounds
-        measured(2, a=0.1, b=12.5, c=0.375),  # 0.25 + 0.25
-        measured(3, a=0.0, b=10.0, c=0.25),  # 0.5, and the better score
+        measured(2, a=0.1, b=12.5, c=0.375),  # violation 0.25 + 0.25
+        measured(3, a=0.0, b=10.0, c=0.25),  # violation 0.5, and the better score
         measured(4, a=8.0, b=0.0, c=1.0),
-        measured(5, a=0.0, b=1.0),  # nobody knows
+        measured(5, a=0.0, b=1.0),  # c was not measured
         measured(6, State.PRUNED, a=0.0, b=1.0, c=1.0),
     ]
     ranked = rank(trials, objective)
@@ -137,7 +137,9 @@ def test_infeasible_trials_follow_feasible_ones_by_violation() -> None:
         (None, 6, None),
     ]
     assert best(trials, objective) is trials[4]
-    assert best([trials[0], trials[2]], objective) is trials[2], "the least broken where none holds"
+    assert best([trials[0], trials[2]], objective) is trials[2], (
+        "the smallest violation if no trial is feasible"
+    )
     assert front_summary(trials, objective) == FrontSummary(5, 2, ())
 
 
@@ -158,7 +160,7 @@ MEASURED = st.lists(
 
 
 def ranked_by_hand(trials: list[Trial]) -> list[int]:
-    """Feasible ones front by front, then the others by what they break; the tie-breaks as documented."""
+    """The numbers of feasible trials front by front, then of the others by violation; ties as documented."""
     complete = {t.number: t.outcome.metrics for t in trials if t.state is State.COMPLETE and t.outcome}
     broken = {n: max(0.0, m["c"] - 2.0) / 2.0 + max(0.0, 1.0 - m["b"]) / 1.0 for n, m in complete.items()}
     points = {n: (m["a"], -m["b"]) for n, m in complete.items()}
@@ -192,13 +194,13 @@ def test_goals_under_constraints_rank_as_computed_by_hand_in_any_order(
     assert (first and first.number) == (expected[0] if expected else None)
     front = {row.trial.number for row in ranked if row.front == 1}
     assert {t.number for t in leading(trials, GOALS)} == (front or {*expected[:1]})
-    stands = front_summary(trials, GOALS)
-    assert stands is not None and {*stands.front} == front
+    summary = front_summary(trials, GOALS)
+    assert summary is not None and {*summary.front} == front
 
 
 @given(MEASURED)
 def test_leaders_can_be_updated_trial_by_trial(trials: list[Trial]) -> None:
-    led: list[Trial] = []
-    for each in trials:
-        led = leading([*led, each], GOALS)
-    assert led == leading(trials, GOALS)
+    leaders: list[Trial] = []
+    for new in trials:
+        leaders = leading([*leaders, new], GOALS)
+    assert leaders == leading(trials, GOALS)

@@ -1,4 +1,4 @@
-"""Fronts and volumes against what their definitions say, word for word."""
+"""Pareto fronts, hypervolumes and contributions against their definitions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ POINTS = st.integers(2, 4).flatmap(points_of)
 
 
 def fronts_by_definition(points: list[Point]) -> list[int]:
-    """Take away those that none of the rest beats, again and again."""
-    left, found, number = dict(enumerate(points)), dict[int, int](), 1
+    """The front number of each point: remove the non-dominated points, again and again."""
+    left, number_of, number = dict(enumerate(points)), dict[int, int](), 1
     while left:
         first = [
             place
@@ -33,14 +33,14 @@ def fronts_by_definition(points: list[Point]) -> list[int]:
             )
         ]
         for place in first:
-            found[place] = number
+            number_of[place] = number
             del left[place]
         number += 1
-    return [found[place] for place in range(len(points))]
+    return [number_of[place] for place in range(len(points))]
 
 
 def volume_by_counting(points: list[Point], most: int) -> float:
-    """How many unit cubes below ``most`` have a corner that a point reaches."""
+    """The number of unit cubes below ``most`` that a point dominates."""
     n_goals = len(points[0])
     cells = itertools.product(range(most), repeat=n_goals)
     return float(
@@ -76,10 +76,10 @@ def test_a_contribution_is_the_volume_lost_without_the_point(points: list[Point]
     }
     reference = (1.1,) * len(ranges)
     whole = hypervolume(list(scaled.values()), reference)
-    for point, found in zip(front, contributions(front), strict=True):
+    for point, contribution in zip(front, contributions(front), strict=True):
         rest = [own for other, own in scaled.items() if other != point]
         expected = whole - hypervolume(rest, reference) if rest else 1.0
-        assert found == pytest.approx(expected, abs=1e-9)
+        assert contribution == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_point_dominates_where_it_is_nowhere_worse_and_somewhere_better() -> None:
