@@ -11,7 +11,7 @@ from tunecli.commands.check import load_checked
 from tunecli.commands.results import Selection, mixtures, results, results_view
 from tunecli.errors import UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.record.publish import table_of
 from tunecli.study.runner import coordinator
 from tunecli.study.sweep import sweep
@@ -68,7 +68,7 @@ def test_predictions_are_deterministic_and_do_not_change_the_recorded_table(fold
     before = folder.results_path.read_bytes()
     assert results(folder, is_predicted=True) == results(folder, is_predicted=True)
     assert folder.results_path.read_bytes() == before
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         assert results(folder).table == table_of(study, study.log.trials())
     assert "predicted_best" not in results_view(results(folder)).data
 
@@ -95,13 +95,13 @@ def test_too_few_complete_trials_for_predictions_are_noted(study_file, tmp_path)
 
 def test_results_note_different_package_versions(study_file, tmp_path, monkeypatch, tunecli):
     run_whole(study_file(), tmp_path / "run", "search.trials=2")
-    with look(RunFolder(tmp_path / "run")) as study:
+    with open_to_read(RunFolder(tmp_path / "run")) as study:
         assert mixtures(study.log, study.log.trials()) == []
     here = coordinator.versions()
     monkeypatch.setattr(coordinator, "versions", lambda *_: {**here, "torch": "9.9.9"})
     with reopen(RunFolder(tmp_path / "run"), {"n_trials": 3}) as study:
         sweep(study, Silent())
-    with look(RunFolder(tmp_path / "run")) as study:
+    with open_to_read(RunFolder(tmp_path / "run")) as study:
         (note,) = mixtures(study.log, study.log.trials())
     assert note == f"the trials ran with different versions of torch: {here['torch']}, 9.9.9"
     assert note in tunecli("results", tmp_path / "run").stderr

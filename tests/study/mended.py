@@ -9,7 +9,7 @@ from typing import Any
 
 from tunecli.results.table import without_clock
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import look
+from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import table_of
 
 
@@ -65,7 +65,7 @@ def _get(folder: Folder, name: str) -> Any:
 def folder_of(path: Path) -> Folder:
     """Read a run folder."""
     folder = RunFolder.open_existing(path)
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         trials = study.log.trials()
         recorded = tuple(_recorded(trial, study.log.epochs(trial.number)) for trial in trials)
         table = without_clock(table_of(study, trials))

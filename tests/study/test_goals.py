@@ -18,7 +18,7 @@ from tunecli.errors import Interrupted, UsageError
 from tunecli.results.ranking import front_numbers
 from tunecli.results.table import without_clock
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import State
 
@@ -195,6 +195,6 @@ def test_pruners_go_by_the_metric_and_constraints_still_rank(file_of, tmp_path, 
     complete = [row for row in records(ending.table) if row["status"] == "complete"]
     held = [row["feasible"] for row in complete]
     assert held == sorted(held, reverse=True)
-    with look(RunFolder.open_existing(tmp_path / "run")) as study:
+    with open_to_read(RunFolder.open_existing(tmp_path / "run")) as study:
         states = {trial.state for trial in study.log.trials()}
     assert states <= {State.COMPLETE, State.PRUNED if pruner == "median" else State.PAUSED}

@@ -35,7 +35,7 @@ from tunecli.commands.status import status
 from tunecli.errors import DiskFull, Interrupted
 from tunecli.messages import Event, SweepInfo
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
 from tunecli.study.sweep import sweep
 from tunecli.trial import FailedAttempt, FailureKind, Trial
@@ -198,7 +198,7 @@ class Studies(RuleBasedStateMachine):
 
     def a_reader_is_told_so(self) -> None:
         folder = RunFolder(self.path / "run")
-        with look(folder) as study:
+        with open_to_read(folder) as study:
             for number in self.seen:
                 kinds = [each.failure.kind for each in study.log.failed_attempts(number)]
                 assert kinds.count(FailureKind.CRASH) <= 1

@@ -25,7 +25,7 @@ from tunecli.config.space import Space
 from tunecli.errors import DiskFull, Interrupted, UsageError
 from tunecli.messages import Ended, EpochEnded
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import State
 
@@ -108,7 +108,7 @@ def test_resume_of_a_finished_study_runs_nothing_and_may_raise_the_total(study_f
 
 def test_the_first_trial_is_what_a_person_would_try_first(study_file, tmp_path):
     run_whole(study_file(), tmp_path / "run", "search.trials=1")
-    with look(RunFolder.open_existing(tmp_path / "run")) as study:
+    with open_to_read(RunFolder.open_existing(tmp_path / "run")) as study:
         (trial,) = study.log.trials()
     assert trial.parameters["optimizer"] == "adamw"
     assert trial.parameters["optimizer.lr"] == 1e-2
@@ -161,7 +161,7 @@ def test_the_folder_holds_everything_that_a_person_needs(study_file, tmp_path):
 
 def test_every_epoch_is_on_record(study_file, tmp_path):
     run_whole(study_file(), tmp_path / "run", "search.trials=2")
-    with look(RunFolder.open_existing(tmp_path / "run")) as study:
+    with open_to_read(RunFolder.open_existing(tmp_path / "run")) as study:
         epochs = study.log.epochs(1)
     assert [event.epoch for event in epochs] == [1, 2, 3, 4]
     assert all(isinstance(event, EpochEnded) and 0 <= event.metrics["val_accuracy"] <= 1 for event in epochs)
@@ -178,7 +178,7 @@ def test_a_trial_seed_may_be_fixed_or_searched(study_file, tmp_path):
 def test_repeats_train_over_several_seeds_and_score_by_their_mean(study_file, tmp_path):
     path = study_file()
     table = run_whole(path, tmp_path / "run", "search.repeats=3", "search.trials=2")
-    with look(RunFolder.open_existing(tmp_path / "run")) as study:
+    with open_to_read(RunFolder.open_existing(tmp_path / "run")) as study:
         (first, *_) = study.log.trials()
     assert first.outcome is not None
     assert first.outcome.metrics["val_accuracy_std"] >= 0
@@ -218,7 +218,7 @@ def test_a_signal_to_the_whole_process_group_costs_no_trial(study_file, tmp_path
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 143
-    with look(RunFolder.open_existing(folder)) as study:
+    with open_to_read(RunFolder.open_existing(folder)) as study:
         assert [trial.outcome for trial in study.log.trials()] == [None, None]
 
 

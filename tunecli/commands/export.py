@@ -29,7 +29,7 @@ from tunecli.store.destination import (
     write_where_asked,
 )
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import Study, look
+from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.publish import document
 from tunecli.study.runner.jobs import job_for
 from tunecli.trial import Outcome, State, Trial
@@ -67,7 +67,7 @@ def export(
     """
     if weights_path is not None:
         require_destination(weights_path)
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         trials = study.log.trials()
         trial = best(trials, study.spec.objective) if number is None else study.log.trial(number)
         if trial is None:

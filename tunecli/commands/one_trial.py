@@ -11,7 +11,7 @@ from tunecli.results.failures import Place, failure_line, place_of
 from tunecli.results.ranking import Ranked, rank
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import look
+from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import Overview, overview
 from tunecli.text import duration, sanitize, shorten
 from tunecli.trial import FailedAttempt, Trial
@@ -54,7 +54,7 @@ def one_trial(folder: RunFolder, number: int) -> OneTrial:
         UsageError: there is no such trial.
         StoreDamaged, StoreTooNew: the database cannot be read.
     """
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         study.log.trial(number)  # raises if there is no such trial
         trials = study.log.trials()
         ranking = rank(trials, study.spec.objective, include_unfinished=True)

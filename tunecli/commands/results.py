@@ -36,7 +36,7 @@ from tunecli.search.samplers.bayes import n_initial
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.history import History
-from tunecli.study.record.lifecycle import look
+from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import Overview, overview
 from tunecli.trial import Failure, Trial
 
@@ -169,7 +169,7 @@ def results(
         UsageError: a selected column does not exist.
         StoreDamaged, StoreTooNew: the database cannot be read.
     """
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         trials, objective = study.log.trials(), study.spec.objective
         notes = tuple(mixtures(study.log, trials))
         seen = overview(study, trials)

@@ -21,7 +21,7 @@ from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record.facts import facts_of
-from tunecli.study.record.lifecycle import look
+from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
 from tunecli.text import duration
 from tunecli.trial import State, Trial
@@ -67,7 +67,7 @@ def status(folder: RunFolder) -> Status:
         StoreDamaged, StoreTooNew: the database cannot be read.
     """
     held_by = holder(folder.path)
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         counts = study.log.counts()
         counts[State.PRUNED] += counts.pop(State.PAUSED)  # a paused trial is shown as pruned
         facts = facts_of(study.log)

@@ -28,7 +28,7 @@ from tunecli.seeding import generator_for
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import require_device
 from tunecli.study.record.facts import changed_data, facts_of
-from tunecli.study.record.lifecycle import Study, look
+from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import versions
 from tunecli.study.runner.jobs import job_for
@@ -101,7 +101,7 @@ def verify(
     """
     if (number is not None) + is_all + (n_sampled is not None) > 1:
         raise UsageError("--trial, --all and --sample exclude each other", hint="use one of them")
-    with look(folder, must_know_plan=True) as study:
+    with open_to_read(folder, must_know_plan=True) as study:
         if number is not None:
             chosen = [study.log.trial(number)]
         else:

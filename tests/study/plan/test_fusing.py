@@ -10,7 +10,7 @@ from tunecli.commands.check import check, check_view, load_checked
 from tunecli.messages import EpochEnded
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.fusing import fused_width, fusing
-from tunecli.study.record.lifecycle import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.sweep import sweep
 
 STUDY = """\
@@ -102,7 +102,7 @@ def test_an_exported_fused_trial_reproduces_its_score(spec_of, tmp_path, tunecli
     spec = spec_of()
     with begin(spec, tmp_path / "run") as study:
         sweep(study, Watching())
-    with look(RunFolder(tmp_path / "run")) as study:
+    with open_to_read(RunFolder(tmp_path / "run")) as study:
         score = min(trial.outcome.score for trial in study.log.trials())
     done = tunecli("train", tmp_path / "run" / "best.yaml", "--json")
     assert f'"score": {score!r}' in done.stdout

@@ -10,7 +10,7 @@ from tunecli.commands.export import export
 from tunecli.commands.status import status
 from tunecli.errors import ConfigError, UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.sweep import sweep
 
 
@@ -38,7 +38,7 @@ def resumed(folder, changes=None, overrides=(), **options):
 
 
 def facts(folder):
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         return study.log.facts()
 
 
@@ -129,7 +129,7 @@ def test_flags_and_overrides_are_applied_after_the_file_s_edits(begun):
     lines, table = resumed(begun, {"n_trials": 5, "n_workers": 1})
     assert lines == ["changed: search.trials: 3 → 5"]
     assert len(table.rows) == 5
-    with look(begun) as study:
+    with open_to_read(begun) as study:
         assert study.spec.settings.run.limit.epochs == 1000, "the earlier override still applies"
 
 
@@ -140,7 +140,7 @@ def test_the_engine_and_the_workers_may_change(begun, study_file, tmp_path):
         "changed: run.workers: 1 → 2",
         "changed: run.engine: inline → local",
     ]
-    with look(begun) as study:
+    with open_to_read(begun) as study:
         assert (study.plan.engine, study.plan.n_workers, study.plan.lookahead) == ("local", 2, 2)
     assert comparable(table) == comparable(run_whole(study_file(), tmp_path / "whole", "search.trials=4"))
 

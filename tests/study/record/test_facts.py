@@ -17,7 +17,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan
 from tunecli.study.record import facts as facts_module
 from tunecli.study.record.facts import checked, plan_of, require_known_plan
-from tunecli.study.record.lifecycle import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 
 PLAN = asdict(Plan(6, 2, 2, 1, "cpu", "inline"))
 WHOLE: dict[str, Any] = {
@@ -102,9 +102,9 @@ def test_a_plan_with_an_unknown_field_can_be_read_but_not_resumed(folder: RunFol
     with Log.open(folder.database_path) as log:
         log.set_fact("plan", {**log.facts()["plan"], **unknown})
     before = folder.database_path.read_bytes()
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         assert study.plan.n_trials > 0
-    for opened in (look(folder, must_know_plan=True), reopen(folder, {})):
+    for opened in (open_to_read(folder, must_know_plan=True), reopen(folder, {})):
         with pytest.raises(StoreTooNew, match="later tunecli: its plan has future") as caught, opened:
             pass
         assert caught.value.exit_code == 5
@@ -119,7 +119,7 @@ def test_a_fact_of_another_type_never_gives_a_traceback(folder: RunFolder, name:
     with Log.open(folder.database_path) as log:
         log.set_fact(name, value)
     before = folder.database_path.read_bytes()
-    for opened in (look(folder), reopen(folder, {})):
+    for opened in (open_to_read(folder), reopen(folder, {})):
         try:
             with opened:
                 pass
@@ -133,7 +133,7 @@ def test_the_error_of_a_file_from_another_version_names_the_version(folder: RunF
         facts = log.facts()
         log.set_fact("config", facts["config"] + "\nlater: {than: this}\n")
         log.set_fact("versions", {**facts["versions"], "tunecli": "9.9"})
-    with pytest.raises(TunecliError) as caught, look(folder):
+    with pytest.raises(TunecliError) as caught, open_to_read(folder):
         pass
     assert caught.value.exit_code == 2
     assert caught.value.hint.startswith("tunecli 9.9 began this study")

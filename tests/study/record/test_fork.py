@@ -27,7 +27,7 @@ from tunecli.search.samplers.grid import grid
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study.record.fork import fork
-from tunecli.study.record.lifecycle import begin, look, reopen
+from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
@@ -49,12 +49,12 @@ def forked(folder, name="two", changes=None, overrides=(), display=None, **optio
 
 
 def trials_of(folder):
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         return study.log.trials()
 
 
 def epochs_of(folder, number):
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         return [(event.epoch, event.total_epochs, event.metrics) for event in study.log.epochs(number)]
 
 
@@ -104,7 +104,7 @@ def test_only_trials_that_still_fit_are_reused_in_their_order(parent, tmp_path):
         assert (new.number, new.seed) == (number, old.seed)
         assert {**new.parameters, "training.batch_size": 16} == old.parameters
     assert ran == list(range(len(kept), 5))
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         assert study.log.facts()["forked_from"] == {
             "path": str(parent.path.resolve()),
             "trials": [trial.number for trial in kept],
@@ -288,7 +288,7 @@ def test_a_reused_trial_keeps_the_versions_that_it_ran_with(mixed):
         study.log.set_fact("versions", {"torch": "1.0"})
     lines, folder, _ = forked(mixed, changes={"n_trials": 3})
     assert any(line.startswith("note: torch was 1.0, and is ") for line in lines)
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         sessions = {session["id"]: session["versions"] for session in study.log.sessions()}
         session_of = study.log.sessions_of_results()
     assert sessions[session_of[0]] == sessions[session_of[1]] == {"torch": "1.0"}
@@ -320,7 +320,7 @@ def test_a_forked_grid_runs_every_point_once(tmp_path):
     assert lines[-1].startswith(f"reused: {n_reused} of the 5")
     assert 0 < n_reused < 5
     points = [json.dumps(trial.parameters, sort_keys=True) for trial in trials_of(folder)]
-    with look(folder) as study:
+    with open_to_read(folder) as study:
         space = study.spec.space
     assert len(points) == 9
     assert {json.dumps(grid(space, [], n, 0), sort_keys=True) for n in range(9)} == set(points)

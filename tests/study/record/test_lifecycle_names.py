@@ -15,7 +15,7 @@ from tunecli.config.concrete_trial import concrete
 from tunecli.config.secrets import escaped, names_in, resolved
 from tunecli.errors import TunecliError, UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import Study, begin, is_text, look, require_text
+from tunecli.study.record.lifecycle import Study, begin, is_text, open_to_read, require_text
 from tunecli.study.record.publish import document
 from tunecli.trial import Trial
 
@@ -109,7 +109,7 @@ def test_a_study_without_files_begins_in_such_a_folder_and_can_be_exported(tmp_p
     exported = tmp_path / "e.yaml"
     exported.write_text(document(study, Trial(0, {"optimizer.lr": 0.05}, 1)))
     assert not load_checked(exported, ()).space.parameters
-    with look(RunFolder(folder / "run")) as again:
+    with open_to_read(RunFolder(folder / "run")) as again:
         assert again.spec.base_path == folder
 
 

@@ -18,7 +18,7 @@ from tunecli import cli
 from tunecli.errors import StoreDamaged, TunecliError
 from tunecli.store.checksums import add_checksums
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import look, reopen
+from tunecli.study.record.lifecycle import open_to_read, reopen
 
 N_FLIPS = 150
 
@@ -88,7 +88,7 @@ def test_every_verb_detects_a_flipped_digit_of_a_score_and_writes_nothing(
 def test_resume_detects_any_flipped_bit_that_changes_the_content(run: Path) -> None:
     sound = (run / "study.db").read_bytes()
     before = files_of(run)
-    with look(RunFolder(run)) as study:
+    with open_to_read(RunFolder(run)) as study:
         content = repr((study.log.trials(), study.log.epochs_of(range(4)), study.plan))
     chance, n_found = random.Random(1), 0
     filled = [place for place, byte in enumerate(sound) if byte]
@@ -97,7 +97,7 @@ def test_resume_detects_any_flipped_bit_that_changes_the_content(run: Path) -> N
         flipped = sound[:place] + bytes([sound[place] ^ 1 << chance.randrange(8)]) + sound[place + 1 :]
         (run / "study.db").write_bytes(flipped)
         try:
-            with look(RunFolder(run)) as study:
+            with open_to_read(RunFolder(run)) as study:
                 assert repr((study.log.trials(), study.log.epochs_of(range(4)), study.plan)) == content, place
         except TunecliError as error:
             assert error.exit_code == 5, place
@@ -117,7 +117,7 @@ def test_a_score_that_differs_from_the_trial_s_metrics_is_detected_without_check
         connection.execute("UPDATE result SET score = '0.125' WHERE number = 2")
         add_checksums(connection)
     before = files_of(run)
-    for opened in (look(RunFolder(run)), reopen(RunFolder(run), {})):
+    for opened in (open_to_read(RunFolder(run)), reopen(RunFolder(run), {})):
         with pytest.raises(StoreDamaged, match=r"trial 2 has the score 0\.125 and the val_loss 0\."), opened:
             pass
     assert files_of(run)["results.csv"] == before["results.csv"]

@@ -8,7 +8,7 @@ import pytest
 from tunecli.config.run import Limit, OnFailure
 from tunecli.objective import Constraint, Objective
 from tunecli.store.folder import RunFolder
-from tunecli.study.record.lifecycle import look
+from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.runner.jobs import is_tried_again, micro_batches
 from tunecli.study.runner.record_writer import keep_below
 from tunecli.study.runner.stopping_rule import FAILED_ALIKE, fail_alike
@@ -92,7 +92,7 @@ def test_a_trial_that_lacks_memory_is_split_and_comes_out_as_one_that_does_not(t
     done = tunecli("search", "hungry.yaml")
     assert done.returncode == 0, done.stderr
     assert "trial 1: oom: OutOfMemoryError" in done.stderr
-    with look(RunFolder(tmp_path / "runs" / "hungry")) as study:
+    with open_to_read(RunFolder(tmp_path / "runs" / "hungry")) as study:
         roomy, tight = study.log.trials()
         again = study.log.failed_attempts(1)
     assert tight.state is State.COMPLETE
@@ -107,7 +107,7 @@ def test_a_trial_that_lacks_memory_ends_as_oom_by_default(tmp_path, tunecli):
     (tmp_path / "hungry.yaml").write_text(STUDY)
     done = tunecli("search", "hungry.yaml", "--set", "run.on_failure={oom: skip}")
     assert done.returncode == 0, done.stderr
-    with look(RunFolder(tmp_path / "runs" / "hungry")) as study:
+    with open_to_read(RunFolder(tmp_path / "runs" / "hungry")) as study:
         assert study.log.trial(1).outcome.failure.kind is FailureKind.OOM
 
 
@@ -134,7 +134,7 @@ def test_a_worker_that_is_killed_is_retried_once_and_its_neighbours_go_on(tmp_pa
     )
     done = tunecli("search", "dying.yaml")
     assert done.returncode == 0, done.stderr
-    with look(RunFolder(tmp_path / "runs" / "dying")) as study:
+    with open_to_read(RunFolder(tmp_path / "runs" / "dying")) as study:
         once, always = study.log.trials()
         assert once.state is State.COMPLETE
         assert [epoch.epoch for epoch in study.log.epochs(0)] == [1, 2, 3]

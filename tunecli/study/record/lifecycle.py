@@ -202,7 +202,7 @@ def _replanned(plan: Plan, change: ConfigChange) -> Plan:
 
 
 @contextmanager
-def look(folder: RunFolder, *, must_know_plan: bool = False) -> Iterator[Study]:
+def open_to_read(folder: RunFolder, *, must_know_plan: bool = False) -> Iterator[Study]:
     """Open a study to read it; another process may hold it.
 
     Args:
