@@ -26,7 +26,7 @@ from tunecli.results.table import ABSENT, display_cell
 from tunecli.results.view import Fit, Section, View
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.plan import Plan, jobs_by_device, plan_for
-from tunecli.study.runner.pause_schedule import pauses_of
+from tunecli.study.runner.pause_schedule import pause_epochs_of
 from tunecli.text import counted
 from tunecli.train.data.summary import DataSummary
 from tunecli.train.machine import accelerators
@@ -105,7 +105,7 @@ def check(spec: StudySpec) -> Check:
     require_sampler(search.sampler_name)
     _require_default_sampler(search)
     plan, space, pruner = plan_for(spec), spec.space, search.pruner
-    pauses = pauses_of(spec, pruner) if is_pausing(pruner) else ()
+    pauses = pause_epochs_of(spec, pruner) if is_pausing(pruner) else ()
     cost = estimate_cost(spec, plan)
     together = fusing(spec, plan.n_workers, plan.n_trials)
     return Check(

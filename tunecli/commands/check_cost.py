@@ -11,7 +11,7 @@ from tunecli.registry.pruners import is_pausing
 from tunecli.search.protocols import full_trainings
 from tunecli.study.plan.fusing import cost_bounds, seconds_of
 from tunecli.study.plan.plan import Plan
-from tunecli.study.runner.pause_schedule import lengths_of, levels_of
+from tunecli.study.runner.pause_schedule import lengths_of, rungs_of
 from tunecli.train.workload import Cost
 
 
@@ -41,7 +41,7 @@ def estimate_cost(spec: StudySpec, plan: Plan) -> CostEstimate:
     epochs = None
     pruner = spec.settings.search.pruner
     if is_pausing(pruner):
-        least, most = full_trainings(pruner, levels_of(spec, pruner), spec.space, n_trials)
+        least, most = full_trainings(pruner, rungs_of(spec, pruner), spec.space, n_trials)
         shortest, longest = lengths_of(spec, pruner)
         epochs = round(least * shortest), round(most * longest)
     seconds = None

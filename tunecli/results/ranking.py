@@ -102,20 +102,20 @@ def is_feasible(trial: Trial, objective: Objective) -> bool:
 def violation(trial: Trial, objective: Objective) -> float:
     """The total constraint violation of a trial, at least 0; infinite if a metric has no value.
 
-    The sum of the excesses over the constraints, each as a fraction of its bound (of 1 if the bound is 0), so that it
+    The sum of the constraints' violations, each as a fraction of its bound (of 1 if the bound is 0), so that it
     depends neither on the metrics' units nor on other trials. Deb (2000), "An Efficient Constraint Handling Method for
     Genetic Algorithms", compares infeasible points by such a sum.
     """
-    return total_excess(objective.violations(_metrics(trial, objective)), objective)
+    return total_violation(objective.violations(_metrics(trial, objective)), objective)
 
 
-def total_excess(excesses: Sequence[float], objective: Objective) -> float:
-    """The `violation` of a trial that exceeds each constraint by ``excesses``, in the metrics' units."""
+def total_violation(violations: Sequence[float], objective: Objective) -> float:
+    """The `violation` of a trial whose constraints are violated by ``violations``, in the metrics' units."""
     total = 0.0
-    for constraint, excess in zip(objective.constraints, excesses, strict=False):
-        if math.isnan(excess):
+    for constraint, amount in zip(objective.constraints, violations, strict=False):
+        if math.isnan(amount):
             return math.inf
-        total += max(0.0, excess) / (abs(constraint.bound) or 1.0)
+        total += max(0.0, amount) / (abs(constraint.bound) or 1.0)
     return total
 
 

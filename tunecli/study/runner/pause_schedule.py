@@ -15,7 +15,7 @@ from tunecli.config.concrete_trial import DanglingReferenceError, concrete, conc
 from tunecli.config.schema.training import Training
 from tunecli.config.study import StudySpec
 from tunecli.registry.pruners import Pausing, pruner_info
-from tunecli.results.ranking import total_excess
+from tunecli.results.ranking import total_violation
 from tunecli.search.fidelity import Action, Curve, comparable, pause_epochs, rung_fractions
 from tunecli.search.protocols import discarded_trials, next_action
 from tunecli.store.database import Log
@@ -42,7 +42,7 @@ class PauseSchedule:
         self._discarded: set[int] = set()
         self._idle_view = (-1, -1)  # (number of steps, last step seen) that left nothing to do
         self._depends_on_arrival = pruner_info(pruner.name).depends_on_arrival
-        self._fractions = levels_of(spec, pruner)
+        self._fractions = rungs_of(spec, pruner)
         for step in log.steps():
             self.add(step)
 
@@ -133,7 +133,7 @@ class PauseSchedule:
         complete.sort(key=lambda curve: step.step if (step := self.last_step(curve.number)) else -1)
         objective, last = self._spec.objective, len(self._fractions) - 1
         scores = (
-            (total_excess(curve.violations_at(last), objective), curve.loss)
+            (total_violation(curve.violations_at(last), objective), curve.loss)
             for curve in complete
             if curve.loss is not None
         )
@@ -228,7 +228,7 @@ def _failures(curves: Iterable[Curve], trials: Mapping[int, Trial]) -> Iterator[
             yield outcome.failure if outcome else None
 
 
-def levels_of(spec: StudySpec, pruner: Pausing) -> tuple[float, ...]:
+def rungs_of(spec: StudySpec, pruner: Pausing) -> tuple[float, ...]:
     """The study's rungs, as fractions of a full training; the longest trial determines them."""
     return rung_fractions(lengths_of(spec, pruner)[1], pruner.min_epochs, pruner.factor)
 
@@ -243,7 +243,7 @@ def _lengths(pruner: Pausing, configs: Iterable[Mapping[str, object]]) -> tuple[
     return min(lengths, default=1), max(lengths, default=1)
 
 
-def pauses_of(spec: StudySpec, pruner: Pausing) -> tuple[int, ...]:
+def pause_epochs_of(spec: StudySpec, pruner: Pausing) -> tuple[int, ...]:
     """Epochs after which the study's longest trial pauses, if it is as long as the file says."""
     configs = list(concrete_trials(spec.space))
     _, full_epochs = _lengths(pruner, configs)

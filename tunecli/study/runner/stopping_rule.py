@@ -15,7 +15,7 @@ from tunecli.config.run import Limit
 from tunecli.config.study import StudySpec
 from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import sampler_info
-from tunecli.results.ranking import total_excess
+from tunecli.results.ranking import total_violation
 from tunecli.study.record.history import History
 from tunecli.trial import Failure, FailureKind, State, Trial
 
@@ -87,7 +87,7 @@ class StoppingRule:
             seen = [trials[seen_number] for seen_number in range(max(0, number - self._lookahead + 1))]
             scores = (
                 (
-                    total_excess(objective.violations(outcome.metrics), objective),
+                    total_violation(objective.violations(outcome.metrics), objective),
                     objective.sign * outcome.score,
                 )
                 for trial in seen
