@@ -1,4 +1,4 @@
-"""The verbs as a person meets them: exit codes, one block of error, stdout for data, and nothing heavy loaded."""
+"""The command line: exit codes, errors as one block, stdout for data, and no large packages loaded."""
 
 import json
 import re
@@ -444,7 +444,9 @@ def test_a_signal_ends_in_order_and_names_the_command_that_resumes(here, number,
     command += ["--set", "training.epochs=1000000", "--set", "run.engine=local"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        assert any(line.startswith("small") for line in process.stderr)  # what it says of data comes before
+        assert any(
+            line.startswith("small") for line in process.stderr
+        )  # the summary of the data is printed before
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == code

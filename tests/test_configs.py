@@ -1,4 +1,4 @@
-"""The example files: each is sound, and each real sweep finds what it should."""
+"""Every example file is valid, and each real sweep reaches a known score."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The house: its layers, its words, the size of its files."""
+"""The structure of the package: its layers, its words, and the size of its files."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The verbs as a person calls them, in this process."""
+"""Run verbs in this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def called(
     capture: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[int, str, str]:
-    """Run a verb; its exit code, its stdout and its stderr."""
+    """Run a verb and return its exit code, its stdout and its stderr."""
     words = [str(argument) for argument in arguments]
     monkeypatch.setattr(sys, "argv", ["tunecli", *words])
     with pytest.raises(SystemExit) as caught:

@@ -1,4 +1,4 @@
-"""A training loop written out by hand in plain torch, and what the rows of the article change in it."""
+"""A training loop by hand in plain torch, and the parts of it that the rows of the article change."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ STEPS = ROWS // 40
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with ``changes`` laid over it, key by key; what names itself is replaced whole."""
-    found = dict(base)
+    """``base`` with ``changes`` merged into it, key by key; a map with a `name` is replaced as a whole."""
+    result = dict(base)
     for key, value in changes.items():
-        is_deep = isinstance(value, dict) and isinstance(found.get(key), dict) and "name" not in value
-        found[key] = merged(found[key], value) if is_deep and "choice" not in value else value
-    return found
+        is_deep = isinstance(value, dict) and isinstance(result.get(key), dict) and "name" not in value
+        result[key] = merged(result[key], value) if is_deep and "choice" not in value else value
+    return result
 
 
 def learner_of(changes: dict[str, Any]) -> tuple[Learner, Fold]:
@@ -48,7 +48,7 @@ def learner_of(changes: dict[str, Any]) -> tuple[Learner, Fold]:
 
 
 def score_of(trial: dict[str, Any], metric: str = "val_loss", **job: Any) -> dict[str, float]:
-    """A whole trial's metrics."""
+    """The metrics of a complete trial."""
     given = {"study_seed": 7, "seed": SEED, "device": "cpu", **job}
     *_, ended = run(make_job(0, trial, Objective(metric, False), **given))
     assert isinstance(ended, Ended) and ended.outcome.failure is None, ended
@@ -57,11 +57,11 @@ def score_of(trial: dict[str, Any], metric: str = "val_loss", **job: Any) -> dic
 
 @dataclass
 class Hand:
-    """A training loop by hand: what it takes for granted is plain SGD on cross entropy, batches of 40."""
+    """A training loop by hand; the default is plain SGD on cross entropy, with batches of 40."""
 
     optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer] = lambda p: torch.optim.SGD(p, lr=0.2)
     rate: Callable[[int], float] | None = None
-    """The rate of a step, counted from 0."""
+    """step, counted from 0 → the learning rate."""
     after_step: Callable[[list[nn.Parameter]], None] | None = None
     loss: Callable[[Tensor, Tensor], Tensor] = fn.cross_entropy
     model: Callable[[], nn.Sequential] = lambda: nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
@@ -92,7 +92,7 @@ class Hand:
 
 
 def by_scheduler(make: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]) -> Hand:
-    """Torch's own scheduler, stepped once an epoch."""
+    """A loop with the rates of a scheduler of torch, stepped once per epoch."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.2)
     scheduler, rates = make(optimizer), []
     for _ in range(EPOCHS):
@@ -111,7 +111,7 @@ def clamp(bound: float) -> Callable[[list[nn.Parameter]], None]:
 
 
 class Pruner:
-    """A fraction of the smallest weights of the whole model, chosen at the first step and held."""
+    """Keeps a fraction of the model's smallest weights, chosen at the first step, at zero."""
 
     def __init__(self, fraction: float) -> None:
         self.fraction, self.masks = fraction, []

@@ -196,7 +196,7 @@ def chain_of_rates(n_links: int) -> Row:
 
 
 def chain_of_weights(n_links: int) -> Row:
-    """cut → clip → cut → … of ``n_links`` links: each cut a tenth of what is left, each clip tighter."""
+    """cut → clip → cut → … of ``n_links`` links: each cut takes a tenth of the remaining weights, each clip is tighter."""
     links: list[dict[str, Any]] = []
     acts: list[Callable[[list[nn.Parameter]], None]] = []
     for number in range(n_links):
@@ -208,7 +208,7 @@ def chain_of_weights(n_links: int) -> Row:
             acts.append(clamp(bound))
 
     class Folded:
-        """Each link in its turn; a cut takes a tenth of the weights that no earlier one has taken."""
+        """Applies the links in their order; a cut takes a tenth of the weights that no earlier cut has taken."""
 
         def __init__(self) -> None:
             self.masks: list[Tensor] = []
@@ -245,4 +245,4 @@ def chain_of_weights(n_links: int) -> Row:
 CHAINS = [row for n in range(2, 21) for row in (chain_of_weights(n), chain_of_rates(n))]
 ALL = {row.number: row for row in [*KNOBS, *CHAINS]}
 ELSEWHERE = {8, 9, 10, 11, 13}
-"""Rows that a loop of 3 × 40 examples by hand does not show; each has a test of its own below."""
+"""Rows that a loop by hand with 3 × 40 examples cannot show; each has its own test in test_article.py."""

@@ -1,8 +1,8 @@
-"""The article's knobs, rows 1 to 57: each key is there, can be fixed and searched, acts as its reference, and is a column.
+"""The article's knobs, rows 1 to 57: each key exists, can be fixed and searched, acts as its reference, and is a column.
 
-What a knob does is held against a training loop written out by hand in plain torch: the same first weights, the
-same order of examples, and of everything else only what the row is about. The parity of every single optimizer, link,
-loss and rule is held in `tests/train`; here each row of the table is walked once, from the file to the results.
+The reference is a training loop by hand in plain torch with the same initial weights and the same order of examples,
+which differs from the default only in the row's knob. `tests/train` compares every optimizer, link, loss and rule with
+its reference; here each row of the table is tested once, from the file to the results.
 
 Axes: N examples, F features.
 """
@@ -104,8 +104,8 @@ def table(trial: dict[str, Any], folder: Path, **settings: Any) -> list[dict[str
 
 def assert_searched(found: list[dict[str, str]], column: str, is_between: Callable[[str], bool]) -> None:
     assert [row["status"] for row in found] == ["complete", "complete"]
-    told = [row[column] for row in found]
-    assert all(is_between(text) for text in told), told
+    values = [row[column] for row in found]
+    assert all(is_between(text) for text in values), values
 
 
 @pytest.mark.parametrize("number", sorted(ALL))

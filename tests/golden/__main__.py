@@ -1,8 +1,8 @@
-"""Runs the golden studies and prints a hash of each one's table and of the bits of every epoch's metrics.
+"""Run the golden studies, and print a hash of the table and of the bits of every epoch's metrics of each.
 
-``--save FILE`` writes the hashes, ``--compare FILE`` exits 1 where one differs from those in FILE, and ``--record`` puts
-them on record for this machine. The bits depend on the processor and on torch, so two versions of tunecli are compared
-on one machine.
+``--save FILE`` writes the hashes, ``--compare FILE`` exits 1 if a hash differs from that in FILE, and ``--record``
+records them for this machine. The bits depend on the processor and on torch, so compare two versions of tunecli on one
+machine.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ def main() -> int:
     parser.add_argument("--save", type=Path)
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--compare", type=Path)
-    asked = parser.parse_args()
-    known = json.loads(asked.compare.read_text()) if asked.compare else {}
+    options = parser.parse_args()
+    known = json.loads(options.compare.read_text()) if options.compare else {}
     hashes, n_different = {}, 0
     with tempfile.TemporaryDirectory() as place:
-        for name in asked.only:
+        for name in options.only:
             hashes[name] = hash_of(name, STUDIES[name], Path(place) / name)
             is_different = bool(known) and known.get(name) != hashes[name]
             n_different += is_different
             print(f"{name:<20} {hashes[name]}{'  differs' if is_different else ''}", flush=True)
-    if asked.save:
-        asked.save.write_text(json.dumps(hashes, indent=2) + "\n")
-    if asked.record:
+    if options.save:
+        options.save.write_text(json.dumps(hashes, indent=2) + "\n")
+    if options.record:
         record(hashes)
     return 1 if n_different else 0
 

@@ -1,4 +1,4 @@
-"""Runs one study of the golden run by the command line, and hashes what it computed."""
+"""Run one golden study by the command line, and hash its results."""
 
 from __future__ import annotations
 
@@ -62,22 +62,22 @@ def _run(place: Path, *words: str) -> None:
 
 
 def _killed(place: Path, point: int) -> None:
-    """Begin the study; the process that reaches durable step ``point`` is killed, be it a worker or the coordinator."""
+    """Begin the study, and kill the process (worker or coordinator) that reaches durable step ``point``."""
     armed = {**_environment(), failpoints.VARIABLE: f"kill:{point}:{place / 'points'}"}
     words = [sys.executable, "-m", "tunecli", "search", "study.yaml", "--out", "run"]
     code = subprocess.run(words, cwd=place, env=armed, capture_output=True).returncode
     if code not in (0, -signal.SIGKILL):
-        raise RuntimeError(f"the study was to be killed, and ended with exit code {code}")
+        raise RuntimeError(f"the study was not killed; it ended with exit code {code}")
 
 
 def _environment() -> dict[str, str]:
-    """This process's, in which the studies find the package that this process has."""
+    """The environment of this process, in which a study imports the same package as this process."""
     root = Path(__file__).parents[2]
     return {**os.environ, "PYTHONPATH": str(root)}
 
 
 def machine() -> str:
-    """What the bits depend on: the processor's model and the packages that compute."""
+    """The processor's model and the versions of the numeric packages, on which the bits depend."""
     cpu_info = Path("/proc/cpuinfo")
     lines = cpu_info.read_text().splitlines() if cpu_info.is_file() else []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
@@ -91,13 +91,13 @@ def machine() -> str:
 
 
 def known_hashes() -> dict[str, str]:
-    """The hashes on record for this machine, by study; empty where there are none."""
+    """The recorded hashes for this machine, by study; empty if this machine has no record."""
     recorded: dict[str, dict[str, str]] = json.loads(KNOWN_PATH.read_text())
     return recorded.get(machine(), {})
 
 
 def record(hashes: dict[str, str]) -> None:
-    """Put this machine's hashes on record."""
+    """Record hashes for this machine."""
     recorded = json.loads(KNOWN_PATH.read_text()) if KNOWN_PATH.is_file() else {}
     recorded[machine()] = {**recorded.get(machine(), {}), **hashes}
     KNOWN_PATH.write_text(json.dumps(recorded, indent=2) + "\n")

@@ -1,7 +1,7 @@
-"""What a study computes never changes by accident: each golden study gives the table and the bits on record.
+"""The results of a study never change by accident: each golden study gives the recorded table and bits.
 
 The bits depend on the processor, on torch and on numpy, so `known.json` holds them by machine (``python -m tests.golden
---record`` adds this one). A machine that it does not hold runs each study twice, which must agree.
+--record`` adds this machine). Without a record for this machine, each study runs twice, and both runs must agree.
 """
 
 from __future__ import annotations

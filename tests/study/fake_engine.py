@@ -1,7 +1,7 @@
-"""An engine that trains nothing: what a job gives is a function of its seed, and the order of arrival of a generator's.
+"""An engine that trains nothing: a job's losses are a function of its seed, and a random generator orders the events.
 
-It keeps the promises of `tunecli.engine.Engine`, checkpoints and pruning included, so a study cannot tell it from one
-that trains; and it can be told after which event everything is to end.
+It keeps the contract of `tunecli.engine.protocol.Engine`, with checkpoints and pruning, so a study runs as on an engine
+that trains. A test can end the process after any event.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ EPOCHS = 9
 
 
 def loss_at(job: Job, epoch: int) -> float:
-    """Falls with the epochs, from a height that the seed gives."""
+    """The loss after an epoch: it falls from one epoch to the next, and the seed sets its level."""
     return 1.0 + (job.task.seed % 97) / 97 + 1.0 / (epoch + job.task.seed % 5)
 
 
 @dataclass
 class FakeEngine:
-    """Runs ``n_workers`` jobs at a time; ``after`` is called with the number of each event before it is told."""
+    """Runs ``n_workers`` jobs at a time; ``after`` is called with the number of each event before it is yielded."""
 
     n_workers: int
     arrival: random.Random
@@ -40,8 +40,8 @@ class FakeEngine:
     def submit(self, *jobs: Job) -> None:
         (job,) = jobs
         assert len(self._jobs) < self.n_workers, "no more jobs than workers"
-        assert job.number not in self._jobs, "a trial that runs is not begun again"
-        self._jobs[job.number] = self._course(job)
+        assert job.number not in self._jobs, "a running trial is not started again"
+        self._jobs[job.number] = self._events_of(job)
 
     def events(self, wait_s: float) -> Iterator[Event]:
         if not self._jobs:
@@ -60,7 +60,7 @@ class FakeEngine:
     def close(self) -> None:
         self._jobs.clear()
 
-    def _course(self, job: Job) -> Iterator[Event]:
+    def _events_of(self, job: Job) -> Iterator[Event]:
         number, attempt = job.number, job.attempt
         from_epoch = job.resume.checkpoints[0].epoch if job.resume.checkpoints else 0
         yield Started(number, attempt, "cpu", 1, from_epoch)
@@ -78,7 +78,7 @@ class FakeEngine:
         for epoch in range(from_epoch + 1, EPOCHS + 1):
             metrics = {"val_loss": loss_at(job, epoch)}
             yield EpochEnded(number, attempt, epoch, EPOCHS, metrics, 0.0)
-            curve = [(each, loss_at(job, each)) for each in range(1, epoch + 1)]
+            curve = [(e, loss_at(job, e)) for e in range(1, epoch + 1)]
             is_pruned = decide(Bounds(tuple(job.limits.stop_epochs), tuple(job.limits.stop_above)), curve)
             if is_pruned or epoch == EPOCHS:
                 state = State.PRUNED if is_pruned else State.COMPLETE

@@ -1,10 +1,10 @@
-"""Many short runs of the program in forked processes, from one that has loaded everything: 20 ms a start, not 3 s.
+"""Run the program many times in forks of a process that has loaded everything: a start takes 20 ms instead of 3 s.
 
     python tests/study/forked.py TASKS.json
 
-Each task is a list of steps in its own folder; a step is the program's arguments and, perhaps, a failpoint. Two tasks
-run at a time. What is printed is JSON: by task, by step, how the process ended (an exit code, or minus a signal) and the
-tail of what it wrote on stderr. A program of its own, since a process that ran tests cannot fork safely any more.
+Each task is a list of steps in its own folder; a step has the program's arguments and may have a failpoint. Two tasks
+run at a time. The output is JSON: for each task and step, how the process ended (an exit code, or the negative number of
+a signal) and the end of its stderr. It is a program of its own because a process that ran tests cannot fork safely.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ LOADED = (
 
 
 def load_everything() -> None:
-    """Whatever the program loads late; nothing that starts a thread."""
+    """Import all modules that the program imports late; none of them starts a thread."""
     for name in LOADED:
         importlib.import_module(name)
     sys.modules["torch"].set_num_threads(1)
 
 
 def run_step(step: dict[str, Any], folder: Path) -> None:
-    """In a child: be the program, and leave as it does."""
+    """Run the program in a forked child, and exit with its code."""
     from tunecli import failpoints
     from tunecli.cli import main
 
@@ -77,7 +77,7 @@ def run_step(step: dict[str, Any], folder: Path) -> None:
 
 
 def next_step(task: dict[str, Any], at: int) -> int:
-    """The first step from ``at`` on that is to be run: ``where`` a file must be there for it, ``unless`` must not."""
+    """Index of the first step from ``at`` on that runs: its file ``where`` exists, and its file ``unless`` does not."""
     folder, steps = Path(task["folder"]), task["steps"]
     while at < len(steps) and (
         ("unless" in steps[at] and (folder / steps[at]["unless"]).exists())
@@ -91,7 +91,7 @@ def main() -> None:
     """Run all tasks and print how each step ended."""
     tasks = json.loads(Path(sys.argv[1]).read_text())
     load_everything()
-    gc.freeze()  # else every child's first collection copies what all could share
+    gc.freeze()  # else each child's first collection copies the shared pages
     ends: dict[str, list[dict[str, Any]]] = {name: [] for name in tasks}
     waiting, running = [(name, 0) for name in reversed(tasks)], {}
     while waiting or running:

@@ -1,4 +1,4 @@
-"""What a trial may leave in its process: how each is left, and how a later trial would see it. A module of a test's study."""
+"""Source text of a user module: each kind of state that a trial can leave in its process, and how a later trial detects it."""
 
 LEFT = '''
 import atexit
@@ -70,7 +70,7 @@ def lives(number):
 
 
 def a_child_lives():
-    """Of another trial, where no other runs at the same time."""
+    """Whether a child of an earlier trial lives; False while trials run at the same time."""
     path = HERE / "children.txt"
     return (HERE / "alone").exists() and path.exists() and any(lives(int(line)) for line in path.read_text().split())
 
@@ -127,7 +127,7 @@ def main_only(act):
 
 
 def leave(but=()):
-    """Tell what an earlier trial left, and leave all of it."""
+    """Fail if a state of an earlier trial is left; then leave every state but those named in ``but``."""
     found = [name for name, (_, is_seen) in STATE.items() if is_seen()]
     if found:
         raise AssertionError("left behind: " + ", ".join(found))

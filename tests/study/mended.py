@@ -1,4 +1,4 @@
-"""What two run folders must have in common, whatever was done to the one on its way (wall clocks aside)."""
+"""The content of a run folder without its wall clocks, to compare an interrupted study with an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunecli.study.record.publish import table_of
 
 @dataclass(frozen=True)
 class Recorded:
-    """A trial as the record has it: all but the clocks, and how often it was begun."""
+    """A recorded trial, without its times and its number of attempts."""
 
     number: int
     parameters: dict[str, Any]
@@ -30,7 +30,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Folder:
-    """What a run folder holds."""
+    """The content of a run folder, without wall clocks."""
 
     trials: tuple[Recorded, ...]
     table: Any
@@ -39,7 +39,7 @@ class Folder:
     files: dict[str, str]
 
     def differences(self, other: Folder) -> list[str]:
-        """Which parts of ``other`` are not as here, in words."""
+        """A sentence for each part of ``other`` that differs."""
         found = [
             f"{name} differs" for name in ("table", "best", "ending") if _get(self, name) != _get(other, name)
         ]
@@ -49,9 +49,9 @@ class Folder:
             if mine != theirs
         ]
         if len(self.trials) != len(other.trials):
-            found.append(f"{len(other.trials)} trials and not {len(self.trials)}")
+            found.append(f"{len(other.trials)} trials instead of {len(self.trials)}")
         found += [
-            f"{name}: {other.files.get(name, 'absent')} and not {self.files.get(name, 'absent')}"
+            f"{name}: {other.files.get(name, 'absent')} instead of {self.files.get(name, 'absent')}"
             for name in sorted({*self.files, *other.files})
             if self.files.get(name) != other.files.get(name)
         ]
@@ -87,11 +87,11 @@ def _recorded(trial: Any, epochs: Any) -> Recorded:
         outcome.failure.kind if outcome and outcome.failure else "",
         tuple(
             (
-                each.epoch,
-                each.total_epochs,
-                tuple((name, value.hex()) for name, value in each.metrics.items()),
+                event.epoch,
+                event.total_epochs,
+                tuple((name, value.hex()) for name, value in event.metrics.items()),
             )
-            for each in epochs
+            for event in epochs
         ),
     )
 
@@ -100,11 +100,11 @@ _NOT_COMPARED = {"study.db", "results.csv", "log.jsonl", "study.lock", "workers.
 
 
 def _files(path: Path) -> dict[str, str]:
-    """Every file by its name, with its SHA-256; those with clocks in them by their name alone."""
+    """The SHA-256 of each file, by its path in the folder; empty for files that contain times."""
     return {
-        str(each.relative_to(path)): ""
-        if each.name in _NOT_COMPARED
-        else hashlib.sha256(each.read_bytes()).hexdigest()
-        for each in sorted(path.rglob("*"))
-        if each.is_file() and each.name not in ("workers.lock", "holder.json", "log.jsonl")
+        str(file.relative_to(path)): ""
+        if file.name in _NOT_COMPARED
+        else hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and file.name not in ("workers.lock", "holder.json", "log.jsonl")
     }

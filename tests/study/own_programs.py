@@ -1,4 +1,4 @@
-"""What the user's own code may do as any program does, one function each; the last ones end badly. Each returns a number."""
+"""Source text of a user module: one function for each thing that a program may do; the last functions fail, the others return a number."""
 
 PROGRAMS = """
 import argparse

@@ -1,4 +1,4 @@
-"""Whatever the user's own code does as a program runs under `train` and under `search`, and ends alike in both."""
+"""User code may do anything that a program may do, and it ends alike under `train` and under `search`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tunecli(folder, capfd, monkeypatch):
-    """Run a verb in this process; its exit code, its stdout and its stderr."""
+    """Run a verb in this process and return its exit code, its stdout and its stderr."""
     return partial(called, capture=capfd, monkeypatch=monkeypatch)
 
 

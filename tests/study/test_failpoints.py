@@ -1,8 +1,8 @@
-"""Every durable step of a study fails once, by SIGKILL and by an error of the disk; each time resume mends it.
+"""Each durable step of a study fails once, by SIGKILL and by a disk error, and resume repairs the study each time.
 
-One run counts the steps (commits, renames, dispatches, removals). Then, for each n, a study dies at its n-th step and is
-resumed, and its folder is held against that of a study nobody disturbed: the trials and their parameters, every epoch's
-metrics, the ranked table, the exported best and its weights, and that nothing else is left behind.
+One run counts the steps (commits, renames, dispatches, removals). Then, for each n, a study fails at its n-th step and is
+resumed. Its folder must equal that of an undisturbed study: the trials and their parameters, every epoch's metrics, the
+ranked table, the exported best and its weights; and it must contain no other file.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ RESUME = ["resume", "run"]
 
 @dataclass(frozen=True)
 class Fleet:
-    """Where forked runs of one study take place."""
+    """A folder in which forked processes run one study."""
 
     path: Path
     study: str
 
     def run(self, tasks: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-        """How each step of each task ended."""
+        """Run the steps of each task; how each step ended."""
         for name in tasks:
             folder = self.path / name
             folder.mkdir()
@@ -69,7 +69,7 @@ class Fleet:
         return found
 
     def folder(self, name: str) -> Folder:
-        """What is in the run folder of a task."""
+        """The content of the run folder of a task."""
         return folder_of(self.path / name / "run")
 
 
@@ -83,7 +83,7 @@ class Fleet:
     ids=["ending", "pausing", "curves"],
 )
 def fleet(request):
-    # A process dies here and not the machine, so a disk of memory, where there is one, shows the same and sooner.
+    # Only a process is killed, not the machine, so a folder in memory gives the same result in less time.
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield Fleet(Path(folder), request.param)
@@ -91,7 +91,7 @@ def fleet(request):
 
 @pytest.fixture(scope="module")
 def undisturbed(fleet):
-    """The folder of a study nobody disturbed, and its durable steps by name, in order."""
+    """The folder of an undisturbed study, and the names of its durable steps in their order."""
     ends = fleet.run({"whole": [{"arguments": SEARCH, "failpoint": ["count", 0]}]})
     assert ends["whole"][0]["ended"] == 0, ends["whole"][0]["stderr"]
     return fleet.folder("whole"), (fleet.path / "whole" / "failpoints.txt").read_text().splitlines()
@@ -108,7 +108,7 @@ def test_the_study_reaches_every_kind_of_durable_step(undisturbed):
 @pytest.mark.parametrize("mode", ["kill", pytest.param("raise", marks=pytest.mark.slow)])
 def test_a_study_that_fails_at_any_step_resumes_to_the_undisturbed_one(fleet, undisturbed, mode):
     whole, steps = undisturbed
-    # a dispatch writes nothing that a disk could refuse
+    # a dispatch writes nothing, so it cannot fail with a disk error
     numbered = [(at, step) for at, step in enumerate(steps, start=1) if mode == "kill" or step != "dispatch"]
     tasks = {
         f"{mode}-{at}": [
@@ -121,10 +121,10 @@ def test_a_study_that_fails_at_any_step_resumes_to_the_undisturbed_one(fleet, un
     ends = fleet.run(tasks)
     differing = []
     for at, step in numbered:
-        first, mended = ends[f"{mode}-{at}"]
+        first, resumed = ends[f"{mode}-{at}"]
         expected = {-signal.SIGKILL} if mode == "kill" else {5}
-        if first["ended"] not in expected or mended["ended"] != 0:
-            differing.append((at, step, first, mended))
+        if first["ended"] not in expected or resumed["ended"] != 0:
+            differing.append((at, step, first, resumed))
         elif differences := whole.differences(fleet.folder(f"{mode}-{at}")):
             differing.append((at, step, differences))
     assert not differing, f"{len(differing)} of {len(numbered)} steps: {differing[:3]}"

@@ -1,4 +1,4 @@
-"""Sweeps with several goals and with constraints, from the file to the exported best."""
+"""Sweeps with several objectives and with constraints, from the file to the exported best."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Kill it anywhere: each signal, to the coordinator or to a worker, at random moments, with one and with two workers.
+"""Send each signal to the coordinator or to a worker at random moments, with one and with two workers.
 
-A coordinator that is gone is resumed until all its kills are spent, and then to the end; a worker's kills go on within
-one run. Whatever happened, the folder must be that of a study nobody disturbed: 0 trials lost, 0 twice, 0 tables that
-differ. The counts are printed. ``TUNECLI_KILLS`` says how many moments each cell takes.
+A killed coordinator is resumed and killed again until the number of kills is reached, and then resumed to the end; the
+workers of one run are killed repeatedly. The folder must equal that of an undisturbed study: no lost trial, no trial run
+twice, the same table. The test prints the counts. ``TUNECLI_KILLS`` sets the number of kills of each case.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def train(params, trial):
         new.write_text(json.dumps(losses))
         os.replace(new, kept)
 """
-# It may be ahead of what was read of it, so it prints its last epochs again.
+# Its file may be ahead of the lines that tunecli has read, so it prints its last epochs again.
 PROGRAM = """\
 import json, os, sys, time
 from pathlib import Path
@@ -93,7 +93,7 @@ def train(params, trial):
         time.sleep(0.02)
         trial.report(epoch, val_loss=params["x"] + RNG.normal())
 """
-# What is waited for before a moment is drawn: mostly that trials run, but it may fall into the start too.
+# The line to wait for before the random delay: mostly that of a trial, sometimes an earlier one or none.
 FIRST = [None, "trials", *[r"\] trial \d+ "] * 6]
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
@@ -123,7 +123,7 @@ def wholes(place: Path) -> dict[str, Folder]:
 
 @contextmanager
 def running(place: Path, name: str, n_workers: int, study: str = "killed") -> Iterator[Run]:
-    """The program at work on a study, begun or gone on with."""
+    """A process that begins the study, or resumes it if it was begun."""
     is_begun = (place / name / "study.db").exists()
     verb = ["resume", name] if is_begun else ["search", f"{study}.yaml", "--out", name]
     run = Run([sys.executable, "-m", "tunecli", *verb, "--workers", str(n_workers)], place)
@@ -135,7 +135,7 @@ def running(place: Path, name: str, n_workers: int, study: str = "killed") -> It
 
 
 class Run(subprocess.Popen[str]):
-    """A process whose lines on stderr are kept as they come."""
+    """A process whose lines on stderr are collected as they arrive."""
 
     def __init__(self, command: list[str], place: Path) -> None:
         super().__init__(command, cwd=place, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
@@ -154,14 +154,14 @@ class Run(subprocess.Popen[str]):
             self._came.notify_all()
 
     def end(self) -> None:
-        """Wait for its end, and leave nothing open."""
+        """Wait for the end of the process, and close its pipe."""
         self.wait()
         self._reader.join()
         assert self.stderr is not None
         self.stderr.close()
 
     def find(self, pattern: str, since: int = 0) -> re.Match[str] | None:
-        """Wait for a line that matches, from line ``since`` on; None where the process ended without one."""
+        """Wait for a matching line from line ``since`` on; None: the process ended without such a line."""
         with self._came:
             while True:
                 for line in self.lines[since:]:
@@ -172,7 +172,7 @@ class Run(subprocess.Popen[str]):
                 self._came.wait(0.1)
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that train: the fork server's children."""
+        """The worker processes: the children of the fork server."""
         try:
             servers = psutil.Process(self.pid).children()
             return [worker for server in servers for worker in server.children()]
@@ -181,7 +181,7 @@ class Run(subprocess.Popen[str]):
 
 
 def are_gone(processes: list[psutil.Process], within_s: float) -> bool:
-    """Whether they end by then; one that nobody has asked for its exit code has ended too."""
+    """Whether all processes end within ``within_s`` seconds; a zombie counts as ended."""
 
     def is_alive(process: psutil.Process) -> bool:
         try:
@@ -223,13 +223,13 @@ def test_a_coordinator_may_be_killed_at_any_moment(
                 expected = {-number, 0} | ({128 + number} if number != signal.SIGKILL else set())
                 is_python_not_up = any("init_import_site" in line for line in run.lines)
                 assert code in expected or is_python_not_up, (code, run.lines[-5:])
-                assert are_gone(workers, within_s=2.0), "workers outlive the coordinator by 2 s at most"
+                assert are_gone(workers, within_s=2.0), "workers must end within 2 s of the coordinator"
                 n_seen += len(workers)
         with running(place, name, n_workers, study) as run:
             assert run.wait() == 0, run.lines[-5:]
         found = folder_of(place / name)
         assert not wholes[study].differences(found)
-    assert n_seen > N_KILLS // 4, "many kills find workers at work"
+    assert n_seen > N_KILLS // 4, "too few kills hit a study with workers"
     print(
         f"{study}: coordinator, {signal.Signals(number).name}, {n_workers} workers: {n_done} kills "
         f"({n_seen} workers under way), {n_studies} studies, 0 differ"
@@ -260,7 +260,7 @@ def test_a_worker_may_be_killed_at_any_moment(
                 moments.choice(workers).send_signal(number)
                 n_done += 1
                 if number == signal.SIGKILL and (hit := run.find(r"trial (\d+): crash: .*SIGKILL", since)):
-                    run.find(rf"\] trial {hit[1]} ", since)  # it has one retry, and gets to its end
+                    run.find(rf"\] trial {hit[1]} ", since)  # its one retry runs to the end
             assert run.wait() == 0, run.lines[-5:]
         found = folder_of(place / name)
         assert not wholes[study].differences(found)

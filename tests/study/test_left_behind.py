@@ -1,4 +1,4 @@
-"""No state of a process outlives a trial of the user's own code: a table with each kind of it, in each kind of code."""
+"""No process state outlives a trial of user code: each kind of state is tested in each kind of user code."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tunecli(folder, capfd, monkeypatch):
-    """Run a verb in this process; its exit code, its stdout and its stderr."""
+    """Run a verb in this process and return its exit code, its stdout and its stderr."""
     return partial(called, capture=capfd, monkeypatch=monkeypatch)
 
 
@@ -125,7 +125,7 @@ def test_what_can_be_put_back_is_put_back_where_all_share_a_process(tunecli, fol
     for name in SHARED:
         shared += f"\nSTATE.pop({name!r})\n"
     (folder / "left.py").write_text(shared)
-    user_code.forget()  # what another test of this process has imported
+    user_code.forget()  # modules that another test of this process imported
     before = dict(os.environ), Path.cwd(), list(sys.path)
     table(tunecli("search", "s.yaml", "--set", "run={engine: inline, device: cpu}", "--json"))
     assert (dict(os.environ), Path.cwd(), list(sys.path)) == before
@@ -136,4 +136,4 @@ SHARED = [
     *("torch's anomalies", "open file", "fault handler", "thread", "start method"),
     *("child", "child of another session", "forked child", "daemon"),
 ]
-"""What no table can put back, or what only its own thread has."""
+"""State that tunecli does not restore, or that belongs to one thread."""

@@ -1,16 +1,16 @@
-"""A study driven by a machine: killed, stopped, refused by its disk, raised and resumed, in any order.
+"""Stateful test of a study: killed, stopped, out of disk space, raised and resumed, in any order.
 
-After each rule these hold:
+After each rule:
 
-1. trials are numbered 0, 1, 2, … without a gap, and there are never more than the total;
-2. what was suggested is never changed, and neither is how a trial ended;
-3. a trial that ended, its epochs included, is the one of the same number in a study nobody disturbed; one that paused
-   is as far as that one was when it paused, and may be continued;
-4. an ended trial's epochs are 1, 2, 3, … each once;
-5. the best trial is complete, and no trial that is not has a rank;
-6. a crash is on record as a setback at most once a trial, and a signal spends no retry;
-7. a study ends by itself where the undisturbed one does;
-8. what a reader is told (`status`, `results`) is what the record says.
+1. the trials are numbered 0, 1, 2, … without a gap, and there are never more than the total;
+2. no suggestion and no outcome changes;
+3. an ended trial and its epochs equal the trial of the same number in an undisturbed study; a paused trial has the
+   first epochs of that trial, and can be continued;
+4. the epochs of an ended trial are 1, 2, 3, … each once;
+5. the best trial is complete, and only complete trials have a rank;
+6. a trial has at most one recorded crash among its failed attempts, and a signal costs no retry;
+7. a study ends by itself at the same trial as the undisturbed study;
+8. `status` and `results` agree with the record.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ ENDS = ("complete", "pruned", "failed")
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process has been killed."""
 
 
-class Nobody:
+class NoDisplay:
     """A display that shows nothing."""
 
     def began(self, heading: SweepInfo, trials: list[Trial]) -> None: ...
@@ -91,11 +91,11 @@ class Studies(RuleBasedStateMachine):
         stop=st.sampled_from(STOPS),
     )
     def begin_a_study(self, **drawn: Any) -> None:
-        memory = Path("/dev/shm")  # nothing here needs a disk, and one that others use is slow
+        memory = Path("/dev/shm")  # the test needs no disk, and a shared disk is slow
         self.path = Path(tempfile.mkdtemp(prefix="machine-", dir=memory if memory.is_dir() else None))
         self.file = self.path / "machine.yaml"
         self.total, self.workers = drawn["trials"], drawn["workers"]
-        # What is continued depends on how many there will be, so such a study is held against one of its own total.
+        # Promotions depend on the total, so a pausing study is compared with an undisturbed study of the same total.
         self.is_pausing = drawn["pruner"] in PAUSING
         if drawn["pruner"] in CURVES:
             drawn["sampler"] = "bayes"
@@ -104,7 +104,7 @@ class Studies(RuleBasedStateMachine):
         most = drawn["trials"] if self.is_pausing else MOST_TRIALS
         self.file.write_text(STUDY.format(**{**drawn, "trials": most}))
         with begin(load_checked(self.file, ()), self.path / "oracle") as study:
-            self.ending = sweep(study, Nobody(), FakeEngine(1, random.Random(0))).reason
+            self.ending = sweep(study, NoDisplay(), FakeEngine(1, random.Random(0))).reason
         self.oracle = folder_of(self.path / "oracle").trials
         self.file.write_text(STUDY.format(**drawn))
         self.seen: dict[int, Recorded] = {}
@@ -117,11 +117,11 @@ class Studies(RuleBasedStateMachine):
 
     def run(self, engine: FakeEngine, **changes: Any) -> None:
         with reopen(RunFolder(self.path / "run"), changes) as study:
-            sweep(study, Nobody(), engine)
+            sweep(study, NoDisplay(), engine)
 
     @rule(at=st.integers(1, 80), arrival=st.integers(0, 99))
     def kill(self, at: int, arrival: int) -> None:
-        """A kill leaves the folder as it was then, whatever this process still writes to its own."""
+        """Kill the study: the folder is as it was at that event, without later writes of this process."""
         copy = self.path / "as it was"
 
         def after(n: int) -> None:
@@ -164,8 +164,8 @@ class Studies(RuleBasedStateMachine):
         self.run(FakeEngine(self.workers, random.Random(arrival)))
         found = folder_of(self.path / "run")
         assert found.trials == self.oracle[: self.total]
-        is_as_asked = len(self.oracle) < self.total or self.is_pausing
-        assert found.ending == (self.ending if is_as_asked else "complete")
+        ends_as_oracle = len(self.oracle) < self.total or self.is_pausing
+        assert found.ending == (self.ending if ends_as_oracle else "complete")
 
     @precondition(lambda self: self.total < MOST_TRIALS and not self.is_pausing)
     @rule(more=st.integers(1, 3), workers=st.integers(1, 3))
@@ -193,28 +193,28 @@ class Studies(RuleBasedStateMachine):
             if before is not None and before.state in ENDS[:: 2 if self.is_pausing else 1]:
                 assert trial == before
             self.seen[trial.number] = trial
-        assert len(self.seen) == len(found), "nothing that was suggested is lost"
-        self.a_reader_is_told_so()
+        assert len(self.seen) == len(found), "a suggested trial is missing"
+        self.check_readers()
 
-    def a_reader_is_told_so(self) -> None:
+    def check_readers(self) -> None:
         folder = RunFolder(self.path / "run")
         with open_to_read(folder) as study:
             for number in self.seen:
-                kinds = [each.failure.kind for each in study.log.failed_attempts(number)]
+                kinds = [attempt.failure.kind for attempt in study.log.failed_attempts(number)]
                 assert kinds.count(FailureKind.CRASH) <= 1
                 assert set(kinds) <= {FailureKind.CRASH, FailureKind.INTERRUPTED}
-        ended = [each for each in self.seen.values() if each.state in (*ENDS, "paused")]
-        table, told = results(folder).table, status(folder)
+        ended = [trial for trial in self.seen.values() if trial.state in (*ENDS, "paused")]
+        table, shown = results(folder).table, status(folder)
         assert len(table.rows) == len(ended)
         assert sum(row[0] is not None for row in table.rows) == sum(
-            each.state == "complete" for each in ended
+            trial.state == "complete" for trial in ended
         )
         ending = folder_of(folder.path).ending
         is_over = ending in ENDED_BY_ITSELF or (
             len(ended) == self.total and (not self.is_pausing or ending == "complete")
         )
-        assert told.word == ("finished" if is_over else "interrupted")
-        assert told.best is None or told.best.state == "complete"
+        assert shown.word == ("finished" if is_over else "interrupted")
+        assert shown.best is None or shown.best.state == "complete"
 
 
 Studies.TestCase.settings = settings(

@@ -1,4 +1,4 @@
-"""A study of the user's own code, from the file to the table: search, export, train, resume, and what stops them."""
+"""Studies of user code, from the file to the table: search, export, train, resume, and the errors of each."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def tunecli(folder, capfd, monkeypatch):
-    """Run a verb in this process; its exit code, its stdout and its stderr."""
+    """Run a verb in this process and return its exit code, its stdout and its stderr."""
     return partial(called, capture=capfd, monkeypatch=monkeypatch)
 
 
@@ -181,7 +181,7 @@ if __name__ == "__main__":
 
 
 def study_of_loaded(folder: Path, engine: str, sampler: str = "random", top: str = "") -> list[dict]:
-    """The trials of a function that tells what is loaded, run by a coordinator that loads nothing heavy."""
+    """Metrics of the trials of a function that reports the loaded packages; the coordinator itself loads no large package."""
     (folder / "mine.py").write_text(top + LOADED)
     grid = "x: {uniform: [0, 1], grid: 4}"
     (folder / "own.yaml").write_text(
@@ -301,7 +301,7 @@ run: {workers: 1, on_failure: {crash: skip}}
 
 @pytest.fixture
 def under_way(folder):
-    """A search whose program runs: the search, its worker, the program and what that started."""
+    """A running search of a command: the search, its worker, the program, and the program's child."""
     (folder / "own.yaml").write_text(SLEEPER)
     os.mkfifo(folder / "ready")
     command = [sys.executable, "-m", "tunecli", "search", "own.yaml"]

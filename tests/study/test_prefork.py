@@ -1,4 +1,4 @@
-"""A server is guessed from what the file says, kept where the guess was right, and put right where it was wrong."""
+"""The fork server starts early with settings guessed from the file; the engine keeps it only if the guess was right."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ print("none" if guessed is None else "kept" if took == guessed and is_alive(gues
 
 
 def became_of(folder: Path, threads: int, *words: str, needs_torch: bool = True) -> str:
-    """What became of the server once an engine with so many threads was made; 0: none was."""
+    """The fate of the early server after an engine with ``threads`` threads was made; 0: no engine was made."""
     command = [sys.executable, "-c", CODE, str(threads), str(needs_torch), *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""A planted secret: a study uses it, and neither its folder nor anything that is said of it holds it."""
+"""A study uses a secret, and neither its folder nor any output of the verbs contains it."""
 
 import base64
 import os
@@ -87,7 +87,7 @@ def test_a_planted_secret_is_nowhere(tmp_path, text):
         done = run(*arguments)
         assert done.returncode == 0, (arguments, done.stderr.decode())
         said += done.stdout + done.stderr
-    # What the user's program prints on stderr is its own; ours is everything else.
+    # All files of the study and all output of the verbs are searched for the secret.
     kept = b"".join(path.read_bytes() for path in (study / "runs").rglob("*") if path.is_file())
     kept += (study / "best.yaml").read_bytes()
     assert b"${env:TUNECLI_" in kept

@@ -1,4 +1,7 @@
-"""The sweep: one table whatever the workers, the stops and the kills (laws 1, 3, 5, 6, 7)."""
+"""The sweep gives one table for any number of workers, stops and kills.
+
+It keeps the laws record-is-the-state, seeds-by-name, speed-independence, failure-is-data and write-ahead.
+"""
 
 import csv
 import itertools
@@ -81,7 +84,7 @@ def test_a_sweep_that_is_killed_anywhere_resumes_to_the_identical_table(study_fi
             command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         ) as process:
             assert process.stderr is not None
-            # What it says of the data comes before the study is begun.
+            # The summary of the data is printed before the study begins.
             begun = itertools.dropwhile(lambda line: not line.startswith("small"), process.stderr)
             for _ in itertools.islice(begun, n_lines):
                 pass
@@ -309,7 +312,7 @@ def test_nothing_begins_once_the_time_is_spent_however_much_was_made_ready(study
 
 
 class FillsTheDisk(FakeEngine):
-    """Its worker finds no room for the next trial's weights as soon as one has ended."""
+    """An engine whose worker finds the disk full as soon as one trial has ended."""
 
     def events(self, wait_s):
         for event in super().events(wait_s):
@@ -327,8 +330,8 @@ def test_what_ended_before_a_worker_found_the_disk_full_is_on_record(study_file,
     assert ended == [0]
 
 
-class NotesWhatIsOnRecord(FakeEngine):
-    """Notes with each job how many trials had ended by the record when a worker got it."""
+class CountsRecordedEnds(FakeEngine):
+    """An engine that records, for each job, the number of trials on record as ended when a worker gets it."""
 
     def submit(self, *jobs):
         counts = self.log.counts()
@@ -342,7 +345,7 @@ def test_a_worker_is_at_what_was_made_ready_while_its_last_result_is_recorded(
 ):
     overrides = (f"search.lookahead={lookahead}", "run.engine=local", "run.workers=1", "run.fuse=off")
     with begin(load_checked(study_file(), overrides), tmp_path / "run") as study:
-        engine = NotesWhatIsOnRecord(1, random.Random(0))
+        engine = CountsRecordedEnds(1, random.Random(0))
         engine.log, engine.noted = study.log, {}
         sweep(study, Silent(), engine)
     first, *later = (engine.noted[number] for number in range(6))

@@ -1,4 +1,4 @@
-"""A sweep that is run whole and shows nothing, and what two tables must have in common."""
+"""Run a sweep to its end without output, and compare the tables of two sweeps."""
 
 import signal
 from pathlib import Path
@@ -11,7 +11,7 @@ from tunecli.study.sweep import sweep
 
 
 class Silent:
-    """A display that shows nothing, and may stop the sweep as a person would."""
+    """A display that shows nothing; it can send this process a signal after a number of ended trials."""
 
     def __init__(self, stop_after: int | None = None, signal_number: int = signal.SIGINT):
         self.ends, self.stop_after, self.signal_number = 0, stop_after, signal_number
@@ -36,9 +36,11 @@ class Silent:
 
 
 def run_whole(path: Path, folder: Path, *overrides: str) -> Table:
+    """Run the study of a file to its end; its results table."""
     with begin(load_checked(path, overrides), folder) as study:
         return sweep(study, Silent()).table
 
 
 def comparable(table: Table) -> Table:
+    """The table without the columns that depend on the clock."""
     return without_clock(table)
