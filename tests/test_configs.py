@@ -79,7 +79,7 @@ def test_a_transformer_reads_a_table_feature_by_feature(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_recurrent_net_tells_a_words_language_by_its_characters(tmp_path):
+def test_a_recurrent_net_learns_the_language_of_a_word_from_its_characters(tmp_path):
     assert searched("words_lstm", tmp_path / "run")[0]["val_accuracy"] > 0.75  # a third by chance
 
 
@@ -94,12 +94,12 @@ def test_a_table_with_gaps_is_learned_and_its_test_part_opened_at_the_end_only(t
     assert json.loads(done.stdout)["test"]["test_auroc"] > 0.7
 
 
-def test_a_program_of_one_s_own_is_tuned(tmp_path):
+def test_a_user_program_is_tuned(tmp_path):
     assert searched("own_command", tmp_path / "run")[0]["height"] < 0.1
 
 
 @pytest.mark.slow
-def test_a_function_of_one_s_own_is_tuned(tmp_path):
+def test_a_user_function_is_tuned(tmp_path):
     assert searched("own_function", tmp_path / "run")[0]["val_loss"] < 0.05
 
 

@@ -18,7 +18,7 @@ def test_imports_point_down_and_siblings_never_import_each_other():
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_says_what_it_is_and_is_no_longer_than_400_lines(path):
+def test_a_module_has_a_docstring_and_at_most_400_lines(path):
     text = path.read_text()
     assert text.startswith(('"""', "'''"))
     assert len(text.splitlines()) <= 400

@@ -38,7 +38,7 @@ def test_sanitize_removes_controls_and_line_ends_and_is_idempotent(text: str) ->
 @pytest.mark.parametrize(
     ("n", "text"), [(1, "1 trial"), (0, "0 trials"), (2, "2 trials"), (1200, "1,200 trials")]
 )
-def test_a_number_of_things_has_its_plural(n: int, text: str) -> None:
+def test_a_counted_noun_has_its_plural(n: int, text: str) -> None:
     assert counted(n, "trial") == text
 
 

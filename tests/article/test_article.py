@@ -115,7 +115,7 @@ def test_a_searched_value_is_a_column_under_its_path(number: int, tmp_path: Path
     assert_searched(table(trial, tmp_path), row.column, row.is_between)
 
 
-def test_row_8_training_data_are_scaled_by_themselves_alone_and_taken_in_part(tmp_path: Path) -> None:
+def test_row_8_the_training_part_is_subsampled_and_scaled_by_its_own_statistics(tmp_path: Path) -> None:
     config = TrialConfig.model_validate(
         merged(BASE, {"data": {"normalize": "minmax", "train_fraction": 0.5, "balance": "sample"}})
     )
@@ -140,7 +140,7 @@ def test_row_8_training_data_are_scaled_by_themselves_alone_and_taken_in_part(tm
     assert_searched(found, "data.balance", one_of("none", "weight", "sample"))
 
 
-def test_row_9_folds_are_the_mean_of_a_loop_by_hand_over_each(tmp_path: Path) -> None:
+def test_row_9_the_score_of_folds_is_the_mean_of_a_loop_by_hand_per_fold(tmp_path: Path) -> None:
     trial = merged(BASE, {"data": {"validation": {"folds": 3}}, "training": {"batch_size": "full"}})
     config = TrialConfig.model_validate(trial)
     losses = []
@@ -159,7 +159,7 @@ def test_row_9_folds_are_the_mean_of_a_loop_by_hand_over_each(tmp_path: Path) ->
     assert any(name.startswith("data.validation") for name in found_rows[0])
 
 
-def test_row_10_iterations_are_epochs_or_steps_and_stop_early(tmp_path: Path) -> None:
+def test_row_10_training_lasts_for_epochs_or_steps_and_can_stop_early(tmp_path: Path) -> None:
     learner, fold = learner_of({"training": {"epochs": 5}})
     expected = Hand(epochs=5).train(learner.weights(), fold)
     for epoch in range(1, 6):
@@ -174,7 +174,7 @@ def test_row_10_iterations_are_epochs_or_steps_and_stop_early(tmp_path: Path) ->
     assert_searched(found, "training.early_stop.patience", within(1, 3))
 
 
-def test_row_11_a_seed_names_everything_and_repeats_are_ranked_by_their_mean(tmp_path: Path) -> None:
+def test_row_11_the_seed_determines_a_trial_and_the_mean_ranks_its_repeats(tmp_path: Path) -> None:
     seeds = [SEED, *(seed_for(SEED, "repeat", number) for number in (1, 2))]
     apart = [score_of(BASE, seed=seed)["val_loss"] for seed in seeds]
     assert len(set(apart)) == 3
@@ -186,7 +186,7 @@ def test_row_11_a_seed_names_everything_and_repeats_are_ranked_by_their_mean(tmp
 
 
 @pytest.mark.parametrize("name", ["kaiming_normal", "xavier_uniform", "orthogonal"])
-def test_row_13_weights_begin_as_torch_begins_them(name: str, tmp_path: Path) -> None:
+def test_row_13_initial_weights_equal_those_of_torch(name: str, tmp_path: Path) -> None:
     learner, _ = learner_of({"model": {"init": name}})
     gain = math.sqrt(2.0)
     rules: dict[str, Callable[[Tensor], Tensor]] = {

@@ -1,4 +1,4 @@
-"""What `check` and the start of `search` note of a file that is sound and may yet not say what was meant."""
+"""The notes of `check` and of the start of `search` on a valid file that may not mean what its author intended."""
 
 import pytest
 

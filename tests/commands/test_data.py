@@ -136,7 +136,7 @@ def test_search_and_train_summarize_the_data_on_stderr(shops, tunecli):
         assert done.stderr.startswith("data: shops.csv, 80 examples: 64 train, 16 validate")
 
 
-def test_no_summary_holds_the_value_of_an_environment_variable(shops, monkeypatch):
+def test_no_summary_contains_the_value_of_an_environment_variable(shops, monkeypatch):
     monkeypatch.setenv("WHERE_IT_IS", "shops.csv")
     found = checked(shops, f"data: {{source: '${{env:WHERE_IT_IS}}', target: y}}, {LINEAR}")
     answer = check_view(found)

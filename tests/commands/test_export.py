@@ -59,7 +59,7 @@ def test_an_export_names_its_files_so_that_it_runs_from_anywhere(study_file, tmp
 
 
 def test_user_code_is_trained_again_in_its_own_process_for_weights_and_test_metrics(study_file, tmp_path):
-    """Inside this one it would meet what an earlier trial, or this test, has left in its modules."""
+    """In this process it would find the state that an earlier trial, or this test, left in its modules."""
     (tmp_path / "nets.py").write_text(
         "import os, torch\n"
         "made = []\n"

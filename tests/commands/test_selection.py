@@ -1,4 +1,4 @@
-"""Which options of `results` go together, and what they ask for."""
+"""The options of `results`: their combinations, and the rows and columns that they select."""
 
 import pytest
 

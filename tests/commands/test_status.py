@@ -1,4 +1,4 @@
-"""Where a study stands is what its record tells, or that there is none to be read."""
+"""`status` shows the recorded state of a study, or reports that the folder has no study."""
 
 from tests.study.whole import run_whole
 from tunecli.commands.status import status, status_view

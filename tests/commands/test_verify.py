@@ -1,4 +1,4 @@
-"""Verifying: what was recorded is what its trial gives, and where it is not, that is said and so is why."""
+"""`verify` reproduces a recorded trial, or reports the difference and its possible causes."""
 
 import json
 import math
@@ -74,7 +74,7 @@ def tunecli(tmp_path, capfd, monkeypatch):
 
 
 def alter(run: RunFolder, statement: str, *values: object) -> None:
-    """What a record never does: change, checksums and all."""
+    """Change a row of the record and its checksum, which no version of tunecli does."""
     connection = sqlite3.connect(run.database_path)
     with connection:
         assert connection.execute(statement, values).rowcount
@@ -154,7 +154,7 @@ def test_a_changed_metric_of_one_epoch_is_located(run):
     assert math.isclose(found.comparison.relative.relative, 0.01 / 1.01)
 
 
-def test_exact_refuses_a_difference_within_tolerance(run, tunecli):
+def test_verify_exact_refuses_a_difference_within_tolerance(run, tunecli):
     alter_metric(run, 1, 2, "train_loss", 1 + 1e-8)
     assert verify(run, number=1).trials[0].comparison.verdict is Verdict.WITHIN_TOLERANCE
     code, out, _ = tunecli("verify", run.path, "--trial", 1)
@@ -166,7 +166,7 @@ def test_exact_refuses_a_difference_within_tolerance(run, tunecli):
 
 def test_changed_versions_are_named_as_a_possible_cause(run, tunecli):
     fact(run, "versions", {"tunecli": "0.0.1", "torch": "1.0"})
-    assert verify(run, number=0).trials[0].causes == (), "what is identical has no cause"
+    assert verify(run, number=0).trials[0].causes == (), "an identical trial has no causes"
     alter_metric(run, 0, 1, "train_loss", 2.0)
     code, out, _ = tunecli("verify", run.path, "--trial", 0)
     assert code == 3
@@ -220,7 +220,7 @@ def own(tmp_path, tunecli) -> RunFolder:
 
 
 def edit(text: str) -> None:
-    """The code as a later process finds it: in this one a module stays what it was when it was loaded."""
+    """Change the user module, and unload it so that this process imports it again."""
     Path("mine.py").write_text(text)
     del sys.modules["mine"]
 

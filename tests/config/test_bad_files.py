@@ -643,7 +643,7 @@ def written(tmp_path):
     return write
 
 
-def test_the_file_that_all_the_bad_ones_are_made_from_is_sound(written):
+def test_the_base_of_all_bad_files_is_valid(written):
     assert load_checked(written(SOUND), ()).settings.study == "small"
     assert load_checked(written(COMMAND), ()).settings.study == "bad"
 
@@ -682,14 +682,14 @@ def test_unusual_but_valid_files_load(written, text):
     load_checked(written(text), ())
 
 
-def test_a_file_that_is_not_there_or_no_file_is_refused(tmp_path):
+def test_a_missing_file_or_a_folder_is_refused(tmp_path):
     (tmp_path / "folder.yaml").mkdir()
     assert "file not found" in str(problems_of(tmp_path / "none.yaml")[0])
     assert "cannot read" in str(problems_of(tmp_path / "folder.yaml")[0])
     assert "cannot read" in str(problems_of(tmp_path / ("a" * 300))[0])
 
 
-def test_a_file_without_end_is_read_no_further_than_the_limit():
+def test_an_endless_file_is_read_only_up_to_the_limit():
     assert "the limit is 1,000,000 bytes" in str(problems_of(Path("/dev/zero"))[0])
 
 
@@ -708,7 +708,7 @@ def test_missing_data_is_reported_with_all_other_problems(written, old, new, oth
     assert any(other in text for text in said), said
 
 
-def test_data_are_looked_for_where_the_file_says_whatever_else_is_wrong(written, tmp_path):
+def test_data_paths_are_relative_to_run_folder_even_if_the_file_has_other_errors(written, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "table.csv").write_text("a,b\n1,x\n2,y\n3,x\n4,y\n")
     text = study("iris", "table.csv, target: b", study("trials: 2", "trials: many"))
@@ -757,7 +757,7 @@ def test_the_program_refuses_a_bomb_like_any_other_file(written):
     assert "more than 10,000 values" in " ".join(done.stderr.split())
 
 
-def test_a_program_asked_for_json_gets_the_problems_as_json(written):
+def test_the_json_option_prints_the_problems_as_json(written):
     done = called(written(b"study: \xff"), "--json")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

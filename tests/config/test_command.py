@@ -74,7 +74,7 @@ def test_an_unknown_placeholder_is_refused(argument, words):
     assert words in f"{caught.value.message} ({caught.value.hint})"
 
 
-def test_a_program_is_found_as_the_shell_finds_it_or_beside_the_file(tmp_path):
+def test_a_program_is_found_on_the_path_or_beside_the_file(tmp_path):
     script = tmp_path / "mine.sh"
     script.write_text("#!/bin/sh\n")
     assert program_path("mine.sh", tmp_path) is None

@@ -81,7 +81,7 @@ def test_settings_that_the_record_depends_on_cannot_change(old, new, line):
         ("device: cpu", "device: cpu, folder: /", "run.folder: nothing → /"),
     ],
 )
-def test_how_many_trials_and_where_and_how_long_they_run_may_change(old, new, line):
+def test_the_total_the_device_and_the_limits_may_change(old, new, line):
     assert told(changed(old, new)) == [line]
     assert [each.may_change for each in differences(spec_of(), spec_of(changed(old, new)))] == [True]
 
@@ -99,11 +99,11 @@ def test_how_many_trials_and_where_and_how_long_they_run_may_change(old, new, li
         ("{name: mlp, hidden: [8, 4]}", "{hidden: [8, 4], name: mlp}"),
     ],
 )
-def test_another_spelling_is_no_difference(old, new):
+def test_another_spelling_of_a_file_is_not_a_difference(old, new):
     assert told(changed(old, new)) == []
 
 
-def test_ranges_in_another_order_are_another_study_since_samplers_go_by_it():
+def test_the_order_of_the_ranges_is_part_of_the_studys_identity():
     moved = changed("  training: {epochs: 4, batch_size: {choice: [16, 32]}}\n", "")
     moved = moved.replace("trial:\n", "trial:\n  training: {epochs: 4, batch_size: {choice: [16, 32]}}\n")
     (line,) = told(moved)
@@ -114,7 +114,7 @@ def test_ranges_in_another_order_are_another_study_since_samplers_go_by_it():
     assert not differences(spec_of(), spec_of(moved))[0].may_change
 
 
-def test_differences_stand_in_the_order_of_the_file_and_overrides_count():
+def test_differences_have_the_order_of_the_file_and_include_overrides():
     found = told(TEXT, "run.limit.trials=9", "training.epochs=5", "search.trials=7", "seed=1")
     assert [line.partition(":")[0] for line in found] == [
         "seed",
@@ -124,7 +124,7 @@ def test_differences_stand_in_the_order_of_the_file_and_overrides_count():
     ]
 
 
-def test_one_and_one_point_and_true_are_three_values():
+def test_values_1_and_1_0_and_true_differ():
     own = "objective: {metric: loss, direction: minimize}\ntrial: {python: 'mine:f', params: {a: %s}}\n"
     values = ("1", "1.0", "true", "'1'", "null")
     for before in values:
@@ -138,7 +138,7 @@ def test_long_values_are_cut():
     assert line.endswith(" …")
 
 
-def test_an_override_holds_until_the_file_itself_is_changed_there():
+def test_an_override_applies_until_the_file_changes_its_key():
     overrides = (
         "search.trials=3",
         "optimizer.lr=0.5",
@@ -156,7 +156,7 @@ def test_an_override_holds_until_the_file_itself_is_changed_there():
     assert kept_overrides(overrides, TEXT, limited) == overrides[:-1]
 
 
-def test_a_file_says_a_key_itself_or_by_an_override():
+def test_a_file_or_an_override_sets_a_key():
     assert says(TEXT, (), "study")
     assert not says("objective: {metric: val_loss}", (), "study")
     assert says("objective: {metric: val_loss}", ("study=x",), "study")

@@ -90,7 +90,7 @@ POINT = {
         ("epochs: 4", "epochs: 4, precision: float32", POINT),
     ],
 )  # fmt: skip
-def test_a_trial_fits_where_the_other_space_holds_the_very_same(old, new, point):
+def test_a_trial_fits_if_the_other_space_contains_its_exact_point(old, new, point):
     before = space_of(OURS)
     assert OURS.count(old) == 1
     after = space_of(OURS.replace(old, new))
@@ -125,7 +125,7 @@ def test_a_fitting_point_follows_the_order_of_the_new_space():
         ("{x: {choice: [0.5, 0.7]}, n: {choice: [1, {int: [2, 4]}]}, flag: true, again: 0.5}", True),
     ],
 )
-def test_own_parameters_fit_if_value_and_type_are_equal(params, fits):
+def test_user_parameters_fit_if_value_and_type_are_equal(params, fits):
     before = space_of(OWN)
     point = {"params.x": 0.5, "params.n": 3, "params.flag": True}
     after = space_of(f"  python: mine:train\n  params: {params}\n")
@@ -154,5 +154,5 @@ def test_a_trial_of_another_kind_never_fits():
         {**POINT, "optimizer.lr": "0.1"},
     ],
 )
-def test_a_point_of_another_space_is_none_of_this(point):
+def test_a_point_of_another_space_is_not_a_point_of_this_space(point):
     assert not is_point(space_of(OURS), point)

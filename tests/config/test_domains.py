@@ -75,7 +75,7 @@ def test_any_unit_is_a_value_of_the_domain(domain: Domain, unit: float) -> None:
 
 @settings(deadline=None)
 @given(domains, units)
-def test_a_value_comes_back_from_its_unit(domain: Domain, unit: float) -> None:
+def test_a_value_is_restored_from_its_unit(domain: Domain, unit: float) -> None:
     value = value_of_unit(domain, unit)
     back = value_of_unit(domain, unit_of_value(domain, value))
     if n_values(domain) is None:
@@ -206,7 +206,7 @@ def test_options_that_are_equal_in_python_only_stay_different() -> None:
 
 
 @pytest.mark.parametrize("value", [True, "2", None, 2.0, 4, -1])
-def test_a_whole_range_holds_no_other_kind_and_nothing_outside(value: Scalar) -> None:
+def test_an_integer_range_contains_only_integers_within_its_bounds(value: Scalar) -> None:
     assert not contains(Integer(0, 3), value)
 
 

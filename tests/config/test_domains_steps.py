@@ -162,7 +162,7 @@ def test_a_step_of_whole_numbers_keeps_all_its_digits(tmp_path) -> None:
     assert value_at(parameter.domain, 3) == 3 * step
 
 
-def test_a_value_that_an_earlier_version_rounded_is_still_the_value_it_was() -> None:
+def test_a_value_rounded_by_an_earlier_version_keeps_its_position() -> None:
     domain = Real(-0.3, 0.3, step=0.1)
     assert position_of(domain, 5.55111512313e-17) == 3
     assert unit_of_value(domain, 5.55111512313e-17) == unit_of_value(domain, 0.0)
@@ -200,7 +200,7 @@ def ordinary_ranges() -> list[Domain]:
     return found
 
 
-def test_ordinary_ranges_give_the_values_and_units_that_they_always_gave() -> None:
+def test_ordinary_ranges_give_the_recorded_values_and_units() -> None:
     digest = hashlib.sha256()
     for domain in ordinary_ranges():
         drawn = [value_of_unit(domain, place / 29) for place in range(29)]

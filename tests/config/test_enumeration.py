@@ -98,13 +98,13 @@ def test_every_numbered_point_belongs_to_the_space(space: Space, data: st.DataOb
     assert set(point) <= set(space.names)
 
 
-def test_the_last_key_turns_fastest() -> None:
+def test_the_last_key_varies_fastest() -> None:
     space = space_of("{a: {choice: [x, y]}, b: {int: [1, 3]}, c: 5}")
     points = [(point["a"], point["b"]) for point in (point_at(space, i) for i in range(6))]
     assert points == list(product("xy", (1, 2, 3)))
 
 
-def test_a_choice_has_the_sum_of_its_branches_and_a_list_of_its_lengths() -> None:
+def test_the_size_of_a_choice_sums_its_branches_and_that_of_a_list_its_lengths() -> None:
     choice = space_of("{choice: [{name: a, p: {int: [1, 3]}}, {name: b, q: {int: [1, 5]}}, c]}")
     assert space_size(choice) == 3 + 5 + 1
     listing = space_of("{list: {of: {int: [1, 4]}, length: {int: [0, 3]}}}")

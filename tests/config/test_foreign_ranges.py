@@ -106,7 +106,7 @@ def plain(text):
 @pytest.mark.parametrize(
     ("text", "lines"), [row[1:] for row in TABLE], ids=[f"{row[0]}: {row[1]}" for row in TABLE]
 )
-def test_a_range_of_another_tool_has_its_line_here(text, lines):
+def test_a_range_of_another_tool_is_translated_to_a_line(text, lines):
     assert lines_for(plain(text)) == lines
 
 
@@ -125,13 +125,13 @@ def test_every_line_that_is_shown_is_a_sound_range_or_value(line):
     ["{}", "{a: 1}", "{lr: [1, 2]}", "{size: 3, min: 1}", "{min: 1}", "{max: 2}", "hello", "'f(x)'", "'a, b'", "{name: x}",
      "'print(1, 2)'", "'import os'", "'(1, 2)'", "{type: adam}", "{start: a, stop: b}", "{min: 2, max: 1}", "{q: 1}"],
 )  # fmt: skip
-def test_other_values_are_no_foreign_ranges(text):
+def test_other_values_are_not_foreign_ranges(text):
     assert lines_for(plain(text)) == ()
 
 
 @settings(deadline=None)
 @given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e6), st.sampled_from(["uniform", "loguniform"]))
-def test_the_line_has_the_very_bounds_that_were_written(one, other, kind):
+def test_the_line_has_the_written_bounds(one, other, kind):
     low, high = sorted((one, other))
     (line,) = lines_for(
         {
@@ -146,7 +146,7 @@ def test_the_line_has_the_very_bounds_that_were_written(one, other, kind):
 
 @settings(deadline=None)
 @given(st.integers(-50, 50), st.integers(1, 100))
-def test_an_upper_end_that_is_left_out_elsewhere_is_left_out_here(low, width):
+def test_the_excluded_upper_end_of_randint_is_excluded(low, width):
     (line,) = lines_for(f"tune.randint({low}, {low + width})")
     domain = parse(read(line.encode(), "f"), _refused).domain
     assert isinstance(domain, Integer)
@@ -183,7 +183,7 @@ def test_no_text_breaks_the_search_for_a_range(text):
         assert not any("takes two" in str(problem) for problem in told)
 
 
-def test_own_params_in_another_tools_words_are_noted_with_the_line_to_write():
+def test_params_in_the_words_of_another_tool_are_noted_with_the_line_to_write():
     params = ", ".join(
         f"p{n}: {text}" for n, (_, text, _) in enumerate(TABLE) if text.startswith("{") or "(" in text
     )

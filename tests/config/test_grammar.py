@@ -48,7 +48,7 @@ def test_a_choice_names_its_options_by_value_by_name_by_link_and_by_text():
     assert expression.labels == ("relu", 3, "focal", "cosine", "[64, 64]", '{"a": 1, "b": 2}')
 
 
-def test_options_of_one_name_are_numbered():
+def test_options_with_the_same_name_are_numbered():
     expression, _ = understood("{choice: [{name: sgd, m: 0}, {name: sgd, m: 1}]}")
     assert isinstance(expression, Choice)
     assert expression.labels == ("sgd", "sgd#2")
@@ -166,6 +166,6 @@ def test_a_bad_list_item_is_reported_once():
     assert len(problems) == 1
 
 
-def test_a_key_with_a_dot_is_a_key_like_any_other_where_no_range_is_in_it():
+def test_a_key_with_a_dot_is_accepted_if_its_value_contains_no_range():
     _, problems = understood('{"layer.0.weight": 3, "a.b": {ref: c}}')
     assert problems == []

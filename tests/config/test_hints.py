@@ -280,7 +280,7 @@ def test_a_whole_file_of_another_tool_is_called_by_its_name_first(tool):
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")))
-def test_our_own_files_look_like_no_other_tool_s(path):
+def test_tunecli_files_are_not_mistaken_for_those_of_other_tools(path):
     root = read(path.read_bytes(), path.name)
     assert tool_of(root.items, TOP_LEVEL) == ""
 

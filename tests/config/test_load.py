@@ -245,7 +245,7 @@ def test_a_reference_that_fails_only_where_two_choices_meet_is_found():
     assert any("no key `momentum`" in problem for problem in problems(text))
 
 
-def test_a_bad_reference_hides_no_other_problem():
+def test_a_bad_reference_does_not_hide_other_problems():
     text = SMALL.replace("{int: [1, 3]}", "{ref: nothing}").replace("[8]", "[0]")
     assert any("does not exist" in problem for problem in problems(text))
     assert len(problems(text, "seed.x=1")) >= 2
@@ -262,6 +262,6 @@ def test_an_override_reaches_into_a_default():
     assert config.training.epochs == 2
 
 
-def test_a_set_into_a_chain_that_is_not_there_says_to_set_it_whole():
+def test_an_override_into_a_missing_chain_is_an_error_with_the_line_to_write():
     (told,) = problems(BARE, "weights.0.clip.norm=3")
     assert "`trial.weights` is not in the file: set it as a whole, --set 'weights=[…]'" in told

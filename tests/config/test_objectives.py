@@ -57,7 +57,7 @@ def test_an_objective_is_read(tmp_path: Path, objective: str, expected: Objectiv
     assert spec_of(tmp_path, objective).objective == expected
 
 
-def test_a_trial_of_ones_own_may_be_bounded_in_whatever_it_reports(tmp_path: Path) -> None:
+def test_a_constraint_of_a_user_function_may_name_any_metric_that_it_reports(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "{metric: loss, direction: minimize, subject_to: {gpu/memory: '<= 8e9'}}", OWN)
     assert spec.objective.constraints == (Constraint("gpu/memory", 8e9),)
 
@@ -137,7 +137,7 @@ def test_samplers_and_pruners_without_support_for_several_objectives_are_refused
     assert problem.line == 3
 
 
-def test_a_pruner_goes_with_constraints(tmp_path: Path) -> None:
+def test_a_pruner_works_with_constraints(tmp_path: Path) -> None:
     assert spec_of(tmp_path, BOUNDED, f"{TRIAL}search: {{pruner: median}}\n").objective.constraints
 
 

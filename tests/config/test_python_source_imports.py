@@ -35,7 +35,7 @@ def test_imports_are_followed_as_far_as_they_lie_beside_the_file(folder: Path, w
 
 
 @pytest.mark.parametrize("wanted", ["os", "helper", "pack", "near", "fifth", "sixth"])
-def test_nothing_else_is_brought(folder: Path, wanted: str) -> None:
+def test_modules_that_are_not_imported_are_not_reported(folder: Path, wanted: str) -> None:
     assert not may_import_package([["mine"], ["broken"]], folder, wanted)
 
 

@@ -109,7 +109,7 @@ def test_an_undefined_name_is_reported_with_the_defined_ones(module, name):
 
 
 @pytest.mark.parametrize("text", ["from os.path import *", "def __getattr__(name): pass"])
-def test_a_module_that_may_define_anything_is_believed(tmp_path, text):
+def test_the_signature_is_unknown_if_a_module_may_define_any_name(tmp_path, text):
     path = tmp_path / "mine.py"
     path.write_text(text)
     assert signature_of(parsed(path), "whatever") is None

@@ -49,7 +49,7 @@ def test_every_registered_name_is_listed_under_its_key() -> None:
                 assert f"`{name}`" in VALUES[key], (key, name)
 
 
-def test_every_top_level_key_of_a_trial_is_there() -> None:
+def test_every_top_level_key_of_a_trial_is_in_the_schema() -> None:
     assert {key.partition(".")[0] for key in VALUES} == set(TrialConfig.model_fields)
 
 

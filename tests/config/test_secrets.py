@@ -58,7 +58,7 @@ def test_only_text_values_are_resolved():
     assert tree["${env:TOKEN}"][4] == "${env:TOKEN}"
 
 
-def test_the_environment_is_the_process_s_own_where_none_is_given(monkeypatch):
+def test_the_default_environment_is_that_of_the_process(monkeypatch):
     monkeypatch.setenv("TUNECLI_TOKEN", "s3cr3t")
     assert resolved("${env:TUNECLI_TOKEN}") == "s3cr3t"
     assert redacted("s3cr3t", ["TUNECLI_TOKEN"]) == "${env:TUNECLI_TOKEN}"
@@ -78,7 +78,7 @@ def test_the_variables_of_a_tree_are_named_once_each_with_their_places():
     assert list(references(tree)) == [(("a",), "B"), (("a",), "A"), (("c", 1, "e"), "A")]
 
 
-def test_braces_of_a_value_are_no_placeholders_of_a_command():
+def test_braces_in_a_value_are_not_placeholders_of_a_command():
     trial = {
         "command": ["${env:BRACES}{lr}", "$${env:TOKEN}", "${env:NESTED}", "{p}"],
         "params": {"lr": 0.5, "p": "${env:BRACES}"},
@@ -146,7 +146,7 @@ def test_resolved_values_are_redacted_everywhere(value, before, after, quoted):
     assert quoted(value) not in told
 
 
-def test_check_tells_a_variable_that_is_not_set_at_its_place_and_a_reader_of_a_record_does_not(tmp_path):
+def test_check_reports_an_unset_variable_at_its_position_but_a_recorded_study_can_be_read(tmp_path):
     (tmp_path / "own.yaml").write_text(COMMAND)
     with pytest.raises(ConfigError) as caught:
         load_checked(tmp_path / "own.yaml", ())
@@ -158,7 +158,7 @@ def test_check_tells_a_variable_that_is_not_set_at_its_place_and_a_reader_of_a_r
     assert parse_study(COMMAND.encode(), "own.yaml", (), tmp_path).space.names == ("params.t",)
 
 
-def test_everything_that_is_kept_of_a_study_is_as_it_was_written(tmp_path, monkeypatch):
+def test_a_concrete_trial_keeps_its_variables_until_it_is_resolved(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNECLI_TOKEN", "s3cr3t")
     monkeypatch.setenv("TUNECLI_OTHER", "s3cr3t too")
     (tmp_path / "own.yaml").write_text(COMMAND)
@@ -183,7 +183,7 @@ def data_folder(tmp_path, monkeypatch):
     return folder
 
 
-def test_data_are_read_where_the_environment_says(data_folder, tmp_path):
+def test_data_are_read_from_the_path_in_an_environment_variable(data_folder, tmp_path):
     spec = load_checked(tmp_path / "table.yaml", ())
     assert concrete(spec.space, {})["data"]["source"] == "${env:TUNECLI_DATA}/mine.csv"
     assert resolve_trial(spec.space, {}).data.source.path == f"{data_folder}/mine.csv"

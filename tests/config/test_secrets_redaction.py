@@ -54,7 +54,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize("value", [TOKEN, LONG, "pa ss\nword two\n"], ids=["token", "long", "lines"])
 @pytest.mark.parametrize("spelling", range(len(SPELLINGS)))
-def test_nothing_of_a_value_stays_however_it_is_spelled(value, spelling):
+def test_redaction_removes_every_spelling_of_a_value(value, spelling):
     told = redacted(f"[{SPELLINGS[spelling](value)}]", ["T"], {"T": value})
     left = told.replace("${env:T}", "").lower()
     assert "${env:T}" in told

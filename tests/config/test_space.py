@@ -74,7 +74,7 @@ spaces = st.recursive(leaves, _larger, max_leaves=8).map(
 
 @settings(max_examples=150, deadline=None)
 @given(spaces, st.data())
-def test_a_point_comes_back_from_its_units(space: Space, data: st.DataObject) -> None:
+def test_a_point_is_restored_from_its_units(space: Space, data: st.DataObject) -> None:
     unit = st.floats(1e-6, 1 - 1e-6)  # further out a normal's tail has no digits left
     n_parameters = len(space.parameters)
     point = point_of_units(space, data.draw(st.lists(unit, min_size=n_parameters, max_size=n_parameters)))
@@ -163,7 +163,7 @@ def test_a_missing_value_is_named() -> None:
         concrete(space_of(OPTIMIZERS), {"hidden.length": 0, "optimizer": "adamw"})
 
 
-def test_options_that_only_python_holds_equal_choose_their_own_branch() -> None:
+def test_options_equal_only_in_python_choose_their_own_branch() -> None:
     space = space_of("{x: {choice: [1, true, 1.0]}}")
     assert [concrete(space, {"x": value})["x"] is value for value in (1, True)] == [True, True]
     assert type(concrete(space, {"x": 1.0})["x"]) is float
@@ -251,7 +251,7 @@ def test_a_path_is_followed_through_the_choices_made_past_steps_that_are_no_keys
     assert locate(space, point, ["optimizer", "momentum"])[0] == ("optimizer",)
 
 
-def test_a_point_with_chosen_parents_has_their_branch_and_the_middle_of_all_else() -> None:
+def test_a_point_with_chosen_parents_has_their_branch_and_middle_values_elsewhere() -> None:
     space = space_of(OPTIMIZERS)
     assert point_with(space, {"optimizer": "adamw", "hidden.length": 1}) == {
         "hidden.length": 1,

@@ -19,7 +19,7 @@ def search(stop: str, *overrides: str):
     return parse_study(STUDY.replace("STOP", stop).encode(), "s.yaml", overrides, Path()).settings.search
 
 
-def test_it_is_an_improvement_a_stagnation_or_both():
+def test_stop_takes_an_improvement_a_stagnation_or_both():
     found = search("{improvement: 1e-3}").stop
     assert (found.improvement, found.patience, found.stagnation) == (1e-3, 3, None)
     found = search("{improvement: 0.1, patience: 5, stagnation: 20}").stop
@@ -39,7 +39,7 @@ def test_only_bayes_supports_stop_improvement(sampler):
     assert search("{stagnation: 5}", f"search.sampler={sampler}").stop.stagnation == 5
 
 
-def test_the_forests_expect_one_too():
+def test_extra_trees_support_stop_improvement():
     sampler = "search.sampler={name: bayes, surrogate: extra_trees}"
     assert search("{improvement: 0.1}", sampler).stop.improvement == 0.1
 

@@ -146,7 +146,7 @@ def test_uncallable_code_is_reported_at_its_place(folder, plain, place, words):
     assert words in f"{found.message} ({found.hint})"
 
 
-def test_the_user_s_metric_is_held_to_its_call_too(folder):
+def test_the_arguments_of_a_user_metric_are_checked(folder):
     def metric(args):
         return Objective("val_score", True, "mine:score", args)
 
@@ -217,7 +217,7 @@ def test_problems_have_line_and_column(folder):
         ("run.folder=/no/such/folder", "run.folder: folder not found"),
     ],
 )
-def test_rules_for_own_trials(folder, override, words):
+def test_invalid_settings_of_user_functions_are_reported(folder, override, words):
     assert any(words in problem for problem in problems(FUNCTION, folder, override))
 
 
@@ -245,11 +245,11 @@ def test_a_command_is_checked_before_it_runs(folder, override, words):
         ("objective.metric=3", "objective.metric: must be text"),
     ],
 )
-def test_an_own_metric_needs_a_direction_and_a_new_name(folder, override, words):
+def test_a_user_metric_needs_a_direction_and_a_new_name(folder, override, words):
     assert any(words in problem for problem in problems(NETWORK, folder, override))
 
 
-def test_a_built_in_metric_keeps_its_direction_in_an_own_trial(folder):
+def test_a_built_in_metric_keeps_its_direction_in_a_user_trial(folder):
     text = FUNCTION.replace("{metric: loss, direction: minimize}", "{metric: val_accuracy}")
     text = text.replace("{choice: [mine:train, mine:trian]}", "mine:train")
     assert parse_study(text.encode(), "f.yaml", (), folder, lambda *_: ()).objective.maximize

@@ -70,13 +70,13 @@ def test_every_source_is_found(folder, trial, files):
     assert set(code_hashes(spec_of(folder, trial))) == files
 
 
-def test_the_user_s_metric_is_code_too(folder):
+def test_the_code_hashes_include_a_user_metric(folder):
     objective = "{metric: {python: other:score}, direction: minimize}"
     found = code_hashes(spec_of(folder, "{data: {source: iris}}", objective))
     assert found == {"other.py": hashlib.sha256(b"").hexdigest()}
 
 
-def test_a_trial_of_ours_has_no_code(folder):
+def test_a_trial_of_built_in_parts_has_no_code_hashes(folder):
     assert code_hashes(spec_of(folder, "{data: {source: iris}}", "{metric: val_loss}")) == {}
 
 

@@ -42,13 +42,13 @@ READING = [
 ]  # fmt: skip
 RUNNING = [["search", "one.yaml", "--out", "{new}"], ["search", "fails.yaml", "--out", "{new}"], ["verify", "one"],
            ["train", "best.yaml"], ["init", "{new}.yaml"], ["doctor"]]  # fmt: skip
-AS_IT_IS = ("csv", "markdown", "export", "schema")  # documents, whatever the width
+AS_IT_IS = ("csv", "markdown", "export", "schema")  # documents with the same text at every width
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 EXIT_CODES = {"bogus": 2, "nowhere": 2, "bad.yaml": 2, "abc": 2, "lrr": 2, "fails.yaml": 3}
 
 
 class Stream(io.TextIOWrapper):
-    """What a program writes to, which may say that it is a terminal."""
+    """A stream of a given encoding that can claim to be a terminal."""
 
     def __init__(self, encoding: str, *, is_terminal: bool) -> None:
         super().__init__(io.BytesIO(), encoding=encoding)
@@ -170,7 +170,7 @@ def test_the_winner_is_at_the_bottom_of_a_screen_of_24_lines(monkeypatch, studie
         assert any(line.split()[:1] == ["params.x"] for line in bottom[best:])
 
 
-def test_a_terminal_gets_what_fits_and_a_pipe_everything(monkeypatch, studies):
+def test_a_terminal_gets_a_fitted_table_and_a_pipe_the_whole_table(monkeypatch, studies):
     monkeypatch.chdir(studies)
     _, piped, _ = run(monkeypatch, ["results", "one"], columns="40")
     assert {"rank", "status", "params.opt.lr", "seed", "device", "failure"} <= set(

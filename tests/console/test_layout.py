@@ -90,7 +90,7 @@ def test_a_wide_character_that_does_not_fit_beside_the_mark_is_left_out(in_middl
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 @pytest.mark.parametrize("n", [0, 1, 12, 40, 400])
 @pytest.mark.parametrize("name", ["params.p{}", "params.the_regularisation_strength_of_layer_{}_of_the_net"])
-def test_a_block_of_any_number_of_values_fits_a_screen_and_says_what_it_leaves_out(width, n, name):
+def test_a_block_fits_a_screen_and_counts_the_omitted_values(width, n, name):
     pairs = tuple((name.format(i), str(i)) for i in range(n))
     short = tuple(label.removeprefix("params.") for label, _ in pairs)
     lines = block_lines(Block("best  trial 4", pairs, short, tuple(reversed(range(n))), "--trial 4"), width)

@@ -34,7 +34,7 @@ def test_a_paused_trial_is_shown_as_paused_and_counts_as_running_when_continued(
     assert ended.startswith("[1/3] trial 0  loss 0.2500  best 0.2500 (trial 0)")
 
 
-def test_goals_and_broken_constraints_are_shown_in_lines_and_in_the_live_table():
+def test_objectives_and_violated_constraints_are_shown_in_lines_and_in_the_live_table():
     goals = Objective(
         "accuracy",
         True,

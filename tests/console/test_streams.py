@@ -1,4 +1,4 @@
-"""The streams: what an encoding lacks is replaced, what a terminal acts on is gone, no width is believed blindly."""
+"""Output streams: characters that the encoding lacks are replaced, control sequences are removed, widths are checked."""
 
 import io
 import os

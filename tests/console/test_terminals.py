@@ -64,7 +64,7 @@ def program(path, *words, **options):
 
 
 def on_a_terminal(path, *words, columns, lines=24, **changed):
-    """What a terminal of that size gets, and the exit code."""
+    """The output on a terminal of that size, and the exit code."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     command = [sys.executable, "-m", "tunecli", *words]

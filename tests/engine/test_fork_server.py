@@ -110,7 +110,7 @@ def test_a_killed_server_is_replaced(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_process_whose_server_ended_is_over() -> None:
+def test_a_worker_process_is_dead_after_its_server_ended() -> None:
     import socket
 
     ours, theirs = socket.socketpair()

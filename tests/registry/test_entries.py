@@ -51,7 +51,7 @@ def test_a_settings_model_has_the_name_of_its_entry_and_a_default_for_each_setti
     assert get_args(entry.settings.model_fields["name"].annotation) == (entry.name,)
 
 
-def test_a_pruner_that_pauses_has_the_settings_of_one() -> None:
+def test_a_pausing_pruner_has_the_settings_of_pausing_pruners() -> None:
     for info in PRUNERS.values():
         assert issubclass(info.settings, Pausing) == info.pauses_trials == is_pausing(info.settings())
     assert not is_pausing("none")

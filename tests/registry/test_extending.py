@@ -87,12 +87,12 @@ def test_a_killed_study_resumes_to_the_table_of_an_uninterrupted_one(work: Path,
     assert table(work / "runs" / "killed") == table(work / "runs" / "whole")
 
 
-def test_trials_of_plug_ins_are_not_fused_and_check_says_why(work: Path, site: Path) -> None:
+def test_trials_of_plug_ins_are_not_fused_and_check_reports_the_reason(work: Path, site: Path) -> None:
     found = run(work, site, "check", "study.yaml", "--set", "run.fuse=4", "--set", "search.sampler=random")
     assert "a plug-in's code runs for one trial at a time" in found.stdout + found.stderr
 
 
-def test_resume_says_which_versions_differ_and_which_packages_are_missing(work: Path, site: Path) -> None:
+def test_resume_reports_different_versions_and_missing_packages(work: Path, site: Path) -> None:
     assert run(work, site, "search", "study.yaml").returncode == 0
     shutil.rmtree(site)
     install_documented(site, "1.1")
@@ -132,7 +132,7 @@ def test_doctor_and_the_schema_show_the_plug_ins(work: Path, site: Path) -> None
         ("run.workers=3", "`engine: talking` has one worker"),
     ],
 )
-def test_a_mistake_at_a_plug_in_is_told_as_at_a_built_in(
+def test_a_mistake_in_a_plug_in_setting_is_reported_like_one_in_a_built_in(
     work: Path, site: Path, override: str, words: str
 ) -> None:
     found = run(work, site, "check", "study.yaml", "--set", override)

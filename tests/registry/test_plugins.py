@@ -57,7 +57,7 @@ def checked(tmp_path: Path, text: str = STUDY, verb: str = "check") -> subproces
         (f"{GOOD}INFO = SamplerInfo('mine', 'bad:mine')\n", "the sampler `mine` returned {}"),
     ],
 )
-def test_a_bad_sampler_is_one_error_that_says_what_is_wrong(tmp_path: Path, module: str, words: str) -> None:
+def test_a_bad_sampler_is_one_error_with_its_reason(tmp_path: Path, module: str, words: str) -> None:
     install(tmp_path / "site", "bad-plug-in", "0.3", {"bad.py": module}, {"samplers": {"mine": "bad:INFO"}})
     found = checked(tmp_path)
     assert found.returncode == 2, found.stderr
@@ -86,7 +86,7 @@ def test_a_bad_sampler_is_one_error_that_says_what_is_wrong(tmp_path: Path, modu
         ("data", "X = 7\n", "data: {source: mine}", "not a subclass of tunecli.SourceKnob"),
     ],
 )
-def test_a_bad_knob_is_told_at_its_place(
+def test_an_unusable_plug_in_knob_is_an_error_with_its_position(
     tmp_path: Path, group: str, module: str, override: str, words: str
 ) -> None:
     install(tmp_path / "site", "bad-plug-in", "0.3", {"bad.py": module}, {group: {"mine": "bad:X"}})
@@ -121,7 +121,7 @@ def test_a_name_that_is_no_identifier_is_refused(tmp_path: Path) -> None:
     assert "of odd 1 cannot be used: a plug-in's name has letters" in found.stderr
 
 
-def test_a_built_in_name_goes_before_a_plug_in_which_is_not_imported(tmp_path: Path) -> None:
+def test_a_built_in_name_takes_precedence_and_the_plug_in_is_not_imported(tmp_path: Path) -> None:
     files = {"grabbing.py": "raise SystemExit('imported')\n"}
     install(tmp_path / "site", "grabbing", "1", files, {"samplers": {"random": "grabbing:INFO"}})
     assert checked(tmp_path, STUDY.replace("sampler: mine", "sampler: random")).returncode == 0

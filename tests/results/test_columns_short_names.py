@@ -9,7 +9,7 @@ from tunecli.results.columns import matching, nearest, short_names
 PATHS = st.lists(st.lists(st.sampled_from(["a", "b", "lr", "0", "length", "name"]), min_size=1, max_size=4).map(".".join), unique=True, max_size=12)  # fmt: skip
 
 
-def test_a_short_name_is_the_shortest_end_that_says_something():
+def test_a_short_name_is_the_shortest_informative_end_of_the_path():
     names = ["model.hidden.length", "model.hidden.0", "model.dropout", "loss", "loss.gamma", "optimizer.lr",
              "learning_rate.0.warmup.epochs", "weights.0.clip.norm", "training.grad_clip.norm", "trial.seed", "params.x"]  # fmt: skip
     assert list(short_names(names, ("epochs", "seed")).values()) == [
@@ -37,7 +37,7 @@ def test_a_misspelt_name_finds_the_nearest(asked, name):
     assert nearest(asked, ["rank", "val_loss", "optimizer.lr", "model.dropout"]) == name
 
 
-def test_an_end_that_several_names_share_finds_them_all():
+def test_a_shared_end_matches_all_of_its_names():
     assert matching("lr", ["a.lr", "b.lr", "c"]) == ["a.lr", "b.lr"]
     assert matching("lr", ["a.lr", "lr"]) == ["lr"]
     assert matching("r", ["a.lr"]) == []

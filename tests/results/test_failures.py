@@ -1,4 +1,4 @@
-"""Failures as people read them: grouped by cause and place, with a bounded length for any cause."""
+"""Lines about failures: grouped by cause and place, with a bounded length for any cause."""
 
 import pytest
 from hypothesis import given
@@ -50,7 +50,7 @@ def test_equal_failures_are_grouped_the_largest_group_first():
     assert grouped([Trial(0, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, 1.0))]) == ()
 
 
-def test_a_place_that_the_cause_names_is_not_named_twice():
+def test_a_failure_line_does_not_repeat_the_place_in_its_cause():
     assert (
         failure_line(Failure(FailureKind.ERROR, "ValueError: bad (own.py:3)", OWN))
         == "ValueError: bad (own.py:3)"

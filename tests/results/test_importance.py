@@ -39,14 +39,14 @@ def trials_of(n, seed=0, state=State.COMPLETE):
     return trials
 
 
-def test_the_deciding_parameter_comes_first_even_with_its_best_value_in_the_middle():
+def test_the_deciding_parameter_ranks_first_even_if_its_best_value_is_in_the_middle():
     importance_of = importances(trials_of(200), LOSS, NAMES)
     assert by_importance(importance_of)[:2] == ["rate", "kind"]
     assert importance_of["rate"] > 0.3
     assert max(importance_of["noise"], importance_of["width"]) < 0.1
 
 
-def test_every_goal_counts():
+def test_importance_includes_every_objective():
     goals = Objective("loss", False, further_objectives=(Objective("other", True),))
     assert importances(trials_of(100), goals, NAMES)["width"] > 0.9
 

@@ -41,7 +41,7 @@ MIXED = [
 ]
 
 
-def test_complete_then_pruned_then_failed_then_the_unfinished() -> None:
+def test_complete_trials_rank_before_pruned_failed_and_unfinished_trials() -> None:
     assert numbers(MIXED, ACCURACY) == [
         (1, 6),
         (2, 3),
@@ -78,7 +78,7 @@ def test_nan_and_infinities_never_rank_above_a_number(objective: Objective, scor
     assert best(trials[:1], objective) is None
 
 
-def test_best_of_nothing_or_of_failures_is_none() -> None:
+def test_best_returns_none_without_complete_trials() -> None:
     assert best([], LOSS) is None
     assert (
         best([trial(0, State.FAILED, 0.1), trial(1, State.PRUNED, 0.1), trial(2, State.RUNNING)], LOSS)
@@ -182,7 +182,7 @@ def ranked_by_hand(trials: list[Trial]) -> list[int]:
 
 
 @given(MEASURED, st.randoms())
-def test_goals_under_constraints_rank_as_computed_by_hand_in_any_order(
+def test_several_objectives_under_constraints_rank_as_computed_by_hand_in_any_order(
     trials: list[Trial], random: object
 ) -> None:
     expected = ranked_by_hand(trials)

@@ -82,7 +82,7 @@ def test_a_contribution_is_the_volume_lost_without_the_point(points: list[Point]
         assert contribution == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_point_dominates_where_it_is_nowhere_worse_and_somewhere_better() -> None:
+def test_a_point_dominates_if_no_loss_is_worse_and_one_is_better() -> None:
     assert dominates((1.0, 2.0), (1.0, 3.0))
     assert not dominates((1.0, 2.0), (1.0, 2.0))
     assert not dominates((1.0, 4.0), (2.0, 3.0))

@@ -35,7 +35,7 @@ def test_the_first_new_draw_is_taken_and_no_further_one_is_made() -> None:
     assert propose(space_of("{x: {int: [1, 3]}}"), history_of({"x": 1}), 1, 0, draws()) == {"x": 2}
 
 
-def test_an_exhausted_space_gives_none_without_a_draw() -> None:
+def test_an_exhausted_space_returns_none_without_a_draw() -> None:
     def draws() -> Iterator[Parameters]:
         pytest.fail("a draw too many")
         yield {}

@@ -97,7 +97,7 @@ def test_an_outlier_gets_no_prediction_and_changes_no_other() -> None:
     ],
     ids=["none", "few", "alike", "infinite"],
 )
-def test_nothing_is_predicted_without_enough_different_losses(history: list[Observation]) -> None:
+def test_predictions_need_enough_different_losses(history: list[Observation]) -> None:
     assert predict_trials(space_of(PLANE), history, 7) == {}
     assert expected_improvement(space_of(PLANE), history, len(history), 7) is None
 

@@ -452,11 +452,11 @@ class TestAfterAKill:
         with Log.open(killed) as log:
             assert [t.number for t in log.trials()] == list(range(120))
 
-    def test_a_reader_finds_them_too(self, killed: Path) -> None:
+    def test_a_reader_finds_all_trials_of_a_killed_writer(self, killed: Path) -> None:
         with Log.open_to_read(killed) as log:
             assert [t.number for t in log.trials()] == list(range(120))
 
-    def test_a_reader_without_write_permission_finds_them_too(
+    def test_a_reader_without_write_permission_finds_all_trials_of_a_killed_writer(
         self, killed: Path, read_only: Callable[[Path], AbstractContextManager[None]]
     ) -> None:
         before = {item.name: item.read_bytes() for item in killed.parent.iterdir()}
@@ -467,7 +467,7 @@ class TestAfterAKill:
             assert log.counts()[State.COMPLETE] == 120
         assert {item.name: item.read_bytes() for item in killed.parent.iterdir()} == before
 
-    def test_a_reader_that_can_write_the_file_but_not_its_folder_finds_them_too(
+    def test_a_reader_that_cannot_write_the_folder_finds_all_trials_of_a_killed_writer(
         self, killed: Path, read_only: Callable[[Path], AbstractContextManager[None]]
     ) -> None:
         for item in killed.parent.iterdir():
@@ -477,7 +477,7 @@ class TestAfterAKill:
 
 
 class TestReadOnlyFolder:
-    def test_readers_work(
+    def test_a_reader_opens_a_database_in_a_read_only_folder(
         self, open_path: Path, read_only: Callable[[Path], AbstractContextManager[None]]
     ) -> None:
         path = open_path / "study.db"

@@ -211,7 +211,7 @@ class TestOrphans:
         remove_orphans(RunFolder(tmp_path / "nowhere"), set())
 
 
-def test_the_names_of_a_new_run_folder_and_of_those_above_it_are_durable(tmp_path, monkeypatch):
+def test_the_entries_of_a_new_run_folder_and_of_its_parents_are_durable(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink()))
     RunFolder.create(tmp_path / "runs" / "far" / "first")

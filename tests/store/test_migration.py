@@ -219,7 +219,7 @@ class TestLaterVersions:
             RECORDERS[schema_version](log)
             return without_clocks(log)
 
-    def test_the_asset_is_of_its_version(self, path: Path, schema_version: int) -> None:
+    def test_the_asset_has_its_schema_version(self, path: Path, schema_version: int) -> None:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             assert schema.version(connection) == schema_version
 

@@ -95,7 +95,7 @@ def trained(tunecli, folder: Path, name: str) -> float | str:
     return re.sub("^the trial failed: ", "", message)
 
 
-def test_each_ends_alike_under_search_and_under_train(tunecli, folder):
+def test_each_program_ends_alike_under_search_and_under_train(tunecli, folder):
     assert searched(tunecli, folder, EXPECTED) == EXPECTED
     n_exits = len([*(folder / "exits").iterdir()])
     assert n_exits == 1, "atexit ran at the trial's end"
@@ -104,13 +104,13 @@ def test_each_ends_alike_under_search_and_under_train(tunecli, folder):
     assert len([*(folder / "exits").iterdir()]) == 2
 
 
-def test_each_that_needs_torch_ends_alike_under_search_and_under_train(tunecli, folder):
+def test_each_program_with_torch_ends_alike_under_search_and_under_train(tunecli, folder):
     (folder / "programs.py").write_text(PROGRAMS + TORCH)
     assert searched(tunecli, folder, EXPECTED_OF_TORCH) == EXPECTED_OF_TORCH
     assert {name: trained(tunecli, folder, name) for name in EXPECTED_OF_TORCH} == EXPECTED_OF_TORCH
 
 
-def test_each_is_found_by_verify_as_it_was(tunecli, folder):
+def test_verify_reproduces_each_program_bit_for_bit(tunecli, folder):
     names = ["pool", "handler", "fork_that_returns", "changed_folder"]
     searched(tunecli, folder, names)
     code, out, err = tunecli("verify", "programs", "--all", "--exact", "--json")

@@ -66,7 +66,7 @@ def kept_weights(folder: Path) -> set[int]:
     }
 
 
-def test_a_sweep_of_two_goals_ends_with_its_front_first(file_of, tmp_path):
+def test_a_sweep_with_two_objectives_ranks_its_pareto_front_first(file_of, tmp_path):
     ending = run_whole(file_of(PARETO), tmp_path / "run")
     assert ending.table.columns[:6] == ("rank", "trial", "status", "front", "val_accuracy", "n_parameters")
     rows = records(ending.table)
@@ -80,7 +80,7 @@ def test_a_sweep_of_two_goals_ends_with_its_front_first(file_of, tmp_path):
     assert all(isinstance(row["n_parameters"], int) for row in rows)
 
 
-def test_its_best_and_any_other_trial_are_exported_verified_and_trained(file_of, tmp_path):
+def test_any_trial_with_two_objectives_can_be_exported_verified_and_trained(file_of, tmp_path):
     ending = run_whole(file_of(PARETO), tmp_path / "run", "search.trials=8")
     folder = RunFolder.open_existing(tmp_path / "run")
     rows = records(ending.table)
@@ -110,7 +110,7 @@ def test_a_constrained_sweep_ends_feasible(file_of, tmp_path):
     assert kept_weights(tmp_path / "run") == {rows[0]["trial"]}
 
 
-def test_where_none_holds_the_best_is_what_breaks_least_and_that_is_said(file_of, tunecli, tmp_path):
+def test_a_sweep_without_a_feasible_trial_ranks_by_violation_and_reports_it(file_of, tunecli, tmp_path):
     file_of(HOPELESS)
     ended = tunecli("search", "goals.yaml", "--out", "run", "--set", "search.trials=4")
     assert ended.returncode == 0, ended.stderr
@@ -124,7 +124,7 @@ def test_where_none_holds_the_best_is_what_breaks_least_and_that_is_said(file_of
     assert "how little they break the constraints" in tunecli("status", "run").stdout
 
 
-def test_results_says_who_is_on_the_front(file_of, tunecli, tmp_path):
+def test_results_names_the_trials_of_the_pareto_front(file_of, tunecli, tmp_path):
     ending = run_whole(file_of(BOTH), tmp_path / "run", "search.trials=6")
     first, *_ = ending.front_summary.front
     shown = tunecli("results", "run").stdout
@@ -142,7 +142,9 @@ def test_results_says_who_is_on_the_front(file_of, tunecli, tmp_path):
 
 
 @pytest.mark.parametrize("objective", [PARETO, BOUNDED, BOTH])
-def test_stopped_in_the_middle_and_resumed_it_gives_the_same_table(file_of, tmp_path, objective):
+def test_a_stopped_and_resumed_sweep_with_several_objectives_gives_the_same_table(
+    file_of, tmp_path, objective
+):
     path = file_of(objective)
     whole = run_whole(path, tmp_path / "whole").table
     with begin(load_checked(path, ()), tmp_path / "run") as study, pytest.raises(Interrupted):
@@ -154,7 +156,7 @@ def test_stopped_in_the_middle_and_resumed_it_gives_the_same_table(file_of, tmp_
     assert kept_weights(tmp_path / "run") == kept_weights(tmp_path / "whole")
 
 
-def test_fused_or_not_the_workers_do_not_matter(file_of, tmp_path):
+def test_the_number_of_workers_does_not_change_fused_trials_with_two_objectives(file_of, tmp_path):
     path = file_of(BOTH)
     overrides = ("search.sampler=random", "run.fuse=4", "search.trials=8", "run.engine=local")
     one = run_whole(path, tmp_path / "one", *overrides).table
@@ -163,7 +165,7 @@ def test_fused_or_not_the_workers_do_not_matter(file_of, tmp_path):
     assert all(row["n_parameters"] for row in records(one))
 
 
-def test_a_clock_s_metric_is_no_difference_for_verify_nor_between_tables(file_of, tmp_path):
+def test_a_metric_of_the_clock_never_makes_verify_or_tables_differ(file_of, tmp_path):
     ending = run_whole(
         file_of("{pareto: [{metric: latency_ms}, {metric: val_accuracy}]}"),
         tmp_path / "run",
@@ -190,7 +192,7 @@ def test_another_objective_needs_a_fork(file_of, tmp_path):
 
 
 @pytest.mark.parametrize("pruner", ["median", "halving", "curves"])
-def test_pruners_go_by_the_metric_and_constraints_still_rank(file_of, tmp_path, pruner):
+def test_pruners_compare_the_metric_and_the_table_ranks_by_constraints(file_of, tmp_path, pruner):
     ending = run_whole(file_of(BOUNDED), tmp_path / "run", f"search.pruner={pruner}")
     complete = [row for row in records(ending.table) if row["status"] == "complete"]
     held = [row["feasible"] for row in complete]

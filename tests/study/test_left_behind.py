@@ -84,7 +84,7 @@ def _process(number: int) -> psutil.Process | None:
     "kind",
     [kind if kind in ("function", "model") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
 )
-def test_no_trial_sees_what_another_left_whatever_the_workers(tunecli, folder, kind):
+def test_no_trial_sees_the_state_that_another_trial_left(tunecli, folder, kind):
     write(folder, kind)
     one = table(tunecli("search", "s.yaml", "--json"))
     (folder / "alone").unlink()
@@ -119,7 +119,7 @@ def hold(trial):
 
 
 @pytest.mark.parametrize("kind", ["function", "model", "loss", "optimizer", "metric"])
-def test_what_can_be_put_back_is_put_back_where_all_share_a_process(tunecli, folder, kind):
+def test_process_state_is_restored_after_each_trial_of_the_inline_engine(tunecli, folder, kind):
     write(folder, kind)
     shared = (folder / "left.py").read_text()
     for name in SHARED:

@@ -90,7 +90,7 @@ def test_a_function_is_searched_exported_trained_and_resumed(folder, tunecli):
     assert len(answer(tunecli("resume", "own", "--trials", "5", "--json"))["trials"]) == 5
 
 
-def test_a_seed_in_the_file_is_the_function_s(folder, tunecli):
+def test_a_function_gets_the_seed_of_the_file(folder, tunecli):
     (folder / "own.yaml").write_text(FUNCTION.replace("python: mine:train", "python: mine:seeded\n  seed: 9"))
     trials = answer(tunecli("search", "own.yaml", "--json"))["trials"]
     assert [trial["height"] for trial in trials] == [9.0] * 4
@@ -104,7 +104,7 @@ def test_both_engines_give_the_same_table(folder, tunecli):
     assert heights() == heights("--set", "run={engine: local, device: cpu, workers: 2}", "--out", "local")
 
 
-def test_a_resume_refuses_code_that_changed_and_looking_does_not(folder, tunecli):
+def test_resume_refuses_changed_code_but_status_and_results_work(folder, tunecli):
     assert tunecli("search", "own.yaml")[0] == 0
     before = (folder / "curve.py").read_text()
     (folder / "curve.py").write_text("def height(x):\n    return x\n")
@@ -130,7 +130,7 @@ with open("mine.py", "a") as own, open("history.txt", "a") as history:
 
 
 @pytest.mark.parametrize("engine", ["inline", "local"])
-def test_code_that_is_edited_while_a_search_runs_fails_the_trials_after(folder, tunecli, engine):
+def test_code_edited_during_a_search_fails_the_later_trials(folder, tunecli, engine):
     trial = "trial: {command: [python, mine.py, '{x}', history.txt, '1'], params: {x: {uniform: [0, 1]}}}\n"
     search = f"search: {{trials: 3, lookahead: 1}}\nrun: {{engine: {engine}, workers: 1}}\n"
     objective = "study: own\nobjective: {metric: height, direction: minimize}\n"
@@ -202,12 +202,12 @@ def study_of_loaded(folder: Path, engine: str, sampler: str = "random", top: str
 @pytest.mark.parametrize(
     ("engine", "sampler"), [("local", "random"), ("inline", "random"), ("local", "grid")]
 )
-def test_a_study_of_a_function_without_torch_loads_none_anywhere(folder, engine, sampler):
+def test_a_study_of_a_function_without_torch_loads_torch_in_no_process(folder, engine, sampler):
     for metrics in study_of_loaded(folder, engine, sampler):
         assert (metrics["loaded"], metrics["ahead"]) == (0, 0)
 
 
-def test_a_function_that_may_load_torch_finds_it_loaded_in_every_worker(folder):
+def test_workers_load_torch_before_a_function_that_may_import_it(folder):
     top = "def late():\n    import torch\n"
     for metrics in study_of_loaded(folder, "local", top=top):
         assert (metrics["loaded"], metrics["ahead"]) == (1, 1)
@@ -221,14 +221,14 @@ def test_a_study_of_commands_loads_no_torch(folder):
     assert done.stderr.splitlines()[-1] == "[]", done.stderr
 
 
-def test_check_knows_no_cost_and_says_so(folder, tunecli):
+def test_check_reports_an_unknown_cost_for_user_code(folder, tunecli):
     found = answer(tunecli("check", "own.yaml", "--json"))
     assert found["smallest_trial"] is None and found["estimated_seconds"] is None
     assert found["space_size"] is None
     assert "its cost is unknown" in tunecli("check", "own.yaml")[1]
 
 
-def test_check_tells_the_place_of_code_that_cannot_be_called(folder, tunecli):
+def test_check_reports_uncallable_code_at_its_position(folder, tunecli):
     (folder / "own.yaml").write_text(FUNCTION.replace("mine:train", "mine:trian"))
     code, _, err = tunecli("check", "own.yaml")
     assert code == 2
@@ -246,7 +246,7 @@ def test_the_user_s_metric_has_its_column_and_survives_the_export(folder, tunecl
     assert found["smallest_trial"]["n_parameters"] > 0
 
 
-def test_weights_of_one_s_own_training_are_not_ours_to_give(folder, tunecli):
+def test_export_has_no_weights_of_a_user_function(folder, tunecli):
     assert tunecli("search", "own.yaml")[0] == 0
     for verb, target in (("train", "runs/own/best.yaml"), ("export", "own")):
         code, _, err = tunecli(verb, target, "--weights", "w.safetensors")
@@ -265,7 +265,7 @@ run: {device: cpu, trial_limit: {idle: 1s}}
 @pytest.mark.parametrize(
     "trial", ['{python: "mine:hang"}', '{command: [sleep, "600"]}'], ids=["function", "command"]
 )
-def test_train_ends_what_hangs_where_the_file_limits_its_trials(folder, trial):
+def test_train_ends_a_hanging_trial_at_the_limit_of_the_file(folder, trial):
     (folder / "mine.py").write_text(MINE + "\ndef hang(params, trial):\n    import time; time.sleep(600)\n")
     (folder / "own.yaml").write_text(LIMITED.replace('{python: "mine:hang"}', trial))
     command = [sys.executable, "-m", "tunecli", "train", "own.yaml"]
@@ -274,14 +274,14 @@ def test_train_ends_what_hangs_where_the_file_limits_its_trials(folder, trial):
     assert "no epoch ended within run.trial_limit.idle, 1 s" in " ".join(done.stderr.split())
 
 
-def test_train_gives_the_same_under_a_limit_as_without(folder, tunecli):
+def test_train_gives_the_same_result_with_and_without_a_limit(folder, tunecli):
     assert tunecli("search", "own.yaml")[0] == 0
     free = answer(tunecli("train", "runs/own/best.yaml", "--json"))
     limited = answer(tunecli("train", "runs/own/best.yaml", "--json", "--set", "run.trial_limit.time=10m"))
     assert {**limited, "seconds": 0} == {**free, "seconds": 0}
 
 
-def test_a_trial_whose_code_exits_has_failed_and_train_says_so(folder, tunecli):
+def test_a_trial_whose_code_exits_has_failed_and_train_reports_it(folder, tunecli):
     (folder / "mine.py").write_text("def leave(outputs, targets):\n    raise SystemExit(0)\n")
     (folder / "own.yaml").write_text(
         "objective: {metric: val_loss}\ntrial: {data: {source: iris}, loss: {python: 'mine:leave'}}\n"
@@ -362,7 +362,7 @@ def train(params, trial):
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_a_function_that_pauses_and_goes_on_counts_as_one_that_does_not(folder, tunecli, first):
+def test_a_function_that_pauses_and_continues_gives_the_uninterrupted_epochs(folder, tunecli, first):
     (folder / "mine.py").write_text(KEEPER.replace("FIRST", str(first)))
     pruner = "trials: 9, pruner: {name: halving, factor: 3, min_epochs: 1, max_epochs: 9}}"
     (folder / "own.yaml").write_text(FUNCTION.replace("trials: 4, lookahead: 2}", pruner))
@@ -374,7 +374,7 @@ def test_a_function_that_pauses_and_goes_on_counts_as_one_that_does_not(folder, 
     assert not list((folder / "runs" / "own" / "checkpoints").glob("*.reports.jsonl"))
 
 
-def test_a_sweep_whose_first_trials_all_fail_alike_ends_and_can_be_gone_on_with(folder, tunecli):
+def test_a_sweep_whose_first_trials_all_fail_alike_ends_and_can_be_resumed(folder, tunecli):
     (folder / "mine.py").write_text("def train(params, trial):\n    raise ValueError(f'no {params}')\n")
     (folder / "own.yaml").write_text(
         FUNCTION.replace("trials: 4, lookahead: 2}", "trials: 12, lookahead: 1}")

@@ -62,7 +62,7 @@ def became_of(folder: Path, threads: int, *words: str, needs_torch: bool = True)
         ("study: s", ["check", "s.yaml"], 0, "none"),
     ],
 )
-def test_what_is_guessed_and_what_becomes_of_it(
+def test_the_early_fork_server_is_kept_if_its_guess_was_right(
     tmp_path: Path, text: str, words: list[str], threads: int, expected: str
 ) -> None:
     (tmp_path / "s.yaml").write_text(text)
@@ -94,7 +94,7 @@ OWN = "trial: {python: 'mine:train', params: {x: {uniform: [0, 1]}}}\nrun: {devi
         ("import random", "trial: {data: {source: {python: 'mine:make'}}}", [], True, "kept"),
     ],
 )
-def test_torch_is_loaded_ahead_where_the_trials_need_it(
+def test_the_fork_server_loads_torch_early_if_the_trials_need_it(
     tmp_path: Path, source: str, text: str, words: list[str], needs_torch: bool, expected: str
 ) -> None:
     (tmp_path / "mine.py").write_text(source)
@@ -103,7 +103,7 @@ def test_torch_is_loaded_ahead_where_the_trials_need_it(
     assert became_of(tmp_path, 1, "search", "s.yaml", *words, needs_torch=needs_torch) == expected
 
 
-def test_whoever_resumes_beside_the_code_loads_no_torch_ahead_that_it_does_not_need(tmp_path: Path) -> None:
+def test_resume_finds_the_users_module_and_loads_no_unneeded_torch(tmp_path: Path) -> None:
     (tmp_path / "runs" / "s").mkdir(parents=True)
     (tmp_path / "runs" / "s" / "config.yaml").write_text(OWN)
     (tmp_path / "mine.py").write_text("import random")

@@ -147,7 +147,7 @@ run: {device: cpu, workers: 1}
         pytest.param("  metrics: {val_loss: 'loss: (.*)'}\n", id="patterns", marks=pytest.mark.slow),
     ],
 )
-def test_no_part_of_a_token_is_kept_or_told_whatever_a_program_does_with_it(tmp_path, metrics):
+def test_no_output_or_file_contains_a_part_of_a_token_that_a_program_prints(tmp_path, metrics):
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "own.yaml").write_text(WAYS.replace("  params:", metrics + "  params:"))
     said = b""

@@ -109,7 +109,7 @@ def test_resume_of_a_finished_study_runs_nothing_and_may_raise_the_total(study_f
         pass
 
 
-def test_the_first_trial_is_what_a_person_would_try_first(study_file, tmp_path):
+def test_the_first_trial_has_the_default_values(study_file, tmp_path):
     run_whole(study_file(), tmp_path / "run", "search.trials=1")
     with open_to_read(RunFolder.open_existing(tmp_path / "run")) as study:
         (trial,) = study.log.trials()
@@ -127,7 +127,7 @@ def test_a_space_that_is_exhausted_ends_the_sweep(study_file, tmp_path):
     assert len({row[4:6] for row in ending.table.rows}) == 4
 
 
-def test_a_time_that_has_passed_ends_the_sweep(study_file, tmp_path):
+def test_the_time_limit_ends_the_sweep(study_file, tmp_path):
     with begin(load_checked(study_file(), ("run.limit.time=1e-9",)), tmp_path / "run") as study:
         ending = sweep(study, Silent())
     assert ending.reason == "time"
@@ -146,7 +146,7 @@ def test_a_failure_is_data_and_stops_no_neighbour(study_file, tmp_path):
     assert sum(record.get("kind") == "diverged" for record in log) == 2
 
 
-def test_the_folder_holds_everything_that_a_person_needs(study_file, tmp_path):
+def test_the_run_folder_contains_the_config_the_results_and_the_best(study_file, tmp_path):
     path = study_file()
     table = run_whole(path, tmp_path / "run")
     folder = tmp_path / "run"
@@ -225,7 +225,7 @@ def test_a_signal_to_the_whole_process_group_costs_no_trial(study_file, tmp_path
         assert [trial.outcome for trial in study.log.trials()] == [None, None]
 
 
-def test_a_reference_that_check_could_not_find_broken_is_a_failed_trial(study_file, tmp_path):
+def test_a_reference_broken_only_at_run_time_fails_its_trial(study_file, tmp_path):
     spec = load_checked(study_file(), ("search.trials=2",))
     tree = spec.space.tree
     assert isinstance(tree, Group)
@@ -241,7 +241,7 @@ def test_a_reference_that_check_could_not_find_broken_is_a_failed_trial(study_fi
     ("limit", "reason", "n_trials"),
     [("trials: 3", "trials", 3), ("epochs: 10", "epochs", 4), ("failures: 1", "complete", 6)],
 )
-def test_a_total_that_is_spent_ends_the_sweep_whatever_the_workers(
+def test_a_reached_limit_ends_the_sweep_at_the_same_trial_for_any_number_of_workers(
     study_file, tmp_path, limit, reason, n_trials
 ):
     path = study_file(**{"engine: inline}": f"limit: {{{limit}}}}}"})
@@ -289,7 +289,7 @@ def test_resume_raises_a_limit_from_now_on_and_changes_nothing_else(study_file, 
         assert comparable(sweep(study, Silent()).table) == comparable(ending.table)
 
 
-def test_nothing_begins_once_the_time_is_spent_however_much_was_made_ready(study_file, tmp_path, monkeypatch):
+def test_no_prepared_trial_begins_after_the_time_limit(study_file, tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("tunecli.study.runner.record_writer.time", SimpleNamespace(monotonic=lambda: now[0]))
 
@@ -321,7 +321,7 @@ class FillsTheDisk(FakeEngine):
                 raise DiskFull("no room is left")
 
 
-def test_what_ended_before_a_worker_found_the_disk_full_is_on_record(study_file, tmp_path):
+def test_trials_that_ended_before_the_disk_was_full_are_on_record(study_file, tmp_path):
     overrides = ("run.engine=local", "run.workers=1", "run.fuse=off")
     with begin(load_checked(study_file(), overrides), tmp_path / "run") as study:
         with pytest.raises(DiskFull):
@@ -340,7 +340,7 @@ class CountsRecordedEnds(FakeEngine):
 
 
 @pytest.mark.parametrize(("lookahead", "n_ended_before"), [(8, -1), (1, 0)], ids=["ahead", "none ahead"])
-def test_a_worker_is_at_what_was_made_ready_while_its_last_result_is_recorded(
+def test_a_worker_gets_a_prepared_job_before_its_last_result_is_recorded(
     study_file, tmp_path, lookahead, n_ended_before
 ):
     overrides = (f"search.lookahead={lookahead}", "run.engine=local", "run.workers=1", "run.fuse=off")

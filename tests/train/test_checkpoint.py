@@ -421,7 +421,7 @@ def test_a_trial_that_ends_before_its_pause_ends(tmp_path: Path) -> None:
         assert isinstance(trial.attempt(0)[-1], Ended)
 
 
-def test_checkpoints_come_every_so_many_epochs_and_never_after_the_last(tmp_path: Path) -> None:
+def test_checkpoints_are_due_every_n_epochs_but_not_after_the_last(tmp_path: Path) -> None:
     trial = Trial(tmp_path, {"training": {"epochs": 6}}, checkpoint_epochs=2)
     events = trial.attempt(0)
     assert [type(event).__name__ for event in events[1:]] == [
@@ -434,7 +434,7 @@ def test_checkpoints_come_every_so_many_epochs_and_never_after_the_last(tmp_path
     assert sorted(each.name for each in (tmp_path / "checkpoints").iterdir()) == [each.name for each in found]
 
 
-def test_without_a_folder_a_trial_stops_without_a_checkpoint(tmp_path: Path) -> None:
+def test_a_trial_without_a_folder_stops_without_a_checkpoint(tmp_path: Path) -> None:
     trial = Trial(tmp_path, {}, checkpoint_epochs=1)
     assert [type(event) for event in run(trial.job, lambda: True)] == [Started, EpochEnded, Stopped]
 
@@ -650,7 +650,7 @@ def armed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[int], No
 
 
 @pytest.mark.parametrize(("at", "point"), [(1, "rename checkpoint"), (2, "renamed checkpoint")])
-def test_a_disk_that_refuses_a_checkpoint_is_no_fault_of_the_trial(
+def test_a_disk_error_on_a_checkpoint_is_no_failure_of_the_trial(
     tmp_path: Path, armed: Callable[[int], None], at: int, point: str
 ) -> None:
     armed(at)
@@ -661,7 +661,7 @@ def test_a_disk_that_refuses_a_checkpoint_is_no_fault_of_the_trial(
     assert left == ([] if at == 1 else ["trial-00003.1-000001.checkpoint.safetensors"])
 
 
-def test_a_disk_that_refuses_the_weights_is_none_either(tmp_path: Path, armed: Callable[[int], None]) -> None:
+def test_a_disk_error_on_the_weights_is_a_store_failure(tmp_path: Path, armed: Callable[[int], None]) -> None:
     armed(1)
     with pytest.raises(StoreFailed):
         Trial(tmp_path, {}).attempt(0)

@@ -130,7 +130,7 @@ def test_a_loss_that_is_not_finite_is_a_divergence(metrics: dict[str, float], ki
     assert failure.kind is kind
 
 
-def test_a_complete_trial_without_a_value_for_a_goal_has_failed() -> None:
+def test_a_complete_trial_without_a_value_for_an_objective_has_failed() -> None:
     progress = TrialProgress(metrics={"train_loss": 1.0})
     failure = end_training(job_of(()), progress, dict)
     assert isinstance(failure, Failure)

@@ -144,7 +144,7 @@ def test_dirac_sets_convolutions_and_leaves_the_last_layer_to_torch() -> None:
     ("value", "inputs"),
     [("linear", FEATURES), ("mlp", FEATURES), ("cnn", IMAGE), ("lstm", TOKENS), ("transformer", TOKENS)],
 )
-def test_default_changes_nothing(value: str, inputs: Inputs) -> None:
+def test_the_default_init_keeps_the_weights_of_torch(value: str, inputs: Inputs) -> None:
     module, built = build(model_of(value), inputs, 2), build(model_of(value), inputs, 2)
     initialise(module, model_of(value), 5)
     assert all(torch.equal(tensor, built.state_dict()[name]) for name, tensor in module.state_dict().items())

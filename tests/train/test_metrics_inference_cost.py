@@ -82,7 +82,7 @@ def test_a_trial_without_a_metric_of_the_objective_fails_and_names_it(is_fused: 
     assert outcome.failure.cause.startswith("val_rmse has no value at the trial's end")
 
 
-def test_a_user_function_that_does_not_report_a_goal_fails(tmp_path: Path) -> None:
+def test_a_user_function_that_does_not_report_an_objective_fails(tmp_path: Path) -> None:
     (tmp_path / "sized.py").write_text(
         "def train(params, trial):\n    trial.report(1, loss=1.0)\n    return {'size': 3.0} if params['told'] else None\n"
     )
@@ -101,7 +101,7 @@ def test_a_user_function_that_does_not_report_a_goal_fails(tmp_path: Path) -> No
     assert failed.failure.cause == "size was never reported, only loss"
 
 
-def test_several_user_metrics_can_be_goals(tmp_path: Path) -> None:
+def test_several_user_metrics_can_be_objectives(tmp_path: Path) -> None:
     (tmp_path / "two_scores.py").write_text(
         "def one(outputs, targets):\n    return float(len(targets))\n\n"
         "def two(outputs, targets, add):\n    return outputs.shape[1] + add\n"

@@ -59,7 +59,7 @@ def test_the_stochastic_average_and_its_batch_statistics_equal_torchs() -> None:
             torch.testing.assert_close(model.state_dict()[name], expected)
 
 
-def test_before_the_average_starts_the_models_own_weights_are_used() -> None:
+def test_the_models_weights_are_used_before_the_average_starts() -> None:
     model = model_of()
     average = WeightAverage(Swa(start_fraction=0.5), model, n_epochs=10)
     average.after_epoch(5, BATCHES)

@@ -38,7 +38,7 @@ def test_a_batch_is_split_into_nearly_equal_parts(n: int, n_parts: int, fold: bo
     assert len(sizes) == max(1, min(n_parts, n // 2 if fold else n))
 
 
-def test_with_batch_norm_no_part_is_a_single_example() -> None:
+def test_no_part_of_a_split_batch_is_a_single_example_with_batch_norm() -> None:
     assert parts_of(5, 4, fold_single=True) == [3, 2]
     assert parts_of(5, 4, fold_single=False) == [2, 1, 1, 1]
     assert parts_of(1, 4, fold_single=True) == [1]

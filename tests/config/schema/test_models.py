@@ -78,7 +78,7 @@ def test_contradictory_models_are_refused(value: dict[str, Any], words: str) -> 
         model_of(value)
 
 
-def test_an_own_model_is_recognised_by_its_key() -> None:
+def test_a_user_model_is_recognised_by_its_key() -> None:
     model = model_of({"python": "mine:Net", "args": {"width": 3}})
     assert isinstance(model, UserCode)
     assert model.args == {"width": 3}

@@ -72,7 +72,7 @@ def test_losses_inverts_the_warp_up_to_the_outlier_cap(seed: int) -> None:
     np.testing.assert_allclose(warp.losses(warp.values_N), np.minimum(losses, warp.outlier_cap), rtol=1e-9)
 
 
-def test_an_outlier_comes_back_as_the_cap() -> None:
+def test_the_inverse_of_an_outlier_is_the_cap() -> None:
     warp = warping(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 1e9]))
     np.testing.assert_allclose(warp.losses(warp.values_N), [0.1, 0.2, 0.3, 0.4, 0.5, warp.outlier_cap])
     assert 0.5 < warp.outlier_cap < 2

@@ -107,7 +107,7 @@ def test_failed_and_running_trials_are_not_continued() -> None:
         assert action.number not in (None, best)
 
 
-def test_probable_bests_are_continued_once_no_trial_may_be_begun() -> None:
+def test_the_probable_bests_are_continued_if_no_trial_may_begin() -> None:
     curves = begun(12)
     actions = []
     while (action := next_action(curves, may_begin=False)) is not None:
@@ -130,7 +130,7 @@ def test_paused_trials_are_continued_in_turn_without_a_model() -> None:
 
 
 @pytest.mark.parametrize(("rung", "most"), [(0, 12), (1, 4)])
-def test_a_region_of_failures_is_left_except_for_its_border(rung: int, most: int) -> None:
+def test_the_search_leaves_a_region_of_failures_except_for_its_border(rung: int, most: int) -> None:
     def tested(curve: Curve) -> Curve:
         is_failing = xy(curve.parameters)[0] > 0.2 and curve.rung >= rung
         losses = {each: loss for each, loss in curve.losses.items() if each < rung}

@@ -24,7 +24,7 @@ END = len(FRACTIONS) - 1
 
 
 @pytest.mark.parametrize("n_parameters", range(12))
-def test_they_are_every_third_trial_after_four_per_parameter_and_four_more(n_parameters: int) -> None:
+def test_full_fidelity_trials_are_every_third_after_four_per_parameter_plus_four(n_parameters: int) -> None:
     space = space_of("\n".join(f"p{i}: {{uniform: [0.0, 1.0]}}" for i in range(n_parameters)) or "p: 1")
     numbers = list(full_fidelity_trials(space, 100))
     assert numbers[0] == 4 * (n_parameters + 1)
@@ -64,7 +64,7 @@ def test_full_fidelity_trials_are_a_function_of_the_curves_and_do_not_wait() -> 
     assert action.parameters != first.parameters
 
 
-def test_none_is_begun_once_no_trial_may_be_begun() -> None:
+def test_a_paused_trial_is_continued_if_no_trial_may_begin() -> None:
     action = next_action(begun(FIRST), may_begin=False)
     assert action is not None
     assert action.number is not None

@@ -63,7 +63,7 @@ def test_the_pruner_none_sets_no_bounds() -> None:
     assert bounds_of("none", [each_epoch([1.0])] * 9) == Bounds()
 
 
-def test_a_worked_example() -> None:
+def test_bounds_equal_a_case_computed_by_hand() -> None:
     curves = [[4.0, 2.0], [3.0, 3.0, 3.0], [9.0, 1.0, 2.0]]
     assert stop_bounds(EAGER, curves) == (4.0, 3.0, 3.0)
     # averages after the epochs: 4, 3, (3, its last); 3, 3, 3; 9, 5, 4

@@ -138,7 +138,7 @@ def test_no_trial_is_promoted_before_the_bracket_is_full_and_known() -> None:
     assert play.action() == Action(0, 1)
 
 
-def test_a_bracket_that_is_not_full_at_the_end_is_halved_as_it_is() -> None:
+def test_an_incomplete_last_bracket_is_halved_with_its_trials() -> None:
     assert Play(Halving(), flat([2.0, 1.0, 3.0, 4.0], 3), 3).to_the_end()[4:] == [(1, 1), (1, 2)]
 
 
@@ -290,7 +290,7 @@ def test_a_sampler_sees_the_losses_of_one_rung() -> None:
 @pytest.mark.parametrize(
     "knob", [Halving(), Halving(factor=2, bracket=5), Hyperband(), Hyperband(factor=2)], ids=str
 )
-def test_full_trainings_equals_that_of_a_study_played_to_its_end(knob, n_trials):
+def test_full_trainings_equals_the_cost_of_a_simulated_study(knob, n_trials):
     n_rungs = 3
     fractions = [knob.factor ** (rung + 1.0 - n_rungs) for rung in range(n_rungs)]
     play = Play(knob, [[float(number)] * n_rungs for number in range(n_trials)], n_rungs)

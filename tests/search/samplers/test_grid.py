@@ -37,7 +37,7 @@ def test_a_default_off_the_grid_does_not_change_the_grid() -> None:
     assert [point["x"] for point in points] == [0.0, 0.5, 1.0]
 
 
-def test_a_grid_of_10_to_the_18_points_gives_any_of_them() -> None:
+def test_any_point_of_a_grid_of_10_to_the_18_points_is_returned() -> None:
     space = space_of("{" + ", ".join(f"k{i}: {{int: [0, 9]}}" for i in range(18)) + "}")
     point = grid(space, [], 10**17, 0)
     assert point is not None

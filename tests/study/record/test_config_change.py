@@ -97,7 +97,7 @@ def test_an_edit_that_changes_no_key_is_recorded_without_a_line(begun):
         ("study: small", "study: other", "study: small → other"),
     ],
 )
-def test_a_change_that_makes_it_another_study_is_refused_with_a_hint(begun, old, new, line):
+def test_a_change_of_the_studys_identity_is_refused_with_a_hint(begun, old, new, line):
     before = facts(begun)
     edit(begun.config_path, **{old: new})
     with pytest.raises(UsageError) as caught, reopen(begun, {}):

@@ -101,7 +101,7 @@ def test_a_folder_name_that_is_not_utf_8_is_refused_before_training(
     assert not (folder / "run").exists()
 
 
-def test_a_study_without_files_begins_in_such_a_folder_and_can_be_exported(tmp_path: Path) -> None:
+def test_a_study_without_files_can_be_exported_from_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xe9"))
     folder.mkdir()
     text = CSV.replace("""'a "b".csv', target: c""", "diabetes")

@@ -42,7 +42,7 @@ def test_equal_sources_in_another_folder_have_the_same_version(copy: Path) -> No
 
 
 @pytest.mark.parametrize("change", ["edit", "add", "remove", "move"])
-def test_a_change_of_the_sources_changes_the_version(copy: Path, change: str) -> None:
+def test_changed_sources_change_the_version(copy: Path, change: str) -> None:
     source = copy / "tunecli" / "results" / "ranking.py"
     if change == "edit":
         source.write_text(source.read_text() + "# one more line\n")

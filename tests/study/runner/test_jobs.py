@@ -1,4 +1,4 @@
-"""Retries: the pure rules, and trials that are tried again for real."""
+"""Retries: the rules as pure functions, and studies that retry trials."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def setbacks(*kinds: FailureKind) -> list[FailedAttempt]:
 
 
 @pytest.mark.parametrize("kind", [FailureKind.CRASH, FailureKind.LOST])
-def test_a_crash_is_retried_once_whatever_was_interrupted_meanwhile(kind):
+def test_a_crash_is_retried_once_despite_interruptions(kind):
     assert is_tried_again(DEFAULT, failed(kind), [], can_split=True)
     assert is_tried_again(DEFAULT, failed(kind), setbacks(*[FailureKind.INTERRUPTED] * 5), can_split=True)
     assert not is_tried_again(DEFAULT, failed(kind), setbacks(kind), can_split=True)
@@ -37,7 +37,7 @@ def test_failures_that_would_repeat_are_not_retried(kind):
     assert not is_tried_again(DEFAULT, failed(kind), [], can_split=True)
 
 
-def test_each_lack_of_memory_halves_the_parts_until_they_are_as_small_as_makes_sense():
+def test_each_oom_halves_the_micro_batches_up_to_64_parts():
     seen = []
     while is_tried_again(
         DEFAULT, failed(FailureKind.OOM), setbacks(*[FailureKind.OOM] * len(seen)), can_split=True
@@ -86,7 +86,7 @@ run: {device: cpu, engine: inline}
 """
 
 
-def test_a_trial_that_lacks_memory_is_split_and_comes_out_as_one_that_does_not(tmp_path, tunecli):
+def test_a_trial_out_of_memory_is_split_and_reaches_the_unsplit_score(tmp_path, tunecli):
     (tmp_path / "hungry.py").write_text(HUNGRY)
     (tmp_path / "hungry.yaml").write_text(STUDY)
     done = tunecli("search", "hungry.yaml")
@@ -125,7 +125,7 @@ def train(params, trial):
 """
 
 
-def test_a_worker_that_is_killed_is_retried_once_and_its_neighbours_go_on(tmp_path, tunecli):
+def test_the_trial_of_a_killed_worker_is_retried_once_and_the_others_continue(tmp_path, tunecli):
     (tmp_path / "dying.py").write_text(DYING)
     (tmp_path / "dying.yaml").write_text(
         "study: dying\nobjective: {metric: val_loss}\n"
@@ -141,12 +141,12 @@ def test_a_worker_that_is_killed_is_retried_once_and_its_neighbours_go_on(tmp_pa
         assert always.outcome.failure.kind is FailureKind.CRASH
         assert "SIGKILL" in always.outcome.failure.cause
         assert [len(study.log.failed_attempts(number)) for number in (0, 1)] == [1, 1]
-    # What it had written and not yet told of is gone with it.
+    # The checkpoint that the killed worker wrote without an event is removed.
     assert not list((tmp_path / "runs" / "dying").rglob("*.checkpoint.safetensors"))
 
 
 def test_a_study_is_not_resumed_while_one_of_its_workers_lives(tmp_path, tunecli):
-    """Such a worker cannot be ours, since they end with their coordinator; so what holds the lock is not touched."""
+    """Workers end with their coordinator, so a process that holds the workers' lock is of another host and is not killed."""
     (tmp_path / "hungry.py").write_text(HUNGRY)
     (tmp_path / "hungry.yaml").write_text(STUDY)
     assert tunecli("search", "hungry.yaml").returncode == 0
@@ -162,7 +162,7 @@ def test_a_study_is_not_resumed_while_one_of_its_workers_lives(tmp_path, tunecli
     assert tunecli("resume", "hungry", "--trials", "2").returncode == 0
 
 
-def test_weights_are_worth_keeping_below_the_best_loss_and_always_where_it_does_not_tell():
+def test_weights_are_kept_below_the_best_loss_and_always_if_loss_alone_does_not_rank():
     best = Trial(0, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, 0.5))
     bound = keep_below([best], Objective("val_accuracy", True))
     assert bound is not None and -0.5 < bound < -0.49, "a tie is kept too"
@@ -191,7 +191,7 @@ WRONG = Failure(FailureKind.ERROR, "ModuleNotFoundError: no module `x` (mine.py:
         ({"failures": 100}, [WRONG] * 50, False),
     ],
 )
-def test_first_trials_that_all_fail_alike_end_a_sweep_unless_the_file_says_otherwise(limit, ends, is_over):
+def test_equal_failures_of_all_first_trials_end_a_sweep_unless_the_file_turns_it_off(limit, ends, is_over):
     assert fail_alike(Limit(**limit), ends) is is_over
 
 

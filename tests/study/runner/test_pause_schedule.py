@@ -53,11 +53,11 @@ def train(params, trial):
 
 
 class Gone(Exception):  # noqa: N818  # it names what happened to the process, which is no error of ours
-    """The process is no more."""
+    """The process has been killed."""
 
 
 class Counting(Silent):
-    """A display that notes where trials paused."""
+    """A display that records the epochs at which trials paused."""
 
     def __init__(self):
         super().__init__()
@@ -69,7 +69,7 @@ class Counting(Silent):
             self.pauses.append((event.number, event.outcome.epochs))
 
 
-def test_a_round_of_hyperband_is_as_long_as_it_says_and_its_best_are_trained_in_full(study_file, tmp_path):
+def test_a_round_of_hyperband_has_its_stated_length_and_trains_its_best_in_full(study_file, tmp_path):
     display = Counting()
     with begin(load_checked(study_file(**HYPERBAND), ()), tmp_path / "run") as study:
         table = sweep(study, display).table
@@ -90,7 +90,7 @@ def test_a_round_of_hyperband_is_as_long_as_it_says_and_its_best_are_trained_in_
 
 
 @pytest.mark.parametrize("pruner", ["hyperband", "curves"])
-def test_the_table_does_not_depend_on_the_workers_or_their_order(study_file, tmp_path, pruner):
+def test_the_table_depends_neither_on_the_workers_nor_on_their_order(study_file, tmp_path, pruner):
     path = study_file(CURVES, **{"pruner: curves": f"pruner: {pruner}"})
     one = run_whole(path, tmp_path / "one")
     two = run_whole(path, tmp_path / "two", "run.engine=local", "run.workers=2")
@@ -121,7 +121,7 @@ def test_any_sampler_may_begin_the_trials(study_file, tmp_path, sampler, pruner)
 
 
 @pytest.mark.parametrize("n_ended", [1, 5])
-def test_curves_that_are_stopped_and_resumed_come_to_the_undisturbed_table(study_file, tmp_path, n_ended):
+def test_a_stopped_and_resumed_curves_study_gives_the_undisturbed_table(study_file, tmp_path, n_ended):
     path = study_file(CURVES)
     whole = run_whole(path, tmp_path / "whole")
     with pytest.raises(Interrupted), begin(load_checked(path, ()), tmp_path / "cut") as study:
@@ -173,7 +173,7 @@ def test_a_limit_of_epochs_counts_trained_epochs(study_file, tmp_path):
         assert sweep(study, Silent()).reason == "complete"
 
 
-def test_a_function_of_ones_own_is_run_again_from_the_start_and_comes_to_the_same(tmp_path):
+def test_a_restarted_user_function_gives_the_same_result(tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "own.yaml").write_text(FUNCTION)
     with begin(load_checked(tmp_path / "own.yaml", ()), tmp_path / "run") as study:
@@ -194,9 +194,7 @@ def train(params, trial):
 
 
 @pytest.mark.parametrize("pruner", ["halving", "asha"])
-def test_where_all_that_is_promoted_fails_another_is_trained_to_its_end_however_often_it_is_cut(
-    tmp_path, pruner
-):
+def test_another_trial_is_trained_to_its_end_if_all_promoted_trials_fail(tmp_path, pruner):
     (tmp_path / "mine.py").write_text(FAILING)
     (tmp_path / "own.yaml").write_text(FUNCTION.replace("halving", pruner))
     whole = run_whole(tmp_path / "own.yaml", tmp_path / "whole")
@@ -228,9 +226,7 @@ def test_max_epochs_is_required_where_the_length_of_a_trial_is_unknown(study_fil
         load_checked(path, ())
 
 
-def test_a_raised_total_is_said_to_be_another_study_once_the_first_had_begun_all_it_could(
-    study_file, tmp_path
-):
+def test_a_raised_total_is_noted_if_all_trials_had_begun(study_file, tmp_path):
     path = study_file(**HYPERBAND)
     with begin(load_checked(path, ("search.trials=4",)), tmp_path / "run") as study:
         sweep(study, Silent(), FakeEngine(1, random.Random(0)))
@@ -246,7 +242,7 @@ def test_a_raised_total_is_said_to_be_another_study_once_the_first_had_begun_all
     assert not [line for line in said if "pruner" in line]
 
 
-def test_a_total_raised_before_all_were_begun_gives_the_study_that_began_with_it(study_file, tmp_path):
+def test_a_total_raised_before_all_trials_began_gives_the_study_with_that_total(study_file, tmp_path):
     def after(n):
         if n == 20:
             raise Gone
@@ -263,7 +259,7 @@ def test_a_total_raised_before_all_were_begun_gives_the_study_that_began_with_it
 
 
 @pytest.mark.parametrize("how", [{"weights_path": True}, {"open_test": True}])
-def test_a_paused_trial_has_no_weights_and_the_way_to_some_is_said(study_file, tmp_path, how):
+def test_an_export_of_a_paused_trial_names_the_command_that_trains_its_weights(study_file, tmp_path, how):
     text = {**HYPERBAND, "{source: iris}": "{source: iris, test: {fraction: 0.2}}"}
     run_whole(study_file(**text), tmp_path / "run", "search.trials=3", "search.pruner=halving")
     folder = RunFolder.open_existing(tmp_path / "run")

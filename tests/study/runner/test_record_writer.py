@@ -91,12 +91,10 @@ def test_a_refused_block_has_no_later_effect(ledger, tmp_path):
         ledger.log_to_write().append_suggestion(trial(1))
     assert surpassed.exists()
     assert not journal.exists()
-    assert ledger.is_torn, "one commit more does not bring back what was lost"
+    assert ledger.is_torn, "a later commit does not restore the lost events"
 
 
-def test_nothing_goes_where_the_commit_is_refused_and_the_process_knows_it_is_ahead_of_the_record(
-    ledger, log, tmp_path, monkeypatch
-):
+def test_a_failed_commit_removes_no_file_and_marks_the_writer_as_torn(ledger, log, tmp_path, monkeypatch):
     surpassed = tmp_path / "weights"
     surpassed.write_text("old")
 

@@ -1,4 +1,4 @@
-"""A signal that comes before a sweep trains: one line, the right exit code, and how to resume where there is a study."""
+"""A signal before the first training: one line, the right exit code, and the command that resumes a begun study."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PHASES = {
     "the reading of the record": ("tunecli.study.sweep", "Coordinator", True),
     "the answer": ("tunecli.cli", "_show_ending", True),
 }
-# Sends the signal to itself where the phase begins, so that nothing depends on how fast it is.
+# The program sends itself the signal at the start of a phase, so the test does not depend on timing.
 PROGRAM = """
 import os, sys
 number, module, name = int(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -83,7 +83,7 @@ def searched(folder: Path, number: int, phase: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_before_a_sweep_trains_a_signal_ends_it_in_one_line(tmp_path: Path, phase: str) -> None:
+def test_a_signal_before_training_ends_the_sweep_with_one_line(tmp_path: Path, phase: str) -> None:
     number = SIGNALS[list(PHASES).index(phase) % len(SIGNALS)]
     done = searched(tmp_path, number, phase)
     is_begun = PHASES[phase][2]
@@ -108,7 +108,7 @@ def test_each_signal_is_raised_once_and_earlier_handlers_are_restored(number: si
     assert [signal.getsignal(each) for each in SIGNALS] == before
 
 
-def test_while_a_sweep_trains_a_signal_is_noted_and_raises_nothing() -> None:
+def test_a_signal_during_training_is_recorded_and_raises_no_exception() -> None:
     with ended_by_signals():
         with noted_signals() as received:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -128,7 +128,7 @@ def test_ignored_signals_stay_ignored() -> None:
 @pytest.mark.parametrize(
     ("is_begun", "was_there", "is_told"), [(True, True, True), (False, True, False), (False, False, True)]
 )
-def test_the_command_that_resumes_is_said_of_a_study_of_this_command_alone(
+def test_the_hint_to_resume_names_only_a_study_that_this_command_began(
     tmp_path: Path, is_begun: bool, was_there: bool, is_told: bool
 ) -> None:
     if was_there:
@@ -140,7 +140,7 @@ def test_the_command_that_resumes_is_said_of_a_study_of_this_command_alone(
     assert caught.value.hint == (f"tunecli resume {tmp_path}" if is_told else "")
 
 
-def test_a_command_that_is_stopped_before_there_is_a_study_names_none(tmp_path: Path) -> None:
+def test_a_command_stopped_before_its_study_exists_names_no_study(tmp_path: Path) -> None:
     with pytest.raises(Interrupted) as caught, ended_by_signals(), resumable(tmp_path / "a", is_begun=False):
         os.kill(os.getpid(), signal.SIGINT)
         signal.sigtimedwait([], 0.5)

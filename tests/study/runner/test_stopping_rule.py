@@ -66,7 +66,7 @@ def test_trials_without_improvement_are_counted_from_the_first_best_one(losses, 
     assert n_since_best([(0.0, loss) for loss in losses]) == n
 
 
-def test_a_sweep_of_which_little_is_expected_ends_at_the_same_trial_whatever_the_workers(still, tmp_path):
+def test_stop_improvement_ends_a_sweep_at_the_same_trial_for_any_number_of_workers(still, tmp_path):
     one = run(still, tmp_path / "one")
     assert one.reason == "improvement"
     assert 6 < len(one.table.rows) < 40
@@ -75,7 +75,7 @@ def test_a_sweep_of_which_little_is_expected_ends_at_the_same_trial_whatever_the
     assert comparable(two.table) == comparable(one.table)
 
 
-def test_one_that_is_stopped_and_resumed_ends_where_the_uninterrupted_one_does(still, tmp_path):
+def test_a_stopped_and_resumed_sweep_ends_at_the_same_trial_as_an_uninterrupted_one(still, tmp_path):
     whole = run(still, tmp_path / "whole")
     for n in (1, len(whole.table.rows) - 2, len(whole.table.rows)):
         with pytest.raises(Interrupted), begin(load_checked(still, ()), tmp_path / f"cut{n}") as study:
@@ -86,7 +86,7 @@ def test_one_that_is_stopped_and_resumed_ends_where_the_uninterrupted_one_does(s
         assert (resumed.reason, comparable(resumed.table)) == ("improvement", comparable(whole.table))
 
 
-def test_the_less_is_asked_for_and_the_longer_the_patience_the_later_it_ends(still, tmp_path):
+def test_a_smaller_improvement_or_a_longer_patience_ends_a_sweep_later(still, tmp_path):
     counts = [
         len(run(still, tmp_path / str(at), f"search.stop={stop}").table.rows)
         for at, stop in enumerate(
@@ -101,7 +101,7 @@ def test_the_less_is_asked_for_and_the_longer_the_patience_the_later_it_ends(sti
 
 
 @pytest.mark.parametrize("sampler", ["random", "quasirandom", "bayes", "grid"])
-def test_any_sweep_ends_after_so_many_trials_in_a_row_without_a_better_one(still, tmp_path, sampler):
+def test_stagnation_ends_any_sweep_after_that_many_trials_without_a_better_one(still, tmp_path, sampler):
     path = still.with_name("grid.yaml")
     path.write_text(still.read_text().replace("[0, 1]}", "[0, 1], grid: 7}"))
     found = run(path, tmp_path / "run", f"search.sampler={sampler}", "search.stop={stagnation: 5}")
@@ -124,7 +124,9 @@ def test_failed_and_paused_trials_do_not_count_as_stagnation(tmp_path):
     assert 4 <= complete < len(found.table.rows) < 60
 
 
-def test_that_it_ended_so_is_said_and_what_to_change_and_it_is_no_error(still, tmp_path, tunecli):
+def test_a_sweep_ended_by_stop_improvement_exits_0_and_names_the_command_that_continues(
+    still, tmp_path, tunecli
+):
     done = tunecli("search", "still.yaml")
     assert done.returncode == 0, done.stderr
     for words in ("less than search.stop.improvement", "resume runs/still --set search.stop=null"):
@@ -143,7 +145,7 @@ def test_that_it_ended_so_is_said_and_what_to_change_and_it_is_no_error(still, t
     assert "20 of 20 ended" in tunecli("status", "still").stdout
 
 
-def test_a_trial_that_breaks_its_constraints_less_is_better_whatever_its_loss():
+def test_a_smaller_violation_is_an_improvement_at_any_loss():
     assert n_since_best([(2.0, 0.1), (1.0, 0.5), (0.5, 0.9)]) == 0
     assert n_since_best([(0.0, 0.9), (1.0, 0.1), (0.5, 0.1)]) == 2
     assert n_since_best([(0.0, 0.9), (math.inf, 0.1), (0.0, 0.8)]) == 0

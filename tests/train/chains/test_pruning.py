@@ -77,7 +77,7 @@ CUTS = [
 ]
 
 
-def test_every_rule_is_compared_with_torch() -> None:
+def test_every_pruning_rule_is_compared_with_torch() -> None:
     assert {cut.by for cut in CUTS} == set(RULES)
 
 

@@ -81,7 +81,7 @@ def test_the_norm_of_each_row_is_bounded_separately() -> None:
 
 
 @pytest.mark.parametrize("per", ["model", "tensor", "row"])
-def test_within_its_bound_a_norm_changes_no_bit(per: Any) -> None:
+def test_clipping_a_norm_within_its_bound_changes_no_bit(per: Any) -> None:
     assert same(after(WeightClip(norm=1e3, per=per), weights()), weights())
 
 

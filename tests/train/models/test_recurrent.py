@@ -40,7 +40,7 @@ def torchs_own(net: RecurrentNet, name: str, n_in: int, *, bidirectional: bool) 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("name", KERNELS)
-def test_on_whole_sequences_the_outputs_equal_torchs_network(name: str, bidirectional: bool) -> None:
+def test_outputs_for_whole_sequences_equal_those_of_torchs_network(name: str, bidirectional: bool) -> None:
     net = net_of(Inputs((5, 3)), name=name, width=6, layers=2, bidirectional=bidirectional)
     reference = torchs_own(net, name, 3, bidirectional=bidirectional)
     x = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(0))
@@ -53,7 +53,7 @@ def test_on_whole_sequences_the_outputs_equal_torchs_network(name: str, bidirect
 @pytest.mark.parametrize("pool", ["last", "mean", "max"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("name", KERNELS)
-def test_on_padded_texts_the_outputs_equal_those_of_packed_sequences(
+def test_outputs_for_padded_texts_equal_those_for_packed_sequences(
     name: str, bidirectional: bool, pool: str
 ) -> None:
     net = net_of(

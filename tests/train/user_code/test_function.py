@@ -381,7 +381,7 @@ def test_returned_objective_that_is_no_number_fails_the_trial(job_of, value):
 
 
 @pytest.mark.parametrize("value", ["x" * 10**6, [0] * 10**6, {"y" * 10**6: 1}, 10**5000], ids=range(4))
-def test_a_value_of_any_size_is_shown_short(job_of, value):
+def test_a_failure_shortens_a_reported_value_of_any_size(job_of, value):
     outcome = outcome_of(job_of("misreports", {"args": [1], "metrics": {"val_loss": value}}))
     assert outcome.failure is not None
     assert len(outcome.failure.cause) < 200 and len(outcome.failure.traceback) < 5000

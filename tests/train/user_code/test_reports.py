@@ -277,7 +277,7 @@ def test_number_of_metrics_is_limited_over_all_reports(beyond: int) -> None:
     assert (outcome.failure is None) is (beyond == 0)
 
 
-def test_end_carries_its_note() -> None:
+def test_the_end_event_contains_its_note() -> None:
     ended = Reports(JOB, "cpu").ended(note="one thing")
     assert isinstance(ended, Ended) and ended.note == "one thing"
 
@@ -296,7 +296,7 @@ NAN, INF = math.nan, math.inf
     [([], False), ([{}], False), ([{"good": True}], True), ([{"good": True}, {"bad": True}], False)],
     ids=["nothing later", "left out later", "a number later", "none again later"],
 )
-def test_goals_and_constraints_use_last_values_that_must_be_finite(
+def test_objectives_and_constraints_use_last_values_that_must_be_finite(
     tmp_path: Path,
     bad: float,
     name: str,

@@ -100,7 +100,7 @@ def test_a_link_that_acts_has_no_problem(training: dict[str, Any], link: dict[st
         (TWO_AND_A_HALF, {"warmup": {"epochs": 3}}, "warmup.epochs", "its part of training only 2.5", ""),
     ],
 )
-def test_a_link_that_a_run_is_too_short_for_is_one_problem(
+def test_a_link_longer_than_the_run_is_one_problem(
     training: dict[str, Any], link: dict[str, Any], key: str, message: str, hint: str
 ) -> None:
     (problem,) = problems_of(["cosine", link], training)

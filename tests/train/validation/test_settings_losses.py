@@ -32,7 +32,7 @@ def test_a_loss_that_fits_has_no_problems(source: str, loss: Any) -> None:
     assert problems_of(source, loss) == []
 
 
-def test_a_loss_of_the_other_task_is_refused_with_a_list_of_those_that_fit() -> None:
+def test_a_loss_of_the_other_task_is_refused_with_a_list_of_suitable_losses() -> None:
     (problem,) = problems_of("diabetes", "bce")
     assert problem == Problem(
         "loss",

@@ -176,7 +176,7 @@ def test_batch_norm_needs_more_than_one_training_example(tmp_path: Path) -> None
         ),
     ],
 )
-def test_a_model_that_cannot_read_the_data_is_refused_with_a_list_of_those_that_can(
+def test_a_model_that_cannot_read_the_data_is_refused_with_a_list_of_suitable_models(
     inputs: Inputs, model: Any, expected: tuple[str, str]
 ) -> None:
     config = TrialConfig.model_validate({"data": {"source": "iris"}, "model": model})
@@ -196,7 +196,7 @@ def test_tokens_take_no_augmentation_and_sequences_only_those_of_numbers(tmp_pat
     assert parameters({"data": data, "model": "gru"}, folder=tmp_path) == ["data.augment.2"]
 
 
-def test_for_user_data_only_problems_that_need_no_facts_are_found(tmp_path: Path) -> None:
+def test_user_data_gets_only_the_problems_that_need_no_facts(tmp_path: Path) -> None:
     config = {
         "data": {
             "source": {"python": "mine:make"},
