@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-NOBODY = 65534
+_CAPABILITY_VERSION = 0x20080522  # capget(2), version 3
+_OVERRIDES = 0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 
 ReadOnly = Callable[[Path], AbstractContextManager[None]]
 
@@ -27,19 +29,40 @@ def open_path() -> Iterator[Path]:
 
 @pytest.fixture
 def read_only() -> ReadOnly:
-    """``with read_only(folder):`` makes a folder read-only; root becomes an unprivileged user in the block."""
+    """``with read_only(folder):`` makes a folder read-only; in the block root obeys permissions, too."""
 
     @contextmanager
     def guard(folder: Path) -> Iterator[None]:
-        is_root = os.geteuid() == 0
         folder.chmod(0o555)
-        if is_root:
-            os.setresuid(NOBODY, NOBODY, 0)
         try:
-            yield
+            with _permissions_obeyed():
+                yield
         finally:
-            if is_root:
-                os.setresuid(0, 0, 0)
             folder.chmod(0o755)
 
     return guard
+
+
+@contextmanager
+def _permissions_obeyed() -> Iterator[None]:
+    """Take root's right to write and read any file from this thread. Programs that it starts get it back.
+
+    Another user could not always run Python, whose files may be private to root.
+    """
+    if os.geteuid() != 0:
+        yield
+        return
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    sets = (
+        ctypes.c_uint32 * 6
+    )()  # effective, permitted, inheritable, each for capabilities 0 to 31 and 32 to 63
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.capget(header, sets) == 0, os.strerror(ctypes.get_errno())
+    before = sets[0]
+    sets[0] = before & ~_OVERRIDES
+    assert libc.capset(header, sets) == 0, os.strerror(ctypes.get_errno())
+    try:
+        yield
+    finally:
+        sets[0] = before
+        assert libc.capset(header, sets) == 0, os.strerror(ctypes.get_errno())

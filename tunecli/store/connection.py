@@ -212,7 +212,10 @@ _PERHAPS_NO_ROOM = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 
 def _is_read_only_by_its_header(error: sqlite3.OperationalError, path: Path) -> bool:
     is_forbidden = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY
-    return is_forbidden and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    effective = os.access in os.supports_effective_ids  # the rights with which files are opened
+    return is_forbidden and all(
+        os.access(place, os.W_OK, effective_ids=effective) for place in (path, path.parent)
+    )
 
 
 def _code(error: sqlite3.Error) -> int:
