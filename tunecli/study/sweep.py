@@ -1,8 +1,9 @@
-"""The sweep: suggest → record → train → record, until the study has its total, then rank.
+"""The sweep: suggest → record → train → record, until the study has its total number of trials, then rank.
 
 A suggestion is committed before a worker gets it, and a result before it is used (write-ahead). Suggestion n uses the
-results of trials up to n - lookahead, in any order of their ends, so the table does not depend on the number of
-workers (speed-independence). Only this process writes the log, through the coordinator (one-writer).
+results of the trials up to n - lookahead. The order in which they ended does not matter, so the ranked table does not
+depend on the number of workers (speed-independence). Only this process writes the log, through the coordinator
+(one-writer).
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Ending:
 
 
 def sweep(study: Study, display: Display, engine: Engine | None = None) -> Ending:
-    """Run the study to its total.
+    """Run the study until it has its total number of trials, or until a limit or a signal ends it.
 
     Args:
         study: open, and held by this process.
@@ -80,16 +81,17 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         Interrupted: SIGINT, SIGTERM or SIGHUP came. The record is kept, and the sweep can be resumed.
         DiskFull, StoreFailed: the disk refuses a write. The record is kept, too.
     """
-    engine, shown = engine or _engine(study), _SilencedDisplay(display)
+    engine = engine or _engine(study)
+    guarded_display = _GuardedDisplay(display)
     with noted_signals() as received, ExitStack() as cleanup:  # the callbacks run from the last to the first
         cleanup.callback(remove_leftovers, study.folder.path)  # temporary files of workers that were killed
-        cleanup.callback(engine.close)
+        cleanup.callback(engine.close)  # needed if the coordinator cannot be made
         coordinator = Coordinator(study)
         cleanup.callback(coordinator.close)
-        cleanup.callback(shown.ended)
-        cleanup.callback(engine.close)
-        shown.began(_info(study), list(coordinator.trials.values()))
-        reason = _run(study, engine, coordinator, shown, received)
+        cleanup.callback(guarded_display.ended)
+        cleanup.callback(engine.close)  # a second time: the workers end before the coordinator closes
+        guarded_display.began(_info(study), list(coordinator.trials.values()))
+        reason = _run(study, engine, coordinator, guarded_display, received)
         coordinator.conclude(reason)
     return _ending(study, reason, list(coordinator.trials.values()))
 
@@ -125,7 +127,7 @@ def _record_events(
         for event in engine.events(WAIT_S):
             events.append(event)
         queue.hand_out(received)
-    finally:  # events that came before a worker reported a full disk are recorded all the same
+    finally:  # if a worker reports a full disk, the events before that report are still recorded
         for recorded in coordinator.record(events):
             display.happened(recorded)
 
@@ -179,8 +181,8 @@ def _interrupted(study: Study, coordinator: Coordinator, signal_number: int) -> 
     )
 
 
-class _SilencedDisplay:
-    """A display that is not called any more after its first failure: a closed terminal or pipe never stops training."""
+class _GuardedDisplay:
+    """Calls a display until the first call fails, so that a closed terminal or pipe never stops the training."""
 
     def __init__(self, display: Display) -> None:
         self._display: Display | None = display
@@ -201,5 +203,5 @@ class _SilencedDisplay:
         if self._display is not None:
             try:
                 call(self._display)
-            except (OSError, SystemExit):  # rich exits by SystemExit if its pipe is broken
+            except (OSError, SystemExit):  # rich raises SystemExit if its pipe is broken
                 self._display = None

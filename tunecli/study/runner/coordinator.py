@@ -1,7 +1,7 @@
-"""The coordinator of a sweep: it mirrors the record, decides which trial comes next, and applies each event.
+"""The coordinator of a sweep: it holds the record in memory, decides which trial comes next, and records each event.
 
-It is the only writer of the record while a sweep runs (one-writer), through `RecordWriter`. Everything it knows can be
-read from the log again, apart from clocks (record-is-the-state). Knows no engine.
+It is the only writer of the record while a sweep runs (one-writer), through `RecordWriter`. Its whole state, apart from
+clocks, can be read from the log again (record-is-the-state). It does not know which engine runs the trials.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tunecli.study.runner.record_writer import KeptFiles, RecordWriter, remove_s
 from tunecli.study.runner.stopping_rule import EndReason, StoppingRule, spent_by
 from tunecli.trial import FailedAttempt, Failure, FailureKind, Observation, Parameters, State, Trial
 
-_PUBLISH_WAIT_S = 2.0
-_PUBLISH_SHARE = 0.01  # of the sweep's time, at most, goes into rewriting the table
+_PUBLISH_WAIT_S = 2.0  # between two rewrites of the table, at least
+_PUBLISH_SHARE = 0.01  # the largest share of the sweep's time that goes into rewriting the table
 
 
 class Coordinator:
@@ -65,7 +65,9 @@ class Coordinator:
         remove_superfluous(study.folder, self._log.all_checkpoint_names(), self.trials.values(), leaders)
         with self._log.atomic():
             session = self._log.append_session(versions(plug_ins_of(study.spec)))
-            self._log.set_fact("ending", "")  # even if all trials have ended or paused, the study goes on
+            # Clears the reason for which an earlier session ended: the study goes on, even if every trial on record
+            # has ended or paused.
+            self._log.set_fact("ending", "")
         self._writer = RecordWriter(self._log, study.folder, session, float(facts["elapsed_s"]))
         self._files = KeptFiles(study.folder, objective, self._writer, leaders)
 
@@ -87,7 +89,7 @@ class Coordinator:
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
-        """Commit everything that the block suggests and records at once.
+        """Commit everything that the block suggests and records in one transaction.
 
         Raises:
             DiskFull, StoreFailed: nothing is committed, and this process must end.
@@ -98,7 +100,7 @@ class Coordinator:
     # The next trial
 
     def next_trial(self) -> Trial | EndReason | None:
-        """The next trial to run, now on record; why there is none; or None if a result must come first."""
+        """The next trial to run, which is now on record; why no trial is left; or None if a result must come first."""
         if self.is_out_of_time:
             return EndReason.TIME
         if self._queued:
@@ -156,12 +158,12 @@ class Coordinator:
         return None if point is None else Trial(number, point, trial_seed(spec, number, point))
 
     def _position(self, trial: Trial) -> int:
-        """Position of an unfinished trial in the order in which trials began, or of its last step."""
+        """Sort key of an unfinished trial in the queue: its number, or if trials pause the index of its last step."""
         step = None if self._schedule is None else self._schedule.last_step(trial.number)
         return trial.number if step is None else step.step
 
     def put_back(self, numbers: Iterable[int]) -> None:
-        """Queue trials again whose jobs no worker got."""
+        """Put the trials whose jobs no worker got back into the queue."""
         for number in sorted(numbers, reverse=True):
             self._queued.appendleft(self.running.pop(number))
 
@@ -180,7 +182,7 @@ class Coordinator:
         )
 
     def has_failed_attempt(self, number: int) -> bool:
-        """Whether an attempt at the trial has failed, so that it is trained alone."""
+        """Whether an attempt at the trial has failed; such a trial is trained alone."""
         return self._attempts.has_failed(number)
 
     # Events
@@ -189,7 +191,7 @@ class Coordinator:
         """Record the workers' events: starts and epochs with the next commit, all others now.
 
         Returns:
-            The events; in place of an end after which the trial is tried again, the failed attempt.
+            The events. The end of a trial that is tried again is replaced by the failed attempt.
         """
         if all(isinstance(event, Started | EpochEnded) for event in events):
             return [self._record(event) for event in events]
@@ -222,7 +224,7 @@ class Coordinator:
         self._files.drop_checkpoints(self._attempts.add_checkpoint(event.number, event.checkpoint))
 
     def _add_failed_attempt(self, failed: FailedAttempt) -> FailedAttempt:
-        """Record it, and queue its trial again before all others."""
+        """Record a failed attempt, and put its trial at the front of the queue."""
         self._writer.settle()
         self._writer.log_to_write().append_failed_attempt(failed)
         self._queued.appendleft(self.running.pop(failed.number))
@@ -231,12 +233,12 @@ class Coordinator:
         return failed
 
     def _pause(self, event: Paused) -> None:
-        """Record the end of a step. One checkpoint stays: without it, the trial would begin anew."""
+        """Record the end of a step. One checkpoint is kept: without it, the trial would start from its first epoch."""
         number, outcome = event.number, event.outcome
         assert self._schedule is not None
         self._writer.settle()
         self._writer.log_to_write().append_pause(event, self._schedule.pause(number, outcome))
-        self._leave(number, State.PAUSED, event)
+        self._finish_running(number, State.PAUSED, event)
         self._files.drop_checkpoints(self._attempts.pause(number))
         self._files.drop_reports(number)
         self._writer.note(
@@ -247,7 +249,7 @@ class Coordinator:
         number, outcome = event.number, event.outcome
         self._writer.settle()
         self._writer.log_to_write().append_result(event)
-        ended = self._leave(number, outcome.state, event)
+        ended = self._finish_running(number, outcome.state, event)
         self._history.add(ended)
         self._files.drop_checkpoints(self._attempts.end(number))
         self._files.drop_reports(number)
@@ -259,8 +261,8 @@ class Coordinator:
         record = {"trial": number, "state": outcome.state.value, "score": outcome.score}
         self._writer.note({**record, "seconds": outcome.seconds}, outcome.failure)
 
-    def _leave(self, number: int, state: State, event: Paused | Ended) -> Trial:
-        """Take a trial from those that run, with its outcome."""
+    def _finish_running(self, number: int, state: State, event: Paused | Ended) -> Trial:
+        """Remove a trial from the running ones, and set its state and outcome."""
         trial = self.running.pop(number)
         self._unended.discard(number)
         self.trials[number] = Trial(number, trial.parameters, trial.seed, state, event.outcome)
@@ -269,7 +271,7 @@ class Coordinator:
     # The table, and the end of the sweep
 
     def tend(self) -> None:
-        """Commit buffered events if it is time, and rewrite the table: the longer that takes, the less often."""
+        """Commit buffered events and rewrite the table, each if it is due; a slow rewrite is due less often."""
         self._writer.flush_if_due()
         now = time.monotonic()
         if now - self._published_at > max(_PUBLISH_WAIT_S, self._publishing_s / _PUBLISH_SHARE):
@@ -280,7 +282,8 @@ class Coordinator:
     def conclude(self, reason: EndReason) -> None:
         """Record why the sweep ended.
 
-        Checkpoints of paused trials go if the sweep is complete: a larger total trains these trials from their start.
+        If the sweep is complete, the checkpoints of paused trials are deleted. If the total is raised later, these
+        trials are trained from their start.
         """
         with self.atomic():
             if reason in (EndReason.COMPLETE, EndReason.EXHAUSTED):
@@ -292,9 +295,9 @@ class Coordinator:
     def close(self) -> None:
         """Commit buffered events, rewrite the table, and remove superfluous files.
 
-        Does nothing after a failed commit: memory is ahead of the record then.
+        Does nothing after a failed commit: memory then holds events that the record lacks.
         """
-        with ExitStack() as stack:  # each is done even if one before it fails
+        with ExitStack() as stack:  # runs the last one first, and each of them even if another one fails
             stack.callback(self._remove_superfluous)
             stack.callback(self.publish)
             stack.callback(self._flush)
@@ -310,7 +313,7 @@ class Coordinator:
                 self._writer.settle()
 
     def _remove_superfluous(self) -> None:
-        """Remove checkpoints of workers that were killed before they reported them."""
+        """Remove checkpoints that workers wrote and could not report because they were killed."""
         if not self._writer.is_torn:
             names = self._log.all_checkpoint_names()
             remove_superfluous(self._study.folder, names, self.trials.values(), self._files.leaders)

@@ -1,8 +1,9 @@
 """The steps of a study whose trials pause: those on record, and the decision about the next one.
 
-Step k is made from the results of the steps up to k - lookahead. If those leave nothing to do, it waits for the results
-of later steps, one at a time. So a step depends on earlier steps, and not on the speed of any trial
-(speed-independence), except with pruners that depend on arrival. Reads the record and never writes it.
+A step begins or continues one trial, until its next pause or its end. Step k is chosen by the results of the steps up
+to k - lookahead. If those leave nothing to do, the choice waits for the results of later steps, one at a time. So a
+step depends on earlier steps, and not on the speed of any trial (speed-independence), except with pruners that use
+results as they arrive. Reads the record and never writes it.
 """
 
 from __future__ import annotations
@@ -36,11 +37,12 @@ class PauseSchedule:
         """
         self._spec, self._pruner, self._sign = spec, pruner, spec.objective.sign
         self._steps: list[Step] = []
-        self._pauses: dict[int, Outcome] = log.pauses()  # by step
+        self._pauses: dict[int, Outcome] = log.pauses()  # by the index of the step that ended there
         self._steps_of: dict[int, list[Step]] = {}  # by trial
-        self._is_exhausted = False
+        self._is_exhausted = False  # whether the space has no further point
         self._discarded: set[int] = set()
-        self._idle_view = (-1, -1)  # (number of steps, last step seen) that left nothing to do
+        # The last view that left nothing to do: number of steps, last step seen.
+        self._idle_view = (-1, -1)
         self._depends_on_arrival = pruner_info(pruner.name).depends_on_arrival
         self._fractions = rungs_of(spec, pruner)
         for step in log.steps():
@@ -83,12 +85,12 @@ class PauseSchedule:
             trials: all trials on record, by number.
             lookahead: the study's lookahead, in steps.
             n_trials: the largest number of trials to begin.
-            spent_by: (number of epochs, number of failed trials) -> the limit that they reach; None if neither.
+            spent_by: (number of epochs, number of failed trials) -> the limit that is reached; None if there is none.
             new_trial: (number, point, history) -> a new trial, at the point or where the sampler suggests it; None if
                 the space has no further point.
 
         Returns:
-            The step and its trial; why there is none; or None if a result must come first.
+            The step and its trial; why no step is left; or None if a result must come first.
         """
         for last_seen, curves in self._views(lookahead, trials):
             if curves is None:
@@ -98,7 +100,8 @@ class PauseSchedule:
             may_begin = len(trials) < n_trials and not self._is_exhausted
             action = self._next_action(curves, may_begin=may_begin)
             if action is not None and action.number is None:
-                history = comparable(curves, len(self._fractions), len(self._spec.space.parameters) + 3)
+                n_results = len(self._spec.space.parameters) + 3  # as in BOHB: (number of parameters + 1) + 2
+                history = comparable(curves, len(self._fractions), n_results)
                 trial = new_trial(len(trials), action.parameters, history)
                 if trial is not None:
                     return self._step(trial, action.rung), trial
@@ -108,7 +111,7 @@ class PauseSchedule:
                 trial = trials[action.number]
                 return self._step(trial, action.rung), trial
             self._idle_view = (len(self._steps), last_seen)
-        # A pruner that proposes points itself returns None if there is none left.
+        # With fewer trials than the total, a pruner that proposes points itself has no point left.
         return EndReason.EXHAUSTED if len(trials) < n_trials else EndReason.COMPLETE
 
     def _end_reason(
@@ -125,7 +128,7 @@ class PauseSchedule:
         return EndReason.STAGNATION if self._is_stagnant(curves) else None
 
     def _is_stagnant(self, curves: Sequence[Curve]) -> bool:
-        """Whether too many trials in a row, by the step that completed them, did not improve on the best before."""
+        """Whether too many trials in a row, in the order of the steps that completed them, brought no improvement."""
         stop = self._spec.settings.search.stop
         if stop is None or stop.stagnation is None:
             return False
@@ -152,10 +155,11 @@ class PauseSchedule:
         return Step(len(self._steps), trial.number, rung, until_epoch)
 
     def _views(self, lookahead: int, trials: Mapping[int, Trial]) -> Iterator[tuple[int, list[Curve] | None]]:
-        """Views of the record for the next step: pairs of the last step whose result is seen, and all curves up to it.
+        """The views of the record by which the next step may be chosen: the last step seen, and the curves up to it.
 
-        The first pair holds all results that the lookahead allows, and each further pair one more. Pairs that are
-        known to leave nothing to do are skipped. A pair with None ends the iteration: a result must come first.
+        The first view has the results of the steps that the lookahead allows, and each further view those of one more
+        step. Views that are known to leave nothing to do are skipped. A view with None instead of curves is the last
+        one: a result must come first.
         """
         n = len(self._steps)
         has_ended = [
@@ -200,9 +204,8 @@ class PauseSchedule:
             return replace(curve, state=State.PAUSED)
         if not is_seen or trial.outcome is None:
             return curve
-        if (
-            trial.state is not State.COMPLETE
-        ):  # a trial that another pruner ended has no checkpoint to continue from
+        if trial.state is not State.COMPLETE:
+            # It failed, or another pruner ended it: it has no checkpoint to continue from.
             return replace(curve, state=State.FAILED, epochs=trial.outcome.epochs)
         at_end = {len(self._fractions) - 1: self._violations(trial.outcome)}
         return replace(
@@ -221,7 +224,7 @@ class PauseSchedule:
 
 
 def _failures(curves: Iterable[Curve], trials: Mapping[int, Trial]) -> Iterator[Failure | None]:
-    """The failure of each trial of which anything is known; None: it has not failed so far."""
+    """The failure of each trial that has a result; None: the trial has not failed so far."""
     for curve in curves:
         outcome = trials[curve.number].outcome if curve.state is State.FAILED else None
         if curve.state is not State.WAITING or curve.losses:
@@ -244,7 +247,7 @@ def _lengths(pruner: Pausing, configs: Iterable[Mapping[str, object]]) -> tuple[
 
 
 def pause_epochs_of(spec: StudySpec, pruner: Pausing) -> tuple[int, ...]:
-    """Epochs after which the study's longest trial pauses, if it is as long as the file says."""
+    """Epochs after which the study's longest trial pauses, without pauses at or after its configured length."""
     configs = list(concrete_trials(spec.space))
     _, full_epochs = _lengths(pruner, configs)
     epochs = pause_epochs(full_epochs, rung_fractions(full_epochs, pruner.min_epochs, pruner.factor))
