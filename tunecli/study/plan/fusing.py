@@ -1,7 +1,7 @@
-"""Whether a study trains several trials as one model, how many, and why not; and the cheapest and the largest trial.
+"""Whether a study trains several trials as one model (*fusing*): how many, or why not. And the costs of its trials.
 
 Fusing is decided when the study begins, from its file alone, since a fused trial's bits differ from those of a trial
-trained alone. Knows no torch: the signature says which trials can share a model.
+trained alone. Loads no torch: `fusion_blockers` decides from a trial's settings whether it can share a model.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MULTIPLY_ADDS_A_SECOND = 2.0e10
 
 WIDTH = 16  # larger groups do not fit a core's caches: measured, 8 to 32 trials cost the same per trial
 _MAX_WEIGHTS = 20_000  # with more, arithmetic on a CPU outweighs the saving
-_MIN_GROUP = 4
+_MIN_GROUP = 4  # with fewer trials in a group, ``run.fuse: auto`` trains each trial alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def fusing(spec: StudySpec, n_workers: int, n_trials: int) -> Fusing:
         share = "none"
     elif not width:
         return Fusing(0, "none", (_size_blocker(spec),))
-    most = max(1, -(-n_trials // n_workers))  # as many groups are made as there are workers
+    most = max(1, -(-n_trials // n_workers))  # rounded up; as many groups are made as there are workers
     return Fusing(
         min(width, most),
         share,
@@ -85,8 +85,8 @@ def fusing(spec: StudySpec, n_workers: int, n_trials: int) -> Fusing:
 def fused_width(spec: StudySpec, n_workers: int) -> int:
     """The largest number of trials in a group; 0: each trial is trained alone.
 
-    ``run.fuse: auto`` fuses trials if several are known before the first of them ends, and if their models are
-    so small that the overhead of a step costs more than its arithmetic.
+    ``run.fuse: auto`` fuses trials if several are suggested before the first of them ends, and if their models are so
+    small that the overhead of a step costs more than its arithmetic.
 
     Args:
         spec: the study.
@@ -149,7 +149,7 @@ def _lookahead_blocker(spec: StudySpec, n_workers: int) -> FusionBlocker:
 
 
 def _user_code_blockers(spec: StudySpec) -> Iterator[FusionBlocker]:
-    """A module of the user's own: no trial of a study that has one shares a model."""
+    """The user's own code: if one trial of a study uses it, all its trials are trained alone."""
     used = next((use for plain in concrete_trials(spec.space) for use in uses(plain, spec.objective)), None)
     if used is not None and (spec.objective.python or code_hashes(spec)):
         place = ".".join(map(str, (*used.place, "python")))
@@ -157,7 +157,7 @@ def _user_code_blockers(spec: StudySpec) -> Iterator[FusionBlocker]:
 
 
 def _number_blockers(spec: StudySpec, width: int, n_workers: int, n_trials: int) -> Iterator[FusionBlocker]:
-    """The numbers that leave every group with one trial, though its bits are those of a fused trial."""
+    """The settings by which every group has a single trial. Such a trial still has the bits of a fused trial."""
     search, limit = spec.settings.search, spec.settings.run.trial_limit
     if not width:
         return
@@ -206,19 +206,17 @@ def reads_nothing(spec: StudySpec) -> bool:
 
 
 def cost_bounds(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
-    """Cost of the cheapest and of the most expensive trial; only their steps if a trial has a model of the user's own.
+    """Cost of the cheapest and of the most expensive trial.
 
-    Both are None if a trial is trained by the user's own code.
+    If a trial has a model of the user's own, only the numbers of steps are known. Both costs are None if a trial is
+    trained by the user's own code.
     """
     costs = []
     for point in (*points_to_check(spec.space), *_corners(spec.space)):
         try:
             trial = resolve_trial(spec.space, point)
-        except (
-            DanglingReferenceError,
-            ValidationError,
-        ):  # a corner that no check has seen: such a trial costs nothing
-            continue
+        except (DanglingReferenceError, ValidationError):
+            continue  # no check has seen this corner; such a trial fails before it costs anything
         workload = cost(trial, spec.base_path) if isinstance(trial, TrialConfig) else None
         if workload is None:
             return None, None

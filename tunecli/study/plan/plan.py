@@ -36,8 +36,8 @@ class Plan:
         threads: intra-op threads of each worker; fixed, since bits may depend on it.
         device: ``run.device``.
         engine: ``run.engine``.
-        fuse: the largest number of trials in one model; 0: each trial is trained alone. A fused trial's
-            bits differ, so it is fixed. The actual number of trials in a group changes no bits.
+        fuse: the largest number of trials in one model; 0: each trial is trained alone. It is fixed, since a fused
+            trial has other bits than a trial trained alone. The actual number of trials in a group changes no bits.
     """
 
     n_trials: int
@@ -63,12 +63,12 @@ def plan_for(spec: StudySpec) -> Plan:
 
 
 def _lookahead(spec: StudySpec, n_workers: int, fuse: int) -> int:
-    """Enough that no worker waits for a suggestion; with a single worker, 1: each suggestion uses all results."""
+    """Large enough that no worker waits for a suggestion. With a single worker 1, so that it uses all results."""
     if fuse:
         return n_workers * fuse
     limit = spec.settings.run.limit
-    is_counted = limit.epochs is not None or bool(limit.failures) or spec.settings.search.stop is not None
-    if reads_nothing(spec) and not is_counted:  # a limit or `search.stop` needs results soon
+    has_limit = limit.epochs is not None or bool(limit.failures) or spec.settings.search.stop is not None
+    if reads_nothing(spec) and not has_limit:  # a limit or `search.stop` needs results soon
         return n_workers * AHEAD
     return n_workers if n_workers == 1 else n_workers + 1
 

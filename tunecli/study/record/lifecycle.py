@@ -88,7 +88,7 @@ def begin(
     plan = plan or plan_for(spec)
     if kind_of(path / "study.db"):
         RunFolder(path).require_own_files(is_writing=True)
-        with hold(path):  # StudyLocked says more, if another process holds it
+        with hold(path):  # if another process holds the study, the more exact error is StudyLocked
             raise UsageError(
                 f"{path} holds a study already",
                 hint=f"tunecli resume {quote(str(path))}, or --out another folder",
@@ -97,13 +97,14 @@ def begin(
     require_room(path, LEAST_ROOM_BYTES)
     code, data = code_hashes(spec), data_hashes(spec)
     if code or data or any("command" in plain for plain in concrete_trials(spec.space)):
-        require_text(str(spec.base_path.resolve()), spec.base_path)  # now, not after all trials are trained
+        # Fail now, and not when a trial is exported after the training.
+        require_text(str(spec.base_path.resolve()), spec.base_path)
     folder = RunFolder.create(path)
     with hold(folder.path):
         is_named = says(spec.text, spec.overrides, "study")
         facts = {
             "config": spec.text,
-            # the file's own name, which the run folder's copy does not have
+            # Without the key `study`, the study has the name of its file. The run folder's copy has another name.
             "overrides": [*spec.overrides, *([] if is_named else [f'study="{spec.settings.study}"'])],
             "base_path": str(spec.base_path.resolve()),
             "plan": asdict(plan),
@@ -114,7 +115,7 @@ def begin(
             **facts,
         }
         with _created(folder.database_path, facts, fill) as log:
-            write_atomically(folder.config_path, spec.text)  # a copy for people; the log has the truth
+            write_atomically(folder.config_path, spec.text)  # a copy to read, and to edit before a resume
             yield Study(spec, plan, folder, log)
 
 
@@ -179,7 +180,7 @@ def reopen(
         for line in (*change.lines, *changed_versions(facts["versions"], plug_ins_of(spec)), *notes):
             say(line)
         if spec.text != facts["config"] or not folder.config_path.exists():
-            # Before the row: after a crash between the two, the edited file takes effect again.
+            # Written before the log: after a crash between the two, the next resume applies the edited file again.
             write_atomically(folder.config_path, spec.text)
         with log.atomic():
             log.set_fact("plan", asdict(plan))
@@ -190,7 +191,7 @@ def reopen(
 
 
 def _replanned(plan: Plan, change: ConfigChange) -> Plan:
-    """The plan, with the fields that the changed settings affect decided anew."""
+    """The plan; those of its fields that depend on changed settings are decided again."""
     changed = {difference.path for difference in change.differences}
     fields = {field for field, path in PLAN_PATHS.items() if path in changed}
     if "run.engine" in changed:
@@ -239,7 +240,7 @@ def require_text(tree: Any, base_path: Path) -> None:
 
     Args:
         tree: content of an exported file.
-        base_path: the folder that relative names start from, and the only source of names that are not UTF-8.
+        base_path: the folder that relative paths start from. Only its name can fail to be UTF-8.
 
     Raises:
         UsageError: a string is not valid UTF-8.

@@ -26,7 +26,12 @@ NOTHING_TESTED: Mapping[str, float] = {}
 
 
 def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_TESTED) -> str:
-    """A trial as a complete runnable file: each range replaced by its value, the seed fixed, and its test metrics.
+    """A trial as a complete file that can be run: each range is replaced by its value, and the seed is fixed.
+
+    Args:
+        study: the study.
+        trial: one of its trials.
+        tested: test metrics of the trial, which the file states too.
 
     Raises:
         UsageError: the file would contain a folder name that is not UTF-8.
@@ -94,7 +99,7 @@ class Overview:
         parameters: the name of each parameter, by its column.
         headings: a short heading for each of these columns.
         order: these columns, by importance for the scores.
-        labels: by column and by a value's ``repr``, what to show in place of a value that says too little.
+        labels: by column, the label of each value that is unclear or ambiguous by itself, by the value's ``repr``.
         varying: the columns with more than one distinct value.
         failures: a line for each kind of failure.
         best: the trial of rank 1, with its front and feasibility; None if no trial has a rank.
