@@ -1,4 +1,4 @@
-"""The concrete trial at a point of a space: each range replaced by its value, each `ref` by the value it names.
+"""The concrete trial at a point of a space: each range is replaced by its value, each `ref` by the value it refers to.
 
 Also the points at which a space is checked, so that each branch and each bound is tried once.
 """
@@ -39,6 +39,7 @@ from tunecli.trial import Parameters, Scalar
 MAX_VALUES = 10_000
 """Largest number of values in a trial, with each reference counted as the value it refers to."""
 MAX_LEVELS = 100
+"""Largest depth of the values that a reference refers to, in levels below the root."""
 
 
 class DanglingReferenceError(LookupError):
@@ -106,7 +107,7 @@ def points_of(space: Space, parameter: Parameter) -> Iterator[Parameters]:
 
 
 def parents_of(parameter: Parameter) -> dict[str, Scalar]:
-    """Options of the parent choices, by key, that make a parameter active."""
+    """The values of a parameter's parents, by key, that make it active."""
     return {condition.key: condition.values[-1] for condition in parameter.conditions if condition.values}
 
 
@@ -138,8 +139,9 @@ def locate(
 ) -> tuple[tuple[str | int, ...], Expression]:
     """Follow ``path`` as far as the tree at ``point`` goes.
 
-    Steps that are no keys of the tree are skipped: a validator's path also contains the names of union members. Such a
-    name can equal a key (``python``); a key with a plain value is skipped if the next step is a key beside it.
+    A validator's path also contains the names of union members, which are not keys of the tree; such steps are skipped.
+    The name of a union member can equal a key (``python``). So a key with a plain value is skipped, too, if the next
+    step is another key of the same map.
 
     Returns:
         The steps taken, and the deepest expression that they lead to.

@@ -46,12 +46,12 @@ from tunecli.trial import Scalar
 
 MAX_LIST_LENGTH = 64
 MAX_GRID = 10_000
-MAX_STEPS = 10**15  # beyond it, neighbours may be the same number
+MAX_STEPS = 10**15  # with more, neighbouring values may be the same float
 Report = Callable[[Problem], None]
 
 
 def parse(node: Node, report: Report, path: str = "") -> Expression:
-    """Parse ``node``; each problem is passed to ``report``, and its part becomes `Broken`."""
+    """Parse ``node``. Each problem is passed to ``report``, and the part of the tree that has it becomes `Broken`."""
     match node:
         case ScalarNode(value=value, mark=mark):
             return Fixed(value, mark)
@@ -101,7 +101,9 @@ class _Range:
                 nearest(other, allowed) or (beside if allowed else "`ref` takes no other key"),
                 self.node.marks[other],
             )
-        expression = self._parsed(self.node.items[self.key])  # its problems are reported as well
+        expression = self._parsed(
+            self.node.items[self.key]
+        )  # always, so that its problems are reported as well
         return Broken(self.mark) if extra else expression
 
     def _parsed(self, body: Node) -> Expression:
@@ -134,15 +136,15 @@ class _Range:
     def _choice(self, body: Node) -> Expression:
         if not isinstance(body, SequenceNode) or not body.items:
             return self.problem(
-                "`choice` must be a list of at least one option", self._meant(body), body.mark
+                "`choice` must be a list of at least one option", self._syntax_hint(body), body.mark
             )
         labels = labels_of(body.items)
-        times = Counter((type(label), label) for label in labels)
+        n_times = Counter((type(label), label) for label in labels)
         for label, node in zip(labels, body.items, strict=True):
             if isinstance(label, float) and math.isnan(label):
                 message = "an option must not be NaN, because NaN does not equal itself"
                 return self.problem(message, "write a number, a text or null", node.mark)
-            if isinstance(node, ScalarNode) and times[type(label), label] > 1:
+            if isinstance(node, ScalarNode) and n_times[type(label), label] > 1:
                 return self.problem(f"the option {label!r} appears twice in this choice", mark=node.mark)
         options = tuple(parse(option, self._report, self.path) for option in body.items)
         for option, at in zip(options, body.items, strict=True):
@@ -156,7 +158,7 @@ class _Range:
     def _list(self, body: Node) -> Expression:
         shape = "`list` must be `{of: …, length: …}`"
         if not isinstance(body, MapNode):
-            return self.problem(shape, self._meant(body), body.mark)
+            return self.problem(shape, self._syntax_hint(body), body.mark)
         for key in body.items:
             if key not in ("of", "length"):
                 self.problem(f"unknown key `{key}` in `list`", shape, body.marks[key])
@@ -216,8 +218,8 @@ class _Range:
             return None
         return domain
 
-    def _meant(self, body: Node) -> str:
-        """The hint for a range whose body is written as another tool writes it."""
+    def _syntax_hint(self, body: Node) -> str:
+        """The right way to write a range whose body has the syntax of another tool; empty if it has not."""
         plain = plain_of(body)
         if self.key == "choice" and isinstance(plain, str):
             return hint_of(lines_for(f"choice({plain})")) if plain else ""
@@ -246,6 +248,7 @@ class _Range:
             )
         if self.key.startswith("log") and low <= 0:
             return self.problem(f"a logarithmic range must be above 0, not start at {low}", mark=body.mark)
+        # For a normal distribution, four deviations on each side of the mean.
         widest = (low - 4 * high, low + 4 * high) if is_normal else (low, high)
         if not math.isfinite(float(widest[1]) - float(widest[0])):
             return self.problem("the range is too wide: its width is not a finite number", mark=body.mark)
@@ -289,12 +292,14 @@ class _Range:
         kind = "whole numbers" if is_whole else "numbers"
         items = body.items if isinstance(body, SequenceNode) else ()
         values: list[Any] = [item.value for item in items if isinstance(item, ScalarNode)]
-        is_right = len(values) == len(items) == 2 and all(
+        is_pair = len(values) == len(items) == 2 and all(
             isinstance(value, int if is_whole else int | float) and not isinstance(value, bool)
             for value in values
         )
-        if not is_right or not all(math.isfinite(value) for value in values):
-            self.problem(f"`{self.key}` must be two finite {kind}, {names}", self._meant(body), body.mark)
+        if not is_pair or not all(math.isfinite(value) for value in values):
+            self.problem(
+                f"`{self.key}` must be two finite {kind}, {names}", self._syntax_hint(body), body.mark
+            )
             return None
         return values[0], values[1]
 

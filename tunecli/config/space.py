@@ -1,7 +1,8 @@
 """The search space of a trial's tree: its parameters, and its points.
 
 A space is a tuple of `Parameter`s, parents before children. A parameter is active if the values of its parents meet its
-conditions. A *point* maps the path of every active parameter to its value. Pure functions over frozen values.
+conditions. A *point* maps the path of every active parameter to its value. A *unit* is the position of a value in its
+parameter's domain, in [0, 1). Pure functions over frozen values.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from tunecli.trial import Parameters, Scalar
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Is met if the parameter ``key`` has one of ``values``."""
+    """A condition that is met if the parameter ``key`` has one of ``values``."""
 
     key: str
     values: tuple[Scalar, ...]
@@ -49,7 +50,7 @@ class Parameter:
         key: unique in the space: the path with the branches that lead to it, ``optimizer{adamw}.lr``.
         name: the path, ``optimizer.lr``; parameters of different branches can share it.
         domain: its domain; the options of a choice are labels.
-        conditions: conditions that are all met if the parameter is active.
+        conditions: the parameter is active if all of them are met.
         default: value of the first trial; None if the file has no default.
     """
 
@@ -78,7 +79,7 @@ class Space:
 
 
 def point_of_units(space: Space, units: Sequence[float]) -> Parameters:
-    """The point whose parameters have ``units`` (one in [0, 1) for each of ``space.parameters``).
+    """The point whose parameters have ``units``, one for each of ``space.parameters``.
 
     Units of inactive parameters are not used.
     """
@@ -99,8 +100,8 @@ def point_with(space: Space, chosen: Mapping[str, Scalar]) -> Parameters:
     point: dict[str, Scalar] = {}
     for parameter in space.parameters:
         if is_active(parameter, values):
-            usual = centre(parameter.domain) if parameter.default is None else parameter.default
-            point[parameter.name] = values[parameter.key] = chosen.get(parameter.key, usual)
+            fallback = centre(parameter.domain) if parameter.default is None else parameter.default
+            point[parameter.name] = values[parameter.key] = chosen.get(parameter.key, fallback)
     return point
 
 
@@ -172,6 +173,7 @@ def _parameters(
             yield Parameter(length_key, join(name, "length"), lengths, conditions, expression.default_length)
             possible = [value_at(lengths, i) for i in range(n_values(lengths) or 0)]
             for place, item in enumerate(items):
+                # The item exists if the list is longer than its position.
                 longer = tuple(length for length in possible if isinstance(length, int) and length > place)
                 inner = (*conditions, Condition(length_key, longer))
                 yield from _parameters(item, join(name, place), join(key, place), inner)

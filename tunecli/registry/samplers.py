@@ -25,11 +25,12 @@ class SamplerInfo:
         package: the top-level package that only this sampler needs; may be empty.
         extra: the extra of tunecli that installs ``package``; may be empty.
         reads_results: whether a suggestion depends on the results of other trials.
-        n_initial: the number of first trials that are suggested without any result: a number, or ``module:attribute``
-            of a function of the space. Unused if ``reads_results`` is False.
+        n_initial: how many trials are suggested before the first suggestion that uses results: a number, or
+            ``module:attribute`` of a function of the space. Unused if ``reads_results`` is False.
         handles_constraints: whether ``objective.subject_to`` may be given.
         handles_several_goals: whether ``objective.pareto`` may be given.
-        needs_grid: whether every parameter must have a finite number of values; the default total is all of them.
+        needs_grid: whether every parameter must have a finite number of values. The default number of trials is then
+            the number of points of the grid.
         expected_improvement: ``module:attribute`` of a function of (space, history, number, seed) and of the settings
             as keywords, which returns the expected improvement of trial ``number`` in units of the loss, or None.
             Empty: ``search.stop.improvement`` does not work with the sampler.
@@ -51,12 +52,12 @@ class SamplerInfo:
 
 
 class Bayes(NamedKnob):
-    """Bayesian optimisation: propose the point that a model of the results so far expects most of.
+    """Bayesian optimisation: fit a model to the results so far, and propose the point that it rates most promising.
 
     Attributes:
-        surrogate: model: a Gaussian process (`gp`), or scikit-optimize's forests.
-        acquisition: what the model is maximised for: expected improvement (`ei`), probability of improvement (`pi`), a
-            lower confidence bound (`lcb`), or ei and lcb in turn (`mixed`), which also looks for a large improvement
+        surrogate: the model: a Gaussian process (`gp`), or scikit-optimize's forests.
+        acquisition: the rating of a point by the model: expected improvement (`ei`), probability of improvement (`pi`),
+            a lower confidence bound (`lcb`), or ei and lcb in turn (`mixed`), which also looks for a large improvement
             once the search stalls.
     """
 
