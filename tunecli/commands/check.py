@@ -62,7 +62,7 @@ class Check:
         jobs_by_device: by device, how many jobs run there at a time.
         notes: settings that may not be intended.
         cost: the estimated cost.
-        labels: by parameter, a label for each option whose own label says too little, by the option's ``repr``.
+        labels: by parameter, a label for each option that is unclear or ambiguous by itself, by the option's ``repr``.
         data: each data set that trials may have.
     """
 
@@ -107,7 +107,7 @@ def check(spec: StudySpec) -> Check:
     plan, space, pruner = plan_for(spec), spec.space, search.pruner
     pauses = pause_epochs_of(spec, pruner) if is_pausing(pruner) else ()
     cost = estimate_cost(spec, plan)
-    together = fusing(spec, plan.n_workers, plan.n_trials)
+    study_fusing = fusing(spec, plan.n_workers, plan.n_trials)
     return Check(
         spec.settings.study,
         spec.objective,
@@ -118,9 +118,9 @@ def check(spec: StudySpec) -> Check:
         tuple(_rows(space)),
         space_size(space),
         grid_size(space),
-        together,
+        study_fusing,
         jobs_by_device(plan.device, accelerators(plan.device), plan.n_workers),
-        check_notes(spec, plan, pauses, together, cost.largest),
+        check_notes(spec, plan, pauses, study_fusing, cost.largest),
         cost,
         option_labels(space),
         data_of(spec),
@@ -128,7 +128,7 @@ def check(spec: StudySpec) -> Check:
 
 
 def _require_default_sampler(search: Search) -> None:
-    """Refuse settings of the sampler with a pruner that proposes the points itself and so reads none of them.
+    """Refuse settings of the sampler if the pruner proposes the points itself, so that nothing reads them.
 
     Raises:
         UsageError: the sampler has settings.
@@ -284,8 +284,8 @@ def _parallel(checked: Check) -> str:
     if len(checked.jobs_by_device) == 1:
         [(device, n)] = checked.jobs_by_device.items()
         return f"{n} ({device}, {threads} each)"
-    on = ", ".join(f"{n} on {device}" for device, n in checked.jobs_by_device.items())
-    return f"{on} ({threads} each)"
+    jobs = ", ".join(f"{n} on {device}" for device, n in checked.jobs_by_device.items())
+    return f"{jobs} ({threads} each)"
 
 
 def _batched(fusing: Fusing) -> str:

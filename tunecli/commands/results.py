@@ -1,6 +1,7 @@
 """`tunecli results`: the ranked table, whole or selected, with predictions by ``--predict``.
 
-The model of the predictions takes a second to load, and longer with every trial, so only ``--predict`` loads it.
+The model of the predictions takes a second to load, and its fit takes longer with every trial, so only ``--predict``
+loads it.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ from tunecli.study.record.publish import Overview, overview
 from tunecli.trial import Failure, Trial
 
 _FORMS = ("table", "csv", "json", "markdown")
-_OF_PREDICTIONS = ("predicted", "uncertainty")
-_HOW = "--format csv, or --columns NAMES"
+_PREDICTION_COLUMNS = ("predicted", "uncertainty")
+_HOW_TO_SEE_MORE = "--format csv, or --columns NAMES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Selection:
     Attributes:
         n_shown: the number of rows, from the first; None: all.
         sort_by: the column to sort by, with a `-` in front to sort from high to low; empty: by rank.
-        columns: names of columns, in full or as a unique end; empty: all columns.
+        columns: names of columns, each in full or as an ending that no other column has; empty: all columns.
         is_failed_only: only the trials that failed.
     """
 
@@ -133,8 +134,9 @@ class Results:
         notes: notes on the table.
         is_predicted: whether predictions were requested.
         predicted: the names of the two columns of predictions; empty: there are no predictions.
-        best: the trial with the best prediction, and the prediction; None: it is the trial with the best score.
-        line: ``best`` in words.
+        best: the number of the trial with the best prediction, and the prediction. None: there are no predictions,
+            there is more than one goal or a constraint, or it is the trial with the best score.
+        line: ``best`` in words, for the screen.
     """
 
     overview: Overview
@@ -172,9 +174,9 @@ def results(
     with open_to_read(folder) as study:
         trials, objective = study.log.trials(), study.spec.objective
         notes = tuple(mixtures(study.log, trials))
-        seen = overview(study, trials)
+        study_overview = overview(study, trials)
         space, seed = study.spec.space, study.spec.settings.seed
-    whole = Results(seen, seen.table, seen.front_summary, notes=notes)
+    whole = Results(study_overview, study_overview.table, study_overview.front_summary, notes=notes)
     if is_predicted:
         whole = _with_predictions(whole, trials, objective, space, seed)
     return _selected(whole, trials, selection or Selection(n_shown))
@@ -185,7 +187,7 @@ def _selected(whole: Results, trials: Sequence[Trial], selection: Selection) -> 
     sort_by = selection.sort_by.removeprefix("-")
     table = with_metrics(whole.table, trials, (*selection.columns, sort_by))
     for name in (*selection.columns, sort_by):
-        if name in _OF_PREDICTIONS and not matching(name, table.columns):
+        if name in _PREDICTION_COLUMNS and not matching(name, table.columns):
             why = whole.notes[-1] if whole.is_predicted else "add --predict"
             raise UsageError(f"there is no column `{name}`", hint=why)
     if selection.is_failed_only:
@@ -197,8 +199,8 @@ def _selected(whole: Results, trials: Sequence[Trial], selection: Selection) -> 
         table = top(table, selection.n_shown)
     failed = None
     if selection.is_failed_only:
-        at, failures = table.columns.index("trial"), _failures(trials)
-        numbers = [number for row in table.rows if isinstance(number := row[at], int)]
+        trial_index, failures = table.columns.index("trial"), _failures(trials)
+        numbers = [number for row in table.rows if isinstance(number := row[trial_index], int)]
         failed = tuple((number, failures[number]) for number in numbers)
     if selection.columns:
         columns = dict.fromkeys(column_named(table, name, "--columns") for name in selection.columns)
@@ -227,20 +229,22 @@ def _with_predictions(
             why_none = f"no predictions: the model takes up to {MAX_SOBOL_DIMENSIONS:,} parameters"
         return replace(whole, notes=(*whole.notes, why_none))
     table = whole.table
-    other = None if whole.front_summary else predicted_best(table, predictions, objective.sign)
+    # With several goals or constraints, the best score alone does not make a trial the best.
+    disagreement = None if whole.front_summary else predicted_best(table, predictions, objective.sign)
     whole = replace(
         whole,
         table=with_predictions(table, objective.metric, predictions),
         predicted=predicted_columns(table.columns),
     )
-    if other is None:
+    if disagreement is None:
         return whole
-    best, scored = predictions[other.predicted_best], predictions[other.scored_best]
+    number, other_number = disagreement.predicted_best, disagreement.scored_best
+    best, scored = predictions[number], predictions[other_number]
     line = (
-        f"trial {other.predicted_best} ({_estimate(best)}), not trial {other.scored_best} ({_estimate(scored)}), "
+        f"trial {number} ({_estimate(best)}), not trial {other_number} ({_estimate(scored)}), "
         "which has the best score"
     )
-    return replace(whole, best=(other.predicted_best, best), line=line)
+    return replace(whole, best=(number, best), line=line)
 
 
 def _estimate(prediction: Prediction) -> str:
@@ -248,7 +252,7 @@ def _estimate(prediction: Prediction) -> str:
 
 
 def mixtures(log: Log, trials: Iterable[Trial]) -> list[str]:
-    """Notes on devices and package versions that differ between trials, as scores may depend on them.
+    """Notes on devices and package versions that differ between trials, because scores may depend on them.
 
     Args:
         log: the record.
@@ -303,17 +307,19 @@ def results_view(results: Results, form: str = "table") -> View:
 
 
 def _table_view(results: Results) -> View:
-    seen = results.overview
-    how = "--format csv" if results.is_selected else _HOW
-    section = section_of(seen.with_table(results.table), how=how, is_selected=results.is_selected)
+    study_overview = results.overview
+    how = "--format csv" if results.is_selected else _HOW_TO_SEE_MORE
+    shown = study_overview.with_table(results.table)
+    section = section_of(shown, how=how, is_selected=results.is_selected)
     if results.is_selected:
         return View("results", {}, sections=(section,))
     lines = front_lines(results.front_summary)
     if results.line:
         lines.append(("predicted best", results.line))
-    best_trial = "" if seen.best is None else f"--trial {seen.best.trial.number}"
-    blocks = best_block(seen, best_trial)
-    return View("results", {}, tuple(lines), (section,), asides=seen.failures, blocks=blocks)
+    best = study_overview.best
+    best_trial = "" if best is None else f"--trial {best.trial.number}"
+    blocks = best_block(study_overview, best_trial)
+    return View("results", {}, tuple(lines), (section,), asides=study_overview.failures, blocks=blocks)
 
 
 def _failed_view(results: Results) -> View:

@@ -18,9 +18,8 @@ Point = tuple[float, ...]
 _ORDER = (State.COMPLETE, State.PRUNED, State.FAILED, State.RUNNING, State.WAITING)
 _UNFINISHED = (State.RUNNING, State.WAITING)
 _Key = tuple[int, bool, bool, float, tuple[float, ...], int]
-_REFERENCE_MARGIN = (
-    0.1  # distance of the reference point beyond the front's worst, as a fraction of its range
-)
+# Distance of the reference point beyond the front's worst values, as a fraction of the front's range.
+_REFERENCE_MARGIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Ranked:
     """A trial with its rank.
 
     Attributes:
-        rank: 1 is best; None: the trial is not complete or has no finite score.
+        rank: 1 is best; None: the trial is not complete, or a goal or constraint has no finite value.
         trial: the trial.
         front: the number of its front, 1 being the Pareto front; None: there is one goal, or the trial has no rank or
             is infeasible.
@@ -42,11 +41,12 @@ class Ranked:
 
 
 def rank(trials: Iterable[Trial], objective: Objective, *, include_unfinished: bool = False) -> list[Ranked]:
-    """Trials in the order of the table: complete, then pruned, each from the best score to no score; then failed.
+    """Trials in the order of the table: complete ones, then pruned ones, then failed ones.
 
-    Infeasible complete trials follow the feasible ones, by `violation` and then by score. With several goals, trials
-    are ordered by front, and within a front by their contribution to its hypervolume, the largest first. Ties, and
-    trials without a finite score, are ordered by number, so the order is a function of the trials alone.
+    Complete and pruned trials are ordered from the best score to the worst; trials without a score follow. Infeasible
+    complete trials follow the feasible ones, by `violation` and then by score. With several goals, trials are ordered
+    by front, and within a front by their contribution to its hypervolume, the largest first. Ties, and trials
+    without a finite score, are ordered by number, so the order is a function of the trials alone.
 
     Args:
         trials: in any order.
@@ -79,8 +79,8 @@ def best(trials: Iterable[Trial], objective: Objective) -> Trial | None:
 def leading(trials: Iterable[Trial], objective: Objective) -> list[Trial]:
     """The best trial, or with several goals all trials of the Pareto front, by number; empty: no trial has a rank.
 
-    If no trial is feasible, it is the trial with the smallest violation. It holds that
-    ``leading(old_leaders + new) == leading(all)``.
+    If no trial is feasible, it is the trial with the smallest violation. New trials need only be compared with the
+    leaders so far: ``leading(old_leaders + new) == leading(all)``.
     """
     rankable = [trial for trial in trials if _is_rankable(trial, objective)]
     feasible = (
@@ -148,9 +148,11 @@ def _places(trials: Sequence[Trial], objective: Objective) -> dict[int, tuple[in
     for place, number in enumerate(front_numbers(losses)):
         fronts.setdefault(number, []).append(place)
     return {
-        feasible[place].number: (number, added)
+        feasible[place].number: (number, contribution)
         for number, places in fronts.items()
-        for place, added in zip(places, contributions([losses[place] for place in places]), strict=True)
+        for place, contribution in zip(
+            places, contributions([losses[place] for place in places]), strict=True
+        )
     }
 
 
@@ -158,12 +160,12 @@ def _key(trial: Trial, objective: Objective, places: Mapping[int, tuple[int, flo
     is_rankable = _is_rankable(trial, objective)
     score = _score(trial)
     is_number = is_rankable or (math.isfinite(score) and trial.state.shown is State.PRUNED)
-    broken = violation(trial, objective) if is_rankable else 0.0
-    front, added = places.get(trial.number, (0, 0.0))
+    excess = violation(trial, objective) if is_rankable else 0.0
+    front, contribution = places.get(trial.number, (0, 0.0))
     loss = objective.sign * score if is_number else 0.0
     further = _losses(trial, objective)[1:] if is_rankable else ()
-    goodness = (float(front), -added, loss, *further)
-    return (_ORDER.index(trial.state.shown), not is_number, broken > 0.0, broken, goodness, trial.number)
+    goals = (float(front), -contribution, loss, *further)
+    return (_ORDER.index(trial.state.shown), not is_number, excess > 0.0, excess, goals, trial.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,10 @@ def dominates(one: Point, other: Point) -> bool:
 
 
 def front_numbers(points: Sequence[Point]) -> list[int]:
-    """The number of each point's front, from 1: non-dominated points form the first front, and so on without them.
+    """The number of each point's front, from 1.
+
+    The non-dominated points form the first front. Without them, the non-dominated points form the second front, and so
+    on.
 
     Deb, Pratap, Agarwal, Meyarivan (2002), "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", section
     III-A. The algorithm is that of Zhang, Tian, Cheng, Jin (2015), "An Efficient Approach to Nondominated Sorting for
@@ -283,7 +288,8 @@ def _exclusive_volume(point: Point, others: Sequence[Point], reference: Point) -
     for value, most in zip(point, reference, strict=True):
         volume *= most - value
     within: list[Point] = []
-    for one in sorted({tuple(map(max, point, other)) for other in others}):
-        if not any(dominates(other, one) for other in reversed(within)):
-            within.append(one)
+    # The other points count only in the region that ``point`` dominates.
+    for clipped in sorted({tuple(map(max, point, other)) for other in others}):
+        if not any(dominates(other, clipped) for other in reversed(within)):
+            within.append(clipped)
     return volume - hypervolume(within, reference)
