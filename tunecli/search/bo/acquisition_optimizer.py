@@ -1,8 +1,8 @@
 """Maximise an acquisition over a mixed, conditional space: a Sobol sample, then local search with shrinking radii.
 
-Every candidate is a real point of the space, so the score is that of the trial that would be run, without rounding
-afterwards. Moves are clipped at the ends of a range, not reflected, so an optimum at an end is reached exactly.
-Deterministic for a given generator; this module does not know any model.
+Every candidate is *snapped* to the nearest real point of the space before it is scored. So the score is that of the
+trial that would be run. Moves are clipped at the ends of a range, not reflected, so an optimum at an end is reached
+exactly. Deterministic for a given generator; this module does not know any model.
 
 *Units*: see `encoding`; radii are in its coordinates, in [0, 1].
 
@@ -26,13 +26,13 @@ from tunecli.trial import Parameters
 _N_GLOBAL = 512  # a power of two, for Sobol
 _N_PARENTS = 8
 _N_MUTANTS = 32  # of each parent
-_LARGE_MODEL_DIVISOR = 4  # divides both numbers if the model is large
+_LARGE_MODEL_DIVISOR = 4  # divides `_N_GLOBAL` and `_N_MUTANTS` if the model is large
 _FIRST_RADII = (0.3, 0.1, 0.03)  # around the best trials
 _RADII = (0.2, 0.1, 0.05, 0.02, 0.007)  # around the best candidates, one round each
-_JUMP_PROBABILITY = 0.1  # that a moved coordinate is drawn from its whole range
+_JUMP_PROBABILITY = 0.1  # the probability that a moved coordinate is drawn from its whole range
 _REPEAT_TOLERANCE = 1e-3  # a point that is nearer to a trial than this in every column repeats it
 _MAX_CELLS = 2_000  # trials times columns; a model with more is large
-_N_POINTS = 64
+_N_POINTS = 64  # the best candidates, which become points
 
 
 def ranked_candidates(
@@ -90,7 +90,7 @@ def is_large_model(rows_NF: Floats) -> bool:
 def exclude_repeats(scores_M: Floats, rows_MF: Floats, tried_NF: Floats) -> Floats:
     """Return the scores, (M,), with -inf for candidates that repeat one of ``tried_NF``.
 
-    Without this, the model would propose the bottom of a basin again once it is known exactly.
+    Without this, a model that knows the bottom of a basin exactly would propose the same point again.
     """
     return np.where(is_repeat(rows_MF, tried_NF).any(axis=1), -math.inf, scores_M)
 

@@ -1,9 +1,9 @@
 """The posterior of `bayes`: recorded trials → training data → surrogate, feasibility and incumbent.
 
 Every state of a trial has its own meaning. A finished trial is an observed loss. A pending one is a fantasy: the model
-takes its own prediction there as observed. A failed trial is not a bad loss, but data for the model of failures. A
-trial that violates a constraint says by how much. A pure function of the record and of the generators it gets
-(record-is-the-state).
+takes its own prediction there as observed. A failed trial is not a bad loss, but data for the model of failures. The
+amount by which trials violate a constraint is data for the model of that constraint. The posterior depends only on the
+record and on the generators that are passed (record-is-the-state).
 
 *Units*: rows are in the encoding's coordinates; the surrogate's losses are warped.
 
@@ -58,8 +58,8 @@ class Posterior:
     Attributes:
         surrogate: of the warped losses, conditioned on fantasies of the pending trials.
         log_feasible: rows (M, F) → the log-probability that a trial neither fails nor violates a constraint, (M,).
-        incumbent_S: each member's lowest mean among the trials so far. The mean and not the loss, which may be low by
-            noise. None if no trial is feasible.
+        incumbent_S: each member's lowest mean among the trials so far. It is a mean and not a loss, since noise alone
+            can make a loss low. None if no trial is feasible.
     """
 
     surrogate: Surrogate
@@ -89,7 +89,7 @@ class TrialData:
         failed_UF, pending_PF: failed trials, and those that are not finished.
         survived_PF: the latest pending trials that have paused: they have not failed so far.
         tried_TF: all of the above.
-        warping: of the training losses, (N,), and back.
+        warping: the transform of the training losses, (N,), and its inverse.
         violations_NC: see :func:`tunecli.search.bo.feasibility.violation_matrix`.
         order_N: indices of the training trials, the best first.
     """
@@ -124,11 +124,11 @@ def can_fit(space: Space, history: Sequence[Observation]) -> bool:
 
 
 def trial_data(space: Space, history: Sequence[Observation]) -> TrialData:
-    """Return ``history``, for which :func:`can_fit` is true, as arrays; of a long one a training subset.
+    """Return the trials as arrays. If there are many, only a subset of them is used for training.
 
     Args:
         space: the space of the trials.
-        history: every trial, by number.
+        history: every trial, by number; :func:`can_fit` is true for it.
     """
     encoding = encoding_of(space)
     with_loss = [(trial, loss) for trial in history if (loss := finite_loss(trial)) is not None]
@@ -222,9 +222,10 @@ def training_subset(
 ) -> tuple[list[ScoredTrial], list[Observation]]:
     """Return at most ``limit`` trials for the fit, by number: the finished ones with their scores, and the failed ones.
 
-    If there are too many of both, the latest failures get a quarter of the places. The best finished trials get half of
-    the others, since the next point is near them; the rest is spread over the ranks of the other finished trials, so
-    that the model still knows bad regions. The result does not depend on the order in which trials ended.
+    If there are too many of both, the latest failures get a quarter of the places. Half of the remaining places go to
+    the best finished trials, since the next point is near them. The other half is spread evenly over the ranks of the
+    other finished trials, so that the model still knows bad regions. The result does not depend on the order in which
+    trials ended.
     """
     n_failed = min(len(failed), max(limit // 4, limit - len(scored)))
     latest_failed = list(failed[len(failed) - n_failed :])
@@ -236,7 +237,7 @@ def training_subset(
 
 
 def best_and_spread(ranked: Sequence[_T], n_places: int) -> list[_T]:
-    """Return ``n_places`` items, 1 ≤ ``n_places`` < len: half are the first ones, half are spread over the others."""
+    """Return ``n_places`` items, 1 ≤ ``n_places`` < len: half of them the first, half spread evenly over the others."""
     n_best = n_places // 2
     others, n_others = ranked[n_best:], n_places - n_best
     return [*ranked[:n_best], *(others[i * len(others) // n_others] for i in range(n_others))]
@@ -256,15 +257,15 @@ def deterministic_blas() -> Iterator[None]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import skopt  # noqa: F401  # loads every BLAS library, for the limit applies only to loaded ones
+        import skopt  # noqa: F401  # loads every BLAS library, because the limit applies only to loaded ones
         from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1, user_api="blas"):  # sums are split among BLAS threads
+        with threadpool_limits(1, user_api="blas"):
             yield
 
 
 def _feasibility_ranks(with_loss: Sequence[ScoredTrial]) -> dict[int, float]:
-    """Return the feasibility rank of each trial by number; empty without constraints, where the loss ranks."""
+    """Return the feasibility rank of each trial by number; empty without constraints: then the loss is the rank."""
     violations_NC = violation_matrix([trial.violations for trial, _ in with_loss])
     if not violations_NC.shape[1]:
         return {}

@@ -1,23 +1,25 @@
-"""The pruner `curves`: continue a paused trial or begin a new one, by the acquisition for its cost.
+"""The pruner `curves`: continue a paused trial or begin a new one, by the acquisition for each unit of cost.
 
 After Swersky, Snoek, Adams (2014), "Freeze-Thaw Bayesian Optimization". One model of points and fidelities predicts the
-final loss of every trial (`final_loss_model`). An action is worth the acquisition at the end of the trial, weighted by
-the probability of feasibility, for each epoch that is left to that end. A pure function of the curves
-(record-is-the-state).
+final loss of every trial (`final_loss_model`). The value of an action is the acquisition at the end of the trial,
+weighted by the probability of feasibility, and divided by the epochs that are left to that end. The next action depends
+only on the curves and the seed (record-is-the-state).
 
-**Full-fidelity trials.** Early losses can mislead: slow learners, as under strong regularisation, are never begun or
-promoted, so their good final losses stay unknown. So after many trials, every third new one is proposed by `bayes` from
-final losses only, and trained to its end at once. The unreliable source, early losses, gets a share of the search and
-has no influence on the rest (after Mikkola, Martinelli, Filstroff, Kaski (2023), "Multi-Fidelity Bayesian Optimization
-with Unreliable Information Sources").
+**Full-fidelity trials.** Early losses can mislead: trials that learn slowly, for example with strong regularisation,
+are never begun or promoted, so their good final losses stay unknown. So after many trials, every third new one is
+proposed by `bayes` from final losses only, and trained to its end at once. Early losses, the unreliable source,
+determine a share of the search and do not influence the rest (after Mikkola, Martinelli, Filstroff, Kaski (2023),
+"Multi-Fidelity Bayesian Optimization with Unreliable Information Sources").
 
 `bayes` performs badly if all trials it knows are in one corner, as the trials that `curves` completes mostly are. So
 it also gets the initial trials, which cover the space, with their predicted final losses. These predictions are based
-on early losses too, but of a few points that early losses did not choose; with predictions of all paused trials it
-finds worse points. On the LCBench surrogate (`tests/benchmarks/lcbench.py`) full-fidelity trials reduce the regret
-within 50 full trainings by a third, and do not change it measurably within ten and twenty.
+on early losses too, but only on those of a few points, which no early loss influenced. With the predictions of all
+paused trials, `bayes` finds worse points.
 
-Axes: W trials, M candidates, D parameters, F columns of the encoding.
+On the LCBench surrogate (`tests/benchmarks/lcbench.py`) full-fidelity trials reduce the regret within 50 full trainings
+by a third, and do not change it measurably within ten and twenty.
+
+Axes: N known losses, W trials, T all that were begun, M candidates, D parameters, F columns of the encoding.
 """
 
 from __future__ import annotations
@@ -58,8 +60,8 @@ from tunecli.seeding import generator_for, seed_for
 from tunecli.trial import Observation, State
 
 _MIN_PROBABILITY_BEST = 0.05  # below it a paused trial is not continued once no trial may be begun
-_FULL_FIDELITY_EVERY = 3  # they then take about half of all epochs
-# Times (parameters + 1): before so many trials, too few are complete for `bayes` to do well with them alone.
+_FULL_FIDELITY_EVERY = 3  # every third new trial: full-fidelity trials then take about half of all epochs
+# They begin after this number times (parameters + 1) trials: before that, too few are complete for `bayes` to do well.
 _FULL_FIDELITY_AFTER = 4
 
 
@@ -75,8 +77,9 @@ def freeze_thaw(
 ) -> Action | None:
     """Return the next action; see :class:`tunecli.search.protocols.PausingPruner`.
 
-    The first trials, until two different losses are known, are the sampler's. Once no trial may be begun, the paused
-    trial that most probably ends best is continued, as long as this probability is at least 5 %.
+    The sampler proposes the first trials: at least until there are `n_initial` trials and two different losses are
+    known. Once no trial may be begun, the paused trial that most probably ends best is continued, as long as this
+    probability is at least 5 % or no trial is complete.
     """
     number = len(curves)
     may_begin = may_begin and not is_exhausted(space, begun(curves))
@@ -93,7 +96,8 @@ def full_trainings(
 ) -> tuple[float, float]:
     """Return how many full trainings ``n_trials`` trials take, at least and at most.
 
-    The model decides how many trials are continued: at least the full-fidelity ones, and one; at most all.
+    The model decides how many trials are trained to their end: at least the full-fidelity ones, at least one, and at
+    most all.
 
     Args:
         settings: of the pruner.
@@ -154,10 +158,11 @@ def _best_action(
         log_probability_W = model.log_probability_best(data.paused_WF)
         return _continue_likely_best(paused, log_probability_W, is_any_complete=is_any_complete)
     is_final_N = (data.log10_remaining_N == 0.0) & is_feasible(data.violations_NC)
-    # A model chose every trial that is complete, so none of these losses counts as an initial one.
+    # Every complete trial was chosen by a model, so none of these losses is passed as that of an initial trial.
     turn = ACQUISITIONS["mixed"].at(len(known), data.warping.values_N[is_final_N])
     ranked_MD, best_score = _ranked_candidates(space, data, model, turn.acquisition, number, streams)
-    # The acquisition per fraction of a full training that is left. The scores are logarithms.
+    # The scores are logarithms: this divides the acquisition by the fraction of a full training that is left. For a
+    # new trial this fraction is 1.
     costs_W = np.array([1.0 - fractions[curve.rung] for curve in paused])
     scores_W = model.score(data.paused_WF, turn.acquisition) - np.log(costs_W)
     best_paused = paused[int(np.argmax(scores_W))] if paused else None

@@ -5,7 +5,7 @@ the surrogate and the feasibility models, `acquisition` scores a prediction and 
 `acquisition_optimizer` finds the best point. A suggestion starts from the record alone, with random numbers that are
 named by seed and trial number (record-is-the-state, seeds-by-name).
 
-Axes: M candidates, F columns of the encoding, D parameters.
+Axes: M candidates, N training trials, T all trials on record, F columns of the encoding, D parameters.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ def bayes(
 ) -> Parameters | None:
     """Return the point with the highest acquisition. None if a finite space is exhausted.
 
-    The first trial is the default, or else the middle of the space. The next ones, up to :func:`n_initial` and until
-    two different losses are known, are quasi-random, and so is every trial of a space with more parameters than a Sobol
-    sequence has dimensions. See :class:`tunecli.search.protocols.Sampler`.
+    The first trial is the default, or else the middle of the space. The next trials are quasi-random: at least until
+    there are :func:`n_initial` trials and two different losses are known. In a space with more parameters than a Sobol
+    sequence has dimensions, there is no model, and every later trial is uniformly random. See
+    :class:`tunecli.search.protocols.Sampler`.
 
     Args:
         space, history, number, seed: as for every sampler.
@@ -73,7 +74,7 @@ def n_initial(space: Space) -> int:
 
 
 def _initial_draws(space: Space, number: int, seed: int) -> Iterator[Parameters]:
-    """Yield the middle of the space for trial 0, and the Sobol sequence from its start for the others."""
+    """Yield the middle of the space for trial 0, then a point of the Sobol sequence: its first for trials 0 and 1."""
     if number == 0:
         yield point_of_units(space, [0.5] * len(space.parameters))
     yield from sobol_draws(space, max(number - 1, 0), seed)
