@@ -62,10 +62,9 @@ def main(torch: str, forgotten: str) -> None:
     os.dup2(null, 0)
     os.close(null)
     _preload(has_torch=bool(torch))
+    # Torch has a hundred finalizers, which take 30 ms at the end of a process and have no effect there.
     for finalizer in [*weakref.finalize._registry]:  # type: ignore[attr-defined]
-        finalizer.atexit = (
-            False  # torch has a hundred, which take 30 ms and change nothing when a process ends
-        )
+        finalizer.atexit = False
     from tunecli.engine.worker import serve
     from tunecli.train.user_code.trial_files import remove_stale
 
@@ -124,8 +123,8 @@ def _load_library() -> None:
 def _frozen_imports() -> Iterator[None]:
     """A context that imports modules without garbage collection, and then freezes them.
 
-    The collector finds no garbage in modules and takes a sixth of the import time. In a worker it would scan the frozen
-    objects, and so copy their memory pages.
+    The collector finds no garbage in modules and takes a sixth of the import time. Without the freeze, it would scan
+    these objects in each worker, and so copy their memory pages.
     """
     gc.disable()
     try:
@@ -157,7 +156,7 @@ class _Server:
         for end in (self._wakeup_read, self._wakeup_write):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, _handled)
+        signal.signal(signal.SIGCHLD, _on_child_ended)
         self._selector.register(self._requests, selectors.EVENT_READ)
         self._selector.register(self._wakeup_read, selectors.EVENT_READ)
         while self._is_open or self._workers:
@@ -307,5 +306,5 @@ def _report(channel: socket.socket, number: int) -> None:
         channel.send(NUMBER.pack(number))
 
 
-def _handled(number: int, frame: object) -> None:
+def _on_child_ended(number: int, frame: object) -> None:
     """Handle SIGCHLD: the handler does nothing, but Python writes into the wake-up pipe, which ends the wait."""

@@ -1,9 +1,10 @@
 """The engine of local processes: workers forked from a server that has loaded what trials import.
 
 Most workers live for the whole sweep. A trial that runs the user's own code gets a single-use worker, so no other trial
-sees the traces in its process or the programs that it started. A worker that dies costs only its own trial, which
-fails as `crash` with the signal's name; the worker is replaced. A worker that lost its device is replaced too, and a
-device that is lost three times in a row is set aside. All workers end with the coordinator, even if it is killed.
+sees the changes that the code made to its process or the programs that it started. A worker that dies costs only its
+own trial, which fails as `crash` with the signal's name; the worker is replaced. A worker that lost its device is
+replaced too, and a device that is lost three times in a row is set aside. All workers end with the coordinator, even if
+it is killed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from tunecli.trial import FailureKind, Outcome
 _KILL_WAIT_S = 10.0  # for the end of a process after SIGKILL
 _EXIT_WAIT_S = 5.0  # for a single-use worker to run its exit handlers and threads to their end
 _STOP_WAIT_S = 2.0  # for a trial past its time limit to stop by itself, before its worker is killed
-_MAX_LOSSES = 3  # losses of a device in a row before it is set aside
+_MAX_DEVICE_LOSSES = 3  # how often in a row a device can be lost before it is set aside
 
 
 @dataclass
@@ -57,7 +58,7 @@ class _Worker:
         device: the device that the worker reported.
         began_at: when it got its jobs, monotonic clock.
         deadline: the time limits of a single job; None before it starts, and for a group.
-        timeout: the job's end once its time limit has passed; reported when the job stops, or at ``kill_at``.
+        timeout: the end of a job that is past its time limit; reported when the job stops, or at ``kill_at``.
         last: the last event of a single-use worker; reported when its process has ended, or at ``kill_at``.
         kill_at: when the worker is killed if ``timeout`` or ``last`` is set, monotonic clock.
     """
@@ -118,7 +119,7 @@ class LocalEngine:
         self._n_killed, self._n_known_killed = n_killed, n_killed()
         self._accelerators_of = accelerators
         self._accelerators: tuple[Accelerator, ...] = ()
-        self._losses: Counter[str] = Counter()
+        self._device_losses: Counter[str] = Counter()  # how often in a row each device was lost
         start_server(options.threads, needs_torch=options.needs_torch)
         self._workers: list[_Worker] = []
         self._spares: list[tuple[connection.Connection, WorkerProcess]] = []  # single-use, not set up yet
@@ -144,7 +145,7 @@ class LocalEngine:
             RuntimeError: every worker has a job.
         """
         self._accelerators = self._accelerators_of(jobs[0].execution.device)
-        set_aside = sorted(device for device, n in self._losses.items() if n >= _MAX_LOSSES)
+        set_aside = sorted(device for device, n in self._device_losses.items() if n >= _MAX_DEVICE_LOSSES)
         is_single_use = any(uses_user_code(job) for job in jobs)
         ready = [] if is_single_use else [worker for worker in self._workers if self._is_ready(worker)]
         if not self.n_idle and not ready:
@@ -163,6 +164,7 @@ class LocalEngine:
         waited_for: dict[Any, _Worker] = {worker.process: worker for worker in busy}
         waited_for |= {worker.pipe: worker for worker in busy if worker.last is None}
         ready = connection.wait(list(waited_for), timeout=wait_s)
+        # Each worker once, even if both its process and its pipe are ready.
         for worker in {id(waited_for[source]): waited_for[source] for source in ready}.values():
             yield from self._read_events(worker)
         for worker in busy:
@@ -178,7 +180,7 @@ class LocalEngine:
         """Kill the workers. They hold nothing that is not recorded, so they get no time to end."""
         ending = [(worker.pipe, worker.process) for worker in self._workers] + self._spares
         self._workers, self._spares = [], []
-        for _, process in ending:  # all at once, and only then wait for each
+        for _, process in ending:  # all are killed before the first is waited for
             process.kill()
         for pipe, process in ending:
             process.join(_KILL_WAIT_S)
@@ -187,7 +189,11 @@ class LocalEngine:
 
     @property
     def _usable_accelerators(self) -> list[Accelerator]:
-        return [usable for usable in self._accelerators if self._losses[usable.name] < _MAX_LOSSES]
+        return [
+            accelerator
+            for accelerator in self._accelerators
+            if self._device_losses[accelerator.name] < _MAX_DEVICE_LOSSES
+        ]
 
     def _is_ready(self, worker: _Worker) -> bool:
         allowed = self._usable_accelerators or self._accelerators
@@ -195,7 +201,7 @@ class LocalEngine:
         return not worker.jobs and not worker.is_single_use and is_well_bound and worker.process.is_alive()
 
     def _dispose_useless(self) -> None:
-        """End idle workers that are dead, bound to a device that is set aside, or too many with one more to come."""
+        """End idle workers that are dead, bound to a device set aside, or too many once the next one is added."""
         idle = [worker for worker in self._workers if not worker.jobs]
         useless = [worker for worker in idle if not self._is_ready(worker)]
         n_too_many = len(self._workers) - len(useless) + 1 - self.n_workers
@@ -217,12 +223,11 @@ class LocalEngine:
             pipe, process = self._spares.pop()
         else:
             pipe, process = fork_worker(is_single_use=is_single_use)
-        with contextlib.suppress(
-            BrokenPipeError, ConnectionResetError
-        ):  # a dead worker shows when it is read
+        # If the worker has died, that is noticed when its events are read.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             pipe.send_bytes(self._setup(accelerator, is_single_use).packed())
-        taken = {worker.slot for worker in self._workers}
-        slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+        used_slots = {worker.slot for worker in self._workers}
+        slot = next(slot for slot in range(len(used_slots) + 1) if slot not in used_slots)
         worker = _Worker(process, pipe, slot, accelerator, is_single_use)
         self._workers.append(worker)
         return worker
@@ -242,9 +247,8 @@ class LocalEngine:
         )
 
     def _read_events(self, worker: _Worker) -> Iterator[Event]:
-        is_dead = (
-            not worker.process.is_alive()
-        )  # asked before the pipe is read, so that no last event is missed
+        # Asked before the pipe is read, so that the last event of a dead worker is not missed.
+        is_dead = not worker.process.is_alive()
         try:
             while worker.jobs and worker.pipe.poll():
                 event = unpack_event(worker.pipe.recv_bytes())
@@ -258,7 +262,7 @@ class LocalEngine:
                 if isinstance(event, Stopped) and worker.timeout is not None:
                     event = worker.timeout
                 if isinstance(event, Ended | Paused):
-                    self._count_loss(worker, event.outcome)
+                    self._count_device_loss(worker, event.outcome)
                 if isinstance(event, Ended | Paused | Stopped):
                     if worker.is_single_use and len(worker.jobs) == 1:
                         self._await_exit(worker, event)
@@ -289,7 +293,7 @@ class LocalEngine:
             return
         outcome = self._crash(worker)
         for job in jobs:
-            # Any job of a group can have killed the worker. Each runs alone next, which shows the one that did.
+            # Any job of a group can have killed the worker. Each is tried again alone, which shows the one that did.
             cause = f"it was trained together with others: {outcome.failure and outcome.failure.cause}"
             yield (
                 Stopped(job.number, job.attempt, cause)
@@ -314,14 +318,14 @@ class LocalEngine:
             worker.jobs = {}
             yield worker.timeout
 
-    def _count_loss(self, worker: _Worker, outcome: Outcome) -> None:
-        """Count a device's losses in a row, and kill the worker: its process can never use the device again."""
+    def _count_device_loss(self, worker: _Worker, outcome: Outcome) -> None:
+        """Count how often in a row a device was lost. The worker of a lost one is killed: it can never use it again."""
         is_lost = outcome.failure is not None and outcome.failure.kind is FailureKind.LOST
         if is_lost:
-            self._losses[outcome.device] += 1
+            self._device_losses[outcome.device] += 1
             worker.kill()
         elif outcome.device:
-            self._losses[outcome.device] = 0
+            self._device_losses[outcome.device] = 0
 
     def _crash(self, worker: _Worker) -> Outcome:
         code = worker.process.exit_code
