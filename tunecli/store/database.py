@@ -1,8 +1,8 @@
 """The event log of a study: suggestions, starts, epochs, checkpoints and ends of trials.
 
 It owns ``study.db``, which is the state of the study (record-is-the-state). Rows are only added, and a trial's state is
-computed from them. Every append is durable when the call returns, so the caller can act on it (write-ahead). Together
-with the lock of the run folder, the log has one writer. It does not know the meaning of parameters or metrics.
+computed from them. Every append is durable when the call returns, so the caller can act on it (write-ahead). The
+lock of the run folder makes sure that the log has one writer. It does not know the meaning of parameters or metrics.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ from tunecli.trial import Checkpoint, FailedAttempt, Outcome, State, Step, Trial
 
 
 class Log:
-    """An open log, made by `create`, `open` or `open_to_read`; it is a context manager that closes it.
+    """An open log, made by `create`, `open` or `open_to_read`. As a context manager, it closes itself at the end.
 
     Every method raises `StoreDamaged` if the database is damaged. A method that writes also raises `DiskFull`,
     `StoreFailed` for any other failure of the disk, and ValueError if the record would contradict the log: a second
     suggestion of a number, or an event of a trial that was not suggested or started. After `StoreFailed` every write
-    raises it again, because a later success would prove nothing; opening the log anew checks all of it.
+    raises it again: a later write that succeeds would not prove that the earlier ones are on the disk. Opening the log
+    again checks all of it.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -74,14 +75,14 @@ class Log:
     def open(cls, path: Path, examine_facts: Callable[[Mapping[str, Any]], object] = lambda _: None) -> Self:
         """Check the whole log, and open it for the coordinator, which holds the study's lock.
 
-        A log of an older tunecli is copied in its folder, and then migrated.
+        A log of an older tunecli is first copied to another file in the same folder, and then migrated.
 
         Args:
             path: the database.
             examine_facts: called with the facts before anything is written; raises if the study cannot be used.
 
         Raises:
-            StoreDamaged, StoreTooNew: nothing was written; so also for an error of ``examine_facts``.
+            StoreDamaged, StoreTooNew: nothing was written. After an error of ``examine_facts``, nothing was either.
             UsageError: it is missing, not writable, or a link.
             StudyLocked: another program writes to it.
             DiskFull, StoreFailed: it cannot be written.
@@ -97,7 +98,7 @@ class Log:
 
     @classmethod
     def open_to_read(cls, path: Path) -> Self:
-        """Open the log for a reader; a coordinator may write at the same time, and the media may be read-only.
+        """Open the log for a reader; a coordinator may write at the same time, and the disk may be read-only.
 
         Raises:
             StoreDamaged, StoreTooNew: it cannot be read.
@@ -203,8 +204,9 @@ class Log:
     def trials(self) -> list[Trial]:
         """All trials in the order of their numbers, each with its state.
 
-        A trial with a result has the state of the result. A paused trial is pruned, with the outcome at its pause. A
-        trial whose last attempt started and has not ended is running. Any other trial is waiting.
+        A trial with a result has the state of the result. A trial whose last step ended in a pause is paused, with the
+        outcome at that pause. A trial whose last attempt started and has not ended is running. Any other trial is
+        waiting.
         """
         with self._reading(*rows.TRIAL_TABLES):
             return rows.trials(self._rows(rows.ALL_TRIALS))
@@ -248,8 +250,8 @@ class Log:
     def require_agreement(self, metric: str) -> None:
         """Check that each score equals its trial's value of ``metric``, where the trial has one.
 
-        This can find rows that were damaged before the migration of an older database. Their checksums are right,
-        because the migration computed them.
+        This can find rows that were damaged before the migration of an older database. Their checksums are valid,
+        because the migration computed them from the damaged rows.
 
         Raises:
             StoreDamaged: a score differs.
@@ -336,9 +338,8 @@ class Log:
     def _reading(self, *tables: str) -> Iterator[None]:
         with translated_errors(self.path):
             try:
-                [(commit,)] = self._rows(
-                    "PRAGMA data_version"
-                )  # changes with commits of other connections only
+                # Changes with commits of other connections only.
+                [(commit,)] = self._rows("PRAGMA data_version")
                 unchecked = [table for table in tables if self._checked.get(table) != commit]
                 require_checksums(self._connection, self.path, unchecked)
                 self._checked |= dict.fromkeys(unchecked, int(commit))

@@ -1,10 +1,10 @@
 """The queries of the log, and the conversion between its rows and the values of `tunecli.trial`.
 
 A trial's history is made of its attempts. An attempt that continued from epoch f keeps the epochs and checkpoints that
-earlier attempts recorded up to f, and replaces later ones. An attempt of the user's own code shows where it continued
-only by its first report, epoch n: it starts from the last recorded epoch, and replaces the epochs of earlier attempts
-from n on. Replaced rows stay in the tables and are not read. A trial whose last step ended in a pause counts as pruned
-until it continues.
+earlier attempts recorded up to f, and replaces later ones. The start of an attempt of the user's own code names the
+last recorded epoch, but only its first report shows where it really continued: if that is epoch n, it replaces the
+epochs of earlier attempts from n on. Replaced rows stay in the tables and are not read. A trial whose last step ended
+in a pause is paused until it continues.
 
 Values are stored as JSON in ASCII, and every float is restored to the bit. JSON has no NaN, and SQLite turns NaN into
 NULL, so a float that is not finite is written as ``{"$float": "nan"}``. ASCII escapes keep text that is not valid
@@ -101,7 +101,7 @@ def trials(rows: Sequence[Row]) -> list[Trial]:
     Raises:
         ValueError, KeyError, TypeError: a row is malformed.
     """
-    ended = [row for row in rows if row[4] is not None]
+    ended = [row for row in rows if row[4] is not None]  # SQL NULL; a missing score is the JSON text ``null``
     all_scores = decode_all([row[4] for row in ended])
     all_metrics = decode_all([row[5] for row in ended])
     outcomes = {
