@@ -41,11 +41,12 @@ class TrialProgress:
         epochs: number of epochs trained.
         kept_epoch: the epoch whose metrics and weights are the trial's result so far; 0 before the first.
         metrics: the kept epoch's metrics.
-        weights: the kept epoch's weights, one entry a model; empty unless they are wanted.
+        weights: the kept epoch's weights, one entry for each model; empty if they are not needed.
         kept_loss: the kept epoch's loss.
         least_loss: the lowest loss of any epoch.
-        mark_loss: the loss that early stopping compares with; an epoch has to be lower by more than ``min_delta``.
-        stale_epochs: number of epochs in a row that were not.
+        mark_loss: the loss that early stopping compares with. An epoch is an improvement if its loss is lower by more
+            than ``min_delta``.
+        stale_epochs: number of epochs since the last improvement.
         earlier_s: seconds that earlier attempts trained, up to the checkpoint.
     """
 
@@ -128,7 +129,7 @@ def end_epoch(
     Args:
         job: the trial.
         progress: up to the epoch before.
-        metrics: the epoch's; those that are not finite are absent.
+        metrics: the epoch's metrics, without those that are not finite.
         early_stop: the setting, if any.
         n_epochs: planned length of the trial.
     """
@@ -170,7 +171,7 @@ def ended(
 
     Args:
         job: the trial.
-        progress: as far as it came.
+        progress: the trial's progress at its end.
         ending: complete, pruned, or the failure.
         device_name: the device that it ran on.
         weights_sha256: SHA-256 of the weights file, if one was written.
@@ -233,10 +234,10 @@ def is_pruned(job: Job, last_epoch: int, epoch: int, least_loss: float) -> bool:
         least_loss: the lowest ``sign * objective`` so far, this epoch's included.
     """
     bounds, epochs = job.limits.stop_above, job.limits.stop_epochs
-    end = epochs[-1] if epochs else len(bounds)
-    if last_epoch >= end:
+    last_bound_epoch = epochs[-1] if epochs else len(bounds)
+    if last_epoch >= last_bound_epoch:
         return False
-    index = bisect_right(epochs, epoch) - 1 if epochs else min(epoch, end) - 1
+    index = bisect_right(epochs, epoch) - 1 if epochs else min(epoch, last_bound_epoch) - 1
     bound = bounds[index] if index >= 0 else None
     return bound is not None and least_loss > bound
 

@@ -37,7 +37,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
 
     Args:
         job: the trial, with its device, seeds, bounds and paths.
-        is_stop_wanted: whether to stop; asked at each epoch's end but the last.
+        is_stop_wanted: whether to stop; asked at the end of each epoch except the last.
 
     Yields:
         `Started`; an `EpochEnded` for every epoch whose losses and objective are finite; a `Checkpointed` after each
@@ -107,7 +107,7 @@ def _train(
     """Train, keeping ``progress`` up to date.
 
     Returns:
-        How the trial ended: complete, pruned, or a numerical failure; paused; None after a stop request.
+        How the trial ended: complete, pruned, paused, or with a numerical failure. None after a stop request.
     """
     torch.set_num_threads(job.execution.threads)
     config, base_path = TrialConfig.model_validate(resolved(job.task.config)), Path(job.files.base_path)
@@ -157,7 +157,8 @@ def _learners(
 ) -> tuple[list[Learner], dict[str, float]]:
     """One learner for every fold of every repeat; and the mean inference cost of the folds' models, if asked for."""
     folds = loading.load(config.data, base_path, job.task.study_seed, device, open_test=job.task.open_test)
-    names: list[tuple[int, ...]] = [()] if len(folds) == 1 else [(number,) for number in range(len(folds))]
+    fold_names: list[tuple[int, ...]]
+    fold_names = [()] if len(folds) == 1 else [(number,) for number in range(len(folds))]
     seeds = [
         job.task.seed,
         *(seed_for(job.task.seed, "repeat", number) for number in range(1, job.task.repeats)),
@@ -165,9 +166,9 @@ def _learners(
     learners = [
         Learner(config, fold, own_seed, name, base_path, job.execution.micro_batches)
         for own_seed in seeds
-        for fold, name in zip(folds, names, strict=True)
+        for fold, name in zip(folds, fold_names, strict=True)
     ]
-    costs = [
+    costs = [  # of the first seed's learners: those of further seeds have models of the same size
         inference_cost(job.task.objective, learner.model, config, fold, job.task.seed, base_path)
         for learner, fold in zip(learners, folds, strict=False)
     ]

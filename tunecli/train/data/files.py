@@ -63,7 +63,7 @@ def read_table(path: Path, data: Data, parameter: str = "data.source", known: Ta
     Args:
         path: the file.
         data: the data's configuration: target, task, and how inputs are read.
-        parameter: the configuration key that errors about the file name.
+        parameter: the configuration key that errors about the file refer to.
         known: for a validation or test file, the training table: the file must have its columns, kinds and classes.
             Further columns of the file are left out.
 
@@ -149,7 +149,7 @@ def _target(
     assert data.target is not None
     if data.target not in columns.values:
         raise_problems(problems, columns.name, parameter)
-    marks = columns.marks.get(data.target, ())
+    marks = columns.marks.get(data.target, ())  # texts that were read as missing; `mark` is the first of them
     mark = min(marks, key=lambda text_and_row: text_and_row[1])[0] if marks else ""
     key = "data.target" if known is None else parameter
     try:
@@ -174,7 +174,7 @@ def _table_of_arrays(path: Path, data: Data, parameter: str, known: Table | None
     key = parameter if known else "data.target"
     name = data.target or "y"
     if known is not None:
-        raw_N = _like(raw_N, known.kinds.get(name))
+        raw_N = _converted(raw_N, known.kinds.get(name))
     kinds: dict[str, ColumnKind] = {name: _ARRAY_KINDS.get(raw_N.dtype.kind, "number")}
     y_N, task, classes = encode_target(
         raw_N, data.task, lambda row: f"example {row} of {path.name}", known, key
@@ -188,8 +188,8 @@ def _table_of_arrays(path: Path, data: Data, parameter: str, known: Table | None
     return Table(x, y_N, task, classes, names, kinds=kinds)
 
 
-def _like(raw_N: NDArray[Any], kind: ColumnKind | None) -> NDArray[Any]:
-    """A target in the training file's kind, if it holds truth values or the numbers 0 and 1."""
+def _converted(raw_N: NDArray[Any], kind: ColumnKind | None) -> NDArray[Any]:
+    """The target as the training file's ``kind``: truth values as numbers, or the numbers 0 and 1 as truth values."""
     if raw_N.dtype == bool and kind == "number":
         return raw_N.astype(np.float64)
     if raw_N.dtype == np.float64 and kind == "truth" and bool(np.isin(raw_N, (0.0, 1.0)).all()):
@@ -259,11 +259,12 @@ def near_constant(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator
     low_F, high_F = np.fmin.reduce(x_NF, axis=0), np.fmax.reduce(x_NF, axis=0)
     size_F = np.maximum(np.abs(low_F), np.abs(high_F))
     with np.errstate(over="ignore"):
-        # The deviation of N numbers is at least 1/sqrt(N) of half their range, which rules out the other columns.
+        # The deviation of N numbers is at least 1/sqrt(N) of half their range, so no other column can be near-constant.
         is_close_F = (high_F - low_F) * 0.5 < 4 * np.sqrt(len(x_NF)) * np.spacing(size_F)
     for column in np.flatnonzero(is_close_F & (high_F > low_F)).tolist():
         values_N = x_NF[~np.isnan(x_NF[:, column]), column]
-        if center_and_scale(values_N, (0,), "standard")[2]:
+        _, _, is_flat = center_and_scale(values_N, (0,), "standard")
+        if is_flat:
             message = (
                 f"column '{names[column]}' varies by {high_F[column] - low_F[column]:.3g} around "
                 f"{low_F[column]:.6g}, no more than the rounding of its numbers: scaling makes it 0"

@@ -1,11 +1,11 @@
 """The gradients of a stack's models, computed in one of three ways; each equals what autograd gives for a model alone.
 
 `PerceptronGradients` writes out the gradients of perceptrons, for all models at once. `SequentialGradients` takes one
-model after the other, on the CPU: stacked by `torch.func.vmap`, a convolutional net takes as long there, and a small
-group of transformers longer. A group still saves time on everything but the gradient. `VectorisedGradients` uses `vmap`
-on other devices, where a kernel costs more to start than to run.
+model after the other. It is used on the CPU, where `torch.func.vmap` over the models takes as long for convolutional
+nets, and longer for small groups of transformers. A group still saves time on everything but the gradient.
+`VectorisedGradients` uses `vmap` on other devices, where a kernel costs more to start than to run.
 
-Axes: T models, B examples, K outputs.
+Axes: T models, B examples, I inputs, K outputs, P weights of a model.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tunecli.train.fused.stack import UNIT, Block, Stack, probability
 from tunecli.train.losses import LossFunction
 
 _MOST_NUMBERS = 2**18
-"""The most numbers in one model's layer for which several models are evaluated at once."""
+"""The largest size of a layer's output, of one model, with which several models are evaluated at once."""
 
 _BASIC_LAYERS = (nn.Linear, nn.Flatten, nn.Dropout)
 _ACTIVATIONS = {
@@ -52,9 +52,9 @@ class Gradients(Protocol):
     """One way to compute the gradients of a stack's models."""
 
     unit: int
-    """The number of examples of a batch is padded to a multiple of this."""
+    """Batches are padded to a multiple of this number of examples."""
     n_spare: int
-    """Number of spare models after the members' that need examples, too."""
+    """Number of spare models that follow the group's own models. They need examples, too."""
 
     def begin_epoch(self, seeds: Sequence[int]) -> None:
         """Seed each model's dropout."""
@@ -104,8 +104,8 @@ class PerceptronGradients:
         """
         self._stack, self._models, self._make_criterion = stack, models, make_criterion
         self._generators: list[torch.Generator] = []
-        self._bound: dict[int, tuple[list[Layer], Criterion]] = {}
-        self._evaluating: list[Layer] = []
+        self._bound: dict[int, tuple[list[Layer], Criterion]] = {}  # layers and loss by batch size
+        self._evaluating: list[Layer] = []  # the layers of `outputs`
         layers = [*models[0].children()]
         self._widest = max(layer.out_features for layer in layers if isinstance(layer, nn.Linear))
         self._has_norm = any(type(layer) in NORMS for layer in layers)
@@ -189,7 +189,7 @@ class PerceptronGradients:
 
 
 class SeededDropout(nn.Dropout):
-    """Dropout from its own generator: the draws that `nn.Dropout` makes from the global generator on the CPU."""
+    """Dropout with a generator of its own. Its draws equal those of `nn.Dropout` on the CPU for the same seed."""
 
     def __init__(self, p: float, generator: torch.Generator) -> None:
         super().__init__(p)
@@ -242,7 +242,7 @@ class SequentialGradients:
 
 
 class _MaskedDropout(nn.Module):
-    """Dropout by a given mask, already divided by the keep probability."""
+    """Dropout by a given mask, which is already divided by the keep probability."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -256,8 +256,8 @@ class VectorisedGradients:
     """The gradients of any models by `torch.func.vmap` over the computation of one model.
 
     Dropout masks are drawn beforehand, by each model's own generator and in the order of the layers, so a model drops
-    the same units as alone. A spare model of zeros follows the others. So none of the others is the last, whose last
-    few numbers torch's loops may round differently, and no model is ever alone, for which torch has other kernels.
+    the same units as alone. A spare model of zeros follows the others, for two reasons: torch's loops may round the
+    last few numbers of the last model differently, and torch has other kernels for a single model.
     """
 
     unit, n_spare = 1, 1
@@ -283,7 +283,7 @@ class VectorisedGradients:
             name: stack.weight_with_spare(name).detach().requires_grad_() for name in stack.spans
         }
         self._gradients = [stack.gradient(name) for name in stack.spans]
-        self._order: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
+        self._order: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}  # by the shape of a batch
         self._batched = vmap(self._one, in_dims=(0, 0, 0, 0, 0))
 
     def begin_epoch(self, seeds: Sequence[int]) -> None:

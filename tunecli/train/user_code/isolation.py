@@ -2,8 +2,8 @@
 
 A worker that runs the user's code ends with its trial, and the changes end with it. With `run.engine: inline`, trials
 share a process with the sweep, so the changes are undone whenever the trial is not running. One table lists the parts
-that are restored; threads, open files and patches of other modules are not. Settings of torch are made at the moment
-that the user's code loads it. Loads no torch.
+that are restored; threads, open files and patches of other modules are not. Torch's settings are applied at the moment
+at which the user's code loads torch (`once_loaded`). Loads no torch.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ def kept_apart(events: Iterator[Event], arguments: Sequence[str]) -> Iterator[Ev
         events: the events of a trial, which runs while the next one is computed.
         arguments: the trial's `sys.argv` at its start.
     """
-    theirs: Mapping[str, Any] = {**_present_state(), "arguments": list(arguments)}
+    trial_state: Mapping[str, Any] = {**_present_state(), "arguments": list(arguments)}
     try:
         while True:
-            ours = _present_state()
-            _restore(theirs)
+            caller_state = _present_state()
+            _restore(trial_state)
             try:
                 event = next(events, None)
             finally:
-                theirs = _present_state()
-                _restore(ours)
+                trial_state = _present_state()
+                _restore(caller_state)
             if event is None:
                 return
             yield event
     finally:
         if isinstance(events, Generator):
-            ours = _present_state()
-            _restore(theirs)
+            caller_state = _present_state()
+            _restore(trial_state)
             try:
                 events.close()
             finally:
-                _restore(ours)
+                _restore(caller_state)
 
 
 def _present_state() -> dict[str, Any]:
@@ -94,6 +94,8 @@ def _umask() -> int:
 
 
 def _in_place(items: list[Any]) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """Functions that copy a list and replace its content; the list object stays, since others may hold it."""
+
     def put(value: list[Any]) -> None:
         items[:] = value
 
@@ -106,7 +108,7 @@ def _attribute(owner: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any]
 
 def _set_filters(value: list[Any]) -> None:
     warnings.filters[:] = value  # type: ignore[index]
-    warnings._filters_mutated()  # type: ignore[attr-defined]  # else Python's cache of earlier decisions stays
+    warnings._filters_mutated()  # type: ignore[attr-defined]  # clears Python's cache of earlier decisions
 
 
 def _handlers() -> dict[int, Any]:
@@ -179,28 +181,28 @@ _STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "timeout of sockets": (socket.getdefaulttimeout, socket.setdefaulttimeout),
     "temporary folder": _attribute(tempfile, "tempdir"),
 }
-"""By part of the process, the functions that read and set it."""
+"""By part of the process, the two functions that read and set it."""
 
 
-_NAME = "torch"
+_TORCH = "torch"
 _waiting: list[Callable[[], None]] = []
 """Functions to call when torch is loaded, in this order."""
 _lock = threading.RLock()
-"""Guards the list: the user's code may load torch in another thread while a block ends."""
+"""Guards `_waiting`: the user's code may load torch in another thread while a block of `once_loaded` ends."""
 
 
 @contextmanager
 def once_loaded(scope: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """A block with a scope that is entered at once if torch is loaded, or at the moment that the block loads it.
+    """Run a block in a scope that begins at once if torch is loaded, else at the moment at which the block loads torch.
 
     So a trial has the same result whether torch was loaded before it or not (seeds-by-name).
 
     Args:
-        scope: makes the context manager; called with torch loaded, in the thread that loads it, and before the
-            importing code continues.
+        scope: makes the scope's context manager. It is called when torch is loaded, in the thread that loads it, and
+            before the importing code continues.
     """
     with ExitStack() as entered:
-        if _NAME in sys.modules:
+        if _TORCH in sys.modules:
             entered.enter_context(scope())
         else:
             entered.enter_context(_waited_for(lambda: entered.enter_context(scope())))
@@ -228,7 +230,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != _NAME:
+        if fullname != _TORCH:
             return None
         others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
         specs = (finder.find_spec(fullname, path, target) for finder in others)

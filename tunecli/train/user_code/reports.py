@@ -22,7 +22,7 @@ from tunecli.trial import Failure, FailureKind, Outcome, State
 MAX_NAME_CHARACTERS = 200
 """The longest name of a metric. A longer one fails the trial."""
 MAX_METRICS = 4096
-"""The largest number of metrics of one trial, by their names. More fail the trial."""
+"""The largest number of metrics of one trial, counted by their names. More fail the trial."""
 
 _SHOWN_METRICS = 8
 _SHOWN_NAME_CHARACTERS = 60
@@ -52,14 +52,14 @@ class Reports:
     _least_loss: float = math.inf
     _not_finite: set[str] = field(default_factory=set)
     _redactor: Redactor | None = None
-    _offset: int | None = None
+    _offset: int | None = None  # added to the user's epoch numbers; None before the first report
     _has_reported: bool = False
     _journal: Journal = field(init=False)
     _began_s: float = field(default_factory=time.monotonic)
     _epoch_began_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        """Continue from the recorded epochs of earlier attempts; one may have been killed at the trial's end."""
+        """Continue from the recorded epochs of earlier attempts. They may contain the trial's last epoch already."""
         if names := names_in(self.job.task.config):  # read now: the user's code may change its environment
             self._redactor = redactor_for(names, os.environ)
         self._journal = Journal(self.job.files.reports_path, self.job.files.checkpoint_dir)
@@ -89,8 +89,8 @@ class Reports:
 
         Args:
             epoch: its number, in the user's counting. If a trial's first epoch is 0, all numbers are raised by one. The
-                first epoch of an attempt says where it continues: later epochs of earlier attempts are dropped. Any
-                other number that is not above the last one only updates the metrics.
+                first epoch of an attempt says where it continues: earlier attempts' epochs from there on are dropped.
+                Any other number that is not above the last one only updates the metrics.
             metrics: by name. Secrets in names are removed before the report is written to any file.
 
         Returns:
@@ -134,7 +134,7 @@ class Reports:
             self._update(self._without_secrets(metrics))
 
     def stopped(self) -> Stopped:
-        """The event of the end of an attempt that was stopped."""
+        """The event that ends a stopped attempt."""
         return Stopped(self.job.number, self.job.attempt)
 
     @property
@@ -192,7 +192,7 @@ class Reports:
                 self._note_loss(metrics)
 
     def _without_secrets(self, metrics: Mapping[str, float]) -> Mapping[str, float]:
-        """The metrics, with secrets removed from their names; names in the configuration hold none."""
+        """The metrics, with secrets removed from their names, except the objective's names: they hold no secret."""
         if not self._redactor:
             return metrics
         known, clean = self.job.task.objective.metrics, self._redactor.redacted
