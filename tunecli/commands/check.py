@@ -184,7 +184,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
     names = tuple(dict.fromkeys(row.name for row in checked.parameters))
     rows = tuple((row.name, row.range, row.default, row.only_where) for row in checked.parameters)
     short = short_names(names)
-    narrow = tuple(
+    narrow = tuple(  # the rows on a narrow terminal
         (short[row.name], row.range, row.default, _with_short_names(row.only_where, short))
         for row in checked.parameters
     )

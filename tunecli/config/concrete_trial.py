@@ -178,7 +178,7 @@ def _plain(expression: Expression, name: str, point: Parameters) -> Any:
     match _chosen(expression, name, point):
         case Fixed(value=value):
             return value
-        case Broken():
+        case Broken():  # its problem is reported already
             return None
         case Numeric():
             return point[name]

@@ -180,6 +180,7 @@ def _parameters(
 
 
 def _default(expression: Expression, name: str, point: dict[str, Scalar]) -> bool:
+    """Set the defaults of an expression in ``point``; return whether the file has any of them."""
     match expression:
         case Numeric(domain=domain, default=default):
             point[name] = centre(domain) if default is None else default
@@ -215,9 +216,10 @@ def _with_default(expression: Expression, default: Scalar) -> Expression:
 
 
 def _default_of_all(
-    children: Sequence[tuple[str | int, Expression]], name: str, point: dict[str, Scalar]
+    parts: Sequence[tuple[str | int, Expression]], name: str, point: dict[str, Scalar]
 ) -> bool:
+    """Set the default of each part in ``point``; return whether the file has a default for any of them."""
     has_default = False
-    for step, item in children:
+    for step, item in parts:
         has_default = _default(item, join(name, step), point) or has_default
     return has_default

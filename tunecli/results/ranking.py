@@ -58,14 +58,14 @@ def rank(trials: Iterable[Trial], objective: Objective, *, include_unfinished: b
     shown.sort(key=lambda trial: _key(trial, objective, places))
     return [
         Ranked(
-            place,
+            position,
             trial,
             places[trial.number][0] if trial.number in places else None,
             is_feasible(trial, objective) if objective.constraints else None,
         )
         if _is_rankable(trial, objective)
         else Ranked(None, trial)
-        for place, trial in enumerate(shown, start=1)
+        for position, trial in enumerate(shown, start=1)
     ]
 
 
@@ -86,7 +86,7 @@ def leading(trials: Iterable[Trial], objective: Objective) -> list[Trial]:
     feasible = (
         [trial for trial in rankable if is_feasible(trial, objective)] if objective.further_objectives else []
     )
-    if not feasible:
+    if not feasible:  # or there is one goal; `_key` puts infeasible trials last
         first = min(rankable, key=lambda trial: _key(trial, objective, {}), default=None)
         return [] if first is None else [first]
     numbers = front_numbers([_losses(trial, objective) for trial in feasible])
@@ -144,14 +144,14 @@ def _places(trials: Sequence[Trial], objective: Objective) -> dict[int, tuple[in
     """By trial number, the front of each feasible trial and its contribution to that front."""
     feasible = [trial for trial in trials if _is_rankable(trial, objective) and is_feasible(trial, objective)]
     losses = [_losses(trial, objective) for trial in feasible]
-    fronts: dict[int, list[int]] = {}
-    for place, number in enumerate(front_numbers(losses)):
-        fronts.setdefault(number, []).append(place)
+    fronts: dict[int, list[int]] = {}  # by number of the front, indices into `feasible`
+    for index, front in enumerate(front_numbers(losses)):
+        fronts.setdefault(front, []).append(index)
     return {
-        feasible[place].number: (number, contribution)
-        for number, places in fronts.items()
-        for place, contribution in zip(
-            places, contributions([losses[place] for place in places]), strict=True
+        feasible[index].number: (front, contribution)
+        for front, indices in fronts.items()
+        for index, contribution in zip(
+            indices, contributions([losses[index] for index in indices]), strict=True
         )
     }
 
@@ -160,12 +160,12 @@ def _key(trial: Trial, objective: Objective, places: Mapping[int, tuple[int, flo
     is_rankable = _is_rankable(trial, objective)
     score = _score(trial)
     is_number = is_rankable or (math.isfinite(score) and trial.state.shown is State.PRUNED)
-    excess = violation(trial, objective) if is_rankable else 0.0
+    total = violation(trial, objective) if is_rankable else 0.0
     front, contribution = places.get(trial.number, (0, 0.0))
     loss = objective.sign * score if is_number else 0.0
     further = _losses(trial, objective)[1:] if is_rankable else ()
     goals = (float(front), -contribution, loss, *further)
-    return (_ORDER.index(trial.state.shown), not is_number, excess > 0.0, excess, goals, trial.number)
+    return (_ORDER.index(trial.state.shown), not is_number, total > 0.0, total, goals, trial.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,18 +161,18 @@ class PauseSchedule:
         step. Views that are known to leave nothing to do are skipped. A view with None instead of curves is the last
         one: a result must come first.
         """
-        n = len(self._steps)
+        n_steps = len(self._steps)
         has_ended = [
             step.step in self._pauses or trials[step.number].outcome is not None for step in self._steps
         ]
         if self._depends_on_arrival:
-            yield n, self._curves(trials, n)
+            yield n_steps, self._curves(trials, n_steps)
             if not all(has_ended):
-                yield n, None
+                yield n_steps, None
             return
         n_idle, last_idle = self._idle_view
-        for last_seen in range(max(n - lookahead, -1), max(n, 0)):
-            if n_idle == n and last_seen <= last_idle:
+        for last_seen in range(max(n_steps - lookahead, -1), max(n_steps, 0)):
+            if n_idle == n_steps and last_seen <= last_idle:
                 continue
             if not all(has_ended[: last_seen + 1]):
                 yield last_seen, None

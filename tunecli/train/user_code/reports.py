@@ -163,10 +163,10 @@ class Reports:
             note: a further fact for the user.
         """
         name = self.job.task.objective.metric
-        is_cut = self.is_pruned or self.is_paused
+        ends_early = self.is_pruned or self.is_paused
         state = State.PAUSED if self.is_paused else State.PRUNED if self.is_pruned else State.COMPLETE
-        failure = None if is_cut else self.failure or failure
-        if failure is None and self.missing and (name not in self.metrics or not is_cut):
+        failure = None if ends_early else self.failure or failure
+        if failure is None and self.missing and (name not in self.metrics or not ends_early):
             failure = Failure(FailureKind.ERROR, self.missing_cause)
         outcome = Outcome(
             state=State.FAILED if failure else state,
