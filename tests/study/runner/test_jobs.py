@@ -146,7 +146,7 @@ def test_the_trial_of_a_killed_worker_is_retried_once_and_the_others_continue(tm
 
 
 def test_a_study_is_not_resumed_while_one_of_its_workers_lives(tmp_path, tunecli):
-    """Workers end with their coordinator, so a process that holds the workers' lock is of another host and is not killed."""
+    """Workers end with their coordinator, so another program holds this lock, and resume does not touch it."""
     (tmp_path / "hungry.py").write_text(HUNGRY)
     (tmp_path / "hungry.yaml").write_text(STUDY)
     assert tunecli("search", "hungry.yaml").returncode == 0
