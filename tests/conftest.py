@@ -14,7 +14,7 @@ _LONGEST = (
     "tests/study/test_sweep.py",
     "tests/test_cli.py",
     "tests/contracts/test_engines.py",
-    "tests/study/test_left_behind.py",
+    "tests/study/test_leftover_state.py",
     "tests/study/runner/test_pause_schedule.py",
     "tests/study/runner/test_stopping_rule.py",
 )

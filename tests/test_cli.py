@@ -362,7 +362,7 @@ def test_bad_input_is_one_block_with_the_contract_s_code(run, here, arguments, c
     assert not Path("runs").exists()
 
 
-def test_errors_are_data_for_programs(run):
+def test_errors_are_printed_as_json(run):
     code, _, err = run("check", "small.yaml", "--json", "--set", "training.epochs=0")
     assert code == 2
     body = document(err)

@@ -23,7 +23,7 @@ from tunecli.text import counted, duration, sanitize, short_repr, shorten
         ("\u3164a\u115f\ufe0fb\U000e0041", "ab"),
     ],
 )
-def test_text_is_made_one_harmless_line(text: str, expected: str) -> None:
+def test_sanitize_makes_one_line_without_invisible_characters(text: str, expected: str) -> None:
     assert sanitize(text) == expected
 
 

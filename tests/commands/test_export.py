@@ -3,7 +3,7 @@
 import os
 import sys
 
-from tests.study.whole import run_whole
+from tests.study.sweeps import run_whole
 from tunecli.commands.check import load_checked
 from tunecli.commands.export import export
 from tunecli.commands.status import status

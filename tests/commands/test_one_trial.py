@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.study.whole import Silent
+from tests.study.sweeps import Silent
 from tunecli.commands.check import load_checked
 from tunecli.commands.one_trial import one_trial, one_trial_view
 from tunecli.commands.results import ResultsOptions, results, results_view, selection_of

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from tests.study.fake_engine import FakeEngine
-from tests.study.whole import Silent, run_whole
+from tests.study.sweeps import Silent, run_whole
 from tunecli.commands.check import load_checked
 from tunecli.commands.results import Selection, mixtures, results, results_view
 from tunecli.errors import UsageError

@@ -1,6 +1,6 @@
 """`status` shows the recorded state of a study, or reports that the folder has no study."""
 
-from tests.study.whole import run_whole
+from tests.study.sweeps import run_whole
 from tunecli.commands.status import status, status_view
 from tunecli.store.folder import RunFolder
 from tunecli.trial import State

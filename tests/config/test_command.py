@@ -54,7 +54,7 @@ def test_a_number_reads_back_to_itself(number):
 
 
 @given(st.text())
-def test_text_arrives_as_it_is(text):
+def test_text_is_rendered_unchanged(text):
     assert rendered("{x}", {"x": text}, {}) == text
 
 

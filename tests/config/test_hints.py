@@ -254,7 +254,7 @@ def override(path: str) -> str:
 
 
 @pytest.mark.parametrize("word", [*paths_by_key(), *RANGE_KEYS, *MODIFIERS])
-def test_the_nearest_word_is_another_word(word):
+def test_a_suggested_word_differs_from_the_word(word):
     known = [*paths_by_key(), *RANGE_KEYS, *MODIFIERS]
     assert f"`{word}`" not in nearest(word, known)
 
@@ -272,7 +272,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("tool", FILES)
-def test_a_whole_file_of_another_tool_is_called_by_its_name_first(tool):
+def test_the_first_problem_of_a_file_of_another_tool_names_the_tool(tool):
     found = problems(FILES[tool])
     assert found[0].message == f"this looks like {tool}, not a tunecli study"
     assert (found[0].line, found[0].column) == (1, 1)

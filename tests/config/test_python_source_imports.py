@@ -57,7 +57,7 @@ def test_imports_of_an_installed_module_are_unknown(folder: Path) -> None:
         ("another", False),
     ],
 )
-def test_an_installed_package_brings_what_it_requires(
+def test_an_installed_package_may_import_its_requirements(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, is_brought: bool
 ) -> None:
     place = tmp_path / "installed" / "bringing-1.0.dist-info"

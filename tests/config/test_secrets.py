@@ -102,20 +102,20 @@ def test_a_command_that_is_not_resolved_yet_is_rendered_around_its_variables():
         "Traceback …\n  raise ValueError('s3cr3t')\nValueError: s3cr3t\n",
     ],
 )
-def test_no_value_is_left_in_a_text(text):
+def test_redaction_removes_a_value_from_any_text(text):
     told = redacted(text, ["TOKEN", "EMPTY", "ABSENT"], ENVIRONMENT)
     assert "s3cr3t" not in told
     assert "${env:TOKEN}" in told
 
 
 @pytest.mark.parametrize("quoted", [repr, json.dumps, lambda value: json.dumps(value, ensure_ascii=False)])
-def test_a_value_is_found_however_it_is_quoted(quoted):
+def test_a_quoted_value_is_redacted(quoted):
     value = "pä\\ss'w\"ord\nsecond line\t!"
     told = redacted(f"it is {quoted(value)}.", ["P"], {"P": value})
     assert told.replace('"', "'") == "it is '${env:P}'."
 
 
-def test_a_value_is_found_in_a_url_and_line_by_line():
+def test_a_value_is_redacted_in_a_url_and_line_by_line():
     environment = {"P": "first part/of it\n  second part\n}\n"}
     assert redacted("ValueError: first part/of it", ["P"], environment) == "ValueError: ${env:P}"
     assert redacted("  second part", ["P"], environment) == "  ${env:P}"

@@ -62,7 +62,7 @@ def test_redaction_removes_every_spelling_of_a_value(value, spelling):
 
 
 @pytest.mark.parametrize("value", [TOKEN, LONG])
-def test_a_value_with_each_character_on_its_own_line_is_found(value):
+def test_a_value_with_each_character_on_its_own_line_is_redacted(value):
     assert redacted("\n".join(value), ["T"], {"T": value}) == "${env:T}"
 
 
@@ -98,7 +98,7 @@ def test_a_text_that_only_starts_like_a_value_stays():
     assert redacted("no file /home/alice", ["PLACE"], environment) == "no file /home/alice"
 
 
-def test_short_values_are_taken_out_as_they_are_alone():
+def test_short_values_are_redacted_only_in_their_exact_spelling():
     assert redacted("key abc, ABC, a\nbc", ["T"], {"T": "abc"}) == "key ${env:T}, ABC, a\nbc"
     assert redacted("a1 YWJj", ["T"], {"T": "abc"}) == "a1 ${env:T}"
     assert redacted("ab", ["T"], {"T": "ab"}) == "ab"

@@ -96,7 +96,7 @@ def test_the_live_view_fits_every_width_and_shows_the_metric_of_running_trials(
     assert (f"+{n_running - 10}" in " ".join(lines).split()) == (n_running > 10)
 
 
-def test_a_study_with_all_trials_recorded_says_so():
+def test_the_first_line_counts_the_trials_and_those_on_record():
     done = [Trial(n, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, 1.0)) for n in range(2)]
     shown: list[str] = []
     PlainDisplay(shown.append).began(SweepInfo("own", Objective("loss", False), 2, 1), done)

@@ -39,7 +39,7 @@ def test_any_text_is_written_in_any_encoding(encoding, text):
     ("encoding", "written"),
     [("ascii", "a - b ... +/- ? ?"), ("latin-1", "a - b ... ± é ?"), ("utf-8", "a — b … ± é 漢")],
 )
-def test_the_tool_s_own_glyphs_have_stand_ins(encoding, written):
+def test_glyphs_of_tunecli_are_replaced_if_the_encoding_lacks_them(encoding, written):
     assert spoken("a — b … ± é 漢", stream_of(encoding)) == written
 
 

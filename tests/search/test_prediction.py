@@ -45,7 +45,7 @@ def test_predictions_are_less_noisy_than_losses_and_their_deviations_are_calibra
     assert np.mean(np.abs(predicted - truth) < 3 * deviations) > 0.95
 
 
-def test_without_noise_the_prediction_is_the_loss() -> None:
+def test_the_prediction_equals_the_loss_without_noise() -> None:
     history = observed(30)
     for number, prediction in predict_trials(space_of(PLANE), history, 7).items():
         assert prediction.loss == pytest.approx(history[number].loss, abs=5)

@@ -140,7 +140,7 @@ def test_a_power_loss_in_a_migration_leaves_the_old_or_the_new_database_and_the_
 
 
 @pytest.mark.parametrize("forgotten", ["sync", "sync folder"])
-def test_without_syncs_the_record_does_not_survive(
+def test_the_record_does_not_survive_without_syncs(
     tmp_path: Path,
     record_step_by_step: tuple[list[str], list[str]],
     sweep: list[list[object]],

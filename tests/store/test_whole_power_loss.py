@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 
-from tests.study.mended import folder_of
+from tests.study.folder_content import folder_of
 from tests.support.lossy_disk_tree import DiskTree, Tree, write_tree
 from tunecli.store.database import Log
 
@@ -210,7 +210,7 @@ def resumed(names: Sequence[str], recording: Recording, memory: Path) -> dict[st
     tasks = {name: {"folder": str(memory / name), "steps": steps} for name in names}
     file = memory / "tasks.json"
     file.write_text(json.dumps(tasks))
-    script = ROOT / "tests" / "study" / "forked.py"
+    script = ROOT / "tests" / "study" / "forked_runs.py"
     done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     ends: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.study.mended import Folder, folder_of
+from tests.study.folder_content import Folder, folder_of
 
 STUDY = """\
 study: small
@@ -62,7 +62,7 @@ class Fleet:
         file = self.path / "tasks.json"
         described = {name: {"folder": str(self.path / name), "steps": steps} for name, steps in tasks.items()}
         file.write_text(json.dumps(described))
-        script = Path(__file__).parent / "forked.py"
+        script = Path(__file__).parent / "forked_runs.py"
         done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         found: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)

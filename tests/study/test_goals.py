@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.study.whole import Silent, comparable
+from tests.study.sweeps import Silent, comparable
 from tunecli.commands.check import load_checked
 from tunecli.commands.export import export
 from tunecli.commands.results import results

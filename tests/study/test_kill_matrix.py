@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.study.mended import Folder, folder_of
+from tests.study.folder_content import Folder, folder_of
 
 N_KILLS = int(os.environ.get("TUNECLI_KILLS", "50"))
 N_TRIALS = 60

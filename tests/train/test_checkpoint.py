@@ -470,7 +470,7 @@ class Clock:
         return self.now_s
 
 
-def test_by_default_a_checkpoint_is_due_after_two_seconds_and_twenty_times_the_last_ones_cost(
+def test_the_default_checkpoint_is_due_after_two_seconds_and_twenty_times_the_last_ones_cost(
     tmp_path: Path,
 ) -> None:
     clock = Clock()
@@ -523,7 +523,7 @@ def test_the_newest_of_several_checkpoints_is_used(two: tuple[Trial, tuple[Check
 
 
 @pytest.mark.parametrize("place", [0, 20, -1])
-def test_if_the_newest_checkpoint_is_damaged_the_older_is_used_with_a_note(
+def test_an_older_checkpoint_replaces_a_damaged_newest_one_with_a_note(
     two: tuple[Trial, tuple[Checkpoint, ...]], place: int
 ) -> None:
     trial, checkpoints = two
@@ -534,7 +534,7 @@ def test_if_the_newest_checkpoint_is_damaged_the_older_is_used_with_a_note(
     )
 
 
-def test_without_a_sound_checkpoint_the_trial_starts_over_with_a_note(
+def test_a_trial_without_a_valid_checkpoint_starts_over_with_a_note(
     two: tuple[Trial, tuple[Checkpoint, ...]],
 ) -> None:
     trial, checkpoints = two

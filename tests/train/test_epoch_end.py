@@ -80,7 +80,7 @@ def test_training_prunes_a_trial_at_the_epoch_that_the_pruner_decides(
         last = epoch
 
 
-def test_never_requests_no_stop() -> None:
+def test_the_default_stop_request_is_false() -> None:
     assert not never()
 
 

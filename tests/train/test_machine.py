@@ -109,7 +109,7 @@ def test_a_device_name_is_resolved_as_by_torch(name: str) -> None:
     ("name", "avoid"),
     [("cpu:1", ()), ("gpu", ()), ("cuda:99", ()), ("cpu", ("cpu",)), ("auto", devices.names())],
 )
-def test_a_device_that_torch_lacks_is_refused_alike(name: str, avoid: Sequence[str]) -> None:
+def test_a_device_that_torch_lacks_is_refused_with_the_same_error(name: str, avoid: Sequence[str]) -> None:
     with pytest.raises(UsageError) as refused:
         device_name(name, 0, avoid)
     with pytest.raises(UsageError) as by_torch:

@@ -222,7 +222,7 @@ def test_muon_updates_the_hidden_matrices_and_adamw_the_rest() -> None:
     assert_trains_as(knob, reference)
 
 
-def test_without_hidden_matrices_muon_is_adamw_alone() -> None:
+def test_muon_is_adamw_for_a_model_without_hidden_matrices() -> None:
     (only,) = build_optimizers(knobs.Muon(), nn.Linear(3, 2))
     assert isinstance(only, torch.optim.AdamW)
 

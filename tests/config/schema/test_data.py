@@ -25,7 +25,7 @@ from tunecli.config.schema.user_code import UserCode
         ({"python": "mine:make", "args": {"n": 3}}, UserCode(python="mine:make", args={"n": 3})),
     ],
 )
-def test_a_source_follows_from_its_text(source: Any, expected: Any) -> None:
+def test_a_source_is_read_from_its_text(source: Any, expected: Any) -> None:
     found = Data.model_validate({"source": source}).source
     assert found == (expected or Images(path="photos", size=(8, 16), mode="gray"))
     assert Data.model_validate_json(Data(source=found).model_dump_json()).source == found

@@ -58,7 +58,7 @@ def test_the_probability_is_that_of_all_constraints() -> None:
     assert max(low, high) < 0.01
 
 
-def test_without_constraints_every_point_is_feasible() -> None:
+def test_every_point_is_feasible_without_constraints() -> None:
     log_feasible = log_probability_constraints(
         LINE, np.empty((21, 0)), NONE, GROUPS, np.random.default_rng(0)
     )

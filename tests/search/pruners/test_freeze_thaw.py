@@ -64,7 +64,7 @@ def test_the_feasible_optimum_is_found() -> None:
     assert len(feasible) > len(complete) / 2
 
 
-def test_without_a_feasible_trial_the_likeliest_feasible_point_is_next() -> None:
+def test_the_likeliest_feasible_point_is_next_if_no_trial_is_feasible() -> None:
     infeasible = [curve for curve in map(constrained, begun(24)) if curve.violations[0][0] > 0.1]
     broken = [replace(curve, number=number) for number, curve in enumerate(infeasible)]
     assert len(broken) >= 6

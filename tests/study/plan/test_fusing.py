@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.study.mended import folder_of
+from tests.study.folder_content import folder_of
 from tunecli.commands.check import check, check_view, load_checked
 from tunecli.messages import EpochEnded
 from tunecli.store.folder import RunFolder

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.study.whole import Silent, comparable, run_whole
+from tests.study.sweeps import Silent, comparable, run_whole
 from tunecli.commands.check import load_checked
 from tunecli.commands.export import export
 from tunecli.commands.status import status

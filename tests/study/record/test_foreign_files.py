@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.study.whole import run_whole
+from tests.study.sweeps import run_whole
 from tunecli.commands.check import load_checked
 from tunecli.commands.results import results
 from tunecli.commands.status import status

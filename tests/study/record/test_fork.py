@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.study.mended import folder_of
+from tests.study.folder_content import folder_of
 from tests.study.record.test_config_change import CODE, OWN
-from tests.study.whole import Silent, comparable, run_whole
+from tests.study.sweeps import Silent, comparable, run_whole
 from tests.verbs import called
 from tunecli.commands.check import load_checked
 from tunecli.commands.export import export
@@ -357,7 +357,7 @@ def test_changed_code_prevents_reuse_unless_only_a_dropped_option_uses_it(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", "", ".hidden", "a" * 65, "small", "007"])
-def test_a_fork_needs_a_valid_and_free_name(parent, name):
+def test_a_fork_needs_a_valid_and_unused_name(parent, name):
     before = sorted(item.name for item in parent.path.parent.iterdir())
     if name == "007":  # YAML would read it as a number
         assert forked(parent, name)[1].path.name == name
@@ -409,7 +409,7 @@ def run_forked(parent, place, tasks):
     file.write_text(
         json.dumps({name: {"folder": str(place / name), "steps": steps} for name, steps in tasks.items()})
     )
-    script = Path(__file__).parents[1] / "forked.py"
+    script = Path(__file__).parents[1] / "forked_runs.py"
     done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

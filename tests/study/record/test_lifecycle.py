@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import pytest
 
-from tests.study.whole import run_whole
+from tests.study.sweeps import run_whole
 from tunecli.commands.check import load_checked
 from tunecli.errors import ConfigError, DiskFull, UsageError
 from tunecli.store.folder import RunFolder

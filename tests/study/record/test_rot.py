@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.study.whole import run_whole
+from tests.study.sweeps import run_whole
 from tests.support.read_only import ReadOnly, open_path, read_only  # noqa: F401
 from tunecli import cli
 from tunecli.errors import StoreDamaged, TunecliError

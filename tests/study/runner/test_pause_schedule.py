@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.study.fake_engine import FakeEngine
-from tests.study.whole import Silent, comparable, run_whole
+from tests.study.sweeps import Silent, comparable, run_whole
 from tunecli.commands.check import load_checked
 from tunecli.commands.export import export
 from tunecli.commands.results import results

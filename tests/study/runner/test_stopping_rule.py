@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tests.study.fake_engine import FakeEngine
-from tests.study.whole import Silent, comparable
+from tests.study.sweeps import Silent, comparable
 from tunecli.commands.check import load_checked
 from tunecli.commands.status import status
 from tunecli.errors import Interrupted

@@ -94,14 +94,14 @@ PER_EPOCH: list[tuple[Any, Callable[[Any], Any]]] = [
 
 
 @pytest.mark.parametrize(("link", "make"), PER_EPOCH)
-def test_at_the_start_of_every_epoch_a_link_equals_torchs_scheduler(
+def test_a_link_equals_torchs_scheduler_at_the_start_of_every_epoch(
     link: Any, make: Callable[[Any], Any]
 ) -> None:
     assert by_epoch(link) == same(torchs(make, EPOCHS))
 
 
 @pytest.mark.parametrize(("link", "make"), PER_EPOCH)
-def test_with_every_epoch_a_link_keeps_one_rate_within_an_epoch(
+def test_a_link_with_every_epoch_keeps_one_rate_within_an_epoch(
     link: Any, make: Callable[[Any], Any]
 ) -> None:
     held = link.model_copy(update={"every": "epoch"})
@@ -133,7 +133,7 @@ PER_STEP: list[tuple[Any, Callable[[Any], Any]]] = [
 
 
 @pytest.mark.parametrize(("link", "make"), PER_STEP)
-def test_within_an_epoch_smooth_links_equal_torchs_schedulers_stepped_every_step(
+def test_smooth_links_equal_torchs_schedulers_stepped_every_step(
     link: Any, make: Callable[[Any], Any]
 ) -> None:
     assert by_step(link) == same(torchs(make, EPOCHS * STEPS))
@@ -295,7 +295,7 @@ def test_a_window_counts_time_from_its_start_but_milestones_count_epochs_of_the_
     )
 
 
-def test_with_every_epoch_a_link_in_a_window_keeps_one_rate_within_an_epoch() -> None:
+def test_a_link_in_a_window_with_every_epoch_keeps_one_rate_within_an_epoch() -> None:
     link = knobs.LinearDecay(every="epoch", from_epoch=10)
     assert by_step(link)[-2 * STEPS :] == same([BASE] * STEPS + [BASE / 2] * STEPS)
 

@@ -93,7 +93,7 @@ def test_targets_of_another_shape_or_type_are_refused(y: NDArray[Any]) -> None:
         as_target(y, 2, "y", "data.target")
 
 
-def test_results_are_copies() -> None:
+def test_inputs_and_targets_are_copies() -> None:
     x, y = np.ones((2, 3)), np.array([True, False])
     assert not np.shares_memory(as_inputs(x, "auto", "x", ""), x)
     assert not np.shares_memory(as_target(y, 2, "y", ""), y)

@@ -35,7 +35,7 @@ def test_scaling_is_scikit_learns(name: Normalization, reference: StandardScaler
     np.testing.assert_allclose(preparation.apply(found, table_of(x), VALID).x, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_without_normalisation_inputs_stay_as_they_are() -> None:
+def test_inputs_without_normalisation_are_unchanged() -> None:
     x = RNG.normal(size=(40, 3))
     found = preparation.fit(table_of(x), TRAIN, knobs("none"))
     np.testing.assert_array_equal(preparation.apply(found, table_of(x), VALID).x, x[VALID].astype(np.float32))
@@ -114,7 +114,7 @@ def test_texts_become_tokens_of_the_training_parts_alphabet_and_length() -> None
     assert x.tolist() == [[2, 3, 0], [0, 0, 0], [2, 3, 4], [1, 0, 0]]
 
 
-def test_tokens_stay_as_they_are() -> None:
+def test_preparation_does_not_change_tokens() -> None:
     tokens = RNG.integers(0, 5, (40, 3))
     table = Table(tokens, np.arange(40) % 2, "classification", ("0", "1"), n_tokens=5)
     x = preparation.apply(preparation.fit(table, TRAIN, knobs()), table, VALID).x

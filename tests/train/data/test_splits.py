@@ -83,7 +83,7 @@ def test_split_depends_on_the_seed_alone() -> None:
     assert set(first) != set(other)
 
 
-def test_with_a_validation_file_all_rows_train() -> None:
+def test_all_rows_train_if_there_is_a_validation_file() -> None:
     knob = data(validation={"file": "v.csv"})
     (part,) = split(numbers(10), knob, 0, numbers(4))
     assert part.train_indices.tolist() == list(range(10))

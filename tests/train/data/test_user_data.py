@@ -99,7 +99,7 @@ def test_inputs_are_read_as_configured(folder: Path) -> None:
     assert read_source(own("images", inputs="sequence"), folder).x.shape == (4, 5, 6)
 
 
-def test_n_tokens_makes_tokens(folder: Path) -> None:
+def test_n_tokens_makes_the_inputs_tokens(folder: Path) -> None:
     parts = {"x": [[0, 3], [4, 1]], "y": ["a", "b"], "n_tokens": 5}
     table = read_source(own("give", parts), folder)
     assert (table.kind, table.n_tokens, table.class_names) == ("tokens", 5, ("a", "b"))

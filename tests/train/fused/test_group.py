@@ -180,7 +180,7 @@ def test_a_trial_that_cannot_be_built_fails_alone() -> None:
     assert outcomes[1].state is State.COMPLETE
 
 
-def test_after_a_failure_of_the_group_each_trial_runs_alone_without_repeated_events() -> None:
+def test_each_trial_of_a_failed_group_runs_alone_without_repeated_events() -> None:
     jobs = [job_of(number, LONG) for number in range(3)]
     fails = iter([False, True])
 

@@ -1,6 +1,6 @@
 """Run the program many times in forks of a process that has loaded everything: a start takes 20 ms instead of 3 s.
 
-    python tests/study/forked.py TASKS.json
+    python tests/study/forked_runs.py TASKS.json
 
 Each task is a list of steps in its own folder; a step has the program's arguments and may have a failpoint. Two tasks
 run at a time. The output is JSON: for each task and step, how the process ended (an exit code, or the negative number of

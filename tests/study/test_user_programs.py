@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.study.own_programs import PROGRAMS, TORCH
+from tests.study.user_programs import PROGRAMS, TORCH
 from tests.verbs import called
 
 EXPECTED = {

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.study.fake_engine import FakeEngine
-from tests.study.mended import Recorded, folder_of
+from tests.study.folder_content import Recorded, folder_of
 from tunecli.commands.check import load_checked
 from tunecli.commands.results import results
 from tunecli.commands.status import status

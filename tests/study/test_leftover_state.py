@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.study.left_behind import LEFT
+from tests.study.leftover_state import LEFT
 from tests.verbs import called
 from tunecli.train.user_code import code as user_code
 
