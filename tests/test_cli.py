@@ -351,7 +351,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "code", "words"), BAD, ids=[" ".join(row[0]) for row in BAD])
-def test_bad_input_is_one_block_with_the_contract_s_code(run, here, arguments, code, words):
+def test_bad_input_gives_one_error_block_and_the_documented_exit_code(run, here, arguments, code, words):
     (here / "empty.yaml").write_text("")
     (here / "bad.csv").write_text(BAD_CSV)
     found, out, err = run(*arguments)
@@ -457,7 +457,7 @@ def test_a_signal_ends_in_order_and_names_the_command_that_resumes(here, number,
 @pytest.mark.parametrize(
     "arguments", ["results small", "results small --json", "check small.yaml", "status small"]
 )
-def test_a_stdout_that_is_closed_or_gone_is_quiet(finished, arguments):
+def test_a_closed_stdout_causes_no_message(finished, arguments):
     for redirect in (">&-", "| true"):
         command = f"{sys.executable} -m tunecli {arguments} {redirect}"
         done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What `check` says of a sound file before anything is spent."""
+"""The output of `check` for a valid file."""
 
 from pathlib import Path
 
@@ -242,13 +242,13 @@ def test_settings_without_effect_are_noted(study_file):
         ),
     ],
 )
-def test_a_loss_in_units_of_each_trial_s_training_part_is_noted_as_not_comparable(checked, trial, is_noted):
+def test_a_loss_in_units_of_each_training_part_is_noted_as_not_comparable(checked, trial, is_noted):
     said = [note for note in checked(trial).notes if "val_rmse and val_mae are comparable" in note]
     assert len(said) == is_noted
     assert all(note.startswith("val_loss of a regression is not comparable between trials") for note in said)
 
 
-def test_an_error_in_the_target_s_own_units_is_comparable_and_not_noted(study_file):
+def test_an_error_in_the_units_of_the_target_is_comparable_and_not_noted(study_file):
     overrides = ("data={source: diabetes, " + FRACTION + "}", "objective.metric=val_rmse")
     notes = check(load_checked(study_file(), overrides)).notes
     assert not any("comparable" in note for note in notes)

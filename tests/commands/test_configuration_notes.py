@@ -1,4 +1,4 @@
-"""The notes of `check` and of the start of `search` on a valid file that may not mean what its author intended."""
+"""The notes of `check` and of the start of `search` on a valid file whose settings are probably a mistake."""
 
 import pytest
 

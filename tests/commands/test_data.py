@@ -1,4 +1,4 @@
-"""What `check`, `search` and `train` say of the data, and of trials in which nothing is wrong."""
+"""The summary of the data by `check`, `search` and `train`."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""An exported trial is the one on record: its score, its weights, its data."""
+"""An exported trial equals the recorded one in its score, its weights and its data."""
 
 import os
 import sys

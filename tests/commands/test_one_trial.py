@@ -1,4 +1,4 @@
-"""One trial whole, and the columns, rows and order of the table, of a study of which some trials fail."""
+"""The view of one trial, and the columns, rows and order of the table, for a study with failed trials."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`results --predict`: a ranking that knows its noise, in every form, and a plain one that needs no model."""
+"""`results --predict` in every format: a ranking that accounts for noise; and `results`, which needs no model."""
 
 import json
 import random

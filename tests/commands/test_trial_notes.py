@@ -1,4 +1,4 @@
-"""Notes on trials in which nothing is wrong, and on values that do not work together."""
+"""Notes on valid trials, and on values that do not work together."""
 
 import pytest
 

@@ -51,7 +51,7 @@ run: {device: cpu, engine: inline}
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """The small study, run once."""
+    """The run folder of the small study, which runs once for all tests."""
     folder = tmp_path_factory.mktemp("searched")
     (folder / "small.yaml").write_text(STUDY)
     with pytest.raises(SystemExit) as caught:
@@ -62,13 +62,13 @@ def searched(tmp_path_factory):
 
 @pytest.fixture
 def run(searched, tmp_path) -> RunFolder:
-    """A copy of it, to tamper with."""
+    """A copy of the run folder that a test can change."""
     return RunFolder(Path(shutil.copytree(searched, tmp_path / "run")))
 
 
 @pytest.fixture
 def tunecli(tmp_path, capfd, monkeypatch):
-    """Run a verb in this process; its exit code, its stdout and its stderr."""
+    """Run a verb in this process and return its exit code, its stdout and its stderr."""
     monkeypatch.chdir(tmp_path)
     return partial(called, capture=capfd, monkeypatch=monkeypatch)
 

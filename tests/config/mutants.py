@@ -136,7 +136,7 @@ Wound = Callable[[random.Random, str], str]
 
 
 def mutants(texts: Sequence[str], seed: int) -> Iterator[bytes]:
-    """Hostile files without end."""
+    """An endless series of hostile files."""
     draw = random.Random(seed)
     while True:
         text = draw.choice(texts)
@@ -185,7 +185,7 @@ def _character(draw: random.Random, text: str) -> str:
 
 
 def _value(draw: random.Random, text: str) -> str:
-    """Another value after some key."""
+    """Replace the value of a random key."""
     places = [place + 2 for place in range(len(text)) if text.startswith(": ", place)]
     if not places:
         return text
@@ -195,7 +195,7 @@ def _value(draw: random.Random, text: str) -> str:
 
 
 def _key(draw: random.Random, text: str) -> str:
-    """A letter of some word gone, or doubled."""
+    """Remove or double a letter of a random word."""
     places = [place for place in range(len(text)) if text[place].isalpha()]
     if not places:
         return text
@@ -204,7 +204,7 @@ def _key(draw: random.Random, text: str) -> str:
 
 
 def _line(draw: random.Random, text: str) -> str:
-    """A line gone, twice, moved, or at another depth."""
+    """Remove, double, move or indent a random line."""
     lines = text.split("\n")
     place = draw.randrange(len(lines))
     line = lines.pop(place)

@@ -170,7 +170,7 @@ def test_a_value_rounded_by_an_earlier_version_keeps_its_position() -> None:
 
 
 def ordinary_ranges() -> list[Domain]:
-    """Ranges as people write them."""
+    """Ranges with ordinary bounds and steps."""
     draw = random.Random(5)
     found: list[Domain] = []
     for _ in range(300):
@@ -215,4 +215,4 @@ def test_ordinary_ranges_give_the_recorded_values_and_units() -> None:
 
 
 GOLDEN = "f76b961502e8b2ef37b17c8957ca7305a859a8c6191baae6805b0e325e31938a"
-"""Taken before values were computed from decimal digits."""
+"""The hash of the values from before they were computed from decimal digits."""

@@ -166,7 +166,7 @@ PLACES = {
 
 @pytest.mark.parametrize("key", PLACES, ids=lambda key: f"{key[0].__name__}.{key[1]}")
 def test_every_key_has_an_example_that_it_takes(key):
-    """Of keys that take maps or lists too; a plain value of any kind never breaks it."""
+    """Hints for keys that also take maps or lists; no plain value raises another error."""
     place = PLACES[key]
     for given in (5, 0.25, "yes", True, None, [1], {"a": 1}, {"name": "x"}, "a b", []):
         example = example_of(place, given)
@@ -177,7 +177,7 @@ def test_every_key_has_an_example_that_it_takes(key):
 
 
 def maps_of_keys():
-    """Each key of the file whose value may be a map, with the path to it, chains aside."""
+    """Each key of the file whose value may be a map, with its path; without the chains."""
     for path in sorted({path for paths in paths_by_key().values() for path in paths}):
         place = next((each for each in PLACES.values() if path.endswith(each.key)), None)
         steps = path.split(".")
@@ -238,7 +238,7 @@ def test_no_hint_suggests_the_place_at_which_a_key_was_just_refused(path, level)
 
 
 def override(path: str) -> str:
-    """The sound file with one more key at ``path``."""
+    """The valid file with one more key at ``path``."""
     level, _, key = path.rpartition(".")
     if not level:
         return SOUND if key in TOP_LEVEL else f"{key}: 1\n{SOUND}"

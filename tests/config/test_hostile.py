@@ -28,7 +28,7 @@ def shipped():
 
 
 def is_refused(data, inspect=None):
-    """Whether a file is refused; anything other than loading or being refused is raised here."""
+    """Whether a file is refused with a `ConfigError`; raises any other error."""
     try:
         parse_study(data, "hostile.yaml", (), CONFIGS, inspect)
     except ConfigError as error:
@@ -47,7 +47,7 @@ def is_refused_by_the_reader(data):
 
 
 def cpu_s(data):
-    """What refusing costs in CPU time: the best of several, since others share the processor and its caches."""
+    """The processor time of refusing a file: the lowest of several, because other programs share the caches."""
     times = []
     for _ in range(12):
         start = time.process_time()
@@ -59,7 +59,7 @@ def cpu_s(data):
 
 
 def survived(n_documents, seed, inspect=None):
-    """How many of so many mutants load; none of those that the reader refuses may take long."""
+    """The number of ``n`` mutants that load; fails if the reader takes long to refuse one."""
     n_loaded = 0
     for data in itertools.islice(mutants(shipped(), seed), n_documents):
         try:
@@ -85,7 +85,7 @@ def test_a_hundred_thousand_hostile_files_load_or_are_refused():
     assert survived(100_000, seed=2) > 5_000
 
 
-def test_hostile_files_leave_no_memory_behind_and_take_little():
+def test_hostile_files_use_little_memory_and_leak_none():
     is_refused(shipped()[0].encode())  # loads the modules, which stay in memory
     tracemalloc.start()
     try:
@@ -134,7 +134,7 @@ trees = st.recursive(
 
 
 def flow(tree):
-    """A tree in YAML's flow style."""
+    """The tree in the flow style of YAML."""
     match tree:
         case dict():
             return "{" + ", ".join(f"{flow(key)}: {flow(value)}" for key, value in tree.items()) + "}"

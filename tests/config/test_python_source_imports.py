@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("wanted", ["first", "second", "third", "fourth"])
-def test_imports_are_followed_as_far_as_they_lie_beside_the_file(folder: Path, wanted: str) -> None:
+def test_imports_are_followed_within_the_folder_of_the_file(folder: Path, wanted: str) -> None:
     assert may_import_package([["mine"]], folder, wanted)
     assert not may_import_package([["unused"]], folder, wanted)
     assert may_import_package([["unused"], ["mine"]], folder, wanted)

@@ -70,7 +70,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_signature_is_python_s_own(module, name, tmp_path):
+def test_the_signature_equals_that_of_inspect(module, name, tmp_path):
     found: Any = runpy.run_path(str(tmp_path / "mine.py"))[name.split(".")[0]]
     for step in name.split(".")[1:]:
         found = getattr(found, step)

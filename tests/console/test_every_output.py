@@ -64,7 +64,7 @@ class Stream(io.TextIOWrapper):
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
-    """Three studies of hostile names: one goal, several, and one in which all fail."""
+    """Three studies with hostile names: with one objective, with several, and with only failed trials."""
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "hostile_own.py").write_text(OWN)
     for name, goals, n_trials in (("one", ONE_GOAL, 13), ("goals", GOALS, 13)):
@@ -82,7 +82,7 @@ def studies(tmp_path_factory):
 
 
 def run(patch, words, *, encoding="utf-8", columns="80", is_terminal=False):
-    """A command's exit code and its two streams."""
+    """The exit code, the stdout and the stderr of a command."""
     out, err = (Stream(encoding, is_terminal=is_terminal) for _ in range(2))
     patch.setattr(sys, "stdout", out)
     patch.setattr(sys, "stderr", err)

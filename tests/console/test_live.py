@@ -1,4 +1,4 @@
-"""The board behind the live table: how far a sweep is."""
+"""The state behind the live table: the progress of a sweep."""
 
 import io
 

@@ -54,7 +54,7 @@ def test_rows_are_sorted_and_rows_without_a_value_come_last(column, is_descendin
 
 
 @given(st.lists(st.none() | st.booleans() | st.integers() | st.floats() | st.text()), st.booleans())
-def test_cells_of_any_kind_can_be_sorted_by(cells, is_descending):
+def test_the_table_is_sorted_by_cells_of_any_kind(cells, is_descending):
     table = Table(("x", "n"), tuple((cell, n) for n, cell in enumerate(cells)))
     ordered = in_order(table, "x", is_descending=is_descending)
     assert sorted(row[1] for row in ordered.rows) == list(range(len(cells)))

@@ -34,7 +34,7 @@ def failed(number, cause, traceback="", kind=FailureKind.ERROR):
         ("no frames\nFile of mine", None),
     ],
 )
-def test_the_place_is_the_last_line_of_the_user_s_own_code(traceback, place):
+def test_the_place_is_the_last_line_of_the_users_code(traceback, place):
     last_own = place_of(Failure(FailureKind.ERROR, "x", traceback))
     assert (last_own and str(last_own)) == place
 

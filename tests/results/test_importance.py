@@ -51,7 +51,7 @@ def test_importance_includes_every_objective():
     assert importances(trials_of(100), goals, NAMES)["width"] > 0.9
 
 
-def test_importance_is_zero_for_few_trials_or_without_scores_and_the_file_s_order_stays():
+def test_importance_is_zero_for_few_trials_or_without_scores_and_the_order_of_the_file_stays():
     for trials in (trials_of(MIN_TRIALS - 1), trials_of(50, state=State.PRUNED), []):
         importance_of = importances(trials, LOSS, NAMES)
         assert set(importance_of.values()) == {0.0}

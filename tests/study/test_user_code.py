@@ -235,7 +235,7 @@ def test_check_reports_uncallable_code_at_its_position(folder, tunecli):
     assert "own.yaml:5:11: trial.python: mine.py does not define `trian` (did you mean `train`?)" in err
 
 
-def test_the_user_s_metric_has_its_column_and_survives_the_export(folder, tunecli):
+def test_check_shows_the_name_and_direction_of_a_user_metric(folder, tunecli):
     (folder / "own.yaml").write_text(
         "study: own\n"
         "objective: {metric: {python: mine:score, args: {offset: 0.5}}, direction: maximize}\n"

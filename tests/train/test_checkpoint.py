@@ -54,7 +54,7 @@ Metrics = list[tuple[int, Mapping[str, float]]]
 
 
 class Trial:
-    """A trial that can be trained in one go or in several."""
+    """A trial that can be trained in one attempt or in several."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any], **changes: Any) -> None:
         made = {"device": "cpu", "base_path": str(folder), "checkpoint_epochs": 0, **changes}
@@ -70,7 +70,7 @@ class Trial:
     def attempt(
         self, stop_after: int, attempt: int = 1, checkpoints: tuple[Checkpoint, ...] = ()
     ) -> list[Event]:
-        """One attempt, which is asked to stop after some epochs of its own; 0: never."""
+        """One attempt, with a stop request after ``stop_after`` of its epochs; 0: without one."""
         calls = itertools.count(1)
         job = change_job(
             self.job,
@@ -82,7 +82,7 @@ class Trial:
         return list(run(job, lambda: next(calls) == stop_after))
 
     def in_parts(self, *stops: int) -> tuple[Metrics, Outcome]:
-        """The same, stopped after as many epochs of each attempt, and gone on with each time."""
+        """The events of the trial, stopped and continued after as many epochs of each attempt."""
         metrics: Metrics = []
         checkpoints: tuple[Checkpoint, ...] = ()
         for attempt, stop_after in enumerate([*stops, 0], start=1):
@@ -110,8 +110,8 @@ def without_clock(outcome: Outcome) -> Outcome:
     return replace(outcome, seconds=0.0)
 
 
-def assert_goes_on_bit_for_bit(trial: Trial, *stops: int) -> Outcome:
-    """That it does, stopped after as many epochs of each attempt; how it ended."""
+def assert_continues_bit_for_bit(trial: Trial, *stops: int) -> Outcome:
+    """Check that the trial, in attempts of ``stops`` epochs, equals the uninterrupted one; the outcome."""
     metrics, outcome = trial.whole()
     resumed, ended = trial.in_parts(*stops)
     assert resumed == metrics
@@ -129,7 +129,7 @@ def test_every_optimizer_continues_bit_for_bit(tmp_path: Path, name: str, averag
     if name == "lbfgs":
         optimizer |= {"max_iter": 3, "history_size": 4}
     config = {**CHAINS, "model": BATCH_NORM, "optimizer": optimizer, "training": training}
-    assert_goes_on_bit_for_bit(Trial(tmp_path, config), 2)
+    assert_continues_bit_for_bit(Trial(tmp_path, config), 2)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_every_optimizer_continues_bit_for_bit(tmp_path: Path, name: str, averag
 def test_optional_state_of_optimizers_continues_bit_for_bit(
     tmp_path: Path, optimizer: dict[str, Any]
 ) -> None:
-    assert_goes_on_bit_for_bit(Trial(tmp_path, {"optimizer": optimizer}), 1, 1)
+    assert_continues_bit_for_bit(Trial(tmp_path, {"optimizer": optimizer}), 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_optional_state_of_optimizers_continues_bit_for_bit(
 def test_every_kind_of_trial_continues_bit_for_bit(
     tmp_path: Path, config: dict[str, Any], changes: dict[str, Any]
 ) -> None:
-    assert_goes_on_bit_for_bit(Trial(tmp_path, config, **changes), 1, 2)
+    assert_continues_bit_for_bit(Trial(tmp_path, config, **changes), 1, 2)
 
 
 def test_a_fold_without_steps_left_keeps_its_last_loss_and_batch_statistics(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_fold_without_steps_left_keeps_its_last_loss_and_batch_statistics(tmp_
     n_most = -(-113 // 3)  # steps an epoch of the larger parts, one more than the smaller ones take
     training = {"steps": 4 * n_most, "batch_size": 3, "average": AVERAGES["swa"]}
     config = {"data": data, "training": training, "model": BATCH_NORM}
-    assert assert_goes_on_bit_for_bit(Trial(tmp_path, config), 4).epochs == 5
+    assert assert_continues_bit_for_bit(Trial(tmp_path, config), 4).epochs == 5
 
 
 def test_early_stopping_continues_with_its_patience_and_best_weights(tmp_path: Path) -> None:
@@ -222,12 +222,12 @@ def test_early_stopping_continues_with_its_patience_and_best_weights(tmp_path: P
     _, outcome = trial.whole()
     assert outcome.epochs == outcome.kept_epoch + 4 < 40
     for stop_after in (1, outcome.kept_epoch, outcome.kept_epoch + 2):
-        assert_goes_on_bit_for_bit(trial, stop_after)
+        assert_continues_bit_for_bit(trial, stop_after)
 
 
 def test_a_trial_may_be_stopped_after_every_epoch(tmp_path: Path) -> None:
     config = {**CHAINS, "model": BATCH_NORM, "training": {"epochs": 6, "average": "swa"}}
-    assert_goes_on_bit_for_bit(Trial(tmp_path, config), 1, 1, 1, 1, 1)
+    assert_continues_bit_for_bit(Trial(tmp_path, config), 1, 1, 1, 1, 1)
 
 
 MINE = """
@@ -347,20 +347,20 @@ def own(tmp_path: Path) -> Callable[..., Trial]:
 def test_the_users_own_code_continues_with_its_attributes(
     own: Callable[..., Trial], names: dict[str, str]
 ) -> None:
-    assert_goes_on_bit_for_bit(own(**names), 1, 2)
+    assert_continues_bit_for_bit(own(**names), 1, 2)
 
 
 def test_a_chain_sets_the_rates_of_an_optimizer_that_restores_itself(own: Callable[..., Trial]) -> None:
     trial = own(optimizer="Saying")
     trial.job = change_job(trial.job, config={**trial.job.task.config, "learning_rate": ["cosine"]})
-    assert_goes_on_bit_for_bit(trial, 2)
+    assert_continues_bit_for_bit(trial, 2)
 
 
 def test_the_gradient_scale_continues_after_it_was_lowered(own: Callable[..., Trial]) -> None:
     trial = own(loss="steep")
     config = {**trial.job.task.config, "training": {"epochs": 4, "precision": "fp16"}, "optimizer": "sgd"}
     trial.job = change_job(trial.job, config=config)
-    assert_goes_on_bit_for_bit(trial, 2)
+    assert_continues_bit_for_bit(trial, 2)
 
 
 @pytest.mark.parametrize("name", ["Lookahead", "Silent"])

@@ -44,7 +44,7 @@ def test_the_kind_of_a_failure_follows_from_type_and_text(error: Exception, kind
 
 
 class Big:
-    """Something that weighs."""
+    """An object that uses memory."""
 
 
 def test_the_frames_of_an_error_and_its_causes_release_their_objects() -> None:

@@ -62,7 +62,7 @@ def begun(value: dict[str, Any], inputs: Inputs, seed: int = 5) -> nn.Module:
 
 
 def drawn(rule: Callable[[Tensor], Tensor], shapes: list[torch.Size]) -> list[Tensor]:
-    """What torch's rule draws for weights of these shapes, one after another."""
+    """Draws of torch's rule for weights of these shapes, in their order."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         return [rule(torch.empty(shape)) for shape in shapes]

@@ -27,14 +27,14 @@ DECAYING = [knob for knob in OPTIMIZERS if "decay_exclude" in knob.model_fields]
 NOT_ARGUMENTS = {"name", "decay_exclude"}
 NOT_KNOBS = {"self", "params", "maximize", "foreach", "differentiable", "fused", "capturable"}
 LEFT_OUT = {"Adam": {"decoupled_weight_decay"}, "Adafactor": {"eps"}}
-"""AdamW is Adam's other decay; Adafactor's eps is a pair that may hold None."""
+"""Arguments without a setting: `adamw` is Adam with decoupled decay; Adafactor's eps is a pair that may contain None."""
 RENAMED = {"line_search": "line_search_fn"}
 OTHERWISE: dict[str, dict[str, Any]] = {
     "Muon": {"adjust_lr_fn": None},
     "LBFGS": {"line_search_fn": None},
     "SGD": {"lr": 1e-3},
 }
-"""Torch's defaults that tunecli changes: Muon's rate has to fit AdamW, and two would not train with torch's."""
+"""Torch's defaults that tunecli changes: Muon's rate has to fit AdamW, and with torch's defaults two optimizers would not train."""
 
 G = torch.Generator().manual_seed(0)
 X = torch.randn(24, 5, generator=G)

@@ -8,7 +8,7 @@ from tunecli.train.optimizers import Part, parts_of
 
 
 class Everything(nn.Module):
-    """Never called: it holds one layer of each kind, its output last."""
+    """A model with one layer of each kind, its output last; it is never called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ def test_every_parameter_appears_once_in_the_models_order() -> None:
     assert [id(part.parameter) for part in parts_of(model)] == [id(each) for each in model.parameters()]
 
 
-def test_kinds_follow_the_layer() -> None:
+def test_the_kinds_of_a_parameter_follow_from_its_layer() -> None:
     kinds = {name: set(part.kinds) for name, part in by_name(Everything()).items() if part.kinds}
     assert kinds == {
         "words.weight": {"embedding"},

@@ -31,7 +31,7 @@ def through(tree: Any, device: torch.device = CPU) -> Any:
 
 
 def spelled(tree: Any) -> str:
-    """As Python spells it: tells -0.0 from 0.0, tuples from lists and True from 1."""
+    """The value's ``repr``, which distinguishes -0.0 from 0.0, tuples from lists and True from 1."""
     return repr(tree)
 
 

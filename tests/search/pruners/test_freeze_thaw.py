@@ -1,4 +1,4 @@
-"""The pruner `curves`: promises of every pausing pruner, and sweeps in which it finds good trials."""
+"""The pruner `curves`: the contract of every pausing pruner, and sweeps in which it finds good trials."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_points_off_the_grid_that_another_study_tried_remove_no_grid_point() -> 
     assert swept(space, beside) == [point for point in points_of(space) if point != {"x": 0.5, "y": "a"}]
 
 
-def test_the_study_s_own_history_does_not_change_the_order() -> None:
+def test_the_history_of_a_study_does_not_change_the_order() -> None:
     space = space_of(
         "{lr: {loguniform: [1e-5, 1], grid: 4, default: 1e-2}, n: {logint: [1, 100], grid: 3}, z: {normal: [0, 1], grid: 3}}"
     )

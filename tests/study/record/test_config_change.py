@@ -42,7 +42,7 @@ def facts(folder):
         return study.log.facts()
 
 
-def test_an_edit_of_the_folder_s_file_is_applied_and_reported(begun, study_file, tmp_path):
+def test_an_edit_of_the_file_in_the_folder_is_applied_and_reported(begun, study_file, tmp_path):
     edit(begun.config_path, **{"trials: 6": "trials: 4", "engine: inline": "engine: inline, checkpoint: off"})
     lines, table = resumed(begun)
     assert lines == ["changed: search.trials: 2 → 4", "changed: run.checkpoint: auto → off"]
@@ -53,7 +53,7 @@ def test_an_edit_of_the_folder_s_file_is_applied_and_reported(begun, study_file,
     assert status(begun).n_trials == 4
 
 
-def test_another_file_replaces_the_folder_s(begun, tmp_path):
+def test_another_file_replaces_that_of_the_folder(begun, tmp_path):
     wish = tmp_path / "elsewhere" / "wish.yaml"
     wish.parent.mkdir()
     wish.write_text((begun.config_path).read_text().replace("trials: 6", "trials: 3"))
@@ -64,7 +64,7 @@ def test_another_file_replaces_the_folder_s(begun, tmp_path):
     assert resumed(begun)[0] == []
 
 
-def test_a_named_file_is_used_before_an_edited_one_and_that_is_reported(begun, tmp_path):
+def test_a_named_file_takes_precedence_over_an_edited_one_with_a_note(begun, tmp_path):
     wish = tmp_path / "wish.yaml"
     wish.write_text(begun.config_path.read_text().replace("trials: 6", "trials: 3"))
     edit(begun.config_path, **{"trials: 6": "trials: 4"})
@@ -121,7 +121,7 @@ def test_all_refused_changes_are_reported_at_once(begun):
     assert caught.value.message.splitlines()[1:] == ["  seed: 3 → 4", "  trial.training.epochs: 4 → 5"]
 
 
-def test_flags_and_overrides_are_applied_after_the_file_s_edits(begun):
+def test_flags_and_overrides_are_applied_after_the_edits_of_the_file(begun):
     edit(begun.config_path, **{"trials: 6": "trials: 4"})
     lines, table = resumed(begun, {"n_trials": 3}, ("run.limit.epochs=1000",))
     assert lines == ["changed: search.trials: 2 → 3", "changed: run.limit.epochs: nothing → 1000"]
@@ -171,7 +171,7 @@ def test_an_invalid_file_is_reported_with_its_position(begun, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["missing", "not UTF-8", "forbidden"])
-def test_a_folder_s_file_that_cannot_be_read_is_replaced_by_the_record(begun, how):
+def test_an_unreadable_file_in_the_folder_is_replaced_by_the_record(begun, how):
     path, text = begun.config_path, begun.config_path.read_text()
     path.unlink()
     if how == "not UTF-8":

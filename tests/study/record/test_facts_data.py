@@ -30,7 +30,7 @@ def test_a_study_is_resumed_with_the_same_data_of_another_time_stamp(begun, tmp_
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "valid.csv"])
-def test_changed_data_is_refused_with_the_file_s_name(begun, tmp_path, name):
+def test_changed_data_is_refused_with_the_name_of_the_file(begun, tmp_path, name):
     (tmp_path / name).write_text(f"a,b,y\n{ROWS}9,9,a\n")
     with pytest.raises(UsageError, match=f"{name} has changed"), reopen(begun, {}):
         pass

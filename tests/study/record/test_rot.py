@@ -111,7 +111,7 @@ def test_resume_detects_any_flipped_bit_that_changes_the_content(run: Path) -> N
     }
 
 
-def test_a_score_that_differs_from_the_trial_s_metrics_is_detected_without_checksums(run: Path) -> None:
+def test_a_score_that_differs_from_the_metrics_is_detected_without_checksums(run: Path) -> None:
     with closing(sqlite3.connect(run / "study.db", isolation_level=None)) as connection:
         connection.execute("UPDATE result SET score = '0.125' WHERE number = 2")
         add_checksums(connection)

@@ -50,7 +50,7 @@ def test_batches_of_user_code_cannot_be_split():
     assert not is_tried_again(DEFAULT, failed(FailureKind.OOM), [], can_split=False)
 
 
-def test_a_policy_of_skip_is_kept():
+def test_the_policy_skip_prevents_a_retry():
     policy = OnFailure(oom="skip", crash="skip")
     for kind in (FailureKind.OOM, FailureKind.CRASH):
         assert not is_tried_again(policy, failed(kind), [], can_split=True)

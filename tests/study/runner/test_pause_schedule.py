@@ -104,7 +104,7 @@ def test_the_table_depends_neither_on_the_workers_nor_on_their_order(study_file,
         *(("halving", "grid"), ("hyperband", "grid"), ("asha", "grid")),
     ],
 )
-def test_any_sampler_may_begin_the_trials(study_file, tmp_path, sampler, pruner):
+def test_any_sampler_suggests_trials_for_a_pausing_pruner(study_file, tmp_path, sampler, pruner):
     path = study_file(
         **{
             **HYPERBAND,

@@ -52,7 +52,7 @@ def same(found: list[Tensor], expected: list[Tensor]) -> bool:
 def trained(
     model: nn.Module, chain: WeightChain, steps: range, optimizer: torch.optim.Optimizer
 ) -> Iterator[int]:
-    """Train as the loop does, and stop after each step."""
+    """Train like the loop, and yield after each step."""
     for step in steps:
         generator = torch.Generator().manual_seed(step)
         x_BF, y_B = torch.randn(16, 8, generator=generator), torch.randint(4, (16,), generator=generator)

@@ -30,7 +30,7 @@ def after(link: Any, tensors: list[Tensor], now: StepPosition = NOW) -> list[Ten
 
 
 def rows(tensor: Tensor) -> list[list[float]]:
-    """In double precision, by plain Python."""
+    """The values of each row as Python floats."""
     return [row.flatten().double().tolist() for row in tensor]
 
 

@@ -21,7 +21,7 @@ from tunecli.train.data.files import read_table
 
 
 def header(shape: Any, dtype: str = "<f8", version: tuple[int, int] = (1, 0)) -> bytes:
-    """An array's header with any claim in it."""
+    """An array's header with the given shape and type."""
     text = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
     width = 2 if version == (1, 0) else 4
     text += b" " * (-(len(text) + 1 + 8 + width) % 64) + b"\n"
@@ -42,7 +42,7 @@ def archive(path: Path, members: dict[str, bytes], compression: int = zipfile.ZI
 
 
 def refusal(path: Path) -> tuple[DataError, int]:
-    """The error on an archive, and the most memory that was taken until it came."""
+    """The error for an archive, and the peak memory until it was raised."""
     tracemalloc.start()
     try:
         with pytest.raises(DataError) as caught:

@@ -157,7 +157,7 @@ def test_all_header_problems_are_in_one_error(tmp_path: Path) -> None:
 
 
 def test_file_of_many_columns_is_read(tmp_path: Path) -> None:
-    """Anything that compares each column with each other would take many minutes."""
+    """Code that compares each pair of columns would take many minutes."""
     n_columns = 60_000
     names = ",".join(f"g{number}" for number in range(n_columns))
     row = ",".join("1" * n_columns)

@@ -20,7 +20,7 @@ from tunecli.train.data.files import read_table
 from tunecli.train.data.table import Table
 
 Cell = tuple[str, Any]
-"""A value as a CSV file writes it, and as a Parquet file holds it."""
+"""A value as text in a CSV file, and as a value in a Parquet file."""
 
 NUMBERS: list[Cell] = [
     ("1.50", 1.5), ("007", 7.0), ("1e5", 1e5), ("-3", -3.0), (".5", 0.5), ("2.", 2.0), ("+4E-1", 0.4),

@@ -76,7 +76,7 @@ def test_every_format_is_read(tmp_path: Path, ending: str) -> None:
 
 
 CORNERS = np.array([[0, 80, 160], [200, 220, 240]])
-"""Every orientation of it is another picture."""
+"""An image that differs in every orientation."""
 AS_STORED = {  # by EXIF orientation, how the picture lies in the file (EXIF 2.32: which side row 0 and column 0 are)
     1: CORNERS,
     2: CORNERS[:, ::-1],

@@ -38,7 +38,7 @@ PIECES = [
 
 
 def arrow_number(text: str) -> float | None:
-    """What Arrow's CSV reader, which shares no code with ours, takes a field for; None: no number."""
+    """The number that Arrow's CSV reader, an independent one, reads from a field; None: no number."""
     options = arrow_csv.ConvertOptions(column_types={"a": pa.float64()}, null_values=[])
     try:
         table = arrow_csv.read_csv(

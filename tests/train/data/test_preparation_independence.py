@@ -50,7 +50,7 @@ def random_table(rng: np.random.Generator, kind: str, task: str) -> Table:
 
 
 def with_other_rows_wild(table: Table, kept: NDArray[np.int64], rng: np.random.Generator) -> Table:
-    """The same training rows, and anything in the others; classes stay, since the split is made by them."""
+    """The same training rows with any other rows; the classes stay, because the split depends on them."""
     is_other = np.ones(N, dtype=bool)
     is_other[kept] = False
     x, y = table.x.copy(), table.y.copy()

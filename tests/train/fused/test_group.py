@@ -83,7 +83,7 @@ def test_the_best_epochs_weights_are_kept_under_early_stopping(tmp_path: Path) -
 
 
 def after(job: Job, events: list[Any], epoch: int) -> Job:
-    """The job as it is given out again, with its checkpoint of an epoch."""
+    """The job of a second attempt, with its checkpoint of ``epoch``."""
     kept = [
         event.checkpoint for event in checkpoints_of(events, job.number) if event.checkpoint.epoch == epoch
     ]

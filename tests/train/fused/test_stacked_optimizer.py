@@ -46,7 +46,7 @@ def train(together: FusedTrainer, n_epochs: int) -> None:
 
 
 def require_alike(ours: FusedTrainer, expected: FusedTrainer) -> None:
-    """Weights, and all that is kept for later."""
+    """Check that the weights and the states of the optimizers are equal."""
     for member, other in zip(ours.members, expected.members, strict=True):
         torch.testing.assert_close(member.learner.weights(), other.learner.weights(), rtol=1e-5, atol=1e-6)
         found, wanted = (each.state()["updater"]["optimizers"] for each in (member, other))

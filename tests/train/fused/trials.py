@@ -26,7 +26,7 @@ def job_of(number: int, config: Mapping[str, Any] = {}, objective: Objective = A
 
 
 def epochs_of(events: Iterable[Event]) -> dict[int, list[Mapping[str, float]]]:
-    """By trial, the metrics of its epochs."""
+    """The metrics of each epoch, by trial."""
     found: dict[int, list[Mapping[str, float]]] = {}
     for event in events:
         if isinstance(event, EpochEnded):
@@ -37,7 +37,7 @@ def epochs_of(events: Iterable[Event]) -> dict[int, list[Mapping[str, float]]]:
 
 
 def outcomes_of(events: Iterable[Event]) -> dict[int, Outcome]:
-    """By trial, how it ended."""
+    """The outcome of each trial, by trial."""
     return {event.number: event.outcome for event in events if isinstance(event, Ended)}
 
 

@@ -39,7 +39,7 @@ FORMS: list[tuple[Any, Inputs]] = [
         for pool, positions in (("mean", "learned"), ("cls", "sinusoidal"), ("mean", "none"))
     ),
 ]
-"""What `torch.func.vmap` takes."""
+"""Models that work with `torch.func.vmap`."""
 OTHER_FORMS: list[tuple[Any, Inputs]] = [
     ({"name": "mlp", "norm": "batch"}, FEATURES),
     ({"name": "cnn", "norm": "batch"}, IMAGE),
@@ -49,7 +49,7 @@ OTHER_FORMS: list[tuple[Any, Inputs]] = [
     ({"name": "gru", "bidirectional": True, "pool": "max"}, SEQUENCE),
     ({"name": "rnn", "nonlinearity": "relu", "pool": "max"}, TOKENS),
 ]
-"""Models that vmap does not take: batch norm sets its statistics in place, and recurrent kernels have no rule."""
+"""Models that do not work with vmap: batch norm sets its statistics in place, and recurrent kernels have no rule."""
 ALL = [*FORMS, *OTHER_FORMS]
 
 
@@ -58,7 +58,7 @@ def model_of(value: Any) -> AnyModel:
 
 
 def examples(inputs: Inputs, n: int, seed: int = 0) -> Tensor:
-    """Random ones; a text's length is random too, and at least one token."""
+    """Random inputs; a text has a random length of at least one token."""
     generator = torch.Generator().manual_seed(seed)
     if inputs.kind != "tokens":
         return torch.randn(n, *inputs.shape, generator=generator)

@@ -1,4 +1,4 @@
-"""The recurrent nets against torch's own of several layers and directions, on whole and on packed sequences."""
+"""The recurrent nets against torch's nets of several layers and directions, on whole and on packed sequences."""
 
 from __future__ import annotations
 

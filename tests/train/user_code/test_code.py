@@ -118,7 +118,7 @@ def own(name: str, **args) -> dict:
 
 @pytest.fixture(autouse=True)
 def fresh():
-    """As a process is that has run no trial yet."""
+    """Reset this process to its state before its first trial."""
     user_code._look_first_in(Path(__file__).parent)
     loading.forget()
     yield

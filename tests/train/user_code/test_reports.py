@@ -40,7 +40,7 @@ def run_reports(reports: Sequence[Report], job: Job = JOB) -> tuple[list[EpochEn
 
 
 class Recorded:
-    """A log of one trial, whose attempts are killed."""
+    """A log of one trial, for attempts that are killed."""
 
     def __init__(self, path: Path) -> None:
         self.log = Log.create(path, {})
@@ -90,7 +90,7 @@ def test_interrupted_attempts_give_the_same_curve_as_one_run(
     bounds: list[float | None],
     until_epoch: int | None,
 ) -> None:
-    """Counted from 0 or 1 or later, each epoch or every k-th; each attempt goes on, or some reports back."""
+    """Epochs are counted from 0, 1 or later, each or every k-th; an attempt continues, or repeats some reports."""
     epochs, cuts, backs = drawn
     job = change_job(JOB, stop_above=tuple(bounds), until_epoch=until_epoch)
     whole, expected = run_reports([(epoch, of_epoch(epoch)) for epoch in epochs], job)
@@ -143,7 +143,7 @@ def test_reports_lost_by_a_kill_are_recovered_from_the_journal(tmp_path: Path, n
     """The coordinator has committed the first few of the events of an attempt, or none of them."""
 
     class Direct:
-        """A ledger that writes at once."""
+        """A record writer that commits each event at once."""
 
         def __init__(self, log: Log) -> None:
             self.start, self.epoch = log.append_start, lambda event: log.append_epochs([event])
@@ -304,7 +304,7 @@ def test_objectives_and_constraints_use_last_values_that_must_be_finite(
     last: list[dict[str, bool]],
     is_complete: bool,
 ) -> None:
-    """In one go, and killed after any report."""
+    """The trial runs in one attempt, or is killed after any report."""
     later = [{name: 1.0} if "good" in each else {name: bad} if "bad" in each else {} for each in last]
     values: list[dict[str, float]] = [{"lat": 2.0, "f1": 0.5}, {"lat": 2.0, "f1": 0.5, name: bad}, *later]
     reports = [(epoch, {"val_loss": 1.0, **each}) for epoch, each in enumerate(values, 1)]
@@ -343,7 +343,7 @@ def test_pruned_or_paused_trial_drops_values_that_became_not_finite() -> None:
 def test_secret_in_a_metric_name_is_never_in_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even where the user's code takes it out of the environment before it reports."""
+    """This holds even if the user's code removes the variable from the environment before it reports."""
     monkeypatch.setenv("TUNECLI_KEY", "hunter2-hunter2")
     job = change_job(JOB, config={"params": {"key": "${env:TUNECLI_KEY}"}}, reports_path=str(tmp_path / "r"))
     reports = Reports(job, "cpu")
