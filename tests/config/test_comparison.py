@@ -28,7 +28,7 @@ def spec_of(text=TEXT, *overrides):
     return parse_study(text.encode(), "f.yaml", overrides, Path())
 
 
-def told(text, *overrides, old=TEXT):
+def differences_of(text, *overrides, old=TEXT):
     return [str(each) for each in differences(spec_of(old), spec_of(text, *overrides))]
 
 
@@ -61,7 +61,7 @@ def changed(old, new):
     ],
 )  # fmt: skip
 def test_settings_that_the_record_depends_on_cannot_change(old, new, line):
-    assert told(changed(old, new)) == [line]
+    assert differences_of(changed(old, new)) == [line]
     assert [each.may_change for each in differences(spec_of(), spec_of(changed(old, new)))] == [False]
 
 
@@ -82,7 +82,7 @@ def test_settings_that_the_record_depends_on_cannot_change(old, new, line):
     ],
 )
 def test_the_total_the_device_and_the_limits_may_change(old, new, line):
-    assert told(changed(old, new)) == [line]
+    assert differences_of(changed(old, new)) == [line]
     assert [each.may_change for each in differences(spec_of(), spec_of(changed(old, new)))] == [True]
 
 
@@ -100,13 +100,13 @@ def test_the_total_the_device_and_the_limits_may_change(old, new, line):
     ],
 )
 def test_another_spelling_of_a_file_is_not_a_difference(old, new):
-    assert told(changed(old, new)) == []
+    assert differences_of(changed(old, new)) == []
 
 
 def test_the_order_of_the_ranges_is_part_of_the_studys_identity():
     moved = changed("  training: {epochs: 4, batch_size: {choice: [16, 32]}}\n", "")
     moved = moved.replace("trial:\n", "trial:\n  training: {epochs: 4, batch_size: {choice: [16, 32]}}\n")
-    (line,) = told(moved)
+    (line,) = differences_of(moved)
     assert line.startswith("trial: ranges in the order optimizer, ")
     assert line.endswith(
         " → ranges in the order training.batch_size, optimizer, optimizer{sgd}.lr, optimizer{adamw}.lr"
@@ -115,7 +115,7 @@ def test_the_order_of_the_ranges_is_part_of_the_studys_identity():
 
 
 def test_differences_have_the_order_of_the_file_and_include_overrides():
-    found = told(TEXT, "run.limit.trials=9", "training.epochs=5", "search.trials=7", "seed=1")
+    found = differences_of(TEXT, "run.limit.trials=9", "training.epochs=5", "search.trials=7", "seed=1")
     assert [line.partition(":")[0] for line in found] == [
         "seed",
         "trial.training.epochs",
@@ -129,11 +129,11 @@ def test_values_1_and_1_0_and_true_differ():
     values = ("1", "1.0", "true", "'1'", "null")
     for before in values:
         for after in values:
-            assert bool(told(own % after, old=own % before)) == (before != after)
+            assert bool(differences_of(own % after, old=own % before)) == (before != after)
 
 
 def test_long_values_are_cut():
-    (line,) = told(changed("[8, 4]", f"[{', '.join(['8'] * 300)}]"))
+    (line,) = differences_of(changed("[8, 4]", f"[{', '.join(['8'] * 300)}]"))
     assert len(line) < 300
     assert line.endswith(" …")
 

@@ -9,7 +9,7 @@ from tunecli.config.reader import read
 from tunecli.errors import Problem
 
 
-def understood(text: str) -> tuple[Expression, list[Problem]]:
+def parsed(text: str) -> tuple[Expression, list[Problem]]:
     problems: list[Problem] = []
     return parse(read(text.encode(), "f"), problems.append, "x"), problems
 
@@ -26,21 +26,21 @@ def understood(text: str) -> tuple[Expression, list[Problem]]:
     ],
 )
 def test_a_range_of_numbers_reads_as_its_domain(text, domain):
-    expression, problems = understood(text)
+    expression, problems = parsed(text)
     assert problems == []
     assert isinstance(expression, Numeric)
     assert expression.domain == domain
 
 
 def test_a_default_is_read_in_the_kind_of_its_range():
-    expression, problems = understood("{uniform: [0, 2], default: 1}")
+    expression, problems = parsed("{uniform: [0, 2], default: 1}")
     assert problems == []
     assert isinstance(expression, Numeric)
     assert type(expression.default) is float
 
 
 def test_a_choice_names_its_options_by_value_by_name_by_link_and_by_text():
-    expression, problems = understood(
+    expression, problems = parsed(
         "{choice: [relu, 3, {name: focal, g: 1}, {cosine: {to: 0}}, [64, 64], {a: 1, b: 2}]}"
     )
     assert problems == []
@@ -49,7 +49,7 @@ def test_a_choice_names_its_options_by_value_by_name_by_link_and_by_text():
 
 
 def test_options_with_the_same_name_are_numbered():
-    expression, _ = understood("{choice: [{name: sgd, m: 0}, {name: sgd, m: 1}]}")
+    expression, _ = parsed("{choice: [{name: sgd, m: 0}, {name: sgd, m: 1}]}")
     assert isinstance(expression, Choice)
     assert expression.labels == ("sgd", "sgd#2")
 
@@ -70,14 +70,14 @@ def test_options_with_the_same_name_are_numbered():
     ],
 )
 def test_options_without_a_name_are_labelled_by_their_differences(options, labels):
-    expression, problems = understood(f"{{choice: [{options}]}}")
+    expression, problems = parsed(f"{{choice: [{options}]}}")
     assert problems == []
     assert isinstance(expression, Choice)
     assert expression.labels == labels
 
 
 def test_a_list_holds_an_expression_for_each_place_up_to_its_greatest_length():
-    expression, problems = understood("{list: {of: {int: [1, 3]}, length: {int: [0, 4]}}, default: [2, 2]}")
+    expression, problems = parsed("{list: {of: {int: [1, 3]}, length: {int: [0, 4]}}, default: [2, 2]}")
     assert problems == []
     assert isinstance(expression, VariableList)
     assert len(expression.items) == 4
@@ -86,19 +86,19 @@ def test_a_list_holds_an_expression_for_each_place_up_to_its_greatest_length():
 
 
 def test_a_list_of_a_fixed_length_has_one_length():
-    expression, _ = understood("{list: {of: 3, length: 2}}")
+    expression, _ = parsed("{list: {of: 3, length: 2}}")
     assert isinstance(expression, VariableList)
     assert expression.lengths == Categorical((2,))
 
 
 def test_a_reference_may_begin_at_trial():
-    expression, _ = understood("{ref: trial.optimizer.lr}")
+    expression, _ = parsed("{ref: trial.optimizer.lr}")
     assert isinstance(expression, Reference)
     assert expression.path == "optimizer.lr"
 
 
 def test_maps_without_a_range_key_stay_maps():
-    expression, _ = understood("{a: {b: 1}, c: [x]}")
+    expression, _ = parsed("{a: {b: 1}, c: [x]}")
     assert isinstance(expression, Group)
     assert isinstance(expression.items["c"].items[0], Fixed)
 
@@ -146,7 +146,7 @@ def test_maps_without_a_range_key_stay_maps():
     ],
 )
 def test_an_invalid_range_is_refused_with_a_reason(text, words):
-    _, problems = understood(text)
+    _, problems = parsed(text)
     assert len(problems) == 1
     assert words in str(problems[0])
     assert problems[0].line == 1
@@ -154,7 +154,7 @@ def test_an_invalid_range_is_refused_with_a_reason(text, words):
 
 
 def test_all_problems_of_a_range_are_reported_at_once():
-    _, problems = understood("{loguniform: [1e-1, 1e-4], defualt: 1e-2}")
+    _, problems = parsed("{loguniform: [1e-1, 1e-4], defualt: 1e-2}")
     assert len(problems) == 2
     told = " ".join(map(str, problems))
     assert "unknown key `defualt` beside" in told
@@ -162,10 +162,10 @@ def test_all_problems_of_a_range_are_reported_at_once():
 
 
 def test_a_bad_list_item_is_reported_once():
-    _, problems = understood("{list: {of: {int: [3, 1]}, length: {int: [1, 9]}}}")
+    _, problems = parsed("{list: {of: {int: [3, 1]}, length: {int: [1, 9]}}}")
     assert len(problems) == 1
 
 
 def test_a_key_with_a_dot_is_accepted_if_its_value_contains_no_range():
-    _, problems = understood('{"layer.0.weight": 3, "a.b": {ref: c}}')
+    _, problems = parsed('{"layer.0.weight": 3, "a.b": {ref: c}}')
     assert problems == []

@@ -58,8 +58,8 @@ def cpu_s(data):
     return min(times)
 
 
-def survived(n_documents, seed, inspect=None):
-    """The number of ``n`` mutants that load; fails if the reader takes long to refuse one."""
+def count_loaded_mutants(n_documents, seed, inspect=None):
+    """The number of ``n_documents`` mutants that load; fails if the reader takes long to refuse one."""
     n_loaded = 0
     for data in itertools.islice(mutants(shipped(), seed), n_documents):
         try:
@@ -76,13 +76,13 @@ def survived(n_documents, seed, inspect=None):
 
 
 def test_two_thousand_hostile_files_load_or_are_refused():
-    n_loaded = survived(2_000, seed=1, inspect=trial_problems)
+    n_loaded = count_loaded_mutants(2_000, seed=1, inspect=trial_problems)
     assert 100 < n_loaded < 600  # both gates are met: the mutants are neither all sound nor all rubbish
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_hostile_files_load_or_are_refused():
-    assert survived(100_000, seed=2) > 5_000
+    assert count_loaded_mutants(100_000, seed=2) > 5_000
 
 
 def test_hostile_files_use_little_memory_and_leak_none():

@@ -40,7 +40,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def complaints(folder: Path, plain, objective=LOSS) -> list[CodeProblem]:
+def problems_of(folder: Path, plain, objective=LOSS) -> list[CodeProblem]:
     return list(code_problems(plain, objective, folder))
 
 
@@ -72,7 +72,7 @@ def network(**knobs):
     ],
 )
 def test_callable_code_has_no_problems(folder, plain):
-    assert complaints(folder, plain) == []
+    assert problems_of(folder, plain) == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_callable_code_has_no_problems(folder, plain):
     ],
 )
 def test_uncallable_code_is_reported_at_its_place(folder, plain, place, words):
-    (found,) = complaints(folder, plain)
+    (found,) = problems_of(folder, plain)
     assert found.place == place
     assert words in f"{found.message} ({found.hint})"
 
@@ -150,16 +150,16 @@ def test_the_arguments_of_a_user_metric_are_checked(folder):
     def metric(args):
         return Objective("val_score", True, "mine:score", args)
 
-    assert complaints(folder, network(), metric({"at": 3})) == []
-    (found,) = complaints(folder, network(), metric({"att": 3}))
+    assert problems_of(folder, network(), metric({"at": 3})) == []
+    (found,) = problems_of(folder, network(), metric({"att": 3}))
     assert found.place == ("objective", "metric", "args", "att")
 
 
 def test_a_module_in_a_package_beside_the_file_is_found(folder):
     (folder / "pack" / "deep").mkdir(parents=True)
     (folder / "pack" / "deep" / "own.py").write_text("def train(params, trial): pass\n")
-    assert complaints(folder, {"python": "pack.deep.own:train"}) == []
-    (found,) = complaints(folder, {"python": "pack.deep.own:trial"})
+    assert problems_of(folder, {"python": "pack.deep.own:train"}) == []
+    (found,) = problems_of(folder, {"python": "pack.deep.own:trial"})
     assert "own.py does not define `trial`" in found.message
 
 

@@ -33,7 +33,7 @@ def expected_end(mode: str) -> int | str:
     return -9 if mode == "kill" else "StoreFailed"
 
 
-def said(path: Path) -> str:
+def contents_of(path: Path) -> str:
     with Log.open_to_read(path) as log:
         return without_clocks(log)
 
@@ -43,11 +43,11 @@ def record_step_by_step(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[
     """The names of the steps of `store_actions.record`, and the contents of the log after each."""
     path = tmp_path_factory.mktemp("whole") / "study.db"
     with Log.create(path, {"seed": 7}) as log:
-        told = [("create", without_clocks(log))]
+        contents = [("create", without_clocks(log))]
         for name, append in appends(log):
             append()
-            told.append((name, without_clocks(log)))
-    return told
+            contents.append((name, without_clocks(log)))
+    return contents
 
 
 @pytest.mark.parametrize(("mode", "action"), [("kill", "record"), ("raise", "record"), ("refuse", "begin")])
@@ -57,7 +57,7 @@ def test_a_failure_at_any_step_of_a_sweep_keeps_every_reported_record_whole(
     (tmp_path / "start").mkdir()
     ends = ends_at_each_step(mode, action, tmp_path)
     assert {end for _, end in ends} == {expected_end(mode)}
-    names, told = zip(*record_step_by_step, strict=True)
+    names, contents = zip(*record_step_by_step, strict=True)
     assert len(ends) >= 20
     for at, (step, _) in enumerate(ends, start=1):
         folder = tmp_path / str(at)
@@ -66,11 +66,11 @@ def test_a_failure_at_any_step_of_a_sweep_keeps_every_reported_record_whole(
         if not (folder / "study.db").exists():
             assert not returned
             continue
-        found = told.index(said(folder / "study.db")) + 1
+        found = contents.index(contents_of(folder / "study.db")) + 1
         # The failed step may have become durable before it could return.
         assert found in (len(returned), len(returned) + 1), (at, step)
         with Log.open(folder / "study.db") as log:
-            assert without_clocks(log) == told[found - 1]
+            assert without_clocks(log) == contents[found - 1]
         left = {item.name for item in folder.iterdir() if not is_leftover(item)}
         assert left <= {"study.db", "results.csv"}
         if (folder / "results.csv").exists():
@@ -84,16 +84,16 @@ def test_a_failure_at_any_step_of_a_migration_leaves_the_old_or_the_new_database
     (tmp_path / "start").mkdir()
     old = (ASSETS / "study-v1.db").read_bytes()
     (tmp_path / "start" / "study.db").write_bytes(old)
-    told = said(tmp_path / "start" / "study.db")
+    contents = contents_of(tmp_path / "start" / "study.db")
     ends = ends_at_each_step(mode, "migrate", tmp_path)
     assert {end for _, end in ends} == {expected_end(mode)}
     for at, (step, _) in enumerate(ends, start=1):
         path = tmp_path / str(at) / "study.db"
         is_old = path.read_bytes() == old or Path(f"{path}-journal").exists()
         assert is_old == (step != "commit done")
-        assert said(path) == told
+        assert contents_of(path) == contents
         Log.open(path).close()
-        assert said(path) == told
+        assert contents_of(path) == contents
         assert Path(f"{path}.v1").read_bytes() == old
         others = [item.name for item in path.parent.iterdir() if not is_leftover(item)]
         assert sorted(others) == ["study.db", "study.db.v1"]

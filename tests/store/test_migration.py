@@ -134,9 +134,9 @@ def test_a_migrated_study_continues(old: Path) -> None:
         assert log.epochs(4) == []
         log.append_result(complete(4, attempt=2))
         assert log.sessions_of_results() == {4: session}
-        told = everything(log)
+        before = everything(log)
     with Log.open(old) as log:
-        assert everything(log) == told
+        assert everything(log) == before
 
 
 def test_migrated_tables_equal_new_tables(old: Path, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ class TestLaterVersions:
         return Path(shutil.copy(ASSETS / f"study-v{schema_version}.db", tmp_path / "study.db"))
 
     @pytest.fixture
-    def told(self, tmp_path: Path, schema_version: int) -> str:
+    def contents(self, tmp_path: Path, schema_version: int) -> str:
         """The contents of a database in which the current code records the same."""
         with Log.create(tmp_path / "new.db", EARLIER_FACTS) as log:
             RECORDERS[schema_version](log)
@@ -223,17 +223,19 @@ class TestLaterVersions:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             assert schema.version(connection) == schema_version
 
-    def test_a_reader_reads_everything_and_changes_nothing(self, path: Path, told: str) -> None:
+    def test_a_reader_reads_everything_and_changes_nothing(self, path: Path, contents: str) -> None:
         before = path.read_bytes()
         with Log.open_to_read(path) as log:
-            assert without_clocks(log) == told
+            assert without_clocks(log) == contents
         assert path.read_bytes() == before
         assert sorted(item.name for item in path.parent.iterdir()) == ["new.db", "study.db"]
 
-    def test_a_writer_keeps_a_copy_and_continues(self, path: Path, told: str, schema_version: int) -> None:
+    def test_a_writer_keeps_a_copy_and_continues(
+        self, path: Path, contents: str, schema_version: int
+    ) -> None:
         before = path.read_bytes()
         with Log.open(path) as log:
-            assert without_clocks(log) == told
+            assert without_clocks(log) == contents
             log.append_epochs([EpochEnded(4, 2, 9, 0, {"val_loss": 0.5}, 0.25, epoch_offset=1)])
         assert path.with_name(f"study.db.v{schema_version}").read_bytes() == before
 
@@ -246,9 +248,9 @@ class TestLaterVersions:
 
 def test_an_epochs_offset_is_recorded_and_is_0_for_old_epochs(tmp_path: Path) -> None:
     path = Path(shutil.copy(ASSETS / "study-v3.db", tmp_path / "study.db"))
-    told = EpochEnded(4, 3, 4, 0, {"val_loss": 0.5}, 0.25, epoch_offset=1)
+    event = EpochEnded(4, 3, 4, 0, {"val_loss": 0.5}, 0.25, epoch_offset=1)
     with Log.open(path) as log:
-        log.append_epochs([told])
+        log.append_epochs([event])
         *before, last = log.epochs(4)
     assert {each.epoch_offset for each in before} == {0}
-    assert last == told
+    assert last == event

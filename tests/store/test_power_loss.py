@@ -43,27 +43,27 @@ class Aftermath:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._told: dict[int, str] = {}
+        self._contents: dict[int, str] = {}
 
-    def told(self, image: Image) -> str:
+    def contents_of(self, image: Image) -> str:
         """The contents of the log in the folder; other files stay unchanged."""
         key = hash(frozenset(image.items()))
-        if key not in self._told:
+        if key not in self._contents:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir()
             for name, content in image.items():
                 (self._folder / name).write_bytes(content)
             # A reader finds the same as a coordinator in a fraction of the time, so only some folders are opened by both.
-            openings = (Log.open_to_read, Log.open) if len(self._told) % 10 == 0 else (Log.open_to_read,)
+            openings = (Log.open_to_read, Log.open) if len(self._contents) % 10 == 0 else (Log.open_to_read,)
             for opening in openings:
                 with opening(self._folder / "study.db") as log:
-                    told = without_clocks(log)
-                    assert self._told.setdefault(key, told) == told
-        return self._told[key]
+                    contents = without_clocks(log)
+                    assert self._contents.setdefault(key, contents) == contents
+        return self._contents[key]
 
     @property
     def n_folders(self) -> int:
-        return len(self._told)
+        return len(self._contents)
 
 
 def require_survival(
@@ -85,12 +85,12 @@ def record_step_by_step(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[
     """The names of the steps of `store_actions.record`, and the contents of the log after each."""
     path = tmp_path_factory.mktemp("whole") / "study.db"
     with Log.create(path, {"seed": 7}) as log:
-        names, told = ["create"], [without_clocks(log)]
+        names, contents = ["create"], [without_clocks(log)]
         for name, append in appends(log):
             append()
             names.append(name)
-            told.append(without_clocks(log))
-    return names, told
+            contents.append(without_clocks(log))
+    return names, contents
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
 def test_every_reported_record_survives_a_power_loss_whole(
     tmp_path: Path, record_step_by_step: tuple[list[str], list[str]], sweep: list[list[object]]
 ) -> None:
-    names, told = record_step_by_step
+    names, contents = record_step_by_step
     assert [step[1] for step in sweep if step[0] == "mark"] == [*names, "results"]
     aftermath = Aftermath(tmp_path / "run")
 
@@ -110,7 +110,7 @@ def test_every_reported_record_survives_a_power_loss_whole(
         if "study.db" not in image:
             assert not returned
             return
-        found = told.index(aftermath.told(image)) + 1
+        found = contents.index(aftermath.contents_of(image)) + 1
         n_appends = len([name for name in returned if name != "results"])
         assert found in (n_appends, n_appends + 1), (returned, found)
         assert image.get("results.csv", b"rank,trial\n") == b"rank,trial\n"
@@ -126,10 +126,10 @@ def test_a_power_loss_in_a_migration_leaves_the_old_or_the_new_database_and_the_
     start = {"study.db": OLD}
     steps = steps_of("migrate", tmp_path / "recorded", start)
     aftermath = Aftermath(tmp_path / "run")
-    told = aftermath.told(start)
+    contents = aftermath.contents_of(start)
 
     def require(image: Image, returned: list[object]) -> None:
-        assert aftermath.told(image) == told
+        assert aftermath.contents_of(image) == contents
         assert image.get("study.db.v1", OLD) == OLD
         version = int.from_bytes(image["study.db"][60:64])
         if version == schema.SCHEMA_VERSION or returned:
@@ -146,12 +146,12 @@ def test_the_record_does_not_survive_without_syncs(
     sweep: list[list[object]],
     forgotten: str,
 ) -> None:
-    names, told = record_step_by_step
+    names, contents = record_step_by_step
     aftermath = Aftermath(tmp_path / "run")
 
     def require(image: Image, returned: list[object]) -> None:
         if "study.db" in image:
-            found = told.index(aftermath.told(image)) + 1
+            found = contents.index(aftermath.contents_of(image)) + 1
             assert found >= len([name for name in returned if name in names])
         assert "study.db" in image or not returned
 

@@ -104,11 +104,11 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Found:
+class PossibleState:
     """A possible state after a power loss: the folder, and the sweep's output until then."""
 
     tree: Tree
-    said: str
+    output: str
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +128,8 @@ def recording(
     file.write_text(request.param)
     (place / "keeper.py").write_text(KEEPER)
     disk.mkdir()
-    said = disk / SAID  # the sweep's output, so that the record shows it at any moment
-    with said.open("w") as stderr:
+    output_path = disk / SAID  # the sweep's output, so that the record shows it at any moment
+    with output_path.open("w") as stderr:
         environment = os.environ | {
             "PYTHONPATH": str(ROOT),
             "LD_PRELOAD": str(library),
@@ -138,25 +138,27 @@ def recording(
         }
         command = [sys.executable, "-m", "tunecli", "search", str(file), "--out", RUN, "--workers", "2"]
         done = subprocess.run(command, cwd=disk, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
-    assert done.returncode == 0, said.read_text()
-    first = f"create {said.stat().st_ino} {disk.stat().st_ino} {SAID.encode().hex()}"
+    assert done.returncode == 0, output_path.read_text()
+    first = f"create {output_path.stat().st_ino} {disk.stat().st_ino} {SAID.encode().hex()}"
     return Recording(file, disk, (first, *record.read_text().splitlines()))
 
 
-def images(recording: Recording, chance: random.Random) -> list[Found]:
+def images(recording: Recording, chance: random.Random) -> list[PossibleState]:
     """Possible states after power losses at moments in all parts of the record, each different folder once."""
     n_lines = len(recording.lines)
     bounds = [n_lines * i // N_CUTS for i in range(N_CUTS + 1)]
     cuts = {chance.randint(low + 1, high) for low, high in pairwise(bounds)} | {n_lines}
-    disk, found = recording.disk_at_first(), {}
+    disk, states = recording.disk_at_first(), {}
     for at, line in enumerate(recording.lines, start=1):
         disk.take(line)
         if at in cuts:
-            said = content_of(disk.now(), SAID).decode()
+            output = content_of(disk.now(), SAID).decode()
             for tree in disk.after_power_loss(chance, N_AT_RANDOM):
                 tree.pop(SAID, None)
-                found[hash(frozenset(tree.items()))] = Found(tree, said)  # the last is the most demanding
-    return list(found.values())
+                states[hash(frozenset(tree.items()))] = PossibleState(
+                    tree, output
+                )  # the last is the most demanding
+    return list(states.values())
 
 
 def content_of(tree: Tree, path: str) -> bytes:
@@ -166,11 +168,11 @@ def content_of(tree: Tree, path: str) -> bytes:
     return content
 
 
-def broken_promises(found: Found, path: Path) -> list[str]:
+def lost_results(state: PossibleState, path: Path) -> list[str]:
     """The ends of trials that the sweep had printed and that the folder ``path`` does not record."""
-    said = dict(ENDED.findall(found.said))  # the last printed line of each trial
-    if not said or not (path / RUN / "study.db").exists():
-        return [f"trial {number} is lost: {what}" for number, what in said.items()]
+    printed = dict(ENDED.findall(state.output))  # the last printed line of each trial
+    if not printed or not (path / RUN / "study.db").exists():
+        return [f"trial {number} is lost: {what}" for number, what in printed.items()]
     copy = path / "copy"  # opening the database rolls it back, and `resume` must get the folder unchanged
     copy.mkdir()
     for name in ("study.db", "study.db-journal"):
@@ -179,7 +181,7 @@ def broken_promises(found: Found, path: Path) -> list[str]:
     broken = []
     with Log.open_to_read(copy / "study.db") as log:
         trials = {str(trial.number): trial for trial in log.trials()}
-        for number, what in said.items():
+        for number, what in printed.items():
             trial = trials.get(number)
             paused = PAUSED.search(what)
             if trial is None or (paused is None and trial.outcome is None):
@@ -238,17 +240,17 @@ def test_a_study_resumes_to_the_same_results_after_any_power_loss(recording: Rec
     ends = resumed(["whole"], recording, memory)["whole"]
     assert [end["ended"] for end in ends] == [0], ends
     whole, wrong = folder_of(memory / "whole" / RUN), []
-    found = images(recording, chance)
-    for since in range(0, len(found), AT_ONE_TIME):
-        named = {f"{at}": each for at, each in enumerate(found[since : since + AT_ONE_TIME], start=since)}
-        for name, each in named.items():
-            write_tree(each.tree, memory / name)
-            wrong += [(name, broken) for broken in broken_promises(each, memory / name)]
+    states = images(recording, chance)
+    for since in range(0, len(states), AT_ONE_TIME):
+        named = {f"{at}": state for at, state in enumerate(states[since : since + AT_ONE_TIME], start=since)}
+        for name, state in named.items():
+            write_tree(state.tree, memory / name)
+            wrong += [(name, lost) for lost in lost_results(state, memory / name)]
         for name, steps in resumed(list(named), recording, memory).items():
             if any(step["ended"] != 0 for step in steps):
                 wrong.append((name, str(steps)))
             elif differences := whole.differences(folder_of(memory / name / RUN)):
                 wrong.append((name, "; ".join(differences)))
             shutil.rmtree(memory / name)
-    print(f"{len(recording.lines)} operations, {len(found)} folders, {len(wrong)} wrong")
-    assert not wrong, f"{len(wrong)} of {len(found)} folders: {wrong[:3]}"
+    print(f"{len(recording.lines)} operations, {len(states)} folders, {len(wrong)} wrong")
+    assert not wrong, f"{len(wrong)} of {len(states)} folders: {wrong[:3]}"

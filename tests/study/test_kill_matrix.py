@@ -110,7 +110,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wholes(place: Path) -> dict[str, Folder]:
+def undisturbed_folders(place: Path) -> dict[str, Folder]:
     """The folder of each undisturbed study, by the study's name."""
     found = {}
     for study in ("killed", *OWN):
@@ -203,7 +203,7 @@ def are_gone(processes: list[psutil.Process], within_s: float) -> bool:
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda each: each.name)
 @pytest.mark.parametrize("study", ["killed", *OWN])
 def test_a_coordinator_may_be_killed_at_any_moment(
-    place: Path, wholes: dict[str, Folder], study: str, number: int, n_workers: int
+    place: Path, undisturbed_folders: dict[str, Folder], study: str, number: int, n_workers: int
 ) -> None:
     moments = random.Random(f"{study} {number} {n_workers}" if study in OWN else f"{number} {n_workers}")
     n_done, n_studies, n_seen = 0, 0, 0
@@ -228,7 +228,7 @@ def test_a_coordinator_may_be_killed_at_any_moment(
         with running(place, name, n_workers, study) as run:
             assert run.wait() == 0, run.lines[-5:]
         found = folder_of(place / name)
-        assert not wholes[study].differences(found)
+        assert not undisturbed_folders[study].differences(found)
     assert n_seen > N_KILLS // 4, "too few kills hit a study with workers"
     print(
         f"{study}: coordinator, {signal.Signals(number).name}, {n_workers} workers: {n_done} kills "
@@ -242,7 +242,7 @@ def test_a_coordinator_may_be_killed_at_any_moment(
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda each: each.name)
 @pytest.mark.parametrize("study", ["killed", *OWN])
 def test_a_worker_may_be_killed_at_any_moment(
-    place: Path, wholes: dict[str, Folder], study: str, number: int, n_workers: int
+    place: Path, undisturbed_folders: dict[str, Folder], study: str, number: int, n_workers: int
 ) -> None:
     moments = random.Random(
         f"worker {study} {number} {n_workers}" if study in OWN else f"worker {number} {n_workers}"
@@ -263,7 +263,7 @@ def test_a_worker_may_be_killed_at_any_moment(
                     run.find(rf"\] trial {hit[1]} ", since)  # its one retry runs to the end
             assert run.wait() == 0, run.lines[-5:]
         found = folder_of(place / name)
-        assert not wholes[study].differences(found)
+        assert not undisturbed_folders[study].differences(found)
     print(
         f"{study}: worker, {signal.Signals(number).name}, {n_workers} workers: {n_done} kills, "
         f"{n_studies} studies, 0 differ"

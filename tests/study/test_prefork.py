@@ -39,7 +39,7 @@ print("none" if guessed is None else "kept" if took == guessed and is_alive(gues
 """
 
 
-def became_of(folder: Path, threads: int, *words: str, needs_torch: bool = True) -> str:
+def server_fate(folder: Path, threads: int, *words: str, needs_torch: bool = True) -> str:
     """The fate of the early server after an engine with ``threads`` threads was made; 0: no engine was made."""
     command = [sys.executable, "-c", CODE, str(threads), str(needs_torch), *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -66,14 +66,14 @@ def test_the_early_fork_server_is_kept_if_its_guess_was_right(
     tmp_path: Path, text: str, words: list[str], threads: int, expected: str
 ) -> None:
     (tmp_path / "s.yaml").write_text(text)
-    assert became_of(tmp_path, threads, *words) == expected
+    assert server_fate(tmp_path, threads, *words) == expected
 
 
 @pytest.mark.parametrize("run", ["runs/s", "s"])
 def test_a_run_that_is_resumed_is_found_by_its_folder_and_by_its_name(tmp_path: Path, run: str) -> None:
     (tmp_path / "runs" / "s").mkdir(parents=True)
     (tmp_path / "runs" / "s" / "config.yaml").write_text("study: s")
-    assert became_of(tmp_path, 1, "resume", run) == "kept"
+    assert server_fate(tmp_path, 1, "resume", run) == "kept"
 
 
 OWN = "trial: {python: 'mine:train', params: {x: {uniform: [0, 1]}}}\nrun: {device: cpu}"
@@ -100,11 +100,11 @@ def test_the_fork_server_loads_torch_early_if_the_trials_need_it(
     (tmp_path / "mine.py").write_text(source)
     (tmp_path / "helper.py").write_text("def late():\n    import torch\n")
     (tmp_path / "s.yaml").write_text(text)
-    assert became_of(tmp_path, 1, "search", "s.yaml", *words, needs_torch=needs_torch) == expected
+    assert server_fate(tmp_path, 1, "search", "s.yaml", *words, needs_torch=needs_torch) == expected
 
 
 def test_resume_finds_the_users_module_and_loads_no_unneeded_torch(tmp_path: Path) -> None:
     (tmp_path / "runs" / "s").mkdir(parents=True)
     (tmp_path / "runs" / "s" / "config.yaml").write_text(OWN)
     (tmp_path / "mine.py").write_text("import random")
-    assert became_of(tmp_path, 1, "resume", "s", needs_torch=False) == "kept"
+    assert server_fate(tmp_path, 1, "resume", "s", needs_torch=False) == "kept"

@@ -300,7 +300,7 @@ run: {workers: 1, on_failure: {crash: skip}}
 
 
 @pytest.fixture
-def under_way(folder):
+def running_search(folder):
     """A running search of a command: the search, its worker, the program, and the program's child."""
     (folder / "own.yaml").write_text(SLEEPER)
     os.mkfifo(folder / "ready")
@@ -309,8 +309,8 @@ def under_way(folder):
         yield search, *(psutil.Process(int(word)) for word in (folder / "ready").read_text().split())
 
 
-def test_a_program_dies_with_its_worker(under_way):
-    search, worker, *programs = under_way
+def test_a_program_dies_with_its_worker(running_search):
+    search, worker, *programs = running_search
     worker.kill()
     assert psutil.wait_procs(programs, timeout=10)[1] == []
     _, err = search.communicate(timeout=60)
@@ -318,8 +318,8 @@ def test_a_program_dies_with_its_worker(under_way):
     assert "the worker was killed by SIGKILL" in err
 
 
-def test_a_search_that_is_stopped_leaves_no_program(under_way):
-    search, _, *programs = under_way
+def test_a_search_that_is_stopped_leaves_no_program(running_search):
+    search, _, *programs = running_search
     search.send_signal(signal.SIGTERM)
     _, err = search.communicate(timeout=60)
     assert psutil.wait_procs(programs, timeout=10)[1] == []
@@ -327,8 +327,8 @@ def test_a_search_that_is_stopped_leaves_no_program(under_way):
     assert "Traceback" not in err
 
 
-def test_a_search_that_is_killed_leaves_no_program(under_way):
-    search, worker, *programs = under_way
+def test_a_search_that_is_killed_leaves_no_program(running_search):
+    search, worker, *programs = running_search
     search.kill()
     assert psutil.wait_procs([worker, *programs], timeout=10)[1] == []
 

@@ -59,7 +59,7 @@ class Recorded:
         self.log.append_epochs(events)
         return outcome
 
-    def course(self) -> list[tuple[int, Mapping[str, float]]]:
+    def curve(self) -> list[tuple[int, Mapping[str, float]]]:
         return [(each.epoch, each.metrics) for each in self.log.epochs(0)]
 
 
@@ -99,7 +99,7 @@ def test_interrupted_attempts_give_the_same_curve_as_one_run(
         recorded.attempt([(epoch, of_epoch(epoch)) for epoch in epochs[place:cut]], job)
         place = max(0, max(cut, place) - back)
     outcome = recorded.attempt([(epoch, of_epoch(epoch)) for epoch in epochs[place:]], job)
-    assert repr(recorded.course()) == repr([(each.epoch, each.metrics) for each in whole])  # a NaN is itself
+    assert repr(recorded.curve()) == repr([(each.epoch, each.metrics) for each in whole])  # a NaN is itself
     assert {each.epoch_offset for each in recorded.log.epochs(0)} <= {0 if epochs[0] else 1}
     assert without_clock(outcome) == without_clock(expected)
     recorded.log.close()
@@ -109,17 +109,17 @@ def test_attempt_that_starts_over_replaces_earlier_epochs(tmp_path: Path) -> Non
     recorded = Recorded(tmp_path / "study.db")
     recorded.attempt([(epoch, {"val_loss": 9.0, "old": 1.0}) for epoch in range(5)])
     outcome = recorded.attempt([(epoch, {"val_loss": 1.0}) for epoch in range(3)])
-    assert recorded.course() == [(1, {"val_loss": 1.0}), (2, {"val_loss": 1.0}), (3, {"val_loss": 1.0})]
+    assert recorded.curve() == [(1, {"val_loss": 1.0}), (2, {"val_loss": 1.0}), (3, {"val_loss": 1.0})]
     assert (outcome.epochs, outcome.metrics) == (3, {"val_loss": 1.0})
     recorded.attempt([(3, {"val_loss": 0.5})])
-    assert [epoch for epoch, _ in recorded.course()] == [1, 2, 3, 4]
+    assert [epoch for epoch, _ in recorded.curve()] == [1, 2, 3, 4]
 
 
 def test_attempt_that_counts_from_0_after_one_from_1_starts_over(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path / "study.db")
     recorded.attempt([(1, {"val_loss": 9.0}), (2, {"val_loss": 9.0})])
     recorded.attempt([(0, {"val_loss": 1.0}), (1, {"val_loss": 1.0})])
-    assert recorded.course() == [(1, {"val_loss": 1.0}), (2, {"val_loss": 1.0})]
+    assert recorded.curve() == [(1, {"val_loss": 1.0}), (2, {"val_loss": 1.0})]
 
 
 def test_attempt_without_reports_keeps_the_recorded_epochs(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_journal_refuses_paths_that_are_no_files(tmp_path: Path) -> None:
 def test_epoch_within_the_limit_is_kept(tmp_path: Path, epoch: int) -> None:
     recorded = Recorded(tmp_path / "study.db")
     recorded.attempt([(epoch, {"val_loss": 1.0})])
-    assert recorded.course() == [(max(epoch, 1), {"val_loss": 1.0})]
+    assert recorded.curve() == [(max(epoch, 1), {"val_loss": 1.0})]
 
 
 @pytest.mark.parametrize(
