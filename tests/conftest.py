@@ -9,14 +9,24 @@ settings.register_profile("ordinary", derandomize=True, database=None)
 settings.register_profile("explore", print_blob=True)
 
 _LONGEST = (
-    "tests/study/test_failpoints.py",
-    "tests/study/test_secrets.py",
-    "tests/study/test_sweep.py",
-    "tests/test_cli.py",
+    "tests/study/test_prefork.py",
     "tests/contracts/test_engines.py",
-    "tests/study/test_leftover_state.py",
-    "tests/study/runner/test_pause_schedule.py",
+    "tests/study/test_user_code.py",
+    "tests/test_cli.py",
+    "tests/registry/test_extending.py",
+    "tests/train/test_compilation_put_off.py",
+    "tests/study/runner/test_jobs.py",
     "tests/study/runner/test_stopping_rule.py",
+    "tests/study/test_goals.py",
+    "tests/study/plan/test_fusing.py",
+    "tests/study/runner/test_pause_schedule.py",
+    "tests/study/test_sweep.py",
+    "tests/study/test_secrets.py",
+    "tests/engine/test_fork_server.py",
+    "tests/study/test_failpoints.py",
+    "tests/study/test_leftover_state.py",
+    "tests/train/user_code/test_isolation.py",
+    "tests/study/test_user_programs.py",
 )
 
 

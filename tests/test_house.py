@@ -1,5 +1,6 @@
 """The structure of the package: its layers, its words, and the size of its files."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,3 +24,29 @@ def test_a_module_has_a_docstring_and_at_most_400_lines(path):
     assert text.startswith(('"""', "'''"))
     assert len(text.splitlines()) <= 400
     assert not {"utils", "helpers", "common", "manager"} & set(path.stem.split("_"))
+
+
+def test_the_longest_test_files_exist():
+    text = (ROOT / "tests" / "conftest.py").read_text()
+    named = re.findall(r'"(tests/\S+\.py)"', text)
+    assert named
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+SHORT = {
+    "__main__.py": "loads next to nothing before a signal can end the process in one line",
+    "commands/schema.py": "each command is one module",
+    "config/paths.py": "used by config, store and train",
+    "search/samplers/grid.py": "each sampler is one module",
+    "search/samplers/random.py": "each sampler is one module",
+    "seeding.py": "the one place where seeds are made",
+}
+
+
+def test_a_module_of_under_60_lines_has_a_reason():
+    short = {
+        str(path.relative_to(ROOT / "tunecli"))
+        for path in MODULES
+        if path.name != "__init__.py" and len(path.read_text().splitlines()) < 60
+    }
+    assert short == set(SHORT)

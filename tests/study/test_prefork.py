@@ -86,12 +86,23 @@ OWN = "trial: {python: 'mine:train', params: {x: {uniform: [0, 1]}}}\nrun: {devi
         ("import random", OWN, [], True, "another"),
         ("import torch", OWN, [], True, "kept"),
         ("import torch", OWN, [], False, "another"),
-        ("import helper", OWN, [], True, "kept"),
+        pytest.param("import helper", OWN, [], True, "kept", marks=pytest.mark.slow),
         ("import random", OWN, ["--device", "cuda"], True, "kept"),
-        ("import random", OWN, ["--set", "run.device=cuda:1"], True, "kept"),
-        ("import random", OWN.replace("mine", "installed"), [], True, "kept"),
+        pytest.param(
+            "import random", OWN, ["--set", "run.device=cuda:1"], True, "kept", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "import random", OWN.replace("mine", "installed"), [], True, "kept", marks=pytest.mark.slow
+        ),
         ("import random", "trial: {command: [echo, '1']}", [], False, "kept"),
-        ("import random", "trial: {data: {source: {python: 'mine:make'}}}", [], True, "kept"),
+        pytest.param(
+            "import random",
+            "trial: {data: {source: {python: 'mine:make'}}}",
+            [],
+            True,
+            "kept",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_fork_server_loads_torch_early_if_the_trials_need_it(

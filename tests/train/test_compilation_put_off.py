@@ -55,7 +55,7 @@ print(steps, torch._dynamo.__file__ is not None)
 @pytest.mark.parametrize(
     "code",
     [
-        "import torch._dynamo.config",
+        pytest.param("import torch._dynamo.config", marks=pytest.mark.slow),
         "from torch._dynamo import config",
         "import torch; torch.use_deterministic_algorithms(True); torch.compiler.reset()",
     ],
