@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-settings.register_profile("ordinary", derandomize=True, database=None)
-settings.register_profile("explore", print_blob=True)
+settings.register_profile("ordinary", derandomize=True, database=None, max_examples=50)
+settings.register_profile("explore", print_blob=True, max_examples=200)
 
 _LONGEST = (
     "tests/study/test_prefork.py",
