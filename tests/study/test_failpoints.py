@@ -101,7 +101,7 @@ def test_the_study_reaches_every_kind_of_durable_step(undisturbed):
     folder, steps = undisturbed
     kinds = {step.split()[0] for step in steps}
     assert kinds >= {"commit", "rename", "dispatch", "remove"}
-    assert {trial.state for trial in folder.trials} == {"complete", "pruned"}
+    assert {trial.state for trial in folder.trials} in ({"complete", "pruned"}, {"complete", "paused"})
     assert len(steps) > 60
 
 

@@ -184,7 +184,7 @@ class Studies(RuleBasedStateMachine):
         for trial in found:
             before, oracle = self.seen.get(trial.number), self.oracle[trial.number]
             assert (trial.parameters, trial.seed) == (oracle.parameters, oracle.seed)
-            if self.is_pausing and trial.state == "pruned":
+            if self.is_pausing and trial.state in ("pruned", "paused"):
                 assert trial.epochs == oracle.epochs[: len(trial.epochs)]
             elif trial.state in ENDS:
                 assert trial == oracle
