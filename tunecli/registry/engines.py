@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tunecli.errors import UsageError
-
 if TYPE_CHECKING:
     from tunecli.knob import NamedKnob
 
@@ -72,8 +70,5 @@ def engine_info(name: str) -> EngineInfo:
         return ENGINES[name]
     from tunecli.registry import plugins
 
-    info: EngineInfo | None = plugins.load("engines", name, EngineInfo)
-    if info is None:
-        known = ", ".join([*ENGINES, *plugins.names("engines")])
-        raise UsageError(f"there is no engine `{name}`", hint=f"one of {known}")
+    info: EngineInfo = plugins.require("engines", name, EngineInfo, ENGINES)
     return info

@@ -7,7 +7,7 @@ built-in name takes precedence over a plug-in's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -95,6 +95,23 @@ def plug_in(group: Group, name: str) -> PlugIn | None:
             hint=f"tell the author of {found[0].distribution}",
         )
     return found[0] if found else None
+
+
+def require(group: Group, name: str, kind: type, built_in: Iterable[str]) -> Any:
+    """Return the registry entry of a plug-in that a file names.
+
+    Args:
+        group, name, kind: as for :func:`load`.
+        built_in: the names that need no plug-in, for the hint.
+
+    Raises:
+        UsageError: no plug-in has the name, or it cannot be used.
+    """
+    info = load(group, name, kind)
+    if info is None:
+        known = ", ".join([*built_in, *names(group)])
+        raise UsageError(f"there is no {_WHAT[group]} `{name}`", hint=f"one of {known}")
+    return info
 
 
 @cache

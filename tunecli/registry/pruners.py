@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Self, TypeGuard
 
 from pydantic import Field, model_validator
 
-from tunecli.errors import UsageError
 from tunecli.knob import Count, NamedKnob
 from tunecli.registry import plugins
 
@@ -179,10 +178,7 @@ def pruner_info(name: str) -> PrunerInfo:
     """
     if name in PRUNERS:
         return PRUNERS[name]
-    info: PrunerInfo | None = plugins.load("pruners", name, PrunerInfo)
-    if info is None:
-        known = ", ".join(["none", *PRUNERS, *plugins.names("pruners")])
-        raise UsageError(f"there is no pruner `{name}`", hint=f"one of {known}")
+    info: PrunerInfo = plugins.require("pruners", name, PrunerInfo, ["none", *PRUNERS])
     return info
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from tunecli.errors import UsageError
 from tunecli.knob import NamedKnob
 from tunecli.registry import plugins
 from tunecli.registry.implementations import require_package
@@ -104,10 +103,7 @@ def sampler_info(name: str) -> SamplerInfo:
     """
     if name in SAMPLERS:
         return SAMPLERS[name]
-    info: SamplerInfo | None = plugins.load("samplers", name, SamplerInfo)
-    if info is None:
-        known = ", ".join([*SAMPLERS, *plugins.names("samplers")])
-        raise UsageError(f"there is no sampler `{name}`", hint=f"one of {known}")
+    info: SamplerInfo = plugins.require("samplers", name, SamplerInfo, SAMPLERS)
     return info
 
 
