@@ -10,8 +10,9 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from tests.support.pruning import decide
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
-from tunecli.search.protocols import Bounds, decide
+from tunecli.search.protocols import Bounds
 from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State
 
 EPOCHS = 9

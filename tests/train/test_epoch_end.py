@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.jobs import change_job, make_job
+from tests.support.pruning import decide
 from tunecli.config.schema.training import EarlyStop
 from tunecli.messages import Job
 from tunecli.objective import Objective
-from tunecli.search.protocols import Bounds, decide
+from tunecli.search.protocols import Bounds
 from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, is_pruned, never
 from tunecli.trial import Failure, FailureKind, State
 

@@ -12,8 +12,6 @@ uninterrupted one.
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -121,16 +119,6 @@ class Bounds:
     epochs: tuple[int, ...] = ()
     losses: tuple[float | None, ...] = ()
 
-    def at(self, last_epoch: int, epoch: int) -> float | None:
-        """Return the bound for a report of ``epoch`` after one of ``last_epoch`` (0: none); None without a bound.
-
-        The first report after the last bound is compared with that bound; later ones are not.
-        """
-        if not self.epochs or last_epoch >= self.epochs[-1]:
-            return None
-        index = bisect_right(self.epochs, epoch) - 1
-        return self.losses[index] if index >= 0 else None
-
 
 class StoppingPruner(Protocol):
     """Bounds the losses at which a trial may continue."""
@@ -154,16 +142,6 @@ def stop_bounds(settings: Literal["none"] | NamedKnob, curves: Sequence[LossCurv
         return Bounds()
     pruner: StoppingPruner = implementation(pruner_info(settings.name).implementation)
     return pruner(settings, curves)
-
-
-def decide(bounds: Bounds, curve: LossCurve) -> bool:
-    """Return whether a trial ends after the last report of ``curve``: its lowest loss is above the bound."""
-    if not curve:
-        return False
-    last_epoch = curve[-2][0] if len(curve) > 1 else 0
-    bound = bounds.at(last_epoch, curve[-1][0])
-    lowest = min((loss for _, loss in curve if math.isfinite(loss)), default=math.inf)
-    return bound is not None and lowest > bound
 
 
 class PausingPruner(Protocol):

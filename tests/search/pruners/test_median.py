@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.pruning import bound_at, decide
 from tunecli.registry.pruners import Median
-from tunecli.search.protocols import Bounds, LossCurve, decide
+from tunecli.search.protocols import Bounds, LossCurve
 from tunecli.search.protocols import stop_bounds as bounds_of
 from tunecli.search.pruners import median as arithmetic
 
@@ -30,7 +31,7 @@ def stop_bounds(knob: object, curves: Iterable[Iterable[float]]) -> tuple[float 
     """The bounds at each epoch up to the last one, from trials that report a loss at each."""
     bounds = bounds_of(knob, [each_epoch(curve) for curve in curves])  # type: ignore[arg-type]
     last = bounds.epochs[-1] if bounds.epochs else 0
-    return tuple(bounds.at(epoch - 1, epoch) for epoch in range(1, last + 1))
+    return tuple(bound_at(bounds, epoch - 1, epoch) for epoch in range(1, last + 1))
 
 
 def is_over(bounds: tuple[float | None, ...], losses: Sequence[float]) -> bool:
@@ -102,7 +103,7 @@ def test_trials_that_report_at_different_epochs_are_compared_by_epoch(
 ) -> None:
     last = min(last, epoch - 1)
     end = max(curve[-1][0] for curve in curves)
-    bound = bounds_of(Median(startup_trials=1, warmup_epochs=warmup), curves).at(last, epoch)
+    bound = bound_at(bounds_of(Median(startup_trials=1, warmup_epochs=warmup), curves), last, epoch)
     expected = by_hand(curves, min(epoch, end))
     is_bound = math.isfinite(expected) and last < end and min(epoch, end) > warmup
     assert bound == (expected if is_bound else None)
