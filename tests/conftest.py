@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from tests.support.read_only import open_path, read_only  # noqa: F401  # fixtures, found here by every test
+
 settings.register_profile("ordinary", derandomize=True, database=None, max_examples=50)
 settings.register_profile("explore", print_blob=True, max_examples=200)
 

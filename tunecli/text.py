@@ -46,9 +46,8 @@ def shorten(text: str, n: int) -> str:
 
 def short_repr(value: Any, n: int = 60) -> str:
     """``repr(value)`` on one line of at most ``n`` characters, without building a long one first."""
-    if (
-        isinstance(value, int) and value.bit_length() > 200
-    ):  # Python refuses to write so many digits, or is slow
+    # Python refuses to write very many digits, or is slow.
+    if isinstance(value, int) and value.bit_length() > 200:
         return f"{'-' if value < 0 else ''}2^{value.bit_length() - 1} or more"
     bounded = Repr()
     bounded.maxstring = bounded.maxother = bounded.maxlong = n

@@ -23,7 +23,7 @@ VALUES = {row.key: row.values for row in key_rows()}
 
 
 def names_of(knob: object) -> tuple[str, ...]:
-    return tuple(knob.model_fields["name"].annotation.__args__)  # type: ignore[attr-defined]
+    return tuple(knob.model_fields["name"].annotation.__args__)  # type: ignore[attr-defined]  # a pydantic model
 
 
 def test_the_table_of_keys_is_generated_from_the_knobs() -> None:

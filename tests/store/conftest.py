@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.read_only import open_path, read_only  # noqa: F401  # fixtures
 from tunecli.store.database import Log
 
 

@@ -1,8 +1,7 @@
 """Find sentences that are hard to read in docstrings, comments and texts for users. ``python -m tests.style.prose [PATH …]``
 
-The patterns come from this project's own early prose: riddles ("what it is that is told"), archaic words, programs that
-"stand" or "are told" something, and laws cited by number. A pattern that meets a good sentence is made narrower here,
-not worked around in the text.
+Each pattern describes one habit: clauses in place of nouns, rare words, programs that act like persons, laws cited by
+number. If a pattern matches a good sentence, make the pattern narrower here; do not change the sentence.
 """
 
 from __future__ import annotations

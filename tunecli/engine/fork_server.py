@@ -63,7 +63,7 @@ def main(torch: str, forgotten: str) -> None:
     os.close(null)
     _preload(has_torch=bool(torch))
     # Torch has a hundred finalizers, which take 30 ms at the end of a process and have no effect there.
-    for finalizer in [*weakref.finalize._registry]:  # type: ignore[attr-defined]
+    for finalizer in [*weakref.finalize._registry]:  # type: ignore[attr-defined]  # private
         finalizer.atexit = False
     from tunecli.engine.worker import serve
     from tunecli.train.user_code.trial_files import remove_stale

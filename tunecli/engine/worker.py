@@ -103,7 +103,7 @@ def _apply(setup: WorkerSetup) -> None:
     with contextlib.suppress(OSError):  # stderr may be closed
         os.dup2(2, 1)  # stdout is data, and the user's code may print
     with contextlib.suppress(AttributeError, ValueError, OSError):
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # any stream
 
 
 def _close_in_children(descriptor: int) -> None:
@@ -154,7 +154,7 @@ def _exit_like_a_program() -> None:
 
     The engine limits how long this may take, and kills a worker that does not end.
     """
-    for ending in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
+    for ending in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]  # private
         with contextlib.suppress(BaseException):  # the trial has ended already; the error is on stderr
             ending()
     _flush()
@@ -209,7 +209,7 @@ def _ignore_signals() -> None:
 
     def block() -> None:  # a signal must not reach the child before its handlers are restored
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED_SIGNALS)
-        masks[threading.get_ident()] = blocked  # type: ignore[assignment]
+        masks[threading.get_ident()] = blocked  # type: ignore[assignment]  # all are Signals
 
     def unblock() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop(threading.get_ident()))

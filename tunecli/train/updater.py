@@ -116,7 +116,7 @@ class Updater:
         """Add the gradient of a loss to that of the parameters; scaled if the precision is fp16."""
         if self._scaler is not None:
             loss = self._scaler.scale(loss)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch gives no types
 
     def observe(self, loss: float) -> None:
         """Tell the learning-rate chain the validation loss of the epoch that ended."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.study.sweeps import run_whole
-from tests.support.read_only import ReadOnly, open_path, read_only  # noqa: F401
+from tests.support.read_only import ReadOnly
 from tunecli import cli
 from tunecli.errors import StoreDamaged, TunecliError
 from tunecli.store.checksums import add_checksums
@@ -123,7 +123,7 @@ def test_a_score_that_differs_from_the_metrics_is_detected_without_checksums(run
 
 
 @pytest.fixture
-def readable(whole: Path, open_path: Path) -> Iterator[Path]:  # noqa: F811
+def readable(whole: Path, open_path: Path) -> Iterator[Path]:
     """The study in a folder that every user may read."""
     run = Path(shutil.copytree(whole, open_path / "run"))
     shutil.copy(whole.parent / "own.py", open_path)
@@ -137,7 +137,7 @@ def all_read_only(run: Path) -> None:
 
 def test_a_read_only_folder_can_be_read_by_every_verb_but_not_resumed(
     readable: Path,
-    read_only: ReadOnly,  # noqa: F811
+    read_only: ReadOnly,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -163,7 +163,7 @@ def test_a_read_only_folder_can_be_read_by_every_verb_but_not_resumed(
 
 def test_a_read_only_database_is_an_error_before_the_first_trial(
     readable: Path,
-    read_only: ReadOnly,  # noqa: F811
+    read_only: ReadOnly,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (readable / "study.db").chmod(0o444)
@@ -180,8 +180,8 @@ def test_a_read_only_database_is_an_error_before_the_first_trial(
 
 def test_a_search_into_a_read_only_folder_fails_before_the_first_trial(
     whole: Path,
-    open_path: Path,  # noqa: F811
-    read_only: ReadOnly,  # noqa: F811
+    open_path: Path,
+    read_only: ReadOnly,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name in ("own.py", "own.yaml"):

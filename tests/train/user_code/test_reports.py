@@ -162,7 +162,7 @@ def test_reports_lost_by_a_kill_are_recovered_from_the_journal(tmp_path: Path, n
         else:
             recorded.log.append_epochs([event])
     for _ in range(2):  # it may be killed in the middle of it, too
-        found = record_reports(recorded.log, Direct(recorded.log), path, 0)  # type: ignore[arg-type]
+        found = record_reports(recorded.log, Direct(recorded.log), path, 0)  # type: ignore[arg-type]  # writes as a RecordWriter does
         assert repr(found) == repr(events[1:])  # a NaN is itself
     assert recorded.log.attempts(0) == 1
 

@@ -122,7 +122,7 @@ def from_record(kind: type[T], record: Any, name: str, path: Path) -> T:
         raise _unreadable(name, "it is not a map", path)
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
-    for known in fields(kind):  # type: ignore[arg-type]
+    for known in fields(kind):  # type: ignore[arg-type]  # a dataclass
         if known.name in record:
             value = record[known.name]
             if not _has_type(hints[known.name], value):

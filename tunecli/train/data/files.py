@@ -112,7 +112,7 @@ def _kinds_of(known: Table) -> dict[str, ColumnKind]:
     """The kinds of the columns of a training table."""
     numbers = dict.fromkeys(known.feature_names, "number")
     texts = dict.fromkeys((column.name for column in known.text), "text")
-    return {**numbers, **texts, **known.kinds}  # type: ignore[dict-item]
+    return {**numbers, **texts, **known.kinds}  # type: ignore[dict-item]  # the texts are literals
 
 
 def _column_problems(

@@ -236,7 +236,7 @@ class SequentialGradients:
         losses = []
         for model, x_B, y_B in zip(self._models, x_TB, y_TB, strict=True):
             loss = self._loss(model(x_B), y_B)
-            (loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
+            (loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]  # torch gives no types
             losses.append(loss.detach())
         return torch.stack(losses)
 

@@ -107,7 +107,7 @@ def _attribute(owner: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any]
 
 
 def _set_filters(value: list[Any]) -> None:
-    warnings.filters[:] = value  # type: ignore[index]
+    warnings.filters[:] = value  # type: ignore[index]  # a list, typed as a sequence
     warnings._filters_mutated()  # type: ignore[attr-defined]  # clears Python's cache of earlier decisions
 
 
