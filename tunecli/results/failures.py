@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from tunecli.text import sanitize, shorten
 from tunecli.trial import Failure, FailureKind, Trial
 
 _FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
 _LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python3[\d.]*)[/\\]|^<")
-_OURS = re.compile(
-    r"[/\\]tunecli[/\\](train|engine|study|search|store|spec|config|commands|registry|console|results)[/\\]"
-)
+_PACKAGES = [path.parent.name for path in Path(__file__).parents[1].glob("*/__init__.py")]
+# Records of older versions name the package `spec`.
+_OURS = re.compile(rf"[/\\]tunecli[/\\]({'|'.join(['spec', *_PACKAGES])})[/\\]")
 _LONGEST = 300
 _SHOWN = 5
 _SHOWN_TRIALS = 12
