@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+LAST, BEST, MEAN_OF_LAST = "last", "best", "mean_of_last"
+"""The values of `Objective.score_rule`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
@@ -41,6 +44,9 @@ class Objective:
         args: keyword arguments of that function.
         further_objectives: the other objectives of a Pareto study. They have no further objectives and no constraints.
         constraints: constraints that a feasible trial satisfies.
+        score_rule: how the score of the user's own trial follows from the reported values: ``last``, ``best`` or
+            ``mean_of_last``.
+        n_averaged: the number of values that ``mean_of_last`` averages; 0 with another rule.
     """
 
     metric: str
@@ -49,6 +55,8 @@ class Objective:
     args: Mapping[str, Any] = field(default_factory=dict)
     further_objectives: tuple[Objective, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    score_rule: str = LAST
+    n_averaged: int = 0
 
     @property
     def sign(self) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tunecli.commands.check import check, load_checked
 from tunecli.config.load import load
-from tunecli.config.objectives import described
+from tunecli.config.objectives import described, spelled
 from tunecli.config.study import StudySpec
 from tunecli.errors import ConfigError
 from tunecli.objective import Constraint, Objective
@@ -175,3 +176,46 @@ def test_check_shows_objectives_and_constraints(tmp_path: Path) -> None:
     text = "maximize val_accuracy and minimize n_parameters, subject to latency_ms <= 5"
     assert described(spec.objective) == text
     assert check(spec).objective == spec.objective
+
+
+@pytest.mark.parametrize(
+    ("score", "rule", "n_averaged"),
+    [("last", "last", 0), ("best", "best", 0), ("{mean_of_last: 5}", "mean_of_last", 5)],
+)
+def test_an_own_trial_has_a_rule_for_its_score(
+    tmp_path: Path, score: str, rule: str, n_averaged: int
+) -> None:
+    objective = spec_of(tmp_path, f"{{metric: test_loss, score: {score}}}", OWN).objective
+    assert (objective.score_rule, objective.n_averaged) == (rule, n_averaged)
+    exported = spec_of(tmp_path, json.dumps(spelled(objective)), OWN).objective
+    assert exported == objective
+
+
+def test_the_rule_for_the_score_holds_with_several_objectives_and_is_shown(tmp_path: Path) -> None:
+    objective = spec_of(
+        tmp_path, "{pareto: [{metric: acc}, {metric: test_loss}], score: best, subject_to: {ms: '<= 5'}}", OWN
+    ).objective
+    assert objective.score_rule == "best"
+    assert all(goal.score_rule == "last" for goal in objective.further_objectives)
+    assert described(objective).endswith("subject to ms <= 5, best value as score")
+
+
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [
+        ("first", r"must be `last`, `best` or `\{mean_of_last: k\}`, not 'first'"),
+        ("3", "must be `last`, `best`"),
+        ("{mean_of_last: 0}", "must be at least 1"),
+        ("{mean_of_last: 10001}", "must be at most 10000"),
+        ("{mean: 3}", "unknown key `mean`"),
+    ],
+)
+def test_an_invalid_rule_for_the_score_is_refused(tmp_path: Path, score: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        spec_of(tmp_path, f"{{metric: test_loss, score: {score}}}", OWN)
+
+
+def test_our_own_training_refuses_a_rule_for_the_score_and_names_early_stop(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="early_stop"):
+        spec_of(tmp_path, "{metric: val_loss, score: best}")
+    assert spec_of(tmp_path, "{metric: val_loss, score: last}").objective.score_rule == "last"

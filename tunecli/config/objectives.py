@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -23,10 +24,14 @@ from tunecli.config.metrics import METRIC_LINES, METRICS, maximized_by_name
 from tunecli.config.schema.user_code import METRIC_NAME, UserCode
 from tunecli.config.suggestions import nearest
 from tunecli.knob import Knob
-from tunecli.objective import Constraint, Objective
+from tunecli.objective import BEST, LAST, MEAN_OF_LAST, Constraint, Objective
+from tunecli.text import short_repr
 
 OWN_TRIAL = "own_trial"
 """Key of the validation context: whether the trial is the user's own, and names its metrics itself."""
+
+MOST_AVERAGED = 10_000
+"""The largest number of values that ``mean_of_last`` averages."""
 
 MOST_GOALS = 4
 """With more objectives, nearly every trial is on the Pareto front."""
@@ -167,14 +172,45 @@ class Aim(Knob):
         return Objective(self.name, maximize, own.python if own else "", own.args if own else {})
 
 
+class MeanOfLast(Knob):
+    """The mean of the last reported values.
+
+    Attributes:
+        mean_of_last: number of values; if fewer were reported, all of them are averaged.
+    """
+
+    mean_of_last: Annotated[int, Field(ge=1, le=MOST_AVERAGED)]
+
+
+def _score_rule(value: Any, info: ValidationInfo) -> Any:
+    if not (value in (LAST, BEST) or isinstance(value, dict | MeanOfLast)):
+        raise ValueError(f"must be `last`, `best` or `{{mean_of_last: k}}`, not {short_repr(value)}")
+    if value != LAST and not _is_own_trial(info):
+        raise ValueError(
+            "`score` is for your own functions and commands; write `training: {early_stop: {patience: n}}` under "
+            "`trial` to keep the best epoch"
+        )
+    return value
+
+
+ScoreRule = Annotated[
+    Annotated[Literal["last", "best"], Tag("word")] | Annotated[MeanOfLast, Tag("map")],
+    Discriminator(lambda value: "word" if isinstance(value, str) else "map"),
+    BeforeValidator(_score_rule),
+]
+
+
 class Goal(Aim):
     """The objective: one metric, with optional constraints.
 
     Attributes:
         subject_to: constraints by metric, such as `"<= 5"`; a trial that violates one is not feasible.
+        score: how the score of your own trial follows from its reported values: the last one, the best one, or
+            `{mean_of_last: k}`.
     """
 
     subject_to: Bounds | None = None
+    score: ScoreRule = "last"
 
     @property
     def aims(self) -> tuple[Aim, ...]:
@@ -185,7 +221,7 @@ class Goal(Aim):
     def objective(self) -> Objective:
         """The objective with its constraints."""
         goal = self.goal
-        return Objective(goal.metric, goal.maximize, goal.python, goal.args, (), constraints(self.subject_to))
+        return replace(goal, constraints=constraints(self.subject_to), **_rule_fields(self.score))
 
 
 class Pareto(Knob):
@@ -194,6 +230,8 @@ class Pareto(Knob):
     Attributes:
         pareto: objectives; early stopping and rung decisions follow the first.
         subject_to: constraints by metric, such as `"<= 5"`; a trial that violates one is not feasible.
+        score: how the scores of your own trial follow from its reported values: the last ones, those of the report with
+            the best first objective, or `{mean_of_last: k}`.
     """
 
     ABSENT: ClassVar[Mapping[str, str]] = {
@@ -203,6 +241,7 @@ class Pareto(Knob):
 
     pareto: Annotated[list[Aim], Field(min_length=2, max_length=MOST_GOALS)]
     subject_to: Bounds | None = None
+    score: ScoreRule = "last"
 
     @field_validator("pareto")
     @classmethod
@@ -222,8 +261,8 @@ class Pareto(Knob):
     def objective(self) -> Objective:
         """The objectives with their constraints."""
         first, *others = (aim.goal for aim in self.pareto)
-        limits = constraints(self.subject_to)
-        return Objective(first.metric, first.maximize, first.python, first.args, tuple(others), limits)
+        limits, rule = constraints(self.subject_to), _rule_fields(self.score)
+        return replace(first, further_objectives=tuple(others), constraints=limits, **rule)
 
 
 Goals = Annotated[
@@ -255,6 +294,10 @@ def spelled(objective: Objective) -> dict[str, Any]:
             constraint.metric: f"{'>=' if constraint.is_least else '<='} {constraint.bound!r}"
             for constraint in objective.constraints
         }
+    if objective.score_rule != LAST:
+        plain["score"] = (
+            {MEAN_OF_LAST: objective.n_averaged} if objective.n_averaged else objective.score_rule
+        )
     return plain
 
 
@@ -264,7 +307,16 @@ def described(objective: Objective) -> str:
     text = " and ".join(goals)
     if objective.constraints:
         text += ", subject to " + " and ".join(map(str, objective.constraints))
+    if objective.score_rule != LAST:
+        text += f", {f'mean of the last {objective.n_averaged}' if objective.n_averaged else 'best'} value as score"
     return text
+
+
+def _rule_fields(rule: str | MeanOfLast) -> dict[str, Any]:
+    """The fields of an `Objective` that a ``score`` sets."""
+    if isinstance(rule, MeanOfLast):
+        return {"score_rule": MEAN_OF_LAST, "n_averaged": rule.mean_of_last}
+    return {"score_rule": rule}
 
 
 def _read(text: str) -> tuple[float, bool]:

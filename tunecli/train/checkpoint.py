@@ -276,7 +276,8 @@ def _read(job: Job, checkpoint: Checkpoint) -> LoadedCheckpoint:
 def _identity(job: Job) -> str:
     """A hash of everything that a trial's results follow from."""
     objective = asdict(job.task.objective)
-    del objective["further_objectives"], objective["constraints"]  # training depends on the first goal alone
+    for name in ("further_objectives", "constraints", "score_rule", "n_averaged"):
+        del objective[name]  # our own training depends on the first goal alone
     named = [job.task.config, objective, job.task.study_seed, job.task.seed, job.task.repeats]
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 

@@ -61,6 +61,26 @@ def test_metrics_that_are_no_longer_measured_are_dropped_from_every_epoch() -> N
             Objective("val_mine", True, "mine:mine", {"at": 1}),
             Objective("val_mine", True, "mine:mine", {"at": 2}),
         ),
+        (COMPLETE, PLAIN, ACCURACY, Objective("val_accuracy", True, score_rule="best")),
+        (COMPLETE, PLAIN, Objective("val_accuracy", True, score_rule="best"), ACCURACY),
+        (
+            COMPLETE,
+            PLAIN,
+            Objective("val_accuracy", True, score_rule="best"),
+            Objective("val_loss", False, score_rule="best"),
+        ),
+        (
+            COMPLETE,
+            PLAIN,
+            Objective("val_accuracy", True, score_rule="mean_of_last", n_averaged=2),
+            Objective(
+                "val_accuracy",
+                True,
+                constraints=(Constraint("val_loss", 1.0),),
+                score_rule="mean_of_last",
+                n_averaged=2,
+            ),
+        ),
     ],
 )
 def test_there_is_no_new_score_if_the_record_lacks_it(

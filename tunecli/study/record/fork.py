@@ -23,7 +23,7 @@ from tunecli.config.study import StudySpec
 from tunecli.config.user_code import code_hashes
 from tunecli.errors import UsageError
 from tunecli.messages import Ended, EpochEnded, Started
-from tunecli.objective import Objective
+from tunecli.objective import LAST, Objective
 from tunecli.registry.pruners import is_pausing
 from tunecli.registry.samplers import sampler_info
 from tunecli.search.samplers.grid import require_grid
@@ -231,6 +231,8 @@ def rescored(
         return None
     if outcome.failure is not None:
         return (outcome, epochs) if outcome.failure.kind in _MACHINE_FAILURES else None
+    if {old.score_rule, new.score_rule} != {LAST} and not (_is_same(old, new) and old.metrics == new.metrics):
+        return None  # the recorded metrics are those of one report, or means, by the old rule
     if not _is_same(old, new) and _affects_training(old, outcome, config):
         return None
     needed = new.metrics if outcome.state is State.COMPLETE else (new.metric,)

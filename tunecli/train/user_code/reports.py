@@ -16,6 +16,7 @@ from tunecli.config.secrets import Redactor, names_in, redactor_for
 from tunecli.messages import Ended, EpochEnded, Job, Paused, Started, Stopped
 from tunecli.text import short_repr, shorten
 from tunecli.train import epoch_end
+from tunecli.train.user_code.scoring import Result, Scoring
 from tunecli.train.user_code.trial_files import MAX_EPOCH, Journal
 from tunecli.trial import Failure, FailureKind, Outcome, State
 
@@ -51,6 +52,7 @@ class Reports:
     is_paused: bool = False
     _least_loss: float = math.inf
     _not_finite: set[str] = field(default_factory=set)
+    _scoring: Scoring = field(init=False)
     _redactor: Redactor | None = None
     _offset: int | None = None  # added to the user's epoch numbers; None before the first report
     _has_reported: bool = False
@@ -118,9 +120,12 @@ class Reports:
         last, self.epoch = self.epoch, max(self.epoch, number)
         metrics = self._without_secrets(metrics)
         self._update(metrics)
-        if self.is_over or number <= last:
+        if self.is_over:
             return None
-        self._note_loss(metrics)
+        if number <= last:
+            self._scoring.add_values(metrics)
+            return None
+        self._note_epoch(number, metrics)
         self._stop_if_due(last, number)
         now_s = time.monotonic()
         seconds, self._epoch_began_s = now_s - self._epoch_began_s, now_s
@@ -131,16 +136,26 @@ class Reports:
     def update(self, metrics: Mapping[str, float]) -> None:
         """Handle metrics that belong to no new epoch."""
         if not self.is_over:
-            self._update(self._without_secrets(metrics))
+            metrics = self._without_secrets(metrics)
+            self._update(metrics)
+            self._scoring.add_values(metrics)
 
     def stopped(self) -> Stopped:
         """The event that ends a stopped attempt."""
         return Stopped(self.job.number, self.job.attempt)
 
     @property
+    def result(self) -> Result:
+        """The metrics that count so far, and their epoch, by the objective's rule."""
+        return self._scoring.result(self.epoch, self.metrics)
+
+    @property
     def missing(self) -> str:
         """The first required metric that the trial has not reported; empty if it has reported all."""
-        return next((name for name in self.job.task.objective.metrics if name not in self.metrics), "")
+        return self._missing_in(self.result.metrics)
+
+    def _missing_in(self, metrics: Mapping[str, float]) -> str:
+        return next((name for name in self.job.task.objective.metrics if name not in metrics), "")
 
     @property
     def missing_cause(self) -> str:
@@ -166,14 +181,15 @@ class Reports:
         ends_early = self.is_pruned or self.is_paused
         state = State.PAUSED if self.is_paused else State.PRUNED if self.is_pruned else State.COMPLETE
         failure = None if ends_early else self.failure or failure
-        if failure is None and self.missing and (name not in self.metrics or not ends_early):
+        metrics, kept_epoch = self.result
+        if failure is None and self._missing_in(metrics) and (name not in metrics or not ends_early):
             failure = Failure(FailureKind.ERROR, self.missing_cause)
         outcome = Outcome(
             state=State.FAILED if failure else state,
-            score=None if failure else self.metrics[name],
-            metrics={} if failure else self.metrics,
+            score=None if failure else metrics[name],
+            metrics={} if failure else metrics,
             epochs=self.epoch,
-            kept_epoch=0 if failure else self.epoch,
+            kept_epoch=0 if failure else kept_epoch,
             seconds=time.monotonic() - self._began_s,
             device=self.device,
             failure=failure,
@@ -185,11 +201,12 @@ class Reports:
     def _go_on_from(self, epoch: float) -> None:
         """Start from the recorded epochs before ``epoch``."""
         self.epoch, self.metrics, self._least_loss, self._not_finite = 0, {}, math.inf, set()
+        self._scoring = Scoring(self.job.task.objective)
         for number, metrics in self.job.resume.recorded:
             if number < epoch:
                 self.epoch = number
                 self._keep(metrics)
-                self._note_loss(metrics)
+                self._note_epoch(number, metrics)
 
     def _without_secrets(self, metrics: Mapping[str, float]) -> Mapping[str, float]:
         """The metrics, with secrets removed from their names, except the objective's names: they hold no secret."""
@@ -218,7 +235,8 @@ class Reports:
                 self.metrics.pop(name, None)
                 self._not_finite.add(name)
 
-    def _note_loss(self, metrics: Mapping[str, float]) -> None:
+    def _note_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        self._scoring.add_epoch(number, metrics, self.metrics, self._not_finite)
         name = self.job.task.objective.metric
         if name in metrics:
             self._least_loss = min(self._least_loss, self.job.task.objective.sign * metrics[name])
