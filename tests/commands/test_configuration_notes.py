@@ -118,9 +118,8 @@ def test_a_direction_taken_from_the_name_is_noted(notes_of, spec_of, name, direc
     "name",
     [
         "height",
-        "score",
-        "time",
-        "latency",
+        "speed",
+        "score_error",
         "neg_loss",
         "loss_reduction",
         "accuracy_loss",

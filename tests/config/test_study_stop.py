@@ -55,6 +55,9 @@ def test_stop_improvement_does_not_work_with_pausing_pruners(pruner):
     ("stop", "words"),
     [
         ("{}", "write `improvement: x`, in the metric's units, or `stagnation: n`"),
+        ("{target: .nan}", "finite"),
+        ("{target: best}", "number"),
+        ("{target: 0.1, patience: 2}", "`patience` needs `improvement`"),
         ("{improvement: 0}", "must be above 0"),
         ("{improvement: 1%}", "number"),
         ("{stagnation: 0}", "at least 1"),
@@ -68,3 +71,20 @@ def test_invalid_stop_settings_are_refused_at_their_place(stop, words):
         search(stop)
     assert all(problem.line == 4 for problem in caught.value.problems)
     assert words in "\n".join(map(str, caught.value.problems))
+
+
+@pytest.mark.parametrize(
+    ("metric", "target", "side"), [("val_accuracy", 99, "above 1"), ("latency_ms", -1, "below 0")]
+)
+def test_a_target_beyond_the_best_possible_value_is_refused(metric, target, side):
+    goal = f"objective={{metric: {metric}}}"
+    with pytest.raises(ConfigError) as caught:
+        search(f"{{target: {target}}}", goal)
+    (problem,) = caught.value.problems
+    assert f"search.stop.target: no trial reaches {target}, because {metric} is never {side}" in str(problem)
+    assert search("{target: 0.99}", goal).stop.target == 0.99
+
+
+def test_a_target_needs_one_objective():
+    with pytest.raises(ConfigError, match="`stop` needs one objective"):
+        search("{target: 0.9}", "objective={pareto: [{metric: val_accuracy}, {metric: n_parameters}]}")

@@ -33,6 +33,7 @@ REASONS = {
         "finished",
         "search.stop.stagnation complete trials in a row brought no improvement",
     ),
+    "target": ("finished", "a complete trial reached search.stop.target"),
 }
 """For each recorded reason why a sweep ended, a label and the reason in words."""
 _SHOWN_OF_FRONT = 20

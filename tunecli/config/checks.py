@@ -27,6 +27,7 @@ from tunecli.config.expressions import (
     Group,
     n_expressions,
 )
+from tunecli.config.metrics import METRICS
 from tunecli.config.paths import is_index
 from tunecli.config.schema import AnyTrial, TrialConfig, trial_model, trial_of
 from tunecli.config.secrets import Place, names_in, redacted, references, resolved
@@ -139,6 +140,21 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
     for key, message, hint in unsupported_settings:
         _, at = locate(settings_tree, {}, ("search", key))
         yield Problem(message, at.mark.file, at.mark.line, at.mark.column, f"search.{key}", hint)
+    if not several and (message := _unreachable_target(settings)):
+        _, at = locate(settings_tree, {}, ("search", "stop", "target"))
+        yield Problem(message, at.mark.file, at.mark.line, at.mark.column, "search.stop.target")
+
+
+def _unreachable_target(settings: StudySettings) -> str:
+    """The message for a target beyond the best possible value of a built-in metric; empty: it can be reached."""
+    stop, goal = settings.search.stop, settings.objective.objective
+    facts = None if goal.python else METRICS.get(goal.metric)
+    if stop is None or stop.target is None or facts is None or facts.best is None:
+        return ""
+    if facts.maximize != goal.maximize or goal.sign * stop.target >= goal.sign * facts.best:
+        return ""
+    side = "above" if goal.maximize else "below"
+    return f"no trial reaches {stop.target:g}, because {goal.metric} is never {side} {facts.best:g}"
 
 
 def _learns_from_all(info: SamplerInfo) -> bool:

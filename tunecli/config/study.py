@@ -32,7 +32,8 @@ DEFAULT_TRIALS = 50
 
 
 class Stop(Knob):
-    """End the study before its total when more trials promise little; with both keys, the first that applies decides.
+    """End the study before its total when it is good enough or when more trials promise little; the first key that
+    applies decides.
 
     Running trials finish.
 
@@ -42,16 +43,20 @@ class Stop(Knob):
         patience: number of suggestions in a row for `improvement`.
         stagnation: stop after this many complete trials in a row, by number, that are not better than the best one
             before them.
+        target: stop once the score of a complete trial that satisfies all constraints is at least as good as this.
     """
 
     improvement: Positive | None = None
     patience: Count = 3
     stagnation: Count | None = None
+    target: float | None = None
 
     @model_validator(mode="after")
     def _says_when(self) -> Self:
-        if self.improvement is None and self.stagnation is None:
-            raise ValueError("write `improvement: x`, in the metric's units, or `stagnation: n`, in trials")
+        if self.improvement is None and self.stagnation is None and self.target is None:
+            raise ValueError(
+                "write `improvement: x`, in the metric's units, or `stagnation: n`, in trials, or `target: x`, a score"
+            )
         if self.improvement is None and "patience" in self.model_fields_set:
             raise ValueError("`patience` needs `improvement`")
         return self
@@ -68,7 +73,7 @@ class Search(Knob):
             workers when the study starts.
         repeats: number of seeds that each trial is trained with; its score is the mean.
         pruner: ends trials that are worse than others, or pauses them and continues the best.
-        stop: ends the study before its total when more trials promise little.
+        stop: ends the study before its total when it is good enough or when more trials promise little.
     """
 
     sampler: Sampler = "bayes"

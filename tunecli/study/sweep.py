@@ -20,6 +20,7 @@ from tunecli.engine import engine_named, needs_torch
 from tunecli.engine.protocol import WAIT_S, Engine, EngineOptions
 from tunecli.errors import Interrupted
 from tunecli.messages import Display, Event, SweepInfo
+from tunecli.results.failures import failure_line
 from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import Table
 from tunecli.store.files import remove_leftovers
@@ -169,7 +170,7 @@ def _ending(study: Study, reason: EndReason, trials: Sequence[Trial]) -> Ending:
 
 def _first_failure(trials: Sequence[Trial]) -> str:
     failures = (trial.outcome.failure for trial in trials if trial.outcome and trial.outcome.failure)
-    return next((f"{failure.kind}: {failure.cause}" for failure in failures), "")
+    return next(map(failure_line, failures), "")
 
 
 def _interrupted(study: Study, coordinator: Coordinator, signal_number: int) -> Interrupted:

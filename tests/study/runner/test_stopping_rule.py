@@ -11,12 +11,21 @@ from tests.study.fake_engine import FakeEngine
 from tests.study.sweeps import Silent, comparable
 from tunecli.commands.check import load_checked
 from tunecli.commands.status import status
+from tunecli.config.run import Limit
+from tunecli.config.study import Stop
 from tunecli.errors import Interrupted
+from tunecli.objective import Objective
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import begin, reopen
-from tunecli.study.runner.stopping_rule import n_since_best
+from tunecli.study.runner.stopping_rule import (
+    EndReason,
+    fail_alike,
+    failure_without_values,
+    gained_enough,
+    n_since_best,
+)
 from tunecli.study.sweep import sweep
-from tunecli.trial import State
+from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 NOISY = """\
 import random
@@ -143,6 +152,96 @@ def test_a_sweep_ended_by_stop_improvement_exits_0_and_names_the_command_that_co
     assert "changed: search.stop" in more.stderr
     assert "all 20 trials" in more.stdout
     assert "20 of 20 ended" in tunecli("status", "still").stdout
+
+
+TARGET = "search.stop={target: 0.05}"
+
+
+def first_at_target(table, target=0.05):
+    return min(row[1] for row in table.rows if row[3] <= target)
+
+
+@pytest.mark.parametrize("sampler", ["random", "bayes"])
+def test_a_target_ends_a_sweep_once_a_trial_that_may_be_seen_reaches_it(still, tmp_path, sampler):
+    one = run(still, tmp_path / "one", TARGET, f"search.sampler={sampler}")
+    assert one.reason == "target"
+    assert len(one.table.rows) == first_at_target(one.table) + 3, "the lookahead is 3"
+    if sampler == "random":
+        two = run(
+            still, tmp_path / "two", TARGET, "search.sampler=random", "run.engine=local", "run.workers=3"
+        )
+        assert (two.reason, comparable(two.table)) == ("target", comparable(one.table))
+
+
+def test_a_sweep_with_a_target_ends_at_the_same_trial_after_interruptions(still, tmp_path):
+    overrides = (TARGET, "search.sampler=random")
+    whole = run(still, tmp_path / "whole", *overrides)
+    for n in (1, len(whole.table.rows)):
+        folder = tmp_path / f"cut{n}"
+        with pytest.raises(Interrupted), begin(load_checked(still, overrides), folder) as study:
+            sweep(study, Silent(stop_after=n))
+        with reopen(RunFolder(folder), {}) as study:
+            resumed = sweep(study, Silent())
+        assert (resumed.reason, comparable(resumed.table)) == ("target", comparable(whole.table))
+    assert status(RunFolder(folder)).word == "finished"
+
+
+def test_only_complete_trials_reach_the_target_of_a_study_whose_trials_pause(tmp_path):
+    path = tmp_path / "still.yaml"
+    path.write_text(PAUSING)
+    tables = []
+    for n_workers, order in ((1, 0), (2, 5)):
+        found = run(
+            path,
+            tmp_path / str(order),
+            "search.stop={target: 1.7}",
+            engine=FakeEngine(n_workers, random.Random(order)),
+        )
+        assert found.reason == "target"
+        tables.append(comparable(found.table))
+    assert tables[0] == tables[1]
+    scores = {
+        state: [row[3] for row in tables[0].rows if row[2] == state] for state in ("complete", "pruned")
+    }
+    assert min(scores["complete"]) <= 1.7
+
+
+@pytest.mark.parametrize(
+    ("maximize", "scores", "is_over"),
+    [
+        (True, [(0.0, -0.98)], False),
+        (True, [(0.0, -0.99)], True),
+        (True, [(0.5, -1.0), (0.0, -0.2)], False),
+        (True, [(math.inf, -1.0)], False),
+        (False, [(0.0, 0.99)], True),
+        (False, [(0.0, -math.inf)], False),
+        (False, [(0.0, math.nan)], False),
+        (False, [], False),
+    ],
+)
+def test_the_target_is_compared_in_the_direction_of_the_objective(maximize, scores, is_over):
+    reason = gained_enough(Stop(target=0.99), Objective("m", maximize), scores)
+    assert reason == (EndReason.TARGET if is_over else None)
+
+
+def failed(cause, **parameters):
+    outcome = Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, cause))
+    return Trial(0, parameters, 0, State.FAILED, outcome)
+
+
+def test_failures_that_repeat_the_values_of_their_trials_are_alike():
+    trials = [
+        failed(
+            f"exit code 2: unrecognized arguments: --o={name} --tied={tied} --lr={lr}",
+            o=name,
+            tied=tied,
+            lr=lr,
+        )
+        for name, tied, lr in [("sgd", True, 0.1), ("adam", False, 1e-3), ("adam-w", True, 7.0)] * 2
+    ]
+    assert fail_alike(Limit(), map(failure_without_values, trials))
+    other = failed("exit code 2: unrecognized arguments: --optimizer=sgd", o="adam")
+    assert not fail_alike(Limit(), map(failure_without_values, [*trials, other]))
 
 
 def test_a_smaller_violation_is_an_improvement_at_any_loss():

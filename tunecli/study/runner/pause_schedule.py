@@ -20,7 +20,7 @@ from tunecli.results.ranking import total_violation
 from tunecli.search.fidelity import Action, Curve, comparable, pause_epochs, rung_fractions
 from tunecli.search.protocols import discarded_trials, next_action
 from tunecli.store.database import Log
-from tunecli.study.runner.stopping_rule import EndReason, fail_alike, n_since_best
+from tunecli.study.runner.stopping_rule import EndReason, fail_alike, failure_without_values, gained_enough
 from tunecli.trial import Failure, Observation, Outcome, Parameters, State, Step, Trial
 
 
@@ -125,22 +125,22 @@ class PauseSchedule:
             return reason
         if fail_alike(self._spec.settings.run.limit, _failures(curves, trials)):
             return EndReason.ALIKE
-        return EndReason.STAGNATION if self._is_stagnant(curves) else None
+        return self._gained_enough(curves)
 
-    def _is_stagnant(self, curves: Sequence[Curve]) -> bool:
-        """Whether too many trials in a row, in the order of the steps that completed them, brought no improvement."""
+    def _gained_enough(self, curves: Sequence[Curve]) -> EndReason | None:
+        """Whether `search.stop` ends the sweep, by the complete trials in the order of their last steps."""
         stop = self._spec.settings.search.stop
-        if stop is None or stop.stagnation is None:
-            return False
+        if stop is None:
+            return None
         complete = [curve for curve in curves if curve.state is State.COMPLETE]
         complete.sort(key=lambda curve: step.step if (step := self.last_step(curve.number)) else -1)
         objective, last = self._spec.objective, len(self._fractions) - 1
-        scores = (
+        scores = [
             (total_violation(curve.violations_at(last), objective), curve.loss)
             for curve in complete
             if curve.loss is not None
-        )
-        return n_since_best(scores) >= stop.stagnation
+        ]
+        return gained_enough(stop, objective, scores)
 
     def _next_action(self, curves: Sequence[Curve], *, may_begin: bool) -> Action | None:
         seed = self._spec.settings.seed
@@ -226,9 +226,8 @@ class PauseSchedule:
 def _failures(curves: Iterable[Curve], trials: Mapping[int, Trial]) -> Iterator[Failure | None]:
     """The failure of each trial that has a result; None: the trial has not failed so far."""
     for curve in curves:
-        outcome = trials[curve.number].outcome if curve.state is State.FAILED else None
         if curve.state is not State.WAITING or curve.losses:
-            yield outcome.failure if outcome else None
+            yield failure_without_values(trials[curve.number]) if curve.state is State.FAILED else None
 
 
 def rungs_of(spec: StudySpec, pruner: Pausing) -> tuple[float, ...]:

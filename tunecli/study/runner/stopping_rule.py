@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from tunecli.config.run import Limit
-from tunecli.config.study import StudySpec
+from tunecli.config.study import Stop, StudySpec
+from tunecli.objective import Objective
 from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import sampler_info
 from tunecli.results.ranking import total_violation
@@ -42,9 +44,10 @@ class EndReason(StrEnum):
     ALIKE = "alike"  # the first trials all failed with one message
     IMPROVEMENT = "improvement"
     STAGNATION = "stagnation"
+    TARGET = "target"
 
 
-ENDED_BY_ITSELF = frozenset((EndReason.IMPROVEMENT, EndReason.STAGNATION))
+ENDED_BY_ITSELF = frozenset((EndReason.IMPROVEMENT, EndReason.STAGNATION, EndReason.TARGET))
 """The reasons that `search.stop` gives."""
 
 
@@ -69,8 +72,7 @@ class StoppingRule:
         limit = self._spec.settings.run.limit
         if limit.trials is not None and len(trials) >= limit.trials:
             return EndReason.TRIALS
-        outcomes = (trials[number].outcome for number in range(last_seen + 1))
-        if fail_alike(limit, (outcome.failure if outcome else None for outcome in outcomes)):
+        if fail_alike(limit, (failure_without_values(trials[number]) for number in range(last_seen + 1))):
             return EndReason.ALIKE
         if limit.epochs is None and not limit.failures:
             return None
@@ -79,22 +81,22 @@ class StoppingRule:
         return spent_by(limit, n_epochs, sum(trial.state is State.FAILED for trial in seen))
 
     def _nothing_gained(self, trials: Mapping[int, Trial], number: int) -> EndReason | None:
-        """Whether `search.stop` ends the sweep: stagnation, or too little expected improvement."""
+        """Whether `search.stop` ends the sweep: the target, stagnation, or too little expected improvement."""
         stop, objective = self._spec.settings.search.stop, self._spec.objective
         if stop is None:
             return None
-        if stop.stagnation is not None:
+        if stop.stagnation is not None or stop.target is not None:
             seen = [trials[seen_number] for seen_number in range(max(0, number - self._lookahead + 1))]
-            scores = (
+            scores = [
                 (
                     total_violation(objective.violations(outcome.metrics), objective),
                     objective.sign * outcome.score,
                 )
                 for trial in seen
                 if trial.state is State.COMPLETE and (outcome := trial.outcome) and outcome.score is not None
-            )
-            if n_since_best(scores) >= stop.stagnation:
-                return EndReason.STAGNATION
+            ]
+            if reason := gained_enough(stop, objective, scores):
+                return reason
         if stop.improvement is not None and number >= stop.patience:
             recent = range(number, number - stop.patience, -1)
             if all(self._is_below(trials, suggestion, stop.improvement) for suggestion in recent):
@@ -123,6 +125,25 @@ def spent_by(limit: Limit, n_epochs: int, n_failed: int) -> EndReason | None:
     return EndReason.FAILURES if limit.failures and n_failed >= limit.failures else None
 
 
+def gained_enough(
+    stop: Stop, objective: Objective, scores: Sequence[tuple[float, float]]
+) -> EndReason | None:
+    """Whether complete trials end the sweep: one of them reaches the target, or the last ones bring no improvement.
+
+    Args:
+        stop: ``search.stop``.
+        objective: the study's objective.
+        scores: of each visible complete trial in order, the total violation of its constraints and its loss.
+    """
+    if stop.target is not None and any(
+        violation <= 0 and math.isfinite(loss) and loss <= objective.sign * stop.target
+        for violation, loss in scores
+    ):
+        return EndReason.TARGET
+    is_stagnant = stop.stagnation is not None and n_since_best(scores) >= stop.stagnation
+    return EndReason.STAGNATION if is_stagnant else None
+
+
 def fail_alike(limit: Limit, failures: Iterable[Failure | None]) -> bool:
     """Whether all visible trials failed with the same message, and they are at least `FAILED_ALIKE`.
 
@@ -140,6 +161,23 @@ def fail_alike(limit: Limit, failures: Iterable[Failure | None]) -> bool:
             return False
         first, n_alike = _without_numbers(failure), n_alike + 1
     return n_alike >= FAILED_ALIKE
+
+
+def failure_without_values(trial: Trial) -> Failure | None:
+    """How a trial failed, without the values of its parameters; None: it did not fail.
+
+    A program that refuses its arguments repeats them: "unrecognized arguments: --optimizer=adam" is the same mistake
+    with another value.
+    """
+    failure = trial.outcome.failure if trial.outcome else None
+    if failure is None:
+        return None
+    values = sorted({str(v) for v in trial.parameters.values() if isinstance(v, str | bool) and str(v)})
+    pattern = "|".join(map(re.escape, sorted(values, key=len, reverse=True)))
+    if not pattern:
+        return failure
+    cause = re.sub(rf"(?<!\w)({pattern})(?!\w)", "…", failure.cause, flags=re.IGNORECASE)
+    return replace(failure, cause=cause)
 
 
 def _without_numbers(failure: Failure) -> tuple[FailureKind, str]:
