@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.read_only import open_path, read_only  # noqa: F401  # fixtures, found here by every test
 
-settings.register_profile("ordinary", derandomize=True, database=None, max_examples=50)
-settings.register_profile("explore", print_blob=True, max_examples=200)
+# A busy machine must not fail a test.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "ordinary", settings.get_profile("patient"), derandomize=True, database=None, max_examples=50
+)
+settings.register_profile("explore", settings.get_profile("patient"), print_blob=True, max_examples=200)
 
 _LONGEST = (
     "tests/study/test_prefork.py",

@@ -69,6 +69,7 @@ class Limits:
     Attributes:
         time_s: the longest time it may take; None: unlimited.
         idle_s: the longest time between two epochs' ends; None: unlimited.
+        memory_bytes: the most memory that it and the processes that it started may use; None: unlimited.
         stop_above: bounds of the least loss so far (``sign * objective``). A trial above its epoch's bound is pruned;
             None: no bound at this epoch. Epochs beyond the last bound have no bound.
         stop_epochs: the epochs of ``stop_above``, ascending; each bound holds until the next. Empty: 1, 2, 3, …
@@ -78,6 +79,7 @@ class Limits:
 
     time_s: float | None = None
     idle_s: float | None = None
+    memory_bytes: int | None = None
     stop_above: Sequence[float | None] = ()
     stop_epochs: Sequence[int] = ()
     until_epoch: int | None = None
@@ -109,6 +111,7 @@ class Execution:
         avoid_devices: names of devices that must not be used.
         micro_batches: number of parts of each batch; its gradient is the mean of theirs.
         is_fused: whether to train it in a stack of models where possible, even alone: the bits differ.
+        is_isolated: whether a trial of the user's own code runs in a process of its own.
     """
 
     device: str = "auto"
@@ -117,6 +120,7 @@ class Execution:
     avoid_devices: Sequence[str] = ()
     micro_batches: int = 1
     is_fused: bool = False
+    is_isolated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ from tunecli.trial import Observation, State
 
 @pytest.fixture
 def spec_of(tmp_path):
-    (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
+    (tmp_path / "mine.py").write_text(
+        "def train(params, trial):\n    return {'val_loss': 1.0}\nclass Net: pass\n"
+    )
 
-    def load(trial: str, metric: str = "val_loss", sampler: str = "random"):
+    def load(trial: str, metric: str = "val_loss", sampler: str = "random", run: str = "{}"):
         path = tmp_path / "study.yaml"
         path.write_text(
-            f"objective: {{metric: {metric}}}\ntrial: {trial}\nsearch: {{sampler: {sampler}, trials: 9}}\n"
+            f"objective: {{metric: {metric}}}\ntrial: {trial}\nsearch: {{sampler: {sampler}, trials: 9}}\nrun: {run}\n"
         )
         return load_checked(path, ())
 
@@ -151,3 +153,27 @@ def test_a_metric_name_without_a_known_direction_is_refused(name):
 def test_steps_that_do_not_reach_the_upper_bound_are_noted(notes_of, params, told):
     trial = f"{{python: 'mine:train', params: {{{params}}}}}"
     assert [note for note in notes_of(trial) if "do not reach" in note] == told
+
+
+@pytest.mark.parametrize(
+    ("trial", "run", "note"),
+    [
+        ("{python: 'mine:train'}", "{isolate: off}", "the trials of a worker share one process"),
+        ("{python: 'mine:train'}", "{isolate: off, engine: inline}", None),
+        ("{python: 'mine:train'}", "{}", None),
+        ("{command: [python, -c, pass]}", "{isolate: off}", "run.isolate off has no effect"),
+        ("{data: {source: iris}}", "{isolate: off}", "run.isolate off has no effect"),
+        ("{data: {source: iris}, model: {python: 'mine:Net'}}", "{isolate: off}", "share one process"),
+    ],
+)
+def test_check_says_what_a_shared_process_gives_up(notes_of, trial, run, note):
+    said = [one for one in notes_of(trial, run=run) if "isolate" in one]
+    assert (said == []) if note is None else (note in said[0])
+
+
+def test_a_memory_limit_that_cannot_be_watched_is_noted(notes_of):
+    run = "{trial_limit: {memory: 1GiB}, engine: inline}"
+    notes = notes_of("{python: 'mine:train'}", run=run)
+    assert (
+        "run.trial_limit.memory has no effect: `engine: inline` cannot watch the memory of a trial" in notes
+    )

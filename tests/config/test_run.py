@@ -114,3 +114,25 @@ def test_every_kind_of_failure_has_a_policy():
         FailureKind.LOST: "retry",
         FailureKind.INTERRUPTED: "skip",
     }
+
+
+@pytest.mark.parametrize(
+    ("written", "n_bytes"),
+    [
+        ("500000", 500_000),
+        ("64KiB", 65_536),
+        ("1.5GB", 1_500_000_000),
+        ("8 GiB", 8 * 2**30),
+        ("2T", 2 * 10**12),
+        ("'100'", 100),
+        ("3k", 3000),
+    ],
+)
+def test_a_size_is_a_number_of_bytes_or_a_number_with_a_unit(written, n_bytes):
+    assert settings_of(f"run: {{trial_limit: {{memory: {written}}}}}\n").run.trial_limit.memory == n_bytes
+
+
+@pytest.mark.parametrize("written", ["8 gallons", "GiB", "-1GB", "0", "1e3", "'1,5GB'", "0.0001k"])
+def test_an_invalid_size_is_refused(written):
+    (problem,) = problems(f"run: {{trial_limit: {{memory: {written}}}}}\n")
+    assert "run.trial_limit.memory" in problem

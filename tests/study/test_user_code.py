@@ -388,3 +388,32 @@ def test_a_sweep_whose_first_trials_all_fail_alike_ends_and_can_be_resumed(folde
     assert len(answer(tunecli("results", "own", "--json"))["trials"]) == 5
     assert tunecli("resume", "own", "--set", "run.limit.failures=0")[0] == 3
     assert len(answer(tunecli("results", "own", "--json"))["trials"]) == 12
+
+
+SHARED = """\
+import os
+
+SEEN = []
+
+def train(params, trial):
+    SEEN.append(trial.number)
+    at_home = float(os.getcwd() == os.path.dirname(__file__) and "LEFT" not in os.environ)
+    os.chdir("/")
+    os.environ["LEFT"] = "1"
+    return {"height": params["x"], "seen": len(SEEN), "at_home": at_home}
+"""
+
+
+@pytest.mark.parametrize(("isolate", "seen"), [("on", [1, 1, 1, 1]), ("off", [1, 2, 3, 4])])
+def test_trials_share_a_process_only_where_the_file_says_so(folder, tunecli, isolate, seen):
+    (folder / "mine.py").write_text(SHARED)
+    words = ("run.engine=local", "run.workers=1", f"run.isolate={isolate}", "search.lookahead=1")
+    found = answer(
+        tunecli("search", "own.yaml", "--json", *(word for one in words for word in ("--set", one)))
+    )
+    with closing(sqlite3.connect(folder / "runs" / "own" / "study.db")) as database:
+        rows = database.execute("SELECT metrics FROM result ORDER BY number").fetchall()
+    metrics = [json.loads(text) for (text,) in rows]
+    assert [one["seen"] for one in metrics] == seen
+    assert [one["at_home"] for one in metrics] == [1.0] * 4
+    assert len(found["trials"]) == 4

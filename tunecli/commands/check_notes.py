@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from itertools import islice
 
 from tunecli.commands.trial_notes import notes_of_trials
 from tunecli.config.command import unused_parameters
-from tunecli.config.concrete_trial import points_to_check, resolve_trial
+from tunecli.config.concrete_trial import concrete, points_to_check, resolve_trial
 from tunecli.config.domains import Integer, Real, is_plain_over_magnitudes, last_value, n_values
 from tunecli.config.enumeration import grid_position_of_point, grid_size, space_size
 from tunecli.config.families import Pruner
@@ -18,6 +19,7 @@ from tunecli.config.range_lines import near_ranges
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space, default_point
 from tunecli.config.study import StudySpec
+from tunecli.config.user_code import uses
 from tunecli.errors import UsageError
 from tunecli.registry.engines import engine_info
 from tunecli.registry.implementations import implementation
@@ -139,6 +141,7 @@ def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     if plan.lookahead < plan.n_workers:
         n_idle = plan.n_workers - plan.lookahead
         yield f"search.lookahead {plan.lookahead} leaves {n_idle} of {plan.n_workers} workers idle"
+    yield from _process_notes(spec)
     yield from _goal_notes(spec, plan)
     stop = spec.settings.search.stop
     if stop is not None and stop.stagnation is not None and stop.stagnation >= plan.n_trials:
@@ -183,6 +186,26 @@ def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
         require_device(plan.device)
     except UsageError as error:
         yield f"run.device: {error.message}, so this machine cannot run the study ({error.hint})"
+
+
+def _process_notes(spec: StudySpec) -> Iterator[str]:
+    """Notes on the processes of trials: which state the user's code shares, and whether memory can be watched."""
+    run = spec.settings.run
+    runs_here = engine_info(run.engine_name).runs_in_this_process
+    if run.trial_limit.memory is not None and (runs_here or sys.platform != "linux"):
+        where = f"`engine: {run.engine_name}`" if runs_here else "this system"
+        yield f"run.trial_limit.memory has no effect: {where} cannot watch the memory of a trial"
+    if run.isolate == "on":
+        return
+    trials = (concrete(spec.space, point) for point in islice(points_to_check(spec.space), _MAX_POINTS))
+    if not any(True for trial in trials for _ in uses(trial, spec.objective)):
+        yield "run.isolate off has no effect: no trial runs Python code of yours"
+    elif not runs_here:
+        yield (
+            "run.isolate off: the trials of a worker share one process, so the state of modules, threads, open "
+            "files and child processes of one trial can change the scores of later trials, and the table can depend on "
+            "the number of workers"
+        )
 
 
 def _differing_data(space: Space, keys: tuple[str, ...]) -> list[str]:

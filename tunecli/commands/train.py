@@ -64,8 +64,9 @@ def train(spec: StudySpec, weights_path: Path | None, say: Callable[[str], None]
     trial = Trial(0, {}, trial_seed(spec, 0, {}))
     plan = plan_for(spec)
     job = job_for(spec, plan, trial, weights_path=weights_path, open_test=True)
-    is_limited = job.limits.time_s is not None or job.limits.idle_s is not None
-    # only another process can end a trial that hangs
+    limits = (job.limits.time_s, job.limits.idle_s, job.limits.memory_bytes)
+    is_limited = any(limit is not None for limit in limits)
+    # only another process can end a trial that hangs or takes all memory
     engine = engine_named(
         plan.engine if is_limited else name_for_one(job, plan.engine),
         EngineOptions(

@@ -185,6 +185,7 @@ def _again(study: Study, trial: Trial, recorded: RunRecord, device: str) -> RunR
         job = job_for(study.spec, replace(study.plan, device=device), trial)
     except DanglingReferenceError as error:  # the trial failed before it became a job
         return RunRecord([], Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, error.message)))
+    job = replace(job, execution=replace(job.execution, is_isolated=True))
     failure = recorded.outcome.failure
     crashed_worker = failure is not None and failure.kind in (FailureKind.CRASH, FailureKind.LOST)
     n_epochs = len(recorded.epochs) if recorded.outcome.state.shown is State.PRUNED else None

@@ -34,6 +34,33 @@ def _seconds(value: Any) -> Any:
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
+_SIZE_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1},
+        {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,3})? ?([kKMGT]i?)?B?$"},
+    ]
+}
+_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(?:([kKMGT])(i?))?B?")
+_POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def _bytes(value: Any) -> Any:
+    """``8GiB``, ``500MB`` and ``1.5G`` in bytes; a number is bytes already. ``Ki`` is 1,024 and ``k`` is 1,000."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value)
+    if match is None:
+        shown = repr(value) if len(value) < 60 else "a long text"
+        raise ValueError(
+            f"invalid size {shown}: write bytes (500000), or a size such as 64KiB, 500MB or 8GiB"
+        )
+    number, prefix, binary = match.groups()
+    return round(float(number) * (1024 if binary else 1000) ** _POWERS[prefix or ""])
+
+
+Size = Annotated[Count, BeforeValidator(_bytes), WithJsonSchema(_SIZE_SCHEMA)]
+"""A number of bytes."""
+
 Duration = Annotated[Positive | None, BeforeValidator(_seconds), WithJsonSchema(_DURATION_SCHEMA)]
 
 
@@ -58,15 +85,18 @@ class Limit(Knob):
 
 
 class TrialLimit(Knob):
-    """Time limits of one trial, which then fails as `timeout`.
+    """Limits of one trial. One that exceeds a time fails as `timeout`; one that exceeds its memory fails as `oom`.
 
     Attributes:
         time: largest time of a trial: seconds, or a text such as 2h or 1h30m.
         idle: largest time without the end of an epoch.
+        memory: largest memory of a trial with all processes that it started: a size such as 8GiB. It counts main
+            memory, not that of a GPU, and is watched a few times a second; needs Linux.
     """
 
     time: Duration = None
     idle: Duration = None
+    memory: Size | None = None
 
 
 class CheckpointEvery(Knob):
@@ -148,6 +178,8 @@ class Run(Knob):
         fuse: how many trials of one shape are trained as one model: as many as pay off (`auto`), none (`off`), or at
             most n.
         on_failure: what happens after a failed trial, by the kind of its failure.
+        isolate: whether each trial that runs your own Python code has a process of its own (`on`), or the trials of a
+            worker share one process (`off`), which is faster for functions that end within milliseconds.
         folder: folder from which relative file names, modules and programs are resolved, instead of the file's own
             folder; it must be absolute.
     """
@@ -162,6 +194,7 @@ class Run(Knob):
     checkpoint: Checkpointing = "auto"
     fuse: Count | Literal["auto", "off"] = "auto"
     on_failure: OnFailure = OnFailure()
+    isolate: Literal["on", "off"] = "on"
     folder: Annotated[str, Field(pattern=FOLDER)] | None = None
 
     @property

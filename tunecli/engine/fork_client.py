@@ -161,6 +161,7 @@ class WorkerProcess:
     the worker, because only the parent knows that the process id still belongs to it.
 
     Attributes:
+        process_id: 0 until the server has reported the start.
         exit_code: negative if a signal ended the process; None while it lives, and if its server ended first.
     """
 
@@ -169,7 +170,7 @@ class WorkerProcess:
         channel.setblocking(False)
         self._channel = channel
         self._is_over = False
-        self._process_id = 0
+        self.process_id = 0
         self.exit_code: int | None = None
 
     def fileno(self) -> int:
@@ -190,12 +191,12 @@ class WorkerProcess:
             if not message:
                 self._is_over = True
                 if (
-                    self._process_id
+                    self.process_id
                 ):  # the server ended. On Linux its workers end with it, elsewhere they may live
                     with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.killpg(self._process_id, signal.SIGKILL)
-            elif not self._process_id:
-                (self._process_id,) = NUMBER.unpack(message)
+                        os.killpg(self.process_id, signal.SIGKILL)
+            elif not self.process_id:
+                (self.process_id,) = NUMBER.unpack(message)
             else:
                 (self.exit_code,) = NUMBER.unpack(message)
                 self._is_over = True

@@ -28,6 +28,7 @@ from tunecli.engine.device_assignment import (
 )
 from tunecli.engine.failures import Deadline, crash
 from tunecli.engine.fork_client import WorkerProcess, changed_environment, fork_worker, start_server
+from tunecli.engine.memory import MemoryLimit, exceeded
 from tunecli.engine.protocol import EngineOptions
 from tunecli.engine.wire import pack_jobs, unpack_event
 from tunecli.engine.worker import STOP, WorkerSetup
@@ -52,12 +53,14 @@ class _Worker:
         pipe: jobs and orders go in, events come out.
         slot: the worker's index; free slots are used again.
         accelerator: the accelerator to which the process is bound; None on the CPU.
-        is_single_use: whether the process ends with its first job, because the job runs the user's own code.
+        is_single_use: whether the process ends with its first job, because the job runs the user's own code and the
+            study keeps its trials apart.
         jobs: the running jobs, by trial number; more than one if they are fused.
         is_group: whether the jobs are fused.
         device: the device that the worker reported.
         began_at: when it got its jobs, monotonic clock.
         deadline: the time limits of a single job; None before it starts, and for a group.
+        memory: the limit of what the worker and the programs of its jobs may use.
         timeout: the end of a job that is past its time limit; reported when the job stops, or at ``kill_at``.
         last: the last event of a single-use worker; reported when its process has ended, or at ``kill_at``.
         kill_at: when the worker is killed if ``timeout`` or ``last`` is set, monotonic clock.
@@ -73,6 +76,7 @@ class _Worker:
     device: str = ""
     began_at: float = field(default_factory=time.monotonic)
     deadline: Deadline | None = None
+    memory: MemoryLimit | None = None
     timeout: Ended | None = None
     last: Event | None = None
     kill_at: float = 0.0
@@ -81,6 +85,7 @@ class _Worker:
         """Send jobs to the worker, which has none."""
         self.jobs, self.is_group = {job.number: job for job in jobs}, len(jobs) > 1
         self.began_at, self.deadline, self.timeout, self.last = time.monotonic(), None, None, None
+        self.memory = MemoryLimit(jobs)
         self.send(pack_jobs(jobs))
 
     def send(self, message: bytes) -> None:
@@ -139,14 +144,14 @@ class LocalEngine:
         return max(0, self.n_workers - sum(bool(worker.jobs) for worker in self._workers))
 
     def submit(self, *jobs: Job) -> None:
-        """Give the jobs to an idle worker; fork one if no worker is ready, or if the jobs run the user's own code.
+        """Give the jobs to an idle worker; fork one if no worker is ready, or if the jobs need a process of their own.
 
         Raises:
             RuntimeError: every worker has a job.
         """
         self._accelerators = self._accelerators_of(jobs[0].execution.device)
         set_aside = sorted(device for device, n in self._device_losses.items() if n >= _MAX_DEVICE_LOSSES)
-        is_single_use = any(uses_user_code(job) for job in jobs)
+        is_single_use = any(job.execution.is_isolated and uses_user_code(job) for job in jobs)
         ready = [] if is_single_use else [worker for worker in self._workers if self._is_ready(worker)]
         if not self.n_idle and not ready:
             raise RuntimeError(f"all {self.n_workers} workers have a job")
@@ -169,6 +174,7 @@ class LocalEngine:
             yield from self._read_events(worker)
         for worker in busy:
             yield from self._end_if_overdue(worker)
+            yield from self._end_if_too_large(worker)
 
     def stop(self) -> None:
         """Ask the running jobs to stop at the end of their epochs."""
@@ -317,6 +323,19 @@ class LocalEngine:
             worker.kill()
             worker.jobs = {}
             yield worker.timeout
+
+    def _end_if_too_large(self, worker: _Worker) -> Iterator[Event]:
+        """Kill a worker whose jobs use more memory than they may."""
+        if not worker.jobs or worker.memory is None:
+            return
+        used_bytes = worker.memory.excess(worker.process.process_id)
+        if used_bytes:
+            worker.kill()
+            jobs, worker.jobs = list(worker.jobs.values()), {}
+            for job in jobs:
+                end = exceeded(job, used_bytes, time.monotonic() - worker.began_at, worker.device)
+                cause = f"it was trained together with others: {end.outcome.failure and end.outcome.failure.cause}"
+                yield Stopped(job.number, job.attempt, cause) if worker.is_group else end
 
     def _count_device_loss(self, worker: _Worker, outcome: Outcome) -> None:
         """Count how often in a row a device was lost. The worker of a lost one is killed: it can never use it again."""

@@ -1,7 +1,8 @@
 """The worker process: it reads its setup and its jobs from a pipe, trains, and sends events back.
 
 A single-use worker runs one job with the user's own code, as a program would run it: in the main thread of a process
-that starts no other thread, and that ends after the job. All other workers live for the whole sweep.
+that starts no other thread, and that ends after the job. All other workers live for the whole sweep. They run the
+user's own code only where the study does not keep its trials apart.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,7 +28,7 @@ from tunecli.errors import DiskFull, StoreFailed
 from tunecli.messages import Event, Job
 from tunecli.store.lock import share_workers_lock
 from tunecli.train.machine import VISIBLE
-from tunecli.train.trials import run_here, run_trials
+from tunecli.train.trials import run_here, run_shared
 
 STOP = b"stop"
 """The message that asks the running job to stop at its epoch's end. The first message is the setup, all others jobs."""
@@ -75,10 +75,13 @@ def serve(pipe: Connection) -> None:
     if setup.is_single_use:
         _serve_once(pipe)
         return
-    orders = _Orders(pipe)
+    orders, is_prepared = _Orders(pipe), False
     while (jobs := orders.next_jobs()) is not None:
+        if not is_prepared and not all(job.execution.is_isolated for job in jobs):
+            _ignore_signals()
+            is_prepared = True
         try:
-            _run(jobs, orders.is_stop_wanted.is_set, lambda event: pipe.send_bytes(pack_event(event)))
+            run_shared(jobs, orders.is_stop_wanted.is_set, lambda event: pipe.send_bytes(pack_event(event)))
         except (DiskFull, StoreFailed) as error:
             pipe.send_bytes(pack_storage_error(error))
         except BrokenPipeError:
@@ -117,11 +120,6 @@ def _close_in_children(descriptor: int) -> None:
     os.register_at_fork(after_in_child=close)
 
 
-def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool], send: Callable[[Event], None]) -> None:
-    for event in run_trials(jobs, is_stop_wanted):
-        send(event)
-
-
 def _serve_once(pipe: Connection) -> None:
     """Run one job in this thread, then end the process and all programs that the job started."""
     try:
@@ -141,7 +139,7 @@ def _serve_once(pipe: Connection) -> None:
         if len(jobs) == 1:
             run_here(jobs[0], is_stop_wanted, send)
         else:
-            _run(jobs, is_stop_wanted, send)
+            run_shared(jobs, is_stop_wanted, send)
     except (DiskFull, StoreFailed) as error:
         pipe.send_bytes(pack_storage_error(error))
     except BrokenPipeError:

@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from tunecli.errors import DataError
+from tunecli.text import shown_bytes
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _LISTING_S = 30.0  # a faulty driver may never answer
@@ -287,7 +288,7 @@ def require_memory(n_bytes: int, what: str, parameter: str) -> None:
     """
     free_bytes = available_bytes()
     if free_bytes is not None and n_bytes > _USABLE_FRACTION * free_bytes:
-        message = f"{what} takes {_shown(n_bytes)} of memory, and {_shown(free_bytes)} are free"
+        message = f"{what} takes {shown_bytes(n_bytes)} of memory, and {shown_bytes(free_bytes)} are free"
         hint = "use fewer examples or smaller ones, or a machine with more memory"
         raise DataError(message, hint=hint, parameter=parameter)
 
@@ -319,12 +320,3 @@ def _container_bytes() -> int | None:
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return None
-
-
-def _shown(n_bytes: int) -> str:
-    size = float(n_bytes)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -57,7 +57,7 @@ def run_trials(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) 
 
 
 def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]) -> None:
-    """Run one trial of the user's own code in this thread, for a process that has no other trial.
+    """Run one trial of the user's own code in this thread, which runs no other trial at the same time.
 
     Args:
         job, is_stop_wanted: as in :func:`run_trials`.
@@ -79,6 +79,28 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
         return
     for event in _events(job, is_stop_wanted):
         tell_clean(event)
+
+
+def run_shared(
+    jobs: Sequence[Job], is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]
+) -> None:
+    """Run jobs in this thread, for a process that runs other jobs before and after them.
+
+    The modules of the user's function stay loaded.
+
+    Args:
+        jobs, is_stop_wanted: as in :func:`run_trials`.
+        tell: called with each event that :func:`run_trials` yields.
+
+    Raises:
+        DiskFull, StoreFailed: as in :func:`run_trials`.
+    """
+    if len(jobs) == 1 and trial_model(jobs[0].task.config) is FunctionTrial:
+        with isolation.undone():
+            run_here(jobs[0], is_stop_wanted, tell)
+        return
+    for event in run_trials(jobs, is_stop_wanted):
+        tell(event)
 
 
 def uses_user_code(job: Job) -> bool:

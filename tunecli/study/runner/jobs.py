@@ -53,7 +53,7 @@ def job_for(
     Raises:
         DanglingReferenceError: a ``ref`` of the trial points to a parameter that the trial does not have.
     """
-    limit = spec.settings.run.trial_limit
+    run = spec.settings.run
     return Job(
         trial.number,
         1,
@@ -66,8 +66,13 @@ def job_for(
             open_test=open_test,
         ),
         Files(base_path=str(spec.base_path.absolute()), weights_path=_text(weights_path)),
-        Limits(time_s=limit.time, idle_s=limit.idle),
-        execution=Execution(device=plan.device, threads=plan.threads, is_fused=plan.fuse > 0),
+        Limits(run.trial_limit.time, run.trial_limit.idle, run.trial_limit.memory),
+        execution=Execution(
+            device=plan.device,
+            threads=plan.threads,
+            is_fused=plan.fuse > 0,
+            is_isolated=run.isolate == "on",
+        ),
     )
 
 

@@ -1,8 +1,9 @@
 """Undoes the changes that the user's code makes to its process.
 
 A worker that runs the user's code ends with its trial, and the changes end with it. With `run.engine: inline`, trials
-share a process with the sweep, so the changes are undone whenever the trial is not running. One table lists the parts
-that are restored; threads, open files and patches of other modules are not. Torch's settings are applied at the moment
+share a process with the sweep, so the changes are undone whenever the trial is not running. With `run.isolate: off`,
+trials share a worker, so they are undone after each trial. One table lists the parts that are restored; threads, open
+files and patches of other modules are not. Torch's settings are applied at the moment
 at which the user's code loads torch (`once_loaded`). Loads no torch.
 """
 
@@ -58,6 +59,16 @@ def kept_apart(events: Iterator[Event], arguments: Sequence[str]) -> Iterator[Ev
                 events.close()
             finally:
                 _restore(caller_state)
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """A block whose changes to the process are undone at its end."""
+    before = _present_state()
+    try:
+        yield
+    finally:
+        _restore(before)
 
 
 def _present_state() -> dict[str, Any]:
