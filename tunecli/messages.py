@@ -51,6 +51,8 @@ class Files:
         checkpoint_epochs: epochs between two checkpoints; None: as many as keep their cost small; 0: write a
             checkpoint only when the sweep stops.
         reports_path: the file that buffers the reports of the user's own code; empty: none.
+        log_path: the file for what the user's own code prints; empty: none.
+        log_limit_bytes: the largest size of that file; 0: no file.
     """
 
     base_path: str = "."
@@ -60,6 +62,8 @@ class Files:
     checkpoints_path: str = ""
     checkpoint_epochs: int | None = None
     reports_path: str = ""
+    log_path: str = ""
+    log_limit_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tunecli.config.load import parse_study
-from tunecli.config.run import CheckpointEvery, OnFailure
+from tunecli.config.run import CheckpointEvery, OnFailure, Run
 from tunecli.errors import ConfigError
 from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Median
 from tunecli.trial import FailureKind
@@ -136,3 +137,27 @@ def test_a_size_is_a_number_of_bytes_or_a_number_with_a_unit(written, n_bytes):
 def test_an_invalid_size_is_refused(written):
     (problem,) = problems(f"run: {{trial_limit: {{memory: {written}}}}}\n")
     assert "run.trial_limit.memory" in problem
+
+
+@pytest.mark.parametrize(
+    ("written", "n_bytes"),
+    [
+        ("1MB", 10**6),
+        ("64KiB", 65536),
+        ("1.5 GiB", 3 * 2**29),
+        ("2048", 2048),
+        ("4k", 4000),
+        ("off", 0),
+        (4096, 4096),
+    ],
+)
+def test_size_of_a_log_is_bytes_or_a_text_with_a_unit(written, n_bytes):
+    assert Run.model_validate({"log_limit": written}).log_limit == n_bytes
+
+
+@pytest.mark.parametrize(
+    "written", ["1 MB/s", "-1", "much", "1e6", "", -1, True, 1.5, "10", "4TB", "9" * 100]
+)
+def test_invalid_size_of_a_log_is_refused(written):
+    with pytest.raises(ValidationError):
+        Run.model_validate({"log_limit": written})

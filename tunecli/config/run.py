@@ -64,6 +64,22 @@ Size = Annotated[Count, BeforeValidator(_bytes), WithJsonSchema(_SIZE_SCHEMA)]
 Duration = Annotated[Positive | None, BeforeValidator(_seconds), WithJsonSchema(_DURATION_SCHEMA)]
 
 
+_LEAST_LOG_BYTES = 1024
+_MOST_LOG_BYTES = 2**40
+_LOG_SCHEMA = {"anyOf": [{"enum": ["off", 0]}, *_SIZE_SCHEMA["anyOf"]]}
+
+
+def _log_bytes(value: Any) -> Any:
+    n_bytes = 0 if value == "off" else _bytes(value)
+    is_count = isinstance(n_bytes, int) and not isinstance(n_bytes, bool) and n_bytes != 0
+    if is_count and not _LEAST_LOG_BYTES <= n_bytes <= _MOST_LOG_BYTES:
+        raise ValueError("must be from 1KiB to 1TiB, or `off`")
+    return n_bytes
+
+
+LogLimit = Annotated[int, Field(ge=0), BeforeValidator(_log_bytes), WithJsonSchema(_LOG_SCHEMA)]
+
+
 class Limit(Knob):
     """Totals over all runs of a study, after which no further trial starts; running trials finish.
 
@@ -180,6 +196,8 @@ class Run(Knob):
         on_failure: what happens after a failed trial, by the kind of its failure.
         isolate: whether each trial that runs your own Python code has a process of its own (`on`), or the trials of a
             worker share one process (`off`), which is faster for functions that end within milliseconds.
+        log_limit: largest size of the log of a trial's own code: bytes, or a text such as 1MB or 64KiB; the middle of
+            a longer output is left out. `off` writes no logs.
         folder: folder from which relative file names, modules and programs are resolved, instead of the file's own
             folder; it must be absolute.
     """
@@ -195,6 +213,7 @@ class Run(Knob):
     fuse: Count | Literal["auto", "off"] = "auto"
     on_failure: OnFailure = OnFailure()
     isolate: Literal["on", "off"] = "on"
+    log_limit: LogLimit = 1_000_000
     folder: Annotated[str, Field(pattern=FOLDER)] | None = None
 
     @property

@@ -109,6 +109,8 @@ _SHORTEST_BASE64 = 4
 _SHORTEST_PART = 4  # of a value that a cut has left
 _LONGEST_PART = 2000
 _MOST_CUTS = 100
+_AROUND = 64  # characters around a value that belong to it
+_BLOCK_BYTES = 4096
 _BREAK = re.compile(r"[ \t]*(?:\\?\r?\n|\r|\\r\\n|\\n)[ \t]*")
 _CUT = re.compile(r"…|\.\.\.")
 _AROUND_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{0,2}={0,2}")
@@ -156,6 +158,29 @@ class Redactor:
             spans += self._parts(text)
         return _replaced(text, spans)
 
+    @property
+    def reach(self) -> int:
+        """A number of characters that no value exceeds, in any of its spellings and with line breaks in it."""
+        longest = max((needles.longest for needles in (self._exact, self._loose, self._base64)), default=0)
+        return 2 * longest + _AROUND
+
+    def released(self, text: str, end: int) -> tuple[str, str]:
+        """Redact the first part of a text whose continuation is not known yet.
+
+        Args:
+            text: the text so far.
+            end: where the first part ends; it ends earlier where a value lies across this position.
+
+        Returns:
+            The redacted first part, and the unchanged rest.
+        """
+        spans = _merged(self._spans(text))
+        crossed = next((span for span in spans if span.start < end < span.end), None)
+        if crossed is not None and crossed.start > 0:
+            end = crossed.start
+        before = [span._replace(end=min(span.end, end)) for span in spans if span.start < end]
+        return _replaced(text[:end], before), text[end:]
+
     def _spans(self, text: str) -> list[_Span]:
         if not self._values:
             return []
@@ -185,6 +210,46 @@ class Redactor:
         return spans
 
 
+class RedactedStream:
+    """Removes values from a stream of bytes; a value may lie across the borders of the pieces in which it comes."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor, self._reach = redactor, redactor.reach
+        self._held = bytearray()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether `whole_lines` returns something."""
+        return b"\n" in self._held or b"\r" in self._held
+
+    def add(self, data: bytes) -> bytes:
+        """Add a piece; return the redacted bytes that no later piece can change."""
+        self._held += data
+        if len(self._held) < max(_BLOCK_BYTES, 2 * self._reach):
+            return b""
+        text = self._text()
+        return self._release(text, len(text) - self._reach)
+
+    def whole_lines(self) -> bytes:
+        """The held lines that are complete. Call it after a while without a new piece, so that people see them."""
+        text = self._text()
+        return self._release(text, max(text.rfind("\n"), text.rfind("\r")) + 1)
+
+    def rest(self) -> bytes:
+        """Everything that is held; nothing follows."""
+        text = self._redactor.redacted(self._text(), is_cut=True)
+        self._held.clear()
+        return text.encode(errors="surrogateescape")
+
+    def _text(self) -> str:
+        return self._held.decode(errors="surrogateescape")
+
+    def _release(self, text: str, end: int) -> bytes:
+        released, held = self._redactor.released(text, max(0, end))
+        self._held[:] = held.encode(errors="surrogateescape")
+        return released.encode(errors="surrogateescape")
+
+
 @lru_cache(maxsize=64)
 def redactor_of(values: tuple[tuple[str, str], ...]) -> Redactor:
     """A redactor for names and values."""
@@ -203,6 +268,11 @@ class _Needles:
         self._names = names
         longest_first = sorted(names, key=len, reverse=True)
         self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))") if names else None
+
+    @property
+    def longest(self) -> int:
+        """The length of the longest text."""
+        return max(map(len, self._names), default=0)
 
     def found(self, text: str) -> Iterator[_Span]:
         if self._pattern is not None:

@@ -25,11 +25,12 @@ from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
 from tunecli.store.rows import encode
 
 RUNS = Path("runs")
+LOGS_NAME = "logs"
 REPORTS_ENDING = ".reports.jsonl"
 """The ending of the names of files that hold the reports of the user's own code."""
 
 _CHECKPOINT_ENDING = ".checkpoint.safetensors"
-_OF_A_TRIAL = re.compile(r"trial-[0-9]{5,}(.*\.safetensors)?", re.DOTALL)
+_OF_A_TRIAL = re.compile(r"trial-[0-9]{5,}(.*\.safetensors|\.log)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,12 @@ class RunFolder:
         for path in (*read, *(written if is_writing else ())):
             _require(path, FILE)
         if is_writing:
-            _require(self.checkpoints_path, DIRECTORY)
-            with suppress(OSError):
-                for path in sorted(self.checkpoints_path.iterdir()):
-                    if match := _OF_A_TRIAL.fullmatch(path.name):
-                        _require(path, FILE if match[1] else DIRECTORY)
+            for folder in (self.checkpoints_path, self.trial_logs_path):
+                _require(folder, DIRECTORY)
+                with suppress(OSError):
+                    for path in sorted(folder.iterdir()):
+                        if match := _OF_A_TRIAL.fullmatch(path.name):
+                            _require(path, FILE if match[1] else DIRECTORY)
 
     @property
     def database_path(self) -> Path:
@@ -183,6 +185,15 @@ class RunFolder:
     def reports_path(self, number: int) -> Path:
         """The file that buffers the reports of the user's own code in trial ``number`` until they are recorded."""
         return self.checkpoints_path / f"trial-{number:05d}{REPORTS_ENDING}"
+
+    @property
+    def trial_logs_path(self) -> Path:
+        """The folder of the trials' logs; it is made with the first of them."""
+        return self.path / LOGS_NAME
+
+    def trial_log_path(self, number: int) -> Path:
+        """The file of what the user's own code printed in trial ``number``."""
+        return self.trial_logs_path / f"trial-{number:05d}.log"
 
     def append_log(self, record: Mapping[str, Any]) -> None:
         """Append ``record`` to the log for people as one line of strict JSON.

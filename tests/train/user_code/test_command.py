@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import psutil
@@ -58,6 +59,57 @@ def test_objective_that_is_no_number_is_an_error(tmp_path, value):
     failure = outcome_of(job_of(shell(f"""echo '{{"val_loss": {value}}}'; sleep 600"""), tmp_path)).failure
     assert failure is not None
     assert failure.cause == f"the program reported val_loss as {value}, which is no number"
+
+
+def test_both_streams_are_logged_in_whole_lines(tmp_path):
+    path = tmp_path / "logs" / "trial-00004.log"
+    text = """printf half >&2; echo '{"val_loss": 3}'; echo ' line' >&2; printf last"""
+    job = job_of(shell(text), tmp_path, log_path=str(path), log_limit_bytes=10_000)
+    assert outcome_of(job).score == 3.0
+    header, *lines = path.read_text().splitlines()
+    assert header.startswith("--- attempt 1, begun ")
+    assert sorted(lines) == ["half line", "last", '{"val_loss": 3}']
+    outcome_of(change_job(job, attempt=2))
+    assert path.read_text().count("half line") == 2
+
+
+def test_log_of_a_stopped_program_holds_its_last_words(tmp_path):
+    path = tmp_path / "logs" / "trial-00004.log"
+    job = job_of(
+        shell("trap 'echo bye; exit' TERM; echo '{\"epoch\": 1, \"val_loss\": 3}'; sleep 600 & wait"),
+        tmp_path,
+    )
+    job = change_job(job, log_path=str(path), log_limit_bytes=10_000)
+    epochs: list[int] = []
+    events = run(job, lambda: bool(epochs))
+    for event in events:
+        epochs += [event.epoch] if isinstance(event, EpochEnded) else []
+    assert isinstance(event, Stopped)
+    assert path.read_text().endswith("bye\n")
+
+
+def test_secret_of_a_command_is_not_in_its_log(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOKEN", "hunter2-hunter2")
+    path = tmp_path / "logs" / "trial-00004.log"
+    job = job_of(["sh", "-c", "printf '%s' \"$0\"; printf '%s\\n' \"$0\" >&2", "${env:TOKEN}"], tmp_path)
+    outcome_of(change_job(job, log_path=str(path), log_limit_bytes=10_000))
+    assert "${env:TOKEN}" in path.read_text()
+    assert "hunter2" not in path.read_text()
+
+
+def test_metrics_on_stderr_count_unless_the_file_says_otherwise(tmp_path):
+    os.mkfifo(tmp_path / "go")
+    job = job_of(shell("echo val=2 >&2; cat go; echo val=3"), tmp_path, PATTERNS)
+    found = []
+    for event in run(job):
+        if isinstance(event, EpochEnded):
+            found.append((event.epoch, event.metrics["val_loss"]))
+            if len(found) == 1:  # the lines of two streams have an order only if time passes between them
+                (tmp_path / "go").write_text("")
+    assert found == [(1, 2.0), (2, 3.0)]
+    config = {**job.task.config, "metrics_from": "stdout"}
+    job = change_job(job, config={**config, "command": shell("echo val=2 >&2; echo val=3")})
+    assert epochs_of(job) == [(1, {"val_loss": 3.0})]
 
 
 def test_program_may_report_without_epochs(tmp_path):

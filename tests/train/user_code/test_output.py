@@ -7,8 +7,10 @@ import re
 import pytest
 
 from tests.support.jobs import change_job, make_job
+from tunecli.config.schema import CommandTrial
 from tunecli.objective import Objective
-from tunecli.train.user_code.output import JsonLines, Patterns, last_lines, short_line
+from tunecli.train.user_code.output import JsonLines, Patterns, last_lines, reader_for, short_line
+from tunecli.train.user_code.program import Stream
 from tunecli.train.user_code.reports import Reports
 from tunecli.trial import FailureKind
 
@@ -70,7 +72,7 @@ def test_epoch_beyond_the_limit_fails_the_trial(epoch: str) -> None:
 )
 def test_unread_line_that_looks_like_json_is_reported(line: str) -> None:
     _, reports, reader = read_json("plain words", line)
-    said = reader.explanation("", lambda text: text)
+    said = reader.explanation(lambda text: text)
     looks_so = not line.startswith("[")
     assert (
         reports.metrics == {} and said.startswith("lines that looked like JSON were not read: `{") is looks_so
@@ -83,7 +85,7 @@ def test_several_json_objects_on_one_line_are_read_in_order(between: str) -> Non
     objects = ('{"epoch": 1, "val_loss": 3}', '{"epoch": 2, "val_loss": 2}', '{"train_loss": 1}')
     epochs, reports, reader = read_json(between.join(objects))
     assert (epochs, reports.metrics) == ([1, 2], {"val_loss": 2.0, "train_loss": 1.0})
-    assert reader.explanation("", str) == ""
+    assert reader.explanation(str) == ""
 
 
 def test_objects_after_a_failing_one_are_ignored() -> None:
@@ -95,15 +97,31 @@ def test_objects_after_a_failing_one_are_ignored() -> None:
 def test_few_unread_lines_are_shown_without_secrets() -> None:
     line = "{'key': '" + "x" * 100 + "secret-secret" + "x" * 500
     _, _, reader = read_json(*[line] * 1000)
-    said = reader.explanation("", lambda text: text.replace("secret-secret", "***"))
+    said = reader.explanation(lambda text: text.replace("secret-secret", "***"))
     assert "and 997 more" in said and "secret" not in said and len(said) < 700
 
 
-def test_pattern_that_matches_only_stderr_is_reported() -> None:
-    reader = Patterns({"val_loss": re.compile(r"loss=(\S+)")}, Reports(JOB, "cpu"))
-    stderr = "starting\nINFO loss=0.5\n"
-    assert "matches a line on stderr, which is not read: `INFO loss=0.5`" in reader.explanation(stderr, str)
-    assert reader.explanation("starting\n", str) == ""
+def test_pattern_that_matches_only_the_other_stream_is_reported() -> None:
+    patterns = {"val_loss": re.compile(r"loss=(\S+)")}
+    reader = Patterns(patterns, Reports(JOB, "cpu"), streams=(Stream.STDOUT,))
+    assert [*reader.read("starting", Stream.STDERR)] == []
+    assert reader.explanation(str) == ""
+    assert [*reader.read("INFO loss=0.5", Stream.STDERR)] == []
+    said = reader.explanation(str)
+    assert "matches a line on the other stream, and only stdout is read: `INFO loss=0.5`" in said
+    assert "metrics_from: both" in said
+
+
+@pytest.mark.parametrize("metrics", [{}, {"val_loss": r"val_loss\W+([0-9.]+)"}])
+@pytest.mark.parametrize("source", ["both", "stdout", "stderr"])
+def test_metrics_are_read_from_the_chosen_streams(source: str, metrics: dict[str, str]) -> None:
+    trial = CommandTrial.model_validate({"command": ["x"], "metrics": metrics, "metrics_from": source})
+    reader = reader_for(trial, Reports(JOB, "cpu"), is_anew=True)
+    found = []
+    for epoch, (value, stream) in enumerate([(0.5, Stream.STDERR), (0.25, Stream.STDOUT)], start=1):
+        found += reader.read(f'{{"epoch": {epoch}, "val_loss": {value}}}', stream)
+    values = {"both": [0.5, 0.25], "stdout": [0.25], "stderr": [0.5]}
+    assert [event.metrics["val_loss"] for event in found] == values[source]
 
 
 @pytest.mark.parametrize(("is_anew", "epochs"), [(True, [1, 2]), (False, [4, 5])])

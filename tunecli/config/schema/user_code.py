@@ -74,17 +74,22 @@ class FunctionTrial(Knob):
     seed: Seed | None = None
 
 
+OutputName = Literal["stdout", "stderr", "both"]
+
+
 class CommandTrial(Knob):
-    """A program that trains. It reports metrics as JSON lines on stdout, or through patterns.
+    """A program that trains. It reports metrics as JSON lines, or through patterns.
 
     Attributes:
         command: program and arguments; `{optimizer.lr}` in an argument is replaced by that value under `params`.
         params: parameters of the command; any value can be a range.
         metrics: regular expression for each metric, whose one group matches the number in the program's output.
+        metrics_from: the output with the metrics: `stdout`, `stderr` or `both`.
         seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
     """
 
     command: Annotated[list[str | int | float], Field(min_length=1), BeforeValidator(_with_a_program)]
     params: dict[str, Any] = {}
     metrics: dict[MetricName, MetricPattern] = {}
+    metrics_from: OutputName = "both"
     seed: Seed | None = None

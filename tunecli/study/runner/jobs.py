@@ -170,6 +170,8 @@ class Attempts:
                 checkpoints_path=_text(folder.checkpoints_path if has_checkpoints else None),
                 checkpoint_epochs=_checkpoint_epochs(spec),
                 reports_path=_text(reports_path),
+                log_path=_text(folder.trial_log_path(number)),
+                log_limit_bytes=run.log_limit,
             ),
             replace(
                 job.limits,

@@ -1,13 +1,12 @@
 """Runs a command of the user, a program in any language, as a trial.
 
-Its arguments carry the parameters, its stdout the metrics, and its exit code or signal the outcome. It is started
+Its arguments carry the parameters, its output the metrics, and its exit code or signal the outcome. It is started
 without a shell. Loads no torch.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -23,10 +22,11 @@ from tunecli.messages import Event, Job
 from tunecli.seeding import seed_of_32_bits
 from tunecli.train import machine
 from tunecli.train.epoch_end import never
-from tunecli.train.user_code.output import JsonLines, Patterns, last_lines, short_line
+from tunecli.train.user_code.output import MetricsReader, last_lines, reader_for, short_line
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports
 from tunecli.train.user_code.trial_files import trial_folder
+from tunecli.train.user_code.trial_log import TrialLog, log_file
 from tunecli.trial import Failure, FailureKind
 
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the program itself was killed, or a child of its shell
@@ -45,12 +45,12 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         is_stop_wanted: whether to stop; the program then gets SIGTERM at once, and SIGKILL five seconds later.
 
     Yields:
-        `Started`, an `EpochEnded` for every epoch that the program prints, then exactly one `Ended` or `Paused`, or
+        `Started`, an `EpochEnded` for every epoch that the program reports, then exactly one `Ended` or `Paused`, or
         `Stopped` after a stop. If the trial is pruned or the generator is closed, the program and everything that it
         started are killed.
 
     Raises:
-        DiskFull, StoreFailed: the disk refuses the trial's folder or journal; the trial itself has not failed.
+        DiskFull, StoreFailed: the disk refuses the trial's folder, journal or log; the trial itself has not failed.
     """
     reports, refused = Reports(job, job.execution.device), None
     try:
@@ -69,16 +69,16 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
             trial = CommandTrial.model_validate(resolved(job.task.config))
             folder = ending.enter_context(trial_folder(job))
             is_anew = not any(folder.iterdir())
-            program = ending.enter_context(_started(trial, job, reports.device, folder))
+            log = ending.enter_context(TrialLog(log_file(job)))
+            program = ending.enter_context(_started(trial, job, reports.device, folder, log))
         except (PlaceholderError, UsageError, OSError, ValueError) as error:
             cause = f"the program was not started: {str(error).splitlines()[0]}"
             yield reports.ended(Failure(FailureKind.ERROR, cause))
             return
-        patterns = {name: re.compile(pattern) for name, pattern in trial.metrics.items()}
-        reader = Patterns(patterns, reports, is_anew) if patterns else JsonLines(reports)
+        reader = reader_for(trial, reports, is_anew=is_anew)
         stopping = _Latch(is_stop_wanted)
         for line in program.lines(stopping):
-            yield from reader.read(line)
+            yield from reader.read(line.text, line.stream)
             if reports.is_over:
                 yield reports.ended()
                 return
@@ -87,7 +87,7 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
             program.stop(_STOP_S)
             yield reports.stopped()
             return
-        reader.close()
+        yield from reader.close()
         stderr = _without_secrets(program, names_in(job.task.config))
         is_killed = machine.n_killed_for_memory() > n_killed
         failure = _failure(exit_code, stderr, is_killed=is_killed)
@@ -119,7 +119,7 @@ def _device(job: Job) -> str:
     return job.execution.device
 
 
-def _started(trial: CommandTrial, job: Job, device: str, folder: Path) -> Program:
+def _started(trial: CommandTrial, job: Job, device: str, folder: Path, log: TrialLog) -> Program:
     seed = seed_of_32_bits(job.task.seed)
     facts = {"number": job.number, "seed": seed, "device": device, "checkpoint_dir": str(folder)}
     program, *arguments = [rendered(argument, trial.params, facts) for argument in trial.command]
@@ -135,7 +135,7 @@ def _started(trial: CommandTrial, job: Job, device: str, folder: Path) -> Progra
         "TUNECLI_DEVICE": device,
         "TUNECLI_CHECKPOINT_DIR": str(folder),
     }
-    return Program([path, *arguments], base_path, environment)
+    return Program([path, *arguments], base_path, environment, log)
 
 
 def _without_secrets(program: Program, names: Sequence[str]) -> str:
@@ -168,11 +168,11 @@ def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure
     return Failure(FailureKind.OOM if is_full else FailureKind.ERROR, cause, stderr)
 
 
-def _unreported(reports: Reports, reader: JsonLines | Patterns, program: Program, stderr: str) -> Failure:
+def _unreported(reports: Reports, reader: MetricsReader, program: Program, stderr: str) -> Failure:
     """The failure for a metric that is missing at the end, with the program's last lines, which may explain it."""
     clean = partial(redacted, names=names_in(reports.job.task.config), is_cut=True)
     stdout = clean(program.stdout_tail)
-    explanation = reader.explanation(stderr, clean)
+    explanation = reader.explanation(clean)
     too_long, last = _too_long(program, clean), last_lines(stdout, stderr)
     causes = (reports.missing_cause, too_long, explanation, last or "it printed nothing" * (not too_long))
     output = f"stdout:\n{stdout}\nstderr:\n{stderr}"
@@ -181,11 +181,13 @@ def _unreported(reports: Reports, reader: JsonLines | Patterns, program: Program
 
 def _too_long(program: Program, clean: Callable[[str], str]) -> str:
     """A message about lines that were too long to read; empty if there were none."""
-    n_lines, first = program.too_long
+    n_lines, first, stream = program.too_long
     if not n_lines:
         return ""
     lines, verb = (f"{n_lines} lines", "were") if n_lines > 1 else ("a line", "was")
-    return f"{lines} of {LINE_BYTES:,} bytes or more on stdout {verb} not read: `{short_line(clean(first))}`"
+    return (
+        f"{lines} of {LINE_BYTES:,} bytes or more on {stream} {verb} not read: `{short_line(clean(first))}`"
+    )
 
 
 def _signal_name(number: int) -> str:

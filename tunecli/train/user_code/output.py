@@ -1,6 +1,7 @@
-"""Reads metrics from a program's stdout: from JSON objects, or with regular expressions.
+"""Reads metrics from what a program prints: from JSON objects, or with regular expressions.
 
-Owns which lines are reports, and the message about lines that only look like reports. Loads no torch.
+Owns which lines are reports, and the message about lines that only look like reports. Each source of metrics is a
+`MetricsReader`, and `reader_for` makes the one that a trial asks for. Loads no torch.
 """
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from tunecli.config.schema import CommandTrial
 from tunecli.messages import EpochEnded
 from tunecli.text import short_repr, shorten
+from tunecli.train.user_code.program import Stream
 from tunecli.train.user_code.reports import Reports
 from tunecli.trial import Failure, FailureKind
 
@@ -27,6 +30,52 @@ _SHOWN_LINES = 3
 _SHOWN_CHARACTERS = 120
 
 
+BOTH = (Stream.STDOUT, Stream.STDERR)
+
+
+class MetricsReader(Protocol):
+    """Reads the metrics of a trial while its program runs, and passes them to the trial's `Reports`."""
+
+    def read(self, line: str, stream: Stream = Stream.STDOUT) -> Iterator[EpochEnded]:
+        """Read a line that the program printed; it gets the lines of both streams.
+
+        Yields:
+            The epochs that the line ends.
+
+        Raises:
+            DiskFull, StoreFailed: the disk refuses to keep an epoch.
+        """
+
+    def close(self) -> Iterator[EpochEnded]:
+        """Read what is left after the program has ended.
+
+        Yields, Raises:
+            As `read`.
+        """
+
+    def explanation(self, clean: Callable[[str], str]) -> str:
+        """A message that may explain why a required metric is missing; empty: nothing is known.
+
+        Args:
+            clean: removes secrets from a text; called before a text is cut.
+        """
+
+
+def reader_for(trial: CommandTrial, reports: Reports, *, is_anew: bool) -> MetricsReader:
+    """The reader for the metrics of a trial.
+
+    Args:
+        trial: the trial, whose ``metrics`` and ``metrics_from`` decide.
+        reports: gets the metrics.
+        is_anew: whether the program starts from its beginning.
+    """
+    streams = BOTH if trial.metrics_from == "both" else (Stream(trial.metrics_from),)
+    if not trial.metrics:
+        return JsonLines(reports, streams)
+    patterns = {name: re.compile(pattern) for name, pattern in trial.metrics.items()}
+    return Patterns(patterns, reports, is_anew, streams)
+
+
 @dataclass(slots=True)
 class JsonLines:
     """Reads lines of JSON objects.
@@ -37,18 +86,14 @@ class JsonLines:
     """
 
     reports: Reports
+    streams: Collection[Stream] = BOTH
     _unread: list[str] = field(default_factory=list)
     _n_unread: int = 0
 
-    def read(self, line: str) -> Iterator[EpochEnded]:
-        """Read a line.
-
-        Yields:
-            The epochs that its objects end.
-
-        Raises:
-            DiskFull, StoreFailed: the disk refuses to keep an epoch.
-        """
+    def read(self, line: str, stream: Stream = Stream.STDOUT) -> Iterator[EpochEnded]:
+        """Read the objects of a line; see `MetricsReader.read`."""
+        if stream not in self.streams:
+            return
         objects = _objects(line)
         if not objects:
             self._note_unread(line)
@@ -73,16 +118,12 @@ class JsonLines:
             return None
         return self.reports.epoch_ended(epoch if isinstance(epoch, int) else int(count), metrics)
 
-    def close(self) -> None:
+    def close(self) -> Iterator[EpochEnded]:
         """Do nothing: every object is read at once."""
+        return iter(())
 
-    def explanation(self, stderr: str, clean: Callable[[str], str]) -> str:
-        """A message about lines that look like reports and were not read; empty if there are none.
-
-        Args:
-            stderr: the end of the program's output there.
-            clean: removes secrets from a text; called before a line is cut.
-        """
+    def explanation(self, clean: Callable[[str], str]) -> str:
+        """A message about lines that look like reports and were not read; empty if there are none."""
         if not self._n_unread:
             return ""
         more = f" and {self._n_unread - len(self._unread)} more" * (self._n_unread > len(self._unread))
@@ -148,17 +189,17 @@ class Patterns:
     patterns: Mapping[str, re.Pattern[str]]
     reports: Reports
     is_anew: bool = False
+    streams: Collection[Stream] = BOTH
     _metrics: dict[str, float] = field(default_factory=dict)
+    _ignored: str = ""  # a line of a stream that is not read, which holds the objective
 
-    def read(self, line: str) -> Iterator[EpochEnded]:
-        """Read a line.
-
-        Yields:
-            The epoch that the line ends, if any.
-
-        Raises:
-            DiskFull, StoreFailed: the disk refuses to keep the epoch.
-        """
+    def read(self, line: str, stream: Stream = Stream.STDOUT) -> Iterator[EpochEnded]:
+        """Search a line for every metric; see `MetricsReader.read`."""
+        if stream not in self.streams:
+            pattern = self.patterns.get(self.reports.job.task.objective.metric)
+            if not self._ignored and pattern is not None and pattern.search(line):
+                self._ignored = line
+            return
         event = self._read(line)
         if event is not None:
             yield event
@@ -186,20 +227,20 @@ class Patterns:
             return self.reports.epoch_ended(int(count), metrics)
         return self.reports.epoch_ended(1 if is_anew else self.reports.next_epoch, metrics)
 
-    def close(self) -> None:
+    def close(self) -> Iterator[EpochEnded]:
         """Add the metrics found after the last epoch to the trial."""
         self._metrics.pop("epoch", None)
         self.reports.update(self._metrics)
+        return iter(())
 
-    def explanation(self, stderr: str, clean: Callable[[str], str]) -> str:
-        """A message if the missing metric's pattern matches on stderr; else empty. See `JsonLines.explanation`."""
-        pattern = self.patterns.get(missing := self.reports.missing)
-        line = None if pattern is None else next(filter(pattern.search, stderr.splitlines()), None)
-        if line is None:
+    def explanation(self, clean: Callable[[str], str]) -> str:
+        """A message if the objective's pattern matches only on the stream that is not read; else empty."""
+        if not self._ignored or self.reports.missing != self.reports.job.task.objective.metric:
             return ""
+        (read,) = self.streams
         return (
-            f"the pattern of {missing} matches a line on stderr, which is not read: `{short_line(clean(line))}` "
-            f"(print it on stdout, or run the program as [sh, -c, 'exec … 2>&1'])"
+            f"the pattern of {self.reports.missing} matches a line on the other stream, and only {read} is read: "
+            f"`{short_line(clean(self._ignored))}` (use `metrics_from: both`)"
         )
 
 

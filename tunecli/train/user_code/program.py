@@ -15,18 +15,21 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
+from typing import IO, NamedTuple, Self
 
 from tunecli.train.epoch_end import never
+from tunecli.train.user_code.trial_log import TrialLog
 
 _GUARD = "trap '' INT TERM HUP; read _; kill -KILL 0"
 _CHUNK_BYTES = 65536
 LINE_BYTES = 65536
-"""Lines on stdout of this many bytes or more are not read."""
+"""Lines of this many bytes or more are not read."""
 _STDERR_BYTES = 65536
 _STDOUT_BYTES = 16384
 _WAIT_S = 0.2
@@ -35,23 +38,86 @@ _ROUNDS_AFTER_END = 64
 _LINE_END = re.compile(rb"[\r\n]+")  # the lines of a progress bar end in a carriage return
 
 
+class Stream(StrEnum):
+    """One of a program's two output streams."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+class Line(NamedTuple):
+    """A line that a program printed, and the stream that it printed it on."""
+
+    text: str
+    stream: Stream = Stream.STDOUT
+
+
+@dataclass(slots=True)
+class _Output:
+    """What came from one stream.
+
+    Attributes:
+        tail_bytes: the most bytes that ``tail`` keeps.
+        tail: the end of the output.
+        is_cut: whether the output was longer than ``tail``.
+        rest: the line that is not complete yet, as far as it can matter.
+        unlogged: output that is not in the log yet.
+    """
+
+    tail_bytes: int
+    tail: bytearray = field(default_factory=bytearray)
+    is_cut: bool = False
+    rest: bytes = b""
+    unlogged: bytes = b""
+
+    def add(self, chunk: bytes) -> list[bytes]:
+        """Add output; return the lines that it completes."""
+        self.tail += chunk
+        self.is_cut = self.is_cut or len(self.tail) > self.tail_bytes
+        del self.tail[: -self.tail_bytes]
+        self.unlogged += chunk
+        *whole, rest = _LINE_END.split(self.rest + chunk)
+        self.rest = rest[:LINE_BYTES]
+        return whole
+
+    def unlogged_lines(self) -> bytes:
+        """The complete lines for the log; also a partial one that is long."""
+        if len(self.unlogged) > LINE_BYTES:
+            return self.unlogged_rest()
+        end = max(self.unlogged.rfind(b"\n"), self.unlogged.rfind(b"\r")) + 1
+        lines, self.unlogged = self.unlogged[:end], self.unlogged[end:]
+        return lines
+
+    def unlogged_rest(self) -> bytes:
+        """Everything for the log that it does not have yet."""
+        rest, self.unlogged = self.unlogged, b""
+        return rest
+
+
 class Program:
     """A running program, used as a context manager: at the block's end, nothing of it runs any more."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        log: TrialLog | None = None,
+    ) -> None:
         """Start the program, with an empty stdin.
 
         Args:
             arguments: the program's path and its arguments.
             folder: its working directory.
             environment: its complete environment.
+            log: gets the lines of both streams, in the order in which they come; None: they are not logged.
 
         Raises:
             OSError: the program cannot be started.
         """
-        self._stderr, self._stdout = bytearray(), bytearray()
-        self._is_stderr_cut = False
-        self._n_too_long, self._first_too_long = 0, b""
+        self._log = log
+        self._outputs = {Stream.STDOUT: _Output(_STDOUT_BYTES), Stream.STDERR: _Output(_STDERR_BYTES)}
+        self._n_too_long, self._first_too_long, self._stream_too_long = 0, b"", Stream.STDOUT
         quiet = subprocess.DEVNULL
         self._guard = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD], stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, process_group=0
@@ -85,20 +151,22 @@ class Program:
         with suppress(subprocess.TimeoutExpired):  # the kernel may block signals to it for a while
             self._process.wait(_END_S)
 
-    def lines(self, is_enough: Callable[[], bool] = never) -> Iterator[str]:
-        """The lines of its stdout as they come, until the program has ended. Its stderr is read at the same time.
+    def lines(self, is_enough: Callable[[], bool] = never) -> Iterator[Line]:
+        """The lines of its stdout and its stderr as they come, until the program has ended.
 
         Lines of 64 KB or more are left out; see `too_long`.
 
         Args:
             is_enough: whether to return before the program has ended; called a few times a second.
+
+        Raises:
+            DiskFull, StoreFailed: the disk refuses the log.
         """
-        assert self._process.stdout is not None and self._process.stderr is not None
-        rest, rounds_left = b"", _ROUNDS_AFTER_END
+        rounds_left = _ROUNDS_AFTER_END
         with selectors.DefaultSelector() as selector:
-            for pipe in (self._process.stdout, self._process.stderr):
+            for stream, pipe in self._pipes():
                 os.set_blocking(pipe.fileno(), False)
-                selector.register(pipe, selectors.EVENT_READ)
+                selector.register(pipe, selectors.EVENT_READ, stream)
             while selector.get_map() and rounds_left:
                 has_ended = self._process.poll() is not None
                 if not has_ended and is_enough():
@@ -109,30 +177,45 @@ class Program:
                 ready = selector.select(0 if has_ended else _WAIT_S)
                 if has_ended and not ready:
                     break
+                if not ready:
+                    self._log_partial_lines()
                 for key, _ in ready:
                     chunk = os.read(key.fd, _CHUNK_BYTES)
                     if not chunk:
                         selector.unregister(key.fileobj)
-                    elif key.fileobj is self._process.stderr:
-                        self._stderr += chunk
-                        self._is_stderr_cut = self._is_stderr_cut or len(self._stderr) > _STDERR_BYTES
-                        del self._stderr[:-_STDERR_BYTES]
-                    else:
-                        self._stdout += chunk
-                        del self._stdout[:-_STDOUT_BYTES]
-                        *whole, rest = _LINE_END.split(rest + chunk)
-                        yield from filter(None, map(self._line, whole))
-                        rest = rest[:LINE_BYTES]
-        if line := self._line(rest):
-            yield line
+                        continue
+                    lines = self._outputs[key.data].add(chunk)
+                    self._log_whole_lines(key.data)
+                    yield from self._lines(key.data, lines)
+        self._log_partial_lines()
+        for stream, output in self._outputs.items():
+            yield from self._lines(stream, [output.rest])
+            output.rest = b""
 
-    def _line(self, line: bytes) -> str:
-        """The line as text; empty for a line that is too long, which is counted."""
-        if len(line) < LINE_BYTES:
-            return _text(line)
-        self._n_too_long += 1
-        self._first_too_long = self._first_too_long or line
-        return ""
+    def _pipes(self) -> list[tuple[Stream, IO[bytes]]]:
+        assert self._process.stdout is not None and self._process.stderr is not None
+        return [(Stream.STDOUT, self._process.stdout), (Stream.STDERR, self._process.stderr)]
+
+    def _lines(self, stream: Stream, lines: Iterable[bytes]) -> Iterator[Line]:
+        """The lines as texts, without empty ones. A line that is too long is counted instead."""
+        for line in lines:
+            if len(line) >= LINE_BYTES:
+                if not self._n_too_long:
+                    self._first_too_long, self._stream_too_long = line, stream
+                self._n_too_long += 1
+            elif line:
+                yield Line(_text(line), stream)
+
+    def _log_whole_lines(self, stream: Stream) -> None:
+        """Log the lines of one stream that are complete, so that lines of both streams do not mix."""
+        if self._log is not None:
+            self._log.add(self._outputs[stream].unlogged_lines())
+
+    def _log_partial_lines(self) -> None:
+        if self._log is not None:
+            for output in self._outputs.values():
+                self._log.add(output.unlogged_rest())
+            self._log.flush()
 
     def stop(self, within_s: float) -> None:
         """Send SIGTERM to the program and everything it started, and wait for its end, at most ``within_s`` seconds."""
@@ -158,26 +241,26 @@ class Program:
         return self._process.poll()
 
     @property
-    def too_long(self) -> tuple[int, str]:
-        """Number of lines that were too long to read, and the first bytes of the first one as text."""
-        return self._n_too_long, _text(self._first_too_long)
+    def too_long(self) -> tuple[int, str, Stream]:
+        """Number of lines that were too long to read, the first bytes of the first one as text, and its stream."""
+        return self._n_too_long, _text(self._first_too_long), self._stream_too_long
 
     @property
     def stdout_tail(self) -> str:
         """The last 16 KB of its stdout, in whole lines."""
-        if len(self._stdout) < _STDOUT_BYTES:
-            return _text(bytes(self._stdout))
-        return _text(bytes(self._stdout.partition(b"\n")[2]))
+        output = self._outputs[Stream.STDOUT]
+        tail = bytes(output.tail)
+        return _text(tail.partition(b"\n")[2] if output.is_cut else tail)
 
     @property
     def stderr_tail(self) -> str:
         """The last 64 KB of its stderr."""
-        return _text(bytes(self._stderr))
+        return _text(bytes(self._outputs[Stream.STDERR].tail))
 
     @property
     def is_stderr_cut(self) -> bool:
         """Whether its stderr was longer than `stderr_tail`."""
-        return self._is_stderr_cut
+        return self._outputs[Stream.STDERR].is_cut
 
     def _kill_group(self) -> None:
         # The guard stays unwaited until the end, so no other group can get its number.
