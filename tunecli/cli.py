@@ -26,6 +26,7 @@ from tunecli.console.options import (
     Fork,
     Form,
     Json,
+    Metrics,
     NextConfig,
     OneTrial,
     Predict,
@@ -145,6 +146,7 @@ def results(
     form: Form = "table",
     sort_by: SortBy = None,
     columns: Columns = None,
+    metrics: Metrics = None,
     is_failed: Failed = False,
     number: OneTrial = None,
     predict: Predict = False,
@@ -160,7 +162,7 @@ def results(
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
 
-    options = ResultsOptions(form, is_json, number, top, sort_by, columns, is_failed, predict)
+    options = ResultsOptions(form, is_json, number, top, sort_by, columns, is_failed, predict, metrics)
     selection = selection_of(options)
     console, folder = Console(is_json=is_json or form == "json"), RunFolder.find(run)
     if number is not None:

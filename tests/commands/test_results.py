@@ -116,3 +116,22 @@ def test_a_column_of_predictions_needs_predict(folder, asked):
     with pytest.raises(UsageError, match="there is no column") as caught:
         results(folder, selection=asked)
     assert caught.value.hint == "add --predict"
+
+
+def test_every_metric_is_in_the_table_in_json_and_in_results_csv(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "def train(params, trial):\n    return {'score': params['x'], 'f1': 0.5, 'lr': 0.1}\n"
+    )
+    (tmp_path / "own.yaml").write_text(STUDY.replace("lucky:train", "own:train"))
+    overrides = ("search.trials=2", "run.results.metrics=[f1,late]")
+    with begin(load_checked(tmp_path / "own.yaml", overrides), tmp_path / "run") as study:
+        sweep(study, Silent())
+    folder = RunFolder(tmp_path / "run")
+    header = folder.results_path.read_text().splitlines()[0]
+    assert header.startswith("rank,trial,status,score,f1,late,params.x,epochs")
+    found = results(folder, selection=Selection(metrics=("all",)))
+    assert found.table.columns[:7] == ("rank", "trial", "status", "score", "f1", "lr", "params.x")
+    assert [row[4:6] for row in found.table.rows] == [(0.5, 0.1), (0.5, 0.1)]
+    selected = results(folder, selection=Selection(columns=("score",), n_shown=1))
+    (record,) = results_view(selected).data["trials"]
+    assert record == {"score": record["score"], "metrics": {"f1": 0.5, "lr": 0.1, "score": record["score"]}}

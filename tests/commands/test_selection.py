@@ -20,6 +20,9 @@ from tunecli.errors import UsageError
         ({"is_failed_only": True, "is_predicted": True}, "--predict does not work with --failed"),
         ({"columns": " , "}, "--columns names no column"),
         ({"columns": ""}, "--columns names no column"),
+        ({"metrics": " , "}, "--metrics names no metric"),
+        ({"metrics": "all", "columns": "x"}, "--metrics and --columns exclude each other"),
+        ({"number": 0, "metrics": "all"}, "--metrics does not work with --trial"),
         ({"sort_by": "-"}, "--sort names no column"),
         ({"sort_by": ""}, "--sort names no column"),
     ],
@@ -34,3 +37,7 @@ def test_columns_are_names_separated_by_commas():
         2, "-lr", ("rank", "lr", "x")
     )
     assert selection_of(ResultsOptions(number=3, is_json=True)) == Selection()
+
+
+def test_metrics_are_names_separated_by_commas():
+    assert selection_of(ResultsOptions(metrics="eval/acc, f1")).metrics == ("eval/acc", "f1")

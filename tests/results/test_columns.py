@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.errors import UsageError
-from tunecli.results.columns import column_named, failed_only, in_order, select, with_metrics
+from tunecli.results.columns import column_named, failed_only, in_order, select
 from tunecli.results.table import Table
-from tunecli.trial import Outcome, State, Trial
 
 TABLE = Table(
     ("rank", "trial", "status", "val_loss", "a.lr", "b.lr", "model.dropout"),
@@ -58,11 +57,3 @@ def test_the_table_is_sorted_by_cells_of_any_kind(cells, is_descending):
     table = Table(("x", "n"), tuple((cell, n) for n, cell in enumerate(cells)))
     ordered = in_order(table, "x", is_descending=is_descending)
     assert sorted(row[1] for row in ordered.rows) == list(range(len(cells)))
-
-
-def test_a_selected_metric_without_a_column_gets_one():
-    trials = [Trial(4, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, 0.1, {"f1": 0.9, "val_loss": 0.1}))]
-    table = with_metrics(TABLE, trials, ["f1", "val_loss", "nothing"])
-    assert table.columns == (*TABLE.columns, "f1")
-    assert [row[-1] for row in table.rows] == [0.9, None, None]
-    assert with_metrics(TABLE, trials, []) is TABLE

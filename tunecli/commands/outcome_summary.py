@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from shlex import quote
 from typing import Any
@@ -11,7 +10,7 @@ from tunecli.config.labels import shown
 from tunecli.config.run import Limit
 from tunecli.objective import Objective
 from tunecli.results.ranking import FrontSummary
-from tunecli.results.table import ABSENT, Table, display_cells, to_json
+from tunecli.results.table import ABSENT, display_cells
 from tunecli.results.view import Block, Fit, Section
 from tunecli.study.record.publish import Overview
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF, FAILED_ALIKE
@@ -154,9 +153,3 @@ def metric_texts(trial: Trial, objective: Objective) -> list[str]:
 
 def _value(value: Scalar, labels: Mapping[str, str]) -> str:
     return labels.get(repr(value)) or (f"{value:.6g}" if isinstance(value, float) else shown(value))
-
-
-def records_of(table: Table) -> list[dict[str, Any]]:
-    """The rows of a table as JSON objects with the columns' names as keys."""
-    records: list[dict[str, Any]] = json.loads(to_json(table))
-    return records

@@ -6,12 +6,12 @@ loads it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
 
-from tunecli.commands.outcome_summary import best_block, front_data, front_lines, records_of, section_of
+from tunecli.commands.outcome_summary import best_block, front_data, front_lines, section_of
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.objective import Objective
@@ -24,10 +24,16 @@ from tunecli.results.columns import (
     predicted_best,
     predicted_columns,
     select,
-    with_metrics,
     with_predictions,
 )
 from tunecli.results.failures import failure_line
+from tunecli.results.metric_columns import (
+    data_of,
+    metric_names,
+    metrics_named,
+    with_metric_columns,
+    with_metrics,
+)
 from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import Table, to_csv, to_markdown, top
 from tunecli.results.view import Section, View
@@ -59,6 +65,7 @@ class ResultsOptions:
         columns: ``--columns``, names separated by commas.
         is_failed_only: ``--failed``.
         is_predicted: ``--predict``.
+        metrics: ``--metrics``, names separated by commas, or `all`.
     """
 
     form: str = "table"
@@ -69,6 +76,7 @@ class ResultsOptions:
     columns: str | None = None
     is_failed_only: bool = False
     is_predicted: bool = False
+    metrics: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +88,14 @@ class Selection:
         sort_by: the column to sort by, with a `-` in front to sort from high to low; empty: by rank.
         columns: names of columns, each in full or as an ending that no other column has; empty: all columns.
         is_failed_only: only the trials that failed.
+        metrics: metrics that get a column each, or the one word `all`.
     """
 
     n_shown: int | None = None
     sort_by: str = ""
     columns: tuple[str, ...] = ()
     is_failed_only: bool = False
+    metrics: tuple[str, ...] = ()
 
 
 def selection_of(options: ResultsOptions) -> Selection:
@@ -106,19 +116,29 @@ def selection_of(options: ResultsOptions) -> Selection:
         "--columns": options.columns is not None,
         "--failed": options.is_failed_only,
         "--predict": options.is_predicted,
+        "--metrics": options.metrics is not None,
         f"--format {form}": is_text,
     }
     for option in [name for name, is_used in used.items() if is_used and options.number is not None]:
         raise UsageError(f"{option} does not work with --trial", hint="use one of them")
     if options.is_failed_only and options.is_predicted:
         raise UsageError("--predict does not work with --failed", hint="failed trials have no score")
-    columns = tuple(name for part in (options.columns or "").split(",") if (name := part.strip()))
+    if options.columns is not None and options.metrics is not None:
+        hint = "--columns takes the names of metrics too"
+        raise UsageError("--metrics and --columns exclude each other", hint=hint)
+    columns, metrics = _names_in(options.columns), _names_in(options.metrics)
+    if options.metrics is not None and not metrics:
+        raise UsageError("--metrics names no metric", hint="for example: --metrics all")
     if options.columns is not None and not columns:
         raise UsageError("--columns names no column", hint="for example: --columns rank,trial")
     sort_by = (options.sort_by or "").strip()
     if options.sort_by is not None and not sort_by.removeprefix("-"):
         raise UsageError("--sort names no column", hint="for example: --sort trial")
-    return Selection(options.n_shown, sort_by, columns, options.is_failed_only)
+    return Selection(options.n_shown, sort_by, columns, options.is_failed_only, metrics)
+
+
+def _names_in(text: str | None) -> tuple[str, ...]:
+    return tuple(name for part in (text or "").split(",") if (name := part.strip()))
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,7 @@ class Results:
         front_summary: the Pareto front and the feasible trials; None: there is one goal and no constraint.
         is_selected: whether columns were selected by name.
         failed: number and failure of each failed trial, in the table's order; None: `is_failed_only` is off.
+        metrics: all metrics of the trial of each row.
         notes: notes on the table.
         is_predicted: whether predictions were requested.
         predicted: the names of the two columns of predictions; empty: there are no predictions.
@@ -144,6 +165,7 @@ class Results:
     front_summary: FrontSummary | None
     is_selected: bool = False
     failed: tuple[tuple[int, Failure], ...] | None = None
+    metrics: tuple[Mapping[str, float], ...] = ()
     notes: tuple[str, ...] = ()
     is_predicted: bool = False
     predicted: tuple[str, ...] = ()
@@ -185,7 +207,11 @@ def results(
 def _selected(whole: Results, trials: Sequence[Trial], selection: Selection) -> Results:
     """The selected rows and columns."""
     sort_by = selection.sort_by.removeprefix("-")
-    table = with_metrics(whole.table, trials, (*selection.columns, sort_by))
+    table = whole.table
+    if selection.metrics:
+        names = metrics_named(selection.metrics, metric_names(trials), "--metrics")
+        table = with_metric_columns(table, trials, names, whole.overview.objective)
+    table = with_metrics(table, trials, (*selection.columns, sort_by))
     for name in (*selection.columns, sort_by):
         if name in _PREDICTION_COLUMNS and not matching(name, table.columns):
             why = whole.notes[-1] if whole.is_predicted else "add --predict"
@@ -202,10 +228,11 @@ def _selected(whole: Results, trials: Sequence[Trial], selection: Selection) -> 
         trial_index, failures = table.columns.index("trial"), _failures(trials)
         numbers = [number for row in table.rows if isinstance(number := row[trial_index], int)]
         failed = tuple((number, failures[number]) for number in numbers)
+    metrics = tuple(whole.overview.metrics_of_rows(table))
     if selection.columns:
         columns = dict.fromkeys(column_named(table, name, "--columns") for name in selection.columns)
         table = select(table, tuple(columns))
-    return replace(whole, table=table, is_selected=bool(selection.columns), failed=failed)
+    return replace(whole, table=table, is_selected=bool(selection.columns), failed=failed, metrics=metrics)
 
 
 def _failures(trials: Iterable[Trial]) -> dict[int, Failure]:
@@ -281,8 +308,7 @@ def results_view(results: Results, form: str = "table") -> View:
         form: one of the formats of ``--format``.
     """
     data: dict[str, Any] = {
-        "columns": list(results.table.columns),
-        "trials": records_of(results.table),
+        **data_of(results.table, results.metrics),
         **front_data(results.front_summary),
     }
     if results.is_predicted:

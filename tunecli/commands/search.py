@@ -15,7 +15,6 @@ from tunecli.commands.outcome_summary import (
     front_data,
     front_lines,
     reason_line,
-    records_of,
     resume_command,
     resume_options,
     section_of,
@@ -23,6 +22,7 @@ from tunecli.commands.outcome_summary import (
 from tunecli.config.study import StudySpec
 from tunecli.errors import NoTrialSucceeded
 from tunecli.messages import Display
+from tunecli.results.metric_columns import data_of
 from tunecli.results.table import top
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
@@ -132,8 +132,7 @@ def ending_view(ending: Ending) -> View:
         "n_scored": ending.n_scored,
         "best_trial": None if seen.best is None else seen.best.trial.number,
         **front_data(ending.front_summary),
-        "columns": list(table.columns),
-        "trials": records_of(table),
+        **data_of(table, seen.metrics_of_rows(table)),
     }
     shown = seen.with_table(top(table, _SHOWN_AT_END))
     how = f"tunecli results {path} --format csv, or --columns NAMES"

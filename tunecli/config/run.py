@@ -115,6 +115,20 @@ class TrialLimit(Knob):
     memory: Size | None = None
 
 
+class ResultsFile(Knob):
+    """Further columns of results.csv.
+
+    Attributes:
+        metrics: metrics that get a column each, beside those of the objective: their names, or `all`.
+    """
+
+    metrics: Annotated[
+        Annotated[Literal["all"], Tag("word")]
+        | Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Tag("names")],
+        Discriminator(lambda value: "word" if isinstance(value, str) else "names"),
+    ] = Field(default=[])
+
+
 class CheckpointEvery(Knob):
     """A checkpoint at the end of every n-th epoch.
 
@@ -200,6 +214,7 @@ class Run(Knob):
             a longer output is left out. `off` writes no logs.
         folder: folder from which relative file names, modules and programs are resolved, instead of the file's own
             folder; it must be absolute.
+        results: further columns of results.csv.
     """
 
     device: Annotated[str, Field(pattern=DEVICE)] = "auto"
@@ -215,6 +230,7 @@ class Run(Knob):
     isolate: Literal["on", "off"] = "on"
     log_limit: LogLimit = 1_000_000
     folder: Annotated[str, Field(pattern=FOLDER)] | None = None
+    results: ResultsFile = ResultsFile()
 
     @property
     def engine_name(self) -> str:

@@ -130,6 +130,25 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f"did you mean `{matches[0]}`?" if matches else ""
 
 
+def nearest_metric(word: str, known: Iterable[str]) -> str:
+    """The hint "did you mean `eval/accuracy`?" for the metric ``accuracy``; empty if no known name is similar.
+
+    Programs put the part of the data and separators before a metric's name. Names of training metrics are the last
+    choice.
+    """
+    names = sorted(known, key=lambda name: "train" in name.lower())
+    word_parts = _parts(word)
+    same = [name for name in names if _parts(name) == word_parts]
+    ended = [name for name in names if _parts(name)[-len(word_parts) :] == word_parts]
+    shorter = [name for name in names if word_parts[-len(_parts(name)) :] == _parts(name)]
+    matches = [name for name in (*same, *ended, *shorter) if name != word]
+    return f"did you mean `{matches[0]}`?" if matches else nearest(word, names)
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in re.split(r"[^a-z0-9]+", name[:_LONGEST].lower()) if part] or [name]
+
+
 def plain_name(word: str) -> str:
     """A name without its module, its `_` and its capitals."""
     return re.sub(r"[^a-z0-9]", "", word.rpartition(".")[2].lower())

@@ -202,13 +202,13 @@ def _is_numeric(texts: Sequence[str]) -> bool:
 
 def _fitted(section: Section, fit: Fit, width: int) -> tuple[list[int], list[int]]:
     """The positions of the columns that are shown, in order, and their widths."""
-    texts = list(zip(*section.rows, strict=True)) if section.rows else [()] * len(section.columns)
-    headings = [cell_len(heading) for heading in fit.headings]
-    wanted = [max(heading, _widest(column)) for heading, column in zip(headings, texts, strict=True)]
+    wanted: dict[int, int] = {}  # of the columns that are looked at: there may be thousands
     widths: dict[int, int] = {}
     left = width + _GAP
     for place in (*fit.first, *fit.then):
-        n = min(wanted[place], max(_WIDEST_CELL, min(headings[place], _WIDEST_HEADING)))
+        heading = cell_len(fit.headings[place])
+        wanted[place] = max(heading, _widest([row[place] for row in section.rows]))
+        n = min(wanted[place], max(_WIDEST_CELL, min(heading, _WIDEST_HEADING)))
         if n + _GAP <= left or not widths:
             widths[place] = min(n, width)
             left -= n + _GAP

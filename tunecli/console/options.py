@@ -86,6 +86,12 @@ Columns = Annotated[
     str | None,
     typer.Option("--columns", metavar="A,B,C", help="Show these columns, in this order."),
 ]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics", metavar="[A,B]", help="Also show every metric of the trials, or only these metrics."
+    ),
+]
 Failed = Annotated[bool, typer.Option("--failed", help="Show only failed trials, with their causes.")]
 OneTrial = Annotated[
     int | None,

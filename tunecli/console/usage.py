@@ -11,9 +11,15 @@ from typer.core import TyperCommand, TyperGroup
 from tunecli.console import Console
 from tunecli.errors import TunecliError, UsageError
 
+_VALUES = {"--metrics": "all"}
+"""The value of each option that may stand without one: at the end, or before another option."""
+
 
 class Verb(TyperCommand):
     """A verb whose help is printed by the console."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_values(args))
 
     def get_help(self, ctx: Any) -> str:
         return _printed(super().get_help(ctx))
@@ -62,6 +68,18 @@ def run_verb(app: typer.Typer, words: Sequence[str]) -> int:
             raise
         raise _usage_error(error) from None
     return code if isinstance(code, int) else 0
+
+
+def _with_values(words: Sequence[str]) -> list[str]:
+    """The words of a command, with a value after each option that has none."""
+    options = words[: words.index("--")] if "--" in words else words
+    filled = []
+    for place, word in enumerate(words):
+        filled.append(word)
+        following = words[place + 1 : place + 2]
+        if place < len(options) and word in _VALUES and (not following or following[0].startswith("-")):
+            filled.append(_VALUES[word])
+    return filled
 
 
 def _printed(text: str) -> str:

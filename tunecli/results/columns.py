@@ -1,4 +1,4 @@
-"""Columns of the ranked table: short names, selection and order by name, and columns of metrics and predictions.
+"""Columns of the ranked table: short names, selection and order by name, and columns of predictions.
 
 A column is named in full (``optimizer.lr``) or by an end of its name that no other column shares (``lr``).
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunecli.errors import UsageError
 from tunecli.results.table import Cell, Table
-from tunecli.trial import Trial
 
 _SAY_NOTHING_ALONE = {"length", "choice", "name", "from", "to", "of", "at", "by", "every"}
 _LISTED = 12
@@ -59,21 +58,6 @@ def _ends(name: str) -> list[str]:
 def _says_something(end: str) -> bool:
     first = end.partition(".")[0]
     return not (first.isdigit() or (first == end and first in _SAY_NOTHING_ALONE))
-
-
-def with_metrics(table: Table, trials: Iterable[Trial], asked: Iterable[str]) -> Table:
-    """The table with a further column for each recorded metric among ``asked`` that has no column yet."""
-    metrics = {trial.number: trial.outcome.metrics for trial in trials if trial.outcome is not None}
-    known = {name for of_trial in metrics.values() for name in of_trial}
-    added = tuple(name for name in dict.fromkeys(asked) if name in known and name not in table.columns)
-    if not added:
-        return table
-    at = table.columns.index("trial")
-    rows = (
-        (*row, *(metrics.get(row[at], {}).get(name) for name in added))  # type: ignore[arg-type]  # a number
-        for row in table.rows
-    )
-    return Table((*table.columns, *added), tuple(rows), table.n_leading)
 
 
 def column_named(table: Table, asked: str, option: str) -> str:

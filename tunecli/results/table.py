@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from tunecli.config.metrics import METRICS, is_clock
 from tunecli.objective import Objective
@@ -133,8 +134,12 @@ def to_csv(table: Table) -> str:
 
 def to_json(table: Table) -> str:
     """The table as strict JSON: a list with one object a row. Floats that are not finite become null."""
-    rows = [dict(zip(table.columns, map(_json_cell, row), strict=True)) for row in table.rows]
-    return json.dumps(rows, indent=2, allow_nan=False) + "\n"
+    return json.dumps(to_records(table), indent=2, allow_nan=False) + "\n"
+
+
+def to_records(table: Table) -> list[dict[str, Any]]:
+    """The rows as objects of plain JSON values with the columns' names as keys."""
+    return [dict(zip(table.columns, map(_json_cell, row), strict=True)) for row in table.rows]
 
 
 def to_markdown(table: Table) -> str:

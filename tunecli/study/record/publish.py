@@ -16,8 +16,9 @@ from tunecli.results.columns import short_names
 from tunecli.results.export import concrete_document
 from tunecli.results.failures import grouped
 from tunecli.results.importance import by_importance, importances
+from tunecli.results.metric_columns import ALL, metric_names, metrics_of, with_metric_columns
 from tunecli.results.ranking import FrontSummary, Ranked, best, front_summary, rank
-from tunecli.results.table import Table, options_alike, parameter_columns, results_table, to_csv
+from tunecli.results.table import Cell, Table, options_alike, parameter_columns, results_table, to_csv
 from tunecli.store.files import write_atomically
 from tunecli.study.record.lifecycle import Study, require_text
 from tunecli.trial import Trial
@@ -74,9 +75,16 @@ def table_of(study: Study, trials: Sequence[Trial]) -> Table:
     )
 
 
+def published_table(study: Study, trials: Sequence[Trial]) -> Table:
+    """The ranked table with the columns of ``run.results.metrics``, as results.csv has it."""
+    table, asked = table_of(study, trials), study.spec.settings.run.results.metrics
+    names = metric_names(trials) if asked == ALL else asked
+    return with_metric_columns(table, trials, names, study.spec.objective)
+
+
 def publish(study: Study, trials: Sequence[Trial]) -> None:
     """Write results.csv, ranked, and best.yaml."""
-    write_atomically(study.folder.results_path, to_csv(table_of(study, trials)))
+    write_atomically(study.folder.results_path, to_csv(published_table(study, trials)))
     winner = best(trials, study.spec.objective)
     if winner is None:
         return
@@ -103,6 +111,7 @@ class Overview:
         varying: the columns with more than one distinct value.
         failures: a line for each kind of failure.
         best: the trial of rank 1, with its front and feasibility; None if no trial has a rank.
+        metrics: all metrics of each trial that has ended, by its number.
     """
 
     path: str
@@ -116,6 +125,12 @@ class Overview:
     varying: frozenset[str]
     failures: tuple[str, ...]
     best: Ranked | None
+    metrics: Mapping[Cell, Mapping[str, float]]
+
+    def metrics_of_rows(self, table: Table) -> list[Mapping[str, float]]:
+        """All metrics of the trial of each row of a table that has the column `trial`."""
+        at = table.columns.index("trial")
+        return [self.metrics.get(row[at], {}) for row in table.rows]
 
     def with_table(self, table: Table) -> Overview:
         """A copy with another table."""
@@ -142,6 +157,7 @@ def overview(study: Study, trials: Sequence[Trial]) -> Overview:
         varying(table),
         grouped(trials),
         None if first is None else next(row for row in rank(trials, spec.objective) if row.trial is first),
+        metrics_of(trials),
     )
 
 

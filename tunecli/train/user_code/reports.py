@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from tunecli.config.secrets import Redactor, names_in, redactor_for
+from tunecli.config.suggestions import nearest_metric
 from tunecli.messages import Ended, EpochEnded, Job, Paused, Started, Stopped
 from tunecli.text import short_repr, shorten
 from tunecli.train import epoch_end
@@ -166,7 +167,8 @@ class Reports:
         if self.metrics:
             first, n_more = list(self.metrics)[:_SHOWN_METRICS], len(self.metrics) - _SHOWN_METRICS
             reported = f"only {', '.join(first)}{f' and {n_more} more' if n_more > 0 else ''}"
-        return f"{self.missing} was never reported, {reported}"
+        near = nearest_metric(self.missing, self.metrics)
+        return f"{self.missing} was never reported, {reported}{f'; {near}' if near else ''}"
 
     def ended(self, failure: Failure | None = None, note: str = "") -> Ended | Paused:
         """The event of the trial's end: paused, pruned, failed or complete.
