@@ -15,6 +15,24 @@ from tunecli.trial import Checkpoint, FailedAttempt, Outcome, Trial
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where the user's own command or function runs, as the settings under ``run`` say it.
+
+    Attributes:
+        cwd: the working folder: ``config``, ``trial`` or a path; empty: the folder of the configuration file for a
+            command, and the folder in which tunecli was started for a function.
+        link: names and patterns of the files and folders that are linked into the trial's own folder.
+        env: environment variables by name, with their placeholders; None removes a variable.
+        python: the interpreter or the virtual environment of a command; empty: the interpreter of tunecli.
+    """
+
+    cwd: str = ""
+    link: Sequence[str] = ()
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    python: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What to train: all that a trial's score is a function of, apart from `Execution`.
 
@@ -26,6 +44,7 @@ class Task:
         repeats: number of trainings, each with a seed made from ``seed``; the trial's metrics are their means.
         open_test: whether to evaluate the kept weights on the test part; never in a search.
         code: the expected SHA-256 of each of the user's own files, by its path relative to ``Files.base_path``.
+        surroundings: where the user's own command or function runs.
     """
 
     config: Mapping[str, Any]
@@ -35,6 +54,7 @@ class Task:
     repeats: int = 1
     open_test: bool = False
     code: Mapping[str, str] = field(default_factory=dict)
+    surroundings: Surroundings = Surroundings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +67,7 @@ class Files:
         keep_below: keep the weights only if the trial's loss (``sign * score``) is below this; None: always, as with
             constraints or several objectives, where the loss alone does not decide.
         checkpoint_dir: the folder for the user's own checkpoints; empty: a temporary one.
+        trial_dir: the trial's own working folder, for ``cwd: trial``; empty: a temporary one.
         checkpoints_path: the folder of our checkpoints; empty: write no checkpoints.
         checkpoint_epochs: epochs between two checkpoints; None: as many as keep their cost small; 0: write a
             checkpoint only when the sweep stops.
@@ -59,6 +80,7 @@ class Files:
     weights_path: str = ""
     keep_below: float | None = None
     checkpoint_dir: str = ""
+    trial_dir: str = ""
     checkpoints_path: str = ""
     checkpoint_epochs: int | None = None
     reports_path: str = ""

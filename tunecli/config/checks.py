@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from tunecli.config.schema import AnyTrial, TrialConfig, trial_model, trial_of
 from tunecli.config.secrets import Place, names_in, redacted, references, resolved
 from tunecli.config.space import Space
 from tunecli.config.study import StudySettings
-from tunecli.config.user_code import METRIC, CodeProblem, code_problems
+from tunecli.config.surroundings import surroundings_of
+from tunecli.config.user_code import METRIC, NO_SURROUNDINGS, CodeProblem, code_problems
 from tunecli.errors import Problem
 from tunecli.objective import Objective
 from tunecli.registry.pruners import pruner_info
@@ -46,8 +48,23 @@ MAX_VISITED = 2_000_000
 
 
 def trial_problems(
-    space: Space, settings_tree: Space, objective: Objective | None, base_path: Path, inspect: Inspect | None
+    space: Space,
+    settings_tree: Space,
+    settings: StudySettings | None,
+    base_path: Path,
+    inspect: Inspect | None,
 ) -> Iterator[Problem]:
+    """Problems of the trials of a space, each at its place in the file.
+
+    Args:
+        space: the space.
+        settings_tree: the tree of the settings, for the places of their problems.
+        settings: the settings; None: they have problems of their own.
+        base_path: the folder that relative names start from.
+        inspect: returns problems that only the data shows; None: neither data nor code are read.
+    """
+    objective = settings.objective.objective if settings else None
+    surroundings = surroundings_of(settings.run) if settings else NO_SURROUNDINGS
     n_visited, n_each = 0, n_expressions(space.tree)
     for point in points_to_check(space):
         n_visited += n_each
@@ -82,7 +99,10 @@ def trial_problems(
         if unset or trial is None or objective is None:
             code_findings: Iterable[CodeProblem] = unset or _of_data_alone(plain, base_path, inspect)
         else:
-            code_findings = _own_problems(trial, plain, objective, base_path, inspect)
+            code_findings = chain(
+                code_problems(plain, objective, base_path, surroundings),
+                _inspected(trial, plain, objective, base_path, inspect),
+            )
         for place, message, hint, is_key in code_findings:
             is_setting = place[0] == METRIC[0]
             tree, at = (settings_tree, {}) if is_setting else (space, point)
@@ -172,17 +192,11 @@ def _n_values(plain: Any) -> int:
             return 1
 
 
-def _own_problems(
+def _inspected(
     trial: AnyTrial, plain: Any, objective: Objective, base_path: Path, inspect: Inspect
 ) -> Iterator[CodeProblem]:
-    yield from code_problems(plain, objective, base_path)
-    if isinstance(trial, TrialConfig):
-        yield from _inspected(trial, plain, objective, base_path, inspect)
-
-
-def _inspected(
-    trial: TrialConfig, plain: Any, objective: Objective, base_path: Path, inspect: Inspect
-) -> Iterator[CodeProblem]:
+    if not isinstance(trial, TrialConfig):
+        return
     names = names_in(plain)
     for path, message, hint in inspect(trial, objective, base_path):
         steps = tuple(int(step) if is_index(step, MAX_VALUES) else step for step in path.split("."))

@@ -80,15 +80,16 @@ def placeholders(argument: str) -> Iterator[str]:
             yield match[2].strip().rstrip("?")
 
 
-def program_path(program: str, base_path: Path) -> str | None:
-    """Path of a command's program: from PATH, or else beside the file; None if there is no such program.
+def program_path(program: str, *folders: Path) -> str | None:
+    """Path of a command's program: from PATH, or else from one of the folders; None if there is no such program.
 
     ``python`` is the interpreter of this process.
     """
     if program == "python":
         return sys.executable
     path = None if "/" in program else shutil.which(program)
-    return path or shutil.which(str((base_path / program).resolve()))
+    paths = (shutil.which(str((folder / program).resolve())) for folder in folders)
+    return path or next(filter(None, paths), None)
 
 
 def is_script(word: str) -> bool:

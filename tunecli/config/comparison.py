@@ -37,7 +37,13 @@ from tunecli.trial import Parameters, Scalar
 
 _NUMERIC_RANGES = frozenset(("uniform", "loguniform", "int", "logint", "normal"))
 _MAY_CHANGE = ("search.trials", "search.stop", "run")
-_MAY_NOT = ("run.threads", "run.fuse", "run.isolate")  # settled when it began: scores may depend on them
+_MAY_NOT = (  # settled when it began: scores may depend on them
+    "run.threads",
+    "run.fuse",
+    "run.isolate",
+    "run.cwd",
+    "run.link",
+)
 _CHOICE = re.compile(r"\.choice(\.[0-9]+)?(?=\.|$)")  # an override crosses it without a step
 _LONGEST = 200
 

@@ -40,6 +40,7 @@ from tunecli.config.reader import MAX_BYTES, MapNode, Mark, Node, ScalarNode, Se
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space
 from tunecli.config.study import STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
+from tunecli.config.surroundings_checks import surroundings_problems
 from tunecli.errors import ConfigError, Problem, UsageError, os_reason
 from tunecli.registry.samplers import sampler_info
 
@@ -101,13 +102,16 @@ def parse_study(
             _, expression = locate(settings_tree, {}, ("run", "folder"))
             mark = expression.mark
             problems.append(Problem("folder not found", mark.file, mark.line, mark.column, "run.folder"))
+    if settings is not None and space is not None:
+        problems.extend(
+            surroundings_problems(settings.run, settings_tree, space, base_path, inspect is not None)
+        )
     if space is not None:
-        objective = settings.objective.objective if settings else None
         if settings is not None and sampler_info(settings.search.sampler_name).needs_grid:
             problems.extend(grid_problems(space))
         if settings is not None:
             problems.extend(goal_problems(settings, settings_tree))
-        problems.extend(trial_problems(space, settings_tree, objective, base_path, inspect))
+        problems.extend(trial_problems(space, settings_tree, settings, base_path, inspect))
     if problems or settings is None or space is None:
         raise ConfigError(_in_order(problems, file))
     return StudySpec(settings, space, data.decode("utf-8-sig"), overrides, base_path)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema,
 
 from tunecli.config.families import Engine
 from tunecli.config.suggestions import nearest
+from tunecli.config.surroundings import FileName
 from tunecli.knob import Count, Knob, NamedKnob, Positive
 from tunecli.registry.engines import LOCAL, engine_info
 from tunecli.trial import FailureKind
@@ -215,6 +216,11 @@ class Run(Knob):
         folder: folder from which relative file names, modules and programs are resolved, instead of the file's own
             folder; it must be absolute.
         results: further columns of results.csv.
+        cwd: working folder of a `command` or of a training function: `config` (the folder of the file), `trial` (a
+            folder of its own for each trial, in the run folder), or a path relative to the folder of the file. Without
+            it, a command runs in the folder of the file, and a function where tunecli was started.
+        link: files and folders that each trial finds in its own folder, with `cwd: trial`: names and patterns such as
+            `*.yaml`, relative to the folder of the file or absolute. They are symbolic links to the originals.
     """
 
     device: Annotated[str, Field(pattern=DEVICE)] = "auto"
@@ -231,6 +237,8 @@ class Run(Knob):
     log_limit: LogLimit = 1_000_000
     folder: Annotated[str, Field(pattern=FOLDER)] | None = None
     results: ResultsFile = ResultsFile()
+    cwd: FileName | None = None
+    link: list[FileName] = []  # noqa: RUF012  (pydantic copies it)
 
     @property
     def engine_name(self) -> str:

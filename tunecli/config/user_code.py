@@ -15,14 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunecli.config.command import (
-    TRIAL_NAMES,
-    PlaceholderError,
-    is_script,
-    program_path,
-    rendered,
-    script_place,
-)
+from tunecli.config.command import TRIAL_NAMES, PlaceholderError, is_script, rendered, script_place
 from tunecli.config.concrete_trial import concrete_trials
 from tunecli.config.paths import is_file
 from tunecli.config.python_source import (
@@ -40,7 +33,9 @@ from tunecli.config.python_source import (
 from tunecli.config.secrets import resolved
 from tunecli.config.study import StudySpec
 from tunecli.config.suggestions import nearest
+from tunecli.config.surroundings import Lookup, lookup_of, program_of, surroundings_of
 from tunecli.errors import os_reason
+from tunecli.messages import Surroundings
 from tunecli.objective import Objective
 
 Place = tuple[str | int, ...]
@@ -108,13 +103,19 @@ def goal_places(objective: Objective) -> list[Place]:
     return [("objective", "pareto", number, "metric") for number in range(len(objective.goals))]
 
 
-def code_problems(plain: Any, objective: Objective, base_path: Path) -> Iterator[CodeProblem]:
+NO_SURROUNDINGS = Surroundings()
+
+
+def code_problems(
+    plain: Any, objective: Objective, base_path: Path, surroundings: Surroundings = NO_SURROUNDINGS
+) -> Iterator[CodeProblem]:
     """Problems of the user's code that are visible without running it.
 
     Args:
         plain: a valid concrete trial.
         objective: the objective.
         base_path: the folder in which modules and commands are looked for.
+        surroundings: where the trial runs.
 
     Raises:
         UsageError: a command uses an environment variable that is not set.
@@ -122,7 +123,7 @@ def code_problems(plain: Any, objective: Objective, base_path: Path) -> Iterator
     for use in uses(plain, objective):
         yield from _use_problems(use, base_path)
     if "command" in plain:
-        yield from _command_problems(plain, objective, base_path)
+        yield from _command_problems(plain, objective, lookup_of(surroundings, base_path))
 
 
 def command_words(plain: Mapping[str, Any]) -> list[str]:
@@ -215,7 +216,7 @@ def _call_problems(use: CodeUse, signature: Signature, call: _Call) -> Iterator[
 
 
 def _command_problems(
-    plain: Mapping[str, Any], objective: Objective, base_path: Path
+    plain: Mapping[str, Any], objective: Objective, lookup: Lookup
 ) -> Iterator[CodeProblem]:
     for number, argument in enumerate(plain["command"]):
         try:
@@ -226,17 +227,22 @@ def _command_problems(
     if len(words) < len(plain["command"]):
         return
     program, real_program = words[0], real_words[0]
-    if program_path(real_program, base_path) is None:
-        hint = f"it is neither on PATH nor in {base_path.resolve()}"
-        if is_file(base_path / real_program):
+    if program_of(real_program, lookup) is None:
+        hint = f"it is neither on PATH nor in {' or '.join(str(each.resolve()) for each in lookup.folders)}"
+        if any(is_file(folder / real_program) for folder in lookup.folders):
             hint = f"it is not executable: run `chmod +x {program}`"
         yield CodeProblem(("command", 0), f"program `{program}` not found", hint)
     place = script_place(words)
-    if place is not None and is_script(words[place]) and not is_file(base_path / real_words[place]):
+    is_missing = place is not None and not any(
+        is_file(folder / real_words[place]) for folder in lookup.folders
+    )
+    if place is not None and is_missing and is_script(words[place]):
         named = str(plain["command"][place])
         if not any(f"{{{name}}}" in named for name in TRIAL_NAMES):  # else only the trial knows its name
-            beside = sorted(file.name for file in base_path.glob(f"*{Path(words[place]).suffix}"))
-            message = f"file {words[place]} not found beside the configuration"
+            suffix = Path(words[place]).suffix
+            beside = sorted(file.name for folder in lookup.folders for file in folder.glob(f"*{suffix}"))
+            where = "beside the configuration" if len(lookup.folders) == 1 else f"in {lookup.cwd}"
+            message = f"file {words[place]} not found {where}"
             yield CodeProblem(("command", place), message, nearest(words[place], beside))
     patterns = plain.get("metrics") or {}
     for name in objective.metrics if patterns else ():
@@ -254,8 +260,12 @@ def _is_installed(package: str) -> bool:
 
 
 def code_hashes(spec: StudySpec) -> dict[str, str]:
-    """SHA-256, in hexadecimal, of every file of the user's own code, by its path relative to the file's folder."""
+    """SHA-256, in hexadecimal, of every file of the user's own code, by its path relative to the file's folder.
+
+    A file in a working folder outside that folder has its absolute path.
+    """
     base_path = spec.base_path.resolve()
+    lookup = lookup_of(surroundings_of(spec.settings.run), base_path)
     sources = [
         source
         for plain in concrete_trials(spec.space)
@@ -265,11 +275,16 @@ def code_hashes(spec: StudySpec) -> dict[str, str]:
                 for use in uses(plain, spec.objective)
                 for file in module_files(base_path, use.module)
             ),
-            *_command_sources(plain, base_path),
+            *_command_sources(plain, lookup),
         )
     ]
-    files = sorted({file for file, _ in follow_imports(sources, base_path)})
-    return {file.relative_to(base_path).as_posix(): sha256_of(file) for file in files}
+    roots = {base_path, *(folder.resolve() for folder in lookup.folders)}
+    files = sorted({file for root in roots for file, _ in follow_imports(sources, root)})
+    return {_name_of(file, base_path): sha256_of(file) for file in files}
+
+
+def _name_of(file: Path, base_path: Path) -> str:
+    return (file.relative_to(base_path) if file.is_relative_to(base_path) else file).as_posix()
 
 
 def code_changes(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:
@@ -282,8 +297,8 @@ def code_changes(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:
     ]
 
 
-def _command_sources(plain: Any, base_path: Path) -> Iterator[Source]:
-    """The program if it is beside the file, its script, and the modules that it runs.
+def _command_sources(plain: Any, lookup: Lookup) -> Iterator[Source]:
+    """The program if it is beside the file or in the working folder, its script, and the modules that it runs.
 
     Every other file of a command is data, and the program may even write it.
     """
@@ -292,12 +307,22 @@ def _command_sources(plain: Any, base_path: Path) -> Iterator[Source]:
     words = command_words(plain)
     if len(words) < len(plain["command"]):
         return
-    script = script_place(words)
+    script, folders = script_place(words), [folder.resolve() for folder in lookup.folders]
     for place, word in enumerate(words):
         if place and words[place - 1] == "-m":
-            yield from ((file, base_path) for file in module_files(base_path, [*word.split("."), "__main__"]))
+            modules = ([*module_files(folder, [*word.split("."), "__main__"])] for folder in folders)
+            yield from next(
+                (
+                    [(file, folder) for file in files]
+                    for folder, files in zip(folders, modules, strict=True)
+                    if files
+                ),
+                [],
+            )
             continue
-        path = program_path(word, base_path) or word if place == 0 else word
-        file = Path(os.path.normpath(base_path / path))
-        if (place in (0, script) or is_script(word)) and is_file(file):
-            yield file, file.parent  # what Python puts on the path of a script
+        path = program_of(word, lookup) or word if place == 0 else word
+        if place in (0, script) or is_script(word):
+            paths = (Path(os.path.normpath(folder / path)) for folder in folders)
+            file = next(filter(is_file, paths), None)
+            if file is not None:
+                yield file, file.parent  # what Python puts on the path of a script

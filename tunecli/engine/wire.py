@@ -24,6 +24,7 @@ from tunecli.messages import (
     ResumePoint,
     Started,
     Stopped,
+    Surroundings,
     Task,
 )
 from tunecli.objective import Constraint, Objective
@@ -61,10 +62,14 @@ def _fields_of(value: Any) -> dict[str, Any]:
 
 def _job(body: dict[str, Any]) -> Job:
     task, resume = body["task"], body["resume"]
+    parts = {
+        "objective": _objective(task["objective"]),
+        "surroundings": Surroundings(**_with_tuples(task["surroundings"])),
+    }
     return Job(
         body["number"],
         body["attempt"],
-        Task(**{**task, "objective": _objective(task["objective"])}),
+        Task(**{**task, **parts}),
         Files(**body["files"]),
         Limits(**_with_tuples(body["limits"])),
         ResumePoint(

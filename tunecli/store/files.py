@@ -18,6 +18,7 @@ from tunecli.durable_files import open_new, remove_files, temporary_beside
 from tunecli.errors import NO_ROOM, DiskFull, from_os_error
 
 CHECKPOINTS_NAME = "checkpoints"
+TRIALS_NAME = "trials"
 FILE, DIRECTORY = "a file", "a directory"
 
 _KINDS = (

@@ -20,7 +20,7 @@ from tunecli.config.study import STUDY_NAME
 from tunecli.config.suggestions import nearest
 from tunecli.durable_files import is_leftover, make_folder, open_regular, remove_files
 from tunecli.errors import StoreFailed, UsageError, from_os_error
-from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, kind_of
+from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, TRIALS_NAME, kind_of
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
 from tunecli.store.rows import encode
 
@@ -132,7 +132,7 @@ class RunFolder:
         for path in (*read, *(written if is_writing else ())):
             _require(path, FILE)
         if is_writing:
-            for folder in (self.checkpoints_path, self.trial_logs_path):
+            for folder in (self.checkpoints_path, self.trial_logs_path, self.trials_path):
                 _require(folder, DIRECTORY)
                 with suppress(OSError):
                     for path in sorted(folder.iterdir()):
@@ -165,6 +165,11 @@ class RunFolder:
         return self.path / CHECKPOINTS_NAME
 
     @property
+    def trials_path(self) -> Path:
+        """The folder of the trials' own working folders."""
+        return self.path / TRIALS_NAME
+
+    @property
     def workers_lock_path(self) -> Path:
         """The file of which each worker holds a shared lock while it lives."""
         return self.path / WORKERS_LOCK_NAME
@@ -181,6 +186,10 @@ class RunFolder:
     def checkpoint_dir(self, number: int) -> Path:
         """The folder for the files of the user's own code in trial ``number``."""
         return self.checkpoints_path / f"trial-{number:05d}"
+
+    def trial_dir(self, number: int) -> Path:
+        """The own working folder of trial ``number``, for ``run.cwd: trial``."""
+        return self.trials_path / f"trial-{number:05d}"
 
     def reports_path(self, number: int) -> Path:
         """The file that buffers the reports of the user's own code in trial ``number`` until they are recorded."""

@@ -20,6 +20,7 @@ from tunecli.config.concrete_trial import DanglingReferenceError, concrete
 from tunecli.config.enumeration import grid_position_of_point
 from tunecli.config.metrics import MEASURED
 from tunecli.config.study import StudySpec
+from tunecli.config.surroundings import KEYS
 from tunecli.config.user_code import code_hashes
 from tunecli.errors import UsageError
 from tunecli.messages import Ended, EpochEnded, Started
@@ -124,6 +125,7 @@ def _global_differences(
         "the seed": old.seed != new.seed,
         "search.repeats": old.search.repeats != new.search.repeats,
         "run.threads": facts["plan"]["threads"] != plan.threads,
+        **{f"run.{key}": getattr(old.run, key) != getattr(new.run, key) for key in KEYS},
     }
     differences = [f"{name} differs" for name, is_different in differs.items() if is_different]
     code, data = code_hashes(spec), data_hashes(spec)

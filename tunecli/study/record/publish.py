@@ -9,6 +9,7 @@ from typing import Any
 from tunecli.config.concrete_trial import concrete
 from tunecli.config.labels import option_labels, options_of
 from tunecli.config.schema.data import with_absolute_paths
+from tunecli.config.surroundings import spelled_surroundings
 from tunecli.config.user_code import uses
 from tunecli.errors import UsageError
 from tunecli.objective import Objective
@@ -44,6 +45,7 @@ def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_T
         run["fuse"] = study.plan.fuse
     if any(uses(config, spec.objective)) or "command" in config:
         run["folder"] = str(spec.base_path.resolve())
+        run |= spelled_surroundings(spec.settings.run)
     if "data" in config:
         config = with_absolute_paths(config, spec.base_path)
     require_text((config, run), spec.base_path)

@@ -14,6 +14,7 @@ from tunecli.config.concrete_trial import DanglingReferenceError, concrete, tria
 from tunecli.config.run import OnFailure
 from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.config.study import StudySpec
+from tunecli.config.surroundings import TRIAL, surroundings_of
 from tunecli.messages import EpochEnded, Execution, Files, Job, Limits, ResumePoint, Started, Task
 from tunecli.search.protocols import Bounds
 from tunecli.seeding import seed_for
@@ -64,6 +65,7 @@ def job_for(
             seed=trial.seed,
             repeats=spec.settings.search.repeats,
             open_test=open_test,
+            surroundings=surroundings_of(spec.settings.run),
         ),
         Files(base_path=str(spec.base_path.absolute()), weights_path=_text(weights_path)),
         Limits(run.trial_limit.time, run.trial_limit.idle, run.trial_limit.memory),
@@ -167,6 +169,7 @@ class Attempts:
                 job.files,
                 keep_below=keep_below,
                 checkpoint_dir=_text(folder.checkpoint_dir(number)),
+                trial_dir=_text(folder.trial_dir(number) if run.cwd == TRIAL else None),
                 checkpoints_path=_text(folder.checkpoints_path if has_checkpoints else None),
                 checkpoint_epochs=_checkpoint_epochs(spec),
                 reports_path=_text(reports_path),

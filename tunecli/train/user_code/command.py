@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tunecli.config.command import PlaceholderError, program_path, rendered
+from tunecli.config.command import PlaceholderError, rendered
 from tunecli.config.schema import CommandTrial
 from tunecli.config.secrets import names_in, redacted, resolved
 from tunecli.errors import UsageError
@@ -25,6 +25,7 @@ from tunecli.train.epoch_end import never
 from tunecli.train.user_code.output import MetricsReader, last_lines, reader_for, short_line
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports
+from tunecli.train.user_code.surroundings import program_words, with_module_path, working_folder
 from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.train.user_code.trial_log import TrialLog, log_file
 from tunecli.trial import Failure, FailureKind
@@ -37,7 +38,7 @@ _STOP_S = 5.0  # from SIGTERM to SIGKILL
 def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
     """Run a `CommandTrial`.
 
-    The program runs in the folder of the configuration file. Its environment has the facts about the trial:
+    The program runs in the folder that ``run.cwd`` names. Its environment has the facts about the trial:
     ``TUNECLI_TRIAL``, ``TUNECLI_SEED``, ``TUNECLI_DEVICE`` and ``TUNECLI_CHECKPOINT_DIR``.
 
     Args:
@@ -68,9 +69,10 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         try:
             trial = CommandTrial.model_validate(resolved(job.task.config))
             folder = ending.enter_context(trial_folder(job))
-            is_anew = not any(folder.iterdir())
+            cwd = ending.enter_context(working_folder(job))
+            is_anew = not any(folder.iterdir()) and cwd.is_empty
             log = ending.enter_context(TrialLog(log_file(job)))
-            program = ending.enter_context(_started(trial, job, reports.device, folder, log))
+            program = ending.enter_context(_started(trial, job, reports.device, (folder, cwd.path), log))
         except (PlaceholderError, UsageError, OSError, ValueError) as error:
             cause = f"the program was not started: {str(error).splitlines()[0]}"
             yield reports.ended(Failure(FailureKind.ERROR, cause))
@@ -119,14 +121,14 @@ def _device(job: Job) -> str:
     return job.execution.device
 
 
-def _started(trial: CommandTrial, job: Job, device: str, folder: Path, log: TrialLog) -> Program:
+def _started(
+    trial: CommandTrial, job: Job, device: str, folders: tuple[Path, Path], log: TrialLog
+) -> Program:
+    """Start the program; ``folders`` are the one for its checkpoints and its working folder."""
+    folder, cwd = folders
     seed = seed_of_32_bits(job.task.seed)
     facts = {"number": job.number, "seed": seed, "device": device, "checkpoint_dir": str(folder)}
-    program, *arguments = [rendered(argument, trial.params, facts) for argument in trial.command]
-    base_path = Path(job.files.base_path)
-    path = program_path(program, base_path)
-    if path is None:
-        raise FileNotFoundError(f"program `{program}` not found on PATH or in {base_path.resolve()}")
+    words = [rendered(argument, trial.params, facts) for argument in trial.command]
     environment = {
         "PYTHONUNBUFFERED": "1",  # else Python buffers lines that it writes to a pipe
         **os.environ,
@@ -135,7 +137,7 @@ def _started(trial: CommandTrial, job: Job, device: str, folder: Path, log: Tria
         "TUNECLI_DEVICE": device,
         "TUNECLI_CHECKPOINT_DIR": str(folder),
     }
-    return Program([path, *arguments], base_path, environment, log)
+    return Program(program_words(words, job), cwd, with_module_path(environment, words, job), log)
 
 
 def _without_secrets(program: Program, names: Sequence[str]) -> str:

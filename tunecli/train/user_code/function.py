@@ -33,6 +33,7 @@ from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.user_code import code as user_code
 from tunecli.train.user_code.isolation import once_loaded
 from tunecli.train.user_code.reports import Reports, short_name
+from tunecli.train.user_code.surroundings import entered
 from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.trial import Failure, FailureKind
 
@@ -209,7 +210,8 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
     with ExitStack() as ending:
         try:
             folder = ending.enter_context(trial_folder(job))
-        except OSError as error:
+            ending.enter_context(entered(job))
+        except (OSError, UsageError) as error:
             tell(reports.ended(failure_of(error)))
             return
         tell(_ended(job, trial, reports, folder, is_stop_wanted, tell))

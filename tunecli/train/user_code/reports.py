@@ -65,7 +65,8 @@ class Reports:
         """Continue from the recorded epochs of earlier attempts. They may contain the trial's last epoch already."""
         if names := names_in(self.job.task.config):  # read now: the user's code may change its environment
             self._redactor = redactor_for(names, os.environ)
-        self._journal = Journal(self.job.files.reports_path, self.job.files.checkpoint_dir)
+        files = self.job.files
+        self._journal = Journal(files.reports_path, files.checkpoint_dir, cwd=files.trial_dir)
         self._offset = self.job.resume.epoch_offset
         self._go_on_from(math.inf)
         epochs = [0, 0, *(epoch for epoch, _ in self.job.resume.recorded)]

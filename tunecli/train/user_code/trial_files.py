@@ -44,9 +44,27 @@ def trial_folder(job: Job) -> Iterator[Path]:
         StoreFailed: the disk refuses writes.
         OSError: the folder cannot be created for another reason.
     """
+    with kept_or_temporary(job.files.checkpoint_dir) as made:
+        try:
+            yield made
+        finally:
+            with suppress(OSError):  # it is gone, or not empty
+                made.rmdir()
+
+
+@contextmanager
+def kept_or_temporary(path: str) -> Iterator[Path]:
+    """A folder of a trial at ``path``, created if it is missing; or a temporary one, removed with its content.
+
+    Args:
+        path: the folder that is kept; empty: a temporary folder.
+
+    Raises:
+        DiskFull, StoreFailed, OSError: as for `trial_folder`.
+    """
     try:
-        temporary = None if job.files.checkpoint_dir else _temporary_folder()
-        made = Path(job.files.checkpoint_dir) if temporary is None else temporary.path / "trial"
+        temporary = None if path else _temporary_folder()
+        made = Path(path) if temporary is None else temporary.path / "trial"
         made.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in (*NO_ROOM, errno.EIO, errno.EROFS):
@@ -59,8 +77,6 @@ def trial_folder(job: Job) -> Iterator[Path]:
             shutil.rmtree(temporary.path, ignore_errors=True)
             with suppress(OSError):
                 os.close(temporary.lock)
-        with suppress(OSError):  # it is gone, or not empty
-            made.rmdir()
 
 
 class _TemporaryFolder(NamedTuple):
@@ -113,15 +129,18 @@ class Journal:
     intervals. An attempt's first report is always synced, since it decides how the trial's epochs are counted.
     """
 
-    def __init__(self, path: str, folder: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: str, folder: str, clock: Callable[[], float] = time.monotonic, cwd: str = ""
+    ) -> None:
         """Write nothing yet.
 
         Args:
             path: the file; empty: no journal is kept.
             folder: the trial's checkpoint folder; empty: its files are temporary.
             clock: monotonic seconds.
+            cwd: the trial's own working folder; empty: it has none, or a temporary one.
         """
-        self._path, self._folder, self._clock = path, folder, clock
+        self._path, self._folders, self._clock = path, list(filter(None, (folder, cwd))), clock
         self._is_name_synced = False
         self._last_s, self._cost_s = clock(), 0.0
 
@@ -146,11 +165,16 @@ class Journal:
             _MIN_WAIT_S, _COST_WAIT * self._cost_s
         ):
             return True
-        try:
-            with os.scandir(self._folder or os.devnull) as items:
-                return any(True for _ in items)
-        except OSError:  # the folder is gone, or is not a folder
-            return False
+        return any(map(_has_files, self._folders))
+
+
+def _has_files(folder: str) -> bool:
+    """Whether a folder contains anything but links."""
+    try:
+        with os.scandir(folder) as items:
+            return any(not item.is_symlink() for item in items)
+    except OSError:  # the folder is gone, or is not a folder
+        return False
 
 
 def add_event(

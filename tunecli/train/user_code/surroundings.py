@@ -1,0 +1,169 @@
+"""The working folder of a trial that runs the user's own command or function.
+
+With ``cwd: trial`` the folder belongs to the trial: it is kept for the trial's next attempt, and `verify` and `train`
+run the trial in a new one. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunecli.config.surroundings import (
+    TRIAL,
+    LinkError,
+    is_path,
+    links,
+    lookup_of,
+    program_of,
+    with_absolute_scripts,
+)
+from tunecli.errors import UsageError
+from tunecli.messages import Job
+from tunecli.train.user_code.trial_files import kept_or_temporary
+
+_RUNS_CODE = ("-m", "-c")  # Python then puts its working folder on the path of modules
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingFolder:
+    """The working folder of a command.
+
+    Attributes:
+        path: the folder.
+        is_empty: whether an earlier attempt left nothing in it, if it belongs to the trial; else true.
+    """
+
+    path: Path
+    is_empty: bool = True
+
+
+@contextmanager
+def working_folder(job: Job) -> Iterator[WorkingFolder]:
+    """The working folder of a trial; one of the trial's own has its links, and is removed if nothing else is in it.
+
+    Raises:
+        DiskFull, StoreFailed, OSError: as for `trial_folder`.
+        UsageError: the folder is missing, or a linked file is.
+    """
+    base_path, surroundings = Path(job.files.base_path), job.task.surroundings
+    if surroundings.cwd != TRIAL:
+        path = base_path / surroundings.cwd if is_path(surroundings.cwd) else base_path
+        if not path.is_dir():
+            raise UsageError(f"the working folder {path} does not exist", hint="see `run.cwd`")
+        yield WorkingFolder(path)
+        return
+    with kept_or_temporary(job.files.trial_dir) as folder:
+        linked = _linked(folder, surroundings.link, base_path)
+        is_empty = _is_empty(folder, linked)
+        try:
+            yield WorkingFolder(folder, is_empty)
+        finally:
+            if _is_empty(folder, linked):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def entered(job: Job) -> Iterator[None]:
+    """A block that a function runs in: in the working folder that the file names, else in the present one.
+
+    The process stays in the folder after the block, as the handlers that Python calls at its end expect, unless the
+    folder is gone by then.
+
+    Raises:
+        DiskFull, StoreFailed, OSError, UsageError: as for `working_folder`.
+    """
+    if not job.task.surroundings.cwd:
+        yield
+        return
+    try:
+        before = os.getcwd()  # noqa: PTH109  (as `os.chdir` takes it)
+    except OSError:
+        before = ""
+    try:
+        with working_folder(job) as folder:
+            os.chdir(folder.path)
+            yield
+    finally:
+        if before and not _has_folder():
+            os.chdir(before)
+
+
+def _has_folder() -> bool:
+    try:
+        return bool(os.getcwd())  # noqa: PTH109
+    except OSError:
+        return False
+
+
+def program_words(words: Sequence[str], job: Job) -> list[str]:
+    """The program's path and its arguments, which are valid in the trial's working folder.
+
+    Args:
+        words: the command of the trial, without placeholders.
+        job: the trial.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+    """
+    lookup = lookup_of(job.task.surroundings, Path(job.files.base_path))
+    path = program_of(words[0], lookup)
+    if path is None:
+        places = " or ".join(str(folder.resolve()) for folder in lookup.folders)
+        raise FileNotFoundError(f"program `{words[0]}` not found on PATH or in {places}")
+    return [path, *with_absolute_scripts(words, lookup)[1:]]
+
+
+def with_module_path(environment: Mapping[str, str], words: Sequence[str], job: Job) -> dict[str, str]:
+    """The environment of a command whose modules are beside the configuration file, and not in its working folder.
+
+    With ``cwd: trial``, relative entries of ``PYTHONPATH`` start from the file's folder. That folder is the first entry
+    for ``python -m`` and ``-c``, which look for modules in the working folder.
+
+    Args:
+        environment: the environment otherwise.
+        words: the command.
+        job: the trial.
+    """
+    if job.task.surroundings.cwd != TRIAL:
+        return dict(environment)
+    base = os.path.abspath(job.files.base_path)  # noqa: PTH100  (keeps symbolic links)
+    entries = environment.get("PYTHONPATH", "").split(os.pathsep)
+    paths = [os.path.join(base, entry) for entry in entries if entry]  # noqa: PTH118
+    if any(word in _RUNS_CODE for word in words):
+        paths.insert(0, base)
+    return {**environment, "PYTHONPATH": os.pathsep.join(paths)} if paths else dict(environment)
+
+
+def _linked(folder: Path, names: Sequence[str], base_path: Path) -> dict[str, Path]:
+    """Make the links in a trial's folder that it does not have; a file that the trial put there stays."""
+    try:
+        wanted = links(names, base_path, folder)
+    except LinkError as error:
+        raise UsageError(f"run.link: {error.message}", hint=error.hint) from None
+    for name, source in wanted.items():
+        path = folder / name
+        if not os.path.lexists(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(source)
+    return wanted
+
+
+def _is_empty(folder: Path, linked: Mapping[str, Path]) -> bool:
+    """Whether a folder contains only folders and links that `_linked` made."""
+    for root, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(root, name)
+            if path.is_symlink():
+                at = path.relative_to(folder).as_posix()
+                with suppress(OSError):
+                    if at in linked and path.readlink() == linked[at]:
+                        continue
+                return False
+            if name in files:
+                return False
+    return True
