@@ -37,7 +37,6 @@ SHORT = {
     "__main__.py": "loads next to nothing before a signal can end the process in one line",
     "commands/schema.py": "each command is one module",
     "config/paths.py": "used by config, store and train",
-    "search/samplers/grid.py": "each sampler is one module",
     "search/samplers/random.py": "each sampler is one module",
     "seeding.py": "the one place where seeds are made",
 }

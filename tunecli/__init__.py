@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tunecli.config.feasibility import is_feasible
     from tunecli.config.schema.losses import LossKnob
     from tunecli.config.schema.models import ModelKnob
     from tunecli.config.schema.optimizers import OptimizerKnob
@@ -49,12 +50,14 @@ __all__ = [
     "TrialStopped",
     "__version__",
     "generator_for",
+    "is_feasible",
     "point_of_units",
     "propose",
     "units_of_point",
 ]
 
 _MODULES = {
+    "tunecli.config.feasibility": ("is_feasible",),
     "tunecli.config.schema.losses": ("LossKnob",),
     "tunecli.config.schema.models": ("ModelKnob",),
     "tunecli.config.schema.optimizers": ("OptimizerKnob",),

@@ -9,10 +9,12 @@ from typing import Any
 
 from tunecli.commands.check_cost import CostEstimate, cost_data, cost_lines, estimate_cost
 from tunecli.commands.check_notes import check_notes, first_suggestions
+from tunecli.commands.constraint_notes import constraint_lines
 from tunecli.commands.data import data_json, data_lines, data_notes, data_of
 from tunecli.config import objectives
 from tunecli.config.domains import Categorical, Domain
-from tunecli.config.enumeration import grid_size, space_size
+from tunecli.config.enumeration import space_size
+from tunecli.config.feasibility import Share, feasible_share, n_feasible_grid
 from tunecli.config.labels import described, option_labels, shown
 from tunecli.config.load import load
 from tunecli.config.space import Space
@@ -57,13 +59,15 @@ class Check:
         pauses: the epochs after which the pruner pauses the longest trials; empty: it pauses none.
         plan: the study's plan on this machine.
         parameters: a row for each parameter.
-        size, grid: the number of points of the space and of its grid; None: infinite.
+        size, grid: the number of points of the space, and of feasible points of its grid; None: infinite.
         fusing: which trials are trained as one model.
         jobs_by_device: by device, how many jobs run there at a time.
         notes: settings that may not be intended.
         cost: the estimated cost.
         labels: by parameter, a label for each option that is unclear or ambiguous by itself, by the option's ``repr``.
         data: each data set that trials may have.
+        feasible: how much of the space meets the constraints; None: there are no constraints.
+        n_start: the number of start points.
     """
 
     study: str
@@ -81,6 +85,8 @@ class Check:
     cost: CostEstimate
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     data: tuple[DataSummary, ...] = ()
+    feasible: Share | None = None
+    n_start: int = 0
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -117,13 +123,15 @@ def check(spec: StudySpec) -> Check:
         plan,
         tuple(_rows(space)),
         space_size(space),
-        grid_size(space),
+        n_feasible_grid(space),
         study_fusing,
         jobs_by_device(plan.device, accelerators(plan.device), plan.n_workers),
         check_notes(spec, plan, pauses, study_fusing, cost.largest),
         cost,
         option_labels(space),
         data_of(spec),
+        feasible_share(space) if space.constraints else None,
+        len(space.start),
     )
 
 
@@ -205,6 +213,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         *data_lines(checked.data),
         ("search space", _space(checked)),
         *([("grid", counted(checked.grid, "point"))] if checked.grid is not None else []),
+        *constraint_lines(checked.feasible, checked.n_start),
         ("search", f"{checked.sampler}, {counted(plan.n_trials, 'trial')}, lookahead {plan.lookahead}"),
         ("pruner", _pruner(checked)),
         ("parallel trials", _parallel(checked)),
@@ -234,6 +243,10 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         ],
         "space_size": checked.size,
         "grid_size": checked.grid,
+        "feasible": None
+        if checked.feasible is None
+        else {**asdict(checked.feasible), "fraction": checked.feasible.fraction},
+        "start_points": checked.n_start,
         "jobs_by_device": dict(checked.jobs_by_device),
         "fusing": {
             "width": checked.fusing.width,

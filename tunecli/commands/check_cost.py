@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tunecli.config.enumeration import space_size
+from tunecli.config.feasibility import n_feasible
 from tunecli.config.study import StudySpec
 from tunecli.registry.pruners import is_pausing
 from tunecli.search.protocols import full_trainings
@@ -34,7 +34,7 @@ class CostEstimate:
 def estimate_cost(spec: StudySpec, plan: Plan) -> CostEstimate:
     """The cost of the sweep that ``plan`` describes."""
     smallest, largest = cost_bounds(spec)
-    n_trials = min(plan.n_trials, space_size(spec.space) or plan.n_trials)
+    n_trials = min(plan.n_trials, n_feasible(spec.space) or plan.n_trials)
     n_parallel = min(plan.n_workers, plan.lookahead, n_trials)
     least: float = n_trials
     most: float = n_trials

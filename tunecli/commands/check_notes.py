@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 
+from tunecli.commands.constraint_notes import constraint_notes
 from tunecli.commands.trial_notes import notes_of_trials
 from tunecli.config.command import unused_parameters
 from tunecli.config.concrete_trial import concrete, points_to_check, resolve_trial
 from tunecli.config.domains import Integer, Real, is_plain_over_magnitudes, last_value, n_values
-from tunecli.config.enumeration import grid_position_of_point, grid_size, space_size
+from tunecli.config.enumeration import grid_position_of_point
 from tunecli.config.families import Pruner
+from tunecli.config.feasibility import n_feasible, n_feasible_grid
 from tunecli.config.labels import described, shown
 from tunecli.config.metrics import LATENCY, N_PARAMETERS, is_clock
 from tunecli.config.range_lines import near_ranges
@@ -69,7 +71,7 @@ def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
     """Up to ``n`` first points of the sampler: those that it proposes without a result."""
     trials: dict[int, Trial] = {}
     name = spec.settings.search.sampler_name
-    for number in range(min(n, _n_without_results(spec.space, name, n))):
+    for number in range(min(n, max(_n_without_results(spec.space, name, n), len(spec.space.start)))):
         history = History(trials.values(), spec.objective).up_to(-1)
         point = suggest(
             name, spec.space, history, number, spec.settings.seed, spec.settings.search.sampler_settings
@@ -109,7 +111,7 @@ def _memory_notes(largest: Cost | None) -> Iterator[str]:
 
 def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     space, search = spec.space, spec.settings.search
-    size, grid = space_size(space), grid_size(space)
+    size, grid = n_feasible(space), n_feasible_grid(space)
     is_grid = sampler_info(search.sampler_name).needs_grid
     if not space.parameters:
         yield "no key holds a range: there is one trial, which `tunecli train` runs"
@@ -134,6 +136,7 @@ def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
                 f"{log} draws each order of magnitude equally often"
             )
     yield from _configuration_notes(spec)
+    yield from constraint_notes(space)
     default = default_point(space)
     if is_grid and default is not None and grid_position_of_point(space, default) is None:
         yield "the defaults are not on the grid, so no trial uses them"

@@ -5,9 +5,10 @@ Also the points at which a space is checked, so that each branch and each bound 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import zip_longest
+from functools import partial
+from itertools import chain, combinations, islice, zip_longest
 from typing import Any
 
 from tunecli.config.domains import (
@@ -40,6 +41,7 @@ MAX_VALUES = 10_000
 """Largest number of values in a trial, with each reference counted as the value it refers to."""
 MAX_LEVELS = 100
 """Largest depth of the values that a reference refers to, in levels below the root."""
+_MAX_PAIRS = 500  # of changes that are tried for an allowed point
 
 
 class DanglingReferenceError(LookupError):
@@ -87,17 +89,53 @@ def points_to_check(space: Space) -> Iterator[Parameters]:
     """Points that take every branch, and every range at each of its bounds, one at a time.
 
     A branch with a `ref` is combined with every option of every other choice, because the referenced key may exist for
-    some of them only.
+    some of them only. If a constraint of the space does not allow such a point, one other parameter is changed; the
+    point is left out if that does not help. At least one point is yielded.
     """
-    yield point_with(space, {})
+    if not space.constraints:
+        yield from (point_with(space, chosen) for chosen in _to_check(space))
+        return
+    if "to check" not in space.memo:
+        allowed = (_allowed_point(space, chosen) for chosen in _to_check(space))
+        points = [point for point in allowed if point is not None]
+        space.memo["to check"] = points or [next(iter(space.start), point_with(space, {}))]
+    yield from space.memo["to check"]
+
+
+def _allowed_point(space: Space, chosen: Mapping[str, Scalar]) -> Parameters | None:
+    """The point with the ``chosen`` values, or one that differs in one or two other parameters, if it is allowed."""
+
+    def allowed(values: Mapping[str, Scalar]) -> Parameters | None:
+        point = point_with(space, values)
+        return point if space.constraints.allow(point, partial(concrete, space)) else None
+
+    if (point := allowed(chosen)) is not None:
+        return point
+    moves = [
+        {parameter.key: value}
+        for parameter in space.parameters
+        if parameter.key not in chosen
+        for value in (*bounds(parameter.domain), parameter.default)
+        if value is not None
+    ]
+    pairs = ({**one, **other} for one, other in combinations(moves, 2))
+    changes = chain(moves, islice(pairs, _MAX_PAIRS))
+    # The chosen values come last: a change must not replace them.
+    return next((point for change in changes if (point := allowed({**change, **chosen}))), None)
+
+
+def _to_check(space: Space) -> Iterator[Mapping[str, Scalar]]:
+    """The values by key of each point to check; all other parameters have their default or middle."""
+    yield {}
     for parameter in space.parameters:
-        yield from points_of(space, parameter)
+        for value in bounds(parameter.domain):
+            yield {**parents_of(parameter), parameter.key: value}
     branches = [branch for branch in branches_with_references(space) if branch]
     for parameter in space.parameters:
         if isinstance(parameter.domain, Categorical):
             for branch in branches:
                 for value in parameter.domain.options:
-                    yield point_with(space, {**parents_of(parameter), parameter.key: value, **branch})
+                    yield {**parents_of(parameter), parameter.key: value, **branch}
 
 
 def points_of(space: Space, parameter: Parameter) -> Iterator[Parameters]:

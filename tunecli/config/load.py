@@ -7,6 +7,7 @@ in, so this package does not import training code.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tunecli.config.concrete_trial import (
     locate,
     trial_models,
 )
+from tunecli.config.constraint_checks import constraints_of, emptiness_problems
 from tunecli.config.error_messages import problems_of
 from tunecli.config.expressions import (
     RANGE_KEYS,
@@ -39,6 +41,7 @@ from tunecli.config.paths import is_folder, is_index
 from tunecli.config.reader import MAX_BYTES, MapNode, Mark, Node, ScalarNode, SequenceNode, read
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space
+from tunecli.config.start_points import start_points
 from tunecli.config.study import STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
 from tunecli.config.surroundings_checks import surroundings_problems
 from tunecli.errors import ConfigError, Problem, UsageError, os_reason
@@ -106,6 +109,9 @@ def parse_study(
         problems.extend(
             surroundings_problems(settings.run, settings_tree, space, base_path, inspect is not None)
         )
+    if space is not None and not any(isinstance(part, Broken) for part in walk(space.tree)):
+        is_counted = inspect is not None and settings is not None
+        space = _constrained(space, settings_tree, problems, is_counted=is_counted)
     if space is not None:
         if settings is not None and sampler_info(settings.search.sampler_name).needs_grid:
             problems.extend(grid_problems(space))
@@ -115,6 +121,22 @@ def parse_study(
     if problems or settings is None or space is None:
         raise ConfigError(_in_order(problems, file))
     return StudySpec(settings, space, data.decode("utf-8-sig"), overrides, base_path)
+
+
+def _constrained(space: Space, settings_tree: Space, problems: list[Problem], *, is_counted: bool) -> Space:
+    """The space with the constraints and the start points of the settings.
+
+    Args:
+        space: the space.
+        settings_tree: the tree of the settings.
+        problems: takes the problems of constraints and start points.
+        is_counted: whether constraints that no point meets are looked for, which takes a fraction of a second.
+    """
+    space = replace(space, constraints=constraints_of(space, settings_tree, problems.append))
+    space = replace(space, start=start_points(space, settings_tree, problems.append))
+    if is_counted and space.constraints and not problems:
+        problems.extend(emptiness_problems(space, settings_tree))
+    return space
 
 
 def _folder_as_written(root: MapNode) -> Path | None:

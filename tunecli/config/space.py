@@ -8,9 +8,11 @@ parameter's domain, in [0, 1). Pure functions over frozen values.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
+from tunecli.config.constraints import NO_CONSTRAINTS, Constraints
 from tunecli.config.domains import (
     Categorical,
     Domain,
@@ -63,9 +65,19 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """The tree of a trial with its ranges."""
+    """The tree of a trial with its ranges, and the points of it that a search may propose.
+
+    Attributes:
+        tree: the parsed ``trial``.
+        constraints: which points a search may propose; see :mod:`tunecli.config.feasibility`.
+        start: the points that a study tries first, in order.
+        memo: values that are computed once from the other fields, by name.
+    """
 
     tree: Expression
+    constraints: Constraints = NO_CONSTRAINTS
+    start: tuple[Parameters, ...] = ()
+    memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -74,6 +74,12 @@ class Search(Knob):
         repeats: number of seeds that each trial is trained with; its score is the mean.
         pruner: ends trials that are worse than others, or pauses them and continues the best.
         stop: ends the study before its total when it is good enough or when more trials promise little.
+        where: conditions on parameters that each trial meets, such as `minibatch <= batch / 2`. A condition does not
+            apply to a trial without one of its parameters.
+        forbid: combinations of values that no trial has, such as `{data.balance: weight, loss: focal}`; a list of
+            values forbids each of them.
+        start: points that are tried first, in order, such as `{optimizer.lr: 0.01}`; parameters that are left out
+            have their default or middle.
     """
 
     sampler: Sampler = "bayes"
@@ -82,6 +88,9 @@ class Search(Knob):
     repeats: Count = 1
     pruner: Pruner = "none"
     stop: Stop | None = None
+    where: list[str] = Field(default_factory=list)
+    forbid: list[dict[str, Any]] = Field(default_factory=list)
+    start: list[dict[str, Any]] = Field(default_factory=list)
 
     @property
     def sampler_name(self) -> str:

@@ -1,20 +1,28 @@
 """Draw points of a space: uniform draws, Sobol draws, and the first draw that a study has not tried yet.
 
 Samplers end with :func:`propose`: trial 0 gets the default, a finite space never gets the same point twice, and an
-exhausted one gets None. It computes with positions of points and never lists a space. Every draw is a function of the
-study's seed and the trial's number (seeds-by-name).
+exhausted one gets None. Only feasible points are proposed (:mod:`tunecli.config.feasibility`). It computes with
+positions of points and never lists a large space. Every draw is a function of the study's seed and the trial's number
+(seeds-by-name).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.config.enumeration import point_at, position_of_point, space_size
+from tunecli.config.feasibility import (
+    feasible_default,
+    feasible_points,
+    feasible_positions,
+    is_feasible,
+    nearest_feasible,
+)
 from tunecli.config.space import Space, default_point, point_of_units
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters
@@ -26,6 +34,9 @@ N_ATTEMPTS = 16
 """Uniform draws before :func:`propose` enumerates; with half the space tried, all repeat with odds of 1 in 65,536."""
 
 _POINT = attrgetter("parameters")
+_N_BATCHES, _BATCH_SIZE = 16, 64  # uniform draws for a constrained space, until enough of them are feasible
+_N_SKIPPED = 4096  # points of a Sobol sequence that are passed over before its first feasible one
+_N_SKIPPED_EACH = 64  # and further ones for each feasible point
 
 
 def propose(
@@ -38,7 +49,8 @@ def propose(
         history: every earlier trial, in any state.
         number: the trial's number; trial 0 gets the space's default if it has one.
         seed: the study's seed.
-        draws: the sampler's points, the preferred first; read only as far as needed. Uniform draws follow them.
+        draws: the sampler's points, the preferred first; read only as far as needed. Points that are not feasible are
+            skipped. Uniform draws follow them.
 
     Returns:
         The first new draw. If every draw was tried before: in a finite space one of the remaining points with equal
@@ -46,6 +58,8 @@ def propose(
     """
     if is_exhausted(space, history):
         return None
+    if space.constraints:
+        return _propose_feasible(space, history, number, seed, draws)
     size = space_size(space)
     if number == 0 and (default := default_point(space)) is not None:
         return default
@@ -59,10 +73,64 @@ def propose(
     return point_at(space, nth_absent(rank, positions))
 
 
+def _propose_feasible(
+    space: Space, history: Sequence[Observation], number: int, seed: int, draws: Iterable[Parameters]
+) -> Parameters | None:
+    """Return the point of trial ``number`` in a constrained space that is not exhausted; see :func:`propose`.
+
+    The first feasible and new one of: the draws, the point nearest to the first draw, uniform draws, and the points
+    nearest to uniform draws. If there is none, one of the remaining points of a small space with equal probability, or
+    None.
+    """
+    if number == 0 and (default := feasible_default(space)) is not None:
+        return default
+
+    def is_new(point: Parameters) -> bool:
+        return is_feasible(space, point) and not _is_among(point, history)
+
+    rejected: list[Parameters] = []
+    for point in draws:
+        if not is_feasible(space, point):
+            rejected.append(point)
+        elif not _is_among(point, history):
+            return point
+    uniform = islice(feasible_draws(space, number, seed), N_ATTEMPTS)
+    if rejected and (anchor := next(uniform, None)) is not None:
+        nearest = nearest_feasible(space, rejected[0], anchor, is_new)
+        if nearest is not None:
+            return nearest
+    for point in uniform:
+        if not _is_among(point, history):
+            return point
+    positions = feasible_positions(space)
+    if positions is not None:
+        remaining = sorted({*positions} - _positions(space, history))
+        rank = _integer_below(len(remaining), generator_for(seed, number, "unseen"))
+        return point_at(space, remaining[rank])
+    anchors = [*feasible_points(space), *(trial.parameters for trial in history[-N_ATTEMPTS:])]
+    attempts = (*rejected[:1], *uniform_draws(space, number, seed)) if anchors else ()
+    for attempt, point in enumerate(attempts):
+        anchor = anchors[_integer_below(len(anchors), generator_for(seed, number, "anchor", attempt))]
+        if (nearest := nearest_feasible(space, point, anchor, is_new)) is not None:
+            return nearest
+    return None
+
+
 def is_exhausted(space: Space, history: Sequence[Observation]) -> bool:
     """Return whether every point of a finite space has been tried; ``history`` as for :func:`propose`."""
+    if space.constraints:
+        positions = feasible_positions(space)
+        return positions is not None and (
+            not positions
+            or (len(history) >= len(positions) and _positions(space, history).issuperset(positions))
+        )
     size = space_size(space)
     return size is not None and len(history) >= size and len(_positions(space, history)) >= size
+
+
+def start_point(space: Space, history: Sequence[Observation]) -> Parameters | None:
+    """Return the first point of `search.start` that is not in the history; None after the last one."""
+    return next((point for point in space.start if not _is_among(point, history)), None)
 
 
 def uniform_draws(space: Space, number: int, seed: int) -> Iterator[Parameters]:
@@ -72,12 +140,45 @@ def uniform_draws(space: Space, number: int, seed: int) -> Iterator[Parameters]:
         yield point_of_units(space, units.tolist())
 
 
+def feasible_draws(space: Space, number: int, seed: int) -> Iterator[Parameters]:
+    """Yield the feasible ones of up to about 1,000 independent uniform points for trial ``number``."""
+    yield from (point for point in uniform_draws(space, number, seed) if is_feasible(space, point))
+    for batch in range(_N_BATCHES):
+        generator = generator_for(seed, number, "feasible", batch)
+        for units in generator.random((_BATCH_SIZE, len(space.parameters))).tolist():
+            if is_feasible(space, point := point_of_units(space, units)):
+                yield point
+
+
 def sobol_draws(space: Space, position: int, seed: int) -> Iterator[Parameters]:
-    """Yield the point at ``position`` of the study's Sobol sequence; nothing if the space has too many parameters."""
+    """Yield the point at ``position`` of the study's Sobol sequence; nothing if the space has too many parameters.
+
+    In a constrained space it is a position among the feasible points of the sequence, and nothing is yielded if they
+    are too rare.
+    """
     n_dimensions = len(space.parameters)
-    if 1 <= n_dimensions <= MAX_SOBOL_DIMENSIONS:
+    if not 1 <= n_dimensions <= MAX_SOBOL_DIMENSIONS:
+        return
+    if space.constraints:
+        yield from _feasible_sobol_draws(space, max(position, 0), seed)
+    else:
         units = sobol_units(1, n_dimensions, generator_for(seed, "sobol"), max(position, 0))
         yield point_of_units(space, units[0].tolist())
+
+
+def _feasible_sobol_draws(space: Space, position: int, seed: int) -> Iterator[Parameters]:
+    """Yield the feasible point at ``position`` of the study's Sobol sequence, if it comes soon enough."""
+    # The beginning of the sequence is kept with the space: each trial would otherwise draw it again.
+    known: list[tuple[int, Parameters]]  # indices in the sequence, and points
+    known, n_drawn = space.memo.get(("sobol", seed), ([], 0))
+    n_most = _N_SKIPPED + _N_SKIPPED_EACH * position
+    while len(known) <= position and n_drawn < n_most:
+        units = sobol_units(_BATCH_SIZE, len(space.parameters), generator_for(seed, "sobol"), n_drawn)
+        points = enumerate((point_of_units(space, row) for row in units.tolist()), start=n_drawn)
+        known = [*known, *((index, point) for index, point in points if is_feasible(space, point))]
+        n_drawn += _BATCH_SIZE
+        space.memo["sobol", seed] = known, n_drawn
+    yield from (point for index, point in known[position : position + 1] if index < n_most)
 
 
 def sobol_units(

@@ -16,7 +16,12 @@ import numpy as np
 
 from tunecli.config.space import Space
 from tunecli.search.bo.acquisition import log_expected_improvement
-from tunecli.search.bo.acquisition_optimizer import exclude_repeats, is_large_model, ranked_candidates
+from tunecli.search.bo.acquisition_optimizer import (
+    exclude_repeats,
+    feasibility_of,
+    is_large_model,
+    ranked_candidates,
+)
 from tunecli.search.bo.encoding import Floats, features, units_of_points
 from tunecli.search.bo.outcome_transforms import Warping
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, finite_loss, fit_posterior, trial_data
@@ -100,7 +105,7 @@ def expected_improvement(
         acquisition: of `bayes`, whose settings are passed on; the result does not depend on it.
 
     Returns:
-        At least 0. None as long as `bayes` uses no model, or if no trial is feasible.
+        At least 0. None as long as `bayes` uses no model, or if no trial or no candidate is feasible.
     """
     if number < n_initial(space) or not can_fit(space, history):
         return None
@@ -121,7 +126,10 @@ def expected_improvement(
             data.best_ND,
             generator_for(seed, number, "improvement"),
             is_large=is_large_model(data.rows_NF),
+            is_feasible=feasibility_of(space),
         )[:_N_CANDIDATES]
+        if not len(ranked_MD):
+            return None
         is_new_M = np.isfinite(score(ranked_MD))
         rows_MF = features(data.encoding, ranked_MD)
         mean_SM, deviation_SM = posterior.surrogate.predict(rows_MF)

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from tunecli.config.domains import contains
+from tunecli.config.feasibility import feasible_default, is_feasible
 from tunecli.config.space import Space, values_by_key
 from tunecli.errors import UsageError
 from tunecli.knob import NamedKnob
@@ -26,8 +28,13 @@ from tunecli.registry.implementations import implementation
 from tunecli.registry.pruners import Pausing, is_pausing, pruner_info
 from tunecli.registry.samplers import SAMPLERS, sampler_info
 from tunecli.search.bo.feasibility import feasibility_rank, violation_matrix
+from tunecli.search.draws import is_exhausted, propose, start_point
 from tunecli.search.fidelity import Action, Curve
+from tunecli.seeding import seed_for
 from tunecli.trial import Observation, Parameters, State
+
+_N_ASKS = 8
+"""Times that a plug-in's sampler is asked for a feasible point."""
 
 LossCurve = Sequence[tuple[int, float]]
 """The (epoch, loss) pairs that a trial reported, by epoch; losses are ``sign * objective``, lower is better."""
@@ -49,7 +56,9 @@ class Sampler(Protocol):
             seed: the study's seed, at least 0.
 
         Returns:
-            A point of ``space`` that is, in a finite space, not in ``history``; None if no such point is left.
+            A feasible point of ``space`` (:func:`tunecli.is_feasible`) that is, in a finite space, not in ``history``;
+            None if no such point is left. A plug-in that returns a point that is not feasible is asked again, with
+            other seeds; after eight times it gets the feasible point that is nearest to its first answer.
         """
 
 
@@ -62,6 +71,8 @@ def suggest(
     settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Parameters | None:
     """Return the point of trial ``number`` by the sampler ``name``; see :class:`Sampler`.
+
+    The points of `search.start` come first, then the file's default.
 
     Args:
         name: a sampler of the registry.
@@ -80,8 +91,57 @@ def suggest(
     if unknown:
         raise UsageError(f"the sampler `{name}` has no setting `{unknown[0]}`")
     in_order = sorted(history, key=attrgetter("number"))
-    point: Parameters | None = implementation(info.implementation)(space, in_order, number, seed, **settings)
-    return point if point is None or name in SAMPLERS else _checked(name, space, point)
+    if (
+        space.start
+        and (first := _first_points(space, in_order, number, has_grid=info.needs_grid)) is not None
+    ):
+        return first
+    sampler: Sampler = partial(implementation(info.implementation), **settings)
+    point = sampler(space, in_order, number, seed)
+    if point is None or name in SAMPLERS:
+        return point
+    point = _checked(name, space, point)
+    return (
+        point
+        if is_feasible(space, point)
+        else _asked_again(name, sampler, space, in_order, number, seed, point)
+    )
+
+
+def _first_points(
+    space: Space, history: Sequence[Observation], number: int, *, has_grid: bool
+) -> Parameters | None:
+    """Return the next point of `search.start`, or the default after the last one; None after both.
+
+    A grid places the default itself.
+    """
+    point = start_point(space, history)
+    if point is not None or number != len(space.start) or has_grid:
+        return point
+    default = feasible_default(space)
+    return None if default is None or default in space.start else default
+
+
+def _asked_again(
+    name: str,
+    sampler: Sampler,
+    space: Space,
+    history: Sequence[Observation],
+    number: int,
+    seed: int,
+    first: Parameters,
+) -> Parameters | None:
+    """Return a feasible point of a plug-in's sampler, asked with other seeds, or the one nearest to its first point."""
+    if is_exhausted(space, history):
+        return None
+    for attempt in range(1, _N_ASKS):
+        point = sampler(space, history, number, seed_for(seed, "asked again", attempt))
+        if point is None:
+            break
+        point = _checked(name, space, point)
+        if is_feasible(space, point) and all(point != trial.parameters for trial in history):
+            return point
+    return propose(space, history, max(number, 1), seed, [first])
 
 
 def _checked(name: str, space: Space, point: Any) -> Parameters:

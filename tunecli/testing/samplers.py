@@ -6,14 +6,18 @@ import copy
 import json
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from tunecli.config.arithmetic import formula_of
 from tunecli.config.concrete_trial import concrete
+from tunecli.config.constraints import Combination, Constraints
 from tunecli.config.domains import contains
 from tunecli.config.enumeration import grid_size, position_of_point, space_size
+from tunecli.config.feasibility import is_feasible
 from tunecli.config.grammar import parse
 from tunecli.config.reader import read
 from tunecli.config.space import Space, default_point, values_by_key
@@ -40,6 +44,15 @@ links:
 noise: {normal: [0, 1], grid: 3}
 copied: {ref: lr}
 """
+CONSTRAINED = """
+a: {int: [1, 6]}
+b: {int: [1, 6]}
+kind: {choice: [x, {name: y, depth: {choice: [1, 2]}}]}
+"""
+CONSTRAINTS = Constraints(
+    where=(formula_of("2 * a <= b"), formula_of("kind.depth < b")),
+    forbid=(Combination((("kind", ("x",)), ("a", (1, 2)))),),
+)
 STATES = (
     State.COMPLETE,
     State.FAILED,
@@ -109,6 +122,21 @@ class SamplerContract:
         positions = [position_of_point(space, observation.parameters) for observation in history]
         assert sorted(positions, key=str) == sorted(range(size), key=str)
         assert self.suggest(space, history, size) is None
+
+    def test_only_feasible_points_are_suggested_until_none_is_left(self) -> None:
+        space = replace(space_of(CONSTRAINED), constraints=CONSTRAINTS)
+        # 9 pairs have 2a <= b. `x` has the one with a = 3; `y` has two depths for each, but for one where b is 2.
+        history = self.swept(space, 30)
+        assert all(is_feasible(space, observation.parameters) for observation in history)
+        assert len({json.dumps(observation.parameters) for observation in history}) == len(history) == 1 + 17
+        assert self.suggest(space, history, len(history)) is None
+
+    def test_constraints_are_obeyed_in_a_continuous_space(self) -> None:
+        condition = Constraints(where=(formula_of("lr * 5 <= 1 + noise"), formula_of("`links.length` != 1")))
+        space = replace(space_of(CONTINUOUS), constraints=condition)
+        history = self.swept(space, 20)
+        assert len(history) == 20
+        assert all(is_feasible(space, observation.parameters) for observation in history)
 
     def test_the_same_arguments_give_the_same_point_and_do_not_change(self) -> None:
         space, again = space_of(CONTINUOUS), space_of(CONTINUOUS)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.config.domains import LAST_UNIT
+from tunecli.config.feasibility import is_feasible as is_feasible_point
 from tunecli.config.space import Space, point_of_units
 from tunecli.search.bo.encoding import Encoding, Floats, coordinates_of_units, snap, units_of_coordinates
 from tunecli.search.draws import sobol_units
@@ -33,6 +34,10 @@ _JUMP_PROBABILITY = 0.1  # the probability that a moved coordinate is drawn from
 _REPEAT_TOLERANCE = 1e-3  # a point that is nearer to a trial than this in every column repeats it
 _MAX_CELLS = 2_000  # trials times columns; a model with more is large
 _N_POINTS = 64  # the best candidates, which become points
+_N_MORE = 4  # times that further global candidates are drawn if few are feasible
+
+IsFeasible = Callable[[Floats], NDArray[np.bool_]]
+"""Snapped units (M, D) → whether each is a feasible point, (M,)."""
 
 
 def ranked_candidates(
@@ -42,8 +47,9 @@ def ranked_candidates(
     generator: np.random.Generator,
     *,
     is_large: bool = False,
+    is_feasible: IsFeasible | None = None,
 ) -> Floats:
-    """Return about 2,500 snapped candidates, (M, D), the highest score first.
+    """Return about 2,500 snapped candidates, (M, D), the highest score first; fewer if few are feasible.
 
     Args:
         encoding: of the space.
@@ -51,6 +57,7 @@ def ranked_candidates(
         best_ND: the snapped units of the trials, the best first; at least one. The first eight are parents.
         generator: draws the candidates.
         is_large: whether a score is expensive: only a quarter as many candidates are scored.
+        is_feasible: the feasible ones of snapped candidates; None: all are. Only feasible ones are scored and returned.
     """
     n_global, n_mutants = _N_GLOBAL, _N_MUTANTS
     if is_large:
@@ -66,14 +73,50 @@ def ranked_candidates(
             ]
         ),
     )
-    scores_M = score(candidates_MD)
+    if is_feasible is not None:
+        candidates_MD = _feasible_candidates(encoding, candidates_MD, is_feasible, n_global, generator)
+    scores_M = score(candidates_MD) if len(candidates_MD) else np.zeros(0)
     for radius in _RADII:
         parents_PD = candidates_MD[np.argsort(-scores_M, kind="stable")[:_N_PARENTS]]
+        if not len(parents_PD):
+            break
         mutants_MD = snap(encoding, mutate(encoding, parents_PD, n_mutants, radius, generator))
+        if is_feasible is not None and not len(mutants_MD := mutants_MD[is_feasible(mutants_MD)]):
+            continue
         candidates_MD = np.vstack([candidates_MD, mutants_MD])
         scores_M = np.concatenate([scores_M, score(mutants_MD)])
     ranked_MD: Floats = candidates_MD[np.argsort(-scores_M, kind="stable")]
     return ranked_MD
+
+
+def _feasible_candidates(
+    encoding: Encoding,
+    candidates_MD: Floats,
+    is_feasible: IsFeasible,
+    n_wanted: int,
+    generator: np.random.Generator,
+) -> Floats:
+    """Return the feasible candidates, and feasible ones of further uniform draws if they are fewer than a quarter."""
+    candidates_MD = candidates_MD[is_feasible(candidates_MD)]
+    for _ in range(_N_MORE):
+        if len(candidates_MD) >= n_wanted // 4:
+            break
+        fresh_MD = generator.random((n_wanted, candidates_MD.shape[1]))
+        fresh_MD = snap(encoding, units_of_coordinates(encoding, fresh_MD))
+        candidates_MD = np.vstack([candidates_MD, fresh_MD[is_feasible(fresh_MD)]])
+    return candidates_MD
+
+
+def feasibility_of(space: Space) -> IsFeasible | None:
+    """Return which rows of snapped units are feasible points of a constrained space; None without constraints."""
+    if not space.constraints:
+        return None
+
+    def is_feasible(units_MD: Floats) -> NDArray[np.bool_]:
+        points = (point_of_units(space, units_D.tolist()) for units_D in units_MD)
+        return np.fromiter((is_feasible_point(space, point) for point in points), np.bool_, len(units_MD))
+
+    return is_feasible
 
 
 def to_points(space: Space, ranked_MD: Floats) -> Iterator[Parameters]:

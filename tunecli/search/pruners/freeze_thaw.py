@@ -36,6 +36,7 @@ from tunecli.registry.pruners import Curves
 from tunecli.search.bo.acquisition import ACQUISITIONS, Acquisition, log_user_prior
 from tunecli.search.bo.acquisition_optimizer import (
     exclude_repeats,
+    feasibility_of,
     is_large_model,
     is_repeat,
     ranked_candidates,
@@ -179,7 +180,7 @@ def _ranked_candidates(
     number: int,
     streams: Streams,
 ) -> tuple[Floats, float]:
-    """Return the candidates for a new trial, (M, D), the best first, and the score of the first."""
+    """Return the candidates for a new trial, (M, D), the best first, and the score of the first (-inf without any)."""
     log_prior = log_user_prior(space, number)
 
     def score(units_MD: Floats) -> Floats:
@@ -191,8 +192,15 @@ def _ranked_candidates(
     log_infeasible_W = np.maximum(LOG_HALF - model.log_feasible(data.begun_WF), 0.0)
     order_W = np.lexsort((model.mean(data.begun_WF), log_infeasible_W))
     best_WD, is_large = data.begun_units_WD[order_W], is_large_model(data.rows_NF)
-    ranked_MD = ranked_candidates(data.encoding, score, best_WD, streams("candidates"), is_large=is_large)
-    return ranked_MD, float(score(ranked_MD[:1])[0])
+    ranked_MD = ranked_candidates(
+        data.encoding,
+        score,
+        best_WD,
+        streams("candidates"),
+        is_large=is_large,
+        is_feasible=feasibility_of(space),
+    )
+    return ranked_MD, float(score(ranked_MD[:1])[0]) if len(ranked_MD) else -math.inf
 
 
 def _full_fidelity_action(

@@ -18,6 +18,7 @@ from tunecli.errors import UsageError
 from tunecli.search.bo.acquisition import ACQUISITIONS, Portfolio, log_user_prior
 from tunecli.search.bo.acquisition_optimizer import (
     exclude_repeats,
+    feasibility_of,
     is_large_model,
     ranked_candidates,
     to_points,
@@ -119,5 +120,6 @@ def model_draws(
             data.best_ND,
             generator_for(seed, number, "candidates"),
             is_large=is_large_model(data.rows_NF),
+            is_feasible=feasibility_of(space),
         )
     yield from to_points(space, ranked_MD)

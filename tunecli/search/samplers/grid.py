@@ -7,9 +7,11 @@ and not from the trial's number, since a study may begin with the trials of anot
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from tunecli.config.enumeration import grid_point, grid_position_of_point, grid_size, n_grid_points
-from tunecli.config.space import Space, default_point
+from tunecli.config.feasibility import feasible_default, feasible_grid_positions
+from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.search.draws import nth_absent
 from tunecli.trial import Observation, Parameters
@@ -18,7 +20,8 @@ from tunecli.trial import Observation, Parameters
 def grid(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
     """Return the next point of the grid that was not tried; None after the last one.
 
-    A default on the grid is the first point, and the others follow in order. Trials that are missing from the history
+    A default on the grid is the first point, and the others follow in order. Points that are not feasible are left
+    out. Trials that are missing from the history
     count as the next ones in that order. See :class:`tunecli.search.protocols.Sampler`.
 
     Raises:
@@ -28,14 +31,18 @@ def grid(space: Space, history: Sequence[Observation], number: int, seed: int) -
     positions = (grid_position_of_point(space, trial.parameters) for trial in history)
     present = {position for position in positions if position is not None}
     rank = number - len(history)
-    if rank >= size - len(present):
+    if not space.constraints and rank >= size - len(present):
         return None
-    default = default_point(space)
+    default = feasible_default(space)
     first = None if default is None else grid_position_of_point(space, default)
     if first is not None and first not in present:
         if rank == 0:
             return grid_point(space, first)
         rank, present = rank - 1, present | {first}
+    if space.constraints:
+        absent = (position for position in feasible_grid_positions(space) if position not in present)
+        position = next(islice(absent, rank, None), None)
+        return None if position is None else grid_point(space, position)
     return grid_point(space, nth_absent(rank, present))
 
 

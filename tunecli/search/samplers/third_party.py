@@ -23,6 +23,7 @@ from tunecli.trial import Observation, Parameters, Scalar
 _CONSTRAINTS = "constraints"  # Optuna's key of a trial's violations
 _UNKNOWN_VIOLATION = 1e300
 _MAX_NAMES = 6
+_N_ASKS = 16  # for a feasible point of a constrained space
 
 
 def tpe(space: Space, history: Sequence[Observation], number: int, seed: int) -> Parameters | None:
@@ -88,7 +89,8 @@ def _tpe_draws(
                 system_attrs={_CONSTRAINTS: _finite_violations(trial)} if has_constraints else {},
             )
         )
-    yield point_of_units(space, _suggested_units(study.ask(), space, distributions))
+    for _ in range(_N_ASKS if space.constraints else 1):  # `propose` takes the first feasible one
+        yield point_of_units(space, _suggested_units(study.ask(), space, distributions))
 
 
 def _suggested_units(trial: Any, space: Space, distributions: Mapping[str, Any]) -> list[float]:
@@ -186,8 +188,11 @@ def _cmaes_draws(
             generation.append((adapted_units, worst if loss is None else loss))
         strategy.tell(generation)
     suggested = generator_for(seed, number, "cmaes", "others").random(len(space.parameters))
-    suggested[indices] = np.clip(strategy.ask(), 0.0, LAST_UNIT)
-    yield point_of_units(space, suggested.tolist())
+    for attempt in range(_N_ASKS if space.constraints else 1):  # `propose` takes the first feasible one
+        if attempt:
+            suggested = generator_for(seed, number, "cmaes", "others", attempt).random(len(space.parameters))
+        suggested[indices] = np.clip(strategy.ask(), 0.0, LAST_UNIT)
+        yield point_of_units(space, suggested.tolist())
 
 
 def _loss(trial: Observation) -> float | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunecli.config.enumeration import grid_size, space_size
+from tunecli.config.enumeration import grid_position_of_point, grid_size
+from tunecli.config.feasibility import n_feasible, n_of_small_grid
 from tunecli.config.run import Run
 from tunecli.config.study import DEFAULT_TRIALS, StudySpec
 from tunecli.engine import n_cores
@@ -76,17 +77,24 @@ def _lookahead(spec: StudySpec, n_workers: int, fuse: int) -> int:
 def _n_trials(spec: StudySpec) -> int:
     n_trials = spec.settings.search.trials
     is_grid = sampler_info(spec.settings.search.sampler_name).needs_grid
-    n_points = grid_size(spec.space) if is_grid else space_size(spec.space)
     if n_trials is not None:
         return n_trials
-    if is_grid and n_points is not None:
-        if n_points > MAX_WHOLE_GRID:
+    if is_grid and grid_size(spec.space) is not None:
+        n_points = n_of_small_grid(spec.space, MAX_WHOLE_GRID)
+        if n_points is None:
             raise UsageError(
-                f"the grid has {n_points:,} points and `search.trials` is not set",
+                f"the grid has {_shown_grid(spec)} points and `search.trials` is not set",
                 hint="set the number of trials: --set search.trials=1000",
             )
-        return n_points
+        return n_points + sum(grid_position_of_point(spec.space, point) is None for point in spec.space.start)
+    n_points = n_feasible(spec.space)
     return DEFAULT_TRIALS if n_points is None else min(DEFAULT_TRIALS, n_points)
+
+
+def _shown_grid(spec: StudySpec) -> str:
+    if spec.space.constraints:
+        return f"more than {MAX_WHOLE_GRID:,} feasible"
+    return f"{grid_size(spec.space):,}"
 
 
 def worker_count(run: Run, here: Sequence[Accelerator]) -> int:

@@ -1,9 +1,10 @@
 """Forks a study: begins a new one that reuses trials of another.
 
-A trial is reused if the new space contains the same concrete trial, and if everything else that its score depends on is
-unchanged: the study's seed, repeats, threads, the user's code and the data. The objective may differ if the recorded
-metrics give the new score (`rescored`). A reused trial keeps its seed, outcome and epochs, and gets the next number of
-the new study, which goes on from there as from any record (record-is-the-state). The other study is only read.
+A trial is reused if the new space contains the same concrete trial and its constraints allow it, and if everything else
+that its score depends on is unchanged: the study's seed, repeats, threads, the user's code and the data. The objective
+may differ if the recorded metrics give the new score (`rescored`). A reused trial keeps its seed, outcome and epochs,
+and gets the next number of the new study, which goes on from there as from any record (record-is-the-state). The other
+study is only read.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from tunecli.config.comparison import fitting_point
 from tunecli.config.concrete_trial import DanglingReferenceError, concrete
 from tunecli.config.enumeration import grid_position_of_point
+from tunecli.config.feasibility import is_feasible
 from tunecli.config.metrics import MEASURED
 from tunecli.config.study import StudySpec
 from tunecli.config.surroundings import KEYS
@@ -163,6 +165,8 @@ def _reusable_trials(
         point = fitting_point(spec.space, trial.parameters, config)
         if point is None or (trial.state.shown is State.PRUNED and not is_pruned_alike):
             continue
+        if not is_feasible(spec.space, point):
+            continue
         assert trial.outcome is not None
         result = rescored(trial.outcome, epochs[trial.number], config, recorded.objective, spec.objective)
         if result is None:
@@ -178,8 +182,10 @@ def _total(spec: StudySpec, plan: Plan, reused: Sequence[_ReusedTrial]) -> int:
     """The new study's total. A grid without ``search.trials`` adds the reused trials that are not on the grid."""
     n_off_grid = 0
     if sampler_info(spec.settings.search.sampler_name).needs_grid and spec.settings.search.trials is None:
-        positions = [grid_position_of_point(spec.space, entry.trial.parameters) for entry in reused]
-        n_off_grid = len(reused) - len({position for position in positions if position is not None})
+        # The plan counts the start points that are not on the grid already.
+        others = [entry for entry in reused if entry.trial.parameters not in spec.space.start]
+        positions = [grid_position_of_point(spec.space, entry.trial.parameters) for entry in others]
+        n_off_grid = len(others) - len({position for position in positions if position is not None})
     return max(plan.n_trials + n_off_grid, len(reused))
 
 

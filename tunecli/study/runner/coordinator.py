@@ -16,6 +16,7 @@ from functools import partial
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.registry.pruners import is_pausing
 from tunecli.results.ranking import leading
+from tunecli.search.draws import start_point
 from tunecli.search.protocols import suggest
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.history import History, LearningCurves
@@ -150,10 +151,17 @@ class Coordinator:
         return trial
 
     def _suggest(self, number: int, point: Parameters | None, history: Sequence[Observation]) -> Trial | None:
-        """Trial ``number`` at ``point``, or where the sampler suggests it; None if the space has no further point."""
+        """Trial ``number`` at ``point``, or where the sampler suggests it; None if the space has no further point.
+
+        A point of `search.start` that was not tried yet comes before both.
+        """
         spec, search = self._study.spec, self._study.spec.settings.search
-        point = point or suggest(
-            search.sampler_name, spec.space, history, number, spec.settings.seed, search.sampler_settings
+        point = (
+            start_point(spec.space, history)
+            or point
+            or suggest(
+                search.sampler_name, spec.space, history, number, spec.settings.seed, search.sampler_settings
+            )
         )
         return None if point is None else Trial(number, point, trial_seed(spec, number, point))
 

@@ -1,0 +1,167 @@
+"""Read `search.start`: the points that a study tries first, each a map of values by the names of parameters.
+
+A point may be partial: a parameter that is left out has its default or middle. A value of a parameter inside a branch
+chooses the branch, if no other branch has a parameter of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from tunecli.config.arithmetic import value_in
+from tunecli.config.concrete_trial import concrete, locate
+from tunecli.config.constraints import is_one_of
+from tunecli.config.domains import centre, contains
+from tunecli.config.expressions import Expression, FixedList
+from tunecli.config.feasibility import is_feasible
+from tunecli.config.labels import shown
+from tunecli.config.named_values import (
+    NamedValue,
+    ValueRefusedError,
+    known_name,
+    named_values,
+    names_of_space,
+    value_in_domain,
+)
+from tunecli.config.space import Parameter, Space, default_point, is_active, point_with
+from tunecli.errors import Problem
+from tunecli.trial import Parameters, Scalar
+
+Report = Callable[[Problem], None]
+
+
+def start_points(space: Space, settings: Space, report: Report) -> tuple[Parameters, ...]:
+    """The points of `search.start`, in order; each problem is passed to ``report``.
+
+    A point is refused if it is given twice, or if a constraint of the space does not allow it.
+
+    Args:
+        space: the space of the trials, with its constraints.
+        settings: the tree of the settings.
+        report: takes a problem.
+    """
+    taken, expression = locate(settings, {}, ("search", "start"))
+    if len(taken) != 2 or not isinstance(expression, FixedList):
+        return ()
+    points: dict[int, Parameters] = {}
+    for number, item in enumerate(expression.items):
+        place = f"search.start.{number}"
+        point = _point(space, item, place, report)
+        if point is None:
+            continue
+        earlier = next((other for other, known in points.items() if is_same_point(known, point)), None)
+        if earlier is not None:
+            message = f"this is the same point as search.start.{earlier}"
+            report(Problem(message, item.mark.file, item.mark.line, item.mark.column, place))
+        elif not is_feasible(space, point):
+            broken = "; ".join(space.constraints.broken(point, partial(concrete, space)))
+            values = ", ".join(f"{name} {shown(value)}" for name, value in point.items())
+            mark, hint = item.mark, f"the whole point is {values}"
+            report(Problem(broken, mark.file, mark.line, mark.column, place, hint))
+        points[number] = point
+    return tuple(points.values())
+
+
+def is_same_point(one: Parameters, other: Parameters) -> bool:
+    """Whether two points are equal; 1, 1.0 and true are three different values."""
+    return one == other and all(type(value) is type(other[name]) for name, value in one.items())
+
+
+def _point(space: Space, item: Expression, place: str, report: Report) -> Parameters | None:
+    entries: dict[str, NamedValue] = {}
+    problems: list[Problem] = []
+    try:
+        given = list(named_values(item))
+    except ValueRefusedError as problem:
+        report(problem.at(item.mark, place))
+        return None
+    for entry in given:
+        for each in _items_of_list(space, entry):
+            try:
+                entries[known_name(space, each.name)] = each
+            except ValueRefusedError as problem:
+                problems.append(problem.at(each.mark, f"{place}.{each.name}"))
+    point, used = _completed(space, entries, place, problems)
+    for name, entry in entries.items():
+        if name not in used and (unused := _unused(space, point, name, entry)) is not None:
+            problems.append(unused.at(entry.mark, f"{place}.{entry.name}"))
+    for found in problems:
+        report(found)
+    return None if problems else point
+
+
+def _items_of_list(space: Space, entry: NamedValue) -> Iterator[NamedValue]:
+    """The length and the items of a list of parameters, such as ``hidden: [64, 32]``; else the entry itself."""
+    if not isinstance(entry.value, tuple):
+        yield entry
+        return
+    paths = (entry.name, f"params.{entry.name}")
+    if not any(name.startswith(f"{path}.") for name in names_of_space(space) for path in paths):
+        yield entry
+        return
+    for path in paths:
+        if f"{path}.length" in space.names:
+            yield NamedValue(f"{path}.length", len(entry.value), entry.mark)
+    for number, value in enumerate(entry.value):
+        yield NamedValue(f"{entry.name}.{number}", value, entry.mark)
+
+
+def _completed(
+    space: Space, entries: dict[str, NamedValue], place: str, problems: list[Problem]
+) -> tuple[Parameters, set[str]]:
+    """The point with the given values, and the names that it uses; a wrong value becomes a problem."""
+    defaults, implied = default_point(space) or {}, _implied(space, entries)
+    chosen: dict[str, Scalar] = {}
+    used: set[str] = set()
+    for parameter in space.parameters:
+        if not is_active(parameter, chosen):
+            continue
+        name, domain = parameter.name, parameter.domain
+        value = centre(domain) if parameter.default is None else parameter.default
+        if name in defaults and contains(domain, defaults[name]):
+            value = defaults[name]
+        if name in entries:
+            used.add(name)
+            try:
+                given = entries[name].value
+                if isinstance(given, tuple):
+                    raise ValueRefusedError(f"`{name}` is one value, not a list")
+                value = value_in_domain(domain, given, name)
+            except ValueRefusedError as problem:
+                problems.append(problem.at(entries[name].mark, f"{place}.{entries[name].name}"))
+        elif parameter.key in implied:
+            value = implied[parameter.key]
+        chosen[parameter.key] = value
+    return point_with(space, chosen), used
+
+
+def _implied(space: Space, entries: dict[str, NamedValue]) -> dict[str, Scalar]:
+    """The branches, by the key of the choice, that contain the given parameters."""
+    by_name: dict[str, list[Parameter]] = {}
+    for parameter in space.parameters:
+        by_name.setdefault(parameter.name, []).append(parameter)
+    implied: dict[str, Scalar] = {}
+    for name in entries:
+        owners: Sequence[Parameter] = by_name.get(name, ())
+        if len(owners) == 1:
+            for condition in owners[0].conditions:
+                if condition.values:
+                    implied.setdefault(condition.key, condition.values[0])
+    return implied
+
+
+def _unused(space: Space, point: Parameters, name: str, entry: NamedValue) -> ValueRefusedError | None:
+    """The problem of a value that the point does not use; None if the file fixes the same value."""
+    if name in space.names:
+        parents = {key for p in space.parameters if p.name == name for key in (c.key for c in p.conditions)}
+        names = {p.name: point.get(p.name) for p in space.parameters if p.key in parents and p.name in point}
+        because = " and ".join(f"{parent} is {shown(value)}" for parent, value in names.items())
+        return ValueRefusedError(f"`{name}` is not used in this point, because {because}")
+    try:
+        fixed = value_in(point, concrete(space, point), name)
+    except LookupError:
+        return ValueRefusedError(f"`{name}` does not exist in this point")
+    if not isinstance(entry.value, tuple) and is_one_of(entry.value, (fixed,)):
+        return None
+    return ValueRefusedError(f"`{name}` is always {shown(fixed)}: the file gives it no range")
