@@ -38,6 +38,7 @@ SHORT = {
     "commands/schema.py": "each command is one module",
     "config/paths.py": "used by config, store and train",
     "search/samplers/random.py": "each sampler is one module",
+    "shims/wandb_path/wandb/_errors.py": "a module of the package that scripts import",
     "seeding.py": "the one place where seeds are made",
 }
 

@@ -23,9 +23,11 @@ from tunecli.console.options import (
     Exact,
     ExportFile,
     Failed,
+    ForeignFile,
     Fork,
     Form,
     Json,
+    Kind,
     Metrics,
     NextConfig,
     OneTrial,
@@ -259,6 +261,23 @@ def init(
     from tunecli.console import Console
 
     Console().show(init_view(None if path == STDOUT else path))
+
+
+@verb(name="import", short_help="Convert another tool's sweep file.")
+def import_file(
+    path: ForeignFile,
+    out: ExportFile = None,
+    kind: Kind = None,
+    is_json: Json = False,
+) -> None:
+    """Convert FILE, a sweep of W&B, Hydra, Ray Tune, NNI, Katib or Determined, into a study's YAML file.
+
+    The file goes to stdout or to `-o FILE`. stderr has a line for the fate of each key.
+    """
+    from tunecli.commands.import_sweep import import_sweep, import_view
+    from tunecli.console import Console
+
+    Console(is_json=is_json).show(import_view(import_sweep(path, None if out == STDOUT else out, kind)))
 
 
 @verb(short_help="Print the JSON Schema, or a table of keys.")

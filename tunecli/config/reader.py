@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
@@ -68,16 +68,34 @@ class MapNode:
 
 
 Node = ScalarNode | SequenceNode | MapNode
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How another tool's YAML is read. Limits, tags and cycles are checked as in a study's file.
+
+    Attributes:
+        resolve: the value of a plain scalar at a position; raises ValueError with a message.
+        has_merge_keys: whether ``<<`` merges maps; else it is a problem.
+        has_plain_keys: whether a key may be a number or a boolean, which is read as the text that the file has.
+    """
+
+    resolve: Callable[[str, Mark], Scalar]
+    has_merge_keys: bool = False
+    has_plain_keys: bool = False
+
+
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read(data: bytes, file: str, *, line: int = 1, column: int = 1) -> Node:
+def read(data: bytes, file: str, *, line: int = 1, column: int = 1, dialect: Dialect | None = None) -> Node:
     """Read one YAML document.
 
     Args:
         data: the file's bytes; UTF-8, with or without a byte order mark.
         file: the file's name in positions.
         line, column: position of the first character, for a text that is part of another one.
+        dialect: how another tool's file is read; None: as a study's file.
 
     Raises:
         ConfigError: the text has problems, each with its position.
@@ -93,7 +111,7 @@ def read(data: bytes, file: str, *, line: int = 1, column: int = 1) -> Node:
             "the file is not UTF-8",
             "save it as UTF-8",
         )
-    return _Reader(text, file, line - 1, column - 1).document()
+    return _Reader(text, file, line - 1, column - 1, dialect or _CORE).document()
 
 
 def scalar(text: str) -> Scalar:
@@ -119,6 +137,9 @@ def scalar(text: str) -> Scalar:
     return float("nan") if text in _NAN else text
 
 
+_CORE = Dialect(lambda text, _: scalar(text))
+
+
 def _refuse(mark: Mark, message: str, hint: str = "") -> NoReturn:
     raise ConfigError([Problem(message, mark.file, mark.line, mark.column, hint=hint)])
 
@@ -126,7 +147,8 @@ def _refuse(mark: Mark, message: str, hint: str = "") -> NoReturn:
 class _Reader:
     """One document during reading: the event stream, the anchors so far, and the number of nodes."""
 
-    def __init__(self, text: str, file: str, first_line: int, first_column: int) -> None:
+    def __init__(self, text: str, file: str, first_line: int, first_column: int, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._file, self._first_line, self._first_column = file, first_line, first_column
         self._events = self._guarded(text)
         self._anchors: dict[str, Node | None] = {}
@@ -245,7 +267,7 @@ class _Reader:
         if event.style is not None and event.style != "":
             return ScalarNode(event.value, mark)
         try:
-            return ScalarNode(scalar(event.value), mark)
+            return ScalarNode(self._dialect.resolve(event.value, mark), mark)
         except ValueError as error:
             self._problem(mark, str(error))
             return ScalarNode(None, mark)
@@ -259,8 +281,9 @@ class _Reader:
     def _map(self, mark: Mark, depth: int) -> MapNode:
         items: dict[str, Node] = {}
         marks: dict[str, Mark] = {}
+        merged: list[MapNode] = []
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            key = self._node(event, depth + 1)
+            key = self._key(event, depth)
             value = self._node(next(self._events), depth + 1)
             if not isinstance(key, ScalarNode) or not isinstance(key.value, str):
                 shown = f" `{json.dumps(key.value)}`" if isinstance(key, ScalarNode) else ""
@@ -269,6 +292,8 @@ class _Reader:
                     "a `,` starts another key: write a list in brackets, [8, 16]" if is_rest else "quote it"
                 )
                 self._problem(key.mark, f"the key{shown} must be a text", hint)
+            elif key.value == "<<" and self._dialect.has_merge_keys:
+                merged += self._merged(value)
             elif key.value == "<<":
                 self._problem(key.mark, "merge keys (`<<`) are not allowed", "write the keys out")
             elif key.value in items:
@@ -276,7 +301,25 @@ class _Reader:
                 self._problem(key.mark, f"duplicate key `{key.value}`", f"first on line {first.line}")
             else:
                 items[key.value], marks[key.value] = value, key.mark
+        for source in merged:  # keys of the map itself win, then those of the first map that is merged
+            items = {**source.items, **items}
+            marks = {**source.marks, **marks}
         return MapNode(items, marks, mark)
+
+    def _key(self, event: yaml.Event, depth: int) -> Node:
+        is_bare = isinstance(event, yaml.ScalarEvent) and event.tag is None and event.anchor is None
+        if self._dialect.has_plain_keys and isinstance(event, yaml.ScalarEvent) and is_bare:
+            self._count(1, self._mark(event))
+            return ScalarNode(event.value, self._mark(event))
+        return self._node(event, depth + 1)
+
+    def _merged(self, value: Node) -> list[MapNode]:
+        """The maps that ``<<`` merges."""
+        sources = value.items if isinstance(value, SequenceNode) else (value,)
+        maps = [source for source in sources if isinstance(source, MapNode)]
+        if len(maps) < len(sources):
+            self._problem(value.mark, "`<<` must merge maps", "write the keys out")
+        return maps
 
 
 def plain_of(node: Node) -> Any:

@@ -121,7 +121,7 @@ def code_problems(
         UsageError: a command uses an environment variable that is not set.
     """
     for use in uses(plain, objective):
-        yield from _use_problems(use, base_path)
+        yield from _use_problems(use, base_path, has_shim=plain.get("shim") is not None)
     if "command" in plain:
         yield from _command_problems(plain, objective, lookup_of(surroundings, base_path))
 
@@ -154,7 +154,7 @@ def _use(place: Place, code: str, args: Mapping[str, Any]) -> CodeUse:
     return CodeUse(place, tuple(module.split(".")), name, args)
 
 
-def _use_problems(use: CodeUse, base_path: Path) -> Iterator[CodeProblem]:
+def _use_problems(use: CodeUse, base_path: Path, *, has_shim: bool) -> Iterator[CodeProblem]:
     place, top = (*use.place, "python"), use.module[0]
     path = module_file(base_path, use.module)
     if path is None:
@@ -183,6 +183,9 @@ def _use_problems(use: CodeUse, base_path: Path) -> Iterator[CodeProblem]:
         call = _CALLS.get(METRIC if is_metric else use.place)
         if use.place == ("loss",) and is_class(parsed(path), use.name):
             call = _Call()  # an object is made of it, and that is called
+        if signature is not None and call is not None and has_shim and not use.place:
+            n_required = sum(name in signature.required for name in signature.positional)
+            call = _Call(call.given[:n_required])  # a function for `wandb.agent` takes no argument
         if signature is not None and call is not None:
             yield from _call_problems(use, signature, call)
 

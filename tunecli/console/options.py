@@ -41,6 +41,20 @@ def overrides_of(sets: Sequence[str] | None, flags: Mapping[str, object] | None 
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="The study's YAML file.", show_default=False)
 ]
+ForeignFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="The other tool's file; `-` is stdin.", parser=file_name, show_default=False
+    ),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="KIND",
+        help="wandb, hydra, ray, nni, katib or determined [default: recognised by the content].",
+    ),
+]
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or a study's name.", show_default=False)
 ]

@@ -60,17 +60,23 @@ def _with_a_program(command: Any) -> Any:
 MetricPattern = Annotated[str, Field(max_length=1000), AfterValidator(_with_one_group)]
 
 
+ShimName = Literal["wandb"]
+
+
 class FunctionTrial(Knob):
     """The user's own training function, `train(params, trial)`, in a module beside the file.
 
     Attributes:
         python: training function, as `module:name`.
         params: parameters that the function receives; any value can be a range.
+        shim: package of another tool that tunecli stands in for: with `wandb`, `wandb.config` holds the parameters,
+            and `wandb.log` reports.
         seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
     """
 
     python: CodeName
     params: dict[str, Any] = {}
+    shim: ShimName | None = None
     seed: Seed | None = None
 
 
@@ -85,6 +91,8 @@ class CommandTrial(Knob):
         params: parameters of the command; any value can be a range.
         metrics: regular expression for each metric, whose one group matches the number in the program's output.
         metrics_from: the output with the metrics: `stdout`, `stderr` or `both`.
+        shim: package of another tool that tunecli stands in for: with `wandb`, `wandb.config` holds the parameters,
+            and `wandb.log` reports.
         seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
     """
 
@@ -92,4 +100,5 @@ class CommandTrial(Knob):
     params: dict[str, Any] = {}
     metrics: dict[MetricName, MetricPattern] = {}
     metrics_from: OutputName = "both"
+    shim: ShimName | None = None
     seed: Seed | None = None

@@ -25,6 +25,7 @@ from tunecli.train.epoch_end import never
 from tunecli.train.user_code.output import MetricsReader, last_lines, reader_for, short_line
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports
+from tunecli.train.user_code.shims import ServedShim, shim_of_command, with_shim
 from tunecli.train.user_code.surroundings import program_words, with_module_path, working_folder
 from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.train.user_code.trial_log import TrialLog, log_file
@@ -72,12 +73,15 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
             cwd = ending.enter_context(working_folder(job))
             is_anew = not any(folder.iterdir()) and cwd.is_empty
             log = ending.enter_context(TrialLog(log_file(job)))
-            program = ending.enter_context(_started(trial, job, reports.device, (folder, cwd.path), log))
+            shim = ending.enter_context(shim_of_command(trial, job.task.objective.metric))
+            program = ending.enter_context(
+                _started(trial, job, reports.device, (folder, cwd.path), log, shim)
+            )
         except (PlaceholderError, UsageError, OSError, ValueError) as error:
             cause = f"the program was not started: {str(error).splitlines()[0]}"
             yield reports.ended(Failure(FailureKind.ERROR, cause))
             return
-        reader = reader_for(trial, reports, is_anew=is_anew)
+        reader = with_shim(trial, reports, reader_for(trial, reports, is_anew=is_anew))
         stopping = _Latch(is_stop_wanted)
         for line in program.lines(stopping):
             yield from reader.read(line.text, line.stream)
@@ -122,7 +126,12 @@ def _device(job: Job) -> str:
 
 
 def _started(
-    trial: CommandTrial, job: Job, device: str, folders: tuple[Path, Path], log: TrialLog
+    trial: CommandTrial,
+    job: Job,
+    device: str,
+    folders: tuple[Path, Path],
+    log: TrialLog,
+    shim: ServedShim,
 ) -> Program:
     """Start the program; ``folders`` are the one for its checkpoints and its working folder."""
     folder, cwd = folders
@@ -137,7 +146,8 @@ def _started(
         "TUNECLI_DEVICE": device,
         "TUNECLI_CHECKPOINT_DIR": str(folder),
     }
-    return Program(program_words(words, job), cwd, with_module_path(environment, words, job), log)
+    environment = shim.environment(with_module_path(environment, words, job))
+    return Program(program_words(words, job), cwd, environment, log, shim.pipe)
 
 
 def _without_secrets(program: Program, names: Sequence[str]) -> str:

@@ -33,6 +33,7 @@ from tunecli.train.failures import failure_of, release_memory
 from tunecli.train.user_code import code as user_code
 from tunecli.train.user_code.isolation import once_loaded
 from tunecli.train.user_code.reports import Reports, short_name
+from tunecli.train.user_code.shims import call_with_shim, shim_of_function
 from tunecli.train.user_code.surroundings import entered
 from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.trial import Failure, FailureKind
@@ -99,16 +100,20 @@ class UserTrial:
     def _run(self, trial: FunctionTrial, base_path: Path) -> _Result:
         """Call the function. The result is the metrics that it returned, or its failure."""
         try:
-            with once_loaded(lambda: _threads(self.threads)):
+            shim = shim_of_function(
+                trial, self.number, self._objective.metric, self.checkpoint_dir, self.report
+            )
+            with once_loaded(lambda: _threads(self.threads)), shim as served:
                 function = user_code.resolve(trial.python, base_path)
                 with user_code.running(seed_for(self.seed, "function"), self.device, trial.python):
                     try:
-                        value = function(trial.params, self)
+                        value = self._called(function, trial)
+                        served.finish()
                     except SystemExit as error:
                         if not _is_success(error):
                             raise
                         value = None  # `sys.exit(0)` ends a script in order, so its reports count
-                    result: _Result = self._returned(value)
+                    result: _Result = {**served.metrics, **self._returned(value)}
         except TrialStopped:
             result = {}
         except BaseException as error:  # also SystemExit and KeyboardInterrupt: they end only this trial
@@ -120,6 +125,11 @@ class UserTrial:
         with self._one_at_a_time:
             self._is_stopped = True  # threads that the function left behind can no longer report
         return result
+
+    def _called(self, function: Callable[..., Any], trial: FunctionTrial) -> Any:
+        if trial.shim is not None:
+            return call_with_shim(function, trial.params, self)
+        return function(trial.params, self)
 
     def _returned(self, value: Any) -> dict[str, float]:
         """The metrics that the function returned. Values of a map that are not numbers are left out, with a note."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import IO, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from tunecli.train.epoch_end import never
 from tunecli.train.user_code.trial_log import TrialLog
@@ -39,10 +39,11 @@ _LINE_END = re.compile(rb"[\r\n]+")  # the lines of a progress bar end in a carr
 
 
 class Stream(StrEnum):
-    """One of a program's two output streams."""
+    """One of a program's two output streams, or the pipe on which a shim in the program reports metrics."""
 
     STDOUT = "stdout"
     STDERR = "stderr"
+    SHIM = "shim"
 
 
 class Line(NamedTuple):
@@ -103,6 +104,7 @@ class Program:
         folder: Path,
         environment: Mapping[str, str],
         log: TrialLog | None = None,
+        shim_pipe: int | None = None,
     ) -> None:
         """Start the program, with an empty stdin.
 
@@ -111,12 +113,15 @@ class Program:
             folder: its working directory.
             environment: its complete environment.
             log: gets the lines of both streams, in the order in which they come; None: they are not logged.
+            shim_pipe: descriptor of a further pipe to read lines from, which are not logged; None: there is none.
 
         Raises:
             OSError: the program cannot be started.
         """
-        self._log = log
+        self._log, self._shim_pipe = log, shim_pipe
         self._outputs = {Stream.STDOUT: _Output(_STDOUT_BYTES), Stream.STDERR: _Output(_STDERR_BYTES)}
+        if shim_pipe is not None:
+            self._outputs[Stream.SHIM] = _Output(0)
         self._n_too_long, self._first_too_long, self._stream_too_long = 0, b"", Stream.STDOUT
         quiet = subprocess.DEVNULL
         self._guard = subprocess.Popen(
@@ -152,7 +157,7 @@ class Program:
             self._process.wait(_END_S)
 
     def lines(self, is_enough: Callable[[], bool] = never) -> Iterator[Line]:
-        """The lines of its stdout and its stderr as they come, until the program has ended.
+        """The lines of its stdout, its stderr and its shim's pipe as they come, until the program has ended.
 
         Lines of 64 KB or more are left out; see `too_long`.
 
@@ -165,7 +170,7 @@ class Program:
         rounds_left = _ROUNDS_AFTER_END
         with selectors.DefaultSelector() as selector:
             for stream, pipe in self._pipes():
-                os.set_blocking(pipe.fileno(), False)
+                os.set_blocking(pipe, False)
                 selector.register(pipe, selectors.EVENT_READ, stream)
             while selector.get_map() and rounds_left:
                 has_ended = self._process.poll() is not None
@@ -192,9 +197,13 @@ class Program:
             yield from self._lines(stream, [output.rest])
             output.rest = b""
 
-    def _pipes(self) -> list[tuple[Stream, IO[bytes]]]:
+    def _pipes(self) -> list[tuple[Stream, int]]:
         assert self._process.stdout is not None and self._process.stderr is not None
-        return [(Stream.STDOUT, self._process.stdout), (Stream.STDERR, self._process.stderr)]
+        pipes = [
+            (Stream.STDOUT, self._process.stdout.fileno()),
+            (Stream.STDERR, self._process.stderr.fileno()),
+        ]
+        return [*pipes, *([] if self._shim_pipe is None else [(Stream.SHIM, self._shim_pipe)])]
 
     def _lines(self, stream: Stream, lines: Iterable[bytes]) -> Iterator[Line]:
         """The lines as texts, without empty ones. A line that is too long is counted instead."""
@@ -208,13 +217,14 @@ class Program:
 
     def _log_whole_lines(self, stream: Stream) -> None:
         """Log the lines of one stream that are complete, so that lines of both streams do not mix."""
-        if self._log is not None:
-            self._log.add(self._outputs[stream].unlogged_lines())
+        lines = self._outputs[stream].unlogged_lines()
+        if self._log is not None and stream is not Stream.SHIM:
+            self._log.add(lines)
 
     def _log_partial_lines(self) -> None:
         if self._log is not None:
-            for output in self._outputs.values():
-                self._log.add(output.unlogged_rest())
+            for stream in (Stream.STDOUT, Stream.STDERR):
+                self._log.add(self._outputs[stream].unlogged_rest())
             self._log.flush()
 
     def stop(self, within_s: float) -> None:
