@@ -22,6 +22,8 @@ def constraint_notes(space: Space) -> Iterator[str]:
     """Notes on `search.where`, `search.forbid` and the defaults that they leave out."""
     if not space.constraints:
         return
+    for combination in space.constraints.refused:
+        yield f"{combination} do not work together, so no trial has them: {combination.reason}"
     default = default_point(space)
     if default is not None and not is_feasible(space, default):
         broken = "; ".join(space.constraints.broken(default, partial(concrete, space)))

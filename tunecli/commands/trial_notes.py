@@ -7,28 +7,24 @@ make it fail.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, islice
 
-from pydantic import ValidationError
-
 from tunecli.config.concrete_trial import (
-    DanglingReferenceError,
     concrete,
     parents_of,
     points_to_check,
     resolve_trial,
 )
 from tunecli.config.domains import Categorical, bounds
-from tunecli.config.error_messages import problems_of
+from tunecli.config.feasibility import is_feasible
 from tunecli.config.labels import shown
-from tunecli.config.schema import TrialConfig, trial_model, trial_of
-from tunecli.config.secrets import names_in, redacted, resolved
+from tunecli.config.refusals import Gist, trial_errors
+from tunecli.config.schema import TrialConfig
+from tunecli.config.secrets import names_in, redacted
 from tunecli.config.space import Space, point_of_units, point_with, values_by_key
 from tunecli.config.study import StudySpec
-from tunecli.errors import UsageError
 from tunecli.seeding import generator_for
 from tunecli.train.validation import trial_problems
 from tunecli.train.validation.notes import trial_notes
@@ -80,9 +76,9 @@ def combinations_that_fail(spec: StudySpec, first: Parameters | None = None) -> 
         return ()
     random = [values_by_key(space, point) for point in _random_points(space, spec.settings.seed)]
     firsts = [] if first is None else [values_by_key(space, first)]
-    reduced: dict[tuple[str, str], tuple[dict[str, Scalar], str]] = {}
-    n_random: dict[tuple[str, str], int] = {}
-    has_first: set[tuple[str, str]] = set()
+    reduced: dict[Gist, tuple[dict[str, Scalar], str]] = {}
+    n_random: dict[Gist, int] = {}
+    has_first: set[Gist] = set()
     for number, chosen in enumerate((*firsts, *random, *_pairs(space))):
         for gist, message in _errors(spec, chosen).items():
             if number < len(firsts):
@@ -125,41 +121,18 @@ def _pairs(space: Space) -> Iterator[_Chosen]:
     return islice(points, _MAX_PAIRS)
 
 
-def _errors(spec: StudySpec, chosen: _Chosen) -> dict[tuple[str, str], str]:
-    """The errors at a point, by (parameter, the message without its numbers)."""
+def _errors(spec: StudySpec, chosen: _Chosen) -> dict[Gist, str]:
+    """The errors at a point, by gist; none for a point that a search does not propose."""
+
+    def find(trial: TrialConfig) -> Iterator[tuple[str, str]]:
+        for problem in trial_problems(trial, spec.objective, spec.base_path):
+            yield problem.parameter, problem.message
+
     point = point_with(spec.space, chosen)
-    try:
-        plain = concrete(spec.space, point)
-    except DanglingReferenceError as error:
-        return {("", _gist(error.message)): error.message}
-    names = [*names_in(plain)]
-    try:
-        trial = trial_of(resolved(plain))
-    except UsageError:
-        return {}
-    except ValidationError as error:
-        errors = [
-            (problem.parameter.removeprefix("trial."), problem.message)
-            for problem in problems_of(error, trial_model(plain), spec.space, point, "trial")
-        ]
-    else:
-        if not isinstance(trial, TrialConfig):
-            return {}
-        errors = [
-            (problem.parameter, problem.message)
-            for problem in trial_problems(trial, spec.objective, spec.base_path)
-        ]
-    return {
-        (path, _gist(message)): redacted(f"{path}: {message}" if path else message, names)
-        for path, message in errors
-    }
+    return trial_errors(spec.space, point, find) if is_feasible(spec.space, point) else {}
 
 
-def _gist(message: str) -> str:
-    return re.sub(r"\d[\d.,e+-]*", "n", message)
-
-
-def _reduced(spec: StudySpec, chosen: _Chosen, gist: tuple[str, str]) -> dict[str, Scalar]:
+def _reduced(spec: StudySpec, chosen: _Chosen, gist: Gist) -> dict[str, Scalar]:
     """As few values as still give that error, the others at their default or middle."""
     left = values_by_key(spec.space, point_with(spec.space, chosen))
     for key in reversed([*left]):

@@ -21,9 +21,15 @@ _ABSENT = object()
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """Values that are forbidden together: names of parameters, each with one or more values."""
+    """Values that are forbidden together.
+
+    Attributes:
+        values: names of parameters, each with one or more values.
+        reason: why tunecli refuses them; empty if the file forbids them.
+    """
 
     values: tuple[tuple[str, tuple[Scalar, ...]], ...]
+    reason: str = ""
 
     def __str__(self) -> str:
         return " and ".join(
@@ -75,7 +81,7 @@ class Constraints:
                 yield f"`search.forbid` forbids {combination}"
         for combination in self.refused:
             if _matches(combination, value_of):
-                yield f"{combination} do not work together"
+                yield f"{combination} do not work together: {combination.reason}"
 
     def incomputable(self, point: Parameters, tree_at: TreeAt) -> Iterator[tuple[Formula, str]]:
         """The conditions that cannot be computed at a point, each with the reason."""

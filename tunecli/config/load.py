@@ -21,6 +21,7 @@ from tunecli.config.concrete_trial import (
     trial_models,
 )
 from tunecli.config.constraint_checks import constraints_of, emptiness_problems
+from tunecli.config.constraints import Combination
 from tunecli.config.error_messages import problems_of
 from tunecli.config.expressions import (
     RANGE_KEYS,
@@ -34,11 +35,13 @@ from tunecli.config.expressions import (
     n_expressions,
     walk,
 )
+from tunecli.config.feasibility import has_feasible_point
 from tunecli.config.grammar import parse
 from tunecli.config.hints import unknown_keys
 from tunecli.config.objectives import OWN_TRIAL
 from tunecli.config.paths import is_folder, is_index
 from tunecli.config.reader import MAX_BYTES, MapNode, Mark, Node, ScalarNode, SequenceNode, read
+from tunecli.config.refusals import refused_combinations
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space
 from tunecli.config.start_points import start_points
@@ -110,8 +113,11 @@ def parse_study(
             surroundings_problems(settings.run, settings_tree, space, base_path, inspect is not None)
         )
     if space is not None and not any(isinstance(part, Broken) for part in walk(space.tree)):
+        refused: tuple[Combination, ...] = ()
+        if inspect is not None and settings is not None:
+            refused = refused_combinations(space, inspect, settings.objective.objective, base_path)
         is_counted = inspect is not None and settings is not None
-        space = _constrained(space, settings_tree, problems, is_counted=is_counted)
+        space = _constrained(space, settings_tree, refused, problems, is_counted=is_counted)
     if space is not None:
         if settings is not None and sampler_info(settings.search.sampler_name).needs_grid:
             problems.extend(grid_problems(space))
@@ -123,16 +129,28 @@ def parse_study(
     return StudySpec(settings, space, data.decode("utf-8-sig"), overrides, base_path)
 
 
-def _constrained(space: Space, settings_tree: Space, problems: list[Problem], *, is_counted: bool) -> Space:
+def _constrained(
+    space: Space,
+    settings_tree: Space,
+    refused: tuple[Combination, ...],
+    problems: list[Problem],
+    *,
+    is_counted: bool,
+) -> Space:
     """The space with the constraints and the start points of the settings.
 
     Args:
         space: the space.
         settings_tree: the tree of the settings.
+        refused: combinations of choices that tunecli refuses.
         problems: takes the problems of constraints and start points.
         is_counted: whether constraints that no point meets are looked for, which takes a fraction of a second.
     """
-    space = replace(space, constraints=constraints_of(space, settings_tree, problems.append))
+    constraints = constraints_of(space, settings_tree, problems.append)
+    avoiding = replace(space, constraints=replace(constraints, refused=refused))
+    # If tunecli refuses every point, the errors of the points say more than a list of combinations.
+    is_avoiding = bool(refused) and has_feasible_point(avoiding)
+    space = avoiding if is_avoiding else replace(space, constraints=constraints)
     space = replace(space, start=start_points(space, settings_tree, problems.append))
     if is_counted and space.constraints and not problems:
         problems.extend(emptiness_problems(space, settings_tree))
