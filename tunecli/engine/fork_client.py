@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import select
 import signal
@@ -109,11 +110,12 @@ def server_id() -> int | None:
     return None if _running is None else _running.process_id
 
 
-def fork_worker(*, is_single_use: bool) -> tuple[Connection, WorkerProcess]:
+def fork_worker(*, is_single_use: bool, template: Template | None = None) -> tuple[Connection, WorkerProcess]:
     """Fork a worker from the server.
 
     Args:
         is_single_use: whether the worker ends with its first job, with all programs that the job started.
+        template: the template to fork it from; None, or one that has ended: from the server itself.
 
     Returns:
         The pipe to the worker, which waits for its `WorkerSetup`, and its process.
@@ -122,18 +124,28 @@ def fork_worker(*, is_single_use: bool) -> tuple[Connection, WorkerProcess]:
         OSError: no server can be started.
         RuntimeError: `start_server` was not called.
     """
-    global _running
     from multiprocessing.connection import Pipe
 
     from tunecli.engine.fork_server import REUSED, SINGLE_USE
 
-    if _running is None:
-        raise RuntimeError("there is no server to fork a worker from")
     pipe, workers_pipe = Pipe()
-    channel, servers_channel = socket.socketpair()
     try:
         kind = SINGLE_USE if is_single_use else REUSED
-        descriptors = [workers_pipe.fileno(), servers_channel.fileno()]
+        return pipe, _forked(kind, workers_pipe.fileno(), template)
+    finally:
+        workers_pipe.close()
+
+
+def _forked(kind: bytes, connection: int, template: Template | None = None) -> WorkerProcess:
+    """Request a process that has the descriptor ``connection``."""
+    global _running
+    if _running is None:
+        raise RuntimeError("there is no server to fork a worker from")
+    channel, servers_channel = socket.socketpair()
+    descriptors = [connection, servers_channel.fileno()]
+    try:
+        if template is not None and template.takes(kind, descriptors):
+            return WorkerProcess(channel)
         try:
             socket.send_fds(_running.requests, [kind], descriptors)
         except (BrokenPipeError, ConnectionResetError):  # the server was killed
@@ -142,9 +154,88 @@ def fork_worker(*, is_single_use: bool) -> tuple[Connection, WorkerProcess]:
             _running = _start(last.threads, last.has_torch)
             socket.send_fds(_running.requests, [kind], descriptors)
     finally:
-        workers_pipe.close()
         servers_channel.close()
-    return pipe, WorkerProcess(channel)
+    return WorkerProcess(channel)
+
+
+class Template:
+    """A process that has loaded the modules of trials, and forks workers; see `tunecli.engine.template`.
+
+    It takes requests from the beginning, and serves them once the modules are loaded. If that fails it ends, and the
+    workers that it was asked for never begin.
+    """
+
+    def __init__(self, order: bytes) -> None:
+        """Fork the template from the server; ``order`` is a packed `LoadOrder`.
+
+        Raises:
+            OSError: no server can be started.
+        """
+        from tunecli.engine.fork_server import TEMPLATE
+        from tunecli.engine.template import send_order
+
+        self._requests, templates_requests = socket.socketpair()
+        try:
+            self._process = _forked(TEMPLATE, templates_requests.fileno())
+        finally:
+            templates_requests.close()
+        self._began_s, self._is_ready = time.monotonic(), False
+        with contextlib.suppress(OSError):  # it has ended already
+            send_order(self._requests, order)
+
+    def takes(self, kind: bytes, descriptors: list[int]) -> bool:
+        """Pass a request on; return whether the template may serve it."""
+        if not self.is_alive():
+            return False
+        try:
+            socket.send_fds(self._requests, [kind], descriptors)
+        except OSError:
+            return False
+        return True
+
+    def is_alive(self, within_s: float = math.inf) -> bool:
+        """Whether the template serves requests, or still loads its modules; it is ended if that takes too long.
+
+        Args:
+            within_s: the longest time for loading the modules.
+        """
+        if not self._is_ready and self._process.is_alive():
+            with contextlib.suppress(OSError):
+                self._is_ready = bool(self._requests.recv(1, socket.MSG_DONTWAIT))
+            if not self._is_ready and time.monotonic() - self._began_s > within_s:
+                self.close()
+        return self._process.is_alive()
+
+    def retire(self) -> None:
+        """Let the template end with its last worker."""
+        self._requests.close()
+
+    def close(self) -> None:
+        """Close the connections to the template, which ends it and its workers, if no other process has them too."""
+        self._process.close()
+        self._requests.close()
+
+
+_MOST_TEMPLATES = 4
+_templates: dict[bytes, Template] = {}
+_retired: list[Template] = []
+
+
+def template_for(order: bytes) -> Template:
+    """The template of an order; it is started at the first call, also if an earlier one of the same order has failed.
+
+    Args:
+        order: a packed `LoadOrder`.
+
+    Raises:
+        OSError: no server can be started.
+    """
+    if order not in _templates:
+        while len(_templates) >= _MOST_TEMPLATES:
+            _retired.append(_templates.pop(next(iter(_templates))))
+            _retired[-1].retire()
+        _templates[order] = Template(order)
+    return _templates[order]
 
 
 def changed_environment() -> dict[str, str] | None:
@@ -217,6 +308,11 @@ class WorkerProcess:
             poll.register(self._channel, select.POLLIN)
             poll.poll(left * 1000.0)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the process was forked, by the last report of its server."""
+        return self.is_alive() or bool(self.process_id)
+
     def close(self) -> None:
         """Close the channel, which makes the server kill the process if it lives."""
         self._channel.close()
@@ -269,6 +365,10 @@ def _safe_path() -> list[str]:
 def _stop(*, at_once: bool) -> None:
     """Close the requests, so that the server ends after its last worker; or kill it at once."""
     global _is_guess, _running
+    for template in (*_templates.values(), *_retired):
+        template.close()
+    _templates.clear()
+    _retired.clear()
     if _running is not None:
         _running.requests.close()
         if at_once:

@@ -2,7 +2,8 @@
 
 A fork from a process that has loaded torch takes 17 ms; a new process takes 1.5 s. Each worker leads a process group of
 its own. When the worker dies, the server kills the rest of its group; when the coordinator dies or asks for it, the
-server kills the worker with all programs that it started. The server does not read jobs or events.
+server kills the worker with all programs that it started. The server does not read jobs or events. A template
+(`tunecli.engine.template`) is a server of its own, which this one forks like a worker.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 SINGLE_USE = b"s"
 REUSED = b"r"
-"""A request for a worker is one of these two, with two descriptors: the worker's pipe and its channel."""
+TEMPLATE = b"t"
+"""A request is one of these three, with two descriptors: the new process's pipe, and its channel. A template has the
+socket of its requests in place of a pipe."""
 KILL = b"k"
 """The coordinator writes this into a worker's channel, or closes the channel, to have the worker killed."""
 NUMBER = struct.Struct("q")
@@ -44,7 +47,7 @@ _IS_LINUX = sys.platform == "linux"
 @dataclass(frozen=True, slots=True)
 class _Worker:
     channel: socket.socket
-    is_single_use: bool
+    runs_user_code: bool
 
 
 def main(torch: str, forgotten: str) -> None:
@@ -180,45 +183,33 @@ class _Server:
             self._requests.close()
             self._is_open = False
             return
-        pipe, channel = received
+        connection, channel = received
         try:
             process_id = os.fork()
         except OSError:
             traceback.print_exc()
-            os.close(pipe)
+            os.close(connection)
             os.close(channel)  # tells the coordinator that there is no worker
             return
         if process_id == 0:
-            self._run_worker(Connection(pipe), channel)
-        os.close(pipe)
+            self._run_child(kind, connection, channel)
+        os.close(connection)
         with contextlib.suppress(OSError):  # the worker calls it too; either may be first
             os.setpgid(process_id, process_id)
-        worker = _Worker(socket.socket(fileno=channel), kind == SINGLE_USE)
+        worker = _Worker(socket.socket(fileno=channel), runs_user_code=kind != REUSED)
         self._workers[process_id] = worker
         self._selector.register(worker.channel, selectors.EVENT_READ, data=process_id)
         _report(worker.channel, process_id)
 
-    def _run_worker(self, pipe: Connection, channel: int) -> NoReturn:
-        """Become a worker, in the forked child: close the server's descriptors, serve, and exit."""
+    def _run_child(self, kind: bytes, connection: int, channel: int) -> NoReturn:
+        """Become a worker or a template, in the forked child: close the server's descriptors, serve, and exit."""
         code = 1
         try:
-            server = os.getppid()
-            os.setpgid(0, 0)
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            if self._libc is not None:
-                self._libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
-                self._libc.prctl(_ADOPT_ORPHANS, 1, 0, 0, 0)
-                if os.getppid() != server:  # the server died before PR_SET_PDEATHSIG took effect
-                    os._exit(1)
-            self._selector.close()
-            self._requests.close()
-            for worker in self._workers.values():
-                worker.channel.close()
-            for descriptor in (channel, self._wakeup_read, self._wakeup_write):
-                os.close(descriptor)
-            self._workers.clear()
-            self._serve(pipe)
+            self._leave_server(channel, adopts_orphans=kind != TEMPLATE)
+            if kind == TEMPLATE:
+                self._run_template(socket.socket(fileno=connection))
+            else:
+                self._serve(Connection(connection))
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -227,6 +218,37 @@ class _Server:
                 with contextlib.suppress(Exception):
                     stream.flush()
             os._exit(code)
+
+    def _leave_server(self, channel: int, *, adopts_orphans: bool) -> None:
+        """Lead a process group, die with the server, and close the server's descriptors."""
+        server = os.getppid()
+        os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if self._libc is not None:
+            self._libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+            self._libc.prctl(_ADOPT_ORPHANS, int(adopts_orphans), 0, 0, 0)
+            if os.getppid() != server:  # the server died before PR_SET_PDEATHSIG took effect
+                os._exit(1)
+        self._selector.close()
+        self._requests.close()
+        for worker in self._workers.values():
+            worker.channel.close()
+        for descriptor in (channel, self._wakeup_read, self._wakeup_write):
+            os.close(descriptor)
+        self._workers.clear()
+
+    def _run_template(self, requests: socket.socket) -> None:
+        """Load modules, and fork workers from then on; end at once if the modules forbid that or cannot be loaded."""
+        from tunecli.engine import template
+
+        try:
+            effect = template.load(template.take_order(requests))
+        except BaseException:  # each trial meets the error itself, and reports it
+            return
+        if not effect:
+            requests.sendall(template.IS_READY)
+            _Server(requests, self._serve, self._clean_up).run()
 
     def _take_order(self, process_id: int) -> None:
         """Kill a worker, because the coordinator asked for it or has ended."""
@@ -240,7 +262,7 @@ class _Server:
         self._kill(process_id)
 
     def _kill(self, process_id: int) -> None:
-        started_programs = [*descendants(process_id)] if self._workers[process_id].is_single_use else []
+        started_programs = [*descendants(process_id)] if self._workers[process_id].runs_user_code else []
         _kill_group(process_id)
         for program in started_programs:  # some may have left the group
             with contextlib.suppress(OSError):

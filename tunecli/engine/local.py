@@ -9,14 +9,11 @@ it is killed.
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from multiprocessing import connection
-from pathlib import Path
 from typing import Any
 
 from tunecli.engine.device_assignment import (
@@ -27,11 +24,12 @@ from tunecli.engine.device_assignment import (
     with_slot,
 )
 from tunecli.engine.failures import Deadline, crash
-from tunecli.engine.fork_client import WorkerProcess, changed_environment, fork_worker, start_server
-from tunecli.engine.memory import MemoryLimit, exceeded
+from tunecli.engine.fork_client import start_server
+from tunecli.engine.local_worker import Forks, LocalWorker
+from tunecli.engine.memory import exceeded
 from tunecli.engine.protocol import EngineOptions
-from tunecli.engine.wire import pack_jobs, unpack_event
-from tunecli.engine.worker import STOP, WorkerSetup
+from tunecli.engine.wire import unpack_event
+from tunecli.engine.worker import STOP
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train import machine
 from tunecli.train.machine import Accelerator, n_killed_for_memory
@@ -41,67 +39,8 @@ from tunecli.trial import FailureKind, Outcome
 _KILL_WAIT_S = 10.0  # for the end of a process after SIGKILL
 _EXIT_WAIT_S = 5.0  # for a single-use worker to run its exit handlers and threads to their end
 _STOP_WAIT_S = 2.0  # for a trial past its time limit to stop by itself, before its worker is killed
+_LOAD_WAIT_S = 60.0  # for a template to load the user's modules, before each trial loads them by itself
 _MAX_DEVICE_LOSSES = 3  # how often in a row a device can be lost before it is set aside
-
-
-@dataclass
-class _Worker:
-    """A worker process and its jobs.
-
-    Attributes:
-        process: the process.
-        pipe: jobs and orders go in, events come out.
-        slot: the worker's index; free slots are used again.
-        accelerator: the accelerator to which the process is bound; None on the CPU.
-        is_single_use: whether the process ends with its first job, because the job runs the user's own code and the
-            study keeps its trials apart.
-        jobs: the running jobs, by trial number; more than one if they are fused.
-        is_group: whether the jobs are fused.
-        device: the device that the worker reported.
-        began_at: when it got its jobs, monotonic clock.
-        deadline: the time limits of a single job; None before it starts, and for a group.
-        memory: the limit of what the worker and the programs of its jobs may use.
-        timeout: the end of a job that is past its time limit; reported when the job stops, or at ``kill_at``.
-        last: the last event of a single-use worker; reported when its process has ended, or at ``kill_at``.
-        kill_at: when the worker is killed if ``timeout`` or ``last`` is set, monotonic clock.
-    """
-
-    process: WorkerProcess
-    pipe: connection.Connection
-    slot: int
-    accelerator: Accelerator | None
-    is_single_use: bool = False
-    jobs: dict[int, Job] = field(default_factory=dict)
-    is_group: bool = False
-    device: str = ""
-    began_at: float = field(default_factory=time.monotonic)
-    deadline: Deadline | None = None
-    memory: MemoryLimit | None = None
-    timeout: Ended | None = None
-    last: Event | None = None
-    kill_at: float = 0.0
-
-    def assign(self, jobs: list[Job]) -> None:
-        """Send jobs to the worker, which has none."""
-        self.jobs, self.is_group = {job.number: job for job in jobs}, len(jobs) > 1
-        self.began_at, self.deadline, self.timeout, self.last = time.monotonic(), None, None, None
-        self.memory = MemoryLimit(jobs)
-        self.send(pack_jobs(jobs))
-
-    def send(self, message: bytes) -> None:
-        # The worker may have died between two jobs. Its process then reports the end, and the trial fails as a crash.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.pipe.send_bytes(message)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join(_KILL_WAIT_S)
-
-    def dispose(self) -> None:
-        """Kill the process and close the connections to it."""
-        self.kill()
-        self.process.close()
-        self.pipe.close()
 
 
 class LocalEngine:
@@ -126,8 +65,8 @@ class LocalEngine:
         self._accelerators: tuple[Accelerator, ...] = ()
         self._device_losses: Counter[str] = Counter()  # how often in a row each device was lost
         start_server(options.threads, needs_torch=options.needs_torch)
-        self._workers: list[_Worker] = []
-        self._spares: list[tuple[connection.Connection, WorkerProcess]] = []  # single-use, not set up yet
+        self._workers: list[LocalWorker] = []
+        self._forks = Forks(options.workers_lock)
 
     @property
     def n_workers(self) -> int:
@@ -155,7 +94,7 @@ class LocalEngine:
         ready = [] if is_single_use else [worker for worker in self._workers if self._is_ready(worker)]
         if not self.n_idle and not ready:
             raise RuntimeError(f"all {self.n_workers} workers have a job")
-        worker = ready[0] if ready else self._new_worker(is_single_use)
+        worker = ready[0] if ready else self._new_worker(jobs[0] if is_single_use else None)
         if worker.accelerator is None:
             worker.assign([with_slot(job, worker.slot, set_aside) for job in jobs])
         else:
@@ -166,13 +105,15 @@ class LocalEngine:
         busy = [worker for worker in self._workers if worker.jobs]
         if not busy:
             return
-        waited_for: dict[Any, _Worker] = {worker.process: worker for worker in busy}
+        waited_for: dict[Any, LocalWorker] = {worker.process: worker for worker in busy}
         waited_for |= {worker.pipe: worker for worker in busy if worker.last is None}
         ready = connection.wait(list(waited_for), timeout=wait_s)
         # Each worker once, even if both its process and its pipe are ready.
         for worker in {id(waited_for[source]): waited_for[source] for source in ready}.values():
             yield from self._read_events(worker)
         for worker in busy:
+            if worker.template is not None:
+                worker.template.is_alive(_LOAD_WAIT_S)
             yield from self._end_if_overdue(worker)
             yield from self._end_if_too_large(worker)
 
@@ -184,14 +125,12 @@ class LocalEngine:
 
     def close(self) -> None:
         """Kill the workers. They hold nothing that is not recorded, so they get no time to end."""
-        ending = [(worker.pipe, worker.process) for worker in self._workers] + self._spares
-        self._workers, self._spares = [], []
-        for _, process in ending:  # all are killed before the first is waited for
-            process.kill()
-        for pipe, process in ending:
-            process.join(_KILL_WAIT_S)
-            process.close()
-            pipe.close()
+        ending, self._workers = self._workers, []
+        for worker in ending:  # all are killed before the first is waited for
+            worker.process.kill()
+        self._forks.close()
+        for worker in ending:
+            worker.dispose()
 
     @property
     def _usable_accelerators(self) -> list[Accelerator]:
@@ -201,7 +140,7 @@ class LocalEngine:
             if self._device_losses[accelerator.name] < _MAX_DEVICE_LOSSES
         ]
 
-    def _is_ready(self, worker: _Worker) -> bool:
+    def _is_ready(self, worker: LocalWorker) -> bool:
         allowed = self._usable_accelerators or self._accelerators
         is_well_bound = worker.accelerator in allowed if self._accelerators else worker.accelerator is None
         return not worker.jobs and not worker.is_single_use and is_well_bound and worker.process.is_alive()
@@ -216,43 +155,21 @@ class LocalEngine:
             worker.dispose()
         self._workers = [worker for worker in self._workers if worker not in useless]
 
-    def _new_worker(self, is_single_use: bool) -> _Worker:
+    def _new_worker(self, own_job: Job | None) -> LocalWorker:
+        """Fork a worker. ``own_job`` is the job that it is forked for and ends with; None: it lives for many jobs."""
         self._dispose_useless()
         accelerator = None
         if self._accelerators:
             bound = [worker.accelerator for worker in self._workers if worker.accelerator is not None]
             n_used = Counter(used.name for used in bound)
             accelerator = least_used_accelerator(self._usable_accelerators or self._accelerators, n_used)
-        if is_single_use:
-            self._spares = [spare for spare in self._spares if spare[1].is_alive()]
-        if is_single_use and self._spares:
-            pipe, process = self._spares.pop()
-        else:
-            pipe, process = fork_worker(is_single_use=is_single_use)
-        # If the worker has died, that is noticed when its events are read.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            pipe.send_bytes(self._setup(accelerator, is_single_use).packed())
         used_slots = {worker.slot for worker in self._workers}
         slot = next(slot for slot in range(len(used_slots) + 1) if slot not in used_slots)
-        worker = _Worker(process, pipe, slot, accelerator, is_single_use)
+        worker = self._forks.fork(slot, accelerator, own_job)
         self._workers.append(worker)
         return worker
 
-    def _setup(self, accelerator: Accelerator | None, is_single_use: bool) -> WorkerSetup:
-        try:
-            folder = str(Path.cwd())
-        except OSError:
-            folder = ""
-        lock = self._options.workers_lock
-        return WorkerSetup(
-            is_single_use,
-            workers_lock="" if lock is None else str(lock.absolute()),
-            visible="" if accelerator is None else accelerator.visible,
-            folder=folder,
-            environment=changed_environment(),
-        )
-
-    def _read_events(self, worker: _Worker) -> Iterator[Event]:
+    def _read_events(self, worker: LocalWorker) -> Iterator[Event]:
         # Asked before the pipe is read, so that the last event of a dead worker is not missed.
         is_dead = not worker.process.is_alive()
         try:
@@ -280,18 +197,18 @@ class LocalEngine:
             if worker.last is None:
                 worker.kill()
                 is_dead = True
-        if worker.jobs and is_dead:
+        if worker.jobs and is_dead and worker.template is not None and not worker.process.has_begun:
+            self._forks.fork_again(worker)
+        elif worker.jobs and is_dead:
             yield from self._ends(worker)
 
-    def _await_exit(self, worker: _Worker, event: Event) -> None:
+    def _await_exit(self, worker: LocalWorker, event: Event) -> None:
         """Keep the last event until the process ends: it may still write, compute, and hold memory."""
         worker.last, worker.deadline, worker.timeout = event, None, None
         worker.kill_at = time.monotonic() + _EXIT_WAIT_S
-        if not self._spares:  # fork the next worker while this one ends
-            with contextlib.suppress(OSError):
-                self._spares.append(fork_worker(is_single_use=True))
+        self._forks.fork_ahead(worker.template)  # while this one ends
 
-    def _ends(self, worker: _Worker) -> Iterator[Event]:
+    def _ends(self, worker: LocalWorker) -> Iterator[Event]:
         """Yield the ends of a dead worker's jobs."""
         jobs, worker.jobs = list(worker.jobs.values()), {}
         if worker.last is not None:
@@ -307,7 +224,7 @@ class LocalEngine:
                 else Ended(job.number, job.attempt, outcome)
             )
 
-    def _end_if_overdue(self, worker: _Worker) -> Iterator[Event]:
+    def _end_if_overdue(self, worker: LocalWorker) -> Iterator[Event]:
         """Ask a job past its time limit to stop, and kill its worker if it does not stop soon."""
         if worker.jobs and worker.last is not None and time.monotonic() >= worker.kill_at:
             worker.kill()
@@ -324,7 +241,7 @@ class LocalEngine:
             worker.jobs = {}
             yield worker.timeout
 
-    def _end_if_too_large(self, worker: _Worker) -> Iterator[Event]:
+    def _end_if_too_large(self, worker: LocalWorker) -> Iterator[Event]:
         """Kill a worker whose jobs use more memory than they may."""
         if not worker.jobs or worker.memory is None:
             return
@@ -337,7 +254,7 @@ class LocalEngine:
                 cause = f"it was trained together with others: {end.outcome.failure and end.outcome.failure.cause}"
                 yield Stopped(job.number, job.attempt, cause) if worker.is_group else end
 
-    def _count_device_loss(self, worker: _Worker, outcome: Outcome) -> None:
+    def _count_device_loss(self, worker: LocalWorker, outcome: Outcome) -> None:
         """Count how often in a row a device was lost. The worker of a lost one is killed: it can never use it again."""
         is_lost = outcome.failure is not None and outcome.failure.kind is FailureKind.LOST
         if is_lost:
@@ -346,7 +263,7 @@ class LocalEngine:
         elif outcome.device:
             self._device_losses[outcome.device] = 0
 
-    def _crash(self, worker: _Worker) -> Outcome:
+    def _crash(self, worker: LocalWorker) -> Outcome:
         code = worker.process.exit_code
         is_out_of_memory = code == -signal.SIGKILL and self._n_killed() > self._n_known_killed
         self._n_known_killed += is_out_of_memory

@@ -23,6 +23,7 @@ from queue import SimpleQueue
 from types import FrameType, ModuleType
 
 from tunecli.engine.fork_server import descendants
+from tunecli.engine.template import replay_output
 from tunecli.engine.wire import pack_event, pack_storage_error, unpack_jobs
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.messages import Event, Job
@@ -128,6 +129,7 @@ def _serve_once(pipe: Connection) -> None:
         return
     _ignore_signals()
     sys.modules["__main__"] = ModuleType("__main__")
+    replay_output()
     is_stop_wanted, worker_id = _StopOrder(pipe), os.getpid()
 
     def send(event: Event) -> None:

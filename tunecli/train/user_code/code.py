@@ -11,7 +11,7 @@ import importlib
 import os
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +49,8 @@ class _Visit:
 
 
 _visits: list[_Visit] = []
+_is_preloaded: list[bool] = []
+"""Not empty in a process whose modules were loaded by `preload`, and in those that are forked from it."""
 _loaded: list[frozenset[str]] = []
 """The names of the loaded modules from `note_loaded`, used by the next visit; empty if it was not called."""
 
@@ -59,6 +61,23 @@ def note_loaded() -> None:
     Otherwise each worker would do so, and copy the memory of a thousand names: about 150 pages, 1 ms.
     """
     _loaded[:] = [frozenset(sys.modules)]
+
+
+def preload(module_names: Iterable[str], base_path: Path) -> None:
+    """Import modules of the user, in a process that workers are forked from. Their trials do not import them again.
+
+    Args:
+        module_names: names of the modules.
+        base_path: as in :func:`resolve`.
+
+    Raises:
+        BaseException: any error that importing a module raises.
+    """
+    _look_first_in(base_path.resolve())
+    for name in module_names:
+        with running(_IMPORT_SEED):
+            _imported(name)
+    _is_preloaded[:] = [True]
 
 
 def has_user_code(config: TrialConfig) -> bool:
@@ -159,8 +178,8 @@ def _read_anew(folder: Path) -> None:
 
 
 def forget() -> None:
-    """Remove the user's modules and folders, so that the next trial imports them anew."""
-    while _visits:
+    """Remove the user's modules and folders, so that the next trial imports them anew; keep those of `preload`."""
+    while _visits and not _is_preloaded:
         visit = _visits.pop()
         with suppress(ValueError):  # `isolation` or the user's code may have removed it already
             sys.path.remove(str(visit.folder))
