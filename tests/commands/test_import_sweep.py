@@ -103,3 +103,20 @@ def test_control_characters_of_a_file_reach_neither_the_terminal_nor_the_comment
     code, out, err = run("import", "bad.yaml")
     assert code == 0
     assert not {"\x1b", "\u202e"} & {*out, *err}
+
+
+@pytest.mark.parametrize("verb", ["check", "search", "train"])
+def test_verbs_that_need_a_study_name_the_import(verb, run):
+    code, out, err = run(verb, "sweep.yaml")
+    assert (code, out) == (2, "")
+    assert "error: sweep.yaml is a W&B sweep, not a study" in err
+    assert "tunecli import sweep.yaml -o study.yaml" in err
+
+
+def test_study_with_problems_is_not_taken_for_a_sweep(run, tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "trial: {command: [ls], params: {lr: {uniform: [0, 1]}}, method: grid}"
+    )
+    code, _, err = run("check", "mine.yaml")
+    assert code == 2
+    assert "unknown key `method`" in err

@@ -16,16 +16,18 @@ from tunecli.config.domains import Categorical, Domain
 from tunecli.config.enumeration import space_size
 from tunecli.config.feasibility import Share, feasible_share, n_feasible_grid
 from tunecli.config.labels import described, option_labels, shown
-from tunecli.config.load import load
+from tunecli.config.load import bytes_of, load
+from tunecli.config.paths import is_file
 from tunecli.config.space import Space
 from tunecli.config.study import Search, StudySpec
-from tunecli.errors import UsageError
+from tunecli.errors import ConfigError, UsageError
 from tunecli.objective import Objective
 from tunecli.registry.pruners import is_pausing, pruner_info
 from tunecli.registry.samplers import require_sampler
 from tunecli.results.columns import short_names
 from tunecli.results.table import ABSENT, display_cell
 from tunecli.results.view import Fit, Section, View
+from tunecli.store.destination import as_argument
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.plan import Plan, jobs_by_device, plan_for
 from tunecli.study.runner.pause_schedule import pause_epochs_of
@@ -94,9 +96,18 @@ def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
 
     Raises:
         ConfigError: with every problem of the file.
-        UsageError: an override has no ``path=value`` form.
+        UsageError: an override has no ``path=value`` form, or the file is a sweep of another tool.
     """
-    return load(path, overrides, trial_problems)
+    try:
+        return load(path, overrides, trial_problems)
+    except ConfigError as error:
+        from tunecli.importers.kinds import foreign_kind  # a study without problems does not wait for it
+
+        kind = foreign_kind(bytes_of(path), str(path)) if is_file(path) else None
+        if kind is None:
+            raise
+        hint = f"tunecli import {as_argument(path)} -o study.yaml"
+        raise UsageError(f"{path} is {kind.title}, not a study", hint=hint) from error
 
 
 def check(spec: StudySpec) -> Check:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from tunecli.config.reader import MAX_BYTES, MapNode, Node, SequenceNode, plain_of
+from tunecli.config.reader import MAX_BYTES, MapNode, SequenceNode, plain_of
 from tunecli.errors import ConfigError, Problem, UsageError
 from tunecli.importers import determined, hydra, katib, nni, ray, wandb
 from tunecli.importers.account import Account
@@ -86,6 +86,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 """Every kind by name. The first one that recognises a file converts it."""
 
 
+_OF_A_STUDY = {"objective", "trial", "search"}
+
+
 @dataclass(frozen=True, slots=True)
 class ImportedStudy:
     """A study that another tool's file describes.
@@ -143,14 +146,29 @@ def _overrides(data: bytes) -> str | None:
     return text if looks_like_overrides(text) else None
 
 
+def foreign_kind(data: bytes, file: str) -> Kind | None:
+    """The kind of a file; None for a study's file, and for a file that cannot be read or has no kind."""
+    try:
+        kind = KINDS["hydra"] if _overrides(data) is not None else _recognised(data, file)
+    except ConfigError:
+        return None
+    return kind
+
+
 def _kind_of(data: bytes, file: str) -> Kind:
-    root: Node = read_foreign(data, Account(file), YAML_1_2)
-    plain = plain_of(root)
-    if isinstance(plain, dict):
-        found = next((kind for kind in KINDS.values() if kind.recognises(plain)), None)
-        if found is not None:
-            return found
-    elif isinstance(plain, list) and plain and all(isinstance(one, dict) and "name" in one for one in plain):
+    found = _recognised(data, file)
+    if found is None:
+        signs = "; ".join(f"{kind.name}: {kind.sign}" for kind in KINDS.values())
+        raise UsageError(
+            f"{file} is no sweep file that tunecli recognises", hint=f"--from KIND, where {signs}"
+        )
+    return found
+
+
+def _recognised(data: bytes, file: str) -> Kind | None:
+    plain = plain_of(read_foreign(data, Account(file), YAML_1_2))
+    if isinstance(plain, dict) and not _OF_A_STUDY & plain.keys():
+        return next((kind for kind in KINDS.values() if kind.recognises(plain)), None)
+    if isinstance(plain, list) and plain and all(isinstance(one, dict) and "name" in one for one in plain):
         return KINDS["ray"]
-    signs = "; ".join(f"{kind.name}: {kind.sign}" for kind in KINDS.values())
-    raise UsageError(f"{file} is no sweep file that tunecli recognises", hint=f"--from KIND, where {signs}")
+    return None
