@@ -246,6 +246,7 @@ VERBS = [
     "train",
     "check",
     "init",
+    "import",
     "schema",
     "doctor",
 ]

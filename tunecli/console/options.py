@@ -52,7 +52,7 @@ Kind = Annotated[
     typer.Option(
         "--from",
         metavar="KIND",
-        help="wandb, hydra, ray, nni, katib or determined [default: recognised by the content].",
+        help="The tool: wandb, hydra, ray, nni, katib or determined [default: by the content].",
     ),
 ]
 Run = Annotated[
