@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Protocol
 
 from tunecli.objective import Objective
-from tunecli.trial import Checkpoint, FailedAttempt, Outcome, Trial
+from tunecli.trial import Checkpoint, FailedAttempt, Failure, Outcome, Trial
+
+
+class Order(IntEnum):
+    """The coordinator's order to a running job; only `GO_ON` is false."""
+
+    GO_ON = 0
+    STOP = 1  # end the attempt: a later one goes on from it
+    FINISH = 2  # end the trial as complete, with its result so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,10 @@ class Limits:
         stop_epochs: the epochs of ``stop_above``, ascending; each bound holds until the next. Empty: 1, 2, 3, …
         until_epoch: the epoch after which the trial pauses, with a checkpoint; None: train it to its end. Its schedules
             know the full length either way.
+        end_epoch: the epoch with which the trial is complete, even if it could go on; None: it ends by itself.
+        max_epoch: the last epoch that counts. If the user's own code reports a later one, the trial is complete
+            without it; None: every epoch counts.
+        is_kept: whether a trial that reaches ``time_s`` or ``idle_s`` is complete with its result so far.
     """
 
     time_s: float | None = None
@@ -109,6 +122,9 @@ class Limits:
     stop_above: Sequence[float | None] = ()
     stop_epochs: Sequence[int] = ()
     until_epoch: int | None = None
+    end_epoch: int | None = None
+    max_epoch: int | None = None
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +262,21 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The trial ended: complete, pruned or failed. ``note`` is shown to the user; it may be empty."""
+    """The trial ended: complete, pruned or failed.
+
+    Attributes:
+        number, attempt: the trial and the attempt.
+        outcome: how it ended.
+        note: is shown to the user; it may be empty.
+        ended_by: the limit or the person that ended a trial which could have gone on; None: it ended by itself, was
+            pruned by the pruner, or failed.
+    """
 
     number: int
     attempt: int
     outcome: Outcome
     note: str = ""
+    ended_by: Failure | None = None
 
 
 Event = Started | EpochEnded | Checkpointed | Stopped | Paused | Ended

@@ -39,7 +39,9 @@ class FailureKind(StrEnum):
     CRASH = "crash"
     ERROR = "error"
     LOST = "lost"
-    INTERRUPTED = "interrupted"  # an attempt that a signal stopped; never a trial
+    INTERRUPTED = (
+        "interrupted"  # a signal, a limit of epochs or a person ended the attempt; never a failed trial
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,3 +294,31 @@ def test_a_changed_or_missing_data_file_is_named(tmp_path, tunecli):
     assert "data: mine.csv has changed" in out
     (tmp_path / "mine.csv").unlink()
     assert "data: mine.csv is gone" in tunecli("verify", "table")[1]
+
+
+ENDLESS = """\
+study: endless
+objective: {metric: loss}
+trial:
+  command: [sh, -c, 'i=0; while true; do i=$((i+1)); echo "{{\\"{key}\\": $i, \\"loss\\": {x}}}"; sleep 0.01; done']
+  params: {x: {uniform: [0.0, 2.0]}, key: {choice: [epoch, step], grid: 2}}
+search: {sampler: random, trials: 1}
+run: {device: cpu, engine: inline, trial_limit: {time: 0.3}, on_failure: {timeout: keep}}
+"""
+
+
+@pytest.mark.parametrize(("key", "verdict"), [("epoch", Verdict.IDENTICAL), ("step", Verdict.NOT_REPEATABLE)])
+def test_a_trial_that_a_time_limit_ended_is_run_again_up_to_its_last_epoch(tmp_path, tunecli, key, verdict):
+    path = tmp_path / "endless.yaml"
+    path.write_text(ENDLESS.replace("{choice: [epoch, step], grid: 2}", key))
+    assert tunecli("search", path, "--out", tmp_path / "run")[0] == 0
+    verified = verify(RunFolder(tmp_path / "run"))
+    assert verified.trials[0].comparison.verdict is verdict
+    assert "run.trial_limit.time, 0.3 s, has passed" in verified.trials[0].comparison.reason
+    assert not verified.unreproduced
+    code, out, _ = tunecli("results", tmp_path / "run", "--trial", 0, "--json")
+    one = json.loads(out)
+    assert (code, one["status"], one["ended_by"]["kind"], one["setbacks"]) == (0, "complete", "timeout", [])
+    n_epochs = one["epochs"] or None
+    exported = tunecli("export", tmp_path / "run")[1]
+    assert ("trial_limit:" in exported and f"epochs: {n_epochs}" in exported) == (n_epochs is not None)

@@ -161,3 +161,23 @@ def test_size_of_a_log_is_bytes_or_a_text_with_a_unit(written, n_bytes):
 def test_invalid_size_of_a_log_is_refused(written):
     with pytest.raises(ValidationError):
         Run.model_validate({"log_limit": written})
+
+
+OWN = "objective: {metric: loss}\ntrial: {command: [sh, -c, x]}\nrun: {trial_limit: {epochs: 5}}\n"
+
+
+def test_a_limit_of_epochs_is_for_the_users_own_trials():
+    assert parse_study(OWN.encode(), "f.yaml", (), Path()).settings.run.trial_limit.epochs == 5
+    (problem,) = problems("run: {trial_limit: {epochs: 5}}\n")
+    assert "works for commands and own functions: write `trial: {training: {epochs: 5}}`" in problem
+    assert problem.startswith("f.yaml:3:29: run.trial_limit.epochs")
+    with pytest.raises(ConfigError, match="at least 1"):
+        parse_study(OWN.replace("5", "0").encode(), "f.yaml", (), Path())
+
+
+def test_only_a_timeout_can_keep_the_result():
+    assert (
+        settings_of("run: {on_failure: {timeout: keep}}\n").run.on_failure.of(FailureKind.TIMEOUT) == "keep"
+    )
+    for kind in ("oom", "crash", "lost", "error"):
+        assert problems(f"run: {{on_failure: {{{kind}: keep}}}}\n")

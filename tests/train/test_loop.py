@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.support.jobs import change_job, make_job
-from tunecli.messages import Ended, EpochEnded, Job, Started
+from tunecli.messages import Ended, EpochEnded, Job, Order, Started
 from tunecli.objective import Objective
 from tunecli.train import checkpoint
 from tunecli.train.loop import run
@@ -402,3 +402,33 @@ def test_the_users_own_model_is_found_beside_their_file(
     first, again = (outcome_of(job_of({"model": model}, base_path=str(tmp_path))) for _ in range(2))
     assert first.state is State.COMPLETE
     assert first.metrics == again.metrics
+
+
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+@pytest.mark.parametrize("early_stop", [None, {"patience": 9}])
+def test_a_trial_that_finishes_early_equals_one_that_ends_with_that_epoch(
+    tmp_path: Path, early_stop: dict[str, int] | None
+) -> None:
+    config = {"training": {"epochs": 9, "batch_size": 32, "early_stop": early_stop}}
+    ordered, limited = (tmp_path / name for name in ("ordered.safetensors", "limited.safetensors"))
+    orders = iter([Order.GO_ON, Order.FINISH])
+    *epochs, cut = run(job_of(config, weights_path=str(ordered)), lambda: next(orders))
+    *_, whole = run(job_of(config, weights_path=str(limited), end_epoch=2))
+    assert isinstance(cut, Ended) and isinstance(whole, Ended)
+    assert len(epochs) == 3, "the start and two epochs"
+    assert cut.ended_by is not None and whole.ended_by is None
+    assert (cut.outcome.state, cut.outcome.epochs) == (State.COMPLETE, 2)
+    assert (cut.outcome.metrics, cut.outcome.weights_sha256) == (
+        whole.outcome.metrics,
+        whole.outcome.weights_sha256,
+    )
+    assert cut.outcome.weights_sha256
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(weights_of(ordered).values(), weights_of(limited).values(), strict=True)
+    )

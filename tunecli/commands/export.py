@@ -13,7 +13,7 @@ from shlex import quote
 
 from tunecli.config.concrete_trial import concrete, trial_models
 from tunecli.config.metrics import is_clock
-from tunecli.config.schema import TrialConfig
+from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.durable_files import read_regular
 from tunecli.engine import engine_named, name_for_one, needs_torch
 from tunecli.engine.protocol import EngineOptions, run_to_end
@@ -31,8 +31,8 @@ from tunecli.store.destination import (
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.publish import document
-from tunecli.study.runner.jobs import job_for
-from tunecli.trial import Outcome, State, Trial
+from tunecli.study.runner.jobs import job_for, repeated
+from tunecli.trial import FailureKind, Outcome, State, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,13 @@ class Exported:
         text: the trial as a complete YAML file.
         tested: its metrics on the test part of the data; empty: they were not requested.
         weights_place: the file with its weights, in words; empty: no weights were written.
+        note: how a training with the file differs from the recorded one; empty: it does not.
     """
 
     text: str
     tested: Mapping[str, float]
     weights_place: str = ""
+    note: str = ""
 
 
 def export(
@@ -76,7 +78,7 @@ def export(
             )
         place = _export_weights(study, trial, weights_path) if weights_path is not None else ""
         tested = _tested(study, trial) if open_test else {}
-        return Exported(document(study, trial, tested), tested, place)
+        return Exported(document(study, trial, tested), tested, place, _note(study, trial))
 
 
 def export_view(
@@ -108,6 +110,7 @@ def export_view(
         messages.append(f"wrote {place}{how}")
     if weights_path is not None:
         messages.append(f"wrote {exported.weights_place}")
+    messages += filter(None, [exported.note])
     data = {
         "config": exported.text,
         "out": out_path and str(out_path),
@@ -116,6 +119,17 @@ def export_view(
     }
     raw = exported.text if out_path is None else ""
     return View("export", data, raw=raw, messages=tuple(messages))
+
+
+def _note(study: Study, trial: Trial) -> str:
+    limit = study.log.ended_by(trial.number)
+    is_own = trial_model(concrete(study.spec.space, trial.parameters)) is not TrialConfig
+    if limit is None or limit.kind is not FailureKind.TIMEOUT or is_own or trial.outcome is None:
+        return ""
+    return (
+        f"note: a time limit ended trial {trial.number} after epoch {trial.outcome.epochs}; the file trains "
+        "all epochs, so its score will differ"
+    )
 
 
 def _export_weights(study: Study, trial: Trial, weights_path: Path) -> str:
@@ -171,6 +185,7 @@ def _train_again(
     outcome = trial.outcome
     plan = replace(study.plan, device=outcome.device if outcome else study.plan.device)
     job = job_for(study.spec, plan, trial, weights_path=weights_path, open_test=open_test)
+    job = repeated(job, study.log.ended_by(trial.number), study.log.epochs(trial.number))
     name = name_for_one(job, LOCAL)  # the user's own code runs in a process of its own, as in the search
     engine = engine_named(
         name,

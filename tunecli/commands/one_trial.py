@@ -14,7 +14,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import Overview, overview
 from tunecli.text import duration, sanitize, shorten
-from tunecli.trial import FailedAttempt, Trial
+from tunecli.trial import FailedAttempt, Failure, Trial
 
 _LONGEST = 300
 _SHOWN_SETBACKS = 10
@@ -31,6 +31,7 @@ class OneTrial:
         n_ranked: the number of trials with a rank.
         n_attempts: the number of times the trial was started.
         setbacks: the attempts that failed and were repeated.
+        ended_by: the limit or the person that ended the trial; None: it ended by itself.
         place: the line of the user's own code that failed; None: the trial did not fail, or the line is unknown.
     """
 
@@ -40,6 +41,7 @@ class OneTrial:
     n_ranked: int
     n_attempts: int
     setbacks: tuple[FailedAttempt, ...]
+    ended_by: Failure | None
     place: Place | None
 
     @property
@@ -60,13 +62,15 @@ def one_trial(folder: RunFolder, number: int) -> OneTrial:
         ranking = rank(trials, study.spec.objective, include_unfinished=True)
         ranked = next(row for row in ranking if row.trial.number == number)
         failure = ranked.trial.outcome.failure if ranked.trial.outcome else None
+        setbacks, ended_by = study.log.failed_attempts(number), study.log.ended_by(number)
         return OneTrial(
             study.spec.settings.study,
             overview(study, trials),
             ranked,
             sum(row.rank is not None for row in ranking),
             study.log.attempts(number),
-            tuple(study.log.failed_attempts(number)),
+            tuple(setbacks[:-1] if ended_by else setbacks),
+            ended_by,
             None if failure is None else place_of(failure),
         )
 
@@ -82,6 +86,8 @@ def one_trial_view(one: OneTrial) -> View:
         lines.append(("front", str(ranked.front)))
     if ranked.is_feasible is not None:
         lines.append(("feasible", "yes" if ranked.is_feasible else "no"))
+    if one.ended_by is not None:
+        lines.append(("ended by", sanitize(one.ended_by.cause)))
     if failure is not None:
         lines.append(("failure", failure_line(failure)))
     if one.place is not None:
@@ -145,6 +151,9 @@ def _data(one: OneTrial) -> dict[str, Any]:
             }
             for setback in one.setbacks
         ],
+        "ended_by": None
+        if one.ended_by is None
+        else {"kind": one.ended_by.kind.value, "cause": one.ended_by.cause},
         "failure": None
         if failure is None
         else {

@@ -31,7 +31,7 @@ from tunecli.study.record.facts import changed_data, facts_of
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import versions
-from tunecli.study.runner.jobs import job_for
+from tunecli.study.runner.jobs import job_for, repeated
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 
@@ -107,17 +107,34 @@ def verify(
         else:
             chosen = _chosen(study, study.log.trials(), is_all=is_all, n_sampled=n_sampled)
         recorded = {trial.number: _recorded(study, trial) for trial in chosen}
-        facts = facts_of(study.log)
+        facts, ended_early = facts_of(study.log), study.log.ended_early()
     devices = {trial.number: _device(study, recorded[trial.number].outcome, device) for trial in chosen}
     for name in set(devices.values()):
         _require(name, is_asked=device is not None)
     verified = []
     for trial in chosen:
-        run = recorded[trial.number]
-        again = _again(study, trial, run, devices[trial.number])
+        run, ended_by = recorded[trial.number], ended_early.get(trial.number)
+        if (
+            ended_by is not None
+            and ended_by.kind is not FailureKind.TIMEOUT
+            and run.outcome.state is State.COMPLETE
+        ):
+            ended_by = None  # a limit of epochs acts again
+        if ended_by is not None and not run.epochs:
+            why = f"it was ended before its first epoch: {ended_by.cause}"
+            comparison = Comparison(Verdict.NOT_REPEATABLE, why)
+            verified.append(Verified(trial.number, comparison, run.outcome, run.outcome, ()))
+            progress(verified[-1])
+            continue
+        again = _again(study, trial, run, devices[trial.number], ended_by)
         comparison = compare(run, again, uncounted=_clock_metrics(study, run.outcome))
+        if ended_by is not None and not comparison.reason:
+            why = f"run again up to epoch {run.epochs[-1].epoch}, after which it was ended: {ended_by.cause}"
+            comparison = replace(comparison, reason=why)
         is_same = comparison.verdict in (Verdict.IDENTICAL, Verdict.FAILED_AGAIN)
         causes = () if is_same else _causes(study, facts, trial, run.outcome, again.outcome)
+        if not is_same and ended_by is not None:
+            causes = ("time limit: values that came after the trial's last epoch do not come again", *causes)
         verified.append(Verified(trial.number, comparison, run.outcome, again.outcome, causes))
         progress(verified[-1])
     metric = study.spec.objective.metric
@@ -179,10 +196,13 @@ def _require(device: str, *, is_asked: bool) -> None:
         raise UsageError(error.message, hint=hint) from error
 
 
-def _again(study: Study, trial: Trial, recorded: RunRecord, device: str) -> RunRecord:
-    """Run the trial from its record, a pruned trial up to its last recorded epoch."""
+def _again(
+    study: Study, trial: Trial, recorded: RunRecord, device: str, ended_by: Failure | None
+) -> RunRecord:
+    """Run the trial from its record; a pruned trial, or one that a time limit ended, up to its last recorded epoch."""
     try:
         job = job_for(study.spec, replace(study.plan, device=device), trial)
+        job = repeated(job, ended_by, recorded.epochs)
     except DanglingReferenceError as error:  # the trial failed before it became a job
         return RunRecord([], Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, error.message)))
     job = replace(job, execution=replace(job.execution, is_isolated=True))
@@ -249,7 +269,8 @@ def verify_view(verification: Verification) -> View:
         )
         for one in verification.trials
     )
-    n, n_good = len(verification.trials), len(verification.trials) - len(verification.unreproduced)
+    n = sum(one.comparison.verdict is not Verdict.NOT_REPEATABLE for one in verification.trials)
+    n_good = n - len(verification.unreproduced)
     lines = [("reproduced", f"{n_good} of {n}" + (" to the last bit" * verification.is_exact))]
     for one in verification.trials:
         if one.comparison.reason:

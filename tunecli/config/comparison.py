@@ -43,6 +43,7 @@ _MAY_NOT = (  # settled when it began: scores may depend on them
     "run.isolate",
     "run.cwd",
     "run.link",
+    "run.trial_limit.epochs",
 )
 _CHOICE = re.compile(r"\.choice(\.[0-9]+)?(?=\.|$)")  # an override crosses it without a step
 _LONGEST = 200

@@ -17,7 +17,7 @@ MEASURED = (N_PARAMETERS, LATENCY)
 
 @dataclass(frozen=True, slots=True)
 class MetricFacts:
-    """What is known of a metric.
+    """The facts about a metric.
 
     Attributes:
         maximize: whether a higher value is better.

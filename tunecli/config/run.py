@@ -6,9 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from tunecli.config.families import Engine
+from tunecli.config.objectives import OWN_TRIAL
 from tunecli.config.suggestions import nearest
 from tunecli.config.surroundings import FileName
 from tunecli.knob import Count, Knob, NamedKnob, Positive
@@ -102,18 +112,33 @@ class Limit(Knob):
 
 
 class TrialLimit(Knob):
-    """Limits of one trial. One that exceeds a time fails as `timeout`; one that exceeds its memory fails as `oom`.
+    """Limits of one trial.
+
+    At its memory limit a trial fails as `oom`.
+    At a time limit it fails as `timeout`; `on_failure: {timeout: keep}` makes it complete instead.
 
     Attributes:
         time: largest time of a trial: seconds, or a text such as 2h or 1h30m.
         idle: largest time without the end of an epoch.
         memory: largest memory of a trial with all processes that it started: a size such as 8GiB. It counts main
             memory, not that of a GPU, and is watched a few times a second; needs Linux.
+        epochs: for commands and own functions: number of epochs after which a trial is complete; its program is
+            ended.
     """
 
     time: Duration = None
     idle: Duration = None
     memory: Size | None = None
+    epochs: Count | None = None
+
+    @field_validator("epochs")
+    @classmethod
+    def _of_own_trials(cls, epochs: int | None, info: ValidationInfo) -> int | None:
+        if epochs is not None and info.context and info.context.get(OWN_TRIAL) is False:
+            raise ValueError(
+                f"works for commands and own functions: write `trial: {{training: {{epochs: {epochs}}}}}`"
+            )
+        return epochs
 
 
 class ResultsFile(Knob):
@@ -153,7 +178,8 @@ Checkpointing = Annotated[
     BeforeValidator(_checkpointing),
 ]
 
-Policy = Literal["split", "retry", "skip"]
+Policy = Literal["split", "retry", "skip", "keep"]
+_SplitRetryOrSkip = Literal["split", "retry", "skip"]
 _RetryOrSkip = Literal["retry", "skip"]
 
 
@@ -161,13 +187,13 @@ class OnFailure(Knob):
     """What happens after a failed trial, by the kind of its failure. `skip` ends the trial.
 
     `retry` runs it again, once per kind. `split` runs it again with each batch in twice as many parts, which needs
-    less memory for the same gradient.
+    less memory for the same gradient. `keep` makes a trial at its time limit complete with its score so far.
 
     Attributes:
         oom: out of memory.
         crash: the worker process died.
         lost: the accelerator was lost.
-        timeout: the trial exceeded `trial_limit`.
+        timeout: the trial exceeded a time limit of `trial_limit`; `keep` takes its score so far, if it has one.
         error: the training raised an error.
     """
 
@@ -175,10 +201,10 @@ class OnFailure(Knob):
         FailureKind.DIVERGED: "a trial that diverged would only diverge again, so it always ends"
     }
 
-    oom: Policy = "split"
+    oom: _SplitRetryOrSkip = "split"
     crash: _RetryOrSkip = "retry"
     lost: _RetryOrSkip = "retry"
-    timeout: _RetryOrSkip = "skip"
+    timeout: Literal["retry", "skip", "keep"] = "skip"
     error: _RetryOrSkip = "skip"
 
     def of(self, kind: FailureKind) -> Policy:
@@ -203,7 +229,7 @@ class Run(Knob):
         threads: CPU threads per trial. The number is fixed, because the bits of a matrix product can depend on it.
         engine: how trials run: in worker processes (`local`), or in this process, one at a time (`inline`).
         limit: totals after which no further trial starts.
-        trial_limit: time limits of one trial.
+        trial_limit: limits of one trial.
         checkpoint: how often a trial saves its state for resuming: as often as it costs little (`auto`), never, or
             every n epochs.
         fuse: how many trials of one shape are trained as one model: as many as pay off (`auto`), none (`off`), or at

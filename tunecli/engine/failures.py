@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import replace
 
-from tunecli.messages import Ended, Job
+from tunecli.messages import Ended, Event, Job, Stopped
 from tunecli.trial import Failure, FailureKind, Outcome, State
 
 
@@ -37,6 +38,20 @@ class Deadline:
         failure = Failure(FailureKind.TIMEOUT, cause)
         outcome = Outcome(State.FAILED, seconds=self.seconds, device=device, failure=failure)
         return Ended(self._job.number, self._job.attempt, outcome)
+
+
+def as_ended(event: Event, ending: Ended) -> Event:
+    """An event of a job that must end, as the coordinator gets it.
+
+    Args:
+        event: the job's event.
+        ending: the end of the job if it only stops. If it finishes with its result so far, the limit in it counts.
+    """
+    if isinstance(event, Stopped):
+        return ending
+    if isinstance(event, Ended) and event.ended_by is not None and event.ended_by.kind is FailureKind.TIMEOUT:
+        return replace(event, ended_by=ending.outcome.failure or event.ended_by)
+    return event
 
 
 def crash(exit_code: int | None, seconds: float, device: str, *, is_out_of_memory: bool) -> Outcome:

@@ -10,16 +10,17 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 
 from tunecli.config.schema import CommandTrial, trial_model
 from tunecli.engine.device_assignment import bind_job, with_recorded_device
-from tunecli.engine.failures import Deadline
+from tunecli.engine.failures import Deadline, as_ended
 from tunecli.engine.protocol import EngineOptions
-from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.messages import Ended, EpochEnded, Event, Job, Order, Paused, Started, Stopped
 from tunecli.train.machine import VISIBLE, Accelerator, accelerators
 
 
 class InlineEngine:
     """Runs a job while the caller iterates over its events.
 
-    No other process can end a job that hangs, so a job past its time limit ends with its next epoch.
+    No other process can end a job that hangs, so a job past its time limit ends with its next epoch; a command ends at
+    once.
     """
 
     n_workers = 1
@@ -33,7 +34,8 @@ class InlineEngine:
         self._visible_before: tuple[
             str | None, ...
         ] = ()  # of CUDA_VISIBLE_DEVICES; empty: nothing to restore
-        self._is_stop_wanted = False
+        self._is_stop_wanted = self._is_kept = False
+        self._ending: Ended | None = None  # the end of a job that must end now
         self._n_jobs = 0
 
     @property
@@ -45,7 +47,8 @@ class InlineEngine:
         """Take a job, or jobs to train together; they begin when the caller asks for events."""
         from tunecli.train.trials import run_trials
 
-        self._is_stop_wanted, self._n_jobs = False, len(jobs)
+        self._is_stop_wanted, self._ending, self._n_jobs = False, None, len(jobs)
+        self._is_kept = jobs[0].limits.is_kept
         # This process uses the first part of a GPU. Only a program of the user needs to be bound to a whole GPU.
         is_program = trial_model(jobs[0].task.config) is CommandTrial
         self._restore_environment()
@@ -62,7 +65,7 @@ class InlineEngine:
                 self._visible_before = (os.environ.get(VISIBLE),)
             os.environ[VISIBLE] = self._accelerator.visible
             jobs = tuple(bind_job(job, self._accelerator, ()) for job in jobs)
-        self._running = run_trials(jobs, lambda: self._is_stop_wanted)
+        self._running = run_trials(jobs, self._order)
         self._deadline = Deadline(jobs[0]) if len(jobs) == 1 else None
 
     def events(self, wait_s: float) -> Iterator[Event]:
@@ -73,6 +76,8 @@ class InlineEngine:
             return
         if self._accelerator is not None:
             event = with_recorded_device(event, self._accelerator)
+        if self._ending is not None and self._ending.number == event.number:
+            event = as_ended(event, self._ending)
         if isinstance(event, Ended | Paused | Stopped):
             self._n_jobs -= 1
         yield event
@@ -82,7 +87,7 @@ class InlineEngine:
         if isinstance(event, Started):
             self._device = event.device
         timeout = None if self._deadline is None else self._deadline.timeout(self._device)
-        if isinstance(event, EpochEnded) and timeout is not None:
+        if isinstance(event, EpochEnded) and timeout is not None and not self._is_kept:
             self.close()
             yield timeout
         elif self._deadline is not None:
@@ -91,6 +96,15 @@ class InlineEngine:
     def stop(self) -> None:
         """Ask the running job to stop at its epoch's end, which comes when the caller asks for events."""
         self._is_stop_wanted = True
+
+    def _order(self) -> Order:
+        if self._is_stop_wanted:
+            return Order.STOP
+        if self._ending is None and self._deadline is not None:
+            self._ending = self._deadline.timeout(self._device)
+        if self._ending is None:
+            return Order.GO_ON
+        return Order.FINISH if self._is_kept else Order.STOP
 
     def close(self) -> None:
         """End the running job."""

@@ -23,13 +23,13 @@ from tunecli.engine.device_assignment import (
     with_recorded_device,
     with_slot,
 )
-from tunecli.engine.failures import Deadline, crash
+from tunecli.engine.failures import Deadline, as_ended, crash
 from tunecli.engine.fork_client import start_server
 from tunecli.engine.local_worker import Forks, LocalWorker
 from tunecli.engine.memory import exceeded
 from tunecli.engine.protocol import EngineOptions
 from tunecli.engine.wire import unpack_event
-from tunecli.engine.worker import STOP
+from tunecli.engine.worker import FINISH, STOP
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train import machine
 from tunecli.train.machine import Accelerator, n_killed_for_memory
@@ -40,6 +40,8 @@ _KILL_WAIT_S = 10.0  # for the end of a process after SIGKILL
 _EXIT_WAIT_S = 5.0  # for a single-use worker to run its exit handlers and threads to their end
 _STOP_WAIT_S = 2.0  # for a trial past its time limit to stop by itself, before its worker is killed
 _LOAD_WAIT_S = 60.0  # for a template to load the user's modules, before each trial loads them by itself
+_FINISH_WAIT_S = 10.0  # as `_STOP_WAIT_S`, to keep its weights; a program has 5 of them after SIGTERM
+_NEIGHBOUR_ENDED = "a trial that was trained together with it was ended"
 _MAX_DEVICE_LOSSES = 3  # how often in a row a device can be lost before it is set aside
 
 
@@ -182,8 +184,8 @@ class LocalEngine:
                     worker.deadline = None if worker.is_group else Deadline(worker.jobs[event.number])
                 if worker.deadline is not None:
                     worker.deadline.restart_idle()
-                if isinstance(event, Stopped) and worker.timeout is not None:
-                    event = worker.timeout
+                if worker.ending is not None and worker.ending.number == event.number:
+                    event = as_ended(event, worker.ending)
                 if isinstance(event, Ended | Paused):
                     self._count_device_loss(worker, event.outcome)
                 if isinstance(event, Ended | Paused | Stopped):
@@ -197,14 +199,17 @@ class LocalEngine:
             if worker.last is None:
                 worker.kill()
                 is_dead = True
-        if worker.jobs and is_dead and worker.template is not None and not worker.process.has_begun:
+        can_fork_again = (
+            worker.template is not None and worker.ending is None and not worker.process.has_begun
+        )
+        if worker.jobs and is_dead and can_fork_again:
             self._forks.fork_again(worker)
         elif worker.jobs and is_dead:
             yield from self._ends(worker)
 
     def _await_exit(self, worker: LocalWorker, event: Event) -> None:
         """Keep the last event until the process ends: it may still write, compute, and hold memory."""
-        worker.last, worker.deadline, worker.timeout = event, None, None
+        worker.last, worker.deadline, worker.ending = event, None, None
         worker.kill_at = time.monotonic() + _EXIT_WAIT_S
         self._forks.fork_ahead(worker.template)  # while this one ends
 
@@ -213,6 +218,12 @@ class LocalEngine:
         jobs, worker.jobs = list(worker.jobs.values()), {}
         if worker.last is not None:
             yield worker.last
+            return
+        ending = worker.ending
+        if ending is not None:  # the worker was killed because its job did not stop
+            others = (job for job in jobs if job.number != ending.number)
+            yield ending
+            yield from (Stopped(job.number, job.attempt, _NEIGHBOUR_ENDED) for job in others)
             return
         outcome = self._crash(worker)
         for job in jobs:
@@ -231,15 +242,17 @@ class LocalEngine:
             yield from self._ends(worker)
         if not worker.jobs or worker.deadline is None:
             return
-        if worker.timeout is None:
-            worker.timeout = worker.deadline.timeout(worker.device)
-            if worker.timeout is not None:
-                worker.kill_at = time.monotonic() + _STOP_WAIT_S
-                worker.send(STOP)
+        if worker.ending is None:
+            worker.ending = worker.deadline.timeout(worker.device)
+            if worker.ending is not None:
+                is_kept = worker.jobs[worker.ending.number].limits.is_kept
+                # The epochs of an own function are on record, so nothing is gained by waiting longer.
+                is_worth_it = is_kept and not worker.is_single_use
+                worker.kill_at = time.monotonic() + (_FINISH_WAIT_S if is_worth_it else _STOP_WAIT_S)
+                worker.send(FINISH if is_kept else STOP)
         elif time.monotonic() >= worker.kill_at:
             worker.kill()
-            worker.jobs = {}
-            yield worker.timeout
+            yield from self._read_events(worker)  # its earlier events, then the end
 
     def _end_if_too_large(self, worker: LocalWorker) -> Iterator[Event]:
         """Kill a worker whose jobs use more memory than they may."""

@@ -47,9 +47,10 @@ class LocalWorker:
         began_at: when it got its jobs, monotonic clock.
         deadline: the time limits of a single job; None before it starts, and for a group.
         memory: the limit of what the worker and the programs of its jobs may use.
-        timeout: the end of a job that is past its time limit; reported when the job stops, or at ``kill_at``.
+        ending: the end of a job that must end now, for example at its time limit; reported when the job stops, or at
+            ``kill_at``.
         last: the last event of a single-use worker; reported when its process has ended, or at ``kill_at``.
-        kill_at: when the worker is killed if ``timeout`` or ``last`` is set, monotonic clock.
+        kill_at: when the worker is killed if ``ending`` or ``last`` is set, monotonic clock.
     """
 
     process: WorkerProcess
@@ -64,14 +65,14 @@ class LocalWorker:
     began_at: float = field(default_factory=time.monotonic)
     deadline: Deadline | None = None
     memory: MemoryLimit | None = None
-    timeout: Ended | None = None
+    ending: Ended | None = None
     last: Event | None = None
     kill_at: float = 0.0
 
     def assign(self, jobs: list[Job]) -> None:
         """Send jobs to the worker, which has none."""
         self.jobs, self.is_group = {job.number: job for job in jobs}, len(jobs) > 1
-        self.began_at, self.deadline, self.timeout, self.last = time.monotonic(), None, None, None
+        self.began_at, self.deadline, self.ending, self.last = time.monotonic(), None, None, None
         self.memory = MemoryLimit(jobs)
         self.send(pack_jobs(jobs))
 

@@ -120,4 +120,6 @@ def unpack_event(data: bytes) -> Event:
         if failure is not None:
             failure = Failure(**{**failure, "kind": FailureKind(failure["kind"])})
         body["outcome"] = Outcome(**{**outcome, "state": State(outcome["state"]), "failure": failure})
+    if (ended_by := body.get("ended_by")) is not None:
+        body["ended_by"] = Failure(**{**ended_by, "kind": FailureKind(ended_by["kind"])})
     return kind(**body)

@@ -26,13 +26,15 @@ from tunecli.engine.fork_server import descendants
 from tunecli.engine.template import replay_output
 from tunecli.engine.wire import pack_event, pack_storage_error, unpack_jobs
 from tunecli.errors import DiskFull, StoreFailed
-from tunecli.messages import Event, Job
+from tunecli.messages import Event, Job, Order
 from tunecli.store.lock import share_workers_lock
 from tunecli.train.machine import VISIBLE
 from tunecli.train.trials import run_here, run_shared
 
-STOP = b"stop"
-"""The message that asks the running job to stop at its epoch's end. The first message is the setup, all others jobs."""
+STOP, FINISH = b"stop", b"finish"
+"""The messages that ask the running job to stop or to finish at its epoch's end, see `Order`. The first message is the
+setup, all others are jobs."""
+_ORDERS = {STOP: Order.STOP, FINISH: Order.FINISH}
 _HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KILL_CHILDREN_S = 2.0  # the longest time to kill the programs of a trial
 _POLL_S = 0.001
@@ -82,7 +84,7 @@ def serve(pipe: Connection) -> None:
             _ignore_signals()
             is_prepared = True
         try:
-            run_shared(jobs, orders.is_stop_wanted.is_set, lambda event: pipe.send_bytes(pack_event(event)))
+            run_shared(jobs, orders.order, lambda event: pipe.send_bytes(pack_event(event)))
         except (DiskFull, StoreFailed) as error:
             pipe.send_bytes(pack_storage_error(error))
         except BrokenPipeError:
@@ -231,27 +233,31 @@ def _ignored(number: int, frame: FrameType | None) -> None:
 
 
 class _StopOrder:
-    """Whether the coordinator wants the only job to stop. It reads the pipe itself, so it needs no thread."""
+    """The coordinator's order to the only job. It reads the pipe itself, so it needs no thread."""
 
     def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._is_wanted = pipe, False
+        self._pipe, self._order = pipe, Order.GO_ON
 
-    def __call__(self) -> bool:
-        if not self._is_wanted and self._pipe.poll():
+    def __call__(self) -> Order:
+        if not self._order and self._pipe.poll():
             try:
-                self._is_wanted = self._pipe.recv_bytes() == STOP
+                self._order = _ORDERS.get(self._pipe.recv_bytes(), Order.GO_ON)
             except (EOFError, OSError):  # the coordinator has ended
                 os._exit(1)
-        return self._is_wanted
+        return self._order
 
 
 class _Orders:
-    """The coordinator's messages. A thread reads them, so that an order to stop reaches a running job."""
+    """The coordinator's messages. A thread reads them, so that an order reaches a running job."""
 
     def __init__(self, pipe: Connection) -> None:
-        self.is_stop_wanted = threading.Event()
+        self._order = Order.GO_ON
         self._jobs: SimpleQueue[list[Job] | None] = SimpleQueue()
         threading.Thread(target=self._read, args=(pipe,), daemon=True).start()
+
+    def order(self) -> Order:
+        """The coordinator's order to the running job."""
+        return self._order
 
     def next_jobs(self) -> list[Job] | None:
         """Wait for a job, or for jobs to train together; None once the pipe has closed."""
@@ -261,10 +267,10 @@ class _Orders:
         try:
             while True:
                 message = pipe.recv_bytes()
-                if message == STOP:
-                    self.is_stop_wanted.set()
+                if message in _ORDERS:
+                    self._order = self._order or _ORDERS[message]
                     continue
-                self.is_stop_wanted.clear()
+                self._order = Order.GO_ON
                 self._jobs.put(unpack_jobs(message))
         except (EOFError, OSError):
             self._jobs.put(None)

@@ -25,6 +25,7 @@ class Verdict(StrEnum):
     WITHIN_TOLERANCE = "within tolerance"
     FAILED_AGAIN = "failed again"
     NOT_REPRODUCED = "not reproduced"
+    NOT_REPEATABLE = "not repeatable"  # a clock or a person ended the trial before its first epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from tunecli.text import sanitize, shorten
 from tunecli.trial import Failure, FailureKind, Trial
 
+STOPPED_BY_HAND = "a person ended the trial: tunecli stop --trial"
+"""The recorded cause for trials that a person ended."""
 _FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
 _LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python3[\d.]*)[/\\]|^<")
 _PACKAGES = [path.parent.name for path in Path(__file__).parents[1].glob("*/__init__.py")]
@@ -60,6 +62,22 @@ def grouped(trials: Iterable[Trial]) -> tuple[str, ...]:
     if rest := ordered[_SHOWN:]:
         n_trials = sum(len(numbers) for _, numbers in rest)
         lines.append(f"{_trials_failed(n_trials)} for {len(rest)} other reason{'s' if len(rest) > 1 else ''}")
+    return tuple(lines)
+
+
+def ended_early_lines(ended_early: Mapping[int, Failure]) -> tuple[str, ...]:
+    """A line for the trials that are complete at a time limit, and one for those that a person ended.
+
+    Args:
+        ended_early: by number, the limit or the person that ended a trial; limits of epochs are left out.
+    """
+    timed = [number for number, why in ended_early.items() if why.kind is FailureKind.TIMEOUT]
+    by_hand = [number for number, why in ended_early.items() if why.cause == STOPPED_BY_HAND]
+    lines = []
+    if timed:
+        lines.append(f"a time limit ended {_listed(timed)}, with the score so far")
+    if by_hand:
+        lines.append(f"`tunecli stop` ended {_listed(by_hand)}")
     return tuple(lines)
 
 

@@ -32,7 +32,7 @@ from tunecli.store.connection import (
 )
 from tunecli.store.files import write_atomically
 from tunecli.store.rows import decode, encode
-from tunecli.trial import Checkpoint, FailedAttempt, Outcome, State, Step, Trial
+from tunecli.trial import Checkpoint, FailedAttempt, Failure, Outcome, State, Step, Trial
 
 
 class Log:
@@ -291,6 +291,18 @@ class Log:
                 FailedAttempt(number, attempt, rows.failure(failure))
                 for number, attempt, failure in self._rows(rows.SETBACKS, number)
             ]
+
+    def ended_by(self, number: int) -> Failure | None:
+        """The limit or the person that ended trial ``number``; None: it ended by itself, or has not ended."""
+        return self.ended_early(number).get(number)
+
+    def ended_early(self, number: int | None = None) -> dict[int, Failure]:
+        """By number, the limit or the person that ended a trial which could have gone on; or of trial ``number`` alone.
+
+        It is on record as a failed attempt with the number of the attempt that gave the trial's result.
+        """
+        with self._reading("setback", "result"):
+            return {key: rows.failure(text) for key, text in self._rows(rows.ENDED_EARLY, number)}
 
     def checkpoints(self, number: int) -> tuple[Checkpoint, ...]:
         """The newest checkpoints of trial ``number``, at most two, the newest first.

@@ -69,6 +69,10 @@ SELECT number, score, m.value FROM result, json_each(metrics) AS m WHERE state !
 DISAGREEING_PAUSES = f"SELECT number, score, m.value FROM pause, json_each(metrics) AS m WHERE {_DISAGREES}"
 STARTS = "SELECT attempt FROM start WHERE number = ?1"
 SETBACKS = "SELECT number, attempt, failure FROM setback WHERE number = ?1 ORDER BY attempt"
+ENDED_EARLY = """
+SELECT number, setback.failure FROM setback JOIN result USING (number, attempt)
+WHERE result.state != 'failed' AND (?1 IS NULL OR number = ?1) ORDER BY number
+"""
 STEPS = "SELECT step, number, level, until_epoch FROM step ORDER BY step"
 PAUSES = "SELECT step, score, metrics, epochs, kept_epoch, seconds, device FROM pause ORDER BY step"
 SESSIONS = "SELECT id, at, host, process_id, versions FROM session ORDER BY id"

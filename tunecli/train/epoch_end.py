@@ -48,6 +48,7 @@ class TrialProgress:
             than ``min_delta``.
         stale_epochs: number of epochs since the last improvement.
         earlier_s: seconds that earlier attempts trained, up to the checkpoint.
+        is_finished_early: whether the trial finishes at a time limit with its result so far.
     """
 
     epochs: int = 0
@@ -59,6 +60,7 @@ class TrialProgress:
     mark_loss: float = math.inf
     stale_epochs: int = 0
     earlier_s: float = 0.0
+    is_finished_early: bool = False
     _began_s: float | None = field(default_factory=time.monotonic)
 
     @property
@@ -139,12 +141,13 @@ def end_epoch(
         return EpochEnd(failure)
     loss = job.task.objective.sign * metrics[metric]
     is_kept = progress.keep(loss, metrics, early_stop)
-    may_be_result = early_stop is not None or epoch == n_epochs
+    is_last = epoch in (n_epochs, job.limits.end_epoch)
+    may_be_result = early_stop is not None or is_last
     keeps_weights = is_kept and may_be_result and (job.task.open_test or saves_weights(job, loss))
     ending: State | None = None
     if is_pruned(job, epoch - 1, epoch, progress.least_loss):
         ending = State.PRUNED
-    elif epoch == n_epochs or (early_stop is not None and progress.is_out_of_patience(loss, early_stop)):
+    elif is_last or (early_stop is not None and progress.is_out_of_patience(loss, early_stop)):
         ending = State.COMPLETE
     return EpochEnd(ending, keeps_weights)
 
@@ -162,6 +165,22 @@ def end_training(
     if job.task.open_test:
         progress.metrics = {**progress.metrics, **test()}
     return missing_goal(job.task.objective, progress.metrics) or State.COMPLETE
+
+
+def keep_last_weights(
+    job: Job, progress: TrialProgress, weights: Callable[[], list[dict[str, Tensor]]]
+) -> None:
+    """Keep the weights of a trial that finishes before its last epoch, if that epoch is its result.
+
+    Args:
+        job: the trial.
+        progress: up to the epoch that has ended.
+        weights: copies the models' weights.
+    """
+    if progress.kept_epoch == progress.epochs and (
+        job.task.open_test or saves_weights(job, progress.kept_loss)
+    ):
+        progress.weights = weights()
 
 
 def ended(
@@ -188,7 +207,11 @@ def ended(
         failure=failure,
         weights_sha256=weights_sha256,
     )
-    return Ended(job.number, job.attempt, outcome)
+    # The engine knows which limit it was.
+    limit = (
+        Failure(FailureKind.TIMEOUT, "its time limit") if progress.is_finished_early and not failure else None
+    )
+    return Ended(job.number, job.attempt, outcome, ended_by=limit)
 
 
 def metrics_failure(metrics: Mapping[str, float], metric: str, epoch: int) -> Failure | None:

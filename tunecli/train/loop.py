@@ -20,11 +20,19 @@ from torch import Tensor
 from tunecli.config.schema import TrialConfig
 from tunecli.config.secrets import resolved
 from tunecli.errors import DiskFull, StoreFailed, UsageError
-from tunecli.messages import EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.messages import EpochEnded, Event, Job, Order, Paused, Started, Stopped
 from tunecli.seeding import seed_for
 from tunecli.train import checkpoint, devices
 from tunecli.train.data import loading
-from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, never, saves_weights
+from tunecli.train.epoch_end import (
+    TrialProgress,
+    end_epoch,
+    end_training,
+    ended,
+    keep_last_weights,
+    never,
+    saves_weights,
+)
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
 from tunecli.train.learner import Learner
 from tunecli.train.metrics import finite, inference_cost
@@ -32,12 +40,12 @@ from tunecli.train.user_code.metric import UserMetric, user_metrics
 from tunecli.trial import Failure, FailureKind, State
 
 
-def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
+def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     """Train one trial.
 
     Args:
         job: the trial, with its device, seeds, bounds and paths.
-        is_stop_wanted: whether to stop; asked at the end of each epoch except the last.
+        is_stop_wanted: the coordinator's `Order`; asked at the end of each epoch except the last.
 
     Yields:
         `Started`; an `EpochEnded` for every epoch whose losses and objective are finite; a `Checkpointed` after each
@@ -102,7 +110,7 @@ def _train(
     device: torch.device,
     progress: TrialProgress,
     loaded: checkpoint.LoadedCheckpoint,
-    is_stop_wanted: Callable[[], bool],
+    is_stop_wanted: Callable[[], int],
 ) -> Generator[Event, None, Failure | State | None]:
     """Train, keeping ``progress`` up to date.
 
@@ -140,7 +148,12 @@ def _train(
         for learner in learners:
             learner.observe(metrics.get("val_loss", math.inf))
         is_pausing = epoch == job.limits.until_epoch
-        is_stopping = is_pausing or is_stop_wanted()
+        order = Order.STOP if is_pausing else Order(is_stop_wanted())
+        if order is Order.FINISH:
+            progress.is_finished_early = True
+            keep_last_weights(job, progress, lambda: [learner.weights() for learner in learners])
+            break
+        is_stopping = order is Order.STOP
         if keeper.is_due(epoch, is_stopping=is_stopping):
             written = keeper.write(
                 progress.epochs, progress.state(), (learner.state() for learner in learners)

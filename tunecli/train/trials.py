@@ -25,18 +25,18 @@ from tunecli.train.user_code.reports import Reports
 from tunecli.trial import Failure, FailureKind
 
 
-def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
+def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     """Run one trial; see `run_trials`."""
     return run_trials([job], is_stop_wanted)
 
 
-def run_trials(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
+def run_trials(jobs: Sequence[Job], is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     """Run one trial, or a fused group of trials. No event contains a secret value of the environment.
 
     Args:
         jobs: one job, or several fused ones of one signature.
-        is_stop_wanted: whether to stop. Tunecli's own loop stops at an epoch's end, the user's function at its next
-            report, and their command at once.
+        is_stop_wanted: the coordinator's `Order`. Tunecli's own loop follows it at an epoch's end, the user's function
+            at its next report, and their command at once.
 
     Yields:
         For each job, at most one `Started`, an `EpochEnded` for every epoch, a `Checkpointed` for every checkpoint,
@@ -56,7 +56,7 @@ def run_trials(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) 
     return _clean_events(events, redactor)
 
 
-def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]) -> None:
+def run_here(job: Job, is_stop_wanted: Callable[[], int], tell: Callable[[Event], None]) -> None:
     """Run one trial of the user's own code in this thread, which runs no other trial at the same time.
 
     Args:
@@ -81,9 +81,7 @@ def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event
         tell_clean(event)
 
 
-def run_shared(
-    jobs: Sequence[Job], is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]
-) -> None:
+def run_shared(jobs: Sequence[Job], is_stop_wanted: Callable[[], int], tell: Callable[[Event], None]) -> None:
     """Run jobs in this thread, for a process that runs other jobs before and after them.
 
     The modules of the user's function stay loaded.
@@ -120,13 +118,13 @@ def _changed(job: Job) -> list[str]:
     return changed_files(job.task.code, Path(job.files.base_path)) if job.task.code else []
 
 
-def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
+def _fused(jobs: Sequence[Job], is_stop_wanted: Callable[[], int]) -> Iterator[Event]:
     from tunecli.train.fused import group
 
     return group.run_group(jobs, is_stop_wanted)
 
 
-def _events(job: Job, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
+def _events(job: Job, is_stop_wanted: Callable[[], int]) -> Iterator[Event]:
     changed = _changed(job)
     if changed:
         return _code_changed(job, changed)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.support.jobs import change_job, make_job
-from tunecli.messages import Ended, EpochEnded, Job, Started, Stopped
+from tunecli.messages import Ended, EpochEnded, Job, Order, Started, Stopped
 from tunecli.objective import Objective
 from tunecli.train.devices import names
 from tunecli.train.machine import device_name
@@ -302,3 +302,30 @@ def test_program_gets_its_device_by_name(tmp_path):
 def test_program_out_of_memory_ends_as_oom(tmp_path, end):
     *_, ended = run(job_of(["python", "-c", end], tmp_path))
     assert ended.outcome.failure.kind is FailureKind.OOM
+
+
+ENDLESS = """trap 'echo "{\\"val_loss\\": 7}"; exit 3' TERM
+echo '{"epoch": 1, "val_loss": 5}'
+while true; do sleep 0.01; done"""
+
+
+def test_program_that_finishes_at_a_time_limit_keeps_what_it_printed(tmp_path):
+    heard = []
+    for end in run(job_of(shell(ENDLESS), tmp_path), lambda: Order.FINISH * bool(heard)):  # noqa: B023
+        heard += [end] * isinstance(end, EpochEnded)
+    assert isinstance(end, Ended)
+    assert (end.outcome.state, end.outcome.score, end.outcome.epochs) == (State.COMPLETE, 7.0, 1)
+    assert end.ended_by.kind is FailureKind.TIMEOUT
+
+
+def test_program_without_a_score_at_its_time_limit_only_stops(tmp_path):
+    *_, end = run(job_of(shell("echo started; sleep 60"), tmp_path), lambda: Order.FINISH)
+    assert isinstance(end, Stopped)
+
+
+def test_program_that_runs_for_ever_ends_at_its_limit_of_epochs(tmp_path):
+    text = """trap 'echo ended > end.txt; exit' TERM
+i=0; while true; do i=$((i+1)); echo "{\\"epoch\\": $i, \\"val_loss\\": $i}"; sleep 0.01; done"""
+    outcome = outcome_of(job_of(shell(text), tmp_path, end_epoch=3))
+    assert (outcome.state, outcome.score, outcome.epochs) == (State.COMPLETE, 3.0, 3)
+    assert (tmp_path / "end.txt").read_text() == "ended\n", "SIGTERM comes first"

@@ -12,7 +12,7 @@ import torch
 
 import tunecli
 from tests.support.jobs import change_job, make_job
-from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Started, Stopped
+from tunecli.messages import Ended, EpochEnded, Event, Job, Order, Paused, Started, Stopped
 from tunecli.objective import Objective
 from tunecli.train.trials import run
 from tunecli.train.user_code.function import TrialStopped
@@ -399,3 +399,16 @@ def test_failure_names_the_line_in_the_users_code(job_of):
     line = 1 + next(n for n, text in enumerate(MINE.splitlines()) if "no such luck" in text)
     failure = outcome_of(job_of("raises")).failure
     assert failure is not None and failure.cause == f"ValueError: no such luck (mine.py:{line})"
+
+
+@pytest.mark.parametrize("is_stubborn", [False, True])
+def test_a_function_is_stopped_at_its_limit_of_epochs_and_complete(job_of, is_stubborn):
+    outcome = outcome_of(job_of("keeps", {"stubborn": is_stubborn}, end_epoch=2))
+    assert (outcome.state, outcome.epochs, outcome.score) == (State.COMPLETE, 2, 0.5)
+
+
+def test_a_function_at_its_time_limit_is_complete_with_its_last_report(job_of):
+    *_, end = run(job_of("train", {"epochs": 3, "optimizer": {"lr": 6.0}}), lambda: Order.FINISH)
+    assert isinstance(end, Ended)
+    assert (end.outcome.state, end.outcome.epochs) == (State.COMPLETE, 1)
+    assert end.ended_by is not None and end.ended_by.kind is FailureKind.TIMEOUT

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from tests.support.jobs import change_job, make_job
 from tunecli.errors import StoreFailed
-from tunecli.messages import Ended, EpochEnded, Job, Paused, Started
+from tunecli.messages import Ended, EpochEnded, Job, Paused, Started, Stopped
 from tunecli.objective import Constraint, Objective
 from tunecli.store.database import Log
 from tunecli.study.runner.jobs import record_reports
 from tunecli.train.user_code import trial_files
 from tunecli.train.user_code.reports import MAX_METRICS, MAX_NAME_CHARACTERS, Reports
 from tunecli.train.user_code.trial_files import MAX_EPOCH
-from tunecli.trial import FailureKind, Outcome, State, Trial
+from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 JOB = make_job(0, {}, Objective("val_loss", False), 1, 1)
 Report = tuple[int, Mapping[str, float]]
@@ -359,3 +359,68 @@ def test_secret_in_a_metric_name_is_never_in_the_journal(
     assert [each for each in trial_files.journal_events(tmp_path / "r") if isinstance(each, EpochEnded)] == [
         event
     ]
+
+
+LIMITED = change_job(JOB, end_epoch=2)
+
+
+@pytest.mark.parametrize(
+    ("reports", "epochs", "score"),
+    [
+        ([(1, {"val_loss": 3.0}), (2, {"val_loss": 2.0}), (3, {"val_loss": 1.0})], 2, 2.0),
+        ([(0, {"val_loss": 3.0}), (1, {"val_loss": 2.0}), (2, {"val_loss": 1.0})], 2, 2.0),
+        ([(10, {"val_loss": 3.0}), (20, {"val_loss": 2.0})], 10, 3.0),
+        ([(2, {"train_loss": 9.0}), (2, {"val_loss": 2.0}), (3, {"val_loss": 1.0})], 2, 2.0),
+        ([(1, {"val_loss": 3.0}), (2, {"train_loss": 9.0}), (3, {"val_loss": 1.0})], 2, 3.0),
+    ],
+    ids=["from 1", "from 0", "with gaps", "in two lines", "without the objective"],
+)
+def test_a_limit_of_epochs_completes_a_trial_with_what_it_reported(reports, epochs, score) -> None:
+    of_job = Reports(LIMITED, "cpu")
+    for epoch, metrics in reports:
+        of_job.epoch_ended(epoch, metrics)
+    end = of_job.ended(Failure(FailureKind.ERROR, "raised after TrialStopped"))
+    assert isinstance(end, Ended)
+    assert (end.outcome.state, end.outcome.epochs, end.outcome.score) == (State.COMPLETE, epochs, score)
+    assert end.ended_by == Failure(FailureKind.INTERRUPTED, "run.trial_limit.epochs, 2, is reached")
+
+
+def test_a_trial_that_never_reports_its_objective_fails_at_its_limit_of_epochs() -> None:
+    of_job = Reports(LIMITED, "cpu")
+    for epoch in (1, 2, 3):
+        of_job.epoch_ended(epoch, {"loss": 1.0})
+    assert of_job.is_over
+    end = of_job.ended()
+    assert isinstance(end, Ended)
+    assert end.outcome.failure is not None
+    assert "val_loss was never reported, only loss" in end.outcome.failure.cause
+
+
+def test_the_last_rung_ends_a_trial_only_at_a_later_epoch() -> None:
+    of_job = Reports(change_job(JOB, max_epoch=2), "cpu")
+    of_job.epoch_ended(1, {"val_loss": 3.0})
+    of_job.epoch_ended(2, {"val_loss": 2.0})
+    of_job.update({"val_loss": 1.5})
+    assert not of_job.is_over
+    assert of_job.epoch_ended(3, {"val_loss": 1.0}) is None
+    end = of_job.ended()
+    assert isinstance(end, Ended)
+    assert (end.outcome.state, end.outcome.epochs, end.outcome.score) == (State.COMPLETE, 2, 1.5)
+    assert end.ended_by is not None and "the pruner's max_epochs, 2" in end.ended_by.cause
+
+
+def test_a_trial_whose_last_recorded_epoch_is_its_limit_does_not_start_again(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "study.db")
+    recorded.attempt([(1, {"val_loss": 3.0}), (2, {"val_loss": 2.0})])
+    assert Reports(recorded.job(LIMITED), "cpu").is_complete
+    assert not Reports(recorded.job(change_job(JOB, end_epoch=3)), "cpu").is_over
+
+
+def test_a_finished_trial_needs_every_metric_of_the_objective() -> None:
+    of_job = Reports(JOB, "cpu")
+    assert isinstance(of_job.finished(), Stopped)
+    of_job.update({"val_loss": 2.0})
+    end = of_job.finished()
+    assert isinstance(end, Ended)
+    assert (end.outcome.state, end.outcome.score) == (State.COMPLETE, 2.0)
+    assert end.ended_by is not None and end.ended_by.kind is FailureKind.TIMEOUT

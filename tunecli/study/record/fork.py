@@ -39,17 +39,21 @@ from tunecli.study.record.lifecycle import Study, begin
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import changed_versions
 from tunecli.train.validation import trial_problems
-from tunecli.trial import FailureKind, Outcome, State, Trial
+from tunecli.trial import FailedAttempt, Failure, FailureKind, Outcome, State, Trial
 
 
 @dataclass(frozen=True)
 class _ReusedTrial:
-    """A reused trial: the trial with its new number, its number before, its epochs, and the versions that ran it."""
+    """A reused trial: the trial with its new number, its number before, its epochs, and the versions that ran it.
+
+    ``ended_by`` is the limit or the person that ended it, as of `Log.ended_by`.
+    """
 
     trial: Trial
     old_number: int
     epochs: Sequence[EpochEnded]
     versions: Mapping[str, str]
+    ended_by: Failure | None = None
 
 
 @contextmanager
@@ -128,6 +132,7 @@ def _global_differences(
         "search.repeats": old.search.repeats != new.search.repeats,
         "run.threads": facts["plan"]["threads"] != plan.threads,
         **{f"run.{key}": getattr(old.run, key) != getattr(new.run, key) for key in KEYS},
+        "run.trial_limit.epochs": old.run.trial_limit.epochs != new.run.trial_limit.epochs,
     }
     differences = [f"{name} differs" for name, is_different in differs.items() if is_different]
     code, data = code_hashes(spec), data_hashes(spec)
@@ -155,7 +160,7 @@ def _reusable_trials(
     epochs = log.epochs_of(trial.number for trial in ended)
     sessions = {session["id"]: session["versions"] for session in log.sessions()}
     sessions_of = log.sessions_of_results()
-    first_versions = facts_of(log)["versions"]
+    first_versions, ended_early = facts_of(log)["versions"], log.ended_early()
     number = 0
     for trial in ended:
         try:
@@ -174,7 +179,7 @@ def _reusable_trials(
         outcome, own_epochs = result
         versions = sessions.get(sessions_of.get(trial.number), first_versions)
         renumbered = replace(trial, number=number, parameters=point, outcome=outcome)
-        yield _ReusedTrial(renumbered, trial.number, own_epochs, versions)
+        yield _ReusedTrial(renumbered, trial.number, own_epochs, versions, ended_early.get(trial.number))
         number += 1
 
 
@@ -206,6 +211,8 @@ def _writer(reused: Sequence[_ReusedTrial]) -> Callable[[Log], None]:
             log.append_epochs([replace(epoch, number=number, attempt=1) for epoch in entry.epochs])
             # The weights are not copied: they are a function of the record, and are computed again on demand.
             log.append_result(Ended(number, 1, replace(outcome, weights_sha256="")))
+            if entry.ended_by is not None:
+                log.append_failed_attempt(FailedAttempt(number, 1, entry.ended_by))
 
     return write
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tunecli.config.concrete_trial import concrete
 from tunecli.config.labels import option_labels, options_of
+from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.config.schema.data import with_absolute_paths
 from tunecli.config.surroundings import spelled_surroundings
 from tunecli.config.user_code import uses
@@ -15,14 +16,14 @@ from tunecli.errors import UsageError
 from tunecli.objective import Objective
 from tunecli.results.columns import short_names
 from tunecli.results.export import concrete_document
-from tunecli.results.failures import grouped
+from tunecli.results.failures import ended_early_lines, grouped
 from tunecli.results.importance import by_importance, importances
 from tunecli.results.metric_columns import ALL, metric_names, metrics_of, with_metric_columns
 from tunecli.results.ranking import FrontSummary, Ranked, best, front_summary, rank
 from tunecli.results.table import Cell, Table, options_alike, parameter_columns, results_table, to_csv
 from tunecli.store.files import write_atomically
 from tunecli.study.record.lifecycle import Study, require_text
-from tunecli.trial import Trial
+from tunecli.trial import State, Trial
 
 NOTHING_TESTED: Mapping[str, float] = {}
 
@@ -46,6 +47,8 @@ def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_T
     if any(uses(config, spec.objective)) or "command" in config:
         run["folder"] = str(spec.base_path.resolve())
         run |= spelled_surroundings(spec.settings.run)
+    if n_epochs := _epoch_limit(study, trial, config):
+        run["trial_limit"] = {"epochs": n_epochs}
     if "data" in config:
         config = with_absolute_paths(config, spec.base_path)
     require_text((config, run), spec.base_path)
@@ -64,6 +67,20 @@ def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_T
         metrics=trial.outcome.metrics if trial.outcome else None,
         tested=tested,
     )
+
+
+def _epoch_limit(study: Study, trial: Trial, config: Mapping[str, Any]) -> int | None:
+    """The limit of epochs with which the trial's own code computes the recorded score; None: it ends by itself."""
+    if trial_model(config) is TrialConfig:
+        return None
+    outcome = trial.outcome
+    if (
+        outcome is not None
+        and outcome.state is State.COMPLETE
+        and study.log.ended_by(trial.number) is not None
+    ):
+        return outcome.epochs or None
+    return study.spec.settings.run.trial_limit.epochs
 
 
 def table_of(study: Study, trials: Sequence[Trial]) -> Table:
@@ -111,7 +128,7 @@ class Overview:
         order: these columns, by importance for the scores.
         labels: by column, the label of each value that is unclear or ambiguous by itself, by the value's ``repr``.
         varying: the columns with more than one distinct value.
-        failures: a line for each kind of failure.
+        failures: a line for each kind of failure, and for trials that a time limit or a person ended.
         best: the trial of rank 1, with its front and feasibility; None if no trial has a rank.
         metrics: all metrics of each trial that has ended, by its number.
     """
@@ -157,7 +174,7 @@ def overview(study: Study, trials: Sequence[Trial]) -> Overview:
         tuple(column_of[name] for name in ranked_names if name in column_of),
         {column: labels[name] for column, name in parameters.items() if name in labels},
         varying(table),
-        grouped(trials),
+        (*grouped(trials), *ended_early_lines(study.log.ended_early())),
         None if first is None else next(row for row in rank(trials, spec.objective) if row.trial is first),
         metrics_of(trials),
     )

@@ -24,9 +24,10 @@ from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.publish import publish
 from tunecli.study.record.versions import versions
-from tunecli.study.runner.jobs import Attempts, trial_seed
+from tunecli.study.runner.jobs import Attempts, job_for, trial_seed
 from tunecli.study.runner.pause_schedule import PauseSchedule
 from tunecli.study.runner.record_writer import KeptFiles, RecordWriter, remove_superfluous
+from tunecli.study.runner.result_so_far import kept
 from tunecli.study.runner.stopping_rule import EndReason, StoppingRule, spent_by
 from tunecli.trial import FailedAttempt, Failure, FailureKind, Observation, Parameters, State, Trial
 
@@ -219,12 +220,24 @@ class Coordinator:
                 return self._add_failed_attempt(FailedAttempt(number, attempt, failure))
             case Paused():
                 self._pause(event)
-            case Ended(number=number, attempt=attempt, outcome=outcome):
-                failed = outcome.failure
+            case Ended():
+                event = self._with_result_so_far(event)
+                number, attempt, failed = event.number, event.attempt, event.outcome.failure
                 if failed is not None and self._attempts.is_tried_again(number, failed):
                     return self._add_failed_attempt(FailedAttempt(number, attempt, failed))
                 self._end(event)
         return event
+
+    def _with_result_so_far(self, event: Ended) -> Ended:
+        """The end of a trial at a time limit: complete with the recorded epochs, if the file says `keep`."""
+        failure = event.outcome.failure
+        is_kept = self._study.spec.settings.run.on_failure.timeout == "keep"
+        if failure is None or failure.kind is not FailureKind.TIMEOUT or not is_kept:
+            return event
+        self._writer.settle()
+        epochs = self._attempts.reported_epochs(event.number, self._writer)
+        job = job_for(self._study.spec, self._study.plan, self.trials[event.number])
+        return kept(event, failure, job, epochs)
 
     def _add_checkpoint(self, event: Checkpointed) -> None:
         self._writer.settle()
@@ -257,6 +270,9 @@ class Coordinator:
         number, outcome = event.number, event.outcome
         self._writer.settle()
         self._writer.log_to_write().append_result(event)
+        if event.ended_by is not None:
+            ended_early = FailedAttempt(number, event.attempt, event.ended_by)
+            self._writer.log_to_write().append_failed_attempt(ended_early)
         ended = self._finish_running(number, outcome.state, event)
         self._history.add(ended)
         self._files.drop_checkpoints(self._attempts.end(number))
@@ -267,6 +283,8 @@ class Coordinator:
         if event.note:
             self._writer.note({"trial": number, "note": event.note})
         record = {"trial": number, "state": outcome.state.value, "score": outcome.score}
+        if event.ended_by is not None:
+            record["ended_by"] = event.ended_by.cause
         self._writer.note({**record, "seconds": outcome.seconds}, outcome.failure)
 
     def _finish_running(self, number: int, state: State, event: Paused | Ended) -> Trial:

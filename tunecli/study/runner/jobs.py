@@ -16,6 +16,7 @@ from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.config.study import StudySpec
 from tunecli.config.surroundings import TRIAL, surroundings_of
 from tunecli.messages import EpochEnded, Execution, Files, Job, Limits, ResumePoint, Started, Task
+from tunecli.registry.pruners import is_pausing
 from tunecli.search.protocols import Bounds
 from tunecli.seeding import seed_for
 from tunecli.store.database import Log
@@ -68,7 +69,14 @@ def job_for(
             surroundings=surroundings_of(spec.settings.run),
         ),
         Files(base_path=str(spec.base_path.absolute()), weights_path=_text(weights_path)),
-        Limits(run.trial_limit.time, run.trial_limit.idle, run.trial_limit.memory),
+        Limits(
+            run.trial_limit.time,
+            run.trial_limit.idle,
+            run.trial_limit.memory,
+            end_epoch=run.trial_limit.epochs,
+            max_epoch=_max_epoch(spec),
+            is_kept=run.on_failure.timeout == "keep",
+        ),
         execution=Execution(
             device=plan.device,
             threads=plan.threads,
@@ -76,6 +84,27 @@ def job_for(
             is_isolated=run.isolate == "on",
         ),
     )
+
+
+def _max_epoch(spec: StudySpec) -> int | None:
+    """The last epoch that counts of a trial of the user's own: the pruner's last rung."""
+    pruner = spec.settings.search.pruner
+    if not is_pausing(pruner) or pruner.max_epochs == "auto":
+        return None
+    return pruner.max_epochs
+
+
+def repeated(job: Job, ended_by: Failure | None, epochs: Sequence[EpochEnded]) -> Job:
+    """The job of a trial that is run again, up to the epoch after which its time limit ended it; else ``job`` itself.
+
+    Args:
+        job: the trial.
+        ended_by: the limit or the person that ended it, as of `Log.ended_by`.
+        epochs: its epochs on record.
+    """
+    if ended_by is None or ended_by.kind is not FailureKind.TIMEOUT or not epochs:
+        return job
+    return replace(job, limits=Limits(end_epoch=epochs[-1].epoch))
 
 
 class Attempts:
@@ -158,7 +187,7 @@ class Attempts:
         job = job_for(spec, self._study.plan, trial, weights_path=folder.weights_path(number))
         is_user_code = trial_model(job.task.config) is not TrialConfig
         reports_path = folder.reports_path(number) if is_user_code else None
-        recorded = record_reports(self._log, writer, reports_path, number) if reports_path else ()
+        recorded = self.reported_epochs(number, writer) if reports_path else ()
         has_checkpoints = step is not None or run.checkpoint != "off"
         limit_s = job.limits.time_s
         return Job(
@@ -190,6 +219,10 @@ class Attempts:
             ),
             replace(job.execution, micro_batches=micro_batches(run.on_failure, self._failed.get(number, []))),
         )
+
+    def reported_epochs(self, number: int, writer: RecordWriter) -> list[EpochEnded]:
+        """The trial's epochs, also those that only its file of reports has; call it in a block of the writer."""
+        return record_reports(self._log, writer, self._study.folder.reports_path(number), number)
 
     def _spent_s(self, number: int, checkpoints: Sequence[Checkpoint]) -> float:
         """Seconds of training up to the newest checkpoint."""

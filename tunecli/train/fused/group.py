@@ -16,10 +16,10 @@ from itertools import groupby
 import torch
 
 from tunecli.errors import DiskFull, StoreFailed, UsageError
-from tunecli.messages import Ended, EpochEnded, Event, Job, Started, Stopped
+from tunecli.messages import Ended, EpochEnded, Event, Job, Order, Started, Stopped
 from tunecli.train import checkpoint, devices
 from tunecli.train.data import loading
-from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, never
+from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, keep_last_weights, never
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.trainer import FusedTrainer, FusedValidator
@@ -28,13 +28,13 @@ from tunecli.train.metrics import finite
 from tunecli.trial import Failure, FailureKind, State
 
 
-def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
+def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     """Train several trials as one.
 
     Args:
         jobs: of one `signature.signature`, for each of which `signature.why_not` is empty. They train on the device of
             the first job, with its threads.
-        is_stop_wanted: whether to stop; asked once an epoch, as long as a trial has another epoch.
+        is_stop_wanted: the coordinator's `Order`; asked once an epoch, as long as a trial has another epoch.
 
     Yields:
         For each job what `loop.run` yields. The events of different jobs interleave, epoch by epoch. The seconds of a
@@ -68,7 +68,7 @@ def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool] = never) -
             yield from _run_alone(job, last_epochs.get(job.number), is_stop_wanted)
 
 
-def _run_alone(job: Job, last_epoch: int | None, is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
+def _run_alone(job: Job, last_epoch: int | None, is_stop_wanted: Callable[[], int]) -> Iterator[Event]:
     """Run a trial again from its start or its checkpoint, without the events that were already yielded.
 
     Args:
@@ -92,7 +92,7 @@ def _run_alone(job: Job, last_epoch: int | None, is_stop_wanted: Callable[[], bo
         yield ended(job, progress, failure_of(error), device_name)
 
 
-def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
+def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], int]) -> Iterator[Event]:
     members: list[Member] = []
     first = jobs[0].execution
     torch.set_num_threads(first.threads)
@@ -123,7 +123,7 @@ def _run(jobs: Sequence[Job], is_stop_wanted: Callable[[], bool]) -> Iterator[Ev
         yield from _train([*at_epoch], is_stop_wanted)
 
 
-def _train(members: Sequence[Member], is_stop_wanted: Callable[[], bool]) -> Iterator[Event]:
+def _train(members: Sequence[Member], is_stop_wanted: Callable[[], int]) -> Iterator[Event]:
     """Train members whose epochs have the same steps, each to its end."""
     trainer, validator = FusedTrainer(members), FusedValidator(members[0])
     while True:
@@ -145,7 +145,12 @@ def _train(members: Sequence[Member], is_stop_wanted: Callable[[], bool]) -> Ite
                 remaining.append(member)
             else:
                 yield _ended(member, end.ending)
-        is_stopping = bool(remaining) and is_stop_wanted()
+        order = Order(is_stop_wanted()) if remaining else Order.GO_ON
+        if order is Order.FINISH:
+            for member in remaining:
+                yield _finished(member)
+            return
+        is_stopping = order is Order.STOP
         for member in remaining:
             began_s = time.monotonic()
             if member.keeper.is_due(member.progress.epochs, is_stopping=is_stopping):
@@ -174,6 +179,13 @@ def _epoch(trainer: FusedTrainer, validator: FusedValidator) -> list[tuple[Membe
         )
         for member, loss in losses.items()
     ]
+
+
+def _finished(member: Member) -> Ended:
+    """The event that ends a member at a time limit, complete with its result so far."""
+    member.progress.is_finished_early = True
+    keep_last_weights(member.job, member.progress, lambda: [member.learner.weights()])
+    return _ended(member, State.COMPLETE)
 
 
 def _ended(member: Member, ending: Failure | State) -> Ended:

@@ -18,7 +18,7 @@ from tunecli.config.command import PlaceholderError, rendered
 from tunecli.config.schema import CommandTrial
 from tunecli.config.secrets import names_in, redacted, resolved
 from tunecli.errors import UsageError
-from tunecli.messages import Event, Job
+from tunecli.messages import Event, Job, Order
 from tunecli.seeding import seed_of_32_bits
 from tunecli.train import machine
 from tunecli.train.epoch_end import never
@@ -36,7 +36,7 @@ _LAST_LINES = 3
 _STOP_S = 5.0  # from SIGTERM to SIGKILL
 
 
-def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
+def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     """Run a `CommandTrial`.
 
     The program runs in the folder that ``run.cwd`` names. Its environment has the facts about the trial:
@@ -44,12 +44,13 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
 
     Args:
         job: the trial.
-        is_stop_wanted: whether to stop; the program then gets SIGTERM at once, and SIGKILL five seconds later.
+        is_stop_wanted: the coordinator's `Order`; at a stop the program gets SIGTERM at once, and SIGKILL five seconds
+            later. Its output until then counts if the trial finishes.
 
     Yields:
         `Started`, an `EpochEnded` for every epoch that the program reports, then exactly one `Ended` or `Paused`, or
         `Stopped` after a stop. If the trial is pruned or the generator is closed, the program and everything that it
-        started are killed.
+        started are killed. A trial that is complete by a limit of epochs first sends it SIGTERM.
 
     Raises:
         DiskFull, StoreFailed: the disk refuses the trial's folder, journal or log; the trial itself has not failed.
@@ -86,9 +87,17 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         for line in program.lines(stopping):
             yield from reader.read(line.text, line.stream)
             if reports.is_over:
+                if reports.is_complete:
+                    program.stop(_STOP_S)
                 yield reports.ended()
                 return
         exit_code = None if stopping.is_set else program.wait(stopping)
+        if exit_code is None and stopping.order is Order.FINISH:
+            for line in program.last_output(_STOP_S):
+                yield from reader.read(line.text, line.stream)
+            yield from reader.close()
+            yield reports.finished()
+            return
         if exit_code is None:
             program.stop(_STOP_S)
             yield reports.stopped()
@@ -104,14 +113,18 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
 
 @dataclass(slots=True)
 class _Latch:
-    """A condition that stays true once it was true."""
+    """Whether an order to stop or to finish came; the first one stays."""
 
-    condition: Callable[[], bool]
-    is_set: bool = False
+    ask: Callable[[], int]
+    order: Order = Order.GO_ON
 
     def __call__(self) -> bool:
-        self.is_set = self.is_set or self.condition()
+        self.order = self.order or Order(self.ask())
         return self.is_set
+
+    @property
+    def is_set(self) -> bool:
+        return self.order is not Order.GO_ON
 
 
 def _device(job: Job) -> str:

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from tunecli.config.schema import FunctionTrial
 from tunecli.config.secrets import resolved
 from tunecli.errors import UsageError
-from tunecli.messages import Event, Job, Started
+from tunecli.messages import Event, Job, Order, Started
 from tunecli.seeding import seed_for, seed_of_32_bits
 from tunecli.text import short_repr
 from tunecli.train import machine
@@ -153,7 +153,7 @@ class UserTrial:
         return numbers
 
 
-def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]:
+def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     """Run a `FunctionTrial` as a generator of events, with the function in a thread.
 
     The two take turns: the function waits in its report until the caller requests the next event. Arguments, events and
@@ -191,12 +191,12 @@ def run(job: Job, is_stop_wanted: Callable[[], bool] = never) -> Iterator[Event]
         thread.join()
 
 
-def run_here(job: Job, is_stop_wanted: Callable[[], bool], tell: Callable[[Event], None]) -> None:
+def run_here(job: Job, is_stop_wanted: Callable[[], int], tell: Callable[[Event], None]) -> None:
     """Run a `FunctionTrial` in this thread, as a program runs it in its main thread.
 
     Args:
         job: the trial.
-        is_stop_wanted: whether to stop at the next report.
+        is_stop_wanted: the coordinator's `Order`, which takes effect at the next report.
         tell: called with `Started`, an `EpochEnded` for every reported epoch, then exactly one `Ended` or `Paused`, or
             `Stopped` after a stop.
 
@@ -240,26 +240,26 @@ def _ended(
     trial: FunctionTrial,
     reports: Reports,
     folder: Path,
-    is_stop_wanted: Callable[[], bool],
+    is_stop_wanted: Callable[[], int],
     tell: Callable[[Event], None],
 ) -> Event:
     """Call the function, with an event for each epoch. The result is the event of the attempt's end."""
-    is_stopping = False
+    order = Order.GO_ON
 
     def accept(report: _Report) -> bool:
-        nonlocal is_stopping
+        nonlocal order
         event = reports.epoch_ended(*report)
         if event is not None:
             tell(event)
-        is_stopping = not reports.is_over and is_stop_wanted()
-        return not reports.is_over and not is_stopping
+        order = Order.GO_ON if reports.is_over else Order(is_stop_wanted())
+        return not reports.is_over and order is Order.GO_ON
 
     user_trial = UserTrial(job, reports.device, folder, accept)
     result = user_trial._run(trial, Path(job.files.base_path))
     if isinstance(result, Failure) and result.kind is FailureKind.OOM:
         release_memory(reports.device)
-    if is_stopping:
-        return reports.stopped()
+    if order is not Order.GO_ON:
+        return reports.finished() if order is Order.FINISH else reports.stopped()
     if isinstance(result, Failure):
         return reports.ended(result)
     reports.update(result)

@@ -229,11 +229,15 @@ class Program:
 
     def stop(self, within_s: float) -> None:
         """Send SIGTERM to the program and everything it started, and wait for its end, at most ``within_s`` seconds."""
+        for _ in self.last_output(within_s):
+            pass
+
+    def last_output(self, within_s: float) -> Iterator[Line]:
+        """The lines that the program prints while `stop` ends it."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._guard.pid, signal.SIGTERM)
         until_s = time.monotonic() + within_s
-        for _ in self.lines(lambda: time.monotonic() >= until_s):
-            pass
+        yield from self.lines(lambda: time.monotonic() >= until_s)
         self.wait(lambda: time.monotonic() >= until_s)
 
     def wait(self, is_enough: Callable[[], bool] = never) -> int | None:

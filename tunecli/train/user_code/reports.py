@@ -26,6 +26,8 @@ MAX_NAME_CHARACTERS = 200
 MAX_METRICS = 4096
 """The largest number of metrics of one trial, counted by their names. More fail the trial."""
 
+_EPOCH_LIMIT = "run.trial_limit.epochs"
+_MAX_EPOCHS = "the pruner's max_epochs"
 _SHOWN_METRICS = 8
 _SHOWN_NAME_CHARACTERS = 60
 
@@ -42,6 +44,7 @@ class Reports:
         failure: set when the objective was not finite, or when a report exceeded a limit.
         is_pruned: set when the smallest loss so far was above the pruner's bound at an epoch's end.
         is_paused: set when the trial has reached ``job``'s last requested epoch.
+        ended_by: set when a limit of epochs has made the trial complete.
     """
 
     job: Job
@@ -51,6 +54,7 @@ class Reports:
     failure: Failure | None = None
     is_pruned: bool = False
     is_paused: bool = False
+    ended_by: Failure | None = None
     _least_loss: float = math.inf
     _not_finite: set[str] = field(default_factory=set)
     _scoring: Scoring = field(init=False)
@@ -71,11 +75,17 @@ class Reports:
         self._go_on_from(math.inf)
         epochs = [0, 0, *(epoch for epoch, _ in self.job.resume.recorded)]
         self._stop_if_due(epochs[-2], epochs[-1])
+        self._complete_if_due(self.job.resume.recorded[-1][1] if self.job.resume.recorded else {})
 
     @property
     def is_over(self) -> bool:
         """Whether the trial ends here."""
-        return self.failure is not None or self.is_pruned or self.is_paused
+        return self.failure is not None or self.is_pruned or self.is_paused or self.is_complete
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a limit of epochs has made the trial complete."""
+        return self.ended_by is not None
 
     @property
     def next_epoch(self) -> int:
@@ -99,7 +109,7 @@ class Reports:
 
         Returns:
             The event; None if no new epoch ended, or if the objective is not finite (then `failure` is set). It is the
-            trial's last one if `is_pruned` or `is_paused` is set now.
+            trial's last one if `is_over` is true now.
 
         Raises:
             DiskFull, StoreFailed: the disk refuses the journal.
@@ -119,6 +129,8 @@ class Reports:
             self._has_reported = True
             if number <= self.epoch:
                 self._go_on_from(number)
+        if self._is_beyond(number):
+            return None
         last, self.epoch = self.epoch, max(self.epoch, number)
         metrics = self._without_secrets(metrics)
         self._update(metrics)
@@ -126,9 +138,11 @@ class Reports:
             return None
         if number <= last:
             self._scoring.add_values(metrics)
+            self._complete_if_due(metrics)
             return None
         self._note_epoch(number, metrics)
         self._stop_if_due(last, number)
+        self._complete_if_due(metrics)
         now_s = time.monotonic()
         seconds, self._epoch_began_s = now_s - self._epoch_began_s, now_s
         event = EpochEnded(self.job.number, self.job.attempt, number, 0, metrics, seconds, self._offset)
@@ -141,10 +155,19 @@ class Reports:
             metrics = self._without_secrets(metrics)
             self._update(metrics)
             self._scoring.add_values(metrics)
+            self._complete_if_due(metrics)
 
     def stopped(self) -> Stopped:
         """The event that ends a stopped attempt."""
         return Stopped(self.job.number, self.job.attempt)
+
+    def finished(self) -> Ended | Paused | Stopped:
+        """The event that ends a trial whose results are kept at its time limit; `Stopped` if it has no score."""
+        if not self.is_over:
+            if self.missing:
+                return self.stopped()
+            self.ended_by = Failure(FailureKind.TIMEOUT, "its time limit")
+        return self.ended()
 
     @property
     def result(self) -> Result:
@@ -183,7 +206,7 @@ class Reports:
         name = self.job.task.objective.metric
         ends_early = self.is_pruned or self.is_paused
         state = State.PAUSED if self.is_paused else State.PRUNED if self.is_pruned else State.COMPLETE
-        failure = None if ends_early else self.failure or failure
+        failure = None if ends_early or self.is_complete else self.failure or failure
         metrics, kept_epoch = self.result
         if failure is None and self._missing_in(metrics) and (name not in metrics or not ends_early):
             failure = Failure(FailureKind.ERROR, self.missing_cause)
@@ -199,7 +222,7 @@ class Reports:
         )
         if self.is_paused:
             return Paused(self.job.number, self.job.attempt, outcome)
-        return Ended(self.job.number, self.job.attempt, outcome, note)
+        return Ended(self.job.number, self.job.attempt, outcome, note, None if failure else self.ended_by)
 
     def _go_on_from(self, epoch: float) -> None:
         """Start from the recorded epochs before ``epoch``."""
@@ -243,6 +266,22 @@ class Reports:
         name = self.job.task.objective.metric
         if name in metrics:
             self._least_loss = min(self._least_loss, self.job.task.objective.sign * metrics[name])
+
+    def _is_beyond(self, number: int) -> bool:
+        """Whether a report comes after the last epoch that counts; then the trial is complete without it."""
+        limits = self.job.limits
+        for most, name in ((limits.end_epoch, _EPOCH_LIMIT), (limits.max_epoch, _MAX_EPOCHS)):
+            if most is not None and self.epoch >= most and number > self.epoch:
+                self.ended_by = Failure(FailureKind.INTERRUPTED, f"{name}, {most}, is reached")
+                return True
+        return False
+
+    def _complete_if_due(self, metrics: Mapping[str, float]) -> None:
+        """Complete a trial that has reached its limit of epochs, once that epoch's objective is reported."""
+        end_epoch = self.job.limits.end_epoch
+        is_due = end_epoch is not None and self.epoch >= end_epoch
+        if is_due and not self.is_over and self.job.task.objective.metric in metrics:
+            self.ended_by = Failure(FailureKind.INTERRUPTED, f"{_EPOCH_LIMIT}, {end_epoch}, is reached")
 
     def _stop_if_due(self, last: int, number: int) -> None:
         if number and self.job.task.objective.metric in self.metrics:
