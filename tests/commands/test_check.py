@@ -344,3 +344,25 @@ def test_the_epochs_of_a_pausing_sweep_are_estimated_for_user_code_too(checked, 
     assert halving.cost.epochs is not None
     assert halving.cost.epochs[0] == halving.cost.epochs[1]
     assert checked(own, "search: {trials: 14}").cost.epochs is None
+
+
+def test_an_example_trial_is_shown_as_the_command_that_would_run(checked, monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "s3cr3t")
+    found = checked(
+        "{command: [python, -c, 'pass', '{args}', '--m={opt.m?}', {if: opt.m, then: --nesterov}, '{params_json}', "
+        "'{checkpoint_dir}/x', '{number}', '{seed}'], seed: 5, args: {booleans: flag}, params: {opt: {choice: "
+        "[{name: 'a b', m: {uniform: [0.5, 1.5]}}, {name: b}]}, tied: true, token: '${env:MY_TOKEN}'}}",
+        "run: {device: cpu}",
+    )
+    words = ["--opt.name=a b", "--tied", "--token=${env:MY_TOKEN}", "--m=1.0", "--nesterov"]
+    facts = ["{params_json}", "{checkpoint_dir}/x", "0", "5"]
+    assert found.command == ("python", "-c", "pass", *words, *facts)
+    view = check_view(found)
+    assert view.data["command"] == list(found.command)
+    assert "python -c pass '--opt.name=a b' --tied" in dict(view.lines)["example trial"]
+
+
+def test_a_trial_without_a_command_has_no_example(checked):
+    view = check_view(checked(f"{{data: {{source: iris}}, {DROPOUT}}}"))
+    assert "example trial" not in dict(view.lines)
+    assert "command" not in view.data

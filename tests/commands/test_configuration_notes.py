@@ -30,44 +30,7 @@ def notes_of(spec_of):
     return lambda *arguments, **named: check(spec_of(*arguments, **named)).notes
 
 
-def command(arguments: str, params: str) -> str:
-    return f"{{command: [python, -c, pass, {arguments}], params: {{{params}}}}}"
-
-
 TWO = "a: {uniform: [0, 1]}, b: {uniform: [0, 1]}"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "params", "unused"),
-    [
-        ("'{a}'", TWO, ["b"]),
-        ("'--a={a}', '--b={b}'", TWO, []),
-        ("x", TWO, ["a", "b"]),
-        ("'{{a}}', '{b}'", TWO, ["a"]),
-        ("'{opt}'", "opt: {choice: [{name: x, m: {uniform: [0, 1]}}, {name: y}]}", []),
-        ("'{opt.name}'", "opt: {choice: [{name: x}, {name: y}]}", []),
-        ("'{c}'", f"c: {{ref: params.a}}, {TWO}", ["b"]),
-        ("'{h}'", "h: {list: {of: {int: [1, 9]}, length: {int: [1, 3]}}}", []),
-        ("'{h.0}'", "h: {list: {of: {int: [1, 9]}, length: 2}}", ["h.1"]),
-        ("'{n}'", "n: {choice: [0, {uniform: [1, 2]}]}, m: {choice: [1, 2]}", ["m"]),
-        ("'{ab}'", "ab: {uniform: [0, 1]}, a: {uniform: [0, 1]}", ["a"]),
-    ],
-)
-def test_a_parameter_that_no_argument_uses_is_noted(notes_of, arguments, params, unused):
-    told = [
-        note.split()[0] for note in notes_of(command(arguments, params)) if "no argument of `command`" in note
-    ]
-    assert told == [f"trial.params.{path}" for path in unused]
-
-
-def test_a_parameter_that_one_of_several_commands_uses_is_not_noted(notes_of):
-    commands = "{choice: [[python, -c, pass, '{a}'], [python, -c, pass, '{b}']]}"
-    trial = f"{{command: {commands}, params: {{{TWO}}}}}"
-    assert not any("no argument" in note for note in notes_of(trial))
-
-
-def test_parameters_of_a_function_are_never_noted_as_unused(notes_of):
-    assert not any("no argument" in note for note in notes_of(f"{{python: 'mine:train', params: {{{TWO}}}}}"))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.config.command import PlaceholderError, program_path, rendered
+from tunecli.config.command import program_path
+from tunecli.config.placeholders import PlaceholderError, rendered
 
 PARAMS = {
     "optimizer": {"lr": 0.1, "name": "sgd"},

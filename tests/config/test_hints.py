@@ -12,7 +12,7 @@ from tests.config.test_bad_files import SOUND, chain, hidden, lr, study
 from tunecli.config.expressions import MODIFIERS, RANGE_KEYS
 from tunecli.config.hints import tool_of
 from tunecli.config.load import TOP_LEVEL, parse_study
-from tunecli.config.model_paths import Place, example_of, models_in, paths_by_key
+from tunecli.config.model_paths import Place, example_of, fields_of, models_in, paths_by_key
 from tunecli.config.reader import read
 from tunecli.config.schema import CommandTrial, FunctionTrial, TrialConfig
 from tunecli.config.study import StudySettings
@@ -150,7 +150,7 @@ def test_a_suggested_line_is_yaml_and_differs_from_the_original(text, parameter,
 
 
 def every_place(model, seen=()):
-    for key, field in model.model_fields.items():
+    for key, field in fields_of(model).items():
         yield Place(model, key, field, is_item=False)
         for inner in models_in(field.annotation):
             if inner not in seen:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.commands.check import load_checked
-from tunecli.config.command import rendered
 from tunecli.config.concrete_trial import concrete, resolve_trial
 from tunecli.config.load import parse_study
+from tunecli.config.placeholders import rendered
 from tunecli.config.schema.data import Data, with_absolute_paths
 from tunecli.config.schema.sources import FileSource, Images
 from tunecli.config.secrets import names_in, redacted, references, resolved
@@ -236,7 +236,7 @@ def test_an_exported_file_keeps_variables_and_has_absolute_paths():
 def test_a_program_from_the_environment_is_checked_and_reported_by_its_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNECLI_TOOLS", str(tmp_path / "private"))
     text = COMMAND.replace(
-        "python, -c, 'pass', 'key=${env:TUNECLI_TOKEN}', '{t}'", "'${env:TUNECLI_TOOLS}/run'"
+        "python, -c, 'pass', 'key=${env:TUNECLI_TOKEN}', '{t}'", "'${env:TUNECLI_TOOLS}/run', '{t}'"
     )
     (tmp_path / "own.yaml").write_text(text.replace("'${env:TUNECLI_OTHER}', ", ""))
     with pytest.raises(ConfigError) as caught:

@@ -62,6 +62,23 @@ def spec_of(folder, trial: str, objective: str = "{metric: loss, direction: mini
         ("{command: [cat, tools/data.csv]}", set()),
         ("{command: [python, -m, pack.near]}", {"pack/__init__.py", "pack/near.py"}),
         ("{command: [python, '{s}.py'], params: {s: {choice: [other, unused]}}}", {"other.py", "unused.py"}),
+        (
+            "{command: [python, tools/run.py, '{args}'], params: {x: 1}}",
+            {"tools/run.py", "tools/beside_it.py"},
+        ),
+        ("{command: [python, '{args}'], params: {x: other.py}, args: {style: space}}", {"other.py"}),
+        (
+            "{command: [python, {if: deep, then: late.py, else: [other.py, '{x?}']}], params: {deep: {choice: [true, false]}}}",
+            OF_MINE | {"other.py"},
+        ),
+        (
+            "{command: [python, {if: 'device == cpu', then: other.py, else: unused.py}]}",
+            {"other.py", "unused.py"},
+        ),
+        (
+            "{command: [python, {if: 'n == 3', then: other.py}, unused.py], params: {n: {int: [1, 9]}}}",
+            {"other.py", "unused.py"},
+        ),
         ("{command: [sh, -c, 'echo 1']}", set()),
         ("{command: [sh, ../elsewhere.sh, /etc/hostname]}", set()),
     ],

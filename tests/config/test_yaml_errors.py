@@ -31,6 +31,18 @@ BROKEN = [
         'quote an argument that contains a brace: "--lr={lr}"',
     ),
     (
+        "command: [x, {if: a, then: --x={x}}]\n",
+        "1:32",
+        "the map opened by `{` at 1:14",
+        'quote an argument that contains a brace: "--x={x}"',
+    ),
+    (
+        "command: [x, {then: x{a-b?}}]\n",
+        "1:22",
+        "the map opened by `{` at 1:14",
+        'quote an argument that contains a brace: "x{a-b?}"',
+    ),
+    (
         "command: [x, --a {b.c}]\n",
         "1:18",
         "opened by `[` at 1:10",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,12 +13,15 @@ from tunecli.commands.check_notes import check_notes, first_suggestions
 from tunecli.commands.constraint_notes import constraint_lines
 from tunecli.commands.data import data_json, data_lines, data_notes, data_of
 from tunecli.config import objectives
+from tunecli.config.command import TRIAL_NAMES, words_of
+from tunecli.config.concrete_trial import concrete, points_to_check
 from tunecli.config.domains import Categorical, Domain
 from tunecli.config.enumeration import space_size
 from tunecli.config.feasibility import Share, feasible_share, n_feasible_grid
 from tunecli.config.labels import described, option_labels, shown
 from tunecli.config.load import bytes_of, load
 from tunecli.config.paths import is_file
+from tunecli.config.schema import CommandTrial
 from tunecli.config.space import Space
 from tunecli.config.study import Search, StudySpec
 from tunecli.errors import ConfigError, UsageError
@@ -27,9 +31,11 @@ from tunecli.registry.samplers import require_sampler
 from tunecli.results.columns import short_names
 from tunecli.results.table import ABSENT, display_cell
 from tunecli.results.view import Fit, Section, View
+from tunecli.seeding import seed_of_32_bits
 from tunecli.store.destination import as_argument
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.plan import Plan, jobs_by_device, plan_for
+from tunecli.study.runner.jobs import trial_seed
 from tunecli.study.runner.pause_schedule import pause_epochs_of
 from tunecli.text import counted
 from tunecli.train.data.summary import DataSummary
@@ -70,6 +76,7 @@ class Check:
         data: each data set that trials may have.
         feasible: how much of the space meets the constraints; None: there are no constraints.
         n_start: the number of start points.
+        command: the words of an example trial's command, secrets unresolved; empty: the trials are no commands.
     """
 
     study: str
@@ -89,6 +96,7 @@ class Check:
     data: tuple[DataSummary, ...] = ()
     feasible: Share | None = None
     n_start: int = 0
+    command: tuple[str, ...] = ()
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -143,7 +151,23 @@ def check(spec: StudySpec) -> Check:
         data_of(spec),
         feasible_share(space) if space.constraints else None,
         len(space.start),
+        _example_command(spec, plan),
     )
+
+
+def _example_command(spec: StudySpec, plan: Plan) -> tuple[str, ...]:
+    """The command of trial 0 at the defaults or middles of all ranges; what only a run decides stays in braces."""
+    point = next(points_to_check(spec.space))
+    plain = concrete(spec.space, point)
+    if "command" not in plain:
+        return ()
+    facts = {
+        **{name: f"{{{name}}}" for name in TRIAL_NAMES},
+        "number": 0,
+        "seed": seed_of_32_bits(trial_seed(spec, 0, point)),
+        "device": next((one.name for one in accelerators(plan.device)), "cpu"),
+    }
+    return tuple(word.text for word in words_of(CommandTrial.model_validate(plain), facts))
 
 
 def _require_default_sampler(search: Search) -> None:
@@ -222,6 +246,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         ("study", checked.study),
         ("objective", objectives.described(checked.objective)),
         *data_lines(checked.data),
+        *([("example trial", shlex.join(checked.command))] if checked.command else []),
         ("search space", _space(checked)),
         *([("grid", counted(checked.grid, "point"))] if checked.grid is not None else []),
         *constraint_lines(checked.feasible, checked.n_start),
@@ -266,6 +291,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         },
         **cost_data(checked.cost),
         "data": data_json(checked.data),
+        **({"command": list(checked.command)} if checked.command else {}),
         "notes": list(notes),
         "suggestions": [dict(trial.parameters) for trial in suggestions],
     }

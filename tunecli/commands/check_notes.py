@@ -9,13 +9,13 @@ from itertools import islice
 
 from tunecli.commands.constraint_notes import constraint_notes
 from tunecli.commands.trial_notes import notes_of_trials
-from tunecli.config.command import unused_parameters
 from tunecli.config.concrete_trial import concrete, points_to_check, resolve_trial
 from tunecli.config.domains import Integer, Real, is_plain_over_magnitudes, last_value, n_values
 from tunecli.config.enumeration import grid_position_of_point
 from tunecli.config.families import Pruner
 from tunecli.config.feasibility import n_feasible, n_feasible_grid
 from tunecli.config.labels import described, shown
+from tunecli.config.mentions import shared_variables
 from tunecli.config.metrics import LATENCY, N_PARAMETERS, is_clock
 from tunecli.config.range_lines import near_ranges
 from tunecli.config.schema import TrialConfig
@@ -264,10 +264,10 @@ def _configuration_notes(spec: StudySpec) -> Iterator[str]:
     for near in near_ranges(spec.space.tree):
         yield f"trial.{near.name}: {near.written} is not a range, so your code receives it unchanged ({near.hint})"
     yield from _short_ranges(spec.space)
-    for path in unused_parameters(spec.space):
+    for variable, paths in shared_variables(spec.space).items():
         yield (
-            f"trial.params.{path} has a range, but no argument of `command` uses it: write `{{{path}}}` in one, "
-            "or remove the range"
+            f"{' and '.join(paths)} would share the environment variable {variable}, so a trial with both has "
+            "neither there; TUNECLI_PARAMS has them all"
         )
     notes = sampler_info(spec.settings.search.sampler_name).notes
     if notes:

@@ -1,31 +1,30 @@
-"""A command as the file writes it: its placeholders, and the program that it names. Starts nothing.
+"""A command as the file writes it: the words that a trial starts, and the program that it names. Starts nothing.
 
-A placeholder such as ``{optimizer.lr}`` becomes a value under ``params``. Numbers are written as JSON writes them: the
-shortest text that reads back to the same bits in any language.
+An argument is a text with placeholders, ``{args}``, or a map that chooses between arguments. The words are passed on
+as they are, without a shell.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tunecli.config.expressions import (
-    Fixed,
-    FixedList,
-    Group,
-    Reference,
-    walk,
+from tunecli.config.argument_styles import arguments_of
+from tunecli.config.placeholders import (
+    PARAMETER_FILES,
+    Condition,
+    is_all_parameters,
+    parse_condition,
+    placeholders,
+    rendered,
 )
-from tunecli.config.paths import is_index
-from tunecli.config.space import Space
-from tunecli.config.suggestions import nearest
+from tunecli.config.schema.user_code import Argument, CommandTrial, ConditionalArgument
 
-TRIAL_NAMES = ("seed", "device", "number", "checkpoint_dir")
+TRIAL_NAMES = ("seed", "device", "number", "checkpoint_dir", *PARAMETER_FILES)
 """Names that an argument can contain besides paths under ``params``."""
 
 _INTERPRETER = re.compile(
@@ -34,50 +33,73 @@ _INTERPRETER = re.compile(
 
 _SCRIPT = re.compile(r"\S*\.(awk|bash|[cm]?js|go|jl|lua|m|php|pl|py|r|rb|sh|tcl|ts|zsh)", re.IGNORECASE)
 _CODE_FOLLOWS = re.compile(r"-[A-Za-z]*[cem]|--eval")
-_PREFIX = "params."
-_PIECE = re.compile(r"(\$\{env:[^{}]*\})|\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+Decide = Callable[[Condition], bool]
+"""Whether a condition is met."""
 
 
-class PlaceholderError(LookupError):
-    """An argument contains an unknown placeholder, or an unmatched brace."""
+class Word(NamedTuple):
+    """One word of a command as it runs.
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.message, self.hint = message, hint
+    Attributes:
+        text: the word.
+        item: index of the item of ``command`` that it comes from.
+    """
+
+    text: str
+    item: int
 
 
-def rendered(argument: str | int | float, params: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
-    """Replace the placeholders of one argument.
+def words_of(trial: CommandTrial, facts: Mapping[str, Any], decide: Decide | None = None) -> list[Word]:
+    """The words that a trial starts its program with, the program first.
 
     Args:
-        argument: the argument in the file. ``{path}`` is a value under ``params``, or else one of ``facts``; ``{{`` and
-            ``}}`` are literal braces. An unresolved ``${env:NAME}`` is kept.
-        params: the trial's parameters, nested as in the file.
-        facts: the trial's seed, device and so on, by `TRIAL_NAMES`.
+        trial: a concrete trial.
+        facts: its seed, device and so on, by `TRIAL_NAMES`.
+        decide: decides the conditions; None: the trial's parameters and facts do.
 
     Raises:
         PlaceholderError: a placeholder is unknown, or a brace is unmatched.
     """
-    if not isinstance(argument, str):
-        return json.dumps(argument)
-
-    def value_of(match: re.Match[str]) -> str:
-        if match[1]:
-            return match[1]
-        if match[0] in ("{{", "}}"):
-            return match[0][0]
-        if match[2] is None:
-            raise PlaceholderError(f"unmatched `{match[0]}`", f"write `{match[0] * 2}` for a literal brace")
-        return _text(_look_up(match[2], params, facts))
-
-    return _PIECE.sub(value_of, argument)
+    items = range(len(trial.command))
+    return [Word(text, item) for item in items for text in item_texts(trial, item, facts, decide)]
 
 
-def placeholders(argument: str) -> Iterator[str]:
-    """The paths in the placeholders of an argument."""
-    for match in _PIECE.finditer(argument):
-        if match[2] is not None:
-            yield match[2].strip().rstrip("?")
+def item_texts(
+    trial: CommandTrial, item: int, facts: Mapping[str, Any], decide: Decide | None = None
+) -> list[str]:
+    """The words that one item of a trial's ``command`` becomes.
+
+    Raises:
+        PlaceholderError: as for `words_of`.
+    """
+    argument = trial.command[item]
+    texts: Sequence[Argument] = (argument,) if not isinstance(argument, ConditionalArgument) else ()
+    if isinstance(argument, ConditionalArgument):
+        condition = parse_condition(argument.if_)
+        is_met = condition.is_met(trial.params, facts) if decide is None else decide(condition)
+        texts = argument.texts(is_met=is_met)
+    words: list[str] = []
+    for text in texts:
+        if is_all_parameters(text, trial.params):
+            words += arguments_of(trial.params, mentioned_paths(trial), trial.args)
+        elif (word := rendered(text, trial.params, facts, is_python=trial.args.is_python)) is not None:
+            words.append(word)
+    return words
+
+
+def mentioned_paths(trial: CommandTrial) -> frozenset[str]:
+    """The paths of the placeholders and conditions of a trial's command, those of both branches included."""
+    paths: set[str] = set()
+    for argument in trial.command:
+        texts: Sequence[Argument] = (argument,) if not isinstance(argument, ConditionalArgument) else ()
+        if isinstance(argument, ConditionalArgument):
+            paths.add(parse_condition(argument.if_).path)
+            texts = (*argument.texts(is_met=True), *argument.texts(is_met=False))
+        paths |= {
+            path.removesuffix("?") for text in texts if isinstance(text, str) for path in placeholders(text)
+        }
+    return frozenset(paths)
 
 
 def program_path(program: str, *folders: Path) -> str | None:
@@ -110,72 +132,3 @@ def script_place(words: Sequence[str]) -> int | None:
         if not word.startswith("-"):
             return place
     return None
-
-
-def _look_up(path: str, params: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
-    value: Any = params
-    for step in path.split("."):
-        match value:
-            case Mapping() if step in value:
-                value = value[step]
-            case list() if is_index(step, len(value)):
-                value = value[int(step)]
-            case _:
-                if path in facts:
-                    return facts[path]
-                known = [*_paths(params), *facts]
-                hint = (
-                    nearest(path, known)
-                    or f"known names: {', '.join(known)}; write `{{{{` for a literal brace"
-                )
-                if path in known:
-                    nested = path.replace(".", ": {") + ": …" + "}" * path.count(".")
-                    hint = f"a dot separates levels: nest the key, `{nested}`"
-                raise PlaceholderError(f"`{{{path}}}` is no key under `params`", hint)
-    return value
-
-
-def _paths(params: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in params.items():
-        inner = list(_paths(value)) if isinstance(value, Mapping) else []
-        yield from (f"{key}.{path}" for path in inner) if inner else (key,)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def unused_parameters(space: Space) -> Iterator[str]:
-    """Names under ``params`` of the parameters that no placeholder of any command in the space uses."""
-    commands = list(_commands(space))
-    if not commands:
-        return
-    paths = {path for texts in commands for text in texts for path in placeholders(text)}
-    paths |= {part.path.removeprefix(_PREFIX) for part in walk(space.tree) if isinstance(part, Reference)}
-    if any(isinstance(part, Group) and {"command", "shim"} <= part.items.keys() for part in walk(space.tree)):
-        return  # the shim passes all parameters
-    for name in space.names:
-        if name.startswith(_PREFIX):
-            path = name.removeprefix(_PREFIX)
-            owner = path.removesuffix(".choice").removesuffix(".length")
-            if not any(_is_on_one_line(owner, used) for used in paths):
-                yield path
-
-
-def _is_on_one_line(path: str, other: str) -> bool:
-    """Whether one of two paths is a prefix of the other."""
-    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
-
-
-def _commands(space: Space) -> Iterator[list[str]]:
-    """The arguments of each command that a trial may run, texts only."""
-    for part in walk(space.tree):
-        if isinstance(part, Group) and "command" in part.items:
-            for lists in walk(part.items["command"]):
-                if isinstance(lists, FixedList):
-                    yield [
-                        part.value
-                        for part in walk(lists)
-                        if isinstance(part, Fixed) and isinstance(part.value, str)
-                    ]
-            return

@@ -36,7 +36,7 @@ from tunecli.config.study import StudySpec
 from tunecli.trial import Parameters, Scalar
 
 _NUMERIC_RANGES = frozenset(("uniform", "loguniform", "int", "logint", "normal"))
-_MAY_CHANGE = ("search.trials", "search.stop", "run")
+_MAY_CHANGE = ("search.trials", "search.stop", "run", "trial.unused")
 _MAY_NOT = (  # settled when it began: scores may depend on them
     "run.threads",
     "run.fuse",

@@ -15,7 +15,7 @@ from tunecli.config.concrete_trial import locate
 from tunecli.config.domains import Domain, Integer, Real
 from tunecli.config.expressions import Broken, Fixed, Group, Numeric
 from tunecli.config.hints import device_hint, own_code_map, range_key_hint, unknown_key_hint, value_hint
-from tunecli.config.model_paths import Place, example_of, models_at, names_of, place_at
+from tunecli.config.model_paths import Place, example_of, fields_of, models_at, names_of, place_at
 from tunecli.config.range_lines import hint_of, lines_for, lines_for_list
 from tunecli.config.run import DEVICE, FOLDER
 from tunecli.config.schema.user_code import CODE_NAME, METRIC_KEY
@@ -162,7 +162,7 @@ def _worded(
 def _unknown_key(
     key: str, given: Any, models: Sequence[type[BaseModel]], level: str, *, is_hinted: bool
 ) -> tuple[str, str]:
-    known = [name for member in models for name in member.model_fields]
+    known = [name for member in models for name in fields_of(member)]
     absent = {name: why for member in models for name, why in _absent(member).items()}
     if key in absent:
         return f"key `{key}` is not allowed here", absent[key]
@@ -306,13 +306,14 @@ def _items(count: int) -> str:
 
 def _example_hint(key: str, models: Sequence[type[BaseModel]]) -> str:
     """The hint for a missing key: a line with a value that it accepts."""
-    owner = next((model for model in models if key in model.model_fields), None)
-    example = example_of(Place(owner, key, owner.model_fields[key], is_item=False), None) if owner else ""
+    owner = next((model for model in models if key in fields_of(model)), None)
+    example = example_of(Place(owner, key, fields_of(owner)[key], is_item=False), None) if owner else ""
     return f"for example `{example}`" if example else ""
 
 
 def _own_first(models: Sequence[type[BaseModel]]) -> list[str]:
     """The keys of the models without `name`, those that a class defines itself before inherited ones."""
-    keys = [key for model in models for key in model.model_fields if key != "name"]
+    fields = [pair for model in models for pair in model.model_fields.items() if pair[0] != "name"]
     own = {key for model in models for key in model.__annotations__}
-    return list(dict.fromkeys(sorted(keys, key=lambda key: key not in own)))
+    in_order = sorted(fields, key=lambda pair: pair[0] not in own)
+    return list(dict.fromkeys(field.alias or key for key, field in in_order))

@@ -213,7 +213,9 @@ def _searchable(definition: dict[str, Any]) -> dict[str, Any]:
     """A model's schema in which every property may be a range."""
     searchable = copy.deepcopy(definition)
     for name, schema in searchable.get("properties", {}).items():
-        if name != "name" or "enum" in schema:  # one of several that take the same keys may be searched
+        is_fixed = schema.pop("x-fixed", False)
+        # One of several names that take the same keys may be searched.
+        if not is_fixed and (name != "name" or "enum" in schema):
             searchable["properties"][name] = _or_range(_open(schema))
     return searchable
 

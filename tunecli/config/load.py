@@ -38,6 +38,7 @@ from tunecli.config.expressions import (
 from tunecli.config.feasibility import has_feasible_point
 from tunecli.config.grammar import parse
 from tunecli.config.hints import unknown_keys
+from tunecli.config.mentions import argument_problems
 from tunecli.config.objectives import OWN_TRIAL
 from tunecli.config.paths import is_folder, is_index
 from tunecli.config.reader import MAX_BYTES, MapNode, Mark, Node, ScalarNode, SequenceNode, read
@@ -80,9 +81,17 @@ def bytes_of(path: Path) -> bytes:
 
 
 def parse_study(
-    data: bytes, file: str, overrides: tuple[str, ...], base_path: Path, inspect: Inspect | None = None
+    data: bytes,
+    file: str,
+    overrides: tuple[str, ...],
+    base_path: Path,
+    inspect: Inspect | None = None,
+    *,
+    is_begun: bool = False,
 ) -> StudySpec:
     """The same for the bytes of a file; problems name it ``file``.
+
+    In a study that ``is_begun``, parameters without effect are no problem.
 
     Raises:
         ConfigError: the file has problems; the error contains all of them.
@@ -124,6 +133,10 @@ def parse_study(
         if settings is not None:
             problems.extend(goal_problems(settings, settings_tree))
         problems.extend(trial_problems(space, settings_tree, settings, base_path, inspect))
+        if inspect is not None and not any(
+            problem.parameter.startswith("trial.command") for problem in problems
+        ):
+            problems.extend(argument_problems(space, is_begun=is_begun))
     if problems or settings is None or space is None:
         raise ConfigError(_in_order(problems, file))
     return StudySpec(settings, space, data.decode("utf-8-sig"), overrides, base_path)

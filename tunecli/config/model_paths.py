@@ -38,14 +38,19 @@ class Place:
     is_item: bool
 
 
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by their keys in a file; a key that Python reserves (`if`) is an alias."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def models_at(model: type[BaseModel], path: Iterable[str | int]) -> list[type[BaseModel]]:
     """The models that a validator's ``path`` below ``model`` can lead to."""
     models = [model]
     for step in path:
         fields = [
-            member.model_fields[step]
+            fields_of(member)[step]
             for member in models
-            if isinstance(step, str) and step in member.model_fields
+            if isinstance(step, str) and step in fields_of(member)
         ]
         inside = [inner for field in fields for inner in models_in(field.annotation)]
         # a tag may be called as a field is: `python`
@@ -72,10 +77,10 @@ def place_at(model: type[BaseModel], path: Iterable[str | int]) -> Place | None:
         if isinstance(step, int):
             place = place and Place(place.owner, place.key, place.field, is_item=True)
             continue
-        owners = [member for member in models if step in member.model_fields]
+        owners = [member for member in models if step in fields_of(member)]
         if owners:
-            place = Place(owners[0], step, owners[0].model_fields[step], is_item=False)
-            inside = [inner for owner in owners for inner in models_in(owner.model_fields[step].annotation)]
+            place = Place(owners[0], step, fields_of(owners[0])[step], is_item=False)
+            inside = [inner for owner in owners for inner in models_in(fields_of(owner)[step].annotation)]
             models = inside or models
         else:
             models = [member for member in models if step in names_of(member)] or _of_plug_ins(step) or models
@@ -115,7 +120,7 @@ def paths_by_key() -> dict[str, tuple[str, ...]]:
 def _paths(model: type[BaseModel], prefix: str, depth: int) -> Iterator[tuple[str, str]]:
     if depth > _DEEPEST:
         return
-    for key, field in model.model_fields.items():
+    for key, field in fields_of(model).items():
         if key == "name":
             continue
         path = f"{prefix}.{key}" if prefix else key
@@ -147,6 +152,9 @@ _USUAL: dict[str, Any] = {
     "python": "mine:train",
     "metric": "val_accuracy",
     "at": [10],
+    "if": "tied",
+    "then": "--tied",
+    "else": "--tied",
 }
 
 _NO_VALUES = ("yes", "no", "on", "off", "y", "n")
@@ -165,7 +173,7 @@ def example_of(place: Place, given: Any) -> str:
 
 @lru_cache(maxsize=1024)
 def _example(owner: type[BaseModel], key: str, is_item: bool, written: str) -> str:
-    place = Place(owner, key, owner.model_fields[key], is_item)
+    place = Place(owner, key, fields_of(owner)[key], is_item)
     for candidate in _candidates(place, json.loads(written)):
         if is_taken(place, candidate):
             text = short_flow(candidate)
@@ -187,7 +195,7 @@ def is_taken(place: Place, value: Any) -> bool:
 @lru_cache(maxsize=256)
 def _checker(owner: type[BaseModel], key: str) -> type[BaseModel]:
     """A model with this key only."""
-    field = owner.model_fields[key]
+    field = fields_of(owner)[key]
     fields: dict[str, Any] = {key: (field.annotation, copy.copy(field))}
     return create_model("One", __base__=Knob, **fields)
 
@@ -290,14 +298,14 @@ def _around(model: type[BaseModel], given: Any) -> Iterator[dict[str, Any]]:
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    own = [key for key in model.model_fields if key in model.__annotations__]
-    return [key for key in (*own, *(set(model.model_fields) - set(own))) if key != "name"] if own else []
+    own = [field.alias or name for name, field in model.model_fields.items() if name in model.__annotations__]
+    return [key for key in (*own, *(set(fields_of(model)) - set(own))) if key != "name"] if own else []
 
 
 def _plain(model: type[BaseModel]) -> Iterator[dict[str, Any]]:
     """Maps of the model with its required keys, and with one optional key each."""
     required = {
-        key: field for key, field in model.model_fields.items() if field.is_required() and key != "name"
+        key: field for key, field in fields_of(model).items() if field.is_required() and key != "name"
     }
     filled: dict[str, Any] = {}
     for key, field in required.items():
@@ -317,7 +325,7 @@ def _plain(model: type[BaseModel]) -> Iterator[dict[str, Any]]:
     if required:
         yield filled
     for key in _keys(model):
-        field = model.model_fields[key]
+        field = fields_of(model)[key]
         if key in required:
             continue
         pool = [] if field.default in (None, PydanticUndefined) else [field.default]

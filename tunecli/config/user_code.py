@@ -10,14 +10,24 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunecli.config.command import TRIAL_NAMES, PlaceholderError, is_script, rendered, script_place
+from tunecli.config.command import (
+    TRIAL_NAMES,
+    Decide,
+    Word,
+    is_script,
+    item_texts,
+    script_place,
+    words_of,
+)
 from tunecli.config.concrete_trial import concrete_trials
 from tunecli.config.paths import is_file
+from tunecli.config.placeholders import Condition, PlaceholderError
 from tunecli.config.python_source import (
     NoSuchNameError,
     Signature,
@@ -30,7 +40,8 @@ from tunecli.config.python_source import (
     sha256_of,
     signature_of,
 )
-from tunecli.config.secrets import resolved
+from tunecli.config.schema import CommandTrial
+from tunecli.config.secrets import names_in, redacted, resolved
 from tunecli.config.study import StudySpec
 from tunecli.config.suggestions import nearest
 from tunecli.config.surroundings import Lookup, lookup_of, program_of, surroundings_of
@@ -126,17 +137,6 @@ def code_problems(
         yield from _command_problems(plain, objective, lookup_of(surroundings, base_path))
 
 
-def command_words(plain: Mapping[str, Any]) -> list[str]:
-    """The arguments of a command with sample values for a trial's facts, except arguments that cannot be rendered."""
-    words = []
-    for argument in plain["command"]:
-        try:
-            words.append(rendered(argument, plain.get("params") or {}, dict.fromkeys(TRIAL_NAMES, "0")))
-        except PlaceholderError:
-            continue
-    return words
-
-
 def _uses(part: Any, place: Place) -> Iterator[CodeUse]:
     if isinstance(part, Mapping):
         if isinstance(part.get("python"), str):
@@ -218,41 +218,69 @@ def _call_problems(use: CodeUse, signature: Signature, call: _Call) -> Iterator[
         yield CodeProblem(place, f"missing argument `{name}` of `{use.name}`", hint)
 
 
+_SAMPLE_FACTS = dict.fromkeys(TRIAL_NAMES, "0")
+
+
 def _command_problems(
     plain: Mapping[str, Any], objective: Objective, lookup: Lookup
 ) -> Iterator[CodeProblem]:
-    for number, argument in enumerate(plain["command"]):
-        try:
-            rendered(argument, plain.get("params") or {}, dict.fromkeys(TRIAL_NAMES, "0"))
-        except PlaceholderError as error:
-            yield CodeProblem(("command", number), error.message, error.hint)
-    words, real_words = command_words(plain), command_words(resolved(plain))
-    if len(words) < len(plain["command"]):
+    problems = list(_placeholder_problems(CommandTrial.model_validate(plain)))
+    yield from problems
+    if problems:
         return
-    program, real_program = words[0], real_words[0]
+    words = words_of(CommandTrial.model_validate(plain), _SAMPLE_FACTS)
+    real_words = words_of(CommandTrial.model_validate(resolved(plain)), _SAMPLE_FACTS)
+    if len(words) != len(real_words):  # a condition depends on a value of the environment
+        words = [Word(redacted(text, names_in(plain)), item) for text, item in real_words]
+    if not words:
+        yield CodeProblem(("command",), "no argument is left: the program is missing")
+        return
+    program, real_program = words[0].text, real_words[0].text
     if program_of(real_program, lookup) is None:
         hint = f"it is neither on PATH nor in {' or '.join(str(each.resolve()) for each in lookup.folders)}"
         if any(is_file(folder / real_program) for folder in lookup.folders):
             hint = f"it is not executable: run `chmod +x {program}`"
-        yield CodeProblem(("command", 0), f"program `{program}` not found", hint)
-    place = script_place(words)
+        yield CodeProblem(("command", words[0].item), f"program `{program}` not found", hint)
+    place = script_place([word.text for word in words])
     is_missing = place is not None and not any(
-        is_file(folder / real_words[place]) for folder in lookup.folders
+        is_file(folder / real_words[place].text) for folder in lookup.folders
     )
-    if place is not None and is_missing and is_script(words[place]):
-        named = str(plain["command"][place])
+    if place is not None and is_missing and is_script(words[place].text):
+        script, item = words[place]
+        named = str(plain["command"][item])
         if not any(f"{{{name}}}" in named for name in TRIAL_NAMES):  # else only the trial knows its name
-            suffix = Path(words[place]).suffix
-            beside = sorted(file.name for folder in lookup.folders for file in folder.glob(f"*{suffix}"))
+            beside = sorted(
+                file.name for folder in lookup.folders for file in folder.glob(f"*{Path(script).suffix}")
+            )
             where = "beside the configuration" if len(lookup.folders) == 1 else f"in {lookup.cwd}"
-            message = f"file {words[place]} not found {where}"
-            yield CodeProblem(("command", place), message, nearest(words[place], beside))
+            message = f"file {script} not found {where}"
+            yield CodeProblem(("command", item), message, nearest(script, beside))
     patterns = plain.get("metrics") or {}
     for name in objective.metrics if patterns else ():
         if name not in patterns:
             kind = "objective" if name == objective.metric else "metric"
             message = f"no pattern for the {kind} `{name}`"
             yield CodeProblem(("metrics",), message, nearest(name, patterns))
+
+
+def _placeholder_problems(trial: CommandTrial) -> Iterator[CodeProblem]:
+    for item in range(len(trial.command)):
+        for is_met in (True, False):  # of conditions that depend on the machine
+            try:
+                item_texts(trial, item, _SAMPLE_FACTS, _decide_facts(trial, is_met=is_met))
+            except PlaceholderError as error:
+                yield CodeProblem(("command", item), error.message, error.hint)
+                break
+
+
+def _decide_facts(trial: CommandTrial, *, is_met: bool) -> Decide:
+    """Decides a condition on the trial's facts as ``is_met``, and any other as its parameters do."""
+
+    def decide(condition: Condition) -> bool:
+        is_fact = condition.path in TRIAL_NAMES and condition.path not in trial.params
+        return is_met if is_fact else condition.is_met(trial.params, _SAMPLE_FACTS)
+
+    return decide
 
 
 def _is_installed(package: str) -> bool:
@@ -307,10 +335,18 @@ def _command_sources(plain: Any, lookup: Lookup) -> Iterator[Source]:
     """
     if not isinstance(plain, Mapping) or "command" not in plain:
         return
-    words = command_words(plain)
-    if len(words) < len(plain["command"]):
-        return
-    script, folders = script_place(words), [folder.resolve() for folder in lookup.folders]
+    trial = CommandTrial.model_validate(plain)
+    ways: tuple[Decide | None, ...] = (None,)
+    if any(not isinstance(argument, str | int | float) for argument in trial.command):
+        ways = (None, lambda _: True, lambda _: False)
+    for decide in ways:
+        with suppress(PlaceholderError):
+            yield from _sources_of([word.text for word in words_of(trial, _SAMPLE_FACTS, decide)], lookup)
+
+
+def _sources_of(words: Sequence[str], lookup: Lookup) -> Iterator[Source]:
+    script = script_place(words) if words else None
+    folders = [folder.resolve() for folder in lookup.folders]
     for place, word in enumerate(words):
         if place and words[place - 1] == "-m":
             modules = ([*module_files(folder, [*word.split("."), "__main__"])] for folder in folders)

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 _LONGEST = 60
+_KEY = re.compile(r"\{?\s*(if|then|else):\s+")
 _ENDS = {"sequence": ("list", "[", "]"), "mapping": ("map", "{", "}")}
 
 
@@ -103,8 +104,10 @@ def _brace_hint(line: str, at: tuple[int, int] | None) -> str:
         opened = line.rfind("{", 0, column)
         start = max(line.rfind(mark, 0, opened) for mark in ",[:")
     end = re.search(r"[,\]\n]", line[column:])
-    word = line[start + 1 : column + end.start() if end else len(line)].strip()
-    if not re.search(r"\{[\w.]*\}", word):
+    word = _KEY.sub("", line[start + 1 : column + end.start() if end else len(line)].strip())
+    if word.count("}") > word.count("{"):
+        word = word.removesuffix("}")
+    if not re.search(r"\{[\w.?-]*\}", word):
         return ""
     shown = word if len(word) < _LONGEST and '"' not in word else "--lr={lr}"
     return f'quote an argument that contains a brace: "{shown}"'

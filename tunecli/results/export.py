@@ -6,19 +6,13 @@ core schema of YAML 1.2, and by YAML 1.1 too, since other readers may read the f
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from tunecli.config.objectives import spelled
-from tunecli.config.reader import scalar
+from tunecli.config.yaml_writer import yaml_text
 from tunecli.objective import Objective
 from tunecli.text import sanitize
-
-# Readers that follow YAML 1.1 to the letter read these as booleans; PyYAML and YAML 1.2 read them as strings.
-_ONE_LETTER_BOOLEANS = {"y", "Y", "n", "N"}
 
 
 def concrete_document(
@@ -64,15 +58,8 @@ def concrete_document(
         "run": dict(run),
     }
     named = {name: metrics[name] for name in objective.metrics[1:] if metrics and name in metrics}
-    body = yaml.dump(
-        document,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=False,
-        width=sys.maxsize,
-    )
-    return f"# {_origin(study_name, objective, number, score, {**named, **(tested or {})})}\n{body}"
+    origin = _origin(study_name, objective, number, score, {**named, **(tested or {})})
+    return f"# {origin}\n{yaml_text(document)}"
 
 
 def _origin(
@@ -89,34 +76,3 @@ def _origin(
         parts.append(f"{objective.metric} {score!r}")
     parts += [f"{name} {value!r}" for name, value in further.items()]
     return sanitize(", ".join(parts))
-
-
-class _Dumper(yaml.SafeDumper):
-    """A SafeDumper without aliases. It quotes strings that YAML 1.1 would misread, and those that YAML 1.2 would."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _text(dumper: _Dumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_style_of(text))
-
-
-def _style_of(text: str) -> str | None:
-    if any(not character.isprintable() for character in text):
-        return '"'
-    try:
-        is_text = scalar(text) == text
-    except ValueError:
-        is_text = False
-    return None if is_text and text not in _ONE_LETTER_BOOLEANS else "'"
-
-
-def _list(dumper: _Dumper, items: list[Any] | tuple[Any, ...]) -> yaml.Node:
-    is_leaf = not any(isinstance(item, list | tuple | dict) for item in items)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=is_leaf)
-
-
-_Dumper.add_representer(str, _text)
-_Dumper.add_representer(list, _list)
-_Dumper.add_representer(tuple, _list)

@@ -8,8 +8,10 @@ from tests.study.sweeps import Silent, comparable, run_whole
 from tunecli.commands.check import load_checked
 from tunecli.commands.export import export
 from tunecli.commands.status import status
+from tunecli.config.load import parse_study
 from tunecli.errors import ConfigError, UsageError
 from tunecli.store.folder import RunFolder
+from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.sweep import sweep
 
@@ -257,3 +259,30 @@ def test_a_study_named_by_its_file_keeps_that_name(study_file, tmp_path):
     assert resumed(folder, config_path=path)[0] == []
     assert resumed(folder, {"n_trials": 2})[0] == ["changed: search.trials: 1 → 2"]
     assert status(folder).study == "small"
+
+
+UNUSED = """\
+study: old
+objective: {metric: loss, direction: minimize}
+trial:
+  command: [sh, -c, 'echo "{{\\"loss\\": $TUNECLI_TRIAL}}"']
+  params: {lr: {uniform: [0, 1]}}
+search: {sampler: random, trials: 1}
+run: {engine: inline}
+"""
+
+
+def test_an_old_study_with_a_parameter_that_no_argument_mentions_is_resumed_and_forked(tmp_path):
+    with begin(parse_study(UNUSED.encode(), "old.yaml", (), tmp_path), tmp_path / "run") as study:
+        sweep(study, Silent())
+    folder = RunFolder.open_existing(tmp_path / "run")
+    assert len(resumed(folder, {"n_trials": 2})[1].rows) == 2
+    edit(folder.config_path, **{"params:": "unused: allow\n  params:"})
+    lines, table = resumed(folder, {"n_trials": 3})
+    assert "changed: trial.unused: nothing → allow" in lines
+    assert len(table.rows) == 3
+    with fork(folder, "new", {}, say=lines.append) as study:
+        assert study.spec.settings.study == "new"
+    (tmp_path / "old.yaml").write_text(UNUSED)
+    with pytest.raises(ConfigError, match="no argument of `command` mentions it"):
+        load_checked(tmp_path / "old.yaml", ())

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
+from tunecli.config.argument_styles import Arguments
+from tunecli.config.placeholders import parse_condition
 from tunecli.knob import Knob, Seed
 
 _DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
@@ -81,14 +83,70 @@ class FunctionTrial(Knob):
 
 
 OutputName = Literal["stdout", "stderr", "both"]
+Argument = str | int | float
+
+
+def _without_bare_braces(argument: Any) -> Any:
+    """Refuse ``{lr}`` without quotes, which YAML reads as a map with the key ``lr`` and no value."""
+    if isinstance(argument, dict) and len(argument) == 1:
+        ((key, value),) = argument.items()
+        if value is None and key not in ("if", "then", "else"):
+            raise ValueError(f'YAML reads {{{key}}} without quotes as a map: put it in quotes, "{{{key}}}"')
+    return argument
+
+
+def _condition(text: str) -> str:
+    parse_condition(text)
+    return text
+
+
+_Text = Annotated[Argument, BeforeValidator(_without_bare_braces)]
+_Texts = Annotated[_Text | list[_Text], BeforeValidator(_without_bare_braces)]
+
+
+class ConditionalArgument(Knob):
+    """Arguments that depend on a parameter.
+
+    Attributes:
+        if: a parameter that must be true (active, and not false, null, 0 or empty), `optimizer.name == sgd`, or
+            `optimizer.name != sgd`.
+        then: argument, or list of arguments, if the condition is met; by default none.
+        else: argument, or list of arguments, if it is not met; by default none.
+    """
+
+    if_: Annotated[str, AfterValidator(_condition)] = Field(alias="if")
+    then: _Texts = []
+    else_: _Texts = Field([], alias="else")
+
+    def texts(self, *, is_met: bool) -> tuple[Argument, ...]:
+        """The arguments of the branch that is taken."""
+        taken = self.then if is_met else self.else_
+        return tuple(taken) if isinstance(taken, list) else (taken,)
+
+
+def _kind_of_argument(argument: Any) -> str:
+    return "map" if isinstance(argument, dict | ConditionalArgument) else "text"
+
+
+CommandItem = Annotated[
+    Annotated[
+        Annotated[Argument, Tag("text")] | Annotated[ConditionalArgument, Tag("map")],
+        Discriminator(_kind_of_argument),
+    ],
+    BeforeValidator(_without_bare_braces),
+]
 
 
 class CommandTrial(Knob):
     """A program that trains. It reports metrics as JSON lines, or through patterns.
 
     Attributes:
-        command: program and arguments; `{optimizer.lr}` in an argument is replaced by that value under `params`.
+        command: program and arguments. `{optimizer.lr}` in an argument is replaced by that value under `params`, and
+            the argument `{args}` by all parameters. `{momentum?}` leaves its argument out if the trial lacks it.
         params: parameters of the command; any value can be a range.
+        args: how the program reads its arguments.
+        unused: whether `check` refuses a parameter that no argument mentions, or allows it, for a program that reads
+            its parameters from the environment.
         metrics: regular expression for each metric, whose one group matches the number in the program's output.
         metrics_from: the output with the metrics: `stdout`, `stderr` or `both`.
         shim: package of another tool that tunecli stands in for: with `wandb`, `wandb.config` holds the parameters,
@@ -96,8 +154,10 @@ class CommandTrial(Knob):
         seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
     """
 
-    command: Annotated[list[str | int | float], Field(min_length=1), BeforeValidator(_with_a_program)]
+    command: Annotated[list[CommandItem], Field(min_length=1), BeforeValidator(_with_a_program)]
     params: dict[str, Any] = {}
+    args: Arguments = Arguments()
+    unused: Literal["refuse", "allow"] = Field("refuse", json_schema_extra={"x-fixed": True})
     metrics: dict[MetricName, MetricPattern] = {}
     metrics_from: OutputName = "both"
     shim: ShimName | None = None

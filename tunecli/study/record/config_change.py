@@ -60,7 +60,9 @@ class ConfigChange:
             ConfigError: with every problem of the file.
         """
         spec = self.requested
-        return parse_study(spec.text.encode(), self.file, spec.overrides, spec.base_path, inspect)
+        return parse_study(
+            spec.text.encode(), self.file, spec.overrides, spec.base_path, inspect, is_begun=True
+        )
 
 
 def read_config_change(

@@ -6,6 +6,7 @@ without a shell. Loads no torch.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tunecli.config.command import PlaceholderError, rendered
+from tunecli.config.command import words_of
+from tunecli.config.placeholders import PlaceholderError
 from tunecli.config.schema import CommandTrial
 from tunecli.config.secrets import names_in, redacted, resolved
 from tunecli.errors import UsageError
@@ -23,6 +25,7 @@ from tunecli.seeding import seed_of_32_bits
 from tunecli.train import machine
 from tunecli.train.epoch_end import never
 from tunecli.train.user_code.output import MetricsReader, last_lines, reader_for, short_line
+from tunecli.train.user_code.parameters import Parameters, parameters_of
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports
 from tunecli.train.user_code.shims import ServedShim, shim_of_command, with_shim
@@ -40,7 +43,8 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     """Run a `CommandTrial`.
 
     The program runs in the folder that ``run.cwd`` names. Its environment has the facts about the trial:
-    ``TUNECLI_TRIAL``, ``TUNECLI_SEED``, ``TUNECLI_DEVICE`` and ``TUNECLI_CHECKPOINT_DIR``.
+    ``TUNECLI_TRIAL``, ``TUNECLI_SEED``, ``TUNECLI_DEVICE`` and ``TUNECLI_CHECKPOINT_DIR``, and the variables of
+    `parameters_of`.
 
     Args:
         job: the trial.
@@ -75,11 +79,13 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
             is_anew = not any(folder.iterdir()) and cwd.is_empty
             log = ending.enter_context(TrialLog(log_file(job)))
             shim = ending.enter_context(shim_of_command(trial, job.task.objective.metric))
+            parameters = ending.enter_context(parameters_of(trial))
+            folders = (folder, cwd.path)
             program = ending.enter_context(
-                _started(trial, job, reports.device, (folder, cwd.path), log, shim)
+                _started(trial, job, reports.device, folders, parameters, log, shim)
             )
         except (PlaceholderError, UsageError, OSError, ValueError) as error:
-            cause = f"the program was not started: {str(error).splitlines()[0]}"
+            cause = f"the program was not started: {_start_cause(error)}"
             yield reports.ended(Failure(FailureKind.ERROR, cause))
             return
         reader = with_shim(trial, reports, reader_for(trial, reports, is_anew=is_anew))
@@ -143,17 +149,26 @@ def _started(
     job: Job,
     device: str,
     folders: tuple[Path, Path],
+    parameters: Parameters,
     log: TrialLog,
     shim: ServedShim,
 ) -> Program:
     """Start the program; ``folders`` are the one for its checkpoints and its working folder."""
     folder, cwd = folders
     seed = seed_of_32_bits(job.task.seed)
-    facts = {"number": job.number, "seed": seed, "device": device, "checkpoint_dir": str(folder)}
-    words = [rendered(argument, trial.params, facts) for argument in trial.command]
+    facts = {
+        "number": job.number,
+        "seed": seed,
+        "device": device,
+        "checkpoint_dir": str(folder),
+        **parameters.files,
+    }
+    words = [word.text for word in words_of(trial, facts)]
+    if not words:
+        raise ValueError("no argument of `command` is left in this trial")
     environment = {
         "PYTHONUNBUFFERED": "1",  # else Python buffers lines that it writes to a pipe
-        **os.environ,
+        **parameters.environment(os.environ),
         "TUNECLI_TRIAL": str(job.number),
         "TUNECLI_SEED": str(seed),
         "TUNECLI_DEVICE": device,
@@ -161,6 +176,12 @@ def _started(
     }
     environment = shim.environment(with_module_path(environment, words, job))
     return Program(program_words(words, job), cwd, environment, log, shim.pipe)
+
+
+def _start_cause(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.E2BIG:
+        return "its arguments are too long for this system: pass the parameters in a file, {params_json}"
+    return str(error).splitlines()[0]
 
 
 def _without_secrets(program: Program, names: Sequence[str]) -> str:

@@ -79,6 +79,29 @@ def kept_or_temporary(path: str) -> Iterator[Path]:
                 os.close(temporary.lock)
 
 
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that only this user can read, which is removed at the end, or by `remove_stale` after a kill.
+
+    Raises:
+        DiskFull: the disk is full.
+        StoreFailed: the disk refuses writes.
+        OSError: the folder cannot be created for another reason.
+    """
+    try:
+        folder = _temporary_folder()
+    except OSError as error:
+        if error.errno in (*NO_ROOM, errno.EIO, errno.EROFS):
+            raise from_os_error(error, error.filename, "make", is_users_path=False) from error
+        raise
+    try:
+        yield folder.path
+    finally:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        with suppress(OSError):
+            os.close(folder.lock)
+
+
 class _TemporaryFolder(NamedTuple):
     """A temporary folder, and the descriptor of its lock, which is held while the trial runs."""
 
