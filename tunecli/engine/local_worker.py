@@ -179,10 +179,11 @@ class Forks:
 def _template(job: Job, setup: WorkerSetup) -> Template | None:
     """The template of a job's modules and the environment of its worker; None if it cannot be used.
 
-    Modules are loaded where the trial runs, so a trial with a folder or variables of its own loads them by itself.
+    Modules are loaded where the trial runs, so a trial with a folder or variables of its own loads them by itself. So
+    does one with a shim, whose package its modules import.
     """
-    surroundings = job.task.surroundings
-    if not IS_POSSIBLE or surroundings.cwd or surroundings.env:
+    surroundings, has_shim = job.task.surroundings, job.task.config.get("shim") is not None
+    if not IS_POSSIBLE or surroundings.cwd or surroundings.env or has_shim:
         return None
     modules = [".".join(use.module) for use in uses(job.task.config, job.task.objective)]
     order = LoadOrder(
