@@ -87,6 +87,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 
 _OF_A_STUDY = {"objective", "trial", "search"}
+_OF_NNI = "tuner"  # its first version has the key `trial`, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def _kind_of(data: bytes, file: str) -> Kind:
 
 def _recognised(data: bytes, file: str) -> Kind | None:
     plain = plain_of(read_foreign(data, Account(file), YAML_1_2))
-    if isinstance(plain, dict) and not _OF_A_STUDY & plain.keys():
+    if isinstance(plain, dict) and (_OF_NNI in plain or not _OF_A_STUDY & plain.keys()):
         return next((kind for kind in KINDS.values() if kind.recognises(plain)), None)
     if isinstance(plain, list) and plain and all(isinstance(one, dict) and "name" in one for one in plain):
         return KINDS["ray"]
