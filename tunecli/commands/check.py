@@ -23,7 +23,7 @@ from tunecli.config.load import bytes_of, load
 from tunecli.config.paths import is_file
 from tunecli.config.schema import CommandTrial
 from tunecli.config.space import Space
-from tunecli.config.study import Search, StudySpec
+from tunecli.config.study import Search, StartFrom, StudySpec
 from tunecli.errors import ConfigError, UsageError
 from tunecli.objective import Objective
 from tunecli.registry.pruners import is_pausing, pruner_info
@@ -35,6 +35,7 @@ from tunecli.seeding import seed_of_32_bits
 from tunecli.store.destination import as_argument
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.plan import Plan, jobs_by_device, plan_for
+from tunecli.study.record.earlier_points import with_earlier_points
 from tunecli.study.runner.jobs import trial_seed
 from tunecli.study.runner.pause_schedule import pause_epochs_of
 from tunecli.text import counted
@@ -77,6 +78,7 @@ class Check:
         feasible: how much of the space meets the constraints; None: there are no constraints.
         n_start: the number of start points.
         command: the words of an example trial's command, secrets unresolved; empty: the trials are no commands.
+        start_from: the earlier studies that they come from.
     """
 
     study: str
@@ -97,6 +99,7 @@ class Check:
     feasible: Share | None = None
     n_start: int = 0
     command: tuple[str, ...] = ()
+    start_from: tuple[str, ...] = ()
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -107,7 +110,7 @@ def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
         UsageError: an override has no ``path=value`` form, or the file is a sweep of another tool.
     """
     try:
-        return load(path, overrides, trial_problems)
+        spec = load(path, overrides, trial_problems)
     except ConfigError as error:
         from tunecli.importers.kinds import foreign_kind  # a study without problems does not wait for it
 
@@ -116,6 +119,7 @@ def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
             raise
         hint = f"tunecli import {as_argument(path)} -o study.yaml"
         raise UsageError(f"{path} is {kind.title}, not a study", hint=hint) from error
+    return with_earlier_points(spec, str(path))
 
 
 def check(spec: StudySpec) -> Check:
@@ -152,6 +156,7 @@ def check(spec: StudySpec) -> Check:
         feasible_share(space) if space.constraints else None,
         len(space.start),
         _example_command(spec, plan),
+        search.start.folders if isinstance(search.start, StartFrom) else (),
     )
 
 
@@ -249,7 +254,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         *([("example trial", shlex.join(checked.command))] if checked.command else []),
         ("search space", _space(checked)),
         *([("grid", counted(checked.grid, "point"))] if checked.grid is not None else []),
-        *constraint_lines(checked.feasible, checked.n_start),
+        *constraint_lines(checked.feasible, checked.n_start, checked.start_from),
         ("search", f"{checked.sampler}, {counted(plan.n_trials, 'trial')}, lookahead {plan.lookahead}"),
         ("pruner", _pruner(checked)),
         ("parallel trials", _parallel(checked)),
@@ -283,6 +288,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         if checked.feasible is None
         else {**asdict(checked.feasible), "fraction": checked.feasible.fraction},
         "start_points": checked.n_start,
+        "start_from": list(checked.start_from),
         "jobs_by_device": dict(checked.jobs_by_device),
         "fusing": {
             "width": checked.fusing.width,

@@ -5,7 +5,7 @@ The shares come from all points of a small space, or from random points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from tunecli.config.concrete_trial import concrete
@@ -40,17 +40,21 @@ def constraint_notes(space: Space) -> Iterator[str]:
         yield "no point is known to meet the constraints besides the start points and points near them"
 
 
-def constraint_lines(share: Share | None, n_start: int) -> Iterator[tuple[str, str]]:
+def constraint_lines(
+    share: Share | None, n_start: int, start_from: Sequence[str] = ()
+) -> Iterator[tuple[str, str]]:
     """The labelled lines on constraints and start points.
 
     Args:
         share: how much of the space meets the constraints; None: there are no constraints.
         n_start: the number of start points.
+        start_from: the earlier studies that they come from.
     """
     if share is not None:
         yield "constraints", _shown(share)
     if n_start:
-        yield "start", f"{counted(n_start, 'point')}, tried first"
+        origin = f" of {', '.join(start_from)}" if start_from else ""
+        yield "start", f"{counted(n_start, 'point')}{origin}, tried first"
 
 
 def _shown(share: Share) -> str:

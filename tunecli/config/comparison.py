@@ -134,7 +134,7 @@ def _effective(text: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 def _settings(spec: StudySpec) -> dict[str, Any]:
     """The settings as plain data, with the objective in one form."""
-    plain = spec.settings.model_dump()
+    plain = spec.settings.model_dump(by_alias=True)
     plain["objective"] = spelled(spec.objective)
     return plain
 

@@ -15,7 +15,7 @@ from tunecli.config.arithmetic import Formula, FormulaError, formula_of
 from tunecli.config.concrete_trial import concrete, locate
 from tunecli.config.constraints import Combination, Constraints
 from tunecli.config.domains import Domain
-from tunecli.config.expressions import Expression, Fixed, FixedList
+from tunecli.config.expressions import Expression, Fixed, FixedList, Group
 from tunecli.config.feasibility import Share, feasible_share, has_feasible_point, random_points
 from tunecli.config.formula_syntax import Call, Chain, Constant, Power, Prefix, Term
 from tunecli.config.named_values import (
@@ -94,6 +94,8 @@ def _is_condition(term: Term) -> bool:
 
 
 def _combination(space: Space, item: Expression, place: str, report: Report) -> Combination | None:
+    if not isinstance(item, Group):  # the settings report it
+        return None
     values: list[tuple[str, tuple[Scalar, ...]]] = []
     mark, is_sound = item.mark, True
     try:

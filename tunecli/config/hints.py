@@ -135,6 +135,12 @@ def _hint_by_key(given: Any, kinds: Sequence[str], place: Place) -> str:
     """The hint for a plain value whose meaning follows from its key: `stop: 3`, `subject_to: n <= 5`, `hidden: 8,8`."""
     if place.key == "stop" and _is_number(given) and given >= 1:
         return f"write `stop: {{stagnation: {math.floor(given)}}}`"
+    if place.key == "where" and not isinstance(given, str) and not place.is_item:
+        return 'write `where: ["minibatch <= batch / 2"]`'
+    if place.key == "start" and {"list_type", "dict_type", "string_type"} & set(kinds):
+        if isinstance(given, str):
+            return f"write `start: {{from: {given}}}`"
+        return "write `start: [{optimizer.lr: 0.01}]` or `start: {from: runs/other}`"
     if place.key == "stop" and given is True:
         return "write `stop: {stagnation: 20}`"
     if not isinstance(given, str):

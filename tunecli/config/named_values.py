@@ -150,6 +150,8 @@ def value_in_domain(domain: Domain, value: Any, name: str) -> Scalar:
         ValueRefusedError: the domain does not contain it; the hint names the nearest value.
     """
     if isinstance(domain, Categorical):
+        if contains(domain, value):  # 1, 1.0 and true may be three options
+            return value  # type: ignore[no-any-return]  # an option
         option = next((option for option in domain.options if is_one_of(value, (option,))), _NONE)
         if option is not _NONE:
             return option  # type: ignore[return-value]  # an option

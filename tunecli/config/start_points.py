@@ -6,14 +6,14 @@ chooses the branch, if no other branch has a parameter of that name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from tunecli.config.arithmetic import value_in
 from tunecli.config.concrete_trial import concrete, locate
 from tunecli.config.constraints import is_one_of
 from tunecli.config.domains import centre, contains
-from tunecli.config.expressions import Expression, FixedList
+from tunecli.config.expressions import Expression, FixedList, Group
 from tunecli.config.feasibility import is_feasible
 from tunecli.config.labels import shown
 from tunecli.config.named_values import (
@@ -24,6 +24,7 @@ from tunecli.config.named_values import (
     names_of_space,
     value_in_domain,
 )
+from tunecli.config.reader import Mark
 from tunecli.config.space import Parameter, Space, default_point, is_active, point_with
 from tunecli.errors import Problem
 from tunecli.trial import Parameters, Scalar
@@ -63,12 +64,28 @@ def start_points(space: Space, settings: Space, report: Report) -> tuple[Paramet
     return tuple(points.values())
 
 
+def completed_point(space: Space, values: Mapping[str, Scalar]) -> Parameters | None:
+    """The point with the values that belong to parameters of the space, and the default or middle of all others.
+
+    Returns:
+        None if a value does not fit its range, if the point does not use it, or if no value belongs to a parameter.
+    """
+    mark = Mark("", 0, 0)
+    entries = {name: NamedValue(name, value, mark) for name, value in values.items() if name in space.names}
+    problems: list[Problem] = []
+    point, used = _completed(space, entries, "", problems)
+    is_fitting = not problems and used == {*entries}
+    return point if is_fitting and (entries or not values) else None
+
+
 def is_same_point(one: Parameters, other: Parameters) -> bool:
     """Whether two points are equal; 1, 1.0 and true are three different values."""
     return one == other and all(type(value) is type(other[name]) for name, value in one.items())
 
 
 def _point(space: Space, item: Expression, place: str, report: Report) -> Parameters | None:
+    if not isinstance(item, Group):  # the settings report it
+        return None
     entries: dict[str, NamedValue] = {}
     problems: list[Problem] = []
     try:

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -62,6 +64,36 @@ class Stop(Knob):
         return self
 
 
+class StartFrom(Knob):
+    """Begin with the best points of earlier studies: each is trained again in this one.
+
+    Attributes:
+        from: the run folder of an earlier study, or several; a relative path starts from the file's folder.
+        best: the number of points to take, the best complete trials first.
+    """
+
+    runs: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)] = Field(
+        alias="from"
+    )
+    best: Count = 5
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The run folders as the file names them."""
+        return (self.runs,) if isinstance(self.runs, str) else tuple(self.runs)
+
+
+def _kind_of_start(value: Any) -> str:
+    return "from" if isinstance(value, dict | StartFrom) else "points"
+
+
+Start = Annotated[
+    Annotated[list[dict[str, Any]], Tag("points")] | Annotated[StartFrom, Tag("from")],
+    Discriminator(_kind_of_start),
+]
+"""Start points, or the earlier studies that they come from. The kind is chosen first, so an error names one of them."""
+
+
 class Search(Knob):
     """How the space is searched.
 
@@ -79,7 +111,7 @@ class Search(Knob):
         forbid: combinations of values that no trial has, such as `{data.balance: weight, loss: focal}`; a list of
             values forbids each of them.
         start: points that are tried first, in order, such as `{optimizer.lr: 0.01}`; parameters that are left out
-            have their default or middle.
+            have their default or middle. Or `{from: runs/other}`, the best points of an earlier study.
     """
 
     sampler: Sampler = "bayes"
@@ -90,7 +122,7 @@ class Search(Knob):
     stop: Stop | None = None
     where: list[str] = Field(default_factory=list)
     forbid: list[dict[str, Any]] = Field(default_factory=list)
-    start: list[dict[str, Any]] = Field(default_factory=list)
+    start: Start = Field(default_factory=list)
 
     @property
     def sampler_name(self) -> str:

@@ -44,6 +44,7 @@ class _Facts:
     data: dict[str, str] = field(default_factory=dict)
     elapsed_s: float = 0.0
     ending: str = ""
+    start: list[dict[str, Any]] = field(default_factory=list)
 
 
 def facts_of(log: Log) -> dict[str, Any]:

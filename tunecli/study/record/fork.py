@@ -34,6 +34,7 @@ from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.config_change import ConfigChange, assignments, read_config_change
+from tunecli.study.record.earlier_points import with_earlier_points, with_recorded_points
 from tunecli.study.record.facts import data_hashes, facts_of, require_known_plan
 from tunecli.study.record.lifecycle import Study, begin
 from tunecli.study.record.plug_ins import plug_ins_of
@@ -97,6 +98,10 @@ def fork(
             folder, facts, (*overrides, *assignments(changes), f'study="{name}"'), config_path
         )
         spec = change.inspected(trial_problems)
+        if spec.settings.search.start == change.recorded.settings.search.start:
+            spec = with_recorded_points(spec, facts)
+        else:
+            spec = with_earlier_points(spec, change.file)
         if sampler_info(spec.settings.search.sampler_name).needs_grid:
             require_grid(spec.space)
         plan = plan_for(spec)

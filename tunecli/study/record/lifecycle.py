@@ -33,6 +33,7 @@ from tunecli.study.record.config_change import (
     require_same_data,
     require_same_study,
 )
+from tunecli.study.record.earlier_points import start_facts, with_recorded_points
 from tunecli.study.record.facts import (
     data_hashes,
     facts_of,
@@ -112,6 +113,7 @@ def begin(
             "code": code,
             "data": data,
             "elapsed_s": 0.0,
+            **start_facts(spec),
             **facts,
         }
         with _created(folder.database_path, facts, fill) as log:
@@ -166,7 +168,7 @@ def reopen(
         facts = facts_of(log)
         change = read_config_change(folder, facts, (*overrides, *assignments(changes)), config_path)
         require_same_study(change, facts, folder)
-        spec = change.inspected(trial_problems)
+        spec = with_recorded_points(change.inspected(trial_problems), facts)
         require_same_data(spec, facts, folder)
         log.require_agreement(change.recorded.objective.metric)
         plan = replace(_replanned(plan_of(facts, path), change), **changes)
