@@ -47,7 +47,7 @@ from tunecli.console.options import (
     overrides_of,
 )
 from tunecli.console.streams import prepare
-from tunecli.console.usage import Verb, Verbs, run_verb
+from tunecli.console.usage import Verb, Verbs, run_verb, whole_number
 from tunecli.errors import StoreDamaged, TunecliError
 
 if TYPE_CHECKING:
@@ -74,6 +74,12 @@ def search(
     workers: Workers = None,
     device: Device = None,
     dry_run: DryRun = False,
+    is_restarted: Annotated[
+        bool, typer.Option("--restart", help="Begin anew in place of the study in the run folder.")
+    ] = False,
+    is_agreed: Annotated[
+        bool, typer.Option("--yes", help="With --restart: move a study that has scores aside, unasked.")
+    ] = False,
     is_json: Json = False,
 ) -> None:
     """Run the sweep that CONFIG describes and rank its trials.
@@ -91,7 +97,8 @@ def search(
     if dry_run:
         console.show(dry_run_view(spec))
     else:
-        _show_ending(console, search(spec, out, display_for(console), console.say))
+        restart = (lambda question: is_agreed or console.confirms(question)) if is_restarted else None
+        _show_ending(console, search(spec, out, display_for(console), console.say, restart))
 
 
 @verb(short_help="Continue an interrupted or extended sweep.")
@@ -121,6 +128,30 @@ def resume(
         say=console.say,
     )
     _show_ending(console, ending)
+
+
+@verb(short_help="End a running sweep, or one of its trials.")
+def stop(
+    run: Run,
+    number: Annotated[
+        int | None,
+        typer.Option("--trial", metavar="N", parser=whole_number(0), help="End only trial N, as pruned."),
+    ] = None,
+    is_at_once: Annotated[
+        bool, typer.Option("--no-wait", help="Return at once; else the command waits for the end.")
+    ] = False,
+    is_json: Json = False,
+) -> None:
+    """End the running sweep of a study in order, so that `tunecli resume` continues it; or end one running trial."""
+    from tunecli.commands.stop import stop, stop_trial, stop_trial_view, stop_view
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    folder, console = RunFolder.find(run), Console(is_json=is_json)
+    if number is None:
+        console.show(stop_view(stop(folder, is_waiting=not is_at_once)))
+    else:
+        console.show(stop_trial_view(stop_trial(folder, number, is_waiting=not is_at_once)))
 
 
 @verb(short_help="Show the progress of a study.")

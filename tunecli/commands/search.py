@@ -28,6 +28,7 @@ from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import begin, reopen
+from tunecli.study.record.restart import make_room
 from tunecli.study.runner.signals import resumable
 from tunecli.study.sweep import Ending, sweep
 from tunecli.text import counted
@@ -35,7 +36,13 @@ from tunecli.text import counted
 _SHOWN_AT_END = 10
 
 
-def search(spec: StudySpec, folder_path: Path | None, display: Display, say: Callable[[str], None]) -> Ending:
+def search(
+    spec: StudySpec,
+    folder_path: Path | None,
+    display: Display,
+    say: Callable[[str], None],
+    restart: Callable[[str], bool] | None = None,
+) -> Ending:
     """Begin a study and run its sweep.
 
     Args:
@@ -43,6 +50,8 @@ def search(spec: StudySpec, folder_path: Path | None, display: Display, say: Cal
         folder_path: the run folder; None: ``runs/<study>``.
         display: receives the events of the sweep.
         say: shows a line to the person.
+        restart: makes room in an occupied run folder; asks whether to move a study with scores aside. None: such a
+            folder is an error.
 
     Raises:
         UsageError: the run folder holds a study already, or `check` refuses the study.
@@ -50,6 +59,8 @@ def search(spec: StudySpec, folder_path: Path | None, display: Display, say: Cal
     """
     checked = check(spec)
     folder = folder_path or Path("runs") / spec.settings.study
+    if restart is not None and (line := make_room(folder, restart)):
+        say(line)
     with resumable(folder, is_begun=False), begin(spec, folder) as study:
         for line in opening_lines(checked):
             say(line)

@@ -80,6 +80,13 @@ class Console:
         """Print a line to stderr. A terminal gets it broken at blanks; a pipe gets it whole."""
         write_err(f"{_message(text)}\n")
 
+    def confirms(self, question: str) -> bool:
+        """Ask a person on a terminal; False if stdin or stderr is none, or with ``--json``."""
+        if self.is_json or not is_terminal(sys.stdin) or not is_terminal(sys.stderr):
+            return False
+        write_err(f"{_message(question)} [y/N] ")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def show(self, view: View) -> None:
         """Print a verb's output: one JSON document with ``--json``, else its tables and lines."""
         for message in view.messages:

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 from tunecli.messages import Ended, Event, Job, Stopped
+from tunecli.results.failures import STOPPED_BY_HAND
 from tunecli.trial import Failure, FailureKind, Outcome, State
 
 
@@ -38,6 +39,12 @@ class Deadline:
         failure = Failure(FailureKind.TIMEOUT, cause)
         outcome = Outcome(State.FAILED, seconds=self.seconds, device=device, failure=failure)
         return Ended(self._job.number, self._job.attempt, outcome)
+
+
+def ended_by_hand(job: Job, seconds: float, device: str) -> Ended:
+    """The end of a job that a person ended. The coordinator adds the score so far from the record."""
+    outcome = Outcome(State.PRUNED, seconds=seconds, device=device)
+    return Ended(job.number, job.attempt, outcome, ended_by=Failure(FailureKind.INTERRUPTED, STOPPED_BY_HAND))
 
 
 def as_ended(event: Event, ending: Ended) -> Event:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 
 from tunecli.config.schema import CommandTrial, trial_model
 from tunecli.engine.device_assignment import bind_job, with_recorded_device
-from tunecli.engine.failures import Deadline, as_ended
+from tunecli.engine.failures import Deadline, as_ended, ended_by_hand
 from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Ended, EpochEnded, Event, Job, Order, Paused, Started, Stopped
 from tunecli.train.machine import VISIBLE, Accelerator, accelerators
@@ -35,6 +35,7 @@ class InlineEngine:
             str | None, ...
         ] = ()  # of CUDA_VISIBLE_DEVICES; empty: nothing to restore
         self._is_stop_wanted = self._is_kept = False
+        self._job: Job | None = None
         self._ending: Ended | None = None  # the end of a job that must end now
         self._n_jobs = 0
 
@@ -48,7 +49,7 @@ class InlineEngine:
         from tunecli.train.trials import run_trials
 
         self._is_stop_wanted, self._ending, self._n_jobs = False, None, len(jobs)
-        self._is_kept = jobs[0].limits.is_kept
+        self._is_kept, self._job = jobs[0].limits.is_kept, jobs[0]
         # This process uses the first part of a GPU. Only a program of the user needs to be bound to a whole GPU.
         is_program = trial_model(jobs[0].task.config) is CommandTrial
         self._restore_environment()
@@ -96,6 +97,17 @@ class InlineEngine:
     def stop(self) -> None:
         """Ask the running job to stop at its epoch's end, which comes when the caller asks for events."""
         self._is_stop_wanted = True
+
+    def end(self, number: int) -> None:
+        """End the running job as pruned, if it is that of trial ``number``: at its epoch's end, a command at once."""
+        if (
+            self._n_jobs == 1
+            and self._job is not None
+            and self._job.number == number
+            and self._ending is None
+        ):
+            seconds = self._deadline.seconds if self._deadline else 0.0
+            self._ending, self._is_kept = ended_by_hand(self._job, seconds, self._device), False
 
     def _order(self) -> Order:
         if self._is_stop_wanted:

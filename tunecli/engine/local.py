@@ -23,7 +23,7 @@ from tunecli.engine.device_assignment import (
     with_recorded_device,
     with_slot,
 )
-from tunecli.engine.failures import Deadline, as_ended, crash
+from tunecli.engine.failures import Deadline, as_ended, crash, ended_by_hand
 from tunecli.engine.fork_client import start_server
 from tunecli.engine.local_worker import Forks, LocalWorker
 from tunecli.engine.memory import exceeded
@@ -125,6 +125,15 @@ class LocalEngine:
             if worker.jobs:
                 worker.send(STOP)
 
+    def end(self, number: int) -> None:
+        """End the job of trial ``number`` as pruned, if it runs; another job of its group stops and is run again."""
+        for worker in self._workers:
+            if number in worker.jobs and worker.ending is None and worker.last is None:
+                seconds = time.monotonic() - worker.began_at
+                worker.ending = ended_by_hand(worker.jobs[number], seconds, worker.device)
+                worker.kill_at = time.monotonic() + _STOP_WAIT_S
+                worker.send(STOP)
+
     def close(self) -> None:
         """Kill the workers. They hold nothing that is not recorded, so they get no time to end."""
         ending, self._workers = self._workers, []
@@ -186,6 +195,8 @@ class LocalEngine:
                     worker.deadline.restart_idle()
                 if worker.ending is not None and worker.ending.number == event.number:
                     event = as_ended(event, worker.ending)
+                elif worker.ending is not None and isinstance(event, Stopped):
+                    event = Stopped(event.number, event.attempt, _NEIGHBOUR_ENDED)
                 if isinstance(event, Ended | Paused):
                     self._count_device_loss(worker, event.outcome)
                 if isinstance(event, Ended | Paused | Stopped):
@@ -240,10 +251,10 @@ class LocalEngine:
         if worker.jobs and worker.last is not None and time.monotonic() >= worker.kill_at:
             worker.kill()
             yield from self._ends(worker)
-        if not worker.jobs or worker.deadline is None:
+        if not worker.jobs:
             return
         if worker.ending is None:
-            worker.ending = worker.deadline.timeout(worker.device)
+            worker.ending = worker.deadline.timeout(worker.device) if worker.deadline else None
             if worker.ending is not None:
                 is_kept = worker.jobs[worker.ending.number].limits.is_kept
                 # The epochs of an own function are on record, so nothing is gained by waiting longer.

@@ -19,7 +19,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tunecli.knob import NamedKnob
 from tunecli.messages import Ended, Event, Job, Paused, Stopped
@@ -80,6 +80,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """End every worker at once. Running jobs are lost; their trials stay as they are recorded."""
+
+
+@runtime_checkable
+class EndsOneJob(Protocol):
+    """An engine that can end one of its jobs; with any other one `tunecli stop --trial` has no effect."""
+
+    def end(self, number: int) -> None:
+        """Ask one job to end now, if it runs.
+
+        The job's last event is then an `Ended` of the state pruned, with ``ended_by``, unless it ends by itself first.
+        """
 
 
 def run_job(engine: Engine, job: Job) -> Generator[Event]:

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tunecli.durable_files import open_regular, read_regular
-from tunecli.errors import StudyLocked, from_os_error
+from tunecli.errors import StudyLocked, UsageError, from_os_error
 from tunecli.store.files import remove_leftovers, write_atomically
 
 LOCK_NAME = "study.lock"
@@ -79,6 +80,9 @@ def hold(folder: Path) -> Iterator[Holder]:
         ) from None
     except OSError as error:
         raise from_os_error(error, folder / LOCK_NAME) from error
+    if not _is_current(lock, folder / LOCK_NAME):
+        lock.release()
+        raise StudyLocked(f"another process has just replaced the study in {folder}", hint="try again")
     try:
         me = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
         write_atomically(folder / HOLDER_NAME, json.dumps(asdict(me)) + "\n")
@@ -89,6 +93,15 @@ def hold(folder: Path) -> Iterator[Holder]:
         with contextlib.suppress(OSError):
             (folder / HOLDER_NAME).unlink()
         lock.release()
+
+
+def _is_current(lock: FileLock, path: Path) -> bool:
+    """Whether the lock is the file at ``path``: the folder may have been renamed while this process waited."""
+    descriptor = lock._context.lock_file_fd
+    try:
+        return descriptor is None or os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
 
 
 def share_workers_lock(path: Path) -> int:
@@ -134,6 +147,62 @@ def holder(folder: Path) -> Holder | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def send_signal(folder: Path, process: Holder, number: int) -> bool:
+    """Send a signal to the process that holds a study, on this machine.
+
+    The number of a process that has ended can belong to another one. On Linux the process is fixed first, and the
+    signal is sent only if that process has the study's lock open.
+
+    Returns:
+        False if the process does not hold the study any more.
+
+    Raises:
+        UsageError: the process is unknown, or belongs to another user.
+    """
+    if not process.process_id:
+        raise UsageError(f"{process} runs the study in {folder}, and its number is unknown", hint="try again")
+    fixed = -1
+    try:
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(AttributeError, PermissionError):
+                fixed = os.pidfd_open(process.process_id)
+        if not _holds(folder, process):
+            return False
+        if fixed >= 0:
+            signal.pidfd_send_signal(fixed, number)
+        else:
+            os.kill(process.process_id, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        raise UsageError(f"{process} runs the study in {folder} and belongs to another user") from None
+    finally:
+        if fixed >= 0:
+            os.close(fixed)
+    return True
+
+
+def _holds(folder: Path, process: Holder) -> bool:
+    """Whether a process still holds the study.
+
+    Raises:
+        PermissionError: the process belongs to another user.
+    """
+    if holder(folder) != process:
+        return False
+    opened = Path(f"/proc/{process.process_id}/fd")
+    if not Path("/proc/self/fd").is_dir():
+        return True
+    lock = (folder / LOCK_NAME).stat()
+    with contextlib.suppress(FileNotFoundError):
+        for descriptor in list(opened.iterdir()):
+            with contextlib.suppress(FileNotFoundError):
+                facts = descriptor.stat()
+                if (facts.st_dev, facts.st_ino) == (lock.st_dev, lock.st_ino):
+                    return True
+    return False
 
 
 def _await_end_of_workers(folder: Path) -> None:

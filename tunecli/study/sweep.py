@@ -17,7 +17,7 @@ from shlex import quote
 
 from tunecli.config.labels import option_labels
 from tunecli.engine import engine_named, needs_torch
-from tunecli.engine.protocol import WAIT_S, Engine, EngineOptions
+from tunecli.engine.protocol import WAIT_S, EndsOneJob, Engine, EngineOptions
 from tunecli.errors import Interrupted
 from tunecli.messages import Display, Event, SweepInfo
 from tunecli.results.failures import failure_line
@@ -117,6 +117,9 @@ def _run(
             if not coordinator.running or time.monotonic() > deadline_s:
                 raise _interrupted(study, coordinator, received[0])
         coordinator.tend()
+        if isinstance(engine, EndsOneJob):
+            for number in coordinator.requested_stops():
+                engine.end(number)
 
 
 def _record_events(

@@ -92,7 +92,7 @@ def begin(
         with hold(path):  # if another process holds the study, the more exact error is StudyLocked
             raise UsageError(
                 f"{path} holds a study already",
-                hint=f"tunecli resume {quote(str(path))}, or --out another folder",
+                hint=f"tunecli resume {quote(str(path))}, or --out another folder, or --restart to begin anew",
             )
     require_device(plan.device)
     require_room(path, LEAST_ROOM_BYTES)

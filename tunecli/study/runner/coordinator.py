@@ -18,6 +18,7 @@ from tunecli.registry.pruners import is_pausing
 from tunecli.results.ranking import leading
 from tunecli.search.draws import start_point
 from tunecli.search.protocols import suggest
+from tunecli.store.stop_requests import remove_requests, request_path, requested_stops
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.history import History, LearningCurves
 from tunecli.study.record.lifecycle import Study
@@ -27,11 +28,12 @@ from tunecli.study.record.versions import versions
 from tunecli.study.runner.jobs import Attempts, job_for, trial_seed
 from tunecli.study.runner.pause_schedule import PauseSchedule
 from tunecli.study.runner.record_writer import KeptFiles, RecordWriter, remove_superfluous
-from tunecli.study.runner.result_so_far import kept
+from tunecli.study.runner.result_so_far import kept, pruned
 from tunecli.study.runner.stopping_rule import EndReason, StoppingRule, spent_by
 from tunecli.trial import FailedAttempt, Failure, FailureKind, Observation, Parameters, State, Trial
 
 _PUBLISH_WAIT_S = 2.0  # between two rewrites of the table, at least
+_LOOK_WAIT_S = 0.2  # between two looks for requests
 _PUBLISH_SHARE = 0.01  # the largest share of the sweep's time that goes into rewriting the table
 
 
@@ -70,6 +72,8 @@ class Coordinator:
             # Clears the reason for which an earlier session ended: the study goes on, even if every trial on record
             # has ended or paused.
             self._log.set_fact("ending", "")
+        remove_requests(study.folder.path)
+        self._looked_at = time.monotonic()
         self._writer = RecordWriter(self._log, study.folder, session, float(facts["elapsed_s"]))
         self._files = KeptFiles(study.folder, objective, self._writer, leaders)
 
@@ -229,15 +233,17 @@ class Coordinator:
         return event
 
     def _with_result_so_far(self, event: Ended) -> Ended:
-        """The end of a trial at a time limit: complete with the recorded epochs, if the file says `keep`."""
+        """The end of a trial at a time limit: complete by its record, if the file says `keep`; or by hand."""
         failure = event.outcome.failure
+        is_by_hand = event.outcome.state is State.PRUNED and event.ended_by is not None
         is_kept = self._study.spec.settings.run.on_failure.timeout == "keep"
-        if failure is None or failure.kind is not FailureKind.TIMEOUT or not is_kept:
+        is_kept = is_kept and failure is not None and failure.kind is FailureKind.TIMEOUT
+        if not is_kept and not is_by_hand:
             return event
         self._writer.settle()
         epochs = self._attempts.reported_epochs(event.number, self._writer)
         job = job_for(self._study.spec, self._study.plan, self.trials[event.number])
-        return kept(event, failure, job, epochs)
+        return pruned(event, job, epochs) if failure is None else kept(event, failure, job, epochs)
 
     def _add_checkpoint(self, event: Checkpointed) -> None:
         self._writer.settle()
@@ -277,6 +283,8 @@ class Coordinator:
         self._history.add(ended)
         self._files.drop_checkpoints(self._attempts.end(number))
         self._files.drop_reports(number)
+        if event.ended_by is not None:
+            self._writer.drop(request_path(self._study.folder.path, number))
         if outcome.state is State.COMPLETE:
             self._curves.add(number)
         self._files.add(ended)
@@ -293,6 +301,14 @@ class Coordinator:
         self._unended.discard(number)
         self.trials[number] = Trial(number, trial.parameters, trial.seed, state, event.outcome)
         return self.trials[number]
+
+    def requested_stops(self) -> list[int]:
+        """The numbers of running trials that other processes want to end; looks a few times a second."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_WAIT_S:
+            return []
+        self._looked_at = now
+        return sorted(requested_stops(self._study.folder.path) & self.running.keys())
 
     # The table, and the end of the sweep
 

@@ -120,7 +120,8 @@ class PauseSchedule:
         trials: Mapping[int, Trial],
         spent_by: Callable[[int, int], EndReason | None],
     ) -> EndReason | None:
-        n_failed = sum(curve.state is State.FAILED for curve in curves)
+        failed = [curve.number for curve in curves if curve.state is State.FAILED]
+        n_failed = sum(trials[number].state is State.FAILED for number in failed)
         if reason := spent_by(sum(curve.epochs for curve in curves), n_failed):
             return reason
         if fail_alike(self._spec.settings.run.limit, _failures(curves, trials)):

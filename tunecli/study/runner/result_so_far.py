@@ -34,6 +34,13 @@ def kept(event: Ended, limit: Failure, job: Job, epochs: Sequence[EpochEnded]) -
     return replace(event, outcome=outcome, ended_by=limit)
 
 
+def pruned(event: Ended, job: Job, epochs: Sequence[EpochEnded]) -> Ended:
+    """The end of a trial that a person ended: pruned, with its score so far if it has one."""
+    outcome = result_so_far(job, epochs, event.outcome, State.PRUNED)
+    n_epochs = epochs[-1].epoch if epochs else 0
+    return replace(event, outcome=outcome or replace(event.outcome, epochs=n_epochs))
+
+
 def result_so_far(job: Job, epochs: Sequence[EpochEnded], end: Outcome, state: State) -> Outcome | None:
     """The outcome of a trial that is cut off after its last recorded epoch.
 
