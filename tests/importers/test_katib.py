@@ -160,7 +160,7 @@ def test_experiment_without_a_template_gets_a_command_to_fill_in():
     spec = checked(study)
     assert spec.settings.search.sampler_name == "grid"
     assert [one.result for one in entries(study, Fate.FILL_IN)] == ["trial.command"]
-    assert tree(study)["trial"]["command"] == ["python", "train.py", "--n={n}"]
+    assert tree(study)["trial"]["command"] == ["python", "train.py", "{args}"]
 
 
 def test_reference_to_an_unknown_parameter_is_said():

@@ -227,25 +227,38 @@ def test_hyperband_with_max_iter_counts_its_rungs_down():
 
 
 @pytest.mark.parametrize(
-    ("word", "arguments"),
+    ("word", "arguments", "style"),
     [
-        ("${args_no_hyphens}", ["a={a}", "b={b}"]),
-        ("${args_no_equals}", ["--a", "{a}", "--b", "{b}"]),
-        ("${args_json}", ['{{"a": {a}, "b": "{b}"}}']),
-        ("--home=${envvar:HOME}", ["--home=${env:HOME}"]),
-        ("{literal}", ["{{literal}}"]),
+        ("${args}", ["{args}"], {"booleans": "True/False"}),
+        ("${args_no_hyphens}", ["a={a}", "b={b}", "c={c}"], None),
+        ("${args_no_equals}", ["{args}"], {"style": "space", "booleans": "True/False"}),
+        ("${args_no_boolean_flags}", ["{args}"], {"booleans": "flag"}),
+        ("${args_json}", ['{{"a": {a}, "b": "{b}", "c": {c}}}'], None),
+        ("${args_json_file}", ["{params_json}"], None),
+        ("--home=${envvar:HOME}", ["--home=${env:HOME}"], None),
+        ("{literal}", ["{{literal}}"], None),
     ],
 )
-def test_macros_of_a_command_become_arguments(word, arguments):
+def test_macros_of_a_command_become_arguments(word, arguments, style):
     text = f"""\
         method: random
         program: train.py
         metric: {{name: loss}}
-        parameters: {{a: {{min: 1, max: 2}}, b: {{values: [x, y]}}}}
+        parameters: {{a: {{min: 1, max: 2}}, b: {{values: [x, y]}}, c: {{values: [true, false]}}}}
         command: ["${{interpreter}}", "${{program}}", {word!r}]
     """
-    command = tree(imported(text))["trial"]["command"]
-    assert command == ["python", "train.py", *arguments]
+    study = imported(text)
+    trial = tree(study)["trial"]
+    assert trial["command"] == ["python", "train.py", *arguments]
+    assert trial.get("args") == style
+    checked(study)
+
+
+def test_parameter_with_the_name_of_a_range_is_renamed_and_passed_by_its_own_name():
+    text = "method: random\nprogram: a.py\nmetric: {name: loss}\nparameters: {list: {value: 1}, x: {min: 0.0, max: 1.0}}\n"
+    trial = tree(imported(text))["trial"]
+    assert trial["params"] == {"list_": 1, "x": {"uniform": [0.0, 1.0]}}
+    assert trial["command"] == ["python", "a.py", "{args}", "--list={list_}"]
 
 
 def test_sweep_without_a_goal_minimises_and_one_without_a_cap_gets_fifty_trials():

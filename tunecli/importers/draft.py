@@ -83,11 +83,6 @@ class Draft:
                 source, f"trial.params.{path}: {written(imported.value)}", "; ".join(filter(None, notes))
             )
 
-    @property
-    def is_renamed(self) -> bool:
-        """Whether a parameter has another name in the file than in the program."""
-        return any(argument.name != argument.path for argument in self.arguments)
-
     def metric(self, name: str, source: Field | None) -> str:
         """The name of a metric in tunecli's letters."""
         clean = _NO_METRIC.sub("_", name)
@@ -130,18 +125,25 @@ class Draft:
             **({"run": self.run} if self.run else {}),
         }
 
-    def passed(self, start: str = "--") -> list[str]:
-        """Arguments that pass every parameter as ``--name=value``.
+    def passed(self, style: str = "gnu", booleans: str = "true/false") -> list[str]:
+        """Arguments that pass every parameter: ``{args}``, and those with another name in the program by themselves.
 
         Args:
-            start: the text before the name.
+            style, booleans: how the program reads its arguments, in the words of `trial.args`.
         """
-        return [f"{start}{literal(argument.name)}={{{argument.path}}}" for argument in self.arguments]
+        written_as = {} if style == "gnu" else {"style": style}
+        if booleans != "true/false" and any(_needs_python(argument.value) for argument in self.arguments):
+            written_as["booleans"] = booleans
+        start = "" if style == "hydra" else "--"
+        renamed = [one for one in self.arguments if one.name != one.path]
+        if written_as and len(renamed) < len(self.arguments):
+            self.trial["args"] = Line(written_as)
+        own = [f"{start}{literal(one.name)}={{{one.path}}}" for one in renamed]
+        return [*(["{args}"] if len(renamed) < len(self.arguments) else []), *own]
 
-    def passed_apart(self) -> list[str]:
-        """Arguments that pass every parameter as two words, ``--name value``."""
-        pairs = ((f"--{literal(argument.name)}", f"{{{argument.path}}}") for argument in self.arguments)
-        return [word for pair in pairs for word in pair]
+    def passed_plainly(self) -> list[str]:
+        """Arguments that pass every parameter as ``name=value``, without the quotes of Hydra."""
+        return [f"{literal(one.name)}={{{one.path}}}" for one in self.arguments]
 
     def text(self, title: str) -> str:
         """The whole file, with comments at the top: the values to fill in, and the keys without a counterpart."""
@@ -178,6 +180,13 @@ class Draft:
 
 def _is_level(value: Any) -> bool:
     return isinstance(value, dict) and not isinstance(value, Line)
+
+
+def _needs_python(value: Any) -> bool:
+    """Whether a program may receive a boolean or a list."""
+    if isinstance(value, Line):
+        return any(map(_needs_python, value["choice"])) if "choice" in value else False
+    return isinstance(value, bool | list | dict) or value is None
 
 
 def literal(text: str) -> str:

@@ -280,7 +280,7 @@ def _finished(job: _Job) -> Draft:
         )
     if is_script(str(command[0])):
         command = ["python", *command]
-    draft.command = [*command, *job.fixed, *draft.passed("")]
+    draft.command = [*command, *job.fixed, *draft.passed("hydra")]
     return draft
 
 

@@ -53,17 +53,15 @@ def _expanded(word: str, program: str | None, draft: Draft, source: Field | None
         case found if found[1] == "env":
             return []
         case found if found[1] == "args":
-            return draft.passed()
+            return draft.passed(booleans="True/False")
         case found if found[1] == "args_no_hyphens":
-            return draft.passed("")
+            return draft.passed_plainly()
         case found if found[1] == "args_no_equals":
-            return [
-                part
-                for argument in draft.arguments
-                for part in (f"--{literal(argument.name)}", f"{{{argument.path}}}")
-            ]
+            return draft.passed("space", "True/False")
         case found if found[1] == "args_no_boolean_flags":
-            return _flags(draft)
+            return draft.passed(booleans="flag")
+        case found if found[1] == "args_json_file":
+            return ["{params_json}"]
         case found if found[1] == "args_json":
             return [_json(draft)]
         case found if found[1].startswith("args"):
@@ -89,10 +87,6 @@ def literal_but_macros(word: str) -> str:
         parts += [literal(word[end : found.start()]), found[0]]
         end = found.end()
     return "".join([*parts, literal(word[end:])])
-
-
-def _flags(draft: Draft) -> list[str]:
-    return draft.passed()
 
 
 def _json(draft: Draft) -> str:
