@@ -60,9 +60,12 @@ _WORDS_BY_KIND: dict[str, str] = {
     "either": "range",
     "exponents": "log logspace",
     "constant": "const constant",
+    "negativeexponents": "invloguniform",
+    "share": "beta qbeta",
 }
 _KINDS = {word: kind for kind, words in _WORDS_BY_KIND.items() for word in words.split()}
-"""Kind of range by a word in lower case without ``_``. ``below``: a whole number below the upper end."""
+"""Kind of range by a word in lower case without ``_``. ``below``: an end that is left out; ``share``: 0 to 1."""
+_OF_BETA = {"a", "b"}
 _LONGEST_TEXT = 300
 _CALL = re.compile(r"\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)\s*\((.*?)\)?\s*", re.DOTALL)
 _TAGGED = re.compile(r"(?:tag\s*\(\s*log\s*,\s*|int\s*\(\s*)?(\w+)\s*\((.*?)\)*\s*", re.DOTALL)
@@ -91,7 +94,7 @@ def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
         if isinstance(inner := said[word], Mapping):
             said |= {_key(item): value for item, value in inner.items()}
     known = _LOW | _HIGH | _STEP | _MEAN | _DEVIATION | _TYPE | _SCALE | _VALUES | _INNER | _BESIDE
-    if not said.keys() <= known:
+    if not said.keys() <= (known | _OF_BETA if _is_beta(said) else known):
         return None
 
     def first(words: set[str]) -> Any:
@@ -107,6 +110,8 @@ def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
         return _asked_by_word(kind, values, known_kind=kind)
     if kind == "constant" or (kind == "" and said.keys() == {"value"} and not isinstance(values, Mapping)):
         return Asked("constant", values=(said.get("val", values),))
+    if kind == "share":
+        return Asked("uniform", (0, 1), step=step)
     numbers = [_number(first(_LOW)), _number(first(_HIGH))]
     if kind in ("normal", "lognormal"):
         numbers = [_number(first(_MEAN)), _number(first(_DEVIATION))]
@@ -125,14 +130,21 @@ def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
         kind = "logint" if kind in ("int", "below") else "loguniform"
     if isinstance(word, str) and _key(word) == "loguniform" and "_" in word and low <= 0:
         return Asked("loguniform", powers(math.e, low, high))  # of W&B: exponents of e
+    if kind == "negativeexponents":
+        return Asked("loguniform", powers(math.e, -high, -low))
     if kind == "exponents":
         base = _number(said.get("base")) or 10
         return Asked("loguniform", powers(base, low, high))
     return Asked(kind or "either", (low, high), step=step)
 
 
+def _is_beta(said: Mapping[str, Any]) -> bool:
+    return any(_KINDS.get(_key(str(said[word]))) == "share" for word in _TYPE & said.keys())
+
+
 def _asked_by_word(word: str, body: Any, known_kind: str = "") -> Asked | None:
     """The range that ``word`` with its arguments describes; None if it describes none."""
+    word = word.rpartition(".")[2]  # `tune.uniform`
     kind = known_kind or _KINDS.get(_key(word), "")
     is_named = isinstance(body, list | tuple) and len(body) > 1 and isinstance(body[0], str)
     if is_named and kind != "choice" and _key(word).startswith("suggest"):

@@ -75,8 +75,7 @@ def shim_of_command(trial: CommandTrial, objective: str) -> Iterator[ServedShim]
             # The ranks tell a process of a distributed training from a program that is one of several itself.
             ranks = {name: os.environ[name] for name in _RANKS if name in os.environ}
             facts = {"reports": str(path), "objective": objective, "ranks": ranks}
-            variables = {"TUNECLI_SHIM": json.dumps(facts), "TUNECLI_PARAMS": json.dumps(trial.params)}
-            yield ServedShim(pipe, variables, str(SHIMS[trial.shim].folder))
+            yield ServedShim(pipe, {"TUNECLI_SHIM": json.dumps(facts)}, str(SHIMS[trial.shim].folder))
         finally:
             os.close(kept_open)
             os.close(pipe)
