@@ -149,6 +149,7 @@ class Execution:
     Attributes:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         threads: intra-op threads.
+        n_devices: number of devices that a command or a function of the user uses; the built-in loop uses one.
         slot: index of the engine's worker, from 0; it picks one of several devices of a kind.
         avoid_devices: names of devices that must not be used.
         micro_batches: number of parts of each batch; its gradient is the mean of theirs.
@@ -158,6 +159,7 @@ class Execution:
 
     device: str = "auto"
     threads: int = 1
+    n_devices: int = 1
     slot: int = 0
     avoid_devices: Sequence[str] = ()
     micro_batches: int = 1

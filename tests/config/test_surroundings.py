@@ -8,9 +8,19 @@ from pathlib import Path
 import pytest
 
 from tunecli.config.load import parse_study
-from tunecli.config.surroundings import LinkError, links, lookup_of, program_of, with_absolute_scripts
+from tunecli.config.surroundings import (
+    LinkError,
+    activated,
+    interpreter_of,
+    links,
+    lookup_of,
+    program_of,
+    surroundings_of,
+    with_absolute_scripts,
+    with_env,
+)
 from tunecli.config.user_code import code_hashes
-from tunecli.errors import ConfigError
+from tunecli.errors import ConfigError, UsageError
 from tunecli.messages import Surroundings
 
 BARE = (
@@ -150,3 +160,89 @@ def test_a_program_is_found_in_the_named_folder_or_else_beside_the_file(folder):
 def test_the_record_hashes_the_script_that_runs(folder, base, cwd, names):
     spec = parse_study(f"{BARE}run: {{cwd: {cwd}}}\n".encode(), "f.yaml", (), folder / base)
     assert list(code_hashes(spec)) == [name.format(folder) for name in names]
+
+
+@pytest.fixture
+def venv(tmp_path: Path) -> Path:
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/pyvenv.cfg").touch()
+    (tmp_path / "venv/bin/python").symlink_to(sys.executable)
+    (tmp_path / "venv/bin/tool").write_text("#!/bin/sh\n")
+    (tmp_path / "venv/bin/tool").chmod(0o755)
+    return tmp_path / "venv"
+
+
+@pytest.mark.parametrize("python", ["venv", "./venv/", "venv/bin/python", "{}/venv"])
+def test_an_interpreter_is_named_by_its_file_or_by_its_environment(venv, python):
+    named = python.format(venv.parent)
+    assert interpreter_of(named, venv.parent) == str(venv / "bin/python")
+    lookup = lookup_of(Surroundings(python=named), venv.parent)
+    assert program_of("python", lookup) == program_of("python3", lookup) == str(venv / "bin/python")
+    assert program_of("tool", lookup) == str(venv / "bin/tool")
+    assert program_of("sh", lookup) == program_of("sh", lookup_of(Surroundings(), venv.parent))
+
+
+def test_an_environment_is_activated_as_its_script_does_it(venv):
+    before = {"PATH": "/bin", "PYTHONHOME": "/x", "A": "1"}
+    interpreter = str(venv / "bin/python")
+    assert activated(before, interpreter) == {
+        "PATH": f"{venv}/bin:/bin",
+        "VIRTUAL_ENV": str(venv),
+        "A": "1",
+    }
+    (venv / "pyvenv.cfg").unlink()
+    assert activated(before, interpreter) == before
+    (venv / "conda-meta").mkdir()
+    assert activated(before, interpreter)["CONDA_PREFIX"] == str(venv)
+
+
+def test_variables_are_set_filled_in_and_removed():
+    run = parse_study(
+        f"{BARE}run: {{env: {{LR: '{{lr}}', N: 3, E: 1e-05, S: 's={{seed}}{{{{}}}}', T: '${{env:A}}!', B: null}}}}\n".encode(),
+        "f.yaml",
+        ("params.lr=0.1",),
+        Path(),
+    ).settings.run
+    made = with_env({"A": "{x}", "B": "2"}, surroundings_of(run), {"lr": 0.1}, {"seed": 7})
+    assert made == {"A": "{x}", "LR": "0.1", "N": "3", "E": "1e-05", "S": "s=7{}", "T": "{x}!"}
+    with pytest.raises(UsageError, match="`A` is not set"):
+        with_env({}, surroundings_of(run), {"lr": 0.1}, {"seed": 7})
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        ('{env: {"A=B": 1}}', "f.yaml:3:13: run.env.A=B: the name of an environment variable has letters"),
+        ("{env: {1A: 1}}", "f.yaml:3:13: run.env.1A: the name of an environment variable has letters"),
+        ("{env: {TUNECLI_X: 1}}", "f.yaml:3:13: run.env.TUNECLI_X: tunecli sets the variables"),
+        ("{env: {A: true}}", "f.yaml:3:16: run.env.A: must be text, a number or null"),
+        ("{env: {A: [1]}}", "f.yaml:3:16: run.env.A: must be text, a number or null"),
+        ('{env: {A: "x\\0"}}', "f.yaml:3:16: a NUL character is not allowed"),
+        ("{env: {A: '{lr}'}}", "f.yaml:3:16: run.env.A: `{lr}` is no key under `params`"),
+        ("{env: {A: '{lr'}}", "f.yaml:3:16: run.env.A: unmatched `{`"),
+        ("{env: {A: '${env:NOT_THERE}'}}", "f.yaml:3:16: run.env.A: the environment variable `NOT_THERE` is"),
+        ("{python: venv}", "f.yaml:3:15: run.python: the interpreter `venv` is neither in"),
+        ("{python: venv}", "python -m venv venv makes one"),
+        ("{python: data}", "f.yaml:3:15: run.python: the folder `data` has no bin/python"),
+        ("{python: train.py}", "f.yaml:3:15: run.python: the interpreter `train.py` is not executable"),
+        ("{devices_per_trial: 0}", "f.yaml:3:26: run.devices_per_trial: must be at least 1"),
+    ],
+)
+def test_each_problem_of_the_environment_has_its_place(folder, run, told):
+    assert any(told in problem for problem in problems(folder, run))
+
+
+@pytest.mark.parametrize("key", ["env: {A: 1}", "python: venv", "devices_per_trial: 2"])
+def test_the_built_in_loop_has_no_surroundings(folder, key):
+    text = "objective: {metric: val_loss}\ntrial: {data: {source: iris}}\n"
+    name = key.partition(":")[0]
+    assert f"f.yaml:3:{8 + len(name) + 1}: run.{name}: `run.{name}` works only" in problems(
+        folder, f"{{{key}}}", text
+    )[0].replace("{A", "{A")
+
+
+def test_a_function_has_no_interpreter_of_its_own(folder):
+    (folder / "mine.py").write_text("def train(params, trial): pass\n")
+    text = "objective: {metric: val_loss}\ntrial: {python: 'mine:train'}\n"
+    told = "f.yaml:3:15: run.python: `run.python` is for a `command`"
+    assert problems(folder, f"{{python: {sys.executable}}}", text)[0].startswith(told)

@@ -84,6 +84,27 @@ def test_workers_are_spread_over_the_accelerators_and_each_sees_only_its_own(
     assert where == [("cuda:0", 0.0)] * 2 + [("cuda:1", 1.0)] * 2
 
 
+def test_a_trial_that_uses_several_devices_sees_all_of_its_own(
+    engine_of: Callable[..., LocalEngine], tmp_path: Path
+) -> None:
+    (tmp_path / "seen.py").write_text(
+        "import os\ndef train(params, trial):\n    return float('0.' + os.environ['CUDA_VISIBLE_DEVICES'].replace(',', ''))\n"
+    )
+    here = tuple(Accelerator(f"cuda:{number}", "cpu", str(number + 4)) for number in range(5))
+    engine = engine_of(8, per_device=1, here=here)
+    for number in range(2):
+        config = {"python": "seen:train"}
+        engine.submit(
+            make_job(number, config, Objective("val_loss", False), 1, 2, base_path=str(tmp_path), n_devices=2)
+        )
+    assert (engine.n_workers, engine.n_idle) == (2, 0)
+    ends = [event.outcome for event in drained(engine, 2) if isinstance(event, Ended)]
+    assert sorted((outcome.device, outcome.score) for outcome in ends) == [
+        ("cuda:0+1", 0.45),
+        ("cuda:2+3", 0.67),
+    ]
+
+
 def test_an_accelerator_that_is_lost_repeatedly_is_set_aside_without_more_jobs_elsewhere(
     engine_of: Callable[..., LocalEngine], job: Callable[..., Job]
 ) -> None:

@@ -9,15 +9,19 @@ from collections.abc import Sequence
 import pytest
 
 from tunecli.errors import UsageError
-from tunecli.train import devices
+from tunecli.train import devices, machine
 from tunecli.train.machine import (
     Accelerator,
     accelerators,
+    device_index,
     device_name,
+    grouped,
     is_cpu,
     mig_instances,
     selected_by,
+    visible_devices,
     whole_accelerators,
+    without_group,
 )
 
 # as in NVIDIA's MIG user guide: a GPU in three parts, and one that is whole
@@ -125,17 +129,68 @@ def test_the_cpu_is_resolved_without_torch() -> None:
 @pytest.mark.parametrize(
     ("names", "visible", "bound_to"),
     [
-        (["cuda:0"], None, [("cuda:0", "")]),
+        (["cuda:0"], None, [("cuda:0", "0")]),
+        (["cuda:0"], "MIG-1", [("cuda:0", "MIG-1")]),
         (["cuda:0", "cuda:1"], None, [("cuda:0", "0"), ("cuda:0", "1")]),
         (["cuda:0", "cuda:1"], "3, GPU-2", [("cuda:0", "3"), ("cuda:0", "GPU-2")]),
         (["cuda:0", "cuda:1"], "3", [("cuda:0", ""), ("cuda:1", "")]),
-        (["xpu:0", "xpu:1"], None, [("xpu:0", ""), ("xpu:1", "")]),
+        (["xpu:0", "xpu:1"], None, [("xpu:0", "0"), ("xpu:0", "1")]),
+        (["xpu:0", "xpu:1"], "0.1,1.0", [("xpu:0", "0.1"), ("xpu:0", "1.0")]),
+        (["mps:0"], None, [("mps:0", "")]),
         ([], None, []),
     ],
 )
-def test_a_process_on_one_of_several_gpus_sees_only_that_one(
+def test_a_process_on_a_gpu_sees_only_that_one(
     names: list[str], visible: str | None, bound_to: list[tuple[str, str]]
 ) -> None:
     found = whole_accelerators(names, visible)
     assert [place.name for place in found] == names
     assert [(place.local, place.visible) for place in found] == bound_to
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "environment"),
+    [
+        ("cuda:1", "cu", {"CUDA_VISIBLE_DEVICES": "7"}),
+        ("cuda:1", "rocm", {"HIP_VISIBLE_DEVICES": "7", "CUDA_VISIBLE_DEVICES": "7"}),
+        ("xpu:1", "xpu", {"ZE_AFFINITY_MASK": "7"}),
+        ("mps:0", "", {}),
+    ],
+)
+def test_each_kind_of_accelerator_has_its_own_variables(
+    name: str, build: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_build", lambda: build)
+    assert Accelerator(name, name, "7").environment == environment
+    assert Accelerator(name, name).environment == {}
+    for variable in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"):
+        monkeypatch.setenv(variable, environment.get(variable, "elsewhere"))
+    assert visible_devices(name) == ("7" if environment else "")
+    assert visible_devices("cpu") == ""
+
+
+def test_devices_of_one_trial_make_a_group_and_the_rest_is_left_out() -> None:
+    here = whole_accelerators([f"cuda:{number}" for number in range(5)], "4,5,GPU-a,7,9")
+    assert grouped(here, 1) == tuple(here)
+    groups = grouped(here, 2)
+    assert [(group.name, group.local, group.visible, group.n_devices) for group in groups] == [
+        ("cuda:0+1", "cuda:0", "4,5", 2),
+        ("cuda:2+3", "cuda:0", "GPU-a,7", 2),
+    ]
+    assert grouped(here, 6) == grouped((), 2) == grouped(mig_instances(LISTING, "0"), 2) == ()
+    assert [without_group(name) for name in ("cuda:0+1", "cuda:1", "cpu", "")] == [
+        "cuda",
+        "cuda:1",
+        "cpu",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("device", "n_devices", "index"),
+    [("cpu", 1, "-1"), ("cuda:0", 1, "0"), ("cuda:1", 1, "1"), ("cuda:0", 3, "0,1,2"), ("mps", 1, "0")],
+)
+def test_the_index_of_a_device_is_that_among_the_visible_ones(
+    device: str, n_devices: int, index: str
+) -> None:
+    assert device_index(device, n_devices) == index

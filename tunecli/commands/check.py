@@ -34,13 +34,13 @@ from tunecli.results.view import Fit, Section, View
 from tunecli.seeding import seed_of_32_bits
 from tunecli.store.destination import as_argument
 from tunecli.study.plan.fusing import Fusing, fusing
-from tunecli.study.plan.plan import Plan, jobs_by_device, plan_for
+from tunecli.study.plan.plan import Plan, devices_of, jobs_by_device, plan_for
 from tunecli.study.record.earlier_points import with_earlier_points
 from tunecli.study.runner.jobs import trial_seed
 from tunecli.study.runner.pause_schedule import pause_epochs_of
 from tunecli.text import counted
 from tunecli.train.data.summary import DataSummary
-from tunecli.train.machine import accelerators
+from tunecli.train.machine import device_index
 from tunecli.train.validation import trial_problems
 from tunecli.trial import Scalar, Trial
 
@@ -148,7 +148,7 @@ def check(spec: StudySpec) -> Check:
         space_size(space),
         n_feasible_grid(space),
         study_fusing,
-        jobs_by_device(plan.device, accelerators(plan.device), plan.n_workers),
+        jobs_by_device(plan.device, devices_of(spec.settings.run, plan.device), plan.n_workers),
         check_notes(spec, plan, pauses, study_fusing, cost.largest),
         cost,
         option_labels(space),
@@ -166,11 +166,15 @@ def _example_command(spec: StudySpec, plan: Plan) -> tuple[str, ...]:
     plain = concrete(spec.space, point)
     if "command" not in plain:
         return ()
+    device = next((one.local for one in devices_of(spec.settings.run, plan.device)), "cpu")
     facts = {
         **{name: f"{{{name}}}" for name in TRIAL_NAMES},
         "number": 0,
         "seed": seed_of_32_bits(trial_seed(spec, 0, point)),
-        "device": next((one.name for one in accelerators(plan.device)), "cpu"),
+        "device": device,
+        "threads": plan.threads,
+        "device_index": device_index(device, spec.settings.run.devices_per_trial),
+        "n_devices": spec.settings.run.devices_per_trial,
     }
     return tuple(word.text for word in words_of(CommandTrial.model_validate(plain), facts))
 

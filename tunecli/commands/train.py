@@ -58,7 +58,7 @@ def train(spec: StudySpec, weights_path: Path | None, say: Callable[[str], None]
             f"this file holds ranges ({names}), and `train` needs a value for every key",
             hint="`tunecli search` tries the ranges; `tunecli export` writes the best trial as a file of values",
         )
-    require_device(spec.settings.run.device)
+    require_device(spec.settings.run.device, spec.settings.run.devices_per_trial)
     for line in first_lines(data_of(spec)):
         say(line)
     trial = Trial(0, {}, trial_seed(spec, 0, {}))

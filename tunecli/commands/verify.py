@@ -32,6 +32,7 @@ from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import versions
 from tunecli.study.runner.jobs import job_for, repeated
+from tunecli.train.machine import without_group
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 
@@ -185,7 +186,7 @@ def _recorded(study: Study, trial: Trial) -> RunRecord:
 
 
 def _device(study: Study, outcome: Outcome, asked: str | None) -> str:
-    return asked or outcome.device or study.plan.device
+    return asked or without_group(outcome.device) or study.plan.device
 
 
 def _require(device: str, *, is_asked: bool) -> None:

@@ -24,7 +24,8 @@ from tunecli.config.placeholders import (
 )
 from tunecli.config.schema.user_code import Argument, CommandTrial, ConditionalArgument
 
-TRIAL_NAMES = ("seed", "device", "number", "checkpoint_dir", *PARAMETER_FILES)
+COMPUTE_NAMES = ("threads", "device_index", "n_devices", "visible_devices")
+TRIAL_NAMES = ("seed", "device", "number", "checkpoint_dir", *COMPUTE_NAMES, *PARAMETER_FILES)
 """Names that an argument can contain besides paths under ``params``."""
 
 _INTERPRETER = re.compile(
@@ -102,14 +103,17 @@ def mentioned_paths(trial: CommandTrial) -> frozenset[str]:
     return frozenset(paths)
 
 
-def program_path(program: str, *folders: Path) -> str | None:
+def program_path(program: str, *folders: Path, search_path: str | None = None) -> str | None:
     """Path of a command's program: from PATH, or else from one of the folders; None if there is no such program.
 
-    ``python`` is the interpreter of this process.
+    Args:
+        program: its name or path; ``python`` is the interpreter of this process.
+        folders: the folders for a program that is not on PATH.
+        search_path: the value of PATH; None: this process's.
     """
     if program == "python":
         return sys.executable
-    path = None if "/" in program else shutil.which(program)
+    path = None if "/" in program else shutil.which(program, path=search_path)
     paths = (shutil.which(str((folder / program).resolve())) for folder in folders)
     return path or next(filter(None, paths), None)
 

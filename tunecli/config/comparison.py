@@ -44,6 +44,9 @@ _MAY_NOT = (  # settled when it began: scores may depend on them
     "run.cwd",
     "run.link",
     "run.trial_limit.epochs",
+    "run.env",
+    "run.python",
+    "run.devices_per_trial",
 )
 _CHOICE = re.compile(r"\.choice(\.[0-9]+)?(?=\.|$)")  # an override crosses it without a step
 _LONGEST = 200

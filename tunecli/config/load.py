@@ -47,6 +47,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space
 from tunecli.config.start_points import start_points
 from tunecli.config.study import STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
+from tunecli.config.surroundings import mentioned_in_env
 from tunecli.config.surroundings_checks import surroundings_problems
 from tunecli.errors import ConfigError, Problem, UsageError, os_reason
 from tunecli.registry.samplers import sampler_info
@@ -136,7 +137,8 @@ def parse_study(
         if inspect is not None and not any(
             problem.parameter.startswith("trial.command") for problem in problems
         ):
-            problems.extend(argument_problems(space, is_begun=is_begun))
+            others = mentioned_in_env(settings.run) if settings else ()
+            problems.extend(argument_problems(space, is_begun=is_begun, others=others))
     if problems or settings is None or space is None:
         raise ConfigError(_in_order(problems, file))
     return StudySpec(settings, space, data.decode("utf-8-sig"), overrides, base_path)
@@ -168,6 +170,18 @@ def _constrained(
     if is_counted and space.constraints and not problems:
         problems.extend(emptiness_problems(space, settings_tree))
     return space
+
+
+def problem_at(spec: StudySpec, path: tuple[str, ...], message: str, hint: str = "") -> Problem:
+    """A problem of a setting of a parsed study that only the machine shows, at its place in the file."""
+    root: Node = read(spec.text.encode(), spec.space.tree.mark.file)
+    for assignment in spec.overrides:
+        root = override(root, assignment)
+    mark = root.mark
+    for step in path:
+        root = root.items[step] if isinstance(root, MapNode) and step in root.items else root
+        mark = root.mark
+    return Problem(message, mark.file, mark.line, mark.column, ".".join(path), hint)
 
 
 def _folder_as_written(root: MapNode) -> Path | None:

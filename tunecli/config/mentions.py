@@ -7,7 +7,7 @@ read its parameters from the environment, which cannot be seen here. Starts noth
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -54,23 +54,29 @@ def variable_name(path: str) -> str:
     return VARIABLE + _NO_WORD.sub("_", path).upper()
 
 
-def argument_problems(space: Space, *, is_begun: bool) -> Iterator[Problem]:
+def argument_problems(space: Space, *, is_begun: bool, others: Collection[str] = ()) -> Iterator[Problem]:
     """Problems of commands that only their whole space shows.
 
     Args:
         space: the tree of a trial with its ranges.
         is_begun: whether the study has begun already: a parameter without effect cannot be mended then.
+        others: paths of the parameters that the variables of `run.env` mention.
     """
     for group in _commands(space.tree):
         unknown = list(_unknown_names(group))
         yield from unknown
         yield from _searched_settings(group)
         if not is_begun and not unknown:
-            yield from _unused_problems(group)
+            yield from _unused_problems(group, others)
 
 
-def unused_parameters(group: Group) -> Iterator[Parameter]:
-    """The parameters under ``params`` of a command trial that no argument of its command mentions."""
+def unused_parameters(group: Group, others: Collection[str] = ()) -> Iterator[Parameter]:
+    """The parameters under ``params`` of a command trial that no argument of its command mentions.
+
+    Args:
+        group: the command trial.
+        others: paths of parameters that are mentioned elsewhere.
+    """
     if "shim" in group.items:  # it passes all parameters
         return
     texts = list(_texts(group.items["command"]))
@@ -78,7 +84,7 @@ def unused_parameters(group: Group) -> Iterator[Parameter]:
     known = in_params.items if isinstance(in_params, Group) else {}
     if any(is_all_parameters(text.value, known) or VARIABLES in str(text.value) for text in texts):
         return
-    mentioned = {name.path for name in _names(group)}
+    mentioned = {*others, *(name.path for name in _names(group))}
     if any(name in mentioned and name not in known for name in PARAMETER_FILES):
         return
     mentioned |= {part.path.removeprefix(_PREFIX) for part in walk(group) if isinstance(part, Reference)}
@@ -122,11 +128,11 @@ def _commands(tree: Expression) -> Iterator[Group]:
             yield tree
 
 
-def _unused_problems(group: Group) -> Iterator[Problem]:
+def _unused_problems(group: Group, others: Collection[str]) -> Iterator[Problem]:
     match group.items.get("unused"):
         case Fixed(value="allow"):
             return
-    for _, alike in groupby(unused_parameters(group), key=_owner):
+    for _, alike in groupby(unused_parameters(group, others), key=_owner):
         parameter = next(alike)
         path, space = _owner(parameter), Space(group)
         steps = [int(step) if is_index(step, MAX_VALUES) else step for step in f"{_PREFIX}{path}".split(".")]

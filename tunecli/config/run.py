@@ -20,7 +20,7 @@ from pydantic import (
 from tunecli.config.families import Engine
 from tunecli.config.objectives import OWN_TRIAL
 from tunecli.config.suggestions import nearest
-from tunecli.config.surroundings import FileName
+from tunecli.config.surroundings import FileName, VariableName, VariableValue
 from tunecli.knob import Count, Knob, NamedKnob, Positive
 from tunecli.registry.engines import LOCAL, engine_info
 from tunecli.trial import FailureKind
@@ -247,6 +247,12 @@ class Run(Knob):
             it, a command runs in the folder of the file, and a function where tunecli was started.
         link: files and folders that each trial finds in its own folder, with `cwd: trial`: names and patterns such as
             `*.yaml`, relative to the folder of the file or absolute. They are symbolic links to the originals.
+        env: environment variables of a `command` or of a training function. A text may contain the placeholders of a
+            command, such as `{lr}` or `{threads}`, and `${env:NAME}`; null removes the variable.
+        python: interpreter that `python` and `python3` mean in a `command`: its file, or the folder of a virtual
+            environment, which is activated. Without it, `python` is the interpreter that runs tunecli.
+        devices_per_trial: number of accelerators that each trial of a `command` or of a training function uses, for
+            programs that compute on several.
     """
 
     device: Annotated[str, Field(pattern=DEVICE)] = "auto"
@@ -265,6 +271,9 @@ class Run(Knob):
     results: ResultsFile = ResultsFile()
     cwd: FileName | None = None
     link: list[FileName] = []  # noqa: RUF012  (pydantic copies it)
+    env: dict[VariableName, VariableValue] = {}  # noqa: RUF012
+    python: FileName | None = None
+    devices_per_trial: Count = 1
 
     @property
     def engine_name(self) -> str:

@@ -27,6 +27,7 @@ from urllib.parse import quote, quote_plus
 from tunecli.errors import UsageError
 
 Place = tuple[str | int, ...]
+_WITH_PLACEHOLDERS = (("command",), ("env",))
 _WRITTEN = re.compile(r"(\$?)\$\{env:([^{}]*)\}")
 
 
@@ -56,8 +57,8 @@ def escaped(text: str) -> str:
 def resolved(tree: Any, environment: Mapping[str, str] = os.environ) -> Any:
     """A plain tree, such as a concrete trial, with each ``${env:NAME}`` replaced by the variable's value.
 
-    In a trial's ``command``, where braces are placeholders, the braces of a value are doubled, so that they stay
-    literal.
+    In a trial's ``command`` and in ``env``, where braces are placeholders, the braces of a value are doubled, so that
+    they stay literal.
 
     Raises:
         UsageError: a variable is not set; the message has its name and the path of the text.
@@ -83,7 +84,7 @@ def _value(match: re.Match[str], place: Place, environment: Mapping[str, str]) -
     if value is None:
         at = f"`{'.'.join(map(str, place))}`: " if place else ""
         raise UsageError(f"{at}the environment variable `{name}` is not set", hint=f"run `export {name}=…`")
-    return value.replace("{", "{{").replace("}", "}}") if place[:1] == ("command",) else value
+    return value.replace("{", "{{").replace("}", "}}") if place[:1] in _WITH_PLACEHOLDERS else value
 
 
 def redacted(

@@ -5,17 +5,25 @@ Files are looked up, and nothing is started.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
-from tunecli.config.concrete_trial import locate, trial_models
-from tunecli.config.paths import is_folder
+from tunecli.config.command import TRIAL_NAMES
+from tunecli.config.concrete_trial import concrete_trials, locate, trial_models
+from tunecli.config.paths import is_file, is_folder
+from tunecli.config.placeholders import PARAMETER_FILES, PlaceholderError, rendered
 from tunecli.config.run import Run
-from tunecli.config.schema import TrialConfig
+from tunecli.config.schema import FunctionTrial, TrialConfig
+from tunecli.config.secrets import references
 from tunecli.config.space import Space
 from tunecli.config.suggestions import nearest
-from tunecli.config.surroundings import CONFIG, KEYS, TRIAL, LinkError, is_path, links
+from tunecli.config.surroundings import CONFIG, KEYS, TRIAL, LinkError, interpreter_of, is_path, links
 from tunecli.errors import Problem
+
+_BRACE = re.compile(r"[{}]")
 
 
 def surroundings_problems(
@@ -34,15 +42,37 @@ def surroundings_problems(
     if TrialConfig in trial_models(space.tree):
         for key in written:
             message = f"`run.{key}` works only with a `command` or a training function of your own"
-            yield _problem(
-                settings_tree, (key,), message, "remove it: tunecli's own training loop does not need it"
-            )
+            hint = "remove it: tunecli's own training loop does not need it"
+            if key == "devices_per_trial":
+                hint = "remove it: tunecli's own training loop uses one device for each trial"
+            yield _problem(settings_tree, (key,), message, hint)
         return
     if run.link and run.cwd != TRIAL:
         message = "`run.link` needs `cwd: trial`, the folder that the links are made in"
         yield _problem(settings_tree, ("link",), message, "add `cwd: trial`, or remove `link`")
+    if run.python and FunctionTrial in trial_models(space.tree):
+        message = (
+            "`run.python` is for a `command`: a training function runs in the interpreter that runs tunecli"
+        )
+        hint = "remove it, and install tunecli in that environment; or run the function by a `command`"
+        yield _problem(settings_tree, ("python",), message, hint)
+    yield from _env_problems(run, settings_tree, space)
     if is_to_run:
         yield from _missing_files(run, settings_tree, base_path)
+
+
+def _env_problems(run: Run, settings_tree: Space, space: Space) -> Iterator[Problem]:
+    """Unknown placeholders in ``run.env``, each variable once."""
+    waiting = {name: text for name, text in run.env.items() if isinstance(text, str) and _BRACE.search(text)}
+    facts = {name: "0" for name in TRIAL_NAMES if name not in PARAMETER_FILES}
+    for plain in concrete_trials(space) if waiting else ():
+        params = plain.get("params") if isinstance(plain, Mapping) else None
+        for name, text in [*waiting.items()]:
+            try:
+                rendered(text, params if isinstance(params, Mapping) else {}, facts)
+            except PlaceholderError as error:
+                del waiting[name]
+                yield _problem(settings_tree, ("env", name), error.message, error.hint)
 
 
 def _missing_files(run: Run, settings_tree: Space, base_path: Path) -> Iterator[Problem]:
@@ -53,6 +83,12 @@ def _missing_files(run: Run, settings_tree: Space, base_path: Path) -> Iterator[
         yield _problem(
             settings_tree, ("cwd",), f"folder `{run.cwd}` not found in {base_path.absolute()}", hint
         )
+    if run.python and interpreter_of(run.python, base_path) is None:
+        yield _problem(settings_tree, ("python",), *_no_interpreter(run.python, base_path))
+    for (name, *_), variable in references(run.env):
+        if variable not in os.environ:
+            message = f"the environment variable `{variable}` is not set"
+            yield _problem(settings_tree, ("env", str(name)), message, f"run `export {variable}=…`")
     errors = [
         error for place, name in enumerate(run.link) if (error := _link_error([name], base_path, place))
     ]
@@ -60,6 +96,19 @@ def _missing_files(run: Run, settings_tree: Space, base_path: Path) -> Iterator[
         errors = [clash]
     for error in errors:
         yield _problem(settings_tree, ("link", error.place), error.message, error.hint)
+
+
+def _no_interpreter(python: str, base_path: Path) -> tuple[str, str]:
+    path = base_path.absolute() / python
+    if is_folder(path):
+        return (
+            f"the folder `{python}` has no bin/python",
+            f"make a virtual environment: python -m venv {quote(str(path))}",
+        )
+    if is_file(path):
+        return f"the interpreter `{python}` is not executable", f"run `chmod +x {quote(str(path))}`"
+    hint = f"name an interpreter or a virtual environment; python -m venv {quote(python)} makes one"
+    return f"the interpreter `{python}` is neither in {base_path.absolute()} nor on PATH", hint
 
 
 def _link_error(names: Sequence[str], base_path: Path, first: int = 0) -> LinkError | None:

@@ -13,7 +13,7 @@ from tunecli.engine.device_assignment import bind_job, with_recorded_device
 from tunecli.engine.failures import Deadline, as_ended, ended_by_hand
 from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Ended, EpochEnded, Event, Job, Order, Paused, Started, Stopped
-from tunecli.train.machine import VISIBLE, Accelerator, accelerators
+from tunecli.train.machine import Accelerator, accelerators, grouped
 
 
 class InlineEngine:
@@ -31,9 +31,7 @@ class InlineEngine:
         self._deadline: Deadline | None = None
         self._device = ""
         self._accelerator: Accelerator | None = None
-        self._visible_before: tuple[
-            str | None, ...
-        ] = ()  # of CUDA_VISIBLE_DEVICES; empty: nothing to restore
+        self._visible_before: dict[str, str | None] = {}  # variables to restore
         self._is_stop_wanted = self._is_kept = False
         self._job: Job | None = None
         self._ending: Ended | None = None  # the end of a job that must end now
@@ -53,18 +51,20 @@ class InlineEngine:
         # This process uses the first part of a GPU. Only a program of the user needs to be bound to a whole GPU.
         is_program = trial_model(jobs[0].task.config) is CommandTrial
         self._restore_environment()
+        execution = jobs[0].execution
         self._accelerator = next(
             (
                 accelerator
-                for accelerator in accelerators(jobs[0].execution.device)
+                for accelerator in grouped(accelerators(execution.device), execution.n_devices)
                 if accelerator.needs_binding or (is_program and accelerator.visible)
             ),
             None,
         )
         if self._accelerator is not None:
+            variables = self._accelerator.environment
             if not self._accelerator.needs_binding:
-                self._visible_before = (os.environ.get(VISIBLE),)
-            os.environ[VISIBLE] = self._accelerator.visible
+                self._visible_before = {name: os.environ.get(name) for name in variables}
+            os.environ.update(variables)
             jobs = tuple(bind_job(job, self._accelerator, ()) for job in jobs)
         self._running = run_trials(jobs, self._order)
         self._deadline = Deadline(jobs[0]) if len(jobs) == 1 else None
@@ -126,12 +126,12 @@ class InlineEngine:
         self._restore_environment()
 
     def _restore_environment(self) -> None:
-        for before in self._visible_before:
+        for name, before in self._visible_before.items():
             if before is None:
-                os.environ.pop(VISIBLE, None)
+                os.environ.pop(name, None)
             else:
-                os.environ[VISIBLE] = before
-        self._visible_before = ()
+                os.environ[name] = before
+        self._visible_before = {}
 
 
 @contextmanager

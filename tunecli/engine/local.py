@@ -32,7 +32,7 @@ from tunecli.engine.wire import unpack_event
 from tunecli.engine.worker import FINISH, STOP
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train import machine
-from tunecli.train.machine import Accelerator, n_killed_for_memory
+from tunecli.train.machine import Accelerator, grouped, n_killed_for_memory
 from tunecli.train.trials import uses_user_code
 from tunecli.trial import FailureKind, Outcome
 
@@ -90,7 +90,8 @@ class LocalEngine:
         Raises:
             RuntimeError: every worker has a job.
         """
-        self._accelerators = self._accelerators_of(jobs[0].execution.device)
+        execution = jobs[0].execution
+        self._accelerators = grouped(self._accelerators_of(execution.device), execution.n_devices)
         set_aside = sorted(device for device, n in self._device_losses.items() if n >= _MAX_DEVICE_LOSSES)
         is_single_use = any(job.execution.is_isolated and uses_user_code(job) for job in jobs)
         ready = [] if is_single_use else [worker for worker in self._workers if self._is_ready(worker)]

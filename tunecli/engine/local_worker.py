@@ -170,7 +170,7 @@ class Forks:
         return WorkerSetup(
             is_single_use,
             workers_lock="" if lock is None else str(lock.absolute()),
-            visible="" if accelerator is None else accelerator.visible,
+            visible={} if accelerator is None else accelerator.environment,
             folder=folder,
             environment=changed_environment(),
         )

@@ -19,11 +19,9 @@ import struct
 import sys
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-from tunecli.train.machine import VISIBLE
 
 IS_READY = b"+"
 """A template writes it into the socket of its requests once its modules are loaded."""
@@ -57,7 +55,7 @@ class LoadOrder:
         arguments: the value of `sys.argv`.
         folder: the working folder; empty: unchanged.
         environment: all environment variables; None: unchanged.
-        visible: the value of CUDA_VISIBLE_DEVICES; empty: unchanged.
+        visible: the variables that choose the accelerators that a trial sees, with their values.
     """
 
     modules: Sequence[str]
@@ -65,7 +63,7 @@ class LoadOrder:
     arguments: Sequence[str] = ()
     folder: str = ""
     environment: dict[str, str] | None = None
-    visible: str = ""
+    visible: dict[str, str] = field(default_factory=dict)
 
     def packed(self) -> bytes:
         """The order as JSON."""
@@ -111,8 +109,7 @@ def load(order: LoadOrder) -> str:
     if order.environment is not None:
         os.environ.clear()
         os.environ.update(order.environment)
-    if order.visible:
-        os.environ[VISIBLE] = order.visible
+    os.environ.update(order.visible)
     if order.folder:
         os.chdir(order.folder)
     sys.argv = list(order.arguments)

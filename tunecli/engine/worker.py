@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,7 +28,6 @@ from tunecli.engine.wire import pack_event, pack_storage_error, unpack_jobs
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.messages import Event, Job, Order
 from tunecli.store.lock import share_workers_lock
-from tunecli.train.machine import VISIBLE
 from tunecli.train.trials import run_here, run_shared
 
 STOP, FINISH = b"stop", b"finish"
@@ -49,14 +48,14 @@ class WorkerSetup:
         is_single_use: whether the worker ends with its first job.
         workers_lock: the file of which it holds a shared lock while it lives, so that the study cannot be resumed
             until then; empty: none.
-        visible: the value of CUDA_VISIBLE_DEVICES; empty: unchanged.
+        visible: the variables that choose the accelerators that it sees, with their values.
         folder: the working folder; empty: unchanged.
         environment: all environment variables; None: unchanged.
     """
 
     is_single_use: bool
     workers_lock: str = ""
-    visible: str = ""
+    visible: dict[str, str] = field(default_factory=dict)
     folder: str = ""
     environment: dict[str, str] | None = None
 
@@ -95,9 +94,8 @@ def _apply(setup: WorkerSetup) -> None:
     if setup.environment is not None:
         os.environ.clear()
         os.environ.update(setup.environment)
-    if setup.visible:
-        # CUDA reads the variable once, at its initialisation, which has not happened yet.
-        os.environ[VISIBLE] = setup.visible
+    # CUDA reads its variable once, at its initialisation, which has not happened yet.
+    os.environ.update(setup.visible)
     if setup.folder:
         with contextlib.suppress(OSError):
             os.chdir(setup.folder)

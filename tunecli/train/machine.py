@@ -1,6 +1,6 @@
 """The accelerators, memory and C++ compiler of this machine, found without loading torch where that is possible.
 
-A GPU is one accelerator. A process that works on one of several GPUs sees only that one, as ``cuda:0``. Each instance
+A GPU is one accelerator. A process that works on one GPU sees only that one, as ``cuda:0``. Each instance
 of a partitioned GPU (MIG) is an accelerator, too; a process sees at most one: "CUDA can only enumerate a single
 compute instance", the first that it finds, and no whole GPU beside it (NVIDIA, Multi-Instance GPU User Guide, "CUDA
 Device Enumeration"). So each process that works on an instance has to name it in CUDA_VISIBLE_DEVICES before CUDA is
@@ -24,7 +24,7 @@ from pathlib import Path
 from tunecli.errors import DataError
 from tunecli.text import shown_bytes
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+VISIBLE, HIP_VISIBLE, XPU_VISIBLE = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"
 _LISTING_S = 30.0  # a faulty driver may never answer
 _GPU = re.compile(r"GPU (?P<number>\d+): (?P<what>.+) \(UUID: (?P<uuid>GPU-[^)]+)\)")
 _INSTANCE = re.compile(r"\s+MIG (?P<what>\S+)\s+Device\s+\d+: \(UUID: (?P<uuid>MIG-[^)]+)\)")
@@ -37,9 +37,10 @@ class Accelerator:
     Attributes:
         name: its name for ``--device`` and in the record: ``cuda:0``, …
         local: its name within a process that is bound to it.
-        visible: the value of CUDA_VISIBLE_DEVICES in such a process; empty: unchanged.
+        visible: the value of the variables of `visibility_variables` in such a process; empty: unchanged.
         description: the name that its maker gives it; empty if it was not read.
         needs_binding: whether a process has to be bound to it to use it, as with instances of a partitioned GPU.
+        n_devices: number of devices in a group that one trial uses; 1 for a single device.
     """
 
     name: str
@@ -47,6 +48,13 @@ class Accelerator:
     visible: str = ""
     description: str = ""
     needs_binding: bool = False
+    n_devices: int = 1
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that make it the only accelerator that a process sees; empty: the process sees all."""
+        names = visibility_variables(self.name) if self.visible else ()
+        return dict.fromkeys(names, self.visible)
 
 
 def accelerators(device: str) -> tuple[Accelerator, ...]:
@@ -57,7 +65,7 @@ def accelerators(device: str) -> tuple[Accelerator, ...]:
     """
     if device.partition(":")[0] == "cpu" or (device == "auto" and not may_have_accelerator()):
         return ()
-    return _accelerators(device, os.environ.get(VISIBLE))
+    return _accelerators(device, *map(os.environ.get, (VISIBLE, HIP_VISIBLE, XPU_VISIBLE)))
 
 
 def device_name(device: str, slot: int = 0, avoid: Collection[str] = ()) -> str:
@@ -71,6 +79,63 @@ def device_name(device: str, slot: int = 0, avoid: Collection[str] = ()) -> str:
     from tunecli.train import devices
 
     return str(devices.resolve(device, slot, avoid))
+
+
+def visibility_variables(device: str) -> tuple[str, ...]:
+    """The environment variables that choose the devices of a kind that a process sees; empty if there are none.
+
+    On ROCm, ROCR_VISIBLE_DEVICES stays as it is: the runtime counts the entries of HIP_VISIBLE_DEVICES among the
+    devices that it leaves (AMD, "GPU isolation techniques"). torch names those devices ``cuda``, too.
+    """
+    kind = device.partition(":")[0]
+    if kind == "cuda":
+        return (HIP_VISIBLE, VISIBLE) if _build() == "rocm" else (VISIBLE,)
+    return (XPU_VISIBLE,) if kind == "xpu" else ()
+
+
+def device_index(device: str, n_devices: int = 1) -> str:
+    """The indices of a trial's devices among those that its process sees, as ``0`` or ``0,1``; -1 for the CPU."""
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return "-1"
+    return ",".join(str(int(number or 0) + place) for place in range(n_devices))
+
+
+def visible_devices(device: str) -> str:
+    """The value of the variable that chooses the devices that this process sees; empty for the CPU, and if unset."""
+    names = visibility_variables(device)
+    return next((os.environ[name] for name in names if name in os.environ), "")
+
+
+def grouped(accelerators: Sequence[Accelerator], n_devices: int) -> tuple[Accelerator, ...]:
+    """The accelerators in groups for trials that use several, in their order; a rest that is too small is left out.
+
+    A process that sees several devices cannot use instances of partitioned GPUs, so those make no group.
+
+    Args:
+        accelerators: single accelerators of one kind.
+        n_devices: number of devices of a trial.
+    """
+    if n_devices == 1:
+        return tuple(accelerators)
+    usable = [one for one in accelerators if one.visible and not one.needs_binding]
+    starts = range(0, len(usable) - n_devices + 1, n_devices)
+    return tuple(_group(usable[start : start + n_devices]) for start in starts)
+
+
+def _group(members: Sequence[Accelerator]) -> Accelerator:
+    first, numbers = members[0], [one.name.partition(":")[2] for one in members]
+    return replace(
+        first,
+        name=f"{first.name.partition(':')[0]}:{'+'.join(numbers)}",
+        visible=",".join(one.visible for one in members),
+        n_devices=len(members),
+    )
+
+
+def without_group(device: str) -> str:
+    """The kind of the devices of a group, as ``cuda`` for ``cuda:0+1``; any other device as it is."""
+    return device.partition(":")[0] if "+" in device else device
 
 
 def selected_by(device: str, here: Sequence[Accelerator]) -> tuple[Accelerator, ...]:
@@ -140,30 +205,38 @@ def _named(word: str, gpus: Mapping[str, Sequence[Accelerator]]) -> list[Acceler
 
 
 @cache
-def _accelerators(device: str, visible: str | None) -> tuple[Accelerator, ...]:
+def _accelerators(
+    device: str, visible: str | None, hip_visible: str | None, xpu_visible: str | None
+) -> tuple[Accelerator, ...]:
+    """The accelerators, as the values of the three variables leave them."""
     parts = mig_instances(_listing(), visible)
     if parts:
         return selected_by(device, parts)
     from tunecli.train import devices
 
-    return selected_by(device, whole_accelerators(devices.names()[1:], visible))
+    names = devices.names()[1:]
+    values = {VISIBLE: visible, HIP_VISIBLE: hip_visible, XPU_VISIBLE: xpu_visible}
+    wanted = (values[name] for name in (visibility_variables(names[0]) if names else ()))
+    return selected_by(
+        device, whole_accelerators(names, next((each for each in wanted if each is not None), None))
+    )
 
 
 def whole_accelerators(names: Sequence[str], visible: str | None) -> list[Accelerator]:
     """The accelerators of a machine without a partitioned GPU.
 
-    With several CUDA devices, each names itself in ``visible``, because most programs use the first device they see.
+    Each names itself in ``visible``, because most programs use the first device they see.
 
     Args:
         names: the names of all accelerators: ``cuda:0``, …
-        visible: CUDA_VISIBLE_DEVICES, whose entries are these devices in order; None: the variable is unset.
+        visible: the variable of `visibility_variables`, whose entries are these devices in order; None: it is unset.
     """
-    if len(names) < 2 or not names[0].startswith("cuda:"):
-        return [Accelerator(name, name) for name in names]
+    kind = names[0].partition(":")[0] if names else ""
     words = [str(number) for number in range(len(names))] if visible is None else visible.split(",")
-    if len(words) < len(names):  # the variable does not match the devices
+    # the variable may not match the devices
+    if not visibility_variables(kind) or len(words) < len(names):
         return [Accelerator(name, name) for name in names]
-    return [Accelerator(name, "cuda:0", words[number].strip()) for number, name in enumerate(names)]
+    return [Accelerator(name, f"{kind}:0", words[number].strip()) for number, name in enumerate(names)]
 
 
 def _listing() -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tunecli.config.python_source import changed_files
 from tunecli.config.schema import CommandTrial, FunctionTrial, trial_model
-from tunecli.config.secrets import Redactor, names_in, redactor_for
+from tunecli.config.secrets import Redactor, redactor_for
+from tunecli.config.surroundings import secret_names
 from tunecli.config.user_code import uses
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train.epoch_end import never
@@ -111,7 +112,7 @@ def _redactor(jobs: Sequence[Job]) -> Redactor:
 
     The user's code may change its environment, for example remove a password from it.
     """
-    return redactor_for(sorted({name for job in jobs for name in names_in(job.task.config)}), os.environ)
+    return redactor_for(sorted({name for job in jobs for name in secret_names(job.task)}), os.environ)
 
 
 def _changed(job: Job) -> list[str]:

@@ -1,10 +1,14 @@
 """The number of jobs that run at a time, and their devices."""
 
+from pathlib import Path
+
 import pytest
 
+from tunecli.config.load import parse_study
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
-from tunecli.study.plan.plan import jobs_by_device, worker_count
+from tunecli.errors import ConfigError, UsageError
+from tunecli.study.plan.plan import jobs_by_device, plan_for, require_device, worker_count
 from tunecli.train.machine import Accelerator
 
 FOUR = [Accelerator(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
@@ -36,3 +40,15 @@ def test_jobs_are_counted_by_device():
     assert jobs_by_device("cuda:9", [], 1) == {"cuda:9": 1}
     assert jobs_by_device("auto", FOUR[:2], 3) == {"cuda:0": 2, "cuda:1": 1}
     assert jobs_by_device("cuda", FOUR, 1) == {"cuda:0": 1}
+
+
+def test_too_few_devices_for_a_trial_are_told_at_their_place_in_the_file():
+    text = "objective: {metric: loss}\ntrial: {command: [sh, -c, 'true']}\nrun: {device: cpu, devices_per_trial: 2}\n"
+    spec = parse_study(text.encode(), "f.yaml", (), Path())
+    with pytest.raises(ConfigError) as caught:
+        plan_for(spec)
+    told = "f.yaml:3:39: run.devices_per_trial: a trial uses 2 devices of `cpu`, and this machine has no accelerator"
+    assert str(caught.value.problems[0]).startswith(told)
+    with pytest.raises(UsageError, match="a trial uses 2 devices"):
+        require_device("cpu", 2)
+    require_device("cpu")

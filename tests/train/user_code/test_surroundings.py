@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,65 @@ def test_epochs_are_counted_on_if_the_program_kept_files_in_its_own_folder(folde
     recorded = {"recorded": ((1, {"val_loss": 2.0}),), "epoch_offset": 0, "attempt": 2}
     assert outcome_of(change_job(job, config=config, **recorded)).epochs == 1
     assert outcome_of(change_job(job, config=config, **recorded)).epochs == 2
+
+
+SHOW = """
+import json, os, sys
+names = ("LR", "HOME", "TOKEN", "VIRTUAL_ENV", "TUNECLI_DEVICE_INDEX", "TUNECLI_N_DEVICES", "TUNECLI_THREADS")
+print(json.dumps({"val_loss": 1}))
+print(sys.executable, *(os.environ.get(name) for name in names), file=open(os.environ["NOTES"], "a"))
+print(os.environ["TOKEN"])
+sys.exit(int(sys.argv[1:] == ["bad"]))
+"""
+
+
+def test_a_command_gets_the_variables_and_the_interpreter_that_are_named(folder, monkeypatch):
+    venv = folder / "venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "pyvenv.cfg").touch()
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    monkeypatch.setenv("SECRET", "not-for-the-log")
+    env = {"LR": "{lr}", "HOME": None, "TOKEN": "${env:SECRET}-{number}"}
+    (folder / "train.py").write_text(SHOW)
+    job = job_of(
+        folder,
+        Surroundings(env=env, python="venv"),
+        log_path=str(folder / "log"),
+        log_limit_bytes=9999,
+        threads=3,
+    )
+    for program, word in (("python", "good"), ("python3", "bad")):
+        config = {"command": [program, "train.py", word], "params": {"lr": 0.1}}
+        failure = outcome_of(change_job(job, config=config)).failure
+        assert (failure is None) == (word == "good")
+        assert "not-for-the-log" not in str(failure)
+    expected = f"{venv}/bin/python 0.1 None not-for-the-log-4 {venv} -1 1 3".split()
+    assert notes_of(folder) == [expected, expected]
+    assert "not-for-the-log" not in (folder / "log").read_text()
+    assert "${env:SECRET}-4" in (folder / "log").read_text()
+
+
+def test_a_function_gets_the_variables_while_it_runs(folder, monkeypatch):
+    monkeypatch.setenv("GONE", "1")
+    (folder / "own_env.py").write_text(
+        "import os\nLR = os.environ['LR']\n"
+        "def train(params, trial):\n    assert 'GONE' not in os.environ\n    return float(LR)\n"
+    )
+    job = job_of(folder, Surroundings(env={"LR": "{lr}", "GONE": None}), is_function=True)
+    outcome = outcome_of(change_job(job, config={"python": "own_env:train", "params": {"lr": 0.1}}))
+    assert outcome.score == 0.1
+    assert os.environ["GONE"] == "1"
+    assert "LR" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("surroundings", "cause"),
+    [
+        (Surroundings(python="gone"), "the interpreter `gone` does not exist"),
+        (Surroundings(env={"A": "${env:NOT_THERE}"}), "the environment variable `NOT_THERE` is not set"),
+    ],
+)
+def test_surroundings_that_are_gone_meanwhile_fail_the_trial(folder, surroundings, cause):
+    failure = outcome_of(job_of(folder, surroundings)).failure
+    assert failure is not None
+    assert cause in failure.cause

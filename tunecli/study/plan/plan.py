@@ -10,16 +10,18 @@ from dataclasses import dataclass
 
 from tunecli.config.enumeration import grid_position_of_point, grid_size
 from tunecli.config.feasibility import n_feasible, n_of_small_grid
+from tunecli.config.load import problem_at
 from tunecli.config.run import Run
 from tunecli.config.study import DEFAULT_TRIALS, StudySpec
 from tunecli.engine import n_cores
 from tunecli.engine.device_assignment import n_slots, workers_per_accelerator
-from tunecli.errors import UsageError
+from tunecli.errors import ConfigError, UsageError
 from tunecli.registry.engines import engine_info
 from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import sampler_info
 from tunecli.study.plan.fusing import fused_width, reads_nothing
-from tunecli.train.machine import Accelerator, accelerators
+from tunecli.text import counted
+from tunecli.train.machine import Accelerator, accelerators, grouped
 
 MAX_WHOLE_GRID = 1000
 AHEAD = 8
@@ -54,10 +56,15 @@ def plan_for(spec: StudySpec) -> Plan:
     """The plan of a study: ``auto`` settings follow from the machine and the size of the space.
 
     Raises:
+        ConfigError: this machine has fewer devices than ``run.devices_per_trial``.
         UsageError: the grid has more than `MAX_WHOLE_GRID` points, and ``search.trials`` is not set.
     """
     search, run = spec.settings.search, spec.settings.run
-    n_workers = worker_count(run, accelerators(run.device))
+    here = devices_of(run, run.device)
+    if message := too_few_devices(run.device, run.devices_per_trial):
+        hint = f"--set run.devices_per_trial={max(1, len(accelerators(run.device)))} runs the trials here"
+        raise ConfigError([problem_at(spec, ("run", "devices_per_trial"), message, hint)])
+    n_workers = worker_count(run, here)
     fuse = fused_width(spec, n_workers)
     lookahead = _lookahead(spec, n_workers, fuse) if search.lookahead == "auto" else search.lookahead
     return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine_name, fuse)
@@ -102,7 +109,8 @@ def worker_count(run: Run, here: Sequence[Accelerator]) -> int:
 
     Args:
         run: the file's ``run`` settings.
-        here: this machine's accelerators for ``run.device``; empty: the jobs run on the CPU.
+        here: this machine's accelerators for ``run.device``, in groups of ``run.devices_per_trial``; empty: the jobs
+            run on the CPU.
     """
     info = engine_info(run.engine_name)
     if info.max_workers == 1:
@@ -129,12 +137,30 @@ def jobs_by_device(device: str, here: Sequence[Accelerator], n_jobs: int) -> Map
     return {name: n for name, n in workers_per_accelerator(here, n_jobs).items() if n}
 
 
-def require_device(name: str) -> None:
-    """Make sure that this machine has a device; loads torch for an accelerator.
+def devices_of(run: Run, device: str) -> tuple[Accelerator, ...]:
+    """The accelerators that trials run on, in groups of ``run.devices_per_trial``; empty: they run on the CPU."""
+    return grouped(accelerators(device), run.devices_per_trial)
+
+
+def too_few_devices(device: str, n_devices: int) -> str:
+    """Why this machine has no group of ``n_devices`` devices; empty if it has one, or if trials use one device."""
+    here = accelerators(device) if n_devices > 1 else ()
+    if n_devices == 1 or grouped(here, n_devices):
+        return ""
+    if any(one.needs_binding for one in here):
+        return "a trial cannot use several instances of a partitioned GPU (MIG)"
+    has = counted(len(here), "such device") if here else "no accelerator"
+    return f"a trial uses {n_devices} devices of `{device}`, and this machine has {has}"
+
+
+def require_device(name: str, n_devices: int = 1) -> None:
+    """Make sure that this machine has a device, or a group of devices; loads torch for an accelerator.
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: there is no such device, or there are too few.
     """
+    if message := too_few_devices(name, n_devices):
+        raise UsageError(message, hint="see `run.devices_per_trial`")
     if name not in ("auto", "cpu") and not accelerators(name):
         from tunecli.train import devices
 

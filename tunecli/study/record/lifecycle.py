@@ -94,7 +94,7 @@ def begin(
                 f"{path} holds a study already",
                 hint=f"tunecli resume {quote(str(path))}, or --out another folder, or --restart to begin anew",
             )
-    require_device(plan.device)
+    require_device(plan.device, spec.settings.run.devices_per_trial)
     require_room(path, LEAST_ROOM_BYTES)
     code, data = code_hashes(spec), data_hashes(spec)
     if code or data or any("command" in plain for plain in concrete_trials(spec.space)):
@@ -172,7 +172,7 @@ def reopen(
         require_same_data(spec, facts, folder)
         log.require_agreement(change.recorded.objective.metric)
         plan = replace(_replanned(plan_of(facts, path), change), **changes)
-        require_device(plan.device)
+        require_device(plan.device, spec.settings.run.devices_per_trial)
         n_suggested = sum(log.counts().values())
         if plan.n_trials < n_suggested:
             raise UsageError(
@@ -198,7 +198,7 @@ def _replanned(plan: Plan, change: ConfigChange) -> Plan:
     fields = {field for field, path in PLAN_PATHS.items() if path in changed}
     if "run.engine" in changed:
         fields |= {"engine", "n_workers"}
-    if changed & {"run.device", "run.per_device"}:
+    if changed & {"run.device", "run.per_device", "run.devices_per_trial"}:
         fields.add("n_workers")
     fresh = asdict(plan_for(change.requested)) if fields else {}
     return replace(plan, **{field: fresh[field] for field in fields})

@@ -23,6 +23,7 @@ from tunecli.results.ranking import FrontSummary, Ranked, best, front_summary, r
 from tunecli.results.table import Cell, Table, options_alike, parameter_columns, results_table, to_csv
 from tunecli.store.files import write_atomically
 from tunecli.study.record.lifecycle import Study, require_text
+from tunecli.train.machine import without_group
 from tunecli.trial import State, Trial
 
 NOTHING_TESTED: Mapping[str, float] = {}
@@ -53,7 +54,7 @@ def document(study: Study, trial: Trial, tested: Mapping[str, float] = NOTHING_T
         config = with_absolute_paths(config, spec.base_path)
     require_text((config, run), spec.base_path)
     score = trial.outcome.score if trial.outcome else None
-    device = trial.outcome.device if trial.outcome and trial.outcome.device else study.plan.device
+    device = (trial.outcome and without_group(trial.outcome.device)) or study.plan.device
     return concrete_document(
         study_name=spec.settings.study,
         study_seed=spec.settings.seed,

@@ -80,6 +80,7 @@ def job_for(
         execution=Execution(
             device=plan.device,
             threads=plan.threads,
+            n_devices=run.devices_per_trial,
             is_fused=plan.fuse > 0,
             is_isolated=run.isolate == "on",
         ),

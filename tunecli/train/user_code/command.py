@@ -18,10 +18,10 @@ from pathlib import Path
 from tunecli.config.command import words_of
 from tunecli.config.placeholders import PlaceholderError
 from tunecli.config.schema import CommandTrial
-from tunecli.config.secrets import names_in, redacted, resolved
+from tunecli.config.secrets import redacted, resolved
+from tunecli.config.surroundings import secret_names
 from tunecli.errors import UsageError
 from tunecli.messages import Event, Job, Order
-from tunecli.seeding import seed_of_32_bits
 from tunecli.train import machine
 from tunecli.train.epoch_end import never
 from tunecli.train.user_code.output import MetricsReader, last_lines, reader_for, short_line
@@ -29,7 +29,7 @@ from tunecli.train.user_code.parameters import Parameters, parameters_of
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports
 from tunecli.train.user_code.shims import ServedShim, shim_of_command, with_shim
-from tunecli.train.user_code.surroundings import program_words, with_module_path, working_folder
+from tunecli.train.user_code.surroundings import facts_of, start_of, working_folder
 from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.train.user_code.trial_log import TrialLog, log_file
 from tunecli.trial import Failure, FailureKind
@@ -43,7 +43,7 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     """Run a `CommandTrial`.
 
     The program runs in the folder that ``run.cwd`` names. Its environment has the facts about the trial:
-    ``TUNECLI_TRIAL``, ``TUNECLI_SEED``, ``TUNECLI_DEVICE`` and ``TUNECLI_CHECKPOINT_DIR``, and the variables of
+    ``TUNECLI_TRIAL``, ``TUNECLI_SEED``, ``TUNECLI_DEVICE``, ``TUNECLI_CHECKPOINT_DIR`` and so on, and the variables of
     `parameters_of`.
 
     Args:
@@ -109,7 +109,7 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
             yield reports.stopped()
             return
         yield from reader.close()
-        stderr = _without_secrets(program, names_in(job.task.config))
+        stderr = _without_secrets(program, secret_names(job.task))
         is_killed = machine.n_killed_for_memory() > n_killed
         failure = _failure(exit_code, stderr, is_killed=is_killed)
         if failure is None and reports.missing and reports.failure is None:
@@ -134,14 +134,15 @@ class _Latch:
 
 
 def _device(job: Job) -> str:
-    """The device's name, never ``auto``. Loads torch only if the name alone is not enough.
+    """The device's name, never ``auto`` or ``cuda`` alone. Loads torch only if the name alone is not enough.
 
     Raises:
         UsageError: every suitable device is in ``avoid_devices``.
     """
-    if job.execution.device == "auto" or job.execution.device in job.execution.avoid_devices:
-        return machine.device_name(job.execution.device, job.execution.slot, job.execution.avoid_devices)
-    return job.execution.device
+    device, avoid_devices = job.execution.device, job.execution.avoid_devices
+    if ":" not in device or device in avoid_devices:
+        return machine.device_name(device, job.execution.slot, avoid_devices)
+    return device
 
 
 def _started(
@@ -154,28 +155,13 @@ def _started(
     shim: ServedShim,
 ) -> Program:
     """Start the program; ``folders`` are the one for its checkpoints and its working folder."""
-    folder, cwd = folders
-    seed = seed_of_32_bits(job.task.seed)
-    facts = {
-        "number": job.number,
-        "seed": seed,
-        "device": device,
-        "checkpoint_dir": str(folder),
-        **parameters.files,
-    }
+    facts = {**facts_of(job, device, folders[0]), **parameters.files}
     words = [word.text for word in words_of(trial, facts)]
     if not words:
         raise ValueError("no argument of `command` is left in this trial")
-    environment = {
-        "PYTHONUNBUFFERED": "1",  # else Python buffers lines that it writes to a pipe
-        **parameters.environment(os.environ),
-        "TUNECLI_TRIAL": str(job.number),
-        "TUNECLI_SEED": str(seed),
-        "TUNECLI_DEVICE": device,
-        "TUNECLI_CHECKPOINT_DIR": str(folder),
-    }
-    environment = shim.environment(with_module_path(environment, words, job))
-    return Program(program_words(words, job), cwd, environment, log, shim.pipe)
+    inherited = parameters.environment(os.environ)
+    words, environment = start_of(words, inherited, trial.params, facts, job)
+    return Program(words, folders[1], shim.environment(environment), log, shim.pipe)
 
 
 def _start_cause(error: Exception) -> str:
@@ -216,7 +202,7 @@ def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure
 
 def _unreported(reports: Reports, reader: MetricsReader, program: Program, stderr: str) -> Failure:
     """The failure for a metric that is missing at the end, with the program's last lines, which may explain it."""
-    clean = partial(redacted, names=names_in(reports.job.task.config), is_cut=True)
+    clean = partial(redacted, names=secret_names(reports.job.task), is_cut=True)
     stdout = clean(program.stdout_tail)
     explanation = reader.explanation(clean)
     too_long, last = _too_long(program, clean), last_lines(stdout, stderr)

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from tunecli.config.placeholders import PlaceholderError
 from tunecli.config.schema import FunctionTrial
 from tunecli.config.secrets import resolved
 from tunecli.errors import UsageError
@@ -34,7 +35,7 @@ from tunecli.train.user_code import code as user_code
 from tunecli.train.user_code.isolation import once_loaded
 from tunecli.train.user_code.reports import Reports, short_name
 from tunecli.train.user_code.shims import call_with_shim, shim_of_function
-from tunecli.train.user_code.surroundings import entered
+from tunecli.train.user_code.surroundings import entered, facts_of
 from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.trial import Failure, FailureKind
 
@@ -220,8 +221,8 @@ def run_here(job: Job, is_stop_wanted: Callable[[], int], tell: Callable[[Event]
     with ExitStack() as ending:
         try:
             folder = ending.enter_context(trial_folder(job))
-            ending.enter_context(entered(job))
-        except (OSError, UsageError) as error:
+            ending.enter_context(entered(job, trial.params, facts_of(job, reports.device, folder)))
+        except (OSError, UsageError, PlaceholderError) as error:
             tell(reports.ended(failure_of(error)))
             return
         tell(_ended(job, trial, reports, folder, is_stop_wanted, tell))

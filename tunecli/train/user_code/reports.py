@@ -12,8 +12,9 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from tunecli.config.secrets import Redactor, names_in, redactor_for
+from tunecli.config.secrets import Redactor, redactor_for
 from tunecli.config.suggestions import nearest_metric
+from tunecli.config.surroundings import secret_names
 from tunecli.messages import Ended, EpochEnded, Job, Paused, Started, Stopped
 from tunecli.text import short_repr, shorten
 from tunecli.train import epoch_end
@@ -67,7 +68,7 @@ class Reports:
 
     def __post_init__(self) -> None:
         """Continue from the recorded epochs of earlier attempts. They may contain the trial's last epoch already."""
-        if names := names_in(self.job.task.config):  # read now: the user's code may change its environment
+        if names := secret_names(self.job.task):  # read now: the user's code may change its environment
             self._redactor = redactor_for(names, os.environ)
         files = self.job.files
         self._journal = Journal(files.reports_path, files.checkpoint_dir, cwd=files.trial_dir)

@@ -1,4 +1,4 @@
-"""The working folder of a trial that runs the user's own command or function.
+"""The working folder and the environment of a trial that runs the user's own command or function.
 
 With ``cwd: trial`` the folder belongs to the trial: it is kept for the trial's next attempt, and `verify` and `train`
 run the trial in a new one. Loads no torch.
@@ -10,23 +10,30 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tunecli.config.surroundings import (
     TRIAL,
     LinkError,
+    activated,
     is_path,
     links,
     lookup_of,
     program_of,
     with_absolute_scripts,
+    with_env,
 )
 from tunecli.errors import UsageError
 from tunecli.messages import Job
+from tunecli.seeding import seed_of_32_bits
+from tunecli.train import machine
 from tunecli.train.user_code.trial_files import kept_or_temporary
 
+_FACTS = ("seed", "device", "checkpoint_dir", "threads", "device_index", "n_devices", "visible_devices")
 _RUNS_CODE = ("-m", "-c")  # Python then puts its working folder on the path of modules
+_VARIABLES = {"number": "TUNECLI_TRIAL", **{name: f"TUNECLI_{name.upper()}" for name in _FACTS}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +75,26 @@ def working_folder(job: Job) -> Iterator[WorkingFolder]:
 
 
 @contextmanager
-def entered(job: Job) -> Iterator[None]:
-    """A block that a function runs in: in the working folder that the file names, else in the present one.
+def entered(job: Job, params: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[None]:
+    """A block that a function runs in, with the environment and in the working folder that the file names.
 
-    The process stays in the folder after the block, as the handlers that Python calls at its end expect, unless the
-    folder is gone by then.
+    The process stays in the folder and keeps the environment after the block, as the handlers that Python calls at its
+    end expect, unless the folder is gone by then.
+
+    Args:
+        job: the trial.
+        params: its parameters.
+        facts: its facts, see `facts_of`.
 
     Raises:
         DiskFull, StoreFailed, OSError, UsageError: as for `working_folder`.
+        PlaceholderError, UsageError: as for `with_env`.
     """
+    if job.task.surroundings.env:
+        environment = with_env(os.environ, job.task.surroundings, params, facts)
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
     if not job.task.surroundings.cwd:
         yield
         return
@@ -100,43 +118,74 @@ def _has_folder() -> bool:
         return False
 
 
-def program_words(words: Sequence[str], job: Job) -> list[str]:
-    """The program's path and its arguments, which are valid in the trial's working folder.
+def facts_of(job: Job, device: str, checkpoint_dir: Path) -> dict[str, Any]:
+    """The facts about a trial that its placeholders name, by `TRIAL_NAMES`.
 
     Args:
-        words: the command of the trial, without placeholders.
         job: the trial.
-
-    Raises:
-        FileNotFoundError: there is no such program.
+        device: the name of its device, never ``auto``.
+        checkpoint_dir: the folder for its checkpoints.
     """
-    lookup = lookup_of(job.task.surroundings, Path(job.files.base_path))
-    path = program_of(words[0], lookup)
-    if path is None:
-        places = " or ".join(str(folder.resolve()) for folder in lookup.folders)
-        raise FileNotFoundError(f"program `{words[0]}` not found on PATH or in {places}")
-    return [path, *with_absolute_scripts(words, lookup)[1:]]
+    return {
+        "number": job.number,
+        "seed": seed_of_32_bits(job.task.seed),
+        "device": device,
+        "checkpoint_dir": str(checkpoint_dir),
+        "threads": job.execution.threads,
+        "device_index": machine.device_index(device, job.execution.n_devices),
+        "n_devices": job.execution.n_devices,
+        "visible_devices": machine.visible_devices(device),
+    }
 
 
-def with_module_path(environment: Mapping[str, str], words: Sequence[str], job: Job) -> dict[str, str]:
-    """The environment of a command whose modules are beside the configuration file, and not in its working folder.
+def start_of(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    params: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    job: Job,
+) -> tuple[list[str], dict[str, str]]:
+    """The words and the environment that a command starts with, valid in the trial's working folder.
 
     With ``cwd: trial``, relative entries of ``PYTHONPATH`` start from the file's folder. That folder is the first entry
     for ``python -m`` and ``-c``, which look for modules in the working folder.
 
     Args:
-        environment: the environment otherwise.
-        words: the command.
+        words: the command of the trial, without placeholders.
+        environment: the environment without `run.env` and the facts of the trial.
+        params: its parameters.
+        facts: its facts, see `facts_of`.
         job: the trial.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+        PlaceholderError, UsageError: as for `with_env`.
     """
-    if job.task.surroundings.cwd != TRIAL:
-        return dict(environment)
-    base = os.path.abspath(job.files.base_path)  # noqa: PTH100  (keeps symbolic links)
+    surroundings, base_path = job.task.surroundings, Path(job.files.base_path)
+    environment = with_env({"PYTHONUNBUFFERED": "1", **environment}, surroundings, params, facts)
+    lookup = lookup_of(surroundings, base_path)
+    if surroundings.python and not lookup.interpreter:
+        raise FileNotFoundError(f"the interpreter `{surroundings.python}` does not exist; see `run.python`")
+    if lookup.interpreter:
+        environment = activated(environment, lookup.interpreter)
+    lookup = replace(lookup, search_path=environment.get("PATH"))
+    path = program_of(words[0], lookup)
+    if path is None:
+        places = " or ".join(str(folder.resolve()) for folder in lookup.folders)
+        raise FileNotFoundError(f"program `{words[0]}` not found on PATH or in {places}")
+    if surroundings.cwd == TRIAL:
+        environment |= _module_path(environment, words, base_path)
+    environment |= {variable: str(facts[name]) for name, variable in _VARIABLES.items()}
+    return [path, *with_absolute_scripts(words, lookup)[1:]], environment
+
+
+def _module_path(environment: Mapping[str, str], words: Sequence[str], base_path: Path) -> dict[str, str]:
+    base = os.path.abspath(base_path)  # noqa: PTH100  (keeps symbolic links)
     entries = environment.get("PYTHONPATH", "").split(os.pathsep)
     paths = [os.path.join(base, entry) for entry in entries if entry]  # noqa: PTH118
     if any(word in _RUNS_CODE for word in words):
         paths.insert(0, base)
-    return {**environment, "PYTHONPATH": os.pathsep.join(paths)} if paths else dict(environment)
+    return {"PYTHONPATH": os.pathsep.join(paths)} if paths else {}
 
 
 def _linked(folder: Path, names: Sequence[str], base_path: Path) -> dict[str, Path]:

@@ -18,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tunecli.config.secrets import RedactedStream, names_in, redactor_of
+from tunecli.config.secrets import RedactedStream, redactor_of
+from tunecli.config.surroundings import secret_names
 from tunecli.durable_files import open_regular
 from tunecli.errors import from_os_error
 from tunecli.messages import Job
@@ -58,7 +59,7 @@ class LogFile:
 
 def log_file(job: Job) -> LogFile:
     """The log of a job's attempt. Read it before the job runs: the user's code may change its environment."""
-    names = names_in(job.task.config)
+    names = secret_names(job.task)
     secrets = {name: os.environ[name] for name in names if name in os.environ}
     return LogFile(job.files.log_path, job.files.log_limit_bytes, job.attempt, secrets)
 
