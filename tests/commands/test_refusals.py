@@ -123,3 +123,11 @@ def test_defaults_that_are_refused_are_noted_and_not_tried(loaded):
     assert any(
         note.startswith("no trial uses the defaults: data.balance weight") for note in check(spec).notes
     )
+
+
+def test_the_first_options_of_two_choices_may_exclude_each_other(loaded):
+    spec = loaded("{data: {source: {choice: [iris, digits]}}, model: {choice: [cnn, mlp]}}")
+    assert refused(spec) == [{"data.source": ("iris",), "model": ("cnn",)}]
+    checked = check(spec)
+    assert checked.feasible.n_feasible == 3
+    assert checked.cost.largest is not None

@@ -79,6 +79,15 @@ def test_a_wrong_start_point_is_refused_at_its_place(points, column, parameter, 
 
 
 def test_a_start_point_that_breaks_a_constraint_is_refused_with_the_whole_point(tmp_path):
-    problem = problem_of("  where: [tiny > 50]\n  start: [{batch: 64}]", tmp_path)
+    problem = problem_of("  where: [tiny > 50]\n  start: [{tiny: 33}]", tmp_path)
     assert "`tiny > 50` of `search.where` does not hold" in problem.message
     assert "params.tiny 33" in problem.hint
+
+
+def test_the_rest_of_a_start_point_is_moved_from_the_middle_until_the_constraints_hold(tmp_path):
+    search = "  where: [tiny > 50, opt.momentum < 0.2]\n  start: [{batch: 64}, {opt.momentum: 0.1}]"
+    one, other = study(search, tmp_path).space.start
+    assert (one["params.batch"], other["params.opt.momentum"]) == (64, 0.1)
+    assert 50 < one["params.tiny"] < 64
+    assert other["params.opt"] == "sgd"
+    assert study(search, tmp_path).space.start == (one, other)

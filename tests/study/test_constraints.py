@@ -153,3 +153,8 @@ def test_a_resume_refuses_other_constraints_and_a_fork_keeps_the_trials_that_mee
     assert trials[len(kept)].parameters == space.start[0]
     assert all(is_feasible(space, trial.parameters) for trial in trials)
     assert f"reused: {len(kept)} of the 12 trials" in said[-1]
+
+
+def test_start_points_beyond_the_number_of_trials_are_noted(file):
+    notes = check(load_checked(file("random"), ("search.trials=1",))).notes
+    assert "search.trials 1 leaves out the last 1 of 2 start points" in notes

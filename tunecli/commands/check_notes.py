@@ -137,6 +137,9 @@ def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
             )
     yield from _configuration_notes(spec)
     yield from constraint_notes(space)
+    if len(space.start) > plan.n_trials:
+        n_left = len(space.start) - plan.n_trials
+        yield f"search.trials {plan.n_trials} leaves out the last {n_left} of {len(space.start)} start points"
     default = default_point(space)
     if is_grid and default is not None and grid_position_of_point(space, default) is None:
         yield "the defaults are not on the grid, so no trial uses them"

@@ -1,20 +1,22 @@
 """Read `search.start`: the points that a study tries first, each a map of values by the names of parameters.
 
-A point may be partial: a parameter that is left out has its default or middle. A value of a parameter inside a branch
-chooses the branch, if no other branch has a parameter of that name.
+A point may be partial: a parameter that is left out has its default or middle, or a value near it at which the
+constraints hold. A value of a parameter inside a branch chooses the branch, if no other branch has a parameter of that
+name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 
 from tunecli.config.arithmetic import value_in
 from tunecli.config.concrete_trial import concrete, locate
 from tunecli.config.constraints import is_one_of
 from tunecli.config.domains import centre, contains
 from tunecli.config.expressions import Expression, FixedList, Group
-from tunecli.config.feasibility import is_feasible
+from tunecli.config.feasibility import is_feasible, nearest_feasible, random_points
 from tunecli.config.labels import shown
 from tunecli.config.named_values import (
     NamedValue,
@@ -30,6 +32,7 @@ from tunecli.errors import Problem
 from tunecli.trial import Parameters, Scalar
 
 Report = Callable[[Problem], None]
+_N_TRIED = 1000  # random points from which the rest of a start point is taken
 
 
 def start_points(space: Space, settings: Space, report: Report) -> tuple[Parameters, ...]:
@@ -100,6 +103,11 @@ def _point(space: Space, item: Expression, place: str, report: Report) -> Parame
             except ValueRefusedError as problem:
                 problems.append(problem.at(each.mark, f"{place}.{each.name}"))
     point, used = _completed(space, entries, place, problems)
+    if not problems and not is_feasible(space, point):
+        implied = _implied(space, entries)
+        used_or_implied = {*used, *(p.name for p in space.parameters if p.key in implied)}
+        kept = {name: value for name, value in point.items() if name in used_or_implied}
+        point = _feasible_completion(space, point, kept) or point
     for name, entry in entries.items():
         if name not in used and (unused := _unused(space, point, name, entry)) is not None:
             problems.append(unused.at(entry.mark, f"{place}.{entry.name}"))
@@ -151,6 +159,33 @@ def _completed(
             value = implied[parameter.key]
         chosen[parameter.key] = value
     return point_with(space, chosen), used
+
+
+def _feasible_completion(space: Space, point: Parameters, given: Parameters) -> Parameters | None:
+    """A feasible point with the ``given`` values, near ``point``; None if about 1,000 random points lead to none."""
+
+    def is_wanted(other: Parameters) -> bool:
+        return is_feasible(space, _with_given(space, other, given))
+
+    for anchor in islice(random_points(space), _N_TRIED):
+        if is_wanted(anchor):
+            nearest = nearest_feasible(space, point, anchor, is_wanted)
+            return None if nearest is None else _with_given(space, nearest, given)
+    return None
+
+
+def _with_given(space: Space, point: Parameters, given: Parameters) -> Parameters:
+    """``point`` with the ``given`` values in place of its own; a parameter that this makes active has its middle."""
+    chosen: dict[str, Scalar] = {}
+    for parameter in space.parameters:
+        value = given.get(parameter.name, point.get(parameter.name))
+        if is_active(parameter, chosen) and value is not None and contains(parameter.domain, value):
+            chosen[parameter.key] = value
+        elif is_active(parameter, chosen):
+            chosen[parameter.key] = (
+                centre(parameter.domain) if parameter.default is None else parameter.default
+            )
+    return point_with(space, chosen)
 
 
 def _implied(space: Space, entries: dict[str, NamedValue]) -> dict[str, Scalar]:

@@ -120,8 +120,8 @@ class Search(Knob):
     repeats: Count = 1
     pruner: Pruner = "none"
     stop: Stop | None = None
-    where: list[str] = Field(default_factory=list)
-    forbid: list[dict[str, Any]] = Field(default_factory=list)
+    where: list[str] = Field(default_factory=list, max_length=100)
+    forbid: list[dict[str, Any]] = Field(default_factory=list, max_length=1000)
     start: Start = Field(default_factory=list)
 
     @property

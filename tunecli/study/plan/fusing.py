@@ -21,6 +21,7 @@ from tunecli.config.concrete_trial import (
     trial_models,
 )
 from tunecli.config.domains import Categorical, bounds
+from tunecli.config.feasibility import is_feasible
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space, point_with
 from tunecli.config.study import StudySpec
@@ -212,7 +213,8 @@ def cost_bounds(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
     trained by the user's own code.
     """
     costs = []
-    for point in (*points_to_check(spec.space), *_corners(spec.space)):
+    corners = (point for point in _corners(spec.space) if is_feasible(spec.space, point))
+    for point in (*points_to_check(spec.space), *corners):
         try:
             trial = resolve_trial(spec.space, point)
         except (DanglingReferenceError, ValidationError):
