@@ -239,6 +239,7 @@ def test_version_and_help_need_no_verb(run):
 VERBS = [
     "search",
     "resume",
+    "stop",
     "status",
     "results",
     "export",
