@@ -37,6 +37,7 @@ SHORT = {
     "__main__.py": "loads next to nothing before a signal can end the process in one line",
     "commands/schema.py": "each command is one module",
     "config/paths.py": "used by config, store and train",
+    "config/range_words.py": "the words of ranges, which six modules share",
     "search/samplers/random.py": "each sampler is one module",
     "shims/wandb_path/wandb/_errors.py": "a module of the package that scripts import",
     "seeding.py": "the one place where seeds are made",

@@ -112,7 +112,7 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         "6:55",
         "`step` must be a number above 0",
     ),
-    ("a step of a normal range", lr("{normal: [0, 1], step: 1}"), "6:48", "beside the range"),
+    ("a step of a choice", lr("{choice: [0, 1], step: 1}"), "6:48", "beside the range"),
     (
         "a grid of a fraction",
         lr("{uniform: [1, 2], grid: 1.5}"),

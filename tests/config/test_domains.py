@@ -14,6 +14,7 @@ from tunecli.config.domains import (
     Domain,
     Integer,
     Normal,
+    Powers,
     Real,
     bounds,
     centre,
@@ -59,8 +60,22 @@ scalars: st.SearchStrategy[Scalar] = st.none() | st.booleans() | st.integers(0, 
 categoricals = st.lists(
     scalars | st.just(1.0), min_size=1, max_size=6, unique_by=lambda value: (type(value), value)
 ).map(lambda options: Categorical(tuple(options)))
-normals = st.builds(Normal, st.floats(-10, 10), st.floats(0.1, 10), grids)
-domains = reals | integers | categoricals | normals
+weighted = categoricals.flatmap(
+    lambda domain: st.lists(
+        st.floats(1e-3, 1e3), min_size=len(domain.options), max_size=len(domain.options)
+    ).map(lambda weights: Categorical(domain.options, tuple(weights)))
+)
+steps = st.none() | st.floats(0.01, 3)
+normals = st.builds(Normal, st.floats(-10, 10), st.floats(0.1, 10), grids, st.just(False), steps)
+lognormals = st.builds(Normal, st.floats(-3, 3), st.floats(0.1, 2), grids, st.just(True), steps)
+exponents = (
+    st.builds(lambda low, width, grid: Integer(low, low + width, grid=grid), st.integers(-20, 20), st.integers(0, 30), grids)
+    | st.builds(lambda low, width, step, grid: Real(low, low + width, False, step, grid),
+                st.floats(-9, 9), st.floats(0.1, 9), st.none() | st.sampled_from((0.1, 0.25, 1.5)), grids)
+    | st.builds(Normal, st.floats(-3, 3), st.floats(0.1, 1), grids, st.just(False), st.none() | st.just(0.5))
+)  # fmt: skip
+powers = st.builds(Powers, st.sampled_from((2, 10, 2.0, 1.5, 0.5, 3)), exponents)
+domains = reals | integers | categoricals | weighted | normals | lognormals | powers
 
 
 def _same(a: Scalar, b: Scalar) -> bool:
@@ -126,7 +141,7 @@ def test_points_of_narrow_and_uneven_grids_are_found_but_not_their_neighbours(do
 
 
 @settings(deadline=None)
-@given(reals | integers | normals)
+@given(reals | integers | normals | lognormals)
 def test_values_rise_with_their_units(domain: Domain) -> None:
     values = [value_of_unit(domain, unit) for unit in np.linspace(0, 1, 97, endpoint=False)]
     assert values == sorted(values, key=float)

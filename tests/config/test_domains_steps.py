@@ -15,7 +15,6 @@ from tunecli.config.domains import (
     Integer,
     Normal,
     Real,
-    is_too_fine,
     last_value,
     n_values,
     position_of,
@@ -26,6 +25,7 @@ from tunecli.config.domains import (
 from tunecli.config.enumeration import grid_point_at, grid_position_of, n_grid_points
 from tunecli.config.labels import described
 from tunecli.config.load import parse_study
+from tunecli.config.scales import is_too_fine
 from tunecli.errors import ConfigError
 
 mantissas = st.integers(-(10**12), 10**12)

@@ -50,6 +50,9 @@ leaves = st.sampled_from(
         {"uniform": [0.0, 1.0], "step": 0.1, "default": 0.3},
         {"loguniform": [1e-6, 1.0], "default": 1e-3},
         {"normal": [0.0, 2.0]},
+        {"lognormal": [-3, 1], "step": 0.01, "default": 0.05},
+        {"power": {"of": 2, "int": [3, 8]}, "default": 64},
+        {"choice": ["a", "b"], "weights": [3, 1]},
         {"choice": [32, 64, "full"], "default": 64},
         {"choice": [0, {"loguniform": [1e-6, 1e-1]}]},
     ]

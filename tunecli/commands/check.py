@@ -36,6 +36,7 @@ from tunecli.store.destination import as_argument
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.plan import Plan, devices_of, jobs_by_device, plan_for
 from tunecli.study.record.earlier_points import with_earlier_points
+from tunecli.study.record.publish import with_derived
 from tunecli.study.runner.jobs import trial_seed
 from tunecli.study.runner.pause_schedule import pause_epochs_of
 from tunecli.text import counted
@@ -79,6 +80,7 @@ class Check:
         n_start: the number of start points.
         command: the words of an example trial's command, secrets unresolved; empty: the trials are no commands.
         start_from: the earlier studies that they come from.
+        derived: the path and the text of each formula.
     """
 
     study: str
@@ -100,6 +102,7 @@ class Check:
     n_start: int = 0
     command: tuple[str, ...] = ()
     start_from: tuple[str, ...] = ()
+    derived: tuple[tuple[str, str], ...] = ()
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -157,6 +160,7 @@ def check(spec: StudySpec) -> Check:
         len(space.start),
         _example_command(spec, plan),
         search.start.folders if isinstance(search.start, StartFrom) else (),
+        tuple((path, derived.formula.text) for path, derived in space.formulas),
     )
 
 
@@ -215,7 +219,11 @@ def _rows(space: Space) -> Iterator[ParameterRow]:
 
 def _range(domain: Domain, labels: Mapping[str, str]) -> str:
     if isinstance(domain, Categorical):
-        return f"choice {', '.join(_option(option, labels) for option in domain.options)}"
+        texts = [_option(option, labels) for option in domain.options]
+        if domain.weights:
+            pairs = zip(texts, domain.weights, strict=True)
+            texts = [f"{text} (weight {weight:g})" for text, weight in pairs]
+        return f"choice {', '.join(texts)}"
     return described(domain)
 
 
@@ -233,12 +241,14 @@ def _any_of(values: Sequence[Scalar], labels: Mapping[str, str]) -> str:
 
 def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
     """The check as labelled lines and tables; ``suggestions`` adds a table of the first trials."""
-    names = tuple(dict.fromkeys(row.name for row in checked.parameters))
-    rows = tuple((row.name, row.range, row.default, row.only_where) for row in checked.parameters)
+    derived = tuple(ParameterRow(name, f"= {text}", "", "") for name, text in checked.derived)
+    shown_rows = (*checked.parameters, *derived)
+    names = tuple(dict.fromkeys(row.name for row in shown_rows))
+    rows = tuple((row.name, row.range, row.default, row.only_where) for row in shown_rows)
     short = short_names(names)
     narrow = tuple(  # the rows on a narrow terminal
         (short[row.name], row.range, row.default, _with_short_names(row.only_where, short))
-        for row in checked.parameters
+        for row in shown_rows
     )
     columns = ("name", "range", "default", "only where")
     sections = [Section("parameters", columns, rows, narrow=narrow)] if rows else []
@@ -286,6 +296,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
             {"name": row.name, "range": row.range, "default": row.default, "only_where": row.only_where}
             for row in checked.parameters
         ],
+        **({"derived": [{"name": name, "expr": text} for name, text in checked.derived]} if derived else {}),
         "space_size": checked.size,
         "grid_size": checked.grid,
         "feasible": None
@@ -311,7 +322,8 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
 def dry_run_view(spec: StudySpec) -> View:
     """The view of `check`, with a table of the first points that the sampler proposes."""
     checked = check(spec)
-    return check_view(checked, first_suggestions(spec, min(_MAX_SUGGESTIONS, checked.plan.n_trials)))
+    suggestions = first_suggestions(spec, min(_MAX_SUGGESTIONS, checked.plan.n_trials))
+    return check_view(checked, with_derived(spec.space, suggestions))
 
 
 def _value(trial: Trial, name: str, labels: Mapping[str, str]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunecli.commands.outcome_summary import parameters_block
+from tunecli.config.concrete_trial import derived_values
 from tunecli.results.failures import Place, failure_line, place_of
 from tunecli.results.ranking import Ranked, rank
 from tunecli.results.view import View
@@ -14,7 +16,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import Overview, overview
 from tunecli.text import duration, sanitize, shorten
-from tunecli.trial import FailedAttempt, Failure, Trial
+from tunecli.trial import FailedAttempt, Failure, Scalar, Trial
 
 _LONGEST = 300
 _SHOWN_SETBACKS = 10
@@ -43,6 +45,7 @@ class OneTrial:
     setbacks: tuple[FailedAttempt, ...]
     ended_by: Failure | None
     place: Place | None
+    derived: Mapping[str, Scalar] = field(default_factory=dict)
 
     @property
     def trial(self) -> Trial:
@@ -72,6 +75,7 @@ def one_trial(folder: RunFolder, number: int) -> OneTrial:
             tuple(setbacks[:-1] if ended_by else setbacks),
             ended_by,
             None if failure is None else place_of(failure),
+            derived_values(study.spec.space, ranked.trial.parameters),
         )
 
 
@@ -104,7 +108,8 @@ def one_trial_view(one: OneTrial) -> View:
         cause = shorten(sanitize(setback.failure.cause), _LONGEST)
         lines.append((f"attempt {setback.attempt}", f"{setback.failure.kind}: {cause}"))
     heading = "parameters" if trial.parameters else "parameters: none"
-    block = parameters_block(one.overview, trial, heading, "")
+    shown = replace(trial, parameters={**trial.parameters, **one.derived})
+    block = parameters_block(one.overview, shown, heading, "")
     text = failure.traceback if failure else ""
     return View("trial", _data(one), tuple(lines), blocks=(block,), text=text)
 
@@ -137,6 +142,7 @@ def _data(one: OneTrial) -> dict[str, Any]:
             name: _finite(value) if isinstance(value, float) else value
             for name, value in trial.parameters.items()
         },
+        **({"derived": dict(one.derived)} if one.derived else {}),
         "epochs": outcome.epochs if outcome else None,
         "kept_epoch": outcome.kept_epoch if outcome else None,
         "seconds": outcome.seconds if outcome else None,

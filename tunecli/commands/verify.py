@@ -13,8 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunecli.config.concrete_trial import DanglingReferenceError
 from tunecli.config.metrics import is_clock
+from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.user_code import code_changes
 from tunecli.engine import engine_named, name_for_one, needs_torch
 from tunecli.engine.protocol import Engine, EngineOptions, run_job

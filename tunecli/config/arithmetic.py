@@ -2,9 +2,9 @@
 
 Numbers follow Python: ``/`` gives a float, ``//`` and ``%`` round down, ``round`` rounds halves to the even number.
 Results are finite numbers, texts, booleans or null. ``and`` and ``or`` stop at the first part that decides, so
-``optimizer.name != "sgd" or optimizer.momentum > 0.5`` needs no momentum where there is none.
+``optimizer.name != "sgd" or optimizer.momentum > 0.5`` needs no momentum for another optimizer.
 
-A name is a parameter's path under ``trial``. Names with other characters than letters, digits, ``_`` and ``.`` stand in
+A name is a parameter's path under ``trial``. Names with other characters than letters, digits, ``_`` and ``.`` need
 backticks. For a function or a command, the leading ``params.`` may be left out.
 """
 

@@ -15,8 +15,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from tunecli.config.concrete_trial import (
-    MAX_VALUES,
-    DanglingReferenceError,
     concrete,
     locate,
     points_of,
@@ -30,6 +28,7 @@ from tunecli.config.expressions import (
 )
 from tunecli.config.metrics import METRICS
 from tunecli.config.paths import is_index
+from tunecli.config.resolution import MAX_VALUES, DanglingReferenceError
 from tunecli.config.schema import AnyTrial, TrialConfig, trial_model, trial_of
 from tunecli.config.secrets import Place, names_in, redacted, references, resolved
 from tunecli.config.space import Space
@@ -79,7 +78,7 @@ def trial_problems(
         except DanglingReferenceError as error:
             n_visited += MAX_VALUES
             mark = error.reference.mark
-            yield Problem(error.message, mark.file, mark.line, mark.column)
+            yield Problem(error.message, mark.file, mark.line, mark.column, hint=error.hint)
             continue
         named = list(references(plain)) if inspect is not None else []
         unset = [_unset(place, name) for place, name in named if name not in os.environ]

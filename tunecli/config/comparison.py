@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tunecli.config.concrete_trial import DanglingReferenceError, concrete
-from tunecli.config.domains import Integer, contains
+from tunecli.config.concrete_trial import concrete
+from tunecli.config.domains import Integer, Powers, contains
 from tunecli.config.expressions import (
     Choice,
     Expression,
@@ -29,13 +29,15 @@ from tunecli.config.expressions import (
 )
 from tunecli.config.load import TOP_LEVEL, override
 from tunecli.config.objectives import spelled
+from tunecli.config.range_words import NUMERIC_WORDS
 from tunecli.config.reader import plain_of, read
+from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.schema import trial_of
 from tunecli.config.space import Space, is_active
 from tunecli.config.study import StudySpec
 from tunecli.trial import Parameters, Scalar
 
-_NUMERIC_RANGES = frozenset(("uniform", "loguniform", "int", "logint", "normal"))
+_NUMERIC_RANGES = frozenset(NUMERIC_WORDS)
 _MAY_CHANGE = ("search.trials", "search.stop", "run", "trial.unused")
 _MAY_NOT = (  # settled when it began: scores may depend on them
     "run.threads",
@@ -242,7 +244,8 @@ def _match(expression: Expression, name: str, plain: Any, point: dict[str, Scala
             return bool(value == plain or {"name": value} == plain)
         case Numeric(domain=domain):
             is_whole = isinstance(plain, int) and not isinstance(plain, bool)
-            value = float(plain) if is_whole and not isinstance(domain, Integer) else plain
+            has_whole_values = isinstance(domain, Integer) or (isinstance(domain, Powers) and domain.is_whole)
+            value = float(plain) if is_whole and not has_whole_values else plain
             point[name] = value
             return contains(domain, value)
         case Choice(labels=labels, options=options):
@@ -271,7 +274,7 @@ def _match(expression: Expression, name: str, plain: Any, point: dict[str, Scala
             is_told = all(isinstance(item, Fixed) for key, item in named.items() if key not in parts)
             shared = [(key, item) for key, item in named.items() if key in parts]
             return is_told and _match_all(shared, name, parts, point)
-        case _:  # a reference has the value of another key
+        case _:  # a reference or a formula has a value that follows from others
             return True
 
 

@@ -1,4 +1,4 @@
-"""The concrete trial at a point of a space: each range is replaced by its value, each `ref` by the value it refers to.
+"""The concrete trial at a point of a space: ranges, references and formulas are replaced by their values.
 
 Also the points at which a space is checked, so that each branch and each bound is tried once.
 """
@@ -20,6 +20,7 @@ from tunecli.config.domains import (
 from tunecli.config.expressions import (
     Broken,
     Choice,
+    Derived,
     Expression,
     Fixed,
     FixedList,
@@ -31,35 +32,54 @@ from tunecli.config.expressions import (
     is_among,
     join,
 )
-from tunecli.config.paths import is_index
+from tunecli.config.resolution import DanglingReferenceError, Resolution
 from tunecli.config.schema import AnyTrial, trial_model, trial_of
 from tunecli.config.secrets import resolved
 from tunecli.config.space import Parameter, Space, point_with
 from tunecli.trial import Parameters, Scalar
 
-MAX_VALUES = 10_000
-"""Largest number of values in a trial, with each reference counted as the value it refers to."""
-MAX_LEVELS = 100
-"""Largest depth of the values that a reference refers to, in levels below the root."""
 _MAX_PAIRS = 500  # of changes that are tried for an allowed point
 
 
-class DanglingReferenceError(LookupError):
-    """A `ref` whose path does not exist at a point, or that refers to itself."""
-
-    def __init__(self, reference: Reference, message: str) -> None:
-        super().__init__(message)
-        self.reference, self.message = reference, message
-
-
 def concrete(space: Space, point: Parameters) -> Any:
-    """The plain tree at ``point``, with every range and every `ref` replaced by its value.
+    """The plain tree at ``point``, with every range, `ref` and formula replaced by its value.
 
     Raises:
         KeyError: an active parameter has no value in ``point``.
-        DanglingReferenceError: the path of a `ref` does not exist at this point, or the `ref` refers to itself.
+        DanglingReferenceError: the path of a `ref` does not exist at this point, or the `ref` refers to itself; or a
+            formula has no value there.
     """
-    return _Resolution(_plain(space.tree, "", point)).whole()
+    return Resolution(_plain(space.tree, "", point), point).whole()
+
+
+def derived_values(space: Space, point: Parameters) -> dict[str, Scalar]:
+    """The values of the formulas that are active at ``point``, by path. One without a value there is left out.
+
+    Raises:
+        KeyError: an active parameter has no value in ``point``.
+    """
+    if not space.derived_names:
+        return {}
+    tree = _plain(space.tree, "", point)
+    resolution = Resolution(tree, point)
+    values: dict[str, Scalar] = {}
+    for path, derived in _derived(tree, ""):
+        with suppress(DanglingReferenceError):
+            values[path] = resolution.computed(derived)
+    return values
+
+
+def _derived(tree: Any, path: str) -> Iterator[tuple[str, Derived]]:
+    """The formulas in a plain tree, each with its path."""
+    match tree:
+        case Derived():
+            yield path, tree
+        case dict():
+            for key, item in tree.items():
+                yield from _derived(item, join(path, key))
+        case list():
+            for place, item in enumerate(tree):
+                yield from _derived(item, join(path, place))
 
 
 def resolve_trial(space: Space, point: Parameters) -> AnyTrial:
@@ -155,7 +175,7 @@ def branches_with_references(space: Space) -> list[dict[str, Scalar]]:
 
     def visit(expression: Expression, key: str, taken: dict[str, Scalar]) -> None:
         match expression:
-            case Reference():
+            case Reference() | Derived():
                 branches.append(taken)
             case Group() | FixedList():
                 for step, item in children(expression):
@@ -220,7 +240,7 @@ def _plain(expression: Expression, name: str, point: Parameters) -> Any:
             return None
         case Numeric():
             return point[name]
-        case Reference() as reference:
+        case Reference() | Derived() as reference:
             return reference
         case VariableList(items=items):
             length = point[join(name, "length")]
@@ -231,48 +251,3 @@ def _plain(expression: Expression, name: str, point: Parameters) -> Any:
             return [_plain(item, join(name, i), point) for i, item in enumerate(items)]
         case other:
             raise AssertionError(other)
-
-
-class _Resolution:
-    """A tree while its references are replaced; it counts the visited values, because references can multiply."""
-
-    def __init__(self, root: Any) -> None:
-        self._root = root
-        self._n_visited = 0
-
-    def whole(self) -> Any:
-        return self._resolved(self._root, (), 0)
-
-    def _resolved(self, part: Any, trail: tuple[Reference, ...], depth: int) -> Any:
-        self._n_visited += 1
-        if trail and self._n_visited > MAX_VALUES:
-            raise DanglingReferenceError(trail[0], f"references expand to more than {MAX_VALUES:,} values")
-        if trail and depth > MAX_LEVELS:
-            message = f"references are nested more than {MAX_LEVELS} levels deep"
-            raise DanglingReferenceError(trail[0], message)
-        match part:
-            case Reference(path=path):
-                if path in (passed.path for passed in trail):
-                    names = " → ".join((*(passed.path for passed in trail), path))
-                    raise DanglingReferenceError(part, f"`ref: {path}` refers to itself: {names}")
-                return self._resolved(_look_up(self._root, part), (*trail, part), depth + 1)
-            case dict():
-                return {key: self._resolved(item, trail, depth + 1) for key, item in part.items()}
-            case list():
-                return [self._resolved(item, trail, depth + 1) for item in part]
-            case _:
-                return part
-
-
-def _look_up(root: Any, reference: Reference) -> Any:
-    value = root
-    for step in reference.path.split("."):
-        match value:
-            case dict() if step in value:
-                value = value[step]
-            case list() if is_index(step, len(value)):
-                value = value[int(step)]
-            case _:
-                message = f"`ref: {reference.path}` does not exist: no key `{step}`"
-                raise DanglingReferenceError(reference, message)
-    return value

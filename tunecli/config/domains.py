@@ -9,27 +9,50 @@ digits in the file, so 0.1 + 2 * 0.1 is 0.3. Does not know trees, conditions or 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
-from functools import lru_cache
+from itertools import accumulate
 from statistics import NormalDist
 from typing import TypeGuard
 
+from tunecli.config.scales import (
+    interpolate,
+    is_same,
+    multiple,
+    n_steps,
+    nearest_position,
+    offset_of_share,
+    power,
+    share_between,
+    share_of_offset,
+    stepped,
+)
 from tunecli.trial import Scalar
 
 LAST_UNIT = math.nextafter(1.0, 0.0)
 """The largest unit."""
 CLOSE = 1e-9  # for its size: numbers so near to each other need more digits than that, and exact differences
-_NARROW_LOG = 1e-6  # for its lower end: the difference of such ends' logarithms has few digits
+LEAST_SHARE = 1e-12  # of a normal distribution: no draw is farther out, on either side
 LARGEST_EXACT = 2**40  # beyond it, fractions of whole numbers and of their logarithms are lost in floats
 _FAR_APART = 100.0  # as many times its lower end is the upper end of a range that spans magnitudes
 
 
 @dataclass(frozen=True, slots=True)
 class Categorical:
-    """One of ``options``: values, or the labels of sub-trees."""
+    """One of ``options``: values, or the labels of sub-trees.
+
+    Attributes:
+        options: each different from all others.
+        weights: how often each option is drawn, compared with the others; empty: all equally often.
+    """
 
     options: tuple[Scalar, ...]
+    weights: tuple[float, ...] = ()
+
+    def edges(self) -> tuple[float, ...]:
+        """The ends of the options' shares of the unit interval: n + 1 numbers from 0 to 1."""
+        total = math.fsum(self.weights)
+        return (0.0, *(share / total for share in accumulate(self.weights[:-1])), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +79,36 @@ class Integer:
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """A normally distributed number; a grid takes the medians of ``grid`` equally likely intervals."""
+    """A normally distributed number; a grid takes the medians of ``grid`` equally likely intervals.
+
+    Attributes:
+        mean, deviation: of the number; of its natural logarithm if ``is_log``.
+        grid: number of points that a grid takes.
+        is_log: whether the logarithm of the number is normally distributed.
+        step: the number is rounded to a multiple of it; a lognormal one to at least one step.
+    """
 
     mean: float
     deviation: float
     grid: int | None = None
+    is_log: bool = False
+    step: float | None = None
 
 
-Domain = Categorical | Real | Integer | Normal
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """A power of ``base`` whose exponent is searched: ``base ** exponent``. Its scale is that of the exponent."""
+
+    base: int | float
+    exponents: Integer | Real | Normal
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all powers are whole numbers."""
+        return isinstance(self.base, int) and isinstance(self.exponents, Integer) and self.exponents.low >= 0
+
+
+Domain = Categorical | Real | Integer | Normal | Powers
 
 
 def n_values(domain: Domain) -> int | None:
@@ -79,6 +124,8 @@ def n_values(domain: Domain) -> int | None:
             return None if step is None else n_steps(low, high, step) + 1
         case Normal():
             return None
+        case Powers(exponents=exponents):
+            return n_values(exponents)
 
 
 def value_at(domain: Domain, position: int) -> Scalar:
@@ -92,6 +139,8 @@ def value_at(domain: Domain, position: int) -> Scalar:
             return low if step is None else stepped(low, high, step, position)
         case Normal():
             raise ValueError("a continuous domain has no numbered values")
+        case Powers(exponents=exponents):
+            return power_at(domain, value_at(exponents, position))
 
 
 def last_value(domain: Integer | Real) -> float:
@@ -125,6 +174,9 @@ def position_of(domain: Domain, value: Scalar) -> int | None:
                 return None
         case Normal():
             return None
+        case Powers(exponents=exponents):
+            exponent = exponent_of(domain, value)
+            return None if exponent is None else position_of(exponents, exponent)
     return position if 0 <= position < count else None
 
 
@@ -134,7 +186,18 @@ def contains(domain: Domain, value: Scalar) -> bool:
         return position_of(domain, value) is not None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return False
-    return isinstance(domain, Normal) or (isinstance(domain, Real) and domain.low <= value <= domain.high)
+    match domain:
+        case Normal(step=step, is_log=is_log):
+            is_multiple = step is None or is_same(
+                value, multiple(step, round(value / step)), abs(value), step
+            )
+            return is_multiple and (value > 0 or not is_log)
+        case Powers():
+            return exponent_of(domain, value) is not None
+        case Real(low=low, high=high):
+            return low <= value <= high
+        case _:
+            return False
 
 
 def bounds(domain: Domain) -> tuple[Scalar, ...]:
@@ -146,7 +209,10 @@ def bounds(domain: Domain) -> tuple[Scalar, ...]:
         case Categorical(options=options):
             return options
         case Normal(mean=mean, deviation=deviation):
-            return (mean - 4 * deviation, mean, mean + 4 * deviation)
+            middle = (mean - 4 * deviation, mean, mean + 4 * deviation)
+            return tuple(dict.fromkeys(_of_normal(domain, number) for number in middle))
+        case Powers(exponents=exponents):
+            return tuple(power_at(domain, exponent) for exponent in bounds(exponents))
         case _:
             last = n_values(domain)
             high = domain.high if last is None else value_at(domain, last - 1)
@@ -176,6 +242,8 @@ def value_of_unit(domain: Domain, unit: float) -> Scalar:
     """
     match domain:
         case Categorical(options=options):
+            if domain.weights:
+                return options[min(bisect_right(domain.edges(), unit), len(options)) - 1]
             return options[min(int(unit * len(options)), len(options) - 1)]
         case Integer(low=low, high=high, is_log=is_log, step=step):
             if is_log and high > LARGEST_EXACT:
@@ -201,7 +269,10 @@ def value_of_unit(domain: Domain, unit: float) -> Scalar:
                 return drawn
             return value_at(domain, min(round((drawn - domain.low) / (domain.step or 1.0)), count - 1))
         case Normal(mean=mean, deviation=deviation):
-            return NormalDist(mean, deviation).inv_cdf(min(max(unit, 1e-12), 1 - 1e-12))
+            drawn = NormalDist(mean, deviation).inv_cdf(min(max(unit, LEAST_SHARE), 1 - LEAST_SHARE))
+            return _of_normal(domain, drawn)
+        case Powers(exponents=exponents):
+            return power_at(domain, value_of_unit(exponents, unit))
 
 
 def unit_of_value(domain: Domain, value: Scalar) -> float:
@@ -214,6 +285,9 @@ def unit_of_value(domain: Domain, value: Scalar) -> float:
         position = position_of(domain, value)
         if position is None:
             raise ValueError(f"{value!r} is none of {list(domain.options)!r}")
+        if domain.weights:
+            edges = domain.edges()
+            return min((edges[position] + edges[position + 1]) / 2, LAST_UNIT)
         return (position + 0.5) / len(domain.options)
     number = float(value)  # type: ignore[arg-type]  # numeric domains hold numbers only
     match domain:
@@ -235,85 +309,89 @@ def unit_of_value(domain: Domain, value: Scalar) -> float:
             else:
                 unit = share_between(low, high, number, is_log=domain.is_log)
         case Normal(mean=mean, deviation=deviation):
-            unit = NormalDist(mean, deviation).cdf(number)
+            distribution = NormalDist(mean, deviation)
+            ends = [_normal_of(domain, end) for end in _rounded_to(domain, number)]
+            unit = math.fsum(map(distribution.cdf, ends)) / len(ends)
+        case Powers(exponents=exponents):
+            exponent = exponent_of(domain, value)
+            nearest = math.log(number) / math.log(domain.base) if exponent is None else exponent
+            unit = unit_of_value(exponents, nearest)
     return min(max(unit, 0.0), LAST_UNIT)
 
 
-def interpolate(low: float, high: float, share: float, *, is_log: bool) -> float:
-    if is_log and high - low < _NARROW_LOG * low:
-        return low + offset_of_share(low, high - low, share)
-    if is_log:
-        return math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
-    return low + share * (high - low)
+def power_at(domain: Powers, exponent: Scalar) -> int | float:
+    """The power with ``exponent``."""
+    assert isinstance(exponent, int | float)
+    return power(domain.base, exponent, is_whole=domain.is_whole)
 
 
-def share_between(low: float, high: float, value: float, *, is_log: bool) -> float:
-    if low == high:
-        return 0.5
-    if is_log and high - low < _NARROW_LOG * low:
-        return share_of_offset(low, high - low, value - low)
-    if is_log:
-        return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
-    return (value - low) / (high - low)
+def exponent_of(domain: Powers, value: Scalar) -> int | float | None:
+    """The exponent of the power ``value``; None if the domain does not contain it."""
+    if isinstance(value, bool) or not isinstance(value, int if domain.is_whole else int | float):
+        return None
+    if not (math.isfinite(value) and value > 0):
+        return None
+    near = math.log(value) / math.log(domain.base)
+    exponents = domain.exponents
+    exponent: float = near
+    match exponents:
+        case Integer(low=low, high=high, step=step):
+            exponent = low + round((near - low) / step) * step
+        case Real(low=low, high=high, step=None):
+            exponent = min(max(near, low), high)
+        case Real(low=low, high=high, step=float(step)):
+            exponent = stepped(low, high, step, max(nearest_position(low, step, near), 0))
+        case Normal(step=float(step)):
+            exponent = multiple(step, round(near / step))
+    is_power = contains(exponents, exponent) and math.isclose(
+        power_at(domain, exponent), value, rel_tol=0 if domain.is_whole else _ROUNDED, abs_tol=0
+    )
+    return exponent if is_power else None
+
+
+_ROUNDED = 1e-12  # relative: a power of a real exponent is exact up to the rounding of its logarithm
+
+
+def _of_normal(domain: Normal, number: float) -> float:
+    """The domain's value at ``number`` of the normal distribution: its exponential, rounded to a step."""
+    value = math.exp(number) if domain.is_log else number
+    if domain.step is None:
+        return value
+    position = round(value / domain.step)
+    return multiple(domain.step, max(position, 1) if domain.is_log else position)
+
+
+def _normal_of(domain: Normal, value: float) -> float:
+    if not domain.is_log:
+        return value
+    return math.log(value) if value > 0 else -math.inf
+
+
+def _rounded_to(domain: Normal, value: float) -> tuple[float, ...]:
+    """The ends of the interval whose numbers are rounded to ``value``; the value itself without a step."""
+    if domain.step is None:
+        return (value,)
+    low, high = value - 0.5 * domain.step, value + 0.5 * domain.step
+    return (0.0 if domain.is_log and low <= domain.step else low, high)
+
+
+MAX_NORMAL_VALUES = 100_000
+
+
+def likely_values(domain: Normal) -> tuple[float, ...]:
+    """The values of a normal domain with a step that a draw can give, ascending; empty if there are too many.
+
+    A draw is within about 7 deviations of the mean.
+    """
+    ends = [value_of_unit(domain, unit) for unit in (0.0, LAST_UNIT)]
+    if domain.step is None:
+        return ()
+    first, last = (round(float(end) / domain.step) for end in ends)  # type: ignore[arg-type]  # numbers
+    if last - first >= MAX_NORMAL_VALUES:
+        return ()
+    return tuple(multiple(domain.step, position) for position in range(first, last + 1))
 
 
 def _is_close(domain: Real) -> bool:
     """Whether a stepped range's values are so close, for their size, that their logarithms hardly differ."""
     return domain.step is not None and domain.step < CLOSE * domain.high
-
-
-_EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
-_MOST_SLACK = 0.01  # of a step: an upper end so near to a further value is that value
-_ROUNDED = 1e-12  # relative: earlier versions wrote values with 12 digits, and studies on record hold those
-_SAME = 1e-6  # of a step, at most, two spellings of one value lie apart
-_ULPS_A_STEP = 4
-
-
-@lru_cache(maxsize=1024)
-def n_steps(low: float, high: float, step: float) -> int:
-    """Number of steps between ``low`` and ``high``.
-
-    An upper end that misses a value by a rounding error (a step of 0.3333333333 from 0 to 1) counts as that value.
-    """
-    ratio = _EXACT.divide(_EXACT.subtract(_decimal(high), _decimal(low)), _decimal(step))
-    slack = min(1e-9 + 1e-12 * float(ratio), _MOST_SLACK)
-    return int(_EXACT.add(ratio, Decimal(slack)).to_integral_value(ROUND_FLOOR))
-
-
-def stepped(low: float, high: float, step: float, position: int) -> float:
-    """The value ``position`` steps above ``low``, at most ``high``."""
-    if position == 0:
-        return low
-    return min(float(_EXACT.fma(_decimal(step), position, _decimal(low))), high)
-
-
-def nearest_position(low: float, step: float, value: float) -> int:
-    """Number of steps from ``low`` to ``value``, rounded; it may be outside the range."""
-    ratio = _EXACT.divide(_EXACT.subtract(Decimal(repr(float(value))), _decimal(low)), _decimal(step))
-    return int(ratio.to_integral_value(ROUND_HALF_EVEN))
-
-
-def is_same(value: float, exact: float, size: float, step: float) -> bool:
-    """Whether ``value`` equals ``exact`` up to rounding, in a range of numbers as large as ``size``."""
-    rounding = _ROUNDED * abs(exact) + _ULPS_A_STEP * math.ulp(size)
-    return value == exact or abs(value - exact) <= min(rounding, _SAME * step)
-
-
-def is_too_fine(low: float, high: float, step: float) -> bool:
-    """Whether floats of this size cannot represent values that are ``step`` apart."""
-    return step < _ULPS_A_STEP * math.ulp(max(abs(low), abs(high)))
-
-
-def offset_of_share(low: float, width: float, share: float) -> float:
-    """Distance above ``low`` > 0 at ``share`` of the logarithmic range [``low``, ``low + width``]."""
-    return low * math.expm1(share * math.log1p(width / low))
-
-
-def share_of_offset(low: float, width: float, offset: float) -> float:
-    """The inverse of :func:`offset_of_share`."""
-    return math.log1p(offset / low) / math.log1p(width / low) if width else 0.5
-
-
-@lru_cache(maxsize=1024)
-def _decimal(number: float) -> Decimal:
-    return Decimal(repr(number))

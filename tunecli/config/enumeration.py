@@ -21,13 +21,14 @@ from tunecli.config.domains import (
     Domain,
     Integer,
     Normal,
+    Powers,
     Real,
-    interpolate,
+    exponent_of,
     n_values,
-    offset_of_share,
     position_of,
-    share_between,
+    power_at,
     value_at,
+    value_of_unit,
 )
 from tunecli.config.expressions import (
     Choice,
@@ -40,6 +41,7 @@ from tunecli.config.expressions import (
     is_among,
     join,
 )
+from tunecli.config.scales import interpolate, offset_of_share, share_between
 from tunecli.config.space import Space
 from tunecli.trial import Parameters, Scalar
 
@@ -198,15 +200,21 @@ def _rank_all(
 
 def n_grid_points(domain: Domain) -> int | None:
     """Number of points that a grid takes from the domain; None if it is continuous and has no `grid: n`."""
+    if isinstance(domain, Powers):
+        return n_grid_points(domain.exponents)
     count = n_values(domain)
     grid = None if isinstance(domain, Categorical) else domain.grid
     if grid is None:
         return count
+    if isinstance(domain, Normal):
+        return grid if domain.step is None else len(_normal_grid(domain, grid))
     return len(_integer_grid(domain, grid)) if isinstance(domain, Integer) else min(grid, count or grid)
 
 
 def grid_point_at(domain: Domain, position: int) -> Scalar:
     """The grid point at ``position`` of a domain, 0 ≤ position < ``n_grid_points``."""
+    if isinstance(domain, Powers):
+        return power_at(domain, grid_point_at(domain.exponents, position))
     if isinstance(domain, Categorical) or domain.grid is None:
         return value_at(domain, position)
     match domain:
@@ -224,22 +232,35 @@ def grid_point_at(domain: Domain, position: int) -> Scalar:
             return _rounded_if_distinct(
                 point, (domain.high - domain.low) / (n_points - 1) if n_points > 1 else math.inf
             )
-        case Normal(grid=int(grid)):
+        case Normal(grid=int(grid), step=None):
             point = NormalDist(domain.mean, domain.deviation).inv_cdf((position + 0.5) / grid)
-            return _rounded_if_distinct(point, domain.deviation / grid)
+            spacing = domain.deviation / grid
+            if domain.is_log:
+                return _rounded_if_distinct(math.exp(point), math.exp(point) * spacing)
+            return _rounded_if_distinct(point, spacing)
+        case Normal(grid=int(grid)):
+            return _normal_grid(domain, grid)[position]
     raise AssertionError(domain)
 
 
 def grid_position_of(domain: Domain, value: Scalar) -> int | None:
     """Position of ``value`` among the domain's grid points; None if it is not one of them."""
-    if isinstance(domain, Categorical) or domain.grid is None:
+    if isinstance(domain, Categorical) or _grid_of(domain) is None:
         return position_of(domain, value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     n_points = n_grid_points(domain) or 0
-    near = _near_grid_position(domain, value, n_points)
+    if isinstance(domain, Powers):
+        exponent = exponent_of(domain, value)
+        near = None if exponent is None else _near_grid_position(domain.exponents, exponent, n_points)
+    else:
+        near = _near_grid_position(domain, value, n_points)
     places = range(n_points) if near is None else range(max(0, near - 1), min(n_points, near + 2))
     return next((place for place in places if grid_point_at(domain, place) == value), None)
+
+
+def _grid_of(domain: Integer | Real | Normal | Powers) -> int | None:
+    return domain.exponents.grid if isinstance(domain, Powers) else domain.grid
 
 
 def _near_grid_position(domain: Integer | Real | Normal, value: float, n_points: int) -> int | None:
@@ -247,13 +268,25 @@ def _near_grid_position(domain: Integer | Real | Normal, value: float, n_points:
     match domain:
         case Integer(grid=int(grid)):
             return bisect_left(_integer_grid(domain, grid), value)
+        case Normal(grid=int(grid), step=float()):
+            return bisect_left(_normal_grid(domain, grid), value)
         case Normal(mean=mean, deviation=deviation) if deviation > _NARROW * n_points * abs(mean):
-            return round(NormalDist(mean, deviation).cdf(value) * n_points - 0.5)
+            if domain.is_log and value <= 0:
+                return None
+            number = math.log(value) if domain.is_log else value
+            return round(NormalDist(mean, deviation).cdf(number) * n_points - 0.5)
         case Real(low=low, high=high, step=None, is_log=is_log) if low <= value <= high and (
             high - low > _NARROW * n_points * max(abs(low), abs(high))
         ):
             return round(share_between(low, high, value, is_log=is_log) * (n_points - 1))
     return None
+
+
+@lru_cache(maxsize=64)
+def _normal_grid(domain: Normal, grid: int) -> tuple[float, ...]:
+    """The medians of a normal domain with a step: rounded to the step, each value once."""
+    medians = (value_of_unit(domain, (position + 0.5) / grid) for position in range(grid))
+    return tuple(sorted({float(median) for median in medians}))  # type: ignore[arg-type]  # numbers
 
 
 @lru_cache(maxsize=64)

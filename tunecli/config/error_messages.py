@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tunecli.config.concrete_trial import locate
-from tunecli.config.domains import Domain, Integer, Real
+from tunecli.config.domains import Domain, Integer, Normal, Real
 from tunecli.config.expressions import Broken, Fixed, Group, Numeric
 from tunecli.config.hints import device_hint, own_code_map, range_key_hint, unknown_key_hint, value_hint
 from tunecli.config.model_paths import Place, example_of, fields_of, models_at, names_of, place_at
@@ -100,7 +100,11 @@ def _of_range(domain: Domain, details: list[dict[str, Any]], place: Sequence[str
         word = f"{'log' if domain.is_log else ''}{'int' if isinstance(domain, Integer) else 'uniform'}"
         if lines := lines_for({word: [domain.low, domain.high]}):
             return hint_of([f"[{line}]" for line in lines])
-    if isinstance(domain, Real) and any(detail["type"] == "int_type" for detail in details):
+    wants_whole = any(detail["type"] == "int_type" for detail in details)
+    if isinstance(domain, Normal) and not domain.is_log and wants_whole:
+        low, high = (round(domain.mean + side * 2 * domain.deviation) for side in (-1, 1))
+        return hint_of(lines_for({"int": [low, high]}))
+    if isinstance(domain, Real) and wants_whole:
         scale = "log" if domain.is_log else ""
         if lines := lines_for({f"{scale}uniform": [domain.low, domain.high]}, is_whole=True):
             return hint_of(lines)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunecli.config.arithmetic import Formula
 from tunecli.config.domains import (
     Categorical,
     Domain,
@@ -18,7 +19,7 @@ from tunecli.trial import Scalar
 
 RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
 """The keys that make a map a range."""
-MODIFIERS = ("default", "step", "grid")
+MODIFIERS = ("default", "step", "grid", "weights")
 """Further keys of some ranges."""
 
 
@@ -51,7 +52,7 @@ class FixedList:
 class Choice:
     """One of ``options``; the record contains their ``labels``. The label of a scalar is the scalar.
 
-    If an option is itself a range of numbers, that range has the path as its name, and the choice has the name
+    If an option is itself a range of numbers or a formula, that has the path as its name, and the choice has the name
     ``<path>.choice``: ``{choice: [0, {loguniform: [1e-6, 1e-1]}]}``.
     """
 
@@ -60,10 +61,12 @@ class Choice:
     default: Scalar
     has_default: bool
     mark: Mark
+    weights: tuple[float, ...] = ()
 
     def name_at(self, path: str) -> str:
         """Name of the choice at ``path`` in the record."""
-        return f"{path}.choice" if any(isinstance(option, Numeric) for option in self.options) else path
+        has_name_inside = any(isinstance(option, Numeric | Derived) for option in self.options)
+        return f"{path}.choice" if has_name_inside else path
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,21 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Derived:
+    """A value that a formula computes from other values: ``{expr: "1 - gamma"}``."""
+
+    formula: Formula
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """Placeholder for a part with a problem that was reported."""
 
     mark: Mark
 
 
-Expression = Fixed | Broken | Group | FixedList | Choice | Numeric | VariableList | Reference
+Expression = Fixed | Broken | Group | FixedList | Choice | Numeric | VariableList | Reference | Derived
 
 
 def walk(expression: Expression) -> Iterator[Expression]:
@@ -137,8 +148,8 @@ def domain_of(expression: Expression) -> Domain | None:
     match expression:
         case Numeric(domain=domain):
             return domain
-        case Choice(labels=labels):
-            return Categorical(labels)
+        case Choice(labels=labels, weights=weights):
+            return Categorical(labels, weights)
         case _:
             return None
 

@@ -81,6 +81,7 @@ class Asked:
     numbers: tuple[float, ...] = ()
     values: tuple[Any, ...] = ()
     step: float | None = None
+    weights: tuple[float, ...] = ()
 
 
 def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
@@ -106,7 +107,7 @@ def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
     values = first(_VALUES)
     if isinstance(values, list | tuple):
         if kind in ("", "choice"):
-            return Asked("choice", values=tuple(values)) if values else None
+            return Asked("choice", values=tuple(values), weights=_weights(said)) if values else None
         return _asked_by_word(kind, values, known_kind=kind)
     if kind == "constant" or (kind == "" and said.keys() == {"value"} and not isinstance(values, Mapping)):
         return Asked("constant", values=(said.get("val", values),))
@@ -140,6 +141,14 @@ def asked_by_map(named: Mapping[str, Any]) -> Asked | None:
 
 def _is_beta(said: Mapping[str, Any]) -> bool:
     return any(_KINDS.get(_key(str(said[word]))) == "share" for word in _TYPE & said.keys())
+
+
+def _weights(said: Mapping[str, Any]) -> tuple[float, ...]:
+    """How often each value is drawn, as other tools write it; empty if they do not say."""
+    given = said.get("probabilities", said.get("weights"))
+    if not isinstance(given, list) or not all(is_finite_number(item) and item > 0 for item in given):
+        return ()
+    return tuple(given)
 
 
 def _asked_by_word(word: str, body: Any, known_kind: str = "") -> Asked | None:

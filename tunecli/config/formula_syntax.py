@@ -67,8 +67,8 @@ class FormulaError(ValueError):
     """A formula that cannot be read or computed.
 
     Attributes:
-        message: what is wrong.
-        offset: index of the character where it is wrong; None if the whole formula is meant.
+        message: the mistake.
+        offset: index of the character at fault; None if the whole formula is meant.
         hint: how to correct it; may be empty.
     """
 

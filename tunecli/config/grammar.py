@@ -6,11 +6,14 @@ A map with one reserved key is a range:
     {uniform: [a, b]}  {loguniform: …}  a real number
     {int: [a, b]}      {logint: …}      a whole number
     {normal: [mean, deviation]}         a normally distributed number
+    {lognormal: [mean, deviation]}      a number whose natural logarithm is normally distributed
+    {power: {of: 2, int: [3, 8]}}       a power of a number with a searched exponent
     {list: {of: …, length: …}}          a list of variable length
     {ref: optimizer.lr}                 the value of another key
+    {expr: "1 - gamma"}                 a value that a formula computes from others
 
-A range may have the keys `default`, `step` and `grid`. Problems are collected, not raised. Does not know the meaning of
-keys outside ranges.
+A range may have the keys `default`, `step` and `grid`, and a choice the keys `default` and `weights`. Problems are
+collected, not raised. Does not know the meaning of keys outside ranges.
 """
 
 from __future__ import annotations
@@ -20,12 +23,24 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tunecli.config.domains import Categorical, Domain, Integer, Normal, Real, contains, is_too_fine
+from tunecli.config.arithmetic import FormulaError, formula_of
+from tunecli.config.domains import (
+    Categorical,
+    Domain,
+    Integer,
+    Normal,
+    Powers,
+    Real,
+    contains,
+    n_values,
+    power_at,
+    value_at,
+)
 from tunecli.config.expressions import (
     MODIFIERS,
-    RANGE_KEYS,
     Broken,
     Choice,
+    Derived,
     Expression,
     Fixed,
     FixedList,
@@ -38,15 +53,23 @@ from tunecli.config.expressions import (
     walk,
 )
 from tunecli.config.labels import flow_label, labels_of
+from tunecli.config.numeric_ranges import UnusableRangeError, numeric_domain, powers_domain, shown
 from tunecli.config.range_lines import hint_of, lines_for
+from tunecli.config.range_words import exponent_word, range_word
 from tunecli.config.reader import MapNode, Mark, Node, ScalarNode, SequenceNode, plain_of
 from tunecli.config.suggestions import nearest
 from tunecli.errors import Problem
 from tunecli.trial import Scalar
 
 MAX_LIST_LENGTH = 64
-MAX_GRID = 10_000
-MAX_STEPS = 10**15  # with more, neighbouring values may be the same float
+LEAST_WEIGHT = 1e-9
+"""The smallest weight of an option, as a fraction of the largest."""
+_BESIDE_NUMBERS = ("default", "step", "grid")
+_POWER_SHAPE = "`power` is `{of: 2, int: [3, 8]}`, with any range of numbers for the exponent"
+_TWO_NUMBERS = {
+    "normal": "[mean, deviation]",
+    "lognormal": "[mean, deviation] of the natural logarithm",
+}
 Report = Callable[[Problem], None]
 
 
@@ -58,15 +81,15 @@ def parse(node: Node, report: Report, path: str = "") -> Expression:
         case SequenceNode(items=items, mark=mark):
             return FixedList(tuple(parse(item, report, join(path, i)) for i, item in enumerate(items)), mark)
         case MapNode(items=named, mark=mark):
-            reserved = [key for key in named if key in RANGE_KEYS]
-            if not reserved:
+            word = range_word(node, path)
+            if not word:
                 parts = {key: parse(item, report, join(path, key)) for key, item in named.items()}
                 for key in filter(_is_dotted, named):
                     if any(isinstance(part, Numeric | Choice | VariableList) for part in walk(parts[key])):
                         report(_ambiguous(key, path, node.marks[key]))
                         parts[key] = Broken(node.marks[key])
                 return Group(parts, dict(node.marks), mark)
-            return _Range(node, reserved[0], path, report).parse()
+            return _Range(node, word, path, report).parse()
 
 
 def _is_dotted(key: str) -> bool:
@@ -114,19 +137,23 @@ class _Range:
                 return self._list(body)
             case "ref":
                 return self._reference(body)
+            case "power":
+                return self._power(body)
+            case "expr":
+                return self._formula(body)
             case _:
                 return self._numeric(body)
 
     def _is_allowed(self, key: str) -> bool:
         match self.key:
-            case "choice" | "list":
+            case "choice":
+                return key in ("default", "weights")
+            case "list" | "power":
                 return key == "default"
-            case "ref":
+            case "ref" | "expr":
                 return False
-            case "normal":
-                return key in ("default", "grid")
             case _:
-                return key in MODIFIERS
+                return key in _BESIDE_NUMBERS
 
     def problem(self, message: str, hint: str = "", mark: Mark | None = None) -> Broken:
         at = mark or self.mark
@@ -152,8 +179,10 @@ class _Range:
                 return self.problem(
                     "an option must not be a `choice` itself", "write all options in one list", at.mark
                 )
-        default = self._default(Categorical(labels))
-        return Choice(labels, options, default, "default" in self.node.items, self.mark)
+        default, weights = self._default(Categorical(labels)), self._weights(len(labels))
+        if weights is None:
+            return Broken(self.mark)
+        return Choice(labels, options, default, "default" in self.node.items, self.mark, weights)
 
     def _list(self, body: Node) -> Expression:
         shape = "`list` must be `{of: …, length: …}`"
@@ -192,7 +221,7 @@ class _Range:
         for value, item, at in zip(values, items, node.items, strict=False):
             domain = domain_of(item)
             if domain is None or not contains(domain, value):
-                self.problem(f"the default {_plain(value)} is not in the range", mark=at.mark)
+                self.problem(f"the default {shown(value)} is not in the range", mark=at.mark)
                 return None
         return values
 
@@ -202,7 +231,7 @@ class _Range:
         match lengths_expression:
             case Fixed(value=int(length)) if not isinstance(length, bool):
                 domain = Categorical((length,))
-            case Numeric(domain=Integer() as domain):
+            case Numeric(domain=Integer() as domain) | Numeric(domain=Powers(is_whole=True) as domain):
                 pass
             case Choice(labels=labels) if all(type(label) is int for label in labels):
                 domain = Categorical(labels)
@@ -234,61 +263,82 @@ class _Range:
         return Reference(body.value.removeprefix("trial."), self.mark)
 
     def _numeric(self, body: Node) -> Expression:
-        is_normal, is_whole = self.key == "normal", self.key in ("int", "logint")
-        names = "[mean, deviation]" if is_normal else "[low, high]"
-        numbers = self._two_numbers(body, names, is_whole=is_whole)
-        if numbers is None:
-            return Broken(self.mark)
-        low, high = numbers
-        if is_normal and high <= 0:
-            return self.problem("the deviation of `normal` must be above 0", mark=body.mark)
-        if not is_normal and low > high:
-            return self.problem(
-                f"the range is reversed: {low} is above {high}", f"write [{high}, {low}]", body.mark
-            )
-        if self.key.startswith("log") and low <= 0:
-            return self.problem(f"a logarithmic range must be above 0, not start at {low}", mark=body.mark)
-        # For a normal distribution, four deviations on each side of the mean.
-        widest = (low - 4 * high, low + 4 * high) if is_normal else (low, high)
-        if not math.isfinite(float(widest[1]) - float(widest[0])):
-            return self.problem("the range is too wide: its width is not a finite number", mark=body.mark)
-        asked = self._modifier("grid", whole=True)
-        grid = None if asked is None else int(asked)
-        if grid is not None and grid > MAX_GRID:
-            return self.problem(
-                f"`grid` must be at most {MAX_GRID:,} points", mark=self.node.items["grid"].mark
-            )
-        step = self._modifier("step", whole=is_whole)
-        if step and not (float(high) - float(low)) / step <= MAX_STEPS:
-            return self.problem(
-                f"`step` is too small: the range would have more than {MAX_STEPS:,} values",
-                mark=self.node.items["step"].mark,
-            )
-        if step and not is_whole and is_too_fine(float(low), float(high), step):
-            return self.problem(
-                f"`step` is too small for numbers as large as {_plain(max(low, high, key=abs))}: "
-                "neighbouring values would be equal",
-                "write a range that starts near 0, and add the large number where the value is used",
-                self.node.items["step"].mark,
-            )
-        if grid and grid > 1 and step is None and (is_normal or (low < high and not is_whole)):
-            spacing = float(high if is_normal else high - low) / grid
-            if is_too_fine(float(widest[0]), float(widest[1]), spacing):
-                return self.problem(
-                    f"`grid` is {grid:,}, but the range contains fewer numbers",
-                    f"write {'a larger deviation' if is_normal else 'a wider range'}, or a smaller `grid`",
-                    self.node.items["grid"].mark,
-                )
-        domain: Domain
-        if is_normal:
-            domain = Normal(float(low), float(high), grid)
-        elif is_whole:
-            domain = Integer(int(low), int(high), self.key == "logint", int(step or 1), grid)
-        else:
-            domain = Real(float(low), float(high), self.key == "loguniform", step, grid)
-        return Numeric(domain, self._default(domain), self.mark)
+        domain = self._numbers(self.node, self.key)
+        return Broken(self.mark) if domain is None else Numeric(domain, self._default(domain), self.mark)
 
-    def _two_numbers(self, body: Node, names: str, *, is_whole: bool) -> tuple[float, float] | None:
+    def _numbers(self, node: MapNode, word: str) -> Integer | Real | Normal | None:
+        """The domain of the range ``word`` in ``node``; None after a problem."""
+        body, is_whole = node.items[word], word in ("int", "logint")
+        numbers = self._two_numbers(body, word, is_whole=is_whole)
+        if numbers is None:
+            return None
+        grid = self._modifier(node, "grid", whole=True)
+        step = self._modifier(node, "step", whole=is_whole)
+        try:
+            return numeric_domain(word, *numbers, step, None if grid is None else int(grid))
+        except UnusableRangeError as problem:
+            at = node.items[problem.key] if problem.key else body
+            self.problem(problem.message, problem.hint, at.mark)
+            return None
+
+    def _power(self, body: Node) -> Expression:
+        assert isinstance(body, MapNode)  # by `range_word`
+        word = exponent_word(body)
+        for key, mark in body.marks.items():
+            if key not in ("of", word, *_BESIDE_NUMBERS):
+                self.problem(f"unknown key `{key}` in `power`", _POWER_SHAPE, mark)
+                return Broken(mark)
+        exponents = self._numbers(body, word)
+        of = body.items["of"]
+        base: Any = of.value if isinstance(of, ScalarNode) else None
+        if isinstance(base, bool) or not isinstance(base, int | float):
+            return self.problem("`of` must be a number above 0, and not 1", "for example `of: 2`", of.mark)
+        if exponents is None:
+            return Broken(self.mark)
+        try:
+            domain = powers_domain(base, exponents)
+        except UnusableRangeError as problem:
+            return self.problem(problem.message, problem.hint, body.items[problem.key or word].mark)
+        if "default" not in body.items:
+            return Numeric(domain, self._default(domain), self.mark)
+        if "default" in self.node.items:
+            return self.problem("`power` has two defaults", "remove one", self.node.items["default"].mark)
+        exponent = self._default(exponents, body)
+        return Numeric(domain, None if exponent is None else power_at(domain, exponent), self.mark)
+
+    def _formula(self, body: Node) -> Expression:
+        assert isinstance(body, ScalarNode)  # by `range_word`
+        text = str(body.value)
+        try:
+            return Derived(formula_of(text), self.mark)
+        except FormulaError as error:
+            where = "" if error.offset is None else f" at character {error.offset + 1} of `{text}`"
+            return self.problem(f"{error.message}{where}", error.hint, body.mark)
+
+    def _weights(self, n_options: int) -> tuple[float, ...] | None:
+        """The weights of a choice, empty without any; None after a problem."""
+        node = self.node.items.get("weights")
+        if node is None:
+            return ()
+        items = node.items if isinstance(node, SequenceNode) else ()
+        values: list[Any] = [item.value for item in items if isinstance(item, ScalarNode)]
+        are_numbers = all(
+            isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < math.inf for v in values
+        )
+        if not are_numbers or len(values) != len(items) or len(values) != n_options:
+            message = f"`weights` must be {n_options} numbers above 0, one for each option"
+            self.problem(message, "remove an option that must not be drawn", node.mark)
+            return None
+        weights = tuple(map(float, values))
+        if min(weights) < LEAST_WEIGHT * max(weights):
+            self.problem(
+                f"the smallest weight must be at least {LEAST_WEIGHT:g} of the largest", mark=node.mark
+            )
+            return None
+        return weights
+
+    def _two_numbers(self, body: Node, word: str, *, is_whole: bool) -> tuple[float, float] | None:
+        names = _TWO_NUMBERS.get(word, "[low, high]")
         kind = "whole numbers" if is_whole else "numbers"
         items = body.items if isinstance(body, SequenceNode) else ()
         values: list[Any] = [item.value for item in items if isinstance(item, ScalarNode)]
@@ -297,14 +347,12 @@ class _Range:
             for value in values
         )
         if not is_pair or not all(math.isfinite(value) for value in values):
-            self.problem(
-                f"`{self.key}` must be two finite {kind}, {names}", self._syntax_hint(body), body.mark
-            )
+            self.problem(f"`{word}` must be two finite {kind}, {names}", self._syntax_hint(body), body.mark)
             return None
         return values[0], values[1]
 
-    def _modifier(self, key: str, *, whole: bool) -> int | float | None:
-        node = self.node.items.get(key)
+    def _modifier(self, owner: MapNode, key: str, *, whole: bool) -> int | float | None:
+        node = owner.items.get(key)
         if node is None:
             return None
         value: Any = node.value if isinstance(node, ScalarNode) else None
@@ -314,18 +362,19 @@ class _Range:
         self.problem(f"`{key}` must be {'a whole number' if whole else 'a number'} above 0", mark=node.mark)
         return None
 
-    def _default(self, domain: Domain) -> Scalar:
-        node = self.node.items.get("default")
+    def _default(self, domain: Domain, owner: MapNode | None = None) -> Scalar:
+        node = (owner or self.node).items.get("default")
         if node is None:
             return None
         value: Scalar = node.value if isinstance(node, ScalarNode) else flow_label(node)
-        if isinstance(domain, Real | Normal) and type(value) is int:
+        is_real = isinstance(domain, Real | Normal) or (isinstance(domain, Powers) and not domain.is_whole)
+        if is_real and type(value) is int:
             value = float(value)
         if contains(domain, value):
             return value
-        message, hint = f"the default {_plain(value)} is not in the range", ""
+        message, hint = f"the default {shown(value)} is not in the range", ""
         if isinstance(domain, Categorical):
-            message = f"the default {_plain(value)} is not one of the options"
+            message = f"the default {shown(value)} is not one of the options"
             hint = f"options: {', '.join(map(str, domain.options))}"
         self.problem(message, hint, node.mark)
         return None
@@ -335,14 +384,6 @@ def _lengths_of(domain: Domain) -> tuple[int, ...]:
     match domain:
         case Integer(low=low, high=high, step=step):
             return tuple(range(low, high + 1, step))
-        case Categorical(options=options):
-            return tuple(int(option) for option in options)  # type: ignore[arg-type]  # checked where it was read
         case _:
-            raise AssertionError(domain)
-
-
-def _plain(value: Scalar) -> str:
-    if isinstance(value, float):
-        text = f"{value:g}"
-        return text if not math.isfinite(value) or float(text) == value else repr(value)
-    return str(value)
+            values = (value_at(domain, position) for position in range(n_values(domain) or 0))
+            return tuple(int(value) for value in values)  # type: ignore[arg-type]  # checked where it was read

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from tunecli.config.expressions import RANGE_KEYS
 from tunecli.config.metrics import METRICS
 from tunecli.config.model_paths import Place, example_of, is_taken, models_in, names_of, paths_by_key
 from tunecli.config.range_lines import flow, hint_of, lines_for, lines_for_list
+from tunecli.config.range_words import RANGE_WORDS
 from tunecli.config.reader import MapNode, plain_of, scalar
 from tunecli.config.suggestions import LINK_KEYS_ELSEWHERE, PATH_BY_NAME, alias, meant, nearest, plain_name
 from tunecli.errors import Problem
@@ -203,7 +203,7 @@ def range_key_hint(given: Any) -> str:
     """The hint for a range whose key is mistyped."""
     if not isinstance(given, Mapping):
         return ""
-    return next(filter(None, (nearest(str(key), RANGE_KEYS) for key in given)), "")
+    return next(filter(None, (nearest(str(key), RANGE_WORDS) for key in given)), "")
 
 
 def device_hint(given: Any) -> str:

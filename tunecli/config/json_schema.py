@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tunecli.config.range_words import NUMERIC_WORDS
 from tunecli.config.schema import CommandTrial, FunctionTrial, TrialConfig
 from tunecli.config.schema.losses import LossKnob
 from tunecli.config.schema.models import ModelKnob
@@ -50,6 +51,14 @@ _GRID = {"type": "integer", "minimum": 1, "description": "Number of points that 
 _CHOICE = "One of several values or sub-trees."
 
 
+_WEIGHTS: dict[str, Any] = {
+    "type": "array",
+    "items": {"type": "number", "exclusiveMinimum": 0},
+    "minItems": 1,
+    "description": "How often each option is drawn, compared with the others.",
+}
+
+
 _STEP = {"type": "number", "exclusiveMinimum": 0, "description": "Distance between two values."}
 
 
@@ -83,15 +92,39 @@ def _ranges() -> dict[str, Any]:
                     "normal",
                     _NUMBERS,
                     "A normally distributed number: [mean, deviation].",
+                    **numeric,
+                ),
+                _range(
+                    "lognormal",
+                    _NUMBERS,
+                    "A number whose natural logarithm is normally distributed: [mean, deviation] of the logarithm.",
+                    **numeric,
+                ),
+                _range(
+                    "power",
+                    _power(numeric),
+                    "A power of a number with a searched exponent.",
                     default=_DEFAULT,
-                    grid=_GRID,
                 ),
                 _range("list", listing, "A list of variable length.", default=_DEFAULT),
                 _range("ref", {"type": "string"}, "The value of another key, by its path under `trial`."),
+                _range(
+                    "expr", {"type": "string"}, "A value that a formula computes from others: `1 - gamma`."
+                ),
             ],
         },
+        "Weights": _WEIGHTS,
         "Whole": {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/Range"}]},
     }
+
+
+def _power(beside: dict[str, Any]) -> dict[str, Any]:
+    of = {"type": "number", "exclusiveMinimum": 0, "description": "The number whose powers are taken."}
+    exponents = [
+        _range(word, _WHOLE if word in ("int", "logint") else _NUMBERS, "The exponent.", of=of, **beside)
+        for word in NUMERIC_WORDS
+    ]
+    return {"anyOf": [{**exponent, "required": [*exponent["required"], "of"]} for exponent in exponents]}
 
 
 def json_schema() -> dict[str, Any]:
@@ -225,7 +258,8 @@ def _or_range(schema: dict[str, Any]) -> dict[str, Any]:
         key: schema.pop(key) for key in ("title", "description", "default") if key in schema
     }
     option = {"anyOf": [schema, {"$ref": "#/$defs/Range"}]}
-    choice = _range("choice", {"type": "array", "minItems": 1, "items": option}, _CHOICE, default=_DEFAULT)
+    options = {"type": "array", "minItems": 1, "items": option}
+    choice = _range("choice", options, _CHOICE, default=_DEFAULT, weights={"$ref": "#/$defs/Weights"})
     return {**about, "anyOf": [schema, choice, {"$ref": "#/$defs/Range"}]}
 
 

@@ -17,13 +17,14 @@ from tunecli.config.domains import (
     Domain,
     Integer,
     Normal,
+    Powers,
     Real,
     last_value,
     n_values,
 )
 from tunecli.config.expressions import (
-    RANGE_KEYS,
     Choice,
+    Derived,
     Expression,
     Fixed,
     FixedList,
@@ -32,7 +33,8 @@ from tunecli.config.expressions import (
     VariableList,
     join,
 )
-from tunecli.config.reader import MapNode, Node, ScalarNode, SequenceNode
+from tunecli.config.range_words import range_word
+from tunecli.config.reader import MapNode, Node, ScalarNode, SequenceNode, plain_of
 from tunecli.config.space import Space
 from tunecli.trial import Scalar
 
@@ -78,7 +80,7 @@ def _labels_by_difference(options: tuple[Node, ...]) -> dict[int, str]:
 
 
 def _is_range(node: MapNode) -> bool:
-    return not node.items.keys().isdisjoint(RANGE_KEYS)
+    return range_word(node) not in ("", "expr")  # a formula has its text as its label
 
 
 def _spelt(node: ScalarNode) -> str:
@@ -93,8 +95,12 @@ def _label(option: Node, number: int) -> Scalar:
             name = items.get("name", items.get("python"))
             if isinstance(name, ScalarNode) and isinstance(name.value, str):
                 return name.value
-            if reserved := set(items) & set(RANGE_KEYS):
-                return next(iter(reserved))
+            word = range_word(option)
+            if word == "expr":
+                text = str(plain_of(items[word]))
+                return text if len(text) <= _LONGEST_LABEL else word
+            if word:
+                return word
             if len(items) == 1:
                 return next(iter(items))
         case SequenceNode(items=items) if any(isinstance(item, MapNode) for item in items):
@@ -112,7 +118,7 @@ def flow_label(node: Node) -> str:
             case SequenceNode(items=items):
                 return [plain(item) for item in items]
             case MapNode(items=named):
-                if set(named) & set(RANGE_KEYS):
+                if _is_range(part):
                     raise ValueError
                 return {key: plain(item) for key, item in named.items()}
 
@@ -228,6 +234,8 @@ def _leaves(expression: Expression, name: str) -> Iterator[tuple[str, str]]:
             yield name, _shown_short(value)
         case Numeric(domain=domain):
             yield name, described(domain)
+        case Derived(formula=formula):
+            yield name, f"= {formula.text}"
         case _:
             yield name, _RANGE
 
@@ -240,10 +248,16 @@ def shown(value: Scalar) -> str:
 def described(domain: Domain) -> str:
     """The domain in a few words, as in the file."""
     match domain:
-        case Categorical(options=options):
+        case Categorical(options=options, weights=weights):
+            if weights:
+                pairs = zip(options, weights, strict=True)
+                return "choice " + ", ".join(f"{shown(option)} (weight {_short(w)})" for option, w in pairs)
             return "choice " + ", ".join(map(shown, options))
-        case Normal(mean=mean, deviation=deviation):
-            return f"normal {_short(mean)} ± {_short(deviation)}"
+        case Normal(mean=mean, deviation=deviation, step=step):
+            by = "" if step is None else f" by {_short(step)}"
+            return f"{'lognormal' if domain.is_log else 'normal'} {_short(mean)} ± {_short(deviation)}{by}"
+        case Powers(base=base, exponents=exponents):
+            return f"{_short(base)} to the power of {described(exponents)}"
         case Integer(is_log=is_log):
             name, has_step = "logint" if is_log else "int", domain.step != 1
         case Real(is_log=is_log):

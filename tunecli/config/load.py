@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from tunecli.config.checks import Inspect, goal_problems, grid_problems, trial_problems
 from tunecli.config.concrete_trial import (
-    MAX_VALUES,
     locate,
     trial_models,
 )
@@ -24,7 +23,6 @@ from tunecli.config.constraint_checks import constraints_of, emptiness_problems
 from tunecli.config.constraints import Combination
 from tunecli.config.error_messages import problems_of
 from tunecli.config.expressions import (
-    RANGE_KEYS,
     Broken,
     Expression,
     Fixed,
@@ -41,8 +39,10 @@ from tunecli.config.hints import unknown_keys
 from tunecli.config.mentions import argument_problems
 from tunecli.config.objectives import OWN_TRIAL
 from tunecli.config.paths import is_folder, is_index
+from tunecli.config.range_words import range_word
 from tunecli.config.reader import MAX_BYTES, MapNode, Mark, Node, ScalarNode, SequenceNode, read
 from tunecli.config.refusals import refused_combinations
+from tunecli.config.resolution import MAX_VALUES
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space
 from tunecli.config.start_points import start_points
@@ -307,7 +307,7 @@ def _with_value(node: Node, steps: list[str], value: Node, mark: Mark, done: tup
             options = items["choice"]
             changed = tuple(_with_value(option, steps, value, mark, done) for option in options.items)
             return _replaced(node, "choice", SequenceNode(changed, options.mark), node.marks["choice"])
-        case MapNode(items=items) if set(items) & set(RANGE_KEYS):
+        case MapNode() if range_word(node, ".".join(done[1:])):
             _refuse(mark, done, "is a range: set it as a whole")
         case MapNode(items=items):
             if step not in items and rest and rest[0].isascii() and rest[0].isdecimal():

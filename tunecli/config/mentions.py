@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tunecli.config.command import TRIAL_NAMES
-from tunecli.config.concrete_trial import MAX_VALUES, locate, points_of
+from tunecli.config.concrete_trial import locate, points_of
 from tunecli.config.expressions import (
     Choice,
+    Derived,
     Expression,
     Fixed,
     FixedList,
@@ -34,6 +35,7 @@ from tunecli.config.placeholders import (
     parse_condition,
     placeholders,
 )
+from tunecli.config.resolution import MAX_VALUES
 from tunecli.config.space import Parameter, Space
 from tunecli.config.suggestions import nearest
 from tunecli.errors import Problem
@@ -88,6 +90,8 @@ def unused_parameters(group: Group, others: Collection[str] = ()) -> Iterator[Pa
     if any(name in mentioned and name not in known for name in PARAMETER_FILES):
         return
     mentioned |= {part.path.removeprefix(_PREFIX) for part in walk(group) if isinstance(part, Reference)}
+    formulas = (part.formula for part in walk(group) if isinstance(part, Derived))
+    mentioned |= {name.removeprefix(_PREFIX) for formula in formulas for name in formula.names}
     variables = {VARIABLE + match for text in texts for match in _IN_TEXT.findall(str(text.value))}
     for parameter in Space(group).parameters:
         path = _owner(parameter)

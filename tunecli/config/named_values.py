@@ -6,6 +6,7 @@ Maps may be nested instead, as in the file, and the `name` of a sub-tree is the 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,6 +18,7 @@ from tunecli.config.domains import (
     Domain,
     Integer,
     Normal,
+    Powers,
     Real,
     contains,
     n_values,
@@ -25,6 +27,7 @@ from tunecli.config.domains import (
 )
 from tunecli.config.expressions import (
     Choice,
+    Derived,
     Expression,
     Fixed,
     FixedList,
@@ -103,7 +106,7 @@ def names_of_space(space: Space) -> tuple[str, ...]:
 
 def _names(expression: Expression, name: str) -> Iterator[str]:
     match expression:
-        case Fixed() | Numeric() | Reference():
+        case Fixed() | Numeric() | Reference() | Derived():
             yield name
         case Group(items=named):
             if name and isinstance(named.get("name"), Fixed):
@@ -160,9 +163,10 @@ def value_in_domain(domain: Domain, value: Any, name: str) -> Scalar:
     if not is_number:
         raise ValueRefusedError(f"`{name}` is a number ({described(domain)}), not {shown(value)}")
     number: float = value
-    if isinstance(domain, Integer) and isinstance(number, float) and number.is_integer():
+    is_whole = isinstance(domain, Integer) or (isinstance(domain, Powers) and domain.is_whole)
+    if is_whole and isinstance(number, float) and number.is_integer():
         number = int(number)
-    if isinstance(domain, Real | Normal):
+    if not is_whole:
         number = float(number)
     if contains(domain, number):
         return number
@@ -176,10 +180,11 @@ def value_in_domain(domain: Domain, value: Any, name: str) -> Scalar:
 _NONE = object()
 
 
-def nearest_value(domain: Integer | Real | Normal, number: float) -> Scalar:
-    """The value of a range that is nearest to a number."""
-    if isinstance(domain, Normal):
-        return number
+def nearest_value(domain: Integer | Real | Normal | Powers, number: float) -> Scalar:
+    """The value of a range that is nearest to a number, on the scale of the range."""
+    if isinstance(domain, Normal | Powers):
+        positive = max(number, sys.float_info.min) if isinstance(domain, Powers) else number
+        return value_of_unit(domain, unit_of_value(domain, positive))
     inside = min(max(number, domain.low), domain.high)
     return inside if n_values(domain) is None else value_of_unit(domain, unit_of_value(domain, inside))
 

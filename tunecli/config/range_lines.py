@@ -25,7 +25,7 @@ from tunecli.config.expressions import (
     join,
     literal,
 )
-from tunecli.config.foreign_ranges import Asked, asked_by_map, asked_by_text, is_finite_number, powers
+from tunecli.config.foreign_ranges import Asked, asked_by_map, asked_by_text, is_finite_number
 from tunecli.config.reader import scalar
 
 _LONGEST_LINE = 160
@@ -101,20 +101,15 @@ def _is_plain(text: str) -> bool:
 def _lines(asked: Asked, is_whole: bool | None) -> tuple[str, ...]:
     kind, numbers, step = asked.kind, asked.numbers, asked.step
     if kind == "choice":
-        return (_choice(asked.values),)
+        return (_choice(asked.values, asked.weights),)
     if kind == "constant":
         return (short_flow(asked.values[0]),)
     if len(numbers) != 2 or not all(map(is_finite_number, numbers)):
         return ()
     low, high = numbers
-    if kind == "normal":
-        return (f"{{normal: [{flow(low)}, {flow(high)}]}}",) if high > 0 else ()
-    if kind == "lognormal":
-        return (
-            _lines(Asked("loguniform", powers(math.e, low - 2 * high, low + 2 * high)), is_whole)
-            if high > 0
-            else ()
-        )
+    if kind in ("normal", "lognormal"):
+        by = f", step: {flow(step)}" if step is not None and step > 0 else ""
+        return (f"{{{kind}: [{flow(low)}, {flow(high)}]{by}}}",) if high > 0 else ()
     if kind in ("below", "logbelow"):
         kind, high = ("int" if kind == "below" else "logint"), high - (step or 1)
     if low > high or (kind.startswith("log") and low <= 0):
@@ -138,11 +133,12 @@ def _lines(asked: Asked, is_whole: bool | None) -> tuple[str, ...]:
     return tuple(f"{{{name}: [{flow(low)}, {flow(high)}]{by}}}" for name in names)
 
 
-def _choice(values: Sequence[Any]) -> str:
+def _choice(values: Sequence[Any], weights: Sequence[float] = ()) -> str:
     distinct = [
         value for place, value in enumerate(values) if not any(_same(value, one) for one in values[:place])
     ]
-    text = f"{{choice: {flow(distinct)}}}"
+    beside = f", weights: {flow(weights)}" if len(weights) == len(distinct) == len(values) else ""
+    text = f"{{choice: {flow(distinct)}{beside}}}"
     return text if len(text) <= _LONGEST_LINE else f"{{choice: [{short_flow(distinct[0])}, …]}}"
 
 
@@ -150,7 +146,7 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-_BOUNDED = ("uniform", "loguniform", "int", "logint", "normal")
+_BOUNDED = ("uniform", "loguniform", "int", "logint", "normal", "lognormal")
 _ALIKE = 0.81  # so a letter or two of a longer word; names of a person's own are often near a short one
 _OWN_VALUES = re.compile(r"params\.|(.*\.)?args\.")
 

@@ -15,10 +15,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tunecli.config.concrete_trial import DanglingReferenceError, concrete, parents_of, trial_models
+from tunecli.config.concrete_trial import concrete, parents_of, trial_models
 from tunecli.config.constraints import Combination
 from tunecli.config.domains import Categorical, bounds
 from tunecli.config.error_messages import problems_of
+from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.schema import TrialConfig, trial_model, trial_of
 from tunecli.config.secrets import names_in, redacted, resolved
 from tunecli.config.space import Parameter, Space, point_with, values_by_key

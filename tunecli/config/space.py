@@ -24,6 +24,7 @@ from tunecli.config.domains import (
 )
 from tunecli.config.expressions import (
     Choice,
+    Derived,
     Expression,
     FixedList,
     Group,
@@ -86,8 +87,23 @@ class Space:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The names of the parameters, each once, in the order of the file: the columns of the results."""
+        """The names of the parameters, each once, in the order of the file."""
         return tuple(dict.fromkeys(parameter.name for parameter in self.parameters))
+
+    @cached_property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns of the results: the parameters, then the formulas."""
+        return tuple(dict.fromkeys((*self.names, *self.derived_names)))
+
+    @cached_property
+    def derived_names(self) -> tuple[str, ...]:
+        """The paths of the formulas, each once, in the order of the file."""
+        return tuple(dict.fromkeys(path for path, _ in self.formulas))
+
+    @cached_property
+    def formulas(self) -> tuple[tuple[str, Derived], ...]:
+        """Each formula with its path, in the order of the file. Branches may have formulas of one path."""
+        return tuple(_formulas(self.tree, ""))
 
 
 def point_of_units(space: Space, units: Sequence[float]) -> Parameters:
@@ -176,7 +192,8 @@ def _parameters(
             yield Parameter(key, name, domain, conditions, default)
         case Choice(labels=labels, options=options):
             default = expression.default if expression.has_default else None
-            yield Parameter(key, expression.name_at(name), Categorical(labels), conditions, default)
+            domain = Categorical(labels, expression.weights)
+            yield Parameter(key, expression.name_at(name), domain, conditions, default)
             for label, option in zip(labels, options, strict=True):
                 inner = (*conditions, Condition(key, (label,)))
                 yield from _parameters(option, name, f"{key}{{{label}}}", inner)
@@ -189,6 +206,21 @@ def _parameters(
                 longer = tuple(length for length in possible if isinstance(length, int) and length > place)
                 inner = (*conditions, Condition(length_key, longer))
                 yield from _parameters(item, join(name, place), join(key, place), inner)
+
+
+def _formulas(expression: Expression, name: str) -> Iterator[tuple[str, Derived]]:
+    match expression:
+        case Derived():
+            yield name, expression
+        case Group() | FixedList():
+            for step, item in children(expression):
+                yield from _formulas(item, join(name, step))
+        case Choice(options=options):
+            for option in options:
+                yield from _formulas(option, name)
+        case VariableList(items=items):
+            for place, item in enumerate(items):
+                yield from _formulas(item, join(name, place))
 
 
 def _default(expression: Expression, name: str, point: dict[str, Scalar]) -> bool:

@@ -27,6 +27,10 @@ optimizer:
 only: {choice: [one]}
 batch: {choice: [32, 64, full]}
 noise: {normal: [0, 1]}
+stepped: {normal: [8, 4], step: 2}
+rate: {lognormal: [-5, 1], step: 0.05}
+width: {power: {of: 2, int: [3, 8]}}
+loss: {choice: [a, b, c, d], weights: [5, 0.1, 2, 1]}
 """
 
 

@@ -193,7 +193,8 @@ def log_user_prior(space: Space, number: int) -> Callable[[Floats], Floats]:
         for index, domain, default in with_default:
             difference_M = units_MD[:, index] - unit_of_value(domain, default)
             if isinstance(domain, Categorical):
-                is_other_M = np.abs(difference_M) > 0.25 / (n_values(domain) or 1)
+                least_share = min(domain.weights) / math.fsum(domain.weights) if domain.weights else None
+                is_other_M = np.abs(difference_M) > 0.25 * (least_share or 1.0 / (n_values(domain) or 1))
                 total_M -= math.log(2.0) * is_other_M
             else:
                 total_M -= 0.5 * np.square(np.nan_to_num(difference_M) / _PRIOR_DEVIATION)

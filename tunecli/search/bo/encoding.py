@@ -3,7 +3,8 @@
 - A numeric parameter is one column, its *coordinate*: the unit, or the position on a logarithmic axis if the range is
   positive, spans magnitudes and is not drawn by its logarithm. A weight decay from 1e-5 to 0.1 acts by ratios; in units
   everything below a hundredth of its range would be one point to a model.
-- A categorical parameter is one column for each option (one-hot). Two different options are at distance 1.
+- A categorical parameter is one column for each option (one-hot). Two different options are at distance 1. Weights of
+  options are the shares of the unit interval from which candidates are drawn, and no more.
 - A numeric parameter that is not always active is two columns: a point on an arc of radius 1, and the arc's centre if
   the parameter is inactive. So every value is at distance 1 from "inactive" (Swersky, Duvenaud, Snoek, Hutter, Osborne
   (2013), "Raiders of the Lost Architecture: Kernels for Bayesian Optimization in Conditional Parameter Spaces").
@@ -30,7 +31,9 @@ from tunecli.config.domains import (
     LAST_UNIT,
     Categorical,
     Domain,
+    Normal,
     is_plain_over_magnitudes,
+    likely_values,
     n_values,
     unit_of_value,
     value_at,
@@ -51,12 +54,14 @@ class _Dimension:
 
     Attributes:
         units_K: the unit of each value, ascending; None if the range is continuous or has more than 256 values.
+        edges_J: where the share of one value ends and that of the next begins, (K - 1,); None like ``units_K``.
         is_categorical: whether the values have no order.
         ratio: upper end divided by lower end if the coordinate is logarithmic, else None.
         conditions: for each condition the index of the parent parameter, and which of its values (K,) allow this one.
     """
 
     units_K: Floats | None
+    edges_J: Floats | None
     is_categorical: bool
     ratio: float | None
     conditions: tuple[tuple[int, NDArray[np.bool_]], ...]
@@ -98,8 +103,8 @@ def snap(encoding: Encoding, units_ND: Floats) -> Floats:
     is_active_ND = np.ones(units_ND.shape, dtype=bool)
     nearest_by_index: dict[int, NDArray[np.intp]] = {}
     for index, dimension in enumerate(encoding.dimensions):
-        if dimension.units_K is not None:
-            nearest_by_index[index] = _nearest(dimension.units_K, units_ND[:, index])
+        if dimension.units_K is not None and dimension.edges_J is not None:
+            nearest_by_index[index] = _nearest(dimension.edges_J, units_ND[:, index])
             snapped_ND[:, index] = dimension.units_K[nearest_by_index[index]]
         for parent, is_allowed_K in dimension.conditions:
             is_active_ND[:, index] &= is_active_ND[:, parent] & is_allowed_K[nearest_by_index[parent]]
@@ -119,9 +124,9 @@ def features(encoding: Encoding, units_ND: Floats) -> Floats:
         is_active_N = ~np.isnan(units_N)
         if not _n_columns(dimension):
             continue
-        if dimension.is_categorical and dimension.units_K is not None:
+        if dimension.is_categorical and dimension.units_K is not None and dimension.edges_J is not None:
             options_K = np.arange(len(dimension.units_K))
-            is_option_NK = _nearest(dimension.units_K, units_N)[:, None] == options_K
+            is_option_NK = _nearest(dimension.edges_J, units_N)[:, None] == options_K
             columns.append(np.where(is_option_NK & is_active_N[:, None], _ONE_HOT, 0.0))
         elif dimension.conditions:
             arc_N2 = np.stack([np.cos(coordinates_ND[:, index]), np.sin(coordinates_ND[:, index])], axis=1)
@@ -169,6 +174,11 @@ def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _
     units_K = None
     if count is not None and (is_categorical or count <= _MAX_VALUES):
         units_K = np.array([unit_of_value(domain, value_at(domain, i)) for i in range(count)])
+    elif isinstance(domain, Normal) and 0 < len(values := likely_values(domain)) <= _MAX_VALUES:
+        units_K = np.array([unit_of_value(domain, value) for value in values])
+    edges_J = None if units_K is None else (units_K[1:] + units_K[:-1]) / 2
+    if isinstance(domain, Categorical) and domain.weights:
+        edges_J = np.array(domain.edges()[1:-1])
     conditions = []
     for condition in parameter.conditions:
         parent = indices[condition.key]
@@ -176,7 +186,7 @@ def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _
         options = (value_at(parent_domain, i) for i in range(n_values(parent_domain) or 0))
         is_allowed_K = np.array([is_among(option, condition.values) for option in options])
         conditions.append((parent, is_allowed_K))
-    return _Dimension(units_K, is_categorical, _ratio(domain), tuple(conditions))
+    return _Dimension(units_K, edges_J, is_categorical, _ratio(domain), tuple(conditions))
 
 
 def _ratio(domain: Domain) -> float | None:
@@ -188,6 +198,6 @@ def _ratio(domain: Domain) -> float | None:
     return (domain.high + margin) / (domain.low - margin)
 
 
-def _nearest(units_K: Floats, units_N: Floats) -> NDArray[np.intp]:
-    """Return the index of the nearest of ``units_K``, (N,); any index for a NaN."""
-    return np.searchsorted((units_K[1:] + units_K[:-1]) / 2, units_N, side="right")
+def _nearest(edges_J: Floats, units_N: Floats) -> NDArray[np.intp]:
+    """Return the index of the value whose share each unit is in, (N,); any index for a NaN."""
+    return np.searchsorted(edges_J, units_N, side="right")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from tunecli.config.domains import LAST_UNIT, Categorical, n_values, value_of_unit
+from tunecli.config.domains import LAST_UNIT, Categorical, position_of, unit_of_value, value_of_unit
 from tunecli.config.space import Parameter, Space, is_active, point_of_units, units_of_point
 from tunecli.registry.samplers import require_sampler, sampler_info
 from tunecli.search.draws import propose
@@ -31,8 +31,8 @@ def tpe(space: Space, history: Sequence[Observation], number: int, seed: int) ->
 
     Bergstra, Bardenet, Bengio, Kégl (2011), "Algorithms for Hyper-Parameter Optimization". Pending trials count as bad
     (constant liar), and so do infeasible ones; failed ones do not count. Several objectives: Ozaki, Tanigaki, Watanabe,
-    Nomura, Onishi (2022), "Multiobjective Tree-Structured Parzen Estimator". See
-    :class:`tunecli.search.protocols.Sampler`.
+    Nomura, Onishi (2022), "Multiobjective Tree-Structured Parzen Estimator". It does not use the weights of a choice.
+    See :class:`tunecli.search.protocols.Sampler`.
 
     Raises:
         UsageError: Optuna is not installed.
@@ -46,8 +46,8 @@ def cmaes(space: Space, history: Sequence[Observation], number: int, seed: int) 
 
     Hansen, Ostermeier (2001), "Completely Derandomized Self-Adaptation in Evolution Strategies", as Nomura and
     Shibata's `cmaes` implements it. It adapts the numeric parameters that are always active, if there are at least two,
-    and draws all others at random. Trials that ended form the generations, by their numbers; a failed one has the worst
-    loss of all. See :class:`tunecli.search.protocols.Sampler`.
+    and draws all others at random, options by their weights. Trials that ended form the generations, by their numbers;
+    a failed one has the worst loss of all. See :class:`tunecli.search.protocols.Sampler`.
 
     Raises:
         UsageError: the package is not installed.
@@ -102,8 +102,8 @@ def _suggested_units(trial: Any, space: Space, distributions: Mapping[str, Any])
             distribution, domain = distributions[parameter.key], parameter.domain
             if isinstance(domain, Categorical):
                 position = trial.suggest_categorical(parameter.key, distribution.choices)
-                unit = (position + 0.5) / len(domain.options)
                 values[parameter.key] = domain.options[position]
+                unit = unit_of_value(domain, domain.options[position])
             else:
                 unit = min(trial.suggest_float(parameter.key, 0.0, 1.0), LAST_UNIT)
                 values[parameter.key] = value_of_unit(domain, unit)
@@ -127,8 +127,12 @@ def _optuna_values(space: Space, point: Parameters) -> dict[str, float | int]:
     for parameter, unit in zip(space.parameters, units_of_point(space, point), strict=True):
         if unit is not None:
             domain = parameter.domain
-            is_option = isinstance(domain, Categorical)
-            values[parameter.key] = int(unit * (n_values(domain) or 1)) if is_option else unit
+            if isinstance(domain, Categorical):
+                position = position_of(domain, value_of_unit(domain, unit))
+                assert position is not None  # the value is an option
+                values[parameter.key] = position
+            else:
+                values[parameter.key] = unit
     return values
 
 

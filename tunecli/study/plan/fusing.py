@@ -13,7 +13,6 @@ from typing import Literal
 from pydantic import ValidationError
 
 from tunecli.config.concrete_trial import (
-    DanglingReferenceError,
     concrete_trials,
     parents_of,
     points_to_check,
@@ -22,6 +21,7 @@ from tunecli.config.concrete_trial import (
 )
 from tunecli.config.domains import Categorical, bounds
 from tunecli.config.feasibility import is_feasible
+from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space, point_with
 from tunecli.config.study import StudySpec

@@ -17,10 +17,11 @@ from shlex import quote
 from typing import Any
 
 from tunecli.config.comparison import fitting_point
-from tunecli.config.concrete_trial import DanglingReferenceError, concrete
+from tunecli.config.concrete_trial import concrete
 from tunecli.config.enumeration import grid_position_of_point
 from tunecli.config.feasibility import is_feasible
 from tunecli.config.metrics import MEASURED
+from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.study import StudySpec
 from tunecli.config.surroundings import KEYS
 from tunecli.config.user_code import code_hashes

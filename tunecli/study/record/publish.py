@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunecli.config.concrete_trial import concrete
+from tunecli.config.concrete_trial import concrete, derived_values
 from tunecli.config.labels import option_labels, options_of
 from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.config.schema.data import with_absolute_paths
+from tunecli.config.space import Space
 from tunecli.config.surroundings import spelled_surroundings
 from tunecli.config.user_code import uses
 from tunecli.errors import UsageError
@@ -85,12 +86,12 @@ def _epoch_limit(study: Study, trial: Trial, config: Mapping[str, Any]) -> int |
 
 
 def table_of(study: Study, trials: Sequence[Trial]) -> Table:
-    """The ranked table of ``trials``."""
+    """The ranked table of ``trials``; the values of formulas have columns after the parameters."""
     space, objective = study.spec.space, study.spec.objective
     return results_table(
-        rank(trials, objective),
+        rank(with_derived(space, trials), objective),
         objective,
-        space.names,
+        space.column_names,
         alike={name: options_alike(options) for name, options in options_of(space).items()},
     )
 
@@ -100,6 +101,16 @@ def published_table(study: Study, trials: Sequence[Trial]) -> Table:
     table, asked = table_of(study, trials), study.spec.settings.run.results.metrics
     names = metric_names(trials) if asked == ALL else asked
     return with_metric_columns(table, trials, names, study.spec.objective)
+
+
+def with_derived(space: Space, trials: Sequence[Trial]) -> Sequence[Trial]:
+    """The trials as tables show them: the values of formulas follow the parameters."""
+    if not space.derived_names:
+        return trials
+    return [
+        replace(trial, parameters={**trial.parameters, **derived_values(space, trial.parameters)})
+        for trial in trials
+    ]
 
 
 def publish(study: Study, trials: Sequence[Trial]) -> None:
@@ -160,10 +171,11 @@ class Overview:
 def overview(study: Study, trials: Sequence[Trial]) -> Overview:
     """Overview of ``trials``, which are all trials of the study."""
     spec, table = study.spec, table_of(study, trials)
-    parameters = parameter_columns(table, spec.space.names)
+    parameters = parameter_columns(table, spec.space.column_names)
     column_of = {name: column for column, name in parameters.items()}
     first = best(trials, spec.objective)
     ranked_names = by_importance(importances(trials, spec.objective, spec.space.names))
+    ranked_names += [name for name in spec.space.column_names if name not in ranked_names]
     labels = option_labels(spec.space)
     return Overview(
         str(study.folder.path),
@@ -176,9 +188,15 @@ def overview(study: Study, trials: Sequence[Trial]) -> Overview:
         {column: labels[name] for column, name in parameters.items() if name in labels},
         varying(table),
         (*grouped(trials), *ended_early_lines(study.log.ended_early())),
-        None if first is None else next(row for row in rank(trials, spec.objective) if row.trial is first),
+        None if first is None else _row_of(first, study, trials),
         metrics_of(trials),
     )
+
+
+def _row_of(trial: Trial, study: Study, trials: Sequence[Trial]) -> Ranked:
+    """The ranked row of a trial, with the values of formulas."""
+    row = next(row for row in rank(trials, study.spec.objective) if row.trial is trial)
+    return replace(row, trial=with_derived(study.spec.space, [trial])[0])
 
 
 def varying(table: Table) -> frozenset[str]:

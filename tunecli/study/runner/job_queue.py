@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunecli import failpoints
-from tunecli.config.concrete_trial import DanglingReferenceError
+from tunecli.config.resolution import DanglingReferenceError
 from tunecli.engine.protocol import Engine
 from tunecli.messages import Display, Ended, Job
 from tunecli.registry.pruners import is_pausing

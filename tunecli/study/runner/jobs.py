@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunecli.config.concrete_trial import DanglingReferenceError, concrete, trial_models
+from tunecli.config.concrete_trial import concrete, trial_models
+from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.run import OnFailure
 from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.config.study import StudySpec

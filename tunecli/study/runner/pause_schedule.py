@@ -12,7 +12,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from tunecli.config.concrete_trial import DanglingReferenceError, concrete, concrete_trials
+from tunecli.config.concrete_trial import concrete, concrete_trials
+from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.schema.training import Training
 from tunecli.config.study import StudySpec
 from tunecli.registry.pruners import Pausing, pruner_info
