@@ -85,6 +85,12 @@ def test_counts_of_a_grid_are_kept_and_powers_have_the_base_of_the_file():
     assert "searcher.max_length.batches" not in {one.result for one in study.account.entries}
 
 
+def test_slots_are_devices_of_a_trial():
+    study = imported(ADAPTIVE.replace("slots_per_trial: 1", "slots_per_trial: 4"))
+    checked(study)
+    assert tree(study)["run"] == {"workers": 4, "devices_per_trial": 4}
+
+
 def test_class_as_entrypoint_and_single_trial():
     study = imported(SINGLE)
     checked(study)

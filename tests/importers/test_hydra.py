@@ -100,6 +100,7 @@ def test_multirun_command_becomes_a_command_with_its_sweeps_as_parameters():
         "model": {"choice": ["mlp", "cnn"]},
         "model_depth": {"int": [2, 6], "step": 2},
     }
+    assert tree(study)["run"]["env"] == {"HYDRA_FULL_ERROR": "1"}
     command = tree(study)["trial"]["command"]
     assert command[:3] == ["python", "train.py", "trainer.max_epochs=5"]
     assert {"+width={width}", "model.depth={model_depth}"} <= set(command)
@@ -180,3 +181,10 @@ def test_values_are_parsed_without_running_anything():
     for text in ("f(", "[1", "'a", "{a}", ")", "a b) c", "f(1 2)x", "(" * 5000):
         with pytest.raises(CallError):
             parse_value(text)
+
+
+def test_secret_before_a_command_is_not_copied():
+    study = imported("WANDB_API_KEY=abc123 python train.py -m x=1,2")
+    assert "abc123" not in study.text
+    assert "abc123" not in "".join(map(str, study.account.entries))
+    assert lines_left_out(study) == {"WANDB_API_KEY": 1}

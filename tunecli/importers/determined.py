@@ -75,10 +75,10 @@ def convert(root: MapNode, account: Account) -> Draft:
     _add_entrypoint(experiment, draft)
     _add_searcher(experiment, draft)
     resources = experiment.inner("resources")
-    if (slots := resources.take("slots_per_trial")) is not None and slots.number != 1:
-        account.left_out(slots, "one trial uses one device")
-    elif slots is not None:
-        account.carried(slots, "run.per_device: 1")
+    if (slots := resources.take("slots_per_trial")) is not None and slots.count is not None:
+        if slots.count > 1:
+            draft.run["devices_per_trial"] = slots.count
+        account.carried(slots, f"run.devices_per_trial: {slots.count}")
     resources.rest(otherwise="tunecli runs on this machine")
     reproducibility.rest()
     experiment.rest(_LEFT_OUT, "tunecli has no such setting")

@@ -35,6 +35,7 @@ _LEFT_OUT = {
     "custom_search_space": "a Python function has no counterpart: write its ranges under `trial.params`",
     "max_batch_size": "tunecli runs trials as workers become free",
 }
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL")
 _FLAGS = ("-m", "--multirun")
 _PLAIN_KEYS = "Hydra reads it; the program still does"
 
@@ -107,7 +108,13 @@ def convert_overrides(text: str, account: Account) -> Draft:
             continue
         sign, name, value = found.groups()
         if not words and name.isupper():
-            account.left_out(_field(name, value, mark), "set it under `run.env`")
+            if _SECRET.search(name):
+                account.left_out(
+                    _field(name, "…", mark), f"a secret is not copied: export {name} before the search"
+                )
+                continue
+            job.draft.run.setdefault("env", {})[name] = value
+            account.carried(_field(name, value, mark), f"run.env.{name}: {written(value)}")
             continue
         seen_override = True
         source = _field(f"{sign}{name}", value, mark)

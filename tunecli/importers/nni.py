@@ -47,8 +47,6 @@ _LEFT_OUT = {
     "useAnnotation": "annotations in the code are not read",
     "authorName": "a study has no author",
     "description": "a study has no description; a comment of the file may hold it",
-    "trialGpuNumber": "see `run.per_device` and `run.workers`",
-    "gpuNum": "see `run.per_device` and `run.workers`",
     "advisor": "see `search.pruner`",
 }
 
@@ -184,6 +182,11 @@ def _add_settings(config: Fields, draft: Draft) -> None:
             if is_script(draft.command[0]):
                 draft.command.insert(0, "python")
             account.carried(command, "trial.command")
+    for word in ("trialGpuNumber", "gpuNum"):
+        if (gpus := trial.take(word)) is not None and gpus.count is not None:
+            if gpus.count > 1:
+                draft.run["devices_per_trial"] = gpus.count
+            account.carried(gpus, f"run.devices_per_trial: {gpus.count}")
     for word in ("trialCodeDirectory", "codeDir"):
         if (folder := trial.take(word)) is not None and str(folder.plain) not in (".", "./"):
             account.left_out(folder, "a command runs in the folder of the file; `run.folder` names another")
