@@ -254,6 +254,7 @@ class WorkerProcess:
     Attributes:
         process_id: 0 until the server has reported the start.
         exit_code: negative if a signal ended the process; None while it lives, and if its server ended first.
+        log_errno: the errno of a failed write to the trial's log; 0: there was none.
     """
 
     def __init__(self, channel: socket.socket) -> None:
@@ -263,6 +264,7 @@ class WorkerProcess:
         self._is_over = False
         self.process_id = 0
         self.exit_code: int | None = None
+        self.log_errno = 0
 
     def fileno(self) -> int:
         """The descriptor that becomes readable when the process starts or ends."""
@@ -270,11 +272,11 @@ class WorkerProcess:
 
     def is_alive(self) -> bool:
         """Whether the process lives, by the last report of its server."""
-        from tunecli.engine.fork_server import NUMBER
+        from tunecli.engine.fork_server import ENDED, STARTED
 
         while not self._is_over:
             try:
-                message = self._channel.recv(NUMBER.size)
+                message = self._channel.recv(ENDED.size if self.process_id else STARTED.size)
             except BlockingIOError:
                 break
             except OSError:
@@ -287,9 +289,9 @@ class WorkerProcess:
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.killpg(self.process_id, signal.SIGKILL)
             elif not self.process_id:
-                (self.process_id,) = NUMBER.unpack(message)
+                (self.process_id,) = STARTED.unpack(message)
             else:
-                (self.exit_code,) = NUMBER.unpack(message)
+                self.exit_code, self.log_errno = ENDED.unpack(message)
                 self._is_over = True
         return not self._is_over
 

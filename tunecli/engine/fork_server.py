@@ -2,7 +2,8 @@
 
 A fork from a process that has loaded torch takes 17 ms; a new process takes 1.5 s. Each worker leads a process group of
 its own. When the worker dies, the server kills the rest of its group; when the coordinator dies or asks for it, the
-server kills the worker with all programs that it started. The server does not read jobs or events. A template
+server kills the worker with all programs that it started. It writes what a single-use worker prints to the trial's log.
+The server does not read jobs or events. A template
 (`tunecli.engine.template`) is a server of its own, which this one forks like a worker.
 """
 
@@ -30,6 +31,8 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from tunecli.engine.worker_output import WorkerOutput
+
 SINGLE_USE = b"s"
 REUSED = b"r"
 TEMPLATE = b"t"
@@ -37,8 +40,12 @@ TEMPLATE = b"t"
 socket of its requests in place of a pipe."""
 KILL = b"k"
 """The coordinator writes this into a worker's channel, or closes the channel, to have the worker killed."""
-NUMBER = struct.Struct("q")
-"""The server writes two of these into a worker's channel: the process id at the start, the exit code at the end."""
+STARTED = struct.Struct("q")
+"""The server's first message in a worker's channel: the process id."""
+ENDED = struct.Struct("qq")
+"""The server's last message: the exit code, and the errno of a failed write to the trial's log, or 0."""
+
+_FLUSH_S = 0.5
 
 _DIE_WITH_PARENT, _ADOPT_ORPHANS = 1, 36  # PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER of Linux's prctl
 _IS_LINUX = sys.platform == "linux"
@@ -48,6 +55,7 @@ _IS_LINUX = sys.platform == "linux"
 class _Worker:
     channel: socket.socket
     runs_user_code: bool
+    output: WorkerOutput | None  # of a single-use worker
 
 
 def main(torch: str, forgotten: str) -> None:
@@ -69,9 +77,10 @@ def main(torch: str, forgotten: str) -> None:
     for finalizer in [*weakref.finalize._registry]:  # type: ignore[attr-defined]  # private
         finalizer.atexit = False
     from tunecli.engine.worker import serve
+    from tunecli.engine.worker_output import WorkerOutput
     from tunecli.train.user_code.trial_files import remove_stale
 
-    _Server(requests, serve, remove_stale).run()
+    _Server(requests, serve, WorkerOutput, remove_stale).run()
 
 
 def _preload(*, has_torch: bool) -> None:
@@ -139,16 +148,22 @@ def _frozen_imports() -> Iterator[None]:
 
 class _Server:
     def __init__(
-        self, requests: socket.socket, serve: Callable[[Connection], None], clean_up: Callable[[], None]
+        self,
+        requests: socket.socket,
+        serve: Callable[[Connection, int | None], None],
+        make_output: Callable[[], WorkerOutput],
+        clean_up: Callable[[], None],
     ) -> None:
         """Prepare to serve.
 
         Args:
             requests: the socket that requests come from.
-            serve: runs in each worker, with the worker's end of its pipe.
+            serve: runs in each worker, with the worker's end of its pipe, and that of a single-use worker's output.
+            make_output: makes the pipe for what a single-use worker prints.
             clean_up: runs after a worker that failed or was killed.
         """
         self._requests, self._serve, self._clean_up = requests, serve, clean_up
+        self._make_output = make_output
         self._workers: dict[int, _Worker] = {}  # by process id
         self._selector = selectors.DefaultSelector()
         self._wakeup_read, self._wakeup_write = os.pipe()  # SIGCHLD writes into it, and so ends the wait
@@ -163,15 +178,26 @@ class _Server:
         self._selector.register(self._requests, selectors.EVENT_READ)
         self._selector.register(self._wakeup_read, selectors.EVENT_READ)
         while self._is_open or self._workers:
-            for key, _ in self._selector.select():
+            for key, _ in self._selector.select(self._flush_outputs()):
                 if key.fileobj is self._requests:
                     self._take_request()
                 elif key.fileobj == self._wakeup_read:
                     with contextlib.suppress(BlockingIOError):
                         os.read(self._wakeup_read, 4096)
-                elif key.data in self._workers:
-                    self._take_order(key.data)
+                elif isinstance(key.data, int):
+                    if key.data in self._workers:
+                        self._take_order(key.data)
+                elif not key.data.read():  # everybody has closed the worker's end
+                    self._selector.unregister(key.fileobj)
             self._reap()
+
+    def _flush_outputs(self) -> float | None:
+        """Write what logs hold back, if it is time; return the longest time until the next call."""
+        outputs = [worker.output for worker in self._workers.values() if worker.output is not None]
+        waiting = [output for output in outputs if output.is_waiting]
+        for output in waiting:
+            output.flush()
+        return _FLUSH_S if waiting else None
 
     def _take_request(self) -> None:
         try:
@@ -184,24 +210,32 @@ class _Server:
             self._is_open = False
             return
         connection, channel = received
+        output: WorkerOutput | None = None
         try:
+            output = self._make_output() if kind == SINGLE_USE else None
             process_id = os.fork()
         except OSError:
             traceback.print_exc()
             os.close(connection)
             os.close(channel)  # tells the coordinator that there is no worker
+            if output is not None:
+                output.close_write_end()
+                output.close()
             return
         if process_id == 0:
-            self._run_child(kind, connection, channel)
+            self._run_child(kind, connection, channel, output)
         os.close(connection)
         with contextlib.suppress(OSError):  # the worker calls it too; either may be first
             os.setpgid(process_id, process_id)
-        worker = _Worker(socket.socket(fileno=channel), runs_user_code=kind != REUSED)
+        worker = _Worker(socket.socket(fileno=channel), kind != REUSED, output)
         self._workers[process_id] = worker
         self._selector.register(worker.channel, selectors.EVENT_READ, data=process_id)
-        _report(worker.channel, process_id)
+        if output is not None:
+            output.close_write_end()
+            self._selector.register(output, selectors.EVENT_READ, data=output)
+        _report(worker.channel, STARTED.pack(process_id))
 
-    def _run_child(self, kind: bytes, connection: int, channel: int) -> NoReturn:
+    def _run_child(self, kind: bytes, connection: int, channel: int, output: WorkerOutput | None) -> NoReturn:
         """Become a worker or a template, in the forked child: close the server's descriptors, serve, and exit."""
         code = 1
         try:
@@ -209,7 +243,9 @@ class _Server:
             if kind == TEMPLATE:
                 self._run_template(socket.socket(fileno=connection))
             else:
-                self._serve(Connection(connection))
+                if output is not None:
+                    output.close()
+                self._serve(Connection(connection), None if output is None else output.write_end)
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -234,6 +270,8 @@ class _Server:
         self._requests.close()
         for worker in self._workers.values():
             worker.channel.close()
+            if worker.output is not None:
+                worker.output.close()
         for descriptor in (channel, self._wakeup_read, self._wakeup_write):
             os.close(descriptor)
         self._workers.clear()
@@ -248,7 +286,7 @@ class _Server:
             return
         if not effect:
             requests.sendall(template.IS_READY)
-            _Server(requests, self._serve, self._clean_up).run()
+            _Server(requests, self._serve, self._make_output, self._clean_up).run()
 
     def _take_order(self, process_id: int) -> None:
         """Kill a worker, because the coordinator asked for it or has ended."""
@@ -278,7 +316,12 @@ class _Server:
                 continue
             with contextlib.suppress(KeyError):
                 self._selector.unregister(worker.channel)
-            _report(worker.channel, code)
+            log_errno = 0
+            if worker.output is not None:
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(worker.output)
+                log_errno = worker.output.finish()
+            _report(worker.channel, ENDED.pack(code, log_errno))
             worker.channel.close()
             has_failed = has_failed or code != 0
         if has_failed:
@@ -323,9 +366,9 @@ def _kill_group(process_id: int) -> None:
         os.killpg(process_id, signal.SIGKILL)
 
 
-def _report(channel: socket.socket, number: int) -> None:
+def _report(channel: socket.socket, message: bytes) -> None:
     with contextlib.suppress(OSError):  # the coordinator has ended
-        channel.send(NUMBER.pack(number))
+        channel.send(message)
 
 
 def _on_child_ended(number: int, frame: object) -> None:

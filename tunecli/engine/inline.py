@@ -14,6 +14,11 @@ from tunecli.engine.failures import Deadline, as_ended, ended_by_hand
 from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Ended, EpochEnded, Event, Job, Order, Paused, Started, Stopped
 from tunecli.train.machine import Accelerator, accelerators, grouped
+from tunecli.train.trials import run_trials, uses_user_code
+from tunecli.train.user_code.printed import PrintedOutput
+from tunecli.train.user_code.trial_log import LogFile, log_file
+
+_NOTHING_PRINTED = PrintedOutput(LogFile("", 0), is_shown=False)
 
 
 class InlineEngine:
@@ -28,6 +33,7 @@ class InlineEngine:
     def __init__(self, options: EngineOptions | None = None) -> None:
         """Make an engine without a job; ``options`` have no effect."""
         self._running: Iterator[Event] = iter(())
+        self._printed = _NOTHING_PRINTED
         self._deadline: Deadline | None = None
         self._device = ""
         self._accelerator: Accelerator | None = None
@@ -44,8 +50,6 @@ class InlineEngine:
 
     def submit(self, *jobs: Job) -> None:
         """Take a job, or jobs to train together; they begin when the caller asks for events."""
-        from tunecli.train.trials import run_trials
-
         self._is_stop_wanted, self._ending, self._n_jobs = False, None, len(jobs)
         self._is_kept, self._job = jobs[0].limits.is_kept, jobs[0]
         # This process uses the first part of a GPU. Only a program of the user needs to be bound to a whole GPU.
@@ -67,11 +71,12 @@ class InlineEngine:
             os.environ.update(variables)
             jobs = tuple(bind_job(job, self._accelerator, ()) for job in jobs)
         self._running = run_trials(jobs, self._order)
+        self._printed = _printed(jobs[0])
         self._deadline = Deadline(jobs[0]) if len(jobs) == 1 else None
 
     def events(self, wait_s: float) -> Iterator[Event]:
         """Train until the running job's next event, and yield it; ``wait_s`` is not used."""
-        with _stdout_to_stderr():
+        with _stdout_to_stderr(), self._printed.logged():
             event = next(self._running, None)
         if event is None:
             return
@@ -123,6 +128,8 @@ class InlineEngine:
         if isinstance(self._running, Generator):
             self._running.close()
         self._running, self._n_jobs = iter(()), 0
+        printed, self._printed = self._printed, _NOTHING_PRINTED
+        printed.close()
         self._restore_environment()
 
     def _restore_environment(self) -> None:
@@ -132,6 +139,11 @@ class InlineEngine:
             else:
                 os.environ[name] = before
         self._visible_before = {}
+
+
+def _printed(job: Job) -> PrintedOutput:
+    """Logs what the user's code prints, and shows it: a person who debugs sees it. A command has its own log."""
+    return PrintedOutput(log_file(job), is_shown=True) if uses_user_code(job) else _NOTHING_PRINTED
 
 
 @contextmanager

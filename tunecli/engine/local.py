@@ -9,6 +9,7 @@ it is killed.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections import Counter
@@ -30,6 +31,7 @@ from tunecli.engine.memory import exceeded
 from tunecli.engine.protocol import EngineOptions
 from tunecli.engine.wire import unpack_event
 from tunecli.engine.worker import FINISH, STOP
+from tunecli.errors import from_os_error
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train import machine
 from tunecli.train.machine import Accelerator, grouped, n_killed_for_memory
@@ -228,6 +230,9 @@ class LocalEngine:
     def _ends(self, worker: LocalWorker) -> Iterator[Event]:
         """Yield the ends of a dead worker's jobs."""
         jobs, worker.jobs = list(worker.jobs.values()), {}
+        if number := worker.process.log_errno:
+            error = OSError(number, os.strerror(number))
+            raise from_os_error(error, jobs[0].files.log_path, is_users_path=False)
         if worker.last is not None:
             yield worker.last
             return

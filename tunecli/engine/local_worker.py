@@ -116,7 +116,7 @@ class Forks:
             accelerator: the accelerator that it is bound to; None: the CPU.
             own_job: the job that it is forked for and ends with; None: it lives for many jobs.
         """
-        setup = self._setup(accelerator, is_single_use=own_job is not None)
+        setup = self._setup(accelerator)
         template = None if own_job is None else _template(own_job, setup)
         spare = None if own_job is None else self._spare_of(template)
         if spare is None:
@@ -131,7 +131,7 @@ class Forks:
         worker.pipe.close()
         worker.pipe, worker.process = fork_worker(is_single_use=True)
         worker.template = None
-        worker.send(self._setup(worker.accelerator, is_single_use=True).packed())
+        worker.send(self._setup(worker.accelerator).packed())
         worker.send(pack_jobs([*worker.jobs.values()]))
 
     def fork_ahead(self, template: Template | None) -> None:
@@ -161,14 +161,13 @@ class Forks:
                 spare.pipe.close()
         return fitting
 
-    def _setup(self, accelerator: Accelerator | None, *, is_single_use: bool) -> WorkerSetup:
+    def _setup(self, accelerator: Accelerator | None) -> WorkerSetup:
         try:
             folder = str(Path.cwd())
         except OSError:
             folder = ""
         lock = self._workers_lock
         return WorkerSetup(
-            is_single_use,
             workers_lock="" if lock is None else str(lock.absolute()),
             visible={} if accelerator is None else accelerator.environment,
             folder=folder,

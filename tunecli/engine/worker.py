@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,10 +26,13 @@ from types import FrameType, ModuleType
 from tunecli.engine.fork_server import descendants
 from tunecli.engine.template import replay_output
 from tunecli.engine.wire import pack_event, pack_storage_error, unpack_jobs
+from tunecli.engine.worker_output import print_to_log
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.messages import Event, Job, Order
 from tunecli.store.lock import share_workers_lock
-from tunecli.train.trials import run_here, run_shared
+from tunecli.train.trials import run_here, run_shared, uses_user_code
+from tunecli.train.user_code.printed import PrintedOutput
+from tunecli.train.user_code.trial_log import log_file
 
 STOP, FINISH = b"stop", b"finish"
 """The messages that ask the running job to stop or to finish at its epoch's end, see `Order`. The first message is the
@@ -45,7 +49,6 @@ class WorkerSetup:
     """The first message to a worker.
 
     Attributes:
-        is_single_use: whether the worker ends with its first job.
         workers_lock: the file of which it holds a shared lock while it lives, so that the study cannot be resumed
             until then; empty: none.
         visible: the variables that choose the accelerators that it sees, with their values.
@@ -53,7 +56,6 @@ class WorkerSetup:
         environment: all environment variables; None: unchanged.
     """
 
-    is_single_use: bool
     workers_lock: str = ""
     visible: dict[str, str] = field(default_factory=dict)
     folder: str = ""
@@ -64,8 +66,8 @@ class WorkerSetup:
         return json.dumps(asdict(self)).encode()
 
 
-def serve(pipe: Connection) -> None:
-    """Run the jobs from the pipe until it closes; a single-use worker runs one job.
+def serve(pipe: Connection, output: int | None) -> None:
+    """Run the jobs from the pipe until it closes; a single-use worker, which has an ``output``, runs one job.
 
     If the disk fails, the worker sends that instead of an event: it is not the trial's fault, and it ends the sweep.
     """
@@ -74,8 +76,8 @@ def serve(pipe: Connection) -> None:
     except (EOFError, OSError):
         return
     _apply(setup)
-    if setup.is_single_use:
-        _serve_once(pipe)
+    if output is not None:
+        _serve_once(pipe, output)
         return
     orders, is_prepared = _Orders(pipe), False
     while (jobs := orders.next_jobs()) is not None:
@@ -83,11 +85,26 @@ def serve(pipe: Connection) -> None:
             _ignore_signals()
             is_prepared = True
         try:
-            run_shared(jobs, orders.order, lambda event: pipe.send_bytes(pack_event(event)))
+            with _printed_logged(jobs):
+                run_shared(jobs, orders.order, lambda event: pipe.send_bytes(pack_event(event)))
         except (DiskFull, StoreFailed) as error:
             pipe.send_bytes(pack_storage_error(error))
         except BrokenPipeError:
             return
+
+
+@contextlib.contextmanager
+def _printed_logged(jobs: Sequence[Job]) -> Iterator[None]:
+    """A block that logs what the user's own code prints; a program of theirs has a log of its own."""
+    if not uses_user_code(jobs[0]):
+        yield
+        return
+    printed = PrintedOutput(log_file(jobs[0]), is_shown=False)
+    try:
+        with printed.logged():
+            yield
+    finally:
+        printed.close()
 
 
 def _apply(setup: WorkerSetup) -> None:
@@ -121,12 +138,18 @@ def _close_in_children(descriptor: int) -> None:
     os.register_at_fork(after_in_child=close)
 
 
-def _serve_once(pipe: Connection) -> None:
-    """Run one job in this thread, then end the process and all programs that the job started."""
+def _serve_once(pipe: Connection, output: int) -> None:
+    """Run one job in this thread, then end the process and all programs that the job started.
+
+    Args:
+        pipe: jobs and orders come from it.
+        output: the pipe for the trial's log.
+    """
     try:
         jobs = unpack_jobs(pipe.recv_bytes())
     except (EOFError, OSError):
         return
+    print_to_log(output, log_file(jobs[0]))
     _ignore_signals()
     sys.modules["__main__"] = ModuleType("__main__")
     replay_output()
