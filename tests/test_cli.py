@@ -225,6 +225,7 @@ def test_version_and_help_need_no_verb(run):
         "resume",
         "status",
         "results",
+        "logs",
         "export",
         "verify",
         "train",
@@ -242,6 +243,7 @@ VERBS = [
     "stop",
     "status",
     "results",
+    "logs",
     "export",
     "verify",
     "train",
@@ -418,6 +420,7 @@ LIGHT = [
     ["check", "small.yaml"],
     ["status", "small"],
     ["results", "small"],
+    ["logs", "small"],
     ["export", "small"],
 ]
 

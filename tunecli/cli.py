@@ -23,11 +23,13 @@ from tunecli.console.options import (
     Exact,
     ExportFile,
     Failed,
+    Follow,
     ForeignFile,
     Fork,
     Form,
     Json,
     Kind,
+    LogTrial,
     Metrics,
     NextConfig,
     OneTrial,
@@ -202,6 +204,25 @@ def results(
         console.show(one_trial_view(one_trial(folder, number)))
     else:
         console.show(results_view(results(folder, is_predicted=predict, selection=selection), form))
+
+
+@verb(short_help="Show what a trial printed.")
+def logs(run: Run, number: LogTrial = None, is_followed: Follow = False, is_json: Json = False) -> None:
+    """Show what your own code printed in a trial, or list the logs of all trials.
+
+    `--follow` waits for more until the trial ends; without `--trial` it follows the running trial.
+    """
+    from tunecli.commands.logs import log_of, log_view, logs, logs_view
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    console, folder = Console(is_json=is_json), RunFolder.find(run)
+    if number is None and not is_followed:
+        console.show(logs_view(logs(folder)))
+    elif is_json:
+        console.show(log_view(folder, number, is_followed=is_followed))
+    else:
+        console.stream(log_of(folder, number, console.say, is_followed=is_followed))
 
 
 @verb(short_help="Write a trial as a runnable YAML file.")

@@ -6,12 +6,14 @@ change the direction of writing, characters without width. Knows no format: the 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from reprlib import Repr
 from typing import Any
 
 _JOINERS = "\u200c\u200d"  # some scripts and emoji need them; a terminal does not
 _BLANK_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 _CUT = "…"
 
@@ -24,6 +26,11 @@ def sanitize(text: str) -> str:
         if character.isspace() or character in _JOINERS or not is_invisible(character)
     )
     return " ".join("".join(kept).split())
+
+
+def without_escapes(text: str) -> str:
+    """``text`` without the escape sequences that colour a terminal, move its cursor or set its title."""
+    return _ESCAPE.sub("", text)
 
 
 def is_invisible(character: str) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from tunecli.commands.logs import last_lines
 from tunecli.commands.outcome_summary import parameters_block
 from tunecli.config.concrete_trial import derived_values
 from tunecli.results.failures import Place, failure_line, place_of
@@ -20,6 +22,7 @@ from tunecli.trial import FailedAttempt, Failure, Scalar, Trial
 
 _LONGEST = 300
 _SHOWN_SETBACKS = 10
+_SHOWN_LINES = 10
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class OneTrial:
         setbacks: the attempts that failed and were repeated.
         ended_by: the limit or the person that ended the trial; None: it ended by itself.
         place: the line of the user's own code that failed; None: the trial did not fail, or the line is unknown.
+        log_path: what the user's code printed; None: nothing that was kept.
     """
 
     study: str
@@ -45,6 +49,7 @@ class OneTrial:
     setbacks: tuple[FailedAttempt, ...]
     ended_by: Failure | None
     place: Place | None
+    log_path: Path | None = None
     derived: Mapping[str, Scalar] = field(default_factory=dict)
 
     @property
@@ -75,6 +80,7 @@ def one_trial(folder: RunFolder, number: int) -> OneTrial:
             tuple(setbacks[:-1] if ended_by else setbacks),
             ended_by,
             None if failure is None else place_of(failure),
+            path if (path := folder.trial_log_path(number)).is_file() else None,
             derived_values(study.spec.space, ranked.trial.parameters),
         )
 
@@ -107,11 +113,19 @@ def one_trial_view(one: OneTrial) -> View:
     for setback in one.setbacks[:_SHOWN_SETBACKS]:
         cause = shorten(sanitize(setback.failure.cause), _LONGEST)
         lines.append((f"attempt {setback.attempt}", f"{setback.failure.kind}: {cause}"))
+    if one.log_path is not None:
+        lines.append(("log", str(one.log_path)))
     heading = "parameters" if trial.parameters else "parameters: none"
     shown = replace(trial, parameters={**trial.parameters, **one.derived})
     block = parameters_block(one.overview, shown, heading, "")
-    text = failure.traceback if failure else ""
+    text = "\n".join(filter(None, (failure.traceback.rstrip("\n"), _printed(one)))) if failure else ""
     return View("trial", _data(one), tuple(lines), blocks=(block,), text=text)
+
+
+def _printed(one: OneTrial) -> str:
+    """The last lines of the log below a heading; empty if there is no log."""
+    lines = last_lines(one.log_path, _SHOWN_LINES) if one.log_path else ()
+    return "\n".join(["last lines of the log:", *(f"  {line}" for line in lines)]) if lines else ""
 
 
 def _metrics(one: OneTrial) -> dict[str, float]:
@@ -148,6 +162,7 @@ def _data(one: OneTrial) -> dict[str, Any]:
         "seconds": outcome.seconds if outcome else None,
         "seed": trial.seed,
         "device": outcome.device or None if outcome else None,
+        "log": str(one.log_path) if one.log_path else None,
         "attempts": one.n_attempts,
         "setbacks": [
             {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TextIO
 
@@ -25,7 +25,18 @@ from tunecli.console.layout import (
     table_lines,
     wrapped,
 )
-from tunecli.console.streams import is_plain, is_terminal, seen, spoken, width_of, write_err, write_out
+from tunecli.console.streams import (
+    final_part,
+    is_plain,
+    is_read,
+    is_terminal,
+    seen,
+    spoken,
+    whole_lines,
+    width_of,
+    write_err,
+    write_out,
+)
 from tunecli.errors import ConfigError, Interrupted, TunecliError
 from tunecli.results.view import Block, Section, View
 from tunecli.text import counted
@@ -75,6 +86,21 @@ class Console:
             DiskFull: stdout is a file and the disk is full.
         """
         write_out(seen(text) if is_terminal(sys.stdout) else text)
+
+    def stream(self, texts: Iterable[str]) -> None:
+        """Print pieces of a text to stdout as they come; stop when nobody reads them.
+
+        A pipe gets them unchanged. A terminal gets whole lines without escape codes, and of each line what a terminal
+        would show in the end: the part behind the last carriage return.
+
+        Raises:
+            DiskFull: stdout is a file and the disk is full.
+        """
+        is_shown = is_terminal(sys.stdout)
+        for text in whole_lines(texts) if is_shown else texts:
+            shown = "\n".join(map(seen, map(final_part, text.split("\n")))) if is_shown else text
+            if not is_read(sys.stdout) or (shown and not write_out(shown)):
+                return
 
     def say(self, text: str) -> None:
         """Print a line to stderr. A terminal gets it broken at blanks; a pipe gets it whole."""

@@ -111,6 +111,11 @@ OneTrial = Annotated[
     int | None,
     typer.Option("--trial", metavar="N", parser=whole_number(0), help="Show everything about trial N."),
 ]
+LogTrial = Annotated[
+    int | None,
+    typer.Option("--trial", metavar="N", parser=whole_number(0), help="Show the log of trial N."),
+]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show more as it comes, until the trial ends.")]
 Predict = Annotated[
     bool,
     typer.Option("--predict", help="Add a model's noise-free estimate of each score, with its uncertainty."),

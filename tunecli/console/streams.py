@@ -11,11 +11,12 @@ import io
 import os
 import select
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TextIO
 
 from tunecli.errors import NO_ROOM, DiskFull
-from tunecli.text import is_invisible
+from tunecli.text import is_invisible, without_escapes
 
 _HANDLER = "tunecli-replace"
 _STAND_INS = {
@@ -77,6 +78,21 @@ def seen(text: str) -> str:
     )  # fmt: skip
 
 
+def whole_lines(texts: Iterable[str]) -> Iterator[str]:
+    """The same text in pieces that end with a line, except for the last one."""
+    rest = ""
+    for text in texts:
+        lines, end, rest = (rest + text).rpartition("\n")
+        yield lines + end
+    yield f"{rest}\n" if rest else ""
+
+
+def final_part(line: str) -> str:
+    """What a terminal shows of a line in the end: the part behind the last carriage return, without escape codes."""
+    parts = [part for part in without_escapes(line).split("\r") if part]
+    return parts[-1] if parts else ""
+
+
 def spoken(text: str, stream: TextIO | None) -> str:
     """`seen` text in characters that the stream's encoding has, so its width is known before it is laid out."""
     text = seen(text)
@@ -89,20 +105,34 @@ def spoken(text: str, stream: TextIO | None) -> str:
         return text.encode("ascii", _HANDLER).decode("ascii")
 
 
-def write_out(text: str) -> None:
+def write_out(text: str) -> bool:
     """Write to stdout. A reader that has closed the pipe, such as `head`, is no error, and gets nothing more.
+
+    Returns:
+        Whether somebody may read more.
 
     Raises:
         DiskFull: stdout is a file and the disk is full.
     """
     if sys.stdout is None:  # the caller closed it
-        return
+        return False
     try:
         _write(sys.stdout, text)
     except (OSError, ValueError) as error:
         _silence(sys.stdout)
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise DiskFull("the disk is full: the output on stdout is incomplete") from None
+        return False
+    return True
+
+
+def is_read(stream: TextIO | None) -> bool:
+    """Whether somebody may read what is written; False once the reader of a pipe has closed it."""
+    with suppress(OSError, ValueError, AttributeError):
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)  # type: ignore[union-attr]  # None has no descriptor
+        return not any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+    return stream is not None
 
 
 def write_err(text: str) -> None:
