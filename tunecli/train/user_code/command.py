@@ -24,7 +24,8 @@ from tunecli.errors import UsageError
 from tunecli.messages import Event, Job, Order
 from tunecli.train import machine
 from tunecli.train.epoch_end import never
-from tunecli.train.user_code.output import MetricsReader, last_lines, reader_for, short_line
+from tunecli.train.user_code.near_lines import NearLines
+from tunecli.train.user_code.output import MetricsReader, compiled, last_lines, reader_for, short_line
 from tunecli.train.user_code.parameters import Parameters, parameters_of
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports
@@ -89,8 +90,11 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
             yield reports.ended(Failure(FailureKind.ERROR, cause))
             return
         reader = with_shim(trial, reports, reader_for(trial, reports, is_anew=is_anew))
+        near = NearLines(reports.job.task.objective.metric, compiled(trial))
         stopping = _Latch(is_stop_wanted)
         for line in program.lines(stopping):
+            if near.name not in reports.metrics:
+                near.note(line.text)
             yield from reader.read(line.text, line.stream)
             if reports.is_over:
                 if reports.is_complete:
@@ -113,7 +117,7 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
         is_killed = machine.n_killed_for_memory() > n_killed
         failure = _failure(exit_code, stderr, is_killed=is_killed)
         if failure is None and reports.missing and reports.failure is None:
-            failure = _unreported(reports, reader, program, stderr)
+            failure = _unreported(reports, reader, near, program)
         yield reports.ended(failure)
 
 
@@ -200,13 +204,20 @@ def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure
     return Failure(FailureKind.OOM if is_full else FailureKind.ERROR, cause, stderr)
 
 
-def _unreported(reports: Reports, reader: MetricsReader, program: Program, stderr: str) -> Failure:
+def _unreported(reports: Reports, reader: MetricsReader, near: NearLines, program: Program) -> Failure:
     """The failure for a metric that is missing at the end, with the program's last lines, which may explain it."""
     clean = partial(redacted, names=secret_names(reports.job.task), is_cut=True)
-    stdout = clean(program.stdout_tail)
+    stdout, stderr = clean(program.stdout_tail), _without_secrets(program, secret_names(reports.job.task))
     explanation = reader.explanation(clean)
+    nearness = near.explanation(clean) if reports.missing == near.name else ""
     too_long, last = _too_long(program, clean), last_lines(stdout, stderr)
-    causes = (reports.missing_cause, too_long, explanation, last or "it printed nothing" * (not too_long))
+    causes = (
+        reports.missing_cause,
+        too_long,
+        explanation,
+        nearness,
+        last or "it printed nothing" * (not too_long),
+    )
     output = f"stdout:\n{stdout}\nstderr:\n{stderr}"
     return Failure(FailureKind.ERROR, "; ".join(filter(None, causes)), output)
 

@@ -72,8 +72,12 @@ def reader_for(trial: CommandTrial, reports: Reports, *, is_anew: bool) -> Metri
     streams = BOTH if trial.metrics_from == "both" else (Stream(trial.metrics_from),)
     if not trial.metrics:
         return JsonLines(reports, streams)
-    patterns = {name: re.compile(pattern) for name, pattern in trial.metrics.items()}
-    return Patterns(patterns, reports, is_anew, streams)
+    return Patterns(compiled(trial), reports, is_anew, streams)
+
+
+def compiled(trial: CommandTrial) -> dict[str, re.Pattern[str]]:
+    """The patterns of a trial, by metric."""
+    return {name: re.compile(pattern) for name, pattern in trial.metrics.items()}
 
 
 @dataclass(slots=True)

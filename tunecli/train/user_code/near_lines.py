@@ -1,0 +1,93 @@
+"""Why a command's objective was never found: which patterns matched what, and the lines that look nearest to a report.
+
+Lines are noted only until the objective is reported, so a program that reports costs nothing. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tunecli.text import without_escapes
+from tunecli.train.user_code.output import short_line
+
+_SHOWN = 3
+_KEPT_SHAPES = 32
+_READ_CHARACTERS = 1000
+_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![A-Za-z_])[0-9]")
+_DIGITS = re.compile(r"[0-9]+")
+_PREFIX = 3  # `acc` is near to `accuracy`, `valid` to `val`
+
+
+@dataclass(slots=True)
+class _Match:
+    n_lines: int
+    last: str
+
+
+@dataclass(slots=True)
+class NearLines:
+    """Notes the lines of a program that has not reported its objective yet.
+
+    Attributes:
+        name: the objective's metric.
+        patterns: by metric, the patterns that are searched; empty: JSON lines are read.
+    """
+
+    name: str
+    patterns: Mapping[str, re.Pattern[str]]
+    _matches: dict[str, _Match] = field(default_factory=dict)
+    _near: dict[str, tuple[int, str]] = field(
+        default_factory=dict
+    )  # by shape: how near, and the last such line
+    _words: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Split the metric's name into words."""
+        self._words = frozenset(word.lower()[:_PREFIX] for word in _WORD.findall(self.name))
+
+    def note(self, line: str) -> None:
+        """Note a line."""
+        plain = without_escapes(line[:_READ_CHARACTERS])
+        for name, pattern in self.patterns.items():
+            if pattern.search(plain):
+                match = self._matches.setdefault(name, _Match(0, ""))
+                match.n_lines += 1
+                match.last = plain
+        if nearness := self._nearness(plain):
+            shape = _DIGITS.sub("0", plain)
+            self._near[shape] = (nearness, plain)
+            if len(self._near) > _KEPT_SHAPES:
+                del self._near[min(self._near, key=lambda each: self._near[each][0])]
+
+    def _nearness(self, line: str) -> int:
+        """How much a line looks like a report of the metric; 0: not at all."""
+        if not _NUMBER.search(line):
+            return 0
+        n_words = len(self._words & {word.lower()[:_PREFIX] for word in _WORD.findall(line)})
+        has_sign = "=" in line or ":" in line
+        if not n_words and not has_sign:
+            return 0
+        return 1 + has_sign + 3 * n_words + 4 * (self.name.lower() in line.lower())
+
+    def explanation(self, clean: Callable[[str], str]) -> str:
+        """A message about the matches and the nearest lines; empty if there are none.
+
+        Args:
+            clean: removes secrets from a text; called before a text is cut.
+        """
+        parts = [self._matched(name, clean) for name in self.patterns]
+        nearest = sorted(self._near.values(), key=lambda each: -each[0])[:_SHOWN]
+        if nearest and self.name not in self._matches:
+            lines = ", ".join(f"`{short_line(clean(line))}`" for _, line in nearest)
+            parts.append(f"the nearest lines: {lines}")
+        return "; ".join(parts)
+
+    def _matched(self, name: str, clean: Callable[[str], str]) -> str:
+        match = self._matches.get(name)
+        if match is None:
+            return f"the pattern of {name} matched no line"
+        lines = f"{match.n_lines:,} lines, the last" if match.n_lines > 1 else "one line:"
+        return f"the pattern of {name} matched {lines} `{short_line(clean(match.last))}`"
