@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,7 @@ from tunecli.console.options import (
     Predict,
     Run,
     RunFolderPath,
+    RunOne,
     Sample,
     SchemaForm,
     Sets,
@@ -294,12 +296,27 @@ def train(
 
 
 @verb(short_help="Check a file: errors, size, cost.")
-def check(config: ConfigFile, sets: Sets = None, is_json: Json = False) -> None:
-    """Check CONFIG: errors, size of the search space, estimated cost. Trains nothing."""
+def check(config: ConfigFile, sets: Sets = None, is_run: RunOne = False, is_json: Json = False) -> None:
+    """Check CONFIG: errors, size of the search space, estimated cost. Trains nothing without `--run`.
+
+    `--run` also runs the first trial until its first epoch ends, for at most a minute, and shows what was understood.
+    """
     from tunecli.commands.check import check, check_view, load_checked
     from tunecli.console import Console
 
-    Console(is_json=is_json).show(check_view(check(load_checked(config, overrides_of(sets)))))
+    console, spec = Console(is_json=is_json), load_checked(config, overrides_of(sets))
+    checked = check_view(check(spec))
+    if not is_run:
+        console.show(checked)
+        return
+    from tunecli.commands.check_run import check_run, check_run_view, require_works
+
+    if not is_json:
+        console.show(checked)
+    run = check_run(spec)
+    view = check_run_view(run)
+    console.show(replace(view, data={**checked.data, **view.data}))
+    require_works(run)
 
 
 @verb(short_help="Write a YAML file to start from.")

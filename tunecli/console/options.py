@@ -115,6 +115,7 @@ LogTrial = Annotated[
     int | None,
     typer.Option("--trial", metavar="N", parser=whole_number(0), help="Show the log of trial N."),
 ]
+RunOne = Annotated[bool, typer.Option("--run", help="Run the first trial for one epoch, or a minute.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show more as it comes, until the trial ends.")]
 Predict = Annotated[
     bool,
