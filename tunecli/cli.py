@@ -208,9 +208,9 @@ def results(
         console.show(results_view(results(folder, is_predicted=predict, selection=selection), form))
 
 
-@verb(short_help="Show what a trial printed.")
+@verb(short_help="Show the output of a trial.")
 def logs(run: Run, number: LogTrial = None, is_followed: Follow = False, is_json: Json = False) -> None:
-    """Show what your own code printed in a trial, or list the logs of all trials.
+    """Show the output of your own code in a trial, or list the logs of all trials.
 
     `--follow` waits for more until the trial ends; without `--trial` it follows the running trial.
     """
@@ -299,7 +299,7 @@ def train(
 def check(config: ConfigFile, sets: Sets = None, is_run: RunOne = False, is_json: Json = False) -> None:
     """Check CONFIG: errors, size of the search space, estimated cost. Trains nothing without `--run`.
 
-    `--run` also runs the first trial until its first epoch ends, for at most a minute, and shows what was understood.
+    `--run` also runs the first trial until its first epoch ends (a minute at most), and shows its output and metrics.
     """
     from tunecli.commands.check import check, check_view, load_checked
     from tunecli.console import Console

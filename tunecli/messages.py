@@ -81,7 +81,7 @@ class Files:
         checkpoint_epochs: epochs between two checkpoints; None: as many as keep their cost small; 0: write a
             checkpoint only when the sweep stops.
         reports_path: the file that buffers the reports of the user's own code; empty: none.
-        log_path: the file for what the user's own code prints; empty: none.
+        log_path: the file for the output of the user's own code; empty: none.
         log_limit_bytes: the largest size of that file; 0: no file.
     """
 

@@ -1,4 +1,4 @@
-"""`tunecli check --run`: run the first trial of a file for one epoch, and show what it printed and what was understood.
+"""`tunecli check --run`: run the first trial of a file for one epoch, and show its output and its metrics.
 
 The trial runs in a worker, with its files in a temporary folder. No run folder is read or written.
 """
@@ -57,7 +57,7 @@ class CheckRun:
         seconds: how long it ran.
         device: where it ran.
         failure: why it failed; None: it did not fail.
-        hint: for a program that reported nothing in time, what its patterns matched and which lines look nearest.
+        hint: for a program that reported nothing in time: the matches of its patterns, and the nearest lines.
         printed: the last lines that it printed.
         files: the files that it wrote into ``checkpoint_dir`` or into a working folder of its own.
     """
@@ -153,7 +153,7 @@ def _first_epoch(spec: StudySpec, job: Job) -> tuple[EpochEnded | None, Outcome,
 
 
 def _nearness(job: Job, log_path: Path) -> str:
-    """What a program printed that looks like a report; empty for a trial that is no command."""
+    """The lines of a program that look like reports; empty for a trial that is no command."""
     config = job.task.config
     if trial_model(config) is not CommandTrial:
         return ""
@@ -173,7 +173,7 @@ def _written(*folders: Path) -> Iterator[str]:
 
 
 def check_run_view(run: CheckRun) -> View:
-    """What the trial printed, what was understood, and whether the file works."""
+    """The output of the trial, its metrics, and whether the file works."""
     lines = [
         ("ran", _ran(run)),
         ("device", run.device or "none"),

@@ -1,4 +1,4 @@
-"""`tunecli logs`: what the user's own code printed in a trial, now or while it prints; or a list of the logs."""
+"""`tunecli logs`: the output of the user's own code in a trial, also while it prints; or a list of the logs."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def log_view(folder: RunFolder, number: int | None, *, is_followed: bool) -> Vie
     """The log of one trial as JSON data.
 
     Raises:
-        UsageError: there is no such trial, its log cannot be read, or the log is to be followed.
+        UsageError: there is no such trial, its log cannot be read, or ``is_followed`` is set.
     """
     if is_followed or number is None:
         raise UsageError("--follow does not work with --json", hint="leave out one of them")
@@ -220,7 +220,7 @@ def pieces(path: Path) -> Iterator[str]:
 
 
 def followed(folder: RunFolder, number: int) -> Iterator[str]:
-    """The text of a log, then what is added to it, until the trial ends or no process runs its study.
+    """The text of a log, then every addition, until the trial ends or no process runs its study.
 
     Yields an empty text when nothing is new, so that the caller can stop.
 
@@ -232,14 +232,14 @@ def followed(folder: RunFolder, number: int) -> Iterator[str]:
     while True:
         began_s = time.monotonic()
         is_over = require_trial(folder, number).state in _OVER or holder(folder.path) is None
-        yield follower.new_text()  # after the state: what was printed before the end is in the log by then
+        yield follower.new_text()  # after the state: output from before the end is in the log by then
         if is_over:
             return
         time.sleep(max(_WAIT_S, _COST_WAIT * (time.monotonic() - began_s)))
 
 
 class Follower:
-    """Reads what is new in a log, although its middle may be left out meanwhile."""
+    """Reads the additions to a log, although its middle may be left out meanwhile."""
 
     def __init__(self, path: Path) -> None:
         """Start at the beginning of the file, which need not exist yet."""
@@ -249,7 +249,7 @@ class Follower:
         self._n_seen = 0  # bytes of the last attempt's output, with those that were left out
 
     def new_text(self) -> str:
-        """What was added since the last call.
+        """The text added since the last call.
 
         Raises:
             UsageError, StoreFailed: the log cannot be read.

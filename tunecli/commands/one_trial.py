@@ -38,7 +38,7 @@ class OneTrial:
         setbacks: the attempts that failed and were repeated.
         ended_by: the limit or the person that ended the trial; None: it ended by itself.
         place: the line of the user's own code that failed; None: the trial did not fail, or the line is unknown.
-        log_path: what the user's code printed; None: nothing that was kept.
+        log_path: the output of the user's code; None: none was kept.
     """
 
     study: str

@@ -88,10 +88,10 @@ class Console:
         write_out(seen(text) if is_terminal(sys.stdout) else text)
 
     def stream(self, texts: Iterable[str]) -> None:
-        """Print pieces of a text to stdout as they come; stop when nobody reads them.
+        """Print pieces of a text to stdout as they come; stop when the reader has closed the pipe.
 
-        A pipe gets them unchanged. A terminal gets whole lines without escape codes, and of each line what a terminal
-        would show in the end: the part behind the last carriage return.
+        A pipe gets them unchanged. A terminal gets whole lines without escape codes, and of each line only the part
+        behind the last carriage return, which a terminal would show in the end.
 
         Raises:
             DiskFull: stdout is a file and the disk is full.

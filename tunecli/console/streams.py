@@ -88,7 +88,7 @@ def whole_lines(texts: Iterable[str]) -> Iterator[str]:
 
 
 def final_part(line: str) -> str:
-    """What a terminal shows of a line in the end: the part behind the last carriage return, without escape codes."""
+    """The part of a line behind its last carriage return, which a terminal shows in the end, without escape codes."""
     parts = [part for part in without_escapes(line).split("\r") if part]
     return parts[-1] if parts else ""
 
@@ -109,7 +109,7 @@ def write_out(text: str) -> bool:
     """Write to stdout. A reader that has closed the pipe, such as `head`, is no error, and gets nothing more.
 
     Returns:
-        Whether somebody may read more.
+        Whether the stream still has a reader.
 
     Raises:
         DiskFull: stdout is a file and the disk is full.
@@ -127,7 +127,7 @@ def write_out(text: str) -> bool:
 
 
 def is_read(stream: TextIO | None) -> bool:
-    """Whether somebody may read what is written; False once the reader of a pipe has closed it."""
+    """Whether the stream has a reader; False once the reader of a pipe has closed it."""
     with suppress(OSError, ValueError, AttributeError):
         poll = select.poll()
         poll.register(stream.fileno(), 0)  # type: ignore[union-attr]  # None has no descriptor

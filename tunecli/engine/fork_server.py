@@ -2,9 +2,9 @@
 
 A fork from a process that has loaded torch takes 17 ms; a new process takes 1.5 s. Each worker leads a process group of
 its own. When the worker dies, the server kills the rest of its group; when the coordinator dies or asks for it, the
-server kills the worker with all programs that it started. It writes what a single-use worker prints to the trial's log.
-The server does not read jobs or events. A template
-(`tunecli.engine.template`) is a server of its own, which this one forks like a worker.
+server kills the worker with all programs that it started. It writes the output of a single-use worker to the trial's
+log. The server does not read jobs or events. A template (`tunecli.engine.template`) is a server of its own, which this
+one forks like a worker.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class _Server:
         Args:
             requests: the socket that requests come from.
             serve: runs in each worker, with the worker's end of its pipe, and that of a single-use worker's output.
-            make_output: makes the pipe for what a single-use worker prints.
+            make_output: makes the pipe for the output of a single-use worker.
             clean_up: runs after a worker that failed or was killed.
         """
         self._requests, self._serve, self._clean_up = requests, serve, clean_up

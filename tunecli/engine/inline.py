@@ -142,7 +142,7 @@ class InlineEngine:
 
 
 def _printed(job: Job) -> PrintedOutput:
-    """Logs what the user's code prints, and shows it: a person who debugs sees it. A command has its own log."""
+    """Logs the output of the user's code and also shows it, for a person who debugs. A command has its own log."""
     return PrintedOutput(log_file(job), is_shown=True) if uses_user_code(job) else _NOTHING_PRINTED
 
 

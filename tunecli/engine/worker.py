@@ -95,7 +95,7 @@ def serve(pipe: Connection, output: int | None) -> None:
 
 @contextlib.contextmanager
 def _printed_logged(jobs: Sequence[Job]) -> Iterator[None]:
-    """A block that logs what the user's own code prints; a program of theirs has a log of its own."""
+    """A block that logs the output of the user's Python code; a command has a log of its own."""
     if not uses_user_code(jobs[0]):
         yield
         return

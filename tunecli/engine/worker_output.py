@@ -1,4 +1,4 @@
-"""What a single-use worker prints: a pipe leads it to the fork server, which writes the trial's log.
+"""The output of a single-use worker: a pipe leads it to the fork server, which writes the trial's log.
 
 The server outlives every worker, so the log of a killed worker is whole, and a worker needs no thread of its own. The
 worker's first line in the pipe names the log; the worker sends it before the user's code runs.
@@ -16,7 +16,7 @@ from tunecli.errors import DiskFull, StoreFailed
 from tunecli.train.user_code.trial_log import LogFile, TrialLog
 
 _CHUNK_BYTES = 65536
-_LAST_ROUNDS = 64  # a process that the trial left behind may print for ever
+_LAST_ROUNDS = 64  # a process that the trial left behind may print without end
 
 
 class WorkerOutput:
@@ -56,7 +56,7 @@ class WorkerOutput:
         return self._log is not None and self._log.is_waiting
 
     def read(self) -> bool:
-        """Take what the worker has printed, at most 64 KB.
+        """Take output from the pipe, at most 64 KB.
 
         Returns:
             Whether there was something.
@@ -82,7 +82,7 @@ class WorkerOutput:
         self._try(TrialLog.flush)
 
     def finish(self) -> int:
-        """Take what a worker that has ended left in the pipe, and close the log.
+        """Take the rest of the output of a worker that has ended, and close the log.
 
         Returns:
             `log_errno`.
@@ -95,7 +95,7 @@ class WorkerOutput:
         return self.log_errno
 
     def _try(self, action: Callable[[TrialLog], None]) -> None:
-        """Call ``action`` with the log. After an error the output is dropped: the worker must not wait for ever."""
+        """Call ``action`` with the log. After an error the output is dropped, so that the worker never waits."""
         if self._log is None or self.log_errno:
             return
         try:
@@ -106,7 +106,7 @@ class WorkerOutput:
 
 
 def print_to_log(write_end: int, file: LogFile) -> None:
-    """Send everything that this process and its children print to the server, or as before where nothing is logged.
+    """Send all output of this process and its children to the server; do nothing if the log is off.
 
     Args:
         write_end: the worker's end of the pipe, which is closed.

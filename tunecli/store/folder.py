@@ -201,7 +201,7 @@ class RunFolder:
         return self.path / LOGS_NAME
 
     def trial_log_path(self, number: int) -> Path:
-        """The file of what the user's own code printed in trial ``number``."""
+        """The file with the output of the user's own code in trial ``number``."""
         return self.trial_logs_path / f"trial-{number:05d}.log"
 
     def append_log(self, record: Mapping[str, Any]) -> None:

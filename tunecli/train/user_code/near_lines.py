@@ -1,4 +1,4 @@
-"""Why a command's objective was never found: which patterns matched what, and the lines that look nearest to a report.
+"""Why a command's objective was never found: the matches of each pattern, and the lines nearest to a report.
 
 Lines are noted only until the objective is reported, so a program that reports costs nothing. Loads no torch.
 """

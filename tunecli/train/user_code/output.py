@@ -1,4 +1,4 @@
-"""Reads metrics from what a program prints: from JSON objects, or with regular expressions.
+"""Reads metrics from the output of a program: from JSON objects, or with regular expressions.
 
 Owns which lines are reports, and the message about lines that only look like reports. Each source of metrics is a
 `MetricsReader`, and `reader_for` makes the one that a trial asks for. Loads no torch.
@@ -47,7 +47,7 @@ class MetricsReader(Protocol):
         """
 
     def close(self) -> Iterator[EpochEnded]:
-        """Read what is left after the program has ended.
+        """Read the rest after the program has ended.
 
         Yields, Raises:
             As `read`.

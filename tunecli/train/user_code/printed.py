@@ -1,7 +1,7 @@
-"""What Python prints in a process that several trials share, for the trial's log.
+"""The output of Python in a process that several trials share, for the trial's log.
 
 Such a process is the sweep's own (`run.engine: inline`) or a worker of a study with `run.isolate: off`. Only
-``sys.stdout`` and ``sys.stderr`` are replaced: what C libraries and other programs print goes to stderr as before.
+``sys.stdout`` and ``sys.stderr`` are replaced: C libraries and other programs print on stderr as before.
 Loads no torch.
 """
 
@@ -19,7 +19,7 @@ from tunecli.train.user_code.trial_log import LogFile, TrialLog
 
 
 class PrintedOutput:
-    """Logs what Python prints in the blocks of `logged`."""
+    """Logs the output of Python in the blocks of `logged`."""
 
     def __init__(self, file: LogFile, *, is_shown: bool) -> None:
         """Write nothing yet.

@@ -55,7 +55,7 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class _Output:
-    """What came from one stream.
+    """The output on one stream.
 
     Attributes:
         tail_bytes: the most bytes that ``tail`` keeps.

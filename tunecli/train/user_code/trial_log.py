@@ -1,4 +1,4 @@
-"""The log of a trial: what its program or function prints, as one text file in the run folder.
+"""The log of a trial: the output of its program or function, as one text file in the run folder.
 
 The file is made at the first byte. Each attempt adds a header line and its output. An attempt keeps the head and the
 tail of its output; a line between them says how many bytes are left out. The head is written at once, the tail a few
@@ -115,7 +115,7 @@ class TrialLog:
             raise from_os_error(error, self._file.path, is_users_path=False) from error
 
     def flush(self) -> None:
-        """Write what waits, if the last flush was more than half a second ago.
+        """Write waiting output, if the last flush was more than half a second ago.
 
         Raises:
             DiskFull, StoreFailed: as for `add`.
