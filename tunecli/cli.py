@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -210,10 +209,7 @@ def results(
 
 @verb(short_help="Show the output of a trial.")
 def logs(run: Run, number: LogTrial = None, is_followed: Follow = False, is_json: Json = False) -> None:
-    """Show the output of your own code in a trial, or list the logs of all trials.
-
-    `--follow` waits for more until the trial ends; without `--trial` it follows the running trial.
-    """
+    """List the logs of your own code, or show one, by default with `--follow` that of the running trial."""
     from tunecli.commands.logs import log_of, log_view, logs, logs_view
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
@@ -297,26 +293,16 @@ def train(
 
 @verb(short_help="Check a file: errors, size, cost.")
 def check(config: ConfigFile, sets: Sets = None, is_run: RunOne = False, is_json: Json = False) -> None:
-    """Check CONFIG: errors, size of the search space, estimated cost. Trains nothing without `--run`.
-
-    `--run` also runs the first trial until its first epoch ends (a minute at most), and shows its output and metrics.
-    """
+    """Check CONFIG: errors, size of the search space, estimated cost; with `--run` also the first epoch of a trial."""
     from tunecli.commands.check import check, check_view, load_checked
+    from tunecli.commands.check_run import run_and_show
     from tunecli.console import Console
 
     console, spec = Console(is_json=is_json), load_checked(config, overrides_of(sets))
-    checked = check_view(check(spec))
-    if not is_run:
-        console.show(checked)
-        return
-    from tunecli.commands.check_run import check_run, check_run_view, require_works
-
-    if not is_json:
-        console.show(checked)
-    run = check_run(spec)
-    view = check_run_view(run)
-    console.show(replace(view, data={**checked.data, **view.data}))
-    require_works(run)
+    if is_run:
+        run_and_show(spec, check_view(check(spec)), console.show, is_json=is_json)
+    else:
+        console.show(check_view(check(spec)))
 
 
 @verb(short_help="Write a YAML file to start from.")

@@ -16,6 +16,7 @@ COMMAND = """\
 objective: {{metric: val_loss}}
 trial:
   command: [sh, -c, {text!r}]
+  unused: allow
   params: {{x: {{uniform: [0.0, 1.0], default: 0.5}}}}
   metrics: {{val_loss: 'val_loss=(.*)'}}
 run: {{device: cpu}}

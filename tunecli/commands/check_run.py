@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,6 +170,27 @@ def _written(*folders: Path) -> Iterator[str]:
                 path = Path(parent, name)
                 if not path.is_symlink():
                     yield str(path.relative_to(folder))
+
+
+def run_and_show(spec: StudySpec, checked: View, show: Callable[[View], None], *, is_json: bool) -> None:
+    """Run the first trial of a study, and show it together with the check of the file.
+
+    Args:
+        spec: a loaded study.
+        checked: the view of the check.
+        show: shows a view.
+        is_json: show both as one document.
+
+    Raises:
+        NoTrialSucceeded: as `require_works`, after the output.
+        UsageError, DiskFull, StoreFailed: as `check_run`.
+    """
+    if not is_json:
+        show(checked)
+    run = check_run(spec)
+    view = check_run_view(run)
+    show(replace(view, data={**checked.data, **view.data}))
+    require_works(run)
 
 
 def check_run_view(run: CheckRun) -> View:
