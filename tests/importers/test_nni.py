@@ -119,6 +119,9 @@ def test_first_version_of_a_configuration_is_read_and_names_the_file_to_import()
         ("quniform", [0.5, 1000, 1], {"int": [1, 1000]}),
         ("qloguniform", [1, 1000, 1], {"logint": [1, 1000]}),
         ("normal", [0, 2], {"normal": [0, 2]}),
+        ("qnormal", [0, 2, 0.5], {"normal": [0, 2], "step": 0.5}),
+        ("lognormal", [-7, 1], {"lognormal": [-7, 1]}),
+        ("qlognormal", [3, 1, 2], {"lognormal": [3, 1], "step": 2}),
     ],
 )
 def test_each_type_becomes_the_range_with_the_same_values(kind, value, made):

@@ -88,6 +88,7 @@ def test_list_of_parameters_becomes_a_space():
         ("tune.quniform(3.2, 5.4, 0.2)", {"uniform": [3.2, 5.4], "step": 0.2}),
         ("tune.qloguniform(1e-4, 1e-1, 5e-5)", {"loguniform": [0.0001, 0.1], "step": 5e-5}),
         ("tune.randn(10, 2)", {"normal": [10, 2]}),
+        ("tune.qrandn(10, 2, 0.2)", {"normal": [10, 2], "step": 0.2}),
         ("tune.randint(-9, 15)", {"int": [-9, 14]}),
         ("tune.qrandint(-21, 12, 3)", {"int": [-21, 12], "step": 3}),
         ("tune.lograndint(1, 10)", {"logint": [1, 9]}),

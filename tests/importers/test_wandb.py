@@ -154,6 +154,11 @@ def test_nested_parameters_keep_their_paths_and_the_metric_gets_a_valid_name():
         ("{distribution: inv_log_uniform_values, min: 0.001, max: 1}", {"loguniform": [0.001, 1]}),
         ("{distribution: normal}", {"normal": [0, 1]}),
         ("{distribution: normal, mu: 5, sigma: 0.5}", {"normal": [5, 0.5]}),
+        ("{distribution: q_normal, mu: 5, sigma: 0.5, q: 0.25}", {"normal": [5, 0.5], "step": 0.25}),
+        ("{distribution: log_normal, mu: -7, sigma: 1}", {"lognormal": [-7, 1]}),
+        ("{distribution: q_log_normal, mu: 3, sigma: 1, q: 2}", {"lognormal": [3, 1], "step": 2}),
+        ("{values: [a, b], probabilities: [0.25, 0.75]}", {"choice": ["a", "b"], "weights": [0.25, 0.75]}),
+        ("{values: [a, b], probabilities: [0, 1]}", {"choice": ["b"], "weights": [1]}),
         ("{distribution: beta, a: 1, b: 1}", {"uniform": [0, 1]}),
         ("{distribution: q_beta, a: 2, b: 5, q: 0.25}", {"uniform": [0.0, 1.0], "step": 0.25}),
     ],
@@ -175,9 +180,13 @@ def test_exponents_are_those_of_e_to_twelve_digits():
 def test_probabilities_become_weights_and_repeated_values_add_theirs():
     text = """\
         method: random
+        program: a.py
+        metric: {name: loss}
         parameters: {x: {values: [a, b, a], probabilities: [0.2, 0.5, 0.3]}}
     """
-    assert tree(imported(text))["trial"]["params"]["x"] == {"choice": ["a", "b"], "weights": [0.5, 0.5]}
+    study = imported(text)
+    assert tree(study)["trial"]["params"]["x"] == {"choice": ["a", "b"], "weights": [0.5, 0.5]}
+    checked(study)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunecli.config.expressions import RANGE_KEYS
+from tunecli.config.range_words import FORMED_WORDS
 from tunecli.config.study import STUDY_NAME
 from tunecli.importers.account import Account, Fate, Field
 from tunecli.importers.ranges import Imported, NoRangeError
@@ -156,7 +157,10 @@ class Draft:
 
     def _path_of(self, name: str, source: Field) -> str:
         path = ".".join(filter(None, _NO_PATH.sub("_", name.lstrip("+")).strip("/").split(".")))
-        path = ".".join(f"{step}_" if step in RANGE_KEYS else step for step in path.split("."))
+        first, *inner = path.split(".")
+        steps = [f"{first}_" if first in RANGE_KEYS else first]
+        steps += [f"{step}_" if step in (*RANGE_KEYS, *FORMED_WORDS) else step for step in inner]
+        path = ".".join(steps)
         if not path or len(path) > _LONGEST_NAME:
             self.account.problem(source, f"a parameter's name must have 1 to {_LONGEST_NAME} characters")
             return ""

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from tunecli.config.expressions import RANGE_KEYS
+from tunecli.config.grammar import LEAST_WEIGHT
+from tunecli.config.range_words import RANGE_WORDS
 from tunecli.importers.written import Line
 
 _DIGITS = 12  # exp(log(0.001)) is 0.0010000000000000002
@@ -109,8 +110,6 @@ def normal(word: str, mean: float, deviation: float, q: float | None = None) -> 
     Raises:
         NoRangeError: the deviation or ``q`` is not above 0.
     """
-    if word not in RANGE_KEYS:
-        raise NoRangeError(f"`{word}` has no counterpart", "write a `loguniform` range")
     if deviation <= 0:
         raise NoRangeError(f"the deviation must be above 0, not {deviation}")
     if q is not None and q <= 0:
@@ -149,9 +148,19 @@ def choice(values: Sequence[Any], weights: Sequence[float] | None = None) -> Imp
     note = f"repeated values are written once: {n_repeated} left out" if n_repeated else ""
     if weights is None:
         return Imported(Line(choice=kept), note)
-    if not any(sums):
+    return _weighted(kept, sums, note)
+
+
+def _weighted(values: list[Any], weights: list[float], note: str) -> Imported:
+    """A choice with weights. Values that are never drawn, or hardly ever, are left out."""
+    if not any(weights):
         raise NoRangeError("one of the weights must be above 0")
-    return Imported(Line(choice=kept, weights=sums), note)
+    least = LEAST_WEIGHT * max(weights)
+    drawn = [(value, weight) for value, weight in zip(values, weights, strict=True) if weight >= least]
+    if len(drawn) < len(values):
+        left_out = f"values of weight 0 are left out: {len(values) - len(drawn)}"
+        note = "; ".join(filter(None, (note, left_out)))
+    return Imported(Line(choice=[value for value, _ in drawn], weights=[weight for _, weight in drawn]), note)
 
 
 def reserved_key(value: Any) -> str:
@@ -159,7 +168,7 @@ def reserved_key(value: Any) -> str:
     if isinstance(value, Line):  # a range that was made here
         return ""
     if isinstance(value, dict):
-        own = next((key for key in value if key in RANGE_KEYS), "")
+        own = next((key for key in value if key in RANGE_WORDS), "")
         return own or next(filter(None, map(reserved_key, value.values())), "")
     if isinstance(value, list | tuple):
         return next(filter(None, map(reserved_key, value)), "")
