@@ -19,7 +19,7 @@ from tunecli.trial import Scalar
 
 RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
 """The keys that make a map a range."""
-MODIFIERS = ("default", "step", "grid", "weights")
+MODIFIERS = ("default", "step", "grid", "weights", "ordered")
 """Further keys of some ranges."""
 
 
@@ -62,6 +62,7 @@ class Choice:
     has_default: bool
     mark: Mark
     weights: tuple[float, ...] = ()
+    is_ordered: bool = False
 
     def name_at(self, path: str) -> str:
         """Name of the choice at ``path`` in the record."""
@@ -149,7 +150,7 @@ def domain_of(expression: Expression) -> Domain | None:
         case Numeric(domain=domain):
             return domain
         case Choice(labels=labels, weights=weights):
-            return Categorical(labels, weights)
+            return Categorical(labels, weights, expression.is_ordered)
         case _:
             return None
 

@@ -12,7 +12,7 @@ A map with one reserved key is a range:
     {ref: optimizer.lr}                 the value of another key
     {expr: "1 - gamma"}                 a value that a formula computes from others
 
-A range may have the keys `default`, `step` and `grid`, and a choice the keys `default` and `weights`. Problems are
+A range may have the keys `default`, `step` and `grid`, and a choice `default`, `weights` and `ordered`. Problems are
 collected, not raised. Does not know the meaning of keys outside ranges.
 """
 
@@ -66,10 +66,7 @@ LEAST_WEIGHT = 1e-9
 """The smallest weight of an option, as a fraction of the largest."""
 _BESIDE_NUMBERS = ("default", "step", "grid")
 _POWER_SHAPE = "`power` is `{of: 2, int: [3, 8]}`, with any range of numbers for the exponent"
-_TWO_NUMBERS = {
-    "normal": "[mean, deviation]",
-    "lognormal": "[mean, deviation] of the natural logarithm",
-}
+_TWO_NUMBERS = {"normal": "[mean, deviation]", "lognormal": "[mean, deviation] of the natural logarithm"}
 Report = Callable[[Problem], None]
 
 
@@ -84,16 +81,12 @@ def parse(node: Node, report: Report, path: str = "") -> Expression:
             word = range_word(node, path)
             if not word:
                 parts = {key: parse(item, report, join(path, key)) for key, item in named.items()}
-                for key in filter(_is_dotted, named):
+                for key in (key for key in named if "." in key):
                     if any(isinstance(part, Numeric | Choice | VariableList) for part in walk(parts[key])):
                         report(_ambiguous(key, path, node.marks[key]))
                         parts[key] = Broken(node.marks[key])
                 return Group(parts, dict(node.marks), mark)
             return _Range(node, word, path, report).parse()
-
-
-def _is_dotted(key: str) -> bool:
-    return "." in key
 
 
 def _ambiguous(key: str, path: str, mark: Mark) -> Problem:
@@ -147,7 +140,7 @@ class _Range:
     def _is_allowed(self, key: str) -> bool:
         match self.key:
             case "choice":
-                return key in ("default", "weights")
+                return key in ("default", "weights", "ordered")
             case "list" | "power":
                 return key == "default"
             case "ref" | "expr":
@@ -180,9 +173,25 @@ class _Range:
                     "an option must not be a `choice` itself", "write all options in one list", at.mark
                 )
         default, weights = self._default(Categorical(labels)), self._weights(len(labels))
-        if weights is None:
+        is_ordered = self._is_ordered(options)
+        if weights is None or is_ordered is None:
             return Broken(self.mark)
-        return Choice(labels, options, default, "default" in self.node.items, self.mark, weights)
+        return Choice(labels, options, default, "default" in self.node.items, self.mark, weights, is_ordered)
+
+    def _is_ordered(self, options: tuple[Expression, ...]) -> bool | None:
+        """Whether the file says that the options have an order; None after a problem."""
+        node = self.node.items.get("ordered")
+        if node is None:
+            return False
+        if not isinstance(node, ScalarNode) or not isinstance(node.value, bool):
+            self.problem("`ordered` must be true or false", mark=node.mark)
+            return None
+        values = [option.value if isinstance(option, Fixed) else None for option in options]
+        if node.value and any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+            hint = "remove `ordered`, or write only numbers as options"
+            self.problem("only a choice among numbers can be ordered", hint, node.mark)
+            return None
+        return node.value
 
     def _list(self, body: Node) -> Expression:
         shape = "`list` must be `{of: …, length: …}`"

@@ -62,6 +62,12 @@ _WEIGHTS: dict[str, Any] = {
 _STEP = {"type": "number", "exclusiveMinimum": 0, "description": "Distance between two values."}
 
 
+_BESIDE_CHOICE: dict[str, dict[str, Any]] = {
+    "weights": {"$ref": "#/$defs/Weights"},
+    "ordered": {"$ref": "#/$defs/Ordered"},
+}
+
+
 def _range(key: str, body: dict[str, Any], description: str, **beside: dict[str, Any]) -> dict[str, Any]:
     properties = {key: {**body, "description": description}, **beside}
     return {"type": "object", "properties": properties, "required": [key], "additionalProperties": False}
@@ -114,6 +120,10 @@ def _ranges() -> dict[str, Any]:
             ],
         },
         "Weights": _WEIGHTS,
+        "Ordered": {
+            "type": "boolean",
+            "description": "Whether the options, which are numbers, have an order.",
+        },
         "Whole": {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/Range"}]},
     }
 
@@ -259,7 +269,14 @@ def _or_range(schema: dict[str, Any]) -> dict[str, Any]:
     }
     option = {"anyOf": [schema, {"$ref": "#/$defs/Range"}]}
     options = {"type": "array", "minItems": 1, "items": option}
-    choice = _range("choice", options, _CHOICE, default=_DEFAULT, weights={"$ref": "#/$defs/Weights"})
+    choice = _range(
+        "choice",
+        options,
+        _CHOICE,
+        default=_DEFAULT,
+        weights={"$ref": "#/$defs/Weights"},
+        ordered={"$ref": "#/$defs/Ordered"},
+    )
     return {**about, "anyOf": [schema, choice, {"$ref": "#/$defs/Range"}]}
 
 

@@ -192,7 +192,7 @@ def _parameters(
             yield Parameter(key, name, domain, conditions, default)
         case Choice(labels=labels, options=options):
             default = expression.default if expression.has_default else None
-            domain = Categorical(labels, expression.weights)
+            domain = Categorical(labels, expression.weights, expression.is_ordered)
             yield Parameter(key, expression.name_at(name), domain, conditions, default)
             for label, option in zip(labels, options, strict=True):
                 inner = (*conditions, Condition(key, (label,)))

@@ -5,6 +5,7 @@
   everything below a hundredth of its range would be one point to a model.
 - A categorical parameter is one column for each option (one-hot). Two different options are at distance 1. Weights of
   options are the shares of the unit interval from which candidates are drawn, and no more.
+- A choice among numbers that the file calls ordered is one column like a number: the rank of the option.
 - A numeric parameter that is not always active is two columns: a point on an arc of radius 1, and the arc's centre if
   the parameter is inactive. So every value is at distance 1 from "inactive" (Swersky, Duvenaud, Snoek, Hutter, Osborne
   (2013), "Raiders of the Lost Architecture: Kernels for Bayesian Optimization in Conditional Parameter Spaces").
@@ -56,6 +57,7 @@ class _Dimension:
         units_K: the unit of each value, ascending; None if the range is continuous or has more than 256 values.
         edges_J: where the share of one value ends and that of the next begins, (K - 1,); None like ``units_K``.
         is_categorical: whether the values have no order.
+        order_K: the ranks of the options of an ordered choice, from 0; None for other parameters.
         ratio: upper end divided by lower end if the coordinate is logarithmic, else None.
         conditions: for each condition the index of the parent parameter, and which of its values (K,) allow this one.
     """
@@ -65,6 +67,7 @@ class _Dimension:
     is_categorical: bool
     ratio: float | None
     conditions: tuple[tuple[int, NDArray[np.bool_]], ...]
+    order_K: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +142,15 @@ def features(encoding: Encoding, units_ND: Floats) -> Floats:
 def coordinates_of_units(encoding: Encoding, units_ND: Floats) -> Floats:
     """Return the model's coordinates of the points at ``units_ND``, (N, D), in [0, 1]; NaN for inactive parameters.
 
-    A coordinate is log(value / low) / log(high / low) on a logarithmic axis, and the unit itself on any other.
+    A coordinate is log(value / low) / log(high / low) on a logarithmic axis, and the unit itself on any other. That of
+    an ordered choice is the rank of the option.
     """
     coordinates_ND = units_ND.copy()
     for index, dimension in enumerate(encoding.dimensions):
+        if dimension.order_K is not None and dimension.edges_J is not None:
+            ranks_N = dimension.order_K[_nearest(dimension.edges_J, units_ND[:, index])]
+            coordinates_N = (ranks_N + 0.5) / len(dimension.order_K)
+            coordinates_ND[:, index] = np.where(np.isnan(units_ND[:, index]), np.nan, coordinates_N)
         if dimension.ratio is not None:
             by_low_N = 1.0 + (dimension.ratio - 1.0) * units_ND[:, index]
             coordinates_ND[:, index] = np.log(by_low_N) / math.log(dimension.ratio)
@@ -153,6 +161,10 @@ def units_of_coordinates(encoding: Encoding, coordinates_ND: Floats) -> Floats:
     """Return the inverse of :func:`coordinates_of_units` for coordinates in [0, 1), (N, D)."""
     units_ND = coordinates_ND.copy()
     for index, dimension in enumerate(encoding.dimensions):
+        if dimension.order_K is not None and dimension.units_K is not None:
+            n_options = len(dimension.order_K)
+            ranks_N = np.clip(coordinates_ND[:, index] * n_options, 0, n_options - 1).astype(np.intp)
+            units_ND[:, index] = dimension.units_K[np.argsort(dimension.order_K)][ranks_N]
         if dimension.ratio is not None:
             by_low_N = np.exp(coordinates_ND[:, index] * math.log(dimension.ratio))
             units_ND[:, index] = np.clip((by_low_N - 1.0) / (dimension.ratio - 1.0), 0.0, LAST_UNIT)
@@ -169,10 +181,10 @@ def _n_columns(dimension: _Dimension) -> int:
 
 def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _Dimension:
     domain = parameter.domain
-    is_categorical = isinstance(domain, Categorical)
+    is_option = isinstance(domain, Categorical)
     count = n_values(domain)
     units_K = None
-    if count is not None and (is_categorical or count <= _MAX_VALUES):
+    if count is not None and (is_option or count <= _MAX_VALUES):
         units_K = np.array([unit_of_value(domain, value_at(domain, i)) for i in range(count)])
     elif isinstance(domain, Normal) and 0 < len(values := likely_values(domain)) <= _MAX_VALUES:
         units_K = np.array([unit_of_value(domain, value) for value in values])
@@ -186,7 +198,11 @@ def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _
         options = (value_at(parent_domain, i) for i in range(n_values(parent_domain) or 0))
         is_allowed_K = np.array([is_among(option, condition.values) for option in options])
         conditions.append((parent, is_allowed_K))
-    return _Dimension(units_K, edges_J, is_categorical, _ratio(domain), tuple(conditions))
+    order_K = None
+    if isinstance(domain, Categorical) and domain.is_ordered:
+        order_K = np.argsort(np.argsort([float(option) for option in domain.options]))  # type: ignore[arg-type]
+    is_categorical = is_option and order_K is None
+    return _Dimension(units_K, edges_J, is_categorical, _ratio(domain), tuple(conditions), order_K)
 
 
 def _ratio(domain: Domain) -> float | None:
