@@ -105,9 +105,10 @@ def one_trial_view(one: OneTrial) -> View:
     lines += [(name, f"{value:.6g}") for name, value in _metrics(one).items()]
     if outcome is not None:
         has_earlier_weights = outcome.kept_epoch not in (0, outcome.epochs)
-        kept = f" (epoch {outcome.kept_epoch} kept)" if has_earlier_weights else ""
+        unit = "steps" if "steps" in one.overview.table.columns else "epochs"
+        kept = f" ({unit[:-1]} {outcome.kept_epoch} kept)" if has_earlier_weights else ""
         seconds = f" ({duration(outcome.seconds)})" if outcome.seconds >= 60 else ""
-        lines += [("epochs", f"{outcome.epochs}{kept}"), ("seconds", f"{outcome.seconds:.4g}{seconds}")]
+        lines += [(unit, f"{outcome.epochs}{kept}"), ("seconds", f"{outcome.seconds:.4g}{seconds}")]
         lines += [("device", outcome.device)] if outcome.device else []
     lines += [("seed", str(trial.seed)), ("attempts", str(one.n_attempts))]
     for setback in one.setbacks[:_SHOWN_SETBACKS]:

@@ -36,7 +36,7 @@ REASONS = {
 }
 """For each recorded reason why a sweep ended, a label and the reason in words."""
 _SHOWN_OF_FRONT = 20
-_SHOWN_IF_DIFFERENT = ("device", "epochs", "seconds")
+_SHOWN_IF_DIFFERENT = ("device", "epochs", "steps", "seconds")
 _AFTER_PARAMETERS = {*_SHOWN_IF_DIFFERENT, "seed", "failure"}  # failures are listed below the table
 
 

@@ -34,6 +34,7 @@ from tunecli.config.secrets import Place, names_in, redacted, references, resolv
 from tunecli.config.space import Space
 from tunecli.config.study import StudySettings
 from tunecli.config.surroundings import surroundings_of
+from tunecli.config.surroundings_checks import metrics_file_problems
 from tunecli.config.user_code import METRIC, NO_SURROUNDINGS, CodeProblem, code_problems
 from tunecli.errors import Problem
 from tunecli.objective import Objective
@@ -100,6 +101,7 @@ def trial_problems(
         else:
             code_findings = chain(
                 code_problems(plain, objective, base_path, surroundings),
+                _of_metrics_files(trial, settings, space),
                 _inspected(trial, plain, objective, base_path, inspect),
             )
         for place, message, hint, is_key in code_findings:
@@ -110,6 +112,12 @@ def trial_problems(
             mark = parent.marks[str(place[-1])] if is_key and isinstance(parent, Group) else expression.mark
             name = ".".join(map(str, place if is_setting else ("trial", *place)))
             yield Problem(message, mark.file, mark.line, mark.column, name, hint)
+
+
+def _of_metrics_files(trial: AnyTrial, settings: StudySettings | None, space: Space) -> Iterable[CodeProblem]:
+    if settings is None:
+        return ()
+    return metrics_file_problems(trial, settings.run, is_search=bool(space.parameters))
 
 
 def _unset(place: Place, name: str) -> CodeProblem:

@@ -35,6 +35,7 @@ from tunecli.config.expressions import (
 )
 from tunecli.config.range_words import range_word
 from tunecli.config.reader import MapNode, Node, ScalarNode, SequenceNode, plain_of
+from tunecli.config.schema.metrics_from import STEP
 from tunecli.config.space import Space
 from tunecli.trial import Scalar
 
@@ -273,3 +274,12 @@ def _short(number: float) -> str:
     """A number in a few digits, or in all that it takes to read it back."""
     text = str(number) if isinstance(number, int) else f"{number:g}"
     return text if isinstance(number, int) or float(text) == number else repr(number)
+
+
+def unit_of(space: Space) -> str:
+    """The unit of a trial's reports: ``epochs``, or ``steps`` for a trial that reports by steps and finds no epochs."""
+    items = space.tree.items if isinstance(space.tree, Group) else {}
+    every, metrics = items.get("every"), items.get("metrics")
+    is_by_step = isinstance(every, Fixed) and every.value == STEP
+    has_epochs = isinstance(metrics, Group) and "epoch" in metrics.items
+    return "steps" if is_by_step and not has_epochs else "epochs"

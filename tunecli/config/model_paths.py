@@ -195,8 +195,9 @@ def is_taken(place: Place, value: Any) -> bool:
 @lru_cache(maxsize=256)
 def _checker(owner: type[BaseModel], key: str) -> type[BaseModel]:
     """A model with this key only."""
-    field = fields_of(owner)[key]
-    fields: dict[str, Any] = {key: (field.annotation, copy.copy(field))}
+    field = copy.copy(fields_of(owner)[key])
+    field.alias = field.validation_alias = key  # a key such as `json` cannot be the name of a field
+    fields: dict[str, Any] = {"checked": (field.annotation, field)}
     return create_model("One", __base__=Knob, **fields)
 
 

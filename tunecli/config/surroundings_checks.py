@@ -1,4 +1,4 @@
-"""Problems of the settings under ``run`` that say where a command or a function runs, each at its place in the file.
+"""Problems of where a command or a function runs and where its metrics are, each at its place in the file.
 
 Files are looked up, and nothing is started.
 """
@@ -14,16 +14,20 @@ from shlex import quote
 from tunecli.config.command import TRIAL_NAMES
 from tunecli.config.concrete_trial import concrete_trials, locate, trial_models
 from tunecli.config.paths import is_file, is_folder
-from tunecli.config.placeholders import PARAMETER_FILES, PlaceholderError, rendered
+from tunecli.config.placeholders import PARAMETER_FILES, PlaceholderError, placeholders, rendered
 from tunecli.config.run import Run
-from tunecli.config.schema import FunctionTrial, TrialConfig
+from tunecli.config.schema import AnyTrial, FunctionTrial, TrialConfig
+from tunecli.config.schema.metrics_from import MetricsFile, sources
 from tunecli.config.secrets import references
 from tunecli.config.space import Space
 from tunecli.config.suggestions import nearest
 from tunecli.config.surroundings import CONFIG, KEYS, TRIAL, LinkError, interpreter_of, is_path, links
+from tunecli.config.user_code import CodeProblem
 from tunecli.errors import Problem
 
 _BRACE = re.compile(r"[{}]")
+METRICS_FROM = "metrics_from"
+_OF_ONE_TRIAL = {"number", "checkpoint_dir"}
 
 
 def surroundings_problems(
@@ -126,3 +130,33 @@ def _problem(settings_tree: Space, path: tuple[str | int, ...], message: str, hi
     _, expression = locate(settings_tree, {}, ("run", *path))
     mark = expression.mark
     return Problem(message, mark.file, mark.line, mark.column, ".".join(map(str, ("run", *path))), hint)
+
+
+def metrics_file_problems(trial: AnyTrial, run: Run, *, is_search: bool) -> Iterator[CodeProblem]:
+    """The problems of a trial's files of metrics.
+
+    Trials that run at the same time in one folder would each read what the others write into a file of the same name,
+    so such a file needs a folder or a name of its own for each trial, or one worker.
+
+    Args:
+        trial: a concrete trial.
+        run: the settings under ``run``.
+        is_search: whether there is more than one trial.
+    """
+    if isinstance(trial, TrialConfig):
+        return
+    is_shared = is_search and run.cwd != TRIAL and run.workers != 1
+    given = sources(trial.metrics_from)
+    for index, source in enumerate(given):
+        if not isinstance(source, MetricsFile):
+            continue
+        place = (METRICS_FROM, *((index,) if isinstance(trial.metrics_from, list) else ()), source.kind)
+        try:
+            rendered(source.path, trial.params, dict.fromkeys(TRIAL_NAMES, "0"))
+        except PlaceholderError as error:
+            yield CodeProblem(place, error.message, error.hint)
+            continue
+        if is_shared and not _OF_ONE_TRIAL & {*placeholders(source.path)}:
+            message = f"trials that run at the same time would all read `{source.path}`"
+            hint = "add `cwd: trial` or `workers: 1` under `run`, or write `{number}` or `{checkpoint_dir}` in the path"
+            yield CodeProblem(place, message, hint)

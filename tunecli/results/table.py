@@ -65,6 +65,7 @@ def results_table(
     parameter_names: Sequence[str],
     *,
     alike: Mapping[str, Collection[str]] = MappingProxyType({}),
+    unit: str = _TRAILING[0],
 ) -> Table:
     """The table of a study.
 
@@ -79,15 +80,17 @@ def results_table(
         objective: names the columns of the goals and the constraints.
         parameter_names: paths under ``trial`` in the order of the columns.
         alike: by parameter, the text options that need quotes, from `options_alike`.
+        unit: the name of the column with the number of epochs: `steps` for trials that report by steps.
     """
+    trailing = (unit, *_TRAILING[1:])
     marks = ((_FRONT,) if objective.further_objectives else ()) + (
         (_FEASIBLE,) if objective.constraints else ()
     )
-    metrics = _metric_columns(objective, (*_LEADING, *marks, *_TRAILING))
+    metrics = _metric_columns(objective, (*_LEADING, *marks, *trailing))
     leading = (*_LEADING, *marks, *metrics)
-    taken = {*leading, *_TRAILING}
+    taken = {*leading, *trailing}
     named = tuple(f"trial.{name}" if name in taken else name for name in parameter_names)
-    columns = (*leading, *named, *_TRAILING)
+    columns = (*leading, *named, *trailing)
     rows = tuple(_row(row, objective, marks, parameter_names, alike) for row in ranked)
     return Table(columns, rows, len(leading))
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.support.jobs import change_job, make_job
 from tunecli.config.schema import CommandTrial
+from tunecli.messages import Job
 from tunecli.objective import Objective
-from tunecli.train.user_code.output import JsonLines, Patterns, last_lines, reader_for, short_line
+from tunecli.train.user_code.metric_sources import reader_for
+from tunecli.train.user_code.output import JsonLines, Patterns, last_lines, short_line
 from tunecli.train.user_code.program import Stream
 from tunecli.train.user_code.reports import Reports
 from tunecli.trial import FailureKind
@@ -116,7 +120,7 @@ def test_pattern_that_matches_only_the_other_stream_is_reported() -> None:
 @pytest.mark.parametrize("source", ["both", "stdout", "stderr"])
 def test_metrics_are_read_from_the_chosen_streams(source: str, metrics: dict[str, str]) -> None:
     trial = CommandTrial.model_validate({"command": ["x"], "metrics": metrics, "metrics_from": source})
-    reader = reader_for(trial, Reports(JOB, "cpu"), is_anew=True)
+    reader = reader_for(trial, Reports(JOB, "cpu"), {}, Path(), is_anew=True)
     found = []
     for epoch, (value, stream) in enumerate([(0.5, Stream.STDERR), (0.25, Stream.STDOUT)], start=1):
         found += reader.read(f'{{"epoch": {epoch}, "val_loss": {value}}}', stream)
@@ -190,3 +194,57 @@ def test_pattern_refuses_unusual_forms_of_numbers(text: str) -> None:
 def test_pattern_reads_every_usual_form_of_a_number(text: str) -> None:
     reports = Reports(JOB, "cpu")
     assert [*Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}")] != []
+
+
+def steps_job(metrics: dict[str, str]) -> Job:
+    return replace(
+        JOB, task=replace(JOB.task, config={"command": ["x"], "metrics": metrics, "every": "step"})
+    )
+
+
+def test_several_patterns_match_in_one_line_each_at_its_first_place() -> None:
+    patterns = {"epoch": r"epoch (\d+)", "val_loss": r"loss ([0-9.]+)", "acc": r"acc ([0-9.]+)"}
+    reader = Patterns({name: re.compile(text) for name, text in patterns.items()}, Reports(JOB, "cpu"))
+    (event,) = reader.read("epoch 3 loss 0.1 acc 0.9 (best loss 0.05 acc 0.95)")
+    assert (event.epoch, event.metrics) == (3, {"val_loss": 0.1, "acc": 0.9})
+
+
+def test_a_trial_by_steps_takes_its_number_from_the_pattern_named_step() -> None:
+    metrics = {"step": r"step=(\d+)", "val_loss": r"loss=(\S+)"}
+    reader = Patterns(
+        {name: re.compile(text) for name, text in metrics.items()}, Reports(steps_job(metrics), "cpu")
+    )
+    events = [event for line in ("step=20 loss=3", "step=41 loss=2") for event in reader.read(line)]
+    assert [(event.epoch, event.metrics) for event in events] == [
+        (20, {"val_loss": 3.0}),
+        (41, {"val_loss": 2.0}),
+    ]
+
+
+def test_steps_of_an_epoch_are_one_report_when_the_epoch_changes() -> None:
+    metrics = {"epoch": r"\[(\d+)/", "val_loss": r"loss=(\S+)"}
+    reports = Reports(steps_job(metrics), "cpu")
+    reader = Patterns({name: re.compile(text) for name, text in metrics.items()}, reports)
+    lines = ["[0/25][0/9] loss=3", "[0/25][5/9] loss=2.5", "[1/25][0/9] loss=2", "[1/25][5/9] loss=1"]
+    events = [event for line in lines for event in reader.read(line)]
+    assert [(event.epoch, event.metrics) for event in events] == [(1, {"val_loss": 2.5})]
+    assert [(event.epoch, event.metrics) for event in reader.close()] == [(2, {"val_loss": 1.0})]
+    assert reports.ended().outcome.epochs == 2
+
+
+def test_an_epoch_on_a_line_above_its_steps_is_theirs() -> None:
+    metrics = {"epoch": r"Epoch (\d+)", "val_loss": r"loss=(\S+)"}
+    reader = Patterns(
+        {name: re.compile(text) for name, text in metrics.items()}, Reports(steps_job(metrics), "cpu")
+    )
+    lines = ["Epoch 1", "loss=3", "loss=2", "Epoch 2", "loss=1"]
+    events = [event for line in lines for event in reader.read(line)]
+    assert [(event.epoch, event.metrics) for event in (*events, *reader.close())] == [
+        (1, {"val_loss": 2.0}), (2, {"val_loss": 1.0}),
+    ]  # fmt: skip
+
+
+def test_json_lines_of_a_trial_by_steps_are_numbered_by_step() -> None:
+    reader = JsonLines(Reports(steps_job({}), "cpu"))
+    (event,) = reader.read('{"epoch": 1, "step": 300, "val_loss": 0.5}')
+    assert (event.epoch, event.metrics) == (300, {"epoch": 1.0, "val_loss": 0.5})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from tests.support.jobs import change_job, make_job
 from tunecli.messages import Job
 from tunecli.objective import Constraint, Objective
 from tunecli.train.user_code.reports import Reports
+from tunecli.train.user_code.scoring import KeptSteps
 from tunecli.trial import FailureKind, Outcome, State
 
 ACCURACY = Objective("acc", True)
@@ -126,3 +128,43 @@ def test_an_interrupted_trial_has_the_outcome_of_an_uninterrupted_one(
     resumed = change_job(job, attempt=2, recorded=recorded, epoch_offset=0 if recorded else None)
     again = reports[max(0, len(recorded) - repeated) :]
     assert outcome_of(resumed, again, {"acc": 0.2}) == outcome_of(job, reports, {"acc": 0.2})
+
+
+def kept(steps: Iterable[int], before: Iterable[int] = ()) -> list[int]:
+    rule = KeptSteps()
+    for step in before:
+        rule.add(step)
+    found = []
+    for step in steps:
+        if rule.keeps(step):
+            rule.add(step)
+            found.append(step)
+    return found
+
+
+def test_the_record_keeps_a_bounded_number_of_steps() -> None:
+    assert kept(range(1, 1001)) == [*range(1, 1001)]
+    every = kept(range(1, 200_001))
+    assert len(every) < 2100
+    assert all(later - earlier <= earlier / 200 + 1 for earlier, later in pairwise(every))
+    assert kept(range(10_000, 1_010_000, 1_000)) == [
+        *range(10_000, 1_010_000, 1_000)
+    ]  # rare reports are all kept
+
+
+@given(st.integers(0, 4000), st.integers(0, 50))
+def test_a_resumed_trial_keeps_the_same_steps(cut: int, repeated: int) -> None:
+    whole = kept(range(1, 4001))
+    start = max(1, cut - repeated)
+    before = [step for step in whole if step < start]
+    assert before + kept(range(start, 4001), before) == whole
+
+
+def test_steps_that_are_not_on_record_still_update_the_metrics() -> None:
+    job = make_job(0, {"every": "step"}, ACCURACY)
+    trial = Reports(job, "cpu")
+    events = [trial.epoch_ended(step, {"acc": step / 10_000}) for step in range(1, 2001)]
+    n_kept = sum(event is not None for event in events)
+    assert 1000 < n_kept < 1200
+    outcome = trial.ended().outcome
+    assert (outcome.score, outcome.epochs) == (0.2, 2000)

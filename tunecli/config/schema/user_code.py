@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from tunecli.config.argument_styles import Arguments
 from tunecli.config.placeholders import parse_condition
+from tunecli.config.schema.metrics_from import Every, FilesOnly, MetricsFrom
 from tunecli.knob import Knob, Seed
 
 _DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
@@ -71,6 +72,8 @@ class FunctionTrial(Knob):
     Attributes:
         python: training function, as `module:name`.
         params: parameters that the function receives; any value can be a range.
+        metrics_from: file, or list of files, that the function writes metrics to, for a function that does not report.
+        every: whether the function reports by epochs, or by steps, which are not counted as epochs.
         shim: package of another tool that tunecli stands in for: with `wandb`, `wandb.config` holds the parameters,
             and `wandb.log` reports.
         seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
@@ -78,11 +81,12 @@ class FunctionTrial(Knob):
 
     python: CodeName
     params: dict[str, Any] = {}
+    metrics_from: FilesOnly = Field([], json_schema_extra={"x-fixed": True})
+    every: Every = Field("epoch", json_schema_extra={"x-fixed": True})
     shim: ShimName | None = None
     seed: Seed | None = None
 
 
-OutputName = Literal["stdout", "stderr", "both"]
 Argument = str | int | float
 
 
@@ -148,7 +152,9 @@ class CommandTrial(Knob):
         unused: whether `check` refuses a parameter that no argument mentions, or allows it, for a program that reads
             its parameters from the environment.
         metrics: regular expression for each metric, whose one group matches the number in the program's output.
-        metrics_from: the output with the metrics: `stdout`, `stderr` or `both`.
+        metrics_from: where the metrics are: `stdout`, `stderr` or `both` outputs, a file such as `{csv: metrics.csv}`,
+            or a list of these.
+        every: whether the program reports by epochs, or by steps, which are not counted as epochs.
         shim: package of another tool that tunecli stands in for: with `wandb`, `wandb.config` holds the parameters,
             and `wandb.log` reports.
         seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
@@ -159,6 +165,7 @@ class CommandTrial(Knob):
     args: Arguments = Arguments()
     unused: Literal["refuse", "allow"] = Field("refuse", json_schema_extra={"x-fixed": True})
     metrics: dict[MetricName, MetricPattern] = {}
-    metrics_from: OutputName = "both"
+    metrics_from: MetricsFrom = Field("both", json_schema_extra={"x-fixed": True})
+    every: Every = Field("epoch", json_schema_extra={"x-fixed": True})
     shim: ShimName | None = None
     seed: Seed | None = None

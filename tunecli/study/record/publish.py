@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tunecli.config.concrete_trial import concrete, derived_values
-from tunecli.config.labels import option_labels, options_of
+from tunecli.config.labels import option_labels, options_of, unit_of
 from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.config.schema.data import with_absolute_paths
 from tunecli.config.space import Space
@@ -93,6 +93,7 @@ def table_of(study: Study, trials: Sequence[Trial]) -> Table:
         objective,
         space.column_names,
         alike={name: options_alike(options) for name, options in options_of(space).items()},
+        unit=unit_of(space),
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tunecli.config.command import words_of
 from tunecli.config.placeholders import PlaceholderError
@@ -24,8 +25,9 @@ from tunecli.errors import UsageError
 from tunecli.messages import Event, Job, Order
 from tunecli.train import machine
 from tunecli.train.epoch_end import never
+from tunecli.train.user_code.metric_sources import reader_for
 from tunecli.train.user_code.near_lines import NearLines
-from tunecli.train.user_code.output import MetricsReader, compiled, last_lines, reader_for, short_line
+from tunecli.train.user_code.output import MetricsReader, compiled, last_lines, short_line
 from tunecli.train.user_code.parameters import Parameters, parameters_of
 from tunecli.train.user_code.program import LINE_BYTES, Program
 from tunecli.train.user_code.reports import Reports
@@ -79,23 +81,23 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
             cwd = ending.enter_context(working_folder(job))
             is_anew = not any(folder.iterdir()) and cwd.is_empty
             log = ending.enter_context(TrialLog(log_file(job)))
+            facts = facts_of(job, reports.device, folder)
             shim = ending.enter_context(shim_of_command(trial, job.task.objective.metric))
+            sources = reader_for(trial, reports, facts, cwd.path, is_anew=is_anew)
+            ending.callback(sources.release)
             parameters = ending.enter_context(parameters_of(trial))
-            folders = (folder, cwd.path)
-            program = ending.enter_context(
-                _started(trial, job, reports.device, folders, parameters, log, shim)
-            )
+            program = ending.enter_context(_started(trial, job, facts, cwd.path, parameters, log, shim))
         except (PlaceholderError, UsageError, OSError, ValueError) as error:
             cause = f"the program was not started: {_start_cause(error)}"
             yield reports.ended(Failure(FailureKind.ERROR, cause))
             return
-        reader = with_shim(trial, reports, reader_for(trial, reports, is_anew=is_anew))
+        reader = with_shim(trial, reports, sources)
         near = NearLines(reports.job.task.objective.metric, compiled(trial))
         stopping = _Latch(is_stop_wanted)
-        for line in program.lines(stopping):
-            if near.name not in reports.metrics:
+        for line in program.lines(stopping, has_ticks=True):
+            if line.text and near.name not in reports.metrics:
                 near.note(line.text)
-            yield from reader.read(line.text, line.stream)
+            yield from reader.read(line.text, line.stream) if line.text else reader.poll()
             if reports.is_over:
                 if reports.is_complete:
                     program.stop(_STOP_S)
@@ -106,6 +108,7 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
             for line in program.last_output(_STOP_S):
                 yield from reader.read(line.text, line.stream)
             yield from reader.close()
+            _forgive_torn_files(reports)
             yield reports.finished()
             return
         if exit_code is None:
@@ -116,9 +119,17 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
         stderr = _without_secrets(program, secret_names(job.task))
         is_killed = machine.n_killed_for_memory() > n_killed
         failure = _failure(exit_code, stderr, is_killed=is_killed)
+        if failure is not None:
+            _forgive_torn_files(reports)
         if failure is None and reports.missing and reports.failure is None:
             failure = _unreported(reports, reader, near, program)
         yield reports.ended(failure)
+
+
+def _forgive_torn_files(reports: Reports) -> None:
+    """Drop an error of the last reading: a program that fails or is ended leaves torn files."""
+    if reports.failure is not None and reports.failure.kind is FailureKind.ERROR:
+        reports.failure = None
 
 
 @dataclass(slots=True)
@@ -152,20 +163,18 @@ def _device(job: Job) -> str:
 def _started(
     trial: CommandTrial,
     job: Job,
-    device: str,
-    folders: tuple[Path, Path],
+    facts: Mapping[str, Any],
+    cwd: Path,
     parameters: Parameters,
     log: TrialLog,
     shim: ServedShim,
 ) -> Program:
-    """Start the program; ``folders`` are the one for its checkpoints and its working folder."""
-    facts = {**facts_of(job, device, folders[0]), **parameters.files}
-    words = [word.text for word in words_of(trial, facts)]
+    words = [word.text for word in words_of(trial, {**facts, **parameters.files})]
     if not words:
         raise ValueError("no argument of `command` is left in this trial")
     inherited = parameters.environment(os.environ)
-    words, environment = start_of(words, inherited, trial.params, facts, job)
-    return Program(words, folders[1], shim.environment(environment), log, shim.pipe)
+    words, environment = start_of(words, inherited, trial.params, {**facts, **parameters.files}, job)
+    return Program(words, cwd, shim.environment(environment), log, shim.pipe)
 
 
 def _start_cause(error: Exception) -> str:

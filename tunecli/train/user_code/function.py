@@ -15,15 +15,17 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
 from tunecli.config.placeholders import PlaceholderError
 from tunecli.config.schema import FunctionTrial
-from tunecli.config.secrets import resolved
+from tunecli.config.secrets import redacted, resolved
+from tunecli.config.surroundings import secret_names
 from tunecli.errors import UsageError
 from tunecli.messages import Event, Job, Order, Started
 from tunecli.seeding import seed_for, seed_of_32_bits
@@ -38,6 +40,9 @@ from tunecli.train.user_code.shims import call_with_shim, shim_of_function
 from tunecli.train.user_code.surroundings import entered, facts_of
 from tunecli.train.user_code.trial_files import trial_folder
 from tunecli.trial import Failure, FailureKind
+
+if TYPE_CHECKING:
+    from tunecli.train.user_code.metric_sources import Sources
 
 _Report = tuple[int, dict[str, float]]
 _Result = Failure | dict[str, float]
@@ -244,14 +249,22 @@ def _ended(
     is_stop_wanted: Callable[[], int],
     tell: Callable[[Event], None],
 ) -> Event:
-    """Call the function, with an event for each epoch. The result is the event of the attempt's end."""
+    """Call the function, with an event for each epoch. The result is the event of the attempt's end.
+
+    Files of metrics are read at each report, and when the function has returned.
+    """
     order = Order.GO_ON
+    try:
+        files = _files(trial, job, reports, folder) if trial.metrics_from else None
+    except PlaceholderError as error:
+        return reports.ended(Failure(FailureKind.ERROR, f"metrics_from: {error} ({error.hint})"))
 
     def accept(report: _Report) -> bool:
         nonlocal order
-        event = reports.epoch_ended(*report)
-        if event is not None:
-            tell(event)
+        read = () if files is None else files.poll()
+        for event in (*read, reports.epoch_ended(*report)):
+            if event is not None:
+                tell(event)
         order = Order.GO_ON if reports.is_over else Order(is_stop_wanted())
         return not reports.is_over and order is Order.GO_ON
 
@@ -263,8 +276,21 @@ def _ended(
         return reports.finished() if order is Order.FINISH else reports.stopped()
     if isinstance(result, Failure):
         return reports.ended(result)
+    for event in () if files is None else files.close():
+        tell(event)
     reports.update(result)
-    return reports.ended(note=user_trial._note)
+    failure = None
+    if files is not None and reports.missing and reports.failure is None:
+        clean = partial(redacted, names=secret_names(job.task), is_cut=True)
+        failure = Failure(FailureKind.ERROR, f"{reports.missing_cause}; {files.explanation(clean)}")
+    return reports.ended(failure, user_trial._note)
+
+
+def _files(trial: FunctionTrial, job: Job, reports: Reports, folder: Path) -> Sources:
+    from tunecli.train.user_code.metric_sources import files_of
+
+    facts = facts_of(job, reports.device, folder)
+    return files_of(trial, reports, facts, Path.cwd(), is_anew=not any(folder.iterdir()))
 
 
 def _is_success(error: SystemExit) -> bool:

@@ -1,7 +1,7 @@
 """Reads metrics from the output of a program: from JSON objects, or with regular expressions.
 
 Owns which lines are reports, and the message about lines that only look like reports. Each source of metrics is a
-`MetricsReader`, and `reader_for` makes the one that a trial asks for. Loads no torch.
+`MetricsReader`. Loads no torch.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tunecli.config.schema import CommandTrial
+from tunecli.config.schema.metrics_from import STEP
 from tunecli.messages import EpochEnded
 from tunecli.text import short_repr, shorten
+from tunecli.train.user_code.epoch_rows import EpochRows, whole
+from tunecli.train.user_code.json_metrics import DECODER
 from tunecli.train.user_code.program import Stream
 from tunecli.train.user_code.reports import Reports
 from tunecli.trial import Failure, FailureKind
@@ -25,7 +28,6 @@ _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
     r"|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffe]"
 )
-_MAX_DIGITS = 400  # a whole number with more digits is beyond the range of float
 _SHOWN_LINES = 3
 _SHOWN_CHARACTERS = 120
 
@@ -46,6 +48,13 @@ class MetricsReader(Protocol):
             DiskFull, StoreFailed: the disk refuses to keep an epoch.
         """
 
+    def poll(self) -> Iterator[EpochEnded]:
+        """Read the new content of the program's files; called a few times a second.
+
+        Yields, Raises:
+            As `read`.
+        """
+
     def close(self) -> Iterator[EpochEnded]:
         """Read the rest after the program has ended.
 
@@ -61,20 +70,6 @@ class MetricsReader(Protocol):
         """
 
 
-def reader_for(trial: CommandTrial, reports: Reports, *, is_anew: bool) -> MetricsReader:
-    """The reader for the metrics of a trial.
-
-    Args:
-        trial: the trial, whose ``metrics`` and ``metrics_from`` decide.
-        reports: gets the metrics.
-        is_anew: whether the program starts from its beginning.
-    """
-    streams = BOTH if trial.metrics_from == "both" else (Stream(trial.metrics_from),)
-    if not trial.metrics:
-        return JsonLines(reports, streams)
-    return Patterns(compiled(trial), reports, is_anew, streams)
-
-
 def compiled(trial: CommandTrial) -> dict[str, re.Pattern[str]]:
     """The patterns of a trial, by metric."""
     return {name: re.compile(pattern) for name, pattern in trial.metrics.items()}
@@ -84,7 +79,8 @@ def compiled(trial: CommandTrial) -> dict[str, re.Pattern[str]]:
 class JsonLines:
     """Reads lines of JSON objects.
 
-    ``{"epoch": 3, "val_loss": 0.41}`` ends an epoch; an object without ``epoch`` updates the metrics. ``null`` means
+    ``{"epoch": 3, "val_loss": 0.41}`` ends an epoch; an object without ``epoch`` updates the metrics. In a trial that
+    reports by steps, ``step`` takes the place of ``epoch``. ``null`` means
     a number that is not finite, as JavaScript writes it. Several objects on one line are read in order. Other lines are
     ignored. Colours, byte order marks and other characters that a terminal does not show are removed first.
     """
@@ -93,6 +89,10 @@ class JsonLines:
     streams: Collection[Stream] = BOTH
     _unread: list[str] = field(default_factory=list)
     _n_unread: int = 0
+
+    def poll(self) -> Iterator[EpochEnded]:
+        """Do nothing: there are no files."""
+        return iter(())
 
     def read(self, line: str, stream: Stream = Stream.STDOUT) -> Iterator[EpochEnded]:
         """Read the objects of a line; see `MetricsReader.read`."""
@@ -107,14 +107,15 @@ class JsonLines:
                 yield event
 
     def _read_object(self, values: dict[str, Any]) -> EpochEnded | None:
-        epoch = values.pop("epoch", None)
+        name_of_number = STEP if self.reports.is_by_step and STEP in values else "epoch"
+        epoch = values.pop(name_of_number, None)
         for name in self.reports.job.task.objective.metrics:
             if name in values and _number(values[name]) is None:
                 self._refuse(name, values[name], "number")
                 return None
         count = math.nan if epoch is None else _number(epoch)
         if count is None or (epoch is not None and not math.isfinite(count)):
-            self._refuse("epoch", epoch, "whole number")
+            self._refuse(name_of_number, epoch, "whole number")
             return None
         metrics = {name: number for name, value in values.items() if (number := _number(value)) is not None}
         if not count.is_integer():
@@ -154,19 +155,12 @@ def _objects(line: str) -> list[dict[str, Any]]:
         with suppress(ValueError, RecursionError):
             objects, rest = [], text.strip()
             while rest.startswith("{"):
-                values, end = _DECODER.raw_decode(rest)
+                values, end = DECODER.raw_decode(rest)
                 objects.append(values)
                 rest = rest[end:].lstrip()
             if not rest:
                 return objects
     return []
-
-
-def _whole(digits: str) -> float:
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)  # Python refuses to read more digits
-
-
-_DECODER = json.JSONDecoder(parse_int=_whole)
 
 
 def _number(value: Any) -> float | None:
@@ -188,6 +182,9 @@ class Patterns:
     The line that matches the objective's pattern ends an epoch, with the metrics that other patterns have found since
     the last one. The pattern named ``epoch`` finds its number. Without it, epochs are counted: from 1 if the program
     starts anew (``is_anew``), and else from the last recorded one.
+
+    In a trial that reports by steps, such a line is a step, and the pattern named ``step`` finds its number. If there
+    is also a pattern named ``epoch``, an epoch ends when that number changes, with the values of its last step.
     """
 
     patterns: Mapping[str, re.Pattern[str]]
@@ -196,6 +193,15 @@ class Patterns:
     streams: Collection[Stream] = BOTH
     _metrics: dict[str, float] = field(default_factory=dict)
     _ignored: str = ""  # a line of a stream that is not read, which holds the objective
+    _epoch: float = math.nan
+    _rows: EpochRows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rows = EpochRows(self.reports, holds=True)
+
+    def poll(self) -> Iterator[EpochEnded]:
+        """Do nothing: there are no files."""
+        return iter(())
 
     def read(self, line: str, stream: Stream = Stream.STDOUT) -> Iterator[EpochEnded]:
         """Search a line for every metric; see `MetricsReader.read`."""
@@ -204,11 +210,11 @@ class Patterns:
             if not self._ignored and pattern is not None and pattern.search(line):
                 self._ignored = line
             return
-        event = self._read(line)
-        if event is not None:
-            yield event
+        if self._is_found(line):
+            yield from self._report()
 
-    def _read(self, line: str) -> EpochEnded | None:
+    def _is_found(self, line: str) -> bool:
+        """Keep the metrics of a line; whether it has the objective."""
         plain = _CONTROL.sub("", line)
         texts = {
             name: match[1]
@@ -221,21 +227,31 @@ class Patterns:
             except (TypeError, ValueError):
                 cause = f"the pattern of {name} found {short_repr(text)}, which is no number"
                 self.reports.failure = self.reports.failure or Failure(FailureKind.ERROR, cause)
-                return None
-        if self.reports.job.task.objective.metric not in texts:
-            return None
+                return False
+        return self.reports.job.task.objective.metric in texts
+
+    def _report(self) -> Iterator[EpochEnded]:
+        """Report the metrics that were found since the last report."""
         metrics, self._metrics = self._metrics, {}
-        count, is_anew = metrics.pop("epoch", math.nan), self.is_anew
+        is_by_step = self.reports.is_by_step
+        if is_by_step and "epoch" in self.patterns:
+            metrics.pop(STEP, None)
+            self._epoch = metrics.pop("epoch", self._epoch)  # a line above the steps may have it
+            yield from self._rows.add(whole(self._epoch), metrics)
+            return
+        count, is_anew = metrics.pop(STEP if is_by_step else "epoch", math.nan), self.is_anew
         self.is_anew = False
-        if count.is_integer():
-            return self.reports.epoch_ended(int(count), metrics)
-        return self.reports.epoch_ended(1 if is_anew else self.reports.next_epoch, metrics)
+        number = int(count) if count.is_integer() else 1 if is_anew else self.reports.next_epoch
+        event = self.reports.epoch_ended(number, metrics)
+        if event is not None:
+            yield event
 
     def close(self) -> Iterator[EpochEnded]:
         """Add the metrics found after the last epoch to the trial."""
-        self._metrics.pop("epoch", None)
+        yield from self._rows.close()
+        for name in ("epoch", STEP) if self.reports.is_by_step else ("epoch",):
+            self._metrics.pop(name, None)
         self.reports.update(self._metrics)
-        return iter(())
 
     def explanation(self, clean: Callable[[str], str]) -> str:
         """A message if the objective's pattern matches only on the stream that is not read; else empty."""

@@ -156,18 +156,20 @@ class Program:
         with suppress(subprocess.TimeoutExpired):  # the kernel may block signals to it for a while
             self._process.wait(_END_S)
 
-    def lines(self, is_enough: Callable[[], bool] = never) -> Iterator[Line]:
+    def lines(self, is_enough: Callable[[], bool] = never, *, has_ticks: bool = False) -> Iterator[Line]:
         """The lines of its stdout, its stderr and its shim's pipe as they come, until the program has ended.
 
         Lines of 64 KB or more are left out; see `too_long`.
 
         Args:
             is_enough: whether to return before the program has ended; called a few times a second.
+            has_ticks: whether to yield an empty line a few times a second, also while the program prints, and after it
+                has closed both streams.
 
         Raises:
             DiskFull, StoreFailed: the disk refuses the log.
         """
-        rounds_left = _ROUNDS_AFTER_END
+        rounds_left, tick_s = _ROUNDS_AFTER_END, time.monotonic()
         with selectors.DefaultSelector() as selector:
             for stream, pipe in self._pipes():
                 os.set_blocking(pipe, False)
@@ -179,6 +181,9 @@ class Program:
                 if has_ended:  # processes that it left behind may keep its pipes open
                     self._kill_group()
                     rounds_left -= 1
+                elif has_ticks and time.monotonic() - tick_s >= _WAIT_S:
+                    yield Line("")
+                    tick_s = time.monotonic()
                 ready = selector.select(0 if has_ended else _WAIT_S)
                 if has_ended and not ready:
                     break
@@ -196,6 +201,10 @@ class Program:
         for stream, output in self._outputs.items():
             yield from self._lines(stream, [output.rest])
             output.rest = b""
+        while has_ticks and self._process.poll() is None and not is_enough():
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_WAIT_S)
+            yield Line("")
 
     def _pipes(self) -> list[tuple[Stream, int]]:
         assert self._process.stdout is not None and self._process.stderr is not None

@@ -12,13 +12,14 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from tunecli.config.schema.metrics_from import STEP
 from tunecli.config.secrets import Redactor, redactor_for
 from tunecli.config.suggestions import nearest_metric
 from tunecli.config.surroundings import secret_names
 from tunecli.messages import Ended, EpochEnded, Job, Paused, Started, Stopped
 from tunecli.text import short_repr, shorten
 from tunecli.train import epoch_end
-from tunecli.train.user_code.scoring import Result, Scoring
+from tunecli.train.user_code.scoring import KeptSteps, Result, Scoring
 from tunecli.train.user_code.trial_files import MAX_EPOCH, Journal
 from tunecli.trial import Failure, FailureKind, Outcome, State
 
@@ -59,6 +60,7 @@ class Reports:
     _least_loss: float = math.inf
     _not_finite: set[str] = field(default_factory=set)
     _scoring: Scoring = field(init=False)
+    _kept_steps: KeptSteps = field(init=False)
     _redactor: Redactor | None = None
     _offset: int | None = None  # added to the user's epoch numbers; None before the first report
     _has_reported: bool = False
@@ -87,6 +89,11 @@ class Reports:
     def is_complete(self) -> bool:
         """Whether a limit of epochs has made the trial complete."""
         return self.ended_by is not None
+
+    @property
+    def is_by_step(self) -> bool:
+        """Whether the trial reports by steps: the record then keeps some of them, and not each."""
+        return self.job.task.config.get("every") == STEP
 
     @property
     def next_epoch(self) -> int:
@@ -132,12 +139,13 @@ class Reports:
                 self._go_on_from(number)
         if self._is_beyond(number):
             return None
-        last, self.epoch = self.epoch, max(self.epoch, number)
+        last, is_new = self._kept_steps.last, number > self.epoch
+        self.epoch = max(self.epoch, number)
         metrics = self._without_secrets(metrics)
         self._update(metrics)
         if self.is_over:
             return None
-        if number <= last:
+        if not is_new or (self.is_by_step and not self._kept_steps.keeps(number)):
             self._scoring.add_values(metrics)
             self._complete_if_due(metrics)
             return None
@@ -228,7 +236,7 @@ class Reports:
     def _go_on_from(self, epoch: float) -> None:
         """Start from the recorded epochs before ``epoch``."""
         self.epoch, self.metrics, self._least_loss, self._not_finite = 0, {}, math.inf, set()
-        self._scoring = Scoring(self.job.task.objective)
+        self._scoring, self._kept_steps = Scoring(self.job.task.objective), KeptSteps()
         for number, metrics in self.job.resume.recorded:
             if number < epoch:
                 self.epoch = number
@@ -263,6 +271,7 @@ class Reports:
                 self._not_finite.add(name)
 
     def _note_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        self._kept_steps.add(number)
         self._scoring.add_epoch(number, metrics, self.metrics, self._not_finite)
         name = self.job.task.objective.metric
         if name in metrics:

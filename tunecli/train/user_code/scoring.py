@@ -1,6 +1,6 @@
-"""The score of the user's own trial, which follows from the reported values by ``objective.score``.
+"""What counts of the reports of the user's own trial: its score by ``objective.score``, and which steps are recorded.
 
-A pure function of the reports, so that a resumed trial has the score of an uninterrupted one (record-is-the-state).
+Pure functions of the reports, so that a resumed trial has the score of an uninterrupted one (record-is-the-state).
 Values that are reported without a new epoch count only if no further epoch follows: only epochs are on record.
 Loads no torch.
 """
@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from tunecli.objective import BEST, LAST, Objective
 
 
 class Result(NamedTuple):
-    """What a trial has achieved.
+    """The metrics of a trial that count.
 
     Attributes:
         metrics: finite metrics by name; the objective's one is the score.
@@ -108,3 +109,30 @@ class Scoring:
             return math.fsum(values) / len(values)
         except OverflowError:
             return math.fsum(value / len(values) for value in values)
+
+
+ALL_KEPT = 1000
+"""The number of reports that are kept before some are left out."""
+SPACING = 200
+"""Of later reports, one is kept where its step is larger than the last kept one by at least a 200th of that."""
+
+
+@dataclass(slots=True)
+class KeptSteps:
+    """The steps that were kept so far: at most 1,000 and 200 ln(last / 1,000) more, 2,400 of a million.
+
+    Attributes:
+        last: the last kept step; 0 before the first.
+    """
+
+    last: int = 0
+    _n_kept: int = 0
+
+    def keeps(self, step: int) -> bool:
+        """Whether a report of ``step``, which is above `last`, is kept."""
+        return self._n_kept < ALL_KEPT or (step - self.last) * SPACING >= self.last
+
+    def add(self, step: int) -> None:
+        """Keep a step."""
+        self.last = step
+        self._n_kept += 1

@@ -94,6 +94,11 @@ class ShimReader:
         if self.output is not None and stream is not Stream.SHIM:
             yield from self.output.read(line, stream)
 
+    def poll(self) -> Iterator[EpochEnded]:
+        """Read the files of metrics; see `MetricsReader.poll`."""
+        if self.output is not None:
+            yield from self.output.poll()
+
     def close(self) -> Iterator[EpochEnded]:
         """Read the rest of a line; see `MetricsReader.close`."""
         yield from self.shim.close()
@@ -108,10 +113,11 @@ class ShimReader:
 
 
 def with_shim(trial: CommandTrial, reports: Reports, reader: MetricsReader) -> MetricsReader:
-    """The reader of a trial with a shim: that of its output is used only for patterns."""
+    """The reader of a trial with a shim: that of its output is used only for patterns and files."""
     if trial.shim is None:
         return reader
-    return ShimReader(JsonLines(reports, (Stream.SHIM,)), reader if trial.metrics else None)
+    is_read = trial.metrics or not isinstance(trial.metrics_from, str)
+    return ShimReader(JsonLines(reports, (Stream.SHIM,)), reader if is_read else None)
 
 
 @dataclass(slots=True)
