@@ -107,18 +107,11 @@ def test_without_a_log_a_function_prints_on_stderr(path):
     assert not path.parent.exists()
 
 
-def announced(output: WorkerOutput, file: LogFile, *texts: bytes) -> None:
-    fields = {"path": file.path, "limit_bytes": file.limit_bytes, "attempt": 1, "secrets": {}}
-    for text in (json.dumps(fields).encode() + b"\n", *texts):
-        os.write(output.write_end, text)
-
-
-def test_announcement_may_come_in_pieces(tmp_path):
+def test_the_log_is_named_before_the_first_byte_of_output(tmp_path):
     output, path = WorkerOutput(), tmp_path / "logs" / "x.log"
-    line = json.dumps({"path": str(path), "limit_bytes": 5000}).encode() + b"\n"
-    for piece in (line[:9], line[9:], b"text\n"):
-        os.write(output.write_end, piece)
-        assert output.read()
+    os.write(output.log_name, json.dumps({"path": str(path), "limit_bytes": 5000}).encode())
+    os.write(output.write_end, b"text\n")
+    assert output.read()
     output.close_write_end()
     assert not output.read()
     assert output.finish() == 0
@@ -134,7 +127,9 @@ def test_worker_that_printed_nothing_leaves_nothing():
 def test_error_of_the_disk_is_kept_and_the_output_is_still_read(tmp_path):
     output = WorkerOutput()
     (tmp_path / "logs").write_text("a file in place of the folder")
-    announced(output, LogFile(str(tmp_path / "logs" / "x.log"), 5000), b"text\n")
+    name = {"path": str(tmp_path / "logs" / "x.log"), "limit_bytes": 5000}
+    os.write(output.log_name, json.dumps(name).encode())
+    os.write(output.write_end, b"text\n")
     assert output.read()
     assert output.log_errno == errno.EEXIST
     for _ in range(20):  # more than the pipe holds
@@ -146,7 +141,9 @@ def test_error_of_the_disk_is_kept_and_the_output_is_still_read(tmp_path):
 
 def test_log_without_a_limit_leaves_the_process_as_it_is():
     output = WorkerOutput()
-    print_to_log(output.write_end, LogFile("", 0))
-    with pytest.raises(OSError):
-        os.fstat(output.write_end)
-    assert output.finish() == 0
+    print_to_log(output, LogFile("", 0))
+    for descriptor in (output.write_end, output.log_name):
+        with pytest.raises(OSError):
+            os.fstat(descriptor)
+    assert not output.read()
+    output.close_read_end()

@@ -150,7 +150,7 @@ class _Server:
     def __init__(
         self,
         requests: socket.socket,
-        serve: Callable[[Connection, int | None], None],
+        serve: Callable[[Connection, WorkerOutput | None], None],
         make_output: Callable[[], WorkerOutput],
         clean_up: Callable[[], None],
     ) -> None:
@@ -158,7 +158,7 @@ class _Server:
 
         Args:
             requests: the socket that requests come from.
-            serve: runs in each worker, with the worker's end of its pipe, and that of a single-use worker's output.
+            serve: runs in each worker, with the worker's end of its pipe, and a single-use worker's output.
             make_output: makes the pipe for the output of a single-use worker.
             clean_up: runs after a worker that failed or was killed.
         """
@@ -244,8 +244,8 @@ class _Server:
                 self._run_template(socket.socket(fileno=connection))
             else:
                 if output is not None:
-                    output.close()
-                self._serve(Connection(connection), None if output is None else output.write_end)
+                    output.close_read_end()
+                self._serve(Connection(connection), output)
             code = 0
         except BaseException:
             traceback.print_exc()

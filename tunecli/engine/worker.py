@@ -26,7 +26,7 @@ from types import FrameType, ModuleType
 from tunecli.engine.fork_server import descendants
 from tunecli.engine.template import replay_output
 from tunecli.engine.wire import pack_event, pack_storage_error, unpack_jobs
-from tunecli.engine.worker_output import print_to_log
+from tunecli.engine.worker_output import WorkerOutput, print_to_log
 from tunecli.errors import DiskFull, StoreFailed
 from tunecli.messages import Event, Job, Order
 from tunecli.store.lock import share_workers_lock
@@ -66,7 +66,7 @@ class WorkerSetup:
         return json.dumps(asdict(self)).encode()
 
 
-def serve(pipe: Connection, output: int | None) -> None:
+def serve(pipe: Connection, output: WorkerOutput | None) -> None:
     """Run the jobs from the pipe until it closes; a single-use worker, which has an ``output``, runs one job.
 
     If the disk fails, the worker sends that instead of an event: it is not the trial's fault, and it ends the sweep.
@@ -138,12 +138,12 @@ def _close_in_children(descriptor: int) -> None:
     os.register_at_fork(after_in_child=close)
 
 
-def _serve_once(pipe: Connection, output: int) -> None:
+def _serve_once(pipe: Connection, output: WorkerOutput) -> None:
     """Run one job in this thread, then end the process and all programs that the job started.
 
     Args:
         pipe: jobs and orders come from it.
-        output: the pipe for the trial's log.
+        output: the pipe for the trial's log, and the file that names the log.
     """
     try:
         jobs = unpack_jobs(pipe.recv_bytes())

@@ -1,7 +1,8 @@
 """The output of a single-use worker: a pipe leads it to the fork server, which writes the trial's log.
 
 The server outlives every worker, so the log of a killed worker is whole, and a worker needs no thread of its own. The
-worker's first line in the pipe names the log; the worker sends it before the user's code runs.
+worker names its log in a file without a name, before the user's code runs. The server reads that file at the first byte
+of output, so a trial that prints nothing costs it nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -23,18 +25,20 @@ class WorkerOutput:
     """The server's end of the pipe of one worker.
 
     Attributes:
+        log_name: descriptor of the file in which the worker names its log.
+        write_end: the worker's end of the pipe.
         log_errno: the system's number of the error that ended the log; 0: the log is whole.
     """
 
     def __init__(self) -> None:
-        """Make the pipe.
+        """Make the pipe, and the file that names the log.
 
         Raises:
-            OSError: too many files are open.
+            OSError: too many files are open, or there is no room for the file.
         """
+        self.log_name = _nameless_file()
         self._read_end, self.write_end = os.pipe()
         os.set_blocking(self._read_end, False)
-        self._announced = bytearray()
         self._log: TrialLog | None = None
         self.log_errno = 0
 
@@ -47,7 +51,12 @@ class WorkerOutput:
         os.close(self.write_end)
 
     def close(self) -> None:
-        """Close the server's end, for example in a worker."""
+        """Close the server's end of the pipe, for example in a worker, and the server's copy of the file."""
+        os.close(self._read_end)
+        os.close(self.log_name)
+
+    def close_read_end(self) -> None:
+        """Close the server's end of the pipe, in the worker that uses the rest."""
         os.close(self._read_end)
 
     @property
@@ -68,12 +77,8 @@ class WorkerOutput:
         if not chunk:
             return False
         if self._log is None:
-            self._announced += chunk
-            line, end, chunk = bytes(self._announced).partition(b"\n")
-            if not end:
-                return True
-            self._log = TrialLog(LogFile(**json.loads(line)))
-            self._announced.clear()
+            name = os.pread(self.log_name, os.fstat(self.log_name).st_size, 0)
+            self._log = TrialLog(LogFile(**json.loads(name)))
         self._try(lambda log: log.add(chunk))
         return True
 
@@ -105,18 +110,26 @@ class WorkerOutput:
             self.log_errno = (cause.errno if isinstance(cause, OSError) else 0) or errno.EIO
 
 
-def print_to_log(write_end: int, file: LogFile) -> None:
+def print_to_log(output: WorkerOutput, file: LogFile) -> None:
     """Send all output of this process and its children to the server; do nothing if the log is off.
 
     Args:
-        write_end: the worker's end of the pipe, which is closed.
+        output: the worker's output, whose descriptors are closed.
         file: where the server logs it.
     """
     if file.is_on:
-        announcement = memoryview(json.dumps(asdict(file)).encode() + b"\n")
-        while announcement:
-            announcement = announcement[os.write(write_end, announcement) :]
+        name = json.dumps(asdict(file)).encode()
+        while name:
+            name = name[os.write(output.log_name, name) :]
         for descriptor in (1, 2):
-            os.dup2(write_end, descriptor)
-    if write_end > 2:
-        os.close(write_end)
+            os.dup2(output.write_end, descriptor)
+    for descriptor in (output.write_end, output.log_name):
+        if descriptor > 2:
+            os.close(descriptor)
+
+
+def _nameless_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("log")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
