@@ -238,7 +238,7 @@ def test_a_command_is_checked_before_it_runs(folder, override, words):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("objective.direction=", "missing `direction` of val_score"),
+        ("objective={metric: {python: mine:height}}", "missing `direction` of val_height"),
         ("objective.metric={python: mine:accuracy}", "`val_accuracy` is a built-in metric"),
         ("objective.metric={pyton: mine:score}", "unknown key `pyton` (did you mean `python`?)"),
         ("objective.metric=mine:score", "unknown metric `mine:score`"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 
 from tests.verbs import called
 
@@ -26,7 +27,6 @@ class Program(NamedTuple):
         trial: further keys under ``trial``, as YAML.
         run: keys under ``run``, as YAML.
         search: further keys under ``search``, as YAML.
-        value: the score of a trial by its parameters.
     """
 
     command: str
@@ -132,7 +132,7 @@ PROGRAMS = {
     "a pipeline of a shell, with a constraint": Program(
         """[sh, -c, 'printf "%d" $(({lc} + {lp})) | sed "s/^/size /"']""",
         "{lc: {int: [0, 4]}, lp: {int: [0, 4]}}",
-        "size",
+        "size, direction: minimize",
         f"metrics: {{size: 'size {NUMBER}'}}",
         search='where: ["lc + lp <= 4"]',
     ),
@@ -154,11 +154,10 @@ def tunecli(folder, capfd, monkeypatch):
 
 
 def study(program: Program) -> str:
-    trial = f"  {program.trial}\n" if program.trial else ""
     lines = [
         "study: mine",
         f"objective: {{metric: {program.metric}}}",
-        f"trial: {{command: {program.command}, params: {program.params}{', ' + program.trial if trial else ''}}}",
+        f"trial: {{command: {program.command}, params: {program.params}{', ' + program.trial if program.trial else ''}}}",
         f"search: {{sampler: random, trials: 3{', ' + program.search if program.search else ''}}}",
         f"run: {{device: cpu, workers: 2{', ' + program.run if program.run else ''}}}",
     ]
@@ -172,7 +171,8 @@ def test_a_program_runs_unchanged(folder, tunecli, name):
     assert code == 0, err
     trials = json.loads(out)["trials"]
     assert [trial["failure"] for trial in trials] == [None] * 3
-    assert all(isinstance(trial["score"], float) for trial in trials)
+    metric = PROGRAMS[name].metric.partition(",")[0]
+    assert all(isinstance(trial["metrics"][metric], float) for trial in trials)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -183,6 +183,4 @@ def test_a_program_needs_few_keys(name):
 
 
 def _n_keys(text: str) -> int:
-    import yaml
-
     return len(yaml.safe_load(f"{{{text}}}"))

@@ -5,7 +5,9 @@ import sys
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--learning_rate", type=float)
-parser.add_argument("--fp16", type=lambda text: {"true": True, "false": False}[text.lower()], nargs="?", const=True)
+parser.add_argument(
+    "--fp16", type=lambda text: {"true": True, "false": False}[text.lower()], nargs="?", const=True
+)
 parser.add_argument("--target_modules", nargs="+", default=[])
 args = parser.parse_args()
 assert args.fp16 is not None

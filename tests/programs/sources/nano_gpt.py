@@ -5,7 +5,7 @@ from ast import literal_eval
 
 learning_rate = 6e-4
 n_layer = 12
-compile = True
+compile = True  # noqa: A001  (the name that the program gives it)
 out_dir = "out"
 for argument in sys.argv[1:]:
     key, value = argument.removeprefix("--").split("=")

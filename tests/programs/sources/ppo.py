@@ -45,7 +45,13 @@ def field(number, data):
 
 def scalar(tag, value, step):
     entry = field(1, tag.encode()) + varint(2 << 3 | 5) + struct.pack("<f", value)
-    return varint(1 << 3 | 1) + struct.pack("<d", time.time()) + varint(2 << 3) + varint(step) + field(5, field(1, entry))
+    return (
+        varint(1 << 3 | 1)
+        + struct.pack("<d", time.time())
+        + varint(2 << 3)
+        + varint(step)
+        + field(5, field(1, entry))
+    )
 
 
 folder = f"runs/CartPole__ppo__{os.getpid()}"

@@ -13,5 +13,7 @@ assert args.no_cuda
 with open("../data/cora.content") as file:  # noqa: PTH123  (the program's habit)
     n_nodes = len(file.readlines())
 for epoch in range(2):
-    print(f"Epoch: {epoch + 1:04d} loss_train: 1.9 acc_train: 0.2 loss_val: {loss_of(args.hidden) / (epoch + 1):.4f}")
+    print(
+        f"Epoch: {epoch + 1:04d} loss_train: 1.9 acc_train: 0.2 loss_val: {loss_of(args.hidden) / (epoch + 1):.4f}"
+    )
 print(f"Test set results: loss= {loss_of(args.hidden) / n_nodes:.4f} accuracy= 0.8")
