@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.study.sweeps import run_whole
-from tunecli.commands.logs import Follower, followed, last_lines, log_of, logs, logs_view
+from tunecli.commands.logs import Follower, followed, last_lines, log_lines, log_of, logs, logs_view
 from tunecli.commands.one_trial import one_trial, one_trial_view
+from tunecli.commands.results import Selection, results, results_view
 from tunecli.errors import UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.train.user_code.trial_log import LogFile, TrialLog
@@ -48,6 +49,16 @@ def test_logs_are_listed_with_size_and_last_line(run):
     assert view.data["logs"][0]["bytes"] == run.trial_log_path(0).stat().st_size
     assert view.lines == (("next", f"tunecli logs {run.path} --trial 1"),)
     json.dumps(view.data)
+
+
+def test_failed_trials_are_shown_with_the_end_of_the_first_log(run):
+    path = str(run.path)
+    first, *lines = log_lines(path, [7, 1, 0])
+    assert first == ("log", f"{run.trial_log_path(1)} (tunecli logs {path} --trial 1); it ends with")
+    assert {text for _, text in lines} == set(last_lines(run.trial_log_path(1), 3))
+    assert log_lines(path, [7]) == []
+    found = results(run, selection=Selection(is_failed_only=True))
+    assert first in results_view(found, "table").lines
 
 
 def test_one_log_is_shown_whole(run):

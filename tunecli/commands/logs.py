@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -25,6 +25,7 @@ _NAME = re.compile(r"trial-([0-9]{5,})\.log")
 _OVER = (State.COMPLETE, State.PRUNED, State.FAILED)
 _CHUNK_BYTES = 1 << 20
 _LAST_BYTES = 8192
+_LAST_OF_FAILED = 3
 _LAST_LINES = 5
 _LONGEST_LINE = 200
 _WAIT_S = 0.25
@@ -131,6 +132,22 @@ def last_lines(path: Path, n: int = _LAST_LINES) -> tuple[str, ...]:
     lines = [shorten(line, _LONGEST_LINE) for line in plain if line]
     is_cut = len(text) >= _LAST_BYTES and len(lines) > 1
     return tuple(lines[1 if is_cut else 0 :][-n:])
+
+
+def log_lines(path: str, numbers: Iterable[int]) -> list[tuple[str, str]]:
+    """Labelled lines with the path and the last lines of the first log of some failed trials; empty if there is none.
+
+    Args:
+        path: the run folder.
+        numbers: the failed trials.
+    """
+    folder = RunFolder(Path(path))
+    for number in numbers:
+        log_path = folder.trial_log_path(number)
+        if log_path.is_file() and (shown := last_lines(log_path, _LAST_OF_FAILED)):
+            command = f"tunecli logs {quote(path)} --trial {number}"
+            return [("log", f"{log_path} ({command}); it ends with"), *(("", line) for line in shown)]
+    return []
 
 
 def require_trial(folder: RunFolder, number: int) -> Trial:

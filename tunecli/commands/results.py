@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
 
+from tunecli.commands.logs import log_lines
 from tunecli.commands.outcome_summary import best_block, front_data, front_lines, section_of
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
@@ -356,4 +357,5 @@ def _failed_view(results: Results) -> View:
     rows = tuple((str(number), failure_line(failure)) for number, failure in results.failed)
     path = quote(results.overview.path)
     more = ("traceback", f"tunecli results {path} --trial {results.failed[0][0]}")
-    return View("results", {}, (more,), (Section("", ("trial", "failure"), rows),))
+    log = log_lines(results.overview.path, (number for number, _ in results.failed))
+    return View("results", {}, (more, *log), (Section("", ("trial", "failure"), rows),))

@@ -9,6 +9,7 @@ from typing import Any
 
 from tunecli.commands.check import Check, check
 from tunecli.commands.data import first_lines
+from tunecli.commands.logs import log_lines
 from tunecli.commands.outcome_summary import (
     REASONS,
     best_block,
@@ -32,6 +33,7 @@ from tunecli.study.record.restart import make_room
 from tunecli.study.runner.signals import resumable
 from tunecli.study.sweep import Ending, sweep
 from tunecli.text import counted
+from tunecli.trial import State
 
 _SHOWN_AT_END = 10
 
@@ -129,6 +131,9 @@ def ending_view(ending: Ending) -> View:
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
     lines = [reason_line(ending.reason, len(table.rows)), *front_lines(ending.front_summary)]
     lines.append(("run folder", ending.path))
+    trial, status = table.columns.index("trial"), table.columns.index("status")
+    failed = (int(str(row[trial])) for row in table.rows if row[status] == State.FAILED.value)
+    lines += log_lines(ending.path, failed)
     if resume_options(ending.reason):
         lines.append(("continue", resume_command(str(ending.path), ending.reason)))
     if n_hidden:
