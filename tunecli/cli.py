@@ -78,10 +78,10 @@ def search(
     device: Device = None,
     dry_run: DryRun = False,
     is_restarted: Annotated[
-        bool, typer.Option("--restart", help="Begin anew in place of the study in the run folder.")
+        bool, typer.Option("--restart", help="Begin a new study in place of the one in the run folder.")
     ] = False,
     is_agreed: Annotated[
-        bool, typer.Option("--yes", help="With --restart: move a study that has scores aside, unasked.")
+        bool, typer.Option("--yes", help="With --restart: move a study with scores aside without asking.")
     ] = False,
     is_json: Json = False,
 ) -> None:
@@ -141,7 +141,7 @@ def stop(
         typer.Option("--trial", metavar="N", parser=whole_number(0), help="End only trial N, as pruned."),
     ] = None,
     is_at_once: Annotated[
-        bool, typer.Option("--no-wait", help="Return at once; else the command waits for the end.")
+        bool, typer.Option("--no-wait", help="Return at once, without waiting for the end.")
     ] = False,
     is_json: Json = False,
 ) -> None:
@@ -327,7 +327,7 @@ def import_file(
 ) -> None:
     """Convert FILE, a sweep of W&B, Hydra, Ray Tune, NNI, Katib or Determined, into a study's YAML file.
 
-    The file goes to stdout or to `-o FILE`. stderr has a line for the fate of each key.
+    The file goes to stdout or to `-o FILE`. stderr lists each key, with the key that it becomes.
     """
     from tunecli.commands.import_sweep import import_sweep, import_view
     from tunecli.console import Console

@@ -1,4 +1,4 @@
-"""`check --run` runs the first trial for one epoch, says what was understood, and touches no run folder."""
+"""`check --run` runs the first trial for one epoch, shows its metrics, and touches no run folder."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_built_in_trial_is_run_for_one_epoch(tmp_path):
     assert check_run_view(run).text == "it printed nothing"
 
 
-def test_failure_is_told_with_what_was_printed(tmp_path):
+def test_failure_is_shown_with_the_output(tmp_path):
     run = run_of(tmp_path, COMMAND.format(text="echo 'Epoch 3: valid loss 0.25' >&2"))
     assert run.missing == ("val_loss",)
     assert run.printed == ("Epoch 3: valid loss 0.25",)

@@ -129,7 +129,7 @@ def test_steps_that_do_not_reach_the_upper_bound_are_noted(notes_of, params, tol
         ("{data: {source: iris}, model: {python: 'mine:Net'}}", "{isolate: off}", "share one process"),
     ],
 )
-def test_check_says_what_a_shared_process_gives_up(notes_of, trial, run, note):
+def test_check_notes_the_risk_of_a_shared_process(notes_of, trial, run, note):
     said = [one for one in notes_of(trial, run=run) if "isolate" in one]
     assert (said == []) if note is None else (note in said[0])
 

@@ -23,7 +23,7 @@ def run(monkeypatch, capfd, tmp_path):
     return lambda *arguments: called(*arguments, capture=capfd, monkeypatch=monkeypatch)
 
 
-def test_stdout_is_the_study_and_stderr_says_what_became_of_each_line(run, tmp_path):
+def test_stdout_is_the_study_and_stderr_has_each_line_with_its_result(run, tmp_path):
     code, out, err = run("import", "sweep.yaml")
     assert code == 0
     parse_study(out.encode(), "study.yaml", (), tmp_path)
@@ -61,7 +61,7 @@ def test_json_has_the_study_and_the_account(run):
     assert fates["method"] == "carried"
 
 
-def test_missing_program_is_told_as_what_the_check_will_find(run, tmp_path):
+def test_missing_program_is_listed_as_a_problem_of_the_check(run, tmp_path):
     (tmp_path / "train.py").unlink()
     code, out, err = run("import", "sweep.yaml", "--json")
     document = json.loads(out)

@@ -1,4 +1,4 @@
-"""`logs` shows what a trial printed, also while it prints and while the middle is being left out."""
+"""`logs` shows the output of a trial, also while it prints and while the middle is left out."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_trial_that_does_not_exist_is_refused(run):
         text_of(run, 7)
 
 
-def test_trial_without_a_log_is_told(run, tmp_path):
+def test_trial_without_a_log_gets_a_message(run, tmp_path):
     path = run.trial_log_path(0)
     path.rename(tmp_path / "away")
     try:

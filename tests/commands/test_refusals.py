@@ -1,4 +1,4 @@
-"""Combinations of choices that tunecli refuses: found, left out of the search, and told from plain errors."""
+"""Combinations of choices that tunecli refuses: found, left out of the search, and kept apart from plain errors."""
 
 from __future__ import annotations
 

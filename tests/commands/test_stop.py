@@ -100,7 +100,7 @@ def test_an_engine_maps_the_stop_of_an_ended_job_to_its_end():
     assert (ending.outcome.state, ending.outcome.score) == (State.PRUNED, None)
 
 
-def test_a_study_that_nobody_runs_cannot_be_stopped(tmp_path):
+def test_a_study_without_a_running_process_cannot_be_stopped(tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text(STUDY.replace("PRUNER", "none").replace("trials: 6", "trials: 1"))
     with begin(load_checked(path, ()), tmp_path / "run") as study:

@@ -46,7 +46,7 @@ def test_underscores_join_the_levels_of_a_name():
     assert words(style="underscore")[:4] == named
 
 
-def test_two_arguments_a_parameter_unless_its_value_looks_like_an_option():
+def test_a_parameter_becomes_two_arguments_unless_its_value_looks_like_an_option():
     assert words(style="space")[:4] == ["--opt.name", "sgd", "--opt.lr", "1e-05"]
     assert words(style="space")[-3] == "--text=-a 'b'\n"
     assert words({"x": -1e-05, "y": [-1, 2]}, style="space", lists="comma") == ["--x=-1e-05", "--y=-1,2"]
@@ -106,7 +106,7 @@ def test_booleans_are_written_as_the_program_reads_them(booleans, true, false, s
         assert "=".join(written) == "=".join(expected)
 
 
-def test_a_flag_in_other_names():
+def test_flags_and_short_options_get_their_dashes():
     assert words({"tied": False}, booleans="no-flag") == ["--no-tied"]
     assert words({"opt": {"tied": False}}, booleans="no-flag", style="underscore") == ["--no-opt_tied"]
     assert words({"-b": 3, "--long": 4}) == ["-b=3", "--long=4"]

@@ -58,7 +58,7 @@ def test_texts_booleans_and_null_can_be_compared_and_equal_no_number():
     assert value("1 == '1'") is False
 
 
-def test_and_and_or_ask_for_no_name_after_the_deciding_part():
+def test_and_and_or_need_no_name_after_the_deciding_part():
     assert value("name != 'sgd' and momentum > 0.5") is False
     assert value("name == 'sgd' or momentum > 0.5") is True
     with pytest.raises(MissingNameError) as caught:

@@ -1,4 +1,4 @@
-"""`search.where` and `search.forbid` as a file gives them: what is refused, where, and with which hint."""
+"""`search.where` and `search.forbid` in a file: wrong constraints are refused at their place, with a hint."""
 
 from __future__ import annotations
 

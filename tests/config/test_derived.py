@@ -1,4 +1,4 @@
-"""Derived values: what formulas see, where they are computed, and what has no value."""
+"""Derived values: the names that formulas see, the trials that have them, and formulas without a value."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_formulas_in_items_of_a_list_see_the_other_items():
     assert at_middle("{w: [64, {expr: 'w.0 // 2'}, {expr: 'w.1 // 2'}]}")["w"] == [64, 32, 16]
 
 
-def test_a_sub_tree_that_is_chosen_is_seen_by_its_label():
+def test_a_formula_sees_a_chosen_sub_tree_by_its_label():
     space = space_of(
         "{opt: {choice: [{name: sgd, lr: 0.1}, {name: adam, lr: 0.2}]}, x: {expr: 'opt == \"adam\" and opt.lr > 0.1'}}"
     )

@@ -159,6 +159,6 @@ def test_parameters_that_would_share_a_variable_are_noted(tmp_path):
     notes = check(load_checked(tmp_path / "f.yaml", ())).notes
     (note,) = (note for note in notes if "TUNECLI" in note)
     assert note == (
-        "a.b and a_b would share the environment variable TUNECLI_PARAM_A_B, so a trial with both has neither there; "
-        "TUNECLI_PARAMS has them all"
+        "a.b and a_b would share the environment variable TUNECLI_PARAM_A_B, so a trial with both sets neither; "
+        "TUNECLI_PARAMS holds all parameters"
     )

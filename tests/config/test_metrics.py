@@ -165,5 +165,5 @@ def test_a_metric_with_a_name_of_a_quality_is_maximized(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", UNCLEAR)
-def test_the_direction_of_an_ambiguous_or_unknown_name_is_asked_for(name: str) -> None:
+def test_an_ambiguous_or_unknown_name_has_no_direction(name: str) -> None:
     assert maximized_by_name(name) is None

@@ -1,4 +1,4 @@
-"""Which maps are ranges: the words `lognormal`, `power` and `expr` stay usable as names of one's own."""
+"""Which maps are ranges: the words `lognormal`, `power` and `expr` stay usable as the user's own names."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_each_problem_of_the_working_folder_has_its_place(folder, run, told):
     assert any(told in problem for problem in problems(folder, run))
 
 
-def test_all_problems_of_the_links_are_told_at_once(folder):
+def test_all_problems_of_the_links_are_reported_at_once(folder):
     assert len(problems(folder, "{cwd: trial, link: [dta, ../x, data, '*.txt']}")) == 3
 
 

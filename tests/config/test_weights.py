@@ -1,4 +1,4 @@
-"""Weights of a choice: how often its options are drawn, and what stays as it is without them."""
+"""Weights of a choice: how often its options are drawn; a choice without weights is unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a single-use worker prints reaches the trial's log, through a pipe to the fork server."""
+"""The output of a single-use worker reaches the trial's log, through a pipe to the fork server."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_function_that_prints_nothing_has_no_log(path):
     assert not path.parent.exists()
 
 
-def test_last_words_of_a_killed_function_are_logged_before_its_end_is_told(path):
+def test_output_of_a_killed_function_is_logged_before_its_end_is_reported(path):
     failure = outcome_of(job_of(path, "killed")).failure
     assert failure is not None
     assert failure.kind is FailureKind.CRASH

@@ -102,7 +102,7 @@ def test_class_as_entrypoint_and_single_trial():
 @pytest.mark.parametrize(
     ("parameter", "message"),
     [
-        ("{type: log, minval: -400, maxval: 1}", "no number above 0"),
+        ("{type: log, minval: -400, maxval: 1}", "too small for a float"),
         ("{type: log, minval: 1}", "needs a number at `maxval`"),
         ("{type: int, minval: 5, maxval: 1}", "reversed"),
         ("{type: categorical, vals: 3}", "the list of values is empty"),

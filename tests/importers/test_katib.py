@@ -163,7 +163,7 @@ def test_experiment_without_a_template_gets_a_command_to_fill_in():
     assert tree(study)["trial"]["command"] == ["python", "train.py", "{args}"]
 
 
-def test_reference_to_an_unknown_parameter_is_said():
+def test_reference_to_an_unknown_parameter_is_reported():
     study = imported(JOB.replace("reference: lr", "reference: rate"))
     (asked,) = entries(study, Fate.FILL_IN)
     assert "${trialParameters.learningRate}" in asked.note
@@ -184,6 +184,6 @@ def test_feasible_space_that_makes_no_range_is_an_error(space, message):
     assert message in caught.value.problems[0].message
 
 
-def test_normal_space_says_that_it_is_even_here():
+def test_normal_space_becomes_uniform_with_a_note():
     study = imported(BARE.replace('"3"}', '"3", distribution: normal}'))
-    assert any("bounded by [1, 3]" in one.note for one in entries(study, Fate.CHANGED))
+    assert any("an even distribution in [1, 3]" in one.note for one in entries(study, Fate.CHANGED))

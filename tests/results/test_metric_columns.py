@@ -44,7 +44,7 @@ def test_a_selected_metric_without_a_column_gets_one_at_the_end():
     assert with_metrics(TABLE, TRIALS, []) is TABLE
 
 
-def test_metrics_stand_after_the_objective_and_never_replace_a_column():
+def test_metrics_follow_the_objective_and_never_replace_a_column():
     table = with_metric_columns(TABLE, TRIALS, metric_names(TRIALS), LOSS)
     added = ("metric.a.lr", "metric.epochs", "eval/acc", "f1")
     assert table.columns == (*TABLE.columns[:4], *added, *TABLE.columns[4:])

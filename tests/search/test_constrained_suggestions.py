@@ -175,7 +175,7 @@ for name in ("careless", "stubborn", "stubborn"):
 """
 
 
-def test_a_plug_in_that_ignores_constraints_is_asked_again_and_then_its_point_is_moved(
+def test_a_plug_in_that_ignores_constraints_is_called_again_and_then_its_point_is_moved(
     tmp_path: Path,
 ) -> None:
     points = {"stubborn": "mine:STUBBORN", "careless": "mine:CARELESS"}

@@ -1,4 +1,4 @@
-"""The package `wandb` of a trial: config, logs, summary, and what it refuses."""
+"""The package `wandb` of a trial: config, logs, summary, and refused calls."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_config_may_be_a_dict_or_a_namespace(wandb, values):
     assert wandb.init(config=values).config.depth == 2
 
 
-def test_updates_of_parameters_are_ignored_and_of_other_keys_need_leave(wandb, capsys):
+def test_updates_of_parameters_are_ignored_and_those_of_other_keys_need_permission(wandb, capsys):
     run = wandb.init(config={"depth": 2})
     run.config.update({"lr": 9, "width": 3})
     run.config.bs = 5
@@ -209,7 +209,7 @@ def test_media_and_artifacts_are_accepted(wandb, sent):
         lambda wandb: wandb.init().whatever,
     ],
 )
-def test_what_the_shim_lacks_is_an_error_that_names_the_shim(wandb, use):
+def test_missing_part_of_the_shim_is_an_error_that_names_the_shim(wandb, use):
     with pytest.raises(AttributeError, match="tunecli's shim of wandb has no"):
         use(wandb)
 
@@ -220,7 +220,7 @@ def test_sweeps_within_a_trial_are_refused(wandb, name):
         getattr(wandb, name)({})
 
 
-def test_module_that_the_shim_lacks_is_named(wandb):
+def test_missing_module_of_the_shim_is_named(wandb):
     with pytest.raises(ModuleNotFoundError, match=r"tunecli's shim of wandb has no `wandb\.keras`"):
         importlib.import_module("wandb.keras")
 

@@ -79,7 +79,7 @@ class Check:
         feasible: how much of the space meets the constraints; None: there are no constraints.
         n_start: the number of start points.
         command: the words of an example trial's command, secrets unresolved; empty: the trials are no commands.
-        start_from: the earlier studies that they come from.
+        start_from: the earlier studies that the start points come from.
         derived: the path and the text of each formula.
     """
 

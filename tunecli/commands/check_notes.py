@@ -269,8 +269,8 @@ def _configuration_notes(spec: StudySpec) -> Iterator[str]:
     yield from _short_ranges(spec.space)
     for variable, paths in shared_variables(spec.space).items():
         yield (
-            f"{' and '.join(paths)} would share the environment variable {variable}, so a trial with both has "
-            "neither there; TUNECLI_PARAMS has them all"
+            f"{' and '.join(paths)} would share the environment variable {variable}, so a trial with both sets "
+            "neither; TUNECLI_PARAMS holds all parameters"
         )
     notes = sampler_info(spec.settings.search.sampler_name).notes
     if notes:

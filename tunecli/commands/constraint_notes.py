@@ -48,7 +48,7 @@ def constraint_lines(
     Args:
         share: how much of the space meets the constraints; None: there are no constraints.
         n_start: the number of start points.
-        start_from: the earlier studies that they come from.
+        start_from: the earlier studies that the start points come from.
     """
     if share is not None:
         yield "constraints", _shown(share)

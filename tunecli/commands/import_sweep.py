@@ -115,9 +115,15 @@ def _summary(result: Import) -> str:
     counts = f"{counted(n_carried, 'key')} carried over, {n_left_out} without a counterpart"
     n_open = len(account.of(Fate.FILL_IN)) + len(result.problems)
     state = (
-        "passes `tunecli check`" if result.is_complete else f"{counted(n_open, 'thing')} to fill in or mend"
+        "passes `tunecli check`"
+        if result.is_complete
+        else f"{counted(n_open, 'point')} to fill in or correct"
     )
     if result.path is None:
         return f"{counts}; {state}"
-    then = f"`tunecli search {as_argument(result.path)}`" if result.is_complete else "then `tunecli check` it"
+    then = (
+        f"`tunecli search {as_argument(result.path)}`"
+        if result.is_complete
+        else "correct it and check it again"
+    )
     return f"wrote {path_in_message(result.path)}: {counts}; {state}; {then}"

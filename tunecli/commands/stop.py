@@ -28,7 +28,7 @@ _ENDED = (State.COMPLETE, State.PRUNED, State.FAILED)
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A sweep that was told to end.
+    """A sweep that got a signal to end.
 
     Attributes:
         path: the run folder.
@@ -47,7 +47,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class StoppedTrial:
-    """A trial that was told to end; its state shows whether it has."""
+    """A trial whose end was requested; its state shows whether it has ended."""
 
     path: str
     trial: Trial
@@ -137,7 +137,7 @@ def _not_running(folder: RunFolder) -> UsageError:
 
 
 def stop_view(stopped: Stopped) -> View:
-    """What was stopped, and the command that resumes it."""
+    """The stopped sweep, and the command that resumes it."""
     resume = f"tunecli resume {quote(stopped.path)}"
     lines = (
         ("stopped" if stopped.is_ended else "stopping", str(stopped.holder)),
@@ -164,7 +164,7 @@ def stop_trial_view(stopped: StoppedTrial) -> View:
     if score is not None:
         lines.append(("score", f"{score:.6g}"))
     if not stopped.is_ended:
-        lines.append(("requested", "the sweep ends the trial once it runs and can be stopped"))
+        lines.append(("requested", "the sweep ends the trial as soon as it can"))
     data = {
         "path": stopped.path,
         "trial": trial.number,

@@ -122,7 +122,7 @@ def _pairs(space: Space) -> Iterator[_Chosen]:
 
 
 def _errors(spec: StudySpec, chosen: _Chosen) -> dict[Gist, str]:
-    """The errors at a point, by gist; none for a point that a search does not propose."""
+    """The errors at a point, by gist; empty for a point that a search does not propose."""
 
     def find(trial: TrialConfig) -> Iterator[tuple[str, str]]:
         for problem in trial_problems(trial, spec.objective, spec.base_path):

@@ -120,7 +120,7 @@ def verify(
             and ended_by.kind is not FailureKind.TIMEOUT
             and run.outcome.state is State.COMPLETE
         ):
-            ended_by = None  # a limit of epochs acts again
+            ended_by = None  # the limit of epochs ends the second training too
         if ended_by is not None and not run.epochs:
             why = f"it was ended before its first epoch: {ended_by.cause}"
             comparison = Comparison(Verdict.NOT_REPEATABLE, why)
@@ -135,7 +135,10 @@ def verify(
         is_same = comparison.verdict in (Verdict.IDENTICAL, Verdict.FAILED_AGAIN)
         causes = () if is_same else _causes(study, facts, trial, run.outcome, again.outcome)
         if not is_same and ended_by is not None:
-            causes = ("time limit: values that came after the trial's last epoch do not come again", *causes)
+            causes = (
+                "time limit: values that the trial reported after its last epoch are not repeated",
+                *causes,
+            )
         verified.append(Verified(trial.number, comparison, run.outcome, again.outcome, causes))
         progress(verified[-1])
     metric = study.spec.objective.metric

@@ -102,7 +102,7 @@ def _words(path: str, value: Any, style: Arguments) -> Iterator[str]:
 
 
 def _pair(option: str, text: str, style: Arguments) -> Iterator[str]:
-    """An option with its value; a value that starts with ``-`` could be read as an option, so it stays joined."""
+    """An option and its value, joined if the value starts with ``-``: a parser could read it as an option."""
     if style.style == "space" and not text.startswith("-"):
         yield option
         yield text
@@ -111,7 +111,7 @@ def _pair(option: str, text: str, style: Arguments) -> Iterator[str]:
 
 
 def _negated(option: str) -> str:
-    """``--no-tied``; of a nested name ``--opt.no-tied``, as tyro has it."""
+    """``--no-tied``; for a nested name ``--opt.no-tied``, as in tyro."""
     levels, dot, name = option.removeprefix("--").rpartition(".")
     return f"--{levels}{dot}no-{name}"
 
@@ -151,7 +151,7 @@ def _is_text_in_hydra(text: str) -> bool:
 
 
 def _quoted_in_hydra(text: str) -> str:
-    """A text in single quotes: a backslash counts only before a quote, and ``${`` would start an interpolation."""
+    """Put a text in single quotes. In Hydra a backslash escapes only a quote, and ``${`` starts an interpolation."""
     escaped = re.sub(r"(\\*)'", lambda match: f"{match[1] * 2}\\'", text.replace("${", "\\${"))
     n_trailing = len(escaped) - len(escaped.rstrip("\\"))
     return "'" + escaped + "\\" * n_trailing + "'"

@@ -34,7 +34,7 @@ from tunecli.trial import Parameters, Scalar
 __all__ = ["Formula", "FormulaError", "MissingNameError", "evaluate", "formula_of", "value_in"]
 
 ValueOf = Callable[[str], Scalar]
-_MAX_DIGITS = 100  # that `round` may be asked for
+_MAX_DIGITS = 100  # the most digits that `round` takes
 _MAX_POWER_BITS = 4096  # a power with more is refused before it is computed
 _PARAMS = "params"
 
@@ -265,7 +265,7 @@ def _computed(compute: Callable[..., Any], operands: list[Scalar], offset: int) 
     """The finite number that ``compute`` gives for numbers.
 
     Raises:
-        FormulaError: there is none.
+        FormulaError: the result is no finite real number.
     """
     numbers = [_number(operand, offset) for operand in operands]
     try:

@@ -38,7 +38,7 @@ from tunecli.config.secrets import resolved
 from tunecli.config.space import Parameter, Space, point_with
 from tunecli.trial import Parameters, Scalar
 
-_MAX_PAIRS = 500  # of changes that are tried for an allowed point
+_MAX_PAIRS = 500  # the most combined changes that are tried to find an allowed point
 
 
 def concrete(space: Space, point: Parameters) -> Any:

@@ -71,7 +71,7 @@ class Constraints:
         )
 
     def broken(self, point: Parameters, tree_at: TreeAt) -> Iterator[str]:
-        """What a point breaks, a text for each condition and combination."""
+        """The conditions and combinations that a point breaks, each as a text."""
         value_of = _Values(point, tree_at)
         for condition in self.where:
             if not _holds(condition, value_of):
@@ -108,7 +108,7 @@ class _Values:
         """The value of ``name``.
 
         Raises:
-            KeyError: there is none at this point.
+            KeyError: the name has no value at this point.
         """
         if name in self._point:
             return self._point[name]

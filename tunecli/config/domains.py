@@ -32,7 +32,7 @@ from tunecli.trial import Scalar
 LAST_UNIT = math.nextafter(1.0, 0.0)
 """The largest unit."""
 CLOSE = 1e-9  # for its size: numbers so near to each other need more digits than that, and exact differences
-LEAST_SHARE = 1e-12  # of a normal distribution: no draw is farther out, on either side
+LEAST_SHARE = 1e-12  # the tails of a normal distribution that no draw reaches, one on each side
 LARGEST_EXACT = 2**40  # beyond it, fractions of whole numbers and of their logarithms are lost in floats
 _FAR_APART = 100.0  # as many times its lower end is the upper end of a range that spans magnitudes
 

@@ -22,8 +22,8 @@ MAX_LISTED = 20_000
 N_SAMPLED = 10_000
 """Random points by which the feasible share of a space is estimated."""
 _N_KEPT = 64  # feasible points of the sample that are kept
-_MAX_SKIPPED = 200_000  # points of a grid in a row that are not feasible; the grid ends there
-_N_STEPS = 32  # between a point that is not feasible and one that is
+_MAX_SKIPPED = 200_000  # a grid ends after so many points in a row that are not feasible
+_N_STEPS = 32  # on the line from a point that is not feasible to one that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def n_of_small_grid(space: Space, most: int) -> int | None:
 
 
 def feasible_grid_positions(space: Space) -> Iterator[int]:
-    """Yield the positions of the feasible points of a finite grid, ascending, as far as they are asked for."""
+    """Yield the positions of the feasible points of a finite grid, ascending; compute each when it is needed."""
     size = grid_size(space) or 0
     if not space.constraints:
         yield from range(size)

@@ -65,7 +65,7 @@ class LinkError(ValueError):
 
     Attributes:
         place: its index in the list.
-        message, hint: what is wrong, and what to do.
+        message, hint: the problem, and how to correct it.
     """
 
     def __init__(self, place: int, message: str, hint: str = "") -> None:
@@ -91,7 +91,7 @@ class Lookup:
 
 
 def surroundings_of(run: Run) -> Surroundings:
-    """The surroundings that the settings under ``run`` ask for."""
+    """The surroundings that the settings under ``run`` describe."""
     env = {
         name: value if isinstance(value, str | None) else json.dumps(value) for name, value in run.env.items()
     }
@@ -110,7 +110,7 @@ def secret_names(task: Task) -> tuple[str, ...]:
 
 
 def spelled_surroundings(run: Run) -> dict[str, Any]:
-    """The keys under ``run`` that say where a trial runs, as the file writes them; without those that it leaves out.
+    """The keys under ``run`` that say where a trial runs, as the file writes them. A key that it leaves out is missing.
 
     Relative paths in them start from ``run.folder``.
     """
@@ -219,7 +219,7 @@ def with_absolute_scripts(words: Sequence[str], lookup: Lookup) -> list[str]:
 
     Args:
         words: the program and its arguments, without placeholders.
-        lookup: where they are looked up.
+        lookup: the folders that are searched.
     """
     script = script_place(words)
     return [

@@ -40,7 +40,7 @@ def surroundings_problems(
         settings_tree: their tree, for the places of the problems.
         space: the trial with its ranges.
         base_path: the folder of the configuration file.
-        is_to_run: whether the trials are to run here, so that the files must exist; a record can be read without them.
+        is_to_run: whether the trials will run here, so that the files must exist; a record can be read without them.
     """
     written = [key for key in KEYS if getattr(run, key) != Run.model_fields[key].default]
     if TrialConfig in trial_models(space.tree):
@@ -135,8 +135,8 @@ def _problem(settings_tree: Space, path: tuple[str | int, ...], message: str, hi
 def metrics_file_problems(trial: AnyTrial, run: Run, *, is_search: bool) -> Iterator[CodeProblem]:
     """The problems of a trial's files of metrics.
 
-    Trials that run at the same time in one folder would each read what the others write into a file of the same name,
-    so such a file needs a folder or a name of its own for each trial, or one worker.
+    Trials that run at the same time in one folder would each read the values that the others write into a file of the
+    same name. So such a file needs a folder or a name of its own for each trial, or one worker.
 
     Args:
         trial: a concrete trial.

@@ -107,7 +107,7 @@ class Console:
         write_err(f"{_message(text)}\n")
 
     def confirms(self, question: str) -> bool:
-        """Ask a person on a terminal; False if stdin or stderr is none, or with ``--json``."""
+        """Ask a person on a terminal; False if stdin or stderr is no terminal, or with ``--json``."""
         if self.is_json or not is_terminal(sys.stdin) or not is_terminal(sys.stderr):
             return False
         write_err(f"{_message(question)} [y/N] ")

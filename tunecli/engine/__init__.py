@@ -1,6 +1,6 @@
 """Engines run trials: jobs go in, events come out. This module makes an engine by its name in the file.
 
-Its functions import what they need, because `head_start` imports this package before all other modules.
+Its functions import modules when they run, because `head_start` imports this package before all other modules.
 """
 
 from __future__ import annotations

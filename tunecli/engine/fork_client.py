@@ -161,8 +161,8 @@ def _forked(kind: bytes, connection: int, template: Template | None = None) -> W
 class Template:
     """A process that has loaded the modules of trials, and forks workers; see `tunecli.engine.template`.
 
-    It takes requests from the beginning, and serves them once the modules are loaded. If that fails it ends, and the
-    workers that it was asked for never begin.
+    It takes requests from the beginning, and serves them once the modules are loaded. If that fails, the template
+    ends, and the requested workers never begin.
     """
 
     def __init__(self, order: bytes) -> None:

@@ -42,8 +42,8 @@ _KILL_WAIT_S = 10.0  # for the end of a process after SIGKILL
 _EXIT_WAIT_S = 5.0  # for a single-use worker to run its exit handlers and threads to their end
 _STOP_WAIT_S = 2.0  # for a trial past its time limit to stop by itself, before its worker is killed
 _LOAD_WAIT_S = 60.0  # for a template to load the user's modules, before each trial loads them by itself
-_FINISH_WAIT_S = 10.0  # as `_STOP_WAIT_S`, to keep its weights; a program has 5 of them after SIGTERM
-_NEIGHBOUR_ENDED = "a trial that was trained together with it was ended"
+_FINISH_WAIT_S = 10.0  # as `_STOP_WAIT_S`, if its result is kept: it writes weights, or has 5 s after SIGTERM
+_NEIGHBOUR_ENDED = "another trial of its fused group was ended"
 _MAX_DEVICE_LOSSES = 3  # how often in a row a device can be lost before it is set aside
 
 
@@ -272,7 +272,7 @@ class LocalEngine:
             yield from self._read_events(worker)  # its earlier events, then the end
 
     def _end_if_too_large(self, worker: LocalWorker) -> Iterator[Event]:
-        """Kill a worker whose jobs use more memory than they may."""
+        """Kill a worker whose jobs use more memory than their limits allow."""
         if not worker.jobs or worker.memory is None:
             return
         used_bytes = worker.memory.excess(worker.process.process_id)

@@ -46,7 +46,7 @@ class LocalWorker:
         device: the device that the worker reported.
         began_at: when it got its jobs, monotonic clock.
         deadline: the time limits of a single job; None before it starts, and for a group.
-        memory: the limit of what the worker and the programs of its jobs may use.
+        memory: the memory limit of the worker, with the programs of its jobs.
         ending: the end of a job that must end now, for example at its time limit; reported when the job stops, or at
             ``kill_at``.
         last: the last event of a single-use worker; reported when its process has ended, or at ``kill_at``.

@@ -1,6 +1,6 @@
-"""The memory of a trial: what its processes use, and the failure of a trial that uses more than its limit.
+"""The memory of a trial: the sum over its processes, and the failure of a trial that uses more than its limit.
 
-Reads ``/proc``, so it measures nothing on other systems than Linux. Pages that several processes share, such as those
+Reads ``/proc``, so it measures memory on Linux only. Pages that several processes share, such as those
 of a library or of data that were loaded before a fork, count once, in equal parts (the proportional set size of Linux).
 """
 
@@ -18,7 +18,7 @@ from tunecli.trial import Failure, FailureKind, Outcome, State
 
 _PROC = Path("/proc")
 _WATCH_S = 0.1
-_COST_SHARE = 20.0  # times the cost of the last look: so all looks take less than 5 % of the time
+_COST_SHARE = 20.0  # pause by the cost of the last look, so that looking takes less than 5 % of the time
 
 
 class MemoryLimit:
@@ -51,12 +51,12 @@ def exceeded(job: Job, used_bytes: int, seconds: float, device: str) -> Ended:
 
 
 def used_by(process_ids: Iterable[int], limit_bytes: int, proc: Path = _PROC) -> int:
-    """Bytes of main memory that some processes use together; 0 on a system that does not say.
+    """Bytes of main memory that some processes use together; 0 on a system without ``proc``.
 
     Args:
         process_ids: the processes; those that have ended use nothing.
-        limit_bytes: the limit of interest. The sum of the resident sizes is cheap to read and an upper bound; only if
-            it exceeds the limit, the shared pages are told apart.
+        limit_bytes: the limit of interest. The sum of the resident sizes is cheap to read, and is an upper bound.
+            Only if it exceeds the limit, shared pages are counted in parts.
         proc: the folder where Linux shows its processes.
     """
     folders = [proc / str(process_id) for process_id in process_ids]

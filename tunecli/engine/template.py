@@ -47,7 +47,7 @@ _output: list[bytes] = []
 
 @dataclass(frozen=True, slots=True)
 class LoadOrder:
-    """What a template loads, and where.
+    """The modules that a template loads, and the place where it loads them.
 
     Attributes:
         modules: names of the modules, in the order of their import.
@@ -194,7 +194,7 @@ def _is_harmless(path: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What of a process its forks share with each other, apart from memory that each has for itself.
+    """The parts of a process that its forks share. Private memory is not one of them: each fork has its own.
 
     Attributes:
         files: its open descriptors.
@@ -214,7 +214,7 @@ class _State:
         return cls(frozenset(_files()), frozenset(_maps()), len([*(_SELF / "task").iterdir()]), handlers)
 
     def difference(self) -> str:
-        """What the present state has that this one does not; empty if nothing."""
+        """The first part that was added since this state; empty if no part was."""
         now = self.present()
         if files := sorted(target for _, target in now.files - self.files):
             return f"open file {files[0]}"

@@ -43,9 +43,9 @@ _LEFT_OUT = {
     "profiling": "tunecli has no profiler",
     "workspace": "tunecli keeps a study in a run folder",
     "project": "tunecli keeps a study in a run folder",
-    "description": "a study has no description; a comment of the file may hold it",
+    "description": "a study has no description; write a comment instead",
     "labels": "a study has no labels",
-    "optimizations": "the program sets them",
+    "optimizations": "the program sets its own options",
     "integrations": "tunecli reads the metrics that the program prints",
 }
 
@@ -94,7 +94,7 @@ def _add_parameters(parameters: Fields, draft: Draft, prefix: str) -> None:
         elif isinstance(node, MapNode):
             settings = parameters.of(one)
             draft.parameter(name, one, _maker(settings))
-            settings.rest(otherwise="the type does not use it")
+            settings.rest(otherwise="this type has no such key")
         else:
             draft.parameter(name, one, _constant(one))
 

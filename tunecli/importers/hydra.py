@@ -37,7 +37,7 @@ _LEFT_OUT = {
 }
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL")
 _FLAGS = ("-m", "--multirun")
-_PLAIN_KEYS = "Hydra reads it; the program still does"
+_PLAIN_KEYS = "the program reads this key with Hydra, as before"
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ def convert_overrides(text: str, account: Account) -> Draft:
             if not seen_override and word.text not in ("$", ";"):
                 words.append(word.text)
             elif word.text not in _FLAGS:
-                account.left_out(Field("word", mark, ScalarNode(word.text, mark)), "it is no override")
+                account.left_out(Field("word", mark, ScalarNode(word.text, mark)), "this is no override")
             continue
         sign, name, value = found.groups()
         if not words and name.isupper():
@@ -170,7 +170,7 @@ def _read_sweeper(sweeper: Fields, job: _Job) -> None:
     for key, group, result in (("n_trials", draft.search, "trials"), ("n_jobs", draft.run, "workers")):
         if (found := sweeper.take(key)) is not None:
             if found.count is None:
-                account.left_out(found, "it is no whole number above 0")
+                account.left_out(found, "the value must be a whole number above 0")
                 continue
             group[result] = found.count
             job.is_optuna = True

@@ -113,7 +113,8 @@ def _number(kind: str, found: dict[str, Field | None]) -> Imported:
     word = {"loguniform": "log", "lognormal": "lognormal", "normal": "normal"}.get(word.lower(), "")
     note = ""
     if "normal" in word:
-        note = f"bounded by [{low:g}, {high:g}] as Katib's {'log-normal' if 'log' in word else 'normal'} is, but even"
+        kind_of = "log-normal" if "log" in word else "normal"
+        note = f"an even distribution in [{low:g}, {high:g}], in place of Katib's {kind_of} one"
         word = "log" if "log" in word and low > 0 else ""
     if kind == "int":
         made = ranges.whole(f"{word}int", low, high, step)
@@ -229,7 +230,7 @@ def _add_metrics(spec: Fields, draft: Draft, metric: Field | None) -> None:
     if kind is not None and kind.plain not in ("StdOut", "File"):
         account.left_out(kind, "let the program print its metrics, or see `trial.metrics_from`")
         account.fill_in("trial.metrics", "how the program reports its metrics", kind.mark)
-        collector.rest(otherwise="it belongs to the collector")
+        collector.rest(otherwise="the collector above has no counterpart")
         return
     if (source := collector.take("source")) is not None:
         account.left_out(source, "patterns are written under `trial.metrics`, one for each metric")

@@ -46,7 +46,7 @@ _LEFT_OUT = {
     "searchSpacePath": "import that file as well, and copy its `params`",
     "useAnnotation": "annotations in the code are not read",
     "authorName": "a study has no author",
-    "description": "a study has no description; a comment of the file may hold it",
+    "description": "a study has no description; write a comment instead",
     "advisor": "see `search.pruner`",
 }
 

@@ -18,7 +18,7 @@ from tunecli.config.range_words import RANGE_WORDS
 from tunecli.importers.written import Line
 
 _DIGITS = 12  # exp(log(0.001)) is 0.0010000000000000002
-_MAX_VALUES = 32  # of a choice that stands for a range with uneven ends
+_MAX_VALUES = 32  # of a choice in place of a range with uneven ends
 
 
 class NoRangeError(ValueError):
@@ -66,9 +66,7 @@ def power(base: float, exponent: float) -> float:
     except (OverflowError, ZeroDivisionError, ValueError, TypeError):
         value = 0.0
     if not 0 < value < math.inf:
-        raise NoRangeError(
-            f"{base:g} to the power of {exponent:g} is no number above 0 that a computer can hold"
-        )
+        raise NoRangeError(f"{base:g} to the power of {exponent:g} is too large or too small for a float")
     return value
 
 
@@ -133,7 +131,7 @@ def choice(values: Sequence[Any], weights: Sequence[float] | None = None) -> Imp
                 f"the value has the key `{key}`, which is a range in tunecli", "rename the key"
             )
         if isinstance(value, float) and math.isnan(value):
-            raise NoRangeError("NaN cannot be one of several values")
+            raise NoRangeError("NaN cannot be an option")
     kept: list[Any] = []
     sums: list[float] = []
     for place, value in enumerate(values):

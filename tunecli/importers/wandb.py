@@ -27,7 +27,7 @@ _LEFT_OUT = {
     "image_uri": "tunecli starts programs, not images of W&B Launch",
     "launch": "tunecli starts programs, not jobs of W&B Launch",
     "scheduler": "custom schedulers are programs; choose `search.sampler`",
-    "description": "a study has no description; a comment of the file may hold it",
+    "description": "a study has no description; write a comment instead",
 }
 
 
@@ -91,9 +91,7 @@ def _aim(metric: Fields, draft: Draft, source: Field) -> dict[str, Any]:
     if target is not None and target.number is not None:
         draft.search["stop"] = {"target": target.number}
         account.carried(target, f"search.stop.target: {target.number}")
-    metric.rest(
-        {"impute": "a failed trial is learnt as a region to avoid"}, "the sampler reads complete trials"
-    )
+    metric.rest({"impute": "the sampler avoids regions of failed trials"}, "the sampler has no such setting")
     return aim
 
 
@@ -113,7 +111,7 @@ def _add_parameters(parameters: Fields, draft: Draft, prefix: str) -> None:
             settings.rest(otherwise="a parameter with `parameters` has no other key")
             continue
         draft.parameter(name, parameter, _maker(settings, parameter))
-        settings.rest(otherwise="the distribution does not use it")
+        settings.rest(otherwise="this distribution has no such key")
 
 
 def _maker(settings: Fields, source: Field) -> Callable[[], Imported]:
@@ -256,7 +254,7 @@ def _add_search(sweep: Fields, draft: Draft) -> None:
         draft.search["trials"] = cap.count
         account.carried(cap, f"search.trials: {cap.count}")
     elif cap is not None:
-        account.left_out(cap, "it is no whole number above 0")
+        account.left_out(cap, "the value must be a whole number above 0")
     elif draft.search["sampler"] != "grid":
         account.note("search.trials: 50", "the sweep has no `run_cap`, so W&B would go on without an end")
         draft.search["trials"] = 50
@@ -268,8 +266,8 @@ def _add_search(sweep: Fields, draft: Draft) -> None:
 def _add_pruner(early: Fields, source: Field, draft: Draft) -> None:
     account, kind = draft.account, early.take("type")
     if kind is None or kind.text != "hyperband":
-        account.left_out(kind or source, "W&B has no other type than hyperband; see `search.pruner`")
-        early.rest(otherwise="it belongs to the type")
+        account.left_out(kind or source, "the only type is hyperband; `search.pruner` names others")
+        early.rest(otherwise="the type above has no counterpart")
         return
     least, most, eta, brackets = (early.take(key) for key in ("min_iter", "max_iter", "eta", "s"))
     factor = eta.number if eta is not None and eta.number is not None else 3
@@ -284,4 +282,4 @@ def _add_pruner(early: Fields, source: Field, draft: Draft) -> None:
             account.carried(
                 one, "search.pruner", "an iteration of W&B is one log of the metric, here an epoch"
             )
-    early.rest({"strict": "tunecli promotes the best of a rung and has no weaker rule"})
+    early.rest({"strict": "tunecli has no such setting: it promotes only the best of a rung"})

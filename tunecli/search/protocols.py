@@ -34,7 +34,7 @@ from tunecli.seeding import seed_for
 from tunecli.trial import Observation, Parameters, State
 
 _N_ASKS = 8
-"""Times that a plug-in's sampler is asked for a feasible point."""
+"""Number of calls of a plug-in's sampler for one feasible point."""
 
 LossCurve = Sequence[tuple[int, float]]
 """The (epoch, loss) pairs that a trial reported, by epoch; losses are ``sign * objective``, lower is better."""
@@ -57,7 +57,7 @@ class Sampler(Protocol):
 
         Returns:
             A feasible point of ``space`` (:func:`tunecli.is_feasible`) that is, in a finite space, not in ``history``;
-            None if no such point is left. A plug-in that returns a point that is not feasible is asked again, with
+            None if no such point is left. A plug-in that returns a point that is not feasible is called again, with
             other seeds; after eight times it gets the feasible point that is nearest to its first answer.
         """
 
@@ -131,7 +131,7 @@ def _asked_again(
     seed: int,
     first: Parameters,
 ) -> Parameters | None:
-    """Return a feasible point of a plug-in's sampler, asked with other seeds, or the one nearest to its first point."""
+    """Return a feasible point of a sampler called with other seeds, or the one nearest to its first point."""
     if is_exhausted(space, history):
         return None
     for attempt in range(1, _N_ASKS):

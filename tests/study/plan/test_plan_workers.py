@@ -42,7 +42,7 @@ def test_jobs_are_counted_by_device():
     assert jobs_by_device("cuda", FOUR, 1) == {"cuda:0": 1}
 
 
-def test_too_few_devices_for_a_trial_are_told_at_their_place_in_the_file():
+def test_too_few_devices_for_a_trial_are_reported_at_their_place_in_the_file():
     text = "objective: {metric: loss}\ntrial: {command: [sh, -c, 'true']}\nrun: {device: cpu, devices_per_trial: 2}\n"
     spec = parse_study(text.encode(), "f.yaml", (), Path())
     with pytest.raises(ConfigError) as caught:

@@ -39,7 +39,7 @@ def never(question: str) -> bool:
     raise AssertionError(question)
 
 
-def test_a_study_without_an_epoch_is_removed_unasked(tmp_path):
+def test_a_study_without_an_epoch_is_removed_without_a_question(tmp_path):
     folder = begun(tmp_path, is_run=False)
     assert make_room(folder, never) == f"removed the study in {folder}: no trial of it had finished an epoch"
     assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]

@@ -1,4 +1,4 @@
-"""A trial at its time limit is complete with what it reported, whoever computes its result."""
+"""A trial at its time limit has one result, computed by its own process or from its record."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def first_at_target(table, target=0.05):
 
 
 @pytest.mark.parametrize("sampler", ["random", "bayes"])
-def test_a_target_ends_a_sweep_once_a_trial_that_may_be_seen_reaches_it(still, tmp_path, sampler):
+def test_a_target_ends_a_sweep_once_a_visible_trial_reaches_it(still, tmp_path, sampler):
     one = run(still, tmp_path / "one", TARGET, f"search.sampler={sampler}")
     assert one.reason == "target"
     assert len(one.table.rows) == first_at_target(one.table) + 3, "the lookahead is 3"

@@ -73,7 +73,7 @@ def test_both_streams_are_logged_in_whole_lines(tmp_path):
     assert path.read_text().count("half line") == 2
 
 
-def test_log_of_a_stopped_program_holds_its_last_words(tmp_path):
+def test_log_of_a_stopped_program_has_its_last_output(tmp_path):
     path = tmp_path / "logs" / "trial-00004.log"
     job = job_of(
         shell("trap 'echo bye; exit' TERM; echo '{\"epoch\": 1, \"val_loss\": 3}'; sleep 600 & wait"),

@@ -1,4 +1,4 @@
-"""A trial that never reported its objective is told what its patterns matched, and which lines look nearest."""
+"""The message of a trial without its objective has the matches of its patterns, and the nearest lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def said(name: str, lines: list[str], **patterns: str) -> str:
     return near.explanation(lambda text: text.replace("hunter2", "***"))
 
 
-def test_each_pattern_is_told_with_its_last_line():
+def test_each_pattern_is_listed_with_its_last_line():
     lines = [f"epoch {n} took 3 s" for n in range(1, 13)]
     found = said("val_loss", lines, val_loss="val_loss=([0-9.]+)", epoch="epoch ([0-9]+)")
     assert found.startswith(
@@ -46,7 +46,7 @@ def test_lines_of_one_shape_are_shown_once_and_the_nearest_first():
     assert said("val_loss", lines) == "the nearest lines: `val_loss 3`, `step 199: loss=199.5`, `lr: 99`"
 
 
-def test_nothing_is_said_without_a_number_and_a_sign_or_a_part_of_the_name():
+def test_line_is_not_near_without_a_number_and_a_sign_or_a_part_of_the_name():
     assert said("val_loss", ["hello", "loading 12 files", "key = value"]) == ""
 
 

@@ -69,7 +69,7 @@ def test_patterns_are_read_besides_the_shim(tmp_path):
     assert outcome.metrics == {"loss": 1.0, "acc": 0.5}
 
 
-def test_run_that_nobody_finishes_reports_at_the_end_of_python(tmp_path):
+def test_unfinished_run_reports_when_python_ends(tmp_path):
     script = """
         import wandb
         wandb.init()
@@ -100,7 +100,7 @@ def test_children_and_other_ranks_do_not_report(tmp_path):
     assert outcome.score == 2.0
 
 
-def test_rank_of_tunecli_itself_does_not_silence_its_trials(tmp_path, monkeypatch):
+def test_trials_report_even_if_tunecli_itself_has_a_rank(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_PROCID", "3")
     assert ran(job_of_script("import wandb\nwandb.init().log({'loss': 1})", tmp_path))[0].score == 1.0
 
@@ -109,7 +109,9 @@ def test_script_that_never_logs_the_objective_fails_with_what_it_logged(tmp_path
     script = "import wandb\nwandb.init().log({'accuracy': 1})\nprint('done')"
     failure = ran(job_of_script(script, tmp_path))[0].failure
     assert failure is not None
-    assert failure.cause.startswith("loss was never reported, only accuracy; `wandb.log` never had `loss`")
+    assert failure.cause.startswith(
+        "loss was never reported, only accuracy; `wandb.log` was never called with `loss`"
+    )
 
 
 def test_objective_that_is_not_finite_ends_the_trial_at_once(tmp_path):
@@ -123,7 +125,7 @@ def test_objective_that_is_not_finite_ends_the_trial_at_once(tmp_path):
     assert failure.kind is FailureKind.DIVERGED
 
 
-def test_part_that_the_shim_lacks_fails_the_trial_with_its_name(tmp_path):
+def test_missing_part_of_the_shim_fails_the_trial_with_its_name(tmp_path):
     failure = ran(job_of_script("import wandb\nwandb.Api()", tmp_path))[0].failure
     assert failure is not None
     assert "tunecli's shim of wandb has no `wandb.Api`" in failure.cause
@@ -191,7 +193,7 @@ def test_function_takes_as_many_arguments_as_it_requires(name, metrics, tmp_path
     assert outcome.metrics == metrics
 
 
-def test_function_is_ended_in_its_log(tmp_path):
+def test_function_ends_inside_its_call_of_log(tmp_path):
     failure = ran_function("ends_early", tmp_path).failure
     assert failure is not None
     assert failure.kind is FailureKind.DIVERGED

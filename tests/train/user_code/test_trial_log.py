@@ -134,7 +134,7 @@ def test_value_that_repeats_itself_without_end_takes_no_memory(path: Path) -> No
     assert b"aaaa" not in path.read_bytes()
 
 
-def test_whole_lines_are_shown_soon_although_a_secret_is_looked_for(path: Path) -> None:
+def test_whole_lines_are_shown_soon_although_secrets_are_searched(path: Path) -> None:
     now = 0.0
     log = TrialLog(LogFile(str(path), 10_000, secrets={"TOKEN": SECRET}), lambda: now)
     log.add(f"line {SECRET}\nhunter2-".encode())
@@ -167,7 +167,7 @@ def test_folder_that_is_a_link_is_refused(path: Path, tmp_path: Path) -> None:
     assert [*(tmp_path / "elsewhere").iterdir()] == []
 
 
-def test_lack_of_room_is_told_with_the_path(path: Path) -> None:
+def test_full_disk_is_reported_with_the_path(path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:
@@ -177,7 +177,7 @@ def test_lack_of_room_is_told_with_the_path(path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_last_bytes_of_a_log_are_read_and_of_nothing_else(path: Path) -> None:
+def test_last_bytes_are_read_of_a_regular_log_only(path: Path) -> None:
     assert last_bytes(path, 10) == b""
     written(path, b"0123456789\n")
     assert last_bytes(path, 4) == b"789\n"

@@ -21,7 +21,7 @@ class MetricsFile(Knob):
     """A file that the program writes metrics to. The path starts from the program's working folder.
 
     It may have the placeholders `{number}` and `{checkpoint_dir}` and, in a command, parameters, and wildcards such as
-    `version_*`. Only what is written after the start of the trial counts.
+    `version_*`. Only values that are written after the start of the trial count.
 
     Attributes:
         json: file with one JSON value, an object of metrics or lists of epochs, which the program rewrites.

@@ -74,7 +74,7 @@ class FunctionTrial(Knob):
         params: parameters that the function receives; any value can be a range.
         metrics_from: file, or list of files, that the function writes metrics to, for a function that does not report.
         every: whether the function reports by epochs, or by steps, which are not counted as epochs.
-        shim: package of another tool that tunecli stands in for: with `wandb`, `wandb.config` holds the parameters,
+        shim: package of another tool that tunecli replaces: with `wandb`, `wandb.config` holds the parameters,
             and `wandb.log` reports.
         seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
     """
@@ -155,7 +155,7 @@ class CommandTrial(Knob):
         metrics_from: where the metrics are: `stdout`, `stderr` or `both` outputs, a file such as `{csv: metrics.csv}`,
             or a list of these.
         every: whether the program reports by epochs, or by steps, which are not counted as epochs.
-        shim: package of another tool that tunecli stands in for: with `wandb`, `wandb.config` holds the parameters,
+        shim: package of another tool that tunecli replaces: with `wandb`, `wandb.config` holds the parameters,
             and `wandb.log` reports.
         seed: seed of every trial, instead of one that follows from the study's seed and the trial's number.
     """

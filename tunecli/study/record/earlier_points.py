@@ -76,7 +76,7 @@ def _starting_at(spec: StudySpec, points: Sequence[Parameters]) -> StudySpec:
 
 
 class _UnfitError(TunecliError):
-    """An earlier study that has nothing to begin with."""
+    """An earlier study has no point that the new study can begin with."""
 
 
 def _best_points(spec: StudySpec, name: str) -> list[tuple[float, Parameters]]:

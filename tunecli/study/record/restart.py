@@ -1,7 +1,7 @@
 """`search --restart`: make room for a new study in place of an old one.
 
-The old run folder is renamed as a whole, so a kill leaves it under one of its two names. It is deleted only if nothing
-was learnt in it: no trial has a score, and none has finished an epoch.
+The old run folder is renamed as a whole, so a kill leaves it under one of its two names. It is deleted only if it
+holds no result: no trial has a score or a finished epoch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ENDING = ".old-"
 
 
 def make_room(path: Path, confirm: Callable[[str], bool]) -> str:
-    """Move the study in ``path`` aside, or remove it if nothing was learnt in it.
+    """Move the study in ``path`` aside, or remove it if it holds no result.
 
     Args:
         path: the run folder; nothing happens if it holds no study.
@@ -69,7 +69,7 @@ def make_room(path: Path, confirm: Callable[[str], bool]) -> str:
 
 
 def _contents(path: Path) -> tuple[str, bool]:
-    """The scores of a study in words, empty if it has none; and whether nothing was learnt in it."""
+    """The scores of a study in words, empty without any; and whether the study holds no result."""
     try:
         with Log.open_to_read(path / "study.db") as log:
             trials = log.trials()

@@ -89,7 +89,7 @@ def job_for(
 
 
 def _max_epoch(spec: StudySpec) -> int | None:
-    """The last epoch that counts of a trial of the user's own: the pruner's last rung."""
+    """The last epoch that counts, for a trial of the user's own code: the pruner's last rung."""
     pruner = spec.settings.search.pruner
     if not is_pausing(pruner) or pruner.max_epochs == "auto":
         return None

@@ -1,7 +1,7 @@
-"""The result that a trial's record gives where its own process cannot: the trial is cut off, and its worker was killed.
+"""The result of a trial whose worker was killed, computed from the trial's record.
 
-Both kinds of trials follow the rules that they follow at their own end: a trial of the user's own through its reports,
-tunecli's own through the kept epoch. Knows no engine.
+The rules are those of a normal end: a trial of the user's own code is scored by its reports, a trial of tunecli's own
+loop by its kept epoch. Knows no engine.
 """
 
 from __future__ import annotations

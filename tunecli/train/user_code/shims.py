@@ -108,7 +108,7 @@ class ShimReader:
     def explanation(self, clean: Callable[[str], str]) -> str:
         """Say why a metric may be missing; see `MetricsReader.explanation`."""
         missing = self.shim.reports.missing
-        own = f"`wandb.log` never had `{missing}`"
+        own = f"`wandb.log` was never called with `{missing}`"
         return own if self.output is None else f"{own}; {self.output.explanation(clean)}".rstrip("; ")
 
 

@@ -79,7 +79,7 @@ def entered(job: Job, params: Mapping[str, Any], facts: Mapping[str, Any]) -> It
     """A block that a function runs in, with the environment and in the working folder that the file names.
 
     The process stays in the folder and keeps the environment after the block, as the handlers that Python calls at its
-    end expect, unless the folder is gone by then.
+    end expect, unless the folder no longer exists.
 
     Args:
         job: the trial.

@@ -1,7 +1,7 @@
 """Follows a file that another program writes: reads the lines that are new since the trial began.
 
 Programs append to a file, rewrite it, replace it or delete it at any moment. A file may also be left by another trial
-in the same folder, so only what was written after the start counts. Loads no torch.
+in the same folder, so only lines that were written after the start count. Loads no torch.
 """
 
 from __future__ import annotations
