@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.jobs import make_job
-from tunecli.engine import template
+from tunecli.engine import fork_client, template
 from tunecli.engine.fork_client import Template, start_server, template_for
 from tunecli.engine.local import LocalEngine
 from tunecli.engine.protocol import EngineOptions, run_job
@@ -117,14 +117,24 @@ def test_an_order_is_read_to_its_last_byte_and_no_further():
         template.take_order(theirs)
 
 
-def test_one_order_has_one_template_and_an_old_one_retires(tmp_path):
+def test_one_order_has_one_template_and_the_least_used_one_retires(tmp_path, monkeypatch):
+    monkeypatch.setattr(fork_client, "_MOST_TEMPLATES", 2)
     start_server(1, needs_torch=False)
-    orders = [template.LoadOrder((name,), str(tmp_path)).packed() for name in "abcde"]
-    first = template_for(orders[0])
-    assert template_for(orders[0]) is first
-    for order in orders[1:]:
-        template_for(order)
-    assert template_for(orders[0]) is not first
+    a, b, c = (template.LoadOrder((name,), str(tmp_path)).packed() for name in "abc")
+    first, second = template_for(a), template_for(b)
+    assert template_for(a) is first
+    template_for(c)
+    assert template_for(a) is first
+    assert template_for(b) is not second
+
+
+def test_retired_templates_that_have_ended_are_closed(tmp_path, monkeypatch):
+    monkeypatch.setattr(fork_client, "_MOST_TEMPLATES", 1)
+    start_server(1, needs_torch=False)
+    for number in range(4):
+        name = f"missing_{number}"
+        template_for(template.LoadOrder((name,), str(tmp_path)).packed())._process.join(60.0)
+    assert len(fork_client._retired) <= 1
 
 
 def test_a_template_that_loads_for_too_long_is_ended(tmp_path):

@@ -216,13 +216,17 @@ class Template:
         self._requests.close()
 
 
-_MOST_TEMPLATES = 4
+_MOST_TEMPLATES = 16  # a machine with eight GPUs needs one for each
 _templates: dict[bytes, Template] = {}
+"""By order; the one that was used last comes last."""
 _retired: list[Template] = []
+"""Those that end with their last worker."""
 
 
 def template_for(order: bytes) -> Template:
-    """The template of an order; it is started at the first call, also if an earlier one of the same order has failed.
+    """The template of an order, started at the first call. One that has ended is not started again.
+
+    Only the templates that were used last are kept; the others end with their last worker.
 
     Args:
         order: a packed `LoadOrder`.
@@ -234,7 +238,11 @@ def template_for(order: bytes) -> Template:
         while len(_templates) >= _MOST_TEMPLATES:
             _retired.append(_templates.pop(next(iter(_templates))))
             _retired[-1].retire()
+        for template in [one for one in _retired if not one.is_alive()]:
+            template.close()
+            _retired.remove(template)
         _templates[order] = Template(order)
+    _templates[order] = _templates.pop(order)
     return _templates[order]
 
 
