@@ -29,6 +29,7 @@ LOGS_NAME = "logs"
 REPORTS_ENDING = ".reports.jsonl"
 """The ending of the names of files that hold the reports of the user's own code."""
 
+_SMALL_FILES = (LOCK_NAME, WORKERS_LOCK_NAME, HOLDER_NAME, "study.db-journal")
 _CHECKPOINT_ENDING = ".checkpoint.safetensors"
 _OF_A_TRIAL = re.compile(r"trial-[0-9]{5,}(.*\.safetensors|\.log)?", re.DOTALL)
 
@@ -218,12 +219,26 @@ class RunFolder:
             finally:
                 os.close(descriptor)
 
+    def has_other_files(self) -> bool:
+        """Whether the folder holds anything that tunecli did not write, such as the files of the user's own code."""
+        folders = (self.checkpoints_path, self.trial_logs_path, self.trials_path)
+        files = (self.database_path, self.config_path, self.results_path, self.best_path, self.log_path)
+        ours = {*folders, *files, *(self.path / name for name in _SMALL_FILES)}
+        if any(item not in ours and not is_leftover(item) for item in self.path.iterdir()):
+            return True
+        return any(
+            not _OF_A_TRIAL.fullmatch(item.name.removesuffix(REPORTS_ENDING)) or item.is_dir()
+            for folder in folders
+            if folder.is_dir()
+            for item in folder.iterdir()
+            if not is_leftover(item)
+        )
+
     def _can_be_left_over(self, item: Path) -> bool:
         """Whether a search that was killed before it wrote the database can have left ``item``."""
         if item == self.checkpoints_path:
             return item.is_dir() and not item.is_symlink() and not any(item.iterdir())
-        ours = (LOCK_NAME, WORKERS_LOCK_NAME, HOLDER_NAME, self.log_path.name)
-        return item.name in ours or is_leftover(item)
+        return item.name in (*_SMALL_FILES, self.log_path.name) or is_leftover(item)
 
 
 def remove_orphans(folder: RunFolder, known: Set[str]) -> None:

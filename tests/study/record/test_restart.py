@@ -68,6 +68,38 @@ def test_a_damaged_study_is_moved_aside_and_not_removed(tmp_path):
     assert (tmp_path / "run.old-1" / "study.db").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "checkpoints/trial-00000/model.pt", "trials/trial-00000/out.csv", "logs/mine.txt"]
+)
+def test_a_study_with_files_of_the_user_is_moved_aside_and_not_removed(tmp_path, name):
+    folder = begun(tmp_path, is_run=False)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("kept")
+    assert make_room(folder, never) == f"moved the study in {folder} to {tmp_path / 'run.old-1'}"
+    assert (tmp_path / "run.old-1" / name).read_text() == "kept"
+
+
+def test_files_of_tunecli_do_not_keep_a_study(tmp_path):
+    folder = begun(tmp_path, is_run=False)
+    names = [
+        "checkpoints/trial-00000.reports.jsonl",
+        "checkpoints/trial-00000.safetensors",
+        "logs/trial-00000.log",
+    ]
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    assert make_room(folder, never).startswith("removed")
+
+
+def test_the_folder_of_the_command_itself_stays(tmp_path, monkeypatch):
+    folder = begun(tmp_path, is_run=False)
+    monkeypatch.chdir(folder)
+    with pytest.raises(UsageError, match="the command runs in it"):
+        make_room(Path(), never)
+    assert (folder / "study.db").exists()
+
+
 def test_a_study_that_runs_or_is_a_link_stays(tmp_path):
     folder = begun(tmp_path, is_run=False)
     with hold(folder), pytest.raises(StudyLocked):

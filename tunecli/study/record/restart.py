@@ -1,7 +1,7 @@
 """`search --restart`: make room for a new study in place of an old one.
 
 The old run folder is renamed as a whole, so a kill leaves it under one of its two names. It is deleted only if it
-holds no result: no trial has a score or a finished epoch.
+holds no result and no file of the user: no trial has a score or a finished epoch, and tunecli wrote all of its files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def make_room(path: Path, confirm: Callable[[str], bool]) -> str:
         A line for the person; empty: there was no study.
 
     Raises:
-        UsageError: the folder is a link or holds other files, or the person did not agree.
+        UsageError: the folder is a link, or the working folder is in it, or the person did not agree.
         StudyLocked: another process holds the study.
     """
     path = Path(os.path.normpath(path))
@@ -47,8 +47,13 @@ def make_room(path: Path, confirm: Callable[[str], bool]) -> str:
     if not kind_of(path / "study.db"):
         return ""
     RunFolder(path).require_own_files(is_writing=True)
+    if Path.cwd().is_relative_to(path.resolve()):
+        raise UsageError(
+            f"--restart cannot move {path}: the command runs in it", hint="run it from another folder"
+        )
     with hold(path):
         contents, is_worthless = _contents(path)
+        is_worthless = is_worthless and not RunFolder(path).has_other_files()
         if contents and not confirm(f"{path} has {contents}; move it aside and begin anew?"):
             raise UsageError(
                 f"{path} has {contents}",
