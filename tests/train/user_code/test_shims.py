@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from tests.support.jobs import make_job
+from tunecli.config.schema import CommandTrial
 from tunecli.messages import Ended, EpochEnded, Job
 from tunecli.objective import Objective
 from tunecli.train.trials import run
+from tunecli.train.user_code.shims import shim_of_command
+from tunecli.train.user_code.trial_files import remove_stale
 from tunecli.trial import FailureKind, Outcome, State
 
 PARAMS = {"lr": 0.25, "opt": {"name": "adam"}}
@@ -197,3 +202,13 @@ def test_function_ends_inside_its_call_of_log(tmp_path):
     failure = ran_function("ends_early", tmp_path).failure
     assert failure is not None
     assert failure.kind is FailureKind.DIVERGED
+
+
+def test_folder_of_the_pipe_is_locked_so_that_it_is_removed_after_a_kill(tmp_path):
+    trial = CommandTrial.model_validate(dict(job_of_script("", tmp_path).task.config))
+    with shim_of_command(trial, "loss") as served:
+        pipe = Path(json.loads(served.variables["TUNECLI_SHIM"])["reports"])
+        remove_stale()
+        assert pipe.is_fifo()
+        assert (pipe.parent / "lock").is_file()
+    assert not pipe.parent.exists()

@@ -12,7 +12,6 @@ import inspect
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from tunecli.shims import SHIMS
 from tunecli.train.user_code.output import JsonLines, MetricsReader
 from tunecli.train.user_code.program import Stream
 from tunecli.train.user_code.reports import Reports
+from tunecli.train.user_code.trial_files import temporary_folder
 
 _RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 
@@ -61,13 +61,13 @@ def shim_of_command(trial: CommandTrial, objective: str) -> Iterator[ServedShim]
         objective: the metric whose log ends an epoch.
 
     Raises:
-        OSError: the pipe cannot be made.
+        DiskFull, StoreFailed, OSError: the folder of the pipe or the pipe cannot be made.
     """
     if trial.shim is None:
         yield ServedShim()
         return
-    with tempfile.TemporaryDirectory(prefix="tunecli-shim-") as folder:
-        path = Path(folder, "reports")
+    with temporary_folder() as folder:
+        path = folder / "reports"
         os.mkfifo(path, 0o600)
         pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         kept_open = os.open(path, os.O_WRONLY)  # else the pipe ends whenever the program closes it
