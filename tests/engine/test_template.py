@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.jobs import make_job
 from tunecli.engine import fork_client, template
-from tunecli.engine.fork_client import Template, start_server, template_for
+from tunecli.engine.fork_client import Template, fork_worker, start_server, template_for
 from tunecli.engine.local import LocalEngine
 from tunecli.engine.protocol import EngineOptions, run_job
 from tunecli.messages import Ended
@@ -143,6 +143,18 @@ def test_a_template_that_loads_for_too_long_is_ended(tmp_path):
     slow = Template(template.LoadOrder(("slow",), str(tmp_path)).packed())
     assert slow.is_alive(60.0)
     assert not slow.is_alive(-1.0)
+    slow.close()
+
+
+def test_a_worker_that_is_not_forked_yet_is_not_waited_for(tmp_path):
+    start_server(1, needs_torch=False)
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(600)\n")
+    slow = Template(template.LoadOrder(("slow",), str(tmp_path)).packed())
+    pipe, process = fork_worker(is_single_use=True, template=slow)
+    assert process.is_alive()
+    process.end(600.0)
+    assert (process.is_alive(), process.has_begun) == (False, False)
+    pipe.close()
     slow.close()
 
 

@@ -318,6 +318,17 @@ class WorkerProcess:
             poll.register(self._channel, select.POLLIN)
             poll.poll(left * 1000.0)
 
+    def end(self, within_s: float) -> None:
+        """Kill the process and wait for its end, up to ``within_s`` seconds.
+
+        A process that is not forked yet is not waited for: its server may be loading modules, and kills it after the
+        fork.
+        """
+        self.kill()
+        if self.is_alive() and not self.process_id:
+            self.close()
+        self.join(within_s)
+
     @property
     def has_begun(self) -> bool:
         """Whether the process was forked, by the last report of its server."""

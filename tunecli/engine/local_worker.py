@@ -82,8 +82,7 @@ class LocalWorker:
             self.pipe.send_bytes(message)
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.join(_KILL_WAIT_S)
+        self.process.end(_KILL_WAIT_S)
 
     def dispose(self) -> None:
         """Kill the process and close the connections to it."""
@@ -143,8 +142,7 @@ class Forks:
     def close(self) -> None:
         """End the worker that was forked ahead."""
         for spare in self._spares:
-            spare.process.kill()
-            spare.process.join(_KILL_WAIT_S)
+            spare.process.end(_KILL_WAIT_S)
             spare.process.close()
             spare.pipe.close()
         self._spares = []
