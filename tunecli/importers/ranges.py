@@ -18,6 +18,7 @@ from tunecli.config.range_words import RANGE_WORDS
 from tunecli.importers.written import Line
 
 _DIGITS = 12  # exp(log(0.001)) is 0.0010000000000000002
+_MOST_STEPS = 1e15  # between 0 and a bound: beyond, a float cannot tell neighbours apart
 _MAX_VALUES = 32  # of a choice in place of a range with uneven ends
 
 
@@ -88,6 +89,8 @@ def rounded(
     bounded(word, low, high)
     if q <= 0:
         raise NoRangeError(f"the distance between values must be above 0, not {q}")
+    if max(abs(low), abs(high)) > _MOST_STEPS * q:
+        raise NoRangeError(f"the distance between values, {q:g}, is too small for values up to {high:g}")
     step, ends = Decimal(str(q)), (Decimal(str(low)), Decimal(str(high)))
     is_even = all(end % step == 0 for end in ends)
     is_int = float(q).is_integer() if is_whole is None else is_whole
