@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tunecli.config.schema.optimizers import OptimizerKnob
     from tunecli.config.schema.sources import SourceKnob
     from tunecli.config.space import Space, point_of_units, units_of_point
-    from tunecli.engine.protocol import Engine, EngineOptions
+    from tunecli.engine.protocol import EndsOneJob, Engine, EngineOptions
     from tunecli.knob import Knob, NamedKnob
     from tunecli.registry.engines import EngineInfo
     from tunecli.registry.pruners import Pausing, PrunerInfo
@@ -31,6 +31,7 @@ __all__ = [
     "Action",
     "Bounds",
     "Curve",
+    "EndsOneJob",
     "Engine",
     "EngineInfo",
     "EngineOptions",
@@ -63,7 +64,7 @@ _MODULES = {
     "tunecli.config.schema.optimizers": ("OptimizerKnob",),
     "tunecli.config.schema.sources": ("SourceKnob",),
     "tunecli.config.space": ("Space", "point_of_units", "units_of_point"),
-    "tunecli.engine.protocol": ("Engine", "EngineOptions"),
+    "tunecli.engine.protocol": ("EndsOneJob", "Engine", "EngineOptions"),
     "tunecli.knob": ("Knob", "NamedKnob"),
     "tunecli.registry.engines": ("EngineInfo",),
     "tunecli.registry.pruners": ("Pausing", "PrunerInfo"),

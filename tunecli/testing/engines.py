@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tunecli.engine import engine_named
-from tunecli.engine.protocol import Engine, EngineOptions
+from tunecli.engine.protocol import EndsOneJob, Engine, EngineOptions
 from tunecli.knob import NamedKnob
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Started, Stopped, Task
 from tunecli.objective import Objective
@@ -124,6 +124,20 @@ class EngineContract:
         made.submit(replace(endless, limits=replace(endless.limits, time_s=0.2)))
         outcome = end_of(made).outcome
         assert outcome.failure is not None and outcome.failure.kind is FailureKind.TIMEOUT
+        made.submit(job_of(1))
+        assert end_of(made).outcome.state is State.COMPLETE
+
+    def test_a_job_that_is_ended_by_hand_is_pruned_and_the_next_job_runs(self, made: Engine) -> None:
+        if not isinstance(made, EndsOneJob):
+            return
+        made.submit(job_of(0, training={"epochs": 1_000_000}))
+        _up_to(made, 1)
+        made.end(1)  # another trial, which does not run
+        made.end(0)
+        ended = end_of(made)
+        assert ended.outcome.state is State.PRUNED
+        assert ended.ended_by is not None and ended.ended_by.kind is FailureKind.INTERRUPTED
+        made.end(0)  # it has ended
         made.submit(job_of(1))
         assert end_of(made).outcome.state is State.COMPLETE
 
