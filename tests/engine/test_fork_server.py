@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.engine.fork_client import WorkerProcess, fork_worker, start_server
+from tunecli.engine.fork_client import fork_worker, start_server
+from tunecli.engine.worker_process import WorkerProcess
 
 SPOILT = "import pathlib\npathlib.Path(__file__).with_name('ran.txt').open('a').write(__name__ + '\\n')\n"
 # the packages that workers and the coordinator import, tunecli included

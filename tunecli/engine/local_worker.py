@@ -13,7 +13,6 @@ from tunecli.config.user_code import uses
 from tunecli.engine.failures import Deadline
 from tunecli.engine.fork_client import (
     Template,
-    WorkerProcess,
     changed_environment,
     fork_worker,
     template_for,
@@ -22,6 +21,7 @@ from tunecli.engine.memory import MemoryLimit
 from tunecli.engine.template import IS_POSSIBLE, LoadOrder
 from tunecli.engine.wire import pack_jobs
 from tunecli.engine.worker import WorkerSetup
+from tunecli.engine.worker_process import WorkerProcess
 from tunecli.messages import Ended, Event, Job
 from tunecli.train.machine import Accelerator
 from tunecli.train.user_code.code import program_name
