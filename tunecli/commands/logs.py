@@ -70,13 +70,13 @@ def logs(folder: RunFolder) -> Logs:
     with open_to_read(folder) as study:
         states = {trial.number: trial.state for trial in study.log.trials()}
         name = study.spec.settings.study
-    found = [
+    infos = [
         LogInfo(number, states[number].shown.value, path, n_bytes, next(iter(last_lines(path, 1)), ""))
         for number, path, n_bytes in _files(folder)
         if number in states
     ]
-    by_interest = sorted(found, key=lambda log: (_INTEREST.get(log.status, 0), log.number))
-    return Logs(name, str(folder.path), tuple(found), by_interest[-1].number if by_interest else None)
+    by_interest = sorted(infos, key=lambda log: (_INTEREST.get(log.status, 0), log.number))
+    return Logs(name, str(folder.path), tuple(infos), by_interest[-1].number if by_interest else None)
 
 
 _INTEREST = {State.FAILED.value: 1, State.RUNNING.value: 2}
@@ -93,16 +93,16 @@ def _files(folder: RunFolder) -> Iterator[tuple[int, Path, int]]:
             yield int(match[1]), path, path.stat().st_size
 
 
-def logs_view(found: Logs) -> View:
+def logs_view(listing: Logs) -> View:
     """A row for each log: trial, status, size and last line."""
     columns = ("trial", "status", "size", "last line")
     rows = tuple(
         (str(log.number), log.status, shown_bytes(log.n_bytes), shorten(log.last_line, _LONGEST_LINE))
-        for log in found.logs
+        for log in listing.logs
     )
     data = {
-        "study": found.study,
-        "path": found.path,
+        "study": listing.study,
+        "path": listing.path,
         "logs": [
             {
                 "trial": log.number,
@@ -111,14 +111,14 @@ def logs_view(found: Logs) -> View:
                 "bytes": log.n_bytes,
                 "last_line": log.last_line,
             }
-            for log in found.logs
+            for log in listing.logs
         ],
     }
     if not rows:
         return View(
-            "logs", data, (("logs", f"no trial of {found.study} has printed anything that was kept"),)
+            "logs", data, (("logs", f"no trial of {listing.study} has printed anything that was kept"),)
         )
-    how = f"tunecli logs {quote(found.path)} --trial {found.shown}"
+    how = f"tunecli logs {quote(listing.path)} --trial {listing.shown}"
     return View("logs", data, (("next", how),), (Section("", columns, rows, Fit(columns, (0, 1, 2, 3))),))
 
 

@@ -55,7 +55,7 @@ class Formula:
 
     def offset_of(self, name: str) -> int:
         """Index of the first character of ``name`` in the text."""
-        return next(found.offset for found in names_in(self.root) if found.path == name)
+        return next(entry.offset for entry in names_in(self.root) if entry.path == name)
 
 
 class MissingNameError(FormulaError):

@@ -174,7 +174,7 @@ def incomputable_conditions(space: Space) -> dict[str, tuple[str, float]]:
     for point in islice(random_points(space), _N_TRIED):
         for condition, reason in space.constraints.incomputable(point, partial(concrete, space)):
             reasons.setdefault(condition.text, []).append(reason)
-    return {text: (found[0], len(found) / _N_TRIED) for text, found in reasons.items()}
+    return {text: (messages[0], len(messages) / _N_TRIED) for text, messages in reasons.items()}
 
 
 def _short(text: str) -> str:

@@ -140,8 +140,8 @@ def feasible_points(space: Space) -> Sequence[Parameters]:
 
 def _sample(space: Space) -> tuple[Share, Sequence[Parameters]]:
     if "sample" not in space.memo:
-        found = islice(random_points(space), N_SAMPLED)
-        feasible = [point for point in found if is_feasible(space, point)]
+        points = islice(random_points(space), N_SAMPLED)
+        feasible = [point for point in points if is_feasible(space, point)]
         share = Share(len(feasible), N_SAMPLED, is_exact=False)
         space.memo["sample"] = share, feasible[:_N_KEPT]
     sample: tuple[Share, Sequence[Parameters]] = space.memo["sample"]

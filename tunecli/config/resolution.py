@@ -63,7 +63,7 @@ class Resolution:
                 value = evaluate(current.formula, self._named)
             except _PendingFormula as pending:
                 if any(pending.derived is earlier for earlier in waiting):
-                    names = " → ".join(f"`{each.formula.text}`" for each in (*waiting, pending.derived))
+                    names = " → ".join(f"`{one.formula.text}`" for one in (*waiting, pending.derived))
                     raise DanglingReferenceError(current, f"a formula refers to itself: {names}") from None
                 waiting.append(pending.derived)
             except MissingNameError as error:

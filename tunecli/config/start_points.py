@@ -97,11 +97,11 @@ def _point(space: Space, item: Expression, place: str, report: Report) -> Parame
         report(problem.at(item.mark, place))
         return None
     for entry in given:
-        for each in _items_of_list(space, entry):
+        for part in _items_of_list(space, entry):
             try:
-                entries[known_name(space, each.name)] = each
+                entries[known_name(space, part.name)] = part
             except ValueRefusedError as problem:
-                problems.append(problem.at(each.mark, f"{place}.{each.name}"))
+                problems.append(problem.at(part.mark, f"{place}.{part.name}"))
     point, used = _completed(space, entries, place, problems)
     if not problems and not is_feasible(space, point):
         implied = _implied(space, entries)
@@ -111,8 +111,8 @@ def _point(space: Space, item: Expression, place: str, report: Report) -> Parame
     for name, entry in entries.items():
         if name not in used and (unused := _unused(space, point, name, entry)) is not None:
             problems.append(unused.at(entry.mark, f"{place}.{entry.name}"))
-    for found in problems:
-        report(found)
+    for one in problems:
+        report(one)
     return None if problems else point
 
 

@@ -171,12 +171,12 @@ def activated(environment: Mapping[str, str], interpreter: str) -> dict[str, str
     """
     folder = Path(interpreter).parent
     variables = {"pyvenv.cfg": "VIRTUAL_ENV", "conda-meta": "CONDA_PREFIX"}
-    found = next((name for mark, name in variables.items() if (folder.parent / mark).exists()), "")
-    if not found:
+    variable = next((name for mark, name in variables.items() if (folder.parent / mark).exists()), "")
+    if not variable:
         return dict(environment)
     path = os.pathsep.join(filter(None, (str(folder), environment.get("PATH", os.defpath))))
     kept = {name: value for name, value in environment.items() if name != "PYTHONHOME"}
-    return {**kept, "PATH": path, found: str(folder.parent)}
+    return {**kept, "PATH": path, variable: str(folder.parent)}
 
 
 def with_env(
@@ -207,8 +207,8 @@ def program_of(program: str, lookup: Lookup) -> str | None:
     """Path of a command's program; None if there is no such program."""
     if lookup.interpreter and program in ("python", "python3"):
         return lookup.interpreter
-    found = program_path(program, *lookup.folders, search_path=lookup.search_path)
-    return None if found is None else os.path.abspath(found)  # noqa: PTH100  (keeps symbolic links)
+    path = program_path(program, *lookup.folders, search_path=lookup.search_path)
+    return None if path is None else os.path.abspath(path)  # noqa: PTH100  (keeps symbolic links)
 
 
 def with_absolute_scripts(words: Sequence[str], lookup: Lookup) -> list[str]:
@@ -286,12 +286,12 @@ def _matches(name: str, place: int, base: Path, own_folder: Path | None) -> Iter
     if is_file(base / name) or is_folder(base / name):
         return [name]
     if glob.has_magic(name):
-        found = sorted(glob.glob(name, root_dir=base))  # noqa: PTH207  (`Path.glob` matches hidden files)
+        matches = sorted(glob.glob(name, root_dir=base))  # noqa: PTH207  (`Path.glob` matches hidden files)
         if own_folder is not None:
             own = own_folder.resolve()
-            found = [each for each in found if not own.is_relative_to((base / each).resolve())]
-        if found:
-            return found
+            matches = [match for match in matches if not own.is_relative_to((base / match).resolve())]
+        if matches:
+            return matches
         raise LinkError(place, f"no file matches `{name}`", f"looked in {base}")
     beside = sorted(glob.glob("*", root_dir=base))  # noqa: PTH207
     raise LinkError(place, f"`{name}` not found", nearest(name, beside) or f"looked in {base}")

@@ -237,7 +237,9 @@ def _command_problems(
         return
     program, real_program = words[0].text, real_words[0].text
     if program_of(real_program, lookup) is None:
-        hint = f"it is neither on PATH nor in {' or '.join(str(each.resolve()) for each in lookup.folders)}"
+        hint = (
+            f"it is neither on PATH nor in {' or '.join(str(folder.resolve()) for folder in lookup.folders)}"
+        )
         if any(is_file(folder / real_program) for folder in lookup.folders):
             hint = f"it is not executable: run `chmod +x {program}`"
         yield CodeProblem(("command", words[0].item), f"program `{program}` not found", hint)

@@ -104,8 +104,8 @@ class Account:
 
     def of(self, *fates: Fate) -> list[Entry]:
         """The entries with one of these fates, in the order of the file, those without a line last."""
-        found = [entry for entry in self.entries if entry.fate in fates]
-        return sorted(found, key=lambda entry: entry.line or math.inf)
+        chosen = [entry for entry in self.entries if entry.fate in fates]
+        return sorted(chosen, key=lambda entry: entry.line or math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,18 +198,18 @@ class Fields:
 
     def inner(self, key: str) -> Fields:
         """The map under a key, which is taken; empty if there is none."""
-        found = self.take(key)
-        return Fields(self._map, self.path, self.account)._emptied() if found is None else self.of(found)
+        taken = self.take(key)
+        return Fields(self._map, self.path, self.account)._emptied() if taken is None else self.of(taken)
 
-    def of(self, found: Field) -> Fields:
+    def of(self, holder: Field) -> Fields:
         """The map that a key holds."""
-        return Fields(found.node, found.path, self.account)
+        return Fields(holder.node, holder.path, self.account)
 
     def all(self) -> Iterator[Field]:
         """Every key, each of which is taken."""
         for key in self._map.items:
-            if (found := self.take(key)) is not None:
-                yield found
+            if (taken := self.take(key)) is not None:
+                yield taken
 
     def leaves(self) -> dict[str, Any]:
         """The plain values of the keys that are not taken, by path. They stay untaken."""
@@ -222,9 +222,9 @@ class Fields:
     ) -> None:
         """Report each key that was not taken, with the reason by key."""
         for key in [*self._left]:
-            found = self.take(key)
-            if found is not None:
-                self.account.left_out(found, (reasons or {}).get(key, otherwise))
+            taken = self.take(key)
+            if taken is not None:
+                self.account.left_out(taken, (reasons or {}).get(key, otherwise))
 
     def _emptied(self) -> Fields:
         self._map, self._left = MapNode({}, {}, self._map.mark), {}

@@ -142,19 +142,19 @@ class _Reader:
             if quote in ("'", '"'):
                 key = self._quoted(quote)
             else:
-                found = re.compile(r"[^\s:,{}]+").match(self._text, self._at)
-                key = found[0] if found else ""
+                match = re.compile(r"[^\s:,{}]+").match(self._text, self._at)
+                key = match[0] if match else ""
                 self._at += len(key)
             self._expect(":")
             pairs[key] = self.value(depth + 1)
         return pairs
 
     def _quoted(self, quote: str) -> str:
-        found = re.compile(rf"{quote}((?:[^\\{quote}]|\\.)*){quote}", re.DOTALL).match(self._text, self._at)
-        if found is None:
+        match = re.compile(rf"{quote}((?:[^\\{quote}]|\\.)*){quote}", re.DOTALL).match(self._text, self._at)
+        if match is None:
             raise CallError(f"the quote {quote} at character {self._at + 1} is never closed")
-        self._at = found.end()
-        return re.sub(r"\\(.)", r"\1", found[1])
+        self._at = match.end()
+        return re.sub(r"\\(.)", r"\1", match[1])
 
     def _expect(self, mark: str) -> None:
         if not self.skip(mark):

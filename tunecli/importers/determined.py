@@ -115,8 +115,8 @@ def _maker(settings: Fields) -> Callable[[], Imported]:
     taken = {key: settings.take(key) for key in ("val", "vals", "base", "minval", "maxval", "count")}
 
     def number(key: str, default: float | None = None) -> float:
-        found = taken[key]
-        value = default if found is None else found.number
+        given = taken[key]
+        value = default if given is None else given.number
         if value is None:
             raise NoRangeError(f"the type `{kind.plain if kind else ''}` needs a number at `{key}`")
         return value
@@ -127,12 +127,12 @@ def _maker(settings: Fields) -> Callable[[], Imported]:
         by = {} if count is None else {"grid": count}
         match word:
             case "const":
-                found = taken["val"]
-                return Imported(None if found is None else found.plain)
+                given = taken["val"]
+                return Imported(None if given is None else given.plain)
             case "categorical":
-                found = taken["vals"]
+                given = taken["vals"]
                 return ranges.choice(
-                    found.plain if found is not None and isinstance(found.plain, list) else []
+                    given.plain if given is not None and isinstance(given.plain, list) else []
                 )
             case "int":
                 whole = ranges.whole("int", number("minval"), number("maxval"))
@@ -207,9 +207,9 @@ def _add_searcher(experiment: Fields, draft: Draft) -> None:
         ("max_trials", draft.search, "trials", "search.trials"),
         ("max_concurrent_trials", draft.run, "workers", "run.workers"),
     ):
-        if (found := searcher.take(key)) is not None and found.count is not None:
-            group[target] = found.count
-            account.carried(found, f"{path}: {found.count}")
+        if (given := searcher.take(key)) is not None and given.count is not None:
+            group[target] = given.count
+            account.carried(given, f"{path}: {given.count}")
     if word == "single":
         draft.search["trials"] = 1
     length, divisor = _length(searcher), searcher.take("divisor")

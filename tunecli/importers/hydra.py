@@ -96,9 +96,9 @@ def convert_overrides(text: str, account: Account) -> Draft:
     seen_override = False
     for word in words_of(text):
         mark = Mark(account.file, word.line, word.column)
-        found = OVERRIDE.fullmatch(word.text)
+        match = OVERRIDE.fullmatch(word.text)
         source = Field(word.text, mark, ScalarNode(None, mark))
-        if found is None or word.text.startswith("-"):
+        if match is None or word.text.startswith("-"):
             if word.text in _FLAGS and not (words and words[-1].startswith("python")):
                 continue
             if not seen_override and word.text not in ("$", ";"):
@@ -106,7 +106,7 @@ def convert_overrides(text: str, account: Account) -> Draft:
             elif word.text not in _FLAGS:
                 account.left_out(Field("word", mark, ScalarNode(word.text, mark)), "this is no override")
             continue
-        sign, name, value = found.groups()
+        sign, name, value = match.groups()
         if not words and name.isupper():
             if _SECRET.search(name):
                 account.left_out(
@@ -168,13 +168,13 @@ def _read_sweeper(sweeper: Fields, job: _Job) -> None:
     if (name := sweeper.take("study_name")) is not None and name.plain is not None:
         draft.name(str(name.plain), name)
     for key, group, result in (("n_trials", draft.search, "trials"), ("n_jobs", draft.run, "workers")):
-        if (found := sweeper.take(key)) is not None:
-            if found.count is None:
-                account.left_out(found, "the value must be a whole number above 0")
+        if (given := sweeper.take(key)) is not None:
+            if given.count is None:
+                account.left_out(given, "the value must be a whole number above 0")
                 continue
-            group[result] = found.count
+            group[result] = given.count
             job.is_optuna = True
-            account.carried(found, f"{'search' if group is draft.search else 'run'}.{result}: {found.count}")
+            account.carried(given, f"{'search' if group is draft.search else 'run'}.{result}: {given.count}")
     if (direction := sweeper.take("direction")) is not None:
         job.direction, job.is_optuna = direction, True
     if (sampler := sweeper.take("sampler")) is not None:
@@ -187,12 +187,12 @@ def _read_sweeper(sweeper: Fields, job: _Job) -> None:
             account.carried(seed, f"seed: {draft.seed}")
         settings.rest(otherwise="the sampler has no such setting")
     for dotted in [key for key in ("sampler.seed", "sampler._target_") if key in sweeper]:
-        found = sweeper.take(dotted)
-        if found is not None and dotted.endswith("seed") and found.count is not None:
-            draft.seed = found.count
-            account.carried(found, f"seed: {draft.seed}")
-        elif found is not None:
-            _read_sampler(found, str(found.plain), job)
+        given = sweeper.take(dotted)
+        if given is not None and dotted.endswith("seed") and given.count is not None:
+            draft.seed = given.count
+            account.carried(given, f"seed: {draft.seed}")
+        elif given is not None:
+            _read_sampler(given, str(given.plain), job)
 
 
 def _read_sampler(source: Field, name: str, job: _Job) -> None:
@@ -234,7 +234,7 @@ def _of_map(space: Fields) -> Imported:
     if word == "categorical":
         choices = space.take("choices")
         return ranges.choice(choices.plain if choices is not None and isinstance(choices.plain, list) else [])
-    numbers = {key: found.number for key in ("low", "high", "step") if (found := space.take(key)) is not None}
+    numbers = {key: given.number for key in ("low", "high", "step") if (given := space.take(key)) is not None}
     log = space.take("log")
     low, high = numbers.get("low"), numbers.get("high")
     if word not in ("int", "float") or low is None or high is None:

@@ -66,11 +66,11 @@ def _unwrapped(call: Call, depth: int) -> Sweep | None:
     inner = next((part for part in reversed(call.positional) if isinstance(part, Call)), None)
     if inner is None and call.word in ("shuffle", "sort", "int", "float", "str") and len(call.positional) > 1:
         inner = Call("choice", call.positional, {})
-    found = _unwrapped(inner, depth + 1) if inner is not None else None
-    if found is None:
+    sweep = _unwrapped(inner, depth + 1) if inner is not None else None
+    if sweep is None:
         return None
-    is_log = found.is_log or (call.word == "tag" and "log" in call.positional)
-    return Sweep(found.call, is_log, found.is_int or call.word == "int" or "int" in call.positional)
+    is_log = sweep.is_log or (call.word == "tag" and "log" in call.positional)
+    return Sweep(sweep.call, is_log, sweep.is_int or call.word == "int" or "int" in call.positional)
 
 
 def range_of(sweep: Sweep, *, is_optuna: bool) -> Imported:

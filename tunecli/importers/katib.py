@@ -83,33 +83,33 @@ def _add_parameter(parameter: Fields, source: Field, draft: Draft) -> None:
     if name is None or not isinstance(name.plain, str):
         draft.account.problem(source, "a parameter needs `name`")
         return
-    found = {key: space.take(key) for key in ("min", "max", "step", "list", "distribution")}
-    draft.parameter(name.plain, name, _maker(str(kind.plain) if kind is not None else "", found))
+    fields = {key: space.take(key) for key in ("min", "max", "step", "list", "distribution")}
+    draft.parameter(name.plain, name, _maker(str(kind.plain) if kind is not None else "", fields))
     space.rest()
     parameter.rest()
 
 
-def _maker(kind: str, found: dict[str, Field | None]) -> Callable[[], Imported]:
+def _maker(kind: str, fields: dict[str, Field | None]) -> Callable[[], Imported]:
     def made() -> Imported:
         if kind in ("categorical", "discrete"):
-            values = found["list"]
+            values = fields["list"]
             items = values.plain if values is not None and isinstance(values.plain, list) else []
             numbers = [number_of(item) for item in items]
             is_discrete = kind == "discrete" and None not in numbers
             return ranges.choice(numbers if is_discrete else items)
         if kind not in ("int", "double"):
             raise NoRangeError(f"unknown parameterType `{kind}`", "one of int, double, discrete, categorical")
-        return _number(kind, found)
+        return _number(kind, fields)
 
     return made
 
 
-def _number(kind: str, found: dict[str, Field | None]) -> Imported:
-    low, high = (found[key].number if found[key] is not None else None for key in ("min", "max"))  # type: ignore[union-attr]
+def _number(kind: str, fields: dict[str, Field | None]) -> Imported:
+    low, high = (fields[key].number if fields[key] is not None else None for key in ("min", "max"))  # type: ignore[union-attr]
     if low is None or high is None:
         raise NoRangeError("the feasible space needs numbers at `min` and `max`")
-    step = found["step"].number if found["step"] is not None else None
-    word = str(found["distribution"].plain) if found["distribution"] is not None else "uniform"
+    step = fields["step"].number if fields["step"] is not None else None
+    word = str(fields["distribution"].plain) if fields["distribution"] is not None else "uniform"
     word = {"loguniform": "log", "lognormal": "lognormal", "normal": "normal"}.get(word.lower(), "")
     note = ""
     if "normal" in word:
@@ -170,24 +170,26 @@ def _take_command(container: Fields, draft: Draft, names: dict[str, str], source
 
     def placed(word: str) -> str:
         parts, end = [], 0
-        for found in _REFERENCE.finditer(word):
-            name = names.get(found[1], found[1])
+        for reference in _REFERENCE.finditer(word):
+            name = names.get(reference[1], reference[1])
             if name not in paths:
                 account.fill_in(
-                    "trial.command", f"the template names `{found[0]}`, which is no parameter", source.mark
+                    "trial.command",
+                    f"the template names `{reference[0]}`, which is no parameter",
+                    source.mark,
                 )
             parts += [
-                literal(word[end : found.start()]),
+                literal(word[end : reference.start()]),
                 f"{{{paths.get(name, name)}}}" if name in paths else "TODO",
             ]
-            end = found.end()
+            end = reference.end()
         return "".join([*parts, literal(word[end:])])
 
     for key in ("command", "args"):
-        if (found := container.take(key)) is not None:
-            words = found.plain if isinstance(found.plain, list) else [found.plain]
+        if (given := container.take(key)) is not None:
+            words = given.plain if isinstance(given.plain, list) else [given.plain]
             draft.command += [placed(word if isinstance(word, str) else written(word)) for word in words]
-            account.carried(found, "trial.command")
+            account.carried(given, "trial.command")
     if draft.command and is_script(draft.command[0]):
         draft.command.insert(0, "python")
     draft.command = ["python" if word == "python3" else word for word in draft.command]
@@ -204,9 +206,9 @@ def _take_command(container: Fields, draft: Draft, names: dict[str, str], source
 
 def _container(spec: Field | None, primary: str | None) -> MapNode | None:
     """The primary container anywhere in the trial's spec; else the first one with a command."""
-    found = [*_containers(spec.node)] if spec is not None else []
-    named = [one for one in found if Field("", one.mark, one).plain.get("name") == primary]
-    return next(iter([*named, *found]), None)
+    containers = [*_containers(spec.node)] if spec is not None else []
+    named = [one for one in containers if Field("", one.mark, one).plain.get("name") == primary]
+    return next(iter([*named, *containers]), None)
 
 
 def _containers(node: Node) -> Iterator[MapNode]:
@@ -268,9 +270,9 @@ def _add_search(spec: Fields, draft: Draft) -> None:
         ("maxTrialCount", draft.search, "trials", "search.trials"),
         ("parallelTrialCount", draft.run, "workers", "run.workers"),
     ):
-        if (found := spec.take(key)) is not None and found.count is not None:
-            group[target] = found.count
-            account.carried(found, f"{path}: {found.count}")
+        if (given := spec.take(key)) is not None and given.count is not None:
+            group[target] = given.count
+            account.carried(given, f"{path}: {given.count}")
     if (failed := spec.take("maxFailedTrialCount")) is not None and failed.count is not None:
         draft.run["limit"] = Line(failures=failed.count)
         account.carried(failed, f"run.limit.failures: {failed.count}")

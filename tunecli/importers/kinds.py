@@ -157,13 +157,13 @@ def foreign_kind(data: bytes, file: str) -> Kind | None:
 
 
 def _kind_of(data: bytes, file: str) -> Kind:
-    found = _recognised(data, file)
-    if found is None:
+    recognised = _recognised(data, file)
+    if recognised is None:
         signs = "; ".join(f"{kind.name}: {kind.sign}" for kind in KINDS.values())
         raise UsageError(
             f"{file} is no sweep file that tunecli recognises", hint=f"--from KIND, where {signs}"
         )
-    return found
+    return recognised
 
 
 def _recognised(data: bytes, file: str) -> Kind | None:

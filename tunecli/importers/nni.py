@@ -165,9 +165,9 @@ def _add_settings(config: Fields, draft: Draft) -> None:
         (("trialConcurrency",), draft.run, "workers", "run.workers"),
     ):
         for word in keys:
-            if (found := config.take(word)) is not None and found.count is not None:
-                group[key] = found.count
-                account.carried(found, f"{path}: {found.count}")
+            if (given := config.take(word)) is not None and given.count is not None:
+                group[key] = given.count
+                account.carried(given, f"{path}: {given.count}")
     for word in ("maxExperimentDuration", "maxExecDuration"):
         if (limit := config.take(word)) is not None and limit.plain is not None:
             draft.run["limit"] = Line(time=limit.plain)
@@ -218,7 +218,7 @@ def _add_tuner(config: Fields, draft: Draft) -> None:
 
 def _add_assessor(assessor: Fields, source: Field, draft: Draft) -> None:
     name = next(
-        (found for key in ("name", "builtinAssessorName") if (found := assessor.take(key)) is not None), None
+        (given for key in ("name", "builtinAssessorName") if (given := assessor.take(key)) is not None), None
     )
     if name is None or "median" not in str(name.plain).lower():
         draft.account.left_out(name or source, "see `search.pruner`")

@@ -45,9 +45,9 @@ def add_pausing_pruner(draft: Draft, name: str, rungs: Rungs) -> None:
     """
     max_epochs, origin = rungs.max_epochs, ""
     if max_epochs is None:
-        found = _length(draft.arguments)
-        if found is not None:
-            max_epochs, origin = found.value, f"max_epochs is the parameter {found.name}"
+        length = _length(draft.arguments)
+        if length is not None:
+            max_epochs, origin = length.value, f"max_epochs is the parameter {length.name}"
     factor = round(min(max(rungs.factor, _FACTORS[0]), _FACTORS[1]))
     knob: dict[str, Any] = {"name": name}
     if rungs.min_epochs is not None:

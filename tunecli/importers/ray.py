@@ -179,7 +179,7 @@ def _add_scheduler(scheduler: Field, draft: Draft) -> None:
         draft.account.carried(scheduler, "search.pruner: median")
     else:
         numbers = {key: settings.take(key) for key in ("max_t", "grace_period", "reduction_factor")}
-        counts = {key: found.count if found is not None else None for key, found in numbers.items()}
+        counts = {key: given.count if given is not None else None for key, given in numbers.items()}
         add_pausing_pruner(
             draft,
             pruner,

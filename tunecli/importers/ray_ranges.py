@@ -92,14 +92,14 @@ def made(value: Any, words: list[str], depth: int) -> Imported:
             raise NoRangeError("this is the name of a Python object, without its numbers", hint)
         if re.match(r"(ray\.)?tune\.\w+\s*\(", value):
             return _of_call(value, words, depth)
-    found = word_of(value) if isinstance(value, dict) else None
-    if found is None:
+    call = word_of(value) if isinstance(value, dict) else None
+    if call is None:
         if key := ranges.reserved_key(value):
             raise NoRangeError(
                 f"the value has the key `{key}`, which is a range in tunecli", "rename the key"
             )
         return Imported(value)
-    word, body = found
+    word, body = call
     words.append(word)
     if isinstance(body, dict):
         named: dict[str, Any] = {_ALIASES.get(str(key), str(key)): item for key, item in body.items()}

@@ -182,8 +182,8 @@ class _Numbers:
         Raises:
             NoRangeError: there is none, and no default.
         """
-        found = self._fields[key]
-        number = default if found is None else found.number
+        given = self._fields[key]
+        number = default if given is None else given.number
         if number is None:
             raise NoRangeError(f"`{self._name}` needs a finite number at `{key}`")
         return number

@@ -49,29 +49,29 @@ def _expanded(word: str, program: str | None, draft: Draft, source: Field | None
     """The arguments that one word of the command becomes."""
     match _MACRO.fullmatch(word):
         case None:
-            return [_MACRO.sub(lambda found: _inside(found[1], program), literal_but_macros(word))]
-        case found if found[1] == "env":
+            return [_MACRO.sub(lambda macro: _inside(macro[1], program), literal_but_macros(word))]
+        case macro if macro[1] == "env":
             return []
-        case found if found[1] == "args":
+        case macro if macro[1] == "args":
             return draft.passed(booleans="True/False")
-        case found if found[1] == "args_no_hyphens":
+        case macro if macro[1] == "args_no_hyphens":
             return draft.passed_plainly()
-        case found if found[1] == "args_no_equals":
+        case macro if macro[1] == "args_no_equals":
             return draft.passed("space", "True/False")
-        case found if found[1] == "args_no_boolean_flags":
+        case macro if macro[1] == "args_no_boolean_flags":
             return draft.passed(booleans="flag")
-        case found if found[1] == "args_json_file":
+        case macro if macro[1] == "args_json_file":
             return ["{params_json}"]
-        case found if found[1] == "args_json":
+        case macro if macro[1] == "args_json":
             return [_json(draft)]
-        case found if found[1].startswith("args"):
+        case macro if macro[1].startswith("args"):
             if source is not None:
                 draft.account.left_out(
                     source, f"the macro `{word}`; the environment variable TUNECLI_PARAMS has the parameters"
                 )
             return []
-        case found:
-            return [_inside(found[1], program)]
+        case macro:
+            return [_inside(macro[1], program)]
 
 
 def _inside(macro: str, program: str | None) -> str:
@@ -83,9 +83,9 @@ def _inside(macro: str, program: str | None) -> str:
 def literal_but_macros(word: str) -> str:
     """The word with literal braces doubled, and its macros as they are."""
     parts, end = [], 0
-    for found in _MACRO.finditer(word):
-        parts += [literal(word[end : found.start()]), found[0]]
-        end = found.end()
+    for macro in _MACRO.finditer(word):
+        parts += [literal(word[end : macro.start()]), macro[0]]
+        end = macro.end()
     return "".join([*parts, literal(word[end:])])
 
 

@@ -27,36 +27,34 @@ def metric_names(trials: Iterable[Trial]) -> list[str]:
     return sorted({name for trial in trials if trial.outcome is not None for name in trial.outcome.metrics})
 
 
-def metrics_named(asked: Sequence[str], names: Collection[str], option: str) -> list[str]:
+def metrics_named(words: Sequence[str], names: Collection[str], option: str) -> list[str]:
     """The metrics that the words of an option name: each in full, by a unique end of its name, or all of them.
 
     Args:
-        asked: names, or the one word `all`.
+        words: names, or the one word `all`.
         names: the known metrics.
         option: the option, for a message.
 
     Raises:
         UsageError: a word names no metric, or more than one.
     """
-    if [*asked] == [ALL]:
+    if [*words] == [ALL]:
         return [*names]
-    return [_metric_named(word, names, option) for word in dict.fromkeys(asked)]
+    return [_metric_named(word, names, option) for word in dict.fromkeys(words)]
 
 
-def _metric_named(asked: str, names: Collection[str], option: str) -> str:
-    found = (
-        [asked] if asked in names else [name for name in names if name.endswith((f"/{asked}", f".{asked}"))]
-    )
-    if len(found) == 1:
-        return found[0]
-    if found:
-        shown = " or ".join(found[:_LISTED])
-        raise UsageError(f"{option}: `{asked}` is ambiguous: {shown}", hint="write more of the name")
+def _metric_named(word: str, names: Collection[str], option: str) -> str:
+    matches = [word] if word in names else [name for name in names if name.endswith((f"/{word}", f".{word}"))]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        shown = " or ".join(matches[:_LISTED])
+        raise UsageError(f"{option}: `{word}` is ambiguous: {shown}", hint="write more of the name")
     if not names:
         raise UsageError(f"{option}: no trial has reported a metric yet", hint="wait for the end of a trial")
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     listed = f"the metrics are {', '.join([*names][:_LISTED])}{more}"
-    raise UsageError(f"{option}: no trial reported `{asked}`", hint=nearest_metric(asked, names) or listed)
+    raise UsageError(f"{option}: no trial reported `{word}`", hint=nearest_metric(word, names) or listed)
 
 
 def with_metric_columns(
@@ -77,11 +75,11 @@ def with_metric_columns(
     return _widened(table, trials, dict(zip(columns, added, strict=True)), table.n_leading, len(added))
 
 
-def with_metrics(table: Table, trials: Iterable[Trial], asked: Iterable[str]) -> Table:
-    """The table with a further column at its end for each recorded metric among ``asked`` that has no column yet."""
+def with_metrics(table: Table, trials: Iterable[Trial], wanted: Iterable[str]) -> Table:
+    """The table with a further column at its end for each recorded metric among ``wanted`` that has no column yet."""
     trials = [*trials]
     known = set(metric_names(trials))
-    added = [name for name in dict.fromkeys(asked) if name in known and name not in table.columns]
+    added = [name for name in dict.fromkeys(wanted) if name in known and name not in table.columns]
     return _widened(table, trials, dict(zip(added, added, strict=True)), len(table.columns), 0)
 
 

@@ -218,7 +218,7 @@ def _accelerators(
     values = {VISIBLE: visible, HIP_VISIBLE: hip_visible, XPU_VISIBLE: xpu_visible}
     wanted = (values[name] for name in (visibility_variables(names[0]) if names else ()))
     return selected_by(
-        device, whole_accelerators(names, next((each for each in wanted if each is not None), None))
+        device, whole_accelerators(names, next((value for value in wanted if value is not None), None))
     )
 
 

@@ -89,7 +89,7 @@ def _best_points(spec: StudySpec, name: str) -> list[tuple[float, Parameters]]:
     with Log.open_to_read(folder.database_path) as log:
         earlier = recorded_spec(facts_of(log), folder)
         ranked = [entry for entry in rank(log.trials(), earlier.objective) if entry.rank is not None]
-    theirs, ours = ([(goal.metric, goal.sign) for goal in each.objective.goals] for each in (earlier, spec))
+    theirs, ours = ([(goal.metric, goal.sign) for goal in study.objective.goals] for study in (earlier, spec))
     if theirs != ours:
         shown = " and ".join(f"{'maximize' if sign < 0 else 'minimize'} {metric}" for metric, sign in theirs)
         message = f"{folder.path} has another objective, {shown}, so its best points may not be the best here"

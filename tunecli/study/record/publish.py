@@ -99,8 +99,8 @@ def table_of(study: Study, trials: Sequence[Trial]) -> Table:
 
 def published_table(study: Study, trials: Sequence[Trial]) -> Table:
     """The ranked table with the columns of ``run.results.metrics``, as results.csv has it."""
-    table, asked = table_of(study, trials), study.spec.settings.run.results.metrics
-    names = metric_names(trials) if asked == ALL else asked
+    table, wanted = table_of(study, trials), study.spec.settings.run.results.metrics
+    names = metric_names(trials) if wanted == ALL else wanted
     return with_metric_columns(table, trials, names, study.spec.objective)
 
 

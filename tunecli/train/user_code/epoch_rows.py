@@ -109,7 +109,7 @@ class EpochRows:
     def _end(self, number: int) -> Iterator[EpochEnded]:
         metrics: dict[str, float] = {}
         self._expected = set(self._pending[number])
-        for earlier in sorted(each for each in self._pending if each <= number):
+        for earlier in sorted(pending for pending in self._pending if pending <= number):
             metrics.update(self._pending.pop(earlier))
             self._source_of.pop(earlier, None)
         self._last = number

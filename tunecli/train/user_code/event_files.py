@@ -124,20 +124,20 @@ class EventFiles:
         Raises:
             Unreadable: there is a file in place of the folder.
         """
-        found: list[Path] = []
+        paths: list[Path] = []
         for top in self.pattern.paths():
             if _is_other_than_folder(top):
                 if _MARK not in top.name:
                     raise Unreadable("is not a folder of event files")
-                found.append(top)
+                paths.append(top)
                 continue
             depth = str(top).count(os.sep)
             for folder, folders, names in islice(os.walk(top), _MOST_FOLDERS):
                 if folder.count(os.sep) - depth >= _DEEPEST:
                     folders.clear()
                 folders.sort()
-                found += [Path(folder, name) for name in sorted(names) if _MARK in name]
-        return found[:_MOST_FILES]
+                paths += [Path(folder, name) for name in sorted(names) if _MARK in name]
+        return paths[:_MOST_FILES]
 
     def explanation(self, shown: str) -> str:
         """The files that were read, for the message about a missing metric."""

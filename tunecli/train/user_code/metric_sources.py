@@ -104,7 +104,7 @@ def _files(
 ) -> tuple[FileSource, ...]:
     rows, secrets = EpochRows(reports, is_anew=is_anew), secret_names(reports.job.task)
     params, facts = values
-    found = []
+    sources = []
     for file in files:
         has_wildcards, names = glob.has_magic(file.path), dict(facts)
         if has_wildcards:  # in the text of the file, not in the names of folders that it gets
@@ -113,8 +113,8 @@ def _files(
         if path is None:  # of a parameter that this trial does not have
             continue
         pattern = Pattern(cwd.absolute(), path, has_wildcards)
-        found.append(FileSource(file.kind, pattern, redacted(file.path, secrets), rows))
-    return tuple(found)
+        sources.append(FileSource(file.kind, pattern, redacted(file.path, secrets), rows))
+    return tuple(sources)
 
 
 def _streams(word: str) -> Sequence[Stream]:

@@ -60,7 +60,7 @@ class NearLines:
             shape = _DIGITS.sub("0", plain)
             self._near[shape] = (nearness, plain)
             if len(self._near) > _KEPT_SHAPES:
-                del self._near[min(self._near, key=lambda each: self._near[each][0])]
+                del self._near[min(self._near, key=lambda known: self._near[known][0])]
 
     def _nearness(self, line: str) -> int:
         """How much a line looks like a report of the metric; 0: not at all."""
@@ -79,7 +79,7 @@ class NearLines:
             clean: removes secrets from a text; called before a text is cut.
         """
         parts = [self._matched(name, clean) for name in self.patterns]
-        nearest = sorted(self._near.values(), key=lambda each: -each[0])[:_SHOWN]
+        nearest = sorted(self._near.values(), key=lambda entry: -entry[0])[:_SHOWN]
         if nearest and self.name not in self._matches:
             lines = ", ".join(f"`{short_line(clean(line))}`" for _, line in nearest)
             parts.append(f"the nearest lines: {lines}")

@@ -51,8 +51,8 @@ class Pattern:
         """The path, or the existing paths that match, at most a thousand."""
         if not self.has_wildcards:
             return [self.folder / self.text]
-        found = glob.iglob(self.text, root_dir=self.folder)  # noqa: PTH207  (a path of Path.glob must be relative)
-        return [self.folder / path for path in islice(found, _MOST_PATHS)]
+        matches = glob.iglob(self.text, root_dir=self.folder)  # noqa: PTH207  (a path of Path.glob must be relative)
+        return [self.folder / path for path in islice(matches, _MOST_PATHS)]
 
 
 class Unreadable(Exception):  # noqa: N818  (a fact about the user's file)

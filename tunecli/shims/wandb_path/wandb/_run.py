@@ -149,10 +149,10 @@ class Run:
 
     def _definition(self, name: str) -> _Definition | None:
         if name not in self._definitions:
-            found = [entry for entry in self._patterns if fnmatch.fnmatchcase(name, entry[0])]
-            if not found:
+            patterns = [entry for entry in self._patterns if fnmatch.fnmatchcase(name, entry[0])]
+            if not patterns:
                 return None
-            self._definitions[name] = _Definition(found[-1][1], found[-1][2])
+            self._definitions[name] = _Definition(patterns[-1][1], patterns[-1][2])
         return self._definitions[name]
 
     def define_metric(
