@@ -6,11 +6,13 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.jobs import make_job
+from tunecli.config.python_source import sha256_of
 from tunecli.engine import fork_client, template
 from tunecli.engine.fork_client import Template, fork_worker, start_server, template_for
 from tunecli.engine.local import LocalEngine
@@ -56,6 +58,21 @@ def n_loads(folder: Path, module: str) -> int:
 
 def test_trials_share_one_load_of_their_modules_and_see_no_state_of_each_other(tmp_path):
     assert n_loads(tmp_path, FUNCTION) == 1
+
+
+def test_trials_of_a_later_study_see_modules_that_were_edited_meanwhile(tmp_path):
+    def loss(value: float) -> float:
+        module = tmp_path / "mine.py"
+        module.write_text(f"def train(params, trial):\n    return {value}\n")
+        job = make_job(
+            0, {"python": "mine:train"}, Objective("loss", maximize=False), base_path=str(tmp_path)
+        )
+        job = replace(job, task=replace(job.task, code={"mine.py": sha256_of(module)}))
+        engine = LocalEngine(EngineOptions(1, 1, needs_torch=False))
+        (ended,) = [event for event in run_job(engine, job) if isinstance(event, Ended)]
+        return ended.outcome.score
+
+    assert [loss(1.0), loss(2.0)] == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(

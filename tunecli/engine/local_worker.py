@@ -190,6 +190,7 @@ def _template(job: Job, setup: WorkerSetup) -> Template | None:
         setup.folder,
         setup.environment,
         setup.visible,
+        dict(job.task.code),
     )
     template = template_for(order.packed())
     return template if template.is_alive() else None

@@ -56,6 +56,7 @@ class LoadOrder:
         folder: the working folder; empty: unchanged.
         environment: all environment variables; None: unchanged.
         visible: the variables that choose the accelerators that a trial sees, with their values.
+        code: the SHA-256 of the user's files, as the trials expect it: other content needs another template.
     """
 
     modules: Sequence[str]
@@ -64,6 +65,7 @@ class LoadOrder:
     folder: str = ""
     environment: dict[str, str] | None = None
     visible: dict[str, str] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
 
     def packed(self) -> bytes:
         """The order as JSON."""
