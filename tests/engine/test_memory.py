@@ -18,13 +18,18 @@ from tunecli.trial import FailureKind, State
 
 MIB = 2**20
 MINE = """\
-import subprocess, sys, time
+import atexit, subprocess, sys, time
 
 HOLD = "held = bytearray(400 * 2**20); import time; print(1, flush=True); time.sleep(600)"
 
 def own(params, trial):
     held = bytearray(params["mib"] * 2**20)
     time.sleep(600 if params["mib"] > 100 else 0)
+    return {"loss": 1.0}
+
+def late(params, trial):
+    atexit.register(own, {"mib": 400}, trial)
+    trial.report(1, loss=3.0)
     return {"loss": 1.0}
 
 def child(params, trial):
@@ -73,6 +78,12 @@ def test_the_memory_of_a_command_counts(tmp_path):
 @ON_LINUX
 def test_a_function_within_its_limit_is_complete(outcome_of):
     assert outcome_of(job("own", 10)).state is State.COMPLETE
+
+
+@ON_LINUX
+def test_memory_that_a_trial_uses_after_its_end_does_not_change_its_result(outcome_of):
+    outcome = outcome_of(job("late"))
+    assert (outcome.state, outcome.score) == (State.COMPLETE, 1.0)
 
 
 @ON_LINUX

@@ -272,17 +272,24 @@ class LocalEngine:
             yield from self._read_events(worker)  # its earlier events, then the end
 
     def _end_if_too_large(self, worker: LocalWorker) -> Iterator[Event]:
-        """Kill a worker whose jobs use more memory than their limits allow."""
+        """Kill a worker whose jobs use more memory than they may."""
         if not worker.jobs or worker.memory is None:
             return
         used_bytes = worker.memory.excess(worker.process.process_id)
-        if used_bytes:
-            worker.kill()
-            jobs, worker.jobs = list(worker.jobs.values()), {}
-            for job in jobs:
-                end = exceeded(job, used_bytes, time.monotonic() - worker.began_at, worker.device)
+        if not used_bytes:
+            return
+        worker.kill()
+        seconds = time.monotonic() - worker.began_at
+        ends = [exceeded(job, used_bytes, seconds, worker.device) for job in worker.jobs.values()]
+        if worker.is_group:
+            worker.jobs = {}
+            for end in ends:
                 cause = f"it was trained together with others: {end.outcome.failure and end.outcome.failure.cause}"
-                yield Stopped(job.number, job.attempt, cause) if worker.is_group else end
+                yield Stopped(end.number, end.attempt, cause)
+            return
+        if worker.last is None:  # else the trial has ended, and its process was about to
+            worker.ending = worker.ending or ends[0]
+        yield from self._read_events(worker)  # its earlier events, then the end
 
     def _count_device_loss(self, worker: LocalWorker, outcome: Outcome) -> None:
         """Count how often in a row a device was lost. The worker of a lost one is killed: it can never use it again."""
