@@ -34,7 +34,8 @@ from tunecli.engine.worker import FINISH, STOP
 from tunecli.errors import from_os_error
 from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train import machine
-from tunecli.train.machine import Accelerator, grouped, n_killed_for_memory
+from tunecli.train.machine import Accelerator, grouped
+from tunecli.train.main_memory import n_killed_for_memory
 from tunecli.train.trials import uses_user_code
 from tunecli.trial import FailureKind, Outcome
 

@@ -134,7 +134,7 @@ def test_arrays_larger_than_memory_are_refused_before_reading(
 ) -> None:
     np.savez(tmp_path / "d.npz", x=np.zeros((100_000, 2), dtype=np.uint8), y=np.zeros(100_000))
     (tmp_path / "meminfo").write_text("MemAvailable: 1000 kB\n")
-    monkeypatch.setattr("tunecli.train.machine._MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr("tunecli.train.main_memory._MEMINFO", tmp_path / "meminfo")
     error, n_bytes = refusal(tmp_path / "d.npz")
     assert "`x` in d.npz takes 1.7 MiB of memory, and 1000.0 KiB are free" in error.message
     assert n_bytes < 1_000_000

@@ -306,7 +306,7 @@ def test_images_larger_than_memory_are_not_decoded(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "meminfo").write_text("MemAvailable: 1000 kB\n")
-    monkeypatch.setattr("tunecli.train.machine._MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr("tunecli.train.main_memory._MEMINFO", tmp_path / "meminfo")
     with pytest.raises(DataError, match=r"photos: 3 images of \(3, 1024, 1024\) takes 36\.0 MiB of memory"):
         read(photos, size=1024)
 

@@ -218,6 +218,6 @@ def test_rows_larger_than_memory_are_not_read(tmp_path: Path, monkeypatch: pytes
     pq.write_table(pa.table({"a": np.zeros(200_000), "y": np.zeros(200_000)}), tmp_path / "t.parquet")
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 9 kB\nMemAvailable: 1000 kB\n")
-    monkeypatch.setattr("tunecli.train.machine._MEMINFO", meminfo)
+    monkeypatch.setattr("tunecli.train.main_memory._MEMINFO", meminfo)
     with pytest.raises(DataError, match=r"t\.parquet takes 3\.1 MiB of memory, and 1000\.0 KiB are free"):
         read_table(tmp_path / "t.parquet", knobs())

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tunecli.errors import DataError
 from tunecli.train.data.columns import no_such_column
-from tunecli.train.machine import require_memory
+from tunecli.train.main_memory import require_memory
 
 InputsKnob = Literal["auto", "features", "sequence", "image"]
 

@@ -26,7 +26,7 @@ from tunecli.errors import DataError
 from tunecli.text import counted
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.table import Table
-from tunecli.train.machine import require_memory
+from tunecli.train.main_memory import require_memory
 
 FORMATS = {
     ".png": "PNG",

@@ -23,7 +23,7 @@ from tunecli.config.secrets import redacted, resolved
 from tunecli.config.surroundings import secret_names
 from tunecli.errors import UsageError
 from tunecli.messages import Event, Job, Order
-from tunecli.train import machine
+from tunecli.train import machine, main_memory
 from tunecli.train.epoch_end import never
 from tunecli.train.user_code.metric_sources import reader_for
 from tunecli.train.user_code.near_lines import NearLines
@@ -73,7 +73,7 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     ):  # an earlier attempt may have ended the trial before it was killed
         yield reports.ended(refused)
         return
-    n_killed = machine.n_killed_for_memory()
+    n_killed = main_memory.n_killed_for_memory()
     with ExitStack() as ending:
         try:
             trial = CommandTrial.model_validate(resolved(job.task.config))
@@ -117,7 +117,7 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
             return
         yield from reader.close()
         stderr = _without_secrets(program, secret_names(job.task))
-        is_killed = machine.n_killed_for_memory() > n_killed
+        is_killed = main_memory.n_killed_for_memory() > n_killed
         failure = _failure(exit_code, stderr, is_killed=is_killed)
         if failure is not None:
             _forgive_torn_files(reports)
@@ -205,7 +205,7 @@ def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure
         return Failure(FailureKind.OOM, "memory ran out, and the system killed the program", stderr)
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     last_line = lines[-1] if lines else "it printed nothing on stderr"
-    is_full = any(machine.is_out_of_memory(line) for line in lines[-_LAST_LINES:])
+    is_full = any(main_memory.is_out_of_memory(line) for line in lines[-_LAST_LINES:])
     if exit_code < 0:
         cause = f"the program was killed by {_signal_name(-exit_code)}"
         return Failure(FailureKind.OOM if is_full else FailureKind.CRASH, cause, stderr)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.train.machine import is_out_of_memory, n_killed_for_memory
+from tunecli.train.main_memory import is_out_of_memory, n_killed_for_memory
 
 V2 = {"proc/self/cgroup": "0::/user/run\n", "sys/fs/cgroup/user/run/memory.events": "oom 3\noom_kill 2\n"}
 CONTAINER = {"proc/self/cgroup": "0::/hidden\n", "sys/fs/cgroup/memory.events": "oom_kill 4\n"}
