@@ -55,7 +55,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """An attempt that failed or was interrupted, and whose trial is tried again; ``failure`` says why."""
+    """An attempt that failed or was interrupted, and whose trial is tried again; ``failure`` says why.
+
+    If it is the attempt that gave the trial's result, ``failure`` is the limit or the person that ended it.
+    """
 
     number: int
     attempt: int

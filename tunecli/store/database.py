@@ -173,7 +173,10 @@ class Log:
         self._append("checkpoint", [row])
 
     def append_failed_attempt(self, failed: FailedAttempt) -> None:
-        """Record that an attempt failed and its trial is tried again. The attempt need not have a recorded start."""
+        """Record an attempt that failed, or that was ended although it could have gone on; see `FailedAttempt`.
+
+        The attempt need not have a recorded start.
+        """
         failure = encode(asdict(failed.failure))
         self._append("setback", [(failed.number, failed.attempt, failure, _now())])
 
