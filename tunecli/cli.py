@@ -138,7 +138,9 @@ def stop(
     run: Run,
     number: Annotated[
         int | None,
-        typer.Option("--trial", metavar="N", parser=whole_number(0), help="End only trial N, as pruned."),
+        typer.Option(
+            "--trial", metavar="N", parser=whole_number(0), help="End only trial N; it counts as pruned."
+        ),
     ] = None,
     is_at_once: Annotated[
         bool, typer.Option("--no-wait", help="Return at once, without waiting for the end.")
@@ -209,7 +211,7 @@ def results(
 
 @verb(short_help="Show the output of a trial.")
 def logs(run: Run, number: LogTrial = None, is_followed: Follow = False, is_json: Json = False) -> None:
-    """List the logs of your own code, or show one, by default with `--follow` that of the running trial."""
+    """List the logs of your own code. `--trial N` shows one log, and `--follow` alone that of the running trial."""
     from tunecli.commands.logs import log_of, log_view, logs, logs_view
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder

@@ -117,7 +117,7 @@ def _summary(result: Import) -> str:
     state = (
         "passes `tunecli check`"
         if result.is_complete
-        else f"{counted(n_open, 'point')} to fill in or correct"
+        else f"{counted(n_open, 'place')} to fill in or correct"
     )
     if result.path is None:
         return f"{counts}; {state}"

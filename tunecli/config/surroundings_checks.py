@@ -1,4 +1,4 @@
-"""Problems of where a command or a function runs and where its metrics are, each at its place in the file.
+"""Problems of the place where a command or a function runs, and of its files of metrics, with their positions.
 
 Files are looked up, and nothing is started.
 """

@@ -115,8 +115,8 @@ LogTrial = Annotated[
     int | None,
     typer.Option("--trial", metavar="N", parser=whole_number(0), help="Show the log of trial N."),
 ]
-RunOne = Annotated[bool, typer.Option("--run", help="Run the first trial for one epoch, or a minute.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show more as it comes, until the trial ends.")]
+RunOne = Annotated[bool, typer.Option("--run", help="Run the first trial for one epoch, at most a minute.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Wait for new output until the trial ends.")]
 Predict = Annotated[
     bool,
     typer.Option("--predict", help="Add a model's noise-free estimate of each score, with its uncertainty."),

@@ -219,9 +219,9 @@ class Template:
 
 _MOST_TEMPLATES = 16  # a machine with eight GPUs needs one for each
 _templates: dict[bytes, Template] = {}
-"""By order; the one that was used last comes last."""
+"""Templates by their order; the last used one comes last."""
 _retired: list[Template] = []
-"""Those that end with their last worker."""
+"""Retired templates: each ends with its last worker."""
 
 
 def template_for(order: bytes) -> Template:

@@ -18,7 +18,9 @@ from tunecli.trial import Failure, FailureKind, Outcome, State
 
 _PROC = Path("/proc")
 _WATCH_S = 0.1
-_COST_SHARE = 20.0  # pause by the cost of the last look, so that looking takes less than 5 % of the time
+_COST_SHARE = (
+    20.0  # pause after a measurement, as a multiple of its cost: measuring takes less than 5 % of the time
+)
 
 
 class MemoryLimit:

@@ -216,7 +216,7 @@ class _State:
         return cls(frozenset(_files()), frozenset(_maps()), len([*(_SELF / "task").iterdir()]), handlers)
 
     def difference(self) -> str:
-        """The first part that was added since this state; empty if no part was."""
+        """The first shared part that the process has gained since this state; empty without any."""
         now = self.present()
         if files := sorted(target for _, target in now.files - self.files):
             return f"open file {files[0]}"

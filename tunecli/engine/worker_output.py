@@ -2,7 +2,7 @@
 
 The server outlives every worker, so the log of a killed worker is whole, and a worker needs no thread of its own. The
 worker names its log in a file without a name, before the user's code runs. The server reads that file at the first byte
-of output, so a trial that prints nothing costs it nothing.
+of output, so a silent trial costs the server nothing.
 """
 
 from __future__ import annotations

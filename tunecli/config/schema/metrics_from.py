@@ -20,11 +20,11 @@ _FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
 class MetricsFile(Knob):
     """A file that the program writes metrics to. The path starts from the program's working folder.
 
-    It may have the placeholders `{number}` and `{checkpoint_dir}` and, in a command, parameters, and wildcards such as
-    `version_*`. Only values that are written after the start of the trial count.
+    The path may have `{number}`, `{checkpoint_dir}`, wildcards such as `version_*` and, in a command, parameters.
+    Only values that are written after the start of the trial count.
 
     Attributes:
-        json: file with one JSON value, an object of metrics or lists of epochs, which the program rewrites.
+        json: file with one JSON value, which the program rewrites: an object of metrics, or lists of epochs.
         jsonl: file with a JSON object on each line.
         csv: file with a row for each epoch, and the names of the columns on its first line.
         tensorboard: folder with event files of TensorBoard, also in its sub-folders.

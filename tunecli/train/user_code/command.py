@@ -127,7 +127,7 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
 
 
 def _forgive_torn_files(reports: Reports) -> None:
-    """Drop an error of the last reading: a program that fails or is ended leaves torn files."""
+    """Drop an error of the last reading: a program that fails or is stopped can leave incomplete files."""
     if reports.failure is not None and reports.failure.kind is FailureKind.ERROR:
         reports.failure = None
 

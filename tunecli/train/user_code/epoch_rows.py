@@ -1,7 +1,8 @@
 """Turns rows of numbered measurements into the epochs of a trial.
 
 A row has some metrics of one epoch or step; other rows may have others of the same one, as in Lightning's CSV files and
-TensorBoard's event files. The rule depends on the rows and not on when they are read. Loads no torch.
+TensorBoard's event files. The rule depends on the rows alone, and not on the time at which they are read.
+Loads no torch.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class EpochRows:
             yield event
 
     def _fold(self) -> None:
-        """Unite the oldest rows: they would be reported together anyway."""
+        """Unite the oldest rows, which one epoch reports together anyway."""
         oldest = sorted(self._pending)[:_LEAST_PENDING]
         united: dict[str, float] = {}
         for number in oldest:
@@ -142,7 +143,7 @@ def row_of(values: Mapping[str, float], *, by_step: bool = False) -> Row:
 
     Args:
         values: the numbers of the row by name.
-        by_step: whether the trial reports by steps: then the step is looked for first.
+        by_step: whether the trial reports by steps: then the step comes first.
     """
     by_name = {name.lower(): name for name in values}
     epoch = next((by_name[name] for name in _EPOCH_NAMES if name in by_name), None)

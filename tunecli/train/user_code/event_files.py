@@ -56,7 +56,7 @@ class EventFiles:
 
     def __post_init__(self) -> None:
         """Note the files that exist before the program starts."""
-        with suppress(Unreadable):  # the first read says why
+        with suppress(Unreadable):  # the first read reports the reason
             for path in self._paths():
                 with suppress(OSError):
                     facts = path.stat()

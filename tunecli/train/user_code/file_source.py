@@ -116,7 +116,7 @@ class FileSource:
         return clean(f"{self.shown} {why}{self._near_files()}")
 
     def _near_files(self) -> str:
-        """Files with the same ending in the same folder, which may be meant."""
+        """The end of the message: files with the same ending in the folder, or that the folder is missing."""
         if self.pattern.has_wildcards:
             return ""
         path = self.pattern.folder / self.pattern.text

@@ -1,7 +1,7 @@
 """The metrics in a JSON value: names with dots for nested objects, and rows for lists.
 
-Knows the shapes that training programs write: one object; a list of objects, one an epoch, alone or under a key; and
-lists of numbers, one number an epoch, as Keras' history has them. Loads no torch.
+Knows the shapes that training programs write: one object; a list with an object for each epoch, alone or under a key;
+and lists with a number for each epoch, as in Keras' history. Loads no torch.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class JsonMetrics:
 def rows_of(value: Any) -> JsonMetrics:
     """Find the metrics in a JSON value.
 
-    A nested key is named by its path with dots. Null and everything that is not a number is not measured. The objects
+    A nested key is named by its path with dots. Null and everything else that is no number is left out. The objects
     of the only list of objects keep their names; with several such lists, the path of the list precedes them.
 
     Args:

@@ -113,7 +113,7 @@ class JsonlFile:
 
 @dataclass(slots=True)
 class CsvFile:
-    """A file with names of columns on its first line. An empty cell is not measured in its row."""
+    """A file with names of columns on its first line. An empty cell has no value."""
 
     tail: Tail
     rows: EpochRows

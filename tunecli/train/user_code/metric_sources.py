@@ -1,7 +1,7 @@
 """The readers of a trial's metrics: of the output of its program, and of the files that it writes.
 
-Makes the readers that ``metrics_from`` asks for, before the program starts, so that files of earlier trials are known.
-Loads no torch.
+Makes the readers that ``metrics_from`` names. They exist before the program starts, so they know the files of earlier
+trials. Loads no torch.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _files(
     sources = []
     for file in files:
         has_wildcards, names = glob.has_magic(file.path), dict(facts)
-        if has_wildcards:  # in the text of the file, not in the names of folders that it gets
+        if has_wildcards:  # wildcards count in the file's text, and not in the folder's name
             names["checkpoint_dir"] = glob.escape(names["checkpoint_dir"])
         path = rendered(file.path, params, names)
         if path is None:  # of a parameter that this trial does not have

@@ -80,9 +80,9 @@ class JsonLines:
     """Reads lines of JSON objects.
 
     ``{"epoch": 3, "val_loss": 0.41}`` ends an epoch; an object without ``epoch`` updates the metrics. In a trial that
-    reports by steps, ``step`` takes the place of ``epoch``. ``null`` means
-    a number that is not finite, as JavaScript writes it. Several objects on one line are read in order. Other lines are
-    ignored. Colours, byte order marks and other characters that a terminal does not show are removed first.
+    reports by steps, ``step`` takes the place of ``epoch``. ``null`` is a number that is not finite, as JavaScript
+    writes it. Several objects on one line are read in order. Other lines are ignored. Colours, byte order marks and
+    other characters that a terminal does not show are removed first.
     """
 
     reports: Reports
@@ -236,7 +236,7 @@ class Patterns:
         is_by_step = self.reports.is_by_step
         if is_by_step and "epoch" in self.patterns:
             metrics.pop(STEP, None)
-            self._epoch = metrics.pop("epoch", self._epoch)  # a line above the steps may have it
+            self._epoch = metrics.pop("epoch", self._epoch)  # of this line or an earlier one
             yield from self._rows.add(whole(self._epoch), metrics)
             return
         count, is_anew = metrics.pop(STEP if is_by_step else "epoch", math.nan), self.is_anew

@@ -1,4 +1,4 @@
-"""What counts of the reports of the user's own trial: its score by ``objective.score``, and which steps are recorded.
+"""The reports of the user's own trial: its score by ``objective.score``, and the steps that the record keeps.
 
 Pure functions of the reports, so that a resumed trial has the score of an uninterrupted one (record-is-the-state).
 Values that are reported without a new epoch count only if no further epoch follows: only epochs are on record.
@@ -114,7 +114,7 @@ class Scoring:
 ALL_KEPT = 1000
 """The number of reports that are kept before some are left out."""
 SPACING = 200
-"""Of later reports, one is kept where its step is larger than the last kept one by at least a 200th of that."""
+"""A later report is kept if its step exceeds the last kept step by at least a 200th of that step."""
 
 
 @dataclass(slots=True)

@@ -99,7 +99,7 @@ class Before:
 
     @classmethod
     def of(cls, path: Path) -> Before:
-        """The present state of a file. One that cannot be read is as good as none: the trial's own read says why."""
+        """The present state of a file; that of no file if it cannot be read, which the trial's own read reports."""
         try:
             descriptor = open_file(path)
         except Unreadable:
@@ -153,7 +153,7 @@ class Tail:
         n_files: how many files there have been: one more each time that the file is replaced.
         n_restarts: how often a file was rewritten from its start, or replaced, while the trial ran.
         n_too_long: the number of lines that were too long to read.
-        header: the first line of the file, also of one that existed before; empty: it is not known yet.
+        header: the first line of the file, even if the file existed before the trial; empty: it is not known yet.
     """
 
     path: Path

@@ -28,7 +28,7 @@ _NUMERIC = {
     22: "<I",
     23: "<Q",
 }
-"""By number of a ``DataType`` that is a number: the format of one element of ``tensor_content``."""
+"""The format of one element of ``tensor_content``, by the number of its numeric ``DataType``."""
 _FLOAT_VAL, _DOUBLE_VAL, _WHOLE_VALS = 5, 6, (7, 10, 16, 17)  # fields of a ``TensorProto``
 _HALF_VAL = 13
 
