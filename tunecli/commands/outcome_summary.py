@@ -86,7 +86,7 @@ def front_data(summary: FrontSummary | None) -> dict[str, Any]:
 
 
 def section_of(seen: Overview, *, how: str, is_selected: bool = False) -> Section:
-    """The table as texts, without empty columns. A terminal gets the columns that fit.
+    """The table as texts, without empty columns (a table without rows keeps them). A terminal gets the columns that fit.
 
     A terminal shows rank, trial, metrics and a status that differs; then the parameters that differ, the most important
     for the scores first; then epochs, seconds and device if they differ.
@@ -99,7 +99,7 @@ def section_of(seen: Overview, *, how: str, is_selected: bool = False) -> Sectio
     table = seen.table
     cells = display_cells(table, seen.labels)
     used = list(range(len(table.columns)))
-    if not is_selected:
+    if cells and not is_selected:
         used = [place for place in used if any(row[place] not in ("", ABSENT) for row in cells)]
     columns = [table.columns[place] for place in used]
     rows = tuple(tuple(row[place] for place in used) for row in cells)

@@ -338,6 +338,9 @@ def _table_view(results: Results) -> View:
     how = "--format csv" if results.is_selected else _HOW_TO_SEE_MORE
     shown = study_overview.with_table(results.table)
     section = section_of(shown, how=how, is_selected=results.is_selected)
+    if not results.table.rows and not results.is_selected:
+        state = f"tunecli status {quote(study_overview.path)} shows the state of the study"
+        return View("results", {}, (("trials", f"none has ended so far; {state}"),))
     if results.is_selected:
         return View("results", {}, sections=(section,))
     lines = front_lines(results.front_summary)
