@@ -51,6 +51,21 @@ def test_logs_are_listed_with_size_and_last_line(run):
     json.dumps(view.data)
 
 
+def test_last_lines_keep_their_indentation(tmp_path):
+    (tmp_path / "log").write_text("Traceback:\n  File x\n\tdeep   gap\n" + " " * 99 + "far\n  \n")
+    assert last_lines(tmp_path / "log") == ("Traceback:", "  File x", "    deep gap", " " * 16 + "far")
+
+
+def test_a_traceback_of_a_program_is_shown_once(tmp_path):
+    (tmp_path / "t.py").write_text("print('begin', flush=True)\nraise ValueError('bad shape')\n")
+    study = "study: t\nobjective: {metric: loss}\ntrial: {command: [python, t.py]}\nrun: {device: cpu}\n"
+    (tmp_path / "t.yaml").write_text(study)
+    run_whole(tmp_path / "t.yaml", tmp_path / "run")
+    text = one_trial_view(one_trial(RunFolder(tmp_path / "run"), 0)).text
+    assert text.count("ValueError: bad shape") == 1
+    assert text.endswith("\n\nlast lines of the log before the traceback:\n  begin")
+
+
 def test_failed_trials_are_shown_with_the_end_of_the_first_log(run):
     path = str(run.path)
     first, *lines = log_lines(path, [7, 1, 0])

@@ -28,6 +28,7 @@ _LAST_BYTES = 8192
 _LAST_OF_FAILED = 3
 _LAST_LINES = 5
 _LONGEST_LINE = 200
+_MOST_BLANKS = 16  # of the indentation of a line
 _WAIT_S = 0.25
 _COST_WAIT = 5.0  # times the cost of the last look, for logs of many megabytes
 
@@ -71,7 +72,9 @@ def logs(folder: RunFolder) -> Logs:
         states = {trial.number: trial.state for trial in study.log.trials()}
         name = study.spec.settings.study
     infos = [
-        LogInfo(number, states[number].shown.value, path, n_bytes, next(iter(last_lines(path, 1)), ""))
+        LogInfo(
+            number, states[number].shown.value, path, n_bytes, next(iter(last_lines(path, 1)), "").lstrip()
+        )
         for number, path, n_bytes in _files(folder)
         if number in states
     ]
@@ -128,10 +131,16 @@ def last_lines(path: Path, n: int = _LAST_LINES) -> tuple[str, ...]:
     if headers := [*HEADER.finditer(data)]:  # the last attempt's output
         data = data[headers[-1].end() :]
     text = data.decode(errors="replace")
-    plain = [sanitize(without_escapes(line)) for line in re.split(r"[\r\n]+", text)]
-    lines = [shorten(line, _LONGEST_LINE) for line in plain if line]
+    lines = [_safe_line(line) for line in re.split(r"[\r\n]+", text) if sanitize(without_escapes(line))]
     is_cut = len(text) >= _LAST_BYTES and len(lines) > 1
     return tuple(lines[1 if is_cut else 0 :][-n:])
+
+
+def _safe_line(line: str) -> str:
+    """A line of output made safe and short, with its indentation, which shows the structure of a traceback."""
+    plain = without_escapes(line).expandtabs(4)
+    n_blanks = min(len(plain) - len(plain.lstrip(" ")), _MOST_BLANKS)
+    return " " * n_blanks + shorten(sanitize(plain), _LONGEST_LINE)
 
 
 def log_lines(path: str, numbers: Iterable[int]) -> list[tuple[str, str]]:

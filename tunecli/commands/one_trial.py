@@ -119,14 +119,20 @@ def one_trial_view(one: OneTrial) -> View:
     heading = "parameters" if trial.parameters else "parameters: none"
     shown = replace(trial, parameters={**trial.parameters, **one.derived})
     block = parameters_block(one.overview, shown, heading, "")
-    text = "\n".join(filter(None, (failure.traceback.rstrip("\n"), _printed(one)))) if failure else ""
+    text = "\n\n".join(filter(None, (failure.traceback.rstrip("\n"), _printed(one)))) if failure else ""
     return View("trial", _data(one), tuple(lines), blocks=(block,), text=text)
 
 
 def _printed(one: OneTrial) -> str:
-    """The last lines of the log below a heading; empty if there is no log."""
-    lines = last_lines(one.log_path, _SHOWN_LINES) if one.log_path else ()
-    return "\n".join(["last lines of the log:", *(f"  {line}" for line in lines)]) if lines else ""
+    """The last lines of the log below a heading, without the traceback, which is shown; empty if there are none."""
+    lines = [*last_lines(one.log_path, _SHOWN_LINES)] if one.log_path else []
+    traceback = one.trial.outcome.failure.traceback if one.trial.outcome and one.trial.outcome.failure else ""
+    traced = {" ".join(line.split()) for line in traceback.splitlines()}
+    n = len(lines)
+    while lines and " ".join(lines[-1].split()) in traced:
+        lines.pop()
+    heading = "last lines of the log:" if len(lines) == n else "last lines of the log before the traceback:"
+    return "\n".join([heading, *(f"  {line}" for line in lines)]) if lines else ""
 
 
 def _metrics(one: OneTrial) -> dict[str, float]:
