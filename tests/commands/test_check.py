@@ -312,6 +312,21 @@ def test_a_mistyped_range_in_params_is_noted(checked, tmp_path):
     ]
 
 
+def test_a_power_in_another_form_is_noted(checked, tmp_path):
+    (tmp_path / "mine.py").write_text("def train(params, trial):\n    return {'val_loss': 1.0}\n")
+    params = "{a: {power: [2, 3, 8]}, b: {power: {of: 2, from: 3}}, c: {power: 3}, d: {power: {lines: 3}}}"
+    said = [
+        note
+        for note in checked(f"{{python: 'mine:train', params: {params}}}").notes
+        if "is not a range" in note
+    ]
+    assert [note.partition(" is not a range")[0] for note in said] == [
+        "trial.params.a: {power: [2, 3, 8]}",
+        "trial.params.b: {power: {of: 2, from: 3}}",
+    ]
+    assert said[0].endswith("(write {power: {of: 2, int: [3, 8]}} for powers of 2)")
+
+
 def test_tunecli_keys_are_not_taken_for_ranges_of_another_tool(checked):
     trial = """{
         data: {source: digits, augment: [{noise: {std: 0.1}}]},

@@ -74,8 +74,8 @@ def test_the_message_names_the_parameters_place_and_the_arguments_to_write():
     ((_, text),) = problems(command("'{a}'", TWO))
     assert text == (
         "f.yaml:2:80: trial.params.b: this parameter has a range, but no argument of `command` mentions it (add the "
-        'argument "{args}" for all parameters, or "--b={b}"; or write `unused: allow` under `trial` if the program '
-        "reads TUNECLI_PARAMS)"
+        'argument "{args}" for all parameters, or "--b={b}"; or write under `trial` `unused: allow` if the program '
+        "reads TUNECLI_PARAMS, or `shim: wandb` if it reads wandb.config)"
     )
 
 

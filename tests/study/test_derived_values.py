@@ -121,6 +121,24 @@ def test_check_refuses_a_formula_without_a_value_at_the_middle_of_a_range(run):
     assert "has no value where n is 2: division by zero" in errors
 
 
+def test_a_formula_over_a_wrong_range_is_no_second_problem(run):
+    Path("study.yaml").write_text(
+        STUDY.replace('"1 - a"', '"log(a) + b"').replace("a: {uniform: [", "a: {uniform: [9, ")
+    )
+    code, _, errors = run("check", "study.yaml")
+    assert code == 2
+    assert "must be two finite numbers" in errors
+    assert "expr" not in errors
+
+
+def test_a_formula_over_a_parameter_of_one_branch_names_the_option_to_write_it_into(run):
+    own = "o: {choice: [{name: x, m: {uniform: [0, 1]}}, y]}\n    rate:"
+    Path("study.yaml").write_text(STUDY.replace('"1 - a"', '"1 - o.m"').replace("rate:", own))
+    code, _, errors = run("check", "study.yaml")
+    assert code == 2
+    assert "only some trials have `o.m`: write the formula into the option that contains it" in errors
+
+
 def test_a_formula_that_only_some_points_break_fails_those_trials(run):
     text = STUDY.replace('"1 - a"', '"log(abs(n - 4))"').replace(
         "rate:", "n: {int: [1, 9], step: 1}\n    rate:"

@@ -6,7 +6,7 @@ The user's own code is read, and never run.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -23,8 +23,11 @@ from tunecli.config.concrete_trial import (
 from tunecli.config.enumeration import n_grid_points
 from tunecli.config.error_messages import problems_of
 from tunecli.config.expressions import (
+    Broken,
+    Derived,
     Group,
     n_expressions,
+    walk,
 )
 from tunecli.config.metrics import METRICS
 from tunecli.config.paths import is_index
@@ -40,6 +43,7 @@ from tunecli.errors import Problem
 from tunecli.objective import Objective
 from tunecli.registry.pruners import pruner_info
 from tunecli.registry.samplers import SAMPLERS, SamplerInfo, sampler_info
+from tunecli.trial import Scalar
 
 Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]]]
 """(config, objective, base path) → problems that only the data shows: (path under ``trial``, message, hint)."""
@@ -66,6 +70,7 @@ def trial_problems(
     objective = settings.objective.objective if settings else None
     surroundings = surroundings_of(settings.run) if settings else NO_SURROUNDINGS
     n_visited, n_each = 0, n_expressions(space.tree)
+    has_broken_part = any(isinstance(part, Broken) for part in walk(space.tree))
     for point in points_to_check(space):
         n_visited += n_each
         if n_visited > MAX_VISITED:
@@ -79,7 +84,10 @@ def trial_problems(
         except DanglingReferenceError as error:
             n_visited += MAX_VALUES
             mark = error.reference.mark
-            yield Problem(error.message, mark.file, mark.line, mark.column, hint=error.hint)
+            if has_broken_part and isinstance(error.reference, Derived):
+                continue  # the formula may lack the part whose problem is reported already
+            hint = _hint_of_inactive(space, point, error) or error.hint
+            yield Problem(error.message, mark.file, mark.line, mark.column, hint=hint)
             continue
         named = list(references(plain)) if inspect is not None else []
         unset = [_unset(place, name) for place, name in named if name not in os.environ]
@@ -112,6 +120,16 @@ def trial_problems(
             mark = parent.marks[str(place[-1])] if is_key and isinstance(parent, Group) else expression.mark
             name = ".".join(map(str, place if is_setting else ("trial", *place)))
             yield Problem(message, mark.file, mark.line, mark.column, name, hint)
+
+
+def _hint_of_inactive(space: Space, point: Mapping[str, Scalar], error: DanglingReferenceError) -> str:
+    """How to write a formula with a parameter that only some trials have; empty if the mistake is another one."""
+    if not isinstance(error.reference, Derived):
+        return ""
+    for name in error.reference.formula.names:
+        if any(path in space.names and path not in point for path in (name, f"params.{name}")):
+            return f"only some trials have `{name}`: write the formula into the option that contains it"
+    return ""
 
 
 def _of_metrics_files(trial: AnyTrial, settings: StudySettings | None, space: Space) -> Iterable[CodeProblem]:

@@ -149,7 +149,8 @@ def _unused_problems(group: Group, others: Collection[str]) -> Iterator[Problem]
             mark.column,
             f"trial.{_PREFIX}{path}",
             f'add the argument "{{{ALL}}}" for all parameters, or "--{path}={{{path}}}"; '
-            f"or write `unused: allow` under `trial` if the program reads {VARIABLES}",
+            f"or write under `trial` `unused: allow` if the program reads {VARIABLES}, or `shim: wandb` if it reads "
+            "wandb.config",
         )
 
 

@@ -193,8 +193,20 @@ def _near(group: Group, name: str) -> NearRange | None:
     if len(keys) == 1 and (meant := _meant(keys[0], group.items[keys[0]])):
         line = short_flow({meant: plain[keys[0]], **{key: plain[key] for key in plain if key in MODIFIERS}})
         return NearRange(name, short_flow(plain), f"did you mean {line}?")
+    if keys == ["power"] and (hint := _power_hint(plain["power"])):
+        return NearRange(name, short_flow(plain), hint)
     lines = lines_for(plain)
     return NearRange(name, short_flow(plain), hint_of(lines)) if lines else None
+
+
+def _power_hint(body: Any) -> str:
+    """How to write a map ``{power: body}`` as a range of powers; empty if it does not look like one."""
+    match body:
+        case [int() | float() as base, int() as low, int() as high]:
+            return f"write {short_flow({'power': {'of': base, 'int': [low, high]}})} for powers of {base:g}"
+        case {"of": _} | {"base": _}:
+            return "write {power: {of: 2, int: [3, 8]}} for the powers of 2 from 8 to 256"
+    return ""
 
 
 def _meant(key: str, value: Expression) -> str:

@@ -92,10 +92,11 @@ class Resolution:
         return value
 
     def _missing(self, derived: Derived, name: str) -> DanglingReferenceError:
-        message = f"`{name}` in `expr: {derived.formula.text}` does not exist here, or is not a single value"
-        return DanglingReferenceError(
-            derived, message, nearest(name, [*self._point, *_leaf_paths(self._root, "")])
-        )
+        paths = [*_leaf_paths(self._root, "")]
+        is_parent = any(path.startswith((f"{name}.", f"params.{name}.")) for path in paths)
+        state = "is a map or a list, not a single value" if is_parent else "does not exist here"
+        message = f"`{name}` in `expr: {derived.formula.text}` {state}"
+        return DanglingReferenceError(derived, message, nearest(name, [*self._point, *paths]))
 
     def _failed(self, derived: Derived, message: str) -> str:
         """The message of a formula that has no value, with the values of its names."""
