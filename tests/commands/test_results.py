@@ -137,7 +137,9 @@ def test_every_metric_is_in_the_table_in_json_and_in_results_csv(tmp_path):
     assert record == {"score": record["score"], "metrics": {"f1": 0.5, "lr": 0.1, "score": record["score"]}}
 
 
-@pytest.mark.parametrize("options", [(), ("--metrics",), ("--predict",), ("--failed",), ("--columns", "trial")])
+@pytest.mark.parametrize(
+    "options", [(), ("--metrics",), ("--predict",), ("--failed",), ("--columns", "trial")]
+)
 def test_results_of_a_study_without_an_ended_trial_are_no_error(study_file, tmp_path, tunecli, options):
     with begin(load_checked(study_file(), ("search.trials=2",)), tmp_path / "run"):
         pass

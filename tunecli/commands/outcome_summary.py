@@ -86,7 +86,9 @@ def front_data(summary: FrontSummary | None) -> dict[str, Any]:
 
 
 def section_of(seen: Overview, *, how: str, is_selected: bool = False) -> Section:
-    """The table as texts, without empty columns (a table without rows keeps them). A terminal gets the columns that fit.
+    """The table as texts. A terminal gets the columns that fit.
+
+    Empty columns are left out, but a table without rows keeps them.
 
     A terminal shows rank, trial, metrics and a status that differs; then the parameters that differ, the most important
     for the scores first; then epochs, seconds and device if they differ.

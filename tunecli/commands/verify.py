@@ -281,7 +281,8 @@ def verify_view(verification: Verification) -> View:
             lines.append((f"trial {one.number}", one.comparison.reason))
     causes = dict.fromkeys(cause for one in verification.trials for cause in one.causes)
     lines += [("possible cause", cause) for cause in causes]
-    if verification.unreproduced and not causes:
+    unreproduced = [one for one in verification.trials if one.number in verification.unreproduced]
+    if not causes and any(one.again.failure is None for one in unreproduced):
         lines.append(("possible cause", "another processor, or a changed record"))
     data = {
         "study": verification.study,
