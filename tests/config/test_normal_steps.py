@@ -13,6 +13,7 @@ from tests.support.spaces import space_of
 from tunecli.config.domains import Normal, contains, likely_values, unit_of_value, value_of_unit
 from tunecli.config.enumeration import grid_point_at, grid_position_of, n_grid_points, space_size
 from tunecli.config.labels import described
+from tunecli.config.scales import numbers_of_normal, value_of_normal
 
 
 @pytest.mark.parametrize("unit", [0.001, 0.1, 0.5, 0.77, 0.999])
@@ -105,3 +106,17 @@ def test_a_range_that_cannot_be_drawn_from_is_refused(text, message):
     with pytest.raises(pytest.fail.Exception) as caught:
         space_of(f"{{x: {text}}}")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("step", "is_log"), [(None, False), (None, True), (0.25, False), (0.25, True)])
+def test_numbers_between_the_ends_have_the_value_and_others_have_not(step, is_log):
+    for number in (-1.5, 0.3, 2.0):
+        value = value_of_normal(number, step, is_log=is_log)
+        ends = numbers_of_normal(value, step, is_log=is_log)
+        if step is None:
+            assert ends == pytest.approx((number,))
+            continue
+        low, high = ends
+        assert low <= number <= high
+        assert value_of_normal(high - 1e-9, step, is_log=is_log) == value
+        assert value_of_normal(high + 1e-9, step, is_log=is_log) > value

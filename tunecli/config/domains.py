@@ -21,11 +21,13 @@ from tunecli.config.scales import (
     multiple,
     n_steps,
     nearest_position,
+    numbers_of_normal,
     offset_of_share,
     power,
     share_between,
     share_of_offset,
     stepped,
+    value_of_normal,
 )
 from tunecli.trial import Scalar
 
@@ -212,7 +214,9 @@ def bounds(domain: Domain) -> tuple[Scalar, ...]:
             return options
         case Normal(mean=mean, deviation=deviation):
             middle = (mean - 4 * deviation, mean, mean + 4 * deviation)
-            return tuple(dict.fromkeys(_of_normal(domain, number) for number in middle))
+            return tuple(
+                dict.fromkeys(value_of_normal(number, domain.step, is_log=domain.is_log) for number in middle)
+            )
         case Powers(exponents=exponents):
             return tuple(power_at(domain, exponent) for exponent in bounds(exponents))
         case _:
@@ -272,7 +276,7 @@ def value_of_unit(domain: Domain, unit: float) -> Scalar:
             return value_at(domain, min(round((drawn - domain.low) / (domain.step or 1.0)), count - 1))
         case Normal(mean=mean, deviation=deviation):
             drawn = NormalDist(mean, deviation).inv_cdf(min(max(unit, LEAST_SHARE), 1 - LEAST_SHARE))
-            return _of_normal(domain, drawn)
+            return value_of_normal(drawn, domain.step, is_log=domain.is_log)
         case Powers(exponents=exponents):
             return power_at(domain, value_of_unit(exponents, unit))
 
@@ -312,7 +316,7 @@ def unit_of_value(domain: Domain, value: Scalar) -> float:
                 unit = share_between(low, high, number, is_log=domain.is_log)
         case Normal(mean=mean, deviation=deviation):
             distribution = NormalDist(mean, deviation)
-            ends = [_normal_of(domain, end) for end in _rounded_to(domain, number)]
+            ends = numbers_of_normal(number, domain.step, is_log=domain.is_log)
             unit = math.fsum(map(distribution.cdf, ends)) / len(ends)
         case Powers(exponents=exponents):
             exponent = exponent_of(domain, value)
@@ -352,29 +356,6 @@ def exponent_of(domain: Powers, value: Scalar) -> int | float | None:
 
 
 _ROUNDED = 1e-12  # relative: a power of a real exponent is exact up to the rounding of its logarithm
-
-
-def _of_normal(domain: Normal, number: float) -> float:
-    """The domain's value at ``number`` of the normal distribution: its exponential, rounded to a step."""
-    value = math.exp(number) if domain.is_log else number
-    if domain.step is None:
-        return value
-    position = round(value / domain.step)
-    return multiple(domain.step, max(position, 1) if domain.is_log else position)
-
-
-def _normal_of(domain: Normal, value: float) -> float:
-    if not domain.is_log:
-        return value
-    return math.log(value) if value > 0 else -math.inf
-
-
-def _rounded_to(domain: Normal, value: float) -> tuple[float, ...]:
-    """The ends of the interval whose numbers are rounded to ``value``; the value itself without a step."""
-    if domain.step is None:
-        return (value,)
-    low, high = value - 0.5 * domain.step, value + 0.5 * domain.step
-    return (0.0 if domain.is_log and low <= domain.step else low, high)
 
 
 MAX_NORMAL_VALUES = 100_000

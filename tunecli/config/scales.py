@@ -106,3 +106,26 @@ def share_of_offset(low: float, width: float, offset: float) -> float:
 @lru_cache(maxsize=1024)
 def _decimal(number: float) -> Decimal:
     return Decimal(repr(number))
+
+
+def value_of_normal(number: float, step: float | None, *, is_log: bool) -> float:
+    """The value at ``number`` of a normal distribution: the number or its exponential, rounded to a step.
+
+    An exponential is never rounded to 0.
+    """
+    value = math.exp(number) if is_log else number
+    if step is None:
+        return value
+    position = round(value / step)
+    return multiple(step, max(position, 1) if is_log else position)
+
+
+def numbers_of_normal(value: float, step: float | None, *, is_log: bool) -> tuple[float, ...]:
+    """The ends of the interval of numbers whose `value_of_normal` is ``value``; one number without a step."""
+    ends: tuple[float, ...] = (value,)
+    if step is not None:
+        low, high = value - 0.5 * step, value + 0.5 * step
+        ends = (0.0 if is_log and low <= step else low, high)
+    if not is_log:
+        return ends
+    return tuple(math.log(end) if end > 0 else -math.inf for end in ends)
