@@ -63,7 +63,7 @@ def test_a_traceback_of_a_program_is_shown_once(tmp_path):
     run_whole(tmp_path / "t.yaml", tmp_path / "run")
     text = one_trial_view(one_trial(RunFolder(tmp_path / "run"), 0)).text
     assert text.count("ValueError: bad shape") == 1
-    assert text.endswith("\n\nlast lines of the log before the traceback:\n  begin")
+    assert text.endswith("\n\nlast lines of the log before that:\n  begin")
 
 
 def test_failed_trials_are_shown_with_the_end_of_the_first_log(run):
@@ -119,7 +119,7 @@ def test_failed_trial_shows_the_end_and_the_path_of_its_log(run):
     one = one_trial(run, 1)
     view = one_trial_view(one)
     assert ("log", str(run.trial_log_path(1))) in view.lines
-    assert "last lines of the log:\n  " in view.text
+    assert "end\n\nlast lines of the log before that:\n  " in view.text
     assert "  val_loss=3" in view.text.splitlines()
     assert view.data["log"] == str(run.trial_log_path(1))
     assert one_trial_view(one_trial(run, 0)).text == ""

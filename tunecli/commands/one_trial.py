@@ -131,7 +131,7 @@ def _printed(one: OneTrial) -> str:
     n = len(lines)
     while lines and " ".join(lines[-1].split()) in traced:
         lines.pop()
-    heading = "last lines of the log:" if len(lines) == n else "last lines of the log before the traceback:"
+    heading = "last lines of the log:" if len(lines) == n else "last lines of the log before that:"
     return "\n".join([heading, *(f"  {line}" for line in lines)]) if lines else ""
 
 
