@@ -1,4 +1,4 @@
-"""Files of metrics in a study's file: what is refused, and where."""
+"""Files of metrics in a study's file: a wrong entry is refused at its place."""
 
 from __future__ import annotations
 

@@ -273,7 +273,7 @@ class LocalEngine:
             yield from self._read_events(worker)  # its earlier events, then the end
 
     def _end_if_too_large(self, worker: LocalWorker) -> Iterator[Event]:
-        """Kill a worker whose jobs use more memory than they may."""
+        """Kill a worker whose jobs use more memory than their limits allow."""
         if not worker.jobs or worker.memory is None:
             return
         used_bytes = worker.memory.excess(worker.process.process_id)
@@ -288,7 +288,7 @@ class LocalEngine:
                 cause = f"it was trained together with others: {end.outcome.failure and end.outcome.failure.cause}"
                 yield Stopped(end.number, end.attempt, cause)
             return
-        if worker.last is None:  # else the trial has ended, and its process was about to
+        if worker.last is None:  # else the trial has ended already, and its process would end soon
             worker.ending = worker.ending or ends[0]
         yield from self._read_events(worker)  # its earlier events, then the end
 

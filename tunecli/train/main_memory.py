@@ -1,4 +1,4 @@
-"""The main memory of this machine: what is free, and whether a program ended because it ran out. Loads no torch."""
+"""The main memory of this machine: the free part, and whether a program ended because it ran out. Loads no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics are read from files while a program writes them, and only what is new in them counts."""
+"""Metrics are read from files while a program writes them, and only new rows count."""
 
 from __future__ import annotations
 
