@@ -80,6 +80,7 @@ def test_callable_code_has_no_problems(folder, plain):
     [
         ({"python": "mien:train"}, ("python",), "module `mien` not found beside the file"),
         ({"python": "mien:train"}, ("python",), "did you mean `mine`?"),
+        ({"python": "mine.py:train"}, ("python",), "write `mine:train`, without .py"),
         ({"python": "mine:trian"}, ("python",), "mine.py does not define `trian` (did you mean `train`?)"),
         ({"python": "mine.inner:train"}, ("python",), "module `mine.inner` not found"),
         ({"python": "broken:f"}, ("python",), "broken.py:1: "),

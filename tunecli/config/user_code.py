@@ -162,7 +162,9 @@ def _use_problems(use: CodeUse, base_path: Path, *, has_shim: bool) -> Iterator[
             return
         beside = sorted({file.stem for file in base_path.glob("*.py")})
         message = f"module `{'.'.join(use.module)}` not found beside the file or among the installed packages"
-        yield CodeProblem(place, message, nearest(top, beside) or f"looked in {base_path.resolve()}")
+        is_file_name = use.module[1:] == ("py",) and top in beside
+        hint = f"write `{top}:{use.name}`, without .py" if is_file_name else nearest(top, beside)
+        yield CodeProblem(place, message, hint or f"looked in {base_path.resolve()}")
         return
     if top in sys.stdlib_module_names:
         yield CodeProblem(
