@@ -15,11 +15,13 @@ import typer
 
 from tunecli.console.options import (
     STDOUT,
+    Agreed,
     BestOrTrial,
     Columns,
     ConfigFile,
     Device,
     DryRun,
+    EndedTrial,
     Exact,
     ExportFile,
     Failed,
@@ -32,8 +34,10 @@ from tunecli.console.options import (
     LogTrial,
     Metrics,
     NextConfig,
+    NoWait,
     OneTrial,
     Predict,
+    Restart,
     Run,
     RunFolderPath,
     RunOne,
@@ -50,7 +54,7 @@ from tunecli.console.options import (
     overrides_of,
 )
 from tunecli.console.streams import prepare
-from tunecli.console.usage import Verb, Verbs, run_verb, whole_number
+from tunecli.console.usage import Verb, Verbs, run_verb
 from tunecli.errors import StoreDamaged, TunecliError
 
 if TYPE_CHECKING:
@@ -77,12 +81,8 @@ def search(
     workers: Workers = None,
     device: Device = None,
     dry_run: DryRun = False,
-    is_restarted: Annotated[
-        bool, typer.Option("--restart", help="Begin a new study in place of the one in the run folder.")
-    ] = False,
-    is_agreed: Annotated[
-        bool, typer.Option("--yes", help="With --restart: move a study with scores aside without asking.")
-    ] = False,
+    is_restarted: Restart = False,
+    is_agreed: Agreed = False,
     is_json: Json = False,
 ) -> None:
     """Run the sweep that CONFIG describes and rank its trials.
@@ -136,15 +136,8 @@ def resume(
 @verb(short_help="End a running sweep, or one of its trials.")
 def stop(
     run: Run,
-    number: Annotated[
-        int | None,
-        typer.Option(
-            "--trial", metavar="N", parser=whole_number(0), help="End only trial N; it counts as pruned."
-        ),
-    ] = None,
-    is_at_once: Annotated[
-        bool, typer.Option("--no-wait", help="Return at once, without waiting for the end.")
-    ] = False,
+    number: EndedTrial = None,
+    is_at_once: NoWait = False,
     is_json: Json = False,
 ) -> None:
     """End the running sweep of a study in order, so that `tunecli resume` continues it; or end one running trial."""

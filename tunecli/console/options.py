@@ -154,3 +154,16 @@ NextConfig = Annotated[
 SchemaForm = Annotated[
     str, typer.Option("--format", metavar="FORM", help="json (for editors) or markdown (a table).")
 ]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Begin a new study in place of the one in the run folder.")
+]
+Agreed = Annotated[
+    bool, typer.Option("--yes", help="With --restart: move a study with scores aside without asking.")
+]
+EndedTrial = Annotated[
+    int | None,
+    typer.Option(
+        "--trial", metavar="N", parser=whole_number(0), help="End only trial N; it counts as pruned."
+    ),
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Return at once, without waiting for the end.")]
