@@ -38,7 +38,7 @@ READING = [
     ["results", "one", "--columns", "trial,x,naïve_漢字,failure", "--sort", "-x"], ["results", "one", "--columns", "lrr"],
     ["results", "one", "--format", "csv"], ["results", "one", "--format", "markdown"], ["results", "one", "--json"],
     ["results", "one", "--trial", "1", "--json"], ["check", "one.yaml", "--json"], ["check", "bad.yaml", "--json"],
-    ["logs", "one"], ["logs", "one", "--json"], ["logs", "goals", "--trial", "0", "--json"], ["logs", "fails", "--follow"],
+    ["logs", "one"], ["logs", "one", "--json"], ["logs", "goals", "--trial", "0", "--json"], ["logs", "one", "--trial", "0", "--follow"],
     ["bogus", "--json"], ["export", "one"], ["export", "one", "--json"], ["schema", "--format", "markdown"], ["resume", "goals"],
 ]  # fmt: skip
 RUNNING = [["search", "one.yaml", "--out", "{new}"], ["search", "fails.yaml", "--out", "{new}"], ["verify", "one"],

@@ -30,6 +30,7 @@ WHOLE: dict[str, Any] = {
     "data": {"a.csv": "ab"},
     "elapsed_s": 1.5,
     "ending": "",
+    "start": [],
 }
 NEEDED = {"config", "base_path", "plan"}
 PATH = Path("study.db")
