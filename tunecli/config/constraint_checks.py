@@ -155,7 +155,9 @@ def _empty(share: Share, constraint: str, place: str, mark: Mark) -> Problem:
         message, hint = f"no point of the space meets {constraint}", ""
     else:
         message = f"none of {share.n_points:,} random points meets {constraint}"
-        hint = "widen it, compute one parameter from the others, or name a point that meets it in `search.start`"
+        hint = (
+            "widen it, compute one parameter from the others, or name a point that meets it in `search.start`"
+        )
     return Problem(message, mark.file, mark.line, mark.column, place, hint)
 
 

@@ -154,6 +154,15 @@ def test_a_json_file_is_read_each_time_that_it_is_rewritten(tmp_path: Path) -> N
         assert watched.poll() == [(epoch, {"acc": epoch / 10})]
 
 
+def test_an_object_that_is_overwritten_counts_once_at_the_end(tmp_path: Path) -> None:
+    watched, path = Watched(tmp_path, {"json": "results.json"}), tmp_path / "results.json"
+    for epoch in (1, 2, 3):
+        path.write_text(json.dumps({"epoch": epoch, "acc": epoch / 10}))
+        assert watched.poll() == []
+    watched.close()
+    assert [(event.epoch, dict(event.metrics)) for event in watched.events] == [(3, {"acc": 0.3})]
+
+
 def test_only_what_is_appended_to_an_older_file_counts(tmp_path: Path, csv: Path) -> None:
     csv.write_text("epoch,acc\n1,0.9\n2,0.95\n3,0.9")
     watched = Watched(tmp_path, {"csv": "metrics.csv"})

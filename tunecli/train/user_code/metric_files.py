@@ -185,7 +185,11 @@ class CsvFile:
 
 @dataclass(slots=True)
 class JsonFile:
-    """A file with one JSON value, which the program rewrites: an object of metrics, or lists of epochs."""
+    """A file with one JSON value, which the program rewrites: an object of metrics, or lists of epochs.
+
+    An object counts once, at the program's end: how many of its versions are seen before depends on the speed of the
+    machine.
+    """
 
     path: Path
     before: Before
@@ -193,6 +197,7 @@ class JsonFile:
     _seen: tuple[int, int, int] | None = None
     _n_rows: int = 0
     _final: Mapping[str, float] = field(default_factory=dict)
+    _has_rows: bool = False
     _problem: str = ""
     n_too_long: int = 0
 
@@ -217,16 +222,16 @@ class JsonFile:
                 for values in metrics.rows[self._n_rows :]:
                     yield from _add(self.rows, values, self.path)
                 self._n_rows = len(metrics.rows)
-                row = row_of(metrics.final, by_step=self.rows.reports.is_by_step)
-                if row.number is not None and not metrics.rows:
-                    yield from self.rows.add(whole(row.number), row.values, str(self.path))
-                else:
-                    self._final = row.values
+                self._final, self._has_rows = metrics.final, bool(metrics.rows)
         if is_last:
             if self._problem:
                 raise Unreadable(self._problem)
+            row = row_of(self._final, by_step=self.rows.reports.is_by_step)
+            if row.number is not None and not self._has_rows:
+                yield from self.rows.add(whole(row.number), row.values, str(self.path))
             yield from self.rows.close()
-            self.rows.reports.update(self._final)
+            if row.number is None or self._has_rows:
+                self.rows.reports.update(row.values)
 
     def _new_content(self) -> bytes | None:
         """The content if it has changed since the last call; None if not."""
