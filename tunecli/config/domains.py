@@ -46,12 +46,12 @@ class Categorical:
     Attributes:
         options: each different from all others.
         weights: how often each option is drawn, compared with the others; empty: all equally often.
-        is_ordered: whether models use the order of the options, which are numbers.
+        is_ordered: whether models use the order of the options; None: they are numbers, and the space decides.
     """
 
     options: tuple[Scalar, ...]
     weights: tuple[float, ...] = ()
-    is_ordered: bool = False
+    is_ordered: bool | None = False
 
     def edges(self) -> tuple[float, ...]:
         """The ends of the options' shares of the unit interval: n + 1 numbers from 0 to 1."""

@@ -62,7 +62,7 @@ class Choice:
     has_default: bool
     mark: Mark
     weights: tuple[float, ...] = ()
-    is_ordered: bool = False
+    is_ordered: bool | None = False
 
     def name_at(self, path: str) -> str:
         """Name of the choice at ``path`` in the record."""

@@ -174,23 +174,22 @@ class _Range:
                 )
         default, weights = self._default(Categorical(labels)), self._weights(len(labels))
         is_ordered = self._is_ordered(options)
-        if weights is None or is_ordered is None:
+        if weights is None or isinstance(is_ordered, Broken):
             return Broken(self.mark)
         return Choice(labels, options, default, "default" in self.node.items, self.mark, weights, is_ordered)
 
-    def _is_ordered(self, options: tuple[Expression, ...]) -> bool | None:
-        """Whether the file says that the options have an order; None after a problem."""
-        node = self.node.items.get("ordered")
-        if node is None:
-            return False
-        if not isinstance(node, ScalarNode) or not isinstance(node.value, bool):
-            self.problem("`ordered` must be true or false", mark=node.mark)
-            return None
+    def _is_ordered(self, options: tuple[Expression, ...]) -> bool | Broken | None:
+        """Whether the options have an order; None: they are numbers, and the file does not say it."""
         values = [option.value if isinstance(option, Fixed) else None for option in options]
-        if node.value and any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+        are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        node = self.node.items.get("ordered")
+        if node is None:  # two options have the same distance in any case
+            return None if are_numbers and len(values) > 2 else False
+        if not isinstance(node, ScalarNode) or not isinstance(node.value, bool):
+            return self.problem("`ordered` must be true or false", mark=node.mark)
+        if node.value and not are_numbers:
             hint = "remove `ordered`, or write only numbers as options"
-            self.problem("only a choice among numbers can be ordered", hint, node.mark)
-            return None
+            return self.problem("only a choice among numbers can be ordered", hint, node.mark)
         return node.value
 
     def _list(self, body: Node) -> Expression:

@@ -122,7 +122,7 @@ def _ranges() -> dict[str, Any]:
         "Weights": _WEIGHTS,
         "Ordered": {
             "type": "boolean",
-            "description": "Whether the options, which are numbers, have an order.",
+            "description": "Whether models use the order of the options: by default for three or more numbers.",
         },
         "Whole": {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/Range"}]},
     }

@@ -72,12 +72,15 @@ class Space:
         tree: the parsed ``trial``.
         constraints: which points a search may propose; see :mod:`tunecli.config.feasibility`.
         start: the points that a study tries first, in order.
+        orders_numbers: whether models use the order of three or more numbers in a choice. It is false in studies that
+            began before tunecli did so.
         memo: values that are computed once from the other fields, by name.
     """
 
     tree: Expression
     constraints: Constraints = NO_CONSTRAINTS
     start: tuple[Parameters, ...] = ()
+    orders_numbers: bool = True
     memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property

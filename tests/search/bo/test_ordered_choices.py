@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,13 +21,33 @@ from tunecli.search.protocols import suggest
 
 SHUFFLED = "{n: {choice: [64, 16, 256, 32]%s}, x: {uniform: [0, 1]}, o: {choice: [a, {name: b, m: {choice: [3, 1, 2]%s}}]}}"
 ORDERED = space_of(SHUFFLED % (", ordered: true", ", ordered: true"))
-PLAIN = space_of(SHUFFLED % ("", ""))
+PLAIN = space_of(SHUFFLED % (", ordered: false", ", ordered: false"))
+UNSAID = space_of(SHUFFLED % ("", ""))
 
 
 def test_an_ordered_choice_is_one_column_with_the_rank_of_its_option():
     points = [{"n": n, "x": 0.5, "o": "a"} for n in (16, 32, 64, 256)]
     rows = features(encoding_of(ORDERED), units_of_points(ORDERED, points))
     np.testing.assert_allclose(rows[:, 0], [0.125, 0.375, 0.625, 0.875])
+
+
+def test_three_numbers_have_an_order_unless_the_file_or_an_older_record_says_otherwise():
+    point = {"n": 64, "x": 0.5, "o": "b", "o.m": 1}
+
+    def row(space):
+        return features(encoding_of(space), units_of_points(space, [point])).tolist()
+
+    assert row(UNSAID) == row(ORDERED)
+    assert row(replace(UNSAID, orders_numbers=False)) == row(PLAIN) != row(ORDERED)
+    assert row(replace(ORDERED, orders_numbers=False)) == row(ORDERED)
+
+
+@pytest.mark.parametrize(
+    "options", ["[1, 2]", "[1, 2, full]", "[true, false, 1]", "[1, 2, {int: [3, 4]}]", "[a, b, c]"]
+)
+def test_two_options_and_other_values_have_no_order(options):
+    (domain, *_) = (parameter.domain for parameter in space_of(f"{{x: {{choice: {options}}}}}").parameters)
+    assert domain.is_ordered is False
 
 
 def test_units_coordinates_and_snapped_points_belong_together():

@@ -31,6 +31,7 @@ WHOLE: dict[str, Any] = {
     "elapsed_s": 1.5,
     "ending": "",
     "start": [],
+    "ordered_choices": False,
 }
 NEEDED = {"config", "base_path", "plan"}
 PATH = Path("study.db")
@@ -146,3 +147,30 @@ def test_a_new_study_records_only_known_facts(folder: RunFolder) -> None:
     require_known_plan(facts, PATH)
     known = {fact.name for fact in fields(facts_module._Facts)}
     assert {*facts} <= known
+
+
+NUMBERS = """\
+objective: {metric: loss}
+trial: {command: [echo, "{n}"], params: {n: {choice: NUMBERS}}}
+run: {device: cpu, workers: 1}
+"""
+
+
+@pytest.mark.parametrize(("options", "is_recorded"), [("[1, 2, 4]", True), ("[1, 2]", False)])
+def test_a_study_keeps_the_order_of_numbers_that_it_began_with(
+    tmp_path: Path, options: str, is_recorded: bool
+) -> None:
+    path, folder = tmp_path / "numbers.yaml", RunFolder(tmp_path / "run")
+    path.write_text(NUMBERS.replace("NUMBERS", options))
+    with begin(load_checked(path, ()), folder.path) as study:
+        assert study.spec.space.orders_numbers
+    with Log.open(folder.database_path) as log:
+        assert ("ordered_choices" in log.facts()) is is_recorded
+    for now in [True, False] if is_recorded else []:
+        with Log.open(folder.database_path) as log:
+            log.set_fact(
+                "ordered_choices", now
+            )  # a study that began before has no such fact, which means false
+        for opened in (open_to_read(folder), reopen(folder, {})):
+            with opened as study:
+                assert study.spec.space.orders_numbers is now

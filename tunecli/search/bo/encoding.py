@@ -199,10 +199,14 @@ def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _
         is_allowed_K = np.array([is_among(option, condition.values) for option in options])
         conditions.append((parent, is_allowed_K))
     order_K = None
-    if isinstance(domain, Categorical) and domain.is_ordered:
+    if isinstance(domain, Categorical) and _is_ordered(domain, space):
         order_K = np.argsort(np.argsort([float(option) for option in domain.options]))  # type: ignore[arg-type]
     is_categorical = is_option and order_K is None
     return _Dimension(units_K, edges_J, is_categorical, _ratio(domain), tuple(conditions), order_K)
+
+
+def _is_ordered(domain: Categorical, space: Space) -> bool:
+    return space.orders_numbers if domain.is_ordered is None else domain.is_ordered
 
 
 def _ratio(domain: Domain) -> float | None:

@@ -12,11 +12,12 @@ import hashlib
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from tunecli.config.concrete_trial import concrete_trials
+from tunecli.config.domains import Categorical
 from tunecli.config.load import parse_study
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import FileSource, Images
@@ -45,6 +46,7 @@ class _Facts:
     elapsed_s: float = 0.0
     ending: str = ""
     start: list[dict[str, Any]] = field(default_factory=list)
+    ordered_choices: bool = False
 
 
 def facts_of(log: Log) -> dict[str, Any]:
@@ -96,7 +98,8 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
     """
     file, base_path = str(folder.config_path), Path(facts["base_path"])
     try:
-        return parse_study(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
+        spec = parse_study(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
+        return with_recorded_order(spec, facts)
     except ConfigError as error:
         then, now = facts["versions"].get("tunecli"), versions()["tunecli"]
         if (absent := absent_plug_ins(facts["versions"])) and not error.hint:
@@ -105,6 +108,18 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
             began = f"tunecli {then}" if then else "another version of tunecli"
             error.hint = f"{began} began this study, but this is {now}: use that version for it"
         raise
+
+
+def with_recorded_order(spec: StudySpec, facts: Mapping[str, Any]) -> StudySpec:
+    """The study, whose models use the order of numbers in a choice only if they did so when it began."""
+    return replace(spec, space=replace(spec.space, orders_numbers=bool(facts.get("ordered_choices", False))))
+
+
+def order_facts(spec: StudySpec) -> dict[str, Any]:
+    """The fact for the record that models use the order of numbers in a choice; empty if there is no such choice."""
+    domains = (parameter.domain for parameter in spec.space.parameters)
+    has_order = any(isinstance(domain, Categorical) and domain.is_ordered is None for domain in domains)
+    return {"ordered_choices": spec.space.orders_numbers} if has_order else {}
 
 
 def from_record(kind: type[T], record: Any, name: str, path: Path) -> T:

@@ -37,9 +37,11 @@ from tunecli.study.record.earlier_points import start_facts, with_recorded_point
 from tunecli.study.record.facts import (
     data_hashes,
     facts_of,
+    order_facts,
     plan_of,
     recorded_spec,
     require_known_plan,
+    with_recorded_order,
 )
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import changed_versions, versions
@@ -114,6 +116,7 @@ def begin(
             "data": data,
             "elapsed_s": 0.0,
             **start_facts(spec),
+            **order_facts(spec),
             **facts,
         }
         with _created(folder.database_path, facts, fill) as log:
@@ -168,7 +171,7 @@ def reopen(
         facts = facts_of(log)
         change = read_config_change(folder, facts, (*overrides, *assignments(changes)), config_path)
         require_same_study(change, facts, folder)
-        spec = with_recorded_points(change.inspected(trial_problems), facts)
+        spec = with_recorded_points(with_recorded_order(change.inspected(trial_problems), facts), facts)
         require_same_data(spec, facts, folder)
         log.require_agreement(change.recorded.objective.metric)
         plan = replace(_replanned(plan_of(facts, path), change), **changes)
