@@ -69,7 +69,7 @@ def swept(space: Space, sampler: str, n_trials: int) -> list[Parameters]:
 
 
 @given(spaces(), st.sampled_from(["random", "quasirandom", "cmaes", "bayes"]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_every_suggestion_is_feasible_and_none_is_given_twice(space: Space, sampler: str) -> None:
     points = swept(space, sampler, 6)
     positions = feasible_positions(space)

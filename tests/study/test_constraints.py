@@ -61,7 +61,10 @@ def trials_of(path):
 
 @pytest.mark.parametrize(
     ("sampler", "pruner"),
-    [("random", "{name: median, startup_trials: 2}"), ("bayes", "{name: curves, factor: 3}")],
+    [
+        ("random", "{name: median, startup_trials: 2}"),
+        pytest.param("bayes", "{name: curves, factor: 3}", marks=pytest.mark.slow),
+    ],
 )
 def test_every_sampler_obeys_and_a_resumed_sweep_has_the_uninterrupted_table(sampler, pruner, file, tmp_path):
     path = file(sampler, pruner)
