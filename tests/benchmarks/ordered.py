@@ -25,8 +25,8 @@ BATCHES = "[8, 16, 32, 64, 128, 256]"
 
 def network(point: Parameters) -> float:
     """Digits-like: the best width and batch size lie inside, and the learning rate depends on the batch size."""
-    width, batch = math.log2(float(point["width"])), math.log2(float(point["batch"]))  # type: ignore[arg-type]
-    rate = math.log10(float(point["lr"]))  # type: ignore[arg-type]
+    width, batch = math.log2(float(point["width"])), math.log2(float(point["batch"]))
+    rate = math.log10(float(point["lr"]))
     return 0.02 * (width - 7.6) ** 2 + 0.03 * (batch - 5.3) ** 2 + 0.3 * (rate + 3 - 0.3 * (batch - 5)) ** 2
 
 
@@ -34,13 +34,13 @@ def many(point: Parameters) -> float:
     """Four choices among nine numbers each; their effects add."""
     return sum(
         (math.log2(float(point[name])) - best) ** 2 for name, best in zip("abcd", (2, 4, 6, 5), strict=True)
-    )  # type: ignore[arg-type]
+    )
 
 
 def shuffled(point: Parameters) -> float:
     """A choice among numbers whose order says nothing about the loss."""
     losses = {1: 0.7, 2: 0.1, 3: 0.9, 4: 0.0, 5: 0.8, 6: 0.3, 7: 1.0}
-    return losses[int(point["kind"])] + (float(point["x"]) - 0.6) ** 2  # type: ignore[arg-type]
+    return losses[int(point["kind"])] + (float(point["x"]) - 0.6) ** 2
 
 
 OBJECTIVES: dict[str, tuple[str, Callable[[Parameters], float], float]] = {

@@ -17,7 +17,7 @@ VALUES = {"gamma": 0.9, "n": 12, "hidden.0": 64, "hidden.1": 32, "tied": True, "
 
 
 def value(text: str, values: dict[str, object] = VALUES) -> object:
-    return evaluate(formula_of(text), values.__getitem__)  # type: ignore[arg-type]
+    return evaluate(formula_of(text), values.__getitem__)
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_media_and_artifacts_are_accepted(wandb, sent):
     )
     assert sent == []
     assert (run.name, run.id, run.project, run.tags) == ("trial-7", "tunecli-7", "tunecli", ("a",))
-    assert os.path.isdir(run.dir)  # noqa: PTH112
+    assert os.path.isdir(run.dir)  # noqa: PTH112  (as a script of a user does)
 
 
 @pytest.mark.parametrize(

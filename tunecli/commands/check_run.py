@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -34,6 +33,7 @@ from tunecli.study.runner.jobs import job_for, trial_seed
 from tunecli.text import counted
 from tunecli.train.user_code.near_lines import NearLines
 from tunecli.train.user_code.output import compiled
+from tunecli.train.user_code.trial_files import temporary_folder
 from tunecli.trial import Failure, FailureKind, Outcome, Parameters, State, Trial
 
 LONGEST_S = 60.0
@@ -96,8 +96,7 @@ def check_run(spec: StudySpec, longest_s: float = LONGEST_S) -> CheckRun:
     require_device(plan.device)
     point = first_point(spec)
     job = job_for(spec, plan, Trial(0, point, trial_seed(spec, 0, point)))
-    with tempfile.TemporaryDirectory(prefix="tunecli-check-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         log_path = folder / "logs" / "trial-00000.log"
         files = replace(
             job.files,

@@ -22,6 +22,7 @@ from tunecli.results.columns import (
     failed_only,
     in_order,
     matching,
+    numbers_of,
     predicted_best,
     predicted_columns,
     select,
@@ -226,9 +227,8 @@ def _selected(whole: Results, trials: Sequence[Trial], selection: Selection) -> 
         table = top(table, selection.n_shown)
     failed = None
     if selection.is_failed_only:
-        trial_index, failures = table.columns.index("trial"), _failures(trials)
-        numbers = [number for row in table.rows if isinstance(number := row[trial_index], int)]
-        failed = tuple((number, failures[number]) for number in numbers)
+        failures = _failures(trials)
+        failed = tuple((number, failures[number]) for number in numbers_of(table))
     metrics = tuple(whole.overview.metrics_of_rows(table))
     if selection.columns:
         columns = dict.fromkeys(column_named(table, name, "--columns") for name in selection.columns)

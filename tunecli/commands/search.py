@@ -23,6 +23,7 @@ from tunecli.commands.outcome_summary import (
 from tunecli.config.study import StudySpec
 from tunecli.errors import NoTrialSucceeded
 from tunecli.messages import Display
+from tunecli.results.columns import failed_only, numbers_of
 from tunecli.results.metric_columns import data_of
 from tunecli.results.table import top
 from tunecli.results.view import View
@@ -33,7 +34,6 @@ from tunecli.study.record.restart import make_room
 from tunecli.study.runner.signals import resumable
 from tunecli.study.sweep import Ending, sweep
 from tunecli.text import counted
-from tunecli.trial import State
 
 _SHOWN_AT_END = 10
 
@@ -131,9 +131,7 @@ def ending_view(ending: Ending) -> View:
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
     lines = [reason_line(ending.reason, len(table.rows)), *front_lines(ending.front_summary)]
     lines.append(("run folder", ending.path))
-    trial, status = table.columns.index("trial"), table.columns.index("status")
-    failed = (int(str(row[trial])) for row in table.rows if row[status] == State.FAILED.value)
-    lines += log_lines(ending.path, failed)
+    lines += log_lines(ending.path, numbers_of(failed_only(table)))
     if resume_options(ending.reason):
         lines.append(("continue", resume_command(str(ending.path), ending.reason)))
     if n_hidden:

@@ -13,15 +13,16 @@ import contextlib
 import gc
 import json
 import os
-import signal
 import socket
 import struct
 import sys
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tunecli.train.user_code.isolation import signal_handlers
 
 IS_READY = b"+"
 """A template writes it into the socket of its requests once its modules are loaded."""
@@ -208,11 +209,11 @@ class _State:
     files: frozenset[tuple[str, str]]
     maps: frozenset[str]
     n_threads: int
-    handlers: tuple[Any, ...]
+    handlers: Mapping[int, Any]
 
     @classmethod
     def present(cls) -> _State:
-        handlers = tuple(signal.getsignal(number) for number in sorted(signal.valid_signals()))
+        handlers = signal_handlers()
         return cls(frozenset(_files()), frozenset(_maps()), len([*(_SELF / "task").iterdir()]), handlers)
 
     def difference(self) -> str:

@@ -95,6 +95,12 @@ def failed_only(table: Table) -> Table:
     return Table(table.columns, tuple(row for row in table.rows if row[at] == "failed"), table.n_leading)
 
 
+def numbers_of(table: Table) -> list[int]:
+    """The numbers of the trials, in the order of the rows."""
+    at = table.columns.index("trial")
+    return [number for row in table.rows if isinstance(number := row[at], int)]
+
+
 def in_order(table: Table, column: str, *, is_descending: bool = False) -> Table:
     """The rows sorted by a column, stably: numbers before texts, rows without a value last in both directions."""
     at = table.columns.index(column)

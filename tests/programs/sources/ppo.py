@@ -56,7 +56,7 @@ def scalar(tag, value, step):
 
 folder = f"runs/CartPole__ppo__{os.getpid()}"
 os.makedirs(folder)  # noqa: PTH103  (standard library of any version)
-with open(f"{folder}/events.out.tfevents.1.host.{os.getpid()}.0", "wb") as file:  # noqa: PTH123
+with open(f"{folder}/events.out.tfevents.1.host.{os.getpid()}.0", "wb") as file:  # noqa: PTH123  (as above)
     file.write(record(varint(1 << 3 | 1) + struct.pack("<d", time.time()) + field(3, b"brain.Event:2")))
     for step in range(100, args.total_timesteps + 1, 100):
         reward = step / 10 + args.anneal_lr - args.learning_rate

@@ -10,6 +10,7 @@ at which the user's code loads torch (`once_loaded`). Loads no torch.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import locale
 import logging
@@ -122,8 +123,14 @@ def _set_filters(value: list[Any]) -> None:
     warnings._filters_mutated()  # type: ignore[attr-defined]  # clears Python's cache of earlier decisions
 
 
-def _handlers() -> dict[int, Any]:
-    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+@functools.cache
+def _signal_numbers() -> tuple[int, ...]:
+    return tuple(sorted(signal.valid_signals()))
+
+
+def signal_handlers() -> dict[int, Any]:
+    """The handler of each signal, by the signal's number; without those that Python did not set."""
+    handlers = {number: signal.getsignal(number) for number in _signal_numbers()}
     return {number: handler for number, handler in handlers.items() if handler is not None}
 
 
@@ -173,7 +180,7 @@ _STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "arguments": (_arguments, _set_arguments),
     "warnings": (lambda: list(warnings.filters), _set_filters),
     "how warnings are shown": _attribute(warnings, "showwarning"),
-    "signal handlers": (_handlers, _set_handlers),
+    "signal handlers": (signal_handlers, _set_handlers),
     "blocked signals": (_blocked, lambda value: signal.pthread_sigmask(signal.SIG_SETMASK, value)),
     "alarm": (_alarm, lambda value: signal.setitimer(signal.ITIMER_REAL, *value)),
     "umask": (_umask, os.umask),

@@ -16,7 +16,8 @@ _SHOWN = 3
 _KEPT_SHAPES = 32
 _READ_CHARACTERS = 1000
 _WORD = re.compile(r"[a-z]+", re.IGNORECASE)
-_NUMBER = re.compile(r"[0-9](?<![A-Za-z_].)")  # a digit first: it is found faster than what precedes it
+# The pattern begins with the digit and then looks back: Python finds a digit quickly, and looks for no letter before.
+_NUMBER = re.compile(r"[0-9](?<![A-Za-z_].)")
 _DIGITS = re.compile(r"[0-9]+")
 _PREFIX = 3  # `acc` is near to `accuracy`, `valid` to `val`
 
