@@ -24,7 +24,7 @@ PHASES = {
     "the copy of the file": ("tunecli.study.record.lifecycle", "write_atomically", True),
     "the engine": ("tunecli.study.sweep", "_engine", True),
     "the reading of the record": ("tunecli.study.sweep", "Coordinator", True),
-    "the answer": ("tunecli.cli", "_show_ending", True),
+    "the answer": ("tunecli.cli.running", "_show_ending", True),
 }
 # The program sends itself the signal at the start of a phase, so the test does not depend on timing.
 PROGRAM = """

@@ -1,0 +1,87 @@
+"""Verbs for files and for this machine: `check`, `init`, `import`, `schema` and `doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tunecli.cli.app import verb
+from tunecli.console.options import (
+    STDOUT,
+    ConfigFile,
+    ExportFile,
+    ForeignFile,
+    Json,
+    Kind,
+    RunOne,
+    SchemaForm,
+    Sets,
+    file_name,
+    overrides_of,
+)
+
+
+@verb(short_help="Check a file: errors, size, cost.")
+def check(config: ConfigFile, sets: Sets = None, is_run: RunOne = False, is_json: Json = False) -> None:
+    """Check CONFIG: errors, size of the search space, estimated cost; with `--run` also the first epoch of a trial."""
+    from tunecli.commands.check import check, check_view, load_checked
+    from tunecli.commands.check_run import run_and_show
+    from tunecli.console import Console
+
+    console, spec = Console(is_json=is_json), load_checked(config, overrides_of(sets))
+    if is_run:
+        run_and_show(spec, check_view(check(spec)), console.show, is_json=is_json)
+    else:
+        console.show(check_view(check(spec)))
+
+
+@verb(short_help="Write a YAML file to start from.")
+def init(
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write; `-` is stdout.", parser=file_name)
+    ] = Path("study.yaml"),
+) -> None:
+    """Write a YAML file to start from, and beside it the JSON Schema for editors."""
+    from tunecli.commands.init import init_view
+    from tunecli.console import Console
+
+    Console().show(init_view(None if path == STDOUT else path))
+
+
+@verb(name="import", short_help="Convert another tool's sweep file.")
+def import_file(
+    path: ForeignFile,
+    out: ExportFile = None,
+    kind: Kind = None,
+    is_json: Json = False,
+) -> None:
+    """Convert FILE, a sweep of W&B, Hydra, Ray Tune, NNI, Katib or Determined, into a study's YAML file.
+
+    The file goes to stdout or to `-o FILE`. stderr lists each key, with the key that it becomes.
+    """
+    from tunecli.commands.import_sweep import import_sweep, import_view
+    from tunecli.console import Console
+
+    Console(is_json=is_json).show(import_view(import_sweep(path, None if out == STDOUT else out, kind)))
+
+
+@verb(short_help="Print the JSON Schema, or a table of keys.")
+def schema(
+    form: SchemaForm = "json",
+) -> None:
+    """Print the JSON Schema of a study's file, or a table of its keys."""
+    from tunecli.commands.schema import schema_text
+    from tunecli.console import Console
+
+    Console().raw(schema_text(form))
+
+
+@verb(short_help="Show devices and versions.")
+def doctor(is_json: Json = False) -> None:
+    """Show the devices and the versions of packages on this machine."""
+    from tunecli.commands.doctor import doctor, doctor_view
+    from tunecli.console import Console
+
+    Console(is_json=is_json).show(doctor_view(doctor()))

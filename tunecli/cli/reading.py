@@ -1,0 +1,86 @@
+"""Verbs that show a study: `status`, `results` and `logs`."""
+
+from __future__ import annotations
+
+from tunecli.cli.app import verb
+from tunecli.console.options import (
+    Columns,
+    Failed,
+    Follow,
+    Form,
+    Json,
+    LogTrial,
+    Metrics,
+    OneTrial,
+    Predict,
+    Run,
+    SortBy,
+    Top,
+)
+from tunecli.errors import StoreDamaged
+
+
+@verb(short_help="Show the progress of a study.")
+def status(run: Run, is_json: Json = False) -> None:
+    """Show whether a study is running, interrupted, finished or damaged, and the best trial so far."""
+    from tunecli.commands.status import damage_view, status, status_view
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    folder = RunFolder.find(run)
+    console = Console(is_json=is_json)
+    try:
+        state = status(folder)
+    except StoreDamaged as error:
+        if not is_json:  # there the error is the one document
+            console.show(damage_view(str(folder.path), error.message))
+        raise
+    console.show(status_view(state))
+
+
+@verb(short_help="Show the ranked table, or one trial.")
+def results(
+    run: Run,
+    top: Top = None,
+    form: Form = "table",
+    sort_by: SortBy = None,
+    columns: Columns = None,
+    metrics: Metrics = None,
+    is_failed: Failed = False,
+    number: OneTrial = None,
+    predict: Predict = False,
+    is_json: Json = False,
+) -> None:
+    """Show the ranked table, or everything about one trial.
+
+    A terminal shows the columns that fit: the score, and the parameters that matter most for it. A pipe gets all
+    columns. A column is named in full (`optimizer.lr`) or by its unique end (`lr`).
+    """
+    from tunecli.commands.one_trial import one_trial, one_trial_view
+    from tunecli.commands.results import ResultsOptions, results, results_view, selection_of
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    options = ResultsOptions(form, is_json, number, top, sort_by, columns, is_failed, predict, metrics)
+    selection = selection_of(options)
+    console, folder = Console(is_json=is_json or form == "json"), RunFolder.find(run)
+    if number is not None:
+        console.show(one_trial_view(one_trial(folder, number)))
+    else:
+        console.show(results_view(results(folder, is_predicted=predict, selection=selection), form))
+
+
+@verb(short_help="Show the output of a trial.")
+def logs(run: Run, number: LogTrial = None, is_followed: Follow = False, is_json: Json = False) -> None:
+    """List the logs of your own code. `--trial N` shows one log, and `--follow` alone that of the running trial."""
+    from tunecli.commands.logs import log_of, log_view, logs, logs_view
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    console, folder = Console(is_json=is_json), RunFolder.find(run)
+    if number is None and not is_followed:
+        console.show(logs_view(logs(folder)))
+    elif is_json:
+        console.show(log_view(folder, number, is_followed=is_followed))
+    else:
+        console.stream(log_of(folder, number, console.say, is_followed=is_followed))

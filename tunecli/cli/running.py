@@ -1,0 +1,116 @@
+"""Verbs that run a sweep: `search`, `resume` and `stop`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tunecli.cli.app import verb
+from tunecli.console.options import (
+    Agreed,
+    ConfigFile,
+    Device,
+    DryRun,
+    EndedTrial,
+    Fork,
+    Json,
+    NextConfig,
+    NoWait,
+    Restart,
+    Run,
+    RunFolderPath,
+    Sets,
+    Trials,
+    Workers,
+    overrides_of,
+)
+
+if TYPE_CHECKING:
+    from tunecli.console import Console
+    from tunecli.study.sweep import Ending
+
+
+@verb(short_help="Run a sweep and rank its trials.")
+def search(
+    config: ConfigFile,
+    out: RunFolderPath = None,
+    sets: Sets = None,
+    trials: Trials = None,
+    workers: Workers = None,
+    device: Device = None,
+    dry_run: DryRun = False,
+    is_restarted: Restart = False,
+    is_agreed: Agreed = False,
+    is_json: Json = False,
+) -> None:
+    """Run the sweep that CONFIG describes and rank its trials.
+
+    Progress goes to stderr, the ranked table to stdout. `tunecli resume` continues an interrupted sweep.
+    """
+    from tunecli.commands.check import dry_run_view, load_checked
+    from tunecli.commands.search import search
+    from tunecli.console import Console
+    from tunecli.console.live import display_for
+
+    console = Console(is_json=is_json)
+    flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
+    spec = load_checked(config, overrides_of(sets, flags))
+    if dry_run:
+        console.show(dry_run_view(spec))
+    else:
+        restart = (lambda question: is_agreed or console.confirms(question)) if is_restarted else None
+        _show_ending(console, search(spec, out, display_for(console), console.say, restart))
+
+
+@verb(short_help="Continue an interrupted or extended sweep.")
+def resume(
+    run: Run,
+    trials: Trials = None,
+    workers: Workers = None,
+    device: Device = None,
+    sets: Sets = None,
+    config: NextConfig = None,
+    name: Fork = None,
+    is_json: Json = False,
+) -> None:
+    """Continue a study up to its total number of trials. Finished trials are not run again."""
+    from tunecli.commands.search import resume
+    from tunecli.console import Console
+    from tunecli.console.live import display_for
+
+    console = Console(is_json=is_json)
+    ending = resume(
+        run,
+        {"n_trials": trials, "n_workers": workers, "device": device},
+        overrides_of(sets),
+        config_path=config,
+        fork_name=name,
+        display=display_for(console),
+        say=console.say,
+    )
+    _show_ending(console, ending)
+
+
+@verb(short_help="End a running sweep, or one of its trials.")
+def stop(
+    run: Run,
+    number: EndedTrial = None,
+    is_at_once: NoWait = False,
+    is_json: Json = False,
+) -> None:
+    """End the running sweep of a study in order, so that `tunecli resume` continues it; or end one running trial."""
+    from tunecli.commands.stop import stop, stop_trial, stop_trial_view, stop_view
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    folder, console = RunFolder.find(run), Console(is_json=is_json)
+    if number is None:
+        console.show(stop_view(stop(folder, is_waiting=not is_at_once)))
+    else:
+        console.show(stop_trial_view(stop_trial(folder, number, is_waiting=not is_at_once)))
+
+
+def _show_ending(console: Console, ending: Ending) -> None:
+    from tunecli.commands.search import ending_view, require_score
+
+    console.show(ending_view(ending))
+    require_score(ending)

@@ -1,0 +1,92 @@
+"""Verbs for single trials: `export`, `verify` and `train`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tunecli.cli.app import verb
+from tunecli.console.options import (
+    STDOUT,
+    BestOrTrial,
+    ConfigFile,
+    Device,
+    Exact,
+    ExportFile,
+    Json,
+    Run,
+    Sample,
+    Sets,
+    Tested,
+    WeightsFile,
+    overrides_of,
+)
+
+
+@verb(short_help="Write a trial as a runnable YAML file.")
+def export(
+    run: Run,
+    trial: BestOrTrial = None,
+    out: ExportFile = None,
+    weights: WeightsFile = None,
+    is_tested: Tested = False,
+    is_json: Json = False,
+) -> None:
+    """Write the best trial, or trial N, as a complete YAML file that `tunecli train` runs."""
+    from tunecli.commands.export import export_view
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    folder, out_path = RunFolder.find(run), None if out == STDOUT else out
+    Console(is_json=is_json).show(export_view(folder, trial, out_path, weights, open_test=is_tested))
+
+
+@verb(short_help="Re-run trials and compare their scores.")
+def verify(
+    run: Run,
+    trial: BestOrTrial = None,
+    is_all: Annotated[bool, typer.Option("--all", help="Verify every complete trial.")] = False,
+    sample: Sample = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="Device to use [default: as recorded].")
+    ] = None,
+    is_exact: Exact = False,
+    is_json: Json = False,
+) -> None:
+    """Run recorded trials again and compare their scores. The exit code is 3 if a score is not reproduced."""
+    from tunecli.commands.verify import require_reproduced, verify, verify_view
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    console = Console(is_json=is_json)
+    verification = verify(
+        RunFolder.find(run),
+        number=trial,
+        is_all=is_all,
+        n_sampled=sample,
+        device=device,
+        is_exact=is_exact,
+        progress=lambda one: console.say(f"trial {one.number}: {one.comparison.verdict.value}"),
+    )
+    console.show(verify_view(verification))
+    require_reproduced(verification)
+
+
+@verb(short_help="Run one training without a search.")
+def train(
+    config: ConfigFile,
+    sets: Sets = None,
+    device: Device = None,
+    weights: WeightsFile = None,
+    is_json: Json = False,
+) -> None:
+    """Train once with a file without ranges, and show the metrics."""
+    from tunecli.commands.check import load_checked
+    from tunecli.commands.train import require_complete, train, train_view
+    from tunecli.console import Console
+
+    console, spec = Console(is_json=is_json), load_checked(config, overrides_of(sets, {"run.device": device}))
+    trained = train(spec, weights, console.say)
+    console.show(train_view(trained))
+    require_complete(trained)
