@@ -36,7 +36,8 @@ class ProfilePoint:
     """The best score that the model expects at one value of a parameter, with all others free (an isolation profile).
 
     Attributes:
-        position: of the value on the parameter's axis, from 0 to 1; of an option its index.
+        position: of the value on the parameter's axis (`tunecli.config.axes.axis_position`), from 0 to 1; of an option
+            its index.
         score: in the metric's unit.
         deviation: of the score, in the metric's unit; at least 0.
     """
@@ -67,7 +68,7 @@ class ParameterEffect:
     """What the model says of one parameter.
 
     Attributes:
-        name: the parameter's name.
+        name: the name of the parameter's axis (`tunecli.config.axes.distinct_names`): ``optimizer.lr (adamw)``.
         n_active: the number of the model's trials that have the parameter.
         is_known: whether enough trials have it; if not, its shares are unknown, not 0.
         share: total Sobol share over the whole space.
@@ -98,7 +99,7 @@ class Effects:
         n_missing: the number of further trials that are needed before anything can be said; 0: none.
         reason: why there is no model, as a clause; empty: there is one.
         noise: deviation of one score around the model, in the metric's unit; None: there is no model.
-        parameters: in the order of the file, those that vary.
+        parameters: in the order of the file, those that vary (`tunecli.config.axes.varying_parameters`).
         predicted: by trial number, the noise-free score and its deviation, in the metric's unit.
         expected_improvement: of the next trial, in the metric's unit; None: not computed.
     """

@@ -30,7 +30,8 @@ class Axis:
     """The axis of one parameter that varies.
 
     Attributes:
-        name: the parameter's name.
+        name: the parameter's name; where several branches have a parameter of that name, with the options that lead to
+            its branch: ``optimizer.lr (adamw)`` (`tunecli.config.axes.distinct_names`). The effects have these names.
         label: the shortest end of the name that no other parameter has.
         condition: when the parameter is active, such as ``optimizer = adamw``; empty: always.
         kind: what its values are.
@@ -163,8 +164,8 @@ class Report:
         objective: the goals and constraints.
         ranked: every trial in the order of the table, unfinished ones last.
         axes: the parameters that vary, in the order of the file.
-        positions: by trial number, the position of each axis' value, from 0 to 1, of an option its index; None: the
-            trial does not have the parameter.
+        positions: by trial number, the position of each axis' value (`tunecli.config.axes.axis_position`), from 0 to 1,
+            of an option its index; None: the trial does not have the parameter.
         curves: by trial number; at most `MAX_CURVES`, the best trials first, then others spread over the ranks.
         front: the Pareto front and the feasible trials; None: there is one goal and no constraint.
         failures: a line for each kind of failure.
