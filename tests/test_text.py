@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.text import counted, duration, sanitize, short_repr, shorten
+from tunecli.text import counted, duration, sanitize, short_repr, shorten, shown_number
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,15 @@ def test_a_value_is_shown_by_its_repr(value: object, text: str) -> None:
 )
 def test_a_large_value_is_shown_short(value: object) -> None:
     assert len(short_repr(value)) <= 60
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.98611, "0.9861"), (0.97, "0.97"), (3e-7, "3e-07"), (12345, "12345"), (2.0, "2")],
+)
+def test_a_number_has_four_significant_digits_and_a_whole_one_all(value: float, expected: str) -> None:
+    assert shown_number(value) == expected
+
+
+def test_an_uncertainty_has_fewer_digits() -> None:
+    assert shown_number(0.004512, 2) == "0.0045"

@@ -66,6 +66,11 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
+def shown_number(value: float, n_digits: int = 4) -> str:
+    """A number with as many significant digits as tables show: ``0.98611`` → ``0.9861``; a whole number in full."""
+    return str(value) if isinstance(value, int) else f"{value:.{n_digits}g}"
+
+
 def duration(seconds: float) -> str:
     """``75`` → ``1m15s``."""
     whole = max(0, round(seconds))

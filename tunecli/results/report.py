@@ -97,6 +97,7 @@ class Finding:
         parameter: the parameter it is about; empty: it is about the study.
         trials: the trials it is about.
         weight: orders findings of one severity, the largest first.
+        key: the key of that parameter's axis; empty like ``parameter``.
     """
 
     rule: str
@@ -107,6 +108,7 @@ class Finding:
     parameter: str = ""
     trials: tuple[int, ...] = ()
     weight: float = 0.0
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class StudyFacts:
         elapsed_s: wall time of all sessions, in seconds.
         n_train, n_valid, n_test: the sizes of the parts of the data in examples; None: unknown.
         is_folded: whether the score is the mean over folds of the validation data.
+        n_repeats: the number of trainings with different seeds whose mean is a score (`search.repeats`).
         versions: of packages, by name.
         hashes: SHA-256 of data and code files, by path.
         mixtures: notes on devices and versions that differ between trials.
@@ -148,6 +151,7 @@ class StudyFacts:
     n_valid: int | None = None
     n_test: int | None = None
     is_folded: bool = False
+    n_repeats: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     mixtures: tuple[str, ...] = ()
