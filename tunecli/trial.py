@@ -1,4 +1,4 @@
-"""A trial and its results as frozen values: state, outcome, failure, checkpoint, step, and its view for samplers.
+"""A trial and its results as frozen values: state, outcome, failure, checkpoint, step, observation, fresh runs.
 
 Each is plain data that survives JSON; nothing is pickled.
 """
@@ -161,3 +161,54 @@ class Observation:
     def is_pending(self) -> bool:
         """Whether its result is still to come, as far as the sampler sees."""
         return self.loss is None and self.state in (State.WAITING, State.RUNNING, State.PAUSED)
+
+
+class Stage(StrEnum):
+    """The purpose of a fresh run."""
+
+    RACE = "race"  # it compares the candidates
+    QUOTE = "quote"  # it gives the score to quote, and chose nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The plan of a confirmation: the trials that are trained again with fresh seeds.
+
+    Attributes:
+        id: counts the study's confirmations, from 1.
+        candidates: the trials' numbers, in the order in which they were chosen; no fresh run chose them.
+        request: how they were asked for: ``{"top": 3}`` or ``{"trials": [4, 7]}``.
+        is_split: whether each repeat has a split of the data of its own, which all candidates share.
+        n_trials: the number of trials that had ended when the candidates were chosen.
+    """
+
+    id: int
+    candidates: tuple[int, ...]
+    request: Mapping[str, int | list[int]]
+    is_split: bool
+    n_trials: int
+
+
+@dataclass(frozen=True, slots=True)
+class FreshRun:
+    """A training of a candidate with a fresh seed; it is no trial, and no sampler sees it.
+
+    Attributes:
+        confirmation: the id of its confirmation.
+        number: the candidate.
+        repeat: its name in the seed; no other run of the candidate has it, in any confirmation.
+        stage: its purpose.
+        seed: of initialisation, shuffling and dropout.
+        split_seed: of the split of the data; None: the study's seed.
+        opening: counts the openings of the test part of the study's data, from 1; 0: the run does not open it.
+        outcome: how it ended, complete or failed; None: it has not ended.
+    """
+
+    confirmation: int
+    number: int
+    repeat: int
+    stage: Stage
+    seed: int
+    split_seed: int | None = None
+    opening: int = 0
+    outcome: Outcome | None = None

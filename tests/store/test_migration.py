@@ -11,9 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.log_records import ASSETS, begin, checkpointed, complete, everything, without_clocks
+from tests.support.log_records import (
+    ASSETS,
+    begin,
+    checkpointed,
+    complete,
+    everything,
+    record_confirmation,
+    without_clocks,
+)
 from tests.support.older_logs import FACTS as EARLIER_FACTS
-from tests.support.older_logs import record_v2, record_v3
+from tests.support.older_logs import record_v2, record_v3, record_v4
 from tunecli.errors import StoreTooNew
 from tunecli.messages import EpochEnded
 from tunecli.store import schema
@@ -201,12 +209,12 @@ def test_a_newer_database_is_rejected_unchanged(log: Log) -> None:
     assert list(log.path.parent.iterdir()) == [log.path]
 
 
-RECORDERS = {2: record_v2, 3: record_v3}
+RECORDERS = {2: record_v2, 3: record_v3, 4: record_v4}
 
 
 @pytest.mark.parametrize("schema_version", RECORDERS)
 class TestLaterVersions:
-    """`older_logs.record_v2` and `record_v3` wrote the assets."""
+    """`older_logs.record_v2`, `record_v3` and `record_v4` wrote the assets."""
 
     @pytest.fixture
     def path(self, tmp_path: Path, schema_version: int) -> Path:
@@ -244,6 +252,16 @@ class TestLaterVersions:
         with Log.open(path) as migrated, Log.create(tmp_path / "empty.db", {}) as new:
             assert migrated._rows(query) == new._rows(query)
             assert migrated._rows("PRAGMA foreign_key_check") == []
+
+
+def test_a_migrated_study_can_be_confirmed(tmp_path: Path) -> None:
+    path = Path(shutil.copy(ASSETS / "study-v4.db", tmp_path / "study.db"))
+    with Log.open(path) as log:
+        assert (log.confirmations(), log.fresh_runs()) == ([], [])
+        record_confirmation(log)
+        before = everything(log)
+    with Log.open(path) as log:
+        assert everything(log) == before
 
 
 def test_an_epochs_offset_is_recorded_and_is_0_for_old_epochs(tmp_path: Path) -> None:

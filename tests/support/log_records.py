@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Paused, Started
 from tunecli.store.database import Log
-from tunecli.trial import Checkpoint, FailedAttempt, Failure, FailureKind, Outcome, State, Trial
+from tunecli.trial import (
+    Checkpoint,
+    Confirmation,
+    FailedAttempt,
+    Failure,
+    FailureKind,
+    FreshRun,
+    Outcome,
+    Stage,
+    State,
+    Trial,
+)
 
 ASSETS = Path(__file__).parents[1] / "store" / "assets"
 
@@ -50,6 +63,25 @@ def failed(number: int, traceback: str = "", attempt: int = 1) -> Ended:
     return Ended(number, attempt, Outcome(State.FAILED, failure=failure))
 
 
+def record_confirmation(log: Log) -> None:
+    """A confirmation of trials 0 and 1 with a complete, a failed and two missing runs."""
+    complete_run = Outcome(
+        State.COMPLETE, 0.1 + 0.2, {"val_loss": 0.1 + 0.2, "acc": math.nan}, 3, 2, -0.0, "cpu"
+    )
+    failure = Failure(FailureKind.DIVERGED, "the loss is nan", "Traceback …\n" * 200)
+    failed_run = Outcome(State.FAILED, None, {}, 1, 0, 0.5, "cpu", failure)
+    runs = [
+        FreshRun(1, 0, 0, Stage.RACE, 2**53 - 1),
+        FreshRun(1, 1, 0, Stage.RACE, 17, split_seed=3),
+        FreshRun(1, 0, 1, Stage.RACE, 18),
+        FreshRun(1, 1, 5, Stage.QUOTE, 19, opening=1),
+    ]
+    with log.atomic():
+        log.append_confirmation(Confirmation(1, (1, 0), {"trials": [1]}, False, 6))
+        log.append_fresh_runs(runs)
+    log.append_fresh_results([replace(runs[0], outcome=complete_run), replace(runs[1], outcome=failed_run)])
+
+
 def filled(path: Path, n_trials: int = 120) -> None:
     """A study of complete trials, each of three epochs."""
     with Log.create(path, {"seed": 7}) as log, log.atomic():
@@ -79,6 +111,8 @@ def everything(log: Log) -> str:
             log.scores(),
             log.steps(),
             log.pauses(),
+            log.confirmations(),
+            log.fresh_runs(),
         )
     )
 

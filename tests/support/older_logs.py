@@ -1,4 +1,4 @@
-"""The functions with which earlier releases wrote ``assets/study-v2.db`` and ``study-v3.db``.
+"""The functions with which earlier releases wrote ``assets/study-v2.db`` to ``study-v4.db``.
 
 The current code can record the same again, so tests compare an old database with a new one.
 """
@@ -86,6 +86,12 @@ def record_v3(log: Log) -> None:
     log.append_step(Step(2, 4, 1, None))
     log.append_start(Started(4, 3, "cpu", 4803, 2), session)
     log.append_epochs([_epoch(4, 3, attempt=3)])
+
+
+def record_v4(log: Log) -> None:
+    """Record the same with an epoch that has an offset, as rows with checksums."""
+    record_v3(log)
+    log.append_epochs([EpochEnded(5, 1, 3, 0, {"val_loss": 0.25}, 0.125, epoch_offset=1)])
 
 
 def _epoch(number: int, epoch: int, attempt: int = 1) -> EpochEnded:

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from tunecli.errors import StoreFailed, UsageError
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Paused, Started
-from tunecli.store import rows
+from tunecli.store import confirmation_rows, rows
 from tunecli.store.checksums import new_database, with_checksums
 from tunecli.store.connection import (
     damaged,
@@ -32,7 +32,17 @@ from tunecli.store.connection import (
 )
 from tunecli.store.files import write_atomically
 from tunecli.store.rows import decode, encode
-from tunecli.trial import Checkpoint, FailedAttempt, Failure, Outcome, State, Step, Trial
+from tunecli.trial import (
+    Checkpoint,
+    Confirmation,
+    FailedAttempt,
+    Failure,
+    FreshRun,
+    Outcome,
+    State,
+    Step,
+    Trial,
+)
 
 
 class Log:
@@ -188,6 +198,18 @@ class Log:
         """Record the end of a trial; its state is complete, pruned or failed."""
         self._append("result", [rows.of_result(event, _now())])
 
+    def append_confirmation(self, confirmation: Confirmation) -> None:
+        """Record a confirmation before its first run is recorded (write-ahead)."""
+        self._append("confirmation", [confirmation_rows.of_confirmation(confirmation, _now())])
+
+    def append_fresh_runs(self, runs: Sequence[FreshRun]) -> None:
+        """Record fresh runs before they run (write-ahead); their outcomes are ignored."""
+        self._append("confirmed_run", [confirmation_rows.of_run(run, _now()) for run in runs])
+
+    def append_fresh_results(self, runs: Sequence[FreshRun]) -> None:
+        """Record the outcomes of fresh runs that have ended."""
+        self._append("confirmed_result", [confirmation_rows.of_end(run, _now()) for run in runs])
+
     def set_fact(self, key: str, value: Any) -> None:
         """Record a fact of the study under ``key``, any JSON value. Only facts can be overwritten."""
         with self.atomic():
@@ -319,6 +341,16 @@ class Log:
         """The file names of :meth:`checkpoints` of every trial without a result: the files that a resume may need."""
         with self._reading("checkpoint", "start", "result"):
             return rows.newest_names(self._rows(rows.CHECKPOINTS_OF_UNENDED))
+
+    def confirmations(self) -> list[Confirmation]:
+        """The confirmations, by id."""
+        with self._reading("confirmation"):
+            return confirmation_rows.confirmations(self._rows(confirmation_rows.CONFIRMATIONS))
+
+    def fresh_runs(self) -> list[FreshRun]:
+        """The fresh runs of all confirmations, by confirmation, repeat and trial."""
+        with self._reading("confirmed_run", "confirmed_result"):
+            return confirmation_rows.fresh_runs(self._rows(confirmation_rows.FRESH_RUNS))
 
     def sessions(self) -> list[Mapping[str, Any]]:
         """The sessions in order, each with ``id``, ``at``, ``host``, ``process_id`` and ``versions``."""

@@ -146,11 +146,57 @@ _EPOCH_OFFSETS_AND_CHECKSUMS = (
     *(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0" for table in _TABLES),
 )
 
+_CONFIRMATIONS = (
+    # Trials that are trained again with fresh seeds. ``candidates`` and ``request`` are JSON.
+    """
+CREATE TABLE confirmation (
+    id INTEGER PRIMARY KEY CHECK (id >= 1),
+    candidates TEXT NOT NULL,
+    request TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('seeds', 'splits')),
+    n_trials INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
+) STRICT""",
+    # A run that was decided on. Its row is no suggestion: samplers and the ranked table do not see it.
+    """
+CREATE TABLE confirmed_run (
+    confirmation INTEGER NOT NULL REFERENCES confirmation,
+    number INTEGER NOT NULL REFERENCES suggestion,
+    repeat INTEGER NOT NULL CHECK (repeat >= 0),
+    stage TEXT NOT NULL CHECK (stage IN ('race', 'quote')),
+    seed INTEGER NOT NULL,
+    split_seed INTEGER,
+    opening INTEGER NOT NULL CHECK (opening >= 0),
+    at TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (number, repeat)
+) STRICT, WITHOUT ROWID""",
+    """
+CREATE TABLE confirmed_result (
+    number INTEGER NOT NULL,
+    repeat INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('complete', 'failed')),
+    score TEXT NOT NULL,
+    metrics TEXT NOT NULL,
+    epochs INTEGER NOT NULL,
+    kept_epoch INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    device TEXT NOT NULL,
+    failure TEXT CHECK ((failure IS NOT NULL) = (state = 'failed')),
+    at TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (number, repeat),
+    FOREIGN KEY (number, repeat) REFERENCES confirmed_run
+) STRICT, WITHOUT ROWID""",
+)
+
 _STEPS = (
     _TRIALS_AND_RESULTS,
     _CHECKPOINTS_SETBACKS_AND_SESSIONS,
     _STEPS_AND_PAUSES,
     _EPOCH_OFFSETS_AND_CHECKSUMS,
+    _CONFIRMATIONS,
 )
 
 SCHEMA_VERSION = len(_STEPS)
