@@ -6,6 +6,7 @@ not choose). Intervals are at 95 %, in the metric's own unit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -41,6 +42,11 @@ class Candidate:
     is_first: bool = False
     seconds: float = 0.0
 
+    @property
+    def n_failed(self) -> int:
+        """How many of its fresh trainings failed."""
+        return sum(math.isnan(score) for score in self.scores)
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
@@ -53,6 +59,7 @@ class Quote:
         one_more: the interval of the score of one further training; None like ``score``.
         validation: how exactly the validation part knows the score, whatever is trained: the interval of a fraction
             of ``n_valid`` examples (Wilson 1927) or of a mean over them (bootstrap); None: unknown.
+        validation_reason: why ``validation`` is unknown, as a clause; empty: it is known.
         n_valid: the number of validation examples; None: unknown.
         tested: the mean of each test metric over these runs, with its interval; empty: there is no test part.
         n_openings: how often the test part of the study's data was opened so far; 0: never.
@@ -68,6 +75,12 @@ class Quote:
     tested: Mapping[str, Interval] = field(default_factory=dict)
     n_openings: int = 0
     note: str = ""
+    validation_reason: str = ""
+
+    @property
+    def n_failed(self) -> int:
+        """How many of these trainings failed."""
+        return sum(math.isnan(score) for score in self.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +113,14 @@ class Confirmed:
     def in_set(self) -> tuple[Candidate, ...]:
         """The candidates that cannot be told apart from the best."""
         return tuple(candidate for candidate in self.candidates if candidate.is_in_set)
+
+    @property
+    def cheapest(self) -> Candidate | None:
+        """The candidate of the set that trains fastest; None: no training time is known."""
+        timed = [candidate for candidate in self.in_set if candidate.seconds > 0]
+        return min(timed, key=lambda candidate: (candidate.seconds, candidate.number), default=None)
+
+    @property
+    def first(self) -> Candidate | None:
+        """The study's first trial, if it is a candidate: it is beaten if it is not in the set."""
+        return next((candidate for candidate in self.candidates if candidate.is_first), None)
