@@ -45,8 +45,13 @@ def test_the_schema_refuses_what_lies_beyond_an_end_and_accepts_what_lies_within
             if end is not None:
                 assert not is_accepted(space, parameter, number(end + sign)), parameter.key
         low, high = axis_ends(parameter.domain)
-        within = [low if least is None else (low + least) / 2, 2 * high if greatest is None else (high + greatest) / 2]
-        assert all(is_accepted(space, parameter, number(math.ceil(x) if number is int else x)) for x in within)
+        within = [
+            low if least is None else (low + least) / 2,
+            2 * high if greatest is None else (high + greatest) / 2,
+        ]
+        assert all(
+            is_accepted(space, parameter, number(math.ceil(x) if number is int else x)) for x in within
+        )
 
 
 def test_the_ends_of_the_demo_are_those_of_its_keys():
@@ -73,7 +78,9 @@ def test_keys_of_own_code_have_no_ends():
 
 
 def test_a_parameter_under_no_key_of_ours_has_no_ends():
-    space = space_of("{nowhere: {inside: {uniform: [0, 1]}}, layers: {list: {of: {int: [1, 2]}, length: {int: [1, 2]}}}}")
+    space = space_of(
+        "{nowhere: {inside: {uniform: [0, 1]}}, layers: {list: {of: {int: [1, 2]}, length: {int: [1, 2]}}}}"
+    )
     ends = legal_ends(space, numeric(space))
     assert ends["nowhere.inside"] == (None, None)
     assert ends["layers.length"] == (0.0, None)

@@ -1,4 +1,4 @@
-"""Verbs that show a study: `status`, `results` and `logs`."""
+"""Verbs that show a study: `status`, `results`, `report` and `logs`."""
 
 from __future__ import annotations
 
@@ -68,6 +68,16 @@ def results(
         console.show(one_trial_view(one_trial(folder, number)))
     else:
         console.show(results_view(results(folder, is_predicted=predict, selection=selection), form))
+
+
+@verb(short_help="Show advice, the best score, and importance.")
+def report(run: Run, is_json: Json = False) -> None:
+    """Show advice with commands, how sure the best score is, which parameters matter, and the failures."""
+    from tunecli.commands.report import report, report_view
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    Console(is_json=is_json).show(report_view(report(RunFolder.find(run))))
 
 
 @verb(short_help="Show the output of a trial.")

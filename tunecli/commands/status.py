@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tunecli.commands.outcome_summary import (
     front_data,
@@ -21,7 +22,7 @@ from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record.facts import facts_of
-from tunecli.study.record.lifecycle import open_to_read
+from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
 from tunecli.text import duration
 from tunecli.trial import State, Trial
@@ -79,13 +80,9 @@ def status(folder: RunFolder) -> Status:
             scores = [(objective.sign * score, n) for n, score in study.log.scores() if math.isfinite(score)]
             winner = study.log.trial(min(scores)[1]) if scores else None
         elapsed_s, ending = float(facts["elapsed_s"]), str(facts["ending"])
-    n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
+        word = phase_of(study, facts, counts, held_by)
     if held_by is None:  # a trial that runs on record was interrupted with its process
         counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)
-    # A pruner that pauses trials may continue trials that have ended.
-    is_settled = ending == "complete" or not is_pausing(study.spec.settings.search.pruner)
-    is_finished = (n_ended >= study.plan.n_trials and is_settled) or ending in _FINAL
-    word = "running" if held_by else "finished" if is_finished else "interrupted"
     return Status(
         study.spec.settings.study,
         str(folder.path),
@@ -99,6 +96,26 @@ def status(folder: RunFolder) -> Status:
         elapsed_s,
         ending,
     )
+
+
+def phase_of(
+    study: Study, facts: Mapping[str, Any], counts: Mapping[State, int], held_by: Holder | None
+) -> str:
+    """Where a study stands: ``running``; ``finished``; or ``interrupted``: trials are left, and no process runs them.
+
+    Args:
+        study: the study.
+        facts: its facts, as of `facts_of`.
+        counts: the number of trials in each state that is shown.
+        held_by: the process that holds the study; None: no process does.
+    """
+    if held_by is not None:
+        return "running"
+    n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
+    # A pruner that pauses trials may continue trials that have ended.
+    is_settled = facts["ending"] == "complete" or not is_pausing(study.spec.settings.search.pruner)
+    is_finished = (n_ended >= study.plan.n_trials and is_settled) or facts["ending"] in _FINAL
+    return "finished" if is_finished else "interrupted"
 
 
 def status_view(status: Status) -> View:

@@ -38,7 +38,7 @@ from tunecli.console.streams import (
     write_out,
 )
 from tunecli.errors import ConfigError, Interrupted, TunecliError
-from tunecli.results.view import Block, Section, View
+from tunecli.results.view import Block, Chapter, Section, View
 from tunecli.text import counted
 
 SCHEMA_VERSION = 1
@@ -125,13 +125,14 @@ class Console:
         if view.raw:
             self.raw(view.raw)
             return
-        if not (view.sections or view.lines or view.blocks or view.text):
+        if not (view.chapters or view.sections or view.lines or view.blocks or view.text):
             return
         out = sys.stdout
         # A pipe gets the whole table, however wide; a terminal gets the columns that fit.
         width = width_of(out) if is_terminal(out) else None
         cut = spoken("…", out)
-        parts = [_table(_spoken(section, out), width, cut, out) for section in view.sections]
+        parts = [_chapter(chapter, width, cut, out) for chapter in view.chapters]
+        parts += [_table(_spoken(section, out), width, cut, out) for section in view.sections]
         if width is not None and view.asides:
             parts.append([line for aside in view.asides for line in wrapped(spoken(aside, out), width, "  ")])
         if view.lines:
@@ -171,6 +172,20 @@ def _message(text: str, indent: str = "  ") -> str:
         return text
     width = width_of(sys.stderr)
     return "\n".join(part for line in text.split("\n") for part in message_lines(line, width, indent))
+
+
+def _chapter(chapter: Chapter, width: int | None, cut: str, out: TextIO | None) -> list[str]:
+    title = spoken(chapter.title, out)
+    lines = [_styled(title if width is None else clip(title, width, cut), "1", out)] if title else []
+    for paragraph in chapter.paragraphs:
+        text = spoken(paragraph, out)
+        indent = " " * (len(text) - len(text.lstrip(" ")))
+        lines += [text] if width is None else message_lines(text, width, indent)
+    pairs = [(spoken(label, out), spoken(text, out)) for label, text in chapter.lines]
+    lines += labelled_lines(pairs, width)
+    if chapter.section is not None:
+        lines += _table(_spoken(chapter.section, out), width, cut, out)
+    return lines
 
 
 def _table(section: Section, width: int | None, cut: str, out: TextIO | None) -> list[str]:

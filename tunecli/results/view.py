@@ -63,6 +63,24 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Chapter:
+    """A titled part of a long output: its paragraphs, then labelled lines, then a table.
+
+    Attributes:
+        title: printed above; empty: nothing is.
+        paragraphs: texts; a terminal breaks them at blanks, but never within a command or in backticks. Further lines
+            of a paragraph are indented like its first.
+        lines: (label, text) pairs.
+        section: a table; None: there is none.
+    """
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    lines: tuple[tuple[str, str], ...] = ()
+    section: Section | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """The output of a verb.
 
@@ -72,6 +90,7 @@ class View:
         messages: lines for stderr, which are printed with ``--json`` too.
         notes: notes for stderr; with ``--json`` they are in ``data``.
         raw: text for stdout, printed unchanged in place of all that follows.
+        chapters: printed first.
         sections: tables.
         asides: sentences below the tables, for a terminal only; a pipe finds the same facts in a column.
         lines: (label, text) pairs below the tables.
@@ -89,3 +108,4 @@ class View:
     text: str = ""
     raw: str = ""
     messages: tuple[str, ...] = ()
+    chapters: tuple[Chapter, ...] = ()

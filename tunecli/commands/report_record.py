@@ -1,0 +1,185 @@
+"""The record of a study as values of its report: facts, curves, and the least step of the score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from tunecli.commands.results import mixtures
+from tunecli.commands.status import phase_of
+from tunecli.config.concrete_trial import trial_models
+from tunecli.config.expressions import Expression, Group
+from tunecli.config.schema import TrialConfig
+from tunecli.messages import EpochEnded
+from tunecli.objective import Objective
+from tunecli.registry.implementations import implementation
+from tunecli.registry.samplers import sampler_info
+from tunecli.results.ranking import Ranked
+from tunecli.results.report import MAX_CURVES, Curve, StudyFacts
+from tunecli.store.database import Log
+from tunecli.store.lock import Holder
+from tunecli.study.record.facts import facts_of
+from tunecli.study.record.lifecycle import Study
+from tunecli.trial import State, Trial
+
+_MAX_EPOCHS = 200_000  # that are read for curves: 10,000 epochs of each of the 20 best trials
+_N_BEST = MAX_CURVES * 3 // 4
+_SAME_SCORE = 1e-12  # of the larger score: the rounding of a mean, not a step of the metric
+_SHARES_OF_EXAMPLES = ("val_accuracy",)
+_TRAIN_LOSS, _VALID_LOSS = "train_loss", "val_loss"
+
+
+def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -> StudyFacts:
+    """The facts on record.
+
+    Args:
+        study: the study.
+        trials: all its trials.
+        held_by: the process that runs the study; None: no process does.
+
+    Raises:
+        StoreDamaged: the database cannot be read.
+    """
+    facts = facts_of(study.log)
+    settings, space = study.spec.settings, study.spec.space
+    counts = {state: 0 for state in State if state.shown is state}
+    for trial in trials:
+        counts[trial.state.shown] += 1
+    phase = phase_of(study, facts, counts, held_by)
+    if held_by is None:  # a trial that runs on record was interrupted with its process
+        counts[State.WAITING] += counts[State.RUNNING]
+        counts[State.RUNNING] = 0
+    is_empty = not any(counts[state] for state in (State.COMPLETE, State.PRUNED, State.FAILED))
+    pruner = settings.search.pruner
+    sizes = _sizes(facts)
+    return StudyFacts(
+        name=settings.study,
+        path=str(study.folder.path),
+        config=study.spec.text,
+        sampler=settings.search.sampler_name,
+        seed=settings.seed,
+        n_planned=study.plan.n_trials,
+        pruner="" if pruner == "none" else pruner.name,
+        n_initial=_n_initial(study),
+        phase="empty" if is_empty and held_by is None else phase,
+        counts=counts,
+        elapsed_s=float(facts["elapsed_s"]),
+        n_train=sizes.get("train"),
+        n_valid=sizes.get("valid"),
+        n_test=sizes.get("test"),
+        is_folded=_is_folded(study),
+        n_repeats=settings.search.repeats,
+        versions=dict(facts["versions"]),
+        hashes={**facts["data"], **facts["code"]},
+        mixtures=tuple(mixtures(study.log, trials)),
+        n_carried=_n_carried(facts),
+        is_own_code=trial_models(space.tree) != {TrialConfig},
+    )
+
+
+def _sizes(facts: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes of the parts of the data, in examples, as far as they are on record."""
+    recorded = facts.get("part_sizes")
+    sizes = recorded.items() if isinstance(recorded, Mapping) else ()
+    return {str(part): n for part, n in sizes if isinstance(n, int) and not isinstance(n, bool) and n > 0}
+
+
+def _n_carried(facts: Mapping[str, Any]) -> int:
+    origin = facts.get("forked_from")
+    numbers = origin.get("trials") if isinstance(origin, Mapping) else None
+    return len(numbers) if isinstance(numbers, list) else 0
+
+
+def _n_initial(study: Study) -> int:
+    info = sampler_info(study.spec.settings.search.sampler_name)
+    if not info.reads_results:
+        return study.plan.n_trials
+    n = (
+        info.n_initial
+        if isinstance(info.n_initial, int)
+        else implementation(info.n_initial)(study.spec.space)
+    )
+    return min(int(n), study.plan.n_trials)
+
+
+def _is_folded(study: Study) -> bool:
+    tree: Expression | None = study.spec.space.tree
+    for key in ("data", "validation"):
+        tree = tree.items.get(key) if isinstance(tree, Group) else None
+    return isinstance(tree, Group) and "folds" in tree.items
+
+
+def curves_of(log: Log, ranked: Sequence[Ranked], objective: Objective) -> dict[int, Curve]:
+    """The learning curves of the best trials, and of others spread over the ranks, by number.
+
+    There are at most `MAX_CURVES`, and fewer if they have very many epochs.
+
+    Args:
+        log: the record.
+        ranked: all trials in the order of the table.
+        objective: the goals; curves show the first.
+
+    Raises:
+        StoreDamaged: the database cannot be read.
+    """
+    begun = [row.trial for row in ranked if row.trial.state is not State.WAITING]
+    rest = begun[_N_BEST:]
+    n_spread = MAX_CURVES - _N_BEST
+    spread = (
+        [rest[place * len(rest) // n_spread] for place in range(n_spread)] if len(rest) > n_spread else rest
+    )
+    chosen, n_epochs = list[Trial](), 0
+    for trial in (*begun[:_N_BEST], *spread):
+        n_epochs += trial.outcome.epochs if trial.outcome else 0
+        if chosen and n_epochs > _MAX_EPOCHS:
+            break
+        chosen.append(trial)
+    epochs = log.epochs_of(trial.number for trial in chosen)
+    return {
+        trial.number: _curve(epochs[trial.number], trial, objective)
+        for trial in chosen
+        if epochs[trial.number]
+    }
+
+
+def _curve(epochs: Sequence[EpochEnded], trial: Trial, objective: Objective) -> Curve:
+    return Curve(
+        tuple(epoch.epoch for epoch in epochs),
+        _course(epochs, objective.metric),
+        _course(epochs, _TRAIN_LOSS) if any(_TRAIN_LOSS in epoch.metrics for epoch in epochs) else (),
+        _course(epochs, _VALID_LOSS) if any(_VALID_LOSS in epoch.metrics for epoch in epochs) else (),
+        trial.outcome.kept_epoch if trial.outcome else 0,
+    )
+
+
+def _course(epochs: Iterable[EpochEnded], metric: str) -> tuple[float, ...]:
+    return tuple(epoch.metrics.get(metric, math.nan) for epoch in epochs)
+
+
+def least_step(trials: Iterable[Trial], objective: Objective, facts: StudyFacts) -> float | None:
+    """The least difference between two scores, in the metric's unit; None: fewer than two different scores.
+
+    A share of the validation examples moves in steps of one example. Of any other metric it is the smallest gap between
+    two scores on record.
+    """
+    scores = sorted(
+        {
+            trial.outcome.score
+            for trial in trials
+            if trial.outcome is not None
+            and trial.outcome.score is not None
+            and math.isfinite(trial.outcome.score)
+        }
+    )
+    gaps = [
+        high - low
+        for low, high in pairwise(scores)
+        if high - low > _SAME_SCORE * max(abs(low), abs(high)) and math.isfinite(high - low)
+    ]
+    if not gaps:
+        return None
+    if objective.metric in _SHARES_OF_EXAMPLES and facts.n_valid and not facts.is_folded:
+        return 1 / facts.n_valid
+    return min(gaps)
