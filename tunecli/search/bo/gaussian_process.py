@@ -25,6 +25,7 @@ from them, log signal variance, log noise variance, log odds of the additive fra
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -79,21 +80,37 @@ class GaussianProcess:
 
         Rasmussen, Williams (2006), equations 2.25 and 2.26.
         """
-        n_kernels, n_rows = len(self.kernels_SH), len(rows_MF)
-        mean_SM, deviation_SM = np.empty((n_kernels, n_rows)), np.empty((n_kernels, n_rows))
-        n_at_once = max(16, _MAX_DISTANCES // (len(self.rows_NF) * (self.kernels_SH.shape[1] - _N_SHARED)))
-        for first in range(0, n_rows, n_at_once):
+        mean_SM, deviation_SM = np.empty((2, len(self.kernels_SH), len(rows_MF)))
+        for part, s, covariance_MN in self._covariances(rows_MF):
+            mean_SM[s, part] = covariance_MN @ self.alpha_SN[s]
+            white_MN = covariance_MN @ self.inverse_cholesky_SNN[s].T
+            signal = math.exp(self.kernels_SH[s, _SIGNAL])
+            variance_M = signal + _MEAN_VARIANCE - np.einsum("mn,mn->m", white_MN, white_MN)
+            deviation_SM[s, part] = np.sqrt(np.maximum(variance_M, 1e-12))
+        return mean_SM, deviation_SM
+
+    def mean(self, rows_MF: Floats) -> Floats:
+        """Return the mean of :meth:`predict` alone, (S, M); the deviation costs far more."""
+        mean_SM = np.empty((len(self.kernels_SH), len(rows_MF)))
+        for part, s, covariance_MN in self._covariances(rows_MF):
+            mean_SM[s, part] = covariance_MN @ self.alpha_SN[s]
+        return mean_SM
+
+    @property
+    def noise_S(self) -> Floats:
+        """The standard deviation of one observation's noise under each kernel, (S,)."""
+        noise_S: Floats = np.exp(0.5 * self.kernels_SH[:, _NOISE])
+        return noise_S
+
+    def _covariances(self, rows_MF: Floats) -> Iterator[tuple[slice, int, Floats]]:
+        """Yield parts of the rows with each kernel's index and covariances with the observations, (M, N)."""
+        n_columns = len(self.rows_NF) * (self.kernels_SH.shape[1] - _N_SHARED)
+        n_at_once = max(16, _MAX_DISTANCES // n_columns)
+        for first in range(0, len(rows_MF), n_at_once):
             part = slice(first, first + n_at_once)
             distances_DMN = squared_distances(rows_MF[part], self.rows_NF, self.groups_F)
             for s, kernel_H in enumerate(self.kernels_SH):
-                covariance_MN = _covariance(kernel_H, distances_DMN) + _MEAN_VARIANCE
-                mean_SM[s, part] = covariance_MN @ self.alpha_SN[s]
-                white_MN = covariance_MN @ self.inverse_cholesky_SNN[s].T
-                variance_M = (
-                    math.exp(kernel_H[_SIGNAL]) + _MEAN_VARIANCE - np.einsum("mn,mn->m", white_MN, white_MN)
-                )
-                deviation_SM[s, part] = np.sqrt(np.maximum(variance_M, 1e-12))
-        return mean_SM, deviation_SM
+                yield part, s, _covariance(kernel_H, distances_DMN) + _MEAN_VARIANCE
 
     def fantasize(self, rows_PF: Floats) -> GaussianProcess:
         """Return the process conditioned on each kernel's own mean at ``rows_PF``, with the same kernels.
