@@ -107,6 +107,7 @@ def test_a_user_function_is_tuned(tmp_path):
 @pytest.mark.parametrize(
     ("benchmark", "arguments", "said"),
     [
+        ("confidence", "--studies 20", "20 studies a cell"),
         ("fused", "--only mlp64 --widths 2 --runs 1", "as one"),
         ("goals", "--methods bayes --seeds 1 --budget 6", "bayes"),
         ("loop", "--runs 1", "chains / loop"),

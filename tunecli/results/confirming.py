@@ -83,7 +83,11 @@ def _candidates(runs: FreshRuns, is_ignored: bool) -> tuple[Candidate, ...]:
     else:
         is_in_set = np.ones(len(runs.candidates), dtype=bool)
     # Over splits the candidates' variances are not independent, so they are not pooled for a bar of its own.
-    bars = confidence.own(table_of(runs), confidence.floor_of(runs.step)) if runs.is_split else spread
+    bars = (
+        confidence.moderated(table_of(runs), confidence.floor_of(runs.step), prior=0)
+        if runs.is_split
+        else spread
+    )
     halves = confidence.half_widths(bars, _extra(runs))
     candidates = []
     for i, candidate in enumerate(runs.candidates):
@@ -144,7 +148,7 @@ def _with_validation(quote: Quote, runs: FreshRuns) -> Quote:
 
 def _mean(scores: Sequence[float], floor: float, extra: float) -> Interval | None:
     """The mean and its interval, mean ± t(R − 1) s √(1/R + extra); None: unknown, or it would have no width."""
-    spread = confidence.own(np.asarray([scores], dtype=float), floor)
+    spread = confidence.moderated(np.asarray([scores], dtype=float), floor, prior=0)
     half = float(confidence.half_widths(spread, extra)[0])
     return _interval(float(spread.mean[0]), half) if half > 0 else None
 
