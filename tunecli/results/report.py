@@ -94,10 +94,9 @@ class Finding:
         claim: one sentence: what is so.
         evidence: one or two sentences: the figures that show it.
         command: a command, or lines of a file, that act on it; empty: there is nothing to do.
-        parameter: the parameter it is about; empty: it is about the study.
+        parameter: the name of the axis it is about; empty: it is about the study.
         trials: the trials it is about.
         weight: orders findings of one severity, the largest first.
-        key: the key of that parameter's axis; empty like ``parameter``.
     """
 
     rule: str
@@ -108,7 +107,6 @@ class Finding:
     parameter: str = ""
     trials: tuple[int, ...] = ()
     weight: float = 0.0
-    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
