@@ -1,0 +1,100 @@
+"""Advice on the number of trials, and on trials that ran on different devices or versions."""
+
+from __future__ import annotations
+
+import math
+
+from tunecli.results.advice.basis import MIN_R2, command, noise_of
+from tunecli.results.report import Finding, Report, Severity
+from tunecli.text import counted, sanitize, shown_number
+from tunecli.trial import State
+
+MIN_TRIALS, MIN_TRIALS_PER_PARAMETER = 4, 2
+"""Complete trials before the rest of a search is more than chance: four, and two for each parameter."""
+MIN_IMPROVEMENT = 1.0
+"""The expected improvement of the next trial, in deviations of the noise. Less is no better score."""
+_MORE = 1.5  # times as many trials
+
+
+def one_trial(report: Report) -> list[Finding]:
+    """The study has one trial."""
+    if len(report.leading) != 1 or len(report.ranked) != 1:
+        return []
+    total = max(report.facts.n_planned, MIN_TRIALS + MIN_TRIALS_PER_PARAMETER * len(report.axes))
+    return [
+        Finding(
+            "one-trial",
+            Severity.NOTE,
+            "The study has one trial.",
+            "One trial shows neither the noise of its score nor the effect of any parameter.",
+            command(report, "resume", f"--trials {total}") if report.axes else command(report, "confirm"),
+        )
+    ]
+
+
+def too_few_trials(report: Report) -> list[Finding]:
+    """Fewer complete trials than the parameters need."""
+    n_needed = MIN_TRIALS + MIN_TRIALS_PER_PARAMETER * len(report.axes)
+    n_complete = sum(row.trial.state is State.COMPLETE for row in report.ranked)
+    still_runs = report.facts.phase == "running" and report.facts.n_planned >= n_needed
+    if not report.axes or not n_complete or n_complete >= n_needed or still_runs or _is_exhausted(report):
+        return []
+    total = max(report.facts.n_planned, len(report.ranked)) + n_needed - n_complete
+    return [
+        Finding(
+            "too-few-trials",
+            Severity.PROBLEM,
+            f"{counted(n_complete, 'complete trial')} {'is' if n_complete == 1 else 'are'} too few for"
+            f" {counted(len(report.axes), 'parameter')}.",
+            f"A search needs about {n_needed} complete trials before it learns from them.",
+            command(report, "resume", f"--trials {total}"),
+            weight=1 - n_complete / n_needed,
+        )
+    ]
+
+
+def more_would_pay(report: Report) -> list[Finding]:
+    """One more trial is expected to improve the best score by more than its noise."""
+    effects, noise = report.effects, noise_of(report)
+    improvement = effects.expected_improvement
+    if improvement is None or noise is None or effects.r2 is None or effects.r2 < MIN_R2:
+        return []
+    if report.facts.phase == "running" or _is_exhausted(report):
+        return []
+    ratio = improvement / noise.deviation
+    if ratio <= MIN_IMPROVEMENT:
+        return []
+    total = math.ceil(_MORE * max(report.facts.n_planned, len(report.ranked)))
+    return [
+        Finding(
+            "more-would-pay",
+            Severity.CHANCE,
+            "More trials are expected to find a better score.",
+            f"The model expects {shown_number(improvement, 2)} from the next trial. The noise of one score is"
+            f" {shown_number(noise.deviation, 2)} ({noise.source}).",
+            command(report, "resume", f"--trials {total}"),
+            weight=ratio,
+        )
+    ]
+
+
+def mixed_devices_or_versions(report: Report) -> list[Finding]:
+    """Trials ran on different devices, or with different versions of a package, which can change their scores."""
+    if not report.facts.mixtures:
+        return []
+    best = report.best
+    return [
+        Finding(
+            "mixed-devices-or-versions",
+            Severity.NOTE,
+            "The trials ran under different conditions, so their scores can differ by that alone.",
+            f"{sanitize('; '.join(report.facts.mixtures))}.",
+            command(report, "verify") if best is not None else "",
+            weight=len(report.facts.mixtures),
+        )
+    ]
+
+
+def _is_exhausted(report: Report) -> bool:
+    """Whether the sampler has no further trial: a grid has as many as it has points."""
+    return report.facts.sampler == "grid"
