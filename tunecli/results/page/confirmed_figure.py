@@ -1,0 +1,182 @@
+"""Is the best the best? The candidates' fresh scores with their intervals, beside the scores that chose them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from tunecli.results.confirmed import Candidate, Confirmed, Interval
+from tunecli.results.page.axes import Scale, number, padded, ticks
+from tunecli.results.page.markup import Markup, details, join, table, tag
+from tunecli.results.page.summary import interval_text
+from tunecli.results.page.svg import Frame, axis_name, columns_grid, figure, legend, mark, percent
+from tunecli.results.page.values import PageValues
+from tunecli.text import counted
+
+_ROW = 34  # pixels
+
+
+def confirmed_section(values: PageValues) -> Markup:
+    """The forest plot of the last confirmation, and the number to quote; without one, how to get one."""
+    report = values.report
+    confirmed = report.confirmed
+    if confirmed is None:
+        if report.objective.further_objectives:
+            return tag("p", "tunecli confirms studies with one goal.", class_="dim")
+        return tag(
+            "p",
+            "The search trained each trial once, and chose the best by that one score. ",
+            "Fresh runs of the best trials show how much of it was luck: ",
+            tag("code", f"tunecli confirm {report.facts.path}"),
+        )
+    return join([_introduction(confirmed), _figure(values, confirmed), _quote(confirmed)])
+
+
+def _introduction(confirmed: Confirmed) -> Markup:
+    what = "on a split of its own" if confirmed.is_split else "with a fresh seed, on the same split"
+    text = (
+        f"tunecli chose {len(confirmed.candidates)} candidates after {confirmed.n_trials_then:,} trials, and trained "
+        f"each {confirmed.n_repeats} more times, every run {what}."
+    )
+    notes = []
+    if confirmed.is_seed_ignored:
+        notes.append(
+            "All runs of a candidate have the same score: the training ignores its seed, so its noise is unknown."
+        )
+    if confirmed.n_missing:
+        notes.append(f"{confirmed.n_missing} trainings are still missing; the figure shows those that ended.")
+    return join([tag("p", text, class_="dim"), *(tag("p", note, class_="notice") for note in notes)])
+
+
+def _sorted(values: PageValues, confirmed: Confirmed) -> list[Candidate]:
+    sign = values.report.objective.sign
+    return sorted(
+        confirmed.candidates,
+        key=lambda one: (not one.is_in_set, sign * one.fresh.mean if one.fresh else math.inf, one.number),
+    )
+
+
+def _figure(values: PageValues, confirmed: Confirmed) -> Markup:
+    rows = _sorted(values, confirmed)
+    numbers: list[float] = []
+    for one in rows:
+        numbers += [*one.scores, *([one.fresh.low, one.fresh.high] if one.fresh else [])]
+        numbers += [one.search_score] if one.search_score is not None else []
+    scale = padded(numbers)
+    height = _ROW * len(rows)
+    frame = Frame(
+        "confirmed",
+        "Fresh scores of the candidates",
+        " ".join(_sentence(one) for one in rows),
+        height=height,
+        left=92,
+        bottom=40,
+        kind="forest",
+    )
+    marks = legend(
+        [
+            ("mean", "", "mean of the fresh runs"),
+            ("interval", "bar", "its 95 % interval"),
+            ("interval beaten", "dashed", "beaten: not among the best"),
+            ("fresh", "tick", "one fresh run, longer where several are equal"),
+            ("chosen", "diamond", "score of the search, which chose the trial"),
+        ]
+    )
+    return figure(
+        frame,
+        columns_grid(ticks(scale), height),
+        *(_row(one, (place + 0.5) * _ROW, scale) for place, one in enumerate(rows)),
+        axis_name(values.report.objective.metric, height, y=36),
+        below=join([marks, _table(rows)]),
+    )
+
+
+def _row(one: Candidate, y: float, scale: Scale) -> Markup:
+    note = "first trial" if one.is_first else ""
+    parts: list[str] = [
+        tag("text", f"trial {one.number}", x=-92, y=y + (-1 if note else 4), class_="ink start"),
+        tag("text", note, x=-92, y=y + 12, class_="start") if note else "",
+    ]
+    equal = Counter(score for score in one.scores if math.isfinite(score))
+    for score, n in sorted(equal.items()):
+        reach, x = 4 + 2 * min(n, 5), percent(scale.at(score))
+        parts.append(tag("line", class_="fresh", x1=x, x2=x, y1=y - reach, y2=y + reach))
+    if one.fresh is not None:
+        kind = "interval" if one.is_in_set else "interval beaten"
+        ends = [percent(scale.at(end)) for end in (one.fresh.low, one.fresh.high)]
+        parts.append(tag("line", class_=kind, x1=ends[0], x2=ends[1], y1=y, y2=y))
+        parts.append(mark(one.number, scale.at(one.fresh.mean), y, "mean", title=_sentence(one)))
+    if one.search_score is not None and math.isfinite(one.search_score):
+        parts.append(
+            mark(one.number, scale.at(one.search_score), y, "chosen", shape="diamond", title=_sentence(one))
+        )
+    shown = (
+        interval_text(one.fresh)
+        if one.fresh is not None
+        else f"{_n_succeeded(one)} of {len(one.scores)} succeeded"
+    )
+    parts.append(tag("text", shown, x="100%", dx=150, y=y + 4, class_="ink end wide"))
+    return join(parts)
+
+
+def _n_succeeded(one: Candidate) -> int:
+    return sum(map(math.isfinite, one.scores))
+
+
+def _sentence(one: Candidate) -> str:
+    fresh = f"{interval_text(one.fresh)} fresh" if one.fresh is not None else "no mean of fresh runs"
+    search = "" if one.search_score is None else f", {number(one.search_score)} in the search"
+    return f"Trial {one.number}: {fresh}{search}; {'in the set' if one.is_in_set else 'beaten'}."
+
+
+def _table(rows: list[Candidate]) -> Markup:
+    columns = ("trial", "in the set", "fresh mean, 95 %", "search", "fresh runs", "seconds a run")
+    cells = [
+        (
+            f"{one.number}{' (first)' if one.is_first else ''}",
+            "yes" if one.is_in_set else "no",
+            interval_text(one.fresh) if one.fresh is not None else "—",
+            "—" if one.search_score is None else number(one.search_score),
+            ", ".join(number(score) if math.isfinite(score) else "failed" for score in one.scores),
+            number(one.seconds, 3) if one.seconds > 0 else "—",
+        )
+        for one in rows
+    ]
+    return details(
+        "The figure as a table", table("Candidates of the confirmation", columns, cells, n_text_columns=2)
+    )
+
+
+def _quote(confirmed: Confirmed) -> Markup:
+    quote = confirmed.quote
+    if quote is None:
+        return Markup("")
+    lines: list[tuple[str, str]] = []
+    if quote.score is not None:
+        lines.append(
+            (
+                "Score to quote",
+                f"{interval_text(quote.score)} (95 %, {len(quote.scores)} runs that chose nothing)",
+            )
+        )
+    if quote.one_more is not None:
+        lines.append(("One more training", _ends(quote.one_more)))
+    if quote.validation is not None:
+        n = f"{quote.n_valid:,} validation examples" if quote.n_valid else "the validation data"
+        lines.append((f"New data, as far as {n} can tell", _ends(quote.validation)))
+    lines += [(f"Test {name}", interval_text(interval)) for name, interval in quote.tested.items()]
+    if quote.tested or quote.n_openings:
+        lines.append(("Test data opened so far", counted(quote.n_openings, "time")))
+    items = [tag("div", tag("dt", name), tag("dd", text)) for name, text in lines]
+    note = tag("p", quote.note, class_="notice") if quote.note else ""
+    return join([tag("h3", f"Trial {quote.number}, trained again"), tag("dl", *items, class_="pairs"), note])
+
+
+def _ends(interval: Interval) -> str:
+    low, high = interval.low, interval.high
+    n_decimals = max(0, min(9, 2 - math.floor(math.log10(high - low)))) if 0 < high - low < 1e6 else 0
+    return (
+        f"{low:.{n_decimals}f} to {high:.{n_decimals}f}"
+        if abs(low) + abs(high) < 1e6
+        else f"{number(low)} to {number(high)}"
+    )

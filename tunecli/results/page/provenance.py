@@ -1,0 +1,89 @@
+"""How the page was computed: methods, the study's file, versions, hashes, and how often test data was read."""
+
+from __future__ import annotations
+
+from tunecli.effects import Reliability
+from tunecli.results.page.axes import number, percent
+from tunecli.results.page.markup import Markup, details, escape, escape_lines, join, table, tag
+from tunecli.results.page.values import PageValues
+
+_MOST_LINES = 400
+_MOST_ROWS = 200
+_METHODS = """
+Ranks follow the score of one training of each trial. The best of many such scores is too good, because luck helped it.
+A confirmation trains candidates again with seeds that the search did not use. Candidates that cannot be distinguished \
+form a set that holds the best one with at least 95 %. The score to quote comes from runs that made no choice.
+Shares are total Sobol shares of a Gaussian process of the scores. They are reliable if the process predicts at least \
+85 % of the variance of trials that its fit left out (leave-one-out R²).
+Figures draw outliers on the edge of the plot. The edge lies beyond the third quartile of the scores, by 1.5 times its \
+distance from the best score.
+"""
+
+
+def provenance_section(values: PageValues) -> Markup:
+    """The facts by which a reader judges and repeats the study."""
+    parts: list[str] = [
+        details("Methods", *(tag("p", text) for text in _METHODS.strip().splitlines())),
+        details("Facts of the study", _facts(values)),
+    ]
+    facts = values.report.facts
+    if facts.config:
+        parts.append(
+            details(
+                "config.yaml", tag("pre", tag("code", escape_lines(facts.config, _MOST_LINES)), tabindex="0")
+            )
+        )
+    if facts.versions:
+        parts.append(
+            details(
+                "Versions", _table("Versions of packages", ("package", "version"), facts.versions.items())
+            )
+        )
+    if facts.hashes:
+        parts.append(details("Hashes", _table("SHA-256 of files", ("file", "SHA-256"), facts.hashes.items())))
+    return join(parts)
+
+
+def _table(caption: str, columns: tuple[str, str], items: object) -> Markup:
+    rows = sorted(items)  # type: ignore[call-overload]
+    more = (
+        tag("p", f"{len(rows) - _MOST_ROWS} further rows not shown.", class_="dim")
+        if len(rows) > _MOST_ROWS
+        else ""
+    )
+    return join([table(caption, columns, rows[:_MOST_ROWS], n_text_columns=2), more])
+
+
+def _facts(values: PageValues) -> Markup:
+    report = values.report
+    facts, effects = report.facts, report.effects
+    sizes = [("training", facts.n_train), ("validation", facts.n_valid), ("test", facts.n_test)]
+    known = [f"{n:,} {name}" for name, n in sizes if n is not None]
+    pairs = [
+        ("Run folder", facts.path),
+        ("Sampler", facts.sampler),
+        ("Pruner", facts.pruner or "none"),
+        ("Seed", str(facts.seed)),
+        ("Planned trials", f"{facts.n_planned:,}"),
+        ("First trials without a model", f"{facts.n_initial:,}" if facts.n_initial else "unknown"),
+        ("Examples", ", ".join(known) if known else "unknown"),
+        ("Score", "mean over folds" if facts.is_folded else "one validation part"),
+        ("Smallest step of the score", "unknown" if report.step is None else number(report.step, 3)),
+        ("Trials from another study", f"{facts.n_carried:,}"),
+        ("Model", _model(effects.reliability, effects.r2, effects.n_trials, effects.noise)),
+    ]
+    quote = report.confirmed.quote if report.confirmed is not None else None
+    if facts.n_test is not None or (quote is not None and quote.n_openings):
+        pairs.append(("Test data read", f"{quote.n_openings if quote is not None else 0} times"))
+    return tag(
+        "dl",
+        *(tag("div", tag("dt", name), tag("dd", escape(text, 400))) for name, text in pairs),
+        class_="pairs",
+    )
+
+
+def _model(reliability: Reliability, r2: float | None, n_trials: int, noise: float | None) -> str:
+    if r2 is None:
+        return "none"
+    deviation = "" if noise is None else f", noise {number(noise, 2)}"
+    return f"{reliability}: leave-one-out R² {percent(r2) if r2 > 0 else number(r2, 2)}, {n_trials:,} trials{deviation}"
