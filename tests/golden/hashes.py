@@ -19,6 +19,7 @@ from tunecli.store.database import Log
 
 KNOWN_PATH = Path(__file__).with_name("known.json")
 _CLOCKS = ("seconds", "device")
+_ADDED_LATER = "lr"  # an earlier version did not record it; the weights depend on it, so their scores hold it
 
 
 def hash_of(name: str, study: Study, place: Path) -> str:
@@ -44,7 +45,9 @@ def hash_of(name: str, study: Study, place: Path) -> str:
     with Log.open_to_read(place / "run" / "study.db") as log:
         for trial in log.trials():
             for epoch in log.epochs(trial.number):
-                metrics = sorted((metric, value.hex()) for metric, value in epoch.metrics.items())
+                metrics = sorted(
+                    (metric, value.hex()) for metric, value in epoch.metrics.items() if metric != _ADDED_LATER
+                )
                 digest.update(repr((trial.number, epoch.epoch, metrics)).encode())
     return digest.hexdigest()[:16]
 

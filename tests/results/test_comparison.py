@@ -76,3 +76,9 @@ def test_an_uncounted_metric_may_differ_but_must_be_measured():
     assert compare(first, again, uncounted={"latency_ms"}).verdict is Verdict.IDENTICAL
     assert compare(first, again).verdict is Verdict.NOT_REPRODUCED
     assert compare(first, run_of(0.5), uncounted={"latency_ms"}).verdict is Verdict.NOT_REPRODUCED
+
+
+def test_a_record_without_learning_rates_is_reproduced_by_a_run_that_records_them():
+    assert compare(run_of(0.5), run_of(0.5, lr=0.1)).verdict is Verdict.IDENTICAL
+    assert "lr" in compare(run_of(0.5, lr=0.1), run_of(0.5)).reason
+    assert "lr" in compare(run_of(0.5), run_of(0.5, lr=0.1, extra=1.0)).reason

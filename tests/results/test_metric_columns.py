@@ -108,3 +108,11 @@ def test_json_data_hold_all_metrics_of_each_trial():
             {"trial": 5, "trial.metrics": 1.5, "metrics": {"x": None}},
         ],
     }
+
+
+def test_lr_names_the_parameter_and_not_the_recorded_learning_rate():
+    trials = [trial(4, val_loss=0.1, lr=0.5), trial(0, val_loss=0.2, lr=0.6)]
+    assert with_metrics(TABLE, trials, ["lr"]) == TABLE
+    assert with_metric_columns(TABLE, trials, ["lr"], LOSS).columns[4] == "lr"
+    without = Table(("rank", "trial"), ((1, 4), (2, 0)))
+    assert with_metrics(without, trials, ["lr"]).rows == ((1, 4, 0.5), (2, 0, 0.6))

@@ -432,3 +432,23 @@ def test_a_trial_that_finishes_early_equals_one_that_ends_with_that_epoch(
         torch.equal(a, b)
         for a, b in zip(weights_of(ordered).values(), weights_of(limited).values(), strict=True)
     )
+
+
+CHAIN = [{"warmup": {"epochs": 2}}, {"cosine": {"to": 0.1}}, {"clip": {"min": 2e-3}}]
+
+
+@pytest.mark.parametrize("validation", [{"fraction": 0.2}, {"folds": 3}])
+def test_each_epoch_records_the_learning_rate_of_its_last_step(validation: dict[str, Any]) -> None:
+    config = {"data": {"source": "iris", "validation": validation}, "learning_rate": CHAIN}
+    n_steps = math.ceil((120 if "fraction" in validation else 100) / 32)
+    expected = []
+    for epoch in range(1, 5):
+        step = epoch * n_steps - 1
+        rate = 0.01 * min(1.0, (step + 1) / n_steps / 2)
+        rate *= 0.1 + 0.9 * (1 + math.cos(math.pi * step / (4 * n_steps))) / 2
+        expected.append(max(2e-3, rate))
+    assert [metrics["lr"] for metrics in epochs_of(job_of(config))] == pytest.approx(expected)
+
+
+def test_without_a_chain_the_recorded_learning_rate_is_that_of_the_optimizer() -> None:
+    assert {metrics["lr"] for metrics in epochs_of(job_of({}))} == {0.01}

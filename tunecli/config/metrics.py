@@ -13,6 +13,8 @@ LATENCY = "latency_ms"
 N_PARAMETERS = "n_parameters"
 MEASURED = (N_PARAMETERS, LATENCY)
 """Cost of using a model; measured only if the file names it, because timing takes time."""
+LEARNING_RATE = "lr"
+"""Recorded for each epoch and no objective: the learning rate of the first optimizer group at the epoch's last step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tunecli.config.metrics import LEARNING_RATE
 from tunecli.messages import EpochEnded
 from tunecli.trial import Outcome, State
 
@@ -67,6 +68,9 @@ class Difference:
     @property
     def _is_finite(self) -> bool:
         return math.isfinite(self.recorded) and math.isfinite(self.again)
+
+
+_ADDED_LATER = frozenset({LEARNING_RATE})  # metrics that an earlier tunecli did not record
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +143,9 @@ def _mismatch(recorded: RunRecord, again: RunRecord) -> str:
         if before != after:
             return f"{label}: {after}, but the record says {before}"
     for epoch, metrics, metrics_again in _pairs(recorded, again):
-        if metrics.keys() != metrics_again.keys():
-            names = ", ".join(sorted(metrics.keys() ^ metrics_again.keys()))
+        different = metrics.keys() ^ metrics_again.keys()
+        if different - (_ADDED_LATER - metrics.keys()):
+            names = ", ".join(sorted(different))
             return f"{names}: measured in only one of the two runs{f', in epoch {epoch}' if epoch else ''}"
     return ""
 

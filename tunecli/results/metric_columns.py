@@ -9,9 +9,11 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from tunecli.config.metrics import LEARNING_RATE
 from tunecli.config.suggestions import nearest_metric
 from tunecli.errors import UsageError
 from tunecli.objective import Objective
+from tunecli.results.columns import matching
 from tunecli.results.table import Cell, Table, to_records
 from tunecli.trial import Trial
 
@@ -76,9 +78,14 @@ def with_metric_columns(
 
 
 def with_metrics(table: Table, trials: Iterable[Trial], wanted: Iterable[str]) -> Table:
-    """The table with a further column at its end for each recorded metric among ``wanted`` that has no column yet."""
+    """The table with a further column at its end for each recorded metric among ``wanted`` that has no column yet.
+
+    `lr` stays the short name of `optimizer.lr` where that is a column: ``--metrics lr`` adds the rate of the epochs.
+    """
     trials = [*trials]
     known = set(metric_names(trials))
+    if matching(LEARNING_RATE, table.columns):
+        known.discard(LEARNING_RATE)
     added = [name for name in dict.fromkeys(wanted) if name in known and name not in table.columns]
     return _widened(table, trials, dict(zip(added, added, strict=True)), len(table.columns), 0)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tunecli.config.metrics import LEARNING_RATE
 from tunecli.config.schema import TrialConfig
 from tunecli.config.secrets import resolved
 from tunecli.errors import DiskFull, StoreFailed, UsageError
@@ -201,7 +202,7 @@ def _epoch(
     metrics = _mean(metrics_of)
     if len(metrics_of) > 1 and metric in metrics:
         metrics[f"{metric}_std"] = statistics.pstdev(one[metric] for one in metrics_of)
-    return finite(metrics)
+    return finite({**metrics, LEARNING_RATE: learners[0].updater.last_rate})
 
 
 def _test(

@@ -92,6 +92,12 @@ class Updater:
         self.end_step()
         return loss
 
+    @property
+    def last_rate(self) -> float:
+        """The learning rate of the first optimizer group at the last step; NaN if the group has none."""
+        rate = self.optimizers[0].param_groups[0].get("lr", math.nan)
+        return float(rate)
+
     def rates(self, now: StepPosition) -> list[float]:
         """The learning rate of each optimizer group at a step; empty if there is no chain.
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 import torch
 
+from tunecli.config.metrics import LEARNING_RATE
 from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.messages import Ended, EpochEnded, Event, Job, Order, Started, Stopped
 from tunecli.train import checkpoint, devices
@@ -173,12 +174,14 @@ def _epoch(trainer: FusedTrainer, validator: FusedValidator) -> list[tuple[Membe
     finite_members = [member for member, loss in losses.items() if math.isfinite(loss)]
     validated = dict(zip(finite_members, validator.validate(finite_members, trainer), strict=True))
     return [
-        (
-            member,
-            finite({"train_loss": loss, **validated[member], **member.costs}) if member in validated else {},
-        )
+        (member, _metrics(member, loss, validated[member]) if member in validated else {})
         for member, loss in losses.items()
     ]
+
+
+def _metrics(member: Member, train_loss: float, validated: Mapping[str, float]) -> dict[str, float]:
+    """An epoch's metrics in the order of the plain loop, without those that are not finite."""
+    return finite({"train_loss": train_loss, **validated, LEARNING_RATE: member.last_rate, **member.costs})
 
 
 def _finished(member: Member) -> Ended:

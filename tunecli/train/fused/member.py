@@ -7,6 +7,7 @@ the row that its model's weights are views of.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -113,6 +114,11 @@ class Member:
     def rates(self) -> Sequence[Sequence[float]]:
         """The learning rate of each optimizer group at each step of the epoch."""
         return self._rates
+
+    @property
+    def last_rate(self) -> float:
+        """The learning rate of the first optimizer group at the epoch's last step; NaN if the group has none."""
+        return float(self._rates[-1][0]) if self._rates and self._rates[-1] else math.nan
 
     @property
     def counters(self) -> Sequence[Tensor]:
