@@ -39,6 +39,7 @@ SHORT = {
     "commands/schema.py": "each command is one module",
     "config/paths.py": "used by config, store and train",
     "config/range_words.py": "the words of ranges, which six modules share",
+    "results/page/script.py": "joins the parts of the page's script",
     "search/samplers/random.py": "each sampler is one module",
     "shims/wandb_path/wandb/_errors.py": "a module of the package that scripts import",
     "seeding.py": "the one place where seeds are made",

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from tunecli.config.axes import position_between
 from tunecli.results.failures import failure_line
-from tunecli.results.page.choice import name_text, path_of, shown_axes, spread, value_of
+from tunecli.results.page.axes import without_outliers
+from tunecli.results.page.choice import by_importance, name_text, path_of, shown_axes, spread, value_of
 from tunecli.results.ranking import Ranked
 from tunecli.results.report import Axis, AxisKind, Curve, Report
 from tunecli.text import sanitize
@@ -26,6 +27,7 @@ from tunecli.trial import Scalar, State
 
 MAX_TRIALS = 10_000
 MAX_AXES = 60
+MAX_LINES = 24  # axes of the parallel coordinates
 MAX_COLUMN_CHARACTERS = 800_000  # base64 of all columns: half of what a page of 10,000 trials may have
 MAX_CURVE_CHARACTERS = 120_000
 MAX_POINTS = 100  # of one curve
@@ -70,9 +72,25 @@ def _data(report: Report) -> dict[str, Any]:
         "states": [str(state.shown) for state in _STATES],
         "fields": _fields(rows, report),
         "axes": [_axis(axis, place, rows, report) for place, axis in shown_axes(report, MAX_AXES)],
+        "lines": _lines(report),
+        "scale": _score_ends(report),
         **_failures(rows),
         "curves": _curves(rows, report),
     }
+
+
+def _lines(report: Report) -> list[int]:
+    """The places, among the axes of the block, of those that the parallel coordinates draw, the first on the left."""
+    place_of = {place: i for i, (place, _) in enumerate(shown_axes(report, MAX_AXES))}
+    return [place_of[place] for place in by_importance(report)[:MAX_LINES]]
+
+
+def _score_ends(report: Report) -> list[float]:
+    scale = without_outliers(
+        [end.score for row in report.ranked if (end := row.trial.outcome) and end.score is not None],
+        maximize=report.objective.maximize,
+    )
+    return [scale.low, scale.high]
 
 
 def _commands(path: str) -> list[list[str]]:

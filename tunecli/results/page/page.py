@@ -22,6 +22,7 @@ from tunecli.results.page.markup import Markup, escape, tag
 from tunecli.results.page.parameter_cards import cards_section
 from tunecli.results.page.progress import progress_section
 from tunecli.results.page.provenance import provenance_section
+from tunecli.results.page.script import page_script
 from tunecli.results.page.summary import advice, four_numbers, head
 from tunecli.results.page.trials import trials_section
 from tunecli.results.page.values import PageValues
@@ -65,7 +66,14 @@ def page_of(report: Report, *, refresh_s: int | None = None) -> str:
         ("trials", "All trials"),
         ("provenance", "How it was computed"),
     ]
-    return document(report.facts.name, main, links=links, data=data_block(report), refresh_s=refresh_s)
+    return document(
+        report.facts.name,
+        main,
+        links=links,
+        data=data_block(report),
+        script=page_script(),
+        refresh_s=refresh_s,
+    )
 
 
 def _section(name: str, title: str, content: Markup) -> Markup:
@@ -129,8 +137,9 @@ def document(
 
 @cache
 def page_style() -> str:
-    """The page's style sheet, which is a file of this package."""
-    return files(__package__).joinpath("page.css").read_text("utf-8")
+    """The page's style sheet, from two files of this package: of the figures, and of the parts with a script."""
+    folder = files(__package__)
+    return "".join(folder.joinpath(name).read_text("utf-8") for name in ("page.css", "trials.css"))
 
 
 def hash_of(text: str) -> str:

@@ -30,7 +30,7 @@ def trials_section(report: Report) -> str:
         HTML. Everything from the user is escaped, on one line and of bounded length.
     """
     if not report.ranked:
-        body = '<p class="muted">The study has no trial yet.</p>'
+        body = '<p class="dim">The study has no trial yet.</p>'
     else:
         body = f"{_controls(report)}{_parallel(report)}{_table(report)}"
     return f'<section id="trials" aria-labelledby="trials-title"><h2 id="trials-title">All trials</h2>{body}</section>'
@@ -53,7 +53,7 @@ def _controls(report: Report) -> str:
         '<button type="button" id="clear">Clear</button>'
         '<p id="count" role="status"></p></div>'
         '<p id="filter-problem" class="script problem" role="status" hidden></p>'
-        f'<details id="filter-help" class="script muted" hidden><summary>Help for the filter</summary>'
+        f'<details id="filter-help" class="script dim" hidden><summary>Help for the filter</summary>'
         f"<p>{help_text}</p></details>"
     )
 
@@ -76,11 +76,12 @@ def _parallel(report: Report) -> str:
         f"the best {kept // 2:,}, and {kept - kept // 2:,} spread over the others."
     )
     return (
-        '<p class="no-script muted">The parallel coordinates, the filter and sorting need a script, '
+        '<p class="no-script dim">The parallel coordinates, the filter and sorting need a script, '
         "which this viewer does not run. The table below is complete without it.</p>"
-        '<figure id="parallel" class="script" hidden><figcaption class="muted">One line a trial. '
+        '<figure id="parallel" class="script" hidden><figcaption class="dim">One line a trial. '
         "Drag along an axis to keep the trials that cross it there; click the axis to release it."
-        f'{limit}</figcaption><div class="scroll" tabindex="0" role="region" aria-label="Parallel coordinates">'
+        f'{limit}<span id="lines-note"></span></figcaption>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Parallel coordinates">'
         '<div class="layers"><canvas id="lines" role="img"></canvas><canvas id="marked" aria-hidden="true">'
         "</canvas></div></div></figure>"
     )
@@ -105,13 +106,13 @@ def _table(report: Report) -> str:
         for row, cells in zip(rows, texts, strict=True)
     )
     return (
-        f'<p id="table-note" class="muted">{_note(report, len(rows), len(names))}</p>'
+        f'<p id="table-note" class="dim">{_note(report, len(rows), len(names))}</p>'
         '<div class="scroll tall" tabindex="0" role="region" aria-label="Ranked table">'
         '<table id="ranking" aria-describedby="table-note"><thead><tr>'
         f"{_headings(table, names, is_text)}<tbody>{body}</table></div>"
-        '<nav class="pages script" aria-label="Pages of the table" hidden>'
+        '<div class="pages script" role="group" aria-label="Pages of the table" hidden>'
         '<button type="button" id="previous">Previous rows</button><span id="page-text" role="status"></span>'
-        '<button type="button" id="next">Next rows</button></nav>'
+        '<button type="button" id="next">Next rows</button></div>'
     )
 
 
@@ -129,9 +130,7 @@ def _headings(table: Table, names: Sequence[str], is_text: Sequence[bool]) -> st
                 f'<th scope="col"{side} data-path="{full}" title="{full}">{escape(name_text(short[name]))}'
             )
         else:
-            parts.append(
-                f'<th scope="col"{side} data-field="{escape(name_text(column))}">{escape(name_text(column))}'
-            )
+            parts.append(f'<th scope="col"{side}>{escape(name_text(column))}')
     return "".join(parts)
 
 
