@@ -37,7 +37,9 @@ class Noise:
 def best_trials(report: Report, n: int = N_BEST) -> list[Trial]:
     """The ``n`` feasible trials with the best scores, the best first; with several goals by the first of them."""
     feasible = [row.trial for row in report.ranked if row.rank is not None and row.is_feasible is not False]
-    return sorted(feasible, key=lambda trial: report.objective.sign * score_of(trial))[:n]
+    if report.objective.further_objectives:
+        feasible.sort(key=lambda trial: report.objective.sign * score_of(trial))
+    return feasible[:n]
 
 
 def score_of(trial: Trial) -> float:
@@ -91,6 +93,12 @@ def losses_of(report: Report, curve: Curve | None) -> list[float]:
     if curve is None or len(curve.scores) < MIN_EPOCHS or not all(map(math.isfinite, curve.scores)):
         return []
     return [report.objective.sign * score for score in curve.scores]
+
+
+def position_on(report: Report, trial: Trial, index: int) -> float | None:
+    """The position of a trial on the axis of this index; None: it does not have the parameter."""
+    positions = report.positions.get(trial.number)
+    return None if positions is None else positions[index]
 
 
 def value_at(axis: Axis, position: float) -> float:

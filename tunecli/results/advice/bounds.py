@@ -8,7 +8,7 @@ anywhere.
 from __future__ import annotations
 
 from tunecli.effects import ParameterEffect
-from tunecli.results.advice.basis import best_trials, command, named, of_best, value_text
+from tunecli.results.advice.basis import best_trials, command, named, of_best, position_on, value_text
 from tunecli.results.advice.parameters import with_effects
 from tunecli.results.report import Axis, AxisKind, Finding, Report, Severity
 
@@ -39,7 +39,7 @@ def best_on_a_bound(report: Report) -> list[Finding]:
         positions = {
             trial.number: position
             for trial in best
-            if (position := report.positions[trial.number][index]) is not None
+            if (position := position_on(report, trial, index)) is not None
         }
         for is_high in (False, True):
             at_end = [

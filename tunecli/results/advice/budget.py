@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tunecli.results.advice.basis import MIN_R2, command, noise_of
+from tunecli.results.advice.basis import MIN_R2, capitalised, command, noise_of
 from tunecli.results.report import Finding, Report, Severity
 from tunecli.text import counted, sanitize, shown_number
 from tunecli.trial import State
@@ -88,7 +88,7 @@ def mixed_devices_or_versions(report: Report) -> list[Finding]:
             "mixed-devices-or-versions",
             Severity.NOTE,
             "The trials ran under different conditions, so their scores can differ by that alone.",
-            f"{sanitize('; '.join(report.facts.mixtures))}.",
+            " ".join(f"{capitalised(sanitize(note))}." for note in report.facts.mixtures),
             command(report, "verify") if best is not None else "",
             weight=len(report.facts.mixtures),
         )

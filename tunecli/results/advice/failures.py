@@ -11,10 +11,10 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from tunecli.results.advice.basis import command, named, value_at, value_text
+from tunecli.results.advice.basis import command, named, position_on, value_at, value_text
 from tunecli.results.report import Axis, AxisKind, Finding, Report, Severity
 from tunecli.text import counted, sanitize, shown_number
 from tunecli.trial import FailureKind, State, Trial
@@ -25,6 +25,8 @@ MAX_P = 0.05
 """Of the whole rule: each test gets this, divided by the number of tests (Bonferroni)."""
 N_IN_BLOCK = 20
 """Trials that count as of the same time."""
+MAX_BLOCKS = 50
+"""Blocks with failures that are tested, spread over all of them: a long study with many parameters takes a second."""
 MIN_FAILED_SHARE_RATIO = 2.0
 """The failed share inside of the region, over that outside of it."""
 _BY_THE_TRIAL = {
@@ -63,10 +65,10 @@ class _Region:
     cut: float
     side: int
     p: float
-    n_failed: int
-    n: int
-    n_failed_outside: int
-    n_outside: int
+    n_failed: int = 0
+    n: int = 0
+    n_failed_outside: int = 0
+    n_outside: int = 0
 
 
 def all_failed(report: Report) -> list[Finding]:
@@ -99,11 +101,18 @@ def failing_region(report: Report) -> list[Finding]:
     ] + failed
     if not MIN_FAILED <= len(failed) < len(ended):
         return []
+    tested = _tested(ended)
     n_tests = sum(len(_sides(axis)) for axis in report.axes)
     regions = [
-        region
+        _counted(region, _placed(report, ended, index))
         for index, axis in enumerate(report.axes)
-        for region in _regions(axis, _placed(report, ended, index), n_tests)
+        for region in _regions(axis, _placed(report, tested, index), n_tests)
+    ]
+    regions = [
+        each
+        for each in regions
+        if each.n_outside
+        and each.n_failed / each.n >= MIN_FAILED_SHARE_RATIO * each.n_failed_outside / each.n_outside
     ]
     if not regions:
         return []
@@ -114,8 +123,8 @@ def failing_region(report: Report) -> list[Finding]:
             "failing-region",
             Severity.PROBLEM,
             f"Trials fail where {where}.",
-            f"There {region.n_failed} of {counted(region.n, 'trial')} failed, and elsewhere {region.n_failed_outside}"
-            f" of {region.n_outside} (p = {shown_number(region.p, 1)}).",
+            f"There {region.n_failed:,} of {counted(region.n, 'trial')} failed, and elsewhere"
+            f" {region.n_failed_outside:,} of {region.n_outside:,} (p = {shown_number(region.p, 1)}).",
             _condition(region),
             parameter=region.axis.name,
             trials=tuple(sorted(trial.number for trial in failed)),
@@ -154,11 +163,19 @@ def _failed_by_itself(trial: Trial) -> bool:
     return trial.state is State.FAILED and failure is not None and failure.kind in _BY_THE_TRIAL
 
 
+def _tested(ended: Sequence[Trial]) -> list[Trial]:
+    """The trials of the blocks that have a failed trial; of many blocks, some that are spread evenly."""
+    blocks = sorted({trial.number // N_IN_BLOCK for trial in ended if trial.state is State.FAILED})
+    stride = -(-len(blocks) // MAX_BLOCKS)
+    chosen = set(blocks[::stride])
+    return [trial for trial in ended if trial.number // N_IN_BLOCK in chosen]
+
+
 def _placed(report: Report, ended: Sequence[Trial], index: int) -> list[Placed]:
     return [
         Placed(trial.number // N_IN_BLOCK, position, trial.state is State.FAILED)
         for trial in ended
-        if (position := report.positions[trial.number][index]) is not None
+        if (position := position_on(report, trial, index)) is not None
     ]
 
 
@@ -180,26 +197,33 @@ def _regions(axis: Axis, placed: Sequence[Placed], n_tests: int) -> Iterator[_Re
             continue
         side = 0 if is_options else 1 if z > 0 else -1
         cut = float(option) if is_options else _cut(placed, side)
-        inside = [each for each in placed if _is_inside(each.position, cut, side)]
-        outside = [each for each in placed if not _is_inside(each.position, cut, side)]
-        counts = [(sum(each.is_failed for each in part), len(part)) for part in (inside, outside)]
-        (n_failed, n), (n_failed_outside, n_outside) = counts
-        if n and n_outside and n_failed / n >= MIN_FAILED_SHARE_RATIO * n_failed_outside / n_outside:
-            yield _Region(axis, cut, side, p, n_failed, n, n_failed_outside, n_outside)
+        yield _Region(axis, cut, side, p)
+
+
+def _counted(region: _Region, placed: Sequence[Placed]) -> _Region:
+    inside = [each for each in placed if _is_inside(each.position, region.cut, region.side)]
+    n_failed, n_all_failed = (sum(each.is_failed for each in part) for part in (inside, placed))
+    return replace(
+        region,
+        n_failed=n_failed,
+        n=len(inside),
+        n_failed_outside=n_all_failed - n_failed,
+        n_outside=len(placed) - len(inside),
+    )
 
 
 def _cut(placed: Sequence[Placed], side: int) -> float:
     """The position that parts failed trials from others best, by the difference of their shares (Youden 1950)."""
     n_failed = sum(each.is_failed for each in placed)
     n_others = len(placed) - n_failed
-    at = sorted({each.position for each in placed})
-    middles = [(low + high) / 2 for low, high in pairwise(at)]
-
-    def parted(cut: float) -> float:
-        inside = [each.is_failed for each in placed if _is_inside(each.position, cut, side)]
-        return sum(inside) / n_failed - (len(inside) - sum(inside)) / n_others
-
-    return max(middles, key=parted, default=at[0])
+    # From the end of the region inwards, each trial moves the cut beyond its position.
+    ordered = sorted(placed, key=lambda each: -side * each.position)
+    difference, best, cut = 0.0, -math.inf, ordered[0].position
+    for each, following in pairwise(ordered):
+        difference += 1 / n_failed if each.is_failed else -1 / n_others
+        if following.position != each.position and difference > best:
+            best, cut = difference, (each.position + following.position) / 2
+    return cut
 
 
 def _is_inside(position: float, cut: float, side: int) -> bool:

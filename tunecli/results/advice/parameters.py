@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tunecli.effects import ParameterEffect, Reliability
-from tunecli.results.advice.basis import MIN_R2, command, fork_name, named, value_text
+from tunecli.results.advice.basis import MIN_R2, command, fork_name, named, position_on, value_text
 from tunecli.results.report import Axis, AxisKind, Finding, Report, Severity
 from tunecli.text import counted, shown_number
 from tunecli.trial import State
@@ -60,12 +60,15 @@ def starved_option(report: Report) -> list[Finding]:
     for index, axis in enumerate(report.axes):
         if axis.kind is not AxisKind.OPTIONS:
             continue
-        n_of, n_complete_of = Counter[int](), Counter[int]()
-        for row in report.ranked:
-            position = report.positions[row.trial.number][index]
+        n_of, is_open = Counter[int](), set(range(len(axis.options)))
+        for row in report.ranked:  # complete trials come first, so most studies need a look at few trials
+            position = position_on(report, row.trial, index)
             if position is not None and row.trial.state is not State.WAITING:
                 n_of[int(position)] += 1
-                n_complete_of[int(position)] += row.trial.state in (State.COMPLETE, State.RUNNING)
+                if row.trial.state in (State.COMPLETE, State.RUNNING):
+                    is_open.discard(int(position))
+            if not is_open:
+                break
         n_having = n_of.total()
         if n_having < MIN_TRIALS_PER_OPTION * len(axis.options):
             continue
@@ -80,8 +83,8 @@ def starved_option(report: Report) -> list[Finding]:
                 parameter=axis.name,
                 weight=n_having / len(axis.options),
             )
-            for option in range(len(axis.options))
-            if n_of[option] <= MAX_STARVED and not n_complete_of[option]
+            for option in sorted(is_open)
+            if n_of[option] <= MAX_STARVED
         ]
     return findings
 

@@ -180,7 +180,7 @@ def constant_score(report: Report) -> list[Finding]:
             "constant-score",
             Severity.MISLEADING,
             f"Every trial scored {shown_number(scores[0])}.",
-            f"{capitalised(counted(len(scores), 'complete trial'))} differ in their parameters and not in"
+            f"{counted(len(scores), 'complete trial')} differ in their parameters and not in"
             " their score. The metric may not move, or the parameters may not reach the training.",
             weight=math.inf,
         )
