@@ -57,7 +57,7 @@ MAX_PARAMETERS = 256
 MAX_PROFILES = 60
 """The parameters with the largest shares have profiles."""
 _N_KERNELS = 8
-_N_TREES = 100
+_N_TREES = 64
 _OUTER, _INNER = 0.1, (0.15, 0.85)
 _VOTE_NOISE = 0.5
 
@@ -247,15 +247,21 @@ def _forest_shares(model: _Model, moved: Sequence[int]) -> Floats:
 def _profiler(model: _Model) -> Profiler:
     is_feasible = feasibility_of(model.space)
 
-    def expected(units_MD: Floats) -> Floats:
+    def expected(process: GaussianProcess, units_MD: Floats) -> Floats:
         rows_MF = model.rows(units_MD)
         is_likely_M = model.posterior.log_feasible(rows_MF) > LOG_HALF
         if is_feasible is not None:
             is_likely_M &= is_feasible(units_MD)
-        return np.where(is_likely_M, model.process.mean(rows_MF), np.inf)
+        return np.where(is_likely_M, process.mean(rows_MF), np.inf)
 
-    encoding, best_ND = model.data.encoding, model.data.best_ND
-    return Profiler(model.space, encoding, expected, best_ND, model.generator("profiles"))
+    return Profiler(
+        model.space,
+        model.data.encoding,
+        partial(expected, model.process.most_likely),
+        partial(expected, model.process),
+        model.data.best_ND,
+        model.generator("profiles"),
+    )
 
 
 def _points(model: _Model, profile: Profile, sign: float) -> tuple[ProfilePoint, ...]:

@@ -4,13 +4,14 @@ An average over the other parameters would mix in points that nobody would train
 asks of a plot: where on this range is a good score possible? Values at which a trial would probably fail or violate a
 constraint have no point in the profile.
 
-For each branch of the space a pool of good points is searched once. The points of the profile are the pool's, with the
-parameter moved to the value, and mutants of the best of them.
+For each branch of the space a pool of good points is searched once, with the most likely kernel alone. The points of a
+profile start from the pool, with the parameter moved to the value, and are improved by mutants and by the points of the
+values next to it. All kernels judge the last candidates.
 
 *Units*: losses are warped (see `outcome_transforms`), lower is better. Units of inactive parameters are kept, so that a
 point can move to another branch.
 
-Axes: M points, K values of a parameter, P points of a pool, S kernels, D parameters of the space.
+Axes: M points, K values of a parameter, P candidates of one value, S kernels, D parameters of the space.
 """
 
 from __future__ import annotations
@@ -22,14 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.config.axes import axis_ends, axis_position, is_log_axis
-from tunecli.config.domains import (
-    Categorical,
-    Domain,
-    n_values,
-    unit_of_value,
-    value_at,
-    value_of_unit,
-)
+from tunecli.config.domains import Categorical, Domain, n_values, unit_of_value, value_at, value_of_unit
 from tunecli.config.space import Space
 from tunecli.search.bo.acquisition_optimizer import mutate
 from tunecli.search.bo.encoding import Encoding, snap
@@ -38,20 +32,21 @@ from tunecli.trial import Scalar
 
 Floats = NDArray[np.float64]
 Expected = Callable[[Floats], Floats]
-"""Snapped units (M, D) → the mean loss under each kernel, (S, M); infinite where a trial is not feasible."""
+"""Snapped units (M, D) → the mean loss under each of some kernels; infinite where a trial is not feasible."""
 
 _N_VALUES = 21
-_N_GLOBAL = 256  # a power of two, for Sobol
+_N_GLOBAL = 512  # a power of two, for Sobol
 _N_BEST_TRIALS = 16
-_N_PARENTS = 6
-_N_MUTANTS = 16  # of each parent
-_RADII = (0.2, 0.07)
+_N_PARENTS = 8
+_N_MUTANTS = 24  # of each parent
+_RADII = (0.2, 0.1, 0.05, 0.02)
 _N_IN_POOL = 16
+_VALUE_RADII = (0.15, 0.05, 0.02)
 _N_MUTANTS_OF_VALUE = 10
-_VALUE_RADIUS = 0.1
+_LAST_RADIUS, _N_LAST = 0.05, 6
 
-Branch = tuple[tuple[int, tuple[int, ...]], ...]
-"""Which values of which parameters are allowed: pairs of a parameter's index and the indices of values."""
+Allowed = Mapping[int, NDArray[np.bool_]]
+"""A branch of the space: which values of a parent, by its index, are allowed."""
 
 
 @dataclass(frozen=True)
@@ -76,42 +71,33 @@ class Profiler:
     Attributes:
         space: the space of the trials.
         encoding: of the space.
-        expected: the model.
+        likely: the model with its most likely kernel alone, (1, M).
+        expected: the model with all kernels, (S, M).
         best_ND: the snapped units of the trials, the best first.
         generator: draws the candidates.
     """
 
     space: Space
     encoding: Encoding
+    likely: Expected
     expected: Expected
     best_ND: Floats
     generator: np.random.Generator
-    _pools: dict[Branch, Floats] = field(default_factory=dict)
+    _pools: dict[tuple[tuple[int, bytes], ...], Floats] = field(default_factory=dict)
 
     def profile(self, index: int) -> Profile:
         """Return the profile of the parameter with an index in the space."""
         domain = self.space.parameters[index].domain
         values = profile_values(domain)
         units_K = np.array([unit_of_value(domain, value) for value in values])
-        own = self._conditions(index)
-        is_parent = any(
-            parent == index for dimension in self.encoding.dimensions for parent, _ in dimension.conditions
-        )
-        branches = [{**own, index: self._options(index, unit)} if is_parent else own for unit in units_K]
-        best_KD, least_SK = self._best(index, units_K, [self._pool(branch) for branch in branches], branches)
-        mutants = [
-            np.vstack(
-                [
-                    best_KD[max(place - 1, 0) : place + 2],
-                    mutate(
-                        self.encoding, best_KD[[place]], _N_MUTANTS_OF_VALUE, _VALUE_RADIUS, self.generator
-                    ),
-                ]
-            )
-            for place in range(len(values))
-        ]
-        best_KD, refined_SK = self._best(index, units_K, mutants, branches)
-        least_SK = np.minimum(least_SK, refined_SK)
+        branches = self._branches(index, units_K)
+        pools = [self._pool(branch) for branch in branches]
+        best_KD, _ = self._best(self.likely, index, units_K, pools, branches)
+        for radius in _VALUE_RADII:
+            candidates = self._around(best_KD, radius, _N_MUTANTS_OF_VALUE)
+            best_KD, _ = self._best(self.likely, index, units_K, candidates, branches)
+        candidates = self._around(best_KD, _LAST_RADIUS, _N_LAST)
+        best_KD, least_SK = self._best(self.expected, index, units_K, candidates, branches)
         positions_K = np.array([axis_position(domain, value) for value in values], dtype=np.float64)
         is_possible_K = np.isfinite(least_SK).all(axis=0)
         snapped_KD = snap(self.encoding, best_KD)
@@ -119,10 +105,11 @@ class Profiler:
 
     def _best(
         self,
+        model: Expected,
         index: int,
         units_K: Floats,
         candidates: Sequence[Floats],
-        branches: Sequence[Mapping[int, NDArray[np.bool_]]],
+        branches: Sequence[Allowed],
     ) -> tuple[Floats, Floats]:
         """Return the best of the candidates of each value, moved to the value, (K, D), and the least means, (S, K)."""
         moved = []
@@ -130,7 +117,7 @@ class Profiler:
             moved_PD = self._in_branch(units_PD, branch)
             moved_PD[:, index] = unit
             moved.append(moved_PD)
-        means_SM = self.expected(snap(self.encoding, np.vstack(moved)))
+        means_SM = model(snap(self.encoding, np.vstack(moved)))
         ends = np.cumsum([len(units_PD) for units_PD in moved])
         best, least = [], []
         for units_PD, means_SP in zip(moved, np.split(means_SM, ends[:-1], axis=1), strict=True):
@@ -138,58 +125,54 @@ class Profiler:
             least.append(means_SP.min(axis=1))
         return np.array(best), np.array(least).T
 
-    def _pool(self, branch: Mapping[int, NDArray[np.bool_]]) -> Floats:
+    def _around(self, best_KD: Floats, radius: float, n_mutants: int) -> list[Floats]:
+        """Return candidates of each value: its best point, those of the values next to it, and mutants."""
+        mutants = np.split(mutate(self.encoding, best_KD, n_mutants, radius, self.generator), len(best_KD))
+        return [
+            np.vstack([best_KD[max(place - 1, 0) : place + 2], mutants_PD])
+            for place, mutants_PD in enumerate(mutants)
+        ]
+
+    def _pool(self, branch: Allowed) -> Floats:
         """Return about the best points of a branch, (P, D), not snapped."""
-        key = tuple(
-            sorted(
-                (parent, tuple(np.flatnonzero(is_allowed_K).tolist()))
-                for parent, is_allowed_K in branch.items()
-            )
-        )
+        key = tuple(sorted((parent, is_allowed_K.tobytes()) for parent, is_allowed_K in branch.items()))
         if key not in self._pools:
             trials_ND = self.best_ND[:_N_BEST_TRIALS]
             fresh_ND = self.generator.random(trials_ND.shape)
-            units_MD = np.vstack(
-                [
-                    np.where(np.isnan(trials_ND), fresh_ND, trials_ND),
-                    sobol_units(_N_GLOBAL, trials_ND.shape[1], self.generator),
-                ]
-            )
-            units_MD = self._in_branch(units_MD, branch)
-            means_SM = self.expected(snap(self.encoding, units_MD))
+            trials_ND = np.where(np.isnan(trials_ND), fresh_ND, trials_ND)
+            global_MD = sobol_units(_N_GLOBAL, trials_ND.shape[1], self.generator)
+            units_MD = self._in_branch(np.vstack([trials_ND, global_MD]), branch)
+            means_M = self.likely(snap(self.encoding, units_MD))[0]
             for radius in _RADII:
-                parents_PD = units_MD[np.argsort(means_SM.mean(axis=0), kind="stable")[:_N_PARENTS]]
+                parents_PD = units_MD[np.argsort(means_M, kind="stable")[:_N_PARENTS]]
                 mutants_MD = mutate(self.encoding, parents_PD, _N_MUTANTS, radius, self.generator)
                 mutants_MD = self._in_branch(mutants_MD, branch)
-                means_SM = np.hstack([means_SM, self.expected(snap(self.encoding, mutants_MD))])
+                means_M = np.append(means_M, self.likely(snap(self.encoding, mutants_MD))[0])
                 units_MD = np.vstack([units_MD, mutants_MD])
-            of_mixture = np.argsort(means_SM.mean(axis=0), kind="stable")[:_N_IN_POOL]
-            chosen = dict.fromkeys([*of_mixture.tolist(), *means_SM.argmin(axis=1).tolist()])
-            self._pools[key] = units_MD[list(chosen)]
+            self._pools[key] = units_MD[np.argsort(means_M, kind="stable")[:_N_IN_POOL]]
         return self._pools[key]
 
-    def _conditions(self, index: int) -> dict[int, NDArray[np.bool_]]:
-        allowed: dict[int, NDArray[np.bool_]] = {}
-        for parent, is_allowed_K in self.encoding.dimensions[index].conditions:
-            allowed[parent] = allowed.get(parent, True) & is_allowed_K
-        return allowed
+    def _branches(self, index: int, units_K: Floats) -> list[Allowed]:
+        """Return the branch of each value: where the parameter is active, and has the value if others depend on it."""
+        dimensions = self.encoding.dimensions
+        active: dict[int, NDArray[np.bool_]] = {}
+        for parent, is_allowed_K in dimensions[index].conditions:
+            active[parent] = active.get(parent, True) & is_allowed_K
+        own_units_K = dimensions[index].units_K
+        if own_units_K is None or all(
+            parent != index for each in dimensions for parent, _ in each.conditions
+        ):
+            return [active] * len(units_K)
+        return [{**active, index: own_units_K == unit} for unit in units_K]
 
-    def _options(self, index: int, unit: float) -> NDArray[np.bool_]:
-        """Return which of a parent's values has the unit."""
-        units_K = self.encoding.dimensions[index].units_K
-        assert units_K is not None, "conditions are on finite parameters"
-        is_value_K: NDArray[np.bool_] = units_K == unit
-        return is_value_K
-
-    def _in_branch(self, units_MD: Floats, branch: Mapping[int, NDArray[np.bool_]]) -> Floats:
+    def _in_branch(self, units_MD: Floats, branch: Allowed) -> Floats:
         """Return the points with parents moved to an allowed value, evenly over these, where they have another."""
         moved_MD = units_MD.copy()
         for parent, is_allowed_K in branch.items():
             dimension = self.encoding.dimensions[parent]
-            assert dimension.units_K is not None and dimension.edges_J is not None
-            allowed_units = dimension.units_K[is_allowed_K]
+            assert dimension.units_K is not None and dimension.edges_J is not None, "parents are finite"
             is_other_M = ~is_allowed_K[np.searchsorted(dimension.edges_J, moved_MD[:, parent], side="right")]
-            moved_MD[is_other_M, parent] = np.resize(allowed_units, int(is_other_M.sum()))
+            moved_MD[is_other_M, parent] = np.resize(dimension.units_K[is_allowed_K], int(is_other_M.sum()))
         return moved_MD
 
 

@@ -4,7 +4,7 @@ The total share of a coordinate is E[Var(f | all other coordinates)] / Var f: it
 (Homma, Saltelli (1996), "Importance measures in global sensitivity analysis of nonlinear models"). The encoding makes a
 conditional, mixed space such a function: a unit of an inactive parameter changes nothing.
 
-Axes: D coordinates, N points, S functions that are evaluated at once, M points of one call.
+Axes: D coordinates, C of them, N points, S functions that are evaluated at once, M points of one call.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ Functions = Callable[[Floats], Floats]
 
 N_POINTS = 512
 """Points for each coordinate, and as many once; a power of two, for Sobol."""
+_N_MOVED_AT_ONCE = 16  # coordinates: a forest has a price for each call
 MAX_COORDINATES = MAX_SOBOL_DIMENSIONS // 2
 """Each coordinate takes two dimensions of a Sobol sequence."""
 
@@ -48,12 +49,16 @@ def total_shares(
     values_SN = functions(units_ND)
     median_S1 = np.median(values_SN, axis=1, keepdims=True)
     shares_SD, better_SD = np.zeros((2, len(values_SN), len(moved)))
-    for column, index in enumerate(moved):
-        moved_ND = units_ND.copy()
-        moved_ND[:, index] = others_ND[:, index]
-        moved_SN = functions(moved_ND)
-        shares_SD[:, column] = _share(values_SN, moved_SN)
-        better_SD[:, column] = _share(np.minimum(values_SN, median_S1), np.minimum(moved_SN, median_S1))
+    for first in range(0, len(moved), _N_MOVED_AT_ONCE):
+        columns = range(first, min(first + _N_MOVED_AT_ONCE, len(moved)))
+        moved_CND = np.repeat(units_ND[None], len(columns), axis=0)
+        for place, column in enumerate(columns):
+            moved_CND[place, :, moved[column]] = others_ND[:, moved[column]]
+        moved_SCN = functions(moved_CND.reshape(-1, n_coordinates)).reshape(len(values_SN), -1, N_POINTS)
+        for place, column in enumerate(columns):
+            moved_SN = moved_SCN[:, place]
+            shares_SD[:, column] = _share(values_SN, moved_SN)
+            better_SD[:, column] = _share(np.minimum(values_SN, median_S1), np.minimum(moved_SN, median_S1))
     return shares_SD, better_SD
 
 

@@ -97,6 +97,19 @@ class GaussianProcess:
         return mean_SM
 
     @property
+    def most_likely(self) -> GaussianProcess:
+        """The process under its most likely kernel alone."""
+        first = slice(0, 1)
+        return GaussianProcess(
+            self.kernels_SH[first],
+            self.groups_F,
+            self.rows_NF,
+            self.values_SN[first],
+            self.inverse_cholesky_SNN[first],
+            self.alpha_SN[first],
+        )
+
+    @property
     def noise_S(self) -> Floats:
         """The standard deviation of one observation's noise under each kernel, (S,)."""
         noise_S: Floats = np.exp(0.5 * self.kernels_SH[:, _NOISE])
