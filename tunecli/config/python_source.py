@@ -305,9 +305,9 @@ def changed_files(recorded: Mapping[str, str], base_path: Path) -> list[str]:
         recorded: SHA-256 of each file when the study began, by name.
         base_path: the folder that the names are relative to.
     """
-    folder = base_path.resolve()
-    changed = [name for name, sha256 in recorded.items() if sha256_of(folder / name) != sha256]
+    changed = [name for name, sha256 in recorded.items() if sha256_of(base_path / name) != sha256]
     if not changed:  # as good as always, and every trial asks
         return []
+    folder = base_path.resolve()
     loaded = {vars(module).get("__file__") for module in list(sys.modules.values()) if module is not None}
     return [name for name in changed if str(folder / name) not in loaded]

@@ -46,7 +46,22 @@ def references(tree: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
 
 def names_in(tree: Any) -> tuple[str, ...]:
     """The variables that a plain tree uses, each once, in its order."""
-    return tuple(dict.fromkeys(name for _, name in references(tree)))
+    names: dict[str, None] = {}
+    _add_names(tree, names)
+    return tuple(names)
+
+
+def _add_names(tree: Any, names: dict[str, None]) -> None:
+    # As `references`, without the paths: every trial asks three times.
+    if isinstance(tree, str):
+        if "${" in tree:
+            names.update((name, None) for _, name in references(tree))
+    elif isinstance(tree, list | tuple):
+        for item in tree:
+            _add_names(item, names)
+    elif isinstance(tree, Mapping):
+        for item in tree.values():
+            _add_names(item, names)
 
 
 def escaped(text: str) -> str:

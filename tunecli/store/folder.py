@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from shlex import quote
 from typing import Any, Self
@@ -34,7 +35,9 @@ _CHECKPOINT_ENDING = ".checkpoint.safetensors"
 _OF_A_TRIAL = re.compile(r"trial-[0-9]{5,}(.*\.safetensors|\.log)?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True
+)  # without slots, for the cached properties: every trial asks for some names in these folders
 class RunFolder:
     """The folder of one study, at ``path``. Copying it copies the study."""
 
@@ -160,12 +163,12 @@ class RunFolder:
         """The best trial as a complete configuration."""
         return self.path / "best.yaml"
 
-    @property
+    @cached_property
     def checkpoints_path(self) -> Path:
         """The folder of weights and checkpoints."""
         return self.path / CHECKPOINTS_NAME
 
-    @property
+    @cached_property
     def trials_path(self) -> Path:
         """The folder of the trials' own working folders."""
         return self.path / TRIALS_NAME
@@ -196,7 +199,7 @@ class RunFolder:
         """The file that buffers the reports of the user's own code in trial ``number`` until they are recorded."""
         return self.checkpoints_path / f"trial-{number:05d}{REPORTS_ENDING}"
 
-    @property
+    @cached_property
     def trial_logs_path(self) -> Path:
         """The folder of the trials' logs; it is made with the first of them."""
         return self.path / LOGS_NAME

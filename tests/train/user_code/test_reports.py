@@ -188,7 +188,7 @@ def test_reports_lost_by_a_kill_are_recovered_from_the_journal(tmp_path: Path, n
 def test_journal_line_that_is_no_event_is_skipped(tmp_path: Path, line: bytes) -> None:
     event = EpochEnded(0, 1, 1, 0, {"val_loss": 0.5}, 0.25)
     path = tmp_path / "reports"
-    trial_files.add_event(str(path), event)
+    trial_files.add_events(str(path), event)
     path.write_bytes(path.read_bytes() + line + b"\n" + path.read_bytes())
     assert trial_files.journal_events(path) == [event, event]
 
@@ -197,8 +197,8 @@ def test_attempt_starts_a_new_journal_line(tmp_path: Path) -> None:
     started, epoch = Started(0, 2, "cpu", 7, 1), EpochEnded(0, 2, 2, 0, {"val_loss": 0.5}, 0.25)
     path = tmp_path / "reports"
     path.write_bytes(b'["epoch", 0, 1, 2, {"val_')  # as a power failure may leave it
-    trial_files.add_event(str(path), started)
-    trial_files.add_event(str(path), epoch)
+    trial_files.add_events(str(path), started)
+    trial_files.add_events(str(path), epoch)
     assert trial_files.journal_events(path) == [started, epoch]
 
 
@@ -224,6 +224,32 @@ def test_reports_are_durable_before_the_users_files_may_be(
     assert synced.count(str(tmp_path)) == 1  # its own name and the folder's beside it
 
 
+def test_the_name_of_a_folder_made_after_the_first_report_is_durable_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
+    kept = tmp_path / "trial"
+    written = trial_files.Journal(str(tmp_path / "reports"), str(kept), lambda: 0.0)
+    written.add(Started(0, 1, "cpu", 7, 0))
+    written.add(EpochEnded(0, 1, 1, 0, {}, 0.25))
+    assert synced.count(str(tmp_path)) == 1
+    kept.mkdir()
+    (kept / "state.json").touch()
+    for epoch in (2, 3):
+        written.add(EpochEnded(0, 1, epoch, 0, {}, 0.25))
+    assert synced.count(str(tmp_path)) == 2
+
+
+def test_an_attempt_without_a_report_leaves_no_journal(tmp_path: Path) -> None:
+    written = trial_files.Journal(str(tmp_path / "reports"), "")
+    written.add(Started(0, 1, "cpu", 7, 0))
+    assert not list(tmp_path.iterdir())
+    epoch = EpochEnded(0, 1, 1, 0, {}, 0.25)
+    written.add(epoch)
+    assert trial_files.journal_events(tmp_path / "reports") == [Started(0, 1, "cpu", 7, 0), epoch]
+
+
 def test_journal_refuses_paths_that_are_no_files(tmp_path: Path) -> None:
     event = EpochEnded(0, 1, 1, 0, {}, 0.25)
     os.mkfifo(tmp_path / "fifo")
@@ -232,7 +258,7 @@ def test_journal_refuses_paths_that_are_no_files(tmp_path: Path) -> None:
     for name in ("fifo", "link", "folder"):
         assert trial_files.journal_events(tmp_path / name) == []
         with pytest.raises(StoreFailed):
-            trial_files.add_event(str(tmp_path / name), event)
+            trial_files.add_events(str(tmp_path / name), event)
     assert trial_files.journal_events(tmp_path / "none") == []
 
 

@@ -62,6 +62,8 @@ class JobQueue:
         is_one_by_one = not plan.fuse and not is_pausing(pruner)
         spare = min(plan.lookahead - plan.n_workers, (AHEAD - 1) * plan.n_workers)
         self._n_ahead = max(0, spare) if is_one_by_one else 0
+        # One for each worker must wait while the next ones are made; the later they are made, the fewer the commits.
+        self._n_least = min(self._n_ahead // 2, plan.n_workers)
 
     def keep_busy(self, received: Sequence[int]) -> None:
         """Give every idle worker a job, as far as there are any, and make the jobs that come next.
@@ -80,7 +82,7 @@ class JobQueue:
             if not self._waiting or received:
                 break
             self._submit()
-        if len(self._waiting) <= self._n_ahead // 2:  # several at a time, in one commit
+        if len(self._waiting) <= self._n_least:  # several at a time, in one commit
             self._fill(self._n_ahead, received)
 
     def hand_out(self, received: Sequence[int]) -> None:

@@ -21,6 +21,7 @@ from tunecli.registry.pruners import is_pausing
 from tunecli.search.protocols import Bounds
 from tunecli.seeding import seed_for
 from tunecli.store.database import Log
+from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.runner.record_writer import RecordWriter
@@ -121,6 +122,8 @@ class Attempts:
             numbers: the trials that have not ended.
         """
         self._study, self._log, self._code = study, study.log, code
+        self._folder = RunFolder(study.folder.path.absolute())
+        # Of each trial of which more than its suggestion is on record.
         self._failed: dict[int, list[FailedAttempt]] = {}
         self._checkpoints: dict[int, tuple[Checkpoint, ...]] = {}
         for number in numbers:
@@ -184,17 +187,18 @@ class Attempts:
         Raises:
             DanglingReferenceError: a ``ref`` of the trial points to a parameter that the trial does not have.
         """
-        spec, folder, number = self._study.spec, self._study.folder, trial.number
+        spec, folder, number = self._study.spec, self._folder, trial.number
         run, checkpoints = spec.settings.run, self._checkpoints.get(number, ())
         job = job_for(spec, self._study.plan, trial, weights_path=folder.weights_path(number))
         is_user_code = trial_model(job.task.config) is not TrialConfig
         reports_path = folder.reports_path(number) if is_user_code else None
-        recorded = self.reported_epochs(number, writer) if reports_path else ()
+        is_first = number not in self._failed
+        recorded = self.reported_epochs(number, writer) if reports_path and not is_first else ()
         has_checkpoints = step is not None or run.checkpoint != "off"
         limit_s = job.limits.time_s
         return Job(
             number,
-            self._log.attempts(number) + 1,
+            1 if is_first else self._log.attempts(number) + 1,
             replace(job.task, code=dict(self._code)),
             replace(
                 job.files,
@@ -224,7 +228,7 @@ class Attempts:
 
     def reported_epochs(self, number: int, writer: RecordWriter) -> list[EpochEnded]:
         """The trial's epochs, also those that only its file of reports has; call it in a block of the writer."""
-        return record_reports(self._log, writer, self._study.folder.reports_path(number), number)
+        return record_reports(self._log, writer, self._folder.reports_path(number), number)
 
     def _spent_s(self, number: int, checkpoints: Sequence[Checkpoint]) -> float:
         """Seconds of training up to the newest checkpoint."""

@@ -99,8 +99,10 @@ def resolve(code_name: str, base_path: Path) -> Any:
     """
     _look_first_in(base_path.resolve())
     module_name, _, path = code_name.partition(":")
-    with running(_IMPORT_SEED):
-        value: Any = _imported(module_name)
+    value: Any = sys.modules.get(module_name) if module_name in _visits[-1].settings else None
+    if value is None:
+        with running(_IMPORT_SEED):
+            value = _imported(module_name)
     for attribute in path.split("."):
         value = getattr(value, attribute)
     return value

@@ -26,7 +26,7 @@ from tunecli.config.placeholders import PlaceholderError
 from tunecli.config.schema import FunctionTrial
 from tunecli.config.secrets import redacted, resolved
 from tunecli.config.surroundings import secret_names
-from tunecli.errors import UsageError
+from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.messages import Event, Job, Order, Started
 from tunecli.seeding import seed_for, seed_of_32_bits
 from tunecli.text import short_repr
@@ -38,7 +38,7 @@ from tunecli.train.user_code.isolation import once_loaded
 from tunecli.train.user_code.reports import Reports, short_name
 from tunecli.train.user_code.shims import call_with_shim, shim_of_function
 from tunecli.train.user_code.surroundings import entered, facts_of
-from tunecli.train.user_code.trial_files import trial_folder
+from tunecli.train.user_code.trial_files import make_folder, trial_folder
 from tunecli.trial import Failure, FailureKind
 
 if TYPE_CHECKING:
@@ -60,8 +60,6 @@ class UserTrial:
         seed: its seed, of 32 bits. The global generators of torch, ``random`` and NumPy are already seeded from it.
         device: the device to compute on, in torch's words: ``cpu``, ``cuda:0``, …
         threads: the number of threads to compute with. torch already uses it.
-        checkpoint_dir: an existing folder for files of the function. It keeps the files of earlier attempts of the
-            same trial.
     """
 
     def __init__(
@@ -70,11 +68,31 @@ class UserTrial:
         """``accept`` handles a report, and returns whether the function may continue."""
         self.number, self.device, self.threads = job.number, device, job.execution.threads
         self.seed = seed_of_32_bits(job.task.seed)
-        self.checkpoint_dir = checkpoint_dir
+        self._checkpoint_dir, self._has_folder = checkpoint_dir, False
+        self._storage_error: DiskFull | StoreFailed | None = None
         self._objective, self._note = job.task.objective, ""
         self._accept, self._one_at_a_time = accept, threading.RLock()
         self._process_id = os.getpid()
         self._is_stopped = False
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """An existing folder for files of the function. It keeps the files of earlier attempts of the same trial.
+
+        It is made when the function first asks for it: most functions never do.
+
+        Raises:
+            DiskFull, StoreFailed: the disk refuses it; the trial ends, and the sweep with it.
+            OSError: it cannot be made for another reason.
+        """
+        if not self._has_folder:
+            try:
+                make_folder(self._checkpoint_dir)
+            except (DiskFull, StoreFailed) as error:
+                self._storage_error = error
+                raise
+            self._has_folder = True
+        return self._checkpoint_dir
 
     def report(self, epoch: int, **metrics: Any) -> None:
         """Report the end of an epoch, with its metrics. The last value of the objective is the trial's score.
@@ -107,7 +125,7 @@ class UserTrial:
         """Call the function. The result is the metrics that it returned, or its failure."""
         try:
             shim = shim_of_function(
-                trial, self.number, self._objective.metric, self.checkpoint_dir, self.report
+                trial, self.number, self._objective.metric, self._checkpoint_dir, self.report
             )
             with once_loaded(lambda: _threads(self.threads)), shim as served:
                 function = user_code.resolve(trial.python, base_path)
@@ -128,6 +146,8 @@ class UserTrial:
             result = failure_of(error)
         if os.getpid() != self._process_id:
             _leave(SystemExit(0))
+        if self._storage_error is not None:
+            raise self._storage_error
         with self._one_at_a_time:
             self._is_stopped = True  # threads that the function left behind can no longer report
         return result
@@ -225,8 +245,9 @@ def run_here(job: Job, is_stop_wanted: Callable[[], int], tell: Callable[[Event]
         return
     with ExitStack() as ending:
         try:
-            folder = ending.enter_context(trial_folder(job))
-            ending.enter_context(entered(job, trial.params, facts_of(job, reports.device, folder)))
+            is_named = bool(trial.shim or trial.metrics_from or job.task.surroundings.env)
+            folder = ending.enter_context(trial_folder(job, is_made=is_named))
+            ending.enter_context(entered(job, trial.params, partial(facts_of, job, reports.device, folder)))
         except (OSError, UsageError, PlaceholderError) as error:
             tell(reports.ended(failure_of(error)))
             return

@@ -101,7 +101,7 @@ class Reports:
         return self.epoch + 1 - (self._offset or 0)
 
     def started(self) -> Started:
-        """The event of the attempt's start, also written to the journal."""
+        """The event of the attempt's start; the journal has it from the first report on."""
         event = Started(self.job.number, self.job.attempt, self.device, os.getpid(), self.epoch)
         self._journal.add(event)
         return event

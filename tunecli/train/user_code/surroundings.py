@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,7 +75,7 @@ def working_folder(job: Job) -> Iterator[WorkingFolder]:
 
 
 @contextmanager
-def entered(job: Job, params: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[None]:
+def entered(job: Job, params: Mapping[str, Any], facts: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
     """A block that a function runs in, with the environment and in the working folder that the file names.
 
     The process stays in the folder and keeps the environment after the block, as the handlers that Python calls at its
@@ -84,14 +84,14 @@ def entered(job: Job, params: Mapping[str, Any], facts: Mapping[str, Any]) -> It
     Args:
         job: the trial.
         params: its parameters.
-        facts: its facts, see `facts_of`.
+        facts: returns its facts, see `facts_of`; called only if the environment can name them.
 
     Raises:
         DiskFull, StoreFailed, OSError, UsageError: as for `working_folder`.
         PlaceholderError, UsageError: as for `with_env`.
     """
     if job.task.surroundings.env:
-        environment = with_env(os.environ, job.task.surroundings, params, facts)
+        environment = with_env(os.environ, job.task.surroundings, params, facts())
         for name in os.environ.keys() - environment.keys():
             del os.environ[name]
         os.environ.update(environment)

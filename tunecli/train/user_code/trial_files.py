@@ -34,17 +34,19 @@ _LOCK_NAME = "lock"
 
 
 @contextmanager
-def trial_folder(job: Job) -> Iterator[Path]:
+def trial_folder(job: Job, *, is_made: bool = True) -> Iterator[Path]:
     """The job's ``checkpoint_dir``, created if it is missing, and removed if it is empty at the end.
 
     A job without one gets a temporary folder, which is removed with its content.
 
+    Args:
+        job: the trial.
+        is_made: whether to create the folder now; a temporary one always is.
+
     Raises:
-        DiskFull: the disk is full.
-        StoreFailed: the disk refuses writes.
-        OSError: the folder cannot be created for another reason.
+        DiskFull, StoreFailed, OSError: as for `make_folder`.
     """
-    with kept_or_temporary(job.files.checkpoint_dir) as made:
+    with kept_or_temporary(job.files.checkpoint_dir, is_made=is_made) as made:
         try:
             yield made
         finally:
@@ -53,23 +55,21 @@ def trial_folder(job: Job) -> Iterator[Path]:
 
 
 @contextmanager
-def kept_or_temporary(path: str) -> Iterator[Path]:
+def kept_or_temporary(path: str, *, is_made: bool = True) -> Iterator[Path]:
     """A folder of a trial at ``path``, created if it is missing; or a temporary one, removed with its content.
 
     Args:
         path: the folder that is kept; empty: a temporary folder.
+        is_made: whether to create a folder that is kept.
 
     Raises:
-        DiskFull, StoreFailed, OSError: as for `trial_folder`.
+        DiskFull, StoreFailed, OSError: as for `make_folder`.
     """
-    try:
+    with _storage_errors():
         temporary = None if path else _temporary_folder()
-        made = Path(path) if temporary is None else temporary.path / "trial"
-        made.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno in (*NO_ROOM, errno.EIO, errno.EROFS):
-            raise from_os_error(error, error.filename, "make", is_users_path=False) from error
-        raise
+    made = Path(path) if temporary is None else temporary.path / "trial"
+    if is_made or temporary is not None:
+        make_folder(made)
     try:
         yield made
     finally:
@@ -84,22 +84,39 @@ def temporary_folder() -> Iterator[Path]:
     """A folder that only this user can read, which is removed at the end, or by `remove_stale` after a kill.
 
     Raises:
-        DiskFull: the disk is full.
-        StoreFailed: the disk refuses writes.
-        OSError: the folder cannot be created for another reason.
+        DiskFull, StoreFailed, OSError: as for `make_folder`.
     """
-    try:
+    with _storage_errors():
         folder = _temporary_folder()
-    except OSError as error:
-        if error.errno in (*NO_ROOM, errno.EIO, errno.EROFS):
-            raise from_os_error(error, error.filename, "make", is_users_path=False) from error
-        raise
     try:
         yield folder.path
     finally:
         shutil.rmtree(folder.path, ignore_errors=True)
         with suppress(OSError):
             os.close(folder.lock)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder, and those above it, if they are missing.
+
+    Raises:
+        DiskFull: the disk is full.
+        StoreFailed: the disk refuses writes.
+        OSError: the folder cannot be created for another reason.
+    """
+    with _storage_errors():
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    """A block whose errors of the disk become `DiskFull` or `StoreFailed`; other errors stay."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (*NO_ROOM, errno.EIO, errno.EROFS):
+            raise from_os_error(error, error.filename, "make", is_users_path=False) from error
+        raise
 
 
 class _TemporaryFolder(NamedTuple):
@@ -147,6 +164,8 @@ _COST_WAIT = 20.0  # times the cost of the last sync: so all syncs take less tha
 class Journal:
     """The journal of a trial's reports, as one attempt writes it.
 
+    The attempt's start is written with its first report: an attempt without a report leaves no file.
+
     A sync of 4 ms is expensive for a function that reports a thousand times a second, and cheap for one that trains. So
     every report is synced if the trial keeps files of its own, which may be durable; otherwise reports are synced at
     intervals. An attempt's first report is always synced, since it decides how the trial's epochs are counted.
@@ -164,22 +183,34 @@ class Journal:
             cwd: the trial's own working folder; empty: it has none, or a temporary one.
         """
         self._path, self._folders, self._clock = path, list(filter(None, (folder, cwd))), clock
+        self._start: tuple[Started, ...] = ()  # until the first report
         self._is_name_synced = False
+        self._synced_folders: list[str] = []  # whose names are durable
         self._last_s, self._cost_s = clock(), 0.0
 
     def add(self, event: Started | EpochEnded) -> None:
         """Add an event, and sync the file if a sync is due.
 
         Raises:
-            DiskFull, StoreFailed: as for `add_event`.
+            DiskFull, StoreFailed: as for `add_events`.
         """
-        is_synced = bool(self._path) and isinstance(event, EpochEnded) and self._is_due()
+        if isinstance(event, Started):
+            self._start = (event,)
+            return
+        is_synced = bool(self._path) and self._is_due()
+        folders = [folder for folder in self._folders if is_synced and Path(folder).is_dir()]
+        is_name_synced = is_synced and (not self._is_name_synced or folders != self._synced_folders)
         began_s = self._clock()
-        add_event(
-            self._path, event, is_synced=is_synced, is_name_synced=is_synced and not self._is_name_synced
+        add_events(
+            self._path,
+            *self._start,
+            event,
+            is_synced=is_synced,
+            is_name_synced=is_name_synced,
         )
+        self._start = ()
         if is_synced:
-            self._is_name_synced = True
+            self._is_name_synced, self._synced_folders = True, folders
             self._last_s = self._clock()
             self._cost_s = self._last_s - began_s
 
@@ -200,14 +231,14 @@ def _has_files(folder: str) -> bool:
         return False
 
 
-def add_event(
-    path: str, event: Started | EpochEnded, *, is_synced: bool = False, is_name_synced: bool = False
+def add_events(
+    path: str, *events: Started | EpochEnded, is_synced: bool = False, is_name_synced: bool = False
 ) -> None:
-    """Add an event to the journal at ``path``; do nothing if the path is empty.
+    """Add events to the journal at ``path`` by one write; do nothing if the path is empty.
 
     Args:
         path: the file.
-        event: an attempt's start, or an epoch.
+        events: attempts' starts, and epochs.
         is_synced: whether to make the whole file durable.
         is_name_synced: whether to make the names in its folder durable too, including the trial's own folder.
 
@@ -217,13 +248,11 @@ def add_event(
     """
     if not path:
         return
-    # A power failure may have cut off the last line of the previous attempt.
-    start = "\n" if isinstance(event, Started) else ""
-    line = f"{start}{json.dumps(_body(event))}\n".encode()
+    lines = "".join(map(_line, events)).encode()
     try:
         descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
-            if os.write(descriptor, line) < len(line):
+            if os.write(descriptor, lines) < len(lines):
                 raise OSError(errno.ENOSPC, "no room is left", path)
             if is_synced:
                 os.fsync(descriptor)
@@ -251,6 +280,12 @@ def _events(content: bytes) -> Iterator[Started | EpochEnded]:
             yield _event(json.loads(line))
         except (ValueError, TypeError, AttributeError, RecursionError):
             continue  # a power failure may leave a partial line
+
+
+def _line(event: Started | EpochEnded) -> str:
+    # A power failure may have cut off the last line of the previous attempt.
+    start = "\n" if isinstance(event, Started) else ""
+    return f"{start}{json.dumps(_body(event))}\n"
 
 
 def _body(event: Started | EpochEnded) -> list[Any]:
