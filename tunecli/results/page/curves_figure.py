@@ -24,6 +24,8 @@ from tunecli.results.report import MAX_CURVES, Curve
 
 MOST_POINTS = 100
 """Points of one curve; of more epochs, the least and the greatest value of each part are drawn."""
+_LEAST_POINTS = 30
+_MOST_POINTS_IN_ALL = 16_000  # so that the page stays below 1.5 MB; the best curves keep `MOST_POINTS`
 _N_BOLD = 10
 _N_LOSSES = 5
 _HEIGHT = 300
@@ -52,10 +54,11 @@ def _figure(values: PageValues, numbers: list[int]) -> Markup:
     across = Scale(min(1.0, float(last)) if last > 1 else 0.5, max(1.5, float(last)))
     finals = [score for one in numbers for score in report.curves[one].scores]
     scale = without_outliers(finals, maximize=report.objective.maximize)
+    n_points = min(MOST_POINTS, max(_LEAST_POINTS, _MOST_POINTS_IN_ALL // max(1, len(numbers))))
     paths, dots = [], []
     for one in reversed(numbers):
         curve = report.curves[one]
-        points = decimated(_points(curve.epochs, curve.scores), MOST_POINTS)
+        points = decimated(_points(curve.epochs, curve.scores), MOST_POINTS if one in bold else n_points)
         if not points:
             continue
         kind = "best" if one == values.best else "bold" if one in bold else ""
@@ -96,11 +99,11 @@ def _figure(values: PageValues, numbers: list[int]) -> Markup:
         *dots,
         axis_name("epoch", _HEIGHT, y=36),
         caption=f"{report.objective.metric} by epoch.",
-        below=join([legend(entries), _note(values, numbers)]),
+        below=join([legend(entries), _note(values, numbers, n_points)]),
     )
 
 
-def _note(values: PageValues, numbers: list[int]) -> Markup:
+def _note(values: PageValues, numbers: list[int], n_points: int) -> Markup:
     n_all = len(values.ended)
     parts = []
     if len(numbers) < n_all:

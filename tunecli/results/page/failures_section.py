@@ -35,10 +35,12 @@ def failures_section(values: PageValues) -> Markup:
     more = (
         tag("p", f"{counted(n_more, 'further kind')} of failure not shown.", class_="dim") if n_more else ""
     )
-    return join([tag("p", text), listed, more, _where(values, {trial.number for trial in failed})])
+    positions = values.report.positions
+    points = [positions[trial.number] for trial in failed if trial.number in positions]
+    return join([tag("p", text), listed, more, _where(values, points)])
 
 
-def _where(values: PageValues, failed: set[int]) -> Markup:
+def _where(values: PageValues, failed: list[tuple[float | None, ...]]) -> Markup:
     """The parameters along which the share of failed trials differs most between parts of the range."""
     if len(failed) < _LEAST_FAILED:
         return Markup("")
@@ -69,26 +71,23 @@ def _share(n_failed: int, n: int) -> str:
     return f"{n_failed:,} of {n:,} ({percent(n_failed / n)})" if n else "—"
 
 
-def _parts(values: PageValues, place: int, failed: set[int]) -> list[tuple[str, int, int]]:
+def _parts(
+    values: PageValues, place: int, failed: list[tuple[float | None, ...]]
+) -> list[tuple[str, int, int]]:
     """For each part of a parameter's range its name, and the number of failed and of all ended trials in it."""
     axis = values.report.axes[place]
     is_choice = axis.kind is AxisKind.OPTIONS
-    part_of: Callable[[float], int] = (
-        round if is_choice else lambda position: min(_N_PARTS - 1, int(_N_PARTS * position))
-    )
-    n_failed: Counter[int] = Counter()
-    n_ended: Counter[int] = Counter()
-    for row in values.ended:
-        positions = values.report.positions.get(row.trial.number)
-        position = None if positions is None else positions[place]
-        if position is None:
-            continue
-        n_ended[part_of(position)] += 1
-        n_failed[part_of(position)] += row.trial.number in failed
-    names = {
-        part: value_at(axis, part) if is_choice else _range(values, place, part) for part in sorted(n_ended)
-    }
-    return [(name, n_failed[part], n_ended[part]) for part, name in names.items()]
+    part_of: Callable[[float], int] = round if is_choice else _third
+    n_failed = Counter(part_of(position) for point in failed if (position := point[place]) is not None)
+    n_ended = Counter(map(part_of, values.positions_at(place)))
+    return [
+        (value_at(axis, part) if is_choice else _range(values, place, part), n_failed[part], n_ended[part])
+        for part in sorted(n_ended)
+    ]
+
+
+def _third(position: float) -> int:
+    return min(_N_PARTS - 1, int(_N_PARTS * position))
 
 
 def _range(values: PageValues, place: int, part: int) -> str:

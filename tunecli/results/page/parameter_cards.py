@@ -111,7 +111,7 @@ def _share(values: PageValues, effect: ParameterEffect | None) -> str:
 
 def _activity(values: PageValues, place: int) -> str:
     """When the parameter is active, and how many trials have it; empty: all have it."""
-    n_active, n = values.n_active(place), len(values.report.positions)
+    n_active, n = len(values.positions_at(place)), values.n_points
     if n_active == n:
         return ""
     condition = values.report.axes[place].condition
@@ -211,11 +211,7 @@ def _option_rows(values: PageValues, place: int) -> list[_OptionRow]:
     options = values.report.axes[place].options
     kept = set(range(len(options)))
     if len(options) > MOST_OPTIONS + 1:
-        by_score = dict.fromkeys(
-            round(position)
-            for row in values.ended
-            if (position := _position(values, row.trial, place)) is not None
-        )
+        by_score = dict.fromkeys(map(round, values.positions_at(place)))
         kept = set(
             [*(index for index in by_score if index < len(options)), *sorted(kept - set(by_score))][
                 :MOST_OPTIONS
@@ -238,8 +234,8 @@ def _options(values: PageValues, place: int, effect: ParameterEffect | None) -> 
     profile = {round(point.position): point for point in effect.profile} if effect is not None else {}
     parts: list[str] = []
     counts = [0] * len(rows)
-    for positions in values.report.positions.values():
-        if (position := positions[place]) is not None and round(position) in row_of:
+    for position in values.positions_at(place):
+        if round(position) in row_of:
             counts[row_of[round(position)]] += 1
     for at, (row, n) in enumerate(zip(rows, counts, strict=True)):
         parts.append(_option_label(axis, row, n, at * row_height))
@@ -319,7 +315,10 @@ def _rest(values: PageValues, order: list[int]) -> Markup:
         return Markup("")
     items = []
     for place in rest[:2000]:
-        shown = _share(values, values.effect_of(place)) or f"in {counted(values.n_active(place), 'trial')}"
+        shown = (
+            _share(values, values.effect_of(place))
+            or f"in {counted(len(values.positions_at(place)), 'trial')}"
+        )
         items.append(tag("li", escape(title_of(values.report.axes[place]), 80), f": {shown}"))
     text = f"{len(rest):,} further parameters have no card"
     return details(text, tag("ul", *items, class_="plain"))

@@ -131,7 +131,7 @@ def _entries(values: PageValues) -> list[tuple[str, str, str]]:
         entries.append(("failed", "cross", "failed, or without a score"))
     if values.best is not None:
         entries += [("best", "diamond", f"best, trial {values.best}"), ("best-so-far", "step", "best so far")]
-    if _n_outliers(values):
+    if values.n_outliers:
         entries.append(("out", "down", "beyond the axis"))
     return entries
 
@@ -148,13 +148,8 @@ def _initial(values: PageValues, across: Scale) -> Markup:
     return join(parts)
 
 
-def _n_outliers(values: PageValues) -> int:
-    scores = (score_of(row.trial) for row in values.ended)
-    return sum(score is not None and not values.scale.contains(score) for score in scores)
-
-
 def _outlier_note(values: PageValues) -> str:
-    n = _n_outliers(values)
+    n = values.n_outliers
     if not n:
         return ""
     return f"{n:,} {'score lies' if n == 1 else 'scores lie'} beyond the axis, on its edge."

@@ -17,8 +17,8 @@ MOST_DRAWN = 300
 """Trials in one figure; of more, the best half and others spread over the ranks."""
 MOST_CARDS = 60
 """Parameters that have a card; the others are listed."""
-_MOST_MARKS = 7200  # over all cards, so that the page stays below 1.5 MB
-_LEAST_DRAWN = 60
+_MOST_MARKS = 2400  # over all cards, so that the page stays below 1.5 MB
+_LEAST_DRAWN = 40
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,17 @@ class PageValues:
     @cached_property
     def drawn_on_cards(self) -> list[Ranked]:
         """The trials that each parameter's card draws: fewer if there are many cards."""
-        n_cards = max(1, min(MOST_CARDS, len(self.report.axes)))
-        return spread(self.ended, max(_LEAST_DRAWN, min(MOST_DRAWN, _MOST_MARKS // n_cards)))
+        n_cards = min(MOST_CARDS, len(self.report.axes))
+        is_few = len(self.ended) <= MOST_DRAWN and n_cards <= 20  # the page is small anyway
+        return spread(
+            self.ended,
+            MOST_DRAWN if is_few else max(_LEAST_DRAWN, min(MOST_DRAWN, _MOST_MARKS // max(1, n_cards))),
+        )
 
     @cached_property
     def scale(self) -> Scale:
         """The scale of the scores in all figures."""
-        scores = [score for row in self.ended if (score := score_of(row.trial)) is not None]
-        return without_outliers(scores, maximize=self.report.objective.maximize)
+        return without_outliers(self.scores, maximize=self.report.objective.maximize)
 
     @cached_property
     def best(self) -> int | None:
@@ -85,9 +88,30 @@ class PageValues:
         same_place = effects.parameters[place] if place < len(effects.parameters) else None
         return same_place if same_place is not None and same_place.name == name else effects.of(name)
 
-    def n_active(self, place: int) -> int:
-        """The number of trials that have the parameter of one axis."""
-        return sum(positions[place] is not None for positions in self.report.positions.values())
+    @cached_property
+    def scores(self) -> list[float]:
+        """The finite scores of the trials that have ended without a failure."""
+        return [score for row in self.ended if (score := score_of(row.trial)) is not None]
+
+    @cached_property
+    def n_outliers(self) -> int:
+        """The number of scores beyond the scale."""
+        low, high = self.scale.low, self.scale.high
+        return sum(not low <= score <= high for score in self.scores)
+
+    @cached_property
+    def _points(self) -> list[tuple[float | None, ...]]:
+        positions = self.report.positions
+        return [positions[row.trial.number] for row in self.ended if row.trial.number in positions]
+
+    def positions_at(self, place: int) -> list[float]:
+        """The positions on one axis of the trials that have ended and have the parameter, the best trial first."""
+        return [position for point in self._points if (position := point[place]) is not None]
+
+    @cached_property
+    def n_points(self) -> int:
+        """The number of trials that have ended and have positions."""
+        return len(self._points)
 
     def is_best(self, trial: Trial) -> bool:
         """Whether a trial has rank 1."""
