@@ -49,13 +49,11 @@ class Ticks:
 
     Attributes:
         positions: from 0 to 1, ascending.
-        labels: a text for each.
-        base: the labels are differences from this number; empty: they are the values.
+        labels: a text for each; those that begin with ``+`` are differences from the first one.
     """
 
     positions: tuple[float, ...]
     labels: tuple[str, ...]
-    base: str = ""
 
 
 def padded(values: Iterable[float]) -> Scale:
@@ -94,10 +92,8 @@ def ticks(scale: Scale, n: int = 5) -> Ticks:
     labels = _labels(values)
     if max(map(len, labels), default=0) > _LONGEST_LABEL and len(values) > 1:
         base = values[0]
-        shifted = [value - base for value in values]
-        return Ticks(
-            tuple(map(scale.at, values)), ("0", *(f"+{number(v, 2)}" for v in shifted[1:])), number(base, 12)
-        )
+        differences = (f"+{number(value - base, 2)}" for value in values[1:])
+        return Ticks(tuple(map(scale.at, values)), (number(base, 12), *differences))
     return Ticks(tuple(map(scale.at, values)), tuple(labels))
 
 

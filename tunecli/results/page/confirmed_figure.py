@@ -164,9 +164,13 @@ def _quote(confirmed: Confirmed) -> Markup:
     if quote.validation is not None:
         n = f"{quote.n_valid:,} validation examples" if quote.n_valid else "the validation data"
         lines.append((f"New data, as far as {n} can tell", _ends(quote.validation)))
+    elif quote.validation_reason:
+        lines.append(("New data", f"unknown: {quote.validation_reason}"))
     lines += [(f"Test {name}", interval_text(interval)) for name, interval in quote.tested.items()]
     if quote.tested or quote.n_openings:
         lines.append(("Test data opened so far", counted(quote.n_openings, "time")))
+    if quote.score is None:
+        lines.insert(0, ("Score to quote", "unknown"))
     items = [tag("div", tag("dt", name), tag("dd", text)) for name, text in lines]
     note = tag("p", quote.note, class_="notice") if quote.note else ""
     return join([tag("h3", f"Trial {quote.number}, trained again"), tag("dl", *items, class_="pairs"), note])

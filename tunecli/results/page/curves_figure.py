@@ -61,8 +61,8 @@ def _figure(values: PageValues, numbers: list[int]) -> Markup:
         points = decimated(_points(curve.epochs, curve.scores), MOST_POINTS if one in bold else n_points)
         if not points:
             continue
-        kind = "best" if one == values.best else "bold" if one in bold else ""
-        dot = "best" if one == values.best else "kept" if one in bold else ""
+        kind = "best" if one in values.leaders else "bold" if one in bold else ""
+        dot = "best" if one in values.leaders else "kept" if one in bold else ""
         placed = [(across.at(epoch), scale.beyond(score)) for epoch, score in points]
         if len(placed) == 1:
             dots.append(mark(one, placed[0][0], (1 - scale.at(points[0][1])) * _HEIGHT, dot))
@@ -71,7 +71,7 @@ def _figure(values: PageValues, numbers: list[int]) -> Markup:
         paths.append(tag("path", class_=f"t curve {kind}".strip(), data_t=str(one), d=outline))
         kept = _kept(curve)
         if one in bold and kept is not None:
-            shape = "diamond" if one == values.best else ""
+            shape = "diamond" if one in values.leaders else ""
             title = f"trial {one}: {number(kept)}, epoch {curve.kept_epoch}"
             dots.append(
                 mark(
@@ -88,8 +88,8 @@ def _figure(values: PageValues, numbers: list[int]) -> Markup:
         ("curve", "bar", "other trial"),
         ("kept", "", "epoch whose values count"),
     ]
-    if values.best in bold:
-        entries.insert(0, ("curve best", "bar", f"best, trial {values.best}"))
+    if values.leaders & set(bold):
+        entries.insert(0, ("curve best", "bar", values.leaders_text))
     frame = Frame("curves", "Learning curves", _describe(values, numbers, bold), height=_HEIGHT, bottom=40)
     return figure(
         frame,

@@ -91,10 +91,8 @@ def _figure(values: PageValues, pair: Pair, place: int) -> Markup:
     is_front = across_name in signs and up_name in signs and len(objective.goals) == 2
     outline = _staircase(front, (signs[across_name], signs[up_name]), (across, up)) if is_front else ""
     entries = [("complete", "", "trial")]
-    if objective.further_objectives:
-        entries.append(("best", "diamond", "on the Pareto front"))
-    elif values.best is not None:
-        entries.append(("best", "diamond", f"best, trial {values.best}"))
+    if values.leaders:
+        entries.append(("best", "diamond", values.leaders_text))
     if objective.constraints:
         entries += [
             ("infeasible", "square", "violates a constraint"),
@@ -147,7 +145,7 @@ def _mark(values: PageValues, row: Ranked, point: tuple[float, float], scales: t
     across, up = scales
     x, y = across.at(point[0]), (1 - up.at(point[1])) * _HEIGHT
     title = f"trial {row.trial.number}: {number(point[1])} and {number(point[0])}"
-    is_leader = row.front == 1 if values.report.objective.further_objectives else values.is_best(row.trial)
+    is_leader = row.trial.number in values.leaders
     if is_leader:
         return mark(row.trial.number, x, y, "best", shape="diamond", title=title)
     if row.is_feasible is False:

@@ -73,8 +73,10 @@ def _introduction(values: PageValues) -> Markup:
 
 def _entries(values: PageValues) -> list[tuple[str, str, str]]:
     entries = [("complete", "", "trial")]
-    if values.best is not None:
-        entries.append(("best", "diamond", f"best, trial {values.best}"))
+    if values.leaders:
+        entries.append(("best", "diamond", values.leaders_text))
+    if values.infeasible:
+        entries.append(("infeasible", "square", "violates a constraint"))
     if any(score_of(row.trial) is None for row in values.drawn_on_cards):
         entries.append(("failed", "cross", "failed, or without a score"))
     if any(effect.profile for effect in values.report.effects.parameters):
@@ -300,12 +302,14 @@ def _option_mark(values: PageValues, trial: Trial, y: float, row_height: float) 
             trial.number, 0.0 if values.report.objective.maximize else 1.0, y, "failed", shape="cross"
         )
     x = values.scale.at(score)
-    if values.is_best(trial):
+    if trial.number in values.leaders:
         return mark(trial.number, x, y, "best", shape="diamond")
     if not values.scale.contains(score):
         return mark(
             trial.number, x, y + jitter, "out", shape="right" if score > values.scale.high else "left"
         )
+    if trial.number in values.infeasible:
+        return mark(trial.number, x, y + jitter, "infeasible", shape="square")
     return mark(trial.number, x, y + jitter, "pruned" if trial.state.shown == "pruned" else "")
 
 

@@ -48,22 +48,23 @@ def progress_section(values: PageValues) -> Markup:
         columns_grid(whole_ticks(across, last), _HEIGHT, lines=False),
         _initial(values, across),
         base_line(_HEIGHT),
-        lines(
-            plot_height,
-            tag("path", class_="best-so-far", d=_steps(records, across, values.scale, plot_height)),
-        ),
+        _line(records, across, values.scale, plot_height),
         *(
             trial_mark(values, row.trial, across.at(row.trial.number), plot_height, _HEIGHT - 7)
             for row in values.drawn
         ),
         axis_name("trial number", _HEIGHT, y=36),
         caption=f"{report.objective.metric} of each trial.",
-        below=join([legend(_entries(values)), tag("p", note, class_="dim") if note else ""]),
+        below=join(
+            [legend(_entries(values, has_line=bool(records))), tag("p", note, class_="dim") if note else ""]
+        ),
     )
 
 
 def best_so_far(values: PageValues) -> Iterator[tuple[int, float]]:
-    """Trial number and score of each trial that was the best when it ended, by number; only ranked, feasible trials."""
+    """Trial number and score of each ranked, feasible trial that is better than all before it; of one goal only."""
+    if values.report.objective.further_objectives:
+        return  # no order of the trials follows from one goal
     sign = values.report.objective.sign
     ranked = {
         row.trial.number
@@ -78,11 +79,12 @@ def best_so_far(values: PageValues) -> Iterator[tuple[int, float]]:
             yield trial.number, score
 
 
-def _steps(records: list[tuple[int, float]], across: Scale, scale: Scale, height: float) -> str:
+def _line(records: list[tuple[int, float]], across: Scale, scale: Scale, height: float) -> Markup:
+    if not records:
+        return Markup("")
     points = [(across.at(number), scale.at(score)) for number, score in records]
-    if points:
-        points.append((1.0, points[-1][1]))
-    return path_through(points, height, is_step=True)
+    points.append((1.0, points[-1][1]))
+    return lines(height, tag("path", class_="best-so-far", d=path_through(points, height, is_step=True)))
 
 
 def whole_ticks(scale: Scale, last: int) -> Ticks:
@@ -112,25 +114,31 @@ def trial_mark(
     if score is None:
         return mark(trial.number, x, floor, "failed", shape="cross", title=title)
     y = (1 - values.scale.at(score)) * height
-    if values.is_best(trial):
+    if trial.number in values.leaders:
         return mark(trial.number, x, y, "best", shape="diamond", title=title)
     kind = "pruned" if trial.state.shown is State.PRUNED else ""
     if not values.scale.contains(score):
         return mark(
             trial.number, x, y, "out", shape="up" if score > values.scale.high else "down", title=title
         )
+    if trial.number in values.infeasible:
+        return mark(trial.number, x, y, "infeasible", shape="square", title=title)
     return mark(trial.number, x, y, kind, title=title)
 
 
-def _entries(values: PageValues) -> list[tuple[str, str, str]]:
+def _entries(values: PageValues, *, has_line: bool) -> list[tuple[str, str, str]]:
     states = {row.trial.state.shown for row in values.drawn}
     entries = [("complete", "", "complete trial")] if State.COMPLETE in states else []
     if State.PRUNED in states:
         entries.append(("pruned", "", "pruned trial"))
     if any(score_of(row.trial) is None for row in values.drawn):
         entries.append(("failed", "cross", "failed, or without a score"))
-    if values.best is not None:
-        entries += [("best", "diamond", f"best, trial {values.best}"), ("best-so-far", "step", "best so far")]
+    if values.infeasible:
+        entries.append(("infeasible", "square", "violates a constraint"))
+    if values.leaders:
+        entries.append(("best", "diamond", values.leaders_text))
+    if has_line:
+        entries.append(("best-so-far", "step", "best so far"))
     if values.n_outliers:
         entries.append(("out", "down", "beyond the axis"))
     return entries
@@ -166,7 +174,7 @@ def _expected(values: PageValues) -> str:
 
 def _description(values: PageValues, records: list[tuple[int, float]]) -> str:
     if not records:
-        return f"{len(values.ended):,} trials have ended, and no trial has a rank."
+        return f"{len(values.ended):,} trials have ended. The table of all trials has each score."
     number_, score = records[-1]
     first, start = records[0]
     return (

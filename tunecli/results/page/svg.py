@@ -79,8 +79,6 @@ def rows_grid(ticks: Ticks, height: int, *, labels: bool = True) -> Markup:
         parts.append(tag("line", class_="grid", x1=0, x2="100%", y1=y, y2=y))
         if labels:
             parts.append(tag("text", label, x=-8, y=y + 4, class_="end"))
-    if ticks.base and labels:
-        parts.append(tag("text", f"{ticks.base} +", x=-8, y=-2, class_="end"))
     return join(parts)
 
 

@@ -113,9 +113,30 @@ class PageValues:
         """The number of trials that have ended and have positions."""
         return len(self._points)
 
-    def is_best(self, trial: Trial) -> bool:
-        """Whether a trial has rank 1."""
-        return trial.number == self.best
+    @cached_property
+    def leaders(self) -> frozenset[int]:
+        """The numbers of the best trials: one, or with several goals those of the Pareto front."""
+        if self.best is None:
+            return frozenset()
+        if not self.report.objective.further_objectives:
+            return frozenset([self.best])
+        return frozenset(row.trial.number for row in self.report.ranked if row.front == 1) or frozenset(
+            [self.best]
+        )
+
+    @property
+    def leaders_text(self) -> str:
+        """The leaders in a legend; empty: there are none."""
+        if self.best is None:
+            return ""
+        return (
+            "on the Pareto front" if self.report.objective.further_objectives else f"best, trial {self.best}"
+        )
+
+    @cached_property
+    def infeasible(self) -> frozenset[int]:
+        """The numbers of the trials that violate a constraint."""
+        return frozenset(row.trial.number for row in self.report.ranked if row.is_feasible is False)
 
 
 def score_of(trial: Trial) -> float | None:
