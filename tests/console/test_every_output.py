@@ -39,7 +39,8 @@ READING = [
     ["results", "one", "--format", "csv"], ["results", "one", "--format", "markdown"], ["results", "one", "--json"],
     ["results", "one", "--trial", "1", "--json"], ["check", "one.yaml", "--json"], ["check", "bad.yaml", "--json"],
     ["logs", "one"], ["logs", "one", "--json"], ["logs", "goals", "--trial", "0", "--json"], ["logs", "one", "--trial", "0", "--follow"],
-    ["report", "one"], ["report", "goals"], ["report", "fails"], ["report", "one", "--json"],
+    ["curve", "one"], ["curve", "goals", "--metric", "all"], ["curve", "one", "--json"], ["curve", "goals", "--trial", "0"],
+    ["curve", "one", "--format", "csv"], ["report", "one"], ["report", "goals"], ["report", "fails"], ["report", "one", "--json"],
     ["bogus", "--json"], ["export", "one"], ["export", "one", "--json"], ["schema", "--format", "markdown"], ["resume", "goals"],
 ]  # fmt: skip
 RUNNING = [["search", "one.yaml", "--out", "{new}"], ["search", "fails.yaml", "--out", "{new}"], ["verify", "one"],

@@ -1,10 +1,12 @@
-"""Verbs that show a study: `status`, `results`, `report` and `logs`."""
+"""Verbs that show a study: `status`, `results`, `report`, `curve` and `logs`."""
 
 from __future__ import annotations
 
 from tunecli.cli.app import verb
 from tunecli.console.options import (
     Columns,
+    CurveForm,
+    CurveMetric,
     Failed,
     Follow,
     Form,
@@ -78,6 +80,26 @@ def report(run: Run, is_json: Json = False) -> None:
     from tunecli.store.folder import RunFolder
 
     Console(is_json=is_json).show(report_view(report(RunFolder.find(run))))
+
+
+@verb(short_help="Draw a metric of a trial, epoch by epoch.")
+def curve(
+    run: Run,
+    number: OneTrial = None,
+    metric: CurveMetric = None,
+    form: CurveForm = "table",
+    is_json: Json = False,
+) -> None:
+    """Draw a metric of a trial, epoch by epoch. A pipe gets a table.
+
+    Without `--trial` it is the best trial, or the first one that has begun.
+    """
+    from tunecli.commands.curve import curve, curve_view, require_form
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    form = require_form(form, is_json=is_json)
+    Console(is_json=form == "json").show(curve_view(curve(RunFolder.find(run), number, metric), form))
 
 
 @verb(short_help="Show the output of a trial.")

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from rich.console import Console as RichConsole
 from rich.text import Text
 
+from tunecli.console.chart import chart_lines
 from tunecli.console.layout import (
     block_lines,
     clip,
@@ -38,10 +39,11 @@ from tunecli.console.streams import (
     write_out,
 )
 from tunecli.errors import ConfigError, Interrupted, TunecliError
-from tunecli.results.view import Block, Chapter, Section, View
+from tunecli.results.view import Block, Chapter, Chart, Section, View
 from tunecli.text import counted
 
 SCHEMA_VERSION = 1
+_BRAILLE = "\u2840"
 
 
 def plain(text: str) -> Text:
@@ -125,14 +127,17 @@ class Console:
         if view.raw:
             self.raw(view.raw)
             return
-        if not (view.chapters or view.sections or view.lines or view.blocks or view.text):
+        if not (view.chapters or view.charts or view.sections or view.lines or view.blocks or view.text):
             return
         out = sys.stdout
         # A pipe gets the whole table, however wide; a terminal gets the columns that fit.
         width = width_of(out) if is_terminal(out) else None
         cut = spoken("…", out)
         parts = [_chapter(chapter, width, cut, out) for chapter in view.chapters]
-        parts += [_table(_spoken(section, out), width, cut, out) for section in view.sections]
+        if width is not None and view.charts:
+            parts += [_chart(chart, width, cut, out) for chart in view.charts]
+        else:
+            parts += [_table(_spoken(section, out), width, cut, out) for section in view.sections]
         if width is not None and view.asides:
             parts.append([line for aside in view.asides for line in wrapped(spoken(aside, out), width, "  ")])
         if view.lines:
@@ -186,6 +191,13 @@ def _chapter(chapter: Chapter, width: int | None, cut: str, out: TextIO | None) 
     if chapter.section is not None:
         lines += _table(_spoken(chapter.section, out), width, cut, out)
     return lines
+
+
+def _chart(chart: Chart, width: int, cut: str, out: TextIO | None) -> list[str]:
+    has_braille = spoken(_BRAILLE, out) == _BRAILLE
+    return [
+        clip(spoken(line, out), width, cut) for line in chart_lines(chart, width, has_braille=has_braille)
+    ]
 
 
 def _table(section: Section, width: int | None, cut: str, out: TextIO | None) -> list[str]:

@@ -167,3 +167,8 @@ EndedTrial = Annotated[
     ),
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return at once, without waiting for the end.")]
+CurveMetric = Annotated[
+    str | None,
+    typer.Option("--metric", metavar="A[,B]", help="Metrics to show, or `all` [default: the objective]."),
+]
+CurveForm = Annotated[str, typer.Option("--format", metavar="FORM", help="table, csv or json.")]

@@ -81,6 +81,25 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True)
+class Chart:
+    """A curve for a terminal, which draws it at its width; a pipe does not get it.
+
+    Attributes:
+        title: the name of the curve.
+        xs: ascending, at least one.
+        ys: the value at each x; NaN where there is none.
+        x_label: what x is.
+        mark: a line below the chart, such as the value of the kept epoch; may be empty.
+    """
+
+    title: str
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    x_label: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """The output of a verb.
 
@@ -91,6 +110,7 @@ class View:
         notes: notes for stderr; with ``--json`` they are in ``data``.
         raw: text for stdout, printed unchanged in place of all that follows.
         chapters: printed first.
+        charts: drawn on a terminal in place of the tables, which a pipe gets.
         sections: tables.
         asides: sentences below the tables, for a terminal only; a pipe finds the same facts in a column.
         lines: (label, text) pairs below the tables.
@@ -109,3 +129,4 @@ class View:
     raw: str = ""
     messages: tuple[str, ...] = ()
     chapters: tuple[Chapter, ...] = ()
+    charts: tuple[Chart, ...] = ()
