@@ -7,6 +7,8 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from tests.support.reports import make_report, make_trial, number_axis, options_axis, report_of
+from tunecli.config.reader import plain_of, read
+from tunecli.results.advice.basis import option_in_yaml
 from tunecli.results.advice.failures import Placed, all_failed, failing_region, rank_test
 from tunecli.results.report import AxisKind, Severity
 from tunecli.trial import Failure, FailureKind
@@ -46,7 +48,7 @@ def test_trials_that_fail_at_a_high_value_are_a_region():
     [finding] = failing_region(study(lambda point: point["optimizer.lr"] > 0.1))
     assert finding.claim.startswith("Trials fail where `optimizer.lr` is above 0.1")
     assert finding.parameter == "optimizer.lr"
-    assert finding.command.startswith('search: {where: ["optimizer.lr <= 0.1')
+    assert finding.command.startswith("search: {where: ['optimizer.lr <= 0.1")
 
 
 def test_trials_that_fail_at_a_low_value_are_a_region():
@@ -66,7 +68,7 @@ def test_whole_numbers_have_a_whole_limit():
     at = [{"depth": 1 + number % 9} for number in range(45)]
     scores = [None if point["depth"] > 6 else 0.5 for point in at]
     [finding] = failing_region(make_report(scores, at, (axis,)))
-    assert finding.command == 'search: {where: ["depth <= 6"]}'
+    assert finding.command == "search: {where: ['depth <= 6']}"
 
 
 def test_failures_anywhere_are_no_region():
@@ -108,6 +110,20 @@ def test_a_name_that_no_formula_can_hold_gets_no_condition():
     at = [{"odd name": number * 7 % 40 / 40} for number in range(40)]
     [finding] = failing_region(make_report([None if p["odd name"] > 0.7 else 0.5 for p in at], at, (axis,)))
     assert finding.command == ""
+
+
+def test_a_parameter_of_one_branch_gets_a_condition_on_its_branch():
+    axis = number_axis("optimizer.lr (sgd)", 0.0, 1.0, condition="optimizer = sgd")
+    at = [{axis.name: number * 7 % 40 / 40} for number in range(40)]
+    [finding] = failing_region(make_report([None if p[axis.name] > 0.7 else 0.5 for p in at], at, (axis,)))
+    assert finding.command == """search: {where: ['optimizer != "sgd" or optimizer.lr <= 0.712']}"""
+
+
+@pytest.mark.parametrize("text", ["64", "0.5", "a b", "x: y", "null", "-1", "layer_norm", "{a: 1}", "é"])
+def test_an_option_is_the_same_value_in_yaml(text):
+    axis = options_axis("kind", text)
+    value = plain_of(read(option_in_yaml(axis, 0).encode(), "test"))
+    assert value == plain_of(read(text.encode(), "test")) or value == text
 
 
 @pytest.mark.parametrize("with_ties", [False, True])

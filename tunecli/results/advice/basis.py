@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from shlex import quote
@@ -19,6 +21,7 @@ MIN_R2 = 0.5
 """Leave-one-out R² below which no rule uses the model: there it names the wrong parameter in 4 of 10 studies."""
 _N_LISTED = 8
 _LONGEST_NAME = 60
+_PLAIN_VALUE = re.compile(r"[\w.+/-]*\w|null|true|false", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,12 @@ def value_text(axis: Axis, position: float, n_digits: int = 3) -> str:
         return shorten(sanitize(axis.options[index]), _LONGEST_NAME)
     value = value_at(axis, position)
     return shown_number(round(value) if axis.kind is AxisKind.WHOLE else value, n_digits)
+
+
+def option_in_yaml(axis: Axis, index: int) -> str:
+    """An option as a file writes it, in quotes where YAML needs them."""
+    option = axis.options[index]
+    return option if _PLAIN_VALUE.fullmatch(option) else json.dumps(option)
 
 
 def named(axis: Axis) -> str:

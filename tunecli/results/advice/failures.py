@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from tunecli.results.advice.basis import command, named, position_on, value_at, value_text
+from tunecli.results.advice.basis import command, named, option_in_yaml, position_on, value_at, value_text
 from tunecli.results.report import Axis, AxisKind, Finding, Report, Severity
 from tunecli.text import counted, sanitize, shown_number
 from tunecli.trial import FailureKind, State, Trial
@@ -37,6 +37,7 @@ _BY_THE_TRIAL = {
     FailureKind.ERROR,
 }
 _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+_BRANCH = re.compile(rf"(?P<parent>{_PLAIN_NAME.pattern}) = (?P<option>[\w.-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,17 +238,22 @@ def _where_text(region: _Region) -> str:
 
 
 def _condition(region: _Region) -> str:
-    """Lines of the file that forbid the region; empty: the name is no name in a formula."""
+    """Lines of the file that forbid the region; empty: a formula cannot hold the parameter's name."""
     axis = region.axis
-    if not _PLAIN_NAME.fullmatch(axis.name):
-        return ""
     if region.side == 0:
-        return f"search: {{forbid: [{{{axis.name}: {value_text(axis, region.cut)}}}]}}"
+        return f"search: {{forbid: [{{{axis.name}: {option_in_yaml(axis, round(region.cut))}}}]}}"
+    branch = _BRANCH.fullmatch(axis.condition)
+    path = axis.name.partition(" (")[0] if branch else axis.name
+    if not _PLAIN_NAME.fullmatch(path):
+        return ""
     value = value_at(axis, region.cut)
     limit = str(math.floor(value) if region.side > 0 else math.ceil(value))
     if axis.kind is AxisKind.NUMBER:
         limit = shown_number(value, 3)
-    return f'search: {{where: ["{axis.name} {"<=" if region.side > 0 else ">="} {limit}"]}}'
+    condition = f"{path} {'<=' if region.side > 0 else '>='} {limit}"
+    if branch and path != axis.name:  # other branches have a parameter of that name, which may be as it is
+        condition = f'{branch["parent"]} != "{branch["option"]}" or {condition}'
+    return f"search: {{where: ['{condition}']}}"
 
 
 def _mean_ranks(values: Sequence[float]) -> list[float]:

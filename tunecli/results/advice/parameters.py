@@ -9,7 +9,15 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tunecli.effects import ParameterEffect, Reliability
-from tunecli.results.advice.basis import MIN_R2, command, fork_name, named, position_on, value_text
+from tunecli.results.advice.basis import (
+    MIN_R2,
+    command,
+    fork_name,
+    named,
+    option_in_yaml,
+    position_on,
+    value_text,
+)
 from tunecli.results.report import Axis, AxisKind, Finding, Report, Severity
 from tunecli.text import counted, shown_number
 from tunecli.trial import State
@@ -79,7 +87,7 @@ def starved_option(report: Report) -> list[Finding]:
                 f"The study hardly tried `{named(axis)}` = {value_text(axis, option)}.",
                 f"{n_of[option] or 'None'} of {counted(n_having, 'trial')} had it, and none of them is complete: its"
                 " best score is unknown.",
-                f"search: {{start: [{{{axis.name}: {value_text(axis, option)}}}]}}",
+                f"search: {{start: [{{{axis.name}: {option_in_yaml(axis, option)}}}]}}",
                 parameter=axis.name,
                 weight=n_having / len(axis.options),
             )
