@@ -6,13 +6,12 @@ The protocol is that of https://chromedevtools.github.io/devtools-protocol/: JSO
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
-import shlex
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -57,16 +56,13 @@ class Chromium:
             raise BrowserError(f"none of {', '.join(NAMES)} is installed: apt-get install chromium")
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
-        line = shlex.join([program, *FLAGS, f"--user-data-dir={folder}", "about:blank"])
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", f"exec {line} 3<&{theirs_in} 4>&{theirs_out}"],
-            pass_fds=(theirs_in, theirs_out),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        os.close(theirs_in)
-        os.close(theirs_out)
+        theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs_in, theirs_out)]
+        quiet = (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)
+        moved = [(os.POSIX_SPAWN_DUP2, end, place) for end, place in zip(theirs, (3, 4), strict=True)]
+        arguments = [program, *FLAGS, f"--user-data-dir={folder}", "about:blank"]
+        self._pid = os.posix_spawn(program, arguments, os.environ, file_actions=[quiet, *moved], setpgroup=0)
+        for end in (theirs_in, theirs_out, *theirs):
+            os.close(end)
         self._buffer = b""
         self._last = 0
         self._session = ""
@@ -78,8 +74,8 @@ class Chromium:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        os.killpg(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
         os.close(self._in)
         os.close(self._out)
 

@@ -40,6 +40,7 @@ function showRows(from) {
   moveTo(body.rows[0]);
   $("page-text").textContent = list.length ? `rows ${first + 1} to ${end} of ${list.length.toLocaleString("en")}`
     : "no trial passes the filter";
+  for (const button of [$("previous"), $("next")]) button.hidden = list.length <= ROWS;
   $("previous").disabled = first === 0;
   $("next").disabled = end === list.length;
   $("ranking").parentNode.scrollTop = 0;

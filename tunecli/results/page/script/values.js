@@ -19,7 +19,10 @@ const axes = D.axes.map((axis) => ({ ...axis, x: unpack(axis.x), isText: axis.op
 for (const axis of axes) byPath.set(axis.path, [...(byPath.get(axis.path) || []), axis]);
 
 const isPlace = (field) => field.name === "rank" || field.name === "front"; // 0 is none
-const realText = (v) => Number.isNaN(v) ? ABSENT : Number.isInteger(v) ? String(v) : String(+v.toPrecision(4));
+function realText(v) { // four digits, as in the table
+  if (Number.isNaN(v) || Number.isInteger(v)) return Number.isNaN(v) ? ABSENT : String(v);
+  return smallText(+v.toPrecision(4));
+}
 function fieldText(field, i) {
   const v = field.values[i];
   if (field.values === status) return D.states[v];
@@ -38,7 +41,8 @@ function numbersOf(axis) { // of each trial, with the digits that the positions 
 }
 const valueAt = ({ low, high, log }, u) => log ? Math.exp(Math.log(low) * (1 - u) + Math.log(high) * u) : low * (1 - u) + high * u;
 const placeOf = ({ low, high, log }, v) => log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low || 1);
-const valueText = (axis, i) => axis.isText ? axis.options[axis.x[i]] : String(numbersOf(axis)[i]);
+const smallText = (v) => v !== 0 && Math.abs(v) < 1e-3 ? v.toExponential() : String(v);
+const valueText = (axis, i) => axis.isText ? axis.options[axis.x[i]] : smallText(numbersOf(axis)[i]);
 
 function h(tag, properties, ...children) { // an HTML element
   const element = document.createElement(tag);
